@@ -1,0 +1,114 @@
+"""The digest value, canonical JSON, and hashing of files and streams.
+
+Only SHA-256 is spoken: it is what OCI registries, the Hub, Debian and Python indexes publish.
+Runs in the image too.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Self
+
+# OpenSSL releases the GIL while it hashes; larger chunks than this fall out of the CPU's cache.
+CHUNK_BYTES = 1024 * 1024
+
+_HEX = re.compile(r"[0-9a-f]{64}")
+
+
+class Digest(str):
+    """A SHA-256 digest in the form ``sha256:<64 hex digits>``, checked once when made.
+
+    It is a ``str``, so that JSON, sorting and comparison need no help.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, text: str) -> Self:
+        """Parse ``sha256:<hex>``.
+
+        Raises:
+            ValueError: the text is anything else.
+        """
+        algorithm, _, digits = text.partition(":")
+        if algorithm != "sha256" or not _HEX.fullmatch(digits):
+            raise ValueError(f"{text!r} is not sha256: and 64 lower-case hex digits")
+        return super().__new__(cls, text)
+
+    @classmethod
+    def from_hex(cls, digits: str) -> Self:
+        """Make a digest of bare hex digits (as the Hub and Debian publish them)."""
+        return cls(f"sha256:{digits.lower()}")
+
+    @classmethod
+    def of(cls, data: bytes) -> Self:
+        """Compute the digest of bytes."""
+        return cls(f"sha256:{hashlib.sha256(data).hexdigest()}")
+
+    @property
+    def hex(self) -> str:
+        """The 64 hex digits alone."""
+        return self[7:]
+
+    @property
+    def short(self) -> str:
+        """The first 12 hex digits, for people."""
+        return self[7:19]
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: Any, _handler: Any) -> Any:
+        # Late, so that a worker without pydantic can import this module.
+        from pydantic_core import core_schema  # noqa: PLC0415
+
+        return core_schema.no_info_after_validator_function(
+            cls, core_schema.str_schema(pattern=r"^sha256:[0-9a-f]{64}$", strict=True)
+        )
+
+
+def canonical_json(value: Any) -> bytes:
+    """Encode a value as JSON with one spelling: sorted keys, no spaces, UTF-8, no NaN."""
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    ).encode()
+
+
+def digest_of_chunks(chunks: Iterable[bytes]) -> tuple[Digest, int]:
+    """Hash a stream of chunks; return its digest and its size in bytes."""
+    state = hashlib.sha256()
+    size_bytes = 0
+    for chunk in chunks:
+        state.update(chunk)
+        size_bytes += len(chunk)
+    return Digest(f"sha256:{state.hexdigest()}"), size_bytes
+
+
+def file_chunks(
+    path: Path, offset: int = 0, length: int | None = None, chunk_bytes: int = CHUNK_BYTES
+) -> Iterator[memoryview]:
+    """Yield a file's bytes from ``offset``, ``length`` of them (all, if None).
+
+    The yielded view is reused: take what you need of it before asking for the next one.
+    Ends early if the file does; whoever needs the length must check it.
+    """
+    buffer = bytearray(chunk_bytes)
+    view = memoryview(buffer)
+    left = length
+    with path.open("rb", buffering=0) as stream:
+        stream.seek(offset)
+        while left is None or left > 0:
+            wanted = chunk_bytes if left is None else min(chunk_bytes, left)
+            got = stream.readinto(view[:wanted])
+            if not got:
+                return
+            if left is not None:
+                left -= got
+            yield view[:got]
+
+
+def digest_of_file(path: Path) -> Digest:
+    """Hash a file without reading it into memory."""
+    state = hashlib.sha256()
+    for chunk in file_chunks(path):
+        state.update(chunk)
+    return Digest(f"sha256:{state.hexdigest()}")
