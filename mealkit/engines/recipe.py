@@ -1,0 +1,46 @@
+"""The form that every engine's build side fills in: what it needs, takes, and writes into a lock.
+
+Imports in a bare environment: no engine's own package is touched here.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pydantic import BaseModel
+
+from mealkit.kit.model import Task
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """An engine as the build side knows it."""
+
+    name: str
+    """The engine's name in ``runtime.engine``."""
+    worker: str
+    """Dotted path of its worker, ``package.module:Class``; written into the lock."""
+    hyperparameters: Mapping[Task, type[BaseModel]]
+    """The typed hyperparameters of each task it can do; the first task is its default."""
+    settings: type[BaseModel]
+    """Its typed flags."""
+    requirements: tuple[str, ...]
+    """The Python packages that its worker imports."""
+    excludes: tuple[str, ...]
+    """Dependencies of those that the worker never imports, left out of the image."""
+    environment: Mapping[str, str]
+    """Environment variables of its worker: telemetry off, among others."""
+    formats: frozenset[str]
+    """The weight formats that it reads."""
+    memory_factor: float
+    """Memory that the weights take once loaded, as a multiple of their bytes."""
+    memory_bytes: int
+    """Memory that the engine itself takes, measured."""
+
+    @property
+    def default_task(self) -> Task:
+        """The task of a kit that names none."""
+        return next(iter(self.hyperparameters))
+
+    def estimated_memory_bytes(self, weights_bytes: int) -> int:
+        """Estimate the memory of the whole container: gateway, engine and weights."""
+        return int(weights_bytes * self.memory_factor) + self.memory_bytes

@@ -1,0 +1,59 @@
+"""Sizes as people write them: ``16GiB``. Refuses a number without its unit, and unknown units."""
+
+import re
+from typing import Annotated, Any
+
+from pydantic import GetPydanticSchema
+from pydantic_core import core_schema
+
+_UNITS = {
+    "B": 1,
+    "KB": 10**3,
+    "MB": 10**6,
+    "GB": 10**9,
+    "TB": 10**12,
+    "KiB": 2**10,
+    "MiB": 2**20,
+    "GiB": 2**30,
+    "TiB": 2**40,
+}
+_PATTERN = r"^[0-9]+(\.[0-9]+)? ?(B|KB|MB|GB|TB|KiB|MiB|GiB|TiB)$"
+
+
+def parse_size(text: str) -> int:
+    """Return the bytes that ``16GiB`` or ``1.5 TB`` stand for.
+
+    Raises:
+        ValueError: the text is not a number with one of the units.
+    """
+    if not re.fullmatch(_PATTERN, text):
+        raise ValueError(f"{text!r} is not a size: write a number and one of {', '.join(_UNITS)}")
+    number = re.match(r"[0-9.]+", text)
+    assert number is not None  # noqa: S101  the pattern above begins with it
+    return round(float(number[0]) * _UNITS[text[number.end() :].strip()])
+
+
+def show_size(size_bytes: int) -> str:
+    """Write bytes for people, in binary units: ``1.5 GiB``."""
+    size = float(size_bytes)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if abs(size) < 1024:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} TiB"
+
+
+def _checked(text: str) -> str:
+    parse_size(text)
+    return text
+
+
+def _schema(_source: Any, _handler: Any) -> core_schema.CoreSchema:
+    return core_schema.no_info_after_validator_function(
+        _checked,
+        core_schema.str_schema(pattern=_PATTERN, strict=True),
+    )
+
+
+Size = Annotated[str, GetPydanticSchema(_schema)]
+"""A size with its unit, kept as it was written; ``parse_size`` gives its bytes."""
