@@ -1,0 +1,189 @@
+"""Read a suite's signed index, InRelease: what it lists, and whether Debian's keys vouch for it.
+
+Refuses what no key of the keyring signed, what has expired, and what names another suite.
+"""
+
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+
+from mealkit.digest import Digest
+from mealkit.errors import failure
+from mealkit.sources.debian.paragraphs import paragraphs
+
+_BEGIN = b"-----BEGIN PGP SIGNED MESSAGE-----"
+_SIGNATURE = b"-----BEGIN PGP SIGNATURE-----"
+_END = b"-----END PGP SIGNATURE-----"
+# SHA-256, 384, 512 and 224 in the numbering of RFC 9580, section 9.5; MD5 and SHA-1 are forgeable.
+_STRONG_HASHES = frozenset({"8", "9", "10", "11"})
+_DOUBTS = {
+    "NO_PUBKEY": "the keyring lacks the key",
+    "EXPKEYSIG": "the key has expired",
+    "EXPSIG": "the signature has expired",
+    "REVKEYSIG": "the key was revoked",
+}
+_TIMEOUT_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class ListedFile:
+    """A file that a release lists: its path below the suite's folder, digest and size."""
+
+    path: str
+    digest: Digest
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """What a suite's index says: its names, its end, and the files that it vouches for."""
+
+    names: frozenset[str]
+    valid_until: datetime | None
+    by_hash: bool
+    files: dict[str, ListedFile]
+
+
+def verified(signed: bytes, keyring: Path, where: str) -> bytes:
+    """Return the text that a key of the keyring signed: never the bytes around it.
+
+    One good signature by a known key is enough, as for apt: a release is signed by the keys of
+    two Debian versions, and an older keyring knows only one of them. A bad one is never forgiven.
+
+    Raises:
+        SourceError: DEBIAN_UNSIGNED.
+    """
+    if not _is_one_signed_message(signed):
+        raise failure("DEBIAN_UNSIGNED", "the Debian index is not one signed message", where=where)
+    gpgv = shutil.which("gpgv")
+    if gpgv is None:
+        raise failure(
+            "DEBIAN_UNSIGNED",
+            "gpgv, which checks Debian's signatures, is not installed",
+            hint="apt-get install gpgv, or set base.allow_unsigned: true",
+            where=where,
+        )
+    if not keyring.is_file():
+        raise failure("DEBIAN_UNSIGNED", f"there is no keyring at {keyring}", where=where)
+    with tempfile.TemporaryDirectory(prefix="mealkit-gpgv-") as folder:
+        message, text = Path(folder, "InRelease"), Path(folder, "Release")
+        message.write_bytes(signed)
+        command = [gpgv, "--homedir", folder, "--status-fd", "1"]
+        command += ["--keyring", str(keyring.absolute()), "--output", str(text), str(message)]
+        ran = subprocess.run(
+            command, capture_output=True, check=False, timeout=_TIMEOUT_SECONDS, env={"LC_ALL": "C"}
+        )
+        _judge(ran.stdout.decode(errors="replace"), where)
+        return text.read_bytes()
+
+
+def signed_text(message: bytes) -> bytes:
+    """Return the text inside a signed message, unchecked; a message without a signature as it is.
+
+    Only for a mirror that the kit's author allowed to be unsigned.
+    """
+    if not message.startswith(_BEGIN):
+        return message
+    body = message.partition(b"\n\n")[2].partition(_SIGNATURE)[0]
+    # Dash escaping: RFC 9580, section 7.2.
+    return b"\n".join(line.removeprefix(b"- ") for line in body.split(b"\n"))
+
+
+def parse_release(text: bytes, where: str) -> Release:
+    """Parse the text of a release. Format: the Debian repository format, section "Release" files.
+
+    Raises:
+        SourceError: DEBIAN_INDEX, it is not a release or lists no SHA-256 digests.
+    """
+    try:
+        fields = next(paragraphs(text.decode()), {})
+        until = fields.get("valid-until")
+        return Release(
+            names=frozenset(fields[name] for name in ("codename", "suite") if name in fields),
+            valid_until=parsedate_to_datetime(until) if until else None,
+            by_hash=fields.get("acquire-by-hash") == "yes",
+            files=dict(map(_listed, fields["sha256"].split("\n")[1:])),
+        )
+    except (ValueError, KeyError) as error:
+        raise failure(
+            "DEBIAN_INDEX", f"the Debian index cannot be read: {error}", where=where
+        ) from error
+
+
+def check_release(release: Release, suite: str, where: str, now: datetime | None = None) -> None:
+    """Refuse a release of another suite, or one that has expired (an old one, played back).
+
+    Raises:
+        SourceError: DEBIAN_INDEX.
+    """
+    if suite not in release.names:
+        raise failure(
+            "DEBIAN_INDEX",
+            f"the Debian index of {suite} is one of {' or '.join(sorted(release.names))}",
+            where=where,
+        )
+    now = now or datetime.now(UTC)
+    if release.valid_until and release.valid_until.astimezone(UTC) < now:
+        raise failure(
+            "DEBIAN_INDEX",
+            f"the Debian index of {suite} was valid until {release.valid_until:%Y-%m-%d %H:%M} UTC,"
+            f" now it is {now:%Y-%m-%d %H:%M} UTC",
+            hint="check this machine's clock; if it is right, use another mirror",
+            where=where,
+        )
+
+
+def _is_one_signed_message(signed: bytes) -> bool:
+    """Tell whether the bytes are a single signed message with nothing before or behind it."""
+    marks = [line.rstrip() for line in signed.split(b"\n") if line.startswith(b"-----")]
+    return (
+        marks == [_BEGIN, _SIGNATURE, _END]
+        and signed.startswith(_BEGIN)
+        and signed.rstrip().endswith(_END)
+    )
+
+
+def _judge(status: str, where: str) -> None:
+    """Decide from gpgv's status lines. Format: GnuPG's doc/DETAILS, "status-fd"."""
+    lines = [line.removeprefix("[GNUPG:] ").split() for line in status.splitlines()]
+    for keyword, *words in lines:
+        if keyword == "BADSIG":
+            raise failure(
+                "DEBIAN_UNSIGNED",
+                f"the Debian index was changed after key {words[0]} signed it",
+                hint="use another mirror: this one, or the network, alters what Debian signed",
+                where=where,
+            )
+    if not _has_good_signature(lines):
+        doubts = [
+            f"{_DOUBTS[keyword]} (key {words[0]})"
+            for keyword, *words in lines
+            if keyword in _DOUBTS
+        ]
+        reason = "; ".join(doubts) or "no signature that counts"
+        raise failure(
+            "DEBIAN_UNSIGNED", f"the Debian index is not vouched for: {reason}", where=where
+        )
+
+
+def _has_good_signature(lines: list[list[str]]) -> bool:
+    """Tell whether a GOODSIG (known key, not expired, not revoked) is there with a strong hash.
+
+    Of each signature VALIDSIG comes behind GOODSIG, or behind EXPKEYSIG and its like.
+    """
+    verdict = ""
+    for keyword, *words in lines:
+        if keyword == "VALIDSIG" and verdict == "GOODSIG" and words[7] in _STRONG_HASHES:
+            return True
+        if keyword in {"NEWSIG", "GOODSIG", *_DOUBTS}:
+            verdict = keyword
+    return False
+
+
+def _listed(line: str) -> tuple[str, ListedFile]:
+    digits, size, path = line.split()
+    return path, ListedFile(path, Digest.from_hex(digits), int(size))
