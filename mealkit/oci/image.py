@@ -5,12 +5,22 @@ Formats: OCI image-spec v1.1, manifest.md and config.md.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from mealkit.digest import Digest, canonical_json
-from mealkit.oci.descriptor import CONFIG, MANIFEST, Descriptor, Platform
+from mealkit.errors import MealkitError, failure
+from mealkit.oci.descriptor import (
+    CONFIG,
+    CONFIG_TYPES,
+    DOCKER_CONFIG,
+    DOCKER_MANIFEST,
+    LAYER_TYPES,
+    MANIFEST,
+    Descriptor,
+    Platform,
+)
 
 
 class Blob(Protocol):
@@ -133,14 +143,23 @@ def image_of(
     ``created`` and the history's times are the config's ``created``; bytes are canonical JSON.
     """
     created = config.get("created", "1970-01-01T00:00:00Z")
-    raw_config = canonical_json(
+    return packed_image(
         {
             **config,
             "created": created,
             "rootfs": {"type": "layers", "diff_ids": [str(layer.diff_id) for layer in layers]},
             "history": [{"created": created, "created_by": layer.created_by} for layer in layers],
-        }
+        },
+        layers,
+        annotations,
     )
+
+
+def packed_image(
+    config: Mapping[str, Any], layers: tuple[Layer, ...], annotations: Mapping[str, str]
+) -> Image:
+    """Make an OCI image of a complete config (``rootfs`` and ``history`` included) and layers."""
+    raw_config = canonical_json(config)
     manifest: dict[str, Any] = {
         "schemaVersion": 2,
         "mediaType": MANIFEST,
@@ -150,3 +169,73 @@ def image_of(
     if annotations:
         manifest["annotations"] = dict(annotations)
     return Image(canonical_json(manifest), raw_config, layers)
+
+
+def read_image(
+    raw_manifest: bytes, raw_config: bytes, blob_of: Callable[[Descriptor], Blob]
+) -> Image:
+    """Make an image of the bytes that a store keeps; ``blob_of`` finds the bytes of a layer.
+
+    The bytes must be those that their digests name: whoever read them has checked that.
+
+    Raises:
+        StoreError: ``IMAGE_INVALID``: these are not a runnable image's manifest and config, or
+            the two contradict each other.
+    """
+    manifest, config = _json_object(raw_manifest, "manifest"), _json_object(raw_config, "config")
+    config_descriptor = Descriptor.from_json(manifest.get("config"))
+    if config_descriptor.media_type not in CONFIG_TYPES:
+        raise _invalid(f"a config of type {config_descriptor.media_type} is not a runnable image's")
+    descriptors = [Descriptor.from_json(form) for form in _list(manifest.get("layers"), "layers")]
+    for descriptor in descriptors:
+        if descriptor.media_type not in LAYER_TYPES:
+            raise _invalid(f"mealkit does not know layers of type {descriptor.media_type}")
+    diff_ids = _diff_ids(config)
+    if len(diff_ids) != len(descriptors):
+        raise _invalid(f"the manifest has {len(descriptors)} layers, the config {len(diff_ids)}")
+    layers = tuple(
+        Layer(item.media_type, blob_of(item), diff_id, created_by, item.annotations)
+        for item, diff_id, created_by in zip(
+            descriptors, diff_ids, _created_by(config, len(diff_ids)), strict=True
+        )
+    )
+    docker = config_descriptor.media_type == DOCKER_CONFIG
+    media_type = manifest.get("mediaType", DOCKER_MANIFEST if docker else MANIFEST)
+    return Image(raw_manifest, raw_config, layers, media_type)
+
+
+def _json_object(raw: bytes, what: str) -> dict[str, Any]:
+    try:
+        value = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise _invalid(f"the {what} is not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise _invalid(f"the {what} is not a JSON object")
+    return value
+
+
+def _list(value: Any, what: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise _invalid(f"{what} is not a list")
+    return value
+
+
+def _diff_ids(config: Mapping[str, Any]) -> list[Digest]:
+    rootfs = config.get("rootfs")
+    found = _list(rootfs.get("diff_ids") if isinstance(rootfs, dict) else None, "rootfs.diff_ids")
+    try:
+        return [Digest(text) for text in found]
+    except (ValueError, AttributeError) as error:
+        raise _invalid(f"a diff id cannot be read: {error}") from error
+
+
+def _created_by(config: Mapping[str, Any], count: int) -> list[str]:
+    """Pair the history with layers; a history that does not fit says nothing about any layer."""
+    entries = [item for item in config.get("history") or [] if not item.get("empty_layer")]
+    if len(entries) != count:
+        return [""] * count
+    return [str(item.get("created_by", "")) for item in entries]
+
+
+def _invalid(message: str) -> MealkitError:
+    return failure("IMAGE_INVALID", message)

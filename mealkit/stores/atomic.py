@@ -1,0 +1,71 @@
+"""Writing files so that they are there whole or not at all, whatever happens in between.
+
+Refuses to leave half a file behind when the disk is full or a process is killed.
+"""
+
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mealkit.errors import failure
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn the system's errors of writing under ``path`` into problems.
+
+    Raises:
+        StoreError: ``DISK_FULL``, or ``DISK_DENIED`` for any other reason, which is named.
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        where = str(error.filename or path)
+        if error.errno in _FULL:
+            raise failure("DISK_FULL", f"writing under {path}: {reason}", where=where) from error
+        raise failure("DISK_DENIED", f"writing under {path}: {reason}", where=where) from error
+
+
+def temporary_name(target: Path, folder: Path | None = None) -> Path:
+    """Return a name for a file that becomes ``target`` once it is whole."""
+    return (folder or target.parent) / f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}.part"
+
+
+def write_whole(path: Path, data: bytes, *, durable: bool = True) -> None:
+    """Write a small file at once; whoever reads it sees the old bytes or the new ones.
+
+    ``durable`` also makes it survive a loss of power.
+
+    Raises:
+        StoreError: ``DISK_FULL`` or ``DISK_DENIED``; the old file is untouched.
+    """
+    with disk_errors(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = temporary_name(path)
+        try:
+            with partial.open("xb") as stream:
+                stream.write(data)
+                if durable:
+                    stream.flush()
+                    os.fsync(stream.fileno())
+            partial.replace(path)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
+        if durable:
+            sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder survive a loss of power."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

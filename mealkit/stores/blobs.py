@@ -1,0 +1,190 @@
+"""Blobs that lie in files: whole, as a range, or virtual (head + an untouched file + tail).
+
+Refuses to yield a byte that may not be what was hashed: a source file that changed is an error.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from mealkit.digest import Digest, file_chunks
+from mealkit.errors import MealkitError, failure
+from mealkit.oci.image import Blob, BytesBlob
+from mealkit.stores.filekey import FileKey
+
+
+@dataclass(frozen=True, slots=True)
+class FileRange:
+    """Bytes of a file that can be sent without being read (``socket.sendfile``)."""
+
+    path: Path
+    offset: int
+    length: int
+
+
+Part = bytes | FileRange
+
+
+@dataclass(frozen=True, slots=True)
+class FileBlob:
+    """A blob that is a file, or ``size_bytes`` of one from ``offset`` on."""
+
+    path: Path
+    digest: Digest
+    size_bytes: int
+    offset: int = 0
+
+    def chunks(self, offset: int = 0, length: int | None = None) -> Iterator[memoryview]:
+        """Yield the asked range; a yielded view is valid until the next one.
+
+        Raises:
+            StoreError: ``BLOB_MISSING``: the file is gone; ``BLOB_DAMAGED``: it is shorter.
+        """
+        for part in self.parts(offset, length):
+            if isinstance(part, FileRange):
+                yield from _range_chunks(part, self.digest)
+
+    def parts(self, offset: int = 0, length: int | None = None) -> tuple[Part, ...]:
+        """Return the asked range as a range of the file."""
+        whole = FileRange(self.path, self.offset, self.size_bytes)
+        return _cut((whole,), offset, length)
+
+    def check(self) -> None:
+        """Make sure that the file is there and long enough.
+
+        Raises:
+            StoreError: ``BLOB_MISSING`` or ``BLOB_DAMAGED``.
+        """
+        try:
+            found_bytes = self.path.stat().st_size
+        except OSError as error:
+            raise _unreadable(self.path, self.digest, error) from error
+        if found_bytes < self.offset + self.size_bytes:
+            raise _short(self.path, self.digest, found_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualBlob:
+    """Head bytes, a whole file that stays where it is, tail bytes: a layer never written down.
+
+    It is valid as long as the file is the one that was hashed, which its key tells.
+    """
+
+    digest: Digest
+    head: bytes
+    source: Path
+    key: FileKey
+    tail: bytes
+    file_digest: Digest
+
+    @property
+    def size_bytes(self) -> int:
+        """How many bytes there are, head and tail included."""
+        return len(self.head) + self.key.size_bytes + len(self.tail)
+
+    def chunks(self, offset: int = 0, length: int | None = None) -> Iterator[bytes | memoryview]:
+        """Yield the asked range; a yielded view is valid until the next one.
+
+        The source is looked at before the first byte and after the last one.
+
+        Raises:
+            StoreError: ``BLOB_MISSING``: the source is gone.
+            SourceError: ``SOURCE_CHANGED``: it is not the file that was hashed.
+        """
+        self.check()
+        for part in self.parts(offset, length):
+            if isinstance(part, FileRange):
+                yield from _range_chunks(part, self.digest)
+            else:
+                yield part
+        self.check()
+
+    def parts(self, offset: int = 0, length: int | None = None) -> tuple[Part, ...]:
+        """Return the asked range as bytes and ranges of files, for ``socket.sendfile``.
+
+        Whoever sends them calls ``check`` before and after.
+        """
+        middle = FileRange(self.source, 0, self.key.size_bytes)
+        return _cut((self.head, middle, self.tail), offset, length)
+
+    def check(self) -> None:
+        """Make sure that the source is still the file that was hashed.
+
+        Raises:
+            StoreError: ``BLOB_MISSING``: it is gone.
+            SourceError: ``SOURCE_CHANGED``: it is another one, or was written to.
+        """
+        try:
+            found = FileKey.of(self.source)
+        except OSError as error:
+            raise _unreadable(self.source, self.digest, error) from error
+        if found != self.key:
+            raise failure(
+                "SOURCE_CHANGED",
+                f"{self.source} changed after it was verified: {self.key.difference(found)}",
+                hint="mealkit build, which verifies it again",
+                where=str(self.source),
+            )
+
+
+def parts_of(blob: Blob) -> tuple[Part, ...] | None:
+    """Return a blob as bytes and ranges of files, or None if it can only be streamed."""
+    match blob:
+        case BytesBlob(data):
+            return (data,)
+        case FileBlob() | VirtualBlob():
+            return blob.parts()
+        case _:
+            return None
+
+
+def _cut(parts: tuple[Part, ...], offset: int, length: int | None) -> tuple[Part, ...]:
+    """Cut ``length`` bytes from ``offset`` out of parts that lie end to end."""
+    cut: list[Part] = []
+    left = length
+    for part in parts:
+        size_bytes = part.length if isinstance(part, FileRange) else len(part)
+        start = min(offset, size_bytes)
+        offset -= start
+        taken = size_bytes - start if left is None else min(left, size_bytes - start)
+        if left is not None:
+            left -= taken
+        if not taken:
+            continue
+        if isinstance(part, FileRange):
+            cut.append(FileRange(part.path, part.offset + start, taken))
+        else:
+            cut.append(part[start : start + taken])
+    return tuple(cut)
+
+
+def _range_chunks(part: FileRange, digest: Digest) -> Iterator[memoryview]:
+    left = part.length
+    try:
+        for chunk in file_chunks(part.path, part.offset, part.length):
+            left -= len(chunk)
+            yield chunk
+    except OSError as error:
+        raise _unreadable(part.path, digest, error) from error
+    if left:
+        raise _short(part.path, digest, part.offset + part.length - left)
+
+
+def _unreadable(path: Path, digest: Digest, error: OSError) -> MealkitError:
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return failure(
+            "BLOB_MISSING", f"{path}, which holds blob {digest.short}, is gone", where=str(path)
+        )
+    return failure(
+        "DISK_DENIED",
+        f"{path}, which holds blob {digest.short}, cannot be read: {error.strerror}",
+        where=str(path),
+    )
+
+
+def _short(path: Path, digest: Digest, found_bytes: int) -> MealkitError:
+    return failure(
+        "BLOB_DAMAGED",
+        f"{path}, which holds blob {digest.short}, ends after {found_bytes} bytes",
+        where=str(path),
+    )

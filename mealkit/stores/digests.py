@@ -1,0 +1,177 @@
+"""The digest cache: a file that did not change is not hashed again.
+
+Refuses to trust an entry that was made in the same tick of the clock as the file's last change.
+"""
+
+import json
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from mealkit.digest import Digest, canonical_json
+from mealkit.errors import failure
+from mealkit.stores.atomic import write_whole
+from mealkit.stores.filekey import TICK_NS, FileKey, path_of, text_of
+from mealkit.stores.hashing import HashTask, hash_files
+
+
+@dataclass(frozen=True, slots=True)
+class HashJob:
+    """A file, and the bytes that surround it in its layer."""
+
+    path: Path
+    head: bytes
+    tail: bytes
+
+    @property
+    def frame(self) -> str:
+        """What tells this head and tail from others."""
+        return f"{Digest.of(self.head).hex}-{Digest.of(self.tail).hex}"
+
+
+@dataclass(frozen=True, slots=True)
+class HashedFile:
+    """A file as it was hashed: its key then, its own digest, and that of head + file + tail."""
+
+    key: FileKey
+    file: Digest
+    layer: Digest
+
+
+class DigestCache:
+    """Digests by path and file key, one small JSON file per path.
+
+    Several processes may use one folder: files are replaced whole, and what is lost when two
+    write at once is only work. A file that cannot be read counts as absent.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def digest_files(
+        self, jobs: Sequence[HashJob], advance: Callable[[int], None] = lambda _: None
+    ) -> list[HashedFile]:
+        """Return both digests of each file; hash what is not known, on all CPUs.
+
+        ``advance`` is told the bytes of each file once, known ones at once.
+
+        Raises:
+            SourceError: ``SOURCE_CHANGED``: a file is gone, or changed while it was hashed.
+        """
+        keys = [_settled_key(job.path) for job in jobs]
+        known = [self._load(job.path, key) for job, key in zip(jobs, keys, strict=True)]
+        tasks = [
+            HashTask(
+                job.path,
+                key,
+                job.head,
+                job.tail,
+                wants_file=record.file is None,
+                wants_layer=job.frame not in record.layers,
+            )
+            for job, key, record in zip(jobs, keys, known, strict=True)
+        ]
+        for task in tasks:
+            if not task.cost_bytes:
+                advance(task.key.size_bytes)
+        found = hash_files(tasks, advance)
+        done: list[HashedFile] = []
+        for job, record, hashes in zip(jobs, known, found, strict=True):
+            file, layer = record.file or hashes.file, hashes.layer or record.layers.get(job.frame)
+            if file is None or layer is None:
+                raise AssertionError("a hash that was asked for was not computed")
+            if hashes.file or hashes.layer:
+                self._save(job.path, record.with_digests(file, {job.frame: layer}))
+            done.append(HashedFile(record.key, file, layer))
+        return done
+
+    def file(self, path: Path) -> Digest | None:
+        """Return a file's digest if it is known, without reading the file."""
+        try:
+            return self._load(path, FileKey.of(path)).file
+        except OSError:
+            return None
+
+    def prune(self) -> int:
+        """Drop entries of files that are gone or changed; return the bytes freed."""
+        freed_bytes = 0
+        for entry in self._folder.glob("*.json"):
+            try:
+                form = json.loads(entry.read_bytes())
+                current = FileKey.of(path_of(form["path"])).as_json() == form["key"]
+            except (OSError, ValueError, KeyError, TypeError):
+                current = False
+            if not current:
+                freed_bytes += entry.stat().st_size
+                entry.unlink(missing_ok=True)
+        return freed_bytes
+
+    def _entry(self, path: Path) -> Path:
+        return self._folder / f"{Digest.of(os.fsencode(path.resolve())).hex}.json"
+
+    def _load(self, path: Path, key: FileKey) -> "_Record":
+        """Return what is known of the file with this key; an empty record if nothing is."""
+        now_ns = time.time_ns()
+        try:
+            record = _Record.from_json(json.loads(self._entry(path).read_bytes()))
+        except (OSError, ValueError, KeyError, TypeError):
+            return _Record(key, now_ns)
+        trusted = record.key == key and key.is_settled_at(record.started_ns)
+        return record if trusted else _Record(key, now_ns)
+
+    def _save(self, path: Path, record: "_Record") -> None:
+        form = {"path": text_of(path.resolve()), **record.as_json()}
+        write_whole(self._entry(path), canonical_json(form), durable=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """What is known of one file, and when the first hash of it began."""
+
+    key: FileKey
+    started_ns: int
+    file: Digest | None = None
+    layers: Mapping[str, Digest] = field(default_factory=dict)
+
+    def with_digests(self, file: Digest, layers: Mapping[str, Digest]) -> "_Record":
+        return _Record(self.key, self.started_ns, file, {**self.layers, **layers})
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "key": self.key.as_json(),
+            "started": self.started_ns,
+            "file": self.file,
+            "layers": dict(self.layers),
+        }
+
+    @classmethod
+    def from_json(cls, form: Mapping[str, object]) -> Self:
+        started_ns, file, layers = form["started"], form["file"], form["layers"]
+        if not isinstance(started_ns, int) or not isinstance(layers, dict):
+            raise TypeError("not a record")
+        return cls(
+            FileKey.from_json(form["key"]),
+            started_ns,
+            None if file is None else Digest(str(file)),
+            {str(frame): Digest(digest) for frame, digest in layers.items()},
+        )
+
+
+def _settled_key(path: Path) -> FileKey:
+    """Look at a file; if it was written just now, wait until a later write would show.
+
+    It takes a few milliseconds at most, and lets what is hashed next be trusted next time.
+    """
+    try:
+        key = FileKey.of(path)
+    except OSError as error:
+        raise failure(
+            "SOURCE_CHANGED", f"{path} cannot be read: {error.strerror}", where=str(path)
+        ) from error
+    wait_ns = key.ctime_ns + key.tick_ns + 1_000_000 - time.time_ns()
+    if 0 < wait_ns <= 2 * TICK_NS:
+        time.sleep(wait_ns / 1e9)
+    return key
