@@ -249,10 +249,10 @@ class Hardware(Part):
     """Memory for the container, such as 2GiB; auto: estimated from the weights."""
     disk: Annotated[Literal["auto"] | Size, KEEPS_ANSWERS] = "auto"
     """Disk for the image, such as 2GiB; auto: added up from the lock."""
-    architectures: Annotated[tuple[Architecture, ...], Field(min_length=1), CHANGES_ANSWERS] = (
-        Architecture.AMD64,
-    )
-    """The architectures it is built for."""
+    architectures: Annotated[
+        tuple[Architecture, ...], Field(min_length=1, max_length=1), CHANGES_ANSWERS
+    ] = (Architecture.AMD64,)
+    """The architecture it is built for: one; a kit for another one is a kit of its own."""
 
 
 class Serving(Part):

@@ -1,0 +1,258 @@
+"""A kit becomes a lock: every part that still holds is kept, every other is resolved anew.
+
+Asks the outside only through ``Inputs``; refuses nothing itself, the inputs do.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from pydantic import JsonValue
+
+from mealkit.digest import Digest, canonical_json
+from mealkit.engines.recipe import Recipe
+from mealkit.kit.model import Base, Kit, Task, kit_json
+from mealkit.kit.units import parse_size
+from mealkit.lock.model import (
+    About,
+    Lock,
+    LockedBase,
+    LockedDebianBase,
+    LockedEngine,
+    LockedFile,
+    LockedGateway,
+    LockedModel,
+    LockedPrompt,
+    LockedRuntime,
+    LockedWheel,
+    ModelShape,
+    Requests,
+)
+from mealkit.preflight.requirements import Requirements
+
+# The oldest glibc that today's manylinux wheels are commonly built for; what an image base has is
+# not known before its layers are unpacked, which the lock never does.
+_IMAGE_GLIBC = "2.28"
+
+
+class Upgrade(StrEnum):
+    """A part of the lock that is resolved anew although the kit asks for the same."""
+
+    BASE = "base"
+    PYTHON = "python"
+    WEIGHTS = "weights"
+
+
+class Inputs(Protocol):
+    """Where a lock's digests come from."""
+
+    def weights(self, kit: Kit) -> tuple[tuple[LockedFile, ...], ModelShape]:
+        """Resolve every file of the model."""
+        ...
+
+    def packages(
+        self, requirements: Sequence[str], excludes: Sequence[str], target: "PythonTarget"
+    ) -> tuple[LockedWheel, ...]:
+        """Resolve Python packages to wheels for a target."""
+        ...
+
+    def base(self, base: Base, python: str, architecture: str) -> LockedBase:
+        """Resolve what the image is built on."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PythonTarget:
+    """The Python that wheels are chosen for."""
+
+    python: str
+    architecture: str
+    glibc: str
+
+
+@dataclass(frozen=True, slots=True)
+class KitParts:
+    """A kit, checked, with everything that its own folder holds."""
+
+    kit: Kit
+    recipe: Recipe
+    task: Task
+    hyperparameters: Mapping[str, JsonValue]
+    settings: Mapping[str, JsonValue]
+    prompts: Mapping[str, str]
+    local_wheels: Mapping[str, Digest]
+    gateway_requirements: tuple[str, ...]
+    mealkit_version: str
+
+    @property
+    def architecture(self) -> str:
+        """The architecture that the image is built for."""
+        return self.kit.hardware.architectures[0].value
+
+
+def resolve(
+    parts: KitParts,
+    inputs: Inputs,
+    previous: Lock | None = None,
+    upgrade: frozenset[Upgrade] = frozenset(),
+) -> Lock:
+    """Return the kit's lock.
+
+    Parts of ``previous`` are kept, without asking ``inputs``, where the kit still asks for the
+    same and ``upgrade`` does not name them.
+
+    Raises:
+        SourceError, LockError: an input cannot be resolved.
+    """
+    asked = requests_of(parts)
+    kept = previous.requests if previous else None
+    if previous and kept and kept.base == asked.base and Upgrade.BASE not in upgrade:
+        base = previous.runtime.base
+    else:
+        base = inputs.base(parts.kit.runtime.base, parts.kit.runtime.python, parts.architecture)
+    if previous and kept and kept.packages == asked.packages and Upgrade.PYTHON not in upgrade:
+        engine_packages = previous.engine.packages
+        gateway_packages = previous.gateway.packages
+    else:
+        target = PythonTarget(parts.kit.runtime.python, parts.architecture, _glibc(base))
+        engine_packages = inputs.packages(
+            (*parts.recipe.requirements, *parts.kit.runtime.requirements),
+            parts.recipe.excludes,
+            target,
+        )
+        gateway_packages = inputs.packages(parts.gateway_requirements, (), target)
+    if previous and kept and kept.weights == asked.weights and Upgrade.WEIGHTS not in upgrade:
+        files, shape = previous.model.files, previous.model.shape
+    else:
+        files, shape = inputs.weights(parts.kit)
+    resolved = _Resolved(base, engine_packages, gateway_packages, files, shape)
+    return _lock(parts, resolved, asked)
+
+
+def requests_of(parts: KitParts) -> Requests:
+    """Return the digests of what the kit asks of the outside, part by part."""
+    kit = parts.kit
+    base = [kit_json(kit.runtime.base), kit.runtime.python, parts.architecture]
+    packages = [
+        parts.recipe.requirements,
+        kit.runtime.requirements,
+        parts.recipe.excludes,
+        parts.gateway_requirements,
+        dict(parts.local_wheels),
+        base,
+    ]
+    weights = [[kit_json(item) for item in kit.model.weights], kit.model.allow_pickle]
+    return Requests(
+        weights=Digest.of(canonical_json(weights)),
+        packages=Digest.of(canonical_json(packages)),
+        base=Digest.of(canonical_json(base)),
+    )
+
+
+def offline_lock(parts: KitParts, previous: Lock) -> Lock:
+    """Return what the lock would be if nothing were asked of the outside."""
+    resolved = _Resolved(
+        previous.runtime.base,
+        previous.engine.packages,
+        previous.gateway.packages,
+        previous.model.files,
+        previous.model.shape,
+    )
+    return _lock(parts, resolved, previous.requests)
+
+
+@dataclass(frozen=True, slots=True)
+class _Resolved:
+    base: LockedBase
+    engine_packages: tuple[LockedWheel, ...]
+    gateway_packages: tuple[LockedWheel, ...]
+    files: tuple[LockedFile, ...]
+    shape: ModelShape
+
+
+def _lock(parts: KitParts, resolved: _Resolved, asked: Requests) -> Lock:
+    kit, recipe = parts.kit, parts.recipe
+    return Lock(
+        mealkit_version=parts.mealkit_version,
+        about=About(
+            name=kit.name,
+            version=kit.version,
+            description=kit.description,
+            license=kit.license,
+            paper=kit.paper,
+            owner=kit.owner,
+        ),
+        model=LockedModel(
+            name=kit.model.name,
+            license=kit.model.license,
+            task=parts.task,
+            files=tuple(sorted(resolved.files, key=lambda file: file.path)),
+            shape=resolved.shape,
+        ),
+        prompts={
+            name: LockedPrompt(
+                file=prompt.file,
+                sha256=Digest.of(parts.prompts[name].encode()),
+                text=parts.prompts[name],
+            )
+            for name, prompt in kit.prompts.items()
+        },
+        hyperparameters=dict(parts.hyperparameters),
+        engine=LockedEngine(
+            name=recipe.name,
+            worker=recipe.worker,
+            settings=dict(parts.settings),
+            environment=dict(recipe.environment),
+            packages=resolved.engine_packages,
+        ),
+        gateway=LockedGateway(packages=resolved.gateway_packages),
+        runtime=LockedRuntime(
+            base=resolved.base,
+            python=kit.runtime.python,
+            interpreter=_interpreter(kit),
+            architecture=parts.architecture,
+        ),
+        requirements=_requirements(parts, resolved),
+        serving=kit.serving,
+        requests=asked,
+    )
+
+
+def _interpreter(kit: Kit) -> str:
+    base = kit.runtime.base
+    if base.source == "debian":
+        return f"/usr/bin/python{kit.runtime.python}"
+    return base.interpreter or f"python{kit.runtime.python}"
+
+
+def _requirements(parts: KitParts, resolved: _Resolved) -> Requirements:
+    hardware = parts.kit.hardware
+    weights_bytes = sum(file.size_bytes for file in resolved.files)
+    packed = sum(
+        wheel.size_bytes for wheel in (*resolved.engine_packages, *resolved.gateway_packages)
+    )
+    base = resolved.base
+    packed += (
+        sum(deb.size_bytes for deb in base.packages)
+        if isinstance(base, LockedDebianBase)
+        else base.size_bytes
+    )
+    # Wheels and Debian packages unpack to about three and a half times their size (measured).
+    disk_bytes = weights_bytes + packed * 7 // 2
+    return Requirements(
+        architectures=hardware.architectures,
+        gpu=hardware.gpu,
+        memory_bytes=parts.recipe.estimated_memory_bytes(weights_bytes)
+        if hardware.memory == "auto"
+        else parse_size(hardware.memory),
+        disk_bytes=disk_bytes if hardware.disk == "auto" else parse_size(hardware.disk),
+        weights_bytes=weights_bytes,
+    )
+
+
+def _glibc(base: LockedBase) -> str:
+    if isinstance(base, LockedDebianBase):
+        libc = next(package for package in base.packages if package.name == "libc6")
+        return libc.version.partition("-")[0]
+    return _IMAGE_GLIBC
