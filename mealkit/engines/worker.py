@@ -1,0 +1,121 @@
+"""The form that every engine's worker fills in, and the values that pass between it and its host.
+
+Refuses: a configuration with a missing, unknown or mistyped field. Standard library only, because
+the image's worker process has nothing but the engine's own packages beside it.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, Self, runtime_checkable
+
+from mealkit.errors import failure
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerConfig:
+    """What a worker is told: which model, where its files are, and every value that is pinned."""
+
+    model_name: str
+    model_root: Path
+    task: str
+    hyperparameters: Mapping[str, Any]
+    settings: Mapping[str, Any]
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Self:
+        """Read the form that ``as_json`` makes.
+
+        Raises:
+            ContainerError: ``CONFIG_INVALID``, naming the field.
+        """
+        try:
+            values = json.loads(text)
+        except ValueError as error:
+            raise failure(
+                "CONFIG_INVALID", f"the worker's settings are not JSON: {error}"
+            ) from error
+        require_fields(values, _FIELDS, "worker")
+        return cls(**{**values, "model_root": Path(values["model_root"])})
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {
+            "model_name": self.model_name,
+            "model_root": str(self.model_root),
+            "task": self.task,
+            "hyperparameters": dict(self.hyperparameters),
+            "settings": dict(self.settings),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Embeddings:
+    """One vector per text, in the order of the texts.
+
+    A vector is ``dimensions`` packed little-endian float32 numbers; a token count includes the
+    special tokens that the model saw.
+    """
+
+    vectors: Sequence[bytes]
+    dimensions: int
+    token_counts: Sequence[int]
+
+
+class Worker(Protocol):
+    """What every worker can do, whatever its task.
+
+    A task adds one method, as ``EmbeddingWorker`` does; the host asks for it by the task's name.
+    The class is made without arguments, and imports its engine in ``load``, not before.
+    """
+
+    def load(self, config: WorkerConfig) -> None:
+        """Read the model and be able to answer; called once, before any request.
+
+        Raises:
+            MealkitError: the configuration cannot be used, or the engine does not start.
+        """
+
+
+@runtime_checkable
+class EmbeddingWorker(Worker, Protocol):
+    """A worker for the task ``embeddings``."""
+
+    def embed(self, texts: Sequence[str]) -> Embeddings:
+        """Embed texts, none of them empty; called from several threads at once.
+
+        Raises:
+            RequestError: a text cannot be embedded whole; none is ever cut.
+            EngineError: the engine failed, or its answer is not usable.
+        """
+
+
+def require_fields(values: Any, fields: Mapping[str, type], where: str) -> None:
+    """Refuse a mapping that has not exactly these fields with exactly these types.
+
+    Raises:
+        ContainerError: ``CONFIG_INVALID``, naming the field under ``where``.
+    """
+    if not isinstance(values, Mapping):
+        raise failure("CONFIG_INVALID", f"{where} is {type(values).__name__}, expected an object")
+    for name in sorted(values.keys() | fields.keys()):
+        field = f"{where}.{name}"
+        if name not in fields:
+            raise failure("CONFIG_INVALID", f"{field} is not known", where=field)
+        if name not in values:
+            raise failure("CONFIG_INVALID", f"{field} is missing", where=field)
+        # Not isinstance: True is an int to Python, and no thread count.
+        if type(values[name]) is not fields[name]:
+            found = type(values[name]).__name__
+            message = f"{field} is {found}, expected {fields[name].__name__}"
+            raise failure("CONFIG_INVALID", message, where=field)
+
+
+_FIELDS: Mapping[str, type] = {
+    "model_name": str,
+    "model_root": str,
+    "task": str,
+    "hyperparameters": dict,
+    "settings": dict,
+}
