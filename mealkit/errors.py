@@ -215,6 +215,7 @@ CATALOGUE: dict[str, Entry] = {
     "REFERENCE_INVALID": Entry("a reference to an image cannot be read", _CALLER, StoreError, 400, "write it as NAME:VERSION or REGISTRY/NAME:TAG"),
     "IMAGE_NOT_FOUND": Entry("there is no such image", _CALLER, StoreError, 404, "mealkit images lists what is there; mealkit build makes one"),
     "IMAGE_INVALID": Entry("an image contradicts its own digests or the specification", _UPSTREAM, StoreError, 502, "build or pull the image again"),
+    "IMAGE_UNCHECKED": Entry("a part of an image cannot be checked on this machine", _PLATFORM, StoreError, 501, "run mealkit with Python 3.14 or later, which reads zstd"),
     "BLOB_MISSING": Entry("a blob that an image needs is missing", _PLATFORM, StoreError, 500, "mealkit build, which puts it back"),
     "BLOB_DAMAGED": Entry("a blob's bytes are not those that its digest names", _PLATFORM, StoreError, 500, "mealkit prune --damaged, then mealkit build"),
     "STORE_BUSY": Entry("another process holds the store", _CALLER, StoreError, 409, "wait for the other command to end"),
@@ -224,6 +225,7 @@ CATALOGUE: dict[str, Entry] = {
     "REGISTRY_DIGEST": Entry("the registry's bytes are not those that the digest names", _UPSTREAM, RegistryError, 502, "push or pull again; tell the registry's operator if it stays so"),
     "REGISTRY_INSECURE": Entry("a registry that is not on this machine would be used without encryption", _CALLER, RegistryError, 400, "use a registry with TLS"),
     "BUILD_INPUT_MISSING": Entry("the build was not handed an input of the plan", _PLATFORM, BuildError, 500, "mealkit build, which fetches it"),
+    "LAYER_INVALID": Entry("a file or link cannot be written into a layer", _AUTHOR, BuildError, 400, "rename or leave out the path that is named"),
     "OUTPUT_EXISTS": Entry("the output path holds something else", _CALLER, BuildError, 409, "choose another path, or delete what is there"),
     # Containers
     "CLIENT_NONE": Entry("no container client works on this machine", _PLATFORM, ContainerError, 503, "start docker, or allow user namespaces for the sandbox"),
