@@ -33,7 +33,7 @@ def compare(before: Any, after: Any, path: str = "") -> Iterator[Change]:
                 yield from compare(before.get(key), after.get(key), _join(path, key))
         case (list() | tuple(), list() | tuple()) if _named(before) and _named(after):
             yield from compare(_by_name(before), _by_name(after), path)
-        case (str(), str()) if "\n" in before or "\n" in after:
+        case (str(), str()) if before != after and ("\n" in before or "\n" in after):
             yield from _lines(before, after, path)
         case _ if before != after:
             yield Change(path, before, after)

@@ -1,0 +1,124 @@
+"""Wheels unpacked into one package tree, as the wheel format says, without pip or an interpreter.
+
+Refuses members that lead outside the tree, bytes that RECORD contradicts, and two wheels that
+disagree about a file. Console scripts are left out: they carry an interpreter's absolute path.
+Format: https://packaging.python.org/en/latest/specifications/binary-distribution-format/
+"""
+
+import base64
+import csv
+import hashlib
+import io
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from mealkit.digest import CHUNK_BYTES
+from mealkit.errors import failure
+
+
+@dataclass(frozen=True, slots=True)
+class WheelMember:
+    """One file of a package tree: where it goes, and the wheel's member that holds its bytes."""
+
+    path: str
+    wheel: Path
+    member: str
+    size_bytes: int
+    executable: bool
+    record_sha256: str | None
+    crc: int
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield the member's bytes, and check them against the wheel's RECORD at the end.
+
+        Raises:
+            BuildError: the wheel is damaged (``WHEEL_INVALID``).
+        """
+        state = hashlib.sha256()
+        try:
+            with zipfile.ZipFile(self.wheel) as archive, archive.open(self.member) as stream:
+                while chunk := stream.read(CHUNK_BYTES):
+                    state.update(chunk)
+                    yield chunk
+        except (zipfile.BadZipFile, zlib.error, EOFError, KeyError) as error:
+            raise _invalid(self.wheel.name, f"{self.member}: {error}") from error
+        found = base64.urlsafe_b64encode(state.digest()).rstrip(b"=").decode()
+        if self.record_sha256 not in {None, found}:
+            raise _invalid(
+                self.wheel.name,
+                f"{self.member} has digest {found}, its RECORD says {self.record_sha256}",
+            )
+
+
+def wheel_tree(wheels: Sequence[tuple[str, Path]]) -> list[WheelMember]:
+    """Return the files of all wheels, given as (file name, path), sorted by where they go.
+
+    Raises:
+        BuildError: a wheel is damaged, or two of them disagree (``WHEEL_INVALID``).
+    """
+    placed: dict[str, WheelMember] = {}
+    for filename, path in wheels:
+        for member in _members(filename, path):
+            other = placed.setdefault(member.path, member)
+            if (other.size_bytes, other.crc) != (member.size_bytes, member.crc):
+                raise _invalid(filename, f"{member.path} is in {other.wheel.name} too, and differs")
+    return [placed[path] for path in sorted(placed)]
+
+
+def _members(filename: str, path: Path) -> Iterator[WheelMember]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [info for info in archive.infolist() if not info.is_dir()]
+            record = _record(archive, filename)
+            for info in names:
+                target = _target(filename, info.filename)
+                if target is not None:
+                    yield WheelMember(
+                        path=target,
+                        wheel=path,
+                        member=info.filename,
+                        size_bytes=info.file_size,
+                        executable=bool(info.external_attr >> 16 & 0o111),
+                        record_sha256=record.get(info.filename),
+                        crc=info.CRC,
+                    )
+    except (zipfile.BadZipFile, OSError) as error:
+        raise _invalid(filename, str(error)) from error
+
+
+def _record(archive: zipfile.ZipFile, filename: str) -> dict[str, str]:
+    found = [name for name in archive.namelist() if _is_record(name)]
+    if len(found) != 1:
+        raise _invalid(filename, f"it has {len(found)} RECORD files, not one")
+    rows = csv.reader(io.StringIO(archive.read(found[0]).decode()))
+    return {
+        row[0]: row[1].removeprefix("sha256=")
+        for row in rows
+        if len(row) >= 2 and row[1].startswith("sha256=")
+    }
+
+
+def _is_record(name: str) -> bool:
+    parts = PurePosixPath(name).parts
+    return len(parts) == 2 and parts[0].endswith(".dist-info") and parts[1] == "RECORD"
+
+
+def _target(filename: str, member: str) -> str | None:
+    """Return where a member goes in the tree; None for what a package tree does not need."""
+    parts = PurePosixPath(member).parts
+    if member.startswith("/") or ".." in parts or "\\" in member or "\0" in member:
+        raise _invalid(filename, f"the member {member!r} leads outside")
+    if parts[0].endswith(".data"):
+        if len(parts) < 3 or parts[1] not in {"purelib", "platlib", "data"}:
+            return None
+        parts = parts[2:]
+    if "__pycache__" in parts or parts[-1].endswith(".pyc"):
+        return None
+    return "/".join(parts)
+
+
+def _invalid(filename: str, reason: str) -> Exception:
+    return failure("WHEEL_INVALID", f"the wheel cannot be unpacked: {reason}", where=filename)

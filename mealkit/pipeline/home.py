@@ -1,0 +1,52 @@
+"""Where mealkit keeps things on this machine: verified inputs, images, and runs."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """mealkit's folder on this machine; what is below it may be deleted, and is made again."""
+
+    root: Path
+
+    @property
+    def files(self) -> Path:
+        """Verified input files, by digest."""
+        return self.root / "files"
+
+    @property
+    def store(self) -> Path:
+        """The local image store."""
+        return self.root / "store"
+
+    @property
+    def digests(self) -> Path:
+        """Digests of files that were hashed before."""
+        return self.root / "digests"
+
+    @property
+    def indexes(self) -> Path:
+        """Verified package indexes of Debian suites."""
+        return self.root / "indexes"
+
+    @property
+    def roots(self) -> Path:
+        """Unpacked images, for the sandbox."""
+        return self.root / "roots"
+
+    @property
+    def runs(self) -> Path:
+        """Running sandboxes: their records and logs."""
+        return self.root / "runs"
+
+
+def home_at(path: Path | None = None) -> Home:
+    """Return the home at a path, or where ``MEALKIT_HOME`` or the platform's convention says."""
+    if path is None:
+        configured = os.environ.get("MEALKIT_HOME")
+        path = Path(configured) if configured else platformdirs.user_data_path("mealkit")
+    return Home(path.expanduser().absolute())

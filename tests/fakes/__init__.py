@@ -1,0 +1,1 @@
+"""Real implementations of the rooms' protocols that need nothing from outside."""

@@ -1,0 +1,145 @@
+"""A small kit, its parts, and inputs that are the same everywhere."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from mealkit.digest import Digest
+from mealkit.engines.onnx.recipe import RECIPE
+from mealkit.kit.model import Base, Kit, Task
+from mealkit.lock.model import (
+    FolderOrigin,
+    LockedBase,
+    LockedDeb,
+    LockedDebianBase,
+    LockedFile,
+    LockedImageBase,
+    LockedWheel,
+    ModelShape,
+)
+from mealkit.lock.resolve import KitParts, PythonTarget
+
+KIT: dict[str, Any] = {
+    "apiVersion": "mealkit/v1",
+    "name": "little",
+    "version": "1.0.0",
+    "description": "A little kit.",
+    "license": "Apache-2.0",
+    "paper": {
+        "title": "A paper",
+        "arxiv": "1908.10084",
+        "doi": "10.1/x",
+        "url": "https://a.invalid",
+    },
+    "owner": {"team": "cooks", "contact": "mailto:cooks@kitchen.invalid", "support": "at noon"},
+    "model": {
+        "name": "little-model",
+        "license": "MIT",
+        "task": "embeddings",
+        "weights": [
+            {
+                "source": "folder",
+                "path": "weights",
+                "files": ["model.safetensors", "tokenizer.json"],
+                "into": "little",
+                "sha256": {"tokenizer.json": "ab" * 32},
+                "mirrors": [{"source": "http", "url": "https://mirror.invalid/little"}],
+            }
+        ],
+    },
+    "prompts": {"query": {"file": "prompts/query.jinja", "description": "asks"}},
+    "hyperparameters": {"pooling": "mean", "max_length": 256, "normalize": True},
+    "runtime": {
+        "engine": "onnx",
+        "settings": {"threads": 1},
+        "base": {"source": "debian", "suite": "trixie"},
+        "python": "3.13",
+        "requirements": ["numpy<3"],
+        "wheels": [],
+    },
+    "hardware": {"gpu": "none", "memory": "1GiB", "disk": "auto", "architectures": ["amd64"]},
+    "serving": {"port": 8000, "max_concurrency": 8},
+}
+
+
+def kit_of(form: dict[str, Any]) -> Kit:
+    return Kit.model_validate_json(json.dumps(form))
+
+
+def parts_of(form: dict[str, Any], **changes: Any) -> KitParts:
+    """The parts of a kit in JSON form; its prompts' texts are their names."""
+    kit = kit_of(form)
+    task = kit.model.task or Task.EMBEDDINGS
+    values: dict[str, Any] = {
+        "kit": kit,
+        "recipe": RECIPE,
+        "task": task,
+        "hyperparameters": RECIPE.hyperparameters[task]
+        .model_validate(dict(kit.hyperparameters))
+        .model_dump(mode="json"),
+        "settings": RECIPE.settings.model_validate(dict(kit.runtime.settings)).model_dump(
+            mode="json"
+        ),
+        "prompts": {name: f"{prompt.file}\n" for name, prompt in kit.prompts.items()},
+        "local_wheels": {},
+        "gateway_requirements": ("starlette",),
+        "mealkit_version": "0.1.0",
+    }
+    return KitParts(**(values | changes))
+
+
+def digest(text: str) -> Digest:
+    return Digest.of(text.encode())
+
+
+def locked_wheel(requirement: str) -> LockedWheel:
+    return LockedWheel(
+        name=requirement,
+        version="1.0",
+        filename=f"{requirement}-1.0-py3-none-any.whl",
+        sha256=digest(requirement),
+        size_bytes=1000,
+    )
+
+
+class FixedInputs:
+    """Inputs that depend only on what is asked; they count how often they are asked."""
+
+    def __init__(self, salt: str = "") -> None:
+        self.salt = salt
+        self.asked: list[str] = []
+
+    def weights(self, kit: Kit) -> tuple[tuple[LockedFile, ...], ModelShape]:
+        self.asked.append("weights")
+        files = [
+            LockedFile(
+                path=f"{item.into}/{name}" if item.into else name,
+                sha256=digest(name + self.salt),
+                size_bytes=2_000_000 if name.endswith(".safetensors") else 100,
+                format="safetensors" if name.endswith(".safetensors") else "json",
+                origins=(FolderOrigin(file=name),),
+            )
+            for item in kit.model.weights
+            for name in item.files
+        ]
+        return tuple(files), ModelShape(parameters=10)
+
+    def packages(
+        self, requirements: Sequence[str], excludes: Sequence[str], target: PythonTarget
+    ) -> tuple[LockedWheel, ...]:
+        self.asked.append("packages")
+        return tuple(locked_wheel(f"{name}{self.salt}") for name in sorted(requirements))
+
+    def base(self, base: Base, python: str, architecture: str) -> LockedBase:
+        self.asked.append("base")
+        if base.source == "image":
+            return LockedImageBase(name="base", digest=digest(base.reference), size_bytes=5000)
+        libc = LockedDeb(
+            name="libc6",
+            version="2.41-12",
+            architecture=architecture,
+            filename="pool/libc6.deb",
+            sha256=digest(base.suite + python + architecture + self.salt),
+            size_bytes=5000,
+        )
+        return LockedDebianBase(suite=base.suite, packages=(libc,))

@@ -1,0 +1,303 @@
+"""A kit becomes a lock: deterministic, without hosts, and asked of the outside only when needed."""
+
+import copy
+import json
+from typing import Any
+
+import pytest
+from fakes.kits import KIT, FixedInputs, kit_of, parts_of
+from pydantic import BaseModel
+
+from mealkit.errors import LockError
+from mealkit.kit.classify import classification
+from mealkit.kit.model import Kit
+from mealkit.lock.drift import drift, needs_network
+from mealkit.lock.model import Lock, lock_bytes, read_lock
+from mealkit.lock.resolve import Upgrade, resolve
+
+
+def _lock(form: dict[str, Any] = KIT, **changes: Any) -> Lock:
+    return resolve(parts_of(form, **changes), FixedInputs())
+
+
+def _set(form: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
+    changed = copy.deepcopy(form)
+    at: Any = changed
+    *parents, last = path.split(".")
+    for name in parents:
+        at = at[int(name)] if isinstance(at, list) else at[name]
+    if isinstance(at, list):
+        at[int(last)] = value
+    else:
+        at[last] = value
+    return changed
+
+
+def test_the_same_kit_gives_the_same_bytes():
+    """Two locks of one kit are equal, whatever the order of its keys."""
+    reordered = json.loads(json.dumps(KIT, sort_keys=True))
+
+    assert lock_bytes(_lock()) == lock_bytes(_lock(dict(reversed(reordered.items()))))
+
+
+def test_a_lock_reads_back_as_itself():
+    """What is written is what is read."""
+    lock = _lock()
+
+    assert read_lock(lock_bytes(lock)) == lock
+
+
+def test_a_lock_holds_no_host_and_no_local_path():
+    """Neither a mirror's host nor the folder of the weights gets into the lock."""
+    text = lock_bytes(_lock()).decode()
+
+    assert "mirror.invalid" not in text
+    assert '"weights/' not in text
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda form: form["model"].update(name="another"),
+        lambda form: form["hyperparameters"].update(max_length=128),
+        lambda form: form.pop("engine"),
+        lambda form: form.update(extra=1),
+        lambda form: form.update(recipe="sha256:" + "0" * 64),
+        lambda form: form.pop("recipe"),
+    ],
+    ids=["name", "parameter", "engine gone", "extra", "recipe", "recipe gone"],
+)
+def test_a_lock_edited_by_hand_is_refused(edit):
+    """A value that was changed, left out or added does not get past the recipe digest."""
+    form = json.loads(lock_bytes(_lock()))
+    edit(form)
+
+    with pytest.raises(LockError) as caught:
+        read_lock(json.dumps(form).encode())
+
+    assert caught.value.problems[0].code == "LOCK_INVALID"
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b"null", b"{}", b"\xff", b'{"recipe": 1}'])
+def test_what_is_no_lock_is_refused(data):
+    """Anything that is not a lock is a problem, never a traceback."""
+    with pytest.raises(LockError):
+        read_lock(data)
+
+
+# Another allowed value for every field of the kit that a reader could set, by its path.
+CHANGES_TO_ANSWERS = {
+    "model.name": "another-model",
+    "model.weights.0.files": ["model.safetensors"],
+    "model.weights.0.into": "elsewhere",
+    "prompts": {"passage": {"file": "prompts/query.jinja"}},
+    "prompts.query.file": "prompts/other.jinja",
+    "hyperparameters.pooling": "cls",
+    "hyperparameters.max_length": 128,
+    "hyperparameters.normalize": False,
+    "runtime.settings.threads": 2,
+    "runtime.settings.graph": "other.onnx",
+    "runtime.base.suite": "bookworm",
+    "runtime.base": {"source": "image", "reference": "registry.invalid/base:1"},
+    "runtime.python": "3.12",
+    "runtime.requirements": ["tokenizers==0.1"],
+    "hardware.architectures": ["arm64"],
+}
+KEEPS_ANSWERS = {
+    "name": "another",
+    "version": "2.0.0",
+    "description": "Something else.",
+    "license": "MIT",
+    "paper.title": "Another paper",
+    "paper.arxiv": "2001.00001",
+    "paper.doi": "10.1/y",
+    "paper.url": "https://b.invalid",
+    "paper": None,
+    "owner.team": "others",
+    "owner.contact": "https://others.invalid/help",
+    "owner.support": "never",
+    "owner": {"team": "a", "contact": "mailto:a@b.c", "support": "x"},
+    "model.license": "Apache-2.0",
+    "model.allow_pickle": True,
+    "model.weights.0.path": "elsewhere",
+    "model.weights.0.sha256": {},
+    "model.weights.0.mirrors": [],
+    "prompts.query.description": "asks otherwise",
+    "runtime.base.allow_unsigned": True,
+    "hardware.memory": "2GiB",
+    "hardware.disk": "9GiB",
+    "serving.port": 9000,
+    "serving.max_concurrency": 1,
+    "serving.max_body": "1MiB",
+    "serving.timeout_seconds": 5,
+    "serving.drain_seconds": 5,
+    "serving.restarts": 0,
+    "serving": {},
+}
+
+
+@pytest.mark.parametrize("path", CHANGES_TO_ANSWERS)
+def test_what_changes_an_answer_changes_the_recipe(path):
+    """Weights, prompts, sampling values, flags, packages, base: each is in the recipe digest."""
+    changed = _set(KIT, path, CHANGES_TO_ANSWERS[path])
+
+    assert _lock(changed).recipe != _lock().recipe
+
+
+@pytest.mark.parametrize("path", KEEPS_ANSWERS)
+def test_what_keeps_answers_keeps_the_recipe(path):
+    """Description, owner, licence, places and limits are not in the recipe digest."""
+    changed = _set(KIT, path, KEEPS_ANSWERS[path])
+
+    assert _lock(changed).recipe == _lock().recipe
+
+
+def test_changed_bytes_of_any_input_change_the_recipe():
+    """Other weights, wheels or packages under the same names are another recipe."""
+    assert resolve(parts_of(KIT), FixedInputs("other")).recipe != _lock().recipe
+
+
+def test_another_mealkit_is_another_recipe():
+    """The gateway that is in the image can change an answer."""
+    assert _lock(mealkit_version="0.2.0").recipe != _lock().recipe
+
+
+def test_a_prompts_text_is_in_the_recipe():
+    """An edit of a prompt's file, not of its name, changes the recipe."""
+    assert _lock(prompts={"query": "other\n"}).recipe != _lock().recipe
+
+
+def _models(model: type[BaseModel]) -> set[type[BaseModel]]:
+    """All models that a model is made of."""
+    found: set[type[BaseModel]] = set()
+    todo = [model]
+    while todo:
+        item = todo.pop()
+        if item in found:
+            continue
+        found.add(item)
+        for field in item.model_fields.values():
+            stack = [field.annotation]
+            while stack:
+                kind = stack.pop()
+                if isinstance(kind, type) and issubclass(kind, BaseModel):
+                    todo.append(kind)
+                stack.extend(getattr(kind, "__args__", ()))
+    return found
+
+
+@pytest.mark.parametrize("root", [Kit, Lock])
+def test_every_field_is_classified(root):
+    """A field that nobody classified fails here, before it can slip past the recipe digest."""
+    unclassified = {"Requirements"}  # KEEPS_ANSWERS as a whole, in Lock.requirements
+    for model in _models(root):
+        if model.__name__ not in unclassified:
+            for name in model.model_fields:
+                classification(model, name)
+
+
+def test_every_field_of_the_kit_is_tried():
+    """The two tables above name every field of the kit but those that only one value fits."""
+    tried = {path.replace(".0", "") for path in (*CHANGES_TO_ANSWERS, *KEEPS_ANSWERS)}
+    # Another source, engine, task, GPU or wheel needs more than one value to change; repo,
+    # package and their like belong to sources that this kit does not use.
+    fixed = {"apiVersion", "model.task", "runtime.engine", "runtime.wheels", "hardware.gpu"}
+    fixed |= {"model.weights.source", "runtime.base.source"}
+    named = {
+        f"{prefix}{name}"
+        for prefix, part in [
+            ("", kit_of(KIT)),
+            ("paper.", kit_of(KIT).paper),
+            ("owner.", kit_of(KIT).owner),
+            ("model.", kit_of(KIT).model),
+            ("model.weights.", kit_of(KIT).model.weights[0]),
+            ("prompts.query.", kit_of(KIT).prompts["query"]),
+            ("runtime.", kit_of(KIT).runtime),
+            ("runtime.base.", kit_of(KIT).runtime.base),
+            ("hardware.", kit_of(KIT).hardware),
+            ("serving.", kit_of(KIT).serving),
+        ]
+        for name in part.model_dump(by_alias=True)
+    }
+    groups = {
+        "model",
+        "model.weights",
+        "hyperparameters",
+        "runtime",
+        "runtime.settings",
+        "hardware",
+    }
+
+    assert named - tried - fixed - groups == set()
+
+
+def test_a_fresh_lock_is_kept_without_asking():
+    """Nothing is asked of the outside when the kit asks for what it asked before."""
+    lock, inputs = _lock(), FixedInputs("other")
+
+    assert resolve(parts_of(KIT), inputs, lock) == lock
+    assert inputs.asked == []
+
+
+@pytest.mark.parametrize(
+    ("upgrade", "asked"),
+    [
+        (Upgrade.BASE, ["base"]),
+        (Upgrade.PYTHON, ["packages", "packages"]),
+        (Upgrade.WEIGHTS, ["weights"]),
+    ],
+)
+def test_an_upgrade_asks_for_its_part_alone(upgrade, asked):
+    """--upgrade base|python|weights resolves that part anew and keeps the others."""
+    lock, inputs = _lock(), FixedInputs("newer")
+
+    upgraded = resolve(parts_of(KIT), inputs, lock, frozenset({upgrade}))
+
+    assert inputs.asked == asked
+    assert upgraded.recipe != lock.recipe
+
+
+def test_a_prompt_edit_asks_nothing():
+    """What the kit's own folder holds is locked without the network."""
+    lock, inputs = _lock(), FixedInputs()
+
+    edited = resolve(parts_of(KIT, prompts={"query": "new\n"}), inputs, lock)
+
+    assert inputs.asked == []
+    assert edited.prompts["query"].text == "new\n"
+
+
+def test_a_fresh_lock_has_no_drift():
+    """A lock that says what the kit says has drifted nowhere."""
+    assert drift(parts_of(KIT), _lock()) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "reported", "network"),
+    [
+        ("hyperparameters.max_length", 128, "hyperparameters.max_length", False),
+        ("owner.team", "others", "about.owner.team", False),
+        ("serving.port", 9000, "serving.port", False),
+        ("runtime.settings.threads", 4, "engine.settings.threads", False),
+        ("runtime.requirements", ["a"], "requests.packages", True),
+        ("runtime.base.suite", "bookworm", "requests.base", True),
+        ("model.weights.0.files", ["a"], "requests.weights", True),
+    ],
+)
+def test_drift_names_what_the_kit_says_anew(path, value, reported, network):
+    """Each edit of the kit is named, and whether bringing the lock up to date needs the network."""
+    changes = drift(parts_of(_set(KIT, path, value)), _lock())
+
+    assert reported in [change.path for change in changes]
+    assert needs_network(changes) is network
+
+
+def test_drift_names_the_prompts_line():
+    """An edited prompt is reported by its line."""
+    lock = resolve(parts_of(KIT, prompts={"query": "one\ntwo\n"}), FixedInputs())
+
+    changes = drift(parts_of(KIT, prompts={"query": "one\nzwei\n"}), lock)
+
+    assert [(c.path, c.before, c.after) for c in changes if "text" in c.path] == [
+        ("prompts.query.text:2", "two", "zwei")
+    ]
