@@ -232,6 +232,7 @@ CATALOGUE: dict[str, Entry] = {
     "CLIENT_UNAVAILABLE": Entry("the chosen container client does not work on this machine", _PLATFORM, ContainerError, 503, "start it, or choose another with --client"),
     "CONTAINER_FAILED": Entry("the container did not start or did not become ready", _PLATFORM, ContainerError, 500, "mealkit logs NAME"),
     "CONTAINER_NOT_FOUND": Entry("there is no such running kit", _CALLER, ContainerError, 404, "mealkit ps"),
+    "CONTAINER_EXISTS": Entry("there is already a container of this name", _CALLER, ContainerError, 409, "mealkit stop NAME, or choose another with --name"),
     "CONTAINER_TIMEOUT": Entry("the container did not become ready in time", _PLATFORM, ContainerError, 504, "mealkit logs NAME, or wait longer with --timeout"),
     "CLIENT_REFUSED": Entry("the container client refused what was asked", _PLATFORM, ContainerError, 500, "read the client's own message"),
     "PORT_TAKEN": Entry("the port is in use", _CALLER, ContainerError, 409, "choose another with --port, or 0 for any free one"),

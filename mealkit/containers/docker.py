@@ -1,0 +1,245 @@
+"""Docker, and podman through its Docker-compatible socket, by the SDK; never by the command line.
+
+Refuses mounts into an engine on another machine, and containers that mealkit did not start.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from mealkit.containers.docker_errors import EMBEDDED_HINT, ours
+from mealkit.containers.docker_options import check_readable, options
+from mealkit.containers.model import (
+    LABEL_KIT,
+    LABEL_RECIPE,
+    LABEL_RUN,
+    LOOPBACK,
+    Container,
+    Exit,
+    LoadedImage,
+    RunSpec,
+)
+from mealkit.errors import MealkitError, failure
+
+if TYPE_CHECKING:
+    import docker
+    from docker.models.containers import Container as Theirs
+
+_LOCAL_HOSTS = {"", "localhost", "127.0.0.1", "::1", "localunixsocket"}
+_OPERATION_SECONDS = 60
+
+
+class DockerClient:
+    """A container client that speaks to a daemon.
+
+    It isolates by the engine's namespaces, its own network, memory and process limits.
+    """
+
+    takes = LoadedImage
+
+    def __init__(self, name: str = "docker", base_url: str | None = None) -> None:
+        """Speak to ``base_url``, or to where DOCKER_HOST or the active Docker context point."""
+        self.name = name
+        self._base_url = base_url
+
+    @classmethod
+    def podman(cls, environment: Mapping[str, str] = os.environ) -> "DockerClient":
+        """Speak to podman's socket: the user's own if there is one, else the system's."""
+        runtime = environment.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}"
+        sockets = [Path(runtime, "podman/podman.sock"), Path("/run/podman/podman.sock")]
+        chosen = next((path for path in sockets if path.exists()), sockets[0])
+        return cls("podman", f"unix://{chosen}")
+
+    def available(self) -> str | None:
+        """Say why this client cannot be used here; None if it can."""
+        try:
+            with self._connected("answer") as client:
+                client.ping()
+        except MealkitError as error:
+            return error.problems[0].message
+        return None
+
+    def limits(self) -> tuple[str, ...]:
+        """Say what this client does not isolate; nothing worth naming."""
+        return ()
+
+    def start(self, spec: RunSpec) -> Container:
+        """Create and start a container; nothing is left behind if that fails.
+
+        Raises:
+            ContainerError: PORT_TAKEN, CONTAINER_EXISTS, CLIENT_REFUSED or CLIENT_UNAVAILABLE.
+            StoreError: IMAGE_NOT_FOUND, the daemon lacks the image.
+        """
+        with self._connected(f"start {spec.name}") as client:
+            host = _remote_host(client)
+            self._check(spec, host)
+            theirs = client.containers.create(**options(client, self.name, spec))
+            try:
+                theirs.start()
+                theirs.reload()
+            except BaseException:
+                theirs.remove(force=True, v=True)
+                raise
+            return self._ours(theirs, host)
+
+    def list(self) -> list[Container]:
+        """List what mealkit started here, running or ended, by name."""
+        with self._connected("list containers") as client:
+            host = _remote_host(client)
+            found = client.containers.list(
+                all=True, filters={"label": LABEL_RUN}, ignore_removed=True
+            )
+            return sorted((self._ours(item, host) for item in found), key=lambda item: item.name)
+
+    def state(self, name: str) -> Container:
+        """Look at one container again.
+
+        Raises:
+            ContainerError: CONTAINER_NOT_FOUND.
+        """
+        with self._connected(f"look at {name}") as client:
+            return self._ours(self._find(client, name), _remote_host(client))
+
+    def logs(self, name: str, *, follow: bool = False, tail: int | None = None) -> Iterator[str]:
+        """Yield the log's lines, the last ``tail`` of them; with ``follow``, until it ends.
+
+        Raises:
+            ContainerError: CONTAINER_NOT_FOUND; CLIENT_UNAVAILABLE if the daemon goes away.
+        """
+        with self._connected(f"read the log of {name}") as client:
+            theirs = self._find(client, name)
+            # Quiet minutes are normal while a log is followed.
+            if follow:
+                client.api.timeout = None  # type: ignore[assignment] # requests takes None
+            chunks = theirs.logs(stream=True, follow=follow, tail="all" if tail is None else tail)
+            with closing(chunks):
+                yield from _lines(chunks)
+
+    def stop(self, name: str, timeout_seconds: int) -> Exit:
+        """Send SIGTERM, and SIGKILL after ``timeout_seconds``; return how it ended.
+
+        A container that ended before is left as it is. Its log stays until ``remove``.
+
+        Raises:
+            ContainerError: CONTAINER_NOT_FOUND.
+        """
+        with self._connected(f"stop {name}") as client:
+            theirs = self._find(client, name)
+            theirs.stop(timeout=timeout_seconds)
+            theirs.reload()
+            return _exit(theirs.attrs["State"]) or Exit()
+
+    def remove(self, name: str) -> None:
+        """Remove a container and its log, killing it if it still runs.
+
+        Raises:
+            ContainerError: CONTAINER_NOT_FOUND.
+        """
+        with self._connected(f"remove {name}") as client:
+            self._find(client, name).remove(force=True, v=True)
+
+    @contextmanager
+    def _connected(self, doing: str) -> "Iterator[docker.DockerClient]":
+        import docker  # noqa: PLC0415
+
+        with ours(self.name, doing):
+            if self._base_url is None:
+                client = docker.from_env(timeout=_OPERATION_SECONDS)
+            else:
+                client = docker.DockerClient(base_url=self._base_url, timeout=_OPERATION_SECONDS)
+            with closing(client):
+                yield client
+
+    def _find(self, client: "docker.DockerClient", name: str) -> "Theirs":
+        import docker.errors  # noqa: PLC0415
+
+        try:
+            theirs = client.containers.get(name)
+        except docker.errors.NotFound:
+            theirs = None
+        if theirs is None or LABEL_RUN not in theirs.labels:
+            raise failure("CONTAINER_NOT_FOUND", f"{self.name} runs no kit named {name!r}")
+        return theirs
+
+    def _check(self, spec: RunSpec, remote_host: str | None) -> None:
+        if remote_host and spec.mounts:
+            raise failure(
+                "CLIENT_REFUSED",
+                f"{self.name} runs on another machine ({remote_host}), which cannot mount files"
+                " of this one",
+                hint=EMBEDDED_HINT,
+            )
+        if remote_host and spec.host_address == LOOPBACK:
+            raise failure(
+                "CLIENT_REFUSED",
+                f"{self.name} runs on another machine ({remote_host}), whose loopback address"
+                " cannot be reached from here",
+                hint="give the address to publish the port on, for example --address 0.0.0.0",
+            )
+        for mount in spec.mounts:
+            check_readable(mount.source)
+
+    def _ours(self, theirs: "Theirs", remote_host: str | None) -> Container:
+        attributes = theirs.attrs
+        address, port = _published(attributes)
+        labels = theirs.labels
+        return Container(
+            id=str(theirs.id),
+            name=str(theirs.name),
+            client=self.name,
+            kit=labels.get(LABEL_KIT, ""),
+            recipe=labels.get(LABEL_RECIPE, ""),
+            address=remote_host or address,
+            port=port,
+            started_seconds=_seconds(attributes["State"]["StartedAt"]),
+            labels=labels,
+            exit=_exit(attributes["State"]),
+        )
+
+
+def _remote_host(client: "docker.DockerClient") -> str | None:
+    """Name the machine that the daemon runs on, if it is another one."""
+    url = urlsplit(str(client.api.base_url))
+    if url.scheme.startswith("http+docker"):  # the SDK's spelling of a Unix socket
+        return (url.hostname or "ssh") if "ssh" in url.scheme else None
+    return None if (url.hostname or "") in _LOCAL_HOSTS else url.hostname
+
+
+def _published(attributes: Mapping[str, Any]) -> tuple[str, int]:
+    """Read where the port shows: from the running network, or from what was asked for."""
+    running = (attributes.get("NetworkSettings") or {}).get("Ports") or {}
+    asked = (attributes.get("HostConfig") or {}).get("PortBindings") or {}
+    for ports in (running, asked):
+        for bindings in ports.values():
+            for binding in bindings or ():
+                address = binding.get("HostIp") or LOOPBACK
+                port = int(binding.get("HostPort") or 0)
+                return (LOOPBACK if address in {"0.0.0.0", "::"} else address), port  # noqa: S104
+    return LOOPBACK, 0
+
+
+def _exit(state: Mapping[str, Any]) -> Exit | None:
+    if state.get("Running"):
+        return None
+    return Exit.of_code(int(state.get("ExitCode") or 0), out_of_memory=bool(state.get("OOMKilled")))
+
+
+def _seconds(stamp: str) -> float:
+    """Read RFC 3339 with nine digits of a second, as the daemons write it; Python reads six."""
+    shortened = re.sub(r"(\.\d{6})\d+", r"\1", stamp)
+    return datetime.fromisoformat(shortened).timestamp()
+
+
+def _lines(chunks: Iterator[bytes]) -> Iterator[str]:
+    held = b""
+    for chunk in chunks:
+        *whole, held = (held + chunk).split(b"\n")
+        for line in whole:
+            yield line.decode(errors="replace").rstrip("\r")
+    if held:
+        yield held.decode(errors="replace")

@@ -1,0 +1,98 @@
+"""Turns what Docker's SDK raises into problems with owners, once.
+
+Refuses to let a foreign error, or a daemon's stack of wrapped texts, travel further up.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from mealkit.errors import MealkitError, failure
+
+EMBEDDED_HINT = "mealkit run --embedded, which loads the full image and mounts nothing"
+
+# The daemons have no codes for these, only texts (moby 20.10 to 28, podman 4 and 5).
+_PROBLEMS = [
+    (re.compile(pattern, re.IGNORECASE), code, hint)
+    for pattern, code, hint in (
+        ("port is already allocated|address already in use", "PORT_TAKEN", None),
+        (
+            "no such image|image not known|unable to find image",
+            "IMAGE_NOT_FOUND",
+            "run the command again; it loads the image first",
+        ),
+        ("name .* is (already )?in use", "CONTAINER_EXISTS", None),
+        (
+            "bind source path does not exist|mounts denied|invalid mount config",
+            "CLIENT_REFUSED",
+            EMBEDDED_HINT,
+        ),
+        (
+            "could not select device driver|unresolvable CDI devices|nvidia-container-cli",
+            "CLIENT_REFUSED",
+            "install the NVIDIA Container Toolkit, then: nvidia-ctk runtime configure",
+        ),
+    )
+]
+
+
+@contextmanager
+def ours(client: str, doing: str) -> Iterator[None]:
+    """Raise our problems instead of the SDK's, and those of the HTTP library below it."""
+    # Late: the SDK costs 0.2 s, and most commands do not need it.
+    import docker.errors  # noqa: PLC0415
+    import requests  # noqa: PLC0415
+    import urllib3.exceptions  # noqa: PLC0415
+
+    try:
+        yield
+    except docker.errors.APIError as error:
+        raise refused(client, doing, error.status_code, _text(error)) from error
+    except (docker.errors.DockerException, requests.RequestException) as error:
+        raise failure("CLIENT_UNAVAILABLE", f"{client} cannot {doing}: {reason(error)}") from error
+    except (urllib3.exceptions.HTTPError, OSError) as error:  # a stream that broke half way
+        raise failure(
+            "CLIENT_UNAVAILABLE", f"{client} stopped answering while mealkit did: {doing}"
+        ) from error
+
+
+def refused(client: str, doing: str, status: int | None, text: str) -> MealkitError:
+    """Name the problem behind a daemon's refusal."""
+    for pattern, code, hint in _PROBLEMS:
+        if pattern.search(text):
+            return failure(code, f"{client} cannot {doing}: {text}", hint=hint)
+    code = "CONTAINER_NOT_FOUND" if status == 404 else "CLIENT_REFUSED"
+    return failure(code, f"{client} cannot {doing}: {text}")
+
+
+def reason(error: BaseException) -> str:
+    """Dig the one line that helps out of the SDK's nested errors."""
+    for link in _chain(error):
+        match link:
+            case FileNotFoundError():
+                return "there is no socket where its daemon should listen"
+            case PermissionError():
+                return "this user may not use its socket (on most systems: join the group docker)"
+            case ConnectionRefusedError():
+                return "nothing listens where its daemon should"
+            case _:
+                continue
+    # The innermost error says most; the outer ones repeat its repr in brackets.
+    last = _chain(error)[-1]
+    return (str(last) or type(last).__name__).splitlines()[0][:300]
+
+
+def _text(error: Exception) -> str:
+    explanation = getattr(error, "explanation", None) or str(error)
+    if isinstance(explanation, bytes):
+        explanation = explanation.decode(errors="replace")
+    return " ".join(str(explanation).split())[:500]
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    """Collect the causes and wrapped arguments of an error, outermost first."""
+    found = [error]
+    for link in found:
+        inside = [link.__cause__, link.__context__, *link.args, getattr(link, "reason", None)]
+        found += [item for item in inside if isinstance(item, BaseException) and item not in found]
+    return found

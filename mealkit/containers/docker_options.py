@@ -1,0 +1,112 @@
+"""What a kit's container may do in Docker and podman, as the arguments of the SDK.
+
+Refuses, before anything is created, files that the container's user could not read.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mealkit.containers.model import (
+    LABEL_KIT,
+    LABEL_RECIPE,
+    LABEL_RUN,
+    USER_ID,
+    WRITABLE_PATH,
+    LoadedImage,
+    RunSpec,
+)
+from mealkit.errors import failure
+
+if TYPE_CHECKING:
+    import docker
+    from docker.types import DeviceRequest
+
+# Many libraries start a thread per core and pool; a fork bomb still ends here.
+PIDS_LIMIT = 4096
+
+_TMPFS = "rw,nosuid,nodev"
+
+
+def options(client: "docker.DockerClient", name: str, spec: RunSpec) -> dict[str, Any]:
+    """Give the arguments of ``containers.create`` for a spec; ``name`` is the client's.
+
+    Raises:
+        ContainerError: CLIENT_REFUSED, the spec is for the sandbox.
+    """
+    from docker.types import LogConfig, Mount  # noqa: PLC0415
+
+    if not isinstance(spec.content, LoadedImage):
+        raise failure("CLIENT_REFUSED", f"{name} takes a loaded image, not an unpacked root")
+    return {
+        "image": spec.content.reference,
+        "name": spec.name,
+        "environment": {
+            **spec.environment,
+            "MEALKIT_HOST": "0.0.0.0",  # noqa: S104 - of the container; published on less
+            "MEALKIT_PORT": str(spec.container_port),
+        },
+        "labels": {
+            **spec.labels,
+            LABEL_KIT: spec.kit,
+            LABEL_RECIPE: spec.recipe,
+            LABEL_RUN: spec.name,
+        },
+        "ports": {f"{spec.container_port}/tcp": (spec.host_address, spec.host_port or None)},
+        "mounts": [
+            Mount(item.target, str(item.source.resolve()), type="bind", read_only=True)
+            for item in spec.mounts
+        ],
+        **_confinement(client),
+        "mem_limit": spec.memory_bytes,
+        "memswap_limit": spec.memory_bytes,
+        "device_requests": _devices(name) if spec.gpus else None,
+        "stop_signal": "SIGTERM",
+        # Some daemons log elsewhere by default, from where nothing can be read back.
+        "log_config": LogConfig(type="json-file", config={"max-size": "10m", "max-file": "3"}),
+        "detach": True,
+    }
+
+
+def check_readable(source: Path) -> None:
+    """Refuse early what the container's user could not read; engines say so only when loading.
+
+    Raises:
+        ContainerError: CLIENT_REFUSED, the file is missing or others may not read it.
+    """
+    try:
+        mode = source.stat().st_mode
+    except OSError as error:
+        raise failure("CLIENT_REFUSED", f"{source} cannot be mounted: {error.strerror}") from error
+    if not mode & 0o004:
+        raise failure(
+            "CLIENT_REFUSED",
+            f"{source} cannot be read by the container's user (mode {mode & 0o777:04o})",
+            hint=f"chmod o+r {source}",
+        )
+
+
+def _confinement(client: "docker.DockerClient") -> dict[str, Any]:
+    security = ["no-new-privileges:true"]
+    if any("selinux" in item for item in client.info().get("SecurityOptions") or ()):
+        # Otherwise mounted files need a relabelling, which changes the store's files.
+        security.append("label=disable")
+    return {
+        "user": f"{USER_ID}:{USER_ID}",
+        "read_only": True,
+        "cap_drop": ["ALL"],
+        "security_opt": security,
+        "pids_limit": PIDS_LIMIT,
+        "tmpfs": {
+            "/tmp": f"{_TMPFS},noexec,mode=1777",  # noqa: S108 - the container's own
+            # Engines compile into their cache, so this one may hold programs.
+            WRITABLE_PATH: f"{_TMPFS},exec,uid={USER_ID},gid={USER_ID},mode=0700",
+        },
+    }
+
+
+def _devices(name: str) -> "list[DeviceRequest]":
+    from docker.types import DeviceRequest  # noqa: PLC0415
+
+    if name == "podman":
+        return [DeviceRequest(driver="cdi", device_ids=["nvidia.com/gpu=all"])]
+    return [DeviceRequest(count=-1, capabilities=[["gpu", "utility", "compute"]])]
