@@ -1,13 +1,47 @@
 PYTHON ?= python3
 VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# Engines spin on busy machines when they are given more threads than cores.
 export OMP_NUM_THREADS ?= 1
+
+.PHONY: demo test check bench fmt docs lock-dev clean help
+
+help:  ## show this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 $(VENV)/.ready: pyproject.toml requirements/dev.txt
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
-	touch $@
+	$(PIP) --require-hashes --requirement requirements/dev.txt
+	$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
 
-.PHONY: lock-dev
-lock-dev:  ## pin the development environment again
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --group dev pyproject.toml -o requirements/dev.txt
+demo: $(VENV)/.ready  ## lock, build, run and query the example kit
+	@PATH="$(CURDIR)/$(BIN):$$PATH" kits/sbert-minilm/demo.sh
+
+test: $(VENV)/.ready  ## run every test this machine can run
+	$(BIN)/pytest -n auto --dist loadgroup
+
+check: $(VENV)/.ready  ## style, types, import rules, generated files
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m mealkit.cli.reference --check docs/reference
+
+bench: $(VENV)/.ready  ## measure against the budgets; prints ratios
+	$(BIN)/python -m benchmarks
+
+fmt: $(VENV)/.ready  ## format, and mend what can be mended
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+docs: $(VENV)/.ready  ## write the generated reference pages again
+	$(BIN)/python -m mealkit.cli.reference docs/reference
+
+lock-dev: $(VENV)/.ready  ## pin the development environment again
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-header --group dev pyproject.toml -o requirements/dev.txt
+
+clean:  ## delete what make made
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

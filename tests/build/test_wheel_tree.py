@@ -1,0 +1,105 @@
+"""Wheels become one package tree: a function of their bytes alone."""
+
+import pytest
+from fakes.wheels import write_wheel
+
+from mealkit.build.wheel_tree import wheel_tree
+from mealkit.errors import BuildError
+
+
+def _tree(*paths):
+    return wheel_tree([(path.name, path) for path in paths])
+
+
+def _bytes(member):
+    return b"".join(member.chunks())
+
+
+def test_members_go_where_the_wheel_format_says(tmp_path):
+    """Purelib, platlib and data land in the tree; scripts and headers are left out."""
+    wheel = write_wheel(
+        tmp_path,
+        "pack",
+        {
+            "pack/__init__.py": b"one = 1\n",
+            "pack-1.0.data/purelib/pack/pure.py": b"two = 2\n",
+            "pack-1.0.data/platlib/pack/plat.so": b"\x7fELF",
+            "pack-1.0.data/data/share/pack.txt": b"text",
+            "pack-1.0.data/scripts/pack": b"#!python\n",
+            "pack-1.0.data/headers/pack.h": b"int x;\n",
+            "pack/__pycache__/x.cpython-313.pyc": b"\0",
+        },
+        executable=("pack-1.0.data/platlib/pack/plat.so",),
+    )
+
+    tree = {member.path: member for member in _tree(wheel)}
+
+    assert [path for path in tree if ".dist-info" not in path] == [
+        "pack/__init__.py",
+        "pack/plat.so",
+        "pack/pure.py",
+        "share/pack.txt",
+    ]
+    assert _bytes(tree["pack/pure.py"]) == b"two = 2\n"
+    assert tree["pack/plat.so"].executable
+    assert not tree["pack/pure.py"].executable
+
+
+def test_the_order_of_wheels_does_not_matter(tmp_path):
+    """Two orders of the same wheels give the same tree."""
+    one = write_wheel(tmp_path, "one", {"space/one.py": b"1\n", "space/shared.py": b"\n"})
+    two = write_wheel(tmp_path, "two", {"space/two.py": b"2\n", "space/shared.py": b"\n"})
+
+    forward = [(member.path, _bytes(member)) for member in _tree(one, two)]
+
+    assert forward == [(member.path, _bytes(member)) for member in _tree(two, one)]
+
+
+def test_wheels_that_disagree_are_refused(tmp_path):
+    """Two wheels with different bytes for one file cannot share a tree."""
+    one = write_wheel(tmp_path, "one", {"space.py": b"1\n"})
+    two = write_wheel(tmp_path, "two", {"space.py": b"2\n"})
+
+    with pytest.raises(BuildError, match=r"space.py is in one-1.0-py3-none-any.whl too"):
+        _tree(one, two)
+
+
+@pytest.mark.parametrize("path", ["../out.py", "/out.py", "a/../../out.py", "a\\b.py"])
+def test_members_that_lead_outside_are_refused(tmp_path, path):
+    """A wheel cannot place a file outside its tree."""
+    wheel = write_wheel(tmp_path, "bad", {path: b""})
+
+    with pytest.raises(BuildError, match="leads outside"):
+        _tree(wheel)
+
+
+def test_bytes_that_record_contradicts_are_refused(tmp_path):
+    """A member whose bytes are not those of RECORD is refused once it is read."""
+    wheel = write_wheel(tmp_path, "bad", {"bad.py": b"1\n"}, record={"bad.py": b"2\n"})
+
+    member = next(member for member in _tree(wheel) if member.path == "bad.py")
+
+    with pytest.raises(BuildError, match="RECORD says"):
+        _bytes(member)
+
+
+def test_a_flipped_byte_is_refused(tmp_path):
+    """A damaged archive gives a problem that names the wheel, never other bytes."""
+    wheel = write_wheel(tmp_path, "bad", {"bad.py": bytes(range(256)) * 64})
+    data = bytearray(wheel.read_bytes())
+    data[60] ^= 0xFF
+    wheel.write_bytes(data)
+
+    with pytest.raises(BuildError) as caught:
+        [_bytes(member) for member in _tree(wheel)]
+
+    assert caught.value.problems[0].where == wheel.name
+
+
+def test_what_is_no_wheel_is_refused(tmp_path):
+    """Any other file is a problem."""
+    path = tmp_path / "no-1.0-py3-none-any.whl"
+    path.write_bytes(b"nothing of the kind")
+
+    with pytest.raises(BuildError, match="cannot be unpacked"):
+        _tree(path)
