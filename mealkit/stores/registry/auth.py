@@ -1,0 +1,189 @@
+"""Answers a registry's challenges: Basic, and Bearer tokens (distribution's token spec).
+
+Refuses to send a credential over plain HTTP to a host that is not this machine.
+"""
+
+import re
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx2
+
+from mealkit.errors import MealkitError, failure
+from mealkit.stores.registry.credentials import Credential, Credentials
+from mealkit.stores.registry.endpoint import is_loopback
+
+# "a token should never be returned with less than 60 seconds to live" (token spec)
+_LEAST_LIFE_SECONDS = 60.0
+# Renewed early: a token that dies during a request costs sending the body again.
+_USED_PART_OF_LIFE = 0.75
+
+_SCHEME = re.compile(r"(?:^|,)\s*([A-Za-z][A-Za-z0-9-]*)(?=\s+[A-Za-z_-]+\s*=|\s*(?:,|$))")
+_PARAMETER = re.compile(r'([A-Za-z_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
+
+Fetch = Callable[[httpx2.Request], tuple[int, Any]]
+"""Sends a request to a token server; gives the status and the JSON body, None if it is not JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """One scheme of a ``WWW-Authenticate`` header, with its parameters."""
+
+    scheme: str
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+
+def challenges_of(header: str) -> list[Challenge]:
+    """Read a ``WWW-Authenticate`` header (RFC 9110 section 11.6.1); schemes in lower case."""
+    # Quoted values are blanked for finding schemes, as they may hold commas and words.
+    blank = re.sub(
+        r'"(?:[^"\\]|\\.)*"', lambda found: '"' + "_" * (len(found[0]) - 2) + '"', header
+    )
+    starts = list(_SCHEME.finditer(blank))
+    found = []
+    for index, start in enumerate(starts):
+        end = starts[index + 1].start() if index + 1 < len(starts) else len(header)
+        pairs = _PARAMETER.findall(header[start.end() : end])
+        parameters = {name.lower(): re.sub(r"\\(.)", r"\1", a) or b for name, a, b in pairs}
+        found.append(Challenge(start[1].lower(), parameters))
+    return found
+
+
+class Authorizer:
+    """Makes ``Authorization`` headers for one registry; safe between threads."""
+
+    def __init__(self, registry: str, credentials: Credentials, fetch: Fetch) -> None:
+        """Use ``credentials`` for ``registry``, and ``fetch`` to reach its token server."""
+        self._registry = registry
+        self._credentials = credentials
+        self._fetch = fetch
+        self._challenge: Challenge | None = None
+        self._headers: dict[tuple[str, ...], tuple[str, float]] = {}
+        self._secrets: set[str] = set()
+        self._lock = threading.Lock()
+
+    def header(self, scopes: tuple[str, ...]) -> str | None:
+        """Return the header for scopes, or None while the registry has not asked for one."""
+        with self._lock:
+            if self._challenge is None:
+                return None
+            held = self._headers.get(scopes)
+            if held and time.monotonic() < held[1]:
+                return held[0]
+            return self._make(self._challenge, scopes)
+
+    def renew(self, asked: str, scopes: tuple[str, ...], refused: str | None) -> str | None:
+        """Answer a 401: return a header other than the ``refused`` one, or None if there is none.
+
+        Raises:
+            RegistryError: ``REGISTRY_DENIED``, ``REGISTRY_REFUSED``, ``REGISTRY_INSECURE``.
+        """
+        with self._lock:
+            held = self._headers.get(scopes)
+            if held and held[0] != refused:  # another thread was faster
+                return held[0]
+            known = {item.scheme: item for item in challenges_of(asked)}
+            challenge = known.get("bearer") or known.get("basic")
+            if challenge is None:
+                return None
+            self._challenge = challenge
+            made = self._make(challenge, scopes)
+            return None if made == refused else made
+
+    def denied(self, what: str) -> MealkitError:
+        """Make the error for a refusal, with what is known about the credentials used."""
+        known = self._credentials.lookup(self._registry)
+        state = "with the credentials that are stored" if known else "without credentials"
+        notes = "".join(f"; {text}" for text in self._credentials.troubles)
+        return failure(
+            "REGISTRY_DENIED",
+            f"{self._registry} refuses {what} {state}{notes}",
+            where=self._registry,
+            hint=f"docker login {self._registry}",
+        )
+
+    def scrub(self, text: str) -> str:
+        """Blank every secret that was used out of a text that came from outside."""
+        for secret in sorted(self._secrets, key=len, reverse=True):
+            text = text.replace(secret, "***")
+        return text
+
+    def _make(self, challenge: Challenge, scopes: tuple[str, ...]) -> str | None:
+        credential = self._credential(scopes)
+        if credential:
+            self._secrets.update(credential.secrets)
+        if challenge.scheme == "basic":
+            if credential is None or not credential.password:
+                return None
+            self._headers[scopes] = (credential.basic, float("inf"))
+            return credential.basic
+        token, life_seconds = self._token(challenge, scopes, credential)
+        self._secrets.add(token)
+        header = f"Bearer {token}"
+        self._headers[scopes] = (header, time.monotonic() + life_seconds * _USED_PART_OF_LIFE)
+        return header
+
+    def _credential(self, scopes: tuple[str, ...]) -> Credential | None:
+        first = scopes[0].split(":") if scopes else []
+        return self._credentials.lookup(self._registry, first[1] if len(first) == 3 else "")
+
+    def _token(
+        self, challenge: Challenge, scopes: tuple[str, ...], credential: Credential | None
+    ) -> tuple[str, float]:
+        """Fetch a token (distribution docs, spec/auth/token.md and oauth.md)."""
+        realm = self._realm(challenge)
+        asked = scopes or tuple(filter(None, [challenge.parameters.get("scope")]))
+        service = challenge.parameters.get("service", "")
+        status, form = self._fetch(_token_request(realm, service, asked, credential))
+        if status in {400, 401, 403}:
+            raise self.denied("a token")
+        form = form if isinstance(form, dict) else {}
+        token = form.get("token") or form.get("access_token")
+        if status != 200 or not isinstance(token, str) or not token.isascii() or not token.strip():
+            raise failure(
+                "REGISTRY_REFUSED",
+                f"the token server of {self._registry} answers {status} without a token",
+                where=realm.host,
+            )
+        lasts = form.get("expires_in")
+        seconds = float(lasts) if isinstance(lasts, int | float) else _LEAST_LIFE_SECONDS
+        return token, max(seconds, 0.0)
+
+    def _realm(self, challenge: Challenge) -> httpx2.URL:
+        try:
+            realm = httpx2.URL(challenge.parameters.get("realm", ""))
+        except httpx2.InvalidURL:
+            realm = httpx2.URL("")
+        authority = realm.netloc.decode()
+        if realm.scheme == "https" or (realm.scheme == "http" and is_loopback(authority)):
+            return realm
+        raise failure(
+            "REGISTRY_INSECURE",
+            f"{self._registry} names a token server that does not use TLS: {authority!r}",
+            where=self._registry,
+        )
+
+
+def _token_request(
+    realm: httpx2.URL, service: str, scopes: tuple[str, ...], credential: Credential | None
+) -> httpx2.Request:
+    if credential and credential.identity_token:
+        form = {
+            "grant_type": "refresh_token",
+            "service": service,
+            "client_id": "mealkit",
+            "scope": " ".join(scopes),
+            "refresh_token": credential.identity_token,
+        }
+        return httpx2.Request("POST", realm, data=form)
+    query = [("service", service)] if service else []
+    query += [("scope", scope) for scope in scopes]
+    headers = {}
+    if credential:
+        query.append(("account", credential.username))
+        headers["Authorization"] = credential.basic
+    merged = realm.copy_with(params=[*realm.params.multi_items(), *query])
+    return httpx2.Request("GET", merged, headers=headers)

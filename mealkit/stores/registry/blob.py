@@ -1,0 +1,156 @@
+"""A blob that stays in its registry until it is read, and survives cut connections.
+
+Refuses bytes that the digest does not name: a whole read is hashed on the way.
+"""
+
+import contextlib
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import httpx2
+
+from mealkit.digest import Digest
+from mealkit.errors import MealkitError, failure
+from mealkit.stores.registry.client import RegistryClient
+from mealkit.stores.registry.exchange import SMALL_BYTES, Answer, Call
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryBlob:
+    """Implements ``mealkit.oci.image.Blob``; ``clients`` are mirrors, then the registry."""
+
+    digest: Digest
+    size_bytes: int
+    repository: str
+    clients: tuple[RegistryClient, ...] = field(repr=False, compare=False)
+
+    @property
+    def registry(self) -> str:
+        """The name of the registry that has the blob (not of a mirror)."""
+        return self.clients[-1].endpoint.registry
+
+    def chunks(self, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
+        """Yield the asked range; a cut connection is taken up again where it ended.
+
+        Raises:
+            RegistryError: ``REGISTRY_DIGEST`` when a whole read gave other bytes (the last chunk
+                is out by then: use none before the end), ``REGISTRY_UNREACHABLE``,
+                ``REGISTRY_DENIED``, ``REGISTRY_REFUSED``.
+            StoreError: ``BLOB_MISSING``.
+        """
+        end = self.size_bytes if length is None else min(offset + length, self.size_bytes)
+        if (offset, end) != (0, self.size_bytes):
+            yield from self._range(offset, end, set())
+            return
+        state = hashlib.sha256()
+        used: set[RegistryClient] = set()
+        for chunk in self._range(0, end, used):
+            state.update(chunk)
+            yield chunk
+        found = f"sha256:{state.hexdigest()}"
+        if found != self.digest:
+            raise self._other_bytes(f"has digest {found}", *used)
+
+    def _range(self, start: int, end: int, used: set[RegistryClient]) -> Iterator[bytes]:
+        """Yield a range, from the first client that has it; note those that gave bytes."""
+        # Those that once gave other bytes come last, so that another command's try is not wasted.
+        clients = sorted(self.clients, key=lambda client: self.digest in client.distrusted)
+        for index, client in enumerate(clients):
+            used.add(client)
+            try:
+                for chunk in self._persistently(client, start, end):
+                    start += len(chunk)
+                    yield chunk
+            except MealkitError:
+                if index + 1 == len(clients):
+                    raise
+            else:
+                return
+
+    def _persistently(self, client: RegistryClient, start: int, end: int) -> Iterator[bytes]:
+        failures = 0
+        while start < end:
+            before = start
+            cut: httpx2.TransportError | None = None
+            try:
+                for chunk in self._once(client, start, end):
+                    start += len(chunk)
+                    yield chunk
+            except httpx2.TransportError as error:
+                cut = error
+            failures = 1 if start > before else failures + 1
+            if start < end and not client.retry.wait(failures):
+                name = client.endpoint.registry
+                raise failure(
+                    "REGISTRY_UNREACHABLE",
+                    f"{name} ends {self.digest} at byte {start} of {self.size_bytes}",
+                    where=name,
+                ) from cut
+
+    def _once(self, client: RegistryClient, start: int, end: int) -> Iterator[bytes]:
+        """Yield what one request gives of a range, no more than was asked for."""
+        is_part = (start, end) != (0, self.size_bytes)
+        headers = {"Range": f"bytes={start}-{end - 1}"} if is_part else {}
+        name = client.endpoint.repository(self.repository)
+        path = f"/v2/{name}/blobs/{self.digest}"
+        call = Call("GET", path, (f"repository:{name}:pull",), headers)
+        with client.open(call) as response:
+            skip = self._checked_start(client, response, start)
+            left = end - start
+            for chunk in response.iter_raw():
+                kept = chunk[skip : skip + left]
+                skip = max(skip - len(chunk), 0)
+                left -= len(kept)
+                if kept:
+                    yield kept
+                if not left:
+                    return
+
+    def _checked_start(self, client: RegistryClient, response: httpx2.Response, start: int) -> int:
+        """Return how many bytes of a response come before ``start``; refuse another blob."""
+        if response.status_code == 404:
+            name = client.endpoint.registry
+            raise failure(
+                "BLOB_MISSING",
+                f"{name} lacks {self.digest}, which a manifest of {self.repository} names",
+                where=name,
+                hint="push the image again",
+            )
+        if response.status_code == 206:
+            unit, _, rest = response.headers.get("content-range", "").partition(" ")
+            span, _, total = rest.partition("/")
+            if unit != "bytes" or span.partition("-")[0] != str(start):
+                raise self._other_bytes(f"answers with the range {rest!r}", client)
+            if total not in {"*", str(self.size_bytes)}:
+                raise self._other_bytes(f"has {total} bytes", client)
+            return 0
+        if response.status_code == 416:
+            raise self._other_bytes(f"has no byte {start}", client)
+        if response.status_code != 200:
+            answer = Answer(response.status_code, response.headers, _beginning(response))
+            raise client.refusal(f"GET {self.digest}", answer)
+        size = response.headers.get("content-length")
+        if size is not None and size != str(self.size_bytes):
+            raise self._other_bytes(f"has {size} bytes", client)
+        return start
+
+    def _other_bytes(self, what: str, *clients: RegistryClient) -> MealkitError:
+        for client in clients:
+            client.distrusted.add(self.digest)
+        names = ", ".join(sorted(client.endpoint.registry for client in clients))
+        return failure(
+            "REGISTRY_DIGEST",
+            f"what {names} gives for {self.digest} ({self.size_bytes} bytes) {what}",
+            where=names,
+        )
+
+
+def _beginning(response: httpx2.Response) -> bytes:
+    body = bytearray()
+    with contextlib.suppress(httpx2.TransportError):
+        for chunk in response.iter_raw():
+            body += chunk
+            if len(body) > SMALL_BYTES:
+                break
+    return bytes(body)

@@ -1,0 +1,58 @@
+"""What an upload sends: a range of a blob, counted, and stopped from outside.
+
+Refuses to send fewer or more bytes than were announced.
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from mealkit.errors import failure
+from mealkit.oci.image import Blob
+
+
+class Stopped(Exception):  # noqa: N818  not an error: another upload failed, and this one ends
+    """The push ended while this blob was on its way."""
+
+
+@dataclass(slots=True)
+class Meter:
+    """Reports each byte once, however often it is sent; one blob's, so one thread's."""
+
+    advance: Callable[[int], None]
+    highest: int = 0
+
+    def reached(self, position: int) -> None:
+        """Take note that everything before ``position`` was sent."""
+        if position > self.highest:
+            self.advance(position - self.highest)
+            self.highest = position
+
+
+@dataclass(frozen=True, slots=True)
+class BlobRange:
+    """A part of a blob as a request's body; ends with ``Stopped`` once ``stop`` is set."""
+
+    blob: Blob
+    offset: int
+    length: int
+    meter: Meter
+    stop: threading.Event
+
+    def chunks(self) -> Iterator[bytes | memoryview]:
+        """Yield exactly ``length`` bytes, or raise ``SOURCE_CHANGED``."""
+        left = self.length
+        for chunk in self.blob.chunks(self.offset, self.length):
+            if self.stop.is_set():
+                raise Stopped
+            left -= len(chunk)
+            if left < 0:
+                break
+            yield chunk
+            self.meter.reached(self.offset + self.length - left)
+        if left:
+            what = "more" if left < 0 else f"{left} bytes fewer"
+            raise failure(
+                "SOURCE_CHANGED",
+                f"{self.blob.digest} has {what} than its {self.blob.size_bytes} bytes now",
+            )

@@ -1,0 +1,271 @@
+"""HTTP to one registry: authorization, redirects, retries with back-off, and plain errors.
+
+Refuses plain HTTP to other machines, and never sends a credential to another host.
+"""
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, cast
+
+import httpx2
+
+from mealkit.digest import Digest
+from mealkit.errors import MealkitError, failure
+from mealkit.stores.registry.auth import Authorizer
+from mealkit.stores.registry.credentials import Credentials
+from mealkit.stores.registry.endpoint import Endpoint, is_loopback
+from mealkit.stores.registry.exchange import (
+    SMALL_BYTES,
+    Answer,
+    Call,
+    Retry,
+    json_of,
+    retry_after_seconds,
+    words_of,
+)
+
+_RETRIED = frozenset({408, 429, 500, 502, 503, 504})
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_MOST_REDIRECTS = 5
+_DEFAULT_PORTS = {"https": 443, "http": 80}
+
+
+class RegistryClient:
+    """Speaks to one registry or mirror; safe between threads."""
+
+    def __init__(
+        self, endpoint: Endpoint, http: httpx2.Client, credentials: Credentials, retry: Retry
+    ) -> None:
+        """Speak through ``http``, which is shared and closed by whoever made it."""
+        self.endpoint = endpoint
+        self.retry = retry
+        self.distrusted: set[Digest] = set()
+        """Digests for which other bytes came from here."""
+        self._http = http
+        self._authorizer = Authorizer(endpoint.registry, credentials, self._fetch_token)
+        self._base: httpx2.URL | None = None
+        self._lock = threading.Lock()
+
+    def send(self, call: Call, limit_bytes: int = SMALL_BYTES) -> Answer:
+        """Send a request and read its whole answer, of any status but 401.
+
+        Raises:
+            RegistryError: ``REGISTRY_UNREACHABLE``, ``REGISTRY_DENIED``, ``REGISTRY_INSECURE``,
+                ``REGISTRY_REFUSED`` (also for an answer longer than ``limit_bytes``).
+            httpx2.TransportError: a call that is not retried did not get through.
+        """
+        attempt = 1
+        while True:
+            try:
+                with self.open(call) as response:
+                    body = self._read(response, limit_bytes)
+                    return Answer(response.status_code, response.headers, body)
+            except httpx2.TransportError as error:
+                if not call.is_retried:
+                    raise
+                if not self.retry.wait(attempt):
+                    raise self.unreachable(error, attempt) from error
+            attempt += 1
+
+    @contextlib.contextmanager
+    def open(self, call: Call) -> Iterator[httpx2.Response]:
+        """Send a request and give its response, of any status but 401, with the body unread.
+
+        Raises:
+            RegistryError: as ``send`` does.
+            httpx2.TransportError: the body was cut; or, for a call that is not retried, anything
+                that went wrong on the way.
+        """
+        response = (
+            self._patiently(lambda: self._follow(call)) if call.is_retried else self._follow(call)
+        )
+        try:
+            yield response
+        finally:
+            response.close()
+
+    def url(self, path: str) -> httpx2.URL:
+        """Return the address of a path, or of a ``Location`` that the registry gave."""
+        base = self._origin()
+        try:
+            url = base.join(path)
+        except httpx2.InvalidURL as error:
+            raise failure(
+                "REGISTRY_REFUSED",
+                f"{self.endpoint.registry} leads to an address that cannot be read",
+                where=self.endpoint.registry,
+            ) from error
+        if base.scheme == "https" and url.scheme == "http" and url.host == base.host:
+            # Registries behind a proxy that ends TLS give their own idea of the scheme.
+            url = url.copy_with(scheme=base.scheme, port=base.port)
+        if url.scheme != "https" and not (
+            url.scheme == "http" and is_loopback(url.netloc.decode())
+        ):
+            raise failure(
+                "REGISTRY_INSECURE",
+                f"{self.endpoint.registry} leads to {url.scheme}://{url.netloc.decode()}",
+                where=self.endpoint.registry,
+            )
+        return url
+
+    def refusal(self, what: str, answer: Answer) -> MealkitError:
+        """Make the error for an answer that refuses ``what``, with the registry's own words."""
+        name = self.endpoint.registry
+        if answer.status in {401, 403}:
+            return self._authorizer.denied(what)
+        words = self._authorizer.scrub(words_of(answer.body))
+        return failure(
+            "REGISTRY_REFUSED",
+            f"{name} answers {answer.status} to {what}{': ' if words else ''}{words}",
+            where=name,
+        )
+
+    def unreachable(self, error: httpx2.TransportError, attempts: int = 1) -> MealkitError:
+        """Make the error for a registry that did not get or give all that was sent."""
+        name = self.endpoint.registry
+        reason = " ".join(str(error).split()) or type(error).__name__
+        if "WRONG_VERSION_NUMBER" in reason or "RECORD_LAYER_FAILURE" in reason:
+            return failure("REGISTRY_INSECURE", f"{name} does not speak TLS", where=name)
+        hint = None
+        if "CERTIFICATE_VERIFY_FAILED" in reason:
+            hint = "put the registry's authority into the system's store, or set SSL_CERT_FILE"
+        tried = f", tried {attempts} times" if attempts > 1 else ""
+        return failure(
+            "REGISTRY_UNREACHABLE",
+            f"{name} cannot be reached: {self._authorizer.scrub(reason)}{tried}",
+            where=name,
+            hint=hint,
+        )
+
+    def _patiently(self, once: Callable[[], httpx2.Response]) -> httpx2.Response:
+        attempt = 1
+        while True:
+            asked = None
+            try:
+                response = once()
+                if response.status_code not in _RETRIED:
+                    return response
+                asked = retry_after_seconds(response.headers)
+                response.close()
+                if not self.retry.wait(attempt, asked):
+                    raise self._busy(response.status_code, attempt, asked)
+            except httpx2.TransportError as error:
+                if _is_final(error) or not self.retry.wait(attempt):
+                    raise self.unreachable(error, attempt) from error
+            attempt += 1
+
+    def _follow(self, call: Call) -> httpx2.Response:
+        """Send a request; follow redirects, without credentials to another host."""
+        url = self.url(call.path)
+        for _ in range(_MOST_REDIRECTS + 1):
+            response = self._authorized(call, url)
+            location = response.headers.get("location")
+            is_read = call.method in {"GET", "HEAD"}
+            if not (is_read and location and response.status_code in _REDIRECTS):
+                return response
+            response.close()
+            url = self.url(str(url.join(location)))
+        raise failure(
+            "REGISTRY_REFUSED",
+            f"{self.endpoint.registry} redirects more than {_MOST_REDIRECTS} times",
+            where=self.endpoint.registry,
+        )
+
+    def _authorized(self, call: Call, url: httpx2.URL) -> httpx2.Response:
+        is_home = _origin_of(url) == _origin_of(self._origin())
+        header = self._authorizer.header(call.scopes) if is_home else None
+        response = self._once(call, url, header)
+        if response.status_code != 401 or not is_home:
+            return response
+        asked = response.headers.get("www-authenticate", "")
+        response.close()
+        header = self._authorizer.renew(asked, call.scopes, header)
+        if header is None:
+            raise self._authorizer.denied(_what(call, url))
+        response = self._once(call, url, header)
+        if response.status_code == 401:
+            response.close()
+            raise self._authorizer.denied(_what(call, url))
+        return response
+
+    def _once(self, call: Call, url: httpx2.URL, authorization: str | None) -> httpx2.Response:
+        # Bytes are counted and hashed as they are stored, so none may be compressed on the way.
+        headers = {"Accept-Encoding": "identity", **call.headers}
+        if authorization:
+            headers["Authorization"] = authorization
+        # httpx2 hands the chunks to the socket as they are; its types do not know memoryview.
+        content = cast("Iterable[bytes]", call.body()) if call.body else None
+        request = self._http.build_request(call.method, url, headers=headers, content=content)
+        return self._http.send(request, stream=True, follow_redirects=False)
+
+    def _read(self, response: httpx2.Response, limit_bytes: int) -> bytes:
+        body = bytearray()
+        for chunk in response.iter_raw():
+            body += chunk
+            if len(body) > limit_bytes:
+                raise failure(
+                    "REGISTRY_REFUSED",
+                    f"{self.endpoint.registry} answers with more than {limit_bytes} bytes",
+                    where=self.endpoint.registry,
+                )
+        return bytes(body)
+
+    def _origin(self) -> httpx2.URL:
+        with self._lock:
+            if self._base is None:
+                self._base = self._find_origin()
+            return self._base
+
+    def _find_origin(self) -> httpx2.URL:
+        """Return the registry's address; a loopback one may speak either scheme."""
+        authority = self.endpoint.authority
+        if not self.endpoint.is_loopback:
+            return httpx2.URL(f"https://{authority}")
+        plain = httpx2.URL(f"http://{authority}")
+        try:
+            status = self._http.get(plain.join("/v2/")).status_code
+        except (httpx2.RemoteProtocolError, httpx2.ReadError):
+            status = 400
+        except httpx2.TransportError:
+            return plain
+        # What servers of TLS answer to plain HTTP.
+        return httpx2.URL(f"https://{authority}") if status == 400 else plain
+
+    def _fetch_token(self, request: httpx2.Request) -> tuple[int, Any]:
+        response = self._patiently(
+            lambda: self._http.send(request, stream=True, follow_redirects=False)
+        )
+        with contextlib.closing(response):
+            try:
+                return response.status_code, json_of(self._read(response, SMALL_BYTES))
+            except httpx2.TransportError as error:
+                raise self.unreachable(error) from error
+
+    def _busy(self, status: int, attempts: int, asked_seconds: float | None) -> MealkitError:
+        name = self.endpoint.registry
+        patience = (
+            f", and asks for {asked_seconds:.0f} seconds of patience" if asked_seconds else ""
+        )
+        return failure(
+            "REGISTRY_REFUSED" if status == 429 else "REGISTRY_UNREACHABLE",
+            f"{name} answers {status}, tried {attempts} times{patience}",
+            where=name,
+            hint="try again later" if status == 429 else None,
+        )
+
+
+def _what(call: Call, url: httpx2.URL) -> str:
+    return f"{call.method} {url.path}"
+
+
+def _origin_of(url: httpx2.URL) -> tuple[str, str, int | None]:
+    return url.scheme, url.host, url.port or _DEFAULT_PORTS.get(url.scheme)
+
+
+def _is_final(error: httpx2.TransportError) -> bool:
+    """Tell whether trying again cannot help."""
+    text = str(error)
+    if isinstance(error, httpx2.UnsupportedProtocol | httpx2.LocalProtocolError):
+        return True
+    return "CERTIFICATE_VERIFY_FAILED" in text or "WRONG_VERSION_NUMBER" in text

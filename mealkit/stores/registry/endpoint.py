@@ -1,0 +1,92 @@
+"""Where a registry answers, and which mirrors stand in for it.
+
+Refuses plain HTTP for any host that is not this machine.
+"""
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mealkit.errors import failure
+
+# The one registry whose API lives under another name than the one people write.
+_HUB = "docker.io"
+_HUB_API = "registry-1.docker.io"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where to reach a registry or a mirror of one.
+
+    ``registry`` is the name that people and credential files use, ``authority`` is host and port,
+    ``prefix`` is put before every repository (mirrors that hold several registries need it).
+    """
+
+    registry: str
+    authority: str
+    prefix: str = ""
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether the host is this machine, where plain HTTP is allowed."""
+        return is_loopback(self.authority)
+
+    def repository(self, name: str) -> str:
+        """Return the repository's name as this endpoint knows it."""
+        if self.registry == _HUB and "/" not in name:
+            name = f"library/{name}"
+        return f"{self.prefix}{name}"
+
+
+def endpoint_of(registry: str) -> Endpoint:
+    """Return where the registry of a reference answers."""
+    return Endpoint(registry, _HUB_API if registry == _HUB else registry)
+
+
+def is_loopback(authority: str) -> bool:
+    """Tell whether ``host[:port]`` is this machine: 127.0.0.0/8, ``[::1]`` or ``localhost``."""
+    if authority.startswith("["):
+        host = authority[1:].partition("]")[0]
+    else:
+        host = authority.partition(":")[0] if authority.count(":") < 2 else authority
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def mirrors_of(setting: str) -> Mapping[str, tuple[Endpoint, ...]]:
+    """Read ``registry=mirror[,mirror]`` pairs, parted by white space or semicolons.
+
+    A mirror is ``[https://]host[:port][/prefix]``; ``http://`` only for a loopback host.
+
+    Raises:
+        RegistryError: ``REGISTRY_INSECURE``.
+        StoreError: ``REFERENCE_INVALID``: a pair cannot be read.
+    """
+    found: dict[str, tuple[Endpoint, ...]] = {}
+    for pair in setting.replace(";", " ").split():
+        registry, equals, mirrors = pair.partition("=")
+        if not (registry and equals and mirrors):
+            raise failure(
+                "REFERENCE_INVALID",
+                f"{pair!r} is not registry=mirror[,mirror]",
+                where="MEALKIT_REGISTRY_MIRRORS",
+                hint="correct the pair in MEALKIT_REGISTRY_MIRRORS",
+            )
+        found[registry] = tuple(_mirror(text) for text in mirrors.split(",") if text)
+    return found
+
+
+def _mirror(text: str) -> Endpoint:
+    scheme, separator, rest = text.partition("://")
+    authority, _, prefix = (rest if separator else text).strip("/").partition("/")
+    if separator and scheme != "https" and not (scheme == "http" and is_loopback(authority)):
+        raise failure(
+            "REGISTRY_INSECURE",
+            f"the mirror {authority} would be read over {scheme}",
+            where="MEALKIT_REGISTRY_MIRRORS",
+        )
+    return Endpoint(authority, authority, f"{prefix}/" if prefix else "")

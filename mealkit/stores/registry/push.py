@@ -1,0 +1,143 @@
+"""An image into a registry: blobs first, several at a time, the manifest last.
+
+What is there already is not sent again. Refuses to call it done when the registry states another
+digest than the image's.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+
+from mealkit.digest import Digest
+from mealkit.errors import failure
+from mealkit.oci.image import Blob, BytesBlob, Image
+from mealkit.oci.reference import Reference
+from mealkit.stores.registry.access import Registries
+from mealkit.stores.registry.blob import RegistryBlob
+from mealkit.stores.registry.body import Stopped
+from mealkit.stores.registry.client import RegistryClient
+from mealkit.stores.registry.exchange import Call
+from mealkit.stores.registry.upload import Outcome, Uploader
+
+# More do not help: a registry hashes each on one core, and a network is full with fewer.
+_AT_ONCE = 3
+
+
+@dataclass(frozen=True, slots=True)
+class PushedBlob:
+    """One layer or the config, and how it came to be in the repository."""
+
+    digest: Digest
+    size_bytes: int
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class PushReport:
+    """What a push did: the manifest's digest, the layers lowest first, the config."""
+
+    digest: Digest
+    layers: tuple[PushedBlob, ...]
+    config: PushedBlob
+    manifest: Outcome
+
+    @property
+    def sent_bytes(self) -> int:
+        """The size of all blobs that were uploaded."""
+        blobs = {item.digest: item for item in (*self.layers, self.config)}.values()
+        return sum(item.size_bytes for item in blobs if item.outcome is Outcome.UPLOADED)
+
+
+def push(
+    image: Image,
+    reference: Reference,
+    registries: Registries,
+    *,
+    mount_from: Sequence[str] = (),
+    advance: Callable[[int], None] = lambda _: None,
+) -> PushReport:
+    """Put an image into a registry under a reference's tag (``latest`` if it has none) or digest.
+
+    ``mount_from`` are repositories of the same registry that may have some of the layers; those
+    that layers were read from need not be named. ``advance`` is called from several threads, with
+    bytes sent or found there.
+
+    Raises:
+        RegistryError: ``REGISTRY_*``.
+        SourceError: ``SOURCE_CHANGED``: a layer's source is not what it was.
+        StoreError: ``REFERENCE_INVALID``: no registry, or a digest that is not the image's.
+    """
+    client = registries.client(reference)
+    if reference.digest not in {None, image.digest}:
+        raise failure(
+            "REFERENCE_INVALID",
+            f"{reference} cannot name an image with digest {image.digest}",
+            hint="leave the digest out of the reference",
+        )
+    repository = client.endpoint.repository(reference.repository)
+    blobs = [layer.blob for layer in image.layers]
+    sources = (*mount_from, *_repositories_of(blobs, reference.registry))
+    uploader = Uploader(client, repository, sources, advance)
+    outcomes = _put_all(blobs, uploader)
+    config = BytesBlob(image.raw_config)
+    outcomes[config.digest] = uploader.put(config)
+    manifest = _put_manifest(image, reference, client)
+    layers = tuple(_pushed(blob, outcomes) for blob in blobs)
+    return PushReport(image.digest, layers, _pushed(config, outcomes), manifest)
+
+
+def _pushed(blob: Blob, outcomes: dict[Digest, Outcome]) -> PushedBlob:
+    return PushedBlob(blob.digest, blob.size_bytes, outcomes[blob.digest])
+
+
+def _repositories_of(blobs: Sequence[Blob], registry: str | None) -> list[str]:
+    return [
+        blob.repository
+        for blob in blobs
+        if isinstance(blob, RegistryBlob) and blob.registry == registry
+    ]
+
+
+def _put_all(blobs: Sequence[Blob], uploader: Uploader) -> dict[Digest, Outcome]:
+    """Put blobs, a few at a time; the first failure stops the others."""
+    by_digest = {blob.digest: blob for blob in blobs}
+    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="push") as pool:
+        tasks = {digest: pool.submit(uploader.put, blob) for digest, blob in by_digest.items()}
+        try:
+            done, _ = wait(tasks.values(), return_when=FIRST_EXCEPTION)
+        except BaseException:  # the user's own interrupt: do not wait for gigabytes
+            _stop(uploader.stop, pool)
+            raise
+        errors = [error for task in done if (error := task.exception())]
+        if errors:
+            _stop(uploader.stop, pool)
+            raise next((error for error in errors if not isinstance(error, Stopped)), errors[0])
+    return {digest: task.result() for digest, task in tasks.items()}
+
+
+def _stop(event: threading.Event, pool: ThreadPoolExecutor) -> None:
+    event.set()
+    pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _put_manifest(image: Image, reference: Reference, client: RegistryClient) -> Outcome:
+    """Put the manifest, unless the name already means it (some registries freeze their tags)."""
+    repository = client.endpoint.repository(reference.repository)
+    path = f"/v2/{repository}/manifests/{reference.tag or reference.digest or 'latest'}"
+    scopes = (f"repository:{repository}:pull,push",)
+    known = client.send(Call("HEAD", path, scopes, {"Accept": image.media_type}))
+    if known.status == 200 and known.headers.get("docker-content-digest") == image.digest:
+        return Outcome.EXISTING
+    headers = {"Content-Type": image.media_type, "Content-Length": str(len(image.raw_manifest))}
+    answer = client.send(Call("PUT", path, scopes, headers, lambda: (image.raw_manifest,)))
+    if answer.status not in {200, 201, 202}:
+        raise client.refusal(f"PUT manifest {image.digest} of {repository}", answer)
+    said = answer.headers.get("docker-content-digest")
+    if said and said.startswith("sha256:") and said != image.digest:
+        raise failure(
+            "REGISTRY_DIGEST",
+            f"{client.endpoint.registry} took {image.digest} and calls it {said}",
+            where=client.endpoint.registry,
+        )
+    return Outcome.UPLOADED

@@ -1,0 +1,51 @@
+"""An upload session as the registry tells it: where to go on, and how much it holds.
+
+Protocol: distribution-spec v1.1, "Pushing blobs".
+"""
+
+from dataclasses import dataclass, replace
+
+from mealkit.digest import Digest
+from mealkit.stores.registry.exchange import Answer, words_of
+
+# Between round trips and what a cut costs; registries that want smaller pieces say so.
+_PIECE_BYTES = 32 * 1024 * 1024
+_LEAST_PIECE_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """An open upload session: where to send on, and how many bytes the registry has."""
+
+    location: str
+    offset: int = 0
+    is_pieced: bool = False
+    piece_bytes: int = _PIECE_BYTES
+    least_bytes: int = _LEAST_PIECE_BYTES
+
+
+def closing(location: str, digest: Digest) -> str:
+    """Add the digest to a session's address, whose own query must stay as it is."""
+    return f"{location}{'&' if '?' in location else '?'}digest={digest}"
+
+
+def within_limits(upload: Upload, answer: Answer) -> Upload:
+    """Heed ``OCI-Chunk-Min-Length`` (distribution-spec "Pushing a blob in chunks")."""
+    text = answer.headers.get("oci-chunk-min-length", "")
+    if not text.isdigit():
+        return upload
+    least = max(int(text), 1)
+    return replace(upload, least_bytes=least, piece_bytes=max(least, _PIECE_BYTES))
+
+
+def held_bytes(answer: Answer, otherwise: int) -> int:
+    """Read how much a registry has from ``Range: 0-LAST``; ``0-0`` is its way to say nothing."""
+    start, dash, last = answer.headers.get("range", "").removeprefix("bytes=").partition("-")
+    if start != "0" or not dash or not last.isdigit():
+        return otherwise
+    return int(last) + 1 if int(last) else 0
+
+
+def says_digest(answer: Answer) -> bool:
+    """Tell whether a registry refuses bytes because they are not the digest's."""
+    return answer.status == 400 and "DIGEST_INVALID" in words_of(answer.body)

@@ -1,0 +1,240 @@
+"""One blob into one repository: found there, mounted from another, or uploaded.
+
+Refuses to send bytes that are not the digest's: the registry's own check decides, and a refusal
+says whether the blob's source or the registry is at fault. Protocol: distribution-spec v1.1,
+"Pushing blobs"; the quirks answered here are seen in the wild, each is named at its place.
+"""
+
+import hashlib
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+import httpx2
+
+from mealkit.errors import MealkitError, failure
+from mealkit.oci.image import Blob
+from mealkit.stores.registry.body import BlobRange, Meter
+from mealkit.stores.registry.client import RegistryClient
+from mealkit.stores.registry.exchange import Answer, Call, words_of
+from mealkit.stores.registry.session import (
+    Upload,
+    closing,
+    held_bytes,
+    says_digest,
+    within_limits,
+)
+
+_STREAM = "application/octet-stream"
+
+
+class Outcome(StrEnum):
+    """How a blob came to be in the repository."""
+
+    UPLOADED = "uploaded"
+    EXISTING = "existing"
+    MOUNTED = "mounted"
+
+
+class _Cut(Exception):  # noqa: N818  says to go on from ``upload``, or with a new session
+    def __init__(self, reason: MealkitError, upload: Upload | None) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+        self.upload = upload
+
+
+@dataclass(frozen=True, slots=True)
+class Uploader:
+    """Puts blobs into a repository; ``mount_from`` are repositories of the same registry."""
+
+    client: RegistryClient
+    repository: str
+    mount_from: Sequence[str]
+    advance: Callable[[int], None]
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def put(self, blob: Blob) -> Outcome:
+        """Make the repository have the blob; ``advance`` gets its bytes, once each.
+
+        Raises:
+            RegistryError: ``REGISTRY_*``; ``REGISTRY_DIGEST`` when the registry is at fault.
+            SourceError: ``SOURCE_CHANGED``: the blob's bytes are not its digest's any more.
+            Stopped: ``stop`` was set.
+        """
+        if self._has(self.repository, blob):
+            outcome = Outcome.EXISTING
+        elif self._mounted(blob):
+            outcome = Outcome.MOUNTED
+        else:
+            self._upload(blob, Meter(self.advance))
+            return Outcome.UPLOADED
+        self.advance(blob.size_bytes)
+        return outcome
+
+    def _has(self, repository: str, blob: Blob) -> bool:
+        path = f"/v2/{repository}/blobs/{blob.digest}"
+        answer = self.client.send(Call("HEAD", path, self._scopes(repository)))
+        if answer.status == 404:
+            return False
+        if answer.status != 200:
+            raise self.client.refusal(f"HEAD {blob.digest}", answer)
+        size = answer.headers.get("content-length")
+        return size is None or size == str(blob.size_bytes)
+
+    def _mounted(self, blob: Blob) -> bool:
+        """Ask for a mount from each repository that has the blob and lets it be read."""
+        for source in dict.fromkeys(self.mount_from):
+            if source == self.repository:
+                continue
+            try:
+                if not self._has(source, blob):
+                    continue
+            except MealkitError:  # not readable with these credentials, or gone
+                continue
+            path = f"/v2/{self.repository}/blobs/uploads/?mount={blob.digest}&from={source}"
+            headers = {"Content-Length": "0"}
+            answer = self.client.send(Call("POST", path, self._scopes(source), headers))
+            if answer.status == 201:
+                return True
+        return False
+
+    def _scopes(self, other: str | None = None) -> tuple[str, ...]:
+        """Return what a token must allow: writing here and, for a mount, reading there."""
+        own = f"repository:{self.repository}:pull,push"
+        if other in {None, self.repository}:
+            return (own,)
+        return (own, f"repository:{other}:pull")
+
+    def _upload(self, blob: Blob, meter: Meter) -> None:
+        upload = self._start()
+        failures = 0
+        while True:
+            before = upload.offset
+            try:
+                if upload.is_pieced:
+                    self._pieces(blob, upload, meter)
+                else:
+                    self._whole(blob, upload, meter)
+            except _Cut as cut:
+                is_further = cut.upload is not None and cut.upload.offset > before
+                failures = 1 if is_further else failures + 1
+                if not self.client.retry.wait(failures):
+                    raise cut.reason from cut
+                upload = cut.upload or self._start()
+            else:
+                return
+
+    def _start(self) -> Upload:
+        path = f"/v2/{self.repository}/blobs/uploads/"
+        answer = self.client.send(Call("POST", path, self._scopes(), {"Content-Length": "0"}))
+        location = answer.headers.get("location")
+        if answer.status != 202 or not location:
+            raise self.client.refusal(f"POST an upload to {self.repository}", answer)
+        return within_limits(Upload(location), answer)
+
+    def _whole(self, blob: Blob, upload: Upload, meter: Meter) -> None:
+        """Send everything with one PUT."""
+        answer = self._send(
+            "PUT", closing(upload.location, blob.digest), self._body(blob, 0, None, meter), upload
+        )
+        if answer.status in {200, 201, 204}:
+            return
+        if says_digest(answer):
+            raise self._blame(blob, answer)
+        if answer.status in {401, 403}:
+            raise self.client.refusal(f"PUT {blob.digest}", answer)
+        refusal = self.client.refusal(f"PUT {blob.digest} of {blob.size_bytes} bytes", answer)
+        if answer.status == 404:  # the session is gone: the registry was restarted
+            raise _Cut(refusal, None)
+        # A proxy with a limit on bodies answers 413, others know pieces only: try these, once.
+        raise _Cut(refusal, replace(self._start(), is_pieced=True))
+
+    def _pieces(self, blob: Blob, upload: Upload, meter: Meter) -> None:
+        """Send what is left with PATCH after PATCH, then close with an empty PUT."""
+        while upload.offset < blob.size_bytes:
+            upload = self._piece(blob, upload, meter)
+        call = closing(upload.location, blob.digest)
+        answer = self._send("PUT", call, None, upload)
+        if answer.status in {200, 201, 204}:
+            return
+        if says_digest(answer):
+            raise self._blame(blob, answer)
+        refusal = self.client.refusal(f"PUT {blob.digest}", answer)
+        raise _Cut(refusal, None) if answer.status == 404 else refusal
+
+    def _piece(self, blob: Blob, upload: Upload, meter: Meter) -> Upload:
+        length = min(upload.piece_bytes, blob.size_bytes - upload.offset)
+        body = self._body(blob, upload.offset, length, meter)
+        answer = self._send("PATCH", upload.location, body, upload)
+        refusal = self.client.refusal(f"PATCH {blob.digest} at byte {upload.offset}", answer)
+        match answer.status:
+            case 200 | 201 | 202 | 204:  # the specification says 202; ECR says 201
+                end = upload.offset + length
+                held = held_bytes(answer, upload.offset + length)
+                if not upload.offset < held <= end:
+                    raise _Cut(refusal, None)
+                location = answer.headers.get("location", upload.location)
+                return replace(upload, location=location, offset=held)
+            case 404:
+                raise _Cut(refusal, None)
+            case 413 | 416 if upload.piece_bytes > upload.least_bytes:
+                # 416 is either a wrong offset or, at GHCR, a piece above 4 MiB.
+                known = self._status(upload) or self._start()
+                half = max(upload.piece_bytes // 2, upload.least_bytes)
+                return replace(known, is_pieced=True, piece_bytes=half)
+            case _:
+                raise refusal
+
+    def _send(self, method: str, path: str, body: BlobRange | None, upload: Upload) -> Answer:
+        """Send a part of a session; anything that may pass is a cut, with what is known then."""
+        headers = {"Content-Type": _STREAM, "Content-Length": "0"}
+        if body is not None:
+            headers["Content-Length"] = str(body.length)
+            if method == "PATCH":
+                headers["Content-Range"] = f"{body.offset}-{body.offset + body.length - 1}"
+        call = Call(
+            method, path, self._scopes(), headers, body.chunks if body else None, is_retried=False
+        )
+        try:
+            answer = self.client.send(call)
+        except httpx2.TransportError as error:
+            raise _Cut(self.client.unreachable(error), self._status(upload)) from error
+        if answer.status in {408, 429} or answer.status >= 500:
+            refusal = self.client.refusal(f"{method} of a blob to {self.repository}", answer)
+            raise _Cut(refusal, self._status(upload))
+        return answer
+
+    def _status(self, upload: Upload) -> Upload | None:
+        """Ask the registry what it has of a session; None: begin anew."""
+        try:
+            answer = self.client.send(Call("GET", upload.location, self._scopes()))
+        except MealkitError:
+            return None
+        held = held_bytes(answer, 0)
+        if answer.status != 204 or not held:
+            return None
+        location = answer.headers.get("location", upload.location)
+        return replace(upload, location=location, offset=held, is_pieced=True)
+
+    def _body(self, blob: Blob, offset: int, length: int | None, meter: Meter) -> BlobRange:
+        wanted = blob.size_bytes if length is None else length
+        return BlobRange(blob, offset, wanted, meter, self.stop)
+
+    def _blame(self, blob: Blob, answer: Answer) -> MealkitError:
+        """Read the blob again, to say whose fault a refused digest is."""
+        state = hashlib.sha256()
+        for chunk in blob.chunks():
+            state.update(chunk)
+        found = f"sha256:{state.hexdigest()}"
+        name = self.client.endpoint.registry
+        if found != blob.digest:
+            return failure(
+                "SOURCE_CHANGED",
+                f"the bytes of {blob.digest} have digest {found} now, and {name} refused them",
+            )
+        return failure(
+            "REGISTRY_DIGEST",
+            f"{name} says that {blob.digest} arrived as other bytes: {words_of(answer.body)}",
+            where=name,
+        )
