@@ -54,10 +54,17 @@ def debian_mirrors(
         SourceError: DEBIAN_NO_MIRROR, nothing is configured.
     """
     keyring = _keyring(environ)
-    own = tuple(_addresses(environ.get("MEALKIT_DEBIAN_MIRROR", "").split()))
-    own_security = environ.get("MEALKIT_DEBIAN_SECURITY_MIRROR")
-    if own:
-        return DebianMirrors(own, tuple(_addresses((own_security or "").split())), keyring)
+    named = environ.get("MEALKIT_DEBIAN_MIRROR", "").split()
+    named_security = environ.get("MEALKIT_DEBIAN_SECURITY_MIRROR")
+    if named:
+        own = tuple(_addresses(named))
+        if not own:
+            raise failure(
+                "DEBIAN_NO_MIRROR",
+                "MEALKIT_DEBIAN_MIRROR holds no http:, https: or file: address",
+                where=" ".join(named).rpartition("@")[2],
+            )
+        return DebianMirrors(own, tuple(_addresses((named_security or "").split())), keyring)
     archives: list[str] = []
     security: list[str] = []
     for address, suite in _apt_entries(apt_folder):
@@ -65,8 +72,8 @@ def debian_mirrors(
         if match:
             kind = security if match["part"] in _SECURITY else archives
             kind.extend(_addresses([address]))
-    if own_security is not None:
-        security = list(_addresses(own_security.split()))
+    if named_security is not None:
+        security = list(_addresses(named_security.split()))
     if not archives:
         raise failure(
             "DEBIAN_NO_MIRROR",
@@ -93,7 +100,7 @@ def _addresses(found: Iterable[str]) -> Iterator[str]:
     for address in found:
         scheme, _, rest = address.partition(":")
         match scheme:
-            case "http" | "https":
+            case "http" | "https" if _has_host(address):
                 yield address.rstrip("/")
             case "file" | "copy":
                 yield "file:///" + rest.strip("/")
@@ -102,6 +109,14 @@ def _addresses(found: Iterable[str]) -> Iterator[str]:
                 yield from _addresses(_mirror_list(Path("/" + rest.strip("/"))))
             case _:
                 continue  # cdrom:, tor+http:, ... are none of our transports
+
+
+def _has_host(address: str) -> bool:
+    try:
+        parts = urlsplit(address)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _mirror_list(path: Path) -> Iterator[str]:

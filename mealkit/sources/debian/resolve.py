@@ -94,15 +94,19 @@ class _Reader:
 
     def read(
         self, addresses: tuple[str, ...], suite: str, architecture: str
-    ) -> Iterator[bytes] | None:
-        """Return the checked index in chunks, or None if every mirror says it has no such suite."""
+    ) -> tuple[str, Iterator[bytes]] | None:
+        """Return the mirror that served, and the checked index in chunks.
+
+        None if every mirror says that it has no such suite.
+        """
         refusals: list[MealkitError] = []
         for address in addresses:
             folder = f"{address}/dists/{suite}"
             try:
                 release = self._release(folder, suite)
                 if release:
-                    return read_index(release, folder, architecture, self._fetch, self._cache)
+                    index = read_index(release, folder, architecture, self._fetch, self._cache)
+                    return address, index
             except MealkitError as error:  # another mirror may serve what this one does not
                 refusals.append(error)
         if refusals:
@@ -133,9 +137,11 @@ def _indexes(
             hint="correct base.suite in kit.yaml, or set MEALKIT_DEBIAN_MIRROR",
             where=" ".join(map(without_credentials, mirrors.archives)),
         )
-    yield main
-    if updates := reader.read(mirrors.archives, f"{suite}-updates", architecture):
-        yield updates
+    address, index = main
+    yield index
+    # From the same mirror: what another one says of updates means nothing for this one's suite.
+    if updates := reader.read((address,), f"{suite}-updates", architecture):
+        yield updates[1]
     if mirrors.security:
         security = reader.read(mirrors.security, f"{suite}-security", architecture)
         if security is None:
@@ -146,7 +152,7 @@ def _indexes(
                 hint="correct MEALKIT_DEBIAN_SECURITY_MIRROR, or set it to nothing to do without",
                 where=" ".join(map(without_credentials, mirrors.security)),
             )
-        yield security
+        yield security[1]
 
 
 def _no_python(index: PackageIndex, suite: str, python: str) -> MealkitError:

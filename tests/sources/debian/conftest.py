@@ -127,7 +127,7 @@ def mirror(tmp_path: Path, keys: Keys) -> Iterator[TinyMirror]:
     handler = functools.partial(_Handler, made.asked, directory=str(root))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         made.url = f"http://127.0.0.1:{server.server_address[1]}"
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield made
         server.shutdown()
@@ -151,11 +151,13 @@ def _stanza():
 
 @pytest.fixture(scope="session")
 def tiny_suite() -> str:
-    """An index that has all that a base needs, in few packages."""
+    """Return an index that has all that a base needs, in few packages."""
     return "".join(
         [
             stanza("python3.13-minimal", "3.13.5-2", pre_depends="libc6 (>= 2.38)"),
-            stanza("libpython3.13-stdlib", "3.13.5-2", depends="netbase, media-types | mime-support"),
+            stanza(
+                "libpython3.13-stdlib", "3.13.5-2", depends="netbase, media-types | mime-support"
+            ),
             stanza("media-types"),
             stanza("base-files", "13.8", pre_depends="awk"),
             stanza("ca-certificates", depends="openssl (>= 1.1.1), debconf (>= 0.5) | debconf-2.0"),

@@ -86,7 +86,9 @@ def test_ignores_other_archives(apt, entry):
 def test_reads_local_mirrors_and_mirror_lists(apt):
     """file:, copy: and the mirror+file: lists of cloud images are followed."""
     listed = apt / "mirrors.list"
-    listed.write_text("# ours\nhttps://a.example.invalid/debian/\tpriority:1\nhttps://b.example.invalid/d\n")
+    listed.write_text(
+        "# ours\nhttps://a.example.invalid/debian/\tpriority:1\nhttps://b.example.invalid/d\n"
+    )
     (apt / "sources.list").write_text(
         f"deb file:/srv/debian bookworm main\ndeb copy:///srv/copy trixie main\n"
         f"deb mirror+file:{listed} bookworm main\ndeb mirror+file:/gone bookworm main\n"
@@ -147,3 +149,15 @@ def test_credentials_are_not_shown():
     """User name and password are left out of an address that is shown."""
     assert without_credentials("https://u:p@h.invalid:8/x") == "https://h.invalid:8/x"
     assert without_credentials("http://h.invalid/x") == "http://h.invalid/x"
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["http://[broken/x", "ftp://h.invalid", "h.invalid/debian", "http:///x", "http://u:secret@[x"],
+)
+def test_unusable_setting_is_a_problem(apt, address):
+    """A setting that names no usable address is said, not passed over for apt's sources."""
+    (apt / "sources.list.d" / "debian.sources").write_text(SOURCES)
+    with pytest.raises(SourceError, match="MEALKIT_DEBIAN_MIRROR holds no") as caught:
+        debian_mirrors({"MEALKIT_DEBIAN_MIRROR": address}, apt)
+    assert "secret" not in str(caught.value.problems)

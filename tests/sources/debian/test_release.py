@@ -56,7 +56,9 @@ def test_changed_text_is_refused(keys):
     assert "was changed" in refusal(changed, keys.archive)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.integers(min_value=0), st.integers(min_value=0, max_value=7))
 def test_flipped_bits_never_change_the_text(keys, place, bit):
     """Whatever bit is flipped, the answer is a refusal or the text that was signed."""
@@ -72,7 +74,13 @@ def test_flipped_bits_never_change_the_text(keys, place, bit):
 def test_text_around_the_message_is_refused(keys):
     """Text before, behind or between signed parts is nobody's, and never read."""
     signed = keys.sign(TEXT)
-    for attack in (b"SHA256:\n" + signed, signed + b"\nCodename: sid\n", signed + signed, TEXT, b""):
+    for attack in (
+        b"SHA256:\n" + signed,
+        signed + b"\nCodename: sid\n",
+        signed + signed,
+        TEXT,
+        b"",
+    ):
         assert "one signed message" in refusal(attack, keys.archive)
 
 
@@ -113,7 +121,14 @@ def test_release_is_parsed():
 
 @pytest.mark.parametrize(
     "text",
-    [b"", b"Codename: x\n", b"SHA256:\n abc 1 path\n", b"\xff", b"SHA256:\n one\n", b"SHA256: x\nValid-Until: never\n"],
+    [
+        b"",
+        b"Codename: x\n",
+        b"SHA256:\n abc 1 path\n",
+        b"\xff",
+        b"SHA256:\n one\n",
+        b"SHA256: x\nValid-Until: never\n",
+    ],
 )
 def test_what_is_no_release_is_refused(text):
     """Anything that is not a release is refused, rather than read as an empty one."""
@@ -125,7 +140,9 @@ def test_expired_release_is_refused_with_both_times():
     """An old release, played back, is refused; the message says until when it was valid."""
     release = parse_release(TEXT, "here")
     check_release(release, "trixie", "here", datetime(2026, 11, 28, 9, tzinfo=UTC))
-    with pytest.raises(SourceError, match=r"valid until 2026-11-28 09:15 UTC, now it is 2026-11-29"):
+    with pytest.raises(
+        SourceError, match=r"valid until 2026-11-28 09:15 UTC, now it is 2026-11-29"
+    ):
         check_release(release, "trixie", "here", datetime(2026, 11, 29, tzinfo=UTC))
 
 
