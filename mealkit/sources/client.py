@@ -1,0 +1,149 @@
+"""The HTTP client of all sources, and what its errors and status codes mean as problems.
+
+Refuses plain http beyond this machine unless a digest is expected, and to send a token over it.
+"""
+
+import ipaddress
+import netrc
+import os
+import ssl
+from collections.abc import Generator, Mapping
+from urllib.parse import urlsplit, urlunsplit
+
+import httpx2
+
+from mealkit import __version__
+from mealkit.errors import MealkitError, failure
+
+_TIMEOUT = httpx2.Timeout(60.0, connect=15.0)
+_MAX_REDIRECTS = 10
+# What a server says when it may be able to answer later.
+TRANSIENT_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
+
+
+def open_client() -> httpx2.Client:
+    """Open a client: the system's certificates, proxy variables and netrc; redirects are bounded.
+
+    A token stays with the host that it was given for: it is dropped when a redirect leaves it.
+    """
+    return httpx2.Client(
+        verify=ssl.create_default_context(),
+        auth=_Credentials(),
+        follow_redirects=True,
+        max_redirects=_MAX_REDIRECTS,
+        timeout=_TIMEOUT,
+        headers={"User-Agent": f"mealkit/{__version__}", "Accept-Encoding": "identity"},
+    )
+
+
+def bare_url(url: str) -> str:
+    """Return an address for messages: without user, password, query and fragment."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def is_private_path(url: str) -> bool:
+    """Tell whether nobody on the way can read or change what is sent: https, or loopback."""
+    parts = urlsplit(url)
+    if parts.scheme == "https":
+        return True
+    host = parts.hostname or ""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def safe_headers(url: str, headers: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers that may be sent to an address: no token over plain http."""
+    if is_private_path(url):
+        return dict(headers)
+    return {name: value for name, value in headers.items() if name.lower() != "authorization"}
+
+
+def require_safe(url: str, *, digest_expected: bool) -> None:
+    """Refuse bytes that anyone on the way could have changed without it being noticed.
+
+    Raises:
+        SourceError: ``SOURCE_INSECURE``.
+    """
+    if not digest_expected and not is_private_path(url):
+        raise failure(
+            "SOURCE_INSECURE",
+            "plain http is used and no digest is expected",
+            hint="use https, or state the file's digest under `sha256:`",
+            where=bare_url(url),
+        )
+
+
+def require_answer(response: httpx2.Response, url: str, *, digest_expected: bool) -> None:
+    """Refuse an answer that carries no content, or that came over an unsafe hop.
+
+    Raises:
+        SourceError: ``SOURCE_NOT_FOUND``, ``SOURCE_DENIED``, ``SOURCE_UNREACHABLE`` (the server
+            failed), ``SOURCE_ANSWER`` or ``SOURCE_INSECURE``.
+    """
+    for hop in (*response.history, response):
+        require_safe(str(hop.url), digest_expected=digest_expected)
+    status = response.status_code
+    if status in (200, 206):
+        if response.headers.get("Content-Encoding", "identity") != "identity":
+            raise failure(
+                "SOURCE_ANSWER",
+                f"the answer is encoded as {response.headers['Content-Encoding']}, unasked",
+                where=bare_url(url),
+            )
+        return
+    raise _status_failure(status, url)
+
+
+def transport_failure(error: httpx2.HTTPError | httpx2.InvalidURL, url: str) -> MealkitError:
+    """Return the failure that an error on the way means."""
+    if isinstance(error, httpx2.TooManyRedirects):
+        return failure(
+            "SOURCE_REDIRECTS",
+            f"redirected more than {_MAX_REDIRECTS} times",
+            where=bare_url(url),
+        )
+    if isinstance(error, httpx2.InvalidURL | httpx2.UnsupportedProtocol):
+        return failure("SOURCE_ANSWER", "leads to an address that is none", where=bare_url(url))
+    reason = str(error) or type(error).__name__
+    return failure("SOURCE_UNREACHABLE", f"cannot be reached: {reason}", where=bare_url(url))
+
+
+def _status_failure(status: int, url: str) -> MealkitError:
+    where = bare_url(url)
+    if status in (404, 410):
+        return failure("SOURCE_NOT_FOUND", f"there is no such file: status {status}", where=where)
+    if status in (401, 403, 407):
+        return failure("SOURCE_DENIED", f"access is refused: status {status}", where=where)
+    if status in TRANSIENT_STATUS or status >= 500:
+        return failure("SOURCE_UNREACHABLE", f"the server fails: status {status}", where=where)
+    return failure("SOURCE_ANSWER", f"unexpected answer: status {status}", where=where)
+
+
+class _Credentials(httpx2.Auth):
+    """Basic credentials from the address or from netrc, unless the request brings a token."""
+
+    def __init__(self) -> None:
+        self._netrc = _netrc_auth()
+
+    def auth_flow(
+        self, request: httpx2.Request
+    ) -> Generator[httpx2.Request, httpx2.Response, None]:
+        flow: httpx2.Auth = httpx2.Auth()
+        if "Authorization" not in request.headers:
+            if request.url.username:
+                flow = httpx2.BasicAuth(request.url.username, request.url.password)
+            elif self._netrc is not None and is_private_path(str(request.url)):
+                flow = self._netrc
+        yield from flow.auth_flow(request)
+
+
+def _netrc_auth() -> httpx2.NetRCAuth | None:
+    try:
+        return httpx2.NetRCAuth(os.environ.get("NETRC"))
+    except (OSError, netrc.NetrcParseError):
+        return None

@@ -1,0 +1,259 @@
+"""Files from addresses into the cache: resumed after a kill, hashed while written, verified.
+
+Refuses bytes that are not the expected ones, and never leaves them behind.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import httpx2
+
+from mealkit.digest import Digest, file_chunks
+from mealkit.errors import MealkitError, failure
+from mealkit.sources.cache import FileCache
+from mealkit.sources.client import (
+    TRANSIENT_STATUS,
+    bare_url,
+    require_answer,
+    require_safe,
+    safe_headers,
+    transport_failure,
+)
+from mealkit.sources.disk import require_space
+from mealkit.sources.part import Part, open_part
+
+# An attempt that brought this much counts as progress: the count of attempts begins anew.
+_PROGRESS_BYTES = 1024 * 1024
+_RETRY_SECONDS = (0.5, 1.0, 2.0, 4.0)
+
+Advance = Callable[[int], None]
+
+
+def ignore_progress(_done_bytes: int) -> None:
+    """Listen to progress and do nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A file to fetch: where it is, and what is known of its bytes."""
+
+    url: str
+    expected: Digest | None = None
+    size_bytes: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """What its part is called: by its bytes if they are known, so that mirrors share it."""
+        return (self.expected or Digest.of(self.url.encode())).hex
+
+
+class Downloader:
+    """Fetches files into a cache; may be used from several threads and processes at once."""
+
+    def __init__(
+        self,
+        cache: FileCache,
+        client: httpx2.Client,
+        *,
+        retry_seconds: Sequence[float] = _RETRY_SECONDS,
+    ) -> None:
+        self.cache = cache
+        self.client = client
+        self._retry_seconds = tuple(retry_seconds)
+
+    def fetch(
+        self,
+        url: str,
+        *,
+        expected: Digest | None = None,
+        size_bytes: int | None = None,
+        headers: Mapping[str, str] | None = None,
+        advance: Advance = ignore_progress,
+    ) -> tuple[Digest, Path]:
+        """Return the digest and the cached, verified file of an address.
+
+        The address is http(s), ``file://`` or a path. What is cached is not asked for again. Of two
+        that want the same bytes at once, the second waits and finds them done. ``advance`` is told
+        the bytes that are done, negative ones when a download has to start over.
+
+        Raises:
+            SourceError: ``SOURCE_DIGEST``, ``SOURCE_SIZE``, ``SOURCE_NOT_FOUND``,
+                ``SOURCE_DENIED``, ``SOURCE_UNREACHABLE`` (after bounded retries),
+                ``SOURCE_REDIRECTS``, ``SOURCE_ANSWER`` or ``SOURCE_INSECURE``.
+            StoreError: ``DISK_FULL`` (what arrived is kept, to be resumed) or ``DISK_DENIED``.
+        """
+        wanted = Wanted(url, expected, size_bytes, headers or {})
+        while True:
+            cached = self.cache.path(expected) if expected else None
+            if expected and cached:
+                advance(cached.stat().st_size)
+                return expected, cached
+            with open_part(self.cache.parts, wanted.key) as part:
+                if part is None:  # whoever held it before has finished it
+                    continue
+                return self._complete(part, wanted, advance)
+
+    def _complete(self, part: Part, wanted: Wanted, advance: Advance) -> tuple[Digest, Path]:
+        """Fill a part and move it into the cache; once more from the start if it was resumed.
+
+        The second time is for a part that another mirror, or a crash of the machine, left wrong.
+        """
+        resumed = self._fill(part, wanted, advance)
+        found = part.digest
+        if resumed and wanted.expected not in (None, found):
+            advance(-part.size_bytes)
+            part.restart()
+            self._fill(part, wanted, advance)
+            found = part.digest
+        if wanted.expected not in (None, found):
+            part.discard()
+            raise failure(
+                "SOURCE_DIGEST",
+                f"expected {wanted.expected}, found {found}",
+                where=bare_url(wanted.url),
+            )
+        part.forget_origin()
+        return found, self.cache.add(part.path, found)
+
+    def _fill(self, part: Part, wanted: Wanted, advance: Advance) -> bool:
+        """Write what is missing; tell whether bytes of an earlier attempt were kept."""
+        local = _local_path(wanted.url)
+        if local is not None:
+            part.restart()
+            _copy(local, part, advance)
+            return False
+        require_safe(wanted.url, digest_expected=wanted.expected is not None)
+        too_long = wanted.size_bytes is not None and part.size_bytes > wanted.size_bytes
+        if too_long or not part.may_resume(wanted.url, trusted=wanted.expected is not None):
+            part.restart()
+        kept_bytes = part.size_bytes
+        advance(kept_bytes)
+        failed = 0
+        while part.size_bytes != wanted.size_bytes or not part.size_bytes:
+            before = part.size_bytes
+            try:
+                self._transfer(part, wanted, advance)
+                break
+            except _InterruptedError as interrupted:
+                failed = 0 if part.size_bytes - before >= _PROGRESS_BYTES else failed + 1
+                if failed > len(self._retry_seconds):
+                    raise interrupted.final from interrupted
+                time.sleep(self._retry_seconds[max(failed - 1, 0)] if self._retry_seconds else 0)
+        _require_size(part, wanted)
+        return kept_bytes > 0
+
+    def _transfer(self, part: Part, wanted: Wanted, advance: Advance) -> None:
+        """Ask once for what is missing and write it.
+
+        Raises:
+            _InterruptedError: it may go better another time.
+        """
+        started_at = part.size_bytes
+        headers = {**safe_headers(wanted.url, wanted.headers), **part.range_headers(wanted.url)}
+        try:
+            with self.client.stream("GET", wanted.url, headers=headers) as response:
+                if response.status_code == 416:
+                    advance(-part.size_bytes)
+                    part.restart()
+                    raise _InterruptedError(_cut(part, wanted))
+                if response.status_code in TRANSIENT_STATUS:
+                    raise _InterruptedError(_unreachable(response, wanted))
+                require_answer(response, wanted.url, digest_expected=wanted.expected is not None)
+                if not _continues(response, started_at):
+                    advance(-part.size_bytes)
+                    part.restart()
+                _write(response, part, wanted, advance)
+        except (httpx2.TooManyRedirects, httpx2.InvalidURL, httpx2.UnsupportedProtocol) as error:
+            raise transport_failure(error, wanted.url) from error
+        except httpx2.HTTPError as error:
+            cut = part.size_bytes > 0
+            final = _cut(part, wanted) if cut else transport_failure(error, wanted.url)
+            raise _InterruptedError(final) from error
+
+
+class _InterruptedError(Exception):
+    """An attempt that ended early; ``final`` is what to say if it was the last one."""
+
+    def __init__(self, final: MealkitError) -> None:
+        super().__init__(str(final))
+        self.final = final
+
+
+def _write(response: httpx2.Response, part: Part, wanted: Wanted, advance: Advance) -> None:
+    length = response.headers.get("Content-Length", "")
+    if length.isdigit():
+        require_space(part.path.parent, int(length))
+    part.remember(wanted.url, response.headers)
+    for chunk in response.iter_raw():
+        if wanted.size_bytes is not None and part.size_bytes + len(chunk) > wanted.size_bytes:
+            size_bytes = part.size_bytes + len(chunk)
+            part.discard()
+            raise _wrong_size(
+                f"expected {wanted.size_bytes} bytes, found {size_bytes} or more", wanted
+            )
+        part.write(chunk)
+        advance(len(chunk))
+
+
+def _continues(response: httpx2.Response, started_at: int) -> bool:
+    """Tell whether an answer begins where the part ends, rather than at the file's start."""
+    if response.status_code != 206:
+        return started_at == 0
+    return bool(response.headers.get("Content-Range", "").startswith(f"bytes {started_at}-"))
+
+
+def _require_size(part: Part, wanted: Wanted) -> None:
+    if wanted.size_bytes is not None and part.size_bytes != wanted.size_bytes:
+        found_bytes = part.size_bytes
+        part.discard()
+        raise _wrong_size(f"expected {wanted.size_bytes} bytes, found {found_bytes}", wanted)
+
+
+def _wrong_size(message: str, wanted: Wanted) -> MealkitError:
+    return failure(
+        "SOURCE_SIZE",
+        message,
+        hint="the source holds another file; use a mirror, or mealkit lock --upgrade weights",
+        where=bare_url(wanted.url),
+    )
+
+
+def _cut(part: Part, wanted: Wanted) -> MealkitError:
+    of = "" if wanted.size_bytes is None else f" of {wanted.size_bytes}"
+    return failure(
+        "SOURCE_SIZE",
+        f"the connection ended after {part.size_bytes}{of} bytes, again and again",
+        where=bare_url(wanted.url),
+    )
+
+
+def _unreachable(response: httpx2.Response, wanted: Wanted) -> MealkitError:
+    return failure(
+        "SOURCE_UNREACHABLE",
+        f"the server fails: status {response.status_code}",
+        where=bare_url(wanted.url),
+    )
+
+
+def _local_path(url: str) -> Path | None:
+    parts = urlsplit(url)
+    if parts.scheme == "file":
+        return Path(unquote(parts.path))
+    return None if parts.scheme in ("http", "https") else Path(url)
+
+
+def _copy(source: Path, part: Part, advance: Advance) -> None:
+    try:
+        for chunk in file_chunks(source):
+            part.write(chunk)
+            advance(len(chunk))
+    except (FileNotFoundError, IsADirectoryError) as error:
+        part.discard()
+        raise failure("SOURCE_NOT_FOUND", "there is no such file", where=str(source)) from error
+    except PermissionError as error:
+        part.discard()
+        raise failure("DISK_DENIED", "cannot be read", where=str(source)) from error

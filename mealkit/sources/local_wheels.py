@@ -1,0 +1,75 @@
+"""Wheel files that a kit brings itself, for packages that no index has as a wheel.
+
+Refuses a file whose name says nothing of Python and platform.
+"""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+
+from mealkit.digest import Digest, digest_of_file
+from mealkit.errors import failure
+
+
+@dataclass(frozen=True, slots=True)
+class LocalWheel:
+    """A wheel file of the kit."""
+
+    path: Path
+    name: str
+    version: str
+    digest: Digest
+
+
+def local_wheels(paths: Sequence[Path]) -> list[LocalWheel]:
+    """Return the wheels among files and folders, hashed, sorted by file name.
+
+    Raises:
+        KitError: a path is missing (``KIT_FILE_MISSING``).
+        BuildError: a wheel's name says nothing (``WHEEL_INVALID``).
+    """
+    files: dict[str, Path] = {}
+    for path in paths:
+        if not path.exists():
+            raise failure("KIT_FILE_MISSING", f"there is no {path.name}", where=str(path))
+        found = path.glob("*.whl") if path.is_dir() else [path]
+        files.update({file.name: file.resolve() for file in found})
+    return [_local_wheel(files[name]) for name in sorted(files)]
+
+
+def _local_wheel(path: Path) -> LocalWheel:
+    try:
+        name, version, _, _ = parse_wheel_filename(path.name)
+    except InvalidWheelFilename as error:
+        raise failure(
+            "WHEEL_INVALID", f"{path.name} is not the name of a wheel", where=str(path)
+        ) from error
+    return LocalWheel(path, name, str(version), digest_of_file(path))
+
+
+@contextmanager
+def links_to(local: Sequence[LocalWheel]) -> Iterator[Path | None]:
+    """Make a folder that shows uv the kit's own wheels, and nothing else beside them."""
+    if not local:
+        yield None
+        return
+    with tempfile.TemporaryDirectory(prefix="mealkit-wheels-") as folder:
+        for wheel in local:
+            (Path(folder) / wheel.path.name).symlink_to(wheel.path)
+        yield Path(folder)
+
+
+def pins_of(local: Sequence[LocalWheel]) -> tuple[str, ...]:
+    """Pin packages to the kit's own wheels, where there is just one version of them."""
+    versions: dict[str, set[str]] = {}
+    for wheel in local:
+        versions.setdefault(wheel.name, set()).add(wheel.version)
+    return tuple(
+        f"{name}=={next(iter(found))}"
+        for name, found in sorted(versions.items())
+        if len(found) == 1
+    )

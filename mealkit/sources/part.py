@@ -1,0 +1,135 @@
+"""A download that is not finished: a file that one process at a time may write, and its hash.
+
+Refuses to be resumed from an address whose file may have changed since.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from mealkit.digest import Digest, file_chunks
+from mealkit.sources.disk import disk_errors
+
+
+class Part:
+    """An open part; made by ``open_part``, which holds its lock."""
+
+    def __init__(self, path: Path, handle: int) -> None:
+        self.path = path
+        self._handle = handle
+        self._state = hashlib.sha256()
+        self.size_bytes = 0
+        self._note = path.with_suffix(".json")
+        self._origin = _read_note(self._note)
+        # A part that a killed process left is hashed again: nothing else tells what it holds.
+        for chunk in file_chunks(path):
+            self._state.update(chunk)
+            self.size_bytes += len(chunk)
+
+    @property
+    def digest(self) -> Digest:
+        """The digest of what was written so far."""
+        return Digest(f"sha256:{self._state.hexdigest()}")
+
+    def write(self, chunk: bytes | memoryview) -> None:
+        """Append bytes.
+
+        Raises:
+            StoreError: ``DISK_FULL`` or ``DISK_DENIED``; what was written whole stays.
+        """
+        view = memoryview(chunk)
+        while view:
+            with disk_errors(self.path):
+                written = os.pwrite(self._handle, view, self.size_bytes)
+            self._state.update(view[:written])
+            self.size_bytes += written
+            view = view[written:]
+
+    def may_resume(self, url: str, *, trusted: bool) -> bool:
+        """Tell whether what is here may be continued from an address.
+
+        With an expected digest (``trusted``) any address will do, for the digest decides in the
+        end; without one, only the same address with a validator that the server can check.
+        """
+        return trusted or (self._origin.get("url") == url and bool(self._validator))
+
+    def range_headers(self, url: str) -> dict[str, str]:
+        """Return the headers that ask for the rest, if there is something to continue.
+
+        Source: RFC 9110, sections 13.1.5 (If-Range) and 14.2 (Range).
+        """
+        if not self.size_bytes:
+            return {}
+        asked = {"Range": f"bytes={self.size_bytes}-"}
+        if self._origin.get("url") == url and self._validator:
+            asked["If-Range"] = self._validator
+        return asked
+
+    def remember(self, url: str, headers: Mapping[str, str]) -> None:
+        """Note which version of an address's file this is, for whoever resumes it."""
+        etag = headers.get("ETag", "")
+        validator = headers.get("Last-Modified", "") if etag.startswith("W/") else etag
+        self._origin = {"url": url, "validator": validator or headers.get("Last-Modified", "")}
+        with disk_errors(self._note):
+            self._note.write_text(json.dumps(self._origin), encoding="utf-8")
+
+    def restart(self) -> None:
+        """Throw away what was written, and stay open."""
+        os.ftruncate(self._handle, 0)
+        self._state = hashlib.sha256()
+        self.size_bytes = 0
+
+    def forget_origin(self) -> None:
+        """Delete the note on where it came from, before the part is moved away."""
+        self._note.unlink(missing_ok=True)
+
+    def discard(self) -> None:
+        """Delete it, so that nobody resumes it."""
+        self._note.unlink(missing_ok=True)
+        self.path.unlink(missing_ok=True)
+
+    @property
+    def _validator(self) -> str:
+        return self._origin.get("validator", "")
+
+
+@contextmanager
+def open_part(folder: Path, key: str) -> Iterator[Part | None]:
+    """Open a part and lock it, waiting for whoever holds it now.
+
+    Gives None if it was finished or deleted meanwhile: look into the cache, then try again.
+
+    Raises:
+        StoreError: ``DISK_FULL`` or ``DISK_DENIED``.
+    """
+    path = folder / f"{key}.part"
+    with disk_errors(path):
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        # The lock is on the file itself: once it was moved into the cache, its path is free again.
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield Part(path, handle) if _is_at(path, handle) else None
+    finally:
+        os.close(handle)
+
+
+def _is_at(path: Path, handle: int) -> bool:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return False
+    held = os.fstat(handle)
+    return (found.st_ino, found.st_dev) == (held.st_ino, held.st_dev)
+
+
+def _read_note(path: Path) -> dict[str, str]:
+    try:
+        note = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return {str(key): str(value) for key, value in note.items()} if isinstance(note, dict) else {}

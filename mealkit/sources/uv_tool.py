@@ -1,0 +1,173 @@
+"""uv, asked which wheels satisfy requirements; its answer as data, its refusals as problems.
+
+Refuses to build from source, and to be swayed by a project's settings: it runs in an empty folder,
+so only the user's and the system's configuration (uv.toml, UV_*) say where the index is.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from mealkit.digest import Digest
+from mealkit.errors import MealkitError, failure
+from mealkit.sources.target import WheelTarget
+
+_TIMEOUT_SECONDS = 600
+_UNREACHABLE = re.compile(
+    r"error sending request|dns error|timed out|Could not connect|network was disabled"
+    r"|Network connectivity is disabled|status server error",
+    re.IGNORECASE,
+)
+_DENIED = re.compile(r"\b(401 Unauthorized|403 Forbidden)\b|lack of valid authentication")
+
+
+class UvRefusedError(Exception):
+    """uv found no answer; ``reason`` is its own text, without addresses and warnings."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class OfferedWheel:
+    """A wheel that uv would install for a package, and where it is."""
+
+    name: str
+    version: str
+    filename: str
+    url: str
+    digest: Digest | None
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What uv is asked: requirements, one to a line, and what bounds the answer."""
+
+    requirements: Sequence[str]
+    target: WheelTarget
+    excludes: Sequence[str] = ()
+    constraints: Sequence[str] = ()
+    links: Path | None = None
+    with_dependencies: bool = True
+
+
+def ask_uv(question: Question) -> list[OfferedWheel]:
+    """Return every wheel that the index and ``links`` offer for the packages of the solution.
+
+    Raises:
+        UvRefusedError: there is no solution.
+        SourceError: the index cannot be reached or refuses (``SOURCE_UNREACHABLE``,
+            ``SOURCE_DENIED``), or uv fails otherwise (``PACKAGES_TOOL``).
+    """
+    with tempfile.TemporaryDirectory(prefix="mealkit-uv-") as folder:
+        command = _command(question, Path(folder))
+        try:
+            done = subprocess.run(
+                command,
+                input="\n".join(question.requirements),
+                capture_output=True,
+                text=True,
+                encoding="utf-8",
+                errors="replace",
+                cwd=folder,
+                env={**os.environ, "NO_COLOR": "1"},
+                timeout=_TIMEOUT_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise failure(
+                "PACKAGES_TOOL", f"uv did not end within {_TIMEOUT_SECONDS} seconds"
+            ) from error
+    if done.returncode != 0:
+        raise _refusal(done.stderr)
+    try:
+        return _offered(done.stdout, question.target)
+    except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as error:
+        raise failure("PACKAGES_TOOL", f"uv's answer cannot be read: {error}") from error
+
+
+def _command(question: Question, folder: Path) -> list[str]:
+    from uv import find_uv_bin  # noqa: PLC0415  late: only this asks for it
+
+    command = [
+        find_uv_bin(),
+        *("pip", "compile", "-", "--format", "pylock.toml", "--only-binary", ":all:"),
+        *("--python-version", question.target.python),
+        *("--python-platform", question.target.uv_platform),
+        # Its own Python is enough to resolve for another one; uv must not download that other.
+        *("--python", sys.executable, "--no-python-downloads"),
+        *("--no-header", "--no-annotate", "--quiet", "--no-progress"),
+    ]
+    if not question.with_dependencies:
+        command.append("--no-deps")
+    if question.links is not None:
+        command += ["--find-links", str(question.links)]
+    for option, lines in (("--excludes", question.excludes), ("-c", question.constraints)):
+        if lines:
+            path = folder / f"{option.strip('-')}.txt"
+            path.write_text("\n".join(lines), encoding="utf-8")
+            command += [option, str(path)]
+    return command
+
+
+def _refusal(text: str) -> Exception:
+    reason = _trimmed(text)
+    if _DENIED.search(text):
+        return failure(
+            "SOURCE_DENIED",
+            f"the package index refuses access: {reason}",
+            hint="give uv its credentials: uv auth login, netrc, or UV_INDEX_*",
+        )
+    if _UNREACHABLE.search(text):
+        return _unreachable(reason)
+    if "No solution found" in text or "not found in the" in text:
+        return UvRefusedError(reason)
+    return failure("PACKAGES_TOOL", f"uv fails: {reason}")
+
+
+def _unreachable(reason: str) -> MealkitError:
+    return failure(
+        "SOURCE_UNREACHABLE",
+        f"the package index cannot be reached: {reason}",
+        hint="check the network, or the index settings in uv.toml or UV_INDEX_URL",
+    )
+
+
+def _trimmed(text: str) -> str:
+    """Return uv's reason in one paragraph: no addresses, no warnings, no headline."""
+    body = re.sub(r"^warning: .*\n(?:  .*\n)*", "", text, flags=re.MULTILINE)
+    body = re.sub(r"`?https?://[^\s`]+`?", "the index", body)
+    body = re.sub(r"^error: (No solution found when resolving dependencies.*)?", "", body)
+    body = re.sub(r"^\s*cause: ", " ", body, flags=re.MULTILINE)
+    return re.sub(r"\s+", " ", body).strip()
+
+
+def _offered(text: str, target: WheelTarget) -> list[OfferedWheel]:
+    """Read a pylock.toml (PEP 751) for one target."""
+    offered = []
+    for package in tomllib.loads(text).get("packages", []):
+        if not target.holds(package.get("marker")):
+            continue
+        for wheel in package.get("wheels", []):
+            url = wheel.get("url") or wheel["path"]
+            hashes = wheel.get("hashes", {})
+            offered.append(
+                OfferedWheel(
+                    name=package["name"],
+                    version=package["version"],
+                    filename=wheel.get("name") or unquote(urlsplit(url).path.rpartition("/")[2]),
+                    url=url,
+                    digest=Digest.from_hex(hashes["sha256"]) if "sha256" in hashes else None,
+                    size_bytes=wheel.get("size", 0),
+                )
+            )
+    return offered
