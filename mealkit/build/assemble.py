@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from mealkit.build.contents import Inputs, input_path, layer_entries
+from mealkit.build.lean import LAYER_KIND, WEIGHT_DIGEST, WEIGHT_PATH, lean_image
 from mealkit.digest import Digest, canonical_json
 from mealkit.errors import failure
 from mealkit.oci.descriptor import LAYER
@@ -18,6 +19,7 @@ from mealkit.oci.image import Blob, Image, Layer, image_of
 from mealkit.oci.mutate import append
 from mealkit.oci.tar import Bytes, tar_chunks, weight_footer, weight_header
 from mealkit.plan.model import InputFile, LayerKind, LayerPlan, Plan
+from mealkit.plan.plan import OWN_LAYER_BYTES
 
 # Changes whenever the same layer plan would give other bytes; kept layers are then made anew.
 _FORMAT = "1"
@@ -108,19 +110,17 @@ def assemble(
         if layer not in made:
             made[layer] = _layer(plan, layer, inputs, workshop)
     built = tuple(made[layer] for layer in plan.layers)
-    lean = tuple(
-        item for item in built if item.plan is None or item.plan.kind is not LayerKind.WEIGHTS
-    )
     inherited = tuple(
         BuiltLayer(None, layer, reused=True) for layer in (base.layers if base else ())
     )
-    return Assembly(_image(plan, built, base), _image(plan, lean, base), inherited + built)
+    image = _image(plan, built, base)
+    return Assembly(image, lean_image(image), inherited + built)
 
 
 def own_weight(layer: LayerPlan) -> InputFile | None:
-    """Return the file that a layer consists of, if it is one file of weights."""
+    """Return the file that a layer consists of, if it is one large file of weights."""
     match layer.kind, layer.contents:
-        case LayerKind.WEIGHTS, (InputFile() as file,):
+        case LayerKind.WEIGHTS, (InputFile() as file,) if file.size_bytes >= OWN_LAYER_BYTES:
             return file
         case _:
             return None
@@ -142,10 +142,10 @@ def _weight_layers(
         file = own_weight(layer)
         if file is None:
             continue
-        kept = workshop.remembered(layer_key(plan, layer))
+        kept = _kept(plan, layer, workshop)
         if kept:
             advance(file.size_bytes)
-            done[layer] = BuiltLayer(layer, kept, reused=True)
+            done[layer] = kept
         else:
             todo.append((layer, _weight_file(plan, file, inputs)))
     blobs = workshop.virtual([file for _, file in todo], advance)
@@ -164,9 +164,9 @@ def _weight_file(plan: Plan, file: InputFile, inputs: Inputs) -> WeightFile:
 
 
 def _layer(plan: Plan, layer: LayerPlan, inputs: Inputs, workshop: Workshop) -> BuiltLayer:
-    kept = workshop.remembered(layer_key(plan, layer))
+    kept = _kept(plan, layer, workshop)
     if kept:
-        return BuiltLayer(layer, kept, reused=True)
+        return kept
     with tempfile.TemporaryDirectory(prefix="mealkit-") as scratch:
         entries = layer_entries(layer, inputs, Path(scratch))
         blob = workshop.write(tar_chunks(entries, plan.created_seconds))
@@ -174,14 +174,25 @@ def _layer(plan: Plan, layer: LayerPlan, inputs: Inputs, workshop: Workshop) -> 
 
 
 def _remembered(plan: Plan, layer: LayerPlan, blob: Blob, workshop: Workshop) -> BuiltLayer:
-    made = Layer(LAYER, blob, blob.digest, created_by(layer))
+    made = _described(layer, Layer(LAYER, blob, blob.digest, ""))
     workshop.remember(layer_key(plan, layer), made)
     return BuiltLayer(layer, made, reused=False)
 
 
-def created_by(layer: LayerPlan) -> str:
-    """Return what the image's history says of a layer."""
-    return f"mealkit: {layer.kind.value}: {layer.title}"
+def _kept(plan: Plan, layer: LayerPlan, workshop: Workshop) -> BuiltLayer | None:
+    found = workshop.remembered(layer_key(plan, layer))
+    # The same bytes may have been made for a layer with another title.
+    return BuiltLayer(layer, _described(layer, found), reused=True) if found else None
+
+
+def _described(plan: LayerPlan, layer: Layer) -> Layer:
+    """Say in the history and in the manifest what a layer is for."""
+    annotations = {LAYER_KIND: plan.kind.value}
+    file = own_weight(plan)
+    if file is not None:
+        annotations |= {WEIGHT_PATH: file.path, WEIGHT_DIGEST: str(file.digest)}
+    title = f"mealkit: {plan.kind.value}: {plan.title}"
+    return replace(layer, created_by=title, annotations=annotations)
 
 
 def _check_base(plan: Plan, base: Image | None) -> None:
@@ -200,14 +211,10 @@ def _check_base(plan: Plan, base: Image | None) -> None:
 
 
 def _image(plan: Plan, built: tuple[BuiltLayer, ...], base: Image | None) -> Image:
-    layers = tuple(
-        replace(item.layer, created_by=created_by(item.plan)) if item.plan else item.layer
-        for item in built
-    )
-    config = _config(plan)
+    layers = tuple(item.layer for item in built)
     if base is None:
-        return image_of(config, layers, plan.annotations)
-    return append(base, layers, config, plan.annotations)
+        return image_of(_config(plan), layers, plan.annotations)
+    return append(base, layers, _config(plan), plan.annotations)
 
 
 def _config(plan: Plan) -> Mapping[str, Any]:

@@ -21,15 +21,15 @@ class Listener(Protocol):
     """Who hears of progress."""
 
     def phase(self, title: str) -> None:
-        """A new phase begins."""
+        """Hear that a new phase begins."""
         ...
 
     def task(self, title: str, total_bytes: int | None) -> Task:
-        """A piece of work begins."""
+        """Hear that a piece of work begins."""
         ...
 
     def notice(self, problem: Problem) -> None:
-        """Something that does not stop the work should be known."""
+        """Hear of something that does not stop the work."""
         ...
 
 
@@ -42,9 +42,12 @@ class _SilentTask:
 class Silent:
     """A listener that does nothing."""
 
-    def phase(self, title: str) -> None: ...
+    def phase(self, title: str) -> None:
+        """Ignore it."""
 
     def task(self, title: str, total_bytes: int | None) -> Task:  # noqa: ARG002
+        """Ignore it."""
         return _SilentTask()
 
-    def notice(self, problem: Problem) -> None: ...
+    def notice(self, problem: Problem) -> None:
+        """Ignore it."""

@@ -38,19 +38,17 @@ OWN_LAYER_BYTES = 1024 * 1024
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-def plan_image(
-    lock: Lock, library: Mapping[str, bytes], *, lean: bool = False, created_seconds: int = 0
-) -> Plan:
+def plan_image(lock: Lock, library: Mapping[str, bytes], created_seconds: int = 0) -> Plan:
     """Plan the image of a lock.
 
     ``library`` is mealkit's own code for the image: module files by their path below the package's
-    parent folder. A lean image has the same layers without the weights.
+    parent folder. ``created_seconds`` is the time of everything in the image.
     """
     base = lock.runtime.base
     layers = (
         *_base_layers(base, lock.runtime.python),
         _engine_layer(lock),
-        *(() if lean else _weight_layers(lock.model.files)),
+        *_weight_layers(lock.model.files),
         _gateway_layer(lock, library),
         _kit_layer(lock),
     )
