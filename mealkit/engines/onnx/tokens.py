@@ -16,7 +16,7 @@ from mealkit.errors import failure
 
 # A sub-batch holds at most this many tokens, padding included (one text may be more by itself). It
 # bounds the engine's working memory; more at once is not faster on a CPU.
-SUB_BATCH_TOKENS = 4096
+SUB_BATCH_TOKENS = 2048
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,198 @@
+"""Fixtures for engines: a host process over a real socket, and the real model as a worker sees it."""
+
+import base64
+import contextlib
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+class UnixConnection(http.client.HTTPConnection):
+    """A keep-alive HTTP connection to a Unix socket."""
+
+    def __init__(self, path: Path):
+        super().__init__("worker")
+        self.path = path
+
+    def connect(self):
+        """Connect; a socket that nobody listens on is an OSError."""
+        self.sock = socket.socket(socket.AF_UNIX)
+        try:
+            self.sock.connect(str(self.path))
+        except OSError:
+            self.close()
+            raise
+
+
+@dataclass
+class Reply:
+    """A whole answer."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        """The body, parsed."""
+        return json.loads(self.body)
+
+    @property
+    def error(self) -> dict[str, Any]:
+        """The error object, which every refusal has."""
+        return self.json["error"]
+
+
+@dataclass
+class Host:
+    """A running host process."""
+
+    process: subprocess.Popen[str]
+    socket: Path
+    connections: list[UnixConnection] = field(default_factory=list)
+
+    def connect(self) -> UnixConnection:
+        """Return a connection that is closed when the test ends."""
+        connection = UnixConnection(self.socket)
+        self.connections.append(connection)
+        return connection
+
+    def request(self, method, path, body=None, *, connection=None, headers=None) -> Reply:
+        """Send one request, on a connection of its own unless given, and read the whole answer."""
+        used = connection or self.connect()
+        content = json.dumps(body) if isinstance(body, dict) else body
+        used.request(method, path, content, headers or {})
+        answer = used.getresponse()
+        return Reply(answer.status, dict(answer.headers), answer.read())
+
+    def embed(self, given, **fields) -> Reply:
+        """Ask for embeddings."""
+        return self.request("POST", "/v1/embeddings", {"model": "m", "input": given, **fields})
+
+    def wait_until_ready(self) -> "Host":
+        """Wait until /health answers 200; the test fails if the process ends before."""
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            assert self.process.poll() is None, self.process.communicate()[1]
+            with contextlib.suppress(OSError):
+                if self.request("GET", "/health").status == 200:
+                    return self
+            time.sleep(0.01)
+        raise AssertionError("the host did not become ready")
+
+    def wait_until_bound(self) -> "Host":
+        """Wait until the socket accepts connections."""
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            assert self.process.poll() is None, self.process.communicate()[1]
+            with contextlib.suppress(OSError):
+                self.request("GET", "/health")
+                return self
+            time.sleep(0.01)
+        raise AssertionError("the host did not bind its socket")
+
+    def ended(self) -> tuple[int, str]:
+        """Wait for the process to end; return its exit code and what it said on stderr."""
+        _, said = self.process.communicate(timeout=60)
+        return self.process.returncode, said
+
+    def problem(self) -> tuple[int, dict[str, Any]]:
+        """Wait for the process to end; return its exit code and the problem in its last line."""
+        code, said = self.ended()
+        return code, json.loads(said.splitlines()[-1])
+
+    def terminate(self) -> None:
+        """Send SIGTERM."""
+        self.process.send_signal(signal.SIGTERM)
+
+
+StartHost = Callable[..., Host]
+
+
+@pytest.fixture
+def start_host(tmp_path) -> Iterator[StartHost]:
+    """Start host processes: ``start_host(worker, model_root=..., ...)``; all are gone afterwards."""
+    hosts: list[Host] = []
+
+    def start(
+        worker="plain_worker:PlainWorker", *, config=None, socket_path=None, **fields
+    ) -> Host:
+        written = tmp_path / f"config-{len(hosts)}.json"
+        values = {
+            "model_name": "m",
+            "model_root": str(tmp_path),
+            "task": "embeddings",
+            "hyperparameters": {},
+            "settings": {},
+            **fields,
+        }
+        written.write_text(config if config is not None else json.dumps(values))
+        path = socket_path or tmp_path / "worker.sock"
+        command = [sys.executable, "-B", "-m", "mealkit.engines.host"]
+        process = subprocess.Popen(
+            [*command, "--socket", path, "--worker", worker, "--config", written],
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": f"{REPOSITORY}:{Path(__file__).parent}"},
+        )
+        hosts.append(Host(process, path))
+        return hosts[-1]
+
+    yield start
+    for host in hosts:
+        for connection in host.connections:
+            connection.close()
+        if host.process.poll() is None:
+            host.process.kill()
+        host.process.wait()
+        host.process.stderr.close()
+
+
+@pytest.fixture(scope="session")
+def onnx_folder(minilm_files, tmp_path_factory) -> Path:
+    """Lay out a model as the container has it: weights, tokenizer and graph side by side."""
+    folder = tmp_path_factory.mktemp("models")
+    for name in ("model.safetensors", "tokenizer.json"):
+        shutil.copy(minilm_files / name, folder / name)
+    shutil.copy(REPOSITORY / "kits/sbert-minilm/graph/model.onnx", folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def onnx_fields(onnx_folder) -> dict[str, Any]:
+    """Return the fields of a worker's configuration for the real model."""
+    return {
+        "model_root": str(onnx_folder),
+        "hyperparameters": {
+            "pooling": "mean",
+            "max_length": 256,
+            "normalize": True,
+            "overlong": "refuse",
+        },
+        "settings": {"threads": 1, "graph": "model.onnx"},
+    }
+
+
+@pytest.fixture(scope="session")
+def golden() -> list[tuple[str, int, bytes]]:
+    """Return texts with the number of their tokens and torch's vector, packed float32."""
+    content = json.loads((Path(__file__).parent / "onnx/golden.json").read_text("utf-8"))
+    return [
+        (case["text"], case["tokens"], base64.b64decode(case["vector"]))
+        for case in content["cases"]
+    ]

@@ -1,0 +1,97 @@
+"""What every hosted engine promises for embeddings, whichever engine it is.
+
+A new engine adds its fixture here: a function that returns the dotted path of its worker and the
+fields of its configuration. Everything below is then asked of it over its socket.
+"""
+
+import base64
+import struct
+from math import fsum, sqrt
+
+import pytest
+
+TEXTS = [
+    "hello world",
+    "x",
+    "A longer sentence, with commas, and 3 numbers: 1, 2 and 3.",
+    "ж 日 🍲",
+]
+
+
+@pytest.fixture
+def plain():
+    return "plain_worker:PlainWorker", {}
+
+
+@pytest.fixture
+def onnx(onnx_fields):
+    return "mealkit.engines.onnx.worker:OnnxWorker", onnx_fields
+
+
+@pytest.fixture(params=["plain", "onnx"])
+def host(request, start_host):
+    worker, fields = request.getfixturevalue(request.param)
+    return start_host(worker, **fields).wait_until_ready()
+
+
+def vectors(answer):
+    assert answer.status == 200, answer.body
+    assert [item["index"] for item in answer.json["data"]] == list(range(len(answer.json["data"])))
+    return [item["embedding"] for item in answer.json["data"]]
+
+
+def cosine(left, right):
+    return fsum(a * b for a, b in zip(left, right, strict=True)) / (
+        sqrt(fsum(a * a for a in left)) * sqrt(fsum(b * b for b in right))
+    )
+
+
+def test_company_does_not_change_a_vector(host):
+    """A text's vector is the same alone, in a batch, and in a batch in another order."""
+    together = vectors(host.embed(TEXTS))
+    turned = vectors(host.embed(TEXTS[::-1]))[::-1]
+    for text, first, second in zip(TEXTS, together, turned, strict=True):
+        (alone,) = vectors(host.embed(text))
+        assert cosine(alone, first) >= 0.99999
+        assert cosine(alone, second) >= 0.99999
+
+
+def test_repetition_does_not_change_a_vector(host):
+    """The same request gives the same bytes."""
+    assert host.embed(TEXTS).body == host.embed(TEXTS).body
+
+
+def test_encodings_agree(host):
+    """base64 carries exactly the numbers that float does."""
+    floats = vectors(host.embed(TEXTS))
+    packed = vectors(host.embed(TEXTS, encoding_format="base64"))
+    for numbers, text in zip(floats, packed, strict=True):
+        assert struct.pack(f"<{len(numbers)}f", *numbers) == base64.b64decode(text)
+
+
+def test_usage_counts_every_text(host):
+    """The tokens of a batch are the sum of the tokens of its texts."""
+    alone = [host.embed(text).json["usage"]["total_tokens"] for text in TEXTS]
+    usage = host.embed(TEXTS).json["usage"]
+    assert usage == {"prompt_tokens": sum(alone), "total_tokens": sum(alone)}
+    assert min(alone) >= 1
+
+
+def test_refusals_have_one_shape(host):
+    """An empty text, an unknown parameter and another model are refused with the field's name."""
+    for answer, where in (
+        (host.embed(["x", ""]), "input[1]"),
+        (host.embed("x", surprise=1), "surprise"),
+        (host.request("POST", "/v1/embeddings", {"model": "?", "input": "x"}), "model"),
+    ):
+        assert 400 <= answer.status < 500
+        assert answer.error["where"] == where
+        assert answer.error["owner"] == "caller"
+
+
+def test_it_ends_when_told(host):
+    """SIGTERM after some requests: exit code 0, socket gone, nothing said."""
+    vectors(host.embed(TEXTS))
+    host.terminate()
+    assert host.ended() == (0, "")
+    assert not host.socket.exists()
