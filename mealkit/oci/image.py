@@ -182,11 +182,10 @@ def read_image(
         StoreError: ``IMAGE_INVALID``: these are not a runnable image's manifest and config, or
             the two contradict each other.
     """
-    manifest, config = _json_object(raw_manifest, "manifest"), _json_object(raw_config, "config")
-    config_descriptor = Descriptor.from_json(manifest.get("config"))
+    config_descriptor, *descriptors = references(raw_manifest)
+    config = _json_object(raw_config, "config")
     if config_descriptor.media_type not in CONFIG_TYPES:
         raise _invalid(f"a config of type {config_descriptor.media_type} is not a runnable image's")
-    descriptors = [Descriptor.from_json(form) for form in _list(manifest.get("layers"), "layers")]
     for descriptor in descriptors:
         if descriptor.media_type not in LAYER_TYPES:
             raise _invalid(f"mealkit does not know layers of type {descriptor.media_type}")
@@ -200,8 +199,20 @@ def read_image(
         )
     )
     docker = config_descriptor.media_type == DOCKER_CONFIG
-    media_type = manifest.get("mediaType", DOCKER_MANIFEST if docker else MANIFEST)
+    default = DOCKER_MANIFEST if docker else MANIFEST
+    media_type = _json_object(raw_manifest, "manifest").get("mediaType", default)
     return Image(raw_manifest, raw_config, layers, media_type)
+
+
+def references(raw_manifest: bytes) -> tuple[Descriptor, ...]:
+    """Return what a manifest refers to: its config, then its layers, lowest first.
+
+    Raises:
+        StoreError: ``IMAGE_INVALID``: it is not a manifest.
+    """
+    manifest = _json_object(raw_manifest, "manifest")
+    forms = [manifest.get("config"), *_list(manifest.get("layers"), "layers")]
+    return tuple(Descriptor.from_json(form) for form in forms)
 
 
 def _json_object(raw: bytes, what: str) -> dict[str, Any]:
@@ -231,7 +242,10 @@ def _diff_ids(config: Mapping[str, Any]) -> list[Digest]:
 
 def _created_by(config: Mapping[str, Any], count: int) -> list[str]:
     """Pair the history with layers; a history that does not fit says nothing about any layer."""
-    entries = [item for item in config.get("history") or [] if not item.get("empty_layer")]
+    history = _list(config.get("history") or [], "history")
+    if not all(isinstance(item, dict) for item in history):
+        raise _invalid("an entry of the history is not a JSON object")
+    entries = [item for item in history if not item.get("empty_layer")]
     if len(entries) != count:
         return [""] * count
     return [str(item.get("created_by", "")) for item in entries]

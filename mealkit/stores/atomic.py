@@ -69,3 +69,21 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def require_space(folder: Path, needed_bytes: int) -> None:
+    """Find out before writing for minutes that there is not enough space.
+
+    Raises:
+        StoreError: ``DISK_FULL``, with what is needed and what is free.
+    """
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        found = os.statvfs(folder)
+    free_bytes = found.f_bavail * found.f_frsize
+    if needed_bytes > free_bytes:
+        raise failure(
+            "DISK_FULL",
+            f"{folder} needs {needed_bytes} more bytes, {free_bytes} are free",
+            where=str(folder),
+        )

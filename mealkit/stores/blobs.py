@@ -12,6 +12,9 @@ from mealkit.errors import MealkitError, failure
 from mealkit.oci.image import Blob, BytesBlob
 from mealkit.stores.filekey import FileKey
 
+# Manifests and configs are a few KB; distribution-spec asks registries to take 4 MiB.
+MAX_JSON_BYTES = 16 * 1024 * 1024
+
 
 @dataclass(frozen=True, slots=True)
 class FileRange:
@@ -136,6 +139,21 @@ def parts_of(blob: Blob) -> tuple[Part, ...] | None:
             return blob.parts()
         case _:
             return None
+
+
+def small_bytes(blob: Blob) -> bytes:
+    """Return all bytes of a manifest or config, checked against their digest.
+
+    Raises:
+        StoreError: ``BLOB_DAMAGED``; ``IMAGE_INVALID``: it is too large to be one.
+    """
+    if blob.size_bytes > MAX_JSON_BYTES:
+        raise failure("IMAGE_INVALID", f"{blob.size_bytes} bytes are no manifest or config")
+    data = b"".join(bytes(chunk) for chunk in blob.chunks())  # a yielded view is reused
+    found = Digest.of(data)
+    if found != blob.digest:
+        raise failure("BLOB_DAMAGED", f"the bytes of blob {blob.digest} have the digest {found}")
+    return data
 
 
 def _cut(parts: tuple[Part, ...], offset: int, length: int | None) -> tuple[Part, ...]:

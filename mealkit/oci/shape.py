@@ -1,0 +1,78 @@
+"""The shapes that image-spec v1.1 asks of a manifest (manifest.md) and a config (config.md).
+
+Refuses nothing: faults come back as sentences.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+Check = Callable[[Any], bool]
+
+
+def manifest_faults(form: dict[str, Any], media_type: str) -> list[str]:
+    """Return what is wrong with a manifest's own fields; descriptors are checked elsewhere."""
+    faults = []
+    if form.get("schemaVersion") != 2:
+        faults.append(f"the manifest's schemaVersion is {form.get('schemaVersion')!r}, not 2")
+    if form.get("mediaType", media_type) != media_type:
+        faults.append(f"the manifest says it is {form['mediaType']}, not {media_type}")
+    if not _is_text_map(form.get("annotations", {})):
+        faults.append("the manifest's annotations are not texts by name")
+    return faults
+
+
+def config_faults(form: dict[str, Any]) -> list[str]:
+    """Return what is wrong with a config; fields that the specification does not name may be."""
+    faults = [
+        f"the config's {name} is {form.get(name)!r}, not a name"
+        for name in ("architecture", "os")
+        if not isinstance(form.get(name), str) or not form[name]
+    ]
+    if form["rootfs"].get("type") != "layers":
+        faults.append(f"the config's rootfs.type is {form['rootfs'].get('type')!r}, not 'layers'")
+    history = form.get("history")
+    if history:
+        layers = sum(not item.get("empty_layer") for item in history)
+        if layers != len(form["rootfs"]["diff_ids"]):
+            faults.append(f"the history tells of {layers} layers")
+    run = form.get("config") or {}
+    if not isinstance(run, dict):
+        return [*faults, "the config's config is not an object"]
+    return faults + [
+        f"the config's {name} has the wrong form: {run[name]!r}"
+        for name, check in _RUN_FIELDS.items()
+        if run.get(name) is not None and not check(run[name])
+    ]
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def _is_environment(value: Any) -> bool:
+    return _is_texts(value) and all("=" in item[1:] for item in value)
+
+
+def _is_text_map(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(item, str) for item in value.values())
+
+
+def _is_set(value: Any) -> bool:
+    return isinstance(value, dict) and all(item in ({}, None) for item in value.values())
+
+
+_RUN_FIELDS: dict[str, Check] = {
+    "User": _is_text,
+    "ExposedPorts": _is_set,
+    "Env": _is_environment,
+    "Entrypoint": _is_texts,
+    "Cmd": _is_texts,
+    "Volumes": _is_set,
+    "WorkingDir": _is_text,
+    "Labels": _is_text_map,
+    "StopSignal": _is_text,
+}

@@ -1,0 +1,62 @@
+"""The layer cache: which layer came out of which layer plan, so that a rebuild skips the work.
+
+Refuses to answer with a layer whose blob is not there any more.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from mealkit.digest import Digest, canonical_json
+from mealkit.errors import MealkitError
+from mealkit.oci.descriptor import Descriptor
+from mealkit.oci.image import Blob, Layer
+from mealkit.stores.atomic import write_whole
+
+
+class LayerCache:
+    """Layers by the key of their plan, one small file each; it may be deleted at any time."""
+
+    def __init__(self, folder: Path, usable: Callable[[Digest, int], Blob | None]) -> None:
+        self._folder = folder
+        self._usable = usable
+
+    def get(self, key: str) -> Layer | None:
+        """Return the layer that was kept for a key, if its blob can be used."""
+        return self._read(self._path(key), key)
+
+    def put(self, key: str, layer: Layer) -> None:
+        """Keep what a key gave; the blob must be in the store already."""
+        form = {
+            "key": key,
+            "descriptor": layer.descriptor.as_json(),
+            "diffId": layer.diff_id,
+            "createdBy": layer.created_by,
+        }
+        write_whole(self._path(key), canonical_json(form), durable=False)
+
+    def prune(self) -> int:
+        """Drop what cannot be used any more; return the bytes freed."""
+        freed_bytes = 0
+        for path in self._folder.glob("*"):
+            if self._read(path, None) is None:
+                freed_bytes += path.stat().st_size
+                path.unlink()
+        return freed_bytes
+
+    def _read(self, path: Path, key: str | None) -> Layer | None:
+        try:
+            form = json.loads(path.read_bytes())
+            descriptor = Descriptor.from_json(form["descriptor"])
+            diff_id, created_by = Digest(form["diffId"]), str(form["createdBy"])
+            if key is not None and form["key"] != key:
+                return None
+        except (OSError, ValueError, KeyError, TypeError, MealkitError):
+            return None
+        blob = self._usable(descriptor.digest, descriptor.size_bytes)
+        if blob is None:
+            return None
+        return Layer(descriptor.media_type, blob, diff_id, created_by, descriptor.annotations)
+
+    def _path(self, key: str) -> Path:
+        return self._folder / f"{Digest.of(key.encode()).hex}.json"

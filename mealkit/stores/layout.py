@@ -1,0 +1,88 @@
+"""OCI layouts (image-layout.md): an image as a folder that every other tool reads.
+
+Refuses to write into a folder that holds something else. The index is written last: until then
+the image is not there.
+"""
+
+from pathlib import Path
+
+from mealkit.digest import Digest
+from mealkit.errors import failure
+from mealkit.oci.descriptor import Descriptor, Platform
+from mealkit.oci.image import BytesBlob, Image, read_image, references
+from mealkit.stores.atomic import disk_errors, require_space, sync_folder, write_whole
+from mealkit.stores.blobs import FileBlob, VirtualBlob, small_bytes
+from mealkit.stores.folder import Advance, BlobFolder
+from mealkit.stores.index import LAYOUT_BYTES, LAYOUT_FILE, Index, choose
+from mealkit.stores.locking import locked
+
+
+def write_layout(image: Image, folder: Path, name: str | None, advance: Advance) -> None:
+    """Write an image with all its bytes as a layout, or add it to the layout that is there.
+
+    Weights are copied without being read where the file system can share blocks; they are never
+    linked to the original file. ``advance`` is told every blob's bytes, known ones at once.
+
+    Raises:
+        BuildError: ``OUTPUT_EXISTS``: the folder holds something that is not a layout.
+        StoreError: ``DISK_FULL``, ``BLOB_DAMAGED``; and what reading the blobs raises.
+    """
+    _prepare(folder)
+    blobs = BlobFolder(folder)
+    layers = [layer.blob for layer in image.layers]
+    absent = {blob.digest: blob for blob in layers if not blobs.holds(blob)}
+    require_space(
+        folder,
+        sum(blob.size_bytes for blob in absent.values() if not isinstance(blob, VirtualBlob)),
+    )
+    for blob in [*layers, BytesBlob(image.raw_config), BytesBlob(image.raw_manifest)]:
+        if blobs.holds(blob):
+            advance(blob.size_bytes)
+        elif isinstance(blob, VirtualBlob):
+            blobs.copy(blob, advance)
+        else:
+            blobs.write(blob, advance)
+    sync_folder(blobs.folder)
+    with locked(folder / LAYOUT_FILE):
+        index = Index.read(folder / "index.json")
+        names = [] if name is None else [name]
+        write_whole(folder / "index.json", index.with_image(image.descriptor, names).as_bytes())
+
+
+def read_layout(folder: Path, name: str | None = None, platform: Platform | None = None) -> Image:
+    """Return an image of a layout; without a name or platform there must be only one.
+
+    Raises:
+        StoreError: ``IMAGE_NOT_FOUND``: no layout, or not this image; ``IMAGE_INVALID``,
+            ``BLOB_MISSING``, ``BLOB_DAMAGED``.
+    """
+    if not (folder / LAYOUT_FILE).is_file() or not (folder / "index.json").is_file():
+        raise failure("IMAGE_NOT_FOUND", f"{folder} is not an OCI layout", where=str(folder))
+    blobs = BlobFolder(folder)
+
+    def blob_of(digest: Digest) -> FileBlob:
+        found = blobs.find(digest)
+        if found is None:
+            raise failure("BLOB_MISSING", f"{folder} has no blob {digest}", where=str(folder))
+        return found
+
+    def read(descriptor: Descriptor) -> bytes:
+        return small_bytes(blob_of(descriptor.digest))
+
+    chosen = choose(Index.read(folder / "index.json"), name, platform, read)
+    raw_manifest = read(chosen)
+    raw_config = read(references(raw_manifest)[0])
+    return read_image(raw_manifest, raw_config, lambda item: blob_of(item.digest))
+
+
+def _prepare(folder: Path) -> None:
+    """Make the folder a layout without images, unless it is one already."""
+    with disk_errors(folder):
+        if (folder / LAYOUT_FILE).is_file():
+            return
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise failure(
+                "OUTPUT_EXISTS", f"{folder} is there and is not an OCI layout", where=str(folder)
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+    write_whole(folder / LAYOUT_FILE, LAYOUT_BYTES)

@@ -1,0 +1,278 @@
+"""The local store: images as mealkit builds them, weights left where they are.
+
+Layout: ``index.json`` and ``blobs/sha256`` as in an OCI layout, ``recipes/sha256`` for virtual
+blobs, and caches. Refuses to name an image before every byte of it is there; killed at any point,
+it works as before.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from mealkit.digest import Digest
+from mealkit.errors import MealkitError, failure
+from mealkit.oci.descriptor import Descriptor
+from mealkit.oci.image import Blob, BytesBlob, Image, read_image, references
+from mealkit.oci.reference import Reference
+from mealkit.stores.atomic import require_space, sync_folder, write_whole
+from mealkit.stores.blobs import FileBlob, VirtualBlob, small_bytes
+from mealkit.stores.digests import DigestCache
+from mealkit.stores.folder import Advance, BlobFolder
+from mealkit.stores.index import Index
+from mealkit.stores.layercache import LayerCache
+from mealkit.stores.locking import locked
+from mealkit.stores.recipes import Recipes
+
+_DIGEST_PREFIX = re.compile(r"(?:sha256:)?([0-9a-f]{6,64})")
+
+
+def _silent(_done_bytes: int) -> None:
+    """Report to nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredImage:
+    """An image as a list shows it.
+
+    ``size_bytes`` is what it takes to send it; ``stored_bytes`` what it takes here, shared blobs
+    included; ``missing`` the blobs that are gone or whose source changed.
+    """
+
+    names: tuple[str, ...]
+    digest: Digest
+    size_bytes: int
+    stored_bytes: int
+    stored_at_seconds: float
+    missing: tuple[Digest, ...]
+
+
+class LocalStore:
+    """Images below one folder, which is made when the first one is put there.
+
+    Any number of processes may use it. ``digests`` and ``layers`` are its caches.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.absolute()
+        self.blobs = BlobFolder(self.root)
+        self.recipes = Recipes(self.root)
+        self.digests = DigestCache(self.root / "digests")
+        self.layers = LayerCache(self.root / "layers", self._usable)
+
+    @contextmanager
+    def use(self) -> Iterator[None]:
+        """Keep ``prune`` away while blobs are added that no image refers to yet."""
+        with locked(self.root / "lock", shared=True):
+            yield
+
+    @contextmanager
+    def own(self) -> Iterator[None]:
+        """Keep everyone else away.
+
+        Raises:
+            StoreError: ``STORE_BUSY``: another process uses the store.
+        """
+        with locked(self.root / "lock", wait=False):
+            yield
+
+    def put(self, image: Image, names: Sequence[str], advance: Advance = _silent) -> None:
+        """Keep an image under names (``NAME:TAG``); blobs that are here are not read.
+
+        Virtual blobs stay virtual. ``advance`` is told every blob's bytes, known ones at once.
+        An image that loses its name to this one stays, without it.
+
+        Raises:
+            StoreError: ``REFERENCE_INVALID``; ``DISK_FULL``; ``BLOB_DAMAGED``: bytes are not those
+                of their digest; and what reading the blobs raises. The store is as before.
+        """
+        checked = [_name(name) for name in names]
+        if Digest.of(image.raw_config) != image.config_descriptor.digest:
+            raise failure("IMAGE_INVALID", "the manifest names another config than the image has")
+        with self.use():
+            blobs = [layer.blob for layer in image.layers]
+            require_space(self.root, self._absent_bytes(blobs))
+            for blob in [*blobs, BytesBlob(image.raw_config), BytesBlob(image.raw_manifest)]:
+                self._keep(blob, advance)
+            sync_folder(self.blobs.folder)
+            self._change(lambda index: index.with_image(image.descriptor, checked))
+
+    def add(self, chunks: Iterable[bytes | memoryview], advance: Advance = _silent) -> FileBlob:
+        """Write bytes whose digest is not known before. Call it within ``use``."""
+        return self.blobs.add(chunks, advance)
+
+    def blob(self, digest: Digest) -> FileBlob | VirtualBlob:
+        """Return a blob; the source of a virtual one is looked at when it is read.
+
+        Raises:
+            StoreError: ``BLOB_MISSING``; ``BLOB_DAMAGED``: its recipe cannot be read.
+        """
+        found = self.blobs.find(digest) or self.recipes.find(digest)
+        if found is None:
+            raise failure(
+                "BLOB_MISSING", f"blob {digest} is not in the store", where=str(self.root)
+            )
+        return found
+
+    def has(self, digest: Digest) -> bool:
+        """Tell whether a blob can be read, as far as that shows without reading it."""
+        try:
+            self.blob(digest).check()
+        except MealkitError:
+            return False
+        return True
+
+    def stored_bytes(self, digest: Digest) -> int | None:
+        """Return how much disk a blob takes, or None if it is not there."""
+        real = self.blobs.find(digest)
+        return real.size_bytes if real else self.recipes.stored_bytes(digest)
+
+    def image(self, text: str) -> Image:
+        """Return the image of a name, a digest, or the first digits of one (six or more).
+
+        A name without a tag is enough if only one image has it.
+
+        Raises:
+            StoreError: ``IMAGE_NOT_FOUND``; ``BLOB_MISSING`` or ``BLOB_DAMAGED`` for what it needs.
+        """
+        return self._image(self.resolve(text))
+
+    def resolve(self, text: str) -> Descriptor:
+        """Return the descriptor of the image that ``image`` would return."""
+        index = self.index()
+        found = index.named(text)
+        if found is not None:
+            return found
+        fitting = _by_digest(index, text) or _by_reference(index, text)
+        if len(fitting) == 1:
+            return fitting[0]
+        if fitting:
+            names = ", ".join(sorted({*index.names()} & _names_of(index, fitting)))
+            message = f"{text!r} fits {len(fitting)} images: {names or 'give more digits'}"
+        else:
+            message = f"there is no image {text!r} in the local store"
+        raise failure("IMAGE_NOT_FOUND", message, where=str(self.root))
+
+    def images(self) -> list[StoredImage]:
+        """List all images, named ones first; damaged ones too."""
+        index = self.index()
+        found = [self._stored(item, index.names(item.digest)) for item in index.images().values()]
+        return sorted(found, key=lambda item: (not item.names, item.names, item.digest))
+
+    def tag(self, text: str, name: str) -> None:
+        """Give an image one more name; whoever had it loses it.
+
+        Raises:
+            StoreError: ``IMAGE_NOT_FOUND``, ``REFERENCE_INVALID``.
+        """
+        checked, found = _name(name), self.resolve(text)
+        bare = Descriptor(found.media_type, found.digest, found.size_bytes, platform=found.platform)
+        self._change(lambda index: index.with_image(bare, [checked]))
+
+    def untag(self, name: str) -> None:
+        """Take a name away; its image stays. Raises ``IMAGE_NOT_FOUND`` (StoreError)."""
+        if self.index().named(name) is None:
+            raise failure("IMAGE_NOT_FOUND", f"no image is named {name!r}", where=str(self.root))
+        self._change(lambda index: index.without_name(name))
+
+    def remove(self, text: str) -> None:
+        """Remove a name, and the image with its last name; or an image by digest, with all names.
+
+        Its blobs stay until ``prune``. Raises ``IMAGE_NOT_FOUND`` (StoreError).
+        """
+        found = self.resolve(text)
+        if self.index().named(text) and len(self.index().names(found.digest)) > 1:
+            self._change(lambda index: index.without_name(text))
+        else:
+            self._change(lambda index: index.without_image(found.digest))
+
+    def index(self) -> Index:
+        """Return which images are there."""
+        return Index.read(self.root / "index.json")
+
+    def _change(self, change: Callable[[Index], Index]) -> None:
+        """Replace the index by a changed one; changes of several processes come one by one."""
+        with locked(self.root / "index.lock"):
+            write_whole(self.root / "index.json", change(self.index()).as_bytes())
+
+    def _keep(self, blob: Blob, advance: Advance) -> None:
+        if self.blobs.holds(blob):
+            advance(blob.size_bytes)
+        elif isinstance(blob, VirtualBlob):
+            blob.check()
+            self.recipes.write(blob)
+            advance(blob.size_bytes)
+        elif self._usable(blob.digest, blob.size_bytes):
+            advance(blob.size_bytes)
+        else:
+            self.blobs.write(blob, advance)
+
+    def _absent_bytes(self, blobs: Sequence[Blob]) -> int:
+        """Count what ``_keep`` will write."""
+        real = {blob.digest: blob.size_bytes for blob in blobs if not isinstance(blob, VirtualBlob)}
+        return sum(size for digest, size in real.items() if not self._usable(digest, size))
+
+    def _usable(self, digest: Digest, size_bytes: int) -> Blob | None:
+        if not self.has(digest):
+            return None
+        found = self.blob(digest)
+        return found if found.size_bytes == size_bytes else None
+
+    def _image(self, descriptor: Descriptor) -> Image:
+        raw_manifest = small_bytes(self.blob(descriptor.digest))
+        raw_config = small_bytes(self.blob(references(raw_manifest)[0].digest))
+        return read_image(raw_manifest, raw_config, lambda item: self.blob(item.digest))
+
+    def _stored(self, descriptor: Descriptor, names: tuple[str, ...]) -> StoredImage:
+        needed = {descriptor.digest: descriptor.size_bytes}
+        seconds = 0.0
+        try:
+            raw_manifest = small_bytes(self.blob(descriptor.digest))
+            seconds = (self.blobs.folder / descriptor.digest.hex).stat().st_mtime
+            needed |= {item.digest: item.size_bytes for item in references(raw_manifest)}
+        except MealkitError:
+            return StoredImage(names, descriptor.digest, 0, 0, seconds, (descriptor.digest,))
+        stored_bytes = sum(self.stored_bytes(digest) or 0 for digest in needed)
+        missing = tuple(
+            digest for digest, size_bytes in needed.items() if not self._usable(digest, size_bytes)
+        )
+        total_bytes = sum(needed.values())
+        return StoredImage(names, descriptor.digest, total_bytes, stored_bytes, seconds, missing)
+
+
+def _name(text: str) -> str:
+    """Check a name to be given: it must have a tag, and no digest."""
+    reference = Reference.parse(text)
+    if reference.tag is None or reference.digest is not None:
+        raise failure("REFERENCE_INVALID", f"{text!r} is not a name with a tag, like name:1.0.0")
+    return str(reference)
+
+
+def _by_digest(index: Index, text: str) -> list[Descriptor]:
+    found = _DIGEST_PREFIX.fullmatch(text)
+    if not found:
+        return []
+    images = index.images().values()
+    return [item for item in images if item.digest.hex.startswith(found[1])]
+
+
+def _by_reference(index: Index, text: str) -> list[Descriptor]:
+    if _DIGEST_PREFIX.fullmatch(text) and ("sha256:" in text or len(text) == 64):
+        return []
+    wanted = Reference.parse(text)
+    images = index.images()
+    if wanted.digest is not None:
+        return [images[wanted.digest]] if wanted.digest in images else []
+    if wanted.tag is not None:
+        return []
+    digests = {
+        item.digest
+        for name in index.names()
+        if Reference.parse(name).name == wanted.name and (item := index.named(name))
+    }
+    return [images[digest] for digest in sorted(digests)]
+
+
+def _names_of(index: Index, found: list[Descriptor]) -> set[str]:
+    return {name for item in found for name in index.names(item.digest)}

@@ -1,0 +1,162 @@
+"""Upkeep of the local store: throw away what nothing needs, and look again at sources that moved.
+
+Refuses to run while another process adds to the store.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mealkit.digest import Digest
+from mealkit.errors import MealkitError, failure
+from mealkit.oci.image import Image, references
+from mealkit.oci.validate import blob_problems
+from mealkit.stores.atomic import disk_errors, write_whole
+from mealkit.stores.blobs import VirtualBlob, small_bytes
+from mealkit.stores.filekey import FileKey
+from mealkit.stores.folder import Advance
+from mealkit.stores.hashing import HashTask, hash_files
+from mealkit.stores.index import Index
+from mealkit.stores.local import LocalStore
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What ``prune`` did: disk freed, and the blobs that were deleted because they are damaged."""
+
+    freed_bytes: int
+    damaged: tuple[Digest, ...]
+
+
+def prune(
+    store: LocalStore,
+    advance: Advance,
+    *,
+    nameless: bool = True,
+    damaged: bool = False,
+) -> Pruned:
+    """Delete what no image needs: blobs, recipes, cache entries, files of killed writers.
+
+    ``nameless`` also gives up images without a name. ``damaged`` reads every blob that is kept
+    (``advance`` is told the bytes) and deletes those whose bytes are wrong or whose source
+    changed; the images that need them stay listed, and the next build puts the blobs back.
+
+    Raises:
+        StoreError: ``STORE_BUSY``; ``BLOB_DAMAGED`` or ``BLOB_MISSING``: it cannot be known what
+            an image needs, unless ``damaged`` is asked for, which gives such images up.
+    """
+    if not store.root.is_dir():
+        return Pruned(0, ())
+    with store.own():
+        before = store.index()
+        index = _kept_index(store, before, nameless=nameless, damaged=damaged)
+        if index != before:
+            write_whole(store.root / "index.json", index.as_bytes())
+        needed = _needed(store, index)
+        freed_bytes = _sweep(store, needed)
+        bad = _damaged(store, sorted(needed), advance) if damaged else ()
+        freed_bytes += sum(_delete(store, digest) for digest in bad)
+        freed_bytes += store.layers.prune() + store.digests.prune()
+        return Pruned(freed_bytes, tuple(bad))
+
+
+def refresh_sources(image: Image, store: LocalStore, advance: Advance) -> None:
+    """Hash the sources of virtual layers again whose times or place on disk changed.
+
+    Where the bytes are the same (the file was linked, touched, copied back), the recipe is
+    renewed and the image works again; ``advance`` is told the bytes.
+
+    Raises:
+        StoreError: ``BLOB_MISSING``: a source is gone.
+        SourceError: ``SOURCE_CHANGED``: a source has other bytes now.
+    """
+    stale = [
+        (layer.blob, key)
+        for layer in image.layers
+        if isinstance(layer.blob, VirtualBlob) and (key := _new_key(layer.blob)) is not None
+    ]
+    tasks = [
+        HashTask(blob.source, key, blob.head, blob.tail, wants_file=True, wants_layer=False)
+        for blob, key in stale
+    ]
+    for (blob, key), found in zip(stale, hash_files(tasks, advance), strict=True):
+        if found.file != blob.file_digest:
+            raise failure(
+                "SOURCE_CHANGED",
+                f"{blob.source} has the digest {found.file}, not {blob.file_digest}",
+                where=str(blob.source),
+            )
+        store.recipes.write(replace(blob, key=key))
+
+
+def _new_key(blob: VirtualBlob) -> FileKey | None:
+    """Return the key of a source that is not the one it was, or None."""
+    try:
+        blob.check()
+    except MealkitError as error:
+        if error.problems[0].code != "SOURCE_CHANGED":
+            raise
+        return FileKey.of(blob.source)
+    return None
+
+
+def _kept_index(store: LocalStore, index: Index, *, nameless: bool, damaged: bool) -> Index:
+    for digest in index.images():
+        if nameless and not index.names(digest):
+            index = index.without_image(digest)
+            continue
+        try:
+            references(small_bytes(store.blob(digest)))
+        except MealkitError:
+            if not damaged:
+                raise
+            index = index.without_image(digest)
+    return index
+
+
+def _needed(store: LocalStore, index: Index) -> set[Digest]:
+    needed: set[Digest] = set()
+    for digest in index.images():
+        needed.add(digest)
+        needed.update(item.digest for item in references(small_bytes(store.blob(digest))))
+    return needed
+
+
+def _sweep(store: LocalStore, needed: Iterable[Digest]) -> int:
+    """Delete all that is not needed; nobody else is at work, so temporary files are stale."""
+    kept = set(needed)
+    freed_bytes = sum(
+        folder.remove(digest)
+        for folder in (store.blobs, store.recipes)
+        for digest in folder.digests()
+        if digest not in kept
+    )
+    stale = [*store.blobs.partials(), *store.recipes.partials(), *_cache_partials(store)]
+    for path in stale:
+        with disk_errors(path):
+            freed_bytes += path.stat().st_size
+            path.unlink()
+    return freed_bytes
+
+
+def _cache_partials(store: LocalStore) -> list[Path]:
+    return [path for name in ("layers", "digests") for path in (store.root / name).glob(".*.part")]
+
+
+def _damaged(store: LocalStore, digests: Iterable[Digest], advance: Advance) -> tuple[Digest, ...]:
+    """Read blobs and return those that are not what they should be; absent ones are not there."""
+    bad = []
+    for digest in digests:
+        try:
+            problems = blob_problems(store.blob(digest), advance)
+        except MealkitError as error:
+            problems = list(error.problems)
+        if problems and store.stored_bytes(digest) is not None:
+            bad.append(digest)
+    return tuple(bad)
+
+
+def _delete(store: LocalStore, digest: Digest) -> int:
+    if store.blobs.find(digest) is not None:
+        return store.blobs.remove(digest)
+    return store.recipes.remove(digest)
