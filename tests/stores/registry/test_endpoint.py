@@ -1,0 +1,66 @@
+import pytest
+
+from mealkit.errors import MealkitError
+from mealkit.stores.registry.endpoint import Endpoint, endpoint_of, is_loopback, mirrors_of
+
+
+@pytest.mark.parametrize(
+    "authority", ["localhost", "LOCALHOST:5000", "127.0.0.1:5000", "127.9.8.7", "[::1]:5000", "::1"]
+)
+def test_this_machine_is_loopback(authority):
+    """Loopback hosts are told with and without a port."""
+    assert is_loopback(authority)
+
+
+@pytest.mark.parametrize(
+    "authority",
+    [
+        "registry.example",
+        "localhost.example:5000",
+        "10.0.0.1",
+        "127.0.0.1.example",
+        "[::2]:5000",
+        "",
+    ],
+)
+def test_other_machines_are_not_loopback(authority):
+    """A name that only looks like this machine is another one."""
+    assert not is_loopback(authority)
+
+
+def test_the_hub_answers_under_another_name():
+    """The name people write and the API's host differ for one registry; short names get library."""
+    endpoint = endpoint_of("docker.io")
+    assert endpoint.authority != endpoint.registry
+    assert endpoint.repository("python") == "library/python"
+    assert endpoint.repository("some/python") == "some/python"
+
+
+def test_mirrors_are_read_in_order():
+    """Pairs name mirrors with ports and prefixes, in the order they are tried."""
+    found = mirrors_of("a.example=m.example:5000/cache,https://n.example b.example=localhost:1")
+    assert found == {
+        "a.example": (
+            Endpoint("m.example:5000", "m.example:5000", "cache/"),
+            Endpoint("n.example", "n.example"),
+        ),
+        "b.example": (Endpoint("localhost:1", "localhost:1"),),
+    }
+    assert found["a.example"][0].repository("x/y") == "cache/x/y"
+
+
+@pytest.mark.parametrize(
+    ("setting", "code"),
+    [
+        ("a.example", "REFERENCE_INVALID"),
+        ("a.example=", "REFERENCE_INVALID"),
+        ("a.example=http://m.example", "REGISTRY_INSECURE"),
+        ("a.example=ftp://localhost", "REGISTRY_INSECURE"),
+    ],
+)
+def test_a_mirror_that_cannot_be_used_is_refused(setting, code):
+    """A pair that cannot be read, or a mirror without TLS, is a problem with the setting's name."""
+    with pytest.raises(MealkitError) as caught:
+        mirrors_of(setting)
+    assert caught.value.problems[0].code == code
+    assert caught.value.problems[0].where == "MEALKIT_REGISTRY_MIRRORS"
