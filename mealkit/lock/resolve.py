@@ -115,7 +115,7 @@ def resolve(
         engine_packages = previous.engine.packages
         gateway_packages = previous.gateway.packages
     else:
-        target = PythonTarget(parts.kit.runtime.python, parts.architecture, _glibc(base))
+        target = PythonTarget(parts.kit.runtime.python, parts.architecture, glibc_of(base))
         engine_packages = inputs.packages(
             (*parts.recipe.requirements, *parts.kit.runtime.requirements),
             parts.recipe.excludes,
@@ -251,7 +251,8 @@ def _requirements(parts: KitParts, resolved: _Resolved) -> Requirements:
     )
 
 
-def _glibc(base: LockedBase) -> str:
+def glibc_of(base: LockedBase) -> str:
+    """Return the version of the base's C library, which decides on the wheels it can run."""
     if isinstance(base, LockedDebianBase):
         libc = next(package for package in base.packages if package.name == "libc6")
         return libc.version.partition("-")[0]

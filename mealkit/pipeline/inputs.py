@@ -1,0 +1,212 @@
+"""Picks the adapters that resolve a kit's inputs, and those that fetch what a lock pins."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mealkit.digest import Digest
+from mealkit.kit.model import Base, Kit
+from mealkit.lock.model import (
+    Lock,
+    LockedBase,
+    LockedDeb,
+    LockedDebianBase,
+    LockedFile,
+    LockedImageBase,
+    LockedWheel,
+    ModelShape,
+)
+from mealkit.lock.resolve import PythonTarget, glibc_of
+from mealkit.oci.tar import weight_footer, weight_header
+from mealkit.pipeline.bases import base_image, base_name
+from mealkit.pipeline.home import Home
+from mealkit.pipeline.listener import Listener
+from mealkit.pipeline.parts import OpenKit
+from mealkit.plan.layout import MODELS
+from mealkit.plan.model import DebianTree, InputFile, LayerPlan, WheelTree
+from mealkit.stores.digests import DigestCache, HashJob
+
+if TYPE_CHECKING:
+    from mealkit.sources.download import Downloader
+    from mealkit.sources.weights import WeightSources
+
+Advance = Callable[[int], None]
+
+
+class KitInputs:
+    """Resolves a kit's inputs for the lock, through the adapters that its sources name."""
+
+    def __init__(self, kit: OpenKit, home: Home, listener: Listener) -> None:
+        self._kit = kit
+        self._home = home
+        self._listener = listener
+
+    def weights(self, kit: Kit) -> tuple[tuple[LockedFile, ...], ModelShape]:
+        """Resolve every file of the model; headers and small files are all that is downloaded."""
+        from mealkit.sources.weights import resolve_weights
+
+        self._listener.phase("resolving the weights")
+        task = self._listener.task("weights", None)
+        with weight_sources(self._kit, self._home, task.advance) as sources:
+            files, shape, notices = resolve_weights(kit.model, sources)
+        task.done(f"{len(files)} files")
+        for notice in notices:
+            self._listener.notice(notice)
+        return files, shape
+
+    def packages(
+        self, requirements: Sequence[str], excludes: Sequence[str], target: PythonTarget
+    ) -> tuple[LockedWheel, ...]:
+        """Resolve Python packages to wheels."""
+        from mealkit.sources.packages import resolve_packages
+
+        self._listener.phase(f"resolving packages: {', '.join(requirements)}")
+        return resolve_packages(
+            requirements,
+            target.python,
+            target.architecture,
+            glibc=target.glibc,
+            excludes=excludes,
+            wheels=self._kit.local_wheels,
+        )
+
+    def base(self, base: Base, python: str, architecture: str) -> LockedBase:
+        """Resolve the base to the digests of its packages, or of its manifest."""
+        if base.source == "image":
+            self._listener.phase(f"resolving the base image {base.reference}")
+            with base_image(base, self._kit.folder, architecture) as image:
+                return LockedImageBase(
+                    name=base_name(base),
+                    digest=image.digest,
+                    size_bytes=sum(layer.blob.size_bytes for layer in image.layers),
+                )
+        from mealkit.sources.debian.config import debian_mirrors
+        from mealkit.sources.debian.resolve import resolve_base
+
+        self._listener.phase(f"resolving Debian {base.suite} with Python {python}")
+        packages = resolve_base(
+            base.suite,
+            python,
+            architecture,
+            allow_unsigned=base.allow_unsigned,
+            mirrors=debian_mirrors(),
+            cache=self._home.indexes,
+        )
+        return LockedDebianBase(
+            suite=base.suite, packages=tuple(LockedDeb(**asdict(package)) for package in packages)
+        )
+
+
+def fetch_inputs(
+    kit: OpenKit, lock: Lock, layers: Sequence[LayerPlan], home: Home, listener: Listener
+) -> dict[Digest, Path]:
+    """Return a verified file for every input that these layers need, fetching what is not here.
+
+    Raises:
+        SourceError, StoreError: an input cannot be had, or there is no space for it.
+    """
+    wanted = _wanted(layers)
+    files = [file for file in lock.model.files if file.sha256 in wanted]
+    wheels = [
+        wheel for wheel in (*lock.engine.packages, *lock.gateway.packages) if wheel.sha256 in wanted
+    ]
+    base = lock.runtime.base
+    debs = [deb for deb in base.packages if deb.sha256 in wanted] if base.source == "debian" else []
+    inputs: dict[Digest, Path] = {}
+    if wheels:
+        inputs |= _fetch_wheels(kit, lock, wheels, home, listener)
+    if debs:
+        inputs |= _fetch_debs(debs, home, listener)
+    if files:
+        inputs |= _fetch_weights(kit, files, home, listener)
+    return inputs
+
+
+@contextmanager
+def downloader(home: Home) -> Iterator["Downloader"]:
+    """Open a downloader into the verified files of a home."""
+    from mealkit.sources.cache import FileCache
+    from mealkit.sources.client import open_client
+    from mealkit.sources.download import Downloader
+
+    with open_client() as client:
+        yield Downloader(FileCache(home.files), client)
+
+
+@contextmanager
+def weight_sources(kit: OpenKit, home: Home, advance: Advance) -> Iterator["WeightSources"]:
+    """Open the adapters for weights."""
+    from mealkit.sources.weights import WeightSources
+
+    digests = DigestCache(home.store / "digests")
+
+    def hash_files(files: Sequence[tuple[Path, str]]) -> list[Digest]:
+        # The digest of the layer that the file will make is computed beside the file's own: both
+        # are needed, and two threads read a file in the time of one.
+        jobs = [_hash_job(path, f"{MODELS}/{name}") for path, name in files]
+        return [found.file for found in digests.digest_files(jobs, advance)]
+
+    with downloader(home) as fetcher:
+        yield WeightSources(kit.folder, fetcher, hash_files, advance)
+
+
+def _hash_job(path: Path, image_path: str) -> HashJob:
+    size_bytes = path.stat().st_size
+    return HashJob(path, weight_header(image_path, size_bytes), weight_footer(size_bytes))
+
+
+def _wanted(layers: Sequence[LayerPlan]) -> set[Digest]:
+    found: set[Digest] = set()
+    for layer in layers:
+        for content in layer.contents:
+            match content:
+                case InputFile():
+                    found.add(content.digest)
+                case WheelTree():
+                    found.update(digest for _, digest in content.wheels)
+                case DebianTree():
+                    found.update(digest for _, digest in content.debs)
+                case _:
+                    pass
+    return found
+
+
+def _fetch_wheels(
+    kit: OpenKit, lock: Lock, wheels: Sequence[LockedWheel], home: Home, listener: Listener
+) -> dict[Digest, Path]:
+    from mealkit.sources.target import WheelTarget
+    from mealkit.sources.wheels import fetch_wheels
+
+    target = WheelTarget(
+        lock.runtime.python, lock.runtime.architecture, glibc_of(lock.runtime.base)
+    )
+    task = listener.task("Python wheels", sum(wheel.size_bytes for wheel in wheels))
+    with downloader(home) as fetcher:
+        found = fetch_wheels(wheels, fetcher, target, wheels=kit.local_wheels, advance=task.advance)
+    task.done(f"{len(wheels)} wheels")
+    return found
+
+
+def _fetch_debs(debs: Sequence[LockedDeb], home: Home, listener: Listener) -> dict[Digest, Path]:
+    from mealkit.sources.debian.config import debian_mirrors
+    from mealkit.sources.debian.deb import fetch_debs
+
+    task = listener.task("Debian packages", sum(deb.size_bytes for deb in debs))
+    with downloader(home) as fetcher:
+        found = fetch_debs(debs, fetcher, debian_mirrors, task.advance)
+    task.done(f"{len(debs)} packages")
+    return found
+
+
+def _fetch_weights(
+    kit: OpenKit, files: Sequence[LockedFile], home: Home, listener: Listener
+) -> dict[Digest, Path]:
+    from mealkit.sources.weights import fetch_weights
+
+    task = listener.task("weights", sum(file.size_bytes for file in files))
+    with weight_sources(kit, home, task.advance) as sources:
+        found = fetch_weights(kit.parts.kit.model, files, sources)
+    task.done(f"{len(files)} files")
+    return found

@@ -1,0 +1,81 @@
+"""Where a built image goes besides the local store: Docker, a layout, an archive, a registry."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mealkit.errors import failure
+from mealkit.oci.image import Image
+from mealkit.oci.reference import Reference
+from mealkit.pipeline.listener import Listener
+from mealkit.stores.local import LocalStore
+
+_LAYOUT, _ARCHIVE = "oci:", "oci-archive:"
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """What was asked for: load into Docker, write to ``oci:DIR`` or ``oci-archive:FILE``, push."""
+
+    load: bool = False
+    output: str | None = None
+    push: str | None = None
+
+
+def deliver(
+    image: Image, name: str, store: LocalStore, outputs: Outputs, listener: Listener
+) -> tuple[str, ...]:
+    """Send a stored image where it was asked for; return a line for each place.
+
+    Raises:
+        MealkitError: a place refuses.
+    """
+    lines: list[str] = []
+    if outputs.output:
+        lines.append(_write(image, name, outputs.output, listener))
+    if outputs.load:
+        lines.append(_load(image, name, listener))
+    if outputs.push:
+        lines.append(_push(image, outputs.push, listener))
+    return tuple(lines)
+
+
+def _write(image: Image, name: str, output: str, listener: Listener) -> str:
+    task = listener.task(f"writing {output}", _size(image))
+    if output.startswith(_LAYOUT):
+        from mealkit.stores.layout import write_layout
+
+        write_layout(image, Path(output.removeprefix(_LAYOUT)), [name], task.advance)
+    elif output.startswith(_ARCHIVE):
+        from mealkit.stores.archive import write_archive
+
+        write_archive(image, Path(output.removeprefix(_ARCHIVE)), [name], task.advance)
+    else:
+        raise failure("USAGE", f"{output!r} is neither oci:DIRECTORY nor oci-archive:FILE")
+    task.done()
+    return f"written to {output}"
+
+
+def _load(image: Image, name: str, listener: Listener) -> str:
+    import docker
+
+    from mealkit.stores.docker_load import load
+
+    task = listener.task("loading into docker", _size(image))
+    report = load(image, [name], docker.from_env(), task.advance)
+    task.done()
+    return f"loaded into docker as {name} ({report.reused_layers} layers were there)"
+
+
+def _push(image: Image, target: str, listener: Listener) -> str:
+    from mealkit.stores.registry.access import Registries
+    from mealkit.stores.registry.push import push
+
+    task = listener.task(f"pushing to {target}", _size(image))
+    with Registries.from_environment() as registries:
+        report = push(image, Reference.parse(target), registries, advance=task.advance)
+    task.done()
+    return f"pushed to {target}@{report.digest} ({report.sent_bytes} bytes sent)"
+
+
+def _size(image: Image) -> int:
+    return sum(layer.blob.size_bytes for layer in image.layers)
