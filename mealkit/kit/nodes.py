@@ -1,0 +1,229 @@
+"""YAML events become a tree of nodes with lines; an alias is the very node that it names.
+
+Refuses text that is not one YAML document, that nests too deep or has too many nodes, and an alias
+to a part that contains it. Iterative, so that no input can exhaust the interpreter's stack.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import assert_never
+
+import yaml
+
+# What libyaml needs for one level grows with the depth; no kit goes below ten.
+MAX_DEPTH = 64
+MAX_SOURCE_NODES = 20_000
+
+# The C parser when PyYAML has it: ten times faster, the same events.
+_LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class Syntax(Exception):  # noqa: N818  it is not an error of this program
+    """The text is not a YAML document that a kit may be."""
+
+    def __init__(self, message: str, line: int, column: int, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.line = line
+        self.column = column
+        self.hint = hint
+        self.too_large = False
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """A single value, as it is written."""
+
+    line: int
+    text: str
+    plain: bool
+    """Whether it stands without quotes, so that its form decides its type."""
+    tag: str | None
+
+
+@dataclass(slots=True, eq=False)
+class SequenceNode:
+    """A list; every item with the line on which it is named."""
+
+    line: int
+    items: list[tuple[int, "Node"]] = field(default_factory=list)
+    closed: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class MappingNode:
+    """A mapping; every entry with its key, the line of the key, and its value."""
+
+    line: int
+    entries: list[tuple["Node", int, "Node"]] = field(default_factory=list)
+    has_merge: bool = False
+    closed: bool = False
+    key: "Node | None" = None
+    """The key that waits for its value."""
+    key_line: int = 0
+
+
+# Source: https://yaml.org/spec/1.2.2/#51-character-set
+_NOT_PRINTABLE = re.compile(
+    "[^\\t\\n\\r\\x20-\\x7e\\x85\\xa0-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]"
+)
+
+Node = Scalar | SequenceNode | MappingNode
+
+
+def compose(text: str) -> Node:
+    """Return the tree of the only document in a text.
+
+    Raises:
+        Syntax: it is no YAML, no single document, or not a document that a kit may be.
+    """
+    _require_printable(text)
+    try:
+        return _Composer().compose(yaml.parse(text, Loader=_LOADER))
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        message = " ".join(part for part in (error.problem, error.context) if part)
+        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        hint = (
+            "indent with spaces, not with tabs"
+            if "\t" in _line_of(text, line)[:column]
+            else _hint(message)
+        )
+        raise Syntax(f"not YAML: {message}", line, column, hint) from error
+    except yaml.YAMLError as error:
+        raise Syntax(f"not YAML: {error}", 1, 1) from error
+
+
+def _require_printable(text: str) -> None:
+    """Refuse control characters, which YAML does not have; the parsers name no line for them."""
+    found = _NOT_PRINTABLE.search(text)
+    if found:
+        start = found.start()
+        line = text.count("\n", 0, start) + 1
+        column = start - text.rfind("\n", 0, start)
+        message = f"the character U+{ord(found[0]):04X} may not stand in YAML"
+        raise Syntax(message, line, column, "delete the character")
+
+
+class _Composer:
+    """Builds the tree, one event after the other."""
+
+    def __init__(self) -> None:
+        self._anchors: dict[str, Node] = {}
+        self._open: list[SequenceNode | MappingNode] = []
+        self._root: Node | None = None
+        self._documents = 0
+        self._nodes = 0
+
+    def compose(self, events: Iterator[yaml.Event]) -> Node:
+        for event in events:
+            self._take(event)
+        if self._root is None:
+            raise Syntax("the file is empty", 1, 1, "mealkit new NAME writes a kit to start from")
+        return self._root
+
+    def _take(self, event: yaml.Event) -> None:
+        mark = event.start_mark
+        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        match event:
+            case yaml.DocumentStartEvent():
+                self._documents += 1
+                if self._documents > 1:
+                    raise Syntax("a second document begins", line, column, "delete the --- line")
+            case yaml.ScalarEvent():
+                plain = event.style is None or event.style == ""
+                self._add(
+                    Scalar(line, event.value, plain, _tag(event, line, column)), event, column
+                )
+            case yaml.SequenceStartEvent():
+                _tag(event, line, column)
+                self._add(SequenceNode(line), event, column)
+            case yaml.MappingStartEvent():
+                _tag(event, line, column)
+                self._add(MappingNode(line), event, column)
+            case yaml.SequenceEndEvent() | yaml.MappingEndEvent():
+                self._open.pop().closed = True
+            case yaml.AliasEvent():
+                self._put(self._aliased(event.anchor or "", line, column), line)
+            case _:
+                pass
+
+    def _aliased(self, anchor: str, line: int, column: int) -> Node:
+        node = self._anchors.get(anchor)
+        if node is None:
+            hint = f"mark the part that is meant with &{anchor}, before this line"
+            raise Syntax(f"there is no anchor &{anchor}", line, column, hint)
+        if not isinstance(node, Scalar) and not node.closed:
+            error = Syntax(f"*{anchor} stands inside the part that &{anchor} marks", line, column)
+            error.too_large = True
+            raise error
+        return node
+
+    def _add(self, node: Node, event: yaml.NodeEvent, column: int) -> None:
+        self._nodes += 1
+        if self._nodes > MAX_SOURCE_NODES:
+            message = f"the file has more than {MAX_SOURCE_NODES} values"
+            raise Syntax(message, node.line, column, "a kit is smaller")
+        if event.anchor:
+            self._anchors[event.anchor] = node
+        self._put(node, node.line)
+        if not isinstance(node, Scalar):
+            self._open.append(node)
+            if len(self._open) > MAX_DEPTH:
+                message = f"the values nest deeper than {MAX_DEPTH} levels"
+                raise Syntax(message, node.line, column, "nest less")
+
+    def _put(self, node: Node, line: int) -> None:
+        """Give a node to the part that is open: as its item, key or value."""
+        if not self._open:
+            self._root = node
+            return
+        parent = self._open[-1]
+        match parent:
+            case SequenceNode():
+                parent.items.append((line, node))
+            case MappingNode():
+                if parent.key is None:
+                    parent.key, parent.key_line = node, line
+                    return
+                if isinstance(parent.key, Scalar) and parent.key.plain and parent.key.text == "<<":
+                    parent.has_merge = True
+                parent.entries.append((parent.key, parent.key_line, node))
+                parent.key = None
+            case _:
+                assert_never(parent)
+
+
+_PREFIX = "tag:yaml.org,2002:"
+_KNOWN_TAGS = frozenset(
+    {
+        "!",
+        *(_PREFIX + name for name in ("str", "int", "float", "bool", "null", "map", "seq")),
+    }
+)
+
+
+def _tag(event: yaml.ScalarEvent | yaml.CollectionStartEvent, line: int, column: int) -> str | None:
+    tag: str | None = event.tag
+    if tag is None:
+        return None
+    if tag not in _KNOWN_TAGS:
+        shown = tag.replace(_PREFIX, "!!")
+        raise Syntax(f"the tag {shown} has no meaning in a kit", line, column, "delete the tag")
+    return "str" if tag == "!" else tag.removeprefix(_PREFIX)
+
+
+def _line_of(text: str, line: int) -> str:
+    lines = text.splitlines()
+    return lines[line - 1] if line <= len(lines) else ""
+
+
+def _hint(message: str) -> str | None:
+    if "mapping values are not allowed" in message:
+        return "put the value in quotes, or correct the indentation"
+    if "could not find expected ':'" in message or "did not find expected key" in message:
+        return "write `key: value`, indented like the lines around it"
+    if "cannot start any token" in message:
+        return "put the value in quotes"
+    return None
