@@ -37,10 +37,7 @@ _PASSWD = f"""\
 root:x:0:0:root:/root:/usr/sbin/nologin
 mealkit:x:{USER_ID}:{USER_ID}:mealkit:/var/lib/mealkit:/usr/sbin/nologin
 """
-_GROUP = f"""\
-root:x:0:
-mealkit:x:{USER_ID}:
-"""
+_GROUP = f"root:x:0:\nmealkit:x:{USER_ID}:\n"
 _NSSWITCH = """\
 passwd: files
 group: files
@@ -217,9 +214,8 @@ def _unpacked(name: str, path: Path, scratch: Path) -> Iterator[RootEntry]:
         if error.errno is None:  # how arfile says that a header is wrong
             raise _invalid(f"the package {name} is damaged: {error}", str(path)) from error
         code = "DISK_FULL" if error.errno == errno.ENOSPC else "DISK_DENIED"
-        raise failure(
-            code, f"{name} cannot be unpacked: {error.strerror}", where=str(scratch)
-        ) from error
+        where = str(error.filename or scratch)
+        raise failure(code, f"cannot unpack {name}: {error.strerror}", where=where) from error
 
 
 def _status(deb: DebFile, name: str) -> Iterator[RootEntry]:

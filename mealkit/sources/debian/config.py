@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from mealkit.errors import failure
 from mealkit.sources.debian.paragraphs import paragraphs
@@ -81,12 +81,6 @@ def debian_mirrors(
             where=str(apt_folder),
         )
     return DebianMirrors(tuple(dict.fromkeys(archives)), tuple(dict.fromkeys(security)), keyring)
-
-
-def without_credentials(url: str) -> str:
-    """Return an address as it may be shown: user name and password left out."""
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def _keyring(environ: Mapping[str, str]) -> Path:

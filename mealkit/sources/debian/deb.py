@@ -8,16 +8,16 @@ from typing import Protocol
 from urllib.parse import quote
 
 from mealkit.digest import Digest
-from mealkit.errors import MealkitError, failure
+from mealkit.errors import MealkitError, SourceError, failure
 from mealkit.sources.debian.config import DebianMirrors
 from mealkit.sources.debian.package import DebianPackage
 
 
-class Download(Protocol):
-    """Fetch one address into a file, refusing all but the pinned bytes."""
+class Downloads(Protocol):
+    """What fetches an address into a cache, refusing all but the pinned bytes."""
 
-    def __call__(self, url: str, target: Path, expected: Digest, size_bytes: int) -> object:
-        """Write the file whole or not at all; SOURCE_NOT_FOUND tells that it is not there."""
+    def fetch(self, url: str, *, expected: Digest, size_bytes: int) -> tuple[Digest, Path]:
+        """Return the digest and the verified file; SOURCE_NOT_FOUND tells that there is none."""
         ...
 
 
@@ -30,24 +30,21 @@ def deb_urls(package: DebianPackage, mirrors: DebianMirrors) -> list[str]:
     return [f"{place}/{quote(package.filename, safe='/+~:')}" for place in dict.fromkeys(places)]
 
 
-def fetch_deb(
-    package: DebianPackage, target: Path, mirrors: DebianMirrors, download: Download
-) -> None:
-    """Fetch a pinned package from the first mirror that yields its bytes.
+def fetch_deb(package: DebianPackage, mirrors: DebianMirrors, downloads: Downloads) -> Path:
+    """Return a pinned package's verified file, from the first mirror that yields its bytes.
 
     Raises:
-        SourceError: DEBIAN_GONE when no mirror has it, or what ``download`` raised where one that
+        SourceError: DEBIAN_GONE when no mirror has it, or what ``downloads`` raised where one that
             has it (or may have it) could not be read.
+        StoreError: DISK_FULL or DISK_DENIED, at once.
     """
-    refusals: list[MealkitError] = []
+    refusals: list[SourceError] = []
     for url in deb_urls(package, mirrors):
         try:
-            download(url, target, package.sha256, package.size_bytes)
-        except MealkitError as error:
+            return downloads.fetch(url, expected=package.sha256, size_bytes=package.size_bytes)[1]
+        except SourceError as error:  # a full disk is none of the mirror's doing
             if error.problems[0].code != "SOURCE_NOT_FOUND":
                 refusals.append(error)
-        else:
-            return
     raise refusals[0] if refusals else gone(package)
 
 

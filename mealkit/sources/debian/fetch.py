@@ -3,7 +3,6 @@
 Refuses more bytes than the caller allows; what the bytes are worth, signatures and digests tell.
 """
 
-import ssl
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
@@ -11,12 +10,10 @@ from urllib.parse import unquote, urlsplit
 
 import httpx2
 
-from mealkit.errors import failure
-from mealkit.sources.debian.config import without_credentials
+from mealkit.errors import MealkitError, failure
+from mealkit.sources.client import bare_url, open_client, require_answer, transport_failure
 
-_TIMEOUT_SECONDS = 30.0
 _GONE = frozenset({404, 410})
-_DENIED = frozenset({401, 403, 407})
 
 
 class Fetch(Protocol):
@@ -28,17 +25,14 @@ class Fetch(Protocol):
 
 
 class MirrorFetch:
-    """Fetch over http(s), with the system's certificates and proxy variables, or from a folder.
+    """Fetch over http(s), as every source does, or from a folder.
 
+    Plain http will do: releases are signed, and all else is listed there with its digest.
     Use it as a context manager: connections are kept between calls.
     """
 
     def __init__(self) -> None:
-        self._client = httpx2.Client(
-            verify=ssl.create_default_context(),
-            follow_redirects=True,
-            timeout=_TIMEOUT_SECONDS,
-        )
+        self._client = open_client()
 
     def __enter__(self) -> Self:
         return self
@@ -56,50 +50,25 @@ class MirrorFetch:
 
         Raises:
             SourceError: SOURCE_DENIED, SOURCE_UNREACHABLE, SOURCE_REDIRECTS or SOURCE_ANSWER
-                (an error status, or more than ``limit_bytes``).
+                (an unexpected status, or more than ``limit_bytes``).
         """
         if urlsplit(url).scheme == "file":
             return _read_file(Path(unquote(urlsplit(url).path)), limit_bytes)
         try:
             return self._get(url, limit_bytes)
-        except httpx2.TooManyRedirects as error:
-            raise failure(
-                "SOURCE_REDIRECTS",
-                "the Debian mirror redirects without end",
-                hint="correct the mirror's address in MEALKIT_DEBIAN_MIRROR or apt's sources",
-                where=without_credentials(url),
-            ) from error
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-            raise failure(
-                "SOURCE_UNREACHABLE",
-                f"the Debian mirror cannot be reached: {str(error) or type(error).__name__}",
-                hint="check the network, or set MEALKIT_DEBIAN_MIRROR to another mirror",
-                where=without_credentials(url),
-            ) from error
+            raise transport_failure(error, url) from error
 
     def _get(self, url: str, limit_bytes: int) -> bytes | None:
-        with self._client.stream("GET", url, headers={"Accept-Encoding": "identity"}) as response:
-            status = response.status_code
-            if status in _GONE:
+        with self._client.stream("GET", url) as response:
+            if response.status_code in _GONE:
                 return None
-            if status in _DENIED:
-                raise failure(
-                    "SOURCE_DENIED",
-                    f"the Debian mirror answers with status {status}",
-                    hint="put the credentials that it wants into MEALKIT_DEBIAN_MIRROR",
-                    where=without_credentials(url),
-                )
-            if status != httpx2.codes.OK:
-                raise failure(
-                    "SOURCE_ANSWER",
-                    f"the Debian mirror answers with status {status}",
-                    where=without_credentials(url),
-                )
+            require_answer(response, url, digest_expected=True)
             body = bytearray()
             for chunk in response.iter_raw():
                 body += chunk
                 if len(body) > limit_bytes:
-                    raise _too_long(without_credentials(url), limit_bytes)
+                    raise _too_long(url, limit_bytes)
             return bytes(body)
 
 
@@ -121,9 +90,9 @@ def _read_file(path: Path, limit_bytes: int) -> bytes | None:
     return body
 
 
-def _too_long(where: str, limit_bytes: int) -> Exception:
+def _too_long(where: str, limit_bytes: int) -> MealkitError:
     return failure(
         "SOURCE_ANSWER",
         f"the Debian mirror sends more than the {limit_bytes} bytes that are due",
-        where=where,
+        where=bare_url(where),
     )

@@ -17,7 +17,7 @@ from debian.debian_support import NativeVersion
 
 from mealkit.digest import CHUNK_BYTES, Digest, digest_of_file
 from mealkit.errors import failure
-from mealkit.sources.debian.config import without_credentials
+from mealkit.sources.client import bare_url
 from mealkit.sources.debian.fetch import Fetch
 from mealkit.sources.debian.package import IndexEntry, index_entry
 from mealkit.sources.debian.paragraphs import paragraphs
@@ -97,12 +97,12 @@ def read_index(
             if not (path.exists() and digest_of_file(path) == listed.digest):
                 body = _fetched(listed, address, fetch, by_hash=release.by_hash)
                 _keep(body, path)
-            return _decompressed(path, suffix, without_credentials(address))
+            return _decompressed(path, suffix, bare_url(address))
     raise failure(
         "DEBIAN_INDEX",
         f"the Debian index lists no packages of main for {architecture}",
         hint="use a mirror that carries this architecture, or correct hardware.architectures",
-        where=without_credentials(address),
+        where=bare_url(address),
     )
 
 
@@ -138,13 +138,13 @@ def _fetched(listed: ListedFile, address: str, fetch: Fetch, *, by_hash: bool) -
                 "DEBIAN_INDEX",
                 f"the Debian package index is not the signed one:"
                 f" expected {listed.digest}, found {found}",
-                where=without_credentials(place),
+                where=bare_url(place),
             )
         return body
     raise failure(
         "DEBIAN_INDEX",
         f"the mirror lacks {listed.path}, which its index lists",
-        where=without_credentials(plain),
+        where=bare_url(plain),
     )
 
 

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mealkit.errors import MealkitError, failure
+from mealkit.sources.client import bare_url
 from mealkit.sources.debian.closure import closure
-from mealkit.sources.debian.config import DebianMirrors, without_credentials
+from mealkit.sources.debian.config import DebianMirrors
 from mealkit.sources.debian.fetch import Fetch, MirrorFetch
 from mealkit.sources.debian.index import PackageIndex, read_index
 from mealkit.sources.debian.package import DebianPackage
@@ -114,7 +115,7 @@ class _Reader:
         return None
 
     def _release(self, folder: str, suite: str) -> Release | None:
-        where = f"{without_credentials(folder)}/InRelease"
+        where = f"{bare_url(folder)}/InRelease"
         signed = self._fetch(f"{folder}/InRelease", _RELEASE_LIMIT_BYTES)
         if signed is None and self._keyring is None:
             signed = self._fetch(f"{folder}/Release", _RELEASE_LIMIT_BYTES)
@@ -135,7 +136,7 @@ def _indexes(
             "SOURCE_NOT_FOUND",
             f"no Debian mirror of this machine has the suite {suite!r}",
             hint="correct base.suite in kit.yaml, or set MEALKIT_DEBIAN_MIRROR",
-            where=" ".join(map(without_credentials, mirrors.archives)),
+            where=" ".join(map(bare_url, mirrors.archives)),
         )
     address, index = main
     yield index
@@ -150,7 +151,7 @@ def _indexes(
                 "DEBIAN_INDEX",
                 f"no security mirror of this machine has {suite}-security",
                 hint="correct MEALKIT_DEBIAN_SECURITY_MIRROR, or set it to nothing to do without",
-                where=" ".join(map(without_credentials, mirrors.security)),
+                where=" ".join(map(bare_url, mirrors.security)),
             )
         yield security[1]
 

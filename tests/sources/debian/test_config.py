@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from mealkit.errors import SourceError
-from mealkit.sources.debian.config import debian_mirrors, without_credentials
+from mealkit.sources.debian.config import debian_mirrors
 
 SOURCES = """\
 # main
@@ -143,12 +143,6 @@ def test_unreadable_sources_do_not_hide_others(apt):
     (apt / "sources.list.d" / "a.sources").write_text(" broken\n")
     (apt / "sources.list.d" / "b.sources").write_text(SOURCES)
     assert debian_mirrors({}, apt).archives
-
-
-def test_credentials_are_not_shown():
-    """User name and password are left out of an address that is shown."""
-    assert without_credentials("https://u:p@h.invalid:8/x") == "https://h.invalid:8/x"
-    assert without_credentials("http://h.invalid/x") == "http://h.invalid/x"
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,13 @@ from pathlib import Path
 import pytest
 
 from mealkit.digest import Digest
-from mealkit.errors import SourceError, failure
+from mealkit.errors import SourceError
+from mealkit.sources.cache import FileCache
+from mealkit.sources.client import open_client
 from mealkit.sources.debian.config import DebianMirrors
 from mealkit.sources.debian.deb import deb_urls, fetch_deb
-from mealkit.sources.debian.fetch import MirrorFetch
 from mealkit.sources.debian.package import DebianPackage
+from mealkit.sources.download import Downloader
 
 BODY = b"the bytes of a package"
 PACKAGE = DebianPackage(
@@ -22,15 +24,11 @@ PACKAGE = DebianPackage(
 )
 
 
-def download(url: str, target: Path, expected: Digest, size_bytes: int) -> None:
-    """Download over the real transport, as simply as it can be done."""
-    with MirrorFetch() as fetch:
-        body = fetch(url, size_bytes)
-    if body is None:
-        raise failure("SOURCE_NOT_FOUND", "it is not there")
-    if Digest.of(body) != expected:
-        raise failure("SOURCE_DIGEST", "other bytes")
-    target.write_bytes(body)
+@pytest.fixture
+def downloads(tmp_path):
+    """Open the downloader that every source uses; it does not wait before it tries again."""
+    with open_client() as client:
+        yield Downloader(FileCache(tmp_path / "cache"), client, retry_seconds=())
 
 
 def mirrors(*archives: str, security: tuple[str, ...] = ()) -> DebianMirrors:
@@ -57,37 +55,46 @@ def test_addresses_follow_the_pool():
     assert deb_urls(fixed, both)[0] == "http://s.invalid/pool/updates/main/a/a%201.deb"
 
 
-def test_first_mirror_with_the_bytes_serves(mirror, tmp_path):
+def test_first_mirror_with_the_bytes_serves(mirror, downloads):
     """A mirror that is down, lacks the package or has other bytes leads on to the next."""
     good = put(mirror, "good", BODY)
     bad = put(mirror, "bad", BODY[::-1])
-    target = tmp_path / "deb"
-    fetch_deb(
-        PACKAGE,
-        target,
-        mirrors(f"{mirror.url}/status/500", f"{mirror.url}/none", bad, good),
-        download,
-    )
-    assert target.read_bytes() == BODY
+    many = mirrors(f"{mirror.url}/status/500", f"{mirror.url}/none", bad, good)
+    assert fetch_deb(PACKAGE, many, downloads).read_bytes() == BODY
 
 
-def test_gone_everywhere_names_the_way_out(mirror, tmp_path):
+def test_folder_is_a_mirror(mirror, downloads):
+    """A mirror in a folder yields the same bytes."""
+    put(mirror, "good", BODY)
+    folder = mirrors(f"file://{mirror.root}/good")
+    assert fetch_deb(PACKAGE, folder, downloads).read_bytes() == BODY
+
+
+def test_what_is_cached_needs_no_mirror(mirror, downloads):
+    """A package that was fetched before comes from the cache, whatever became of the mirrors."""
+    fetch_deb(PACKAGE, mirrors(put(mirror, "good", BODY)), downloads)
+    mirror.asked.clear()
+    gone_since = mirrors(f"{mirror.url}/none")
+    assert fetch_deb(PACKAGE, gone_since, downloads).read_bytes() == BODY
+    assert mirror.asked == []
+
+
+def test_gone_everywhere_names_the_way_out(mirror, downloads, tmp_path):
     """A pinned version that no mirror has any more is named, with the command that refreshes it."""
     with pytest.raises(SourceError) as caught:
-        fetch_deb(PACKAGE, tmp_path / "deb", mirrors(mirror.url, f"file://{tmp_path}"), download)
+        fetch_deb(PACKAGE, mirrors(mirror.url, f"file://{tmp_path}"), downloads)
     problem = caught.value.problems[0]
     assert problem.code == "DEBIAN_GONE"
     assert "libstdc++6 14.2.0-19" in problem.message
     assert problem.hint == "mealkit lock --upgrade base"
-    assert not (tmp_path / "deb").exists()
 
 
-def test_a_mirror_that_fails_is_not_called_gone(mirror, tmp_path):
+@pytest.mark.parametrize(
+    ("broken", "code"), [("status/500", "SOURCE_UNREACHABLE"), ("bad", "SOURCE_DIGEST")]
+)
+def test_a_mirror_that_fails_is_not_called_gone(mirror, downloads, broken, code):
     """If a mirror could not be read, or lies, that is said: the package may well be there."""
-    for broken, code in (
-        (f"{mirror.url}/status/500", "SOURCE_ANSWER"),
-        (put(mirror, "bad", b"x" * len(BODY)), "SOURCE_DIGEST"),
-    ):
-        with pytest.raises(SourceError) as caught:
-            fetch_deb(PACKAGE, tmp_path / "deb", mirrors(mirror.url, broken), download)
-        assert caught.value.problems[0].code == code
+    put(mirror, "bad", b"x" * len(BODY))
+    with pytest.raises(SourceError) as caught:
+        fetch_deb(PACKAGE, mirrors(mirror.url, f"{mirror.url}/{broken}"), downloads)
+    assert caught.value.problems[0].code == code

@@ -45,7 +45,13 @@ def test_more_than_the_limit_is_refused(code, mirror):
 
 
 @pytest.mark.parametrize(
-    ("status", "expected"), [(401, "SOURCE_DENIED"), (403, "SOURCE_DENIED"), (500, "SOURCE_ANSWER")]
+    ("status", "expected"),
+    [
+        (401, "SOURCE_DENIED"),
+        (403, "SOURCE_DENIED"),
+        (500, "SOURCE_UNREACHABLE"),
+        (418, "SOURCE_ANSWER"),
+    ],
 )
 def test_statuses_are_told_apart(code, mirror, status, expected):
     """Refused credentials are the caller's to mend, a broken mirror is upstream's."""
