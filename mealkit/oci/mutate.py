@@ -45,32 +45,40 @@ _MERGED_FIELDS = frozenset({"ExposedPorts", "Volumes", "Labels"})
 def append(
     base: Image,
     layers: Sequence[Layer],
-    run: Mapping[str, Any],
+    config: Mapping[str, Any],
     annotations: Mapping[str, str],
-    created: str = "1970-01-01T00:00:00Z",
 ) -> Image:
-    """Put layers on top of a base and change how it is run; the result is an OCI image.
+    """Put layers on top of a base and change its config; the result is an OCI image.
 
-    ``run`` has the names of config.md's ``config``. Labels, ports and volumes are added to the
-    base's, ``Env`` (``NAME=value``) replaces variables of the same name, every other field
-    replaces the base's, and None removes it. A new ``Entrypoint`` drops the base's ``Cmd``, which
-    was made for another one. ``annotations`` are the manifest's; the base's speak of the base and
-    stay behind. ``created`` is for the image and the new history; the base keeps its own.
+    ``config`` has the form of config.md, as for ``image_of``; what it does not name stays as in
+    the base. In its ``config``, labels, ports and volumes are added to the base's, ``Env``
+    replaces variables of the same name, every other field replaces the base's, and None removes
+    it. A new ``Entrypoint`` drops the base's ``Cmd``, which was made for another one.
+    ``created`` is for the image and the new history; the base's history keeps its own times.
+    ``annotations`` are the manifest's; the base's speak of the base and stay behind.
 
     Raises:
         BuildError: ``BASE_INVALID``: a layer of the base is of a type that OCI cannot carry.
     """
     kept = tuple(replace(layer, media_type=_oci_type(layer)) for layer in base.layers)
+    whole = (*kept, *layers)
     old = base.config
+    created = config.get("created", "1970-01-01T00:00:00Z")
     history = _base_history(old, len(kept))
     history += [{"created": created, "created_by": layer.created_by} for layer in layers]
-    whole = (*kept, *layers)
-    config: dict[str, Any] = {name: old[name] for name in _IMAGE_FIELDS if old.get(name)}
-    config["created"] = created
-    config["config"] = _merged_run(old.get("config") or {}, run)
-    config["rootfs"] = {"type": "layers", "diff_ids": [str(layer.diff_id) for layer in whole]}
-    config["history"] = history
-    return packed_image(config, whole, annotations)
+    inherited = {name: old[name] for name in _IMAGE_FIELDS if old.get(name)}
+    return packed_image(
+        {
+            **inherited,
+            **config,
+            "created": created,
+            "config": _merged_run(old.get("config") or {}, config.get("config") or {}),
+            "rootfs": {"type": "layers", "diff_ids": [str(layer.diff_id) for layer in whole]},
+            "history": history,
+        },
+        whole,
+        annotations,
+    )
 
 
 def _oci_type(layer: Layer) -> str:

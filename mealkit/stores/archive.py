@@ -5,7 +5,8 @@ Refuses compressed archives: their blobs cannot be read in place, and weights do
 
 import os
 import tarfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 from mealkit.digest import CHUNK_BYTES, Digest
@@ -13,16 +14,17 @@ from mealkit.errors import failure
 from mealkit.oci.descriptor import Descriptor, Platform
 from mealkit.oci.image import Blob, BytesBlob, Image, read_image, references
 from mealkit.oci.tar import TarFile, tar_chunks
-from mealkit.oci.ustar import BLOCK_BYTES
 from mealkit.stores.atomic import disk_errors, require_space, sync_folder, temporary_name
 from mealkit.stores.blobs import FileBlob, small_bytes
-from mealkit.stores.folder import HEX_NAME, Advance
+from mealkit.stores.folder import HEX_NAME, Advance, silent
 from mealkit.stores.index import LAYOUT_BYTES, LAYOUT_FILE, Index, choose
 
 _BLOBS = "blobs/sha256/"
 
 
-def write_archive(image: Image, file: Path, name: str | None, advance: Advance) -> None:
+def write_archive(
+    image: Image, file: Path, name: str | None = None, advance: Advance = silent
+) -> None:
     """Write an image with all its bytes as one file; the same image gives the same bytes.
 
     A file that is there is replaced, once the new one is whole. ``advance`` is told the bytes.
@@ -39,11 +41,11 @@ def write_archive(image: Image, file: Path, name: str | None, advance: Advance) 
         blobs[Digest.of(data)] = BytesBlob(data)
     entries = [TarFile.of(LAYOUT_FILE, LAYOUT_BYTES), TarFile.of("index.json", index.as_bytes())]
     entries += [
-        TarFile(f"{_BLOBS}{digest.hex}", blob.size_bytes, blob.chunks)
+        TarFile(f"{_BLOBS}{digest.hex}", blob.size_bytes, partial(_told, blob, advance))
         for digest, blob in blobs.items()
     ]
     require_space(file.absolute().parent, sum(entry.size_bytes for entry in entries))
-    _write(file, tar_chunks(entries), advance)
+    _write(file, tar_chunks(entries))
 
 
 def read_archive(file: Path, name: str | None = None, platform: Platform | None = None) -> Image:
@@ -84,27 +86,32 @@ def read_archive(file: Path, name: str | None = None, platform: Platform | None 
     return read_image(raw_manifest, raw_config, lambda item: blob_of(item.digest))
 
 
-def _write(file: Path, chunks: Iterable[bytes | memoryview], advance: Advance) -> None:
+def _told(blob: Blob, advance: Advance) -> Iterator[bytes | memoryview]:
+    """Yield a blob's bytes, and tell of each chunk once it was taken."""
+    for chunk in blob.chunks():
+        yield chunk
+        advance(len(chunk))
+
+
+def _write(file: Path, chunks: Iterable[bytes | memoryview]) -> None:
     """Write a file that gets its name when it is whole."""
-    partial = temporary_name(file)
+    temporary = temporary_name(file)
     with disk_errors(file.absolute().parent):
-        out = partial.open("xb", buffering=0)
+        out = temporary.open("xb", buffering=0)
     try:
         pending = bytearray()
         for chunk in chunks:
             pending += chunk
             if len(pending) >= CHUNK_BYTES:
                 _flush(file, out.fileno(), pending)
-            if len(chunk) > BLOCK_BYTES:
-                advance(len(chunk))
         _flush(file, out.fileno(), pending)
         with disk_errors(file):
             os.fsync(out.fileno())
-            partial.replace(file)
+            temporary.replace(file)
             sync_folder(file.absolute().parent)
     finally:
         out.close()
-        partial.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 def _flush(file: Path, descriptor: int, pending: bytearray) -> None:

@@ -6,7 +6,7 @@ Refuses to trust an entry that was made in the same tick of the clock as the fil
 import json
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -15,6 +15,7 @@ from mealkit.digest import Digest, canonical_json
 from mealkit.errors import failure
 from mealkit.stores.atomic import write_whole
 from mealkit.stores.filekey import TICK_NS, FileKey, path_of, text_of
+from mealkit.stores.folder import Advance, silent
 from mealkit.stores.hashing import HashTask, hash_files
 
 
@@ -51,9 +52,7 @@ class DigestCache:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def digest_files(
-        self, jobs: Sequence[HashJob], advance: Callable[[int], None] = lambda _: None
-    ) -> list[HashedFile]:
+    def digest_files(self, jobs: Sequence[HashJob], advance: Advance = silent) -> list[HashedFile]:
         """Return both digests of each file; hash what is not known, on all CPUs.
 
         ``advance`` is told the bytes of each file once, known ones at once.

@@ -28,6 +28,10 @@ HEX_NAME = re.compile(r"[0-9a-f]{64}").fullmatch
 Advance = Callable[[int], None]
 
 
+def silent(_done_bytes: int) -> None:
+    """Report progress to nobody."""
+
+
 class BlobFolder:
     """Blobs below ``root``; several processes may write into it at once.
 

@@ -12,12 +12,14 @@ from mealkit.oci.descriptor import Descriptor, Platform
 from mealkit.oci.image import BytesBlob, Image, read_image, references
 from mealkit.stores.atomic import disk_errors, require_space, sync_folder, write_whole
 from mealkit.stores.blobs import FileBlob, VirtualBlob, small_bytes
-from mealkit.stores.folder import Advance, BlobFolder
+from mealkit.stores.folder import Advance, BlobFolder, silent
 from mealkit.stores.index import LAYOUT_BYTES, LAYOUT_FILE, Index, choose
 from mealkit.stores.locking import locked
 
 
-def write_layout(image: Image, folder: Path, name: str | None, advance: Advance) -> None:
+def write_layout(
+    image: Image, folder: Path, name: str | None = None, advance: Advance = silent
+) -> None:
     """Write an image with all its bytes as a layout, or add it to the layout that is there.
 
     Weights are copied without being read where the file system can share blocks; they are never

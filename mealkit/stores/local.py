@@ -19,17 +19,13 @@ from mealkit.oci.reference import Reference
 from mealkit.stores.atomic import require_space, sync_folder, write_whole
 from mealkit.stores.blobs import FileBlob, VirtualBlob, small_bytes
 from mealkit.stores.digests import DigestCache
-from mealkit.stores.folder import Advance, BlobFolder
+from mealkit.stores.folder import Advance, BlobFolder, silent
 from mealkit.stores.index import Index
 from mealkit.stores.layercache import LayerCache
 from mealkit.stores.locking import locked
 from mealkit.stores.recipes import Recipes
 
 _DIGEST_PREFIX = re.compile(r"(?:sha256:)?([0-9a-f]{6,64})")
-
-
-def _silent(_done_bytes: int) -> None:
-    """Report to nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +73,7 @@ class LocalStore:
         with locked(self.root / "lock", wait=False):
             yield
 
-    def put(self, image: Image, names: Sequence[str], advance: Advance = _silent) -> None:
+    def put(self, image: Image, names: Sequence[str], advance: Advance = silent) -> None:
         """Keep an image under names (``NAME:TAG``); blobs that are here are not read.
 
         Virtual blobs stay virtual. ``advance`` is told every blob's bytes, known ones at once.
@@ -98,7 +94,7 @@ class LocalStore:
             sync_folder(self.blobs.folder)
             self._change(lambda index: index.with_image(image.descriptor, checked))
 
-    def add(self, chunks: Iterable[bytes | memoryview], advance: Advance = _silent) -> FileBlob:
+    def add(self, chunks: Iterable[bytes | memoryview], advance: Advance = silent) -> FileBlob:
         """Write bytes whose digest is not known before. Call it within ``use``."""
         return self.blobs.add(chunks, advance)
 

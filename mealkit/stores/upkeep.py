@@ -14,7 +14,7 @@ from mealkit.oci.validate import blob_problems
 from mealkit.stores.atomic import disk_errors, write_whole
 from mealkit.stores.blobs import VirtualBlob, small_bytes
 from mealkit.stores.filekey import FileKey
-from mealkit.stores.folder import Advance
+from mealkit.stores.folder import Advance, silent
 from mealkit.stores.hashing import HashTask, hash_files
 from mealkit.stores.index import Index
 from mealkit.stores.local import LocalStore
@@ -30,7 +30,7 @@ class Pruned:
 
 def prune(
     store: LocalStore,
-    advance: Advance,
+    advance: Advance = silent,
     *,
     nameless: bool = True,
     damaged: bool = False,
@@ -60,7 +60,7 @@ def prune(
         return Pruned(freed_bytes, tuple(bad))
 
 
-def refresh_sources(image: Image, store: LocalStore, advance: Advance) -> None:
+def refresh_sources(image: Image, store: LocalStore, advance: Advance = silent) -> None:
     """Hash the sources of virtual layers again whose times or place on disk changed.
 
     Where the bytes are the same (the file was linked, touched, copied back), the recipe is
