@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from mealkit.containers.docker_errors import EMBEDDED_HINT, ours
-from mealkit.containers.docker_options import check_readable, options
+from mealkit.containers.docker_options import options
 from mealkit.containers.model import (
     LABEL_KIT,
     LABEL_RECIPE,
@@ -24,6 +24,7 @@ from mealkit.containers.model import (
     LoadedImage,
     RunSpec,
 )
+from mealkit.containers.mounts import check_readable
 from mealkit.errors import MealkitError, failure
 
 if TYPE_CHECKING:

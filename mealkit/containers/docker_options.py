@@ -1,9 +1,8 @@
 """What a kit's container may do in Docker and podman, as the arguments of the SDK.
 
-Refuses, before anything is created, files that the container's user could not read.
+Refuses a spec that is meant for the sandbox.
 """
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mealkit.containers.model import (
@@ -65,24 +64,6 @@ def options(client: "docker.DockerClient", name: str, spec: RunSpec) -> dict[str
         "log_config": LogConfig(type="json-file", config={"max-size": "10m", "max-file": "3"}),
         "detach": True,
     }
-
-
-def check_readable(source: Path) -> None:
-    """Refuse early what the container's user could not read; engines say so only when loading.
-
-    Raises:
-        ContainerError: CLIENT_REFUSED, the file is missing or others may not read it.
-    """
-    try:
-        mode = source.stat().st_mode
-    except OSError as error:
-        raise failure("CLIENT_REFUSED", f"{source} cannot be mounted: {error.strerror}") from error
-    if not mode & 0o004:
-        raise failure(
-            "CLIENT_REFUSED",
-            f"{source} cannot be read by the container's user (mode {mode & 0o777:04o})",
-            hint=f"chmod o+r {source}",
-        )
 
 
 def _confinement(client: "docker.DockerClient") -> dict[str, Any]:

@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 
 from mealkit.containers.model import WRITABLE_PATH
 from mealkit.errors import failure
-from mealkit.oci.descriptor import LAYER, LAYER_TYPES
+from mealkit.oci import descriptor
 
 Chunks = Iterable[bytes | memoryview]
 
@@ -86,9 +86,13 @@ class _Reader:
 
 
 def _apply(root: Path, number: int, media_type: str, chunks: Iterator[bytes]) -> None:
-    if media_type not in LAYER_TYPES:
-        raise _invalid(number, f"its media type {media_type!r} cannot be unpacked")
-    plain = chunks if media_type == LAYER else _gunzipped(number, chunks)
+    match media_type:
+        case descriptor.LAYER | descriptor.DOCKER_LAYER:
+            plain = chunks
+        case descriptor.LAYER_GZIP | descriptor.DOCKER_LAYER_GZIP:
+            plain = _gunzipped(number, chunks)
+        case _:
+            raise _invalid(number, f"its media type {media_type!r} cannot be unpacked")
     fresh: set[Path] = set()  # what this layer itself brought; whiteouts concern lower ones only
     try:
         with tarfile.open(
@@ -250,11 +254,11 @@ def _counted(chunks: Chunks, advance: Callable[[int], None]) -> Iterator[bytes]:
 
 def _settle(folder: Path) -> None:
     """Bring the files to the disk before the name that vouches for them."""
-    descriptor = os.open(folder, os.O_RDONLY)
+    opened = os.open(folder, os.O_RDONLY)
     try:
-        ctypes.CDLL(None).syncfs(descriptor)
+        ctypes.CDLL(None).syncfs(opened)
     finally:
-        os.close(descriptor)
+        os.close(opened)
 
 
 def _put(partial: Path, target: Path) -> None:

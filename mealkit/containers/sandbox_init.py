@@ -1,0 +1,249 @@
+"""The first process in a sandbox: builds its view of the file system, gives up all rights, execs.
+
+A script of the standard library alone, run by path inside fresh namespaces, with the host's Python.
+Refuses to go on after any step that failed. Everything it needs is imported before the host's
+files go out of sight.
+
+Order matters: the new root becomes / while the host's is still mounted on top of it, out of reach
+of absolute paths. So targets are absolute and cannot follow a link out of the new root, and
+sources are relative to the host's root, which is the working directory until it is detached.
+"""
+
+import ctypes
+import json
+import os
+import platform
+import signal
+import stat
+import sys
+from pathlib import Path
+from typing import Any
+
+SETUP_FAILED = 125
+
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC = 1, 2, 4, 8
+MS_REMOUNT, MS_BIND, MS_REC = 1 << 5, 1 << 12, 1 << 14
+MNT_DETACH = 2
+CLONE_NEWUSER = 0x10000000
+PR_SET_PDEATHSIG, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 1, 24, 38
+_PIVOT_ROOT = {"x86_64": 155}.get(platform.machine(), 41)  # 41: all newer architectures
+
+# A remount must repeat the flags that an unprivileged user may not lift: (statvfs, mount).
+_KEPT_FLAGS = ((2, 2), (4, 4), (8, 8), (1024, 1024), (2048, 2048), (4096, 1 << 21))
+
+_DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
+_DEVICE_LINKS = {"fd": "", "stdin": "/0", "stdout": "/1", "stderr": "/2"}
+# What a container engine hides too: the host's kernel shows here, not the sandbox's.
+_PROC_READ_ONLY = ("sys", "irq", "bus", "fs", "sysrq-trigger")
+_PROC_HIDDEN = ("kcore", "keys", "latency_stats", "timer_list", "sched_debug")
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def main(folder: Path) -> None:
+    """Set up what ``folder/plan.json`` describes and become its entrypoint.
+
+    A step that fails is written to the pipe ``folder/setup``; the pipe closing without a word
+    means that the entrypoint runs.
+    """
+    plan = json.loads((folder / "plan.json").read_bytes())
+    # Fails if nobody reads: a starter that was killed wants no sandbox any more.
+    setup = os.open(folder / "setup", os.O_WRONLY | os.O_NONBLOCK)
+    try:
+        _write_identity(folder)
+        _enter_root(plan["root"])
+        _mount_kernel_views(own_users=plan["own_users"])
+        _mount_devices(plan["devices"])
+        _mount_writable(plan)
+        _mount_inputs(plan["mounts"])
+        _detach_host()
+        _become(plan)
+    except OSError as error:
+        what = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
+        os.write(setup, what.encode())
+        os._exit(SETUP_FAILED)
+
+
+def _write_identity(folder: Path) -> None:
+    """Leave this process's pid and start time as the host sees them (its /proc is still here)."""
+    fields = Path("/proc/self/stat").read_text().split(" ", 1)
+    identity = {"pid": int(fields[0]), "start_ticks": int(fields[1].rpartition(")")[2].split()[19])}
+    partial = folder / ".init.json"
+    partial.write_text(json.dumps(identity))
+    partial.replace(folder / "init.json")
+
+
+def _enter_root(root: str) -> None:
+    _mount(root, root, flags=MS_BIND | MS_REC)
+    _make_read_only(root)
+    host = os.open("/", os.O_PATH | os.O_DIRECTORY)
+    os.chdir(root)
+    _call(f"pivot to {root}", _libc.syscall(_PIVOT_ROOT, b".", b"."))
+    os.fchdir(host)
+    os.close(host)
+
+
+def _mount_kernel_views(*, own_users: bool) -> None:
+    _mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
+    if own_users:  # the one that _become makes is the last: no rights to be had in another
+        Path("/proc/sys/user/max_user_namespaces").write_text("1")
+    for name in _PROC_READ_ONLY:
+        path = f"/proc/{name}"
+        if Path(path).exists():
+            _mount(path, path, flags=MS_BIND | MS_REC)
+            _make_read_only(path)
+    for name in _PROC_HIDDEN:
+        if Path(f"/proc/{name}").exists():
+            _mount("dev/null", f"/proc/{name}", flags=MS_BIND)
+    # Libraries count cores and memory nodes here.
+    _mount_tmpfs("/sys", "mode=755", MS_NOEXEC)
+    Path("/sys/devices/system").mkdir(parents=True)
+    _mount("sys/devices/system", "/sys/devices/system", flags=MS_BIND)
+    _make_read_only("/sys/devices/system")
+    _make_read_only("/sys")
+
+
+def _mount_devices(extra: list[str]) -> None:
+    _mount_tmpfs("/dev", "mode=755", MS_NOEXEC, devices=True)
+    for path in [f"/dev/{name}" for name in _DEVICES] + extra:
+        if not Path(path.lstrip("/")).exists():  # seen from the host's root
+            continue
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).touch()
+        _mount(path.lstrip("/"), path, flags=MS_BIND)
+    for name, part in _DEVICE_LINKS.items():
+        Path("/dev", name).symlink_to(f"/proc/self/fd{part}")
+    Path("/dev/shm").mkdir()  # noqa: S108 - the sandbox's own
+    _mount_tmpfs("/dev/shm", "mode=1777", MS_NOEXEC)  # noqa: S108
+    _make_read_only("/dev", devices=True)
+
+
+def _mount_writable(plan: dict[str, Any]) -> None:
+    _mount_tmpfs("/tmp", "mode=1777", MS_NOEXEC)  # noqa: S108 - the sandbox's own
+    # With users of its own, the sandbox's user is this namespace's root.
+    owner = 0 if plan["own_users"] else plan["user_id"]
+    _mount_tmpfs(plan["writable"], f"mode=700,uid={owner},gid={owner}", 0)
+
+
+def _mount_inputs(mounts: list[tuple[str, str]]) -> None:
+    covers: list[str] = []
+    for source, target in mounts:
+        relative = source.lstrip("/")
+        if not os.path.lexists(target):
+            _make_mount_point(target, covers, folder=stat.S_ISDIR(os.stat(relative).st_mode))  # noqa: PTH116
+        _mount(relative, target, flags=MS_BIND)
+        _make_read_only(target)
+    for cover in covers:
+        _make_read_only(cover)
+
+
+def _make_mount_point(target: str, covers: list[str], *, folder: bool) -> None:
+    """Make a place to mount at, in a root that is read-only: on a small file system of our own."""
+    existing = next(path for path in Path(target).parents if path.exists()).resolve()
+    if not any(existing.is_relative_to(cover) for cover in covers):
+        if existing == Path("/"):
+            raise FileNotFoundError(2, "the root has no folder to mount it in", target)
+        _cover(str(existing))
+        covers.append(str(existing))
+    path = Path(target)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if folder:
+        path.mkdir()
+    else:
+        path.touch()
+
+
+def _cover(folder: str) -> None:
+    """Put a writable file system over a folder, in which everything that was there still shows."""
+    host = os.open(".", os.O_PATH | os.O_DIRECTORY)
+    hidden = os.open(folder, os.O_PATH | os.O_DIRECTORY)
+    with os.scandir(folder) as listing:
+        entries = [(entry.name, entry.is_symlink(), entry.is_dir()) for entry in listing]
+    _mount_tmpfs(folder, "mode=755", 0)
+    os.fchdir(hidden)
+    for name, is_link, is_folder in entries:
+        path = Path(folder, name)
+        if is_link:
+            path.symlink_to(os.readlink(name))  # noqa: PTH115 - as it is written
+            continue
+        if is_folder:
+            path.mkdir()
+        else:
+            path.touch()
+        _mount(name, str(path), flags=MS_BIND | MS_REC)
+    os.fchdir(host)
+    os.close(hidden)
+    os.close(host)
+
+
+def _detach_host() -> None:
+    _call("detach the host's files", _libc.umount2(b".", MNT_DETACH))
+    os.chdir("/")
+
+
+def _become(plan: dict[str, Any]) -> None:
+    """Give up every right, for good, and run the entrypoint as the sandbox's process 1."""
+    name = plan["hostname"].encode()
+    _call("set the host name", _libc.sethostname(name, len(name)))
+    user = plan["user_id"]
+    if plan["own_users"]:
+        _call("make a user namespace", _libc.unshare(CLONE_NEWUSER))
+        Path("/proc/self/setgroups").write_text("deny")
+        Path("/proc/self/uid_map").write_text(f"{user} 0 1")
+        Path("/proc/self/gid_map").write_text(f"{user} 0 1")
+        _drop_bounding_set()
+    else:
+        _drop_bounding_set()
+        os.setgroups([])
+        os.setresgid(user, user, user)
+        os.setresuid(user, user, user)
+    _call("refuse new rights", _libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+    # A change of user forgets it; without it, a sandbox would outlive its keeper.
+    _call("tie to the keeper", _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores these, and exec keeps that
+        signal.signal(number, signal.SIG_DFL)
+    for opened in os.listdir("/proc/self/fd"):  # noqa: PTH208
+        if int(opened) > 2:
+            _libc.fcntl(int(opened), 2, 1)  # F_SETFD, FD_CLOEXEC; one of them lists this folder
+    os.umask(0o022)
+    os.chdir(plan["working_directory"])
+    os.execvpe(plan["entrypoint"][0], plan["entrypoint"], plan["environment"])  # noqa: S606
+
+
+def _drop_bounding_set() -> None:
+    for capability in range(64):
+        if _libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0:
+            return  # the kernel knows no more
+
+
+def _mount_tmpfs(target: str, options: str, flags: int, *, devices: bool = False) -> None:
+    flags |= MS_NOSUID if devices else MS_NOSUID | MS_NODEV
+    _mount("tmpfs", target, "tmpfs", flags, options)
+
+
+def _make_read_only(target: str, *, devices: bool = False) -> None:
+    found = os.statvfs(target).f_flag
+    kept = sum(mount_flag for flag, mount_flag in _KEPT_FLAGS if found & flag)
+    flags = MS_REMOUNT | MS_BIND | MS_RDONLY | kept | MS_NOSUID
+    _mount("none", target, flags=flags if devices else flags | MS_NODEV)
+
+
+def _mount(source: str, target: str, kind: str = "none", flags: int = 0, options: str = "") -> None:
+    result = _libc.mount(
+        os.fsencode(source),
+        os.fsencode(target),
+        kind.encode(),
+        ctypes.c_ulong(flags),
+        options.encode(),
+    )
+    _call(f"mount {source} at {target}", result)
+
+
+def _call(doing: str, result: int) -> None:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), doing)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

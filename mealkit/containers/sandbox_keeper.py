@@ -1,0 +1,92 @@
+"""Stays with one sandbox from start to end, so that its exit is seen after the starter has gone.
+
+A script of the standard library alone, run by path in its own session; refuses nothing by itself.
+Dies with the sandbox, and the sandbox dies with it.
+"""
+
+import contextlib
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+PR_SET_PDEATHSIG = 1
+_CGROUP_BUSY_SECONDS = 2.0
+
+
+def main(folder: Path, alive: int) -> None:
+    """Run what ``folder/plan.json`` describes; write ``exit.json`` when it ends.
+
+    ``alive`` is a descriptor that nobody else holds: the starter sees it close when this ends.
+    """
+    os.set_inheritable(alive, False)  # noqa: FBT003
+    if os.fork():
+        os._exit(0)  # the starter waits for this one, so that it has no child to reap later
+    # Not ignored, since that would be inherited: a shutdown is the sandbox's to react to.
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda *_: None)
+    write(folder / "keeper.json", myself())
+    plan = json.loads((folder / "plan.json").read_bytes())
+    group = Path(plan["memory_group"]) if plan["memory_group"] else None
+
+    def tie() -> None:
+        # Otherwise a sandbox whose keeper was killed would run on, and its end be seen by nobody.
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if group is not None:
+            (group / "cgroup.procs").write_text("0")
+
+    command = [*plan["namespaces"], *plan["init"], str(folder)]
+    child = subprocess.Popen(command, preexec_fn=tie)  # noqa: PLW1509 - there is one thread
+    status = child.wait()
+    ending = {
+        "code": status if status >= 0 else None,
+        "signal": -status if status < 0 else None,
+        "out_of_memory": group is not None and _was_out_of_memory(group),
+        "ended_seconds": time.time(),
+    }
+    if group is not None:
+        _remove_group(group)
+    write(folder / "exit.json", ending)
+
+
+def myself() -> dict[str, int]:
+    """Identify this process: a pid alone is used again one day, with its start time it is not."""
+    fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+    return {"pid": os.getpid(), "start_ticks": int(fields[19])}
+
+
+def write(path: Path, value: object) -> None:
+    """Write JSON so that a reader sees all of it or none."""
+    partial = path.with_name(f".{path.name}")
+    partial.write_text(json.dumps(value))
+    partial.replace(path)
+
+
+def _was_out_of_memory(group: Path) -> bool:
+    for name in ("memory.events", "memory.oom_control"):  # cgroup v2, v1
+        with contextlib.suppress(OSError):
+            lines = (group / name).read_text().splitlines()
+            return any(line.startswith("oom_kill ") and line != "oom_kill 0" for line in lines)
+    return False
+
+
+def _remove_group(group: Path) -> None:
+    """Remove the memory group; the kernel may need a moment to empty it."""
+    until = time.monotonic() + _CGROUP_BUSY_SECONDS
+    while time.monotonic() < until:
+        try:
+            group.rmdir()
+        except FileNotFoundError:
+            return
+        except OSError:
+            time.sleep(0.02)
+        else:
+            return
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]))

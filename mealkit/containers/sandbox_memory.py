@@ -1,0 +1,60 @@
+"""A memory limit for a sandbox, where this user may make control groups; else none.
+
+Refuses to guess: without a group that it may write, it answers None and nothing is limited.
+Formats: the kernel's cgroup-v2.rst and cgroup-v1/memory.rst.
+"""
+
+import contextlib
+import os
+from pathlib import Path
+
+_SYSTEM = Path("/sys/fs/cgroup")
+_OWN = Path("/proc/self/cgroup")
+
+
+def memory_parent(system: Path = _SYSTEM, own: Path = _OWN) -> Path | None:
+    """Find the group below which this process may make limited ones; None if there is none."""
+    for line in own.read_text().splitlines():
+        _, controllers, inside = line.split(":", 2)
+        if controllers == "" and (system / "cgroup.controllers").is_file():
+            here = system / inside.lstrip("/")
+            # A group with processes cannot have limited children, so a sibling is the usual way.
+            for parent in (here, here.parent):
+                if parent.is_relative_to(system) and _delegates_memory(parent):
+                    return parent
+        elif "memory" in controllers.split(","):
+            parent = system / "memory" / inside.lstrip("/")
+            if os.access(parent, os.W_OK) and (parent / "memory.limit_in_bytes").is_file():
+                return parent
+    return None
+
+
+def make_group(parent: Path, name: str, limit_bytes: int) -> Path:
+    """Make a group that may use ``limit_bytes`` of memory and no swap, and return it.
+
+    Raises:
+        OSError: the kernel refuses.
+    """
+    group = parent / f"mealkit-{name}-{os.getpid()}"
+    group.mkdir()
+    version_2 = (parent / "cgroup.controllers").is_file()
+    limit = "memory.max" if version_2 else "memory.limit_in_bytes"
+    (group / limit).write_text(str(limit_bytes))
+    # Swap accounting is a choice of the kernel's builder.
+    swap = ("memory.swap.max", "0") if version_2 else ("memory.memsw.limit_in_bytes", limit_bytes)
+    with contextlib.suppress(OSError):
+        (group / swap[0]).write_text(str(swap[1]))
+    if version_2:
+        with contextlib.suppress(OSError):  # since Linux 4.19: all of it or none
+            (group / "memory.oom.group").write_text("1")
+    return group
+
+
+def _delegates_memory(group: Path) -> bool:
+    try:
+        enabled = (group / "cgroup.subtree_control").read_text().split()
+    except OSError:
+        return False
+    return "memory" in enabled and all(
+        os.access(path, os.W_OK) for path in (group, group / "cgroup.procs")
+    )

@@ -1,0 +1,192 @@
+"""Decides how a sandbox will be: its namespaces, port, devices and command, as data for its init.
+
+Refuses, before anything starts, what the machine does not allow and files that are not there.
+"""
+
+import contextlib
+import errno
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mealkit.containers import sandbox_init
+from mealkit.containers.model import (
+    LABEL_KIT,
+    LABEL_RECIPE,
+    LABEL_RUN,
+    LOOPBACK,
+    USER_ID,
+    WRITABLE_PATH,
+    Container,
+    RunSpec,
+    UnpackedRoot,
+)
+from mealkit.containers.mounts import check_readable
+from mealkit.containers.sandbox_memory import make_group, memory_parent
+from mealkit.errors import failure
+
+CLIENT = "sandbox"
+
+_SEPARATE = ("--mount", "--uts", "--ipc", "--pid", "--fork")
+_OWN_USERS = ("--user", "--map-root-user")
+_GPU_NODES = ("nvidia[0-9]*", "nvidiactl", "nvidia-uvm*", "nvidia-caps/*", "dri/*", "kfd")
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+# What distributions switch user namespaces off with: (file, value that does, what to tell).
+_SWITCHES = (
+    ("kernel/unprivileged_userns_clone", "0", "kernel.unprivileged_userns_clone is 0"),
+    (
+        "kernel/apparmor_restrict_unprivileged_userns",
+        "1",
+        "kernel.apparmor_restrict_unprivileged_userns is 1",
+    ),
+    ("user/max_user_namespaces", "0", "user.max_user_namespaces is 0"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Namespaces:
+    """The arguments of unshare that work here.
+
+    Root needs no user namespace, and without one the kit's user is nobody else on the host. With
+    ``own_users``, the kit's user is the caller towards the host.
+    """
+
+    command: tuple[str, ...]
+    own_users: bool
+
+
+def namespaces() -> Namespaces:
+    """Try for real which namespaces this user may make.
+
+    Raises:
+        ContainerError: CLIENT_UNAVAILABLE with the kernel's reason.
+    """
+    unshare, nothing = shutil.which("unshare"), shutil.which("true")
+    if unshare is None or nothing is None:
+        raise failure("CLIENT_UNAVAILABLE", "the program unshare (of util-linux) is not installed")
+    said = ""
+    for own_users in (False, True) if os.geteuid() == 0 else (True,):
+        command = (unshare, *(_OWN_USERS if own_users else ()), *_SEPARATE)
+        tried = subprocess.run(
+            [*command, "--mount-proc", nothing], check=False, capture_output=True, text=True
+        )
+        if tried.returncode == 0:
+            return Namespaces((*command, "--kill-child=SIGKILL"), own_users)
+        said = tried.stderr.strip()
+    raise failure("CLIENT_UNAVAILABLE", f"user namespaces cannot be used here: {_switch() or said}")
+
+
+def port_for(spec: RunSpec, taken: set[int]) -> int:
+    """Choose a port that is free and not ``taken``, or check the one that was asked for.
+
+    Raises:
+        ContainerError: PORT_TAKEN; CLIENT_REFUSED, the address or port cannot be used.
+    """
+    while True:
+        port = _bindable(spec.host_address, spec.host_port)
+        if port not in taken:
+            return port
+        if spec.host_port:
+            raise failure("PORT_TAKEN", f"port {port} is in use by another sandbox")
+
+
+def plan(spec: RunSpec, port: int, allowed: Namespaces) -> tuple[Container, dict[str, Any]]:
+    """Describe the sandbox for its record, and for its keeper and init.
+
+    Raises:
+        ContainerError: CLIENT_REFUSED, an input is not there or cannot be read.
+        PreflightError: HW_NO_GPU.
+    """
+    content = spec.content
+    if not isinstance(content, UnpackedRoot):
+        raise failure("CLIENT_REFUSED", "the sandbox takes an unpacked root, not a loaded image")
+    if not content.folder.is_dir() or not content.entrypoint:
+        raise failure("CLIENT_REFUSED", f"{content.folder} is not a root with an entrypoint")
+    for mount in spec.mounts:
+        check_readable(mount.source)
+    environment = {
+        "PATH": _PATH,
+        "HOME": "/",
+        **content.environment,
+        **spec.environment,
+        "MEALKIT_HOST": spec.host_address,
+        "MEALKIT_PORT": str(port),
+    }
+    orders = {
+        "namespaces": allowed.command,
+        "own_users": allowed.own_users,
+        "init": [sys.executable, "-I", "-S", sandbox_init.__file__],
+        "root": str(content.folder.resolve()),
+        "entrypoint": content.entrypoint,
+        "environment": environment,
+        "working_directory": content.working_directory,
+        "hostname": spec.name[:63],
+        "user_id": USER_ID,
+        "writable": WRITABLE_PATH,
+        "mounts": [(str(item.source.resolve()), item.target) for item in spec.mounts],
+        "devices": _gpu_nodes() if spec.gpus else [],
+        "memory_group": _memory_group(spec),
+    }
+    return _container(spec, port), orders
+
+
+def _container(spec: RunSpec, port: int) -> Container:
+    labels = {LABEL_KIT: spec.kit, LABEL_RECIPE: spec.recipe, LABEL_RUN: spec.name}
+    everywhere = spec.host_address in {"0.0.0.0", "::"}  # noqa: S104 - compared, not bound
+    return Container(
+        id=spec.name,
+        name=spec.name,
+        client=CLIENT,
+        kit=spec.kit,
+        recipe=spec.recipe,
+        address=LOOPBACK if everywhere else spec.host_address,
+        port=port,
+        started_seconds=time.time(),
+        labels={**spec.labels, **labels},
+    )
+
+
+def _memory_group(spec: RunSpec) -> str | None:
+    parent = memory_parent()
+    if spec.memory_bytes is None or parent is None:
+        return None
+    with contextlib.suppress(OSError):  # limits() has said that it depends on the machine
+        return str(make_group(parent, spec.name, spec.memory_bytes))
+    return None
+
+
+def _gpu_nodes() -> list[str]:
+    found = sorted(str(path) for pattern in _GPU_NODES for path in Path("/dev").glob(pattern))
+    if not found:
+        raise failure("HW_NO_GPU", "a GPU is asked for, and /dev has none")
+    return found
+
+
+def _bindable(address: str, port: int) -> int:
+    """Bind for a moment; return the port, which is a free one if 0 was asked for."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((address, port))
+        except OSError as error:
+            code = "PORT_TAKEN" if error.errno == errno.EADDRINUSE else "CLIENT_REFUSED"
+            raise failure(
+                code, f"port {port} of {address} cannot be used: {error.strerror}"
+            ) from error
+        return int(listener.getsockname()[1])
+
+
+def _switch() -> str | None:
+    for name, off, text in _SWITCHES:
+        with contextlib.suppress(OSError):
+            if Path("/proc/sys", name).read_text().strip() == off:
+                return text
+    return None

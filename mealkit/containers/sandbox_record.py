@@ -1,0 +1,176 @@
+"""The record of one sandbox: a folder with what was asked, who runs, how it ended, and its log.
+
+Refuses to take another process for the sandbox's: a pid counts only with its start time and boot.
+
+In the folder: ``record.json`` (starter), ``plan.json`` (what the keeper runs), ``keeper.json`` and
+``init.json`` (pid and start time), ``exit.json`` (keeper), ``setup`` (a pipe, init), ``log``.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import select
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from mealkit.containers.model import Container, Exit
+from mealkit.errors import MealkitError, failure
+
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A sandbox's folder, and what it was started as."""
+
+    folder: Path
+    container: Container
+    boot: str
+
+    @classmethod
+    def read(cls, folder: Path) -> "Record":
+        """Read a record.
+
+        Raises:
+            ContainerError: CONTAINER_NOT_FOUND, there is none, or another program made it.
+        """
+        try:
+            form = json.loads((folder / "record.json").read_bytes())
+            container = Container(**{**form["container"], "exit": None})
+            return cls(folder, container, form["boot"])
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise failure(
+                "CONTAINER_NOT_FOUND", f"the sandbox runs no kit named {folder.name!r}"
+            ) from error
+
+    @property
+    def log(self) -> Path:
+        """What the sandbox wrote to its output and error streams."""
+        return self.folder / "log"
+
+    def plan(self) -> dict[str, Any]:
+        """Read what the keeper was told."""
+        plan: dict[str, Any] = json.loads((self.folder / "plan.json").read_bytes())
+        return plan
+
+    def process(self, name: str) -> int | None:
+        """Open a live process of this sandbox, ``init`` or ``keeper``, as a pidfd to be closed."""
+        identity = _read(self.folder / f"{name}.json")
+        if identity is None or self.boot != boot():
+            return None
+        try:
+            opened = os.pidfd_open(identity["pid"])
+        except OSError:
+            return None
+        # The pid is held now, so what is read belongs to the process that was opened, or it ended.
+        if _start_ticks(identity["pid"]) == identity["start_ticks"] and not has_ended(opened):
+            return opened
+        os.close(opened)
+        return None
+
+    def now(self) -> Container:
+        """Look at how the sandbox is at this moment."""
+        for name in ("init", "keeper"):
+            opened = self.process(name)
+            if opened is not None:
+                os.close(opened)
+                return self.container
+        ending = _read(self.folder / "exit.json") or {}
+        out_of_memory = bool(ending.get("out_of_memory"))
+        if ending.get("signal") is not None:
+            how = Exit.of_signal(ending["signal"], out_of_memory=out_of_memory)
+        elif ending.get("code") is not None:
+            how = Exit.of_code(ending["code"], out_of_memory=out_of_memory)
+        else:
+            how = Exit()
+        return replace(self.container, exit=how)
+
+    def delete(self) -> None:
+        """Delete the folder, and the memory group if the keeper could not."""
+        with contextlib.suppress(OSError, ValueError):
+            group = self.plan()["memory_group"]
+            if group:
+                Path(group).rmdir()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def create(state: Path, container: Container, plan: Mapping[str, Any]) -> Record:
+    """Make a record, whole or not at all.
+
+    Raises:
+        ContainerError: CONTAINER_EXISTS.
+    """
+    folder = state / container.name
+    partial = Path(tempfile.mkdtemp(prefix=f".{container.name}.", dir=state))
+    record = Record(folder, container, boot())
+    form = {"boot": record.boot, "container": asdict(container)}
+    try:
+        (partial / "record.json").write_text(json.dumps(form))
+        (partial / "plan.json").write_text(json.dumps(plan))
+        (partial / "log").touch(mode=0o600)
+        os.mkfifo(partial / "setup", mode=0o600)
+        partial.rename(folder)
+    except OSError as error:
+        if not folder.exists():
+            raise
+        raise failure(
+            "CONTAINER_EXISTS", f"the sandbox has a kit named {container.name!r} already"
+        ) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return record
+
+
+def records(state: Path) -> list[Record]:
+    """Read all records, by name; what is not one is left alone."""
+    found: list[Record] = []
+    if not state.is_dir():
+        return found
+    for folder in sorted(state.iterdir()):
+        if folder.is_dir() and not folder.name.startswith("."):
+            with contextlib.suppress(MealkitError):
+                found.append(Record.read(folder))
+    return found
+
+
+@contextmanager
+def locked(state: Path) -> Iterator[None]:
+    """Hold the state folder alone, so that two starters do not take one port."""
+    state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (state / ".lock").open("a") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
+def has_ended(opened: int, timeout_seconds: float = 0) -> bool:
+    """Wait for a pidfd's process to end; say whether it did."""
+    poll = select.poll()
+    poll.register(opened, select.POLLIN)
+    return bool(poll.poll(timeout_seconds * 1000))
+
+
+def boot() -> str:
+    """Identify this boot of the machine; start times count from it."""
+    return _BOOT.read_text().strip()
+
+
+def _start_ticks(pid: int) -> int | None:
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    return int(text.rpartition(")")[2].split()[19])
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        form: dict[str, Any] = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    return form
