@@ -54,7 +54,7 @@ def _when(recipe: Recipe, task: Task | None = None) -> dict[str, Any]:
     condition: dict[str, Any] = {"properties": {"runtime": engine}, "required": ["runtime"]}
     if task is None:
         return condition
-    if task is recipe.default_task:  # also where the kit names none
+    if task.value == recipe.default_task.value:  # also where the kit names none
         model: dict[str, Any] = {"properties": {"task": {"enum": [task.value, None]}}}
     else:
         model = {"properties": {"task": {"const": task.value}}, "required": ["task"]}
