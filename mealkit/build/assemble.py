@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from mealkit.build.contents import Inputs, input_path, layer_entries
-from mealkit.build.lean import LAYER_KIND, WEIGHT_DIGEST, WEIGHT_PATH, lean_image
+from mealkit.build.lean import LAYER_KIND, WEIGHT_BYTES, WEIGHT_DIGEST, WEIGHT_PATH, lean_image
 from mealkit.digest import Digest, canonical_json
 from mealkit.errors import failure
 from mealkit.oci.descriptor import LAYER
@@ -190,7 +190,11 @@ def _described(plan: LayerPlan, layer: Layer) -> Layer:
     annotations = {LAYER_KIND: plan.kind.value}
     file = own_weight(plan)
     if file is not None:
-        annotations |= {WEIGHT_PATH: file.path, WEIGHT_DIGEST: str(file.digest)}
+        annotations |= {
+            WEIGHT_PATH: file.path,
+            WEIGHT_DIGEST: str(file.digest),
+            WEIGHT_BYTES: str(file.size_bytes),
+        }
     title = f"mealkit: {plan.kind.value}: {plan.title}"
     return replace(layer, created_by=title, annotations=annotations)
 

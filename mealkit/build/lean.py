@@ -16,6 +16,7 @@ T = TypeVar("T")
 LAYER_KIND = "dev.mealkit.layer"
 WEIGHT_PATH = "dev.mealkit.weight.path"
 WEIGHT_DIGEST = "dev.mealkit.weight.sha256"
+WEIGHT_BYTES = "dev.mealkit.weight.bytes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class WeightLayer:
 
     path: str
     digest: Digest
+    size_bytes: int
     layer: Layer
 
 
@@ -51,8 +53,11 @@ def lean_image(image: Image) -> Image:
 
 
 def _weight_layer(layer: Layer) -> WeightLayer | None:
-    path, digest = layer.annotations.get(WEIGHT_PATH), layer.annotations.get(WEIGHT_DIGEST)
-    return WeightLayer(path, Digest(digest), layer) if path and digest else None
+    try:
+        path, digest = layer.annotations[WEIGHT_PATH], Digest(layer.annotations[WEIGHT_DIGEST])
+        return WeightLayer(path, digest, int(layer.annotations[WEIGHT_BYTES]), layer)
+    except (KeyError, ValueError):  # some other layer
+        return None
 
 
 def _kept(items: list[T], keeps: list[bool]) -> list[T]:

@@ -12,6 +12,7 @@ from pydantic import JsonValue
 
 from mealkit.digest import Digest, canonical_json
 from mealkit.engines.recipe import Recipe
+from mealkit.errors import failure
 from mealkit.kit.model import Base, Kit, Task, kit_json
 from mealkit.kit.units import parse_size
 from mealkit.lock.model import (
@@ -126,6 +127,7 @@ def resolve(
         files, shape = previous.model.files, previous.model.shape
     else:
         files, shape = inputs.weights(parts.kit)
+    _check_length(parts, shape)
     resolved = _Resolved(base, engine_packages, gateway_packages, files, shape)
     return _lock(parts, resolved, asked)
 
@@ -160,6 +162,18 @@ def offline_lock(parts: KitParts, previous: Lock) -> Lock:
         previous.model.shape,
     )
     return _lock(parts, resolved, previous.requests)
+
+
+def _check_length(parts: KitParts, shape: ModelShape) -> None:
+    """Refuse to promise more tokens than the model has positions for: it would fail at run time."""
+    length = parts.hyperparameters.get("max_length")
+    if isinstance(length, int) and shape.max_positions and length > shape.max_positions:
+        raise failure(
+            "KIT_INVALID",
+            f"max_length is {length}, the model's config.json allows {shape.max_positions}",
+            where="hyperparameters.max_length",
+            hint=f"write max_length: {shape.max_positions} or less",
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,7 @@ def build_kit(
     store = LocalStore(home.store)
     assembly = _assembled(kit, lock, store, home, listener)
     name = image_name(lock)
-    delivered = deliver(assembly.image, name, store, outputs, listener)
+    delivered = deliver(assembly.image, name, outputs, listener)
     return BuildReport(
         name=name,
         digest=assembly.image.digest,

@@ -7,7 +7,6 @@ from mealkit.errors import failure
 from mealkit.oci.image import Image
 from mealkit.oci.reference import Reference
 from mealkit.pipeline.listener import Listener
-from mealkit.stores.local import LocalStore
 
 _LAYOUT, _ARCHIVE = "oci:", "oci-archive:"
 
@@ -21,9 +20,7 @@ class Outputs:
     push: str | None = None
 
 
-def deliver(
-    image: Image, name: str, store: LocalStore, outputs: Outputs, listener: Listener
-) -> tuple[str, ...]:
+def deliver(image: Image, name: str, outputs: Outputs, listener: Listener) -> tuple[str, ...]:
     """Send a stored image where it was asked for; return a line for each place.
 
     Raises:

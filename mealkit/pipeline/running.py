@@ -1,0 +1,338 @@
+"""Running: a kit or an image is preflighted, started in a container, and waited for."""
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from mealkit.build.lean import lean_image, weight_layers
+from mealkit.containers.model import Container, Exit, LoadedImage, Mount, RunSpec, UnpackedRoot
+from mealkit.errors import CATALOGUE, MealkitError, Problem, failure, failures, problem
+from mealkit.kit.model import Contact, Gpu
+from mealkit.lock.model import Lock
+from mealkit.oci.image import Image
+from mealkit.oci.reference import Reference
+from mealkit.pipeline.building import build_kit, image_name
+from mealkit.pipeline.home import Home
+from mealkit.pipeline.image_lock import lock_of
+from mealkit.pipeline.listener import Listener
+from mealkit.pipeline.outputs import Outputs
+from mealkit.preflight.facts import read_facts
+from mealkit.preflight.finding import Context
+from mealkit.preflight.run import preflight
+from mealkit.stores.blobs import VirtualBlob
+from mealkit.stores.local import LocalStore
+
+_POLL_SECONDS = 0.1
+_SHOWN_LOG_LINES = 15
+
+
+class ContainerClient(Protocol):
+    """What starts containers and looks after them."""
+
+    name: str
+
+    def available(self) -> str | None:
+        """Say why this client cannot be used here; None if it can."""
+        ...
+
+    def limits(self) -> tuple[str, ...]:
+        """Say what this client does not isolate."""
+        ...
+
+    def start(self, spec: RunSpec) -> Container:
+        """Start a container."""
+        ...
+
+    def list(self) -> list[Container]:
+        """List what mealkit started here."""
+        ...
+
+    def state(self, name: str) -> Container:
+        """Look at one container again."""
+        ...
+
+    def logs(self, name: str, *, follow: bool = False, tail: int | None = None) -> Iterator[str]:
+        """Yield the log's lines."""
+        ...
+
+    def stop(self, name: str, timeout_seconds: int) -> Exit:
+        """Stop a container; its log stays."""
+        ...
+
+    def remove(self, name: str) -> None:
+        """Remove a container and its log."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """What was asked for."""
+
+    target: str
+    client: str | None = None
+    name: str | None = None
+    port: int | None = None
+    address: str = "127.0.0.1"
+    embedded: bool = False
+    timeout_seconds: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """A kit that is ready: where, under which name, and who owns it."""
+
+    name: str
+    kit: str
+    client: str
+    url: str
+    recipe: str
+    ready_seconds: float
+    example: str
+    owner: Contact
+    limits: tuple[str, ...] = field(default=())
+
+
+def run_kit(request: RunRequest, home: Home, listener: Listener) -> RunReport:
+    """Start a kit, or an image, and wait until it has answered one real request.
+
+    Raises:
+        PreflightError: this machine does not fit.
+        ContainerError, EngineError: it did not start, or did not become ready; the problem is
+            the one that the container stated, if it stated one.
+    """
+    from mealkit.containers.select import choose
+
+    image = _image(request.target, home, listener)
+    lock = lock_of(image)
+    _preflight(lock, home, listener)
+    client: ContainerClient = choose(_clients(home), request.client)
+    listener.phase(f"starting with {client.name}")
+    for limit in client.limits():
+        listener.phase(f"note: {limit}")
+    spec = _spec(request, image, lock, client, home, listener)
+    started = time.monotonic()
+    container = client.start(spec)
+    _wait_until_ready(client, container, request.timeout_seconds, listener)
+    return RunReport(
+        name=container.name,
+        kit=container.kit,
+        client=client.name,
+        url=container.url,
+        recipe=str(lock.recipe),
+        ready_seconds=time.monotonic() - started,
+        example=_example(container.url, lock),
+        owner=lock.about.owner,
+        limits=client.limits(),
+    )
+
+
+def running_kits(home: Home) -> list[Container]:
+    """List what mealkit started on this machine, with every client that works."""
+    found = [item for client in _working(home) for item in client.list()]
+    return sorted(found, key=lambda item: (item.name, item.client))
+
+
+def read_logs(name: str, *, follow: bool, tail: int | None, home: Home) -> Iterator[str]:
+    """Yield the log lines of a running or ended kit.
+
+    Raises:
+        ContainerError: there is no such one (``CONTAINER_NOT_FOUND``).
+    """
+    return _owner_of(name, home).logs(name, follow=follow, tail=tail)
+
+
+def stop_kit(name: str, *, timeout_seconds: int | None, home: Home) -> Exit:
+    """Stop a kit, waiting for its running requests, and remove it.
+
+    Raises:
+        ContainerError: there is no such one (``CONTAINER_NOT_FOUND``).
+    """
+    client = _owner_of(name, home)
+    container = client.state(name)
+    seconds = int(container.labels.get("dev.mealkit.stop-seconds", "30"))
+    ended = client.stop(name, seconds if timeout_seconds is None else timeout_seconds)
+    client.remove(name)
+    return ended
+
+
+def _clients(home: Home) -> Sequence[ContainerClient]:
+    from mealkit.containers.docker import DockerClient
+    from mealkit.containers.sandbox import Sandbox
+
+    return (DockerClient.docker(), DockerClient.podman(), Sandbox(home.runs))
+
+
+def _working(home: Home) -> list[ContainerClient]:
+    return [client for client in _clients(home) if client.available() is None]
+
+
+def _owner_of(name: str, home: Home) -> ContainerClient:
+    for client in _working(home):
+        if any(item.name == name for item in client.list()):
+            return client
+    raise failure("CONTAINER_NOT_FOUND", f"no kit named {name!r} runs here")
+
+
+def _image(target: str, home: Home, listener: Listener) -> Image:
+    """Return the image of a kit's folder, of the local store, or of a registry."""
+    store = LocalStore(home.store)
+    path = Path(target)
+    if path.is_dir() or path.name.endswith((".yaml", ".yml")):
+        report = build_kit(path, frozen=False, outputs=Outputs(), home=home, listener=listener)
+        return store.image(str(report.digest))
+    try:
+        return store.image(target)
+    except MealkitError as error:
+        reference = Reference.parse(target)
+        if error.problems[0].code != "IMAGE_NOT_FOUND" or reference.registry is None:
+            raise
+    from mealkit.pipeline.pulling import pull
+
+    return pull(reference, read_facts().architecture, home, listener)
+
+
+def _preflight(lock: Lock, home: Home, listener: Listener) -> None:
+    # The image is here; only what a client unpacks or loads is still to be written.
+    to_write = lock.requirements.disk_bytes - lock.requirements.weights_bytes
+    context = Context(disk_path=home.root, disk_bytes=to_write)
+    report = preflight(read_facts((home.root,)), lock.requirements, context)
+    if report.blockers:
+        raise failures(report.blockers)
+    for warning in report.warnings:
+        listener.notice(warning)
+
+
+def _spec(  # noqa: PLR0913  one value each, from six different places
+    request: RunRequest,
+    image: Image,
+    lock: Lock,
+    client: ContainerClient,
+    home: Home,
+    listener: Listener,
+) -> RunSpec:
+    mounted = () if request.embedded else _mounts(image)
+    shown = image if request.embedded or not mounted else lean_image(image)
+    name = request.name or lock.about.name
+    if client.name == "sandbox":
+        content: LoadedImage | UnpackedRoot = _unpacked(shown, home, listener)
+    else:
+        content = _loaded(shown, lock, client, listener)
+    return RunSpec(
+        name=name,
+        kit=image_name(lock),
+        recipe=str(lock.recipe),
+        content=content,
+        container_port=lock.serving.port,
+        environment={"MEALKIT_IMAGE_DIGEST": str(image.digest)},
+        mounts=mounted,
+        memory_bytes=lock.requirements.memory_bytes,
+        host_address=request.address,
+        host_port=lock.serving.port if request.port is None else request.port,
+        gpus=lock.requirements.gpu is not Gpu.NONE and bool(read_facts().gpu_devices),
+        labels=image.labels | {"dev.mealkit.stop-seconds": str(lock.serving.drain_seconds + 10)},
+        stop_seconds=lock.serving.drain_seconds + 10,
+    )
+
+
+def _mounts(image: Image) -> tuple[Mount, ...]:
+    """Mount weights from the files they are kept in; a layer that was written stays in the image."""
+    weights = weight_layers(image)
+    virtual = [
+        Mount(weight.layer.blob.source, f"/{weight.path}")
+        for weight in weights
+        if isinstance(weight.layer.blob, VirtualBlob)
+    ]
+    return tuple(virtual) if len(virtual) == len(weights) else ()
+
+
+def _unpacked(image: Image, home: Home, listener: Listener) -> UnpackedRoot:
+    from mealkit.containers.root import unpack_root
+
+    task = listener.task("unpacking", sum(layer.blob.size_bytes for layer in image.layers))
+    layers = [(layer.media_type, layer.blob.chunks()) for layer in image.layers]
+    folder = unpack_root(layers, home.roots / image.digest.hex, task.advance)
+    task.done()
+    config: dict[str, Any] = image.config.get("config") or {}
+    return UnpackedRoot(
+        folder,
+        tuple([*(config.get("Entrypoint") or []), *(config.get("Cmd") or [])]),
+        dict(item.split("=", 1) for item in config.get("Env") or []),
+        config.get("WorkingDir") or "/",
+    )
+
+
+def _loaded(image: Image, lock: Lock, client: ContainerClient, listener: Listener) -> LoadedImage:
+    from mealkit.containers.docker import DockerClient
+    from mealkit.stores.docker_load import load
+
+    if not isinstance(client, DockerClient):
+        raise TypeError(f"{client.name} cannot load images")
+    task = listener.task("loading", sum(layer.blob.size_bytes for layer in image.layers))
+    with client.connected() as sdk:
+        report = load(image, [f"mealkit-run/{image_name(lock)}"], sdk, task.advance)
+    task.done(f"{report.reused_layers} layers were there")
+    return LoadedImage(report.image_id)
+
+
+def _wait_until_ready(
+    client: ContainerClient, container: Container, timeout_seconds: float, listener: Listener
+) -> None:
+    """Poll readiness, telling every new reason; raise what the container says when it gives up."""
+    import httpx2
+
+    deadline = time.monotonic() + timeout_seconds
+    told = ""
+    with httpx2.Client(timeout=5.0, trust_env=False) as http:
+        while time.monotonic() < deadline:
+            try:
+                answer = http.get(f"{container.url}/v1/health/ready")
+                state = answer.json()
+                if answer.status_code == 200:
+                    return
+                reason = f"{state.get('status')}: {state.get('reason')}"
+            except (httpx2.TransportError, ValueError):
+                reason = told
+            if reason != told:
+                listener.phase(reason)
+                told = reason
+            seen = client.state(container.name)
+            if seen.exit is not None:
+                raise _ended(client, container.name, seen.exit)
+            time.sleep(_POLL_SECONDS)
+    raise failure(
+        "CONTAINER_TIMEOUT",
+        f"{container.name} was not ready after {timeout_seconds:.0f} seconds: {told or 'no answer'}",
+        hint=f"mealkit logs {container.name}; mealkit stop {container.name}",
+    )
+
+
+def _ended(client: ContainerClient, name: str, how: Exit) -> MealkitError:
+    """Return the problem that a container stated before it ended, or else how it ended."""
+    lines = list(client.logs(name, tail=200))
+    client.remove(name)
+    for line in reversed(lines):
+        stated = _stated_problem(line)
+        if stated is not None:
+            return failures([stated])
+    tail = "\n".join(lines[-_SHOWN_LOG_LINES:])
+    return failure("CONTAINER_FAILED", f"{name} {how}; its log ends with\n{tail}")
+
+
+def _stated_problem(line: str) -> Problem | None:
+    try:
+        form = json.loads(line)
+        if form["code"] in CATALOGUE:
+            return problem(
+                form["code"], form["message"], hint=form.get("hint"), where=form.get("where")
+            )
+    except (ValueError, KeyError, TypeError):
+        pass
+    return None
+
+
+def _example(url: str, lock: Lock) -> str:
+    body = json.dumps({"model": lock.model.name, "input": "A kit that works at 3 a.m."})
+    return f"curl {url}/v1/embeddings -H 'Content-Type: application/json' -d '{body}'"
