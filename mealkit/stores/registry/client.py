@@ -16,6 +16,7 @@ from mealkit.stores.registry.auth import Authorizer
 from mealkit.stores.registry.credentials import Credentials
 from mealkit.stores.registry.endpoint import Endpoint, is_loopback
 from mealkit.stores.registry.exchange import (
+    PASSING,
     SMALL_BYTES,
     Answer,
     Call,
@@ -25,7 +26,6 @@ from mealkit.stores.registry.exchange import (
     words_of,
 )
 
-_RETRIED = frozenset({408, 429, 500, 502, 503, 504})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS = 5
 _DEFAULT_PORTS = {"https": 443, "http": 80}
@@ -144,7 +144,7 @@ class RegistryClient:
             asked = None
             try:
                 response = once()
-                if response.status_code not in _RETRIED:
+                if response.status_code not in PASSING:
                     return response
                 asked = retry_after_seconds(response.headers)
                 response.close()

@@ -13,6 +13,9 @@ import httpx2
 # images stay below it too. Whatever is longer is not what was asked for.
 SMALL_BYTES = 4 * 1024 * 1024
 
+# What may be answered otherwise in a moment.
+PASSING = frozenset({408, 429, 500, 502, 503, 504})
+
 _QUOTED_CHARACTERS = 300
 
 Body = Callable[[], Iterable[bytes | memoryview]]

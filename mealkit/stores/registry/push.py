@@ -18,6 +18,7 @@ from mealkit.stores.registry.blob import RegistryBlob
 from mealkit.stores.registry.body import Stopped
 from mealkit.stores.registry.client import RegistryClient
 from mealkit.stores.registry.exchange import Call
+from mealkit.stores.registry.session import PIECE_BYTES
 from mealkit.stores.registry.upload import Outcome, Uploader
 
 # More do not help: a registry hashes each on one core, and a network is full with fewer.
@@ -56,12 +57,14 @@ def push(
     *,
     mount_from: Sequence[str] = (),
     advance: Callable[[int], None] = lambda _: None,
+    piece_bytes: int = PIECE_BYTES,
 ) -> PushReport:
     """Put an image into a registry under a reference's tag (``latest`` if it has none) or digest.
 
     ``mount_from`` are repositories of the same registry that may have some of the layers; those
     that layers were read from need not be named. ``advance`` is called from several threads, with
-    bytes sent or found there.
+    bytes sent or found there. ``piece_bytes``: how much a registry that refuses whole blobs gets at
+    once.
 
     Raises:
         RegistryError: ``REGISTRY_*``.
@@ -78,7 +81,7 @@ def push(
     repository = client.endpoint.repository(reference.repository)
     blobs = [layer.blob for layer in image.layers]
     sources = (*mount_from, *_repositories_of(blobs, reference.registry))
-    uploader = Uploader(client, repository, sources, advance)
+    uploader = Uploader(client, repository, sources, advance, piece_bytes)
     outcomes = _put_all(blobs, uploader)
     config = BytesBlob(image.raw_config)
     outcomes[config.digest] = uploader.put(config)

@@ -9,8 +9,8 @@ from mealkit.digest import Digest
 from mealkit.stores.registry.exchange import Answer, words_of
 
 # Between round trips and what a cut costs; registries that want smaller pieces say so.
-_PIECE_BYTES = 32 * 1024 * 1024
-_LEAST_PIECE_BYTES = 1024 * 1024
+PIECE_BYTES = 32 * 1024 * 1024
+_LEAST_PIECE_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Upload:
     location: str
     offset: int = 0
     is_pieced: bool = False
-    piece_bytes: int = _PIECE_BYTES
+    piece_bytes: int = PIECE_BYTES
     least_bytes: int = _LEAST_PIECE_BYTES
 
 
@@ -35,7 +35,7 @@ def within_limits(upload: Upload, answer: Answer) -> Upload:
     if not text.isdigit():
         return upload
     least = max(int(text), 1)
-    return replace(upload, least_bytes=least, piece_bytes=max(least, _PIECE_BYTES))
+    return replace(upload, least_bytes=least, piece_bytes=max(least, upload.piece_bytes))
 
 
 def held_bytes(answer: Answer, otherwise: int) -> int:

@@ -17,8 +17,9 @@ from mealkit.errors import MealkitError, failure
 from mealkit.oci.image import Blob
 from mealkit.stores.registry.body import BlobRange, Meter
 from mealkit.stores.registry.client import RegistryClient
-from mealkit.stores.registry.exchange import Answer, Call, words_of
+from mealkit.stores.registry.exchange import PASSING, Answer, Call, words_of
 from mealkit.stores.registry.session import (
+    PIECE_BYTES,
     Upload,
     closing,
     held_bytes,
@@ -52,6 +53,7 @@ class Uploader:
     repository: str
     mount_from: Sequence[str]
     advance: Callable[[int], None]
+    piece_bytes: int = PIECE_BYTES
     stop: threading.Event = field(default_factory=threading.Event)
 
     def put(self, blob: Blob) -> Outcome:
@@ -121,7 +123,9 @@ class Uploader:
                 failures = 1 if is_further else failures + 1
                 if not self.client.retry.wait(failures):
                     raise cut.reason from cut
-                upload = cut.upload or self._start()
+                # A server that refuses a large body may reset the connection before its answer is
+                # read, so that the second try is made in pieces.
+                upload = cut.upload or replace(self._start(), is_pieced=failures > 1)
             else:
                 return
 
@@ -131,7 +135,7 @@ class Uploader:
         location = answer.headers.get("location")
         if answer.status != 202 or not location:
             raise self.client.refusal(f"POST an upload to {self.repository}", answer)
-        return within_limits(Upload(location), answer)
+        return within_limits(Upload(location, piece_bytes=self.piece_bytes), answer)
 
     def _whole(self, blob: Blob, upload: Upload, meter: Meter) -> None:
         """Send everything with one PUT."""
@@ -200,7 +204,7 @@ class Uploader:
             answer = self.client.send(call)
         except httpx2.TransportError as error:
             raise _Cut(self.client.unreachable(error), self._status(upload)) from error
-        if answer.status in {408, 429} or answer.status >= 500:
+        if answer.status in PASSING:
             refusal = self.client.refusal(f"{method} of a blob to {self.repository}", answer)
             raise _Cut(refusal, self._status(upload))
         return answer

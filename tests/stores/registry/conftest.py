@@ -121,6 +121,13 @@ def registry_with_password(tmp_path_factory):
     server.kill()
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_):
+        """Say nothing: clients that go away in the middle are what the tests are about."""
+
+
 class TokenServer:
     """Gives docker-registry's tokens (JWT, RS256, signed by openssl) and keeps what it was asked."""
 
@@ -162,9 +169,9 @@ class TokenServer:
             def log_message(self, *_):
                 pass
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server = _Server(("127.0.0.1", 0), Handler)
         self.realm = f"http://127.0.0.1:{self.server.server_port}/token"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
 
     def token(self, query: dict, authorization: str | None) -> str:
         """Grant what is asked for; to the anonymous, only reading."""
@@ -238,9 +245,9 @@ class QuirkyRegistry:
         class Handler(_RegistryHandler):
             registry = outer
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server = _Server(("127.0.0.1", 0), Handler)
         self.host = f"127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
 
     def count(self, method: str, part: str) -> int:
         return sum(1 for seen, path, _ in self.seen if seen == method and part in path)
