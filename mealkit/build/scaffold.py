@@ -1,0 +1,80 @@
+"""A new kit's folder, from the templates of its engine: commented, and valid as it is written.
+
+Refuses to write where something is, and names that no kit may have.
+"""
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from mealkit.build.templates import template_root
+from mealkit.errors import failure
+
+SCHEMA_NAME = "kit.schema.json"
+
+_NAME = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*")
+_SUFFIX = ".jinja"
+# Templates of the kit itself, which are copied as they are.
+_KIT_TEMPLATES = "prompts"
+
+
+def new_engines() -> list[str]:
+    """Return the engines that a new kit can be written for."""
+    return sorted(folder.name for folder in (template_root() / "new").iterdir())
+
+
+def write_new_kit(folder: Path, engine: str, schema: Mapping[str, Any]) -> Path:
+    """Write a kit that is named as its folder, whole or not at all; return its kit.yaml.
+
+    Raises:
+        KitError: there is something at ``folder`` (``KIT_EXISTS``), or no kit may have its name or
+            there is no template for the engine (``KIT_INVALID``).
+        StoreError: the folder cannot be written (``DISK_DENIED``).
+    """
+    folder = folder.absolute()
+    name = folder.name
+    if not _NAME.fullmatch(name) or len(name) > 128:
+        hint = "use lower case letters, digits, dots, dashes and underscores"
+        raise failure("KIT_INVALID", f"{name!r} is not a name for a kit", hint=hint)
+    if engine not in new_engines():
+        hint = f"choose one of {', '.join(new_engines())}"
+        raise failure("KIT_INVALID", f"there is no new kit for engine {engine!r}", hint=hint)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise failure("KIT_EXISTS", f"there is something at {folder}", where=str(folder))
+    partial = folder.with_name(f".{name}.{os.getpid()}.partial")
+    try:
+        partial.mkdir(parents=True)
+        _fill(partial, engine, name)
+        (partial / SCHEMA_NAME).write_text(json.dumps(schema, indent=2) + "\n")
+        partial.replace(folder)
+    except OSError as error:
+        message = f"the kit cannot be written: {error.strerror}"
+        raise failure("DISK_DENIED", message, where=str(folder)) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return folder / "kit.yaml"
+
+
+def _fill(folder: Path, engine: str, name: str) -> None:
+    root = template_root() / "new" / engine
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(root),
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,  # noqa: S701  YAML and Markdown, not HTML
+        keep_trailing_newline=True,
+    )
+    for source in sorted(path for path in root.rglob("*") if path.is_file()):
+        inside = source.relative_to(root)
+        target = folder / inside
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if inside.suffix == _SUFFIX and inside.parts[0] != _KIT_TEMPLATES:
+            text = environment.get_template(inside.as_posix()).render(name=name)
+            target.with_suffix("").write_text(text)
+        else:
+            target.write_bytes(source.read_bytes())
