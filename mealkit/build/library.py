@@ -3,8 +3,8 @@
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
-# Whole rooms, and single modules of rooms of which the image needs only the models.
-_SHIPPED = (
+# Of these rooms the image needs only the models.
+_MODULES = (
     "__init__.py",
     "errors.py",
     "digest.py",
@@ -14,17 +14,26 @@ _SHIPPED = (
     "kit/units.py",
     "lock/__init__.py",
     "lock/model.py",
-    "preflight",
-    "engines",
-    "runtime",
+    "engines/__init__.py",
+    "engines/host.py",
+    "engines/openai.py",
+    "engines/serve.py",
+    "engines/worker.py",
 )
+_ROOMS = ("preflight", "runtime")
+# The build side of an engine stays outside.
+_RECIPE = "recipe.py"
 
 
-def shipped_library() -> dict[str, bytes]:
-    """Return the shipped modules' bytes, by their path below the package's parent folder."""
+def shipped_library(engine: str) -> dict[str, bytes]:
+    """Return the modules that a kit with this engine needs in its image.
+
+    By their path below the package's parent folder. An engine that does not come with mealkit
+    adds none: its worker is in one of the kit's own wheels.
+    """
     root = files("mealkit")
     library: dict[str, bytes] = {}
-    for name in _SHIPPED:
+    for name in (*_MODULES, *_ROOMS, f"engines/{engine}"):
         _collect(root.joinpath(name), f"mealkit/{name}", library)
     return library
 
@@ -33,5 +42,5 @@ def _collect(item: Traversable, path: str, library: dict[str, bytes]) -> None:
     if item.is_dir():
         for child in item.iterdir():
             _collect(child, f"{path}/{child.name}", library)
-    elif path.endswith(".py"):
+    elif path.endswith(".py") and not path.endswith(f"/{_RECIPE}") and item.is_file():
         library[path] = item.read_bytes()

@@ -27,11 +27,11 @@ def base_image(base: ImageBase, folder: Path, architecture: str) -> Iterator[Ima
     if text.startswith(_LAYOUT):
         from mealkit.stores.layout import read_layout
 
-        yield read_layout(folder / text.removeprefix(_LAYOUT))
+        yield read_layout(folder / text.removeprefix(_LAYOUT), platform=platform)
     elif text.startswith(_ARCHIVE):
         from mealkit.stores.archive import read_archive
 
-        yield read_archive(folder / text.removeprefix(_ARCHIVE))
+        yield read_archive(folder / text.removeprefix(_ARCHIVE), platform=platform)
     else:
         from mealkit.stores.registry.access import Registries
         from mealkit.stores.registry.pull import RemoteImages

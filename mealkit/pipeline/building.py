@@ -104,7 +104,7 @@ def image_name(lock: Lock) -> str:
 
 
 def _plan(lock: Lock) -> Plan:
-    return plan_image(lock, shipped_library(), _created_seconds())
+    return plan_image(lock, shipped_library(lock.engine.name), _created_seconds())
 
 
 def _assembled(

@@ -191,11 +191,19 @@ def _fetch_wheels(
 
 def _fetch_debs(debs: Sequence[LockedDeb], home: Home, listener: Listener) -> dict[Digest, Path]:
     from mealkit.sources.debian.config import debian_mirrors
-    from mealkit.sources.debian.deb import fetch_debs
+    from mealkit.sources.debian.deb import fetch_deb
+    from mealkit.sources.debian.package import DebianPackage
 
     task = listener.task("Debian packages", sum(deb.size_bytes for deb in debs))
+    found: dict[Digest, Path] = {}
     with downloader(home) as fetcher:
-        found = fetch_debs(debs, fetcher, debian_mirrors, task.advance)
+        for deb in debs:
+            cached = fetcher.cache.path(deb.sha256)
+            # Mirrors are looked for only once a package is missing: a build may have none.
+            found[deb.sha256] = cached or fetch_deb(
+                DebianPackage(**deb.model_dump()), debian_mirrors(), fetcher
+            )
+            task.advance(deb.size_bytes)
     task.done(f"{len(debs)} packages")
     return found
 

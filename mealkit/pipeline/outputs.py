@@ -41,11 +41,11 @@ def _write(image: Image, name: str, output: str, listener: Listener) -> str:
     if output.startswith(_LAYOUT):
         from mealkit.stores.layout import write_layout
 
-        write_layout(image, Path(output.removeprefix(_LAYOUT)), [name], task.advance)
+        write_layout(image, Path(output.removeprefix(_LAYOUT)), name, task.advance)
     elif output.startswith(_ARCHIVE):
         from mealkit.stores.archive import write_archive
 
-        write_archive(image, Path(output.removeprefix(_ARCHIVE)), [name], task.advance)
+        write_archive(image, Path(output.removeprefix(_ARCHIVE)), name, task.advance)
     else:
         raise failure("USAGE", f"{output!r} is neither oci:DIRECTORY nor oci-archive:FILE")
     task.done()

@@ -205,7 +205,7 @@ def _preflight(lock: Lock, home: Home, listener: Listener) -> None:
         listener.notice(warning)
 
 
-def _spec(  # noqa: PLR0913  one value each, from six different places
+def _spec(
     request: RunRequest,
     image: Image,
     lock: Lock,
@@ -238,7 +238,7 @@ def _spec(  # noqa: PLR0913  one value each, from six different places
 
 
 def _mounts(image: Image) -> tuple[Mount, ...]:
-    """Mount weights from the files they are kept in; a layer that was written stays in the image."""
+    """Mount weights from the files they lie in; a layer that was written stays in the image."""
     weights = weight_layers(image)
     virtual = [
         Mount(weight.layer.blob.source, f"/{weight.path}")
@@ -258,7 +258,7 @@ def _unpacked(image: Image, home: Home, listener: Listener) -> UnpackedRoot:
     config: dict[str, Any] = image.config.get("config") or {}
     return UnpackedRoot(
         folder,
-        tuple([*(config.get("Entrypoint") or []), *(config.get("Cmd") or [])]),
+        (*(config.get("Entrypoint") or ()), *(config.get("Cmd") or ())),
         dict(item.split("=", 1) for item in config.get("Env") or []),
         config.get("WorkingDir") or "/",
     )
@@ -304,7 +304,8 @@ def _wait_until_ready(
             time.sleep(_POLL_SECONDS)
     raise failure(
         "CONTAINER_TIMEOUT",
-        f"{container.name} was not ready after {timeout_seconds:.0f} seconds: {told or 'no answer'}",
+        f"not ready after {timeout_seconds:.0f} seconds: {told or 'no answer'}",
+        where=container.name,
         hint=f"mealkit logs {container.name}; mealkit stop {container.name}",
     )
 

@@ -1,0 +1,152 @@
+"""Images in the local store: listed, inspected, compared, pruned."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mealkit.errors import MealkitError, Problem
+from mealkit.kit.model import kit_json
+from mealkit.lock.compare import Change, compare
+from mealkit.lock.model import LOCK_NAME, Lock, read_lock
+from mealkit.oci.image import Image
+from mealkit.oci.reference import Reference
+from mealkit.pipeline.home import Home
+from mealkit.pipeline.image_lock import lock_of
+from mealkit.pipeline.listener import Listener
+from mealkit.stores.local import LocalStore, StoredImage
+
+_LAYOUT, _ARCHIVE = "oci:", "oci-archive:"
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What an image is: its layers, labels, config, and the lock it carries (None: no kit's)."""
+
+    digest: str
+    layers: tuple[dict[str, Any], ...]
+    labels: dict[str, str]
+    annotations: dict[str, str]
+    config: dict[str, Any]
+    lock: Lock | None
+    problems: tuple[Problem, ...] | None
+
+
+def images(home: Home) -> list[StoredImage]:
+    """List the images of the local store."""
+    return LocalStore(home.store).images()
+
+
+def inspect(target: str, *, verify: bool, home: Home, listener: Listener) -> Inspection:
+    """Describe an image of the store, ``oci:DIR``, ``oci-archive:FILE`` or a registry.
+
+    With ``verify`` every byte is read and held against its digest; what is wrong is returned.
+
+    Raises:
+        StoreError, RegistryError: there is no such image, or it cannot be read.
+    """
+    image = find_image(target, home)
+    problems = None
+    if verify:
+        from mealkit.oci.validate import validate
+
+        task = listener.task("verifying", sum(layer.blob.size_bytes for layer in image.layers))
+        problems = tuple(validate(image, task.advance))
+        task.done()
+    return Inspection(
+        digest=str(image.digest),
+        layers=tuple(
+            {**layer.descriptor.as_json(), "diffId": layer.diff_id, "createdBy": layer.created_by}
+            for layer in image.layers
+        ),
+        labels=image.labels,
+        annotations=image.annotations,
+        config=image.config,
+        lock=_lock_or_none(image),
+        problems=problems,
+    )
+
+
+def find_image(target: str, home: Home) -> Image:
+    """Return an image of the local store, a layout, an archive, or a registry.
+
+    Raises:
+        StoreError, RegistryError: there is no such image, or it cannot be read.
+    """
+    if target.startswith(_LAYOUT):
+        from mealkit.stores.layout import read_layout
+
+        return read_layout(Path(target.removeprefix(_LAYOUT)))
+    if target.startswith(_ARCHIVE) or Path(target).is_file():
+        from mealkit.stores.archive import read_archive
+
+        return read_archive(Path(target.removeprefix(_ARCHIVE)))
+    try:
+        return LocalStore(home.store).image(target)
+    except MealkitError as error:
+        reference = Reference.parse(target)
+        if error.problems[0].code != "IMAGE_NOT_FOUND" or reference.registry is None:
+            raise
+    from mealkit.stores.registry.access import Registries
+    from mealkit.stores.registry.pull import RemoteImages
+
+    # Left open: the image's layers are read through it.
+    return RemoteImages(Registries.from_environment()).image(reference)
+
+
+def prune(*, damaged: bool, nameless: bool, home: Home, listener: Listener) -> int:
+    """Delete what no image needs, unpacked roots and old indexes too; return the bytes freed.
+
+    Raises:
+        StoreError: another process uses the store (``STORE_BUSY``).
+    """
+    from mealkit.stores.upkeep import prune as prune_store
+
+    task = listener.task("pruning", None)
+    done = prune_store(LocalStore(home.store), task.advance, nameless=nameless, damaged=damaged)
+    task.done()
+    return done.freed_bytes
+
+
+def diff(before: str, after: str, home: Home) -> list[Change]:
+    """Return what differs between two kits, locks or images, in the recipe's own words.
+
+    Raises:
+        MealkitError: one of them cannot be read.
+    """
+    sides = [_comparable(text, home) for text in (before, after)]
+    if all(isinstance(side, Lock) for side in sides):
+        forms = [_lock_json(side) for side in sides if isinstance(side, Lock)]
+    else:
+        forms = [_kit_form(text) for text in (before, after)]
+    return list(compare(forms[0], forms[1]))
+
+
+def _comparable(text: str, home: Home) -> Lock | None:
+    """Return the lock of a kit, a lock file or an image; None for a kit without one."""
+    path = Path(text)
+    if path.name.endswith(".lock") and path.is_file():
+        return read_lock(path.read_bytes(), text)
+    if path.is_dir() or path.name.endswith((".yaml", ".yml")):
+        lock = (path if path.is_dir() else path.parent) / LOCK_NAME
+        return read_lock(lock.read_bytes(), str(lock)) if lock.exists() else None
+    return lock_of(find_image(text, home))
+
+
+def _lock_json(lock: Lock) -> dict[str, Any]:
+    form: dict[str, Any] = json.loads(lock.model_dump_json())
+    return {**form, "recipe": str(lock.recipe)}
+
+
+def _kit_form(text: str) -> dict[str, Any]:
+    from mealkit.kit.load import load_kit
+
+    loaded = load_kit(Path(text))
+    return {**kit_json(loaded.kit), "prompts": dict(loaded.prompts)}
+
+
+def _lock_or_none(image: Image) -> Lock | None:
+    try:
+        return lock_of(image)
+    except MealkitError:
+        return None
