@@ -96,7 +96,7 @@ def require_answer(response: httpx2.Response, url: str, *, digest_expected: bool
                 where=bare_url(url),
             )
         return
-    raise _status_failure(status, url)
+    raise status_failure(status, url)
 
 
 def transport_failure(error: httpx2.HTTPError | httpx2.InvalidURL, url: str) -> MealkitError:
@@ -113,7 +113,8 @@ def transport_failure(error: httpx2.HTTPError | httpx2.InvalidURL, url: str) -> 
     return failure("SOURCE_UNREACHABLE", f"cannot be reached: {reason}", where=bare_url(url))
 
 
-def _status_failure(status: int, url: str) -> MealkitError:
+def status_failure(status: int, url: str) -> MealkitError:
+    """Return the failure that a status code means."""
     where = bare_url(url)
     if status in (404, 410):
         return failure("SOURCE_NOT_FOUND", f"there is no such file: status {status}", where=where)

@@ -1,0 +1,200 @@
+"""The header of a GGUF file: what the model is like, and its tensors.
+
+Refuses a header that contradicts itself or the file's size, and other versions than 2 and 3.
+Source: docs/gguf.md and ggml.h of the ggml project.
+"""
+
+import math
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mealkit.errors import MealkitError, failure
+from mealkit.sources.ranges import RangeReader
+
+_MAX_HEADER_BYTES = 512 * 1024 * 1024
+_MAX_ENTRIES = 1_000_000
+_KEPT_ARRAY = 4096
+_CHUNK_BYTES = 256 * 1024
+_SCALARS = {
+    0: "<B",
+    1: "<b",
+    2: "<H",
+    3: "<h",
+    4: "<I",
+    5: "<i",
+    6: "<f",
+    7: "<?",
+    10: "<Q",
+    11: "<q",
+    12: "<d",
+}
+_STRING, _ARRAY = 8, 9
+# ggml's tensor types: name, numbers in a block, bytes of a block.
+_TYPES = {
+    0: ("F32", 1, 4),
+    1: ("F16", 1, 2),
+    2: ("Q4_0", 32, 18),
+    3: ("Q4_1", 32, 20),
+    6: ("Q5_0", 32, 22),
+    7: ("Q5_1", 32, 24),
+    8: ("Q8_0", 32, 34),
+    9: ("Q8_1", 32, 36),
+    10: ("Q2_K", 256, 84),
+    11: ("Q3_K", 256, 110),
+    12: ("Q4_K", 256, 144),
+    13: ("Q5_K", 256, 176),
+    14: ("Q6_K", 256, 210),
+    15: ("Q8_K", 256, 292),
+    16: ("IQ2_XXS", 256, 66),
+    17: ("IQ2_XS", 256, 74),
+    18: ("IQ3_XXS", 256, 98),
+    19: ("IQ1_S", 256, 50),
+    20: ("IQ4_NL", 32, 18),
+    21: ("IQ3_S", 256, 110),
+    22: ("IQ2_S", 256, 82),
+    23: ("IQ4_XS", 256, 136),
+    24: ("I8", 1, 1),
+    25: ("I16", 1, 2),
+    26: ("I32", 1, 4),
+    27: ("I64", 1, 8),
+    28: ("F64", 1, 8),
+    29: ("IQ1_M", 256, 56),
+    30: ("BF16", 1, 2),
+    34: ("TQ1_0", 256, 54),
+    35: ("TQ2_0", 256, 66),
+    39: ("MXFP4", 32, 17),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayLength:
+    """An array of the metadata that is too long to keep, or of strings."""
+
+    length: int
+
+
+Value = int | float | bool | str | tuple[int | float | bool, ...] | ArrayLength
+
+
+@dataclass(frozen=True, slots=True)
+class GgufHeader:
+    """Metadata, and what the tensors add up to."""
+
+    metadata: Mapping[str, Value]
+    parameters: int
+    bytes_by_dtype: Mapping[str, int]
+
+
+def read_gguf(name: str, ranges: RangeReader) -> GgufHeader:
+    """Return a GGUF file's metadata and totals; nothing but its header is read.
+
+    Raises:
+        SourceError: ``WEIGHTS_DAMAGED``, or ``WEIGHTS_FORMAT`` for another version.
+    """
+    cursor = _Cursor(name, ranges)
+    cursor.take(4)
+    version = cursor.number("<I")
+    if version not in (2, 3):
+        raise failure("WEIGHTS_FORMAT", f"{name} is GGUF version {version}, not 2 or 3", where=name)
+    tensors, entries = int(cursor.number("<Q")), int(cursor.number("<Q"))
+    if max(tensors, entries) > _MAX_ENTRIES:
+        raise cursor.damaged(f"states {tensors} tensors and {entries} entries")
+    metadata: dict[str, Value] = {}
+    for _ in range(entries):
+        key = cursor.text()
+        if key in metadata:
+            raise cursor.damaged(f"{key} stands twice")
+        metadata[key] = cursor.value(int(cursor.number("<I")))
+    return _with_tensors(cursor, tensors, metadata, ranges.size_bytes)
+
+
+def _with_tensors(
+    cursor: "_Cursor", tensors: int, metadata: dict[str, Value], size_bytes: int
+) -> GgufHeader:
+    parameters, end = 0, 0
+    sizes: dict[str, int] = {}
+    for _ in range(tensors):
+        cursor.text()
+        dimensions = int(cursor.number("<I"))
+        if dimensions > 8:
+            raise cursor.damaged(f"a tensor has {dimensions} dimensions")
+        count = math.prod(int(cursor.number("<Q")) for _ in range(dimensions))
+        kind, offset = int(cursor.number("<I")), int(cursor.number("<Q"))
+        if kind not in _TYPES:
+            raise cursor.damaged(f"tensor type {kind} is unknown")
+        dtype, block, block_bytes = _TYPES[kind]
+        if count % block:
+            raise cursor.damaged(f"a tensor of {count} numbers is not made of {dtype} blocks")
+        tensor_bytes = count // block * block_bytes
+        parameters += count
+        sizes[dtype] = sizes.get(dtype, 0) + tensor_bytes
+        end = max(end, offset + tensor_bytes)
+    alignment = metadata.get("general.alignment", 32)
+    if type(alignment) is not int or alignment <= 0:
+        raise cursor.damaged(f"alignment {alignment} is none")
+    start = -(-cursor.offset // alignment) * alignment
+    if tensors and start + end > size_bytes:
+        raise cursor.damaged(f"tensors end at {start + end}, the file at {size_bytes} bytes")
+    return GgufHeader(metadata, parameters, sizes)
+
+
+class _Cursor:
+    """A place in a header, read piece by piece; refuses to leave the file."""
+
+    def __init__(self, name: str, ranges: RangeReader) -> None:
+        self._name = name
+        self._ranges = ranges
+        self._window = b""
+        self._window_at = 0
+        self.offset = 0
+
+    def damaged(self, message: str) -> MealkitError:
+        return failure("WEIGHTS_DAMAGED", f"{self._name}: {message}", where=self._name)
+
+    def take(self, length: int) -> bytes:
+        if self.offset + length > min(self._ranges.size_bytes, _MAX_HEADER_BYTES):
+            raise self.damaged(f"the header ends early, at {self._ranges.size_bytes} bytes")
+        inside = self.offset - self._window_at
+        if inside + length > len(self._window):
+            wanted = max(length, _CHUNK_BYTES)
+            self._window = self._ranges.read(self.offset, wanted)
+            self._window_at, inside = self.offset, 0
+        self.offset += length
+        return self._window[inside : inside + length]
+
+    def number(self, form: str) -> int | float | bool:
+        found: int | float | bool = struct.unpack(form, self.take(struct.calcsize(form)))[0]
+        return found
+
+    def text(self) -> str:
+        return self.take(int(self.number("<Q"))).decode("utf-8", "replace")
+
+    def value(self, kind: int) -> Value:
+        if kind in _SCALARS:
+            return self.number(_SCALARS[kind])
+        if kind == _STRING:
+            return self.text()
+        if kind == _ARRAY:
+            return self._array()
+        raise self.damaged(f"metadata type {kind} is unknown")
+
+    def _array(self) -> Value:
+        kind, length = int(self.number("<I")), int(self.number("<Q"))
+        if kind in _SCALARS:
+            form = _SCALARS[kind]
+            if length <= _KEPT_ARRAY:
+                return tuple(self.number(form) for _ in range(length))
+            self._skip(length * struct.calcsize(form))
+        elif kind == _STRING:
+            for _ in range(length):
+                self.take(int(self.number("<Q")))
+        else:
+            raise self.damaged(f"an array of type {kind} is not known")
+        return ArrayLength(length)
+
+    def _skip(self, length: int) -> None:
+        if self.offset + length > self._ranges.size_bytes:
+            raise self.damaged("an array leads out of the file")
+        self.offset += length
+        self._window, self._window_at = b"", self.offset

