@@ -1,0 +1,41 @@
+"""Is there memory for what the kit needs, under the cgroup's limit and on the machine."""
+
+from mealkit.kit.model import Gpu
+from mealkit.kit.units import show_size
+from mealkit.preflight.facts import Facts
+from mealkit.preflight.finding import Context, Finding, Severity
+from mealkit.preflight.requirements import Requirements
+
+
+def check(facts: Facts, requirements: Requirements, _context: Context) -> Finding:
+    """Block only if the weights alone are more than there can ever be; warn below the estimate.
+
+    The requirement is an estimate, and what is available now may change before it is needed.
+    """
+    usable_bytes = facts.usable_memory_bytes
+    available_bytes = facts.memory_available_bytes
+    needed_bytes = requirements.memory_bytes
+    # With a GPU the weights may pass through memory piece by piece.
+    certain_bytes = 0 if requirements.gpu is Gpu.REQUIRED else requirements.weights_bytes
+    severity = Severity.PASSES
+    measured = _shown(usable_bytes)
+    message = "memory of the machine"
+    if usable_bytes is None:
+        severity = Severity.WARNS
+    elif usable_bytes < needed_bytes:
+        severity = Severity.BLOCKS if usable_bytes < certain_bytes else Severity.WARNS
+    elif available_bytes is not None and available_bytes < needed_bytes:
+        severity, measured, message = Severity.WARNS, _shown(available_bytes), "memory available"
+    if usable_bytes is not None and usable_bytes == facts.memory_limit_bytes:
+        message = f"{message} under its cgroup limit"
+    return Finding(
+        code="HOST_MEMORY",
+        severity=severity,
+        measured=measured,
+        required=f"{show_size(needed_bytes)} ({show_size(requirements.weights_bytes)} of weights)",
+        message=message,
+    )
+
+
+def _shown(size_bytes: int | None) -> str:
+    return "unknown" if size_bytes is None else show_size(size_bytes)

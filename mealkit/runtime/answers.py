@@ -1,0 +1,63 @@
+"""Answers in JSON: problems in OpenAI's error shape with code, owner and hint, and plain objects.
+
+The shape: https://platform.openai.com/docs/guides/error-codes (message, type, code, param).
+"""
+
+import json
+from typing import Any
+
+from starlette.responses import Response
+
+from mealkit.errors import CATALOGUE, Problem
+
+# Seconds after which asking again makes sense.
+_RETRY_AFTER = {
+    "REQUEST_BUSY": "1",
+    "NOT_READY": "5",
+    "DRAINING": "1",
+    "ENGINE_DIED": "5",
+}
+
+
+class JsonAnswer(Response):
+    """A value as JSON."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        """Encode the value; bytes are JSON already."""
+        if isinstance(content, bytes):
+            return content
+        return json.dumps(content, ensure_ascii=False).encode(errors="backslashreplace")
+
+
+def status_of(problem: Problem) -> int:
+    """Return the HTTP status that the catalogue gives a problem."""
+    return CATALOGUE[problem.code].http_status
+
+
+def problem_answer(
+    problem: Problem,
+    request_id: str,
+    contact: dict[str, str] | None = None,
+    headers: dict[str, str] | None = None,
+) -> JsonAnswer:
+    """Answer with a problem; ``contact`` is the kit's, where its author owns the problem."""
+    status = status_of(problem)
+    content: dict[str, Any] = {
+        **problem.as_json(),
+        "type": _type(status),
+        "param": problem.where if status < 500 else None,
+        "request_id": request_id,
+    }
+    if contact:
+        content["contact"] = contact
+    retry = _RETRY_AFTER.get(problem.code)
+    extra = {"Retry-After": retry} if retry else {}
+    return JsonAnswer({"error": content}, status, {**extra, **(headers or {})})
+
+
+def _type(status: int) -> str:
+    if status == 429:
+        return "rate_limit_error"
+    return "invalid_request_error" if status < 500 else "server_error"

@@ -1,0 +1,121 @@
+"""From the start of the container to its end: socket, lock, preflight, weights, worker, ready.
+
+A start that fails prints one problem as a line of JSON, writes it to the termination log too, and
+exits with the code of its class. What takes long to import is imported once the socket is open.
+"""
+
+import asyncio
+import errno
+import json
+import signal
+import socket
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from mealkit.errors import CATALOGUE, MealkitError, Owner, Problem, failure, problem
+from mealkit.runtime.journal import Journal
+from mealkit.runtime.settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    from mealkit.lock.model import Lock
+    from mealkit.runtime.container import Container
+
+_BACKLOG = 1024
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+# Kubernetes keeps no more of one container's termination log.
+_TERMINATION_BYTES = 4096
+
+
+def main(environment: Mapping[str, str]) -> int:
+    """Serve one kit until it is stopped or fails; return the exit code."""
+    began = time.monotonic()
+    for number in _STOP_SIGNALS:
+        # Process 1 has no default action: without a handler a stop in the first second is lost.
+        signal.signal(number, _leave)
+    journal = Journal("info")
+    settings: Settings | None = None
+    lock: Lock | None = None
+    try:
+        settings = read_settings(environment)
+        journal = Journal(settings.log_level)
+        with _listen(settings) as listener:
+            journal.info("listening", host=settings.host, port=listener.getsockname()[1])
+            lock = _read_lock(settings)
+            container = _container(settings, lock, journal, environment, began)
+            return asyncio.run(container.run(listener))
+    except MealkitError as error:
+        return report(error.problems[0], lock, settings, journal)
+    except Exception as error:  # noqa: BLE001  the last line must be a problem, whatever happened
+        fault = problem("INTERNAL", f"mealkit failed with {type(error).__name__}: {error}")
+        return report(fault, lock, settings, journal)
+
+
+def report(fault: Problem, lock: "Lock | None", settings: Settings | None, journal: Journal) -> int:
+    """Print the problem that ends the process, for people and machines; return the exit code.
+
+    It is the last line: ``code``, ``message``, ``hint``, ``where``, ``owner``, and the kit's
+    ``contact`` where its author is the owner.
+    """
+    content: dict[str, Any] = dict(fault.as_json())
+    if lock and fault.owner is Owner.KIT_AUTHOR:
+        content["contact"] = lock.about.owner.model_dump(mode="json")
+    if settings:
+        _write_termination_log(settings, content)
+    journal.final(content)
+    return CATALOGUE[fault.code].error.exit_code
+
+
+def _write_termination_log(settings: Settings, content: dict[str, Any]) -> None:
+    data = json.dumps(content).encode()
+    if len(data) > _TERMINATION_BYTES:
+        short = {**content, "message": str(content["message"])[:500]}
+        data = json.dumps(short).encode()[:_TERMINATION_BYTES]
+    # Kubernetes makes the file; elsewhere there is none, or none for this user.
+    with suppress(OSError):
+        settings.termination_log.write_bytes(data)
+
+
+def _leave(number: int, _frame: object) -> None:
+    raise SystemExit(0 if number == signal.SIGTERM else 128 + number)
+
+
+def _listen(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((settings.host, settings.port))
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        code = "PORT_TAKEN" if error.errno == errno.EADDRINUSE else "CONFIG_INVALID"
+        message = f"{settings.host}:{settings.port} cannot be listened on: {error.strerror}"
+        hint = "set MEALKIT_HOST and MEALKIT_PORT to an address that is free"
+        raise failure(code, message, where="MEALKIT_PORT", hint=hint) from error
+    return listener
+
+
+def _read_lock(settings: Settings) -> "Lock":
+    # Imports pydantic.
+    from mealkit.lock.model import read_lock  # noqa: PLC0415
+
+    path = settings.lock_path
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        message = f"the lock cannot be read: {error.strerror}"
+        hint = "build the image again, or mount the kit's lock there"
+        raise failure("LOCK_MISSING", message, where=str(path), hint=hint) from error
+    return read_lock(data, where=str(path))
+
+
+def _container(
+    settings: Settings, lock: "Lock", journal: Journal, environment: Mapping[str, str], began: float
+) -> "Container":
+    # Imports the server and everything behind it.
+    from mealkit.runtime.container import Container  # noqa: PLC0415
+
+    return Container(settings, lock, journal, environment, began)

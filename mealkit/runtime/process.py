@@ -1,0 +1,217 @@
+"""Child processes of the gateway: started apart, listened to, and reaped, orphans too.
+
+Each is a group of its own, so that nothing of it survives. Refuses nothing.
+"""
+
+import asyncio
+import json
+import os
+import signal
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from mealkit.errors import CATALOGUE, Problem, problem
+
+TAIL_LINES = 20
+_LINE_BYTES = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How a process ended."""
+
+    code: int | None
+    signal_name: str | None
+
+    @classmethod
+    def of(cls, status: int) -> "Exit":
+        """Read a wait status."""
+        code = os.waitstatus_to_exitcode(status)
+        if code >= 0:
+            return cls(code, None)
+        try:
+            return cls(None, signal.Signals(-code).name)
+        except ValueError:
+            return cls(None, f"signal {-code}")
+
+    def __str__(self) -> str:
+        return self.signal_name or f"exit code {self.code}"
+
+
+class Reaper:
+    """Collects every child that ends: those it watches, and orphans that fell to process 1."""
+
+    def __init__(self) -> None:
+        self._watched: dict[int, Callable[[Exit], None]] = {}
+
+    def start(self) -> None:
+        """Listen for ended children, from the running loop's own thread."""
+        asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, self._collect)
+
+    def watch(self, pid: int, ended: Callable[[Exit], None]) -> None:
+        """Have ``ended`` called, in the loop's thread, as soon as the child ends.
+
+        Call it before control goes back to the loop, or the child may be missed.
+        """
+        self._watched[pid] = ended
+
+    def _collect(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            ended = self._watched.pop(pid, None)
+            if ended:
+                ended(Exit.of(status))
+
+
+class ChildProcess:
+    """A running child: its exit, the last lines it wrote, and the problem it reported."""
+
+    def __init__(self, pid: int) -> None:
+        loop = asyncio.get_running_loop()
+        self.pid = pid
+        self.exited: asyncio.Future[Exit] = loop.create_future()
+        self.reported: Problem | None = None
+        self._tail: deque[str] = deque(maxlen=TAIL_LINES)
+        self._silent: list[asyncio.Future[None]] = []
+
+    @classmethod
+    async def start(
+        cls,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        reaper: Reaper,
+        write_line: Callable[[str, str], None],
+    ) -> "ChildProcess":
+        """Start a command with exactly this environment; ``write_line`` gets (stream, line).
+
+        Raises:
+            OSError: the command cannot be run.
+        """
+        pid, outputs = _spawn(command, environment)
+        child = cls(pid)
+        reaper.watch(pid, child._end)
+        for name, read_end in zip(("stdout", "stderr"), outputs, strict=True):
+            await child._listen(name, read_end, write_line)
+        return child
+
+    @property
+    def tail(self) -> str:
+        """The last lines it wrote."""
+        return "\n".join(self._tail)
+
+    async def wait_silent(self, seconds: float) -> None:
+        """Wait until all it wrote has been read; a grandchild may hold the pipes open longer."""
+        await asyncio.wait(self._silent, timeout=seconds)
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+        self._signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it, and everything it started."""
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: signal.Signals) -> None:
+        # Once it was reaped, its number may be another's.
+        if not self.exited.done():
+            with suppress(ProcessLookupError):
+                os.killpg(self.pid, number)
+
+    def _end(self, how: Exit) -> None:
+        self.kill()  # what it started, and left behind
+        self.exited.set_result(how)
+
+    async def _listen(
+        self, name: str, descriptor: int, write_line: Callable[[str, str], None]
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        silent: asyncio.Future[None] = loop.create_future()
+        self._silent.append(silent)
+
+        def take(line: str) -> None:
+            self._tail.append(line)
+            self.reported = read_problem(line) or self.reported
+            write_line(name, line)
+
+        pipe = os.fdopen(descriptor, "rb", buffering=0)
+        await loop.connect_read_pipe(lambda: _Lines(take, silent), pipe)
+
+
+class _Lines(asyncio.Protocol):
+    """Cuts what arrives into lines, none of them endless."""
+
+    def __init__(self, take: Callable[[str], None], silent: asyncio.Future[None]) -> None:
+        self._take = take
+        self._silent = silent
+        self._rest = b""
+
+    def data_received(self, data: bytes) -> None:
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            self._give(line)
+        while len(self._rest) > _LINE_BYTES:
+            self._give(self._rest[:_LINE_BYTES])
+            self._rest = self._rest[_LINE_BYTES:]
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        self._give(self._rest)
+        if not self._silent.done():
+            self._silent.set_result(None)
+
+    def _give(self, line: bytes) -> None:
+        text = line[:_LINE_BYTES].decode(errors="replace").rstrip()
+        if text:
+            self._take(text)
+
+
+def _spawn(command: Sequence[str], environment: Mapping[str, str]) -> tuple[int, list[int]]:
+    """Start a command; return its pid and the ends of the pipes that carry what it writes."""
+    pipes = [os.pipe(), os.pipe()]
+    read_ends = [read_end for read_end, _ in pipes]
+    try:
+        pid = os.posix_spawn(
+            command[0],
+            list(command),
+            environment,
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_DUP2, pipes[0][1], 1),
+                (os.POSIX_SPAWN_DUP2, pipes[1][1], 2),
+            ],
+            setpgroup=0,
+            setsigdef=[signal.SIGPIPE, signal.SIGCHLD],
+        )
+    except OSError:
+        for read_end in read_ends:
+            os.close(read_end)
+        raise
+    finally:
+        for _, write_end in pipes:
+            os.close(write_end)
+    return pid, read_ends
+
+
+def read_problem(line: str) -> Problem | None:
+    """Read a problem that a worker printed as JSON; None for any other line."""
+    if not line.startswith("{"):
+        return None
+    try:
+        form = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if form.get("code") not in CATALOGUE or not isinstance(form.get("message"), str):
+        return None
+    hint, where = form.get("hint"), form.get("where")
+    return problem(
+        form["code"],
+        form["message"],
+        hint=hint if isinstance(hint, str) else None,
+        where=where if isinstance(where, str) else None,
+    )

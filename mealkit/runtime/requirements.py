@@ -1,0 +1,8 @@
+"""The Python packages of the image's gateway, as pip writes them; the lock pins their wheels."""
+
+GATEWAY_REQUIREMENTS: tuple[str, ...] = (
+    "starlette>=1.10",
+    "uvicorn>=0.54",
+    "prometheus-client>=0.26",
+    "pydantic>=2.12",
+)

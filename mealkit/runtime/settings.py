@@ -1,0 +1,111 @@
+"""The container's settings, read once from environment variables; their defaults fit the image.
+
+Refuses values that cannot be used. Everything that changes an answer is in the lock, not here.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mealkit.digest import Digest
+from mealkit.errors import failure
+
+DEFAULT_PORT = 8000
+
+_LEVELS = ("debug", "info", "warning", "error")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where things are, and where to listen."""
+
+    host: str
+    """The address to listen on (``MEALKIT_HOST``)."""
+    port: int
+    """The port to listen on; 0: any free one, which the log names (``MEALKIT_PORT``)."""
+    models: Path
+    """The folder of the weights (``MEALKIT_MODELS``)."""
+    etc: Path
+    """The folder of kit.lock and the prompts (``MEALKIT_ETC``)."""
+    state: Path
+    """The only folder that is written to (``MEALKIT_STATE``)."""
+    engine_path: str
+    """The worker's PYTHONPATH (``MEALKIT_ENGINE_PATH``)."""
+    termination_log: Path
+    """The file that gets the problem of a failed start (``MEALKIT_TERMINATION_LOG``)."""
+    log_level: str
+    """The least severe log lines that are written (``MEALKIT_LOG_LEVEL``)."""
+    image_digest: Digest | None
+    """The digest of the image, if whoever started it said so (``MEALKIT_IMAGE_DIGEST``)."""
+
+    @property
+    def lock_path(self) -> Path:
+        """The lock."""
+        return self.etc / "kit.lock"
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """Read the settings; the port's default is the lock's ``serving.port``.
+
+    Raises:
+        ContainerError: ``CONFIG_INVALID``, naming the variable.
+    """
+    etc = _folder(environment, "MEALKIT_ETC", "/etc/mealkit")
+    return Settings(
+        host=environment.get("MEALKIT_HOST", "0.0.0.0"),  # noqa: S104  it is alone in its container
+        port=_port(environment, etc),
+        models=_folder(environment, "MEALKIT_MODELS", "/models"),
+        etc=etc,
+        state=_folder(environment, "MEALKIT_STATE", "/var/lib/mealkit"),
+        engine_path=environment.get("MEALKIT_ENGINE_PATH", "/opt/mealkit/lib:/opt/mealkit/engine"),
+        termination_log=_folder(environment, "MEALKIT_TERMINATION_LOG", "/dev/termination-log"),
+        log_level=_level(environment),
+        image_digest=_image_digest(environment),
+    )
+
+
+def _folder(environment: Mapping[str, str], name: str, default: str) -> Path:
+    path = Path(environment.get(name, default))
+    if not path.is_absolute():
+        raise failure(
+            "CONFIG_INVALID", f"{name} is {str(path)!r}, not an absolute path", where=name
+        )
+    return path
+
+
+def _port(environment: Mapping[str, str], etc: Path) -> int:
+    text = environment.get("MEALKIT_PORT")
+    if text is None:
+        return _locked_port(etc / "kit.lock")
+    if not (text.isascii() and text.isdigit() and int(text) < 65536):
+        raise failure(
+            "CONFIG_INVALID", f"MEALKIT_PORT is {text!r}, not a port number", where="MEALKIT_PORT"
+        )
+    return int(text)
+
+
+def _locked_port(lock: Path) -> int:
+    # The lock is checked in full later, once the socket is open.
+    try:
+        port = json.loads(lock.read_bytes())["serving"]["port"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return DEFAULT_PORT
+    return port if isinstance(port, int) else DEFAULT_PORT
+
+
+def _level(environment: Mapping[str, str]) -> str:
+    level = environment.get("MEALKIT_LOG_LEVEL", "info")
+    if level not in _LEVELS:
+        message = f"MEALKIT_LOG_LEVEL is {level!r}, not one of {', '.join(_LEVELS)}"
+        raise failure("CONFIG_INVALID", message, where="MEALKIT_LOG_LEVEL")
+    return level
+
+
+def _image_digest(environment: Mapping[str, str]) -> Digest | None:
+    text = environment.get("MEALKIT_IMAGE_DIGEST")
+    try:
+        return Digest(text) if text else None
+    except ValueError as error:
+        message = f"MEALKIT_IMAGE_DIGEST: {error}"
+        raise failure("CONFIG_INVALID", message, where="MEALKIT_IMAGE_DIGEST") from error

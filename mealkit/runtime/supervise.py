@@ -1,0 +1,192 @@
+"""Keeps the worker alive: starts it, waits until it answers, starts it again when it dies.
+
+Refuses to go on for ever: after the kit's number of restarts it gives up. A worker that dies turns
+ready off in the same turn of the loop that learns of it.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from mealkit.errors import MealkitError, Problem, failure, failures, problem
+from mealkit.runtime.journal import Journal
+from mealkit.runtime.process import ChildProcess, Exit, Reaper
+from mealkit.runtime.state import Lifecycle, Status
+from mealkit.runtime.upstream import Upstream, WorkerLostError
+from mealkit.runtime.worker import WorkerPlan
+
+# Deaths that lie further apart than this are not one fault; the count begins anew.
+STABLE_SECONDS = 600.0
+
+_FIRST_PAUSE_SECONDS = 0.5
+_LONGEST_PAUSE_SECONDS = 30.0
+_POLL_SECONDS = 0.025
+_LAST_WORDS_SECONDS = 0.5
+_STOP_SECONDS = 5.0
+_SHOWN_LINES = 5
+_SHOWN_CHARACTERS = 1500
+
+
+class Supervisor:
+    """The worker and its restarts."""
+
+    def __init__(
+        self, plan: WorkerPlan, upstream: Upstream, lifecycle: Lifecycle, journal: Journal
+    ) -> None:
+        self._plan = plan
+        self._upstream = upstream
+        self._lifecycle = lifecycle
+        self._journal = journal
+        self._reaper = Reaper()
+        self._child: ChildProcess | None = None
+
+    async def start(self) -> None:
+        """Start the worker and wait until it has loaded.
+
+        Raises:
+            EngineError: it ended instead; the problem that it printed, or ``ENGINE_START``.
+        """
+        self._reaper.start()
+        self._lifecycle.begin("loading")
+        await self._start()
+        self._lifecycle.end("loading")
+
+    async def watch(
+        self,
+        restarts: int,
+        warm: Callable[[], Awaitable[None]],
+        died: Callable[[Problem, bool], None],
+    ) -> None:
+        """Wait for the worker's death and start it again, at most ``restarts`` times; then raise.
+
+        ``died`` is told each death, and whether a restart follows.
+
+        Raises:
+            EngineError: ``ENGINE_GAVE_UP``.
+        """
+        loop = asyncio.get_running_loop()
+        count, since = 0, loop.time()
+        while True:
+            fault: Problem | None = await self._death()
+            if loop.time() - since > STABLE_SECONDS:
+                count = 0
+            while fault is not None:
+                count += 1
+                died(fault, count <= restarts)
+                if count > restarts:
+                    raise failure("ENGINE_GAVE_UP", _gave_up(restarts, fault))
+                fault = await self._again(count, restarts, fault, warm)
+            since = loop.time()
+
+    async def explain_loss(self, what: str) -> MealkitError:
+        """Say why the worker did not answer; waits a moment for its end, which may explain it."""
+        child = self._child
+        if child is not None:
+            await asyncio.wait([child.exited], timeout=_LAST_WORDS_SECONDS)
+            if child.exited.done():
+                return await self._explain(child, "ENGINE_DIED", what)
+        return failure("ENGINE_ANSWER", f"the engine ended the connection {what}")
+
+    async def stop(self) -> None:
+        """End the worker: asked first, killed after a few seconds."""
+        child = self._child
+        if child is None:
+            return
+        child.terminate()
+        await asyncio.wait([child.exited], timeout=_STOP_SECONDS)
+        child.kill()
+        await asyncio.wait([child.exited], timeout=_STOP_SECONDS)
+        self._upstream.close()
+
+    def kill(self) -> None:
+        """End the worker at once."""
+        if self._child:
+            self._child.kill()
+
+    async def _start(self) -> None:
+        """Start one worker; return when it answers, raise if it ends first."""
+        self._upstream.close()
+        self._plan.socket.unlink(missing_ok=True)
+        try:
+            child = await ChildProcess.start(
+                self._plan.command, self._plan.environment, self._reaper, self._write_line
+            )
+        except OSError as error:
+            message = f"the worker cannot be started: {error.strerror}"
+            raise failure("ENGINE_START", message, where=self._plan.command[0]) from error
+        self._child = child
+        child.exited.add_done_callback(self._turn_off)
+        self._journal.info("worker started", pid=child.pid)
+        loaded = asyncio.create_task(self._loaded())
+        either: set[asyncio.Future[Any]] = {loaded, child.exited}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        if child.exited.done():
+            loaded.cancel()
+            raise await self._explain(child, "ENGINE_START", "while it loaded")
+        await loaded
+
+    async def _loaded(self) -> None:
+        while True:
+            try:
+                answer = await self._upstream.request("GET", "/health")
+            except WorkerLostError:
+                pass
+            else:
+                if answer.status == 200:
+                    return
+            await asyncio.sleep(_POLL_SECONDS)
+
+    async def _death(self) -> Problem:
+        assert self._child is not None  # noqa: S101  watch comes after start
+        await self._child.exited
+        error = await self._explain(self._child, "ENGINE_DIED", "")
+        return error.problems[0]
+
+    async def _again(
+        self, count: int, restarts: int, fault: Problem, warm: Callable[[], Awaitable[None]]
+    ) -> Problem | None:
+        """Start the worker again; return what went wrong, if it did."""
+        pause = min(_FIRST_PAUSE_SECONDS * 2 ** (count - 1), _LONGEST_PAUSE_SECONDS)
+        reason = f"{fault.message.splitlines()[0]}; restart {count} of {restarts} in {pause:g} s"
+        self._lifecycle.move(Status.LOADING, reason, fault)
+        await asyncio.sleep(pause)
+        self._lifecycle.note(f"the engine loads again, restart {count} of {restarts}")
+        try:
+            await self._start()
+            await warm()
+        except MealkitError as error:
+            await self.stop()
+            return error.problems[0]
+        return None
+
+    def _turn_off(self, exited: "asyncio.Future[Exit]") -> None:
+        """Turn ready off the moment the worker is gone; why is told once its last words are in."""
+        if self._lifecycle.status in {Status.READY, Status.WARMING}:
+            message = f"the engine's process ended with {exited.result()}"
+            self._lifecycle.move(Status.LOADING, message, problem("ENGINE_DIED", message))
+
+    async def _explain(self, child: ChildProcess, code: str, when: str) -> MealkitError:
+        how = child.exited.result()
+        await child.wait_silent(_LAST_WORDS_SECONDS)
+        self._journal.error("worker ended", pid=child.pid, how=str(how), tail=child.tail)
+        if child.reported:
+            return failures([child.reported])
+        message = f"the engine's process ended with {how} {when}".rstrip()
+        hint = None
+        if how.signal_name == "SIGKILL":
+            hint = "raise the memory limit if the kernel killed it for memory; see the node's log"
+        return failure(code, message + _last_words(child.tail), hint=hint)
+
+    def _write_line(self, stream: str, line: str) -> None:
+        self._journal.info("worker", stream=stream, line=line)
+
+
+def _last_words(tail: str) -> str:
+    lines = tail.splitlines()[-_SHOWN_LINES:]
+    return "\n" + "\n".join(lines)[-_SHOWN_CHARACTERS:] if lines else ""
+
+
+def _gave_up(restarts: int, fault: Problem) -> str:
+    return (
+        f"the engine was restarted {restarts} times and died again; the last time: {fault.message}"
+    )

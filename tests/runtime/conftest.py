@@ -1,0 +1,235 @@
+"""A kit's container half as a real process on loopback, over a lock made by hand."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+import mealkit
+from mealkit.digest import Digest
+from mealkit.kit.model import Architecture, Contact, Gpu, Serving, Task
+from mealkit.lock.model import (
+    About,
+    Lock,
+    LockedEngine,
+    LockedFile,
+    LockedGateway,
+    LockedImageBase,
+    LockedModel,
+    LockedPrompt,
+    LockedRuntime,
+    ModelShape,
+    Requests,
+    lock_bytes,
+)
+from mealkit.preflight.requirements import Requirements
+
+MODEL_NAME = "stand-in"
+WEIGHTS = {"model.bin": bytes(range(256)) * 40_000, "sub/tokenizer.json": b"{}"}
+LIBRARY = Path(mealkit.__file__).parent.parent
+STANDIN = Path(__file__).parent / "standin"
+PATIENCE_SECONDS = 30.0
+_NOTHING = Digest.of(b"")
+
+
+def make_lock(
+    serving: dict[str, Any] | None = None,
+    settings: dict[str, Any] | None = None,
+    gpu: Gpu = Gpu.NONE,
+    worker: str = "standin_worker:StandIn",
+) -> Lock:
+    files = tuple(
+        LockedFile(
+            path=path,
+            sha256=Digest.of(data),
+            size_bytes=len(data),
+            format="text",
+            origins=(),
+        )
+        for path, data in sorted(WEIGHTS.items())
+    )
+    return Lock(
+        mealkit_version="0.1.0",
+        about=About(
+            name="kit",
+            version="1.0",
+            license="Apache-2.0",
+            owner=Contact(team="authors", contact="mailto:authors@example.invalid", support="9-5"),
+        ),
+        model=LockedModel(
+            name=MODEL_NAME,
+            license="MIT",
+            task=Task.EMBEDDINGS,
+            files=files,
+            shape=ModelShape(),
+        ),
+        prompts={
+            "query": LockedPrompt(file="query.jinja", sha256=Digest.of(b"hello"), text="hello")
+        },
+        hyperparameters={"max_length": 16},
+        engine=LockedEngine(
+            name="onnx",
+            worker=worker,
+            settings=settings or {},
+            environment={"TELEMETRY": "off"},
+            packages=(),
+        ),
+        gateway=LockedGateway(packages=()),
+        runtime=LockedRuntime(
+            base=LockedImageBase(name="base", digest=_NOTHING, size_bytes=0),
+            python="3.13",
+            interpreter="/usr/bin/python3.13",
+            architecture="amd64",
+        ),
+        requirements=Requirements(
+            architectures=(Architecture.AMD64, Architecture.ARM64),
+            gpu=gpu,
+            memory_bytes=1024,
+            disk_bytes=1024,
+            weights_bytes=1024,
+        ),
+        serving=Serving(**(serving or {})),
+        requests=Requests(weights=_NOTHING, packages=_NOTHING, base=_NOTHING),
+    )
+
+
+@dataclass
+class Running:
+    """A running container half."""
+
+    process: subprocess.Popen[str]
+    client: httpx2.Client
+    root: Path
+    lines: list[dict[str, Any]] = field(default_factory=list)
+    raw: list[str] = field(default_factory=list)
+
+    def wait_for(self, what: Callable[[], Any]) -> Any:
+        """Return the first true value; fail if there is none for long."""
+        end = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < end:
+            if found := what():
+                return found
+            time.sleep(0.005)
+        raise AssertionError(f"waited in vain; the log: {self.raw[-20:]}")
+
+    def ready(self) -> httpx2.Response:
+        return self.client.get("/v1/health/ready")
+
+    def wait_ready(self) -> "Running":
+        self.wait_for(lambda: self.ready().status_code == 200)
+        return self
+
+    def wait_status(self, status: str) -> dict[str, Any]:
+        def seen() -> dict[str, Any] | None:
+            body = self.ready().json()
+            return body if body["status"] == status else None
+
+        return self.wait_for(seen)
+
+    def embed(self, text: Any, **more: Any) -> httpx2.Response:
+        return self.client.post("/v1/embeddings", json={"model": MODEL_NAME, "input": text, **more})
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        return [line for line in self.lines if line.get("event") == name]
+
+    def worker_pid(self) -> int:
+        return self.wait_for(lambda: self.events("worker started"))[-1]["pid"]
+
+    def wait_end(self) -> int:
+        code = self.process.wait(PATIENCE_SECONDS)
+        self.reader.join(PATIENCE_SECONDS)
+        return code
+
+    def follow(self) -> None:
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stderr
+        for line in self.process.stderr:
+            self.raw.append(line)
+            try:
+                self.lines.append(json.loads(line))
+            except ValueError:
+                self.lines.append({"not json": line})
+
+
+Start = Callable[..., Running]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Start a container half: ``start(lock, change=..., environment=...)``."""
+    began: list[Running] = []
+    folders: list[tempfile.TemporaryDirectory[str]] = []
+
+    def launch(
+        lock: Lock | None = None,
+        change: Callable[[Path], None] | None = None,
+        environment: dict[str, str] | None = None,
+    ) -> Running:
+        # Not tmp_path: a Unix socket's path may have 107 bytes.
+        folder = tempfile.TemporaryDirectory(prefix="mk")
+        folders.append(folder)
+        root = Path(folder.name)
+        for path, data in WEIGHTS.items():
+            target = root / "models" / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(data)
+        (root / "etc").mkdir()
+        (root / "etc" / "kit.lock").write_bytes(lock_bytes(lock or make_lock()))
+        (root / "termination-log").touch()
+        if change:
+            change(root)
+        process = subprocess.Popen(
+            [sys.executable, "-s", "-P", "-m", "mealkit.runtime"],
+            env=_environment(root) | (environment or {}),
+            stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            text=True,
+        )
+        running = Running(process, httpx2.Client(), root)
+        began.append(running)
+        running.follow()
+        running.wait_for(lambda: running.events("listening") or process.poll() is not None)
+        if listening := running.events("listening"):
+            running.client = httpx2.Client(
+                base_url=f"http://127.0.0.1:{listening[0]['port']}", timeout=PATIENCE_SECONDS
+            )
+        return running
+
+    yield launch
+    for running in began:
+        running.client.close()
+        if running.process.poll() is None:
+            running.process.kill()
+        running.wait_end()
+        assert running.process.stderr
+        running.process.stderr.close()
+    for folder in folders:
+        folder.cleanup()
+
+
+def _environment(root: Path) -> dict[str, str]:
+    return {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(LIBRARY),
+        "SECRET_OF_THE_GATEWAY": "1",
+        "MEALKIT_HOST": "127.0.0.1",
+        "MEALKIT_PORT": "0",
+        "MEALKIT_MODELS": str(root / "models"),
+        "MEALKIT_ETC": str(root / "etc"),
+        "MEALKIT_STATE": str(root / "state"),
+        "MEALKIT_ENGINE_PATH": f"{LIBRARY}:{STANDIN}",
+        "MEALKIT_TERMINATION_LOG": str(root / "termination-log"),
+    }
