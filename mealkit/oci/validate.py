@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from mealkit.digest import Digest
-from mealkit.errors import MealkitError, Problem, problem
+from mealkit.errors import MealkitError, Problem, failure, problem
 from mealkit.oci.descriptor import (
     DOCKER_LAYER,
     DOCKER_LAYER_GZIP,
@@ -76,9 +76,7 @@ def _blob_of(image: Image) -> Callable[[Descriptor], Blob]:
     def blob_of(descriptor: Descriptor) -> Blob:
         found = blobs.get(descriptor.digest)
         if found is None:
-            raise MealkitError(
-                problem("BLOB_MISSING", f"the image has no layer {descriptor.digest}")
-            )
+            raise failure("BLOB_MISSING", f"the image has no layer {descriptor.digest}")
         return found
 
     return blob_of
