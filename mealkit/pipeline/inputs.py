@@ -30,7 +30,7 @@ from mealkit.stores.digests import DigestCache, HashJob
 
 if TYPE_CHECKING:
     from mealkit.sources.download import Downloader
-    from mealkit.sources.weights import WeightSources
+    from mealkit.sources.place import Supplies
 
 Advance = Callable[[int], None]
 
@@ -49,8 +49,10 @@ class KitInputs:
 
         self._listener.phase("resolving the weights")
         task = self._listener.task("weights", None)
-        with weight_sources(self._kit, self._home, task.advance) as sources:
-            files, shape, notices = resolve_weights(kit.model, sources)
+        with _supplies(self._kit, self._home) as supplies:
+            files, shape, notices = resolve_weights(
+                self._kit.folder, kit.model, supplies, task.advance
+            )
         task.done(f"{len(files)} files")
         for notice in notices:
             self._listener.notice(notice)
@@ -136,20 +138,31 @@ def downloader(home: Home) -> Iterator["Downloader"]:
 
 
 @contextmanager
-def weight_sources(kit: OpenKit, home: Home, advance: Advance) -> Iterator["WeightSources"]:
-    """Open the adapters for weights."""
-    from mealkit.sources.weights import WeightSources
+def _supplies(kit: OpenKit, home: Home) -> Iterator["Supplies"]:
+    """Open what the adapters of weights are handed."""
+    from mealkit.sources.place import Supplies
 
     digests = DigestCache(home.store / "digests")
 
-    def hash_files(files: Sequence[tuple[Path, str]]) -> list[Digest]:
-        # The digest of the layer that the file will make is computed beside the file's own: both
-        # are needed, and two threads read a file in the time of one.
-        jobs = [_hash_job(path, f"{MODELS}/{name}") for path, name in files]
-        return [found.file for found in digests.digest_files(jobs, advance)]
+    def hash_files(paths: Sequence[Path]) -> list[Digest]:
+        # The digest of the layer that a file will make is computed beside the file's own: both
+        # are needed, and two threads hash it twice in the time of one.
+        jobs = [_hash_job(path, _image_path(kit, path)) for path in paths]
+        return [found.file for found in digests.digest_files(jobs)]
 
     with downloader(home) as fetcher:
-        yield WeightSources(kit.folder, fetcher, hash_files, advance)
+        yield Supplies(fetcher, hash_files)
+
+
+def _image_path(kit: OpenKit, path: Path) -> str:
+    """Return where a file of a folder source goes in the image."""
+    for entry in kit.parts.kit.model.weights:
+        if entry.source == "folder":
+            folder = (kit.folder / entry.path).resolve()
+            if path.resolve().is_relative_to(folder):
+                name = path.resolve().relative_to(folder).as_posix()
+                return f"{MODELS}/{entry.into}/{name}" if entry.into else f"{MODELS}/{name}"
+    return f"{MODELS}/{path.name}"
 
 
 def _hash_job(path: Path, image_path: str) -> HashJob:
@@ -211,10 +224,17 @@ def _fetch_debs(debs: Sequence[LockedDeb], home: Home, listener: Listener) -> di
 def _fetch_weights(
     kit: OpenKit, files: Sequence[LockedFile], home: Home, listener: Listener
 ) -> dict[Digest, Path]:
-    from mealkit.sources.weights import fetch_weights
+    from mealkit.sources.retrieval import fetch_weights
 
     task = listener.task("weights", sum(file.size_bytes for file in files))
-    with weight_sources(kit, home, task.advance) as sources:
-        found = fetch_weights(kit.parts.kit.model, files, sources)
+    with _supplies(kit, home) as supplies:
+        found = fetch_weights(
+            kit.folder,
+            kit.parts.kit.model,
+            files,
+            supplies,
+            advance=task.advance,
+            notice=listener.notice,
+        )
     task.done(f"{len(files)} files")
     return found

@@ -44,8 +44,8 @@ RECIPE = Recipe(
     hyperparameters={Task.EMBEDDINGS: EmbeddingHyperparameters},
     settings=OnnxSettings,
     requirements=("onnxruntime", "tokenizers", "numpy"),
-    # tokenizers can fetch from the Hub; a kit's worker never does.
-    excludes=("huggingface-hub",),
+    # tokenizers can fetch from the Hub, onnxruntime can train and quantise: a worker does neither.
+    excludes=("huggingface-hub", "flatbuffers", "packaging", "protobuf"),
     environment={"ORT_DISABLE_TELEMETRY": "1", "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
     formats=frozenset({"onnx", "safetensors"}),
     # onnxruntime keeps one copy of the initializers beside the mapped file (measured: 178 MiB
