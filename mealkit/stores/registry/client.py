@@ -91,11 +91,7 @@ class RegistryClient:
         try:
             url = base.join(path)
         except httpx2.InvalidURL as error:
-            raise failure(
-                "REGISTRY_REFUSED",
-                f"{self.endpoint.registry} leads to an address that cannot be read",
-                where=self.endpoint.registry,
-            ) from error
+            raise self._odd("leads to an address that cannot be read") from error
         if base.scheme == "https" and url.scheme == "http" and url.host == base.host:
             # Registries behind a proxy that ends TLS give their own idea of the scheme.
             url = url.copy_with(scheme=base.scheme, port=base.port)
@@ -166,11 +162,7 @@ class RegistryClient:
                 return response
             response.close()
             url = self.url(str(url.join(location)))
-        raise failure(
-            "REGISTRY_REFUSED",
-            f"{self.endpoint.registry} redirects more than {_MOST_REDIRECTS} times",
-            where=self.endpoint.registry,
-        )
+        raise self._odd(f"redirects more than {_MOST_REDIRECTS} times")
 
     def _authorized(self, call: Call, url: httpx2.URL) -> httpx2.Response:
         is_home = _origin_of(url) == _origin_of(self._origin())
@@ -201,14 +193,13 @@ class RegistryClient:
 
     def _read(self, response: httpx2.Response, limit_bytes: int) -> bytes:
         body = bytearray()
-        for chunk in response.iter_raw():
-            body += chunk
-            if len(body) > limit_bytes:
-                raise failure(
-                    "REGISTRY_REFUSED",
-                    f"{self.endpoint.registry} answers with more than {limit_bytes} bytes",
-                    where=self.endpoint.registry,
-                )
+        try:
+            for chunk in response.iter_bytes():
+                body += chunk
+                if len(body) > limit_bytes:
+                    raise self._odd(f"answers with more than {limit_bytes} bytes")
+        except httpx2.DecodingError as error:
+            raise self._odd("answers with an encoding that cannot be read") from error
         return bytes(body)
 
     def _origin(self) -> httpx2.URL:
@@ -241,6 +232,10 @@ class RegistryClient:
                 return response.status_code, json_of(self._read(response, SMALL_BYTES))
             except httpx2.TransportError as error:
                 raise self.unreachable(error) from error
+
+    def _odd(self, what: str) -> MealkitError:
+        name = self.endpoint.registry
+        return failure("REGISTRY_REFUSED", f"{name} {what}", where=name)
 
     def _busy(self, status: int, attempts: int, asked_seconds: float | None) -> MealkitError:
         name = self.endpoint.registry

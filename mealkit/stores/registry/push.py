@@ -7,7 +7,7 @@ digest than the image's.
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mealkit.digest import Digest
 from mealkit.errors import failure
@@ -63,8 +63,8 @@ def push(
 
     ``mount_from`` are repositories of the same registry that may have some of the layers; those
     that layers were read from need not be named. ``advance`` is called from several threads, with
-    bytes sent or found there. ``piece_bytes``: how much a registry that refuses whole blobs gets at
-    once.
+    the layers' bytes, sent or found there. A registry that refuses whole blobs gets pieces of
+    ``piece_bytes``.
 
     Raises:
         RegistryError: ``REGISTRY_*``.
@@ -84,7 +84,7 @@ def push(
     uploader = Uploader(client, repository, sources, advance, piece_bytes)
     outcomes = _put_all(blobs, uploader)
     config = BytesBlob(image.raw_config)
-    outcomes[config.digest] = uploader.put(config)
+    outcomes[config.digest] = replace(uploader, advance=lambda _: None).put(config)
     manifest = _put_manifest(image, reference, client)
     layers = tuple(_pushed(blob, outcomes) for blob in blobs)
     return PushReport(image.digest, layers, _pushed(config, outcomes), manifest)
@@ -116,6 +116,10 @@ def _put_all(blobs: Sequence[Blob], uploader: Uploader) -> dict[Digest, Outcome]
         if errors:
             _stop(uploader.stop, pool)
             raise next((error for error in errors if not isinstance(error, Stopped)), errors[0])
+    # A layer that stands twice in the image counts twice for whoever adds the layers' sizes up.
+    uploader.advance(
+        sum(b.size_bytes for b in blobs) - sum(b.size_bytes for b in by_digest.values())
+    )
     return {digest: task.result() for digest, task in tasks.items()}
 
 

@@ -47,19 +47,23 @@ class RegistryProcess:
         self.folder = folder
         self.port = port or _free_port()
         self.host = f"127.0.0.1:{self.port}"
+        self.process: subprocess.Popen | None = None
+        self.configure(auth)
+
+    def configure(self, auth: dict | None = None, tls: dict | None = None) -> None:
         config = {
             "version": 0.1,
             "log": {"level": "error"},
             "storage": {
-                "filesystem": {"rootdirectory": str(folder / "data")},
+                "filesystem": {"rootdirectory": str(self.folder / "data")},
                 "delete": {"enabled": True},
             },
             # The same secret after a restart, so that upload sessions stay good.
-            "http": {"addr": self.host, "secret": "test"},
+            "http": {"addr": self.host, "secret": "test", **({"tls": tls} if tls else {})},
+            **({"auth": auth} if auth else {}),
         }
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "config.yml").write_text(json.dumps(config | ({"auth": auth} if auth else {})))
-        self.process: subprocess.Popen | None = None
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "config.yml").write_text(json.dumps(config))
 
     def start(self) -> "RegistryProcess":
         with (self.folder / "log").open("ab") as log:

@@ -43,7 +43,7 @@ def test_a_pushed_image_is_read_back_the_same(registry, registries, make_image):
     report = push(image, here(registry, "same/again"), registries, advance=done.append)
     assert report.digest == image.digest
     assert {item.outcome for item in (*report.layers, report.config)} == {Outcome.UPLOADED}
-    assert sum(done) == report.sent_bytes
+    assert sum(done) == sum(item.size_bytes for item in report.layers)
     found = RemoteImages(registries).image(here(registry, "same/again"))
     assert found.raw_manifest == image.raw_manifest
     assert found.raw_config == image.raw_config
@@ -117,8 +117,10 @@ def test_the_same_layer_twice_is_sent_once(registry, registries, make_image):
     image = make_image({"x": os.urandom(2000)}, {"y": b"y"}, {"x": b""})
     doubled = make_image(*(layer.blob.data for layer in (*image.layers, image.layers[0])))
     before = len(registry.requests())
-    report = push(doubled, here(registry, "twice"), registries)
+    done = []
+    report = push(doubled, here(registry, "twice"), registries, advance=done.append)
     assert len(report.layers) == 4
+    assert sum(done) == sum(item.size_bytes for item in report.layers)
     sent = [path for method, path, _ in registry.requests()[before:] if method == "PUT"]
     assert len(sent) == 5  # three layers, config, manifest
 
@@ -190,7 +192,7 @@ def test_a_registry_killed_half_way_is_pushed_to_again(
 
     report = push(image, here(mortal_registry, "killed"), registries, advance=advance)
     assert state["killed"]
-    assert state["done"] == report.sent_bytes
+    assert state["done"] == report.layers[0].size_bytes
     assert mortal_registry.blob_path(image.layers[0].blob.digest).read_bytes() == path.read_bytes()
 
 

@@ -1,0 +1,165 @@
+"""Challenges, token servers that misbehave, and secrets that stay secret; no network."""
+
+import json
+
+import httpx2
+import pytest
+
+from mealkit.errors import MealkitError
+from mealkit.oci.reference import Reference
+from mealkit.stores.registry.auth import Challenge, challenges_of
+from mealkit.stores.registry.pull import RemoteImages
+
+TARGET = Reference("registry.example", "team/kit", "1")
+BEARER = 'Bearer realm="https://auth.example/token?x=1",service="registry, of tests",scope="s"'
+
+
+@pytest.mark.parametrize(
+    ("header", "found"),
+    [
+        (
+            BEARER,
+            [
+                Challenge(
+                    "bearer",
+                    {
+                        "realm": "https://auth.example/token?x=1",
+                        "service": "registry, of tests",
+                        "scope": "s",
+                    },
+                )
+            ],
+        ),
+        ("Basic realm=plain", [Challenge("basic", {"realm": "plain"})]),
+        (
+            'Negotiate, Basic realm="a"',
+            [Challenge("negotiate"), Challenge("basic", {"realm": "a"})],
+        ),
+        (
+            'Basic realm="say \\"Bearer realm=x\\", twice" , BEARER Realm = "r"',
+            [
+                Challenge("basic", {"realm": 'say "Bearer realm=x", twice'}),
+                Challenge("bearer", {"realm": "r"}),
+            ],
+        ),
+        ("", []),
+        ("???", []),
+    ],
+)
+def test_challenges_are_read(header, found):
+    """Several schemes, quoted commas and quotes, and any case of letters are read."""
+    assert challenges_of(header) == found
+
+
+def registry_that(challenge, token_answer, accept="Bearer good"):
+    """Make a transport: a registry with one empty index, and a token server beside it."""
+    seen = []
+
+    def handle(request):
+        seen.append(request)
+        if request.url.host == "auth.example":
+            return token_answer(request)
+        if request.headers.get("Authorization") != accept:
+            return httpx2.Response(401, headers={"WWW-Authenticate": challenge})
+        return httpx2.Response(404)
+
+    return httpx2.MockTransport(handle), seen
+
+
+def token(form, status=200):
+    return lambda _: httpx2.Response(status, content=json.dumps(form).encode())
+
+
+def codes(registries):
+    with pytest.raises(MealkitError) as caught:
+        RemoteImages(registries).resolve(TARGET)
+    return caught.value.problems[0]
+
+
+@pytest.mark.parametrize("key", ["token", "access_token"])
+def test_a_token_is_asked_for_by_scope(make_registries, key):
+    """The request names service and scope, keeps the realm's own query, and the token is used."""
+    transport, seen = registry_that(BEARER, token({key: "good"}))
+    assert codes(make_registries(transport=transport)).code == "IMAGE_NOT_FOUND"
+    asked = next(item for item in seen if item.url.host == "auth.example")
+    assert dict(asked.url.params) == {
+        "x": "1",
+        "service": "registry, of tests",
+        "scope": "repository:team/kit:pull",
+    }
+    assert "Authorization" not in asked.headers
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "code"),
+    [
+        ("{}", 401, "REGISTRY_DENIED"),
+        ("{}", 403, "REGISTRY_DENIED"),
+        ("{}", 200, "REGISTRY_REFUSED"),
+        ('["good"]', 200, "REGISTRY_REFUSED"),
+        ('{"token": "line break é"}', 200, "REGISTRY_REFUSED"),
+        ('{"token": "wrong"}', 200, "REGISTRY_DENIED"),
+        ("{}", 503, "REGISTRY_UNREACHABLE"),
+        ("{}", 404, "REGISTRY_REFUSED"),
+        ("<html>", 200, "REGISTRY_REFUSED"),
+    ],
+)
+def test_a_token_server_that_does_not_help(make_registries, text, status, code):
+    """Refusals, other answers and dead token servers each have their problem."""
+    transport, _ = registry_that(BEARER, lambda _: httpx2.Response(status, content=text.encode()))
+    auths = {"registry.example": {"username": "cook", "password": "s3cret"}}
+    problem = codes(make_registries(auths, transport=transport))
+    assert problem.code == code
+    assert "s3cret" not in str(problem)
+
+
+@pytest.mark.parametrize(
+    "realm", ["http://auth.example/token", "ftp://auth.example", "", "/token", "http://[bad"]
+)
+def test_credentials_go_nowhere_without_tls(make_registries, realm):
+    """A realm without TLS is refused, and nothing was sent there."""
+    transport, seen = registry_that(f'Bearer realm="{realm}"', token({"token": "good"}))
+    auths = {"registry.example": {"username": "cook", "password": "s3cret"}}
+    assert codes(make_registries(auths, transport=transport)).code == "REGISTRY_INSECURE"
+    assert {item.url.host for item in seen} == {"registry.example"}
+
+
+@pytest.mark.parametrize("challenge", ["", "Negotiate", "Basic realm=x"])
+def test_what_cannot_be_answered_is_denied(make_registries, challenge):
+    """An unknown scheme, or Basic without a credential, is a denial with the command to log in."""
+    transport, _ = registry_that(challenge, token({}))
+    problem = codes(make_registries(transport=transport))
+    assert problem.code == "REGISTRY_DENIED"
+    assert problem.hint == "docker login registry.example"
+
+
+def test_a_registry_that_repeats_a_token_is_not_repeated(make_registries):
+    """Secrets in a registry's own words are blanked out of the problem."""
+    secret = "tok3n-of-this-test"
+
+    def handle(request):
+        if request.url.host == "auth.example":
+            return httpx2.Response(200, content=json.dumps({"token": secret}).encode())
+        if "Authorization" not in request.headers:
+            return httpx2.Response(401, headers={"WWW-Authenticate": BEARER})
+        words = {
+            "errors": [{"code": "ODD", "message": f"no: {request.headers['Authorization']}\x1b[1m"}]
+        }
+        return httpx2.Response(418, content=json.dumps(words).encode())
+
+    problem = codes(make_registries(transport=httpx2.MockTransport(handle)))
+    assert problem.code == "REGISTRY_REFUSED"
+    assert "ODD: no: Bearer ***" in problem.message
+    assert secret not in problem.message
+    assert "\x1b" not in problem.message
+
+
+def test_a_token_is_used_again_and_renewed_before_it_ends(make_registries):
+    """A token serves several requests; one without life left is fetched anew for each."""
+    for life, fetched in ((300, 1), (0, 3)):
+        transport, seen = registry_that(BEARER, token({"token": "good", "expires_in": life}))
+        images = RemoteImages(make_registries(transport=transport))
+        for _ in range(3):
+            with pytest.raises(MealkitError, match="IMAGE_NOT_FOUND"):
+                images.resolve(TARGET)
+        assert sum(item.url.host == "auth.example" for item in seen) == fetched

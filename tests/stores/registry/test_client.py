@@ -1,0 +1,179 @@
+"""Reaching registries: schemes, TLS, retries and what is said when it does not work."""
+
+import subprocess
+import time
+from email.utils import formatdate
+
+import httpx2
+import pytest
+
+from mealkit.errors import MealkitError
+from mealkit.oci.reference import Reference
+from mealkit.stores.registry.access import Registries
+from mealkit.stores.registry.pull import RemoteImages
+from mealkit.stores.registry.push import push
+
+TARGET = Reference("registry.example:5000", "kit", "1")
+
+
+def problem_of(registries, reference=TARGET):
+    with pytest.raises(MealkitError) as caught:
+        RemoteImages(registries).resolve(reference)
+    return caught.value.problems[0]
+
+
+@pytest.fixture
+def tls_registry(tmp_path, mortal_registry):
+    """The real registry with TLS and a certificate that no one knows yet."""
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=test -addext"
+    files = ["subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate]
+    subprocess.run([*command.split(), *files], check=True, capture_output=True)
+    mortal_registry.kill()
+    mortal_registry.configure(tls={"certificate": str(certificate), "key": str(key)})
+    mortal_registry.start()
+    mortal_registry.certificate = certificate
+    return mortal_registry
+
+
+def test_a_loopback_registry_may_use_tls(tls_registry, make_registries, make_image, monkeypatch):
+    """TLS on loopback is found out, and checked against the authority that is named."""
+    target = Reference(tls_registry.host, "kit", "1")
+    image = make_image({"a": b"a" * 200_000})
+    problem = problem_of(make_registries(), target)
+    assert problem.code == "REGISTRY_UNREACHABLE"
+    assert "SSL_CERT_FILE" in problem.hint
+    monkeypatch.setenv("SSL_CERT_FILE", str(tls_registry.certificate))
+    registries = make_registries()
+    assert push(image, target, registries).digest == image.digest
+    assert RemoteImages(registries).image(target).digest == image.digest
+
+
+def test_another_machine_is_only_spoken_to_with_tls(make_registries):
+    """A registry elsewhere gets https, whatever happens."""
+    seen = []
+
+    def handle(request):
+        seen.append(request.url)
+        raise httpx2.ConnectError("[SSL: WRONG_VERSION_NUMBER] wrong version number")
+
+    problem = problem_of(make_registries(transport=httpx2.MockTransport(handle)))
+    assert problem.code == "REGISTRY_INSECURE"
+    assert [str(url) for url in seen] == ["https://registry.example:5000/v2/kit/manifests/1"]
+
+
+@pytest.mark.parametrize(
+    ("answers", "waited"),
+    [
+        ([500, 502, 503], [0.5, 1.0, 2.0]),
+        ([(429, "7")], [7.0]),
+        ([(503, "0"), httpx2.ReadError("reset")], [0.0, 1.0]),
+        ([httpx2.ConnectError("refused"), httpx2.ReadTimeout("slow")], [0.5, 1.0]),
+    ],
+)
+def test_passing_troubles_are_waited_for(make_registries, waits, answers, waited):
+    """5xx, 429 and broken connections are tried again, after what the registry asks for."""
+    left = list(answers)
+
+    def handle(_):
+        if not left:
+            return httpx2.Response(404)
+        answer = left.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        status, after = answer if isinstance(answer, tuple) else (answer, None)
+        return httpx2.Response(status, headers={"Retry-After": after} if after else {})
+
+    assert (
+        problem_of(make_registries(transport=httpx2.MockTransport(handle))).code
+        == "IMAGE_NOT_FOUND"
+    )
+    assert waits == waited
+
+
+def test_a_date_to_come_back_is_read(make_registries, waits):
+    """Retry-After may be a date."""
+    dates = [formatdate(time.time() + 20, usegmt=True)]
+
+    def handle(_):
+        headers = {"Retry-After": dates.pop()} if dates else {}
+        return httpx2.Response(503 if headers else 404, headers=headers)
+
+    problem_of(make_registries(transport=httpx2.MockTransport(handle)))
+    assert 15 < waits[0] <= 20
+
+
+def test_a_registry_that_wants_hours_is_not_waited_for(make_registries, waits):
+    """A wait beyond reason is told instead of done."""
+    transport = httpx2.MockTransport(
+        lambda _: httpx2.Response(429, headers={"Retry-After": "21600"})
+    )
+    problem = problem_of(make_registries(transport=transport))
+    assert problem.code == "REGISTRY_REFUSED"
+    assert "21600 seconds" in problem.message
+    assert waits == []
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        httpx2.ConnectError("[SSL: CERTIFICATE_VERIFY_FAILED] self-signed certificate"),
+        httpx2.UnsupportedProtocol("odd"),
+    ],
+    ids=["certificate", "protocol"],
+)
+def test_what_waiting_cannot_help_is_told_at_once(make_registries, waits, error):
+    """A certificate that is not trusted is not tried again."""
+
+    def handle(_):
+        raise error
+
+    problem = problem_of(make_registries(transport=httpx2.MockTransport(handle)))
+    assert problem.code == "REGISTRY_UNREACHABLE"
+    assert waits == []
+
+
+def test_a_login_page_without_end_is_not_read(make_registries):
+    """An answer longer than any manifest is cut off."""
+    transport = httpx2.MockTransport(lambda _: httpx2.Response(200, content=b"x" * 5_000_000))
+    problem = problem_of(make_registries(transport=transport))
+    assert (problem.code, "more than" in problem.message) == ("REGISTRY_REFUSED", True)
+
+
+def test_an_address_that_cannot_be_read_is_refused(quirky, registries, make_image):
+    """A Location that is no address is the registry's problem."""
+    quirky.quirks.append(
+        lambda handler: handler.command == "POST" and handler.answer(202, Location="http://x:port/")
+    )
+    with pytest.raises(MealkitError, match="REGISTRY_REFUSED"):
+        push(make_image({"a": b"a"}), Reference(quirky.host, "kit", "1"), registries)
+
+
+def test_a_scheme_that_a_proxy_hides_is_corrected(make_registries, make_image):
+    """A Location with http at the same host is used with the https that is spoken."""
+    seen = []
+
+    def handle(request):
+        seen.append(request)
+        if request.method == "POST":
+            return httpx2.Response(202, headers={"Location": "http://registry.example:5000/up?s=1"})
+        if request.method == "PUT":
+            request.read()
+            return httpx2.Response(201)
+        return httpx2.Response(404)
+
+    registries = make_registries(transport=httpx2.MockTransport(handle))
+    push(make_image({"a": b"a"}), TARGET, registries)
+    assert {(item.url.scheme, item.url.port) for item in seen} == {("https", 5000)}
+
+
+def test_the_environment_is_read_once(tmp_path):
+    """Mirrors and credentials come from the environment that is given."""
+    environment = {
+        "HOME": str(tmp_path),
+        "MEALKIT_REGISTRY_MIRRORS": "registry.example=localhost:1",
+    }
+    with Registries.from_environment(environment) as registries:
+        reference = Reference("registry.example", "kit", "1")
+        names = [client.endpoint.registry for client in registries.sources(reference)]
+    assert names == ["localhost:1", "registry.example"]
