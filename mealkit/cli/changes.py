@@ -1,0 +1,26 @@
+"""Differences between recipes, as lines."""
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mealkit.lock.compare import Change
+
+
+def change_lines(changes: Iterable["Change"]) -> Iterator[str]:
+    """Yield a line for a short change, and a block for one of many lines."""
+    for change in changes:
+        before, after = _shown(change.before), _shown(change.after)
+        if "\n" not in before + after:
+            yield f"{change.path}: {before} -> {after}"
+            continue
+        yield f"{change.path}:"
+        yield from (f"  - {line}" for line in before.split("\n") if change.before is not None)
+        yield from (f"  + {line}" for line in after.split("\n") if change.after is not None)
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)

@@ -1,0 +1,27 @@
+"""mealkit check: everything that is wrong with a kit, at once."""
+
+from mealkit.cli.options import HERE, Json, KitPath
+from mealkit.cli.output import print_json, print_line, print_problem, say
+
+EXAMPLES = ("mealkit check", "mealkit check kits/sbert-minilm", "mealkit check my-kit --json")
+
+
+def check(path: KitPath = HERE, *, as_json: Json = False) -> None:
+    """Check a kit and every file it names; nothing is fetched."""
+    from mealkit.pipeline.kits import check_kit
+
+    report = check_kit(path)
+    if as_json:
+        warnings = [item.as_json() for item in report.warnings]
+        lock = {"missing": report.stale is None, "stale": list(report.stale or ())}
+        print_json(
+            {"name": report.name, "version": report.version, "warnings": warnings, "lock": lock}
+        )
+        return
+    for warning in report.warnings:
+        print_problem(warning, warning=True)
+    if report.stale is None:
+        say("it has no lock yet: mealkit lock")
+    elif report.stale:
+        say(f"its lock is stale ({', '.join(report.stale)}): mealkit lock")
+    print_line(f"{report.name} {report.version} holds")

@@ -1,0 +1,29 @@
+"""mealkit diff: what differs between two recipes."""
+
+from typing import Annotated
+
+import typer
+
+from mealkit.cli.changes import change_lines
+from mealkit.cli.options import Json, session_of
+from mealkit.cli.output import print_json, print_line
+
+EXAMPLES = (
+    "mealkit diff my-kit:1.0.0 my-kit:1.1.0",
+    "mealkit diff my-kit my-kit:1.0.0",
+    "mealkit diff old/kit.lock my-kit/kit.lock --json",
+)
+
+_Side = Annotated[str, typer.Argument(help="A kit, a lock, or an image.")]
+
+
+def diff(context: typer.Context, before: _Side, after: _Side, *, as_json: Json = False) -> None:
+    """Show what differs between two kits, locks or images."""
+    from mealkit.pipeline.images import diff as changes_between
+
+    changes = changes_between(before, after, session_of(context).home)
+    if as_json:
+        print_json({"changes": [item.as_json() for item in changes]})
+        return
+    for line in change_lines(changes):
+        print_line(line)

@@ -1,0 +1,30 @@
+"""mealkit images: what the local store holds."""
+
+import typer
+
+from mealkit.cli.options import Json, session_of
+from mealkit.cli.output import print_json, print_line, table
+
+EXAMPLES = ("mealkit images", "mealkit images --json")
+
+
+def images(context: typer.Context, *, as_json: Json = False) -> None:
+    """List the images of the local store."""
+    from mealkit.kit.units import show_size
+    from mealkit.pipeline.images import images as stored_images
+
+    found = stored_images(session_of(context).home)
+    if as_json:
+        print_json(
+            [
+                {"names": list(item.names), "digest": str(item.digest), "size": item.size_bytes}
+                for item in found
+            ]
+        )
+        return
+    rows = [
+        (", ".join(item.names) or "-", str(item.digest), show_size(item.size_bytes))
+        for item in found
+    ]
+    for line in table(("name", "digest", "size"), rows, frozenset({2})):
+        print_line(line)

@@ -1,0 +1,77 @@
+"""mealkit inspect: what an image is, layer by layer."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mealkit.cli.options import Json, session_of
+from mealkit.cli.output import print_json, print_line, table
+
+if TYPE_CHECKING:
+    from mealkit.pipeline.images import Inspection
+
+EXAMPLES = (
+    "mealkit inspect my-kit:1.0.0",
+    "mealkit inspect oci-archive:my-kit.tar --verify",
+    "mealkit inspect registry.example.org/team/my-kit:1.0.0 --json",
+)
+
+
+def inspect(
+    context: typer.Context,
+    target: Annotated[
+        str, typer.Argument(metavar="REF|FILE", help="An image's name, digest, or oci: path.")
+    ],
+    *,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Read every byte and hold it against its digest.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Show an image's layers, labels, lock and config."""
+    from mealkit.errors import failures
+    from mealkit.pipeline.images import inspect as inspect_image
+
+    session = session_of(context)
+    listener = session.listener(as_json=as_json)
+    found = inspect_image(target, verify=verify, home=session.home, listener=listener)
+    if as_json:
+        print_json(_form(found))
+    else:
+        _describe(found)
+    if found.problems:
+        raise failures(list(found.problems))
+
+
+def _form(found: "Inspection") -> dict[str, Any]:
+    return {
+        "digest": found.digest,
+        "layers": list(found.layers),
+        "labels": found.labels,
+        "annotations": found.annotations,
+        "config": found.config,
+        "lock": found.lock.model_dump(mode="json") if found.lock else None,
+        "problems": None if found.problems is None else [item.as_json() for item in found.problems],
+    }
+
+
+def _describe(found: "Inspection") -> None:
+    from mealkit.kit.units import show_size
+
+    print_line(f"digest  {found.digest}")
+    if found.lock:
+        lock = found.lock
+        print_line(f"kit     {lock.about.name} {lock.about.version}")
+        print_line(f"recipe  {lock.recipe}")
+        print_line(f"model   {lock.model.name}, {len(lock.model.files)} files")
+        print_line(f"owner   {lock.about.owner.team}, {lock.about.owner.contact}")
+    rows = [
+        (str(item["digest"]), show_size(int(item["size"])), str(item["createdBy"]))
+        for item in found.layers
+    ]
+    for line in table(("layer", "size", "content"), rows, frozenset({1})):
+        print_line(line)
+    for name, value in sorted(found.labels.items()):
+        print_line(f"{name}={value}")
+    if found.problems is not None and not found.problems:
+        print_line("every digest holds")

@@ -1,0 +1,85 @@
+"""mealkit lock: pin every input of a kit."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from mealkit.cli.changes import change_lines
+from mealkit.cli.options import HERE, Json, KitPath, session_of
+from mealkit.cli.output import print_json, print_line, say
+from mealkit.errors import failure
+
+EXAMPLES = (
+    "mealkit lock",
+    "mealkit lock --upgrade python --upgrade base",
+    "mealkit lock --check",
+)
+
+
+class LockPart(StrEnum):
+    """What can be resolved anew; ``lock.resolve.Upgrade`` without its imports."""
+
+    BASE = "base"
+    PYTHON = "python"
+    WEIGHTS = "weights"
+
+
+def lock(
+    context: typer.Context,
+    path: KitPath = HERE,
+    *,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only say what drifted; exit 4 if anything did.")
+    ] = False,
+    upgrade: Annotated[
+        list[LockPart] | None,
+        typer.Option(help="Resolve this part anew; may be given more than once."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Resolve every input of a kit to a digest, and write kit.lock."""
+    if check:
+        if upgrade:
+            raise failure("USAGE", "--check changes nothing, --upgrade does")
+        _check(path, as_json=as_json)
+        return
+    from mealkit.lock.resolve import Upgrade
+    from mealkit.pipeline.locking import lock_kit
+
+    session = session_of(context)
+    report = lock_kit(
+        path,
+        upgrade=frozenset(Upgrade(part.value) for part in upgrade or ()),
+        home=session.home,
+        listener=session.listener(as_json=as_json),
+    )
+    if as_json:
+        changes = [item.as_json() for item in report.changes]
+        form = {"lock": str(report.path), "recipe": str(report.recipe), "created": report.created}
+        print_json({**form, "changes": changes})
+        return
+    for line in change_lines(report.changes):
+        say(line)
+    say(f"{report.path}: {_verdict(created=report.created, changed=bool(report.changes))}")
+    print_line(str(report.recipe))
+
+
+def _check(path: KitPath, *, as_json: bool) -> None:
+    from mealkit.pipeline.locking import check_lock
+
+    changes = check_lock(path)
+    if as_json:
+        print_json({"changes": [item.as_json() for item in changes]})
+    else:
+        for line in change_lines(changes):
+            print_line(line)
+    if changes:
+        parts = ", ".join(item.path for item in changes)
+        raise failure("LOCK_STALE", f"the kit says otherwise: {parts}", where=str(path))
+
+
+def _verdict(*, created: bool, changed: bool) -> str:
+    if created:
+        return "written"
+    return "brought up to date" if changed else "holds already"

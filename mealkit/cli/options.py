@@ -1,0 +1,53 @@
+"""Options and arguments that several verbs share, and what the global ones set."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from mealkit.pipeline.home import Home
+    from mealkit.pipeline.listener import Listener
+
+KitPath = Annotated[
+    Path,
+    typer.Argument(metavar="KIT", help="The kit's folder, or its kit.yaml.", show_default="here"),
+]
+Json = Annotated[
+    bool,
+    typer.Option("--json", help="Print JSON: the result to stdout, problems to stderr."),
+]
+Locked = Annotated[
+    bool, typer.Option("--locked", help="Refuse a lock that is missing or stale, change nothing.")
+]
+HERE = Path()
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What the options before the verb say."""
+
+    home_path: Path | None
+    quiet: bool
+
+    @property
+    def home(self) -> "Home":
+        """Where mealkit keeps things."""
+        from mealkit.pipeline.home import home_at
+
+        return home_at(self.home_path)
+
+    def listener(self, *, as_json: bool = False) -> "Listener":
+        """Return who draws the progress on stderr."""
+        from mealkit.cli.progress import listener_for
+
+        return listener_for(quiet=self.quiet, as_json=as_json)
+
+
+def session_of(context: typer.Context) -> Session:
+    """Return what the options before the verb say."""
+    session = context.obj
+    if not isinstance(session, Session):
+        raise TypeError("a verb was called without the program around it")
+    return session

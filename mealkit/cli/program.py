@@ -1,0 +1,164 @@
+"""The program: its verbs, the options before them, and what becomes of everything that is raised.
+
+Every error of mealkit ends in problems on stderr and the exit code of its class; what nobody
+expected ends in a log file and exit code 1. Exit code 2 is a wrong use of the command line.
+"""
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from mealkit.cli import (
+    build,
+    check,
+    diff,
+    explain,
+    images,
+    inspect,
+    lock,
+    logs,
+    new,
+    prune,
+    ps,
+    render,
+    run,
+    schema,
+    stop,
+    version,
+)
+from mealkit.cli.crash import crash_problem
+from mealkit.cli.options import Session
+from mealkit.cli.output import print_problem, print_problems_json
+from mealkit.errors import MealkitError, Problem
+
+# The shells' convention for a program that SIGPIPE ended: 128 + 13.
+_BROKEN_PIPE_EXIT = 141
+
+_AS_JSON = "mealkit.as_json"
+
+_Verb = tuple[str, Callable[..., None], Sequence[str]]
+
+
+class Program(TyperGroup):
+    """Turns whatever a verb raises into problems and an exit code."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Note whether JSON was asked for, also for problems that come before the verb's own."""
+        ctx.meta[_AS_JSON] = "--json" in args
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the verb."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except MealkitError as error:
+            self._tell(error.problems, as_json=ctx.meta[_AS_JSON])
+            raise typer.Exit(error.exit_code) from error
+        except BrokenPipeError as error:
+            _close_stdout()
+            raise typer.Exit(_BROKEN_PIPE_EXIT) from error
+        except Exception as error:
+            # Typer ends the program by exceptions too, which are no failures.
+            if type(error).__module__.partition(".")[0] == "typer":
+                raise
+            self._tell([crash_problem(error)], as_json=ctx.meta[_AS_JSON])
+            raise typer.Exit(MealkitError.exit_code) from error
+        return result
+
+    def _tell(self, problems: Sequence[Problem], *, as_json: bool) -> None:
+        if as_json:
+            print_problems_json(problems)
+            return
+        for problem in problems:
+            print_problem(problem)
+
+
+app = typer.Typer(
+    cls=Program,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+_VERBS: Sequence[_Verb] = (
+    ("new", new.new, new.EXAMPLES),
+    ("check", check.check, check.EXAMPLES),
+    ("schema", schema.schema, schema.EXAMPLES),
+    ("lock", lock.lock, lock.EXAMPLES),
+    ("build", build.build, build.EXAMPLES),
+    ("render", render.render, render.EXAMPLES),
+    ("run", run.run, run.EXAMPLES),
+    ("ps", ps.ps, ps.EXAMPLES),
+    ("logs", logs.logs, logs.EXAMPLES),
+    ("stop", stop.stop, stop.EXAMPLES),
+    ("images", images.images, images.EXAMPLES),
+    ("inspect", inspect.inspect, inspect.EXAMPLES),
+    ("diff", diff.diff, diff.EXAMPLES),
+    ("prune", prune.prune, prune.EXAMPLES),
+    ("explain", explain.explain, explain.EXAMPLES),
+    ("version", version.version, version.EXAMPLES),
+)
+
+
+def _examples(lines: Sequence[str]) -> str:
+    """Return a block of examples; its first character keeps typer from joining the lines."""
+    return "\n\n\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+for _name, _function, _lines in _VERBS:
+    app.command(_name, help=f"{(_function.__doc__ or '').strip()}{_examples(_lines)}")(_function)
+
+
+def _print_version(wanted: bool) -> None:  # noqa: FBT001  typer calls it with the option's value
+    if wanted:
+        version.print_version()
+        raise typer.Exit
+
+
+_HELP = (
+    "Turn an AI paper's recipe into a locked, reproducible image that says whether it fits a "
+    "machine and who owns each failure."
+)
+
+
+@app.callback(
+    help=_HELP + _examples(("mealkit new my-kit", "mealkit check my-kit", "mealkit run my-kit"))
+)
+def program(
+    context: typer.Context,
+    *,
+    home: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="MEALKIT_HOME", metavar="FOLDER", help="Where images and inputs are kept."
+        ),
+    ] = None,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="No progress; problems and results only.")
+    ] = False,
+    version: Annotated[  # noqa: ARG001  its callback acts
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """Keep what the options before the verb say."""
+    context.obj = Session(home, quiet)
+
+
+def _close_stdout() -> None:
+    """Let the interpreter's last flush go nowhere.
+
+    Source: https://docs.python.org/3/library/signal.html#note-on-sigpipe
+    """
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,146 @@
+"""Progress on stderr: bars on a terminal, plain lines elsewhere, JSON or nothing when asked for."""
+
+import json
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from mealkit.cli.output import has_colour, print_problem, printable, say
+from mealkit.errors import Problem
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+    from mealkit.pipeline.listener import Listener, Task
+
+
+def listener_for(*, quiet: bool, as_json: bool) -> "Listener":
+    """Return the listener that suits stderr: drawn on a terminal, lines elsewhere."""
+    if as_json:
+        return JsonLines()
+    if quiet:
+        return Quiet()
+    if sys.stderr.isatty():
+        return Bars()
+    return Lines()
+
+
+class _NoTask:
+    def advance(self, done_bytes: int) -> None:
+        """Draw nothing."""
+
+    def done(self, note: str = "") -> None:
+        """Draw nothing."""
+
+
+class Quiet:
+    """Shows warnings and nothing else."""
+
+    def phase(self, title: str) -> None:
+        """Draw nothing."""
+
+    def task(self, title: str, total_bytes: int | None) -> "Task":  # noqa: ARG002
+        """Draw nothing."""
+        return _NoTask()
+
+    def notice(self, problem: Problem) -> None:
+        """Show a warning."""
+        print_problem(problem, warning=True)
+
+
+class JsonLines(Quiet):
+    """Shows warnings, each as a line of JSON."""
+
+    def notice(self, problem: Problem) -> None:
+        """Show a warning."""
+        sys.stderr.write(json.dumps({"warning": problem.as_json()}, ensure_ascii=False) + "\n")
+
+
+class _LineTask:
+    """Writes a line when the work has ended."""
+
+    def __init__(self, title: str) -> None:
+        self._title = title
+        self._started = time.monotonic()
+        self._done_bytes = 0
+
+    def advance(self, done_bytes: int) -> None:
+        """Count."""
+        self._done_bytes += done_bytes
+
+    def done(self, note: str = "") -> None:
+        """Write what was done, in how long."""
+        seconds = time.monotonic() - self._started
+        size = f"{_show(self._done_bytes)}, " if self._done_bytes else ""
+        say(f"{self._title}: {size}{seconds:.1f} s{f' ({note})' if note else ''}")
+
+
+class Lines(Quiet):
+    """Writes a line for each phase and for each piece of work that has ended."""
+
+    def phase(self, title: str) -> None:
+        """Write the title."""
+        say(title)
+
+    def task(self, title: str, total_bytes: int | None) -> "Task":  # noqa: ARG002
+        """Begin to count."""
+        return _LineTask(title)
+
+
+class _BarTask:
+    """A bar; leaves one line when the work has ended."""
+
+    def __init__(self, bars: "Bars", title: str, total_bytes: int | None) -> None:
+        self._bars = bars
+        self._line = _LineTask(title)
+        self.identity = bars.progress.add_task(printable(title), total=total_bytes)
+
+    def advance(self, done_bytes: int) -> None:
+        """Move the bar."""
+        self._line.advance(done_bytes)
+        self._bars.progress.advance(self.identity, done_bytes)
+
+    def done(self, note: str = "") -> None:
+        """Replace the bar by a line."""
+        self._bars.end(self.identity)
+        self._line.done(note)
+
+
+class Bars(Lines):
+    """Draws bars for running work; they are gone when nothing runs."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
+
+        # The colours of the terminal are asked for once, in one place.
+        console = Console(stderr=True, no_color=not has_colour(sys.stderr))
+        self.progress: Progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            DownloadColumn(binary_units=True),
+            console=console,
+            transient=True,
+        )
+        self._running: set[TaskID] = set()
+
+    def task(self, title: str, total_bytes: int | None) -> "Task":
+        """Draw a bar."""
+        if not self._running:
+            self.progress.start()
+        task = _BarTask(self, title, total_bytes)
+        self._running.add(task.identity)
+        return task
+
+    def end(self, identity: "TaskID") -> None:
+        """Take a bar away; the last one takes the drawing with it."""
+        self.progress.remove_task(identity)
+        self._running.discard(identity)
+        if not self._running:
+            self.progress.stop()
+
+
+def _show(size_bytes: int) -> str:
+    from mealkit.kit.units import show_size
+
+    return show_size(size_bytes)

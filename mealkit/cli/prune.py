@@ -1,0 +1,34 @@
+"""mealkit prune: free what no image needs."""
+
+from typing import Annotated
+
+import typer
+
+from mealkit.cli.options import Json, session_of
+from mealkit.cli.output import print_json, print_line
+
+EXAMPLES = ("mealkit prune", "mealkit prune --nameless", "mealkit prune --damaged")
+
+
+def prune(
+    context: typer.Context,
+    *,
+    nameless: Annotated[
+        bool, typer.Option("--nameless", help="Images that have lost their name, too.")
+    ] = False,
+    damaged: Annotated[
+        bool, typer.Option("--damaged", help="Read every blob, and delete the damaged ones.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Delete what no image of the local store needs."""
+    from mealkit.kit.units import show_size
+    from mealkit.pipeline.images import prune as prune_home
+
+    session = session_of(context)
+    listener = session.listener(as_json=as_json)
+    freed = prune_home(damaged=damaged, nameless=nameless, home=session.home, listener=listener)
+    if as_json:
+        print_json({"freed": freed})
+    else:
+        print_line(f"{show_size(freed)} freed")

@@ -1,0 +1,29 @@
+"""mealkit render: a kit becomes a folder that plain docker build understands."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mealkit.cli.options import HERE, KitPath, Locked, session_of
+from mealkit.cli.output import print_line
+
+EXAMPLES = ("mealkit render --output context", "docker build context")
+
+
+def render(
+    context: typer.Context,
+    path: KitPath = HERE,
+    *,
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="FOLDER", help="A folder that is not there yet."),
+    ] = Path("context"),
+    locked: Locked = False,
+) -> None:
+    """Write a Dockerfile and its pinned context, for docker build."""
+    from mealkit.pipeline.building import render_kit
+
+    session = session_of(context)
+    folder = render_kit(path, output, frozen=locked, home=session.home, listener=session.listener())
+    print_line(str(folder))

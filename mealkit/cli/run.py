@@ -1,0 +1,66 @@
+"""mealkit run: start a kit and wait until it answers."""
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from mealkit.cli.options import Json, session_of
+from mealkit.cli.output import print_json, print_line, say
+
+if TYPE_CHECKING:
+    from mealkit.pipeline.running import RunReport
+
+EXAMPLES = (
+    "mealkit run my-kit",
+    "mealkit run my-kit:1.0.0 --client docker --embedded",
+    "mealkit run registry.example.org/team/my-kit:1.0.0 --port 0",
+)
+
+
+def run(  # noqa: PLR0913  one parameter for each option
+    context: typer.Context,
+    target: Annotated[
+        str, typer.Argument(metavar="KIT|REF", help="A kit, or an image.", show_default="here")
+    ] = ".",
+    *,
+    client: Annotated[
+        Literal["docker", "podman", "sandbox"] | None,
+        typer.Option(help="The container client.", show_default="the first that works"),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="The container's name.", show_default="the kit's")
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(help="The port on this machine; 0 for any.", show_default="the kit's"),
+    ] = None,
+    address: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    embedded: Annotated[
+        bool, typer.Option("--embedded", help="Load the weights with the image, mount nothing.")
+    ] = False,
+    timeout: Annotated[
+        float, typer.Option(metavar="SECONDS", min=1, help="How long it may take to be ready.")
+    ] = 600.0,
+    as_json: Json = False,
+) -> None:
+    """Start a kit, wait until it answers, and print its address."""
+    from mealkit.pipeline.running import RunRequest, run_kit
+
+    session = session_of(context)
+    request = RunRequest(target, client, name, port, address, embedded, timeout)
+    report = run_kit(request, session.home, session.listener(as_json=as_json))
+    if as_json:
+        print_json({**asdict(report), "owner": report.owner.model_dump(mode="json")})
+        return
+    if not session.quiet:
+        _describe(report)
+    print_line(report.url)
+
+
+def _describe(report: "RunReport") -> None:
+    owner = report.owner
+    say(f"{report.kit} is ready after {report.ready_seconds:.1f} s, in {report.client}")
+    say(f"  try    {report.example}")
+    say(f"  owner  {owner.team}, {owner.contact}: {owner.support}")
+    say(f"  stop   mealkit stop {report.name}")

@@ -1,0 +1,12 @@
+"""mealkit schema: the JSON Schema of kit.yaml."""
+
+from mealkit.cli.output import print_json
+
+EXAMPLES = ("mealkit schema", "mealkit schema > kit.schema.json")
+
+
+def schema() -> None:
+    """Print the JSON Schema of kit.yaml, for editors."""
+    from mealkit.pipeline.kits import schema as kit_schema
+
+    print_json(kit_schema())

@@ -1,0 +1,28 @@
+"""mealkit stop: end a kit, after the requests that it is answering."""
+
+from typing import Annotated
+
+import typer
+
+from mealkit.cli.options import session_of
+from mealkit.cli.output import print_line
+
+EXAMPLES = ("mealkit stop my-kit", "mealkit stop my-kit --timeout 5")
+
+
+def stop(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="The name that mealkit ps shows.")],
+    *,
+    timeout: Annotated[
+        int | None,
+        typer.Option(
+            metavar="SECONDS", min=0, help="How long to wait.", show_default="the kit's drain time"
+        ),
+    ] = None,
+) -> None:
+    """Stop a kit: let running requests end, then remove it."""
+    from mealkit.pipeline.running import stop_kit
+
+    ended = stop_kit(name, timeout_seconds=timeout, home=session_of(context).home)
+    print_line(f"{name} {ended}")
