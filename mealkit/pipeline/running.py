@@ -32,7 +32,10 @@ _SHOWN_LOG_LINES = 15
 class ContainerClient(Protocol):
     """What starts containers and looks after them."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        ...
 
     def available(self) -> str | None:
         """Say why this client cannot be used here; None if it can."""
@@ -162,7 +165,7 @@ def _clients(home: Home) -> Sequence[ContainerClient]:
     from mealkit.containers.docker import DockerClient
     from mealkit.containers.sandbox import Sandbox
 
-    return (DockerClient.docker(), DockerClient.podman(), Sandbox(home.runs))
+    return (DockerClient(), DockerClient.podman(), Sandbox(home.runs))
 
 
 def _working(home: Home) -> list[ContainerClient]:
@@ -216,10 +219,7 @@ def _spec(
     mounted = () if request.embedded else _mounts(image)
     shown = image if request.embedded or not mounted else lean_image(image)
     name = request.name or lock.about.name
-    if client.name == "sandbox":
-        content: LoadedImage | UnpackedRoot = _unpacked(shown, home, listener)
-    else:
-        content = _loaded(shown, lock, client, listener)
+    content = _content(shown, lock, client, home, listener)
     return RunSpec(
         name=name,
         kit=image_name(lock),
@@ -248,6 +248,23 @@ def _mounts(image: Image) -> tuple[Mount, ...]:
     return tuple(virtual) if len(virtual) == len(weights) else ()
 
 
+def _content(
+    image: Image, lock: Lock, client: ContainerClient, home: Home, listener: Listener
+) -> LoadedImage | UnpackedRoot:
+    """Put the image where the client starts it from."""
+    from mealkit.containers.docker import DockerClient
+
+    if not isinstance(client, DockerClient):
+        return _unpacked(image, home, listener)
+    from mealkit.stores.docker_load import load
+
+    task = listener.task("loading", sum(layer.blob.size_bytes for layer in image.layers))
+    with client.connected("load the image") as sdk:
+        report = load(image, [f"mealkit-run/{image_name(lock)}"], sdk, task.advance)
+    task.done(f"{report.reused_layers} layers were there")
+    return LoadedImage(report.image_id)
+
+
 def _unpacked(image: Image, home: Home, listener: Listener) -> UnpackedRoot:
     from mealkit.containers.root import unpack_root
 
@@ -262,19 +279,6 @@ def _unpacked(image: Image, home: Home, listener: Listener) -> UnpackedRoot:
         dict(item.split("=", 1) for item in config.get("Env") or []),
         config.get("WorkingDir") or "/",
     )
-
-
-def _loaded(image: Image, lock: Lock, client: ContainerClient, listener: Listener) -> LoadedImage:
-    from mealkit.containers.docker import DockerClient
-    from mealkit.stores.docker_load import load
-
-    if not isinstance(client, DockerClient):
-        raise TypeError(f"{client.name} cannot load images")
-    task = listener.task("loading", sum(layer.blob.size_bytes for layer in image.layers))
-    with client.connected() as sdk:
-        report = load(image, [f"mealkit-run/{image_name(lock)}"], sdk, task.advance)
-    task.done(f"{report.reused_layers} layers were there")
-    return LoadedImage(report.image_id)
 
 
 def _wait_until_ready(
