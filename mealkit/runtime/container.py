@@ -164,6 +164,8 @@ class Container:
                 await self._service.idle.wait()
         except TimeoutError:
             self._journal.warning("drain ended early", running=self._service.running)
+            # Each request that waits for it learns that the kit was stopped.
+            self._supervisor.kill()
 
     def _listen_for_stops(self) -> None:
         loop = asyncio.get_running_loop()

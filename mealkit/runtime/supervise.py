@@ -96,6 +96,8 @@ class Supervisor:
         await asyncio.wait([child.exited], timeout=_STOP_SECONDS)
         child.kill()
         await asyncio.wait([child.exited], timeout=_STOP_SECONDS)
+        how = child.exited.result() if child.exited.done() else "not yet"  # stuck in a driver
+        self._journal.info("worker stopped", pid=child.pid, how=str(how))
         self._upstream.close()
 
     def kill(self) -> None:
@@ -138,7 +140,8 @@ class Supervisor:
 
     async def _death(self) -> Problem:
         assert self._child is not None  # noqa: S101  watch comes after start
-        await self._child.exited
+        # Not the future itself: whoever cancels this must not cancel that.
+        await asyncio.wait([self._child.exited])
         error = await self._explain(self._child, "ENGINE_DIED", "")
         return error.problems[0]
 

@@ -8,6 +8,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ PATIENCE_SECONDS = 30.0
 _NOTHING = Digest.of(b"")
 
 
-def make_lock(
+def _make_lock(
     serving: dict[str, Any] | None = None,
     settings: dict[str, Any] | None = None,
     gpu: Gpu = Gpu.NONE,
@@ -168,6 +169,19 @@ Start = Callable[..., Running]
 
 
 @pytest.fixture
+def make_lock() -> Callable[..., Lock]:
+    """Make a lock: ``make_lock(serving=..., settings=..., gpu=..., worker=...)``."""
+    return _make_lock
+
+
+@pytest.fixture
+def background() -> Iterator[Callable[..., Future[httpx2.Response]]]:
+    """Run a call in a thread of its own: ``background(kit.embed, "text").result()``."""
+    with ThreadPoolExecutor(16) as pool:
+        yield pool.submit
+
+
+@pytest.fixture
 def start() -> Iterator[Start]:
     """Start a container half: ``start(lock, change=..., environment=...)``."""
     began: list[Running] = []
@@ -187,7 +201,7 @@ def start() -> Iterator[Start]:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(data)
         (root / "etc").mkdir()
-        (root / "etc" / "kit.lock").write_bytes(lock_bytes(lock or make_lock()))
+        (root / "etc" / "kit.lock").write_bytes(lock_bytes(lock or _make_lock()))
         (root / "termination-log").touch()
         if change:
             change(root)

@@ -1,12 +1,265 @@
 """The container half as real processes: start, failures of the start, stop."""
 
 import json
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mealkit.kit.model import Gpu
+
+WEIGHTS_BYTES = 256 * 40_000
 
 
-def test_first(start):
-    """A kit becomes ready and answers."""
+def failed(kit, code, exit_code):
+    """Check the end of a failed start; return the problem."""
+    assert kit.wait_end() == exit_code
+    problems = [line for line in kit.lines if "event" not in line]
+    assert [line["code"] for line in problems] == [code]
+    assert kit.lines[-1] == problems[0]
+    assert json.loads((kit.root / "termination-log").read_text()) == problems[0]
+    return problems[0]
+
+
+def test_becomes_ready_phase_by_phase(start):
+    """Ready follows preflight, weights, load and one real request, and the log shows each."""
     kit = start().wait_ready()
-    answer = kit.embed("hello world")
-    print(answer.status_code, answer.headers, answer.text)
-    print(kit.raw)
-    assert answer.status_code == 200
+    states = [event["status"] for event in kit.events("state")]
+    assert states == ["preflight", "verifying", "loading", "warming", "ready"]
+    body = kit.ready().json()
+    assert body["status"] == "ready"
+    assert body["problem"] is None
+    assert set(body["phases"]) == {"preflight", "verifying", "loading", "warming"}
+
+
+def test_live_and_not_ready_while_loading(start, make_lock, tmp_path):
+    """While the engine loads, live is 200, ready is 503 with reason and times, requests get 503."""
+    gate = tmp_path / "gate"
+    kit = start(make_lock(settings={"load_waits_for": str(gate)}))
+    body = kit.wait_status("loading")
+    assert body["reason"] == "the engine loads; the weights are verified"
+    assert body["elapsed_seconds"] >= body["phases"]["loading"] > 0
+    assert body["owner"] is None
+    for path in ("/v1/health/live", "/healthz"):
+        answer = kit.client.get(path)
+        assert (answer.status_code, answer.json()["status"]) == (200, "loading")
+    for path in ("/v1/health/ready", "/readyz", "/health", "/ping"):
+        answer = kit.client.get(path)
+        assert answer.status_code == 503
+        assert answer.headers["Retry-After"]
+    refused = kit.embed("hello")
+    assert refused.status_code == 503
+    assert refused.headers["Retry-After"]
+    assert refused.json()["error"]["code"] == "NOT_READY"
+    gate.touch()
+    kit.wait_ready()
+    for path in ("/v1/health/ready", "/readyz", "/health", "/ping"):
+        assert kit.client.get(path).status_code == 200
+
+
+def test_not_ready_before_weights_are_verified(start):
+    """A worker that has loaded is killed, and the kit never ready, if one weight byte is wrong."""
+
+    def flip(root: Path) -> None:
+        weights = root / "models" / "model.bin"
+        data = bytearray(weights.read_bytes())
+        data[-1] ^= 1
+        weights.write_bytes(data)
+
+    kit = start(change=flip)
+    problem = failed(kit, "WEIGHTS_MISMATCH", 11)
+    assert problem["owner"] == "platform"
+    assert problem["where"].endswith("models/model.bin")
+    assert problem["message"].count("sha256:") == 2
+    assert "contact" not in problem
+    assert "ready" not in [event["status"] for event in kit.events("state")]
+    assert not Path(f"/proc/{kit.worker_pid()}").exists()
+
+
+def test_missing_and_short_weights(start):
+    """A file that is not there is a problem of its own; one that was cut is a mismatch."""
+    kit = start(change=lambda root: (root / "models" / "model.bin").unlink())
+    failed(kit, "WEIGHTS_MISSING", 11)
+    kit = start(change=lambda root: (root / "models" / "model.bin").write_bytes(b"short"))
+    problem = failed(kit, "WEIGHTS_MISMATCH", 11)
+    assert f"5 bytes, the lock expects {WEIGHTS_BYTES}" in problem["message"]
+
+
+def test_wrong_weights_win_over_an_engine_that_choked_on_them(start, make_lock):
+    """When both fail, the weights' problem is reported: it is the cause."""
+    kit = start(
+        make_lock(settings={"load_fails": "no tensor"}),
+        change=lambda root: (root / "models" / "model.bin").write_bytes(bytes(WEIGHTS_BYTES)),
+    )
+    failed(kit, "WEIGHTS_MISMATCH", 11)
+
+
+def test_problem_that_the_worker_names(start, make_lock):
+    """A worker's own problem is the one that is reported, unchanged."""
+    kit = start(make_lock(settings={"load_fails": "no tensor called x"}))
+    problem = failed(kit, "WEIGHTS_MISSING", 11)
+    assert (problem["message"], problem["where"]) == ("no tensor called x", "here")
+
+
+def test_worker_killed_while_loading(start, make_lock):
+    """A worker that a signal ends while it loads: its name, its last words, the kit's contact."""
+    kit = start(make_lock(settings={"load_dies": True}))
+    problem = failed(kit, "ENGINE_START", 11)
+    assert "SIGKILL while it loaded" in problem["message"]
+    assert "cannot allocate memory" in problem["message"]
+    assert problem["owner"] == "kit-author"
+    assert problem["contact"]["contact"] == "mailto:authors@example.invalid"
+
+
+def test_first_answer_that_cannot_be_used(start, make_lock):
+    """A worker that says it is healthy but answers badly never becomes ready."""
+    kit = start(make_lock(settings={"answers_badly": True}))
+    failed(kit, "ENGINE_ANSWER", 11)
+
+
+def test_worker_that_cannot_be_imported(start, make_lock):
+    """A worker that is not in the image is the author's problem."""
+    kit = start(make_lock(worker="no_such_module:Worker"))
+    assert "no_such_module" in failed(kit, "ENGINE_START", 11)["message"]
+
+
+def test_gpu_required_but_absent(start, make_lock):
+    """Preflight ends the start before the engine is started."""
+    if list(Path("/dev").glob("nvidia[0-9]*")):
+        pytest.skip("this machine has a GPU")
+    kit = start(make_lock(gpu=Gpu.REQUIRED))
+    problem = failed(kit, "HW_NO_GPU", 10)
+    assert problem["owner"] == "hardware"
+    assert "measured none, required a GPU" in problem["message"]
+    assert not kit.events("worker started")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MEALKIT_PORT", "eighty"),
+        ("MEALKIT_PORT", "70000"),
+        ("MEALKIT_MODELS", "models"),
+        ("MEALKIT_LOG_LEVEL", "loud"),
+        ("MEALKIT_IMAGE_DIGEST", "latest"),
+        ("MEALKIT_HOST", "999.0.0.1"),
+    ],
+)
+def test_settings_that_cannot_be_used(start, name, value):
+    """A bad setting is named, with its value."""
+    kit = start(environment={name: value})
+    assert kit.wait_end() == 9
+    assert kit.lines[-1]["code"] == "CONFIG_INVALID"
+    assert value in kit.lines[-1]["message"]
+
+
+def test_port_that_is_taken(start):
+    """A port in use is named."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        problem = failed(start(environment={"MEALKIT_PORT": str(port)}), "PORT_TAKEN", 9)
+    assert f"127.0.0.1:{port}" in problem["message"]
+
+
+def test_port_of_the_lock(start, make_lock):
+    """Without a setting the lock's port is listened on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-c", "from mealkit.runtime.settings import read_settings\n"]
+    kit = start(make_lock(serving={"port": port}))
+    command[-1] += f"print(read_settings({{'MEALKIT_ETC': {str(kit.root / 'etc')!r}}}).port)"
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == f"{port}\n"
+
+
+def test_lock_that_cannot_be_used(start):
+    """A lock that is missing, or edited by hand, ends the start."""
+    failed(start(change=lambda root: (root / "etc" / "kit.lock").unlink()), "LOCK_MISSING", 4)
+
+    def edit(root: Path) -> None:
+        lock = root / "etc" / "kit.lock"
+        lock.write_text(lock.read_text().replace('"max_length": 16', '"max_length": 17'))
+
+    failed(start(change=edit), "LOCK_INVALID", 4)
+
+
+def test_state_folder_that_cannot_be_made(start):
+    """A state folder that cannot be written to is named, with what to mount."""
+    kit = start(change=lambda root: (root / "state").write_text("a file"))
+    problem = failed(kit, "DISK_DENIED", 6)
+    assert problem["where"].endswith("/state")
+    assert "mount a writable folder" in problem["hint"]
+
+
+def test_stop_while_loading(start, make_lock, tmp_path):
+    """SIGTERM during the start ends both processes, with exit code 0."""
+    kit = start(make_lock(settings={"load_waits_for": str(tmp_path / "never")}))
+    kit.wait_status("loading")
+    kit.process.terminate()
+    assert kit.wait_end() == 0
+    assert not Path(f"/proc/{kit.worker_pid()}").exists()
+
+
+def test_stop_at_once_when_asked_twice(start, make_lock, tmp_path, background):
+    """A second signal ends a drain that would take long."""
+    kit = start(make_lock(serving={"drain_seconds": 3600})).wait_ready()
+    worker = kit.worker_pid()
+    background(kit.embed, f"wait:{tmp_path / 'never'}")
+    kit.wait_for(lambda: "mealkit_requests_running 1.0" in kit.client.get("/metrics").text)
+    kit.process.terminate()
+    kit.wait_status("draining")
+    kit.process.send_signal(signal.SIGTERM)
+    assert kit.wait_end() == 128 + signal.SIGTERM
+    kit.wait_for(lambda: not Path(f"/proc/{worker}").exists())
+
+
+def test_drain(start, tmp_path, background):
+    """SIGTERM: ready goes off, new requests are refused, the running one gets its answer."""
+    gate = tmp_path / "gate"
+    kit = start().wait_ready()
+    slow = background(kit.embed, f"wait:{gate}")
+    kit.wait_for(lambda: "mealkit_requests_running 1.0" in kit.client.get("/metrics").text)
+    kit.process.terminate()
+    body = kit.wait_status("draining")
+    assert "running requests have 20 s" in body["reason"]
+    refused = kit.embed("hello")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (503, "DRAINING")
+    assert refused.headers["Connection"] == "close"
+    gate.touch()
+    assert slow.result().status_code == 200
+    assert kit.wait_end() == 0
+    assert not [line for line in kit.lines if "event" not in line]
+    assert kit.events("worker stopped")[0]["how"] == "exit code 0"
+
+
+def test_drain_that_takes_too_long(start, make_lock, tmp_path, background):
+    """A request that outlives the drain gets an answer too: the kit was stopped."""
+    kit = start(make_lock(serving={"drain_seconds": 0})).wait_ready()
+    slow = background(kit.embed, f"wait:{tmp_path / 'never'}")
+    kit.wait_for(lambda: "mealkit_requests_running 1.0" in kit.client.get("/metrics").text)
+    kit.process.terminate()
+    answer = slow.result()
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "DRAINING")
+    assert kit.wait_end() == 0
+
+
+def test_worker_ends_with_the_gateway(start):
+    """A gateway that is killed takes its worker with it."""
+    kit = start().wait_ready()
+    worker = Path(f"/proc/{kit.worker_pid()}")
+    kit.process.kill()
+    kit.wait_end()
+    kit.wait_for(lambda: not worker.exists())
+
+
+def test_environment_of_the_worker(start):
+    """The worker sees the lock's variables, and nothing of the gateway's own."""
+    kit = start().wait_ready()
+    names = kit.embed("environment").json()["error"]["message"].split()
+    assert "TELEMETRY" in names
+    assert not [name for name in names if "SECRET" in name or name.startswith("MEALKIT")]
