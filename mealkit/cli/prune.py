@@ -23,7 +23,7 @@ def prune(
 ) -> None:
     """Delete what no image of the local store needs."""
     from mealkit.kit.units import show_size
-    from mealkit.pipeline.images import prune as prune_home
+    from mealkit.pipeline.pruning import prune as prune_home
 
     session = session_of(context)
     listener = session.listener(as_json=as_json)

@@ -1,4 +1,4 @@
-"""Images in the local store: listed, inspected, compared, pruned."""
+"""Images and kits, looked at: listed, inspected, compared."""
 
 import json
 from dataclasses import dataclass
@@ -92,20 +92,6 @@ def find_image(target: str, home: Home) -> Image:
 
     # Left open: the image's layers are read through it.
     return RemoteImages(Registries.from_environment()).image(reference)
-
-
-def prune(*, damaged: bool, nameless: bool, home: Home, listener: Listener) -> int:
-    """Delete what no image needs, unpacked roots and old indexes too; return the bytes freed.
-
-    Raises:
-        StoreError: another process uses the store (``STORE_BUSY``).
-    """
-    from mealkit.stores.upkeep import prune as prune_store
-
-    task = listener.task("pruning", None)
-    done = prune_store(LocalStore(home.store), task.advance, nameless=nameless, damaged=damaged)
-    task.done()
-    return done.freed_bytes
 
 
 def diff(before: str, after: str, home: Home) -> list[Change]:
