@@ -18,11 +18,12 @@ say "Build: an image, without a container engine. The digest is the same on any 
 step mealkit build sbert-minilm
 
 say "Run: checks the machine, mounts the verified weights, waits until one real request was answered."
-step mealkit run sbert-minilm --name "$name" --port 8321
+printf '$ mealkit run sbert-minilm --name %s --port 0\n' "$name"
+url=$(mealkit run sbert-minilm --name "$name" --port 0) # the address is all it prints to stdout
+echo "$url"
 
 say "Ask: the vector of a sentence (the first four of its 384 numbers)."
-url=http://127.0.0.1:8321
-printf "$ curl %s/v1/embeddings -d '{\"model\": \"all-MiniLM-L6-v2\", \"input\": \"A kit that works at 3 a.m.\"}'\n" "$url"
+printf "$ curl %s/v1/embeddings -H 'Content-Type: application/json' \\\n    -d '{\"model\": \"all-MiniLM-L6-v2\", \"input\": \"A kit that works at 3 a.m.\"}'\n" "$url"
 python3 - "$url" <<'PY'
 import json, sys, urllib.request
 

@@ -187,7 +187,7 @@ def _image(target: str, home: Home, listener: Listener) -> Image:
         report = build_kit(path, frozen=False, outputs=Outputs(), home=home, listener=listener)
         return store.image(str(report.digest))
     try:
-        return store.image(target)
+        return _verified(store.image(target), store, listener)
     except MealkitError as error:
         reference = Reference.parse(target)
         if error.problems[0].code != "IMAGE_NOT_FOUND" or reference.registry is None:
@@ -195,6 +195,16 @@ def _image(target: str, home: Home, listener: Listener) -> Image:
     from mealkit.pipeline.pulling import pull
 
     return pull(reference, read_facts().architecture, home, listener)
+
+
+def _verified(image: Image, store: LocalStore, listener: Listener) -> Image:
+    """Look again at weights that were touched or moved since they were verified."""
+    from mealkit.stores.upkeep import refresh_sources
+
+    task = listener.task("verifying changed files", None)
+    refresh_sources(image, store, task.advance)
+    task.done()
+    return store.image(str(image.digest))
 
 
 def _preflight(lock: Lock, home: Home, listener: Listener) -> None:
