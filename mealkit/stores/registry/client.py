@@ -110,12 +110,16 @@ class RegistryClient:
         name = self.endpoint.registry
         if answer.status in {401, 403}:
             return self._authorizer.denied(what)
-        words = self._authorizer.scrub(words_of(answer.body))
+        words = self.words(answer)
         return failure(
             "REGISTRY_REFUSED",
             f"{name} answers {answer.status} to {what}{': ' if words else ''}{words}",
             where=name,
         )
+
+    def words(self, answer: Answer) -> str:
+        """Return the registry's own words, without the secrets that were sent to it."""
+        return self._authorizer.scrub(words_of(answer.body))
 
     def unreachable(self, error: httpx2.TransportError, attempts: int = 1) -> MealkitError:
         """Make the error for a registry that did not get or give all that was sent."""

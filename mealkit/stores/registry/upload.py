@@ -17,7 +17,7 @@ from mealkit.errors import MealkitError, failure
 from mealkit.oci.image import Blob
 from mealkit.stores.registry.body import BlobRange, Meter
 from mealkit.stores.registry.client import RegistryClient
-from mealkit.stores.registry.exchange import PASSING, Answer, Call, words_of
+from mealkit.stores.registry.exchange import PASSING, Answer, Call
 from mealkit.stores.registry.session import (
     PIECE_BYTES,
     Upload,
@@ -239,6 +239,6 @@ class Uploader:
             )
         return failure(
             "REGISTRY_DIGEST",
-            f"{name} says that {blob.digest} arrived as other bytes: {words_of(answer.body)}",
+            f"{name} says that {blob.digest} arrived as other bytes: {self.client.words(answer)}",
             where=name,
         )

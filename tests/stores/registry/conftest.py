@@ -31,7 +31,14 @@ from mealkit.stores.registry.exchange import Retry
 USER, PASSWORD = "cook", "not-a-real-secret"
 # htpasswd's bcrypt line for the two above.
 HTPASSWD = "cook:$2y$04$BFAaN3y712mftLrCVa.HDecL99NJe.w5IR7nidGJ/RyOysR2abqc.\n"
-DOCKER_REGISTRY = shutil.which("docker-registry")
+
+
+def need(program: str) -> str:
+    """Return a program's path; skip the test where it is not installed."""
+    path = shutil.which(program)
+    if path is None:
+        pytest.skip(f"{program} is not installed")
+    return path
 
 
 def _free_port() -> int:
@@ -66,9 +73,10 @@ class RegistryProcess:
         (self.folder / "config.yml").write_text(json.dumps(config))
 
     def start(self) -> "RegistryProcess":
+        program = need("docker-registry")
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                [DOCKER_REGISTRY, "serve", str(self.folder / "config.yml")],
+                [program, "serve", str(self.folder / "config.yml")],
                 stdout=log,
                 stderr=log,
                 env={"PATH": os.environ["PATH"], "OTEL_TRACES_EXPORTER": "none"},
@@ -137,7 +145,7 @@ class TokenServer:
 
     def __init__(self, folder: Path) -> None:
         self.key, self.certificate = folder / "key.pem", folder / "certificate.pem"
-        command = "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=test -days 2"
+        command = f"{need('openssl')} req -x509 -newkey rsa:2048 -nodes -subj /CN=test -days 2"
         files = ["-keyout", self.key, "-out", self.certificate]
         subprocess.run([*command.split(), *files], check=True, capture_output=True)
         self.asked: list[dict] = []
@@ -454,6 +462,6 @@ def static_program(tmp_path_factory) -> bytes:
         '#include <stdio.h>\nint main(void){char b[256];FILE*f=fopen("/greeting","r");'
         "if(f&&fgets(b,256,f))puts(b);return !f;}\n"
     )
-    command = ["gcc", "-static", "-Os", "-o", folder / "hello", folder / "hello.c"]
+    command = [need("gcc"), "-static", "-Os", "-o", folder / "hello", folder / "hello.c"]
     subprocess.run(command, check=True)
     return (folder / "hello").read_bytes()

@@ -167,6 +167,15 @@ def test_a_scheme_that_a_proxy_hides_is_corrected(make_registries, make_image):
     assert {(item.url.scheme, item.url.port) for item in seen} == {("https", 5000)}
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_proxies_are_not_for_this_machine(registry, make_registries, monkeypatch, host):
+    """A loopback registry is reached directly, whatever proxy the environment names."""
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    reference = Reference(f"{host}:{registry.port}", "kit-that-is-not", "1")
+    assert problem_of(make_registries(), reference).code == "IMAGE_NOT_FOUND"
+
+
 def test_the_environment_is_read_once(tmp_path):
     """Mirrors and credentials come from the environment that is given."""
     environment = {
