@@ -8,6 +8,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Sequence
+from inspect import cleandoc
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -108,13 +109,18 @@ _VERBS: Sequence[_Verb] = (
 )
 
 
+def verb_names() -> list[str]:
+    """Return the verbs, in the order in which they are used."""
+    return [name for name, _, _ in _VERBS]
+
+
 def _examples(lines: Sequence[str]) -> str:
     """Return a block of examples; its first character keeps typer from joining the lines."""
     return "\n\n\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
 
 
 for _name, _function, _lines in _VERBS:
-    app.command(_name, help=f"{(_function.__doc__ or '').strip()}{_examples(_lines)}")(_function)
+    app.command(_name, help=cleandoc(_function.__doc__ or "") + _examples(_lines))(_function)
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001  typer calls it with the option's value

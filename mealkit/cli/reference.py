@@ -1,0 +1,112 @@
+"""The reference pages, written from the code: ``python -m mealkit.cli.reference FOLDER [--check]``.
+
+With ``--check`` nothing is written; it fails, naming the pages, when one of them is stale.
+"""
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from itertools import groupby
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+from mealkit.cli.kit_reference import kit_page
+from mealkit.cli.program import app, verb_names
+from mealkit.engines.schema import full_schema
+from mealkit.errors import CATALOGUE, Entry, MealkitError
+
+_NOTE = (
+    "<!-- Written by `python -m mealkit.cli.reference docs/reference`; edit the code instead. -->"
+)
+_WIDTH = 96
+
+
+def pages() -> Mapping[str, str]:
+    """Return every page of the reference, by its file's name."""
+    return {
+        "cli.md": "\n".join(_cli_page()) + "\n",
+        "kit.md": f"{_NOTE}\n{kit_page()}",
+        "problems.md": "\n".join(_problems_page()) + "\n",
+        "kit.schema.json": json.dumps(full_schema(), indent=2, ensure_ascii=False) + "\n",
+    }
+
+
+def stale_pages(folder: Path) -> list[str]:
+    """Return the names of the pages in a folder that the code no longer writes so."""
+    return [
+        name
+        for name, text in pages().items()
+        if not (folder / name).is_file() or (folder / name).read_text("utf-8") != text
+    ]
+
+
+def main(arguments: list[str]) -> int:
+    """Write the pages, or only compare them."""
+    folder = Path(next(item for item in arguments if item != "--check"))
+    if "--check" in arguments:
+        stale = stale_pages(folder)
+        for name in stale:
+            sys.stderr.write(
+                f"{folder / name} is stale: python -m mealkit.cli.reference {folder}\n"
+            )
+        return 1 if stale else 0
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in pages().items():
+        (folder / name).write_text(text, "utf-8")
+    return 0
+
+
+def _cli_page() -> Iterator[str]:
+    yield from (_NOTE, "# Command line", "")
+    yield (
+        "Results go to stdout, everything else to stderr. With `--json`, stdout is one JSON value, "
+        'and stderr is JSON lines: `{"warning": {...}}` while it works, `{"problems": [...]}` if '
+        "it fails. Colours are for terminals, and not wanted where `NO_COLOR` is set."
+    )
+    yield from ("", "| exit code | meaning |", "|---|---|", "| 0 | done |")
+    yield "| 1 | mealkit itself failed; the message names a log file for the report |"
+    yield "| 2 | the command line was used wrongly |"
+    classes = {entry.error for entry in CATALOGUE.values() if entry.error.exit_code > 2}
+    for error in sorted(classes, key=lambda item: item.exit_code):
+        meaning = (error.__doc__ or "").removesuffix(".")
+        yield f"| {error.exit_code} | {meaning[:1].lower()}{meaning[1:]} |"
+    yield "| 130 | it was interrupted |"
+    yield "| 141 | whoever read the output went away |"
+    for verb in ("", *verb_names()):
+        yield from ("", f"## mealkit {verb}".rstrip(), "", "```", _help(verb), "```")
+
+
+def _help(verb: str) -> str:
+    arguments = [verb, "--help"] if verb else ["--help"]
+    environment = {"NO_COLOR": "1", "MEALKIT_HOME": None}
+    result = CliRunner().invoke(
+        app, arguments, prog_name="mealkit", env=environment, terminal_width=_WIDTH
+    )
+    return "\n".join(line.rstrip() for line in result.stdout.strip().splitlines())
+
+
+def _problems_page() -> Iterator[str]:
+    yield from (_NOTE, "# Problems", "")
+    yield (
+        "Every problem has a code, and every code an owner: who can make it go away. "
+        "`mealkit explain CODE` prints what stands here."
+    )
+
+    def error_of(item: tuple[str, Entry]) -> str:
+        return f"{item[1].error.exit_code:02} {item[1].error.__name__}"
+
+    ordered = sorted(CATALOGUE.items(), key=error_of)
+    for _, group in groupby(ordered, error_of):
+        entries = list(group)
+        error = entries[0][1].error
+        title = "mealkit itself" if error is MealkitError else str(error.__doc__).rstrip(".")
+        yield from ("", f"## {title} (exit code {error.exit_code})", "")
+        yield from ("| code | meaning | owner | HTTP | what to do |", "|---|---|---|---|---|")
+        for code, entry in entries:
+            meaning, fix = (text.replace("|", "\\|") for text in (entry.meaning, entry.fix))
+            yield f"| `{code}` | {meaning} | {entry.owner} | {entry.http_status} | {fix} |"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
