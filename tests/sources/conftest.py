@@ -1,0 +1,98 @@
+"""Fixtures for sources: a Hub on loopback, a cache, a downloader, and small weight files."""
+
+import importlib.util
+import json
+import struct
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mealkit.kit.model import Model
+from mealkit.sources.cache import FileCache
+from mealkit.sources.client import open_client
+from mealkit.sources.download import Downloader
+from mealkit.sources.place import Supplies
+
+
+def _hub_server() -> Any:
+    """Load the module beside this one: test folders are no packages."""
+    name = "mealkit_tests_hub_server"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(
+            name, Path(__file__).with_name("hub_server.py")
+        )
+        assert spec is not None
+        assert spec.loader is not None
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+    return sys.modules[name]
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A running Hub that HF_ENDPOINT points to."""
+    with _hub_server().HubServer() as server:
+        monkeypatch.setenv("HF_ENDPOINT", server.url)
+        monkeypatch.delenv("HF_TOKEN", raising=False)
+        yield server
+
+
+@pytest.fixture
+def mirror() -> Iterator[Any]:
+    """A second server, for mirrors."""
+    with _hub_server().HubServer() as server:
+        yield server
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> FileCache:
+    """An empty cache."""
+    return FileCache(tmp_path / "cache")
+
+
+@pytest.fixture
+def downloader(cache: FileCache) -> Iterator[Downloader]:
+    """A downloader that does not wait between attempts."""
+    with open_client() as client:
+        yield Downloader(cache, client, retry_seconds=(0.0, 0.0))
+
+
+@pytest.fixture
+def supplies(downloader: Downloader) -> Supplies:
+    """What adapters are handed."""
+    return Supplies(downloader)
+
+
+@pytest.fixture
+def model() -> Callable[..., Model]:
+    """Make the model part of a kit from its weight entries, as kit.yaml would give them."""
+
+    def make(*weights: dict[str, object], **fields: object) -> Model:
+        form = {"name": "m", "license": "Apache-2.0", "weights": weights, **fields}
+        return Model.model_validate_json(json.dumps(form))
+
+    return make
+
+
+@pytest.fixture
+def safetensors() -> Callable[..., bytes]:
+    """Make a safetensors file: header, and data unless only the header is wanted."""
+
+    def make(tensors: dict[str, tuple[str, list[int], int]], *, header_only: bool = False) -> bytes:
+        header: dict[str, object] = {"__metadata__": {"format": "pt"}}
+        end = 0
+        for name, (dtype, shape, size_bytes) in tensors.items():
+            header[name] = {
+                "dtype": dtype,
+                "shape": shape,
+                "data_offsets": [end, end + size_bytes],
+            }
+            end += size_bytes
+        text = json.dumps(header).encode()
+        data = b"" if header_only else bytes(index * 7 % 251 for index in range(end))
+        return struct.pack("<Q", len(text)) + text + data
+
+    return make
