@@ -23,7 +23,7 @@ url=$(mealkit run sbert-minilm --name "$name" --port 0) # the address is all it 
 echo "$url"
 
 say "Ask: the vector of a sentence (the first four of its 384 numbers)."
-printf "$ curl %s/v1/embeddings -H 'Content-Type: application/json' \\\n    -d '{\"model\": \"all-MiniLM-L6-v2\", \"input\": \"A kit that works at 3 a.m.\"}'\n" "$url"
+printf "$ curl %s/v1/embeddings -H 'Content-Type: application/json' \\\\\n    -d '{\"model\": \"all-MiniLM-L6-v2\", \"input\": \"A kit that works at 3 a.m.\"}'\n" "$url"
 python3 - "$url" <<'PY'
 import json, sys, urllib.request
 

@@ -199,6 +199,8 @@ def _image(target: str, home: Home, listener: Listener) -> Image:
 
 def _verified(image: Image, store: LocalStore, listener: Listener) -> Image:
     """Look again at weights that were touched or moved since they were verified."""
+    if all(store.has(layer.blob.digest) for layer in image.layers):
+        return image
     from mealkit.stores.upkeep import refresh_sources
 
     task = listener.task("verifying changed files", None)
