@@ -4,6 +4,7 @@ Refuses to be ready before the weights are the locked ones and one real request 
 """
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -30,6 +31,7 @@ from mealkit.runtime.supervise import Supervisor
 from mealkit.runtime.upstream import Upstream, WorkerLostError
 from mealkit.runtime.verify import verify_weights
 from mealkit.runtime.warm import warm
+from mealkit.runtime.wire import OneWriteProtocol
 from mealkit.runtime.worker import plan_worker
 
 # Longer than the idle time of common load balancers: whoever closes first must be the caller.
@@ -106,6 +108,10 @@ class Container:
         self._preflight()
         await self._verify_and_load()
         await self._warm()
+        # What the start made lives as long as the process: searching it for garbage again and
+        # again would hold up requests.
+        gc.collect()
+        gc.freeze()
         await self._supervisor.watch(self._lock.serving.restarts, self._warm, self._died)
 
     def _preflight(self) -> None:
@@ -228,7 +234,7 @@ def _server_config(service: Service) -> uvicorn.Config:
     return uvicorn.Config(
         create_app(service),
         loop="asyncio",
-        http="h11",
+        http=OneWriteProtocol,
         ws="none",
         lifespan="off",
         log_config=None,

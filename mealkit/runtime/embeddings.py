@@ -50,7 +50,7 @@ def tokens_of(body: bytes) -> int:
     place = body.rfind(b'"usage"')
     tail = body[place + len(b'"usage"') :] if place >= 0 else b""
     try:
-        usage, _ = json.JSONDecoder().raw_decode(tail.decode().lstrip(" :"))
+        usage, _ = _DECODER.raw_decode(tail.decode().lstrip(" :"))
         tokens = usage["total_tokens"]
     except (ValueError, KeyError, TypeError) as error:
         raise failure("ENGINE_ANSWER", "the engine's answer has no usage") from error
@@ -88,7 +88,7 @@ def problem_of(answer: Answer) -> Problem:
 
 def _read_object(body: bytes) -> dict[str, Any]:
     try:
-        values = json.loads(body, object_pairs_hook=_unique)
+        values = _STRICT_DECODER.decode(body.decode())
     except (ValueError, RecursionError) as error:
         raise failure("REQUEST_INVALID", f"the body is not JSON: {error}") from error
     if not isinstance(values, dict):
@@ -133,3 +133,8 @@ def _refuse_tokens(value: Any) -> None:
 
 def _invalid(message: str, where: str) -> MealkitError:
     return failure("REQUEST_INVALID", message, where=where)
+
+
+# json.loads would make a decoder for each request.
+_DECODER = json.JSONDecoder()
+_STRICT_DECODER = json.JSONDecoder(object_pairs_hook=_unique)

@@ -4,9 +4,9 @@ Refuses nothing itself; what an endpoint refuses, and what it did not foresee, b
 here. Bodies are never logged.
 """
 
+import os
 import re
 import time
-import uuid
 from collections.abc import Collection
 
 from starlette.datastructures import MutableHeaders
@@ -86,4 +86,4 @@ def _request_id(scope: Scope) -> str:
     for name, value in scope["headers"]:
         if name == b"x-request-id" and _SANE_ID.fullmatch(value):
             return str(value, "ascii")
-    return uuid.uuid4().hex
+    return os.urandom(16).hex()
