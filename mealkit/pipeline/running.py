@@ -2,72 +2,29 @@
 
 import json
 import time
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from mealkit.build.lean import lean_image, weight_layers
-from mealkit.containers.model import Container, Exit, LoadedImage, Mount, RunSpec, UnpackedRoot
-from mealkit.errors import CATALOGUE, MealkitError, Problem, failure, failures, problem
+from mealkit.containers.model import LoadedImage, Mount, RunSpec, UnpackedRoot
+from mealkit.errors import MealkitError, failures
 from mealkit.kit.model import Contact, Gpu
 from mealkit.lock.model import Lock
 from mealkit.oci.image import Image
 from mealkit.oci.reference import Reference
 from mealkit.pipeline.building import build_kit, image_name
+from mealkit.pipeline.containers import ContainerClient, clients
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.image_lock import lock_of
 from mealkit.pipeline.listener import Listener
 from mealkit.pipeline.outputs import Outputs
+from mealkit.pipeline.readiness import wait_until_ready
 from mealkit.preflight.facts import read_facts
 from mealkit.preflight.finding import Context
 from mealkit.preflight.run import preflight
 from mealkit.stores.blobs import VirtualBlob
 from mealkit.stores.local import LocalStore
-
-_POLL_SECONDS = 0.1
-_SHOWN_LOG_LINES = 15
-
-
-class ContainerClient(Protocol):
-    """What starts containers and looks after them."""
-
-    @property
-    def name(self) -> str:
-        """What it is called."""
-        ...
-
-    def available(self) -> str | None:
-        """Say why this client cannot be used here; None if it can."""
-        ...
-
-    def limits(self) -> tuple[str, ...]:
-        """Say what this client does not isolate."""
-        ...
-
-    def start(self, spec: RunSpec) -> Container:
-        """Start a container."""
-        ...
-
-    def list(self) -> list[Container]:
-        """List what mealkit started here."""
-        ...
-
-    def state(self, name: str) -> Container:
-        """Look at one container again."""
-        ...
-
-    def logs(self, name: str, *, follow: bool = False, tail: int | None = None) -> Iterator[str]:
-        """Yield the log's lines."""
-        ...
-
-    def stop(self, name: str, timeout_seconds: int) -> Exit:
-        """Stop a container; its log stays."""
-        ...
-
-    def remove(self, name: str) -> None:
-        """Remove a container and its log."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,14 +68,14 @@ def run_kit(request: RunRequest, home: Home, listener: Listener) -> RunReport:
     image = _image(request.target, home, listener)
     lock = lock_of(image)
     _preflight(lock, home, listener)
-    client: ContainerClient = choose(_clients(home), request.client)
+    client: ContainerClient = choose(clients(home), request.client)
     listener.phase(f"starting with {client.name}")
     for limit in client.limits():
         listener.phase(f"note: {limit}")
     spec = _spec(request, image, lock, client, home, listener)
     started = time.monotonic()
     container = client.start(spec)
-    _wait_until_ready(client, container, request.timeout_seconds, listener)
+    wait_until_ready(client, container, request.timeout_seconds, listener)
     return RunReport(
         name=container.name,
         kit=container.kit,
@@ -130,53 +87,6 @@ def run_kit(request: RunRequest, home: Home, listener: Listener) -> RunReport:
         owner=lock.about.owner,
         limits=client.limits(),
     )
-
-
-def running_kits(home: Home) -> list[Container]:
-    """List what mealkit started on this machine, with every client that works."""
-    found = [item for client in _working(home) for item in client.list()]
-    return sorted(found, key=lambda item: (item.name, item.client))
-
-
-def read_logs(name: str, *, follow: bool, tail: int | None, home: Home) -> Iterator[str]:
-    """Yield the log lines of a running or ended kit.
-
-    Raises:
-        ContainerError: there is no such one (``CONTAINER_NOT_FOUND``).
-    """
-    return _owner_of(name, home).logs(name, follow=follow, tail=tail)
-
-
-def stop_kit(name: str, *, timeout_seconds: int | None, home: Home) -> Exit:
-    """Stop a kit, waiting for its running requests, and remove it.
-
-    Raises:
-        ContainerError: there is no such one (``CONTAINER_NOT_FOUND``).
-    """
-    client = _owner_of(name, home)
-    container = client.state(name)
-    seconds = int(container.labels.get("dev.mealkit.stop-seconds", "30"))
-    ended = client.stop(name, seconds if timeout_seconds is None else timeout_seconds)
-    client.remove(name)
-    return ended
-
-
-def _clients(home: Home) -> Sequence[ContainerClient]:
-    from mealkit.containers.docker import DockerClient
-    from mealkit.containers.sandbox import Sandbox
-
-    return (DockerClient(), DockerClient.podman(), Sandbox(home.runs))
-
-
-def _working(home: Home) -> list[ContainerClient]:
-    return [client for client in _clients(home) if client.available() is None]
-
-
-def _owner_of(name: str, home: Home) -> ContainerClient:
-    for client in _working(home):
-        if any(item.name == name for item in client.list()):
-            return client
-    raise failure("CONTAINER_NOT_FOUND", f"no kit named {name!r} runs here")
 
 
 def _image(target: str, home: Home, listener: Listener) -> Image:
@@ -291,63 +201,6 @@ def _unpacked(image: Image, home: Home, listener: Listener) -> UnpackedRoot:
         dict(item.split("=", 1) for item in config.get("Env") or []),
         config.get("WorkingDir") or "/",
     )
-
-
-def _wait_until_ready(
-    client: ContainerClient, container: Container, timeout_seconds: float, listener: Listener
-) -> None:
-    """Poll readiness, telling every new reason; raise what the container says when it gives up."""
-    import httpx2
-
-    deadline = time.monotonic() + timeout_seconds
-    told = ""
-    with httpx2.Client(timeout=5.0, trust_env=False) as http:
-        while time.monotonic() < deadline:
-            try:
-                answer = http.get(f"{container.url}/v1/health/ready")
-                state = answer.json()
-                if answer.status_code == 200:
-                    return
-                reason = f"{state.get('status')}: {state.get('reason')}"
-            except (httpx2.TransportError, ValueError):
-                reason = told
-            if reason != told:
-                listener.phase(reason)
-                told = reason
-            seen = client.state(container.name)
-            if seen.exit is not None:
-                raise _ended(client, container.name, seen.exit)
-            time.sleep(_POLL_SECONDS)
-    raise failure(
-        "CONTAINER_TIMEOUT",
-        f"not ready after {timeout_seconds:.0f} seconds: {told or 'no answer'}",
-        where=container.name,
-        hint=f"mealkit logs {container.name}; mealkit stop {container.name}",
-    )
-
-
-def _ended(client: ContainerClient, name: str, how: Exit) -> MealkitError:
-    """Return the problem that a container stated before it ended, or else how it ended."""
-    lines = list(client.logs(name, tail=200))
-    client.remove(name)
-    for line in reversed(lines):
-        stated = _stated_problem(line)
-        if stated is not None:
-            return failures([stated])
-    tail = "\n".join(lines[-_SHOWN_LOG_LINES:])
-    return failure("CONTAINER_FAILED", f"{name} {how}; its log ends with\n{tail}")
-
-
-def _stated_problem(line: str) -> Problem | None:
-    try:
-        form = json.loads(line)
-        if form["code"] in CATALOGUE:
-            return problem(
-                form["code"], form["message"], hint=form.get("hint"), where=form.get("where")
-            )
-    except (ValueError, KeyError, TypeError):
-        pass
-    return None
 
 
 def _example(url: str, lock: Lock) -> str:
