@@ -53,12 +53,12 @@ def _write(image: Image, name: str, output: str, listener: Listener) -> str:
 
 
 def _load(image: Image, name: str, listener: Listener) -> str:
-    import docker
-
+    from mealkit.containers.docker import DockerClient
     from mealkit.stores.docker_load import load
 
     task = listener.task("loading into docker", _size(image))
-    report = load(image, [name], docker.from_env(), task.advance)
+    with DockerClient().connected("load the image") as sdk:
+        report = load(image, [name], sdk, task.advance)
     task.done()
     return f"loaded into docker as {name} ({report.reused_layers} layers were there)"
 
