@@ -23,7 +23,8 @@ def problems_of(
 ) -> list[Problem]:
     """Word every error of a model that was given ``data``, which stands at ``prefix``.
 
-    One problem for each place: where a union refuses a value twice, the more telling is kept.
+    One problem for each mistake: where a union refuses a value twice, the more telling is kept,
+    and a field that is only misspelt is not missing too.
     """
     faults: dict[Path, Fault] = {}
     for item in error.errors(include_url=False):
@@ -32,7 +33,12 @@ def problems_of(
         if not fault.is_echo and (known is None or known.kind == "literal_error"):
             also = known.expected if known and known.kind != fault.kind else ""
             faults[fault.path] = fault.beside(also)
-    return [worded(fault) for fault in faults.values()]
+    meant = {fault.meant for fault in faults.values() if fault.meant}
+    return [
+        worded(fault)
+        for fault in faults.values()
+        if fault.kind != "missing" or fault.path not in meant
+    ]
 
 
 def _fault(

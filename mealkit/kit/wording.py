@@ -58,6 +58,14 @@ class Fault:
         return str(self.context.get("expected", ""))
 
     @property
+    def meant(self) -> Path | None:
+        """The place of the field that an unknown one was probably meant to be."""
+        if self.kind != "extra_forbidden":
+            return None
+        near = get_close_matches(self.last, self.siblings, n=1)
+        return (*self.path[:-1], near[0]) if near else None
+
+    @property
     def is_echo(self) -> bool:
         """Whether it only repeats, for a list, that its items were refused."""
         return self.kind == "too_short" and bool(self.value)
@@ -112,9 +120,8 @@ def _missing(fault: Fault) -> _Words:
 
 def _unknown(fault: Fault) -> _Words:
     message = f"there is no field {fault.name}"
-    near = get_close_matches(fault.last, fault.siblings, n=1)
-    if near:
-        return message, f"did you mean {near[0]!r}?"
+    if fault.meant:
+        return message, f"did you mean {fault.meant[-1]!r}?"
     if fault.home:
         return message, f"{fault.last!r} belongs under {fault.home}"
     return message, f"delete the line; the fields here are {', '.join(fault.siblings)}"
