@@ -1,0 +1,140 @@
+"""A new kit is whole, holds as it is written, and never takes the place of anything."""
+
+import shutil
+import stat
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+import mealkit
+from mealkit.build.prompts import prompt_problems
+from mealkit.build.scaffold import new_engines, write_new_kit
+from mealkit.build.templates import template_root
+from mealkit.engines.check import check_engine_parts
+from mealkit.engines.schema import full_schema
+from mealkit.errors import MealkitError
+from mealkit.kit.document import read_document
+from mealkit.kit.load import load_kit
+
+
+@pytest.mark.parametrize("engine", new_engines())
+def test_a_new_kit_holds_as_it_is_written(engine, tmp_path):
+    """By the loader, by its engine, and by the schema that lies beside it."""
+    path = write_new_kit(tmp_path / "soup", engine, full_schema())
+    loaded = load_kit(path)
+    assert loaded.kit.name == "soup"
+    assert loaded.kit.runtime.engine == engine
+    assert check_engine_parts(loaded).problems == ()
+    document, _ = read_document(path.read_text(), "kit.yaml")
+    schema = read_document((path.parent / "kit.schema.json").read_text(), "schema")[0].data
+    for dialect in (jsonschema.Draft202012Validator, jsonschema.Draft7Validator):
+        assert list(dialect(schema).iter_errors(document.data)) == []
+
+
+def test_an_editor_finds_the_schema_without_a_network(tmp_path):
+    """The first line names a file beside the kit."""
+    path = write_new_kit(tmp_path / "soup", "onnx", full_schema())
+    first = path.read_text().splitlines()[0]
+    assert first == "# yaml-language-server: $schema=kit.schema.json"
+    assert (path.parent / "kit.schema.json").is_file()
+
+
+def test_every_file_is_there_and_no_template_is_left(tmp_path):
+    """Prompts are templates of the kit itself, and are copied as they are."""
+    folder = write_new_kit(tmp_path / "soup", "onnx", full_schema()).parent
+    found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert found == {
+        "README.md",
+        "graph/README.md",
+        "kit.schema.json",
+        "kit.yaml",
+        "prompts/query.jinja",
+    }
+    assert (folder / "prompts/query.jinja").read_text() == "{{ text }}\n"
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+@pytest.mark.parametrize("name", ["1.0", "true", "null", "0x10", "a.b-c_d"])
+def test_names_that_look_like_other_values_are_kept(name, tmp_path):
+    """A kit may be named 1.0."""
+    assert load_kit(write_new_kit(tmp_path / name, "onnx", full_schema())).kit.name == name
+
+
+@pytest.mark.parametrize("name", ["Soup", "a b", "-a", "a..b", "ä", "x" * 129])
+def test_a_name_that_no_kit_may_have_is_refused(name, tmp_path):
+    """Before anything is written."""
+    with pytest.raises(MealkitError, match="is not a name for a kit") as caught:
+        write_new_kit(tmp_path / name, "onnx", {})
+    assert caught.value.problems[0].code == "KIT_INVALID"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_engine_is_refused(tmp_path):
+    """With the engines that there are."""
+    with pytest.raises(MealkitError) as caught:
+        write_new_kit(tmp_path / "soup", "other", {})
+    assert "onnx" in caught.value.problems[0].hint
+
+
+def test_what_is_there_stays(tmp_path):
+    """A folder with anything in it, or a file, is not touched."""
+    (tmp_path / "soup").mkdir()
+    (tmp_path / "soup" / "notes").write_text("mine")
+    (tmp_path / "stew").write_text("mine")
+    for name in ("soup", "stew"):
+        with pytest.raises(MealkitError) as caught:
+            write_new_kit(tmp_path / name, "onnx", {})
+        assert caught.value.problems[0].code == "KIT_EXISTS"
+    assert [path.name for path in sorted(tmp_path.rglob("*"))] == ["soup", "notes", "stew"]
+
+
+def test_an_empty_folder_may_become_a_kit(tmp_path):
+    """``mkdir soup`` before ``mealkit new soup`` is no mistake."""
+    (tmp_path / "soup").mkdir()
+    assert write_new_kit(tmp_path / "soup", "onnx", full_schema()).is_file()
+
+
+def test_a_place_that_cannot_be_written_is_a_problem(tmp_path):
+    """A file where a folder is needed, which stops even root."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(MealkitError) as caught:
+        write_new_kit(tmp_path / "file" / "soup", "onnx", {})
+    assert caught.value.problems[0].code == "DISK_DENIED"
+
+
+def test_files_can_be_read_by_others(tmp_path):
+    """A kit is made to be shared: no private modes."""
+    folder = write_new_kit(tmp_path / "soup", "onnx", full_schema()).parent
+    assert stat.S_IMODE((folder / "kit.yaml").stat().st_mode) & 0o044
+
+
+def test_templates_are_found_in_a_checkout():
+    """Beside the package."""
+    root = template_root()
+    package = Path(mealkit.__file__).parent
+    assert root in {package / "_templates", package.parent / "templates"}
+    assert (root / "new" / "onnx" / "kit.yaml.jinja").is_file()
+
+
+def test_templates_are_found_in_a_wheel(tmp_path):
+    """Inside the package, which wins over whatever lies beside it."""
+    package = tmp_path / "site-packages" / "mealkit"
+    (package / "_templates").mkdir(parents=True)
+    (tmp_path / "site-packages" / "templates").mkdir()
+    assert template_root(package) == package / "_templates"
+    shutil.rmtree(package / "_templates")
+    assert template_root(package) == tmp_path / "site-packages" / "templates"
+
+
+def test_prompts_that_are_no_templates_name_their_line(tmp_path):
+    """Each with its own file and line."""
+    path = write_new_kit(tmp_path / "soup", "onnx", full_schema())
+    text = path.read_text().replace("prompts: {}", "prompts: {query: {file: prompts/query.jinja}}")
+    path.write_text(text)
+    loaded = load_kit(path)
+    assert prompt_problems(loaded.kit, loaded.prompts) == []
+    (path.parent / "prompts/query.jinja").write_text("one\n{% if x %}\n{{ y }\n")
+    loaded = load_kit(path)
+    (found,) = prompt_problems(loaded.kit, loaded.prompts)
+    assert (found.code, found.where) == ("KIT_PROMPT_INVALID", "prompts/query.jinja:3")

@@ -1,0 +1,108 @@
+"""What an engine types in a kit is checked with its lines, and written out in full."""
+
+import pytest
+
+from mealkit.engines.check import check_engine_parts
+from mealkit.kit.load import load_kit
+from mealkit.kit.model import Task
+
+
+def _line(text: str, part: str) -> int:
+    return next(number for number, line in enumerate(text.splitlines(), 1) if part in line)
+
+
+def test_values_are_written_out_in_full(write_kit, good):
+    """No default of an engine stays unsaid."""
+    parts = check_engine_parts(load_kit(write_kit(good)))
+    assert parts.problems == ()
+    assert parts.task is Task.EMBEDDINGS
+    assert parts.hyperparameters == {
+        "pooling": "mean",
+        "max_length": 256,
+        "normalize": True,
+        "overlong": "refuse",
+    }
+    assert parts.settings == {"graph": "model.onnx", "threads": 2}
+
+
+def test_the_task_is_the_engines_first_if_the_kit_names_none(write_kit, good):
+    """And the hyperparameters are that task's."""
+    parts = check_engine_parts(load_kit(write_kit(good.replace("  task: embeddings\n", ""))))
+    assert (parts.task, parts.problems) == (Task.EMBEDDINGS, ())
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "code", "marker", "message", "hint"),
+    [
+        (
+            "pooling: mean",
+            "pooling: max",
+            "KIT_INVALID",
+            "pooling",
+            "hyperparameters.pooling is 'max'",
+            "mean, cls",
+        ),
+        (
+            "pooling: mean",
+            "poolin: mean",
+            "KIT_UNKNOWN_FIELD",
+            "poolin:",
+            "hyperparameters.poolin",
+            "'pooling'",
+        ),
+        (
+            "  normalize: true\n",
+            "",
+            "KIT_FIELD_MISSING",
+            "hyperparameters:",
+            "hyperparameters.normalize is missing",
+            "scaled to length 1",
+        ),
+        (
+            "max_length: 256",
+            "max_length: 2.5e2",
+            "KIT_INVALID",
+            "max_length",
+            "hyperparameters.max_length is 2.5e2",
+            "whole number",
+        ),
+        (
+            "threads: 2",
+            "threads: 0",
+            "KIT_INVALID",
+            "threads",
+            "runtime.settings.threads is 0, expected at least 1",
+            "",
+        ),
+        (
+            "threads: 2",
+            "graph: ../model.onnx",
+            "KIT_INVALID",
+            "graph: ..",
+            "'../model.onnx' is not a path inside a folder",
+            "",
+        ),
+        (
+            "engine: onnx",
+            "engine: onyx",
+            "KIT_INVALID",
+            "engine",
+            "there is no engine 'onyx'",
+            "onnx",
+        ),
+    ],
+)
+def test_mistakes_name_their_line(before, after, code, marker, message, hint, write_kit, good):
+    """As those in the kit's own fields do."""
+    text = good.replace(before, after, 1)
+    (found,) = check_engine_parts(load_kit(write_kit(text))).problems
+    assert found.code == code
+    assert found.where.endswith(f"kit.yaml:{_line(text, marker)}")
+    assert message in found.message
+    assert hint in found.hint
+
+
+def test_problems_of_both_parts_come_at_once(write_kit, good):
+    """Hyperparameters and settings are checked in one run."""
+    text = good.replace("pooling: mean", "pooling: max").replace("threads: 2", "threads: 0")
+    assert len(check_engine_parts(load_kit(write_kit(text))).problems) == 2
