@@ -4,11 +4,14 @@ Refuses to hand out a file whose size, times or inode changed since it was verif
 bytes still hash to its name.
 """
 
+import fcntl
 import json
 import os
 import stat
 import tempfile
 import time
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from mealkit.digest import Digest, canonical_json, digest_of_file
@@ -75,17 +78,42 @@ class FileCache:
         (self._files / digest.hex).unlink(missing_ok=True)
         (self._records / f"{digest.hex}.json").unlink(missing_ok=True)
 
-    def new_part(self) -> Path:
-        """Make an empty file to write into, on the same file system as the cache.
+    @contextmanager
+    def new_part(self) -> Iterator[Path]:
+        """Give an empty file to write into, on the same file system; what is not added is deleted.
 
         Raises:
             StoreError: the disk is full or cannot be written (``DISK_FULL``, ``DISK_DENIED``).
         """
         with disk_errors(self.parts):
             self.parts.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=self.parts, suffix=".tmp")
-        os.close(handle)
-        return Path(name)
+            handle, name = tempfile.mkstemp(dir=self.parts, suffix=".part")
+        part = Path(name)
+        try:
+            # Held so that ``prune`` tells it from what a killed process left.
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield part
+        finally:
+            part.unlink(missing_ok=True)
+            os.close(handle)
+
+    def prune(self, keep: Collection[Digest]) -> int:
+        """Delete files that are not in ``keep``, and parts that nobody writes; return the bytes."""
+        freed_bytes = 0
+        for path in self._files.glob("*"):
+            if Digest.from_hex(path.name) not in keep:
+                freed_bytes += path.stat().st_size
+                self.drop(Digest.from_hex(path.name))
+        for part in self.parts.glob("*.part"):
+            with part.open("rb") as stream:
+                try:
+                    fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    continue
+                freed_bytes += part.stat().st_size
+                part.with_suffix(".json").unlink(missing_ok=True)
+                part.unlink()
+        return freed_bytes
 
     def _recorded(self, digest: Digest) -> list[int] | None:
         try:

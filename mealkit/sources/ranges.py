@@ -90,7 +90,7 @@ class HttpRanges:
         """Return ``length`` bytes from ``offset``; fewer only where the file ends."""
         head = self._load_head()
         length = max(0, min(length, self._size_bytes - offset))
-        if offset + length <= len(head):
+        if not length or offset + length <= len(head):
             return head[offset : offset + length]
         return self._ask(offset, length)
 

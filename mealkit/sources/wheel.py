@@ -116,8 +116,7 @@ class WheelReader:
         if path.is_absolute() or ".." in path.parts or "\\" in member:
             raise self._invalid(f"the path {member!r} leads outside")
         cache = self._supplies.downloader.cache
-        part = cache.new_part()
-        try:
+        with cache.new_part() as part:
             state = sha256()
             with archive.open(member) as source, disk_errors(part), part.open("wb") as target:
                 while chunk := source.read(CHUNK_BYTES):
@@ -126,8 +125,6 @@ class WheelReader:
             digest = Digest.from_hex(state.hexdigest())
             require_digest(name, expected, digest, self._where)
             return digest, cache.add(part, digest)
-        finally:
-            part.unlink(missing_ok=True)
 
     def _invalid(self, message: str) -> MealkitError:
         return failure("WHEEL_INVALID", f"{self._where}: {message}", where=self._where)

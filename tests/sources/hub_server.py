@@ -3,8 +3,10 @@
 Paths and headers are those that the client asks for and reads: /api/models/..., /REPO/resolve/...
 """
 
+import contextlib
 import hashlib
 import json
+import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -78,6 +80,7 @@ class HubServer:
     api_status: int | None = None
     api_error_code: str | None = None
     etag: Callable[[HubFile], str] = lambda file: f'"{file.sha256}"'
+    connections: list[socket.socket] = field(default_factory=list)
 
     def __enter__(self) -> Self:
         handler = type("Handler", (_Handler,), {"hub": self})
@@ -92,11 +95,14 @@ class HubServer:
         self.stop()
 
     def stop(self) -> None:
-        """Go down: connections are refused from now on."""
+        """Go down: open connections end, and new ones are refused."""
         if self._thread.is_alive():
             self._server.shutdown()
             self._thread.join()
             self._server.server_close()
+            for connection in self.connections:
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
 
     @property
     def url(self) -> str:
@@ -134,6 +140,10 @@ class HubServer:
 class _Handler(BaseHTTPRequestHandler):
     hub: HubServer
     protocol_version = "HTTP/1.1"
+
+    def setup(self) -> None:
+        super().setup()
+        self.hub.connections.append(self.connection)
 
     def log_message(self, *_: object) -> None:
         pass
@@ -237,13 +247,13 @@ class _Handler(BaseHTTPRequestHandler):
                 return
 
     def _write(self, piece: bytes) -> bool:
+        self.request_seen.sent_bytes += len(piece)
         try:
             self.wfile.write(piece)
             self.wfile.flush()
         except OSError:  # the client has what it wanted
             self.close_connection = True
             return False
-        self.request_seen.sent_bytes += len(piece)
         return True
 
     def _answer(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:

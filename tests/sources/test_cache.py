@@ -11,9 +11,9 @@ DIGEST = Digest.of(DATA)
 
 
 def put(cache: FileCache) -> Path:
-    part = cache.new_part()
-    part.write_bytes(DATA)
-    return cache.add(part, DIGEST)
+    with cache.new_part() as part:
+        part.write_bytes(DATA)
+        return cache.add(part, DIGEST)
 
 
 def test_what_is_added_is_found(cache: FileCache) -> None:
@@ -88,3 +88,27 @@ def test_dropping_what_is_not_there_is_nothing(cache: FileCache) -> None:
     cache.drop(DIGEST)
     cache.drop(DIGEST)
     assert cache.path(DIGEST) is None
+
+
+def test_a_part_that_is_given_up_is_deleted(cache: FileCache) -> None:
+    """What was not added leaves nothing behind."""
+    with cache.new_part() as part:
+        part.write_bytes(b"half")
+    assert list(cache.parts.iterdir()) == []
+
+
+def test_pruning_keeps_what_is_asked_for_and_what_is_written(cache: FileCache) -> None:
+    """Files that nobody wants and parts that nobody writes are deleted, nothing else."""
+    kept = put(cache)
+    other = Digest.of(b"other")
+    with cache.new_part() as part:
+        part.write_bytes(b"other")
+        cache.add(part, other)
+    with cache.new_part() as busy:
+        busy.write_bytes(b"busy")
+        (cache.parts / "left.part").write_bytes(b"left by a killed process")
+        (cache.parts / "left.json").write_bytes(b"{}")
+        assert cache.prune({DIGEST}) == len(b"other") + len(b"left by a killed process")
+        assert list(cache.parts.iterdir()) == [busy]
+    assert cache.path(DIGEST) == kept
+    assert cache.path(other) is None
