@@ -5,6 +5,7 @@ Refuses mounts into an engine on another machine, and containers that mealkit di
 
 import os
 import re
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from datetime import datetime
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 _LOCAL_HOSTS = {"", "localhost", "127.0.0.1", "::1", "localunixsocket"}
 _OPERATION_SECONDS = 60
+_ANY_VERSION = "1.41"  # names one so that the SDK asks the daemon for none
 
 
 class DockerClient:
@@ -59,7 +61,7 @@ class DockerClient:
     def available(self) -> str | None:
         """Say why this client cannot be used here; None if it can."""
         try:
-            with self._connected("answer") as client:
+            with self.connected("answer") as client:
                 client.ping()
         except MealkitError as error:
             return error.problems[0].message
@@ -76,7 +78,7 @@ class DockerClient:
             ContainerError: PORT_TAKEN, CONTAINER_EXISTS, CLIENT_REFUSED or CLIENT_UNAVAILABLE.
             StoreError: IMAGE_NOT_FOUND, the daemon lacks the image.
         """
-        with self._connected(f"start {spec.name}") as client:
+        with self.connected(f"start {spec.name}") as client:
             host = _remote_host(client)
             self._check(spec, host)
             theirs = client.containers.create(**options(client, self.name, spec))
@@ -90,7 +92,7 @@ class DockerClient:
 
     def list(self) -> list[Container]:
         """List what mealkit started here, running or ended, by name."""
-        with self._connected("list containers") as client:
+        with self.connected("list containers") as client:
             host = _remote_host(client)
             found = client.containers.list(
                 all=True, filters={"label": LABEL_RUN}, ignore_removed=True
@@ -103,7 +105,7 @@ class DockerClient:
         Raises:
             ContainerError: CONTAINER_NOT_FOUND.
         """
-        with self._connected(f"look at {name}") as client:
+        with self.connected(f"look at {name}") as client:
             return self._ours(self._find(client, name), _remote_host(client))
 
     def logs(self, name: str, *, follow: bool = False, tail: int | None = None) -> Iterator[str]:
@@ -112,7 +114,7 @@ class DockerClient:
         Raises:
             ContainerError: CONTAINER_NOT_FOUND; CLIENT_UNAVAILABLE if the daemon goes away.
         """
-        with self._connected(f"read the log of {name}") as client:
+        with self.connected(f"read the log of {name}") as client:
             theirs = self._find(client, name)
             # Quiet minutes are normal while a log is followed.
             if follow:
@@ -120,6 +122,7 @@ class DockerClient:
             chunks = theirs.logs(stream=True, follow=follow, tail="all" if tail is None else tail)
             with closing(chunks):
                 yield from _lines(chunks)
+            theirs.reload()  # the SDK takes a daemon that went away for the log's end
 
     def stop(self, name: str, timeout_seconds: int) -> Exit:
         """Send SIGTERM, and SIGKILL after ``timeout_seconds``; return how it ended.
@@ -129,7 +132,7 @@ class DockerClient:
         Raises:
             ContainerError: CONTAINER_NOT_FOUND.
         """
-        with self._connected(f"stop {name}") as client:
+        with self.connected(f"stop {name}") as client:
             theirs = self._find(client, name)
             theirs.stop(timeout=timeout_seconds)
             theirs.reload()
@@ -141,20 +144,30 @@ class DockerClient:
         Raises:
             ContainerError: CONTAINER_NOT_FOUND.
         """
-        with self._connected(f"remove {name}") as client:
+        with self.connected(f"remove {name}") as client:
             self._find(client, name).remove(force=True, v=True)
 
     @contextmanager
-    def _connected(self, doing: str) -> "Iterator[docker.DockerClient]":
+    def connected(self, doing: str) -> "Iterator[docker.DockerClient]":
+        """Open the SDK's client, for whoever loads images; its errors become problems.
+
+        Raises:
+            ContainerError: CLIENT_UNAVAILABLE or CLIENT_REFUSED, saying what was being done.
+        """
+        with ours(self.name, doing):
+            with closing(self._client(version=_ANY_VERSION)) as silent:
+                _knock(silent)
+            with closing(self._client(version="auto")) as client:
+                yield client
+
+    def _client(self, version: str) -> "docker.DockerClient":
         import docker  # noqa: PLC0415
 
-        with ours(self.name, doing):
-            if self._base_url is None:
-                client = docker.from_env(timeout=_OPERATION_SECONDS)
-            else:
-                client = docker.DockerClient(base_url=self._base_url, timeout=_OPERATION_SECONDS)
-            with closing(client):
-                yield client
+        if self._base_url is None:
+            return docker.from_env(version=version, timeout=_OPERATION_SECONDS)
+        return docker.DockerClient(
+            base_url=self._base_url, version=version, timeout=_OPERATION_SECONDS
+        )
 
     def _find(self, client: "docker.DockerClient", name: str) -> "Theirs":
         import docker.errors  # noqa: PLC0415
@@ -201,6 +214,21 @@ class DockerClient:
             labels=labels,
             exit=_exit(attributes["State"]),
         )
+
+
+def _knock(client: "docker.DockerClient") -> None:
+    """Connect to a daemon's socket once, for an error that is not wrapped five times over.
+
+    The SDK also forgets to close a socket that cannot connect.
+
+    Raises:
+        OSError: nobody answers there, or not to this user.
+    """
+    path = getattr(client.api.get_adapter(str(client.api.base_url)), "socket_path", None)
+    if path is not None:
+        with socket.socket(socket.AF_UNIX) as door:
+            door.settimeout(_OPERATION_SECONDS)
+            door.connect(path)
 
 
 def _remote_host(client: "docker.DockerClient") -> str | None:

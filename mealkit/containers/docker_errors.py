@@ -48,12 +48,13 @@ def ours(client: str, doing: str) -> Iterator[None]:
         yield
     except docker.errors.APIError as error:
         raise refused(client, doing, error.status_code, _text(error)) from error
-    except (docker.errors.DockerException, requests.RequestException) as error:
+    except (
+        docker.errors.DockerException,
+        requests.RequestException,
+        urllib3.exceptions.HTTPError,
+        OSError,
+    ) as error:
         raise failure("CLIENT_UNAVAILABLE", f"{client} cannot {doing}: {reason(error)}") from error
-    except (urllib3.exceptions.HTTPError, OSError) as error:  # a stream that broke half way
-        raise failure(
-            "CLIENT_UNAVAILABLE", f"{client} stopped answering while mealkit did: {doing}"
-        ) from error
 
 
 def refused(client: str, doing: str, status: int | None, text: str) -> MealkitError:

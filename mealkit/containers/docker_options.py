@@ -71,6 +71,7 @@ def _confinement(client: "docker.DockerClient") -> dict[str, Any]:
     if any("selinux" in item for item in client.info().get("SecurityOptions") or ()):
         # Otherwise mounted files need a relabelling, which changes the store's files.
         security.append("label=disable")
+    owner = f"uid={USER_ID},gid={USER_ID}"
     return {
         "user": f"{USER_ID}:{USER_ID}",
         "read_only": True,
@@ -78,9 +79,10 @@ def _confinement(client: "docker.DockerClient") -> dict[str, Any]:
         "security_opt": security,
         "pids_limit": PIDS_LIMIT,
         "tmpfs": {
-            "/tmp": f"{_TMPFS},noexec,mode=1777",  # noqa: S108 - the container's own
+            # Owned by the user, since runc gives a mount the mode that its place has in the image.
+            "/tmp": f"{_TMPFS},noexec,{owner},mode=1777",  # noqa: S108 - the container's own
             # Engines compile into their cache, so this one may hold programs.
-            WRITABLE_PATH: f"{_TMPFS},exec,uid={USER_ID},gid={USER_ID},mode=0700",
+            WRITABLE_PATH: f"{_TMPFS},exec,{owner},mode=0700",
         },
     }
 

@@ -18,14 +18,21 @@ PR_SET_PDEATHSIG = 1
 _CGROUP_BUSY_SECONDS = 2.0
 
 
-def main(folder: Path, alive: int) -> None:
-    """Run what ``folder/plan.json`` describes; write ``exit.json`` when it ends.
+def daemonize(folder: Path, alive: int) -> None:
+    """Let the starter go, and run this script again where its children get a pid namespace.
 
-    ``alive`` is a descriptor that nobody else holds: the starter sees it close when this ends.
+    ``alive`` is a descriptor that nobody else holds: the starter sees it close when the end comes.
     """
-    os.set_inheritable(alive, False)  # noqa: FBT003
     if os.fork():
         os._exit(0)  # the starter waits for this one, so that it has no child to reap later
+    plan = json.loads((folder / "plan.json").read_bytes())
+    command = [*plan["around"], *plan["python"], __file__, str(folder), str(alive), "keep"]
+    os.execv(command[0], command)  # noqa: S606
+
+
+def keep(folder: Path, alive: int) -> None:
+    """Run what ``folder/plan.json`` describes; write ``exit.json`` when it ends."""
+    os.set_inheritable(alive, False)  # noqa: FBT003
     # Not ignored, since that would be inherited: a shutdown is the sandbox's to react to.
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: None)
@@ -39,7 +46,8 @@ def main(folder: Path, alive: int) -> None:
         if group is not None:
             (group / "cgroup.procs").write_text("0")
 
-    command = [*plan["namespaces"], *plan["init"], str(folder)]
+    command = [*plan["within"], *plan["python"], plan["init"], str(folder)]
+    # The first child is process 1 of the pid namespace, and stays it: unshare and init only exec.
     child = subprocess.Popen(command, preexec_fn=tie)  # noqa: PLW1509 - there is one thread
     status = child.wait()
     ending = {
@@ -89,4 +97,4 @@ def _remove_group(group: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    (keep if sys.argv[3:] else daemonize)(Path(sys.argv[1]), int(sys.argv[2]))

@@ -46,7 +46,7 @@ def launch(record: Record) -> None:
         problem = _wait_for_setup(setup, alive)
     if problem is None:
         tail = record.log.read_bytes()[-_LOG_TAIL_BYTES:].decode(errors="replace").strip()
-        problem = f"unshare: {tail or 'ended without a word'}"
+        problem = f"{tail or 'unshare ended without a word'}"
     if problem:
         raise failure(
             "CONTAINER_FAILED",

@@ -33,8 +33,9 @@ from mealkit.errors import failure
 
 CLIENT = "sandbox"
 
-_SEPARATE = ("--mount", "--uts", "--ipc", "--pid", "--fork")
 _OWN_USERS = ("--user", "--map-root-user")
+_PROCESSES = ("--pid",)
+_FILES = ("--mount", "--uts", "--ipc")
 _GPU_NODES = ("nvidia[0-9]*", "nvidiactl", "nvidia-uvm*", "nvidia-caps/*", "dri/*", "kfd")
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -52,13 +53,14 @@ _SWITCHES = (
 
 @dataclass(frozen=True, slots=True)
 class Namespaces:
-    """The arguments of unshare that work here.
+    """The commands that make namespaces here: ``around`` the keeper's children, ``within`` them.
 
     Root needs no user namespace, and without one the kit's user is nobody else on the host. With
     ``own_users``, the kit's user is the caller towards the host.
     """
 
-    command: tuple[str, ...]
+    around: tuple[str, ...]
+    within: tuple[str, ...]
     own_users: bool
 
 
@@ -72,13 +74,16 @@ def namespaces() -> Namespaces:
     if unshare is None or nothing is None:
         raise failure("CLIENT_UNAVAILABLE", "the program unshare (of util-linux) is not installed")
     said = ""
-    for own_users in (False, True) if os.geteuid() == 0 else (True,):
-        command = (unshare, *(_OWN_USERS if own_users else ()), *_SEPARATE)
+    for own_users in (False, True) if _may_become(USER_ID) else (True,):
+        around = (unshare, *(_OWN_USERS if own_users else ()), *_PROCESSES)
         tried = subprocess.run(
-            [*command, "--mount-proc", nothing], check=False, capture_output=True, text=True
+            [*around, *_FILES, "--fork", "--mount-proc", nothing],
+            check=False,
+            capture_output=True,
+            text=True,
         )
         if tried.returncode == 0:
-            return Namespaces((*command, "--kill-child=SIGKILL"), own_users)
+            return Namespaces(around, (unshare, *_FILES), own_users)
         said = tried.stderr.strip()
     raise failure("CLIENT_UNAVAILABLE", f"user namespaces cannot be used here: {_switch() or said}")
 
@@ -120,9 +125,11 @@ def plan(spec: RunSpec, port: int, allowed: Namespaces) -> tuple[Container, dict
         "MEALKIT_PORT": str(port),
     }
     orders = {
-        "namespaces": allowed.command,
+        "python": [sys.executable, "-I", "-S"],
+        "around": allowed.around,
+        "within": allowed.within,
         "own_users": allowed.own_users,
-        "init": [sys.executable, "-I", "-S", sandbox_init.__file__],
+        "init": sandbox_init.__file__,
         "root": str(content.folder.resolve()),
         "entrypoint": content.entrypoint,
         "environment": environment,
@@ -182,6 +189,13 @@ def _bindable(address: str, port: int) -> int:
                 code, f"port {port} of {address} cannot be used: {error.strerror}"
             ) from error
         return int(listener.getsockname()[1])
+
+
+def _may_become(user: int) -> bool:
+    """Say whether this is root, and not root of a user namespace that lacks the user."""
+    lines = [line.split() for line in Path("/proc/self/uid_map").read_text().splitlines()]
+    mapped = any(int(first) <= user < int(first) + int(count) for first, _, count in lines)
+    return mapped and os.geteuid() == 0
 
 
 def _switch() -> str | None:

@@ -1,0 +1,58 @@
+"""Chooses the container client: the one that is asked for, or the first that works here.
+
+Refuses to fall back in silence: every client that does not work says why.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from mealkit.containers.docker import DockerClient
+from mealkit.containers.sandbox import Sandbox
+from mealkit.errors import failure
+
+
+class Client(Protocol):
+    """What choosing needs to know of a client."""
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        ...
+
+    def available(self) -> str | None:
+        """Say why it cannot be used here; None if it can."""
+        ...
+
+
+C = TypeVar("C", bound=Client)
+
+
+def all_clients(state: Path) -> tuple[DockerClient | Sandbox, ...]:
+    """Give every client, the one that isolates most first; ``state`` keeps sandboxes' records."""
+    return (DockerClient(), DockerClient.podman(), Sandbox(state))
+
+
+def choose(clients: Sequence[C], wanted: str | None = None) -> C:
+    """Return the client named ``wanted``, or the first of ``clients`` that works here.
+
+    Raises:
+        ContainerError: CLIENT_NONE or CLIENT_UNAVAILABLE, with the reason of each.
+        KitError: USAGE, no client has the name.
+    """
+    named = [client for client in clients if wanted in {None, client.name}]
+    if not named:
+        names = ", ".join(client.name for client in clients)
+        raise failure("USAGE", f"there is no container client {wanted!r}", hint=f"one of: {names}")
+    reasons = []
+    for client in named:
+        reason = client.available()
+        if reason is None:
+            return client
+        reasons.append(f"{client.name}: {reason}")
+    raise failure(
+        "CLIENT_NONE" if wanted is None else "CLIENT_UNAVAILABLE",
+        f"no container client works here; {'; '.join(reasons)}"
+        if wanted is None
+        else f"the container client cannot be used; {reasons[0]}",
+    )

@@ -1,0 +1,222 @@
+"""The probe (a static C program that reports its rights), and every client under one fixture."""
+
+import io
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import docker
+import pytest
+
+from mealkit.containers.docker import DockerClient
+from mealkit.containers.model import LoadedImage, Mount, RunSpec, UnpackedRoot
+from mealkit.containers.sandbox import Sandbox
+
+REPOSITORY = Path(__file__).parents[2]
+ANOTHER_USER = 65531
+FOLDERS = ("proc", "sys", "dev", "tmp", "models", "var/lib/mealkit", "opt/full")
+
+# Runs one method of a sandbox and pickles what came of it.
+DRIVER = """
+import pickle, sys
+from pathlib import Path
+from mealkit.containers.sandbox import Sandbox
+from mealkit.errors import MealkitError
+state, method, arguments, options = pickle.load(sys.stdin.buffer)
+try:
+    result = getattr(Sandbox(Path(state)), method)(*arguments, **options)
+    answer = ("result", list(result) if method == "logs" else result)
+except MealkitError as error:
+    answer = ("error", error)
+pickle.dump(answer, sys.stdout.buffer)
+"""
+
+
+class AnotherUsersSandbox:
+    """A sandbox of an unprivileged user: every call is a process of that user, which then ends."""
+
+    name = "sandbox"
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.state_folder = home / "state"
+
+    def __getattr__(self, method: str) -> Callable[..., object]:
+        def call(*arguments: object, **options: object) -> object:
+            command = as_another_user(self.home, [python_for_all(), "-c", DRIVER])
+            asked = pickle.dumps((str(self.state_folder), method, arguments, options))
+            done = subprocess.run(command, input=asked, stdout=subprocess.PIPE, check=True)
+            kind, value = pickle.loads(done.stdout)  # noqa: S301 - our own
+            if kind == "error":
+                raise value
+            return value
+
+        return call
+
+
+def as_another_user(home: Path, command: list[str]) -> list[str]:
+    return [
+        *("setpriv", f"--reuid={ANOTHER_USER}", f"--regid={ANOTHER_USER}", "--clear-groups"),
+        *("--inh-caps=-all", "env", "-i", f"PATH={os.environ['PATH']}", f"HOME={home}"),
+        *(f"PYTHONPATH={REPOSITORY}", "PYTHONDONTWRITEBYTECODE=1"),
+        *command,
+    ]
+
+
+def python_for_all() -> str:
+    """An interpreter that every user may run; a developer's own may lie in a private home."""
+    check = "import sys; sys.exit(sys.version_info < (3, 11))"
+    for python in (sys.executable, "/usr/bin/python3"):
+        tried = subprocess.run(
+            as_another_user(Path("/"), [python, "-c", check]), check=False, capture_output=True
+        )
+        if tried.returncode == 0:
+            return python
+    pytest.skip("no Python 3.11 that another user may run")
+
+
+@pytest.fixture(scope="session")
+def probe_root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A root file system with nothing but the probe, readable by every user."""
+    root = Path(tempfile.mkdtemp(prefix="mealkit-probe-"))
+    root.chmod(0o755)
+    source = Path(__file__).with_name("probe.c")
+    (root / "app").mkdir()
+    subprocess.run(["gcc", "-O1", "-Wall", "-static", "-o", root / "app/probe", source], check=True)
+    for folder in FOLDERS:
+        (root / folder).mkdir(parents=True)
+    (root / "opt/full/there").write_text("already there\n")
+    (root / "opt/full/link").symlink_to("there")
+    (root / "leads-out").symlink_to("/etc")
+    yield root
+    shutil.rmtree(root)
+
+
+@pytest.fixture(scope="session")
+def probe_image(probe_root: Path) -> Iterator[str]:
+    """The same root as an image in the Docker daemon."""
+    tag = f"mealkit-test-probe:{uuid.uuid4().hex[:12]}"
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        archive.add(probe_root, arcname=".")
+    client = docker.from_env()
+    client.api.import_image_from_data(
+        packed.getvalue(),
+        repository="mealkit-test-probe",
+        tag=tag.removeprefix("mealkit-test-probe:"),
+        changes=['ENTRYPOINT ["/app/probe"]', "LABEL dev.mealkit.kit=from-image"],
+    )
+    yield tag
+    client.images.remove(tag, force=True)
+    client.close()
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """A folder that the unprivileged user can reach, and owns when there is one."""
+    folder = Path(tempfile.mkdtemp(prefix="mealkit-home-"))
+    folder.chmod(0o755)
+    (folder / "weights").write_text("the weights\n")
+    (folder / "weights").chmod(0o644)
+    (folder / "state").mkdir(mode=0o700)
+    if os.geteuid() == 0:
+        for path in (folder, *folder.iterdir()):
+            os.chown(path, ANOTHER_USER, ANOTHER_USER)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(
+    params=["sandbox", "unprivileged", pytest.param("docker", marks=pytest.mark.docker)]
+)
+def client(request: pytest.FixtureRequest, home: Path, tmp_path: Path) -> Iterator[object]:
+    """Each container client in turn; what a test leaves is removed."""
+    match request.param:
+        case "docker":
+            made: object = DockerClient()
+        case "unprivileged":
+            if os.geteuid() != 0:
+                pytest.skip("the sandbox runs unprivileged anyway")
+            made = AnotherUsersSandbox(home)
+        case _:
+            made = Sandbox(tmp_path / "state")
+    yield made
+    for container in made.list():
+        if container.kit == KIT:
+            made.remove(container.name)
+
+
+KIT = f"probe-{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture
+def spec(client: object, home: Path, probe_root: Path, request: pytest.FixtureRequest) -> RunSpec:
+    """A spec that the client takes: the probe with its weights mounted."""
+    if client.name == "docker":
+        content = LoadedImage(request.getfixturevalue("probe_image"))
+    else:
+        content = UnpackedRoot(probe_root, ("/app/probe",))
+    return RunSpec(
+        name=f"mealkit-test-{uuid.uuid4().hex[:12]}",
+        kit=KIT,
+        recipe="sha256:" + "0" * 64,
+        content=content,
+        container_port=8000,
+        mounts=(Mount(home / "weights", "/models/model.safetensors"),),
+        memory_bytes=256 * 2**20,
+        labels={"dev.mealkit.owner": "mailto:owner@example.invalid"},
+    )
+
+
+@pytest.fixture
+def sandbox(tmp_path: Path) -> Iterator[Sandbox]:
+    """A sandbox of this user."""
+    made = Sandbox(tmp_path / "own-state")
+    yield made
+    for container in made.list():
+        made.remove(container.name)
+
+
+@pytest.fixture
+def root_spec(home: Path, probe_root: Path) -> RunSpec:
+    """A spec for the sandbox."""
+    return RunSpec(
+        name="probe",
+        kit=KIT,
+        recipe="sha256:" + "0" * 64,
+        content=UnpackedRoot(probe_root, ("/app/probe",)),
+        container_port=8000,
+        mounts=(Mount(home / "weights", "/models/model.safetensors"),),
+    )
+
+
+@pytest.fixture
+def until() -> Callable[[Callable[[], object]], None]:
+    """Wait for a condition; the limit only bounds a failure."""
+
+    def wait(condition: Callable[[], object]) -> None:
+        end = time.monotonic() + 60
+        while not condition():
+            assert time.monotonic() < end, "waited in vain"
+            time.sleep(0.02)
+
+    return wait
+
+
+@pytest.fixture
+def with_environment() -> Callable[..., RunSpec]:
+    """A spec with other environment variables."""
+
+    def change(spec: RunSpec, **environment: str) -> RunSpec:
+        return replace(spec, environment=environment)
+
+    return change

@@ -1,0 +1,271 @@
+"""What only the docker client can get wrong: its daemon, other people's containers, other machines."""
+
+import socket
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+
+import docker
+import pytest
+
+from mealkit.containers.docker import DockerClient
+from mealkit.containers.docker_errors import refused
+from mealkit.containers.model import LoadedImage, Mount, RunSpec
+from mealkit.errors import ContainerError, StoreError
+
+SOCKET = "/var/run/docker.sock"
+
+
+@pytest.fixture
+def docker_spec(probe_image):
+    return RunSpec("mealkit-test-docker", "probe", "sha256:0", LoadedImage(probe_image), 8000)
+
+
+@contextmanager
+def forwarded(address):
+    """The daemon's socket behind a TCP address, as if it were on another machine."""
+    with socket.create_server((address, 0)) as server:
+
+        def pump(source, sink):
+            with suppress(OSError):
+                while data := source.recv(65536):
+                    sink.sendall(data)
+            with suppress(OSError):
+                sink.shutdown(socket.SHUT_WR)
+
+        def serve():
+            with suppress(OSError):
+                while True:
+                    caller, _ = server.accept()
+                    daemon = socket.socket(socket.AF_UNIX)
+                    daemon.connect(SOCKET)
+                    opened.extend([caller, daemon])
+                    for pair in ((caller, daemon), (daemon, caller)):
+                        threads.append(threading.Thread(target=pump, args=pair))
+                        threads[-1].start()
+
+        opened, threads = [], [threading.Thread(target=serve)]
+        threads[0].start()
+
+        def cut():
+            for item in (server, *opened):
+                with suppress(OSError):
+                    item.shutdown(socket.SHUT_RDWR)
+
+        try:
+            yield f"tcp://{address}:{server.getsockname()[1]}", cut
+        finally:
+            cut()
+            for thread in threads:
+                thread.join()
+            for item in opened:
+                item.close()
+
+
+def test_a_missing_daemon_says_so(tmp_path):
+    """Without a socket there is a reason, not a stack of nested errors."""
+    client = DockerClient(base_url=f"unix://{tmp_path}/none.sock")
+    assert (
+        client.available()
+        == "docker cannot answer: there is no socket where its daemon should listen"
+    )
+    with pytest.raises(ContainerError) as error:
+        client.list()
+    assert error.value.problems[0].code == "CLIENT_UNAVAILABLE"
+
+
+def test_a_dead_socket_says_so(tmp_path):
+    """A socket file that nobody serves is told apart from a missing one."""
+    path = tmp_path / "dead.sock"
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+    assert "nothing listens" in DockerClient(base_url=f"unix://{path}").available()
+
+
+def test_docker_host_is_honoured(tmp_path, monkeypatch):
+    """DOCKER_HOST decides where the daemon is."""
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/elsewhere.sock")
+    assert DockerClient().available() is not None
+
+
+def test_a_nonsense_docker_host_is_a_reason_too(monkeypatch):
+    """No foreign error leaks."""
+    monkeypatch.setenv("DOCKER_HOST", "nonsense://x")
+    assert "docker cannot answer" in DockerClient().available()
+
+
+def test_a_daemon_that_answers_nonsense_is_a_reason(tmp_path):
+    """What listens may not be a daemon at all."""
+    path = tmp_path / "odd.sock"
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        server.listen()
+
+        def serve():
+            with suppress(OSError):
+                while True:
+                    caller, _ = server.accept()
+                    with caller:
+                        caller.recv(65536)
+                        caller.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nnope")
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            assert "docker cannot answer" in DockerClient(base_url=f"unix://{path}").available()
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+def test_podman_prefers_the_users_own_socket(tmp_path):
+    """The socket in XDG_RUNTIME_DIR comes first, and the client is called podman."""
+    path = tmp_path / "podman/podman.sock"
+    path.parent.mkdir()
+    path.touch()
+    client = DockerClient.podman({"XDG_RUNTIME_DIR": str(tmp_path)})
+    assert client.name == "podman"
+    assert client._base_url == f"unix://{path}"
+    assert "podman cannot answer" in client.available()
+
+
+def test_the_sdk_is_not_imported_before_it_is_needed():
+    """Commands that run no container do not pay for it."""
+    code = "import sys, mealkit.containers.select; sys.exit('docker' in sys.modules or 'requests' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.docker
+def test_a_missing_image_is_named(docker_spec):
+    """The daemon lacks the image."""
+    spec = replace(docker_spec, content=LoadedImage("mealkit-test-nothing:1"))
+    with pytest.raises(StoreError, match="mealkit-test-nothing:1") as error:
+        DockerClient().start(spec)
+    assert error.value.problems[0].code == "IMAGE_NOT_FOUND"
+
+
+@pytest.mark.docker
+def test_containers_of_others_are_not_ours(probe_image):
+    """A container that was started by hand, even of a kit's image, is neither listed nor touched."""
+    client = docker.from_env()
+    theirs = client.containers.run(probe_image, detach=True, environment={"MEALKIT_PORT": "1"})
+    try:
+        ours = DockerClient()
+        assert theirs.name not in [item.name for item in ours.list()]
+        for call in (
+            ours.state,
+            ours.remove,
+            lambda name: ours.stop(name, 1),
+            lambda name: list(ours.logs(name)),
+        ):
+            with pytest.raises(ContainerError) as error:
+                call(theirs.name)
+            assert error.value.problems[0].code == "CONTAINER_NOT_FOUND"
+    finally:
+        theirs.remove(force=True)
+        client.close()
+
+
+@pytest.mark.docker
+def test_what_the_daemon_was_told(docker_spec):
+    """The container's own configuration shows every limit."""
+    ours = DockerClient()
+    ours.start(replace(docker_spec, memory_bytes=64 * 2**20))
+    client = docker.from_env()
+    try:
+        attributes = client.containers.get(docker_spec.name).attrs
+        host = attributes["HostConfig"]
+        assert attributes["Config"]["User"] == "65532:65532"
+        assert (host["ReadonlyRootfs"], host["CapDrop"], host["Privileged"]) == (
+            True,
+            ["ALL"],
+            False,
+        )
+        assert host["Memory"] == host["MemorySwap"] == 64 * 2**20
+        assert host["PidsLimit"] == 4096
+        assert "no-new-privileges:true" in host["SecurityOpt"]
+        assert not host["DeviceRequests"]
+        assert [item["HostIp"] for item in host["PortBindings"]["8000/tcp"]] == ["127.0.0.1"]
+    finally:
+        ours.remove(docker_spec.name)
+        client.close()
+
+
+@pytest.mark.docker
+@pytest.mark.skipif(Path("/dev/nvidiactl").exists(), reason="this machine has a GPU")
+def test_a_gpu_that_the_engine_cannot_give_is_refused(docker_spec):
+    """Without the toolkit, the hint says what to install; nothing is left."""
+    ours = DockerClient()
+    with pytest.raises(ContainerError, match="device driver") as error:
+        ours.start(replace(docker_spec, gpus=True))
+    assert "NVIDIA Container Toolkit" in error.value.problems[0].hint
+    assert docker_spec.name not in [item.name for item in ours.list()]
+
+
+@pytest.mark.docker
+def test_an_engine_elsewhere_cannot_mount(docker_spec, home):
+    """Mounts, and a loopback port, are refused with a way out when the engine is remote."""
+    with forwarded("127.0.0.2") as (url, _):
+        client = DockerClient(base_url=url)
+        assert client.available() is None
+        with pytest.raises(ContainerError, match="another machine") as error:
+            client.start(replace(docker_spec, mounts=(Mount(home / "weights", "/models/w"),)))
+        assert "--embedded" in error.value.problems[0].hint
+        with pytest.raises(ContainerError, match="loopback"):
+            client.start(docker_spec)
+        started = client.start(replace(docker_spec, host_address="0.0.0.0"))
+        try:
+            assert started.address == "127.0.0.2"
+        finally:
+            client.remove(docker_spec.name)
+
+
+@pytest.mark.docker
+def test_a_daemon_that_goes_away_while_a_log_is_followed(docker_spec, until):
+    """The stream ends with our problem, not with the HTTP library's."""
+    ours = DockerClient()
+    ours.start(docker_spec)
+    try:
+        until(lambda: "serving" in list(ours.logs(docker_spec.name)))
+        with forwarded("127.0.0.1") as (url, cut):
+            lines = DockerClient(base_url=url).logs(docker_spec.name, follow=True)
+            assert next(lines)
+            cut()
+            with pytest.raises(ContainerError) as error:
+                list(lines)
+            assert error.value.problems[0].code == "CLIENT_UNAVAILABLE"
+    finally:
+        ours.remove(docker_spec.name)
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        (
+            "driver failed programming external connectivity: Bind for 127.0.0.1:80 failed: port is already allocated",
+            "PORT_TAKEN",
+        ),
+        ("rootlessport listen tcp 127.0.0.1:8080: bind: address already in use", "PORT_TAKEN"),
+        (
+            'Conflict. The container name "/x" is already in use by container "1"',
+            "CONTAINER_EXISTS",
+        ),
+        (
+            'the container name "x" is already in use by 1. You have to remove that container',
+            "CONTAINER_EXISTS",
+        ),
+        (
+            'invalid mount config for type "bind": bind source path does not exist: /x',
+            "CLIENT_REFUSED",
+        ),
+        ('could not select device driver "" with capabilities: [[gpu]]', "CLIENT_REFUSED"),
+        ("No such image: x:1", "IMAGE_NOT_FOUND"),
+        ("something new", "CLIENT_REFUSED"),
+    ],
+)
+def test_refusals_are_sorted(text, code):
+    """Texts of docker and podman become the same codes."""
+    assert refused("docker", "start x", 500, text).problems[0].code == code
