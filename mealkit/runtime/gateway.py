@@ -21,7 +21,6 @@ from mealkit.runtime.embeddings import problem_of, read_request, tokens_of
 from mealkit.runtime.envelope import Envelope
 from mealkit.runtime.metrics import CONTENT_TYPE
 from mealkit.runtime.service import Service
-from mealkit.runtime.state import Status
 from mealkit.runtime.upstream import Answer, WorkerLostError
 
 EMBEDDINGS = "/v1/embeddings"
@@ -119,11 +118,7 @@ class _Endpoints:
             message = f"there was no answer within {limit_seconds} seconds"
             raise failure("REQUEST_TIMEOUT", message) from error
         except WorkerLostError as error:
-            if service.lifecycle.status is Status.DRAINING:
-                message = "the kit was stopped before the answer was there"
-                raise failure("DRAINING", message) from error
-            message = f"the engine's process ended while it answered: {error}"
-            raise failure("ENGINE_DIED", message) from error
+            raise await service.explain_loss(error) from error
         if answer.status != 200:
             raise failures([problem_of(answer)])
         service.metrics.used(tokens_of(answer.body))

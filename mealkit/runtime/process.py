@@ -206,12 +206,13 @@ def read_problem(line: str) -> Problem | None:
         form = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    if form.get("code") not in CATALOGUE or not isinstance(form.get("message"), str):
-        return None
+    code, message = form.get("code"), form.get("message")
     hint, where = form.get("hint"), form.get("where")
+    if not (isinstance(code, str) and code in CATALOGUE and isinstance(message, str)):
+        return None
     return problem(
-        form["code"],
-        form["message"],
+        code,
+        message,
         hint=hint if isinstance(hint, str) else None,
         where=where if isinstance(where, str) else None,
     )

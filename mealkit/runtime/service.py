@@ -5,7 +5,7 @@ Refuses more requests at once than the lock allows.
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from mealkit.errors import MealkitError, Problem, failure
@@ -14,8 +14,11 @@ from mealkit.lock.model import Lock
 from mealkit.runtime.journal import Journal
 from mealkit.runtime.metrics import Metrics
 from mealkit.runtime.settings import Settings
-from mealkit.runtime.state import Lifecycle, Status
+from mealkit.runtime.state import Lifecycle, Snapshot, Status
 from mealkit.runtime.upstream import Upstream
+
+# How long news of a process's end may take, after its connections have ended.
+_NEWS_SECONDS = 0.5
 
 
 @dataclass(slots=True)
@@ -38,11 +41,15 @@ class Service:
     _open: int = 0
     idle: asyncio.Event = field(default_factory=asyncio.Event)
     """Set while no request is being read, worked on or answered."""
+    off: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set while the kit is not ready."""
 
     def __post_init__(self) -> None:
         self.recipe = str(self.lock.recipe)
         self.max_body_bytes = parse_size(self.lock.serving.max_body)
         self.idle.set()
+        self.off.set()
+        self.lifecycle.listeners.append(self._note_move)
 
     def require_ready(self) -> None:
         """Refuse a request while the kit cannot answer it.
@@ -75,6 +82,20 @@ class Service:
         finally:
             self._count(-1)
 
+    async def explain_loss(self, error: Exception) -> MealkitError:
+        """Say why the worker did not answer, after the moment that news of its end may take.
+
+        Only then is the caller answered: whoever asks next finds the kit not ready.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_NEWS_SECONDS):
+                await self.off.wait()
+        if self.lifecycle.status is Status.DRAINING:
+            return failure("DRAINING", "the kit was stopped before the answer was there")
+        known = self.lifecycle.snapshot().problem
+        reason = known.message.splitlines()[0] if known else str(error)
+        return failure("ENGINE_DIED", f"there is no answer: {reason}")
+
     @contextmanager
     def open_request(self) -> Iterator[None]:
         """Hold the process open until a request has been answered."""
@@ -97,6 +118,12 @@ class Service:
         """Count an error's first problem, and return it."""
         self.metrics.failed(error.problems[0])
         return error.problems[0]
+
+    def _note_move(self, snapshot: Snapshot) -> None:
+        if snapshot.status is Status.READY:
+            self.off.clear()
+        else:
+            self.off.set()
 
     def _count(self, step: int) -> None:
         self.running += step

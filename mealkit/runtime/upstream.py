@@ -127,17 +127,22 @@ class _Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.has_received = True
+        self._receive(data)
+
+    def eof_received(self) -> None:
+        # An answer without a length ends here.
+        self._receive(b"")
+        self._fail("the worker ended the connection")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._fail(f"the connection to the worker broke: {exc}" if exc else "the worker ended")
+
+    def _receive(self, data: bytes) -> None:
         try:
             self._http.receive_data(data)
             self._read_events()
         except h11.RemoteProtocolError as error:
             self._fail(f"the worker does not speak HTTP: {error}")
-
-    def eof_received(self) -> None:
-        self._fail("the worker ended the connection")
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._fail(f"the connection to the worker broke: {exc}" if exc else "the worker ended")
 
     def _read_events(self) -> None:
         while True:

@@ -20,6 +20,7 @@ def test_killed_under_load(start, tmp_path, background):
     for answer in running:
         error = answer.result().json()["error"]
         assert (answer.result().status_code, error["code"]) == (503, "ENGINE_DIED")
+        assert "SIGKILL" in error["message"]
     kit.wait_ready()
     assert kit.worker_pid() != first
     assert kit.embed("hello").status_code == 200
@@ -34,6 +35,9 @@ def test_request_that_kills_the_worker(start):
     kit.embed("hello")
     answer = kit.embed("die")
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "ENGINE_DIED")
+    (request,) = kit.wait_for(lambda: kit.events("request")[1:])
+    (off,) = [event for event in kit.events("state") if event["problem"]][:1]
+    assert kit.lines.index(off) < kit.lines.index(request)
     kit.wait_ready()
     assert len(kit.events("worker ended")) == 1
     assert "about to die" in kit.events("worker ended")[0]["tail"]

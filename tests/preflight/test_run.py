@@ -1,0 +1,125 @@
+"""Facts against requirements: only what is certain blocks, and numbers stand side by side."""
+
+from pathlib import Path
+
+import pytest
+
+from mealkit.kit.model import Architecture, Gpu
+from mealkit.preflight.facts import Disk, Facts
+from mealkit.preflight.finding import Context, Severity, Verdict
+from mealkit.preflight.requirements import Requirements
+from mealkit.preflight.run import preflight
+
+GIB = 1024**3
+
+
+def facts(**changes):
+    values = {
+        "architecture": "amd64",
+        "memory_total_bytes": 16 * GIB,
+        "memory_available_bytes": 12 * GIB,
+        "memory_limit_bytes": None,
+        "disks": (),
+        "gpu_devices": (),
+        "nvidia_driver": None,
+    }
+    return Facts(**(values | changes))
+
+
+def requirements(**changes):
+    values = {
+        "architectures": (Architecture.AMD64,),
+        "gpu": Gpu.NONE,
+        "memory_bytes": 8 * GIB,
+        "disk_bytes": 10 * GIB,
+        "weights_bytes": 4 * GIB,
+    }
+    return Requirements(**(values | changes))
+
+
+def test_fits():
+    """A machine with all that is needed fits; what does not apply is not reported."""
+    report = preflight(facts(), requirements())
+    assert report.verdict is Verdict.FITS
+    assert [item.code for item in report.findings] == ["HOST_ARCHITECTURE", "HOST_MEMORY"]
+    assert (report.blockers, report.warnings) == ([], [])
+
+
+def test_other_architecture_blocks():
+    """Another architecture cannot run the image."""
+    report = preflight(facts(architecture="arm64"), requirements())
+    assert report.verdict is Verdict.DOES_NOT_FIT
+    (problem,) = report.blockers
+    assert problem.message == "processor architecture: measured arm64, required amd64"
+
+
+@pytest.mark.parametrize(
+    ("changes", "severity", "measured"),
+    [
+        # The estimate does not hold: uncertain.
+        ({"memory_total_bytes": 7 * GIB}, Severity.WARNS, "7.0 GiB"),
+        ({"memory_limit_bytes": 7 * GIB}, Severity.WARNS, "7.0 GiB"),
+        # The weights alone do not fit: certain.
+        ({"memory_total_bytes": 3 * GIB}, Severity.BLOCKS, "3.0 GiB"),
+        ({"memory_limit_bytes": 3 * GIB}, Severity.BLOCKS, "3.0 GiB"),
+        # Others use it now, and may stop.
+        ({"memory_available_bytes": 2 * GIB}, Severity.WARNS, "2.0 GiB"),
+        ({"memory_total_bytes": None, "memory_available_bytes": None}, Severity.WARNS, "unknown"),
+        ({"memory_available_bytes": None}, Severity.PASSES, "16.0 GiB"),
+    ],
+)
+def test_memory(changes, severity, measured):
+    """Memory blocks only when the weights alone are more than there can ever be."""
+    (finding,) = [
+        item
+        for item in preflight(facts(**changes), requirements()).findings
+        if item.code == "HOST_MEMORY"
+    ]
+    assert (finding.severity, finding.measured) == (severity, measured)
+    assert finding.required == "8.0 GiB (4.0 GiB of weights)"
+    assert ("cgroup" in finding.message) == ("memory_limit_bytes" in changes)
+
+
+def test_memory_of_a_kit_for_the_gpu():
+    """With a GPU the weights need not stay in memory, so nothing is certain."""
+    needs = requirements(gpu=Gpu.REQUIRED)
+    machine = facts(memory_total_bytes=3 * GIB, gpu_devices=("nvidia0",))
+    assert preflight(machine, needs).verdict is Verdict.UNCERTAIN
+
+
+def test_disk():
+    """Disk is held against what will be written, if anything will."""
+    path = Path("/store")
+    machine = facts(disks=(Disk(path, 9 * GIB),))
+    report = preflight(machine, requirements(), Context(disk_path=path))
+    (problem,) = report.blockers
+    assert (problem.code, problem.owner) == ("HOST_DISK", "platform")
+    assert problem.message == "free space at /store: measured 9.0 GiB, required 10.0 GiB"
+    less = Context(disk_path=path, disk_bytes=GIB)
+    assert preflight(machine, requirements(), less).verdict is Verdict.FITS
+    unknown = preflight(facts(), requirements(), Context(disk_path=path))
+    assert unknown.verdict is Verdict.UNCERTAIN
+    nothing_left_to_write = Context(disk_path=path, disk_bytes=0)
+    assert preflight(machine, requirements(), nothing_left_to_write).verdict is Verdict.FITS
+
+
+def test_gpu():
+    """A GPU that is required must be seen; a driver without a device has its own fix."""
+    needs = requirements(gpu=Gpu.REQUIRED)
+    (problem,) = preflight(facts(), needs).blockers
+    assert (problem.code, problem.owner) == ("HW_NO_GPU", "hardware")
+    (problem,) = preflight(facts(nvidia_driver="550.54.15"), needs).blockers
+    assert "550.54.15 is loaded" in problem.message
+    assert "--gpus all" in problem.hint
+    assert preflight(facts(gpu_devices=("nvidia0",)), needs).verdict is Verdict.FITS
+    assert preflight(facts(), requirements(gpu=Gpu.OPTIONAL)).verdict is Verdict.FITS
+
+
+def test_report_as_json():
+    """The JSON form has verdict, owner, measured, required and fix for each check."""
+    form = preflight(facts(architecture="arm64"), requirements()).as_json()
+    assert form["verdict"] == "does-not-fit"
+    first = form["findings"][0]
+    assert first["owner"] == "platform"
+    assert first["fix"]
+    assert set(first) == {"code", "owner", "severity", "measured", "required", "message", "fix"}

@@ -1,0 +1,106 @@
+"""Weights are held against the lock byte by byte; the first lie ends it."""
+
+import os
+import threading
+
+import pytest
+
+from mealkit.digest import Digest
+from mealkit.errors import EngineError
+from mealkit.lock.model import LockedFile
+from mealkit.runtime.verify import StoppedError, verify_weights
+
+DATA = {"a.safetensors": bytes(3_000_000), "sub/b.json": b"{}", "empty": b""}
+
+
+@pytest.fixture
+def locked(tmp_path):
+    """Write the files and lock them."""
+    for name, data in DATA.items():
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(data)
+    return [
+        LockedFile(
+            path=name, sha256=Digest.of(data), size_bytes=len(data), format="text", origins=()
+        )
+        for name, data in DATA.items()
+    ]
+
+
+def ignore(_size):
+    pass
+
+
+def test_right_weights(locked, tmp_path):
+    """The right bytes pass, and every one of them is told as progress."""
+    sizes = []
+    verify_weights(locked, tmp_path, sizes.append)
+    assert sum(sizes) == sum(len(data) for data in DATA.values())
+
+
+@pytest.mark.parametrize("place", [0, 1_500_000, 2_999_999])
+def test_flipped_bit(locked, tmp_path, place):
+    """A flipped bit anywhere is found, with expected and found digest."""
+    path = tmp_path / "a.safetensors"
+    data = bytearray(path.read_bytes())
+    data[place] ^= 0x40
+    path.write_bytes(data)
+    with pytest.raises(EngineError) as caught:
+        verify_weights(locked, tmp_path, ignore)
+    (problem,) = caught.value.problems
+    assert (problem.code, problem.where) == ("WEIGHTS_MISMATCH", str(path))
+    assert str(locked[0].sha256) in problem.message
+    assert str(Digest.of(bytes(data))) in problem.message
+
+
+def test_all_that_is_missing_or_cut_is_named(locked, tmp_path):
+    """Missing and cut files are all named at once, before anything is hashed."""
+    (tmp_path / "sub" / "b.json").unlink()
+    os.truncate(tmp_path / "a.safetensors", 10)
+    hashed = []
+    with pytest.raises(EngineError) as caught:
+        verify_weights(locked, tmp_path, hashed.append)
+    assert [item.code for item in caught.value.problems] == ["WEIGHTS_MISMATCH", "WEIGHTS_MISSING"]
+    assert "10 bytes, the lock expects 3000000" in caught.value.problems[0].message
+    assert hashed == []
+
+
+def test_pipe_and_folder_in_place_of_a_file(locked, tmp_path):
+    """Something that is not a file is missing, and is not waited for."""
+    path = tmp_path / "sub" / "b.json"
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(EngineError, match="WEIGHTS_MISSING"):
+        verify_weights(locked, tmp_path, ignore)
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(EngineError, match="WEIGHTS_MISSING"):
+        verify_weights(locked, tmp_path, ignore)
+
+
+def test_file_that_vanishes_while_others_are_hashed(locked, tmp_path):
+    """A file that goes away after the first look is missing too."""
+
+    def unlink(_size):
+        (tmp_path / "sub" / "b.json").unlink(missing_ok=True)
+
+    # One CPU: the largest file is read first, alone.
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    try:
+        with pytest.raises(EngineError, match=r"WEIGHTS_MISSING: sub/b\.json cannot be read"):
+            verify_weights(locked, tmp_path, unlink)
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def test_stop(locked, tmp_path):
+    """A check that is told to stop says so, and says nothing about the files."""
+    stop = threading.Event()
+
+    def halt(_size):
+        stop.set()
+
+    with pytest.raises(StoppedError):
+        verify_weights(locked, tmp_path, halt, stop)

@@ -1,0 +1,88 @@
+"""What ships in the image imports nothing that does not ship; each import in a fresh interpreter."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import mealkit
+
+SHIPPED = (
+    "mealkit",
+    "mealkit.errors",
+    "mealkit.digest",
+    "mealkit.kit",
+    "mealkit.kit.model",
+    "mealkit.kit.units",
+    "mealkit.kit.classify",
+    "mealkit.lock",
+    "mealkit.lock.model",
+)
+SHIPPED_ROOMS = ("mealkit.preflight", "mealkit.engines", "mealkit.runtime")
+BUILD_ONLY = {"docker", "typer", "rich", "yaml", "jinja2", "httpx2", "huggingface_hub"}
+WORKERS = sorted(
+    f"mealkit.engines.{path.parent.name}.worker"
+    for path in Path(mealkit.__file__).parent.glob("engines/*/worker.py")
+)
+RUNTIME = sorted(
+    f"mealkit.runtime.{path.stem}"
+    for path in Path(mealkit.__file__).parent.glob("runtime/*.py")
+    if path.stem not in {"__init__", "__main__"}
+)
+
+
+def closure(module: str) -> set[str]:
+    program = f"import sys, json, {module}; json.dump(sorted(sys.modules), sys.stdout)"
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
+    return set(json.loads(done.stdout))
+
+
+def is_shipped(module: str) -> bool:
+    return module in SHIPPED or any(
+        module == room or module.startswith(f"{room}.") for room in SHIPPED_ROOMS
+    )
+
+
+def foreign(modules: set[str]) -> set[str]:
+    """Return what belongs neither to mealkit nor to the standard library."""
+    bare = closure("sys")
+    tops = {module.partition(".")[0] for module in modules - bare}
+    # The standard library makes some of its own as it runs: _sysconfigdata_..., __mp_main__.
+    tops = {top for top in tops if not top.startswith("_")}
+    return tops - sys.stdlib_module_names - {"mealkit"}
+
+
+@pytest.mark.parametrize("module", [*RUNTIME, *WORKERS, "mealkit.engines.host"])
+def test_shipped_modules_import_only_what_ships(module):
+    """No module of the image pulls in the build half, or a package that is not in the image."""
+    modules = closure(module)
+    strangers = {name for name in modules if name.startswith("mealkit") and not is_shipped(name)}
+    assert strangers == set()
+    assert not BUILD_ONLY & {name.partition(".")[0] for name in modules}
+
+
+@pytest.mark.parametrize("module", ["mealkit.engines.host", "mealkit.runtime.leash", *WORKERS])
+def test_worker_process_is_standard_library_until_it_loads(module):
+    """The worker's process shares no package with the gateway, so their pins cannot fight."""
+    modules = closure(module)
+    assert foreign(modules) == set()
+    rooms = {".".join(name.split(".")[:2]) for name in modules if name.startswith("mealkit")}
+    assert rooms <= {"mealkit", "mealkit.errors", "mealkit.engines", "mealkit.runtime"}
+
+
+def test_socket_opens_before_anything_heavy_is_imported():
+    """The launcher opens its socket before pydantic and the server are imported."""
+    assert foreign(closure("mealkit.runtime.launch")) == set()
+
+
+def test_gateway_needs_only_its_stated_packages():
+    """The gateway's third-party modules come from its requirements and what those need."""
+    stated = {
+        "starlette", "uvicorn", "prometheus_client", "pydantic",
+        # what those need
+        "annotated_types", "anyio", "click", "h11", "idna", "pydantic_core", "sniffio",
+        "typing_extensions", "typing_inspection",
+    }  # fmt: skip
+    assert foreign(closure("mealkit.runtime.container")) <= stated
