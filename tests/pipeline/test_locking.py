@@ -1,0 +1,238 @@
+"""Locks are made from nothing but the kit, brought up to date where it changed, and never torn."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from fakes.builds import safetensors
+from fakes.little import Heard, edit_kit, offline_environment
+from fakes.wheels import write_wheel
+
+from mealkit.errors import LockError, MealkitError, SourceError
+from mealkit.lock.model import read_lock
+from mealkit.lock.resolve import Upgrade
+from mealkit.pipeline.locking import LockReport, check_lock, lock_kit
+
+NOTHING: frozenset[Upgrade] = frozenset()
+
+
+def lock(folder, home, upgrade=NOTHING, listener=None) -> LockReport:
+    return lock_kit(folder, upgrade=upgrade, home=home, listener=listener or Heard())
+
+
+def test_a_lock_is_written_once_and_then_holds(kit, home):
+    """The second lock changes neither a byte nor the file's time, and asks nobody."""
+    first = lock(kit, home)
+    before = first.path.stat()
+    heard = Heard()
+
+    second = lock(kit, home, listener=heard)
+
+    assert first.created
+    assert not second.created
+    assert second.changes == ()
+    assert second.recipe == first.recipe
+    assert heard.phases == []
+    assert first.path.stat().st_mtime_ns == before.st_mtime_ns
+    assert first.path.stat().st_ino == before.st_ino
+
+
+def test_a_lock_names_no_host_no_path_and_no_time(kit, home, tmp_path):
+    """Two homes and two folders give the same bytes, and the folder is not among them."""
+    text = lock(kit, home).path.read_text()
+    assert str(tmp_path) not in text
+    assert "http" not in text
+    assert os.uname().nodename not in text
+    elsewhere = tmp_path / "else" / "where"
+    elsewhere.parent.mkdir()
+    kit.rename(elsewhere)
+    (elsewhere / "kit.lock").unlink()
+    assert lock(elsewhere, type(home)(tmp_path / "home2")).path.read_text() == text
+
+
+def test_a_check_without_a_lock_says_so(kit):
+    """``--check`` never makes a lock."""
+    with pytest.raises(LockError) as raised:
+        check_lock(kit)
+    assert raised.value.problems[0].code == "LOCK_MISSING"
+    assert not (kit / "kit.lock").exists()
+
+
+def test_a_prompt_edit_is_drift_by_line_and_needs_no_network(kit, home):
+    """The lock is refreshed for a prompt edit although no source is asked."""
+    lock(kit, home)
+    (kit / "prompts" / "query.jinja").write_text("question: {{ text }}\n")
+
+    changes = {change.path: change for change in check_lock(kit)}
+    heard = Heard()
+    report = lock(kit, home, listener=heard)
+
+    line = changes["prompts.query.text:1"]
+    assert (line.before, line.after) == ("query: {{ text }}", "question: {{ text }}")
+    assert heard.phases == []
+    assert check_lock(kit) == []
+    assert {change.path for change in report.changes} >= {"prompts.query.text:1"}
+
+
+def test_a_frozen_build_refuses_a_stale_lock_and_changes_nothing(kit, home, build):
+    """``--locked`` names what the kit says otherwise, and leaves the lock alone."""
+    lock(kit, home)
+    before = (kit / "kit.lock").read_bytes()
+    edit_kit(kit, lambda form: form["hyperparameters"].update(max_length=8))
+
+    with pytest.raises(LockError) as raised:
+        build(kit, frozen=True)
+
+    (problem,) = raised.value.problems
+    assert problem.code == "LOCK_STALE"
+    assert "hyperparameters.max_length" in problem.message
+    assert raised.value.exit_code == 4
+    assert (kit / "kit.lock").read_bytes() == before
+
+
+def test_a_frozen_build_refuses_a_missing_lock(kit, build):
+    """Without a lock there is nothing that could be frozen."""
+    with pytest.raises(LockError) as raised:
+        build(kit, frozen=True)
+    assert raised.value.problems[0].code == "LOCK_MISSING"
+    assert not (kit / "kit.lock").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "path"),
+    [
+        (lambda form: form["hyperparameters"].update(pooling="cls"), "hyperparameters.pooling"),
+        (lambda form: form["serving"].update(max_concurrency=3), "serving.max_concurrency"),
+        (lambda form: form["owner"].update(team="bakers"), "about.owner.team"),
+        (lambda form: form["runtime"].update(settings={"threads": 2}), "engine.settings.threads"),
+    ],
+)
+def test_drift_is_named_in_the_words_of_the_lock(kit, home, change, path):
+    """Every value that the lock holds is compared under its own name."""
+    lock(kit, home)
+    edit_kit(kit, change)
+    assert [item.path for item in check_lock(kit)] == [path]
+
+
+def test_who_answers_for_a_kit_is_no_part_of_its_recipe(kit, home):
+    """Another owner is another lock and the same recipe; another pooling is another recipe."""
+    first = lock(kit, home).recipe
+    edit_kit(kit, lambda form: form["owner"].update(team="bakers"))
+    owner = lock(kit, home)
+    edit_kit(kit, lambda form: form["hyperparameters"].update(pooling="cls"))
+    pooling = lock(kit, home)
+
+    assert owner.recipe == first
+    assert [change.path for change in owner.changes] == ["about.owner.team"]
+    assert pooling.recipe != first
+
+
+def test_changed_weights_are_seen_when_asked_and_by_the_build(kit, home, build):
+    """The lock decides: other bytes under the same name stop the build, ``--upgrade`` takes them."""
+    lock(kit, home)
+    (kit / "weights" / "model.safetensors").write_bytes(safetensors(400_000, seed=7))
+    assert check_lock(kit) == []
+
+    with pytest.raises(SourceError) as raised:
+        build(kit)
+    assert raised.value.problems[0].code == "SOURCE_DIGEST"
+    assert "expected sha256:" in raised.value.problems[0].message
+
+    report = lock(kit, home, frozenset({Upgrade.WEIGHTS}))
+    assert any("model.safetensors" in change.path for change in report.changes)
+    assert build(kit).recipe == report.recipe
+
+
+def test_a_replaced_wheel_of_the_kit_is_drift(kit, home):
+    """Wheels beside the kit are part of what it asks for."""
+    lock(kit, home)
+    write_wheel(kit / "wheels", "numpy", {"numpy.py": b"HERE = 2\n"}, version="99.0")
+    assert [change.path for change in check_lock(kit)] == ["requests.packages"]
+    report = lock(kit, home)
+    assert any(change.path.startswith("engine.packages.numpy") for change in report.changes)
+
+
+def test_a_package_that_cannot_be_had_leaves_no_lock(kit, home):
+    """A refusal in the middle of locking writes nothing."""
+    edit_kit(kit, lambda form: form["runtime"].update(requirements=["nowhere"]))
+    with pytest.raises(MealkitError) as raised:
+        lock(kit, home)
+    assert raised.value.problems[0].code == "SOURCE_UNREACHABLE"
+    assert "nowhere" in raised.value.problems[0].message
+    assert [path.name for path in kit.glob(".kit.lock*")] == []
+    assert not (kit / "kit.lock").exists()
+
+
+def test_a_torn_lock_is_refused_with_the_way_out(kit, home):
+    """A lock that somebody cut is neither guessed at nor overwritten in silence."""
+    path = lock(kit, home).path
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(LockError) as raised:
+        check_lock(kit)
+    assert raised.value.problems[0].code == "LOCK_INVALID"
+    assert raised.value.problems[0].where == str(path)
+
+
+def test_a_lock_in_a_folder_that_cannot_be_written_is_a_problem(kit, home):
+    """The folder's mode stands in the problem, not a traceback."""
+    if os.geteuid() == 0:
+        path = kit / "kit.lock"
+        path.mkdir()  # root may write everywhere; but no file replaces a folder
+        with pytest.raises(MealkitError):
+            lock(kit, home)
+        return
+    kit.chmod(0o555)
+    try:
+        with pytest.raises(MealkitError) as raised:
+            lock(kit, home)
+        assert raised.value.problems[0].code == "DISK_DENIED"
+    finally:
+        kit.chmod(0o755)
+
+
+def test_killed_while_locking_the_lock_is_whole_or_not_there(kit, home):
+    """SIGKILL at many moments leaves a lock that can be read, or none; the next one works."""
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from mealkit.pipeline.home import home_at\n"
+        "from mealkit.pipeline.listener import Silent\n"
+        "from mealkit.pipeline.locking import lock_kit\n"
+        "lock_kit(Path(sys.argv[1]), upgrade=frozenset(), home=home_at(), listener=Silent())\n"
+    )
+    environment = offline_environment(home.root)
+    command = [sys.executable, "-c", code, str(kit)]
+    started = time.monotonic()
+    subprocess.run(command, env=environment, check=True)
+    whole_seconds = time.monotonic() - started
+    expected = (kit / "kit.lock").read_bytes()
+    ended = 0
+    for moment in range(12):
+        (kit / "kit.lock").unlink(missing_ok=True)
+        process = subprocess.Popen(command, env=environment, start_new_session=True)
+        try:
+            process.wait(whole_seconds * (moment + 1) / 12)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            ended += 1
+        if (kit / "kit.lock").exists():
+            assert (kit / "kit.lock").read_bytes() == expected
+    assert ended
+    assert lock(kit, home).path.read_bytes() == expected
+    assert json.loads(expected)["about"]["name"] == "little"
+    assert read_lock(expected, "kit.lock")
+
+
+def test_the_mode_of_a_lock_does_not_depend_on_the_umask(kit, home):
+    """A lock is read by others: by CI, by colleagues."""
+    before = os.umask(0o077)
+    try:
+        path: Path = lock(kit, home).path
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == 0o644
