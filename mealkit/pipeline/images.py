@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mealkit.errors import MealkitError, Problem
+from mealkit.errors import MealkitError, Problem, failure
 from mealkit.kit.model import kit_json
 from mealkit.lock.compare import Change, compare
-from mealkit.lock.model import LOCK_NAME, Lock, read_lock
+from mealkit.lock.model import LOCK_NAME, Lock
 from mealkit.oci.image import Image
 from mealkit.oci.reference import Reference
 from mealkit.pipeline.home import Home
@@ -100,23 +100,37 @@ def diff(before: str, after: str, home: Home) -> list[Change]:
     Raises:
         MealkitError: one of them cannot be read.
     """
-    sides = [_comparable(text, home) for text in (before, after)]
-    if all(isinstance(side, Lock) for side in sides):
-        forms = [_lock_json(side) for side in sides if isinstance(side, Lock)]
+    sides = {text: _comparable(text, home) for text in (before, after)}
+    locks = [lock for lock in sides.values() if lock is not None]
+    if len(locks) == len(sides):
+        forms = [_lock_json(lock) for lock in locks]
+    elif all(_is_kit(text) for text in sides):
+        forms = [_kit_form(text) for text in sides]
     else:
-        forms = [_kit_form(text) for text in (before, after)]
-    return list(compare(forms[0], forms[1]))
+        unlocked = next(text for text, lock in sides.items() if lock is None)
+        raise failure(
+            "LOCK_MISSING",
+            "a kit without a lock can only be compared with another kit",
+            where=unlocked,
+            hint=f"mealkit lock {unlocked}",
+        )
+    return list(compare(forms[0], forms[-1]))
 
 
 def _comparable(text: str, home: Home) -> Lock | None:
     """Return the lock of a kit, a lock file or an image; None for a kit without one."""
+    from mealkit.pipeline.parts import lock_file
+
     path = Path(text)
     if path.name.endswith(".lock") and path.is_file():
-        return read_lock(path.read_bytes(), text)
-    if path.is_dir() or path.name.endswith((".yaml", ".yml")):
-        lock = (path if path.is_dir() else path.parent) / LOCK_NAME
-        return read_lock(lock.read_bytes(), str(lock)) if lock.exists() else None
+        return lock_file(path)
+    if _is_kit(text):
+        return lock_file((path if path.is_dir() else path.parent) / LOCK_NAME)
     return lock_of(find_image(text, home))
+
+
+def _is_kit(text: str) -> bool:
+    return Path(text).is_dir() or text.endswith((".yaml", ".yml"))
 
 
 def _lock_json(lock: Lock) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Locking: a kit's lock is made, refreshed where the kit changed, or only compared."""
 
+import errno
 import os
 import tempfile
 from dataclasses import dataclass
@@ -87,19 +88,23 @@ def _locked(
 
 
 def _write(path: Path, data: bytes) -> None:
+    partial: Path | None = None
     try:
         with tempfile.NamedTemporaryFile(
             dir=path.parent, prefix=f".{path.name}.", delete=False
-        ) as partial:
-            partial.write(data)
-            partial.flush()
-            os.fsync(partial.fileno())
-        Path(partial.name).chmod(0o644)
-        Path(partial.name).replace(path)
+        ) as stream:
+            partial = Path(stream.name)
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        partial.chmod(0o644)
+        partial.replace(path)
     except OSError as error:
-        raise failure(
-            "DISK_DENIED", f"the lock cannot be written: {error.strerror}", where=str(path)
-        ) from error
+        if partial is not None:
+            partial.unlink(missing_ok=True)
+        code = "DISK_FULL" if error.errno in {errno.ENOSPC, errno.EDQUOT} else "DISK_DENIED"
+        message = f"the lock cannot be written: {error.strerror}"
+        raise failure(code, message, where=str(path)) from error
 
 
 def _stale(kit: OpenKit, changes: list[Change]) -> Exception:

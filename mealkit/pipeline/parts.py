@@ -5,10 +5,10 @@ from pathlib import Path
 
 from mealkit import __version__
 from mealkit.digest import Digest
-from mealkit.engines.check import check_engine_parts
+from mealkit.engines.check import check_engine_parts, engine_problems
 from mealkit.engines.registry import recipe_of
-from mealkit.errors import Problem, failures
-from mealkit.kit.load import load_kit
+from mealkit.errors import Problem, failure, failures
+from mealkit.kit.load import LoadedKit, load_kit
 from mealkit.lock.model import LOCK_NAME, Lock, read_lock
 from mealkit.lock.resolve import KitParts
 from mealkit.runtime.requirements import GATEWAY_REQUIREMENTS
@@ -41,11 +41,12 @@ def open_kit(path: Path) -> OpenKit:
         KitError: everything that is wrong with the kit, at once.
         LockError: the lock cannot be read (``LOCK_INVALID``).
     """
-    loaded = load_kit(path)
+    loaded = load_kit(path, engine_problems)
     engine = check_engine_parts(loaded)
     kit = loaded.kit
-    if engine.problems:
-        raise failures(list(engine.problems))
+    problems = [*engine.problems, *_prompt_problems(loaded)]
+    if problems:
+        raise failures(problems)
     parts = KitParts(
         kit=kit,
         recipe=recipe_of(kit.runtime.engine),
@@ -57,9 +58,33 @@ def open_kit(path: Path) -> OpenKit:
         gateway_requirements=GATEWAY_REQUIREMENTS,
         mealkit_version=__version__,
     )
-    lock_path = loaded.folder / LOCK_NAME
-    lock = read_lock(lock_path.read_bytes(), str(lock_path)) if lock_path.exists() else None
+    lock = lock_file(loaded.folder / LOCK_NAME)
     return OpenKit(loaded.folder, parts, lock, tuple(loaded.warnings))
+
+
+def lock_file(path: Path) -> Lock | None:
+    """Read a lock; None if there is none.
+
+    Raises:
+        LockError: it is no lock (``LOCK_INVALID``).
+        StoreError: it cannot be read (``DISK_DENIED``).
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        message = f"the lock cannot be read: {error.strerror}"
+        raise failure("DISK_DENIED", message, where=str(path)) from error
+    return read_lock(data, str(path))
+
+
+def _prompt_problems(loaded: LoadedKit) -> list[Problem]:
+    if not loaded.prompts:
+        return []
+    from mealkit.build.prompts import prompt_problems
+
+    return prompt_problems(loaded.kit, loaded.prompts)
 
 
 def _local_wheels(folder: Path, paths: tuple[str, ...]) -> dict[str, Digest]:

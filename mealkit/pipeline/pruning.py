@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mealkit.build.lean import lean_image
+from mealkit.digest import Digest
 from mealkit.errors import MealkitError
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.listener import Listener
+from mealkit.sources.cache import FileCache
 from mealkit.stores.blobs import VirtualBlob
 from mealkit.stores.local import LocalStore
 from mealkit.stores.upkeep import prune as prune_store
@@ -28,35 +30,33 @@ def prune(*, damaged: bool, nameless: bool, home: Home, listener: Listener) -> i
     freed = prune_store(store, task.advance, nameless=nameless, damaged=damaged).freed_bytes
     if home.root.is_dir():
         with store.own():
-            freed += sum(_delete(path) for path in _unneeded(store, home))
+            inputs, roots = _needed(store)
+            freed += FileCache(home.files).prune(inputs)
+            freed += sum(_delete(path) for path in _unneeded(home, roots))
     task.done()
     return freed
 
 
-def _unneeded(store: LocalStore, home: Home) -> Iterator[Path]:
-    sources, roots = _needed(store)
-    for path in home.files.glob("sha256/*"):
-        if path not in sources:
-            yield path
-            yield home.files / "verified" / f"{path.name}.json"
-    # A download that was cut off begins anew after this; locked ones are still being written.
+def _unneeded(home: Home, roots: set[str]) -> Iterator[Path]:
     yield from home.indexes.glob("*")
     if not _sandbox_runs(home):
         yield from (path for path in home.roots.glob("*") if path.name not in roots)
 
 
-def _needed(store: LocalStore) -> tuple[set[Path], set[str]]:
-    """Return the files that virtual layers lie over, and the digests of roots of images."""
-    sources: set[Path] = set()
+def _needed(store: LocalStore) -> tuple[set[Digest], set[str]]:
+    """Return the inputs that virtual layers lie over, and the digests of roots of images."""
+    inputs: set[Digest] = set()
     roots: set[str] = set()
     for stored in store.images():
         with contextlib.suppress(MealkitError):
             image = store.image(str(stored.digest))
             roots |= {image.digest.hex, lean_image(image).digest.hex}
-            sources |= {
-                layer.blob.source for layer in image.layers if isinstance(layer.blob, VirtualBlob)
+            inputs |= {
+                layer.blob.file_digest
+                for layer in image.layers
+                if isinstance(layer.blob, VirtualBlob)
             }
-    return sources, roots
+    return inputs, roots
 
 
 def _sandbox_runs(home: Home) -> bool:

@@ -6,6 +6,7 @@ the verified files and the layer stays virtual: pulled weights can be mounted, a
 
 import hashlib
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 from mealkit.build.lean import WeightLayer, weight_layers
@@ -54,21 +55,30 @@ def _size(image: Image) -> int:
 def _pull_weights(image: Image, store: LocalStore, cache: FileCache, listener: Listener) -> None:
     missing = [weight for weight in weight_layers(image) if not store.has(weight.layer.blob.digest)]
     if missing:
+        epoch_seconds = _epoch_seconds(image)
         task = listener.task("pulling weights", sum(weight.size_bytes for weight in missing))
         for weight in missing:
-            store.recipes.write(_unwrapped(weight, cache, task.advance))
+            store.recipes.write(_unwrapped(weight, epoch_seconds, cache, task.advance))
         task.done(f"{len(missing)} files")
 
 
+def _epoch_seconds(image: Image) -> int:
+    """Return the time that the image's files were given: SOURCE_DATE_EPOCH, or 0."""
+    try:
+        return int(datetime.fromisoformat(image.config["created"]).timestamp())
+    except (KeyError, TypeError, ValueError):
+        return 0
+
+
 def _unwrapped(
-    weight: WeightLayer, cache: FileCache, advance: Callable[[int], None]
+    weight: WeightLayer, epoch_seconds: int, cache: FileCache, advance: Callable[[int], None]
 ) -> VirtualBlob:
     """Fetch a weight layer, put its file into the cache, and return the layer as a recipe.
 
     Raises:
         StoreError: the layer is not the file that its annotations say (``IMAGE_INVALID``).
     """
-    head = weight_header(weight.path, weight.size_bytes)
+    head = weight_header(weight.path, weight.size_bytes, epoch_seconds=epoch_seconds)
     tail = weight_footer(weight.size_bytes)
     blob = weight.layer.blob
     if blob.size_bytes != len(head) + weight.size_bytes + len(tail):
@@ -87,9 +97,8 @@ def _unwrapped(
 def _fetched(
     weight: WeightLayer, head_bytes: int, cache: FileCache, advance: Callable[[int], None]
 ) -> Path:
-    part = cache.new_part()
     state = hashlib.sha256()
-    try:
+    with cache.new_part() as part:
         with disk_errors(part), part.open("wb") as out:
             for chunk in weight.layer.blob.chunks(head_bytes, weight.size_bytes):
                 state.update(chunk)
@@ -98,8 +107,6 @@ def _fetched(
         if Digest.from_hex(state.hexdigest()) != weight.digest:
             raise _unlike(weight, f"its file has digest {state.hexdigest()}")
         return cache.add(part, weight.digest)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _unlike(weight: WeightLayer, reason: str) -> Exception:

@@ -2,13 +2,13 @@
 
 import json
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from mealkit.build.lean import lean_image, weight_layers
 from mealkit.containers.model import LoadedImage, Mount, RunSpec, UnpackedRoot
-from mealkit.errors import MealkitError, failures
+from mealkit.errors import MealkitError, Owner, failures
 from mealkit.kit.model import Contact, Gpu
 from mealkit.lock.model import Lock
 from mealkit.oci.image import Image
@@ -74,8 +74,11 @@ def run_kit(request: RunRequest, home: Home, listener: Listener) -> RunReport:
         listener.phase(f"note: {limit}")
     spec = _spec(request, image, lock, client, home, listener)
     started = time.monotonic()
-    container = client.start(spec)
-    wait_until_ready(client, container, request.timeout_seconds, listener)
+    try:
+        container = client.start(spec)
+        wait_until_ready(client, container, request.timeout_seconds, listener)
+    except MealkitError as error:
+        raise _with_contact(error, lock.about.owner) from error
     return RunReport(
         name=container.name,
         kit=container.kit,
@@ -86,6 +89,18 @@ def run_kit(request: RunRequest, home: Home, listener: Listener) -> RunReport:
         example=_example(container.url, lock),
         owner=lock.about.owner,
         limits=client.limits(),
+    )
+
+
+def _with_contact(error: MealkitError, owner: Contact) -> MealkitError:
+    """Say whom to ask about the problems that are the kit author's."""
+    return type(error)(
+        *(
+            replace(item, hint=f"{item.hint}; or ask {owner.team}, {owner.contact}")
+            if item.owner is Owner.KIT_AUTHOR
+            else item
+            for item in error.problems
+        )
     )
 
 
