@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 _LOCAL_HOSTS = {"", "localhost", "127.0.0.1", "::1", "localunixsocket"}
 _OPERATION_SECONDS = 60
+_ANSWER_SECONDS = 10  # a daemon that hangs shall not hold up the choice of another client
 _ANY_VERSION = "1.41"  # names one so that the SDK asks the daemon for none
 
 
@@ -61,7 +62,7 @@ class DockerClient:
     def available(self) -> str | None:
         """Say why this client cannot be used here; None if it can."""
         try:
-            with self.connected("answer") as client:
+            with self.connected("answer", _ANSWER_SECONDS) as client:
                 client.ping()
         except MealkitError as error:
             return error.problems[0].message
@@ -148,26 +149,28 @@ class DockerClient:
             self._find(client, name).remove(force=True, v=True)
 
     @contextmanager
-    def connected(self, doing: str) -> "Iterator[docker.DockerClient]":
+    def connected(
+        self, doing: str, seconds: int = _OPERATION_SECONDS
+    ) -> "Iterator[docker.DockerClient]":
         """Open the SDK's client, for whoever loads images; its errors become problems.
+
+        ``seconds`` is how long the daemon may be silent.
 
         Raises:
             ContainerError: CLIENT_UNAVAILABLE or CLIENT_REFUSED, saying what was being done.
         """
         with ours(self.name, doing):
-            with closing(self._client(version=_ANY_VERSION)) as silent:
-                _knock(silent)
-            with closing(self._client(version="auto")) as client:
+            with closing(self._client(_ANY_VERSION, seconds)) as silent:
+                _knock(silent, seconds)
+            with closing(self._client("auto", seconds)) as client:
                 yield client
 
-    def _client(self, version: str) -> "docker.DockerClient":
+    def _client(self, version: str, seconds: int) -> "docker.DockerClient":
         import docker  # noqa: PLC0415
 
         if self._base_url is None:
-            return docker.from_env(version=version, timeout=_OPERATION_SECONDS)
-        return docker.DockerClient(
-            base_url=self._base_url, version=version, timeout=_OPERATION_SECONDS
-        )
+            return docker.from_env(version=version, timeout=seconds)
+        return docker.DockerClient(base_url=self._base_url, version=version, timeout=seconds)
 
     def _find(self, client: "docker.DockerClient", name: str) -> "Theirs":
         import docker.errors  # noqa: PLC0415
@@ -216,7 +219,7 @@ class DockerClient:
         )
 
 
-def _knock(client: "docker.DockerClient") -> None:
+def _knock(client: "docker.DockerClient", seconds: int) -> None:
     """Connect to a daemon's socket once, for an error that is not wrapped five times over.
 
     The SDK also forgets to close a socket that cannot connect.
@@ -227,7 +230,7 @@ def _knock(client: "docker.DockerClient") -> None:
     path = getattr(client.api.get_adapter(str(client.api.base_url)), "socket_path", None)
     if path is not None:
         with socket.socket(socket.AF_UNIX) as door:
-            door.settimeout(_OPERATION_SECONDS)
+            door.settimeout(seconds)
             door.connect(path)
 
 

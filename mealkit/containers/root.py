@@ -75,8 +75,8 @@ class _Reader:
         parts = [self._held]
         have = len(self._held)
         while have < size:
-            chunk = next(self._chunks, b"")
-            if not chunk:
+            chunk = next(self._chunks, None)  # an empty one is not the end
+            if chunk is None:
                 break
             parts.append(chunk)
             have += len(chunk)

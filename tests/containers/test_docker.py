@@ -108,7 +108,7 @@ def test_a_daemon_that_answers_nonsense_is_a_reason(tmp_path):
             with suppress(OSError):
                 while True:
                     caller, _ = server.accept()
-                    with caller:
+                    with caller, suppress(OSError):
                         caller.recv(65536)
                         caller.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nnope")
 
