@@ -48,6 +48,8 @@ def _make_lock(
     settings: dict[str, Any] | None = None,
     gpu: Gpu = Gpu.NONE,
     worker: str = "standin_worker:StandIn",
+    hyperparameters: dict[str, Any] | None = None,
+    weights: dict[str, bytes] = WEIGHTS,
 ) -> Lock:
     files = tuple(
         LockedFile(
@@ -57,7 +59,7 @@ def _make_lock(
             format="text",
             origins=(),
         )
-        for path, data in sorted(WEIGHTS.items())
+        for path, data in sorted(weights.items())
     )
     return Lock(
         mealkit_version="0.1.0",
@@ -77,7 +79,7 @@ def _make_lock(
         prompts={
             "query": LockedPrompt(file="query.jinja", sha256=Digest.of(b"hello"), text="hello")
         },
-        hyperparameters={"max_length": 16},
+        hyperparameters=hyperparameters or {"max_length": 16},
         engine=LockedEngine(
             name="onnx",
             worker=worker,
