@@ -33,21 +33,56 @@ class EngineParts:
 
 def check_engine_parts(loaded: LoadedKit) -> EngineParts:
     """Check what the kit asks of its engine; every problem names its line."""
-    kit, lines = loaded.kit, loaded.lines
-    task = kit.model.task or Task.EMBEDDINGS
-    if kit.runtime.engine not in engine_names():
-        return EngineParts(task, {}, {}, (_unknown_engine(kit.runtime.engine, lines),))
-    recipe = recipe_of(kit.runtime.engine)
-    task = kit.model.task or recipe.default_task
+    kit = loaded.kit
+    return _checked(
+        kit.runtime.engine,
+        kit.model.task,
+        kit.hyperparameters,
+        kit.runtime.settings,
+        loaded.lines,
+    )
+
+
+def engine_problems(document: Document) -> list[Problem]:
+    """Return what an engine refuses of a kit whose other parts may not hold either."""
+    runtime, model = _mapping(document.data, "runtime"), _mapping(document.data, "model")
+    engine, task = runtime.get("engine"), model.get("task")
+    if not isinstance(engine, str) or task not in {None, *Task}:
+        return []  # the kit's own models refuse these
+    found = _checked(
+        engine,
+        None if task is None else Task(task),
+        _mapping(document.data, "hyperparameters"),
+        _mapping(runtime, "settings"),
+        document,
+    )
+    return list(found.problems)
+
+
+def _mapping(data: Any, name: str) -> dict[str, Any]:
+    value = data.get(name) if isinstance(data, dict) else None
+    return value if isinstance(value, dict) else {}
+
+
+def _checked(
+    engine: str,
+    asked: Task | None,
+    hyperparameters: dict[str, JsonValue],
+    settings: dict[str, JsonValue],
+    lines: Document,
+) -> EngineParts:
+    task = asked or Task.EMBEDDINGS
+    if engine not in engine_names():
+        return EngineParts(task, {}, {}, (_unknown_engine(engine, lines),))
+    recipe = recipe_of(engine)
+    task = asked or recipe.default_task
     if task not in recipe.hyperparameters:
         return EngineParts(task, {}, {}, (_unknown_task(task, recipe, lines),))
-    hyperparameters, wrong_values = _in_full(
-        recipe.hyperparameters[task], kit.hyperparameters, lines, ("hyperparameters",)
+    values, wrong_values = _in_full(
+        recipe.hyperparameters[task], hyperparameters, lines, ("hyperparameters",)
     )
-    settings, wrong_flags = _in_full(
-        recipe.settings, kit.runtime.settings, lines, ("runtime", "settings")
-    )
-    return EngineParts(task, hyperparameters, settings, (*wrong_values, *wrong_flags))
+    flags, wrong_flags = _in_full(recipe.settings, settings, lines, ("runtime", "settings"))
+    return EngineParts(task, values, flags, (*wrong_values, *wrong_flags))
 
 
 def _in_full(

@@ -5,7 +5,7 @@ files that are missing, unreadable, or outside the folder. Reads nothing but tha
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,10 @@ from mealkit.kit.wording import dotted
 KIT_NAME = "kit.yaml"
 MAX_KIT_BYTES = 1024 * 1024
 MAX_PROMPT_BYTES = 1024 * 1024
+
+
+def _no_more(_document: Document) -> list[Problem]:
+    return []
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +47,10 @@ class LoadedKit:
         return self.lines.where(path)
 
 
-def load_kit(path: Path) -> LoadedKit:
+def load_kit(path: Path, check: Callable[[Document], list[Problem]] = _no_more) -> LoadedKit:
     """Read and check a kit; ``path`` is its folder or its kit.yaml.
+
+    ``check`` adds the problems of parts that others type, so that all are told at once.
 
     Raises:
         KitError: with every problem that was found, in the order of their lines.
@@ -58,7 +64,7 @@ def load_kit(path: Path) -> LoadedKit:
     files = _Files(file.parent, document)
     prompts = files.prompts()
     files.check_wheels()
-    problems = _in_order([*found, *refused, *files.problems])
+    problems = _in_order([*found, *refused, *check(document), *files.problems])
     if problems or kit is None:
         raise KitError(*problems)
     return LoadedKit(kit, file.parent, document, prompts, tuple(_warnings(kit, document)))

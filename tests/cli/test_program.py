@@ -108,9 +108,7 @@ def test_all_problems_of_a_kit_are_shown_at_once(mealkit, kit):
     spoiled = file.read_text().replace('python: "3.13"', "python: 3.13").replace("mean", "max")
     file.write_text(spoiled.replace("gpu: none", "gpu: some"))
     result = mealkit("check", "soup")
-    assert result.stderr.count("error[") == 2
-    file.write_text(spoiled.replace("python: 3.13", 'python: "3.13"'))
-    result = mealkit("check", "soup")
+    assert result.stderr.count("error[") == 3
     assert "hyperparameters.pooling is 'max'" in result.stderr
     assert "soup/kit.yaml:" in result.stderr
 
@@ -284,3 +282,16 @@ def test_heavy_imports_are_late(environment, tmp_path):
         check=False,
     )
     assert result.stderr.strip() == "[]"
+
+
+def test_a_prompt_that_is_no_template_is_refused(mealkit, kit):
+    """With its file and line, before anything is locked."""
+    file = kit / "kit.yaml"
+    file.write_text(
+        file.read_text().replace("prompts: {}", "prompts: {query: {file: prompts/query.jinja}}")
+    )
+    (kit / "prompts" / "query.jinja").write_text("fine\n{{ broken\n")
+    result = mealkit("check", "soup")
+    assert result.returncode == 3
+    assert "error[KIT_PROMPT_INVALID]" in result.stderr
+    assert "prompts/query.jinja:2" in result.stderr
