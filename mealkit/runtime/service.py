@@ -31,9 +31,9 @@ class Service:
     upstream: Upstream
     metrics: Metrics
     journal: Journal
-    recipe: str = ""
+    recipe: str = field(init=False)
     """The recipe digest, computed once."""
-    max_body_bytes: int = 0
+    max_body_bytes: int = field(init=False)
     dimensions: int | None = None
     """How long the model's vectors are, once the first one was seen."""
     running: int = 0
