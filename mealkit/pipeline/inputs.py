@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -96,9 +95,7 @@ class KitInputs:
             mirrors=debian_mirrors(),
             cache=self._home.indexes,
         )
-        return LockedDebianBase(
-            suite=base.suite, packages=tuple(LockedDeb(**asdict(package)) for package in packages)
-        )
+        return LockedDebianBase(suite=base.suite, packages=packages)
 
 
 def fetch_inputs(
@@ -205,7 +202,6 @@ def _fetch_wheels(
 def _fetch_debs(debs: Sequence[LockedDeb], home: Home, listener: Listener) -> dict[Digest, Path]:
     from mealkit.sources.debian.config import debian_mirrors
     from mealkit.sources.debian.deb import fetch_deb
-    from mealkit.sources.debian.package import DebianPackage
 
     task = listener.task("Debian packages", sum(deb.size_bytes for deb in debs))
     found: dict[Digest, Path] = {}
@@ -213,9 +209,7 @@ def _fetch_debs(debs: Sequence[LockedDeb], home: Home, listener: Listener) -> di
         for deb in debs:
             cached = fetcher.cache.path(deb.sha256)
             # Mirrors are looked for only once a package is missing: a build may have none.
-            found[deb.sha256] = cached or fetch_deb(
-                DebianPackage(**deb.model_dump()), debian_mirrors(), fetcher
-            )
+            found[deb.sha256] = cached or fetch_deb(deb, debian_mirrors(), fetcher)
             task.advance(deb.size_bytes)
     task.done(f"{len(debs)} packages")
     return found
