@@ -65,12 +65,7 @@ class KitInputs:
 
         self._listener.phase(f"resolving packages: {', '.join(requirements)}")
         return resolve_packages(
-            requirements,
-            target.python,
-            target.architecture,
-            glibc=target.glibc,
-            excludes=excludes,
-            wheels=self._kit.local_wheels,
+            requirements, target, excludes=excludes, wheels=self._kit.local_wheels
         )
 
     def base(self, base: Base, python: str, architecture: str) -> LockedBase:
@@ -186,10 +181,9 @@ def _wanted(layers: Sequence[LayerPlan]) -> set[Digest]:
 def _fetch_wheels(
     kit: OpenKit, lock: Lock, wheels: Sequence[LockedWheel], home: Home, listener: Listener
 ) -> dict[Digest, Path]:
-    from mealkit.sources.target import WheelTarget
     from mealkit.sources.wheels import fetch_wheels
 
-    target = WheelTarget(
+    target = PythonTarget(
         lock.runtime.python, lock.runtime.architecture, glibc_of(lock.runtime.base)
     )
     task = listener.task("Python wheels", sum(wheel.size_bytes for wheel in wheels))

@@ -11,12 +11,12 @@ import pytest
 from mealkit.digest import Digest
 from mealkit.errors import BuildError, KitError, LockError, SourceError
 from mealkit.lock.model import LockedWheel
+from mealkit.lock.resolve import PythonTarget
 from mealkit.sources.download import Downloader
 from mealkit.sources.packages import resolve_packages
-from mealkit.sources.target import WheelTarget
 from mealkit.sources.wheels import fetch_wheels
 
-TRIXIE = WheelTarget("3.13", "amd64", "2.41")
+TRIXIE = PythonTarget("3.13", "amd64", "2.41")
 
 
 def write_wheel(
@@ -64,7 +64,7 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def resolve(*requirements: str, **options: Any) -> tuple[LockedWheel, ...]:
-    return resolve_packages(requirements, "3.13", "amd64", glibc="2.41", **options)
+    return resolve_packages(requirements, TRIXIE, **options)
 
 
 def test_requirements_become_pinned_wheels(index: Path) -> None:
@@ -89,7 +89,7 @@ def test_markers_are_those_of_the_target(index: Path) -> None:
     write_wheel(index, "delta", "1.0", requires="beta; platform_machine == 'aarch64'")
     write_wheel(index, "beta", "1.0")
     assert [item.name for item in resolve("alpha", "gamma", "delta")] == ["alpha", "delta", "gamma"]
-    arm = resolve_packages(["delta"], "3.13", "arm64", glibc="2.41")
+    arm = resolve_packages(["delta"], PythonTarget("3.13", "arm64", "2.41"))
     assert [item.name for item in arm] == ["beta", "delta"]
 
 
@@ -107,11 +107,11 @@ def test_the_wheel_fits_python_and_platform(index: Path) -> None:
     for tag in tags:
         write_wheel(index, "alpha", "1.0", tag=tag)
     assert resolve("alpha")[0].filename == "alpha-1.0-cp313-cp313-manylinux_2_40_x86_64.whl"
-    old = resolve_packages(["alpha"], "3.13", "amd64", glibc="2.36")
+    old = resolve_packages(["alpha"], PythonTarget("3.13", "amd64", "2.36"))
     assert old[0].filename == "alpha-1.0-cp313-cp313-manylinux_2_28_x86_64.whl"
-    arm = resolve_packages(["alpha"], "3.13", "arm64", glibc="2.36")
+    arm = resolve_packages(["alpha"], PythonTarget("3.13", "arm64", "2.36"))
     assert arm[0].filename == "alpha-1.0-cp313-cp313-manylinux_2_28_aarch64.whl"
-    newer = resolve_packages(["alpha"], "3.14", "amd64", glibc="2.41")
+    newer = resolve_packages(["alpha"], PythonTarget("3.14", "amd64", "2.41"))
     assert newer[0].filename == "alpha-1.0-cp310-abi3-manylinux_2_17_x86_64.whl"
 
 
