@@ -17,7 +17,7 @@ API_VERSION = "mealkit/v1"
 
 
 class Part(BaseModel):
-    """A part of a kit: frozen, strict, and closed to unknown fields."""
+    """A part of a kit or of its lock: frozen, strict, and closed to unknown fields."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True

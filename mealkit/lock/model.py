@@ -6,24 +6,16 @@ The recipe digest is the digest of everything in it that can change an answer.
 import json
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import Field, JsonValue, ValidationError
 
 from mealkit.digest import Digest, canonical_json
 from mealkit.errors import failure
 from mealkit.kit.classify import CHANGES_ANSWERS, KEEPS_ANSWERS, answer_part
-from mealkit.kit.model import Contact, Paper, RelativePath, Serving, Task
+from mealkit.kit.model import Contact, Paper, Part, RelativePath, Serving, Task
 from mealkit.preflight.requirements import Requirements
 
 LOCK_VERSION = "mealkit.lock/v1"
 LOCK_NAME = "kit.lock"
-
-
-class Part(BaseModel):
-    """A part of a lock: frozen, strict, and closed to unknown fields."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True
-    )
 
 
 class LockedWheel(Part):
