@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from mealkit.digest import CHUNK_BYTES, Digest
 from mealkit.errors import MealkitError, Problem, failure
 from mealkit.kit.model import WheelPlace
-from mealkit.lock.model import WheelOrigin
+from mealkit.lock.origins import WheelOrigin
 from mealkit.lock.resolve import PythonTarget
 from mealkit.sources.disk import disk_errors
 from mealkit.sources.download import Advance, ignore_progress

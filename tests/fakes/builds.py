@@ -7,7 +7,8 @@ from pathlib import Path
 from fakes.kits import FixedInputs, parts_of
 from fakes.wheels import write_wheel
 from mealkit.digest import Digest, digest_of_file
-from mealkit.lock.model import FolderOrigin, Lock, LockedFile, LockedWheel, ModelShape
+from mealkit.lock.model import Lock, LockedFile, LockedWheel, ModelShape
+from mealkit.lock.origins import FolderOrigin
 from mealkit.lock.resolve import resolve
 
 FORM = {

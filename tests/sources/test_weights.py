@@ -11,7 +11,8 @@ import pytest
 from mealkit.digest import Digest, digest_of_file
 from mealkit.errors import LockError, MealkitError, Problem, SourceError, StoreError
 from mealkit.kit.model import Model
-from mealkit.lock.model import FolderOrigin, HttpOrigin, LockedFile, WheelOrigin
+from mealkit.lock.model import LockedFile
+from mealkit.lock.origins import FolderOrigin, HttpOrigin, WheelOrigin
 from mealkit.sources.place import Supplies
 from mealkit.sources.retrieval import fetch_weights
 from mealkit.sources.weights import resolve_weights
