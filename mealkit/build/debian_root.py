@@ -23,8 +23,8 @@ from debian.debfile import DebFile
 from mealkit.digest import CHUNK_BYTES, file_chunks
 from mealkit.errors import MealkitError, failure
 from mealkit.oci.tar import Entry, TarDirectory, TarFile, TarSymlink
-
-USER_ID = 65532
+from mealkit.plan.layout import STATE
+from mealkit.plan.model import USER_ID
 
 # Directories that became links into /usr (UsrMerge): older packages still ship files in them.
 _MERGED = frozenset({"bin", "sbin", "lib", "lib32", "lib64", "libo32", "libx32"})
@@ -36,7 +36,7 @@ _PYTHON = re.compile(r"3\.[0-9]+")
 
 _PASSWD = f"""\
 root:x:0:0:root:/root:/usr/sbin/nologin
-mealkit:x:{USER_ID}:{USER_ID}:mealkit:/var/lib/mealkit:/usr/sbin/nologin
+mealkit:x:{USER_ID}:{USER_ID}:mealkit:/{STATE}:/usr/sbin/nologin
 """
 _GROUP = f"root:x:0:\nmealkit:x:{USER_ID}:\n"
 _NSSWITCH = """\
@@ -137,7 +137,7 @@ def _additions(root: _Root, python: str) -> Iterator[Entry]:
     yield TarFile.of("etc/group", _GROUP.encode())
     yield TarFile.of("etc/nsswitch.conf", _NSSWITCH.encode())
     yield TarDirectory("tmp", 0o1777)
-    yield TarDirectory("var/lib/mealkit", 0o755, USER_ID, USER_ID)
+    yield TarDirectory(STATE, 0o755, USER_ID, USER_ID)
     bundle = b"".join(map(_certificate, root.below(_AUTHORITIES)))
     yield TarFile.of(_BUNDLE, bundle)
     # Where Debian's OpenSSL looks if it is told nothing (OPENSSLDIR is /usr/lib/ssl there).
