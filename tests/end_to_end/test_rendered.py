@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import subprocess
 import tarfile
 from dataclasses import dataclass
@@ -9,13 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes.little import OFFLINE, Heard, little_kit
+from fakes.little import OFFLINE, Heard, edit_kit, little_kit
 from fakes.served import assert_serves, ended_of, published, wait_ready
 
+from mealkit import __version__
 from mealkit.oci.image import Image
 from mealkit.pipeline.building import build_kit, render_kit
 from mealkit.pipeline.home import home_at
 from mealkit.pipeline.outputs import Outputs
+from mealkit.stores.docker_load import load
 from mealkit.stores.layout import read_layout
 from mealkit.stores.local import LocalStore
 
@@ -253,7 +256,9 @@ def test_the_dockerfile_of_a_little_kit_is_this_one(little, tmp_path):
     """A reviewer sees every change of the template; MEALKIT_WRITE_GOLDEN=1 writes it again."""
     kit, home = little
     target = render_kit(kit, tmp_path / "out", frozen=False, home=home, listener=Heard())
-    text = (target / "Dockerfile").read_text()
+    # Digests of wheels made here depend on the zlib at hand; their number does not.
+    text = re.sub(r"\b[0-9a-f]{64}\b", "0" * 64, (target / "Dockerfile").read_text())
+    text = text.replace(f"mealkit {__version__}", "mealkit VERSION")
     golden = GOLDEN / "little.Dockerfile"
     if os.environ.get("MEALKIT_WRITE_GOLDEN"):
         golden.parent.mkdir(exist_ok=True)
@@ -264,8 +269,6 @@ def test_the_dockerfile_of_a_little_kit_is_this_one(little, tmp_path):
 def test_a_dockerfile_says_everything_in_one_line_each(little, tmp_path):
     """Values of a kit with quotes, dollars and newlines cannot add an instruction."""
     kit, home = little
-    from fakes.little import edit_kit  # noqa: PLC0415
-
     bad = 'a "b" $PATH \\ c\nRUN touch /evil\n'
     edit_kit(kit, lambda form: form.update(description=bad))
     edit_kit(kit, lambda form: form["owner"].update(team=bad))
@@ -278,9 +281,6 @@ def test_a_dockerfile_says_everything_in_one_line_each(little, tmp_path):
 @pytest.mark.parametrize("builder", ["legacy", "buildkit"])
 def test_awkward_values_reach_the_config_as_they_are(little, tmp_path, builder, sdk, unique):
     """A kit over a base image, with awkward words, gives the same config and the same files."""
-    from fakes.little import edit_kit  # noqa: PLC0415
-
-    from mealkit.stores.docker_load import load  # noqa: PLC0415
 
     kit, home = little
     edit_kit(kit, lambda form: form.update(description="a \"b\" $PATH ${HOME} 'c' \\ #d"))
