@@ -46,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     scratch = Path(tempfile.mkdtemp(prefix="mealkit-bench-", dir=options.scratch))
     os.environ["OMP_NUM_THREADS"] = "1"
     machine = f"{describe(scratch)}; {options.runs} runs"
+    load = load_average()
     tables: list[Table] = []
     failed = False
     try:
@@ -62,6 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 show(tables[-1])
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+    machine += f"; load average {load:.1f} before and {load_average():.1f} after"
     sys.stdout.write(f"\n{machine}\n")
     _write(options, machine, tables)
     return int(failed)

@@ -20,6 +20,9 @@ _REQUEST = (
     b"Content-Length: %d\r\n\r\n%b" % (len(_BODY), _BODY)
 )
 _WARM_SECONDS = 1.0
+_LAST_SECONDS = 30.0
+# select() knows file descriptors up to 1023. Where this many are unanswered, all is lost anyway.
+_MOST_OUTSTANDING = 800
 
 
 @dataclass(slots=True)
@@ -59,6 +62,8 @@ class _Connection(asyncio.Protocol):
         head, separator, body = self._answer.partition(b"\r\n\r\n")
         if not separator or len(body) < _length(head):
             return
+        if self.done.done():
+            return
         if self._counts:
             self._log.seconds.append(time.perf_counter() - self._due)
             self._log.refused += not head.startswith(b"HTTP/1.1 200")
@@ -92,11 +97,18 @@ async def _ask(place: str, rate: int, seconds: float) -> _Log:
         if wait > 0:
             await asyncio.sleep(wait)
         counts = due - began >= _WARM_SECONDS
+        if len(tasks) >= _MOST_OUTSTANDING:
+            log.refused += 1
+            continue
         task = loop.create_task(send(due, counts=counts))
         tasks.add(task)
         task.add_done_callback(tasks.discard)
     if tasks:
-        await asyncio.wait(tasks, timeout=30)
+        _, unanswered = await asyncio.wait(tasks, timeout=_LAST_SECONDS)
+        log.refused += len(unanswered)
+        for task in unanswered:
+            task.cancel()
+        await asyncio.gather(*unanswered, return_exceptions=True)
     return log
 
 

@@ -72,7 +72,8 @@ def _notes(found: dict[str, list[dict[str, float]]]) -> list[str]:
     answered = median([run["achieved"] for run in runs]) or 0.0
     how = (
         f"{_SECONDS} s each, open loop: requests are sent when they are due, whatever is "
-        f"outstanding. {answered:.0f} answers a second came, {refused:.0f} of all were not 200; "
+        f"outstanding. {answered:.0f} answers a second came, {refused:.0f} in all were not 200 or "
+        f"never came; "
         f"99 % were sent at most {show_seconds(late)} late."
     )
     what = "The worker answers with a fixed vector of 384 numbers; the gateway has one core."
