@@ -15,7 +15,6 @@ from mealkit.kit.model import Contact, Paper, Part, RelativePath, Serving, Task
 from mealkit.lock.origins import Origin
 from mealkit.preflight.requirements import Requirements
 
-LOCK_VERSION = "mealkit.lock/v1"
 LOCK_NAME = "kit.lock"
 
 
