@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes import wheels
 
 from mealkit.digest import Digest
 from mealkit.errors import BuildError, KitError, LockError, SourceError
@@ -19,22 +20,9 @@ from mealkit.sources.wheels import fetch_wheels
 TRIXIE = PythonTarget("3.13", "amd64", "2.41")
 
 
-def write_wheel(
-    folder: Path, name: str, version: str, *, requires: str = "", tag: str = "py3-none-any"
-) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{name}-{version}-{tag}.whl"
-    information = f"{name}-{version}.dist-info"
-    needs = f"Requires-Dist: {requires}\n" if requires else ""
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr(f"{name}/__init__.py", f"version = {version!r}\n")
-        archive.writestr(
-            f"{information}/METADATA",
-            f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{needs}",
-        )
-        archive.writestr(f"{information}/WHEEL", f"Wheel-Version: 1.0\nTag: {tag}\n")
-        archive.writestr(f"{information}/RECORD", "")
-    return path
+def write_wheel(folder: Path, name: str, version: str, **more: str) -> Path:
+    text = f"version = {version!r}\n".encode()
+    return wheels.write_wheel(folder, name, {f"{name}/__init__.py": text}, version=version, **more)
 
 
 def write_sdist(folder: Path, name: str, version: str) -> None:
@@ -48,19 +36,6 @@ def write_sdist(folder: Path, name: str, version: str) -> None:
             member = tarfile.TarInfo(f"{name}-{version}/{file}")
             member.size = len(text)
             archive.addfile(member, io.BytesIO(text.encode()))
-
-
-@pytest.fixture
-def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder that is the whole package index, by the user's own settings of uv."""
-    folder = tmp_path / "index"
-    folder.mkdir()
-    settings = tmp_path / "config" / "uv" / "uv.toml"
-    settings.parent.mkdir(parents=True)
-    settings.write_text(f"no-index = true\nfind-links = ['{folder}']\n", encoding="utf-8")
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
-    return folder
 
 
 def resolve(*requirements: str, **options: Any) -> tuple[LockedWheel, ...]:
