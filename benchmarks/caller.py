@@ -83,7 +83,7 @@ async def _ask(place: str, rate: int, seconds: float) -> _Log:
     loop = asyncio.get_running_loop()
     idle: deque[_Connection] = deque()
     log = _Log()
-    tasks = set()
+    tasks: set[asyncio.Task[None]] = set()
 
     async def send(due: float, *, counts: bool) -> None:
         connection = idle.pop() if idle else await _connect(place, idle, log)

@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -99,12 +100,14 @@ def _gateway(lab: Lab) -> Iterator[tuple[int, int, Path]]:
     engine = lock.engine.model_copy(update={"worker": "benchmarks.fixed_worker:FixedWorker"})
     (root / "etc/kit.lock").write_bytes(lock_bytes(lock.model_copy(update={"engine": engine})))
     port = free_port()
+    # A socket's path must be short, whatever the scratch folder is.
+    state = Path(tempfile.mkdtemp(prefix="mealkit-"))
     environment = {
         "MEALKIT_HOST": "127.0.0.1",
         "MEALKIT_PORT": str(port),
         "MEALKIT_MODELS": str(small.context / "weights"),
         "MEALKIT_ETC": str(root / "etc"),
-        "MEALKIT_STATE": str(root / "state"),
+        "MEALKIT_STATE": str(state),
         "MEALKIT_ENGINE_PATH": str(REPOSITORY),
         "MEALKIT_TERMINATION_LOG": str(root / "termination"),
     }
@@ -126,11 +129,12 @@ def _gateway(lab: Lab) -> Iterator[tuple[int, int, Path]]:
         if ready is None:
             raise CannotMeasureError(f"no gateway: {log.read_text(errors='replace')[-500:]}")
         _part_cores(gateway.pid)
-        yield gateway.pid, port, root / "state/worker.sock"
+        yield gateway.pid, port, state / "worker.sock"
     finally:
         gateway.terminate()
         gateway.wait()
         shutil.rmtree(root, ignore_errors=True)
+        shutil.rmtree(state, ignore_errors=True)
 
 
 def _part_cores(gateway: int) -> None:
