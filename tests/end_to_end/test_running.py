@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from fakes.little import OFFLINE, Heard, edit_kit, little_kit
-from fakes.served import Demo, assert_serves, get
+from fakes.served import MINILM_SHA256, Demo, assert_serves, get
 
 from mealkit.build.lean import weight_layers
 from mealkit.errors import CATALOGUE, MealkitError
@@ -29,9 +29,6 @@ from mealkit.stores.docker_load import load
 from mealkit.stores.local import LocalStore
 
 Run = Callable[..., RunReport]
-
-# What the publisher and many public projects state for the weights.
-MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 
 @pytest.fixture
