@@ -4,7 +4,6 @@ Refuses devices, paths that lead outside, packages that disagree about a path, a
 No maintainer script is run: the little that a serving root needs of them is done here.
 """
 
-import errno
 import gzip
 import lzma
 import re
@@ -21,7 +20,7 @@ from debian.arfile import ArError
 from debian.debfile import DebFile
 
 from mealkit.digest import CHUNK_BYTES, file_chunks
-from mealkit.errors import MealkitError, failure
+from mealkit.errors import MealkitError, disk_failure, failure
 from mealkit.oci.tar import Entry, TarDirectory, TarFile, TarSymlink
 from mealkit.plan.layout import STATE
 from mealkit.plan.model import USER_ID
@@ -165,9 +164,7 @@ def _unpacked(name: str, path: Path, scratch: Path) -> Iterator[Entry]:
     except OSError as error:
         if error.errno is None:  # how arfile says that a header is wrong
             raise _invalid(f"the package {name} is damaged: {error}", str(path)) from error
-        code = "DISK_FULL" if error.errno == errno.ENOSPC else "DISK_DENIED"
-        where = str(error.filename or scratch)
-        raise failure(code, f"cannot unpack {name}: {error.strerror}", where=where) from error
+        raise disk_failure(error, f"cannot unpack {name}", str(scratch)) from error
 
 
 def _status(deb: DebFile, name: str) -> Iterator[Entry]:
