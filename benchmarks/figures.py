@@ -1,5 +1,6 @@
 """What was measured, as tables: a figure, what it is held against, the budget and the verdict."""
 
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -60,25 +61,27 @@ def markdown(table: Table) -> str:
 
 def against(
     what: str,
-    measured_seconds: float | None,
-    baseline: tuple[str, float | None],
+    seconds: Sequence[float],
+    baseline: tuple[str, Sequence[float]],
     budget: float | None = None,
-    samples: Mapping[str, Sequence[float]] | None = None,
 ) -> list[Row]:
-    """Return a row with the ratio of two times, or none if either is not known."""
-    name, baseline_seconds = baseline
-    if measured_seconds is None or baseline_seconds is None:
+    """Return a row that holds times against others, or none if either has none.
+
+    The ratio is the median of the ratios of each round: what slows a round slows both.
+    """
+    name, others = baseline
+    if not seconds or not others:
         return []
-    ratio = measured_seconds / baseline_seconds
+    ratio = statistics.median(one / other for one, other in zip(seconds, others, strict=True))
     return [
         Row(
             what,
-            show_seconds(measured_seconds),
-            f"{name}: {show_seconds(baseline_seconds)}",
+            show_seconds(statistics.median(seconds)),
+            f"{name}: {show_seconds(statistics.median(others))}",
             ratio,
             "" if budget is None else f"ratio ≤ {budget:g}",
             None if budget is None else ratio <= budget,
-            samples or {},
+            {what: seconds, name: others},
         )
     ]
 

@@ -108,18 +108,17 @@ def _docker_contenders(lab: Lab, kit: SyntheticKit, docker: DockerPeer) -> dict[
 def _first_table(
     kit: SyntheticKit, files: int, field: Field, extra_bytes: int, absent: dict[str, str]
 ) -> Table:
-    ours = field.seconds(_OURS)
-    samples = {name: field.samples(name) for name in field.runs}
+    ours = field.samples(_OURS)
     judged = kit.size_bytes >= _BUDGET_BYTES
-    hashing = ("hashing them", field.seconds(_HASHING))
-    rows = against("first build", ours, hashing, 1.15 if judged else None, samples)
+    hashing = ("hashing them", field.samples(_HASHING))
+    rows = against("first build", ours, hashing, 1.15 if judged else None)
     for name in (_BUILDKIT, _LEGACY):
         limit = 0.1 if judged else None
-        rows += against("first build", ours, (name, field.seconds(name)), limit)
+        rows += against("first build", ours, (name, field.samples(name)), limit)
         rows += against(
             "first build, and loaded into Docker",
-            field.seconds(_LOADED),
-            (name, field.seconds(name)),
+            field.samples(_LOADED),
+            (name, field.samples(name)),
         )
     if _OURS in field.runs:
         share = extra_bytes / kit.size_bytes
@@ -175,7 +174,7 @@ def _rebuilds(lab: Lab, kit: SyntheticKit, home: Path) -> Table:
     )
     for name in (_BUILDKIT, _LEGACY, "python"):
         shown = "starting Python" if name == "python" else name
-        rows += against("rebuild", ours, (shown, field.seconds(name)))
+        rows += against("rebuild", field.samples(_OURS), (shown, field.samples(name)))
     extra = (disk_bytes(home) - before) // max(1, lab.runs)
     rows.append(Row("extra disk, for each rebuild", show_bytes(extra)))
     rows += memory("peak memory", field.peak_bytes(_OURS))

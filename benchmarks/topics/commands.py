@@ -24,5 +24,5 @@ def commands(lab: Lab) -> Iterator[Table]:
         lab.tell,
     )
     rows = within(_HELP, field.seconds(_HELP), 0.3, field.samples(_HELP))
-    rows += against(_HELP, field.seconds(_HELP), (_PYTHON, field.seconds(_PYTHON)))
+    rows += against(_HELP, field.samples(_HELP), (_PYTHON, field.samples(_PYTHON)))
     yield Table("Help", rows)

@@ -58,12 +58,11 @@ def _pushes(lab: Lab, kit: SyntheticKit, home: Path) -> Table:
 
 
 def _push_rows(field: Field) -> list[Row]:
-    ours = field.seconds(_OURS)
-    samples = {name: field.samples(name) for name in field.runs}
-    rows = against("push", ours, (_SKOPEO, field.seconds(_SKOPEO)), samples=samples)
-    rows += against("push", ours, (_DOCKER, field.seconds(_DOCKER)))
-    if ours is not None and not rows:
-        rows.append(Row("push", show_seconds(ours), samples=samples))
+    ours, seconds = field.samples(_OURS), field.seconds(_OURS)
+    rows = against("push", ours, (_SKOPEO, field.samples(_SKOPEO)))
+    rows += against("push", ours, (_DOCKER, field.samples(_DOCKER)))
+    if seconds is not None and not rows:
+        rows.append(Row("push", show_seconds(seconds), samples={"push": ours}))
     return rows + memory("peak memory of a push", field.peak_bytes(_OURS))
 
 

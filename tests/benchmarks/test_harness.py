@@ -83,11 +83,13 @@ def test_a_synthetic_kit_is_a_kit_and_its_weights_are_safetensors(tmp_path):
 
 def test_a_ratio_is_judged_by_its_budget_only_where_there_is_one():
     """Under the budget is met, over it is missed, and without one there is no verdict."""
-    assert against("x", 1.1, ("y", 1.0), 1.15)[0].verdict == "met"
-    assert against("x", 1.2, ("y", 1.0), 1.15)[0].verdict == "**missed**"
-    assert against("x", 1.2, ("y", 1.0))[0].verdict == ""
-    assert against("x", None, ("y", 1.0), 1.15) == []
-    assert against("x", 1.0, ("y", None), 1.15) == []
+    assert against("x", [1.1], ("y", [1.0]), 1.15)[0].verdict == "met"
+    assert against("x", [1.2], ("y", [1.0]), 1.15)[0].verdict == "**missed**"
+    assert against("x", [1.2], ("y", [1.0]))[0].verdict == ""
+    assert against("x", [], ("y", [1.0]), 1.15) == []
+    assert against("x", [1.0], ("y", []), 1.15) == []
+    # A round that was slow for both says nothing: 10/8 and 1/1 are 1.25 and 1, not 5.5/4.5.
+    assert against("x", [10.0, 1.0], ("y", [8.0, 1.0]))[0].ratio == pytest.approx(1.125)
 
 
 def test_tables_become_markdown_and_json():
