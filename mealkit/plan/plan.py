@@ -181,7 +181,8 @@ def _labels(lock: Lock) -> dict[str, str]:
         ).decode(),
     }
     if about.description:
-        labels["org.opencontainers.image.description"] = about.description
+        # One line: a Dockerfile cannot say more, and its image is to be the same.
+        labels["org.opencontainers.image.description"] = " ".join(about.description.split())
     if about.paper and about.paper.arxiv:
         labels["org.opencontainers.image.documentation"] = (
             f"https://arxiv.org/abs/{about.paper.arxiv}"
