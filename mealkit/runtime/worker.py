@@ -72,7 +72,7 @@ def plan_worker(lock: Lock, settings: Settings, environment: Mapping[str, str]) 
             "DISK_DENIED",
             f"the state folder cannot be written to: {error.strerror}",
             where=str(settings.state),
-            hint=f"mount a writable folder at {settings.state}, such as a tmpfs",
+            hint=f"make it writable: docker run --tmpfs {settings.state}:uid=65532,mode=0700",
         ) from error
     python = (sys.executable, "-s", "-P", "-m")
     host = (*python, "mealkit.engines.host", "--socket", str(socket))
