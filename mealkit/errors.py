@@ -237,9 +237,11 @@ CATALOGUE: dict[str, Entry] = {
     "CLIENT_REFUSED": Entry("the container client refused what was asked", _PLATFORM, ContainerError, 500, "read the client's own message"),
     "PORT_TAKEN": Entry("the port is in use", _CALLER, ContainerError, 409, "choose another with --port, or 0 for any free one"),
     # The machine
+    "FACTS_INVALID": Entry("the file does not hold facts about a machine", _CALLER, PreflightError, 400, "write it there again: mealkit host --json"),
     "HOST_ARCHITECTURE": Entry("the machine's architecture is not one of the kit's", _PLATFORM, PreflightError, 503, "run it on a machine of a listed architecture, or add this one to hardware.architectures"),
     "HOST_MEMORY": Entry("the machine or the cgroup has less memory than the kit needs", _PLATFORM, PreflightError, 503, "raise the memory limit, or use a larger machine"),
     "HOST_DISK": Entry("the disk has less free space than the kit needs", _PLATFORM, PreflightError, 503, "free space, or set MEALKIT_HOME to a larger disk"),
+    "ESTIMATE_UNKNOWN": Entry("the files of a model do not say enough of it to estimate its memory", _CALLER, PreflightError, 400, "name a model with safetensors or GGUF weights and its config.json"),
     "HW_NO_GPU": Entry("the kit requires a GPU and none can be seen", _HARDWARE, PreflightError, 503, "run it on a machine with a GPU, and give the container access to it"),
     # In the container
     "WEIGHTS_MISMATCH": Entry("the weights in the container are not the locked ones", _PLATFORM, EngineError, 503, "mount the weights again from a verified store, or pull the image again"),

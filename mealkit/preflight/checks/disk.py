@@ -11,14 +11,15 @@ def check(facts: Facts, requirements: Requirements, context: Context) -> Finding
     if context.disk_path is None:
         return None
     needed_bytes = requirements.disk_bytes if context.disk_bytes is None else context.disk_bytes
-    free = [disk.free_bytes for disk in facts.disks if disk.path == context.disk_path]
+    known = {disk.path: disk.free_bytes for disk in facts.disks}
+    free_bytes = known.get(context.disk_path)
     severity = Severity.WARNS
-    if free:
-        severity = Severity.BLOCKS if free[0] < needed_bytes else Severity.PASSES
+    if free_bytes is not None:
+        severity = Severity.BLOCKS if free_bytes < needed_bytes else Severity.PASSES
     return Finding(
         code="HOST_DISK",
         severity=severity,
-        measured=show_size(free[0]) if free else "unknown",
+        measured="unknown" if free_bytes is None else show_size(free_bytes),
         required=show_size(needed_bytes),
         message=f"free space at {context.disk_path}",
     )

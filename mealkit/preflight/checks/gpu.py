@@ -14,8 +14,8 @@ def check(facts: Facts, requirements: Requirements, _context: Context) -> Findin
     fix = None
     if not measured:
         measured = "none"
-        if facts.nvidia_driver:
-            measured = f"none (but the driver {facts.nvidia_driver} is loaded)"
+        if facts.nvidia.driver:
+            measured = f"none (but the driver {facts.nvidia.driver} is loaded)"
             fix = "give the container access to the GPU (docker run --gpus all)"
     return Finding(
         code="HW_NO_GPU",
