@@ -127,6 +127,10 @@ class Nvidia(Fact):
     gpus: tuple[NvidiaGpu, ...] = ()
 
 
+# What is not known of a GPU that does not answer.
+_ASKED = [name for name in NvidiaGpu.model_fields if name not in {"index", "lost", "unknown"}]
+
+
 @dataclass(frozen=True, slots=True)
 class _Heard:
     """What the asking process printed, and how it ended if not well."""
@@ -158,6 +162,8 @@ def read_nvidia(
 
 
 def _gpu(form: dict[str, Any], memory: tuple[int | None, int | None]) -> NvidiaGpu:
+    if silence := form["unknown"].get(""):
+        form["unknown"] = dict.fromkeys(_ASKED, silence)
     gpu = NvidiaGpu.model_validate_json(json.dumps(form))
     if not gpu.unified_memory:
         return gpu

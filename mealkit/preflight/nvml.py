@@ -2,7 +2,8 @@
 
 ``nvidia.py`` starts it as a script: a driver that hangs or crashes takes this process along, not
 the one that asked. It imports nothing of mealkit and, besides NVIDIA's client, nothing foreign.
-The first line is about the machine, each further one about a GPU, the last is ``{}``.
+The first line is about the machine, each further one about a GPU, the last is ``{}``. What is said
+of a GPU that does not answer at all is why: the reason for ``""``.
 Source of every function: https://docs.nvidia.com/deploy/nvml-api/
 """
 
@@ -98,12 +99,15 @@ def main() -> None:
 
 def _forms(client: Any) -> Iterator[dict[str, Any]]:
     machine = _Answers(client)
-    machine.ask("library", client.nvmlSystemGetNVMLVersion)
+    access, reason = "ok", None
     try:
         client.nvmlInit()
     except client.NVMLError as error:
-        access = _ACCESS.get(error.value, "failed")
-        yield {**machine.form(), "access": access, "reason": _reason(error)}
+        access, reason = _ACCESS.get(error.value, "failed"), _reason(error)
+    # Whatever came of it, the client has loaded the library now, and the library knows itself.
+    machine.ask("library", client.nvmlSystemGetNVMLVersion)
+    if access != "ok":
+        yield {**machine.form(), "access": access, "reason": reason}
         return
     machine.ask("driver", client.nvmlSystemGetDriverVersion)
     _ask_cuda(machine, client)
@@ -140,14 +144,14 @@ def _version(number: int) -> tuple[int, int]:
 
 def _gpu(client: Any, index: int) -> dict[str, Any]:
     gpu = _Answers(client)
-    code = gpu.ask("handle", lambda: client.nvmlDeviceGetHandleByIndex(index))
+    code = gpu.ask("handle", partial(client.nvmlDeviceGetHandleByIndex, index))
     handle = gpu.values.pop("handle")
     identity = {"index": index, "lost": code == _GPU_IS_LOST}
     if handle is None:
-        return {**identity, "unknown": gpu.unknown}
-    gpu.ask("name", lambda: client.nvmlDeviceGetName(handle))
-    gpu.ask("uuid", lambda: client.nvmlDeviceGetUUID(handle))
-    gpu.ask("compute_capability", lambda: client.nvmlDeviceGetCudaComputeCapability(handle))
+        return {**identity, "unknown": {"": gpu.unknown["handle"]}}
+    gpu.ask("name", partial(client.nvmlDeviceGetName, handle))
+    gpu.ask("uuid", partial(client.nvmlDeviceGetUUID, handle))
+    gpu.ask("compute_capability", partial(client.nvmlDeviceGetCudaComputeCapability, handle))
     gpu.ask("mig_enabled", lambda: bool(client.nvmlDeviceGetMigMode(handle)[0]))
     code = _ask_memory(gpu, client, handle)
     # Where a GPU has no memory of its own, as on GB10, there is nothing to report:
@@ -191,20 +195,16 @@ def _ask_health(gpu: _Answers, client: Any, handle: Any) -> None:
         return [name for bit, name in _SLOWED.items() if bits & bit]
 
     gpu.ask("ecc_enabled", lambda: bool(client.nvmlDeviceGetEccMode(handle)[0]))
-    gpu.ask(
-        "ecc_uncorrected",
-        lambda: client.nvmlDeviceGetTotalEccErrors(handle, _UNCORRECTED, _VOLATILE),
-    )
+    errors = partial(client.nvmlDeviceGetTotalEccErrors, handle, _UNCORRECTED, _VOLATILE)
+    gpu.ask("ecc_uncorrected", errors)
 
     def remapped() -> tuple[int, bool, bool]:
         corrected, uncorrected, pending, failed = client.nvmlDeviceGetRemappedRows(handle)
         return corrected + uncorrected, bool(pending), bool(failed)
 
     gpu.ask("remapped_rows remap_pending remap_failed", remapped)
-    gpu.ask(
-        "retired_pages_pending",
-        lambda: bool(client.nvmlDeviceGetRetiredPagesPendingStatus(handle)),
-    )
+    retired = client.nvmlDeviceGetRetiredPagesPendingStatus
+    gpu.ask("retired_pages_pending", lambda: bool(retired(handle)))
     gpu.ask(
         "slowed_by",
         lambda: slowed_by(client.nvmlDeviceGetCurrentClocksEventReasons(handle)),
@@ -250,7 +250,7 @@ def _process_name(client: Any, pid: int) -> str | None:
 
 def _slices(gpu: _Answers, client: Any, handle: Any) -> list[dict[str, Any]]:
     found = []
-    gpu.ask("most", lambda: client.nvmlDeviceGetMaxMigDeviceCount(handle))
+    gpu.ask("most", partial(client.nvmlDeviceGetMaxMigDeviceCount, handle))
     for index in range(gpu.values.pop("most") or 0):
         try:
             part = client.nvmlDeviceGetMigDeviceHandleByIndex(handle, index)
@@ -268,15 +268,12 @@ def _slice(client: Any, handle: Any) -> dict[str, Any]:
     part = _Answers(client)
 
     def attributes() -> tuple[int, int, int]:
-        found = client.nvmlDeviceGetAttributes(handle)
-        return (
-            found.computeInstanceSliceCount,
-            found.gpuInstanceSliceCount,
-            found.multiprocessorCount,
-        )
+        item = client.nvmlDeviceGetAttributes(handle)
+        slices = item.computeInstanceSliceCount, item.gpuInstanceSliceCount
+        return (*slices, item.multiprocessorCount)
 
-    part.ask("name", lambda: client.nvmlDeviceGetName(handle))
-    part.ask("uuid", lambda: client.nvmlDeviceGetUUID(handle))
+    part.ask("name", partial(client.nvmlDeviceGetName, handle))
+    part.ask("uuid", partial(client.nvmlDeviceGetUUID, handle))
     part.ask("compute_slices gpu_slices multiprocessors", attributes)
     _ask_memory(part, client, handle)
     return part.form()
