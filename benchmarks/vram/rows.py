@@ -62,8 +62,10 @@ class Case:
 
 
 def read_rows(path: Path = ROWS) -> list[Row]:
-    """Read the measurements. ``GB`` without a base is read as GiB: with 10^9 bytes, the table of
-    Qwen-72B would state less than its weights and cache.
+    """Read the measurements.
+
+    ``GB`` without a base is read as GiB: with 10^9 bytes, the table of Qwen-72B would state less
+    than its weights and cache.
     """
     with path.open(newline="", encoding="utf-8") as file:
         return [_row(form) for form in csv.DictReader(file)]
@@ -78,7 +80,7 @@ def case_of(row: Row, models: dict[str, Model]) -> Case | str:
     if form is None:
         return f"precision {row.precision} is not known"
     old = row.engine.startswith("transformers 4.") and _version(row.engine) < (4, 45)
-    shape = weighed(model, row.precision, form, old_loader=old)
+    shape = weighed(model, form, old_loader=old)
     return Case(row, _family(row.model), form, shape, _setting(row, model, shape))
 
 

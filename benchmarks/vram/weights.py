@@ -35,7 +35,7 @@ def format_of(precision: str) -> Format | None:
     return Format("gptq", width) if "gptq" in text or bits else None
 
 
-def weighed(model: Model, precision: str, form: Format, *, old_loader: bool = False) -> Shape:
+def weighed(model: Model, form: Format, *, old_loader: bool = False) -> Shape:
     """Return the shape with its bytes.
 
     GPTQ and AWQ: per group of 128 a 16-bit scale and a zero of the number's width; GPTQ also a

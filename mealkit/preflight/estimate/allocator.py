@@ -53,7 +53,9 @@ def loading_rounding_bytes(shape: Shape) -> int:
     """
     kinds = [matrix for matrix in shape.matrices() if matrix.count >= shape.layers]
     few = min(shape.layers, 4)
-    sizes = [_bytes_of(matrix, shape) for matrix in kinds for _ in range(matrix.count // shape.layers)]
+    sizes = [
+        _bytes_of(matrix, shape) for matrix in kinds for _ in range(matrix.count // shape.layers)
+    ]
     return rounding_bytes(sizes * few) * shape.layers // few
 
 

@@ -7,15 +7,22 @@ SOURCE = "config.json and Shazeer 2019 (arXiv 1911.02150); KAITO nodesestimator 
 LATENT_SOURCE = "DeepSeek-V2 (arXiv 2405.04434), table 1"
 
 
-def cached_numbers_per_token(shape: Shape, tensor_parallel: int = 1) -> int:
+# Engines that cache the latent vector itself.
+_LATENT_ENGINES = frozenset({"vllm", "llama-cpp"})
+
+
+def cached_numbers_per_token(shape: Shape, setting: Setting) -> int:
     """Return how many numbers one token leaves in one layer's cache, on one GPU.
 
     Heads are shared out while there are enough of them, then copied; a latent vector is copied
-    to every GPU (vLLM and KAITO do so too).
+    to every GPU.
     """
-    if shape.latent:
+    heads = max(1, -(-shape.kv_heads // setting.tensor_parallel))
+    if shape.latent is None:
+        return 2 * heads * shape.head_dimension
+    if setting.engine in _LATENT_ENGINES:
         return shape.latent.kv_lora_rank + shape.latent.rope_dimension
-    return 2 * max(1, -(-shape.kv_heads // tensor_parallel)) * shape.head_dimension
+    return heads * shape.latent.expanded_dimension
 
 
 def cache_bytes(
@@ -35,7 +42,7 @@ def cache_bytes(
         kept = min(context, shape.window.tokens + spare_tokens)
         sliding = min(shape.window.layers, layers)
         tokens -= sliding * (_rounded(context, block_tokens) - _rounded(kept, block_tokens))
-    numbers = tokens * cached_numbers_per_token(shape, setting.tensor_parallel)
+    numbers = tokens * cached_numbers_per_token(shape, setting)
     return round(setting.concurrency * numbers * KV_BYTES[setting.kv_dtype])
 
 
@@ -44,11 +51,12 @@ def cache_formula(shape: Shape, setting: Setting) -> str:
     layers = shape.layers if shape.cached_layers is None else shape.cached_layers
     context = setting.habits.cache_tokens or setting.context_tokens
     per_number = KV_BYTES[setting.kv_dtype]
+    heads = max(1, -(-shape.kv_heads // setting.tensor_parallel))
+    one = f"2 x {heads} kv heads x {shape.head_dimension}"
     if shape.latent:
-        one = f"({shape.latent.kv_lora_rank} + {shape.latent.rope_dimension})"
-    else:
-        heads = max(1, -(-shape.kv_heads // setting.tensor_parallel))
-        one = f"2 x {heads} kv heads x {shape.head_dimension}"
+        one = f"{heads} heads x {shape.latent.expanded_dimension}"
+        if setting.engine in _LATENT_ENGINES:
+            one = f"({shape.latent.kv_lora_rank} + {shape.latent.rope_dimension})"
     text = (
         f"{setting.concurrency} requests x {context} tokens x {layers} layers x {one}"
         f" x {per_number:g} bytes"

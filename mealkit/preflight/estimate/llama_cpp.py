@@ -44,9 +44,7 @@ def _weights(shape: Shape, setting: Setting) -> Term:
 
 
 def _cache(shape: Shape, setting: Setting) -> Term:
-    size = cache_bytes(
-        shape, setting, spare_tokens=setting.micro_batch, block_tokens=_CELLS
-    )
+    size = cache_bytes(shape, setting, spare_tokens=setting.micro_batch, block_tokens=_CELLS)
     # llama.cpp caches keys and values of latent attention in full unless the file is new.
     share = size / setting.devices
     uneven = size / max(1, shape.layers) if setting.devices > 1 else 0

@@ -28,8 +28,10 @@ class Compared(StrEnum):
     DEVICE = "device"
     """All memory of the GPU that the process holds, as nvidia-smi tells it."""
     ALLOCATED = "allocated"
-    """What the engine asks for, as ``torch.cuda.max_memory_allocated`` tells it: no CUDA context, no
-    memory that only is reserved."""
+    """What the engine asks for, as ``torch.cuda.max_memory_allocated`` tells it.
+
+    No CUDA context, and no memory that only is reserved.
+    """
 
 
 class Scope(StrEnum):
@@ -63,13 +65,11 @@ def habits_of(version: tuple[int, int] | None) -> Habits:
     Source: the source of transformers, models/qwen2/modeling_qwen2.py and models/llama/. Before
     4.45 ``forward`` made logits of the whole prompt and copied them to 32 bit (2 + 4 bytes),
     every layer had its RotaryEmbedding with tables, and ``generate`` kept the cache as tuples.
-    Since 4.49 ``from_pretrained`` takes one block first (caching_allocator_warmup).
+    Since 4.50 ``from_pretrained`` takes one block first (caching_allocator_warmup).
     """
     if version is not None and version < (4, 45):
-        return Habits(
-            prompt_logits_bytes=6, cache_copies=2, rotary_tables=True, pool_first=False
-        )
-    return Habits(pool_first=version is None or version >= (4, 49))
+        return Habits(prompt_logits_bytes=6, cache_copies=2, rotary_tables=True, pool_first=False)
+    return Habits(pool_first=version is None or version >= (4, 50))
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,10 +16,13 @@ class LatentAttention:
     """Multi-head latent attention: one compressed vector per token is cached, not keys and values.
 
     Source: DeepSeek-V2 (arXiv 2405.04434), table 1: ``(kv_lora_rank + rope_dimension)`` per layer.
+    transformers expands it first, and caches ``expanded_dimension`` numbers per head.
     """
 
     kv_lora_rank: int
     rope_dimension: int
+    expanded_dimension: int
+    """Numbers of one head's key and value together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,7 @@ class Quantisation:
 
     method: str
     """gptq, awq, fp8, gguf, ..."""
-    bits: int
+    bits: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,7 @@ class Matrix:
     name: str
     parameters: int
     count: int
-    quantised: bool
+    quantised: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,18 +138,18 @@ class Shape:
         """Yield the kinds of matrices of a decoder, in the order in which loaders meet them."""
         hidden = self.hidden_size
         yield Matrix("embeddings", self.vocabulary * hidden, 1, quantised=False)
-        yield Matrix("query", hidden * self.heads * self.head_dimension, self.layers, True)
-        yield Matrix("key, value", hidden * self.kv_heads * self.head_dimension, 2 * self.layers, True)
-        yield Matrix("output", hidden * self.heads * self.head_dimension, self.layers, True)
+        yield Matrix("query", hidden * self.heads * self.head_dimension, self.layers)
+        yield Matrix("key, value", hidden * self.kv_heads * self.head_dimension, 2 * self.layers)
+        yield Matrix("output", hidden * self.heads * self.head_dimension, self.layers)
         per_part = 3 if self.gated else 2
         if self.experts is None:
-            yield Matrix("mlp", hidden * self.intermediate_size, per_part * self.layers, True)
+            yield Matrix("mlp", hidden * self.intermediate_size, per_part * self.layers)
             return
         one = hidden * self.experts.intermediate_size
-        yield Matrix("expert", one, per_part * self.experts.count * self.layers, True)
+        yield Matrix("expert", one, per_part * self.experts.count * self.layers)
         if self.experts.shared_intermediate_size:
             shared = hidden * self.experts.shared_intermediate_size
-            yield Matrix("shared expert", shared, per_part * self.layers, True)
+            yield Matrix("shared expert", shared, per_part * self.layers)
 
     @property
     def largest_matrix(self) -> int:

@@ -106,9 +106,7 @@ def exact(name: str, size_bytes: float, formula: str, source: str) -> Term:
     return Term(name, size, size, size, formula, source)
 
 
-def between(
-    name: str, sizes: tuple[float, float, float], formula: str, source: str
-) -> Term:
+def between(name: str, sizes: tuple[float, float, float], formula: str, source: str) -> Term:
     """Make a term from its least, likely and most bytes."""
     low, likely, high = (round(size) for size in sizes)
     return Term(name, low, likely, high, formula, source)

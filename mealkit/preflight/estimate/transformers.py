@@ -3,6 +3,8 @@
 Three moments may be the worst: loading, reading the longest prompt, and the last token written.
 """
 
+from collections.abc import Mapping
+
 from mealkit.preflight.estimate.activations import (
     ACTIVATION_BYTES,
     crowded_numbers_per_token,
@@ -24,8 +26,14 @@ _MODELING = "transformers, models/qwen2/modeling_qwen2.py (Qwen2MLP, Qwen2Decode
 _ALLOCATOR = "c10/cuda/CUDACachingAllocator.cpp (kSmallSize, kMinLargeAlloc, kRoundLarge)"
 # 32-bit logits, their sorted copy, 64-bit indices, probabilities and their running sum.
 _SAMPLING_BYTES = 24
-# Bytes per number while a matrix is made whole: 16 bit; 8-bit GPTQ passes through 32 bit first.
-_WHOLE_BYTES = {("gptq", 8): 6, ("awq", 4): 2}
+# From how many tokens on a matrix is made whole, and the bytes per number while it is: 16 bit;
+# 8-bit GPTQ passes through 32 bit first.
+_MADE_WHOLE: Mapping[tuple[str, float], tuple[int, int]] = {
+    ("gptq", 8): (128, 6),
+    ("awq", 4): (1024, 2),
+}
+# What no term accounts for: the 95th percentile of the error that was measured, doubled.
+_UNMODELLED = 0.04
 _LOADING_FORMULA = "copies that are dropped once the model is loaded"
 _LOADING_SOURCE = "an output matrix in the file although embeddings are tied; merged matrices"
 # Tokens of rotary tables that layers made for themselves, at most.
@@ -37,15 +45,26 @@ def estimate(shape: Shape, setting: Setting) -> Estimate:
     parts = _Parts(shape, setting)
     return Estimate(
         (
-            Phase("loading", parts.loading()),
-            Phase("reading the prompt", parts.prompt()),
-            Phase("generating", parts.generating()),
+            _phase("loading", parts.loading()),
+            _phase("reading the prompt", parts.prompt()),
+            _phase("generating", parts.generating()),
         )
     )
 
 
+def _phase(name: str, terms: tuple[Term, ...]) -> Phase:
+    unforeseen = _UNMODELLED * sum(term.likely_bytes for term in terms)
+    rest = between(
+        "unmodelled",
+        (0, 0, unforeseen),
+        f"0 to {_UNMODELLED:.0%} of the rest",
+        "benchmarks/vram: the error over published measurements",
+    )
+    return Phase(name, (*terms, rest))
+
+
 class _Parts:
-    """The terms of each moment; ``_held`` and ``_each`` turn a whole into the scope's share."""
+    """The terms of each moment; ``_spread`` and ``_each`` turn a whole into the scope's share."""
 
     def __init__(self, shape: Shape, setting: Setting) -> None:
         self._shape = shape
@@ -94,12 +113,13 @@ class _Parts:
     def _weights(self) -> Term:
         shape, setting = self._shape, self._setting
         loaded = shape.loaded_as(setting.float_bytes) / self._spread
-        rounding = 0 if setting.habits.pool_first else loading_rounding_bytes(shape)
+        most = loading_rounding_bytes(shape)
+        rounding = 0 if setting.habits.pool_first else most
         # Layers cannot be cut: one GPU may get a layer or the embeddings more than its share.
         uneven = loaded * 0.05 if self._spread > 1 else 0
         return between(
             "weights",
-            (loaded, loaded + rounding / self._spread, loaded + rounding / self._spread + uneven),
+            (loaded, loaded + rounding / self._spread, loaded + most / self._spread + uneven),
             f"{shape.loaded_bytes} bytes in the headers"
             + (f" + {rounding} of rounding" if rounding else "")
             + (f", over {setting.devices} GPUs" if self._spread > 1 else ""),
@@ -152,8 +172,9 @@ class _Parts:
         """Return the moment in which a matrix is made whole again, beside what goes through it."""
         shape = self._shape
         quantised = shape.quantisation
-        per_number = _WHOLE_BYTES.get((quantised.method, quantised.bits), 0) if quantised else 0
-        whole = per_number * shape.largest_matrix * self._each
+        kernel = (quantised.method, quantised.bits) if quantised else ("", 0)
+        threshold, per_number = _MADE_WHOLE.get(kernel, (0, 0))
+        whole = 0 if tokens < threshold else per_number * shape.largest_matrix * self._each
         width = shape.intermediate_size + 4 * shape.hidden_size
         size = (whole + ACTIVATION_BYTES * tokens * width * self._each) if whole else 0
         formula = f"{shape.largest_matrix} numbers x {per_number} bytes + {tokens} x {width} x 2"

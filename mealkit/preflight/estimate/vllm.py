@@ -4,6 +4,8 @@ What is left of the fraction after weights, one profiling pass and overhead beco
 Source: vllm/v1/worker/gpu_worker.py (determine_available_memory).
 """
 
+from dataclasses import replace
+
 from mealkit.preflight.estimate.activations import ACTIVATION_BYTES
 from mealkit.preflight.estimate.cache import LATENT_SOURCE, SOURCE, cache_bytes, cache_formula
 from mealkit.preflight.estimate.device import context_term, is_device
@@ -95,6 +97,4 @@ def _activations(shape: Shape, setting: Setting) -> Term:
 
 def _without_window(shape: Shape) -> Shape:
     """Return the shape as an engine sees it that has switched its hybrid cache off."""
-    from dataclasses import replace
-
     return replace(shape, window=None)
