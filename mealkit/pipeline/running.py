@@ -8,7 +8,7 @@ from typing import Any
 
 from mealkit.build.lean import lean_image, weight_layers
 from mealkit.containers.model import LoadedImage, Mount, RunSpec, UnpackedRoot
-from mealkit.errors import MealkitError, Owner, failures
+from mealkit.errors import MealkitError, Owner, OwnerContact, failures
 from mealkit.kit.model import Contact, Gpu
 from mealkit.lock.model import Lock
 from mealkit.oci.image import Image
@@ -19,7 +19,7 @@ from mealkit.pipeline.home import Home
 from mealkit.pipeline.image_lock import lock_of
 from mealkit.pipeline.listener import Listener
 from mealkit.pipeline.outputs import Outputs
-from mealkit.pipeline.readiness import wait_until_ready
+from mealkit.pipeline.readiness import explained, wait_until_ready
 from mealkit.preflight.facts import read_facts
 from mealkit.preflight.finding import Context
 from mealkit.preflight.run import preflight
@@ -63,10 +63,19 @@ def run_kit(request: RunRequest, home: Home, listener: Listener) -> RunReport:
         ContainerError, EngineError: it did not start, or did not become ready; the problem is
             the one that the container stated, if it stated one.
     """
-    from mealkit.containers.select import choose
-
     image = _image(request.target, home, listener)
     lock = lock_of(image)
+    try:
+        return _run(request, image, lock, home, listener)
+    except MealkitError as error:
+        raise _with_contact(error, lock.about.owner) from error
+
+
+def _run(
+    request: RunRequest, image: Image, lock: Lock, home: Home, listener: Listener
+) -> RunReport:
+    from mealkit.containers.select import choose
+
     _preflight(lock, home, listener)
     client: ContainerClient = choose(clients(home), request.client)
     listener.phase(f"starting with {client.name}")
@@ -76,9 +85,10 @@ def run_kit(request: RunRequest, home: Home, listener: Listener) -> RunReport:
     started = time.monotonic()
     try:
         container = client.start(spec)
-        wait_until_ready(client, container, request.timeout_seconds, listener)
     except MealkitError as error:
-        raise _with_contact(error, lock.about.owner) from error
+        raise explained(error) from error
+    seconds = request.timeout_seconds
+    wait_until_ready(client, container, seconds, listener, spec.memory_bytes)
     return RunReport(
         name=container.name,
         kit=container.kit,
@@ -94,11 +104,10 @@ def run_kit(request: RunRequest, home: Home, listener: Listener) -> RunReport:
 
 def _with_contact(error: MealkitError, owner: Contact) -> MealkitError:
     """Say whom to ask about the problems that are the kit author's."""
+    contact = OwnerContact(owner.team, owner.contact, owner.support)
     return type(error)(
         *(
-            replace(item, hint=f"{item.hint}; or ask {owner.team}, {owner.contact}")
-            if item.owner is Owner.KIT_AUTHOR
-            else item
+            replace(item, contact=contact) if item.owner is Owner.KIT_AUTHOR else item
             for item in error.problems
         )
     )

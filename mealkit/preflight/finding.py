@@ -57,9 +57,14 @@ class Finding:
 
     @property
     def problem(self) -> Problem:
-        """The finding as a problem, measured and required side by side."""
-        text = f"{self.message}: measured {self.measured}, required {self.required}"
-        return problem(self.code, text, hint=self.fix)
+        """The finding as a problem."""
+        return problem(
+            self.code,
+            self.message,
+            hint=self.fix,
+            measured=self.measured,
+            required=self.required,
+        )
 
     def as_json(self) -> dict[str, str]:
         """Return the JSON form."""

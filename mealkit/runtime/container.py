@@ -97,7 +97,7 @@ class Container:
             raise failure("INTERNAL", "the server ended by itself")
         except MealkitError as error:
             fault = error.problems[0]
-            self._lifecycle.move(Status.FAILED, fault.message, fault)
+            self._lifecycle.move(Status.FAILED, fault.sentence, fault)
             self._service.metrics.failed(fault)
             raise
         finally:

@@ -99,7 +99,7 @@ def test_gpu():
     (problem,) = preflight(facts(), needs).blockers
     assert (problem.code, problem.owner) == ("HW_NO_GPU", "hardware")
     (problem,) = preflight(facts(nvidia=loaded), needs).blockers
-    assert "550.54.15 is loaded" in problem.message
+    assert "550.54.15 is loaded" in (problem.measured or "")
     assert "--gpus all" in problem.hint
     assert preflight(facts(gpu_devices=("nvidia0",)), needs).verdict is Verdict.FITS
     assert preflight(facts(), requirements(gpu=Gpu.OPTIONAL)).verdict is Verdict.FITS
