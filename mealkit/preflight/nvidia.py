@@ -205,8 +205,9 @@ def _left(process: subprocess.Popen[bytes]) -> bytes:
 
 
 def _lines(out: bytes) -> list[str]:
-    """Return the complete lines."""
-    return out.decode(errors="replace").split("\n")[:-1]
+    """Return the complete lines of JSON; drivers have been known to print things of their own."""
+    complete = out.decode(errors="replace").split("\n")[:-1]
+    return [line for line in complete if line.startswith("{")]
 
 
 def _kernel_driver(roots: Roots) -> str | None:
