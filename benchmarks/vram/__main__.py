@@ -45,7 +45,7 @@ def main() -> int:
     if options.each:
         _each(found)
     for reason in left_out:
-        print(f"left out: {reason}")
+        print(f"not a total: {reason}")
     return 1 if any(item.below for item in peak) else 0
 
 

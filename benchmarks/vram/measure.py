@@ -7,8 +7,12 @@ from dataclasses import dataclass
 from benchmarks.vram.peers import PEERS
 from benchmarks.vram.rows import PARTS, Case, Row, case_of
 from benchmarks.vram.shapes import Model
+from mealkit.preflight.estimate.device import context_term
 from mealkit.preflight.estimate.estimate import estimate
-from mealkit.preflight.estimate.terms import Estimate
+from mealkit.preflight.estimate.terms import GIB, Estimate
+
+# Words of what was measured, and the term that counts the same.
+_PARTS = {"non-torch": "cuda context", "activation": "activations", "weight": "weights"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +63,27 @@ def measure(rows: Iterable[Row], models: dict[str, Model]) -> tuple[list[Measure
         if isinstance(case, str):
             left_out.append(case)
         elif row.kind == PARTS:
-            left_out.append(f"{row.model}, {row.engine}: a part, not a total ({row.what[:60]})")
+            left_out.append(_part(case))
         else:
             peers = {name: peer(case) for name, peer in PEERS.items()}
             found.append(Measured(case, estimate(case.shape, case.setting), peers))
     return found, left_out
+
+
+def _part(case: Case) -> str:
+    """Return a line that holds a part beside its term, or says why there is none."""
+    row = case.row
+    name = next((name for word, name in _PARTS.items() if word in row.what.lower()), None)
+    terms = {term.name: term for term in estimate(case.shape, case.setting).terms}
+    terms["cuda context"] = context_term(case.setting)
+    if name is None or name not in terms:
+        return f"{row.model}, {row.engine}: a part, not a total ({row.what[:60]})"
+    term = terms[name]
+    sizes = (row.measured_bytes, term.low_bytes, term.likely_bytes, term.high_bytes)
+    measured, low, likely, high = (f"{size / GIB:.2f}" for size in sizes)
+    return (
+        f"{row.model}, {row.engine}, {name}: {measured} GiB, estimated {likely} ({low} to {high})"
+    )
 
 
 def grouped(

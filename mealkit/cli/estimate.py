@@ -105,6 +105,7 @@ def _size(memory: str | None, gpu: str | None) -> int | None:
 
 def _describe(report: "EstimateReport") -> None:
     setting, found = report.setting, report.found
+    whole = "in all" if setting.engine == "onnx" else "per GPU"
     print_line(
         f"{report.name}: {setting.engine}, {setting.concurrency} x {setting.context_tokens} tokens,"
         f" {setting.kv_dtype} cache, {_gpus(setting.devices)}"
@@ -114,8 +115,8 @@ def _describe(report: "EstimateReport") -> None:
     print_line("")
     _draw(found.terms, found.likely_bytes)
     print_line(
-        f"\nper GPU {_shown(found.likely_bytes)}, between {_shown(found.low_bytes)} and"
-        f" {_shown(found.high_bytes)}; most while {found.peak.name}\n"
+        f"\n{whole} {_shown(found.likely_bytes)}, between {_shown(found.low_bytes)}"
+        f" and {_shown(found.high_bytes)}; most while {found.peak.name}\n"
     )
     for term in found.terms:
         print_line(f"{term.name}: {term.formula} [{term.source}]")
@@ -162,6 +163,8 @@ def _describe_room(room: "Room") -> None:
 
 
 def _describe_cards(cards: "tuple[CardFit, ...]", gpus: int) -> None:
+    if not cards:
+        return
     print_line("")
     rows = [(item.card.name, _shown(item.usable_bytes), _words(item.fit.value)) for item in cards]
     for line in table((_gpus(gpus), "usable", "verdict"), rows, frozenset({1})):

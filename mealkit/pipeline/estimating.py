@@ -145,7 +145,9 @@ def estimate_target(request: EstimateRequest, home: Home) -> EstimateReport:
             context=largest_context(model.shape, setting, memory),
             concurrency=largest_concurrency(model.shape, setting, memory),
         )
-    cards = tuple(fits(model.shape, setting, CARDS))
+    # onnxruntime is first of all for processors: GPUs are only spoken of when one is named.
+    wanted = CARDS if setting.engine != "onnx" or card else ()
+    cards = tuple(fits(model.shape, setting, wanted))
     return EstimateReport(model.name, model.shape, setting, found, room, cards)
 
 

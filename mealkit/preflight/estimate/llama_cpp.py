@@ -38,14 +38,13 @@ def _weights(shape: Shape, setting: Setting) -> Term:
     return between(
         "weights",
         ((whole - embeddings) / setting.devices, share, share + uneven),
-        f"{whole} bytes in the header over {setting.devices} GPUs",
+        f"{whole} bytes in the header / {setting.devices}",
         "the GGUF header; src/llama-model.cpp (load_tensors)",
     )
 
 
 def _cache(shape: Shape, setting: Setting) -> Term:
     size = cache_bytes(shape, setting, spare_tokens=setting.micro_batch, block_tokens=_CELLS)
-    # llama.cpp caches keys and values of latent attention in full unless the file is new.
     share = size / setting.devices
     uneven = size / max(1, shape.layers) if setting.devices > 1 else 0
     return between(

@@ -52,7 +52,7 @@ def _weights(shape: Shape, setting: Setting) -> Term:
     return between(
         "weights",
         (share, share, share + copied + 0.01 * share),
-        f"{loaded} bytes over {setting.tensor_parallel} GPUs",
+        f"{loaded} bytes / {setting.tensor_parallel}",
         "the headers of the weights; vllm/model_executor/layers/linear.py",
     )
 
