@@ -1,8 +1,12 @@
 """Estimating a target: files, a folder, a kit's lock, and a Hub of which only headers are read."""
 
 import json
+import os
+import pty
 import shutil
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -189,13 +193,31 @@ def test_a_damaged_header_is_refused(folder, home):
     assert caught.value.problems[0].code == "WEIGHTS_DAMAGED"
 
 
-def test_on_a_terminal_the_terms_are_drawn(folder, monkeypatch):
-    """With rich's bars, one after the other."""
-    monkeypatch.setattr("mealkit.cli.estimate.has_colour", lambda _: True)
-    result = run(folder)
-    assert result.exit_code == 0, result.output
-    assert "\u2588" in result.stdout
-    assert "##" not in result.stdout
+def test_on_a_terminal_the_terms_are_drawn(folder):
+    """With rich's bars, one after the other: on a real terminal, for only there it draws them."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "mealkit", "estimate", str(folder)]
+    environment = {**os.environ, "TERM": "xterm", "NO_COLOR": ""}
+    with subprocess.Popen(command, stdout=theirs, env=environment) as process:
+        os.close(theirs)
+        drawn = _until_closed(ours)
+    os.close(ours)
+    assert process.returncode == 0
+    assert "\u2588" in drawn
+    assert "##" not in drawn
+
+
+def _until_closed(terminal):
+    """Return what is written to a terminal until nobody holds its other end."""
+    found = b""
+    while True:
+        try:
+            piece = os.read(terminal, 65536)
+        except OSError:  # how Linux says that the other end is closed
+            return found.decode()
+        if not piece:
+            return found.decode()
+        found += piece
 
 
 def run(*arguments):
