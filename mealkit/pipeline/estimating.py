@@ -19,7 +19,7 @@ from mealkit.preflight.estimate.fit import (
     largest_context,
     verdict,
 )
-from mealkit.preflight.estimate.setting import Engine, KvDtype, Setting
+from mealkit.preflight.estimate.setting import Engine, KvDtype, Setting, habits_of
 from mealkit.preflight.estimate.shape import Shape
 from mealkit.preflight.estimate.terms import Estimate
 
@@ -138,6 +138,7 @@ def _setting(request: EstimateRequest, model: FoundModel) -> Setting:
         context_tokens=request.context_tokens or pinned,
         concurrency=request.concurrency or model.concurrency,
         kv_dtype=request.kv_dtype,
+        habits=habits_of(model.transformers),
         tensor_parallel=spread if engine == "vllm" else 1,
         layer_split=spread if engine != "vllm" else 1,
     )

@@ -34,6 +34,8 @@ class FoundModel:
     engine: Engine
     context_tokens: int | None = None
     concurrency: int = 1
+    transformers: tuple[int, int] | None = None
+    """The version of transformers that a kit pins."""
 
 
 def find_model(target: str, home: Home) -> FoundModel:
@@ -75,7 +77,22 @@ def _locked(lock: Lock) -> FoundModel:
     context = numbers[0] if numbers and isinstance(numbers[0], int) else None
     name = f"{lock.about.name} {lock.about.version}"
     shape = shape_of_lock(lock.model.shape)
-    return FoundModel(name, shape, engine, context, lock.serving.max_concurrency)
+    versions = [item.version for item in lock.engine.packages if item.name == "transformers"]
+    return FoundModel(
+        name,
+        shape,
+        engine,
+        context,
+        lock.serving.max_concurrency,
+        _major_minor(versions[0]) if versions else None,
+    )
+
+
+def _major_minor(version: str) -> tuple[int, int] | None:
+    parts = version.split(".")[:2]
+    if len(parts) < 2 or not all(part.isdigit() for part in parts):
+        return None
+    return int(parts[0]), int(parts[1])
 
 
 def _on_the_hub(target: str, home: Home) -> FoundModel:
