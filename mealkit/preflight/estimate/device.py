@@ -6,16 +6,20 @@ from mealkit.preflight.estimate.terms import MIB, Term, between
 # Measured contexts lie between 254 MiB (A100, torch without cuBLAS kernels loaded) and 600 MiB
 # (H100, many kernels); gguf-parser-go counts 250 MiB.
 _CONTEXT = (200 * MIB, 450 * MIB, 800 * MIB)
+# vLLM has logged up to 1.79 GiB outside PyTorch on one GPU.
+_VLLM_HIGH = 1840 * MIB
 _COLLECTIVES = (100 * MIB, 300 * MIB, 1800 * MIB)
 
 
 def context_term(setting: Setting) -> Term:
     """Return the CUDA context, and NCCL's buffers where GPUs work together on one layer."""
     low, likely, high = _CONTEXT
+    if setting.engine == "vllm":
+        high = _VLLM_HIGH
     formula = "driver, kernels and stacks of one process"
     if setting.tensor_parallel > 1:
         low, likely, high = (
-            first + second for first, second in zip(_CONTEXT, _COLLECTIVES, strict=True)
+            first + second for first, second in zip((low, likely, high), _COLLECTIVES, strict=True)
         )
         formula += ", and NCCL's buffers"
     return between(
