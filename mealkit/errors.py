@@ -335,6 +335,7 @@ CATALOGUE: dict[str, Entry] = {
     "HW_GPU_LOST": Entry("the GPU does not answer any more", _HARDWARE, PreflightError, 503, "restart the machine; check the GPU's power, heat and seat if it comes back"),
     "HW_MIG": Entry("the GPU is cut into slices, and the kit's engine cannot use the one that it got", _PLATFORM, PreflightError, 503, "give the container one slice that is large enough, or a whole GPU"),
     "FIT_VRAM": Entry("the GPU has less free memory than the kit needs", _PLATFORM, PreflightError, 503, "end what else holds the GPU's memory, or use a GPU with more"),
+    "FIT_HEADS": Entry("the model cannot be shared out over as many GPUs as the kit says", _AUTHOR, PreflightError, 503, "choose a number of GPUs in runtime.settings that divides the model's attention heads, then: mealkit lock"),
     "FIT_CONTEXT": Entry("the GPU's memory does not hold the context that the kit pins", _PLATFORM, PreflightError, 503, "use a GPU with more memory, or a kit that pins a shorter context"),
     # In the container
     "WEIGHTS_MISMATCH": Entry("the weights in the container are not the locked ones", _PLATFORM, EngineError, 503, "mount the weights again from a verified store, or pull the image again"),
