@@ -39,6 +39,8 @@ class Context:
     """The folder that the image or its weights are about to be written to; None: nothing is."""
     disk_bytes: int | None = None
     """How many bytes that will be; the requirement of the kit, if None."""
+    starting: bool = False
+    """Whether it is started now; else someone only asks, and may choose another port."""
     inside: bool = False
     """Whether this is the container itself, whose limits and devices are the facts'."""
     client: str | None = None
@@ -155,6 +157,11 @@ class Report:
     def blockers(self) -> list[Problem]:
         """The problems that forbid the start; empty unless the verdict is does-not-fit."""
         return [item.problem for item in self.findings if item.severity is Severity.BLOCKS]
+
+    @property
+    def overridden(self) -> list[Finding]:
+        """The findings that would block, and were overridden."""
+        return [item for item in self.findings if item.severity is Severity.OVERRIDDEN]
 
     @property
     def warnings(self) -> list[Problem]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mealkit.preflight.finding import Context
 
+_COMPUTING = re.compile(r"nvidia\d+|kfd|dxg")
 _DEVICES = re.compile(r"nvidiactl|nvidia-uvm|nvidia\d+|kfd|dxg")
 
 
@@ -31,6 +32,11 @@ def closed_devices(dev: Path = Path("/dev")) -> Mapping[str, str]:
         return {}
     user = f"user {os.geteuid()} may not read and write it"
     return {str(path): user for path in found if not os.access(path, os.R_OK | os.W_OK)}
+
+
+def has_gpu_devices(dev: Path = Path("/dev")) -> bool:
+    """Tell whether there are device files of GPUs."""
+    return any(_COMPUTING.fullmatch(item.name) for item in dev.iterdir())
 
 
 def closed_folders(folders: Iterable[Path]) -> Mapping[str, str]:

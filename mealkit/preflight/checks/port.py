@@ -6,12 +6,16 @@ from mealkit.preflight.requirements import Requirements
 
 
 def look(_facts: Facts, _requirements: Requirements, context: Context) -> Finding | None:
-    """Block if something listens there; say nothing of machines that are only described."""
+    """Block a start where something listens; warn who only asks, and could choose another.
+
+    Says nothing of machines that are only described.
+    """
     if context.port is None or context.port_is_free is None:
         return None
+    severity = Severity.BLOCKS if context.starting else Severity.WARNS
     return Finding(
         code="PORT_TAKEN",
-        severity=Severity.PASSES if context.port_is_free else Severity.BLOCKS,
+        severity=Severity.PASSES if context.port_is_free else severity,
         measured="free" if context.port_is_free else "in use",
         required="free",
         message=f"port {context.port}",
