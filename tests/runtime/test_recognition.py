@@ -356,7 +356,7 @@ REAL = [
         id="exec-format-runc-1.0",
     ),
     pytest.param(
-        # the same from runc 1.1, as this test's author saw it
+        # the same from runc 1.1.5, for a file that is no program
         "exec /usr/bin/python3.13: exec format error",
         ("HOST_ARCHITECTURE", None, None, "another processor architecture"),
         id="exec-format-runc-1.1",
