@@ -1,4 +1,4 @@
-"""The digest value, canonical JSON, and hashing of files and streams.
+"""The digest value, canonical JSON, and reading and hashing of files.
 
 Only SHA-256 is spoken: it is what OCI registries, the Hub, Debian and Python indexes publish.
 Runs in the image too.
@@ -7,7 +7,7 @@ Runs in the image too.
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
@@ -71,16 +71,6 @@ def canonical_json(value: Any) -> bytes:
     return json.dumps(
         value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     ).encode()
-
-
-def digest_of_chunks(chunks: Iterable[bytes]) -> tuple[Digest, int]:
-    """Hash a stream of chunks; return its digest and its size in bytes."""
-    state = hashlib.sha256()
-    size_bytes = 0
-    for chunk in chunks:
-        state.update(chunk)
-        size_bytes += len(chunk)
-    return Digest(f"sha256:{state.hexdigest()}"), size_bytes
 
 
 def file_chunks(

@@ -19,6 +19,7 @@ SHIPPED = (
     "mealkit.kit.classify",
     "mealkit.lock",
     "mealkit.lock.model",
+    "mealkit.lock.origins",
 )
 SHIPPED_ROOMS = ("mealkit.preflight", "mealkit.engines", "mealkit.runtime")
 BUILD_ONLY = {"docker", "typer", "rich", "yaml", "jinja2", "httpx2", "huggingface_hub"}

@@ -82,15 +82,8 @@ class Assembly:
 def missing_layers(plan: Plan, workshop: Workshop) -> tuple[LayerPlan, ...]:
     """Return the layers that the workshop does not have: only their inputs are needed."""
     return tuple(
-        layer for layer in plan.layers if workshop.remembered(layer_key(plan, layer)) is None
+        layer for layer in plan.layers if workshop.remembered(_layer_key(plan, layer)) is None
     )
-
-
-def layer_key(plan: Plan, layer: LayerPlan) -> str:
-    """Return what a layer is remembered by: everything in the plan that decides its bytes."""
-    contents = [[type(item).__name__, *_values(item)] for item in layer.contents]
-    form = [_FORMAT, plan.created_seconds, contents]
-    return Digest.of(canonical_json(form)).hex
 
 
 def assemble(
@@ -124,6 +117,13 @@ def own_weight(layer: LayerPlan) -> InputFile | None:
             return file
         case _:
             return None
+
+
+def _layer_key(plan: Plan, layer: LayerPlan) -> str:
+    """Return what a layer is remembered by: everything in the plan that decides its bytes."""
+    contents = [[type(item).__name__, *_values(item)] for item in layer.contents]
+    form = [_FORMAT, plan.created_seconds, contents]
+    return Digest.of(canonical_json(form)).hex
 
 
 def _values(content: Any) -> Iterator[Any]:
@@ -175,12 +175,12 @@ def _layer(plan: Plan, layer: LayerPlan, inputs: Inputs, workshop: Workshop) -> 
 
 def _remembered(plan: Plan, layer: LayerPlan, blob: Blob, workshop: Workshop) -> BuiltLayer:
     made = _described(layer, Layer(LAYER, blob, blob.digest, ""))
-    workshop.remember(layer_key(plan, layer), made)
+    workshop.remember(_layer_key(plan, layer), made)
     return BuiltLayer(layer, made, reused=False)
 
 
 def _kept(plan: Plan, layer: LayerPlan, workshop: Workshop) -> BuiltLayer | None:
-    found = workshop.remembered(layer_key(plan, layer))
+    found = workshop.remembered(_layer_key(plan, layer))
     # The same bytes may have been made for a layer with another title.
     return BuiltLayer(layer, _described(layer, found), reused=True) if found else None
 
@@ -224,7 +224,7 @@ def _image(plan: Plan, built: tuple[BuiltLayer, ...], base: Image | None) -> Ima
 def _config(plan: Plan) -> Mapping[str, Any]:
     run = plan.run
     return {
-        "created": created_text(plan.created_seconds),
+        "created": _created_text(plan.created_seconds),
         "architecture": plan.architecture,
         "os": "linux",
         "config": {
@@ -239,6 +239,6 @@ def _config(plan: Plan) -> Mapping[str, Any]:
     }
 
 
-def created_text(seconds: int) -> str:
+def _created_text(seconds: int) -> str:
     """Write a time in seconds since 1970 as RFC 3339, in UTC."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

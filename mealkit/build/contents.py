@@ -8,11 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import assert_never
 
-from mealkit.build.debian_root import RootDirectory, RootEntry, RootFile, RootLink, debian_root
+from mealkit.build.debian_root import debian_root
 from mealkit.build.wheel_tree import wheel_tree
 from mealkit.digest import Digest, file_chunks
 from mealkit.errors import failure
-from mealkit.oci.tar import Entry, TarDirectory, TarFile, TarSymlink
+from mealkit.oci.tar import Entry, TarDirectory, TarFile
 from mealkit.plan.model import (
     EXECUTABLE_MODE,
     FILE_MODE,
@@ -68,7 +68,7 @@ def _entries(content: Content, inputs: Inputs, scratch: Path) -> Iterator[Entry]
             yield from _wheel_entries(content, inputs)
         case DebianTree():
             debs = [(name, input_path(inputs, digest, name)) for name, digest in content.debs]
-            yield from map(_root_entry, debian_root(debs, content.python, scratch))
+            yield from debian_root(debs, content.python, scratch)
         case _:
             assert_never(content)
 
@@ -82,17 +82,3 @@ def _wheel_entries(tree: WheelTree, inputs: Inputs) -> Iterator[Entry]:
             member.chunks,
             EXECUTABLE_MODE if member.executable else FILE_MODE,
         )
-
-
-def _root_entry(entry: RootEntry) -> Entry:
-    match entry:
-        case RootDirectory():
-            return TarDirectory(entry.path, entry.mode, entry.uid, entry.gid)
-        case RootFile():
-            return TarFile(
-                entry.path, entry.size_bytes, entry.chunks, entry.mode, entry.uid, entry.gid
-            )
-        case RootLink():
-            return TarSymlink(entry.path, entry.target, entry.uid, entry.gid)
-        case _:
-            assert_never(entry)

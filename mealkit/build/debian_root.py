@@ -1,10 +1,9 @@
-"""Unpack Debian packages into the entries of a root file system, without dpkg and without root.
+"""Unpack Debian packages into the tar entries of a root file system, without dpkg or root.
 
 Refuses devices, paths that lead outside, packages that disagree about a path, and damaged ones.
 No maintainer script is run: the little that a serving root needs of them is done here.
 """
 
-import errno
 import gzip
 import lzma
 import re
@@ -13,7 +12,7 @@ import tarfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -21,9 +20,10 @@ from debian.arfile import ArError
 from debian.debfile import DebFile
 
 from mealkit.digest import CHUNK_BYTES, file_chunks
-from mealkit.errors import MealkitError, failure
-
-USER_ID = 65532
+from mealkit.errors import MealkitError, disk_failure, failure
+from mealkit.oci.tar import Entry, TarDirectory, TarFile, TarSymlink
+from mealkit.plan.layout import STATE
+from mealkit.plan.model import USER_ID
 
 # Directories that became links into /usr (UsrMerge): older packages still ship files in them.
 _MERGED = frozenset({"bin", "sbin", "lib", "lib32", "lib64", "libo32", "libx32"})
@@ -35,7 +35,7 @@ _PYTHON = re.compile(r"3\.[0-9]+")
 
 _PASSWD = f"""\
 root:x:0:0:root:/root:/usr/sbin/nologin
-mealkit:x:{USER_ID}:{USER_ID}:mealkit:/var/lib/mealkit:/usr/sbin/nologin
+mealkit:x:{USER_ID}:{USER_ID}:mealkit:/{STATE}:/usr/sbin/nologin
 """
 _GROUP = f"root:x:0:\nmealkit:x:{USER_ID}:\n"
 _NSSWITCH = """\
@@ -49,60 +49,7 @@ services: files
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
-    """Where a file's bytes lie: in an unpacked archive, from an offset on."""
-
-    path: Path
-    offset_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class RootDirectory:
-    """A folder of the root. Paths have no leading slash."""
-
-    path: str
-    mode: int = 0o755
-    uid: int = 0
-    gid: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class RootFile:
-    """A file of the root, its bytes in memory or in an unpacked archive."""
-
-    path: str
-    mode: int
-    size_bytes: int
-    content: bytes | Span
-    uid: int = 0
-    gid: int = 0
-
-    def chunks(self) -> Iterator[bytes | memoryview]:
-        """Yield the bytes; a view is reused, so take what you need before asking for the next."""
-        if isinstance(self.content, bytes):
-            yield self.content
-        else:
-            yield from file_chunks(self.content.path, self.content.offset_bytes, self.size_bytes)
-
-
-@dataclass(frozen=True, slots=True)
-class RootLink:
-    """A symbolic link of the root."""
-
-    path: str
-    target: str
-    mode: int = 0o777
-    uid: int = 0
-    gid: int = 0
-
-
-RootEntry = RootDirectory | RootFile | RootLink
-
-
-def debian_root(
-    debs: Sequence[tuple[str, Path]], python: str, scratch: Path
-) -> tuple[RootEntry, ...]:
+def debian_root(debs: Sequence[tuple[str, Path]], python: str, scratch: Path) -> tuple[Entry, ...]:
     """Return the entries of a root made of packages, given as (name, path of the .deb).
 
     Sorted by path, parents always present, the same for any order of the packages. All belongs to
@@ -128,17 +75,17 @@ class _Root:
     """The entries so far, and who brought each of them."""
 
     def __init__(self) -> None:
-        self._entries: dict[str, RootEntry] = {}
+        self._entries: dict[str, Entry] = {}
         self._owners: dict[str, str] = {}
 
-    def get(self, path: str) -> RootEntry | None:
+    def get(self, path: str) -> Entry | None:
         return self._entries.get(path)
 
-    def below(self, prefix: str) -> list[RootFile]:
+    def below(self, prefix: str) -> list[TarFile]:
         found = (self._entries[path] for path in sorted(self._entries) if path.startswith(prefix))
-        return [entry for entry in found if isinstance(entry, RootFile)]
+        return [entry for entry in found if isinstance(entry, TarFile)]
 
-    def add(self, entry: RootEntry, owner: str) -> None:
+    def add(self, entry: Entry, owner: str) -> None:
         known = self._entries.get(entry.path)
         if known is None:
             self._entries[entry.path] = entry
@@ -148,55 +95,59 @@ class _Root:
                 f"{self._owners[entry.path]} and {owner} disagree about /{entry.path}", entry.path
             )
 
-    def entries(self) -> tuple[RootEntry, ...]:
+    def entries(self) -> tuple[Entry, ...]:
         for path in list(self._entries):
             for parent in [str(item) for item in PurePosixPath(path).parents][:-1]:
-                known = self._entries.setdefault(parent, RootDirectory(parent))
-                if not isinstance(known, RootDirectory):
+                known = self._entries.setdefault(parent, TarDirectory(parent))
+                if not isinstance(known, TarDirectory):
                     raise _invalid(
                         f"{self._owners[path]} has a path below /{parent}, which is no folder", path
                     )
         return tuple(self._entries[path] for path in sorted(self._entries))
 
 
-def _same(one: RootEntry, other: RootEntry) -> bool:
+def _same(one: Entry, other: Entry) -> bool:
     match one, other:
-        case RootDirectory(), RootDirectory():
+        case TarDirectory(), TarDirectory():
             return True
-        case RootFile(), RootFile():
+        case TarFile(), TarFile():
             return (one.mode, one.size_bytes) == (other.mode, other.size_bytes) and (
-                b"".join(map(bytes, one.chunks())) == b"".join(map(bytes, other.chunks()))
+                _bytes(one) == _bytes(other)
             )
         case _:
             return one == other
 
 
-def _additions(root: _Root, python: str) -> Iterator[RootEntry]:
+def _bytes(file: TarFile) -> bytes:
+    return b"".join(map(bytes, file.content()))
+
+
+def _additions(root: _Root, python: str) -> Iterator[Entry]:
     """Yield what maintainer scripts and the installer would have made, and the kit's user."""
     if not (_PYTHON.fullmatch(python) and root.get(f"usr/bin/python{python}")):
         raise _invalid(f"the packages hold no Python {python}", f"usr/bin/python{python}")
     if not root.get("etc/os-release"):
         raise _invalid("the packages do not say what they are: base-files is missing", None)
-    yield RootLink("usr/bin/python3", f"python{python}")
+    yield TarSymlink("usr/bin/python3", f"python{python}")
     for name in sorted(_MERGED):
         if root.get(f"usr/{name}"):
-            yield RootLink(name, f"usr/{name}")
-    yield _text("etc/passwd", _PASSWD)
-    yield _text("etc/group", _GROUP)
-    yield _text("etc/nsswitch.conf", _NSSWITCH)
-    yield RootDirectory("tmp", 0o1777)
-    yield RootDirectory("var/lib/mealkit", 0o755, USER_ID, USER_ID)
+            yield TarSymlink(name, f"usr/{name}")
+    yield TarFile.of("etc/passwd", _PASSWD.encode())
+    yield TarFile.of("etc/group", _GROUP.encode())
+    yield TarFile.of("etc/nsswitch.conf", _NSSWITCH.encode())
+    yield TarDirectory("tmp", 0o1777)
+    yield TarDirectory(STATE, 0o755, USER_ID, USER_ID)
     bundle = b"".join(map(_certificate, root.below(_AUTHORITIES)))
-    yield RootFile(_BUNDLE, 0o644, len(bundle), bundle)
+    yield TarFile.of(_BUNDLE, bundle)
     # Where Debian's OpenSSL looks if it is told nothing (OPENSSLDIR is /usr/lib/ssl there).
-    yield RootLink("usr/lib/ssl/cert.pem", f"/{_BUNDLE}")
+    yield TarSymlink("usr/lib/ssl/cert.pem", f"/{_BUNDLE}")
 
 
-def _certificate(entry: RootFile) -> bytes:
-    return b"".join(map(bytes, entry.chunks())).rstrip(b"\n") + b"\n"
+def _certificate(entry: TarFile) -> bytes:
+    return _bytes(entry).rstrip(b"\n") + b"\n"
 
 
-def _unpacked(name: str, path: Path, scratch: Path) -> Iterator[RootEntry]:
+def _unpacked(name: str, path: Path, scratch: Path) -> Iterator[Entry]:
     """Yield the entries of one package. Format: deb(5)."""
     try:
         with path.open("rb") as stream, closing(DebFile(fileobj=stream)) as deb:
@@ -213,21 +164,19 @@ def _unpacked(name: str, path: Path, scratch: Path) -> Iterator[RootEntry]:
     except OSError as error:
         if error.errno is None:  # how arfile says that a header is wrong
             raise _invalid(f"the package {name} is damaged: {error}", str(path)) from error
-        code = "DISK_FULL" if error.errno == errno.ENOSPC else "DISK_DENIED"
-        where = str(error.filename or scratch)
-        raise failure(code, f"cannot unpack {name}: {error.strerror}", where=where) from error
+        raise disk_failure(error, f"cannot unpack {name}", str(scratch)) from error
 
 
-def _status(deb: DebFile, name: str) -> Iterator[RootEntry]:
+def _status(deb: DebFile, name: str) -> Iterator[Entry]:
     """Yield what scanners read of a package, in the folder that images without dpkg use."""
     control = deb.control.get_content("control") or b""
     if f"Package: {name}" not in control.decode().splitlines():
         raise _invalid(f"the package handed in as {name} is another one", name)
     folder = "var/lib/dpkg/status.d"
-    yield RootFile(f"{folder}/{name}", 0o644, len(control), control)
+    yield TarFile.of(f"{folder}/{name}", control)
     if deb.control.has_file("md5sums"):
         sums = deb.control.get_content("md5sums") or b""
-        yield RootFile(f"{folder}/{name}.md5sums", 0o644, len(sums), sums)
+        yield TarFile.of(f"{folder}/{name}.md5sums", sums)
 
 
 def _decompressed(deb: DebFile, target: Path) -> Path:
@@ -275,22 +224,19 @@ def _is_documentation(path: str) -> bool:
 
 def _entry(
     place: str, member: tarfile.TarInfo, members: Mapping[str, tarfile.TarInfo], archive: Path
-) -> RootEntry:
+) -> Entry:
     # Nothing may gain rights in an image whose user has none: no set-uid, no set-gid.
     mode = member.mode & 0o1777
     if member.isdir():
-        return RootDirectory(place, mode)
+        return TarDirectory(place, mode)
     if member.issym():
-        return RootLink(place, member.linkname)
+        return TarSymlink(place, member.linkname)
     # A hard link becomes a file: in a sorted layer it could come before what it links to.
     content = members.get(member.linkname) if member.islnk() else member
     if content is None or not content.isreg() or content.issparse():
         raise ValueError(f"{member.name!r} is neither a folder, a file nor a link")
-    return RootFile(place, mode, content.size, Span(archive, content.offset_data))
-
-
-def _text(path: str, text: str) -> RootFile:
-    return RootFile(path, 0o644, len(text.encode()), text.encode())
+    chunks = partial(file_chunks, archive, content.offset_data, content.size)
+    return TarFile(place, content.size, chunks, mode)
 
 
 def _invalid(message: str, where: str | None) -> MealkitError:

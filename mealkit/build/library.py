@@ -14,6 +14,7 @@ _MODULES = (
     "kit/units.py",
     "lock/__init__.py",
     "lock/model.py",
+    "lock/origins.py",
     "engines/__init__.py",
     "engines/host.py",
     "engines/openai.py",

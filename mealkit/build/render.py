@@ -16,7 +16,7 @@ from mealkit import __version__
 from mealkit.build.contents import Inputs, layer_entries
 from mealkit.build.templates import template_root
 from mealkit.digest import digest_of_file
-from mealkit.errors import failure
+from mealkit.errors import disk_failure, failure
 from mealkit.lock.model import Lock
 from mealkit.oci.tar import Entry, TarDirectory, TarFile, arranged, write_tar
 from mealkit.plan.model import (
@@ -52,7 +52,7 @@ def render(
 
     Raises:
         BuildError: ``target`` holds something (``OUTPUT_EXISTS``), or an input is missing.
-        StoreError: the disk is full.
+        StoreError: the disk is full, or may not be written (``DISK_FULL``, ``DISK_DENIED``).
     """
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise failure("OUTPUT_EXISTS", f"{target} is not an empty folder", where=str(target))
@@ -68,6 +68,8 @@ def render(
         if target.exists():
             target.rmdir()
         partial.rename(target)
+    except OSError as error:
+        raise disk_failure(error, "the context cannot be written", str(target)) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 

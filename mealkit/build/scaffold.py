@@ -14,7 +14,7 @@ from typing import Any
 import jinja2
 
 from mealkit.build.templates import template_root
-from mealkit.errors import failure
+from mealkit.errors import disk_failure, failure
 
 SCHEMA_NAME = "kit.schema.json"
 
@@ -35,7 +35,7 @@ def write_new_kit(folder: Path, engine: str, schema: Mapping[str, Any]) -> Path:
     Raises:
         KitError: there is something at ``folder`` (``KIT_EXISTS``), or no kit may have its name or
             there is no template for the engine (``KIT_INVALID``).
-        StoreError: the folder cannot be written (``DISK_DENIED``).
+        StoreError: the folder cannot be written (``DISK_FULL``, ``DISK_DENIED``).
     """
     folder = folder.absolute()
     name = folder.name
@@ -54,8 +54,7 @@ def write_new_kit(folder: Path, engine: str, schema: Mapping[str, Any]) -> Path:
         (partial / SCHEMA_NAME).write_text(json.dumps(schema, indent=2) + "\n")
         partial.replace(folder)
     except OSError as error:
-        message = f"the kit cannot be written: {error.strerror}"
-        raise failure("DISK_DENIED", message, where=str(folder)) from error
+        raise disk_failure(error, "the kit cannot be written", str(folder)) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return folder / "kit.yaml"

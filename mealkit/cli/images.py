@@ -17,14 +17,24 @@ def images(context: typer.Context, *, as_json: Json = False) -> None:
     if as_json:
         print_json(
             [
-                {"names": list(item.names), "digest": str(item.digest), "size": item.size_bytes}
+                {
+                    "names": list(item.names),
+                    "digest": str(item.digest),
+                    "size": item.size_bytes,
+                    "missing": [str(digest) for digest in item.missing],
+                }
                 for item in found
             ]
         )
         return
     rows = [
-        (", ".join(item.names) or "-", str(item.digest), show_size(item.size_bytes))
+        (
+            ", ".join(item.names) or "-",
+            str(item.digest),
+            show_size(item.size_bytes),
+            f"{len(item.missing)} blobs missing or changed" if item.missing else "whole",
+        )
         for item in found
     ]
-    for line in table(("name", "digest", "size"), rows, frozenset({2})):
+    for line in table(("name", "digest", "size", "state"), rows, frozenset({2})):
         print_line(line)

@@ -36,6 +36,7 @@ def options(client: "docker.DockerClient", name: str, spec: RunSpec) -> dict[str
 
     if not isinstance(spec.content, LoadedImage):
         raise failure("CLIENT_REFUSED", f"{name} takes a loaded image, not an unpacked root")
+    podman = _is_podman(client)
     return {
         "image": spec.content.reference,
         "name": spec.name,
@@ -55,10 +56,10 @@ def options(client: "docker.DockerClient", name: str, spec: RunSpec) -> dict[str
             Mount(item.target, str(item.source.resolve()), type="bind", read_only=True)
             for item in spec.mounts
         ],
-        **_confinement(client),
+        **_confinement(client, podman=podman),
         "mem_limit": spec.memory_bytes,
         "memswap_limit": spec.memory_bytes,
-        "device_requests": _devices(name) if spec.gpus else None,
+        "device_requests": _devices(podman=podman) if spec.gpus else None,
         "stop_signal": "SIGTERM",
         # Some daemons log elsewhere by default, from where nothing can be read back.
         "log_config": LogConfig(type="json-file", config={"max-size": "10m", "max-file": "3"}),
@@ -66,12 +67,14 @@ def options(client: "docker.DockerClient", name: str, spec: RunSpec) -> dict[str
     }
 
 
-def _confinement(client: "docker.DockerClient") -> dict[str, Any]:
+def _confinement(client: "docker.DockerClient", *, podman: bool) -> dict[str, Any]:
     security = ["no-new-privileges:true"]
     if any("selinux" in item for item in client.info().get("SecurityOptions") or ()):
         # Otherwise mounted files need a relabelling, which changes the store's files.
         security.append("label=disable")
-    owner = f"uid={USER_ID},gid={USER_ID}"
+    # The user owns these, since runc gives a mount the mode that its place has in the image.
+    # podman knows no other ids than the user's own.
+    owned = "U" if podman else f"uid={USER_ID},gid={USER_ID}"
     return {
         "user": f"{USER_ID}:{USER_ID}",
         "read_only": True,
@@ -79,17 +82,22 @@ def _confinement(client: "docker.DockerClient") -> dict[str, Any]:
         "security_opt": security,
         "pids_limit": PIDS_LIMIT,
         "tmpfs": {
-            # Owned by the user, since runc gives a mount the mode that its place has in the image.
-            "/tmp": f"{_TMPFS},noexec,{owner},mode=1777",  # noqa: S108 - the container's own
+            "/tmp": f"{_TMPFS},noexec,{owned},mode=1777",  # noqa: S108 - the container's own
             # Engines compile into their cache, so this one may hold programs.
-            WRITABLE_PATH: f"{_TMPFS},exec,{owner},mode=0700",
+            WRITABLE_PATH: f"{_TMPFS},exec,{owned},mode=0700",
         },
     }
 
 
-def _devices(name: str) -> "list[DeviceRequest]":
+def _devices(*, podman: bool) -> "list[DeviceRequest]":
     from docker.types import DeviceRequest  # noqa: PLC0415
 
-    if name == "podman":
+    if podman:
         return [DeviceRequest(driver="cdi", device_ids=["nvidia.com/gpu=all"])]
     return [DeviceRequest(count=-1, capabilities=[["gpu", "utility", "compute"]])]
+
+
+def _is_podman(client: "docker.DockerClient") -> bool:
+    """Ask the daemon itself: DOCKER_HOST can lead to podman too."""
+    components = client.version().get("Components") or ()
+    return any("podman" in item.get("Name", "").lower() for item in components)

@@ -13,11 +13,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, St
 from mealkit.kit.classify import CHANGES_ANSWERS, KEEPS_ANSWERS
 from mealkit.kit.units import Size
 
-API_VERSION = "mealkit/v1"
-
 
 class Part(BaseModel):
-    """A part of a kit: frozen, strict, and closed to unknown fields."""
+    """A part of a kit or of its lock: frozen, strict, and closed to unknown fields."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True

@@ -6,24 +6,16 @@ The recipe digest is the digest of everything in it that can change an answer.
 import json
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import Field, JsonValue, ValidationError
 
 from mealkit.digest import Digest, canonical_json
 from mealkit.errors import failure
 from mealkit.kit.classify import CHANGES_ANSWERS, KEEPS_ANSWERS, answer_part
-from mealkit.kit.model import Contact, Paper, RelativePath, Serving, Task
+from mealkit.kit.model import Contact, Paper, Part, RelativePath, Serving, Task
+from mealkit.lock.origins import Origin
 from mealkit.preflight.requirements import Requirements
 
-LOCK_VERSION = "mealkit.lock/v1"
 LOCK_NAME = "kit.lock"
-
-
-class Part(BaseModel):
-    """A part of a lock: frozen, strict, and closed to unknown fields."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True
-    )
 
 
 class LockedWheel(Part):
@@ -41,55 +33,6 @@ class LockedWheel(Part):
     """The wheel's size; 0 where the index does not say."""
     local: Annotated[bool, KEEPS_ANSWERS] = False
     """Whether it comes from ``runtime.wheels`` rather than from an index."""
-
-
-class HubOrigin(Part):
-    """A file in a repository of the Hub, at a commit."""
-
-    source: Annotated[Literal["hub"], KEEPS_ANSWERS] = "hub"
-    """The kind of source."""
-    repo: Annotated[str, KEEPS_ANSWERS]
-    """The repository."""
-    commit: Annotated[str, KEEPS_ANSWERS]
-    """The commit that the revision was resolved to."""
-    file: Annotated[str, KEEPS_ANSWERS]
-    """The file's path in the repository."""
-
-
-class WheelOrigin(Part):
-    """A member of a wheel."""
-
-    source: Annotated[Literal["wheel"], KEEPS_ANSWERS] = "wheel"
-    """The kind of source."""
-    package: Annotated[str, KEEPS_ANSWERS]
-    """The package's name."""
-    version: Annotated[str, KEEPS_ANSWERS]
-    """Its version."""
-    member: Annotated[str, KEEPS_ANSWERS]
-    """The file's path in the wheel."""
-
-
-class HttpOrigin(Part):
-    """A file below an address, which the kit states."""
-
-    source: Annotated[Literal["http"], KEEPS_ANSWERS] = "http"
-    """The kind of source."""
-    file: Annotated[str, KEEPS_ANSWERS]
-    """The file's path below the address."""
-
-
-class FolderOrigin(Part):
-    """A file in a folder, which the kit states."""
-
-    source: Annotated[Literal["folder"], KEEPS_ANSWERS] = "folder"
-    """The kind of source."""
-    file: Annotated[str, KEEPS_ANSWERS]
-    """The file's path in the folder."""
-
-
-Origin = Annotated[
-    HubOrigin | WheelOrigin | HttpOrigin | FolderOrigin, Field(discriminator="source")
-]
 
 
 class LockedFile(Part):

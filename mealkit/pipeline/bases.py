@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mealkit.digest import Digest
-from mealkit.kit.model import ImageBase
+from mealkit.kit.model import Base, ImageBase
 from mealkit.oci.descriptor import Platform
 from mealkit.oci.image import Image
 from mealkit.oci.reference import Reference
@@ -46,6 +46,13 @@ def base_name(base: ImageBase) -> str:
     if text.startswith((_LAYOUT, _ARCHIVE)):
         return Path(text.partition(":")[2]).name
     return Reference.parse(text).repository
+
+
+def base_repositories(base: Base) -> tuple[str, ...]:
+    """Return the repositories that a registry may mount the base's layers from."""
+    if base.source == "debian" or base.reference.startswith((_LAYOUT, _ARCHIVE)):
+        return ()
+    return (Reference.parse(base.reference).repository,)
 
 
 def dockerfile_reference(base: ImageBase, digest: Digest) -> str:

@@ -13,7 +13,7 @@ from mealkit.errors import failure
 from mealkit.kit.model import ImageBase
 from mealkit.lock.model import Lock
 from mealkit.oci.image import Image
-from mealkit.pipeline.bases import base_image, dockerfile_reference
+from mealkit.pipeline.bases import base_image, base_repositories, dockerfile_reference
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.inputs import fetch_inputs
 from mealkit.pipeline.listener import Listener
@@ -64,7 +64,10 @@ def build_kit(
     store = LocalStore(home.store)
     assembly = _assembled(kit, lock, store, home, listener)
     name = image_name(lock)
-    delivered = deliver(assembly.image, name, outputs, listener)
+    # From the store: a base image's registry is closed by now.
+    image = store.image(str(assembly.image.digest))
+    sources = base_repositories(kit.parts.kit.runtime.base)
+    delivered = deliver(image, name, outputs, sources, listener)
     return BuildReport(
         name=name,
         digest=assembly.image.digest,

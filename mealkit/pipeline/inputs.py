@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,12 +65,7 @@ class KitInputs:
 
         self._listener.phase(f"resolving packages: {', '.join(requirements)}")
         return resolve_packages(
-            requirements,
-            target.python,
-            target.architecture,
-            glibc=target.glibc,
-            excludes=excludes,
-            wheels=self._kit.local_wheels,
+            requirements, target, excludes=excludes, wheels=self._kit.local_wheels
         )
 
     def base(self, base: Base, python: str, architecture: str) -> LockedBase:
@@ -96,9 +90,7 @@ class KitInputs:
             mirrors=debian_mirrors(),
             cache=self._home.indexes,
         )
-        return LockedDebianBase(
-            suite=base.suite, packages=tuple(LockedDeb(**asdict(package)) for package in packages)
-        )
+        return LockedDebianBase(suite=base.suite, packages=packages)
 
 
 def fetch_inputs(
@@ -189,10 +181,9 @@ def _wanted(layers: Sequence[LayerPlan]) -> set[Digest]:
 def _fetch_wheels(
     kit: OpenKit, lock: Lock, wheels: Sequence[LockedWheel], home: Home, listener: Listener
 ) -> dict[Digest, Path]:
-    from mealkit.sources.target import WheelTarget
     from mealkit.sources.wheels import fetch_wheels
 
-    target = WheelTarget(
+    target = PythonTarget(
         lock.runtime.python, lock.runtime.architecture, glibc_of(lock.runtime.base)
     )
     task = listener.task("Python wheels", sum(wheel.size_bytes for wheel in wheels))
@@ -205,7 +196,6 @@ def _fetch_wheels(
 def _fetch_debs(debs: Sequence[LockedDeb], home: Home, listener: Listener) -> dict[Digest, Path]:
     from mealkit.sources.debian.config import debian_mirrors
     from mealkit.sources.debian.deb import fetch_deb
-    from mealkit.sources.debian.package import DebianPackage
 
     task = listener.task("Debian packages", sum(deb.size_bytes for deb in debs))
     found: dict[Digest, Path] = {}
@@ -213,9 +203,7 @@ def _fetch_debs(debs: Sequence[LockedDeb], home: Home, listener: Listener) -> di
         for deb in debs:
             cached = fetcher.cache.path(deb.sha256)
             # Mirrors are looked for only once a package is missing: a build may have none.
-            found[deb.sha256] = cached or fetch_deb(
-                DebianPackage(**deb.model_dump()), debian_mirrors(), fetcher
-            )
+            found[deb.sha256] = cached or fetch_deb(deb, debian_mirrors(), fetcher)
             task.advance(deb.size_bytes)
     task.done(f"{len(debs)} packages")
     return found

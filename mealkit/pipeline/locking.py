@@ -1,8 +1,5 @@
 """Locking: a kit's lock is made, refreshed where the kit changed, or only compared."""
 
-import errno
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +13,7 @@ from mealkit.pipeline.home import Home
 from mealkit.pipeline.inputs import KitInputs
 from mealkit.pipeline.listener import Listener
 from mealkit.pipeline.parts import OpenKit, open_kit
+from mealkit.stores.atomic import write_whole
 
 # A refusal names this many differences; the rest are counted.
 _SHOWN = 6
@@ -83,28 +81,8 @@ def _locked(
     before = kit.lock.model_dump(mode="json") if kit.lock else {}
     changes = tuple(compare(before, lock.model_dump(mode="json"))) if kit.lock else ()
     if lock != kit.lock:
-        _write(kit.lock_path, lock_bytes(lock))
+        write_whole(kit.lock_path, lock_bytes(lock), mode=0o644)
     return lock, LockReport(kit.lock_path, lock.recipe, changes, created=kit.lock is None)
-
-
-def _write(path: Path, data: bytes) -> None:
-    partial: Path | None = None
-    try:
-        with tempfile.NamedTemporaryFile(
-            dir=path.parent, prefix=f".{path.name}.", delete=False
-        ) as stream:
-            partial = Path(stream.name)
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        partial.chmod(0o644)
-        partial.replace(path)
-    except OSError as error:
-        if partial is not None:
-            partial.unlink(missing_ok=True)
-        code = "DISK_FULL" if error.errno in {errno.ENOSPC, errno.EDQUOT} else "DISK_DENIED"
-        message = f"the lock cannot be written: {error.strerror}"
-        raise failure(code, message, where=str(path)) from error
 
 
 def _stale(kit: OpenKit, changes: list[Change]) -> Exception:

@@ -1,5 +1,6 @@
 """Where a built image goes besides the local store: Docker, a layout, an archive, a registry."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,8 +21,12 @@ class Outputs:
     push: str | None = None
 
 
-def deliver(image: Image, name: str, outputs: Outputs, listener: Listener) -> tuple[str, ...]:
+def deliver(
+    image: Image, name: str, outputs: Outputs, mount_from: Sequence[str], listener: Listener
+) -> tuple[str, ...]:
     """Send a stored image where it was asked for; return a line for each place.
+
+    ``mount_from`` are repositories of a registry that may hold some of its layers already.
 
     Raises:
         MealkitError: a place refuses.
@@ -32,7 +37,7 @@ def deliver(image: Image, name: str, outputs: Outputs, listener: Listener) -> tu
     if outputs.load:
         lines.append(_load(image, name, listener))
     if outputs.push:
-        lines.append(_push(image, outputs.push, listener))
+        lines.append(_push(image, outputs.push, mount_from, listener))
     return tuple(lines)
 
 
@@ -63,13 +68,15 @@ def _load(image: Image, name: str, listener: Listener) -> str:
     return f"loaded into docker as {name} ({report.reused_layers} layers were there)"
 
 
-def _push(image: Image, target: str, listener: Listener) -> str:
+def _push(image: Image, target: str, mount_from: Sequence[str], listener: Listener) -> str:
     from mealkit.stores.registry.access import Registries
     from mealkit.stores.registry.push import push
 
     task = listener.task(f"pushing to {target}", _size(image))
     with Registries.from_environment() as registries:
-        report = push(image, Reference.parse(target), registries, advance=task.advance)
+        report = push(
+            image, Reference.parse(target), registries, mount_from=mount_from, advance=task.advance
+        )
     task.done()
     return f"pushed to {target}@{report.digest} ({report.sent_bytes} bytes sent)"
 

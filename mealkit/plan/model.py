@@ -67,7 +67,6 @@ class DebianTree:
 
     debs: tuple[tuple[str, Digest], ...]  # (package name, digest)
     python: str
-    path: str = ""
 
 
 Content = InputFile | TextFile | Folder | WheelTree | DebianTree

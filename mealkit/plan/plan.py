@@ -62,11 +62,6 @@ def plan_image(lock: Lock, library: Mapping[str, bytes], created_seconds: int = 
     )
 
 
-def weight_path(file: LockedFile) -> str:
-    """Return where a file of the model is in the image."""
-    return f"{MODELS}/{file.path}"
-
-
 def _base_layers(base: LockedDebianBase | LockedImageBase, python: str) -> tuple[LayerPlan, ...]:
     if isinstance(base, LockedImageBase):
         return ()
@@ -118,7 +113,7 @@ def _weight_layers(files: tuple[LockedFile, ...]) -> tuple[LayerPlan, ...]:
 
 
 def _input_file(file: LockedFile) -> InputFile:
-    return InputFile(weight_path(file), file.sha256, file.size_bytes)
+    return InputFile(f"{MODELS}/{file.path}", file.sha256, file.size_bytes)
 
 
 def _gateway_layer(lock: Lock, library: Mapping[str, bytes]) -> LayerPlan:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mealkit.errors import MealkitError, failure
+from mealkit.errors import failure
 from mealkit.kit.units import show_size
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -23,19 +23,12 @@ def disk_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        translated = disk_error(error, path)
-        if translated is None:
-            raise
-        raise translated from error
-
-
-def disk_error(error: OSError, path: Path) -> MealkitError | None:
-    """Return the failure that an error of the disk means, or None for any other error."""
-    if error.errno in _FULL:
-        return failure("DISK_FULL", "the disk is full", where=str(path))
-    if error.errno in _DENIED:
-        return failure("DISK_DENIED", f"cannot be written: {error.strerror}", where=str(path))
-    return None
+        if error.errno in _FULL:
+            raise failure("DISK_FULL", "the disk is full", where=str(path)) from error
+        if error.errno in _DENIED:
+            message = f"cannot be written: {error.strerror}"
+            raise failure("DISK_DENIED", message, where=str(path)) from error
+        raise
 
 
 def require_space(folder: Path, needed_bytes: int) -> None:

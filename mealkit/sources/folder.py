@@ -6,7 +6,7 @@ from pathlib import Path
 from mealkit.digest import Digest
 from mealkit.errors import Problem, failure
 from mealkit.kit.model import FolderPlace
-from mealkit.lock.model import FolderOrigin
+from mealkit.lock.origins import FolderOrigin
 from mealkit.sources.download import Advance
 from mealkit.sources.place import PinnedFile, Supplies, require_digest, select
 from mealkit.sources.ranges import FileRanges

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from mealkit.digest import Digest
 from mealkit.errors import Problem, failure
 from mealkit.kit.model import HttpPlace
-from mealkit.lock.model import HttpOrigin
+from mealkit.lock.origins import HttpOrigin
 from mealkit.sources.client import bare_url
 from mealkit.sources.download import Advance
 from mealkit.sources.place import PinnedFile, Supplies, is_pattern

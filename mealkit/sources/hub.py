@@ -17,7 +17,7 @@ from mealkit import __version__
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError, Problem, failure, problem
 from mealkit.kit.model import HubPlace
-from mealkit.lock.model import HubOrigin
+from mealkit.lock.origins import HubOrigin
 from mealkit.sources.client import require_safe, status_failure, transport_failure
 from mealkit.sources.download import Advance
 from mealkit.sources.place import PinnedFile, Supplies, require_digest, select

@@ -13,8 +13,9 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 
 from mealkit.errors import MealkitError, failure
 from mealkit.lock.model import LockedWheel
+from mealkit.lock.resolve import PythonTarget
 from mealkit.sources.local_wheels import LocalWheel, links_to, local_wheels, pins_of
-from mealkit.sources.target import WheelTarget
+from mealkit.sources.target import wheel_tags
 from mealkit.sources.uv_tool import OfferedWheel, Question, UvRefusedError, ask_uv
 
 # How uv names, in its hints, the packages that it would have to build.
@@ -26,10 +27,8 @@ _WHEELLESS_PIN = re.compile(r"([\w.-]+==[\w.+!-]+) has no (?:usable )?wheels")
 
 def resolve_packages(
     requirements: Sequence[str],
-    python: str,
-    architecture: str,
+    target: PythonTarget,
     *,
-    glibc: str,
     excludes: Sequence[str] = (),
     wheels: Sequence[Path] = (),
 ) -> tuple[LockedWheel, ...]:
@@ -45,7 +44,6 @@ def resolve_packages(
         BuildError: a local wheel's name says nothing (``WHEEL_INVALID``).
         SourceError: ``SOURCE_UNREACHABLE``, ``SOURCE_DENIED`` or ``PACKAGES_TOOL``.
     """
-    target = WheelTarget(python, architecture, glibc)
     for text in requirements:
         _require_plain(text)
     local = local_wheels(wheels)
@@ -64,7 +62,7 @@ def resolve_packages(
         return _choose(offered, target, {wheel.path.name: wheel for wheel in local})
 
 
-def find_wheel(name: str, version: str, target: WheelTarget) -> OfferedWheel:
+def find_wheel(name: str, version: str, target: PythonTarget) -> OfferedWheel:
     """Return where the index has a package's wheel for a target, with the digest that it states.
 
     Raises:
@@ -73,7 +71,7 @@ def find_wheel(name: str, version: str, target: WheelTarget) -> OfferedWheel:
     """
     question = Question((f"{name}=={version}",), target, with_dependencies=False)
     try:
-        found = _best(ask_uv(question), target.tags())
+        found = _best(ask_uv(question), wheel_tags(target))
     except UvRefusedError as refused:
         raise failure(
             "SOURCE_NOT_FOUND",
@@ -102,9 +100,9 @@ def _require_plain(text: str) -> None:
 
 
 def _choose(
-    offered: Sequence[OfferedWheel], target: WheelTarget, local: dict[str, LocalWheel]
+    offered: Sequence[OfferedWheel], target: PythonTarget, local: dict[str, LocalWheel]
 ) -> tuple[LockedWheel, ...]:
-    tags = target.tags()
+    tags = wheel_tags(target)
     by_name: dict[str, list[OfferedWheel]] = {}
     for wheel in offered:
         by_name.setdefault(wheel.name, []).append(wheel)

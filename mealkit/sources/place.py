@@ -11,7 +11,7 @@ from typing import Protocol
 
 from mealkit.digest import Digest, digest_of_file
 from mealkit.errors import Problem, failure
-from mealkit.lock.model import Origin
+from mealkit.lock.origins import Origin
 from mealkit.sources.download import Advance, Downloader
 from mealkit.sources.ranges import RangeReader
 

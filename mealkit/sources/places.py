@@ -79,10 +79,10 @@ def first_that_works(
             if not is_place_fault(error):
                 raise
             problems += error.problems
-    raise failures(most_telling_first(problems))
+    raise failures(_most_telling_first(problems))
 
 
-def most_telling_first(problems: Sequence[Problem]) -> list[Problem]:
+def _most_telling_first(problems: Sequence[Problem]) -> list[Problem]:
     """Return problems without repetition, wrong bytes before no answer."""
     rank = {code: place for place, code in enumerate(_TELLING)}
     return sorted(dict.fromkeys(problems), key=lambda item: rank.get(item.code, len(rank)))

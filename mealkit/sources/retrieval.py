@@ -13,14 +13,8 @@ from pathlib import Path
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError, Problem, failure
 from mealkit.kit.model import FolderPlace, HttpPlace, HubPlace, Model, Place, Weights, WheelPlace
-from mealkit.lock.model import (
-    FolderOrigin,
-    HttpOrigin,
-    HubOrigin,
-    LockedFile,
-    Origin,
-    WheelOrigin,
-)
+from mealkit.lock.model import LockedFile
+from mealkit.lock.origins import FolderOrigin, HttpOrigin, HubOrigin, Origin, WheelOrigin
 from mealkit.sources.download import Advance, ignore_progress
 from mealkit.sources.formats import classify
 from mealkit.sources.place import PlaceReader, Supplies, matches

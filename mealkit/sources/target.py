@@ -1,10 +1,14 @@
-"""The Python and platform that wheels are chosen for: uv's name of it, its tags, its markers."""
+"""What a Python and its platform mean for wheels: uv's name of it, its tags, its markers.
+
+The Python is a CPython on a glibc Linux.
+"""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from packaging.markers import Marker
 from packaging.tags import Tag, compatible_tags, cpython_tags
+
+from mealkit.lock.resolve import PythonTarget
 
 _MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 # The oldest glibc that wheels of a machine can be built for (PEP 600).
@@ -15,67 +19,61 @@ _ALIASES = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
 _UV_MINORS = (17, 28, *range(31, 41))
 
 
-@dataclass(frozen=True, slots=True)
-class WheelTarget:
-    """A CPython on a glibc Linux, for instance ``WheelTarget("3.13", "amd64", "2.41")``."""
+def uv_platform(target: PythonTarget) -> str:
+    """Return the newest of uv's platforms that the target's glibc can run."""
+    minors = [minor for minor in _UV_MINORS if minor <= _glibc_minor(target)]
+    return f"{_machine(target)}-manylinux_2_{max(minors, default=17)}"
 
-    python: str
-    architecture: str
-    glibc: str
 
-    @property
-    def machine(self) -> str:
-        """The architecture as Python and wheels say it."""
-        return _MACHINES.get(self.architecture, self.architecture)
+def wheel_tags(target: PythonTarget) -> list[Tag]:
+    """Return the tags of wheels that run on the target, best first (PEP 425, PEP 600)."""
+    version = tuple(int(part) for part in target.python.split("."))[:2]
+    interpreter = f"cp{version[0]}{version[1]}"
+    platforms = list(_platforms(target))
+    return [
+        *cpython_tags(version, abis=[interpreter], platforms=platforms),
+        *compatible_tags(version, interpreter=interpreter, platforms=platforms),
+    ]
 
-    @property
-    def uv_platform(self) -> str:
-        """The newest of uv's platforms that this glibc can run."""
-        minors = [minor for minor in _UV_MINORS if minor <= self._glibc_minor]
-        return f"{self.machine}-manylinux_2_{max(minors, default=17)}"
 
-    def tags(self) -> list[Tag]:
-        """Return the tags of wheels that run here, best first (PEP 425, PEP 600)."""
-        version = tuple(int(part) for part in self.python.split("."))[:2]
-        interpreter = f"cp{version[0]}{version[1]}"
-        platforms = list(self._platforms())
-        return [
-            *cpython_tags(version, abis=[interpreter], platforms=platforms),
-            *compatible_tags(version, interpreter=interpreter, platforms=platforms),
-        ]
+def marker_holds(marker: str | None, target: PythonTarget) -> bool:
+    """Tell whether an environment marker is true on the target (PEP 508).
 
-    def holds(self, marker: str | None) -> bool:
-        """Tell whether an environment marker is true here (PEP 508).
+    Raises:
+        packaging.markers.InvalidMarker: the text is not a marker.
+    """
+    if marker is None:
+        return True
+    environment = {
+        "implementation_name": "cpython",
+        "implementation_version": f"{target.python}.0",
+        "os_name": "posix",
+        "platform_machine": _machine(target),
+        "platform_python_implementation": "CPython",
+        "platform_release": "",
+        "platform_system": "Linux",
+        "platform_version": "",
+        "python_full_version": f"{target.python}.0",
+        "python_version": target.python,
+        "sys_platform": "linux",
+        "extra": "",
+    }
+    return Marker(marker).evaluate(environment)
 
-        Raises:
-            packaging.markers.InvalidMarker: the text is not a marker.
-        """
-        if marker is None:
-            return True
-        environment = {
-            "implementation_name": "cpython",
-            "implementation_version": f"{self.python}.0",
-            "os_name": "posix",
-            "platform_machine": self.machine,
-            "platform_python_implementation": "CPython",
-            "platform_release": "",
-            "platform_system": "Linux",
-            "platform_version": "",
-            "python_full_version": f"{self.python}.0",
-            "python_version": self.python,
-            "sys_platform": "linux",
-            "extra": "",
-        }
-        return Marker(marker).evaluate(environment)
 
-    @property
-    def _glibc_minor(self) -> int:
-        return int(self.glibc.split(".")[1])
+def _machine(target: PythonTarget) -> str:
+    """Return the architecture as Python and wheels say it."""
+    return _MACHINES.get(target.architecture, target.architecture)
 
-    def _platforms(self) -> Iterator[str]:
-        oldest = _OLDEST_MINOR.get(self.machine, 17)
-        for minor in range(self._glibc_minor, oldest - 1, -1):
-            yield f"manylinux_2_{minor}_{self.machine}"
-            if minor in _ALIASES:
-                yield f"{_ALIASES[minor]}_{self.machine}"
-        yield f"linux_{self.machine}"
+
+def _glibc_minor(target: PythonTarget) -> int:
+    return int(target.glibc.split(".")[1])
+
+
+def _platforms(target: PythonTarget) -> Iterator[str]:
+    machine = _machine(target)
+    for minor in range(_glibc_minor(target), _OLDEST_MINOR.get(machine, 17) - 1, -1):
+        yield f"manylinux_2_{minor}_{machine}"
+        if minor in _ALIASES:
+            yield f"{_ALIASES[minor]}_{machine}"
+    yield f"linux_{machine}"

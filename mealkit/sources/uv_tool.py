@@ -17,7 +17,8 @@ from urllib.parse import unquote, urlsplit
 
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError, failure
-from mealkit.sources.target import WheelTarget
+from mealkit.lock.resolve import PythonTarget
+from mealkit.sources.target import marker_holds, uv_platform
 
 _TIMEOUT_SECONDS = 600
 _UNREACHABLE = re.compile(
@@ -53,7 +54,7 @@ class Question:
     """What uv is asked: requirements, one to a line, and what bounds the answer."""
 
     requirements: Sequence[str]
-    target: WheelTarget
+    target: PythonTarget
     excludes: Sequence[str] = ()
     constraints: Sequence[str] = ()
     links: Path | None = None
@@ -102,7 +103,7 @@ def _command(question: Question, folder: Path) -> list[str]:
         find_uv_bin(),
         *("pip", "compile", "-", "--format", "pylock.toml", "--only-binary", ":all:"),
         *("--python-version", question.target.python),
-        *("--python-platform", question.target.uv_platform),
+        *("--python-platform", uv_platform(question.target)),
         # Its own Python is enough to resolve for another one; uv must not download that other.
         *("--python", sys.executable, "--no-python-downloads"),
         *("--no-header", "--no-annotate", "--quiet", "--no-progress"),
@@ -151,11 +152,11 @@ def _trimmed(text: str) -> str:
     return re.sub(r"\s+", " ", body).strip()
 
 
-def _offered(text: str, target: WheelTarget) -> list[OfferedWheel]:
+def _offered(text: str, target: PythonTarget) -> list[OfferedWheel]:
     """Read a pylock.toml (PEP 751) for one target."""
     offered = []
     for package in tomllib.loads(text).get("packages", []):
-        if not target.holds(package.get("marker")):
+        if not marker_holds(package.get("marker"), target):
             continue
         for wheel in package.get("wheels", []):
             url = wheel.get("url") or wheel["path"]

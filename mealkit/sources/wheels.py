@@ -10,16 +10,16 @@ from pathlib import Path
 from mealkit.digest import Digest
 from mealkit.errors import failure
 from mealkit.lock.model import LockedWheel
+from mealkit.lock.resolve import PythonTarget
 from mealkit.sources.download import Downloader, ignore_progress
 from mealkit.sources.local_wheels import local_wheels
-from mealkit.sources.target import WheelTarget
 from mealkit.sources.uv_tool import Question, UvRefusedError, ask_uv
 
 
 def fetch_wheels(
     locked: Sequence[LockedWheel],
     downloader: Downloader,
-    target: WheelTarget,
+    target: PythonTarget,
     *,
     wheels: Sequence[Path] = (),
     advance: Callable[[int], None] = ignore_progress,
@@ -64,7 +64,7 @@ def _local_address(wheel: LockedWheel, own: dict[Digest, Path]) -> str:
     return str(own[wheel.sha256])
 
 
-def _addresses(locked: Sequence[LockedWheel], target: WheelTarget) -> dict[Digest, str]:
+def _addresses(locked: Sequence[LockedWheel], target: PythonTarget) -> dict[Digest, str]:
     pins = tuple(f"{wheel.name}=={wheel.version}" for wheel in locked)
     try:
         offered = ask_uv(Question(pins, target, with_dependencies=False))

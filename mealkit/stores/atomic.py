@@ -3,16 +3,13 @@
 Refuses to leave half a file behind when the disk is full or a process is killed.
 """
 
-import errno
 import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mealkit.errors import failure
-
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+from mealkit.errors import disk_failure, failure
 
 
 @contextmanager
@@ -25,11 +22,7 @@ def disk_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = error.strerror or str(error)
-        where = str(error.filename or path)
-        if error.errno in _FULL:
-            raise failure("DISK_FULL", f"writing under {path}: {reason}", where=where) from error
-        raise failure("DISK_DENIED", f"writing under {path}: {reason}", where=where) from error
+        raise disk_failure(error, f"writing under {path}", str(path)) from error
 
 
 def temporary_name(target: Path, folder: Path | None = None) -> Path:
@@ -37,10 +30,10 @@ def temporary_name(target: Path, folder: Path | None = None) -> Path:
     return (folder or target.parent) / f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}.part"
 
 
-def write_whole(path: Path, data: bytes, *, durable: bool = True) -> None:
+def write_whole(path: Path, data: bytes, *, durable: bool = True, mode: int | None = None) -> None:
     """Write a small file at once; whoever reads it sees the old bytes or the new ones.
 
-    ``durable`` also makes it survive a loss of power.
+    ``durable`` also makes it survive a loss of power. ``mode`` is the file's, whatever the umask.
 
     Raises:
         StoreError: ``DISK_FULL`` or ``DISK_DENIED``; the old file is untouched.
@@ -51,6 +44,8 @@ def write_whole(path: Path, data: bytes, *, durable: bool = True) -> None:
         try:
             with partial.open("xb") as stream:
                 stream.write(data)
+                if mode is not None:
+                    os.fchmod(stream.fileno(), mode)
                 if durable:
                     stream.flush()
                     os.fsync(stream.fileno())

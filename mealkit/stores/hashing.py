@@ -47,11 +47,6 @@ class _StoppedError(Exception):
     """Another thread failed; what this one does is of no use any more."""
 
 
-def available_cpus() -> int:
-    """Count the CPUs that this process may use."""
-    return len(os.sched_getaffinity(0))
-
-
 def hash_files(
     tasks: Sequence[HashTask], advance: Callable[[int], None], threads: int | None = None
 ) -> list[Hashes]:
@@ -62,7 +57,7 @@ def hash_files(
     Raises:
         SourceError: ``SOURCE_CHANGED``: a file is not the one of its key, before or after.
     """
-    threads = threads or available_cpus()
+    threads = threads or len(os.sched_getaffinity(0))
     shares = [share for number, task in enumerate(tasks) for share in _shares(number, task)]
     if threads > 1:
         shares = _balance(shares, threads)

@@ -40,7 +40,6 @@ class StoredImage:
     digest: Digest
     size_bytes: int
     stored_bytes: int
-    stored_at_seconds: float
     missing: tuple[Digest, ...]
 
 
@@ -222,19 +221,17 @@ class LocalStore:
 
     def _stored(self, descriptor: Descriptor, names: tuple[str, ...]) -> StoredImage:
         needed = {descriptor.digest: descriptor.size_bytes}
-        seconds = 0.0
         try:
             raw_manifest = small_bytes(self.blob(descriptor.digest))
-            seconds = (self.blobs.folder / descriptor.digest.hex).stat().st_mtime
             needed |= {item.digest: item.size_bytes for item in references(raw_manifest)}
         except MealkitError:
-            return StoredImage(names, descriptor.digest, 0, 0, seconds, (descriptor.digest,))
+            return StoredImage(names, descriptor.digest, 0, 0, (descriptor.digest,))
         stored_bytes = sum(self.stored_bytes(digest) or 0 for digest in needed)
         missing = tuple(
             digest for digest, size_bytes in needed.items() if not self._usable(digest, size_bytes)
         )
         total_bytes = sum(needed.values())
-        return StoredImage(names, descriptor.digest, total_bytes, stored_bytes, seconds, missing)
+        return StoredImage(names, descriptor.digest, total_bytes, stored_bytes, missing)
 
 
 def _name(text: str) -> str:

@@ -17,15 +17,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mealkit.build.debian_root import (
-    RootDirectory,
-    RootEntry,
-    RootFile,
-    RootLink,
-    debian_root,
-)
+from mealkit.build.debian_root import debian_root
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError
+from mealkit.oci.tar import Entry, TarDirectory, TarFile, TarSymlink
 from mealkit.sources.debian.config import debian_mirrors
 from mealkit.sources.debian.deb import deb_urls
 from mealkit.sources.debian.fetch import MirrorFetch
@@ -116,7 +111,7 @@ class Kitchen:
         self.debs.append((name, path))
         return path
 
-    def root(self, python: str = "3.13") -> dict[str, RootEntry]:
+    def root(self, python: str = "3.13") -> dict[str, Entry]:
         entries = debian_root(self.debs, python, self.scratch)
         paths = [entry.path for entry in entries]
         assert paths == sorted(set(paths))
@@ -133,9 +128,9 @@ def kitchen(tmp_path: Path) -> Kitchen:
     return Kitchen(tmp_path)
 
 
-def content(entry: RootEntry) -> bytes:
-    assert isinstance(entry, RootFile)
-    body = b"".join(map(bytes, entry.chunks()))
+def content(entry: Entry) -> bytes:
+    assert isinstance(entry, TarFile)
+    body = b"".join(map(bytes, entry.content()))
     assert len(body) == entry.size_bytes
     return body
 
@@ -144,10 +139,10 @@ def test_every_parent_is_there(kitchen):
     """A package that ships a file without its folders still gives a whole tree."""
     kitchen.add("a", member("usr/share/deep/down/file", b"x"))
     root = kitchen.root()
-    assert root["usr/share/deep"] == RootDirectory("usr/share/deep", 0o755)
+    assert root["usr/share/deep"] == TarDirectory("usr/share/deep", 0o755)
     for path in root:
         parent = path.rpartition("/")[0]
-        assert not parent or isinstance(root[parent], RootDirectory)
+        assert not parent or isinstance(root[parent], TarDirectory)
 
 
 def test_what_scripts_would_have_made_is_there(kitchen):
@@ -156,10 +151,10 @@ def test_what_scripts_would_have_made_is_there(kitchen):
     assert b"mealkit:x:65532:65532:" in content(root["etc/passwd"])
     assert b"mealkit:x:65532:" in content(root["etc/group"])
     assert b"hosts: files dns" in content(root["etc/nsswitch.conf"])
-    assert root["usr/bin/python3"] == RootLink("usr/bin/python3", "python3.13")
-    assert root["var/lib/mealkit"] == RootDirectory("var/lib/mealkit", 0o755, 65532, 65532)
-    assert root["tmp"] == RootDirectory("tmp", 0o1777)
-    assert root["root"] == RootDirectory("root", 0o700)
+    assert root["usr/bin/python3"] == TarSymlink("usr/bin/python3", "python3.13")
+    assert root["var/lib/mealkit"] == TarDirectory("var/lib/mealkit", 0o755, 65532, 65532)
+    assert root["tmp"] == TarDirectory("tmp", 0o1777)
+    assert root["root"] == TarDirectory("root", 0o700)
 
 
 def test_scanners_find_every_package(kitchen):
@@ -180,7 +175,7 @@ def test_certificates_become_one_bundle(kitchen):
     )
     root = kitchen.root()
     assert content(root["etc/ssl/certs/ca-certificates.crt"]) == b"one\ntwo\n"
-    assert root["usr/lib/ssl/cert.pem"] == RootLink(
+    assert root["usr/lib/ssl/cert.pem"] == TarSymlink(
         "usr/lib/ssl/cert.pem", "/etc/ssl/certs/ca-certificates.crt"
     )
 
@@ -216,9 +211,9 @@ def test_merged_folders_land_in_usr(kitchen):
     )
     root = kitchen.root()
     assert content(root["usr/lib/x86_64-linux-gnu/libc.so.6"]) == b"elf"
-    assert root["usr/lib64/ld.so"] == RootLink("usr/lib64/ld.so", "/lib/x86_64-linux-gnu/ld.so")
+    assert root["usr/lib64/ld.so"] == TarSymlink("usr/lib64/ld.so", "/lib/x86_64-linux-gnu/ld.so")
     for name in ("bin", "lib", "lib64"):
-        assert root[name] == RootLink(name, f"usr/{name}")
+        assert root[name] == TarSymlink(name, f"usr/{name}")
     assert not any(path.startswith(("lib/", "bin/", "lib64/")) for path in root)
 
 
@@ -231,7 +226,7 @@ def test_rights_are_taken_away(kitchen):
     )
     root = kitchen.root()
     assert root["usr/bin/su"].mode == 0o755
-    assert root["var/local"] == RootDirectory("var/local", 0o775, 0, 0)
+    assert root["var/local"] == TarDirectory("var/local", 0o775, 0, 0)
 
 
 def test_hard_links_become_files(kitchen):
@@ -261,8 +256,8 @@ def test_order_of_packages_does_not_matter(kitchen):
     kitchen.debs.reverse()
     reversed_root = kitchen.root()
     assert list(first) == list(reversed_root)
-    assert [content(e) for e in first.values() if isinstance(e, RootFile)] == [
-        content(e) for e in reversed_root.values() if isinstance(e, RootFile)
+    assert [content(e) for e in first.values() if isinstance(e, TarFile)] == [
+        content(e) for e in reversed_root.values() if isinstance(e, TarFile)
     ]
     assert first["tmp"] == reversed_root["tmp"]
 
@@ -414,19 +409,19 @@ def real_debs(suite: str, python: str, cache: Path) -> list[tuple[str, Path]]:
     return found
 
 
-def write_tree(entries: tuple[RootEntry, ...], root: Path) -> None:
+def write_tree(entries: tuple[Entry, ...], root: Path) -> None:
     for entry in entries:
         path = root / entry.path
         match entry:
-            case RootDirectory():
+            case TarDirectory():
                 path.mkdir()
-            case RootFile():
+            case TarFile():
                 with path.open("wb") as stream:
-                    for chunk in entry.chunks():
+                    for chunk in entry.content():
                         stream.write(chunk)
-            case RootLink():
+            case TarSymlink():
                 path.symlink_to(entry.target)
-        if not isinstance(entry, RootLink):
+        if not isinstance(entry, TarSymlink):
             path.chmod(entry.mode)
 
 
@@ -450,7 +445,7 @@ def test_real_root_serves_the_whole_standard_library(
     what Debian packs apart (tkinter, idlelib, ensurepip, gdbm) and what other systems have.
     """
     entries = debian_root(real_debs(suite, python, test_cache), python, tmp_path)
-    assert sum(e.size_bytes for e in entries if isinstance(e, RootFile)) < 65_000_000
+    assert sum(e.size_bytes for e in entries if isinstance(e, TarFile)) < 65_000_000
     assert not [e for e in entries if e.path.endswith((".pyc", "__pycache__"))]
     assert {e.path for e in entries if e.uid or e.gid} == {"var/lib/mealkit"}
     write_tree(entries, open_folder)
@@ -486,6 +481,6 @@ def test_real_root_is_the_same_from_another_folder(test_cache, tmp_path):
         scratch.mkdir()
         entries = debian_root(order, "3.13", scratch)
         outcomes.append(
-            [replace(e, content=content(e)) if isinstance(e, RootFile) else e for e in entries]
+            [replace(e, content=content(e)) if isinstance(e, TarFile) else e for e in entries]
         )
     assert outcomes[0] == outcomes[1]

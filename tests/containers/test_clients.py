@@ -83,7 +83,16 @@ def test_environment_is_the_spec_and_nothing_of_the_host(
         if line.startswith("env ")
     }
     assert "env GREETING=a b=c" in ask(container, "/report")
-    assert names <= {"GREETING", "PATH", "HOME", "HOSTNAME", "MEALKIT_HOST", "MEALKIT_PORT"}
+    podman = ("TERM", "container")  # set by podman, when DOCKER_HOST leads to it
+    assert names <= {
+        "GREETING",
+        "PATH",
+        "HOME",
+        "HOSTNAME",
+        "MEALKIT_HOST",
+        "MEALKIT_PORT",
+        *podman,
+    }
 
 
 def test_no_file_of_the_host_is_open(report):
@@ -265,9 +274,10 @@ def test_of_two_starts_with_one_name_one_wins(client, spec):
 
 
 def test_more_memory_than_the_limit_is_named(client, spec, started, until):
-    """A kit that outgrows its limit is killed, and the exit says why."""
+    """A kit that outgrows its limit is killed and the exit says why, or the client says it has none."""
     if any("memory is not limited" in line for line in client.limits()):
-        pytest.skip("this user may not make control groups")
+        assert client.name == "sandbox"  # it says so instead of pretending
+        return
     provoke(started, "/eat/1024")
     until(lambda: client.state(spec.name).exit is not None)
     ending = client.state(spec.name).exit

@@ -4,6 +4,7 @@ import socket
 import subprocess
 import sys
 import threading
+import uuid
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,8 @@ SOCKET = "/var/run/docker.sock"
 
 @pytest.fixture
 def docker_spec(probe_image):
-    return RunSpec("mealkit-test-docker", "probe", "sha256:0", LoadedImage(probe_image), 8000)
+    name = f"mealkit-test-docker-{uuid.uuid4().hex[:12]}"
+    return RunSpec(name, "probe", "sha256:0", LoadedImage(probe_image), 8000)
 
 
 @contextmanager

@@ -1,43 +1,14 @@
-"""A whole little kit on disk that locks and builds without any network: for tests of the verbs."""
+"""A little lock and its inputs on disk, made without the pipeline: for tests of building."""
 
-import json
-import struct
 from pathlib import Path
 
 from fakes.kits import FixedInputs, parts_of
+from fakes.little import little_form, safetensors
 from fakes.wheels import write_wheel
 from mealkit.digest import Digest, digest_of_file
-from mealkit.lock.model import FolderOrigin, Lock, LockedFile, LockedWheel, ModelShape
+from mealkit.lock.model import Lock, LockedFile, LockedWheel, ModelShape
+from mealkit.lock.origins import FolderOrigin
 from mealkit.lock.resolve import resolve
-
-FORM = {
-    "apiVersion": "mealkit/v1",
-    "name": "little",
-    "version": "1.0.0",
-    "license": "Apache-2.0",
-    "owner": {"team": "cooks", "contact": "mailto:cooks@kitchen.invalid", "support": "at noon"},
-    "model": {
-        "name": "little-model",
-        "license": "MIT",
-        "weights": [{"source": "folder", "path": "weights", "files": ["*"]}],
-    },
-    "prompts": {"query": {"file": "prompts/query.jinja"}},
-    "hyperparameters": {"pooling": "mean", "max_length": 256, "normalize": True},
-    "runtime": {
-        "engine": "onnx",
-        "base": {"source": "image", "reference": "base.invalid/base:1"},
-        "python": "3.13",
-    },
-}
-
-
-def safetensors(count: int, seed: int = 0) -> bytes:
-    """A valid safetensors file of that many float32 numbers (as many times 4 bytes)."""
-    header = json.dumps(
-        {"w": {"dtype": "F32", "shape": [count], "data_offsets": [0, count * 4]}}
-    ).encode()
-    header += b" " * (-len(header) % 8)
-    return struct.pack("<Q", len(header)) + header + bytes([seed % 251]) * (count * 4)
 
 
 class LocalInputs(FixedInputs):
@@ -92,5 +63,5 @@ def little_lock(folder: Path, *, prompt: str = "query: {{ text }}\n", seed: int 
         (weights / "model.safetensors").write_bytes(safetensors(400_000, seed))
         (weights / "config.json").write_bytes(b'{"hidden_size": 4}\n')
     inputs = LocalInputs(folder)
-    lock: Lock = resolve(parts_of(FORM, prompts={"query": prompt}), inputs)
+    lock: Lock = resolve(parts_of(little_form(), prompts={"query": prompt}), inputs)
     return lock, inputs.paths

@@ -8,7 +8,6 @@ from mealkit.digest import Digest
 from mealkit.engines.onnx.recipe import RECIPE
 from mealkit.kit.model import Base, Kit, Task
 from mealkit.lock.model import (
-    FolderOrigin,
     LockedBase,
     LockedDeb,
     LockedDebianBase,
@@ -17,6 +16,7 @@ from mealkit.lock.model import (
     LockedWheel,
     ModelShape,
 )
+from mealkit.lock.origins import FolderOrigin
 from mealkit.lock.resolve import KitParts, PythonTarget
 
 KIT: dict[str, Any] = {

@@ -3,13 +3,13 @@
 import io
 import json
 import os
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from fakes.builds import safetensors
 from fakes.wheels import write_wheel
 from mealkit.errors import Problem
 from mealkit.oci.descriptor import LAYER
@@ -31,6 +31,15 @@ _PACKAGES = (
 
 # uv asks no index where a kit brings all it needs.
 OFFLINE = {"UV_NO_INDEX": "1", "UV_OFFLINE": "1", "UV_NO_CONFIG": "1"}
+
+
+def safetensors(count: int, seed: int = 0) -> bytes:
+    """A valid safetensors file of that many float32 numbers (as many times 4 bytes)."""
+    header = json.dumps(
+        {"w": {"dtype": "F32", "shape": [count], "data_offsets": [0, count * 4]}}
+    ).encode()
+    header += b" " * (-len(header) % 8)
+    return struct.pack("<Q", len(header)) + header + bytes([seed % 251]) * (count * 4)
 
 
 def base_of(*layers: Layer, architecture: str = "amd64") -> Image:

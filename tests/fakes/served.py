@@ -30,6 +30,9 @@ DEMO = ROOT / "kits" / "sbert-minilm"
 GOLDEN = ROOT / "tests" / "engines" / "onnx" / "golden.json"
 PATIENCE_SECONDS = 120.0
 
+# What the publisher and many public projects state for the example's weights.
+MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+
 
 @dataclass(frozen=True, slots=True)
 class Demo:

@@ -13,15 +13,19 @@ def write_wheel(
     files: Mapping[str, bytes],
     *,
     version: str = "1.0",
+    tag: str = "py3-none-any",
+    requires: str = "",
     record: Mapping[str, bytes] | None = None,
     executable: tuple[str, ...] = (),
 ) -> Path:
-    """Write a pure wheel; ``record`` overrides what RECORD is computed from."""
+    """Write a wheel; ``record`` overrides what RECORD is computed from."""
     info = f"{name}-{version}.dist-info"
+    needs = f"Requires-Dist: {requires}\n" if requires else ""
+    metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{needs}"
     members = {
         **files,
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n".encode(),
-        f"{info}/WHEEL": b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/METADATA": metadata.encode(),
+        f"{info}/WHEEL": f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tag}\n".encode(),
     }
     rows = []
     for path, data in {**members, **(record or {})}.items():
@@ -29,7 +33,7 @@ def write_wheel(
         rows.append(f"{path},sha256={found},{len(data)}\n")
     rows.append(f"{info}/RECORD,,\n")
     folder.mkdir(parents=True, exist_ok=True)
-    target = folder / f"{name}-{version}-py3-none-any.whl"
+    target = folder / f"{name}-{version}-{tag}.whl"
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         for path, data in {**members, f"{info}/RECORD": "".join(rows).encode()}.items():
             item = zipfile.ZipInfo(path, (2020, 1, 1, 0, 0, 0))

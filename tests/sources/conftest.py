@@ -67,6 +67,19 @@ def supplies(downloader: Downloader) -> Supplies:
 
 
 @pytest.fixture
+def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that is the whole package index, by the user's own settings of uv."""
+    folder = tmp_path / "index"
+    folder.mkdir()
+    settings = tmp_path / "config" / "uv" / "uv.toml"
+    settings.parent.mkdir(parents=True)
+    settings.write_text(f"no-index = true\nfind-links = ['{folder}']\n", encoding="utf-8")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
+    return folder
+
+
+@pytest.fixture
 def model() -> Callable[..., Model]:
     """Make the model part of a kit from its weight entries, as kit.yaml would give them."""
 

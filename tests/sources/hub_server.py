@@ -56,6 +56,8 @@ class Fault:
     """Where every answer redirects to."""
     gate_at: int | None = None
     """Sending stops here until the gate is opened."""
+    after_gate: bool = False
+    """Nothing is answered before another file's sending has come to the gate."""
 
 
 @dataclass
@@ -92,6 +94,7 @@ class HubServer:
 
     def __exit__(self, *_: object) -> None:
         self.gate.set()
+        self.at_gate.set()
         self.stop()
 
     def stop(self) -> None:
@@ -192,6 +195,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _file(self, name: str) -> None:
         file = self.hub.files.get(name)
         fault = self.hub.faults.get(name, Fault())
+        if fault.after_gate:
+            self.hub.at_gate.wait()
         if fault.status and fault.statuses > 0:
             fault.statuses -= 1
             self._answer(fault.status, b"", {"X-Error-Code": fault.error_code or ""})

@@ -11,7 +11,7 @@ import pytest
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError, Problem, SourceError
 from mealkit.kit.model import Model
-from mealkit.lock.model import HubOrigin
+from mealkit.lock.origins import HubOrigin
 from mealkit.sources.place import Supplies
 from mealkit.sources.retrieval import fetch_weights
 from mealkit.sources.weights import resolve_weights

@@ -7,34 +7,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes import wheels
 
 from mealkit.digest import Digest
 from mealkit.errors import BuildError, KitError, LockError, SourceError
 from mealkit.lock.model import LockedWheel
+from mealkit.lock.resolve import PythonTarget
 from mealkit.sources.download import Downloader
 from mealkit.sources.packages import resolve_packages
-from mealkit.sources.target import WheelTarget
 from mealkit.sources.wheels import fetch_wheels
 
-TRIXIE = WheelTarget("3.13", "amd64", "2.41")
+TRIXIE = PythonTarget("3.13", "amd64", "2.41")
 
 
-def write_wheel(
-    folder: Path, name: str, version: str, *, requires: str = "", tag: str = "py3-none-any"
-) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{name}-{version}-{tag}.whl"
-    information = f"{name}-{version}.dist-info"
-    needs = f"Requires-Dist: {requires}\n" if requires else ""
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr(f"{name}/__init__.py", f"version = {version!r}\n")
-        archive.writestr(
-            f"{information}/METADATA",
-            f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{needs}",
-        )
-        archive.writestr(f"{information}/WHEEL", f"Wheel-Version: 1.0\nTag: {tag}\n")
-        archive.writestr(f"{information}/RECORD", "")
-    return path
+def write_wheel(folder: Path, name: str, version: str, **more: str) -> Path:
+    text = f"version = {version!r}\n".encode()
+    return wheels.write_wheel(folder, name, {f"{name}/__init__.py": text}, version=version, **more)
 
 
 def write_sdist(folder: Path, name: str, version: str) -> None:
@@ -50,21 +38,8 @@ def write_sdist(folder: Path, name: str, version: str) -> None:
             archive.addfile(member, io.BytesIO(text.encode()))
 
 
-@pytest.fixture
-def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder that is the whole package index, by the user's own settings of uv."""
-    folder = tmp_path / "index"
-    folder.mkdir()
-    settings = tmp_path / "config" / "uv" / "uv.toml"
-    settings.parent.mkdir(parents=True)
-    settings.write_text(f"no-index = true\nfind-links = ['{folder}']\n", encoding="utf-8")
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
-    return folder
-
-
 def resolve(*requirements: str, **options: Any) -> tuple[LockedWheel, ...]:
-    return resolve_packages(requirements, "3.13", "amd64", glibc="2.41", **options)
+    return resolve_packages(requirements, TRIXIE, **options)
 
 
 def test_requirements_become_pinned_wheels(index: Path) -> None:
@@ -89,7 +64,7 @@ def test_markers_are_those_of_the_target(index: Path) -> None:
     write_wheel(index, "delta", "1.0", requires="beta; platform_machine == 'aarch64'")
     write_wheel(index, "beta", "1.0")
     assert [item.name for item in resolve("alpha", "gamma", "delta")] == ["alpha", "delta", "gamma"]
-    arm = resolve_packages(["delta"], "3.13", "arm64", glibc="2.41")
+    arm = resolve_packages(["delta"], PythonTarget("3.13", "arm64", "2.41"))
     assert [item.name for item in arm] == ["beta", "delta"]
 
 
@@ -107,11 +82,11 @@ def test_the_wheel_fits_python_and_platform(index: Path) -> None:
     for tag in tags:
         write_wheel(index, "alpha", "1.0", tag=tag)
     assert resolve("alpha")[0].filename == "alpha-1.0-cp313-cp313-manylinux_2_40_x86_64.whl"
-    old = resolve_packages(["alpha"], "3.13", "amd64", glibc="2.36")
+    old = resolve_packages(["alpha"], PythonTarget("3.13", "amd64", "2.36"))
     assert old[0].filename == "alpha-1.0-cp313-cp313-manylinux_2_28_x86_64.whl"
-    arm = resolve_packages(["alpha"], "3.13", "arm64", glibc="2.36")
+    arm = resolve_packages(["alpha"], PythonTarget("3.13", "arm64", "2.36"))
     assert arm[0].filename == "alpha-1.0-cp313-cp313-manylinux_2_28_aarch64.whl"
-    newer = resolve_packages(["alpha"], "3.14", "amd64", glibc="2.41")
+    newer = resolve_packages(["alpha"], PythonTarget("3.14", "amd64", "2.41"))
     assert newer[0].filename == "alpha-1.0-cp310-abi3-manylinux_2_17_x86_64.whl"
 
 

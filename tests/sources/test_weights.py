@@ -11,7 +11,8 @@ import pytest
 from mealkit.digest import Digest, digest_of_file
 from mealkit.errors import LockError, MealkitError, Problem, SourceError, StoreError
 from mealkit.kit.model import Model
-from mealkit.lock.model import FolderOrigin, HttpOrigin, LockedFile, WheelOrigin
+from mealkit.lock.model import LockedFile
+from mealkit.lock.origins import FolderOrigin, HttpOrigin, WheelOrigin
 from mealkit.sources.place import Supplies
 from mealkit.sources.retrieval import fetch_weights
 from mealkit.sources.weights import resolve_weights
@@ -354,7 +355,7 @@ def test_one_failure_stops_the_other_downloads(
     digest = Digest.from_hex(hub.claim("large.json", b'{"a"', size_bytes))
     hub.add("wrong.json", b"{}")
     hub.fault("large.json", gate_at=1_000_000)
-    hub.fault("wrong.json", flipped_at=1)
+    hub.fault("wrong.json", flipped_at=1, after_gate=True)
     kit = model(entry("http", url=f"{hub.url}/plain", files=["large.json", "wrong.json"]))
     locked = [
         LockedFile(path=path, sha256=sha256, size_bytes=size, format="json", origins=origins)
@@ -365,7 +366,6 @@ def test_one_failure_stops_the_other_downloads(
     ]
 
     def open_gate_when_one_is_wrong() -> None:
-        hub.at_gate.wait()
         while not any(seen.sent_bytes for seen in hub.downloads("wrong.json")):
             threading.Event().wait(0.01)
         hub.gate.set()

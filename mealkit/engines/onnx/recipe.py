@@ -2,18 +2,14 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from mealkit.engines.recipe import Recipe
-from mealkit.kit.model import RelativePath, Task
+from mealkit.kit.model import Part, RelativePath, Task
 
 
-class EmbeddingHyperparameters(BaseModel):
+class EmbeddingHyperparameters(Part):
     """How a sequence of token vectors becomes one vector."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True
-    )
 
     pooling: Literal["mean", "cls"]
     """How token vectors become one: the mean over the real tokens, or the first token's."""
@@ -25,12 +21,8 @@ class EmbeddingHyperparameters(BaseModel):
     """What happens to an input over max_length: it is refused, never cut."""
 
 
-class OnnxSettings(BaseModel):
+class OnnxSettings(Part):
     """The flags of onnxruntime that can change an answer or its speed."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True
-    )
 
     graph: RelativePath = "model.onnx"
     """The graph's path below /models."""

@@ -9,8 +9,8 @@ from urllib.parse import quote
 
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError, SourceError, failure
+from mealkit.lock.model import LockedDeb
 from mealkit.sources.debian.config import DebianMirrors
-from mealkit.sources.debian.package import DebianPackage
 
 
 class Downloads(Protocol):
@@ -21,7 +21,7 @@ class Downloads(Protocol):
         ...
 
 
-def deb_urls(package: DebianPackage, mirrors: DebianMirrors) -> list[str]:
+def deb_urls(package: LockedDeb, mirrors: DebianMirrors) -> list[str]:
     """Return every address that may hold a package, the likeliest first; none is asked."""
     # The security archive names its pool pool/updates; the other mirrors may still have a copy.
     places = (*mirrors.archives, *mirrors.security)
@@ -30,7 +30,7 @@ def deb_urls(package: DebianPackage, mirrors: DebianMirrors) -> list[str]:
     return [f"{place}/{quote(package.filename, safe='/+~:')}" for place in dict.fromkeys(places)]
 
 
-def fetch_deb(package: DebianPackage, mirrors: DebianMirrors, downloads: Downloads) -> Path:
+def fetch_deb(package: LockedDeb, mirrors: DebianMirrors, downloads: Downloads) -> Path:
     """Return a pinned package's verified file, from the first mirror that yields its bytes.
 
     Raises:
@@ -48,7 +48,7 @@ def fetch_deb(package: DebianPackage, mirrors: DebianMirrors, downloads: Downloa
     raise refusals[0] if refusals else gone(package)
 
 
-def gone(package: DebianPackage) -> MealkitError:
+def gone(package: LockedDeb) -> MealkitError:
     """Make the error for a pinned package that no mirror has any more."""
     return failure(
         "DEBIAN_GONE",

@@ -4,7 +4,6 @@ Refuses more bytes than the caller allows; what the bytes are worth, signatures 
 """
 
 from pathlib import Path
-from types import TracebackType
 from typing import Protocol, Self
 from urllib.parse import unquote, urlsplit
 
@@ -37,12 +36,7 @@ class MirrorFetch:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._client.close()
 
     def __call__(self, url: str, limit_bytes: int) -> bytes | None:

@@ -16,7 +16,7 @@ from typing import BinaryIO
 from debian.debian_support import NativeVersion
 
 from mealkit.digest import CHUNK_BYTES, Digest, digest_of_file
-from mealkit.errors import failure
+from mealkit.errors import disk_failure, failure
 from mealkit.sources.client import bare_url
 from mealkit.sources.debian.fetch import Fetch
 from mealkit.sources.debian.package import IndexEntry, index_entry
@@ -161,11 +161,7 @@ def _keep(body: bytes, path: Path) -> None:
             Path(partial).unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise failure(
-            "DISK_DENIED",
-            f"the Debian index cannot be kept: {error.strerror}",
-            where=str(path.parent),
-        ) from error
+        raise disk_failure(error, "the Debian index cannot be kept", str(path.parent)) from error
 
 
 def _decompressed(path: Path, suffix: str, where: str) -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""Debian packages as data: what an index says of one, and what the lock keeps of it.
+"""Debian packages as an index describes them: what the lock keeps of one, and its relations.
 
 Refuses an index entry that lacks a field or whose path would lead outside the mirror.
 """
@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 from debian.debian_support import NativeVersion
 
 from mealkit.digest import Digest
+from mealkit.lock.model import LockedDeb
 
 # Debian Policy, 7.1: name, optional architecture qualifier, version in brackets.
 _RELATION = re.compile(
@@ -18,18 +19,6 @@ _RELATION = re.compile(
     r"(?:\s*\(\s*(?P<operator><<|<=|=|>=|>>|<|>)\s*(?P<version>[^\s)]+)\s*\))?"
     r"(?:\s*\[[^\]]*\])?(?:\s*<[^>]*>)*"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class DebianPackage:
-    """One pinned package. ``filename`` is its path on the mirror: it names no host."""
-
-    name: str
-    version: str
-    architecture: str
-    filename: str
-    sha256: Digest
-    size_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +57,7 @@ class IndexEntry:
     ``depends`` holds Pre-Depends and Depends: all of them, by any one of each one's alternatives.
     """
 
-    package: DebianPackage
+    package: LockedDeb
     depends: tuple[tuple[Relation, ...], ...]
     provides: tuple[Relation, ...]
     conflicts: tuple[Relation, ...]
@@ -81,7 +70,7 @@ def index_entry(fields: dict[str, str]) -> IndexEntry:
         ValueError: a field is missing or cannot be read.
     """
     try:
-        package = DebianPackage(
+        package = LockedDeb(
             name=fields["package"],
             version=fields["version"],
             architecture=fields["architecture"],

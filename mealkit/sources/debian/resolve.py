@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mealkit.errors import MealkitError, failure
+from mealkit.lock.model import LockedDeb
 from mealkit.sources.client import bare_url
 from mealkit.sources.debian.closure import closure
 from mealkit.sources.debian.config import DebianMirrors
 from mealkit.sources.debian.fetch import Fetch, MirrorFetch
 from mealkit.sources.debian.index import PackageIndex, read_index
-from mealkit.sources.debian.package import DebianPackage
 from mealkit.sources.debian.release import (
     Release,
     check_release,
@@ -55,7 +55,7 @@ def resolve_base(
     allow_unsigned: bool = False,
     mirrors: DebianMirrors,
     cache: Path,
-) -> tuple[DebianPackage, ...]:
+) -> tuple[LockedDeb, ...]:
     """Return the packages of a root for ``python`` ("3.13") from ``suite``, sorted by name.
 
     Reads SUITE, SUITE-updates (where there is one) and, if the mirrors hold security updates,

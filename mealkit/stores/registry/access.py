@@ -7,7 +7,6 @@ import os
 import ssl
 import threading
 from collections.abc import Mapping
-from types import TracebackType
 from typing import Self
 
 import httpx2
@@ -59,12 +58,7 @@ class Registries:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

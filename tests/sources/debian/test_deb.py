@@ -6,21 +6,21 @@ import pytest
 
 from mealkit.digest import Digest
 from mealkit.errors import SourceError
+from mealkit.lock.model import LockedDeb
 from mealkit.sources.cache import FileCache
 from mealkit.sources.client import open_client
 from mealkit.sources.debian.config import DebianMirrors
 from mealkit.sources.debian.deb import deb_urls, fetch_deb
-from mealkit.sources.debian.package import DebianPackage
 from mealkit.sources.download import Downloader
 
 BODY = b"the bytes of a package"
-PACKAGE = DebianPackage(
-    "libstdc++6",
-    "14.2.0-19",
-    "amd64",
-    "pool/main/g/gcc-14/libstdc++6_14.2.0-19~x_amd64.deb",
-    Digest.of(BODY),
-    len(BODY),
+PACKAGE = LockedDeb(
+    name="libstdc++6",
+    version="14.2.0-19",
+    architecture="amd64",
+    filename="pool/main/g/gcc-14/libstdc++6_14.2.0-19~x_amd64.deb",
+    sha256=Digest.of(BODY),
+    size_bytes=len(BODY),
 )
 
 
@@ -51,7 +51,7 @@ def test_addresses_follow_the_pool():
         f"file:///m{tail}",
         f"http://s.invalid{tail}",
     ]
-    fixed = DebianPackage("a", "1", "all", "pool/updates/main/a/a 1.deb", PACKAGE.sha256, 1)
+    fixed = PACKAGE.model_copy(update={"filename": "pool/updates/main/a/a 1.deb"})
     assert deb_urls(fixed, both)[0] == "http://s.invalid/pool/updates/main/a/a%201.deb"
 
 

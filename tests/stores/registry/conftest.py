@@ -7,7 +7,6 @@ import io
 import json
 import os
 import re
-import shutil
 import socket
 import subprocess
 import tarfile
@@ -20,6 +19,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from fakes.served import free_port, need
 
 from mealkit.digest import Digest
 from mealkit.oci.descriptor import LAYER, LAYER_GZIP
@@ -33,26 +33,12 @@ USER, PASSWORD = "cook", "not-a-real-secret"
 HTPASSWD = "cook:$2y$04$BFAaN3y712mftLrCVa.HDecL99NJe.w5IR7nidGJ/RyOysR2abqc.\n"
 
 
-def need(program: str) -> str:
-    """Return a program's path; skip the test where it is not installed."""
-    path = shutil.which(program)
-    if path is None:
-        pytest.skip(f"{program} is not installed")
-    return path
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
 class RegistryProcess:
     """The docker-registry program with its own folder; it can be killed and started again."""
 
     def __init__(self, folder: Path, auth: dict | None = None, port: int | None = None) -> None:
         self.folder = folder
-        self.port = port or _free_port()
+        self.port = port or free_port()
         self.host = f"127.0.0.1:{self.port}"
         self.process: subprocess.Popen | None = None
         self.configure(auth)

@@ -1,0 +1,22 @@
+"""Pulls an image into a home: ``python -m benchmarks.pulling REFERENCE HOME``.
+
+What ``mealkit run REFERENCE`` does before it starts anything, as a process to be measured.
+"""
+
+import sys
+from pathlib import Path
+
+from mealkit.oci.reference import Reference
+from mealkit.pipeline.home import Home
+from mealkit.pipeline.listener import Silent
+from mealkit.pipeline.pulling import pull
+from mealkit.preflight.facts import read_facts
+
+
+def main(reference: str, home: str) -> None:
+    """Pull one image."""
+    pull(Reference.parse(reference), read_facts().architecture, Home(Path(home)), Silent())
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
