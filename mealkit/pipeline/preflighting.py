@@ -14,7 +14,9 @@ from pydantic import ValidationError
 
 from mealkit.errors import CATALOGUE, MealkitError, failure, failures, problem
 from mealkit.kit.model import Contact
-from mealkit.lock.model import LOCK_NAME, Lock
+from mealkit.lock.drift import drift, needs_network
+from mealkit.lock.model import Lock
+from mealkit.lock.resolve import offline_lock
 from mealkit.oci.reference import Reference
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.listener import Listener
@@ -117,10 +119,11 @@ def stated_by(target: str, architecture: str, home: Home) -> Stated:
     """Return what a kit's lock, an image's annotations, or a registry's manifest state.
 
     Raises:
-        LockError: the kit has no lock yet (``LOCK_MISSING``), or one that cannot be read.
+        LockError: the kit has no lock yet (``LOCK_MISSING``), or one that must be resolved again
+            (``LOCK_STALE``), or that cannot be read.
         StoreError, RegistryError: there is no such image, or it states no needs.
     """
-    lock = lock_at(target)
+    lock = _lock_at(target)
     if lock is not None:
         name = f"{lock.about.name}:{lock.about.version}"
         return Stated(name, lock.requirements, lock.about.owner, is_here=True)
@@ -143,32 +146,6 @@ def stated_by(target: str, architecture: str, home: Home) -> Stated:
         remote = RemoteImages(registries)
         annotations = remote.annotations(reference, Platform("linux", architecture))
     return _stated(annotations, target, is_here=False)
-
-
-def lock_at(target: str) -> Lock | None:
-    """Return the lock of a kit's folder, of its kit.yaml, or a lock file; None for other targets.
-
-    Raises:
-        LockError: there is none, or it cannot be read (``LOCK_MISSING``, ``LOCK_INVALID``).
-    """
-    from mealkit.pipeline.parts import lock_file
-
-    path = Path(target)
-    if path.name.endswith((".yaml", ".yml")):
-        path = path.parent / LOCK_NAME
-    elif path.is_dir():
-        path = path / LOCK_NAME
-    elif not (path.name.endswith(".lock") and path.is_file()):
-        return None
-    lock = lock_file(path)
-    if lock is None:
-        raise failure(
-            "LOCK_MISSING",
-            "there is no lock, which would say what the kit needs",
-            where=str(path),
-            hint=f"mealkit lock {path.parent}",
-        )
-    return lock
 
 
 def here_context(stated: Stated, facts: Facts, home: Home, start: Start) -> Context:
@@ -224,6 +201,36 @@ def check_start(
     for code in sorted(set(overrides) - {finding.code for finding in report.overridden}):
         message = "nothing blocks here by this code; the container is told of the override too"
         listener.notice(problem(code, message, hint=CATALOGUE[code].fix))
+
+
+def _lock_at(target: str) -> Lock | None:
+    """Return a lock file's lock, or that of a kit as it is written now; None for other targets."""
+    from mealkit.pipeline.parts import lock_file, open_kit
+
+    path = Path(target)
+    if path.name.endswith(".lock") and path.is_file():
+        return lock_file(path)
+    is_folder = path.is_dir() and not (path / "oci-layout").is_file()
+    if not is_folder and not path.name.endswith((".yaml", ".yml")):
+        return None
+    kit = open_kit(path)
+    if kit.lock is None:
+        raise failure(
+            "LOCK_MISSING",
+            "there is no lock, which would say what the kit needs",
+            where=str(kit.lock_path),
+            hint=f"mealkit lock {kit.folder}",
+        )
+    changes = drift(kit.parts, kit.lock)
+    if needs_network(changes):
+        parts = ", ".join(change.path for change in changes if change.path.startswith("requests."))
+        raise failure(
+            "LOCK_STALE",
+            f"the kit asks for other inputs than its lock: {parts}",
+            where=str(kit.lock_path),
+            hint=f"mealkit lock {kit.folder}",
+        )
+    return offline_lock(kit.parts, kit.lock) if changes else kit.lock
 
 
 def _stated(annotations: Mapping[str, str], where: str, *, is_here: bool) -> Stated:

@@ -90,12 +90,12 @@ def _check_stated(
 ) -> Requirements | None:
     """Hold the machine against what is stated before anything is built or pulled, and return it.
 
-    A kit without a lock states nothing yet.
+    A kit whose lock is missing, or has to be resolved again, states nothing yet.
     """
     try:
         stated = stated_by(request.target, facts.architecture, home)
     except MealkitError as error:
-        if error.problems[0].code != "LOCK_MISSING":
+        if error.problems[0].code not in {"LOCK_MISSING", "LOCK_STALE"}:
             raise
         return None
     try:

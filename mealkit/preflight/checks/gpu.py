@@ -8,7 +8,10 @@ from mealkit.preflight.requirements import Requirements
 
 
 def look(facts: Facts, requirements: Requirements, _context: Context) -> Finding:
-    """Block if there is none, or none that packages for CUDA can run on."""
+    """Block if there is none, or none that packages for CUDA can run on.
+
+    Warn where the driver is at fault, which other checks say: there may be a GPU behind it.
+    """
     found = devices_of(facts)
     required = "a GPU" if requirements.cuda is None else f"a GPU for CUDA {requirements.cuda}"
     fix = None
@@ -18,7 +21,7 @@ def look(facts: Facts, requirements: Requirements, _context: Context) -> Finding
         fix = "restart the machine: its GPUs do not answer any more"
     return Finding(
         code="HW_NO_GPU",
-        severity=_severity(found, requirements),
+        severity=_severity(found, facts, requirements),
         measured=titles(found) or _none(facts),
         required=required,
         message="GPUs",
@@ -26,12 +29,13 @@ def look(facts: Facts, requirements: Requirements, _context: Context) -> Finding
     )
 
 
-def _severity(found: tuple[Device, ...], requirements: Requirements) -> Severity:
+def _severity(found: tuple[Device, ...], facts: Facts, requirements: Requirements) -> Severity:
     if any(device.maker == "NVIDIA" for device in found):
         return Severity.PASSES
-    if not found or requirements.cuda is not None:
+    hidden = facts.nvidia.access in {Access.NO_DRIVER, Access.VERSION_MISMATCH}
+    if not hidden and (not found or requirements.cuda is not None):
         return Severity.BLOCKS
-    # Another maker's, and nobody knows whom the packages are for.
+    # None that can be seen, or another maker's and nobody knows whom the packages are for.
     return Severity.WARNS
 
 

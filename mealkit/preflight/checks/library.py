@@ -11,12 +11,12 @@ def look(facts: Facts, _requirements: Requirements, context: Context) -> Finding
     """Block without a driver or, in a container, without libcuda; warn if it does not answer.
 
     NVML alone may be missing (a container without the utility capability): CUDA can work without
-    it. Where there is no NVIDIA GPU at all, another check says so.
+    it. Where there is no NVIDIA GPU at all, another check says so; but without its driver nothing
+    of a GPU can be seen.
     """
     nvidia = facts.nvidia
-    if nvidia.access is Access.VERSION_MISMATCH or not any(
-        device.maker == "NVIDIA" for device in devices_of(facts)
-    ):
+    seen = any(device.maker == "NVIDIA" for device in devices_of(facts))
+    if nvidia.access is Access.VERSION_MISMATCH or not (seen or nvidia.access is Access.NO_DRIVER):
         return None
     severity, measured, fix = Severity.WARNS, nvidia.reason or nvidia.access.value, None
     if nvidia.access is Access.NO_DRIVER:

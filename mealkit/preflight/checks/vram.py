@@ -1,5 +1,6 @@
 """Is there GPU memory for the model: for its weights ever, and for all of it now."""
 
+from mealkit.kit.units import show_size
 from mealkit.preflight.devices import Device, devices_of, first, show_optional
 from mealkit.preflight.facts import Facts
 from mealkit.preflight.finding import Check, Context, Finding, Severity
@@ -67,8 +68,10 @@ def _measured(device: Device) -> str:
 
 def _required(fitting: Fitting) -> str:
     shown = f"{show_interval(fitting.whole)}: {show_terms(fitting.whole)}"
-    share = fitting.share
-    return shown if share is None else f"{shown}; {share:.0%} of the GPU free, for vLLM"
+    if fitting.share is None or fitting.room_bytes is None:
+        return shown
+    room = show_size(fitting.room_bytes)
+    return f"{shown}; vLLM takes {fitting.share:.0%} of the GPU, {room}, which must be free"
 
 
 CHECK = Check(
