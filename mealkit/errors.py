@@ -19,9 +19,10 @@ The tree, one exit code each (1 is an unexpected error, 2 is a usage error of th
 """
 
 import errno
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import ClassVar
+from typing import Any, ClassVar
 
 # No space, no quota, or a size limit: all mean that bytes had no room.
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -36,6 +37,20 @@ class Owner(StrEnum):
     CALLER = "caller"
     UPSTREAM = "upstream"
 
+    @property
+    def who(self) -> str:
+        """Who that is."""
+        return _WHO[self]
+
+
+_WHO = {
+    Owner.KIT_AUTHOR: "whoever maintains the kit; its kit.yaml names the contact",
+    Owner.PLATFORM: "whoever runs this machine, its container client, its network and its registry",
+    Owner.HARDWARE: "whoever provides the machine and its GPUs",
+    Owner.CALLER: "whoever ran the command or sent the request",
+    Owner.UPSTREAM: "whoever publishes what the kit is made of, mealkit itself included",
+}
+
 
 class MealkitError(Exception):
     """One or more problems that end what was asked for; ``problems`` is never empty."""
@@ -47,7 +62,7 @@ class MealkitError(Exception):
         self.problems = problems
 
     def __str__(self) -> str:
-        return "\n".join(f"{item.code}: {item.message}" for item in self.problems)
+        return "\n".join(f"{item.code}: {item.sentence}" for item in self.problems)
 
 
 class KitError(MealkitError):
@@ -122,6 +137,15 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnerContact:
+    """Whom to ask about a kit, in its author's words."""
+
+    team: str
+    contact: str
+    support: str
+
+
+@dataclass(frozen=True, slots=True)
 class Problem:
     """What is wrong (with the value), where, who owns it, and a hint: a command or an edit."""
 
@@ -130,20 +154,49 @@ class Problem:
     hint: str
     where: str | None
     owner: Owner
+    measured: str | None = None
+    """What there is, where the problem is that it is not what is required."""
+    required: str | None = None
+    contact: OwnerContact | None = None
+    """Whom to ask; known where the owner is the author of a kit at hand."""
 
-    def as_json(self) -> dict[str, str | None]:
-        """Return the JSON form: the same fields on the command line, in HTTP bodies and logs."""
-        return {
+    @property
+    def sentence(self) -> str:
+        """The message's first line with measured and required side by side, then its others."""
+        first, *rest = self.message.split("\n")
+        sides = {"measured": self.measured, "required": self.required}
+        numbers = ", ".join(f"{name} {value}" for name, value in sides.items() if value)
+        return "\n".join([f"{first}: {numbers}" if numbers else first, *rest])
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the JSON form: the same fields on the command line, in HTTP bodies and logs.
+
+        ``measured``, ``required`` and ``contact`` (team, contact, support) are there if known.
+        """
+        form: dict[str, Any] = {
             "code": self.code,
             "message": self.message,
             "hint": self.hint,
             "where": self.where,
             "owner": self.owner.value,
         }
+        if self.measured:
+            form["measured"] = self.measured
+        if self.required:
+            form["required"] = self.required
+        if self.contact:
+            form["contact"] = asdict(self.contact)
+        return form
 
 
 def problem(
-    code: str, message: str, *, hint: str | None = None, where: str | None = None
+    code: str,
+    message: str,
+    *,
+    hint: str | None = None,
+    where: str | None = None,
+    measured: str | None = None,
+    required: str | None = None,
 ) -> Problem:
     """Make a problem of a catalogued code; its owner, and its hint unless given, come from there.
 
@@ -151,14 +204,36 @@ def problem(
         KeyError: the catalogue does not know the code.
     """
     entry = CATALOGUE[code]
-    return Problem(code, message, hint or entry.fix, where, entry.owner)
+    return Problem(code, message, hint or entry.fix, where, entry.owner, measured, required)
+
+
+def problem_of_json(form: Any) -> Problem | None:
+    """Read the JSON form of a problem, whoever wrote it; None for anything else.
+
+    The owner is the catalogue's: a log cannot hand a problem to somebody else.
+    """
+    if not isinstance(form, Mapping):
+        return None
+    code, message = form.get("code"), form.get("message")
+    if not (isinstance(code, str) and code in CATALOGUE and isinstance(message, str)):
+        return None
+    names = ("hint", "where", "measured", "required")
+    told = {name: form[name] for name in names if isinstance(form.get(name), str)}
+    return problem(code, message, **told)
 
 
 def failure(
-    code: str, message: str, *, hint: str | None = None, where: str | None = None
+    code: str,
+    message: str,
+    *,
+    hint: str | None = None,
+    where: str | None = None,
+    measured: str | None = None,
+    required: str | None = None,
 ) -> MealkitError:
     """Make the error, of the class that the catalogue names, for a single problem."""
-    return CATALOGUE[code].error(problem(code, message, hint=hint, where=where))
+    made = problem(code, message, hint=hint, where=where, measured=measured, required=required)
+    return CATALOGUE[code].error(made)
 
 
 def disk_failure(error: OSError, doing: str, where: str) -> MealkitError:
@@ -225,7 +300,7 @@ CATALOGUE: dict[str, Entry] = {
     "REFERENCE_INVALID": Entry("a reference to an image cannot be read", _CALLER, StoreError, 400, "write it as NAME:VERSION or REGISTRY/NAME:TAG"),
     "IMAGE_NOT_FOUND": Entry("there is no such image", _CALLER, StoreError, 404, "mealkit images lists what is there; mealkit build makes one"),
     "IMAGE_INVALID": Entry("an image contradicts its own digests or the specification", _UPSTREAM, StoreError, 502, "build or pull the image again"),
-    "IMAGE_UNCHECKED": Entry("a part of an image cannot be checked on this machine", _PLATFORM, StoreError, 501, "run mealkit with Python 3.14 or later, which reads zstd"),
+    "IMAGE_UNCHECKED": Entry("a part of an image cannot be checked on this machine", _PLATFORM, StoreError, 501, "use Python 3.14 or later, which reads zstd"),
     "BLOB_MISSING": Entry("a blob that an image needs is missing", _PLATFORM, StoreError, 500, "mealkit build, which puts it back"),
     "BLOB_DAMAGED": Entry("a blob's bytes are not those that its digest names", _PLATFORM, StoreError, 500, "mealkit prune --damaged, then mealkit build"),
     "STORE_BUSY": Entry("another process holds the store", _CALLER, StoreError, 409, "wait for the other command to end"),
@@ -247,15 +322,41 @@ CATALOGUE: dict[str, Entry] = {
     "CLIENT_REFUSED": Entry("the container client refused what was asked", _PLATFORM, ContainerError, 500, "read the client's own message"),
     "PORT_TAKEN": Entry("the port is in use", _CALLER, ContainerError, 409, "choose another with --port, or 0 for any free one"),
     # The machine
+    "FACTS_INVALID": Entry("the file does not hold facts about a machine", _CALLER, PreflightError, 400, "write it there again: mealkit host --json"),
     "HOST_ARCHITECTURE": Entry("the machine's architecture is not one of the kit's", _PLATFORM, PreflightError, 503, "run it on a machine of a listed architecture, or add this one to hardware.architectures"),
     "HOST_MEMORY": Entry("the machine or the cgroup has less memory than the kit needs", _PLATFORM, PreflightError, 503, "raise the memory limit, or use a larger machine"),
     "HOST_DISK": Entry("the disk has less free space than the kit needs", _PLATFORM, PreflightError, 503, "free space, or set MEALKIT_HOME to a larger disk"),
+    "ESTIMATE_UNKNOWN": Entry("the files of a model do not say enough of it to estimate its memory", _CALLER, PreflightError, 400, "name a model with safetensors or GGUF weights and its config.json"),
+    "HOST_DRIVER_OLD": Entry("the GPU's driver is older than the kit's CUDA needs", _PLATFORM, PreflightError, 503, "update the NVIDIA driver of the machine"),
+    "HOST_DRIVER_MISSING": Entry("the GPU's driver, or its library, cannot be found", _PLATFORM, PreflightError, 503, "install the NVIDIA driver, and give the container the GPU (docker run --gpus all)"),
+    "HOST_NVML_MISMATCH": Entry("the driver in the kernel and the driver's libraries are of different versions", _PLATFORM, PreflightError, 503, "restart the machine, which loads the driver that was installed last"),
+    "HOST_TOOLKIT_MISSING": Entry("the container client cannot hand on GPUs: NVIDIA's toolkit is missing or not set up", _PLATFORM, PreflightError, 503, "install the NVIDIA Container Toolkit, then: nvidia-ctk runtime configure"),
+    "HOST_CDI_MISSING": Entry("no CDI spec describes the GPU that the container asks for", _PLATFORM, PreflightError, 503, "nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml"),
+    "HOST_SHM": Entry("shared memory (/dev/shm) is too small for what the engine's processes share", _PLATFORM, PreflightError, 503, "docker run --shm-size 16g, or a memory-backed volume at /dev/shm"),
+    "HOST_ULIMIT": Entry("a limit on processes, threads, open files or locked memory is too low", _PLATFORM, PreflightError, 503, "raise the container's limit (docker run --pids-limit 4096 --ulimit nofile=65536)"),
+    "HOST_CLOCK": Entry("the machine's clock is wrong", _PLATFORM, PreflightError, 503, "set the clock (timedatectl set-ntp true)"),
+    "HOST_PERMISSIONS": Entry("this user, or the container, may not use a device that the kit needs", _PLATFORM, PreflightError, 503, "give the container the device, and its user the group that owns it; then start it again"),
     "HW_NO_GPU": Entry("the kit requires a GPU and none can be seen", _HARDWARE, PreflightError, 503, "run it on a machine with a GPU, and give the container access to it"),
+    "HW_GPU_COUNT": Entry("the kit spreads over more GPUs than there are", _HARDWARE, PreflightError, 503, "run it on a machine with as many GPUs as the kit asks for, and give the container all of them"),
+    "HW_COMPUTE_CAPABILITY": Entry("the GPU is older than the kit's engine or quantisation needs", _HARDWARE, PreflightError, 503, "run it on a GPU of at least the required compute capability"),
+    "HW_ARCHLIST": Entry("the kit's packages hold no code for this GPU", _AUTHOR, PreflightError, 503, "name packages that are built for this GPU in runtime.requirements, then: mealkit lock --upgrade python"),
+    "HW_DTYPE": Entry("the GPU cannot compute in the kit's data type", _HARDWARE, PreflightError, 503, "run it on a GPU of at least the required compute capability, or use a kit with another data type"),
+    "HW_ECC": Entry("the GPU's memory has errors that cannot be corrected", _HARDWARE, PreflightError, 503, "reset the GPU (nvidia-smi --gpu-reset) or restart the machine; replace the GPU if it comes back"),
+    "HW_GPU_LOST": Entry("the GPU does not answer any more", _HARDWARE, PreflightError, 503, "restart the machine; check the GPU's power, heat and seat if it comes back"),
+    "HW_MIG": Entry("the GPU is cut into slices, and the kit's engine cannot use the one that it got", _PLATFORM, PreflightError, 503, "give the container one slice that is large enough, or a whole GPU"),
+    "FIT_VRAM": Entry("the GPU has less free memory than the kit needs", _PLATFORM, PreflightError, 503, "end what else holds the GPU's memory, or use a GPU with more"),
+    "FIT_HEADS": Entry("the model cannot be shared out over as many GPUs as the kit says", _AUTHOR, PreflightError, 503, "choose a number of GPUs in runtime.settings that divides the model's attention heads, then: mealkit lock"),
+    "FIT_CONTEXT": Entry("the GPU's memory does not hold the context that the kit pins", _PLATFORM, PreflightError, 503, "use a GPU with more memory, or a kit that pins a shorter context"),
     # In the container
     "WEIGHTS_MISMATCH": Entry("the weights in the container are not the locked ones", _PLATFORM, EngineError, 503, "mount the weights again from a verified store, or pull the image again"),
     "WEIGHTS_MISSING": Entry("a locked weight file is not in the container", _PLATFORM, EngineError, 503, "run the full image, or mount the weights: mealkit run does both"),
     "ENGINE_START": Entry("the engine did not start", _AUTHOR, EngineError, 503, "read the log tail that is shown; correct the kit's engine settings"),
     "ENGINE_DIED": Entry("the engine's process ended", _AUTHOR, EngineError, 503, "read the log tail; give the kit more memory if it was killed"),
+    "ENGINE_OUT_OF_MEMORY": Entry("the engine needs more memory than it may have", _PLATFORM, EngineError, 503, "raise the container's memory limit, or use a machine with more memory"),
+    "ENGINE_ILLEGAL_INSTRUCTION": Entry("the engine was built for another processor", _AUTHOR, EngineError, 503, "name packages that are built for any processor of the architecture (llama.cpp: GGML_NATIVE=OFF) in runtime.requirements"),
+    "ENGINE_LIBRARY": Entry("a shared library that the engine needs is missing or too old in the image", _AUTHOR, EngineError, 503, "choose a newer base in kit.yaml, or packages that are built for an older one"),
+    "ENGINE_OFFLINE": Entry("the engine wants to fetch something when it starts, which kits do not do", _AUTHOR, EngineError, 503, "name the file in model.weights, then: mealkit lock"),
+    "ENGINE_REMOTE_CODE": Entry("the model's files want their own code to be run", _AUTHOR, EngineError, 503, "use an engine version that knows the model without it"),
     "ENGINE_ANSWER": Entry("the engine answered with something that cannot be used", _AUTHOR, EngineError, 502, "read the engine's log; report it with the request's id"),
     "ENGINE_GAVE_UP": Entry("the engine died too often and is not started again", _AUTHOR, EngineError, 503, "read the log tail, then restart the container"),
     "NOT_READY": Entry("the kit is not ready to answer", _PLATFORM, EngineError, 503, "wait until /v1/health/ready answers 200"),

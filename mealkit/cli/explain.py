@@ -37,8 +37,8 @@ def _known(code: str) -> str:
     wanted = code.upper().replace("-", "_")
     if wanted in CATALOGUE:
         return wanted
-    near = get_close_matches(wanted, CATALOGUE, n=1)
-    hint = f"did you mean {near[0]}?" if near else "mealkit explain lists all codes"
+    near = get_close_matches(wanted, CATALOGUE, n=3)
+    hint = f"did you mean {' or '.join(near)}?" if near else "mealkit explain lists all codes"
     raise failure("USAGE", f"there is no code {code!r}", hint=hint)
 
 
@@ -48,6 +48,7 @@ def _form(code: str) -> dict[str, Any]:
         "code": code,
         "meaning": entry.meaning,
         "owner": entry.owner.value,
+        "who": entry.owner.who,
         "fix": entry.fix,
         "exitCode": entry.error.exit_code,
         "httpStatus": entry.http_status,

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, TextIO
 
-from mealkit.errors import Problem
+from mealkit.errors import OwnerContact, Problem
 
 _RED, _YELLOW, _DIM, _BOLD = "31;1", "33;1", "2", "1"
 
@@ -30,16 +30,27 @@ def say(text: str) -> None:
 
 
 def print_problem(problem: Problem, *, warning: bool = False) -> None:
-    """Write a problem to stderr: code, message, where, owner and hint."""
+    """Write a problem to stderr as one block.
+
+    What happened and where, measured and required, who owns it, whom to ask, and what to do.
+    """
     title, colour = ("warning", _YELLOW) if warning else ("error", _RED)
     head = _styled(f"{title}[{problem.code}]", colour, sys.stderr)
     first, *rest = printable(problem.message).split("\n")
     lines = [f"{head} {_styled(first, _BOLD, sys.stderr)}", *(f"  {line}" for line in rest)]
-    details = {"where": problem.where, "owner": problem.owner.value, "hint": problem.hint}
-    for name, value in details.items():
-        if value:
-            label = _styled(f"{name:<5}", _DIM, sys.stderr)
-            lines.append(f"  {label} {printable(value)}")
+    details = {
+        "where": problem.where,
+        "measured": problem.measured,
+        "required": problem.required,
+        "owner": problem.owner.value,
+        "contact": _contact_line(problem.contact),
+        "hint": problem.hint,
+    }
+    known = {name: value for name, value in details.items() if value}
+    width = max(map(len, known))
+    for name, value in known.items():
+        label = _styled(name.ljust(width), _DIM, sys.stderr)
+        lines.append(f"  {label} {printable(value)}")
     sys.stderr.write("\n".join(lines) + "\n")
 
 
@@ -68,6 +79,10 @@ def printable(text: str) -> str:
         item if item.isprintable() or item in "\n\t" else item.encode("unicode_escape").decode()
         for item in text
     )
+
+
+def _contact_line(contact: OwnerContact | None) -> str | None:
+    return f"{contact.team}, {contact.contact}: {contact.support}" if contact else None
 
 
 def has_colour(stream: TextIO) -> bool:

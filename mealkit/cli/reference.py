@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from mealkit.cli.kit_reference import kit_page
 from mealkit.cli.program import app, verb_names
 from mealkit.engines.schema import full_schema
-from mealkit.errors import CATALOGUE, Entry, MealkitError
+from mealkit.errors import CATALOGUE, Entry, MealkitError, Owner
 
 _NOTE = (
     "<!-- Written by `python -m mealkit.cli.reference docs/reference`; edit the code instead. -->"
@@ -92,6 +92,8 @@ def _problems_page() -> Iterator[str]:
         "Every problem has a code, and every code an owner: who can make it go away. "
         "`mealkit explain CODE` prints what stands here."
     )
+    yield from ("", "| owner | who that is |", "|---|---|")
+    yield from (f"| {owner} | {owner.who} |" for owner in Owner)
 
     def error_of(item: tuple[str, Entry]) -> str:
         return f"{item[1].error.exit_code:02} {item[1].error.__name__}"

@@ -7,6 +7,7 @@ import typer
 
 from mealkit.cli.options import Json, session_of
 from mealkit.cli.output import print_json, print_line, say
+from mealkit.cli.preflight import Override, Reason
 
 if TYPE_CHECKING:
     from mealkit.pipeline.running import RunReport
@@ -42,13 +43,17 @@ def run(  # noqa: PLR0913  one parameter for each option
     timeout: Annotated[
         float, typer.Option(metavar="SECONDS", min=1, help="How long it may take to be ready.")
     ] = 600.0,
+    override: Override = [],  # noqa: B006  typer copies it
+    reason: Reason = [],  # noqa: B006
     as_json: Json = False,
 ) -> None:
     """Start a kit, wait until it answers, and print its address."""
     from mealkit.pipeline.running import RunRequest, run_kit
+    from mealkit.preflight.override import overrides_of
 
     session = session_of(context)
-    request = RunRequest(target, client, name, port, address, embedded, timeout)
+    overrides = overrides_of(override, reason)
+    request = RunRequest(target, client, name, port, address, embedded, timeout, overrides)
     report = run_kit(request, session.home, session.listener(as_json=as_json))
     if as_json:
         print_json({**asdict(report), "owner": report.owner.model_dump(mode="json")})

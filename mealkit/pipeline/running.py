@@ -2,13 +2,14 @@
 
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from mealkit.build.lean import lean_image, weight_layers
 from mealkit.containers.model import LoadedImage, Mount, RunSpec, UnpackedRoot
-from mealkit.errors import MealkitError, Owner, failures
+from mealkit.errors import MealkitError, Owner, OwnerContact
 from mealkit.kit.model import Contact, Gpu
 from mealkit.lock.model import Lock
 from mealkit.oci.image import Image
@@ -16,14 +17,18 @@ from mealkit.oci.reference import Reference
 from mealkit.pipeline.building import build_kit, image_name
 from mealkit.pipeline.containers import ContainerClient, clients
 from mealkit.pipeline.home import Home
+from mealkit.pipeline.hosting import host_facts
 from mealkit.pipeline.image_lock import lock_of
 from mealkit.pipeline.images import find_image
 from mealkit.pipeline.listener import Listener
 from mealkit.pipeline.outputs import Outputs
-from mealkit.pipeline.readiness import wait_until_ready
-from mealkit.preflight.facts import read_facts
-from mealkit.preflight.finding import Context
-from mealkit.preflight.run import preflight
+from mealkit.pipeline.preflighting import Start, Stated, check_start, here_context, stated_by
+from mealkit.pipeline.readiness import explained, wait_until_ready
+from mealkit.preflight.cpu import architecture
+from mealkit.preflight.facts import Facts
+from mealkit.preflight.here import has_gpu_devices
+from mealkit.preflight.override import labels, variables
+from mealkit.preflight.requirements import Requirements
 from mealkit.stores.blobs import VirtualBlob
 from mealkit.stores.local import LocalStore
 
@@ -39,6 +44,8 @@ class RunRequest:
     address: str = "127.0.0.1"
     embedded: bool = False
     timeout_seconds: float = 600.0
+    overrides: Mapping[str, str] = field(default_factory=dict)
+    """Why findings of the preflight that forbid the start shall not, by their codes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +71,53 @@ def run_kit(request: RunRequest, home: Home, listener: Listener) -> RunReport:
         ContainerError, EngineError: it did not start, or did not become ready; the problem is
             the one that the container stated, if it stated one.
     """
-    from mealkit.containers.select import choose
-
+    facts = host_facts(home)
+    checked = _check_stated(request, facts, home, listener)
     image = _image(request.target, home, listener)
     lock = lock_of(image)
-    _preflight(lock, home, listener)
+    try:
+        if lock.requirements != checked:
+            name = image_name(lock)
+            stated = Stated(name, lock.requirements, lock.about.owner, is_here=True)
+            _check(stated, request, facts, home, listener)
+        return _run(request, image, lock, home, listener)
+    except MealkitError as error:
+        raise _with_contact(error, lock.about.owner) from error
+
+
+def _check_stated(
+    request: RunRequest, facts: Facts, home: Home, listener: Listener
+) -> Requirements | None:
+    """Hold the machine against what is stated before anything is built or pulled, and return it.
+
+    A kit whose lock is missing, or has to be resolved again, states nothing yet.
+    """
+    try:
+        stated = stated_by(request.target, facts.architecture, home)
+    except MealkitError as error:
+        if error.problems[0].code not in {"LOCK_MISSING", "LOCK_STALE"}:
+            raise
+        return None
+    try:
+        _check(stated, request, facts, home, listener)
+    except MealkitError as error:
+        raise (_with_contact(error, stated.owner) if stated.owner else error) from error
+    return stated.requirements
+
+
+def _check(
+    stated: Stated, request: RunRequest, facts: Facts, home: Home, listener: Listener
+) -> None:
+    start = Start(request.client, request.address, request.port, request.embedded)
+    context = here_context(stated, facts, home, start)
+    check_start(stated, context, facts, request.overrides, listener)
+
+
+def _run(
+    request: RunRequest, image: Image, lock: Lock, home: Home, listener: Listener
+) -> RunReport:
+    from mealkit.containers.select import choose
+
     client: ContainerClient = choose(clients(home), request.client)
     listener.phase(f"starting with {client.name}")
     for limit in client.limits():
@@ -77,9 +126,10 @@ def run_kit(request: RunRequest, home: Home, listener: Listener) -> RunReport:
     started = time.monotonic()
     try:
         container = client.start(spec)
-        wait_until_ready(client, container, request.timeout_seconds, listener)
     except MealkitError as error:
-        raise _with_contact(error, lock.about.owner) from error
+        raise explained(error) from error
+    seconds = request.timeout_seconds
+    wait_until_ready(client, container, seconds, listener, spec.memory_bytes)
     return RunReport(
         name=container.name,
         kit=container.kit,
@@ -95,11 +145,10 @@ def run_kit(request: RunRequest, home: Home, listener: Listener) -> RunReport:
 
 def _with_contact(error: MealkitError, owner: Contact) -> MealkitError:
     """Say whom to ask about the problems that are the kit author's."""
+    contact = OwnerContact(owner.team, owner.contact, owner.support)
     return type(error)(
         *(
-            replace(item, hint=f"{item.hint}; or ask {owner.team}, {owner.contact}")
-            if item.owner is Owner.KIT_AUTHOR
-            else item
+            replace(item, contact=contact) if item.owner is Owner.KIT_AUTHOR else item
             for item in error.problems
         )
     )
@@ -128,7 +177,7 @@ def _image(target: str, home: Home, listener: Listener) -> Image:
             raise
     from mealkit.pipeline.pulling import pull
 
-    return pull(reference, read_facts().architecture, home, listener)
+    return pull(reference, architecture(), home, listener)
 
 
 def _verified(image: Image, store: LocalStore, listener: Listener) -> Image:
@@ -141,17 +190,6 @@ def _verified(image: Image, store: LocalStore, listener: Listener) -> Image:
     refresh_sources(image, store, task.advance)
     task.done()
     return store.image(str(image.digest))
-
-
-def _preflight(lock: Lock, home: Home, listener: Listener) -> None:
-    # The image is here; only what a client unpacks or loads is still to be written.
-    to_write = lock.requirements.disk_bytes - lock.requirements.weights_bytes
-    context = Context(disk_path=home.root, disk_bytes=to_write)
-    report = preflight(read_facts((home.root,)), lock.requirements, context)
-    if report.blockers:
-        raise failures(report.blockers)
-    for warning in report.warnings:
-        listener.notice(warning)
 
 
 def _spec(
@@ -172,13 +210,15 @@ def _spec(
         recipe=str(lock.recipe),
         content=content,
         container_port=lock.serving.port,
-        environment={"MEALKIT_IMAGE_DIGEST": str(image.digest)},
+        environment={"MEALKIT_IMAGE_DIGEST": str(image.digest), **variables(request.overrides)},
         mounts=mounted,
         memory_bytes=lock.requirements.memory_bytes,
         host_address=request.address,
         host_port=lock.serving.port if request.port is None else request.port,
-        gpus=lock.requirements.gpu is not Gpu.NONE and bool(read_facts().gpu_devices),
-        labels=image.labels | {"dev.mealkit.stop-seconds": str(lock.serving.drain_seconds + 10)},
+        gpus=lock.requirements.gpu is not Gpu.NONE and has_gpu_devices(),
+        labels=image.labels
+        | labels(request.overrides)
+        | {"dev.mealkit.stop-seconds": str(lock.serving.drain_seconds + 10)},
         stop_seconds=lock.serving.drain_seconds + 10,
     )
 

@@ -1,57 +1,58 @@
-"""Facts about the machine that this process runs on, read from the kernel's files.
+"""Facts about the machine that this process runs on: one model, which travels as JSON.
 
-Refuses to guess: what cannot be read is None, and a check says so. Starts no process.
+Refuses to guess: what cannot be read is None, with the reason beside it. Read without torch, and
+without any tool of a vendor, in well under a second.
 """
 
 import platform
 import re
-import shutil
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
 
-# Python's names of processor architectures, in Go's (and so OCI's) names.
-_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
-
-# "No limit" in cgroup v1 is the largest page-aligned 63-bit number; nothing real comes close.
-_NO_LIMIT_BYTES = 2**60
+from mealkit.errors import failure
+from mealkit.preflight.amd import Amd, read_amd
+from mealkit.preflight.cgroup import memory_limit_bytes
+from mealkit.preflight.client import Client
+from mealkit.preflight.cpu import Cpu, architecture, read_cpu
+from mealkit.preflight.disk import Disk, SharedMemory, read_disk, read_shared_memory
+from mealkit.preflight.fact import Fact
+from mealkit.preflight.nvidia import PATIENCE_SECONDS, Nvidia, read_nvidia
+from mealkit.preflight.roots import Roots, read_text, why_unreadable
+from mealkit.preflight.toolkit import Toolkit, read_toolkit
+from mealkit.preflight.ulimits import Ulimits, read_ulimits
 
 _GPU_DEVICE = re.compile(r"nvidia\d+|kfd|dxg")
 
 
-@dataclass(frozen=True, slots=True)
-class Roots:
-    """Where the kernel shows its files; tests give recorded trees."""
-
-    proc: Path = Path("/proc")
-    sys: Path = Path("/sys")
-    dev: Path = Path("/dev")
-
-
-@dataclass(frozen=True, slots=True)
-class Disk:
-    """The free space at a path, for this user."""
-
-    path: Path
-    free_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(Fact):
     """What is known of a machine, seen from where this process runs."""
 
+    format: Literal["mealkit.facts/v1"] = "mealkit.facts/v1"
+    """The version of this form."""
+    host: str
+    """The machine's name for itself, to tell files of several machines apart."""
     architecture: str
     """The processor architecture, in Go's names where there is one."""
+    kernel: str
+    """The release of the Linux kernel."""
+    cpu: Cpu
     memory_total_bytes: int | None
     memory_available_bytes: int | None
     """What the kernel thinks can be had without swapping."""
     memory_limit_bytes: int | None
     """The tightest limit of this process's cgroup and those above it; None: no limit seen."""
-    disks: Sequence[Disk]
-    gpu_devices: Sequence[str]
+    shm: SharedMemory
+    disks: tuple[Disk, ...]
+    """The space at the paths that were asked for."""
+    ulimits: Ulimits
+    gpu_devices: tuple[str, ...]
     """Names of device files of GPUs: nvidia0 (NVIDIA), kfd (AMD), dxg (WSL)."""
-    nvidia_driver: str | None
-    """The version of the NVIDIA kernel driver."""
+    nvidia: Nvidia
+    amd: Amd
+    toolkit: Toolkit
+    clients: tuple[Client, ...]
+    """The container clients, best first; empty where nobody looked, as in a container."""
 
     @property
     def usable_memory_bytes(self) -> int | None:
@@ -61,70 +62,66 @@ class Facts:
 
 
 def read_facts(
-    paths: Sequence[Path] = (), roots: Roots | None = None, machine: str | None = None
+    paths: Sequence[Path] = (),
+    roots: Roots | None = None,
+    machine: str | None = None,
+    clients: Sequence[Client] = (),
+    patience_seconds: float = PATIENCE_SECONDS,
 ) -> Facts:
-    """Read the facts, and the free space at the paths (at the nearest folder that exists).
+    """Read the facts, and the space at the paths (at the nearest folder that exists).
 
-    ``machine`` is the architecture in Python's words; this process's own, if None.
+    ``machine`` is the architecture in Python's words; this process's own, if None. ``clients`` are
+    handed through. A driver that hangs is given up after ``patience_seconds``.
     """
     roots = roots or Roots()
-    machine = machine or platform.machine()
-    total, available = _memory(roots.proc)
+    memory = _memory(roots)
+    total, available = memory
+    unknown = {}
+    if total is None:
+        unknown["memory_total_bytes"] = why_unreadable(roots.proc / "meminfo")
+    if available is None:
+        unknown["memory_available_bytes"] = why_unreadable(roots.proc / "meminfo")
     return Facts(
-        architecture=_ARCHITECTURES.get(machine, machine),
+        host=platform.node(),
+        architecture=architecture(machine),
+        kernel=platform.release(),
+        cpu=read_cpu(roots),
         memory_total_bytes=total,
         memory_available_bytes=available,
-        memory_limit_bytes=_cgroup_limit(roots),
-        disks=tuple(disk for path in paths if (disk := _disk(path))),
+        memory_limit_bytes=memory_limit_bytes(roots),
+        shm=read_shared_memory(roots),
+        disks=tuple(read_disk(path) for path in paths),
+        ulimits=read_ulimits(),
         gpu_devices=_gpu_devices(roots.dev),
-        nvidia_driver=_nvidia_driver(roots.proc),
+        nvidia=read_nvidia(roots, memory, patience_seconds),
+        amd=read_amd(roots),
+        toolkit=read_toolkit(roots),
+        clients=tuple(clients),
+        unknown=unknown,
     )
 
 
-def _memory(proc: Path) -> tuple[int | None, int | None]:
+def parse_facts(data: bytes, where: str) -> Facts:
+    """Read facts that were written on another machine (``mealkit host --json``).
+
+    Raises:
+        PreflightError: the file holds something else.
+    """
+    try:
+        return Facts.model_validate_json(data)
+    except ValueError as error:
+        message = str(error).splitlines()[0]
+        raise failure("FACTS_INVALID", f"these are no facts: {message}", where=where) from error
+
+
+def _memory(roots: Roots) -> tuple[int | None, int | None]:
     # https://docs.kernel.org/filesystems/proc.html#meminfo: "kB" there means 1024 bytes.
-    text = _read(proc / "meminfo")
+    text = read_text(roots.proc / "meminfo")
     sizes = {
         name: int(number) * 1024
         for name, number in re.findall(r"^(\w+):\s+(\d+) kB$", text, re.MULTILINE)
     }
     return sizes.get("MemTotal"), sizes.get("MemAvailable")
-
-
-def _cgroup_limit(roots: Roots) -> int | None:
-    limits = [int(text) for text in _cgroup_limits(roots) if text.isdigit()]
-    return min((limit for limit in limits if limit < _NO_LIMIT_BYTES), default=None)
-
-
-def _cgroup_limits(roots: Roots) -> Iterator[str]:
-    """Yield what every limit file says, of this process's cgroup and of those above it.
-
-    v2: https://docs.kernel.org/admin-guide/cgroup-v2.html (memory.max, one line "0::PATH");
-    v1: memory.limit_in_bytes, a line with the controller "memory".
-    """
-    for line in _read(roots.proc / "self" / "cgroup").splitlines():
-        _, controllers, path = ([*line.split(":", 2), "", ""])[:3]
-        if not controllers:
-            top, name = roots.sys / "fs" / "cgroup", "memory.max"
-        elif "memory" in controllers.split(","):
-            top, name = roots.sys / "fs" / "cgroup" / "memory", "memory.limit_in_bytes"
-        else:
-            continue
-        # In a container the path may be the host's: then only the top exists, and is the container.
-        inside = PurePosixPath(*(part for part in PurePosixPath(path).parts if part not in "/.."))
-        for folder in (inside, *inside.parents):
-            yield _read(top / folder / name).strip()
-
-
-def _disk(path: Path) -> Disk | None:
-    for folder in (path, *path.parents):
-        try:
-            return Disk(path, shutil.disk_usage(folder).free)
-        except FileNotFoundError:
-            continue
-        except OSError:
-            return None
-    return None
 
 
 def _gpu_devices(dev: Path) -> tuple[str, ...]:
@@ -133,15 +130,3 @@ def _gpu_devices(dev: Path) -> tuple[str, ...]:
     except OSError:
         return ()
     return tuple(sorted(name for name in names if _GPU_DEVICE.fullmatch(name)))
-
-
-def _nvidia_driver(proc: Path) -> str | None:
-    found = re.search(r"\b\d{3,}\.\d+(\.\d+)?\b", _read(proc / "driver" / "nvidia" / "version"))
-    return found[0] if found else None
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(errors="replace")
-    except OSError:
-        return ""

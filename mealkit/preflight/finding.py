@@ -3,12 +3,14 @@
 Only a certain misfit blocks; an estimate that does not hold, or a fact that cannot be read, warns.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
 from mealkit.errors import CATALOGUE, Owner, Problem, problem
+from mealkit.preflight.facts import Facts
+from mealkit.preflight.requirements import Requirements
 
 
 class Severity(StrEnum):
@@ -17,6 +19,8 @@ class Severity(StrEnum):
     PASSES = "passes"
     WARNS = "warns"
     BLOCKS = "blocks"
+    OVERRIDDEN = "overridden"
+    """It would forbid the start, and someone has said why it shall not."""
 
 
 class Verdict(StrEnum):
@@ -29,12 +33,28 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Where the kit is about to run, as far as a check must know."""
+    """Where the kit is about to run, as far as no fact about the machine says it."""
 
     disk_path: Path | None = None
     """The folder that the image or its weights are about to be written to; None: nothing is."""
     disk_bytes: int | None = None
     """How many bytes that will be; the requirement of the kit, if None."""
+    starting: bool = False
+    """Whether it is started now; else someone only asks, and may choose another port."""
+    inside: bool = False
+    """Whether this is the container itself, whose limits and devices are the facts'."""
+    client: str | None = None
+    """The container client that will be used; None: the first that works."""
+    port: int | None = None
+    """The port on the machine; None: none, or any free one."""
+    port_is_free: bool | None = None
+    """Whether that port can be listened on; None: not known."""
+    clock_seconds: float | None = None
+    """What the machine's clock says, since 1970; None: not known."""
+    closed_devices: Mapping[str, str] = field(default_factory=dict)
+    """Device files that this process may not use, and why."""
+    closed_folders: Mapping[str, str] = field(default_factory=dict)
+    """Folders that must be written to and cannot be, and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +69,12 @@ class Finding:
     message: str
     fix: str | None = None
     """A command or an edit; the catalogue's, if None."""
+    rule: str = ""
+    """What the check holds against what."""
+    source: str = ""
+    """Where the rule is written down."""
+    reason: str | None = None
+    """Why it was overridden."""
 
     @property
     def owner(self) -> Owner:
@@ -56,22 +82,51 @@ class Finding:
         return CATALOGUE[self.code].owner
 
     @property
+    def remedy(self) -> str:
+        """What to do."""
+        return self.fix or CATALOGUE[self.code].fix
+
+    @property
     def problem(self) -> Problem:
-        """The finding as a problem, measured and required side by side."""
-        text = f"{self.message}: measured {self.measured}, required {self.required}"
-        return problem(self.code, text, hint=self.fix)
+        """The finding as a problem."""
+        return problem(
+            self.code,
+            self.message,
+            hint=self.fix,
+            measured=self.measured,
+            required=self.required,
+        )
 
     def as_json(self) -> dict[str, str]:
         """Return the JSON form."""
-        return {
+        form = {
             "code": self.code,
             "owner": self.owner.value,
             "severity": self.severity.value,
             "measured": self.measured,
             "required": self.required,
             "message": self.message,
-            "fix": self.fix or CATALOGUE[self.code].fix,
+            "fix": self.remedy,
+            "rule": self.rule,
+            "source": self.source,
         }
+        return form if self.reason is None else {**form, "reason": self.reason}
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One row of the preflight's table."""
+
+    code: str
+    """The catalogue's code, which names the owner and the usual fix."""
+    rule: str
+    """What is held against what, in a sentence."""
+    source: str
+    """Where the rule is written down."""
+    look: Callable[[Facts, Requirements, Context], Finding | None]
+    """Says what is found; None: the rule does not apply."""
+    of_gpus: bool = True
+    """Whether it is about GPUs, which a kit may not use, or do without."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +141,27 @@ class Report:
         found = {finding.severity for finding in self.findings}
         if Severity.BLOCKS in found:
             return Verdict.DOES_NOT_FIT
-        return Verdict.UNCERTAIN if Severity.WARNS in found else Verdict.FITS
+        doubts = {Severity.WARNS, Severity.OVERRIDDEN}
+        return Verdict.UNCERTAIN if doubts & found else Verdict.FITS
+
+    @property
+    def deciding(self) -> Finding | None:
+        """The first of the findings that decide the verdict; None if everything fits."""
+        for severity in (Severity.BLOCKS, Severity.OVERRIDDEN, Severity.WARNS):
+            for finding in self.findings:
+                if finding.severity is severity:
+                    return finding
+        return None
 
     @property
     def blockers(self) -> list[Problem]:
         """The problems that forbid the start; empty unless the verdict is does-not-fit."""
         return [item.problem for item in self.findings if item.severity is Severity.BLOCKS]
+
+    @property
+    def overridden(self) -> list[Finding]:
+        """The findings that would block, and were overridden."""
+        return [item for item in self.findings if item.severity is Severity.OVERRIDDEN]
 
     @property
     def warnings(self) -> list[Problem]:

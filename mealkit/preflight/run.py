@@ -1,15 +1,95 @@
 """Preflight: facts about a machine held against a kit's requirements. Pure: it reads nothing."""
 
-from mealkit.preflight.checks import architecture, disk, gpu, memory
+from collections.abc import Sequence
+from dataclasses import replace
+
+from mealkit.kit.model import Gpu
+from mealkit.preflight.checks import (
+    architecture,
+    cdi,
+    clock,
+    context,
+    disk,
+    driver,
+    dtype,
+    ecc,
+    folders,
+    gpu,
+    gpu_count,
+    gpu_lost,
+    heads,
+    library,
+    memory,
+    mig,
+    mismatch,
+    packages,
+    permissions,
+    port,
+    quantisation,
+    shared_memory,
+    toolkit,
+    ulimits,
+    vram,
+)
+from mealkit.preflight.devices import devices_of
 from mealkit.preflight.facts import Facts
-from mealkit.preflight.finding import Context, Report
+from mealkit.preflight.finding import Check, Context, Finding, Report, Severity
 from mealkit.preflight.requirements import Requirements
 
-_CHECKS = (architecture.check, memory.check, disk.check, gpu.check)
+CHECKS: Sequence[Check] = (
+    architecture.CHECK,
+    memory.CHECK,
+    disk.CHECK,
+    folders.CHECK,
+    mismatch.CHECK,
+    library.CHECK,
+    gpu.CHECK,
+    gpu_lost.CHECK,
+    gpu_count.CHECK,
+    driver.CHECK,
+    quantisation.CHECK,
+    packages.CHECK,
+    dtype.CHECK,
+    heads.CHECK,
+    mig.CHECK,
+    vram.CHECK,
+    context.CHECK,
+    ecc.CHECK,
+    toolkit.CHECK,
+    cdi.CHECK,
+    permissions.CHECK,
+    shared_memory.CHECK,
+    ulimits.CHECK,
+    clock.CHECK,
+    port.CHECK,
+)
+"""Every check, in the order in which the findings are shown: what explains most comes first."""
 
 
 def preflight(facts: Facts, requirements: Requirements, context: Context | None = None) -> Report:
-    """Run every check that applies; the same code serves the host and the container."""
-    context = context or Context()
-    found = (check(facts, requirements, context) for check in _CHECKS)
+    """Run every check that applies; the same code serves the host and the container.
+
+    A kit that can do without a GPU is not stopped by the one that is there.
+    """
+    where = context or Context()
+    applying = [check for check in CHECKS if _applies(check, facts, requirements)]
+    found = [_look(check, facts, requirements, where) for check in applying]
     return Report(tuple(finding for finding in found if finding is not None))
+
+
+def _applies(check: Check, facts: Facts, requirements: Requirements) -> bool:
+    if not check.of_gpus:
+        return True
+    if requirements.gpu is Gpu.OPTIONAL:
+        return bool(devices_of(facts))
+    return requirements.gpu is Gpu.REQUIRED
+
+
+def _look(check: Check, facts: Facts, requirements: Requirements, where: Context) -> Finding | None:
+    finding = check.look(facts, requirements, where)
+    if finding is None:
+        return None
+    severity = finding.severity
+    if check.of_gpus and requirements.gpu is Gpu.OPTIONAL and severity is Severity.BLOCKS:
+        severity = Severity.WARNS
+    return replace(finding, severity=severity, rule=check.rule, source=check.source)

@@ -20,6 +20,8 @@ from mealkit.errors import MealkitError, Problem, failure, failures
 from mealkit.kit.units import show_size
 from mealkit.lock.model import Lock
 from mealkit.preflight.facts import read_facts
+from mealkit.preflight.here import inside
+from mealkit.preflight.override import apply, read_overrides
 from mealkit.preflight.run import preflight
 from mealkit.runtime.gateway import create_app
 from mealkit.runtime.journal import Journal, LogHandler
@@ -60,6 +62,7 @@ class Container:
         upstream = Upstream(plan.socket)
         self._lock = lock
         self._settings = settings
+        self._overrides = read_overrides(environment)
         self._journal = journal
         self._lifecycle = Lifecycle(time.monotonic, began)
         self._service = Service(lock, settings, self._lifecycle, upstream, Metrics(), journal)
@@ -97,7 +100,7 @@ class Container:
             raise failure("INTERNAL", "the server ended by itself")
         except MealkitError as error:
             fault = error.problems[0]
-            self._lifecycle.move(Status.FAILED, fault.message, fault)
+            self._lifecycle.move(Status.FAILED, fault.sentence, fault)
             self._service.metrics.failed(fault)
             raise
         finally:
@@ -117,8 +120,12 @@ class Container:
     def _preflight(self) -> None:
         with self._phase("preflight"):
             self._lifecycle.move(Status.PREFLIGHT, "holding this machine against the kit's needs")
-            report = preflight(read_facts(), self._lock.requirements)
+            context = inside(self._settings.state)
+            found = preflight(read_facts(), self._lock.requirements, context)
+            report = apply(found, self._overrides)
             self._journal.info("preflight", **report.as_json())
+            for finding in report.overridden:
+                self._journal.warning("override", **finding.as_json())
         if report.blockers:
             raise failures(report.blockers)
 

@@ -12,9 +12,18 @@ import socket
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from mealkit.errors import CATALOGUE, MealkitError, Owner, Problem, failure, problem
+from mealkit.errors import (
+    CATALOGUE,
+    MealkitError,
+    Owner,
+    OwnerContact,
+    Problem,
+    failure,
+    problem,
+)
 from mealkit.runtime.journal import Journal
 from mealkit.runtime.settings import Settings, read_settings
 
@@ -56,12 +65,14 @@ def main(environment: Mapping[str, str]) -> int:
 def report(fault: Problem, lock: "Lock | None", settings: Settings | None, journal: Journal) -> int:
     """Print the problem that ends the process, for people and machines; return the exit code.
 
-    It is the last line: ``code``, ``message``, ``hint``, ``where``, ``owner``, and the kit's
-    ``contact`` where its author is the owner.
+    It is the last line: ``code``, ``message``, ``hint``, ``where``, ``owner``, what was measured
+    and required, if that is the problem, and the kit's ``contact`` where its author is the owner.
     """
-    content: dict[str, Any] = dict(fault.as_json())
     if lock and fault.owner is Owner.KIT_AUTHOR:
-        content["contact"] = lock.about.owner.model_dump(mode="json")
+        owner = lock.about.owner
+        contact = OwnerContact(owner.team, owner.contact, owner.support)
+        fault = replace(fault, contact=contact)
+    content = fault.as_json()
     if settings:
         _write_termination_log(settings, content)
     journal.final(content)

@@ -12,9 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from mealkit.errors import CATALOGUE, Problem, problem
+from mealkit.errors import Problem, problem_of_json
 
 TAIL_LINES = 20
+# What explains a death may stand far above the last line: engines trace back several times over.
+LOG_LINES = 400
 _LINE_BYTES = 4096
 
 
@@ -78,7 +80,7 @@ class ChildProcess:
         self.pid = pid
         self.exited: asyncio.Future[Exit] = loop.create_future()
         self.reported: Problem | None = None
-        self._tail: deque[str] = deque(maxlen=TAIL_LINES)
+        self._log: deque[str] = deque(maxlen=LOG_LINES)
         self._silent: list[asyncio.Future[None]] = []
 
     @classmethod
@@ -104,7 +106,12 @@ class ChildProcess:
     @property
     def tail(self) -> str:
         """The last lines it wrote."""
-        return "\n".join(self._tail)
+        return "\n".join(list(self._log)[-TAIL_LINES:])
+
+    @property
+    def log(self) -> str:
+        """The last lines it wrote, as many as are kept."""
+        return "\n".join(self._log)
 
     async def wait_silent(self, seconds: float) -> None:
         """Wait until all it wrote has been read; a grandchild may hold the pipes open longer."""
@@ -136,7 +143,7 @@ class ChildProcess:
         self._silent.append(silent)
 
         def take(line: str) -> None:
-            self._tail.append(line)
+            self._log.append(line)
             self.reported = read_problem(line) or self.reported
             write_line(name, line)
 
@@ -206,13 +213,4 @@ def read_problem(line: str) -> Problem | None:
         form = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    code, message = form.get("code"), form.get("message")
-    hint, where = form.get("hint"), form.get("where")
-    if not (isinstance(code, str) and code in CATALOGUE and isinstance(message, str)):
-        return None
-    return problem(
-        code,
-        message,
-        hint=hint if isinstance(hint, str) else None,
-        where=where if isinstance(where, str) else None,
-    )
+    return problem_of_json(form)

@@ -5,4 +5,5 @@ GATEWAY_REQUIREMENTS: tuple[str, ...] = (
     "uvicorn>=0.54",
     "prometheus-client>=0.26",
     "pydantic>=2.12",
+    "nvidia-ml-py>=13.580",
 )

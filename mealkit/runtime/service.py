@@ -6,9 +6,9 @@ Refuses more requests at once than the lock allows.
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from mealkit.errors import MealkitError, Problem, failure
+from mealkit.errors import MealkitError, Problem, failure, failures
 from mealkit.kit.units import parse_size
 from mealkit.lock.model import Lock
 from mealkit.runtime.journal import Journal
@@ -93,8 +93,10 @@ class Service:
         if self.lifecycle.status is Status.DRAINING:
             return failure("DRAINING", "the kit was stopped before the answer was there")
         known = self.lifecycle.snapshot().problem
-        reason = known.message.splitlines()[0] if known else str(error)
-        return failure("ENGINE_DIED", f"there is no answer: {reason}")
+        if known is None:
+            return failure("ENGINE_DIED", f"there is no answer: {error}")
+        reason = known.message.splitlines()[0]
+        return failures([replace(known, message=f"there is no answer: {reason}")])
 
     @contextmanager
     def open_request(self) -> Iterator[None]:

@@ -5,12 +5,16 @@ ready off in the same turn of the loop that learns of it.
 """
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 from mealkit.errors import MealkitError, Problem, failure, failures, problem
 from mealkit.runtime.journal import Journal
+from mealkit.runtime.memory import memory_state
 from mealkit.runtime.process import ChildProcess, Exit, Reaper
+from mealkit.runtime.recognition import Evidence, last_words, recognise
 from mealkit.runtime.state import Lifecycle, Status
 from mealkit.runtime.upstream import Upstream, WorkerLostError
 from mealkit.runtime.worker import WorkerPlan
@@ -23,8 +27,9 @@ _LONGEST_PAUSE_SECONDS = 30.0
 _POLL_SECONDS = 0.025
 _LAST_WORDS_SECONDS = 0.5
 _STOP_SECONDS = 5.0
-_SHOWN_LINES = 5
-_SHOWN_CHARACTERS = 1500
+
+# What is said of an engine that ended when nothing better is known; a cause, if found, replaces it.
+_UNEXPLAINED = {"ENGINE_START", "ENGINE_DIED"}
 
 
 class Supervisor:
@@ -39,12 +44,14 @@ class Supervisor:
         self._journal = journal
         self._reaper = Reaper()
         self._child: ChildProcess | None = None
+        self._kills = 0
 
     async def start(self) -> None:
         """Start the worker and wait until it has loaded.
 
         Raises:
-            EngineError: it ended instead; the problem that it printed, or ``ENGINE_START``.
+            MealkitError: it ended instead; the problem that it printed, or that its last words
+                mean, or ``ENGINE_START``.
         """
         self._reaper.start()
         self._lifecycle.begin("loading")
@@ -62,7 +69,7 @@ class Supervisor:
         ``died`` is told each death, and whether a restart follows.
 
         Raises:
-            EngineError: ``ENGINE_GAVE_UP``.
+            MealkitError: ``ENGINE_GAVE_UP``, or the cause of the last death, if it is known.
         """
         loop = asyncio.get_running_loop()
         count, since = 0, loop.time()
@@ -74,7 +81,7 @@ class Supervisor:
                 count += 1
                 died(fault, count <= restarts)
                 if count > restarts:
-                    raise failure("ENGINE_GAVE_UP", _gave_up(restarts, fault))
+                    raise _gave_up(restarts, fault)
                 fault = await self._again(count, restarts, fault, warm)
             since = loop.time()
 
@@ -109,6 +116,7 @@ class Supervisor:
         """Start one worker; return when it answers, raise if it ends first."""
         self._upstream.close()
         self._plan.socket.unlink(missing_ok=True)
+        self._kills = memory_state().kills or 0
         try:
             child = await ChildProcess.start(
                 self._plan.command, self._plan.environment, self._reaper, self._write_line
@@ -150,7 +158,7 @@ class Supervisor:
     ) -> Problem | None:
         """Start the worker again; return what went wrong, if it did."""
         pause = min(_FIRST_PAUSE_SECONDS * 2 ** (count - 1), _LONGEST_PAUSE_SECONDS)
-        reason = f"{fault.message.splitlines()[0]}; restart {count} of {restarts} in {pause:g} s"
+        reason = f"{fault.sentence.splitlines()[0]}; restart {count} of {restarts} in {pause:g} s"
         self._lifecycle.move(Status.LOADING, reason, fault)
         await asyncio.sleep(pause)
         self._lifecycle.note(f"the engine loads again, restart {count} of {restarts}")
@@ -165,31 +173,57 @@ class Supervisor:
     def _turn_off(self, exited: "asyncio.Future[Exit]") -> None:
         """Turn ready off the moment the worker is gone; why is told once its last words are in."""
         if self._lifecycle.status in {Status.READY, Status.WARMING}:
-            message = f"the engine's process ended with {exited.result()}"
-            self._lifecycle.move(Status.LOADING, message, problem("ENGINE_DIED", message))
+            how = exited.result()
+            message = f"the engine's process ended with {how}"
+            # Not all of its log may be here yet; its end and its control group say much already.
+            found = recognise(self._evidence(self._child, how)) if self._child else None
+            self._lifecycle.move(Status.LOADING, message, found or problem("ENGINE_DIED", message))
 
     async def _explain(self, child: ChildProcess, code: str, when: str) -> MealkitError:
         how = child.exited.result()
         await child.wait_silent(_LAST_WORDS_SECONDS)
-        self._journal.error("worker ended", pid=child.pid, how=str(how), tail=child.tail)
-        if child.reported:
-            return failures([child.reported])
+        found = child.reported
+        if found is None or found.code in _UNEXPLAINED:
+            found = recognise(self._evidence(child, how)) or found
+        code = found.code if found else code
+        self._journal.error("worker ended", pid=child.pid, how=str(how), code=code, tail=child.tail)
+        if found:
+            return failures([found])
         message = f"the engine's process ended with {how} {when}".rstrip()
         hint = None
         if how.signal_name == "SIGKILL":
             hint = "raise the memory limit if the kernel killed it for memory; see the node's log"
-        return failure(code, message + _last_words(child.tail), hint=hint)
+        return failure(code, message + last_words(child.tail), hint=hint)
+
+    def _evidence(self, child: ChildProcess, how: Exit) -> Evidence:
+        memory = memory_state()
+        return Evidence(
+            log=child.log,
+            exit_code=how.code,
+            signal_name=how.signal_name,
+            killed_for_memory=(memory.kills or 0) > self._kills,
+            memory_peak_bytes=memory.peak_bytes,
+            memory_limit_bytes=memory.limit_bytes,
+            shm_bytes=_shm_bytes(),
+        )
 
     def _write_line(self, stream: str, line: str) -> None:
         self._journal.info("worker", stream=stream, line=line)
 
 
-def _last_words(tail: str) -> str:
-    lines = tail.splitlines()[-_SHOWN_LINES:]
-    return "\n" + "\n".join(lines)[-_SHOWN_CHARACTERS:] if lines else ""
-
-
-def _gave_up(restarts: int, fault: Problem) -> str:
-    return (
+def _gave_up(restarts: int, fault: Problem) -> MealkitError:
+    """Blame the cause of the last death, if it is known: it has an owner of its own."""
+    message = (
         f"the engine was restarted {restarts} times and died again; the last time: {fault.message}"
     )
+    if fault.code in _UNEXPLAINED:
+        return failure("ENGINE_GAVE_UP", message)
+    return failures([replace(fault, message=message)])
+
+
+def _shm_bytes() -> int | None:
+    try:
+        found = os.statvfs("/dev/shm")  # noqa: S108  the shared memory itself
+    except OSError:
+        return None
+    return found.f_blocks * found.f_frsize

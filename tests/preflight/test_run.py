@@ -3,27 +3,16 @@
 from pathlib import Path
 
 import pytest
+from fakes.machines import made_facts as facts
 
 from mealkit.kit.model import Architecture, Gpu
-from mealkit.preflight.facts import Disk, Facts
+from mealkit.preflight.disk import Disk
 from mealkit.preflight.finding import Context, Severity, Verdict
+from mealkit.preflight.nvidia import Access, Nvidia
 from mealkit.preflight.requirements import Requirements
 from mealkit.preflight.run import preflight
 
 GIB = 1024**3
-
-
-def facts(**changes):
-    values = {
-        "architecture": "amd64",
-        "memory_total_bytes": 16 * GIB,
-        "memory_available_bytes": 12 * GIB,
-        "memory_limit_bytes": None,
-        "disks": (),
-        "gpu_devices": (),
-        "nvidia_driver": None,
-    }
-    return Facts(**(values | changes))
 
 
 def requirements(**changes):
@@ -50,7 +39,7 @@ def test_other_architecture_blocks():
     report = preflight(facts(architecture="arm64"), requirements())
     assert report.verdict is Verdict.DOES_NOT_FIT
     (problem,) = report.blockers
-    assert problem.message == "processor architecture: measured arm64, required amd64"
+    assert problem.sentence == "processor architecture: measured arm64, required amd64"
 
 
 @pytest.mark.parametrize(
@@ -90,11 +79,11 @@ def test_memory_of_a_kit_for_the_gpu():
 def test_disk():
     """Disk is held against what will be written, if anything will."""
     path = Path("/store")
-    machine = facts(disks=(Disk(path, 9 * GIB),))
+    machine = facts(disks=(Disk(path=path, free_bytes=9 * GIB, total_bytes=10 * GIB),))
     report = preflight(machine, requirements(), Context(disk_path=path))
     (problem,) = report.blockers
     assert (problem.code, problem.owner) == ("HOST_DISK", "platform")
-    assert problem.message == "free space at /store: measured 9.0 GiB, required 10.0 GiB"
+    assert problem.sentence == "free space at /store: measured 9.0 GiB, required 10.0 GiB"
     less = Context(disk_path=path, disk_bytes=GIB)
     assert preflight(machine, requirements(), less).verdict is Verdict.FITS
     unknown = preflight(facts(), requirements(), Context(disk_path=path))
@@ -106,12 +95,18 @@ def test_disk():
 def test_gpu():
     """A GPU that is required must be seen; a driver without a device has its own fix."""
     needs = requirements(gpu=Gpu.REQUIRED)
+    loaded = Nvidia(access=Access.NO_LIBRARY, reason="no such file", driver="550.54.15")
     (problem,) = preflight(facts(), needs).blockers
     assert (problem.code, problem.owner) == ("HW_NO_GPU", "hardware")
-    (problem,) = preflight(facts(nvidia_driver="550.54.15"), needs).blockers
-    assert "550.54.15 is loaded" in problem.message
+    (problem,) = preflight(facts(nvidia=loaded), needs).blockers
+    assert "550.54.15 is loaded" in (problem.measured or "")
     assert "--gpus all" in problem.hint
-    assert preflight(facts(gpu_devices=("nvidia0",)), needs).verdict is Verdict.FITS
+    (passed,) = [
+        item
+        for item in preflight(facts(gpu_devices=("nvidia0",)), needs).findings
+        if item.code == "HW_NO_GPU"
+    ]
+    assert passed.severity is Severity.PASSES
     assert preflight(facts(), requirements(gpu=Gpu.OPTIONAL)).verdict is Verdict.FITS
 
 
@@ -122,4 +117,5 @@ def test_report_as_json():
     first = form["findings"][0]
     assert first["owner"] == "platform"
     assert first["fix"]
-    assert set(first) == {"code", "owner", "severity", "measured", "required", "message", "fix"}
+    told = {"code", "owner", "severity", "measured", "required", "message", "fix"}
+    assert set(first) == told | {"rule", "source"}

@@ -133,7 +133,7 @@ def test_gpu_required_but_absent(start, make_lock):
     kit = start(make_lock(gpu=Gpu.REQUIRED))
     problem = failed(kit, "HW_NO_GPU", 10)
     assert problem["owner"] == "hardware"
-    assert "measured none, required a GPU" in problem["message"]
+    assert (problem["measured"], problem["required"]) == ("none", "a GPU")
     assert not kit.events("worker started")
 
 

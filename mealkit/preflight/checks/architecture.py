@@ -1,11 +1,11 @@
 """Is the machine's processor architecture one of those that the image is built for."""
 
 from mealkit.preflight.facts import Facts
-from mealkit.preflight.finding import Context, Finding, Severity
+from mealkit.preflight.finding import Check, Context, Finding, Severity
 from mealkit.preflight.requirements import Requirements
 
 
-def check(facts: Facts, requirements: Requirements, _context: Context) -> Finding:
+def look(facts: Facts, requirements: Requirements, _context: Context) -> Finding:
     """Block on any other architecture: its instructions cannot be run."""
     fits = facts.architecture in requirements.architectures
     return Finding(
@@ -15,3 +15,12 @@ def check(facts: Facts, requirements: Requirements, _context: Context) -> Findin
         required=" or ".join(requirements.architectures),
         message="processor architecture",
     )
+
+
+CHECK = Check(
+    code="HOST_ARCHITECTURE",
+    rule="the machine's architecture is one that the image is built for",
+    source="OCI image-spec v1.1, config.md (architecture)",
+    look=look,
+    of_gpus=False,
+)

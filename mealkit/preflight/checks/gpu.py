@@ -1,27 +1,58 @@
-"""Is there a GPU where the kit requires one."""
+"""Is there a GPU where the kit requires one, of a maker that its packages are for."""
 
-from mealkit.kit.model import Gpu
+from mealkit.preflight.devices import Device, devices_of, titles
 from mealkit.preflight.facts import Facts
-from mealkit.preflight.finding import Context, Finding, Severity
+from mealkit.preflight.finding import Check, Context, Finding, Severity
+from mealkit.preflight.nvidia import Access
 from mealkit.preflight.requirements import Requirements
 
 
-def check(facts: Facts, requirements: Requirements, _context: Context) -> Finding | None:
-    """Block if one is required and there is no device file of any."""
-    if requirements.gpu is not Gpu.REQUIRED:
-        return None
-    measured = ", ".join(facts.gpu_devices)
+def look(facts: Facts, requirements: Requirements, _context: Context) -> Finding:
+    """Block if there is none, or none that packages for CUDA can run on.
+
+    Warn where the driver is at fault, which other checks say: there may be a GPU behind it.
+    """
+    found = devices_of(facts)
+    required = "a GPU" if requirements.cuda is None else f"a GPU for CUDA {requirements.cuda}"
     fix = None
-    if not measured:
-        measured = "none"
-        if facts.nvidia_driver:
-            measured = f"none (but the driver {facts.nvidia_driver} is loaded)"
-            fix = "give the container access to the GPU (docker run --gpus all)"
+    if not found and facts.nvidia.driver:
+        fix = "give the container access to the GPU (docker run --gpus all)"
+    if not found and any(gpu.lost for gpu in facts.nvidia.gpus):
+        fix = "restart the machine: its GPUs do not answer any more"
     return Finding(
         code="HW_NO_GPU",
-        severity=Severity.PASSES if facts.gpu_devices else Severity.BLOCKS,
-        measured=measured,
-        required="a GPU",
-        message="GPU devices",
+        severity=_severity(found, facts, requirements),
+        measured=titles(found) or _none(facts),
+        required=required,
+        message="GPUs",
         fix=fix,
     )
+
+
+def _severity(found: tuple[Device, ...], facts: Facts, requirements: Requirements) -> Severity:
+    if any(device.maker == "NVIDIA" for device in found):
+        return Severity.PASSES
+    hidden = facts.nvidia.access in {Access.NO_DRIVER, Access.VERSION_MISMATCH}
+    if not hidden and (not found or requirements.cuda is not None):
+        return Severity.BLOCKS
+    # None that can be seen, or another maker's and nobody knows whom the packages are for.
+    return Severity.WARNS
+
+
+def _none(facts: Facts) -> str:
+    reasons = []
+    if facts.nvidia.driver:
+        reasons.append(f"NVIDIA's driver {facts.nvidia.driver} is loaded")
+    if facts.nvidia.count == 0:
+        reasons.append("and sees none" if reasons else "the driver sees none")
+    elif facts.nvidia.reason and facts.nvidia.access is not Access.NO_LIBRARY:
+        reasons.append(facts.nvidia.reason)
+    return f"none ({', '.join(reasons)})" if reasons else "none"
+
+
+CHECK = Check(
+    code="HW_NO_GPU",
+    rule="a GPU can be seen from here, and the kit's packages are for its maker",
+    source="https://docs.nvidia.com/datacenter/cloud-native/container-toolkit/latest/",
+    look=look,
+)

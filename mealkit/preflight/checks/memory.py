@@ -2,12 +2,13 @@
 
 from mealkit.kit.model import Gpu
 from mealkit.kit.units import show_size
+from mealkit.preflight.devices import show_optional
 from mealkit.preflight.facts import Facts
-from mealkit.preflight.finding import Context, Finding, Severity
+from mealkit.preflight.finding import Check, Context, Finding, Severity
 from mealkit.preflight.requirements import Requirements
 
 
-def check(facts: Facts, requirements: Requirements, _context: Context) -> Finding:
+def look(facts: Facts, requirements: Requirements, _context: Context) -> Finding:
     """Block only if the weights alone are more than there can ever be; warn below the estimate.
 
     The requirement is an estimate, and what is available now may change before it is needed.
@@ -16,16 +17,20 @@ def check(facts: Facts, requirements: Requirements, _context: Context) -> Findin
     available_bytes = facts.memory_available_bytes
     needed_bytes = requirements.memory_bytes
     # With a GPU the weights may pass through memory piece by piece.
-    certain_bytes = 0 if requirements.gpu is Gpu.REQUIRED else requirements.weights_bytes
+    certain_bytes = requirements.weights_bytes if requirements.gpu is Gpu.NONE else 0
     severity = Severity.PASSES
-    measured = _shown(usable_bytes)
+    measured = show_optional(usable_bytes)
     message = "memory of the machine"
     if usable_bytes is None:
         severity = Severity.WARNS
     elif usable_bytes < needed_bytes:
         severity = Severity.BLOCKS if usable_bytes < certain_bytes else Severity.WARNS
     elif available_bytes is not None and available_bytes < needed_bytes:
-        severity, measured, message = Severity.WARNS, _shown(available_bytes), "memory available"
+        severity, measured, message = (
+            Severity.WARNS,
+            show_optional(available_bytes),
+            "memory available",
+        )
     if usable_bytes is not None and usable_bytes == facts.memory_limit_bytes:
         message = f"{message} under its cgroup limit"
     return Finding(
@@ -37,5 +42,10 @@ def check(facts: Facts, requirements: Requirements, _context: Context) -> Findin
     )
 
 
-def _shown(size_bytes: int | None) -> str:
-    return "unknown" if size_bytes is None else show_size(size_bytes)
+CHECK = Check(
+    code="HOST_MEMORY",
+    rule="the machine's memory, or its cgroup's limit if less, holds what the container needs",
+    source="https://docs.kernel.org/admin-guide/cgroup-v2.html (memory.max)",
+    look=look,
+    of_gpus=False,
+)

@@ -89,6 +89,23 @@ class RemoteImages:
             raise _no_platform(reference, platform, [image.platform])
         return image
 
+    def annotations(
+        self, reference: Reference, platform: Platform | None = None
+    ) -> Mapping[str, str]:
+        """Return the annotations of an image's manifest; nothing else of it is read.
+
+        The platform only chooses within an index: a manifest does not say its own.
+
+        Raises:
+            StoreError: ``IMAGE_NOT_FOUND``, ``IMAGE_INVALID``, ``REFERENCE_INVALID``.
+            RegistryError: ``REGISTRY_*``.
+        """
+        found, _ = self._manifest(reference, platform)
+        stated = _object(found.raw, reference).get("annotations") or {}
+        if not isinstance(stated, dict):
+            raise _invalid(reference, "its annotations are not a JSON object")
+        return {str(name): str(value) for name, value in stated.items()}
+
     def _manifest(
         self, reference: Reference, platform: Platform | None
     ) -> tuple[_Found, Digest | None]:

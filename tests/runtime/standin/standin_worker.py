@@ -27,6 +27,17 @@ class StandIn:
             _wait_for(Path(str(path)))
         if message := settings.get("load_fails"):
             raise failure("WEIGHTS_MISSING", str(message), where="here")
+        if text := settings.get("load_says"):
+            sys.stderr.write(f"{text}\n")
+            sys.stderr.flush()
+        if name := settings.get("load_ends_by"):
+            os.kill(os.getpid(), signal.Signals[str(name)])
+        if code := settings.get("load_exits"):
+            os._exit(int(str(code)))
+        if text := settings.get("load_raises"):
+            raise RuntimeError(str(text))
+        if size := settings.get("load_takes_bytes"):
+            self._memory = bytes(b"x" * int(str(size)))
         if settings.get("load_dies"):
             sys.stderr.write("cannot allocate memory\n")
             os.kill(os.getpid(), signal.SIGKILL)

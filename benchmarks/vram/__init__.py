@@ -1,0 +1,1 @@
+"""How far the memory estimator, and those of its peers, are from published measurements."""

@@ -1,0 +1,201 @@
+"""mealkit estimate: what a model takes of a GPU's memory, before anything is downloaded."""
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mealkit.cli.options import Json, session_of
+from mealkit.cli.output import has_colour, print_json, print_line, table
+from mealkit.preflight.estimate.setting import Engine, KvDtype
+
+if TYPE_CHECKING:
+    from mealkit.pipeline.estimating import EstimateReport, Room
+    from mealkit.preflight.estimate.fit import CardFit, Reach
+    from mealkit.preflight.estimate.terms import Term
+
+EXAMPLES = (
+    "mealkit estimate my-kit",
+    "mealkit estimate hub:Qwen/Qwen2.5-7B-Instruct --context 32768 --gpu 'RTX 4090'",
+    "mealkit estimate model.gguf --memory 24GiB --concurrency 4 --kv-dtype q8_0",
+)
+
+_BAR_WIDTH = 40
+
+
+def estimate(  # noqa: PLR0913  one parameter for each option
+    context: typer.Context,
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="KIT|REF|hub:REPO|FILE",
+            help="A kit, an image, hub:OWNER/REPO[/FILE][@REVISION], or files with weights.",
+            show_default="here",
+        ),
+    ] = ".",
+    *,
+    context_tokens: Annotated[
+        int | None,
+        typer.Option(
+            "--context",
+            metavar="TOKENS",
+            min=1,
+            help="Prompt and answer together, per request.",
+            show_default="the kit's, else 8192",
+        ),
+    ] = None,
+    concurrency: Annotated[
+        int | None,
+        typer.Option(
+            metavar="REQUESTS",
+            min=1,
+            help="Requests at a time, each with a full context.",
+            show_default="the kit's, else 1",
+        ),
+    ] = None,
+    kv_dtype: Annotated[KvDtype, typer.Option(help="The type of the key and value cache.")] = "f16",
+    engine: Annotated[
+        Engine | None,
+        typer.Option(help="The engine.", show_default="the kit's, llama-cpp for GGUF, else vllm"),
+    ] = None,
+    tensor_parallel: Annotated[
+        int, typer.Option(metavar="GPUS", min=1, help="GPUs that share the model.")
+    ] = 1,
+    gpu: Annotated[
+        str | None, typer.Option(metavar="NAME", help="A known GPU, such as 'A100 80GB'.")
+    ] = None,
+    memory: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="The memory of each GPU, such as 24GiB.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Estimate the GPU memory of a model from its headers, and say which GPUs are large enough."""
+    from mealkit.pipeline.estimating import EstimateRequest, estimate_target
+
+    request = EstimateRequest(
+        target=target,
+        engine=engine,
+        context_tokens=context_tokens,
+        concurrency=concurrency,
+        kv_dtype=kv_dtype,
+        tensor_parallel=tensor_parallel,
+        gpu=gpu,
+        memory_bytes=_size(memory, gpu),
+    )
+    report = estimate_target(request, session_of(context).home)
+    if as_json:
+        print_json(report.as_json())
+    else:
+        _describe(report)
+
+
+def _size(memory: str | None, gpu: str | None) -> int | None:
+    from mealkit.errors import failure
+    from mealkit.kit.units import parse_size
+
+    if memory is None:
+        return None
+    if gpu is not None:
+        raise failure("USAGE", "--gpu and --memory both state the memory")
+    try:
+        return parse_size(memory)
+    except ValueError as error:
+        raise failure("USAGE", f"--memory: {error}") from error
+
+
+def _describe(report: "EstimateReport") -> None:
+    setting, found = report.setting, report.found
+    whole = "in all" if setting.engine == "onnx" else "per GPU"
+    print_line(
+        f"{report.name}: {setting.engine}, {setting.concurrency} x {setting.context_tokens} tokens,"
+        f" {setting.kv_dtype} cache, {_gpus(setting.devices)}"
+    )
+    for assumed in report.shape.unknown:
+        print_line(f"assumed {assumed}")
+    print_line("")
+    _draw(found.terms, found.likely_bytes)
+    print_line(
+        f"\n{whole} {_shown(found.likely_bytes)}, between {_shown(found.low_bytes)}"
+        f" and {_shown(found.high_bytes)}; most while {found.peak.name}\n"
+    )
+    for term in found.terms:
+        print_line(f"{term.name}: {term.formula} [{term.source}]")
+    if report.room:
+        _describe_room(report.room)
+    _describe_cards(report.cards, setting.devices)
+
+
+def _draw(terms: "tuple[Term, ...]", whole_bytes: int) -> None:
+    """Draw the terms one after the other: with rich on a terminal, with # elsewhere."""
+    if has_colour(sys.stdout):
+        _draw_on_terminal(terms, whole_bytes)
+        return
+    rows = [
+        (item.name, _shown(item.likely_bytes), _interval(item), _bar(item, whole_bytes))
+        for item in terms
+    ]
+    for line in table(("term", "likely", "between", ""), rows, frozenset({1})):
+        print_line(line)
+
+
+def _draw_on_terminal(terms: "tuple[Term, ...]", whole_bytes: int) -> None:
+    from rich.bar import Bar
+    from rich.console import Console
+    from rich.table import Table
+
+    rows: Any = Table(box=None, pad_edge=False)
+    for head, justify in (("term", "left"), ("likely", "right"), ("between", "left"), ("", "left")):
+        rows.add_column(head, justify=justify)
+    done = 0
+    for item in terms:
+        bar = Bar(whole_bytes or 1, done, done + item.likely_bytes, width=_BAR_WIDTH, color="cyan")
+        rows.add_row(item.name, _shown(item.likely_bytes), _interval(item), bar)
+        done += item.likely_bytes
+    Console().print(rows)
+
+
+def _describe_room(room: "Room") -> None:
+    name = f"{room.name}, " if room.name else ""
+    used = "" if room.usable_bytes == room.memory_bytes else f", {_shown(room.usable_bytes)} usable"
+    print_line(f"\n{name}{_shown(room.memory_bytes)}{used}: {_words(room.fit.value)}")
+    print_line(f"  largest context      {_reach(room.context)}")
+    print_line(f"  largest concurrency  {_reach(room.concurrency)}")
+
+
+def _describe_cards(cards: "tuple[CardFit, ...]", gpus: int) -> None:
+    if not cards:
+        return
+    print_line("")
+    rows = [(item.card.name, _shown(item.usable_bytes), _words(item.fit.value)) for item in cards]
+    for line in table((_gpus(gpus), "usable", "verdict"), rows, frozenset({1})):
+        print_line(line)
+
+
+def _bar(item: "Term", whole_bytes: int) -> str:
+    return "#" * round(_BAR_WIDTH * item.likely_bytes / whole_bytes) if whole_bytes else ""
+
+
+def _interval(item: "Term") -> str:
+    if item.low_bytes == item.high_bytes:
+        return ""
+    return f"{_shown(item.low_bytes)} to {_shown(item.high_bytes)}"
+
+
+def _reach(reach: "Reach") -> str:
+    if reach.sure == reach.likely:
+        return str(reach.sure) if reach.sure else "none fits"
+    return f"{reach.sure or 'none'} for sure, {reach.likely} likely"
+
+
+def _words(verdict: str) -> str:
+    return verdict.replace("-", " ")
+
+
+def _gpus(count: int) -> str:
+    return "1 GPU" if count == 1 else f"{count} GPUs"
+
+
+def _shown(size_bytes: int) -> str:
+    from mealkit.kit.units import show_size
+
+    return show_size(size_bytes)

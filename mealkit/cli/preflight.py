@@ -1,0 +1,138 @@
+"""mealkit preflight: does a kit fit this machine, or which of others, before anything is pulled."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mealkit.cli.options import Json, session_of
+from mealkit.cli.output import print_json, print_line, table
+
+if TYPE_CHECKING:
+    from mealkit.pipeline.preflighting import PreflightAnswer
+    from mealkit.preflight.finding import Finding, Report
+
+EXAMPLES = (
+    "mealkit preflight my-kit",
+    "mealkit preflight registry.example.org/team/my-kit:1.0.0 --json",
+    "mealkit preflight my-kit:1.0.0 --host server-1.json --host server-2.json",
+)
+
+EXIT_CODES: Mapping[str, int] = {"fits": 0, "does-not-fit": 10, "uncertain": 20}
+"""What the verdicts end with; 10 is that of every problem of the machine (PreflightError)."""
+
+Override = Annotated[
+    list[str],
+    typer.Option(
+        "--override",
+        metavar="CODE",
+        help="Start although the check of this code forbids it. Needs --reason.",
+        show_default=False,
+    ),
+]
+Reason = Annotated[
+    list[str],
+    typer.Option(
+        "--reason",
+        metavar="TEXT",
+        help="Why the override is right here; it is kept with the container.",
+        show_default=False,
+    ),
+]
+
+
+def preflight(
+    context: typer.Context,
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="KIT|REF", help="A kit with a lock, or an image.", show_default="here"
+        ),
+    ] = ".",
+    *,
+    host: Annotated[
+        list[Path],
+        typer.Option(
+            metavar="FILE",
+            help="The facts of another machine (mealkit host --json). Several give a table.",
+            show_default=False,
+        ),
+    ] = [],  # noqa: B006  typer copies it
+    override: Override = [],  # noqa: B006
+    reason: Reason = [],  # noqa: B006
+    as_json: Json = False,
+) -> None:
+    """Say whether a kit fits this machine, or which of others, with numbers and owners.
+
+    Nothing is pulled. Ends with 0 if it fits, 20 if that is uncertain, 10 if it does not; of
+    several machines the best one decides.
+    """
+    from mealkit.pipeline.preflighting import PreflightRequest, preflight_target
+    from mealkit.preflight.override import overrides_of
+
+    request = PreflightRequest(target, tuple(host), overrides_of(override, reason))
+    answer = preflight_target(request, session_of(context).home)
+    if as_json:
+        print_json(answer.as_json())
+    else:
+        for line in _lines(answer):
+            print_line(line)
+    code = EXIT_CODES[answer.verdict.value]
+    if code:
+        raise typer.Exit(code)
+
+
+def _lines(answer: "PreflightAnswer") -> Iterator[str]:
+    if len(answer.machines) == 1:
+        yield from _findings(answer.machines[0].report)
+        yield ""
+        yield f"{answer.name} on {answer.machines[0].name}: {_words(answer.verdict.value)}"
+    else:
+        yield from _machines(answer)
+        yield ""
+        yield f"{answer.name}: {_words(answer.verdict.value)} on the best of them"
+    owners = {
+        finding.owner.value
+        for machine in answer.machines
+        for finding in machine.report.findings
+        if finding.severity.value != "passes"
+    }
+    if answer.owner and "kit-author" in owners:
+        yield f"kit-author: {answer.owner.team}, {answer.owner.contact}: {answer.owner.support}"
+
+
+def _findings(report: "Report") -> Iterator[str]:
+    rows = [
+        (item.severity.value, item.code, item.message, item.measured, item.required)
+        for item in report.findings
+    ]
+    yield from table(("", "check", "", "measured", "required"), rows, frozenset())
+    for item in report.findings:
+        if item.severity.value == "passes":
+            continue
+        yield ""
+        yield f"{item.code}  owner: {item.owner.value}"
+        yield f"  do    {item.remedy}"
+        yield f"  rule  {item.rule} [{item.source}]"
+        if item.reason:
+            yield f"  overridden: {item.reason}"
+
+
+def _machines(answer: "PreflightAnswer") -> Iterator[str]:
+    rows = []
+    for machine in answer.machines:
+        deciding = machine.report.deciding
+        shown = _shown(deciding) if deciding else ("", "", "")
+        rows.append((machine.name, _words(machine.report.verdict.value), *shown))
+    yield from table(
+        ("machine", "verdict", "because of", "measured", "required"), rows, frozenset()
+    )
+
+
+def _shown(finding: "Finding") -> tuple[str, str, str]:
+    return finding.code, finding.measured, finding.required
+
+
+def _words(verdict: str) -> str:
+    return verdict.replace("-", " ")

@@ -1,0 +1,219 @@
+"""Models to estimate: found in kits, images, on the Hub and in files, and read by their headers.
+
+Of remote models a few KB are read, by ranges; of kits and images only the lock.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+from mealkit.errors import MealkitError, failure
+from mealkit.lock.model import Lock
+from mealkit.pipeline.home import Home
+from mealkit.preflight.estimate.describe import shape_of_config, shape_of_gguf, shape_of_lock
+from mealkit.preflight.estimate.setting import Engine
+from mealkit.preflight.estimate.shape import Shape
+from mealkit.sources.ranges import FileRanges, RangeReader
+
+_HUB = "hub:"
+_KIT = "kit.yaml"
+_MAX_CONFIG_BYTES = 16 * 1024 * 1024
+# Names of the context among hyperparameters and settings of engines.
+_CONTEXT_NAMES = ("max_model_len", "context", "n_ctx", "max_length")
+
+
+@dataclass(frozen=True, slots=True)
+class FoundModel:
+    """A model that was found: its shape, and what its kit pins."""
+
+    name: str
+    shape: Shape
+    engine: Engine
+    context_tokens: int | None = None
+    concurrency: int = 1
+    transformers: tuple[int, int] | None = None
+    """The version of transformers that a kit pins."""
+
+
+def find_model(target: str, home: Home) -> FoundModel:
+    """Return what a kit, an image, ``hub:OWNER/REPO[/FILE][@REVISION]``, a file or a folder holds.
+
+    Raises:
+        PreflightError: too little is said of the model (``ESTIMATE_UNKNOWN``).
+        MealkitError: the target cannot be read.
+    """
+    if target.startswith(_HUB):
+        return _on_the_hub(target, home)
+    path = Path(target).expanduser()
+    if (path / _KIT).is_file() or path.name == _KIT:
+        from mealkit.pipeline.parts import open_kit
+
+        kit = open_kit(path)
+        if kit.lock is None:
+            raise failure("LOCK_MISSING", "there is no lock", where=str(kit.lock_path))
+        return _locked(kit.lock)
+    if path.is_dir() and not (path / "oci-layout").is_file():
+        files = {item.name: item for item in sorted(path.iterdir()) if item.is_file()}
+        return _read(target, {name: FileRanges(file) for name, file in files.items()})
+    if path.suffix in (".safetensors", ".gguf") and path.is_file():
+        beside = {path.name: path, "config.json": path.with_name("config.json")}
+        files = {name: file for name, file in beside.items() if file.is_file()}
+        return _read(target, {name: FileRanges(file) for name, file in files.items()})
+    from mealkit.pipeline.image_lock import lock_of
+    from mealkit.pipeline.images import find_image
+
+    return _locked(lock_of(find_image(target, home)))
+
+
+def _locked(lock: Lock) -> FoundModel:
+    engine: Engine = "transformers"
+    for known in get_args(Engine):
+        engine = known if known == lock.engine.name else engine
+    stated = {**lock.hyperparameters, **lock.engine.settings}
+    numbers = [stated[name] for name in _CONTEXT_NAMES if type(stated.get(name)) is int]
+    context = numbers[0] if numbers and isinstance(numbers[0], int) else None
+    name = f"{lock.about.name} {lock.about.version}"
+    shape = shape_of_lock(lock.model.shape)
+    versions = [item.version for item in lock.engine.packages if item.name == "transformers"]
+    return FoundModel(
+        name,
+        shape,
+        engine,
+        context,
+        lock.serving.max_concurrency,
+        _major_minor(versions[0]) if versions else None,
+    )
+
+
+def _major_minor(version: str) -> tuple[int, int] | None:
+    parts = version.split(".")[:2]
+    if len(parts) < 2 or not all(part.isdigit() for part in parts):
+        return None
+    return int(parts[0]), int(parts[1])
+
+
+def _on_the_hub(target: str, home: Home) -> FoundModel:
+    from mealkit.kit.model import HubPlace
+    from mealkit.sources.cache import FileCache
+    from mealkit.sources.client import open_client
+    from mealkit.sources.download import Downloader, ignore_progress
+    from mealkit.sources.hub import HubReader
+    from mealkit.sources.place import PinnedFile, Supplies
+
+    repo, file, revision = _hub_name(target)
+    patterns = [[file]] if file else [["model*.safetensors"], ["*.safetensors"], ["*.gguf"]]
+    with open_client() as client:
+        supplies = Supplies(Downloader(FileCache(home.files), client))
+        place = HubPlace(source="hub", repo=repo, revision=revision)
+        with closing(HubReader(place, supplies)) as reader:
+
+            def pinned(names: Sequence[str]) -> list[PinnedFile]:
+                try:
+                    return reader.pin(names, {}, ignore_progress)
+                except MealkitError as error:
+                    if error.problems[0].code != "SOURCE_NOT_FOUND" or names == patterns[-1]:
+                        raise
+                    return []
+
+            files = next(filter(None, map(pinned, patterns)))
+            files = [*files, *pinned(["config.json"])]
+            return _read(f"{repo}@{revision}", {item.name: item.ranges for item in files})
+
+
+def _hub_name(target: str) -> tuple[str, str | None, str]:
+    name, _, revision = target.removeprefix(_HUB).partition("@")
+    owner, _, rest = name.partition("/")
+    repo, _, file = rest.partition("/")
+    if not owner or not repo:
+        raise failure("USAGE", f"{target!r} is not hub:OWNER/REPO[/FILE][@REVISION]")
+    return f"{owner}/{repo}", file or None, revision or "main"
+
+
+def _read(name: str, files: Mapping[str, RangeReader]) -> FoundModel:
+    """Read the headers of a model's files."""
+    tensors = [item for item in sorted(files) if item.endswith(".safetensors")]
+    # Some publishers put the whole model there twice, under names of their own.
+    tensors = [item for item in tensors if item.startswith("model")] or tensors
+    graphs = [item for item in sorted(files) if item.endswith(".gguf")]
+    if tensors and "config.json" in files:
+        return _from_safetensors(name, {item: files[item] for item in tensors}, files)
+    if graphs:
+        return _from_gguf(name, {item: files[item] for item in graphs})
+    raise failure(
+        "ESTIMATE_UNKNOWN",
+        f"there are no GGUF files, and no safetensors with a config.json: {', '.join(files)}",
+        where=name,
+    )
+
+
+def _from_safetensors(
+    name: str, weights: Mapping[str, RangeReader], files: Mapping[str, RangeReader]
+) -> FoundModel:
+    from mealkit.sources.safetensors import read_safetensors
+
+    tensors: dict[str, tuple[str, int]] = {}
+    for file, ranges in weights.items():
+        kept = _Kept(ranges)
+        read_safetensors(file, kept)
+        tensors |= _tensors(kept)
+    try:
+        config = json.loads(files["config.json"].read(0, _MAX_CONFIG_BYTES))
+    except (ValueError, RecursionError) as error:
+        raise failure("WEIGHTS_DAMAGED", "config.json is not JSON", where=name) from error
+    if not isinstance(config, dict):
+        raise failure("WEIGHTS_DAMAGED", "config.json is not a map", where=name)
+    shape = shape_of_config(config, tensors)
+    return FoundModel(name, shape, "vllm" if shape.generates else "transformers")
+
+
+def _from_gguf(name: str, graphs: Mapping[str, RangeReader]) -> FoundModel:
+    from mealkit.sources.gguf import read_gguf
+
+    parts = [item for item in graphs if "-of-" in item]
+    if len(graphs) > 1 and len(parts) != len(graphs):
+        raise failure(
+            "ESTIMATE_UNKNOWN",
+            f"there are several models: {', '.join(graphs)}",
+            where=name,
+            hint="name one of them: hub:OWNER/REPO/FILE, or its path",
+        )
+    headers = [read_gguf(item, ranges) for item, ranges in graphs.items()]
+    totals: dict[str, int] = {}
+    for header in headers:
+        for dtype, size_bytes in header.bytes_by_dtype.items():
+            totals[dtype] = totals.get(dtype, 0) + size_bytes
+    parameters = sum(header.parameters for header in headers)
+    return FoundModel(name, shape_of_gguf(headers[0].metadata, totals, parameters), "llama-cpp")
+
+
+def _tensors(ranges: RangeReader) -> dict[str, tuple[str, int]]:
+    """Return dtype and bytes of every tensor of a header that was found sound."""
+    length = int.from_bytes(ranges.read(0, 8), "little")
+    header = json.loads(ranges.read(8, length))
+    header.pop("__metadata__", None)
+    found: dict[str, tuple[str, int]] = {}
+    for name, tensor in header.items():
+        start, stop = tensor["data_offsets"]
+        found[name] = (tensor["dtype"], stop - start)
+    return found
+
+
+class _Kept:
+    """Pieces of a file, each asked for once."""
+
+    def __init__(self, ranges: RangeReader) -> None:
+        self._ranges = ranges
+        self._pieces: dict[tuple[int, int], bytes] = {}
+
+    @property
+    def size_bytes(self) -> int:
+        return self._ranges.size_bytes
+
+    def read(self, offset: int, length: int) -> bytes:
+        place = (offset, length)
+        if place not in self._pieces:
+            self._pieces[place] = self._ranges.read(offset, length)
+        return self._pieces[place]

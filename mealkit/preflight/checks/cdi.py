@@ -1,0 +1,37 @@
+"""Is there a CDI spec of the GPUs, for clients that hand them on by one."""
+
+from mealkit.preflight.checks.toolkit import client_of
+from mealkit.preflight.devices import devices_of
+from mealkit.preflight.facts import Facts
+from mealkit.preflight.finding import Check, Context, Finding, Severity
+from mealkit.preflight.requirements import Requirements
+
+_KIND = "nvidia.com/gpu"
+
+
+def look(facts: Facts, _requirements: Requirements, context: Context) -> Finding | None:
+    """Block where podman finds none; warn where the folders could not be read. Only on the host."""
+    client = client_of(facts, context)
+    nvidia = any(device.maker == "NVIDIA" for device in devices_of(facts))
+    if context.inside or client is None or client.name != "podman" or not nvidia:
+        return None
+    kinds = sorted({spec.kind or "unreadable" for spec in facts.toolkit.cdi})
+    severity = Severity.PASSES
+    if not facts.toolkit.describes(_KIND):
+        unsure = facts.toolkit.unknown or "unreadable" in kinds
+        severity = Severity.WARNS if unsure else Severity.BLOCKS
+    return Finding(
+        code="HOST_CDI_MISSING",
+        severity=severity,
+        measured=", ".join(kinds) or facts.toolkit.unknown.get("cdi", "no CDI spec"),
+        required=_KIND,
+        message="CDI specs in /etc/cdi and /var/run/cdi",
+    )
+
+
+CHECK = Check(
+    code="HOST_CDI_MISSING",
+    rule="podman hands on GPUs by a CDI spec of the kind nvidia.com/gpu",
+    source="https://docs.nvidia.com/datacenter/cloud-native/container-toolkit/latest/cdi-support.html",
+    look=look,
+)

@@ -1,0 +1,63 @@
+"""Does the GPU's memory hold the context that the kit pins, for all requests at a time."""
+
+from mealkit.kit.units import show_size
+from mealkit.preflight.devices import devices_of
+from mealkit.preflight.facts import Facts
+from mealkit.preflight.finding import Check, Context, Finding, Severity
+from mealkit.preflight.fitting import Fitting, fitting_of, show_interval
+from mealkit.preflight.requirements import Requirements
+
+
+def look(facts: Facts, requirements: Requirements, _context: Context) -> Finding | None:
+    """Block if not even the least estimate fits the largest GPUs, empty; name what would fit.
+
+    vLLM starts if one request has room, and lets others wait: then this warns. The context is
+    never made shorter.
+    """
+    fitting = fitting_of(requirements, devices_of(facts))
+    if fitting is None or fitting.never or not fitting.model.generates:
+        return None
+    severity = _severity(fitting)
+    setting = fitting.setting
+    measured = "unknown"
+    if fitting.room_bytes is not None:
+        measured = f"{show_size(fitting.room_bytes)} for the engine"
+        if severity is not Severity.PASSES:
+            measured += f", room for {_reach(fitting)}"
+    times = "" if setting.concurrency == 1 else f"{setting.concurrency} x "
+    return Finding(
+        code="FIT_CONTEXT",
+        severity=severity,
+        measured=measured,
+        required=f"{times}{setting.context_tokens} tokens: {show_interval(fitting.whole)}",
+        message="room for the pinned context on each GPU",
+    )
+
+
+def _severity(fitting: Fitting) -> Severity:
+    room = fitting.room_bytes
+    if room is None:
+        return Severity.WARNS
+    if fitting.one.low_bytes > room:
+        return Severity.BLOCKS
+    if fitting.whole.low_bytes > room:
+        return Severity.WARNS if fitting.setting.engine == "vllm" else Severity.BLOCKS
+    return Severity.PASSES if fitting.whole.high_bytes <= room else Severity.WARNS
+
+
+def _reach(fitting: Fitting) -> str:
+    """Name the largest context; and, if one request has room, how many there could be."""
+    context, requests = fitting.largest_context(), fitting.largest_concurrency()
+    shown = f"{context.sure} tokens for sure, {context.likely} likely"
+    if fitting.setting.concurrency > 1:
+        shown += f" (for {fitting.setting.concurrency} requests at a time), or {requests.sure}"
+        shown += f" to {requests.likely} requests with the pinned context"
+    return shown
+
+
+CHECK = Check(
+    code="FIT_CONTEXT",
+    rule="the cache of the pinned context, beside everything else, fits the GPU's whole memory",
+    source="vllm/v1/core/kv_cache_utils.py says so only after it has loaded the weights",
+    look=look,
+)

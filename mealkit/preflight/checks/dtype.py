@@ -1,0 +1,48 @@
+"""Can the GPU compute in the kit's data types."""
+
+from collections.abc import Mapping
+
+from mealkit.preflight.devices import devices_of, first, show_capability
+from mealkit.preflight.facts import Facts
+from mealkit.preflight.finding import Check, Context, Finding, Severity
+from mealkit.preflight.requirements import Dtype, Requirements
+
+# The first compute capability whose tensor cores know the type.
+_NATIVE: Mapping[Dtype, tuple[int, int]] = {"bf16": (8, 0), "fp8": (8, 9), "fp4": (10, 0)}
+# Engines that refuse the type below it, rather than compute it in another way.
+_REFUSING: Mapping[Dtype, frozenset[str]] = {"bf16": frozenset({"vllm"})}
+
+
+def look(facts: Facts, requirements: Requirements, _context: Context) -> Finding | None:
+    """Block where the engine refuses the type; warn where it computes it in a slower way."""
+    used = [item for item in first(devices_of(facts), requirements.gpus) if item.maker == "NVIDIA"]
+    needed = {name: _NATIVE[name] for name in requirements.dtypes if name in _NATIVE}
+    if not needed or not used:
+        return None
+    dtype, least = max(needed.items(), key=lambda item: item[1])
+    weakest = min(used, key=lambda item: item.capability or (0, 0))
+    severity = Severity.PASSES
+    if weakest.capability is None:
+        severity = Severity.WARNS
+    elif weakest.capability < least:
+        severity = Severity.WARNS
+        engine = requirements.demand.engine if requirements.demand else ""
+        refused = [name for name, floor in needed.items() if weakest.capability < floor]
+        for name in refused:
+            if engine in _REFUSING.get(name, ()):
+                dtype, least, severity = name, needed[name], Severity.BLOCKS
+    return Finding(
+        code="HW_DTYPE",
+        severity=severity,
+        measured=f"{show_capability(weakest.capability)} ({weakest.title})",
+        required=f"{show_capability(least)} or higher, for {dtype}",
+        message="data type",
+    )
+
+
+CHECK = Check(
+    code="HW_DTYPE",
+    rule="bf16 needs compute capability 8.0, fp8 8.9, fp4 10.0; vLLM refuses bf16 below",
+    source="CUDA C++ programming guide, arithmetic by compute capability; vllm gpu_worker.py",
+    look=look,
+)

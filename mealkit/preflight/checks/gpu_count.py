@@ -1,0 +1,28 @@
+"""Are there as many GPUs as the kit spreads over."""
+
+from mealkit.preflight.devices import devices_of
+from mealkit.preflight.facts import Facts
+from mealkit.preflight.finding import Check, Context, Finding, Severity
+from mealkit.preflight.requirements import Requirements
+
+
+def look(facts: Facts, requirements: Requirements, _context: Context) -> Finding | None:
+    """Block if there are fewer. A kit for one GPU, or a machine without any, is another check's."""
+    found = len(devices_of(facts))
+    if requirements.gpus < 2 or found == 0:
+        return None
+    return Finding(
+        code="HW_GPU_COUNT",
+        severity=Severity.PASSES if found >= requirements.gpus else Severity.BLOCKS,
+        measured=str(found),
+        required=str(requirements.gpus),
+        message="number of GPUs",
+    )
+
+
+CHECK = Check(
+    code="HW_GPU_COUNT",
+    rule="there are as many GPUs as tensor or pipeline parallelism in the kit's settings",
+    source="https://docs.vllm.ai/en/latest/serving/parallelism_scaling.html",
+    look=look,
+)

@@ -1,0 +1,42 @@
+"""Can the kit use the slices that a GPU is cut into (MIG)."""
+
+from mealkit.preflight.devices import devices_of, first, titles
+from mealkit.preflight.facts import Facts
+from mealkit.preflight.finding import Check, Context, Finding, Severity
+from mealkit.preflight.requirements import Requirements
+
+
+def look(facts: Facts, requirements: Requirements, _context: Context) -> Finding | None:
+    """Block if the GPU has no slice, or the kit would need several: a process can use one only.
+
+    Says nothing of machines without MIG.
+    """
+    cut = [gpu for gpu in facts.nvidia.gpus if gpu.mig_enabled]
+    if not cut:
+        return None
+    used = first(devices_of(facts), requirements.gpus)
+    slices = [device for device in used if device.is_slice]
+    whole = (
+        "1 slice, or 1 whole GPU" if requirements.gpus < 2 else f"{requirements.gpus} whole GPUs"
+    )
+    severity = Severity.PASSES
+    if not used or (slices and requirements.gpus > 1):
+        severity = Severity.BLOCKS
+    return Finding(
+        code="HW_MIG",
+        severity=severity,
+        measured=titles(used) or f"no slice on GPU {cut[0].index}, where MIG is enabled",
+        required=whole,
+        message="slices of the GPU",
+        fix=None
+        if used
+        else "make a slice (nvidia-smi mig -cgi 0 -C), or switch MIG off (nvidia-smi -mig 0)",
+    )
+
+
+CHECK = Check(
+    code="HW_MIG",
+    rule="where MIG is on, a process computes on one slice, never on several",
+    source="https://docs.nvidia.com/datacenter/tesla/mig-user-guide/ (CUDA device enumeration)",
+    look=look,
+)

@@ -1,0 +1,82 @@
+"""Is there GPU memory for the model: for its weights ever, and for all of it now."""
+
+from mealkit.kit.units import show_size
+from mealkit.preflight.devices import Device, devices_of, first, show_optional
+from mealkit.preflight.facts import Facts
+from mealkit.preflight.finding import Check, Context, Finding, Severity
+from mealkit.preflight.fitting import Fitting, fitting_of, show_interval, show_terms
+from mealkit.preflight.requirements import Requirements
+
+
+def look(facts: Facts, requirements: Requirements, _context: Context) -> Finding | None:
+    """Block if not even the least estimate without a context fits the largest GPUs, empty.
+
+    Warn if the whole estimate does not surely fit into what is free now, naming who holds the
+    rest: whoever it is may end before the kit starts. Warn where anything is unknown.
+    """
+    devices = devices_of(facts)
+    if not devices:
+        return None
+    fitting = fitting_of(requirements, devices)
+    if fitting is None:
+        return Finding(
+            code="FIT_VRAM",
+            severity=Severity.WARNS,
+            measured=_measured(devices[0]),
+            required="unknown: the lock does not say enough of the model and its engine",
+            message="memory of each GPU",
+        )
+    used = first(devices, requirements.gpus)
+    tightest = min(used, key=lambda item: item.free_bytes or 0)
+    measured, required = _measured(tightest), _required(fitting)
+    fix = None
+    if fitting.never:
+        severity = Severity.BLOCKS
+        measured = f"{show_optional(fitting.room_bytes)} at most"
+        required = f"{show_interval(fitting.bare)} without any context: {show_terms(fitting.bare)}"
+        fix = "use GPUs with more memory, more GPUs, or a kit with smaller or quantised weights"
+    elif all(_fits(device, fitting) for device in used):
+        severity = Severity.PASSES
+    else:
+        severity = Severity.WARNS
+        if tightest.holders:
+            fix = f"end what holds the GPU's memory: {tightest.holders}"
+    return Finding(
+        code="FIT_VRAM",
+        severity=severity,
+        measured=measured,
+        required=required,
+        message="free memory of each GPU",
+        fix=fix,
+    )
+
+
+def _fits(device: Device, fitting: Fitting) -> bool:
+    free, total = device.free_bytes, device.total_bytes
+    if free is None or total is None:
+        return False
+    # vLLM refuses to start if less than its share of the whole GPU is free.
+    room = fitting.usable_bytes(total)
+    return fitting.whole.high_bytes <= room and free >= fitting.taken_bytes(total)
+
+
+def _measured(device: Device) -> str:
+    free, total = show_optional(device.free_bytes), show_optional(device.total_bytes)
+    held = f"; {device.holders}" if device.holders else ""
+    return f"{free} free of {total} ({device.title}){held}"
+
+
+def _required(fitting: Fitting) -> str:
+    shown = f"{show_interval(fitting.whole)}: {show_terms(fitting.whole)}"
+    if fitting.share is None or fitting.room_bytes is None:
+        return shown
+    room = show_size(fitting.room_bytes)
+    return f"{shown}; vLLM takes {fitting.share:.0%} of the GPU, {room}, which must be free"
+
+
+CHECK = Check(
+    code="FIT_VRAM",
+    rule="the estimate's least fits the GPU's whole memory, its most what is free now",
+    source="mealkit estimate shows every term with its source",
+    look=look,
+)

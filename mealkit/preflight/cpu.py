@@ -1,0 +1,60 @@
+"""The processor: which one, how many, and which instructions engines could choose their code by."""
+
+import os
+import platform
+import re
+
+from mealkit.preflight.cgroup import cpu_limit
+from mealkit.preflight.fact import Fact
+from mealkit.preflight.roots import Roots, read_text, why_unreadable
+
+# Python's names of processor architectures, in Go's (and so OCI's) names.
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+
+# Linux's names (arch/x86/include/asm/cpufeatures.h, arch/arm64/include/uapi/asm/hwcap.h) of what
+# llama.cpp, onnxruntime and oneDNN look for.
+_FEATURES = re.compile(
+    r"sse4_2|f16c|fma|avx|avx2|avx_vnni|avx512(f|bw|dq|vl|_vnni|_bf16|_fp16)"
+    r"|amx_(tile|int8|bf16|fp16)|asimd(hp|dp)?|i8mm|bf16|sve|sve2|sme"
+)
+
+
+class Cpu(Fact):
+    """The processors, as this process sees them."""
+
+    model: str | None
+    """The name that the processor gives itself."""
+    features: tuple[str, ...]
+    """The instruction sets that inference engines look for, by Linux's names."""
+    count: int | None
+    """How many logical processors this process may run on."""
+    limit: float | None
+    """How many processors' time its cgroup allows; None: no limit seen."""
+
+
+def architecture(machine: str | None = None) -> str:
+    """Return the processor's architecture in Go's words, from Python's or from here."""
+    machine = machine or platform.machine()
+    return _ARCHITECTURES.get(machine, machine)
+
+
+def read_cpu(roots: Roots) -> Cpu:
+    """Read the processors."""
+    path = roots.proc / "cpuinfo"
+    text = read_text(path)
+    model = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
+    flags = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", text, re.MULTILINE)
+    unknown = {}
+    if not model:
+        unknown["model"] = why_unreadable(path)
+    if not flags:
+        unknown["features"] = why_unreadable(path)
+    return Cpu(
+        model=model[1].strip() if model else None,
+        features=tuple(
+            sorted(flag for flag in flags[1].split() if _FEATURES.fullmatch(flag)) if flags else ()
+        ),
+        count=len(os.sched_getaffinity(0)),
+        limit=cpu_limit(roots),
+        unknown=unknown,
+    )

@@ -1,0 +1,91 @@
+"""The estimate against the GPUs of a machine: without a context, with one request, with all."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from mealkit.kit.units import show_size
+from mealkit.preflight.devices import Device, first, largest
+from mealkit.preflight.estimate.estimate import estimate, usable_bytes
+from mealkit.preflight.estimate.fit import Reach, largest_concurrency, largest_context
+from mealkit.preflight.estimate.setting import Setting
+from mealkit.preflight.estimate.shape import Shape
+from mealkit.preflight.estimate.terms import Estimate
+from mealkit.preflight.requirements import Requirements
+
+
+@dataclass(frozen=True, slots=True)
+class Fitting:
+    """What a model needs of each GPU, and the most that an engine can have of one."""
+
+    model: Shape
+    setting: Setting
+    bare: Estimate
+    """Weights and engine, with a context of one token."""
+    one: Estimate
+    """One request with the pinned context."""
+    whole: Estimate
+    """All requests at a time, each with the pinned context."""
+    memory_bytes: int | None
+    """The whole memory of the least of the largest GPUs; None: not known."""
+
+    @property
+    def room_bytes(self) -> int | None:
+        """What the engine lets itself use of that."""
+        return None if self.memory_bytes is None else self.usable_bytes(self.memory_bytes)
+
+    @property
+    def never(self) -> bool:
+        """Whether not even the weights and the engine can ever fit."""
+        return self.room_bytes is not None and self.bare.low_bytes > self.room_bytes
+
+    @property
+    def share(self) -> float | None:
+        """The share of a GPU that the engine takes whatever the model; None: what it needs."""
+        return self.setting.utilisation if self.setting.engine == "vllm" else None
+
+    def usable_bytes(self, memory_bytes: int) -> int:
+        """Return what the engine lets itself use of a GPU of this memory."""
+        return usable_bytes(memory_bytes, self.setting)
+
+    def taken_bytes(self, memory_bytes: int) -> int:
+        """Return what must be free of a GPU of this memory when the engine starts."""
+        if self.share is None:
+            return self.whole.high_bytes
+        return self.usable_bytes(memory_bytes)
+
+    def largest_context(self) -> Reach:
+        """Return the longest context that would fit."""
+        return largest_context(self.model, self.setting, self.memory_bytes or 0)
+
+    def largest_concurrency(self) -> Reach:
+        """Return the most requests that would fit with the pinned context."""
+        return largest_concurrency(self.model, self.setting, self.memory_bytes or 0)
+
+
+def fitting_of(requirements: Requirements, devices: Sequence[Device]) -> Fitting | None:
+    """Return what a kit needs on these GPUs; None if there are none, or too little is known."""
+    demand, model = requirements.demand, requirements.model
+    if demand is None or model is None or not devices:
+        return None
+    known = [item.capability for item in first(devices, demand.gpus) if item.capability]
+    setting = demand.setting(min(known, default=None))
+    bare = replace(setting, context_tokens=1, concurrency=1, prompt_tokens=None)
+    return Fitting(
+        model=model,
+        setting=setting,
+        bare=estimate(model, bare),
+        one=estimate(model, replace(setting, concurrency=1)),
+        whole=estimate(model, setting),
+        memory_bytes=largest(devices, demand.gpus),
+    )
+
+
+def show_interval(found: Estimate) -> str:
+    """Write the least and the most."""
+    return f"{show_size(found.low_bytes)} to {show_size(found.high_bytes)}"
+
+
+def show_terms(found: Estimate) -> str:
+    """Write the terms with what they likely take, largest first."""
+    terms = sorted(found.terms, key=lambda term: -term.likely_bytes)
+    return ", ".join(f"{term.name} {show_size(term.likely_bytes)}" for term in terms)

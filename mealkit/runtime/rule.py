@@ -1,0 +1,22 @@
+"""A rule of recognition: a message from the field, and the problem that it means."""
+
+import re
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A message, and the problem that it means; the texts may name the pattern's groups."""
+
+    pattern: re.Pattern[str]
+    code: str
+    message: str
+    measured: str | None = None
+    required: str | None = None
+    hint: str | None = None
+    """A command or an edit; the catalogue's, if None."""
+
+
+def rule(pattern: str, code: str, message: str, **texts: str) -> Rule:
+    """Make a rule; ``texts`` are measured, required and hint, where they are known."""
+    return Rule(re.compile(pattern), code, message, **texts)
