@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = (
     "mealkit estimate my-kit",
-    "mealkit estimate hub:Qwen/Qwen2.5-7B-Instruct --context 32768 --gpu 'RTX 4090'",
+    "mealkit estimate hub:Qwen/Qwen2.5-7B-Instruct --gpu 'RTX 4090'",
     "mealkit estimate model.gguf --memory 24GiB --concurrency 4 --kv-dtype q8_0",
 )
 
@@ -69,7 +69,7 @@ def estimate(  # noqa: PLR0913  one parameter for each option
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Estimate the GPU memory of a model from its headers, and say which GPUs are large enough."""
+    """Estimate a model's GPU memory, and say which GPUs have enough."""
     from mealkit.pipeline.estimating import EstimateRequest, estimate_target
 
     request = EstimateRequest(

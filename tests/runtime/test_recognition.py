@@ -471,8 +471,8 @@ REAL = [
     ),
     pytest.param(
         # bmaltais/kohya_ss#1143
-        "PermissionError: [Errno 13] Permission denied: '/home/appuser/.cache/huggingface'",
-        ("DISK_DENIED", None, None, "/home/appuser/.cache/huggingface"),
+        "PermissionError: [Errno 13] Permission denied: '/srv/appuser/.cache/huggingface'",
+        ("DISK_DENIED", None, None, "/srv/appuser/.cache/huggingface"),
         id="cache-denied",
     ),
     pytest.param(
