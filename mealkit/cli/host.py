@@ -21,7 +21,7 @@ _FEW = 4
 
 
 def host(context: typer.Context, *, as_json: Json = False) -> None:
-    """Show what this machine has: processor, memory, disks, GPUs and their drivers, clients.
+    """Show this machine: processor, memory, disks, GPUs, containers.
 
     With --json the facts can be taken to another machine and held against kits there.
     """

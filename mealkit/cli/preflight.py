@@ -63,7 +63,7 @@ def preflight(
     reason: Reason = [],  # noqa: B006
     as_json: Json = False,
 ) -> None:
-    """Say whether a kit fits this machine, or others; nothing is pulled.
+    """Say whether a kit fits this machine, or which of others.
 
     Nothing is pulled. Ends with 0 if it fits, 20 if that is uncertain, 10 if it does not; of
     several machines the best one decides.
