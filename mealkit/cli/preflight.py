@@ -66,8 +66,8 @@ def preflight(
     """Say whether a kit fits this machine, or others, and why.
 
     Every check shows what was measured and what is required, and who owns it. Nothing is pulled.
-    Ends with 0 if it fits, 20 if that is uncertain, 10 if it does not; of
-    several machines the best one decides.
+    Ends with 0 if it fits, 20 if that is uncertain, 10 if it does not; of several machines the
+    best one decides.
     """
     from mealkit.pipeline.preflighting import PreflightRequest, preflight_target
     from mealkit.preflight.override import overrides_of
