@@ -63,10 +63,11 @@ def preflight(
     reason: Reason = [],  # noqa: B006
     as_json: Json = False,
 ) -> None:
-    """Say whether a kit fits this machine, or which of others.
+    """Say whether a kit fits this machine, or others, and why.
 
-    Nothing is pulled. Ends with 0 if it fits, 20 if that is uncertain, 10 if it does not; of
-    several machines the best one decides.
+    Every check shows what was measured and what is required, and who owns it. Nothing is pulled.
+    Ends with 0 if it fits, 20 if that is uncertain, 10 if it does not; of several machines the
+    best one decides.
     """
     from mealkit.pipeline.preflighting import PreflightRequest, preflight_target
     from mealkit.preflight.override import overrides_of

@@ -71,6 +71,7 @@ def _cli_page() -> Iterator[str]:
     for error in sorted(classes, key=lambda item: item.exit_code):
         meaning = (error.__doc__ or "").removesuffix(".")
         yield f"| {error.exit_code} | {meaning[:1].lower()}{meaning[1:]} |"
+    yield "| 20 | `mealkit preflight`: whether the kit fits is uncertain |"
     yield "| 130 | it was interrupted |"
     yield "| 141 | whoever read the output went away |"
     for verb in ("", *verb_names()):
