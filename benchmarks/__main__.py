@@ -21,6 +21,7 @@ from benchmarks.measured import CannotMeasureError
 from benchmarks.report import show, write_section
 from benchmarks.topics.builds import first_builds, rebuilds
 from benchmarks.topics.commands import commands
+from benchmarks.topics.preflight import preflights
 from benchmarks.topics.pushes import pushes
 from benchmarks.topics.requests import requests
 from benchmarks.topics.starts import starts
@@ -29,6 +30,7 @@ Topic = Callable[[Lab], Iterator[Table]]
 
 TOPICS: Mapping[str, Topic] = {
     "help": commands,
+    "preflight": preflights,
     "build": first_builds,
     "rebuild": rebuilds,
     "push": pushes,

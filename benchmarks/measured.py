@@ -5,6 +5,7 @@ Refuses to count a run that failed.
 
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -44,20 +45,28 @@ def measure(
     """
     with tempfile.TemporaryDirectory(prefix="mealkit-run-") as scratch:
         result = Path(scratch) / "result.json"
-        done = subprocess.run(
+        process = subprocess.Popen(
             [sys.executable, "-I", "-S", _LAUNCHER, result, *command],
             env={**os.environ, **(environment or {})},
             cwd=folder,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            check=False,
+            start_new_session=True,
         )
-        if done.returncode or not result.exists():
-            tail = (done.stderr or done.stdout).strip()[-_SHOWN_ERROR_CHARS:]
+        try:
+            output, talk = process.communicate()
+        except BaseException:
+            # The launcher's child must not go on alone, whatever ended this program.
+            os.killpg(process.pid, signal.SIGTERM)
+            process.communicate()
+            raise
+        if process.returncode or not result.exists():
+            tail = (talk or output).strip()[-_SHOWN_ERROR_CHARS:]
             name = " ".join(str(word) for word in command[:4])
-            raise CannotMeasureError(f"{name} ended with {done.returncode}: {tail}")
+            raise CannotMeasureError(f"{name} ended with {process.returncode}: {tail}")
         form = json.loads(result.read_bytes())
-    return Run(form["seconds"], form["cpu_seconds"], form["peak_bytes"], done.stdout, done.stderr)
+    return Run(form["seconds"], form["cpu_seconds"], form["peak_bytes"], output, talk)
 
 
 Contender = Callable[[int], Run]

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from benchmarks import yardstick
-from benchmarks.docker_peer import DockerPeer, clean_engine, find_docker
+from benchmarks.docker_peer import DockerPeer, clean_cache, find_docker
 from benchmarks.figures import Row, Table, against, memory, show_bytes, show_seconds, within
 from benchmarks.lab import Lab, disk_bytes
 from benchmarks.measured import (
@@ -55,7 +55,7 @@ def rebuilds(lab: Lab) -> Iterator[Table]:
 
 def _first_builds(lab: Lab, size_bytes: int, files: int) -> Table:
     extra_bytes: list[int] = []
-    with lab.synthetic(size_bytes, files) as kit, ExitStack() as stack:
+    with lab.synthetic(size_bytes, files) as kit:
 
         def build(number: int) -> Run:
             with lab.warm_home(f"home-{number}") as home:
@@ -69,7 +69,6 @@ def _first_builds(lab: Lab, size_bytes: int, files: int) -> Table:
         if files == 1:
             try:
                 docker = find_docker()
-                stack.enter_context(clean_engine([kit.name, "COPY weights"]))
             except CannotMeasureError as error:
                 absent[_BUILDKIT] = absent[_LEGACY] = str(error)
             else:
@@ -81,7 +80,7 @@ def _first_builds(lab: Lab, size_bytes: int, files: int) -> Table:
 def _docker_contenders(lab: Lab, kit: SyntheticKit, docker: DockerPeer) -> dict[str, Contender]:
     def build(name: str) -> Contender:
         def run(_number: int) -> Run:
-            with clean_engine([kit.name, "COPY weights"]):
+            with clean_cache():
                 try:
                     return docker.build(
                         kit.context,
@@ -189,21 +188,24 @@ def _rebuilds(lab: Lab, kit: SyntheticKit, home: Path) -> Table:
 def _docker_rebuilds(kit: SyntheticKit) -> Iterator[dict[str, Contender]]:
     docker = find_docker()
     tags = {name: f"{kit.name}:{name.split('(')[1][:-1].lower()}" for name in _BUILDERS}
+    made: set[str] = set()
 
     def build(name: str) -> Contender:
         def run(number: int) -> Run:
             kit.edit_prompt(f"{name} {number}")
-            return docker.build(kit.context, tags[name], buildkit=_BUILDERS[name], fresh=False)
+            built = docker.build(kit.context, tags[name], buildkit=_BUILDERS[name], fresh=False)
+            made.add(docker.identity(tags[name]))
+            return built
 
         return run
 
-    with clean_engine([kit.name, "COPY weights"]):
+    with clean_cache():
         try:
             for name in _BUILDERS:
                 build(name)(-1)
             yield {name: build(name) for name in _BUILDERS}
         finally:
-            docker.remove(*tags.values())
+            docker.remove(*tags.values(), *made)
 
 
 def _hash(kit: SyntheticKit) -> Run:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import shutil
 import subprocess
 import sys
@@ -49,6 +50,26 @@ def test_a_command_that_is_not_here_is_not_counted():
     """A program that does not exist raises too."""
     with pytest.raises(CannotMeasureError):
         measure(["/nonexistent/program"])
+
+
+def test_a_measured_command_ends_with_the_harness(tmp_path):
+    """A harness that is stopped takes the command that it measures with it."""
+    script = (
+        "import signal, sys; from benchmarks.measured import measure\n"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))\n"
+        "measure([sys.executable, '-c', 'import os, sys, time;"
+        ' open(sys.argv[1], "w").write(str(os.getpid())); time.sleep(600)\', sys.argv[1]])\n'
+    )
+    told = tmp_path / "pid"
+    harness = subprocess.Popen([sys.executable, "-c", script, str(told)], cwd=ROOT)
+    while not (told.exists() and told.read_text()):
+        assert harness.poll() is None
+    measured = os.pidfd_open(int(told.read_text()))
+    harness.terminate()
+    assert harness.wait() == 143
+    readable, _, _ = select.select([measured], [], [], 30)
+    os.close(measured)
+    assert readable
 
 
 def test_contenders_take_turns_and_one_that_fails_leaves_the_others_alone():
