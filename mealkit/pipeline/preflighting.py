@@ -8,24 +8,26 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from mealkit.errors import CATALOGUE, MealkitError, failure, failures, problem
-from mealkit.kit.model import Contact
-from mealkit.lock.drift import drift, needs_network
+from mealkit.kit.model import Contact, Gpu
 from mealkit.lock.model import Lock
-from mealkit.lock.resolve import offline_lock
 from mealkit.oci.reference import Reference
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.listener import Listener
-from mealkit.preflight.facts import Facts, parse_facts
+from mealkit.preflight.cpu import architecture
+from mealkit.preflight.facts import Facts, parse_facts, read_facts
 from mealkit.preflight.finding import Context, Report, Severity, Verdict
 from mealkit.preflight.here import closed_devices, closed_folders, port_is_free
 from mealkit.preflight.override import apply
 from mealkit.preflight.requirements import Requirements, read_requirements
 from mealkit.preflight.run import preflight
+
+if TYPE_CHECKING:
+    from mealkit.pipeline.parts import OpenKit
 
 _BEST_FIRST = (Verdict.FITS, Verdict.UNCERTAIN, Verdict.DOES_NOT_FIT)
 
@@ -102,15 +104,19 @@ def preflight_target(request: PreflightRequest, home: Home) -> PreflightAnswer:
         PreflightError: a file holds no facts (``FACTS_INVALID``).
         MealkitError: the kit cannot be read, or states no needs.
     """
-    described = _described(request.hosts, home)
+    if not request.hosts:
+        found = stated_by(request.target, architecture(), home)
+        facts = _facts_for(found, home)
+        report = preflight(facts, found.requirements, here_context(found, facts, home, Start()))
+        machine = Machine(facts.host, apply(report, request.overrides))
+        return PreflightAnswer(found.name, found.owner, (machine,))
     stated: dict[str, Stated] = {}
     machines = []
-    for name, facts in described.items():
+    for name, facts in _described(request.hosts).items():
         kind = facts.architecture
         stated[kind] = found = stated.get(kind) or stated_by(request.target, kind, home)
-        context = Context() if request.hosts else here_context(found, facts, home, Start())
-        report = apply(preflight(facts, found.requirements, context), request.overrides)
-        machines.append(Machine(name, report))
+        report = preflight(facts, found.requirements)
+        machines.append(Machine(name, apply(report, request.overrides)))
     first = next(iter(stated.values()))
     return PreflightAnswer(first.name, first.owner, tuple(machines))
 
@@ -127,10 +133,11 @@ def stated_by(target: str, architecture: str, home: Home) -> Stated:
     if lock is not None:
         name = f"{lock.about.name}:{lock.about.version}"
         return Stated(name, lock.requirements, lock.about.owner, is_here=True)
-    from mealkit.pipeline.images import find_image
     from mealkit.stores.local import LocalStore
 
     if target.startswith(("oci:", "oci-archive:")) or Path(target).is_file():
+        from mealkit.pipeline.images import find_image
+
         return _stated(find_image(target, home).annotations, target, is_here=True)
     try:
         return _stated(LocalStore(home.store).image(target).annotations, target, is_here=True)
@@ -205,15 +212,25 @@ def check_start(
 
 def _lock_at(target: str) -> Lock | None:
     """Return a lock file's lock, or that of a kit as it is written now; None for other targets."""
+    path = Path(target)
+    is_lock = path.name.endswith(".lock") and path.is_file()
+    is_folder = path.is_dir() and not (path / "oci-layout").is_file()
+    if not is_lock and not is_folder and not path.name.endswith((".yaml", ".yml")):
+        return None
     from mealkit.pipeline.parts import lock_file, open_kit
 
-    path = Path(target)
-    if path.name.endswith(".lock") and path.is_file():
-        return lock_file(path)
-    is_folder = path.is_dir() and not (path / "oci-layout").is_file()
-    if not is_folder and not path.name.endswith((".yaml", ".yml")):
-        return None
-    kit = open_kit(path)
+    return lock_file(path) if is_lock else _lock_as_written(open_kit(path))
+
+
+def _lock_as_written(kit: "OpenKit") -> Lock:
+    """Return what a kit's lock would be now; its requirements follow from what is written.
+
+    Raises:
+        LockError: ``LOCK_MISSING``; ``LOCK_STALE``, and the outside would have to be asked.
+    """
+    from mealkit.lock.drift import drift, needs_network
+    from mealkit.lock.resolve import offline_lock
+
     if kit.lock is None:
         raise failure(
             "LOCK_MISSING",
@@ -247,13 +264,17 @@ def _owner(annotations: Mapping[str, str]) -> Contact | None:
         return None
 
 
-def _described(files: Sequence[Path], home: Home) -> Mapping[str, Facts]:
-    """Return the facts of machines by name, or by file where two have one name."""
-    if not files:
-        from mealkit.pipeline.hosting import host_facts
+def _facts_for(stated: Stated, home: Home) -> Facts:
+    """Return the facts of this machine; how containers get GPUs, only for a kit that wants some."""
+    if stated.requirements.gpu is Gpu.NONE:
+        return read_facts((home.root,))
+    from mealkit.pipeline.hosting import host_facts
 
-        facts = host_facts(home)
-        return {facts.host: facts}
+    return host_facts(home)
+
+
+def _described(files: Sequence[Path]) -> Mapping[str, Facts]:
+    """Return the facts of machines by name, or by file where two have one name."""
     found = {path: _facts_of(path) for path in files}
     hosts = [facts.host for facts in found.values()]
     return {

@@ -25,6 +25,7 @@ _PACKAGES = (
     "numpy",
     "starlette",
     "uvicorn",
+    "nvidia_ml_py",
     "prometheus_client",
     "pydantic",
 )
