@@ -59,6 +59,7 @@ def options(client: "docker.DockerClient", name: str, spec: RunSpec) -> dict[str
         **_confinement(client, podman=podman),
         "mem_limit": spec.memory_bytes,
         "memswap_limit": spec.memory_bytes,
+        "shm_size": spec.shared_memory_bytes,
         "device_requests": _devices(podman=podman) if spec.gpus else None,
         "stop_signal": "SIGTERM",
         # Some daemons log elsewhere by default, from where nothing can be read back.

@@ -72,7 +72,8 @@ class RunSpec:
 
     ``content`` decides which client can serve it: docker and podman take a ``LoadedImage``, the
     sandbox an ``UnpackedRoot``. ``environment`` comes on top of the image's own. ``host_port`` 0
-    means any free one. ``gpus`` asks for all GPUs of the machine.
+    means any free one. ``gpus`` asks for all GPUs of the machine. ``shared_memory_bytes`` is the
+    size of ``/dev/shm``; None: the client's own (docker: 64 MiB, the sandbox: half the memory).
     """
 
     name: str
@@ -83,6 +84,7 @@ class RunSpec:
     environment: Mapping[str, str] = field(default_factory=dict)
     mounts: tuple[Mount, ...] = ()
     memory_bytes: int | None = None
+    shared_memory_bytes: int | None = None
     host_address: str = LOOPBACK
     host_port: int = 0
     gpus: bool = False

@@ -213,6 +213,7 @@ def _spec(
         environment={"MEALKIT_IMAGE_DIGEST": str(image.digest), **variables(request.overrides)},
         mounts=mounted,
         memory_bytes=lock.requirements.memory_bytes,
+        shared_memory_bytes=lock.requirements.shm_bytes or None,
         host_address=request.address,
         host_port=lock.serving.port if request.port is None else request.port,
         gpus=lock.requirements.gpu is not Gpu.NONE and has_gpu_devices(),

@@ -271,3 +271,16 @@ def test_a_daemon_that_goes_away_while_a_log_is_followed(docker_spec, until):
 def test_refusals_are_sorted(text, code):
     """Texts of docker and podman become the same codes."""
     assert refused("docker", "start x", 500, text).problems[0].code == code
+
+
+@pytest.mark.docker
+def test_shared_memory_is_as_large_as_asked(docker_spec):
+    """A kit whose GPUs talk over /dev/shm gets what it needs instead of docker's 64 MiB."""
+    client = DockerClient()
+    container = client.start(replace(docker_spec, shared_memory_bytes=256 * 1024**2))
+    try:
+        with client.connected("look at it") as sdk:
+            host = sdk.containers.get(container.name).attrs["HostConfig"]
+        assert host["ShmSize"] == 256 * 1024**2
+    finally:
+        client.remove(container.name)
