@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import assert_never
 
-from mealkit.build.debian_root import debian_root
 from mealkit.build.wheel_tree import wheel_tree
 from mealkit.digest import Digest, file_chunks
 from mealkit.errors import failure
@@ -68,6 +67,9 @@ def _entries(content: Content, inputs: Inputs, scratch: Path) -> Iterator[Entry]
             yield from _wheel_entries(content, inputs)
         case DebianTree():
             debs = [(name, input_path(inputs, digest, name)) for name, digest in content.debs]
+            # Late: reading .deb files takes libraries that a rebuild does without.
+            from mealkit.build.debian_root import debian_root  # noqa: PLC0415
+
             yield from debian_root(debs, content.python, scratch)
         case _:
             assert_never(content)

@@ -12,7 +12,7 @@ import io
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from mealkit.digest import CHUNK_BYTES
@@ -25,6 +25,7 @@ class WheelMember:
 
     path: str
     wheel: Path
+    archive: zipfile.ZipFile = field(repr=False, compare=False)
     member: str
     size_bytes: int
     executable: bool
@@ -39,7 +40,7 @@ class WheelMember:
         """
         state = hashlib.sha256()
         try:
-            with zipfile.ZipFile(self.wheel) as archive, archive.open(self.member) as stream:
+            with self.archive.open(self.member) as stream:
                 while chunk := stream.read(CHUNK_BYTES):
                     state.update(chunk)
                     yield chunk
@@ -56,6 +57,9 @@ class WheelMember:
 def wheel_tree(wheels: Sequence[tuple[str, Path]]) -> list[WheelMember]:
     """Return the files of all wheels, given as (file name, path), sorted by where they go.
 
+    Each wheel stays open as long as one of its members is kept: a wheel of a thousand files has
+    its directory read once.
+
     Raises:
         BuildError: a wheel is damaged, or two of them disagree (``WHEEL_INVALID``).
     """
@@ -70,21 +74,22 @@ def wheel_tree(wheels: Sequence[tuple[str, Path]]) -> list[WheelMember]:
 
 def _members(filename: str, path: Path) -> Iterator[WheelMember]:
     try:
-        with zipfile.ZipFile(path) as archive:
-            names = [info for info in archive.infolist() if not info.is_dir()]
-            record = _record(archive, filename)
-            for info in names:
-                target = _target(filename, info.filename)
-                if target is not None:
-                    yield WheelMember(
-                        path=target,
-                        wheel=path,
-                        member=info.filename,
-                        size_bytes=info.file_size,
-                        executable=bool(info.external_attr >> 16 & 0o111),
-                        record_sha256=record.get(info.filename),
-                        crc=info.CRC,
-                    )
+        archive = zipfile.ZipFile(path)  # closed with its last member
+        names = [info for info in archive.infolist() if not info.is_dir()]
+        record = _record(archive, filename)
+        for info in names:
+            target = _target(filename, info.filename)
+            if target is not None:
+                yield WheelMember(
+                    path=target,
+                    wheel=path,
+                    archive=archive,
+                    member=info.filename,
+                    size_bytes=info.file_size,
+                    executable=bool(info.external_attr >> 16 & 0o111),
+                    record_sha256=record.get(info.filename),
+                    crc=info.CRC,
+                )
     except (zipfile.BadZipFile, OSError) as error:
         raise _invalid(filename, str(error)) from error
 
