@@ -13,6 +13,7 @@ from mealkit.errors import failure
 from mealkit.kit.classify import CHANGES_ANSWERS, KEEPS_ANSWERS, answer_part
 from mealkit.kit.model import Contact, Paper, Part, RelativePath, Serving, Task
 from mealkit.lock.origins import Origin
+from mealkit.preflight.estimate.shape import Shape
 from mealkit.preflight.requirements import Requirements
 
 LOCK_NAME = "kit.lock"
@@ -59,24 +60,10 @@ class ModelShape(Part):
     """The architecture's name in config.json or the GGUF header."""
     parameters: Annotated[int, KEEPS_ANSWERS] = 0
     """How many numbers the weights hold."""
-    bytes_by_dtype: Annotated[dict[str, int], KEEPS_ANSWERS] = Field(default_factory=dict)
-    """Bytes of weights, by the dtype's name in the header."""
-    layers: Annotated[int | None, KEEPS_ANSWERS] = None
-    """Hidden layers."""
-    hidden_size: Annotated[int | None, KEEPS_ANSWERS] = None
-    """Width of the hidden state."""
-    intermediate_size: Annotated[int | None, KEEPS_ANSWERS] = None
-    """Width of the feed-forward part."""
-    heads: Annotated[int | None, KEEPS_ANSWERS] = None
-    """Attention heads."""
-    kv_heads: Annotated[int | None, KEEPS_ANSWERS] = None
-    """Key and value heads."""
-    head_dimension: Annotated[int | None, KEEPS_ANSWERS] = None
-    """Width of one head."""
-    vocabulary: Annotated[int | None, KEEPS_ANSWERS] = None
-    """Entries of the vocabulary."""
     max_positions: Annotated[int | None, KEEPS_ANSWERS] = None
     """The longest input that the model was made for, in tokens."""
+    described: Annotated[Shape | None, KEEPS_ANSWERS] = None
+    """All that the estimator reads there; null: too little is said to count with."""
 
 
 class LockedModel(Part):

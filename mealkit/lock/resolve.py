@@ -12,7 +12,7 @@ from pydantic import JsonValue
 
 from mealkit.digest import Digest, canonical_json
 from mealkit.engines.recipe import Recipe
-from mealkit.errors import PreflightError, failure
+from mealkit.errors import failure
 from mealkit.kit.model import Base, Kit, Task, kit_json
 from mealkit.kit.units import parse_size
 from mealkit.lock.model import (
@@ -31,8 +31,6 @@ from mealkit.lock.model import (
     Requests,
 )
 from mealkit.preflight.demand import demand_of, dtypes_of, shared_memory_bytes
-from mealkit.preflight.estimate.describe import shape_of_lock
-from mealkit.preflight.estimate.shape import Shape
 from mealkit.preflight.requirements import Requirements
 from mealkit.preflight.wheels import built_for, cuda_of
 
@@ -258,7 +256,7 @@ def _requirements(parts: KitParts, resolved: _Resolved) -> Requirements:
     )
     # Wheels and Debian packages unpack to about three and a half times their size (measured).
     disk_bytes = weights_bytes + packed * 7 // 2
-    model = _model_shape(resolved.shape)
+    model = resolved.shape.described
     engine, flags = parts.recipe.name, {**parts.hyperparameters, **parts.settings}
     packages = [(wheel.name, wheel.version) for wheel in resolved.engine_packages]
     demand = demand_of(engine, flags, parts.kit.serving.max_concurrency, model, packages)
@@ -279,14 +277,6 @@ def _requirements(parts: KitParts, resolved: _Resolved) -> Requirements:
         built_for=built_for(packages, parts.architecture),
         shm_bytes=shared_memory_bytes(demand),
     )
-
-
-def _model_shape(shape: ModelShape) -> Shape | None:
-    """Return the model as the estimator knows it; None where its files say too little."""
-    try:
-        return shape_of_lock(shape)
-    except PreflightError:
-        return None
 
 
 def glibc_of(base: LockedBase) -> str:

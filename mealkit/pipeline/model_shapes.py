@@ -13,7 +13,7 @@ from typing import get_args
 from mealkit.errors import MealkitError, failure
 from mealkit.lock.model import Lock
 from mealkit.pipeline.home import Home
-from mealkit.preflight.estimate.describe import shape_of_config, shape_of_gguf, shape_of_lock
+from mealkit.preflight.estimate.describe import shape_of_config, shape_of_gguf
 from mealkit.preflight.estimate.setting import Engine
 from mealkit.preflight.estimate.shape import Shape
 from mealkit.sources.ranges import FileRanges, RangeReader
@@ -76,7 +76,9 @@ def _locked(lock: Lock) -> FoundModel:
     numbers = [stated[name] for name in _CONTEXT_NAMES if type(stated.get(name)) is int]
     context = numbers[0] if numbers and isinstance(numbers[0], int) else None
     name = f"{lock.about.name} {lock.about.version}"
-    shape = shape_of_lock(lock.model.shape)
+    shape = lock.model.shape.described
+    if shape is None:
+        raise failure("ESTIMATE_UNKNOWN", "the model's files say too little of it", where=name)
     versions = [item.version for item in lock.engine.packages if item.name == "transformers"]
     return FoundModel(
         name,
@@ -156,9 +158,7 @@ def _from_safetensors(
 
     tensors: dict[str, tuple[str, int]] = {}
     for file, ranges in weights.items():
-        kept = _Kept(ranges)
-        read_safetensors(file, kept)
-        tensors |= _tensors(kept)
+        tensors |= read_safetensors(file, ranges).by_name
     try:
         config = json.loads(files["config.json"].read(0, _MAX_CONFIG_BYTES))
     except (ValueError, RecursionError) as error:
@@ -187,33 +187,3 @@ def _from_gguf(name: str, graphs: Mapping[str, RangeReader]) -> FoundModel:
             totals[dtype] = totals.get(dtype, 0) + size_bytes
     parameters = sum(header.parameters for header in headers)
     return FoundModel(name, shape_of_gguf(headers[0].metadata, totals, parameters), "llama-cpp")
-
-
-def _tensors(ranges: RangeReader) -> dict[str, tuple[str, int]]:
-    """Return dtype and bytes of every tensor of a header that was found sound."""
-    length = int.from_bytes(ranges.read(0, 8), "little")
-    header = json.loads(ranges.read(8, length))
-    header.pop("__metadata__", None)
-    found: dict[str, tuple[str, int]] = {}
-    for name, tensor in header.items():
-        start, stop = tensor["data_offsets"]
-        found[name] = (tensor["dtype"], stop - start)
-    return found
-
-
-class _Kept:
-    """Pieces of a file, each asked for once."""
-
-    def __init__(self, ranges: RangeReader) -> None:
-        self._ranges = ranges
-        self._pieces: dict[tuple[int, int], bytes] = {}
-
-    @property
-    def size_bytes(self) -> int:
-        return self._ranges.size_bytes
-
-    def read(self, offset: int, length: int) -> bytes:
-        place = (offset, length)
-        if place not in self._pieces:
-            self._pieces[place] = self._ranges.read(offset, length)
-        return self._pieces[place]

@@ -27,15 +27,16 @@ _BITS = {
 
 
 @dataclass(frozen=True, slots=True)
-class TensorTotals:
-    """What a header adds up to."""
+class Tensors:
+    """What a header holds."""
 
     parameters: int
-    bytes_by_dtype: Mapping[str, int]
+    by_name: Mapping[str, tuple[str, int]]
+    """The dtype and the bytes of every tensor."""
 
 
-def read_safetensors(name: str, ranges: RangeReader) -> TensorTotals:
-    """Return what a safetensors file's tensors add up to.
+def read_safetensors(name: str, ranges: RangeReader) -> Tensors:
+    """Return a safetensors file's tensors; nothing but its header is read.
 
     Raises:
         SourceError: ``WEIGHTS_DAMAGED``.
@@ -49,23 +50,22 @@ def read_safetensors(name: str, ranges: RangeReader) -> TensorTotals:
     try:
         header = json.loads(ranges.read(8, length), object_pairs_hook=_unique)
         header.pop("__metadata__", None)
-        spans = sorted(_span(tensor) for tensor in header.values())
+        spans = {name: _span(tensor) for name, tensor in header.items()}
         parameters = sum(math.prod(tensor["shape"]) for tensor in header.values())
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise _damaged(name, f"the header is not sound: {error}") from error
     end = 0
-    sizes: dict[str, int] = {}
-    for start, stop, dtype in spans:
+    for start, stop, _ in sorted(spans.values()):
         if start != end:
             raise _damaged(name, f"tensor data has a hole or an overlap at offset {end}")
         end = stop
-        sizes[dtype] = sizes.get(dtype, 0) + stop - start
     if end != ranges.size_bytes - 8 - length:
         raise _damaged(
             name,
             f"tensors take {end} bytes, the file holds {ranges.size_bytes - 8 - length}",
         )
-    return TensorTotals(parameters, sizes)
+    by_name = {key: (dtype, stop - start) for key, (start, stop, dtype) in spans.items()}
+    return Tensors(parameters, by_name)
 
 
 def _span(tensor: dict[str, Any]) -> tuple[int, int, str]:

@@ -193,7 +193,7 @@ def test_state_folder_that_cannot_be_made(start):
     kit = start(change=lambda root: (root / "state").write_text("a file"))
     problem = failed(kit, "DISK_DENIED", 6)
     assert problem["where"].endswith("/state")
-    assert "mount a writable folder" in problem["hint"]
+    assert "docker run --tmpfs" in problem["hint"]
 
 
 def test_stop_while_loading(start, make_lock, tmp_path):

@@ -1,10 +1,10 @@
-"""Shapes from what models say of themselves: config.json, GGUF metadata, or a lock.
+"""Shapes from what models say of themselves: config.json or GGUF metadata.
 
 Pure; what is not said is taken at its most expensive, and named in ``Shape.unknown``.
 """
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from mealkit.preflight.estimate.fields import number_of, numbers_of, part_of
 from mealkit.preflight.estimate.shape import (
@@ -36,84 +36,7 @@ _GENERATING = ("CausalLM", "LMHead", "ConditionalGeneration")
 # One layer in so many sees everything, where neither header nor config lists the layers.
 _FULL_EVERY = {"gemma2": 2, "gemma3": 6, "gemma3_text": 6, "cohere2": 4, "gpt-oss": 2, "gpt_oss": 2}
 _OUTPUT_NAMES = ("lm_head.weight", "output.weight")
-
-
-class LockedFacts(Protocol):
-    """What a lock keeps of a model."""
-
-    @property
-    def architecture(self) -> str | None:
-        """The architecture's name."""
-        ...
-
-    @property
-    def bytes_by_dtype(self) -> Mapping[str, int]:
-        """Bytes of weights by dtype."""
-        ...
-
-    @property
-    def layers(self) -> int | None:
-        """Hidden layers."""
-        ...
-
-    @property
-    def hidden_size(self) -> int | None:
-        """Width of the hidden state."""
-        ...
-
-    @property
-    def intermediate_size(self) -> int | None:
-        """Width of the feed-forward part."""
-        ...
-
-    @property
-    def heads(self) -> int | None:
-        """Attention heads."""
-        ...
-
-    @property
-    def kv_heads(self) -> int | None:
-        """Key and value heads."""
-        ...
-
-    @property
-    def head_dimension(self) -> int | None:
-        """Width of one head."""
-        ...
-
-    @property
-    def vocabulary(self) -> int | None:
-        """Entries of the vocabulary."""
-        ...
-
-    @property
-    def max_positions(self) -> int | None:
-        """The longest input."""
-        ...
-
-
-def shape_of_lock(facts: LockedFacts) -> Shape:
-    """Return the shape that a lock knows; what it does not keep counts at its most expensive.
-
-    Raises:
-        PreflightError: not even the layers are known (``ESTIMATE_UNKNOWN``).
-    """
-    hidden, heads = facts.hidden_size or 0, facts.heads or 0
-    unknown = [] if facts.intermediate_size else ["intermediate size: 4 x hidden size"]
-    return Shape(
-        bytes_by_dtype=facts.bytes_by_dtype,
-        layers=facts.layers or 0,
-        hidden_size=hidden,
-        intermediate_size=facts.intermediate_size or 4 * hidden,
-        heads=heads,
-        kv_heads=facts.kv_heads or heads,
-        head_dimension=facts.head_dimension or (hidden // heads if heads else 0),
-        vocabulary=facts.vocabulary or 0,
-        max_positions=facts.max_positions,
-        gated=_is_gated(facts.architecture or ""),
-        generates=_generates(facts.architecture),
-        unknown=tuple(unknown),
-    )
+_POSITIONS = ("max_position_embeddings", "n_positions", "max_seq_len", "n_ctx")
 
 
 def shape_of_config(config: Mapping[str, Any], tensors: Mapping[str, tuple[str, int]]) -> Shape:
@@ -135,7 +58,6 @@ def shape_of_config(config: Mapping[str, Any], tensors: Mapping[str, tuple[str, 
     kv_heads = number_of(text, "num_key_value_heads", "num_kv_heads", "n_head_kv")
     if text.get("multi_query") is True and not text.get("new_decoder_architecture"):
         kv_heads = 1
-    architectures = config.get("architectures") or [kind]
     types = text.get("layer_types")
     linear = types.count("linear_attention") if isinstance(types, list) else 0
     return Shape(
@@ -148,14 +70,11 @@ def shape_of_config(config: Mapping[str, Any], tensors: Mapping[str, tuple[str, 
         head_dimension=number_of(text, "head_dim", "d_kv", "kv_channels")
         or (hidden // heads if heads else 0),
         vocabulary=number_of(text, "vocab_size"),
-        max_positions=number_of(
-            text, "max_position_embeddings", "n_positions", "max_seq_len", "n_ctx"
-        )
-        or None,
+        max_positions=positions_of_config(config),
         cached_layers=layers - linear,
         tied_copy_bytes=_tied_copy(text, tensors),
         gated=_is_gated(kind),
-        generates=_generates(str(architectures[0])),
+        generates=_generates(architecture_of_config(config)),
         latent=_latent(text),
         window=_window(text, layers),
         experts=_experts(text, wide),
@@ -199,7 +118,7 @@ def shape_of_gguf(
         kv_heads=number_of(own, "attention.head_count_kv") or heads,
         head_dimension=number_of(own, "attention.key_length") or (hidden // heads if heads else 0),
         vocabulary=number_of(own, "vocab_size") or int(getattr(tokens, "length", 0)),
-        max_positions=number_of(own, "context_length") or None,
+        max_positions=positions_of_gguf(metadata),
         gated=_is_gated(name),
         generates="bert" not in name,
         window=SlidingWindow(window, layers - layers // full_every)
@@ -209,6 +128,24 @@ def shape_of_gguf(
         quantisation=Quantisation("gguf", 8 * size / parameters) if parameters else None,
         unknown=tuple(unknown),
     )
+
+
+def architecture_of_config(config: Mapping[str, Any]) -> str | None:
+    """Return the architecture's name in a config.json, or else the family's."""
+    stated = config.get("architectures")
+    first = stated[0] if isinstance(stated, list) and stated else None
+    name = first or config.get("model_type")
+    return name if isinstance(name, str) else None
+
+
+def positions_of_config(config: Mapping[str, Any]) -> int | None:
+    """Return the longest input that a config.json states, in tokens."""
+    return number_of({**config, **part_of(config, "text_config")}, *_POSITIONS) or None
+
+
+def positions_of_gguf(metadata: Mapping[str, Any]) -> int | None:
+    """Return the longest input that a GGUF header states, in tokens."""
+    return number_of(metadata, f"{metadata.get('general.architecture')}.context_length") or None
 
 
 def _totals(tensors: Mapping[str, tuple[str, int]]) -> dict[str, int]:
