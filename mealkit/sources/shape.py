@@ -45,19 +45,71 @@ def shape_of(files: Sequence[ModelFile]) -> ModelShape:
     Raises:
         SourceError: ``WEIGHTS_DAMAGED`` or ``WEIGHTS_FORMAT``.
     """
-    tensors = [read_safetensors(file.path, file.ranges) for file in _of("safetensors", files)]
-    headers = [read_gguf(file.path, file.ranges) for file in _of("gguf", files)]
-    config = _config_of(files)
-    named = next((header for header in headers if _architecture(header) is not None), None)
-    if named is not None:
-        architecture, positions = _architecture(named), positions_of_gguf(named.metadata)
-    else:
-        architecture, positions = architecture_of_config(config), positions_of_config(config)
+    tensors = [
+        read_safetensors(file.path, file.ranges) for file in files if file.format == "safetensors"
+    ]
+    headers = [read_gguf(file.path, file.ranges) for file in files if file.format == "gguf"]
+    metadata, config = _metadata_of(headers), _config_of(files)
     return ModelShape(
-        architecture=architecture,
-        parameters=sum(part.parameters for part in (*tensors, *headers)),
-        max_positions=positions,
-        described=_described(
-            config, tensors, named.metadata if named else None, headers, _whole(files)
-        ),
+        architecture=metadata["general.architecture"]
+        if metadata
+        else architecture_of_config(config),
+        parameters=sum(part.parameters for part in tensors)
+        + sum(header.parameters for header in headers),
+        max_positions=positions_of_gguf(metadata) if metadata else positions_of_config(config),
+        described=_described(files, tensors, headers, config),
     )
+
+
+def _described(
+    files: Sequence[ModelFile],
+    tensors: Sequence[Tensors],
+    headers: Sequence[GgufHeader],
+    config: Mapping[str, Any],
+) -> Shape | None:
+    """Return what the estimator counts with; None where the files say too little for it."""
+    packed = _added_up(size for header in headers for size in header.bytes_by_dtype.items())
+    plain = _added_up(size for part in tensors for size in part.by_name.values())
+    whole = [
+        (file.format.upper(), file.ranges.size_bytes)
+        for file in files
+        if file.format in ("onnx", "pickle")
+    ]
+    metadata = _metadata_of(headers)
+    try:
+        if metadata:
+            parameters = sum(header.parameters for header in headers)
+            shape = shape_of_gguf(metadata, packed, parameters)
+        else:
+            by_name = {name: size for part in tensors for name, size in part.by_name.items()}
+            shape = shape_of_config(config, by_name)
+    except PreflightError:
+        return None
+    # Names may stand twice, in parts of a model in folders of their own: their bytes do too.
+    return replace(shape, bytes_by_dtype=_added_up([*packed.items(), *plain.items(), *whole]))
+
+
+def _added_up(sizes: Iterable[tuple[str, int]]) -> dict[str, int]:
+    totals: dict[str, int] = {}
+    for dtype, size_bytes in sizes:
+        totals[dtype] = totals.get(dtype, 0) + size_bytes
+    return dict(sorted(totals.items()))
+
+
+def _metadata_of(headers: Sequence[GgufHeader]) -> Mapping[str, Any] | None:
+    """Return the metadata of the first file that names an architecture; other shards need not."""
+    every = (header.metadata for header in headers)
+    return next((item for item in every if isinstance(item.get("general.architecture"), str)), None)
+
+
+def _config_of(files: Sequence[ModelFile]) -> dict[str, Any]:
+    """Read the config.json that lies nearest to the top; an empty one if there is none."""
+    configs = [file for file in files if PurePosixPath(file.path).name == "config.json"]
+    if not configs:
+        return {}
+    file = min(configs, key=lambda item: (item.path.count("/"), item.path))
+    try:
+        config = json.loads(file.ranges.read(0, _MAX_CONFIG_BYTES))
+    except (ValueError, RecursionError) as error:
+        raise failure("WEIGHTS_DAMAGED", f"{file.path} is not JSON", where=file.path) from error
+    return config if isinstance(config, dict) else {}

@@ -11,6 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mealkit.errors import SourceError
+from mealkit.lock.model import ModelShape
+from mealkit.preflight.estimate.shape import Quantisation, Shape
 from mealkit.sources.formats import Format
 from mealkit.sources.gguf import read_gguf
 from mealkit.sources.ranges import FileRanges
@@ -36,6 +38,18 @@ def file(path: str, form: Format, data: bytes) -> ModelFile:
     return ModelFile(path, form, Memory(data))
 
 
+SMALL = {"num_hidden_layers": 2, "hidden_size": 64, "num_attention_heads": 8}
+
+
+def config_file(config: object) -> ModelFile:
+    return file("config.json", "json", json.dumps(config).encode())
+
+
+def known(shape: ModelShape) -> Shape:
+    assert shape.described is not None
+    return shape.described
+
+
 def header(form: dict[str, Any], data: bytes = b"") -> bytes:
     text = json.dumps(form).encode()
     return struct.pack("<Q", len(text)) + text + data
@@ -51,9 +65,23 @@ def test_shards_are_added_up(safetensors: Callable[..., bytes]) -> None:
     """Parameters and bytes by dtype are summed over all files."""
     one = safetensors({"a": ("F32", [2, 3], 24), "b": ("I64", [1], 8)})
     two = safetensors({"c": ("BF16", [4], 8), "d": ("F32", [], 4)})
-    shape = shape_of([file("1", "safetensors", one), file("2", "safetensors", two)])
+    graph = file("model.onnx", "onnx", bytes(5))
+    shape = shape_of(
+        [file("1", "safetensors", one), file("2", "safetensors", two), config_file(SMALL), graph]
+    )
     assert shape.parameters == 6 + 1 + 4 + 1
-    assert shape.bytes_by_dtype == {"BF16": 8, "F32": 28, "I64": 8}
+    assert known(shape).bytes_by_dtype == {"BF16": 8, "F32": 28, "I64": 8, "ONNX": 5}
+
+
+def test_parts_whose_tensors_share_their_names_are_all_counted(
+    safetensors: Callable[..., bytes],
+) -> None:
+    """A model in two folders has both folders' bytes."""
+    one = safetensors({"a": ("F32", [2, 3], 24)})
+    files = [file(f"{name}/model", "safetensors", one) for name in ("query", "passage")]
+    shape = shape_of([*files, config_file(SMALL)])
+    assert shape.parameters == 12
+    assert known(shape).bytes_by_dtype == {"F32": 48}
 
 
 @pytest.mark.parametrize(
@@ -157,13 +185,16 @@ def test_gguf_says_what_the_model_is() -> None:
     """Metadata gives the shape, tensor infos the parameters and bytes by dtype."""
     tensors = [("w", [64, 4], 8, 0), ("b", [8], 0, 288)]
     data = gguf(LLAMA, tensors, bytes(288 + 32))
-    shape = shape_of([file("model.gguf", "gguf", data)])
-    assert shape.architecture == "llama"
+    found = shape_of([file("model.gguf", "gguf", data), config_file({"n_layer": 99})])
+    shape = known(found)
+    assert found.architecture == "llama"
+    assert found.max_positions == 4096
+    assert found.parameters == 256 + 8
     assert (shape.layers, shape.hidden_size, shape.intermediate_size) == (2, 64, 128)
     assert (shape.heads, shape.kv_heads, shape.head_dimension) == (8, 4, 8)
     assert (shape.vocabulary, shape.max_positions) == (3, 4096)
-    assert shape.parameters == 256 + 8
     assert shape.bytes_by_dtype == {"F32": 32, "Q8_0": 272}
+    assert shape.quantisation == Quantisation("gguf", 8 * 304 / 264)
 
 
 def test_a_gguf_that_lies_is_damaged() -> None:
@@ -191,42 +222,45 @@ def test_a_gguf_that_lies_is_damaged() -> None:
 @pytest.mark.parametrize(
     ("config", "expected"),
     [
+        ({}, {"heads": 8, "kv_heads": 8, "head_dimension": 8}),
         (
-            {"num_attention_heads": 8, "hidden_size": 64},
-            {"heads": 8, "kv_heads": 8, "head_dimension": 8},
-        ),
-        (
-            {
-                "num_attention_heads": 8,
-                "hidden_size": 64,
-                "head_dim": 128,
-                "num_key_value_heads": 2,
-            },
+            {"head_dim": 128, "num_key_value_heads": 2},
             {"kv_heads": 2, "head_dimension": 128},
         ),
-        ({"n_layer": 3, "n_embd": 32, "n_head": 4}, {"layers": 3, "hidden_size": 32, "heads": 4}),
-        ({"n_head": 4, "multi_query": True}, {"kv_heads": 1}),
-        (
-            {"architectures": ["Two"], "text_config": {"num_hidden_layers": 7}},
-            {"architecture": "Two", "layers": 7},
-        ),
-        ({"model_type": "bert", "vocab_size": -1}, {"architecture": "bert", "vocabulary": None}),
-        ({"hidden_size": "64", "architectures": []}, {"hidden_size": None, "architecture": None}),
+        ({"multi_query": True}, {"kv_heads": 1}),
+        ({"text_config": {"num_hidden_layers": 7}}, {"layers": 7}),
+        ({"vocab_size": -1}, {"vocabulary": 0}),
     ],
 )
 def test_config_json_gives_the_shape(config: dict[str, Any], expected: dict[str, Any]) -> None:
-    """head_dim is read first; what is missing or no number stays unknown."""
-    shape = shape_of([file("config.json", "json", json.dumps(config).encode())])
+    """head_dim is read first; what is missing or no number has its most expensive value."""
+    shape = known(shape_of([config_file({**SMALL, **config})]))
     assert {name: getattr(shape, name) for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        ({"architectures": ["Two"], "n_ctx": 512}, ("Two", 512)),
+        ({"model_type": "bert", "text_config": {"n_positions": 77}}, ("bert", 77)),
+        ({"hidden_size": "64", "architectures": []}, (None, None)),
+        ([], (None, None)),
+    ],
+)
+def test_too_little_to_count_with(config: object, expected: tuple[str | None, int | None]) -> None:
+    """The name and the longest input are kept even of a model that cannot be estimated."""
+    shape = shape_of([config_file(config)])
+    assert (shape.architecture, shape.max_positions) == expected
+    assert shape.described is None
 
 
 def test_the_topmost_config_counts() -> None:
     """Of several config.json files, the one of the whole model is read."""
     files = [
-        file("1_Pooling/config.json", "json", b'{"hidden_size": 1}'),
-        file("config.json", "json", b'{"hidden_size": 2}'),
+        file("1_Pooling/config.json", "json", b'{"n_positions": 1}'),
+        file("config.json", "json", b'{"n_positions": 2}'),
     ]
-    assert shape_of(files).hidden_size == 2
+    assert shape_of(files).max_positions == 2
 
 
 def test_a_config_that_is_no_json_is_damaged() -> None:
@@ -237,14 +271,16 @@ def test_a_config_that_is_no_json_is_damaged() -> None:
 @pytest.mark.online
 def test_the_real_model_has_its_shape(minilm_files: Path) -> None:
     """all-MiniLM-L6-v2: 22.7 million parameters, six layers of twelve heads."""
-    shape = shape_of(
+    found = shape_of(
         [
             ModelFile(name, form, FileRanges(minilm_files / name))
             for name, form in (("model.safetensors", "safetensors"), ("config.json", "json"))
         ]
     )
-    assert shape.architecture == "BertModel"
-    assert shape.parameters == 22_713_728
+    shape = known(found)
+    assert found.architecture == "BertModel"
+    assert found.parameters == 22_713_728
+    assert not shape.generates
     assert shape.bytes_by_dtype == {"F32": 90_852_864, "I64": 4096}
     assert (shape.layers, shape.heads, shape.head_dimension) == (6, 12, 32)
     assert (shape.vocabulary, shape.max_positions) == (30522, 512)

@@ -3,8 +3,11 @@
 import pytest
 
 from mealkit.errors import MealkitError
-from mealkit.lock.model import ModelShape
-from mealkit.preflight.estimate.describe import shape_of_config, shape_of_gguf, shape_of_lock
+from mealkit.preflight.estimate.describe import (
+    architecture_of_config,
+    shape_of_config,
+    shape_of_gguf,
+)
 from mealkit.preflight.estimate.shape import (
     Experts,
     LatentAttention,
@@ -217,23 +220,8 @@ def test_a_gguf_window_of_an_unknown_family_is_not_counted_on():
     assert found.experts == Experts(8, 2, 32, 0)
 
 
-def test_a_lock_is_enough():
-    """Its shape has the same numbers under the same names."""
-    locked = ModelShape(
-        architecture="Qwen2ForCausalLM",
-        bytes_by_dtype={"BF16": 10},
-        layers=28,
-        hidden_size=3584,
-        intermediate_size=18944,
-        heads=28,
-        kv_heads=4,
-        head_dimension=128,
-        vocabulary=152064,
-        max_positions=32768,
-    )
-    found = shape_of_lock(locked)
-    assert (found.layers, found.kv_heads, found.vocabulary) == (28, 4, 152064)
-    assert found.generates
-    assert not shape_of_lock(locked.model_copy(update={"architecture": "BertModel"})).generates
-    with pytest.raises(MealkitError):
-        shape_of_lock(ModelShape())
+@pytest.mark.parametrize("odd", [{"a": 1}, 7, [], [{}], "LlamaForCausalLM"])
+def test_architectures_of_other_kinds_are_not_taken(odd):
+    """Then the family's name stands for them."""
+    assert architecture_of_config({**LLAMA, "architectures": odd}) in ("llama", None)
+    assert shape_of_config({**LLAMA, "architectures": odd}, {}).generates
