@@ -294,7 +294,7 @@ CATALOGUE: dict[str, Entry] = {
     "BASE_INVALID": Entry("the base image cannot carry a kit", _AUTHOR, BuildError, 400, "choose a base for the kit's architecture"),
     # The lock
     "LOCK_MISSING": Entry("there is no kit.lock beside the kit", _CALLER, LockError, 404, "mealkit lock"),
-    "LOCK_INVALID": Entry("kit.lock is not a lock that this mealkit can read", _CALLER, LockError, 400, "mealkit lock"),
+    "LOCK_INVALID": Entry("kit.lock is not a lock that this mealkit can read", _CALLER, LockError, 400, "delete kit.lock, then: mealkit lock (every input is resolved anew)"),
     "LOCK_STALE": Entry("kit.lock no longer says what the kit says", _CALLER, LockError, 409, "mealkit lock"),
     # Images and where they live
     "REFERENCE_INVALID": Entry("a reference to an image cannot be read", _CALLER, StoreError, 400, "write it as NAME:VERSION or REGISTRY/NAME:TAG"),

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue, ValidationError
 
 from mealkit.digest import Digest, canonical_json
-from mealkit.errors import failure
+from mealkit.errors import MealkitError, failure
 from mealkit.kit.classify import CHANGES_ANSWERS, KEEPS_ANSWERS, answer_part
 from mealkit.kit.model import Contact, Paper, Part, RelativePath, Serving, Task
 from mealkit.lock.origins import Origin
@@ -260,6 +260,8 @@ def read_lock(data: bytes, where: str = LOCK_NAME) -> Lock:
         raise failure("LOCK_INVALID", f"{field}: {first['msg'].lower()}", where=where) from error
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise failure("LOCK_INVALID", "the file is not a lock", where=where) from error
+    except MealkitError as error:  # a value that another room refuses
+        raise failure("LOCK_INVALID", error.problems[0].message, where=where) from error
     if stated != lock.recipe:
         raise failure(
             "LOCK_INVALID",

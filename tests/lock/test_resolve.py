@@ -55,17 +55,41 @@ def test_a_lock_holds_no_host_and_no_local_path():
     assert '"weights/' not in text
 
 
+# A shape that the estimator refuses, inside a lock.
+NO_LAYERS = {
+    "bytes_by_dtype": {"F32": 90852864, "I64": 4096, "ONNX": 52877},
+    "cached_layers": 6,
+    "experts": None,
+    "gated": False,
+    "generates": False,
+    "head_dimension": 32,
+    "heads": 12,
+    "hidden_size": 384,
+    "intermediate_size": 1536,
+    "kv_heads": 12,
+    "latent": None,
+    "layers": 0,
+    "max_positions": 512,
+    "quantisation": None,
+    "tied_copy_bytes": 0,
+    "unknown": [],
+    "vocabulary": 30522,
+    "window": None,
+}
+
+
 @pytest.mark.parametrize(
     "edit",
     [
         lambda form: form["model"].update(name="another"),
+        lambda form: form["requirements"].update(model=NO_LAYERS),
         lambda form: form["hyperparameters"].update(max_length=128),
         lambda form: form.pop("engine"),
         lambda form: form.update(extra=1),
         lambda form: form.update(recipe="sha256:" + "0" * 64),
         lambda form: form.pop("recipe"),
     ],
-    ids=["name", "parameter", "engine gone", "extra", "recipe", "recipe gone"],
+    ids=["name", "no layers", "parameter", "engine gone", "extra", "recipe", "recipe gone"],
 )
 def test_a_lock_edited_by_hand_is_refused(edit):
     """A value that was changed, left out or added does not get past the recipe digest."""
