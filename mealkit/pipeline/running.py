@@ -1,6 +1,7 @@
 """Running: a kit or an image is preflighted, started in a container, and waited for."""
 
 import json
+import mmap
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -212,7 +213,7 @@ def _spec(
         container_port=lock.serving.port,
         environment={"MEALKIT_IMAGE_DIGEST": str(image.digest), **variables(request.overrides)},
         mounts=mounted,
-        memory_bytes=lock.requirements.memory_bytes,
+        memory_bytes=_whole_pages(lock.requirements.memory_bytes),
         shared_memory_bytes=lock.requirements.shm_bytes or None,
         host_address=request.address,
         host_port=lock.serving.port if request.port is None else request.port,
@@ -222,6 +223,11 @@ def _spec(
         | {"dev.mealkit.stop-seconds": str(lock.serving.drain_seconds + 10)},
         stop_seconds=lock.serving.drain_seconds + 10,
     )
+
+
+def _whole_pages(size_bytes: int) -> int:
+    """Round up: the kernel rounds a limit down, and the kit would find less than it needs."""
+    return -(-size_bytes // mmap.PAGESIZE) * mmap.PAGESIZE
 
 
 def _mounts(image: Image) -> tuple[Mount, ...]:
