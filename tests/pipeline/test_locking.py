@@ -9,8 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from fakes.builds import safetensors
-from fakes.little import Heard, edit_kit, offline_environment
+from fakes.little import Heard, edit_kit, offline_environment, safetensors
 from fakes.wheels import write_wheel
 
 from mealkit.errors import LockError, MealkitError, SourceError
