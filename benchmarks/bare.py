@@ -117,6 +117,7 @@ def _configured(kit: Path, models: Path, state: Path, shown: Path) -> tuple[Any,
         "task": lock["model"]["task"],
         "hyperparameters": lock["hyperparameters"],
         "settings": lock["engine"]["settings"],
+        "code_root": str(state / "code"),
     }
     (state / _CONFIG).write_text(json.dumps(content))
     return lock, shown / _CONFIG

@@ -4,8 +4,9 @@ Refuses an unknown engine, a task that the engine does not do, and every value i
 """
 
 import json
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import BaseModel, JsonValue, ValidationError
@@ -15,7 +16,7 @@ from mealkit.engines.registry import engine_names, recipe_of
 from mealkit.errors import Problem, problem
 from mealkit.kit.document import Document, Path
 from mealkit.kit.load import LoadedKit
-from mealkit.kit.model import Task
+from mealkit.kit.model import Kit, Override, Task
 from mealkit.kit.problems import problems_of
 
 
@@ -34,13 +35,47 @@ class EngineParts:
 def check_engine_parts(loaded: LoadedKit) -> EngineParts:
     """Check what the kit asks of its engine; every problem names its line."""
     kit = loaded.kit
-    return _checked(
+    found = _checked(
         kit.runtime.engine,
         kit.model.task,
         kit.hyperparameters,
         kit.runtime.settings,
         loaded.lines,
     )
+    wrong = override_problems(kit, found.hyperparameters, loaded.lines)
+    return replace(found, problems=(*found.problems, *wrong))
+
+
+def override_problems(
+    kit: Kit, hyperparameters: Mapping[str, JsonValue], lines: Document
+) -> list[Problem]:
+    """Return what is wrong with the overrides: names that are not there, bounds that cannot be."""
+    return [
+        found
+        for name, override in kit.overrides.items()
+        if (found := _override_problem(name, override, hyperparameters, lines))
+    ]
+
+
+def _override_problem(
+    name: str, override: Override, hyperparameters: Mapping[str, JsonValue], lines: Document
+) -> Problem | None:
+    where = lines.where(("overrides", name))
+    if name not in hyperparameters:
+        known = ", ".join(sorted(hyperparameters)) or "none"
+        message = f"overrides.{name}: there is no such hyperparameter"
+        return problem("KIT_INVALID", message, where=where, hint=f"name one of: {known}")
+    value, low, high = hyperparameters[name], override.minimum, override.maximum
+    if low is None and high is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        message = f"overrides.{name}: it is not a number, and can have no bounds"
+        return problem("KIT_INVALID", message, where=where, hint=f"write {name}: {{}}")
+    if not (-math.inf if low is None else low) <= value <= (math.inf if high is None else high):
+        message = f"overrides.{name}: the kit's own {value} lies outside its bounds"
+        hint = "widen the bounds, or change the hyperparameter"
+        return problem("KIT_INVALID", message, where=where, hint=hint)
+    return None
 
 
 def engine_problems(document: Document) -> list[Problem]:

@@ -21,7 +21,7 @@ from queue import SimpleQueue
 from types import FrameType
 
 from mealkit.engines.openai import embedding_answer, read_embedding_request
-from mealkit.engines.serve import Endpoint, WorkerServer, listen
+from mealkit.engines.serve import Call, Endpoint, WorkerServer, listen
 from mealkit.engines.worker import EmbeddingWorker, Worker, WorkerConfig
 from mealkit.errors import MealkitError, failure
 
@@ -93,8 +93,8 @@ def endpoints_of(worker: Worker, config: WorkerConfig) -> Mapping[str, Endpoint]
             raise failure("ENGINE_START", message)
 
 
-def _embed(worker: EmbeddingWorker, model_name: str, body: bytes) -> bytes:
-    request = read_embedding_request(body, model_name)
+def _embed(worker: EmbeddingWorker, model_name: str, call: Call) -> bytes:
+    request = read_embedding_request(call.body, model_name)
     return embedding_answer(request, worker.embed(request.texts), model_name)
 
 

@@ -3,12 +3,19 @@
 Imports in a bare environment: no engine's own package is touched here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from pydantic import BaseModel
+from pydantic import BaseModel, JsonValue
 
-from mealkit.kit.model import Task
+from mealkit.kit.model import Feature, Task
+
+Values = Mapping[str, JsonValue]
+
+
+def no_features(_task: Task, _hyperparameters: Values, _settings: Values) -> frozenset[Feature]:
+    """Return nothing: the features of an engine that has none."""
+    return frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +42,8 @@ class Recipe:
     """Memory that the weights take once loaded, as a multiple of their bytes."""
     memory_bytes: int
     """Memory that the engine itself takes, measured."""
+    features: Callable[[Task, Values, Values], frozenset[Feature]] = no_features
+    """What it can do for a task with these hyperparameters and settings."""
 
     @property
     def default_task(self) -> Task:

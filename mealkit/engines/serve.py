@@ -10,8 +10,9 @@ import socketserver
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -19,7 +20,18 @@ from pathlib import Path
 from mealkit.engines.openai import error_answer
 from mealkit.errors import MealkitError, failure
 
-Endpoint = Callable[[bytes], bytes]
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request: its body, and whether anybody still waits for the answer."""
+
+    body: bytes
+    is_cancelled: Callable[[], bool]
+
+
+# Bytes are the body of a 200; an iterator gives server-sent events, each whole, and is closed when
+# the peer goes.
+Endpoint = Callable[[Call], bytes | Iterator[bytes]]
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
 
@@ -192,7 +204,17 @@ class _Handler(BaseHTTPRequestHandler):
         if path not in endpoints:
             raise failure("ROUTE_UNKNOWN", f"{path} is not an endpoint of this worker")
         self._require("POST", path)
-        return 200, endpoints[path](body)
+        answer = endpoints[path](Call(body, self._is_gone))
+        assert isinstance(answer, bytes)  # noqa: S101  no endpoint streams yet
+        return 200, answer
+
+    def _is_gone(self) -> bool:
+        try:
+            return not self.connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
 
     def _require(self, method: str, path: str) -> None:
         if self.command != method:

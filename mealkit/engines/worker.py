@@ -5,7 +5,7 @@ the image's worker process has nothing but the engine's own packages beside it.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, Self, runtime_checkable
@@ -22,6 +22,8 @@ class WorkerConfig:
     task: str
     hyperparameters: Mapping[str, Any]
     settings: Mapping[str, Any]
+    code_root: Path
+    """The folder of the paper's own code, if the kit brings any."""
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
@@ -37,7 +39,8 @@ class WorkerConfig:
                 "CONFIG_INVALID", f"the worker's settings are not JSON: {error}"
             ) from error
         require_fields(values, _FIELDS, "worker")
-        return cls(**{**values, "model_root": Path(values["model_root"])})
+        paths = {name: Path(values[name]) for name in ("model_root", "code_root")}
+        return cls(**{**values, **paths})
 
     def as_json(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -47,6 +50,7 @@ class WorkerConfig:
             "task": self.task,
             "hyperparameters": dict(self.hyperparameters),
             "settings": dict(self.settings),
+            "code_root": str(self.code_root),
         }
 
 
@@ -61,6 +65,32 @@ class Embeddings:
     vectors: Sequence[bytes]
     dimensions: int
     token_counts: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Classifications:
+    """The probability of every label, text by text, in the order of ``labels``."""
+
+    labels: Sequence[str]
+    probabilities: Sequence[Sequence[float]]
+    token_counts: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Relevance:
+    """How relevant each document is to the query, in the order of the documents."""
+
+    scores: Sequence[float]
+    token_counts: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionSchema:
+    """JSON Schemas of what a prediction takes and gives; ``streams``: it gives piece by piece."""
+
+    input: Mapping[str, Any]
+    output: Mapping[str, Any]
+    streams: bool
 
 
 class Worker(Protocol):
@@ -91,6 +121,70 @@ class EmbeddingWorker(Worker, Protocol):
         """
 
 
+@runtime_checkable
+class ClassificationWorker(Worker, Protocol):
+    """A worker for the task ``classification``."""
+
+    def classify(self, texts: Sequence[str]) -> Classifications:
+        """Classify texts, none of them empty; called from several threads at once.
+
+        Raises:
+            RequestError: a text cannot be classified whole; none is ever cut.
+            EngineError: the engine failed, or its answer is not usable.
+        """
+
+
+@runtime_checkable
+class RerankingWorker(Worker, Protocol):
+    """A worker for the task ``reranking``."""
+
+    def rerank(self, query: str, documents: Sequence[str]) -> Relevance:
+        """Score documents, none of them empty; called from several threads at once.
+
+        Raises:
+            RequestError: a pair cannot be scored whole; none is ever cut.
+            EngineError: the engine failed, or its answer is not usable.
+        """
+
+
+@runtime_checkable
+class PredictionWorker(Worker, Protocol):
+    """A worker for the task ``prediction``."""
+
+    def schema(self) -> PredictionSchema:
+        """Say what it takes and gives; called once it has loaded."""
+
+    def predict(self, values: Mapping[str, Any], is_cancelled: Callable[[], bool]) -> Any:
+        """Answer one input with a JSON value, or, if it streams, with an iterator of them.
+
+        Called from several threads at once; ``is_cancelled`` tells that nobody waits any more.
+
+        Raises:
+            RequestError: the input is not what it takes, naming the field.
+            EngineError: the code failed, or its answer is not JSON.
+        """
+
+
+@runtime_checkable
+class TokenizingWorker(Worker, Protocol):
+    """A worker that can tell the tokens of a text."""
+
+    def tokenize(self, text: str) -> Sequence[int]:
+        """Return the tokens that the model would see, special tokens included."""
+
+
+@runtime_checkable
+class ServerWorker(Protocol):
+    """An engine that is a server by itself: the host's process becomes it."""
+
+    def command(self, config: WorkerConfig, socket: Path) -> Sequence[str]:
+        """Return the command that serves the engine's OpenAI endpoints on a Unix socket.
+
+        Raises:
+            MealkitError: the configuration cannot be used.
+        """
+
+
 def require_fields(values: Any, fields: Mapping[str, type], where: str) -> None:
     """Refuse a mapping that has not exactly these fields with exactly these types.
 
@@ -118,4 +212,5 @@ _FIELDS: Mapping[str, type] = {
     "task": str,
     "hyperparameters": dict,
     "settings": dict,
+    "code_root": str,
 }

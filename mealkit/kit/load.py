@@ -21,7 +21,7 @@ from mealkit.kit.wording import dotted
 
 KIT_NAME = "kit.yaml"
 MAX_KIT_BYTES = 1024 * 1024
-MAX_PROMPT_BYTES = 1024 * 1024
+MAX_TEXT_BYTES = 1024 * 1024
 
 
 def _no_more(_document: Document) -> list[Problem]:
@@ -39,6 +39,8 @@ class LoadedKit:
     """The line of every field."""
     prompts: Mapping[str, str]
     """The text of every prompt, by its name."""
+    code: Mapping[str, str]
+    """The text of every file of code, by its path in the folder."""
     warnings: tuple[Problem, ...]
     """What is allowed but should be known."""
 
@@ -62,12 +64,12 @@ def load_kit(path: Path, check: Callable[[Document], list[Problem]] = _no_more) 
         raise KitError(*found)
     kit, refused = _validated(document)
     files = _Files(file.parent, document)
-    prompts = files.prompts()
+    prompts, code = files.prompts(), files.code()
     files.check_wheels()
     problems = _in_order([*found, *refused, *check(document), *files.problems])
     if problems or kit is None:
         raise KitError(*problems)
-    return LoadedKit(kit, file.parent, document, prompts, tuple(_warnings(kit, document)))
+    return LoadedKit(kit, file.parent, document, prompts, code, tuple(_warnings(kit, document)))
 
 
 def _validated(document: Document) -> tuple[Kit | None, list[Problem]]:
@@ -139,9 +141,31 @@ class _Files:
         for name, prompt in prompts.items() if isinstance(prompts, dict) else ():
             place: FieldPath = ("prompts", name, "file")
             file = self._inside(_part(prompt, "file"), place)
-            text = self._prompt(file, place) if file else None
+            text = self._text(file, place, "KIT_PROMPT_INVALID") if file else None
             if text is not None:
                 texts[name] = text
+        return texts
+
+    def code(self) -> dict[str, str]:
+        """Return the text of every file of code that can be read, by its path in the folder."""
+        patterns = _part(_part(self._document.data, "runtime"), "code")
+        texts: dict[str, str] = {}
+        for index, pattern in enumerate(patterns if isinstance(patterns, list) else ()):
+            place: FieldPath = ("runtime", "code", index)
+            if self._inside(pattern, place) is None:
+                continue
+            try:
+                found = sorted(path for path in self._folder.glob(pattern) if path.is_file())
+            except ValueError as error:
+                self._tell("KIT_INVALID", place, f"{pattern} is not a pattern: {error}")
+                continue
+            if not found:
+                self._tell("KIT_FILE_MISSING", place, f"there is no {pattern}")
+            for file in found:
+                name = file.relative_to(self._folder).as_posix()
+                text = self._text(file, place, "KIT_INVALID") if self._inside(name, place) else None
+                if text is not None:
+                    texts[name] = text
         return texts
 
     def check_wheels(self) -> None:
@@ -159,7 +183,7 @@ class _Files:
             elif path.is_file() and path.suffix != ".whl":
                 self._tell("KIT_INVALID", place, f"{name} is not a wheel", "name a .whl file")
 
-    def _prompt(self, file: Path, place: FieldPath) -> str | None:
+    def _text(self, file: Path, place: FieldPath, code: str) -> str | None:
         name = file.name
         if not file.exists():
             self._tell("KIT_FILE_MISSING", place, f"there is no {name}")
@@ -168,14 +192,14 @@ class _Files:
             self._tell("KIT_FILE_MISSING", place, f"{name} is not a file")
             return None
         try:
-            text, fault = _read_text(file, MAX_PROMPT_BYTES)
+            text, fault = _read_text(file, MAX_TEXT_BYTES)
         except OSError as error:
             self._tell("KIT_FILE_MISSING", place, f"{name} cannot be read: {error.strerror}")
             return None
         if fault is None and "\0" in text:
             fault = ("holds a NUL character", "name a text file")
         if fault:
-            self._tell("KIT_PROMPT_INVALID", place, f"{name} {fault[0]}", fault[1])
+            self._tell(code, place, f"{name} {fault[0]}", fault[1])
             return None
         return text
 

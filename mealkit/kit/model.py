@@ -33,6 +33,7 @@ Text = Annotated[str, StringConstraints(min_length=1, max_length=2000)]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(?:[._-][a-z0-9]+)*$", max_length=128)]
 Version = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$")]
 RelativePath = Annotated[str, StringConstraints(min_length=1), AfterValidator(_relative)]
+Variable = Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_]*$", max_length=64)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -151,6 +152,36 @@ class Task(StrEnum):
     """What a kit does for its callers."""
 
     EMBEDDINGS = "embeddings"
+    """Texts to vectors."""
+    GENERATION = "generation"
+    """Chat messages, or the beginning of a text, to text."""
+    CLASSIFICATION = "classification"
+    """Texts to the probabilities of labels."""
+    RERANKING = "reranking"
+    """A query and documents to how relevant each document is."""
+    PREDICTION = "prediction"
+    """Whatever the paper's own code takes, to whatever it gives."""
+
+
+class Feature(StrEnum):
+    """What an engine can do beyond its task's plain answer; a gateway refuses what is not there."""
+
+    CHAT = "chat"
+    """Messages, through the model's chat template."""
+    COMPLETION = "completion"
+    """Going on with a text."""
+    TOKENS = "tokens"
+    """Telling the tokens of a text."""
+    TOOLS = "tools"
+    """Calls of the tools that a request describes."""
+    JSON_SCHEMA = "json_schema"
+    """Answers that a JSON Schema holds to its form."""
+    LOGPROBS = "logprobs"
+    """Log probabilities of the tokens."""
+    LOGIT_BIAS = "logit_bias"
+    """Biases on single tokens."""
+    MULTIPLE = "multiple"
+    """Several answers to one request."""
 
 
 class Model(Part):
@@ -173,8 +204,19 @@ class Prompt(Part):
 
     file: Annotated[RelativePath, CHANGES_ANSWERS]
     """The template's file, relative to the kit's folder."""
+    variables: Annotated[tuple[Variable, ...], CHANGES_ANSWERS] = ()
+    """The variables that the template takes; a caller must give each of them."""
     description: Annotated[Text | None, KEEPS_ANSWERS] = None
     """What it is for."""
+
+
+class Override(Part):
+    """What callers may set of one hyperparameter; without bounds, whatever its type allows."""
+
+    minimum: Annotated[float | None, CHANGES_ANSWERS] = None
+    """The smallest number a caller may ask for."""
+    maximum: Annotated[float | None, CHANGES_ANSWERS] = None
+    """The largest number a caller may ask for."""
 
 
 class DebianBase(Part):
@@ -221,6 +263,8 @@ class Runtime(Part):
     """More Python packages, as pip writes them, and versions for the engine's own."""
     wheels: Annotated[tuple[RelativePath, ...], CHANGES_ANSWERS] = ()
     """Local wheel files, or folders of them, for packages that no index has as a wheel."""
+    code: Annotated[tuple[RelativePath, ...], CHANGES_ANSWERS] = ()
+    """The paper's own code: text files of the kit's folder, by name or pattern (``lib/*.py``)."""
 
 
 class Gpu(StrEnum):
@@ -293,6 +337,8 @@ class Kit(Part):
     """Prompt templates, by name."""
     hyperparameters: Annotated[dict[str, JsonValue], CHANGES_ANSWERS] = Field(default_factory=dict)
     """What the engine computes with: pooling, lengths, sampling. Typed by the engine."""
+    overrides: Annotated[dict[Variable, Override], CHANGES_ANSWERS] = Field(default_factory=dict)
+    """The hyperparameters that a caller may set for one request, with their bounds."""
     runtime: Annotated[Runtime, CHANGES_ANSWERS]
     """What runs the model."""
     hardware: Annotated[Hardware, CHANGES_ANSWERS] = Hardware()

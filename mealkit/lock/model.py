@@ -11,7 +11,16 @@ from pydantic import Field, JsonValue, ValidationError
 from mealkit.digest import Digest, canonical_json
 from mealkit.errors import MealkitError, failure
 from mealkit.kit.classify import CHANGES_ANSWERS, KEEPS_ANSWERS, answer_part
-from mealkit.kit.model import Contact, Paper, Part, RelativePath, Serving, Task
+from mealkit.kit.model import (
+    Contact,
+    Feature,
+    Override,
+    Paper,
+    Part,
+    RelativePath,
+    Serving,
+    Task,
+)
 from mealkit.lock.origins import Origin
 from mealkit.preflight.estimate.shape import Shape
 from mealkit.preflight.requirements import Requirements
@@ -90,6 +99,17 @@ class LockedPrompt(Part):
     """The digest of its text."""
     text: Annotated[str, CHANGES_ANSWERS]
     """The template itself, so that two locks can be compared line by line."""
+    variables: Annotated[tuple[str, ...], CHANGES_ANSWERS] = ()
+    """The variables that it takes."""
+
+
+class LockedCode(Part):
+    """A file of the paper's own code, in full."""
+
+    sha256: Annotated[Digest, CHANGES_ANSWERS]
+    """The digest of its text."""
+    text: Annotated[str, CHANGES_ANSWERS]
+    """The text itself."""
 
 
 class LockedEngine(Part):
@@ -101,6 +121,8 @@ class LockedEngine(Part):
     """The worker's dotted path, ``package.module:Class``."""
     settings: Annotated[dict[str, JsonValue], CHANGES_ANSWERS]
     """Every flag of the engine, those that the kit left out too."""
+    features: Annotated[tuple[Feature, ...], KEEPS_ANSWERS] = ()
+    """What it can do beyond its task's plain answer, sorted."""
     environment: Annotated[dict[str, str], CHANGES_ANSWERS]
     """Environment variables of the worker."""
     packages: Annotated[tuple[LockedWheel, ...], CHANGES_ANSWERS]
@@ -212,8 +234,12 @@ class Lock(Part):
     """The model."""
     prompts: Annotated[dict[str, LockedPrompt], CHANGES_ANSWERS]
     """The prompts, by name."""
+    code: Annotated[dict[RelativePath, LockedCode], CHANGES_ANSWERS]
+    """The paper's own code, by its path in the kit's folder."""
     hyperparameters: Annotated[dict[str, JsonValue], CHANGES_ANSWERS]
     """Every hyperparameter, those that the kit left out too."""
+    overrides: Annotated[dict[str, Override], CHANGES_ANSWERS]
+    """The hyperparameters that callers may set, with their bounds."""
     engine: Annotated[LockedEngine, CHANGES_ANSWERS]
     """The engine."""
     gateway: Annotated[LockedGateway, CHANGES_ANSWERS]

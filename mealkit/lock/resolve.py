@@ -19,6 +19,7 @@ from mealkit.lock.model import (
     About,
     Lock,
     LockedBase,
+    LockedCode,
     LockedDebianBase,
     LockedEngine,
     LockedFile,
@@ -84,6 +85,7 @@ class KitParts:
     hyperparameters: Mapping[str, JsonValue]
     settings: Mapping[str, JsonValue]
     prompts: Mapping[str, str]
+    code: Mapping[str, str]
     local_wheels: Mapping[str, Digest]
     gateway_requirements: tuple[str, ...]
     mealkit_version: str
@@ -211,14 +213,23 @@ def _lock(parts: KitParts, resolved: _Resolved, asked: Requests) -> Lock:
                 file=prompt.file,
                 sha256=Digest.of(parts.prompts[name].encode()),
                 text=parts.prompts[name],
+                variables=prompt.variables,
             )
             for name, prompt in kit.prompts.items()
         },
+        code={
+            path: LockedCode(sha256=Digest.of(text.encode()), text=text)
+            for path, text in parts.code.items()
+        },
         hyperparameters=dict(parts.hyperparameters),
+        overrides=kit.overrides,
         engine=LockedEngine(
             name=recipe.name,
             worker=recipe.worker,
             settings=dict(parts.settings),
+            features=tuple(
+                sorted(recipe.features(parts.task, parts.hyperparameters, parts.settings))
+            ),
             environment=dict(recipe.environment),
             packages=resolved.engine_packages,
         ),

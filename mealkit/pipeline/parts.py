@@ -54,6 +54,7 @@ def open_kit(path: Path) -> OpenKit:
         hyperparameters=engine.hyperparameters,
         settings=engine.settings,
         prompts=loaded.prompts,
+        code=loaded.code,
         local_wheels=_local_wheels(loaded.folder, kit.runtime.wheels),
         gateway_requirements=GATEWAY_REQUIREMENTS,
         mealkit_version=__version__,

@@ -15,7 +15,7 @@ from mealkit.lock.model import (
     LockedWheel,
     lock_bytes,
 )
-from mealkit.plan.layout import ENGINE, GATEWAY, LIBRARY, MODELS, SETTINGS, STATE
+from mealkit.plan.layout import CODE, ENGINE, GATEWAY, LIBRARY, MODELS, SETTINGS, STATE
 from mealkit.plan.model import (
     USER_ID,
     Content,
@@ -137,10 +137,13 @@ def _kit_layer(lock: Lock) -> LayerPlan:
         TextFile(f"{SETTINGS}/prompts/{name}", prompt.text.encode())
         for name, prompt in sorted(lock.prompts.items())
     ]
+    contents += [
+        TextFile(f"{CODE}/{path}", code.text.encode()) for path, code in sorted(lock.code.items())
+    ]
     return LayerPlan(
         LayerKind.KIT,
         f"kit {lock.about.name} {lock.about.version}",
-        "the lock and the prompts: the only layer that an edit of the recipe changes",
+        "the lock, the prompts and the code: the only layer that an edit of the recipe changes",
         tuple(contents),
     )
 

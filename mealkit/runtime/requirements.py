@@ -5,5 +5,6 @@ GATEWAY_REQUIREMENTS: tuple[str, ...] = (
     "uvicorn>=0.54",
     "prometheus-client>=0.26",
     "pydantic>=2.12",
+    "jinja2>=3.1",
     "nvidia-ml-py>=13.580",
 )

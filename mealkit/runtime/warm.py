@@ -28,6 +28,8 @@ async def warm(service: Service) -> None:
             if answer.status != 200:
                 raise failures([problem_of(answer)])
             dimensions = dimensions_of(answer)
+        case Task.GENERATION | Task.CLASSIFICATION | Task.RERANKING | Task.PREDICTION:
+            raise failure("ENGINE_START", f"there is no first request for {model.task} yet")
         case _:
             assert_never(model.task)
     if service.dimensions not in {None, dimensions}:

@@ -60,6 +60,7 @@ def plan_worker(lock: Lock, settings: Settings, environment: Mapping[str, str]) 
         "task": lock.model.task.value,
         "hyperparameters": lock.hyperparameters,
         "settings": lock.engine.settings,
+        "code_root": str(settings.etc / "code"),
     }
     partial = config.with_suffix(".part")
     try:

@@ -33,6 +33,6 @@ def test_the_worker_answers_as_the_page_says(tmp_path):
     worker = module(1)["WordbagWorker"]()
     assert isinstance(worker, EmbeddingWorker)
     settings = {"vocabulary": "vocabulary.json"}
-    worker.load(WorkerConfig("bag", tmp_path, "embeddings", {"lower": True}, settings))
+    worker.load(WorkerConfig("bag", tmp_path, "embeddings", {"lower": True}, settings, tmp_path))
     found = worker.embed(["Salt and pepper"])
     assert (struct.unpack("<4f", found.vectors[0]), *found.token_counts) == ((0, 1, 1, 3), 3)

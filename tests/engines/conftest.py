@@ -138,6 +138,7 @@ def start_host(tmp_path) -> Iterator[StartHost]:
             "task": "embeddings",
             "hyperparameters": {},
             "settings": {},
+            "code_root": str(tmp_path / "code"),
             **fields,
         }
         written.write_text(config if config is not None else json.dumps(values))

@@ -8,7 +8,9 @@ import pytest
 from mealkit.engines.worker import WorkerConfig, require_fields
 from mealkit.errors import MealkitError
 
-CONFIG = WorkerConfig("m", Path("/models"), "embeddings", {"pooling": "mean"}, {"threads": 1})
+CONFIG = WorkerConfig(
+    "m", Path("/models"), "embeddings", {"pooling": "mean"}, {"threads": 1}, Path("/code")
+)
 
 
 def test_a_configuration_survives_json():

@@ -28,6 +28,7 @@ _PACKAGES = (
     "nvidia_ml_py",
     "prometheus_client",
     "pydantic",
+    "jinja2",
 )
 
 # uv asks no index where a kit brings all it needs.
@@ -91,7 +92,7 @@ def little_form(base: str = "oci:base", **changes: Any) -> dict[str, Any]:
                 {"source": "folder", "path": "weights", "files": ["*.safetensors", "config.json"]}
             ],
         },
-        "prompts": {"query": {"file": "prompts/query.jinja"}},
+        "prompts": {"query": {"file": "prompts/query.jinja", "variables": ["text"]}},
         "hyperparameters": {"pooling": "mean", "max_length": 16, "normalize": True},
         "runtime": {
             "engine": "onnx",

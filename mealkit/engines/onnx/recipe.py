@@ -1,24 +1,12 @@
 """The build side of the onnx engine: onnxruntime on the CPU over pinned safetensors."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
+from mealkit.engines.hyperparameters import EmbeddingHyperparameters
 from mealkit.engines.recipe import Recipe
 from mealkit.kit.model import Part, RelativePath, Task
-
-
-class EmbeddingHyperparameters(Part):
-    """How a sequence of token vectors becomes one vector."""
-
-    pooling: Literal["mean", "cls"]
-    """How token vectors become one: the mean over the real tokens, or the first token's."""
-    max_length: Annotated[int, Field(ge=1, le=1_000_000)]
-    """The most tokens an input may have, special tokens included."""
-    normalize: bool
-    """Whether vectors are scaled to length 1."""
-    overlong: Literal["refuse"] = "refuse"
-    """What happens to an input over max_length: it is refused, never cut."""
 
 
 class OnnxSettings(Part):
