@@ -16,9 +16,13 @@ _MODULES = (
     "lock/model.py",
     "lock/origins.py",
     "engines/__init__.py",
+    "engines/endpoints",
+    "engines/generation",
+    "engines/generation_values.py",
     "engines/host.py",
     "engines/openai.py",
     "engines/serve.py",
+    "engines/turns.py",
     "engines/worker.py",
 )
 _ROOMS = ("preflight", "runtime")

@@ -5,11 +5,17 @@ the image's worker process has nothing but the engine's own packages beside it.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, Self, runtime_checkable
 
+from mealkit.engines.generation_values import (
+    ChatRequest,
+    CompletionRequest,
+    GenerationEvent,
+    Message,
+)
 from mealkit.errors import failure
 
 
@@ -162,6 +168,46 @@ class PredictionWorker(Worker, Protocol):
         Raises:
             RequestError: the input is not what it takes, naming the field.
             EngineError: the code failed, or its answer is not JSON.
+        """
+
+
+@runtime_checkable
+class GenerationWorker(Worker, Protocol):
+    """A worker for the task ``generation``; its methods are called from several threads at once.
+
+    An iterator's first event is ``Started``: whatever is wrong with a request is raised before.
+    It ends early once ``is_cancelled`` answers True, which it asks before each token, and frees
+    the model when it is closed.
+    """
+
+    def chat(
+        self, request: ChatRequest, is_cancelled: Callable[[], bool]
+    ) -> Iterator[GenerationEvent]:
+        """Answer a conversation.
+
+        Raises:
+            RequestError: it does not fit the context, or asks for what the model cannot do.
+            EngineError: the engine failed.
+        """
+
+    def complete(
+        self, request: CompletionRequest, is_cancelled: Callable[[], bool]
+    ) -> Iterator[GenerationEvent]:
+        """Go on with a text.
+
+        Raises:
+            RequestError: it does not fit the context, or asks for what the model cannot do.
+            EngineError: the engine failed.
+        """
+
+    def tokenize(self, text: str) -> Sequence[int]:
+        """Return the tokens that ``complete`` would see."""
+
+    def tokenize_chat(self, messages: Sequence[Message]) -> Sequence[int]:
+        """Return the tokens that ``chat`` would see, without any tools.
+
+        Raises:
+            RequestError: the chat template refuses the messages, or there is none.
         """
 
 
