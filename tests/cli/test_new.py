@@ -130,7 +130,9 @@ def test_templates_are_found_in_a_wheel(tmp_path):
 def test_prompts_that_are_no_templates_name_their_line(tmp_path):
     """Each with its own file and line."""
     path = write_new_kit(tmp_path / "soup", "onnx", full_schema())
-    text = path.read_text().replace("prompts: {}", "prompts: {query: {file: prompts/query.jinja}}")
+    text = path.read_text().replace(
+        "prompts: {}", "prompts: {query: {file: prompts/query.jinja, variables: [text]}}"
+    )
     path.write_text(text)
     loaded = load_kit(path)
     assert prompt_problems(loaded.kit, loaded.prompts) == []
@@ -138,3 +140,15 @@ def test_prompts_that_are_no_templates_name_their_line(tmp_path):
     loaded = load_kit(path)
     (found,) = prompt_problems(loaded.kit, loaded.prompts)
     assert (found.code, found.where) == ("KIT_PROMPT_INVALID", "prompts/query.jinja:3")
+
+
+def test_prompts_take_the_variables_that_the_kit_declares(tmp_path):
+    """One that is taken and not declared, or declared and not taken, is named."""
+    path = write_new_kit(tmp_path / "soup", "onnx", full_schema())
+    prompt = "prompts: {query: {file: prompts/query.jinja, variables: [salt]}}"
+    path.write_text(path.read_text().replace("prompts: {}", prompt))
+    loaded = load_kit(path)
+    taken, declared = prompt_problems(loaded.kit, loaded.prompts)
+    assert (taken.code, declared.code) == ("KIT_PROMPT_INVALID", "KIT_PROMPT_INVALID")
+    assert "'text'" in taken.message
+    assert "'salt'" in declared.message

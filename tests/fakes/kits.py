@@ -81,6 +81,7 @@ def parts_of(form: dict[str, Any], **changes: Any) -> KitParts:
             mode="json"
         ),
         "prompts": {name: f"{prompt.file}\n" for name, prompt in kit.prompts.items()},
+        "code": {path: f"# {path}\n" for path in kit.runtime.code},
         "local_wheels": {},
         "gateway_requirements": ("starlette",),
         "mealkit_version": "0.1.0",

@@ -116,6 +116,7 @@ CHANGES_TO_ANSWERS = {
     "model.weights.0.into": "elsewhere",
     "prompts": {"passage": {"file": "prompts/query.jinja"}},
     "prompts.query.file": "prompts/other.jinja",
+    "prompts.query.variables": ["text"],
     "hyperparameters.pooling": "cls",
     "hyperparameters.max_length": 128,
     "hyperparameters.normalize": False,
@@ -125,6 +126,8 @@ CHANGES_TO_ANSWERS = {
     "runtime.base": {"source": "image", "reference": "registry.invalid/base:1"},
     "runtime.python": "3.12",
     "runtime.requirements": ["tokenizers==0.1"],
+    "runtime.code": ["handler.py"],
+    "overrides": {"max_length": {"maximum": 256}},
     "hardware.architectures": ["arm64"],
 }
 KEEPS_ANSWERS = {
@@ -189,6 +192,12 @@ def test_another_mealkit_is_another_recipe():
 def test_a_prompts_text_is_in_the_recipe():
     """An edit of a prompt's file, not of its name, changes the recipe."""
     assert _lock(prompts={"query": "other\n"}).recipe != _lock().recipe
+
+
+def test_an_edit_of_the_code_is_in_the_recipe():
+    """The paper's own code is part of the recipe, by its text."""
+    form = _set(KIT, "runtime.code", ["handler.py"])
+    assert _lock(form, code={"handler.py": "other\n"}).recipe != _lock(form).recipe
 
 
 def _models(model: type[BaseModel]) -> set[type[BaseModel]]:
