@@ -1,4 +1,4 @@
-"""A new kit's folder, from the templates of its engine: commented, and valid as it is written.
+"""A new kit's folder, from its engine's templates or from a proposal: commented, and valid.
 
 Refuses to write where something is, and names that no kit may have.
 """
@@ -7,12 +7,13 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
+from mealkit.build.imports.proposal import Proposal, proposal_files
 from mealkit.build.templates import template_root
 from mealkit.errors import disk_failure, failure
 
@@ -38,19 +39,48 @@ def write_new_kit(folder: Path, engine: str, schema: Mapping[str, Any]) -> Path:
         StoreError: the folder cannot be written (``DISK_FULL``, ``DISK_DENIED``).
     """
     folder = folder.absolute()
+    _require_place(folder)
+    if engine not in new_engines():
+        hint = f"choose one of {', '.join(new_engines())}"
+        raise failure("KIT_INVALID", f"there is no new kit for engine {engine!r}", hint=hint)
+    return _write(folder, schema, lambda partial: _fill(partial, engine, folder.name))
+
+
+def write_proposed_kit(folder: Path, proposal: Proposal, schema: Mapping[str, Any]) -> Path:
+    """Write a kit that was read from another format, named as its folder, whole or not at all.
+
+    Raises:
+        KitError: there is something at ``folder`` (``KIT_EXISTS``), or no kit may have its name
+            (``KIT_INVALID``).
+        StoreError: the folder cannot be written (``DISK_FULL``, ``DISK_DENIED``).
+    """
+    folder = folder.absolute()
+    _require_place(folder)
+    files = proposal_files(proposal, folder.name)
+
+    def fill(partial: Path) -> None:
+        for name, content in files.items():
+            target = partial / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content.encode() if isinstance(content, str) else content)
+
+    return _write(folder, schema, fill)
+
+
+def _require_place(folder: Path) -> None:
     name = folder.name
     if not _NAME.fullmatch(name) or len(name) > 128:
         hint = "use lower case letters, digits, dots, dashes and underscores"
         raise failure("KIT_INVALID", f"{name!r} is not a name for a kit", hint=hint)
-    if engine not in new_engines():
-        hint = f"choose one of {', '.join(new_engines())}"
-        raise failure("KIT_INVALID", f"there is no new kit for engine {engine!r}", hint=hint)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise failure("KIT_EXISTS", f"there is something at {folder}", where=str(folder))
-    partial = folder.with_name(f".{name}.{os.getpid()}.partial")
+
+
+def _write(folder: Path, schema: Mapping[str, Any], fill: Callable[[Path], None]) -> Path:
+    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
     try:
         partial.mkdir(parents=True)
-        _fill(partial, engine, name)
+        fill(partial)
         (partial / SCHEMA_NAME).write_text(json.dumps(schema, indent=2) + "\n")
         partial.replace(folder)
     except OSError as error:

@@ -1,25 +1,52 @@
-"""mealkit new: begin a kit."""
+"""mealkit new: begin a kit, from a template or from what another tool reads."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from mealkit.cli.options import session_of
 from mealkit.cli.output import print_line, say
 
-EXAMPLES = ("mealkit new my-kit", "mealkit new kits/my-kit --engine onnx")
+EXAMPLES = (
+    "mealkit new my-kit",
+    "mealkit new kits/my-kit --engine onnx",
+    "mealkit new blur --from cog ../cog-blur",
+)
 
 
 def new(
+    context: typer.Context,
     folder: Annotated[
         Path, typer.Argument(metavar="NAME", help="The kit's name, or a folder that ends in it.")
     ],
     *,
-    engine: Annotated[str, typer.Option(help="The inference engine.")] = "onnx",
+    engine: Annotated[
+        str | None,
+        typer.Option(help="The inference engine.", show_default="onnx, or the origin's own"),
+    ] = None,
+    origin: Annotated[
+        tuple[str, str] | None,
+        typer.Option(
+            "--from",
+            metavar="KIND SOURCE",
+            help="Begin with what another tool reads: cog FOLDER.",
+        ),
+    ] = None,
 ) -> None:
     """Write a commented kit to start from."""
-    from mealkit.build.scaffold import write_new_kit
-    from mealkit.pipeline.kits import schema
+    if origin is None:
+        from mealkit.build.scaffold import write_new_kit
+        from mealkit.pipeline.kits import schema
 
-    print_line(str(write_new_kit(folder, engine, schema())))
+        print_line(str(write_new_kit(folder, engine or "onnx", schema())))
+    else:
+        from mealkit.pipeline.importing import import_kit
+
+        kind, source = origin
+        home = session_of(context).home
+        made = import_kit(folder, kind, source, engine=engine, home=home)
+        print_line(str(made.path))
+        for item in made.left_out:
+            say(f"not carried over: {item.sentence}")
     say(f"next: write your team into its owner, then: mealkit check {folder}")
