@@ -106,3 +106,29 @@ def test_problems_of_both_parts_come_at_once(write_kit, good):
     """Hyperparameters and settings are checked in one run."""
     text = good.replace("pooling: mean", "pooling: max").replace("threads: 2", "threads: 0")
     assert len(check_engine_parts(load_kit(write_kit(text))).problems) == 2
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ("heat: {}", "overrides.heat: there is no such hyperparameter"),
+        ("pooling: {maximum: 2}", "overrides.pooling: it is not a number"),
+        ("normalize: {maximum: 2}", "overrides.normalize: it is not a number"),
+        ("max_length: {maximum: 100}", "the kit's own 256 lies outside its bounds"),
+        ("max_length: {minimum: 300}", "the kit's own 256 lies outside its bounds"),
+    ],
+)
+def test_overrides_that_cannot_be_name_their_line(write_kit, good, overrides, message):
+    """A name that is no hyperparameter, and bounds that the kit's own value is not within."""
+    text = f"{good}overrides:\n  {overrides}\n"
+    (found,) = check_engine_parts(load_kit(write_kit(text))).problems
+    assert found.code == "KIT_INVALID"
+    assert message in found.message
+    assert found.where is not None
+    assert found.where.endswith(f"kit.yaml:{_line(text, overrides)}")
+
+
+def test_overrides_with_bounds_or_without_hold(write_kit, good):
+    """The kit's own value may lie on a bound."""
+    text = f"{good}overrides:\n  max_length: {{minimum: 1, maximum: 256}}\n  pooling: {{}}\n"
+    assert check_engine_parts(load_kit(write_kit(text))).problems == ()
