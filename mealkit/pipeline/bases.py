@@ -9,8 +9,7 @@ from mealkit.kit.model import Base, ImageBase
 from mealkit.oci.descriptor import Platform
 from mealkit.oci.image import Image
 from mealkit.oci.reference import Reference
-
-_LAYOUT, _ARCHIVE = "oci:", "oci-archive:"
+from mealkit.pipeline.opening import names_path, open_elsewhere
 
 
 @contextmanager
@@ -22,42 +21,29 @@ def base_image(base: ImageBase, folder: Path, architecture: str) -> Iterator[Ima
     Raises:
         StoreError, RegistryError: there is no such image, or it cannot be read.
     """
-    text = base.reference
     platform = Platform("linux", architecture)
-    if text.startswith(_LAYOUT):
-        from mealkit.stores.layout import read_layout
-
-        yield read_layout(folder / text.removeprefix(_LAYOUT), platform=platform)
-    elif text.startswith(_ARCHIVE):
-        from mealkit.stores.archive import read_archive
-
-        yield read_archive(folder / text.removeprefix(_ARCHIVE), platform=platform)
-    else:
-        from mealkit.stores.registry.access import Registries
-        from mealkit.stores.registry.pull import RemoteImages
-
-        with Registries.from_environment() as registries:
-            yield RemoteImages(registries).image(Reference.parse(text), platform)
+    with open_elsewhere(base.reference, folder, platform) as image:
+        yield image
 
 
 def base_name(base: ImageBase) -> str:
     """Return the base's name as the lock may hold it: no registry's host, no local path."""
     text = base.reference
-    if text.startswith((_LAYOUT, _ARCHIVE)):
+    if names_path(text):
         return Path(text.partition(":")[2]).name
     return Reference.parse(text).repository
 
 
 def base_repositories(base: Base) -> tuple[str, ...]:
     """Return the repositories that a registry may mount the base's layers from."""
-    if base.source == "debian" or base.reference.startswith((_LAYOUT, _ARCHIVE)):
+    if base.source == "debian" or names_path(base.reference):
         return ()
     return (Reference.parse(base.reference).repository,)
 
 
 def dockerfile_reference(base: ImageBase, digest: Digest) -> str:
     """Return how a Dockerfile names the base, by digest."""
-    if base.reference.startswith((_LAYOUT, _ARCHIVE)):
+    if names_path(base.reference):
         return f"{base_name(base)}@{digest}"
     reference = Reference.parse(base.reference)
     return f"{reference.name}@{digest}"

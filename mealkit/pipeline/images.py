@@ -10,13 +10,11 @@ from mealkit.kit.model import kit_json
 from mealkit.lock.compare import Change, compare
 from mealkit.lock.model import LOCK_NAME, Lock
 from mealkit.oci.image import Image
-from mealkit.oci.reference import Reference
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.image_lock import lock_of
 from mealkit.pipeline.listener import Listener
+from mealkit.pipeline.opening import open_image
 from mealkit.stores.local import LocalStore, StoredImage
-
-_LAYOUT, _ARCHIVE = "oci:", "oci-archive:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +43,21 @@ def inspect(target: str, *, verify: bool, home: Home, listener: Listener) -> Ins
     Raises:
         StoreError, RegistryError: there is no such image, or it cannot be read.
     """
-    image = find_image(target, home)
-    problems = None
-    if verify:
-        from mealkit.oci.validate import validate
+    with open_image(target, home) as image:
+        problems = _verified(image, listener) if verify else None
+        return _inspection(image, problems)
 
-        task = listener.task("verifying", sum(layer.blob.size_bytes for layer in image.layers))
-        problems = tuple(validate(image, task.advance))
-        task.done()
+
+def _verified(image: Image, listener: Listener) -> tuple[Problem, ...]:
+    from mealkit.oci.validate import validate
+
+    task = listener.task("verifying", sum(layer.blob.size_bytes for layer in image.layers))
+    problems = tuple(validate(image, task.advance))
+    task.done()
+    return problems
+
+
+def _inspection(image: Image, problems: tuple[Problem, ...] | None) -> Inspection:
     return Inspection(
         digest=str(image.digest),
         layers=tuple(
@@ -65,33 +70,6 @@ def inspect(target: str, *, verify: bool, home: Home, listener: Listener) -> Ins
         lock=_lock_or_none(image),
         problems=problems,
     )
-
-
-def find_image(target: str, home: Home) -> Image:
-    """Return an image of the local store, a layout, an archive, or a registry.
-
-    Raises:
-        StoreError, RegistryError: there is no such image, or it cannot be read.
-    """
-    if target.startswith(_LAYOUT):
-        from mealkit.stores.layout import read_layout
-
-        return read_layout(Path(target.removeprefix(_LAYOUT)))
-    if target.startswith(_ARCHIVE) or Path(target).is_file():
-        from mealkit.stores.archive import read_archive
-
-        return read_archive(Path(target.removeprefix(_ARCHIVE)))
-    try:
-        return LocalStore(home.store).image(target)
-    except MealkitError as error:
-        reference = Reference.parse(target)
-        if error.problems[0].code != "IMAGE_NOT_FOUND" or reference.registry is None:
-            raise
-    from mealkit.stores.registry.access import Registries
-    from mealkit.stores.registry.pull import RemoteImages
-
-    # Left open: the image's layers are read through it.
-    return RemoteImages(Registries.from_environment()).image(reference)
 
 
 def diff(before: str, after: str, home: Home) -> list[Change]:
@@ -126,7 +104,8 @@ def _comparable(text: str, home: Home) -> Lock | None:
         return lock_file(path)
     if _is_kit(text):
         return lock_file((path if path.is_dir() else path.parent) / LOCK_NAME)
-    return lock_of(find_image(text, home))
+    with open_image(text, home) as image:
+        return lock_of(image)
 
 
 def _is_kit(text: str) -> bool:

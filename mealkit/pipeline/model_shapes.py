@@ -63,9 +63,10 @@ def find_model(target: str, home: Home) -> FoundModel:
         files = {name: file for name, file in beside.items() if file.is_file()}
         return _read(target, {name: FileRanges(file) for name, file in files.items()})
     from mealkit.pipeline.image_lock import lock_of
-    from mealkit.pipeline.images import find_image
+    from mealkit.pipeline.opening import open_image
 
-    return _locked(lock_of(find_image(target, home)))
+    with open_image(target, home) as image:
+        return _locked(lock_of(image))
 
 
 def _locked(lock: Lock) -> FoundModel:

@@ -133,12 +133,12 @@ def stated_by(target: str, architecture: str, home: Home) -> Stated:
     if lock is not None:
         name = f"{lock.about.name}:{lock.about.version}"
         return Stated(name, lock.requirements, lock.about.owner, is_here=True)
+    from mealkit.pipeline.opening import names_path, open_image
     from mealkit.stores.local import LocalStore
 
-    if target.startswith(("oci:", "oci-archive:")) or Path(target).is_file():
-        from mealkit.pipeline.images import find_image
-
-        return _stated(find_image(target, home).annotations, target, is_here=True)
+    if names_path(target) or Path(target).is_file():
+        with open_image(target, home) as image:
+            return _stated(image.annotations, target, is_here=True)
     try:
         return _stated(LocalStore(home.store).image(target).annotations, target, is_here=True)
     except MealkitError as error:

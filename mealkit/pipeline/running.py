@@ -20,8 +20,8 @@ from mealkit.pipeline.containers import ContainerClient, clients
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.hosting import host_facts
 from mealkit.pipeline.image_lock import lock_of
-from mealkit.pipeline.images import find_image
 from mealkit.pipeline.listener import Listener
+from mealkit.pipeline.opening import names_path, open_image
 from mealkit.pipeline.outputs import Outputs
 from mealkit.pipeline.preflighting import Start, Stated, check_start, here_context, stated_by
 from mealkit.pipeline.readiness import explained, wait_until_ready
@@ -162,14 +162,13 @@ def _image(target: str, home: Home, listener: Listener) -> Image:
     if path.is_dir() or path.name.endswith((".yaml", ".yml")):
         report = build_kit(path, frozen=False, outputs=Outputs(), home=home, listener=listener)
         return store.image(str(report.digest))
-    if target.startswith(("oci:", "oci-archive:")):
-        found = find_image(target, home)
-        task = listener.task(
-            f"storing {target}", sum(item.blob.size_bytes for item in found.layers)
-        )
-        store.put(found, [image_name(lock_of(found))], task.advance)
-        task.done()
-        return store.image(str(found.digest))
+    if names_path(target):
+        with open_image(target, home) as found:
+            size_bytes = sum(item.blob.size_bytes for item in found.layers)
+            task = listener.task(f"storing {target}", size_bytes)
+            store.put(found, [image_name(lock_of(found))], task.advance)
+            task.done()
+            return store.image(str(found.digest))
     try:
         return _verified(store.image(target), store, listener)
     except MealkitError as error:

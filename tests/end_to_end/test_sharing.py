@@ -16,7 +16,8 @@ from mealkit.oci.validate import validate
 from mealkit.pipeline.building import BuildReport, build_kit
 from mealkit.pipeline.containers import stop_kit
 from mealkit.pipeline.home import Home, home_at
-from mealkit.pipeline.images import find_image, inspect
+from mealkit.pipeline.images import inspect
+from mealkit.pipeline.opening import open_image
 from mealkit.pipeline.outputs import Outputs
 from mealkit.pipeline.pulling import pull
 from mealkit.pipeline.running import RunRequest, run_kit
@@ -199,13 +200,13 @@ def test_a_base_from_anywhere_gives_the_same_layers(little, registry, tmp_path, 
     edit_kit(kit, lambda form: form["runtime"]["base"].update(reference=reference))
     report = build(kit, home, Outputs())
     base = little_base().layers[0].blob
-    image = find_image("little:1.0.0", home)
-    assert report.layers[0].digest == image.layers[0].blob.digest
-    unpacked = b"".join(bytes(chunk) for chunk in image.layers[0].blob.chunks())
-    if report.layers[0].digest == base.digest:
-        assert unpacked == b"".join(base.chunks())
-    assert image.config["rootfs"]["diff_ids"][0] == str(little_base().layers[0].diff_id)
-    assert validate(image) == []
+    with open_image("little:1.0.0", home) as image:
+        assert report.layers[0].digest == image.layers[0].blob.digest
+        unpacked = b"".join(bytes(chunk) for chunk in image.layers[0].blob.chunks())
+        if report.layers[0].digest == base.digest:
+            assert unpacked == b"".join(base.chunks())
+        assert image.config["rootfs"]["diff_ids"][0] == str(little_base().layers[0].diff_id)
+        assert validate(image) == []
     lock = (kit / "kit.lock").read_text()
     assert registry.host not in lock
     assert str(tmp_path) not in lock

@@ -12,7 +12,8 @@ from mealkit.oci.validate import validate
 from mealkit.pipeline.building import build_kit, render_kit
 from mealkit.pipeline.home import home_at
 from mealkit.pipeline.image_lock import lock_of
-from mealkit.pipeline.images import find_image, images, inspect
+from mealkit.pipeline.images import images, inspect
+from mealkit.pipeline.opening import open_image
 from mealkit.pipeline.outputs import Outputs
 from mealkit.stores.archive import read_archive, write_archive
 from mealkit.stores.layout import read_layout
@@ -147,7 +148,8 @@ def test_outputs_are_the_same_image(kit, home, build, tmp_path):
     assert found.digest == str(first.digest)
     assert found.problems == ()
     assert found.lock is not None
-    assert find_image(f"oci:{layout}", home).digest == first.digest
+    with open_image(f"oci:{layout}", home) as image:
+        assert image.digest == first.digest
 
 
 def test_an_output_that_is_neither_is_refused(kit, build, tmp_path):

@@ -7,8 +7,9 @@ from fakes.little import edit_kit
 from fakes.wheels import write_wheel
 
 from mealkit.errors import MealkitError, StoreError
-from mealkit.pipeline.images import diff, find_image, inspect
+from mealkit.pipeline.images import diff, inspect
 from mealkit.pipeline.listener import Silent
+from mealkit.pipeline.opening import open_image
 from mealkit.pipeline.outputs import Outputs
 
 
@@ -92,8 +93,8 @@ def test_an_unlocked_kit_against_an_image_says_what_to_do(kit, build, home, tmp_
 
 def test_an_image_that_is_nowhere_is_named(home):
     """The name that was asked for stands in the problem."""
-    with pytest.raises(StoreError) as raised:
-        find_image("nothing:1", home)
+    with pytest.raises(StoreError) as raised, open_image("nothing:1", home):
+        pass
     assert raised.value.problems[0].code == "IMAGE_NOT_FOUND"
     assert "nothing:1" in raised.value.problems[0].message
 
