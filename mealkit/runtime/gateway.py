@@ -16,7 +16,6 @@ from starlette.routing import Route
 from mealkit.errors import MealkitError, failure, failures, problem
 from mealkit.runtime.about import metadata, model_card
 from mealkit.runtime.answers import JsonAnswer, problem_answer
-from mealkit.runtime.body import read_body
 from mealkit.runtime.embeddings import problem_of, read_request, tokens_of
 from mealkit.runtime.envelope import Envelope
 from mealkit.runtime.metrics import CONTENT_TYPE
@@ -103,14 +102,15 @@ class _Endpoints:
     async def embeddings(self, request: Request) -> Response:
         """Have the engine embed texts."""
         service = self._service
+        service.authenticate(request)
         service.require_ready()
         limit_seconds = service.lock.serving.timeout_seconds
         try:
             async with asyncio.timeout(limit_seconds):
-                body = await read_body(request, service.max_body_bytes)
-                asked = read_request(body, service.lock.model.name, service.dimensions)
+                async with service.receive(request) as body:
+                    asked = read_request(body, service.lock.model.name, service.dimensions)
                 service.require_ready()
-                with service.slot():
+                async with service.admit(request):
                     answer = await _unless_gone(
                         request, service.upstream.request("POST", EMBEDDINGS, asked)
                     )

@@ -4,13 +4,16 @@ Refuses more requests at once than the lock allows.
 """
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
+
+from starlette.requests import Request
 
 from mealkit.errors import MealkitError, Problem, failure, failures
 from mealkit.kit.units import parse_size
 from mealkit.lock.model import Lock
+from mealkit.runtime.body import read_body
 from mealkit.runtime.journal import Journal
 from mealkit.runtime.metrics import Metrics
 from mealkit.runtime.settings import Settings
@@ -63,6 +66,29 @@ class Service:
         if status is Status.DRAINING:
             raise failure("DRAINING", "the kit is shutting down")
         raise failure("NOT_READY", f"the kit is {status}: {self.lifecycle.snapshot().reason}")
+
+    def authenticate(self, request: Request) -> None:
+        """Find out who asks, before anything of the request is read."""
+
+    @asynccontextmanager
+    async def receive(self, request: Request) -> AsyncIterator[bytes]:
+        """Read a request's body, and hold the memory that it takes until it is not needed.
+
+        Raises:
+            RequestError: ``REQUEST_TOO_LARGE``.
+            ClientDisconnect: the caller went away while sending.
+        """
+        yield await read_body(request, self.max_body_bytes)
+
+    @asynccontextmanager
+    async def admit(self, request: Request) -> AsyncIterator[None]:  # noqa: ARG002  a turn is a caller's
+        """Hold the engine for a request from its turn to the end of its answer.
+
+        Raises:
+            RequestError: ``REQUEST_BUSY``, there is no room.
+        """
+        with self.slot():
+            yield
 
     @contextmanager
     def slot(self) -> Iterator[None]:

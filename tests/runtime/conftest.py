@@ -50,6 +50,7 @@ def _make_lock(
     worker: str = "standin_worker:StandIn",
     hyperparameters: dict[str, Any] | None = None,
     weights: dict[str, bytes] = WEIGHTS,
+    overrides: dict[str, Any] | None = None,
 ) -> Lock:
     files = tuple(
         LockedFile(
@@ -79,7 +80,9 @@ def _make_lock(
         prompts={
             "query": LockedPrompt(file="query.jinja", sha256=Digest.of(b"hello"), text="hello")
         },
+        code={},
         hyperparameters=hyperparameters or {"max_length": 16},
+        overrides=overrides or {},
         engine=LockedEngine(
             name="onnx",
             worker=worker,
