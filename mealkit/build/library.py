@@ -20,8 +20,8 @@ _MODULES = (
     "engines/generation",
     "engines/generation_values.py",
     "engines/host.py",
-    "engines/openai.py",
     "engines/serve.py",
+    "engines/stream.py",
     "engines/turns.py",
     "engines/worker.py",
 )

@@ -1,8 +1,9 @@
 """The process that hosts one worker: ``python -m mealkit.engines.host``, HTTP on a Unix socket.
 
 It answers /health from the start, the task's endpoint once the worker has loaded, and refuses all
-else. Standard library only; it never listens on a network. A start that fails prints one problem as
-JSON on stderr and exits with the code of its class; SIGTERM lets running requests finish.
+else; an engine that is itself a server takes the process over. Standard library only; it never
+listens on a network. A start that fails prints one problem as JSON on stderr and exits with the
+code of its class; SIGTERM lets running requests finish.
 """
 
 import argparse
@@ -12,17 +13,27 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from importlib import import_module
 from pathlib import Path
 from queue import SimpleQueue
 from types import FrameType
+from typing import NoReturn
 
-from mealkit.engines.openai import embedding_answer, read_embedding_request
-from mealkit.engines.serve import Call, Endpoint, WorkerServer, listen
-from mealkit.engines.worker import EmbeddingWorker, Worker, WorkerConfig
+from mealkit.engines.endpoints.call import Endpoint
+from mealkit.engines.endpoints.classification import classification_endpoints
+from mealkit.engines.endpoints.embeddings import embedding_endpoints
+from mealkit.engines.endpoints.reranking import reranking_endpoints
+from mealkit.engines.serve import WorkerServer, listen
+from mealkit.engines.worker import (
+    ClassificationWorker,
+    EmbeddingWorker,
+    RerankingWorker,
+    ServerWorker,
+    Worker,
+    WorkerConfig,
+)
 from mealkit.errors import MealkitError, failure
 
 
@@ -44,15 +55,19 @@ def main(arguments: list[str] | None = None) -> int:
     def stop(_number: int, _frame: FrameType | None) -> None:
         ends.put(None)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
     try:
         config = _read_config(options.config)
+        worker = import_worker(options.worker)
+        if isinstance(worker, ServerWorker):
+            become(worker.command(config, options.socket))
+        # Not before: a signal that this process keeps to itself would be lost to a server.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, stop)
         server = listen(options.socket)
     except MealkitError as error:
         return _report(error)
     # The socket answers while the worker loads, and a worker that hangs in loading can be stopped.
-    loader = threading.Thread(target=_load, args=(options, config, server, ends), daemon=True)
+    loader = threading.Thread(target=_load, args=(worker, config, server, ends), daemon=True)
     loader.start()
     failed = ends.get()
     server.drain()
@@ -64,7 +79,7 @@ def main(arguments: list[str] | None = None) -> int:
     return code
 
 
-def import_worker(path: str) -> Worker:
+def import_worker(path: str) -> Worker | ServerWorker:
     """Import ``package.module:Class``, nothing else, and make one.
 
     Raises:
@@ -72,40 +87,54 @@ def import_worker(path: str) -> Worker:
     """
     module_name, _, class_name = path.partition(":")
     try:
-        worker: Worker = getattr(import_module(module_name), class_name)()
+        worker: Worker | ServerWorker = getattr(import_module(module_name), class_name)()
     except (ImportError, AttributeError, ValueError) as error:
         message = f"the worker {path!r} cannot be imported: {error}"
         raise failure("ENGINE_START", message) from error
     return worker
 
 
+def become(command: Sequence[str]) -> NoReturn:
+    """Run a server in the place of this process: same id, same environment, same streams.
+
+    Raises:
+        EngineError: ``ENGINE_START``, there is no such program.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    try:
+        os.execvp(command[0], list(command))  # noqa: S606 - a program by its arguments, without a shell
+    except OSError as error:
+        message = f"{command[0]} cannot be run: {error.strerror}"
+        raise failure("ENGINE_START", message) from error
+
+
 def endpoints_of(worker: Worker, config: WorkerConfig) -> Mapping[str, Endpoint]:
-    """Return what a worker answers for its task: path → function from body to body.
+    """Return what a worker answers for its task: ``METHOD /path`` → endpoint.
 
     Raises:
         EngineError: ``ENGINE_START``, the worker cannot do the task.
     """
+    name = config.model_name
     match config.task:
         case "embeddings" if isinstance(worker, EmbeddingWorker):
-            return {"/v1/embeddings": partial(_embed, worker, config.model_name)}
+            return embedding_endpoints(worker, name)
+        case "classification" if isinstance(worker, ClassificationWorker):
+            return classification_endpoints(worker, name)
+        case "reranking" if isinstance(worker, RerankingWorker):
+            return reranking_endpoints(worker, name)
         case _:
             message = f"the worker {type(worker).__name__} cannot do the task {config.task!r}"
             raise failure("ENGINE_START", message)
 
 
-def _embed(worker: EmbeddingWorker, model_name: str, call: Call) -> bytes:
-    request = read_embedding_request(call.body, model_name)
-    return embedding_answer(request, worker.embed(request.texts), model_name)
-
-
 def _load(
-    options: Options,
+    worker: Worker,
     config: WorkerConfig,
     server: WorkerServer,
     ends: "SimpleQueue[MealkitError | None]",
 ) -> None:
     try:
-        worker = import_worker(options.worker)
         endpoints = endpoints_of(worker, config)
         worker.load(config)
     except MealkitError as error:

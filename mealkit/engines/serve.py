@@ -5,33 +5,22 @@ Standard library only.
 """
 
 import os
+import select
 import socket
 import socketserver
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
-from mealkit.engines.openai import error_answer
+from mealkit.engines.endpoints.call import Call, Endpoint
+from mealkit.engines.endpoints.errors import error_answer, error_event
+from mealkit.engines.stream import EventStream
 from mealkit.errors import MealkitError, failure
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One request: its body, and whether anybody still waits for the answer."""
-
-    body: bytes
-    is_cancelled: Callable[[], bool]
-
-
-# Bytes are the body of a 200; an iterator gives server-sent events, each whole, and is closed when
-# the peer goes.
-Endpoint = Callable[[Call], bytes | Iterator[bytes]]
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
 
@@ -48,8 +37,8 @@ _DROP_BYTES = 65536
 class WorkerServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     """Answers /health, and its endpoints once there are any.
 
-    ``endpoints`` is None while the worker loads; an endpoint takes the body of a POST and returns
-    the body of a 200, or raises a MealkitError, and is called from several threads at once.
+    ``endpoints`` is None while the worker loads, then goes from ``METHOD /path`` to an endpoint,
+    which answers or raises a MealkitError, and is called from several threads at once.
     """
 
     request_queue_size = 128
@@ -162,16 +151,34 @@ class _Handler(BaseHTTPRequestHandler):
     def _respond(self) -> None:
         try:
             body = self._read_body()
-            status, answer = self._answer(self._path, body)
         except MealkitError as error:
             self._refuse(error)
-        except OSError:  # the peer went away, or stalled
-            raise
+            return
+        try:
+            status, answer = self._answer(self._path, body)
+            first = b"" if isinstance(answer, bytes) else next(answer, None)
         except Exception as error:  # noqa: BLE001 - one request's bug must not end the others
-            traceback.print_exc()
-            self._refuse(failure("INTERNAL", f"the worker failed with {type(error).__name__}"))
-        else:
+            self._refuse(_told(error))
+            return
+        if isinstance(answer, bytes):
             self._send(status, answer)
+        else:
+            self._stream(first, answer)
+
+    def _stream(self, first: bytes | None, events: Iterator[bytes]) -> None:
+        """Send what an endpoint gives; whatever ends the sending also ends the endpoint."""
+        if first is None:  # it was cancelled: nobody is there
+            self.close_connection = True
+            return
+        stream = EventStream(self.connection)
+        try:
+            stream.send(first)
+            for event in _until_failure(events):
+                stream.send(event)
+        finally:
+            if isinstance(events, Generator):
+                events.close()
+        stream.end()
 
     def _read_body(self) -> bytes:
         lengths = self.headers.get_all("Content-Length", ["0"])
@@ -182,6 +189,8 @@ class _Handler(BaseHTTPRequestHandler):
         if "Transfer-Encoding" in self.headers:
             self.close_connection = True
             raise failure("REQUEST_INVALID", "the body has no Content-Length")
+        if self.request_version != self.protocol_version:
+            raise failure("REQUEST_INVALID", f"the request is {self.request_version}")
         length = int(text)
         if length > MAX_BODY_BYTES:
             # Read and dropped: a peer that is still sending would not see the answer otherwise.
@@ -194,31 +203,36 @@ class _Handler(BaseHTTPRequestHandler):
             raise ConnectionError("the peer ended within a request")
         return body
 
-    def _answer(self, path: str, body: bytes) -> tuple[int, bytes]:
+    def _answer(self, path: str, body: bytes) -> tuple[int, bytes | Iterator[bytes]]:
         endpoints = self.server.endpoints
         if path == _HEALTH:
-            self._require("GET", path)
+            self._require(["GET"], path)
             return (503, _LOADING) if endpoints is None else (200, _OK)
         if endpoints is None:
             raise failure("NOT_READY", "the worker is loading")
-        if path not in endpoints:
+        allowed = self._allowed()
+        if not allowed:
             raise failure("ROUTE_UNKNOWN", f"{path} is not an endpoint of this worker")
-        self._require("POST", path)
-        answer = endpoints[path](Call(body, self._is_gone))
-        assert isinstance(answer, bytes)  # noqa: S101  no endpoint streams yet
-        return 200, answer
+        self._require(allowed, path)
+        return 200, endpoints[f"{self.command} {path}"](Call(body, self._is_gone))
+
+    def _require(self, allowed: list[str], path: str) -> None:
+        if self.command not in allowed:
+            message = f"{path} takes {' or '.join(allowed)}, not {self.command}"
+            raise failure("METHOD_UNKNOWN", message)
+
+    def _allowed(self) -> list[str]:
+        if self._path == _HEALTH:
+            return ["GET"]
+        routes = (route.split(" ") for route in self.server.endpoints or {})
+        return sorted(method for method, path in routes if path == self._path)
 
     def _is_gone(self) -> bool:
-        try:
-            return not self.connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-        except BlockingIOError:
-            return False
-        except OSError:
-            return True
-
-    def _require(self, method: str, path: str) -> None:
-        if self.command != method:
-            raise failure("METHOD_UNKNOWN", f"{path} takes {method}, not {self.command}")
+        # POLLHUP: the peer has closed both ways. Less than that it may do and still read; and what
+        # it has sent already, or that a drain ends our reading, says nothing.
+        poll = select.poll()
+        poll.register(self.connection, 0)
+        return bool(poll.poll(0))
 
     def _refuse(self, error: MealkitError) -> None:
         self._send(*error_answer(error))
@@ -230,12 +244,28 @@ class _Handler(BaseHTTPRequestHandler):
             f"Content-Length: {len(body)}",
         ]
         if status == HTTPStatus.METHOD_NOT_ALLOWED:
-            lines.append(f"Allow: {'GET' if self._path == _HEALTH else 'POST'}")
+            lines.append(f"Allow: {', '.join(self._allowed())}")
         if self.close_connection:
             lines.append("Connection: close")
         head = "\r\n".join([*lines, "\r\n"]).encode()
         # One write: head and body in two would wake the gateway twice.
         self.wfile.write(head if self.command == "HEAD" else head + body)
+
+
+def _until_failure(events: Iterator[bytes]) -> Iterator[bytes]:
+    """Go on with a stream; what goes wrong becomes its last event."""
+    try:
+        yield from events
+    except Exception as error:  # noqa: BLE001 - one request's bug must not end the others
+        yield error_event(_told(error))
+
+
+def _told(error: Exception) -> MealkitError:
+    """Return an error that a peer may see: a bug's own words stay in the log."""
+    if isinstance(error, MealkitError):
+        return error
+    traceback.print_exception(error)
+    return failure("INTERNAL", f"the worker failed with {type(error).__name__}")
 
 
 def _end_reading(connection: socket.socket) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from mealkit.engines.openai import MAX_INPUTS
+from mealkit.engines.endpoints.embeddings import MAX_INPUTS
 from mealkit.runtime.service import Service
 
 

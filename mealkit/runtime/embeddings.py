@@ -9,7 +9,7 @@ import json
 import math
 from typing import Any
 
-from mealkit.engines.openai import read_embedding_request
+from mealkit.engines.endpoints.embeddings import read_embedding_request
 from mealkit.errors import MealkitError, Problem, failure, problem
 from mealkit.runtime.process import read_problem
 from mealkit.runtime.upstream import Answer

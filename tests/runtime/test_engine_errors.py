@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from mealkit.engines.openai import error_answer
+from mealkit.engines.endpoints.errors import error_answer
 from mealkit.errors import failure
 from mealkit.runtime.engine_errors import problem_of, problem_of_error
 from mealkit.runtime.upstream import Answer

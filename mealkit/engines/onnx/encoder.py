@@ -4,8 +4,6 @@ Imports the engine, so only ``OnnxWorker.load`` may import this module. Refuses 
 and output are not those of a text encoder, and vectors that are not numbers.
 """
 
-import threading
-from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from numpy.typing import NDArray
 from mealkit.engines.onnx.config import EncoderConfig
 from mealkit.engines.onnx.pooling import normalized, pooled
 from mealkit.engines.onnx.tokens import SubBatch, TextTokenizer, sub_batches
+from mealkit.engines.turns import Turns
 from mealkit.engines.worker import Embeddings
 from mealkit.errors import failure
 
@@ -43,7 +42,9 @@ class Encoder:
                 f"{', '.join(sorted(outputs))}, expected {', '.join(sorted(_INPUTS))} and {_OUTPUT}"
             )
             raise failure("ENGINE_START", message, where=str(graph))
-        self._turns = _Turns()
+        # One run at a time makes ``threads`` the number of threads that compute, however many
+        # requests there are, and bounds memory to one sub-batch.
+        self._turns = Turns()
 
     def encode(self, texts: Sequence[str]) -> Embeddings:
         """Encode each text as if it were alone.
@@ -80,34 +81,6 @@ class Encoder:
         if not np.isfinite(vectors).all():
             raise failure("ENGINE_ANSWER", "a vector holds infinite values or none at all")
         return vectors.astype("<f4", copy=False)
-
-
-class _Turns:
-    """One run of the session at a time, in order of arrival.
-
-    This makes ``threads`` the number of threads that compute, whatever the number of requests, and
-    bounds memory to one sub-batch. A plain lock would let a large batch overtake the small ones
-    that wait between its sub-batches.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._queue: deque[threading.Lock] = deque()
-
-    def __enter__(self) -> None:
-        turn = threading.Lock()
-        turn.acquire()
-        with self._lock:
-            self._queue.append(turn)
-            if len(self._queue) == 1:
-                return
-        turn.acquire()
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._queue.popleft()
-            if self._queue:
-                self._queue[0].release()
 
 
 def _open_session(graph: Path, threads: int) -> onnxruntime.InferenceSession:

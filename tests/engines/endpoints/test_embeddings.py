@@ -8,15 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from mealkit.engines.openai import (
+from mealkit.engines.endpoints.embeddings import (
     MAX_INPUTS,
     EmbeddingRequest,
     embedding_answer,
-    error_answer,
     read_embedding_request,
 )
 from mealkit.engines.worker import Embeddings
-from mealkit.errors import MealkitError, failure
+from mealkit.errors import MealkitError
 
 
 @pytest.mark.parametrize(
@@ -106,26 +105,3 @@ def test_vectors_that_do_not_fit_the_request_are_refused(found):
     """A missing vector, a missing count or a wrong length is the engine's failure."""
     with pytest.raises(MealkitError, match="ENGINE_ANSWER"):
         embedding_answer(EmbeddingRequest(["x", "y"], "float"), found, "m")
-
-
-def test_errors_carry_owner_and_place():
-    """An error has OpenAI's fields, and ours beside them."""
-    error = failure("REQUEST_TOO_LONG", "input 3 has 301 tokens", where="input[3]")
-    status, body = error_answer(error)
-    assert status == 413
-    assert json.loads(body)["error"] == {
-        "message": "input 3 has 301 tokens",
-        "type": "invalid_request_error",
-        "code": "REQUEST_TOO_LONG",
-        "param": "input",
-        "owner": "caller",
-        "hint": "shorten the input, or split it",
-        "where": "input[3]",
-    }
-
-
-def test_a_servers_error_names_no_parameter():
-    """What the caller cannot change is no parameter of theirs."""
-    status, body = error_answer(failure("ENGINE_ANSWER", "no numbers", where="/models/x"))
-    error = json.loads(body)["error"]
-    assert (status, error["type"], error["param"]) == (502, "server_error", None)
