@@ -24,11 +24,13 @@ from typing import NoReturn
 from mealkit.engines.endpoints.call import Endpoint
 from mealkit.engines.endpoints.classification import classification_endpoints
 from mealkit.engines.endpoints.embeddings import embedding_endpoints
+from mealkit.engines.endpoints.prediction import prediction_endpoints
 from mealkit.engines.endpoints.reranking import reranking_endpoints
 from mealkit.engines.serve import WorkerServer, listen
 from mealkit.engines.worker import (
     ClassificationWorker,
     EmbeddingWorker,
+    PredictionWorker,
     RerankingWorker,
     ServerWorker,
     Worker,
@@ -59,7 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
         config = _read_config(options.config)
         worker = import_worker(options.worker)
         if isinstance(worker, ServerWorker):
-            become(worker.command(config, options.socket))
+            become(worker.command(config, options.socket), worker.environment(config))
         # Not before: a signal that this process keeps to itself would be lost to a server.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, stop)
@@ -94,8 +96,8 @@ def import_worker(path: str) -> Worker | ServerWorker:
     return worker
 
 
-def become(command: Sequence[str]) -> NoReturn:
-    """Run a server in the place of this process: same id, same environment, same streams.
+def become(command: Sequence[str], environment: Mapping[str, str]) -> NoReturn:
+    """Run a server in the place of this process: same id, same streams, more environment.
 
     Raises:
         EngineError: ``ENGINE_START``, there is no such program.
@@ -103,7 +105,7 @@ def become(command: Sequence[str]) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     try:
-        os.execvp(command[0], list(command))  # noqa: S606 - a program by its arguments, without a shell
+        os.execvpe(command[0], list(command), os.environ | environment)  # noqa: S606 - no shell
     except OSError as error:
         message = f"{command[0]} cannot be run: {error.strerror}"
         raise failure("ENGINE_START", message) from error
@@ -123,6 +125,8 @@ def endpoints_of(worker: Worker, config: WorkerConfig) -> Mapping[str, Endpoint]
             return classification_endpoints(worker, name)
         case "reranking" if isinstance(worker, RerankingWorker):
             return reranking_endpoints(worker, name)
+        case "prediction" if isinstance(worker, PredictionWorker):
+            return prediction_endpoints(worker, name)
         case _:
             message = f"the worker {type(worker).__name__} cannot do the task {config.task!r}"
             raise failure("ENGINE_START", message)

@@ -7,7 +7,10 @@ from mealkit.engines.recipe import Recipe
 from mealkit.errors import failure
 
 _RECIPES = {
+    "llama-cpp": "mealkit.engines.llama_cpp.recipe",
     "onnx": "mealkit.engines.onnx.recipe",
+    "python": "mealkit.engines.python.recipe",
+    "vllm": "mealkit.engines.vllm.recipe",
 }
 
 

@@ -230,6 +230,9 @@ class ServerWorker(Protocol):
             MealkitError: the configuration cannot be used.
         """
 
+    def environment(self, config: WorkerConfig) -> Mapping[str, str]:
+        """Return the variables that the settings ask for, beside those of the lock."""
+
 
 def require_fields(values: Any, fields: Mapping[str, type], where: str) -> None:
     """Refuse a mapping that has not exactly these fields with exactly these types.

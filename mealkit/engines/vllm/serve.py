@@ -1,0 +1,187 @@
+"""The vllm engine: ``vllm serve`` takes over the worker's process, every flag from the lock.
+
+Refuses settings that are missing or mistyped. Standard library only: what needs vLLM is vLLM.
+Its flags, as of 0.33: https://docs.vllm.ai/en/v0.33.0/cli/serve/
+"""
+
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mealkit.engines.worker import WorkerConfig, require_fields
+from mealkit.errors import failure
+
+# numpy's generators, which vLLM seeds as it starts, take 32 bits. Every request has its own seed.
+_SEED_MASK = 2**32 - 1
+
+_POOLING = {"mean": "MEAN", "cls": "CLS"}
+
+# What no kit decides: nothing is fetched or run that is not pinned, nobody listens on a network,
+# requests are not logged, and whoever sends one cannot bring a template.
+_ALWAYS = (
+    "--load-format=safetensors",
+    "--config-format=hf",
+    "--no-trust-remote-code",
+    "--no-trust-request-chat-template",
+    "--no-trust-request-mm-kwargs",
+    "--no-enable-prompt-embeds",
+    "--no-enable-sleep-mode",
+    "--no-enable-tokenizer-info-endpoint",
+    "--no-enable-log-requests",
+    "--no-enable-log-outputs",
+    "--no-enable-lora",
+    "--generation-config=vllm",
+    "--disable-fastapi-docs",
+    "--disable-uvicorn-access-log",
+    "--uvicorn-log-level=warning",
+    "--fingerprint-mode=none",
+    "--sse-keep-alive-interval=0",
+    "--api-server-count=1",
+    "--stream-interval=1",
+    "--scheduling-policy=fcfs",
+    "--shutdown-timeout=0",
+    "--optimization-level=2",
+)
+
+
+class VllmServer:
+    """vLLM's own server."""
+
+    def command(self, config: WorkerConfig, socket: Path) -> Sequence[str]:
+        """Return ``vllm serve`` by its module, on the socket, with what the lock says.
+
+        Raises:
+            ContainerError: ``CONFIG_INVALID``, a setting is missing, unknown or mistyped.
+            EngineError: ``ENGINE_START``, vLLM's server does not do the task.
+        """
+        settings = _settings(config)
+        # -s and -P, as the worker was started itself; vllm's console script is not in the image.
+        return (
+            sys.executable,
+            *("-s", "-P", "-m", "vllm.entrypoints.cli.main", "serve", str(config.model_root)),
+            f"--uds={socket}",
+            f"--served-model-name={config.model_name}",
+            *_ALWAYS,
+            *_engine_flags(settings),
+            *_task_flags(config, settings),
+        )
+
+    def environment(self, config: WorkerConfig) -> Mapping[str, str]:
+        """Return the variable that makes answers independent of what else is computed."""
+        settings = _settings(config)
+        return {"VLLM_BATCH_INVARIANT": "1" if settings["batch_invariant"] else "0"}
+
+
+def _settings(config: WorkerConfig) -> Mapping[str, Any]:
+    settings = dict(config.settings)
+    # What may be null is whatever vLLM chooses: from the weights' config, or by the GPU.
+    for name in ("quantization", "attention_backend", "tool_call_parser"):
+        if settings.get(name, ...) is None:
+            settings[name] = ""
+    # JSON has one kind of number: 1 is a fraction, too.
+    if type(settings.get("gpu_memory_utilization")) is int:
+        settings["gpu_memory_utilization"] = float(settings["gpu_memory_utilization"])
+    require_fields(settings, _FIELDS, "settings")
+    return settings
+
+
+def _engine_flags(settings: Mapping[str, Any]) -> Iterator[str]:
+    for name in (
+        "dtype",
+        "gpu_memory_utilization",
+        "tensor_parallel_size",
+        "max_num_seqs",
+        "kv_cache_dtype",
+        "tokenizer_mode",
+        "model_impl",
+    ):
+        yield f"--{name.replace('_', '-')}={settings[name]}"
+    for name in ("enforce_eager", "enable_prefix_caching"):
+        yield f"--{'' if settings[name] else 'no-'}{name.replace('_', '-')}"
+    # One process more for one GPU would only be one more that can die.
+    spread = settings["tensor_parallel_size"] > 1
+    yield f"--distributed-executor-backend={'mp' if spread else 'uni'}"
+    if settings["quantization"]:
+        yield f"--quantization={settings['quantization']}"
+    if settings["attention_backend"]:
+        yield f"--attention-backend={settings['attention_backend']}"
+
+
+def _task_flags(config: WorkerConfig, settings: Mapping[str, Any]) -> Iterator[str]:
+    values = config.hyperparameters
+    limit_tokens = _value(values, "max_length", int)
+    yield f"--max-model-len={limit_tokens}"
+    match config.task:
+        case "generation":
+            yield from _generation_flags(config, settings)
+        case "embeddings":
+            yield from _embedding_flags(values, settings["max_num_batched_tokens"], limit_tokens)
+        case _:
+            message = f"vLLM's server does not do the task {config.task!r} here"
+            raise failure("ENGINE_START", message)
+
+
+def _generation_flags(config: WorkerConfig, settings: Mapping[str, Any]) -> Iterator[str]:
+    values = config.hyperparameters
+    yield "--runner=generate"
+    yield "--convert=none"
+    yield f"--seed={_value(values, 'seed', int) & _SEED_MASK}"
+    yield "--enable-chunked-prefill"
+    yield f"--max-num-batched-tokens={settings['max_num_batched_tokens']}"
+    # As OpenAI's: at most 20, and of what the model says, before temperature and top_p.
+    yield "--max-logprobs=20"
+    yield "--logprobs-mode=raw_logprobs"
+    yield "--chat-template-content-format=auto"
+    template = _value(values, "chat_template", str)
+    if template not in {"model", "none"}:
+        yield f"--chat-template={config.model_root / template}"
+    hermes = "hermes" if _value(values, "tool_calls", str) == "hermes" else ""
+    parser = settings["tool_call_parser"] or hermes
+    if parser:
+        yield "--enable-auto-tool-choice"
+        yield f"--tool-call-parser={parser}"
+
+
+def _embedding_flags(
+    values: Mapping[str, Any], batched_tokens: int, limit_tokens: int
+) -> Iterator[str]:
+    yield "--runner=pooling"
+    yield "--convert=embed"
+    yield "--seed=0"
+    pooler = {
+        "pooling_type": _POOLING[_value(values, "pooling", str)],
+        "use_activation": _value(values, "normalize", bool),
+        "enable_chunked_processing": False,
+    }
+    yield f"--pooler-config={json.dumps(pooler)}"
+    # A mean over pieces is another vector: an input is computed at once, so it must fit at once.
+    yield "--no-enable-chunked-prefill"
+    yield f"--max-num-batched-tokens={max(batched_tokens, limit_tokens)}"
+
+
+def _value(values: Mapping[str, Any], name: str, kind: type) -> Any:
+    value = values.get(name)
+    if type(value) is not kind:
+        message = f"hyperparameters.{name} is {value!r}, expected {kind.__name__}"
+        raise failure("CONFIG_INVALID", message, where=f"hyperparameters.{name}")
+    return value
+
+
+_FIELDS: Mapping[str, type] = {
+    "dtype": str,
+    "gpu_memory_utilization": float,
+    "tensor_parallel_size": int,
+    "max_num_seqs": int,
+    "max_num_batched_tokens": int,
+    "enforce_eager": bool,
+    "kv_cache_dtype": str,
+    "quantization": str,
+    "enable_prefix_caching": bool,
+    "attention_backend": str,
+    "batch_invariant": bool,
+    "tokenizer_mode": str,
+    "model_impl": str,
+    "tool_call_parser": str,
+}

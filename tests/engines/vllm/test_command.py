@@ -1,0 +1,191 @@
+"""Every flag that the vllm engine can pass on is one that vLLM has, with a value that it takes."""
+
+import itertools
+import json
+import sys
+import types
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mealkit.engines.vllm.recipe import RECIPE, VllmSettings
+from mealkit.engines.vllm.serve import VllmServer
+from mealkit.engines.worker import ServerWorker
+from mealkit.errors import MealkitError
+from mealkit.kit.model import Feature, Task
+
+SOCKET = Path("/var/lib/mealkit/worker.sock")
+
+
+def values_of(annotation: Any) -> list[Any]:
+    """Values of a setting's type: every literal, both truths, and the ends of numbers."""
+    if get_origin(annotation) is Literal:
+        return list(get_args(annotation))
+    if get_origin(annotation) in {Union, types.UnionType}:
+        return list(itertools.chain.from_iterable(map(values_of, get_args(annotation))))
+    return {bool: [False, True], int: [1, 8], float: [0.25, 1.0], types.NoneType: [None]}[
+        annotation
+    ]
+
+
+SETTINGS = {name: values_of(field.annotation) for name, field in VllmSettings.model_fields.items()}
+CHAT = {
+    "chat_template": ["model", "none", "templates/chat.jinja"],
+    "tool_calls": ["none", "hermes"],
+}
+EMBED = {"pooling": ["mean", "cls"], "normalize": [False, True]}
+
+
+def parsed(parser, config):
+    command = VllmServer().command(config, SOCKET)
+    start = ["-s", "-P", "-m", "vllm.entrypoints.cli.main", "serve", "/models"]
+    assert [sys.executable, *start] == list(command[:7])
+    return parser.parse_args(command[6:])
+
+
+def test_it_is_a_server_worker():
+    """The host finds out what it is by what it can do."""
+    assert isinstance(VllmServer(), ServerWorker)
+
+
+def test_the_engine_asks_for_the_version_that_was_read(definitions):
+    """The flags that hold are those of the version that kits get."""
+    major, minor, _ = definitions["version"].split(".")
+    assert RECIPE.requirements == (f"vllm>={major}.{minor},<{major}.{int(minor) + 1}",)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, value) for name, values in SETTINGS.items() for value in values]
+)
+@pytest.mark.parametrize("task", RECIPE.hyperparameters)
+def test_every_value_of_every_setting(parser, configure, task, name, value):
+    """Alone, each value arrives where vLLM has a flag of that name."""
+    found = parsed(parser, configure(task, {name: value}))
+    if name == "batch_invariant":
+        assert not hasattr(found, name)
+    elif name == "max_num_batched_tokens":
+        assert found.max_num_batched_tokens >= value
+    elif name == "tool_call_parser" and task is Task.EMBEDDINGS:
+        assert found.tool_call_parser is None
+    else:
+        assert getattr(found, name) == value
+
+
+@given(
+    chosen=st.fixed_dictionaries({name: st.sampled_from(item) for name, item in SETTINGS.items()}),
+    chat=st.fixed_dictionaries({name: st.sampled_from(item) for name, item in CHAT.items()}),
+    embed=st.fixed_dictionaries({name: st.sampled_from(item) for name, item in EMBED.items()}),
+    seed=st.integers(0, 2**63 - 1),
+)
+@settings(max_examples=300, deadline=None)
+def test_settings_in_any_combination(parser, configure, chosen, chat, embed, seed):
+    """Together, they are still what vLLM's parser takes, and no flag stands twice."""
+    for task, values in (
+        (Task.GENERATION, {**chat, "seed": seed}),
+        (Task.EMBEDDINGS, embed),
+    ):
+        config = configure(task, chosen, values)
+        parsed(parser, config)
+        names = [
+            word.partition("=")[0].removeprefix("--no-").removeprefix("--")
+            for word in VllmServer().command(config, SOCKET)
+            if word.startswith("--")
+        ]
+        assert len(set(names)) == len(names)
+
+
+def test_what_a_generation_kit_becomes(parser, configure):
+    """Context, sampling defaults, template and tools are the lock's, not vLLM's."""
+    values = {"seed": 2**40 + 7, "chat_template": "chat.jinja", "tool_calls": "hermes"}
+    found = parsed(parser, configure(Task.GENERATION, {}, values))
+    assert found.model_tag == "/models"
+    assert found.uds == str(SOCKET)
+    assert found.served_model_name == ["tiny"]
+    assert (found.runner, found.convert) == ("generate", "none")
+    assert found.max_model_len == 4096
+    assert found.generation_config == "vllm"
+    assert found.load_format == "safetensors"
+    assert found.trust_remote_code is False
+    assert found.enable_log_requests is False
+    assert found.enable_prefix_caching is False
+    assert found.chat_template == "/models/chat.jinja"
+    assert (found.enable_auto_tool_choice, found.tool_call_parser) == (True, "hermes")
+    # numpy's seeds have 32 bits
+    assert found.seed == 7
+
+
+def test_the_models_own_template(parser, configure):
+    """No template is passed where the one that comes with the weights is meant."""
+    for name in ("model", "none"):
+        found = parsed(parser, configure(Task.GENERATION, {}, {"chat_template": name}))
+        assert found.chat_template is None
+
+
+def test_what_an_embedding_kit_becomes(parser, configure, definitions):
+    """Pooling and normalisation are the lock's, and an input is computed in one piece."""
+    found = parsed(parser, configure(Task.EMBEDDINGS, {"max_num_batched_tokens": 256}))
+    assert (found.runner, found.convert) == ("pooling", "embed")
+    assert found.enable_chunked_prefill is False
+    assert found.max_num_batched_tokens == found.max_model_len == 512
+    known = definitions["requests"]["PoolerConfig"]
+    assert found.pooler_config.keys() <= known.keys()
+    assert repr(found.pooler_config["pooling_type"]) in known["pooling_type"]
+    assert found.pooler_config["use_activation"] is True
+
+
+def test_the_environment_is_vllms(configure, definitions):
+    """Every variable that begins with VLLM_ is one that vLLM reads."""
+    names = {*RECIPE.environment, *VllmServer().environment(configure())}
+    assert {name for name in names if name.startswith("VLLM_")} <= set(definitions["environment"])
+    for value, text in ((True, "1"), (False, "0")):
+        config = configure(settings={"batch_invariant": value})
+        assert VllmServer().environment(config) == {"VLLM_BATCH_INVARIANT": text}
+
+
+@pytest.mark.parametrize(
+    ("change", "where"),
+    [
+        ({"settings": {"dtype": "bfloat16"}}, "settings.attention_backend"),
+        ({"settings": {"max_num_seqs": "8"}}, "settings.max_num_seqs"),
+        ({"hyperparameters": {"max_length": True}}, "hyperparameters.max_length"),
+        ({"hyperparameters": {}}, "hyperparameters.max_length"),
+    ],
+)
+def test_a_lock_that_cannot_be_followed(configure, change, where):
+    """A value that is missing or mistyped is named, before vLLM is started."""
+    form = configure().as_json()
+    for part, values in change.items():
+        form[part] = values if len(form[part]) < 3 or not values else {**form[part], **values}
+    if "attention_backend" in where:
+        del form["settings"]["attention_backend"]
+    config = type(configure()).from_json(json.dumps(form))
+    with pytest.raises(MealkitError) as caught:
+        VllmServer().command(config, SOCKET)
+    found = caught.value.problems[0]
+    assert (found.code, found.where) == ("CONFIG_INVALID", where)
+
+
+def test_other_tasks_are_refused(configure):
+    """A lock whose task vLLM does not do here is not started as something else."""
+    form = {**configure().as_json(), "task": "reranking"}
+    config = type(configure()).from_json(json.dumps(form))
+    with pytest.raises(MealkitError, match="reranking"):
+        VllmServer().command(config, SOCKET)
+
+
+def test_features():
+    """Tools need a parser, a chat needs a template, embeddings have neither."""
+    every = frozenset(Feature)
+
+    def found(task=Task.GENERATION, template="model", calls="none", parser=None):
+        values = {"chat_template": template, "tool_calls": calls}
+        return RECIPE.features(task, values, {"tool_call_parser": parser})
+
+    assert found() == every - {Feature.TOOLS}
+    assert found(calls="hermes") == every
+    assert found(parser="mistral") == every
+    assert found(template="none", calls="hermes") == every - {Feature.CHAT, Feature.TOOLS}
+    assert found(Task.EMBEDDINGS) == {Feature.TOKENS}
