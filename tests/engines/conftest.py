@@ -125,11 +125,19 @@ StartHost = Callable[..., Host]
 
 @pytest.fixture
 def start_host(tmp_path) -> Iterator[StartHost]:
-    """Start host processes: ``start_host(worker, model_root=..., ...)``; all are gone afterwards."""
+    """Start host processes: ``start_host(worker, model_root=..., ...)``; all are gone afterwards.
+
+    ``packages``: folders with the packages of an engine that the tests' own Python does not have.
+    """
     hosts: list[Host] = []
 
     def start(
-        worker="plain_worker:PlainWorker", *, config=None, socket_path=None, **fields
+        worker="plain_worker:PlainWorker",
+        *,
+        config=None,
+        socket_path=None,
+        packages=(),
+        **fields,
     ) -> Host:
         written = tmp_path / f"config-{len(hosts)}.json"
         values = {
@@ -144,12 +152,13 @@ def start_host(tmp_path) -> Iterator[StartHost]:
         written.write_text(config if config is not None else json.dumps(values))
         path = socket_path or tmp_path / "worker.sock"
         command = [sys.executable, "-B", "-m", "mealkit.engines.host"]
+        own = (REPOSITORY, Path(__file__).parent)
         process = subprocess.Popen(
             [*command, "--socket", path, "--worker", worker, "--config", written],
             stderr=subprocess.PIPE,
             text=True,
             cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": f"{REPOSITORY}:{Path(__file__).parent}"},
+            env={**os.environ, "PYTHONPATH": ":".join(map(str, [*packages, *own]))},
         )
         hosts.append(Host(process, path))
         return hosts[-1]
@@ -197,3 +206,17 @@ def golden() -> list[tuple[str, int, bytes]]:
         (case["text"], case["tokens"], base64.b64decode(case["vector"]))
         for case in content["cases"]
     ]
+
+
+@pytest.fixture(scope="session")
+def llama_cpp_packages() -> Path:
+    """Return the folder that ``make test`` installs the compiled llama-cpp engine into."""
+    return installed_engine("llama-cpp")
+
+
+def installed_engine(name: str) -> Path:
+    """Return the folder with an engine's packages, or skip the test and say what is missing."""
+    folder = REPOSITORY / ".engines" / name
+    if not (folder / ".ready").is_file():
+        pytest.skip(f"the engine {name} is not installed: make .engines/{name}/.ready")
+    return folder
