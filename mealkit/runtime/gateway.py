@@ -21,6 +21,7 @@ from mealkit.runtime.envelope import Envelope
 from mealkit.runtime.metrics import CONTENT_TYPE
 from mealkit.runtime.service import Service
 from mealkit.runtime.upstream import Answer, WorkerLostError
+from mealkit.runtime.worker_metrics import worker_metrics
 
 EMBEDDINGS = "/v1/embeddings"
 
@@ -83,8 +84,11 @@ class _Endpoints:
         return JsonAnswer(metadata(self._service, self.paths))
 
     async def metrics(self, _request: Request) -> Response:
-        """Give the counters."""
-        return Response(self._service.metrics.text(), headers={"Content-Type": CONTENT_TYPE})
+        """Give the counters, and those of an engine that has its own."""
+        service = self._service
+        passed_on = await worker_metrics(service.lock.engine.name, service.upstream)
+        text = service.metrics.text() + passed_on
+        return Response(text, headers={"Content-Type": CONTENT_TYPE})
 
     async def models(self, _request: Request) -> Response:
         """List the one model."""
