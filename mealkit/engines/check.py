@@ -43,6 +43,8 @@ def check_engine_parts(loaded: LoadedKit) -> EngineParts:
         loaded.lines,
     )
     wrong = override_problems(kit, found.hyperparameters, loaded.lines)
+    if not found.problems:
+        wrong += recipe_of(kit.runtime.engine).check(loaded, found.settings)
     return replace(found, problems=(*found.problems, *wrong))
 
 

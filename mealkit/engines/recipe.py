@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, JsonValue
 
+from mealkit.errors import Problem
+from mealkit.kit.load import LoadedKit
 from mealkit.kit.model import Feature, Task
 
 Values = Mapping[str, JsonValue]
@@ -16,6 +18,11 @@ Values = Mapping[str, JsonValue]
 def no_features(_task: Task, _hyperparameters: Values, _settings: Values) -> frozenset[Feature]:
     """Return nothing: the features of an engine that has none."""
     return frozenset()
+
+
+def no_problems(_loaded: LoadedKit, _settings: Values) -> list[Problem]:
+    """Return nothing: the problems of an engine that looks no further."""
+    return []
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +51,8 @@ class Recipe:
     """Memory that the engine itself takes, measured."""
     features: Callable[[Task, Values, Values], frozenset[Feature]] = no_features
     """What it can do for a task with these hyperparameters and settings."""
+    check: Callable[[LoadedKit, Values], list[Problem]] = no_problems
+    """What it refuses of a kit whose parts hold one by one, given its settings in full."""
 
     @property
     def default_task(self) -> Task:

@@ -1,0 +1,160 @@
+"""What can be known of a handler without running it: its file, its class, its signature.
+
+Build side only. Parses, never imports; what only running it would show, it does not refuse.
+"""
+
+import ast
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from mealkit.errors import Problem, problem
+
+LOAD_PARAMETERS = ("models", "parameters", "seed")
+
+# What the worker imports after the kit's code has come to the front of its path.
+_TAKEN = frozenset(
+    {"mealkit", "pydantic", "pydantic_core", "annotated_types", "typing_extensions", "certifi"}
+)
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """Where the kit says its handler is."""
+
+    setting: str
+    """FILE.py:CLASS, as the kit writes it."""
+    where: str
+    """The line of the kit that says so."""
+    python: tuple[int, int]
+    """The version of Python that will run it."""
+
+    @property
+    def file(self) -> str:
+        """The path of its file in the kit's folder."""
+        return self.setting.partition(":")[0]
+
+    @property
+    def class_name(self) -> str:
+        """The name of its class."""
+        return self.setting.partition(":")[2]
+
+
+def handler_problems(handler: Handler, code: Mapping[str, str]) -> list[Problem]:
+    """Return what is wrong with the kit's code, file by file, with the lines."""
+    if handler.file not in code:
+        message = f"runtime.settings.handler: {handler.file} is not among the kit's code"
+        hint = f"add {handler.file} to runtime.code"
+        return [problem("KIT_FILE_MISSING", message, where=handler.where, hint=hint)]
+    problems = [*_name_problems(code)]
+    for path, text in code.items():
+        if not path.endswith(".py"):
+            continue
+        try:
+            tree = ast.parse(text, path)
+        except (SyntaxError, ValueError, RecursionError) as error:
+            # A newer Python may take what this one does not.
+            if handler.python <= sys.version_info[:2]:
+                problems.append(_syntax_problem(error, path))
+        else:
+            if path == handler.file:
+                problems += _class_problems(tree, handler)
+    return problems
+
+
+def class_named(tree: ast.Module, name: str) -> ast.ClassDef | None:
+    """Return the class of that name that a module defines, if it does."""
+    found = [item for item in tree.body if isinstance(item, ast.ClassDef) and item.name == name]
+    return found[-1] if found else None
+
+
+def method_named(body: ast.ClassDef, name: str) -> Function | None:
+    """Return the method of that name that a class defines itself, if it does."""
+    found = [item for item in body.body if isinstance(item, Function) and item.name == name]
+    return found[-1] if found else None
+
+
+def _name_problems(code: Mapping[str, str]) -> Iterator[Problem]:
+    tops = {PurePosixPath(path).parts[0]: path for path in sorted(code) if path.endswith(".py")}
+    for top, path in tops.items():
+        name = top.removesuffix(".py")
+        if name in sys.stdlib_module_names or name in _TAKEN:
+            message = f"runtime.code: {path} would be imported in the place of the module {name}"
+            yield problem("KIT_INVALID", message, where=path, hint="give it another name")
+
+
+def _syntax_problem(error: Exception, path: str) -> Problem:
+    if isinstance(error, SyntaxError):
+        text = (error.msg or "it cannot be parsed").rstrip(".")
+        message = f"{path} is not Python: {text}"
+        return problem("KIT_INVALID", message, where=f"{path}:{error.lineno or 1}")
+    return problem("KIT_INVALID", f"{path} is not Python: {error}", where=path)
+
+
+def _class_problems(tree: ast.Module, handler: Handler) -> Iterator[Problem]:
+    path, name = handler.file, handler.class_name
+    body = class_named(tree, name)
+    if body is None:
+        if name not in _bound_names(tree):
+            message = f"runtime.settings.handler: {path} has no class {name}"
+            classes = [item.name for item in tree.body if isinstance(item, ast.ClassDef)]
+            hint = f"its classes are: {', '.join(classes) or 'none'}"
+            yield problem("KIT_INVALID", message, where=handler.where, hint=hint)
+        return
+    predict = method_named(body, "predict")
+    if predict is not None:
+        yield from _predict_problems(predict, path)
+    elif not body.bases and "predict" not in _bound_names(body):
+        message = f"{name} has no method predict"
+        yield problem("KIT_INVALID", message, where=f"{path}:{body.lineno}")
+    load = method_named(body, "load")
+    if load is not None:
+        yield from _load_problems(load, path)
+
+
+def _predict_problems(predict: Function, path: str) -> Iterator[Problem]:
+    taken = predict.args
+    hint = "write it as NAME: TYPE, or NAME: TYPE = DEFAULT"
+    for item in (taken.vararg, taken.kwarg, *taken.posonlyargs[1:]):
+        if item is not None:
+            message = f"the parameter {item.arg} of predict has no name that callers write"
+            yield problem("KIT_INVALID", message, where=f"{path}:{item.lineno}", hint=hint)
+    named = taken.args if taken.posonlyargs else taken.args[1:]
+    for item in (*named, *taken.kwonlyargs):
+        if item.annotation is None:
+            message = f"the parameter {item.arg} of predict has no type"
+            yield problem("KIT_INVALID", message, where=f"{path}:{item.lineno}", hint=hint)
+
+
+def _load_problems(load: Function, path: str) -> Iterator[Problem]:
+    taken = load.args
+    every = [*taken.posonlyargs, *taken.args]
+    required = every[1 : len(every) - len(taken.defaults)]
+    required += [
+        item
+        for item, default in zip(taken.kwonlyargs, taken.kw_defaults, strict=True)
+        if default is None
+    ]
+    for item in required:
+        if item.arg not in LOAD_PARAMETERS:
+            message = f"load asks for {item.arg!r}, it may ask for {', '.join(LOAD_PARAMETERS)}"
+            yield problem("KIT_INVALID", message, where=f"{path}:{item.lineno}")
+
+
+def _bound_names(body: ast.Module | ast.ClassDef) -> set[str]:
+    """Return every name that a body binds in some other way than by a class; ``*``: who knows."""
+    names: set[str] = set()
+    for item in ast.walk(body):
+        match item:
+            case ast.alias(name=name, asname=asname):
+                names.add(asname or name.partition(".")[0])
+            case ast.Name(id=name, ctx=ast.Store()):
+                names.add(name)
+            case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+                names.add(name)
+            case _:
+                pass
+    return names

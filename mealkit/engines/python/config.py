@@ -1,0 +1,84 @@
+"""The python worker's configuration, checked again where it is used.
+
+Refuses values that this worker cannot honour exactly. Standard library only.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from mealkit.engines.worker import WorkerConfig, require_fields
+from mealkit.errors import failure
+
+_SETTINGS: Mapping[str, type] = {
+    "handler": str,
+    "concurrency": int,
+    "fetch_from": list,
+    "fetch_private": bool,
+    "fetch_seconds": int,
+    "max_file_bytes": int,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FileLimits:
+    """What files of a request may be, and where they may come from."""
+
+    fetch_from: tuple[str, ...]
+    """The addresses that they may be fetched from: each is a folder, with all that is below it."""
+    fetch_private: bool
+    """Whether those may lead to addresses that are not public."""
+    fetch_seconds: int
+    """How long all fetches of a request may take together."""
+    max_file_bytes: int
+    """How large all files of a request may be together; likewise all files of an answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class HandlerConfig:
+    """What the lock pins of this engine, checked."""
+
+    model_root: Path
+    code_root: Path
+    file: str
+    class_name: str
+    concurrency: int
+    limits: FileLimits
+    seed: int
+    parameters: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, config: WorkerConfig) -> Self:
+        """Check a worker's configuration.
+
+        Raises:
+            ContainerError: ``CONFIG_INVALID``, naming the field.
+        """
+        chosen, flags = config.hyperparameters, config.settings
+        require_fields(chosen, {"seed": int, "parameters": dict}, "hyperparameters")
+        require_fields(flags, _SETTINGS, "settings")
+        for name in ("concurrency", "fetch_seconds", "max_file_bytes"):
+            if flags[name] < 1:
+                where = f"settings.{name}"
+                message = f"{where} is {flags[name]}, expected 1 or more"
+                raise failure("CONFIG_INVALID", message, where=where)
+        file, _, class_name = flags["handler"].partition(":")
+        if not file.endswith(".py") or ".." in Path(file).parts or not class_name.isidentifier():
+            message = f"settings.handler is {flags['handler']!r}, expected FILE.py:CLASS"
+            raise failure("CONFIG_INVALID", message, where="settings.handler")
+        return cls(
+            model_root=config.model_root,
+            code_root=config.code_root,
+            file=file,
+            class_name=class_name,
+            concurrency=flags["concurrency"],
+            limits=FileLimits(
+                fetch_from=tuple(flags["fetch_from"]),
+                fetch_private=flags["fetch_private"],
+                fetch_seconds=flags["fetch_seconds"],
+                max_file_bytes=flags["max_file_bytes"],
+            ),
+            seed=chosen["seed"],
+            parameters=chosen["parameters"],
+        )

@@ -1,0 +1,216 @@
+"""Files are fetched by address: from the places that the kit allows, over checked connections.
+
+Refuses every other place, addresses that are not public (unless the kit allows them too), redirects
+out of the allowed places, and whatever is too large or too slow. Each connection goes to the very
+address that was checked. Standard library only.
+"""
+
+import http.client
+import importlib
+import ipaddress
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import SplitResult, unquote, urljoin, urlsplit
+
+from mealkit.engines.python.config import FileLimits
+from mealkit.errors import MealkitError, failure
+
+_REDIRECTS = 5
+_REDIRECT_STATUSES = frozenset({301, 302, 303, 307, 308})
+_PORTS = {"http": 80, "https": 443}
+_CHUNK_BYTES = 64 * 1024
+# Networks whose addresses carry an IPv4 address (RFC 6052, RFC 3056).
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A fetched file: its bytes, the path of its address, and the media type that was said."""
+
+    data: bytes
+    path: str
+    media_type: str
+
+
+def fetch(url: str, limits: FileLimits, max_bytes: int, deadline: float, where: str) -> Fetched:
+    """Fetch a file; ``deadline`` is on the monotonic clock.
+
+    Raises:
+        RequestError: ``REQUEST_UNSUPPORTED``, the kit does not allow that place;
+            ``REQUEST_TOO_LARGE``; ``REQUEST_INVALID``, it cannot be had.
+    """
+    for _ in range(_REDIRECTS + 1):
+        target = _allowed(url, limits, where)
+        try:
+            found = _get(target, limits, max_bytes, deadline, where)
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            late = time.monotonic() >= deadline
+            reason = "it takes too long" if late else f"{type(error).__name__}: {error}"
+            message = f"{where} cannot be fetched: {reason}"
+            raise failure("REQUEST_INVALID", message, where=where) from error
+        if isinstance(found, Fetched):
+            return found
+        url = urljoin(url, found)
+    message = f"{where} is redirected more than {_REDIRECTS} times"
+    raise failure("REQUEST_INVALID", message, where=where)
+
+
+def is_allowed(url: str, allowed: str) -> bool:
+    """Tell whether an address lies in an allowed folder, by scheme, host, port and path."""
+    target, folder = _parsed(url), _parsed(allowed)
+    if target is None or folder is None:
+        return False
+    root = folder.path.rstrip("/") + "/"
+    return _origin(target) == _origin(folder) and target.path.startswith(root)
+
+
+def _allowed(url: str, limits: FileLimits, where: str) -> SplitResult:
+    target = _parsed(url)
+    if target is None:
+        raise failure("REQUEST_INVALID", f"{where} is not an address", where=where)
+    if not any(is_allowed(url, allowed) for allowed in limits.fetch_from):
+        places = ", ".join(limits.fetch_from)
+        hint = f"allowed are {places}" if places else "send the file itself, as base64"
+        message = f"{where} names a place that this kit does not fetch from"
+        raise failure("REQUEST_UNSUPPORTED", message, where=where, hint=hint)
+    return target
+
+
+def _parsed(url: str) -> SplitResult | None:
+    """Return a plain address; None for everything in which two readers could see two places."""
+    if not url.isascii() or not url.isprintable() or set(url) & set(' \\"<>^`{|}'):
+        return None
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return None
+    if parts.scheme not in _PORTS or not parts.hostname or "@" in parts.netloc or port == 0:
+        return None
+    segments = unquote(unquote(parts.path)).replace("\\", "/").split("/")
+    return None if ".." in segments or "." in segments else parts
+
+
+def _origin(parts: SplitResult) -> tuple[str, str, int]:
+    host = (parts.hostname or "").rstrip(".")
+    return parts.scheme, host, parts.port or _PORTS[parts.scheme]
+
+
+def _get(
+    target: SplitResult, limits: FileLimits, max_bytes: int, deadline: float, where: str
+) -> Fetched | str:
+    """Return the file, or where the server redirects to."""
+    _, host, port = _origin(target)
+    address = _address_of(host, port, limits, where)
+    with _connected(address, deadline) as raw:
+        stream: socket.socket = raw
+        if target.scheme == "https":
+            stream = _tls().wrap_socket(raw, server_hostname=host)
+        connection = http.client.HTTPConnection(host, port)
+        connection.sock = stream
+        query = f"?{target.query}" if target.query else ""
+        try:
+            connection.request("GET", (target.path or "/") + query, headers=_headers(target))
+            with connection.getresponse() as answer:
+                return _read(answer, target, max_bytes, where)
+        finally:
+            connection.close()
+
+
+def _read(
+    answer: http.client.HTTPResponse, target: SplitResult, max_bytes: int, where: str
+) -> Fetched | str:
+    if answer.status in _REDIRECT_STATUSES:
+        return answer.headers.get("Location") or ""
+    if answer.status != 200:
+        message = f"{where} cannot be fetched: the server answered {answer.status}"
+        raise failure("REQUEST_INVALID", message, where=where)
+    data = bytearray()
+    while chunk := answer.read(_CHUNK_BYTES):
+        data += chunk
+        if len(data) > max_bytes:
+            message = f"{where} is larger than the {max_bytes} bytes that are left for files"
+            raise failure("REQUEST_TOO_LARGE", message, where=where)
+    expected = answer.headers.get("Content-Length")
+    if expected is not None and expected != str(len(data)):
+        raise http.client.IncompleteRead(bytes(data))
+    return Fetched(bytes(data), target.path, answer.headers.get_content_type())
+
+
+def _headers(target: SplitResult) -> dict[str, str]:
+    return {
+        "Host": target.netloc,
+        "Accept-Encoding": "identity",
+        "Connection": "close",
+        "User-Agent": "mealkit",
+    }
+
+
+def _address_of(host: str, port: int, limits: FileLimits, where: str) -> Any:
+    """Return the socket address of a host, all of whose addresses may be connected to."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    if not limits.fetch_private:
+        for _, _, _, _, address in found:
+            if not is_public(str(address[0])):
+                raise _private(where)
+    return found[0][4]
+
+
+def is_public(text: str) -> bool:
+    """Tell whether an IP address is one of the public internet, also one inside another."""
+    address = ipaddress.ip_address(text.partition("%")[0])
+    if isinstance(address, ipaddress.IPv6Address):
+        inner = address.ipv4_mapped or address.sixtofour
+        if address in _NAT64:
+            inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+        if inner is not None:
+            address = inner
+    return address.is_global and not address.is_multicast
+
+
+def _private(where: str) -> MealkitError:
+    message = f"{where} leads to an address that is not public"
+    return failure("REQUEST_UNSUPPORTED", message, where=where)
+
+
+@contextmanager
+def _connected(address: Any, deadline: float) -> Iterator[socket.socket]:
+    """Connect; at the deadline the connection ends, whatever it is doing."""
+    left_seconds = deadline - time.monotonic()
+    if left_seconds <= 0:
+        raise TimeoutError
+    family = socket.AF_INET6 if len(address) == 4 else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as raw:
+        raw.settimeout(left_seconds)
+        # A timeout counts from the last byte: this one counts from the beginning. The duplicate
+        # stays ours when TLS takes the socket over.
+        ours = raw.dup()
+        timer = threading.Timer(left_seconds, _end, [ours])
+        timer.daemon = True
+        timer.start()
+        try:
+            raw.connect(address)
+            yield raw
+        finally:
+            timer.cancel()
+            ours.close()
+
+
+def _end(connection: socket.socket) -> None:
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
+
+
+def _tls() -> ssl.SSLContext:
+    """Return a context with the authorities of the image, or of certifi if the kit brings it."""
+    try:
+        certifi: Any = importlib.import_module("certifi")
+    except ImportError:
+        return ssl.create_default_context()
+    return ssl.create_default_context(cafile=certifi.where())

@@ -1,0 +1,231 @@
+"""The signature of ``predict`` becomes JSON Schema, and checks what goes in and what comes out.
+
+Refuses parameters without a type, and paths where no file could be put. Imports pydantic, so only
+``PythonWorker.load`` may import this module.
+"""
+
+import collections.abc
+import inspect
+import json
+import math
+import types
+from collections.abc import Callable, Mapping
+from pathlib import Path, PosixPath, PurePath
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetPydanticSchema,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    WithJsonSchema,
+    create_model,
+)
+from pydantic_core import PydanticSerializationError, core_schema
+
+from mealkit.engines.python.config import HandlerConfig
+from mealkit.engines.python.faults import start_failure
+from mealkit.engines.python.files import RequestFiles, answer_file
+from mealkit.engines.worker import PredictionSchema
+from mealkit.errors import MealkitError, failure
+
+_STREAMS = (
+    collections.abc.Iterator,
+    collections.abc.Generator,
+    collections.abc.AsyncIterator,
+    collections.abc.AsyncGenerator,
+)
+_PATHS = (Path, PurePath, PosixPath)
+_IN = "a file: base64, a data: URL, or an address that the kit allows"
+_OUT = "a file, as a data: URL"
+
+
+class Signature:
+    """What ``predict`` takes and gives."""
+
+    def __init__(self, predict: Callable[..., Any], config: HandlerConfig) -> None:
+        """Read a method that is bound to its handler.
+
+        Raises:
+            EngineError: ``ENGINE_START``, a parameter or the result cannot be described.
+        """
+        self._config = config
+        parameters = inspect.signature(predict).parameters
+        try:
+            hints = get_type_hints(predict, include_extras=True)
+        except Exception as error:
+            doing = "reading the types of predict"
+            raise start_failure(error, config.code_root, doing) from error
+        self._names = [self._checked(item, hints) for item in parameters.values()]
+        gives = hints.get("return", Any)
+        self.streams = _is_stream(predict, gives)
+        if self.streams and get_origin(gives) in _STREAMS:
+            gives = get_args(gives)[0]
+        try:
+            self._input = self._input_model(parameters, hints)
+            self._output: TypeAdapter[Any] = TypeAdapter(_with_files(gives, self._answer_file()))
+            self.schema = self._schema()
+        except MealkitError:
+            raise
+        except Exception as error:
+            doing = "describing what predict takes and gives"
+            raise start_failure(error, config.code_root, doing) from error
+
+    def read(self, values: Mapping[str, Any], files: RequestFiles) -> dict[str, Any]:
+        """Check an input and return the arguments of ``predict``.
+
+        Raises:
+            RequestError: ``REQUEST_INVALID`` and others, naming the field.
+        """
+        try:
+            found = self._input.model_validate_json(json.dumps(dict(values)), context=files)
+        except ValidationError as error:
+            raise self._refusal(error) from error
+        return {name: getattr(found, f"p{index}") for index, name in enumerate(self._names)}
+
+    def write(self, result: Any) -> Any:
+        """Check a result, or a piece of one, and return it as a JSON value.
+
+        Raises:
+            EngineError: ``ENGINE_ANSWER``, it is not what the signature promises, or not JSON.
+        """
+        try:
+            checked = self._output.validate_python(result)
+            _require_finite(self._output.dump_python(checked))
+            return self._output.dump_python(checked, mode="json", by_alias=True, warnings="error")
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            at = _dotted(("output", *first["loc"]))
+            message = f"the kit's code gave something else than it promises: {at}: {first['type']}"
+        except (PydanticSerializationError, ArithmeticError, UnicodeDecodeError, RecursionError):
+            message = f"the kit's code gave {type(result).__name__}, which cannot become JSON"
+        hint = "let predict return what its annotation says"
+        raise failure("ENGINE_ANSWER", message, where=self._config.file, hint=hint)
+
+    def _checked(self, parameter: inspect.Parameter, hints: Mapping[str, Any]) -> str:
+        kinds = (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+        if parameter.kind not in kinds or parameter.name not in hints:
+            reason = "has no type" if parameter.kind in kinds else "has no name that callers write"
+            message = f"the parameter {parameter} of predict {reason}"
+            hint = "write it as NAME: TYPE, or NAME: TYPE = DEFAULT"
+            raise failure("ENGINE_START", message, where=self._config.file, hint=hint)
+        return parameter.name
+
+    def _input_model(
+        self, parameters: Mapping[str, inspect.Parameter], hints: Mapping[str, Any]
+    ) -> type[BaseModel]:
+        fields: dict[str, Any] = {}
+        for index, name in enumerate(self._names):
+            default = parameters[name].default
+            given = ... if default is inspect.Parameter.empty else default
+            # Not by their own names: a model has methods, such as ``copy`` and ``json``.
+            file = _file_in(f"input.{name}")
+            taken: Any = _with_files(hints[name], file)
+            fields[f"p{index}"] = (Annotated[taken, Field(alias=name)], given)
+        config = ConfigDict(extra="forbid", strict=True)
+        model: type[BaseModel] = create_model("Input", __config__=config, **fields)
+        return model
+
+    def _answer_file(self) -> Any:
+        limit_bytes = self._config.limits.max_file_bytes
+
+        def written(path: Any) -> str:
+            if isinstance(path, PurePath):
+                return answer_file(Path(path), limit_bytes)
+            raise ValueError("a path is expected")
+
+        schema = core_schema.no_info_plain_validator_function(written)
+        form = {"type": "string", "format": "uri", "description": _OUT}
+        return Annotated[Path, GetPydanticSchema(lambda *_: schema), WithJsonSchema(form)]
+
+    def _schema(self) -> PredictionSchema:
+        taken = self._input.model_json_schema()
+        given = self._output.json_schema(mode="serialization")
+        for name, form in (("takes", taken), ("gives", given)):
+            if '"format": "path"' in json.dumps(form):
+                message = f"predict {name} a path inside a class, where no file can be put"
+                hint = "make the path a parameter of its own, or a list of them"
+                raise failure("ENGINE_START", message, where=self._config.file, hint=hint)
+        return PredictionSchema(taken, given, self.streams)
+
+    def _refusal(self, error: ValidationError) -> MealkitError:
+        first = error.errors(include_url=False)[0]
+        where = _dotted(("input", *first["loc"]))
+        hint: str | None = None
+        match first["type"]:
+            case "extra_forbidden":
+                known = ", ".join(self._names) or "none"
+                message = f"{where} is not an input of this kit"
+                hint = f"its inputs are: {known}"
+            case "missing":
+                message = f"{where} is missing"
+            case _:
+                text = str(first["msg"])
+                message = f"{where}: {text[:1].lower()}{text[1:].rstrip('.')}"
+        return failure("REQUEST_INVALID", message, where=where, hint=hint)
+
+
+def _require_finite(value: Any) -> None:
+    """Refuse numbers that JSON does not have; pydantic would write null in their place.
+
+    Raises:
+        ArithmeticError: there is one.
+    """
+    match value:
+        case float() if not math.isfinite(value):
+            raise ArithmeticError
+        case dict():
+            for item in value.values():
+                _require_finite(item)
+        case list() | tuple() | set() | frozenset():
+            for item in value:
+                _require_finite(item)
+        case _:
+            pass
+
+
+def _is_stream(predict: Callable[..., Any], gives: Any) -> bool:
+    function = inspect.unwrap(predict)
+    return (
+        inspect.isgeneratorfunction(function)
+        or inspect.isasyncgenfunction(function)
+        or get_origin(gives) in _STREAMS
+    )
+
+
+def _file_in(where: str) -> Any:
+    """Return the type of a file that comes in: text in the request, a path for the code."""
+
+    def taken(text: str, info: ValidationInfo) -> Path:
+        files = info.context
+        assert isinstance(files, RequestFiles)  # noqa: S101  the context of every request
+        return files.take(text, where)
+
+    schema = core_schema.with_info_after_validator_function(taken, core_schema.str_schema())
+    form = {"type": "string", "format": "data-url", "description": _IN}
+    return Annotated[Path, GetPydanticSchema(lambda *_: schema), WithJsonSchema(form)]
+
+
+def _with_files(annotation: Any, file: Any) -> Any:
+    """Return a type in which every path is a file instead."""
+    if annotation in _PATHS:
+        return file
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return Annotated[(_with_files(arguments[0], file), *arguments[1:])]
+    if origin is None or origin is Literal or not arguments:
+        return annotation
+    inner = tuple(_with_files(item, file) for item in arguments)
+    if origin in (Union, types.UnionType):
+        return Union[inner]  # noqa: UP007  the members are known only now
+    return annotation if inner == arguments else origin[inner]
+
+
+def _dotted(path: tuple[int | str, ...]) -> str:
+    first, *rest = path
+    return f"{first}" + "".join(
+        f"[{step}]" if isinstance(step, int) else f".{step}" for step in rest
+    )

@@ -1,0 +1,87 @@
+"""The python engine's worker: the paper's own code, as the kit brings it, behind typed inputs.
+
+Refuses inputs that the code's signature does not take, and results that it does not promise. The
+code is imported in ``load``, and pydantic with it.
+"""
+
+from collections.abc import Callable, Generator, Mapping
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+from mealkit.engines.python.config import HandlerConfig
+from mealkit.engines.python.files import RequestFiles
+from mealkit.engines.worker import PredictionSchema, WorkerConfig
+from mealkit.errors import failure
+
+if TYPE_CHECKING:
+    from mealkit.engines.python.handling import Handling
+    from mealkit.engines.python.signature import Signature
+
+
+class PythonWorker:
+    """A ``PredictionWorker``: a class in one of the kit's own files."""
+
+    def __init__(self) -> None:
+        self._config: HandlerConfig | None = None
+        self._handling: Handling | None = None
+        self._signature: Signature | None = None
+
+    def load(self, config: WorkerConfig) -> None:
+        """Import the handler, let it load, and read its signature.
+
+        Raises:
+            ContainerError: ``CONFIG_INVALID``, naming the field.
+            EngineError: ``ENGINE_START``, naming file and line.
+        """
+        checked = HandlerConfig.of(config)
+        try:
+            from mealkit.engines.python.handling import Handling  # noqa: PLC0415
+            from mealkit.engines.python.signature import Signature  # noqa: PLC0415
+        except ImportError as error:
+            raise failure("ENGINE_START", f"the engine cannot be imported: {error}") from error
+        self._config = checked
+        self._handling = Handling(checked)
+        self._signature = Signature(self._handling.predict, checked)
+
+    def schema(self) -> PredictionSchema:
+        """Return what ``predict`` takes and gives.
+
+        Raises:
+            EngineError: ``NOT_READY`` before ``load``.
+        """
+        return self._loaded()[2].schema
+
+    def predict(self, values: Mapping[str, Any], is_cancelled: Callable[[], bool]) -> Any:
+        """Answer one input with a JSON value, or, if it streams, with an iterator of them.
+
+        Raises:
+            RequestError: the input is not what it takes, naming the field; or the caller has gone.
+            EngineError: ``HANDLER_FAILED`` with the line; ``ENGINE_ANSWER``, the result is not
+                what the signature promises; ``NOT_READY`` before ``load``.
+        """
+        config, handling, signature = self._loaded()
+        files = RequestFiles(config.limits)
+        if signature.streams:
+            return self._pieces(values, files, is_cancelled)
+        try:
+            arguments = signature.read(values, files)
+            return signature.write(handling.answer(arguments, is_cancelled))
+        finally:
+            files.close()
+
+    def _pieces(
+        self, values: Mapping[str, Any], files: RequestFiles, is_cancelled: Callable[[], bool]
+    ) -> Generator[Any, None, None]:
+        _, handling, signature = self._loaded()
+        try:
+            arguments = signature.read(values, files)
+            with closing(handling.pieces(arguments, is_cancelled)) as pieces:
+                for piece in pieces:
+                    yield signature.write(piece)
+        finally:
+            files.close()
+
+    def _loaded(self) -> "tuple[HandlerConfig, Handling, Signature]":
+        if self._config is None or self._handling is None or self._signature is None:
+            raise failure("NOT_READY", "the worker has not loaded")
+        return self._config, self._handling, self._signature
