@@ -1,0 +1,151 @@
+"""Encoders of whole texts: vectors, labels and scores, each text computed by itself.
+
+Refuses: models whose output does not fit the task, and numbers that are none. A text is never
+computed beside another: torch's sums depend on the shape of a batch, and so would its vector.
+Imports the engine, so only what is imported in ``load`` may import this module.
+"""
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mealkit.engines.transformers.config import EmbeddingConfig, ModelConfig, ScoringConfig
+from mealkit.engines.transformers.loading import load_model
+from mealkit.engines.transformers.problems import engine_problems
+from mealkit.engines.transformers.tokenizer import TextTokenizer, Tokens
+from mealkit.engines.turns import Turns
+from mealkit.engines.worker import Classifications, Embeddings, Relevance
+from mealkit.errors import failure
+
+# What sentence-transformers divides by at least, so that a zero vector stays one.
+_SMALLEST_NORM = 1e-12
+
+
+class Embedder:
+    """Texts to vectors; may be used from several threads at once."""
+
+    def __init__(self, config: ModelConfig, how: EmbeddingConfig) -> None:
+        self._how = how
+        self._tokenizer = TextTokenizer(config.root, how.max_length)
+        # Some encoders end in a pooler, which many weights leave out and no vector here needs.
+        self._run = _Run("AutoModel", config, spare=("pooler.",))
+        self._run.warm(self._vector, how.max_length)
+
+    def embed(self, texts: Sequence[str]) -> Embeddings:
+        """Embed each text as if it were alone; see ``EmbeddingWorker``."""
+        tokens = [self._tokenizer.text(text, index) for index, text in enumerate(texts)]
+        vectors = [self._run(self._vector, item) for item in tokens]
+        found = [vector.astype("<f4", copy=False).tobytes() for vector in vectors]
+        return Embeddings(found, len(vectors[0]), [len(item.ids) for item in tokens])
+
+    def tokenize(self, text: str) -> Sequence[int]:
+        """Return the tokens that the model would see."""
+        return self._tokenizer.text(text, 0).ids
+
+    def _vector(self, found: Any) -> torch.Tensor:
+        hidden: torch.Tensor = found.last_hidden_state[0].float()
+        vector = hidden[0] if self._how.pooling == "cls" else hidden.mean(dim=0)
+        return vector / vector.norm().clamp_min(_SMALLEST_NORM) if self._how.normalize else vector
+
+
+class Classifier:
+    """Texts to the probabilities of labels; may be used from several threads at once."""
+
+    def __init__(self, config: ModelConfig, how: ScoringConfig) -> None:
+        self._function = how.function
+        self._tokenizer = TextTokenizer(config.root, how.max_length)
+        self._run = _Run("AutoModelForSequenceClassification", config)
+        names = self._run.model.config.id2label
+        self._labels = tuple(str(names[number]) for number in sorted(names))
+        if how.function == "softmax" and len(self._labels) == 1:
+            message = "the model has one label, whose softmax is always 1"
+            raise failure("ENGINE_START", message, where="hyperparameters.function")
+        self._run.warm(self._probabilities, how.max_length)
+
+    def classify(self, texts: Sequence[str]) -> Classifications:
+        """Classify each text as if it were alone; see ``ClassificationWorker``."""
+        tokens = [self._tokenizer.text(text, index) for index, text in enumerate(texts)]
+        found = [self._run(self._probabilities, item).tolist() for item in tokens]
+        return Classifications(self._labels, found, [len(item.ids) for item in tokens])
+
+    def tokenize(self, text: str) -> Sequence[int]:
+        """Return the tokens that the model would see."""
+        return self._tokenizer.text(text, 0).ids
+
+    def _probabilities(self, found: Any) -> torch.Tensor:
+        logits = _logits(found, len(self._labels))
+        return logits.softmax(dim=0) if self._function == "softmax" else logits.sigmoid()
+
+
+class Reranker:
+    """Documents to scores for a query; may be used from several threads at once."""
+
+    def __init__(self, config: ModelConfig, how: ScoringConfig) -> None:
+        self._function = how.function
+        self._tokenizer = TextTokenizer(config.root, how.max_length)
+        self._run = _Run("AutoModelForSequenceClassification", config)
+        self._run.warm(self._score, how.max_length)
+
+    def rerank(self, query: str, documents: Sequence[str]) -> Relevance:
+        """Score each document as if it were alone; see ``RerankingWorker``."""
+        tokens = [
+            self._tokenizer.pair(query, document, index) for index, document in enumerate(documents)
+        ]
+        scores = [float(self._run(self._score, item)[0]) for item in tokens]
+        return Relevance(scores, [len(item.ids) for item in tokens])
+
+    def tokenize(self, text: str) -> Sequence[int]:
+        """Return the tokens that the model would see of a text alone."""
+        return self._tokenizer.text(text, 0).ids
+
+    def _score(self, found: Any) -> torch.Tensor:
+        logits = _logits(found, 1)
+        return logits.sigmoid() if self._function == "sigmoid" else logits
+
+
+class _Run:
+    """A model and the turns of those who use it."""
+
+    def __init__(self, auto_class: str, config: ModelConfig, spare: Sequence[str] = ()) -> None:
+        self.model = load_model(auto_class, config, spare)
+        self._root = str(config.root)
+        self._device = config.device
+        self._has_types = "token_type_ids" in inspect.signature(self.model.forward).parameters
+        self._turns = Turns()
+
+    def __call__(self, read: Callable[[Any], torch.Tensor], tokens: Tokens) -> NDArray[np.float32]:
+        """Compute one input and read its numbers from what the model gives."""
+        with self._turns, engine_problems("ENGINE_ANSWER", f"on {len(tokens.ids)} tokens"):
+            found = self._numbers(read, tokens)
+        if not np.isfinite(found).all():
+            raise failure("ENGINE_ANSWER", "the model's answer holds infinite values or none")
+        return found
+
+    def warm(self, read: Callable[[Any], torch.Tensor], length: int) -> None:
+        """Compute the longest input there may be: what fails there fails before anyone asks."""
+        with engine_problems("ENGINE_START", f"on max_length {length} tokens", self._root):
+            self._numbers(read, Tokens([0] * length, [0] * length))
+
+    def _numbers(self, read: Callable[[Any], torch.Tensor], tokens: Tokens) -> NDArray[np.float32]:
+        given = {"input_ids": tokens.ids, "attention_mask": [1] * len(tokens.ids)}
+        if self._has_types:
+            given["token_type_ids"] = tokens.type_ids
+        rows = {name: self._row(values) for name, values in given.items()}
+        with torch.inference_mode():
+            numbers: NDArray[np.float32] = read(self.model(**rows, return_dict=True)).cpu().numpy()
+        return numbers
+
+    def _row(self, values: Sequence[int]) -> torch.Tensor:
+        return torch.tensor([list(values)], dtype=torch.int64, device=self._device)
+
+
+def _logits(found: Any, expected: int) -> torch.Tensor:
+    logits: torch.Tensor = found.logits[0].float()
+    if logits.shape != (expected,):
+        message = f"the model gives {tuple(logits.shape)} numbers for an input, expected {expected}"
+        raise failure("ENGINE_START", message)
+    return logits

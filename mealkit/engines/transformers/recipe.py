@@ -1,0 +1,88 @@
+"""The build side of the transformers engine: torch over pinned safetensors, on a CPU or one GPU."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from mealkit.engines.hyperparameters import (
+    ClassificationHyperparameters,
+    EmbeddingHyperparameters,
+    GenerationHyperparameters,
+    RerankingHyperparameters,
+)
+from mealkit.engines.recipe import Recipe, Values
+from mealkit.kit.model import Feature, Part, Task
+
+
+class TransformersSettings(Part):
+    """The flags of transformers and torch that can change an answer or its speed."""
+
+    dtype: Literal["float32", "float16", "bfloat16"] = "float32"
+    """The type that the model computes in, whatever type its weights are stored in."""
+    device: Literal["cpu", "cuda"] = "cpu"
+    """cuda: the first GPU that the container has; without one the engine does not start."""
+    attn_implementation: Literal["sdpa", "eager"] = "sdpa"
+    """sdpa: torch's own fused attention; eager: the model's, written out."""
+    threads: Annotated[int, Field(ge=1, le=1024)] = 1
+    """Threads within one operator, on the CPU."""
+    max_batch_size: Literal[1] = 1
+    """How many inputs are computed together: one, so that none changes another's answer."""
+    trust_remote_code: bool = False
+    """Whether the Python files that stand among the weights, and are pinned there, may be run."""
+
+
+def _features(task: Task, hyperparameters: Values, _settings: Values) -> frozenset[Feature]:
+    if task is not Task.GENERATION:
+        return frozenset({Feature.TOKENS})
+    found = {
+        Feature.COMPLETION,
+        Feature.TOKENS,
+        Feature.JSON_SCHEMA,
+        Feature.LOGPROBS,
+        Feature.LOGIT_BIAS,
+        Feature.MULTIPLE,
+    }
+    if hyperparameters["chat_template"] != "none":
+        found.add(Feature.CHAT)
+        if hyperparameters["tool_calls"] != "none":
+            found.add(Feature.TOOLS)
+    return frozenset(found)
+
+
+RECIPE = Recipe(
+    name="transformers",
+    worker="mealkit.engines.transformers.worker:TransformersWorker",
+    hyperparameters={
+        Task.GENERATION: GenerationHyperparameters,
+        Task.EMBEDDINGS: EmbeddingHyperparameters,
+        Task.CLASSIFICATION: ClassificationHyperparameters,
+        Task.RERANKING: RerankingHyperparameters,
+    },
+    settings=TransformersSettings,
+    requirements=(
+        "torch",
+        "transformers",
+        "safetensors",
+        "tokenizers",
+        "numpy",
+        "jinja2",
+        "llguidance",
+    ),
+    # For torch.compile, torch.distributed and the Hub client: no worker imports them.
+    excludes=("networkx", "fsspec", "setuptools", "hf-xet", "typer", "click"),
+    environment={
+        "HF_HUB_OFFLINE": "1",
+        "TRANSFORMERS_OFFLINE": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        # Waiting threads that spin make torch ten times slower on processors that are shared.
+        "OMP_WAIT_POLICY": "passive",
+        "GOMP_SPINCOUNT": "0",
+        # Without it, products of matrices on a GPU may differ (torch's notes on randomness).
+        "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+    },
+    formats=frozenset({"safetensors"}),
+    memory_factor=2.1,
+    memory_bytes=640 * 1024 * 1024,
+    features=_features,
+)

@@ -1,0 +1,137 @@
+"""The transformers engine's worker: torch over safetensors, every choice pinned.
+
+Refuses inputs over the limit instead of cutting them, and settings that it does not know. The
+engine is imported in ``load``, after all that could leave the machine has been switched off.
+"""
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+from mealkit.engines.generation.config import GenerationConfig
+from mealkit.engines.generation_values import (
+    ChatRequest,
+    CompletionRequest,
+    GenerationEvent,
+    Message,
+)
+from mealkit.engines.transformers.config import EmbeddingConfig, ModelConfig, ScoringConfig
+from mealkit.engines.worker import Classifications, Embeddings, Relevance, WorkerConfig
+from mealkit.errors import failure
+
+if TYPE_CHECKING:
+    from mealkit.engines.generation.generator import Generator
+    from mealkit.engines.transformers.encoders import Classifier, Embedder, Reranker
+
+T = TypeVar("T")
+
+# Read when the libraries are imported. Offline three times over: each library asks its own way.
+_ENVIRONMENT = {
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "OMP_WAIT_POLICY": "passive",
+    "GOMP_SPINCOUNT": "0",
+    "OPENBLAS_NUM_THREADS": "1",
+    "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+}
+
+
+class TransformersWorker:
+    """A worker for generation, embeddings, classification or reranking, as its task says."""
+
+    def __init__(self) -> None:
+        self._generator: Generator | None = None
+        self._embedder: Embedder | None = None
+        self._classifier: Classifier | None = None
+        self._reranker: Reranker | None = None
+
+    def load(self, config: WorkerConfig) -> None:
+        """Read the model.
+
+        Raises:
+            ContainerError: ``CONFIG_INVALID``, naming the field.
+            EngineError: ``WEIGHTS_MISSING``, ``ENGINE_REMOTE_CODE``, ``ENGINE_OUT_OF_MEMORY`` or
+                ``ENGINE_START``.
+            PreflightError: ``HW_NO_GPU``.
+        """
+        model = ModelConfig.of(config)
+        os.environ.update(_ENVIRONMENT)
+        if model.trust_remote_code:
+            # transformers copies a model's code there before it imports it.
+            os.environ["HF_MODULES_CACHE"] = tempfile.mkdtemp(prefix="mealkit-code-")
+        try:
+            self._load(config, model)
+        except ImportError as error:
+            raise failure("ENGINE_START", f"the engine cannot be imported: {error}") from error
+
+    def _load(self, config: WorkerConfig, model: ModelConfig) -> None:
+        """Load what the task needs; the engine is imported here."""
+        match config.task:
+            case "embeddings":
+                how = EmbeddingConfig.of(config)
+                from mealkit.engines.transformers.encoders import Embedder  # noqa: PLC0415
+
+                self._embedder = Embedder(model, how)
+            case "classification":
+                scoring = ScoringConfig.of(config, ("softmax", "sigmoid"))
+                from mealkit.engines.transformers.encoders import Classifier  # noqa: PLC0415
+
+                self._classifier = Classifier(model, scoring)
+            case "reranking":
+                scoring = ScoringConfig.of(config, ("sigmoid", "none"))
+                from mealkit.engines.transformers.encoders import Reranker  # noqa: PLC0415
+
+                self._reranker = Reranker(model, scoring)
+            case _:
+                self._generator = _generator(config, model)
+
+    def embed(self, texts: Sequence[str]) -> Embeddings:
+        """Embed texts; each gets the vector that it would get alone. See ``EmbeddingWorker``."""
+        return _ready(self._embedder).embed(texts)
+
+    def classify(self, texts: Sequence[str]) -> Classifications:
+        """Classify texts; each as if it were alone. See ``ClassificationWorker``."""
+        return _ready(self._classifier).classify(texts)
+
+    def rerank(self, query: str, documents: Sequence[str]) -> Relevance:
+        """Score documents; each as if it were alone. See ``RerankingWorker``."""
+        return _ready(self._reranker).rerank(query, documents)
+
+    def chat(
+        self, request: ChatRequest, is_cancelled: Callable[[], bool]
+    ) -> Iterator[GenerationEvent]:
+        """Answer a conversation. See ``GenerationWorker``."""
+        return _ready(self._generator).chat(request, is_cancelled)
+
+    def complete(
+        self, request: CompletionRequest, is_cancelled: Callable[[], bool]
+    ) -> Iterator[GenerationEvent]:
+        """Go on with a text. See ``GenerationWorker``."""
+        return _ready(self._generator).complete(request, is_cancelled)
+
+    def tokenize(self, text: str) -> Sequence[int]:
+        """Return the tokens that the model would see. See ``TokenizingWorker``."""
+        encoder = self._embedder or self._classifier or self._reranker
+        return encoder.tokenize(text) if encoder else _ready(self._generator).tokenize(text)
+
+    def tokenize_chat(self, messages: Sequence[Message]) -> Sequence[int]:
+        """Return the tokens that ``chat`` would see. See ``GenerationWorker``."""
+        return _ready(self._generator).tokenize_chat(messages)
+
+
+def _generator(config: WorkerConfig, model: ModelConfig) -> "Generator":
+    GenerationConfig.of(config)  # first: reading a model takes long
+    from mealkit.engines.generation.generator import Generator  # noqa: PLC0415
+    from mealkit.engines.transformers.model import CausalModel  # noqa: PLC0415
+
+    return Generator(CausalModel(model), config)
+
+
+def _ready(part: T | None) -> T:
+    if part is None:
+        raise failure("NOT_READY", "the worker has not loaded")
+    return part
