@@ -16,10 +16,24 @@ $(VENV)/.ready: pyproject.toml requirements/dev.txt
 	$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
+# What the tests run beside the packages of the virtual environment, each in a folder of its own.
+ENGINES :=
+ifeq ($(shell uname -sm),Linux x86_64)
+ENGINES += .engines/llama-cpp/.ready
+endif
+
+LLAMA := kits/tiny-chat-llama-cpp
+.engines/llama-cpp/.ready: requirements/engine-llama-cpp.txt $(LLAMA)/wheel.sha256 | $(VENV)/.ready
+	@$(LLAMA)/build_wheel.sh
+	@rm -rf $(@D)
+	@$(PIP) --target $(@D) --no-deps --only-binary :all: --require-hashes --requirement $<
+	@$(PIP) --target $(@D) --no-deps $(LLAMA)/wheels/llama_cpp_python-*.whl
+	@touch $@
+
 demo: $(VENV)/.ready  ## lock, build, run and query the example kit
 	@PATH="$(CURDIR)/$(BIN):$$PATH" kits/sbert-minilm/demo.sh
 
-test: $(VENV)/.ready  ## run every test this machine can run
+test: $(VENV)/.ready $(ENGINES)  ## run every test this machine can run
 	$(BIN)/pytest -n auto --dist loadgroup
 
 check: $(VENV)/.ready  ## style, types, import rules, generated files

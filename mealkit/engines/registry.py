@@ -10,6 +10,7 @@ _RECIPES = {
     "llama-cpp": "mealkit.engines.llama_cpp.recipe",
     "onnx": "mealkit.engines.onnx.recipe",
     "python": "mealkit.engines.python.recipe",
+    "transformers": "mealkit.engines.transformers.recipe",
     "vllm": "mealkit.engines.vllm.recipe",
 }
 
