@@ -22,14 +22,15 @@ SHIPPED = (
     "mealkit.lock.origins",
 )
 SHIPPED_ROOMS = ("mealkit.preflight", "mealkit.engines", "mealkit.runtime")
-BUILD_ONLY = {"docker", "typer", "rich", "yaml", "jinja2", "httpx2", "huggingface_hub"}
+BUILD_ONLY = {"docker", "typer", "rich", "yaml", "httpx2", "huggingface_hub"}
 WORKERS = sorted(
     f"mealkit.engines.{path.parent.name}.worker"
     for path in Path(mealkit.__file__).parent.glob("engines/*/worker.py")
 )
+_LIBRARY = Path(mealkit.__file__).parent
 RUNTIME = sorted(
-    f"mealkit.runtime.{path.stem}"
-    for path in Path(mealkit.__file__).parent.glob("runtime/*.py")
+    ".".join(("mealkit", *path.relative_to(_LIBRARY).with_suffix("").parts))
+    for path in _LIBRARY.glob("runtime/**/*.py")
     if path.stem not in {"__init__", "__main__"}
 )
 
@@ -81,9 +82,9 @@ def test_socket_opens_before_anything_heavy_is_imported():
 def test_gateway_needs_only_its_stated_packages():
     """The gateway's third-party modules come from its requirements and what those need."""
     stated = {
-        "starlette", "uvicorn", "prometheus_client", "pydantic",
+        "jinja2", "starlette", "uvicorn", "prometheus_client", "pydantic",
         # what those need
-        "annotated_types", "anyio", "click", "h11", "idna", "pydantic_core", "sniffio",
+        "annotated_types", "anyio", "click", "h11", "idna", "markupsafe", "pydantic_core", "sniffio",
         "typing_extensions", "typing_inspection",
     }  # fmt: skip
     assert foreign(closure("mealkit.runtime.container")) <= stated

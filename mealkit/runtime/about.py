@@ -41,7 +41,7 @@ def metadata(service: Service, endpoints: list[str]) -> dict[str, Any]:
             "max_inputs": MAX_INPUTS,
             "max_tokens": lock.hyperparameters.get("max_length"),
             "timeout_seconds": lock.serving.timeout_seconds,
-            "dimensions": service.dimensions,
+            "dimensions": service.offer.dimensions,
         },
         "endpoints": endpoints,
     }

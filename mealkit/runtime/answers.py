@@ -44,6 +44,17 @@ def problem_answer(
 ) -> JsonAnswer:
     """Answer with a problem; ``contact`` is the kit's, where its author owns the problem."""
     status = status_of(problem)
+    content = problem_content(problem, request_id, contact)
+    retry = _RETRY_AFTER.get(problem.code)
+    extra = {"Retry-After": retry} if retry else {}
+    return JsonAnswer({"error": content}, status, {**extra, **(headers or {})})
+
+
+def problem_content(
+    problem: Problem, request_id: str, contact: dict[str, str] | None = None
+) -> dict[str, Any]:
+    """Return a problem as OpenAI's error object, with code, owner and hint."""
+    status = status_of(problem)
     content: dict[str, Any] = {
         **problem.as_json(),
         "type": _type(status),
@@ -52,9 +63,7 @@ def problem_answer(
     }
     if contact:
         content["contact"] = contact
-    retry = _RETRY_AFTER.get(problem.code)
-    extra = {"Retry-After": retry} if retry else {}
-    return JsonAnswer({"error": content}, status, {**extra, **(headers or {})})
+    return content
 
 
 def _type(status: int) -> str:

@@ -3,27 +3,22 @@
 Refuses what the kit cannot do exactly as asked, always as a problem in OpenAI's error shape.
 """
 
-import asyncio
-from collections.abc import Awaitable
-
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from mealkit.errors import MealkitError, failure, failures, problem
+from mealkit.errors import MealkitError, failure, problem
 from mealkit.runtime.about import metadata, model_card
+from mealkit.runtime.answering import Answering
 from mealkit.runtime.answers import JsonAnswer, problem_answer
-from mealkit.runtime.embeddings import problem_of, read_request, tokens_of
+from mealkit.runtime.api.endpoints import offered
 from mealkit.runtime.envelope import Envelope
 from mealkit.runtime.metrics import CONTENT_TYPE
 from mealkit.runtime.service import Service
-from mealkit.runtime.upstream import Answer, WorkerLostError
 from mealkit.runtime.worker_metrics import worker_metrics
-
-EMBEDDINGS = "/v1/embeddings"
 
 _LIVE = ("/v1/health/live", "/healthz")
 # vLLM, KServe and llm-d ask /health, SageMaker /ping; both mean "can it answer".
@@ -40,7 +35,10 @@ def create_app(service: Service) -> Starlette:
         Route("/metrics", endpoints.metrics),
         Route("/v1/models", endpoints.models),
         Route("/v1/models/{name:path}", endpoints.model),
-        Route(EMBEDDINGS, endpoints.embeddings, methods=["POST"]),
+        *(
+            Route(endpoint.path, Answering(service, endpoint), methods=["POST"])
+            for endpoint in offered(service.offer)
+        ),
     ]
     endpoints.paths = [route.path for route in routes]
     app = Starlette(
@@ -103,31 +101,6 @@ class _Endpoints:
             raise failure("REQUEST_MODEL", message, where="model")
         return JsonAnswer(model_card(self._service))
 
-    async def embeddings(self, request: Request) -> Response:
-        """Have the engine embed texts."""
-        service = self._service
-        service.authenticate(request)
-        service.require_ready()
-        limit_seconds = service.lock.serving.timeout_seconds
-        try:
-            async with asyncio.timeout(limit_seconds):
-                async with service.receive(request) as body:
-                    asked = read_request(body, service.lock.model.name, service.dimensions)
-                service.require_ready()
-                async with service.admit(request):
-                    answer = await _unless_gone(
-                        request, service.upstream.request("POST", EMBEDDINGS, asked)
-                    )
-        except TimeoutError as error:
-            message = f"there was no answer within {limit_seconds} seconds"
-            raise failure("REQUEST_TIMEOUT", message) from error
-        except WorkerLostError as error:
-            raise await service.explain_loss(error) from error
-        if answer.status != 200:
-            raise failures([problem_of(answer)])
-        service.metrics.used(tokens_of(answer.body))
-        return JsonAnswer(answer.body)
-
     async def refuse(self, request: Request, error: Exception) -> Response:
         """Answer with the problem of an error."""
         assert isinstance(error, MealkitError)  # noqa: S101  it is registered for those
@@ -145,21 +118,3 @@ class _Endpoints:
         self._service.metrics.failed(fault)
         headers = dict(error.headers or {})
         return problem_answer(fault, request.state.request_id, headers=headers)
-
-
-async def _unless_gone(request: Request, work: Awaitable[Answer]) -> Answer:
-    """Wait for the work, but give it up when the caller goes away.
-
-    Raises:
-        ClientDisconnect: the caller went away.
-    """
-    working = asyncio.ensure_future(work)
-    gone = asyncio.ensure_future(request.receive())
-    try:
-        await asyncio.wait({working, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
-            raise ClientDisconnect
-        return working.result()
-    finally:
-        working.cancel()
-        gone.cancel()

@@ -13,6 +13,8 @@ from starlette.requests import Request
 from mealkit.errors import MealkitError, Problem, failure, failures
 from mealkit.kit.units import parse_size
 from mealkit.lock.model import Lock
+from mealkit.runtime.api.offer import Offer
+from mealkit.runtime.api.usage import Usage
 from mealkit.runtime.body import read_body
 from mealkit.runtime.journal import Journal
 from mealkit.runtime.metrics import Metrics
@@ -37,8 +39,8 @@ class Service:
     recipe: str = field(init=False)
     """The recipe digest, computed once."""
     max_body_bytes: int = field(init=False)
-    dimensions: int | None = None
-    """How long the model's vectors are, once the first one was seen."""
+    offer: Offer = field(init=False)
+    """What the kit offers its callers."""
     running: int = 0
     """How many requests the engine works on."""
     _open: int = 0
@@ -49,6 +51,7 @@ class Service:
 
     def __post_init__(self) -> None:
         self.recipe = str(self.lock.recipe)
+        self.offer = Offer.of(self.lock)
         self.max_body_bytes = parse_size(self.lock.serving.max_body)
         self.idle.set()
         self.off.set()
@@ -89,6 +92,16 @@ class Service:
         """
         with self.slot():
             yield
+
+    def note_use(
+        self,
+        operation: str,  # noqa: ARG002  metrics tell operations apart
+        usage: Usage,
+        seconds: float,  # noqa: ARG002
+        first_seconds: float | None,  # noqa: ARG002
+    ) -> None:
+        """Count an answer of the engine: its tokens, its seconds, and those to its first piece."""
+        self.metrics.used(usage.total_tokens)
 
     @contextmanager
     def slot(self) -> Iterator[None]:

@@ -6,6 +6,8 @@ brings, because a general client costs more per request than the gateway may.
 
 import asyncio
 from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +15,9 @@ import h11
 
 # 2048 vectors of 4096 numbers, written as text, are 170 MB.
 MAX_ANSWER_BYTES = 256 * 1024 * 1024
+
+# What waits here for a slow reader of a stream; beyond it the worker is not read from.
+PENDING_BYTES = 64 * 1024
 
 
 class WorkerLostError(Exception):
@@ -43,35 +48,61 @@ class Upstream:
         Raises:
             WorkerLostError: there is no worker, or it ended during the answer.
         """
-        while self._idle:
-            connection = self._idle.pop()
-            if connection.is_open:
-                try:
-                    return await self._ask(connection, method, target, body)
-                except WorkerLostError:
-                    if connection.has_received:
-                        raise
-                    break
-        return await self._ask(await self._connect(), method, target, body)
+        connection = await self._begin(method, target, body, streams=False)
+        answer = connection.answer()
+        self._leave(connection)
+        return answer
+
+    @asynccontextmanager
+    async def stream(self, method: str, target: str, body: bytes) -> AsyncIterator["Stream"]:
+        """Send one request and give its answer as it comes; left early, it closes the connection.
+
+        Raises:
+            WorkerLostError: there is no worker, or it ended before the answer began.
+        """
+        connection = await self._begin(method, target, body, streams=True)
+        try:
+            yield Stream(connection)
+        finally:
+            self._leave(connection)
 
     def close(self) -> None:
         """Close the connections that wait."""
         while self._idle:
             self._idle.pop().close()
 
-    async def _ask(
-        self, connection: "_Connection", method: str, target: str, body: bytes
-    ) -> Answer:
-        answered = False
+    async def _begin(
+        self, method: str, target: str, body: bytes, *, streams: bool
+    ) -> "_Connection":
+        """Send a request; return its connection once the answer's head is there."""
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.is_open:
+                try:
+                    return await self._send(connection, method, target, body, streams=streams)
+                except WorkerLostError:
+                    if connection.has_received:
+                        raise
+                    break
+        return await self._send(await self._connect(), method, target, body, streams=streams)
+
+    async def _send(
+        self, connection: "_Connection", method: str, target: str, body: bytes, *, streams: bool
+    ) -> "_Connection":
+        begun = False
         try:
-            answer = await connection.ask(method, target, body)
-            answered = True
+            await connection.begin(method, target, body, streams=streams)
+            begun = True
         finally:
-            if not answered:
+            if not begun:
                 connection.close()
-        if connection.is_open:
+        return connection
+
+    def _leave(self, connection: "_Connection") -> None:
+        if connection.is_open and connection.has_ended:
             self._idle.append(connection)
-        return answer
+        else:
+            connection.close()
 
     async def _connect(self) -> "_Connection":
         loop = asyncio.get_running_loop()
@@ -82,6 +113,41 @@ class Upstream:
         return connection
 
 
+class Stream:
+    """An answer that is still coming."""
+
+    def __init__(self, connection: "_Connection") -> None:
+        self._connection = connection
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        return self._connection.status
+
+    async def piece(self) -> bytes:
+        """Return what has come since the last call, at least a byte; nothing at the end.
+
+        Raises:
+            WorkerLostError: the worker ended during the answer.
+        """
+        return await self._connection.piece()
+
+    async def rest(self) -> Answer:
+        """Return all that has not been read yet.
+
+        Raises:
+            WorkerLostError: the worker ended during the answer, or it is too large.
+        """
+        parts: list[bytes] = []
+        size_bytes = 0
+        while part := await self.piece():
+            size_bytes += len(part)
+            if size_bytes > MAX_ANSWER_BYTES:
+                raise WorkerLostError(f"the answer is larger than {MAX_ANSWER_BYTES} bytes")
+            parts.append(part)
+        return Answer(self.status, b"".join(parts))
+
+
 class _Connection(asyncio.Protocol):
     """One connection: one request at a time, its answer gathered from what arrives."""
 
@@ -89,17 +155,22 @@ class _Connection(asyncio.Protocol):
 
     def __init__(self) -> None:
         self._http = h11.Connection(h11.CLIENT)
-        self._answer: asyncio.Future[Answer] | None = None
-        self._status = 0
+        self._news: asyncio.Future[None] | None = None
+        self._error: WorkerLostError | None = None
         self._parts: list[bytes] = []
         self._size_bytes = 0
+        self._streams = False
+        self._is_paused = False
+        self.status = 0
         self.is_open = False
         self.has_received = False
+        self.has_ended = False
 
-    async def ask(self, method: str, target: str, body: bytes) -> Answer:
-        self._answer = asyncio.get_running_loop().create_future()
-        self.has_received = False
-        self._parts, self._size_bytes = [], 0
+    async def begin(self, method: str, target: str, body: bytes, *, streams: bool) -> None:
+        """Send a request; return when its answer is there, or begins, if it streams."""
+        self.has_received = self.has_ended = False
+        self._parts, self._size_bytes, self._streams, self.status = [], 0, streams, 0
+        self._resume()
         request = h11.Request(
             method=method,
             target=target,
@@ -114,7 +185,26 @@ class _Connection(asyncio.Protocol):
         self._http.send(h11.EndOfMessage())
         # One write: two would wake the worker twice.
         self._transport.write((head or b"") + (data or b""))
-        return await self._answer
+        while not (self.has_ended or (streams and self.status)):
+            await self._wait()
+        if self._error and not (streams and self.status):
+            raise self._error
+
+    def answer(self) -> Answer:
+        """Return the whole answer, which is there."""
+        parts, self._parts = self._parts, []
+        return Answer(self.status, b"".join(parts))
+
+    async def piece(self) -> bytes:
+        """Return what has come; wait for it, if nothing has; nothing at the end."""
+        while not self._parts and not self.has_ended:
+            await self._wait()
+        if not self._parts and self._error:
+            raise self._error
+        data = b"".join(self._parts)
+        self._parts, self._size_bytes = [], 0
+        self._resume()
+        return data
 
     def close(self) -> None:
         self.is_open = False
@@ -137,6 +227,22 @@ class _Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._fail(f"the connection to the worker broke: {exc}" if exc else "the worker ended")
 
+    def _resume(self) -> None:
+        if self._is_paused and self.is_open:
+            self._is_paused = False
+            self._transport.resume_reading()
+
+    async def _wait(self) -> None:
+        self._news = asyncio.get_running_loop().create_future()
+        try:
+            await self._news
+        finally:
+            self._news = None
+
+    def _tell(self) -> None:
+        if self._news and not self._news.done():
+            self._news.set_result(None)
+
     def _receive(self, data: bytes) -> None:
         try:
             self._http.receive_data(data)
@@ -149,33 +255,40 @@ class _Connection(asyncio.Protocol):
             event = self._http.next_event()
             match event:
                 case h11.Response():
-                    self._status = event.status_code
+                    self.status = event.status_code
                 case h11.Data():
                     self._keep(bytes(event.data))
                 case h11.EndOfMessage():
                     self._finish()
                     return
                 case h11.NEED_DATA | h11.PAUSED | h11.ConnectionClosed():
-                    return
+                    break
                 case _:
                     continue
+        if self._streams:
+            self._tell()
 
     def _keep(self, part: bytes) -> None:
         self._size_bytes += len(part)
-        if self._size_bytes > MAX_ANSWER_BYTES:
-            raise h11.RemoteProtocolError(f"the answer is larger than {MAX_ANSWER_BYTES} bytes")
         self._parts.append(part)
+        if self._streams:
+            if self._size_bytes > PENDING_BYTES and not self._is_paused:
+                self._is_paused = True
+                self._transport.pause_reading()
+        elif self._size_bytes > MAX_ANSWER_BYTES:
+            raise h11.RemoteProtocolError(f"the answer is larger than {MAX_ANSWER_BYTES} bytes")
 
     def _finish(self) -> None:
         if self._http.our_state is h11.DONE and self._http.their_state is h11.DONE:
             self._http.start_next_cycle()
         else:
             self.close()
-        if self._answer and not self._answer.done():
-            self._answer.set_result(Answer(self._status, b"".join(self._parts)))
-        self._parts = []
+        self.has_ended = True
+        self._tell()
 
     def _fail(self, message: str) -> None:
         self.close()
-        if self._answer and not self._answer.done():
-            self._answer.set_exception(WorkerLostError(message))
+        if not self.has_ended:
+            self._error = WorkerLostError(message)
+            self.has_ended = True
+        self._tell()

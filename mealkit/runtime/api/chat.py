@@ -1,0 +1,229 @@
+"""``POST /v1/chat/completions``: OpenAI's chat, with every value filled in from the kit.
+
+Refuses what the engine cannot do, by name, and what the kit does not leave to callers. The shape:
+https://platform.openai.com/docs/api-reference/chat/create
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints
+
+from mealkit.errors import failure
+from mealkit.kit.model import Feature, Task
+from mealkit.runtime.api.answers import ChatAnswer, ChatChunk
+from mealkit.runtime.api.endpoint import Asked, Endpoint
+from mealkit.runtime.api.messages import Message, messages_for_worker, refuse_other_media
+from mealkit.runtime.api.named_prompt import NamedPrompt, fill, named_prompt
+from mealkit.runtime.api.offer import Offer
+from mealkit.runtime.api.reading import Refusal, Request, body_of, read_request, unsupported
+from mealkit.runtime.api.sampling import REFUSED, Sampling, sampling_values, wants_usage
+
+PATH = "/v1/chat/completions"
+
+FunctionName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
+
+
+class Function(Request):
+    """A function that the model may call."""
+
+    name: FunctionName
+    """Its name."""
+    description: str | None = None
+    """What it does, for the model."""
+    parameters: dict[str, Any] | None = None
+    """The JSON Schema of its arguments."""
+    strict: bool | None = None
+    """Whether the arguments are held to the schema."""
+
+
+class Tool(Request):
+    """A tool that the model may call."""
+
+    type: Literal["function"]
+    """Tools are functions."""
+    function: Function
+    """The function."""
+
+
+class NamedFunction(Request):
+    """The name of a function."""
+
+    name: FunctionName
+    """Its name."""
+
+
+class NamedTool(Request):
+    """The one tool that must be called."""
+
+    type: Literal["function"]
+    """Tools are functions."""
+    function: NamedFunction
+    """The function."""
+
+
+class PlainText(Request):
+    """Text without a form."""
+
+    type: Literal["text"]
+    """The kind of form."""
+
+
+class AnyJson(Request):
+    """Any JSON object."""
+
+    type: Literal["json_object"]
+    """The kind of form."""
+
+
+class Form(Request):
+    """A JSON Schema with its name."""
+
+    name: FunctionName
+    """Its name."""
+    schema_: Annotated[dict[str, Any], Field(alias="schema")]
+    """The JSON Schema that the answer fulfils."""
+    description: str | None = None
+    """What it is for."""
+    strict: bool | None = None
+    """The answer is always held to the schema."""
+
+
+class JsonForm(Request):
+    """JSON that fulfils a JSON Schema."""
+
+    type: Literal["json_schema"]
+    """The kind of form."""
+    json_schema: Form
+    """The schema."""
+
+
+ResponseFormat = Annotated[PlainText | AnyJson | JsonForm, Field(discriminator="type")]
+
+
+class ChatRequest(Sampling):
+    """A conversation to answer."""
+
+    messages: Annotated[list[Message], Field(min_length=1)] | None = None
+    """The conversation so far; it may be left out where a prompt is named."""
+    prompt: str | NamedPrompt | None = None
+    """A prompt of the kit, which becomes a last user message: its name, or an object with it."""
+    variables: dict[str, str] | None = None
+    """A text for each variable of the prompt that is named."""
+    max_completion_tokens: Annotated[int | None, Field(ge=1, le=10_000_000)] = None
+    """The most tokens of the answer: the newer name of max_tokens."""
+    logprobs: bool | None = None
+    """Whether the log probabilities of the answer's tokens are told."""
+    top_logprobs: Annotated[int | None, Field(ge=0, le=20)] = None
+    """How many likely tokens are told beside each token of the answer."""
+    response_format: ResponseFormat | None = None
+    """The form that the answer is held to."""
+    tools: Annotated[list[Tool], Field(max_length=128)] | None = None
+    """The tools that the model may call."""
+    tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None
+    """Whether it must call one, and which."""
+    parallel_tool_calls: bool | None = None
+    """Whether one answer may call several."""
+    safety_identifier: str | None = None
+    """The caller's own mark of its end user. It is not used: it never changes an answer."""
+
+
+_REFUSED: Mapping[str, Refusal] = {
+    **REFUSED,
+    "audio": Refusal("answers are text"),
+    "function_call": Refusal("it is the old name of tool_choice", hint="use tool_choice"),
+    "functions": Refusal("it is the old name of tools", hint="use tools"),
+    "modalities": Refusal("answers are text", (["text"],)),
+    "moderation": Refusal("nothing is moderated here"),
+    "prediction": Refusal("there is no predicted output"),
+    "reasoning_effort": Refusal("the kit's hyperparameters and chat template decide"),
+    "verbosity": Refusal("the kit's hyperparameters and chat template decide"),
+    "web_search_options": Refusal("a kit reaches nothing outside its container"),
+}
+
+
+def _prepare(values: dict[str, Any], offer: Offer) -> Asked:
+    refuse_other_media(values.get("messages"))
+    asked = read_request(ChatRequest, values, _REFUSED)
+    body = sampling_values(asked, offer, _asked_tokens(asked))
+    body["messages"] = _messages(asked, offer)
+    _add_likelihoods(body, asked, offer)
+    _add_form(body, asked, offer)
+    _add_tools(body, asked, offer)
+    return Asked(
+        PATH,
+        body_of(body),
+        streams=bool(asked.stream),
+        wants_usage=wants_usage(asked),
+        seed=body.get("seed"),
+    )
+
+
+def _asked_tokens(asked: ChatRequest) -> int | None:
+    if asked.max_tokens is not None and asked.max_completion_tokens is not None:
+        message = "max_tokens and max_completion_tokens are two names of one parameter"
+        raise failure("REQUEST_INVALID", message, where="max_completion_tokens")
+    return asked.max_tokens or asked.max_completion_tokens
+
+
+def _messages(asked: ChatRequest, offer: Offer) -> list[dict[str, Any]]:
+    prompt = named_prompt(asked.prompt, asked.variables)
+    messages = messages_for_worker(asked.messages or [], offer)
+    if prompt is not None:
+        messages.append({"role": "user", "content": fill(offer, prompt)})
+    if not messages:
+        raise failure("REQUEST_INVALID", "messages is missing", where="messages")
+    return messages
+
+
+def _add_likelihoods(body: dict[str, Any], asked: ChatRequest, offer: Offer) -> None:
+    body["logprobs"] = bool(asked.logprobs)
+    if asked.logprobs:
+        offer.require(Feature.LOGPROBS, "logprobs")
+        body["top_logprobs"] = asked.top_logprobs or 0
+    elif asked.top_logprobs:
+        message = "top_logprobs is given without logprobs: true"
+        raise failure("REQUEST_INVALID", message, where="top_logprobs")
+
+
+def _add_form(body: dict[str, Any], asked: ChatRequest, offer: Offer) -> None:
+    form = asked.response_format
+    if form is None or isinstance(form, PlainText):
+        return
+    offer.require(Feature.JSON_SCHEMA, "response_format")
+    body["response_format"] = form.model_dump(by_alias=True, exclude_none=True)
+
+
+def _add_tools(body: dict[str, Any], asked: ChatRequest, offer: Offer) -> None:
+    if not asked.tools:
+        if asked.tool_choice not in (None, "none", "auto"):
+            message = "tool_choice is given without tools"
+            raise failure("REQUEST_INVALID", message, where="tool_choice")
+        return
+    offer.require(Feature.TOOLS, "tools")
+    names = [tool.function.name for tool in asked.tools]
+    if len(set(names)) < len(names):
+        raise failure("REQUEST_INVALID", "two tools have one name", where="tools")
+    body["tools"] = [tool.model_dump(exclude_none=True) for tool in asked.tools]
+    choice = asked.tool_choice or "auto"
+    if isinstance(choice, NamedTool):
+        if choice.function.name not in names:
+            message = f"tool_choice names {choice.function.name!r}, which is not among the tools"
+            raise unsupported(message, "tool_choice")
+        choice_value: Any = choice.model_dump()
+    else:
+        choice_value = choice
+    body["tool_choice"] = choice_value
+    body["parallel_tool_calls"] = asked.parallel_tool_calls is not False
+
+
+CHAT = Endpoint(
+    path=PATH,
+    operation="chat",
+    summary="Answer a conversation",
+    request=ChatRequest,
+    answer=ChatAnswer,
+    is_offered=lambda offer: offer.task is Task.GENERATION and Feature.CHAT in offer.features,
+    prepare=_prepare,
+    event=ChatChunk,
+)

@@ -1,0 +1,89 @@
+"""``POST /v1/completions``: going on with a text, with every value filled in from the kit.
+
+Refuses lists of prompts and of tokens, and what the engine cannot do. The shape:
+https://platform.openai.com/docs/api-reference/completions/create
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from mealkit.errors import failure
+from mealkit.kit.model import Feature, Task
+from mealkit.runtime.api.answers import CompletionAnswer, CompletionChunk
+from mealkit.runtime.api.endpoint import Asked, Endpoint
+from mealkit.runtime.api.named_prompt import NamedPrompt, fill
+from mealkit.runtime.api.offer import Offer
+from mealkit.runtime.api.reading import Refusal, body_of, read_request, unsupported
+from mealkit.runtime.api.sampling import REFUSED, Sampling, sampling_values, wants_usage
+
+PATH = "/v1/completions"
+
+
+class CompletionRequest(Sampling):
+    """A text to go on with."""
+
+    prompt: str | Annotated[list[str], Field(min_length=1, max_length=1)] | NamedPrompt
+    """The text, also as a list of one; or a prompt of the kit, by name, with its variables."""
+    logprobs: Annotated[int | None, Field(ge=0, le=5)] = None
+    """How many likely tokens are told beside each token of the answer."""
+
+
+_REFUSED: Mapping[str, Refusal] = {
+    **REFUSED,
+    "best_of": Refusal("every answer that is made is given", (1,), "use n"),
+    "echo": Refusal("the answer is what comes after the prompt", (False,)),
+    "suffix": Refusal("the text goes on at its end", ("",)),
+}
+
+
+def _prepare(values: dict[str, Any], offer: Offer) -> Asked:
+    _refuse_lists(values.get("prompt"))
+    asked = read_request(CompletionRequest, values, _REFUSED)
+    body = sampling_values(asked, offer, asked.max_tokens)
+    body["prompt"] = _text(asked, offer)
+    body["echo"] = False
+    body["logprobs"] = asked.logprobs
+    if asked.logprobs is not None:
+        offer.require(Feature.LOGPROBS, "logprobs")
+    return Asked(
+        PATH,
+        body_of(body),
+        streams=bool(asked.stream),
+        wants_usage=wants_usage(asked),
+        seed=body.get("seed"),
+    )
+
+
+def _text(asked: CompletionRequest, offer: Offer) -> str:
+    match asked.prompt:
+        case NamedPrompt():
+            return fill(offer, asked.prompt)
+        case [text]:
+            return text
+        case text:
+            return str(text)
+
+
+def _refuse_lists(prompt: Any) -> None:
+    if not isinstance(prompt, list) or not prompt:
+        return
+    if type(prompt[0]) in {int, list}:
+        message = "prompt is a list of token numbers, which another tokenizer may have made"
+        raise unsupported(message, "prompt", "send the text itself")
+    if len(prompt) > 1:
+        message = f"prompt has {len(prompt)} texts, a request has one"
+        raise failure("REQUEST_UNSUPPORTED", message, where="prompt", hint="send one after another")
+
+
+COMPLETIONS = Endpoint(
+    path=PATH,
+    operation="text_completion",
+    summary="Go on with a text",
+    request=CompletionRequest,
+    answer=CompletionAnswer,
+    is_offered=lambda offer: offer.task is Task.GENERATION and Feature.COMPLETION in offer.features,
+    prepare=_prepare,
+    event=CompletionChunk,
+)

@@ -1,0 +1,97 @@
+"""``POST /v1/embeddings``: texts to vectors, each text through a prompt of the kit if one is named.
+
+Refuses token numbers, other dimensions than the model's own, and other models. The shape:
+https://platform.openai.com/docs/api-reference/embeddings/create
+"""
+
+import json
+import math
+from typing import Any, Literal
+
+from mealkit.engines.endpoints.embeddings import MAX_INPUTS
+from mealkit.engines.endpoints.request import read_texts
+from mealkit.errors import failure
+from mealkit.kit.model import Task
+from mealkit.runtime.api.answers import EmbeddingAnswer
+from mealkit.runtime.api.endpoint import Asked, Endpoint
+from mealkit.runtime.api.named_prompt import NamedPrompt, fill_each, named_prompt
+from mealkit.runtime.api.offer import Offer
+from mealkit.runtime.api.reading import Request, body_of, read_request, unsupported
+from mealkit.runtime.api.texts import Texts
+
+PATH = "/v1/embeddings"
+
+
+class EmbeddingRequest(Request):
+    """Texts to embed."""
+
+    model: str
+    """The model's name."""
+    input: Texts
+    """A text, or a list of them; none of them is empty, and none is ever cut."""
+    encoding_format: Literal["float", "base64"] | None = None
+    """How vectors are written: numbers (the default), or base64 of little-endian float32."""
+    dimensions: int | None = None
+    """How long a vector is: the model's own length, nothing else."""
+    user: str | None = None
+    """The caller's own mark of its end user. It is not used: it never changes an answer."""
+    prompt: str | NamedPrompt | None = None
+    """A prompt of the kit that each text is put into, as its variable ``text``."""
+    variables: dict[str, str] | None = None
+    """A text for each other variable of the prompt that is named."""
+
+
+def _prepare(values: dict[str, Any], offer: Offer) -> Asked:
+    refuse_tokens(values.get("input"))
+    asked = read_request(EmbeddingRequest, values, {})
+    offer.require_model(asked.model)
+    if asked.dimensions not in {None, offer.dimensions}:
+        message = f"dimensions is {asked.dimensions}, this model's vectors have {offer.dimensions}"
+        raise unsupported(message, "dimensions")
+    texts = read_texts(asked.input, "input", MAX_INPUTS)
+    body = {
+        "model": asked.model,
+        "input": fill_each(offer, named_prompt(asked.prompt, asked.variables), texts),
+        "encoding_format": asked.encoding_format or "float",
+    }
+    return Asked(PATH, body_of(body))
+
+
+def refuse_tokens(value: Any) -> None:
+    """Refuse an input of token numbers.
+
+    Raises:
+        RequestError: ``REQUEST_UNSUPPORTED``.
+    """
+    first = value[0] if isinstance(value, list) and value else None
+    if type(first) is int or (isinstance(first, list) and first and type(first[0]) is int):
+        message = "input is a list of token numbers, which another tokenizer may have made"
+        hint = "send the text itself (LangChain: check_embedding_ctx_length=False)"
+        raise unsupported(message, "input", hint)
+
+
+def dimensions_of(body: bytes) -> int:
+    """Return how long an answer's first vector is; its numbers are written as text.
+
+    Raises:
+        EngineError: ``ENGINE_ANSWER``, there is no vector, or its numbers are not finite.
+    """
+    try:
+        vector = json.loads(body)["data"][0]["embedding"]
+        is_finite = all(math.isfinite(number) for number in vector)
+    except (ValueError, KeyError, IndexError, TypeError) as error:
+        raise failure("ENGINE_ANSWER", "the engine's first answer holds no vector") from error
+    if not vector or not is_finite:
+        raise failure("ENGINE_ANSWER", "the engine's first answer is not a vector of numbers")
+    return len(vector)
+
+
+EMBEDDINGS = Endpoint(
+    path=PATH,
+    operation="embeddings",
+    summary="Turn texts into vectors",
+    request=EmbeddingRequest,
+    answer=EmbeddingAnswer,
+    is_offered=lambda offer: offer.task is Task.EMBEDDINGS,
+    prepare=_prepare,
+)

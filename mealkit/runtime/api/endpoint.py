@@ -1,0 +1,58 @@
+"""What an endpoint is: who is offered it, what it takes, what the worker is asked, what comes back.
+
+Pure: from values to values.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel
+
+from mealkit.runtime.api.offer import Offer
+from mealkit.runtime.api.reading import Request
+
+
+class Counting(StrEnum):
+    """How the tokens of an answer are told."""
+
+    USAGE = "usage"
+    """In its ``usage``; in that of a stream's last chunk."""
+    NOTHING = "nothing"
+    """Not at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the worker is asked for a caller."""
+
+    target: str
+    """The worker's path."""
+    body: bytes
+    streams: bool = False
+    """Whether the caller wants the answer piece by piece."""
+    wants_usage: bool = False
+    """Whether the caller of a stream wants the chunk that counts the tokens."""
+    seed: int | None = None
+    """What the draws start from, if there are any."""
+    shape: Callable[[bytes], bytes] | None = None
+    """Makes the caller's answer of the worker's; None: it is the worker's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One endpoint that has the engine work."""
+
+    path: str
+    operation: str
+    """Its name in metrics: that of OpenTelemetry's ``gen_ai.operation.name``, where it has one."""
+    summary: str
+    request: type[Request]
+    answer: type[BaseModel]
+    is_offered: Callable[[Offer], bool]
+    prepare: Callable[[dict[str, Any], Offer], Asked]
+    """Checks a caller's values; a RequestError names what is wrong."""
+    counting: Counting = Counting.USAGE
+    event: type[BaseModel] | None = None
+    """What each event of a stream holds; None: it does not stream."""

@@ -1,0 +1,27 @@
+"""All endpoints that have the engine work, and those of them that a kit offers."""
+
+from mealkit.runtime.api.chat import CHAT
+from mealkit.runtime.api.classify import CLASSIFY
+from mealkit.runtime.api.completions import COMPLETIONS
+from mealkit.runtime.api.embeddings import EMBEDDINGS
+from mealkit.runtime.api.endpoint import Endpoint
+from mealkit.runtime.api.offer import Offer
+from mealkit.runtime.api.predict import PREDICT
+from mealkit.runtime.api.rerank import RERANK, RERANK_COHERE
+from mealkit.runtime.api.tokenize import TOKENIZE
+
+ENDPOINTS: tuple[Endpoint, ...] = (
+    CHAT,
+    COMPLETIONS,
+    EMBEDDINGS,
+    RERANK,
+    RERANK_COHERE,
+    CLASSIFY,
+    PREDICT,
+    TOKENIZE,
+)
+
+
+def offered(offer: Offer) -> list[Endpoint]:
+    """Return the endpoints that a kit offers; whatever is not here does not get through."""
+    return [endpoint for endpoint in ENDPOINTS if endpoint.is_offered(offer)]

@@ -1,0 +1,67 @@
+"""A prompt of the kit in a request: by name beside ``variables``, or both in one object.
+
+Refuses variables without a prompt, and what the prompt itself refuses.
+"""
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from mealkit.runtime.api.offer import Offer
+from mealkit.runtime.api.reading import Request, unsupported
+
+
+class NamedPrompt(Request):
+    """A prompt of the kit, by name, with a text for each of its variables."""
+
+    name: str
+    """The prompt's name."""
+    variables: Annotated[dict[str, str], Field(default_factory=dict)]
+    """A text for each of its variables."""
+
+
+def named_prompt(
+    prompt: str | NamedPrompt | None, variables: dict[str, str] | None
+) -> NamedPrompt | None:
+    """Return what a request says of a prompt, in one piece.
+
+    Raises:
+        RequestError: ``REQUEST_UNSUPPORTED``, there are variables without a prompt, or twice.
+    """
+    if isinstance(prompt, str):
+        return NamedPrompt(name=prompt, variables=variables or {})
+    if variables is not None:
+        what = "without a prompt" if prompt is None else "beside those of the prompt's object"
+        raise unsupported(f"variables are given {what}", "variables")
+    return prompt
+
+
+# The variable that stands for each input, where a prompt is applied to inputs.
+TEXT = "text"
+
+
+def fill(offer: Offer, asked: NamedPrompt) -> str:
+    """Return a prompt with its variables filled in.
+
+    Raises:
+        RequestError: see ``Prompts.fill``.
+    """
+    return offer.prompts.fill(asked.name, asked.variables)
+
+
+def fill_each(offer: Offer, asked: NamedPrompt | None, texts: list[str]) -> list[str]:
+    """Return texts, each put into the prompt, if there is one, as its variable ``text``.
+
+    Raises:
+        RequestError: the prompt does not take ``text``, or see ``Prompts.fill``.
+    """
+    if asked is None:
+        return texts
+    if TEXT not in offer.prompts.variables(asked.name):
+        message = f"the prompt {asked.name!r} has no variable {TEXT!r} that an input could be"
+        raise unsupported(message, "prompt")
+    if TEXT in asked.variables:
+        message = f"the variable {TEXT!r} is each input itself"
+        raise unsupported(message, f"variables.{TEXT}")
+    values: dict[str, Any] = dict(asked.variables)
+    return [offer.prompts.fill(asked.name, {**values, TEXT: text}) for text in texts]

@@ -1,0 +1,48 @@
+"""``POST /v1/predict``: the paper's own code, with the inputs that its schema names.
+
+The worker checks the input against its types; this side refuses what is not an object.
+"""
+
+from typing import Any
+
+from mealkit.kit.model import Task
+from mealkit.runtime.api.answers import PredictAnswer, PredictPiece
+from mealkit.runtime.api.endpoint import Asked, Counting, Endpoint
+from mealkit.runtime.api.offer import Offer
+from mealkit.runtime.api.reading import Request, body_of, read_request, unsupported
+
+PATH = "/v1/predict"
+
+
+class PredictRequest(Request):
+    """An input for the paper's code."""
+
+    model: str | None = None
+    """The model's name."""
+    input: dict[str, Any]
+    """The input's fields."""
+    stream: bool | None = None
+    """Whether the output comes piece by piece, as server-sent events."""
+
+
+def _prepare(values: dict[str, Any], offer: Offer) -> Asked:
+    asked = read_request(PredictRequest, values, {})
+    offer.require_model(asked.model or offer.model)
+    if asked.stream and offer.prediction and not offer.prediction.get("streams"):
+        message = "stream is not supported: the kit's code gives its output in one piece"
+        raise unsupported(message, "stream")
+    body = {"model": offer.model, "input": asked.input, "stream": bool(asked.stream)}
+    return Asked(PATH, body_of(body), streams=bool(asked.stream), wants_usage=True)
+
+
+PREDICT = Endpoint(
+    path=PATH,
+    operation="predict",
+    summary="Run the paper's code",
+    request=PredictRequest,
+    answer=PredictAnswer,
+    is_offered=lambda offer: offer.task is Task.PREDICTION,
+    prepare=_prepare,
+    counting=Counting.NOTHING,
+    event=PredictPiece,
+)

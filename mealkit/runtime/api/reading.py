@@ -1,0 +1,161 @@
+"""From a caller's bytes to a checked request: strict JSON, known parameters, the right types.
+
+Refuses, naming the parameter: a name given twice, an unknown one, a wrong type, and what OpenAI's
+API knows but this one does not do. Nothing is ignored but what the table of names says.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
+
+from mealkit.errors import MealkitError, failure
+
+
+class Request(BaseModel):
+    """The body of a request: strict, and closed to unknown parameters."""
+
+    model_config = ConfigDict(
+        extra="forbid", strict=True, use_attribute_docstrings=True, allow_inf_nan=False
+    )
+
+
+class AnswerPart(BaseModel):
+    """A part of an answer, as OpenAPI describes it; engines may add to it."""
+
+    model_config = ConfigDict(extra="allow", use_attribute_docstrings=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A parameter that others know and this API does not do."""
+
+    why: str
+    neutral: tuple[Any, ...] = ()
+    """Values beside null that mean what leaving it out means."""
+    hint: str | None = None
+
+
+_R = TypeVar("_R", bound=Request)
+
+
+def read_object(body: bytes) -> dict[str, Any]:
+    """Read a JSON object in which no name stands twice.
+
+    Raises:
+        RequestError: ``REQUEST_INVALID``.
+    """
+    try:
+        values = _DECODER.decode(body.decode())
+    except (ValueError, RecursionError) as error:
+        raise failure("REQUEST_INVALID", f"the body is not JSON: {error}") from error
+    if not isinstance(values, dict):
+        raise failure("REQUEST_INVALID", "the body is not a JSON object")
+    return values
+
+
+def read_request(kind: type[_R], values: dict[str, Any], refusals: Mapping[str, Refusal]) -> _R:
+    """Check the values of a request; null counts as left out where a parameter may be left out.
+
+    Raises:
+        RequestError: ``REQUEST_INVALID`` or ``REQUEST_UNSUPPORTED``, naming the parameter.
+    """
+    for name in refusals.keys() & values.keys():
+        _refuse(name, values[name], refusals[name])
+    known = {name: value for name, value in values.items() if name not in refusals}
+    try:
+        return kind.model_validate(known)
+    except ValidationError as error:
+        raise_invalid(error, known)
+
+
+def raise_invalid(error: ValidationError, values: Any) -> NoReturn:
+    """Refuse what a model refuses.
+
+    Raises:
+        RequestError: ``REQUEST_INVALID`` or ``REQUEST_UNSUPPORTED``, naming the parameter.
+    """
+    found = [(_path(item, values), item) for item in error.errors(include_url=False)]
+    # Of the alternatives of a union, the one that got furthest says most.
+    where, first = max(found, key=lambda pair: pair[0].count(".") + pair[0].count("["))
+    if first["type"] == "extra_forbidden":
+        message = f"{where!r} is not a parameter of this endpoint"
+        raise failure("REQUEST_UNSUPPORTED", message, where=where) from error
+    if first["type"] == "missing":
+        raise failure("REQUEST_INVALID", f"{where} is missing", where=where) from error
+    reasons = dict.fromkeys(_reason(item) for path, item in found if path == where)
+    message = f"{where} {' or '.join(reasons)}"
+    raise failure("REQUEST_INVALID", message, where=where or None) from error
+
+
+def body_of(values: Mapping[str, Any]) -> bytes:
+    """Write a body for the worker.
+
+    Raises:
+        RequestError: ``REQUEST_INVALID``, a text has half of a surrogate pair.
+    """
+    try:
+        return json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError as error:
+        message = "a text has half of a surrogate pair, which is no character"
+        raise failure("REQUEST_INVALID", message) from error
+
+
+def unsupported(message: str, where: str, hint: str | None = None) -> MealkitError:
+    """Return the error of a parameter that this kit does not do."""
+    return failure("REQUEST_UNSUPPORTED", message, where=where, hint=hint)
+
+
+def _refuse(name: str, value: Any, refusal: Refusal) -> None:
+    # Not "in": True is 1 to Python.
+    if value is None or any(
+        value == item and type(value) is type(item) for item in refusal.neutral
+    ):
+        return
+    raise unsupported(f"{name} is not supported: {refusal.why}", name, refusal.hint)
+
+
+def _path(item: ErrorDetails, values: Any) -> str:
+    """Return the path of a value, without the names of unions' alternatives that pydantic adds."""
+    path, here = "", values
+    *before, last = item["loc"] or ("",)
+    for part in before:
+        path, here = _step(path, here, part)
+    if item["type"] in {"missing", "extra_forbidden"}:
+        return f"{path}.{last}" if path else str(last)
+    return _step(path, here, last)[0]
+
+
+def _step(path: str, here: Any, part: int | str) -> tuple[str, Any]:
+    if isinstance(here, list) and isinstance(part, int) and part < len(here):
+        return f"{path}[{part}]", here[part]
+    if isinstance(here, dict) and part in here:
+        return (f"{path}.{part}" if path else str(part)), here[part]
+    return path, here
+
+
+def _reason(item: ErrorDetails) -> str:
+    message = item["msg"].removeprefix("Value error, ")
+    for opening in ("Input ", "String ", "List ", "Dictionary "):
+        message = message.removeprefix(opening)
+    return message[:1].lower() + message[1:]
+
+
+def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise failure("REQUEST_INVALID", f"{twice!r} is given twice", where=twice)
+    return values
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON number")
+
+
+# json.loads would make a decoder for each request.
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant)

@@ -1,0 +1,163 @@
+"""The parameters that every generation takes: how tokens are chosen, and where an answer ends.
+
+Refuses what the kit pins and what its engine cannot do. Nothing is left to the engine: whatever a
+caller leaves out is the kit's value. Names are OpenAI's; ``top_k``, ``min_p`` and
+``repetition_penalty`` are vLLM's.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import Field, StringConstraints
+
+from mealkit.errors import failure
+from mealkit.kit.model import Feature
+from mealkit.runtime.api.offer import Offer, require_within
+from mealkit.runtime.api.reading import Refusal, Request, unsupported
+
+MAX_STOPS = 16
+MAX_ANSWERS = 16
+
+StopText = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+
+_FLOATS = (
+    "temperature",
+    "top_p",
+    "min_p",
+    "repetition_penalty",
+    "presence_penalty",
+    "frequency_penalty",
+)
+NUMBERS = (*_FLOATS, "top_k", "seed")
+"""The hyperparameters that a request may name, beside ``max_tokens`` and ``stop``."""
+
+
+class StreamOptions(Request):
+    """What a stream carries beside the answer."""
+
+    include_usage: bool | None = None
+    """Whether a last chunk counts the tokens."""
+    include_obfuscation: Annotated[
+        bool | None, Field(json_schema_extra={"enum": [False, None]})
+    ] = None
+    """Random padding against eavesdroppers: there is none, so true is refused."""
+
+
+class Sampling(Request):
+    """What chat and completions take alike."""
+
+    model: str
+    """The model's name."""
+    temperature: Annotated[float | None, Field(ge=0, le=2)] = None
+    """0: always the likeliest token; above: the logits are divided by it."""
+    top_p: Annotated[float | None, Field(gt=0, le=1)] = None
+    """Only the likeliest tokens that together have this probability are drawn from."""
+    top_k: Annotated[int | None, Field(ge=0, le=1_000_000)] = None
+    """Only so many of the likeliest tokens are drawn from; 0: all."""
+    min_p: Annotated[float | None, Field(ge=0, le=1)] = None
+    """Only tokens with this share of the likeliest one's probability are drawn from."""
+    repetition_penalty: Annotated[float | None, Field(gt=0, le=10)] = None
+    """Divides the logits of tokens that stand in the request or the answer."""
+    presence_penalty: Annotated[float | None, Field(ge=-2, le=2)] = None
+    """Is taken from the logits of tokens that stand in the answer."""
+    frequency_penalty: Annotated[float | None, Field(ge=-2, le=2)] = None
+    """Is taken from the logits of tokens once for each time they stand in the answer."""
+    seed: Annotated[int | None, Field(ge=0, le=2**63 - 1)] = None
+    """What the draws start from: the same request gives the same answer."""
+    max_tokens: Annotated[int | None, Field(ge=1, le=10_000_000)] = None
+    """The most tokens of the answer."""
+    stop: StopText | Annotated[list[StopText], Field(max_length=MAX_STOPS)] | None = None
+    """Texts that end the answer and are not part of it, beside the kit's own."""
+    n: Annotated[int | None, Field(ge=1, le=MAX_ANSWERS)] = None
+    """How many answers."""
+    logit_bias: (
+        dict[
+            Annotated[str, StringConstraints(pattern=r"^[0-9]{1,9}$")],
+            Annotated[float, Field(ge=-100, le=100)],
+        ]
+        | None
+    ) = None
+    """What is added to the logit of a token, by the token's number."""
+    stream: bool | None = None
+    """Whether the answer comes piece by piece, as server-sent events."""
+    stream_options: StreamOptions | None = None
+    """What a stream carries beside the answer."""
+    user: str | None = None
+    """The caller's own mark of its end user. It is not used: it never changes an answer."""
+
+
+# What both of OpenAI's endpoints know and no kit does.
+REFUSED: Mapping[str, Refusal] = {
+    "metadata": Refusal("nothing is stored here", ({},)),
+    "prompt_cache_key": Refusal("there is no cache of prompts that callers could address"),
+    "prompt_cache_options": Refusal("there is no cache of prompts that callers could address"),
+    "prompt_cache_retention": Refusal("there is no cache of prompts that callers could address"),
+    "service_tier": Refusal("all requests are served alike", ("auto", "default")),
+    "store": Refusal("nothing is stored here", (False,)),
+}
+
+
+def sampling_values(asked: Sampling, offer: Offer, max_tokens: int | None) -> dict[str, Any]:
+    """Return every value that decides an answer's tokens, for the worker.
+
+    ``max_tokens``: what the caller asked for, under whatever name.
+
+    Raises:
+        RequestError: ``REQUEST_UNSUPPORTED``, naming the parameter.
+    """
+    offer.require_model(asked.model)
+    values: dict[str, Any] = {"model": asked.model, "stream": bool(asked.stream)}
+    if asked.stream:
+        # Always: the tokens are counted, whether the caller wants to know or not.
+        values["stream_options"] = {"include_usage": True}
+    for name in NUMBERS:
+        chosen = offer.choose(name, getattr(asked, name))
+        if chosen is not None:
+            values[name] = float(chosen) if name in _FLOATS else chosen
+    values["max_tokens"] = _max_tokens(offer, max_tokens)
+    values["stop"] = _stops(offer, asked.stop)
+    values["n"] = asked.n or 1
+    if values["n"] > 1:
+        offer.require(Feature.MULTIPLE, "n")
+    if asked.logit_bias:
+        offer.require(Feature.LOGIT_BIAS, "logit_bias")
+        values["logit_bias"] = asked.logit_bias
+    return values
+
+
+def wants_usage(asked: Sampling) -> bool:
+    """Tell whether a stream's caller wants the chunk that counts the tokens.
+
+    Raises:
+        RequestError: there are options of a stream where there is no stream, or unknown ones.
+    """
+    options = asked.stream_options
+    if options is None:
+        return False
+    if not asked.stream:
+        message = "stream_options is given without stream: true"
+        raise failure("REQUEST_INVALID", message, where="stream_options")
+    if options.include_obfuscation:
+        message = "stream_options.include_obfuscation is not supported: streams are not padded"
+        raise unsupported(message, "stream_options.include_obfuscation")
+    return bool(options.include_usage)
+
+
+def _max_tokens(offer: Offer, asked: int | None) -> Any:
+    """Return the most tokens of an answer; fewer than the kit's may always be asked for."""
+    pinned = offer.hyperparameters.get("max_tokens")
+    bounds = offer.overrides.get("max_tokens")
+    if asked is None or asked == pinned:
+        return pinned
+    if bounds is not None:
+        require_within("max_tokens", asked, bounds)
+    elif isinstance(pinned, int) and asked > pinned:
+        message = f"max_tokens is {asked}, an answer of this kit has {pinned} at most"
+        raise unsupported(message, "max_tokens", "ask for fewer, or leave it out")
+    return asked
+
+
+def _stops(offer: Offer, asked: str | list[str] | None) -> list[str]:
+    pinned = offer.hyperparameters.get("stop") or []
+    added = [asked] if isinstance(asked, str) else asked or []
+    return list(dict.fromkeys([*(pinned if isinstance(pinned, list) else []), *added]))

@@ -1,0 +1,61 @@
+"""``POST /v1/tokenize``: the tokens that the model would see of a text, or of a conversation.
+
+Refuses both at once. The shape is vLLM's:
+https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html#tokenizer-api
+"""
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from mealkit.errors import failure
+from mealkit.kit.model import Feature
+from mealkit.runtime.api.answers import TokenizeAnswer
+from mealkit.runtime.api.endpoint import Asked, Counting, Endpoint
+from mealkit.runtime.api.messages import Message, messages_for_worker, refuse_other_media
+from mealkit.runtime.api.named_prompt import NamedPrompt, fill
+from mealkit.runtime.api.offer import Offer
+from mealkit.runtime.api.reading import Request, body_of, read_request
+
+PATH = "/v1/tokenize"
+
+# The worker's path is vLLM's.
+_WORKER_PATH = "/tokenize"
+
+
+class TokenizeRequest(Request):
+    """A text, or a conversation, to count."""
+
+    model: str
+    """The model's name."""
+    prompt: str | NamedPrompt | None = None
+    """The text; or a prompt of the kit, by name, with its variables."""
+    messages: Annotated[list[Message], Field(min_length=1)] | None = None
+    """A conversation, as the model's chat template writes it."""
+
+
+def _prepare(values: dict[str, Any], offer: Offer) -> Asked:
+    refuse_other_media(values.get("messages"))
+    asked = read_request(TokenizeRequest, values, {})
+    offer.require_model(asked.model)
+    if (asked.prompt is None) == (asked.messages is None):
+        message = "one of prompt and messages is needed, and not both"
+        raise failure("REQUEST_INVALID", message, where="prompt")
+    if asked.messages is not None:
+        offer.require(Feature.CHAT, "messages")
+        messages = messages_for_worker(asked.messages, offer)
+        return Asked(_WORKER_PATH, body_of({"model": asked.model, "messages": messages}))
+    prompt = fill(offer, asked.prompt) if isinstance(asked.prompt, NamedPrompt) else asked.prompt
+    return Asked(_WORKER_PATH, body_of({"model": asked.model, "prompt": prompt}))
+
+
+TOKENIZE = Endpoint(
+    path=PATH,
+    operation="tokenize",
+    summary="Tell the tokens of a text",
+    request=TokenizeRequest,
+    answer=TokenizeAnswer,
+    is_offered=lambda offer: Feature.TOKENS in offer.features,
+    prepare=_prepare,
+    counting=Counting.NOTHING,
+)

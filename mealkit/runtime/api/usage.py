@@ -1,0 +1,55 @@
+"""The tokens that an engine counted, read from an answer without reading the rest of it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mealkit.errors import failure
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """The tokens of a request and of its answer."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+    @property
+    def total_tokens(self) -> int:
+        """All of them."""
+        return self.prompt_tokens + self.completion_tokens
+
+
+def usage_of(body: bytes) -> Usage:
+    """Return the tokens of an answer's ``usage``.
+
+    Raises:
+        EngineError: ``ENGINE_ANSWER``, it has none.
+    """
+    # Within a text the quotes would have backslashes before them, so the last one is the real one.
+    place = body.rfind(b'"usage"')
+    tail = body[place + len(b'"usage"') :] if place >= 0 else b""
+    try:
+        form, _ = _DECODER.raw_decode(tail.decode().lstrip(" :"))
+    except ValueError as error:
+        raise failure("ENGINE_ANSWER", "the engine's answer has no usage") from error
+    return usage_in(form)
+
+
+def usage_in(form: Any) -> Usage:
+    """Return the tokens of a ``usage`` object.
+
+    Raises:
+        EngineError: ``ENGINE_ANSWER``, it is none.
+    """
+    if not isinstance(form, Mapping):
+        raise failure("ENGINE_ANSWER", "the engine's answer has no usage")
+    prompt, answer = form.get("prompt_tokens", 0), form.get("completion_tokens") or 0
+    if type(prompt) is not int or type(answer) is not int:
+        raise failure("ENGINE_ANSWER", f"the engine counted {prompt!r} and {answer!r} tokens")
+    return Usage(prompt, answer)
+
+
+# json.loads would make a decoder for each answer.
+_DECODER = json.JSONDecoder()
