@@ -38,7 +38,8 @@ def shipped_library(engine: str) -> dict[str, bytes]:
     """
     root = files("mealkit")
     library: dict[str, bytes] = {}
-    for name in (*_MODULES, *_ROOMS, f"engines/{engine}"):
+    # A hyphen in an engine's name is an underscore in its folder's: llama-cpp, llama_cpp.
+    for name in (*_MODULES, *_ROOMS, f"engines/{engine.replace('-', '_')}"):
         _collect(root.joinpath(name), f"mealkit/{name}", library)
     return library
 

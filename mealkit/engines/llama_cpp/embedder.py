@@ -1,0 +1,85 @@
+"""A GGUF that turns texts into vectors, one text at a time.
+
+Imports the engine, so only ``LlamaCppWorker.load`` may import this module. Refuses texts that are
+too long, models that need two halves, and vectors that are not numbers.
+"""
+
+from collections.abc import Sequence
+
+import llama_cpp
+import numpy as np
+from numpy.typing import NDArray
+
+from mealkit.engines.llama_cpp import native
+from mealkit.engines.llama_cpp.config import LlamaCppConfig
+from mealkit.engines.turns import Turns
+from mealkit.engines.worker import Embeddings
+from mealkit.errors import failure
+
+# What sentence-transformers divides by at least, so that a zero vector stays one.
+_SMALLEST_NORM = np.float32(1e-12)
+
+
+class Embedder:
+    """Embeds texts; may be used from several threads at once.
+
+    Never two texts in one batch: llama.cpp's numbers depend on a text's company, and even on its
+    place among the others.
+    """
+
+    def __init__(self, config: LlamaCppConfig) -> None:
+        self._loaded = native.load(config)
+        if self._loaded.memory is not None and llama_cpp.llama_model_has_encoder(
+            self._loaded.model
+        ):
+            message = "the model has an encoder and a decoder; either alone can embed, not both"
+            raise failure("ENGINE_START", message, where=str(config.model))
+        self._config = config
+        self._dimensions: int = llama_cpp.llama_model_n_embd_out(self._loaded.model)
+        self._turns = Turns()
+
+    def tokenize(self, text: str) -> list[int]:
+        """Return a text's tokens, with what the model's tokenizer puts before and after it."""
+        return native.tokenize(self._loaded, text, add=True, parse=False)
+
+    def embed(self, texts: Sequence[str]) -> Embeddings:
+        """Embed each text by itself.
+
+        Raises:
+            RequestError: ``REQUEST_TOO_LONG`` or ``REQUEST_INVALID``, naming the text.
+            EngineError: ``ENGINE_ANSWER``, llama.cpp failed or gave something other than numbers.
+        """
+        given = [self._tokens(text, index) for index, text in enumerate(texts)]
+        vectors = []
+        for tokens in given:
+            with self._turns:
+                vectors.append(self._vector(tokens))
+        return Embeddings(
+            [vector.astype("<f4", copy=False).tobytes() for vector in vectors],
+            self._dimensions,
+            [len(tokens) for tokens in given],
+        )
+
+    def _tokens(self, text: str, index: int) -> list[int]:
+        tokens = self.tokenize(text)
+        limit = self._config.context_tokens
+        if len(tokens) > limit:
+            message = f"input {index} has {len(tokens)} tokens, the limit is {limit}"
+            raise failure("REQUEST_TOO_LONG", message, where=f"input[{index}]")
+        if not tokens:
+            message = f"input {index} has no tokens"
+            raise failure("REQUEST_INVALID", message, where=f"input[{index}]")
+        return tokens
+
+    def _vector(self, tokens: Sequence[int]) -> NDArray[np.float32]:
+        if self._loaded.memory is not None:
+            native.forget(self._loaded, wipe=True)
+        given = np.asarray(tokens, dtype=np.int32)
+        native.decode(self._loaded, given, np.ones(len(given), dtype=np.int8))
+        pointer = llama_cpp.llama_get_embeddings_seq(self._loaded.context, 0)
+        vector = native.numbers(pointer, self._dimensions)
+        if self._config.normalize:
+            vector /= np.maximum(np.linalg.norm(vector), _SMALLEST_NORM)
+        if not np.isfinite(vector).all():
+            raise failure("ENGINE_ANSWER", "a vector holds infinite values or none at all")
+        return vector

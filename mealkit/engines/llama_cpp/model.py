@@ -1,0 +1,119 @@
+"""A GGUF as a ``TokenModel``: one sequence, forgotten before each request.
+
+Imports the engine, so only ``LlamaCppWorker.load`` may import this module. Refuses models that do
+not go on from left to right.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import llama_cpp
+import numpy as np
+from numpy.typing import NDArray
+
+from mealkit.engines.llama_cpp import native
+from mealkit.engines.llama_cpp.config import LlamaCppConfig
+from mealkit.errors import failure
+
+_ONE = np.ones(1, dtype=np.int8)
+# The names that chat templates know, as in a tokenizer_config.json.
+_SPECIAL = {
+    "bos_token": llama_cpp.llama_vocab_bos,
+    "eos_token": llama_cpp.llama_vocab_eos,
+    "pad_token": llama_cpp.llama_vocab_pad,
+    "sep_token": llama_cpp.llama_vocab_sep,
+    "mask_token": llama_cpp.llama_vocab_mask,
+}
+
+
+class LlamaCppModel:
+    """Fulfils ``TokenModel`` with llama.cpp.
+
+    Nothing is kept from one request to the next: what a cached prefix saves in time it would take
+    in repeatability, since tokens that are computed in other batches get other last bits.
+    """
+
+    def __init__(self, config: LlamaCppConfig) -> None:
+        loaded = native.load(config)
+        if (
+            loaded.memory is None
+            or not llama_cpp.llama_model_has_decoder(loaded.model)
+            or llama_cpp.llama_model_has_encoder(loaded.model)
+            or llama_cpp.llama_model_is_diffusion(loaded.model)
+        ):
+            message = "the model is not one that writes from left to right"
+            raise failure("ENGINE_START", message, where=str(config.model))
+        self._loaded = loaded
+        self._config = config
+        self._next = np.zeros(1, dtype=np.int32)
+        vocabulary = loaded.vocabulary
+        self._vocabulary_size: int = llama_cpp.llama_vocab_n_tokens(vocabulary)
+        self._end_ids = frozenset(
+            token_id
+            for token_id in range(self._vocabulary_size)
+            if llama_cpp.llama_vocab_is_eog(vocabulary, token_id)
+        )
+        template = llama_cpp.llama_model_chat_template(loaded.model, None)
+        self._chat_template = None if template is None else template.decode("utf-8", "replace")
+        self._special_tokens = {
+            name: llama_cpp.llama_vocab_get_text(vocabulary, token_id).decode("utf-8", "replace")
+            for name, ask in _SPECIAL.items()
+            if (token_id := ask(vocabulary)) >= 0
+        }
+
+    @property
+    def context_tokens(self) -> int:
+        """The most tokens that a prompt and its answer may have together."""
+        return self._config.context_tokens
+
+    @property
+    def vocabulary_size(self) -> int:
+        """How many logits there are."""
+        return self._vocabulary_size
+
+    @property
+    def end_ids(self) -> frozenset[int]:
+        """The tokens that end an answer, as the GGUF marks them."""
+        return self._end_ids
+
+    @property
+    def chat_template(self) -> str | None:
+        """The jinja2 text in the GGUF, if any."""
+        return self._chat_template
+
+    @property
+    def special_tokens(self) -> Mapping[str, str]:
+        """The texts that a chat template may name."""
+        return self._special_tokens
+
+    def tokenize(self, text: str, *, special: bool) -> list[int]:
+        """Return a text's tokens; ``special``: it is a rendered template, and nothing is added."""
+        return native.tokenize(self._loaded, text, add=not special, parse=special)
+
+    def piece(self, token_id: int) -> bytes:
+        """Return the bytes that a token stands for: none for a special token or an unused id."""
+        if not 0 <= token_id < self._vocabulary_size:
+            return b""
+        return native.piece(self._loaded, token_id)
+
+    def begin(self, tokens: Sequence[int]) -> NDArray[np.float32]:
+        """Forget everything, read these tokens, at least one; return the next one's logits."""
+        # What was there is never looked at with flash attention. Without it, it is multiplied by
+        # zero, which does not remove what is infinite.
+        native.forget(self._loaded, wipe=not self._config.flash_attn)
+        given = np.asarray(tokens, dtype=np.int32)
+        wanted = np.zeros(len(given), dtype=np.int8)
+        wanted[-1] = 1
+        for start in range(0, len(given), self._config.n_batch):
+            end = start + self._config.n_batch
+            native.decode(self._loaded, given[start:end], wanted[start:end])
+        return self._logits()
+
+    def advance(self, token_id: int) -> NDArray[np.float32]:
+        """Append a token; return the next one's logits."""
+        self._next[0] = token_id
+        native.decode(self._loaded, self._next, _ONE)
+        return self._logits()
+
+    def _logits(self) -> NDArray[np.float32]:
+        pointer = llama_cpp.llama_get_logits_ith(self._loaded.context, -1)
+        return native.numbers(pointer, self._vocabulary_size)
