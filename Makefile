@@ -19,7 +19,7 @@ $(VENV)/.ready: pyproject.toml requirements/dev.txt
 # What the tests run beside the packages of the virtual environment, each in a folder of its own.
 ENGINES :=
 ifeq ($(shell uname -sm),Linux x86_64)
-ENGINES += .engines/llama-cpp/.ready
+ENGINES += .engines/llama-cpp/.ready .engines/transformers/.ready
 endif
 
 LLAMA := kits/tiny-chat-llama-cpp
@@ -29,6 +29,12 @@ LLAMA := kits/tiny-chat-llama-cpp
 	@$(PIP) --target $(@D) --no-deps --only-binary :all: --require-hashes --requirement $<
 	@$(PIP) --target $(@D) --no-deps $(LLAMA)/wheels/llama_cpp_python-*.whl
 	@touch $@
+
+# Where no index has the CPU build of torch, the tests of this engine are skipped, and say so.
+.engines/transformers/.ready: requirements/engine-transformers.txt | $(VENV)/.ready
+	@rm -rf $(@D)
+	@$(PIP) --target $(@D) --no-deps --only-binary :all: --require-hashes --requirement $< \
+		&& touch $@ || rm -rf $(@D)
 
 demo: $(VENV)/.ready  ## lock, build, run and query the example kit
 	@PATH="$(CURDIR)/$(BIN):$$PATH" kits/sbert-minilm/demo.sh
@@ -58,4 +64,4 @@ lock-dev: $(VENV)/.ready  ## pin the development environment again
 		--no-emit-index-url --no-header --group dev pyproject.toml -o requirements/dev.txt
 
 clean:  ## delete what make made
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	rm -rf $(VENV) .engines .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
