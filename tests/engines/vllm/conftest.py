@@ -1,6 +1,7 @@
 """What the vllm engine is held against: vLLM's own definitions, read from its wheel."""
 
 import argparse
+import importlib.util
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -27,6 +28,19 @@ def definitions() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
+def parser() -> argparse.ArgumentParser:
+    """The stand-in's own parser of ``vllm serve``, made of the recorded flags."""
+    spec = importlib.util.spec_from_file_location(
+        "recorded", HERE / "standin" / "vllm" / "recorded.py"
+    )
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.make_parser()
+
+
+@pytest.fixture(scope="session")
 def configure() -> Callable[..., WorkerConfig]:
     """Make a worker's configuration from a kit's values: ``configure(task, settings, values)``."""
     return _configure
@@ -49,38 +63,3 @@ def _configure(
         settings=flags.model_dump(mode="json"),
         code_root=Path("/etc/mealkit/code"),
     )
-
-
-@pytest.fixture(scope="session")
-def parser(definitions: dict[str, Any]) -> argparse.ArgumentParser:
-    """A parser of ``vllm serve`` made of the recorded flags; it ends the process on a wrong one."""
-    made = argparse.ArgumentParser(prog="vllm serve", allow_abbrev=False, exit_on_error=False)
-    made.add_argument("model_tag", nargs="?")
-    open_choices = {
-        "--tool-call-parser": definitions["tool_parsers"],
-        "--attention-backend": definitions["attention_backends"],
-    }
-    for name, flag in definitions["flags"].items():
-        if name.startswith("--"):
-            known = {"choices": open_choices[name]} if name in open_choices else {}
-            made.add_argument(name, **_rules({**flag, **known}))
-    return made
-
-
-def _rules(flag: Mapping[str, Any]) -> dict[str, Any]:
-    match flag["kind"]:
-        case "switch":
-            return {"action": argparse.BooleanOptionalAction}
-        case "on":
-            return {"action": "store_true"}
-        case "integer":
-            return {"type": int}
-        case "number":
-            return {"type": float}
-        case "json":
-            return {"type": json.loads}
-        case "list":
-            return {"nargs": "+"}
-        case _:
-            # "text" with choices is open to plugins; a kit's engine has none.
-            return {"choices": flag["choices"]} if "choices" in flag else {}

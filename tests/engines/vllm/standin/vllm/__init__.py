@@ -1,0 +1,1 @@
+"""A stand-in for vLLM: its command line and its server, without a model."""
