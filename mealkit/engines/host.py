@@ -24,15 +24,19 @@ from typing import NoReturn
 from mealkit.engines.endpoints.call import Endpoint
 from mealkit.engines.endpoints.classification import classification_endpoints
 from mealkit.engines.endpoints.embeddings import embedding_endpoints
+from mealkit.engines.endpoints.generation import generation_endpoints
 from mealkit.engines.endpoints.prediction import prediction_endpoints
 from mealkit.engines.endpoints.reranking import reranking_endpoints
+from mealkit.engines.endpoints.tokens import token_endpoints
 from mealkit.engines.serve import WorkerServer, listen
 from mealkit.engines.worker import (
     ClassificationWorker,
     EmbeddingWorker,
+    GenerationWorker,
     PredictionWorker,
     RerankingWorker,
     ServerWorker,
+    TokenizingWorker,
     Worker,
     WorkerConfig,
 )
@@ -117,10 +121,20 @@ def endpoints_of(worker: Worker, config: WorkerConfig) -> Mapping[str, Endpoint]
     Raises:
         EngineError: ``ENGINE_START``, the worker cannot do the task.
     """
+    found = _task_endpoints(worker, config)
+    if isinstance(worker, TokenizingWorker | GenerationWorker):
+        most = config.hyperparameters.get("max_length")
+        return {**found, **token_endpoints(worker, config.model_name, most)}
+    return found
+
+
+def _task_endpoints(worker: Worker, config: WorkerConfig) -> Mapping[str, Endpoint]:
     name = config.model_name
     match config.task:
         case "embeddings" if isinstance(worker, EmbeddingWorker):
             return embedding_endpoints(worker, name)
+        case "generation" if isinstance(worker, GenerationWorker):
+            return generation_endpoints(worker, name)
         case "classification" if isinstance(worker, ClassificationWorker):
             return classification_endpoints(worker, name)
         case "reranking" if isinstance(worker, RerankingWorker):

@@ -17,7 +17,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
-from mealkit.engines.endpoints.call import Call, Endpoint
+from mealkit.engines.endpoints.call import Call, Cancelled, Endpoint
 from mealkit.engines.endpoints.errors import error_answer, error_event
 from mealkit.engines.stream import EventStream
 from mealkit.errors import MealkitError, failure
@@ -156,7 +156,10 @@ class _Handler(BaseHTTPRequestHandler):
             return
         try:
             status, answer = self._answer(self._path, body)
-            first = b"" if isinstance(answer, bytes) else next(answer, None)
+            first = b"" if isinstance(answer, bytes) else next(answer, b"")
+        except Cancelled:
+            self.close_connection = True
+            return
         except Exception as error:  # noqa: BLE001 - one request's bug must not end the others
             self._refuse(_told(error))
             return
@@ -165,11 +168,8 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._stream(first, answer)
 
-    def _stream(self, first: bytes | None, events: Iterator[bytes]) -> None:
+    def _stream(self, first: bytes, events: Iterator[bytes]) -> None:
         """Send what an endpoint gives; whatever ends the sending also ends the endpoint."""
-        if first is None:  # it was cancelled: nobody is there
-            self.close_connection = True
-            return
         stream = EventStream(self.connection)
         try:
             stream.send(first)
@@ -256,6 +256,8 @@ def _until_failure(events: Iterator[bytes]) -> Iterator[bytes]:
     """Go on with a stream; what goes wrong becomes its last event."""
     try:
         yield from events
+    except Cancelled:
+        raise ConnectionAbortedError from None
     except Exception as error:  # noqa: BLE001 - one request's bug must not end the others
         yield error_event(_told(error))
 

@@ -1,0 +1,69 @@
+"""The pieces of tokens to the text of an answer: whole characters, and nothing of a stop text.
+
+Bytes that are no UTF-8 become U+FFFD; half a character at the very end is left out. Standard
+library only.
+"""
+
+import codecs
+from collections.abc import Sequence
+
+
+class Pieces:
+    """Puts one answer together; where the text is cut does not depend on how it came in pieces."""
+
+    def __init__(self, stop: Sequence[str]) -> None:
+        self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
+        self._stop = [text for text in stop if text]
+        self._held = ""
+        self.read_characters = 0
+        """How many have come."""
+        self.given_characters = 0
+        """How many have been given."""
+        self.is_stopped = False
+        """Whether a stop text has come; nothing is given after it."""
+
+    def feed(self, piece: bytes) -> str:
+        """Add a piece; return what is now known to belong to the answer."""
+        text = self._decode(piece)
+        self.read_characters += len(text)
+        if not self._stop:
+            self.given_characters = self.read_characters
+            return text
+        self._held += text
+        cut = self._cut() if text else None
+        if cut is None:
+            cut = len(self._held) - self._maybe_stop()
+        else:
+            self.is_stopped = True
+        given, self._held = self._held[:cut], self._held[cut:]
+        self.given_characters += len(given)
+        return given
+
+    def end(self) -> str:
+        """Return what was held back, because it could have become a stop text and has not."""
+        given, self._held = self._held, ""
+        self.given_characters += len(given)
+        return given
+
+    def _cut(self) -> int | None:
+        """Return where the stop text begins that is complete first; of several, the longest."""
+        found = [
+            (start + len(text), start)
+            for text in self._stop
+            if (start := self._held.find(text)) >= 0
+        ]
+        return min(found)[1] if found else None
+
+    def _maybe_stop(self) -> int:
+        """Return how many of the last characters are the beginning of a stop text."""
+        return max(
+            next(
+                (
+                    length
+                    for length in range(min(len(text) - 1, len(self._held)), 0, -1)
+                    if self._held.endswith(text[:length])
+                ),
+                0,
+            )
+            for text in self._stop
+        )
