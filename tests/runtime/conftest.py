@@ -18,7 +18,7 @@ import pytest
 
 import mealkit
 from mealkit.digest import Digest
-from mealkit.kit.model import Architecture, Contact, Gpu, Serving, Task
+from mealkit.kit.model import Architecture, Contact, Feature, Gpu, Override, Serving, Task
 from mealkit.lock.model import (
     About,
     Lock,
@@ -40,6 +40,22 @@ WEIGHTS = {"model.bin": bytes(range(256)) * 40_000, "sub/tokenizer.json": b"{}"}
 LIBRARY = Path(mealkit.__file__).parent.parent
 STANDIN = Path(__file__).parent / "standin"
 PATIENCE_SECONDS = 30.0
+GENERATION = {
+    "max_length": 64,
+    "max_tokens": 32,
+    "temperature": 0.0,
+    "top_p": 1.0,
+    "top_k": 0,
+    "min_p": 0.0,
+    "repetition_penalty": 1.0,
+    "presence_penalty": 0.0,
+    "frequency_penalty": 0.0,
+    "seed": 7,
+    "stop": ["END"],
+    "chat_template": "model",
+    "tool_calls": "none",
+    "overlong": "refuse",
+}
 _NOTHING = Digest.of(b"")
 
 
@@ -51,6 +67,9 @@ def _make_lock(
     hyperparameters: dict[str, Any] | None = None,
     weights: dict[str, bytes] = WEIGHTS,
     overrides: dict[str, Any] | None = None,
+    task: Task = Task.EMBEDDINGS,
+    features: frozenset[Feature] = frozenset(),
+    prompts: dict[str, tuple[str, tuple[str, ...]]] | None = None,
 ) -> Lock:
     files = tuple(
         LockedFile(
@@ -73,20 +92,27 @@ def _make_lock(
         model=LockedModel(
             name=MODEL_NAME,
             license="MIT",
-            task=Task.EMBEDDINGS,
+            task=task,
             files=files,
             shape=ModelShape(),
         ),
         prompts={
-            "query": LockedPrompt(file="query.jinja", sha256=Digest.of(b"hello"), text="hello")
+            name: LockedPrompt(
+                file=f"{name}.jinja",
+                sha256=Digest.of(text.encode()),
+                text=text,
+                variables=variables,
+            )
+            for name, (text, variables) in (prompts or {"query": ("hello", ())}).items()
         },
         code={},
         hyperparameters=hyperparameters or {"max_length": 16},
-        overrides=overrides or {},
+        overrides={name: Override(**bounds) for name, bounds in (overrides or {}).items()},
         engine=LockedEngine(
             name="onnx",
             worker=worker,
             settings=settings or {},
+            features=tuple(sorted(features)),
             environment={"TELEMETRY": "off"},
             packages=(),
         ),
@@ -107,6 +133,17 @@ def _make_lock(
         serving=Serving(**(serving or {})),
         requests=Requests(weights=_NOTHING, packages=_NOTHING, base=_NOTHING),
     )
+
+
+def _make_api_lock(task: Task = Task.GENERATION, **changes: Any) -> Lock:
+    values: dict[str, Any] = {
+        "worker": "standin_server:StandInServer",
+        "task": task,
+        "features": frozenset({Feature.CHAT, Feature.COMPLETION, Feature.TOKENS}),
+    }
+    if task is Task.GENERATION:
+        values["hyperparameters"] = GENERATION
+    return _make_lock(**(values | changes))
 
 
 @dataclass
@@ -145,6 +182,18 @@ class Running:
     def embed(self, text: Any, **more: Any) -> httpx2.Response:
         return self.client.post("/v1/embeddings", json={"model": MODEL_NAME, "input": text, **more})
 
+    def chat(self, text: str, **more: Any) -> httpx2.Response:
+        messages = [{"role": "user", "content": text}]
+        body = {"model": MODEL_NAME, "messages": messages, **more}
+        return self.client.post("/v1/chat/completions", json=body)
+
+    def post(self, path: str, **values: Any) -> httpx2.Response:
+        return self.client.post(path, json={"model": MODEL_NAME, **values})
+
+    def asked(self, **values: Any) -> dict[str, Any]:
+        """Return what the worker is asked for a chat."""
+        return json.loads(self.chat("echo", **values).json()["choices"][0]["message"]["content"])
+
     def events(self, name: str) -> list[dict[str, Any]]:
         return [line for line in self.lines if line.get("event") == name]
 
@@ -177,6 +226,12 @@ Start = Callable[..., Running]
 def make_lock() -> Callable[..., Lock]:
     """Make a lock: ``make_lock(serving=..., settings=..., gpu=..., worker=...)``."""
     return _make_lock
+
+
+@pytest.fixture
+def make_api_lock() -> Callable[..., Lock]:
+    """Make the lock of a kit whose engine is the stand-in server: ``make_api_lock(task, ...)``."""
+    return _make_api_lock
 
 
 @pytest.fixture
