@@ -54,7 +54,7 @@ class StandInServer:
         return {}
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """A request that breaks the contract, or asks for an error."""
 
     def __init__(self, code: str, message: str, status: int = 400):
@@ -93,8 +93,7 @@ class Server:
             if target == "GET /schema":
                 return self.whole(writer, 200, SCHEMA)
             form = json.loads(body)
-            if form.get("model") != self.model:
-                raise Refused("REQUEST_MODEL", "another model", 404)
+            self.require_model(form)
             match target:
                 case "POST /v1/chat/completions":
                     require(form, SAMPLING | {"messages", "logprobs"}, CHAT_MORE)
@@ -113,9 +112,13 @@ class Server:
                 case "POST /tokenize":
                     self.tokenize(writer, form)
                 case _:
-                    raise Refused("ROUTE_UNKNOWN", f"no endpoint {target}", 404)
-        except Refused as refused:
+                    self.whole(writer, 404, {"error": {"message": f"no endpoint {target}"}})
+        except RefusedError as refused:
             self.whole(writer, refused.status, refused.content)
+
+    def require_model(self, form):
+        if form.get("model") != self.model:
+            raise RefusedError("REQUEST_MODEL", "another model", 404)
 
     def whole(self, writer, status, form):
         data = form if isinstance(form, bytes) else json.dumps(form).encode()
@@ -127,9 +130,11 @@ class Server:
     async def generate(self, writer, form, text, *, chat):
         command, _, value = text.partition(":")
         if command == "refuse":
-            raise Refused("REQUEST_TOO_LONG", "the request has 300 tokens, the limit is 16", 413)
+            raise RefusedError(
+                "REQUEST_TOO_LONG", "the request has 300 tokens, the limit is 16", 413
+            )
         if command == "wait":
-            while not Path(value).exists():
+            while not is_there(value):  # noqa: ASYNC110  another process makes the file
                 await asyncio.sleep(0.005)
         if command == "garbage":
             return self.whole(writer, 200, b"no JSON")
@@ -162,7 +167,7 @@ class Server:
             writer.write(b"0\r\n\r\n")
         except ConnectionError:
             if command == "gone":
-                Path(value).touch()
+                make(value)
             raise
 
     async def mishap(self, writer, command):
@@ -172,7 +177,7 @@ class Server:
             case "stall":
                 await asyncio.sleep(3600)
             case "error":
-                refused = Refused("ENGINE_OUT_OF_MEMORY", "no memory is left", 503)
+                refused = RefusedError("ENGINE_OUT_OF_MEMORY", "no memory is left", 503)
                 await send(writer, event(refused.content))
         writer.write(b"0\r\n\r\n")
 
@@ -223,11 +228,11 @@ class Server:
         require(form, {"model", "input", "stream"}, set())
         text = form["input"].get("text")
         if not isinstance(text, str) or len(form["input"]) != 1:
-            raise Refused("REQUEST_INVALID", "input.text is missing")
+            raise RefusedError("REQUEST_INVALID", "input.text is missing")
         if not form["stream"]:
-            return self.whole(
-                writer, 200, {"object": "prediction", "model": self.model, "output": text.upper()}
-            )
+            output = {"object": "prediction", "model": self.model, "output": text.upper()}
+            self.whole(writer, 200, output)
+            return
         writer.write(
             b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
         )
@@ -243,11 +248,19 @@ class Server:
         self.whole(writer, 200, {"count": len(tokens), "max_model_len": 16, "tokens": tokens})
 
 
+def is_there(path):
+    return Path(path).exists()
+
+
+def make(path):
+    Path(path).touch()
+
+
 def require(form, needed, more):
     options = {"stream_options"} if form.get("stream") is True and "seed" in form else set()
     missing, extra = (needed | options) - form.keys(), form.keys() - needed - options - more
     if missing or extra:
-        raise Refused("INTERNAL", f"missing {sorted(missing)}, unknown {sorted(extra)}", 500)
+        raise RefusedError("INTERNAL", f"missing {sorted(missing)}, unknown {sorted(extra)}", 500)
 
 
 async def words_of(command, value, text, form):
