@@ -1,0 +1,59 @@
+"""Example kits, built from their committed locks in a home of the test's own, and run."""
+
+import shutil
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+
+import docker
+import pytest
+from docker.errors import DockerException
+from fakes.little import Heard
+
+from mealkit.errors import MealkitError
+from mealkit.pipeline.containers import stop_kit
+from mealkit.pipeline.home import home_at
+from mealkit.pipeline.running import RunReport, RunRequest, run_kit
+
+
+@pytest.fixture
+def run_kit_named(tmp_path: Path, test_cache: Path) -> Iterator[Callable[[Path, str], RunReport]]:
+    """Copy a kit, run it with a client under a name that no other run uses; stop it at the end."""
+    files = test_cache / "home" / "files"
+    files.mkdir(parents=True, exist_ok=True)
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "files").symlink_to(files)
+    home = home_at(tmp_path / "home")
+    names: list[str] = []
+
+    def run(kit: Path, client: str) -> RunReport:
+        copy = tmp_path / kit.name
+        shutil.copytree(kit, copy)
+        names.append(f"mealkit-test-{kit.name}-{uuid.uuid4().hex[:12]}")
+        request = RunRequest(str(copy), name=names[-1], port=0, client=client)
+        return run_kit(request, home, Heard())
+
+    before = _engine_images()
+    yield run
+    for name in names:
+        with suppress(MealkitError):
+            stop_kit(name, timeout_seconds=10, home=home)
+    for tag in _engine_images() - before:
+        _remove_engine_image(tag)
+
+
+def _engine_images() -> set[str]:
+    """Return the names that runs have given to images in the engine, if there is one."""
+    try:
+        client = docker.from_env()
+    except DockerException:
+        return set()
+    with closing(client):
+        tags = {tag for image in client.images.list() for tag in image.tags}
+    return {tag for tag in tags if tag.startswith("mealkit-run/rake:")}
+
+
+def _remove_engine_image(tag: str) -> None:
+    with closing(docker.from_env()) as client, suppress(DockerException):
+        client.images.remove(tag)
