@@ -303,15 +303,21 @@ class Serving(Part):
     port: Annotated[Annotated[int, Field(ge=1, le=65535)], KEEPS_ANSWERS] = 8000
     """The port in the container."""
     max_concurrency: Annotated[Annotated[int, Field(ge=1, le=10000)], KEEPS_ANSWERS] = 8
-    """How many requests are answered at once; more get 429 with Retry-After."""
+    """How many requests are answered at once; more wait."""
+    max_queue: Annotated[Annotated[int, Field(ge=0, le=100000)], KEEPS_ANSWERS] = 32
+    """How many requests may wait; more get 429 with Retry-After."""
     max_body: Annotated[Size, KEEPS_ANSWERS] = "4MiB"
     """The largest request body."""
     timeout_seconds: Annotated[Annotated[int, Field(ge=1, le=86400)], KEEPS_ANSWERS] = 60
-    """How long an answer may take."""
+    """How long an answer may take, waiting included."""
+    start_seconds: Annotated[Annotated[int, Field(ge=1, le=86400)], KEEPS_ANSWERS] = 3600
+    """How long the engine may take to load."""
+    canary_seconds: Annotated[Annotated[int, Field(ge=0, le=86400)], KEEPS_ANSWERS] = 30
+    """After how long without a request the engine is asked for a sign of life; 0: never."""
     drain_seconds: Annotated[Annotated[int, Field(ge=0, le=3600)], KEEPS_ANSWERS] = 20
     """How long running requests may go on after a stop was asked for."""
     restarts: Annotated[Annotated[int, Field(ge=0, le=100)], KEEPS_ANSWERS] = 3
-    """How often a worker that died is started again before the kit gives up."""
+    """How often a worker that died or hung is started again before the kit gives up."""
 
 
 class Kit(Part):

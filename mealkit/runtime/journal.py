@@ -1,7 +1,6 @@
 """Log lines: one JSON object per line on stderr. Refuses nothing, and never logs a body."""
 
 import json
-import logging
 import sys
 from datetime import UTC, datetime
 from typing import Any, TextIO
@@ -48,18 +47,3 @@ class Journal:
         except OSError:
             # Whoever reads the log has gone; the kit goes on.
             return
-
-
-class LogHandler(logging.Handler):
-    """Turns what libraries log into lines of the journal."""
-
-    def __init__(self, journal: Journal) -> None:
-        super().__init__(logging.WARNING)
-        self._journal = journal
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Write one record, with its traceback."""
-        trace = logging.Formatter().formatException(record.exc_info) if record.exc_info else None
-        extra = {"trace": trace} if trace else {}
-        write = self._journal.error if record.levelno >= logging.ERROR else self._journal.warning
-        write("log", logger=record.name, message=record.getMessage(), **extra)

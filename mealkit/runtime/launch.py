@@ -1,17 +1,17 @@
 """From the start of the container to its end: socket, lock, preflight, weights, worker, ready.
 
 A start that fails prints one problem as a line of JSON, writes it to the termination log too, and
-exits with the code of its class. What takes long to import is imported once the socket is open.
+exits with the code of its class. What takes long to import is imported once the socket answers,
+and what the engine waits for comes before what callers wait for.
 """
 
-import asyncio
 import errno
 import json
 import signal
 import socket
 import time
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -24,12 +24,14 @@ from mealkit.errors import (
     failure,
     problem,
 )
+from mealkit.runtime.doorman import Doorman
 from mealkit.runtime.journal import Journal
 from mealkit.runtime.settings import Settings, read_settings
+from mealkit.runtime.state import Lifecycle
+from mealkit.runtime.worker import Spawned, WorkerPlan
 
 if TYPE_CHECKING:
     from mealkit.lock.model import Lock
-    from mealkit.runtime.container import Container
 
 _BACKLOG = 1024
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -37,29 +39,60 @@ _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 # Kubernetes keeps no more of one container's termination log.
 _TERMINATION_BYTES = 4096
 
+Begun = tuple[WorkerPlan, Spawned]
 
-def main(environment: Mapping[str, str]) -> int:
-    """Serve one kit until it is stopped or fails; return the exit code."""
-    began = time.monotonic()
+
+def main(environment: Mapping[str, str], begun: Begun | None = None) -> int:
+    """Serve one kit until it is stopped or fails; return the exit code.
+
+    ``begun`` is its worker, if it was started already and waits to be released.
+    """
+    launch = _Launch(environment, begun)
     for number in _STOP_SIGNALS:
         # Process 1 has no default action: without a handler a stop in the first second is lost.
         signal.signal(number, _leave)
-    journal = Journal("info")
-    settings: Settings | None = None
-    lock: Lock | None = None
     try:
-        settings = read_settings(environment)
-        journal = Journal(settings.log_level)
-        with _listen(settings) as listener:
-            journal.info("listening", host=settings.host, port=listener.getsockname()[1])
-            lock = _read_lock(settings)
-            container = _container(settings, lock, journal, environment, began)
-            return asyncio.run(container.run(listener))
+        return launch.serve()
     except MealkitError as error:
-        return report(error.problems[0], lock, settings, journal)
+        fault = error.problems[0]
     except Exception as error:  # noqa: BLE001  the last line must be a problem, whatever happened
         fault = problem("INTERNAL", f"mealkit failed with {type(error).__name__}: {error}")
-        return report(fault, lock, settings, journal)
+    return report(fault, launch.lock, launch.settings, launch.journal)
+
+
+class _Launch:
+    """What is known of a start so far."""
+
+    def __init__(self, environment: Mapping[str, str], begun: Begun | None) -> None:
+        self.journal = Journal("info")
+        self.settings: Settings | None = None
+        self.lock: Lock | None = None
+        self._environment = environment
+        self._begun = begun
+        self._began = time.monotonic()
+
+    def serve(self) -> int:
+        settings = self.settings = read_settings(self._environment)
+        journal = self.journal = Journal(settings.log_level)
+        lifecycle = Lifecycle(time.monotonic, self._began)
+        lifecycle.listeners.append(lambda moved: journal.info("state", **moved.as_json()))
+        with ExitStack() as stack:
+            listener = stack.enter_context(_listen(settings))
+            journal.info("listening", host=settings.host, port=listener.getsockname()[1])
+            doorman = stack.enter_context(Doorman(listener, lifecycle))
+            data = _read(settings)
+            lock = self.lock = _lock(data, settings)
+            # Imports half of what there is to import.
+            from mealkit.runtime.prelude import Prelude  # noqa: PLC0415
+
+            plan, worker = self._begun or (_plan(data, settings, self._environment), None)
+            prelude = Prelude(settings, lock, journal, lifecycle, plan, worker)
+            prelude.check_machine(self._environment)
+            stack.enter_context(prelude.verification)
+            # Imports the other half: the server and everything behind it.
+            from mealkit.runtime.container import Container  # noqa: PLC0415
+
+            return Container(prelude).serve(listener, doorman.leave)
 
 
 def report(fault: Problem, lock: "Lock | None", settings: Settings | None, journal: Journal) -> int:
@@ -111,24 +144,35 @@ def _listen(settings: Settings) -> socket.socket:
     return listener
 
 
-def _read_lock(settings: Settings) -> "Lock":
-    # Imports pydantic.
-    from mealkit.lock.model import read_lock  # noqa: PLC0415
-
+def _read(settings: Settings) -> bytes:
     path = settings.lock_path
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         message = f"the lock cannot be read: {error.strerror}"
         hint = "build the image again, or mount the kit's lock there"
         raise failure("LOCK_MISSING", message, where=str(path), hint=hint) from error
-    return read_lock(data, where=str(path))
 
 
-def _container(
-    settings: Settings, lock: "Lock", journal: Journal, environment: Mapping[str, str], began: float
-) -> "Container":
-    # Imports the server and everything behind it.
-    from mealkit.runtime.container import Container  # noqa: PLC0415
+def _lock(data: bytes, settings: Settings) -> "Lock":
+    # Imports pydantic.
+    from mealkit.lock.model import read_lock  # noqa: PLC0415
 
-    return Container(settings, lock, journal, environment, began)
+    return read_lock(data, where=str(settings.lock_path))
+
+
+def _plan(data: bytes, settings: Settings, environment: Mapping[str, str]) -> WorkerPlan:
+    """Plan for the worker, where the first attempt failed."""
+    try:
+        plan = WorkerPlan(json.loads(data), environment)
+        plan.place()
+    except ValueError as error:
+        raise failure("CONFIG_INVALID", str(error), where="MEALKIT_STATE") from error
+    except OSError as error:
+        raise failure(
+            "DISK_DENIED",
+            f"the state folder cannot be written to: {error.strerror}",
+            where=str(settings.state),
+            hint=f"make it writable: docker run --tmpfs {settings.state}:uid=65532,mode=0700",
+        ) from error
+    return plan

@@ -1,34 +1,56 @@
-"""Ties a worker to the gateway: ``python -m mealkit.runtime.leash PARENT COMMAND...``.
+"""The worker's process: ``python -m mealkit.runtime.leash PARENT OPTIONS...``.
 
-Asks the kernel to kill this process when its parent ends, then becomes the command. Done here and
-not between fork and exec, where a process with threads may not run Python. Standard library only.
+It is tied to the gateway: the kernel kills it when its parent ends. It imports what the engine
+needs, waits on its standard input until it may load, and is then ``mealkit.engines.host`` with the
+same options. Standard library only until then.
 """
 
+import gc
 import os
 import signal
 import sys
 
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
+_FIRST_PROCESS = 1
 
 
-def main(arguments: list[str]) -> None:
-    """Become the command; end instead if the parent has already ended."""
-    parent, command = int(arguments[0]), arguments[1:]
-    _die_with_parent()
+def main(arguments: list[str]) -> int:
+    """Serve until SIGTERM; return the exit code. End at once if the parent has already ended."""
+    parent, options = int(arguments[0]), arguments[1:]
+    # With the first process of a container the kernel ends all others.
+    if parent != _FIRST_PROCESS:
+        _die_with_parent()
     # It may have ended before it was asked for.
-    if os.getppid() == parent:
-        os.execv(command[0], command)  # noqa: S606  the command is the gateway's own
+    if os.getppid() != parent:
+        return 1
+    gc.disable()  # nothing of what is imported is garbage
+    from mealkit.engines import host  # noqa: PLC0415  the parent comes first
+
+    _prepare(options[options.index("--worker") + 1])
+    gc.enable()
+    released = os.read(0, 1)
+    return host.main(options) if released else 1
+
+
+def _prepare(worker: str) -> None:
+    """Have the worker's packages imported. What fails here fails again in the load, with words."""
+    from mealkit.engines.host import import_worker  # noqa: PLC0415
+
+    try:
+        prepare = getattr(import_worker(worker), "prepare", None)
+        if prepare:
+            prepare()
+    except Exception:  # noqa: BLE001  whatever an engine raises
+        return
 
 
 def _die_with_parent() -> None:
     try:
         import ctypes  # noqa: PLC0415  a minimal Python may lack it
     except ImportError:
-        # In a container nothing is lost: with its first process the kernel ends all others.
         return
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
-    sys.exit(1)
+    sys.exit(main(sys.argv[1:]))

@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from mealkit.errors import Problem, problem_of_json
+from mealkit.runtime.worker import Spawned
 
 TAIL_LINES = 20
 # What explains a death may stand far above the last line: engines trace back several times over.
@@ -50,7 +51,7 @@ class Reaper:
 
     def start(self) -> None:
         """Listen for ended children, from the running loop's own thread."""
-        asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, self._collect)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, self.collect)
 
     def watch(self, pid: int, ended: Callable[[Exit], None]) -> None:
         """Have ``ended`` called, in the loop's thread, as soon as the child ends.
@@ -59,7 +60,8 @@ class Reaper:
         """
         self._watched[pid] = ended
 
-    def _collect(self) -> None:
+    def collect(self) -> None:
+        """Tell of every child that has ended."""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -75,13 +77,18 @@ class Reaper:
 class ChildProcess:
     """A running child: its exit, the last lines it wrote, and the problem it reported."""
 
-    def __init__(self, pid: int) -> None:
+    def __init__(self, spawned: Spawned, reaper: Reaper) -> None:
+        """Take over a process that was started; it may load now. Listen to it next."""
         loop = asyncio.get_running_loop()
-        self.pid = pid
+        self.pid = spawned.pid
+        self._spawned = spawned
+        self._reaper = reaper
         self.exited: asyncio.Future[Exit] = loop.create_future()
         self.reported: Problem | None = None
         self._log: deque[str] = deque(maxlen=LOG_LINES)
         self._silent: list[asyncio.Future[None]] = []
+        reaper.watch(spawned.pid, self._end)
+        spawned.release()
 
     @classmethod
     async def start(
@@ -96,12 +103,17 @@ class ChildProcess:
         Raises:
             OSError: the command cannot be run.
         """
-        pid, outputs = _spawn(command, environment)
-        child = cls(pid)
-        reaper.watch(pid, child._end)
-        for name, read_end in zip(("stdout", "stderr"), outputs, strict=True):
-            await child._listen(name, read_end, write_line)
+        child = cls(Spawned(tuple(command), environment), reaper)
+        await child.listen(write_line)
         return child
+
+    async def listen(self, write_line: Callable[[str, str], None]) -> None:
+        """Read what it writes, and learn of its end."""
+        spawned = self._spawned
+        for name, read_end in (("stdout", spawned.stdout), ("stderr", spawned.stderr)):
+            await self._listen(name, read_end, write_line)
+        # It may have ended before anybody listened.
+        self._reaper.collect()
 
     @property
     def tail(self) -> str:
@@ -176,33 +188,6 @@ class _Lines(asyncio.Protocol):
         text = line[:_LINE_BYTES].decode(errors="replace").rstrip()
         if text:
             self._take(text)
-
-
-def _spawn(command: Sequence[str], environment: Mapping[str, str]) -> tuple[int, list[int]]:
-    """Start a command; return its pid and the ends of the pipes that carry what it writes."""
-    pipes = [os.pipe(), os.pipe()]
-    read_ends = [read_end for read_end, _ in pipes]
-    try:
-        pid = os.posix_spawn(
-            command[0],
-            list(command),
-            environment,
-            file_actions=[
-                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-                (os.POSIX_SPAWN_DUP2, pipes[0][1], 1),
-                (os.POSIX_SPAWN_DUP2, pipes[1][1], 2),
-            ],
-            setpgroup=0,
-            setsigdef=[signal.SIGPIPE, signal.SIGCHLD],
-        )
-    except OSError:
-        for read_end in read_ends:
-            os.close(read_end)
-        raise
-    finally:
-        for _, write_end in pipes:
-            os.close(write_end)
-    return pid, read_ends
 
 
 def read_problem(line: str) -> Problem | None:

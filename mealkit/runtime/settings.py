@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mealkit.digest import Digest
 from mealkit.errors import failure
+from mealkit.runtime.places import DEFAULTS, LOCK_NAME
 
 DEFAULT_PORT = 8000
 
@@ -42,7 +43,7 @@ class Settings:
     @property
     def lock_path(self) -> Path:
         """The lock."""
-        return self.etc / "kit.lock"
+        return self.etc / LOCK_NAME
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
@@ -51,22 +52,22 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     Raises:
         ContainerError: ``CONFIG_INVALID``, naming the variable.
     """
-    etc = _folder(environment, "MEALKIT_ETC", "/etc/mealkit")
+    etc = _folder(environment, "MEALKIT_ETC")
     return Settings(
-        host=environment.get("MEALKIT_HOST", "0.0.0.0"),  # noqa: S104  it is alone in its container
+        host=environment.get("MEALKIT_HOST", DEFAULTS["MEALKIT_HOST"]),
         port=_port(environment, etc),
-        models=_folder(environment, "MEALKIT_MODELS", "/models"),
+        models=_folder(environment, "MEALKIT_MODELS"),
         etc=etc,
-        state=_folder(environment, "MEALKIT_STATE", "/var/lib/mealkit"),
-        engine_path=environment.get("MEALKIT_ENGINE_PATH", "/opt/mealkit/lib:/opt/mealkit/engine"),
-        termination_log=_folder(environment, "MEALKIT_TERMINATION_LOG", "/dev/termination-log"),
+        state=_folder(environment, "MEALKIT_STATE"),
+        engine_path=environment.get("MEALKIT_ENGINE_PATH", DEFAULTS["MEALKIT_ENGINE_PATH"]),
+        termination_log=_folder(environment, "MEALKIT_TERMINATION_LOG"),
         log_level=_level(environment),
         image_digest=_image_digest(environment),
     )
 
 
-def _folder(environment: Mapping[str, str], name: str, default: str) -> Path:
-    path = Path(environment.get(name, default))
+def _folder(environment: Mapping[str, str], name: str) -> Path:
+    path = Path(environment.get(name, DEFAULTS[name]))
     if not path.is_absolute():
         raise failure(
             "CONFIG_INVALID", f"{name} is {str(path)!r}, not an absolute path", where=name
@@ -77,7 +78,7 @@ def _folder(environment: Mapping[str, str], name: str, default: str) -> Path:
 def _port(environment: Mapping[str, str], etc: Path) -> int:
     text = environment.get("MEALKIT_PORT")
     if text is None:
-        return _locked_port(etc / "kit.lock")
+        return _locked_port(etc / LOCK_NAME)
     if not (text.isascii() and text.isdigit() and int(text) < 65536):
         raise failure(
             "CONFIG_INVALID", f"MEALKIT_PORT is {text!r}, not a port number", where="MEALKIT_PORT"

@@ -1,7 +1,7 @@
-"""Keeps the worker alive: starts it, waits until it answers, starts it again when it dies.
+"""Keeps the worker alive: starts it, waits until it answers, starts it again when it dies or hangs.
 
-Refuses to go on for ever: after the kit's number of restarts it gives up. A worker that dies turns
-ready off in the same turn of the loop that learns of it.
+Refuses to go on for ever: after the kit's number of restarts it gives up, and a load has an end. A
+worker that dies turns ready off in the same turn of the loop that learns of it.
 """
 
 import asyncio
@@ -11,13 +11,13 @@ from dataclasses import replace
 from typing import Any
 
 from mealkit.errors import MealkitError, Problem, failure, failures, problem
-from mealkit.runtime.journal import Journal
 from mealkit.runtime.memory import memory_state
+from mealkit.runtime.prelude import Prelude
 from mealkit.runtime.process import ChildProcess, Exit, Reaper
 from mealkit.runtime.recognition import Evidence, last_words, recognise
-from mealkit.runtime.state import Lifecycle, Status
+from mealkit.runtime.state import Status
 from mealkit.runtime.upstream import Upstream, WorkerLostError
-from mealkit.runtime.worker import WorkerPlan
+from mealkit.runtime.worker import Spawned
 
 # Deaths that lie further apart than this are not one fault; the count begins anew.
 STABLE_SECONDS = 600.0
@@ -35,36 +35,36 @@ _UNEXPLAINED = {"ENGINE_START", "ENGINE_DIED"}
 class Supervisor:
     """The worker and its restarts."""
 
-    def __init__(
-        self, plan: WorkerPlan, upstream: Upstream, lifecycle: Lifecycle, journal: Journal
-    ) -> None:
-        self._plan = plan
+    def __init__(self, prelude: Prelude, upstream: Upstream) -> None:
+        """Plan for a worker; the first one may have been started already."""
+        self._plan = prelude.plan
+        self._begun = prelude.worker
+        self._serving = prelude.lock.serving
         self._upstream = upstream
-        self._lifecycle = lifecycle
-        self._journal = journal
+        self._lifecycle = prelude.lifecycle
+        self._journal = prelude.journal
         self._reaper = Reaper()
         self._child: ChildProcess | None = None
-        self._kills = 0
+        self._verdict: Problem | None = None
+        self._kills = prelude.kills
 
     async def start(self) -> None:
         """Start the worker and wait until it has loaded.
 
         Raises:
-            MealkitError: it ended instead; the problem that it printed, or that its last words
-                mean, or ``ENGINE_START``.
+            MealkitError: it ended instead, or took too long; the problem that it printed, or that
+                its last words mean, or ``ENGINE_START``.
         """
         self._reaper.start()
-        self._lifecycle.begin("loading")
         await self._start()
         self._lifecycle.end("loading")
 
     async def watch(
         self,
-        restarts: int,
         warm: Callable[[], Awaitable[None]],
         died: Callable[[Problem, bool], None],
     ) -> None:
-        """Wait for the worker's death and start it again, at most ``restarts`` times; then raise.
+        """Wait for the worker's death and start it again as often as the kit says; then raise.
 
         ``died`` is told each death, and whether a restart follows.
 
@@ -72,6 +72,7 @@ class Supervisor:
             MealkitError: ``ENGINE_GAVE_UP``, or the cause of the last death, if it is known.
         """
         loop = asyncio.get_running_loop()
+        restarts = self._serving.restarts
         count, since = 0, loop.time()
         while True:
             fault: Problem | None = await self._death()
@@ -96,6 +97,9 @@ class Supervisor:
 
     async def stop(self) -> None:
         """End the worker: asked first, killed after a few seconds."""
+        if self._begun:
+            self._reaper.start()
+            await self._spawn()
         child = self._child
         if child is None:
             return
@@ -112,28 +116,51 @@ class Supervisor:
         if self._child:
             self._child.kill()
 
+    def condemn(self, fault: Problem) -> None:
+        """End a worker that runs but does not answer; ``fault`` is why it is started again."""
+        self._verdict = fault
+        if self._lifecycle.is_ready:
+            self._lifecycle.move(Status.LOADING, fault.sentence, fault)
+        self.kill()
+
     async def _start(self) -> None:
-        """Start one worker; return when it answers, raise if it ends first."""
+        """Start one worker; return when it answers, raise if it ends first or takes too long."""
         self._upstream.close()
-        self._plan.socket.unlink(missing_ok=True)
+        child = await self._spawn()
+        child.exited.add_done_callback(self._turn_off)
+        loaded = asyncio.create_task(self._loaded())
+        either: set[asyncio.Future[Any]] = {loaded, child.exited}
+        limit_seconds = self._serving.start_seconds
+        try:
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED, timeout=limit_seconds)
+        finally:
+            loaded.cancel()
+        if child.exited.done():
+            raise await self._explain(child, "ENGINE_START", "while it loaded")
+        if not loaded.done():
+            message = f"the engine has not loaded within {limit_seconds} seconds"
+            hint = "give the machine faster disks, or raise serving.start_seconds in kit.yaml"
+            raise failure("ENGINE_START", message + last_words(child.tail), hint=hint)
+        await loaded
+
+    async def _spawn(self) -> ChildProcess:
+        """Start a worker, or take over the one that waits."""
+        begun, self._begun, self._verdict = self._begun, None, None
+        # Known before anything is waited for: whoever gives up waiting must find it to end it.
+        child = self._child = ChildProcess(begun or self._spawned(), self._reaper)
+        await child.listen(self._write_line)
+        return child
+
+    def _spawned(self) -> Spawned:
         self._kills = memory_state().kills or 0
         try:
-            child = await ChildProcess.start(
-                self._plan.command, self._plan.environment, self._reaper, self._write_line
-            )
+            self._plan.remove_socket()
+            spawned = Spawned(self._plan.command, self._plan.environment)
         except OSError as error:
             message = f"the worker cannot be started: {error.strerror}"
             raise failure("ENGINE_START", message, where=self._plan.command[0]) from error
-        self._child = child
-        child.exited.add_done_callback(self._turn_off)
-        self._journal.info("worker started", pid=child.pid)
-        loaded = asyncio.create_task(self._loaded())
-        either: set[asyncio.Future[Any]] = {loaded, child.exited}
-        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-        if child.exited.done():
-            loaded.cancel()
-            raise await self._explain(child, "ENGINE_START", "while it loaded")
-        await loaded
+        self._journal.info("worker started", pid=spawned.pid)
+        return spawned
 
     async def _loaded(self) -> None:
         while True:
@@ -182,7 +209,7 @@ class Supervisor:
     async def _explain(self, child: ChildProcess, code: str, when: str) -> MealkitError:
         how = child.exited.result()
         await child.wait_silent(_LAST_WORDS_SECONDS)
-        found = child.reported
+        found = self._verdict or child.reported
         if found is None or found.code in _UNEXPLAINED:
             found = recognise(self._evidence(child, how)) or found
         code = found.code if found else code

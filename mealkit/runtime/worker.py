@@ -1,19 +1,22 @@
 """How the worker is started for a lock: its command, its settings file and its environment.
 
-Refuses a state folder that cannot be written to. Nothing of the gateway's own environment reaches
-the worker but what is listed here.
+Nothing of the gateway's own environment reaches the worker but what is listed here. This runs
+before anything else does, so it imports what is quick to import and nothing more.
 """
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from contextlib import suppress
 
-from mealkit.errors import failure
-from mealkit.lock.model import Lock
-from mealkit.runtime.settings import Settings
+from mealkit.runtime.places import DEFAULTS, LOCK_NAME
+
+# mypy reads it; at run time it would cost a tenth of what starting the worker takes.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 # A Unix socket's path has this many bytes at most, and a final zero: unix(7).
 _SOCKET_PATH_BYTES = 107
@@ -33,73 +36,127 @@ _PASSED_ON = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
 class WorkerPlan:
     """Everything it takes to start the worker."""
 
-    command: tuple[str, ...]
-    environment: Mapping[str, str]
-    socket: Path
+    __slots__ = ("_config", "command", "environment", "socket")
+
+    def __init__(self, lock: "Mapping[str, Any]", environment: Mapping[str, str]) -> None:
+        """Plan for a lock as JSON has it.
+
+        Raises:
+            ValueError: the state folder's path is not absolute, or too long for a socket below it.
+            KeyError, TypeError: that is no lock.
+        """
+        places = DEFAULTS | {name: environment[name] for name in DEFAULTS if name in environment}
+        state = places["MEALKIT_STATE"]
+        self.socket = f"{state}/worker.sock"
+        if not state.startswith("/") or len(os.fsencode(self.socket)) > _SOCKET_PATH_BYTES:
+            raise ValueError(f"MEALKIT_STATE is too long for a socket below it: {state}")
+        engine, config = lock["engine"], f"{state}/worker.json"
+        content = {
+            "model_name": lock["model"]["name"],
+            "model_root": places["MEALKIT_MODELS"],
+            "task": lock["model"]["task"],
+            "hyperparameters": lock["hyperparameters"],
+            "settings": engine["settings"],
+            "code_root": f"{places['MEALKIT_ETC']}/code",
+        }
+        self._config = (config, json.dumps(content))
+        self.command = (
+            *(sys.executable, "-s", "-P", "-m", "mealkit.runtime.leash", str(os.getpid())),
+            *("--socket", self.socket, "--worker", engine["worker"], "--config", config),
+        )
+        self.environment = {
+            **{name: environment[name] for name in sorted(_PASSED_ON & environment.keys())},
+            "HOME": state,
+            "TMPDIR": state,
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONUNBUFFERED": "1",
+            **engine["environment"],
+            "PYTHONPATH": places["MEALKIT_ENGINE_PATH"],
+        }
+
+    def place(self) -> None:
+        """Write the worker's settings file, and remove a socket that is left over.
+
+        Raises:
+            OSError: the state folder cannot be written to.
+        """
+        path, text = self._config
+        os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120
+        with open(f"{path}.part", "w") as partial:  # noqa: PTH123
+            partial.write(text)
+        os.replace(f"{path}.part", path)  # noqa: PTH105
+        self.remove_socket()
+
+    def remove_socket(self) -> None:
+        """Remove the socket of a worker that has ended."""
+        try:
+            os.unlink(self.socket)  # noqa: PTH108
+        except FileNotFoundError:
+            return
 
 
-def plan_worker(lock: Lock, settings: Settings, environment: Mapping[str, str]) -> WorkerPlan:
-    """Write the worker's settings file, and say how to start it.
+class Spawned:
+    """A process that was started: its number, and the pipes from and to it.
 
-    Raises:
-        StoreError: the state folder cannot be written to (``DISK_DENIED``).
-        ContainerError: the state folder's path is too long (``CONFIG_INVALID``).
+    A worker waits, after what it can do before anything is known of the machine, for a byte on
+    ``stdin``; when that is closed instead, it ends.
     """
-    socket = settings.state / "worker.sock"
-    if len(os.fsencode(socket)) > _SOCKET_PATH_BYTES:
-        message = f"MEALKIT_STATE is too long for a socket below it: {settings.state}"
-        raise failure("CONFIG_INVALID", message, where="MEALKIT_STATE")
-    config = settings.state / "worker.json"
-    content = {
-        "model_name": lock.model.name,
-        "model_root": str(settings.models),
-        "task": lock.model.task.value,
-        "hyperparameters": lock.hyperparameters,
-        "settings": lock.engine.settings,
-        "code_root": str(settings.etc / "code"),
-    }
-    partial = config.with_suffix(".part")
+
+    __slots__ = ("pid", "stderr", "stdin", "stdout")
+
+    def __init__(self, command: "tuple[str, ...]", environment: Mapping[str, str]) -> None:
+        """Start a command with exactly this environment, in a process group of its own.
+
+        Raises:
+            OSError: it cannot be run.
+        """
+        own, other = zip(os.pipe(), os.pipe(), os.pipe()[::-1], strict=True)
+        try:
+            self.pid = os.posix_spawn(
+                command[0],
+                list(command),
+                environment,
+                file_actions=[
+                    (os.POSIX_SPAWN_DUP2, descriptor, number)
+                    for number, descriptor in zip((1, 2, 0), other, strict=True)
+                ],
+                setpgroup=0,
+                setsigdef=[signal.SIGPIPE, signal.SIGCHLD, signal.SIGTERM, signal.SIGINT],
+            )
+        except OSError:
+            for descriptor in own:
+                os.close(descriptor)
+            raise
+        finally:
+            for descriptor in other:
+                os.close(descriptor)
+        self.stdout, self.stderr, stdin = own
+        self.stdin: int | None = stdin
+
+    def release(self) -> None:
+        """Let the worker load, if that was not said before."""
+        if self.stdin is None:
+            return
+        with suppress(OSError):  # it has ended; whoever waits for it will say so
+            os.write(self.stdin, b"\n")
+        os.close(self.stdin)
+        self.stdin = None
+
+
+def begin(environment: Mapping[str, str]) -> "tuple[WorkerPlan, Spawned] | None":
+    """Start the container's worker before anything else; it waits until it is released.
+
+    None if that fails: the regular start finds the same fault, and can explain it.
+    """
+    etc = environment.get("MEALKIT_ETC", DEFAULTS["MEALKIT_ETC"])
     try:
-        settings.state.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps(content))
-        partial.replace(config)
-        socket.unlink(missing_ok=True)
-    except OSError as error:
-        raise failure(
-            "DISK_DENIED",
-            f"the state folder cannot be written to: {error.strerror}",
-            where=str(settings.state),
-            hint=f"make it writable: docker run --tmpfs {settings.state}:uid=65532,mode=0700",
-        ) from error
-    python = (sys.executable, "-s", "-P", "-m")
-    host = (*python, "mealkit.engines.host", "--socket", str(socket))
-    return WorkerPlan(
-        command=(
-            *python,
-            "mealkit.runtime.leash",
-            str(os.getpid()),
-            *host,
-            *("--worker", lock.engine.worker, "--config", str(config)),
-        ),
-        environment=_environment(lock, settings, environment),
-        socket=socket,
-    )
-
-
-def _environment(
-    lock: Lock, settings: Settings, environment: Mapping[str, str]
-) -> Mapping[str, str]:
-    passed_on = {name: environment[name] for name in sorted(_PASSED_ON & environment.keys())}
-    return {
-        **passed_on,
-        "HOME": str(settings.state),
-        "TMPDIR": str(settings.state),
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONUNBUFFERED": "1",
-        **lock.engine.environment,
-        "PYTHONPATH": settings.engine_path,
-    }
+        with open(f"{etc}/{LOCK_NAME}", "rb") as file:  # noqa: PTH123
+            lock = json.load(file)
+        plan = WorkerPlan(lock, environment)
+        plan.place()
+        return plan, Spawned(plan.command, plan.environment)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return None
