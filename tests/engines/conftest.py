@@ -119,6 +119,15 @@ class Host:
         """Send SIGTERM."""
         self.process.send_signal(signal.SIGTERM)
 
+    def end(self) -> None:
+        """Kill what is left of it."""
+        for connection in self.connections:
+            connection.close()
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self.process.stderr.close()
+
 
 StartHost = Callable[..., Host]
 
@@ -129,6 +138,20 @@ def start_host(tmp_path) -> Iterator[StartHost]:
 
     ``packages``: folders with the packages of an engine that the tests' own Python does not have.
     """
+    with starting_hosts(tmp_path) as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def start_shared_host(tmp_path_factory) -> Iterator[StartHost]:
+    """Start host processes as ``start_host`` does, for all tests of a module."""
+    with starting_hosts(tmp_path_factory.mktemp("hosts")) as start:
+        yield start
+
+
+@contextlib.contextmanager
+def starting_hosts(folder: Path) -> Iterator[StartHost]:
+    """Give what starts hosts with their files in a folder; end all of them."""
     hosts: list[Host] = []
 
     def start(
@@ -139,38 +162,35 @@ def start_host(tmp_path) -> Iterator[StartHost]:
         packages=(),
         **fields,
     ) -> Host:
-        written = tmp_path / f"config-{len(hosts)}.json"
+        written = folder / f"config-{len(hosts)}.json"
         values = {
             "model_name": "m",
-            "model_root": str(tmp_path),
+            "model_root": str(folder),
             "task": "embeddings",
             "hyperparameters": {},
             "settings": {},
-            "code_root": str(tmp_path / "code"),
+            "code_root": str(folder / "code"),
             **fields,
         }
         written.write_text(config if config is not None else json.dumps(values))
-        path = socket_path or tmp_path / "worker.sock"
+        path = socket_path or folder / "worker.sock"
         command = [sys.executable, "-B", "-m", "mealkit.engines.host"]
         own = (REPOSITORY, Path(__file__).parent)
         process = subprocess.Popen(
             [*command, "--socket", path, "--worker", worker, "--config", written],
             stderr=subprocess.PIPE,
             text=True,
-            cwd=tmp_path,
+            cwd=folder,
             env={**os.environ, "PYTHONPATH": ":".join(map(str, [*packages, *own]))},
         )
         hosts.append(Host(process, path))
         return hosts[-1]
 
-    yield start
-    for host in hosts:
-        for connection in host.connections:
-            connection.close()
-        if host.process.poll() is None:
-            host.process.kill()
-        host.process.wait()
-        host.process.stderr.close()
+    try:
+        yield start
+    finally:
+        for host in hosts:
+            host.end()
 
 
 @pytest.fixture(scope="session")
@@ -214,9 +234,46 @@ def llama_cpp_packages() -> Path:
     return installed_engine("llama-cpp")
 
 
+@pytest.fixture(scope="session")
+def transformers_packages() -> Path:
+    """Return the folder that ``make test`` installs torch and transformers into."""
+    return installed_engine("transformers")
+
+
 def installed_engine(name: str) -> Path:
     """Return the folder with an engine's packages, or skip the test and say what is missing."""
     folder = REPOSITORY / ".engines" / name
     if not (folder / ".ready").is_file():
         pytest.skip(f"the engine {name} is not installed: make .engines/{name}/.ready")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_llama() -> Path:
+    """Return the folder of the tiny Llama: safetensors, tokenizer, template, and GGUF."""
+    return REPOSITORY / "tests/data/tiny-llama"
+
+
+@pytest.fixture(scope="session")
+def generation_fields(tiny_llama) -> dict[str, Any]:
+    """Return what every generation worker of the tiny Llama is told, but for its settings."""
+    return {
+        "model_root": str(tiny_llama),
+        "task": "generation",
+        "hyperparameters": {
+            "max_length": 512,
+            "max_tokens": 64,
+            "temperature": 0.0,
+            "top_p": 1.0,
+            "top_k": 0,
+            "min_p": 0.0,
+            "repetition_penalty": 1.0,
+            "presence_penalty": 0.0,
+            "frequency_penalty": 0.0,
+            "seed": 0,
+            "stop": [],
+            "chat_template": "model",
+            "tool_calls": "none",
+            "overlong": "refuse",
+        },
+    }

@@ -18,7 +18,13 @@ from mealkit.engines.generation.model import TokenModel
 from mealkit.errors import failure
 
 # These hold whatever the schema itself says in ``x-guidance``.
-_OPTIONS = {"whitespace_flexible": False, "lenient": False, "coerce_one_of": False}
+_OPTIONS = {
+    "whitespace_flexible": False,
+    "item_separator": ", ",
+    "key_separator": ": ",
+    "lenient": False,
+    "coerce_one_of": False,
+}
 
 
 class Schemas:
