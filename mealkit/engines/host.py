@@ -122,10 +122,15 @@ def endpoints_of(worker: Worker, config: WorkerConfig) -> Mapping[str, Endpoint]
         EngineError: ``ENGINE_START``, the worker cannot do the task.
     """
     found = _task_endpoints(worker, config)
-    if isinstance(worker, TokenizingWorker | GenerationWorker):
-        most = config.hyperparameters.get("max_length")
-        return {**found, **token_endpoints(worker, config.model_name, most)}
-    return found
+    if not isinstance(worker, TokenizingWorker | GenerationWorker):
+        return found
+    # A worker that can do several tasks has chats in one of them only.
+    if config.task == "generation" and isinstance(worker, GenerationWorker):
+        chat = worker.tokenize_chat
+    else:
+        chat = None
+    most = config.hyperparameters.get("max_length")
+    return {**found, **token_endpoints(worker, config.model_name, most, chat)}
 
 
 def _task_endpoints(worker: Worker, config: WorkerConfig) -> Mapping[str, Endpoint]:

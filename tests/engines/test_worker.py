@@ -24,7 +24,7 @@ def test_a_configuration_survives_json():
         ("", "not JSON"),
         (b"\xff", "not JSON"),
         ("[]", "worker is list, expected an object"),
-        ("{}", "worker.hyperparameters is missing"),
+        ("{}", "worker.code_root is missing"),
     ],
 )
 def test_what_is_no_configuration_is_refused(text, said):

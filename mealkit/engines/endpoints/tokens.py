@@ -17,10 +17,12 @@ Chat = Callable[[Sequence[Message]], Sequence[int]]
 
 
 def token_endpoints(
-    worker: TokenizingWorker | GenerationWorker, model_name: str, max_length: int | None
+    worker: TokenizingWorker | GenerationWorker,
+    model_name: str,
+    max_length: int | None,
+    chat: Chat | None = None,
 ) -> Mapping[str, Endpoint]:
-    """Return what a worker that can tell tokens answers; a chat only if it has chats."""
-    chat = worker.tokenize_chat if isinstance(worker, GenerationWorker) else None
+    """Return what a worker that can tell tokens answers; ``chat``: how it tells those of a chat."""
 
     def tokenize(call: Call) -> bytes:
         values = read_request(call.body, ("messages", "prompt"), model_name)
