@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes.gguf import write_minilm
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -235,6 +236,35 @@ def llama_cpp_packages() -> Path:
 
 
 @pytest.fixture(scope="session")
+def minilm_gguf(test_cache, minilm_files) -> Path:
+    """Return all-MiniLM-L6-v2 as a GGUF in half precision."""
+    path = test_cache / "minilm-f16.gguf"
+    if not path.exists():
+        partial = path.with_suffix(f".{os.getpid()}")
+        write_minilm(minilm_files, partial)
+        partial.replace(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def llama_cpp_settings() -> dict[str, Any]:
+    """Return every flag of the llama-cpp engine, but for the model's file."""
+    return {
+        "n_batch": 512,
+        "n_ubatch": 512,
+        "n_parallel": 1,
+        "threads": 1,
+        "flash_attn": False,
+        "cache_type_k": "f16",
+        "cache_type_v": "f16",
+        "use_mmap": True,
+        "use_mlock": False,
+        "repack": False,
+        "n_gpu_layers": 0,
+    }
+
+
+@pytest.fixture(scope="session")
 def transformers_packages() -> Path:
     """Return the folder that ``make test`` installs torch and transformers into."""
     return installed_engine("transformers")
@@ -251,7 +281,7 @@ def installed_engine(name: str) -> Path:
 @pytest.fixture(scope="session")
 def tiny_llama() -> Path:
     """Return the folder of the tiny Llama: safetensors, tokenizer, template, and GGUF."""
-    return REPOSITORY / "tests/data/tiny-llama"
+    return REPOSITORY / "kits/tiny-llama"
 
 
 @pytest.fixture(scope="session")

@@ -28,7 +28,18 @@ def onnx(onnx_fields):
     return "mealkit.engines.onnx.worker:OnnxWorker", onnx_fields
 
 
-@pytest.fixture(params=["plain", "onnx"])
+@pytest.fixture
+def llama_cpp(minilm_gguf, llama_cpp_settings, llama_cpp_packages, onnx_fields):
+    fields = {
+        "model_root": str(minilm_gguf.parent),
+        "hyperparameters": onnx_fields["hyperparameters"],
+        "settings": {**llama_cpp_settings, "model": minilm_gguf.name},
+        "packages": [llama_cpp_packages],
+    }
+    return "mealkit.engines.llama_cpp.worker:LlamaCppWorker", fields
+
+
+@pytest.fixture(params=["plain", "onnx", "llama_cpp"])
 def host(request, start_host):
     worker, fields = request.getfixturevalue(request.param)
     return start_host(worker, **fields).wait_until_ready()

@@ -16,7 +16,7 @@ from engines.numpy_llama import NumpyLlama
 
 from mealkit.engines.generation.pieces import Pieces
 
-WORKERS = ["numpy"]
+WORKERS = ["numpy", "llama_cpp"]
 
 SAMPLING = {
     "model": "m",
@@ -45,6 +45,13 @@ DRAWN = {"temperature": 1, "top_p": 0.95, "top_k": 200, "min_p": 0.001}
 @pytest.fixture(scope="module")
 def numpy(generation_fields):
     return "numpy_llama:NumpyWorker", generation_fields
+
+
+@pytest.fixture(scope="module")
+def llama_cpp(generation_fields, llama_cpp_settings, llama_cpp_packages):
+    settings = {**llama_cpp_settings, "model": "tiny-f16.gguf"}
+    fields = {**generation_fields, "settings": settings, "packages": [llama_cpp_packages]}
+    return "mealkit.engines.llama_cpp.worker:LlamaCppWorker", fields
 
 
 @pytest.fixture(scope="module", params=WORKERS)
