@@ -26,6 +26,8 @@ _MODULES = (
     "engines/worker.py",
 )
 _ROOMS = ("preflight", "runtime")
+# Modules, and the template and style of the page that the gateway shows.
+_ENDINGS = (".py", ".jinja", ".css")
 # The build side of an engine stays outside.
 _RECIPE = "recipe.py"
 
@@ -48,5 +50,5 @@ def _collect(item: Traversable, path: str, library: dict[str, bytes]) -> None:
     if item.is_dir():
         for child in item.iterdir():
             _collect(child, f"{path}/{child.name}", library)
-    elif path.endswith(".py") and not path.endswith(f"/{_RECIPE}") and item.is_file():
+    elif path.endswith(_ENDINGS) and not path.endswith(f"/{_RECIPE}") and item.is_file():
         library[path] = item.read_bytes()

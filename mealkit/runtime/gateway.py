@@ -3,6 +3,8 @@
 Refuses what the kit cannot do exactly as asked, always as a problem in OpenAI's error shape.
 """
 
+from typing import Any
+
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -11,10 +13,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from mealkit.errors import MealkitError, failure, problem
-from mealkit.runtime.about import metadata, model_card
 from mealkit.runtime.answering import Answering
 from mealkit.runtime.answers import JsonAnswer, problem_answer
+from mealkit.runtime.api.about import licences, manifest, metadata, model_card
 from mealkit.runtime.api.endpoints import offered
+from mealkit.runtime.api.openapi import describe
+from mealkit.runtime.api.page import CONTENT_POLICY, page
 from mealkit.runtime.envelope import Envelope
 from mealkit.runtime.metrics import CONTENT_TYPE
 from mealkit.runtime.service import Service
@@ -32,6 +36,10 @@ def create_app(service: Service) -> Starlette:
         *(Route(path, endpoints.live) for path in _LIVE),
         *(Route(path, endpoints.ready) for path in _READY),
         Route("/v1/metadata", endpoints.metadata),
+        Route("/v1/manifest", endpoints.manifest),
+        Route("/v1/license", endpoints.license),
+        Route("/openapi.json", endpoints.openapi),
+        Route("/docs", endpoints.docs),
         Route("/metrics", endpoints.metrics),
         Route("/v1/models", endpoints.models),
         Route("/v1/models/{name:path}", endpoints.model),
@@ -57,6 +65,7 @@ def create_app(service: Service) -> Starlette:
 class _Endpoints:
     def __init__(self, service: Service) -> None:
         self._service = service
+        self._description: tuple[object, dict[str, Any]] | None = None
         self.paths: list[str] = []
 
     async def live(self, _request: Request) -> Response:
@@ -77,9 +86,40 @@ class _Endpoints:
             return JsonAnswer(content)
         return JsonAnswer(content, 503, {"Retry-After": "1"})
 
-    async def metadata(self, _request: Request) -> Response:
+    async def metadata(self, request: Request) -> Response:
         """Say what this kit is."""
-        return JsonAnswer(metadata(self._service, self.paths))
+        service = self._service
+        service.authenticate(request)
+        image = service.settings.image_digest
+        return JsonAnswer(metadata(service.lock, service.offer, image, self.paths))
+
+    async def manifest(self, request: Request) -> Response:
+        """Give the lock, as it is in the image."""
+        self._service.authenticate(request)
+        data, digest = manifest(self._service.lock)
+        return JsonAnswer(data, headers={"ETag": f'"{digest}"'})
+
+    async def license(self, request: Request) -> Response:
+        """Tell the licences of kit and model."""
+        self._service.authenticate(request)
+        return JsonAnswer(licences(self._service.lock, self._service.settings.models))
+
+    async def openapi(self, _request: Request) -> Response:
+        """Describe the kit's API; who may not ask may still know what a key would open."""
+        return JsonAnswer(self._describe())
+
+    async def docs(self, request: Request) -> Response:
+        """Show the kit's API to people."""
+        lock, offer = self._service.lock, self._service.offer
+        content = page(lock, offer, self._describe(), request.headers.get("host", ""))
+        headers = {
+            "Content-Security-Policy": CONTENT_POLICY,
+            "X-Content-Type-Options": "nosniff",
+            "Referrer-Policy": "no-referrer",
+            # It names the host that it was asked by.
+            "Cache-Control": "no-store",
+        }
+        return Response(content, headers=headers, media_type="text/html")
 
     async def metrics(self, _request: Request) -> Response:
         """Give the counters, and those of an engine that has its own."""
@@ -88,18 +128,28 @@ class _Endpoints:
         text = service.metrics.text() + passed_on
         return Response(text, headers={"Content-Type": CONTENT_TYPE})
 
-    async def models(self, _request: Request) -> Response:
+    async def models(self, request: Request) -> Response:
         """List the one model."""
-        return JsonAnswer({"object": "list", "data": [model_card(self._service)]})
+        self._service.authenticate(request)
+        return JsonAnswer({"object": "list", "data": [model_card(self._service.lock)]})
 
     async def model(self, request: Request) -> Response:
         """Describe the one model."""
+        self._service.authenticate(request)
         name = request.path_params["name"]
         served = self._service.lock.model.name
         if name != served:
             message = f"the model {name!r} is not served here, {served!r} is"
             raise failure("REQUEST_MODEL", message, where="model")
-        return JsonAnswer(model_card(self._service))
+        return JsonAnswer(model_card(self._service.lock))
+
+    def _describe(self) -> dict[str, Any]:
+        """Return the description; it is made anew once the first answer taught something."""
+        offer = self._service.offer
+        learned = (offer.dimensions, offer.prediction)
+        if self._description is None or self._description[0] != learned:
+            self._description = (learned, describe(self._service.lock, offer))
+        return self._description[1]
 
     async def refuse(self, request: Request, error: Exception) -> Response:
         """Answer with the problem of an error."""

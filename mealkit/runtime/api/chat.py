@@ -225,5 +225,6 @@ CHAT = Endpoint(
     answer=ChatAnswer,
     is_offered=lambda offer: offer.task is Task.GENERATION and Feature.CHAT in offer.features,
     prepare=_prepare,
+    example=lambda _: {"messages": [{"role": "user", "content": "Say hello."}]},
     event=ChatChunk,
 )

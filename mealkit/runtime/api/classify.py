@@ -52,4 +52,5 @@ CLASSIFY = Endpoint(
     answer=ClassifyAnswer,
     is_offered=lambda offer: offer.task is Task.CLASSIFICATION,
     prepare=_prepare,
+    example=lambda _: {"input": "a text to classify"},
 )

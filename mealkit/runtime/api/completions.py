@@ -85,5 +85,6 @@ COMPLETIONS = Endpoint(
     answer=CompletionAnswer,
     is_offered=lambda offer: offer.task is Task.GENERATION and Feature.COMPLETION in offer.features,
     prepare=_prepare,
+    example=lambda _: {"prompt": "Once upon a time"},
     event=CompletionChunk,
 )

@@ -94,4 +94,5 @@ EMBEDDINGS = Endpoint(
     answer=EmbeddingAnswer,
     is_offered=lambda offer: offer.task is Task.EMBEDDINGS,
     prepare=_prepare,
+    example=lambda _: {"input": ["a first text", "a second one"]},
 )

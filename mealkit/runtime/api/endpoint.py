@@ -53,6 +53,8 @@ class Endpoint:
     is_offered: Callable[[Offer], bool]
     prepare: Callable[[dict[str, Any], Offer], Asked]
     """Checks a caller's values; a RequestError names what is wrong."""
+    example: Callable[[Offer], dict[str, Any]]
+    """A request that works, without the model's name."""
     counting: Counting = Counting.USAGE
     event: type[BaseModel] | None = None
     """What each event of a stream holds; None: it does not stream."""

@@ -10,6 +10,7 @@ from mealkit.runtime.api.answers import PredictAnswer, PredictPiece
 from mealkit.runtime.api.endpoint import Asked, Counting, Endpoint
 from mealkit.runtime.api.offer import Offer
 from mealkit.runtime.api.reading import Request, body_of, read_request, unsupported
+from mealkit.runtime.api.sample import sample
 
 PATH = "/v1/predict"
 
@@ -43,6 +44,7 @@ PREDICT = Endpoint(
     answer=PredictAnswer,
     is_offered=lambda offer: offer.task is Task.PREDICTION,
     prepare=_prepare,
+    example=lambda offer: {"input": sample((offer.prediction or {}).get("input", {}))},
     counting=Counting.NOTHING,
     event=PredictPiece,
 )

@@ -115,6 +115,10 @@ def _shape(
     return body_of(form)
 
 
+def _example(_offer: Offer) -> dict[str, Any]:
+    return {"query": "a question", "documents": ["a first answer", "a second one"], "top_n": 1}
+
+
 RERANK = Endpoint(
     path=PATH,
     operation="rerank",
@@ -123,6 +127,7 @@ RERANK = Endpoint(
     answer=RerankAnswer,
     is_offered=lambda offer: offer.task is Task.RERANKING,
     prepare=partial(_prepare, as_cohere=False),
+    example=_example,
 )
 
 RERANK_COHERE = Endpoint(
@@ -133,4 +138,5 @@ RERANK_COHERE = Endpoint(
     answer=CohereAnswer,
     is_offered=lambda offer: offer.task is Task.RERANKING,
     prepare=partial(_prepare, as_cohere=True),
+    example=_example,
 )

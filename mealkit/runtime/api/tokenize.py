@@ -57,5 +57,6 @@ TOKENIZE = Endpoint(
     answer=TokenizeAnswer,
     is_offered=lambda offer: Feature.TOKENS in offer.features,
     prepare=_prepare,
+    example=lambda _: {"prompt": "a text to count"},
     counting=Counting.NOTHING,
 )

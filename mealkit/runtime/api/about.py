@@ -1,0 +1,125 @@
+"""What a kit says of itself: models, metadata, the lock as its manifest, and licences.
+
+Pure, but for the licence texts, which are read from the model's folder.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from mealkit.digest import Digest
+from mealkit.engines.endpoints.embeddings import MAX_INPUTS
+from mealkit.engines.endpoints.reranking import MAX_DOCUMENTS
+from mealkit.kit.model import Task
+from mealkit.kit.units import parse_size
+from mealkit.lock.model import Lock, lock_bytes
+from mealkit.runtime.api.offer import Offer, show_bounds
+
+_LICENCE_NAMES = ("license", "licence", "copying", "notice")
+_LICENCE_BYTES = 256 * 1024
+
+
+def metadata(
+    lock: Lock, offer: Offer, image: Digest | None, endpoints: list[str]
+) -> dict[str, Any]:
+    """Return everything an operator or auditor asks: what, whose, exactly which, how much."""
+    about = lock.about.model_dump(mode="json")
+    owner = about.pop("owner")
+    return {
+        "kit": about,
+        "owner": owner,
+        "recipe": str(lock.recipe),
+        "image": image and str(image),
+        "model": {
+            "name": lock.model.name,
+            "license": lock.model.license,
+            "task": lock.model.task.value,
+            "files": [
+                {"path": file.path, "sha256": file.sha256.hex, "size_bytes": file.size_bytes}
+                for file in lock.model.files
+            ],
+        },
+        "engine": {
+            "name": lock.engine.name,
+            "settings": lock.engine.settings,
+            "features": [feature.value for feature in lock.engine.features],
+        },
+        "hyperparameters": lock.hyperparameters,
+        "overrides": {
+            name: {**bounds.model_dump(mode="json"), "means": show_bounds(bounds)}
+            for name, bounds in lock.overrides.items()
+        },
+        "prompts": {
+            name: {"sha256": prompt.sha256.hex, "variables": list(prompt.variables)}
+            for name, prompt in lock.prompts.items()
+        },
+        "code": {path: code.sha256.hex for path, code in lock.code.items()},
+        "versions": {
+            "mealkit": lock.mealkit_version,
+            "python": lock.runtime.python,
+            **{wheel.name: wheel.version for wheel in lock.engine.packages},
+        },
+        "requirements": lock.requirements.model_dump(mode="json"),
+        "limits": limits(lock, offer),
+        "endpoints": endpoints,
+    }
+
+
+def limits(lock: Lock, offer: Offer) -> dict[str, Any]:
+    """Return how much a caller may ask for; null: there is no such limit."""
+    most = {
+        Task.EMBEDDINGS: MAX_INPUTS,
+        Task.CLASSIFICATION: MAX_INPUTS,
+        Task.RERANKING: MAX_DOCUMENTS,
+        Task.GENERATION: 1,
+        Task.PREDICTION: 1,
+    }
+    return {
+        "max_concurrency": lock.serving.max_concurrency,
+        "max_body_bytes": parse_size(lock.serving.max_body),
+        "max_inputs": most[offer.task],
+        "max_tokens": lock.hyperparameters.get("max_length"),
+        "max_answer_tokens": lock.hyperparameters.get("max_tokens"),
+        "timeout_seconds": lock.serving.timeout_seconds,
+        "dimensions": offer.dimensions,
+    }
+
+
+def model_card(lock: Lock) -> dict[str, Any]:
+    """Return the one model in OpenAI's shape; nothing in an image has a time, so created is 0."""
+    return {
+        "id": lock.model.name,
+        "object": "model",
+        "created": 0,
+        "owned_by": lock.about.owner.team,
+    }
+
+
+def manifest(lock: Lock) -> tuple[bytes, Digest]:
+    """Return the lock, byte by byte as it is in the image, and its digest."""
+    data = lock_bytes(lock)
+    return data, Digest.of(data)
+
+
+def licences(lock: Lock, models: Path) -> dict[str, Any]:
+    """Return the licences of kit and model, with the texts that came with the model's files.
+
+    A text that cannot be read, or is too long to be one, is null.
+    """
+    texts = {
+        file.path: _text(models / file.path)
+        for file in lock.model.files
+        if Path(file.path).name.lower().startswith(_LICENCE_NAMES)
+    }
+    return {
+        "kit": {"name": lock.about.name, "license": lock.about.license},
+        "model": {"name": lock.model.name, "license": lock.model.license, "texts": texts},
+    }
+
+
+def _text(path: Path) -> str | None:
+    try:
+        with path.open("rb") as file:
+            data = file.read(_LICENCE_BYTES + 1)
+        return data.decode() if len(data) <= _LICENCE_BYTES else None
+    except (OSError, UnicodeDecodeError):
+        return None

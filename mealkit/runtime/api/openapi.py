@@ -1,0 +1,249 @@
+"""The OpenAPI description of one kit: what it takes, within which bounds, and how it fails.
+
+OpenAPI 3.1, made from the models that check the requests: https://spec.openapis.org/oas/v3.1.1
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import BaseModel
+
+from mealkit.errors import CATALOGUE, EngineError, MealkitError, RequestError
+from mealkit.lock.model import Lock
+from mealkit.runtime.api.answers import ErrorAnswer
+from mealkit.runtime.api.endpoint import Endpoint
+from mealkit.runtime.api.endpoints import offered
+from mealkit.runtime.api.knowledge import KNOWLEDGE, Knowledge
+from mealkit.runtime.api.offer import Offer
+from mealkit.runtime.api.tailor import Schema, tailor
+
+_PLACE = "#/components/schemas/"
+_JSON = "application/json"
+_EVENTS = "text/event-stream"
+# Of the classes of errors, those that a running kit answers with.
+_ANSWERED: tuple[type[MealkitError], ...] = (RequestError, EngineError, MealkitError)
+# Codes of a start that failed: nobody is answered with them.
+_NEVER = frozenset({"WEIGHTS_MISMATCH", "WEIGHTS_MISSING"})
+
+
+def describe(lock: Lock, offer: Offer) -> dict[str, Any]:
+    """Return the description of a kit; it changes once the first answer has taught its offer."""
+    schemas: dict[str, Schema] = {}
+    paths: dict[str, Any] = {}
+    for endpoint in offered(offer):
+        paths[endpoint.path] = {"post": _operation(endpoint, offer, schemas)}
+    for known in KNOWLEDGE:
+        paths[known.path] = {"get": _knowledge(known, schemas)}
+    _add(schemas, ErrorAnswer)
+    about = lock.about
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": about.name,
+            "version": about.version,
+            "summary": about.description or f"The model {offer.model}, on {offer.engine}",
+            "description": _introduction(lock, offer),
+            "contact": _contact(lock),
+            "license": {"name": about.license},
+        },
+        "servers": [{"url": "/"}],
+        "security": [{"key": []}, {}],
+        "paths": paths,
+        "components": {
+            "schemas": dict(sorted(schemas.items())),
+            "securitySchemes": {
+                "key": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "A key of this kit; needed where the kit was given keys.",
+                }
+            },
+            "headers": _HEADERS,
+        },
+        "x-mealkit": {
+            "recipe": str(lock.recipe),
+            "model": offer.model,
+            "task": offer.task.value,
+            "engine": offer.engine,
+            "features": sorted(feature.value for feature in offer.features),
+            "prompts": {name: list(offer.prompts.variables(name)) for name in offer.prompts.names},
+        },
+    }
+
+
+def problems_by_status() -> dict[int, list[str]]:
+    """Return the codes that a request may be answered with, by HTTP status."""
+    found: dict[int, list[str]] = {}
+    for code, entry in CATALOGUE.items():
+        if entry.error in _ANSWERED and code not in _NEVER:
+            found.setdefault(entry.http_status, []).append(code)
+    return dict(sorted(found.items()))
+
+
+def _operation(endpoint: Endpoint, offer: Offer, schemas: dict[str, Schema]) -> dict[str, Any]:
+    name = endpoint.request.__name__
+    request = tailor(_pop_definitions(_schema(endpoint.request), schemas), offer)
+    if endpoint.operation == "predict" and offer.prediction:
+        request["properties"]["input"] = _hoist(offer.prediction["input"], "Input", schemas)
+        if not offer.prediction.get("streams"):
+            request["properties"]["stream"] = {"enum": [False, None]}
+    schemas[name] = request
+    content = {_JSON: {"schema": _answer(endpoint, offer, schemas)}}
+    if endpoint.event and "stream" in request["properties"]:
+        event = _add(schemas, endpoint.event)
+        said = "Server-sent events: each `data:` is one of these, the last one is `[DONE]`."
+        content[_EVENTS] = {"schema": {"type": "string", "description": said, "x-event": event}}
+    example = {"model": offer.model, **endpoint.example(offer)}
+    return {
+        "operationId": endpoint.path.strip("/").replace("/", "_"),
+        "summary": endpoint.summary,
+        "description": (endpoint.request.__doc__ or "").strip(),
+        "requestBody": {
+            "required": True,
+            "content": {_JSON: {"schema": {"$ref": _PLACE + name}, "example": example}},
+        },
+        "responses": {
+            "200": {"description": "The answer.", "headers": _headers(), "content": content},
+            **_failures(),
+        },
+    }
+
+
+def _answer(endpoint: Endpoint, offer: Offer, schemas: dict[str, Schema]) -> Schema:
+    reference = _add(schemas, endpoint.answer)
+    if endpoint.operation == "predict" and offer.prediction:
+        output = _hoist(offer.prediction["output"], "Output", schemas)
+        schemas[endpoint.answer.__name__]["properties"]["output"] = output
+    return reference
+
+
+def _knowledge(known: Knowledge, schemas: dict[str, Schema]) -> dict[str, Any]:
+    schema: Schema = _add(schemas, known.answer) if known.answer else {"type": "string"}
+    responses = {
+        str(status): {
+            "description": said,
+            "headers": _headers(),
+            "content": {known.content_type: {"schema": schema}},
+        }
+        for status, said in known.statuses.items()
+    }
+    error = {_JSON: {"schema": {"$ref": _PLACE + ErrorAnswer.__name__}}}
+    responses["default"] = {"description": "A problem.", "content": error}
+    operation: dict[str, Any] = {
+        "operationId": "get_"
+        + known.path.strip("/").replace("/", "_").replace("{", "").replace("}", ""),
+        "summary": known.summary,
+        "responses": responses,
+    }
+    if "{" in known.path:
+        operation["parameters"] = [
+            {
+                "name": "name",
+                "in": "path",
+                "required": True,
+                "schema": {"type": "string", "minLength": 1},
+            }
+        ]
+    return operation
+
+
+def _failures() -> dict[str, Any]:
+    content = {_JSON: {"schema": {"$ref": _PLACE + ErrorAnswer.__name__}}}
+    return {
+        str(status): {
+            "description": "\n".join(
+                f"- `{code}` ({CATALOGUE[code].owner.value}): {CATALOGUE[code].meaning}"
+                for code in codes
+            ),
+            "headers": _headers(),
+            "content": content,
+        }
+        for status, codes in problems_by_status().items()
+    }
+
+
+_HEADERS: dict[str, Any] = {
+    "X-Mealkit-Recipe": {
+        "description": "The recipe digest: of everything that can change an answer.",
+        "schema": {"type": "string"},
+    },
+    "X-Request-Id": {
+        "description": "The request's id, which the kit's log names too.",
+        "schema": {"type": "string"},
+    },
+    "X-Mealkit-Seed": {
+        "description": "What the draws of a generation started from.",
+        "schema": {"type": "string"},
+    },
+}
+
+
+def _headers() -> dict[str, Any]:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in _HEADERS}
+
+
+def _introduction(lock: Lock, offer: Offer) -> str:
+    paper = lock.about.paper
+    lines = [
+        f"The model `{offer.model}` ({lock.model.license}), served by {offer.engine}.",
+        f"Recipe `{lock.recipe}`: every answer names it in `X-Mealkit-Recipe`.",
+        "A parameter that is unknown, or that this kit does not do, is refused by name.",
+    ]
+    if paper:
+        lines.insert(0, f"From the paper: {paper.title}.")
+    return "\n\n".join(lines)
+
+
+def _contact(lock: Lock) -> dict[str, str]:
+    owner = lock.about.owner
+    if owner.contact.startswith("mailto:"):
+        return {"name": owner.team, "email": owner.contact.removeprefix("mailto:")}
+    return {"name": owner.team, "url": owner.contact}
+
+
+def _add(schemas: dict[str, Schema], kind: type[BaseModel]) -> Schema:
+    """Put a model among the schemas; return the reference to it."""
+    if kind.__name__ not in schemas:
+        schemas[kind.__name__] = _pop_definitions(_schema(kind), schemas)
+    return {"$ref": _PLACE + kind.__name__}
+
+
+def _schema(kind: type[BaseModel]) -> Schema:
+    schema: Schema = _untitled(kind.model_json_schema(ref_template=_PLACE + "{model}"))
+    return schema
+
+
+def _pop_definitions(schema: Schema, schemas: dict[str, Schema]) -> Schema:
+    schemas.update(schema.pop("$defs", {}))
+    return schema
+
+
+def _hoist(schema: Mapping[str, Any], prefix: str, schemas: dict[str, Schema]) -> Schema:
+    """Put the definitions of a foreign schema among the schemas; return it with new references."""
+    text = json.dumps(schema).replace('"#/$defs/', f'"{_PLACE}{prefix}.')
+    form: Schema = json.loads(text)
+    for name, definition in form.pop("$defs", {}).items():
+        schemas[f"{prefix}.{name}"] = definition
+    form.pop("$schema", None)
+    return form
+
+
+def _untitled(form: Any) -> Any:
+    """Take out the titles that pydantic makes of names; a field may be called title."""
+    match form:
+        case dict():
+            kept = {
+                name: _untitled(value)
+                for name, value in form.items()
+                if not (name == "title" and isinstance(value, str))
+            }
+            return dict(_without_null_default(kept))
+        case list():
+            return [_untitled(item) for item in form]
+        case _:
+            return form
+
+
+def _without_null_default(form: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    return ((name, value) for name, value in form.items() if (name, value) != ("default", None))

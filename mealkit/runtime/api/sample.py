@@ -1,0 +1,61 @@
+"""A value that a JSON Schema describes, for examples: what it states itself, or a plain one."""
+
+from collections.abc import Mapping
+from typing import Any
+
+_DEEPEST = 8
+
+
+def sample(schema: Mapping[str, Any]) -> Any:
+    """Return such a value; what the schema's patterns and bounds ask is not worked out."""
+    return _sample(schema, schema, 0)
+
+
+def _sample(schema: Any, root: Mapping[str, Any], depth: int) -> Any:
+    if not isinstance(schema, Mapping) or depth > _DEEPEST:
+        return None
+    inner = _other_schema(schema, root)
+    if inner is not None:
+        return _sample(inner, root, depth + 1)
+    stated = _stated(schema)
+    return _typed(schema, root, depth) if stated is None else stated
+
+
+def _other_schema(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Any:
+    """Return the schema that this one stands for, if it does."""
+    if isinstance(reference := schema.get("$ref"), str):
+        return _resolve(reference, root)
+    for name in ("anyOf", "oneOf", "allOf"):
+        if isinstance(ways := schema.get(name), list) and ways and _stated(schema) is None:
+            return ways[0]
+    return None
+
+
+def _typed(schema: Mapping[str, Any], root: Mapping[str, Any], depth: int) -> Any:
+    match schema.get("type"):
+        case "object":
+            fields = schema.get("properties", {})
+            needed = schema.get("required", [])
+            return {name: _sample(fields.get(name), root, depth + 1) for name in needed}
+        case "array":
+            return [_sample(schema.get("items"), root, depth + 1)]
+        case "integer" | "number":
+            return schema.get("minimum", schema.get("maximum", 1))
+        case "boolean":
+            return True
+        case kind:
+            return "text" if kind == "string" else None
+
+
+def _stated(schema: Mapping[str, Any]) -> Any:
+    for name in ("examples", "enum"):
+        if isinstance(values := schema.get(name), list) and values:
+            return values[0]
+    return schema.get("example", schema.get("default", schema.get("const")))
+
+
+def _resolve(reference: str, root: Mapping[str, Any]) -> Any:
+    here: Any = root
+    for part in reference.removeprefix("#/").split("/"):
+        here = here.get(part) if isinstance(here, Mapping) else None
+    return here
