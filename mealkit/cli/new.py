@@ -12,6 +12,8 @@ EXAMPLES = (
     "mealkit new my-kit",
     "mealkit new kits/my-kit --engine onnx",
     "mealkit new blur --from cog ../cog-blur",
+    "mealkit new chat --from hub Qwen/Qwen2.5-7B-Instruct --engine vllm",
+    "mealkit new mario --from modelfile ./Modelfile",
 )
 
 
@@ -30,7 +32,8 @@ def new(
         typer.Option(
             "--from",
             metavar="KIND SOURCE",
-            help="Begin with what another tool reads: cog FOLDER.",
+            help="Begin with what another tool reads: cog FOLDER, hub OWNER/NAME[/FILE][@REVISION],"
+            " or modelfile FILE.",
         ),
     ] = None,
 ) -> None:

@@ -11,6 +11,7 @@ from mealkit.build.imports.proposal import LeftOut, Proposal
 from mealkit.build.scaffold import write_proposed_kit
 from mealkit.errors import failure
 from mealkit.pipeline.home import Home
+from mealkit.pipeline.importing_models import from_hub, from_modelfile
 from mealkit.pipeline.kits import schema
 
 # From what the command line says (a folder, a repository, a file) to a proposal. The engine is the
@@ -51,4 +52,7 @@ def import_kit(
 
 # Another format: one function here, and a module in mealkit/build/imports that turns texts into a
 # Proposal.
-IMPORTERS: Mapping[str, Importer] = {}
+IMPORTERS: Mapping[str, Importer] = {
+    "hub": from_hub,
+    "modelfile": from_modelfile,
+}

@@ -8,6 +8,7 @@ import os
 import re
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,17 @@ _TIMEOUT_SECONDS = 60.0
 _USER_AGENT = {"user-agent": f"mealkit/{__version__}"}
 
 
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What the Hub says of a repository at a commit."""
+
+    commit: str
+    sizes_bytes: Mapping[str, int]
+    """Every file, by its name."""
+    pipeline_tag: str | None
+    """What it is for, in the Hub's words."""
+
+
 class HubReader:
     """A repository at a revision; ``commit`` is what a lock resolved the revision to."""
 
@@ -50,6 +62,17 @@ class HubReader:
         siblings = {item.rfilename: item for item in self._model_info().siblings or ()}
         names = select(list(siblings), patterns, self._where)
         return [self._pinned(siblings[name], asserted.get(name), advance) for name in names]
+
+    def listing(self) -> Listing:
+        """Return everything that is there, without reading any of it.
+
+        Raises:
+            SourceError: the Hub cannot be asked, or states no commit.
+        """
+        info = self._model_info()
+        sizes = {item.rfilename: item.size or 0 for item in info.siblings or ()}
+        tag = info.pipeline_tag if isinstance(info.pipeline_tag, str) else None
+        return Listing(self._commit(), sizes, tag)
 
     def origin(self, name: str) -> HubOrigin:
         """Return repository, commit and file."""

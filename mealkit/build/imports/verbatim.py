@@ -1,0 +1,15 @@
+"""Texts as templates that say exactly that: Jinja's own signs within them mean nothing.
+
+Pure.
+"""
+
+import json
+
+_SIGNS = ("{{", "{%", "{#")
+
+
+def verbatim(text: str) -> str:
+    """Return a Jinja template that says a text."""
+    if not any(sign in text for sign in _SIGNS):
+        return text
+    return "{{ " + json.dumps(text, ensure_ascii=False) + " }}"
