@@ -270,6 +270,19 @@ def transformers_packages() -> Path:
     return installed_engine("transformers")
 
 
+@pytest.fixture(scope="session")
+def transformers_settings() -> dict[str, Any]:
+    """Return every flag of the transformers engine."""
+    return {
+        "dtype": "float32",
+        "device": "cpu",
+        "attn_implementation": "sdpa",
+        "threads": 1,
+        "max_batch_size": 1,
+        "trust_remote_code": False,
+    }
+
+
 def installed_engine(name: str) -> Path:
     """Return the folder with an engine's packages, or skip the test and say what is missing."""
     folder = REPOSITORY / ".engines" / name

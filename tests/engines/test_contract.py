@@ -39,7 +39,18 @@ def llama_cpp(minilm_gguf, llama_cpp_settings, llama_cpp_packages, onnx_fields):
     return "mealkit.engines.llama_cpp.worker:LlamaCppWorker", fields
 
 
-@pytest.fixture(params=["plain", "onnx", "llama_cpp"])
+@pytest.fixture
+def transformers(minilm_files, transformers_settings, transformers_packages, onnx_fields):
+    fields = {
+        "model_root": str(minilm_files),
+        "hyperparameters": onnx_fields["hyperparameters"],
+        "settings": transformers_settings,
+        "packages": [transformers_packages],
+    }
+    return "mealkit.engines.transformers.worker:TransformersWorker", fields
+
+
+@pytest.fixture(params=["plain", "onnx", "llama_cpp", "transformers"])
 def host(request, start_host):
     worker, fields = request.getfixturevalue(request.param)
     return start_host(worker, **fields).wait_until_ready()

@@ -16,7 +16,7 @@ from engines.numpy_llama import NumpyLlama
 
 from mealkit.engines.generation.pieces import Pieces
 
-WORKERS = ["numpy", "llama_cpp"]
+WORKERS = ["numpy", "llama_cpp", "transformers"]
 
 SAMPLING = {
     "model": "m",
@@ -52,6 +52,16 @@ def llama_cpp(generation_fields, llama_cpp_settings, llama_cpp_packages):
     settings = {**llama_cpp_settings, "model": "tiny-f16.gguf"}
     fields = {**generation_fields, "settings": settings, "packages": [llama_cpp_packages]}
     return "mealkit.engines.llama_cpp.worker:LlamaCppWorker", fields
+
+
+@pytest.fixture(scope="module")
+def transformers(generation_fields, transformers_settings, transformers_packages):
+    fields = {
+        **generation_fields,
+        "settings": transformers_settings,
+        "packages": [transformers_packages],
+    }
+    return "mealkit.engines.transformers.worker:TransformersWorker", fields
 
 
 @pytest.fixture(scope="module", params=WORKERS)

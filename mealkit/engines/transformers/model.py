@@ -18,7 +18,11 @@ from mealkit.engines.transformers.files import positions_of, read_json
 from mealkit.engines.transformers.loading import load_model
 from mealkit.engines.transformers.pieces import pieces_of
 from mealkit.engines.transformers.problems import engine_problems
-from mealkit.engines.transformers.tokenizer import open_tokenizer, special_tokens_of
+from mealkit.engines.transformers.tokenizer import (
+    open_tokenizer,
+    require_unicode,
+    special_tokens_of,
+)
 from mealkit.errors import failure
 
 
@@ -74,7 +78,12 @@ class CausalModel:
         return self._special_tokens
 
     def tokenize(self, text: str, *, special: bool) -> list[int]:
-        """Return a text's tokens: of a rendered template, or of plain text, whatever it says."""
+        """Return a text's tokens: of a rendered template, or of plain text, whatever it says.
+
+        Raises:
+            RequestError: ``REQUEST_INVALID``, it has half of a surrogate pair.
+        """
+        require_unicode(text)
         if special:
             return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
         if self._around is None:

@@ -82,7 +82,11 @@ RECIPE = Recipe(
         "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
     },
     formats=frozenset({"safetensors"}),
+    # Weights that are stored in the type that is computed in stay in the mapped file: 1.0 times
+    # their bytes, measured. Half precision computed in float32 is twice that, measured, in memory.
     memory_factor=2.1,
+    # 360 MiB with the libraries and a model of 4 MiB, measured; the gateway; and what 500 tokens
+    # take in a model of 400 MiB, 90 MiB.
     memory_bytes=640 * 1024 * 1024,
     features=_features,
 )

@@ -40,6 +40,7 @@ class TextTokenizer:
             RequestError: ``REQUEST_TOO_LONG`` with the number of tokens and the limit;
                 ``REQUEST_INVALID``, it has no tokens.
         """
+        require_unicode(text)
         return self._checked(self._tokenizer.encode(text), f"input {index}", f"input[{index}]")
 
     def pair(self, query: str, document: str, index: int) -> Tokens:
@@ -48,6 +49,7 @@ class TextTokenizer:
         Raises:
             RequestError: as ``text``.
         """
+        require_unicode(query + document)
         found = self._tokenizer.encode(query, document)
         return self._checked(found, f"the query with document {index}", f"documents[{index}]")
 
@@ -74,6 +76,18 @@ def open_tokenizer(root: Path) -> Tokenizer:
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer
+
+
+def require_unicode(text: str) -> None:
+    """Refuse half of a surrogate pair: JSON can write it, and it is no text.
+
+    Raises:
+        RequestError: ``REQUEST_INVALID``.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise failure("REQUEST_INVALID", "the text has half of a surrogate pair") from error
 
 
 def special_tokens_of(root: Path) -> Mapping[str, str]:
