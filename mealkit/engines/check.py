@@ -44,7 +44,10 @@ def check_engine_parts(loaded: LoadedKit) -> EngineParts:
     )
     wrong = override_problems(kit, found.hyperparameters, loaded.lines)
     if not found.problems:
-        wrong += recipe_of(kit.runtime.engine).check(loaded, found.settings)
+        recipe = recipe_of(kit.runtime.engine)
+        if recipe.needs_weights and not kit.model.weights:
+            wrong.append(_no_weights(recipe, loaded.lines))
+        wrong += recipe.check(loaded, found.settings)
     return replace(found, problems=(*found.problems, *wrong))
 
 
@@ -130,6 +133,12 @@ def _in_full(
     except ValidationError as error:
         return {}, problems_of(error, model, values, lines, place)
     return checked.model_dump(mode="json", by_alias=True), []
+
+
+def _no_weights(recipe: Recipe, lines: Document) -> Problem:
+    message = f"model.weights: {recipe.name} needs at least one file"
+    where = lines.where(("model", "weights"))
+    return problem("KIT_INVALID", message, where=where, hint="name a source and its files")
 
 
 def _unknown_engine(name: str, lines: Document) -> Problem:

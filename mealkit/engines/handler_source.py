@@ -71,8 +71,8 @@ def class_named(tree: ast.Module, name: str) -> ast.ClassDef | None:
     return found[-1] if found else None
 
 
-def method_named(body: ast.ClassDef, name: str) -> Function | None:
-    """Return the method of that name that a class defines itself, if it does."""
+def method_named(body: ast.ClassDef | ast.Module, name: str) -> Function | None:
+    """Return the function of that name that a class or module defines itself, if it does."""
     found = [item for item in body.body if isinstance(item, Function) and item.name == name]
     return found[-1] if found else None
 

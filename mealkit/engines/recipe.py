@@ -51,6 +51,8 @@ class Recipe:
     """Memory that the engine itself takes, measured."""
     features: Callable[[Task, Values, Values], frozenset[Feature]] = no_features
     """What it can do for a task with these hyperparameters and settings."""
+    needs_weights: bool = True
+    """Whether a kit without any file of weights is refused."""
     check: Callable[[LoadedKit, Values], list[Problem]] = no_problems
     """What it refuses of a kit whose parts hold one by one, given its settings in full."""
 

@@ -193,8 +193,9 @@ class Model(Part):
     """The licence of the weights, as an SPDX identifier."""
     task: Annotated[Task | None, CHANGES_ANSWERS] = None
     """What it does; the engine's first task, if left out."""
-    weights: Annotated[tuple[Weights, ...], Field(min_length=1), CHANGES_ANSWERS]
-    """Every file that the engine reads: weights, tokenizer, configuration."""
+    weights: Annotated[tuple[Weights, ...], CHANGES_ANSWERS]
+    """Every file that the engine reads: weights, tokenizer, configuration. A paper's own code may
+    need none: []"""
     allow_pickle: Annotated[bool, KEEPS_ANSWERS] = False
     """Accept pickle files, which run code when loaded."""
 

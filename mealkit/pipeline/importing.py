@@ -10,6 +10,7 @@ from pathlib import Path
 from mealkit.build.imports.proposal import LeftOut, Proposal
 from mealkit.build.scaffold import write_proposed_kit
 from mealkit.errors import failure
+from mealkit.pipeline.folders import read_folder
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.importing_models import from_hub, from_modelfile
 from mealkit.pipeline.kits import schema
@@ -50,9 +51,18 @@ def import_kit(
     return ImportedKit(path, proposal.engine, tuple(proposal.left_out))
 
 
+def from_cog(source: str, _engine: str | None, _home: Home) -> Proposal:
+    """Propose a kit from a Cog project's folder."""
+    from mealkit.build.imports.cog import cog_proposal
+
+    content = read_folder(Path(source))
+    return cog_proposal(content.texts, content.others, str(content.folder))
+
+
 # Another format: one function here, and a module in mealkit/build/imports that turns texts into a
 # Proposal.
 IMPORTERS: Mapping[str, Importer] = {
+    "cog": from_cog,
     "hub": from_hub,
     "modelfile": from_modelfile,
 }

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BaseModel, Field
 
 HERE = Path(__file__).parent
 
@@ -167,6 +167,22 @@ class FilesOut:
             path.write_text(text)
             found[text] = path
         return found
+
+
+class Page(BaseModel):
+    title: str
+    picture: Path | None = None
+    pages: list[Path] = []
+
+
+class Pages:
+    """Files inside a model, in and out."""
+
+    def predict(self, page: Page) -> dict[str, Page]:
+        assert isinstance(page, Page)
+        assert isinstance(page.pages[0], Path)
+        title = page.pages[0].read_text()
+        return {title: Page(title=title, picture=page.pages[0])}
 
 
 def _even(number: int) -> int:

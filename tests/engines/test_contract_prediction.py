@@ -396,6 +396,18 @@ def test_files_go_out_from_inside_a_result(ready):
     assert found == {name: f"data:application/json;base64,{b64(name.encode())}" for name in "ab"}
 
 
+def test_files_may_be_fields_of_models(ready):
+    """In and out: the code gets and gives its own class, with paths in it."""
+    host = ready("Pages")
+    found = output(predict(host, page={"title": "x", "pages": [b64(b"soup")]}))
+    data = f"data:application/octet-stream;base64,{b64(b'soup')}"
+    assert found == {"soup": {"title": "soup", "picture": data, "pages": []}}
+    reply = predict(host, page={"title": "x", "pages": ["/etc/passwd"]})
+    assert (reply.error["code"], reply.error["where"]) == ("REQUEST_INVALID", "input.page")
+    schema = host.request("GET", "/schema").json
+    jsonschema.validate(found, schema["output"])
+
+
 @pytest.mark.parametrize(
     ("text", "said", "where"),
     [
@@ -423,8 +435,10 @@ def test_files_go_out_from_inside_a_result(ready):
             "handler.py:2",
         ),
         (
-            "import dataclasses, pathlib\n@dataclasses.dataclass\nclass P:\n  p: pathlib.Path\n\n"
-            + "class H:\n def predict(self, x: P) -> int: ...\n",
+            (
+                "import dataclasses, pathlib\n@dataclasses.dataclass\nclass P:\n  p: pathlib.Path\n"
+                "class H:\n def predict(self, x: P) -> int: ...\n"
+            ),
             "a path inside a class",
             "handler.py",
         ),

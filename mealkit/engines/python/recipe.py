@@ -75,5 +75,6 @@ RECIPE = Recipe(
     # The code decides what becomes of its weights: one copy, and room for what it computes.
     memory_factor=1.5,
     memory_bytes=384 * 1024 * 1024,
+    needs_weights=False,
     check=check_code,
 )

@@ -8,27 +8,23 @@ import collections.abc
 import inspect
 import json
 import math
-import types
 from collections.abc import Callable, Mapping
-from pathlib import Path, PosixPath, PurePath
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    GetPydanticSchema,
     TypeAdapter,
     ValidationError,
-    ValidationInfo,
-    WithJsonSchema,
     create_model,
 )
-from pydantic_core import PydanticSerializationError, core_schema
+from pydantic_core import PydanticSerializationError
 
 from mealkit.engines.python.config import HandlerConfig
 from mealkit.engines.python.faults import start_failure
-from mealkit.engines.python.files import RequestFiles, answer_file
+from mealkit.engines.python.file_types import incoming, outgoing, with_files
+from mealkit.engines.python.files import RequestFiles
 from mealkit.engines.worker import PredictionSchema
 from mealkit.errors import MealkitError, failure
 
@@ -38,9 +34,6 @@ _STREAMS = (
     collections.abc.AsyncIterator,
     collections.abc.AsyncGenerator,
 )
-_PATHS = (Path, PurePath, PosixPath)
-_IN = "a file: base64, a data: URL, or an address that the kit allows"
-_OUT = "a file, as a data: URL"
 
 
 class Signature:
@@ -66,7 +59,9 @@ class Signature:
             gives = get_args(gives)[0]
         try:
             self._input = self._input_model(parameters, hints)
-            self._output: TypeAdapter[Any] = TypeAdapter(_with_files(gives, self._answer_file()))
+            self._output: TypeAdapter[Any] = TypeAdapter(
+                with_files(gives, outgoing(config.limits.max_file_bytes))
+            )
             self.schema = self._schema()
         except MealkitError:
             raise
@@ -122,24 +117,12 @@ class Signature:
             default = parameters[name].default
             given = ... if default is inspect.Parameter.empty else default
             # Not by their own names: a model has methods, such as ``copy`` and ``json``.
-            file = _file_in(f"input.{name}")
-            taken: Any = _with_files(hints[name], file)
+            file = incoming(f"input.{name}")
+            taken: Any = with_files(hints[name], file)
             fields[f"p{index}"] = (Annotated[taken, Field(alias=name)], given)
         config = ConfigDict(extra="forbid", strict=True)
         model: type[BaseModel] = create_model("Input", __config__=config, **fields)
         return model
-
-    def _answer_file(self) -> Any:
-        limit_bytes = self._config.limits.max_file_bytes
-
-        def written(path: Any) -> str:
-            if isinstance(path, PurePath):
-                return answer_file(Path(path), limit_bytes)
-            raise ValueError("a path is expected")
-
-        schema = core_schema.no_info_plain_validator_function(written)
-        form = {"type": "string", "format": "uri", "description": _OUT}
-        return Annotated[Path, GetPydanticSchema(lambda *_: schema), WithJsonSchema(form)]
 
     def _schema(self) -> PredictionSchema:
         taken = self._input.model_json_schema()
@@ -147,7 +130,7 @@ class Signature:
         for name, form in (("takes", taken), ("gives", given)):
             if '"format": "path"' in json.dumps(form):
                 message = f"predict {name} a path inside a class, where no file can be put"
-                hint = "make the path a parameter of its own, or a list of them"
+                hint = "let the class be a pydantic model, or make the path a parameter"
                 raise failure("ENGINE_START", message, where=self._config.file, hint=hint)
         return PredictionSchema(taken, given, self.streams)
 
@@ -194,34 +177,6 @@ def _is_stream(predict: Callable[..., Any], gives: Any) -> bool:
         or inspect.isasyncgenfunction(function)
         or get_origin(gives) in _STREAMS
     )
-
-
-def _file_in(where: str) -> Any:
-    """Return the type of a file that comes in: text in the request, a path for the code."""
-
-    def taken(text: str, info: ValidationInfo) -> Path:
-        files = info.context
-        assert isinstance(files, RequestFiles)  # noqa: S101  the context of every request
-        return files.take(text, where)
-
-    schema = core_schema.with_info_after_validator_function(taken, core_schema.str_schema())
-    form = {"type": "string", "format": "data-url", "description": _IN}
-    return Annotated[Path, GetPydanticSchema(lambda *_: schema), WithJsonSchema(form)]
-
-
-def _with_files(annotation: Any, file: Any) -> Any:
-    """Return a type in which every path is a file instead."""
-    if annotation in _PATHS:
-        return file
-    origin, arguments = get_origin(annotation), get_args(annotation)
-    if origin is Annotated:
-        return Annotated[(_with_files(arguments[0], file), *arguments[1:])]
-    if origin is None or origin is Literal or not arguments:
-        return annotation
-    inner = tuple(_with_files(item, file) for item in arguments)
-    if origin in (Union, types.UnionType):
-        return Union[inner]  # noqa: UP007  the members are known only now
-    return annotation if inner == arguments else origin[inner]
 
 
 def _dotted(path: tuple[int | str, ...]) -> str:

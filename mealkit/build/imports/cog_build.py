@@ -1,0 +1,162 @@
+"""The ``build`` part of a cog.yaml: Python and its packages, and all that a kit does otherwise.
+
+Pure. Reads what is written; resolves nothing.
+"""
+
+import posixpath
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from mealkit.build.imports.proposal import LeftOut
+
+# The Python of each Debian suite that a minimal root can be assembled from.
+_SUITES = {"3.11": "bookworm", "3.13": "trixie"}
+_PYTHON, _SUITE = "3.13", "trixie"
+
+_DEEPEST = 8
+
+
+@dataclass(frozen=True, slots=True)
+class CogBuild:
+    """What a kit takes over from ``build``."""
+
+    python: str
+    suite: str
+    gpu: bool
+    requirements: tuple[str, ...]
+    left_out: tuple[LeftOut, ...]
+    comments: dict[tuple[str | int, ...], str] = field(default_factory=dict)
+
+
+def read_build(build: Mapping[str, Any], texts: Mapping[str, str]) -> CogBuild:
+    """Read ``build``; ``texts`` are the project's files, for its requirements."""
+    python, left_python = _python(build.get("python_version"))
+    requirements, left_packages = _requirements(build, texts)
+    return CogBuild(
+        python=python,
+        suite=_SUITES[python],
+        gpu=build.get("gpu") is True,
+        requirements=tuple(requirements),
+        left_out=(*left_python, *left_packages, *_left_of_build(build)),
+        comments={
+            ("runtime", "requirements"): "As Cog had them; `mealkit lock` pins all of them.",
+        },
+    )
+
+
+def _python(asked: Any) -> tuple[str, list[LeftOut]]:
+    if asked is None:
+        return _PYTHON, []
+    # Unquoted 3.10 is the number 3.1 to YAML, as it is to Cog.
+    minor = ".".join(str(asked).split(".")[:2])
+    if minor in _SUITES:
+        return minor, []
+    known = " and ".join(_SUITES)
+    left = LeftOut(
+        f"build.python_version: {asked}",
+        f"the minimal roots have Python {known}; the kit has {_PYTHON}",
+        "correct the requirements' versions, or name a base image with another Python",
+    )
+    return _PYTHON, [left]
+
+
+def _requirements(
+    build: Mapping[str, Any], texts: Mapping[str, str]
+) -> tuple[list[str], list[LeftOut]]:
+    lines = [
+        (f"build.python_packages[{index}]", str(item))
+        for index, item in enumerate(_list(build, "python_packages"))
+    ]
+    left: list[LeftOut] = []
+    file = build.get("python_requirements")
+    if isinstance(file, str):
+        lines += _lines_of(posixpath.normpath(file), texts, left, 0)
+    kept: list[str] = []
+    for where, line in lines:
+        refused = _refused(line)
+        if refused is None:
+            kept.append(str(Requirement(line)))
+        else:
+            left.append(LeftOut(f"{where}: {line}", *refused))
+    return kept, left
+
+
+def _lines_of(
+    file: str, texts: Mapping[str, str], left: list[LeftOut], depth: int
+) -> Iterator[tuple[str, str]]:
+    """Return the lines of a requirements file, and of those that it includes."""
+    if file not in texts or depth > _DEEPEST:
+        left.append(LeftOut(file, "there is no such file", "name its packages in requirements"))
+        return
+    joined = texts[file].replace("\\\n", " ")
+    for number, raw in enumerate(joined.splitlines(), 1):
+        line = raw.split(" #")[0].split(" --hash")[0].strip()
+        if not line or line.startswith("#"):
+            continue
+        option, _, value = line.partition(" ")
+        if option in {"-r", "--requirement"}:
+            inner = posixpath.normpath(posixpath.join(posixpath.dirname(file), value.strip()))
+            yield from _lines_of(inner, texts, left, depth + 1)
+        else:
+            yield f"{file}:{number}", line
+
+
+def _refused(line: str) -> tuple[str, str] | None:
+    """Return why a kit cannot have a requirement, and what to do; None: it can."""
+    if line.startswith("-"):
+        why = "which index packages come from is the machine's to say; the lock keeps digests"
+        return why, "set it in uv.toml or UV_INDEX_URL where the kit is locked"
+    try:
+        requirement = Requirement(line)
+    except InvalidRequirement:
+        return "it is not a requirement on a wheel", "build a wheel, and name it in runtime.wheels"
+    if requirement.url is not None:
+        why = "it names an address, not a version"
+        return why, "build a wheel of it (pip wheel), and name it in runtime.wheels"
+    if canonicalize_name(requirement.name) == "cog":
+        return "the kit has a module cog of its own", "nothing"
+    return None
+
+
+def _left_of_build(build: Mapping[str, Any]) -> Iterator[LeftOut]:
+    for name in _list(build, "system_packages"):
+        yield LeftOut(
+            f"build.system_packages: {name}",
+            "the minimal root has Python and what it needs, no other Debian packages",
+            "if a library is missing at the start, name a base image that has it",
+        )
+    for kind in ("pre_install", "run"):
+        for index, item in enumerate(_list(build, kind)):
+            command = item.get("command") if isinstance(item, dict) else item
+            yield LeftOut(
+                f"build.{kind}[{index}]: {command}",
+                "a kit's image is put together from pinned files, no command is run",
+                "do it once, and name its result in model.weights or runtime.wheels",
+            )
+    yield from _left_of_versions(build)
+
+
+def _left_of_versions(build: Mapping[str, Any]) -> Iterator[LeftOut]:
+    for item in _list(build, "environment"):
+        why = "nothing runs while a kit is built"
+        yield LeftOut(f"build.environment: {item}", why, "nothing, if only commands read it")
+    for name in ("cuda", "cudnn"):
+        if name in build:
+            yield LeftOut(
+                f"build.{name}: {build[name]}",
+                "CUDA comes with the wheels of torch and others, the driver with the machine",
+                "require the wheels that are built for it",
+            )
+    for name in ("python_overrides", "sdk_version", "cog_runtime", "fast"):
+        if name in build:
+            why = "it is about Cog's own way to build"
+            yield LeftOut(f"build.{name}: {build[name]}", why, "nothing, or pin the version")
+
+
+def _list(values: Mapping[str, Any], name: str) -> list[Any]:
+    found = values.get(name)
+    return found if isinstance(found, list) else []
