@@ -52,7 +52,7 @@ def propose(repository: Repository, file: str | None, engine: str | None) -> Pro
     weights = chosen(repository, found, picked, file)
     values = _values(repository, task, picked, weights[0])
     files = [*weights, *(name for name in beside(repository, picked) if name not in weights)]
-    words = prompts(repository) if task is Task.EMBEDDINGS else {}
+    words = prompts(values, repository) if task is Task.EMBEDDINGS else {}
     runtime, comments = runtime_of(
         picked, repository.config(), weights[0], task, values.values["max_length"]
     )

@@ -3,6 +3,7 @@
 Pure. Refuses ways that no engine here has, for another way is another model.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +17,7 @@ _MODES = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls"}
 # llama.cpp's enum of pooling types, as GGUF's BERT.pooling_type: include/llama.h
 _GGUF_MODES = {1: "mean", 2: "cls"}
 _NO_LIMIT = 10_000_000
+_NAME = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*")
 _POSITIONS = ("max_position_embeddings", "n_positions")
 
 
@@ -101,16 +103,19 @@ def length(found: Values, repository: Repository) -> None:
     found.leave("the longest input", "no config states it", "set hyperparameters.max_length")
 
 
-def prompts(repository: Repository) -> dict[str, str]:
+def prompts(found: Values, repository: Repository) -> dict[str, str]:
     """Return what sentence-transformers puts before texts, by the prompt's name."""
     stated = repository.map("config_sentence_transformers.json").get("prompts")
-    if not isinstance(stated, dict):
-        return {}
-    return {
-        name: text
-        for name, text in stated.items()
-        if isinstance(name, str) and isinstance(text, str) and text
-    }
+    taken = {}
+    for name, text in stated.items() if isinstance(stated, dict) else ():
+        if not isinstance(text, str) or not text:
+            continue
+        if _NAME.fullmatch(name):
+            taken[name] = text
+        else:
+            why = "a kit's prompts have names of lower case letters, digits, dots and dashes"
+            found.leave(f"prompt {name!r}", why, "write it into prompts under another name")
+    return taken
 
 
 def _pool(found: Values, repository: Repository, modules: Any) -> None:

@@ -1,0 +1,186 @@
+"""Kits from a Hub on loopback, through its real client, and from real files; each one holds."""
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from mealkit.build.prompts import prompt_problems
+from mealkit.engines.check import check_engine_parts
+from mealkit.errors import MealkitError
+from mealkit.kit.load import load_kit
+from mealkit.pipeline.importing import import_kit
+
+TINY = Path(__file__).parents[2] / "kits" / "tiny-llama"
+HUB_SERVER = Path(__file__).parents[1] / "sources" / "hub_server.py"
+
+
+def hub_module():
+    name = "mealkit_tests_hub_server"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, HUB_SERVER)
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+    return sys.modules[name]
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    """A Hub that HF_ENDPOINT points to, with the repository example/model."""
+    with hub_module().HubServer() as server:
+        monkeypatch.setenv("HF_ENDPOINT", server.url)
+        monkeypatch.delenv("HF_TOKEN", raising=False)
+        yield server
+
+
+def add_tiny(hub, *, card="---\nlicense: psf-2.0\n---\n"):
+    for path in sorted(TINY.iterdir()):
+        if path.name != "README.md":
+            large = path.suffix in {".safetensors", ".gguf"}
+            hub.add(path.name, path.read_bytes(), lfs=large)
+    hub.add("README.md", card.encode())
+
+
+def assert_holds(made):
+    loaded = load_kit(made.path)
+    assert check_engine_parts(loaded).problems == ()
+    texts = {
+        name: (made.path.parent / prompt.file).read_text()
+        for name, prompt in loaded.kit.prompts.items()
+    }
+    assert prompt_problems(loaded.kit, texts) == []
+    return loaded.kit
+
+
+def test_a_generator_of_the_hub(hub, home, tmp_path):
+    """The branch is pinned to its commit, and of the weights nothing is read."""
+    add_tiny(hub)
+    made = import_kit(tmp_path / "tiny", "hub", "example/model", engine=None, home=home)
+    kit = assert_holds(made)
+    assert made.engine == "transformers"
+    assert kit.model.weights[0].revision == hub_module().COMMIT
+    assert kit.hyperparameters["max_length"] == 512
+    assert kit.hyperparameters["chat_template"] == "model"
+    assert kit.model.license == "LicenseRef-psf-2.0"
+    assert hub.downloads("model.safetensors") == []
+    assert hub_module().COMMIT in made.path.read_text()
+
+
+@pytest.mark.parametrize(
+    ("source", "engine", "picked"),
+    [
+        ("example/model@main", "vllm", "vllm"),
+        ("example/model/tiny-f16.gguf", None, "llama-cpp"),
+        ("example/model", "llama-cpp", "llama-cpp"),
+    ],
+)
+def test_the_engine_and_the_file_can_be_named(hub, home, tmp_path, source, engine, picked):
+    """A repository with both formats makes either kit; the GGUF's header tells its context."""
+    add_tiny(hub)
+    made = import_kit(tmp_path / "tiny", "hub", source, engine=engine, home=home)
+    kit = assert_holds(made)
+    assert made.engine == kit.runtime.engine == picked
+    assert kit.hyperparameters["max_length"] == 512
+    assert kit.hyperparameters["chat_template"] == "model"
+
+
+def test_an_encoder_of_the_hub(hub, home, tmp_path):
+    """sentence-transformers' own files decide how vectors are made."""
+    modules = [
+        {"type": f"sentence_transformers.models.{name}", "path": path}
+        for name, path in (("Transformer", ""), ("Pooling", "1_Pooling"), ("Normalize", "2"))
+    ]
+    hub.add("modules.json", json.dumps(modules).encode())
+    hub.add("1_Pooling/config.json", json.dumps({"pooling_mode_cls_token": True}).encode())
+    hub.add("config.json", b'{"architectures": ["BertModel"], "max_position_embeddings": 128}')
+    hub.add("tokenizer.json", b"{}")
+    hub.claim("model.safetensors", b"", 90_000_000)
+    prompts = {"prompts": {"query": "Find {{ this }}: "}}
+    hub.add("config_sentence_transformers.json", json.dumps(prompts).encode())
+    made = import_kit(tmp_path / "bert", "hub", "example/model", engine=None, home=home)
+    kit = assert_holds(made)
+    assert kit.hyperparameters == {"pooling": "cls", "max_length": 128, "normalize": True}
+    assert "1_Pooling/config.json" in kit.model.weights[0].files
+
+
+@pytest.mark.parametrize(
+    ("source", "code"),
+    [
+        ("nobody/nothing", "SOURCE_NOT_FOUND"),
+        ("example/model@0000000000000000000000000000000000000000", "SOURCE_NOT_FOUND"),
+        ("example", "USAGE"),
+        ("example/", "USAGE"),
+    ],
+)
+def test_what_the_hub_does_not_have(hub, home, tmp_path, source, code):
+    """Nothing is written, and the source is named."""
+    with pytest.raises(MealkitError) as caught:
+        import_kit(tmp_path / "tiny", "hub", source, engine=None, home=home)
+    assert caught.value.problems[0].code == code
+    assert not (tmp_path / "tiny").exists()
+
+
+def test_a_hub_that_cannot_be_asked(home, tmp_path, hub):
+    """Whoever runs the network is told."""
+    hub.stop()
+    with pytest.raises(MealkitError) as caught:
+        import_kit(tmp_path / "tiny", "hub", "example/model", engine=None, home=home)
+    assert caught.value.problems[0].code == "SOURCE_UNREACHABLE"
+
+
+def test_configs_that_are_damaged(hub, home, tmp_path):
+    """What cannot be read says nothing: the kit lists what is not known."""
+    for name in ("generation_config.json", "tokenizer_config.json", "modules.json"):
+        hub.add(name, b'{"a": [')
+    del hub.files["modules.json"]
+    hub.add("config.json", b'{"architectures": ["LlamaForCausalLM"]}')
+    hub.claim("model.safetensors", b"", 1000)
+    made = import_kit(tmp_path / "tiny", "hub", "example/model", engine=None, home=home)
+    assert_holds(made)
+    assert {item.what for item in made.left_out} >= {"the context", "the licence of the weights"}
+
+
+def test_a_modelfile(home, tmp_path):
+    """The real GGUF's context and template go with what the Modelfile says."""
+    (tmp_path / "Modelfile").write_text(
+        f'FROM {TINY / "tiny-f16.gguf"}\nPARAMETER num_ctx 128\nSYSTEM """Be {{ brief }}."""\n'
+    )
+    source = str(tmp_path / "Modelfile")
+    made = import_kit(tmp_path / "tiny", "modelfile", source, engine=None, home=home)
+    kit = assert_holds(made)
+    assert kit.runtime.engine == "llama-cpp"
+    assert kit.hyperparameters["max_length"] == 128
+    assert kit.hyperparameters["chat_template"] == "model"
+    assert (made.path.parent / "wheels" / "README.md").is_file()
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("FROM missing.gguf", "KIT_FILE_MISSING"),
+        ("FROM .", "KIT_FILE_MISSING"),
+        ("FROM ./Modelfile", "WEIGHTS_FORMAT"),
+        ("FROM ./cut.gguf", "WEIGHTS_DAMAGED"),
+        ("FROM llama3.2", "KIT_INVALID"),
+    ],
+)
+def test_modelfiles_without_a_model(home, tmp_path, text, code):
+    """A file that is not there, or is no whole GGUF, is named; nothing is written."""
+    (tmp_path / "Modelfile").write_text(text)
+    (tmp_path / "cut.gguf").write_bytes((TINY / "tiny-f16.gguf").read_bytes()[:5000])
+    source = str(tmp_path / "Modelfile")
+    with pytest.raises(MealkitError) as caught:
+        import_kit(tmp_path / "tiny", "modelfile", source, engine=None, home=home)
+    assert caught.value.problems[0].code == code
+    assert not (tmp_path / "tiny").exists()
+
+
+def test_a_modelfile_that_cannot_be_read(home, tmp_path):
+    """Neither nothing nor bytes that are no text."""
+    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
+    for name in ("missing", "binary"):
+        source = str(tmp_path / name)
+        with pytest.raises(MealkitError, match="cannot be read"):
+            import_kit(tmp_path / "tiny", "modelfile", source, engine=None, home=home)
