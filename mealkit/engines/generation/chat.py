@@ -49,10 +49,11 @@ class ChatTemplate:
             RequestError: ``REQUEST_INVALID``, the template refuses these messages.
             EngineError: ``ENGINE_ANSWER``, the template fails.
         """
+        shaped = [_as_templates_expect(message) for message in messages]
         try:
             return self._template.render(
                 **self._special_tokens,
-                messages=[_as_templates_expect(message) for message in messages],
+                messages=shaped,
                 tools=tools,
                 documents=None,
                 add_generation_prompt=True,
