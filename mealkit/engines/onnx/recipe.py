@@ -4,9 +4,13 @@ from typing import Annotated
 
 from pydantic import Field
 
-from mealkit.engines.hyperparameters import EmbeddingHyperparameters
-from mealkit.engines.recipe import Recipe
-from mealkit.kit.model import Part, RelativePath, Task
+from mealkit.engines.hyperparameters import (
+    ClassificationHyperparameters,
+    EmbeddingHyperparameters,
+    RerankingHyperparameters,
+)
+from mealkit.engines.recipe import Recipe, Values
+from mealkit.kit.model import Feature, Part, RelativePath, Task
 
 
 class OnnxSettings(Part):
@@ -18,10 +22,18 @@ class OnnxSettings(Part):
     """Threads within one operator."""
 
 
+def _features(_task: Task, _hyperparameters: Values, _settings: Values) -> frozenset[Feature]:
+    return frozenset({Feature.TOKENS})
+
+
 RECIPE = Recipe(
     name="onnx",
     worker="mealkit.engines.onnx.worker:OnnxWorker",
-    hyperparameters={Task.EMBEDDINGS: EmbeddingHyperparameters},
+    hyperparameters={
+        Task.EMBEDDINGS: EmbeddingHyperparameters,
+        Task.CLASSIFICATION: ClassificationHyperparameters,
+        Task.RERANKING: RerankingHyperparameters,
+    },
     settings=OnnxSettings,
     requirements=("onnxruntime", "tokenizers", "numpy"),
     # tokenizers can fetch from the Hub, onnxruntime can train and quantise: a worker does neither.
@@ -32,4 +44,5 @@ RECIPE = Recipe(
     # resident for 87 MiB of weights, of which 48 MiB are the libraries).
     memory_factor=1.6,
     memory_bytes=384 * 1024 * 1024,
+    features=_features,
 )

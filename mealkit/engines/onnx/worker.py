@@ -1,4 +1,4 @@
-"""The onnx engine's worker: text to vectors with onnxruntime on the CPU, every choice pinned.
+"""The onnx engine's worker: text models with onnxruntime on the CPU, every choice pinned.
 
 Refuses inputs over ``max_length`` instead of cutting them, and settings that it does not know. The
 engine is imported in ``load``, after its telemetry has been switched off.
@@ -8,12 +8,14 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mealkit.engines.onnx.config import EncoderConfig
-from mealkit.engines.worker import Embeddings, WorkerConfig
-from mealkit.errors import failure
+from mealkit.engines.onnx.config import EmbeddingConfig, GraphConfig, ScoringConfig
+from mealkit.engines.worker import Classifications, Embeddings, Relevance, WorkerConfig
+from mealkit.errors import MealkitError, failure
 
 if TYPE_CHECKING:
+    from mealkit.engines.onnx.classifier import Classifier
     from mealkit.engines.onnx.encoder import Encoder
+    from mealkit.engines.onnx.reranker import Reranker
 
 # Read when the libraries are imported. The first prevents onnxruntime's uploader and the device id
 # that it would persist (Privacy.md in its wheel); the others keep the threads to those we ask for.
@@ -26,10 +28,15 @@ _ENVIRONMENT = {
 
 
 class OnnxWorker:
-    """An ``EmbeddingWorker``: tokenizer.json and an ONNX graph from one folder."""
+    """A worker for embeddings, classification or reranking: whichever its configuration names.
+
+    It reads tokenizer.json, an ONNX graph and, for labels, config.json from one folder.
+    """
 
     def __init__(self) -> None:
         self._encoder: Encoder | None = None
+        self._classifier: Classifier | None = None
+        self._reranker: Reranker | None = None
 
     def load(self, config: WorkerConfig) -> None:
         """Read tokenizer and graph.
@@ -38,13 +45,17 @@ class OnnxWorker:
             ContainerError: ``CONFIG_INVALID``, naming the field.
             EngineError: ``WEIGHTS_MISSING`` or ``ENGINE_START``.
         """
-        checked = EncoderConfig.of(config)
-        os.environ.update(_ENVIRONMENT)
-        try:
-            from mealkit.engines.onnx.encoder import Encoder  # noqa: PLC0415 - see the module's text
-        except ImportError as error:
-            raise failure("ENGINE_START", f"the engine cannot be imported: {error}") from error
-        self._encoder = Encoder(checked)
+        graph = GraphConfig.of(config)
+        match config.task:
+            case "embeddings":
+                self._load_encoder(graph, EmbeddingConfig.of(config))
+            case "classification":
+                self._load_classifier(graph, ScoringConfig.of(config, ("softmax", "sigmoid")))
+            case "reranking":
+                self._load_reranker(graph, ScoringConfig.of(config, ("sigmoid", "none")))
+            case _:
+                message = f"onnx does not do the task {config.task!r}"
+                raise failure("CONFIG_INVALID", message, where="worker.task")
 
     def embed(self, texts: Sequence[str]) -> Embeddings:
         """Embed texts of any number; each gets the vector that it would get alone.
@@ -54,5 +65,69 @@ class OnnxWorker:
             EngineError: ``NOT_READY`` before ``load``; ``ENGINE_ANSWER``, the engine failed.
         """
         if self._encoder is None:
-            raise failure("NOT_READY", "the worker has not loaded")
-        return self._encoder.encode(texts)
+            raise _not_loaded("embeddings")
+        return self._encoder.embed(texts)
+
+    def classify(self, texts: Sequence[str]) -> Classifications:
+        """Classify texts of any number; each gets the probabilities that it would get alone.
+
+        Raises:
+            MealkitError: as ``embed``.
+        """
+        if self._classifier is None:
+            raise _not_loaded("classification")
+        return self._classifier.classify(texts)
+
+    def rerank(self, query: str, documents: Sequence[str]) -> Relevance:
+        """Score documents of any number; each gets the score that it would get alone.
+
+        Raises:
+            MealkitError: as ``embed``.
+        """
+        if self._reranker is None:
+            raise _not_loaded("reranking")
+        return self._reranker.rerank(query, documents)
+
+    def tokenize(self, text: str) -> Sequence[int]:
+        """Return the tokens of a text of any length, special tokens included.
+
+        Raises:
+            EngineError: ``NOT_READY`` before ``load``.
+        """
+        model = self._encoder or self._classifier or self._reranker
+        if model is None:
+            raise _not_loaded("any task")
+        return model.tokenizer.ids(text)
+
+    # Each imports the engine: see the module's text.
+
+    def _load_encoder(self, graph: GraphConfig, how: EmbeddingConfig) -> None:
+        _prepare()
+        from mealkit.engines.onnx.encoder import Encoder  # noqa: PLC0415
+
+        self._encoder = Encoder(graph, how)
+
+    def _load_classifier(self, graph: GraphConfig, how: ScoringConfig) -> None:
+        _prepare()
+        from mealkit.engines.onnx.classifier import Classifier  # noqa: PLC0415
+
+        self._classifier = Classifier(graph, how)
+
+    def _load_reranker(self, graph: GraphConfig, how: ScoringConfig) -> None:
+        _prepare()
+        from mealkit.engines.onnx.reranker import Reranker  # noqa: PLC0415
+
+        self._reranker = Reranker(graph, how)
+
+
+def _prepare() -> None:
+    """Set the environment that the libraries read, and import them."""
+    os.environ.update(_ENVIRONMENT)
+    try:
+        import mealkit.engines.onnx.graph  # noqa: F401, PLC0415
+    except ImportError as error:
+        raise failure("ENGINE_START", f"the engine cannot be imported: {error}") from error
+
+
+def _not_loaded(task: str) -> MealkitError:
+    return failure("NOT_READY", f"the worker has not loaded for {task}")

@@ -1,32 +1,19 @@
-"""Tokens and sub-batches."""
+"""Tokens of texts and pairs."""
 
 import json
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as some
 from tokenizers import Tokenizer
 
-from mealkit.engines.onnx.tokens import SUB_BATCH_TOKENS, TextTokenizer, Tokens, sub_batches
+from mealkit.engines.onnx.tokens import TextTokenizer
 from mealkit.errors import MealkitError
 
 
-@given(some.lists(some.integers(1, SUB_BATCH_TOKENS + 100), min_size=1, max_size=60))
-def test_sub_batches_hold_every_text_once_and_are_bounded(lengths):
-    """Each text is in one sub-batch, whole, under its mask; no sub-batch is over the bound."""
-    found = [Tokens([index + 1] * count, [1] * count) for index, count in enumerate(lengths)]
-    seen = []
-    for batch in sub_batches(found, pad_id=9999):
-        assert batch.ids.size <= SUB_BATCH_TOKENS or len(batch.indices) == 1
-        assert batch.mask.any(axis=0).all()
-        for row, index in enumerate(batch.indices):
-            count = lengths[index]
-            assert batch.mask[row].sum() == batch.mask[row, :count].sum() == count
-            assert (batch.ids[row, :count] == index + 1).all()
-            assert (batch.ids[row, count:] == 9999).all()
-            assert batch.type_ids[row].sum() == count
-            seen.append(index)
-    assert sorted(seen) == list(range(len(lengths)))
+def refused(action):
+    with pytest.raises(MealkitError) as caught:
+        action()
+    found = caught.value.problems[0]
+    return found.code, found.message, found.where
 
 
 def test_the_files_own_settings_are_overridden(onnx_folder):
@@ -37,20 +24,44 @@ def test_the_files_own_settings_are_overridden(onnx_folder):
     text = "salt " * 200
     assert len(Tokenizer.from_file(str(path)).encode(text).ids) == 128
     tokenizer = TextTokenizer(path, max_length=256)
-    assert [len(item.ids) for item in tokenizer.tokenize([text, "salt"])] == [202, 3]
-    assert tokenizer.pad_id == own["padding"]["pad_id"]
+    assert [len(item.ids) for item in tokenizer.texts([text, "salt"])] == [202, 3]
 
 
 def test_the_limit_is_inclusive(onnx_folder):
     """A text of exactly the limit passes; one token more is refused with number, limit and place."""
     tokenizer = TextTokenizer(onnx_folder / "tokenizer.json", max_length=256)
-    assert len(tokenizer.tokenize(["salt " * 254])[0].ids) == 256
-    with pytest.raises(MealkitError) as caught:
-        tokenizer.tokenize(["a", "b", "c", "salt " * 299])
-    problem = caught.value.problems[0]
-    assert problem.code == "REQUEST_TOO_LONG"
-    assert problem.message == "input 3 has 301 tokens, the limit is 256"
-    assert problem.where == "input[3]"
+    assert len(tokenizer.texts(["salt " * 254])[0].ids) == 256
+    assert refused(lambda: tokenizer.texts(["a", "b", "c", "salt " * 299])) == (
+        "REQUEST_TOO_LONG",
+        "input 3 has 301 tokens, the limit is 256",
+        "input[3]",
+    )
+
+
+def test_pairs_follow_the_tokenizers_template(onnx_folder):
+    """A query and a document stand in one sequence, told apart by their types."""
+    tokenizer = TextTokenizer(onnx_folder / "tokenizer.json", max_length=256)
+    (pair,) = tokenizer.pairs("salt", ["pepper salt"])
+    (query,), (document,) = tokenizer.texts(["salt"]), tokenizer.texts(["pepper salt"])
+    assert list(pair.ids) == [*query.ids, *document.ids[1:]]
+    assert list(pair.type_ids) == [0] * len(query.ids) + [1] * (len(document.ids) - 1)
+
+
+def test_the_limit_holds_for_query_and_document_together(onnx_folder):
+    """One token too many in a pair is refused with the document's number."""
+    tokenizer = TextTokenizer(onnx_folder / "tokenizer.json", max_length=256)
+    assert len(tokenizer.pairs("salt", ["salt " * 252])[0].ids) == 256
+    assert refused(lambda: tokenizer.pairs("salt", ["salt", "salt " * 253])) == (
+        "REQUEST_TOO_LONG",
+        "the query with document 1 has 257 tokens, the limit is 256",
+        "documents[1]",
+    )
+
+
+def test_tokens_of_any_length_can_be_asked_for(onnx_folder):
+    """Counting is not running: a text over the limit has its tokens too."""
+    tokenizer = TextTokenizer(onnx_folder / "tokenizer.json", max_length=8)
+    assert len(tokenizer.ids("salt " * 299)) == 301
 
 
 def test_a_text_without_tokens_is_refused(tmp_path):
@@ -64,6 +75,8 @@ def test_a_text_without_tokens_is_refused(tmp_path):
     path = tmp_path / "tokenizer.json"
     path.write_text(json.dumps(plain))
     tokenizer = TextTokenizer(path, max_length=8)
-    assert tokenizer.pad_id == 0
-    with pytest.raises(MealkitError, match="input 1 has no tokens"):
-        tokenizer.tokenize(["a", " "])
+    assert refused(lambda: tokenizer.texts(["a", " "])) == (
+        "REQUEST_INVALID",
+        "input 1 has no tokens",
+        "input[1]",
+    )

@@ -23,7 +23,7 @@ REPOSITORY = Path(__file__).parents[3]
 
 def config_of(fields, **changed):
     """Make a configuration with some hyperparameters, settings or other fields changed."""
-    values = {"model_name": "m", "task": "embeddings", **fields}
+    values = {"model_name": "m", "task": "embeddings", "code_root": "/code", **fields}
     for name, value in changed.items():
         group = next((g for g in ("hyperparameters", "settings") if name in values[g]), None)
         values = {**values, **({group: {**values[group], name: value}} if group else {name: value})}
@@ -93,59 +93,50 @@ def test_words_after_the_128th_token_count(worker):
     assert cosines(found[:1], found[1:])[0] < 0.99
 
 
-def test_padding_changes_nothing(worker):
-    """A short text beside a long one, which pads it, keeps its vector."""
-    alone = matrix(worker.embed(["salt"]))
-    padded = matrix(worker.embed(["word " * 250, "salt"]))[1:]
-    assert cosines(alone, padded)[0] >= 0.99999
+def test_company_changes_no_bit(worker, golden):
+    """A text's vector is the same bytes alone, among others, and among others in another order."""
+    texts = [text for text, _, _ in golden] + [f"dish {number} of ten" for number in range(40)]
+    alone = [worker.embed([text]).vectors[0] for text in texts]
+    assert list(worker.embed(texts).vectors) == alone
+    assert list(worker.embed(texts[::-1]).vectors)[::-1] == alone
 
 
 def test_large_batches_keep_their_order(worker):
     """A batch that is run in several parts, by length, comes back in the order it was given."""
     texts = [f"dish number {index} " + "and salt " * (index * 37 % 100) for index in range(60)]
-    together = matrix(worker.embed(texts))
+    together = worker.embed(texts).vectors
     for index in (0, 1, 17, 31, 58, 59):
-        alone = matrix(worker.embed([texts[index]]))
-        assert cosines(alone, together[index : index + 1])[0] >= 0.99999
+        assert worker.embed([texts[index]]).vectors[0] == together[index]
 
 
-def test_several_threads_get_their_own_answers(worker):
-    """Requests at the same time do not mix."""
-    texts = [f"text {index} " * (index + 1) for index in range(8)]
-    expected = [matrix(worker.embed([text])) for text in texts]
-    found: dict[int, np.ndarray] = {}
+def test_requests_that_run_together_change_no_bit(worker):
+    """Requests at the same time share runs, do not mix, and get the vectors that they get alone."""
+    texts = [f"text {index} " + "again " * (index % 3) for index in range(24)]
+    expected = [worker.embed([text]).vectors[0] for text in texts]
+    runs: list[int] = []
+    run = worker._encoder._graph._together._run
+    worker._encoder._graph._together._run = lambda ids, types: (
+        runs.append(len(ids)),
+        run(ids, types),
+    )[1]
+    found: dict[int, list[bytes]] = {index: [] for index in range(len(texts))}
+    start = threading.Barrier(len(texts))
 
     def ask(index):
+        start.wait()
         for _ in range(5):
-            found[index] = matrix(worker.embed([texts[index]]))
+            found[index] += worker.embed([texts[index]]).vectors
 
     threads = [threading.Thread(target=ask, args=(index,)) for index in range(len(texts))]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+    worker._encoder._graph._together._run = run
+    assert sum(runs) == 5 * len(texts)
+    assert max(runs) > 1
     for index, vector in enumerate(expected):
-        assert np.array_equal(found[index], vector)
-
-
-def test_turns_are_taken_in_order(worker):
-    """Whoever waits first runs first, also before one who has just had a turn."""
-    turns, order, threads = type(worker._encoder._turns)(), [], []
-
-    def take(name):
-        with turns:
-            order.append(name)
-
-    with turns:
-        for name in "abc":
-            threads.append(threading.Thread(target=take, args=(name,)))
-            threads[-1].start()
-            while len(turns._queue) < len(threads) + 1:
-                pass
-    take("last")
-    for thread in threads:
-        thread.join()
-    assert order == ["a", "b", "c", "last"]
+        assert found[index] == [vector] * 5
 
 
 def test_more_threads_give_the_same_vectors(worker, onnx_fields):

@@ -1,0 +1,80 @@
+"""The model of the task classification: one logit for each label of its config.json.
+
+Refuses a config.json that does not name the graph's labels, each once.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mealkit.engines.onnx.config import GraphConfig, ScoringConfig
+from mealkit.engines.onnx.graph import Graph
+from mealkit.engines.onnx.scoring import sigmoid, softmax
+from mealkit.engines.onnx.tokens import TextTokenizer
+from mealkit.engines.worker import Classifications
+from mealkit.errors import failure
+
+
+class Classifier:
+    """Texts to the probabilities of labels; may be used from several threads at once."""
+
+    def __init__(self, config: GraphConfig, how: ScoringConfig) -> None:
+        self.tokenizer = TextTokenizer(config.root / "tokenizer.json", how.max_length)
+        self._probabilities = {"softmax": softmax, "sigmoid": sigmoid}[how.function]
+        self._labels = read_labels(config.root / "config.json")
+        if how.function == "softmax" and len(self._labels) == 1:
+            message = "the model has one label, whose softmax is always 1"
+            raise failure("ENGINE_START", message, where="hyperparameters.function")
+        self._graph = Graph(config, "logits", _logits, how.max_length)
+        if self._graph.width != len(self._labels):
+            message = (
+                f"the graph gives {self._graph.width} logits, "
+                f"config.json names {len(self._labels)} labels"
+            )
+            raise failure("ENGINE_START", message, where=str(config.root / "config.json"))
+
+    def classify(self, texts: Sequence[str]) -> Classifications:
+        """Classify each text as if it were alone; see ``ClassificationWorker``."""
+        tokens = self.tokenizer.texts(texts)
+        found = [self._probabilities(row).tolist() for row in self._graph.rows(tokens)]
+        return Classifications(self._labels, found, [len(item.ids) for item in tokens])
+
+
+def read_labels(path: Path) -> tuple[str, ...]:
+    """Read ``id2label`` of a model's config.json: its labels in the order of their numbers.
+
+    Raises:
+        EngineError: ``WEIGHTS_MISSING``, there is no such file; ``ENGINE_START``, it names no
+            labels, numbers left out, or a label twice.
+    """
+    if not path.is_file():
+        raise failure("WEIGHTS_MISSING", f"{path.name} is missing", where=str(path))
+    try:
+        content: Any = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        message = f"config.json cannot be read: {error}"
+        raise failure("ENGINE_START", message, where=str(path)) from error
+    named = content.get("id2label") if isinstance(content, dict) else None
+    if not isinstance(named, dict) or not named:
+        raise failure("ENGINE_START", "config.json names no labels in id2label", where=str(path))
+    found = [named.get(str(number)) for number in range(len(named))]
+    labels = [label for label in found if isinstance(label, str) and label]
+    if len(labels) < len(named):
+        message = f"id2label of config.json does not name the labels 0 to {len(named) - 1}"
+        raise failure("ENGINE_START", message, where=str(path))
+    twice = sorted({label for label in labels if labels.count(label) > 1})
+    if twice:
+        message = f"id2label of config.json names {twice[0]!r} twice"
+        raise failure("ENGINE_START", message, where=str(path))
+    return tuple(labels)
+
+
+def _logits(found: NDArray[np.float32]) -> NDArray[np.float32]:
+    if found.ndim != 2:
+        message = f"the graph gives logits of shape {found.shape}, expected (input, label)"
+        raise failure("ENGINE_START", message)
+    return found

@@ -1,0 +1,39 @@
+"""The model of the task reranking: a cross-encoder, one logit for a query with a document.
+
+Refuses graphs that give another number of logits.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mealkit.engines.onnx.config import GraphConfig, ScoringConfig
+from mealkit.engines.onnx.graph import Graph
+from mealkit.engines.onnx.scoring import sigmoid
+from mealkit.engines.onnx.tokens import TextTokenizer
+from mealkit.engines.worker import Relevance
+from mealkit.errors import failure
+
+
+class Reranker:
+    """Documents to scores for a query; may be used from several threads at once."""
+
+    def __init__(self, config: GraphConfig, how: ScoringConfig) -> None:
+        self.tokenizer = TextTokenizer(config.root / "tokenizer.json", how.max_length)
+        self._function = how.function
+        self._graph = Graph(config, "logits", _logit, how.max_length)
+
+    def rerank(self, query: str, documents: Sequence[str]) -> Relevance:
+        """Score each document as if it were alone; see ``RerankingWorker``."""
+        tokens = self.tokenizer.pairs(query, documents)
+        logits = self._graph.rows(tokens)
+        found = [sigmoid(row) if self._function == "sigmoid" else row for row in logits]
+        return Relevance([float(row[0]) for row in found], [len(item.ids) for item in tokens])
+
+
+def _logit(found: NDArray[np.float32]) -> NDArray[np.float32]:
+    if found.ndim != 2 or found.shape[1] != 1:
+        message = f"the graph gives logits of shape {found.shape}, expected one for each pair"
+        raise failure("ENGINE_START", message)
+    return found
