@@ -22,6 +22,7 @@ from mealkit.runtime.api.endpoints import offered
 from mealkit.runtime.api.knowledge import KNOWLEDGE
 from mealkit.runtime.api.offer import Offer, show_bounds
 from mealkit.runtime.api.openapi import problems_by_status
+from mealkit.runtime.api.words import Words, objects_of, plain, words_of
 
 _FOLDER = Path(__file__).parent
 _HOST = re.compile(r"[A-Za-z0-9.:\[\]-]{1,255}")
@@ -49,12 +50,13 @@ def page(lock: Lock, offer: Offer, description: Mapping[str, Any], host: str) ->
         engine=lock.engine,
         address=address,
         endpoints=[_endpoint(item, offer, description, address) for item in offered(offer)],
+        objects=_objects(offer, description),
         knowledge=KNOWLEDGE,
         prompts=[
             (name, prompt.variables, prompt.text) for name, prompt in sorted(lock.prompts.items())
         ],
         hyperparameters=[
-            (name, _plain(value), _open(name, offer))
+            (name, plain(value), _open(name, offer))
             for name, value in sorted(lock.hyperparameters.items())
         ],
         limits=[(name, value) for name, value in limits(lock, offer).items() if value is not None],
@@ -72,44 +74,36 @@ def _endpoint(
 ) -> dict[str, Any]:
     body = json.dumps({"model": offer.model, **endpoint.example(offer)}, ensure_ascii=False)
     quoted = body.replace("'", "'\\''")
-    schemas = description["components"]["schemas"]
-    schema = schemas[endpoint.request.__name__]
-    needed = schema.get("required", [])
     return {
         "path": endpoint.path,
         "summary": endpoint.summary,
         "streams": endpoint.event is not None,
         "curl": f"curl {address}{endpoint.path} \\\n"
         f"  -H 'Content-Type: application/json' \\\n  -d '{quoted}'",
-        "parameters": [
-            (name, name in needed, _type(field, schemas), field.get("description", ""))
-            for name, field in schema["properties"].items()
-        ],
+        "parameters": _fields(description["components"]["schemas"][endpoint.request.__name__]),
     }
 
 
-def _type(field: Mapping[str, Any], schemas: Mapping[str, Any]) -> str:
-    """Say in a word or two what a parameter may be."""
-    if "$ref" in field:
-        return str(field["$ref"]).rpartition("/")[2]
-    if "const" in field:
-        return _plain(field["const"])
-    if "enum" in field:
-        return " | ".join(_plain(value) for value in field["enum"] if value is not None) or "null"
-    if "anyOf" in field:
-        words = [_type(way, schemas) for way in field["anyOf"] if way.get("type") != "null"]
-        return " | ".join(dict.fromkeys(words))
-    if field.get("type") == "array":
-        return f"list of {_type(field.get('items', {}), schemas)}"
-    return f"{field.get('type', 'any')}{_range(field)}"
+def _objects(offer: Offer, description: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the objects that requests are made of, apart from the requests."""
+    schemas = description["components"]["schemas"]
+    names = [endpoint.request.__name__ for endpoint in offered(offer)]
+    return [
+        {
+            "name": name,
+            "meaning": schemas[name].get("description", ""),
+            "fields": _fields(schemas[name]),
+        }
+        for name in objects_of(names, schemas)
+    ]
 
 
-def _range(field: Mapping[str, Any]) -> str:
-    low, high = field.get("minimum", field.get("exclusiveMinimum")), field.get("maximum")
-    if low is None and high is None:
-        return ""
-    opening = "above " if "exclusiveMinimum" in field else ""
-    return f" {opening}{'' if low is None else low} to {'any' if high is None else high}"
+def _fields(schema: Mapping[str, Any]) -> list[tuple[str, bool, Words, str]]:
+    needed = schema.get("required", [])
+    return [
+        (name, name in needed, words_of(field), field.get("description", ""))
+        for name, field in schema.get("properties", {}).items()
+    ]
 
 
 def _open(name: str, offer: Offer) -> str:
@@ -119,10 +113,6 @@ def _open(name: str, offer: Offer) -> str:
     if name == "max_tokens":
         return "fewer"
     return "more of them" if name == "stop" else ""
-
-
-def _plain(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _client(offer: Offer, address: str) -> str | None:

@@ -25,6 +25,8 @@ _NEEDS: Mapping[str, Feature] = {
     "parallel_tool_calls": Feature.TOOLS,
 }
 _NULL: Schema = {"type": "null"}
+# What a reader looks for first.
+_FIRST = ("model", "messages", "prompt", "variables", "input", "query", "documents")
 
 
 def tailor(schema: Schema, offer: Offer) -> Schema:
@@ -47,7 +49,9 @@ def tailor(schema: Schema, offer: Offer) -> Schema:
         del fields["messages"]
     if "prompt" in fields:
         _tailor_prompt(fields, offer)
-    return {**schema, "properties": fields, "allOf": _rules(fields, offer)}
+    rules = _rules(fields, offer)
+    first = {name: fields[name] for name in _FIRST if name in fields}
+    return {**schema, "properties": first | fields, **({"allOf": rules} if rules else {})}
 
 
 def _number(name: str, field: Schema, offer: Offer) -> Schema:
@@ -92,10 +96,9 @@ def _bounded(field: Schema, low: float | None, high: float | None, pinned: Any) 
         if bound is not None:
             plain = int(bound) if float(bound).is_integer() else bound
             number[name] = tighter(plain, number[name]) if name in number else plain
-    ways = [number, _NULL]
-    if pinned is not None:
-        ways.insert(1, {"const": pinned})
-    return {"anyOf": ways}
+    lowest, highest = number.get("minimum", pinned), number.get("maximum", pinned)
+    is_within = pinned is None or lowest <= pinned <= highest
+    return {"anyOf": [number, *([] if is_within else [{"const": pinned}]), _NULL]}
 
 
 def _tailor_prompt(fields: dict[str, Schema], offer: Offer) -> None:

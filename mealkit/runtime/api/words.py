@@ -1,0 +1,85 @@
+"""JSON Schemas in a word or two, for people: what a parameter may be."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+Words = list[tuple[str, bool]]
+"""Pieces of text; True: the piece is the name of an object that is described elsewhere."""
+
+
+def words_of(schema: Mapping[str, Any]) -> Words:
+    """Say what a value may be; null is not told."""
+    if "$ref" in schema:
+        return [(_name(schema["$ref"]), True)]
+    if "const" in schema:
+        return [(plain(schema["const"]), False)]
+    if "enum" in schema:
+        values = [plain(value) for value in schema["enum"] if value is not None]
+        return [(" | ".join(values) or "null", False)]
+    for name in ("anyOf", "oneOf"):
+        if name in schema:
+            return _joined(schema[name])
+    if schema.get("type") == "array":
+        return [("list of ", False), *words_of(schema.get("items", {}))]
+    return [(f"{schema.get('type', 'any JSON')}{_range(schema)}", False)]
+
+
+def objects_of(names: Iterable[str], schemas: Mapping[str, Any]) -> list[str]:
+    """Return the names of all objects that these are made of, themselves left out, sorted."""
+    begun = set(names)
+    found: set[str] = set()
+    ahead = list(begun)
+    while ahead:
+        for reference in _references(schemas.get(ahead.pop(), {})):
+            if reference not in found | begun:
+                found.add(reference)
+                ahead.append(reference)
+    return sorted(found)
+
+
+def plain(value: Any) -> str:
+    """Write a value as people write it: text without quotes."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _joined(ways: Iterable[Mapping[str, Any]]) -> Words:
+    joined: Words = []
+    said: list[Words] = []
+    for way in ways:
+        words = words_of(way)
+        if way.get("type") == "null" or words in said:
+            continue
+        said.append(words)
+        joined += [(" | ", False), *words] if joined else words
+    return joined
+
+
+def _range(schema: Mapping[str, Any]) -> str:
+    low, high = schema.get("minimum"), schema.get("maximum")
+    above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
+    parts = [
+        *([f"from {low}"] if low is not None else []),
+        *([f"above {above}"] if above is not None else []),
+        *([f"to {high}"] if high is not None else []),
+        *([f"below {below}"] if below is not None else []),
+    ]
+    return " ".join(["", *parts])
+
+
+def _references(form: Any) -> Iterator[str]:
+    match form:
+        case {"$ref": str(reference)}:
+            yield _name(reference)
+        case dict():
+            for value in form.values():
+                yield from _references(value)
+        case list():
+            for item in form:
+                yield from _references(item)
+        case _:
+            return
+
+
+def _name(reference: str) -> str:
+    return reference.rpartition("/")[2]
