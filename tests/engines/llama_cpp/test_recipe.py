@@ -1,5 +1,7 @@
 """What the build side takes, refuses and promises of a llama-cpp kit."""
 
+from pathlib import Path
+
 import pytest
 
 from mealkit.build.library import shipped_library
@@ -31,6 +33,7 @@ runtime:
 hardware: {{gpu: none, architectures: [amd64]}}
 serving: {{port: 8000}}
 """
+ROOT = Path(__file__).parents[3]
 WRITES = "{max_length: 512, max_tokens: 64}"
 EMBEDS = "{max_length: 512, pooling: mean, normalize: true}"
 
@@ -100,3 +103,12 @@ def test_the_engines_folder_ships():
     assert "mealkit/engines/llama_cpp/worker.py" in library
     assert "mealkit/engines/llama_cpp/recipe.py" not in library
     assert "mealkit/engines/onnx/worker.py" not in library
+
+
+@pytest.mark.parametrize(
+    "name", ["build_wheel.sh", "wheel-tools.txt", "wheel-source.txt", "wheel.sha256"]
+)
+def test_a_new_kit_compiles_what_the_example_does(name):
+    """``mealkit new --engine llama-cpp`` gives the files that make the same wheel."""
+    example = ROOT / "kits/tiny-chat-llama-cpp" / name
+    assert (ROOT / "templates/new/llama-cpp" / name).read_bytes() == example.read_bytes()
