@@ -360,8 +360,10 @@ CATALOGUE: dict[str, Entry] = {
     "ENGINE_ANSWER": Entry("the engine answered with something that cannot be used", _AUTHOR, EngineError, 502, "read the engine's log; report it with the request's id"),
     "HANDLER_FAILED": Entry("the kit's own code raised an error on a request", _AUTHOR, EngineError, 500, "read the engine's log for the lines; correct the one that is named"),
     "ENGINE_GAVE_UP": Entry("the engine died too often and is not started again", _AUTHOR, EngineError, 503, "read the log tail, then restart the container"),
+    "ENGINE_HUNG": Entry("the engine's process runs, but does not answer", _AUTHOR, EngineError, 503, "read the log tail; look at the GPU with nvidia-smi if the engine uses one"),
     "NOT_READY": Entry("the kit is not ready to answer", _PLATFORM, EngineError, 503, "wait until /v1/health/ready answers 200"),
     "DRAINING": Entry("the kit is shutting down", _PLATFORM, EngineError, 503, "send the request to another replica"),
+    "KEYS_MISSING": Entry("callers from outside could reach the kit, and no API key is known", _PLATFORM, ContainerError, 500, "make one with mealkit key new --file FILE, mount the file and set MEALKIT_KEYS_FILE; or set MEALKIT_AUTH=off where nobody else reaches the port"),
     "CONFIG_INVALID": Entry("the container was started with a setting that cannot be used", _PLATFORM, ContainerError, 500, "correct the environment variable that is named"),
     # Requests
     "REQUEST_INVALID": Entry("the request's body is not what the endpoint takes", _CALLER, RequestError, 400, "correct the field that is named"),
@@ -369,6 +371,7 @@ CATALOGUE: dict[str, Entry] = {
     "REQUEST_TOO_LONG": Entry("the input has more tokens than the kit accepts", _CALLER, RequestError, 413, "shorten the input, or split it"),
     "REQUEST_TOO_LARGE": Entry("the request's body has more bytes than the kit accepts", _CALLER, RequestError, 413, "send fewer inputs at once"),
     "REQUEST_MODEL": Entry("the request names a model that this kit does not serve", _CALLER, RequestError, 404, "use the name that /v1/models lists"),
+    "REQUEST_KEY": Entry("the request brings no API key that this kit knows", _CALLER, RequestError, 401, "send it as Authorization: Bearer KEY; whoever runs the kit gives keys out"),
     "REQUEST_BUSY": Entry("the kit answers as many requests as it can already", _CALLER, RequestError, 429, "try again after the seconds in Retry-After"),
     "REQUEST_TIMEOUT": Entry("the answer took longer than the kit allows", _PLATFORM, RequestError, 504, "send a smaller request, or give the kit more resources"),
     "ROUTE_UNKNOWN": Entry("there is no such endpoint", _CALLER, RequestError, 404, "see /v1/metadata for the endpoints of this kit"),

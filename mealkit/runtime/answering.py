@@ -53,7 +53,6 @@ class Answering:
 
     async def _answer(self, request: Request, reply: "_Reply") -> None:
         service = self._service
-        service.authenticate(request)
         service.require_ready()
         limit_seconds = service.lock.serving.timeout_seconds
         try:

@@ -4,13 +4,15 @@ Refuses a larger one without reading it all: a little more is read and dropped, 
 that is still sending would not see the answer; beyond that the connection is closed.
 """
 
+from collections.abc import Callable
+
 from starlette.requests import ClientDisconnect, Request
 
 from mealkit.errors import MealkitError, failure
 
 
-async def read_body(request: Request, limit_bytes: int) -> bytes:
-    """Return the body.
+async def read_body(request: Request, limit_bytes: int, hold: Callable[[int], None]) -> bytes:
+    """Return the body; ``hold`` is told the bytes that are kept, and may refuse them.
 
     Raises:
         RequestError: ``REQUEST_TOO_LARGE``.
@@ -32,6 +34,7 @@ async def read_body(request: Request, limit_bytes: int) -> bytes:
         if size_bytes > 2 * limit_bytes:
             raise _too_large(f"more than {2 * limit_bytes} bytes", limit_bytes)
         if size_bytes <= limit_bytes:
+            hold(len(part))
             parts.append(part)
         else:
             parts.clear()

@@ -17,6 +17,7 @@ import uvicorn
 
 from mealkit.errors import MealkitError, Problem, failure
 from mealkit.runtime.gateway import create_app
+from mealkit.runtime.keys import Keys
 from mealkit.runtime.log_records import LogHandler
 from mealkit.runtime.metrics import Metrics
 from mealkit.runtime.prelude import Prelude
@@ -36,7 +37,7 @@ _LAST_ANSWERS_SECONDS = 2
 class Container:
     """A kit's gateway and worker, from the moment at which they can be served to the end."""
 
-    def __init__(self, prelude: Prelude) -> None:
+    def __init__(self, prelude: Prelude, keys: Keys) -> None:
         """Prepare everything, start nothing."""
         self._prelude = prelude
         self._lock = prelude.lock
@@ -44,7 +45,13 @@ class Container:
         self._lifecycle = prelude.lifecycle
         upstream = Upstream(Path(prelude.plan.socket))
         self._service = Service(
-            prelude.lock, prelude.settings, self._lifecycle, upstream, Metrics(), self._journal
+            prelude.lock,
+            prelude.settings,
+            keys,
+            self._lifecycle,
+            upstream,
+            Metrics(),
+            self._journal,
         )
         self._supervisor = Supervisor(prelude, upstream)
         self._stops: asyncio.Queue[signal.Signals] = asyncio.Queue()
@@ -140,7 +147,7 @@ class Container:
             async with asyncio.timeout(drain_seconds):
                 await self._service.idle.wait()
         except TimeoutError:
-            self._journal.warning("drain ended early", running=self._service.running)
+            self._journal.warning("drain ended early", running=self._service.turns.running)
             # Each request that waits for it learns that the kit was stopped.
             self._supervisor.kill()
 

@@ -14,10 +14,8 @@ from types import TracebackType
 from typing import Self
 
 from mealkit.errors import problem
+from mealkit.runtime.places import LIVE_PATHS, READY_PATHS
 from mealkit.runtime.state import Lifecycle
-
-_LIVE = (b"/v1/health/live", b"/healthz")
-_READY = (b"/v1/health/ready", b"/readyz", b"/health", b"/ping")
 
 _HEAD_BYTES = 16384
 _MOST_CONNECTIONS = 256
@@ -34,6 +32,7 @@ class Doorman:
         self._ours, self._theirs = socket.socketpair()
         self._selector = selectors.DefaultSelector()
         self._visitors: dict[socket.socket, _Visitor] = {}
+        self._has_left = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="doorman", daemon=True)
 
     def __enter__(self) -> Self:
@@ -50,29 +49,29 @@ class Doorman:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Leave, if that was not said before."""
+        """Leave, and wait until everybody has gone."""
         self.leave()
+        self._thread.join()
+        self._ours.close()
 
     def leave(self) -> None:
-        """Finish the answers that are on their way, and touch the listening socket no more."""
-        if self._thread.is_alive():
+        """Touch the listening socket no more; who was let in before is still answered."""
+        if not self._has_left.is_set():
             self._ours.send(b"x")
-            self._thread.join()
-            self._ours.close()
+            self._has_left.wait()
 
     def _serve(self) -> None:
-        is_leaving = False
-        while not is_leaving:
+        while self._visitors or not self._has_left.is_set():
             for key, _ in self._selector.select(0.1 if self._visitors else None):
                 if key.fileobj is self._theirs:
-                    is_leaving = True
+                    self._selector.unregister(self._listener)
+                    self._selector.unregister(self._theirs)
+                    self._has_left.set()
                 elif key.fileobj is self._listener:
                     self._accept()
-                else:
+                elif key.data in self._visitors:
                     self._hear(self._visitors[key.data])
             self._dismiss_late()
-        for visitor in list(self._visitors.values()):
-            self._close(visitor)
         self._selector.close()
         self._theirs.close()
 
@@ -116,14 +115,16 @@ class Doorman:
 
     def _answer(self, head: bytes) -> bytes:
         method, _, rest = head.partition(b" ")
-        path = rest.partition(b" ")[0].partition(b"?")[0]
+        path = str(rest.partition(b" ")[0].partition(b"?")[0], "latin-1")
         snapshot = self._lifecycle.snapshot()
         request_id = os.urandom(16).hex()
         status, content = b"503 Service Unavailable", snapshot.as_json()
-        if path in _LIVE:
+        if path in READY_PATHS and self._lifecycle.is_ready:
+            status = b"200 OK"
+        elif path in LIVE_PATHS:
             status = b"200 OK"
             content = {name: content[name] for name in ("status", "elapsed_seconds")}
-        elif path not in _READY:
+        elif path not in READY_PATHS:
             fault = problem("NOT_READY", f"the kit is {snapshot.status}: {snapshot.reason}")
             error = {"type": "server_error", "param": None, "request_id": request_id}
             content = {"error": {**fault.as_json(), **error}}

@@ -8,20 +8,23 @@ import os
 import re
 import time
 from collections.abc import Collection
+from typing import Any
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mealkit.errors import problem
+from mealkit.errors import Problem, RequestError, problem
 from mealkit.runtime.answers import problem_answer
-from mealkit.runtime.service import Service
+from mealkit.runtime.service import NOTES, Service
 from mealkit.runtime.state import Status
 
 _SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 
 # nginx's number for a caller that went away before the answer; seen in logs and metrics only.
 CLIENT_GONE = 499
+
+_CHALLENGE = {"WWW-Authenticate": 'Bearer realm="mealkit"'}
 
 
 class Envelope:
@@ -37,47 +40,70 @@ class Envelope:
         if scope["type"] != "http":
             return
         began = time.perf_counter()
+        notes: dict[str, Any] = {}
+        NOTES.set(notes)
         request_id = _request_id(scope)
-        scope["state"] = {"request_id": request_id}
+        scope["state"] = {"request_id": request_id, "caller": ""}
         status = 0
 
         async def send_enveloped(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers["X-Mealkit-Recipe"] = self._service.recipe
-                headers["X-Request-Id"] = request_id
-                if status == 413 or self._service.lifecycle.status is Status.DRAINING:
-                    headers["Connection"] = "close"
+                self._mark(message, request_id)
             await send(message)
 
         with self._service.open_request():
             try:
-                await self._app(scope, receive, send_enveloped)
+                await self._answer(scope, receive, send_enveloped)
             except ClientDisconnect:
                 status = status or CLIENT_GONE
             except Exception as error:  # noqa: BLE001  a bug must be answered too
-                self._service.journal.error("bug", request_id=request_id, error=repr(error))
-                fault = problem("INTERNAL", f"the gateway failed with {type(error).__name__}")
-                self._service.metrics.failed(fault)
+                fault = self._admit_bug(error, request_id)
                 if not status:
                     await problem_answer(fault, request_id)(scope, receive, send_enveloped)
-        self._note(scope, request_id, status or CLIENT_GONE, time.perf_counter() - began)
+        notes["seconds"] = round(time.perf_counter() - began, 6)
+        self._note(scope, status or CLIENT_GONE, notes)
 
-    def _note(self, scope: Scope, request_id: str, status: int, seconds: float) -> None:
-        path = scope["path"]
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        state = scope["state"]
+        try:
+            state["caller"] = self._service.authenticate(scope)
+        except RequestError as error:
+            fault = self._service.explain(error)
+            answer = problem_answer(fault, state["request_id"], headers=_CHALLENGE)
+            await answer(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    def _mark(self, message: Message, request_id: str) -> None:
+        headers = MutableHeaders(scope=message)
+        headers["X-Mealkit-Recipe"] = self._service.recipe
+        headers["X-Request-Id"] = request_id
+        is_draining = self._service.lifecycle.status is Status.DRAINING
+        if message["status"] == 413 or is_draining:
+            headers["Connection"] = "close"
+
+    def _admit_bug(self, error: Exception, request_id: str) -> Problem:
+        self._service.journal.error("bug", request_id=request_id, error=repr(error))
+        fault = problem("INTERNAL", f"the gateway failed with {type(error).__name__}")
+        self._service.metrics.failed(fault)
+        return fault
+
+    def _note(self, scope: Scope, status: int, notes: dict[str, Any]) -> None:
+        path, caller = scope["path"], scope["state"]["caller"]
         known = path in self._routes
-        self._service.metrics.answered(path if known else "other", status, seconds)
+        self._service.metrics.answered(path if known else "other", status, notes["seconds"])
         # Probes come every few seconds, and say nothing new.
         write = self._service.journal.info if scope["method"] == "POST" else None
         (write or self._service.journal.debug)(
             "request",
-            request_id=request_id,
+            request_id=scope["state"]["request_id"],
+            **({"key": caller} if caller else {}),
             method=scope["method"],
             path=path[:200],
             status=status,
-            seconds=round(seconds, 6),
+            **notes,
         )
 
 

@@ -21,26 +21,29 @@ from mealkit.runtime.api.openapi import describe
 from mealkit.runtime.api.page import CONTENT_POLICY, page
 from mealkit.runtime.envelope import Envelope
 from mealkit.runtime.metrics import CONTENT_TYPE
+from mealkit.runtime.places import (
+    DOCS_PATH,
+    LIVE_PATHS,
+    METRICS_PATH,
+    OPENAPI_PATH,
+    READY_PATHS,
+)
 from mealkit.runtime.service import Service
 from mealkit.runtime.worker_metrics import worker_metrics
-
-_LIVE = ("/v1/health/live", "/healthz")
-# vLLM, KServe and llm-d ask /health, SageMaker /ping; both mean "can it answer".
-_READY = ("/v1/health/ready", "/readyz", "/health", "/ping")
 
 
 def create_app(service: Service) -> Starlette:
     """Make the gateway of one kit."""
     endpoints = _Endpoints(service)
     routes = [
-        *(Route(path, endpoints.live) for path in _LIVE),
-        *(Route(path, endpoints.ready) for path in _READY),
+        *(Route(path, endpoints.live) for path in LIVE_PATHS),
+        *(Route(path, endpoints.ready) for path in READY_PATHS),
         Route("/v1/metadata", endpoints.metadata),
         Route("/v1/manifest", endpoints.manifest),
         Route("/v1/license", endpoints.license),
-        Route("/openapi.json", endpoints.openapi),
-        Route("/docs", endpoints.docs),
-        Route("/metrics", endpoints.metrics),
+        Route(OPENAPI_PATH, endpoints.openapi),
+        Route(DOCS_PATH, endpoints.docs),
+        Route(METRICS_PATH, endpoints.metrics),
         Route("/v1/models", endpoints.models),
         Route("/v1/models/{name:path}", endpoints.model),
         *(
@@ -86,22 +89,19 @@ class _Endpoints:
             return JsonAnswer(content)
         return JsonAnswer(content, 503, {"Retry-After": "1"})
 
-    async def metadata(self, request: Request) -> Response:
+    async def metadata(self, _request: Request) -> Response:
         """Say what this kit is."""
         service = self._service
-        service.authenticate(request)
         image = service.settings.image_digest
         return JsonAnswer(metadata(service.lock, service.offer, image, self.paths))
 
-    async def manifest(self, request: Request) -> Response:
+    async def manifest(self, _request: Request) -> Response:
         """Give the lock, as it is in the image."""
-        self._service.authenticate(request)
         data, digest = manifest(self._service.lock)
         return JsonAnswer(data, headers={"ETag": f'"{digest}"'})
 
-    async def license(self, request: Request) -> Response:
+    async def license(self, _request: Request) -> Response:
         """Tell the licences of kit and model."""
-        self._service.authenticate(request)
         return JsonAnswer(licences(self._service.lock, self._service.settings.models))
 
     async def openapi(self, _request: Request) -> Response:
@@ -128,14 +128,12 @@ class _Endpoints:
         text = service.metrics.text() + passed_on
         return Response(text, headers={"Content-Type": CONTENT_TYPE})
 
-    async def models(self, request: Request) -> Response:
+    async def models(self, _request: Request) -> Response:
         """List the one model."""
-        self._service.authenticate(request)
         return JsonAnswer({"object": "list", "data": [model_card(self._service.lock)]})
 
     async def model(self, request: Request) -> Response:
         """Describe the one model."""
-        self._service.authenticate(request)
         name = request.path_params["name"]
         served = self._service.lock.model.name
         if name != served:

@@ -26,6 +26,7 @@ from mealkit.errors import (
 )
 from mealkit.runtime.doorman import Doorman
 from mealkit.runtime.journal import Journal
+from mealkit.runtime.keys import Keys
 from mealkit.runtime.settings import Settings, read_settings
 from mealkit.runtime.state import Lifecycle
 from mealkit.runtime.worker import Spawned, WorkerPlan
@@ -79,6 +80,7 @@ class _Launch:
         with ExitStack() as stack:
             listener = stack.enter_context(_listen(settings))
             journal.info("listening", host=settings.host, port=listener.getsockname()[1])
+            keys = Keys(settings)
             doorman = stack.enter_context(Doorman(listener, lifecycle))
             data = _read(settings)
             lock = self.lock = _lock(data, settings)
@@ -92,7 +94,7 @@ class _Launch:
             # Imports the other half: the server and everything behind it.
             from mealkit.runtime.container import Container  # noqa: PLC0415
 
-            return Container(prelude).serve(listener, doorman.leave)
+            return Container(prelude, keys).serve(listener, doorman.leave)
 
 
 def report(fault: Problem, lock: "Lock | None", settings: Settings | None, journal: Journal) -> int:

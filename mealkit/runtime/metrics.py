@@ -65,6 +65,9 @@ class Metrics:
         self._running = Gauge(
             "mealkit_requests_running", "Requests that the engine works on", registry=registry
         )
+        self._waiting = Gauge(
+            "mealkit_requests_waiting", "Requests that wait for their turn", registry=registry
+        )
         self._states = {status: self._state.labels(status.value) for status in Status}
         self._states[Status.STARTING].set(1)
 
@@ -92,9 +95,10 @@ class Metrics:
         """Count a restart of the worker."""
         self._restarts.inc()
 
-    def running(self, requests: int) -> None:
-        """Record how many requests the engine works on."""
-        self._running.set(requests)
+    def turns(self, running: int, waiting: int) -> None:
+        """Record how many requests the engine works on, and how many wait for their turn."""
+        self._running.set(running)
+        self._waiting.set(waiting)
 
     def text(self) -> bytes:
         """Return everything in Prometheus' text format."""

@@ -1,4 +1,7 @@
-"""Where things are in the image, unless an environment variable says otherwise. Imports nothing."""
+"""Where things are in the image, unless an environment variable says otherwise; where health is.
+
+Imports nothing.
+"""
 
 DEFAULTS = {
     "MEALKIT_HOST": "0.0.0.0",  # noqa: S104  it is alone in its container
@@ -10,3 +13,9 @@ DEFAULTS = {
 }
 
 LOCK_NAME = "kit.lock"
+
+LIVE_PATHS = ("/v1/health/live", "/healthz")
+# vLLM, KServe and llm-d ask /health, SageMaker /ping; both mean "can it answer".
+READY_PATHS = ("/v1/health/ready", "/readyz", "/health", "/ping")
+METRICS_PATH = "/metrics"
+DOCS_PATH, OPENAPI_PATH = "/docs", "/openapi.json"

@@ -1,14 +1,17 @@
-"""What the gateway's endpoints share: the lock, the state, the worker's socket, and the slots.
+"""What the gateway's endpoints share: the lock, the state, the worker's socket, keys and limits.
 
-Refuses more requests at once than the lock allows.
+Refuses callers without a key where keys are needed, and more requests at once than the lock allows.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
+from typing import Any
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import Scope
 
 from mealkit.errors import MealkitError, Problem, failure, failures
 from mealkit.kit.units import parse_size
@@ -17,13 +20,27 @@ from mealkit.runtime.api.offer import Offer
 from mealkit.runtime.api.usage import Usage
 from mealkit.runtime.body import read_body
 from mealkit.runtime.journal import Journal
+from mealkit.runtime.keys import Keys
+from mealkit.runtime.limits import HeldBytes, Turns
 from mealkit.runtime.metrics import Metrics
+from mealkit.runtime.places import (
+    DOCS_PATH,
+    LIVE_PATHS,
+    METRICS_PATH,
+    OPENAPI_PATH,
+    READY_PATHS,
+)
 from mealkit.runtime.settings import Settings
 from mealkit.runtime.state import Lifecycle, Snapshot, Status
 from mealkit.runtime.upstream import Upstream
 
 # How long news of a process's end may take, after its connections have ended.
 _NEWS_SECONDS = 0.5
+
+_OPENED = {"metrics": (METRICS_PATH,), "docs": (DOCS_PATH, OPENAPI_PATH)}
+
+# What the log line of the request that is being answered will say besides.
+NOTES: ContextVar[dict[str, Any]] = ContextVar("notes")
 
 
 @dataclass(slots=True)
@@ -32,6 +49,7 @@ class Service:
 
     lock: Lock
     settings: Settings
+    keys: Keys
     lifecycle: Lifecycle
     upstream: Upstream
     metrics: Metrics
@@ -41,8 +59,11 @@ class Service:
     max_body_bytes: int = field(init=False)
     offer: Offer = field(init=False)
     """What the kit offers its callers."""
-    running: int = 0
-    """How many requests the engine works on."""
+    turns: Turns = field(init=False)
+    """Who has the engine work, and who waits."""
+    bodies: HeldBytes = field(init=False)
+    """The memory that requests' bodies take."""
+    _without_key: frozenset[str] = field(init=False)
     _open: int = 0
     idle: asyncio.Event = field(default_factory=asyncio.Event)
     """Set while no request is being read, worked on or answered."""
@@ -53,6 +74,11 @@ class Service:
         self.recipe = str(self.lock.recipe)
         self.offer = Offer.of(self.lock)
         self.max_body_bytes = parse_size(self.lock.serving.max_body)
+        serving = self.lock.serving
+        self.turns = Turns(serving.max_concurrency, serving.max_queue, self._note_turns)
+        self.bodies = HeldBytes(self.max_body_bytes)
+        opened = [path for word in self.settings.open for path in _OPENED[word]]
+        self._without_key = frozenset({*LIVE_PATHS, *READY_PATHS, *opened})
         self.idle.set()
         self.off.set()
         self.lifecycle.listeners.append(self._note_move)
@@ -70,28 +96,46 @@ class Service:
             raise failure("DRAINING", "the kit is shutting down")
         raise failure("NOT_READY", f"the kit is {status}: {self.lifecycle.snapshot().reason}")
 
-    def authenticate(self, request: Request) -> None:
-        """Find out who asks, before anything of the request is read."""
+    def authenticate(self, scope: Scope) -> str:
+        """Find out who asks, before anything of the request is read; return the key's name.
+
+        Raises:
+            RequestError: ``REQUEST_KEY``.
+        """
+        if self.keys.is_open or scope["path"] in self._without_key:
+            return ""
+        return self.keys.caller_of(dict(scope["headers"]), asyncio.get_running_loop().time())
 
     @asynccontextmanager
     async def receive(self, request: Request) -> AsyncIterator[bytes]:
         """Read a request's body, and hold the memory that it takes until it is not needed.
 
         Raises:
-            RequestError: ``REQUEST_TOO_LARGE``.
+            RequestError: ``REQUEST_TOO_LARGE``, or ``REQUEST_BUSY``: the others' bodies take all
+                that there is.
             ClientDisconnect: the caller went away while sending.
         """
-        yield await read_body(request, self.max_body_bytes)
+        with self.bodies.held() as hold:
+            yield await read_body(request, self.max_body_bytes, hold)
 
     @asynccontextmanager
-    async def admit(self, request: Request) -> AsyncIterator[None]:  # noqa: ARG002  a turn is a caller's
+    async def admit(self, request: Request) -> AsyncIterator[None]:
         """Hold the engine for a request from its turn to the end of its answer.
 
         Raises:
-            RequestError: ``REQUEST_BUSY``, there is no room.
+            RequestError: ``REQUEST_BUSY``, too many wait already.
+            EngineError: ``NOT_READY``, the engine was lost while the request waited.
+            ClientDisconnect: the caller went away while it waited.
         """
-        with self.slot():
+        if not await self.turns.take(request.state.caller, request.receive):
+            raise ClientDisconnect
+        try:
+            # What has waited may still be answered while the kit drains.
+            if self.lifecycle.status is not Status.DRAINING:
+                self.require_ready()
             yield
+        finally:
+            self.turns.end()
 
     def note_use(
         self,
@@ -102,24 +146,6 @@ class Service:
     ) -> None:
         """Count an answer of the engine: its tokens, its seconds, and those to its first piece."""
         self.metrics.used(usage.total_tokens)
-
-    @contextmanager
-    def slot(self) -> Iterator[None]:
-        """Hold one of the lock's ``max_concurrency`` slots.
-
-        Raises:
-            RequestError: ``REQUEST_BUSY``, none is free.
-        """
-        limit = self.lock.serving.max_concurrency
-        if self.running >= limit:
-            raise failure(
-                "REQUEST_BUSY", f"{self.running} requests are running, the limit is {limit}"
-            )
-        self._count(1)
-        try:
-            yield
-        finally:
-            self._count(-1)
 
     async def explain_loss(self, error: Exception) -> MealkitError:
         """Say why the worker did not answer, after the moment that news of its end may take.
@@ -166,6 +192,5 @@ class Service:
         else:
             self.off.set()
 
-    def _count(self, step: int) -> None:
-        self.running += step
-        self.metrics.running(self.running)
+    def _note_turns(self) -> None:
+        self.metrics.turns(self.turns.running, self.turns.waiting)

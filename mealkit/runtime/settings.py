@@ -4,7 +4,7 @@ Refuses values that cannot be used. Everything that changes an answer is in the 
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,10 @@ from mealkit.runtime.places import DEFAULTS, LOCK_NAME
 
 DEFAULT_PORT = 8000
 
-_LEVELS = ("debug", "info", "warning", "error")
+# The first of each is what holds if nothing is said.
+_LEVELS = ("info", "debug", "warning", "error")
+_AUTH = ("keys", "off")
+_OPEN = frozenset({"metrics", "docs"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,23 @@ class Settings:
     """The least severe log lines that are written (``MEALKIT_LOG_LEVEL``)."""
     image_digest: Digest | None
     """The digest of the image, if whoever started it said so (``MEALKIT_IMAGE_DIGEST``)."""
+    auth: str
+    """Whether callers need a key: ``keys``, or ``off`` (``MEALKIT_AUTH``)."""
+    keys: str
+    """Hashes of keys, as lines of a keys file (``MEALKIT_KEYS``)."""
+    keys_file: Path | None
+    """The file of the keys' hashes, read again when it changes (``MEALKIT_KEYS_FILE``)."""
+    open: frozenset[str]
+    """What needs no key beside health: ``metrics``, ``docs`` (``MEALKIT_OPEN``, with commas)."""
+
+    @property
+    def needs_no_keys(self) -> bool:
+        """Whether everybody who reaches the port may ask.
+
+        That was said, or only this machine reaches it and no keys are given.
+        """
+        is_loopback = self.host in {"localhost", "::1"} or self.host.startswith("127.")
+        return self.auth == "off" or (is_loopback and not self.keys and self.keys_file is None)
 
     @property
     def lock_path(self) -> Path:
@@ -53,6 +73,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         ContainerError: ``CONFIG_INVALID``, naming the variable.
     """
     etc = _folder(environment, "MEALKIT_ETC")
+    _refuse_keys_that_are_off(environment)
     return Settings(
         host=environment.get("MEALKIT_HOST", DEFAULTS["MEALKIT_HOST"]),
         port=_port(environment, etc),
@@ -61,13 +82,21 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         state=_folder(environment, "MEALKIT_STATE"),
         engine_path=environment.get("MEALKIT_ENGINE_PATH", DEFAULTS["MEALKIT_ENGINE_PATH"]),
         termination_log=_folder(environment, "MEALKIT_TERMINATION_LOG"),
-        log_level=_level(environment),
+        log_level=_choice(environment, "MEALKIT_LOG_LEVEL", _LEVELS),
         image_digest=_image_digest(environment),
+        auth=_choice(environment, "MEALKIT_AUTH", _AUTH),
+        keys=environment.get("MEALKIT_KEYS", ""),
+        keys_file=(
+            _folder(environment, "MEALKIT_KEYS_FILE")
+            if environment.get("MEALKIT_KEYS_FILE")
+            else None
+        ),
+        open=_open(environment),
     )
 
 
 def _folder(environment: Mapping[str, str], name: str) -> Path:
-    path = Path(environment.get(name, DEFAULTS[name]))
+    path = Path(environment[name] if name in environment else DEFAULTS[name])
     if not path.is_absolute():
         raise failure(
             "CONFIG_INVALID", f"{name} is {str(path)!r}, not an absolute path", where=name
@@ -95,12 +124,30 @@ def _locked_port(lock: Path) -> int:
     return port if isinstance(port, int) else DEFAULT_PORT
 
 
-def _level(environment: Mapping[str, str]) -> str:
-    level = environment.get("MEALKIT_LOG_LEVEL", "info")
-    if level not in _LEVELS:
-        message = f"MEALKIT_LOG_LEVEL is {level!r}, not one of {', '.join(_LEVELS)}"
-        raise failure("CONFIG_INVALID", message, where="MEALKIT_LOG_LEVEL")
-    return level
+def _choice(environment: Mapping[str, str], name: str, choices: Sequence[str]) -> str:
+    """Return a setting that is one of a few words; the first one, if nothing is said."""
+    chosen = environment.get(name, choices[0])
+    if chosen not in choices:
+        message = f"{name} is {chosen!r}, not one of {', '.join(choices)}"
+        raise failure("CONFIG_INVALID", message, where=name)
+    return chosen
+
+
+def _open(environment: Mapping[str, str]) -> frozenset[str]:
+    text = environment.get("MEALKIT_OPEN", "metrics")
+    chosen = frozenset(word.strip() for word in text.split(",") if word.strip())
+    if not chosen <= _OPEN:
+        message = f"MEALKIT_OPEN is {text!r}, and takes {' and '.join(sorted(_OPEN))}"
+        raise failure("CONFIG_INVALID", message, where="MEALKIT_OPEN")
+    return chosen
+
+
+def _refuse_keys_that_are_off(environment: Mapping[str, str]) -> None:
+    for name in ("MEALKIT_KEYS", "MEALKIT_KEYS_FILE"):
+        if environment.get("MEALKIT_AUTH") == "off" and environment.get(name):
+            message = f"MEALKIT_AUTH is off, and {name} gives keys"
+            hint = f"leave one of the two out: MEALKIT_AUTH=off or {name}"
+            raise failure("CONFIG_INVALID", message, where=name, hint=hint)
 
 
 def _image_digest(environment: Mapping[str, str]) -> Digest | None:

@@ -75,9 +75,13 @@ def test_silent_and_many_peers(listener):
 def test_next_server_takes_over(listener):
     """After it has left, who connects is served by whoever accepts next."""
     with Doorman(listener, Lifecycle(lambda: 0.0)) as doorman:
+        late = socket.create_connection(listener.getsockname(), 30)
         assert get(listener, "/healthz")[0] == 200
         doorman.leave()
         doorman.leave()
+        late.sendall(b"GET /healthz HTTP/1.1\r\n\r\n")  # it was let in before
+        with late, late.makefile("rb") as reader:
+            assert reader.read().startswith(b"HTTP/1.1 200 ")
         answers = []
         caller = threading.Thread(target=lambda: answers.append(get(listener, "/healthz")))
         caller.start()

@@ -114,7 +114,7 @@ def test_body_over_the_limit(start, make_lock):
 def test_more_requests_than_allowed(start, make_lock, tmp_path, background):
     """Over the kit's concurrency the answer is 429, at once, with Retry-After."""
     gate = tmp_path / "gate"
-    kit = start(make_lock(serving={"max_concurrency": 2})).wait_ready()
+    kit = start(make_lock(serving={"max_concurrency": 2, "max_queue": 0})).wait_ready()
     running = [background(kit.embed, f"wait:{gate}") for _ in range(2)]
     kit.wait_for(lambda: "mealkit_requests_running 2.0" in kit.client.get("/metrics").text)
     refused = kit.embed("hello")

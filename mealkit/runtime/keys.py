@@ -1,0 +1,162 @@
+"""API keys: what one looks like, how the file of their hashes is read, and who a caller is.
+
+Refuses, with 401, callers without a known key. A key itself is never kept, logged or compared: its
+SHA-256 is. A hash needs no salt and no slow function here, because a key is 256 random bits: there
+is no dictionary to try, and no two keys are alike.
+"""
+
+import base64
+import hashlib
+import hmac
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mealkit.errors import MealkitError, failure
+from mealkit.runtime.settings import Settings
+
+PREFIX = "mk_"
+KEY_BYTES = 32
+
+# How long an edited file may go unnoticed.
+LOOK_SECONDS = 1.0
+
+_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+_LINE = re.compile(rf"sha256:([0-9a-f]{{64}})[ \t]+({_NAME})")
+# Keys of a size that nobody made here are not worth hashing.
+_MOST_BYTES = 512
+
+
+@dataclass(frozen=True, slots=True)
+class KeyHash:
+    """What is kept of a key."""
+
+    sha256: bytes
+    name: str
+
+    @property
+    def line(self) -> str:
+        """The line of a keys file."""
+        return f"sha256:{self.sha256.hex()} {self.name}"
+
+
+def new_key(name: str) -> tuple[str, KeyHash]:
+    """Make a key: ``mk_`` and 256 random bits in base64url; return it, and what is kept of it.
+
+    Raises:
+        KitError: ``USAGE``, that cannot be a name.
+    """
+    if not re.fullmatch(_NAME, name):
+        hint = "use up to 64 letters, digits, '.', '_' and '-', beginning with a letter or digit"
+        raise failure("USAGE", f"{name!r} cannot name a key", hint=hint)
+    secret = base64.urlsafe_b64encode(os.urandom(KEY_BYTES)).rstrip(b"=").decode()
+    key = PREFIX + secret
+    return key, KeyHash(_hash(key.encode()), name)
+
+
+def read_keys(text: str, where: str) -> list[KeyHash]:
+    """Read the lines of a keys file; blank lines and lines that begin with # are comments.
+
+    Raises:
+        ContainerError: ``CONFIG_INVALID``, naming the line, which is not repeated: it may be a key.
+    """
+    found: dict[str, KeyHash] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        content = line.strip()
+        if not content or content.startswith("#"):
+            continue
+        match = _LINE.fullmatch(content)
+        if not match:
+            raise _invalid(f"line {number} is not 'sha256:' with 64 hex digits, and a name", where)
+        if match[2] in found:
+            raise _invalid(f"line {number} has the name {match[2]!r} for a second key", where)
+        found[match[2]] = KeyHash(bytes.fromhex(match[1]), match[2])
+    return list(found.values())
+
+
+class Keys:
+    """The keys that are good for this container. Without any, and allowed so, everybody may ask."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Read them.
+
+        Raises:
+            ContainerError: ``KEYS_MISSING``, the port is not only this machine's and there are
+                none; ``CONFIG_INVALID``, they cannot be read.
+        """
+        self._file = settings.keys_file
+        self._stamp: tuple[int, ...] | None = None
+        self._looked = 0.0
+        self._hashes: list[KeyHash] = []
+        self.is_open = settings.needs_no_keys
+        """Whether everybody may ask."""
+        if self.is_open:
+            return
+        self._hashes = read_keys(settings.keys, "MEALKIT_KEYS")
+        self._given = self._hashes
+        if self._file:
+            self._hashes = [*self._given, *self._read(self._file)]
+        if not self._hashes:
+            raise failure(
+                "KEYS_MISSING",
+                f"the kit would listen on {settings.host}, and no key is known",
+                where=str(self._file or "MEALKIT_KEYS_FILE"),
+            )
+
+    def caller_of(self, headers: Mapping[bytes, bytes], now: float) -> str:
+        """Return the name of the key that a request brings; nothing, if everybody may ask.
+
+        Raises:
+            RequestError: ``REQUEST_KEY``.
+        """
+        if self.is_open:
+            return ""
+        self._look_again(now)
+        scheme, _, key = headers.get(b"authorization", b"").partition(b" ")
+        if scheme.lower() != b"bearer" or not key.strip():
+            raise failure("REQUEST_KEY", "the request brings no API key")
+        asked = _hash(key.strip()[:_MOST_BYTES])
+        name = ""
+        # All of them, whichever fits: how long it takes says nothing.
+        for known in self._hashes:
+            if hmac.compare_digest(known.sha256, asked):
+                name = known.name
+        if not name:
+            raise failure("REQUEST_KEY", "the API key is not one of this kit's")
+        return name
+
+    def _look_again(self, now: float) -> None:
+        """Read the file again, if it has changed; keys that cannot be read change nothing."""
+        if self._file is None or now - self._looked < LOOK_SECONDS:
+            return
+        self._looked = now
+        try:
+            if _stamp(self._file) != self._stamp:
+                self._hashes = [*self._given, *self._read(self._file)]
+        except (OSError, MealkitError):
+            return
+
+    def _read(self, path: Path) -> list[KeyHash]:
+        try:
+            self._stamp = _stamp(path)
+            text = path.read_text()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not text"
+            raise _invalid(f"the keys cannot be read: {reason}", str(path)) from error
+        return read_keys(text, str(path))
+
+
+def _hash(key: bytes) -> bytes:
+    return hashlib.sha256(key).digest()
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    found = path.stat()
+    return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+
+def _invalid(message: str, where: str) -> MealkitError:
+    hint = "write it with: mealkit key new --file FILE"
+    return failure("CONFIG_INVALID", message, where=where, hint=hint)

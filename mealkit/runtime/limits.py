@@ -1,0 +1,133 @@
+"""How much is done, waits and is held at once: turns at the engine, and the bytes of bodies.
+
+Refuses, with 429, what would be more. Turns are fair between callers: each in turn gets one, and of
+one caller's requests the first comes first.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from mealkit.errors import failure
+
+# So many of the largest bodies may be held at once.
+_LARGEST_BODIES = 8
+
+
+class Turns:
+    """Turns at the engine: so many at once, so many waiting."""
+
+    def __init__(self, most_running: int, most_waiting: int, changed: Callable[[], None]) -> None:
+        """Begin with none; ``changed`` is told whenever one begins, ends or waits."""
+        self._most_running = most_running
+        self._most_waiting = most_waiting
+        self._changed = changed
+        # By caller, in the order in which they are served.
+        self._lines: dict[str, deque[asyncio.Future[None]]] = {}
+        self.running = 0
+        """How many turns there are."""
+        self.waiting = 0
+        """How many requests wait for one."""
+
+    async def take(self, caller: str, gone: Callable[[], Awaitable[object]]) -> bool:
+        """Wait for a turn, and take it; False if ``gone`` ends first. Give it back with ``end``.
+
+        Raises:
+            RequestError: ``REQUEST_BUSY``, too many wait already.
+        """
+        if self.running < self._most_running and not self.waiting:
+            self.running += 1
+            self._changed()
+            return True
+        if self.waiting >= self._most_waiting:
+            raise failure(
+                "REQUEST_BUSY",
+                f"{self.running} requests are running, the limit is {self._most_running}, "
+                f"and {self.waiting} wait, the limit is {self._most_waiting}",
+            )
+        turn = self._stand_in_line(caller)
+        leaving: asyncio.Future[object] = asyncio.ensure_future(gone())
+        either: set[asyncio.Future[Any]] = {turn, leaving}
+        try:
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            if turn.done():
+                self.end()
+            else:
+                self._leave_line(caller, turn)
+            raise
+        finally:
+            leaving.cancel()
+        if not turn.done():
+            self._leave_line(caller, turn)
+            return False
+        return True
+
+    def end(self) -> None:
+        """Give a turn back; whoever is next has it at once."""
+        self.running -= 1
+        self._serve_next()
+        self._changed()
+
+    def _stand_in_line(self, caller: str) -> "asyncio.Future[None]":
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._lines.setdefault(caller, deque()).append(turn)
+        self.waiting += 1
+        self._changed()
+        return turn
+
+    def _leave_line(self, caller: str, turn: "asyncio.Future[None]") -> None:
+        self._lines[caller].remove(turn)
+        if not self._lines[caller]:
+            del self._lines[caller]
+        self.waiting -= 1
+        self._changed()
+
+    def _serve_next(self) -> None:
+        while self._lines and self.running < self._most_running:
+            caller = next(iter(self._lines))
+            # To the end: everybody else comes before this caller's next request.
+            line = self._lines.pop(caller)
+            turn = line.popleft()
+            if line:
+                self._lines[caller] = line
+            self.waiting -= 1
+            self.running += 1
+            turn.set_result(None)
+
+
+class HeldBytes:
+    """Memory that callers' bodies take, from the first byte to the end of the request."""
+
+    def __init__(self, largest_bytes: int) -> None:
+        """Allow a few bodies of the largest size at once."""
+        self._limit_bytes = _LARGEST_BODIES * largest_bytes
+        self.held_bytes = 0
+        """How many there are."""
+
+    @contextmanager
+    def held(self) -> Iterator[Callable[[int], None]]:
+        """Give what is told the bytes that came, and holds them until the end of the block.
+
+        Raises:
+            RequestError: ``REQUEST_BUSY``, too many are held already.
+        """
+        own = 0
+
+        def add(size_bytes: int) -> None:
+            nonlocal own
+            if self.held_bytes + size_bytes > self._limit_bytes:
+                raise failure(
+                    "REQUEST_BUSY",
+                    f"bodies of {self.held_bytes} bytes are being read or wait, "
+                    f"the limit is {self._limit_bytes}",
+                )
+            own += size_bytes
+            self.held_bytes += size_bytes
+
+        try:
+            yield add
+        finally:
+            self.held_bytes -= own

@@ -1,0 +1,111 @@
+"""Turns: how many, in which order, and what becomes of those who do not wait."""
+
+import asyncio
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mealkit.errors import RequestError
+from mealkit.runtime.limits import HeldBytes, Turns
+
+
+async def forever():
+    await asyncio.Event().wait()
+
+
+def test_round_robin_between_callers():
+    """One caller's flood does not keep another waiting: each in turn, each one's first first."""
+    served = []
+
+    async def run():
+        turns = Turns(1, 100, lambda: None)
+        assert await turns.take("first", forever)
+
+        async def ask(caller, number):
+            assert await turns.take(caller, forever)
+            served.append((caller, number))
+            await asyncio.sleep(0)
+            turns.end()
+
+        tasks = []
+        for caller, count in (("many", 4), ("few", 2), ("one", 1)):
+            tasks += [asyncio.create_task(ask(caller, number)) for number in range(count)]
+        await asyncio.sleep(0)
+        assert (turns.running, turns.waiting) == (1, 7)
+        turns.end()
+        await asyncio.gather(*tasks)
+        assert (turns.running, turns.waiting) == (0, 0)
+
+    asyncio.run(run())
+    assert served == [
+        ("many", 0), ("few", 0), ("one", 0), ("many", 1), ("few", 1), ("many", 2), ("many", 3),
+    ]  # fmt: skip
+
+
+def test_too_many():
+    """What neither runs nor may wait is refused, with all four numbers."""
+
+    async def run():
+        turns = Turns(2, 1, lambda: None)
+        for _ in range(2):
+            assert await turns.take("", forever)
+        waits = asyncio.create_task(turns.take("", forever))
+        await asyncio.sleep(0)
+        with pytest.raises(
+            RequestError, match="2 requests are running, the limit is 2, and 1 wait"
+        ):
+            await turns.take("", forever)
+        turns.end()
+        assert await waits
+
+    asyncio.run(run())
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("abc"), st.sampled_from(["stay", "gone", "cancel"])), max_size=20
+    )
+)
+def test_no_turn_is_lost(callers):
+    """However callers leave, every turn comes back, and all who stay are served."""
+
+    async def run():
+        turns = Turns(2, 100, lambda: None)
+        leave = asyncio.Event()
+        served = 0
+
+        async def ask(caller, how):
+            nonlocal served
+            if await turns.take(caller, leave.wait if how == "gone" else forever):
+                try:
+                    served += 1
+                    await asyncio.sleep(0)
+                finally:
+                    turns.end()
+
+        for _ in range(2):
+            assert await turns.take("", forever)
+        tasks = [(asyncio.create_task(ask(caller, how)), how) for caller, how in callers]
+        await asyncio.sleep(0)
+        turns.end()
+        for task, how in tasks:
+            if how == "cancel":
+                task.cancel()
+        leave.set()
+        turns.end()
+        await asyncio.gather(*(task for task, _ in tasks), return_exceptions=True)
+        assert (turns.running, turns.waiting) == (0, 0)
+        assert served >= sum(how == "stay" for _, how in callers)
+
+    asyncio.run(run())
+
+
+def test_bytes_of_bodies():
+    """Bytes are held until a request ends, and more than the limit is refused."""
+    bodies = HeldBytes(10)
+    with bodies.held() as hold:
+        hold(80)
+        with pytest.raises(RequestError, match="bodies of 80 bytes"), bodies.held() as other:
+            other(1)
+    assert bodies.held_bytes == 0
