@@ -10,14 +10,6 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).parents[3]
-SETTINGS = {
-    "dtype": "float32",
-    "device": "cpu",
-    "attn_implementation": "sdpa",
-    "threads": 1,
-    "max_batch_size": 1,
-    "trust_remote_code": False,
-}
 HYPERPARAMETERS = {
     "embeddings": {"pooling": "mean", "max_length": 256, "normalize": True},
     "classification": {"function": "softmax", "max_length": 128},
@@ -51,7 +43,8 @@ class WorkerError(Exception):
 class WorkerProcess:
     """A process in which one worker after the other is loaded."""
 
-    def __init__(self, packages: Path, folder: Path):
+    def __init__(self, packages: Path, folder: Path, settings):
+        self.settings = settings
         environment = {
             "PATH": os.environ["PATH"],
             "PYTHONPATH": f"{packages}:{REPOSITORY}",
@@ -78,7 +71,7 @@ class WorkerProcess:
 
     def load(self, root, task, **changed):
         """Load a worker, with some settings or hyperparameters changed."""
-        settings, chosen = dict(SETTINGS), {**HYPERPARAMETERS[task], "overlong": "refuse"}
+        settings, chosen = dict(self.settings), {**HYPERPARAMETERS[task], "overlong": "refuse"}
         for name, value in changed.items():
             (settings if name in settings else chosen)[name] = value
         config = {
@@ -92,11 +85,16 @@ class WorkerProcess:
         self("load", config)
         return self
 
-    def problem(self, *arguments, **changed):
-        """Return the problem that loading, or a call, ends in."""
-        call = self.load if changed or isinstance(arguments[0], Path) else self
+    def problem(self, method, *arguments):
+        """Return the problem that a call ends in."""
         with pytest.raises(WorkerError) as caught:
-            call(*arguments, **changed)
+            self(method, *arguments)
+        return caught.value.problem
+
+    def load_problem(self, root, task, **changed):
+        """Return the problem that loading ends in."""
+        with pytest.raises(WorkerError) as caught:
+            self.load(root, task, **changed)
         return caught.value.problem
 
     def close(self):
@@ -107,9 +105,10 @@ class WorkerProcess:
 
 
 @pytest.fixture(scope="module")
-def worker(transformers_packages, tmp_path_factory):
+def worker(transformers_packages, transformers_settings, tmp_path_factory):
     """A process with the engine's packages and nothing else, for the tests of a module."""
-    process = WorkerProcess(transformers_packages, tmp_path_factory.mktemp("home"))
+    folder = tmp_path_factory.mktemp("home")
+    process = WorkerProcess(transformers_packages, folder, transformers_settings)
     yield process
     process.close()
 

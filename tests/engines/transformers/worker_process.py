@@ -6,12 +6,23 @@ Reads one JSON list per line, ``[method, argument...]``, and writes what the met
 
 import base64
 import json
+import os
 import sys
 from dataclasses import asdict, is_dataclass
 
 from mealkit.engines.transformers.worker import TransformersWorker
 from mealkit.engines.worker import WorkerConfig
 from mealkit.errors import MealkitError
+
+_WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+_SEEN = {"socket.__new__", "socket.connect", "socket.getaddrinfo", "subprocess.Popen", "os.mkdir"}
+_EVENTS = []
+
+
+def remember(event, arguments):
+    """Keep what opens a connection, starts a process or writes a file (PEP 578)."""
+    if event in _SEEN or (event == "open" and (arguments[2] or 0) & _WRITES):
+        _EVENTS.append([event, str(arguments[0])])
 
 
 class Methods:
@@ -34,6 +45,10 @@ class Methods:
         found = getattr(self.worker._generator._model, name)
         return found(*arguments) if callable(found) else found
 
+    def pieces(self, tokens):
+        """Return the bytes of tokens."""
+        return [self.worker._generator._model.piece(token) for token in tokens]
+
     def plain_tokens(self, text):
         """Return the tokens of plain text."""
         return self.worker._generator._model.tokenize(text, special=False)
@@ -50,7 +65,11 @@ class Methods:
         for _ in range(count):
             chosen.append(int(logits.argmax()))
             logits = model.advance(chosen[-1])
-        return {"tokens": chosen, "first": first}
+        return {"tokens": chosen, "first": first, "last": logits.tolist()}
+
+    def events(self):
+        """Return what the process has done to the world outside."""
+        return _EVENTS
 
     def modules(self):
         """Return the packages that have been imported."""
@@ -75,6 +94,7 @@ def plain(value):
 
 def main():
     """Answer until the input ends."""
+    sys.addaudithook(remember)
     methods = Methods()
     for line in sys.stdin:
         name, *arguments = json.loads(line)
