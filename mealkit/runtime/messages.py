@@ -94,6 +94,24 @@ _ENGINE: Sequence[Rule] = (
         measured="none",
         required="{library}",
     ),
+    # vllm-project/vllm#2997, #15329: Triton compiles a part of itself when it starts
+    rule(
+        r"Failed to find C compiler",
+        "ENGINE_LIBRARY",
+        "the image has no C compiler, and the engine compiles a part of itself when it starts",
+        hint="choose a base with gcc and Python's headers, such as docker.io/library/python:3.12",
+        measured="none",
+        required="a C compiler",
+    ),
+    # vllm-project/vllm#27890, sgl-project/sglang#1117: the same
+    rule(
+        r"fatal error: Python\.h: No such file",
+        "ENGINE_LIBRARY",
+        "the image has not the headers of its Python, which the engine needs when it starts",
+        hint="choose a base with gcc and Python's headers, such as docker.io/library/python:3.12",
+        measured="none",
+        required="Python.h",
+    ),
     # unslothai/unsloth#4535, abetlen/llama-cpp-python#839
     rule(
         r"Illegal instruction",

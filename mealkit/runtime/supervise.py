@@ -226,7 +226,8 @@ class Supervisor:
         memory = memory_state()
         return Evidence(
             log=child.log,
-            exit_code=how.code,
+            # A worker never ends well by itself: vLLM's server exits with 0 when its engine died.
+            exit_code=how.code or None,
             signal_name=how.signal_name,
             killed_for_memory=(memory.kills or 0) > self._kills,
             memory_peak_bytes=memory.peak_bytes,
