@@ -26,32 +26,34 @@ def run_kit_named(tmp_path: Path, test_cache: Path) -> Iterator[Callable[[Path, 
     (tmp_path / "home" / "files").symlink_to(files)
     home = home_at(tmp_path / "home")
     names: list[str] = []
+    kits: set[str] = set()
+    before = _engine_images()
 
     def run(kit: Path, client: str) -> RunReport:
-        copy = tmp_path / kit.name
+        copy = tmp_path / "copies" / kit.name
         shutil.copytree(kit, copy)
+        kits.add(f"mealkit-run/{kit.name}")
         names.append(f"mealkit-test-{kit.name}-{uuid.uuid4().hex[:12]}")
         request = RunRequest(str(copy), name=names[-1], port=0, client=client)
         return run_kit(request, home, Heard())
 
-    before = _engine_images()
     yield run
     for name in names:
         with suppress(MealkitError):
             stop_kit(name, timeout_seconds=10, home=home)
     for tag in _engine_images() - before:
-        _remove_engine_image(tag)
+        if tag.partition(":")[0] in kits:
+            _remove_engine_image(tag)
 
 
 def _engine_images() -> set[str]:
-    """Return the names that runs have given to images in the engine, if there is one."""
+    """Return the names of the images in the engine, if there is one."""
     try:
         client = docker.from_env()
     except DockerException:
         return set()
     with closing(client):
-        tags = {tag for image in client.images.list() for tag in image.tags}
-    return {tag for tag in tags if tag.startswith("mealkit-run/rake:")}
+        return {tag for image in client.images.list() for tag in image.tags}
 
 
 def _remove_engine_image(tag: str) -> None:

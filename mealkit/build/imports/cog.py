@@ -61,6 +61,9 @@ def cog_proposal(texts: Mapping[str, str], others: Mapping[str, int], folder: st
     comments = {
         ("license",): "Of the code; write its SPDX identifier, and that of the weights below.",
         ("runtime", "code"): f"{_HANDLER} and {_MODULE} are written by mealkit; all else is Cog's.",
+        ("model", "weights"): "Files of this machine: put them where others can have them too."
+        if weights
+        else "None lay in the project: name what the predictor loads.",
         **build.comments,
     }
     return Proposal(f"{CONFIG} of {name}", "python", form, files, comments, left_out)
@@ -144,7 +147,7 @@ def _own_files(predictor: Predictor, environment: Mapping[str, str]) -> dict[str
         method=json.dumps(predictor.method),
         environment=json.dumps(dict(environment)),
     )
-    return {_HANDLER: handler, _MODULE: (root / _MODULE).read_text("utf-8")}
+    return {_HANDLER: handler, _MODULE: (root / f"{_MODULE}.jinja").read_text("utf-8")}
 
 
 def _weights(
