@@ -42,10 +42,7 @@ class LlamaCppSettings(Part):
     use_mlock: bool = False
     """Whether the weights are kept from being swapped out; the container must be allowed to."""
     repack: bool = False
-    """Whether weights are copied into the layout that suits the processor's instructions.
-
-    Faster for quantised weights, and twice the memory; which layout depends on the processor.
-    """
+    """Copy quantised weights into the processor's own layout: faster, and twice the memory."""
     n_gpu_layers: Annotated[int, Field(ge=0, le=10_000)] = 0
     """Layers on the GPU; more than 0 needs a llama-cpp-python that was built for one."""
 
