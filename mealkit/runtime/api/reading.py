@@ -5,13 +5,14 @@ API knows but this one does not do. Nothing is ignored but what the table of nam
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
+from mealkit.engines.endpoints.request import is_unicode
 from mealkit.errors import MealkitError, failure
 
 
@@ -101,7 +102,8 @@ def body_of(values: Mapping[str, Any]) -> bytes:
         return json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode()
     except UnicodeEncodeError as error:
         message = "a text has half of a surrogate pair, which is no character"
-        raise failure("REQUEST_INVALID", message) from error
+        where = next(_broken(values, ""), None)
+        raise failure("REQUEST_INVALID", message, where=where) from error
 
 
 def unsupported(message: str, where: str, hint: str | None = None) -> MealkitError:
@@ -116,6 +118,25 @@ def _refuse(name: str, value: Any, refusal: Refusal) -> None:
     ):
         return
     raise unsupported(f"{name} is not supported: {refusal.why}", name, refusal.hint)
+
+
+def _broken(value: Any, path: str) -> Iterator[str]:
+    """Find the texts, and the names, that cannot be written in UTF-8."""
+    match value:
+        case str() if not is_unicode(value):
+            yield path
+        case Mapping():
+            for name, item in value.items():
+                where = f"{path}.{name}" if path else name
+                if is_unicode(name):
+                    yield from _broken(item, where)
+                else:
+                    yield path
+        case list():
+            for index, item in enumerate(value):
+                yield from _broken(item, f"{path}[{index}]")
+        case _:
+            return
 
 
 def _path(item: ErrorDetails, values: Any) -> str:

@@ -1,0 +1,38 @@
+"""What a kit offers, without a kit that runs: ``offer(task, ...)``."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from mealkit.errors import MealkitError
+from mealkit.kit.model import Task
+from mealkit.runtime.api.endpoint import Endpoint
+from mealkit.runtime.api.offer import Offer
+
+MODEL_NAME = "stand-in"
+
+
+@pytest.fixture
+def offer(make_api_lock) -> Callable[..., Offer]:
+    """Work out what a lock offers: ``offer(task, features=..., overrides=..., prompts=...)``."""
+
+    def make(task: Task = Task.GENERATION, **changes: Any) -> Offer:
+        return Offer.of(make_api_lock(task, **changes))
+
+    return make
+
+
+@pytest.fixture
+def ask() -> Callable[..., Any]:
+    """What the worker is asked, or the code and the parameter of a refusal."""
+
+    def run(endpoint: Endpoint, offer: Offer, **values: Any) -> Any:
+        try:
+            asked = endpoint.prepare({"model": MODEL_NAME, **values}, offer)
+        except MealkitError as error:
+            return error.problems[0].code, error.problems[0].where
+        return json.loads(asked.body)
+
+    return run

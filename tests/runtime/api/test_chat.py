@@ -1,0 +1,174 @@
+"""Chat requests: messages, forms, tools and likelihoods, honoured or refused by name."""
+
+import pytest
+
+from mealkit.errors import RequestError
+from mealkit.kit.model import Feature
+from mealkit.runtime.api.chat import CHAT
+
+UNSUPPORTED = "REQUEST_UNSUPPORTED"
+ALL = frozenset(Feature)
+HELLO = [{"role": "user", "content": "hello"}]
+TOOL = {
+    "type": "function",
+    "function": {"name": "weather", "description": "d", "parameters": {"type": "object"}},
+}
+CALL = {"id": "c", "type": "function", "function": {"name": "weather", "arguments": "{}"}}
+
+
+def test_messages_pass(offer, ask):
+    """Messages of all roles reach the worker as they are."""
+    messages = [
+        {"role": "system", "content": "s"},
+        {"role": "developer", "content": "d"},
+        {"role": "user", "content": "u", "name": "ann"},
+        {"role": "assistant", "content": "a"},
+        {"role": "assistant", "tool_calls": [CALL]},
+        {"role": "tool", "content": "t", "tool_call_id": "c"},
+    ]
+    assert ask(CHAT, offer(features=ALL), messages=messages)["messages"] == messages
+
+
+def test_text_parts(offer, ask):
+    """Parts of text are joined, because chat templates take text."""
+    parts = [{"type": "text", "text": "one"}, {"type": "text", "text": "two"}]
+    asked = ask(CHAT, offer(), messages=[{"role": "user", "content": parts}])
+    assert asked["messages"] == [{"role": "user", "content": "one\ntwo"}]
+
+
+@pytest.mark.parametrize(
+    ("messages", "code", "where"),
+    [
+        ([], "REQUEST_INVALID", "messages"),
+        (None, "REQUEST_INVALID", "messages"),
+        ("hello", "REQUEST_INVALID", "messages"),
+        ([{"role": "user"}], "REQUEST_INVALID", "messages[0].content"),
+        ([{"content": "a"}], "REQUEST_INVALID", "messages[0]"),
+        ([{"role": "function", "content": "a"}], "REQUEST_INVALID", "messages[0]"),
+        ([{"role": "user", "content": 7}], "REQUEST_INVALID", "messages[0].content"),
+        ([{"role": "user", "content": []}], "REQUEST_INVALID", "messages[0].content"),
+        ([{"role": "user", "content": "a", "x": 1}], UNSUPPORTED, "messages[0].x"),
+        (
+            [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}],
+            UNSUPPORTED,
+            "messages[0].content[0]",
+        ),
+        ([{"role": "tool", "content": "a", "tool_call_id": "c"}], UNSUPPORTED, "messages[0].role"),
+        ([{"role": "assistant", "tool_calls": [CALL]}], UNSUPPORTED, "messages[0].tool_calls"),
+    ],
+)
+def test_messages_that_are_refused(offer, ask, messages, code, where):
+    """A message that cannot be answered is refused at its place."""
+    assert ask(CHAT, offer(), messages=messages) == (code, where)
+
+
+def test_two_names_of_the_length(offer, ask):
+    """The newer name of max_tokens means the same; both at once are refused."""
+    assert ask(CHAT, offer(), messages=HELLO, max_completion_tokens=3)["max_tokens"] == 3
+    both = ask(CHAT, offer(), messages=HELLO, max_completion_tokens=3, max_tokens=3)
+    assert both == ("REQUEST_INVALID", "max_completion_tokens")
+
+
+FORM = {
+    "type": "json_schema",
+    "json_schema": {"name": "f", "schema": {"type": "object"}, "strict": True},
+}
+
+
+@pytest.mark.parametrize(
+    ("values", "feature", "expected"),
+    [
+        ({"response_format": FORM}, Feature.JSON_SCHEMA, {"response_format": FORM}),
+        (
+            {"response_format": {"type": "json_object"}},
+            Feature.JSON_SCHEMA,
+            {"response_format": {"type": "json_object"}},
+        ),
+        (
+            {"tools": [TOOL]},
+            Feature.TOOLS,
+            {"tools": [TOOL], "tool_choice": "auto", "parallel_tool_calls": True},
+        ),
+        (
+            {
+                "tools": [TOOL],
+                "tool_choice": {"type": "function", "function": {"name": "weather"}},
+                "parallel_tool_calls": False,
+            },
+            Feature.TOOLS,
+            {
+                "tool_choice": {"type": "function", "function": {"name": "weather"}},
+                "parallel_tool_calls": False,
+            },
+        ),
+        ({"logprobs": True}, Feature.LOGPROBS, {"logprobs": True, "top_logprobs": 0}),
+        (
+            {"logprobs": True, "top_logprobs": 20},
+            Feature.LOGPROBS,
+            {"logprobs": True, "top_logprobs": 20},
+        ),
+    ],
+)
+def test_features(offer, ask, values, feature, expected):
+    """What the engine can do is passed on in full; what it cannot is refused by name."""
+    able = offer(features=frozenset({Feature.CHAT, feature}))
+    asked = ask(CHAT, able, messages=HELLO, **values)
+    assert expected.items() <= asked.items()
+    assert ask(CHAT, offer(), messages=HELLO, **values) == (UNSUPPORTED, next(iter(values)))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"response_format": {"type": "text"}},
+        {"logprobs": False},
+        {"tools": [], "tool_choice": "none"},
+        {"tool_choice": "auto", "parallel_tool_calls": True},
+        {"n": 1, "logit_bias": {}},
+        {"store": False, "metadata": {}, "service_tier": "auto", "modalities": ["text"]},
+        {"user": "u", "safety_identifier": "s"},
+    ],
+)
+def test_what_asks_for_nothing(offer, ask, values):
+    """A parameter whose value means what leaving it out means is taken."""
+    assert ask(CHAT, offer(), messages=HELLO, **values) == ask(CHAT, offer(), messages=HELLO)
+
+
+@pytest.mark.parametrize(
+    ("values", "code", "where"),
+    [
+        ({"top_logprobs": 2}, "REQUEST_INVALID", "top_logprobs"),
+        ({"logprobs": True, "top_logprobs": 21}, "REQUEST_INVALID", "top_logprobs"),
+        ({"tool_choice": "required"}, "REQUEST_INVALID", "tool_choice"),
+        ({"tools": [TOOL, TOOL]}, "REQUEST_INVALID", "tools"),
+        (
+            {"tools": [TOOL], "tool_choice": {"type": "function", "function": {"name": "x"}}},
+            UNSUPPORTED,
+            "tool_choice",
+        ),
+        ({"tools": [{"type": "retrieval"}]}, "REQUEST_INVALID", "tools[0].type"),
+        ({"response_format": {"type": "grammar"}}, "REQUEST_INVALID", "response_format"),
+        ({"functions": [{"name": "f"}]}, UNSUPPORTED, "functions"),
+        ({"function_call": "auto"}, UNSUPPORTED, "function_call"),
+        ({"modalities": ["audio"]}, UNSUPPORTED, "modalities"),
+        ({"audio": {"voice": "x"}}, UNSUPPORTED, "audio"),
+        ({"metadata": {"a": "b"}}, UNSUPPORTED, "metadata"),
+        ({"service_tier": "flex"}, UNSUPPORTED, "service_tier"),
+        ({"reasoning_effort": "low"}, UNSUPPORTED, "reasoning_effort"),
+        ({"verbosity": "low"}, UNSUPPORTED, "verbosity"),
+        ({"web_search_options": {}}, UNSUPPORTED, "web_search_options"),
+        ({"prediction": {"type": "content", "content": "x"}}, UNSUPPORTED, "prediction"),
+        ({"prompt_cache_key": "x"}, UNSUPPORTED, "prompt_cache_key"),
+        ({"chat_template": "x"}, UNSUPPORTED, "chat_template"),
+    ],
+)
+def test_refusals(offer, ask, values, code, where):
+    """What is wrong, or nothing does, is refused by name."""
+    assert ask(CHAT, offer(features=ALL), messages=HELLO, **values) == (code, where)
+
+
+def test_hints(offer):
+    """The old names of tools are refused with the new ones."""
+    with pytest.raises(RequestError) as caught:
+        CHAT.prepare({"model": "stand-in", "messages": HELLO, "functions": []}, offer())
+    assert caught.value.problems[0].hint == "use tools"

@@ -1,0 +1,143 @@
+"""Prompts of the kit by name: sandboxed, strict, and the same on every endpoint."""
+
+import pytest
+
+from mealkit.errors import LockError, RequestError
+from mealkit.kit.model import Feature, Task
+from mealkit.runtime.api import prompts as module
+from mealkit.runtime.api.chat import CHAT
+from mealkit.runtime.api.classify import CLASSIFY
+from mealkit.runtime.api.completions import COMPLETIONS
+from mealkit.runtime.api.embeddings import EMBEDDINGS
+from mealkit.runtime.api.offer import Offer
+from mealkit.runtime.api.rerank import RERANK
+from mealkit.runtime.api.tokenize import TOKENIZE
+
+UNSUPPORTED = "REQUEST_UNSUPPORTED"
+PROMPTS = {
+    "greet": ("Hello {{ name }}!\n", ("name",)),
+    "query": ("query: {{ text }}", ("text",)),
+    "ask": ("{{ task }}: {{ text }}", ("task", "text")),
+    "plain": ("as it is", ()),
+}
+
+
+@pytest.fixture
+def kit(offer):
+    return lambda task=Task.GENERATION: offer(task, prompts=PROMPTS)
+
+
+def test_prompt_becomes_a_user_message(kit, ask):
+    """In a chat a prompt is the last message, or the only one."""
+    said = {"role": "user", "content": "Hello Ann!\n"}
+    values = {"prompt": "greet", "variables": {"name": "Ann"}}
+    assert ask(CHAT, kit(), **values)["messages"] == [said]
+    system = {"role": "system", "content": "s"}
+    assert ask(CHAT, kit(), messages=[system], **values)["messages"] == [system, said]
+    one = {"prompt": {"name": "greet", "variables": {"name": "Ann"}}}
+    assert ask(CHAT, kit(), **one)["messages"] == [said]
+    assert ask(CHAT, kit(), prompt="plain")["messages"][0]["content"] == "as it is"
+
+
+def test_prompt_of_a_completion(kit, ask):
+    """Where prompt is text, an object names one of the kit's."""
+    named = {"name": "greet", "variables": {"name": "Ann"}}
+    assert ask(COMPLETIONS, kit(), prompt=named)["prompt"] == "Hello Ann!\n"
+    assert ask(COMPLETIONS, kit(), prompt="greet")["prompt"] == "greet"
+    assert ask(TOKENIZE, kit(), prompt=named)["prompt"] == "Hello Ann!\n"
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "task"),
+    [(EMBEDDINGS, Task.EMBEDDINGS), (CLASSIFY, Task.CLASSIFICATION)],
+)
+def test_prompt_around_each_input(kit, ask, endpoint, task):
+    """Each input is the variable ``text`` of the prompt."""
+    assert ask(endpoint, kit(task), input=["a", "b"], prompt="query")["input"] == [
+        "query: a",
+        "query: b",
+    ]
+    asked = ask(endpoint, kit(task), input="a", prompt="ask", variables={"task": "find"})
+    assert asked["input"] == ["find: a"]
+    refused = ask(endpoint, kit(task), input="a", prompt="greet", variables={"name": "x"})
+    assert refused == (UNSUPPORTED, "prompt")
+    twice = {"task": "find", "text": "x"}
+    refused = ask(endpoint, kit(task), input="a", prompt="ask", variables=twice)
+    assert refused == (UNSUPPORTED, "variables.text")
+
+
+def test_prompt_around_a_query(kit, ask):
+    """In reranking the prompt is for the query, not for the documents."""
+    asked = ask(RERANK, kit(Task.RERANKING), query="a", documents=["b"], prompt="query")
+    assert (asked["query"], asked["documents"]) == ("query: a", ["b"])
+
+
+@pytest.mark.parametrize(
+    ("values", "code", "where"),
+    [
+        ({"prompt": "other"}, UNSUPPORTED, "prompt"),
+        ({"prompt": "greet"}, "REQUEST_INVALID", "variables.name"),
+        ({"prompt": "greet", "variables": {}}, "REQUEST_INVALID", "variables.name"),
+        ({"prompt": "greet", "variables": {"name": 7}}, "REQUEST_INVALID", "variables.name"),
+        ({"prompt": "greet", "variables": {"name": None}}, "REQUEST_INVALID", "variables.name"),
+        ({"prompt": "greet", "variables": {"name": "a", "x": "b"}}, UNSUPPORTED, "variables.x"),
+        ({"prompt": "plain", "variables": {"x": "b"}}, UNSUPPORTED, "variables.x"),
+        ({"variables": {"name": "a"}}, UNSUPPORTED, "variables"),
+        ({"prompt": {"name": "plain"}, "variables": {}}, UNSUPPORTED, "variables"),
+        ({"prompt": {"name": "greet", "text": "x"}}, UNSUPPORTED, "prompt.text"),
+    ],
+)
+def test_refusals(kit, ask, values, code, where):
+    """Unknown prompts and variables, missing ones, and what is not text, are refused by name."""
+    hello = [{"role": "user", "content": "hello"}]
+    assert ask(CHAT, kit(), messages=hello, **values) == (code, where)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{ name.__class__.__mro__ }}",
+        "{{ ''.__class__ }}",
+        "{{ cycler.__init__.__globals__ }}",
+        "{% for i in range(10000000) %}x{% endfor %}",
+        "{{ undeclared }}",
+        "{{ name.append }}{{ name.append(1) }}",
+        "{{ 1 // 0 }}",
+        "{% include 'other' %}",
+    ],
+)
+def test_sandbox(offer, ask, text):
+    """A template reaches nothing but its variables, and does not fail in another way."""
+    kit = offer(prompts={"p": (text, ("name",))})
+    refused = ask(CHAT, kit, prompt="p", variables={"name": "a"})
+    assert refused == ("REQUEST_INVALID", "variables")
+
+
+def test_variables_are_not_templates(offer, ask):
+    """What a caller sends is text, whatever it looks like."""
+    kit = offer(prompts={"p": ("{{ name }}", ("name",))})
+    text = "{{ 7 * 7 }}{% raw %}<b>&"
+    assert ask(CHAT, kit, prompt="p", variables={"name": text})["messages"][0]["content"] == text
+
+
+def test_endless_output(offer, monkeypatch):
+    """A prompt that grows without end is given up."""
+    monkeypatch.setattr(module, "MAX_CHARACTERS", 100)
+    text = "{% for i in range(1000) %}{{ name }}{% endfor %}"
+    kit = offer(prompts={"p": (text, ("name",))})
+    with pytest.raises(RequestError) as caught:
+        kit.prompts.fill("p", {"name": "x" * 50})
+    assert caught.value.problems[0].code == "REQUEST_TOO_LARGE"
+
+
+def test_lock_with_a_broken_template(make_api_lock):
+    """A prompt that is no template ends the start, not a request."""
+    with pytest.raises(LockError, match="'p' is not a template"):
+        Offer.of(make_api_lock(prompts={"p": ("{{ name", ())}))
+
+
+def test_no_chat_without_the_feature(offer, ask):
+    """Messages are counted only where the model has a chat template."""
+    kit = offer(features=frozenset({Feature.COMPLETION, Feature.TOKENS}))
+    messages = [{"role": "user", "content": "a"}]
+    assert ask(TOKENIZE, kit, messages=messages) == (UNSUPPORTED, "messages")
