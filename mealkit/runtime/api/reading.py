@@ -100,6 +100,8 @@ def body_of(values: Mapping[str, Any]) -> bytes:
     """
     try:
         return json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode()
+    except RecursionError as error:
+        raise failure("REQUEST_INVALID", "the body is nested too deeply") from error
     except UnicodeEncodeError as error:
         message = "a text has half of a surrogate pair, which is no character"
         where = next(_broken(values, ""), None)
