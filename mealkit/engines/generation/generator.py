@@ -11,7 +11,8 @@ from typing import Any
 from mealkit.engines.generation.chat import ChatTemplate
 from mealkit.engines.generation.config import GenerationConfig
 from mealkit.engines.generation.decoding import Assignment, Constraint, written
-from mealkit.engines.generation.model import TokenModel
+from mealkit.engines.generation.model import InterruptibleModel, TokenModel
+from mealkit.engines.generation.sampling import Logits
 from mealkit.engines.generation.schema import Schemas, tool_grammar
 from mealkit.engines.generation.tools import CLOSING_TAG, with_calls
 from mealkit.engines.generation_values import (
@@ -126,7 +127,9 @@ class Generator:
                 assignment = Assignment(
                     plan.prompt, plan.sampling, index, plan.alternatives, constraint, is_cancelled
                 )
-                logits = self._model.begin(plan.prompt)
+                logits = self._read(plan.prompt, is_cancelled)
+                if logits is None:
+                    return
                 if index == 0:
                     yield Started(len(plan.prompt))
                 events = written(self._model, assignment, logits)
@@ -134,6 +137,11 @@ class Generator:
                     yield from with_calls(events, plan.functions)
                 else:
                     yield from events
+
+    def _read(self, prompt: Sequence[int], is_cancelled: Callable[[], bool]) -> Logits | None:
+        if isinstance(self._model, InterruptibleModel):
+            return self._model.begin_unless(prompt, is_cancelled)
+        return self._model.begin(prompt)
 
     def _check(self, plan: _Plan, where: str) -> None:
         count, wanted = len(plan.prompt), plan.sampling.max_tokens

@@ -16,8 +16,8 @@ Everything here is imported in ``load``, never before: numpy, jinja2 and llguida
 engine's packages, which an engine names in its requirements.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,3 +67,13 @@ class TokenModel(Protocol):
 
     def advance(self, token_id: int) -> NDArray[np.float32]:
         """Append a token; return the next one's logits."""
+
+
+@runtime_checkable
+class InterruptibleModel(TokenModel, Protocol):
+    """A model that can leave a prompt unread: a long one takes minutes on a CPU."""
+
+    def begin_unless(
+        self, tokens: Sequence[int], is_cancelled: Callable[[], bool]
+    ) -> NDArray[np.float32] | None:
+        """As ``begin``; or None, soon after ``is_cancelled`` has begun to answer True."""

@@ -17,8 +17,13 @@ from mealkit.errors import failure
 Logits = NDArray[np.float32]
 Ids = NDArray[np.int64]
 
-# How many of the likeliest tokens are sorted first when top_p has to find its own; then ever more.
+# How many of the likeliest tokens are sorted when top_p has to find its own: mostly enough.
 _FIRST_SORTED = 64
+# How often the band of weights in which a wide nucleus ends is halved before it is sorted.
+_BISECTIONS = 10
+# How a vocabulary is cut up for partial sums and maxima.
+_BLOCK = 512
+_GROUP = 64
 
 
 class Sampler:
@@ -91,10 +96,7 @@ class Sampler:
         ids = _kept(weights, chosen)
         if ids is not None:
             weights = weights[ids]
-        sums = np.cumsum(weights, dtype=np.float64)
-        place = int(np.searchsorted(sums, drawn * sums[-1], side="right"))
-        # Rounding can reach the very end; what has no weight there is not drawn.
-        place = min(place, int(np.searchsorted(sums, sums[-1])))
+        place = _place_of(weights, drawn)
         return place if ids is None else int(ids[place])
 
 
@@ -114,6 +116,27 @@ def _bias_of(bias: Mapping[int, float]) -> tuple[Ids, Logits] | None:
     if not bias:
         return None
     return np.fromiter(bias, np.int64), np.fromiter(bias.values(), np.float32)
+
+
+def _place_of(weights: Logits, drawn: float) -> int:
+    """Return the first place where the sum of the weights so far passes this share of all."""
+    # A running sum over a whole vocabulary would take longer than all the rest: by blocks first.
+    whole = weights.size // _BLOCK * _BLOCK
+    blocks = weights[:whole].reshape(-1, _BLOCK).sum(axis=1, dtype=np.float64)
+    ends = np.cumsum(np.append(blocks, weights[whole:].sum(dtype=np.float64)))
+    wanted = drawn * float(ends[-1])
+    block = _passed(ends, wanted)
+    before = float(ends[block - 1]) if block else 0.0
+    start = block * _BLOCK
+    sums = np.cumsum(weights[start : start + _BLOCK], dtype=np.float64)
+    return start + _passed(sums, wanted - before)
+
+
+def _passed(sums: NDArray[np.float64], wanted: float) -> int:
+    # Rounding can reach the very end; what has no weight there is not drawn.
+    return min(
+        int(np.searchsorted(sums, wanted, side="right")), int(np.searchsorted(sums, sums[-1]))
+    )
 
 
 def _kept(weights: Logits, chosen: Sampling) -> Ids | None:
@@ -141,7 +164,14 @@ def _top(values: Logits, count: int) -> Ids:
         return np.arange(values.size)
     if count <= 0:
         return np.empty(0, np.int64)
-    least = np.partition(values, values.size - count)[values.size - count]
+    low = values
+    columns = values.size // _GROUP
+    if count < columns // 2:
+        # ``count`` columns have a maximum that is not below this, so that as many values are not:
+        # only those few can be the highest.
+        maxima = values[: columns * _GROUP].reshape(_GROUP, columns).max(axis=0)
+        low = values[values >= np.partition(maxima, columns - count)[columns - count]]
+    least = np.partition(low, low.size - count)[low.size - count]
     above = np.flatnonzero(values > least)
     equal = np.flatnonzero(values == least)[: count - above.size]
     return np.sort(np.concatenate((above, equal)))
@@ -151,12 +181,30 @@ def _nucleus(weights: Logits, ids: Ids | None, top_p: float) -> Ids:
     """Return the fewest likeliest tokens that have ``top_p`` of all the weight together."""
     rest = weights if ids is None else weights[ids]
     wanted = top_p * float(rest.sum(dtype=np.float64))
-    count = min(_FIRST_SORTED, rest.size)
-    while True:
-        places = likeliest(rest, count)
-        sums = np.cumsum(rest[places], dtype=np.float64)
-        if sums[-1] >= wanted or count == rest.size:
-            break
-        count = min(count * 8, rest.size)
-    places = places[: int(np.searchsorted(sums, wanted)) + 1]
+    places = likeliest(rest, _FIRST_SORTED)
+    sums = np.cumsum(rest[places], dtype=np.float64)
+    if sums[-1] < wanted and places.size < rest.size:
+        places = _wide_nucleus(rest, wanted, float(rest[places[-1]]))
+    else:
+        places = places[: int(np.searchsorted(sums, wanted)) + 1]
     return places if ids is None else ids[places]
+
+
+def _wide_nucleus(rest: Logits, wanted: float, high: float) -> Ids:
+    """Do the same where it takes more than a few: those above ``high`` are not enough.
+
+    Bisecting finds a narrow band of weights within which it becomes enough; only that is sorted.
+    """
+    low = 0.0
+    for _ in range(_BISECTIONS):
+        middle = math.sqrt(low * high) if low else high / 16
+        if float(rest[rest > middle].sum(dtype=np.float64)) < wanted:
+            high = middle
+        else:
+            low = middle
+    sure = np.flatnonzero(rest > high)
+    band = np.flatnonzero((rest > low) & (rest <= high))
+    band = band[np.argsort(-rest[band], kind="stable")]
+    missing = wanted - float(rest[sure].sum(dtype=np.float64))
+    count = int(np.searchsorted(np.cumsum(rest[band], dtype=np.float64), missing)) + 1
+    return np.concatenate((sure, band[:count]))
