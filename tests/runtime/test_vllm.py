@@ -1,0 +1,260 @@
+"""The gateway over vLLM's server: a stand-in with its flags, its endpoints and its own messages."""
+
+import importlib.util
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+import mealkit
+from mealkit.engines.vllm.recipe import RECIPE, VllmSettings
+from mealkit.errors import CATALOGUE
+from mealkit.kit.model import Task
+
+LIBRARY = Path(mealkit.__file__).parent.parent
+VLLM = Path(__file__).parents[1] / "engines" / "vllm" / "standin"
+LIMIT = 16
+
+
+def recorded():
+    spec = importlib.util.spec_from_file_location("recorded", VLLM / "vllm" / "recorded.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+SAID = recorded().said
+DEFINITIONS = recorded().DEFINITIONS
+
+FREE = SAID("no free memory", "cuda:0", "1.53", "22.05", "0.9", "19.84")
+CONTEXT = SAID("context too long", 131072, "16.0", "9.31", SAID("longest context", 76272))
+SMALL = SAID("context too long", 131072, "16.0", "9.31", "")
+SHM = (
+    "torch.distributed.DistBackendError: NCCL error in: NCCLUtils.cpp:94, unhandled system error\n"
+    "ncclSystemError: Error while creating shared memory segment /dev/shm/nccl-KWfVyt (size 5967872)"
+)
+COMPILER = "RuntimeError: Failed to find C compiler. Please specify via CC environment variable or"
+
+
+@pytest.fixture
+def serve(start, make_lock):
+    """Start a kit of vLLM: ``serve(task, settings, **what the stand-in does)``."""
+
+    def begin(task=Task.GENERATION, settings=None, serving=None, **standin):
+        flags = VllmSettings.model_validate({"dtype": "bfloat16", **(settings or {})})
+        values = (
+            {"max_length": LIMIT, "max_tokens": LIMIT}
+            if task is Task.GENERATION
+            else {"pooling": "mean", "max_length": LIMIT, "normalize": True}
+        )
+        in_full = RECIPE.hyperparameters[task].model_validate(values).model_dump(mode="json")
+        made = make_lock(
+            serving=serving,
+            settings=flags.model_dump(mode="json"),
+            worker=RECIPE.worker,
+            hyperparameters=in_full,
+            task=task,
+            features=RECIPE.features(task, in_full, flags.model_dump(mode="json")),
+        )
+        environment = {**RECIPE.environment, "STANDIN": json.dumps(standin)}
+        engine = made.engine.model_copy(update={"name": "vllm", "environment": environment})
+        lock = made.model_copy(update={"engine": engine})
+        return start(lock, environment={"MEALKIT_ENGINE_PATH": f"{LIBRARY}:{VLLM}"})
+
+    return begin
+
+
+def end_of(kit):
+    """The problem that ends a container half, which is its last line."""
+    code = kit.wait_end()
+    found = kit.lines[-1]
+    assert code == CATALOGUE[found["code"]].error.exit_code
+    return found
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "owner", "measured", "required"),
+    [
+        (f"ValueError: {FREE}", "FIT_VRAM", "platform", "1.53 GiB free of 22.05 GiB", "19.84 GiB"),
+        (
+            f"ValueError: {CONTEXT}",
+            "FIT_CONTEXT",
+            "platform",
+            "9.31 GiB for the KV cache",
+            "16.0 GiB",
+        ),
+        (
+            f"ValueError: {SMALL}",
+            "FIT_CONTEXT",
+            "platform",
+            "9.31 GiB for the KV cache",
+            "16.0 GiB",
+        ),
+        (f"ValueError: {SAID('no cache')}", "FIT_VRAM", "platform", None, None),
+        (SHM, "HOST_SHM", "platform", ..., None),
+        (COMPILER, "ENGINE_LIBRARY", "kit-author", "none", "a C compiler"),
+        ("fatal error: Python.h: No such file", "ENGINE_LIBRARY", "kit-author", "none", ...),
+        ("something that nobody knows", "ENGINE_START", "kit-author", None, None),
+    ],
+)
+def test_a_start_that_fails(serve, said, code, owner, measured, required):
+    """The engine's core says why, its server only that it failed; the cause is what is told."""
+    found = end_of(serve(load_says=said, load_exits=1))
+    assert (found["code"], found["owner"]) == (code, owner)
+    if measured is not ...:
+        assert found.get("measured") == measured
+    if required is not ...:
+        assert found.get("required") == required
+
+
+def test_the_longest_context_that_would_fit(serve):
+    """vLLM has computed it: whoever runs the kit is told."""
+    found = end_of(serve(load_says=f"ValueError: {CONTEXT}", load_exits=1))
+    assert "76272" in found["hint"]
+
+
+def test_a_slow_start(serve, tmp_path):
+    """Live from the start, not ready while weights load, ready after a first real token."""
+    gate = tmp_path / "go"
+    kit = serve(load_waits_for=str(gate))
+    kit.wait_status("loading")
+    assert kit.client.get("/v1/health/live").status_code == 200
+    assert kit.chat("hello").status_code == 503
+    gate.touch()
+    kit.wait_ready()
+    assert kit.chat("one two").json()["choices"][0]["message"]["content"] == "one two "
+
+
+def test_every_field_that_is_sent_is_vllms(serve, tmp_path):
+    """vLLM ignores what it does not know: what the gateway sends, it must know."""
+    seen = tmp_path / "requests"
+    kit = serve(settings={"tool_call_parser": "hermes"}, requests=str(seen)).wait_ready()
+    tool = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
+    schema = {"type": "json_schema", "json_schema": {"name": "s", "schema": {"type": "object"}}}
+    assert kit.chat("a b").status_code == 200
+    assert kit.chat("a", stream=True, stream_options={"include_usage": True}).status_code == 200
+    assert kit.chat("a", tools=[tool], tool_choice="auto").status_code == 200
+    assert kit.chat("a", response_format=schema).status_code == 200
+    assert kit.chat("a", logprobs=True, top_logprobs=2, logit_bias={"3": 1}, n=1).status_code == 200
+    assert kit.post("/v1/completions", prompt="a b").status_code == 200
+    names = {
+        "/v1/chat/completions": "ChatCompletionRequest",
+        "/v1/completions": "CompletionRequest",
+    }
+    asked = [json.loads(line) for line in seen.read_text().splitlines()]
+    assert len(asked) == 7  # one to become ready
+    for request in asked:
+        known = DEFINITIONS["requests"][names[request["path"]]]
+        assert request["body"].keys() <= known.keys()
+        # Sampling is never left to vLLM.
+        assert request["body"].keys() >= {"temperature", "top_p", "top_k", "seed", "max_tokens"}
+
+
+def test_streams(serve):
+    """Events as they come, and an end."""
+    kit = serve().wait_ready()
+    text = kit.chat("one two", stream=True).text
+    assert text.endswith("data: [DONE]\n\n")
+    assert '"one "' in text
+
+
+def test_an_error_within_a_stream(serve):
+    """The error is mealkit's, and no [DONE] follows: half an answer is none."""
+    kit = serve().wait_ready()
+    text = kit.chat("stream:fails at once", stream=True).text
+    last = json.loads(text.rstrip("\n").rpartition("data: ")[2])
+    assert last["error"]["code"] == "ENGINE_DIED"
+    assert "[DONE]" not in text
+
+
+def test_overlong_requests(serve):
+    """The numbers are vLLM's, the problem is the caller's."""
+    kit = serve().wait_ready()
+    for text, count in (("a " * (LIMIT + 1), f"at least {LIMIT + 1}"), ("a " * 50, "50")):
+        answer = kit.chat(text)
+        error = answer.json()["error"]
+        assert (answer.status_code, error["code"], error["owner"]) == (
+            413,
+            "REQUEST_TOO_LONG",
+            "caller",
+        )
+        assert error["message"] == f"the input has {count} tokens, the limit is {LIMIT}"
+
+
+def test_embeddings(serve):
+    """Vectors through the same door."""
+    kit = serve(Task.EMBEDDINGS).wait_ready()
+    data = kit.embed(["one", "three"]).json()["data"]
+    assert [item["embedding"][0] for item in data] == [3.0, 5.0]
+    assert kit.embed("a " * 50).json()["error"]["code"] == "REQUEST_TOO_LONG"
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "owner"),
+    [("core:dies", "ENGINE_DIED", "kit-author"), ("gpu:fails", "FIT_VRAM", "platform")],
+)
+def test_the_engine_dies_and_its_server_ends_well(serve, text, code, owner):
+    """vLLM's server exits with 0 when its engine has died: the log tells why, and it is restarted."""
+    kit = serve(serving={"restarts": 1}).wait_ready()
+    first = kit.worker_pid()
+    assert kit.chat(text).json()["error"]["code"] == "ENGINE_DIED"
+    body = kit.wait_for(lambda: (r := kit.ready()).status_code == 503 and r.json())
+    assert (body["problem"]["code"], body["problem"]["owner"]) == (code, owner)
+    kit.wait_ready()
+    assert kit.events("worker started")[-1]["pid"] != first
+    counted = f'mealkit_failures_total{{code="{code}",owner="{owner}"}}'
+    assert counted in kit.client.get("/metrics").text
+    kit.chat(text)
+    assert end_of(kit)["code"] == (code if code == "FIT_VRAM" else "ENGINE_GAVE_UP")
+
+
+def test_killed(serve):
+    """A process that is killed is started again."""
+    kit = serve(serving={"restarts": 1}).wait_ready()
+    first = kit.worker_pid()
+    os.kill(first, signal.SIGKILL)
+    kit.wait_for(lambda: kit.ready().status_code == 503)
+    kit.wait_ready()
+    assert kit.events("worker started")[-1]["pid"] != first
+
+
+def test_metrics_pass(serve):
+    """The engine's own beside the gateway's, none of them twice."""
+    kit = serve().wait_ready()
+    assert kit.chat("a b").status_code == 200
+    families = list(text_string_to_metric_families(kit.client.get("/metrics").text))
+    names = [family.name for family in families]
+    assert len(set(names)) == len(names)
+    assert {"vllm:generation_tokens", "vllm:num_requests_running", "mealkit_state"} <= set(names)
+    assert "python_gc_objects_collected" not in names
+
+
+def test_metrics_while_the_worker_hangs(serve):
+    """A worker that is stopped in its tracks does not hold up whoever watches it."""
+    kit = serve().wait_ready()
+    pid = kit.worker_pid()
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        text = kit.client.get("/metrics").text
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert "mealkit_worker_metrics_available 0" in text
+    assert "vllm:" not in text
+
+
+def test_stopping_waits_for_answers(serve, tmp_path, background):
+    """vLLM would abort what runs: the gateway drains before it is told to stop."""
+    gate = tmp_path / "go"
+    seen = tmp_path / "requests"
+    kit = serve(requests=str(seen)).wait_ready()
+    answer = background(kit.chat, f"wait:{gate}")
+    kit.wait_for(lambda: "wait:" in seen.read_text())
+    kit.process.send_signal(signal.SIGTERM)
+    kit.wait_for(lambda: any(line.get("status") == "draining" for line in kit.lines))
+    gate.touch()
+    assert answer.result().status_code == 200
+    assert kit.wait_end() == 0
+    assert "mode=abort" in "".join(kit.raw)
