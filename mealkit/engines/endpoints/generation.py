@@ -17,7 +17,12 @@ from mealkit.engines.endpoints.fields import (
     require,
 )
 from mealkit.engines.endpoints.messages import read_messages, read_tools
-from mealkit.engines.endpoints.request import invalid, read_request, require_text
+from mealkit.engines.endpoints.request import (
+    invalid,
+    read_request,
+    require_text,
+    require_unicode,
+)
 from mealkit.engines.endpoints.text import ChatShape, CompletionShape, streamed, whole
 from mealkit.engines.generation_values import ChatRequest, CompletionRequest, Sampling
 from mealkit.engines.worker import GenerationWorker
@@ -149,6 +154,7 @@ def _amount(name: str, bias: Mapping[str, Any]) -> float:
 
 
 def _schema(given: Any) -> Mapping[str, Any] | None:
+    require_unicode(given, "response_format")
     match given:
         case None | {"type": "text"}:
             return None

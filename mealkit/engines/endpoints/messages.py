@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mealkit.engines.endpoints.fields import read_flag, read_list
-from mealkit.engines.endpoints.request import invalid, require_text
+from mealkit.engines.endpoints.request import invalid, require_text, require_unicode
 from mealkit.engines.generation_values import Message, Tools
 from mealkit.errors import failure
 
@@ -43,6 +43,7 @@ def read_tools(values: Mapping[str, Any]) -> Tools | None:
     tools = read_list(values, "tools")
     if not tools:
         raise invalid("tools is an empty list", "tools")
+    require_unicode(tools, "tools")
     names = [_check_function(item, f"tools[{index}]") for index, item in enumerate(tools)]
     if len(set(names)) < len(names):
         raise invalid("two tools have the same name", "tools")
@@ -108,6 +109,8 @@ def _check_calls(fields: Mapping[str, Any], where: str) -> None:
         raise invalid(f"{fields['role']} has tool_calls, which only assistant may", where)
     for call in read_list(fields, "tool_calls"):
         _refuse_unknown(_object(call, where), ("function", "id", "index", "type"), where)
+        if "id" in call:
+            require_text(call["id"], "id", where)
         if call.get("type") != "function":
             message = f"a tool call of type {call.get('type')!r} is not taken"
             raise failure("REQUEST_UNSUPPORTED", message, where=where)

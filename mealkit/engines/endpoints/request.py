@@ -37,7 +37,7 @@ def read_object(body: bytes) -> dict[str, Any]:
         RequestError: ``REQUEST_INVALID``, it is none.
     """
     try:
-        values = json.loads(body, object_pairs_hook=_unique)
+        values = json.loads(body, object_pairs_hook=_unique, parse_constant=_refuse_constant)
     # A RecursionError is what deep nesting gives.
     except (ValueError, RecursionError) as error:
         raise invalid(f"the body is not JSON: {error}", None) from error
@@ -80,6 +80,16 @@ def read_texts(value: Any, where: str, most: int) -> list[str]:
     return texts
 
 
+def require_unicode(value: Any, where: str) -> None:
+    """Refuse a JSON value with a text in it that could not be written in UTF-8.
+
+    Raises:
+        RequestError: ``REQUEST_INVALID``, naming the field.
+    """
+    if not is_unicode(json.dumps(value, ensure_ascii=False)):
+        raise invalid(f"{where} has half of a surrogate pair", where)
+
+
 def is_unicode(text: str) -> bool:
     """Tell whether a text could be written in UTF-8: JSON can name half of a surrogate pair."""
     try:
@@ -91,6 +101,10 @@ def is_unicode(text: str) -> bool:
 def invalid(message: str, where: str | None) -> MealkitError:
     """Return the error of a field that is not what the endpoint takes."""
     return failure("REQUEST_INVALID", message, where=where)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
