@@ -4,7 +4,7 @@ Imports the engine, so only ``LlamaCppWorker.load`` may import this module. Refu
 not go on from left to right.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import llama_cpp
 import numpy as np
@@ -97,15 +97,25 @@ class LlamaCppModel:
 
     def begin(self, tokens: Sequence[int]) -> NDArray[np.float32]:
         """Forget everything, read these tokens, at least one; return the next one's logits."""
+        logits = self.begin_unless(tokens, _never)
+        assert logits is not None  # noqa: S101  nobody has cancelled
+        return logits
+
+    def begin_unless(
+        self, tokens: Sequence[int], is_cancelled: Callable[[], bool]
+    ) -> NDArray[np.float32] | None:
+        """As ``begin``; None, if ``is_cancelled`` answers True meanwhile."""
         # What was there is never looked at with flash attention. Without it, it is multiplied by
         # zero, which does not remove what is infinite.
         native.forget(self._loaded, wipe=not self._config.flash_attn)
         given = np.asarray(tokens, dtype=np.int32)
         wanted = np.zeros(len(given), dtype=np.int8)
         wanted[-1] = 1
-        for start in range(0, len(given), self._config.n_batch):
-            end = start + self._config.n_batch
-            native.decode(self._loaded, given[start:end], wanted[start:end])
+        with native.interruptible(self._loaded, is_cancelled):
+            for start in range(0, len(given), self._config.n_batch):
+                end = start + self._config.n_batch
+                if not native.decode(self._loaded, given[start:end], wanted[start:end]):
+                    return None
         return self._logits()
 
     def advance(self, token_id: int) -> NDArray[np.float32]:
@@ -117,3 +127,7 @@ class LlamaCppModel:
     def _logits(self) -> NDArray[np.float32]:
         pointer = llama_cpp.llama_get_logits_ith(self._loaded.context, -1)
         return native.numbers(pointer, self._vocabulary_size)
+
+
+def _never() -> bool:
+    return False

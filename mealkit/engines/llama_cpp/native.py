@@ -6,7 +6,8 @@ file that llama.cpp cannot load, with the reason that llama.cpp gives.
 
 import ctypes
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,9 @@ _POOLING = {
     "mean": llama_cpp.LLAMA_POOLING_TYPE_MEAN,
     "cls": llama_cpp.LLAMA_POOLING_TYPE_CLS,
 }
+# What llama_decode returns (llama.h), and how often a caller is asked after.
+_ABORTED = 2
+_ASK_SECONDS = 0.1
 # A token's bytes: for longer ones the room that they need is made.
 _PIECE_BYTES = 64
 # enum ggml_log_level (ggml.h); the names in llama-cpp-python's own logger are older.
@@ -109,8 +113,33 @@ def forget(loaded: Loaded, *, wipe: bool) -> None:
     llama_cpp.llama_memory_clear(loaded.memory, wipe)
 
 
-def decode(loaded: Loaded, tokens: NDArray[np.int32], wanted: NDArray[np.int8]) -> None:
+@contextmanager
+def interruptible(loaded: Loaded, is_cancelled: Callable[[], bool]) -> Iterator[None]:
+    """Ask meanwhile, a few times a second, whether ``decode`` should go on. On the CPU only."""
+    asked = -_ASK_SECONDS
+
+    def ask(_data: object) -> bool:
+        # Called for each node of the graph, of which a large model has thousands.
+        nonlocal asked
+        if time.monotonic() - asked < _ASK_SECONDS:
+            return False
+        asked = time.monotonic()
+        return is_cancelled()
+
+    callback = llama_cpp.ggml_abort_callback(ask)
+    llama_cpp.llama_set_abort_callback(loaded.context, callback, None)
+    try:
+        yield
+    finally:
+        nothing = llama_cpp.ggml_abort_callback()
+        llama_cpp.llama_set_abort_callback(loaded.context, nothing, None)
+
+
+def decode(loaded: Loaded, tokens: NDArray[np.int32], wanted: NDArray[np.int8]) -> bool:
     """Append tokens to the sequence and compute them; ``wanted``: 1 where an output is asked for.
+
+    Returns:
+        False, if it was interrupted.
 
     Raises:
         EngineError: ``ENGINE_ANSWER``, llama.cpp failed.
@@ -120,9 +149,12 @@ def decode(loaded: Loaded, tokens: NDArray[np.int32], wanted: NDArray[np.int8]) 
     batch.logits = wanted.ctypes.data_as(ctypes.POINTER(ctypes.c_int8))
     with _LOG.errors() as errors:
         status = llama_cpp.llama_decode(loaded.context, batch)
+    if status == _ABORTED:
+        return False
     if status:
         reason = _reason(errors) or "it gave no reason"
         raise failure("ENGINE_ANSWER", f"llama.cpp failed with status {status}: {reason}")
+    return True
 
 
 def tokenize(loaded: Loaded, text: str, *, add: bool, parse: bool) -> list[int]:

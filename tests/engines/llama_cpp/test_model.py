@@ -141,3 +141,13 @@ def test_a_larger_context_than_trained_is_refused(loaded):
     assert problem.code == "ENGINE_START"
     assert "513" in problem.message
     assert "512" in problem.message
+
+
+def test_reading_a_prompt_ends_when_nobody_waits(loaded):
+    """An interrupted prompt leaves no answer, and nothing for the next one."""
+    model = loaded()
+    expected = model.begin([5] * 300)
+    assert model.begin_unless([7] * 300, lambda: True) is None
+    assert np.array_equal(model.begin_unless([5] * 300, lambda: False), expected)
+    model.advance(5)
+    assert np.array_equal(model.begin([5] * 300), expected)
