@@ -118,9 +118,13 @@ def _get(
         try:
             connection.request("GET", (target.path or "/") + query, headers=_headers(target))
             with connection.getresponse() as answer:
-                return _read(answer, target, max_bytes, where)
+                found = _read(answer, target, max_bytes, where)
         finally:
             connection.close()
+    if time.monotonic() >= deadline:
+        # What the deadline ended can look whole: headers, and bodies without a length.
+        raise TimeoutError
+    return found
 
 
 def _read(
@@ -208,9 +212,9 @@ def _end(connection: socket.socket) -> None:
 
 
 def _tls() -> ssl.SSLContext:
-    """Return a context with the authorities of the image, or of certifi if the kit brings it."""
-    try:
+    """Return a context with the authorities of the image, and of certifi if the kit brings it."""
+    context = ssl.create_default_context()
+    with suppress(ImportError):
         certifi: Any = importlib.import_module("certifi")
-    except ImportError:
-        return ssl.create_default_context()
-    return ssl.create_default_context(cafile=certifi.where())
+        context.load_verify_locations(certifi.where())
+    return context

@@ -1,0 +1,157 @@
+"""What check knows of a handler without running it: each mistake with its file and line."""
+
+import pytest
+from fakes.little import write_kit
+
+from mealkit.engines.check import check_engine_parts
+from mealkit.kit.load import load_kit
+
+GOOD = """\
+class Handler:
+    def load(self, models, parameters=None, *, seed, extra=1): ...
+    async def predict(self, text: str, *, top: int = 1) -> str: ...
+"""
+
+
+def problems(folder, files, handler="handler.py:Handler", python="3.11", weights=()):
+    """Check a kit of this code; return code, place and message of each problem."""
+    form = {
+        "apiVersion": "mealkit/v1",
+        "name": "soup",
+        "version": "1.0.0",
+        "license": "MIT",
+        "owner": {"team": "cooks", "contact": "mailto:cooks@kitchen.invalid", "support": "at noon"},
+        "model": {"name": "soup", "license": "MIT", "task": "prediction", "weights": list(weights)},
+        "runtime": {
+            "engine": "python",
+            "settings": {"handler": handler},
+            "code": sorted(files),
+            "base": {"source": "debian", "suite": "trixie"},
+            "python": python,
+        },
+    }
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    write_kit(folder, form)
+    return [
+        (item.code, item.where, item.message)
+        for item in check_engine_parts(load_kit(folder)).problems
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        GOOD,
+        "from lib import Handler\n",
+        "import lib\nHandler = lib.make()\n",
+        "class Handler(Base): ...\n",
+        "class Handler:\n    predict = other\n",
+        "class Handler:\n    def predict(self): ...\n    if True:\n        x = 1\n",
+    ],
+)
+def test_code_that_may_be_right_passes(text, tmp_path):
+    """What only running it would show is not refused."""
+    assert problems(tmp_path, {"handler.py": text}) == []
+
+
+def test_code_needs_no_weights(tmp_path):
+    """A kit of this engine may have none."""
+    assert problems(tmp_path, {"handler.py": GOOD}, weights=()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "said"),
+    [
+        ("x = 1\nclass\n", "handler.py:2", "handler.py is not Python: invalid syntax"),
+        ("class Other: ...\n", "kit.yaml:17", "handler.py has no class Handler"),
+        ("class Handler: ...\n", "handler.py:1", "Handler has no method predict"),
+        (
+            "class Handler:\n  def predict(self, a: int, b): ...\n",
+            "handler.py:2",
+            "the parameter b of predict has no type",
+        ),
+        (
+            "class Handler:\n  def predict(self,\n    *words: str): ...\n",
+            "handler.py:3",
+            "the parameter words of predict has no name that callers write",
+        ),
+        (
+            "class Handler:\n  def predict(self, a: int, /): ...\n",
+            "handler.py:2",
+            "the parameter a of predict has no name that callers write",
+        ),
+        (
+            "class Handler:\n  def load(self, gpu): ...\n  def predict(self): ...\n",
+            "handler.py:2",
+            "load asks for 'gpu', it may ask for models, parameters, seed",
+        ),
+        (
+            "class Handler:\n  def load(self, *, gpu): ...\n  def predict(self): ...\n",
+            "handler.py:2",
+            "load asks for 'gpu', it may ask for models, parameters, seed",
+        ),
+    ],
+)
+def test_a_mistake_names_its_line(text, where, said, tmp_path):
+    """All of them are the author's."""
+    ((code, found, message),) = problems(tmp_path, {"handler.py": text})
+    assert code == "KIT_INVALID"
+    assert (
+        found.removeprefix(f"{tmp_path}/"),
+        message.removeprefix("runtime.settings.handler: "),
+    ) == (
+        where,
+        said,
+    )
+
+
+def test_every_file_is_parsed(tmp_path):
+    """Not only the handler's; texts that are no code are left alone."""
+    files = {"handler.py": GOOD, "lib/a.py": "def", "lib/b.txt": "def"}
+    assert [where for _, where, _ in problems(tmp_path, files)] == ["lib/a.py:1"]
+
+
+def test_a_handler_that_is_not_among_the_code_is_named(tmp_path):
+    """With the line of the setting."""
+    ((code, _, message),) = problems(tmp_path, {"other.py": GOOD})
+    assert code == "KIT_FILE_MISSING"
+    assert "handler.py is not among the kit's code" in message
+
+
+@pytest.mark.parametrize("name", ["json.py", "random/x.py", "pydantic.py", "mealkit/x.py"])
+def test_a_file_may_not_take_a_modules_place(name, tmp_path):
+    """The worker would import it instead."""
+    ((_, where, message),) = problems(tmp_path, {"handler.py": GOOD, name: ""})
+    assert where == name
+    assert "in the place of the module" in message
+
+
+def test_syntax_of_a_newer_python_is_not_refused(tmp_path):
+    """This Python cannot judge what that one takes."""
+    text = GOOD + "match: int = def\n"
+    assert problems(tmp_path, {"handler.py": text}, python="3.99") == []
+    assert len(problems(tmp_path, {"handler.py": text})) == 1
+
+
+@pytest.mark.parametrize("handler", ["handler:Handler", "handler.py", "../handler.py:Handler"])
+def test_a_setting_that_names_no_handler_is_refused(handler, tmp_path):
+    """By its pattern."""
+    ((code, _, message),) = problems(tmp_path, {"handler.py": GOOD}, handler=handler)
+    assert code == "KIT_INVALID"
+    assert "runtime.settings.handler" in message
+
+
+def test_other_engines_need_weights(tmp_path):
+    """A graph comes from somewhere."""
+    form = {"model": {"name": "x", "license": "MIT", "task": "embeddings", "weights": []}}
+    from fakes.little import little_form  # noqa: PLC0415
+
+    write_kit(
+        tmp_path,
+        little_form(**form, prompts={}, runtime={**little_form()["runtime"], "wheels": []}),
+    )
+    (problem,) = check_engine_parts(load_kit(tmp_path)).problems
+    assert problem.message == "model.weights: onnx needs at least one file"
