@@ -1,6 +1,7 @@
 """mealkit run: start a kit and wait until it answers."""
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 EXAMPLES = (
     "mealkit run my-kit",
     "mealkit run my-kit:1.0.0 --client docker --embedded",
+    "mealkit run my-kit --address 0.0.0.0 --keys keys.txt",
     "mealkit run registry.example.org/team/my-kit:1.0.0 --port 0",
 )
 
@@ -37,6 +39,14 @@ def run(  # noqa: PLR0913  one parameter for each option
         typer.Option(help="The port on this machine; 0 for any.", show_default="the kit's"),
     ] = None,
     address: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    keys: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Ask callers for a key of this file; needed unless the address is loopback.",
+            show_default="none",
+        ),
+    ] = None,
     embedded: Annotated[
         bool, typer.Option("--embedded", help="Load the weights with the image, mount nothing.")
     ] = False,
@@ -53,7 +63,7 @@ def run(  # noqa: PLR0913  one parameter for each option
 
     session = session_of(context)
     overrides = overrides_of(override, reason)
-    request = RunRequest(target, client, name, port, address, embedded, timeout, overrides)
+    request = RunRequest(target, client, name, port, address, keys, embedded, timeout, overrides)
     report = run_kit(request, session.home, session.listener(as_json=as_json))
     if as_json:
         print_json({**asdict(report), "owner": report.owner.model_dump(mode="json")})

@@ -15,6 +15,7 @@ from mealkit.kit.model import Contact, Gpu
 from mealkit.lock.model import Lock
 from mealkit.oci.image import Image
 from mealkit.oci.reference import Reference
+from mealkit.pipeline.access import access_of
 from mealkit.pipeline.building import build_kit, image_name
 from mealkit.pipeline.containers import ContainerClient, clients
 from mealkit.pipeline.home import Home
@@ -33,6 +34,8 @@ from mealkit.preflight.requirements import Requirements
 from mealkit.stores.blobs import VirtualBlob
 from mealkit.stores.local import LocalStore
 
+_KEY = " -H 'Authorization: Bearer KEY'"
+
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
@@ -43,6 +46,8 @@ class RunRequest:
     name: str | None = None
     port: int | None = None
     address: str = "127.0.0.1"
+    keys: Path | None = None
+    """The file of the keys' hashes; callers need one of the keys then."""
     embedded: bool = False
     timeout_seconds: float = 600.0
     overrides: Mapping[str, str] = field(default_factory=dict)
@@ -72,6 +77,7 @@ def run_kit(request: RunRequest, home: Home, listener: Listener) -> RunReport:
         ContainerError, EngineError: it did not start, or did not become ready; the problem is
             the one that the container stated, if it stated one.
     """
+    access_of(request.address, request.keys)
     facts = host_facts(home)
     checked = _check_stated(request, facts, home, listener)
     image = _image(request.target, home, listener)
@@ -138,7 +144,7 @@ def _run(
         url=container.url,
         recipe=str(lock.recipe),
         ready_seconds=time.monotonic() - started,
-        example=_example(container.url, lock),
+        example=_example(container.url, lock) + (_KEY if request.keys else ""),
         owner=lock.about.owner,
         limits=client.limits(),
     )
@@ -200,6 +206,7 @@ def _spec(
     home: Home,
     listener: Listener,
 ) -> RunSpec:
+    access, keys = access_of(request.address, request.keys)
     mounted = () if request.embedded else _mounts(image)
     shown = image if request.embedded or not mounted else lean_image(image)
     name = request.name or lock.about.name
@@ -210,8 +217,12 @@ def _spec(
         recipe=str(lock.recipe),
         content=content,
         container_port=lock.serving.port,
-        environment={"MEALKIT_IMAGE_DIGEST": str(image.digest), **variables(request.overrides)},
-        mounts=mounted,
+        environment={
+            "MEALKIT_IMAGE_DIGEST": str(image.digest),
+            **variables(request.overrides),
+            **access,
+        },
+        mounts=(*mounted, *keys),
         memory_bytes=_whole_pages(lock.requirements.memory_bytes),
         shared_memory_bytes=lock.requirements.shm_bytes or None,
         host_address=request.address,
