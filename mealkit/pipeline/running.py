@@ -1,6 +1,5 @@
 """Running: a kit or an image is preflighted, started in a container, and waited for."""
 
-import json
 import mmap
 import time
 from collections.abc import Mapping
@@ -18,6 +17,7 @@ from mealkit.oci.reference import Reference
 from mealkit.pipeline.access import access_of
 from mealkit.pipeline.building import build_kit, image_name
 from mealkit.pipeline.containers import ContainerClient, clients
+from mealkit.pipeline.examples import example_command
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.hosting import host_facts
 from mealkit.pipeline.image_lock import lock_of
@@ -144,7 +144,7 @@ def _run(
         url=container.url,
         recipe=str(lock.recipe),
         ready_seconds=time.monotonic() - started,
-        example=_example(container.url, lock) + (_KEY if request.keys else ""),
+        example=example_command(container.url, lock) + (_KEY if request.keys else ""),
         owner=lock.about.owner,
         limits=client.limits(),
     )
@@ -282,8 +282,3 @@ def _unpacked(image: Image, home: Home, listener: Listener) -> UnpackedRoot:
         dict(item.split("=", 1) for item in config.get("Env") or []),
         config.get("WorkingDir") or "/",
     )
-
-
-def _example(url: str, lock: Lock) -> str:
-    body = json.dumps({"model": lock.model.name, "input": "A kit that works at 3 a.m."})
-    return f"curl {url}/v1/embeddings -H 'Content-Type: application/json' -d '{body}'"
