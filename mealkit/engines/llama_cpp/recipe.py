@@ -94,7 +94,8 @@ RECIPE = Recipe(
     settings=LlamaCppSettings,
     requirements=("llama-cpp-python", "numpy", "jinja2", "llguidance"),
     excludes=(),
-    environment={"OMP_NUM_THREADS": "1"},
+    # When llama.cpp gives up it would start a debugger; what it says is enough.
+    environment={"GGML_NO_BACKTRACE": "1", "OMP_NUM_THREADS": "1"},
     formats=frozenset({"gguf"}),
     # The file is mapped once. What is beside it grows with the context: for 792 MiB of weights and
     # 4096 tokens of 8 layers, 281 MiB once loaded and some 90 while it reads (measured). The

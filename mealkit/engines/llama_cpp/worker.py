@@ -4,6 +4,7 @@ Refuses inputs over ``max_length`` instead of cutting them, and settings that it
 engine is imported in ``load``.
 """
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from mealkit.engines.generation.generator import Generator
     from mealkit.engines.llama_cpp.embedder import Embedder
 
+# Read when the libraries are imported, or, the first, when llama.cpp gives up: it would start a
+# debugger on its own process.
+_ENVIRONMENT = {"GGML_NO_BACKTRACE": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
 
 class LlamaCppWorker:
     """A ``GenerationWorker`` or an ``EmbeddingWorker``, by the task that it is told."""
@@ -37,6 +42,7 @@ class LlamaCppWorker:
             EngineError: ``WEIGHTS_MISSING`` or ``ENGINE_START``.
         """
         checked = LlamaCppConfig.of(config)
+        os.environ.update(_ENVIRONMENT)
         try:
             # Late: the engine's own packages are imported here.
             from mealkit.engines.generation.generator import Generator  # noqa: PLC0415

@@ -3,6 +3,7 @@
 import base64
 import json
 import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +71,17 @@ def test_a_broken_file_is_refused_with_the_reason(start, broken, change, reason)
     assert problem["message"].startswith("llama.cpp cannot load the model: ")
     assert reason in problem["message"]
     assert problem["where"].endswith("tiny-f16.gguf")
+
+
+def test_a_crash_leaves_its_reason(start, broken, tiny_gguf):
+    """Where llama.cpp gives up instead of refusing, the process dies with the reason as last words."""
+    data = tiny_gguf.read_bytes()
+    # The number of layers: a key, its type, and 32 bits.
+    place = data.index(b"llama.block_count") + len(b"llama.block_count") + 4 + 3
+    host = start(broken(lambda data: data[:place] + b"\x40" + data[place + 1 :]))
+    code, said = host.ended()
+    assert code == -signal.SIGABRT
+    assert "GGML_ASSERT" in said.splitlines()[-1]
 
 
 def test_a_missing_file_is_named(start, tmp_path):
