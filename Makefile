@@ -31,10 +31,11 @@ LLAMA := kits/tiny-chat-llama-cpp
 	@touch $@
 
 # Where no index has the CPU build of torch, the tests of this engine are skipped, and say so.
-.engines/transformers/.ready: requirements/engine-transformers.txt | $(VENV)/.ready
+TORCH := kits/tiny-chat-transformers
+.engines/transformers/.ready: requirements/engine-transformers.txt $(TORCH)/wheel.sha256 | $(VENV)/.ready
 	@rm -rf $(@D)
-	@$(PIP) --target $(@D) --no-deps --only-binary :all: --require-hashes --requirement $< \
-		&& touch $@ || rm -rf $(@D)
+	@$(TORCH)/get_wheel.sh && $(PIP) --target $(@D) --no-deps --only-binary :all: --require-hashes \
+		--find-links $(TORCH)/wheels --requirement $< && touch $@ || rm -rf $(@D)
 
 demo: $(VENV)/.ready  ## lock, build, run and query the example kit
 	@PATH="$(CURDIR)/$(BIN):$$PATH" kits/sbert-minilm/demo.sh

@@ -1,0 +1,107 @@
+"""The chat kit on torch: from its committed lock to answers that the numpy Llama gives too."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+
+import docker
+import pytest
+from docker.errors import DockerException
+from end_to_end.test_tiny_chat import assert_answers
+from fakes.little import Heard
+from fakes.served import ROOT
+
+from mealkit.digest import digest_of_file
+from mealkit.errors import MealkitError
+from mealkit.lock.model import read_lock
+from mealkit.pipeline.building import build_kit
+from mealkit.pipeline.containers import stop_kit
+from mealkit.pipeline.home import Home
+from mealkit.pipeline.outputs import Outputs
+from mealkit.pipeline.running import RunReport, RunRequest, run_kit
+
+KIT = ROOT / "kits" / "tiny-chat-transformers"
+MODEL = ROOT / "kits" / "tiny-llama"
+WHEEL = KIT / "wheels" / "torch-2.13.0+cpu-cp311-cp311-manylinux_2_28_x86_64.whl"
+
+pytestmark = pytest.mark.xdist_group("tiny-chat-transformers")
+
+
+@pytest.fixture(scope="module")
+def wheel() -> Path:
+    """The wheel that ``make test`` has fetched."""
+    if not WHEEL.is_file():
+        pytest.skip("the wheel of torch is not there: make .engines/transformers/.ready")
+    return WHEEL
+
+
+@pytest.fixture(scope="module")
+def kit(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the kit beside a copy of its model; the wheel is large, and linked."""
+    folder = tmp_path_factory.mktemp("chat")
+    shutil.copytree(MODEL, folder / MODEL.name)
+    shutil.copytree(KIT, folder / KIT.name, ignore=shutil.ignore_patterns("wheels"))
+    (folder / KIT.name / "wheels").mkdir()
+    (folder / KIT.name / "wheels" / wheel.name).symlink_to(wheel)
+    return folder / KIT.name
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory, home_with_files) -> Iterator[Home]:
+    """A home that has fetched what it needs before; nothing is left of the gigabyte it builds."""
+    root = tmp_path_factory.mktemp("chat-home")
+    yield home_with_files(root / "home")
+    shutil.rmtree(root)
+    with suppress(DockerException), closing(docker.from_env()) as client:
+        client.images.remove("mealkit-run/tiny-chat-transformers:1.0.0")
+
+
+@pytest.fixture
+def run(kit: Path, home: Home, unique) -> Iterator[Callable[[str], RunReport]]:
+    """Run the kit; it is stopped at the end."""
+    names = []
+
+    def start(client: str) -> RunReport:
+        name = unique("chat")
+        names.append(name)
+        return run_kit(RunRequest(str(kit), name=name, port=0, client=client), home, Heard())
+
+    yield start
+    for name in names:
+        with suppress(MealkitError):
+            stop_kit(name, timeout_seconds=10, home=home)
+
+
+def test_the_lock_pins_the_wheel_that_is_fetched(wheel: Path):
+    """The wheel is, byte for byte, the one that the lock, the script and the tests' engine name."""
+    lock = read_lock((KIT / "kit.lock").read_bytes())
+    (pinned,) = [item for item in lock.engine.packages if item.name == "torch"]
+    assert (pinned.local, pinned.filename) == (True, wheel.name)
+    assert pinned.sha256 == str(digest_of_file(wheel))
+    hexadecimal = pinned.sha256.removeprefix("sha256:")
+    assert hexadecimal in (KIT / "wheel.sha256").read_text()
+    assert hexadecimal in (ROOT / "requirements" / "engine-transformers.txt").read_text()
+
+
+def test_the_tests_run_what_the_kit_runs():
+    """The packages that the engine is tested with have the versions that the kit pins."""
+    text = (ROOT / "requirements" / "engine-transformers.txt").read_text()
+    lines = [line.partition(" ")[0] for line in text.splitlines() if "==" in line]
+    tested = dict(line.split("==") for line in lines)
+    lock = read_lock((KIT / "kit.lock").read_bytes())
+    assert {item.name: item.version for item in lock.engine.packages} == tested
+
+
+@pytest.mark.online
+@pytest.mark.docker
+def test_docker_answers_as_the_arithmetic_says(kit: Path, home: Home, run):
+    """Built from the committed lock and run in docker: the numpy Llama's tokens."""
+    build_kit(kit, frozen=True, outputs=Outputs(), home=home, listener=Heard())
+    assert_answers(run("docker").url)
+
+
+@pytest.mark.online
+def test_the_sandbox_answers_the_same(run):
+    """Without a container engine: the same tokens."""
+    assert_answers(run("sandbox").url)
