@@ -72,9 +72,10 @@ RECIPE = Recipe(
         "TOKENIZERS_PARALLELISM": "false",
     },
     formats=frozenset({"safetensors", "gguf", "onnx", "json", "text", "pickle"}),
-    # The code decides what becomes of its weights: one copy, and room for what it computes.
+    # The container of a handler that imports nothing takes 72 MiB (measured). What the code brings
+    # decides on the rest: this has room for the import of torch, hardware.memory says more.
     memory_factor=1.5,
-    memory_bytes=384 * 1024 * 1024,
+    memory_bytes=1024 * 1024 * 1024,
     needs_weights=False,
     check=check_code,
 )
