@@ -151,3 +151,14 @@ def test_reading_a_prompt_ends_when_nobody_waits(loaded):
     assert np.array_equal(model.begin_unless([5] * 300, lambda: False), expected)
     model.advance(5)
     assert np.array_equal(model.begin([5] * 300), expected)
+
+
+@pytest.mark.parametrize("repack", [False, True])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_quantised_weights_compute_on_any_processor(loaded, quantised, repack, threads):
+    """Eight-bit weights load and repeat their answer, packed anew for the processor or not."""
+    model = loaded(model=quantised, repack=repack, threads=threads)
+    tokens = model.tokenize(PROMPT, special=True)
+    first, again = greedy(model, tokens), greedy(model, tokens)
+    assert first[0]
+    assert np.array_equal(first[1], again[1])
