@@ -10,10 +10,9 @@ from mealkit.engines.hyperparameters import (
     RerankingHyperparameters,
 )
 from mealkit.engines.transformers.config import EmbeddingConfig, ModelConfig, ScoringConfig
-from mealkit.engines.transformers.recipe import RECIPE, TransformersSettings
+from mealkit.engines.transformers.recipe import TransformersSettings
 from mealkit.engines.worker import WorkerConfig
 from mealkit.errors import MealkitError
-from mealkit.kit.model import Feature, Task
 
 EMBEDDING = {"pooling": "mean", "max_length": 256, "normalize": True, "overlong": "refuse"}
 SCORING = {"function": "softmax", "max_length": 256, "overlong": "refuse"}
@@ -92,16 +91,3 @@ def test_a_function_belongs_to_its_task():
     """none is for scores, not for probabilities."""
     read = lambda config: ScoringConfig.of(config, ("softmax", "sigmoid"))  # noqa: E731
     assert refused(read, {}, {**SCORING, "function": "none"}) == "hyperparameters.function"
-
-
-def test_features_follow_from_the_kit():
-    """No chat without a template, no tools unless the kit says how the model calls them."""
-
-    def features(**chosen):
-        return RECIPE.features(Task.GENERATION, {"tool_calls": "none", **chosen}, {})
-
-    assert Feature.CHAT in features(chat_template="model")
-    assert Feature.CHAT not in features(chat_template="none", tool_calls="hermes")
-    assert Feature.TOOLS not in features(chat_template="model")
-    assert Feature.TOOLS in features(chat_template="x.jinja", tool_calls="hermes")
-    assert RECIPE.features(Task.EMBEDDINGS, {}, {}) == {Feature.TOKENS}

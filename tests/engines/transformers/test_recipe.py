@@ -1,0 +1,50 @@
+"""What the build side takes, promises and ships of a transformers kit."""
+
+from pathlib import Path
+
+import pytest
+
+from mealkit.build.library import shipped_library
+from mealkit.engines.transformers.recipe import RECIPE
+from mealkit.kit.load import load_kit
+from mealkit.kit.model import Feature, Task
+from mealkit.lock.model import read_lock
+
+ROOT = Path(__file__).parents[3]
+KIT = ROOT / "kits/tiny-chat-transformers"
+
+
+def test_features_follow_from_the_kit():
+    """No chat without a template, no tools unless the kit says how the model calls them."""
+    chosen = {"chat_template": "model", "tool_calls": "hermes"}
+    assert RECIPE.features(Task.GENERATION, chosen, {}) == frozenset(Feature)
+    for values, without in (
+        ({"chat_template": "none", "tool_calls": "hermes"}, {Feature.CHAT, Feature.TOOLS}),
+        ({"chat_template": "x.jinja", "tool_calls": "none"}, {Feature.TOOLS}),
+    ):
+        assert RECIPE.features(Task.GENERATION, values, {}) == frozenset(Feature) - without
+    assert RECIPE.features(Task.EMBEDDINGS, {}, {}) == {Feature.TOKENS}
+
+
+def test_the_engine_ships_without_its_build_side():
+    """The image gets the worker's modules and those of generation, and no recipe."""
+    library = shipped_library("transformers")
+    assert "mealkit/engines/transformers/worker.py" in library
+    assert "mealkit/engines/generation/generator.py" in library
+    assert "mealkit/engines/transformers/recipe.py" not in library
+
+
+def test_the_example_pins_what_it_says():
+    """Its lock has every flag, and none of the packages that nothing imports."""
+    lock = read_lock((KIT / "kit.lock").read_bytes())
+    assert set(lock.engine.settings) == set(RECIPE.settings.model_fields)
+    names = {item.name for item in lock.engine.packages}
+    assert names.isdisjoint(RECIPE.excludes)
+    assert {"torch", "transformers", "tokenizers", "safetensors"} <= names
+    assert load_kit(KIT).kit.hardware.gpu.value == "none"
+
+
+@pytest.mark.parametrize("name", ["get_wheel.sh", "wheel.sha256"])
+def test_a_new_kit_gets_the_wheel_that_the_example_has(name):
+    """``mealkit new --engine transformers`` gives the files that get the same wheel."""
+    assert (ROOT / "templates/new/transformers" / name).read_bytes() == (KIT / name).read_bytes()
