@@ -17,6 +17,7 @@ $(VENV)/.ready: pyproject.toml requirements/dev.txt
 	@touch $@
 
 # What the tests run beside the packages of the virtual environment, each in a folder of its own.
+# Where one cannot be had, its tests are skipped, and say so.
 ENGINES :=
 ifeq ($(shell uname -sm),Linux x86_64)
 ENGINES += .engines/llama-cpp/.ready .engines/transformers/.ready
@@ -24,13 +25,12 @@ endif
 
 LLAMA := kits/tiny-chat-llama-cpp
 .engines/llama-cpp/.ready: requirements/engine-llama-cpp.txt $(LLAMA)/wheel.sha256 | $(VENV)/.ready
-	@$(LLAMA)/build_wheel.sh
 	@rm -rf $(@D)
-	@$(PIP) --target $(@D) --no-deps --only-binary :all: --require-hashes --requirement $<
-	@$(PIP) --target $(@D) --no-deps $(LLAMA)/wheels/llama_cpp_python-*.whl
-	@touch $@
+	@$(LLAMA)/build_wheel.sh \
+		&& $(PIP) --target $(@D) --no-deps --only-binary :all: --require-hashes --requirement $< \
+		&& $(PIP) --target $(@D) --no-deps $(LLAMA)/wheels/llama_cpp_python-*.whl \
+		&& touch $@ || rm -rf $(@D)
 
-# Where no index has the CPU build of torch, the tests of this engine are skipped, and say so.
 TORCH := kits/tiny-chat-transformers
 .engines/transformers/.ready: requirements/engine-transformers.txt $(TORCH)/wheel.sha256 | $(VENV)/.ready
 	@rm -rf $(@D)
