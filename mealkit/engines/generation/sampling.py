@@ -1,7 +1,7 @@
 """Logits to one token: penalties, temperature, the cuts, and a draw that a seed repeats.
 
-Refuses logits that are not numbers. The order is vLLM's (vllm/v1/sample/sampler.py), so that a
-kit means the same on every engine: what the schema allows, logit bias, repetition, frequency and
+Refuses logits that are not numbers. The order is vLLM's (0.33, vllm/v1/sample/sampler.py), so that
+a kit means the same on every engine: what the schema allows, logit bias, repetition, frequency and
 presence penalties, temperature, min_p, top_k, top_p, draw.
 """
 
@@ -40,7 +40,7 @@ class Sampler:
             and sampling.frequency_penalty == 0
         )
         self._counts: dict[int, int] = {}
-        self._seen = dict.fromkeys(prompt)
+        self._seen: Ids = np.unique(np.asarray(prompt, np.int64))
         # Raw 64-bit numbers, because numpy keeps the streams of its bit generators between
         # releases, but not what its distributions make of them (NEP 19).
         self._bits = np.random.PCG64(np.random.SeedSequence(sampling.seed, spawn_key=(index,)))
@@ -61,31 +61,35 @@ class Sampler:
             raise failure("ENGINE_ANSWER", "the logits hold infinite values or none at all")
         token = best if self._is_greedy else self._draw(adjusted, best)
         if not self._is_plain:
-            self._counts[token] = self._counts.get(token, 0) + 1
-            self._seen[token] = None
+            self._note(token)
         return token
+
+    def _note(self, token: int) -> None:
+        self._counts[token] = self._counts.get(token, 0) + 1
+        if self._counts[token] == 1:
+            self._seen = np.union1d(self._seen, [token])
 
     def _adjusted(self, logits: Logits, allowed: NDArray[np.bool_] | None) -> Logits:
         chosen = self._sampling
-        adjusted = logits.copy()
+        if allowed is None:
+            adjusted = logits.copy()
+        else:
+            adjusted = np.where(allowed, logits, np.float32(-np.inf))
         if self._bias:
             ids, amounts = self._bias
             adjusted[ids] += amounts
-        if chosen.repetition_penalty != 1 and self._seen:
+        if chosen.repetition_penalty != 1:
             # CTRL's (https://arxiv.org/abs/1909.05858, section 4.1), which divides whatever the
             # sign; as everywhere since, a negative logit is multiplied, so that it falls too.
-            ids = np.fromiter(self._seen, np.int64)
-            found = adjusted[ids]
+            found = adjusted[self._seen]
             penalty = np.float32(chosen.repetition_penalty)
-            adjusted[ids] = np.where(found > 0, found / penalty, found * penalty)
+            adjusted[self._seen] = np.where(found > 0, found / penalty, found * penalty)
         if self._counts and (chosen.frequency_penalty or chosen.presence_penalty):
             # https://platform.openai.com/docs/advanced-usage#frequency-and-presence-penalties
             ids = np.fromiter(self._counts, np.int64)
             counts = np.fromiter(self._counts.values(), np.float32)
             adjusted[ids] -= counts * np.float32(chosen.frequency_penalty)
             adjusted[ids] -= np.float32(chosen.presence_penalty)
-        if allowed is not None:
-            adjusted[~allowed] = -np.inf
         return adjusted
 
     def _draw(self, logits: Logits, best: int) -> int:

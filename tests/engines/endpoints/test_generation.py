@@ -160,7 +160,11 @@ def test_completions_take_less(fields, code, where):
     some.dictionaries(
         some.sampled_from([*CHAT, "tools", "tool_choice", "response_format", "logit_bias", "x"]),
         some.recursive(
-            some.none() | some.booleans() | some.integers() | some.floats() | some.text(max_size=3),
+            some.none()
+            | some.booleans()
+            | some.integers()
+            | some.floats(allow_nan=False, allow_infinity=False)
+            | some.text(max_size=3),
             lambda inner: (
                 some.lists(inner, max_size=2)
                 | some.dictionaries(

@@ -148,6 +148,22 @@ def test_nothing_is_read_for_a_caller_that_has_gone_while_waiting():
     assert model.prompts == []
 
 
+class Patient(ScriptedModel):
+    """A model that asks, while it reads, whether it should go on."""
+
+    def begin_unless(self, tokens, is_cancelled):
+        return None if is_cancelled() else self.begin(tokens)
+
+
+def test_a_prompt_is_left_unread_when_its_caller_goes():
+    """A model that can stop within a prompt is asked to, and nothing is answered."""
+    generator = Generator(Patient([b"a"]), config())
+    asked = iter([False])
+    request = CompletionRequest("p", sampling(), 2, None)
+    assert list(generator.complete(request, lambda: next(asked, True))) == []
+    assert text_of(complete(generator)) == "a"
+
+
 def test_requests_take_turns():
     """A request waits for the one before it; closing that one, unfinished, frees the model."""
     generator = generator_of(b"a", b"b")
