@@ -13,10 +13,10 @@ from mealkit.errors import CATALOGUE, Problem
 # Seconds after which asking again makes sense.
 _RETRY_AFTER = {
     "REQUEST_BUSY": "1",
-    "NOT_READY": "5",
     "DRAINING": "1",
-    "ENGINE_DIED": "5",
 }
+# The engine is started again meanwhile.
+_RETRY_AFTER_503 = "5"
 
 
 class JsonAnswer(Response):
@@ -45,7 +45,7 @@ def problem_answer(
     """Answer with a problem; ``contact`` is the kit's, where its author owns the problem."""
     status = status_of(problem)
     content = problem_content(problem, request_id, contact)
-    retry = _RETRY_AFTER.get(problem.code)
+    retry = _RETRY_AFTER.get(problem.code) or (_RETRY_AFTER_503 if status == 503 else None)
     extra = {"Retry-After": retry} if retry else {}
     return JsonAnswer({"error": content}, status, {**extra, **(headers or {})})
 

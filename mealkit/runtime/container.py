@@ -10,12 +10,13 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import uvicorn
 
 from mealkit.errors import MealkitError, Problem, failure
+from mealkit.runtime.canary import Canary
 from mealkit.runtime.gateway import create_app
 from mealkit.runtime.keys import Keys
 from mealkit.runtime.log_records import LogHandler
@@ -106,7 +107,12 @@ class Container:
         gc.collect()
         gc.freeze()
         gc.enable()
-        await self._supervisor.watch(self._warm, self._died)
+        canary = Canary(self._service, lambda: warm(self._service), self._supervisor.condemn)
+        singing = asyncio.create_task(canary.watch())
+        try:
+            await self._supervisor.watch(self._warm, self._died)
+        finally:
+            singing.cancel()
 
     async def _verify_and_load(self) -> None:
         loading = asyncio.create_task(self._supervisor.start())
@@ -147,9 +153,13 @@ class Container:
             async with asyncio.timeout(drain_seconds):
                 await self._service.idle.wait()
         except TimeoutError:
-            self._journal.warning("drain ended early", running=self._service.turns.running)
+            turns = self._service.turns
+            self._journal.warning("drain ended early", running=turns.running, waiting=turns.waiting)
             # Each request that waits for it learns that the kit was stopped.
             self._supervisor.kill()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LAST_ANSWERS_SECONDS):
+                    await self._service.idle.wait()
 
     def _listen_for_stops(self) -> None:
         loop = asyncio.get_running_loop()

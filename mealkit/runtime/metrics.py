@@ -68,6 +68,12 @@ class Metrics:
         self._waiting = Gauge(
             "mealkit_requests_waiting", "Requests that wait for their turn", registry=registry
         )
+        self._canaries = Counter(
+            "mealkit_canaries", "Signs of life asked of the engine", ["result"], registry=registry
+        )
+        self._canary_seconds = Gauge(
+            "mealkit_canary_seconds", "Seconds that the last sign of life took", registry=registry
+        )
         self._states = {status: self._state.labels(status.value) for status in Status}
         self._states[Status.STARTING].set(1)
 
@@ -99,6 +105,11 @@ class Metrics:
         """Record how many requests the engine works on, and how many wait for their turn."""
         self._running.set(running)
         self._waiting.set(waiting)
+
+    def sang(self, result: str, seconds: float) -> None:
+        """Count a sign of life that was asked for."""
+        self._canaries.labels(result).inc()
+        self._canary_seconds.set(seconds)
 
     def text(self) -> bytes:
         """Return everything in Prometheus' text format."""

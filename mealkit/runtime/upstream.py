@@ -6,7 +6,7 @@ brings, because a general client costs more per request than the gateway may.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +38,14 @@ class Upstream:
     def __init__(self, path: Path) -> None:
         self._path = str(path)
         self._idle: deque[_Connection] = deque()
+        self._busy: set[_Connection] = set()
+        self.heard_seconds = 0.0
+        """When the worker was last heard of, on the loop's clock."""
+
+    @property
+    def waits_for_callers(self) -> bool:
+        """Whether an answer is held up because its caller does not read."""
+        return any(connection.is_paused for connection in self._busy)
 
     async def request(self, method: str, target: str, body: bytes = b"") -> Answer:
         """Send one request and return its answer; cancelled, it closes the connection.
@@ -90,24 +98,32 @@ class Upstream:
         self, connection: "_Connection", method: str, target: str, body: bytes, *, streams: bool
     ) -> "_Connection":
         begun = False
+        self._busy.add(connection)
         try:
             await connection.begin(method, target, body, streams=streams)
             begun = True
         finally:
             if not begun:
+                self._busy.discard(connection)
                 connection.close()
         return connection
 
     def _leave(self, connection: "_Connection") -> None:
+        self._busy.discard(connection)
         if connection.is_open and connection.has_ended:
             self._idle.append(connection)
         else:
             connection.close()
 
+    def _hear(self) -> None:
+        self.heard_seconds = asyncio.get_running_loop().time()
+
     async def _connect(self) -> "_Connection":
         loop = asyncio.get_running_loop()
         try:
-            _, connection = await loop.create_unix_connection(_Connection, self._path)
+            _, connection = await loop.create_unix_connection(
+                lambda: _Connection(self._hear), self._path
+            )
         except OSError as error:
             raise WorkerLostError(f"the worker cannot be reached: {error.strerror}") from error
         return connection
@@ -153,14 +169,15 @@ class _Connection(asyncio.Protocol):
 
     _transport: asyncio.Transport
 
-    def __init__(self) -> None:
+    def __init__(self, hear: Callable[[], None]) -> None:
+        self._hear = hear
         self._http = h11.Connection(h11.CLIENT)
         self._news: asyncio.Future[None] | None = None
         self._error: WorkerLostError | None = None
         self._parts: list[bytes] = []
         self._size_bytes = 0
         self._streams = False
-        self._is_paused = False
+        self.is_paused = False
         self.status = 0
         self.is_open = False
         self.has_received = False
@@ -217,6 +234,7 @@ class _Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.has_received = True
+        self._hear()
         self._receive(data)
 
     def eof_received(self) -> None:
@@ -228,8 +246,8 @@ class _Connection(asyncio.Protocol):
         self._fail(f"the connection to the worker broke: {exc}" if exc else "the worker ended")
 
     def _resume(self) -> None:
-        if self._is_paused and self.is_open:
-            self._is_paused = False
+        if self.is_paused and self.is_open:
+            self.is_paused = False
             self._transport.resume_reading()
 
     async def _wait(self) -> None:
@@ -272,8 +290,8 @@ class _Connection(asyncio.Protocol):
         self._size_bytes += len(part)
         self._parts.append(part)
         if self._streams:
-            if self._size_bytes > PENDING_BYTES and not self._is_paused:
-                self._is_paused = True
+            if self._size_bytes > PENDING_BYTES and not self.is_paused:
+                self.is_paused = True
                 self._transport.pause_reading()
         elif self._size_bytes > MAX_ANSWER_BYTES:
             raise h11.RemoteProtocolError(f"the answer is larger than {MAX_ANSWER_BYTES} bytes")
