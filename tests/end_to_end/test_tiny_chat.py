@@ -55,6 +55,26 @@ def home(tmp_path_factory: pytest.TempPathFactory, home_with_files) -> Home:
     return made
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _engine_as_before() -> Iterator[None]:
+    """Take back the image that a run gives the engine, unless it was there."""
+    import docker  # noqa: PLC0415
+    from docker.errors import DockerException  # noqa: PLC0415
+
+    name = f"mealkit-run/{KIT.name}:1.0.0"
+    try:
+        client = docker.from_env()
+    except DockerException:
+        yield
+        return
+    was_there = bool(client.images.list(name))
+    yield
+    if not was_there:
+        with suppress(DockerException):
+            client.images.remove(name)
+    client.close()
+
+
 @pytest.fixture
 def run(kit: Path, home: Home, unique) -> Iterator[Callable[..., RunReport]]:
     """Run the kit; it is stopped at the end."""
