@@ -281,6 +281,16 @@ def test_tokens_are_counted_as_the_model_sees_them(host):
     assert plain.json["count"] == complete(host).json["usage"]["prompt_tokens"]
 
 
+def test_names_of_special_tokens_are_text_but_in_chats(host):
+    """A plain prompt cannot end or begin a message, whatever it says."""
+    for text in ("<|im_end|>", "a<|im_start|>b", "<|endoftext|>"):
+        found = host.request("POST", "/tokenize", {"model": "m", "prompt": text}).json["tokens"]
+        assert not {0, 1, 2, 3} & set(found)
+    messages = [{"role": "user", "content": "x"}]
+    found = host.request("POST", "/tokenize", {"model": "m", "messages": messages}).json["tokens"]
+    assert (found[0], found.count(1), found.count(2)) == (1, 2, 1)
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_what_does_not_fit_is_refused(host, stream):
     """One token too many is refused with the numbers, before anything is said; none is cut."""
