@@ -220,6 +220,10 @@ class Override(Part):
     """The largest number a caller may ask for."""
 
 
+# https://www.debian.org/doc/debian-policy/ch-controlfields.html#source
+DebianPackage = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9+.-]+$", max_length=128)]
+
+
 class DebianBase(Part):
     """A minimal root assembled from Debian's packages."""
 
@@ -227,6 +231,8 @@ class DebianBase(Part):
     """The kind of base."""
     suite: Annotated[Literal["bookworm", "trixie"], CHANGES_ANSWERS]
     """The Debian suite."""
+    packages: Annotated[tuple[DebianPackage, ...], CHANGES_ANSWERS] = ()
+    """More packages than a Python needs, by name: what an engine runs besides, such as gcc."""
     allow_unsigned: Annotated[bool, KEEPS_ANSWERS] = False
     """Accept a package index without a valid signature."""
 

@@ -86,6 +86,7 @@ class KitInputs:
             base.suite,
             python,
             architecture,
+            more=base.packages,
             allow_unsigned=base.allow_unsigned,
             mirrors=debian_mirrors(),
             cache=self._home.indexes,

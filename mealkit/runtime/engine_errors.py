@@ -1,7 +1,7 @@
 """What the error answers of workers mean: mealkit's own problems, and those of vLLM's server.
 
 Refuses to guess: an answer that is neither is ``ENGINE_ANSWER``, with what it says.
-The messages are those of vLLM 0.33: vllm/renderers/params.py,
+The messages are those of vLLM 0.32 and 0.33: vllm/renderers/params.py,
 vllm/entrypoints/serve/exception_handling/error_response.py, vllm/v1/engine/exceptions.py.
 """
 
@@ -30,7 +30,11 @@ _TOO_MUCH_ASKED = re.compile(
 )
 # vLLM appends what it was about to the sentence: "... (parameter=input_tokens, value=17)".
 _APPENDIX = re.compile(r" \(parameter=[^()]*\)$")
-_ENGINE_DEAD = "The server had an error while processing your request."
+# What 0.33 tells callers, and what 0.32 told them.
+_ENGINE_DEAD = (
+    "The server had an error while processing your request.",
+    "EngineCore encountered an issue. See stack trace (above) for the root cause.",
+)
 
 
 def problem_of(answer: Answer) -> Problem:
@@ -83,7 +87,7 @@ def _of_vllm(message: str, status: int, where: str | None) -> Problem:
             )
         case 429 | 503:
             return problem("REQUEST_BUSY", f"the engine takes no more requests: {shown}")
-        case 500 if message == _ENGINE_DEAD:
+        case 500 if message in _ENGINE_DEAD:
             return problem("ENGINE_DIED", "the engine's core ended during the request")
         case _:
             return problem("ENGINE_ANSWER", f"the engine answered {status}: {shown}")

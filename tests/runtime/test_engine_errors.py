@@ -68,6 +68,15 @@ def test_overlong_has_the_numbers(message, said):
             "ENGINE_DIED",
             "kit-author",
         ),
+        (
+            vllm_answer(
+                "EngineCore encountered an issue. See stack trace (above) for the root cause.",
+                500,
+                "InternalServerError",
+            ),
+            "ENGINE_DIED",
+            "kit-author",
+        ),
         (vllm_answer("CUDA error", 500, "InternalServerError"), "ENGINE_ANSWER", "kit-author"),
         (vllm_answer("The model `x` does not exist.", 404), "ENGINE_ANSWER", "kit-author"),
         (Answer(500, b"Internal Server Error"), "ENGINE_ANSWER", "kit-author"),

@@ -30,7 +30,7 @@ the Python that `runtime.python` in `kit.yaml` names.
 """
 
 # Triton compiles a small part of itself when it starts: triton/runtime/build.py
-VLLM_BASE = "docker.io/library/python:3.12-bookworm"
+_COMPILER = ["gcc", "libc6-dev", "libpython3.13-dev"]
 
 
 def runtime_of(
@@ -91,8 +91,8 @@ def _on_a_gpu(config: Mapping[str, Any], task: Task) -> tuple[dict[str, Any], _C
                 "max_num_seqs": 32,
                 "batch_invariant": True,
             },
-            "base": {"source": "image", "reference": VLLM_BASE},
-            "python": "3.12",
+            "base": {"source": "debian", "suite": "trixie", "packages": _COMPILER},
+            "python": "3.13",
         },
         "hardware": {"gpu": "required", "architectures": ["amd64"]},
         "serving": {"port": 8000, "max_concurrency": 32, "timeout_seconds": 600},
@@ -103,8 +103,7 @@ def _on_a_gpu(config: Mapping[str, Any], task: Task) -> tuple[dict[str, Any], _C
             "The same answer whatever else is computed; it needs a GPU of compute capability 9.0."
         ),
         ("runtime", "base"): (
-            "vLLM's kernels are compiled as it starts: the base needs a C compiler and Python's"
-            " headers. Name it by its digest."
+            "Triton compiles a part of itself as vLLM starts: it needs gcc and Python's headers."
         ),
     }
     return form, comments

@@ -96,8 +96,8 @@ RECIPE = Recipe(
         Task.EMBEDDINGS: EmbeddingHyperparameters,
     },
     settings=VllmSettings,
-    # The flags are those of this minor version; tests/engines/vllm holds them against its wheel.
-    requirements=("vllm>=0.33,<0.34",),
+    # The flags are those of these versions; tests/engines/vllm holds them against their wheels.
+    requirements=("vllm>=0.32,<0.34",),
     excludes=(),
     environment={
         # Nothing is fetched, told, or loaded that the lock does not name.
@@ -116,6 +116,9 @@ RECIPE = Recipe(
         "VLLM_DISABLE_LOG_LOGO": "1",
         # The gateway keeps its connections open; vLLM would close them after 5 seconds.
         "VLLM_HTTP_TIMEOUT_KEEP_ALIVE": "3600",
+        # Where NVIDIA's tools put the driver's library in an image of Debian; Triton would ask
+        # ldconfig, whose cache such an image has not: triton/backends/nvidia/driver.py
+        "TRITON_LIBCUDA_PATH": "/usr/lib/x86_64-linux-gnu",
         # How long the engine may load: large weights from a slow disk take more than 10 minutes.
         "VLLM_ENGINE_READY_TIMEOUT_S": "7200",
         "OMP_NUM_THREADS": "1",

@@ -1,7 +1,7 @@
 """The vllm engine: ``vllm serve`` takes over the worker's process, every flag from the lock.
 
 Refuses settings that are missing or mistyped. Standard library only: what needs vLLM is vLLM.
-Its flags, as of 0.33: https://docs.vllm.ai/en/v0.33.0/cli/serve/
+Its flags, as of 0.32 and 0.33: https://docs.vllm.ai/en/v0.33.0/cli/serve/
 """
 
 import json

@@ -4,7 +4,7 @@ Refuses a suite or a Python that the mirrors do not have, and indexes that Debia
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mealkit.errors import MealkitError, failure
@@ -47,16 +47,19 @@ EXCLUDED = {
 }
 
 
-def resolve_base(
+def resolve_base(  # noqa: PLR0913 - most of them by name
     suite: str,
     python: str,
     architecture: str = "amd64",
     *,
+    more: Sequence[str] = (),
     allow_unsigned: bool = False,
     mirrors: DebianMirrors,
     cache: Path,
 ) -> tuple[LockedDeb, ...]:
     """Return the packages of a root for ``python`` ("3.13") from ``suite``, sorted by name.
+
+    ``more`` are packages that the root has besides, with what they depend on.
 
     Reads SUITE, SUITE-updates (where there is one) and, if the mirrors hold security updates,
     SUITE-security; the highest version of each package counts. Verified package indexes are kept
@@ -77,7 +80,7 @@ def resolve_base(
                 index.add(chunks)
         if index.newest(f"python{python}-minimal") is None:
             raise _no_python(index, suite, python)
-        roots = (f"python{python}-minimal", f"libpython{python}-stdlib", *ROOTS)
+        roots = (f"python{python}-minimal", f"libpython{python}-stdlib", *ROOTS, *more)
         return tuple(entry.package for entry in closure(index, roots, EXCLUDED))
     except ValueError as error:
         raise failure(

@@ -21,23 +21,31 @@ HYPERPARAMETERS: Mapping[Task, Mapping[str, Any]] = {
 }
 
 
-@pytest.fixture(scope="session")
-def definitions() -> dict[str, Any]:
-    """vLLM's flags, request fields, routes, messages and metrics."""
-    return json.loads((HERE / "arguments.json").read_text())
-
-
-@pytest.fixture(scope="session")
-def parser() -> argparse.ArgumentParser:
-    """The stand-in's own parser of ``vllm serve``, made of the recorded flags."""
-    spec = importlib.util.spec_from_file_location(
-        "recorded", HERE / "standin" / "vllm" / "recorded.py"
-    )
+def _recorded() -> Any:
+    path = HERE / "standin" / "vllm" / "recorded.py"
+    spec = importlib.util.spec_from_file_location("recorded", path)
     assert spec
     assert spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.make_parser()
+    return module
+
+
+RECORDED = _recorded()
+
+
+@pytest.fixture(scope="session", params=RECORDED.VERSIONS)
+def definitions(request: pytest.FixtureRequest) -> Mapping[str, Any]:
+    """vLLM's flags, request fields, routes, messages and metrics, of each version that is read."""
+    found: Mapping[str, Any] = RECORDED.definitions_of(request.param)
+    return found
+
+
+@pytest.fixture(scope="session")
+def parser(definitions: Mapping[str, Any]) -> argparse.ArgumentParser:
+    """The stand-in's own parser of ``vllm serve``, made of the recorded flags."""
+    made: argparse.ArgumentParser = RECORDED.make_parser(definitions)
+    return made
 
 
 @pytest.fixture(scope="session")

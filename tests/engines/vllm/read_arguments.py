@@ -1,6 +1,6 @@
 """Read vLLM's own definitions out of its wheel, without running any of it.
 
-``python tests/engines/vllm/read_arguments.py vllm-*.whl > tests/engines/vllm/arguments.json``
+``python tests/engines/vllm/read_arguments.py vllm-0.33.0-*.whl > tests/engines/vllm/definitions/0.33.0.json``
 
 Flags come from ``add_argument`` calls and the fields of the configuration classes, as
 vllm/engine/arg_utils.py (get_kwargs) makes parsers of them; request fields from the protocol
@@ -18,38 +18,44 @@ from pathlib import Path
 from typing import Any
 
 ENGINE = "vllm/engine/arg_utils.py"
-SERVER = "vllm/entrypoints/common/cli_args.py"
+# Where the class or function stands differs between versions: it is looked for below the folder.
+SERVER_FOLDER = "vllm/entrypoints/"
 REQUESTS = {
-    "ChatCompletionRequest": "vllm/entrypoints/openai/chat_completion/protocol.py",
-    "CompletionRequest": "vllm/entrypoints/openai/completion/protocol.py",
-    "StreamOptions": "vllm/entrypoints/generate/base/protocol.py",
-    "ResponseFormat": "vllm/entrypoints/generate/base/protocol.py",
-    "EmbeddingCompletionRequest": "vllm/entrypoints/pooling/embed/protocol.py",
-    "TokenizeCompletionRequest": "vllm/entrypoints/serve/tokenize/protocol.py",
-    "TokenizeChatRequest": "vllm/entrypoints/serve/tokenize/protocol.py",
-    "TokenizeResponse": "vllm/entrypoints/serve/tokenize/protocol.py",
-    "ErrorInfo": "vllm/entrypoints/serve/engine/protocol.py",
-    "UsageInfo": "vllm/entrypoints/serve/engine/protocol.py",
-    "PoolerConfig": "vllm/config/pooler.py",
+    "ChatCompletionRequest": "vllm/entrypoints/openai/",
+    "CompletionRequest": "vllm/entrypoints/openai/",
+    "StreamOptions": "vllm/entrypoints/",
+    "ResponseFormat": "vllm/entrypoints/",
+    "EmbeddingCompletionRequest": "vllm/entrypoints/pooling/",
+    "TokenizeCompletionRequest": "vllm/entrypoints/serve/",
+    "TokenizeChatRequest": "vllm/entrypoints/serve/",
+    "TokenizeResponse": "vllm/entrypoints/serve/",
+    "ErrorInfo": "vllm/entrypoints/",
+    "UsageInfo": "vllm/entrypoints/",
+    "PoolerConfig": "vllm/config/",
 }
-# What the engine and its server say, by a phrase of it.
+# What the engine and its server say, by a phrase of it, and the folder to look in.
 MESSAGES = {
-    "too many tokens": ("vllm/renderers/params.py", "input tokens, which exceeds"),
-    "too many characters": ("vllm/renderers/params.py", "is the upper bound for"),
-    "too much asked": ("vllm/renderers/params.py", "Please request fewer output tokens"),
-    "input too long": ("vllm/entrypoints/serve/utils/api_utils.py", "exceeds model's maximum"),
-    "no free memory": ("vllm/v1/worker/utils.py", "is less than desired GPU memory utilization"),
-    "context too long": ("vllm/v1/core/kv_cache_planning.py", "To serve at least one request"),
-    "longest context": ("vllm/v1/core/kv_cache_planning.py", "the estimated maximum model length"),
-    "no cache": ("vllm/v1/core/kv_cache_planning.py", "No available memory for the cache blocks"),
-    "core failed": ("vllm/v1/engine/utils.py", "Engine core initialization failed"),
-    "core dead": ("vllm/v1/engine/exceptions.py", "EngineCore encountered an issue"),
-    "dead, for callers": ("vllm/v1/engine/exceptions.py", "The server had an error"),
-    "worker died": ("vllm/v1/executor/multiproc_executor.py", "died unexpectedly (exit code"),
-    "version and model": ("vllm/entrypoints/common/startup.py", "vLLM server version"),
-    "starting": ("vllm/entrypoints/launchers/api_server/entry.py", "Starting vLLM server on"),
-    "stopping": ("vllm/entrypoints/launchers/launcher.py", "stopping engine client mode"),
-    "unknown model": ("vllm/entrypoints/serve/engine/serving.py", "does not exist."),
+    "too many tokens": ("vllm/renderers/", "input tokens, which exceeds"),
+    "too many characters": ("vllm/renderers/", "is the upper bound for"),
+    "too much asked": ("vllm/renderers/", "Please request fewer output tokens"),
+    "input too long": ("vllm/entrypoints/serve/", "exceeds model's maximum"),
+    "no free memory": ("vllm/v1/worker/", "is less than desired GPU memory utilization"),
+    "context too long": ("vllm/v1/core/", "To serve at least one request"),
+    "longest context": ("vllm/v1/core/", "the estimated maximum model length"),
+    "no cache": ("vllm/v1/core/", "No available memory for the cache blocks"),
+    "core failed": ("vllm/v1/engine/", "Engine core initialization failed"),
+    "core dead": ("vllm/v1/engine/", "EngineCore encountered an issue"),
+    # From 0.33 on callers get another sentence than the log.
+    "dead, for callers": (
+        "vllm/v1/engine/",
+        "The server had an error",
+        "EngineCore encountered an issue",
+    ),
+    "stopping": ("vllm/entrypoints/launchers/", "stopping engine client mode"),
+    "worker died": ("vllm/v1/executor/", "died unexpectedly"),
+    "version and model": ("vllm/entrypoints/", "server version %s, serving model"),
+    "starting": ("vllm/entrypoints/", "Starting vLLM server on"),
+    "unknown model": ("vllm/entrypoints/", "does not exist"),
 }
 
 
@@ -71,6 +77,14 @@ class Wheel:
         """Yield the Python files below a folder."""
         return (name for name in self.names if name.startswith(prefix) and name.endswith(".py"))
 
+    def defining(self, name: str, prefix: str) -> str:
+        """Return the file below a folder that defines a class or function."""
+        for file in sorted(self.under(prefix)):
+            for node in self.tree(file).body:
+                if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name:
+                    return file
+        raise SystemExit(f"nothing below {prefix} defines {name}")
+
 
 class Definitions:
     """The classes and named literals of vLLM's configuration."""
@@ -84,12 +98,11 @@ class Definitions:
             "vllm/model_executor/model_loader/__init__.py",
             "vllm/tool_parsers/tool_strict_level.py",
             *wheel.under("vllm/renderers/"),
-            *(set(REQUESTS.values()) - {"vllm/config/pooler.py"}),
-            "vllm/entrypoints/pooling/base/protocol.py",
-            SERVER,
+            *(name for name in wheel.under(SERVER_FOLDER) if "protocol" in name),
+            wheel.defining("make_arg_parser", SERVER_FOLDER),
             ENGINE,
         ]
-        for name in files:
+        for name in (name for name in files if name in wheel.names):
             for node in wheel.tree(name).body:
                 if isinstance(node, ast.ClassDef):
                     self.classes.setdefault(node.name, node)
@@ -276,7 +289,7 @@ def server_flags(wheel: Wheel, definitions: Definitions) -> dict[str, dict[str, 
         flags[f"--{name.replace('_', '-')}"]["kind"] = "json"
     parser = next(
         node
-        for node in wheel.tree(SERVER).body
+        for node in wheel.tree(wheel.defining("make_arg_parser", SERVER_FOLDER)).body
         if isinstance(node, ast.FunctionDef) and node.name == "make_arg_parser"
     )
     for call in (item for item in ast.walk(parser) if isinstance(item, ast.Call)):
@@ -320,11 +333,15 @@ def routes(wheel: Wheel) -> list[str]:
 def messages(wheel: Wheel) -> dict[str, str]:
     """Return what is written by the statements that hold the phrases; ``{...}`` where values go."""
     found = {}
-    for key, (name, phrase) in MESSAGES.items():
-        texts = [_text(node) for node in ast.walk(wheel.tree(name))]
-        matching = [text for text in texts if phrase in text]
-        if not matching:
-            raise SystemExit(f"{name} does not say {phrase!r}")
+    for key, (folder, *phrases) in MESSAGES.items():
+        nodes = (
+            node for name in sorted(wheel.under(folder)) for node in ast.walk(wheel.tree(name))
+        )
+        texts = [text for text in map(_text, nodes) if text and len(text) < 2000]
+        said = [[text for text in texts if phrase in text] for phrase in phrases]
+        matching = next(filter(None, said), None)
+        if matching is None:
+            raise SystemExit(f"nothing below {folder} says {phrases}")
         found[key] = max(matching, key=len)
     return found
 

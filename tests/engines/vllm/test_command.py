@@ -51,10 +51,12 @@ def test_it_is_a_server_worker():
     assert isinstance(VllmServer(), ServerWorker)
 
 
-def test_the_engine_asks_for_the_version_that_was_read(definitions):
-    """The flags that hold are those of the version that kits get."""
-    major, minor, _ = definitions["version"].split(".")
-    assert RECIPE.requirements == (f"vllm>={major}.{minor},<{major}.{int(minor) + 1}",)
+def test_the_engine_asks_for_the_versions_that_were_read():
+    """The flags that hold are those of the minor versions that kits get."""
+    versions = sorted(path.stem for path in (Path(__file__).parent / "definitions").iterdir())
+    first, last = (tuple(map(int, item.split("."))) for item in (versions[0], versions[-1]))
+    assert RECIPE.requirements == (f"vllm>={first[0]}.{first[1]},<{last[0]}.{last[1] + 1}",)
+    assert len(versions) == last[1] - first[1] + 1
 
 
 @pytest.mark.parametrize(

@@ -7,20 +7,28 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-DEFINITIONS: Mapping[str, Any] = json.loads(
-    (Path(__file__).parent.parent.parent / "arguments.json").read_text()
-)
+_FOLDER = Path(__file__).parents[2] / "definitions"
+VERSIONS = sorted(path.stem for path in _FOLDER.glob("*.json"))
 
 
-def make_parser() -> argparse.ArgumentParser:
+def definitions_of(version: str) -> Mapping[str, Any]:
+    """Return what was read from a version's wheel."""
+    found: Mapping[str, Any] = json.loads((_FOLDER / f"{version}.json").read_text())
+    return found
+
+
+DEFINITIONS = definitions_of(VERSIONS[-1])
+
+
+def make_parser(definitions: Mapping[str, Any] = DEFINITIONS) -> argparse.ArgumentParser:
     """Make a parser of ``vllm serve`` that knows exactly the recorded flags and values."""
     made = argparse.ArgumentParser(prog="vllm serve", allow_abbrev=False, exit_on_error=False)
     made.add_argument("model_tag", nargs="?")
     open_choices = {
-        "--tool-call-parser": DEFINITIONS["tool_parsers"],
-        "--attention-backend": DEFINITIONS["attention_backends"],
+        "--tool-call-parser": definitions["tool_parsers"],
+        "--attention-backend": definitions["attention_backends"],
     }
-    for name, flag in DEFINITIONS["flags"].items():
+    for name, flag in definitions["flags"].items():
         if name.startswith("--"):
             known = {"choices": open_choices[name]} if name in open_choices else {}
             made.add_argument(name, **_rules({**flag, **known}))
