@@ -57,11 +57,6 @@ class Random:
         return [random.random() for _ in range(3)]
 
 
-class Hashed:
-    def predict(self) -> int:
-        return hash("a text")
-
-
 class Later:
     async def load(self) -> None:
         await asyncio.sleep(0)

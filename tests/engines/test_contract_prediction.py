@@ -47,6 +47,7 @@ def start(start_host, tmp_path):
             settings={
                 "handler": f"{file}:{class_name}",
                 "concurrency": 1,
+                "threads": 1,
                 "fetch_from": [],
                 "fetch_private": False,
                 "fetch_seconds": 10,
@@ -174,6 +175,15 @@ def test_load_gets_what_it_asks_for(ready, tmp_path):
     """The folder of the models, the kit's parameters and the seed."""
     host = ready("Loaded", parameters={"depth": 3}, seed=7)
     assert output(predict(host)) == [tmp_path.name, {"depth": 3}, 7]
+
+
+def test_threads_are_set_before_the_code_is_imported(ready):
+    """By the variables that numpy, torch and others read."""
+    text = (
+        "import os\nFOUND = os.environ['OMP_NUM_THREADS'], os.environ['MKL_NUM_THREADS']\n"
+        "class H:\n def predict(self) -> tuple[str, str]:\n  return FOUND\n"
+    )
+    assert output(predict(ready("H", text, threads=3))) == ["3", "3"]
 
 
 def test_the_same_request_draws_the_same_numbers(ready):
@@ -467,6 +477,7 @@ def test_a_handler_that_is_not_among_the_code_is_named(start, tmp_path):
         ({"handler": "handler:H"}, "settings.handler"),
         ({"concurrency": 0}, "settings.concurrency"),
         ({"concurrency": True}, "settings.concurrency"),
+        ({"threads": 0}, "settings.threads"),
         ({"surprise": 1}, "settings.surprise"),
     ],
 )

@@ -14,6 +14,7 @@ from mealkit.errors import failure
 _SETTINGS: Mapping[str, type] = {
     "handler": str,
     "concurrency": int,
+    "threads": int,
     "fetch_from": list,
     "fetch_private": bool,
     "fetch_seconds": int,
@@ -44,6 +45,7 @@ class HandlerConfig:
     file: str
     class_name: str
     concurrency: int
+    threads: int
     limits: FileLimits
     seed: int
     parameters: Mapping[str, Any]
@@ -58,7 +60,7 @@ class HandlerConfig:
         chosen, flags = config.hyperparameters, config.settings
         require_fields(chosen, {"seed": int, "parameters": dict}, "hyperparameters")
         require_fields(flags, _SETTINGS, "settings")
-        for name in ("concurrency", "fetch_seconds", "max_file_bytes"):
+        for name in ("concurrency", "threads", "fetch_seconds", "max_file_bytes"):
             if flags[name] < 1:
                 where = f"settings.{name}"
                 message = f"{where} is {flags[name]}, expected 1 or more"
@@ -73,6 +75,7 @@ class HandlerConfig:
             file=file,
             class_name=class_name,
             concurrency=flags["concurrency"],
+            threads=flags["threads"],
             limits=FileLimits(
                 fetch_from=tuple(flags["fetch_from"]),
                 fetch_private=flags["fetch_private"],

@@ -31,6 +31,8 @@ class PythonSettings(Part):
     """FILE.py:CLASS, the file among ``runtime.code``."""
     concurrency: Annotated[int, Field(ge=1, le=1024)] = 1
     """How many calls of predict run at once. Above 1, they share what the seed determines."""
+    threads: Annotated[int, Field(ge=1, le=1024)] = 1
+    """Threads within one operator of numpy, torch and others that go by OMP_NUM_THREADS."""
     fetch_from: tuple[Annotated[str, StringConstraints(pattern=_ADDRESS)], ...] = ()
     """The addresses that files of a request may be fetched from: https://HOST/, or a folder of it
     with a slash at the end. None: callers send the files themselves."""
@@ -66,9 +68,6 @@ RECIPE = Recipe(
         "HF_HUB_OFFLINE": "1",
         "TRANSFORMERS_OFFLINE": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
-        "OMP_NUM_THREADS": "1",
-        "OPENBLAS_NUM_THREADS": "1",
-        "MKL_NUM_THREADS": "1",
         "TOKENIZERS_PARALLELISM": "false",
     },
     formats=frozenset({"safetensors", "gguf", "onnx", "json", "text", "pickle"}),

@@ -4,6 +4,7 @@ Refuses inputs that the code's signature does not take, and results that it does
 code is imported in ``load``, and pydantic with it.
 """
 
+import os
 from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,9 @@ from mealkit.errors import failure
 if TYPE_CHECKING:
     from mealkit.engines.python.handling import Handling
     from mealkit.engines.python.signature import Signature
+
+
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 class PythonWorker:
@@ -34,6 +38,8 @@ class PythonWorker:
             EngineError: ``ENGINE_START``, naming file and line.
         """
         checked = HandlerConfig.of(config)
+        # Read when the libraries are imported, which only the author's code does.
+        os.environ.update(dict.fromkeys(_THREADS, str(checked.threads)))
         try:
             from mealkit.engines.python.handling import Handling  # noqa: PLC0415
             from mealkit.engines.python.signature import Signature  # noqa: PLC0415
