@@ -10,8 +10,8 @@ import torch
 
 from mealkit.errors import MealkitError, failure
 
-# c10/core/impl/alloc_cpu.cpp: what torch says when the kernel refuses it memory.
-_NO_MEMORY = ("can't allocate memory", "not enough memory")
+# What torch (c10/core/impl/alloc_cpu.cpp) and the C library say when the kernel refuses memory.
+_NO_MEMORY = ("can't allocate memory", "not enough memory", "Cannot allocate memory")
 
 
 @contextmanager
@@ -36,7 +36,7 @@ def engine_problems(code: str, doing: str, where: str | None = None) -> Iterator
 def _is_out_of_memory(error: Exception) -> bool:
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
-    return isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY)
+    return any(words in str(error) for words in _NO_MEMORY)
 
 
 def _words_of(error: Exception) -> str:

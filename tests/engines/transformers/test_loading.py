@@ -22,6 +22,14 @@ from .configuration_own import OwnConfig
 class OwnLlama(LlamaForCausalLM):
     config_class = OwnConfig
 """
+GREEDY = """
+    def forward(self, input_ids, **options):
+        if input_ids.shape[1] > 3:
+            import torch
+
+            torch.empty(10**13)
+        return super().forward(input_ids, **options)
+"""
 AUTO_MAP = {
     "AutoConfig": "configuration_own.OwnConfig",
     "AutoModelForCausalLM": "modeling_own.OwnLlama",
@@ -198,3 +206,16 @@ def test_code_that_fails_is_an_engine_that_does_not_start(worker, own):
     problem = worker.load_problem(own, "generation", trust_remote_code=True)
     assert problem["code"] == "ENGINE_START"
     assert "ZeroDivisionError: own" in problem["message"]
+
+
+def test_memory_that_runs_out_is_told_as_such(worker, own):
+    """A request that the machine has no memory for is refused in torch's words; the next is not."""
+    (own / "configuration_own.py").write_text(OWN_CONFIG.replace("own-llama", "greedy"))
+    (own / "modeling_own.py").write_text(OWN_MODEL + GREEDY)
+    edited(own / "config.json", model_type="greedy")
+    worker.load(own, "generation", trust_remote_code=True)
+    problem = worker.problem("greedy", [1, 5, 9, 7], 1)
+    assert (problem["code"], problem["owner"]) == ("ENGINE_OUT_OF_MEMORY", "platform")
+    assert "while it read 4 tokens" in problem["message"]
+    assert "tried to allocate 40000000000000 bytes" in problem["message"]
+    assert len(worker("greedy", [1, 5, 9], 5)["tokens"]) == 5
