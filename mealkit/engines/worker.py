@@ -160,6 +160,13 @@ class PredictionWorker(Worker, Protocol):
     def schema(self) -> PredictionSchema:
         """Say what it takes and gives; called once it has loaded."""
 
+    def wait_turn(self, is_cancelled: Callable[[], bool]) -> None:
+        """Return once it could begin with an input: if its code is stuck, it never does.
+
+        Raises:
+            RequestError: nobody waits any more.
+        """
+
     def predict(self, values: Mapping[str, Any], is_cancelled: Callable[[], bool]) -> Any:
         """Answer one input with a JSON value, or, if it streams, with an iterator of them.
 

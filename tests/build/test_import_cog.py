@@ -48,8 +48,7 @@ def test_everything_that_a_kit_does_otherwise_is_told():
         "requirements.txt:6: ./local/wheel.whl",
         "requirements.txt:7: cog==0.9.0",
         "missing.txt",
-        "build.system_packages: libgl1",
-        "build.system_packages: ffmpeg",
+        "build.system_packages: libsm6=2:1.2",
         "build.pre_install[0]: echo begin",
         "build.run[0]: pip install git+https://example.invalid/soup.git",
         "build.run[1]: pip install secret-sauce",
@@ -73,8 +72,9 @@ def test_everything_that_a_kit_does_otherwise_is_told():
 
 
 def test_what_a_laden_project_keeps():
-    """Packages with their versions, the GPU, environment and concurrency."""
+    """Packages with their versions, Debian's by name, the GPU, environment and concurrency."""
     proposal = propose(LADEN)
+    assert proposal.kit["runtime"]["base"]["packages"] == ["libgl1", "ffmpeg"]
     assert proposal.kit["runtime"]["requirements"] == ["torch==2.4.0", "numpy<3,>=1.26"]
     assert proposal.kit["hardware"]["gpu"] == "required"
     assert proposal.kit["runtime"]["settings"]["concurrency"] == 4
@@ -160,5 +160,5 @@ def test_the_files_of_a_proposal():
     assert form["runtime"]["requirements"] == ["torch==2.4.0", "numpy<3,>=1.26"]
     assert json.dumps(form)
     rows = [line for line in str(files["README.md"]).splitlines() if line.startswith("| `")]
-    assert len(rows) == 26
+    assert len(rows) == 25
     assert all(line.count(" | ") == 2 for line in rows)

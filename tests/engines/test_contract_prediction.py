@@ -282,6 +282,18 @@ def test_one_call_at_a_time(ready, fifos):
     assert output(predict(host)) == 3
 
 
+def test_the_schema_comes_when_it_is_its_turn(ready, fifos):
+    """It is asked as a sign of life: code that is stuck gives none."""
+    host = ready("Slow")
+    first = InBackground(lambda: predict(host, running=fifos["running"], go=fifos["go"]))
+    Path(fifos["running"]).read_bytes()
+    second = InBackground(lambda: host.request("GET", "/schema"))
+    assert host.request("GET", "/health").status == 200
+    assert second.reply is None
+    Path(fifos["go"]).write_bytes(b"")
+    assert (first.result().status, second.result().status) == (200, 200)
+
+
 def test_more_calls_at_once_if_the_kit_says_so(ready, fifos):
     """A second request overtakes the first."""
     host = ready("Slow", concurrency=2)

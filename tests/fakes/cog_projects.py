@@ -55,6 +55,7 @@ build:
   system_packages:
     - "libgl1"
     - "ffmpeg"
+    - "libsm6=2:1.2"
   run:
     - "pip install git+https://example.invalid/soup.git"
     - command: pip install secret-sauce

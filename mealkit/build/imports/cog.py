@@ -114,7 +114,11 @@ def _form(name: str, predictor: Predictor, build: CogBuild, code: Sequence[str])
             "engine": "python",
             "settings": {"handler": f"{_HANDLER}:Handler", "concurrency": 1},
             "code": list(code),
-            "base": {"source": "debian", "suite": build.suite},
+            "base": {
+                "source": "debian",
+                "suite": build.suite,
+                **({"packages": list(build.packages)} if build.packages else {}),
+            },
             "python": build.python,
             "requirements": list(build.requirements),
         },

@@ -4,6 +4,7 @@ Pure. Reads what is written; resolves nothing.
 """
 
 import posixpath
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,7 @@ _SUITES = {"3.11": "bookworm", "3.13": "trixie"}
 _PYTHON, _SUITE = "3.13", "trixie"
 
 _DEEPEST = 8
+_DEBIAN_NAME = re.compile(r"[a-z0-9][a-z0-9+.-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,8 @@ class CogBuild:
     suite: str
     gpu: bool
     requirements: tuple[str, ...]
+    packages: tuple[str, ...]
+    """Debian packages."""
     left_out: tuple[LeftOut, ...]
     comments: dict[tuple[str | int, ...], str] = field(default_factory=dict)
 
@@ -35,15 +39,21 @@ class CogBuild:
 def read_build(build: Mapping[str, Any], texts: Mapping[str, str]) -> CogBuild:
     """Read ``build``; ``texts`` are the project's files, for its requirements."""
     python, left_python = _python(build.get("python_version"))
-    requirements, left_packages = _requirements(build, texts)
+    requirements, left_requirements = _requirements(build, texts)
+    packages, left_packages = _packages(build)
     return CogBuild(
         python=python,
         suite=_SUITES[python],
         gpu=build.get("gpu") is True,
         requirements=tuple(requirements),
-        left_out=(*left_python, *left_packages, *_left_of_build(build)),
+        packages=tuple(packages),
+        left_out=(*left_python, *left_requirements, *left_packages, *_left_of_build(build)),
         comments={
             ("runtime", "requirements"): "As Cog had them; `mealkit lock` pins all of them.",
+            ("runtime", "base", "packages"): (
+                "As Cog had them, by Ubuntu's names; `mealkit lock` says which Debian lacks."
+                " They are unpacked, and none of their scripts is run."
+            ),
         },
     )
 
@@ -122,13 +132,19 @@ def _refused(line: str) -> tuple[str, str] | None:
     return None
 
 
-def _left_of_build(build: Mapping[str, Any]) -> Iterator[LeftOut]:
+def _packages(build: Mapping[str, Any]) -> tuple[list[str], list[LeftOut]]:
+    kept: list[str] = []
+    left: list[LeftOut] = []
     for name in _list(build, "system_packages"):
-        yield LeftOut(
-            f"build.system_packages: {name}",
-            "the minimal root has Python and what it needs, no other Debian packages",
-            "if a library is missing at the start, name a base image that has it",
-        )
+        if isinstance(name, str) and _DEBIAN_NAME.fullmatch(name):
+            kept.append(name)
+        else:
+            why = "only a package's name can be taken over; the lock pins its version"
+            left.append(LeftOut(f"build.system_packages: {name}", why, "add it by its name"))
+    return list(dict.fromkeys(kept)), left
+
+
+def _left_of_build(build: Mapping[str, Any]) -> Iterator[LeftOut]:
     for kind in ("pre_install", "run"):
         for index, item in enumerate(_list(build, kind)):
             command = item.get("command") if isinstance(item, dict) else item

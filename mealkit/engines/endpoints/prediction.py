@@ -35,7 +35,9 @@ def prediction_endpoints(worker: PredictionWorker, model_name: str) -> Mapping[s
         with closing(found):
             return _answer(list(found), model_name)
 
-    def schema(_call: Call) -> bytes:
+    def schema(call: Call) -> bytes:
+        # Asked as a sign of life, too: code that is stuck in a request must not look alive.
+        worker.wait_turn(call.is_cancelled)
         return _json(asdict(worker.schema())).encode()
 
     return {"POST /v1/predict": predict, "GET /schema": schema}

@@ -69,6 +69,15 @@ class Handling:
             except BaseException as error:
                 raise request_failure(error, self._config.code_root) from error
 
+    def wait_turn(self, is_cancelled: IsCancelled) -> None:
+        """Return once ``predict`` could be called.
+
+        Raises:
+            RequestError: ``REQUEST_TIMEOUT``, the caller went away.
+        """
+        with self._gate.entered(is_cancelled):
+            pass
+
     def pieces(
         self, arguments: Mapping[str, Any], is_cancelled: IsCancelled
     ) -> Generator[Any, None, None]:

@@ -57,6 +57,15 @@ class PythonWorker:
         """
         return self._loaded()[2].schema
 
+    def wait_turn(self, is_cancelled: Callable[[], bool]) -> None:
+        """Return once the code could be called.
+
+        Raises:
+            RequestError: the caller has gone.
+            EngineError: ``NOT_READY`` before ``load``.
+        """
+        self._loaded()[1].wait_turn(is_cancelled)
+
     def predict(self, values: Mapping[str, Any], is_cancelled: Callable[[], bool]) -> Any:
         """Answer one input with a JSON value, or, if it streams, with an iterator of them.
 
