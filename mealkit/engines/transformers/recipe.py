@@ -11,7 +11,9 @@ from mealkit.engines.hyperparameters import (
     RerankingHyperparameters,
 )
 from mealkit.engines.recipe import Recipe, Values
-from mealkit.kit.model import Feature, Part, Task
+from mealkit.errors import Problem, problem
+from mealkit.kit.load import LoadedKit
+from mealkit.kit.model import Feature, Gpu, Part, Task
 
 
 class TransformersSettings(Part):
@@ -34,19 +36,23 @@ class TransformersSettings(Part):
 def _features(task: Task, hyperparameters: Values, _settings: Values) -> frozenset[Feature]:
     if task is not Task.GENERATION:
         return frozenset({Feature.TOKENS})
-    found = {
-        Feature.COMPLETION,
-        Feature.TOKENS,
-        Feature.JSON_SCHEMA,
-        Feature.LOGPROBS,
-        Feature.LOGIT_BIAS,
-        Feature.MULTIPLE,
-    }
-    if hyperparameters["chat_template"] != "none":
-        found.add(Feature.CHAT)
-        if hyperparameters["tool_calls"] != "none":
-            found.add(Feature.TOOLS)
+    found = set(Feature)
+    if hyperparameters["chat_template"] == "none":
+        found -= {Feature.CHAT, Feature.TOOLS}
+    if hyperparameters["tool_calls"] == "none":
+        found -= {Feature.TOOLS}
     return frozenset(found)
+
+
+def _problems(loaded: LoadedKit, settings: Values) -> list[Problem]:
+    """Return that the kit computes on a GPU which it does not ask for, or asks for one in vain."""
+    device, gpu = settings["device"], loaded.kit.hardware.gpu
+    if (device == "cuda") == (gpu is Gpu.REQUIRED):
+        return []
+    message = f"runtime.settings.device is {device}, and hardware.gpu is {gpu}"
+    hint = "write device: cuda with gpu: required, or device: cpu with gpu: none"
+    where = loaded.lines.where(("runtime", "settings", "device"))
+    return [problem("KIT_INVALID", message, where=where, hint=hint)]
 
 
 RECIPE = Recipe(
@@ -89,4 +95,5 @@ RECIPE = Recipe(
     # take in a model of 400 MiB, 90 MiB.
     memory_bytes=640 * 1024 * 1024,
     features=_features,
+    check=_problems,
 )

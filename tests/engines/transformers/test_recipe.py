@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from mealkit.build.library import shipped_library
+from mealkit.engines.check import check_engine_parts
 from mealkit.engines.transformers.recipe import RECIPE
 from mealkit.kit.load import load_kit
 from mealkit.kit.model import Feature, Task
@@ -26,6 +27,29 @@ def test_features_follow_from_the_kit():
     assert RECIPE.features(Task.EMBEDDINGS, {}, {}) == {Feature.TOKENS}
 
 
+@pytest.mark.parametrize(
+    ("device", "gpu", "holds"),
+    [
+        ("cpu", "none", True),
+        ("cuda", "required", True),
+        ("cuda", "none", False),
+        ("cuda", "optional", False),
+        ("cpu", "required", False),
+    ],
+)
+def test_a_gpu_is_asked_for_where_it_is_used(tmp_path, device, gpu, holds):
+    """The flag and the hardware agree, or ``mealkit check`` names the line."""
+    text = (KIT / "kit.yaml").read_text()
+    text = text.replace("device: cpu", f"device: {device}").replace("gpu: none", f"gpu: {gpu}")
+    (tmp_path / "kit.yaml").write_text(text)
+    (tmp_path / "wheels").mkdir()
+    found = check_engine_parts(load_kit(tmp_path)).problems
+    assert [item.message for item in found] == (
+        [] if holds else [f"runtime.settings.device is {device}, and hardware.gpu is {gpu}"]
+    )
+    assert all("kit.yaml:" in item.where for item in found)
+
+
 def test_the_engine_ships_without_its_build_side():
     """The image gets the worker's modules and those of generation, and no recipe."""
     library = shipped_library("transformers")
@@ -41,7 +65,6 @@ def test_the_example_pins_what_it_says():
     names = {item.name for item in lock.engine.packages}
     assert names.isdisjoint(RECIPE.excludes)
     assert {"torch", "transformers", "tokenizers", "safetensors"} <= names
-    assert load_kit(KIT).kit.hardware.gpu.value == "none"
 
 
 @pytest.mark.parametrize("name", ["get_wheel.sh", "wheel.sha256"])
