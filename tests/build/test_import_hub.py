@@ -244,7 +244,7 @@ def test_sentence_transformers():
     }
     assert found.kit["prompts"] == {"query": {"file": "prompts/query.jinja", "variables": ["text"]}}
     assert found.files["prompts/query.jinja"] == "query: {{ text }}"
-    assert left(found) == {"prompt 'Web Search'"}
+    assert left(found) == {"prompt 'Web Search'", "a build of torch for CPUs"}
     without = propose(encoder(modules=MODULES[:2]), None, None)
     assert without.kit["hyperparameters"]["normalize"] is False
 

@@ -11,7 +11,7 @@ from mealkit.build.imports.hub_files import Found, beside, chosen, left_behind, 
 from mealkit.build.imports.pooling import embedding, gguf_embedding, prompts, scoring
 from mealkit.build.imports.proposal import LeftOut, Proposal
 from mealkit.build.imports.repository import Repository, spdx
-from mealkit.build.imports.runtime import WHEEL, extra_files, runtime_of
+from mealkit.build.imports.runtime import TORCH, WHEEL, extra_files, runtime_of
 from mealkit.build.imports.sampling import Values, sampling, template
 from mealkit.build.imports.verbatim import verbatim
 from mealkit.engines.registry import engine_names, recipe_of
@@ -60,6 +60,7 @@ def propose(repository: Repository, file: str | None, engine: str | None) -> Pro
     left = [
         *values.left_out,
         *([WHEEL] if picked == "llama-cpp" else []),
+        *([TORCH] if picked == "transformers" else []),
         *left_behind(repository, files),
         *_unsaid(repository, license_id),
     ]

@@ -18,6 +18,11 @@ WHEEL = LeftOut(
     "no index has one",
     "make it as wheels/README.md says, then write wheels: [wheels] under runtime",
 )
+TORCH = LeftOut(
+    "a build of torch for CPUs",
+    "the index's own is for GPUs, and has gigabytes that this kit does not use",
+    "name the CPU build: a kit of mealkit new --engine transformers shows how",
+)
 _WHEELS = """\
 # The wheel of llama-cpp-python
 
