@@ -237,6 +237,8 @@ build:
   python_version: "3.13"
   python_packages:
     - "pillow>=11"
+  system_packages:
+    - "libsm6"
 predict: "predict.py:Predictor"
 """,
     "predict.py": """\

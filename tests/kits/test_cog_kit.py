@@ -35,6 +35,7 @@ def test_a_project_with_a_package_runs_in_a_container(tmp_path, run_kit_named):
     home = home_at(tmp_path / "new-home")
     made = import_kit(tmp_path / "kits" / "blur", "cog", str(project), engine=None, home=home)
     assert made.left_out == ()
+    assert "libsm6" in made.path.read_text()
     assert (made.path.parent / "predict.py").read_text() == BLUR["predict.py"]
 
     url = run_kit_named(made.path.parent, "docker").url
