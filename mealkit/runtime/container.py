@@ -11,12 +11,14 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import uvicorn
 
 from mealkit.errors import MealkitError, Problem, failure
 from mealkit.runtime.canary import Canary
+from mealkit.runtime.connections import Connections, possible_connections
 from mealkit.runtime.gateway import create_app
 from mealkit.runtime.keys import Keys
 from mealkit.runtime.log_records import LogHandler
@@ -29,8 +31,8 @@ from mealkit.runtime.upstream import Upstream, WorkerLostError
 from mealkit.runtime.warm import warm
 from mealkit.runtime.wire import OneWriteProtocol
 
-# Longer than the idle time of common load balancers: whoever closes first must be the caller.
-_KEEP_ALIVE_SECONDS = 75
+# An unused connection is closed by who counts them all; this only stops the server's own timers.
+_KEEP_ALIVE_SECONDS = 3600
 # For answers that are on their way once everything else has ended.
 _LAST_ANSWERS_SECONDS = 2
 
@@ -190,10 +192,12 @@ class _Server(uvicorn.Server):
 
 
 def _server_config(service: Service) -> uvicorn.Config:
+    connections = Connections(possible_connections(service.settings.connections))
+    service.metrics.count_connections(lambda: len(connections))
     return uvicorn.Config(
         create_app(service),
         loop="asyncio",
-        http=OneWriteProtocol,
+        http=partial(OneWriteProtocol, connections=connections),  # type: ignore[arg-type]  # called
         ws="none",
         lifespan="off",
         log_config=None,

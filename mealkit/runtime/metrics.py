@@ -1,5 +1,7 @@
 """What the kit measures of itself, in Prometheus' text format. No caller's text is ever a label."""
 
+from collections.abc import Callable
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
@@ -110,6 +112,11 @@ class Metrics:
         """Count a sign of life that was asked for."""
         self._canaries.labels(result).inc()
         self._canary_seconds.set(seconds)
+
+    def count_connections(self, count: Callable[[], int]) -> None:
+        """Have ``count`` say how many connections there are."""
+        gauge = Gauge("mealkit_connections", "Callers' open connections", registry=self._registry)
+        gauge.set_function(lambda: float(count()))
 
     def text(self) -> bytes:
         """Return everything in Prometheus' text format."""

@@ -14,6 +14,9 @@ from mealkit.runtime.places import DEFAULTS, LOCK_NAME
 
 DEFAULT_PORT = 8000
 
+# Idle ones take 8 KiB each: 32 MiB in all.
+_CONNECTIONS = 4096
+
 # The first of each is what holds if nothing is said.
 _LEVELS = ("info", "debug", "warning", "error")
 _AUTH = ("keys", "off")
@@ -42,6 +45,8 @@ class Settings:
     """The least severe log lines that are written (``MEALKIT_LOG_LEVEL``)."""
     image_digest: Digest | None
     """The digest of the image, if whoever started it said so (``MEALKIT_IMAGE_DIGEST``)."""
+    connections: int
+    """How many connections are kept at once (``MEALKIT_CONNECTIONS``)."""
     auth: str
     """Whether callers need a key: ``keys``, or ``off`` (``MEALKIT_AUTH``)."""
     keys: str
@@ -84,6 +89,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         termination_log=_folder(environment, "MEALKIT_TERMINATION_LOG"),
         log_level=_choice(environment, "MEALKIT_LOG_LEVEL", _LEVELS),
         image_digest=_image_digest(environment),
+        connections=_connections(environment),
         auth=_choice(environment, "MEALKIT_AUTH", _AUTH),
         keys=environment.get("MEALKIT_KEYS", ""),
         keys_file=(
@@ -112,6 +118,14 @@ def _port(environment: Mapping[str, str], etc: Path) -> int:
         raise failure(
             "CONFIG_INVALID", f"MEALKIT_PORT is {text!r}, not a port number", where="MEALKIT_PORT"
         )
+    return int(text)
+
+
+def _connections(environment: Mapping[str, str]) -> int:
+    text = environment.get("MEALKIT_CONNECTIONS", str(_CONNECTIONS))
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 10**7):
+        message = f"MEALKIT_CONNECTIONS is {text!r}, not a number of connections"
+        raise failure("CONFIG_INVALID", message, where="MEALKIT_CONNECTIONS")
     return int(text)
 
 

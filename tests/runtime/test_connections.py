@@ -1,0 +1,218 @@
+"""Connections: bounded in number, in silence and in what they hold; memory stays bounded with them."""
+
+import asyncio
+import json
+import resource
+import select
+import socket
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx2
+
+from mealkit.runtime.connections import Connections
+
+MEBIBYTE = 2**20
+
+
+class Caller:
+    """A connection that notes how it was ended."""
+
+    def __init__(self, connections):
+        self.connections = connections
+        self.unsent = 0
+        self.ended = ""
+        connections.opened(self)
+
+    def unsent_bytes(self):
+        return self.unsent
+
+    def end(self):
+        self.ended = self.ended or "end"
+        self.connections.closed(self)
+
+    def drop(self):
+        self.ended = self.ended or "drop"
+        self.connections.closed(self)
+
+
+def at(clock, connections, seconds):
+    clock[0] = seconds
+    connections.look()
+
+
+def keeper(**limits):
+    clock = [0.0]
+    connections = Connections(
+        limits.pop("limit", 100), idle_seconds=75, head_seconds=30, stall_seconds=30, **limits
+    )
+    connections._clock = lambda: clock[0]
+    return connections, clock
+
+
+def looped(test):
+    def run():
+        async def body():
+            test()
+
+        asyncio.run(body())
+
+    run.__doc__ = test.__doc__
+    return run
+
+
+def _oldest_idle_goes_first():
+    """Over the limit the longest idle one goes, and the new one if all are busy."""
+    connections, _ = keeper(limit=2)
+    first, second = Caller(connections), Caller(connections)
+    connections.began_request(first)
+    third = Caller(connections)
+    assert (first.ended, second.ended, third.ended) == ("", "drop", "")
+    connections.began_request(third)
+    fourth = Caller(connections)
+    assert (first.ended, third.ended, fourth.ended) == ("", "", "drop")
+    assert len(connections) == 2
+
+
+def _silence():
+    """A head has thirty seconds, however slowly it comes; an idle connection has seventy-five."""
+    connections, clock = keeper()
+    idle, slow, busy = (Caller(connections) for _ in range(3))
+    connections.began_head(slow)
+    connections.began_request(busy)
+    at(clock, connections, 20)
+    connections.began_head(slow)
+    at(clock, connections, 31)
+    assert (idle.ended, slow.ended, busy.ended) == ("", "end", "")
+    at(clock, connections, 76)
+    assert (idle.ended, busy.ended) == ("end", "")
+    connections.answered(busy)
+    at(clock, connections, 152)
+    assert busy.ended == "end"
+    assert len(connections) == 0
+
+
+def _stalls():
+    """Who fetches nothing for thirty seconds is dropped; who fetches slowly is not."""
+    connections, clock = keeper()
+    stalled, slow = Caller(connections), Caller(connections)
+    for caller in (stalled, slow):
+        connections.began_request(caller)
+        caller.unsent = 1000
+        connections.wrote(caller)
+        connections.answered(caller)
+    for second in range(0, 100, 10):
+        slow.unsent = 1000 - second
+        at(clock, connections, second)
+    assert (stalled.ended, slow.ended) == ("drop", "")
+    slow.unsent = 0
+    at(clock, connections, 200)
+    at(clock, connections, 276)
+    assert slow.ended == "end"
+
+
+def _all_that_is_unsent():
+    """Over the limit of all together, those that fetch nothing go first."""
+    connections, clock = keeper(unsent_bytes=1500)
+    first, second = Caller(connections), Caller(connections)
+    for caller in (first, second):
+        connections.began_request(caller)
+        caller.unsent = 1000
+        connections.wrote(caller)
+    at(clock, connections, 1)
+    second.unsent = 900
+    at(clock, connections, 2)
+    assert (first.ended, second.ended) == ("drop", "")
+
+
+test_oldest_idle_goes_first = looped(_oldest_idle_goes_first)
+test_silence = looped(_silence)
+test_stalls = looped(_stalls)
+test_all_that_is_unsent = looped(_all_that_is_unsent)
+
+
+def resident_bytes(kit):
+    """The memory of the gateway's process, without its worker's."""
+    pages = Path(f"/proc/{kit.process.pid}/statm").read_text().split()[1]
+    return int(pages) * 4096
+
+
+def connected(kit):
+    return socket.create_connection((kit.client.base_url.host, kit.client.base_url.port), 30)
+
+
+def gauge(kit, name):
+    (line,) = [
+        line for line in kit.client.get("/metrics").text.splitlines() if line.startswith(f"{name} ")
+    ]
+    return float(line.split()[1])
+
+
+def test_ten_thousand_idle_connections(start):
+    """They take bounded memory, the oldest make room, and the kit goes on answering."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 12_000), hard))
+    kit = start(environment={"MEALKIT_CONNECTIONS": "500"}).wait_ready()
+    before = resident_bytes(kit)
+    with ExitStack() as peers:
+        for _ in range(10):
+            for _ in range(1000):
+                peers.enter_context(connected(kit))
+            with connected(kit) as asking:
+                asking.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+                assert asking.recv(12) == b"HTTP/1.1 200"
+        kit.client.close()
+        kit.client = httpx2.Client(base_url=kit.client.base_url)
+        kit.wait_for(lambda: gauge(kit, "mealkit_connections") <= 500)
+        assert resident_bytes(kit) - before < 32 * MEBIBYTE
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_huge_bodies(start, make_lock, background):
+    """Bodies that come slowly, many at once, take no more memory than all bodies may."""
+    kit = start(make_lock(serving={"max_body": "1MiB", "max_queue": 100})).wait_ready()
+    before = resident_bytes(kit)
+    head = b"POST /v1/embeddings HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n"
+    with ExitStack() as stack:
+        peers = [stack.enter_context(connected(kit)) for _ in range(64)]
+        for peer in peers:
+            peer.sendall(head + b"x" * 900_000)
+        # Nine of them fit into eight mebibytes.
+        refused = kit.wait_for(
+            lambda: len(found := select.select(peers, [], [], 1)[0]) == 64 - 9 and found
+        )
+        assert {peer.recv(12) for peer in refused} == {b"HTTP/1.1 429"}
+        assert resident_bytes(kit) - before < 48 * MEBIBYTE
+    kit.wait_for(lambda: kit.embed("hello").status_code == 200)
+
+
+def test_caller_that_does_not_read(start, make_api_lock):
+    """A stream of fifty megabytes waits at the engine, not in the gateway."""
+    kit = start(make_api_lock()).wait_ready()
+    before = resident_bytes(kit)
+    body = json.dumps(
+        {
+            "model": "stand-in",
+            "messages": [{"role": "user", "content": "flood:5000"}],
+            "stream": True,
+        }
+    ).encode()
+    with connected(kit) as peer:
+        peer.sendall(
+            b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b"
+            % (len(body), body)
+        )
+        assert peer.recv(12) == b"HTTP/1.1 200"
+        kit.wait_for(lambda: gauge(kit, "mealkit_requests_running") == 1)
+        for _ in range(20):
+            assert kit.chat("hello").status_code == 200
+        assert resident_bytes(kit) - before < 24 * MEBIBYTE
+    kit.wait_for(lambda: gauge(kit, "mealkit_requests_running") == 0)
+
+
+def test_head_without_end(start):
+    """A head that is too large is refused, and its connection closed."""
+    kit = start().wait_ready()
+    with connected(kit) as peer:
+        peer.sendall(b"GET / HTTP/1.1\r\nX: " + b"x" * 100_000)
+        assert peer.makefile("rb").read().startswith(b"HTTP/1.1 4")
