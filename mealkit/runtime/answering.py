@@ -44,9 +44,12 @@ class Answering:
         """
         request = Request(scope, receive)
         reply = _Reply(send, request.state.request_id)
+        began = time.perf_counter()
         try:
             await self._answer(request, reply)
         except MealkitError as error:
+            seconds, code = time.perf_counter() - began, error.problems[0].code
+            self._service.metrics.missed(self._endpoint.operation, seconds, code)
             if not reply.has_begun:
                 raise
             await reply.fail(self._service.explain(error))

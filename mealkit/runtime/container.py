@@ -53,7 +53,7 @@ class Container:
             keys,
             self._lifecycle,
             upstream,
-            Metrics(),
+            Metrics(prelude.lock.model.name),
             self._journal,
         )
         self._supervisor = Supervisor(prelude, upstream)

@@ -1,4 +1,7 @@
-"""What the kit measures of itself, in Prometheus' text format. No caller's text is ever a label."""
+"""What the kit measures of itself, in Prometheus' text format. No caller's text is ever a label.
+
+Under names of its own; for what the engine did, under OpenTelemetry's as Prometheus writes them.
+"""
 
 from collections.abc import Callable
 
@@ -6,6 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from mealkit.errors import Problem
+from mealkit.runtime.api.usage import Usage
 from mealkit.runtime.state import Snapshot, Status
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -29,11 +33,26 @@ _BUCKETS = (
 )
 
 
+# OpenTelemetry's semantic conventions for generative AI, and their advice on buckets:
+# https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-metrics/
+_REQUEST_BUCKETS = tuple(0.01 * 2**power for power in range(14))
+_FIRST_BUCKETS = (
+    *(0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1),
+    *(0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0),
+)
+_NEXT_BUCKETS = (0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5)
+_TOKEN_BUCKETS = tuple(float(4**power) for power in range(14))
+_ATTRIBUTES = ("gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model")
+_PROVIDER = "mealkit"
+
+
 class Metrics:
     """The counters and gauges of one container."""
 
-    def __init__(self) -> None:
+    def __init__(self, model: str) -> None:
+        """Begin at zero; ``model`` is the one that is served."""
         registry = CollectorRegistry()
+        self._use = _Use(model, registry)
         ProcessCollector(registry=registry)
         self._registry = registry
         self._state = Gauge(
@@ -95,9 +114,16 @@ class Metrics:
         """Count a problem."""
         self._failures.labels(fault.code, fault.owner.value).inc()
 
-    def used(self, tokens: int) -> None:
-        """Count tokens."""
-        self._tokens.inc(tokens)
+    def used(
+        self, operation: str, usage: Usage, seconds: float, first_seconds: float | None
+    ) -> None:
+        """Count an answer of the engine: its tokens, its seconds, and those to its first piece."""
+        self._tokens.inc(usage.total_tokens)
+        self._use.note(operation, usage, seconds, first_seconds)
+
+    def missed(self, operation: str, seconds: float, code: str) -> None:
+        """Count a request that the engine was asked, and that ended with a problem."""
+        self._use.note_error(operation, seconds, code)
 
     def restarted(self) -> None:
         """Count a restart of the worker."""
@@ -121,3 +147,57 @@ class Metrics:
     def text(self) -> bytes:
         """Return everything in Prometheus' text format."""
         return generate_latest(self._registry)
+
+
+class _Use:
+    """What the engine was used for, under the names that dashboards for other engines know."""
+
+    def __init__(self, model: str, registry: CollectorRegistry) -> None:
+        self._model = model
+
+        def histogram(
+            name: str, means: str, buckets: tuple[float, ...], more: tuple[str, ...] = ()
+        ) -> Histogram:
+            labels = (*_ATTRIBUTES, *more)
+            return Histogram(name, means, labels, buckets=buckets, registry=registry)
+
+        self._request = histogram(
+            "gen_ai_server_request_duration_seconds",
+            "Seconds that the engine took for a request",
+            _REQUEST_BUCKETS,
+            ("error_type",),
+        )
+        self._first = histogram(
+            "gen_ai_server_time_to_first_token_seconds",
+            "Seconds to the first piece of a streamed answer",
+            _FIRST_BUCKETS,
+        )
+        self._next = histogram(
+            "gen_ai_server_time_per_output_token_seconds",
+            "Seconds for each token after the first of a streamed answer",
+            _NEXT_BUCKETS,
+        )
+        self._tokens = histogram(
+            "gen_ai_client_token_usage",
+            "Tokens of a request, and of its answer",
+            _TOKEN_BUCKETS,
+            ("gen_ai_token_type",),
+        )
+
+    def note(
+        self, operation: str, usage: Usage, seconds: float, first_seconds: float | None
+    ) -> None:
+        labels = (operation, _PROVIDER, self._model)
+        self._request.labels(*labels, "").observe(seconds)
+        if usage.prompt_tokens:
+            self._tokens.labels(*labels, "input").observe(usage.prompt_tokens)
+        if usage.completion_tokens:
+            self._tokens.labels(*labels, "output").observe(usage.completion_tokens)
+        if first_seconds is not None:
+            self._first.labels(*labels).observe(first_seconds)
+            if usage.completion_tokens > 1:
+                later = (seconds - first_seconds) / (usage.completion_tokens - 1)
+                self._next.labels(*labels).observe(later)
+
+    def note_error(self, operation: str, seconds: float, code: str) -> None:
+        self._request.labels(operation, _PROVIDER, self._model, code).observe(seconds)

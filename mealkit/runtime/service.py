@@ -138,14 +138,16 @@ class Service:
             self.turns.end()
 
     def note_use(
-        self,
-        operation: str,  # noqa: ARG002  metrics tell operations apart
-        usage: Usage,
-        seconds: float,  # noqa: ARG002
-        first_seconds: float | None,  # noqa: ARG002
+        self, operation: str, usage: Usage, seconds: float, first_seconds: float | None
     ) -> None:
         """Count an answer of the engine: its tokens, its seconds, and those to its first piece."""
-        self.metrics.used(usage.total_tokens)
+        self.metrics.used(operation, usage, seconds, first_seconds)
+        notes = NOTES.get()
+        notes["prompt_tokens"] = usage.prompt_tokens
+        notes["answer_tokens"] = usage.completion_tokens
+        notes["engine_seconds"] = round(seconds, 6)
+        if first_seconds is not None:
+            notes["first_seconds"] = round(first_seconds, 6)
 
     async def explain_loss(self, error: Exception) -> MealkitError:
         """Say why the worker did not answer, after the moment that news of its end may take.
