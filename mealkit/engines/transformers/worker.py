@@ -35,9 +35,9 @@ _ENVIRONMENT = {
     "TOKENIZERS_PARALLELISM": "false",
     "OMP_WAIT_POLICY": "passive",
     "GOMP_SPINCOUNT": "0",
-    "OPENBLAS_NUM_THREADS": "1",
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
 }
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 class TransformersWorker:
@@ -60,6 +60,8 @@ class TransformersWorker:
         """
         model = ModelConfig.of(config)
         os.environ.update(_ENVIRONMENT)
+        # Each thread that answers asks OpenMP by itself, and would be told: all processors.
+        os.environ.update(dict.fromkeys(_THREADS, str(model.threads)))
         if model.trust_remote_code:
             # transformers copies a model's code there before it imports it.
             os.environ["HF_MODULES_CACHE"] = tempfile.mkdtemp(prefix="mealkit-code-")

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -48,6 +49,24 @@ def test_company_changes_no_bit(minilm, golden):
     turned = vectors(minilm("embed", texts[::-1]))[::-1]
     alone = [vectors(minilm("embed", [text]))[0] for text in texts]
     assert together == turned == alone
+
+
+def test_requests_at_the_same_time_get_their_own_bits(
+    start_host, minilm_files, transformers_settings, transformers_packages, onnx_fields
+):
+    """Whichever thread answers, and however many ask: the bytes are those of a request alone."""
+    host = start_host(
+        "mealkit.engines.transformers.worker:TransformersWorker",
+        packages=[transformers_packages],
+        model_root=str(minilm_files),
+        hyperparameters=onnx_fields["hyperparameters"],
+        settings=transformers_settings,
+    ).wait_until_ready()
+    texts = [f"dish number {index} " + "and salt " * index for index in range(8)]
+    alone = [host.embed(text).body for text in texts]
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(3):
+            assert list(pool.map(lambda text: host.embed(text).body, texts)) == alone
 
 
 def test_the_tokenizers_own_128_tokens_are_not_the_limit(minilm):

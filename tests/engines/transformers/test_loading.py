@@ -69,6 +69,31 @@ def test_a_missing_part_of_the_weights_is_named(worker, tiny):
     assert problem["where"] == str(tiny / "model-00002-of-00002.safetensors")
 
 
+def test_weights_in_several_files_are_one_model(worker, tiny, tiny_llama):
+    """A model that is split, with an index, answers as the whole one does."""
+    content = (tiny / "model.safetensors").read_bytes()
+    (length,) = struct.unpack("<Q", content[:8])
+    header, data = json.loads(content[8 : 8 + length]), content[8 + length :]
+    header.pop("__metadata__", None)
+    names, parts = sorted(header), {}
+    for number, chosen in enumerate((names[::2], names[1::2]), start=1):
+        found, held = {}, b""
+        for name in chosen:
+            begin, end = header[name]["data_offsets"]
+            place = [len(held), len(held) + end - begin]
+            found[name] = {**header[name], "data_offsets": place}
+            held += data[begin:end]
+            parts[name] = f"model-0000{number}-of-00002.safetensors"
+        written = json.dumps(found).encode()
+        size = struct.pack("<Q", len(written))
+        (tiny / f"model-0000{number}-of-00002.safetensors").write_bytes(size + written + held)
+    (tiny / "model.safetensors").unlink()
+    index = {"metadata": {"total_size": len(data)}, "weight_map": parts}
+    (tiny / "model.safetensors.index.json").write_text(json.dumps(index))
+    found = worker.load(tiny, "generation")("greedy", [1, 5, 9], 20)
+    assert found == worker.load(tiny_llama, "generation")("greedy", [1, 5, 9], 20)
+
+
 @pytest.mark.parametrize("left", [0, 4, 0.001, 0.5, 0.999999])
 def test_weights_that_were_cut_short_do_not_load(worker, tiny, left):
     """Half a file, or an empty one, is an engine that does not start, with the library's words."""
