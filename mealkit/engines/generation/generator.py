@@ -13,7 +13,7 @@ from mealkit.engines.generation.config import GenerationConfig
 from mealkit.engines.generation.decoding import Assignment, Constraint, written
 from mealkit.engines.generation.model import InterruptibleModel, TokenModel
 from mealkit.engines.generation.sampling import Logits
-from mealkit.engines.generation.schema import Schemas, tool_grammar
+from mealkit.engines.generation.schema import GrammarConstraint, Schemas, tool_grammar
 from mealkit.engines.generation.tools import CLOSING_TAG, with_calls
 from mealkit.engines.generation_values import (
     ChatRequest,
@@ -85,7 +85,7 @@ class Generator:
             prompt,
             sampling,
             request.alternatives,
-            [self._constraint(request, tools) for _ in range(request.count)],
+            self._constraints(request, tools),
             [_name_of(item) for item in tools.definitions] if tools else (),
         )
         self._check(plan, "messages")
@@ -171,7 +171,13 @@ class Generator:
         if not template.takes_tools:
             raise _unsupported("the chat template takes no tools", "tools")
 
-    def _constraint(self, request: ChatRequest, tools: Tools | None) -> Constraint | None:
+    def _constraints(
+        self, request: ChatRequest, tools: Tools | None
+    ) -> Sequence[GrammarConstraint | None]:
+        first = self._constraint(request, tools)
+        return [first, *((first.copy() if first else None) for _ in range(request.count - 1))]
+
+    def _constraint(self, request: ChatRequest, tools: Tools | None) -> GrammarConstraint | None:
         if not tools:
             if request.schema is None:
                 return None

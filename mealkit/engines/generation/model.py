@@ -10,7 +10,7 @@ once for every engine, so that they differ in nothing but the logits.
     tools.py      calls of tools, written by the template, read from the answer
     decoding.py   the loop: tokens → text; ends, stop texts, likelihoods
     sampling.py   logits → one token
-    schema.py     which tokens a JSON Schema allows next
+    schema.py     which tokens a JSON Schema allows next; patterns.py what that may cost
 
 Everything here is imported in ``load``, never before: numpy, jinja2 and llguidance belong to the
 engine's packages, which an engine names in its requirements.

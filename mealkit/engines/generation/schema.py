@@ -11,11 +11,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from llguidance import LLMatcher, LLTokenizer, TokenizerWrapper
+from llguidance import LLMatcher, LLParserLimits, LLTokenizer, TokenizerWrapper
 from numpy.typing import NDArray
 
 from mealkit.engines.generation.model import TokenModel
-from mealkit.errors import failure
+from mealkit.engines.generation.patterns import check_patterns
+from mealkit.errors import MealkitError, failure
 
 # These hold whatever the schema itself says in ``x-guidance``.
 _OPTIONS = {
@@ -41,6 +42,7 @@ class Schemas:
         Raises:
             RequestError: ``REQUEST_UNSUPPORTED``, not all of the schema can be enforced.
         """
+        check_patterns(schema, where)
         grammar = LLMatcher.grammar_from_json_schema(_rule(schema))
         return self._constraint(grammar, where)
 
@@ -53,12 +55,14 @@ class Schemas:
         return self._constraint(LLMatcher.grammar_from_lark(lark), where)
 
     def _constraint(self, grammar: str, where: str) -> "GrammarConstraint":
-        matcher = LLMatcher(self._tokens(), grammar, log_level=0)
-        problems = [matcher.get_error()] if matcher.is_error() else matcher.get_grammar_warnings()
-        if problems:
-            message = f"the schema cannot be enforced: {problems[0]}"
-            raise failure("REQUEST_UNSUPPORTED", message, where=where)
-        return GrammarConstraint(matcher, self._model.vocabulary_size)
+        limits = LLParserLimits(verbose_errors=False)
+        matcher = LLMatcher(self._tokens(), grammar, log_level=0, limits=limits)
+        if warnings := matcher.get_grammar_warnings():
+            raise _not_enforced(warnings[0], where)
+        constraint = GrammarConstraint(matcher, self._model.vocabulary_size, where)
+        # What cannot even begin is found before the request waits for its turn.
+        constraint.allowed()
+        return constraint
 
     def _tokens(self) -> LLTokenizer:
         # Not before it is needed: it takes a second and some memory for a large vocabulary.
@@ -76,15 +80,21 @@ class Schemas:
 class GrammarConstraint:
     """What one answer may say."""
 
-    def __init__(self, matcher: LLMatcher, vocabulary_size: int) -> None:
+    def __init__(self, matcher: LLMatcher, vocabulary_size: int, where: str) -> None:
         self._matcher = matcher
         self._vocabulary_size = vocabulary_size
+        self._where = where
+
+    def copy(self) -> "GrammarConstraint":
+        """Return one for another answer, which has come as far; compiling a schema takes longer."""
+        matcher = self._matcher.deep_copy()
+        return GrammarConstraint(matcher, self._vocabulary_size, self._where)
 
     def allowed(self) -> NDArray[np.bool_]:
         """Return the tokens that may come next, one flag for each.
 
         Raises:
-            EngineError: ``ENGINE_ANSWER``, llguidance has given up.
+            RequestError: ``REQUEST_UNSUPPORTED``, the schema is more than llguidance can follow.
         """
         bits = np.frombuffer(self._matcher.compute_bitmask(), np.uint8)
         self._check()
@@ -95,15 +105,14 @@ class GrammarConstraint:
         """Note that a token has come.
 
         Raises:
-            EngineError: ``ENGINE_ANSWER``, llguidance has given up.
+            RequestError: ``REQUEST_UNSUPPORTED``, the schema is more than llguidance can follow.
         """
         self._matcher.consume_token(token_id)
         self._check()
 
     def _check(self) -> None:
         if self._matcher.is_error():
-            message = f"the schema cannot be followed: {self._matcher.get_error()}"
-            raise failure("ENGINE_ANSWER", message)
+            raise _not_enforced(self._matcher.get_error(), self._where)
 
 
 class _Vocabulary:
@@ -163,7 +172,12 @@ def tool_grammar(
         schemas: the arguments of each function that may be called.
         parallel: whether several may be called.
         other: what the answer must fulfil if it calls none; None: it must call one.
+
+    Raises:
+        RequestError: ``REQUEST_UNSUPPORTED``, a schema asks too much.
     """
+    for schema in (*schemas.values(), other or {}):
+        check_patterns(schema, "tools")
     options = [
         {
             "type": "object",
@@ -183,6 +197,12 @@ def tool_grammar(
     if other is not None:
         rules.append(f"other: %json {_rule(other)}")
     return "\n".join(rules)
+
+
+def _not_enforced(reason: str, where: str) -> MealkitError:
+    # After the first line stands the state of the parser.
+    message = f"the schema cannot be enforced: {reason.partition(chr(10))[0]}"
+    return failure("REQUEST_UNSUPPORTED", message, where=where)
 
 
 def _rule(schema: Mapping[str, Any]) -> str:

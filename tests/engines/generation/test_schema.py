@@ -149,6 +149,9 @@ def test_blanks_do_not_use_up_the_answer():
         {"not": {"type": "string"}},
         {"type": "object", "x-guidance": {"lenient": True}, "unevaluatedProperties": False},
         {"type": "integer", "minimum": 3, "maximum": 1},
+        {"$ref": "#"},
+        {"type": "object", "properties": {f"p{number}": {} for number in range(2000)}},
+        {"allOf": [{"type": "string", "pattern": f"a{{1,{number}}}"} for number in range(1, 60)]},
     ],
 )
 def test_a_schema_that_cannot_be_kept_is_refused(schema):
@@ -219,10 +222,21 @@ def test_a_tokenizer_that_adds_to_a_text_does_not_confuse_the_schema():
 
 
 def test_constraints_do_not_share_what_they_have_seen():
-    """Two answers under one schema are two constraints."""
-    schemas = Schemas(Noise())
-    first, second = (schemas.constraint({"const": "ab"}, "x") for _ in range(2))
+    """Several answers under one schema are as many constraints."""
+    first = Schemas(Noise()).constraint({"const": "ab"}, "x")
+    second = first.copy()
     first.accept(ord('"'))
     assert first.allowed()[ord("a")]
     assert not second.allowed()[ord("a")]
     assert second.allowed()[ord('"')]
+
+
+def test_several_answers_fulfil_one_schema():
+    """Each of them is bound from its beginning to its end."""
+    generator = Generator(Noise(), config())
+    schema = {"type": "array", "items": {"const": 1}, "maxItems": 2}
+    request = ChatRequest([{"role": "user", "content": "go"}], sampling(), 4, None, None, schema)
+    events = list(generator.chat(request, lambda: False))
+    for index in range(4):
+        mine = [item for item in events if isinstance(item, Written) and item.index == index]
+        assert json.loads("".join(item.text for item in mine)) in ([], [1], [1, 1])
