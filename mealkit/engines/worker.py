@@ -102,6 +102,9 @@ class PredictionSchema:
 class Worker(Protocol):
     """What every worker can do, whatever its task.
 
+    It may also have ``prepare()``, which imports what ``load`` will need and looks at neither model
+    nor machine: it is called while the machine is still being held against the kit's needs.
+
     A task adds one method, as ``EmbeddingWorker`` does; the host asks for it by the task's name.
     The class is made without arguments, and imports its engine in ``load``, not before.
     """

@@ -34,6 +34,12 @@ class LlamaCppWorker:
         self._embedder: Embedder | None = None
         self._generator: Generator | None = None
 
+    def prepare(self) -> None:
+        """Import the engine; the machine and the model are not looked at yet."""
+        os.environ.update(_ENVIRONMENT)
+        import mealkit.engines.generation.generator  # noqa: PLC0415
+        import mealkit.engines.llama_cpp.model  # noqa: F401, PLC0415
+
     def load(self, config: WorkerConfig) -> None:
         """Read the model.
 

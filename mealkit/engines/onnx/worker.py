@@ -38,6 +38,11 @@ class OnnxWorker:
         self._classifier: Classifier | None = None
         self._reranker: Reranker | None = None
 
+    def prepare(self) -> None:
+        """Import the engine, which takes most of its start; the machine is not looked at yet."""
+        _prepare()
+        import mealkit.engines.onnx.encoder  # noqa: F401, PLC0415  see the module's text
+
     def load(self, config: WorkerConfig) -> None:
         """Read tokenizer and graph.
 
