@@ -37,11 +37,15 @@ async def worker_metrics(engine: str, upstream: Upstream) -> bytes:
 
 
 async def _read(upstream: Upstream) -> str | None:
+    # vLLM's server tells metrics, too, while its engine hangs: they are no sign of life.
+    apart = upstream.apart()
     try:
         async with asyncio.timeout(WAIT_SECONDS):
-            answer = await upstream.request("GET", "/metrics")
+            answer = await apart.request("GET", "/metrics")
     except (TimeoutError, WorkerLostError):
         return None
+    finally:
+        apart.close()
     if answer.status != 200 or len(answer.body) > MAX_BYTES:
         return None
     try:

@@ -258,3 +258,23 @@ def test_stopping_waits_for_answers(serve, tmp_path, background):
     assert answer.result().status_code == 200
     assert kit.wait_end() == 0
     assert "mode=abort" in "".join(kit.raw)
+
+
+def test_healthy_while_nothing_is_generated(serve, tmp_path):
+    """vLLM's /health and /metrics answer while its engine hangs: neither makes the kit ready."""
+    freeze = tmp_path / "frozen"
+    limits = {"restarts": 1, "canary_seconds": 1, "timeout_seconds": 2}
+    kit = serve(serving=limits, frozen_if=str(freeze)).wait_ready()
+    first = kit.worker_pid()
+    freeze.touch()
+
+    def not_ready():
+        kit.client.get("/metrics")
+        answer = kit.ready()
+        return answer.json() if answer.status_code == 503 else None
+
+    problem = kit.wait_for(not_ready)["problem"]
+    assert (problem["code"], problem["owner"]) == ("ENGINE_HUNG", CATALOGUE["ENGINE_HUNG"].owner)
+    freeze.unlink()
+    kit.wait_ready()
+    assert kit.events("worker started")[-1]["pid"] != first

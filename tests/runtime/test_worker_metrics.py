@@ -76,7 +76,7 @@ def test_the_engines_own_families_pass():
     }
     assert found["vllm:prompt_tokens"].samples[0].value == 7
     assert found["mealkit_worker_metrics_available"].samples[0].value == 1
-    own = Metrics().text()
+    own = Metrics("m").text()
     names = [family.name for family in text_string_to_metric_families((own + passed).decode())]
     assert len(set(names)) == len(names)
 

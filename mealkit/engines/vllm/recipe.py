@@ -1,13 +1,15 @@
 """The build side of the vllm engine: vLLM's server on NVIDIA GPUs over pinned safetensors."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, model_validator
 
 from mealkit.engines.hyperparameters import EmbeddingHyperparameters, GenerationHyperparameters
 from mealkit.engines.recipe import Recipe
-from mealkit.kit.model import Feature, Part, Task
+from mealkit.errors import Problem, problem
+from mealkit.kit.load import LoadedKit
+from mealkit.kit.model import DebianBase, Feature, Gpu, Part, Task
 
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 
@@ -73,6 +75,36 @@ class VllmSettings(Part):
     ) = None
     """How the model writes calls of tools, where hyperparameters.tool_calls has no name for it."""
 
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        if self.max_num_batched_tokens < self.max_num_seqs:
+            tokens, requests = self.max_num_batched_tokens, self.max_num_seqs
+            message = f"max_num_batched_tokens is {tokens}, less than max_num_seqs, {requests}"
+            raise ValueError(message)
+        if self.kv_cache_dtype in {"float16", "bfloat16"} and self.kv_cache_dtype != self.dtype:
+            message = f"kv_cache_dtype is {self.kv_cache_dtype}, and dtype is {self.dtype}"
+            raise ValueError(message)
+        return self
+
+
+def problems(loaded: LoadedKit, _settings: Mapping[str, JsonValue]) -> list[Problem]:
+    """Return what would keep vLLM from starting: no GPU, or a base that lacks a compiler."""
+    kit, found = loaded.kit, []
+    if kit.hardware.gpu is not Gpu.REQUIRED:
+        message = f"vLLM needs a GPU, and hardware.gpu is {kit.hardware.gpu}"
+        where = loaded.lines.where(("hardware", "gpu"))
+        found.append(problem("KIT_INVALID", message, where=where, hint="write gpu: required"))
+    base, python = kit.runtime.base, kit.runtime.python
+    if isinstance(base, DebianBase):
+        wanted = ("gcc", "libc6-dev", f"libpython{python}-dev")
+        missing = [name for name in wanted if name not in base.packages]
+        if missing:
+            message = f"the base has no {', '.join(missing)}, which Triton needs to start"
+            hint = f"write packages: [{', '.join(wanted)}] into runtime.base"
+            where = loaded.lines.where(("runtime", "base"))
+            found.append(problem("KIT_INVALID", message, where=where, hint=hint))
+    return found
+
 
 def features(
     task: Task, hyperparameters: Mapping[str, JsonValue], settings: Mapping[str, JsonValue]
@@ -131,4 +163,5 @@ RECIPE = Recipe(
     memory_factor=0.1,
     memory_bytes=8 * 1024**3,
     features=features,
+    check=problems,
 )

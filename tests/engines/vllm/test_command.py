@@ -8,15 +8,20 @@ from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
 import pytest
-from hypothesis import given, settings
+import yaml
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
+from mealkit.engines.check import check_engine_parts
 from mealkit.engines.vllm.recipe import RECIPE, VllmSettings
 from mealkit.engines.vllm.serve import VllmServer
 from mealkit.engines.worker import ServerWorker
 from mealkit.errors import MealkitError
+from mealkit.kit.load import load_kit
 from mealkit.kit.model import Feature, Task
 
+KIT = Path(__file__).parents[3] / "kits" / "qwen2.5-7b-vllm"
 SOCKET = Path("/var/lib/mealkit/worker.sock")
 
 
@@ -65,7 +70,9 @@ def test_the_engine_asks_for_the_versions_that_were_read():
 @pytest.mark.parametrize("task", RECIPE.hyperparameters)
 def test_every_value_of_every_setting(parser, configure, task, name, value):
     """Alone, each value arrives where vLLM has a flag of that name."""
-    found = parsed(parser, configure(task, {name: value}))
+    beside = {"dtype": value} if name == "kv_cache_dtype" and value in SETTINGS["dtype"] else {}
+    beside |= {"max_num_seqs": 1} if name == "max_num_batched_tokens" else {}
+    found = parsed(parser, configure(task, {**beside, name: value}))
     if name == "batch_invariant":
         assert not hasattr(found, name)
     elif name == "max_num_batched_tokens":
@@ -85,6 +92,11 @@ def test_every_value_of_every_setting(parser, configure, task, name, value):
 @settings(max_examples=300, deadline=None)
 def test_settings_in_any_combination(parser, configure, chosen, chat, embed, seed):
     """Together, they are still what vLLM's parser takes, and no flag stands twice."""
+    assume(chosen["max_num_seqs"] <= chosen["max_num_batched_tokens"])
+    assume(
+        chosen["kv_cache_dtype"] not in SETTINGS["dtype"]
+        or chosen["kv_cache_dtype"] == chosen["dtype"]
+    )
     for task, values in (
         (Task.GENERATION, {**chat, "seed": seed}),
         (Task.EMBEDDINGS, embed),
@@ -191,3 +203,37 @@ def test_features():
     assert found(parser="mistral") == every
     assert found(template="none", calls="hermes") == every - {Feature.CHAT, Feature.TOOLS}
     assert found(Task.EMBEDDINGS) == {Feature.TOKENS}
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"max_num_seqs": 64, "max_num_batched_tokens": 32}, "less than max_num_seqs"),
+        ({"kv_cache_dtype": "float16"}, "kv_cache_dtype is float16, and dtype is bfloat16"),
+    ],
+)
+def test_settings_that_vllm_would_refuse(values, said):
+    """What its own checks would say after minutes of loading is said before."""
+    with pytest.raises(ValidationError, match=said):
+        VllmSettings.model_validate({"dtype": "bfloat16", **values})
+
+
+def kit_of(tmp_path, **changes):
+    form = yaml.safe_load((KIT / "kit.yaml").read_text())
+    for path, value in changes.items():
+        part, name = path.split("__")
+        form[part][name] = value
+    (tmp_path / "kit.yaml").write_text(yaml.safe_dump(form))
+    return check_engine_parts(load_kit(tmp_path / "kit.yaml")).problems
+
+
+def test_a_kit_that_could_not_start(tmp_path):
+    """A GPU, and what Triton compiles with."""
+    assert kit_of(tmp_path) == ()
+    assert kit_of(tmp_path, runtime__base={"source": "image", "reference": "oci:base"}) == ()
+    [found] = kit_of(tmp_path, hardware__gpu="none")
+    assert "hardware.gpu is none" in found.message
+    bare = {"source": "debian", "suite": "bookworm", "packages": ["gcc"]}
+    [found] = kit_of(tmp_path, runtime__base=bare, runtime__python="3.11")
+    assert "libc6-dev, libpython3.11-dev" in found.message
+    assert "kit.yaml:" in found.where

@@ -294,3 +294,14 @@ def test_real_suite_is_refused_with_another_keyring(keys, tmp_path):
     stranger = replace(debian_mirrors(), keyring=keys.archive)
     with pytest.raises(SourceError, match="DEBIAN_UNSIGNED"):
         resolve_base("trixie", "3.13", mirrors=stranger, cache=tmp_path)
+
+
+def test_more_packages_come_with_what_they_need(mirror, tiny_suite, stanza, resolve, problem):
+    """A kit may name packages besides; one that the suite lacks is named."""
+    more = stanza("gcc", depends="gcc-14") + stanza("gcc-14", depends="libc6, binutils")
+    mirror.publish("trixie", tiny_suite + more + stanza("binutils"))
+    found = [package.name for package in resolve(more=("gcc",))]
+    assert found == sorted([*BASE, "gcc", "gcc-14", "binutils"])
+    refused = problem(more=("no-such-package",))
+    assert refused.code == "DEBIAN_UNSOLVABLE"
+    assert "no-such-package" in refused.message
