@@ -18,6 +18,7 @@ from mealkit.runtime.api.named_prompt import NamedPrompt, fill, named_prompt
 from mealkit.runtime.api.offer import Offer
 from mealkit.runtime.api.reading import Refusal, Request, body_of, read_request, unsupported
 from mealkit.runtime.api.sampling import REFUSED, Sampling, sampling_values, wants_usage
+from mealkit.runtime.api.whole_numbers import WHOLE
 
 PATH = "/v1/chat/completions"
 
@@ -110,11 +111,11 @@ class ChatRequest(Sampling):
     """A prompt of the kit, which becomes a last user message: its name, or an object with it."""
     variables: dict[str, str] | None = None
     """A text for each variable of the prompt that is named."""
-    max_completion_tokens: Annotated[int | None, Field(ge=1, le=10_000_000)] = None
+    max_completion_tokens: Annotated[int | None, Field(ge=1, le=10_000_000), WHOLE] = None
     """The most tokens of the answer: the newer name of max_tokens."""
     logprobs: bool | None = None
     """Whether the log probabilities of the answer's tokens are told."""
-    top_logprobs: Annotated[int | None, Field(ge=0, le=20)] = None
+    top_logprobs: Annotated[int | None, Field(ge=0, le=20), WHOLE] = None
     """How many likely tokens are told beside each token of the answer."""
     response_format: ResponseFormat | None = None
     """The form that the answer is held to."""
@@ -181,7 +182,7 @@ def _add_likelihoods(body: dict[str, Any], asked: ChatRequest, offer: Offer) -> 
     if asked.logprobs:
         offer.require(Feature.LOGPROBS, "logprobs")
         body["top_logprobs"] = asked.top_logprobs or 0
-    elif asked.top_logprobs:
+    elif asked.top_logprobs is not None:
         message = "top_logprobs is given without logprobs: true"
         raise failure("REQUEST_INVALID", message, where="top_logprobs")
 

@@ -17,6 +17,7 @@ from mealkit.runtime.api.named_prompt import NamedPrompt, fill
 from mealkit.runtime.api.offer import Offer
 from mealkit.runtime.api.reading import Refusal, body_of, read_request, unsupported
 from mealkit.runtime.api.sampling import REFUSED, Sampling, sampling_values, wants_usage
+from mealkit.runtime.api.whole_numbers import WHOLE
 
 PATH = "/v1/completions"
 
@@ -26,7 +27,7 @@ class CompletionRequest(Sampling):
 
     prompt: str | Annotated[list[str], Field(min_length=1, max_length=1)] | NamedPrompt
     """The text, also as a list of one; or a prompt of the kit, by name, with its variables."""
-    logprobs: Annotated[int | None, Field(ge=0, le=5)] = None
+    logprobs: Annotated[int | None, Field(ge=0, le=5), WHOLE] = None
     """How many likely tokens are told beside each token of the answer."""
 
 

@@ -6,7 +6,7 @@ https://platform.openai.com/docs/api-reference/embeddings/create
 
 import json
 import math
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from mealkit.engines.endpoints.embeddings import MAX_INPUTS
 from mealkit.engines.endpoints.request import read_texts
@@ -18,6 +18,7 @@ from mealkit.runtime.api.named_prompt import NamedPrompt, fill_each, named_promp
 from mealkit.runtime.api.offer import Offer
 from mealkit.runtime.api.reading import Request, body_of, read_request, unsupported
 from mealkit.runtime.api.texts import Texts
+from mealkit.runtime.api.whole_numbers import WHOLE
 
 PATH = "/v1/embeddings"
 
@@ -31,7 +32,7 @@ class EmbeddingRequest(Request):
     """A text, or a list of them; none of them is empty, and none is ever cut."""
     encoding_format: Literal["float", "base64"] | None = None
     """How vectors are written: numbers (the default), or base64 of little-endian float32."""
-    dimensions: int | None = None
+    dimensions: Annotated[int | None, WHOLE] = None
     """How long a vector is: the model's own length, nothing else."""
     user: str | None = None
     """The caller's own mark of its end user. It is not used: it never changes an answer."""

@@ -6,8 +6,9 @@ breaks.
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
+from mealkit.errors import failure
 from mealkit.kit.model import Feature
 from mealkit.runtime.api.offer import Offer
 from mealkit.runtime.api.reading import Request, unsupported
@@ -76,7 +77,16 @@ class ToolCall(Request):
 
 
 class AssistantMessage(Request):
-    """What the model said."""
+    """What the model said: a text, or calls of tools, or both."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [
+                {"required": [name], "properties": {name: {"not": {"type": "null"}}}}
+                for name in ("content", "tool_calls")
+            ]
+        }
+    )
 
     role: Literal["assistant"]
     """Who speaks."""
@@ -84,7 +94,7 @@ class AssistantMessage(Request):
     """The text, whole or in parts."""
     name: str | None = None
     """The speaker's name, if the model's chat template has a place for it."""
-    tool_calls: list[ToolCall] | None = None
+    tool_calls: Annotated[list[ToolCall], Field(min_length=1)] | None = None
     """The tools that it called."""
 
 
@@ -133,6 +143,9 @@ def _plain(message: Any, index: int, offer: Offer) -> dict[str, Any]:
     values: dict[str, Any] = message.model_dump(exclude_none=True)
     if values["role"] == "tool":
         offer.require(Feature.TOOLS, f"messages[{index}].role")
+    if not values.keys() & {"content", "tool_calls"}:
+        where = f"messages[{index}].content"
+        raise failure("REQUEST_INVALID", f"{where} is missing", where=where)
     if "tool_calls" in values:
         offer.require(Feature.TOOLS, f"messages[{index}].tool_calls")
     content = values.get("content")

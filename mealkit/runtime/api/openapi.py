@@ -10,13 +10,15 @@ from typing import Any
 from pydantic import BaseModel
 
 from mealkit.errors import CATALOGUE, EngineError, MealkitError, RequestError
+from mealkit.kit.model import Feature
 from mealkit.lock.model import Lock
 from mealkit.runtime.api.answers import ErrorAnswer
 from mealkit.runtime.api.endpoint import Endpoint
 from mealkit.runtime.api.endpoints import offered
 from mealkit.runtime.api.knowledge import KNOWLEDGE, Knowledge
 from mealkit.runtime.api.offer import Offer
-from mealkit.runtime.api.tailor import Schema, tailor
+from mealkit.runtime.api.tailor import Schema, tailor, without_tools
+from mealkit.runtime.api.words import objects_of
 
 _PLACE = "#/components/schemas/"
 _JSON = "application/json"
@@ -36,6 +38,9 @@ def describe(lock: Lock, offer: Offer) -> dict[str, Any]:
     for known in KNOWLEDGE:
         paths[known.path] = {"get": _knowledge(known, schemas)}
     _add(schemas, ErrorAnswer)
+    if Feature.TOOLS not in offer.features:
+        without_tools(schemas)
+    used = objects_of(paths, schemas)
     about = lock.about
     return {
         "openapi": "3.1.0",
@@ -51,7 +56,7 @@ def describe(lock: Lock, offer: Offer) -> dict[str, Any]:
         "security": [{"key": []}, {}],
         "paths": paths,
         "components": {
-            "schemas": dict(sorted(schemas.items())),
+            "schemas": {name: schemas[name] for name in used},
             "securitySchemes": {
                 "key": {
                     "type": "http",
@@ -93,7 +98,7 @@ def _operation(endpoint: Endpoint, offer: Offer, schemas: dict[str, Schema]) -> 
     if endpoint.event and "stream" in request["properties"]:
         event = _add(schemas, endpoint.event)
         said = "Server-sent events: each `data:` is one of these, the last one is `[DONE]`."
-        content[_EVENTS] = {"schema": {"type": "string", "description": said, "x-event": event}}
+        content[_EVENTS] = {"schema": {"description": said, "x-event": event}}
     example = {"model": offer.model, **endpoint.example(offer)}
     return {
         "operationId": endpoint.path.strip("/").replace("/", "_"),

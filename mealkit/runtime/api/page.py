@@ -87,14 +87,14 @@ def _endpoint(
 def _objects(offer: Offer, description: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the objects that requests are made of, apart from the requests."""
     schemas = description["components"]["schemas"]
-    names = [endpoint.request.__name__ for endpoint in offered(offer)]
+    requests = [schemas[endpoint.request.__name__] for endpoint in offered(offer)]
     return [
         {
             "name": name,
             "meaning": schemas[name].get("description", ""),
             "fields": _fields(schemas[name]),
         }
-        for name in objects_of(names, schemas)
+        for name in objects_of(requests, schemas)
     ]
 
 

@@ -28,7 +28,8 @@ class PredictRequest(Request):
 
 def _prepare(values: dict[str, Any], offer: Offer) -> Asked:
     asked = read_request(PredictRequest, values, {})
-    offer.require_model(asked.model or offer.model)
+    if asked.model is not None:
+        offer.require_model(asked.model)
     if asked.stream and offer.prediction and not offer.prediction.get("streams"):
         message = "stream is not supported: the kit's code gives its output in one piece"
         raise unsupported(message, "stream")

@@ -20,6 +20,7 @@ from mealkit.runtime.api.endpoint import Asked, Endpoint
 from mealkit.runtime.api.named_prompt import NamedPrompt, fill_each, named_prompt
 from mealkit.runtime.api.offer import Offer
 from mealkit.runtime.api.reading import Refusal, Request, body_of, read_request
+from mealkit.runtime.api.whole_numbers import WHOLE
 
 PATH = "/v1/rerank"
 COHERE_PATH = "/v2/rerank"
@@ -43,7 +44,7 @@ class RerankRequest(Request):
     """What is searched for."""
     documents: Annotated[list[RankedText | Document], Field(min_length=1, max_length=MAX_DOCUMENTS)]
     """What is ranked; none is ever cut."""
-    top_n: Annotated[int | None, Field(ge=1)] = None
+    top_n: Annotated[int | None, Field(ge=1), WHOLE] = None
     """How many of the best are told; all, if it is left out."""
     return_documents: bool | None = None
     """Whether the texts are told too."""

@@ -44,7 +44,12 @@ def _typed(schema: Mapping[str, Any], root: Mapping[str, Any], depth: int) -> An
         case "boolean":
             return True
         case kind:
-            return "text" if kind == "string" else None
+            return _text(schema) if kind == "string" else None
+
+
+def _text(schema: Mapping[str, Any]) -> str:
+    shortest, longest = schema.get("minLength", 0), schema.get("maxLength")
+    return "text".ljust(shortest, ".")[:longest]
 
 
 def _stated(schema: Mapping[str, Any]) -> Any:

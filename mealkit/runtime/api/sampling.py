@@ -14,11 +14,19 @@ from mealkit.errors import failure
 from mealkit.kit.model import Feature
 from mealkit.runtime.api.offer import Offer, require_within
 from mealkit.runtime.api.reading import Refusal, Request, unsupported
+from mealkit.runtime.api.whole_numbers import WHOLE
 
 MAX_STOPS = 16
 MAX_ANSWERS = 16
 
 StopText = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+Biases = Annotated[
+    dict[
+        Annotated[str, StringConstraints(pattern=r"^[0-9]{1,9}$")],
+        Annotated[float, Field(ge=-100, le=100)],
+    ],
+    Field(json_schema_extra={"additionalProperties": False}),
+]
 
 _FLOATS = (
     "temperature",
@@ -52,7 +60,7 @@ class Sampling(Request):
     """0: always the likeliest token; above: the logits are divided by it."""
     top_p: Annotated[float | None, Field(gt=0, le=1)] = None
     """Only the likeliest tokens that together have this probability are drawn from."""
-    top_k: Annotated[int | None, Field(ge=0, le=1_000_000)] = None
+    top_k: Annotated[int | None, Field(ge=0, le=1_000_000), WHOLE] = None
     """Only so many of the likeliest tokens are drawn from; 0: all."""
     min_p: Annotated[float | None, Field(ge=0, le=1)] = None
     """Only tokens with this share of the likeliest one's probability are drawn from."""
@@ -62,21 +70,15 @@ class Sampling(Request):
     """Is taken from the logits of tokens that stand in the answer."""
     frequency_penalty: Annotated[float | None, Field(ge=-2, le=2)] = None
     """Is taken from the logits of tokens once for each time they stand in the answer."""
-    seed: Annotated[int | None, Field(ge=0, le=2**63 - 1)] = None
+    seed: Annotated[int | None, Field(ge=0, le=2**63 - 1), WHOLE] = None
     """What the draws start from: the same request gives the same answer."""
-    max_tokens: Annotated[int | None, Field(ge=1, le=10_000_000)] = None
+    max_tokens: Annotated[int | None, Field(ge=1, le=10_000_000), WHOLE] = None
     """The most tokens of the answer."""
     stop: StopText | Annotated[list[StopText], Field(max_length=MAX_STOPS)] | None = None
     """Texts that end the answer and are not part of it, beside the kit's own."""
-    n: Annotated[int | None, Field(ge=1, le=MAX_ANSWERS)] = None
+    n: Annotated[int | None, Field(ge=1, le=MAX_ANSWERS), WHOLE] = None
     """How many answers."""
-    logit_bias: (
-        dict[
-            Annotated[str, StringConstraints(pattern=r"^[0-9]{1,9}$")],
-            Annotated[float, Field(ge=-100, le=100)],
-        ]
-        | None
-    ) = None
+    logit_bias: Biases | None = None
     """What is added to the logit of a token, by the token's number."""
     stream: bool | None = None
     """Whether the answer comes piece by piece, as server-sent events."""

@@ -42,7 +42,9 @@ def tailor(schema: Schema, offer: Offer) -> Schema:
     for name in ("max_tokens", "max_completion_tokens"):
         if name in fields:
             fields[name] = _max_tokens(fields[name], offer)
-    fields["model"] = {"const": offer.model, "description": fields["model"]["description"]}
+    is_needed = "model" in schema.get("required", [])
+    one = {"const": offer.model} if is_needed else {"enum": [offer.model, None]}
+    fields["model"] = {**one, "description": fields["model"]["description"]}
     if "dimensions" in fields and offer.dimensions:
         fields["dimensions"] = _pinned(fields["dimensions"], offer.dimensions)
     if "messages" in fields and Feature.CHAT not in offer.features:
@@ -52,6 +54,23 @@ def tailor(schema: Schema, offer: Offer) -> Schema:
     rules = _rules(fields, offer)
     first = {name: fields[name] for name in _FIRST if name in fields}
     return {**schema, "properties": first | fields, **({"allOf": rules} if rules else {})}
+
+
+def without_tools(schemas: dict[str, Schema]) -> None:
+    """Take out of the messages what tells of calls of tools."""
+    message = schemas.get("AssistantMessage")
+    if message is None:
+        return
+    del message["anyOf"], message["properties"]["tool_calls"], schemas["ToolMessage"]
+    message["properties"]["content"]["anyOf"].remove(_NULL)
+    message["required"] = [*message["required"], "content"]
+    for schema in schemas.values():
+        ways = schema.get("properties", {}).get("messages", {}).get("anyOf", [])
+        for way in ways:
+            if "items" in way:
+                way["items"]["discriminator"]["mapping"].pop("tool", None)
+                kinds = way["items"]["oneOf"]
+                kinds[:] = [kind for kind in kinds if not kind["$ref"].endswith("/ToolMessage")]
 
 
 def _number(name: str, field: Schema, offer: Offer) -> Schema:
@@ -156,6 +175,10 @@ def _rules(fields: Mapping[str, Schema], offer: Offer) -> list[Schema]:
         rules.append(_only_with("stream_options", "stream", {"const": True}))
     if "top_logprobs" in fields:
         rules.append(_only_with("top_logprobs", "logprobs", {"const": True}))
+    if "tool_choice" in fields:
+        may = {"properties": {"tool_choice": {"enum": ["none", "auto", None]}}}
+        some = {"properties": {"tools": {"type": "array", "minItems": 1}}, "required": ["tools"]}
+        rules.append({"anyOf": [may, some]})
     if "max_completion_tokens" in fields:
         both = {"max_tokens": {"not": _NULL}, "max_completion_tokens": {"not": _NULL}}
         rules.append({"not": {"properties": both, "required": list(both)}})

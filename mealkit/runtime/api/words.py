@@ -25,16 +25,15 @@ def words_of(schema: Mapping[str, Any]) -> Words:
     return [(f"{schema.get('type', 'any JSON')}{_range(schema)}", False)]
 
 
-def objects_of(names: Iterable[str], schemas: Mapping[str, Any]) -> list[str]:
-    """Return the names of all objects that these are made of, themselves left out, sorted."""
-    begun = set(names)
+def objects_of(form: Any, schemas: Mapping[str, Any]) -> list[str]:
+    """Return the names of all objects that a form is made of, through and through, sorted."""
     found: set[str] = set()
-    ahead = list(begun)
+    ahead = [form]
     while ahead:
-        for reference in _references(schemas.get(ahead.pop(), {})):
-            if reference not in found | begun:
+        for reference in _references(ahead.pop()):
+            if reference not in found and reference in schemas:
                 found.add(reference)
-                ahead.append(reference)
+                ahead.append(schemas[reference])
     return sorted(found)
 
 

@@ -97,7 +97,9 @@ class Server:
             match target:
                 case "POST /v1/chat/completions":
                     require(form, SAMPLING | {"messages", "logprobs"}, CHAT_MORE)
-                    await self.generate(writer, form, form["messages"][-1]["content"], chat=True)
+                    await self.generate(
+                        writer, form, form["messages"][-1].get("content", ""), chat=True
+                    )
                 case "POST /v1/completions":
                     require(form, SAMPLING | {"prompt", "logprobs", "echo"}, {"logit_bias"})
                     await self.generate(writer, form, form["prompt"], chat=False)
@@ -227,8 +229,8 @@ class Server:
     async def predict(self, writer, form):
         require(form, {"model", "input", "stream"}, set())
         text = form["input"].get("text")
-        if not isinstance(text, str) or len(form["input"]) != 1:
-            raise RefusedError("REQUEST_INVALID", "input.text is missing")
+        if not isinstance(text, str) or len(form["input"]) != 1 or len(text) > 100:
+            raise RefusedError("REQUEST_INVALID", "input.text is missing or too long")
         if not form["stream"]:
             output = {"object": "prediction", "model": self.model, "output": text.upper()}
             self.whole(writer, 200, output)
@@ -243,7 +245,7 @@ class Server:
 
     def tokenize(self, writer, form):
         require(form, {"model"}, {"prompt", "messages"})
-        text = form["prompt"] if "prompt" in form else form["messages"][-1]["content"]
+        text = form["prompt"] if "prompt" in form else form["messages"][-1].get("content", "")
         tokens = [len(word) for word in text.split()]
         self.whole(writer, 200, {"count": len(tokens), "max_model_len": 16, "tokens": tokens})
 
