@@ -99,16 +99,25 @@ _ENGINE: Sequence[Rule] = (
         r"Failed to find C compiler",
         "ENGINE_LIBRARY",
         "the image has no C compiler, and the engine compiles a part of itself when it starts",
-        hint="write into runtime.base: packages: [gcc, libc6-dev, libpython3.13-dev]",
+        hint="write into runtime.base: packages: [g++, libc6-dev, libpython3.13-dev]",
         measured="none",
         required="a C compiler",
+    ),
+    # marieai/marie-ai#94, pytorch/FBGEMM#1910: and torch compiles the model
+    rule(
+        r"No working C\+\+ compiler found",
+        "ENGINE_LIBRARY",
+        "the image has no C++ compiler, and the engine compiles the model when it starts",
+        hint="write into runtime.base: packages: [g++, libc6-dev, libpython3.13-dev]",
+        measured="none",
+        required="a C++ compiler",
     ),
     # vllm-project/vllm#27890, sgl-project/sglang#1117: the same
     rule(
         r"fatal error: Python\.h: No such file",
         "ENGINE_LIBRARY",
         "the image has not the headers of its Python, which the engine needs when it starts",
-        hint="write into runtime.base: packages: [gcc, libc6-dev, libpython3.13-dev]",
+        hint="write into runtime.base: packages: [g++, libc6-dev, libpython3.13-dev]",
         measured="none",
         required="Python.h",
     ),

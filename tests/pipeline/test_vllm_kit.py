@@ -142,7 +142,7 @@ def test_it_locks_with_the_packages_of_the_index(hub, kit, tmp_path):
     assert versions["vllm"].startswith(("0.32.", "0.33."))
     assert versions.keys() >= {"torch", "triton", "flashinfer-python"}
     debs = {item.name for item in locked.runtime.base.packages}
-    assert debs >= {"gcc", "libc6-dev", "libpython3.13-dev", "binutils"}
+    assert debs >= {"g++", "gcc", "libc6-dev", "libpython3.13-dev", "binutils"}
     assert locked.model.shape.parameters == PARAMETERS
     assert sum(item.size_bytes for item in locked.model.files) > 2 * PARAMETERS
     assert hub.sent_bytes < 1_000_000

@@ -38,6 +38,8 @@ SHM = (
 )
 COMPILER = "RuntimeError: Failed to find C compiler. Please specify via CC environment variable or"
 
+CXX = "InvalidCxxCompiler: No working C++ compiler found in torch._inductor.config.cpp.cxx: (None, 'g++')"
+
 
 @pytest.fixture
 def serve(start, make_lock):
@@ -96,6 +98,7 @@ def end_of(kit):
         (f"ValueError: {SAID('no cache')}", "FIT_VRAM", "platform", None, None),
         (SHM, "HOST_SHM", "platform", ..., None),
         (COMPILER, "ENGINE_LIBRARY", "kit-author", "none", "a C compiler"),
+        (CXX, "ENGINE_LIBRARY", "kit-author", "none", "a C++ compiler"),
         ("fatal error: Python.h: No such file", "ENGINE_LIBRARY", "kit-author", "none", ...),
         ("something that nobody knows", "ENGINE_START", "kit-author", None, None),
     ],

@@ -35,7 +35,7 @@ the Python that `runtime.python` in `kit.yaml` names.
 """
 
 # Triton compiles a small part of itself when it starts: triton/runtime/build.py
-_COMPILER = ["gcc", "libc6-dev", "libpython3.13-dev"]
+_COMPILER = ["g++", "libc6-dev", "libpython3.13-dev"]
 
 
 def runtime_of(
@@ -108,7 +108,7 @@ def _on_a_gpu(config: Mapping[str, Any], task: Task) -> tuple[dict[str, Any], _C
             "The same answer whatever else is computed; it needs a GPU of compute capability 9.0."
         ),
         ("runtime", "base"): (
-            "Triton compiles a part of itself as vLLM starts: it needs gcc and Python's headers."
+            "As vLLM starts, Triton and torch compile: they need g++ and Python's headers."
         ),
     }
     return form, comments

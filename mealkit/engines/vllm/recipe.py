@@ -96,10 +96,10 @@ def problems(loaded: LoadedKit, _settings: Mapping[str, JsonValue]) -> list[Prob
         found.append(problem("KIT_INVALID", message, where=where, hint="write gpu: required"))
     base, python = kit.runtime.base, kit.runtime.python
     if isinstance(base, DebianBase):
-        wanted = ("gcc", "libc6-dev", f"libpython{python}-dev")
+        wanted = ("g++", "libc6-dev", f"libpython{python}-dev")
         missing = [name for name in wanted if name not in base.packages]
         if missing:
-            message = f"the base has no {', '.join(missing)}, which Triton needs to start"
+            message = f"the base has no {', '.join(missing)}, which torch and Triton compile with"
             hint = f"write packages: [{', '.join(wanted)}] into runtime.base"
             where = loaded.lines.where(("runtime", "base"))
             found.append(problem("KIT_INVALID", message, where=where, hint=hint))

@@ -233,7 +233,7 @@ def test_a_kit_that_could_not_start(tmp_path):
     assert kit_of(tmp_path, runtime__base={"source": "image", "reference": "oci:base"}) == ()
     [found] = kit_of(tmp_path, hardware__gpu="none")
     assert "hardware.gpu is none" in found.message
-    bare = {"source": "debian", "suite": "bookworm", "packages": ["gcc"]}
+    bare = {"source": "debian", "suite": "bookworm", "packages": ["g++"]}
     [found] = kit_of(tmp_path, runtime__base=bare, runtime__python="3.11")
     assert "libc6-dev, libpython3.11-dev" in found.message
     assert "kit.yaml:" in found.where
