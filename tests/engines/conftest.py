@@ -20,6 +20,8 @@ import pytest
 from fakes.gguf import write_minilm
 
 REPOSITORY = Path(__file__).parents[2]
+# How long an engine may take to load: torch takes a minute on a busy machine with a cold disk.
+PATIENCE_SECONDS = 240
 
 
 class UnixConnection(http.client.HTTPConnection):
@@ -86,7 +88,7 @@ class Host:
 
     def wait_until_ready(self) -> "Host":
         """Wait until /health answers 200; the test fails if the process ends before."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < deadline:
             assert self.process.poll() is None, self.process.communicate()[1]
             with contextlib.suppress(OSError):
@@ -97,7 +99,7 @@ class Host:
 
     def wait_until_bound(self) -> "Host":
         """Wait until the socket accepts connections."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < deadline:
             assert self.process.poll() is None, self.process.communicate()[1]
             with contextlib.suppress(OSError):

@@ -18,17 +18,17 @@ TEXTS = [
 ]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def plain():
     return "plain_worker:PlainWorker", {}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def onnx(onnx_fields):
     return "mealkit.engines.onnx.worker:OnnxWorker", onnx_fields
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def llama_cpp(minilm_gguf, llama_cpp_settings, llama_cpp_packages, onnx_fields):
     fields = {
         "model_root": str(minilm_gguf.parent),
@@ -39,7 +39,7 @@ def llama_cpp(minilm_gguf, llama_cpp_settings, llama_cpp_packages, onnx_fields):
     return "mealkit.engines.llama_cpp.worker:LlamaCppWorker", fields
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def transformers(minilm_files, transformers_settings, transformers_packages, onnx_fields):
     fields = {
         "model_root": str(minilm_files),
@@ -50,9 +50,23 @@ def transformers(minilm_files, transformers_settings, transformers_packages, onn
     return "mealkit.engines.transformers.worker:TransformersWorker", fields
 
 
-@pytest.fixture(params=["plain", "onnx", "llama_cpp", "transformers"])
-def host(request, start_host):
-    worker, fields = request.getfixturevalue(request.param)
+@pytest.fixture(scope="module", params=["plain", "onnx", "llama_cpp", "transformers"])
+def engine(request):
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(scope="module")
+def host(engine, start_shared_host, tmp_path_factory):
+    """Return a host that the tests share, because loading takes seconds with some engines."""
+    worker, fields = engine
+    path = tmp_path_factory.mktemp("socket") / "worker.sock"
+    return start_shared_host(worker, socket_path=path, **fields).wait_until_ready()
+
+
+@pytest.fixture
+def own_host(engine, start_host):
+    """Return a host of which nothing has to be left."""
+    worker, fields = engine
     return start_host(worker, **fields).wait_until_ready()
 
 
@@ -111,9 +125,9 @@ def test_refusals_have_one_shape(host):
         assert answer.error["owner"] == "caller"
 
 
-def test_it_ends_when_told(host):
+def test_it_ends_when_told(own_host):
     """SIGTERM after some requests: exit code 0, socket gone, nothing said."""
-    vectors(host.embed(TEXTS))
-    host.terminate()
-    assert host.ended() == (0, "")
-    assert not host.socket.exists()
+    vectors(own_host.embed(TEXTS))
+    own_host.terminate()
+    assert own_host.ended() == (0, "")
+    assert not own_host.socket.exists()
