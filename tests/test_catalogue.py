@@ -230,7 +230,7 @@ def test_unknown_codes_are_answered_with_the_nearest():
 
 def test_every_code_is_counted_with_its_owner():
     """The label of the counter is the catalogue's."""
-    metrics = Metrics()
+    metrics = Metrics("m")
     for code in CATALOGUE:
         metrics.failed(problem(code, "something"))
     text = metrics.text().decode()

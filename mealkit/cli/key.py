@@ -76,5 +76,5 @@ def _list(file: Path, as_json: bool) -> None:  # noqa: FBT001
 
 def _required(value: _T | None, option: str) -> _T:
     if value is None:
-        raise failure("USAGE", f"{option} is missing", hint="see mealkit key --help")
+        raise failure("USAGE", f"{option} is missing", hint=f"add {option}")
     return value
