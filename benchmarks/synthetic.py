@@ -19,7 +19,7 @@ model:
   license: Apache-2.0
   weights:
     - {{source: folder, path: ../context/weights, files: ["*.safetensors"]}}
-prompts: {{query: {{file: prompts/query.jinja}}}}
+prompts: {{query: {{file: prompts/query.jinja, variables: [text]}}}}
 hyperparameters: {{pooling: mean, max_length: 256, normalize: true}}
 runtime:
   engine: onnx

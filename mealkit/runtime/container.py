@@ -99,6 +99,8 @@ class Container:
             raise
         finally:
             stopped.cancel()
+            kit.cancel()
+            await asyncio.gather(kit, return_exceptions=True)
 
     async def _serve_kit(self) -> None:
         """Become ready, and stay so as long as the engine can be kept alive."""
