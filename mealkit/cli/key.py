@@ -35,8 +35,9 @@ def key(
 ) -> None:
     """Make, list or take away API keys of callers.
 
-    A file keeps their hashes and names, never a key. new prints the key once, to stdout. Without --file its hash goes to stderr, as the line for a
-    keys file, a Secret or MEALKIT_KEYS. Kits that read the file follow within two seconds.
+    A file keeps their hashes and names, never a key. new prints the key once, to stdout. Without
+    --file its hash goes to stderr, as the line for a keys file, a Secret or MEALKIT_KEYS. Kits that
+    read the file follow within two seconds.
     """
     match action:
         case "new":
