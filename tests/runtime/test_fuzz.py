@@ -9,7 +9,7 @@ import pytest
 from mealkit.kit.model import Feature, Task
 
 CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
-# What no schema can say: that a tool's name is one of those that are given, each once.
+# What no schema says: that the tool that is chosen is one of those that are given, each once.
 NOT_IN_A_SCHEMA = frozenset({Feature.TOOLS})
 PROMPTS = {
     "ask": ("{{ task }}: {{ text }}", ("task", "text")),

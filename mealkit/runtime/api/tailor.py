@@ -1,7 +1,7 @@
 """The schema of a request, cut to one kit: pinned values, bounds, prompts, and nothing it lacks.
 
-What this schema allows, the endpoint takes; what the endpoint refuses by a parameter's name or
-value is not in it.
+What this schema allows, the endpoint takes, but for what tools ask of each other, which no schema
+can say; what the endpoint refuses by a parameter's name or value is not in it.
 """
 
 from collections.abc import Mapping
@@ -175,10 +175,6 @@ def _rules(fields: Mapping[str, Schema], offer: Offer) -> list[Schema]:
         rules.append(_only_with("stream_options", "stream", {"const": True}))
     if "top_logprobs" in fields:
         rules.append(_only_with("top_logprobs", "logprobs", {"const": True}))
-    if "tool_choice" in fields:
-        may = {"properties": {"tool_choice": {"enum": ["none", "auto", None]}}}
-        some = {"properties": {"tools": {"type": "array", "minItems": 1}}, "required": ["tools"]}
-        rules.append({"anyOf": [may, some]})
     if "max_completion_tokens" in fields:
         both = {"max_tokens": {"not": _NULL}, "max_completion_tokens": {"not": _NULL}}
         rules.append({"not": {"properties": both, "required": list(both)}})

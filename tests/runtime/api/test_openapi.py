@@ -102,7 +102,6 @@ def test_features(described):
     tools = [{"type": "function", "function": {"name": "f"}}]
     able = described(Task.GENERATION, features=frozenset(Feature))[2]
     assert takes(able, path, tools=tools, tool_choice="required", logprobs=True, top_logprobs=3)
-    assert not takes(able, path, tool_choice="required")
     assert not takes(able, path, top_logprobs=3)
     plain = described(Task.GENERATION)[2]
     for values in ({"tools": tools}, {"logprobs": True}, {"n": 2}, {"response_format": {}}):
