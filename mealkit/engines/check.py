@@ -42,7 +42,7 @@ def check_engine_parts(loaded: LoadedKit) -> EngineParts:
         kit.runtime.settings,
         loaded.lines,
     )
-    wrong = override_problems(kit, found.hyperparameters, loaded.lines)
+    wrong = [] if found.problems else _override_problems(kit, found, loaded.lines)
     if not found.problems:
         recipe = recipe_of(kit.runtime.engine)
         if recipe.needs_weights and not kit.model.weights:
@@ -51,26 +51,26 @@ def check_engine_parts(loaded: LoadedKit) -> EngineParts:
     return replace(found, problems=(*found.problems, *wrong))
 
 
-def override_problems(
-    kit: Kit, hyperparameters: Mapping[str, JsonValue], lines: Document
-) -> list[Problem]:
-    """Return what is wrong with the overrides: names that are not there, bounds that cannot be."""
-    return [
-        found
-        for name, override in kit.overrides.items()
-        if (found := _override_problem(name, override, hyperparameters, lines))
-    ]
+def _override_problems(kit: Kit, parts: EngineParts, lines: Document) -> list[Problem]:
+    """Return what is wrong with the overrides: nothing to set, and bounds that cannot be."""
+    model = recipe_of(kit.runtime.engine).hyperparameters[parts.task]
+    # What a request has no parameter for would stand in the kit and do nothing.
+    settable = getattr(model, "callers_may_set", frozenset[str]())
+    found = []
+    for name, override in kit.overrides.items():
+        where = lines.where(("overrides", name))
+        if name not in settable:
+            message = f"overrides.{name}: callers cannot set it"
+            hint = f"name some of {', '.join(sorted(settable))}" if settable else None
+            hint = hint or f"leave overrides out: requests for {parts.task} have none"
+            found.append(problem("KIT_INVALID", message, where=where, hint=hint))
+        elif wrong := _bounds_problem(name, override, parts.hyperparameters[name], where):
+            found.append(wrong)
+    return found
 
 
-def _override_problem(
-    name: str, override: Override, hyperparameters: Mapping[str, JsonValue], lines: Document
-) -> Problem | None:
-    where = lines.where(("overrides", name))
-    if name not in hyperparameters:
-        known = ", ".join(sorted(hyperparameters)) or "none"
-        message = f"overrides.{name}: there is no such hyperparameter"
-        return problem("KIT_INVALID", message, where=where, hint=f"name one of: {known}")
-    value, low, high = hyperparameters[name], override.minimum, override.maximum
+def _bounds_problem(name: str, override: Override, value: JsonValue, where: str) -> Problem | None:
+    low, high = override.minimum, override.maximum
     if low is None and high is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):

@@ -1,6 +1,6 @@
 """The hyperparameters that several engines share, by task. Build side only."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -46,6 +46,21 @@ class RerankingHyperparameters(Part):
 
 class GenerationHyperparameters(Part):
     """How the next token is chosen, and where an answer ends."""
+
+    callers_may_set: ClassVar = frozenset(
+        {
+            "max_tokens",
+            "temperature",
+            "top_p",
+            "top_k",
+            "min_p",
+            "repetition_penalty",
+            "presence_penalty",
+            "frequency_penalty",
+            "seed",
+        }
+    )
+    """Those that a request has a parameter for: a kit may name them in ``overrides``."""
 
     max_length: Length
     """The most tokens of a request and its answer together: the context."""

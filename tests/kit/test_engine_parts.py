@@ -108,19 +108,34 @@ def test_problems_of_both_parts_come_at_once(write_kit, good):
     assert len(check_engine_parts(load_kit(write_kit(text))).problems) == 2
 
 
+GENERATES = """\
+hyperparameters: {max_length: 512, max_tokens: 64, temperature: 0.5}
+runtime:
+  engine: llama-cpp
+  settings: {model: tiny.gguf}
+"""
+
+
+def _generates(good: str) -> str:
+    """The same kit, for text generation."""
+    before, rest = good.split("hyperparameters:")
+    after = rest.split("  settings: {threads: 2}\n")[1]
+    return before.replace("task: embeddings", "task: generation") + GENERATES + after
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        ("heat: {}", "overrides.heat: there is no such hyperparameter"),
-        ("pooling: {maximum: 2}", "overrides.pooling: it is not a number"),
-        ("normalize: {maximum: 2}", "overrides.normalize: it is not a number"),
-        ("max_length: {maximum: 100}", "the kit's own 256 lies outside its bounds"),
-        ("max_length: {minimum: 300}", "the kit's own 256 lies outside its bounds"),
+        ("heat: {}", "overrides.heat: callers cannot set it"),
+        ("max_length: {maximum: 100}", "overrides.max_length: callers cannot set it"),
+        ("chat_template: {}", "overrides.chat_template: callers cannot set it"),
+        ("max_tokens: {maximum: 10}", "the kit's own 64 lies outside its bounds"),
+        ("temperature: {minimum: 1}", "the kit's own 0.5 lies outside its bounds"),
     ],
 )
 def test_overrides_that_cannot_be_name_their_line(write_kit, good, overrides, message):
-    """A name that is no hyperparameter, and bounds that the kit's own value is not within."""
-    text = f"{good}overrides:\n  {overrides}\n"
+    """A name that no request has a parameter for, and bounds that leave out the kit's own value."""
+    text = f"{_generates(good)}overrides:\n  {overrides}\n"
     (found,) = check_engine_parts(load_kit(write_kit(text))).problems
     assert found.code == "KIT_INVALID"
     assert message in found.message
@@ -130,5 +145,12 @@ def test_overrides_that_cannot_be_name_their_line(write_kit, good, overrides, me
 
 def test_overrides_with_bounds_or_without_hold(write_kit, good):
     """The kit's own value may lie on a bound."""
-    text = f"{good}overrides:\n  max_length: {{minimum: 1, maximum: 256}}\n  pooling: {{}}\n"
-    assert check_engine_parts(load_kit(write_kit(text))).problems == ()
+    overrides = "overrides:\n  temperature: {minimum: 0.5, maximum: 1}\n  seed: {}\n"
+    assert check_engine_parts(load_kit(write_kit(_generates(good) + overrides))).problems == ()
+
+
+def test_a_task_whose_requests_have_none_takes_no_overrides(write_kit, good):
+    """They would stand in the kit and do nothing."""
+    text = f"{good}overrides:\n  max_length: {{}}\n"
+    (found,) = check_engine_parts(load_kit(write_kit(text))).problems
+    assert "requests for embeddings have none" in found.hint
