@@ -248,6 +248,10 @@ class ImageBase(Part):
         Annotated[str, StringConstraints(pattern=r"^/")] | None, CHANGES_ANSWERS
     ] = None
     """The path of its Python; found by name on its PATH, if left out."""
+    glibc: Annotated[
+        Annotated[str, StringConstraints(pattern=r"^2\.[0-9]{1,3}$")], CHANGES_ANSWERS
+    ] = "2.28"
+    """The version of its C library, in quotes: wheels are chosen for it, not for a newer one."""
 
 
 Base = Annotated[DebianBase | ImageBase, Field(discriminator="source")]

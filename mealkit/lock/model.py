@@ -175,6 +175,8 @@ class LockedImageBase(Part):
     """The digest of the manifest for the kit's platform."""
     size_bytes: Annotated[int, KEEPS_ANSWERS]
     """The size of its layers as they travel."""
+    glibc: Annotated[str, KEEPS_ANSWERS] = "2.28"
+    """The version of its C library, as the kit says it."""
 
 
 LockedBase = Annotated[LockedDebianBase | LockedImageBase, Field(discriminator="source")]

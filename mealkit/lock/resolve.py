@@ -35,10 +35,6 @@ from mealkit.preflight.demand import demand_of, dtypes_of, shared_memory_bytes
 from mealkit.preflight.requirements import Requirements
 from mealkit.preflight.wheels import built_for, cuda_of
 
-# The oldest glibc that today's manylinux wheels are commonly built for; what an image base has is
-# not known before its layers are unpacked, which the lock never does.
-_IMAGE_GLIBC = "2.28"
-
 
 class Upgrade(StrEnum):
     """A part of the lock that is resolved anew although the kit asks for the same."""
@@ -295,4 +291,5 @@ def glibc_of(base: LockedBase) -> str:
     if isinstance(base, LockedDebianBase):
         libc = next(package for package in base.packages if package.name == "libc6")
         return libc.version.partition("-")[0]
-    return _IMAGE_GLIBC
+    # The lock never unpacks an image's layers, so the kit says it.
+    return base.glibc

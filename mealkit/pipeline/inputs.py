@@ -77,6 +77,7 @@ class KitInputs:
                     name=base_name(base),
                     digest=image.digest,
                     size_bytes=sum(layer.blob.size_bytes for layer in image.layers),
+                    glibc=base.glibc,
                 )
         from mealkit.sources.debian.config import debian_mirrors
         from mealkit.sources.debian.resolve import resolve_base

@@ -134,7 +134,9 @@ class FixedInputs:
     def base(self, base: Base, python: str, architecture: str) -> LockedBase:
         self.asked.append("base")
         if base.source == "image":
-            return LockedImageBase(name="base", digest=digest(base.reference), size_bytes=5000)
+            return LockedImageBase(
+                name="base", digest=digest(base.reference), size_bytes=5000, glibc=base.glibc
+            )
         libc = LockedDeb(
             name="libc6",
             version="2.41-12",

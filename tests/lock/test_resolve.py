@@ -13,7 +13,7 @@ from mealkit.kit.classify import classification
 from mealkit.kit.model import Kit
 from mealkit.lock.drift import drift, needs_network
 from mealkit.lock.model import Lock, lock_bytes, read_lock
-from mealkit.lock.resolve import Upgrade, resolve
+from mealkit.lock.resolve import Upgrade, glibc_of, resolve
 
 
 def _lock(form: dict[str, Any] = KIT, **changes: Any) -> Lock:
@@ -292,6 +292,15 @@ def test_an_upgrade_asks_for_its_part_alone(upgrade, asked):
 
     assert inputs.asked == asked
     assert upgraded.recipe != lock.recipe
+
+
+def test_wheels_are_chosen_for_the_c_library_that_an_image_is_said_to_have():
+    """The lock cannot look inside an image's layers."""
+    base = {"source": "image", "reference": "registry.invalid/base:1"}
+    inputs = FixedInputs()
+    locked = resolve(parts_of(_set(KIT, "runtime.base", {**base, "glibc": "2.36"})), inputs)
+    assert glibc_of(locked.runtime.base) == "2.36"
+    assert glibc_of(_lock(_set(KIT, "runtime.base", base)).runtime.base) == "2.28"
 
 
 def test_a_prompt_edit_asks_nothing():
