@@ -11,6 +11,7 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
+from mealkit.cli.api_reference import api_page
 from mealkit.cli.kit_reference import kit_page
 from mealkit.cli.program import app, verb_names
 from mealkit.engines.schema import full_schema
@@ -25,6 +26,7 @@ _WIDTH = 96
 def pages() -> Mapping[str, str]:
     """Return every page of the reference, by its file's name."""
     return {
+        "api.md": f"{_NOTE}\n{api_page()}",
         "cli.md": "\n".join(_cli_page()) + "\n",
         "kit.md": f"{_NOTE}\n{kit_page()}",
         "problems.md": "\n".join(_problems_page()) + "\n",

@@ -228,4 +228,5 @@ CHAT = Endpoint(
     prepare=_prepare,
     example=lambda _: {"messages": [{"role": "user", "content": "Say hello."}]},
     event=ChatChunk,
+    refusals=_REFUSED,
 )

@@ -88,4 +88,5 @@ COMPLETIONS = Endpoint(
     prepare=_prepare,
     example=lambda _: {"prompt": "Once upon a time"},
     event=CompletionChunk,
+    refusals=_REFUSED,
 )

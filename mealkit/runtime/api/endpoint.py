@@ -3,15 +3,15 @@
 Pure: from values to values.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 from pydantic import BaseModel
 
 from mealkit.runtime.api.offer import Offer
-from mealkit.runtime.api.reading import Request
+from mealkit.runtime.api.reading import Refusal, Request
 
 
 class Counting(StrEnum):
@@ -58,3 +58,5 @@ class Endpoint:
     counting: Counting = Counting.USAGE
     event: type[BaseModel] | None = None
     """What each event of a stream holds; None: it does not stream."""
+    refusals: Mapping[str, Refusal] = field(default_factory=dict)
+    """The parameters that others know and this endpoint refuses by their names."""

@@ -64,7 +64,7 @@ def describe(lock: Lock, offer: Offer) -> dict[str, Any]:
                     "description": "A key of this kit; needed where the kit was given keys.",
                 }
             },
-            "headers": _HEADERS,
+            "headers": HEADERS,
         },
         "x-mealkit": {
             "recipe": str(lock.recipe),
@@ -168,7 +168,7 @@ def _failures() -> dict[str, Any]:
     }
 
 
-_HEADERS: dict[str, Any] = {
+HEADERS: dict[str, Any] = {
     "X-Mealkit-Recipe": {
         "description": "The recipe digest: of everything that can change an answer.",
         "schema": {"type": "string"},
@@ -185,7 +185,7 @@ _HEADERS: dict[str, Any] = {
 
 
 def _headers() -> dict[str, Any]:
-    return {name: {"$ref": f"#/components/headers/{name}"} for name in _HEADERS}
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in HEADERS}
 
 
 def _introduction(lock: Lock, offer: Offer) -> str:

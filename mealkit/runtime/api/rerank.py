@@ -129,6 +129,7 @@ RERANK = Endpoint(
     is_offered=lambda offer: offer.task is Task.RERANKING,
     prepare=partial(_prepare, as_cohere=False),
     example=_example,
+    refusals=_REFUSED,
 )
 
 RERANK_COHERE = Endpoint(
@@ -140,4 +141,5 @@ RERANK_COHERE = Endpoint(
     is_offered=lambda offer: offer.task is Task.RERANKING,
     prepare=partial(_prepare, as_cohere=True),
     example=_example,
+    refusals=_REFUSED,
 )

@@ -38,6 +38,8 @@ _FLOATS = (
 )
 NUMBERS = (*_FLOATS, "top_k", "seed")
 """The hyperparameters that a request may name, beside ``max_tokens`` and ``stop``."""
+MAX_TOKENS = ("max_tokens", "max_completion_tokens")
+"""The two names of the most tokens of an answer."""
 
 
 class StreamOptions(Request):
