@@ -20,6 +20,7 @@ from benchmarks.machine import describe, load_average
 from benchmarks.measured import CannotMeasureError
 from benchmarks.report import show, write_section
 from benchmarks.topics.builds import first_builds, rebuilds
+from benchmarks.topics.chat import chats
 from benchmarks.topics.commands import commands
 from benchmarks.topics.preflight import preflights
 from benchmarks.topics.pushes import pushes
@@ -36,6 +37,7 @@ TOPICS: Mapping[str, Topic] = {
     "push": pushes,
     "start": starts,
     "requests": requests,
+    "chat": chats,
 }
 
 _UNITS = {"KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}

@@ -139,9 +139,9 @@ def main(place: str, rate: str, seconds: str) -> None:
     log = loop.run_until_complete(_ask(place, int(rate), float(seconds)))
     loop.close()
     figures = {
-        "p50": _quantile(log.seconds, 0.50),
-        "p99": _quantile(log.seconds, 0.99),
-        "late_p99": _quantile(log.late, 0.99),
+        "p50": quantile(log.seconds, 0.50),
+        "p99": quantile(log.seconds, 0.99),
+        "late_p99": quantile(log.late, 0.99),
         "refused": log.refused,
         "sent": int(float(rate) * (float(seconds) + _WARM_SECONDS)),
         "achieved": len(log.seconds) / float(seconds),
@@ -149,7 +149,8 @@ def main(place: str, rate: str, seconds: str) -> None:
     sys.stdout.write(json.dumps(figures) + "\n")
 
 
-def _quantile(values: list[float], share: float) -> float:
+def quantile(values: list[float], share: float) -> float:
+    """Return the value that a share of all does not exceed; infinity of nothing."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else float("inf")
 

@@ -4,40 +4,37 @@ The engine is a worker that answers at once, so that the gateway is what is meas
 has one core to itself, and the worker and whoever asks have the others.
 """
 
-import http.client
 import json
-import os
-import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
-from benchmarks.clock import answers, wait_for
 from benchmarks.figures import Row, Table, show_seconds
 from benchmarks.lab import REPOSITORY, Lab
 from benchmarks.measured import CannotMeasureError, median
-from benchmarks.registry import free_port
-from mealkit.lock.model import lock_bytes, read_lock
+from benchmarks.served import cpu_seconds, gateway
+from mealkit.lock.model import read_lock
 
 _RATE, _SECONDS = 500, 6
 _BUDGET_P50, _BUDGET_P99 = 0.001, 0.005
-_START_SECONDS = 60.0
 _FIGURES = ("p50", "p99")
 
 
 def requests(lab: Lab) -> Iterator[Table]:
     """Measure requests at a fixed rate, to the gateway and to the worker in turn."""
     found: dict[str, list[dict[str, float]]] = {"gateway": [], "worker": []}
-    with _gateway(lab) as (process, port, socket):
-        places = {"gateway": f"127.0.0.1:{port}", "worker": str(socket)}
+    _, small, _ = lab.first_build
+    lock = read_lock(small.lock.read_bytes())
+    engine = lock.engine.model_copy(update={"worker": "benchmarks.fixed_worker:FixedWorker"})
+    fixed = lock.model_copy(update={"engine": engine})
+    with gateway(lab, fixed, small.context / "weights") as served:
+        process = served.process
+        places = {"gateway": f"127.0.0.1:{served.port}", "worker": str(served.socket)}
         for number in range(lab.runs):
             for name in sorted(places, reverse=bool(number % 2)):
-                before = _cpu_seconds(process)
+                before = cpu_seconds(process)
                 figures = _asked(places[name])
-                figures["cpu"] = (_cpu_seconds(process) - before) / figures["sent"]
+                figures["cpu"] = (cpu_seconds(process) - before) / figures["sent"]
                 found[name].append(figures)
                 p50, p99 = (show_seconds(figures[figure]) for figure in _FIGURES)
                 lab.tell(f"{name}: p50 {p50}, p99 {p99}")
@@ -88,72 +85,3 @@ def _asked(place: str) -> dict[str, float]:
         raise CannotMeasureError(f"the caller failed: {done.stderr.strip()[-500:]}")
     figures: dict[str, float] = json.loads(done.stdout)
     return figures
-
-
-@contextmanager
-def _gateway(lab: Lab) -> Iterator[tuple[int, int, Path]]:
-    """Run a gateway outside of a container, on one core, its worker on the others."""
-    root = lab.scratch / "gateway"
-    (root / "etc").mkdir(parents=True)
-    _, small, _ = lab.first_build
-    lock = read_lock(small.lock.read_bytes())
-    engine = lock.engine.model_copy(update={"worker": "benchmarks.fixed_worker:FixedWorker"})
-    (root / "etc/kit.lock").write_bytes(lock_bytes(lock.model_copy(update={"engine": engine})))
-    port = free_port()
-    # A socket's path must be short, whatever the scratch folder is.
-    state = Path(tempfile.mkdtemp(prefix="mealkit-"))
-    environment = {
-        "MEALKIT_HOST": "127.0.0.1",
-        "MEALKIT_PORT": str(port),
-        "MEALKIT_MODELS": str(small.context / "weights"),
-        "MEALKIT_ETC": str(root / "etc"),
-        "MEALKIT_STATE": str(state),
-        "MEALKIT_ENGINE_PATH": str(REPOSITORY),
-        "MEALKIT_TERMINATION_LOG": str(root / "termination"),
-    }
-    log = root / "log"
-    with log.open("wb") as out:
-        gateway = subprocess.Popen(
-            [sys.executable, "-P", "-m", "mealkit.runtime"],
-            env={**os.environ, **environment},
-            stdout=out,
-            stderr=out,
-        )
-    try:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-        ready = wait_for(
-            lambda: answers(connection, "/v1/health/ready"),
-            lambda: gateway.poll() is not None,
-            _START_SECONDS,
-        )
-        if ready is None:
-            raise CannotMeasureError(f"no gateway: {log.read_text(errors='replace')[-500:]}")
-        _part_cores(gateway.pid)
-        yield gateway.pid, port, state / "worker.sock"
-    finally:
-        gateway.terminate()
-        gateway.wait()
-        shutil.rmtree(root, ignore_errors=True)
-        shutil.rmtree(state, ignore_errors=True)
-
-
-def _part_cores(gateway: int) -> None:
-    """Give the gateway the first core, and its worker all others."""
-    cores = sorted(os.sched_getaffinity(0))
-    if len(cores) < 2:
-        return
-    _pin(gateway, {cores[0]})
-    children = Path(f"/proc/{gateway}/task/{gateway}/children").read_text().split()
-    for child in children:
-        _pin(int(child), set(cores[1:]))
-
-
-def _cpu_seconds(process: int) -> float:
-    """Return the CPU time of a process without its children: proc(5), utime and stime of stat."""
-    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def _pin(process: int, cores: set[int]) -> None:
-    for thread in Path(f"/proc/{process}/task").iterdir():
-        os.sched_setaffinity(int(thread.name), cores)

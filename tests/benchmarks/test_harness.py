@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.__main__ import main
-from benchmarks.caller import _quantile
+from benchmarks.caller import quantile
 from benchmarks.docker_peer import _sent_bytes, find_docker
 from benchmarks.figures import Row, Table, against, markdown, show_bytes, show_seconds
 from benchmarks.lab import disk_bytes
@@ -142,7 +142,7 @@ def test_numbers_are_shown_with_digits_that_mean_something():
         "12.3 s",
     ]
     assert [show_bytes(value) for value in (12, 2048, 3 * MIB)] == ["12 bytes", "2 KiB", "3 MiB"]
-    assert _quantile([3.0, 1.0, 2.0], 0.5) == 2.0
+    assert quantile([3.0, 1.0, 2.0], 0.5) == 2.0
 
 
 def test_disk_is_counted_in_blocks_and_hard_links_once(tmp_path):
