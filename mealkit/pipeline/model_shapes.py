@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
 
 from mealkit.errors import MealkitError, failure
 from mealkit.lock.model import Lock
@@ -21,8 +20,6 @@ from mealkit.sources.ranges import FileRanges, RangeReader
 _HUB = "hub:"
 _KIT = "kit.yaml"
 _MAX_CONFIG_BYTES = 16 * 1024 * 1024
-# Names of the context among hyperparameters and settings of engines.
-_CONTEXT_NAMES = ("max_model_len", "context", "n_ctx", "max_length")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,23 +67,18 @@ def find_model(target: str, home: Home) -> FoundModel:
 
 
 def _locked(lock: Lock) -> FoundModel:
-    engine: Engine = "transformers"
-    for known in get_args(Engine):
-        engine = known if known == lock.engine.name else engine
-    stated = {**lock.hyperparameters, **lock.engine.settings}
-    numbers = [stated[name] for name in _CONTEXT_NAMES if type(stated.get(name)) is int]
-    context = numbers[0] if numbers and isinstance(numbers[0], int) else None
+    """Return what a lock says of its model, and how its engine will serve it."""
+    shape, demand = lock.model.shape.described, lock.requirements.demand
     name = f"{lock.about.name} {lock.about.version}"
-    shape = lock.model.shape.described
     if shape is None:
         raise failure("ESTIMATE_UNKNOWN", "the model's files say too little of it", where=name)
     versions = [item.version for item in lock.engine.packages if item.name == "transformers"]
     return FoundModel(
         name,
         shape,
-        engine,
-        context,
-        lock.serving.max_concurrency,
+        demand.engine if demand else "transformers",
+        demand.context_tokens if demand else None,
+        demand.concurrency if demand else lock.serving.max_concurrency,
         _major_minor(versions[0]) if versions else None,
     )
 

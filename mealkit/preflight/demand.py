@@ -42,6 +42,7 @@ _DTYPES: dict[str, Dtype] = {
     "bfloat16": "bf16",
     "bf16": "bf16",
 }
+_CACHED: dict[Dtype, KvDtype] = {"fp32": "f32", "fp16": "f16", "bf16": "bf16"}
 _WIDTHS: dict[Dtype, int] = {"fp32": 4, "fp16": 2, "bf16": 2}
 # What NVIDIA and the engines that use it ask for where processes share their GPUs' work:
 # https://docs.nvidia.com/nim/large-language-models/latest/ (--shm-size=16GB), vllm#1771
@@ -82,7 +83,7 @@ def demand_of(
         engine=cast("Engine", engine),
         context_tokens=context,
         concurrency=together,
-        kv_dtype=_kv_dtype(flags, model),
+        kv_dtype=_kv_dtype(engine, flags, model),
         float_bytes=_WIDTHS.get(_stated_dtype(flags) or "int8"),
         transformers_version=release_of(versions["transformers"])
         if "transformers" in versions
@@ -127,7 +128,10 @@ def _context(engine: str, flags: Mapping[str, Any], at_a_time: int) -> int | Non
     return context
 
 
-def _kv_dtype(flags: Mapping[str, Any], model: Shape | None) -> KvDtype:
+def _kv_dtype(engine: str, flags: Mapping[str, Any], model: Shape | None) -> KvDtype:
+    computed = _stated_dtype(flags)
+    if engine == "transformers" and computed:
+        return _CACHED[computed]  # DynamicCache keeps keys and values as they were computed
     stated = next((flags[name] for name in _KV_DTYPE if isinstance(flags.get(name), str)), "auto")
     named = _KV_NAMES.get(stated, stated)
     if named in get_args(KvDtype):

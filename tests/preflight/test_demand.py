@@ -83,3 +83,11 @@ def test_shared_memory_for_several_gpus():
     """One GPU's process shares nothing."""
     one, two = (demand_of("vllm", {"tensor_parallel_size": n}, 1, SEVEN) for n in (1, 2))
     assert [shared_memory_bytes(item) for item in (None, one, two)] == [0, 0, 16 * GIB]
+
+
+@pytest.mark.parametrize(("dtype", "cached"), [("float32", "f32"), ("bfloat16", "bf16")])
+def test_transformers_caches_in_the_type_that_it_computes_in(dtype, cached):
+    """A model stored in half precision and computed in single has a cache of single."""
+    demand = demand_of("transformers", {"dtype": dtype, "max_length": 512}, 1, None)
+    assert demand is not None
+    assert demand.kv_dtype == cached
