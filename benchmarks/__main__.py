@@ -26,6 +26,7 @@ from benchmarks.topics.preflight import preflights
 from benchmarks.topics.pushes import pushes
 from benchmarks.topics.requests import requests
 from benchmarks.topics.starts import starts
+from benchmarks.topics.throughput import throughputs
 
 Topic = Callable[[Lab], Iterator[Table]]
 
@@ -38,6 +39,7 @@ TOPICS: Mapping[str, Topic] = {
     "start": starts,
     "requests": requests,
     "chat": chats,
+    "throughput": throughputs,
 }
 
 _UNITS = {"KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}

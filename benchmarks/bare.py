@@ -15,6 +15,7 @@ from benchmarks.clock import UnixConnection
 from benchmarks.measured import CannotMeasureError
 
 _SOCKET, _CONFIG = "worker.sock", "worker.json"
+_LOOP = Path(__file__).with_name("engine_loop.py")
 _ENGINE_PATH = "/opt/mealkit/lib:/opt/mealkit/engine"
 
 
@@ -64,8 +65,34 @@ def bare_in_docker(running: str, kit: Path, state: Path) -> BareEngine:
         CannotMeasureError: docker does not know the container.
     """
     lock, config = _configured(kit, Path("/models"), state, Path("/var/lib/mealkit"))
-    seen = json.loads(_docker("inspect", running))[0]
     name = f"{running}-bare"
+    command = (
+        *("docker", "run", "--detach", "--name", name),
+        *_same_image(running, lock, state),
+        *_host(lock, Path("/var/lib/mealkit"), config),
+    )
+    return BareEngine(command, {}, state / _SOCKET, name)
+
+
+def loop_in_docker(running: str, kit: Path, state: Path, *arguments: str) -> str:
+    """Run the engine's loop in a container of a running kit's image; return what it prints.
+
+    Raises:
+        CannotMeasureError: docker does not know the container, or the loop fails.
+    """
+    lock, config = _configured(kit, Path("/models"), state, Path("/var/lib/mealkit"))
+    shutil.copyfile(_LOOP, state / _LOOP.name)
+    return _docker(
+        *("run", "--rm", "--name", f"{running}-loop"),
+        *_same_image(running, lock, state),
+        *("-s", "-P", f"/var/lib/mealkit/{_LOOP.name}"),
+        *(lock["engine"]["worker"], str(config), *arguments),
+    )
+
+
+def _same_image(running: str, lock: Any, state: Path) -> tuple[str, ...]:
+    """Return docker's options for the image, weights and settings that a running container has."""
+    seen = json.loads(_docker("inspect", running))[0]
     mounts = [
         option
         for mount in seen["Mounts"]
@@ -74,14 +101,11 @@ def bare_in_docker(running: str, kit: Path, state: Path) -> BareEngine:
     ]
     environment = {**lock["engine"]["environment"], "PYTHONPATH": _ENGINE_PATH}
     variables = [word for item in environment.items() for word in ("--env", "=".join(item))]
-    command = (
-        *("docker", "run", "--detach", "--name", name, "--read-only", "--network", "none"),
-        *("--user", "65532:65532", *mounts, *variables),
+    return (
+        *("--read-only", "--network", "none", "--user", "65532:65532", *mounts, *variables),
         *("--volume", f"{state}:/var/lib/mealkit"),
         *("--entrypoint", lock["runtime"]["interpreter"], seen["Image"]),
-        *_host(lock, Path("/var/lib/mealkit"), config),
     )
-    return BareEngine(command, {}, state / _SOCKET, name)
 
 
 def bare_outside(home: Path, kit: Path, state: Path) -> BareEngine:

@@ -21,27 +21,28 @@ _BODY = json.dumps({"model": "all-MiniLM-L6-v2", "input": "A kit that works at 3
 
 
 @dataclass(frozen=True, slots=True)
-class _Start:
+class Start:
     """Seconds since the container's first process began, but ``called``: since the command did."""
 
     live: float
     ready: float
     called: float
     phases: dict[str, float]
+    port: int
 
 
 @dataclass(slots=True)
 class _Starts:
     """All starts with one client, and those of the engine alone."""
 
-    kit: list[_Start] = field(default_factory=list)
+    kit: list[Start] = field(default_factory=list)
     bare: list[float] = field(default_factory=list)
     reason: str = ""
 
 
 def starts(lab: Lab) -> Iterator[Table]:
     """Measure starts in docker and in the sandbox, in turn with the bare engine."""
-    with lab.warm_home("home") as home, _example(lab) as kit:
+    with lab.warm_home("home") as home, example(lab) as kit:
         report = json.loads(lab.mealkit(home, "build", "--json", kit).output)
         found = {client: _Starts() for client in ("docker", "sandbox")}
         try:
@@ -51,7 +52,7 @@ def starts(lab: Lab) -> Iterator[Table]:
                         told = _one_round(lab, home, kit, client, those)
                         lab.tell(f"start {number + 1} in {client}: {told}")
         finally:
-            _remove_image(lab)
+            remove_image(lab)
     yield Table("The image's parts", [_gateway_size(report)])
     for client, those in found.items():
         yield _table(client, those)
@@ -60,11 +61,11 @@ def starts(lab: Lab) -> Iterator[Table]:
 def _one_round(lab: Lab, home: Path, kit: Path, client: str, those: _Starts) -> str:
     try:
         if client == "docker":
-            with _started(lab, home, kit, client) as (name, start):
+            with started(lab, home, kit, client) as (name, start):
                 those.kit.append(start)
                 engine = bare_in_docker(name, kit, lab.scratch / "bare")
         else:
-            with _started(lab, home, kit, client) as (_, start):
+            with started(lab, home, kit, client) as (_, start):
                 those.kit.append(start)
             engine = bare_outside(home, kit, lab.scratch / "bare")
         those.bare.append(_bare_seconds(engine, lab.scratch / "bare"))
@@ -75,7 +76,7 @@ def _one_round(lab: Lab, home: Path, kit: Path, client: str, those: _Starts) -> 
 
 
 @contextmanager
-def _started(lab: Lab, home: Path, kit: Path, client: str) -> Iterator[tuple[str, _Start]]:
+def started(lab: Lab, home: Path, kit: Path, client: str) -> Iterator[tuple[str, Start]]:
     """Run the kit with ``mealkit run`` and watch it from outside, until the block ends."""
     port, name = free_port(), f"{lab.name}-{client}"
     log = lab.scratch / "run.log"
@@ -95,7 +96,7 @@ def _started(lab: Lab, home: Path, kit: Path, client: str) -> Iterator[tuple[str
             raise CannotMeasureError(f"mealkit run ended with {code}: {tail}")
         began = process_start(_first_process(home, client, name))
         phases = _phases(port)
-        yield name, _Start(live - began, ready - began, ready - called, phases)
+        yield name, Start(live - began, ready - began, ready - called, phases, port)
     finally:
         if runner.poll() is None:
             runner.terminate()
@@ -149,7 +150,7 @@ def _bare_seconds(engine: BareEngine, folder: Path) -> float:
 
 
 @contextmanager
-def _example(lab: Lab) -> Iterator[Path]:
+def example(lab: Lab) -> Iterator[Path]:
     """Lend a copy of the example kit under a name of its own."""
     kit = lab.scratch / "example"
     shutil.copytree(REPOSITORY / "kits/sbert-minilm", kit)
@@ -161,7 +162,8 @@ def _example(lab: Lab) -> Iterator[Path]:
         shutil.rmtree(kit, ignore_errors=True)
 
 
-def _remove_image(lab: Lab) -> None:
+def remove_image(lab: Lab) -> None:
+    """Remove what ``mealkit run`` loaded into Docker."""
     command = ["docker", "image", "rm", "--force", f"mealkit-run/{lab.name}:1.0.0"]
     subprocess.run(command, capture_output=True, check=False)
 
