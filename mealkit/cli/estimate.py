@@ -53,7 +53,10 @@ def estimate(  # noqa: PLR0913  one parameter for each option
             show_default="the kit's, else 1",
         ),
     ] = None,
-    kv_dtype: Annotated[KvDtype, typer.Option(help="The type of the key and value cache.")] = "f16",
+    kv_dtype: Annotated[
+        KvDtype | None,
+        typer.Option(help="The type of the key and value cache.", show_default="the kit's, or f16"),
+    ] = None,
     engine: Annotated[
         Engine | None,
         typer.Option(help="The engine.", show_default="the kit's, llama-cpp for GGUF, else vllm"),

@@ -35,7 +35,7 @@ class EstimateRequest:
     engine: Engine | None = None
     context_tokens: int | None = None
     concurrency: int | None = None
-    kv_dtype: KvDtype = "f16"
+    kv_dtype: KvDtype | None = None
     tensor_parallel: int = 1
     gpu: str | None = None
     memory_bytes: int | None = None
@@ -137,7 +137,7 @@ def _setting(request: EstimateRequest, model: FoundModel) -> Setting:
         engine=engine,
         context_tokens=request.context_tokens or pinned,
         concurrency=request.concurrency or model.concurrency,
-        kv_dtype=request.kv_dtype,
+        kv_dtype=request.kv_dtype or model.kv_dtype,
         habits=habits_of(model.transformers),
         tensor_parallel=spread if engine == "vllm" else 1,
         layer_split=spread if engine != "vllm" else 1,

@@ -13,7 +13,7 @@ from mealkit.errors import MealkitError, failure
 from mealkit.lock.model import Lock
 from mealkit.pipeline.home import Home
 from mealkit.preflight.estimate.describe import shape_of_config, shape_of_gguf
-from mealkit.preflight.estimate.setting import Engine
+from mealkit.preflight.estimate.setting import Engine, KvDtype
 from mealkit.preflight.estimate.shape import Shape
 from mealkit.sources.ranges import FileRanges, RangeReader
 
@@ -31,6 +31,7 @@ class FoundModel:
     engine: Engine
     context_tokens: int | None = None
     concurrency: int = 1
+    kv_dtype: KvDtype = "f16"
     transformers: tuple[int, int] | None = None
     """The version of transformers that a kit pins."""
 
@@ -79,6 +80,7 @@ def _locked(lock: Lock) -> FoundModel:
         demand.engine if demand else "transformers",
         demand.context_tokens if demand else None,
         demand.concurrency if demand else lock.serving.max_concurrency,
+        demand.kv_dtype if demand else "f16",
         _major_minor(versions[0]) if versions else None,
     )
 
