@@ -3,6 +3,9 @@
 Refuses what the kit cannot do exactly as asked, always as a problem in OpenAI's error shape.
 """
 
+import asyncio
+from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 from starlette.applications import Starlette
@@ -17,8 +20,6 @@ from mealkit.runtime.answering import Answering
 from mealkit.runtime.answers import JsonAnswer, problem_answer
 from mealkit.runtime.api.about import licences, manifest, metadata, model_card
 from mealkit.runtime.api.endpoints import offered
-from mealkit.runtime.api.openapi import describe
-from mealkit.runtime.api.page import CONTENT_POLICY, page
 from mealkit.runtime.envelope import Envelope
 from mealkit.runtime.metrics import CONTENT_TYPE
 from mealkit.runtime.places import (
@@ -105,15 +106,17 @@ class _Endpoints:
         return JsonAnswer(licences(self._service.lock, self._service.settings.models))
 
     async def openapi(self, _request: Request) -> Response:
-        """Describe the kit's API; who may not ask may still know what a key would open."""
-        return JsonAnswer(self._describe())
+        """Describe the kit's API."""
+        return JsonAnswer(await self._describe())
 
     async def docs(self, request: Request) -> Response:
         """Show the kit's API to people."""
         lock, offer = self._service.lock, self._service.offer
-        content = page(lock, offer, self._describe(), request.headers.get("host", ""))
+        described = await self._describe()
+        module = await _late("mealkit.runtime.api.page")
+        content = module.page(lock, offer, described, request.headers.get("host", ""))
         headers = {
-            "Content-Security-Policy": CONTENT_POLICY,
+            "Content-Security-Policy": module.CONTENT_POLICY,
             "X-Content-Type-Options": "nosniff",
             "Referrer-Policy": "no-referrer",
             # It names the host that it was asked by.
@@ -141,12 +144,13 @@ class _Endpoints:
             raise failure("REQUEST_MODEL", message, where="model")
         return JsonAnswer(model_card(self._service.lock))
 
-    def _describe(self) -> dict[str, Any]:
+    async def _describe(self) -> dict[str, Any]:
         """Return the description; it is made anew once the first answer taught something."""
         offer = self._service.offer
         learned = (offer.dimensions, offer.prediction)
         if self._description is None or self._description[0] != learned:
-            self._description = (learned, describe(self._service.lock, offer))
+            module = await _late("mealkit.runtime.api.openapi")
+            self._description = (learned, module.describe(self._service.lock, offer))
         return self._description[1]
 
     async def refuse(self, request: Request, error: Exception) -> Response:
@@ -166,3 +170,8 @@ class _Endpoints:
         self._service.metrics.failed(fault)
         headers = dict(error.headers or {})
         return problem_answer(fault, request.state.request_id, headers=headers)
+
+
+async def _late(name: str) -> ModuleType:
+    """Import what few kits are ever asked for: not at the start, and beside running requests."""
+    return await asyncio.to_thread(import_module, name)
