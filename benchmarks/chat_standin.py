@@ -61,7 +61,8 @@ class _Shapes:
         self.health = _whole(b'{"status":"ok"}')
         self._same = {**same, "object": "chat.completion.chunk"}
         self.first = _STREAM_HEAD + self._event({"role": "assistant", "content": ""})
-        self.token = self._event({"content": PIECE})
+        # Two in turn: a proxy may take the same piece again and again for a model that is stuck.
+        self.tokens = tuple(self._event({"content": piece}) for piece in (PIECE, PIECE.upper()))
         told = {**self._same, "choices": [], "usage": usage}
         done = _chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n"
         self.last = self._event({}, "stop") + _chunk(_data(told)) + done
@@ -110,9 +111,9 @@ class _Connection(asyncio.Protocol):
             self._transport.write(self._shapes.whole)
 
     async def _send(self, count: int, rate: int) -> None:
-        for _ in range(count):
+        for number in range(count):
             await (self._steps.wait(rate) if rate else asyncio.sleep(0))
-            self._transport.write(self._shapes.token)
+            self._transport.write(self._shapes.tokens[number % 2])
             await self._may_write.wait()
         self._transport.write(self._shapes.last)
 

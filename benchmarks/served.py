@@ -106,6 +106,14 @@ def pin(process: int, cores: set[int]) -> None:
         os.sched_setaffinity(int(thread.name), cores)
 
 
+def off_first_core() -> list[str]:
+    """Return what a command begins with that shall leave the first core alone."""
+    cores, program = sorted(os.sched_getaffinity(0)), shutil.which("taskset")
+    if len(cores) < 2 or program is None:
+        return []
+    return [program, "--cpu-list", ",".join(str(core) for core in cores[1:])]
+
+
 def cpu_seconds(process: int) -> float:
     """Return the CPU time of a process without its children: proc(5), utime and stime of stat."""
     fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()

@@ -15,7 +15,7 @@ import time
 from benchmarks.caller import quantile
 from benchmarks.chat_standin import PIECE
 
-_WORD, _DONE = PIECE.strip().encode(), b"[DONE]"
+_WORDS, _DONE = (PIECE.strip().encode(), PIECE.strip().upper().encode()), b"[DONE]"
 _LAST_SECONDS = 60.0
 _SETTLE_SECONDS = 0.3
 
@@ -42,12 +42,12 @@ class _Stream(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         data = self._rest + data
-        self.tokens += data.count(_WORD)
+        self.tokens += sum(data.count(word) for word in _WORDS)
         if self.tokens and self.first == float("inf"):
             self.first = time.perf_counter() - self.sent
         self.is_whole = self.is_whole or _DONE in data
         # Shorter than what is counted: nothing is counted twice.
-        self._rest = data[-(len(_WORD) - 1) :]
+        self._rest = data[-(len(_WORDS[0]) - 1) :]
         if self.is_whole:
             self.close()
 

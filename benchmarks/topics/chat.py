@@ -17,7 +17,7 @@ from benchmarks.lab import REPOSITORY, Lab
 from benchmarks.litellm_peer import VERSION, litellm
 from benchmarks.measured import CannotMeasureError, median
 from benchmarks.registry import free_port
-from benchmarks.served import Served, cpu_seconds, gateway
+from benchmarks.served import Served, cpu_seconds, gateway, off_first_core
 from mealkit.kit.model import Feature, Task
 from mealkit.lock.model import Lock, read_lock
 
@@ -57,7 +57,15 @@ def chats(lab: Lab) -> Iterator[Table]:
         model = lock.model.name
         for rate in _RATES:
             pause = str(1000 * _CONNECTIONS // rate)
-            asked = [wrk, "-t1", f"-c{_CONNECTIONS}", f"-d{_SECONDS}s", "-s", str(_SCRIPT)]
+            asked = [
+                *off_first_core(),
+                wrk,
+                "-t1",
+                f"-c{_CONNECTIONS}",
+                f"-d{_SECONDS}s",
+                "-s",
+                str(_SCRIPT),
+            ]
 
             def whole(port: int, asked: Sequence[str] = asked, pause: str = pause) -> Figures:
                 address = f"http://127.0.0.1:{port}/v1/chat/completions"
