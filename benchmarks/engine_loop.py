@@ -14,6 +14,8 @@ from pathlib import Path
 
 _WARM_SECONDS = 1.0
 _WORDS = "the model reads a short text and gives back numbers that tell how near two of them are"
+_FEWEST = 3
+_FEWEST = 3
 _SHORTEST, _LONGEST = 5, 40
 
 
@@ -29,8 +31,9 @@ def batches(size: int, seed: int) -> Iterator[list[str]]:
 def throughput(makers: list[Callable[[list[str]], None]], size: int, seconds: float) -> float:
     """Hand batches to each callable in a thread of its own; return texts a second.
 
-    What ends within a second from the start is not counted, nor what ends after the time. An error
-    of one thread is raised here.
+    Counted is what ends from one second after the start on, between the first such end and the
+    last one in time: a batch that is cut by either would count for all or nothing. An error of one
+    thread is raised here.
     """
     ends: list[float] = []
     errors: list[Exception] = []
@@ -52,8 +55,10 @@ def throughput(makers: list[Callable[[list[str]], None]], size: int, seconds: fl
         thread.join()
     if errors:
         raise errors[0]
-    counted = sum(began <= end <= began + seconds for end in ends)
-    return counted * size / seconds
+    counted = sorted(end for end in ends if began <= end <= began + seconds)
+    if len(counted) < _FEWEST:
+        raise RuntimeError(f"{len(counted)} batches of {size} in {seconds} s are too few")
+    return (len(counted) - 1) * size / (counted[-1] - counted[0])
 
 
 def main(worker_path: str, config: str, size: str, threads: str, seconds: str) -> None:

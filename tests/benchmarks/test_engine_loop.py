@@ -22,3 +22,9 @@ def test_an_error_in_one_thread_ends_all_and_is_raised():
 
     with pytest.raises(RuntimeError, match="refused"):
         throughput([fail, lambda _texts: None], 1, 60)
+
+
+def test_too_few_batches_are_no_throughput():
+    """A rate of one batch would be noise."""
+    with pytest.raises(RuntimeError, match="too few"):
+        throughput([lambda _texts: None], 1, -0.5)
