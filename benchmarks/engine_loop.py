@@ -15,7 +15,6 @@ from pathlib import Path
 _WARM_SECONDS = 1.0
 _WORDS = "the model reads a short text and gives back numbers that tell how near two of them are"
 _FEWEST = 3
-_FEWEST = 3
 _SHORTEST, _LONGEST = 5, 40
 
 
