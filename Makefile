@@ -18,7 +18,7 @@ $(VENV)/.ready: pyproject.toml requirements/dev.txt
 
 # What the tests run beside the packages of the virtual environment, each in a folder of its own.
 # Where one cannot be had, its tests are skipped, and say so.
-ENGINES :=
+ENGINES := .engines/clients/.ready
 ifeq ($(shell uname -sm),Linux x86_64)
 ENGINES += .engines/llama-cpp/.ready .engines/transformers/.ready
 endif
@@ -36,6 +36,12 @@ TORCH := kits/tiny-chat-transformers
 	@rm -rf $(@D)
 	@$(TORCH)/get_wheel.sh && $(PIP) --target $(@D) --no-deps --only-binary :all: --require-hashes \
 		--find-links $(TORCH)/wheels --requirement $< && touch $@ || rm -rf $(@D)
+
+# Not engines but clients; pip's bytecode would make 280 MB of them 380.
+.engines/clients/.ready: requirements/clients.txt | $(VENV)/.ready
+	@rm -rf $(@D)
+	@$(PIP) --target $(@D) --no-compile --no-deps --only-binary :all: --require-hashes --requirement $< \
+		&& touch $@ || rm -rf $(@D)
 
 demo: $(VENV)/.ready  ## lock, build, run and query the example kit
 	@PATH="$(CURDIR)/$(BIN):$$PATH" kits/sbert-minilm/demo.sh
@@ -63,6 +69,8 @@ docs: $(VENV)/.ready  ## write the generated reference pages again
 lock-dev: $(VENV)/.ready  ## pin the development environment again
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-header --group dev pyproject.toml -o requirements/dev.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-header --group clients -o requirements/clients.txt
 
 clean:  ## delete what make made
 	rm -rf $(VENV) .engines .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
