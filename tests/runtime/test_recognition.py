@@ -13,6 +13,28 @@ from mealkit.runtime.recognition import Evidence, last_words, recognise
 # (text, code, measured, required, a part of the message or hint)
 REAL = [
     pytest.param(
+        # apple/ml-cross-entropy#5
+        "RuntimeError: Failed to find C compiler. Please specify via CC environment variable.",
+        ("ENGINE_LIBRARY", "none", "a C compiler", "compiles a part of itself"),
+        id="triton-c-compiler",
+    ),
+    pytest.param(
+        # pytorch/pytorch#92745
+        "torch._inductor.exc.InvalidCxxCompiler: No working C++ compiler found in"
+        " torch._inductor.config.cpp.cxx: (None, 'g++')",
+        ("ENGINE_LIBRARY", "none", "a C++ compiler", "compiles the model"),
+        id="inductor-cxx-compiler",
+    ),
+    pytest.param(
+        # gpustack/gpustack#1242
+        "/tmp/tmp_bcihhdm/main.c:5:10: fatal error: Python.h: No such file or directory\n"
+        "    5 | #include <Python.h>\n"
+        "      |          ^~~~~~~~~~\n"
+        "compilation terminated.",
+        ("ENGINE_LIBRARY", "none", "Python.h", "Python"),
+        id="triton-python-headers",
+    ),
+    pytest.param(
         # vllm-project/vllm#5635
         "docker: Error response from daemon: failed to create task for container: failed to create"
         " shim task: OCI runtime create failed: runc create failed: unable to start container"
