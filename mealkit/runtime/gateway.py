@@ -37,6 +37,11 @@ def create_app(service: Service) -> Starlette:
     """Make the gateway of one kit."""
     endpoints = _Endpoints(service)
     routes = [
+        # First: they are looked through in order, and these are asked most.
+        *(
+            Route(endpoint.path, Answering(service, endpoint), methods=["POST"])
+            for endpoint in offered(service.offer)
+        ),
         *(Route(path, endpoints.live) for path in LIVE_PATHS),
         *(Route(path, endpoints.ready) for path in READY_PATHS),
         Route("/v1/metadata", endpoints.metadata),
@@ -47,10 +52,6 @@ def create_app(service: Service) -> Starlette:
         Route(METRICS_PATH, endpoints.metrics),
         Route("/v1/models", endpoints.models),
         Route("/v1/models/{name:path}", endpoints.model),
-        *(
-            Route(endpoint.path, Answering(service, endpoint), methods=["POST"])
-            for endpoint in offered(service.offer)
-        ),
     ]
     endpoints.paths = [route.path for route in routes]
     app = Starlette(

@@ -1,7 +1,7 @@
 """Calls the worker: HTTP/1.1 over its Unix socket, on connections that stay open.
 
-Refuses answers that are too large or are not HTTP. Written on h11, which the gateway's server
-brings, because a general client costs more per request than the gateway may.
+Refuses answers that are too large or are not HTTP. A general client costs more per request than the
+gateway may.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import h11
+from mealkit.runtime.response import ResponseError, ResponseReader
 
 # 2048 vectors of 4096 numbers, written as text, are 170 MB.
 MAX_ANSWER_BYTES = 256 * 1024 * 1024
@@ -175,37 +175,29 @@ class _Connection(asyncio.Protocol):
 
     def __init__(self, hear: Callable[[], None]) -> None:
         self._hear = hear
-        self._http = h11.Connection(h11.CLIENT)
+        self._reader = ResponseReader()
         self._news: asyncio.Future[None] | None = None
         self._error: WorkerLostError | None = None
         self._parts: list[bytes] = []
         self._size_bytes = 0
         self._streams = False
         self.is_paused = False
-        self.status = 0
         self.is_open = False
         self.has_received = False
         self.has_ended = False
 
+    @property
+    def status(self) -> int:
+        return self._reader.status
+
     async def begin(self, method: str, target: str, body: bytes, *, streams: bool) -> None:
         """Send a request; return when its answer is there, or begins, if it streams."""
         self.has_received = self.has_ended = False
-        self._parts, self._size_bytes, self._streams, self.status = [], 0, streams, 0
+        self._parts, self._size_bytes, self._streams = [], 0, streams
+        self._reader = ResponseReader()
         self._resume()
-        request = h11.Request(
-            method=method,
-            target=target,
-            headers=[
-                ("Host", "worker"),
-                ("Content-Type", "application/json"),
-                ("Content-Length", str(len(body))),
-            ],
-        )
-        head = self._http.send(request)
-        data = self._http.send(h11.Data(data=body)) if body else b""
-        self._http.send(h11.EndOfMessage())
         # One write: two would wake the worker twice.
-        self._transport.write((head or b"") + (data or b""))
+        self._transport.write(_head(method, target, len(body)) + body)
         while not (self.has_ended or (streams and self.status)):
             await self._wait()
         if self._error and not (streams and self.status):
@@ -243,8 +235,13 @@ class _Connection(asyncio.Protocol):
 
     def eof_received(self) -> None:
         # An answer without a length ends here.
-        self._receive(b"")
-        self._fail("the worker ended the connection")
+        try:
+            self._reader.end()
+        except ResponseError:
+            self._fail("the worker ended the connection")
+        else:
+            self._finish()
+            self.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._fail(f"the connection to the worker broke: {exc}" if exc else "the worker ended")
@@ -266,28 +263,18 @@ class _Connection(asyncio.Protocol):
             self._news.set_result(None)
 
     def _receive(self, data: bytes) -> None:
+        if self.has_ended:
+            self._fail("the worker sent what nobody asked for")
+            return
         try:
-            self._http.receive_data(data)
-            self._read_events()
-        except h11.RemoteProtocolError as error:
+            for part in self._reader.take(data):
+                self._keep(part)
+        except ResponseError as error:
             self._fail(f"the worker does not speak HTTP: {error}")
-
-    def _read_events(self) -> None:
-        while True:
-            event = self._http.next_event()
-            match event:
-                case h11.Response():
-                    self.status = event.status_code
-                case h11.Data():
-                    self._keep(bytes(event.data))
-                case h11.EndOfMessage():
-                    self._finish()
-                    return
-                case h11.NEED_DATA | h11.PAUSED | h11.ConnectionClosed():
-                    break
-                case _:
-                    continue
-        if self._streams:
+            return
+        if self._reader.is_done:
+            self._finish()
+        elif self._streams:
             self._tell()
 
     def _keep(self, part: bytes) -> None:
@@ -298,12 +285,10 @@ class _Connection(asyncio.Protocol):
                 self.is_paused = True
                 self._transport.pause_reading()
         elif self._size_bytes > MAX_ANSWER_BYTES:
-            raise h11.RemoteProtocolError(f"the answer is larger than {MAX_ANSWER_BYTES} bytes")
+            raise ResponseError(f"the answer is larger than {MAX_ANSWER_BYTES} bytes")
 
     def _finish(self) -> None:
-        if self._http.our_state is h11.DONE and self._http.their_state is h11.DONE:
-            self._http.start_next_cycle()
-        else:
+        if not self._reader.keeps_open:
             self.close()
         self.has_ended = True
         self._tell()
@@ -314,3 +299,10 @@ class _Connection(asyncio.Protocol):
             self._error = WorkerLostError(message)
             self.has_ended = True
         self._tell()
+
+
+def _head(method: str, target: str, size_bytes: int) -> bytes:
+    return (
+        f"{method} {target} HTTP/1.1\r\nHost: worker\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {size_bytes}\r\n\r\n"
+    ).encode()

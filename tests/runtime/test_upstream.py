@@ -127,3 +127,97 @@ def test_no_worker():
             await Upstream(Path("/nowhere/worker.sock")).request("GET", "/health")
 
     asyncio.run(conversation())
+
+
+def chunk(data):
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+STREAMED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def test_stream_is_read_as_it_comes():
+    """A stream's pieces come one by one, before its end is there; then its connection is used again."""
+    go_on = asyncio.Event()
+
+    async def server(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(STREAMED + chunk(b"one"))
+        await go_on.wait()
+        writer.write(chunk(b"two") + b"0\r\n\r\n")
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(OK)
+        writer.close()
+
+    async def conversation(upstream):
+        async with upstream.stream("POST", "/a", b"") as stream:
+            first = await stream.piece()
+            go_on.set()
+            rest = await stream.rest()
+        return first, rest.body, (await upstream.request("GET", "/b")).body
+
+    assert talk(server, conversation) == (b"one", b"two", b"ok")
+
+
+def test_stream_that_is_cut():
+    """What came before the end is given, then the loss is told."""
+    server = Server([STREAMED + chunk(b"one"), None])
+
+    async def conversation(upstream):
+        async with upstream.stream("POST", "/a", b"") as stream:
+            first = await stream.piece()
+            with pytest.raises(WorkerLostError):
+                await stream.piece()
+            return first
+
+    assert talk(server, conversation) == b"one"
+
+
+def test_stream_that_is_left():
+    """Leaving a stream closes its connection, so that the worker learns of it."""
+    closed = asyncio.Event()
+
+    async def server(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(STREAMED + chunk(b"one"))
+        assert await reader.read() == b""
+        closed.set()
+        writer.close()
+
+    async def conversation(upstream):
+        async with upstream.stream("POST", "/a", b"") as stream:
+            await stream.piece()
+        await closed.wait()
+
+    talk(server, conversation)
+
+
+def test_stream_that_nobody_reads():
+    """A reader that does not come holds up the worker: only a little is kept here."""
+    sent = 0
+
+    async def server(reader, writer):
+        nonlocal sent
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(STREAMED)
+        for _ in range(500):
+            writer.write(chunk(b"x" * 100_000))
+            await writer.drain()
+            sent += 100_000
+        writer.write(b"0\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async def conversation(upstream):
+        async with upstream.stream("POST", "/a", b"") as stream:
+            before = -1
+            while sent != before:  # until the worker cannot go on
+                before = sent
+                await asyncio.sleep(0.05)
+            held = sent
+            rest = await stream.rest()
+        return held, len(rest.body)
+
+    held, whole = talk(server, conversation)
+    assert held < 5_000_000
+    assert whole == 50_000_000
