@@ -40,7 +40,8 @@ class Asked:
     """Makes the caller's answer of the worker's; None: it is the worker's."""
 
 
-@dataclass(frozen=True, slots=True)
+# There is one of each: they are told apart by what they are, not by what they hold.
+@dataclass(frozen=True, slots=True, eq=False)
 class Endpoint:
     """One endpoint that has the engine work."""
 
