@@ -16,7 +16,7 @@ _CANNOT = {
     Feature.CHAT: "takes no messages: the model has no chat template here",
     Feature.COMPLETION: "does not go on with a text",
     Feature.TOKENS: "does not tell tokens",
-    Feature.TOOLS: "calls no tools",
+    Feature.TOOLS: "calls no tools in this kit",
     Feature.JSON_SCHEMA: "cannot hold an answer to a form",
     Feature.LOGPROBS: "tells no log probabilities",
     Feature.LOGIT_BIAS: "takes no biases",
