@@ -1,4 +1,4 @@
-"""The engine in a loop, with nothing around it: called with WORKER CONFIG BATCH THREADS SECONDS.
+"""The engine in a loop, with nothing around it: called with WORKER CONFIG BATCH THREADS TEXTS.
 
 Each thread hands its worker a batch of texts, again and again; prints texts a second as JSON. It
 runs in the kit's own image, so it imports mealkit's engine side and the standard library only.
@@ -12,9 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-_WARM_SECONDS = 1.0
 _WORDS = "the model reads a short text and gives back numbers that tell how near two of them are"
-_FEWEST = 3
 _SHORTEST, _LONGEST = 5, 40
 
 
@@ -27,40 +25,44 @@ def batches(size: int, seed: int) -> Iterator[list[str]]:
         ]
 
 
-def throughput(makers: list[Callable[[list[str]], None]], size: int, seconds: float) -> float:
-    """Hand batches to each callable in a thread of its own; return texts a second.
+def throughput(askers: list[Callable[[list[str]], None]], size: int, texts: int) -> float:
+    """Hand as many texts to each callable, in a thread of its own; return texts a second.
 
-    Counted is what ends from one second after the start on, between the first such end and the
-    last one in time: a batch that is cut by either would count for all or nothing. An error of one
-    thread is raised here.
+    All begin together once each has been handed one batch, and the time ends with the last of them.
+    An error of one thread is raised here.
     """
-    ends: list[float] = []
     errors: list[Exception] = []
-    began = time.perf_counter() + _WARM_SECONDS
+    times: list[float] = []
+    # Both moments are taken when the last thread has come, before any goes on.
+    meeting = threading.Barrier(len(askers), action=lambda: times.append(time.perf_counter()))
+    rounds = max(1, texts // (size * len(askers)))
 
     def work(number: int) -> None:
-        texts = batches(size, number)
+        given = batches(size, number)
         try:
-            while not errors and time.perf_counter() < began + seconds:
-                makers[number](next(texts))
-                ends.append(time.perf_counter())
+            askers[number](next(given))
+            meeting.wait()
+            for _ in range(rounds):
+                askers[number](next(given))
+            meeting.wait()
+        except threading.BrokenBarrierError:
+            return
         except Exception as error:  # noqa: BLE001  it is raised below
             errors.append(error)
+            meeting.abort()
 
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(len(makers))]
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(len(askers))]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     if errors:
         raise errors[0]
-    counted = sorted(end for end in ends if began <= end <= began + seconds)
-    if len(counted) < _FEWEST:
-        raise RuntimeError(f"{len(counted)} batches of {size} in {seconds} s are too few")
-    return (len(counted) - 1) * size / (counted[-1] - counted[0])
+    began, ended = times
+    return rounds * size * len(askers) / (ended - began)
 
 
-def main(worker_path: str, config: str, size: str, threads: str, seconds: str) -> None:
+def main(worker_path: str, config: str, size: str, threads: str, texts: str) -> None:
     """Load the worker, run it, print what came of it."""
     # Importable only where the engine's packages are.
     from mealkit.engines.host import import_worker  # noqa: PLC0415
@@ -74,7 +76,7 @@ def main(worker_path: str, config: str, size: str, threads: str, seconds: str) -
     def ask(texts: list[str]) -> None:
         embed(texts)
 
-    found = throughput([ask] * int(threads), int(size), float(seconds))
+    found = throughput([ask] * int(threads), int(size), int(texts))
     sys.stdout.write(json.dumps({"texts_per_second": found}) + "\n")
 
 
