@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,12 @@ import pytest
 from fakes.little import Heard
 from fakes.served import PATIENCE_SECONDS, Demo, Registry, copy_of_demo
 
+from mealkit.errors import MealkitError
 from mealkit.pipeline.building import build_kit
+from mealkit.pipeline.containers import stop_kit
 from mealkit.pipeline.home import Home, home_at
 from mealkit.pipeline.outputs import Outputs
+from mealkit.pipeline.running import RunReport, RunRequest, run_kit
 
 
 @pytest.fixture(scope="session")
@@ -94,6 +97,49 @@ def started(sdk, unique) -> Iterator[Callable[..., Any]]:
     for container in containers:
         with suppress(Exception):
             container.remove(force=True, v=True)
+
+
+@pytest.fixture(scope="module")
+def serve(unique) -> Iterator[Callable[..., RunReport]]:
+    """Run kits for the tests of a module; they are stopped after them.
+
+    The images that they give the engine are taken back, unless they were there.
+    """
+    import docker  # noqa: PLC0415
+    from docker.errors import DockerException  # noqa: PLC0415
+
+    names: list[tuple[str, Home]] = []
+    tags: set[str] = set()
+    before = _tags()
+
+    def start(kit: Path, home: Home, client: str, **wanted: Any) -> RunReport:
+        name = unique("served")
+        names.append((name, home))
+        request = RunRequest(str(kit), client=client, name=name, port=0, **wanted)
+        report = run_kit(request, home, Heard())
+        tags.add(f"mealkit-run/{report.kit}")
+        return report
+
+    yield start
+    for name, home in names:
+        with suppress(MealkitError):
+            stop_kit(name, timeout_seconds=10, home=home)
+    for tag in tags & (_tags() - before):
+        with closing(docker.from_env()) as client, suppress(DockerException):
+            client.images.remove(tag)
+
+
+def _tags() -> set[str]:
+    """Return the names of the images in the engine, if there is one."""
+    import docker  # noqa: PLC0415
+    from docker.errors import DockerException  # noqa: PLC0415
+
+    try:
+        client = docker.from_env()
+    except DockerException:
+        return set()
+    with closing(client):
+        return {tag for image in client.images.list() for tag in image.tags}
 
 
 @pytest.fixture(scope="session")

@@ -9,14 +9,15 @@ import json
 import sys
 
 
-def cohere_rerank(url, model):
+def cohere_rerank(url, model, query="b", *documents):
     """Rank with Cohere's client, both of its generations."""
     import cohere
 
     found = []
     for kind in (cohere.Client, cohere.ClientV2):
         client = kind(api_key="any", base_url=url)
-        answer = client.rerank(model=model, query="b", documents=["a", "b", "c"], top_n=2)
+        texts = list(documents) or ["a", "b", "c"]
+        answer = client.rerank(model=model, query=query, documents=texts, top_n=2)
         found.append([[item.index, item.relevance_score] for item in answer.results])
     return found
 
