@@ -18,6 +18,7 @@ _MODULES = (
     "engines/__init__.py",
     "engines/endpoints",
     "engines/generation",
+    "engines/encoding_values.py",
     "engines/generation_values.py",
     "engines/host.py",
     "engines/serve.py",

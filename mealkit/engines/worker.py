@@ -265,6 +265,27 @@ def require_fields(values: Any, fields: Mapping[str, type], where: str) -> None:
             raise failure("CONFIG_INVALID", message, where=field)
 
 
+def require_one_of(value: Any, allowed: Sequence[Any], where: str) -> None:
+    """Refuse a value that is not among those that are known.
+
+    Raises:
+        ContainerError: ``CONFIG_INVALID``, naming ``where``.
+    """
+    if value not in allowed:
+        message = f"{where} is {value!r}, expected {' or '.join(map(repr, allowed))}"
+        raise failure("CONFIG_INVALID", message, where=where)
+
+
+def require_positive(value: int, where: str) -> None:
+    """Refuse a number below 1.
+
+    Raises:
+        ContainerError: ``CONFIG_INVALID``, naming ``where``.
+    """
+    if value < 1:
+        raise failure("CONFIG_INVALID", f"{where} is {value}, expected 1 or more", where=where)
+
+
 _FIELDS: Mapping[str, type] = {
     "model_name": str,
     "model_root": str,

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from mealkit.engines.worker import WorkerConfig, require_fields
-from mealkit.errors import failure
+from mealkit.engines.worker import WorkerConfig, require_fields, require_one_of, require_positive
 
 _NUMBERS = (
     "temperature",
@@ -54,13 +53,8 @@ class GenerationConfig:
         chosen = _with_floats(config.hyperparameters)
         require_fields(chosen, _FIELDS, "hyperparameters")
         for name, allowed in _CHOICES.items():
-            if chosen[name] not in allowed:
-                expected = " or ".join(map(repr, allowed))
-                message = f"hyperparameters.{name} is {chosen[name]!r}, expected {expected}"
-                raise failure("CONFIG_INVALID", message, where=f"hyperparameters.{name}")
-        if chosen["max_length"] < 1:
-            message = f"hyperparameters.max_length is {chosen['max_length']}, expected 1 or more"
-            raise failure("CONFIG_INVALID", message, where="hyperparameters.max_length")
+            require_one_of(chosen[name], allowed, f"hyperparameters.{name}")
+        require_positive(chosen["max_length"], "hyperparameters.max_length")
         return cls(
             model_root=config.model_root,
             max_length=chosen["max_length"],

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self, cast
 
-from mealkit.engines.worker import WorkerConfig, require_fields
+from mealkit.engines.encoding_values import EmbeddingConfig
+from mealkit.engines.worker import WorkerConfig, require_fields, require_positive
 from mealkit.errors import failure
 
 Pooling = Literal["none", "mean", "cls"]
@@ -86,17 +87,13 @@ def _hyperparameters(config: WorkerConfig) -> tuple[int, Pooling, bool]:
     chosen = config.hyperparameters
     if config.task != "embeddings":
         length = chosen.get("max_length")
-        if type(length) is not int or length < 1:
-            message = f"hyperparameters.max_length is {length!r}, expected 1 or more"
+        if type(length) is not int:
+            message = f"hyperparameters.max_length is {length!r}, expected a number"
             raise failure("CONFIG_INVALID", message, where="hyperparameters.max_length")
+        require_positive(length, "hyperparameters.max_length")
         return length, "none", False
-    fields = {"pooling": str, "max_length": int, "normalize": bool, "overlong": str}
-    require_fields(chosen, fields, "hyperparameters")
-    length, pooling, overlong = chosen["max_length"], chosen["pooling"], chosen["overlong"]
-    _require(length >= 1, "hyperparameters.max_length", length, "1 or more")
-    _require(pooling in {"mean", "cls"}, "hyperparameters.pooling", pooling, "mean or cls")
-    _require(overlong == "refuse", "hyperparameters.overlong", overlong, "refuse")
-    return length, cast("Pooling", pooling), chosen["normalize"]
+    how = EmbeddingConfig.of(config)
+    return how.max_length, cast("Pooling", how.pooling), how.normalize
 
 
 def _require(holds: bool, where: str, value: Any, expected: str) -> None:  # noqa: FBT001

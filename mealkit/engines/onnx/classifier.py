@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mealkit.engines.onnx.config import GraphConfig, ScoringConfig
+from mealkit.engines.encoding_values import ScoringConfig
+from mealkit.engines.onnx.config import GraphConfig
 from mealkit.engines.onnx.graph import Graph
 from mealkit.engines.onnx.scoring import sigmoid, softmax
 from mealkit.engines.onnx.tokens import TextTokenizer

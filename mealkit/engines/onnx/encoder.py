@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from functools import partial
 
-from mealkit.engines.onnx.config import EmbeddingConfig, GraphConfig
+from mealkit.engines.encoding_values import EmbeddingConfig
+from mealkit.engines.onnx.config import GraphConfig
 from mealkit.engines.onnx.graph import Graph
 from mealkit.engines.onnx.pooling import pooled
 from mealkit.engines.onnx.tokens import TextTokenizer

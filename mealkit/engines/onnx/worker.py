@@ -8,7 +8,8 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mealkit.engines.onnx.config import EmbeddingConfig, GraphConfig, ScoringConfig
+from mealkit.engines.encoding_values import EmbeddingConfig, ScoringConfig
+from mealkit.engines.onnx.config import GraphConfig
 from mealkit.engines.worker import Classifications, Embeddings, Relevance, WorkerConfig
 from mealkit.errors import MealkitError, failure
 

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from mealkit.engines.worker import WorkerConfig, require_fields
-from mealkit.errors import failure
+from mealkit.engines.worker import WorkerConfig, require_fields, require_one_of, require_positive
 
 _SETTINGS = {
     "dtype": str,
@@ -48,67 +47,7 @@ class ModelConfig:
         flags = config.settings
         require_fields(flags, _SETTINGS, "settings")
         for name, choices in _CHOICES.items():
-            _require_one_of(flags[name], choices, f"settings.{name}")
-        _require_positive(flags["threads"], "settings.threads")
+            require_one_of(flags[name], choices, f"settings.{name}")
+        require_positive(flags["threads"], "settings.threads")
         kept = {name: value for name, value in flags.items() if name != "max_batch_size"}
         return cls(root=config.model_root, **kept)
-
-
-@dataclass(frozen=True, slots=True)
-class EmbeddingConfig:
-    """How token vectors become one."""
-
-    pooling: str
-    max_length: int
-    normalize: bool
-
-    @classmethod
-    def of(cls, config: WorkerConfig) -> Self:
-        """Check the hyperparameters of the task embeddings.
-
-        Raises:
-            ContainerError: ``CONFIG_INVALID``, naming the field.
-        """
-        chosen = config.hyperparameters
-        fields = {"pooling": str, "max_length": int, "normalize": bool, "overlong": str}
-        _require_hyperparameters(chosen, fields)
-        _require_one_of(chosen["pooling"], ("mean", "cls"), "hyperparameters.pooling")
-        return cls(chosen["pooling"], chosen["max_length"], chosen["normalize"])
-
-
-@dataclass(frozen=True, slots=True)
-class ScoringConfig:
-    """How logits become probabilities, or scores."""
-
-    function: str
-    max_length: int
-
-    @classmethod
-    def of(cls, config: WorkerConfig, functions: Sequence[str]) -> Self:
-        """Check the hyperparameters of classification or reranking.
-
-        Raises:
-            ContainerError: ``CONFIG_INVALID``, naming the field.
-        """
-        chosen = config.hyperparameters
-        fields = {"function": str, "max_length": int, "overlong": str}
-        _require_hyperparameters(chosen, fields)
-        _require_one_of(chosen["function"], functions, "hyperparameters.function")
-        return cls(chosen["function"], chosen["max_length"])
-
-
-def _require_hyperparameters(chosen: Mapping[str, Any], fields: Mapping[str, type]) -> None:
-    require_fields(chosen, fields, "hyperparameters")
-    _require_one_of(chosen["overlong"], ("refuse",), "hyperparameters.overlong")
-    _require_positive(chosen["max_length"], "hyperparameters.max_length")
-
-
-def _require_one_of(value: Any, allowed: Sequence[Any], where: str) -> None:
-    if value not in allowed:
-        message = f"{where} is {value!r}, expected {' or '.join(map(repr, allowed))}"
-        raise failure("CONFIG_INVALID", message, where=where)
-
-
-def _require_positive(value: int, where: str) -> None:
-    if value < 1:
-        raise failure("CONFIG_INVALID", f"{where} is {value}, expected 1 or more", where=where)

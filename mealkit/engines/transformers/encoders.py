@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mealkit.engines.transformers.config import EmbeddingConfig, ModelConfig, ScoringConfig
+from mealkit.engines.encoding_values import EmbeddingConfig, ScoringConfig
+from mealkit.engines.transformers.config import ModelConfig
 from mealkit.engines.transformers.loading import load_model
 from mealkit.engines.transformers.problems import engine_problems
 from mealkit.engines.transformers.tokenizer import TextTokenizer, Tokens

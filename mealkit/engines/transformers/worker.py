@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
+from mealkit.engines.encoding_values import EmbeddingConfig, ScoringConfig
 from mealkit.engines.generation.config import GenerationConfig
 from mealkit.engines.generation_values import (
     ChatRequest,
@@ -16,7 +17,7 @@ from mealkit.engines.generation_values import (
     GenerationEvent,
     Message,
 )
-from mealkit.engines.transformers.config import EmbeddingConfig, ModelConfig, ScoringConfig
+from mealkit.engines.transformers.config import ModelConfig
 from mealkit.engines.worker import Classifications, Embeddings, Relevance, WorkerConfig
 from mealkit.errors import failure
 

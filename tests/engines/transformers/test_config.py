@@ -4,12 +4,13 @@ import json
 
 import pytest
 
+from mealkit.engines.encoding_values import EmbeddingConfig, ScoringConfig
 from mealkit.engines.hyperparameters import (
     ClassificationHyperparameters,
     EmbeddingHyperparameters,
     RerankingHyperparameters,
 )
-from mealkit.engines.transformers.config import EmbeddingConfig, ModelConfig, ScoringConfig
+from mealkit.engines.transformers.config import ModelConfig
 from mealkit.engines.transformers.recipe import TransformersSettings
 from mealkit.engines.worker import WorkerConfig
 from mealkit.errors import MealkitError
