@@ -114,6 +114,15 @@ def off_first_core() -> list[str]:
     return [program, "--cpu-list", ",".join(str(core) for core in cores[1:])]
 
 
+def family(process: int) -> list[int]:
+    """Return a process and all its descendants."""
+    found = [process]
+    for parent in found:
+        for thread in Path(f"/proc/{parent}/task").iterdir():
+            found += [int(child) for child in (thread / "children").read_text().split()]
+    return found
+
+
 def cpu_seconds(process: int) -> float:
     """Return the CPU time of a process without its children: proc(5), utime and stime of stat."""
     fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()

@@ -94,7 +94,7 @@ def started(lab: Lab, home: Path, kit: Path, client: str) -> Iterator[tuple[str,
         if live is None or ready is None or code:
             tail = log.read_text(errors="replace").strip()[-500:]
             raise CannotMeasureError(f"mealkit run ended with {code}: {tail}")
-        began = process_start(_first_process(home, client, name))
+        began = process_start(_init(home, name) if client == "sandbox" else first_process(name))
         phases = _phases(port)
         yield name, Start(live - began, ready - began, ready - called, phases, port)
     finally:
@@ -118,15 +118,18 @@ def _phases(port: int) -> dict[str, float]:
     return phases
 
 
-def _first_process(home: Path, client: str, name: str) -> int:
-    """Return the host's number of the container's first process.
+def _init(home: Path, name: str) -> int:
+    """Return the host's number of a sandbox's first process."""
+    pid: int = json.loads((home / "runs" / name / "init.json").read_bytes())["pid"]
+    return pid
+
+
+def first_process(name: str) -> int:
+    """Return the host's number of the first process of a docker container.
 
     Raises:
         CannotMeasureError: the container is gone.
     """
-    if client == "sandbox":
-        pid: int = json.loads((home / "runs" / name / "init.json").read_bytes())["pid"]
-        return pid
     command = ["docker", "inspect", "--format", "{{.State.Pid}}", name]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode or not Path(f"/proc/{done.stdout.strip()}/stat").exists():

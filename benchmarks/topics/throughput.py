@@ -9,22 +9,40 @@ import http.client
 import json
 import statistics
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.bare import loop_in_docker
 from benchmarks.engine_loop import throughput
-from benchmarks.figures import Row, Table
+from benchmarks.figures import Row, Table, against
 from benchmarks.lab import Lab
-from benchmarks.topics.starts import example, remove_image, started
+from benchmarks.served import cpu_seconds, family
+from benchmarks.topics.starts import example, first_process, remove_image, started
 
 _SHAPES = ((1, 1), (1, 8), (8, 4), (32, 1), (32, 4))
 """Texts in a request, and how many requests there are at once."""
-_TEXTS = 512
+_TEXTS = 256
 _LEAST = 0.9
 _VECTOR_BYTES = 384 * 4
-_ENVELOPE_BYTES = len(base64.b64encode(bytes(_VECTOR_BYTES)))
+_VECTOR_CHARS = len(base64.b64encode(bytes(_VECTOR_BYTES)))
 
-Found = dict[tuple[int, int], list[tuple[float, float]]]
+Found = dict[tuple[int, int], list["_Pair"]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """What one contender did with its texts."""
+
+    texts_per_second: float
+    cpu_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """What container and loop did with the same texts, one right after the other."""
+
+    container: _Done
+    loop: _Done
 
 
 def throughputs(lab: Lab) -> Iterator[Table]:
@@ -38,8 +56,7 @@ def throughputs(lab: Lab) -> Iterator[Table]:
                     for shape in _SHAPES:
                         pair = _pair(lab, name, kit, start.port, shape, loop_first=bool(number % 2))
                         found[shape].append(pair)
-                        through, bare = pair
-                        lab.tell(f"{shape}: {through:.0f} texts/s, engine's loop {bare:.0f}")
+                        lab.tell(f"{shape}: {pair.container}, {pair.loop}")
         finally:
             remove_image(lab)
     yield _table(found)
@@ -47,22 +64,23 @@ def throughputs(lab: Lab) -> Iterator[Table]:
 
 def _pair(
     lab: Lab, name: str, kit: Path, port: int, shape: tuple[int, int], *, loop_first: bool
-) -> tuple[float, float]:
-    """Return texts a second through the container, and those of the loop."""
+) -> _Pair:
     size, threads = shape
 
-    def loop() -> float:
+    def loop() -> _Done:
         arguments = (str(size), str(threads), str(_TEXTS))
-        said = loop_in_docker(name, kit, lab.scratch / "loop", *arguments)
-        return float(json.loads(said)["texts_per_second"])
+        return _Done(**json.loads(loop_in_docker(name, kit, lab.scratch / "loop", *arguments)))
 
-    def container() -> float:
-        return throughput([_asker(port) for _ in range(threads)], size, _TEXTS)
+    def container() -> _Done:
+        processes = family(first_process(name))
+        before = sum(map(cpu_seconds, processes))
+        found = throughput([_asker(port) for _ in range(threads)], size, _TEXTS)
+        return _Done(found, sum(map(cpu_seconds, processes)) - before)
 
     if loop_first:
         bare = loop()
-        return container(), bare
-    return container(), loop()
+        return _Pair(container(), bare)
+    return _Pair(container(), loop())
 
 
 def _asker(port: int) -> Callable[[list[str]], None]:
@@ -75,7 +93,7 @@ def _asker(port: int) -> Callable[[list[str]], None]:
         connection.request("POST", "/v1/embeddings", body, headers)
         answer = connection.getresponse()
         received = len(answer.read())
-        if answer.status != http.HTTPStatus.OK or received < len(texts) * _ENVELOPE_BYTES:
+        if answer.status != http.HTTPStatus.OK or received < len(texts) * _VECTOR_CHARS:
             raise RuntimeError(f"{answer.status} with {received} bytes for {len(texts)} texts")
 
     return ask
@@ -84,11 +102,13 @@ def _asker(port: int) -> Callable[[list[str]], None]:
 def _table(found: Found) -> Table:
     rows = []
     for (size, threads), pairs in found.items():
-        through, bare = ([pair[index] for pair in pairs] for index in (0, 1))
-        ratio = statistics.median(one / other for one, other in pairs)
+        through = [pair.container.texts_per_second for pair in pairs]
+        bare = [pair.loop.texts_per_second for pair in pairs]
+        ratio = statistics.median(one / other for one, other in zip(through, bare, strict=True))
+        asked = f"{size} texts in a request, {threads} at once"
         rows.append(
             Row(
-                f"{size} texts in a request, {threads} at once",
+                asked,
                 f"{statistics.median(through):.0f} texts/s",
                 f"engine's loop: {statistics.median(bare):.0f} texts/s",
                 ratio,
@@ -97,8 +117,13 @@ def _table(found: Found) -> Table:
                 {"container": through, "loop": bare},
             )
         )
+        ours = [pair.container.cpu_seconds for pair in pairs]
+        theirs = [pair.loop.cpu_seconds for pair in pairs]
+        rows += against(f"{asked}: CPU time", ours, ("engine's loop", theirs))
     note = (
         f"{_TEXTS} texts of 5 to 40 words each, after one request that is not counted; base64. The "
-        "loop has as many threads as there are requests at once, in a container of the same image."
+        "loop has as many threads as there are requests at once, in a container of the same image. "
+        "CPU time is that of gateway and worker together, which is what a busy machine disturbs "
+        "least."
     )
     return Table("Embeddings through the container", rows, [note])
