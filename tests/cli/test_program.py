@@ -207,13 +207,15 @@ def test_an_interrupt_ends_with_130(environment, tmp_path):
 
 # A verb of its own in the real program: it waits until it is interrupted.
 _WAITING = """
-import signal
+import time
 from mealkit.cli import program
 
 @program.app.command("wait")
 def wait() -> None:
     print("waiting", flush=True)
-    signal.pause()
+    # Not signal.pause(): a signal that came just before it would be waited for again.
+    while True:
+        time.sleep(0.05)
 
 program.app(["wait"], prog_name="mealkit")
 """

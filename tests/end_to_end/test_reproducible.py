@@ -100,7 +100,12 @@ def test_an_edit_of_the_recipe_changes_the_kit_layer_alone(demo: Demo, tmp_path,
     if edit == "prompt":
         (kit / "prompts").mkdir(exist_ok=True)
         (kit / "prompts" / "query.jinja").write_text("query: {{ text }}\n")
-        edit_kit(kit, lambda form: form.update(prompts={"query": {"file": "prompts/query.jinja"}}))
+        edit_kit(
+            kit,
+            lambda form: form.update(
+                prompts={"query": {"file": "prompts/query.jinja", "variables": ["text"]}}
+            ),
+        )
     else:
         edit_kit(kit, lambda form: form["hyperparameters"].update(max_length=128))
     heard = Heard()

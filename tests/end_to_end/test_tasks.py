@@ -130,7 +130,9 @@ def test_classifier_gives_torchs_probabilities(classifier):
         assert item["probs"] == pytest.approx(softmax(case["logits"]), abs=1e-5)
         assert item["label"] == answer["labels"][item["probs"].index(max(item["probs"]))]
         assert item["num_classes"] == len(answer["labels"]) == 8
-    right = [item["label"] == case["label"] for case, item in zip(cases, answer["data"], strict=True)]
+    right = [
+        item["label"] == case["label"] for case, item in zip(cases, answer["data"], strict=True)
+    ]
     assert sum(right) / len(right) > 0.8
     assert answer["usage"]["prompt_tokens"] == sum(case["tokens"] for case in cases)
 
