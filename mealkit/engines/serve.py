@@ -57,15 +57,28 @@ class WorkerServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         self._acceptor.start()
 
     def drain(self) -> None:
-        """Stop accepting, let running requests finish, close everything, remove the socket."""
+        """Remove the socket, let the requests of whoever has connected finish, close everything.
+
+        Once it has ended, calling it again does nothing.
+        """
+        if self.fileno() < 0:
+            return
         self._path.unlink(missing_ok=True)
         self.shutdown()
+        self._accept_waiting()
         with self._lock:
             self._draining = True
             # What a peer has sent already can still be read after this; more cannot be sent.
             for connection in self._idle:
                 _end_reading(connection)
         self.server_close()
+
+    def _accept_waiting(self) -> None:
+        # Who has connected already is a peer like others: closing now would reset its connection.
+        waiting = select.poll()
+        waiting.register(self, select.POLLIN)
+        while waiting.poll(0):
+            self.handle_request()
 
     def wait_idle(self, connection: socket.socket) -> None:
         """Note that a connection is between two requests."""

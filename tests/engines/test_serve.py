@@ -231,6 +231,16 @@ def test_a_drain_does_not_make_peers_go(served):
     assert not drain.is_alive()
 
 
+def test_a_drain_answers_those_not_yet_accepted(served):
+    """Who has connected before the drain, and asked, is answered though many are before it."""
+    connect = served({"POST /x": lambda _: b"{}"})
+    connections = [connect() for _ in range(100)]
+    for connection in connections:
+        connection.request("POST", "/x", b"{}")
+    connect.server.drain()
+    assert [connection.getresponse().read() for connection in connections] == [b"{}"] * 100
+
+
 @pytest.mark.parametrize("events", [(), (b"data: 1\n\n",)])
 def test_a_cancelled_call_ends_its_connection(served, events):
     """An endpoint that notices that nobody waits gives no answer, and says nothing."""
