@@ -3,19 +3,19 @@
 Refuses a config.json that does not name the graph's labels, each once.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mealkit.engines.encoding_values import ScoringConfig
+from mealkit.engines.model_files import object_of, require_json
 from mealkit.engines.onnx.config import GraphConfig
 from mealkit.engines.onnx.graph import Graph
 from mealkit.engines.onnx.scoring import sigmoid, softmax
-from mealkit.engines.onnx.tokens import TextTokenizer
+from mealkit.engines.tokenizer.opening import open_tokenizer
+from mealkit.engines.tokenizer.texts import TextTokenizer
 from mealkit.engines.worker import Classifications
 from mealkit.errors import failure
 
@@ -24,7 +24,7 @@ class Classifier:
     """Texts to the probabilities of labels; may be used from several threads at once."""
 
     def __init__(self, config: GraphConfig, how: ScoringConfig) -> None:
-        self.tokenizer = TextTokenizer(config.root / "tokenizer.json", how.max_length)
+        self.tokenizer = TextTokenizer(open_tokenizer(config.root), how.max_length)
         self._probabilities = {"softmax": softmax, "sigmoid": sigmoid}[how.function]
         self._labels = read_labels(config.root / "config.json")
         if how.function == "softmax" and len(self._labels) == 1:
@@ -52,15 +52,8 @@ def read_labels(path: Path) -> tuple[str, ...]:
         EngineError: ``WEIGHTS_MISSING``, there is no such file; ``ENGINE_START``, it names no
             labels, numbers left out, or a label twice.
     """
-    if not path.is_file():
-        raise failure("WEIGHTS_MISSING", f"{path.name} is missing", where=str(path))
-    try:
-        content: Any = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        message = f"config.json cannot be read: {error}"
-        raise failure("ENGINE_START", message, where=str(path)) from error
-    named = content.get("id2label") if isinstance(content, dict) else None
-    if not isinstance(named, dict) or not named:
+    named = object_of(require_json(path), "id2label")
+    if not named:
         raise failure("ENGINE_START", "config.json names no labels in id2label", where=str(path))
     found = [named.get(str(number)) for number in range(len(named))]
     labels = [label for label in found if isinstance(label, str) and label]

@@ -7,7 +7,8 @@ from mealkit.engines.encoding_values import EmbeddingConfig
 from mealkit.engines.onnx.config import GraphConfig
 from mealkit.engines.onnx.graph import Graph
 from mealkit.engines.onnx.pooling import pooled
-from mealkit.engines.onnx.tokens import TextTokenizer
+from mealkit.engines.tokenizer.opening import open_tokenizer
+from mealkit.engines.tokenizer.texts import TextTokenizer
 from mealkit.engines.worker import Embeddings
 
 
@@ -15,7 +16,7 @@ class Encoder:
     """Texts to vectors; may be used from several threads at once."""
 
     def __init__(self, config: GraphConfig, how: EmbeddingConfig) -> None:
-        self.tokenizer = TextTokenizer(config.root / "tokenizer.json", how.max_length)
+        self.tokenizer = TextTokenizer(open_tokenizer(config.root), how.max_length)
         read = partial(pooled, how=how.pooling, normalize=how.normalize)
         self._graph = Graph(config, "last_hidden_state", read, how.max_length)
 

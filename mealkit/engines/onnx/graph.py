@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mealkit.engines.onnx.config import GraphConfig
 from mealkit.engines.onnx.together import Together
-from mealkit.engines.onnx.tokens import Tokens
+from mealkit.engines.tokenizer.texts import Tokens
 from mealkit.errors import MealkitError, failure
 
 _INPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids"})

@@ -12,7 +12,8 @@ from mealkit.engines.encoding_values import ScoringConfig
 from mealkit.engines.onnx.config import GraphConfig
 from mealkit.engines.onnx.graph import Graph
 from mealkit.engines.onnx.scoring import sigmoid
-from mealkit.engines.onnx.tokens import TextTokenizer
+from mealkit.engines.tokenizer.opening import open_tokenizer
+from mealkit.engines.tokenizer.texts import TextTokenizer
 from mealkit.engines.worker import Relevance
 from mealkit.errors import failure
 
@@ -21,7 +22,7 @@ class Reranker:
     """Documents to scores for a query; may be used from several threads at once."""
 
     def __init__(self, config: GraphConfig, how: ScoringConfig) -> None:
-        self.tokenizer = TextTokenizer(config.root / "tokenizer.json", how.max_length)
+        self.tokenizer = TextTokenizer(open_tokenizer(config.root), how.max_length)
         self._function = how.function
         self._graph = Graph(config, "logits", _logit, how.max_length)
 

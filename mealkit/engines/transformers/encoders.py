@@ -14,10 +14,12 @@ import torch
 from numpy.typing import NDArray
 
 from mealkit.engines.encoding_values import EmbeddingConfig, ScoringConfig
+from mealkit.engines.tokenizer.opening import open_tokenizer
+from mealkit.engines.tokenizer.texts import TextTokenizer, Tokens
 from mealkit.engines.transformers.config import ModelConfig
 from mealkit.engines.transformers.loading import load_model
 from mealkit.engines.transformers.problems import engine_problems
-from mealkit.engines.transformers.tokenizer import TextTokenizer, Tokens
+from mealkit.engines.transformers.tokenizer import converted
 from mealkit.engines.turns import Turns
 from mealkit.engines.worker import Classifications, Embeddings, Relevance
 from mealkit.errors import failure
@@ -31,21 +33,17 @@ class Embedder:
 
     def __init__(self, config: ModelConfig, how: EmbeddingConfig) -> None:
         self._how = how
-        self._tokenizer = TextTokenizer(config.root, how.max_length)
+        self.tokenizer = _tokenizer(config, how.max_length)
         # Some encoders end in a pooler, which many weights leave out and no vector here needs.
         self._run = _Run("AutoModel", config, spare=("pooler.",))
         self._run.warm(self._vector, how.max_length)
 
     def embed(self, texts: Sequence[str]) -> Embeddings:
         """Embed each text as if it were alone; see ``EmbeddingWorker``."""
-        tokens = [self._tokenizer.text(text, index) for index, text in enumerate(texts)]
+        tokens = self.tokenizer.texts(texts)
         vectors = [self._run(self._vector, item) for item in tokens]
         found = [vector.astype("<f4", copy=False).tobytes() for vector in vectors]
         return Embeddings(found, len(vectors[0]), [len(item.ids) for item in tokens])
-
-    def tokenize(self, text: str) -> Sequence[int]:
-        """Return the tokens that the model would see."""
-        return self._tokenizer.text(text, 0).ids
 
     def _vector(self, found: Any) -> torch.Tensor:
         hidden: torch.Tensor = found.last_hidden_state[0].float()
@@ -58,7 +56,7 @@ class Classifier:
 
     def __init__(self, config: ModelConfig, how: ScoringConfig) -> None:
         self._function = how.function
-        self._tokenizer = TextTokenizer(config.root, how.max_length)
+        self.tokenizer = _tokenizer(config, how.max_length)
         self._run = _Run("AutoModelForSequenceClassification", config)
         names = self._run.model.config.id2label
         self._labels = tuple(str(names[number]) for number in sorted(names))
@@ -69,13 +67,9 @@ class Classifier:
 
     def classify(self, texts: Sequence[str]) -> Classifications:
         """Classify each text as if it were alone; see ``ClassificationWorker``."""
-        tokens = [self._tokenizer.text(text, index) for index, text in enumerate(texts)]
+        tokens = self.tokenizer.texts(texts)
         found = [self._run(self._probabilities, item).tolist() for item in tokens]
         return Classifications(self._labels, found, [len(item.ids) for item in tokens])
-
-    def tokenize(self, text: str) -> Sequence[int]:
-        """Return the tokens that the model would see."""
-        return self._tokenizer.text(text, 0).ids
 
     def _probabilities(self, found: Any) -> torch.Tensor:
         logits = _logits(found, len(self._labels))
@@ -87,21 +81,15 @@ class Reranker:
 
     def __init__(self, config: ModelConfig, how: ScoringConfig) -> None:
         self._function = how.function
-        self._tokenizer = TextTokenizer(config.root, how.max_length)
+        self.tokenizer = _tokenizer(config, how.max_length)
         self._run = _Run("AutoModelForSequenceClassification", config)
         self._run.warm(self._score, how.max_length)
 
     def rerank(self, query: str, documents: Sequence[str]) -> Relevance:
         """Score each document as if it were alone; see ``RerankingWorker``."""
-        tokens = [
-            self._tokenizer.pair(query, document, index) for index, document in enumerate(documents)
-        ]
+        tokens = self.tokenizer.pairs(query, documents)
         scores = [float(self._run(self._score, item)[0]) for item in tokens]
         return Relevance(scores, [len(item.ids) for item in tokens])
-
-    def tokenize(self, text: str) -> Sequence[int]:
-        """Return the tokens that the model would see of a text alone."""
-        return self._tokenizer.text(text, 0).ids
 
     def _score(self, found: Any) -> torch.Tensor:
         logits = _logits(found, 1)
@@ -142,6 +130,10 @@ class _Run:
 
     def _row(self, values: Sequence[int]) -> torch.Tensor:
         return torch.tensor([list(values)], dtype=torch.int64, device=self._device)
+
+
+def _tokenizer(config: ModelConfig, max_length: int) -> TextTokenizer:
+    return TextTokenizer(open_tokenizer(config.root, converted), max_length)
 
 
 def _logits(found: Any, expected: int) -> torch.Tensor:

@@ -13,8 +13,9 @@ from transformers.models.auto import modeling_auto
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.utils import logging
 
+from mealkit.engines.model_files import read_json
 from mealkit.engines.transformers.config import ModelConfig
-from mealkit.engines.transformers.files import read_json, require_model_files, require_own_code
+from mealkit.engines.transformers.files import require_model_files, require_own_code
 from mealkit.engines.transformers.problems import engine_problems
 from mealkit.errors import MealkitError, failure
 

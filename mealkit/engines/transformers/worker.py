@@ -117,9 +117,9 @@ class TransformersWorker:
         return _ready(self._generator).complete(request, is_cancelled)
 
     def tokenize(self, text: str) -> Sequence[int]:
-        """Return the tokens that the model would see. See ``TokenizingWorker``."""
+        """Return the tokens of a text of any length. See ``TokenizingWorker``."""
         encoder = self._embedder or self._classifier or self._reranker
-        return encoder.tokenize(text) if encoder else _ready(self._generator).tokenize(text)
+        return encoder.tokenizer.ids(text) if encoder else _ready(self._generator).tokenize(text)
 
     def tokenize_chat(self, messages: Sequence[Message]) -> Sequence[int]:
         """Return the tokens that ``chat`` would see. See ``GenerationWorker``."""

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from mealkit.engines.onnx.together import RUN_TOKENS, Together
-from mealkit.engines.onnx.tokens import Tokens
+from mealkit.engines.tokenizer.texts import Tokens
 from mealkit.errors import MealkitError, failure
 
 

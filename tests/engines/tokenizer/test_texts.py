@@ -5,7 +5,8 @@ import json
 import pytest
 from tokenizers import Tokenizer
 
-from mealkit.engines.onnx.tokens import TextTokenizer
+from mealkit.engines.tokenizer.opening import open_tokenizer
+from mealkit.engines.tokenizer.texts import TextTokenizer
 from mealkit.errors import MealkitError
 
 
@@ -23,13 +24,13 @@ def test_the_files_own_settings_are_overridden(onnx_folder):
     assert own["truncation"]["max_length"] == own["padding"]["strategy"]["Fixed"] == 128
     text = "salt " * 200
     assert len(Tokenizer.from_file(str(path)).encode(text).ids) == 128
-    tokenizer = TextTokenizer(path, max_length=256)
+    tokenizer = TextTokenizer(open_tokenizer(onnx_folder), max_length=256)
     assert [len(item.ids) for item in tokenizer.texts([text, "salt"])] == [202, 3]
 
 
 def test_the_limit_is_inclusive(onnx_folder):
     """A text of exactly the limit passes; one token more is refused with number, limit and place."""
-    tokenizer = TextTokenizer(onnx_folder / "tokenizer.json", max_length=256)
+    tokenizer = TextTokenizer(open_tokenizer(onnx_folder), max_length=256)
     assert len(tokenizer.texts(["salt " * 254])[0].ids) == 256
     assert refused(lambda: tokenizer.texts(["a", "b", "c", "salt " * 299])) == (
         "REQUEST_TOO_LONG",
@@ -40,7 +41,7 @@ def test_the_limit_is_inclusive(onnx_folder):
 
 def test_pairs_follow_the_tokenizers_template(onnx_folder):
     """A query and a document stand in one sequence, told apart by their types."""
-    tokenizer = TextTokenizer(onnx_folder / "tokenizer.json", max_length=256)
+    tokenizer = TextTokenizer(open_tokenizer(onnx_folder), max_length=256)
     (pair,) = tokenizer.pairs("salt", ["pepper salt"])
     (query,), (document,) = tokenizer.texts(["salt"]), tokenizer.texts(["pepper salt"])
     assert list(pair.ids) == [*query.ids, *document.ids[1:]]
@@ -49,7 +50,7 @@ def test_pairs_follow_the_tokenizers_template(onnx_folder):
 
 def test_the_limit_holds_for_query_and_document_together(onnx_folder):
     """One token too many in a pair is refused with the document's number."""
-    tokenizer = TextTokenizer(onnx_folder / "tokenizer.json", max_length=256)
+    tokenizer = TextTokenizer(open_tokenizer(onnx_folder), max_length=256)
     assert len(tokenizer.pairs("salt", ["salt " * 252])[0].ids) == 256
     assert refused(lambda: tokenizer.pairs("salt", ["salt", "salt " * 253])) == (
         "REQUEST_TOO_LONG",
@@ -60,7 +61,7 @@ def test_the_limit_holds_for_query_and_document_together(onnx_folder):
 
 def test_tokens_of_any_length_can_be_asked_for(onnx_folder):
     """Counting is not running: a text over the limit has its tokens too."""
-    tokenizer = TextTokenizer(onnx_folder / "tokenizer.json", max_length=8)
+    tokenizer = TextTokenizer(open_tokenizer(onnx_folder), max_length=8)
     assert len(tokenizer.ids("salt " * 299)) == 301
 
 
@@ -74,7 +75,7 @@ def test_a_text_without_tokens_is_refused(tmp_path):
     }
     path = tmp_path / "tokenizer.json"
     path.write_text(json.dumps(plain))
-    tokenizer = TextTokenizer(path, max_length=8)
+    tokenizer = TextTokenizer(open_tokenizer(tmp_path), max_length=8)
     assert refused(lambda: tokenizer.texts(["a", " "])) == (
         "REQUEST_INVALID",
         "input 1 has no tokens",

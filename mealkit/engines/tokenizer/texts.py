@@ -1,16 +1,16 @@
-"""Text to token ids with a tokenizer.json of which every length setting is overridden.
+"""Whole texts, and pairs of them, as tokens: for models that read and do not write.
 
-Refuses texts with more tokens than the limit, and texts without any. The file's own truncation and
-padding are never used: all-MiniLM-L6-v2's cuts at 128 tokens while the model takes 256.
+Refuses texts with more tokens than the limit, and texts without any. Imports the package
+tokenizers, so only what is imported in ``load`` may import this module.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from tokenizers import Tokenizer
 
+from mealkit.engines.tokenizer.opening import require_unicode
 from mealkit.errors import failure
 
 
@@ -23,18 +23,10 @@ class Tokens:
 
 
 class TextTokenizer:
-    """Tokenizes whole texts, and pairs of them, up to ``max_length`` tokens each."""
+    """Tokenizes texts and pairs up to ``max_length`` tokens each."""
 
-    def __init__(self, path: Path, max_length: int) -> None:
-        if not path.is_file():
-            raise failure("WEIGHTS_MISSING", f"{path.name} is missing", where=str(path))
-        try:
-            self._tokenizer = Tokenizer.from_file(str(path))
-        except Exception as error:  # its errors are bare Exceptions
-            message = f"the tokenizer cannot be read: {error}"
-            raise failure("ENGINE_START", message, where=str(path)) from error
-        self._tokenizer.no_truncation()
-        self._tokenizer.no_padding()
+    def __init__(self, tokenizer: Tokenizer, max_length: int) -> None:
+        self._tokenizer = tokenizer
         self._max_length = max_length
 
     def texts(self, texts: Sequence[str]) -> list[Tokens]:
@@ -42,8 +34,10 @@ class TextTokenizer:
 
         Raises:
             RequestError: ``REQUEST_TOO_LONG`` with the number of tokens and the limit;
-                ``REQUEST_INVALID``, a text has no tokens.
+                ``REQUEST_INVALID``, a text has no tokens, or is not Unicode.
         """
+        for text in texts:
+            require_unicode(text)
         found = self._tokenizer.encode_batch_fast(list(texts))
         return [
             self._checked(encoding, f"input {index}", f"input[{index}]")
@@ -56,6 +50,8 @@ class TextTokenizer:
         Raises:
             RequestError: as ``texts``.
         """
+        for text in (query, *documents):
+            require_unicode(text)
         found = self._tokenizer.encode_batch_fast([(query, document) for document in documents])
         return [
             self._checked(encoding, f"the query with document {index}", f"documents[{index}]")
@@ -63,7 +59,12 @@ class TextTokenizer:
         ]
 
     def ids(self, text: str) -> Sequence[int]:
-        """Return the tokens of a text of any length, special tokens included."""
+        """Return the tokens of a text of any length, special tokens included.
+
+        Raises:
+            RequestError: ``REQUEST_INVALID``, it is not Unicode.
+        """
+        require_unicode(text)
         ids: Sequence[int] = self._tokenizer.encode(text).ids
         return ids
 

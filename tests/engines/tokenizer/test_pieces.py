@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from mealkit.engines.transformers.pieces import pieces_of
+from mealkit.engines.tokenizer.pieces import pieces_of
 from mealkit.errors import MealkitError
 
 REPLACE = {"type": "Replace", "pattern": {"String": "\u2581"}, "content": " "}
