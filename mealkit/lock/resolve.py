@@ -4,7 +4,7 @@ Asks the outside only through ``Inputs``; refuses nothing itself, the inputs do.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Protocol
 
@@ -13,7 +13,7 @@ from pydantic import JsonValue
 from mealkit.digest import Digest, canonical_json
 from mealkit.engines.recipe import Recipe
 from mealkit.errors import failure
-from mealkit.kit.model import Base, Kit, Task, kit_json
+from mealkit.kit.model import Base, Gpu, Kit, Task, kit_json
 from mealkit.kit.units import parse_size
 from mealkit.lock.model import (
     About,
@@ -32,7 +32,10 @@ from mealkit.lock.model import (
     Requests,
 )
 from mealkit.preflight.demand import demand_of, dtypes_of, shared_memory_bytes
-from mealkit.preflight.requirements import Requirements
+from mealkit.preflight.estimate.estimate import estimate
+from mealkit.preflight.estimate.setting import Compared
+from mealkit.preflight.estimate.shape import Shape
+from mealkit.preflight.requirements import Demand, Requirements
 from mealkit.preflight.wheels import built_for, cuda_of
 
 
@@ -118,7 +121,7 @@ def resolve(
     else:
         target = PythonTarget(parts.kit.runtime.python, parts.architecture, glibc_of(base))
         engine_packages = inputs.packages(
-            (*parts.recipe.requirements, *parts.kit.runtime.requirements),
+            (*parts.recipe.requirements_for(parts.task), *parts.kit.runtime.requirements),
             parts.recipe.excludes,
             target,
         )
@@ -137,7 +140,7 @@ def requests_of(parts: KitParts) -> Requests:
     kit = parts.kit
     base = [kit_json(kit.runtime.base), kit.runtime.python, parts.architecture]
     packages = [
-        parts.recipe.requirements,
+        parts.recipe.requirements_for(parts.task),
         kit.runtime.requirements,
         parts.recipe.excludes,
         parts.gateway_requirements,
@@ -271,7 +274,7 @@ def _requirements(parts: KitParts, resolved: _Resolved) -> Requirements:
     return Requirements(
         architectures=hardware.architectures,
         gpu=hardware.gpu,
-        memory_bytes=parts.recipe.estimated_memory_bytes(weights_bytes)
+        memory_bytes=_memory_bytes(parts.recipe, weights_bytes, hardware.gpu, model, demand)
         if hardware.memory == "auto"
         else parse_size(hardware.memory),
         disk_bytes=disk_bytes if hardware.disk == "auto" else parse_size(hardware.disk),
@@ -284,6 +287,20 @@ def _requirements(parts: KitParts, resolved: _Resolved) -> Requirements:
         built_for=built_for(packages, parts.architecture),
         shm_bytes=shared_memory_bytes(demand),
     )
+
+
+def _memory_bytes(
+    recipe: Recipe, weights_bytes: int, gpu: Gpu, model: Shape | None, demand: Demand | None
+) -> int:
+    """Estimate the container's memory: by the engine's measured factor, or the model's own terms.
+
+    For text on a CPU: the cache of a long context is no share of the weights.
+    """
+    measured = recipe.estimated_memory_bytes(weights_bytes)
+    if gpu is not Gpu.NONE or model is None or demand is None or not model.generates:
+        return measured
+    setting = replace(demand.setting(), compared=Compared.ALLOCATED)
+    return max(measured, recipe.memory_bytes + estimate(model, setting).high_bytes)
 
 
 def glibc_of(base: LockedBase) -> str:

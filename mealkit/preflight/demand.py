@@ -62,7 +62,7 @@ def demand_of(
     """
     if engine not in get_args(Engine):
         return None
-    at_a_time = _number(flags, _AT_A_TIME)
+    at_a_time = 1 if _is_onnx_text(engine, model) else _number(flags, _AT_A_TIME)
     together = min(concurrency, at_a_time) if at_a_time else concurrency
     context = _context(engine, flags, at_a_time or concurrency)
     if context is None:
@@ -84,7 +84,7 @@ def demand_of(
         context_tokens=context,
         concurrency=together,
         kv_dtype=_kv_dtype(engine, flags, model),
-        float_bytes=_WIDTHS.get(_stated_dtype(flags) or "int8"),
+        float_bytes=_float_bytes(engine, flags),
         transformers_version=release_of(versions["transformers"])
         if "transformers" in versions
         else None,
@@ -132,11 +132,24 @@ def _kv_dtype(engine: str, flags: Mapping[str, Any], model: Shape | None) -> KvD
     computed = _stated_dtype(flags)
     if engine == "transformers" and computed:
         return _CACHED[computed]  # DynamicCache keeps keys and values as they were computed
+    if engine == "onnx":
+        return "f32"  # as graphs for CPUs have it
     stated = next((flags[name] for name in _KV_DTYPE if isinstance(flags.get(name), str)), "auto")
     named = _KV_NAMES.get(stated, stated)
     if named in get_args(KvDtype):
         return cast("KvDtype", named)
     return "bf16" if model and "BF16" in model.bytes_by_dtype else "f16"
+
+
+def _float_bytes(engine: str, flags: Mapping[str, Any]) -> int | None:
+    """Return the width that float weights are cast to; None: as they are stored."""
+    # onnxruntime's kernels for CPUs compute in 32 bit, and it casts what is constant when it loads.
+    return 4 if engine == "onnx" else _WIDTHS.get(_stated_dtype(flags) or "int8")
+
+
+def _is_onnx_text(engine: str, model: Shape | None) -> bool:
+    """Return whether onnxruntime writes text, which it does for one request at a time."""
+    return engine == "onnx" and model is not None and model.generates
 
 
 def _stated_dtype(flags: Mapping[str, Any]) -> Dtype | None:

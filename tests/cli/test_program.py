@@ -190,25 +190,32 @@ def test_a_full_disk_under_stdout_is_no_success(environment, tmp_path):
 
 def test_an_interrupt_ends_with_130(environment, tmp_path):
     """Ctrl-C while a verb waits."""
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-c", _WAITING],
         cwd=tmp_path,
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == b"waiting\n"
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"waiting\n"
+        process.send_signal(signal.SIGINT)
+        try:
+            _, errors = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode == 130
     assert b"Traceback" not in errors
 
 
 # A verb of its own in the real program: it waits until it is interrupted.
 _WAITING = """
+import signal
 import time
 from mealkit.cli import program
+
+# As in a terminal: a shell lets what it starts in the background ignore Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 @program.app.command("wait")
 def wait() -> None:

@@ -4,8 +4,6 @@ import json
 import shutil
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +13,10 @@ from fakes.little import Heard
 from fakes.served import ROOT
 
 from mealkit.digest import Digest
-from mealkit.errors import MealkitError
 from mealkit.lock.model import read_lock
 from mealkit.pipeline.building import build_kit
-from mealkit.pipeline.containers import stop_kit
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.outputs import Outputs
-from mealkit.pipeline.running import RunReport, RunRequest, run_kit
 
 KIT = ROOT / "kits" / "tiny-chat-llama-cpp"
 MODEL = ROOT / "kits" / "tiny-llama"
@@ -53,42 +48,6 @@ def home(tmp_path_factory: pytest.TempPathFactory, home_with_files) -> Home:
     """A home that has fetched what it needs before, and built nothing."""
     made: Home = home_with_files(tmp_path_factory.mktemp("chat-home") / "home")
     return made
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _engine_as_before() -> Iterator[None]:
-    """Take back the image that a run gives the engine, unless it was there."""
-    import docker  # noqa: PLC0415
-    from docker.errors import DockerException  # noqa: PLC0415
-
-    name = f"mealkit-run/{KIT.name}:1.0.0"
-    try:
-        client = docker.from_env()
-    except DockerException:
-        yield
-        return
-    was_there = bool(client.images.list(name))
-    yield
-    if not was_there:
-        with suppress(DockerException):
-            client.images.remove(name)
-    client.close()
-
-
-@pytest.fixture
-def run(kit: Path, home: Home, unique) -> Iterator[Callable[..., RunReport]]:
-    """Run the kit; it is stopped at the end."""
-    names = []
-
-    def start(client: str) -> RunReport:
-        name = unique("chat")
-        names.append(name)
-        return run_kit(RunRequest(str(kit), name=name, port=0, client=client), home, Heard())
-
-    yield start
-    for name in names:
-        with suppress(MealkitError):
-            stop_kit(name, timeout_seconds=10, home=home)
 
 
 def ask(url: str, question: str, **fields: Any) -> Any:
@@ -147,10 +106,10 @@ def test_the_wheel_says_nothing_of_the_machine_that_made_it(wheel: Path):
 
 @pytest.mark.online
 @pytest.mark.docker
-def test_docker_answers_as_the_arithmetic_says(kit: Path, home: Home, run):
+def test_docker_answers_as_the_arithmetic_says(kit: Path, home: Home, serve):
     """Built from the committed lock and run in docker: the numpy Llama's tokens, and repeatable."""
     build_kit(kit, frozen=True, outputs=Outputs(), home=home, listener=Heard())
-    url = run("docker").url
+    url = serve(kit, home, "docker").url
     assert_answers(url)
     drawn = {"temperature": 1.0, "seed": 11, "max_tokens": 40}
     first = ask(url, QUESTIONS[0], **drawn)["choices"]
@@ -165,6 +124,6 @@ def test_docker_answers_as_the_arithmetic_says(kit: Path, home: Home, run):
 
 
 @pytest.mark.online
-def test_the_sandbox_answers_the_same(run):
+def test_the_sandbox_answers_the_same(kit: Path, home: Home, serve):
     """Without a container engine: the same tokens."""
-    assert_answers(run("sandbox").url)
+    assert_answers(serve(kit, home, "sandbox").url)

@@ -1,25 +1,19 @@
 """The chat kit on torch: from its committed lock to answers that the numpy Llama gives too."""
 
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from collections.abc import Iterator
 from pathlib import Path
 
-import docker
 import pytest
-from docker.errors import DockerException
 from end_to_end.test_tiny_chat import assert_answers
 from fakes.little import Heard
 from fakes.served import ROOT
 
 from mealkit.digest import digest_of_file
-from mealkit.errors import MealkitError
 from mealkit.lock.model import read_lock
 from mealkit.pipeline.building import build_kit
-from mealkit.pipeline.containers import stop_kit
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.outputs import Outputs
-from mealkit.pipeline.running import RunReport, RunRequest, run_kit
 
 KIT = ROOT / "kits" / "tiny-chat-transformers"
 MODEL = ROOT / "kits" / "tiny-llama"
@@ -53,24 +47,6 @@ def home(tmp_path_factory: pytest.TempPathFactory, home_with_files) -> Iterator[
     root = tmp_path_factory.mktemp("chat-home")
     yield home_with_files(root / "home")
     shutil.rmtree(root)
-    with suppress(DockerException), closing(docker.from_env()) as client:
-        client.images.remove("mealkit-run/tiny-chat-transformers:1.0.0")
-
-
-@pytest.fixture
-def run(kit: Path, home: Home, unique) -> Iterator[Callable[[str], RunReport]]:
-    """Run the kit; it is stopped at the end."""
-    names = []
-
-    def start(client: str) -> RunReport:
-        name = unique("chat")
-        names.append(name)
-        return run_kit(RunRequest(str(kit), name=name, port=0, client=client), home, Heard())
-
-    yield start
-    for name in names:
-        with suppress(MealkitError):
-            stop_kit(name, timeout_seconds=10, home=home)
 
 
 def test_the_lock_pins_the_wheel_that_is_fetched(wheel: Path):
@@ -95,13 +71,13 @@ def test_the_tests_run_what_the_kit_runs():
 
 @pytest.mark.online
 @pytest.mark.docker
-def test_docker_answers_as_the_arithmetic_says(kit: Path, home: Home, run):
+def test_docker_answers_as_the_arithmetic_says(kit: Path, home: Home, serve):
     """Built from the committed lock and run in docker: the numpy Llama's tokens."""
     build_kit(kit, frozen=True, outputs=Outputs(), home=home, listener=Heard())
-    assert_answers(run("docker").url)
+    assert_answers(serve(kit, home, "docker").url)
 
 
 @pytest.mark.online
-def test_the_sandbox_answers_the_same(run):
+def test_the_sandbox_answers_the_same(kit: Path, home: Home, serve):
     """Without a container engine: the same tokens."""
-    assert_answers(run("sandbox").url)
+    assert_answers(serve(kit, home, "sandbox").url)

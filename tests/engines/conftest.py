@@ -300,6 +300,15 @@ def tiny_llama() -> Path:
 
 
 @pytest.fixture(scope="session")
+def tiny_llama_graph(tiny_llama, tmp_path_factory) -> dict[str, Any]:
+    """Return what the onnx worker is told to write text: the kit's graph beside the weights."""
+    folder = tmp_path_factory.mktemp("tiny-llama-onnx")
+    shutil.copytree(tiny_llama, folder, dirs_exist_ok=True)
+    shutil.copytree(REPOSITORY / "kits/tiny-chat-onnx/graph", folder, dirs_exist_ok=True)
+    return {"model_root": str(folder), "settings": {"threads": 1, "graph": "model.onnx"}}
+
+
+@pytest.fixture(scope="session")
 def generation_fields(tiny_llama) -> dict[str, Any]:
     """Return what every generation worker of the tiny Llama is told, but for its settings."""
     return {

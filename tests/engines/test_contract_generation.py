@@ -16,7 +16,7 @@ from engines.numpy_llama import NumpyLlama
 
 from mealkit.engines.generation.pieces import Pieces
 
-WORKERS = ["numpy", "llama_cpp", "transformers"]
+WORKERS = ["numpy", "onnx", "llama_cpp", "transformers"]
 
 SAMPLING = {
     "model": "m",
@@ -45,6 +45,12 @@ DRAWN = {"temperature": 1, "top_p": 0.95, "top_k": 200, "min_p": 0.001}
 @pytest.fixture(scope="module")
 def numpy(generation_fields):
     return "numpy_llama:NumpyWorker", generation_fields
+
+
+@pytest.fixture(scope="module")
+def onnx(generation_fields, tiny_llama_graph):
+    fields = {**generation_fields, **tiny_llama_graph}
+    return "mealkit.engines.onnx.worker:OnnxWorker", fields
 
 
 @pytest.fixture(scope="module")

@@ -5,10 +5,10 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from mealkit.engines.hyperparameters import EmbeddingHyperparameters, GenerationHyperparameters
-from mealkit.engines.recipe import Recipe, Values
+from mealkit.engines.recipe import Recipe, Values, tokenizer_features
 from mealkit.errors import Problem, problem
 from mealkit.kit.load import LoadedKit
-from mealkit.kit.model import Feature, Part, RelativePath, Task
+from mealkit.kit.model import Part, RelativePath, Task
 
 Tokens = Annotated[int, Field(ge=1, le=1_048_576)]
 CacheType = Literal["f32", "f16", "bf16", "q8_0", "q4_0"]
@@ -57,17 +57,6 @@ class LlamaCppSettings(Part):
         return self
 
 
-def _features(task: Task, hyperparameters: Values, _settings: Values) -> frozenset[Feature]:
-    if task is not Task.GENERATION:
-        return frozenset({Feature.TOKENS})
-    found = set(Feature)
-    if hyperparameters["chat_template"] == "none":
-        found -= {Feature.CHAT, Feature.TOOLS}
-    if hyperparameters["tool_calls"] == "none":
-        found -= {Feature.TOOLS}
-    return frozenset(found)
-
-
 def _problems(loaded: LoadedKit, settings: Values) -> list[Problem]:
     """Return that a text for a vector does not fit into what is computed at once."""
     length = loaded.kit.hyperparameters.get("max_length")
@@ -102,6 +91,6 @@ RECIPE = Recipe(
     # container of a model of 4 MiB has 86 MiB.
     memory_factor=1.5,
     memory_bytes=256 * 1024 * 1024,
-    features=_features,
+    features=tokenizer_features,
     check=_problems,
 )

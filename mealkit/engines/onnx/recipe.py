@@ -7,10 +7,11 @@ from pydantic import Field
 from mealkit.engines.hyperparameters import (
     ClassificationHyperparameters,
     EmbeddingHyperparameters,
+    GenerationHyperparameters,
     RerankingHyperparameters,
 )
-from mealkit.engines.recipe import Recipe, Values
-from mealkit.kit.model import Feature, Part, RelativePath, Task
+from mealkit.engines.recipe import Recipe, tokenizer_features
+from mealkit.kit.model import Part, RelativePath, Task
 
 
 class OnnxSettings(Part):
@@ -22,10 +23,6 @@ class OnnxSettings(Part):
     """Threads within one operator."""
 
 
-def _features(_task: Task, _hyperparameters: Values, _settings: Values) -> frozenset[Feature]:
-    return frozenset({Feature.TOKENS})
-
-
 RECIPE = Recipe(
     name="onnx",
     worker="mealkit.engines.onnx.worker:OnnxWorker",
@@ -33,9 +30,11 @@ RECIPE = Recipe(
         Task.EMBEDDINGS: EmbeddingHyperparameters,
         Task.CLASSIFICATION: ClassificationHyperparameters,
         Task.RERANKING: RerankingHyperparameters,
+        Task.GENERATION: GenerationHyperparameters,
     },
     settings=OnnxSettings,
     requirements=("onnxruntime", "tokenizers", "numpy"),
+    task_requirements={Task.GENERATION: ("onnxruntime-genai", "jinja2", "llguidance")},
     # tokenizers can fetch from the Hub, onnxruntime can train and quantise: a worker does neither.
     excludes=("huggingface-hub", "flatbuffers", "packaging", "protobuf"),
     environment={"ORT_DISABLE_TELEMETRY": "1", "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
@@ -44,5 +43,5 @@ RECIPE = Recipe(
     # resident for 87 MiB of weights, of which 48 MiB are the libraries).
     memory_factor=1.6,
     memory_bytes=384 * 1024 * 1024,
-    features=_features,
+    features=tokenizer_features,
 )

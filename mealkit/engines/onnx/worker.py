@@ -5,15 +5,23 @@ engine is imported in ``load``, after its telemetry has been switched off.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from mealkit.engines.encoding_values import EmbeddingConfig, ScoringConfig
+from mealkit.engines.generation.config import GenerationConfig
+from mealkit.engines.generation_values import (
+    ChatRequest,
+    CompletionRequest,
+    GenerationEvent,
+    Message,
+)
 from mealkit.engines.onnx.config import GraphConfig
 from mealkit.engines.worker import Classifications, Embeddings, Relevance, WorkerConfig
 from mealkit.errors import MealkitError, failure
 
 if TYPE_CHECKING:
+    from mealkit.engines.generation.generator import Generator
     from mealkit.engines.onnx.classifier import Classifier
     from mealkit.engines.onnx.encoder import Encoder
     from mealkit.engines.onnx.reranker import Reranker
@@ -29,15 +37,17 @@ _ENVIRONMENT = {
 
 
 class OnnxWorker:
-    """A worker for embeddings, classification or reranking: whichever its configuration names.
+    """A worker for embeddings, classification, reranking or generation: as its task says.
 
-    It reads tokenizer.json, an ONNX graph and, for labels, config.json from one folder.
+    It reads tokenizer.json, an ONNX graph and, for labels, config.json from one folder; for
+    generation also genai_config.json, which describes the graph, and the chat template.
     """
 
     def __init__(self) -> None:
         self._encoder: Encoder | None = None
         self._classifier: Classifier | None = None
         self._reranker: Reranker | None = None
+        self._generator: Generator | None = None
 
     def prepare(self) -> None:
         """Import the engine, which takes most of its start; the machine is not looked at yet."""
@@ -49,7 +59,8 @@ class OnnxWorker:
 
         Raises:
             ContainerError: ``CONFIG_INVALID``, naming the field.
-            EngineError: ``WEIGHTS_MISSING`` or ``ENGINE_START``.
+            EngineError: ``WEIGHTS_MISSING``, ``ENGINE_REMOTE_CODE``, ``ENGINE_OUT_OF_MEMORY`` or
+                ``ENGINE_START``.
         """
         graph = GraphConfig.of(config)
         match config.task:
@@ -59,6 +70,8 @@ class OnnxWorker:
                 self._load_classifier(graph, ScoringConfig.of(config, ("softmax", "sigmoid")))
             case "reranking":
                 self._load_reranker(graph, ScoringConfig.of(config, ("sigmoid", "none")))
+            case "generation":
+                self._load_generator(graph, config)
             case _:
                 message = f"onnx does not do the task {config.task!r}"
                 raise failure("CONFIG_INVALID", message, where="worker.task")
@@ -94,6 +107,18 @@ class OnnxWorker:
             raise _not_loaded("reranking")
         return self._reranker.rerank(query, documents)
 
+    def chat(
+        self, request: ChatRequest, is_cancelled: Callable[[], bool]
+    ) -> Iterator[GenerationEvent]:
+        """Answer a conversation, as ``Generator.chat`` promises."""
+        return self._loaded_generator().chat(request, is_cancelled)
+
+    def complete(
+        self, request: CompletionRequest, is_cancelled: Callable[[], bool]
+    ) -> Iterator[GenerationEvent]:
+        """Go on with a text, as ``Generator.complete`` promises."""
+        return self._loaded_generator().complete(request, is_cancelled)
+
     def tokenize(self, text: str) -> Sequence[int]:
         """Return the tokens of a text of any length, special tokens included.
 
@@ -101,9 +126,16 @@ class OnnxWorker:
             EngineError: ``NOT_READY`` before ``load``.
         """
         model = self._encoder or self._classifier or self._reranker
-        if model is None:
-            raise _not_loaded("any task")
-        return model.tokenizer.ids(text)
+        return model.tokenizer.ids(text) if model else self._loaded_generator().tokenize(text)
+
+    def tokenize_chat(self, messages: Sequence[Message]) -> Sequence[int]:
+        """Return the tokens of a conversation, as ``Generator.tokenize_chat`` promises."""
+        return self._loaded_generator().tokenize_chat(messages)
+
+    def _loaded_generator(self) -> "Generator":
+        if self._generator is None:
+            raise _not_loaded("generation")
+        return self._generator
 
     # Each imports the engine: see the module's text.
 
@@ -125,6 +157,16 @@ class OnnxWorker:
 
         self._reranker = Reranker(graph, how)
 
+    def _load_generator(self, graph: GraphConfig, config: WorkerConfig) -> None:
+        limit = GenerationConfig.of(config).max_length
+        os.environ.update(_ENVIRONMENT)
+        try:
+            from mealkit.engines.generation.generator import Generator  # noqa: PLC0415
+            from mealkit.engines.onnx.genai import GenaiModel  # noqa: PLC0415
+        except ImportError as error:
+            raise _not_imported(error) from error
+        self._generator = Generator(GenaiModel(graph, limit), config)
+
 
 def _prepare() -> None:
     """Set the environment that the libraries read, and import them."""
@@ -132,7 +174,11 @@ def _prepare() -> None:
     try:
         import mealkit.engines.onnx.graph  # noqa: F401, PLC0415
     except ImportError as error:
-        raise failure("ENGINE_START", f"the engine cannot be imported: {error}") from error
+        raise _not_imported(error) from error
+
+
+def _not_imported(error: ImportError) -> MealkitError:
+    return failure("ENGINE_START", f"the engine cannot be imported: {error}")
 
 
 def _not_loaded(task: str) -> MealkitError:

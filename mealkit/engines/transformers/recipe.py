@@ -10,10 +10,10 @@ from mealkit.engines.hyperparameters import (
     GenerationHyperparameters,
     RerankingHyperparameters,
 )
-from mealkit.engines.recipe import Recipe, Values
+from mealkit.engines.recipe import Recipe, Values, tokenizer_features
 from mealkit.errors import Problem, problem
 from mealkit.kit.load import LoadedKit
-from mealkit.kit.model import Feature, Gpu, Part, Task
+from mealkit.kit.model import Gpu, Part, Task
 
 
 class TransformersSettings(Part):
@@ -31,17 +31,6 @@ class TransformersSettings(Part):
     """How many inputs are computed together: one, so that none changes another's answer."""
     trust_remote_code: bool = False
     """Whether the Python files that stand among the weights, and are pinned there, may be run."""
-
-
-def _features(task: Task, hyperparameters: Values, _settings: Values) -> frozenset[Feature]:
-    if task is not Task.GENERATION:
-        return frozenset({Feature.TOKENS})
-    found = set(Feature)
-    if hyperparameters["chat_template"] == "none":
-        found -= {Feature.CHAT, Feature.TOOLS}
-    if hyperparameters["tool_calls"] == "none":
-        found -= {Feature.TOOLS}
-    return frozenset(found)
 
 
 def _problems(loaded: LoadedKit, settings: Values) -> list[Problem]:
@@ -94,6 +83,6 @@ RECIPE = Recipe(
     # 360 MiB with the libraries and a model of 4 MiB, measured; the gateway; and what 500 tokens
     # take in a model of 400 MiB, 90 MiB.
     memory_bytes=640 * 1024 * 1024,
-    features=_features,
+    features=tokenizer_features,
     check=_problems,
 )

@@ -1,8 +1,8 @@
-"""Load a worker and embed, in a process that dies if it opens a socket or a file for writing.
+"""Load a worker and use it, in a process that dies if it opens a socket or a file for writing.
 
 A seccomp filter kills the process at ``socket``, ``creat``, ``mkdir``, and at ``open`` with a flag
-that writes or creates; it holds for all threads (seccomp(2)). Arguments: the configuration, the
-task: ``embed``, or ``connect`` and ``write``, which show that the filter works.
+that writes or creates; it holds for all threads (seccomp(2)). Arguments: the configuration, and
+``use``, or ``connect`` and ``write``, which show that the filter works.
 """
 
 import ctypes
@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 # The engine itself is imported in ``load``, under the seal.
+from mealkit.engines.generation_values import CompletionRequest, Sampling
 from mealkit.engines.onnx.worker import OnnxWorker
 from mealkit.engines.worker import WorkerConfig
 
@@ -56,17 +57,26 @@ def seal():
         raise OSError(ctypes.get_errno(), "the filter cannot be installed")
 
 
-def main(config, task):
-    """Seal, then do what the task says."""
+def use(worker, task):
+    """Ask for what the worker does; return what shows that it did."""
+    if task == "embeddings":
+        return worker.embed(["hello world", "a longer text than the first"]).token_counts
+    sampling = Sampling(10, 0.0, 1.0, 0, 0.0, 1.0, 0.0, 0.0, 7, (), {})
+    events = worker.complete(CompletionRequest("Return the", sampling, 1, None), lambda: False)
+    return [type(event).__name__ for event in events]
+
+
+def main(config, action):
+    """Seal, then do what the action says."""
     given = WorkerConfig.from_json(Path(config).read_text())
     seal()
-    if task == "connect":
+    if action == "connect":
         socket.socket()
-    elif task == "write":
+    elif action == "write":
         Path("written").touch()
     worker = OnnxWorker()
     worker.load(given)
-    print(worker.embed(["hello world", "a longer text than the first"]).token_counts)
+    print(use(worker, given.task))
 
 
 if __name__ == "__main__":

@@ -254,18 +254,18 @@ def test_a_graph_that_is_no_text_encoder_is_refused(copied):
 
 
 @pytest.fixture
-def sealed(tmp_path, onnx_fields):
+def sealed(tmp_path):
     """Run the worker where a socket or a file opened for writing kills it."""
     home = tmp_path / "home"
     home.mkdir()
-    config = tmp_path / "config.json"
-    config.write_text(json.dumps(config_of(onnx_fields).as_json()))
 
-    def run(task):
+    def run(action, fields):
+        config = tmp_path / "config.json"
+        config.write_text(json.dumps(config_of(fields).as_json()))
         script = Path(__file__).parent / "sealed.py"
         kept = {"PATH": os.environ["PATH"], "PYTHONPATH": str(REPOSITORY)}
         return subprocess.run(
-            [sys.executable, "-B", script, config, task],
+            [sys.executable, "-B", script, config, action],
             env={**kept, "HOME": str(home), "TMPDIR": str(home)},
             cwd=home,
             capture_output=True,
@@ -276,17 +276,27 @@ def sealed(tmp_path, onnx_fields):
     return run
 
 
-def test_the_worker_opens_no_socket_and_writes_no_file(sealed):
+def test_the_worker_opens_no_socket_and_writes_no_file(sealed, onnx_fields):
     """Telemetry is off: no connection, no device id, no cache, from the import to the answer."""
-    ended, home = sealed("embed")
+    ended, home = sealed("use", onnx_fields)
     assert (ended.returncode, ended.stdout) == (0, "[4, 8]\n"), ended.stderr
     assert list(home.iterdir()) == []
 
 
-@pytest.mark.parametrize("task", ["connect", "write"])
-def test_the_seal_is_tight(sealed, task):
+def test_writing_text_opens_no_socket_and_writes_no_file(
+    sealed, generation_fields, tiny_llama_graph
+):
+    """onnxruntime-genai has telemetry of its own, which is off too."""
+    ended, home = sealed("use", {**generation_fields, **tiny_llama_graph})
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.startswith("['Started', 'Written'")
+    assert list(home.iterdir()) == []
+
+
+@pytest.mark.parametrize("action", ["connect", "write"])
+def test_the_seal_is_tight(sealed, onnx_fields, action):
     """The same process dies at once when it does open a socket or write a file."""
-    ended, home = sealed(task)
+    ended, home = sealed(action, onnx_fields)
     assert ended.returncode == -signal.SIGSYS
     assert list(home.iterdir()) == []
 

@@ -1,0 +1,59 @@
+"""The chat kit on onnxruntime: from its committed lock to answers that the numpy Llama gives too."""
+
+import runpy
+import shutil
+from pathlib import Path
+
+import pytest
+from end_to_end.test_tiny_chat import assert_answers
+from fakes.little import Heard
+from fakes.served import ROOT
+
+from mealkit.pipeline.building import build_kit
+from mealkit.pipeline.home import Home
+from mealkit.pipeline.outputs import Outputs
+
+KIT = ROOT / "kits" / "tiny-chat-onnx"
+MODEL = ROOT / "kits" / "tiny-llama"
+
+pytestmark = pytest.mark.xdist_group("tiny-chat-onnx")
+
+
+@pytest.fixture(scope="module")
+def kit(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the kit beside a copy of its model."""
+    folder = tmp_path_factory.mktemp("chat")
+    shutil.copytree(MODEL, folder / MODEL.name)
+    shutil.copytree(KIT, folder / KIT.name)
+    return folder / KIT.name
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory, home_with_files) -> Home:
+    """A home that has fetched what it needs before, and built nothing."""
+    made: Home = home_with_files(tmp_path_factory.mktemp("chat-home") / "home")
+    return made
+
+
+def test_the_graph_is_what_its_script_writes(tmp_path, capsys):
+    """Graph and description come from the model's own files, byte for byte, and hold no weight."""
+    main = runpy.run_path(str(KIT / "make_graph.py"))["main"]
+    assert main([str(MODEL), str(tmp_path)]) == 0
+    capsys.readouterr()
+    for path in (KIT / "graph").iterdir():
+        assert (tmp_path / path.name).read_bytes() == path.read_bytes()
+    assert (KIT / "graph" / "model.onnx").stat().st_size < 100_000
+
+
+@pytest.mark.online
+@pytest.mark.docker
+def test_docker_answers_as_the_arithmetic_says(kit: Path, home: Home, serve):
+    """Built from the committed lock and run in docker: the numpy Llama's tokens."""
+    build_kit(kit, frozen=True, outputs=Outputs(), home=home, listener=Heard())
+    assert_answers(serve(kit, home, "docker").url)
+
+
+@pytest.mark.online
+def test_the_sandbox_answers_the_same(kit: Path, home: Home, serve):
+    """Without a container engine: the same tokens."""
+    assert_answers(serve(kit, home, "sandbox").url)
