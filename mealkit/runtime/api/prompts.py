@@ -1,21 +1,16 @@
-"""The kit's prompts, filled in by name: sandboxed jinja2 in which every variable must be given.
+"""The kit's prompts, filled in by name with the variables that they declare.
 
-Refuses unknown prompts, missing and unknown variables, values that are not text, and templates
-that write without end.
+Refuses unknown prompts, and missing and unknown variables.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import Any
-
-from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError
-from jinja2.environment import Template
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from mealkit.errors import failure
 from mealkit.lock.model import LockedPrompt
 
-# What one filled-in prompt may have; far more than any context holds.
-MAX_CHARACTERS = 16 * 1024 * 1024
+if TYPE_CHECKING:
+    from mealkit.runtime.api.template import PromptTemplate
 
 
 class Prompts:
@@ -27,20 +22,8 @@ class Prompts:
         Raises:
             LockError: ``LOCK_INVALID``, one of them is not a template.
         """
-        environment = ImmutableSandboxedEnvironment(
-            undefined=StrictUndefined,
-            # A prompt is text; nothing in it is written for a browser.
-            autoescape=False,
-            keep_trailing_newline=True,
-        )
         self._variables = {name: tuple(prompt.variables) for name, prompt in locked.items()}
-        self._templates: dict[str, Template] = {}
-        for name, prompt in locked.items():
-            try:
-                self._templates[name] = environment.from_string(prompt.text)
-            except TemplateSyntaxError as error:
-                message = f"the prompt {name!r} is not a template: {error.message}"
-                raise failure("LOCK_INVALID", message, where=f"prompts.{name}") from error
+        self._templates = _compiled(locked)
 
     @property
     def names(self) -> list[str]:
@@ -75,21 +58,13 @@ class Prompts:
             if variable not in values:
                 message = f"the prompt {name!r} needs the variable {variable!r}"
                 raise failure("REQUEST_INVALID", message, where=f"variables.{variable}")
-        try:
-            return _gather(name, self._templates[name].generate(**values))
-        # The sandbox refuses, and templates fail, in as many ways as Python has.
-        except (TemplateError, ArithmeticError, ValueError, TypeError, LookupError) as error:
-            message = f"the prompt {name!r} cannot be filled in: {error}"
-            raise failure("REQUEST_INVALID", message, where="variables") from error
+        return self._templates[name].fill(values)
 
 
-def _gather(name: str, parts: Iterable[str]) -> str:
-    gathered: list[str] = []
-    size = 0
-    for part in parts:
-        size += len(part)
-        if size > MAX_CHARACTERS:
-            message = f"the prompt {name!r} has more than {MAX_CHARACTERS} characters, filled in"
-            raise failure("REQUEST_TOO_LARGE", message, where="variables")
-        gathered.append(part)
-    return "".join(gathered)
+def _compiled(locked: Mapping[str, LockedPrompt]) -> "dict[str, PromptTemplate]":
+    if not locked:
+        return {}
+    # Late: most kits have no prompts, and need not wait for jinja2.
+    from mealkit.runtime.api.template import PromptTemplate  # noqa: PLC0415
+
+    return {name: PromptTemplate(name, prompt.text) for name, prompt in locked.items()}

@@ -4,7 +4,7 @@ import pytest
 
 from mealkit.errors import LockError, RequestError
 from mealkit.kit.model import Feature, Task
-from mealkit.runtime.api import prompts as module
+from mealkit.runtime.api import template as module
 from mealkit.runtime.api.chat import CHAT
 from mealkit.runtime.api.classify import CLASSIFY
 from mealkit.runtime.api.completions import COMPLETIONS
