@@ -170,10 +170,13 @@ class PredictionWorker(Worker, Protocol):
             RequestError: nobody waits any more.
         """
 
-    def predict(self, values: Mapping[str, Any], is_cancelled: Callable[[], bool]) -> Any:
+    def predict(
+        self, values: Mapping[str, Any], seed: int, is_cancelled: Callable[[], bool]
+    ) -> Any:
         """Answer one input with a JSON value, or, if it streams, with an iterator of them.
 
-        Called from several threads at once; ``is_cancelled`` tells that nobody waits any more.
+        Called from several threads at once. Draws begin at ``seed``; ``is_cancelled`` tells that
+        nobody waits any more.
 
         Raises:
             RequestError: the input is not what it takes, naming the field.

@@ -53,7 +53,7 @@ def begin(tmp_path, start_host):
 
 
 def predict(host, stream=False, **values):
-    body = {"model": "m", "input": values, "stream": stream}
+    body = {"model": "m", "input": values, "seed": 0, "stream": stream}
     return host.request("POST", "/v1/predict", body)
 
 

@@ -65,10 +65,13 @@ def ready(start):
     return lambda *given, **settings: start(*given, **settings).wait_until_ready()
 
 
-def predict(host, stream=None, connection=None, **values):
-    body = {"model": "m", "input": values}
-    if stream is not None:
-        body["stream"] = stream
+def asked(values, **fields):
+    """Return a whole request; the gateway leaves no field out."""
+    return {"model": "m", "input": values, "seed": 0, "stream": False, **fields}
+
+
+def predict(host, connection=None, *, stream=False, seed=0, **values):
+    body = asked(values, stream=stream, seed=seed)
     return host.request("POST", "/v1/predict", body, connection=connection)
 
 
@@ -147,12 +150,18 @@ def test_an_input_that_the_signature_does_not_take_is_refused(ready, values, whe
     ("body", "code", "where"),
     [
         ({"model": "m"}, "REQUEST_INVALID", "input"),
-        ({"model": "m", "input": ["x"]}, "REQUEST_INVALID", "input"),
-        ({"model": "m", "input": {"text": "x"}, "stream": 1}, "REQUEST_INVALID", "stream"),
-        ({"model": "m", "input": {"text": "x"}, "stream": True}, "REQUEST_UNSUPPORTED", "stream"),
-        ({"model": "m", "input": {"text": "x"}, "seed": 1}, "REQUEST_UNSUPPORTED", "seed"),
-        ({"model": "?", "input": {"text": "x"}}, "REQUEST_MODEL", "model"),
-        ('{"model":"m","input":{"text":"\\ud800"}}', "REQUEST_INVALID", "input"),
+        (asked(["x"]), "REQUEST_INVALID", "input"),
+        ({"model": "m", "input": {"text": "x"}, "stream": False}, "REQUEST_INVALID", "seed"),
+        (asked({"text": "x"}, seed=-1), "REQUEST_INVALID", "seed"),
+        (asked({"text": "x"}, stream=1), "REQUEST_INVALID", "stream"),
+        (asked({"text": "x"}, stream=True), "REQUEST_UNSUPPORTED", "stream"),
+        (asked({"text": "x"}, temperature=1), "REQUEST_UNSUPPORTED", "temperature"),
+        (asked({"text": "x"}, model="?"), "REQUEST_MODEL", "model"),
+        (
+            '{"model":"m","input":{"text":"\\ud800"},"seed":0,"stream":false}',
+            "REQUEST_INVALID",
+            "input",
+        ),
         ('{"model":"m","input":{"text":"x","text":"y"}}', "REQUEST_INVALID", "text"),
     ],
 )
@@ -187,13 +196,14 @@ def test_threads_are_set_before_the_code_is_imported(ready):
 
 
 def test_the_same_request_draws_the_same_numbers(ready):
-    """Whatever was asked before; another seed draws others."""
+    """Whatever was asked before; another seed draws others, whatever the code was loaded with."""
     host = ready("Random")
-    first = output(predict(host))
+    first, other = output(predict(host)), output(predict(host, seed=1))
+    assert first != other
     assert output(predict(host)) == first
     host.terminate()
     host.ended()
-    assert output(predict(ready("Random", seed=1))) != first
+    assert output(predict(ready("Random", seed=1), seed=1)) == other
 
 
 def test_code_in_a_folder_imports_its_neighbours(ready, tmp_path):
@@ -245,7 +255,7 @@ def test_a_stream_ends_when_its_caller_goes(ready, fifos, class_name):
     """The generator is closed, and the next request is answered."""
     host = ready(class_name)
     connection = host.connect()
-    body = {"model": "m", "input": {"ended": fifos["ended"]}, "stream": True}
+    body = asked({"ended": fifos["ended"]}, stream=True)
     connection.request("POST", "/v1/predict", json.dumps(body))
     answer = connection.getresponse()
     assert answer.read(6) == b"data: "
@@ -259,7 +269,7 @@ def test_a_coroutine_is_cancelled_when_its_caller_goes(ready, fifos):
     host = ready("Waiting")
     connection = host.connect()
     values = {name: fifos[name] for name in ("running", "ended")}
-    connection.request("POST", "/v1/predict", json.dumps({"model": "m", "input": values}))
+    connection.request("POST", "/v1/predict", json.dumps(asked(values)))
     assert Path(fifos["running"]).read_text() == "running"
     connection.close()
     assert Path(fifos["ended"]).read_text() == "cancelled"
@@ -272,7 +282,7 @@ def test_one_call_at_a_time(ready, fifos):
     first = InBackground(lambda: predict(host, running=fifos["running"], go=fifos["go"]))
     Path(fifos["running"]).read_bytes()
     leaving = host.connect()
-    leaving.request("POST", "/v1/predict", json.dumps({"model": "m", "input": {}}))
+    leaving.request("POST", "/v1/predict", json.dumps(asked({})))
     leaving.close()
     second = InBackground(lambda: predict(host))
     assert second.is_alive()

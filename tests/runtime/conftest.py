@@ -56,6 +56,8 @@ GENERATION = {
     "tool_calls": "none",
     "overlong": "refuse",
 }
+# What a lock always has for these tasks.
+DEFAULTS = {Task.GENERATION: GENERATION, Task.PREDICTION: {"seed": 3}}
 _NOTHING = Digest.of(b"")
 
 
@@ -141,8 +143,8 @@ def _make_api_lock(task: Task = Task.GENERATION, **changes: Any) -> Lock:
         "task": task,
         "features": frozenset({Feature.CHAT, Feature.COMPLETION, Feature.TOKENS}),
     }
-    if task is Task.GENERATION:
-        values["hyperparameters"] = GENERATION
+    if task in DEFAULTS:
+        values["hyperparameters"] = DEFAULTS[task]
     return _make_lock(**(values | changes))
 
 

@@ -223,7 +223,8 @@ def test_other_tasks(start, make_api_lock):
     assert kit.post("/v1/rerank", **ranking).json()["results"][0]["index"] == 1
     assert kit.post("/v2/rerank", **ranking).json()["meta"]["api_version"] == {"version": "2"}
     kit = start(make_api_lock(Task.PREDICTION)).wait_ready()
-    assert kit.post("/v1/predict", input={"text": "a b"}).json()["output"] == "A B"
+    answer = kit.post("/v1/predict", input={"text": "a b"})
+    assert (answer.json()["output"], answer.headers["X-Mealkit-Seed"]) == ("A B", "3")
     events = events_of(kit.post("/v1/predict", input={"text": "a b"}, stream=True))
     assert events[0] == {"output": {"choices": [], "usage": {"word": "a"}}}
     assert (len(events), events[-1]) == (3, "[DONE]")

@@ -7,30 +7,41 @@ Standard library only.
 import json
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from mealkit.engines.endpoints.call import DONE, Call, Endpoint, event
+from mealkit.engines.endpoints.fields import read_flag, read_integer, require
 from mealkit.engines.endpoints.request import invalid, read_request
 from mealkit.engines.worker import PredictionWorker
 from mealkit.errors import failure
 
-_FIELDS = ("input", "stream")
+_FIELDS = ("input", "seed", "stream")
+_MOST_SEED = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionRequest:
+    """An input for the paper's code."""
+
+    values: Mapping[str, Any]
+    seed: int
+    wants_pieces: bool
 
 
 def prediction_endpoints(worker: PredictionWorker, model_name: str) -> Mapping[str, Endpoint]:
     """Return what a worker for the task ``prediction`` answers."""
 
     def predict(call: Call) -> bytes | Iterator[bytes]:
-        values, wants_pieces = read_prediction_request(call.body, model_name)
+        asked = read_prediction_request(call.body, model_name)
         streams = worker.schema().streams
-        if wants_pieces and not streams:
+        if asked.wants_pieces and not streams:
             message = "this kit gives its answer whole, not piece by piece"
             raise failure("REQUEST_UNSUPPORTED", message, where="stream")
-        found = worker.predict(values, call.is_cancelled)
+        found = worker.predict(asked.values, asked.seed, call.is_cancelled)
         if not streams:
             return _answer(found, model_name)
-        if wants_pieces:
+        if asked.wants_pieces:
             return _events(found)
         with closing(found):
             return _answer(list(found), model_name)
@@ -43,22 +54,18 @@ def prediction_endpoints(worker: PredictionWorker, model_name: str) -> Mapping[s
     return {"POST /v1/predict": predict, "GET /schema": schema}
 
 
-def read_prediction_request(body: bytes, model_name: str) -> tuple[dict[str, Any], bool]:
-    """Read the body of ``POST /v1/predict``: its input, and whether pieces are wanted.
+def read_prediction_request(body: bytes, model_name: str) -> PredictionRequest:
+    """Read the body of ``POST /v1/predict``; every field is there.
 
     Raises:
         RequestError: the body is not such a request, naming the field.
     """
     values = read_request(body, _FIELDS, model_name)
-    if "input" not in values:
-        raise invalid("input is missing", "input")
-    if not isinstance(values["input"], dict):
-        found = type(values["input"]).__name__
-        raise invalid(f"input is {found}, expected an object", "input")
-    stream = values.get("stream", False)
-    if not isinstance(stream, bool):
-        raise invalid(f"stream is {type(stream).__name__}, expected true or false", "stream")
-    return values["input"], stream
+    given = require(values, "input")
+    if not isinstance(given, dict):
+        raise invalid(f"input is {type(given).__name__}, expected an object", "input")
+    seed = read_integer(values, "seed", 0, _MOST_SEED)
+    return PredictionRequest(given, seed, read_flag(values, "stream"))
 
 
 def _answer(output: Any, model_name: str) -> bytes:

@@ -36,7 +36,7 @@ class Handling:
         self._gate = Gate(config.concurrency)
         self._loop = LoopThread()
         handler_class = import_handler(config)
-        self._seed()
+        _begin_draws(config.seed)
         try:
             handler = handler_class()
             load = getattr(handler, "load", None)
@@ -52,8 +52,8 @@ class Handling:
         self._is_async = inspect.iscoroutinefunction(function)
         self._is_async_stream = inspect.isasyncgenfunction(function)
 
-    def answer(self, arguments: Mapping[str, Any], is_cancelled: IsCancelled) -> Any:
-        """Return what ``predict`` gives.
+    def answer(self, arguments: Mapping[str, Any], seed: int, is_cancelled: IsCancelled) -> Any:
+        """Return what ``predict`` gives, its draws from ``seed`` on.
 
         Raises:
             RequestError: ``REQUEST_TIMEOUT``, the caller went away.
@@ -62,8 +62,8 @@ class Handling:
         with self._gate.entered(is_cancelled):
             try:
                 if self._is_async:
-                    return self._loop.run(lambda: self._begun(arguments), is_cancelled)
-                return self._begun(arguments)
+                    return self._loop.run(lambda: self._begun(arguments, seed), is_cancelled)
+                return self._begun(arguments, seed)
             except MealkitError:
                 raise
             except BaseException as error:
@@ -79,7 +79,7 @@ class Handling:
             pass
 
     def pieces(
-        self, arguments: Mapping[str, Any], is_cancelled: IsCancelled
+        self, arguments: Mapping[str, Any], seed: int, is_cancelled: IsCancelled
     ) -> Generator[Any, None, None]:
         """Yield what ``predict`` gives, piece by piece; closed when this iterator is.
 
@@ -89,7 +89,7 @@ class Handling:
         """
         with self._gate.entered(is_cancelled):
             try:
-                with closing(self._begun_pieces(arguments, is_cancelled)) as pieces:
+                with closing(self._begun_pieces(arguments, seed, is_cancelled)) as pieces:
                     for piece in pieces:
                         yield piece
                         require_caller(is_cancelled)
@@ -105,31 +105,31 @@ class Handling:
         else:
             load(**given)
 
-    def _begun(self, arguments: Mapping[str, Any]) -> Any:
-        self._seed()
+    def _begun(self, arguments: Mapping[str, Any], seed: int) -> Any:
+        _begin_draws(seed)
         return self.predict(**arguments)
 
     def _begun_pieces(
-        self, arguments: Mapping[str, Any], is_cancelled: IsCancelled
+        self, arguments: Mapping[str, Any], seed: int, is_cancelled: IsCancelled
     ) -> Generator[Any, None, None]:
         if self._is_async_stream:
-            yield from self._loop.pieces(lambda: self._begun(arguments), is_cancelled)
+            yield from self._loop.pieces(lambda: self._begun(arguments, seed), is_cancelled)
             return
         if self._is_async:
-            given = self._loop.run(lambda: self._begun(arguments), is_cancelled)
+            given = self._loop.run(lambda: self._begun(arguments, seed), is_cancelled)
         else:
-            given = self._begun(arguments)
+            given = self._begun(arguments, seed)
         if hasattr(given, "__aiter__"):
             yield from self._loop.pieces(lambda: given, is_cancelled)
         else:
             # A generator is closed with this one; any other iterator needs no end.
             yield from given
 
-    def _seed(self) -> None:
-        """Let every draw begin where it began for the request before."""
-        seed = self._config.seed
-        random.seed(seed)
-        if "numpy" in sys.modules:
-            sys.modules["numpy"].random.seed(seed % _NUMPY_SEEDS)
-        if "torch" in sys.modules:
-            sys.modules["torch"].manual_seed(seed)
+
+def _begin_draws(seed: int) -> None:
+    """Let every draw begin where it began the last time for this seed."""
+    random.seed(seed)
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed(seed % _NUMPY_SEEDS)
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(seed)

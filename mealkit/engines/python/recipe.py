@@ -1,6 +1,6 @@
 """The build side of the python engine: the paper's own code, its packages and its typed inputs."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field, JsonValue, StringConstraints
 
@@ -15,6 +15,9 @@ _ADDRESS = r"^https?://[A-Za-z0-9.\-\[\]:]+/(?:[A-Za-z0-9._~%!$&'()*+,;=:@-]+/)*
 
 class PredictionHyperparameters(Part):
     """What the paper's code computes with."""
+
+    callers_may_set: ClassVar = frozenset({"seed"})
+    """Those that a request has a parameter for: a kit may name them in ``overrides``."""
 
     seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = 0
     """What the draws of random, numpy and torch start from, at the load and at each request."""

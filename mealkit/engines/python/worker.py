@@ -66,7 +66,9 @@ class PythonWorker:
         """
         self._loaded()[1].wait_turn(is_cancelled)
 
-    def predict(self, values: Mapping[str, Any], is_cancelled: Callable[[], bool]) -> Any:
+    def predict(
+        self, values: Mapping[str, Any], seed: int, is_cancelled: Callable[[], bool]
+    ) -> Any:
         """Answer one input with a JSON value, or, if it streams, with an iterator of them.
 
         Raises:
@@ -77,20 +79,24 @@ class PythonWorker:
         config, handling, signature = self._loaded()
         files = RequestFiles(config.limits)
         if signature.streams:
-            return self._pieces(values, files, is_cancelled)
+            return self._pieces(values, seed, files, is_cancelled)
         try:
             arguments = signature.read(values, files)
-            return signature.write(handling.answer(arguments, is_cancelled))
+            return signature.write(handling.answer(arguments, seed, is_cancelled))
         finally:
             files.close()
 
     def _pieces(
-        self, values: Mapping[str, Any], files: RequestFiles, is_cancelled: Callable[[], bool]
+        self,
+        values: Mapping[str, Any],
+        seed: int,
+        files: RequestFiles,
+        is_cancelled: Callable[[], bool],
     ) -> Generator[Any, None, None]:
         _, handling, signature = self._loaded()
         try:
             arguments = signature.read(values, files)
-            with closing(handling.pieces(arguments, is_cancelled)) as pieces:
+            with closing(handling.pieces(arguments, seed, is_cancelled)) as pieces:
                 for piece in pieces:
                     yield signature.write(piece)
         finally:

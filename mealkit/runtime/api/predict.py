@@ -3,7 +3,9 @@
 The worker checks the input against its types; this side refuses what is not an object.
 """
 
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from mealkit.kit.model import Task
 from mealkit.runtime.api.answers import PredictAnswer, PredictPiece
@@ -11,6 +13,7 @@ from mealkit.runtime.api.endpoint import Asked, Counting, Endpoint
 from mealkit.runtime.api.offer import Offer
 from mealkit.runtime.api.reading import Request, body_of, read_request, unsupported
 from mealkit.runtime.api.sample import sample
+from mealkit.runtime.api.whole_numbers import WHOLE
 
 PATH = "/v1/predict"
 
@@ -22,6 +25,8 @@ class PredictRequest(Request):
     """The model's name."""
     input: dict[str, Any]
     """The input's fields."""
+    seed: Annotated[int | None, Field(ge=0, le=2**63 - 1), WHOLE] = None
+    """What the code's draws start from: the same request gives the same answer."""
     stream: bool | None = None
     """Whether the output comes piece by piece, as server-sent events."""
 
@@ -33,8 +38,9 @@ def _prepare(values: dict[str, Any], offer: Offer) -> Asked:
     if asked.stream and offer.prediction and not offer.prediction.get("streams"):
         message = "stream is not supported: the kit's code gives its output in one piece"
         raise unsupported(message, "stream")
-    body = {"model": offer.model, "input": asked.input, "stream": bool(asked.stream)}
-    return Asked(PATH, body_of(body), streams=bool(asked.stream), wants_usage=True)
+    seed, streams = offer.choose("seed", asked.seed), bool(asked.stream)
+    body = {"model": offer.model, "input": asked.input, "seed": seed, "stream": streams}
+    return Asked(PATH, body_of(body), streams=streams, wants_usage=True, seed=seed)
 
 
 PREDICT = Endpoint(

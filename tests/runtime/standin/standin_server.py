@@ -227,7 +227,7 @@ class Server:
         )
 
     async def predict(self, writer, form):
-        require(form, {"model", "input", "stream"}, set())
+        require(form, {"model", "input", "seed", "stream"}, set())
         text = form["input"].get("text")
         if not isinstance(text, str) or len(form["input"]) != 1 or len(text) > 100:
             raise RefusedError("REQUEST_INVALID", "input.text is missing or too long")
@@ -259,7 +259,7 @@ def make(path):
 
 
 def require(form, needed, more):
-    options = {"stream_options"} if form.get("stream") is True and "seed" in form else set()
+    options = {"stream_options"} if form.get("stream") is True and "temperature" in form else set()
     missing, extra = (needed | options) - form.keys(), form.keys() - needed - options - more
     if missing or extra:
         raise RefusedError("INTERNAL", f"missing {sorted(missing)}, unknown {sorted(extra)}", 500)
