@@ -23,6 +23,7 @@ _MODULES = (
     "engines/generation_values.py",
     "engines/host.py",
     "engines/model_files.py",
+    "engines/room.py",
     "engines/serve.py",
     "engines/stream.py",
     "engines/turns.py",

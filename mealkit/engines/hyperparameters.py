@@ -1,8 +1,8 @@
 """The hyperparameters that several engines share, by task. Build side only."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from mealkit.kit.model import Part, RelativePath
 
@@ -90,3 +90,14 @@ class GenerationHyperparameters(Part):
     """How the model writes calls of tools: hermes is JSON between <tool_call> tags."""
     overlong: Literal["refuse"] = "refuse"
     """What happens to a request that does not fit the context: it is refused, never cut."""
+
+    @model_validator(mode="after")
+    def _leaves_room(self) -> Self:
+        # Every request that names no max_tokens of its own would be refused.
+        if self.max_tokens >= self.max_length:
+            message = (
+                f"max_tokens {self.max_tokens} leaves nothing of max_length {self.max_length} "
+                "to a prompt"
+            )
+            raise ValueError(message)
+        return self

@@ -20,6 +20,7 @@ _TEXTS = (
     "README.md",
     "config.json",
     "generation_config.json",
+    "genai_config.json",
     "tokenizer_config.json",
     "chat_template.jinja",
     "model.safetensors.index.json",

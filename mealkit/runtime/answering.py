@@ -17,6 +17,7 @@ from mealkit.errors import MealkitError, Problem, failure, failures
 from mealkit.runtime.answers import JsonAnswer, problem_content
 from mealkit.runtime.api.endpoint import Asked, Counting, Endpoint
 from mealkit.runtime.api.reading import read_object
+from mealkit.runtime.api.room import COUNTING_PATH
 from mealkit.runtime.api.usage import Usage, usage_in, usage_of
 from mealkit.runtime.engine_errors import problem_of
 from mealkit.runtime.events import Events
@@ -64,8 +65,7 @@ class Answering:
                     asked = self._endpoint.prepare(read_object(body), service.offer)
                 service.require_ready()
                 async with service.admit(request):
-                    work = self._streamed if asked.streams else self._whole
-                    await _unless_gone(request, work(asked, reply))
+                    await _unless_gone(request, self._work(asked, reply))
         except TimeoutError as error:
             message = f"there was no answer within {limit_seconds} seconds"
             if reply.has_begun:
@@ -74,15 +74,17 @@ class Answering:
         except WorkerLostError as error:
             raise await service.explain_loss(error) from error
 
+    async def _work(self, asked: Asked, reply: "_Reply") -> None:
+        if asked.room:
+            asked.room.require(await self._ask(COUNTING_PATH, asked.room.body))
+        await (self._streamed if asked.streams else self._whole)(asked, reply)
+
     async def _whole(self, asked: Asked, reply: "_Reply") -> None:
         began = time.perf_counter()
-        answer = await self._service.upstream.request("POST", asked.target, asked.body)
-        if answer.status != 200:
-            raise failures([problem_of(answer)])
-        usage = usage_of(answer.body) if self._endpoint.counting is Counting.USAGE else Usage()
+        body = await self._ask(asked.target, asked.body)
+        usage = usage_of(body) if self._endpoint.counting is Counting.USAGE else Usage()
         self._note(usage, time.perf_counter() - began, None)
-        body = asked.shape(answer.body) if asked.shape else answer.body
-        await reply.whole(body, asked.seed)
+        await reply.whole(asked.shape(body) if asked.shape else body, asked.seed)
 
     async def _streamed(self, asked: Asked, reply: "_Reply") -> None:
         counts = self._endpoint.counting is Counting.USAGE
@@ -105,6 +107,13 @@ class Answering:
         usage = usage_in(events.usage) if events.usage else Usage()
         self._note(usage, time.perf_counter() - began, first_seconds)
         await reply.end()
+
+    async def _ask(self, target: str, body: bytes) -> bytes:
+        """Return the worker's whole answer; raise what it refuses."""
+        answer = await self._service.upstream.request("POST", target, body)
+        if answer.status != 200:
+            raise failures([problem_of(answer)])
+        return answer.body
 
     def _note(self, usage: Usage, seconds: float, first_seconds: float | None) -> None:
         self._service.note_use(self._endpoint.operation, usage, seconds, first_seconds)

@@ -284,12 +284,45 @@ def test_classifiers_and_rerankers():
 
 
 @pytest.mark.parametrize(
-    ("engine", "said"), [("onnx", "onnx does not do generation"), ("soup", "soup does not do")]
+    ("engine", "said"),
+    [("python", "python does not do generation"), ("soup", "soup does not do")],
 )
 def test_an_engine_that_cannot(engine, said):
     """An engine that was asked for must do the task."""
     with pytest.raises(MealkitError, match=said):
         propose(generator(), None, engine)
+
+
+def test_a_graph_that_writes_text():
+    """The graph that its description names, with its data, the description and the tokenizer."""
+    decoder = {"decoder": {"filename": "model.onnx"}}
+    files = {
+        "genai_config.json": {"model": decoder},
+        "model.onnx": 9,
+        "model.onnx.data": GIB,
+        "other.onnx": 9,
+    }
+    published = dict(generator(**files).sizes_bytes)
+    del published["model.safetensors"]
+    texts = generator(**files).texts
+    found = propose(repository(published, texts), None, None)
+    assert (found.engine, found.kit["runtime"]["settings"]) == ("onnx", {"graph": "model.onnx"})
+    assert found.kit["model"]["weights"][0]["files"] == [
+        "model.onnx",
+        "genai_config.json",
+        "model.onnx.data",
+        "config.json",
+        "generation_config.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    ]
+    assert found.kit["hyperparameters"]["chat_template"] == "model"
+
+
+def test_a_graph_that_nothing_describes():
+    """Without a description where the model is, onnx cannot write text."""
+    with pytest.raises(MealkitError, match=r"it has no genai_config\.json"):
+        propose(generator(**{"model.onnx": 9}), None, "onnx")
 
 
 def test_a_repository_of_unknown_purpose():
@@ -320,3 +353,17 @@ def test_texts_are_said_as_they_are(text):
     """Signs of Jinja within a text are text."""
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)  # noqa: S701  prompts are text
     assert environment.from_string(verbatim(text)).render() == text
+
+
+def test_the_length_of_an_answer_leaves_room_for_a_prompt():
+    """What the repository says, if a prompt fits beside it; else at most half of the context."""
+
+    def most(context, generation=None):
+        config = {**LLAMA, "max_position_embeddings": context}
+        found = propose(generator(config=config, generation=generation), None, None)
+        return found.kit["hyperparameters"]["max_tokens"]
+
+    assert most(4096, {"max_new_tokens": 4000}) == 4000
+    assert most(4096, {"max_new_tokens": 4096}) == 2048
+    assert most(512) == 256
+    assert most(32768) == 512

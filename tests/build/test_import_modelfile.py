@@ -94,7 +94,7 @@ def test_what_a_modelfile_leaves_to_ollama():
     values = found.kit["hyperparameters"]
     assert (values["temperature"], values["top_k"], values["top_p"]) == (0.8, 40, 0.9)
     assert (values["repetition_penalty"], values["seed"]) == (1.1, 0)
-    assert (values["max_length"], values["max_tokens"]) == (512, 512)
+    assert (values["max_length"], values["max_tokens"]) == (512, 256)
     assert found.comments["hyperparameters", "temperature"] == "Not stated: Ollama's own default."
     assert "num_ctx" in left(found)
 

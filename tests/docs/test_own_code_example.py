@@ -38,7 +38,9 @@ def test_the_example_answers_as_the_page_says(tmp_path, monkeypatch):
     body = json.loads(shlex.split(asked.replace("\\\n", ""))[-1])
     worker = PythonWorker()
     worker.load(config)
-    assert worker.predict(body["input"], chosen.seed, lambda: False) == json.loads(answered)["output"]
+    assert (
+        worker.predict(body["input"], chosen.seed, lambda: False) == json.loads(answered)["output"]
+    )
 
 
 def test_every_setting_of_the_page_is_one():

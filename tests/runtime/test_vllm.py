@@ -16,7 +16,7 @@ from mealkit.kit.model import Task
 
 LIBRARY = Path(mealkit.__file__).parent.parent
 VLLM = Path(__file__).parents[1] / "engines" / "vllm" / "standin"
-LIMIT = 16
+LIMIT, MOST = 32, 16
 
 
 def recorded():
@@ -48,7 +48,7 @@ def serve(start, make_lock):
     def begin(task=Task.GENERATION, settings=None, serving=None, **standin):
         flags = VllmSettings.model_validate({"dtype": "bfloat16", **(settings or {})})
         values = (
-            {"max_length": LIMIT, "max_tokens": LIMIT}
+            {"max_length": LIMIT, "max_tokens": MOST}
             if task is Task.GENERATION
             else {"pooling": "mean", "max_length": LIMIT, "normalize": True}
         )
@@ -148,7 +148,13 @@ def test_every_field_that_is_sent_is_vllms(serve, tmp_path):
         "/v1/completions": "CompletionRequest",
     }
     asked = [json.loads(line) for line in seen.read_text().splitlines()]
-    assert len(asked) == 7  # one to become ready
+    counted = [request["body"] for request in asked if request["path"] == "/tokenize"]
+    asked = [request for request in asked if request["path"] in names]
+    assert (len(asked), len(counted)) == (7, 6)  # one to become ready
+    for body in counted:
+        kind = "Chat" if "messages" in body else "Completion"
+        assert body.keys() <= DEFINITIONS["requests"][f"Tokenize{kind}Request"].keys()
+    assert ["tools" in body for body in counted].count(True) == 1
     for request in asked:
         known = DEFINITIONS["requests"][names[request["path"]]]
         assert request["body"].keys() <= known.keys()
@@ -175,9 +181,9 @@ def test_an_error_within_a_stream(serve):
 
 def test_overlong_requests(serve):
     """The numbers are vLLM's, the problem is the caller's."""
-    kit = serve().wait_ready()
+    kit = serve(Task.EMBEDDINGS).wait_ready()
     for text, count in (("a " * (LIMIT + 1), f"at least {LIMIT + 1}"), ("a " * 50, "50")):
-        answer = kit.chat(text)
+        answer = kit.embed(text)
         error = answer.json()["error"]
         assert (answer.status_code, error["code"], error["owner"]) == (
             413,
@@ -187,12 +193,29 @@ def test_overlong_requests(serve):
         assert error["message"] == f"the input has {count} tokens, the limit is {LIMIT}"
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_answers_that_would_be_shortened(serve, stream):
+    """vLLM would end an answer where the context ends: what leaves too little room is refused."""
+    kit = serve().wait_ready()
+    answer = kit.chat("a " * (LIMIT - MOST + 1), stream=stream)
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"]) == (413, "REQUEST_TOO_LONG")
+    assert error["message"] == (
+        f"the prompt has {LIMIT - MOST + 1} tokens, which leaves {MOST - 1} of {LIMIT}: "
+        f"max_tokens is {MOST}"
+    )
+    assert error["hint"] == f"ask for max_tokens of {MOST - 1} at most, or shorten the prompt"
+    assert kit.chat("a " * (LIMIT - MOST), stream=stream).status_code == 200
+    refused = kit.post("/v1/completions", prompt="a " * (LIMIT - 1), max_tokens=2)
+    assert (refused.status_code, refused.json()["error"]["param"]) == (413, "prompt")
+    assert kit.chat("a " * (LIMIT - 1), max_tokens=1).status_code == 200
+
+
 def test_embeddings(serve):
     """Vectors through the same door."""
     kit = serve(Task.EMBEDDINGS).wait_ready()
     data = kit.embed(["one", "three"]).json()["data"]
     assert [item["embedding"][0] for item in data] == [3.0, 5.0]
-    assert kit.embed("a " * 50).json()["error"]["code"] == "REQUEST_TOO_LONG"
 
 
 @pytest.mark.parametrize(

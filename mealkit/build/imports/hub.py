@@ -7,7 +7,14 @@ written out as a guess and listed.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mealkit.build.imports.hub_files import Found, beside, chosen, left_behind, weights_of
+from mealkit.build.imports.hub_files import (
+    GENAI,
+    Found,
+    beside,
+    chosen,
+    left_behind,
+    weights_of,
+)
 from mealkit.build.imports.pooling import embedding, gguf_embedding, prompts, scoring
 from mealkit.build.imports.proposal import LeftOut, Proposal
 from mealkit.build.imports.repository import Repository, spdx
@@ -49,6 +56,8 @@ def propose(repository: Repository, file: str | None, engine: str | None) -> Pro
     architecture = _gguf_architecture(repository, file)
     task, why = _task(repository, architecture)
     picked = _engine(repository, found, task, engine, file)
+    if picked == "onnx" and task is Task.GENERATION:
+        _require_description(repository)
     weights = chosen(repository, found, picked, file)
     values = _values(repository, task, picked, weights[0])
     files = [*weights, *(name for name in beside(repository, picked) if name not in weights)]
@@ -140,8 +149,18 @@ def _engine(
         return asked
     if (file or "").endswith(".gguf") or (found.gguf and not found.safetensors):
         return "llama-cpp"
+    if found.onnx and not found.safetensors:
+        return "onnx"
     size_bytes = sum(repository.sizes_bytes[name] for name in found.safetensors)
     return "vllm" if task is Task.GENERATION and size_bytes >= _LARGE_BYTES else "transformers"
+
+
+def _require_description(repository: Repository) -> None:
+    """Refuse graphs for text that nothing describes where a model is looked for."""
+    if GENAI not in repository.sizes_bytes:
+        message = f"it has no {GENAI} beside its files, which onnx needs to write text"
+        hint = "choose another engine with --engine, or name the files in a kit of your own"
+        raise failure("KIT_INVALID", message, where=repository.repo, hint=hint)
 
 
 def _values(repository: Repository, task: Task, engine: str, weight: str) -> Values:

@@ -7,12 +7,15 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import Any
 
 from mealkit.build.imports.proposal import LeftOut
 from mealkit.build.imports.repository import Repository
 from mealkit.errors import failure
 
 INDEX = "model.safetensors.index.json"
+GENAI = "genai_config.json"
+"""What describes a graph that writes text: onnxruntime-genai's."""
 # What engines read beside the weights, if it is there. config.json has the end of sequence, and so
 # has generation_config.json, whatever an engine takes its sampling from.
 _BESIDE = (
@@ -72,7 +75,7 @@ def chosen(repository: Repository, found: Found, engine: str, file: str | None) 
         raise _nothing(repository, engine)
     if engine not in {"llama-cpp", "onnx"}:
         return there
-    name = _one_of(repository, there, file)
+    name = _one_of(repository, there, file or _described(repository))
     part = _SPLIT.search(name)
     if part is None:
         return [name]
@@ -88,9 +91,13 @@ def beside(repository: Repository, engine: str) -> Iterator[str]:
     """Yield the files that an engine reads beside the weights."""
     if engine == "llama-cpp":
         return
-    if engine == "onnx":
+    if engine == "onnx" and not _has(repository, GENAI):
         yield from (name for name in ("tokenizer.json", "config.json") if _has(repository, name))
         return
+    if engine == "onnx":
+        graph = _described(repository)
+        parts = (GENAI, f"{graph}.data", f"{graph}_data")
+        yield from (name for name in parts if _has(repository, name))
     yield from (name for name in (INDEX, *_BESIDE, *_SENTENCE) if _has(repository, name))
     modules = repository.json("modules.json")
     for item in modules if isinstance(modules, list) else ():
@@ -134,6 +141,14 @@ def _safetensors(repository: Repository, names: Sequence[str]) -> Sequence[str]:
     return [name for name in top if name.startswith("model")] or [
         name for name in top if not name.startswith("adapter")
     ]
+
+
+def _described(repository: Repository) -> str | None:
+    """Return the graph that genai_config.json names, if there is one."""
+    found: Any = repository.map(GENAI)
+    for name in ("model", "decoder", "filename"):
+        found = found.get(name) if isinstance(found, dict) else None
+    return found if isinstance(found, str) else None
 
 
 def _one_of(repository: Repository, there: Sequence[str], file: str | None) -> str:

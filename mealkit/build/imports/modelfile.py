@@ -14,7 +14,7 @@ from mealkit.build.imports.modelfile_values import MESSAGE_WORDS, carry, leave
 from mealkit.build.imports.proposal import LeftOut, Proposal
 from mealkit.build.imports.repository import spdx
 from mealkit.build.imports.runtime import WHEEL, extra_files, runtime_of
-from mealkit.build.imports.sampling import Values, template
+from mealkit.build.imports.sampling import HALF, Values, template
 from mealkit.build.imports.verbatim import verbatim
 from mealkit.errors import MealkitError, failure
 from mealkit.kit.model import Task
@@ -177,9 +177,8 @@ def _context(values: Values, trained: Any) -> None:
         values.say("max_length", context, source)
         values.leave("num_ctx", "the Modelfile does not state it", "set hyperparameters.max_length")
     limit = values.values["max_length"]
-    if values.values.get("max_tokens", limit + 1) > limit:
-        source = "Not stated, or without limit: as long as the context."
-        values.say("max_tokens", limit, source)
+    if values.values.get("max_tokens", limit) >= limit:
+        values.say("max_tokens", max(1, limit // 2), HALF)
 
 
 def _license(

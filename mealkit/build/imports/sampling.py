@@ -14,6 +14,9 @@ _GENERATION = "generation_config.json"
 _POSITIONS = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "n_ctx")
 # tokenizers without a limit say 10**30.
 _NO_LIMIT = 10_000_000
+HALF = "Half of the context: prompt and answer share it."
+"""Where the most tokens of an answer come from, if nothing else is known that leaves room."""
+
 _ANSWER_TOKENS = 512
 _NUMBERS: Mapping[str, tuple[float, float]] = {
     "temperature": (0.0, 2.0),
@@ -122,12 +125,12 @@ def _context(found: Values, config: Mapping[str, Any], tokenizer: Mapping[str, A
 def _length(found: Values, generation: Mapping[str, Any]) -> None:
     context = found.values["max_length"]
     stated = generation.get("max_new_tokens")
-    if _is_count(stated):
-        found.say("max_tokens", min(stated, context), f"From max_new_tokens of {_GENERATION}.")
+    if _is_count(stated) and stated < context:
+        found.say("max_tokens", stated, f"From max_new_tokens of {_GENERATION}.")
+    elif context // 2 > _ANSWER_TOKENS and not _is_count(stated):
+        found.say("max_tokens", _ANSWER_TOKENS, "Not stated by the model: mealkit's choice.")
     else:
-        found.say(
-            "max_tokens", min(_ANSWER_TOKENS, context), "Not stated by the model: mealkit's choice."
-        )
+        found.say("max_tokens", max(1, context // 2), HALF)
 
 
 def _draws(found: Values, generation: Mapping[str, Any]) -> None:

@@ -24,6 +24,7 @@ from mealkit.engines.generation_values import (
     Started,
     Tools,
 )
+from mealkit.engines.room import require_room
 from mealkit.engines.turns import Turns
 from mealkit.engines.worker import WorkerConfig
 from mealkit.errors import MealkitError, failure
@@ -147,13 +148,7 @@ class Generator:
         count, wanted = len(plan.prompt), plan.sampling.max_tokens
         if not count:
             raise failure("REQUEST_INVALID", "the prompt has no tokens", where=where)
-        if count + wanted > self._config.max_length:
-            limit = self._config.max_length
-            message = (
-                f"the prompt has {count} tokens, which leaves {max(0, limit - count)} of {limit}: "
-                f"max_tokens is {wanted}"
-            )
-            raise failure("REQUEST_TOO_LONG", message, where=where)
+        require_room(count, wanted, self._config.max_length, where)
         size = self._model.vocabulary_size
         for token_id in plan.sampling.logit_bias:
             if not 0 <= token_id < size:

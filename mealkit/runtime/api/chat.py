@@ -17,6 +17,7 @@ from mealkit.runtime.api.messages import Message, messages_for_worker, refuse_ot
 from mealkit.runtime.api.named_prompt import NamedPrompt, fill, named_prompt
 from mealkit.runtime.api.offer import Offer
 from mealkit.runtime.api.reading import Refusal, Request, body_of, read_request, unsupported
+from mealkit.runtime.api.room import room_of
 from mealkit.runtime.api.sampling import REFUSED, Sampling, sampling_values, wants_usage
 from mealkit.runtime.api.whole_numbers import WHOLE
 
@@ -157,6 +158,7 @@ def _prepare(values: dict[str, Any], offer: Offer) -> Asked:
         streams=bool(asked.stream),
         wants_usage=wants_usage(asked),
         seed=body.get("seed"),
+        room=room_of(offer, body, "messages"),
     )
 
 

@@ -16,6 +16,7 @@ from mealkit.runtime.api.endpoint import Asked, Endpoint
 from mealkit.runtime.api.named_prompt import NamedPrompt, fill
 from mealkit.runtime.api.offer import Offer
 from mealkit.runtime.api.reading import Refusal, body_of, read_request, unsupported
+from mealkit.runtime.api.room import room_of
 from mealkit.runtime.api.sampling import REFUSED, Sampling, sampling_values, wants_usage
 from mealkit.runtime.api.whole_numbers import WHOLE
 
@@ -54,6 +55,7 @@ def _prepare(values: dict[str, Any], offer: Offer) -> Asked:
         streams=bool(asked.stream),
         wants_usage=wants_usage(asked),
         seed=body.get("seed"),
+        room=room_of(offer, body, "prompt"),
     )
 
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from mealkit.runtime.api.offer import Offer
 from mealkit.runtime.api.reading import Refusal, Request
+from mealkit.runtime.api.room import Room
 
 
 class Counting(StrEnum):
@@ -36,6 +37,8 @@ class Asked:
     """Whether the caller of a stream wants the chunk that counts the tokens."""
     seed: int | None = None
     """What the draws start from, if there are any."""
+    room: Room | None = None
+    """What must be counted before, if the engine would shorten the answer."""
     shape: Callable[[bytes], bytes] | None = None
     """Makes the caller's answer of the worker's; None: it is the worker's."""
 

@@ -16,11 +16,9 @@ from mealkit.runtime.api.messages import Message, messages_for_worker, refuse_ot
 from mealkit.runtime.api.named_prompt import NamedPrompt, fill
 from mealkit.runtime.api.offer import Offer
 from mealkit.runtime.api.reading import Request, body_of, read_request
+from mealkit.runtime.api.room import COUNTING_PATH
 
 PATH = "/v1/tokenize"
-
-# The worker's path is vLLM's.
-_WORKER_PATH = "/tokenize"
 
 
 class TokenizeRequest(Request):
@@ -44,9 +42,9 @@ def _prepare(values: dict[str, Any], offer: Offer) -> Asked:
     if asked.messages is not None:
         offer.require(Feature.CHAT, "messages")
         messages = messages_for_worker(asked.messages, offer)
-        return Asked(_WORKER_PATH, body_of({"model": asked.model, "messages": messages}))
+        return Asked(COUNTING_PATH, body_of({"model": asked.model, "messages": messages}))
     prompt = fill(offer, asked.prompt) if isinstance(asked.prompt, NamedPrompt) else asked.prompt
-    return Asked(_WORKER_PATH, body_of({"model": asked.model, "prompt": prompt}))
+    return Asked(COUNTING_PATH, body_of({"model": asked.model, "prompt": prompt}))
 
 
 TOKENIZE = Endpoint(

@@ -126,7 +126,7 @@ def test_a_chat(run):
 
 def test_an_overlong_request_is_refused_with_the_numbers(run):
     """What vLLM says becomes the caller's problem, with the tokens and the limit."""
-    running = run(values={"max_length": 4, "max_tokens": 4}).wait_healthy()
+    running = run(values={"max_length": 4, "max_tokens": 3}).wait_healthy()
     for text, count in (("a b c d e", "at least 5"), ("a b c d e f g", "7")):
         answer = running.chat(text)
         found = problem_of(Answer(answer.status_code, answer.content))

@@ -1,5 +1,8 @@
 """Chat requests: messages, forms, tools and likelihoods, honoured or refused by name."""
 
+import json
+from dataclasses import replace
+
 import pytest
 
 from mealkit.errors import RequestError
@@ -172,3 +175,18 @@ def test_hints(offer):
     with pytest.raises(RequestError) as caught:
         CHAT.prepare({"model": "stand-in", "messages": HELLO, "functions": []}, offer())
     assert caught.value.problems[0].hint == "use tools"
+
+
+def test_room_is_counted_where_the_engine_would_shorten(offer):
+    """Only of vLLM, and only of a prompt that may not fit: its text could be a token a byte."""
+    kit = offer()
+    ask = {"model": "stand-in", "messages": [{"role": "user", "content": "a" * 5000}]}
+    assert CHAT.prepare(ask, kit).room is None
+    tight = replace(kit, engine="vllm")
+    room = CHAT.prepare(ask, tight).room
+    assert json.loads(room.body) == {key: ask[key] for key in ("model", "messages")}
+    assert (room.max_tokens, room.limit_tokens, room.where) == (32, 64, "messages")
+    wide = replace(tight, hyperparameters={**kit.hyperparameters, "max_length": 32768})
+    assert CHAT.prepare(ask, wide).room is None
+    ask["messages"] *= 7
+    assert CHAT.prepare(ask, wide).room is not None

@@ -159,7 +159,9 @@ class Handler(BaseHTTPRequestHandler):
         text = _prompt(body)
         prompt_tokens = self._check(text)
         self._engine(text)
-        words = _words(text, body)
+        # As in vLLM, an answer is as long as the context lets it be (api_utils.py, get_max_tokens).
+        left = self.server.options.max_model_len - prompt_tokens
+        words = _words(text, body)[:left]
         self.server.tokens += len(words)
         usage = {
             "prompt_tokens": prompt_tokens,
