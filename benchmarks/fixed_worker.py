@@ -3,7 +3,7 @@
 import struct
 from collections.abc import Sequence
 
-from mealkit.engines.worker import Embeddings, WorkerConfig
+from mealkit.engines.worker import Embeddings, IsCancelled, WorkerConfig
 
 _DIMENSIONS = 384
 _VECTOR = struct.pack(
@@ -17,6 +17,6 @@ class FixedWorker:
     def load(self, config: WorkerConfig) -> None:
         """Load nothing."""
 
-    def embed(self, texts: Sequence[str]) -> Embeddings:
+    def embed(self, texts: Sequence[str], is_cancelled: IsCancelled) -> Embeddings:  # noqa: ARG002  at once
         """Give every text the same vector."""
         return Embeddings([_VECTOR] * len(texts), _DIMENSIONS, [8] * len(texts))

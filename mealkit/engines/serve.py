@@ -17,9 +17,10 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
-from mealkit.engines.endpoints.call import Call, Cancelled, Endpoint
+from mealkit.engines.endpoints.call import Call, Endpoint
 from mealkit.engines.endpoints.errors import error_answer, error_event
 from mealkit.engines.stream import EventStream
+from mealkit.engines.worker import Cancelled
 from mealkit.errors import MealkitError, failure
 
 MAX_BODY_BYTES = 32 * 1024 * 1024

@@ -99,6 +99,29 @@ class PredictionSchema:
     streams: bool
 
 
+IsCancelled = Callable[[], bool]
+"""Tells whether nobody waits for an answer any more; quick to ask."""
+
+
+class Cancelled(Exception):  # noqa: N818 - nothing has gone wrong
+    """Nobody waits for the answer any more, so there is none."""
+
+
+def never() -> bool:
+    """Tell of an answer that is always waited for."""
+    return False
+
+
+def require_waiting(is_cancelled: IsCancelled) -> None:
+    """Stop where nobody waits any more: between two parts of the work for one answer.
+
+    Raises:
+        Cancelled: nobody does.
+    """
+    if is_cancelled():
+        raise Cancelled
+
+
 class Worker(Protocol):
     """What every worker can do, whatever its task.
 
@@ -121,12 +144,13 @@ class Worker(Protocol):
 class EmbeddingWorker(Worker, Protocol):
     """A worker for the task ``embeddings``."""
 
-    def embed(self, texts: Sequence[str]) -> Embeddings:
+    def embed(self, texts: Sequence[str], is_cancelled: IsCancelled) -> Embeddings:
         """Embed texts, none of them empty; called from several threads at once.
 
         Raises:
             RequestError: a text cannot be embedded whole; none is ever cut.
             EngineError: the engine failed, or its answer is not usable.
+            Cancelled: nobody waits any more.
         """
 
 
@@ -134,12 +158,13 @@ class EmbeddingWorker(Worker, Protocol):
 class ClassificationWorker(Worker, Protocol):
     """A worker for the task ``classification``."""
 
-    def classify(self, texts: Sequence[str]) -> Classifications:
+    def classify(self, texts: Sequence[str], is_cancelled: IsCancelled) -> Classifications:
         """Classify texts, none of them empty; called from several threads at once.
 
         Raises:
             RequestError: a text cannot be classified whole; none is ever cut.
             EngineError: the engine failed, or its answer is not usable.
+            Cancelled: nobody waits any more.
         """
 
 
@@ -147,12 +172,13 @@ class ClassificationWorker(Worker, Protocol):
 class RerankingWorker(Worker, Protocol):
     """A worker for the task ``reranking``."""
 
-    def rerank(self, query: str, documents: Sequence[str]) -> Relevance:
+    def rerank(self, query: str, documents: Sequence[str], is_cancelled: IsCancelled) -> Relevance:
         """Score documents, none of them empty; called from several threads at once.
 
         Raises:
             RequestError: a pair cannot be scored whole; none is ever cut.
             EngineError: the engine failed, or its answer is not usable.
+            Cancelled: nobody waits any more.
         """
 
 
@@ -163,16 +189,14 @@ class PredictionWorker(Worker, Protocol):
     def schema(self) -> PredictionSchema:
         """Say what it takes and gives; called once it has loaded."""
 
-    def wait_turn(self, is_cancelled: Callable[[], bool]) -> None:
+    def wait_turn(self, is_cancelled: IsCancelled) -> None:
         """Return once it could begin with an input: if its code is stuck, it never does.
 
         Raises:
-            RequestError: nobody waits any more.
+            Cancelled: nobody waits any more.
         """
 
-    def predict(
-        self, values: Mapping[str, Any], seed: int, is_cancelled: Callable[[], bool]
-    ) -> Any:
+    def predict(self, values: Mapping[str, Any], seed: int, is_cancelled: IsCancelled) -> Any:
         """Answer one input with a JSON value, or, if it streams, with an iterator of them.
 
         Called from several threads at once. Draws begin at ``seed``; ``is_cancelled`` tells that
@@ -193,9 +217,7 @@ class GenerationWorker(Worker, Protocol):
     the model when it is closed.
     """
 
-    def chat(
-        self, request: ChatRequest, is_cancelled: Callable[[], bool]
-    ) -> Iterator[GenerationEvent]:
+    def chat(self, request: ChatRequest, is_cancelled: IsCancelled) -> Iterator[GenerationEvent]:
         """Answer a conversation.
 
         Raises:
@@ -204,7 +226,7 @@ class GenerationWorker(Worker, Protocol):
         """
 
     def complete(
-        self, request: CompletionRequest, is_cancelled: Callable[[], bool]
+        self, request: CompletionRequest, is_cancelled: IsCancelled
     ) -> Iterator[GenerationEvent]:
         """Go on with a text.
 

@@ -40,7 +40,7 @@ def test_the_worker_answers_as_the_page_says(tmp_path):
     assert isinstance(worker, EmbeddingWorker)
     settings = {"vocabulary": "vocabulary.json"}
     worker.load(WorkerConfig("bag", tmp_path, "embeddings", {"lower": True}, settings, tmp_path))
-    found = worker.embed(["Salt and pepper"])
+    found = worker.embed(["Salt and pepper"], lambda: False)
     assert (struct.unpack("<4f", found.vectors[0]), *found.token_counts) == ((0, 1, 1, 3), 3)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from mealkit.engines.worker import Classifications, Relevance, WorkerConfig
+from mealkit.engines.worker import Classifications, IsCancelled, Relevance, WorkerConfig
 from mealkit.errors import failure
 
 LABELS = ("even", "odd")
@@ -18,7 +18,7 @@ class PlainScorer:
     def load(self, config: WorkerConfig) -> None:
         """Do nothing."""
 
-    def classify(self, texts: Sequence[str]) -> Classifications:
+    def classify(self, texts: Sequence[str], is_cancelled: IsCancelled) -> Classifications:
         """Call a text even or odd by its words."""
         counts = [_count(text, f"input {i}", f"input[{i}]") for i, text in enumerate(texts)]
         rows = [[0.25, 0.75] if count % 2 else [0.75, 0.25] for count in counts]
@@ -26,7 +26,7 @@ class PlainScorer:
         kept = [row for text, row in zip(texts, rows, strict=True) if text != "short"]
         return Classifications(LABELS, kept, counts)
 
-    def rerank(self, query: str, documents: Sequence[str]) -> Relevance:
+    def rerank(self, query: str, documents: Sequence[str], is_cancelled: IsCancelled) -> Relevance:
         """Count the words that a document shares with the query."""
         pairs = [f"{query} {document}" for document in documents]
         counts = [_count(p, f"document {i}", f"documents[{i}]") for i, p in enumerate(pairs)]

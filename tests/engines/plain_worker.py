@@ -5,7 +5,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from mealkit.engines.worker import Embeddings, WorkerConfig
+from mealkit.engines.worker import Embeddings, IsCancelled, WorkerConfig
 from mealkit.errors import failure
 
 
@@ -28,7 +28,7 @@ class PlainWorker:
         if "exit" in config.settings:
             os._exit(config.settings["exit"])
 
-    def embed(self, texts: Sequence[str]) -> Embeddings:
+    def embed(self, texts: Sequence[str], is_cancelled: IsCancelled) -> Embeddings:
         """Embed, or do what a text says."""
         for text in texts:
             match text.split():

@@ -5,6 +5,7 @@ fields of its configuration. Everything below is then asked of it over its socke
 """
 
 import base64
+import json
 import struct
 from math import fsum, sqrt
 
@@ -131,3 +132,14 @@ def test_it_ends_when_told(own_host):
     own_host.terminate()
     assert own_host.ended() == (0, "")
     assert not own_host.socket.exists()
+
+
+def test_a_caller_that_goes_frees_the_model(own_host):
+    """Minutes of vectors end with the connection that asked for them; the process can go."""
+    connection = own_host.connect()
+    body = {"model": "m", "input": ["word " * 200] * 2048}
+    connection.request("POST", "/v1/embeddings", json.dumps(body))
+    connection.close()
+    vectors(own_host.embed(TEXTS))
+    own_host.terminate()
+    assert own_host.ended() == (0, "")

@@ -9,9 +9,10 @@ from queue import SimpleQueue
 import pytest
 from engines.conftest import UnixConnection
 
-from mealkit.engines.endpoints.call import DONE, Cancelled
+from mealkit.engines.endpoints.call import DONE
 from mealkit.engines.serve import listen
 from mealkit.engines.stream import PENDING_BYTES, EventStream
+from mealkit.engines.worker import Cancelled
 from mealkit.errors import failure
 
 

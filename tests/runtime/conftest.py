@@ -7,8 +7,9 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,8 @@ MODEL_NAME = "stand-in"
 WEIGHTS = {"model.bin": bytes(range(256)) * 40_000, "sub/tokenizer.json": b"{}"}
 LIBRARY = Path(mealkit.__file__).parent.parent
 STANDIN = Path(__file__).parent / "standin"
-PATIENCE_SECONDS = 30.0
+# Torch takes a minute to load on a busy machine.
+PATIENCE_SECONDS = 240.0
 GENERATION = {
     "max_length": 64,
     "max_tokens": 32,
@@ -72,6 +74,8 @@ def _make_lock(
     task: Task = Task.EMBEDDINGS,
     features: frozenset[Feature] = frozenset(),
     prompts: dict[str, tuple[str, tuple[str, ...]]] | None = None,
+    engine: str = "onnx",
+    environment: Mapping[str, str] | None = None,
 ) -> Lock:
     files = tuple(
         LockedFile(
@@ -111,11 +115,11 @@ def _make_lock(
         hyperparameters=hyperparameters or {"max_length": 16},
         overrides={name: Override(**bounds) for name, bounds in (overrides or {}).items()},
         engine=LockedEngine(
-            name="onnx",
+            name=engine,
             worker=worker,
             settings=settings or {},
             features=tuple(sorted(features)),
-            environment={"TELEMETRY": "off"},
+            environment={"TELEMETRY": "off", **(environment or {})},
             packages=(),
         ),
         gateway=LockedGateway(packages=()),
@@ -224,6 +228,12 @@ class Running:
 Start = Callable[..., Running]
 
 
+@pytest.fixture(scope="module")
+def make_shared_lock() -> Callable[..., Lock]:
+    """Make a lock as ``make_lock`` does, for all tests of a module."""
+    return _make_lock
+
+
 @pytest.fixture
 def make_lock() -> Callable[..., Lock]:
     """Make a lock: ``make_lock(serving=..., settings=..., gpu=..., worker=...)``."""
@@ -246,6 +256,19 @@ def background() -> Iterator[Callable[..., Future[httpx2.Response]]]:
 @pytest.fixture
 def start() -> Iterator[Start]:
     """Start a container half: ``start(lock, change=..., environment=...)``."""
+    with _starting() as launch:
+        yield launch
+
+
+@pytest.fixture(scope="module")
+def start_shared() -> Iterator[Start]:
+    """Start container halves as ``start`` does, for all tests of a module."""
+    with _starting() as launch:
+        yield launch
+
+
+@contextmanager
+def _starting() -> Iterator[Start]:
     began: list[Running] = []
     folders: list[tempfile.TemporaryDirectory[str]] = []
 

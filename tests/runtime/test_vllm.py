@@ -53,17 +53,16 @@ def serve(start, make_lock):
             else {"pooling": "mean", "max_length": LIMIT, "normalize": True}
         )
         in_full = RECIPE.hyperparameters[task].model_validate(values).model_dump(mode="json")
-        made = make_lock(
+        lock = make_lock(
             serving=serving,
             settings=flags.model_dump(mode="json"),
             worker=RECIPE.worker,
             hyperparameters=in_full,
             task=task,
             features=RECIPE.features(task, in_full, flags.model_dump(mode="json")),
+            engine="vllm",
+            environment={**RECIPE.environment, "STANDIN": json.dumps(standin)},
         )
-        environment = {**RECIPE.environment, "STANDIN": json.dumps(standin)}
-        engine = made.engine.model_copy(update={"name": "vllm", "environment": environment})
-        lock = made.model_copy(update={"engine": engine})
         return start(lock, environment={"MEALKIT_ENGINE_PATH": f"{LIBRARY}:{VLLM}"})
 
     return begin

@@ -6,22 +6,20 @@ Standard library only.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from mealkit.engines.worker import IsCancelled
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
     """One request: its body, and whether nobody waits for the answer any more."""
 
     body: bytes
-    is_cancelled: Callable[[], bool]
+    is_cancelled: IsCancelled
 
 
 Endpoint = Callable[[Call], bytes | Iterator[bytes]]
 """Bytes are the body of a 200. An iterator gives server-sent events, each whole; what it raises
 before the first is the answer, later it is an event; it is closed when the peer goes."""
-
-
-class Cancelled(Exception):  # noqa: N818 - nothing has gone wrong
-    """Nobody waits for the answer any more, so there is none."""
 
 
 DONE = b"data: [DONE]\n\n"

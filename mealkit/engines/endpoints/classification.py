@@ -35,7 +35,9 @@ def classification_endpoints(
 
     def classify(call: Call) -> bytes:
         request = read_classification_request(call.body, model_name)
-        return classification_answer(request, worker.classify(request.texts), model_name)
+        return classification_answer(
+            request, worker.classify(request.texts, call.is_cancelled), model_name
+        )
 
     return {"POST /v1/classify": classify}
 

@@ -34,7 +34,7 @@ def embedding_endpoints(worker: EmbeddingWorker, model_name: str) -> Mapping[str
 
     def embed(call: Call) -> bytes:
         request = read_embedding_request(call.body, model_name)
-        return embedding_answer(request, worker.embed(request.texts), model_name)
+        return embedding_answer(request, worker.embed(request.texts, call.is_cancelled), model_name)
 
     return {"POST /v1/embeddings": embed}
 

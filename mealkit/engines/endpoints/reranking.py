@@ -37,7 +37,7 @@ def reranking_endpoints(worker: RerankingWorker, model_name: str) -> Mapping[str
 
     def rerank(call: Call) -> bytes:
         request = read_reranking_request(call.body, model_name)
-        found = worker.rerank(request.query, request.documents)
+        found = worker.rerank(request.query, request.documents, call.is_cancelled)
         return reranking_answer(request, found, model_name)
 
     return {"POST /v1/rerank": rerank}

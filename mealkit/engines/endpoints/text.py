@@ -12,7 +12,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, assert_never
 
-from mealkit.engines.endpoints.call import DONE, Cancelled, event
+from mealkit.engines.endpoints.call import DONE, event
 from mealkit.engines.generation_values import (
     Called,
     ChosenToken,
@@ -23,6 +23,7 @@ from mealkit.engines.generation_values import (
     ToolCall,
     Written,
 )
+from mealkit.engines.worker import Cancelled
 
 
 @dataclass(slots=True)

@@ -5,7 +5,7 @@ it belongs to.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -16,6 +16,7 @@ from mealkit.engines.generation.model import TokenModel
 from mealkit.engines.generation.pieces import Pieces
 from mealkit.engines.generation.sampling import Logits, Sampler, likeliest, log_probability
 from mealkit.engines.generation_values import ChosenToken, Finished, Likelihood, Sampling, Written
+from mealkit.engines.worker import IsCancelled
 
 
 class Constraint(Protocol):
@@ -37,7 +38,7 @@ class Assignment:
     index: int
     alternatives: int | None
     constraint: Constraint | None
-    is_cancelled: Callable[[], bool]
+    is_cancelled: IsCancelled
 
 
 def written(

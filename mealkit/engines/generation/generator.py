@@ -4,7 +4,7 @@ Refuses what does not fit the context, and what this model, template or configur
 One request at a time, in order of arrival, so that nothing which runs beside it changes an answer.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,7 +26,7 @@ from mealkit.engines.generation_values import (
 )
 from mealkit.engines.room import require_room
 from mealkit.engines.turns import Turns
-from mealkit.engines.worker import WorkerConfig
+from mealkit.engines.worker import IsCancelled, WorkerConfig
 from mealkit.errors import MealkitError, failure
 
 
@@ -63,9 +63,7 @@ class Generator:
         self._schemas = Schemas(model)
         self._turns = Turns()
 
-    def chat(
-        self, request: ChatRequest, is_cancelled: Callable[[], bool]
-    ) -> Iterator[GenerationEvent]:
+    def chat(self, request: ChatRequest, is_cancelled: IsCancelled) -> Iterator[GenerationEvent]:
         """Answer a conversation.
 
         Raises:
@@ -93,7 +91,7 @@ class Generator:
         return self._answers(plan, is_cancelled)
 
     def complete(
-        self, request: CompletionRequest, is_cancelled: Callable[[], bool]
+        self, request: CompletionRequest, is_cancelled: IsCancelled
     ) -> Iterator[GenerationEvent]:
         """Go on with a text.
 
@@ -120,7 +118,7 @@ class Generator:
         """
         return self._model.tokenize(self._chat_template().render(messages), special=True)
 
-    def _answers(self, plan: _Plan, is_cancelled: Callable[[], bool]) -> Iterator[GenerationEvent]:
+    def _answers(self, plan: _Plan, is_cancelled: IsCancelled) -> Iterator[GenerationEvent]:
         with self._turns:
             for index, constraint in enumerate(plan.constraints):
                 if is_cancelled():
@@ -139,7 +137,7 @@ class Generator:
                 else:
                     yield from events
 
-    def _read(self, prompt: Sequence[int], is_cancelled: Callable[[], bool]) -> Logits | None:
+    def _read(self, prompt: Sequence[int], is_cancelled: IsCancelled) -> Logits | None:
         if isinstance(self._model, InterruptibleModel):
             return self._model.begin_unless(prompt, is_cancelled)
         return self._model.begin(prompt)

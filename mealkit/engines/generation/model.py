@@ -16,11 +16,13 @@ Everything here is imported in ``load``, never before: numpy, jinja2 and llguida
 engine's packages, which an engine names in its requirements.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+
+from mealkit.engines.worker import IsCancelled
 
 
 class TokenModel(Protocol):
@@ -74,6 +76,6 @@ class InterruptibleModel(TokenModel, Protocol):
     """A model that can leave a prompt unread: a long one takes minutes on a CPU."""
 
     def begin_unless(
-        self, tokens: Sequence[int], is_cancelled: Callable[[], bool]
+        self, tokens: Sequence[int], is_cancelled: IsCancelled
     ) -> NDArray[np.float32] | None:
         """As ``begin``; or None, soon after ``is_cancelled`` has begun to answer True."""

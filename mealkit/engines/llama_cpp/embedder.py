@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mealkit.engines.llama_cpp import native
 from mealkit.engines.llama_cpp.config import LlamaCppConfig
 from mealkit.engines.turns import Turns
-from mealkit.engines.worker import Embeddings
+from mealkit.engines.worker import Embeddings, IsCancelled, require_waiting
 from mealkit.errors import failure
 
 # What sentence-transformers divides by at least, so that a zero vector stays one.
@@ -42,16 +42,18 @@ class Embedder:
         """Return a text's tokens, with what the model's tokenizer puts before and after it."""
         return native.tokenize(self._loaded, text, add=True, parse=False)
 
-    def embed(self, texts: Sequence[str]) -> Embeddings:
+    def embed(self, texts: Sequence[str], is_cancelled: IsCancelled) -> Embeddings:
         """Embed each text by itself.
 
         Raises:
             RequestError: ``REQUEST_TOO_LONG`` or ``REQUEST_INVALID``, naming the text.
             EngineError: ``ENGINE_ANSWER``, llama.cpp failed or gave something other than numbers.
+            Cancelled: nobody waits for them any more.
         """
         given = [self._tokens(text, index) for index, text in enumerate(texts)]
         vectors = []
         for tokens in given:
+            require_waiting(is_cancelled)
             with self._turns:
                 vectors.append(self._vector(tokens))
         return Embeddings(

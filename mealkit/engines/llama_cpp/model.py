@@ -4,7 +4,7 @@ Imports the engine, so only ``LlamaCppWorker.load`` may import this module. Refu
 not go on from left to right.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import llama_cpp
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from mealkit.engines.llama_cpp import native
 from mealkit.engines.llama_cpp.config import LlamaCppConfig
+from mealkit.engines.worker import IsCancelled
 from mealkit.errors import failure
 
 _ONE = np.ones(1, dtype=np.int8)
@@ -102,7 +103,7 @@ class LlamaCppModel:
         return logits
 
     def begin_unless(
-        self, tokens: Sequence[int], is_cancelled: Callable[[], bool]
+        self, tokens: Sequence[int], is_cancelled: IsCancelled
     ) -> NDArray[np.float32] | None:
         """As ``begin``; None, if ``is_cancelled`` answers True meanwhile."""
         # What was there is never looked at with flash attention. Without it, it is multiplied by

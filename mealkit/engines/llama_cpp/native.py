@@ -7,7 +7,7 @@ file that llama.cpp cannot load, with the reason that llama.cpp gives.
 import ctypes
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mealkit.engines.llama_cpp.config import CACHE_TYPES, LlamaCppConfig
+from mealkit.engines.worker import IsCancelled
 from mealkit.errors import failure
 
 _POOLING = {
@@ -114,7 +115,7 @@ def forget(loaded: Loaded, *, wipe: bool) -> None:
 
 
 @contextmanager
-def interruptible(loaded: Loaded, is_cancelled: Callable[[], bool]) -> Iterator[None]:
+def interruptible(loaded: Loaded, is_cancelled: IsCancelled) -> Iterator[None]:
     """Ask meanwhile, a few times a second, whether ``decode`` should go on. On the CPU only."""
     asked = -_ASK_SECONDS
 

@@ -5,7 +5,7 @@ engine is imported in ``load``.
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from mealkit.engines.generation_values import (
@@ -15,7 +15,7 @@ from mealkit.engines.generation_values import (
     Message,
 )
 from mealkit.engines.llama_cpp.config import LlamaCppConfig
-from mealkit.engines.worker import Embeddings, WorkerConfig
+from mealkit.engines.worker import Embeddings, IsCancelled, WorkerConfig, never
 from mealkit.errors import failure
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class LlamaCppWorker:
         else:
             self._generator = Generator(LlamaCppModel(checked), config)
 
-    def embed(self, texts: Sequence[str]) -> Embeddings:
+    def embed(self, texts: Sequence[str], is_cancelled: IsCancelled = never) -> Embeddings:
         """Embed texts of any number; each gets the vector that it would get alone.
 
         Raises:
@@ -70,16 +70,14 @@ class LlamaCppWorker:
         """
         if self._embedder is None:
             raise failure("NOT_READY", "the worker has not loaded")
-        return self._embedder.embed(texts)
+        return self._embedder.embed(texts, is_cancelled)
 
-    def chat(
-        self, request: ChatRequest, is_cancelled: Callable[[], bool]
-    ) -> Iterator[GenerationEvent]:
+    def chat(self, request: ChatRequest, is_cancelled: IsCancelled) -> Iterator[GenerationEvent]:
         """Answer a conversation, as ``Generator.chat`` promises."""
         return self._loaded_generator().chat(request, is_cancelled)
 
     def complete(
-        self, request: CompletionRequest, is_cancelled: Callable[[], bool]
+        self, request: CompletionRequest, is_cancelled: IsCancelled
     ) -> Iterator[GenerationEvent]:
         """Go on with a text, as ``Generator.complete`` promises."""
         return self._loaded_generator().complete(request, is_cancelled)

@@ -16,7 +16,7 @@ from mealkit.engines.onnx.graph import Graph
 from mealkit.engines.onnx.scoring import sigmoid, softmax
 from mealkit.engines.tokenizer.opening import open_tokenizer
 from mealkit.engines.tokenizer.texts import TextTokenizer
-from mealkit.engines.worker import Classifications
+from mealkit.engines.worker import Classifications, IsCancelled
 from mealkit.errors import failure
 
 
@@ -38,10 +38,12 @@ class Classifier:
             )
             raise failure("ENGINE_START", message, where=str(config.root / "config.json"))
 
-    def classify(self, texts: Sequence[str]) -> Classifications:
+    def classify(self, texts: Sequence[str], is_cancelled: IsCancelled) -> Classifications:
         """Classify each text as if it were alone; see ``ClassificationWorker``."""
         tokens = self.tokenizer.texts(texts)
-        found = [self._probabilities(row).tolist() for row in self._graph.rows(tokens)]
+        found = [
+            self._probabilities(row).tolist() for row in self._graph.rows(tokens, is_cancelled)
+        ]
         return Classifications(self._labels, found, [len(item.ids) for item in tokens])
 
 

@@ -9,7 +9,7 @@ from mealkit.engines.onnx.graph import Graph
 from mealkit.engines.onnx.pooling import pooled
 from mealkit.engines.tokenizer.opening import open_tokenizer
 from mealkit.engines.tokenizer.texts import TextTokenizer
-from mealkit.engines.worker import Embeddings
+from mealkit.engines.worker import Embeddings, IsCancelled
 
 
 class Encoder:
@@ -20,8 +20,8 @@ class Encoder:
         read = partial(pooled, how=how.pooling, normalize=how.normalize)
         self._graph = Graph(config, "last_hidden_state", read, how.max_length)
 
-    def embed(self, texts: Sequence[str]) -> Embeddings:
+    def embed(self, texts: Sequence[str], is_cancelled: IsCancelled) -> Embeddings:
         """Embed each text as if it were alone; see ``EmbeddingWorker``."""
         tokens = self.tokenizer.texts(texts)
-        vectors = [row.tobytes() for row in self._graph.rows(tokens)]
+        vectors = [row.tobytes() for row in self._graph.rows(tokens, is_cancelled)]
         return Embeddings(vectors, self._graph.width, [len(item.ids) for item in tokens])

@@ -7,7 +7,7 @@ write files, and logits that are not numbers. Imports the engine, so only what i
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from mealkit.engines.model_files import object_of, require_file, require_json
 from mealkit.engines.onnx.config import GraphConfig
 from mealkit.engines.tokenizer.vocabulary import Vocabulary, end_ids_in
+from mealkit.engines.worker import IsCancelled
 from mealkit.errors import MealkitError, failure
 
 _FILE = "genai_config.json"
@@ -75,7 +76,7 @@ class GenaiModel(Vocabulary):
         return logits
 
     def begin_unless(
-        self, tokens: Sequence[int], is_cancelled: Callable[[], bool]
+        self, tokens: Sequence[int], is_cancelled: IsCancelled
     ) -> NDArray[np.float32] | None:
         """As ``begin``; None, if ``is_cancelled`` answers True meanwhile.
 

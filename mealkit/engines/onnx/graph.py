@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from mealkit.engines.onnx.config import GraphConfig
 from mealkit.engines.onnx.together import Together
 from mealkit.engines.tokenizer.texts import Tokens
+from mealkit.engines.worker import IsCancelled
 from mealkit.errors import MealkitError, failure
 
 _INPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids"})
@@ -44,13 +45,16 @@ class Graph:
         # requests there are, and bounds memory to one run.
         self._together = Together(self._run)
 
-    def rows(self, tokens: Sequence[Tokens]) -> list[NDArray[np.float32]]:
+    def rows(
+        self, tokens: Sequence[Tokens], is_cancelled: IsCancelled
+    ) -> list[NDArray[np.float32]]:
         """Compute each input as if it were alone.
 
         Raises:
+            Cancelled: nobody waits for them any more.
             EngineError: ``ENGINE_ANSWER``, the session failed or gave something other than numbers.
         """
-        rows = self._together.rows(tokens)
+        rows = self._together.rows(tokens, is_cancelled)
         if not all(np.isfinite(row).all() for row in rows):
             raise failure("ENGINE_ANSWER", "the answer holds infinite values or none at all")
         return rows

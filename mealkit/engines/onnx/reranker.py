@@ -14,7 +14,7 @@ from mealkit.engines.onnx.graph import Graph
 from mealkit.engines.onnx.scoring import sigmoid
 from mealkit.engines.tokenizer.opening import open_tokenizer
 from mealkit.engines.tokenizer.texts import TextTokenizer
-from mealkit.engines.worker import Relevance
+from mealkit.engines.worker import IsCancelled, Relevance
 from mealkit.errors import failure
 
 
@@ -26,10 +26,10 @@ class Reranker:
         self._function = how.function
         self._graph = Graph(config, "logits", _logit, how.max_length)
 
-    def rerank(self, query: str, documents: Sequence[str]) -> Relevance:
+    def rerank(self, query: str, documents: Sequence[str], is_cancelled: IsCancelled) -> Relevance:
         """Score each document as if it were alone; see ``RerankingWorker``."""
         tokens = self.tokenizer.pairs(query, documents)
-        logits = self._graph.rows(tokens)
+        logits = self._graph.rows(tokens, is_cancelled)
         found = [sigmoid(row) if self._function == "sigmoid" else row for row in logits]
         return Relevance([float(row[0]) for row in found], [len(item.ids) for item in tokens])
 

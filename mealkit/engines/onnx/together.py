@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mealkit.engines.tokenizer.texts import Tokens
+from mealkit.engines.worker import IsCancelled, never, require_waiting
 
 # A run holds at most this many tokens (one input may be more by itself). It bounds the engine's
 # working memory; more at once is not faster on a CPU.
@@ -48,14 +49,18 @@ class Together:
         self._waiting: deque[_Part] = deque()
         self._is_running = False
 
-    def rows(self, found: Sequence[Tokens]) -> list[NDArray[np.float32]]:
+    def rows(
+        self, found: Sequence[Tokens], is_cancelled: IsCancelled = never
+    ) -> list[NDArray[np.float32]]:
         """Return a row for each input, in the order of the inputs.
 
         Raises:
+            Cancelled: nobody waits for them any more.
             EngineError: what the run raises for these inputs, whatever ran beside them.
         """
         rows: dict[int, NDArray[np.float32]] = {}
         for part in _parts(found):
+            require_waiting(is_cancelled)
             rows.update(zip(part.indices, self._rows_of(part), strict=True))
         return [rows[index] for index in range(len(found))]
 

@@ -5,7 +5,7 @@ engine is imported in ``load``, after its telemetry has been switched off.
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from mealkit.engines.encoding_values import EmbeddingConfig, ScoringConfig
@@ -17,7 +17,14 @@ from mealkit.engines.generation_values import (
     Message,
 )
 from mealkit.engines.onnx.config import GraphConfig
-from mealkit.engines.worker import Classifications, Embeddings, Relevance, WorkerConfig
+from mealkit.engines.worker import (
+    Classifications,
+    Embeddings,
+    IsCancelled,
+    Relevance,
+    WorkerConfig,
+    never,
+)
 from mealkit.errors import MealkitError, failure
 
 if TYPE_CHECKING:
@@ -76,7 +83,7 @@ class OnnxWorker:
                 message = f"onnx does not do the task {config.task!r}"
                 raise failure("CONFIG_INVALID", message, where="worker.task")
 
-    def embed(self, texts: Sequence[str]) -> Embeddings:
+    def embed(self, texts: Sequence[str], is_cancelled: IsCancelled = never) -> Embeddings:
         """Embed texts of any number; each gets the vector that it would get alone.
 
         Raises:
@@ -85,9 +92,9 @@ class OnnxWorker:
         """
         if self._encoder is None:
             raise _not_loaded("embeddings")
-        return self._encoder.embed(texts)
+        return self._encoder.embed(texts, is_cancelled)
 
-    def classify(self, texts: Sequence[str]) -> Classifications:
+    def classify(self, texts: Sequence[str], is_cancelled: IsCancelled = never) -> Classifications:
         """Classify texts of any number; each gets the probabilities that it would get alone.
 
         Raises:
@@ -95,9 +102,11 @@ class OnnxWorker:
         """
         if self._classifier is None:
             raise _not_loaded("classification")
-        return self._classifier.classify(texts)
+        return self._classifier.classify(texts, is_cancelled)
 
-    def rerank(self, query: str, documents: Sequence[str]) -> Relevance:
+    def rerank(
+        self, query: str, documents: Sequence[str], is_cancelled: IsCancelled = never
+    ) -> Relevance:
         """Score documents of any number; each gets the score that it would get alone.
 
         Raises:
@@ -105,16 +114,14 @@ class OnnxWorker:
         """
         if self._reranker is None:
             raise _not_loaded("reranking")
-        return self._reranker.rerank(query, documents)
+        return self._reranker.rerank(query, documents, is_cancelled)
 
-    def chat(
-        self, request: ChatRequest, is_cancelled: Callable[[], bool]
-    ) -> Iterator[GenerationEvent]:
+    def chat(self, request: ChatRequest, is_cancelled: IsCancelled) -> Iterator[GenerationEvent]:
         """Answer a conversation, as ``Generator.chat`` promises."""
         return self._loaded_generator().chat(request, is_cancelled)
 
     def complete(
-        self, request: CompletionRequest, is_cancelled: Callable[[], bool]
+        self, request: CompletionRequest, is_cancelled: IsCancelled
     ) -> Iterator[GenerationEvent]:
         """Go on with a text, as ``Generator.complete`` promises."""
         return self._loaded_generator().complete(request, is_cancelled)

@@ -5,28 +5,13 @@ Standard library only.
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
-from mealkit.errors import MealkitError, failure
+from mealkit.engines.worker import IsCancelled, require_waiting
 
 # How often those who wait look whether their caller is still there.
 _LOOK_SECONDS = 0.1
-
-
-def gone() -> MealkitError:
-    """Return what ends a request whose caller has gone; nobody reads it."""
-    return failure("REQUEST_TIMEOUT", "nobody waits for the answer any more")
-
-
-def require_caller(is_cancelled: Callable[[], bool]) -> None:
-    """Refuse to go on for a caller who has gone.
-
-    Raises:
-        RequestError: ``REQUEST_TIMEOUT``.
-    """
-    if is_cancelled():
-        raise gone()
 
 
 class Gate:
@@ -39,11 +24,11 @@ class Gate:
         self._inside = 0
 
     @contextmanager
-    def entered(self, is_cancelled: Callable[[], bool]) -> Iterator[None]:
+    def entered(self, is_cancelled: IsCancelled) -> Iterator[None]:
         """Wait for one's turn, and hold it.
 
         Raises:
-            RequestError: ``REQUEST_TIMEOUT``, the caller went away before.
+            Cancelled: the caller went away before.
         """
         self._enter(is_cancelled)
         try:
@@ -53,14 +38,14 @@ class Gate:
                 self._inside -= 1
                 self._changed.notify_all()
 
-    def _enter(self, is_cancelled: Callable[[], bool]) -> None:
+    def _enter(self, is_cancelled: IsCancelled) -> None:
         ticket = object()
         with self._changed:
             self._waiting.append(ticket)
             try:
                 while self._inside >= self._limit or self._waiting[0] is not ticket:
                     self._changed.wait(_LOOK_SECONDS)
-                    require_caller(is_cancelled)
+                    require_waiting(is_cancelled)
                 self._inside += 1
             finally:
                 self._waiting.remove(ticket)

@@ -13,12 +13,11 @@ from typing import Any
 
 from mealkit.engines.python.config import HandlerConfig
 from mealkit.engines.python.faults import request_failure, start_failure
-from mealkit.engines.python.gate import Gate, require_caller
+from mealkit.engines.python.gate import Gate
 from mealkit.engines.python.loading import import_handler, load_arguments
 from mealkit.engines.python.loop import LoopThread
+from mealkit.engines.worker import Cancelled, IsCancelled, require_waiting
 from mealkit.errors import MealkitError
-
-IsCancelled = Callable[[], bool]
 
 _NUMPY_SEEDS = 2**32
 
@@ -56,7 +55,7 @@ class Handling:
         """Return what ``predict`` gives, its draws from ``seed`` on.
 
         Raises:
-            RequestError: ``REQUEST_TIMEOUT``, the caller went away.
+            Cancelled: the caller went away.
             EngineError: ``HANDLER_FAILED``, it raised.
         """
         with self._gate.entered(is_cancelled):
@@ -64,7 +63,7 @@ class Handling:
                 if self._is_async:
                     return self._loop.run(lambda: self._begun(arguments, seed), is_cancelled)
                 return self._begun(arguments, seed)
-            except MealkitError:
+            except (MealkitError, Cancelled):
                 raise
             except BaseException as error:
                 raise request_failure(error, self._config.code_root) from error
@@ -73,7 +72,7 @@ class Handling:
         """Return once ``predict`` could be called.
 
         Raises:
-            RequestError: ``REQUEST_TIMEOUT``, the caller went away.
+            Cancelled: the caller went away.
         """
         with self._gate.entered(is_cancelled):
             pass
@@ -84,7 +83,7 @@ class Handling:
         """Yield what ``predict`` gives, piece by piece; closed when this iterator is.
 
         Raises:
-            RequestError: ``REQUEST_TIMEOUT``, the caller went away.
+            Cancelled: the caller went away.
             EngineError: ``HANDLER_FAILED``, it raised.
         """
         with self._gate.entered(is_cancelled):
@@ -92,8 +91,8 @@ class Handling:
                 with closing(self._begun_pieces(arguments, seed, is_cancelled)) as pieces:
                     for piece in pieces:
                         yield piece
-                        require_caller(is_cancelled)
-            except (MealkitError, GeneratorExit):
+                        require_waiting(is_cancelled)
+            except (MealkitError, Cancelled, GeneratorExit):
                 raise
             except BaseException as error:
                 raise request_failure(error, self._config.code_root) from error

@@ -10,14 +10,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import Future, wait
 from typing import Any
 
-from mealkit.engines.python.gate import gone
+from mealkit.engines.worker import Cancelled, IsCancelled
 
 # How often a waiting thread looks whether its caller is still there.
 _LOOK_SECONDS = 0.1
 
 _END = object()
-
-IsCancelled = Callable[[], bool]
 
 
 class LoopThread:
@@ -31,14 +29,14 @@ class LoopThread:
         """Await what ``work`` returns; cancel it, and wait for its end, when the caller goes.
 
         Raises:
-            RequestError: ``REQUEST_TIMEOUT``, the caller went away.
+            Cancelled: the caller went away.
             BaseException: whatever it raised.
         """
         running = _Running(self._loop, work)
         while not running.wait(_LOOK_SECONDS):
             if is_cancelled():
                 running.cancel()
-                raise gone()
+                raise Cancelled
         return running.outcome.result()
 
     def pieces(

@@ -5,13 +5,13 @@ code is imported in ``load``, and pydantic with it.
 """
 
 import os
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from mealkit.engines.python.config import HandlerConfig
 from mealkit.engines.python.files import RequestFiles
-from mealkit.engines.worker import PredictionSchema, WorkerConfig
+from mealkit.engines.worker import IsCancelled, PredictionSchema, WorkerConfig
 from mealkit.errors import failure
 
 if TYPE_CHECKING:
@@ -57,22 +57,21 @@ class PythonWorker:
         """
         return self._loaded()[2].schema
 
-    def wait_turn(self, is_cancelled: Callable[[], bool]) -> None:
+    def wait_turn(self, is_cancelled: IsCancelled) -> None:
         """Return once the code could be called.
 
         Raises:
-            RequestError: the caller has gone.
+            Cancelled: the caller has gone.
             EngineError: ``NOT_READY`` before ``load``.
         """
         self._loaded()[1].wait_turn(is_cancelled)
 
-    def predict(
-        self, values: Mapping[str, Any], seed: int, is_cancelled: Callable[[], bool]
-    ) -> Any:
+    def predict(self, values: Mapping[str, Any], seed: int, is_cancelled: IsCancelled) -> Any:
         """Answer one input with a JSON value, or, if it streams, with an iterator of them.
 
         Raises:
-            RequestError: the input is not what it takes, naming the field; or the caller has gone.
+            RequestError: the input is not what it takes, naming the field.
+            Cancelled: the caller has gone.
             EngineError: ``HANDLER_FAILED`` with the line; ``ENGINE_ANSWER``, the result is not
                 what the signature promises; ``NOT_READY`` before ``load``.
         """
@@ -91,7 +90,7 @@ class PythonWorker:
         values: Mapping[str, Any],
         seed: int,
         files: RequestFiles,
-        is_cancelled: Callable[[], bool],
+        is_cancelled: IsCancelled,
     ) -> Generator[Any, None, None]:
         _, handling, signature = self._loaded()
         try:

@@ -21,7 +21,13 @@ from mealkit.engines.transformers.loading import load_model
 from mealkit.engines.transformers.problems import engine_problems
 from mealkit.engines.transformers.tokenizer import converted
 from mealkit.engines.turns import Turns
-from mealkit.engines.worker import Classifications, Embeddings, Relevance
+from mealkit.engines.worker import (
+    Classifications,
+    Embeddings,
+    IsCancelled,
+    Relevance,
+    require_waiting,
+)
 from mealkit.errors import failure
 
 # What sentence-transformers divides by at least, so that a zero vector stays one.
@@ -38,10 +44,10 @@ class Embedder:
         self._run = _Run("AutoModel", config, spare=("pooler.",))
         self._run.warm(self._vector, how.max_length)
 
-    def embed(self, texts: Sequence[str]) -> Embeddings:
+    def embed(self, texts: Sequence[str], is_cancelled: IsCancelled) -> Embeddings:
         """Embed each text as if it were alone; see ``EmbeddingWorker``."""
         tokens = self.tokenizer.texts(texts)
-        vectors = [self._run(self._vector, item) for item in tokens]
+        vectors = self._run.each(self._vector, tokens, is_cancelled)
         found = [vector.astype("<f4", copy=False).tobytes() for vector in vectors]
         return Embeddings(found, len(vectors[0]), [len(item.ids) for item in tokens])
 
@@ -65,10 +71,10 @@ class Classifier:
             raise failure("ENGINE_START", message, where="hyperparameters.function")
         self._run.warm(self._probabilities, how.max_length)
 
-    def classify(self, texts: Sequence[str]) -> Classifications:
+    def classify(self, texts: Sequence[str], is_cancelled: IsCancelled) -> Classifications:
         """Classify each text as if it were alone; see ``ClassificationWorker``."""
         tokens = self.tokenizer.texts(texts)
-        found = [self._run(self._probabilities, item).tolist() for item in tokens]
+        found = [row.tolist() for row in self._run.each(self._probabilities, tokens, is_cancelled)]
         return Classifications(self._labels, found, [len(item.ids) for item in tokens])
 
     def _probabilities(self, found: Any) -> torch.Tensor:
@@ -85,10 +91,10 @@ class Reranker:
         self._run = _Run("AutoModelForSequenceClassification", config)
         self._run.warm(self._score, how.max_length)
 
-    def rerank(self, query: str, documents: Sequence[str]) -> Relevance:
+    def rerank(self, query: str, documents: Sequence[str], is_cancelled: IsCancelled) -> Relevance:
         """Score each document as if it were alone; see ``RerankingWorker``."""
         tokens = self.tokenizer.pairs(query, documents)
-        scores = [float(self._run(self._score, item)[0]) for item in tokens]
+        scores = [float(row[0]) for row in self._run.each(self._score, tokens, is_cancelled)]
         return Relevance(scores, [len(item.ids) for item in tokens])
 
     def _score(self, found: Any) -> torch.Tensor:
@@ -106,8 +112,20 @@ class _Run:
         self._has_types = "token_type_ids" in inspect.signature(self.model.forward).parameters
         self._turns = Turns()
 
-    def __call__(self, read: Callable[[Any], torch.Tensor], tokens: Tokens) -> NDArray[np.float32]:
-        """Compute one input and read its numbers from what the model gives."""
+    def each(
+        self,
+        read: Callable[[Any], torch.Tensor],
+        tokens: Sequence[Tokens],
+        is_cancelled: IsCancelled,
+    ) -> list[NDArray[np.float32]]:
+        """Compute inputs one by one, and read the numbers of each from what the model gives."""
+        found = []
+        for item in tokens:
+            require_waiting(is_cancelled)
+            found.append(self._one(read, item))
+        return found
+
+    def _one(self, read: Callable[[Any], torch.Tensor], tokens: Tokens) -> NDArray[np.float32]:
         with self._turns, engine_problems("ENGINE_ANSWER", f"on {len(tokens.ids)} tokens"):
             found = self._numbers(read, tokens)
         if not np.isfinite(found).all():

@@ -6,7 +6,7 @@ engine is imported in ``load``, after all that could leave the machine has been 
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from mealkit.engines.encoding_values import EmbeddingConfig, ScoringConfig
@@ -18,7 +18,14 @@ from mealkit.engines.generation_values import (
     Message,
 )
 from mealkit.engines.transformers.config import ModelConfig
-from mealkit.engines.worker import Classifications, Embeddings, Relevance, WorkerConfig
+from mealkit.engines.worker import (
+    Classifications,
+    Embeddings,
+    IsCancelled,
+    Relevance,
+    WorkerConfig,
+    never,
+)
 from mealkit.errors import failure
 
 if TYPE_CHECKING:
@@ -92,26 +99,26 @@ class TransformersWorker:
             case _:
                 self._generator = _generator(config, model)
 
-    def embed(self, texts: Sequence[str]) -> Embeddings:
+    def embed(self, texts: Sequence[str], is_cancelled: IsCancelled = never) -> Embeddings:
         """Embed texts; each gets the vector that it would get alone. See ``EmbeddingWorker``."""
-        return _ready(self._embedder).embed(texts)
+        return _ready(self._embedder).embed(texts, is_cancelled)
 
-    def classify(self, texts: Sequence[str]) -> Classifications:
+    def classify(self, texts: Sequence[str], is_cancelled: IsCancelled = never) -> Classifications:
         """Classify texts; each as if it were alone. See ``ClassificationWorker``."""
-        return _ready(self._classifier).classify(texts)
+        return _ready(self._classifier).classify(texts, is_cancelled)
 
-    def rerank(self, query: str, documents: Sequence[str]) -> Relevance:
+    def rerank(
+        self, query: str, documents: Sequence[str], is_cancelled: IsCancelled = never
+    ) -> Relevance:
         """Score documents; each as if it were alone. See ``RerankingWorker``."""
-        return _ready(self._reranker).rerank(query, documents)
+        return _ready(self._reranker).rerank(query, documents, is_cancelled)
 
-    def chat(
-        self, request: ChatRequest, is_cancelled: Callable[[], bool]
-    ) -> Iterator[GenerationEvent]:
+    def chat(self, request: ChatRequest, is_cancelled: IsCancelled) -> Iterator[GenerationEvent]:
         """Answer a conversation. See ``GenerationWorker``."""
         return _ready(self._generator).chat(request, is_cancelled)
 
     def complete(
-        self, request: CompletionRequest, is_cancelled: Callable[[], bool]
+        self, request: CompletionRequest, is_cancelled: IsCancelled
     ) -> Iterator[GenerationEvent]:
         """Go on with a text. See ``GenerationWorker``."""
         return _ready(self._generator).complete(request, is_cancelled)

@@ -8,9 +8,10 @@ from engines.generation.scripted import ScriptedModel, config
 from hypothesis import given
 from hypothesis import strategies as some
 
-from mealkit.engines.endpoints.call import Call, Cancelled
+from mealkit.engines.endpoints.call import Call
 from mealkit.engines.endpoints.generation import generation_endpoints
 from mealkit.engines.generation.generator import Generator
+from mealkit.engines.worker import Cancelled
 from mealkit.errors import MealkitError
 
 SAMPLING = {

@@ -11,6 +11,7 @@ from hypothesis import strategies as some
 
 from mealkit.engines.onnx.together import RUN_TOKENS, Together
 from mealkit.engines.tokenizer.texts import Tokens
+from mealkit.engines.worker import Cancelled
 from mealkit.errors import MealkitError, failure
 
 
@@ -154,3 +155,19 @@ def test_after_a_failure_the_next_is_answered():
         with pytest.raises(MealkitError):
             together.rows([tokens(13, 2)])
         assert [int(row[0]) for row in together.rows([tokens(1, 2)])] == [1]
+
+
+def test_who_has_gone_is_not_run_for():
+    """Between two runs, never within one: what waits behind has its turn at once."""
+    runs = []
+
+    def run(ids, type_ids):
+        runs.append(ids.shape)
+        return numbers(ids, type_ids)
+
+    together = Together(run)
+    found = [tokens(number, number + 1) for number in range(5)]
+    with pytest.raises(Cancelled):
+        together.rows(found, lambda: len(runs) == 2)
+    assert runs == [(1, 5), (1, 4)]
+    assert len(together.rows(found)) == 5

@@ -1,0 +1,335 @@
+"""What callers may expect whichever engine computes: one contract, asked through the gateway.
+
+Each engine is the real one, with a real model, but vLLM: its server is played by the stand-in of
+``tests/engines/vllm``. A new engine adds a function to ENGINES.
+"""
+
+import http.client
+import json
+import os
+import signal
+from collections.abc import Callable, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from engines.conftest import installed_engine
+
+import mealkit
+from mealkit.engines.registry import recipe_of
+from mealkit.kit.model import Feature, Task
+
+REPOSITORY = Path(mealkit.__file__).parent.parent
+TINY_LLAMA = REPOSITORY / "kits" / "tiny-llama"
+LIBRARY = f"{REPOSITORY}"
+VLLM = REPOSITORY / "tests" / "engines" / "vllm" / "standin"
+QUESTION = "What does join do?"
+WRITING = {"max_length": 512, "max_tokens": 40, "temperature": 0.9, "seed": 7}
+EMBEDDING = {"pooling": "mean", "max_length": 256, "normalize": True}
+HANDLER = """
+import asyncio, random
+from collections.abc import AsyncIterator
+from typing import Annotated
+from pydantic import Field
+
+class Handler:
+    async def predict(self, text: Annotated[str, Field(max_length=64)]) -> AsyncIterator[str]:
+        if text == "wait":
+            await asyncio.Event().wait()
+        for word in text.split():
+            yield f"{word} {random.randrange(10**9)}"
+"""
+
+
+@dataclass(frozen=True)
+class Case:
+    """An engine with a model: how it is run, and what it is asked."""
+
+    engine: str
+    task: Task
+    values: Mapping[str, Any]
+    """Hyperparameters, as a kit states them."""
+    settings: Mapping[str, Any]
+    weights: Mapping[str, bytes]
+    path: str
+    asks: Callable[[str], dict[str, Any]]
+    """The fields of a request for a text."""
+    endless: Mapping[str, Any]
+    """The fields of a request that takes far longer than the test does."""
+    overlong: str = "word " * 600
+    refusal: tuple[int, str] = (413, "REQUEST_TOO_LONG")
+    packages: Path | None = None
+    code: Mapping[str, str] = field(default_factory=dict)
+
+
+def conversation(text):
+    return {"messages": [{"role": "user", "content": text}]}
+
+
+def writes(engine, settings, weights, packages=None, **fields):
+    """Return the case of an engine that writes text, with the tiny Llama."""
+    # Sixteen answers of 400 tokens, none of which may end.
+    endless = {**conversation(QUESTION), "n": 16, "max_tokens": 400, "logit_bias": {"2": -100}}
+    return Case(
+        engine=engine,
+        task=Task.GENERATION,
+        values=WRITING,
+        settings=settings,
+        weights=weights,
+        path="/v1/chat/completions",
+        asks=conversation,
+        packages=packages,
+        **{"endless": endless, **fields},
+    )
+
+
+def files(folder, *names):
+    return {name: (folder / name).read_bytes() for name in names}
+
+
+PUBLISHED = (
+    "model.safetensors", "config.json", "generation_config.json", "tokenizer.json",
+    "tokenizer_config.json", "chat_template.jinja",
+)  # fmt: skip
+
+
+def onnx(_request):
+    graph = files(REPOSITORY / "kits/tiny-chat-onnx/graph", "model.onnx", "genai_config.json")
+    return writes("onnx", {}, {**files(TINY_LLAMA, *PUBLISHED), **graph})
+
+
+def onnx_embeddings(request):
+    minilm = request.getfixturevalue("minilm_files")
+    graph = files(REPOSITORY / "kits/sbert-minilm/graph", "model.onnx")
+    return Case(
+        engine="onnx",
+        task=Task.EMBEDDINGS,
+        values=EMBEDDING,
+        settings={},
+        weights={**files(minilm, "model.safetensors", "tokenizer.json"), **graph},
+        path="/v1/embeddings",
+        asks=lambda text: {"input": text},
+        # Half a minute, unless somebody notices that nobody waits.
+        endless={"input": ["word " * 200] * 512},
+    )
+
+
+def llama_cpp(_request):
+    settings = {"model": "tiny-f16.gguf"}
+    weights = files(TINY_LLAMA, "tiny-f16.gguf")
+    return writes("llama-cpp", settings, weights, installed_engine("llama-cpp"))
+
+
+def transformers(_request):
+    packages = installed_engine("transformers")
+    return writes("transformers", {}, files(TINY_LLAMA, *PUBLISHED), packages)
+
+
+def vllm(_request):
+    return writes(
+        "vllm",
+        {"dtype": "bfloat16"},
+        {"config.json": b"{}"},
+        VLLM,
+        endless=conversation("wait:/nothing/comes"),
+    )
+
+
+def python(_request):
+    return Case(
+        engine="python",
+        task=Task.PREDICTION,
+        values={"seed": 7},
+        settings={"handler": "handler.py:Handler"},
+        weights={},
+        path="/v1/predict",
+        asks=lambda text: {"input": {"text": text}},
+        endless={"input": {"text": "wait"}},
+        refusal=(400, "REQUEST_INVALID"),
+        code={"handler.py": HANDLER},
+    )
+
+
+ENGINES = (onnx, onnx_embeddings, llama_cpp, transformers, vllm, python)
+
+
+@pytest.fixture(scope="module", params=ENGINES, ids=lambda make: make.__name__)
+def case(request):
+    return request.param(request)
+
+
+@pytest.fixture(scope="module")
+def kit(case, make_shared_lock, start_shared):
+    """A running kit of the engine, which the tests share."""
+    recipe = recipe_of(case.engine)
+    values = recipe.hyperparameters[case.task].model_validate(case.values).model_dump(mode="json")
+    settings = recipe.settings.model_validate(case.settings).model_dump(mode="json")
+    generates = case.task is Task.GENERATION
+    open_values = getattr(recipe.hyperparameters[case.task], "callers_may_set", ())
+    lock = make_shared_lock(
+        serving={"max_concurrency": 8, "restarts": 3},
+        settings=settings,
+        worker=recipe.worker,
+        hyperparameters=values,
+        weights=case.weights,
+        overrides={
+            **({"seed": {}} if "seed" in open_values else {}),
+            **({"max_tokens": {"maximum": 400}} if generates else {}),
+        },
+        task=case.task,
+        features=recipe.features(case.task, values, settings),
+        engine=case.engine,
+        environment=recipe.environment,
+    )
+
+    def place(root):
+        for folder, contents in (("models", case.weights), ("etc/code", case.code)):
+            for name, data in contents.items():
+                target = root / folder / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(data if isinstance(data, bytes) else data.encode())
+
+    paths = [str(path) for path in (LIBRARY, case.packages) if path]
+    environment = {"MEALKIT_ENGINE_PATH": ":".join(paths)}
+    return start_shared(lock, change=place, environment=environment).wait_ready()
+
+
+@pytest.fixture
+def ask(case, kit):
+    """Ask for a text: ``ask("text", **more)``."""
+    return lambda text=QUESTION, **more: kit.post(case.path, **{**case.asks(text), **more})
+
+
+def content_of(answer):
+    """Return what an answer says, without what tells one request from the next."""
+    assert answer.status_code == 200, answer.text
+    body = answer.json()
+    return {name: value for name, value in body.items() if name not in {"id", "created"}}
+
+
+def events_of(answer):
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["Content-Type"].startswith("text/event-stream")
+    *events, last = answer.text.removesuffix("\n\n").split("\n\n")
+    assert last == "data: [DONE]"
+    return [json.loads(event.removeprefix("data: ")) for event in events]
+
+
+@contextmanager
+def leaving(kit, path, fields):
+    """Send a request, and go away at the end of the block without an answer."""
+    body = json.dumps({"model": "stand-in", **fields}).encode()
+    url = kit.client.base_url
+    with closing(http.client.HTTPConnection(url.host, url.port)) as connection:
+        connection.request("POST", path, body, {"Content-Type": "application/json"})
+        yield
+
+
+def running(kit):
+    lines = kit.client.get("/metrics").text.splitlines()
+    (line,) = [line for line in lines if line.startswith("mealkit_requests_running ")]
+    return float(line.rpartition(" ")[2])
+
+
+def test_it_loads_and_says_what_it_is(case, kit):
+    """Ready comes after weights, engine and a first real request, in this order."""
+    seen = [event["status"] for event in kit.events("state")]
+    assert seen[: seen.index("ready") + 1] == [
+        "preflight", "verifying", "loading", "warming", "ready",
+    ]  # fmt: skip
+    said = kit.client.get("/v1/metadata").json()
+    assert (said["engine"]["name"], said["model"]["task"]) == (case.engine, case.task.value)
+    assert kit.client.get("/openapi.json").json()["paths"].keys() >= {case.path}
+
+
+def test_the_same_request_has_the_same_answer(kit, ask):
+    """Whatever was asked in between; recipe and request are named in every answer."""
+    first = ask()
+    ask("Something else entirely")
+    again = ask()
+    assert content_of(again) == content_of(first)
+    assert first.headers["X-Mealkit-Recipe"] == again.headers["X-Mealkit-Recipe"]
+    assert first.headers["X-Request-Id"] != again.headers["X-Request-Id"]
+
+
+def test_a_stream_says_what_the_whole_says(case, ask):
+    """Piece by piece the same answer; an engine without pieces refuses to stream by name."""
+    streamed = ask(stream=True)
+    if case.task is Task.EMBEDDINGS:
+        assert streamed.status_code == 400
+        assert streamed.json()["error"]["param"] == "stream"
+        return
+    whole, events = content_of(ask()), events_of(streamed)
+    if case.task is Task.PREDICTION:
+        assert [event["output"] for event in events] == whole["output"]
+    else:
+        pieces = [event["choices"][0]["delta"].get("content") or "" for event in events]
+        assert "".join(pieces) == whole["choices"][0]["message"]["content"]
+
+
+def test_seeds_are_told_and_honoured(case, kit, ask):
+    """Whatever draws says from which seed, and the caller's seed where the kit leaves it open."""
+    if case.task is Task.EMBEDDINGS:
+        assert "X-Mealkit-Seed" not in ask().headers
+        return
+    other = ask(seed=8)
+    assert (ask().headers["X-Mealkit-Seed"], other.headers["X-Mealkit-Seed"]) == ("7", "8")
+    assert content_of(ask(seed=8)) == content_of(other)
+    if case.engine != "vllm":  # its stand-in draws nothing
+        assert content_of(other) != content_of(ask())
+
+
+def test_what_is_too_long_is_refused(case, ask):
+    """With numbers, as the caller's, before anything is computed; nothing is cut."""
+    answer = ask(case.overlong)
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"]) == case.refusal
+    assert error["owner"] == "caller"
+    assert any(character.isdigit() for character in error["message"])
+
+
+def test_parameters_that_nobody_knows_are_refused(ask):
+    """By their names: nothing is ignored."""
+    answer = ask(surprise=1)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "surprise")
+
+
+def test_tokens_are_counted(case, kit, ask):
+    """The tokens that are told are those of the answer's usage."""
+    counted = kit.post("/v1/tokenize", **tokens_asked(case))
+    if Feature.TOKENS not in kit.client.get("/v1/metadata").json()["engine"]["features"]:
+        assert (counted.status_code, counted.json()["error"]["code"]) == (404, "ROUTE_UNKNOWN")
+        return
+    found = counted.json()
+    assert found["count"] == len(found["tokens"]) == ask().json()["usage"]["prompt_tokens"]
+
+
+def tokens_asked(case):
+    if case.task is Task.GENERATION:
+        return conversation(QUESTION)
+    return {"prompt": QUESTION}
+
+
+def test_a_caller_that_goes_frees_the_engine(case, kit, ask):
+    """The turn is given up, and the engine, which is still the same, answers the next one."""
+    worker, expected = kit.worker_pid(), content_of(ask())
+    with leaving(kit, case.path, case.endless):
+        kit.wait_for(lambda: running(kit) == 1)
+    kit.wait_for(lambda: running(kit) == 0)
+    assert content_of(ask()) == expected
+    assert kit.worker_pid() == worker
+
+
+def test_an_engine_that_dies_is_started_again(case, kit, ask, background):
+    """Whoever waits is told, nobody finds it ready, and then it answers as before."""
+    expected, worker = content_of(ask()), kit.worker_pid()
+    waiting = background(kit.post, case.path, **case.endless)
+    kit.wait_for(lambda: running(kit) == 1)
+    os.kill(worker, signal.SIGKILL)
+    error = waiting.result().json()["error"]
+    assert (waiting.result().status_code, error["code"]) == (503, "ENGINE_DIED")
+    kit.wait_for(lambda: kit.worker_pid() != worker)
+    kit.wait_ready()
+    assert content_of(ask()) == expected
