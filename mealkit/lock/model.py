@@ -218,7 +218,10 @@ class Requests(Part):
     weights: Annotated[Digest, KEEPS_ANSWERS]
     """Of ``model.weights``."""
     packages: Annotated[Digest, KEEPS_ANSWERS]
-    """Of what was asked of the package index."""
+    """Of what was asked of the package index for the engine."""
+    gateway: Annotated[Digest | None, KEEPS_ANSWERS] = None
+    """Of what was asked of it for the gateway, so that a newer mealkit leaves the engine as it is;
+    null in locks that were made before these were apart."""
     base: Annotated[Digest, KEEPS_ANSWERS]
     """Of ``runtime.base`` and the Python."""
 

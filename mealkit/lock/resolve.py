@@ -115,16 +115,15 @@ def resolve(
         base = previous.runtime.base
     else:
         base = inputs.base(parts.kit.runtime.base, parts.kit.runtime.python, parts.architecture)
+    target = PythonTarget(parts.kit.runtime.python, parts.architecture, glibc_of(base))
     if previous and kept and kept.packages == asked.packages and Upgrade.PYTHON not in upgrade:
         engine_packages = previous.engine.packages
+    else:
+        wanted = (*parts.recipe.requirements_for(parts.task), *parts.kit.runtime.requirements)
+        engine_packages = inputs.packages(wanted, parts.recipe.excludes, target)
+    if previous and kept and kept.gateway == asked.gateway and Upgrade.PYTHON not in upgrade:
         gateway_packages = previous.gateway.packages
     else:
-        target = PythonTarget(parts.kit.runtime.python, parts.architecture, glibc_of(base))
-        engine_packages = inputs.packages(
-            (*parts.recipe.requirements_for(parts.task), *parts.kit.runtime.requirements),
-            parts.recipe.excludes,
-            target,
-        )
         gateway_packages = inputs.packages(parts.gateway_requirements, (), target)
     if previous and kept and kept.weights == asked.weights and Upgrade.WEIGHTS not in upgrade:
         files, shape = previous.model.files, previous.model.shape
@@ -139,18 +138,18 @@ def requests_of(parts: KitParts) -> Requests:
     """Return the digests of what the kit asks of the outside, part by part."""
     kit = parts.kit
     base = [kit_json(kit.runtime.base), kit.runtime.python, parts.architecture]
+    found_where = (dict(parts.local_wheels), base)
     packages = [
         parts.recipe.requirements_for(parts.task),
         kit.runtime.requirements,
         parts.recipe.excludes,
-        parts.gateway_requirements,
-        dict(parts.local_wheels),
-        base,
+        *found_where,
     ]
     weights = [[kit_json(item) for item in kit.model.weights], kit.model.allow_pickle]
     return Requests(
         weights=Digest.of(canonical_json(weights)),
         packages=Digest.of(canonical_json(packages)),
+        gateway=Digest.of(canonical_json([parts.gateway_requirements, *found_where])),
         base=Digest.of(canonical_json(base)),
     )
 

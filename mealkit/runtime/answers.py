@@ -4,6 +4,8 @@ The shape: https://platform.openai.com/docs/guides/error-codes (message, type, c
 """
 
 import json
+import os
+from http import HTTPStatus
 from typing import Any
 
 from starlette.responses import Response
@@ -48,6 +50,23 @@ def problem_answer(
     retry = _RETRY_AFTER.get(problem.code) or (_RETRY_AFTER_503 if status == 503 else None)
     extra = {"Retry-After": retry} if retry else {}
     return JsonAnswer({"error": content}, status, {**extra, **(headers or {})})
+
+
+def refusal_bytes(problem: Problem, recipe: str) -> bytes:
+    """Write the whole answer to a request that never became one, after which nothing follows."""
+    request_id = os.urandom(16).hex()
+    body = json.dumps({"error": problem_content(problem, request_id)}).encode()
+    status = HTTPStatus(status_of(problem))
+    lines = (
+        f"HTTP/1.1 {status.value} {status.phrase}",
+        f"Content-Type: {JsonAnswer.media_type}",
+        f"Content-Length: {len(body)}",
+        f"X-Request-Id: {request_id}",
+        f"X-Mealkit-Recipe: {recipe}",
+        "Connection: close",
+        "\r\n",
+    )
+    return "\r\n".join(lines).encode() + body
 
 
 def problem_content(

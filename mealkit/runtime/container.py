@@ -17,6 +17,7 @@ from pathlib import Path
 import uvicorn
 
 from mealkit.errors import MealkitError, Problem, failure
+from mealkit.runtime.answers import refusal_bytes
 from mealkit.runtime.canary import Canary
 from mealkit.runtime.connections import Connections, possible_connections
 from mealkit.runtime.gateway import create_app
@@ -196,10 +197,15 @@ class _Server(uvicorn.Server):
 def _server_config(service: Service) -> uvicorn.Config:
     connections = Connections(possible_connections(service.settings.connections))
     service.metrics.count_connections(lambda: len(connections))
+
+    def refusal(fault: Problem) -> bytes:
+        service.metrics.failed(fault)
+        return refusal_bytes(fault, service.recipe)
+
     return uvicorn.Config(
         create_app(service),
         loop="asyncio",
-        http=partial(OneWriteProtocol, connections=connections),  # type: ignore[arg-type]  # called
+        http=partial(OneWriteProtocol, connections=connections, refusal=refusal),  # type: ignore[arg-type]  # called
         ws="none",
         lifespan="off",
         log_config=None,

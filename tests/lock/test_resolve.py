@@ -2,6 +2,7 @@
 
 import copy
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -292,6 +293,18 @@ def test_an_upgrade_asks_for_its_part_alone(upgrade, asked):
 
     assert inputs.asked == asked
     assert upgraded.recipe != lock.recipe
+
+
+def test_a_newer_gateway_leaves_the_engines_packages():
+    """What mealkit itself needs is resolved anew; nothing that can change an answer moves."""
+    lock, inputs = _lock(), FixedInputs("newer")
+    newer = replace(parts_of(KIT), gateway_requirements=("starlette>=99",))
+
+    upgraded = resolve(newer, inputs, lock)
+
+    assert inputs.asked == ["packages"]
+    assert upgraded.engine == lock.engine
+    assert upgraded.gateway != lock.gateway
 
 
 def test_wheels_are_chosen_for_the_c_library_that_an_image_is_said_to_have():

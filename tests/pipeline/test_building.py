@@ -162,7 +162,7 @@ def test_an_output_that_is_neither_is_refused(kit, build, tmp_path):
 
 def test_weights_are_neither_copied_nor_linked(tmp_path, home, build):
     """A build writes a small part of the weights' bytes, and leaves them one name."""
-    kit = little_kit(tmp_path / "heavy", weights_bytes=32_000_000)
+    kit = little_kit(tmp_path / "heavy", weights_bytes=64_000_000)
     weights = kit / "weights" / "model.safetensors"
     with weights.open("r+b") as stream:
         stream.seek(-4, os.SEEK_END)

@@ -137,7 +137,7 @@ def _make_lock(
             weights_bytes=1024,
         ),
         serving=Serving(**(serving or {})),
-        requests=Requests(weights=_NOTHING, packages=_NOTHING, base=_NOTHING),
+        requests=Requests(weights=_NOTHING, packages=_NOTHING, gateway=_NOTHING, base=_NOTHING),
     )
 
 

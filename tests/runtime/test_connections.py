@@ -5,10 +5,12 @@ import json
 import resource
 import select
 import socket
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from http.client import HTTPResponse
 from pathlib import Path
 
 import httpx2
+import pytest
 
 from mealkit.runtime.connections import Connections
 
@@ -213,6 +215,60 @@ def test_caller_that_does_not_read(start, make_api_lock):
 def test_head_without_end(start):
     """A head that is too large is refused, and its connection closed."""
     kit = start().wait_ready()
+    for head in (
+        b"GET / HTTP/1.1\r\nX: " + b"x" * 100_000,
+        b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 20_000,
+        b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 40_000 + b"\r\n",
+    ):
+        error = refused(kit, head, 413)
+        assert error["code"] == "REQUEST_TOO_LARGE"
+        assert "more than 65536 bytes" in error["message"]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"hello\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"POST /v1/embeddings HTTP/1.1\r\nContent-Length: many\r\n\r\n",
+        b"POST /v1/embeddings HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx",
+        b"POST /v1/embeddings HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\nx",
+    ],
+)
+def test_what_is_not_http(start, data):
+    """It is refused in the shape of all errors, whatever it is, and the connection closed."""
+    kit = start().wait_ready()
+    error = refused(kit, data, 400)
+    assert (error["code"], error["owner"]) == ("REQUEST_INVALID", "caller")
+    counted = 'mealkit_failures_total{code="REQUEST_INVALID",owner="caller"} 1.0'
+    assert counted in kit.client.get("/metrics").text
+
+
+def test_requests_that_do_not_wait(start):
+    """Some may wait behind another, in order; a flood of them ends the connection."""
+    kit = start().wait_ready()
+    ask = b"GET /v1/health/live HTTP/1.1\r\nHost: x\r\n\r\n"
     with connected(kit) as peer:
-        peer.sendall(b"GET / HTTP/1.1\r\nX: " + b"x" * 100_000)
-        assert peer.makefile("rb").read().startswith(b"HTTP/1.1 4")
+        peer.sendall(ask * 10)
+        answers = b""
+        while answers.count(b'"status": "ready"') < 10:
+            answers += peer.recv(65536)
+        assert answers.count(b"HTTP/1.1 200 OK") == 10
+    with connected(kit) as peer, suppress(ConnectionError):
+        peer.sendall(ask * 2000)
+        assert peer.makefile("rb").read().count(b"HTTP/1.1 200") < 2000
+    assert kit.client.get("/v1/health/live").status_code == 200
+
+
+def refused(kit, data, status):
+    """Send something, and return the error that comes back before the connection ends."""
+    with connected(kit) as peer:
+        peer.sendall(data)
+        answer = HTTPResponse(peer)
+        answer.begin()
+        assert answer.status == status
+        assert {"X-Request-Id", "X-Mealkit-Recipe"} <= {name for name, _ in answer.getheaders()}
+        content = json.loads(answer.read())
+        assert peer.recv(1) == b""
+        return content["error"]

@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from mealkit.engines.worker import Embeddings, WorkerConfig
+from mealkit.engines.worker import Embeddings, IsCancelled, WorkerConfig
 from mealkit.errors import failure
 
 DIMENSIONS = 4
@@ -45,7 +45,7 @@ class StandIn:
             raise SystemExit(9)
         self._broken = settings.get("answers_badly", False)
 
-    def embed(self, texts: Sequence[str]) -> Embeddings:
+    def embed(self, texts: Sequence[str], is_cancelled: IsCancelled) -> Embeddings:
         for text in texts:
             _obey(text)
         if self._broken:
