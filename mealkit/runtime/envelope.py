@@ -11,10 +11,11 @@ from collections.abc import Collection
 from typing import Any
 
 from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mealkit.errors import Problem, RequestError, problem
+from mealkit.errors import MealkitError, Problem, problem
 from mealkit.runtime.answers import problem_answer
 from mealkit.runtime.service import NOTES, Service
 from mealkit.runtime.state import Status
@@ -39,6 +40,8 @@ class Envelope:
         """Answer one request."""
         if scope["type"] != "http":
             return
+        # Starlette's routes raise what they have no answer for, where they are part of an app.
+        scope["app"] = self
         began = time.perf_counter()
         notes: dict[str, Any] = {}
         NOTES.set(notes)
@@ -69,12 +72,18 @@ class Envelope:
         state = scope["state"]
         try:
             state["caller"] = self._service.authenticate(scope)
-        except RequestError as error:
-            fault = self._service.explain(error)
-            answer = problem_answer(fault, state["request_id"], headers=_CHALLENGE)
-            await answer(scope, receive, send)
-        else:
             await self._app(scope, receive, send)
+        except HTTPException as error:
+            fault, headers = _no_endpoint(scope, error), error.headers
+            self._service.metrics.failed(fault)
+        except MealkitError as error:
+            fault = self._service.explain(error)
+            headers = _CHALLENGE if fault.code == "REQUEST_KEY" else None
+        else:
+            return
+        contact = self._service.contact(fault)
+        answer = problem_answer(fault, state["request_id"], contact, dict(headers or {}))
+        await answer(scope, receive, send)
 
     def _mark(self, message: Message, request_id: str) -> None:
         headers = MutableHeaders(scope=message)
@@ -105,6 +114,14 @@ class Envelope:
             status=status,
             **notes,
         )
+
+
+def _no_endpoint(scope: Scope, error: HTTPException) -> Problem:
+    """Name the endpoint or the method that is not there."""
+    path = scope["path"][:200]
+    if error.status_code == 405:
+        return problem("METHOD_UNKNOWN", f"{path} does not take {scope['method']}")
+    return problem("ROUTE_UNKNOWN", f"there is no endpoint {path}")
 
 
 def _request_id(scope: Scope) -> str:
