@@ -93,7 +93,9 @@ class OneWriteProtocol(HttpToolsProtocol):
             message = f"the request's head has more than {MAX_HEAD_BYTES} bytes"
             fault = problem("REQUEST_TOO_LARGE", message)
         else:
-            fault = problem("REQUEST_INVALID", "the request cannot be read: it is not HTTP/1.1")
+            message = "the request cannot be read: it is not HTTP/1.1"
+            hint = "write http:// in the address; what speaks TLS stands before the kit"
+            fault = problem("REQUEST_INVALID", message, hint=hint)
         self._has_refused = True
         self.transport.write(self._refusal(fault))
         self.transport.write_eof()
