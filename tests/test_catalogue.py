@@ -31,6 +31,7 @@ COMPUTED = {
     "containers/docker_errors.py": "the table of the daemons' texts at the top of the module",
     "containers/root.py": "of two codes, chosen by errno in the lines above",
     "containers/sandbox_plan.py": "of two codes, chosen by errno in the lines above",
+    "engines/onnx/genai.py": "its callers' constants: ENGINE_START and ENGINE_ANSWER",
     "engines/transformers/problems.py": "its callers' constants: ENGINE_START and ENGINE_ANSWER",
     "errors.py": "hands on its caller's code; the JSON form's is looked up in the catalogue first",
     "kit/document.py": "its readers' methods hand on their callers' constants",

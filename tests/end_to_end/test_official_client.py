@@ -4,21 +4,15 @@ import asyncio
 import shutil
 import urllib.request
 from collections.abc import Iterator
-from contextlib import suppress
 
 import openai
 import pytest
-
-# The last one is a fixture that is in force wherever it is named.
-from end_to_end.test_tiny_chat import KIT, MODEL, WHEEL, _engine_as_before  # noqa: F401
+from end_to_end.test_tiny_chat import KIT, MODEL, WHEEL
 from fakes.little import Heard
-from fakes.served import copy_of_demo, get, golden
+from fakes.served import get, golden
 
-from mealkit.errors import MealkitError
 from mealkit.pipeline.building import build_kit
-from mealkit.pipeline.containers import stop_kit
 from mealkit.pipeline.outputs import Outputs
-from mealkit.pipeline.running import RunRequest, run_kit
 
 pytestmark = [pytest.mark.online, pytest.mark.docker, pytest.mark.xdist_group("tiny-chat")]
 
@@ -26,19 +20,16 @@ QUESTION = [{"role": "user", "content": "What does join do?"}]
 
 
 @pytest.fixture(scope="module")
-def chat_url(tmp_path_factory, home_with_files, unique) -> Iterator[str]:
+def chat_url(tmp_path_factory, home_with_files, serve) -> str:
     """The chat kit in a container, built from its committed lock."""
     if not WHEEL.is_file():
         pytest.skip("the llama-cpp wheel is not compiled: make .engines/llama-cpp/.ready")
     folder = tmp_path_factory.mktemp("official")
     shutil.copytree(MODEL, folder / MODEL.name)
     shutil.copytree(KIT, folder / KIT.name, ignore=shutil.ignore_patterns(".wheel-build"))
-    home, name = home_with_files(folder / "home"), unique("official")
+    home = home_with_files(folder / "home")
     build_kit(folder / KIT.name, frozen=True, outputs=Outputs(), home=home, listener=Heard())
-    request = RunRequest(str(folder / KIT.name), name=name, port=0, client="docker")
-    yield run_kit(request, home, Heard()).url
-    with suppress(MealkitError):
-        stop_kit(name, timeout_seconds=10, home=home)
+    return serve(folder / KIT.name, home, "docker").url
 
 
 @pytest.fixture
@@ -119,23 +110,13 @@ def test_description_and_page(chat_url):
         assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
 
 
-def test_embeddings(tmp_path, home_with_files, unique):
+def test_embeddings(demo, serve):
     """The client gets torch's vectors from the example kit."""
-    kit, home, name = (
-        copy_of_demo(tmp_path / "kit"),
-        home_with_files(tmp_path / "home"),
-        unique("e"),
-    )
-    build_kit(kit, frozen=True, outputs=Outputs(), home=home, listener=Heard())
-    try:
-        url = run_kit(RunRequest(str(kit), name=name, port=0, client="docker"), home, Heard()).url
-        with openai.OpenAI(base_url=f"{url}/v1", api_key="any", max_retries=0) as client:
-            cases = golden()
-            answer = client.embeddings.create(
-                model="all-MiniLM-L6-v2", input=[text for text, _ in cases]
-            )
-        for item, (_, expected) in zip(answer.data, cases, strict=True):
-            assert item.embedding == pytest.approx(expected, abs=1e-5)
-    finally:
-        with suppress(MealkitError):
-            stop_kit(name, timeout_seconds=10, home=home)
+    cases = golden()
+    url = serve(demo.kit, demo.home, "docker").url
+    with openai.OpenAI(base_url=f"{url}/v1", api_key="any", max_retries=0) as client:
+        answer = client.embeddings.create(
+            model="all-MiniLM-L6-v2", input=[text for text, _ in cases]
+        )
+    for item, (_, expected) in zip(answer.data, cases, strict=True):
+        assert item.embedding == pytest.approx(expected, abs=1e-5)

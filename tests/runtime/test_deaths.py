@@ -116,9 +116,11 @@ def test_killed_for_memory_in_a_container(empty_image, make_lock, tmp_path):
     """The kernel's kill is read from the control group: measured, the limit, and the platform."""
     for name in ("etc", "models", "state"):
         (tmp_path / name).mkdir()
-    lock = make_lock(settings={"load_takes_bytes": 4 * LIMIT_BYTES}, weights={})
+    quiet = tmp_path / "quiet"
+    settings = {"load_waits_for": str(quiet), "load_takes_bytes": 4 * LIMIT_BYTES}
+    lock = make_lock(settings=settings, weights={})
     (tmp_path / "etc" / "kit.lock").write_bytes(lock_bytes(lock))
-    code, problem = run_in_container(empty_image, tmp_path, LIMIT_BYTES)
+    code, problem = run_in_container(empty_image, tmp_path, LIMIT_BYTES, quiet)
     assert (code, problem["code"], problem["owner"]) == (11, "ENGINE_OUT_OF_MEMORY", "platform")
     assert problem["required"] == "more than the limit of 192.0 MiB"
     number, unit, *_ = problem["measured"].split()
@@ -127,8 +129,14 @@ def test_killed_for_memory_in_a_container(empty_image, make_lock, tmp_path):
     assert problem["hint"] == "raise the container's memory limit above 192.0 MiB"
 
 
-def run_in_container(image: str, root: Path, limit_bytes: int) -> tuple[int, dict[str, object]]:
-    """Run the container half with this Python; return its exit code and its last line."""
+def run_in_container(
+    image: str, root: Path, limit_bytes: int, quiet: Path
+) -> tuple[int, dict[str, object]]:
+    """Run the container half with this Python; return its exit code and its last line.
+
+    ``quiet`` is made when only the engine is still at work. Until what the kernel kills has given its
+    memory back, the next process that asks for some is killed too, and that may be the gateway.
+    """
     library = [path for path in sys.path if path and Path(path).is_dir()]
     shown = {"/usr", "/bin", "/lib", "/lib64", sys.prefix, sys.base_prefix, str(LIBRARY), *library}
     mounts = [f"--volume={path}:{path}:ro" for path in sorted(shown) if Path(path).exists()]
@@ -143,14 +151,15 @@ def run_in_container(image: str, root: Path, limit_bytes: int) -> tuple[int, dic
     }
     variables = [f"--env={name}={value}" for name, value in environment.items()]
     limits = [f"--memory={limit_bytes}", f"--memory-swap={limit_bytes}", "--network=none"]
-    done = subprocess.run(
-        [
-            *("docker", "run", "--rm", "--tmpfs=/state:exec", "--tmpfs=/tmp", *limits, *mounts),
-            *(f"--volume={root}:{root}:ro", *variables, image),
-            *(sys.executable, "-s", "-P", "-m", "mealkit.runtime"),
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return done.returncode, json.loads(done.stderr.splitlines()[-1])
+    command = [
+        *("docker", "run", "--rm", "--tmpfs=/state:exec", "--tmpfs=/tmp", *limits, *mounts),
+        *(f"--volume={root}:{root}:ro", *variables, image),
+        *(sys.executable, "-s", "-P", "-m", "mealkit.runtime"),
+    ]
+    lines = []
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        for line in process.stderr:
+            lines.append(json.loads(line))
+            if lines[-1].get("status") == "loading":
+                quiet.touch()
+    return process.returncode, lines[-1]
