@@ -265,7 +265,7 @@ CATALOGUE: dict[str, Entry] = {
     "KIT_EXISTS": Entry("there is already a kit where a new one should be written", _CALLER, KitError, 409, "choose another name, or delete the folder"),
     # Weights and other inputs
     "WEIGHTS_PICKLE": Entry("a weight file is a pickle, which runs code when loaded", _AUTHOR, SourceError, 400, "convert it to safetensors, or set model.allow_pickle: true after reading the code that made it"),
-    "WEIGHTS_FORMAT": Entry("a weight file is not safetensors, GGUF, ONNX, JSON or plain text", _AUTHOR, SourceError, 400, "convert the file, or leave it out of model.weights"),
+    "WEIGHTS_FORMAT": Entry("a weight file is not safetensors, GGUF, ONNX, data that an ONNX graph of the kit names, JSON or plain text", _AUTHOR, SourceError, 400, "convert the file, or leave it out of model.weights"),
     "WEIGHTS_DAMAGED": Entry("a weight file's header contradicts its size or its own rules", _UPSTREAM, SourceError, 502, "get the file again; if it stays so, tell whoever publishes it"),
     "WEIGHTS_CLASH": Entry("two weight entries give the same path in the image", _AUTHOR, KitError, 400, "leave one of them out, or give one an `into:` folder"),
     "SOURCE_DIGEST": Entry("an input's bytes are not the pinned ones", _UPSTREAM, SourceError, 502, "find out why the bytes changed; if the change is wanted: mealkit lock --upgrade weights"),
@@ -309,6 +309,7 @@ CATALOGUE: dict[str, Entry] = {
     "REGISTRY_REFUSED": Entry("the registry refuses the request", _PLATFORM, RegistryError, 502, "read the registry's own message; its operator can tell why"),
     "REGISTRY_DIGEST": Entry("the registry's bytes are not those that the digest names", _UPSTREAM, RegistryError, 502, "push or pull again; tell the registry's operator if it stays so"),
     "REGISTRY_INSECURE": Entry("a registry that is not on this machine would be used without encryption", _CALLER, RegistryError, 400, "use a registry with TLS"),
+    "BYTECODE_UNAVAILABLE": Entry("the image's Python, which compiles its modules, cannot be run on this machine", _PLATFORM, BuildError, 503, "build on a Linux machine of the kit's architecture, or set runtime.bytecode: false in kit.yaml"),
     "BUILD_INPUT_MISSING": Entry("the build was not handed an input of the plan", _PLATFORM, BuildError, 500, "mealkit build, which fetches it"),
     "LAYER_INVALID": Entry("a file or link cannot be written into a layer", _AUTHOR, BuildError, 400, "rename or leave out the path that is named"),
     "OUTPUT_EXISTS": Entry("the output path holds something else", _CALLER, BuildError, 409, "choose another path, or delete what is there"),

@@ -96,7 +96,7 @@ def _no_docker() -> str | None:
     from requests.exceptions import RequestException  # noqa: PLC0415
 
     try:
-        with closing(docker.from_env(version="1.41")) as client:
+        with closing(docker.from_env()) as client:
             client.ping()
     except (DockerException, RequestException) as error:
         reason = f"no container engine answers: {error}"

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from mealkit.build.bytecode import Compile
 from mealkit.build.contents import Inputs, input_path, layer_entries
 from mealkit.build.lean import LAYER_KIND, WEIGHT_BYTES, WEIGHT_DIGEST, WEIGHT_PATH, lean_image
 from mealkit.digest import Digest, canonical_json
@@ -50,6 +51,11 @@ class Workshop(Protocol):
 
     def write(self, chunks: Iterable[Bytes]) -> Blob:
         """Write a blob."""
+        ...
+
+    @property
+    def compile_modules(self) -> Compile:
+        """What compiles modules by an image's own Python."""
         ...
 
     def virtual(self, files: Sequence[WeightFile], advance: Advance) -> list[Blob]:
@@ -168,7 +174,7 @@ def _layer(plan: Plan, layer: LayerPlan, inputs: Inputs, workshop: Workshop) -> 
     if kept:
         return kept
     with tempfile.TemporaryDirectory(prefix="mealkit-") as scratch:
-        entries = layer_entries(layer, inputs, Path(scratch))
+        entries = layer_entries(layer, inputs, Path(scratch), workshop.compile_modules)
         blob = workshop.write(tar_chunks(entries, plan.created_seconds))
     return _remembered(plan, layer, blob, workshop)
 

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import assert_never
 
+from mealkit.build.bytecode import Compile, bytecode
 from mealkit.build.wheel_tree import wheel_tree
 from mealkit.digest import Digest, file_chunks
 from mealkit.errors import failure
@@ -15,6 +16,7 @@ from mealkit.oci.tar import Entry, TarDirectory, TarFile
 from mealkit.plan.model import (
     EXECUTABLE_MODE,
     FILE_MODE,
+    Bytecode,
     Content,
     DebianTree,
     Folder,
@@ -27,16 +29,23 @@ from mealkit.plan.model import (
 Inputs = Mapping[Digest, Path]
 
 
-def layer_entries(layer: LayerPlan, inputs: Inputs, scratch: Path) -> list[Entry]:
+def layer_entries(
+    layer: LayerPlan, inputs: Inputs, scratch: Path, compile_modules: Compile
+) -> list[Entry]:
     """Return the tar entries of a layer, in no particular order.
 
     Bytes are read when an entry is written, some of them from ``scratch``, an empty folder that
     must outlive the entries.
 
     Raises:
-        BuildError: an input is missing or damaged.
+        BuildError: an input is missing or damaged, or modules cannot be compiled.
     """
-    return [entry for content in layer.contents for entry in _entries(content, inputs, scratch)]
+    entries = [entry for content in layer.contents for entry in _entries(content, inputs, scratch)]
+    for content in layer.contents:
+        if isinstance(content, Bytecode):
+            root = _interpreter(content, inputs, scratch)
+            entries += bytecode(entries, root, content.python, compile_modules, scratch)
+    return entries
 
 
 def input_path(inputs: Inputs, digest: Digest, name: str) -> Path:
@@ -71,8 +80,22 @@ def _entries(content: Content, inputs: Inputs, scratch: Path) -> Iterator[Entry]
             from mealkit.build.debian_root import debian_root  # noqa: PLC0415
 
             yield from debian_root(debs, content.python, scratch)
+        case Bytecode():
+            return  # it is made of the others
         case _:
             assert_never(content)
+
+
+def _interpreter(content: Bytecode, inputs: Inputs, scratch: Path) -> list[Entry]:
+    from mealkit.build.debian_root import unpacked  # noqa: PLC0415  as above
+
+    folder = scratch / "interpreter"
+    folder.mkdir()
+    return [
+        entry
+        for name, digest in content.debs
+        for entry in unpacked(name, input_path(inputs, digest, name), folder)
+    ]
 
 
 def _wheel_entries(tree: WheelTree, inputs: Inputs) -> Iterator[Entry]:

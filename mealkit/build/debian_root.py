@@ -64,7 +64,7 @@ def debian_root(debs: Sequence[tuple[str, Path]], python: str, scratch: Path) ->
     root = _Root()
     # base-files first: it owns the folders of a root, and so decides on their modes.
     for name, path in sorted(debs, key=lambda deb: (deb[0] != "base-files", deb[0])):
-        for entry in _unpacked(name, path, scratch):
+        for entry in unpacked(name, path, scratch):
             root.add(entry, name)
     for entry in _additions(root, python):
         root.add(entry, "mealkit")
@@ -147,8 +147,13 @@ def _certificate(entry: TarFile) -> bytes:
     return _bytes(entry).rstrip(b"\n") + b"\n"
 
 
-def _unpacked(name: str, path: Path, scratch: Path) -> Iterator[Entry]:
-    """Yield the entries of one package. Format: deb(5)."""
+def unpacked(name: str, path: Path, scratch: Path) -> Iterator[Entry]:
+    """Yield the entries of one package, their bytes kept in ``scratch``. Format: deb(5).
+
+    Raises:
+        BuildError: ``BASE_INVALID``, the package is damaged, or another one.
+        StoreError: ``DISK_FULL`` or ``DISK_DENIED``, the scratch folder cannot be written.
+    """
     try:
         with path.open("rb") as stream, closing(DebFile(fileobj=stream)) as deb:
             yield from _status(deb, name)

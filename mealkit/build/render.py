@@ -13,6 +13,7 @@ from pathlib import Path
 import jinja2
 
 from mealkit import __version__
+from mealkit.build.bytecode import Compile
 from mealkit.build.contents import Inputs, layer_entries
 from mealkit.build.templates import template_root
 from mealkit.digest import digest_of_file
@@ -21,6 +22,7 @@ from mealkit.lock.model import Lock
 from mealkit.oci.tar import Entry, TarDirectory, TarFile, arranged, write_tar
 from mealkit.plan.model import (
     DIRECTORY_MODE,
+    Bytecode,
     Content,
     DebianTree,
     Folder,
@@ -46,7 +48,12 @@ class Step:
 
 
 def render(
-    plan: Plan, lock: Lock, inputs: Inputs, target: Path, base_reference: str | None
+    plan: Plan,
+    lock: Lock,
+    inputs: Inputs,
+    compile_modules: Compile,
+    target: Path,
+    base_reference: str | None,
 ) -> None:
     """Write the context and its Dockerfile to ``target``, whole or not at all.
 
@@ -60,7 +67,8 @@ def render(
     try:
         partial.mkdir(parents=True)
         steps = [
-            _write_layer(layer, number, inputs, partial) for number, layer in enumerate(plan.layers)
+            _write_layer(layer, number, inputs, compile_modules, partial)
+            for number, layer in enumerate(plan.layers)
         ]
         text = dockerfile(plan, lock, steps, base_reference)
         (partial / "Dockerfile").write_text(text)
@@ -109,12 +117,14 @@ def _quoted(value: str) -> str:
     return f'"{escaped}"'.replace("\n", " ")
 
 
-def _write_layer(layer: LayerPlan, number: int, inputs: Inputs, context: Path) -> Step:
+def _write_layer(
+    layer: LayerPlan, number: int, inputs: Inputs, compile_modules: Compile, context: Path
+) -> Step:
     folder = f"layers/{number:02d}-{layer.kind.value}"
     scratch = context / ".scratch"
     scratch.mkdir()
     try:
-        entries = arranged(layer_entries(layer, inputs, scratch))
+        entries = arranged(layer_entries(layer, inputs, scratch, compile_modules))
         lines = tuple(_write_entries(entries, context, folder))
     finally:
         shutil.rmtree(scratch)
@@ -178,7 +188,7 @@ def _pins(content: Content) -> Iterator[str]:
             yield from (f"{name}  {digest}" for name, digest in content.debs)
         case InputFile():
             yield f"/{content.path}  {content.digest}"
-        case TextFile() | Folder():
+        case TextFile() | Folder() | Bytecode():
             return
 
 

@@ -59,7 +59,10 @@ def estimate(  # noqa: PLR0913  one parameter for each option
     ] = None,
     engine: Annotated[
         Engine | None,
-        typer.Option(help="The engine.", show_default="the kit's, llama-cpp for GGUF, else vllm"),
+        typer.Option(
+            help="The engine.",
+            show_default="the kit's, llama-cpp for GGUF, vllm for text, else transformers",
+        ),
     ] = None,
     tensor_parallel: Annotated[
         int, typer.Option(metavar="GPUS", min=1, help="GPUs that share the model.")

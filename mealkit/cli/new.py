@@ -42,14 +42,15 @@ def new(
         from mealkit.build.scaffold import write_new_kit
         from mealkit.pipeline.kits import schema
 
-        print_line(str(write_new_kit(folder, engine or "onnx", schema())))
+        write_new_kit(folder, engine or "onnx", schema())
+        print_line(str(folder / "kit.yaml"))
     else:
         from mealkit.pipeline.importing import import_kit
 
         kind, source = origin
         home = session_of(context).home
         made = import_kit(folder, kind, source, engine=engine, home=home)
-        print_line(str(made.path))
+        print_line(str(folder / "kit.yaml"))
         for item in made.left_out:
             say(f"not carried over: {item.sentence}")
     say(f"next: write your team into its owner, then: mealkit check {folder}")

@@ -4,6 +4,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from mealkit.engines.worker import LARGEST_SEED
 from mealkit.kit.model import Part, RelativePath
 
 Length = Annotated[int, Field(ge=1, le=10_000_000)]
@@ -80,7 +81,7 @@ class GenerationHyperparameters(Part):
     """Is taken from the logits of tokens that stand in the answer."""
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] = 0.0
     """Is taken from the logits of tokens once for each time they stand in the answer."""
-    seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = 0
+    seed: Annotated[int, Field(ge=0, le=LARGEST_SEED)] = 0
     """What the draws start from: the same request gives the same answer."""
     stop: tuple[str, ...] = ()
     """Texts that end an answer and are not part of it."""

@@ -55,7 +55,7 @@ class LockedFile(Part):
     size_bytes: Annotated[int, CHANGES_ANSWERS]
     """Its size."""
     format: Annotated[
-        Literal["safetensors", "gguf", "onnx", "json", "text", "pickle"], KEEPS_ANSWERS
+        Literal["safetensors", "gguf", "onnx", "onnx-data", "json", "text", "pickle"], KEEPS_ANSWERS
     ]
     """What its content was found to be."""
     origins: Annotated[tuple[Origin, ...], KEEPS_ANSWERS]
@@ -193,6 +193,8 @@ class LockedRuntime(Part):
     """The path or name of the base's Python."""
     architecture: Annotated[str, CHANGES_ANSWERS]
     """The image's architecture."""
+    bytecode: Annotated[bool, KEEPS_ANSWERS] = False
+    """Whether the image holds the compiled form of its Python modules."""
 
 
 class About(Part):

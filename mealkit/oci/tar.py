@@ -34,7 +34,7 @@ class Output(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TarFile:
-    """A regular file; ``content`` is called when its bytes are needed, once."""
+    """A regular file; ``content`` is called whenever its bytes are needed."""
 
     path: str
     size_bytes: int

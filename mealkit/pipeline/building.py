@@ -85,6 +85,7 @@ def render_kit(path: Path, target: Path, *, frozen: bool, home: Home, listener: 
         MealkitError: the kit, its lock, a source or the target refuses.
     """
     from mealkit.build.render import render
+    from mealkit.containers.interpreter import compile_modules
 
     kit = open_kit(path)
     lock = fresh_lock(kit, frozen=frozen, home=home, listener=listener)
@@ -97,7 +98,7 @@ def render_kit(path: Path, target: Path, *, frozen: bool, home: Home, listener: 
         else None
     )
     listener.phase(f"writing {target}")
-    render(plan, lock, inputs, target, reference)
+    render(plan, lock, inputs, compile_modules, target, reference)
     return target
 
 

@@ -24,7 +24,7 @@ from mealkit.pipeline.home import Home
 from mealkit.pipeline.listener import Listener
 from mealkit.pipeline.parts import OpenKit
 from mealkit.plan.layout import MODELS
-from mealkit.plan.model import DebianTree, InputFile, LayerPlan, WheelTree
+from mealkit.plan.model import Bytecode, DebianTree, InputFile, LayerPlan, WheelTree
 from mealkit.stores.digests import DigestCache, HashJob
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ def _wanted(layers: Sequence[LayerPlan]) -> set[Digest]:
                     found.add(content.digest)
                 case WheelTree():
                     found.update(digest for _, digest in content.wheels)
-                case DebianTree():
+                case DebianTree() | Bytecode():
                     found.update(digest for _, digest in content.debs)
                 case _:
                     pass

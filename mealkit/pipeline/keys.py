@@ -41,7 +41,7 @@ def add_key(name: str, file: Path | None) -> NewKey:
         with _opened(file, os.O_RDWR | os.O_CREAT) as descriptor:
             text = _text(descriptor)
             if any(known.name == name for known in read_keys(text, str(file))):
-                hint = f"choose another name, or: mealkit key remove {name} --file {file}"
+                hint = f"choose another name, or: mealkit key remove --name {name} --file {file}"
                 raise failure("USAGE", f"there is a key named {name!r}", hint=hint)
             # One write: whoever reads meanwhile sees the whole line or nothing of it.
             begin = "" if not text or text.endswith("\n") else "\n"

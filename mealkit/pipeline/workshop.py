@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from mealkit.build.assemble import Advance, WeightFile
+from mealkit.containers.interpreter import compile_modules
 from mealkit.errors import MealkitError, failure, failures
 from mealkit.oci.image import Blob, Layer
 from mealkit.oci.tar import Bytes
@@ -13,6 +14,8 @@ from mealkit.stores.local import LocalStore
 
 class StoreWorkshop:
     """A workshop over the local store; use it within ``store.use()``."""
+
+    compile_modules = staticmethod(compile_modules)
 
     def __init__(self, store: LocalStore) -> None:
         self._store = store

@@ -69,7 +69,15 @@ class DebianTree:
     python: str
 
 
-Content = InputFile | TextFile | Folder | WheelTree | DebianTree
+@dataclass(frozen=True, slots=True)
+class Bytecode:
+    """The compiled form of the layer's Python modules, made by the Python in these packages."""
+
+    debs: tuple[tuple[str, Digest], ...]  # (package name, digest)
+    python: str
+
+
+Content = InputFile | TextFile | Folder | WheelTree | DebianTree | Bytecode
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from mealkit.lock.model import (
 from mealkit.plan.layout import CODE, ENGINE, GATEWAY, LIBRARY, MODELS, SETTINGS, STATE
 from mealkit.plan.model import (
     USER_ID,
+    Bytecode,
     Content,
     DebianTree,
     Folder,
@@ -35,6 +36,9 @@ from mealkit.plan.model import (
 # registry is asked about each one. A file of weights above this has a layer of its own.
 OWN_LAYER_BYTES = 1024 * 1024
 
+# What a Python that only compiles is made of, by Debian's names.
+_INTERPRETER = ("python{}-minimal", "libpython{}-minimal", "libc6", "libexpat1", "zlib1g")
+
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -45,11 +49,12 @@ def plan_image(lock: Lock, library: Mapping[str, bytes], created_seconds: int = 
     parent folder. ``created_seconds`` is the time of everything in the image.
     """
     base = lock.runtime.base
+    bytecode = _bytecode(lock)
     layers = (
-        *_base_layers(base, lock.runtime.python),
-        _engine_layer(lock),
+        *_base_layers(base, lock.runtime.python, bytecode),
+        _engine_layer(lock, bytecode),
         *_weight_layers(lock.model.files),
-        _gateway_layer(lock, library),
+        _gateway_layer(lock, library, bytecode),
         _kit_layer(lock),
     )
     return Plan(
@@ -62,7 +67,19 @@ def plan_image(lock: Lock, library: Mapping[str, bytes], created_seconds: int = 
     )
 
 
-def _base_layers(base: LockedDebianBase | LockedImageBase, python: str) -> tuple[LayerPlan, ...]:
+def _bytecode(lock: Lock) -> tuple[Bytecode, ...]:
+    """Return what compiles modules, for each layer that has some; nothing if nothing does."""
+    base, python = lock.runtime.base, lock.runtime.python
+    if not lock.runtime.bytecode or isinstance(base, LockedImageBase):
+        return ()
+    names = {name.format(python) for name in _INTERPRETER}
+    debs = tuple((deb.name, deb.sha256) for deb in base.packages if deb.name in names)
+    return (Bytecode(debs, python),)
+
+
+def _base_layers(
+    base: LockedDebianBase | LockedImageBase, python: str, bytecode: tuple[Bytecode, ...]
+) -> tuple[LayerPlan, ...]:
     if isinstance(base, LockedImageBase):
         return ()
     debs = tuple((deb.name, deb.sha256) for deb in base.packages)
@@ -71,17 +88,17 @@ def _base_layers(base: LockedDebianBase | LockedImageBase, python: str) -> tuple
             LayerKind.BASE,
             f"Debian {base.suite} with Python {python}",
             f"{len(debs)} Debian packages, each pinned by digest; no maintainer script is run",
-            (DebianTree(debs, python),),
+            (DebianTree(debs, python), *bytecode),
         ),
     )
 
 
-def _engine_layer(lock: Lock) -> LayerPlan:
+def _engine_layer(lock: Lock, bytecode: tuple[Bytecode, ...]) -> LayerPlan:
     return LayerPlan(
         LayerKind.ENGINE,
         f"engine {lock.engine.name}",
         f"{len(lock.engine.packages)} Python wheels for the worker, each pinned by digest",
-        (_wheel_tree(ENGINE, lock.engine.packages),),
+        (_wheel_tree(ENGINE, lock.engine.packages), *bytecode),
     )
 
 
@@ -116,13 +133,16 @@ def _input_file(file: LockedFile) -> InputFile:
     return InputFile(f"{MODELS}/{file.path}", file.sha256, file.size_bytes)
 
 
-def _gateway_layer(lock: Lock, library: Mapping[str, bytes]) -> LayerPlan:
+def _gateway_layer(
+    lock: Lock, library: Mapping[str, bytes], bytecode: tuple[Bytecode, ...]
+) -> LayerPlan:
     contents: list[Content] = [
         Folder(MODELS),
         Folder(STATE, owner_id=USER_ID),
         _wheel_tree(GATEWAY, lock.gateway.packages),
     ]
     contents += [TextFile(f"{LIBRARY}/{path}", data) for path, data in sorted(library.items())]
+    contents += bytecode
     return LayerPlan(
         LayerKind.GATEWAY,
         f"gateway of mealkit {lock.mealkit_version}",

@@ -209,7 +209,8 @@ def _server_config(service: Service) -> uvicorn.Config:
         ws="none",
         lifespan="off",
         log_config=None,
-        log_level=logging.WARNING,
+        # Its warnings are about what callers send, who could fill the log with them.
+        log_level=logging.ERROR,
         access_log=False,
         server_header=False,
         # Nothing here asks for a caller's address, whoever states it.

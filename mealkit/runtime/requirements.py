@@ -3,7 +3,7 @@
 GATEWAY_REQUIREMENTS: tuple[str, ...] = (
     "starlette>=1.10",
     "uvicorn>=0.54",
-    "httptools>=0.9",
+    "h11>=0.16",
     "prometheus-client>=0.26",
     "pydantic>=2.12",
     "jinja2>=3.1",

@@ -1,31 +1,36 @@
 """The server's protocol: head and body of an answer in one write, and connections with limits.
 
 Each write wakes the caller and costs a system call: together about a fifth of what the gateway
-takes per request. Refuses what is not HTTP, heads that are too large, and callers who send one
-request after the other without waiting for answers; ends those who are silent, or do not read.
+takes per request. Refuses what is not HTTP, in the shape of all errors; ends connections of callers
+who are silent, or do not read.
 """
 
 import asyncio
+import sys
 from collections.abc import Callable
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from mealkit.errors import Problem, problem
 from mealkit.runtime.connections import Connections
 
-# As much as other servers take: nginx 32 KiB, Node.js 16 KiB, h11 64 KiB.
+# As much as other servers take: nginx 32 KiB, Node.js 16 KiB.
 MAX_HEAD_BYTES = 64 * 1024
 
 # A caller that still sends has this long to read why it was refused: closing at once would reset
 # the connection, and the answer would be lost with it.
 _LINGER_SECONDS = 2.0
 
-# Requests that may wait on a connection while another is answered.
-_MAX_PIPELINED = 16
+# What h11 hints at for a head that is too large.
+_TOO_LARGE = 431
+
+# A TLS record of a handshake begins like this: RFC 8446, section 5.1.
+_TLS = b"\x16\x03"
 
 
-class OneWriteProtocol(HttpToolsProtocol):
+class OneWriteProtocol(H11Protocol):
     """uvicorn's HTTP/1.1, writing once per turn of the loop."""
 
     def __init__(
@@ -37,14 +42,10 @@ class OneWriteProtocol(HttpToolsProtocol):
     ) -> None:
         """``refusal`` writes the whole answer to a request that has none of its own."""
         super().__init__(*arguments, **options)
+        self.conn = _Strict(h11.SERVER, MAX_HEAD_BYTES)
         self._all = connections
         self._refusal = refusal
         self._has_refused = False
-        self._is_in_head = False
-        self._header_bytes = 0
-        """What the headers have that were read whole."""
-        self._head_bytes = 0
-        """What has come of a head that has no end yet."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection."""
@@ -57,49 +58,51 @@ class OneWriteProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Read what has come."""
-        if not self._has_refused:
-            self._read(data)
-
-    def on_message_begin(self) -> None:
-        """Begin to read a head."""
-        super().on_message_begin()
-        self._is_in_head, self._header_bytes, self._head_bytes = True, 0, 0
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header, unless the head is too large; the parser makes an error of that."""
-        self._header_bytes += len(name) + len(value)
-        if self._header_bytes > MAX_HEAD_BYTES:
-            raise ValueError("the head is too large")
-        super().on_header(name, value)
-
-    def on_headers_complete(self) -> None:
-        """Answer the request."""
-        self._is_in_head = False
-        super().on_headers_complete()
+        """Read what has come; nothing more from a caller that was refused."""
+        if self._has_refused:
+            return
+        before = self.cycle
+        super().data_received(data)
+        if self.cycle is before:
+            self._all.began_head(self)
+        elif not self.cycle.response_complete:
+            self._all.began_request(self)
 
     def on_response_complete(self) -> None:
         """Wait for the next request."""
         self._all.answered(self)
-        waits = bool(self.pipeline)
+        before = self.cycle
         super().on_response_complete()
         # One that was there already.
-        if waits:
+        if self.cycle is not before:
             self._all.began_request(self)
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002  uvicorn's words are no problem
-        """Refuse what cannot be read, in the shape of all errors, and close the connection."""
-        if max(self._head_bytes, self._header_bytes) > MAX_HEAD_BYTES:
-            message = f"the request's head has more than {MAX_HEAD_BYTES} bytes"
-            fault = problem("REQUEST_TOO_LARGE", message)
-        else:
-            message = "the request cannot be read: it is not HTTP/1.1"
-            hint = "write http:// in the address; what speaks TLS stands before the kit"
-            fault = problem("REQUEST_INVALID", message, hint=hint)
+        """Refuse what cannot be read, and close the connection."""
         self._has_refused = True
-        self.transport.write(self._refusal(fault))
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle and not cycle.response_complete:
+            # Its body is what cannot be read: nobody waits for another answer to it.
+            cycle.disconnected = True
+            cycle.message_event.set()
+            if cycle.response_started:
+                self.drop()
+                return
+        self.transport.write(self._refusal(self._fault()))
         self.transport.write_eof()
         self.loop.call_later(_LINGER_SECONDS, self.transport.close)
+
+    def _fault(self) -> Problem:
+        """Return what the parser's error, which is being handled, means."""
+        error = sys.exception()
+        if isinstance(error, h11.RemoteProtocolError) and error.error_status_hint == _TOO_LARGE:
+            message = f"the request's head has more than {MAX_HEAD_BYTES} bytes"
+            return problem("REQUEST_TOO_LARGE", message)
+        message = f"the request is not HTTP/1.1 that can be read: {error}"
+        if self.conn.trailing_data[0].startswith(_TLS):
+            hint = "write http:// in the address; what speaks TLS stands before the kit"
+            return problem("REQUEST_INVALID", message, hint=hint)
+        return problem("REQUEST_INVALID", message)
 
     def unsent_bytes(self) -> int:
         """Return how much was written that the caller has not fetched."""
@@ -117,23 +120,31 @@ class OneWriteProtocol(HttpToolsProtocol):
         """Close the connection at once."""
         self.transport.abort()
 
-    def _read(self, data: bytes) -> None:
-        # uvicorn's type for it leaves out that there is none at first.
-        before: RequestResponseCycle | None = self.cycle
-        is_all_head = self._is_in_head or before is None or not before.more_body
-        super().data_received(data)
-        if self._has_refused or self.transport.is_closing():
-            return
-        if self._is_in_head and is_all_head and self.cycle is before:
-            self._head_bytes += len(data)
-        if self._is_in_head and self._head_bytes > MAX_HEAD_BYTES:
-            self.send_400_response("")
-        elif len(self.pipeline) > _MAX_PIPELINED:
-            self.drop()
-        elif self.cycle is before:
-            self._all.began_head(self)
-        elif not self.cycle.response_complete:
-            self._all.began_request(self)
+
+class _Strict(h11.Connection):
+    """The parser; it also refuses what a proxy could read in another way."""
+
+    def next_event(self) -> Any:
+        event = super().next_event()
+        if isinstance(event, h11.Request):
+            _check(event)
+        return event
+
+
+def _check(request: h11.Request) -> None:
+    """Refuse heads that are too large, and what RFC 9112 calls an error (sections 2.3 and 6.1).
+
+    A head that comes at once is whole before the parser has counted it.
+    """
+    if sum(len(name) + len(value) for name, value in request.headers) > MAX_HEAD_BYTES:
+        raise h11.RemoteProtocolError("the head is too large", _TOO_LARGE)
+    names = {name for name, _ in request.headers}
+    if b"transfer-encoding" in names and b"content-length" in names:
+        raise h11.RemoteProtocolError("both Content-Length and Transfer-Encoding")
+    if b"transfer-encoding" in names and request.http_version == b"1.0":
+        raise h11.RemoteProtocolError("Transfer-Encoding in HTTP/1.0")
+    if request.http_version not in {b"1.0", b"1.1"}:
+        raise h11.RemoteProtocolError(f"version {request.http_version.decode()}")
 
 
 class _Gathered(asyncio.Transport):
@@ -145,8 +156,11 @@ class _Gathered(asyncio.Transport):
         self._protocol = protocol
         self._loop = asyncio.get_running_loop()
         self._parts: list[bytes] = []
+        self._has_ended = False
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
+        if self._has_ended:
+            return
         if not self._parts:
             self._loop.call_soon(self._flush)
         self._parts.append(bytes(data))
@@ -157,6 +171,7 @@ class _Gathered(asyncio.Transport):
 
     def write_eof(self) -> None:
         self._flush()
+        self._has_ended = True
         self._transport.write_eof()
 
     def abort(self) -> None:
@@ -186,7 +201,8 @@ class _Gathered(asyncio.Transport):
 
     def _flush(self) -> None:
         if self._parts:
-            self._transport.write(b"".join(self._parts))
+            parts = b"".join(self._parts)
             self._parts.clear()
+            self._transport.write(parts)
             if self._transport.get_write_buffer_size():
                 self._protocol.wrote()

@@ -1,6 +1,7 @@
 """What a weight file is, told from its content; its name can only make it more suspicious.
 
-Refuses what is none of safetensors, GGUF, ONNX, JSON, text, and pickle unless it is allowed.
+Refuses what is none of safetensors, GGUF, ONNX, JSON, text, the numbers that an ONNX graph keeps in
+a file of their own, and pickle unless it is allowed.
 """
 
 import io
@@ -16,7 +17,7 @@ from mealkit.sources.protobuf import is_onnx
 from mealkit.sources.ranges import HEAD_BYTES, RangeFile, RangeReader
 from mealkit.sources.safetensors import MAX_HEADER_BYTES
 
-Format = Literal["safetensors", "gguf", "onnx", "json", "text", "pickle"]
+Format = Literal["safetensors", "gguf", "onnx", "onnx-data", "json", "text", "pickle"]
 
 # Names under which pickles travel: their loaders unpickle whatever stands there.
 _PICKLE_SUFFIXES = frozenset(
@@ -27,8 +28,12 @@ _NPY_MAGIC = b"\x93NUMPY"
 _NPY_HEADER_BYTES = 4096
 
 
-def classify(name: str, ranges: RangeReader, *, allow_pickle: bool = False) -> Format:
+def classify(
+    name: str, ranges: RangeReader, *, allow_pickle: bool = False, is_graph_data: bool = False
+) -> Format:
     """Return what a file's content is; reads its first bytes, and the directory of an archive.
+
+    ``is_graph_data``: an ONNX graph beside it keeps tensors there, so that it may be any numbers.
 
     Raises:
         SourceError: ``WEIGHTS_PICKLE`` unless ``allow_pickle``, ``WEIGHTS_FORMAT`` for anything
@@ -38,10 +43,12 @@ def classify(name: str, ranges: RangeReader, *, allow_pickle: bool = False) -> F
     suspicious = PurePosixPath(name).suffix.lower() in _PICKLE_SUFFIXES
     if suspicious and found in ("text", "json", None):
         found = "pickle"
+    if found is None and is_graph_data:
+        return "onnx-data"
     if found is None:
         raise failure(
             "WEIGHTS_FORMAT",
-            f"{name} is not safetensors, GGUF, ONNX, JSON or plain text",
+            f"{name} is not safetensors, GGUF, ONNX, JSON or plain text, and no graph names it",
             where=name,
         )
     if found == "pickle" and not allow_pickle:

@@ -1,9 +1,16 @@
-"""Whether a file is an ONNX model, told by walking the top level of its protocol buffer."""
+"""What the protocol buffer of an ONNX model tells: that it is one, and the files of its tensors.
+
+Only tags and lengths are read; graphs and tensors are stepped over. Source: onnx/onnx.proto.
+"""
+
+from collections.abc import Iterator
 
 from mealkit.sources.ranges import RangeReader
 
-# The fields of ModelProto and their wire types. Source: onnx/onnx.proto, message ModelProto.
+# Wire types, and the bytes of those that have a fixed size.
 _VARINT, _LENGTH = 0, 2
+_FIXED_BYTES = {1: 8, 5: 4}
+# The fields of ModelProto and their wire types.
 _FIELDS = {
     1: _VARINT,  # ir_version
     2: _LENGTH,  # producer_name
@@ -19,9 +26,13 @@ _FIELDS = {
     26: _LENGTH,  # configuration
 }
 _GRAPH, _IR_VERSION = 7, 1
+# GraphProto.initializer, TensorProto.external_data, StringStringEntryProto.key and value
+_INITIALIZER, _EXTERNAL_DATA, _KEY, _VALUE = 5, 13, 1, 2
 _MAX_FIELDS = 100_000
 _MAX_VARINT_BYTES = 10
 _WINDOW_BYTES = 16 * 1024
+# A graph is read whole: each window may cost a request.
+_LARGE_WINDOW_BYTES = 1024 * 1024
 
 
 def is_onnx(ranges: RangeReader) -> bool:
@@ -45,12 +56,46 @@ def is_onnx(ranges: RangeReader) -> bool:
     return False
 
 
+def external_files(ranges: RangeReader) -> frozenset[str]:
+    """Return the files that keep a model's tensors, by the names that its graph has for them.
+
+    Nothing is returned for what lies behind a place that is no protocol buffer.
+    """
+    walk = _Walk(ranges, _LARGE_WINDOW_BYTES)
+    return frozenset(
+        walk.text(*value)
+        for graph in _within(walk, 0, ranges.size_bytes, _GRAPH)
+        for tensor in _within(walk, *graph, _INITIALIZER)
+        for entry in _within(walk, *tensor, _EXTERNAL_DATA)
+        if [walk.text(*key) for key in _within(walk, *entry, _KEY)] == ["location"]
+        for value in _within(walk, *entry, _VALUE)
+    )
+
+
+def _within(walk: "_Walk", start: int, end: int, number: int) -> Iterator[tuple[int, int]]:
+    """Yield where each field of a number begins and ends, in the message from start to end."""
+    while start < end:
+        walk.offset = start
+        tag = walk.varint()
+        if tag is None:
+            return
+        wire = tag & 7
+        value = walk.varint() if wire in (_VARINT, _LENGTH) else _FIXED_BYTES.get(wire)
+        if value is None:
+            return
+        begin = walk.offset
+        start = begin if wire == _VARINT else begin + value
+        if tag == number << 3 | _LENGTH and start <= end:
+            yield begin, start
+
+
 class _Walk:
     """A place in a file, read through a window."""
 
-    def __init__(self, ranges: RangeReader) -> None:
+    def __init__(self, ranges: RangeReader, window_bytes: int = _WINDOW_BYTES) -> None:
         self.offset = 0
         self._ranges = ranges
+        self._window_bytes = window_bytes
         self._window_at = 0
         self._window = b""
 
@@ -66,12 +111,22 @@ class _Walk:
                 return value
         return None
 
+    def text(self, start: int, end: int) -> str:
+        """Read a text; of a long one, as much as the window has."""
+        inside = start - self._window_at
+        if not 0 <= inside <= inside + end - start <= len(self._window):
+            self._move(start)
+            inside = 0
+        return self._window[inside : inside + end - start].decode(errors="replace")
+
     def _byte(self) -> int | None:
-        inside = self.offset - self._window_at
-        if not 0 <= inside < len(self._window):
-            self._window_at, inside = self.offset, 0
-            self._window = self._ranges.read(self.offset, _WINDOW_BYTES)
+        if not 0 <= self.offset - self._window_at < len(self._window):
+            self._move(self.offset)
         if not self._window:
             return None
         self.offset += 1
-        return self._window[inside]
+        return self._window[self.offset - 1 - self._window_at]
+
+    def _move(self, offset: int) -> None:
+        self._window_at = offset
+        self._window = self._ranges.read(offset, self._window_bytes)

@@ -154,7 +154,12 @@ class _Job:
         else:
             self.listener.advance(file.size_bytes)
         # The header that a Hub showed to the lock need not have been that of these bytes.
-        form = classify(file.path, FileRanges(path), allow_pickle=self.model.allow_pickle)
+        form = classify(
+            file.path,
+            FileRanges(path),
+            allow_pickle=self.model.allow_pickle,
+            is_graph_data=file.format == "onnx-data",
+        )
         if form != file.format:
             raise failure(
                 "WEIGHTS_FORMAT",

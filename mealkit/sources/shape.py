@@ -71,9 +71,9 @@ def _described(
     packed = _added_up(size for header in headers for size in header.bytes_by_dtype.items())
     plain = _added_up(size for part in tensors for size in part.by_name.values())
     whole = [
-        (file.format.upper(), file.ranges.size_bytes)
+        (file.format.partition("-")[0].upper(), file.ranges.size_bytes)
         for file in files
-        if file.format in ("onnx", "pickle")
+        if file.format in ("onnx", "onnx-data", "pickle")
     ]
     metadata = _metadata_of(headers)
     try:

@@ -3,7 +3,8 @@
 Refuses two files with one path, formats that run code, and digests that the kit does not assert.
 """
 
-from collections.abc import Sequence
+import posixpath
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 
@@ -13,9 +14,11 @@ from mealkit.kit.model import Model, Weights
 from mealkit.lock.model import LockedFile, ModelShape
 from mealkit.lock.origins import Origin
 from mealkit.sources.download import Advance, ignore_progress
-from mealkit.sources.formats import classify
+from mealkit.sources.formats import Format, classify
 from mealkit.sources.place import PinnedFile, PlaceReader, Supplies
 from mealkit.sources.places import first_that_works, is_place_fault, open_place, path_in_image
+from mealkit.sources.protobuf import external_files
+from mealkit.sources.ranges import RangeReader
 from mealkit.sources.shape import ModelFile, shape_of
 
 
@@ -36,8 +39,7 @@ def resolve_weights(
             ``WEIGHTS_FORMAT`` or ``WEIGHTS_DAMAGED``.
         StoreError: ``DISK_FULL`` or ``DISK_DENIED``.
     """
-    locked: dict[str, LockedFile] = {}
-    files: list[ModelFile] = []
+    found: dict[str, tuple[PinnedFile, tuple[Origin, ...]]] = {}
     notices: list[Problem] = []
     with ExitStack() as stack:
         for entry in model.weights:
@@ -50,19 +52,41 @@ def resolve_weights(
             notices += [*problems, *unknown]
             for file in pinned:
                 path = path_in_image(entry, file.name)
-                if path in locked:
+                if path in found:
                     raise failure("WEIGHTS_CLASH", f"two entries give {path}", where=path)
-                form = classify(path, file.ranges, allow_pickle=model.allow_pickle)
-                files.append(ModelFile(path, form, file.ranges))
-                locked[path] = LockedFile(
-                    path=path,
-                    sha256=file.digest,
-                    size_bytes=file.size_bytes,
-                    format=form,
-                    origins=_origins(known, file.name),
-                )
-        shape = shape_of(sorted(files, key=lambda file: file.path))
-    return tuple(locked[path] for path in sorted(locked)), shape, list(dict.fromkeys(notices))
+                found[path] = file, _origins(known, file.name)
+        data = _graph_data({path: file.ranges for path, (file, _) in found.items()})
+        forms = {
+            path: classify(
+                path, file.ranges, allow_pickle=model.allow_pickle, is_graph_data=path in data
+            )
+            for path, (file, _) in found.items()
+        }
+        shape = shape_of(
+            [ModelFile(path, forms[path], found[path][0].ranges) for path in sorted(found)]
+        )
+    locked = tuple(_locked(path, forms[path], *found[path]) for path in sorted(found))
+    return locked, shape, list(dict.fromkeys(notices))
+
+
+def _graph_data(files: Mapping[str, RangeReader]) -> frozenset[str]:
+    """Return the paths that graphs among the files keep tensors in."""
+    return frozenset(
+        posixpath.normpath(posixpath.join(posixpath.dirname(path), name))
+        for path, ranges in files.items()
+        if path.endswith(".onnx")
+        for name in external_files(ranges)
+    )
+
+
+def _locked(path: str, form: Format, file: PinnedFile, origins: tuple[Origin, ...]) -> LockedFile:
+    return LockedFile(
+        path=path,
+        sha256=file.digest,
+        size_bytes=file.size_bytes,
+        format=form,
+        origins=origins,
+    )
 
 
 def _pin(

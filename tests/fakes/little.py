@@ -25,6 +25,7 @@ _PACKAGES = (
     "numpy",
     "starlette",
     "uvicorn",
+    "h11",
     "nvidia_ml_py",
     "prometheus_client",
     "pydantic",

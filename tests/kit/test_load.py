@@ -389,6 +389,19 @@ def test_all_problems_come_at_once_in_the_order_of_their_lines(write_kit, good):
     assert len(found) == len(spoiled)
 
 
+def test_an_images_python_compiles_nothing(write_kit, good):
+    """Compiled modules need a base whose Python mealkit knows, and the kit says so with its line."""
+    text = good.replace(
+        "base: {source: debian, suite: trixie}",
+        "base: {source: image, reference: 'registry.invalid/base:1'}\n  bytecode: true",
+    )
+    with pytest.raises(MealkitError) as caught:
+        load_kit(write_kit(text))
+    (found,) = caught.value.problems
+    assert found.code == "KIT_INVALID"
+    assert "bytecode needs a base of Debian packages" in found.message
+
+
 def test_a_misspelt_field_is_not_missing_too(write_kit, good):
     """One mistake is one problem, unless the right name is there as well."""
     (found,) = _problems(write_kit(good.replace("  team:", "  taem:")))

@@ -132,6 +132,7 @@ CHANGES_TO_ANSWERS = {
     "hardware.architectures": ["arm64"],
 }
 KEEPS_ANSWERS = {
+    "runtime.bytecode": False,
     "name": "another",
     "version": "2.0.0",
     "description": "Something else.",
@@ -305,6 +306,17 @@ def test_a_newer_gateway_leaves_the_engines_packages():
     assert inputs.asked == ["packages"]
     assert upgraded.engine == lock.engine
     assert upgraded.gateway != lock.gateway
+
+
+def test_modules_are_compiled_where_debian_is_the_base():
+    """Unless the kit says otherwise, which takes less disk. What nobody has signed is not run."""
+    base = {"source": "image", "reference": "registry.invalid/base:1"}
+    compiled, bare = _lock(), _lock(_set(KIT, "runtime.bytecode", False))
+    assert compiled.runtime.bytecode
+    assert not bare.runtime.bytecode
+    assert compiled.requirements.disk_bytes > bare.requirements.disk_bytes
+    assert not _lock(_set(KIT, "runtime.base", base)).runtime.bytecode
+    assert not _lock(_set(KIT, "runtime.base.allow_unsigned", True)).runtime.bytecode
 
 
 def test_wheels_are_chosen_for_the_c_library_that_an_image_is_said_to_have():

@@ -6,14 +6,22 @@ import sys
 from pathlib import Path
 
 import pytest
+from fakes.graphs import graph_with_data
 
 from mealkit.build.prompts import prompt_problems
 from mealkit.engines.check import check_engine_parts
 from mealkit.errors import MealkitError
 from mealkit.kit.load import load_kit
 from mealkit.pipeline.importing import import_kit
+from mealkit.sources.cache import FileCache
+from mealkit.sources.client import open_client
+from mealkit.sources.download import Downloader
+from mealkit.sources.place import Supplies
+from mealkit.sources.retrieval import fetch_weights
+from mealkit.sources.weights import resolve_weights
 
 TINY = Path(__file__).parents[2] / "kits" / "tiny-llama"
+GRAPH = TINY.parent / "tiny-chat-onnx" / "graph"
 HUB_SERVER = Path(__file__).parents[1] / "sources" / "hub_server.py"
 
 
@@ -84,6 +92,25 @@ def test_the_engine_and_the_file_can_be_named(hub, home, tmp_path, source, engin
     assert made.engine == kit.runtime.engine == picked
     assert kit.hyperparameters["max_length"] == 512
     assert kit.hyperparameters["chat_template"] == "model"
+
+
+def test_a_graph_of_the_hub(hub, home, tmp_path):
+    """As they are published: the description, the graph, and its numbers in a file of their own."""
+    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
+        hub.add(name, (TINY / name).read_bytes())
+    hub.add("genai_config.json", (GRAPH / "genai_config.json").read_bytes())
+    hub.add("model.onnx", graph_with_data("model.onnx.data"))
+    hub.add("model.onnx.data", bytes(100_000), lfs=True)
+    made = import_kit(tmp_path / "tiny", "hub", "example/model", engine=None, home=home)
+    kit = assert_holds(made)
+    assert (made.engine, kit.runtime.settings) == ("onnx", {"graph": "model.onnx"})
+    with open_client() as client:
+        supplies = Supplies(Downloader(FileCache(home.files), client))
+        files, _, _ = resolve_weights(made.path.parent, kit.model, supplies)
+        formats = {file.path: file.format for file in files}
+        assert formats["model.onnx.data"] == "onnx-data"
+        assert sum(seen.sent_bytes for seen in hub.downloads("model.onnx.data")) < 20_000
+        assert len(fetch_weights(made.path.parent, kit.model, files, supplies)) == len(files)
 
 
 def test_an_encoder_of_the_hub(hub, home, tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -199,6 +200,17 @@ class Running:
     def asked(self, **values: Any) -> dict[str, Any]:
         """Return what the worker is asked for a chat."""
         return json.loads(self.chat("echo", **values).json()["choices"][0]["message"]["content"])
+
+    def connected(self) -> socket.socket:
+        """Return a new connection, to speak HTTP on by hand."""
+        base = self.client.base_url
+        return socket.create_connection((base.host, base.port), PATIENCE_SECONDS)
+
+    def gauge(self, name: str) -> float:
+        """Return what a metric without labels stands at."""
+        lines = self.client.get("/metrics").text.splitlines()
+        (line,) = [line for line in lines if line.startswith(f"{name} ")]
+        return float(line.split()[1])
 
     def events(self, name: str) -> list[dict[str, Any]]:
         return [line for line in self.lines if line.get("event") == name]

@@ -4,13 +4,10 @@ import asyncio
 import json
 import resource
 import select
-import socket
-from contextlib import ExitStack, suppress
-from http.client import HTTPResponse
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx2
-import pytest
 
 from mealkit.runtime.connections import Connections
 
@@ -139,17 +136,6 @@ def resident_bytes(kit):
     return int(pages) * 4096
 
 
-def connected(kit):
-    return socket.create_connection((kit.client.base_url.host, kit.client.base_url.port), 30)
-
-
-def gauge(kit, name):
-    (line,) = [
-        line for line in kit.client.get("/metrics").text.splitlines() if line.startswith(f"{name} ")
-    ]
-    return float(line.split()[1])
-
-
 def test_ten_thousand_idle_connections(start):
     """They take bounded memory, the oldest make room, and the kit goes on answering."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -159,13 +145,13 @@ def test_ten_thousand_idle_connections(start):
     with ExitStack() as peers:
         for _ in range(10):
             for _ in range(1000):
-                peers.enter_context(connected(kit))
-            with connected(kit) as asking:
+                peers.enter_context(kit.connected())
+            with kit.connected() as asking:
                 asking.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
                 assert asking.recv(12) == b"HTTP/1.1 200"
         kit.client.close()
         kit.client = httpx2.Client(base_url=kit.client.base_url)
-        kit.wait_for(lambda: gauge(kit, "mealkit_connections") <= 500)
+        kit.wait_for(lambda: kit.gauge("mealkit_connections") <= 500)
         assert resident_bytes(kit) - before < 32 * MEBIBYTE
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
@@ -176,7 +162,7 @@ def test_huge_bodies(start, make_lock, background):
     before = resident_bytes(kit)
     head = b"POST /v1/embeddings HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n"
     with ExitStack() as stack:
-        peers = [stack.enter_context(connected(kit)) for _ in range(64)]
+        peers = [stack.enter_context(kit.connected()) for _ in range(64)]
         for peer in peers:
             peer.sendall(head + b"x" * 900_000)
         # Nine of them fit into eight mebibytes.
@@ -199,76 +185,14 @@ def test_caller_that_does_not_read(start, make_api_lock):
             "stream": True,
         }
     ).encode()
-    with connected(kit) as peer:
+    with kit.connected() as peer:
         peer.sendall(
             b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b"
             % (len(body), body)
         )
         assert peer.recv(12) == b"HTTP/1.1 200"
-        kit.wait_for(lambda: gauge(kit, "mealkit_requests_running") == 1)
+        kit.wait_for(lambda: kit.gauge("mealkit_requests_running") == 1)
         for _ in range(20):
             assert kit.chat("hello").status_code == 200
         assert resident_bytes(kit) - before < 24 * MEBIBYTE
-    kit.wait_for(lambda: gauge(kit, "mealkit_requests_running") == 0)
-
-
-def test_head_without_end(start):
-    """A head that is too large is refused, and its connection closed."""
-    kit = start().wait_ready()
-    for head in (
-        b"GET / HTTP/1.1\r\nX: " + b"x" * 100_000,
-        b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 20_000,
-        b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 40_000 + b"\r\n",
-    ):
-        error = refused(kit, head, 413)
-        assert error["code"] == "REQUEST_TOO_LARGE"
-        assert "more than 65536 bytes" in error["message"]
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        b"hello\r\n\r\n",
-        b"GET / HTTP/9.9\r\n\r\n",
-        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
-        b"POST /v1/embeddings HTTP/1.1\r\nContent-Length: many\r\n\r\n",
-        b"POST /v1/embeddings HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx",
-        b"POST /v1/embeddings HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\nx",
-    ],
-)
-def test_what_is_not_http(start, data):
-    """It is refused in the shape of all errors, whatever it is, and the connection closed."""
-    kit = start().wait_ready()
-    error = refused(kit, data, 400)
-    assert (error["code"], error["owner"]) == ("REQUEST_INVALID", "caller")
-    counted = 'mealkit_failures_total{code="REQUEST_INVALID",owner="caller"} 1.0'
-    assert counted in kit.client.get("/metrics").text
-
-
-def test_requests_that_do_not_wait(start):
-    """Some may wait behind another, in order; a flood of them ends the connection."""
-    kit = start().wait_ready()
-    ask = b"GET /v1/health/live HTTP/1.1\r\nHost: x\r\n\r\n"
-    with connected(kit) as peer:
-        peer.sendall(ask * 10)
-        answers = b""
-        while answers.count(b'"status": "ready"') < 10:
-            answers += peer.recv(65536)
-        assert answers.count(b"HTTP/1.1 200 OK") == 10
-    with connected(kit) as peer, suppress(ConnectionError):
-        peer.sendall(ask * 2000)
-        assert peer.makefile("rb").read().count(b"HTTP/1.1 200") < 2000
-    assert kit.client.get("/v1/health/live").status_code == 200
-
-
-def refused(kit, data, status):
-    """Send something, and return the error that comes back before the connection ends."""
-    with connected(kit) as peer:
-        peer.sendall(data)
-        answer = HTTPResponse(peer)
-        answer.begin()
-        assert answer.status == status
-        assert {"X-Request-Id", "X-Mealkit-Recipe"} <= {name for name, _ in answer.getheaders()}
-        content = json.loads(answer.read())
-        assert peer.recv(1) == b""
-        return content["error"]
+    kit.wait_for(lambda: kit.gauge("mealkit_requests_running") == 0)

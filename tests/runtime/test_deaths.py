@@ -159,7 +159,9 @@ def run_in_container(
     lines = []
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         for line in process.stderr:
-            lines.append(json.loads(line))
-            if lines[-1].get("status") == "loading":
+            # The client may say something of its own.
+            if line.startswith("{"):
+                lines.append(json.loads(line))
+            if '"status": "loading"' in line:
                 quiet.touch()
     return process.returncode, lines[-1]

@@ -8,6 +8,7 @@ import http.client
 import json
 import os
 import signal
+import time
 from collections.abc import Callable, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -57,7 +58,9 @@ class Case:
     asks: Callable[[str], dict[str, Any]]
     """The fields of a request for a text."""
     endless: Mapping[str, Any]
-    """The fields of a request that takes far longer than the test does."""
+    """The fields of a request that takes long, or for ever."""
+    part: Mapping[str, Any] | None = None
+    """The fields of one that takes a sixteenth of that, if it computes."""
     overlong: str = "word " * 600
     refusal: tuple[int, str] = (413, "REQUEST_TOO_LONG")
     packages: Path | None = None
@@ -71,7 +74,7 @@ def conversation(text):
 def writes(engine, settings, weights, packages=None, **fields):
     """Return the case of an engine that writes text, with the tiny Llama."""
     # Sixteen answers of 400 tokens, none of which may end.
-    endless = {**conversation(QUESTION), "n": 16, "max_tokens": 400, "logit_bias": {"2": -100}}
+    part = {**conversation(QUESTION), "max_tokens": 400, "logit_bias": {"2": -100}}
     return Case(
         engine=engine,
         task=Task.GENERATION,
@@ -81,7 +84,7 @@ def writes(engine, settings, weights, packages=None, **fields):
         path="/v1/chat/completions",
         asks=conversation,
         packages=packages,
-        **{"endless": endless, **fields},
+        **{"endless": {**part, "n": 16}, "part": part, **fields},
     )
 
 
@@ -111,8 +114,8 @@ def onnx_embeddings(request):
         weights={**files(minilm, "model.safetensors", "tokenizer.json"), **graph},
         path="/v1/embeddings",
         asks=lambda text: {"input": text},
-        # Half a minute, unless somebody notices that nobody waits.
         endless={"input": ["word " * 200] * 512},
+        part={"input": ["word " * 200] * 32},
     )
 
 
@@ -134,6 +137,7 @@ def vllm(_request):
         {"config.json": b"{}"},
         VLLM,
         endless=conversation("wait:/nothing/comes"),
+        part=None,
     )
 
 
@@ -227,10 +231,16 @@ def leaving(kit, path, fields):
         yield
 
 
-def running(kit):
-    lines = kit.client.get("/metrics").text.splitlines()
-    (line,) = [line for line in lines if line.startswith("mealkit_requests_running ")]
-    return float(line.rpartition(" ")[2])
+def computed_seconds(pid):
+    """Return the CPU time that a process has taken: proc_pid_stat(5), utime and stime."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def is_idle(pid):
+    before = computed_seconds(pid)
+    time.sleep(0.3)
+    return computed_seconds(pid) - before < 0.03
 
 
 def test_it_loads_and_says_what_it_is(case, kit):
@@ -313,11 +323,18 @@ def tokens_asked(case):
 
 
 def test_a_caller_that_goes_frees_the_engine(case, kit, ask):
-    """The turn is given up, and the engine, which is still the same, answers the next one."""
+    """The turn is given up, what is left is not computed, and the same engine answers the next one."""
     worker, expected = kit.worker_pid(), content_of(ask())
+    begun = computed_seconds(worker)
+    if case.part:
+        assert kit.post(case.path, **case.part).status_code == 200
+    part_seconds, begun = computed_seconds(worker) - begun, computed_seconds(worker)
     with leaving(kit, case.path, case.endless):
-        kit.wait_for(lambda: running(kit) == 1)
-    kit.wait_for(lambda: running(kit) == 0)
+        kit.wait_for(lambda: kit.gauge("mealkit_requests_running") == 1)
+    kit.wait_for(lambda: kit.gauge("mealkit_requests_running") == 0)
+    if case.part:
+        kit.wait_for(lambda: is_idle(worker))
+        assert computed_seconds(worker) - begun < 8 * part_seconds
     assert content_of(ask()) == expected
     assert kit.worker_pid() == worker
 
@@ -326,7 +343,7 @@ def test_an_engine_that_dies_is_started_again(case, kit, ask, background):
     """Whoever waits is told, nobody finds it ready, and then it answers as before."""
     expected, worker = content_of(ask()), kit.worker_pid()
     waiting = background(kit.post, case.path, **case.endless)
-    kit.wait_for(lambda: running(kit) == 1)
+    kit.wait_for(lambda: kit.gauge("mealkit_requests_running") == 1)
     os.kill(worker, signal.SIGKILL)
     error = waiting.result().json()["error"]
     assert (waiting.result().status_code, error["code"]) == (503, "ENGINE_DIED")

@@ -13,9 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fakes.graphs import graph_with_data
 
 from mealkit.errors import SourceError
 from mealkit.sources.formats import classify
+from mealkit.sources.protobuf import external_files
 from mealkit.sources.ranges import FileRanges
 
 
@@ -173,6 +175,25 @@ def test_an_onnx_model_is_known(tmp_path: Path) -> None:
         with pytest.raises(SourceError) as error:
             classify("model.onnx", ranges_of(tmp_path, wrong))
         assert error.value.problems[0].code == "WEIGHTS_FORMAT"
+
+
+def test_a_graph_names_its_data(tmp_path: Path) -> None:
+    """The names stand in the tensors, behind as many bytes as there are; nothing else is one."""
+    data = graph_with_data("weights/model.onnx.data")
+    assert external_files(ranges_of(tmp_path, data)) == {"weights/model.onnx.data"}
+    assert external_files(ranges_of(tmp_path, graph_with_data("w", values=0))) == set()
+    assert external_files(ranges_of(tmp_path, b"no protocol buffer")) == set()
+    for end in range(len(data) - 300, len(data)):
+        external_files(ranges_of(tmp_path, data[:end]))  # whatever is cut, it ends
+
+
+def test_only_numbers_are_a_graphs_data(tmp_path: Path) -> None:
+    """A pickle is a pickle, whoever names it."""
+    numbers = ranges_of(tmp_path, bytes(100))
+    assert classify("model.onnx.data", numbers, is_graph_data=True) == "onnx-data"
+    with pytest.raises(SourceError) as error:
+        classify("model.data", ranges_of(tmp_path, PICKLES["torch"]), is_graph_data=True)
+    assert error.value.problems[0].code == "WEIGHTS_PICKLE"
 
 
 @pytest.mark.parametrize(

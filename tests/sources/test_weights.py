@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes.graphs import graph_with_data
 
 from mealkit.digest import Digest, digest_of_file
 from mealkit.errors import LockError, MealkitError, Problem, SourceError, StoreError
@@ -64,6 +65,28 @@ def test_a_folder_is_used_in_place(
     paths = fetch_weights(folder, kit, files, supplies)
     assert paths[Digest.of(weights)] == folder / "weights" / "model.safetensors"
     assert not supplies.downloader.cache.parts.parent.exists()
+
+
+def test_a_graphs_own_data(folder: Path, supplies: Supplies, model: MakeModel) -> None:
+    """Numbers in a file of their own are locked and fetched if a graph of the kit names them."""
+    path = folder / "weights" / "onnx"
+    path.mkdir()
+    (path / "model.onnx").write_bytes(graph_with_data("model.onnx.data"))
+    for name in ("model.onnx.data", "other.data"):
+        (path / name).write_bytes(bytes(100) + name.encode())
+    kit = model(entry(path="weights", files=["onnx/model.onnx*", "config.json"]))
+    files, shape, _ = resolve_weights(folder, kit, supplies)
+    assert [(file.path, file.format) for file in files][1:] == [
+        ("onnx/model.onnx", "onnx"),
+        ("onnx/model.onnx.data", "onnx-data"),
+    ]
+    assert len(fetch_weights(folder, kit, files, supplies)) == 3
+    assert shape.described is not None
+    assert shape.described.file_bytes == sum(file.size_bytes for file in files[1:])
+    with pytest.raises(MealkitError) as refused:
+        resolve_weights(folder, model(entry(path="weights", files=["onnx/*"])), supplies)
+    assert codes(refused) == ["WEIGHTS_FORMAT"]
+    assert "onnx/other.data" in refused.value.problems[0].message
 
 
 def test_all_files_of_a_folder_are_hashed_in_one_go(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mealkit.build.imports.sampling import Values
+from mealkit.engines.worker import LARGEST_SEED
 
 # Ollama's name: the kit's, the type, the least and the greatest value.
 _NUMBERS: dict[str, tuple[str, type, float, float]] = {
@@ -19,7 +20,7 @@ _NUMBERS: dict[str, tuple[str, type, float, float]] = {
     "repeat_penalty": ("repetition_penalty", float, 0, 10),
     "presence_penalty": ("presence_penalty", float, -2, 2),
     "frequency_penalty": ("frequency_penalty", float, -2, 2),
-    "seed": ("seed", int, 0, 2**63 - 1),
+    "seed": ("seed", int, 0, LARGEST_SEED),
 }
 # https://github.com/ollama/ollama/blob/main/docs/modelfile.md, "Valid Parameters and Values"
 _DEFAULTS: dict[str, Any] = {

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mealkit.build.imports.proposal import LeftOut
+from mealkit.build.templates import template_root
 from mealkit.kit.model import Task
 
 _DTYPES = frozenset({"bfloat16", "float16", "float32"})
@@ -16,23 +17,15 @@ _Comments = dict[tuple[str | int, ...], str]
 WHEEL = LeftOut(
     "a wheel of llama-cpp-python",
     "no index has one",
-    "make it as wheels/README.md says, then write wheels: [wheels] under runtime",
+    "bash build_wheel.sh compiles it; then write wheels: [wheels] under runtime",
 )
 TORCH = LeftOut(
     "a build of torch for CPUs",
     "the index's own is for GPUs, and has gigabytes that this kit does not use",
     "name the CPU build: a kit of mealkit new --engine transformers shows how",
 )
-_WHEELS = """\
-# The wheel of llama-cpp-python
-
-No index has one, so it is compiled once and lies here, under version control or not:
-
-    CMAKE_ARGS=-DGGML_NATIVE=OFF pip wheel --no-deps --wheel-dir . llama-cpp-python
-
-`GGML_NATIVE=OFF` makes it run on other processors of the architecture, too. It must be made with
-the Python that `runtime.python` in `kit.yaml` names.
-"""
+# What compiles the wheel: of the kit that mealkit new writes for llama-cpp.
+_WHEEL_FILES = ("build_wheel.sh", "wheel-source.txt", "wheel-tools.txt", "wheel.sha256")
 
 # Triton compiles a small part of itself when it starts: triton/runtime/build.py
 _COMPILER = ["g++", "libc6-dev", "libpython3.13-dev"]
@@ -62,7 +55,12 @@ def runtime_of(
 
 def extra_files(engine: str) -> dict[str, str]:
     """Return the files that a kit with an engine has beside its own."""
-    return {"wheels/README.md": _WHEELS} if engine == "llama-cpp" else {}
+    if engine != "llama-cpp":
+        return {}
+    folder = template_root() / "new" / engine
+    return {name: (folder / name).read_text() for name in _WHEEL_FILES} | {
+        "wheels/README.md": (folder / "wheels" / "README.md.jinja").read_text()
+    }
 
 
 def _on_a_cpu(engine: str, settings: dict[str, Any]) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from mealkit.engines.endpoints.request import (
 )
 from mealkit.engines.endpoints.text import ChatShape, CompletionShape, streamed, whole
 from mealkit.engines.generation_values import ChatRequest, CompletionRequest, Sampling
-from mealkit.engines.worker import GenerationWorker
+from mealkit.engines.worker import LARGEST_SEED, GenerationWorker
 from mealkit.errors import failure
 
 # OpenAI's limits; they bound the size of an answer.
@@ -129,7 +129,7 @@ def _sampling(values: Mapping[str, Any]) -> Sampling:
         repetition_penalty=repetition_penalty,
         presence_penalty=read_number(values, "presence_penalty"),
         frequency_penalty=read_number(values, "frequency_penalty"),
-        seed=read_integer(values, "seed", 0, _LARGEST),
+        seed=read_integer(values, "seed", 0, LARGEST_SEED),
         stop=read_stop(values),
         logit_bias=_logit_bias(values.get("logit_bias", {})),
     )

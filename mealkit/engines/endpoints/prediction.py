@@ -13,11 +13,10 @@ from typing import Any
 from mealkit.engines.endpoints.call import DONE, Call, Endpoint, event
 from mealkit.engines.endpoints.fields import read_flag, read_integer, require
 from mealkit.engines.endpoints.request import invalid, read_request
-from mealkit.engines.worker import PredictionWorker
+from mealkit.engines.worker import LARGEST_SEED, PredictionWorker
 from mealkit.errors import failure
 
 _FIELDS = ("input", "seed", "stream")
-_MOST_SEED = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +63,7 @@ def read_prediction_request(body: bytes, model_name: str) -> PredictionRequest:
     given = require(values, "input")
     if not isinstance(given, dict):
         raise invalid(f"input is {type(given).__name__}, expected an object", "input")
-    seed = read_integer(values, "seed", 0, _MOST_SEED)
+    seed = read_integer(values, "seed", 0, LARGEST_SEED)
     return PredictionRequest(given, seed, read_flag(values, "stream"))
 
 

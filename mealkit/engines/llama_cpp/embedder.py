@@ -53,8 +53,9 @@ class Embedder:
         given = [self._tokens(text, index) for index, text in enumerate(texts)]
         vectors = []
         for tokens in given:
-            require_waiting(is_cancelled)
             with self._turns:
+                # Asked when it has its turn, which may have taken long.
+                require_waiting(is_cancelled)
                 vectors.append(self._vector(tokens))
         return Embeddings(
             [vector.astype("<f4", copy=False).tobytes() for vector in vectors],

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mealkit.engines.llama_cpp import native
 from mealkit.engines.llama_cpp.config import LlamaCppConfig
-from mealkit.engines.worker import IsCancelled
+from mealkit.engines.worker import IsCancelled, never
 from mealkit.errors import failure
 
 _ONE = np.ones(1, dtype=np.int8)
@@ -98,7 +98,7 @@ class LlamaCppModel:
 
     def begin(self, tokens: Sequence[int]) -> NDArray[np.float32]:
         """Forget everything, read these tokens, at least one; return the next one's logits."""
-        logits = self.begin_unless(tokens, _never)
+        logits = self.begin_unless(tokens, never)
         assert logits is not None  # noqa: S101  nobody has cancelled
         return logits
 
@@ -128,7 +128,3 @@ class LlamaCppModel:
     def _logits(self) -> NDArray[np.float32]:
         pointer = llama_cpp.llama_get_logits_ith(self._loaded.context, -1)
         return native.numbers(pointer, self._vocabulary_size)
-
-
-def _never() -> bool:
-    return False

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from mealkit.engines.model_files import object_of, require_file, require_json
 from mealkit.engines.onnx.config import GraphConfig
 from mealkit.engines.tokenizer.vocabulary import Vocabulary, end_ids_in
-from mealkit.engines.worker import IsCancelled
+from mealkit.engines.worker import IsCancelled, never
 from mealkit.errors import MealkitError, failure
 
 _FILE = "genai_config.json"
@@ -32,10 +32,13 @@ _OTHER_PARTS = ("encoder", "embedding", "vision", "speech")
 
 
 class GenaiModel(Vocabulary):
-    """An ``InterruptibleModel``; nothing is kept from one request to the next."""
+    """An ``InterruptibleModel``; what one request left behind is wiped before the next.
+
+    There is memory for one sequence of ``max_length`` tokens, which onnxruntime-genai takes whole.
+    """
 
     def __init__(self, config: GraphConfig, max_length: int) -> None:
-        """Load the graph that genai_config.json describes, and try its longest sequence.
+        """Load the graph that genai_config.json describes, take its memory, and try a token.
 
         Raises:
             EngineError: ``WEIGHTS_MISSING``, ``ENGINE_REMOTE_CODE``, ``ENGINE_OUT_OF_MEMORY`` or
@@ -49,9 +52,10 @@ class GenaiModel(Vocabulary):
         self._max_length = min(max_length, self._context_tokens)
         with _problems("ENGINE_START", "while it loaded the graph", str(path)):
             self._model = _load(config)
+        self._begun: Any = None
         # Whatever fails at the first token fails now, before anyone asks.
         with _problems("ENGINE_START", f"on {self._max_length} tokens", str(path)):
-            self._begun = self._generator()
+            self._begin()
             self._feed([self.first_id])
             self._vocabulary_size = len(self._logits())
 
@@ -71,7 +75,7 @@ class GenaiModel(Vocabulary):
         Raises:
             EngineError: ``ENGINE_OUT_OF_MEMORY`` or ``ENGINE_ANSWER``.
         """
-        logits = self.begin_unless(tokens, lambda: False)
+        logits = self.begin_unless(tokens, never)
         assert logits is not None  # noqa: S101  nobody has cancelled
         return logits
 
@@ -84,7 +88,7 @@ class GenaiModel(Vocabulary):
             EngineError: as ``begin``.
         """
         with _problems("ENGINE_ANSWER", f"while it read {len(tokens)} tokens"):
-            self._begun = self._generator()
+            self._begin()
             for start in range(0, len(tokens), _READ_TOKENS):
                 if is_cancelled():
                     return None
@@ -101,11 +105,13 @@ class GenaiModel(Vocabulary):
             self._feed([token_id])
             return self._logits()
 
-    def _generator(self) -> Any:
-        """Return an empty sequence, with all the memory that it will need."""
+    def _begin(self) -> None:
+        """Begin an empty sequence, with all the memory that it will need."""
+        # The last one's goes first: a container may have room for one.
+        self._begun = None
         how = onnxruntime_genai.GeneratorParams(self._model)
         how.set_search_options(max_length=self._max_length, batch_size=1, num_beams=1)
-        return onnxruntime_genai.Generator(self._model, how)
+        self._begun = onnxruntime_genai.Generator(self._model, how)
 
     def _feed(self, tokens: Sequence[int]) -> None:
         self._begun.append_tokens(np.array([tokens], dtype=np.int32))

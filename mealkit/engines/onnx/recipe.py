@@ -38,7 +38,7 @@ RECIPE = Recipe(
     # tokenizers can fetch from the Hub, onnxruntime can train and quantise: a worker does neither.
     excludes=("huggingface-hub", "flatbuffers", "packaging", "protobuf"),
     environment={"ORT_DISABLE_TELEMETRY": "1", "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
-    formats=frozenset({"onnx", "safetensors"}),
+    formats=frozenset({"onnx", "onnx-data", "safetensors"}),
     # onnxruntime keeps one copy of the initializers beside the mapped file (measured: 178 MiB
     # resident for 87 MiB of weights, of which 48 MiB are the libraries).
     memory_factor=1.6,

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mealkit.engines.tokenizer.texts import Tokens
-from mealkit.engines.worker import IsCancelled, never, require_waiting
+from mealkit.engines.worker import Cancelled, IsCancelled, never
 
 # A run holds at most this many tokens (one input may be more by itself). It bounds the engine's
 # working memory; more at once is not faster on a CPU.
@@ -30,6 +30,7 @@ class _Part:
     indices: Sequence[int]
     ids: NDArray[np.int64]
     type_ids: NDArray[np.int64]
+    is_cancelled: IsCancelled
     rows: NDArray[np.float32] | None = None
     error: Exception | None = None
     turn: threading.Lock = field(default_factory=threading.Lock)
@@ -59,8 +60,7 @@ class Together:
             EngineError: what the run raises for these inputs, whatever ran beside them.
         """
         rows: dict[int, NDArray[np.float32]] = {}
-        for part in _parts(found):
-            require_waiting(is_cancelled)
+        for part in _parts(found, is_cancelled):
             rows.update(zip(part.indices, self._rows_of(part), strict=True))
         return [rows[index] for index in range(len(found))]
 
@@ -83,7 +83,7 @@ class Together:
         with self._lock:
             parts = self._taken(part)
         try:
-            self._run_all(parts)
+            self._run_all(_awaited(parts))
         finally:
             with self._lock:
                 following = self._waiting[0] if self._waiting else None
@@ -104,6 +104,8 @@ class Together:
         return parts
 
     def _run_all(self, parts: Sequence[_Part]) -> None:
+        if not parts:
+            return
         try:
             ids = np.concatenate([part.ids for part in parts])
             rows = self._run(ids, np.concatenate([part.type_ids for part in parts]))
@@ -119,7 +121,15 @@ class Together:
             part.rows = rows[end - len(part.ids) : end]
 
 
-def _parts(found: Sequence[Tokens]) -> Iterator[_Part]:
+def _awaited(parts: Sequence[_Part]) -> list[_Part]:
+    """Return the parts that somebody waits for; the others get what says so."""
+    for part in parts:
+        if part.is_cancelled():
+            part.error = Cancelled()
+    return [part for part in parts if part.error is None]
+
+
+def _parts(found: Sequence[Tokens], is_cancelled: IsCancelled) -> Iterator[_Part]:
     """Split inputs by length into parts that one run can hold, longest first."""
     lengths: dict[int, list[int]] = {}
     for index, tokens in enumerate(found):
@@ -132,4 +142,5 @@ def _parts(found: Sequence[Tokens]) -> Iterator[_Part]:
                 indices,
                 np.array([found[index].ids for index in indices], dtype=np.int64),
                 np.array([found[index].type_ids for index in indices], dtype=np.int64),
+                is_cancelled,
             )

@@ -6,6 +6,7 @@ engine is imported in ``load``, after its telemetry has been switched off.
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from mealkit.engines.encoding_values import EmbeddingConfig, ScoringConfig
@@ -166,26 +167,26 @@ class OnnxWorker:
 
     def _load_generator(self, graph: GraphConfig, config: WorkerConfig) -> None:
         limit = GenerationConfig.of(config).max_length
-        os.environ.update(_ENVIRONMENT)
-        try:
+        with _importing():
             from mealkit.engines.generation.generator import Generator  # noqa: PLC0415
             from mealkit.engines.onnx.genai import GenaiModel  # noqa: PLC0415
-        except ImportError as error:
-            raise _not_imported(error) from error
         self._generator = Generator(GenaiModel(graph, limit), config)
 
 
 def _prepare() -> None:
-    """Set the environment that the libraries read, and import them."""
+    """Import the engine's libraries."""
+    with _importing():
+        import mealkit.engines.onnx.graph  # noqa: F401, PLC0415
+
+
+@contextmanager
+def _importing() -> Iterator[None]:
+    """Set the environment that the libraries read, and say so if they cannot be imported."""
     os.environ.update(_ENVIRONMENT)
     try:
-        import mealkit.engines.onnx.graph  # noqa: F401, PLC0415
+        yield
     except ImportError as error:
-        raise _not_imported(error) from error
-
-
-def _not_imported(error: ImportError) -> MealkitError:
-    return failure("ENGINE_START", f"the engine cannot be imported: {error}")
+        raise failure("ENGINE_START", f"the engine cannot be imported: {error}") from error
 
 
 def _not_loaded(task: str) -> MealkitError:

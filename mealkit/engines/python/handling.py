@@ -16,7 +16,7 @@ from mealkit.engines.python.faults import request_failure, start_failure
 from mealkit.engines.python.gate import Gate
 from mealkit.engines.python.loading import import_handler, load_arguments
 from mealkit.engines.python.loop import LoopThread
-from mealkit.engines.worker import Cancelled, IsCancelled, require_waiting
+from mealkit.engines.worker import Cancelled, IsCancelled, never, require_waiting
 from mealkit.errors import MealkitError
 
 _NUMPY_SEEDS = 2**32
@@ -100,7 +100,7 @@ class Handling:
     def _load(self, load: Callable[..., Any]) -> None:
         given = load_arguments(load, self._config)
         if inspect.iscoroutinefunction(inspect.unwrap(load)):
-            self._loop.run(lambda: load(**given), lambda: False)
+            self._loop.run(lambda: load(**given), never)
         else:
             load(**given)
 

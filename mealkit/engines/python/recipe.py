@@ -6,6 +6,7 @@ from pydantic import Field, JsonValue, StringConstraints
 
 from mealkit.engines.handler_source import Handler, handler_problems
 from mealkit.engines.recipe import Recipe, Values
+from mealkit.engines.worker import LARGEST_SEED
 from mealkit.errors import Problem
 from mealkit.kit.load import LoadedKit
 from mealkit.kit.model import Part, Task
@@ -19,7 +20,7 @@ class PredictionHyperparameters(Part):
     callers_may_set: ClassVar = frozenset({"seed"})
     """Those that a request has a parameter for: a kit may name them in ``overrides``."""
 
-    seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = 0
+    seed: Annotated[int, Field(ge=0, le=LARGEST_SEED)] = 0
     """What the draws of random, numpy and torch start from, at the load and at each request."""
     parameters: dict[str, JsonValue] = Field(default_factory=dict)
     """Values for the code itself: its ``load`` gets them if it has a parameter ``parameters``."""
@@ -73,7 +74,7 @@ RECIPE = Recipe(
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "TOKENIZERS_PARALLELISM": "false",
     },
-    formats=frozenset({"safetensors", "gguf", "onnx", "json", "text", "pickle"}),
+    formats=frozenset({"safetensors", "gguf", "onnx", "onnx-data", "json", "text", "pickle"}),
     # The container of a handler that imports nothing takes 72 MiB (measured). What the code brings
     # decides on the rest: this has room for the import of torch, hardware.memory says more.
     memory_factor=1.5,

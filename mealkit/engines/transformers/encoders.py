@@ -121,12 +121,14 @@ class _Run:
         """Compute inputs one by one, and read the numbers of each from what the model gives."""
         found = []
         for item in tokens:
-            require_waiting(is_cancelled)
-            found.append(self._one(read, item))
+            with self._turns:
+                # Asked when it has its turn, which may have taken long.
+                require_waiting(is_cancelled)
+                found.append(self._one(read, item))
         return found
 
     def _one(self, read: Callable[[Any], torch.Tensor], tokens: Tokens) -> NDArray[np.float32]:
-        with self._turns, engine_problems("ENGINE_ANSWER", f"on {len(tokens.ids)} tokens"):
+        with engine_problems("ENGINE_ANSWER", f"on {len(tokens.ids)} tokens"):
             found = self._numbers(read, tokens)
         if not np.isfinite(found).all():
             raise failure("ENGINE_ANSWER", "the model's answer holds infinite values or none")

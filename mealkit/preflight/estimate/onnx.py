@@ -12,8 +12,11 @@ _ARENA = "onnxruntime, core/framework/bfc_arena.h (kNextPowerOfTwo)"
 
 def estimate(shape: Shape, setting: Setting) -> Estimate:
     """Estimate the memory of one process, on a CPU or a GPU."""
-    terms = [_weights(shape), _activations(shape, setting)]
-    if shape.generates:
+    terms = [_weights(shape, setting)]
+    if not shape.generates:
+        terms.append(_activations(shape, setting))
+    else:
+        terms.append(_pieces(shape, setting))
         cache = cache_bytes(shape, setting)
         terms.append(exact("kv cache", cache, cache_formula(shape, setting), SOURCE))
     if is_device(setting):
@@ -28,8 +31,8 @@ def estimate(shape: Shape, setting: Setting) -> Estimate:
     return Estimate((Phase("serving", tuple(terms)),))
 
 
-def _weights(shape: Shape) -> Term:
-    loaded = shape.loaded_bytes
+def _weights(shape: Shape, setting: Setting) -> Term:
+    loaded = shape.loaded_as(setting.float_bytes)
     return between(
         "weights",
         (loaded, 1.5 * loaded, 2.1 * loaded),
@@ -39,6 +42,7 @@ def _weights(shape: Shape) -> Term:
 
 
 def _activations(shape: Shape, setting: Setting) -> Term:
+    """Count whole inputs, several at a time."""
     tokens = setting.longest_prompt
     rows = setting.concurrency
     scores = 2 * shape.heads * tokens * tokens
@@ -50,5 +54,22 @@ def _activations(shape: Shape, setting: Setting) -> Term:
         f"{rows} x the greater of 2 x {shape.heads} heads x {tokens}^2 and"
         f" {tokens} x (2 x {shape.intermediate_size} + 4 x {shape.hidden_size}), x 4 bytes;"
         " up to twice that in the arena",
+        _ARENA,
+    )
+
+
+def _pieces(shape: Shape, setting: Setting) -> Term:
+    """Count a piece of one prompt: it attends to the whole context, and may have all its logits."""
+    tokens = min(setting.longest_prompt, setting.micro_batch)
+    scores = 2 * shape.heads * setting.context_tokens + 4 * shape.hidden_size
+    wide = 2 * shape.intermediate_size + 4 * shape.hidden_size
+    size = tokens * (max(scores, wide) + shape.vocabulary) * _FLOAT
+    return between(
+        "activations",
+        (0.25 * size, size, 2 * size),
+        f"{tokens} tokens at a time x (the greater of 2 x {shape.heads} heads x"
+        f" {setting.context_tokens} + 4 x {shape.hidden_size} and 2 x {shape.intermediate_size}"
+        f" + 4 x {shape.hidden_size}, + {shape.vocabulary} logits) x 4 bytes; up to twice that in"
+        " the arena",
         _ARENA,
     )

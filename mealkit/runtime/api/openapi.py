@@ -178,7 +178,7 @@ HEADERS: dict[str, Any] = {
         "schema": {"type": "string"},
     },
     "X-Mealkit-Seed": {
-        "description": "What the draws of a generation started from.",
+        "description": "What the draws for the answer started from.",
         "schema": {"type": "string"},
     },
 }

@@ -3,9 +3,7 @@
 The worker checks the input against its types; this side refuses what is not an object.
 """
 
-from typing import Annotated, Any
-
-from pydantic import Field
+from typing import Any
 
 from mealkit.kit.model import Task
 from mealkit.runtime.api.answers import PredictAnswer, PredictPiece
@@ -13,7 +11,7 @@ from mealkit.runtime.api.endpoint import Asked, Counting, Endpoint
 from mealkit.runtime.api.offer import Offer
 from mealkit.runtime.api.reading import Request, body_of, read_request, unsupported
 from mealkit.runtime.api.sample import sample
-from mealkit.runtime.api.whole_numbers import WHOLE
+from mealkit.runtime.api.whole_numbers import Seed
 
 PATH = "/v1/predict"
 
@@ -25,8 +23,9 @@ class PredictRequest(Request):
     """The model's name."""
     input: dict[str, Any]
     """The input's fields."""
-    seed: Annotated[int | None, Field(ge=0, le=2**63 - 1), WHOLE] = None
-    """What the code's draws start from: the same request gives the same answer."""
+    seed: Seed = None
+    """What the code's draws start from: the same request gives the same answer, as long as the code
+    is called once at a time."""
     stream: bool | None = None
     """Whether the output comes piece by piece, as server-sent events."""
 

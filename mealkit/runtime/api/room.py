@@ -19,8 +19,8 @@ COUNTING_PATH = "/tokenize"
 
 _SHORTENING = frozenset({"vllm"})
 
-# A token stands for a byte at least, but for those that a template puts around messages: at most so
-# many for each, and so many for what it says by itself.
+# A token stands for a byte of ASCII at least (other characters may become longer before they become
+# tokens), but for those that a template adds: at most so many for each message, and by itself.
 _TOKENS_OF_A_MESSAGE = 64
 _TOKENS_OF_A_TEMPLATE = 2048
 
@@ -62,6 +62,6 @@ def room_of(offer: Offer, body: Mapping[str, Any], where: str) -> Room | None:
     counted = body_of(asked)
     messages = len(body.get("messages", ()))
     most = len(counted) + messages * _TOKENS_OF_A_MESSAGE + _TOKENS_OF_A_TEMPLATE
-    if most + body["max_tokens"] <= limit:
+    if counted.isascii() and most + body["max_tokens"] <= limit:
         return None
     return Room(counted, body["max_tokens"], limit, where)

@@ -14,7 +14,7 @@ from mealkit.errors import failure
 from mealkit.kit.model import Feature
 from mealkit.runtime.api.offer import Offer, require_within
 from mealkit.runtime.api.reading import Refusal, Request, unsupported
-from mealkit.runtime.api.whole_numbers import WHOLE
+from mealkit.runtime.api.whole_numbers import WHOLE, Seed
 
 MAX_STOPS = 16
 MAX_ANSWERS = 16
@@ -72,7 +72,7 @@ class Sampling(Request):
     """Is taken from the logits of tokens that stand in the answer."""
     frequency_penalty: Annotated[float | None, Field(ge=-2, le=2)] = None
     """Is taken from the logits of tokens once for each time they stand in the answer."""
-    seed: Annotated[int | None, Field(ge=0, le=2**63 - 1), WHOLE] = None
+    seed: Seed = None
     """What the draws start from: the same request gives the same answer."""
     max_tokens: Annotated[int | None, Field(ge=1, le=10_000_000), WHOLE] = None
     """The most tokens of the answer."""

@@ -1,8 +1,10 @@
 """Whole numbers as JSON Schema has them: 1.0 is one; true is none."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
+
+from mealkit.engines.worker import LARGEST_SEED
 
 
 def _whole(value: Any) -> Any:
@@ -10,3 +12,6 @@ def _whole(value: Any) -> Any:
 
 
 WHOLE = BeforeValidator(_whole)
+
+Seed = Annotated[int | None, Field(ge=0, le=LARGEST_SEED), WHOLE]
+"""A caller's seed; None: the kit's."""

@@ -6,6 +6,7 @@ import struct
 from pathlib import Path
 
 import numpy as np
+import onnxruntime_genai
 import pytest
 from engines.numpy_llama import NumpyLlama
 
@@ -184,3 +185,27 @@ def test_logits_that_are_no_numbers_stop_the_start(folder):
     data[start:] = b"\xff" * (len(data) - start)
     path.write_bytes(data)
     assert "logits are not numbers" in problem_of(folder).message
+
+
+def test_memory_is_that_of_one_sequence(folder, monkeypatch):
+    """The last sequence goes before the next one takes its memory, which is all that it may need."""
+    alive = []
+
+    class Counted:
+        def __init__(self, *arguments):
+            assert alive == []
+            alive.append(self.__class__)
+            self._real = real(*arguments)
+
+        def __getattr__(self, name):
+            return getattr(self._real, name)
+
+        def __del__(self):
+            alive.pop()
+
+    real = onnxruntime_genai.Generator
+    monkeypatch.setattr(onnxruntime_genai, "Generator", Counted)
+    model = GenaiModel(GraphConfig(folder, "model.onnx", 1), 512)
+    for _ in range(3):
+        greedy(model, model.tokenize(PROMPT, special=True), 2)
+    assert len(alive) == 1

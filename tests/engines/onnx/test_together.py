@@ -11,7 +11,7 @@ from hypothesis import strategies as some
 
 from mealkit.engines.onnx.together import RUN_TOKENS, Together
 from mealkit.engines.tokenizer.texts import Tokens
-from mealkit.engines.worker import Cancelled
+from mealkit.engines.worker import Cancelled, never
 from mealkit.errors import MealkitError, failure
 
 
@@ -43,10 +43,13 @@ class Requests:
     def __init__(self, together):
         self.together, self.threads, self.found = together, [], {}
 
-    def send(self, name, found):
+    def send(self, name, found, is_cancelled=never):
         def ask():
             try:
-                self.found[name] = [int(row[0]) for row in self.together.rows(found)]
+                rows = self.together.rows(found, is_cancelled)
+                self.found[name] = [int(row[0]) for row in rows]
+            except Cancelled:
+                self.found[name] = "nobody waits"
             except MealkitError as error:
                 self.found[name] = error.problems[0].message
 
@@ -171,3 +174,23 @@ def test_who_has_gone_is_not_run_for():
         together.rows(found, lambda: len(runs) == 2)
     assert runs == [(1, 5), (1, 4)]
     assert len(together.rows(found)) == 5
+
+
+@pytest.mark.parametrize("gone", ["front", "behind", "both"])
+def test_who_goes_while_waiting_is_not_run_for(gone):
+    """Whether it would have led the run or been taken along; those beside it are answered."""
+    gate, left = Gate(), threading.Event()
+    requests = Requests(Together(gate))
+    requests.send("first", [tokens(1, 2)])
+    gate.given.get(timeout=60)
+    front = left.is_set if gone in ("front", "both") else never
+    behind = left.is_set if gone in ("behind", "both") else never
+    requests.send("front", [tokens(2, 3)], front)
+    requests.send("behind", [tokens(3, 3)], behind)
+    requests.send("last", [tokens(4, 4)])
+    left.set()
+    gate.through.release(3)
+    expected = {"first": [1], "front": [2], "behind": [3], "last": [4]}
+    names = ("front", "behind") if gone == "both" else (gone,)
+    assert requests.answers() == {**expected, **dict.fromkeys(names, "nobody waits")}
+    assert gate.given.qsize() == (1 if gone == "both" else 2)

@@ -2,8 +2,9 @@
 
 import pytest
 
+from mealkit.engines.onnx import genai
 from mealkit.preflight.estimate.estimate import estimate, usable_bytes
-from mealkit.preflight.estimate.setting import Compared, Habits, Scope, habits_of
+from mealkit.preflight.estimate.setting import Compared, Habits, Scope, Setting, habits_of
 from mealkit.preflight.estimate.shape import Experts, Quantisation
 
 MIB, GIB = 2**20, 2**30
@@ -200,3 +201,24 @@ def test_onnx_against_what_was_measured(shape, setting):
     found = estimate(minilm, one)
     assert found.low_bytes <= 178 * MIB <= found.high_bytes
     assert found.low_bytes <= 222 * MIB <= found.high_bytes
+
+
+def test_onnx_text_is_read_piece_by_piece(shape, setting):
+    """A long context costs its cache and one piece of the prompt, not the prompt's square."""
+    model = shape(layers=28, hidden_size=1536, heads=12, kv_heads=2, head_dimension=128)
+    found = estimate(model, setting(engine="onnx", context_tokens=32768, kv_dtype="f32"))
+    assert Setting("onnx", 1).micro_batch == genai._READ_TOKENS
+    assert term(found, "activations").high_bytes < 4 * 1024 * MIB
+    longer = estimate(model, setting(engine="onnx", context_tokens=65536, kv_dtype="f32"))
+    more, less = term(longer, "activations").high_bytes, term(found, "activations").high_bytes
+    assert less < more < 2 * less
+
+
+def test_onnx_weights_are_cast(shape, setting):
+    """What is stored in half precision is computed in 32 bit on a CPU, and so takes twice as much."""
+    half = shape(bytes_by_dtype={"F16": 100 * MIB})
+    stored, cast = (
+        term(estimate(half, setting(engine="onnx", float_bytes=width)), "weights")
+        for width in (None, 4)
+    )
+    assert cast.low_bytes == 2 * stored.low_bytes == 200 * MIB

@@ -1,0 +1,58 @@
+"""The compiled form of a layer's Python modules, beside them, where imports look for it.
+
+Pure but for the compiler that is handed in: which files, and where their code goes (PEP 3147).
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path, PurePosixPath
+
+from mealkit.digest import file_chunks
+from mealkit.oci.tar import Entry, TarFile
+
+Compile = Callable[[Sequence[Entry], str, Sequence[TarFile], Path], Sequence[Path | None]]
+"""From a root with a Python, its version, modules and a folder to where each one's code is.
+
+None for a module that does not compile. The same modules always get the same bytes.
+"""
+
+# Read by debuggers and installers, not by imports.
+_ELSEWHERE = ("etc/", "usr/share/")
+
+
+def bytecode(
+    entries: Sequence[Entry],
+    root: Sequence[Entry],
+    python: str,
+    compile_modules: Compile,
+    scratch: Path,
+) -> Iterator[TarFile]:
+    """Yield the compiled form of the modules among a layer's entries.
+
+    ``root`` holds the image's Python. The bytes are kept in ``scratch``, which must outlive the
+    entries.
+
+    Raises:
+        BuildError: the modules cannot be compiled here.
+    """
+    modules = sorted(
+        (item for item in entries if isinstance(item, TarFile) and _is_module(item.path)),
+        key=lambda item: item.path,
+    )
+    if not modules:
+        return
+    found = compile_modules(root, python, modules, scratch)
+    for module, code in zip(modules, found, strict=True):
+        if code is not None:
+            place = _place(module.path, python)
+            yield TarFile(place, code.stat().st_size, partial(file_chunks, code))
+
+
+def _is_module(path: str) -> bool:
+    return path.endswith(".py") and not path.startswith(_ELSEWHERE)
+
+
+def _place(path: str, python: str) -> str:
+    module = PurePosixPath(path)
+    name = f"{module.stem}.cpython-{python.replace('.', '')}.pyc"
+    return str(module.parent / "__pycache__" / name)

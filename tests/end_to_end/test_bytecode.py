@@ -1,0 +1,71 @@
+"""What a container imports was compiled when its image was built."""
+
+import json
+import subprocess
+
+import pytest
+from fakes.little import Heard
+
+from mealkit.build.contents import _interpreter
+from mealkit.build.library import shipped_library
+from mealkit.containers.interpreter import _ENVIRONMENT, _command, _unpack
+from mealkit.lock.model import read_lock
+from mealkit.pipeline.inputs import fetch_inputs
+from mealkit.pipeline.parts import open_kit
+from mealkit.plan.model import Bytecode
+from mealkit.plan.plan import plan_image
+
+pytestmark = [pytest.mark.docker, pytest.mark.online, pytest.mark.xdist_group("demo")]
+
+# Imports what the gateway and a worker import; prints modules whose code is not there.
+INSIDE = """
+import json, os, sys
+import mealkit.runtime.container, mealkit.runtime.api.openapi, mealkit.engines.host
+sys.path.append("/opt/mealkit/engine")
+import numpy, onnxruntime, tokenizers, asyncio
+found = [module.__cached__ for module in list(sys.modules.values()) if getattr(module, "__cached__", None)]
+bare = sorted(path for path in found if not os.path.exists(path))
+print(json.dumps([len(found), bare]))
+"""
+
+
+def test_every_module_has_its_code(demo_tag, sdk):
+    """Of some thousand modules, the standard library's among them, none is compiled at the start."""
+    said = sdk.containers.run(
+        demo_tag, ["-c", INSIDE], entrypoint="/usr/bin/python3.13", remove=True
+    )
+    count, bare = json.loads(said)
+    assert count > 500
+    # Debian's own is a link to a file that administrators edit, in /etc, where nothing is compiled.
+    assert [path for path in bare if "sitecustomize" not in path] == []
+
+
+def test_code_that_is_there_is_taken(demo_tag, sdk):
+    """The Python of the image finds it to be its own, and asks no source for it."""
+    said = sdk.containers.run(
+        demo_tag,
+        ["-v", "-c", "import mealkit.errors, mealkit.runtime.launch"],
+        entrypoint="/usr/bin/python3.13",
+        stderr=True,
+        remove=True,
+    ).decode()
+    assert "# code object from '/opt/mealkit/lib/mealkit/errors.py'" not in said
+    assert "/opt/mealkit/lib/mealkit/__pycache__/errors.cpython-313.pyc matches" in said
+
+
+def test_nothing_of_this_machine_takes_part(demo, tmp_path):
+    """The process that compiles has mapped the packages' own files and no others."""
+    lock = read_lock((demo.kit / "kit.lock").read_bytes())
+    base = plan_image(lock, shipped_library("onnx")).layers[0]
+    (content,) = [item for item in base.contents if isinstance(item, Bytecode)]
+    inputs = fetch_inputs(open_kit(demo.kit), lock, [base], demo.home, Heard())
+    root = tmp_path / "root"
+    _unpack(_interpreter(content, inputs, tmp_path), root)
+    *command, _ = _command(root, content.python)
+    inside = "import _frozen_importlib_external, _imp, marshal, os, sys; print(open('/proc/self/maps').read())"
+    maps = subprocess.run(
+        [*command, "-c", inside], cwd=root, env=_ENVIRONMENT, capture_output=True, check=True
+    )
+    files = {path for line in maps.stdout.decode().splitlines() if "/" in (path := line[73:])}
+    assert any("libc.so.6" in path for path in files)
+    assert [path for path in files if not path.startswith(f"{root}/")] == []

@@ -1,0 +1,175 @@
+"""HTTP as bytes: what is refused, what is served all the same, and what is left of it afterwards."""
+
+import json
+from http.client import HTTPResponse
+
+import pytest
+
+LIVE = b"GET /v1/health/live HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+def test_head_without_end(start):
+    """A head that is too large is refused, and its connection closed."""
+    kit = start().wait_ready()
+    for head in (
+        b"GET / HTTP/1.1\r\nX: " + b"x" * 100_000,
+        b"GET /" + b"x" * 100_000,
+        b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X: y\r\n" * 20_000,
+        b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X: y\r\n" * 40_000 + b"\r\n",
+    ):
+        error = refused(kit, head, 413)
+        assert error["code"] == "REQUEST_TOO_LARGE"
+        assert "more than 65536 bytes" in error["message"]
+
+
+POST = b"POST /v1/embeddings HTTP/1.1\r\nHost: x\r\n"
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"hello\r\n\r\n", "illegal request line"),
+        (b"GET / HTTP/9.9\r\nHost: x\r\n\r\n", "version 9.9"),
+        (b"GET / HTTP/1.1\r\n\r\n", "Host"),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "illegal request line"),
+        (POST + b"Content-Length: many\r\n\r\n", "Content-Length"),
+        (POST + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nx", "Content-Length"),
+        (POST + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\nx", "both"),
+        (POST + b"Transfer-Encoding: gzip, chunked\r\n\r\n", "Transfer-Encoding"),
+        (
+            b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            "Transfer-Encoding in HTTP/1.0",
+        ),
+        (POST + b"Transfer-Encoding: chunked\r\n\r\nmany\r\n", "chunk"),
+    ],
+)
+def test_what_is_not_http(start, data, said):
+    """It is refused in the shape of all errors, with the reason, and the connection closed."""
+    kit = start().wait_ready()
+    error = refused(kit, data, 400)
+    assert (error["code"], error["owner"]) == ("REQUEST_INVALID", "caller")
+    assert said in error["message"]
+    assert ("http://" in error["hint"]) == data.startswith(b"\x16")
+    counted = 'mealkit_failures_total{code="REQUEST_INVALID",owner="caller"} 1.0'
+    assert counted in kit.client.get("/metrics").text
+    nothing_is_left(kit)
+
+
+def test_requests_that_do_not_wait(start):
+    """They are answered one after the other, in order, however many there are."""
+    kit = start().wait_ready()
+    with kit.connected() as peer:
+        peer.sendall(LIVE * 2000 + LIVE.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+        assert peer.makefile("rb").read().count(b"HTTP/1.1 200 OK") == 2001
+    nothing_is_left(kit)
+
+
+def test_nonsense_behind_a_request(start):
+    """The request gets its answer, what follows it the refusal, and the kit goes on."""
+    kit = start().wait_ready()
+    with kit.connected() as peer:
+        peer.sendall(LIVE + b"garbage\r\n\r\n")
+        said = peer.makefile("rb").read()
+    assert said.startswith(b"HTTP/1.1 200")
+    assert said.count(b"HTTP/1.1 400") == 1
+    nothing_is_left(kit)
+
+
+def test_nonsense_while_an_answer_is_streamed(start, make_api_lock):
+    """A body that cannot be read to its end gets no second answer into the first one."""
+    kit = start(make_api_lock()).wait_ready()
+    body = json.dumps(
+        {"model": "stand-in", "messages": [{"role": "user", "content": "slow:30"}], "stream": True}
+    ).encode()
+    with kit.connected() as peer:
+        peer.sendall(request(body) + b"garbage\r\n\r\n")
+        said = peer.makefile("rb").read()
+    assert said.startswith(b"HTTP/1.1 200")
+    assert said.index(b"0\r\n\r\n") < said.index(b"HTTP/1.1 400")
+    nothing_is_left(kit)
+
+
+def test_a_caller_that_leaves_two_requests(start, tmp_path):
+    """The one that is answered ends, the one that waits is never begun, and no slot is kept."""
+    kit = start().wait_ready()
+    never = tmp_path / "never"
+    body = json.dumps({"model": "stand-in", "input": f"wait:{never}"}).encode()
+    for _ in range(3):
+        with kit.connected() as peer:
+            peer.sendall(request(body, "/v1/embeddings") + LIVE)
+            kit.wait_for(lambda: kit.gauge("mealkit_requests_running") == 1)
+        kit.wait_for(lambda: kit.gauge("mealkit_requests_running") == 0)
+    never.touch()
+    nothing_is_left(kit)
+
+
+def test_an_offer_of_another_protocol(start):
+    """It is passed over, as RFC 9110 allows: the request has its body, and its answer in HTTP/1.1."""
+    kit = start().wait_ready()
+    body = json.dumps({"model": "stand-in", "input": "hello"}).encode()
+    offer = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
+    head = b"POST /v1/embeddings HTTP/1.1\r\nHost: x\r\n" + offer
+    with kit.connected() as peer:
+        for _ in range(2):
+            peer.sendall(head + b"Content-Length: %d\r\n\r\n" % len(body))
+            peer.sendall(body)
+            answer = HTTPResponse(peer)
+            answer.begin()
+            assert answer.status == 200
+            assert json.loads(answer.read())["data"]
+    assert not [line for line in kit.raw if "uvicorn" in line]
+
+
+def test_a_stream_in_http_1_0(start, make_api_lock):
+    """It ends with the connection, and is not chunked: RFC 9112, section 6.1."""
+    kit = start(make_api_lock()).wait_ready()
+    body = json.dumps(
+        {"model": "stand-in", "messages": [{"role": "user", "content": "hi"}], "stream": True}
+    ).encode()
+    with kit.connected() as peer:
+        peer.sendall(request(body).replace(b"HTTP/1.1", b"HTTP/1.0"))
+        head, _, said = peer.makefile("rb").read().partition(b"\r\n\r\n")
+    assert b"transfer-encoding" not in head.lower()
+    assert said.startswith(b"data: ")
+    assert said.endswith(b"data: [DONE]\n\n")
+
+
+def test_trailers(start):
+    """They are no headers of the request, and bounded as a head is."""
+    kit = start().wait_ready()
+    body = json.dumps({"model": "stand-in", "input": "hello"}).encode()
+    head = POST + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n" % (len(body), body)
+    with kit.connected() as peer:
+        peer.sendall(head + b"X-Request-Id: from-a-trailer\r\n\r\n")
+        answer = HTTPResponse(peer)
+        answer.begin()
+        assert (answer.status, answer.read() != b"") == (200, True)
+        assert answer.getheader("X-Request-Id") != "from-a-trailer"
+    assert refused(kit, head + b"X: " + b"x" * 100_000, 413)["code"] == "REQUEST_TOO_LARGE"
+    nothing_is_left(kit)
+
+
+def request(body, path="/v1/chat/completions"):
+    """Write a request."""
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
+def refused(kit, data, status):
+    """Send something, and return the error that comes back before the connection ends."""
+    with kit.connected() as peer:
+        peer.sendall(data)
+        answer = HTTPResponse(peer)
+        answer.begin()
+        assert answer.status == status
+        assert {"X-Request-Id", "X-Mealkit-Recipe"} <= {name for name, _ in answer.getheaders()}
+        content = json.loads(answer.read())
+        assert peer.recv(1) == b""
+        return content["error"]
+
+
+def nothing_is_left(kit):
+    """See that no connection and no request is counted but the one that asks."""
+    kit.wait_for(lambda: kit.gauge("mealkit_connections") == 1)
+    kit.wait_for(lambda: kit.gauge("mealkit_requests_running") == 0)
+    assert kit.client.get("/v1/health/live").status_code == 200
