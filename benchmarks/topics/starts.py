@@ -88,6 +88,10 @@ def started(lab: Lab, home: Path, kit: Path, client: str) -> Iterator[tuple[str,
             [*command, "--name", name, "--port", str(port), "--json"], stdout=out, stderr=out
         )
     try:
+        if client == "docker":
+            # Who asks before the container has its network waits for a second: its address is not
+            # known yet, and the kernel asks for it again only then.
+            wait_for(lambda: _has_begun(name), lambda: bool(runner.poll()), _LIMIT_SECONDS)
         live = _when(port, "/v1/health/live", runner)
         ready = _when(port, "/v1/health/ready", runner)
         code = runner.wait(_LIMIT_SECONDS)
@@ -135,6 +139,13 @@ def first_process(name: str) -> int:
     if done.returncode or not Path(f"/proc/{done.stdout.strip()}/stat").exists():
         raise CannotMeasureError(f"docker does not tell the process of {name}")
     return int(done.stdout)
+
+
+def _has_begun(name: str) -> bool:
+    try:
+        return first_process(name) > 0
+    except CannotMeasureError:
+        return False
 
 
 def _bare_seconds(engine: BareEngine, folder: Path) -> float:

@@ -8,6 +8,7 @@ import io
 import json
 import re
 import zipfile
+from collections.abc import Callable
 from pathlib import PurePosixPath
 from typing import Literal
 
@@ -29,11 +30,16 @@ _NPY_HEADER_BYTES = 4096
 
 
 def classify(
-    name: str, ranges: RangeReader, *, allow_pickle: bool = False, is_graph_data: bool = False
+    name: str,
+    ranges: RangeReader,
+    *,
+    allow_pickle: bool = False,
+    is_graph_data: Callable[[], bool] = lambda: False,
 ) -> Format:
     """Return what a file's content is; reads its first bytes, and the directory of an archive.
 
-    ``is_graph_data``: an ONNX graph beside it keeps tensors there, so that it may be any numbers.
+    ``is_graph_data`` is asked of what is nothing else: whether an ONNX graph beside it has tensors
+    there, so that it may be any numbers.
 
     Raises:
         SourceError: ``WEIGHTS_PICKLE`` unless ``allow_pickle``, ``WEIGHTS_FORMAT`` for anything
@@ -43,7 +49,7 @@ def classify(
     suspicious = PurePosixPath(name).suffix.lower() in _PICKLE_SUFFIXES
     if suspicious and found in ("text", "json", None):
         found = "pickle"
-    if found is None and is_graph_data:
+    if found is None and is_graph_data():
         return "onnx-data"
     if found is None:
         raise failure(

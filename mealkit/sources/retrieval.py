@@ -158,7 +158,7 @@ class _Job:
             file.path,
             FileRanges(path),
             allow_pickle=self.model.allow_pickle,
-            is_graph_data=file.format == "onnx-data",
+            is_graph_data=lambda: file.format == "onnx-data",
         )
         if form != file.format:
             raise failure(

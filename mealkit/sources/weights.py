@@ -6,6 +6,7 @@ Refuses two files with one path, formats that run code, and digests that the kit
 import posixpath
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
+from functools import cache
 from pathlib import Path
 
 from mealkit.digest import Digest
@@ -55,18 +56,27 @@ def resolve_weights(
                 if path in found:
                     raise failure("WEIGHTS_CLASH", f"two entries give {path}", where=path)
                 found[path] = file, _origins(known, file.name)
-        data = _graph_data({path: file.ranges for path, (file, _) in found.items()})
-        forms = {
-            path: classify(
-                path, file.ranges, allow_pickle=model.allow_pickle, is_graph_data=path in data
-            )
-            for path, (file, _) in found.items()
-        }
+        forms = _forms({path: file.ranges for path, (file, _) in found.items()}, model)
         shape = shape_of(
             [ModelFile(path, forms[path], found[path][0].ranges) for path in sorted(found)]
         )
     locked = tuple(_locked(path, forms[path], *found[path]) for path in sorted(found))
     return locked, shape, list(dict.fromkeys(notices))
+
+
+def _forms(files: Mapping[str, RangeReader], model: Model) -> dict[str, Format]:
+    # At most once, and only for what is nothing else: a Hub is asked for each piece of a graph.
+    graph_data = cache(lambda: _graph_data(files))
+
+    def form(path: str) -> Format:
+        return classify(
+            path,
+            files[path],
+            allow_pickle=model.allow_pickle,
+            is_graph_data=lambda: path in graph_data(),
+        )
+
+    return {path: form(path) for path in files}
 
 
 def _graph_data(files: Mapping[str, RangeReader]) -> frozenset[str]:

@@ -190,9 +190,9 @@ def test_a_graph_names_its_data(tmp_path: Path) -> None:
 def test_only_numbers_are_a_graphs_data(tmp_path: Path) -> None:
     """A pickle is a pickle, whoever names it."""
     numbers = ranges_of(tmp_path, bytes(100))
-    assert classify("model.onnx.data", numbers, is_graph_data=True) == "onnx-data"
+    assert classify("model.onnx.data", numbers, is_graph_data=lambda: True) == "onnx-data"
     with pytest.raises(SourceError) as error:
-        classify("model.data", ranges_of(tmp_path, PICKLES["torch"]), is_graph_data=True)
+        classify("model.data", ranges_of(tmp_path, PICKLES["torch"]), is_graph_data=lambda: True)
     assert error.value.problems[0].code == "WEIGHTS_PICKLE"
 
 
