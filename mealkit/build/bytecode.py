@@ -27,7 +27,7 @@ def bytecode(
     compile_modules: Compile,
     scratch: Path,
 ) -> Iterator[TarFile]:
-    """Yield the compiled form of the modules among a layer's entries.
+    """Yield the compiled form of the modules among a layer's entries that have none.
 
     ``root`` holds the image's Python. The bytes are kept in ``scratch``, which must outlive the
     entries.
@@ -35,8 +35,15 @@ def bytecode(
     Raises:
         BuildError: the modules cannot be compiled here.
     """
+    taken = {item.path for item in entries}
     modules = sorted(
-        (item for item in entries if isinstance(item, TarFile) and _is_module(item.path)),
+        (
+            item
+            for item in entries
+            if isinstance(item, TarFile)
+            and _is_module(item.path)
+            and _place(item.path, python) not in taken
+        ),
         key=lambda item: item.path,
     )
     if not modules:

@@ -66,8 +66,9 @@ def write(path: str, target: bytes, source: bytes) -> None:
     except (SyntaxError, ValueError, RecursionError):
         return
     except MemoryError as error:
-        # The parser says so of sources that are nested too deeply, with words; a machine has none.
-        if error.args:
+        # The parser says so of sources that are nested too deeply: with words, but before 3.12
+        # without any, as for a machine that has no memory left.
+        if error.args or sys.version_info < (3, 12):
             return
         raise
     key = int.from_bytes(external.MAGIC_NUMBER, "little")

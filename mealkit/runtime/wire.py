@@ -56,17 +56,31 @@ class OneWriteProtocol(H11Protocol):
         """Forget a connection."""
         self._all.closed(self)
         super().connection_lost(exc)
+        # uvicorn leaves it when a caller has reset the connection, and with it all of this.
+        self._unset_keepalive_if_required()
+
+    def shutdown(self) -> None:
+        """Close the connection when its answer is written; that of a refused caller now."""
+        if self._has_refused:
+            self.transport.close()
+        else:
+            super().shutdown()
 
     def data_received(self, data: bytes) -> None:
         """Read what has come; nothing more from a caller that was refused."""
         if self._has_refused:
             return
-        before = self.cycle
+        before: RequestResponseCycle | None = self.cycle
         super().data_received(data)
-        if self.cycle is before:
-            self._all.began_head(self)
-        elif not self.cycle.response_complete:
+        waiting = len(self.conn.trailing_data[0])
+        if self.cycle is not before and not self.cycle.response_complete:
             self._all.began_request(self)
+        elif waiting:
+            self._all.began_head(self)
+        if 0 < waiting < MAX_HEAD_BYTES and not self._awaits_body():
+            # uvicorn stops reading where a request waits behind another one, and could not see then
+            # that its caller leaves.
+            self.flow.resume_reading()
 
     def on_response_complete(self) -> None:
         """Wait for the next request."""
@@ -91,6 +105,11 @@ class OneWriteProtocol(H11Protocol):
         self.transport.write(self._refusal(self._fault()))
         self.transport.write_eof()
         self.loop.call_later(_LINGER_SECONDS, self.transport.close)
+
+    def _awaits_body(self) -> bool:
+        """Return whether a request's body is still coming: its flow is the application's."""
+        cycle: RequestResponseCycle | None = self.cycle
+        return cycle is not None and cycle.more_body
 
     def _fault(self) -> Problem:
         """Return what the parser's error, which is being handled, means."""
@@ -127,17 +146,23 @@ class _Strict(h11.Connection):
     def next_event(self) -> Any:
         event = super().next_event()
         if isinstance(event, h11.Request):
-            _check(event)
+            _check_size(event, len(event.method) + len(event.target))
+            _check_framing(event)
+        elif isinstance(event, h11.EndOfMessage):
+            _check_size(event, 0)
         return event
 
 
-def _check(request: h11.Request) -> None:
-    """Refuse heads that are too large, and what RFC 9112 calls an error (sections 2.3 and 6.1).
-
-    A head that comes at once is whole before the parser has counted it.
-    """
-    if sum(len(name) + len(value) for name, value in request.headers) > MAX_HEAD_BYTES:
+def _check_size(event: h11.Request | h11.EndOfMessage, begun_bytes: int) -> None:
+    """Refuse a head or trailers that came at once: they are whole before the parser counts them."""
+    # Each has a colon, a space and the end of its line.
+    lines_bytes = sum(len(name) + len(value) + 4 for name, value in event.headers)
+    if begun_bytes + lines_bytes > MAX_HEAD_BYTES:
         raise h11.RemoteProtocolError("the head is too large", _TOO_LARGE)
+
+
+def _check_framing(request: h11.Request) -> None:
+    """Refuse what RFC 9112 calls an error (sections 2.3 and 6.1)."""
     names = {name for name, _ in request.headers}
     if b"transfer-encoding" in names and b"content-length" in names:
         raise h11.RemoteProtocolError("both Content-Length and Transfer-Encoding")

@@ -13,6 +13,8 @@ _CHANCE_OPCODES = 3
 # A head that is cut off after this many sound opcodes is one too.
 _CUT_OPCODES = 64
 _NEWEST_PROTOCOL = 5
+# What may follow an opcode; nothing, where the file is cut.
+_AFTER_PROTOCOL = frozenset({"", *(opcode.code for opcode in pickletools.opcodes)})
 
 
 def is_pickle(head: bytes, *, whole: bool) -> bool:
@@ -20,7 +22,9 @@ def is_pickle(head: bytes, *, whole: bool) -> bool:
 
     Source of the opcodes and their effect on the stack: the standard library's pickletools.
     """
-    if len(head) > 1 and head[0] == 0x80 and head[1] <= _NEWEST_PROTOCOL:
+    # Numbers may begin like this, too; then no opcode follows, and no unpickler goes on.
+    begins = len(head) > 1 and head[0] == 0x80 and head[1] <= _NEWEST_PROTOCOL
+    if begins and head[2:3].decode("latin-1") in _AFTER_PROTOCOL:
         return True
     depth = _Stack()
     count = 0

@@ -26,8 +26,14 @@ _FIELDS = {
     26: _LENGTH,  # configuration
 }
 _GRAPH, _IR_VERSION = 7, 1
-# GraphProto.initializer, TensorProto.external_data, StringStringEntryProto.key and value
-_INITIALIZER, _EXTERNAL_DATA, _KEY, _VALUE = 5, 13, 1, 2
+# GraphProto.node, initializer, sparse_initializer; SparseTensorProto.values, indices
+_NODE, _INITIALIZER, _SPARSE_INITIALIZER, _SPARSE_TENSORS = 1, 5, 15, (1, 2)
+# NodeProto.attribute; AttributeProto.t, tensors, g, graphs
+_ATTRIBUTE, _ATTRIBUTE_TENSORS, _ATTRIBUTE_GRAPHS = 5, (5, 10), (6, 11)
+# TensorProto.external_data; StringStringEntryProto.key, value
+_EXTERNAL_DATA, _KEY, _VALUE = 13, 1, 2
+# Graphs within graphs; deeper ones are not looked into.
+_MAX_DEPTH = 32
 _MAX_FIELDS = 100_000
 _MAX_VARINT_BYTES = 10
 _WINDOW_BYTES = 16 * 1024
@@ -65,11 +71,26 @@ def external_files(ranges: RangeReader) -> frozenset[str]:
     return frozenset(
         walk.text(*value)
         for graph in _within(walk, 0, ranges.size_bytes, _GRAPH)
-        for tensor in _within(walk, *graph, _INITIALIZER)
+        for tensor in _tensors(walk, graph, _MAX_DEPTH)
         for entry in _within(walk, *tensor, _EXTERNAL_DATA)
         if [walk.text(*key) for key in _within(walk, *entry, _KEY)] == ["location"]
         for value in _within(walk, *entry, _VALUE)
     )
+
+
+def _tensors(walk: "_Walk", graph: tuple[int, int], depth: int) -> Iterator[tuple[int, int]]:
+    """Yield a graph's tensors, and those of the graphs inside it."""
+    yield from _within(walk, *graph, _INITIALIZER)
+    for sparse in _within(walk, *graph, _SPARSE_INITIALIZER):
+        for number in _SPARSE_TENSORS:
+            yield from _within(walk, *sparse, number)
+    for node in _within(walk, *graph, _NODE):
+        for attribute in _within(walk, *node, _ATTRIBUTE):
+            for number in _ATTRIBUTE_TENSORS:
+                yield from _within(walk, *attribute, number)
+            for number in _ATTRIBUTE_GRAPHS if depth else ():
+                for inner in _within(walk, *attribute, number):
+                    yield from _tensors(walk, inner, depth - 1)
 
 
 def _within(walk: "_Walk", start: int, end: int, number: int) -> Iterator[tuple[int, int]]:

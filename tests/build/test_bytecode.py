@@ -1,6 +1,11 @@
 """Which modules of a layer are compiled, and where their code goes."""
 
+from pathlib import Path
+
+from mealkit.build import assemble
 from mealkit.build.bytecode import bytecode
+from mealkit.containers import compiling
+from mealkit.digest import Digest
 from mealkit.oci.tar import TarDirectory, TarFile, TarSymlink
 
 ENTRIES = [
@@ -39,6 +44,20 @@ def test_modules_have_their_code_where_imports_look(tmp_path):
         (f"{engine}/b/__pycache__/__init__.cpython-313.pyc", b"code of b"),
     ]
     assert [item.size_bytes for item in found] == [9, 9]
+
+
+def test_code_that_a_package_brings_stays(tmp_path):
+    """Nothing is put where something is."""
+    brought = TarFile.of("opt/mealkit/engine/__pycache__/a.cpython-313.pyc", b"its own")
+    assert list(bytecode([ENTRIES[1], brought], [], "3.13", None, tmp_path)) == []
+
+
+def test_a_compiler_that_changes_has_its_layers_made_anew():
+    """Kept layers know nothing of it: whoever changes it raises the number of their format."""
+    assert (assemble._FORMAT, Digest.of(Path(compiling.__file__).read_bytes()).hex[:16]) == (
+        "1",
+        "2c6648801dd19e54",
+    )
 
 
 def test_nothing_is_started_for_a_layer_without_modules(tmp_path):

@@ -309,8 +309,8 @@ def test_a_graph_that_writes_text():
     assert (found.engine, found.kit["runtime"]["settings"]) == ("onnx", {"graph": "model.onnx"})
     assert found.kit["model"]["weights"][0]["files"] == [
         "model.onnx",
-        "genai_config.json",
         "model.onnx.data",
+        "genai_config.json",
         "config.json",
         "generation_config.json",
         "tokenizer.json",

@@ -1,6 +1,7 @@
 """HTTP as bytes: what is refused, what is served all the same, and what is left of it afterwards."""
 
 import json
+import time
 from http.client import HTTPResponse
 
 import pytest
@@ -14,6 +15,8 @@ def test_head_without_end(start):
     for head in (
         b"GET / HTTP/1.1\r\nX: " + b"x" * 100_000,
         b"GET /" + b"x" * 100_000,
+        b"GET /" + b"x" * 100_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\n" + b"a:\r\n" * 20_000 + b"\r\n",
         b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X: y\r\n" * 20_000,
         b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X: y\r\n" * 40_000 + b"\r\n",
     ):
@@ -89,15 +92,19 @@ def test_nonsense_while_an_answer_is_streamed(start, make_api_lock):
     nothing_is_left(kit)
 
 
-def test_a_caller_that_leaves_two_requests(start, tmp_path):
+@pytest.mark.parametrize("late", [False, True])
+def test_a_caller_that_leaves_two_requests(start, tmp_path, late):
     """The one that is answered ends, the one that waits is never begun, and no slot is kept."""
     kit = start().wait_ready()
     never = tmp_path / "never"
     body = json.dumps({"model": "stand-in", "input": f"wait:{never}"}).encode()
     for _ in range(3):
         with kit.connected() as peer:
-            peer.sendall(request(body, "/v1/embeddings") + LIVE)
+            peer.sendall(request(body, "/v1/embeddings") + (b"" if late else LIVE))
             kit.wait_for(lambda: kit.gauge("mealkit_requests_running") == 1)
+            if late:
+                peer.sendall(LIVE)
+                time.sleep(0.1)  # until it has been read
         kit.wait_for(lambda: kit.gauge("mealkit_requests_running") == 0)
     never.touch()
     nothing_is_left(kit)
@@ -145,8 +152,35 @@ def test_trailers(start):
         answer.begin()
         assert (answer.status, answer.read() != b"") == (200, True)
         assert answer.getheader("X-Request-Id") != "from-a-trailer"
-    assert refused(kit, head + b"X: " + b"x" * 100_000, 413)["code"] == "REQUEST_TOO_LARGE"
+    for trailers in (b"X: " + b"x" * 100_000, b"X: " + b"x" * 100_000 + b"\r\n\r\n"):
+        assert refused(kit, head + trailers, 413)["code"] == "REQUEST_TOO_LARGE"
     nothing_is_left(kit)
+
+
+@pytest.mark.parametrize("data", [b"GET / HTTP/9.9\r\nHost: x\r\n\r\n", b"hello\r\n\r\n"])
+def test_a_stop_while_a_refused_caller_lingers(start, data):
+    """The caller that does not go is no reason to end badly."""
+    kit = start().wait_ready()
+    with kit.connected() as peer:
+        peer.sendall(data)
+        assert peer.recv(12) == b"HTTP/1.1 400"
+        kit.process.terminate()
+        assert kit.wait_end() == 0
+
+
+def test_a_body_that_comes_after_its_answer(start):
+    """The connection is idle again, and as long as any: no head is waited for."""
+    kit = start().wait_ready()
+    with kit.connected() as peer:
+        peer.sendall(b"POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n")
+        answer = HTTPResponse(peer)
+        answer.begin()
+        assert (answer.status, answer.read() != b"") == (404, True)
+        peer.sendall(b"hello")
+        peer.sendall(LIVE)
+        again = HTTPResponse(peer)
+        again.begin()
+        assert (again.status, again.read() != b"") == (200, True)
 
 
 def request(body, path="/v1/chat/completions"):

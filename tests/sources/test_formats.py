@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fakes.graphs import graph_with_data
+from fakes.graphs import graph_with_data, graph_with_data_inside
 
 from mealkit.errors import SourceError
 from mealkit.sources.formats import classify
@@ -182,9 +182,20 @@ def test_a_graph_names_its_data(tmp_path: Path) -> None:
     data = graph_with_data("weights/model.onnx.data")
     assert external_files(ranges_of(tmp_path, data)) == {"weights/model.onnx.data"}
     assert external_files(ranges_of(tmp_path, graph_with_data("w", values=0))) == set()
+    assert external_files(ranges_of(tmp_path, graph_with_data_inside("a.data", "b.data"))) == {
+        "a.data",
+        "b.data",
+    }
     assert external_files(ranges_of(tmp_path, b"no protocol buffer")) == set()
     for end in range(len(data) - 300, len(data)):
         external_files(ranges_of(tmp_path, data[:end]))  # whatever is cut, it ends
+
+
+@pytest.mark.parametrize("first", [128, 384, 896, 1152])
+def test_small_numbers_are_no_pickle(tmp_path: Path, first: int) -> None:
+    """An int64 may begin as a protocol of pickles does; what follows is no opcode."""
+    numbers = ranges_of(tmp_path, np.full(20, first, np.int64).tobytes())
+    assert classify("model.onnx.data", numbers, is_graph_data=lambda: True) == "onnx-data"
 
 
 def test_only_numbers_are_a_graphs_data(tmp_path: Path) -> None:

@@ -78,7 +78,9 @@ def chosen(repository: Repository, found: Found, engine: str, file: str | None) 
     name = _one_of(repository, there, file or _described(repository))
     part = _SPLIT.search(name)
     if part is None:
-        return [name]
+        # A graph's numbers may be in a file of their own, by one of two customs.
+        beside = (f"{name}.data", f"{name}_data") if engine == "onnx" else ()
+        return [name, *(item for item in beside if _has(repository, item))]
     stem, end = name[: part.start()], name[part.end() :]
     return [
         item
@@ -95,9 +97,7 @@ def beside(repository: Repository, engine: str) -> Iterator[str]:
         yield from (name for name in ("tokenizer.json", "config.json") if _has(repository, name))
         return
     if engine == "onnx":
-        graph = _described(repository)
-        parts = (GENAI, f"{graph}.data", f"{graph}_data")
-        yield from (name for name in parts if _has(repository, name))
+        yield GENAI
     yield from (name for name in (INDEX, *_BESIDE, *_SENTENCE) if _has(repository, name))
     modules = repository.json("modules.json")
     for item in modules if isinstance(modules, list) else ():
