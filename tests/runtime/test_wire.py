@@ -1,12 +1,25 @@
 """HTTP as bytes: what is refused, what is served all the same, and what is left of it afterwards."""
 
+import asyncio
+import functools
 import json
 import time
 from http.client import HTTPResponse
+from unittest.mock import Mock
 
 import pytest
+import uvicorn
+from uvicorn.server import ServerState
+
+from mealkit.runtime.connections import Connections
+from mealkit.runtime.wire import OneWriteProtocol
 
 LIVE = b"GET /v1/health/live HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+def looped(test):
+    """Run a test in a loop of its own."""
+    return functools.wraps(test)(lambda: asyncio.run(test()))
 
 
 def test_head_without_end(start):
@@ -79,13 +92,10 @@ def test_nonsense_behind_a_request(start):
 
 
 def test_nonsense_while_an_answer_is_streamed(start, make_api_lock):
-    """A body that cannot be read to its end gets no second answer into the first one."""
+    """What follows is refused behind the last piece, and not among the pieces."""
     kit = start(make_api_lock()).wait_ready()
-    body = json.dumps(
-        {"model": "stand-in", "messages": [{"role": "user", "content": "slow:30"}], "stream": True}
-    ).encode()
     with kit.connected() as peer:
-        peer.sendall(request(body) + b"garbage\r\n\r\n")
+        peer.sendall(streamed("slow:30") + b"garbage\r\n\r\n")
         said = peer.makefile("rb").read()
     assert said.startswith(b"HTTP/1.1 200")
     assert said.index(b"0\r\n\r\n") < said.index(b"HTTP/1.1 400")
@@ -130,11 +140,8 @@ def test_an_offer_of_another_protocol(start):
 def test_a_stream_in_http_1_0(start, make_api_lock):
     """It ends with the connection, and is not chunked: RFC 9112, section 6.1."""
     kit = start(make_api_lock()).wait_ready()
-    body = json.dumps(
-        {"model": "stand-in", "messages": [{"role": "user", "content": "hi"}], "stream": True}
-    ).encode()
     with kit.connected() as peer:
-        peer.sendall(request(body).replace(b"HTTP/1.1", b"HTTP/1.0"))
+        peer.sendall(streamed("hi").replace(b"HTTP/1.1", b"HTTP/1.0"))
         head, _, said = peer.makefile("rb").read().partition(b"\r\n\r\n")
     assert b"transfer-encoding" not in head.lower()
     assert said.startswith(b"data: ")
@@ -169,7 +176,7 @@ def test_a_stop_while_a_refused_caller_lingers(start, data):
 
 
 def test_a_body_that_comes_after_its_answer(start):
-    """The connection is idle again, and as long as any: no head is waited for."""
+    """It is passed over, and the connection goes on."""
     kit = start().wait_ready()
     with kit.connected() as peer:
         peer.sendall(b"POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n")
@@ -181,6 +188,67 @@ def test_a_body_that_comes_after_its_answer(start):
         again = HTTPResponse(peer)
         again.begin()
         assert (again.status, again.read() != b"") == (200, True)
+
+
+@looped
+async def test_a_late_body_is_no_head():
+    """After it the connection is as idle as any other, and may stay so as long."""
+    protocol, connections = served()
+    protocol.data_received(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n")
+    await answered(protocol)
+    protocol.data_received(b"hello")
+    assert (list(connections._idle), list(connections._heads)) == ([protocol], [])
+    protocol.data_received(b"GET / HT")
+    assert (list(connections._idle), list(connections._heads)) == ([], [protocol])
+
+
+@looped
+async def test_nothing_is_left_of_a_connection_that_was_reset():
+    """No timer keeps it, however the caller went."""
+    for error in (None, ConnectionResetError()):
+        protocol, connections = served()
+        protocol.data_received(LIVE)
+        await answered(protocol)
+        timer = protocol.timeout_keep_alive_task
+        protocol.connection_lost(error)
+        assert timer.cancelled()
+        assert len(connections) == 0
+
+
+def served():
+    """Return a protocol over an application that answers at once, and what counts connections."""
+
+    async def application(_scope, _receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"done"})
+
+    config = uvicorn.Config(application, http="h11", ws="none", lifespan="off", log_config=None)
+    config.load()
+    connections = Connections(10)
+    protocol = OneWriteProtocol(
+        config=config,
+        server_state=ServerState(),
+        app_state={},
+        connections=connections,
+        refusal=lambda _: b"refused",
+    )
+    transport = Mock(asyncio.Transport)
+    transport.is_closing.return_value = False
+    transport.get_write_buffer_size.return_value = 0
+    transport.get_extra_info.return_value = None
+    protocol.connection_made(transport)
+    return protocol, connections
+
+
+async def answered(protocol):
+    await asyncio.gather(*protocol.tasks)
+    assert protocol.cycle.response_complete
+
+
+def streamed(text):
+    """Write a request for a stream."""
+    messages = [{"role": "user", "content": text}]
+    return request(json.dumps({"model": "stand-in", "messages": messages, "stream": True}).encode())
 
 
 def request(body, path="/v1/chat/completions"):

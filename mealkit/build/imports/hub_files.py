@@ -79,8 +79,8 @@ def chosen(repository: Repository, found: Found, engine: str, file: str | None) 
     part = _SPLIT.search(name)
     if part is None:
         # A graph's numbers may be in a file of their own, by one of two customs.
-        beside = (f"{name}.data", f"{name}_data") if engine == "onnx" else ()
-        return [name, *(item for item in beside if _has(repository, item))]
+        numbers = (f"{name}.data", f"{name}_data") if engine == "onnx" else ()
+        return [name, *(item for item in numbers if _has(repository, item))]
     stem, end = name[: part.start()], name[part.end() :]
     return [
         item
