@@ -8,6 +8,7 @@ _MODULES = (
     "__init__.py",
     "errors.py",
     "digest.py",
+    "untrusted.py",
     "kit/__init__.py",
     "kit/classify.py",
     "kit/model.py",

@@ -1,0 +1,164 @@
+"""Reading what others wrote: JSON and files, with limits that hold before memory or time is spent.
+
+Refuses JSON that nests too deep, has too many values, names a member twice, or says what JSON
+cannot (NaN, infinite numbers, half a surrogate pair); and files that are not regular files, or are
+larger than the caller allows. Runs in the image too: it may import the standard library alone.
+
+Everything here raises `UntrustedError`, a ``ValueError`` whose message is a sentence for people;
+the caller gives it a code of the catalogue and a place.
+"""
+
+import json
+import math
+import os
+import re
+import stat
+from pathlib import Path
+from typing import Any, NoReturn
+
+MAX_DEPTH = 64
+"""How deep JSON may nest, unless the caller says otherwise."""
+MAX_VALUES = 200_000
+"""How many members and items JSON may have in all, unless the caller says otherwise."""
+
+# A string of JSON, whole or cut off by the end; possessive, so that no input is looked at twice.
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
+_BRACKETS = re.compile(rb"[^\[\]{}]+")
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+class UntrustedError(ValueError):
+    """What was read breaks a limit, or is not what it should be; the message says how."""
+
+
+def parse_json(data: bytes, *, max_depth: int = MAX_DEPTH, max_values: int = MAX_VALUES) -> Any:
+    """Parse JSON (RFC 8259, UTF-8) in time and memory that are linear in its size.
+
+    ``max_values`` counts commas and brackets outside of strings: never less than half of the
+    values. The caller has bounded the size of ``data`` already. A byte order mark is passed over,
+    as the RFC allows.
+
+    Raises:
+        UntrustedError: it is not JSON, breaks a limit, or has a member twice.
+    """
+    data = data.removeprefix(_BYTE_ORDER_MARK)
+    _check_extent(data, max_depth, max_values)
+    try:
+        value = json.loads(
+            data.decode("utf-8"),
+            object_pairs_hook=_unique,
+            parse_constant=_refuse_constant,
+            parse_float=_finite,
+        )
+    except UnicodeDecodeError as error:
+        raise UntrustedError(f"byte {error.start} is not UTF-8") from None
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno}"
+        raise UntrustedError(f"it is not JSON: {error.msg} at {place}") from None
+    except RecursionError:
+        raise UntrustedError(f"it nests deeper than {max_depth}") from None
+    except UntrustedError:
+        raise
+    except ValueError:
+        # int() takes no more than 4300 digits.
+        raise UntrustedError("it has a number with too many digits") from None
+    if _SURROGATE.search(data):
+        _refuse_half_pairs(value)
+    return value
+
+
+def parse_json_object(
+    data: bytes, *, max_depth: int = MAX_DEPTH, max_values: int = MAX_VALUES
+) -> dict[str, Any]:
+    """Parse JSON that must be an object; see `parse_json`.
+
+    Raises:
+        UntrustedError: as `parse_json`, or it is another kind of value.
+    """
+    value = parse_json(data, max_depth=max_depth, max_values=max_values)
+    if not isinstance(value, dict):
+        raise UntrustedError("it is JSON, but not an object")
+    return value
+
+
+def read_file(path: Path, max_bytes: int, *, follow: bool = True) -> bytes:
+    """Read a regular file of at most ``max_bytes``, whole.
+
+    Never waits for a FIFO or a device, and never reads more than was allowed, whatever the file's
+    stated size. With ``follow=False`` the last part of the path may not be a link.
+
+    Raises:
+        UntrustedError: it is not a regular file, or is too large.
+        OSError: it cannot be opened or read.
+    """
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    descriptor = os.open(path, flags | (0 if follow else os.O_NOFOLLOW))
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise UntrustedError("it is not a regular file")
+        data = bytearray()
+        while chunk := os.read(descriptor, min(1 << 20, max_bytes + 1 - len(data))):
+            data += chunk
+    finally:
+        os.close(descriptor)
+    if len(data) > max_bytes:
+        raise UntrustedError(f"it is larger than {max_bytes} bytes")
+    return bytes(data)
+
+
+def shown(text: str, limit: int = 120) -> str:
+    """Quote a string that others wrote for a message: on one line, printable, and shortened.
+
+    Control characters, line breaks and terminal sequences are escaped as in Python's ``repr``.
+    """
+    if len(text) <= limit:
+        return repr(text)
+    return f"{text[:limit]!r}... ({len(text)} characters)"
+
+
+def _check_extent(data: bytes, max_depth: int, max_values: int) -> None:
+    """Hold depth and number of values against their limits, before anything is built of them."""
+    if data.count(b",") + data.count(b"[") + data.count(b"{") <= max_depth:
+        return
+    frame = _STRING.sub(b"", data)
+    opened = frame.count(b"[") + frame.count(b"{")
+    if frame.count(b",") + opened > max_values:
+        raise UntrustedError(f"it has more than {max_values} values")
+    if opened <= max_depth:
+        return
+    depth = 0
+    for bracket in _BRACKETS.sub(b"", frame):
+        depth += 1 if bracket in b"[{" else -1
+        if depth > max_depth:
+            raise UntrustedError(f"it nests deeper than {max_depth}")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    form = dict(pairs)
+    if len(form) == len(pairs):
+        return form
+    seen: set[str] = set()
+    for name, _ in pairs:
+        if name in seen:
+            raise UntrustedError(f"it has the member {shown(name)} twice")
+        seen.add(name)
+    raise AssertionError
+
+
+def _refuse_constant(word: str) -> NoReturn:
+    raise UntrustedError(f"{word} is not JSON")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise UntrustedError(f"{text[:40]} is too large a number")
+    return value
+
+
+def _refuse_half_pairs(value: Any) -> None:
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise UntrustedError("it has a string with half a surrogate pair") from None
