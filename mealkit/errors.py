@@ -360,6 +360,7 @@ CATALOGUE: dict[str, Entry] = {
     "ENGINE_REMOTE_CODE": Entry("the model's files want their own code to be run", _AUTHOR, EngineError, 503, "use an engine version that knows the model without it"),
     "ENGINE_ANSWER": Entry("the engine answered with something that cannot be used", _AUTHOR, EngineError, 502, "read the engine's log; report it with the request's id"),
     "HANDLER_FAILED": Entry("the kit's own code raised an error on a request", _AUTHOR, EngineError, 500, "read the engine's log for the lines; correct the one that is named"),
+    "TEMPLATE_COST": Entry("a template takes more work or memory than it may, whatever it is filled in with", _AUTHOR, EngineError, 500, "simplify the template: fewer loops, and nothing that grows with each step"),
     "ENGINE_GAVE_UP": Entry("the engine died too often and is not started again", _AUTHOR, EngineError, 503, "read the log tail, then restart the container"),
     "ENGINE_HUNG": Entry("the engine's process runs, but does not answer", _AUTHOR, EngineError, 503, "read the log tail; look at the GPU with nvidia-smi if the engine uses one"),
     "NOT_READY": Entry("the kit is not ready to answer", _PLATFORM, EngineError, 503, "wait until /v1/health/ready answers 200"),

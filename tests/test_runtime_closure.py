@@ -21,7 +21,7 @@ SHIPPED = (
     "mealkit.lock.model",
     "mealkit.lock.origins",
 )
-SHIPPED_ROOMS = ("mealkit.preflight", "mealkit.engines", "mealkit.runtime")
+SHIPPED_ROOMS = ("mealkit.templating", "mealkit.preflight", "mealkit.engines", "mealkit.runtime")
 BUILD_ONLY = {"docker", "typer", "rich", "yaml", "httpx2", "huggingface_hub"}
 WORKERS = sorted(
     f"mealkit.engines.{path.parent.name}.worker"

@@ -13,6 +13,7 @@ _MODULES = (
     "kit/classify.py",
     "kit/model.py",
     "kit/units.py",
+    "templating",
     "lock/__init__.py",
     "lock/model.py",
     "lock/origins.py",

@@ -8,6 +8,7 @@ import asyncio
 import json
 import time
 from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
@@ -16,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 from mealkit.errors import MealkitError, Problem, failure, failures
 from mealkit.runtime.answers import JsonAnswer, problem_content
 from mealkit.runtime.api.endpoint import Asked, Counting, Endpoint
+from mealkit.runtime.api.named_prompt import fills_many
 from mealkit.runtime.api.reading import read_object
 from mealkit.runtime.api.room import COUNTING_PATH
 from mealkit.runtime.api.usage import Usage, usage_in, usage_of
@@ -26,6 +28,9 @@ from mealkit.runtime.upstream import WorkerLostError
 
 # A caller that does not read has this long to take the event that ends its stream.
 _LAST_EVENT_SECONDS = 2.0
+
+# One thread: several would leave too little of the time to the one that answers everybody.
+_FILLING = ThreadPoolExecutor(max_workers=1, thread_name_prefix="prompts")
 
 _T = TypeVar("_T")
 
@@ -62,7 +67,7 @@ class Answering:
         try:
             async with asyncio.timeout(limit_seconds):
                 async with service.receive(request) as body:
-                    asked = self._endpoint.prepare(read_object(body), service.offer)
+                    asked = await self._prepare(read_object(body))
                 service.require_ready()
                 async with service.admit(request):
                     await _unless_gone(request, self._work(asked, reply))
@@ -73,6 +78,14 @@ class Answering:
             raise failure("REQUEST_TIMEOUT", message) from error
         except WorkerLostError as error:
             raise await service.explain_loss(error) from error
+
+    async def _prepare(self, values: dict[str, Any]) -> Asked:
+        prepare, offer = self._endpoint.prepare, self._service.offer
+        if not fills_many(offer, values):
+            return prepare(values, offer)
+        # Each prompt is filled in quickly, all of them are not: others are answered in between.
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(_FILLING, prepare, values, offer)
 
     async def _work(self, asked: Asked, reply: "_Reply") -> None:
         if asked.room:

@@ -2,21 +2,35 @@
 
 The environment is the one that transformers gives to chat templates
 (https://huggingface.co/docs/transformers/chat_templating), without what makes two renderings
-differ: no clock (``strftime_now``), no random choice. Refuses templates that do not compile.
+differ: no clock (``strftime_now``), no random choice. The template is the weights' author's: it
+renders on a budget, and nothing of it is computed when it is compiled. Refuses templates that do
+not compile.
 """
 
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
-import jinja2
-from jinja2 import meta, nodes
+from jinja2 import nodes
 from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from mealkit.engines.generation_values import Message
-from mealkit.errors import failure
+from mealkit.errors import MealkitError, failure
+from mealkit.templating.environment import BoundedEnvironment, BoundedTemplate
+from mealkit.templating.filters import charged, json_charge
+from mealkit.templating.meter import Meter, TooCostlyError, spend
+from mealkit.templating.names import names_taken
+from mealkit.templating.operators import written
+from mealkit.templating.parsing import TemplateRefusedError, parse
+from mealkit.templating.weight import weigh
+
+WORK = 300_000_000
+"""What one rendering may take: some three seconds, of which other threads get their share."""
+MEMORY_BYTES = 512 * 1024 * 1024
+"""What one rendering may write, all that it throws away again included."""
+_SMALL_BYTES = 64 * 1024
+_SHOWN = 1000
 
 
 class ChatTemplate:
@@ -30,10 +44,12 @@ class ChatTemplate:
         """
         environment = _environment()
         try:
-            names = meta.find_undeclared_variables(environment.parse(source))
-            self._template = environment.from_string(source)
-        except (jinja2.TemplateError, RecursionError) as error:
-            message = f"the chat template cannot be compiled: {error}"
+            tree = parse(environment, source)
+            names = names_taken(tree, environment.globals)
+            self._template = BoundedTemplate(environment, tree)
+        except TemplateRefusedError as error:
+            line = "" if error.line is None else f" (line {error.line})"
+            message = f"the chat template cannot be compiled: {error}{line}"
             raise failure("ENGINE_START", message, where=where) from error
         self._special_tokens = dict(special_tokens)
         self._where = where
@@ -46,24 +62,39 @@ class ChatTemplate:
         """Return the text, up to where the answer begins.
 
         Raises:
-            RequestError: ``REQUEST_INVALID``, the template refuses these messages.
-            EngineError: ``ENGINE_ANSWER``, the template fails.
+            RequestError: ``REQUEST_INVALID``, the template refuses these messages;
+                ``REQUEST_TOO_LARGE``, they take more work than a rendering may.
+            EngineError: ``ENGINE_ANSWER``, the template fails; ``TEMPLATE_COST``.
         """
         shaped = [_as_templates_expect(message) for message in messages]
+        values = {
+            **self._special_tokens,
+            "messages": shaped,
+            "tools": tools,
+            "documents": None,
+            "add_generation_prompt": True,
+        }
         try:
-            return self._template.render(
-                **self._special_tokens,
-                messages=shaped,
-                tools=tools,
-                documents=None,
-                add_generation_prompt=True,
-            )
+            return self._template.render(values, Meter(WORK, MEMORY_BYTES))
+        except TooCostlyError as error:
+            raise self._too_costly(shaped, tools) from error
         except _RefusedError as error:
             message = f"the chat template refuses the messages: {error}"
             raise failure("REQUEST_INVALID", message, where="messages") from error
         except Exception as error:  # a template can raise whatever Python can
-            message = f"the chat template fails: {type(error).__name__}: {error}"
+            said = str(error)[:_SHOWN]
+            message = f"the chat template fails: {type(error).__name__}: {said}"
             raise failure("ENGINE_ANSWER", message, where=self._where) from error
+
+    def _too_costly(
+        self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] | None
+    ) -> MealkitError:
+        size_bytes = len(json.dumps([messages, tools], ensure_ascii=False))
+        takes = "the chat template takes more work or memory than it may"
+        if size_bytes > _SMALL_BYTES:
+            message = f"{takes}, for {size_bytes} characters of messages and tools"
+            return failure("REQUEST_TOO_LARGE", message, where="messages")
+        return failure("TEMPLATE_COST", takes, where=self._where)
 
 
 class _RefusedError(Exception):
@@ -80,20 +111,26 @@ class _Generation(Extension):
         return parser.parse_statements(("name:endgeneration",), drop_needle=True)
 
 
-def _environment() -> ImmutableSandboxedEnvironment:
-    environment = ImmutableSandboxedEnvironment(
+def _environment() -> BoundedEnvironment:
+    environment = BoundedEnvironment(
         trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols]
     )
-    environment.filters["tojson"] = _tojson
-    environment.globals["raise_exception"] = _refuse
-    # Both draw at random.
-    del environment.filters["random"]
-    del environment.globals["lipsum"]
+    environment.filters["tojson"] = charged(_tojson, _charge_json)
+    environment.allow("raise_exception", _refuse)
     return environment
 
 
 def _refuse(message: object) -> NoReturn:
-    raise _RefusedError(message)
+    raise _RefusedError(str(written(message))[:_SHOWN])
+
+
+def _charge_json(value: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    json_charge(value, args[1] if len(args) > 1 else kwargs.get("indent"))
+    between = args[2] if len(args) > 2 else kwargs.get("separators")
+    if between is not None:
+        size = weigh(value).items * weigh(between).size_bytes
+        spend(size // 32, size)
+    return value
 
 
 def _tojson(  # transformers' signature, which templates call

@@ -3,6 +3,7 @@
 Refuses variables without a prompt, and what the prompt itself refuses.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -38,6 +39,7 @@ def named_prompt(
 
 # The variable that stands for each input, where a prompt is applied to inputs.
 TEXT = "text"
+_FEW = 8
 
 
 def fill(offer: Offer, asked: NamedPrompt) -> str:
@@ -63,5 +65,13 @@ def fill_each(offer: Offer, asked: NamedPrompt | None, texts: list[str]) -> list
     if TEXT in asked.variables:
         message = f"the variable {TEXT!r} is each input itself"
         raise unsupported(message, f"variables.{TEXT}")
-    values: dict[str, Any] = dict(asked.variables)
-    return [offer.prompts.fill(asked.name, {**values, TEXT: text}) for text in texts]
+    return offer.prompts.fill_each(asked.name, asked.variables, TEXT, texts)
+
+
+def fills_many(offer: Offer, values: Mapping[str, Any]) -> bool:
+    """Whether a request puts many texts into a prompt, which takes long if there is more to it."""
+    texts, prompt = values.get("input"), values.get("prompt")
+    if not isinstance(texts, list) or len(texts) <= _FEW or prompt is None:
+        return False
+    name = prompt.get("name") if isinstance(prompt, dict) else prompt
+    return not (isinstance(name, str) and offer.prompts.is_plain(name))

@@ -4,7 +4,6 @@ import pytest
 
 from mealkit.errors import LockError, RequestError
 from mealkit.kit.model import Feature, Task
-from mealkit.runtime.api import template as module
 from mealkit.runtime.api.chat import CHAT
 from mealkit.runtime.api.classify import CLASSIFY
 from mealkit.runtime.api.completions import COMPLETIONS
@@ -96,14 +95,20 @@ def test_refusals(kit, ask, values, code, where):
 @pytest.mark.parametrize(
     "text",
     [
-        "{{ name.__class__.__mro__ }}",
-        "{{ ''.__class__ }}",
-        "{{ cycler.__init__.__globals__ }}",
+        "{{ name[('_' ~ '_') ~ 'class__'] }}",
+        "{{ name | attr('_' ~ '_class__') }}",
+        "{{ [name] | map(attribute='__class__') | list }}",
+        "{{ '{0.__class__}'.format(name) }}",
+        "{{ '{0.__class__}'.format_map({'0': name}) }}",
         "{% for i in range(10000000) %}x{% endfor %}",
         "{{ undeclared }}",
         "{{ name.append }}{{ name.append(1) }}",
+        "{{ name.encode() }}",
         "{{ 1 // 0 }}",
-        "{% include 'other' %}",
+        "{{ dict.fromkeys('ab') }}",
+        "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
+        "{{ 2 ** 9999 }}",
+        "{{ 1 | round(999) }}",
     ],
 )
 def test_sandbox(offer, ask, text):
@@ -120,13 +125,30 @@ def test_variables_are_not_templates(offer, ask):
     assert ask(CHAT, kit, prompt="p", variables={"name": text})["messages"][0]["content"] == text
 
 
-def test_endless_output(offer, monkeypatch):
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{ name.__class__.__mro__ }}",
+        "{{ ''.__class__ }}",
+        "{{ cycler.__init__.__globals__ }}",
+        "{{ name['__class__'] }}",
+        "{% include 'other' %}",
+        "{% if false %}{{ name | nothing }}{% endif %}",
+        "{{ name | random }}",
+    ],
+)
+def test_prompts_that_could_not_be_filled_in(make_api_lock, text):
+    """What `mealkit check` refuses in a prompt is refused at the start, not by each request."""
+    with pytest.raises(LockError, match="'p' is not a template that can be applied"):
+        Offer.of(make_api_lock(prompts={"p": (text, ("name",))}))
+
+
+def test_endless_output(offer):
     """A prompt that grows without end is given up."""
-    monkeypatch.setattr(module, "MAX_CHARACTERS", 100)
-    text = "{% for i in range(1000) %}{{ name }}{% endfor %}"
+    text = "{% for i in range(2000) %}{{ name }}{% endfor %}"
     kit = offer(prompts={"p": (text, ("name",))})
     with pytest.raises(RequestError) as caught:
-        kit.prompts.fill("p", {"name": "x" * 50})
+        kit.prompts.fill("p", {"name": "x" * 70_000})
     assert caught.value.problems[0].code == "REQUEST_TOO_LARGE"
 
 
