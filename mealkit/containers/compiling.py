@@ -1,12 +1,12 @@
 """Compile Python files; run by the Python of an image, with nothing of mealkit or its own library.
 
-Reads records from standard input: the length of each part in eight bytes, little-endian, and the
-part: the path that the code shall name as its file, the path to write to, the source. What does not
-compile is left out, as pip leaves it out. Each file is compiled in a child of its own, forked from
-the same state: so its bytes depend on nothing but its source, its path and the interpreter.
+Reads records from standard input: the path that the code shall name as its file, and the source;
+before each its length in eight bytes, little-endian. Writes for each record the length of the code,
+likewise, and the code; a length of 0 for what does not compile, which is left out, as pip leaves it
+out. Each file is compiled in a child of its own, forked from the same state: so its bytes depend on
+nothing but its source, its path and the interpreter.
 
-Ends with 0; with 3 and ``errno N`` as its last line if a file cannot be written; with 1 if a child
-has ended otherwise.
+Ends with 0; with 1 if a child has ended otherwise, with why as its last line of standard error.
 """
 
 import _frozen_importlib_external as external
@@ -18,22 +18,16 @@ import sys
 # Found by hash, and not checked: PEP 552. The file's time is not in it, and the image is read-only.
 _UNCHECKED_HASH = (1).to_bytes(4, "little")
 
-# More than any errno.
-_CRASHED = 255
-
 
 def main() -> int:
     """Compile until the input ends."""
     while (path := read()) is not None:
-        target, source = read() or b"", read() or b""
+        source = read() or b""
         child = os.fork()
         if child == 0:
-            os._exit(outcome(path.decode(errors="surrogateescape"), target, source))
+            os._exit(outcome(path.decode(errors="surrogateescape"), source))
         _, status = os.waitpid(child, 0)
         code = os.waitstatus_to_exitcode(status)
-        if 0 < code < _CRASHED:
-            sys.stderr.write(f"errno {code}\n")
-            return 3
         if code:
             sys.stderr.write(f"{path!a}: the compiler ended with {code}\n")
             return 1
@@ -46,35 +40,39 @@ def read() -> bytes | None:
     return sys.stdin.buffer.read(int.from_bytes(length, "little")) if length else None
 
 
-def outcome(path: str, target: bytes, source: bytes) -> int:
-    """Write a source's code, if it has any; return 0, the errno, or _CRASHED."""
+def outcome(path: str, source: bytes) -> int:
+    """Write a source's code, if it has any; return 0, or 1 if the compiler failed."""
     try:
-        write(path, target, source)
-    except OSError as error:
-        return error.errno or _CRASHED
+        write(coded(path, source))
     except BaseException as error:  # noqa: BLE001  whatever it is, the parent tells
         sys.stderr.write(f"{error!r}\n")
         sys.stderr.flush()
-        return _CRASHED
+        return 1
     return 0
 
 
-def write(path: str, target: bytes, source: bytes) -> None:
-    """Write a source's code in the form that its import expects; nothing if it has none."""
+def coded(path: str, source: bytes) -> bytes:
+    """Return a source's code in the form that its import expects; nothing if it has none."""
     try:
         code = compile(source, path, "exec", dont_inherit=True, optimize=0)
     except (SyntaxError, ValueError, RecursionError):
-        return
+        return b""
     except MemoryError as error:
         # The parser says so of sources that are nested too deeply: with words, but before 3.12
         # without any, as for a machine that has no memory left.
         if error.args or sys.version_info < (3, 12):
-            return
+            return b""
         raise
     key = int.from_bytes(external.MAGIC_NUMBER, "little")
     head = external.MAGIC_NUMBER + _UNCHECKED_HASH + _imp.source_hash(key, source)
-    with open(target, "wb") as file:  # noqa: PTH123  pathlib is not there
-        file.write(head + marshal.dumps(code))
+    return head + marshal.dumps(code)
+
+
+def write(data: bytes) -> None:
+    """Write a length and what is so long."""
+    left = memoryview(len(data).to_bytes(8, "little") + data)
+    while left:
+        left = left[os.write(1, left) :]
 
 
 if __name__ == "__main__":

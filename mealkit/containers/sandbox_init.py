@@ -26,7 +26,7 @@ MS_REMOUNT, MS_BIND, MS_REC = 1 << 5, 1 << 12, 1 << 14
 MNT_DETACH = 2
 CLONE_NEWUSER = 0x10000000
 PR_SET_PDEATHSIG, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 1, 24, 38
-_PIVOT_ROOT = {"x86_64": 155}.get(platform.machine(), 41)  # 41: all newer architectures
+PIVOT_ROOT = {"x86_64": 155}.get(platform.machine(), 41)  # 41: all newer architectures
 
 # A remount must repeat the flags that an unprivileged user may not lift: (statvfs, mount).
 _KEPT_FLAGS = ((2, 2), (4, 4), (8, 8), (1024, 1024), (2048, 2048), (4096, 1 << 21))
@@ -37,7 +37,7 @@ _DEVICE_LINKS = {"fd": "", "stdin": "/0", "stdout": "/1", "stderr": "/2"}
 _PROC_READ_ONLY = ("sys", "irq", "bus", "fs", "sysrq-trigger")
 _PROC_HIDDEN = ("kcore", "keys", "latency_stats", "timer_list", "sched_debug")
 
-_libc = ctypes.CDLL(None, use_errno=True)
+libc = ctypes.CDLL(None, use_errno=True)
 
 
 def main(folder: Path) -> None:
@@ -74,33 +74,33 @@ def _write_identity(folder: Path) -> None:
 
 
 def _enter_root(root: str) -> None:
-    _mount(root, root, flags=MS_BIND | MS_REC)
-    _make_read_only(root)
+    mount(root, root, flags=MS_BIND | MS_REC)
+    make_read_only(root)
     host = os.open("/", os.O_PATH | os.O_DIRECTORY)
     os.chdir(root)
-    _call(f"pivot to {root}", _libc.syscall(_PIVOT_ROOT, b".", b"."))
+    call(f"pivot to {root}", libc.syscall(PIVOT_ROOT, b".", b"."))
     os.fchdir(host)
     os.close(host)
 
 
 def _mount_kernel_views(*, own_users: bool) -> None:
-    _mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
+    mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
     if own_users:  # the one that _become makes is the last: no rights to be had in another
         Path("/proc/sys/user/max_user_namespaces").write_text("1")
     for name in _PROC_READ_ONLY:
         path = f"/proc/{name}"
         if Path(path).exists():
-            _mount(path, path, flags=MS_BIND | MS_REC)
-            _make_read_only(path)
+            mount(path, path, flags=MS_BIND | MS_REC)
+            make_read_only(path)
     for name in _PROC_HIDDEN:
         if Path(f"/proc/{name}").exists():
-            _mount("dev/null", f"/proc/{name}", flags=MS_BIND)
+            mount("dev/null", f"/proc/{name}", flags=MS_BIND)
     # Libraries count cores and memory nodes here.
     _mount_tmpfs("/sys", "mode=755", MS_NOEXEC)
     Path("/sys/devices/system").mkdir(parents=True)
-    _mount("sys/devices/system", "/sys/devices/system", flags=MS_BIND)
-    _make_read_only("/sys/devices/system")
-    _make_read_only("/sys")
+    mount("sys/devices/system", "/sys/devices/system", flags=MS_BIND)
+    make_read_only("/sys/devices/system")
+    make_read_only("/sys")
 
 
 def _mount_devices(extra: list[str]) -> None:
@@ -110,12 +110,12 @@ def _mount_devices(extra: list[str]) -> None:
             continue
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         Path(path).touch()
-        _mount(path.lstrip("/"), path, flags=MS_BIND)
+        mount(path.lstrip("/"), path, flags=MS_BIND)
     for name, part in _DEVICE_LINKS.items():
         Path("/dev", name).symlink_to(f"/proc/self/fd{part}")
     Path("/dev/shm").mkdir()  # noqa: S108 - the sandbox's own
     _mount_tmpfs("/dev/shm", "mode=1777", MS_NOEXEC)  # noqa: S108
-    _make_read_only("/dev", devices=True)
+    make_read_only("/dev", devices=True)
 
 
 def _mount_writable(plan: dict[str, Any]) -> None:
@@ -131,10 +131,10 @@ def _mount_inputs(mounts: list[tuple[str, str]]) -> None:
         relative = source.lstrip("/")
         if not os.path.lexists(target):
             _make_mount_point(target, covers, folder=stat.S_ISDIR(os.stat(relative).st_mode))  # noqa: PTH116
-        _mount(relative, target, flags=MS_BIND)
-        _make_read_only(target)
+        mount(relative, target, flags=MS_BIND)
+        make_read_only(target)
     for cover in covers:
-        _make_read_only(cover)
+        make_read_only(cover)
 
 
 def _make_mount_point(target: str, covers: list[str], *, folder: bool) -> None:
@@ -170,76 +170,84 @@ def _cover(folder: str) -> None:
             path.mkdir()
         else:
             path.touch()
-        _mount(name, str(path), flags=MS_BIND | MS_REC)
+        mount(name, str(path), flags=MS_BIND | MS_REC)
     os.fchdir(host)
     os.close(hidden)
     os.close(host)
 
 
 def _detach_host() -> None:
-    _call("detach the host's files", _libc.umount2(b".", MNT_DETACH))
+    call("detach the host's files", libc.umount2(b".", MNT_DETACH))
     os.chdir("/")
 
 
 def _become(plan: dict[str, Any]) -> None:
     """Give up every right, for good, and run the entrypoint as the sandbox's process 1."""
     name = plan["hostname"].encode()
-    _call("set the host name", _libc.sethostname(name, len(name)))
+    call("set the host name", libc.sethostname(name, len(name)))
     user = plan["user_id"]
     if plan["own_users"]:
-        _call("make a user namespace", _libc.unshare(CLONE_NEWUSER))
+        call("make a user namespace", libc.unshare(CLONE_NEWUSER))
         Path("/proc/self/setgroups").write_text("deny")
         Path("/proc/self/uid_map").write_text(f"{user} 0 1")
         Path("/proc/self/gid_map").write_text(f"{user} 0 1")
-        _drop_bounding_set()
+        drop_bounding_set()
     else:
-        _drop_bounding_set()
+        drop_bounding_set()
         os.setgroups([])
         os.setresgid(user, user, user)
         os.setresuid(user, user, user)
-    _call("refuse new rights", _libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+    call("refuse new rights", libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
     # A change of user forgets it; without it, a sandbox would outlive its keeper.
-    _call("tie to the keeper", _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
+    call("tie to the keeper", libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
     for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores these, and exec keeps that
         signal.signal(number, signal.SIG_DFL)
     for opened in os.listdir("/proc/self/fd"):  # noqa: PTH208
         if int(opened) > 2:
-            _libc.fcntl(int(opened), 2, 1)  # F_SETFD, FD_CLOEXEC; one of them lists this folder
+            libc.fcntl(int(opened), 2, 1)  # F_SETFD, FD_CLOEXEC; one of them lists this folder
     os.umask(0o022)
     os.chdir(plan["working_directory"])
     os.execvpe(plan["entrypoint"][0], plan["entrypoint"], plan["environment"])  # noqa: S606
 
 
-def _drop_bounding_set() -> None:
+def drop_bounding_set() -> None:
+    """Let no program that is started from here on gain a capability."""
     for capability in range(64):
-        if _libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0:
+        if libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0:
             return  # the kernel knows no more
 
 
 def _mount_tmpfs(target: str, options: str, flags: int, *, devices: bool = False) -> None:
     flags |= MS_NOSUID if devices else MS_NOSUID | MS_NODEV
-    _mount("tmpfs", target, "tmpfs", flags, options)
+    mount("tmpfs", target, "tmpfs", flags, options)
 
 
-def _make_read_only(target: str, *, devices: bool = False) -> None:
+def make_read_only(target: str, *, devices: bool = False) -> None:
+    """Make a mount read-only, without set-uid programs, and without devices unless asked for."""
     found = os.statvfs(target).f_flag
     kept = sum(mount_flag for flag, mount_flag in _KEPT_FLAGS if found & flag)
     flags = MS_REMOUNT | MS_BIND | MS_RDONLY | kept | MS_NOSUID
-    _mount("none", target, flags=flags if devices else flags | MS_NODEV)
+    mount("none", target, flags=flags if devices else flags | MS_NODEV)
 
 
-def _mount(source: str, target: str, kind: str = "none", flags: int = 0, options: str = "") -> None:
-    result = _libc.mount(
+def mount(source: str, target: str, kind: str = "none", flags: int = 0, options: str = "") -> None:
+    """Mount a file system, or a folder of one at another place.
+
+    Raises:
+        OSError: with what was mounted where.
+    """
+    result = libc.mount(
         os.fsencode(source),
         os.fsencode(target),
         kind.encode(),
         ctypes.c_ulong(flags),
         options.encode(),
     )
-    _call(f"mount {source} at {target}", result)
+    call(f"mount {source} at {target}", result)
 
 
-def _call(doing: str, result: int) -> None:
+def call(doing: str, result: int) -> None:
+    """Raise what a call into the C library failed with, and what it was for."""
     if result < 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number), doing)

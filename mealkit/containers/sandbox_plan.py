@@ -74,7 +74,7 @@ def namespaces() -> Namespaces:
     if unshare is None or nothing is None:
         raise failure("CLIENT_UNAVAILABLE", "the program unshare (of util-linux) is not installed")
     said = ""
-    for own_users in (False, True) if _may_become(USER_ID) else (True,):
+    for own_users in (False, True) if may_become(USER_ID) else (True,):
         around = (unshare, *(_OWN_USERS if own_users else ()), *_PROCESSES)
         tried = subprocess.run(
             [*around, *_FILES, "--fork", "--mount-proc", nothing],
@@ -85,7 +85,9 @@ def namespaces() -> Namespaces:
         if tried.returncode == 0:
             return Namespaces(around, (unshare, *_FILES), own_users)
         said = tried.stderr.strip()
-    raise failure("CLIENT_UNAVAILABLE", f"user namespaces cannot be used here: {_switch() or said}")
+    raise failure(
+        "CLIENT_UNAVAILABLE", f"user namespaces cannot be used here: {switched_off() or said}"
+    )
 
 
 def port_for(spec: RunSpec, taken: set[int]) -> int:
@@ -191,14 +193,15 @@ def _bindable(address: str, port: int) -> int:
         return int(listener.getsockname()[1])
 
 
-def _may_become(user: int) -> bool:
+def may_become(user: int) -> bool:
     """Say whether this is root, and not root of a user namespace that lacks the user."""
     lines = [line.split() for line in Path("/proc/self/uid_map").read_text().splitlines()]
     mapped = any(int(first) <= user < int(first) + int(count) for first, _, count in lines)
     return mapped and os.geteuid() == 0
 
 
-def _switch() -> str | None:
+def switched_off() -> str | None:
+    """Name the switch with which this machine forbids user namespaces, if one is known."""
     for name, off, text in _SWITCHES:
         with contextlib.suppress(OSError):
             if Path("/proc/sys", name).read_text().strip() == off:

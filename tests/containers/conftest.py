@@ -85,6 +85,17 @@ def python_for_all() -> str:
     pytest.skip("no Python 3.11 that another user may run")
 
 
+@pytest.fixture
+def told_by_another_user() -> Callable[[str, str], bytes]:
+    """Run Python code with one argument as an unprivileged user; return what it prints."""
+
+    def run(code: str, argument: str) -> bytes:
+        command = as_another_user(Path("/"), [python_for_all(), "-c", code, argument])
+        return subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
+
+    return run
+
+
 @pytest.fixture(scope="session")
 def probe_root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A root file system with nothing but the probe, readable by every user."""

@@ -1,23 +1,28 @@
 """The Python of an image, run here to compile: the same bytes anywhere, and clear when it cannot.
 
-The root is a little one whose loader hands over to the Python that runs the tests.
+The root is a little one: the Python that runs the tests, with its loader and libraries.
 """
 
 import importlib.util
 import marshal
 import os
+import re
+import subprocess
 import sys
+import sysconfig
 import types
+from functools import cache
+from pathlib import Path
 
 import pytest
 
 from mealkit.containers.interpreter import compile_modules
 from mealkit.errors import MealkitError
-from mealkit.oci.tar import TarFile, TarHardlink, TarSymlink
+from mealkit.oci.tar import TarDirectory, TarFile, TarHardlink, TarSymlink
 
-LOADER = "usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2"
-# --inhibit-cache, --library-path, the libraries, and the program, then what it is given.
-HANDS_OVER = f'#!/bin/sh\nshift 4\nexec {sys.executable} "$@"\n'
+PYTHON = "{}.{}".format(*sys.version_info)
+LIBRARIES = "usr/lib/machine"
+LOADER = f"{LIBRARIES}/ld-linux-x86-64.so.2"
 MODULES = {
     "opt/one.py": b"X = {'a', 'b', 'c'}\ndef f(y=(1, 2)):\n    return X, y, 'text'\n",
     "opt/broken.py": b"print 'two'\n",
@@ -28,19 +33,38 @@ MODULES = {
 }
 
 
-def root(loader=HANDS_OVER, path=LOADER):
-    return [
-        TarFile.of(path, loader.encode(), 0o755),
-        TarSymlink(f"usr/lib64/{path.rpartition('/')[2]}", f"../../{path}"),
-        TarFile.of("usr/bin/python3.13", b"a program"),
-    ]
+@cache
+def python():
+    """Return the files of a Python that starts: its program, libraries, encodings and no more."""
+    program = Path(sys.executable).resolve()
+    said = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
+    libraries = {Path(found) for found in re.findall(r"(/\S+) \(0x", said)}
+    modules = Path(sysconfig.get_path("stdlib"))
+    found = {f"usr/bin/python{PYTHON}": program}
+    for path in libraries:
+        found[LOADER if path.name.startswith("ld-linux") else f"{LIBRARIES}/{path.name}"] = path
+    for path in [*modules.glob("*.py"), *modules.glob("encodings/*.py")]:
+        found[f"usr/lib/python{PYTHON}/{path.relative_to(modules)}"] = path
+    return {place: path.read_bytes() for place, path in found.items()}
 
 
-def compiled(folder, modules=MODULES, **changes):
+def root(loader=None, path=LOADER):
+    files = {place: data for place, data in python().items() if place != LOADER}
+    files[path] = loader or python()[LOADER]
+    return [TarDirectory("etc"), *(TarFile.of(place, data, 0o755) for place, data in files.items())]
+
+
+def compiled(folder, modules=MODULES, least_seconds=60.0, **changes):
     folder.mkdir()
     files = [TarFile.of(path, data) for path, data in modules.items()]
-    found = compile_modules(root(**changes), "3.13", files, folder)
+    found = compile_modules(root(**changes), PYTHON, files, folder, least_seconds)
     return {path: code and code.read_bytes() for path, code in zip(modules, found, strict=True)}
+
+
+def refused(folder, *words, **changes):
+    with pytest.raises(MealkitError) as caught:
+        compiled(folder, *words, **changes)
+    return caught.value.problems[0]
 
 
 def test_code_is_what_an_import_would_have_made(tmp_path):
@@ -76,27 +100,74 @@ def test_the_bytes_depend_on_nothing_else(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("changes", "said", "hint"),
     [
-        ({"loader": "of another architecture"}, "Exec format error", "runtime.bytecode: false"),
-        (
-            {"loader": "#!/bin/sh\necho first >&2; echo no library >&2; exit 127\n"},
-            "no library",
-            "",
-        ),
-        ({"loader": "#!/bin/sh\nkill -9 $$\n"}, "exit code -9", ""),
-        ({"path": "usr/lib/x86_64-linux-gnu/libc.so.6"}, "no loader for programs", ""),
+        ({"loader": b"of another architecture"}, "Exec format error", "runtime.bytecode: false"),
+        ({"loader": b"#!/usr/bin/none\n"}, "No such file", ""),
+        ({"path": "usr/lib/libc.so.6"}, "no loader for programs", ""),
         # As where the folder's file system is mounted noexec.
-        ({"loader": "#!/etc\n"}, "Permission denied", "TMPDIR"),
+        ({"loader": b"#!/etc\n"}, "Permission denied", "TMPDIR"),
     ],
 )
 def test_a_python_that_does_not_run_here(tmp_path, changes, said, hint):
     """The machine is told what it cannot do, however much there was to compile."""
     large = {"opt/large.py": b"# " + b"x" * 1_000_000 + b"\n", **MODULES}
-    with pytest.raises(MealkitError) as caught:
-        compiled(tmp_path / "a", large, **changes)
-    problem = caught.value.problems[0]
+    problem = refused(tmp_path / "a", large, **changes)
     assert (problem.code, problem.owner.value) == ("BYTECODE_UNAVAILABLE", "platform")
     assert said in problem.message
     assert hint in problem.hint
+
+
+def test_a_python_without_its_library_says_which(tmp_path):
+    """The last words of the loader are quoted."""
+    lacking = [entry for entry in root() if "libc.so" not in entry.path]
+    with pytest.raises(MealkitError) as caught:
+        compile_modules(lacking, PYTHON, [TarFile.of("opt/one.py", b"")], tmp_path)
+    assert "libc.so.6: cannot open shared object file" in caught.value.problems[0].message
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory):
+    """A program that poses as the loader; it answers with what the root has in usr/answer."""
+    target = tmp_path_factory.mktemp("hostile") / "loader"
+    source = Path(__file__).with_name("hostile.c")
+    subprocess.run(["gcc", "-O1", "-static", "-o", target, source], check=True)
+    return target.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (b"\xff" * 8, "18446744073709551615 bytes of code"),
+        (b"\x01\x00\x10" + bytes(5), "1048577 bytes of code"),
+        (b"\x00\x00\x01" + bytes(5), None),
+        (b"\x08" + bytes(7) + b"no code.", None),
+        (b"\x00", None),
+    ],
+)
+def test_a_python_that_lies(tmp_path, hostile, answer, said):
+    """Whatever it answers ends as a problem or as bounded bytes, and nothing waits for ever."""
+    files = [TarFile.of(path, data) for path, data in MODULES.items()]
+    entries = [*root(loader=hostile), TarFile.of("usr/answer", answer)]
+    if said is None:
+        found = compile_modules(entries, PYTHON, files, tmp_path, 5)
+        assert all(code is None or code.stat().st_size <= 65536 for code in found)
+        return
+    with pytest.raises(MealkitError) as caught:
+        compile_modules(entries, PYTHON, files, tmp_path, 5)
+    assert caught.value.problems[0].code == "BYTECODE_UNAVAILABLE"
+    assert said in caught.value.problems[0].message
+    assert not list(tmp_path.glob("tmp*"))
+
+
+def test_a_python_that_hangs(tmp_path, hostile):
+    """One that neither reads nor answers is ended, with the module that it was asked for."""
+    large = {"opt/large.py": b"#" * 200_000}
+    files = [TarFile.of(path, data) for path, data in large.items()]
+    entries = [*root(loader=hostile), TarFile.of("usr/answer", b"")]
+    with pytest.raises(MealkitError) as caught:
+        compile_modules(entries, PYTHON, files, tmp_path, 0.5 - 4)
+    problem = caught.value.problems[0]
+    assert problem.code == "BYTECODE_UNAVAILABLE"
+    assert "not done with 'opt/large.py' in the time that it has" in problem.message
 
 
 def test_code_that_cannot_be_written(tmp_path):
@@ -104,7 +175,7 @@ def test_code_that_cannot_be_written(tmp_path):
     folder = tmp_path / "a"
     (folder / "0.pyc").mkdir(parents=True)
     with pytest.raises(MealkitError) as caught:
-        compile_modules(root(), "3.13", [TarFile.of("opt/one.py", b"")], folder)
+        compile_modules(root(), PYTHON, [TarFile.of("opt/one.py", b"")], folder)
     problem = caught.value.problems[0]
     assert (problem.code, problem.where) == ("DISK_DENIED", str(folder))
     assert "Is a directory" in problem.message
@@ -115,7 +186,7 @@ def test_names_of_any_bytes(tmp_path):
     folder = tmp_path / os.fsdecode(b"caf\xe9 a:b")
     folder.mkdir()
     name = b"opt/\xe9.py".decode(errors="surrogateescape")
-    (code,) = compile_modules(root(), "3.13", [TarFile.of(name, b"")], folder)
+    (code,) = compile_modules(root(), PYTHON, [TarFile.of(name, b"")], folder)
     assert marshal.loads(code.read_bytes()[16:]).co_filename == f"/{name}"  # noqa: S302
 
 
@@ -127,19 +198,19 @@ def test_packages_that_lead_outside(tmp_path, target):
     folder.mkdir()
     links = [TarSymlink("usr/x", target), TarFile.of("usr/x/evil", b"")]
     with pytest.raises(MealkitError) as caught:
-        compile_modules([*root(), *links], "3.13", [TarFile.of("opt/one.py", b"")], folder)
-    assert "usr/x/evil, which is outside" in caught.value.problems[0].message
+        compile_modules([*root(), *links], PYTHON, [TarFile.of("opt/one.py", b"")], folder)
+    assert "'usr/x/evil', which is outside" in caught.value.problems[0].message
     assert list(outside.iterdir()) == []
     assert list(folder.iterdir()) == []
 
 
 def test_links_of_packages(tmp_path):
     """An absolute link leads to the root's own file, and a second name is the first one's file."""
-    loader, *rest = root()
+    rest = [entry for entry in root() if entry.path != LOADER]
     links = [
-        TarFile.of("usr/lib/x86_64-linux-gnu/real.so", HANDS_OVER.encode()),
+        TarFile.of("usr/lib/x86_64-linux-gnu/real.so", python()[LOADER]),
         TarHardlink("usr/lib/second.so", "usr/lib/x86_64-linux-gnu/real.so"),
-        TarSymlink(loader.path, "/usr/lib/second.so"),
+        TarSymlink(LOADER, "/usr/lib/second.so"),
     ]
-    (code,) = compile_modules([*links, *rest], "3.13", [TarFile.of("opt/one.py", b"")], tmp_path)
+    (code,) = compile_modules([*links, *rest], PYTHON, [TarFile.of("opt/one.py", b"")], tmp_path)
     assert code
