@@ -112,4 +112,4 @@ def inside(folder: Path, path: str) -> Path:
 
 def one_line(text: str) -> str:
     """Return a text on one line, with a space for every character that may not be seen."""
-    return " ".join(_HIDDEN.sub(" ", text).split())
+    return _HIDDEN.sub(" ", text)
