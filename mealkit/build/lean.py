@@ -3,12 +3,15 @@
 A pure function of the full image, so that a store or a registry needs to keep only that one.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from mealkit.digest import Digest
+from mealkit.names import path_fault
 from mealkit.oci.image import Image, Layer, packed_image
+from mealkit.plan.layout import MODELS
 
 T = TypeVar("T")
 
@@ -17,6 +20,7 @@ LAYER_KIND = "dev.mealkit.layer"
 WEIGHT_PATH = "dev.mealkit.weight.path"
 WEIGHT_DIGEST = "dev.mealkit.weight.sha256"
 WEIGHT_BYTES = "dev.mealkit.weight.bytes"
+_SIZE = re.compile(r"[0-9]{1,18}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +59,13 @@ def lean_image(image: Image) -> Image:
 def _weight_layer(layer: Layer) -> WeightLayer | None:
     try:
         path, digest = layer.annotations[WEIGHT_PATH], Digest(layer.annotations[WEIGHT_DIGEST])
-        return WeightLayer(path, digest, int(layer.annotations[WEIGHT_BYTES]), layer)
+        size = layer.annotations[WEIGHT_BYTES]
     except (KeyError, ValueError):  # some other layer
         return None
+    # The path becomes a mount's, and the size decides on what is fetched.
+    if not path.startswith(f"{MODELS}/") or path_fault(path) or not _SIZE.fullmatch(size):
+        return None
+    return WeightLayer(path, digest, int(size), layer)
 
 
 def _kept(items: list[T], keeps: list[bool]) -> list[T]:

@@ -19,6 +19,7 @@ from mealkit.build.templates import template_root
 from mealkit.digest import digest_of_file
 from mealkit.errors import disk_failure, failure
 from mealkit.lock.model import Lock
+from mealkit.names import inside, line_fault, one_line
 from mealkit.oci.tar import Entry, TarDirectory, TarFile, arranged, write_tar
 from mealkit.plan.model import (
     DIRECTORY_MODE,
@@ -32,6 +33,7 @@ from mealkit.plan.model import (
     TextFile,
     WheelTree,
 )
+from mealkit.untrusted import shown
 
 SUMS = "SHA256SUMS"
 
@@ -90,15 +92,15 @@ def dockerfile(plan: Plan, lock: Lock, steps: list[Step], base_reference: str | 
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701  a Dockerfile is not HTML; `quoted` escapes its values
+        autoescape=False,  # noqa: S701  no HTML; `quoted` and `comment` escape values
     )
-    environment.filters["quoted"] = _quoted
+    environment.filters |= {"quoted": _quoted, "comment": one_line}
     about, run = lock.about, plan.run
     return environment.get_template("Dockerfile.jinja").render(
         title=f"{about.name} {about.version}",
         mealkit_version=__version__,
         recipe=lock.recipe,
-        owner=f"{about.owner.team}, {about.owner.contact}".replace("\n", " "),
+        owner=f"{about.owner.team}, {about.owner.contact}",
         base_reference=base_reference,
         steps=steps,
         environment=sorted(run.environment.items()),
@@ -112,9 +114,16 @@ def dockerfile(plan: Plan, lock: Lock, steps: list[Step], base_reference: str | 
 
 
 def _quoted(value: str) -> str:
-    """Quote a value for ENV and LABEL: https://docs.docker.com/reference/dockerfile/."""
+    """Quote a value for ENV and LABEL: https://docs.docker.com/reference/dockerfile/.
+
+    Raises:
+        LockError: the value has a character that a Dockerfile cannot say (``LOCK_INVALID``).
+    """
+    fault = line_fault(value)
+    if fault is not None:
+        raise failure("LOCK_INVALID", f"a label or variable is {shown(value)}: {fault}")
     escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$")
-    return f'"{escaped}"'.replace("\n", " ")
+    return f'"{escaped}"'
 
 
 def _write_layer(
@@ -144,9 +153,9 @@ def _write_entries(entries: list[Entry], context: Path, folder: str) -> Iterator
     (context / folder).mkdir(parents=True)
     for entry in entries:
         if isinstance(entry, TarFile):
-            _write_file(entry, context / folder / entry.path)
+            _write_file(entry, inside(context / folder, entry.path))
         elif _copies(entry):
-            _make_folder(context / folder / entry.path)
+            _make_folder(inside(context / folder, entry.path))
     yield f"COPY {folder}/ /"
 
 

@@ -9,6 +9,8 @@ import base64
 import csv
 import hashlib
 import io
+import lzma
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -17,6 +19,21 @@ from pathlib import Path, PurePosixPath
 
 from mealkit.digest import CHUNK_BYTES
 from mealkit.errors import failure
+from mealkit.names import clash, loose_path_fault
+from mealkit.untrusted import shown
+
+# What zipfile raises: encrypted members are RuntimeError, unknown compression NotImplementedError,
+# headers that end early struct.error; a ValueError is a name or a date that is none.
+_DAMAGED = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +61,7 @@ class WheelMember:
                 while chunk := stream.read(CHUNK_BYTES):
                     state.update(chunk)
                     yield chunk
-        except (zipfile.BadZipFile, zlib.error, EOFError, KeyError) as error:
+        except (*_DAMAGED, KeyError) as error:
             raise _invalid(self.wheel.name, f"{self.member}: {error}") from error
         found = base64.urlsafe_b64encode(state.digest()).rstrip(b"=").decode()
         if self.record_sha256 not in {None, found}:
@@ -69,6 +86,10 @@ def wheel_tree(wheels: Sequence[tuple[str, Path]]) -> list[WheelMember]:
             other = placed.setdefault(member.path, member)
             if (other.size_bytes, other.crc) != (member.size_bytes, member.crc):
                 raise _invalid(filename, f"{member.path} is in {other.wheel.name} too, and differs")
+    clashing = clash(placed)
+    if clashing is not None:
+        wheel = placed[clashing[1]].wheel.name
+        raise _invalid(wheel, f"{clashing[1]!r} cannot be there beside {clashing[0]!r}")
     return [placed[path] for path in sorted(placed)]
 
 
@@ -90,7 +111,7 @@ def _members(filename: str, path: Path) -> Iterator[WheelMember]:
                     record_sha256=record.get(info.filename),
                     crc=info.CRC,
                 )
-    except (zipfile.BadZipFile, OSError) as error:
+    except (*_DAMAGED, OSError) as error:
         raise _invalid(filename, str(error)) from error
 
 
@@ -98,7 +119,10 @@ def _record(archive: zipfile.ZipFile, filename: str) -> dict[str, str]:
     found = [name for name in archive.namelist() if _is_record(name)]
     if len(found) != 1:
         raise _invalid(filename, f"it has {len(found)} RECORD files, not one")
-    rows = csv.reader(io.StringIO(archive.read(found[0]).decode()))
+    try:
+        rows = list(csv.reader(io.StringIO(archive.read(found[0]).decode())))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise _invalid(filename, f"its RECORD cannot be read: {error}") from error
     return {
         row[0]: row[1].removeprefix("sha256=")
         for row in rows
@@ -114,8 +138,9 @@ def _is_record(name: str) -> bool:
 def _target(filename: str, member: str) -> str | None:
     """Return where a member goes in the tree; None for what a package tree does not need."""
     parts = PurePosixPath(member).parts
-    if member.startswith("/") or ".." in parts or "\\" in member or "\0" in member:
-        raise _invalid(filename, f"the member {member!r} leads outside")
+    fault = loose_path_fault(member)
+    if fault is not None:
+        raise _invalid(filename, f"the member {shown(member)} leads outside: {fault}")
     if parts[0].endswith(".data"):
         if len(parts) < 3 or parts[1] not in {"purelib", "platlib", "data"}:
             return None

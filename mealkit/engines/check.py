@@ -87,7 +87,7 @@ def engine_problems(document: Document) -> list[Problem]:
     """Return what an engine refuses of a kit whose other parts may not hold either."""
     runtime, model = _mapping(document.data, "runtime"), _mapping(document.data, "model")
     engine, task = runtime.get("engine"), model.get("task")
-    if not isinstance(engine, str) or task not in {None, *Task}:
+    if not isinstance(engine, str) or task not in (None, *Task):
         return []  # the kit's own models refuse these
     found = _checked(
         engine,

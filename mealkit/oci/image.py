@@ -18,9 +18,13 @@ from mealkit.oci.descriptor import (
     DOCKER_MANIFEST,
     LAYER_TYPES,
     MANIFEST,
+    MANIFEST_TYPES,
     Descriptor,
     Platform,
+    texts_by_name,
 )
+from mealkit.oci.shape import type_faults
+from mealkit.untrusted import UntrustedError, parse_json_object, shown
 
 
 class Blob(Protocol):
@@ -183,7 +187,7 @@ def read_image(
             the two contradict each other.
     """
     config_descriptor, *descriptors = references(raw_manifest)
-    config = _json_object(raw_config, "config")
+    config = _config(raw_config)
     if config_descriptor.media_type not in CONFIG_TYPES:
         raise _invalid(f"a config of type {config_descriptor.media_type} is not a runnable image's")
     for descriptor in descriptors:
@@ -200,7 +204,9 @@ def read_image(
     )
     docker = config_descriptor.media_type == DOCKER_CONFIG
     default = DOCKER_MANIFEST if docker else MANIFEST
-    media_type = _json_object(raw_manifest, "manifest").get("mediaType", default)
+    media_type = json_object(raw_manifest, "manifest").get("mediaType") or default
+    if not isinstance(media_type, str) or media_type not in MANIFEST_TYPES:
+        raise _invalid(f"{shown(str(media_type))} is not the type of a manifest")
     return Image(raw_manifest, raw_config, layers, media_type)
 
 
@@ -210,19 +216,46 @@ def references(raw_manifest: bytes) -> tuple[Descriptor, ...]:
     Raises:
         StoreError: ``IMAGE_INVALID``: it is not a manifest.
     """
-    manifest = _json_object(raw_manifest, "manifest")
+    manifest = json_object(raw_manifest, "manifest")
+    annotations_of(manifest)
     forms = [manifest.get("config"), *_list(manifest.get("layers"), "layers")]
     return tuple(Descriptor.from_json(form) for form in forms)
 
 
-def _json_object(raw: bytes, what: str) -> dict[str, Any]:
+def annotations_of(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """Return a manifest's annotations.
+
+    Raises:
+        StoreError: ``IMAGE_INVALID``: they are not texts by name.
+    """
     try:
-        value = json.loads(raw)
-    except (ValueError, RecursionError) as error:
-        raise _invalid(f"the {what} is not JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise _invalid(f"the {what} is not a JSON object")
-    return value
+        return texts_by_name(manifest.get("annotations"))
+    except ValueError as error:
+        raise _invalid(f"the manifest's {error}") from error
+
+
+def json_object(raw: bytes, what: str) -> dict[str, Any]:
+    """Read a manifest, a config or an index.
+
+    Raises:
+        StoreError: ``IMAGE_INVALID``: it is not a JSON object, or breaks a limit.
+    """
+    try:
+        return parse_json_object(raw)
+    except UntrustedError as error:
+        raise _invalid(f"the {what} cannot be read: {error}") from error
+
+
+def _config(raw_config: bytes) -> dict[str, Any]:
+    config = json_object(raw_config, "config")
+    faults = type_faults(config)
+    if faults:
+        raise _invalid("; ".join(faults))
+    try:
+        Platform.from_json(config)
+    except ValueError as error:
+        raise _invalid(f"the config: {error}") from error
+    return config
 
 
 def _list(value: Any, what: str) -> list[Any]:
@@ -236,7 +269,7 @@ def _diff_ids(config: Mapping[str, Any]) -> list[Digest]:
     found = _list(rootfs.get("diff_ids") if isinstance(rootfs, dict) else None, "rootfs.diff_ids")
     try:
         return [Digest(text) for text in found]
-    except (ValueError, AttributeError) as error:
+    except (ValueError, AttributeError, TypeError) as error:
         raise _invalid(f"a diff id cannot be read: {error}") from error
 
 

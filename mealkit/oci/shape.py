@@ -45,6 +45,36 @@ def config_faults(form: dict[str, Any]) -> list[str]:
     ]
 
 
+def type_faults(form: dict[str, Any]) -> list[str]:
+    """Return which fields of a config have another type than every reader of images expects.
+
+    Fewer than `config_faults`: images of other tools lack a name, or have a variable without a
+    value, and run all the same.
+    """
+    faults = [
+        f"the config's {name} is not a text"
+        for name in ("architecture", "os", "variant", "created", "author")
+        if form.get(name) is not None and not _is_plain(form[name])
+    ]
+    run = form.get("config") or {}
+    if not isinstance(run, dict):
+        return [*faults, "the config's config is not an object"]
+    return faults + [
+        f"the config's {name} has the wrong form"
+        for name, check in _RUN_TYPES.items()
+        if run.get(name) is not None and not check(run[name])
+    ]
+
+
+def _is_plain(value: Any) -> bool:
+    """Tell whether a value is a text that a process can be given: without NUL."""
+    return isinstance(value, str) and "\0" not in value
+
+
+def _are_plain(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_plain, value))
+
+
 def _is_text(value: Any) -> bool:
     return isinstance(value, str)
 
@@ -75,4 +105,15 @@ _RUN_FIELDS: dict[str, Check] = {
     "WorkingDir": _is_text,
     "Labels": _is_text_map,
     "StopSignal": _is_text,
+}
+_RUN_TYPES: dict[str, Check] = {
+    "User": _is_plain,
+    "ExposedPorts": lambda value: isinstance(value, dict),
+    "Env": _are_plain,
+    "Entrypoint": _are_plain,
+    "Cmd": _are_plain,
+    "Volumes": lambda value: isinstance(value, dict),
+    "WorkingDir": _is_plain,
+    "Labels": _is_text_map,
+    "StopSignal": _is_plain,
 }

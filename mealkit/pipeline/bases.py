@@ -5,11 +5,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mealkit.digest import Digest
+from mealkit.errors import MealkitError, failure
 from mealkit.kit.model import Base, ImageBase
 from mealkit.oci.descriptor import Platform
 from mealkit.oci.image import Image
 from mealkit.oci.reference import Reference
 from mealkit.pipeline.opening import names_path, open_elsewhere
+from mealkit.untrusted import shown
 
 
 @contextmanager
@@ -42,8 +44,20 @@ def base_repositories(base: Base) -> tuple[str, ...]:
 
 
 def dockerfile_reference(base: ImageBase, digest: Digest) -> str:
-    """Return how a Dockerfile names the base, by digest."""
+    """Return how a Dockerfile names the base, by digest.
+
+    Raises:
+        BuildError: it is a file or folder whose name no image can have (``BASE_INVALID``).
+    """
     if names_path(base.reference):
-        return f"{base_name(base)}@{digest}"
+        try:
+            return str(Reference(None, base_name(base), digest=digest))
+        except MealkitError as error:
+            raise failure(
+                "BASE_INVALID",
+                f"a Dockerfile cannot name the base {shown(base.reference)}",
+                hint="name it by lower case letters, digits and dashes, or use a registry's image",
+                where="runtime.base.reference",
+            ) from error
     reference = Reference.parse(base.reference)
     return f"{reference.name}@{digest}"

@@ -9,9 +9,10 @@ from mealkit.engines.check import check_engine_parts, engine_problems
 from mealkit.engines.registry import recipe_of
 from mealkit.errors import Problem, failure, failures
 from mealkit.kit.load import LoadedKit, load_kit
-from mealkit.lock.model import LOCK_NAME, Lock, read_lock
+from mealkit.lock.model import LOCK_NAME, MAX_LOCK_BYTES, Lock, read_lock
 from mealkit.lock.resolve import KitParts
 from mealkit.runtime.requirements import GATEWAY_REQUIREMENTS
+from mealkit.untrusted import UntrustedError, read_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +72,13 @@ def lock_file(path: Path) -> Lock | None:
         StoreError: it cannot be read (``DISK_DENIED``).
     """
     try:
-        data = path.read_bytes()
+        data = read_file(path, MAX_LOCK_BYTES)
     except FileNotFoundError:
         return None
+    except UntrustedError as error:
+        raise failure(
+            "LOCK_INVALID", f"the file is not a lock: {error}", where=str(path)
+        ) from error
     except OSError as error:
         message = f"the lock cannot be read: {error.strerror}"
         raise failure("DISK_DENIED", message, where=str(path)) from error

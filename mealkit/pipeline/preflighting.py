@@ -3,7 +3,7 @@
 Nothing is pulled: of an image in a registry the manifest's annotations are enough.
 """
 
-import json
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -25,10 +25,14 @@ from mealkit.preflight.here import closed_devices, closed_folders, port_is_free
 from mealkit.preflight.override import apply
 from mealkit.preflight.requirements import Requirements, read_requirements
 from mealkit.preflight.run import preflight
+from mealkit.untrusted import UntrustedError, parse_json_object, read_file
 
 if TYPE_CHECKING:
     from mealkit.pipeline.parts import OpenKit
 
+# NAME:VERSION, as a kit may be called.
+_KIT = re.compile(r"[a-z0-9._-]{1,128}:[A-Za-z0-9._-]{1,128}")
+_MOST_FACTS_BYTES = 4 * 1024 * 1024
 _BEST_FIRST = (Verdict.FITS, Verdict.UNCERTAIN, Verdict.DOES_NOT_FIT)
 
 
@@ -252,15 +256,17 @@ def _lock_as_written(kit: "OpenKit") -> Lock:
 
 def _stated(annotations: Mapping[str, str], where: str, *, is_here: bool) -> Stated:
     requirements = read_requirements(annotations, where)
+    name = annotations.get("dev.mealkit.kit", where)
     return Stated(
-        annotations.get("dev.mealkit.kit", where), requirements, _owner(annotations), is_here
+        name if _KIT.fullmatch(name) else where, requirements, _owner(annotations), is_here
     )
 
 
 def _owner(annotations: Mapping[str, str]) -> Contact | None:
     try:
-        return Contact.model_validate(json.loads(annotations["dev.mealkit.owner"]))
-    except (KeyError, ValueError, ValidationError):
+        stated = annotations["dev.mealkit.owner"].encode(errors="surrogatepass")
+        return Contact.model_validate(parse_json_object(stated))
+    except (KeyError, UntrustedError, ValidationError):
         return None
 
 
@@ -285,9 +291,9 @@ def _described(files: Sequence[Path]) -> Mapping[str, Facts]:
 
 def _facts_of(path: Path) -> Facts:
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise failure(
-            "FACTS_INVALID", f"it cannot be read: {error.strerror}", where=str(path)
-        ) from error
+        data = read_file(path, _MOST_FACTS_BYTES)
+    except (UntrustedError, OSError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        message = f"it cannot be read: {reason}"
+        raise failure("FACTS_INVALID", message, where=str(path)) from error
     return parse_facts(data, str(path))

@@ -4,6 +4,7 @@ Refuses to guess: what cannot be read is None, with the reason beside it. Read w
 without any tool of a vendor, in well under a second.
 """
 
+import json
 import platform
 import re
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ from mealkit.preflight.nvidia import PATIENCE_SECONDS, Nvidia, read_nvidia
 from mealkit.preflight.roots import Roots, read_text, why_unreadable
 from mealkit.preflight.toolkit import Toolkit, read_toolkit
 from mealkit.preflight.ulimits import Ulimits, read_ulimits
+from mealkit.untrusted import parse_json_object
 
 _GPU_DEVICE = re.compile(r"nvidia\d+|kfd|dxg")
 
@@ -108,7 +110,8 @@ def parse_facts(data: bytes, where: str) -> Facts:
         PreflightError: the file holds something else.
     """
     try:
-        return Facts.model_validate_json(data)
+        # What JSON cannot say is refused first; pydantic's own reader takes NaN.
+        return Facts.model_validate_json(json.dumps(parse_json_object(data)))
     except ValueError as error:
         message = str(error).splitlines()[0]
         raise failure("FACTS_INVALID", f"these are no facts: {message}", where=where) from error

@@ -3,21 +3,29 @@
 Refuses fields that this mealkit does not know: a need that nobody checks must not pass.
 """
 
+import json
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from mealkit.errors import failure
+from mealkit.errors import MealkitError, failure
 from mealkit.kit.model import Architecture, Gpu
+from mealkit.kit.strings import Bytes, Line
+from mealkit.names import one_line
 from mealkit.preflight.estimate.setting import Engine, KvDtype, Setting, habits_of
 from mealkit.preflight.estimate.shape import Shape
+from mealkit.untrusted import UntrustedError, parse_json_object
 
 ANNOTATION = "dev.mealkit.requirements"
 """The manifest's annotation, and the config's label, that hold the requirements as JSON."""
 
 Dtype = Literal["fp32", "fp16", "bf16", "int8", "fp8", "fp4"]
-Capability = Annotated[str, StringConstraints(pattern=r"^\d+\.\d[af]?(\+PTX)?$")]
+Capability = Annotated[
+    str, StringConstraints(pattern=r"^[0-9]{1,3}\.[0-9][af]?(\+PTX)?$", max_length=16)
+]
+Tokens = Annotated[int, Field(ge=1, le=2**40)]
+Several = Annotated[int, Field(ge=1, le=2**20)]
 
 
 class _Form(BaseModel):
@@ -29,25 +37,25 @@ class Demand(_Form):
 
     engine: Engine
     """The engine, by the estimator's name of it."""
-    context_tokens: int
+    context_tokens: Tokens
     """Prompt and answer together, per request, as the kit pins them."""
-    concurrency: int = 1
+    concurrency: Several = 1
     """Requests at a time."""
     kv_dtype: KvDtype = "f16"
     """The type of the key and value cache."""
-    float_bytes: int | None = None
+    float_bytes: Annotated[int, Field(ge=1, le=16)] | None = None
     """Width that float weights are cast to; null: as they are stored."""
-    tensor_parallel: int = 1
+    tensor_parallel: Several = 1
     """GPUs that share every layer."""
-    layer_split: int = 1
+    layer_split: Several = 1
     """GPUs over which whole layers are spread."""
-    utilisation: float = 0.9
+    utilisation: Annotated[float, Field(gt=0, le=1)] = 0.9
     """The share of a GPU that vLLM takes."""
-    batched_tokens: int = 8192
+    batched_tokens: Tokens = 8192
     """The most tokens that vLLM computes at once."""
     cuda_graphs: bool = True
     """Whether vLLM captures CUDA graphs."""
-    micro_batch: int = 512
+    micro_batch: Tokens = 512
     """The most tokens that llama.cpp computes at once."""
     flash_attention: bool = True
     """Whether llama.cpp uses flash attention."""
@@ -74,13 +82,13 @@ class Requirements(_Form):
     """The architectures that the image is built for."""
     gpu: Gpu
     """Whether a GPU is needed."""
-    memory_bytes: int
+    memory_bytes: Bytes
     """Memory that the container needs while it answers."""
-    disk_bytes: int
+    disk_bytes: Bytes
     """Disk that the unpacked image needs, weights included."""
-    weights_bytes: int
+    weights_bytes: Bytes
     """Bytes of weights, which arrive by pull or by mount."""
-    port: int | None = None
+    port: Annotated[int, Field(ge=1, le=65535)] | None = None
     """The port that the kit asks for on the machine."""
     model: Shape | None = None
     """The model as the estimator must know it; null: its files do not say."""
@@ -88,12 +96,12 @@ class Requirements(_Form):
     """How the engine is run; null: an engine that the estimator does not know."""
     dtypes: tuple[Dtype, ...] = ()
     """The types that the engine computes in."""
-    cuda: Annotated[str, StringConstraints(pattern=r"^\d+\.\d+$")] | None = None
+    cuda: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,3}\.[0-9]{1,3}$")] | None = None
     """The newest CUDA that a locked package was built with; null: none of them says."""
-    built_for: Mapping[str, tuple[Capability, ...] | None] = Field(default_factory=dict)
+    built_for: Mapping[Line, tuple[Capability, ...] | None] = Field(default_factory=dict)
     """For each locked package with GPU code, the compute capabilities that it was built for; null
     where that is not known."""
-    shm_bytes: int = 0
+    shm_bytes: Bytes = 0
     """Shared memory that the engine's processes need."""
 
     @property
@@ -119,13 +127,20 @@ def read_requirements(annotations: Mapping[str, str], where: str) -> Requirement
             hint="mealkit takes images that mealkit built",
         )
     try:
-        return Requirements.model_validate_json(text)
+        form = parse_json_object(text.encode(errors="surrogatepass"))
+        return Requirements.model_validate_json(json.dumps(form))
+    except UntrustedError as error:
+        raise _unreadable(str(error), where) from error
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or ANNOTATION
-        raise failure(
-            "IMAGE_INVALID",
-            f"its requirements cannot be read: {field}: {first['msg'].lower()}",
-            where=where,
-            hint="use a mealkit as new as the one that built the image, or build it again",
-        ) from error
+        first = error.errors(include_url=False)[0]
+        field = one_line(".".join(str(part) for part in first["loc"]))[:200] or ANNOTATION
+        raise _unreadable(f"{field}: {first['msg'].lower()}", where) from error
+
+
+def _unreadable(reason: str, where: str) -> MealkitError:
+    return failure(
+        "IMAGE_INVALID",
+        f"its requirements cannot be read: {reason}",
+        where=where,
+        hint="use a mealkit as new as the one that built the image, or build it again",
+    )

@@ -12,8 +12,10 @@ from typing import Protocol
 from mealkit.digest import Digest, digest_of_file
 from mealkit.errors import Problem, failure
 from mealkit.lock.origins import Origin
+from mealkit.names import path_fault
 from mealkit.sources.download import Advance, Downloader
 from mealkit.sources.ranges import RangeReader
+from mealkit.untrusted import shown
 
 _SIGNS = "*?["
 
@@ -92,12 +94,23 @@ def select(names: Sequence[str], patterns: Sequence[str], where: str) -> list[st
     """Return the names that patterns mean, sorted.
 
     Raises:
-        SourceError: a name or pattern means nothing here (``SOURCE_NOT_FOUND``).
+        SourceError: a name or pattern means nothing here (``SOURCE_NOT_FOUND``), or means a file
+            whose name no lock can have (``SOURCE_ANSWER``).
     """
     for pattern in patterns:
         if not any(matches(name, [pattern]) for name in names):
             raise failure("SOURCE_NOT_FOUND", f"there is no {pattern}", where=where)
-    return sorted(name for name in set(names) if matches(name, patterns))
+    meant = sorted(name for name in set(names) if matches(name, patterns))
+    for name in meant:
+        fault = path_fault(name)
+        if fault is not None:
+            raise failure(
+                "SOURCE_ANSWER",
+                f"the file {shown(name)} has a name that no kit can have: {fault}",
+                hint="rename the file at its source, or name others",
+                where=where,
+            )
+    return meant
 
 
 def require_digest(name: str, expected: Digest | None, found: Digest, where: str) -> None:

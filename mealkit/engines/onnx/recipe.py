@@ -11,13 +11,14 @@ from mealkit.engines.hyperparameters import (
     RerankingHyperparameters,
 )
 from mealkit.engines.recipe import Recipe, tokenizer_features
-from mealkit.kit.model import Part, RelativePath, Task
+from mealkit.kit.model import Part, Task
+from mealkit.kit.strings import LoosePath
 
 
 class OnnxSettings(Part):
     """The flags of onnxruntime that can change an answer or its speed."""
 
-    graph: RelativePath = "model.onnx"
+    graph: LoosePath = "model.onnx"
     """The graph's path below /models."""
     threads: Annotated[int, Field(ge=1, le=1024)] = 1
     """Threads within one operator."""

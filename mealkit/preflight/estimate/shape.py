@@ -5,8 +5,28 @@ Pure values; refuses a shape without its layers, for then there is nothing to co
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Annotated
+
+from pydantic import Field
 
 from mealkit.errors import failure
+from mealkit.kit.strings import Bytes, Line
+
+# Of a model's dimensions; the largest of any is a vocabulary, of some hundred thousand.
+_LARGEST = 2**31
+Dimension = Annotated[int, Field(ge=0, le=_LARGEST)]
+
+
+def _require_plausible(part: object) -> None:
+    """Refuse dimensions that no model has: what is counted with them would be nonsense."""
+    for name in getattr(part, "__slots__", ()):
+        value = getattr(part, name)
+        if name.endswith("_bytes") or type(value) not in {int, float}:
+            continue
+        if not 0 <= value <= _LARGEST:
+            message = f"the model states {name.replace('_', ' ')} that no model has"
+            raise failure("ESTIMATE_UNKNOWN", message)
+
 
 _FLOATS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
 
@@ -19,39 +39,51 @@ class LatentAttention:
     transformers expands it first, and caches ``expanded_dimension`` numbers per head.
     """
 
-    kv_lora_rank: int
-    rope_dimension: int
-    expanded_dimension: int
+    kv_lora_rank: Dimension
+    rope_dimension: Dimension
+    expanded_dimension: Dimension
     """Numbers of one head's key and value together."""
+
+    def __post_init__(self) -> None:
+        _require_plausible(self)
 
 
 @dataclass(frozen=True, slots=True)
 class SlidingWindow:
     """Layers that keep only the last tokens."""
 
-    tokens: int
-    layers: int
+    tokens: Dimension
+    layers: Dimension
     """How many of the layers slide; the others keep everything."""
+
+    def __post_init__(self) -> None:
+        _require_plausible(self)
 
 
 @dataclass(frozen=True, slots=True)
 class Experts:
     """A mixture of experts: all of them are loaded, a few answer each token."""
 
-    count: int
-    active: int
-    intermediate_size: int
-    shared_intermediate_size: int = 0
+    count: Dimension
+    active: Dimension
+    intermediate_size: Dimension
+    shared_intermediate_size: Dimension = 0
     """Width of the part that every token passes; 0: there is none."""
+
+    def __post_init__(self) -> None:
+        _require_plausible(self)
 
 
 @dataclass(frozen=True, slots=True)
 class Quantisation:
     """How the matrices of the layers are stored; embeddings and norms stay as they were."""
 
-    method: str
+    method: Line
     """gptq, awq, fp8, gguf, ..."""
-    bits: float
+    bits: Annotated[float, Field(gt=0, le=64)]
+
+    def __post_init__(self) -> None:
+        _require_plausible(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,19 +100,19 @@ class Matrix:
 class Shape:
     """A model, as its headers and config.json describe it."""
 
-    bytes_by_dtype: Mapping[str, int]
+    bytes_by_dtype: Mapping[Line, Bytes]
     """Bytes of weights by the header's dtype: exact, whatever the format."""
-    layers: int
-    hidden_size: int
-    intermediate_size: int
-    heads: int
-    kv_heads: int
-    head_dimension: int
-    vocabulary: int
-    max_positions: int | None = None
-    cached_layers: int | None = None
+    layers: Dimension
+    hidden_size: Dimension
+    intermediate_size: Dimension
+    heads: Dimension
+    kv_heads: Dimension
+    head_dimension: Dimension
+    vocabulary: Dimension
+    max_positions: Dimension | None = None
+    cached_layers: Dimension | None = None
     """Layers that keep a cache, for models that mix attention with others; None: all do."""
-    tied_copy_bytes: int = 0
+    tied_copy_bytes: Bytes = 0
     """Bytes of an output matrix that the file holds although it is tied to the embeddings."""
     gated: bool = True
     """Whether the feed-forward part has three matrices (SwiGLU) or two."""
@@ -90,10 +122,11 @@ class Shape:
     window: SlidingWindow | None = None
     experts: Experts | None = None
     quantisation: Quantisation | None = None
-    unknown: tuple[str, ...] = field(default=())
+    unknown: tuple[Line, ...] = field(default=())
     """What the headers did not say and had to be assumed, for people."""
 
     def __post_init__(self) -> None:
+        _require_plausible(self)
         numbers = {
             "layers": self.layers,
             "hidden size": self.hidden_size,

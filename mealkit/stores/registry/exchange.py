@@ -1,6 +1,5 @@
 """What is said to a registry and what it answers, as values; how patient to be in between."""
 
-import json
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -8,6 +7,8 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx2
+
+from mealkit.untrusted import UntrustedError, parse_json
 
 # Registries must take manifests of 4 MiB (distribution-spec "Pushing Manifests"); configs of large
 # images stay below it too. Whatever is longer is not what was asked for.
@@ -17,6 +18,8 @@ SMALL_BYTES = 4 * 1024 * 1024
 PASSING = frozenset({408, 429, 500, 502, 503, 504})
 
 _QUOTED_CHARACTERS = 300
+# Years; more digits than these are no number of seconds.
+_SECONDS_DIGITS = 10
 
 Body = Callable[[], Iterable[bytes | memoryview]]
 """Makes a request's body anew, so that a request can be sent again."""
@@ -69,19 +72,19 @@ class Answer:
 def retry_after_seconds(headers: httpx2.Headers) -> float | None:
     """Read ``Retry-After``: seconds or a date (RFC 9110 section 10.2.3)."""
     value = headers.get("retry-after", "")
-    if value.isdigit():
-        return float(value)
+    if value.isascii() and value.isdigit():
+        return float(value[:_SECONDS_DIGITS])
     try:
         return max(parsedate_to_datetime(value).timestamp() - time.time(), 0.0)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
 
 
 def json_of(body: bytes) -> Any:
     """Read JSON; None if it is something else."""
     try:
-        return json.loads(body)
-    except ValueError:
+        return parse_json(body)
+    except UntrustedError:
         return None
 
 

@@ -3,23 +3,21 @@
 Refuses images of another platform, schema 1, and bytes that their digests do not name.
 """
 
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError, failure
 from mealkit.oci.descriptor import (
     CONFIG_TYPES,
     INDEX_TYPES,
-    LAYER_TYPES,
     MANIFEST,
     MANIFEST_TYPES,
     Descriptor,
     Platform,
 )
-from mealkit.oci.image import Image, Layer
+from mealkit.oci.image import Image, annotations_of, json_object, read_image, references
 from mealkit.oci.reference import Reference
 from mealkit.stores.registry.access import Registries
 from mealkit.stores.registry.blob import RegistryBlob
@@ -78,13 +76,18 @@ class RemoteImages:
             RegistryError: ``REGISTRY_*``.
         """
         found, _ = self._manifest(reference, platform)
-        manifest = _object(found.raw, reference)
-        described = _config_descriptor(manifest, reference)
         clients = self._registries.sources(reference)
-        config = RegistryBlob(described.digest, described.size_bytes, reference.repository, clients)
-        raw_config = b"".join(config.chunks())
-        layers = _layers(manifest, _object(raw_config, reference), reference, clients)
-        image = Image(found.raw, raw_config, layers, found.media_type)
+
+        def blob_of(item: Descriptor) -> RegistryBlob:
+            return RegistryBlob(item.digest, item.size_bytes, reference.repository, clients)
+
+        with _named(reference):
+            described = references(found.raw)[0]
+            _check_config(described)
+        raw_config = b"".join(blob_of(described).chunks())
+        with _named(reference):
+            read = read_image(found.raw, raw_config, blob_of)
+            image = replace(read, media_type=found.media_type)
         if platform and not _fits(image.platform, platform):
             raise _no_platform(reference, platform, [image.platform])
         return image
@@ -101,10 +104,8 @@ class RemoteImages:
             RegistryError: ``REGISTRY_*``.
         """
         found, _ = self._manifest(reference, platform)
-        stated = _object(found.raw, reference).get("annotations") or {}
-        if not isinstance(stated, dict):
-            raise _invalid(reference, "its annotations are not a JSON object")
-        return {str(name): str(value) for name, value in stated.items()}
+        with _named(reference):
+            return annotations_of(json_object(found.raw, "manifest"))
 
     def _manifest(
         self, reference: Reference, platform: Platform | None
@@ -115,10 +116,12 @@ class RemoteImages:
             if found.media_type in MANIFEST_TYPES:
                 return found, index
             index = index or found.digest
-            entries = _object(found.raw, reference).get("manifests")
-            if not isinstance(entries, list):
-                raise _invalid(reference, "its index lists no manifests")
-            chosen = _choose([Descriptor.from_json(item) for item in entries], reference, platform)
+            with _named(reference):
+                entries = json_object(found.raw, "index").get("manifests")
+                if not isinstance(entries, list):
+                    raise failure("IMAGE_INVALID", "its index lists no manifests")
+                descriptors = [Descriptor.from_json(item) for item in entries]
+            chosen = _choose(descriptors, reference, platform)
             found = self._fetch(reference, chosen.digest)
         raise _invalid(reference, f"indexes are nested deeper than {_DEEPEST_INDEX}")
 
@@ -161,10 +164,11 @@ def _fetch_from(client: RegistryClient, reference: Reference, name: str) -> _Fou
 
 def _media_type(raw: bytes, header: str, reference: Reference) -> str:
     """Return what a body says it is, or else what the header says (image-spec manifest.md)."""
-    form = _object(raw, reference)
+    with _named(reference):
+        form = json_object(raw, "manifest")
     found = form.get("mediaType") or header.partition(";")[0].strip()
-    if found in MANIFEST_TYPES | INDEX_TYPES:
-        return str(found)
+    if isinstance(found, str) and found in MANIFEST_TYPES | INDEX_TYPES:
+        return found
     if form.get("schemaVersion") == 2 and "config" in form and "layers" in form:
         return MANIFEST
     raise _invalid(reference, f"its manifest is of the type {found!r}")
@@ -196,58 +200,20 @@ def _fits(found: Platform, wanted: Platform) -> bool:
     return same and (not wanted.variant or not found.variant or found.variant == wanted.variant)
 
 
-def _layers(
-    manifest: Mapping[str, Any],
-    config: Mapping[str, Any],
-    reference: Reference,
-    clients: tuple[RegistryClient, ...],
-) -> tuple[Layer, ...]:
-    try:
-        described = [Descriptor.from_json(item) for item in manifest["layers"]]
-        diff_ids = [Digest(text) for text in config["rootfs"]["diff_ids"]]
-        history = [
-            str(item.get("created_by", ""))
-            for item in config.get("history") or []
-            if not item.get("empty_layer")
-        ]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise _invalid(reference, f"layers or diff ids cannot be read: {error}") from error
-    if len(described) != len(diff_ids):
-        raise _invalid(reference, f"it has {len(described)} layers and {len(diff_ids)} diff ids")
-    for item in described:
-        if item.media_type not in LAYER_TYPES:
-            raise _invalid(reference, f"a layer is of the type {item.media_type!r}")
-    if len(history) != len(described):
-        history = [""] * len(described)
-    return tuple(
-        Layer(
-            item.media_type,
-            RegistryBlob(item.digest, item.size_bytes, reference.repository, clients),
-            diff_id,
-            created_by,
-            item.annotations,
-        )
-        for item, diff_id, created_by in zip(described, diff_ids, history, strict=True)
-    )
-
-
-def _config_descriptor(manifest: Mapping[str, Any], reference: Reference) -> Descriptor:
-    described = Descriptor.from_json(manifest.get("config"))
+def _check_config(described: Descriptor) -> None:
     if described.media_type not in CONFIG_TYPES:
-        raise _invalid(reference, f"its config is of the type {described.media_type!r}")
+        raise failure("IMAGE_INVALID", f"its config is of the type {described.media_type!r}")
     if described.size_bytes > SMALL_BYTES:
-        raise _invalid(reference, f"its config has {described.size_bytes} bytes")
-    return described
+        raise failure("IMAGE_INVALID", f"its config has {described.size_bytes} bytes")
 
 
-def _object(raw: bytes, reference: Reference) -> Mapping[str, Any]:
+@contextmanager
+def _named(reference: Reference) -> Iterator[None]:
+    """Say of which image it is that a part cannot be read."""
     try:
-        form = json.loads(raw)
-    except ValueError as error:
-        raise _invalid(reference, "its manifest or config is not JSON") from error
-    if not isinstance(form, dict):
-        raise _invalid(reference, "its manifest or config is not a JSON object")
-    return form
+        yield
+    except MealkitError as error:
+        raise _invalid(reference, error.problems[0].message) from error
 
 
 def _no_platform(reference: Reference, wanted: Platform, there: list[Platform]) -> MealkitError:

@@ -1,0 +1,144 @@
+"""The strings and numbers that kits, locks and images have: each kind with its form and its limit.
+
+Refuses what a name, a path or a version is not. A lock that somebody else wrote has the same kinds
+as a kit, so that no string of it can leave its folder, end a line, or be taken for an option.
+"""
+
+from collections.abc import Callable
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, StringConstraints
+
+from mealkit.names import line_fault, lines_fault, loose_path_fault, path_fault
+
+_TEXT_CHARACTERS = 2000
+_DOCUMENT_CHARACTERS = 1024 * 1024
+
+
+def _checked(fault_of: Callable[[str], str | None]) -> AfterValidator:
+    def check(text: str) -> str:
+        fault = fault_of(text)
+        if fault is not None:
+            raise ValueError(fault)
+        return text
+
+    return AfterValidator(check)
+
+
+def _pathlike(fault_of: Callable[[str], str | None]) -> AfterValidator:
+    def check(path: str) -> str:
+        fault = fault_of(path)
+        if fault is not None:
+            raise ValueError(f"{path[:200]!r} is not a path inside a folder: {fault}")
+        return path
+
+    return AfterValidator(check)
+
+
+def _document_fault(text: str) -> str | None:
+    return "it has the character U+0000" if "\0" in text else None
+
+
+Line = Annotated[
+    str, StringConstraints(min_length=1, max_length=_TEXT_CHARACTERS), _checked(line_fault)
+]
+"""A name or a sentence for people: one line, nothing invisible."""
+MaybeLine = Annotated[str, StringConstraints(max_length=_TEXT_CHARACTERS), _checked(line_fault)]
+"""The same, or nothing."""
+Text = Annotated[
+    str, StringConstraints(min_length=1, max_length=_TEXT_CHARACTERS), _checked(lines_fault)
+]
+"""Sentences for people, which may stand on several lines."""
+Document = Annotated[
+    str, StringConstraints(max_length=_DOCUMENT_CHARACTERS), _checked(_document_fault)
+]
+"""The text of a file, as it is."""
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(?:[._-][a-z0-9]+)*$", max_length=128)]
+Version = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$")]
+Variable = Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_]*$", max_length=64)]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Url = Annotated[
+    str,
+    StringConstraints(pattern=r"^https?://[^\s]+$", max_length=_TEXT_CHARACTERS),
+    _checked(line_fault),
+]
+
+RelativePath = Annotated[str, StringConstraints(min_length=1), _pathlike(path_fault)]
+"""A path below a folder, in its one spelling."""
+LoosePath = Annotated[str, StringConstraints(min_length=1), _pathlike(loose_path_fault)]
+"""A path below a folder, as people may write it: ``./lib/`` is ``lib``."""
+MachinePath = Annotated[str, StringConstraints(min_length=1, max_length=4095), _checked(line_fault)]
+"""A path of the author's machine, relative or absolute."""
+AbsolutePath = Annotated[
+    str, StringConstraints(pattern=r"^/", max_length=4095), _checked(line_fault)
+]
+
+HubRepository = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,95}/[A-Za-z0-9_][A-Za-z0-9._-]{0,95}$"
+    ),
+]
+HubRevision = Annotated[
+    str, StringConstraints(pattern=r"^[^\s-]\S*$", max_length=255), _checked(line_fault)
+]
+HubCommit = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
+
+# https://packaging.python.org/en/latest/specifications/name-normalization/
+PackageName = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$", max_length=128)
+]
+NormalName = Annotated[
+    str, StringConstraints(pattern=r"^[a-z0-9]+(?:-[a-z0-9]+)*$", max_length=128)
+]
+# https://packaging.python.org/en/latest/specifications/version-specifiers/
+PackageVersion = Annotated[
+    str, StringConstraints(pattern=r"^[0-9A-Za-z][0-9A-Za-z.!+_-]*$", max_length=128)
+]
+# https://packaging.python.org/en/latest/specifications/binary-distribution-format/
+WheelName = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._]*-[0-9A-Za-z.!+_]+(-[0-9][0-9A-Za-z_.]*)?"
+        r"(-[0-9A-Za-z_.]+){3}\.whl$",
+        max_length=255,
+    ),
+]
+# A dotted path to a class: package.module:Class
+Worker = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*$",
+        max_length=255,
+    ),
+]
+EnvironmentName = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=255)
+]
+
+# https://www.debian.org/doc/debian-policy/ch-controlfields.html#source
+DebianPackage = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9+.-]+$", max_length=128)]
+# The same, #version and #architecture.
+DebianVersion = Annotated[
+    str, StringConstraints(pattern=r"^[0-9A-Za-z][0-9A-Za-z.+:~-]*$", max_length=128)
+]
+DebianArchitecture = Annotated[
+    str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=64)
+]
+
+Python = Annotated[str, StringConstraints(pattern=r"^3\.(1[1-9]|[2-9][0-9])$")]
+Interpreter = Annotated[
+    str,
+    StringConstraints(pattern=r"^(/|python3\.[0-9]{2}$)", max_length=4095),
+    _checked(line_fault),
+]
+"""The path of a Python, or the name by which it is found."""
+Glibc = Annotated[str, StringConstraints(pattern=r"^2\.[0-9]{1,3}$")]
+MachineName = Annotated[str, StringConstraints(pattern=r"^(amd64|arm64)$")]
+"""An architecture that images are built for, in Go's name."""
+
+Bytes = Annotated[int, Field(ge=0, le=2**53)]
+"""A size; more than any disk has, and exact in every JSON."""
+Count = Annotated[int, Field(ge=0, le=2**53)]
+"""How many there are of something."""
