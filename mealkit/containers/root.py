@@ -1,45 +1,47 @@
 """Unpacks an image's layers into a root folder that the sandbox can share.
 
-Refuses entries that lead outside the folder, device nodes, and compressions it cannot read.
-Format: OCI image-spec v1.1, layer.md (order, whiteouts, opaque whiteouts).
+Refuses what leads outside the folder, device nodes, layers that are not of their media type or not
+of their diff id, and more bytes or files than a real image has. Format: OCI image-spec v1.1,
+layer.md (order, whiteouts, opaque whiteouts).
 """
 
-import contextlib
 import ctypes
+import hashlib
 import os
-import shutil
-import tarfile
 import tempfile
-import zlib
-from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path, PurePosixPath
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, suppress
+from pathlib import Path
 
 from mealkit.containers.model import WRITABLE_PATH
-from mealkit.errors import failure
-from mealkit.oci import descriptor
+from mealkit.containers.root_folder import MAX_NODES, RootFolder, delete_tree
+from mealkit.digest import Digest
+from mealkit.errors import disk_failure, failure
+from mealkit.oci.compression import PLAIN_TYPES, max_unpacked_bytes, unpacked
+from mealkit.oci.image import Layer
+from mealkit.oci.untar import Bytes, EntryError, Kind, StreamSource, TarMember, TarStream, parts_of
+from mealkit.untrusted import UntrustedError
 
-Chunks = Iterable[bytes | memoryview]
-
-_WHITEOUT = ".wh."
-_OPAQUE = ".wh..wh..opq"
-_MAX_LINKS = 40  # as the kernel's own path walk
-_COPY_BYTES = 1024 * 1024
+_WHITEOUT = b".wh."
+_AUFS = b".wh..wh."  # names with this beginning are for AUFS alone, but for one
+_OPAQUE = b".wh..wh..opq"
 
 # Where the sandbox mounts something; a shared root is read-only, so they must be there before.
 _MOUNT_POINTS = ("proc", "sys", "dev", "tmp", "models", WRITABLE_PATH.lstrip("/"))
 
 
 def unpack_root(
-    layers: Iterable[tuple[str, Chunks]],
+    layers: Sequence[Layer],
     target: Path,
     advance: Callable[[int], None] = lambda _: None,
 ) -> Path:
-    """Apply layers, lowest first, each a media type and its bytes; return ``target``.
+    """Apply layers, lowest first; return ``target``.
 
     An existing ``target`` is taken as finished, so name it by the image's digest: it appears whole
     or not at all. Modes and times are kept, but setuid and setgid bits are dropped and the owner
     may always enter and change folders. Owners are kept only for root. ``advance`` is told the
-    bytes read. The bytes are trusted: verify them on the way in.
+    bytes read. Blobs are trusted to have the bytes of their digests: verify them on the way in.
+    What they unpack to is held against the diff ids here.
 
     Raises:
         StoreError: IMAGE_INVALID for a layer that may not be unpacked, DISK_FULL, DISK_DENIED.
@@ -50,206 +52,194 @@ def unpack_root(
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
         try:
-            for number, (media_type, chunks) in enumerate(layers, start=1):
-                _apply(partial, number, media_type, _counted(chunks, advance))
-            for name in _MOUNT_POINTS:
-                _make_folders(partial, PurePosixPath(name))
+            with closing(RootFolder(partial)) as root:
+                _apply_all(root, layers, target, advance)
             partial.chmod(0o755)
             _settle(partial)
             _put(partial, target)
         finally:
-            shutil.rmtree(partial, ignore_errors=True)
+            _delete_partial(partial)
     except OSError as error:
-        raise _disk_problem(error, target) from error
+        plain = OSError(error.errno, error.strerror)  # names are relative, and not text
+        raise disk_failure(plain, f"{target} cannot be written", str(target)) from error
     return target
 
 
-class _Reader:
-    """The file that tarfile reads a stream of chunks from."""
-
-    def __init__(self, chunks: Iterator[bytes]) -> None:
-        self._chunks = chunks
-        self._held = b""
-
-    def read(self, size: int) -> bytes:
-        parts = [self._held]
-        have = len(self._held)
-        while have < size:
-            chunk = next(self._chunks, None)  # an empty one is not the end
-            if chunk is None:
-                break
-            parts.append(chunk)
-            have += len(chunk)
-        data = b"".join(parts)
-        self._held = data[size:]
-        return data[:size]
-
-
-def _apply(root: Path, number: int, media_type: str, chunks: Iterator[bytes]) -> None:
-    match media_type:
-        case descriptor.LAYER | descriptor.DOCKER_LAYER:
-            plain = chunks
-        case descriptor.LAYER_GZIP | descriptor.DOCKER_LAYER_GZIP:
-            plain = _gunzipped(number, chunks)
-        case _:
-            raise _invalid(number, f"its media type {media_type!r} cannot be unpacked")
-    fresh: set[Path] = set()  # what this layer itself brought; whiteouts concern lower ones only
-    try:
-        with tarfile.open(
-            fileobj=_Reader(plain),  # type: ignore[call-overload] # needs read() alone
-            mode="r|",
-            errorlevel=2,
-        ) as archive:
-            for member in archive:
-                _place(root, number, archive, member, fresh)
-        for _ in plain:  # the padding, so that the caller's digest sees every byte
-            pass
-    except tarfile.TarError as error:
-        raise _invalid(number, f"it is not a whole tar: {error}") from error
-
-
-def _place(
-    root: Path, number: int, archive: tarfile.TarFile, member: tarfile.TarInfo, fresh: set[Path]
+def _apply_all(
+    root: RootFolder, layers: Sequence[Layer], target: Path, advance: Callable[[int], None]
 ) -> None:
-    relative = PurePosixPath(member.name.lstrip("/"))
-    if ".." in relative.parts:
-        raise _invalid(number, f"its entry {member.name!r} leads outside")
-    if not relative.parts:  # the root folder itself
+    space = _Space(root.opened, target)
+    space.require(sum(layer.blob.size_bytes for layer in layers))
+    for number, layer in enumerate(layers, start=1):
+        try:
+            _apply(root, layer, space, advance)
+        except UntrustedError as error:
+            raise failure("IMAGE_INVALID", f"layer {number} cannot be unpacked: {error}") from error
+    for name in _MOUNT_POINTS:
+        try:
+            root.enter(os.fsencode(name).split(b"/"), make=True)
+        except EntryError as error:
+            raise failure(
+                "IMAGE_INVALID", f"the image has no room for a folder at /{name}: it {error}"
+            ) from error
+
+
+class _Space:
+    """Asks for space on the disk before it is written to."""
+
+    def __init__(self, opened: int, target: Path) -> None:
+        self._opened = opened
+        self._target = target
+        self._left_bytes = 0
+
+    def require(self, needed_bytes: int) -> None:
+        """Refuse to begin what cannot fit, as far as is known.
+
+        Raises:
+            StoreError: ``DISK_FULL``, with what is needed and what is free.
+        """
+        found = os.fstatvfs(self._opened)
+        self._left_bytes = found.f_bavail * found.f_frsize
+        if needed_bytes > self._left_bytes:
+            raise failure(
+                "DISK_FULL",
+                f"{self._target} needs {needed_bytes} more bytes, {self._left_bytes} are free",
+                where=str(self._target),
+            )
+
+    def take(self, size_bytes: int) -> None:
+        """Count a file that is about to be written; raises as `require` does."""
+        if size_bytes > self._left_bytes:
+            self.require(size_bytes)
+        self._left_bytes -= size_bytes
+
+
+def _apply(root: RootFolder, layer: Layer, space: _Space, advance: Callable[[int], None]) -> None:
+    blob, media_type = layer.blob, layer.media_type
+    max_bytes = max_unpacked_bytes(media_type, blob.size_bytes)
+    state = None if media_type in PLAIN_TYPES else hashlib.sha256()
+    plain = unpacked(media_type, _counted(layer, advance), max_bytes)
+    source = StreamSource(plain if state is None else _hashed(plain, state.update))
+    root.start_layer()
+    stream = TarStream(source, max_entries=MAX_NODES)
+    for member in stream.members():
+        try:
+            _place(root, stream, member, space)
+        except EntryError as error:
+            raise UntrustedError(f"its entry {member.shown} {error}") from None
+    source.drain()  # the padding: the digest is that of every byte
+    found = blob.digest if state is None else Digest.from_hex(state.hexdigest())
+    if found != layer.diff_id:
+        raise UntrustedError(f"it unpacks to {found}, not to its diff id {layer.diff_id}")
+
+
+def _place(root: RootFolder, stream: TarStream, member: TarMember, space: _Space) -> None:
+    parts = parts_of(member.path)
+    if not parts or any(part.startswith(_AUFS) and part != _OPAQUE for part in parts):
+        return  # the root folder itself, or what concerns AUFS
+    *above, name = parts
+    if any(part.startswith(_WHITEOUT) for part in above):
+        raise EntryError("is below a whiteout")
+    if name.startswith(_WHITEOUT):
+        _white_out(root, above, name)
         return
-    parent = _make_folders(root, relative.parent)
-    if relative.name.startswith(_WHITEOUT):
-        _white_out(parent, relative.name, fresh)
-        return
-    path = parent / relative.name
-    if not (member.isdir() and _is_folder(path)):
-        _delete(path)
-    _make(root, number, archive, member, path)
-    _settle_metadata(member, path)
-    fresh.add(path)
+    if member.kind is Kind.HARDLINK:
+        root.make_hardlink(parts, _aim(member))
+    else:
+        root.enter(above, make=True)
+        _make(root, stream, member, name, space)
+    _settle_metadata(root.enter(above, make=True), name, member)
+    root.place(name)
 
 
 def _make(
-    root: Path, number: int, archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path
+    root: RootFolder, stream: TarStream, member: TarMember, name: bytes, space: _Space
 ) -> None:
-    if member.isdir():
-        path.mkdir(exist_ok=True)
-    elif member.issym():
-        path.symlink_to(member.linkname)
-    elif member.islnk():
-        _link(root, number, member, path)
-    elif member.isreg():
-        _write(archive, member, path)
-    else:
-        raise _invalid(number, f"its entry {member.name!r} is a device or another special file")
+    match member.kind:
+        case Kind.DIRECTORY:
+            root.make_folder(name)
+        case Kind.FILE:
+            _write(root, stream, member, name, space)
+        case Kind.SYMLINK if member.target:
+            root.make_symlink(name, member.target)
+        case Kind.SYMLINK:
+            raise EntryError("is a link to nothing")
+        case _:
+            raise EntryError("is a device or another special file")
 
 
-def _make_folders(root: Path, relative: PurePosixPath) -> Path:
-    """Walk to a folder as if ``root`` were /, following links inside it; make what is missing."""
-    here: list[str] = []
-    left = list(reversed(relative.parts))
-    links = 0
-    while left:
-        name = left.pop()
-        if name in {"/", "."}:
-            continue
-        if name == "..":
-            here = here[:-1]  # / is its own parent
-            continue
-        path = root.joinpath(*here, name)
-        if path.is_symlink():
-            links += 1
-            if links > _MAX_LINKS:
-                raise failure("IMAGE_INVALID", f"links in the image at /{relative} never end")
-            aim = PurePosixPath(path.readlink())
-            here = [] if aim.is_absolute() else here
-            left.extend(reversed(aim.parts))
-            continue
-        if not path.is_dir():
-            _delete(path)
-            path.mkdir(mode=0o755)
-        here.append(name)
-    return root.joinpath(*here)
+def _aim(member: TarMember) -> list[bytes]:
+    try:
+        aim = parts_of(member.target)
+    except EntryError as error:
+        raise EntryError(f"is a link that {error}") from None
+    if not aim:
+        raise EntryError("is a link to the root")
+    return aim
 
 
-def _white_out(parent: Path, name: str, fresh: set[Path]) -> None:
-    if name == _OPAQUE:
-        for child in parent.iterdir():
-            _delete_old(child, fresh)
-    elif not name.startswith(".wh..wh."):  # other names with this beginning are for AUFS alone
-        _delete_old(parent / name.removeprefix(_WHITEOUT), fresh)
-
-
-def _delete_old(path: Path, fresh: set[Path]) -> None:
+def _white_out(root: RootFolder, above: Sequence[bytes], name: bytes) -> None:
     """Delete what lower layers brought, and leave what this one did."""
-    if _is_folder(path) and (path in fresh or any(path in item.parents for item in fresh)):
-        for child in path.iterdir():
-            _delete_old(child, fresh)
-    elif path not in fresh:
-        _delete(path)
-
-
-def _delete(path: Path) -> None:
-    if _is_folder(path):
-        shutil.rmtree(path)
+    hidden = name.removeprefix(_WHITEOUT)
+    if name != _OPAQUE and hidden in {b"", b".", b".."}:
+        raise EntryError("is a whiteout of nothing in its folder")
+    root.enter(above, make=True)
+    if name == _OPAQUE:
+        root.hide_all()
     else:
-        path.unlink(missing_ok=True)
+        root.hide(hidden)
 
 
-def _is_folder(path: Path) -> bool:
-    return path.is_dir() and not path.is_symlink()
+def _write(
+    root: RootFolder, stream: TarStream, member: TarMember, name: bytes, space: _Space
+) -> None:
+    space.take(member.size_bytes)
+    opened = root.make_file(name)
+    try:
+        for piece in stream.data():
+            left = memoryview(piece)
+            while left:
+                left = left[os.write(opened, left) :]
+        # Setuid programs have no use under no_new_privs, and would be a trap on the host.
+        _own(opened, member)
+        os.fchmod(opened, member.mode & 0o1777)
+        # Compiled Python modules are checked against the time of their source.
+        os.utime(opened, (member.mtime_seconds, member.mtime_seconds))
+    finally:
+        os.close(opened)
 
 
-def _link(root: Path, number: int, member: tarfile.TarInfo, path: Path) -> None:
-    aim = PurePosixPath(member.linkname.lstrip("/"))
-    if ".." in aim.parts or not aim.parts:
-        raise _invalid(number, f"its link {member.name!r} leads outside")
-    source = _make_folders(root, aim.parent) / aim.name
-    if not source.is_symlink() and not source.is_file():
-        raise _invalid(number, f"its link {member.name!r} leads to {aim}, which is not a file")
-    os.link(source, path, follow_symlinks=False)
+def _settle_metadata(folder: int, name: bytes, member: TarMember) -> None:
+    """Set owner and mode of what is not a file."""
+    if member.kind is Kind.DIRECTORY:
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+        opened = os.open(name, flags, dir_fd=folder)
+        try:
+            _own(opened, member)
+            os.fchmod(opened, member.mode & 0o1777 | 0o700)
+        finally:
+            os.close(opened)
+    elif member.kind is not Kind.FILE and os.geteuid() == 0:
+        with suppress(OSError):  # as below
+            os.chown(name, member.uid, member.gid, dir_fd=folder, follow_symlinks=False)
 
 
-def _write(archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
-    data = archive.extractfile(member)
-    with path.open("xb") as out:
-        if data is not None:
-            shutil.copyfileobj(data, out, _COPY_BYTES)
-
-
-def _settle_metadata(member: tarfile.TarInfo, path: Path) -> None:
+def _own(opened: int, member: TarMember) -> None:
     if os.geteuid() == 0:
-        with contextlib.suppress(OSError):  # root of a namespace that lacks this id
-            os.chown(path, member.uid, member.gid, follow_symlinks=False)
-    if member.issym() or member.islnk():
-        return
-    # Setuid programs have no use under no_new_privs, and would be a trap on the host.
-    mode = member.mode & 0o1777
-    path.chmod(mode | 0o700 if member.isdir() else mode)
-    if member.isreg():  # compiled Python modules are checked against the time of their source
-        os.utime(path, (member.mtime, member.mtime))
+        with suppress(OSError):  # root of a namespace that lacks this id
+            os.fchown(opened, member.uid, member.gid)
 
 
-def _gunzipped(number: int, chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Decompress gzip of any number of members, with bounded memory."""
-    member = zlib.decompressobj(wbits=31)
-    for chunk in chunks:
-        left = chunk
-        while left:
-            if member.eof:
-                member = zlib.decompressobj(wbits=31)
-            try:
-                yield member.decompress(left, _COPY_BYTES)
-            except zlib.error as error:
-                raise _invalid(number, f"it is not gzip: {error}") from error
-            left = member.unused_data if member.eof else member.unconsumed_tail
-    if not member.eof:
-        raise _invalid(number, "its gzip ends early")
-
-
-def _counted(chunks: Chunks, advance: Callable[[int], None]) -> Iterator[bytes]:
-    for chunk in chunks:
+def _counted(layer: Layer, advance: Callable[[int], None]) -> Iterator[Bytes]:
+    for chunk in layer.blob.chunks():
         advance(len(chunk))
-        yield bytes(chunk)
+        yield chunk
+
+
+def _hashed(chunks: Iterator[Bytes], update: Callable[[Bytes], None]) -> Iterator[Bytes]:
+    for chunk in chunks:
+        update(chunk)
+        yield chunk
 
 
 def _settle(folder: Path) -> None:
@@ -269,11 +259,11 @@ def _put(partial: Path, target: Path) -> None:
             raise
 
 
-def _disk_problem(error: OSError, target: Path) -> Exception:
-    code = "DISK_FULL" if error.errno in {28, 122} else "DISK_DENIED"
-    where = error.filename or target
-    return failure(code, f"{where} cannot be written: {error.strerror or error}")
-
-
-def _invalid(number: int, why: str) -> Exception:
-    return failure("IMAGE_INVALID", f"layer {number} cannot be unpacked: {why}")
+def _delete_partial(partial: Path) -> None:
+    """Delete what was made, if it did not get its name."""
+    with suppress(OSError):
+        folder = os.open(partial.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            delete_tree(folder, os.fsencode(partial.name))
+        finally:
+            os.close(folder)

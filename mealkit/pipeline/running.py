@@ -272,8 +272,7 @@ def _unpacked(image: Image, home: Home, listener: Listener) -> UnpackedRoot:
     from mealkit.containers.root import unpack_root
 
     task = listener.task("unpacking", sum(layer.blob.size_bytes for layer in image.layers))
-    layers = [(layer.media_type, layer.blob.chunks()) for layer in image.layers]
-    folder = unpack_root(layers, home.roots / image.digest.hex, task.advance)
+    folder = unpack_root(image.layers, home.roots / image.digest.hex, task.advance)
     task.done()
     config: dict[str, Any] = image.config.get("config") or {}
     return UnpackedRoot(

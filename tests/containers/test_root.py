@@ -13,8 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from mealkit.containers.root import unpack_root
+from mealkit.digest import Digest
 from mealkit.errors import StoreError
 from mealkit.oci.descriptor import DOCKER_LAYER, DOCKER_LAYER_GZIP, LAYER, LAYER_GZIP, LAYER_ZSTD
+from mealkit.oci.image import Layer
 
 
 def layer(*entries):
@@ -48,8 +50,24 @@ def chunked(data, size=700):
         yield memoryview(buffer)[: len(part)]
 
 
+class Chunked:
+    """A blob that is yielded in small views of one buffer."""
+
+    def __init__(self, data, size=700):
+        self.data, self.size = data, size
+        self.digest, self.size_bytes = Digest.of(data), len(data)
+
+    def chunks(self, offset=0, length=None):
+        return chunked(self.data, self.size)
+
+
+def packed(data, media_type=LAYER, plain=None, size=700):
+    """A layer of these bytes, which unpack to ``plain``."""
+    return Layer(media_type, Chunked(data, size), Digest.of(data if plain is None else plain), "")
+
+
 def unpacked(tmp_path, *layers, name="root"):
-    return unpack_root(((LAYER, chunked(data)) for data in layers), tmp_path / name)
+    return unpack_root([packed(data) for data in layers], tmp_path / name)
 
 
 def symlink(target):
@@ -212,8 +230,8 @@ def test_setuid_is_dropped_and_folders_can_be_deleted(tmp_path):
 def test_gzip_of_several_members_is_read_whole(tmp_path, media_type):
     """Parallel compressors write more than one member."""
     data = layer(("x", b"0123456789" * 5000))
-    packed = gzip.compress(data[:3000]) + gzip.compress(data[3000:])
-    root = unpack_root([(media_type, chunked(packed, 11))], tmp_path / "root")
+    members = gzip.compress(data[:3000]) + gzip.compress(data[3000:])
+    root = unpack_root([packed(members, media_type, data, size=11)], tmp_path / "root")
     assert (root / "x").read_bytes() == b"0123456789" * 5000
 
 
@@ -233,7 +251,7 @@ def test_gzip_of_several_members_is_read_whole(tmp_path, media_type):
 def test_damaged_or_unknown_layers_are_refused(tmp_path, media_type, data):
     """A cut stream never becomes a root."""
     with pytest.raises(StoreError) as error:
-        unpack_root([(media_type, chunked(data))], tmp_path / "root")
+        unpack_root([packed(data, media_type)], tmp_path / "root")
     assert code_of(error) == "IMAGE_INVALID"
     assert list(tmp_path.iterdir()) == []
 
@@ -242,19 +260,21 @@ def test_every_byte_is_read_and_counted(tmp_path):
     """A caller that hashes the stream sees its end, and progress adds up."""
     data = layer(("x", b"y" * 3000)) + b"\0" * 20_000
     seen = []
-    unpack_root([(DOCKER_LAYER, chunked(data))], tmp_path / "root", seen.append)
+    unpack_root([packed(data, DOCKER_LAYER)], tmp_path / "root", seen.append)
     assert sum(seen) == len(data)
 
 
 def test_an_error_of_the_source_leaves_nothing(tmp_path):
     """A blob that turns out damaged at its end spoils the whole root."""
 
-    def broken():
-        yield layer(("x", b""))
-        raise StoreError
+    class Broken(Chunked):
+        def chunks(self, offset=0, length=None):
+            yield self.data
+            raise StoreError
 
+    data = layer(("x", b""))
     with pytest.raises(StoreError):
-        unpack_root([(LAYER, broken())], tmp_path / "root")
+        unpack_root([Layer(LAYER, Broken(data), Digest.of(data), "")], tmp_path / "root")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -262,11 +282,11 @@ def test_a_finished_root_is_not_unpacked_again(tmp_path):
     """The name vouches for the content, so no byte is asked for."""
     root = unpacked(tmp_path, layer(("x", b"1")))
 
-    def never():
-        raise AssertionError
-        yield
+    class Never(Chunked):
+        def chunks(self, offset=0, length=None):
+            raise AssertionError
 
-    assert unpack_root([(LAYER, never())], root) == root
+    assert unpack_root([Layer(LAYER, Never(b""), Digest.of(b""), "")], root) == root
 
 
 def test_two_at_once_make_one_root(tmp_path):
@@ -284,14 +304,17 @@ import io, json, sys, tarfile
 from pathlib import Path
 from mealkit.containers.root import unpack_root
 from mealkit.errors import MealkitError
+from mealkit.digest import Digest
 from mealkit.oci.descriptor import LAYER
+from mealkit.oci.image import BytesBlob, Layer
 packed = io.BytesIO()
 with tarfile.open(fileobj=packed, mode="w") as archive:
     member = tarfile.TarInfo("big")
     member.size = 1 << 20
     archive.addfile(member, io.BytesIO(b"x" * member.size))
+data = packed.getvalue()
 try:
-    unpack_root([(LAYER, [packed.getvalue()])], Path(sys.argv[1], "root"))
+    unpack_root([Layer(LAYER, BytesBlob(data), Digest.of(data), "")], Path(sys.argv[1], "root"))
     code = None
 except MealkitError as error:
     code = error.problems[0].code

@@ -1,0 +1,293 @@
+"""A folder on disk that is changed as if it were /, by paths that strangers wrote.
+
+Every step is taken from an open folder to a name in it, and no step follows a link by itself: links
+are read, and walked inside the folder. So nothing outside is read, written or deleted, whatever the
+paths and links say, and whatever another process puts in their place meanwhile. Refuses folders
+that are too deep to be deleted again, too many of them, and paths that take too long to walk.
+"""
+
+import errno
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from mealkit.oci.untar import EntryError
+
+MAX_DEPTH = 128  # each level keeps folders open, and a process may have some 1000
+MAX_NODES = 500_000
+_MAX_LINKS = 40  # as the kernel's own path walk
+# A path of 4095 bytes has 2048 parts, each link in it as many again.
+_MAX_STEPS_OF_PATH = 4096
+_MAX_STEPS = 5_000_000
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@dataclass(slots=True)
+class _Step:
+    """An open folder on the way from the root, and a key that tells its path from any other."""
+
+    name: bytes
+    opened: int
+    key: int
+
+
+class RootFolder:
+    """An open root. What is placed counts as fresh until `start_layer`: whiteouts pass it by."""
+
+    def __init__(self, folder: Path, *, max_nodes: int = MAX_NODES) -> None:
+        self._chain = [_Step(b"", os.open(folder, _FOLDER), hash(b""))]
+        self._left_steps = _MAX_STEPS
+        self._max_nodes = self._left_nodes = max_nodes
+        self._fresh: set[int] = set()
+        self._holds_fresh: set[int] = set()
+        self._cleared: set[int] = set()
+
+    def close(self) -> None:
+        """Close every folder that is open."""
+        self._leave(0)
+
+    @property
+    def opened(self) -> int:
+        """The root's descriptor."""
+        return self._chain[0].opened
+
+    def start_layer(self) -> None:
+        """Forget what is fresh."""
+        self._fresh, self._holds_fresh, self._cleared = set(), set(), set()
+
+    def enter(self, parts: Sequence[bytes], *, make: bool) -> int:
+        """Walk to a folder, following links inside the root, and return its descriptor.
+
+        It stays open until the next call. With ``make``, folders that are missing are made.
+
+        Raises:
+            EntryError: the path leads through something that is not a folder, or nowhere, is
+                too deep, or its links never end.
+            OSError: the disk refuses.
+        """
+        known = 0
+        for step, part in zip(self._chain[1:], parts, strict=False):
+            if step.name != part:
+                break
+            known += 1
+        self._leave(known + 1)
+        self._walk(list(reversed(parts[known:])), make=make)
+        return self._chain[-1].opened
+
+    def _walk(self, left: list[bytes], *, make: bool) -> None:
+        """Take the steps that are left, the last one first."""
+        links, steps = 0, 0
+        while left:
+            steps += 1
+            aim = self._step(left.pop(), make=make)
+            if aim is not None:
+                links += 1
+                left.extend(reversed(aim.split(b"/")))
+            if links > _MAX_LINKS:
+                raise EntryError("leads through links that never end")
+            if steps > _MAX_STEPS_OF_PATH:
+                raise EntryError("takes too many steps to walk")
+        self._left_steps -= steps
+        if self._left_steps < 0:
+            raise EntryError("is one of too many that lead through links")
+
+    def place(self, name: bytes) -> None:
+        """Note that a name of the entered folder is fresh."""
+        self._fresh.add(hash((self._chain[-1].key, name)))
+        for step in reversed(self._chain):
+            if step.key in self._holds_fresh:
+                return
+            self._holds_fresh.add(step.key)
+
+    def make_folder(self, name: bytes) -> None:
+        """Make a folder in the entered one, in place of anything that is not a folder."""
+        here = self._chain[-1].opened
+        if not _is_folder(here, name):
+            self.delete(name)
+            self._mkdir(name)
+
+    def make_file(self, name: bytes) -> int:
+        """Make a file in the entered folder, in place of anything there; return its descriptor."""
+        self.delete(name)
+        self._count()
+        return os.open(name, _NEW_FILE, 0o600, dir_fd=self._chain[-1].opened)
+
+    def make_symlink(self, name: bytes, target: bytes) -> None:
+        """Make a symbolic link in the entered folder, in place of anything there."""
+        self.delete(name)
+        self._count()
+        os.symlink(target, name, dir_fd=self._chain[-1].opened)
+
+    def make_hardlink(self, parts: Sequence[bytes], aim: Sequence[bytes]) -> None:
+        """Give the file at ``aim`` one more name; neither is followed if it is a link itself.
+
+        Raises:
+            EntryError: there is no file or link at ``aim``, or its path cannot be walked.
+        """
+        source = os.dup(self.enter(aim[:-1], make=False))
+        try:
+            here = self.enter(parts[:-1], make=True)
+            mode = _mode(source, aim[-1])
+            if mode is None or not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
+                raise EntryError("is a link to something that is not a file")
+            self.delete(parts[-1])
+            self._count()
+            try:
+                os.link(
+                    *(aim[-1], parts[-1]), src_dir_fd=source, dst_dir_fd=here, follow_symlinks=False
+                )
+            except FileNotFoundError:
+                raise EntryError("is a link to itself, or below itself") from None
+        finally:
+            os.close(source)
+
+    def delete(self, name: bytes) -> None:
+        """Delete a name of the entered folder, with all below it."""
+        delete_tree(self._chain[-1].opened, name)
+
+    def hide(self, name: bytes) -> None:
+        """Delete what is not fresh of a name of the entered folder."""
+        here = self._chain[-1]
+        self._hide(here.opened, name, hash((here.key, name)))
+
+    def hide_all(self) -> None:
+        """Delete what is not fresh of everything in the entered folder."""
+        here = self._chain[-1]
+        self._clear(here.opened, here.key)
+
+    def _hide(self, folder: int, name: bytes, key: int) -> None:
+        if key in self._holds_fresh or key in self._fresh:
+            if _is_folder(folder, name):
+                opened = os.open(name, _FOLDER, dir_fd=folder)
+                try:
+                    self._clear(opened, key)
+                finally:
+                    os.close(opened)
+        else:
+            delete_tree(folder, name)
+
+    def _clear(self, folder: int, key: int) -> None:
+        """Delete all that is old in a folder; done once for each folder of a layer."""
+        if key in self._cleared:
+            return
+        self._cleared.add(key)
+        for name in _names(folder):
+            self._hide(folder, name, hash((key, name)))
+
+    def _step(self, name: bytes, *, make: bool) -> bytes | None:
+        """Enter a folder of the current one; or return where the link of this name leads."""
+        if name in {b"", b"."}:
+            return None
+        if name == b"..":
+            self._leave(max(1, len(self._chain) - 1))  # / is its own parent
+            return None
+        here = self._chain[-1]
+        try:
+            opened = self._open(here.opened, name, make=make)
+        except OSError as error:
+            if error.errno not in {errno.ENOTDIR, errno.ELOOP}:
+                raise
+            aim = _aim(here.opened, name)
+            if aim.startswith(b"/"):
+                self._leave(1)
+            return aim
+        self._chain.append(_Step(name, opened, hash((here.key, name))))
+        return None
+
+    def _open(self, folder: int, name: bytes, *, make: bool) -> int:
+        try:
+            return os.open(name, _FOLDER, dir_fd=folder)
+        except FileNotFoundError:
+            if not make:
+                raise EntryError("leads through a folder that is not there") from None
+        self._mkdir(name)
+        return os.open(name, _FOLDER, dir_fd=folder)
+
+    def _mkdir(self, name: bytes) -> None:
+        if len(self._chain) >= MAX_DEPTH:
+            raise EntryError(f"is deeper than {MAX_DEPTH} folders")
+        self._count()
+        os.mkdir(name, 0o755, dir_fd=self._chain[-1].opened)
+
+    def _count(self) -> None:
+        self._left_nodes -= 1
+        if self._left_nodes < 0:
+            raise EntryError(f"is one of more than {self._max_nodes} files and folders")
+
+    def _leave(self, length: int) -> None:
+        """Close the open folders beyond the first ``length``."""
+        while len(self._chain) > length:
+            os.close(self._chain.pop().opened)
+
+
+def delete_tree(folder: int, name: bytes) -> None:
+    """Delete a name of an open folder, with all below it; a link is deleted, not followed.
+
+    A name that is not there is none to delete.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+    try:
+        os.unlink(name, dir_fd=folder)
+    except FileNotFoundError:
+        return
+    except (IsADirectoryError, PermissionError):
+        if not _is_folder(folder, name):
+            raise
+        _delete_folder(folder, name)
+
+
+def _delete_folder(folder: int, name: bytes) -> None:
+    while True:
+        found = 0
+        opened = os.open(name, _FOLDER, dir_fd=folder)
+        try:
+            for child in _names(opened):
+                found += 1
+                delete_tree(opened, child)
+        finally:
+            os.close(opened)
+        try:
+            os.rmdir(name, dir_fd=folder)
+        except OSError as error:
+            # Some file systems pass over names while others are deleted.
+            if error.errno != errno.ENOTEMPTY or not found:
+                raise
+        else:
+            return
+
+
+def _names(folder: int) -> Iterator[bytes]:
+    """Yield the names in a folder as the kernel gives them: there may be very many."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            yield os.fsencode(entry.name)
+
+
+def _aim(folder: int, name: bytes) -> bytes:
+    """Return where a link leads.
+
+    Raises:
+        EntryError: the name is a file's.
+    """
+    with suppress(OSError):
+        return os.readlink(name, dir_fd=folder)
+    raise EntryError("is below something that is not a folder")
+
+
+def _mode(folder: int, name: bytes) -> int | None:
+    try:
+        return os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
+    except FileNotFoundError:
+        return None
+
+
+def _is_folder(folder: int, name: bytes) -> bool:
+    mode = _mode(folder, name)
+    return mode is not None and stat.S_ISDIR(mode)

@@ -1,0 +1,165 @@
+"""Decompression of layers as a stream: what comes out is bounded by what the layer takes.
+
+Refuses bytes that are not of their media type, streams that end early, and layers that unpack to
+far more than any real one. Formats: gzip (RFC 1952), zstd (RFC 8878), where Python has it.
+"""
+
+import importlib
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Protocol
+
+from mealkit.oci.descriptor import (
+    DOCKER_LAYER,
+    DOCKER_LAYER_GZIP,
+    LAYER,
+    LAYER_GZIP,
+    LAYER_ZSTD,
+)
+from mealkit.untrusted import UntrustedError, shown
+
+Bytes = bytes | memoryview
+
+PLAIN_TYPES = frozenset({LAYER, DOCKER_LAYER})
+_GZIP_TYPES = frozenset({LAYER_GZIP, DOCKER_LAYER_GZIP})
+
+_PIECE_BYTES = 1024 * 1024
+# What is left of a slice when a member ends is copied for the next member. So slices are small:
+# a megabyte of members of twenty bytes would otherwise copy gigabytes.
+_SLICE_BYTES = 16 * 1024
+
+# Layers of programs and libraries shrink to a half or a fifth, text to a tenth. What shrinks to a
+# hundredth is zeros, which gzip packs a thousand times and zstd ten thousand times.
+_MAX_RATIO = 100
+_ALWAYS_ALLOWED_BYTES = 256 * 1024 * 1024
+# The level that zstd's own command line uses at most without being asked for more needs 8 MiB.
+_ZSTD_WINDOW_LOG = 26
+
+
+def max_unpacked_bytes(media_type: str, packed_bytes: int) -> int:
+    """Return how many bytes a layer of this size may unpack to."""
+    if media_type in PLAIN_TYPES:
+        return packed_bytes
+    return _ALWAYS_ALLOWED_BYTES + _MAX_RATIO * packed_bytes
+
+
+def can_unpack(media_type: str) -> bool:
+    """Tell whether this machine can read layers of a media type."""
+    if media_type == LAYER_ZSTD:
+        return _zstd() is not None
+    return media_type in PLAIN_TYPES | _GZIP_TYPES
+
+
+def unpacked(media_type: str, chunks: Iterable[Bytes], max_bytes: int) -> Iterator[Bytes]:
+    """Yield a layer's tar as it is read, in pieces of at most a mebibyte or the chunks themselves.
+
+    A yielded view is valid until the next one.
+
+    Raises:
+        UntrustedError: the bytes are not of the media type, end early, or unpack to more than
+            ``max_bytes``; or the media type is none that can be unpacked here.
+    """
+    left_bytes = max_bytes
+    for piece in _plain(media_type, chunks):
+        left_bytes -= len(piece)
+        if left_bytes < 0:
+            raise UntrustedError(
+                f"it unpacks to more than {max_bytes} bytes, which no real layer of its size does"
+            )
+        yield piece
+
+
+def _plain(media_type: str, chunks: Iterable[Bytes]) -> Iterator[Bytes]:
+    if media_type in PLAIN_TYPES:
+        return iter(chunks)
+    if media_type in _GZIP_TYPES:
+        return _members(chunks, _Gzip)
+    module = _zstd() if media_type == LAYER_ZSTD else None
+    if module is None:
+        raise UntrustedError(f"its media type {shown(media_type)} cannot be read here")
+    return _members(chunks, lambda: _Zstd(module))
+
+
+class _Member(Protocol):
+    """One gzip member or zstd frame; what is neither raises UntrustedError."""
+
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def pieces(self, data: Bytes) -> Iterator[bytes]: ...
+
+
+class _Gzip:
+    """One gzip member."""
+
+    def __init__(self) -> None:
+        self._state = zlib.decompressobj(wbits=31)
+
+    @property
+    def eof(self) -> bool:
+        return self._state.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._state.unused_data
+
+    def pieces(self, data: Bytes) -> Iterator[bytes]:
+        try:
+            piece = self._state.decompress(data, _PIECE_BYTES)
+            while piece or self._state.unconsumed_tail:
+                yield piece
+                piece = self._state.decompress(self._state.unconsumed_tail, _PIECE_BYTES)
+        except zlib.error as error:
+            raise UntrustedError(f"it is not gzip: {error}") from error
+
+
+class _Zstd:
+    """One zstd frame."""
+
+    def __init__(self, module: Any) -> None:
+        limits = {module.DecompressionParameter.window_log_max: _ZSTD_WINDOW_LOG}
+        self._state = module.ZstdDecompressor(options=limits)
+        self._error: type[Exception] = module.ZstdError
+
+    @property
+    def eof(self) -> bool:
+        return bool(self._state.eof)
+
+    @property
+    def unused_data(self) -> bytes:
+        return bytes(self._state.unused_data)
+
+    def pieces(self, data: Bytes) -> Iterator[bytes]:
+        try:
+            yield self._state.decompress(data, _PIECE_BYTES)
+            while not self._state.eof and not self._state.needs_input:
+                yield self._state.decompress(b"", _PIECE_BYTES)
+        except self._error as error:
+            raise UntrustedError("it is not zstd, or its window is too large") from error
+
+
+def _members(chunks: Iterable[Bytes], make: Callable[[], _Member]) -> Iterator[bytes]:
+    """Decompress members that follow each other, as parallel compressors write them."""
+    member: _Member | None = None
+    is_empty = True
+    for chunk in chunks:
+        for start in range(0, len(chunk), _SLICE_BYTES):
+            left: Bytes = chunk[start : start + _SLICE_BYTES]
+            while left:
+                member = member or make()
+                is_empty = False
+                yield from member.pieces(left)
+                if not member.eof:
+                    break
+                left, member = member.unused_data, None
+    if member is not None or is_empty:
+        raise UntrustedError("its compressed data ends early")
+
+
+def _zstd() -> Any:
+    """Return Python's zstd module, which is there from 3.14 on, or None."""
+    try:
+        return importlib.import_module("compression.zstd")
+    except ImportError:
+        return None

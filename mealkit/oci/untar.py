@@ -1,0 +1,395 @@
+"""Tar streams that others wrote, read entry by entry, with limits.
+
+Formats: POSIX.1-2017 ustar and pax, GNU's long names and large numbers. Refuses what readers
+understand differently, so that what is checked is what any other tool sees: sparse files, pax
+headers that name every entry's path or size, two headers for one entry, names with a zero byte.
+Memory is that of one entry's names.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from mealkit.oci.ustar import BLOCK_BYTES
+from mealkit.untrusted import UntrustedError, shown
+
+Bytes = bytes | memoryview
+
+MAX_PATH_BYTES = 4095
+MAX_NAME_BYTES = 255  # of one part of a path: Linux, NAME_MAX
+# For one entry, all extended headers together; as Go's archive/tar, which Docker reads with.
+_MAX_EXTENDED_BYTES = 1024 * 1024
+_MAX_SIZE = 2**62
+_MAX_ID = 2**32 - 2
+_MAX_SECONDS = 253_402_300_799  # the end of the year 9999
+_MAX_DIGITS = 24
+
+_ZERO_BLOCK = bytes(BLOCK_BYTES)
+_LINK_TYPES = b"12"
+# pax's own headers, for one entry and for all; GNU's for long names and targets.
+_EXTENDED_TYPES = frozenset({b"x", b"g", b"L", b"K"})
+_HEADER_ONLY = frozenset(b"123456")
+_COMPRESSED = {
+    b"\x1f\x8b": "gzip",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"\xfd7zXZ\x00": "xz",
+    b"BZh": "bzip2",
+}
+_GLOBAL_REFUSED = ("path", "linkpath", "size")
+_DECIMAL = re.compile(rb"-?[0-9]{1,24}(?:\.[0-9]*)?")
+
+
+class EntryError(UntrustedError):
+    """An entry cannot be used; the message goes on where the entry's name ends."""
+
+
+class Source(Protocol):
+    """Where a tar is read from, from its beginning to its end."""
+
+    def take(self, size: int) -> bytes:
+        """Return the next ``size`` bytes; fewer at the end."""
+        ...
+
+    def skip(self, size: int) -> None:
+        """Pass over bytes; an end before is seen by the next ``take``."""
+        ...
+
+    def pieces(self, size: int) -> Iterator[Bytes]:
+        """Yield the next ``size`` bytes in pieces; fewer at the end."""
+        ...
+
+
+class Kind(Enum):
+    """What an entry is."""
+
+    FILE = "a file"
+    DIRECTORY = "a directory"
+    SYMLINK = "a symbolic link"
+    HARDLINK = "a hard link"
+    SPECIAL = "a device or another special file"
+
+
+@dataclass(frozen=True, slots=True)
+class TarMember:
+    """An entry as its headers state it: names are bytes, and may lead anywhere."""
+
+    path: bytes
+    kind: Kind
+    size_bytes: int
+    mode: int
+    uid: int
+    gid: int
+    mtime_seconds: int
+    target: bytes = b""
+
+    @property
+    def shown(self) -> str:
+        """The path for a message."""
+        return shown(self.path.decode(errors="backslashreplace"))
+
+
+class StreamSource:
+    """Reads from an iterator of chunks; a yielded view is valid until the next one."""
+
+    def __init__(self, chunks: Iterator[Bytes]) -> None:
+        self._chunks = chunks
+        self._held: Bytes = b""
+
+    def take(self, size: int) -> bytes:
+        """Return the next ``size`` bytes; fewer at the end."""
+        return b"".join(bytes(piece) for piece in self.pieces(size))
+
+    def skip(self, size: int) -> None:
+        """Pass over bytes."""
+        for _ in self.pieces(size):
+            pass
+
+    def pieces(self, size: int) -> Iterator[Bytes]:
+        """Yield the next ``size`` bytes in pieces; fewer at the end."""
+        while size:
+            if not self._held:
+                chunk = next(self._chunks, None)  # an empty one is not the end
+                if chunk is None:
+                    return
+                self._held = memoryview(chunk)
+                continue
+            piece = self._held[:size]
+            self._held = self._held[len(piece) :]
+            size -= len(piece)
+            yield piece
+
+    def drain(self) -> None:
+        """Read what is left."""
+        self._held = b""
+        for _ in self._chunks:
+            pass
+
+
+class TarStream:
+    """Reads a tar once, from its first entry to its last."""
+
+    def __init__(self, source: Source, *, max_entries: int) -> None:
+        """Read from ``source``; more than ``max_entries`` headers of any kind are refused."""
+        self._source = source
+        self._left_entries = max_entries
+        self._max_entries = max_entries
+        self._left_bytes = 0
+        self._padding_bytes = 0
+
+    def members(self) -> Iterator[TarMember]:
+        """Yield the entries in their order; what was not read of one is passed over.
+
+        Raises:
+            UntrustedError: it is not a tar, ends early, or breaks a limit.
+        """
+        is_first = True
+        while True:
+            member = self._next(is_first=is_first)
+            if member is None:
+                return
+            is_first = False
+            yield member
+            self._pass_over()
+
+    def data(self) -> Iterator[Bytes]:
+        """Yield the data of the entry that was yielded last.
+
+        Raises:
+            EntryError: it ends early.
+        """
+        for piece in self._source.pieces(self._left_bytes):
+            self._left_bytes -= len(piece)
+            yield piece
+        if self._left_bytes:
+            raise EntryError("is cut off")
+
+    def _next(self, *, is_first: bool) -> TarMember | None:
+        """Read headers until one is an entry's; None at the end."""
+        extended = _Extended()
+        while (block := self._block(is_first=is_first)) is not None:
+            is_first = False
+            kind = block[156:157]
+            if kind not in _EXTENDED_TYPES:
+                member = _member(block, extended)
+                self._left_bytes = member.size_bytes
+                self._padding_bytes = -member.size_bytes % BLOCK_BYTES
+                return member
+            size = _number(block[124:136], "size")
+            extended.take(size)
+            extended.add(kind, self._whole(size))
+        if extended.is_stated:
+            raise UntrustedError("it ends after an extended header")
+        return None
+
+    def _block(self, *, is_first: bool) -> bytes | None:
+        """Read a header's block and check its sum; None at the end of the tar."""
+        block = self._source.take(BLOCK_BYTES)
+        if not block and not is_first:
+            return None
+        if is_first:
+            _refuse_compressed(block)
+        if len(block) < BLOCK_BYTES:
+            raise UntrustedError("it ends within a header" if block else "it is empty")
+        if block == _ZERO_BLOCK:
+            following = self._source.take(BLOCK_BYTES)
+            if following.strip(b"\0"):
+                raise UntrustedError("it goes on after a block of zeros")
+            return None
+        self._left_entries -= 1
+        if self._left_entries < 0:
+            raise UntrustedError(f"it has more than {self._max_entries} entries")
+        _check_sum(block)
+        return block
+
+    def _whole(self, size: int) -> bytes:
+        """Read an extended header's data with its padding."""
+        data = self._source.take(size + -size % BLOCK_BYTES)
+        if len(data) < size:
+            raise UntrustedError("it ends within an extended header")
+        return data[:size]
+
+    def _pass_over(self) -> None:
+        self._source.skip(self._left_bytes + self._padding_bytes)
+        self._left_bytes = self._padding_bytes = 0
+
+
+class _Extended:
+    """What extended headers say of the entry that follows them."""
+
+    def __init__(self) -> None:
+        self.records: dict[str, bytes] = {}
+        self.long: dict[str, bytes] = {}
+        self._has_records = False
+        self._left_bytes = _MAX_EXTENDED_BYTES
+
+    @property
+    def is_stated(self) -> bool:
+        """Whether anything is said of an entry."""
+        return self._has_records or bool(self.long)
+
+    def take(self, size: int) -> None:
+        """Count a header before its data is read."""
+        self._left_bytes -= size + BLOCK_BYTES
+        if size < 0 or self._left_bytes < 0:
+            raise UntrustedError(f"its extended headers have more than {_MAX_EXTENDED_BYTES} bytes")
+
+    def add(self, kind: bytes, data: bytes) -> None:
+        """Read a header's data."""
+        if kind == b"g":
+            _check_global(_records(data))
+        elif kind == b"x":
+            if self._has_records:
+                raise UntrustedError("it has two extended headers for one entry")
+            self._has_records = True
+            self.records = _records(data)
+        else:
+            keyword = "path" if kind == b"L" else "linkpath"
+            if keyword in self.long:
+                raise UntrustedError("it has two long names for one entry")
+            self.long[keyword] = data.partition(b"\0")[0]
+
+
+def parts_of(path: bytes) -> list[bytes]:
+    """Return the parts of a path below a root; slashes around it and "." parts do not count.
+
+    Raises:
+        EntryError: a part is ".." or too long.
+    """
+    parts = [part for part in path.split(b"/") if part not in {b"", b"."}]
+    for part in parts:
+        if part == b"..":
+            raise EntryError("leads outside")
+        if len(part) > MAX_NAME_BYTES:
+            raise EntryError(f"has a part of {len(part)} bytes")
+    return parts
+
+
+def _member(block: bytes, extended: _Extended) -> TarMember:
+    records, long = extended.records, extended.long
+    if any(keyword.startswith("GNU.sparse.") for keyword in records) or block[156:157] == b"S":
+        raise UntrustedError("it has a sparse file, which readers of layers do not share")
+    both = set(records) & set(long)
+    if both:
+        raise UntrustedError(f"it states the {both.pop()} of one entry twice")
+    path = long.get("path") or records.get("path") or _path(block)
+    target = long.get("linkpath") or records.get("linkpath") or _text(block[157:257])
+    if b"\0" in path or b"\0" in target:
+        raise UntrustedError("it has a name with a zero byte")
+    if len(path) > MAX_PATH_BYTES or len(target) > MAX_PATH_BYTES:
+        raise UntrustedError(f"it has a name of more than {MAX_PATH_BYTES} bytes")
+    kind = _kind(block[156], path)
+    size = _stated(records, "size", block[124:136])
+    if not 0 <= size <= _MAX_SIZE:
+        raise UntrustedError(f"it states a size of {size} bytes")
+    uid, gid = _stated(records, "uid", block[108:116]), _stated(records, "gid", block[116:124])
+    if not (0 <= uid <= _MAX_ID and 0 <= gid <= _MAX_ID):
+        raise UntrustedError(f"it states the owner {uid}:{gid}")
+    return TarMember(
+        path,
+        kind,
+        0 if block[156] in _HEADER_ONLY else size,
+        _number(block[100:108], "mode") & 0o7777,
+        uid,
+        gid,
+        min(max(0, _stated(records, "mtime", block[136:148])), _MAX_SECONDS),
+        target if block[156] in _LINK_TYPES else b"",
+    )
+
+
+def _kind(flag: int, path: bytes) -> Kind:
+    match bytes([flag]):
+        case b"0" | b"7":
+            return Kind.FILE
+        case b"\0":  # before ustar, a directory was a file whose name ends in a slash
+            return Kind.DIRECTORY if path.endswith(b"/") else Kind.FILE
+        case b"1":
+            return Kind.HARDLINK
+        case b"2":
+            return Kind.SYMLINK
+        case b"5":
+            return Kind.DIRECTORY
+        case _:
+            return Kind.SPECIAL
+
+
+def _path(block: bytes) -> bytes:
+    name = _text(block[0:100])
+    if block[257:265] != b"ustar\x0000":  # GNU's own form has other fields there
+        return name
+    prefix = _text(block[345:500])
+    return prefix + b"/" + name if prefix else name
+
+
+def _text(field: bytes) -> bytes:
+    return field.partition(b"\0")[0]
+
+
+def _stated(records: Mapping[str, bytes], keyword: str, field: bytes) -> int:
+    """Return a number as pax states it, or else the block; fractions of seconds are dropped."""
+    value = records.get(keyword)
+    if value is None:
+        return _number(field, keyword)
+    if not _DECIMAL.fullmatch(value) or (keyword != "mtime" and b"." in value):
+        raise UntrustedError(f"it states the {keyword} {shown(value.decode(errors='replace'))}")
+    return int(value.partition(b".")[0])
+
+
+def _number(field: bytes, what: str) -> int:
+    """Read an octal number, or one of GNU's in base 256, where the first byte tells its sign."""
+    if field[0] & 0x80:
+        value = int.from_bytes(field, "big")
+        bits = 8 * len(field)
+        return value - (1 << bits) if field[0] & 0x40 else value - (1 << (bits - 1))
+    digits = field.strip(b" \0").partition(b"\0")[0].strip(b" ")
+    if not digits:
+        return 0
+    if digits.strip(b"01234567"):
+        raise UntrustedError(f"it is not a tar: a header's {what} is not a number")
+    return int(digits, 8)
+
+
+def _check_sum(block: bytes) -> None:
+    """Compare a header with its sum, which old writers made of signed bytes."""
+    stated = _number(block[148:156], "sum")
+    rest = block[:148] + b" " * 8 + block[156:]
+    unsigned = sum(rest)
+    if stated == unsigned:
+        return
+    if stated != unsigned - 256 * sum(byte > 127 for byte in rest):
+        raise UntrustedError("it is not a tar: a header's sum is wrong")
+
+
+def _records(data: bytes) -> dict[str, bytes]:
+    """Read pax records; a later one replaces an earlier one, and an empty value takes it back."""
+    found: dict[str, bytes] = {}
+    start = 0
+    while start < len(data):
+        space = data.find(b" ", start, start + _MAX_DIGITS)
+        digits = data[start:space] if space > start else b""
+        end = start + int(digits) if digits.isdigit() else start
+        equals = data.find(b"=", space, end)
+        if not space < equals < end <= len(data) or data[end - 1 : end] != b"\n":
+            raise UntrustedError("it has an extended header that cannot be read")
+        keyword = data[space + 1 : equals].decode(errors="replace")
+        value = data[equals + 1 : end - 1]
+        if value:
+            found[keyword] = value
+        else:
+            found.pop(keyword, None)
+        start = end
+    return found
+
+
+def _check_global(records: Mapping[str, bytes]) -> None:
+    """Refuse a header for all entries that says what only some readers would follow."""
+    for keyword in records:
+        if keyword in _GLOBAL_REFUSED or keyword.startswith("GNU.sparse."):
+            raise UntrustedError(f"it has a global header that states the {keyword} of every entry")
+
+
+def _refuse_compressed(block: bytes) -> None:
+    for magic, name in _COMPRESSED.items():
+        if block.startswith(magic):
+            raise UntrustedError(f"it is {name}, not the tar that its media type says")
