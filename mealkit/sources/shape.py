@@ -17,6 +17,7 @@ from mealkit.preflight.estimate.describe import (
     shape_of_config,
     shape_of_gguf,
 )
+from mealkit.preflight.estimate.fields import name_of
 from mealkit.preflight.estimate.shape import Shape
 from mealkit.sources.formats import Format
 from mealkit.sources.gguf import GgufHeader, read_gguf
@@ -51,7 +52,7 @@ def shape_of(files: Sequence[ModelFile]) -> ModelShape:
     headers = [read_gguf(file.path, file.ranges) for file in files if file.format == "gguf"]
     metadata, config = _metadata_of(headers), _config_of(files)
     return ModelShape(
-        architecture=metadata["general.architecture"]
+        architecture=name_of(metadata["general.architecture"])
         if metadata
         else architecture_of_config(config),
         parameters=sum(part.parameters for part in tensors)
