@@ -4,12 +4,16 @@ Only SHA-256 is spoken: it is what OCI registries, the Hub, Debian and Python in
 Runs in the image too.
 """
 
+import errno
 import hashlib
 import json
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
+
+from mealkit.untrusted import open_regular
 
 # OpenSSL releases the GIL while it hashes; larger chunks than this fall out of the CPU's cache.
 CHUNK_BYTES = 1024 * 1024
@@ -79,21 +83,27 @@ def file_chunks(
     """Yield a file's bytes from ``offset``, ``length`` of them (all, if None).
 
     The yielded view is reused: take what you need of it before asking for the next one.
-    Ends early if the file does; whoever needs the length must check it.
+    Ends early if the file does; whoever needs the length must check it. Never waits for a FIFO or
+    a device, and reads no more than the file had when it was opened, so that it always ends.
+
+    Raises:
+        OSError: it cannot be read, is not a regular file, or, where all is asked for, grew.
     """
     buffer = bytearray(chunk_bytes)
     view = memoryview(buffer)
-    left = length
-    with path.open("rb", buffering=0) as stream:
+    with open(open_regular(path), "rb", buffering=0) as stream:  # noqa: PTH123  a descriptor
+        size_bytes = os.fstat(stream.fileno()).st_size
+        left = max(0, size_bytes - offset) if length is None else length
         stream.seek(offset)
-        while left is None or left > 0:
-            wanted = chunk_bytes if left is None else min(chunk_bytes, left)
-            got = stream.readinto(view[:wanted])
+        while left > 0:
+            got = stream.readinto(view[: min(chunk_bytes, left)])
             if not got:
                 return
-            if left is not None:
-                left -= got
+            left -= got
             yield view[:got]
+        # Files of the kernel state no bytes and give some.
+        if length is None and stream.read(1):
+            raise OSError(errno.EIO, "it grew while it was read", str(path))
 
 
 def digest_of_file(path: Path) -> Digest:

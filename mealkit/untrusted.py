@@ -8,6 +8,7 @@ Everything here raises `UntrustedError`, a ``ValueError`` whose message is a sen
 the caller gives it a code of the catalogue and a place.
 """
 
+import errno
 import json
 import math
 import os
@@ -25,6 +26,7 @@ MAX_VALUES = 200_000
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 _BRACKETS = re.compile(rb"[^\[\]{}]+")
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_NOT_REGULAR = "it is not a regular file"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -32,25 +34,29 @@ class UntrustedError(ValueError):
     """What was read breaks a limit, or is not what it should be; the message says how."""
 
 
-def parse_json(data: bytes, *, max_depth: int = MAX_DEPTH, max_values: int = MAX_VALUES) -> Any:
+def parse_json(
+    data: bytes,
+    *,
+    max_depth: int = MAX_DEPTH,
+    max_values: int = MAX_VALUES,
+    as_python: bool = False,
+) -> Any:
     """Parse JSON (RFC 8259, UTF-8) in time and memory that are linear in its size.
 
     ``max_values`` counts commas and brackets outside of strings: never less than half of the
     values. The caller has bounded the size of ``data`` already. A byte order mark is passed over,
-    as the RFC allows.
+    as the RFC allows. ``as_python`` is for files that Python's own json wrote and that others read
+    with it, such as config.json of models: NaN and infinite numbers are numbers, and of a member
+    that is there twice the last one counts.
 
     Raises:
         UntrustedError: it is not JSON, breaks a limit, or has a member twice.
     """
     data = data.removeprefix(_BYTE_ORDER_MARK)
     _check_extent(data, max_depth, max_values)
+    hooks: dict[str, Any] = {} if as_python else _STRICT
     try:
-        value = json.loads(
-            data.decode("utf-8"),
-            object_pairs_hook=_unique,
-            parse_constant=_refuse_constant,
-            parse_float=_finite,
-        )
+        value = json.loads(data.decode("utf-8"), **hooks)
     except UnicodeDecodeError as error:
         raise UntrustedError(f"byte {error.start} is not UTF-8") from None
     except json.JSONDecodeError as error:
@@ -69,14 +75,18 @@ def parse_json(data: bytes, *, max_depth: int = MAX_DEPTH, max_values: int = MAX
 
 
 def parse_json_object(
-    data: bytes, *, max_depth: int = MAX_DEPTH, max_values: int = MAX_VALUES
+    data: bytes,
+    *,
+    max_depth: int = MAX_DEPTH,
+    max_values: int = MAX_VALUES,
+    as_python: bool = False,
 ) -> dict[str, Any]:
     """Parse JSON that must be an object; see `parse_json`.
 
     Raises:
         UntrustedError: as `parse_json`, or it is another kind of value.
     """
-    value = parse_json(data, max_depth=max_depth, max_values=max_values)
+    value = parse_json(data, max_depth=max_depth, max_values=max_values, as_python=as_python)
     if not isinstance(value, dict):
         raise UntrustedError("it is JSON, but not an object")
     return value
@@ -92,11 +102,13 @@ def read_file(path: Path, max_bytes: int, *, follow: bool = True) -> bytes:
         UntrustedError: it is not a regular file, or is too large.
         OSError: it cannot be opened or read.
     """
-    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-    descriptor = os.open(path, flags | (0 if follow else os.O_NOFOLLOW))
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise UntrustedError("it is not a regular file")
+        descriptor = open_regular(path, follow=follow)
+    except OSError as error:
+        if error.strerror == _NOT_REGULAR:
+            raise UntrustedError(_NOT_REGULAR) from None
+        raise
+    try:
         data = bytearray()
         while chunk := os.read(descriptor, min(1 << 20, max_bytes + 1 - len(data))):
             data += chunk
@@ -105,6 +117,22 @@ def read_file(path: Path, max_bytes: int, *, follow: bool = True) -> bytes:
     if len(data) > max_bytes:
         raise UntrustedError(f"it is larger than {max_bytes} bytes")
     return bytes(data)
+
+
+def open_regular(path: Path, *, follow: bool = True) -> int:
+    """Open a regular file to read and return its descriptor; never waits for a FIFO or a device.
+
+    With ``follow=False`` the last part of the path may not be a link.
+
+    Raises:
+        OSError: it cannot be opened, or is not a regular file.
+    """
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    descriptor = os.open(path, flags | (0 if follow else os.O_NOFOLLOW))
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    raise OSError(errno.EINVAL, _NOT_REGULAR, str(path))
 
 
 def shown(text: str, limit: int = 120) -> str:
@@ -155,6 +183,13 @@ def _finite(text: str) -> float:
     if math.isinf(value):
         raise UntrustedError(f"{text[:40]} is too large a number")
     return value
+
+
+_STRICT = {
+    "object_pairs_hook": _unique,
+    "parse_constant": _refuse_constant,
+    "parse_float": _finite,
+}
 
 
 def _refuse_half_pairs(value: Any) -> None:

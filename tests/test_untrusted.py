@@ -144,3 +144,13 @@ def test_what_others_wrote_is_shown_on_one_line():
     """Line breaks and terminal sequences are escaped, long texts shortened."""
     assert shown("a\n\x1b[31mb") == r"'a\n\x1b[31mb'"
     assert shown("x" * 500, limit=3) == "'xxx'... (500 characters)"
+
+
+def test_what_python_wrote_is_read_as_python_reads_it():
+    """A config.json may have infinite numbers, and a member twice of which the last one counts."""
+    data = b'{"time_step_limit": [0.0, Infinity], "a": 1, "a": 2}'
+    assert parse_json(data, as_python=True) == {"time_step_limit": [0.0, float("inf")], "a": 2}
+    with pytest.raises(UntrustedError):
+        parse_json(data)
+    with pytest.raises(UntrustedError, match="deeper"):
+        parse_json(b"[" * 65 + b"]" * 65, as_python=True)

@@ -1,6 +1,7 @@
 """What can be known of a handler without running it: its file, its class, its signature.
 
 Build side only. Parses, never imports; what only running it would show, it does not refuse.
+Refuses a handler that is too large, or nests too deep, to be parsed; other large files are not.
 """
 
 import ast
@@ -9,7 +10,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from mealkit.engines.syntax import MAX_TOKENS, count_tokens, parse_python
 from mealkit.errors import Problem, problem
+from mealkit.untrusted import UntrustedError
 
 LOAD_PARAMETERS = ("models", "parameters", "seed")
 
@@ -17,6 +20,9 @@ LOAD_PARAMETERS = ("models", "parameters", "seed")
 _TAKEN = frozenset(
     {"mealkit", "pydantic", "pydantic_core", "annotated_types", "typing_extensions", "certifi"}
 )
+
+# Of all files together, each of which may have a quarter of it.
+_MAX_TOKENS_IN_ALL = 4 * MAX_TOKENS
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -50,19 +56,30 @@ def handler_problems(handler: Handler, code: Mapping[str, str]) -> list[Problem]
         hint = f"add {handler.file} to runtime.code"
         return [problem("KIT_FILE_MISSING", message, where=handler.where, hint=hint)]
     problems = [*_name_problems(code)]
-    for path, text in code.items():
-        if not path.endswith(".py"):
-            continue
-        try:
-            tree = ast.parse(text, path)
-        except (SyntaxError, ValueError, RecursionError) as error:
-            # A newer Python may take what this one does not.
-            if handler.python <= sys.version_info[:2]:
-                problems.append(_syntax_problem(error, path))
-        else:
-            if path == handler.file:
-                problems += _class_problems(tree, handler)
+    left = _MAX_TOKENS_IN_ALL
+    # The handler first: it must be read, the others may be too large for it.
+    for path in sorted(code, key=lambda path: path != handler.file):
+        tokens = count_tokens(code[path])
+        is_handler = path == handler.file
+        if path.endswith(".py") and (is_handler or tokens <= min(MAX_TOKENS, left)):
+            left -= tokens
+            problems += _file_problems(path, code[path], handler)
     return problems
+
+
+def _file_problems(path: str, text: str, handler: Handler) -> list[Problem]:
+    try:
+        tree = parse_python(text, path)
+    except UntrustedError as error:
+        message = f"{path} cannot be parsed: {error}"
+        hint = "write it in smaller parts, in several files of runtime.code"
+        return [problem("KIT_INVALID", message, where=path, hint=hint)]
+    except (SyntaxError, ValueError) as error:
+        # A newer Python may take what this one does not.
+        if handler.python <= sys.version_info[:2]:
+            return [_syntax_problem(error, path)]
+        return []
+    return list(_class_problems(tree, handler)) if path == handler.file else []
 
 
 def class_named(tree: ast.Module, name: str) -> ast.ClassDef | None:

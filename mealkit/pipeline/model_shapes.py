@@ -3,7 +3,6 @@
 Of remote models a few KB are read, by ranges; of kits and images only the lock.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -19,7 +18,6 @@ from mealkit.sources.ranges import FileRanges, RangeReader
 
 _HUB = "hub:"
 _KIT = "kit.yaml"
-_MAX_CONFIG_BYTES = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,14 +148,12 @@ def _from_safetensors(
     name: str, weights: Mapping[str, RangeReader], files: Mapping[str, RangeReader]
 ) -> FoundModel:
     from mealkit.sources.safetensors import read_safetensors
+    from mealkit.sources.shape import read_config
 
     tensors: dict[str, tuple[str, int]] = {}
     for file, ranges in weights.items():
         tensors |= read_safetensors(file, ranges).by_name
-    try:
-        config = json.loads(files["config.json"].read(0, _MAX_CONFIG_BYTES))
-    except (ValueError, RecursionError) as error:
-        raise failure("WEIGHTS_DAMAGED", "config.json is not JSON", where=name) from error
+    config = read_config("config.json", files["config.json"])
     if not isinstance(config, dict):
         raise failure("WEIGHTS_DAMAGED", "config.json is not a map", where=name)
     shape = shape_of_config(config, tensors)

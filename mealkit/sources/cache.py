@@ -5,7 +5,6 @@ bytes still hash to its name.
 """
 
 import fcntl
-import json
 import os
 import stat
 import tempfile
@@ -16,9 +15,11 @@ from pathlib import Path
 
 from mealkit.digest import Digest, canonical_json, digest_of_file
 from mealkit.sources.disk import disk_errors
+from mealkit.untrusted import UntrustedError, parse_json, read_file
 
 # The kernel stamps files with a clock that moves at least every 10 ms; twice that is safe.
 _TICK_NS = 20_000_000
+_MAX_RECORD_BYTES = 4096
 
 
 class FileCache:
@@ -117,8 +118,9 @@ class FileCache:
 
     def _recorded(self, digest: Digest) -> list[int] | None:
         try:
-            record = json.loads((self._records / f"{digest.hex}.json").read_bytes())
-        except (OSError, ValueError):
+            path = self._records / f"{digest.hex}.json"
+            record = parse_json(read_file(path, _MAX_RECORD_BYTES, follow=False))
+        except (OSError, UntrustedError):
             return None
         return record if isinstance(record, list) else None
 

@@ -6,7 +6,9 @@ Refuses plain http beyond this machine unless a digest is expected, and to send 
 import ipaddress
 import netrc
 import os
+import re
 import ssl
+import time
 from collections.abc import Generator, Mapping
 from urllib.parse import urlsplit, urlunsplit
 
@@ -15,7 +17,11 @@ import httpx2
 from mealkit import __version__
 from mealkit.errors import MealkitError, failure
 
-_TIMEOUT = httpx2.Timeout(60.0, connect=15.0)
+_TIMEOUT = httpx2.Timeout(30.0, connect=15.0)
+# A server must send at least so much, on average over so long.
+_LEAST_BYTES_PER_SECOND = 1024
+_PACE_SECONDS = 30.0
+_SIZE = re.compile(r"[0-9]{1,18}")
 _MAX_REDIRECTS = 10
 # What a server says when it may be able to answer later.
 TRANSIENT_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -97,6 +103,40 @@ def require_answer(response: httpx2.Response, url: str, *, digest_expected: bool
             )
         return
     raise status_failure(status, url)
+
+
+def stated_bytes(response: httpx2.Response) -> int | None:
+    """Return how many bytes an answer says that it brings; None if it does not say it."""
+    stated = response.headers.get("Content-Length", "")
+    return int(stated) if _SIZE.fullmatch(stated) else None
+
+
+class Pace:
+    """Refuses a server that goes on sending, but so slowly that it would take days."""
+
+    def __init__(self, url: str, seconds: float = _PACE_SECONDS) -> None:
+        self._url = url
+        self._seconds = seconds
+        self._since = time.monotonic()
+        self._sent_bytes = 0
+
+    def count(self, sent_bytes: int) -> None:
+        """Note what has come.
+
+        Raises:
+            SourceError: ``SOURCE_UNREACHABLE``, it was too little for a while.
+        """
+        self._sent_bytes += sent_bytes
+        passed = time.monotonic() - self._since
+        if passed < self._seconds:
+            return
+        if self._sent_bytes < passed * _LEAST_BYTES_PER_SECOND:
+            raise failure(
+                "SOURCE_UNREACHABLE",
+                f"the server sends too slowly: {self._sent_bytes} bytes in {passed:.0f} seconds",
+                where=bare_url(self._url),
+            )
+        self._since, self._sent_bytes = time.monotonic(), 0
 
 
 def transport_failure(error: httpx2.HTTPError | httpx2.InvalidURL, url: str) -> MealkitError:

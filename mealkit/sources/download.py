@@ -1,6 +1,7 @@
 """Files from addresses into the cache: resumed after a kill, hashed while written, verified.
 
-Refuses bytes that are not the expected ones, and never leaves them behind.
+Refuses bytes that are not the expected ones, more of them than were stated or the disk has room
+for, and never leaves them behind.
 """
 
 import time
@@ -16,10 +17,12 @@ from mealkit.errors import MealkitError, failure
 from mealkit.sources.cache import FileCache
 from mealkit.sources.client import (
     TRANSIENT_STATUS,
+    Pace,
     bare_url,
     require_answer,
     require_safe,
     safe_headers,
+    stated_bytes,
     transport_failure,
 )
 from mealkit.sources.disk import require_space
@@ -28,6 +31,10 @@ from mealkit.sources.part import Part, open_part
 # An attempt that brought this much counts as progress: the count of attempts begins anew.
 _PROGRESS_BYTES = 1024 * 1024
 _RETRY_SECONDS = (0.5, 1.0, 2.0, 4.0)
+# An attempt in which a server said nothing until it was given up counts as several.
+_SILENT_ATTEMPTS = 3
+# How much may come when neither a pin nor the server says how much it is.
+MAX_UNSTATED_BYTES = 1024**3
 
 Advance = Callable[[int], None]
 
@@ -60,10 +67,12 @@ class Downloader:
         client: httpx2.Client,
         *,
         retry_seconds: Sequence[float] = _RETRY_SECONDS,
+        max_unstated_bytes: int = MAX_UNSTATED_BYTES,
     ) -> None:
         self.cache = cache
         self.client = client
         self._retry_seconds = tuple(retry_seconds)
+        self._max_unstated_bytes = max_unstated_bytes
 
     def fetch(
         self,
@@ -124,7 +133,7 @@ class Downloader:
         local = _local_path(wanted.url)
         if local is not None:
             part.restart()
-            _copy(local, part, advance)
+            _copy(local, part, wanted, advance)
             return False
         require_safe(wanted.url, digest_expected=wanted.expected is not None)
         too_long = wanted.size_bytes is not None and part.size_bytes > wanted.size_bytes
@@ -139,7 +148,8 @@ class Downloader:
                 self._transfer(part, wanted, advance)
                 break
             except _InterruptedError as interrupted:
-                failed = 0 if part.size_bytes - before >= _PROGRESS_BYTES else failed + 1
+                progress = part.size_bytes - before >= _PROGRESS_BYTES
+                failed = 0 if progress else failed + interrupted.attempts
                 if failed > len(self._retry_seconds):
                     raise interrupted.final from interrupted
                 time.sleep(self._retry_seconds[max(failed - 1, 0)] if self._retry_seconds else 0)
@@ -166,37 +176,71 @@ class Downloader:
                 if not _continues(response, started_at):
                     advance(-part.size_bytes)
                     part.restart()
-                _write(response, part, wanted, advance)
+                self._write(response, part, wanted, advance)
         except (httpx2.TooManyRedirects, httpx2.InvalidURL, httpx2.UnsupportedProtocol) as error:
             raise transport_failure(error, wanted.url) from error
         except httpx2.HTTPError as error:
             cut = part.size_bytes > 0
             final = _cut(part, wanted) if cut else transport_failure(error, wanted.url)
-            raise _InterruptedError(final) from error
+            silent = isinstance(error, httpx2.TimeoutException)
+            raise _InterruptedError(final, _SILENT_ATTEMPTS if silent else 1) from error
+
+    def _write(
+        self, response: httpx2.Response, part: Part, wanted: Wanted, advance: Advance
+    ) -> None:
+        stated = stated_bytes(response)
+        most = _most_bytes(part, wanted, stated)
+        if most is not None:
+            require_space(part.path.parent, most - part.size_bytes)
+        part.remember(wanted.url, response.headers)
+        pace = Pace(wanted.url)
+        for chunk in response.iter_raw():
+            pace.count(len(chunk))
+            size_bytes = part.size_bytes + len(chunk)
+            if most is None and size_bytes > self._max_unstated_bytes:
+                part.discard()
+                raise _endless(self._max_unstated_bytes, wanted)
+            if most is not None and size_bytes > most:
+                part.discard()
+                raise _wrong_size(f"expected {most} bytes, found {size_bytes} or more", wanted)
+            part.write(chunk)
+            advance(len(chunk))
 
 
 class _InterruptedError(Exception):
-    """An attempt that ended early; ``final`` is what to say if it was the last one."""
+    """An attempt that ended early; ``final`` is what to say if it was the last one.
 
-    def __init__(self, final: MealkitError) -> None:
+    ``attempts`` is how many of those that are allowed it counts for.
+    """
+
+    def __init__(self, final: MealkitError, attempts: int = 1) -> None:
         super().__init__(str(final))
         self.final = final
+        self.attempts = attempts
 
 
-def _write(response: httpx2.Response, part: Part, wanted: Wanted, advance: Advance) -> None:
-    length = response.headers.get("Content-Length", "")
-    if length.isdigit():
-        require_space(part.path.parent, int(length))
-    part.remember(wanted.url, response.headers)
-    for chunk in response.iter_raw():
-        if wanted.size_bytes is not None and part.size_bytes + len(chunk) > wanted.size_bytes:
-            size_bytes = part.size_bytes + len(chunk)
-            part.discard()
-            raise _wrong_size(
-                f"expected {wanted.size_bytes} bytes, found {size_bytes} or more", wanted
-            )
-        part.write(chunk)
-        advance(len(chunk))
+def _most_bytes(part: Part, wanted: Wanted, stated: int | None) -> int | None:
+    """Return how many bytes the file may have in the end; None if nothing says it.
+
+    Raises:
+        SourceError: ``SOURCE_SIZE``, the server is about to send more than are wanted.
+    """
+    whole = None if stated is None else part.size_bytes + stated
+    if wanted.size_bytes is None:
+        return whole
+    if whole is not None and whole > wanted.size_bytes:
+        part.discard()
+        raise _wrong_size(f"expected {wanted.size_bytes} bytes, the server has {whole}", wanted)
+    return wanted.size_bytes
+
+
+def _endless(most_bytes: int, wanted: Wanted) -> MealkitError:
+    return failure(
+        "SOURCE_ANSWER",
+        f"the server does not state the file's size, and sends more than {most_bytes} bytes",
+        hint="use a mirror that states it (Content-Length)",
+        where=bare_url(wanted.url),
+    )
 
 
 def _continues(response: httpx2.Response, started_at: int) -> bool:
@@ -246,8 +290,13 @@ def _local_path(url: str) -> Path | None:
     return None if parts.scheme in ("http", "https") else Path(url)
 
 
-def _copy(source: Path, part: Part, advance: Advance) -> None:
+def _copy(source: Path, part: Part, wanted: Wanted, advance: Advance) -> None:
     try:
+        size_bytes = source.stat().st_size
+        if wanted.size_bytes not in (None, size_bytes):
+            part.discard()
+            raise _wrong_size(f"expected {wanted.size_bytes} bytes, found {size_bytes}", wanted)
+        require_space(part.path.parent, size_bytes)
         for chunk in file_chunks(source):
             part.write(chunk)
             advance(len(chunk))
@@ -257,3 +306,7 @@ def _copy(source: Path, part: Part, advance: Advance) -> None:
     except PermissionError as error:
         part.discard()
         raise failure("DISK_DENIED", "cannot be read", where=str(source)) from error
+    except OSError as error:
+        part.discard()
+        message = f"cannot be read: {error.strerror}"
+        raise failure("SOURCE_CHANGED", message, where=str(source)) from error

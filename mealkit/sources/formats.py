@@ -4,19 +4,20 @@ Refuses what is none of safetensors, GGUF, ONNX, JSON, text, the numbers that an
 a file of their own, and pickle unless it is allowed.
 """
 
-import io
 import json
 import re
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import PurePosixPath
 from typing import Literal
 
 from mealkit.errors import failure
+from mealkit.sources.archive import open_archive
 from mealkit.sources.pickles import is_pickle
 from mealkit.sources.protobuf import is_onnx
-from mealkit.sources.ranges import HEAD_BYTES, RangeFile, RangeReader
+from mealkit.sources.ranges import HEAD_BYTES, RangeReader
 from mealkit.sources.safetensors import MAX_HEADER_BYTES
+from mealkit.untrusted import UntrustedError, shown
 
 Format = Literal["safetensors", "gguf", "onnx", "onnx-data", "json", "text", "pickle"]
 
@@ -27,6 +28,8 @@ _PICKLE_SUFFIXES = frozenset(
 _JSON_START = re.compile(rb'\s*(\{\s*["}]|\[\s*[\[{"\dtfn\]-])')
 _NPY_MAGIC = b"\x93NUMPY"
 _NPY_HEADER_BYTES = 4096
+_OBJECT_TYPE = re.compile(rb"['|]O")
+_MAX_ARRAYS = 1000
 
 
 def classify(
@@ -95,19 +98,30 @@ def _holds_pickle(name: str, head: bytes, ranges: RangeReader) -> bool:
 
 def _archive_holds_pickle(name: str, ranges: RangeReader) -> bool:
     try:
-        with zipfile.ZipFile(io.BufferedReader(RangeFile(ranges))) as archive:
-            for member in archive.namelist():
-                if PurePosixPath(member).suffix.lower() in (".pkl", ".pickle"):
-                    return True
-                if member.endswith(".npy"):
-                    with archive.open(member) as stream:
-                        if _npy_holds_objects(stream.read(_NPY_HEADER_BYTES)):
-                            return True
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+        with open_archive(ranges) as archive:
+            names = archive.namelist()
+            if any(PurePosixPath(item).suffix.lower() in (".pkl", ".pickle") for item in names):
+                return True
+            return any(_member_holds_objects(archive, item) for item in _arrays(names))
+    except UntrustedError as error:
         raise failure(
-            "WEIGHTS_DAMAGED", f"{name} is an archive that ends early", where=name
+            "WEIGHTS_DAMAGED", f"{name} is an archive that cannot be read: {error}", where=name
         ) from error
-    return False
+
+
+def _arrays(names: Sequence[str]) -> list[str]:
+    found = [name for name in names if name.endswith(".npy")]
+    if len(found) > _MAX_ARRAYS:
+        raise UntrustedError(f"it has {len(found)} arrays, more than {_MAX_ARRAYS}")
+    return found
+
+
+def _member_holds_objects(archive: zipfile.ZipFile, member: str) -> bool:
+    if archive.getinfo(member).compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        # Others are not written by numpy, and unpack to megabytes at once.
+        raise UntrustedError(f"the compression of {shown(member)} is not one of arrays")
+    with archive.open(member) as stream:
+        return _npy_holds_objects(stream.read(_NPY_HEADER_BYTES))
 
 
 def _npy_holds_objects(head: bytes) -> bool:
@@ -115,7 +129,10 @@ def _npy_holds_objects(head: bytes) -> bool:
 
     Source: numpy.lib.format, the header's ``descr``.
     """
-    return re.search(rb"'descr':[^}]*['|]O", head[:_NPY_HEADER_BYTES]) is not None
+    return any(
+        _OBJECT_TYPE.search(part.partition(b"'descr':")[2])
+        for part in head[:_NPY_HEADER_BYTES].split(b"}")
+    )
 
 
 def _text(head: bytes, *, whole: bool) -> Format | None:

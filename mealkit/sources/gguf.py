@@ -1,7 +1,7 @@
 """The header of a GGUF file: what the model is like, and its tensors.
 
-Refuses a header that contradicts itself or the file's size, and other versions than 2 and 3.
-Source: docs/gguf.md and ggml.h of the ggml project.
+Refuses a header that contradicts itself or the file's size, one that has far more in it than models
+have, and other versions than 2 and 3. Source: docs/gguf.md and ggml.h of the ggml project.
 """
 
 import math
@@ -11,10 +11,23 @@ from dataclasses import dataclass
 
 from mealkit.errors import MealkitError, failure
 from mealkit.sources.ranges import RangeReader
+from mealkit.untrusted import shown
 
+# Header bytes that are passed through, and what they may be made of. Large vocabularies have some
+# 800,000 texts with their merges, large mixtures of experts some 100,000 tensors.
 _MAX_HEADER_BYTES = 512 * 1024 * 1024
-_MAX_ENTRIES = 1_000_000
+_MAX_ENTRIES = 20_000
+_MAX_TENSORS = 200_000
+_MAX_TEXTS = 4_000_000
+# The format's own limits.
+_MAX_KEY_BYTES = 65_535
+_MAX_NAME_BYTES = 64 * 1024
+_MAX_DIMENSIONS = 8
+# What is kept of the metadata; of what is longer, only the length.
 _KEPT_ARRAY = 4096
+_KEPT_TEXT_BYTES = 4096
+_MAX_KEPT_BYTES = 4 * 1024 * 1024
+_OBJECT_BYTES = 8
 _CHUNK_BYTES = 256 * 1024
 _SCALARS = {
     0: "<B",
@@ -30,6 +43,7 @@ _SCALARS = {
     12: "<d",
 }
 _STRING, _ARRAY = 8, 9
+_TENSOR_TAIL_BYTES = struct.calcsize("<IQ")
 # ggml's tensor types: name, numbers in a block, bytes of a block.
 _TYPES = {
     0: ("F32", 1, 4),
@@ -69,7 +83,7 @@ _TYPES = {
 
 @dataclass(frozen=True, slots=True)
 class ArrayLength:
-    """An array of the metadata that is too long to keep, or of strings."""
+    """An array of the metadata that is too long to keep, or of strings; or a text, in bytes."""
 
     length: int
 
@@ -98,13 +112,13 @@ def read_gguf(name: str, ranges: RangeReader) -> GgufHeader:
     if version not in (2, 3):
         raise failure("WEIGHTS_FORMAT", f"{name} is GGUF version {version}, not 2 or 3", where=name)
     tensors, entries = int(cursor.number("<Q")), int(cursor.number("<Q"))
-    if max(tensors, entries) > _MAX_ENTRIES:
+    if tensors > _MAX_TENSORS or entries > _MAX_ENTRIES:
         raise cursor.damaged(f"states {tensors} tensors and {entries} entries")
     metadata: dict[str, Value] = {}
     for _ in range(entries):
-        key = cursor.text()
+        key = cursor.text(_MAX_KEY_BYTES)
         if key in metadata:
-            raise cursor.damaged(f"{key} stands twice")
+            raise cursor.damaged(f"{shown(key)} stands twice")
         metadata[key] = cursor.value(int(cursor.number("<I")))
     return _with_tensors(cursor, tensors, metadata, ranges.size_bytes)
 
@@ -112,24 +126,19 @@ def read_gguf(name: str, ranges: RangeReader) -> GgufHeader:
 def _with_tensors(
     cursor: "_Cursor", tensors: int, metadata: dict[str, Value], size_bytes: int
 ) -> GgufHeader:
-    parameters, end = 0, 0
+    parameters, total_bytes, end = 0, 0, 0
     sizes: dict[str, int] = {}
     for _ in range(tensors):
-        cursor.text()
-        dimensions = int(cursor.number("<I"))
-        if dimensions > 8:
-            raise cursor.damaged(f"a tensor has {dimensions} dimensions")
-        count = math.prod(int(cursor.number("<Q")) for _ in range(dimensions))
-        kind, offset = int(cursor.number("<I")), int(cursor.number("<Q"))
-        if kind not in _TYPES:
-            raise cursor.damaged(f"tensor type {kind} is unknown")
+        kind, count, offset = _tensor(cursor)
         dtype, block, block_bytes = _TYPES[kind]
         if count % block:
             raise cursor.damaged(f"a tensor of {count} numbers is not made of {dtype} blocks")
         tensor_bytes = count // block * block_bytes
         parameters += count
         sizes[dtype] = sizes.get(dtype, 0) + tensor_bytes
-        end = max(end, offset + tensor_bytes)
+        total_bytes += tensor_bytes
+        # No two tensors share bytes: together they are no longer than the data.
+        end = max(end, offset + tensor_bytes, total_bytes)
     alignment = metadata.get("general.alignment", 32)
     if type(alignment) is not int or alignment <= 0:
         raise cursor.damaged(f"alignment {alignment} is none")
@@ -139,62 +148,129 @@ def _with_tensors(
     return GgufHeader(metadata, parameters, sizes)
 
 
+def _tensor(cursor: "_Cursor") -> tuple[int, int, int]:
+    """Read what the header says of a tensor: its type, its numbers, its offset."""
+    cursor.skip(cursor.length(_MAX_NAME_BYTES))
+    dimensions = int(cursor.number("<I"))
+    if dimensions > _MAX_DIMENSIONS:
+        raise cursor.damaged(f"a tensor has {dimensions} dimensions")
+    *extents, kind, offset = struct.unpack(
+        f"<{dimensions}QIQ", cursor.take(8 * dimensions + _TENSOR_TAIL_BYTES)
+    )
+    if kind not in _TYPES:
+        raise cursor.damaged(f"tensor type {kind} is unknown")
+    return kind, math.prod(extents), offset
+
+
 class _Cursor:
     """A place in a header, read piece by piece; refuses to leave the file."""
 
     def __init__(self, name: str, ranges: RangeReader) -> None:
         self._name = name
         self._ranges = ranges
+        self._end = min(ranges.size_bytes, _MAX_HEADER_BYTES)
         self._window = b""
         self._window_at = 0
+        self._texts = 0
+        self._kept_bytes = 0
         self.offset = 0
 
     def damaged(self, message: str) -> MealkitError:
         return failure("WEIGHTS_DAMAGED", f"{self._name}: {message}", where=self._name)
 
     def take(self, length: int) -> bytes:
-        if self.offset + length > min(self._ranges.size_bytes, _MAX_HEADER_BYTES):
-            raise self.damaged(f"the header ends early, at {self._ranges.size_bytes} bytes")
+        """Read bytes; the caller has bounded how many."""
         inside = self.offset - self._window_at
         if inside + length > len(self._window):
-            wanted = max(length, _CHUNK_BYTES)
-            self._window = self._ranges.read(self.offset, wanted)
+            self._require(length)
+            self._window = self._ranges.read(self.offset, max(length, _CHUNK_BYTES))
             self._window_at, inside = self.offset, 0
         self.offset += length
         return self._window[inside : inside + length]
+
+    def skip(self, length: int) -> None:
+        """Pass over bytes without reading them."""
+        self._require(length)
+        self.offset += length
+        if self.offset - self._window_at > len(self._window):
+            self._window, self._window_at = b"", self.offset
 
     def number(self, form: str) -> int | float | bool:
         found: int | float | bool = struct.unpack(form, self.take(struct.calcsize(form)))[0]
         return found
 
-    def text(self) -> str:
-        return self.take(int(self.number("<Q"))).decode("utf-8", "replace")
+    def length(self, most: int) -> int:
+        """Read the length of a text that may not be longer."""
+        length = int(self.number("<Q"))
+        if length > most:
+            raise self.damaged(f"a name of {length} bytes is longer than {most}")
+        return length
+
+    def text(self, most: int) -> str:
+        length = self.length(most)
+        self._keep(length)
+        return self.take(length).decode("utf-8", "replace")
 
     def value(self, kind: int) -> Value:
         if kind in _SCALARS:
             return self.number(_SCALARS[kind])
         if kind == _STRING:
-            return self.text()
+            return self._text_value()
         if kind == _ARRAY:
             return self._array()
         raise self.damaged(f"metadata type {kind} is unknown")
 
+    def _text_value(self) -> Value:
+        length = int(self.number("<Q"))
+        if length > _KEPT_TEXT_BYTES:
+            self.skip(length)
+            return ArrayLength(length)
+        self._keep(length)
+        return self.take(length).decode("utf-8", "replace")
+
     def _array(self) -> Value:
         kind, length = int(self.number("<I")), int(self.number("<Q"))
         if kind in _SCALARS:
-            form = _SCALARS[kind]
-            if length <= _KEPT_ARRAY:
-                return tuple(self.number(form) for _ in range(length))
-            self._skip(length * struct.calcsize(form))
-        elif kind == _STRING:
-            for _ in range(length):
-                self.take(int(self.number("<Q")))
-        else:
+            return self._numbers(_SCALARS[kind], length)
+        if kind != _STRING:
             raise self.damaged(f"an array of type {kind} is not known")
+        self._texts += length
+        if self._texts > _MAX_TEXTS:
+            raise self.damaged(f"it has {self._texts} texts, more than {_MAX_TEXTS}")
+        self._skip_texts(length)
         return ArrayLength(length)
 
-    def _skip(self, length: int) -> None:
-        if self.offset + length > self._ranges.size_bytes:
-            raise self.damaged("an array leads out of the file")
-        self.offset += length
-        self._window, self._window_at = b"", self.offset
+    def _numbers(self, form: str, length: int) -> Value:
+        size_bytes = length * struct.calcsize(form)
+        if length > _KEPT_ARRAY:
+            self.skip(size_bytes)
+            return ArrayLength(length)
+        # As objects they take more than in the file.
+        self._keep(_OBJECT_BYTES * length)
+        return struct.unpack(f"<{length}{form[1]}", self.take(size_bytes))
+
+    def _skip_texts(self, count: int) -> None:
+        """Pass over texts; there may be millions, so what lies in the window is one loop."""
+        unpack = struct.Struct("<Q").unpack_from
+        while count:
+            inside, last = self.offset - self._window_at, len(self._window) - 8
+            while count and inside <= last:
+                inside += 8 + unpack(self._window, inside)[0]
+                count -= 1
+            self.skip(self._window_at + inside - self.offset)
+            if count:
+                # What follows is read anew: the length of the next text at least.
+                self._require(8)
+                self._window = self._ranges.read(self.offset, _CHUNK_BYTES)
+                self._window_at = self.offset
+
+    def _keep(self, size_bytes: int) -> None:
+        self._kept_bytes += size_bytes
+        if self._kept_bytes > _MAX_KEPT_BYTES:
+            raise self.damaged(f"its metadata takes more than {_MAX_KEPT_BYTES} bytes")
+
+    def _require(self, length: int) -> None:
+        if self.offset + length > self._end:
+            raise self.damaged(
+                f"the header goes on to {self.offset + length} bytes, it may end at {self._end}"
+            )

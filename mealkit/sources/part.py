@@ -13,6 +13,9 @@ from pathlib import Path
 
 from mealkit.digest import Digest, file_chunks
 from mealkit.sources.disk import disk_errors
+from mealkit.untrusted import UntrustedError, parse_json_object, read_file
+
+_MAX_NOTE_BYTES = 64 * 1024
 
 
 class Part:
@@ -129,7 +132,7 @@ def _is_at(path: Path, handle: int) -> bool:
 
 def _read_note(path: Path) -> dict[str, str]:
     try:
-        note = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+        note = parse_json_object(read_file(path, _MAX_NOTE_BYTES, follow=False))
+    except (OSError, UntrustedError):
         return {}
-    return {str(key): str(value) for key, value in note.items()} if isinstance(note, dict) else {}
+    return {key: value for key, value in note.items() if isinstance(value, str)}

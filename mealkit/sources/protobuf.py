@@ -1,11 +1,13 @@
 """What the protocol buffer of an ONNX model tells: that it is one, and the files of its tensors.
 
-Only tags and lengths are read; graphs and tensors are stepped over. Source: onnx/onnx.proto.
+Only tags and lengths are read; graphs and tensors are stepped over. Refuses to go through more than
+graphs have in them. Source: onnx/onnx.proto.
 """
 
-from collections.abc import Iterator
+import re
 
 from mealkit.sources.ranges import RangeReader
+from mealkit.untrusted import UntrustedError
 
 # Wire types, and the bytes of those that have a fixed size.
 _VARINT, _LENGTH = 0, 2
@@ -26,18 +28,34 @@ _FIELDS = {
     26: _LENGTH,  # configuration
 }
 _GRAPH, _IR_VERSION = 7, 1
-# GraphProto.node, initializer, sparse_initializer; SparseTensorProto.values, indices
-_NODE, _INITIALIZER, _SPARSE_INITIALIZER, _SPARSE_TENSORS = 1, 5, 15, (1, 2)
-# NodeProto.attribute; AttributeProto.t, tensors, g, graphs
-_ATTRIBUTE, _ATTRIBUTE_TENSORS, _ATTRIBUTE_GRAPHS = 5, (5, 10), (6, 11)
-# TensorProto.external_data; StringStringEntryProto.key, value
-_EXTERNAL_DATA, _KEY, _VALUE = 13, 1, 2
-# Graphs within graphs; deeper ones are not looked into.
-_MAX_DEPTH = 32
-_MAX_FIELDS = 100_000
+_GRAPH, _IR_VERSION = 7, 1
+# The messages that lead to the names of files, each with the fields that lead on. GraphProto: node,
+# initializer, sparse_initializer; NodeProto: attribute; AttributeProto: t, g, tensors, graphs;
+# SparseTensorProto: values, indices; TensorProto: external_data.
+_LEADS_TO: dict[str, dict[int, str]] = {
+    "model": {_GRAPH: "graph"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse"},
+    "node": {5: "attribute"},
+    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph"},
+    "sparse": {1: "tensor", 2: "tensor"},
+    "tensor": {13: "entry"},
+}
+# StringStringEntryProto: key, value
+_KEY, _VALUE = 1, 2
+# Messages within messages: some 30 graphs within graphs. Deeper ones are not looked into.
+_MAX_DEPTH = 100
+_MAX_FIELDS = 20_000
+# Large graphs have some 50,000 nodes of a dozen fields. A field whose head has two bytes is one
+# step, any other three: so much longer it takes.
+_MAX_STEPS = 2_500_000
+_SLOW_STEPS = 3
+_MAX_WINDOWS = 40_000
+_MAX_NAME_BYTES = 4096
+_MAX_FILES = 10_000
 _MAX_VARINT_BYTES = 10
+_VARINT_BYTES = re.compile(rb"[\x80-\xff]{0,9}+[\x00-\x7f]")
+# A window grows as long as it is read to its end: each may cost a request.
 _WINDOW_BYTES = 16 * 1024
-# A graph is read whole: each window may cost a request.
 _LARGE_WINDOW_BYTES = 1024 * 1024
 
 
@@ -65,89 +83,131 @@ def is_onnx(ranges: RangeReader) -> bool:
 def external_files(ranges: RangeReader) -> frozenset[str]:
     """Return the files that keep a model's tensors, by the names that its graph has for them.
 
-    Nothing is returned for what lies behind a place that is no protocol buffer.
+    Goes through the file once, from its beginning to its end. Nothing is returned for what lies
+    behind a place that is no protocol buffer.
+
+    Raises:
+        UntrustedError: the graph has far more in it than graphs have.
     """
-    walk = _Walk(ranges, _LARGE_WINDOW_BYTES)
-    return frozenset(
-        walk.text(*value)
-        for graph in _within(walk, 0, ranges.size_bytes, _GRAPH)
-        for tensor in _tensors(walk, graph, _MAX_DEPTH)
-        for entry in _within(walk, *tensor, _EXTERNAL_DATA)
-        if [walk.text(*key) for key in _within(walk, *entry, _KEY)] == ["location"]
-        for value in _within(walk, *entry, _VALUE)
-    )
+    walk = _Walk(ranges)
+    names: set[str] = set()
+    within = [("model", ranges.size_bytes)]
+    while within:
+        message, end = within[-1]
+        if walk.offset >= end:
+            within.pop()
+            continue
+        field = walk.field(end)
+        if field is None:
+            walk.offset = within.pop()[1]
+            continue
+        number, stop = field
+        inner = _LEADS_TO[message].get(number)
+        if inner is None or len(within) > _MAX_DEPTH:
+            walk.offset = stop
+        elif inner == "entry":
+            names |= _location(walk, stop)
+            if len(names) > _MAX_FILES:
+                raise UntrustedError(f"its graph names more than {_MAX_FILES} files")
+        else:
+            within.append((inner, stop))
+    return frozenset(names)
 
 
-def _tensors(walk: "_Walk", graph: tuple[int, int], depth: int) -> Iterator[tuple[int, int]]:
-    """Yield a graph's tensors, and those of the graphs inside it."""
-    yield from _within(walk, *graph, _INITIALIZER)
-    for sparse in _within(walk, *graph, _SPARSE_INITIALIZER):
-        for number in _SPARSE_TENSORS:
-            yield from _within(walk, *sparse, number)
-    for node in _within(walk, *graph, _NODE):
-        for attribute in _within(walk, *node, _ATTRIBUTE):
-            for number in _ATTRIBUTE_TENSORS:
-                yield from _within(walk, *attribute, number)
-            for number in _ATTRIBUTE_GRAPHS if depth else ():
-                for inner in _within(walk, *attribute, number):
-                    yield from _tensors(walk, inner, depth - 1)
-
-
-def _within(walk: "_Walk", start: int, end: int, number: int) -> Iterator[tuple[int, int]]:
-    """Yield where each field of a number begins and ends, in the message from start to end."""
-    while start < end:
-        walk.offset = start
-        tag = walk.varint()
-        if tag is None:
-            return
-        wire = tag & 7
-        value = walk.varint() if wire in (_VARINT, _LENGTH) else _FIXED_BYTES.get(wire)
-        if value is None:
-            return
-        begin = walk.offset
-        start = begin if wire == _VARINT else begin + value
-        if tag == number << 3 | _LENGTH and start <= end:
-            yield begin, start
+def _location(walk: "_Walk", end: int) -> set[str]:
+    """Read an entry of external_data; return its value if it is the place of the data."""
+    keys: list[str] = []
+    values: set[str] = set()
+    while walk.offset < end:
+        field = walk.field(end)
+        if field is None:
+            break
+        number, stop = field
+        if number in (_KEY, _VALUE):
+            text = walk.text(stop)
+            if number == _KEY:
+                keys.append(text)
+            else:
+                values.add(text)
+        walk.offset = stop
+    walk.offset = end
+    return values if keys == ["location"] else set()
 
 
 class _Walk:
-    """A place in a file, read through a window."""
+    """A place in a file, read through a window that moves forwards."""
 
-    def __init__(self, ranges: RangeReader, window_bytes: int = _WINDOW_BYTES) -> None:
+    def __init__(self, ranges: RangeReader) -> None:
         self.offset = 0
         self._ranges = ranges
-        self._window_bytes = window_bytes
         self._window_at = 0
         self._window = b""
+        self._next_bytes = _WINDOW_BYTES
+        self._windows = 0
+        self._steps = 0
 
     def varint(self) -> int | None:
         """Read a varint and move behind it; None if there is none."""
-        value = 0
-        for place in range(_MAX_VARINT_BYTES):
-            byte = self._byte()
-            if byte is None:
-                return None
-            value |= (byte & 0x7F) << (7 * place)
-            if byte < 0x80:
-                return value
-        return None
-
-    def text(self, start: int, end: int) -> str:
-        """Read a text; of a long one, as much as the window has."""
-        inside = start - self._window_at
-        if not 0 <= inside <= inside + end - start <= len(self._window):
-            self._move(start)
+        inside = self.offset - self._window_at
+        if not 0 <= inside <= len(self._window) - _MAX_VARINT_BYTES:
+            self._move()
             inside = 0
-        return self._window[inside : inside + end - start].decode(errors="replace")
-
-    def _byte(self) -> int | None:
-        if not 0 <= self.offset - self._window_at < len(self._window):
-            self._move(self.offset)
-        if not self._window:
+        found = _VARINT_BYTES.match(self._window, inside)
+        if found is None:
             return None
-        self.offset += 1
-        return self._window[self.offset - 1 - self._window_at]
+        taken = found[0]
+        self.offset += len(taken)
+        if len(taken) == 1:
+            return taken[0]
+        value = 0
+        for byte in reversed(taken):
+            value = value << 7 | byte & 0x7F
+        return value
 
-    def _move(self, offset: int) -> None:
-        self._window_at = offset
-        self._window = self._ranges.read(offset, self._window_bytes)
+    def field(self, end: int) -> tuple[int, int] | None:
+        """Read a field's head; return its number and where it ends, 0 if it is no message.
+
+        The place is then where its content begins. None: it is none, or goes beyond ``end``.
+        """
+        self._steps += 1
+        if self._steps > _MAX_STEPS:
+            raise UntrustedError(f"its graph takes more than {_MAX_STEPS} steps to go through")
+        inside = self.offset - self._window_at
+        head = self._window[inside : inside + 2]
+        # Most fields have a head of two bytes; there may be millions.
+        if len(head) == 2 and head[0] < 0x80 and head[0] & 7 == _LENGTH and head[1] < 0x80:
+            self.offset += 2
+            stop = self.offset + head[1]
+            return (head[0] >> 3, stop) if stop <= end else None
+        self._steps += _SLOW_STEPS - 1
+        tag = self.varint()
+        if tag is None:
+            return None
+        wire = tag & 7
+        value = self.varint() if wire in (_VARINT, _LENGTH) else _FIXED_BYTES.get(wire)
+        if value is None:
+            return None
+        stop = self.offset if wire == _VARINT else self.offset + value
+        if stop > end:
+            return None
+        return (tag >> 3 if wire == _LENGTH else 0), stop
+
+    def text(self, end: int) -> str:
+        """Read a text from here to ``end``; of one that is too long for a name, the beginning."""
+        length = min(end - self.offset, _MAX_NAME_BYTES)
+        inside = self.offset - self._window_at
+        if not 0 <= inside <= inside + length <= len(self._window):
+            self._move()
+            inside = 0
+        return self._window[inside : inside + length].decode(errors="replace")
+
+    def _move(self) -> None:
+        self._windows += 1
+        if self._windows > _MAX_WINDOWS:
+            raise UntrustedError(f"its graph lies in more than {_MAX_WINDOWS} pieces")
+        read_through = self.offset == self._window_at + len(self._window)
+        self._next_bytes = (
+            min(2 * self._next_bytes, _LARGE_WINDOW_BYTES) if read_through else _WINDOW_BYTES
+        )
+        self._window_at = self.offset
+        self._window = self._ranges.read(self.offset, self._next_bytes)

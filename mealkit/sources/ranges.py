@@ -1,30 +1,40 @@
 """Pieces of a file, from disk or by HTTP ranges, so that a header costs no download.
 
-Refuses to read a whole file only because a server does not know ranges.
+Refuses to read a whole file only because a server does not know ranges, a server that sends other
+pieces than were asked for, and a file whose size changes while it is read.
 """
 
 import io
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
 import httpx2
 
-from mealkit.digest import file_chunks
-from mealkit.errors import failure
+from mealkit.digest import CHUNK_BYTES, file_chunks
+from mealkit.errors import MealkitError, failure
 from mealkit.sources.client import (
+    Pace,
     bare_url,
     require_answer,
     require_safe,
     safe_headers,
+    stated_bytes,
     transport_failure,
 )
+from mealkit.untrusted import UntrustedError
 
 # What is asked for at least, and kept: formats and small headers are told from it.
 HEAD_BYTES = 16 * 1024
 # How much of a file may be passed over to reach a piece, when a server does not know ranges.
 _PASSED_OVER_BYTES = 8 * 1024 * 1024
 _ATTEMPTS = 3
+_READ_AHEAD_BYTES = 8 * 1024
+# Headers of real files take a few dozen.
+_MAX_REQUESTS = 1000
+# RFC 9110, section 14.4.
+_CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-(?:-?[0-9]{1,18})/([0-9]{1,18})")
 
 
 class RangeReader(Protocol):
@@ -41,19 +51,44 @@ class RangeReader(Protocol):
 
 
 class FileRanges:
-    """Pieces of a local file."""
+    """Pieces of a local file.
+
+    Raises, from ``read`` and ``size_bytes``:
+        SourceError: ``SOURCE_CHANGED``, it cannot be read, is not a regular file, or its size is
+            not what it was at first.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._size_bytes: int | None = None
 
     @property
     def size_bytes(self) -> int:
         """The file's size."""
-        return self._path.stat().st_size
+        if self._size_bytes is None:
+            self._size_bytes = self._stat_size()
+        return self._size_bytes
 
     def read(self, offset: int, length: int) -> bytes:
         """Return ``length`` bytes from ``offset``; fewer only where the file ends."""
-        return b"".join(bytes(chunk) for chunk in file_chunks(self._path, offset, length))
+        length = max(0, min(length, self.size_bytes - offset))
+        try:
+            chunks = file_chunks(self._path, offset, length, max(1, min(length, CHUNK_BYTES)))
+            data = b"".join(bytes(chunk) for chunk in chunks)
+        except OSError as error:
+            raise self._changed(f"it cannot be read: {error.strerror}") from error
+        if len(data) != length or self._stat_size() != self.size_bytes:
+            raise self._changed(f"it no longer has {self.size_bytes} bytes")
+        return data
+
+    def _stat_size(self) -> int:
+        try:
+            return self._path.stat().st_size
+        except OSError as error:
+            raise self._changed(f"it cannot be read: {error.strerror}") from error
+
+    def _changed(self, message: str) -> MealkitError:
+        return failure("SOURCE_CHANGED", message, where=str(self._path))
 
 
 class HttpRanges:
@@ -61,7 +96,8 @@ class HttpRanges:
 
     Raises, from ``read`` and ``size_bytes``:
         SourceError: as ``Downloader.fetch``; ``SOURCE_ANSWER`` too if the server does not know
-            ranges and the piece lies too far inside.
+            ranges and the piece lies too far inside, if it sends another piece or less of it, or
+            if too many pieces are needed.
     """
 
     def __init__(
@@ -79,6 +115,7 @@ class HttpRanges:
         self._digest_expected = digest_expected
         self._head: bytes | None = None
         self._size_bytes = 0
+        self._requests = 0
 
     @property
     def size_bytes(self) -> int:
@@ -100,9 +137,16 @@ class HttpRanges:
         return self._head
 
     def _ask(self, offset: int, length: int) -> bytes:
+        self._requests += 1
+        if self._requests > _MAX_REQUESTS:
+            raise self._wrong(f"its header lies in more than {_MAX_REQUESTS} pieces")
         for attempt in range(_ATTEMPTS):
             try:
                 return self._ask_once(offset, length)
+            except httpx2.TimeoutException as error:
+                # A second wait is enough.
+                if attempt:
+                    raise transport_failure(error, self._url) from error
             except httpx2.TransportError as error:
                 if attempt == _ATTEMPTS - 1:
                     raise transport_failure(error, self._url) from error
@@ -116,48 +160,62 @@ class HttpRanges:
             if response.status_code == 416 and offset == 0:  # an empty file has no first byte
                 return b""
             require_answer(response, self._url, digest_expected=self._digest_expected)
-            self._size_bytes = self._stated_size(response)
+            size_bytes = self._stated_size(response, offset)
+            if self._head is not None and size_bytes != self._size_bytes:
+                raise self._wrong(
+                    f"the server states {self._size_bytes} bytes, and then {size_bytes}"
+                )
+            self._size_bytes = size_bytes
             skip = 0 if response.status_code == 206 else offset
             if skip > _PASSED_OVER_BYTES:
-                raise failure(
-                    "SOURCE_ANSWER",
+                raise self._wrong(
                     "the server does not send parts of a file",
-                    hint="use a mirror that supports Range requests",
-                    where=bare_url(self._url),
+                    "use a mirror that supports Range requests",
                 )
-            received = bytearray()
-            # Leaving the loop closes the connection: the rest of the file is never sent.
-            for chunk in response.iter_raw():
-                received += chunk
-                if len(received) >= skip + length:
-                    break
-            return bytes(received[skip : skip + length])
+            expected = max(0, min(length, size_bytes - offset))
+            received = self._received(response, skip + expected)
+        if len(received) < skip + expected:
+            raise self._wrong(f"the server sends {len(received) - skip} bytes of {expected}")
+        return bytes(received[skip : skip + expected])
 
-    def _stated_size(self, response: httpx2.Response) -> int:
+    def _received(self, response: httpx2.Response, wanted_bytes: int) -> bytearray:
+        received, pace = bytearray(), Pace(self._url)
+        # Leaving the loop closes the connection: the rest of the file is never sent.
+        for chunk in response.iter_raw():
+            received += chunk
+            pace.count(len(chunk))
+            if len(received) >= wanted_bytes:
+                break
+        return received
+
+    def _stated_size(self, response: httpx2.Response, offset: int) -> int:
         if response.status_code == 206:
-            stated = response.headers.get("Content-Range", "").rpartition("/")[2]
-        else:
-            stated = response.headers.get("Content-Length", "")
-        if not stated.isdigit():
-            raise failure(
-                "SOURCE_ANSWER",
-                "the server does not state the file's size",
-                where=bare_url(self._url),
-            )
-        return int(stated)
+            stated = response.headers.get("Content-Range", "")
+            found = _CONTENT_RANGE.fullmatch(stated)
+            if found is None or int(found[1]) != offset:
+                raise self._wrong(f"the server sends {stated or 'a part'!r}, not from {offset}")
+            return int(found[2])
+        size_bytes = stated_bytes(response)
+        if size_bytes is None:
+            raise self._wrong("the server does not state the file's size")
+        return size_bytes
+
+    def _wrong(self, message: str, hint: str | None = None) -> MealkitError:
+        return failure("SOURCE_ANSWER", message, hint=hint, where=bare_url(self._url))
 
 
-class RangeFile(io.RawIOBase):
-    """A seekable stream over pieces, for readers that want a file."""
+class RangeFile:
+    """A file to read and to move in, over pieces; refuses to read much at once.
 
-    def __init__(self, ranges: RangeReader) -> None:
-        super().__init__()
+    Reads ahead, because readers ask for a few bytes at a time.
+    """
+
+    def __init__(self, ranges: RangeReader, max_read_bytes: int) -> None:
         self._ranges = ranges
+        self._max_read_bytes = max_read_bytes
         self._position = 0
-
-    def readable(self) -> bool:
-        """Tell that it can be read."""
-        return True
+        self._window_at = 0
+        self._window = b""
 
     def seekable(self) -> bool:
         """Tell that it can be moved in."""
@@ -173,9 +231,22 @@ class RangeFile(io.RawIOBase):
         """Return the place."""
         return self._position
 
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        """Fill a buffer as far as the file goes."""
-        data = self._ranges.read(self._position, len(buffer))
-        buffer[: len(data)] = data
-        self._position += len(data)
-        return len(data)
+    def read(self, length: int = -1) -> bytes:
+        """Return ``length`` bytes, all that are left if it is negative; fewer where the file ends.
+
+        Raises:
+            UntrustedError: that are more than may be read at once.
+        """
+        left = max(0, self._ranges.size_bytes - self._position)
+        length = left if length < 0 else min(length, left)
+        if length > self._max_read_bytes:
+            raise UntrustedError(f"{length} bytes would have to be read at once")
+        inside = self._position - self._window_at
+        if not 0 <= inside <= inside + length <= len(self._window):
+            self._window = self._ranges.read(self._position, max(length, _READ_AHEAD_BYTES))
+            self._window_at, inside = self._position, 0
+        self._position += length
+        return self._window[inside : inside + length]
+
+    def close(self) -> None:
+        """Do nothing: the pieces are the caller's."""

@@ -1,20 +1,39 @@
 """The header of a safetensors file: which tensors, of which type, and where.
 
-Refuses a header that contradicts itself or the file's size.
-Source: the format's description in safetensors' README ("Format").
+Refuses a header that contradicts itself or the file's size, or has far more tensors than models
+have. Source: the format's description in safetensors' README ("Format").
 """
 
-import json
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from mealkit.errors import MealkitError, failure
 from mealkit.sources.ranges import RangeReader
+from mealkit.untrusted import UntrustedError, parse_json_object, shown
 
 # The format's own limit.
 MAX_HEADER_BYTES = 100_000_000
+_MAX_TENSORS = 200_000
+_MAX_NAME_CHARACTERS = 16_000_000
+# As many as arrays have in numpy and torch.
+_MAX_DIMENSIONS = 64
+# A header is read in pieces of this size; a member, which may be a whole training's protocol in
+# __metadata__, must fit into a few.
+_PIECE_BYTES = 1024 * 1024
+_MAX_MEMBER_BYTES = 8 * 1024 * 1024
+_MAX_PIECE_VALUES = 400_000
+# A name and an object without objects in it, as often as they come whole; possessive, so that no
+# byte is looked at twice.
+_STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+_MEMBERS = re.compile(
+    rb"(?:\s*+" + _STRING + rb"\s*+:\s*+"
+    rb"(?:null|\{[^{}\"]*+(?:" + _STRING + rb'[^{}"]*+)*+\})\s*+,)*+',
+    re.DOTALL,
+)
+_OPENS = re.compile(rb"\s*+\{")
 _BITS = {
     **dict.fromkeys(("F64", "I64", "U64", "C64"), 64),
     **dict.fromkeys(("F32", "I32", "U32"), 32),
@@ -47,12 +66,17 @@ def read_safetensors(name: str, ranges: RangeReader) -> Tensors:
         raise _damaged(
             name, f"a header of {length} bytes does not fit into {ranges.size_bytes} bytes"
         )
+    spans: dict[str, tuple[int, int, str]] = {}
+    parameters, name_characters = 0, 0
     try:
-        header = json.loads(ranges.read(8, length), object_pairs_hook=_unique)
-        header.pop("__metadata__", None)
-        spans = {name: _span(tensor) for name, tensor in header.items()}
-        parameters = sum(math.prod(tensor["shape"]) for tensor in header.values())
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        for members in _pieces(ranges, 8 + length):
+            _require_new(spans, members)
+            name_characters += sum(map(len, members))
+            if name_characters > _MAX_NAME_CHARACTERS:
+                raise UntrustedError(f"names take more than {_MAX_NAME_CHARACTERS} characters")
+            spans |= {key: _span(key, tensor) for key, tensor in members.items()}
+            parameters += sum(math.prod(tensor["shape"]) for tensor in members.values())
+    except (ValueError, KeyError, TypeError) as error:
         raise _damaged(name, f"the header is not sound: {error}") from error
     end = 0
     for start, stop, _ in sorted(spans.values()):
@@ -68,22 +92,63 @@ def read_safetensors(name: str, ranges: RangeReader) -> Tensors:
     return Tensors(parameters, by_name)
 
 
-def _span(tensor: dict[str, Any]) -> tuple[int, int, str]:
+def _pieces(ranges: RangeReader, end: int) -> Iterator[dict[str, Any]]:
+    """Yield a header's tensors, as many at once as a piece of it has whole.
+
+    Raises:
+        UntrustedError: it is not JSON, or breaks a limit.
+    """
+    offset, rest, seen = 8, b"", False
+    while offset < end:
+        # Growing, so that a member which spans pieces is not looked at once for each of them.
+        piece = ranges.read(offset, min(max(_PIECE_BYTES, len(rest)), end - offset))
+        opens = _OPENS.match(piece) if offset == 8 else None
+        if not piece or (offset == 8 and opens is None):
+            raise UntrustedError("it is not a JSON object")
+        offset += len(piece)
+        rest += piece[opens.end() :] if opens else piece
+        if offset == end:
+            break
+        whole = _MEMBERS.match(rest)
+        if whole is not None and whole.end():
+            seen = True
+            yield _tensors(b"{" + rest[: whole.end() - 1] + b"}")
+            rest = rest[whole.end() :]
+        if len(rest) > _MAX_MEMBER_BYTES:
+            raise UntrustedError(f"a member is larger than {_MAX_MEMBER_BYTES} bytes")
+    last = _tensors(b"{" + rest)
+    if seen and not last and b":" not in rest:
+        raise UntrustedError("it ends with a comma")
+    yield last
+
+
+def _tensors(text: bytes) -> dict[str, Any]:
+    members = parse_json_object(text, max_values=_MAX_PIECE_VALUES)
+    members.pop("__metadata__", None)
+    return members
+
+
+def _require_new(spans: Mapping[str, object], members: Mapping[str, object]) -> None:
+    if len(spans) + len(members) > _MAX_TENSORS:
+        raise UntrustedError(f"it has more than {_MAX_TENSORS} tensors")
+    twice = spans.keys() & members.keys()
+    if twice:
+        raise UntrustedError(f"it has the member {shown(min(twice))} twice")
+
+
+def _span(name: str, tensor: dict[str, Any]) -> tuple[int, int, str]:
     start, stop = tensor["data_offsets"]
     shape, dtype = tensor["shape"], tensor["dtype"]
+    if len(shape) > _MAX_DIMENSIONS:
+        raise UntrustedError(f"{shown(name)} has {len(shape)} dimensions")
     numbers = [start, stop, *shape]
-    if not all(type(number) is int and number >= 0 for number in numbers):
-        raise ValueError("offsets and shapes are not whole numbers")
+    if not all(type(number) is int and 0 <= number < 2**64 for number in numbers):
+        raise UntrustedError(f"offsets and shape of {shown(name)} are not whole numbers")
+    if dtype not in _BITS:
+        raise UntrustedError(f"the dtype of {shown(name)} is {shown(str(dtype))}")
     if (stop - start) * 8 != math.prod(shape) * _BITS[dtype]:
-        raise ValueError(f"a tensor of {dtype}{shape} has {stop - start} bytes")
+        raise UntrustedError(f"{shown(name)} is {dtype}{shape} and has {stop - start} bytes")
     return start, stop, dtype
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a name stands twice")
-    return found
 
 
 def _damaged(name: str, message: str) -> MealkitError:

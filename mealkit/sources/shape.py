@@ -3,7 +3,6 @@
 Refuses a config.json that is not JSON; what it leaves out stays unknown.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
@@ -18,13 +17,15 @@ from mealkit.preflight.estimate.describe import (
     shape_of_config,
     shape_of_gguf,
 )
+from mealkit.preflight.estimate.fields import name_of
 from mealkit.preflight.estimate.shape import Shape
 from mealkit.sources.formats import Format
 from mealkit.sources.gguf import GgufHeader, read_gguf
 from mealkit.sources.ranges import RangeReader
 from mealkit.sources.safetensors import Tensors, read_safetensors
+from mealkit.untrusted import UntrustedError, parse_json
 
-_MAX_CONFIG_BYTES = 16 * 1024 * 1024
+_MAX_CONFIG_BYTES = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ def shape_of(files: Sequence[ModelFile]) -> ModelShape:
     headers = [read_gguf(file.path, file.ranges) for file in files if file.format == "gguf"]
     metadata, config = _metadata_of(headers), _config_of(files)
     return ModelShape(
-        architecture=metadata["general.architecture"]
+        architecture=name_of(metadata["general.architecture"])
         if metadata
         else architecture_of_config(config),
         parameters=sum(part.parameters for part in tensors)
@@ -108,8 +109,23 @@ def _config_of(files: Sequence[ModelFile]) -> dict[str, Any]:
     if not configs:
         return {}
     file = min(configs, key=lambda item: (item.path.count("/"), item.path))
-    try:
-        config = json.loads(file.ranges.read(0, _MAX_CONFIG_BYTES))
-    except (ValueError, RecursionError) as error:
-        raise failure("WEIGHTS_DAMAGED", f"{file.path} is not JSON", where=file.path) from error
+    config = read_config(file.path, file.ranges)
     return config if isinstance(config, dict) else {}
+
+
+def read_config(name: str, ranges: RangeReader) -> Any:
+    """Return what a config.json says, as Python reads it.
+
+    Raises:
+        SourceError: ``WEIGHTS_DAMAGED``, it is not JSON, or far larger than such files are.
+    """
+    try:
+        return parse_json(_whole(ranges), as_python=True)
+    except UntrustedError as error:
+        raise failure("WEIGHTS_DAMAGED", f"{name} cannot be read: {error}", where=name) from error
+
+
+def _whole(ranges: RangeReader) -> bytes:
+    if ranges.size_bytes > _MAX_CONFIG_BYTES:
+        raise UntrustedError(f"it is larger than {_MAX_CONFIG_BYTES} bytes")
+    return ranges.read(0, _MAX_CONFIG_BYTES)

@@ -22,7 +22,7 @@ from mealkit.sources.places import first_that_works, is_place_fault, open_place,
 from mealkit.sources.protobuf import external_files
 from mealkit.sources.ranges import RangeReader
 from mealkit.sources.shape import ModelFile, shape_of
-from mealkit.untrusted import shown
+from mealkit.untrusted import UntrustedError, shown
 
 
 def resolve_weights(
@@ -91,8 +91,15 @@ def _graph_data(files: Mapping[str, RangeReader]) -> frozenset[str]:
         posixpath.normpath(posixpath.join(posixpath.dirname(path), name))
         for path, ranges in files.items()
         if path.endswith(".onnx")
-        for name in external_files(ranges)
+        for name in _external_files(path, ranges)
     )
+
+
+def _external_files(path: str, ranges: RangeReader) -> frozenset[str]:
+    try:
+        return external_files(ranges)
+    except UntrustedError as error:
+        raise failure("WEIGHTS_DAMAGED", f"{path}: {error}", where=path) from error
 
 
 def _locked(path: str, form: Format, file: PinnedFile, origins: tuple[Origin, ...]) -> LockedFile:

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 from mealkit.build.imports.proposal import LeftOut
 from mealkit.engines.handler_source import class_named, method_named
+from mealkit.engines.syntax import parse_python
 from mealkit.errors import failure
+from mealkit.untrusted import UntrustedError
 
 # What the module that the kit gets has: templates/import/cog/cog.py.
 _NAMES = frozenset(
@@ -59,7 +61,9 @@ def read_predictor(text: str, file: str, class_name: str) -> Predictor:
         KitError: it is not Python, or has no such class with ``predict`` or ``run`` (``USAGE``).
     """
     try:
-        tree = ast.parse(text, file)
+        tree = parse_python(text, file)
+    except UntrustedError as error:
+        raise failure("USAGE", f"{file} cannot be parsed: {error}", where=file) from error
     except (SyntaxError, ValueError) as error:
         line = getattr(error, "lineno", None) or 1
         raise failure("USAGE", f"{file} is not Python", where=f"{file}:{line}") from error

@@ -13,6 +13,8 @@ from mealkit.preflight.estimate.terms import MIB
 
 _ROUND = 512
 _SMALL = MIB
+# Three for each expert: real models have up to 512 of them.
+_MATRICES_OF_A_KIND = 2048
 _MEDIUM = 10 * MIB
 _MEDIUM_BLOCK = 20 * MIB
 _LARGE_ROUND = 2 * MIB
@@ -49,14 +51,18 @@ def rounding_bytes(sizes: Iterable[int]) -> int:
 def loading_rounding_bytes(shape: Shape) -> int:
     """Return what rounding adds to the weights of a model that is loaded tensor by tensor.
 
-    Of layers that are alike, a few are enough to know the rest.
+    Of layers that are alike, a few are enough to know the rest; so are many matrices of a layer.
     """
     kinds = [matrix for matrix in shape.matrices() if matrix.count >= shape.layers]
     few = min(shape.layers, 4)
+    most = max(matrix.count // shape.layers for matrix in kinds)
+    share = -(-most // _MATRICES_OF_A_KIND)
     sizes = [
-        _bytes_of(matrix, shape) for matrix in kinds for _ in range(matrix.count // shape.layers)
+        _bytes_of(matrix, shape)
+        for matrix in kinds
+        for _ in range(-(-matrix.count // shape.layers // share))
     ]
-    return rounding_bytes(sizes * few) * shape.layers // few
+    return rounding_bytes(sizes * few) * share * shape.layers // few
 
 
 def large_tensors(size_bytes: float, count: int) -> int:

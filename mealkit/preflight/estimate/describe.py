@@ -6,7 +6,7 @@ Pure; what is not said is taken at its most expensive, and named in ``Shape.unkn
 from collections.abc import Mapping
 from typing import Any
 
-from mealkit.preflight.estimate.fields import number_of, numbers_of, part_of
+from mealkit.preflight.estimate.fields import name_of, number_of, numbers_of, part_of
 from mealkit.preflight.estimate.shape import (
     Experts,
     LatentAttention,
@@ -36,6 +36,7 @@ _GENERATING = ("CausalLM", "LMHead", "ConditionalGeneration")
 # One layer in so many sees everything, where neither header nor config lists the layers.
 _FULL_EVERY = {"gemma2": 2, "gemma3": 6, "gemma3_text": 6, "cohere2": 4, "gpt-oss": 2, "gpt_oss": 2}
 _OUTPUT_NAMES = ("lm_head.weight", "output.weight")
+_MOST_BITS = 64
 _POSITIONS = ("max_position_embeddings", "n_positions", "max_seq_len", "n_ctx")
 
 
@@ -58,8 +59,7 @@ def shape_of_config(config: Mapping[str, Any], tensors: Mapping[str, tuple[str, 
     kv_heads = number_of(text, "num_key_value_heads", "num_kv_heads", "n_head_kv")
     if text.get("multi_query") is True and not text.get("new_decoder_architecture"):
         kv_heads = 1
-    types = text.get("layer_types")
-    linear = types.count("linear_attention") if isinstance(types, list) else 0
+    linear = min(layers, _layer_types(text).count("linear_attention"))
     return Shape(
         bytes_by_dtype=_totals(tensors),
         layers=layers,
@@ -134,8 +134,7 @@ def architecture_of_config(config: Mapping[str, Any]) -> str | None:
     """Return the architecture's name in a config.json, or else the family's."""
     stated = config.get("architectures")
     first = stated[0] if isinstance(stated, list) and stated else None
-    name = first or config.get("model_type")
-    return name if isinstance(name, str) else None
+    return name_of(first or config.get("model_type"))
 
 
 def positions_of_config(config: Mapping[str, Any]) -> int | None:
@@ -188,9 +187,8 @@ def _window(config: Mapping[str, Any], layers: int) -> SlidingWindow | None:
     tokens = number_of(config, "sliding_window")
     if not tokens or config.get("use_sliding_window") is False:
         return None
-    types = config.get("layer_types")
-    if isinstance(types, list):
-        sliding = types.count("sliding_attention")
+    if isinstance(config.get("layer_types"), list):
+        sliding = min(layers, _layer_types(config).count("sliding_attention"))
     elif config.get("use_sliding_window") is True:
         sliding = max(0, layers - number_of(config, "max_window_layers"))
     else:
@@ -199,6 +197,11 @@ def _window(config: Mapping[str, Any], layers: int) -> SlidingWindow | None:
         )
         sliding = layers - layers // every if every else layers
     return SlidingWindow(tokens, sliding) if sliding else None
+
+
+def _layer_types(config: Mapping[str, Any]) -> list[Any]:
+    stated = config.get("layer_types")
+    return stated if isinstance(stated, list) else []
 
 
 def _experts(config: Mapping[str, Any], dense_width: int) -> Experts | None:
@@ -223,10 +226,10 @@ def _gguf_experts(own: Mapping[str, Any]) -> Experts | None:
 
 def _quantisation(config: Mapping[str, Any]) -> Quantisation | None:
     stated = part_of(config, "quantization_config")
-    method = stated.get("quant_method")
-    if not isinstance(method, str):
+    method = name_of(stated.get("quant_method"))
+    if method is None:
         return None
     bits = number_of(stated, "bits") or (8 if "fp8" in method else 0)
     if stated.get("load_in_4bit") is True:
         bits = 4
-    return Quantisation(method, bits) if bits else None
+    return Quantisation(method, bits) if 0 < bits <= _MOST_BITS else None

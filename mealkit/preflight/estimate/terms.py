@@ -107,6 +107,7 @@ def exact(name: str, size_bytes: float, formula: str, source: str) -> Term:
 
 
 def between(name: str, sizes: tuple[float, float, float], formula: str, source: str) -> Term:
-    """Make a term from its least, likely and most bytes."""
-    low, likely, high = (round(size) for size in sizes)
+    """Make a term from its least, likely and most bytes; in this order, whatever a model states."""
+    likely = max(0, round(sizes[1]))
+    low, high = max(0, min(round(sizes[0]), likely)), max(round(sizes[2]), likely)
     return Term(name, low, likely, high, formula, source)
