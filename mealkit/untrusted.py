@@ -31,13 +31,25 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 class UntrustedError(ValueError):
     """What was read breaks a limit, or is not what it should be; the message says how."""
 
+    def __init__(self, message: str, member: str | None = None) -> None:
+        """``member``: the one that an object has twice."""
+        super().__init__(message)
+        self.member = member
 
-def parse_json(data: bytes, *, max_depth: int = MAX_DEPTH, max_values: int = MAX_VALUES) -> Any:
+
+def parse_json(
+    data: bytes,
+    *,
+    max_depth: int = MAX_DEPTH,
+    max_values: int = MAX_VALUES,
+    half_pairs: bool = False,
+) -> Any:
     """Parse JSON (RFC 8259, UTF-8) in time and memory that are linear in its size.
 
     ``max_values`` counts commas and brackets outside of strings: never less than half of the
     values. The caller has bounded the size of ``data`` already. A byte order mark is passed over,
-    as the RFC allows.
+    as the RFC allows. ``half_pairs``: strings may have half of a surrogate pair, because the caller
+    looks for them itself.
 
     Raises:
         UntrustedError: it is not JSON, breaks a limit, or has a member twice.
@@ -63,7 +75,7 @@ def parse_json(data: bytes, *, max_depth: int = MAX_DEPTH, max_values: int = MAX
     except ValueError:
         # int() takes no more than 4300 digits.
         raise UntrustedError("it has a number with too many digits") from None
-    if _SURROGATE.search(data):
+    if not half_pairs and _SURROGATE.search(data):
         _refuse_half_pairs(value)
     return value
 
@@ -141,7 +153,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     seen: set[str] = set()
     for name, _ in pairs:
         if name in seen:
-            raise UntrustedError(f"it has the member {shown(name)} twice")
+            raise UntrustedError(f"it has the member {shown(name)} twice", name)
         seen.add(name)
     raise AssertionError
 

@@ -16,7 +16,6 @@ from starlette.types import Receive, Scope, Send
 from mealkit.errors import MealkitError, Problem, failure, failures
 from mealkit.runtime.answers import JsonAnswer, problem_content
 from mealkit.runtime.api.endpoint import Asked, Counting, Endpoint
-from mealkit.runtime.api.reading import read_object
 from mealkit.runtime.api.room import COUNTING_PATH
 from mealkit.runtime.api.usage import Usage, usage_in, usage_of
 from mealkit.runtime.engine_errors import problem_of
@@ -26,6 +25,9 @@ from mealkit.runtime.upstream import WorkerLostError
 
 # A caller that does not read has this long to take the event that ends its stream.
 _LAST_EVENT_SECONDS = 2.0
+
+# More than this is put into another shape in a thread, so that others are answered meanwhile.
+_SHAPED_BYTES = 64 * 1024
 
 _T = TypeVar("_T")
 
@@ -61,11 +63,11 @@ class Answering:
         limit_seconds = service.lock.serving.timeout_seconds
         try:
             async with asyncio.timeout(limit_seconds):
-                async with service.receive(request) as body:
-                    asked = self._endpoint.prepare(read_object(body), service.offer)
-                service.require_ready()
-                async with service.admit(request):
-                    await _unless_gone(request, self._work(asked, reply))
+                async with service.bodies.held() as held:
+                    asked = await service.read(request, held, self._endpoint)
+                    service.require_ready()
+                    async with service.admit(request):
+                        await _unless_gone(request, self._work(asked, reply))
         except TimeoutError as error:
             message = f"there was no answer within {limit_seconds} seconds"
             if reply.has_begun:
@@ -84,7 +86,11 @@ class Answering:
         body = await self._ask(asked.target, asked.body)
         usage = usage_of(body) if self._endpoint.counting is Counting.USAGE else Usage()
         self._note(usage, time.perf_counter() - began, None)
-        await reply.whole(asked.shape(body) if asked.shape else body, asked.seed)
+        if asked.shape and len(asked.body) + len(body) > _SHAPED_BYTES:
+            body = await asyncio.to_thread(asked.shape, body)
+        elif asked.shape:
+            body = asked.shape(body)
+        await reply.whole(body, asked.seed)
 
     async def _streamed(self, asked: Asked, reply: "_Reply") -> None:
         counts = self._endpoint.counting is Counting.USAGE

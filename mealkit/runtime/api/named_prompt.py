@@ -5,10 +5,22 @@ Refuses variables without a prompt, and what the prompt itself refuses.
 
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from mealkit.runtime.api.offer import Offer
 from mealkit.runtime.api.reading import Request, unsupported
+
+_MAX_VARIABLES = 256
+
+
+def _few(values: Any) -> Any:
+    if isinstance(values, dict) and len(values) > _MAX_VARIABLES:
+        raise ValueError(f"has {len(values)} variables, {_MAX_VARIABLES} are the most")
+    return values
+
+
+Variables = Annotated[dict[str, str], BeforeValidator(_few)]
+"""A text for each variable of a prompt."""
 
 
 class NamedPrompt(Request):
@@ -16,7 +28,7 @@ class NamedPrompt(Request):
 
     name: str
     """The prompt's name."""
-    variables: Annotated[dict[str, str], Field(default_factory=dict)]
+    variables: Annotated[Variables, Field(default_factory=dict)]
     """A text for each of its variables."""
 
 
