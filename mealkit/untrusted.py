@@ -33,6 +33,11 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 class UntrustedError(ValueError):
     """What was read breaks a limit, or is not what it should be; the message says how."""
 
+    def __init__(self, message: str, member: str | None = None) -> None:
+        """``member``: the one that an object has twice."""
+        super().__init__(message)
+        self.member = member
+
 
 def parse_json(
     data: bytes,
@@ -40,6 +45,7 @@ def parse_json(
     max_depth: int = MAX_DEPTH,
     max_values: int = MAX_VALUES,
     as_python: bool = False,
+    half_pairs: bool = False,
 ) -> Any:
     """Parse JSON (RFC 8259, UTF-8) in time and memory that are linear in its size.
 
@@ -47,7 +53,8 @@ def parse_json(
     values. The caller has bounded the size of ``data`` already. A byte order mark is passed over,
     as the RFC allows. ``as_python`` is for files that Python's own json wrote and that others read
     with it, such as config.json of models: NaN and infinite numbers are numbers, and of a member
-    that is there twice the last one counts.
+    that is there twice the last one counts. ``half_pairs``: strings may have half of a surrogate pair, because the caller
+    looks for them itself.
 
     Raises:
         UntrustedError: it is not JSON, breaks a limit, or has a member twice.
@@ -69,7 +76,7 @@ def parse_json(
     except ValueError:
         # int() takes no more than 4300 digits.
         raise UntrustedError("it has a number with too many digits") from None
-    if _SURROGATE.search(data):
+    if not half_pairs and _SURROGATE.search(data):
         _refuse_half_pairs(value)
     return value
 
@@ -169,7 +176,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     seen: set[str] = set()
     for name, _ in pairs:
         if name in seen:
-            raise UntrustedError(f"it has the member {shown(name)} twice")
+            raise UntrustedError(f"it has the member {shown(name)} twice", name)
         seen.add(name)
     raise AssertionError
 

@@ -8,7 +8,6 @@ import asyncio
 import json
 import time
 from collections.abc import Coroutine
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
@@ -17,8 +16,6 @@ from starlette.types import Receive, Scope, Send
 from mealkit.errors import MealkitError, Problem, failure, failures
 from mealkit.runtime.answers import JsonAnswer, problem_content
 from mealkit.runtime.api.endpoint import Asked, Counting, Endpoint
-from mealkit.runtime.api.named_prompt import fills_many
-from mealkit.runtime.api.reading import read_object
 from mealkit.runtime.api.room import COUNTING_PATH
 from mealkit.runtime.api.usage import Usage, usage_in, usage_of
 from mealkit.runtime.engine_errors import problem_of
@@ -29,8 +26,8 @@ from mealkit.runtime.upstream import WorkerLostError
 # A caller that does not read has this long to take the event that ends its stream.
 _LAST_EVENT_SECONDS = 2.0
 
-# One thread: several would leave too little of the time to the one that answers everybody.
-_FILLING = ThreadPoolExecutor(max_workers=1, thread_name_prefix="prompts")
+# More than this is put into another shape in a thread, so that others are answered meanwhile.
+_SHAPED_BYTES = 64 * 1024
 
 _T = TypeVar("_T")
 
@@ -66,11 +63,11 @@ class Answering:
         limit_seconds = service.lock.serving.timeout_seconds
         try:
             async with asyncio.timeout(limit_seconds):
-                async with service.receive(request) as body:
-                    asked = await self._prepare(read_object(body))
-                service.require_ready()
-                async with service.admit(request):
-                    await _unless_gone(request, self._work(asked, reply))
+                async with service.bodies.held() as held:
+                    asked = await service.read(request, held, self._endpoint)
+                    service.require_ready()
+                    async with service.admit(request):
+                        await _unless_gone(request, self._work(asked, reply))
         except TimeoutError as error:
             message = f"there was no answer within {limit_seconds} seconds"
             if reply.has_begun:
@@ -78,14 +75,6 @@ class Answering:
             raise failure("REQUEST_TIMEOUT", message) from error
         except WorkerLostError as error:
             raise await service.explain_loss(error) from error
-
-    async def _prepare(self, values: dict[str, Any]) -> Asked:
-        prepare, offer = self._endpoint.prepare, self._service.offer
-        if not fills_many(offer, values):
-            return prepare(values, offer)
-        # Each prompt is filled in quickly, all of them are not: others are answered in between.
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(_FILLING, prepare, values, offer)
 
     async def _work(self, asked: Asked, reply: "_Reply") -> None:
         if asked.room:
@@ -97,7 +86,11 @@ class Answering:
         body = await self._ask(asked.target, asked.body)
         usage = usage_of(body) if self._endpoint.counting is Counting.USAGE else Usage()
         self._note(usage, time.perf_counter() - began, None)
-        await reply.whole(asked.shape(body) if asked.shape else body, asked.seed)
+        if asked.shape and len(asked.body) + len(body) > _SHAPED_BYTES:
+            body = await asyncio.to_thread(asked.shape, body)
+        elif asked.shape:
+            body = asked.shape(body)
+        await reply.whole(body, asked.seed)
 
     async def _streamed(self, asked: Asked, reply: "_Reply") -> None:
         counts = self._endpoint.counting is Counting.USAGE

@@ -10,6 +10,7 @@ from typing import Any
 
 from starlette.responses import Response
 
+from mealkit.engines.endpoints.errors import MOST_CHARACTERS
 from mealkit.errors import CATALOGUE, Problem
 
 # Seconds after which asking again makes sense.
@@ -74,10 +75,13 @@ def problem_content(
 ) -> dict[str, Any]:
     """Return a problem as OpenAI's error object, with code, owner and hint."""
     status = status_of(problem)
+    where = problem.where and problem.where[:MOST_CHARACTERS]
     content: dict[str, Any] = {
         **problem.as_json(),
+        "message": problem.message[:MOST_CHARACTERS],
+        "where": where,
         "type": _type(status),
-        "param": problem.where if status < 500 else None,
+        "param": where if status < 500 else None,
         "request_id": request_id,
     }
     if contact:

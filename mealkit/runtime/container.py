@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -36,6 +37,7 @@ from mealkit.runtime.wire import OneWriteProtocol
 _KEEP_ALIVE_SECONDS = 3600
 # For answers that are on their way once everything else has ended.
 _LAST_ANSWERS_SECONDS = 2
+_SWITCH_SECONDS = 0.001
 
 
 class Container:
@@ -66,6 +68,8 @@ class Container:
         Raises:
             MealkitError: the start failed, or the engine died too often.
         """
+        # How long the loop waits for its turn at the interpreter while a thread reads a large body.
+        sys.setswitchinterval(_SWITCH_SECONDS)
         return asyncio.run(self._run(listener, take_over))
 
     async def _run(self, listener: socket.socket, take_over: Callable[[], None]) -> int:

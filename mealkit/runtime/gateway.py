@@ -28,6 +28,7 @@ from mealkit.runtime.places import (
 )
 from mealkit.runtime.service import Service
 from mealkit.runtime.worker_metrics import worker_metrics
+from mealkit.untrusted import shown
 
 
 def create_app(service: Service) -> Envelope:
@@ -133,7 +134,7 @@ class _Endpoints:
         name = request.path_params["name"]
         served = self._service.lock.model.name
         if name != served:
-            message = f"the model {name!r} is not served here, {served!r} is"
+            message = f"the model {shown(name)} is not served here, {served!r} is"
             raise failure("REQUEST_MODEL", message, where="model")
         return JsonAnswer(model_card(self._service.lock))
 

@@ -6,14 +6,16 @@ one caller's requests the first comes first.
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any
 
 from mealkit.errors import failure
 
 # So many of the largest bodies may be held at once.
 _LARGEST_BODIES = 8
+# A body that has been coming for this long makes room for others when there is no more.
+_SLOW_SECONDS = 2.0
 
 
 class Turns:
@@ -104,30 +106,91 @@ class HeldBytes:
     def __init__(self, largest_bytes: int) -> None:
         """Allow a few bodies of the largest size at once."""
         self._limit_bytes = _LARGEST_BODIES * largest_bytes
+        # Those that are still coming, the one that began first at the front.
+        self._coming: dict[Held, float] = {}
         self.held_bytes = 0
         """How many there are."""
 
-    @contextmanager
-    def held(self) -> Iterator[Callable[[int], None]]:
-        """Give what is told the bytes that came, and holds them until the end of the block.
+    @asynccontextmanager
+    async def held(self) -> "AsyncIterator[Held]":
+        """Give what is told the bytes that come; they are let go at the end of the block.
 
         Raises:
-            RequestError: ``REQUEST_BUSY``, too many are held already.
+            RequestError: ``REQUEST_BUSY``, too many are held already, or the body came slowly and
+                others needed its memory.
         """
-        own = 0
+        own = Held(self)
+        self._coming[own] = asyncio.get_running_loop().time()
+        try:
+            yield own
+        finally:
+            own.keep(0)
 
-        def add(size_bytes: int) -> None:
-            nonlocal own
-            if self.held_bytes + size_bytes > self._limit_bytes:
+    def add(self, own: "Held", size_bytes: int) -> None:
+        """Take more bytes for one body; a slow one that is still coming makes room.
+
+        Raises:
+            RequestError: ``REQUEST_BUSY``, too many are held.
+        """
+        while self.held_bytes + size_bytes > self._limit_bytes:
+            slowest, began = next(iter(self._coming.items()), (own, 0.0))
+            if slowest is own or asyncio.get_running_loop().time() - began < _SLOW_SECONDS:
                 raise failure(
                     "REQUEST_BUSY",
                     f"bodies of {self.held_bytes} bytes are being read or wait, "
                     f"the limit is {self._limit_bytes}",
                 )
-            own += size_bytes
-            self.held_bytes += size_bytes
+            slowest.give_up()
+        self.held_bytes += size_bytes
 
+    def came(self, own: "Held") -> None:
+        """Note that nothing more of a body is coming."""
+        self._coming.pop(own, None)
+
+
+class Held:
+    """The memory of one body."""
+
+    def __init__(self, all_of_them: HeldBytes) -> None:
+        self._all = all_of_them
+        self._bytes = 0
+        self._reading: asyncio.Timeout | None = None
+
+    async def read(self, reading: Coroutine[Any, Any, bytes]) -> bytes:
+        """Wait for a body, unless others need its memory first.
+
+        Raises:
+            RequestError: ``REQUEST_BUSY``, they did; or whatever ``reading`` raises.
+        """
+        until = self._reading = asyncio.timeout(None)
         try:
-            yield add
+            async with until:
+                return await reading
+        except TimeoutError as error:
+            if not until.expired():
+                raise
+            message = "the body came slowly, and others needed the memory that it took"
+            raise failure("REQUEST_BUSY", message) from error
         finally:
-            self.held_bytes -= own
+            self._all.came(self)
+
+    def add(self, size_bytes: int) -> None:
+        """Take more bytes.
+
+        Raises:
+            RequestError: ``REQUEST_BUSY``, there is no memory left for them.
+        """
+        self._all.add(self, size_bytes)
+        self._bytes += size_bytes
+
+    def keep(self, size_bytes: int) -> None:
+        """Let all but so many bytes go; more than there were are taken, whatever others have."""
+        self._all.came(self)
+        self._all.held_bytes += size_bytes - self._bytes
+        self._bytes = size_bytes
+
+    def give_up(self) -> None:
+        """Let a body go that is still coming."""
+        self.keep(0)
+        if self._reading is not None:
+            self._reading.reschedule(0)

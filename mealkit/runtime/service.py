@@ -4,6 +4,7 @@ Refuses callers without a key where keys are needed, and more requests at once t
 """
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from contextvars import ContextVar
@@ -16,12 +17,15 @@ from starlette.types import Scope
 from mealkit.errors import MealkitError, Problem, failure, failures
 from mealkit.kit.units import parse_size
 from mealkit.lock.model import Lock
+from mealkit.runtime.api.endpoint import Asked, Endpoint
+from mealkit.runtime.api.named_prompt import fills_many
 from mealkit.runtime.api.offer import Offer
+from mealkit.runtime.api.reading import read_object
 from mealkit.runtime.api.usage import Usage
 from mealkit.runtime.body import read_body
 from mealkit.runtime.journal import Journal
 from mealkit.runtime.keys import Keys
-from mealkit.runtime.limits import HeldBytes, Turns
+from mealkit.runtime.limits import Held, HeldBytes, Turns
 from mealkit.runtime.metrics import Metrics
 from mealkit.runtime.places import (
     DOCS_PATH,
@@ -36,6 +40,9 @@ from mealkit.runtime.upstream import Upstream
 
 # How long news of a process's end may take, after its connections have ended.
 _NEWS_SECONDS = 0.5
+
+# What is read without a thread: less than three milliseconds of work.
+_SMALL_BYTES = 16 * 1024
 
 _OPENED = {"metrics": (METRICS_PATH,), "docs": (DOCS_PATH, OPENAPI_PATH)}
 
@@ -64,6 +71,7 @@ class Service:
     bodies: HeldBytes = field(init=False)
     """The memory that requests' bodies take."""
     _without_key: frozenset[str] = field(init=False)
+    _large_bodies: asyncio.Lock = field(default_factory=asyncio.Lock)
     _open: int = 0
     idle: asyncio.Event = field(default_factory=asyncio.Event)
     """Set while no request is being read, worked on or answered."""
@@ -106,17 +114,26 @@ class Service:
             return ""
         return self.keys.caller_of(dict(scope["headers"]), asyncio.get_running_loop().time())
 
-    @asynccontextmanager
-    async def receive(self, request: Request) -> AsyncIterator[bytes]:
-        """Read a request's body, and hold the memory that it takes until it is not needed.
+    async def read(self, request: Request, held: Held, endpoint: Endpoint) -> Asked:
+        """Read a request, and keep the memory that is needed to ask the engine.
+
+        A large one is read in a thread, so that others are answered meanwhile, and one after the
+        other, because what is made of its text takes several times its size.
 
         Raises:
             RequestError: ``REQUEST_TOO_LARGE``, or ``REQUEST_BUSY``: the others' bodies take all
-                that there is.
+                that there is; or what the endpoint refuses.
             ClientDisconnect: the caller went away while sending.
         """
-        with self.bodies.held() as hold:
-            yield await read_body(request, self.max_body_bytes, hold)
+        body = await held.read(read_body(request, self.max_body_bytes, held.add))
+        values = read_object(body) if len(body) <= _SMALL_BYTES else None
+        if values is not None and not fills_many(self.offer, values):
+            asked = endpoint.prepare(values, self.offer)
+        else:
+            async with self._large_bodies:
+                asked = await asyncio.to_thread(_prepared, endpoint, body, self.offer)
+        held.keep(asked.held_bytes)
+        return asked
 
     @asynccontextmanager
     async def admit(self, request: Request) -> AsyncIterator[None]:
@@ -196,3 +213,16 @@ class Service:
 
     def _note_turns(self) -> None:
         self.metrics.turns(self.turns.running, self.turns.waiting)
+
+
+def _prepared(endpoint: Endpoint, body: bytes, offer: Offer) -> Asked:
+    """Read a large request.
+
+    Its values refer to nothing that refers back to them, and to look for that among all of them
+    would keep the other threads waiting.
+    """
+    gc.disable()
+    try:
+        return endpoint.prepare(read_object(body), offer)
+    finally:
+        gc.enable()

@@ -103,9 +103,57 @@ def test_no_turn_is_lost(callers):
 
 def test_bytes_of_bodies():
     """Bytes are held until a request ends, and more than the limit is refused."""
-    bodies = HeldBytes(10)
-    with bodies.held() as hold:
-        hold(80)
-        with pytest.raises(RequestError, match="bodies of 80 bytes"), bodies.held() as other:
-            other(1)
-    assert bodies.held_bytes == 0
+
+    async def run():
+        bodies = HeldBytes(10)
+        async with bodies.held() as first:
+            first.add(80)
+            with pytest.raises(RequestError, match="bodies of 80 bytes"):
+                async with bodies.held() as other:
+                    other.add(1)
+            first.keep(30)
+            async with bodies.held() as other:
+                other.add(50)
+                assert bodies.held_bytes == 80
+        assert bodies.held_bytes == 0
+
+    asyncio.run(run())
+
+
+def test_a_slow_body_makes_room():
+    """The one that has been coming longest is given up, for one that needs its memory."""
+
+    async def run():
+        bodies, never = HeldBytes(10), asyncio.Event()
+        loop = asyncio.get_running_loop()
+        later = [0.0]
+
+        async def slow(size_bytes):
+            async with bodies.held() as held:
+
+                async def reading():
+                    held.add(size_bytes)
+                    await never.wait()
+                    return b""
+
+                await held.read(reading())
+
+        first, second = (asyncio.create_task(slow(size)) for size in (50, 30))
+        await asyncio.sleep(0)
+        assert bodies.held_bytes == 80
+        async with bodies.held() as own:
+            with pytest.raises(RequestError, match="bodies of 80 bytes"):
+                own.add(40)
+            clock, loop.time = loop.time, lambda: clock() + later[0]
+            later[0] = 3.0
+            own.add(40)
+            assert bodies.held_bytes == 70
+            with pytest.raises(RequestError, match="others needed the memory"):
+                await first
+            own.add(0)
+            assert not second.done()
+        second.cancel()
+        await asyncio.gather(second, return_exceptions=True)
+        assert bodies.held_bytes == 0
+
+    asyncio.run(run())

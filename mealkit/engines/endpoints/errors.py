@@ -6,6 +6,9 @@ from typing import Any
 from mealkit.engines.endpoints.call import event
 from mealkit.errors import CATALOGUE, MealkitError
 
+MOST_CHARACTERS = 2000
+"""Of a message and a place: what they quote of a request may be much longer."""
+
 
 def error_answer(error: MealkitError) -> tuple[int, bytes]:
     """Write an error's first problem; return the HTTP status and the body."""
@@ -22,12 +25,12 @@ def _content(error: MealkitError) -> tuple[int, dict[str, Any]]:
     first = error.problems[0]
     status = CATALOGUE[first.code].http_status
     content = {
-        "message": first.message,
+        "message": first.message[:MOST_CHARACTERS],
         "type": "invalid_request_error" if status < 500 else "server_error",
         "code": first.code,
         "param": first.where.partition("[")[0] if first.where and status < 500 else None,
         "owner": first.owner.value,
         "hint": first.hint,
-        "where": first.where,
+        "where": first.where and first.where[:MOST_CHARACTERS],
     }
     return status, {"error": content}

@@ -1,6 +1,7 @@
 """How every endpoint reads its request: one JSON object of known fields, each given once.
 
-Refuses what would have to be ignored, guessed or converted. Standard library only.
+Refuses what would have to be ignored, guessed or converted, and what is too deep or has too many
+values. Standard library only.
 """
 
 import json
@@ -8,6 +9,13 @@ from collections.abc import Collection
 from typing import Any
 
 from mealkit.errors import MealkitError, failure
+from mealkit.untrusted import UntrustedError, parse_json, shown
+
+# More than the gateway lets through, which adds a little of its own.
+MAX_DEPTH = 160
+MAX_VALUES = 250_000
+
+_NAME_CHARACTERS = 200
 
 
 def read_request(body: bytes, fields: Collection[str], model_name: str) -> dict[str, Any]:
@@ -20,12 +28,13 @@ def read_request(body: bytes, fields: Collection[str], model_name: str) -> dict[
     values = read_object(body)
     for name in values:
         if name not in fields and name != "model":
-            message = f"{name!r} is not a parameter of this endpoint"
-            raise failure("REQUEST_UNSUPPORTED", message, where=name)
+            message = f"{shown(name)} is not a parameter of this endpoint"
+            raise failure("REQUEST_UNSUPPORTED", message, where=name[:_NAME_CHARACTERS])
     if "model" not in values:
         raise invalid("model is missing", "model")
     if values["model"] != model_name:
-        message = f"the model {values['model']!r} is not served here, {model_name!r} is"
+        asked = shown(str(values["model"]))
+        message = f"the model {asked} is not served here, {model_name!r} is"
         raise failure("REQUEST_MODEL", message, where="model")
     return values
 
@@ -37,10 +46,10 @@ def read_object(body: bytes) -> dict[str, Any]:
         RequestError: ``REQUEST_INVALID``, it is none.
     """
     try:
-        values = json.loads(body, object_pairs_hook=_unique, parse_constant=_refuse_constant)
-    # A RecursionError is what deep nesting gives.
-    except (ValueError, RecursionError) as error:
-        raise invalid(f"the body is not JSON: {error}", None) from error
+        values = parse_json(body, max_depth=MAX_DEPTH, max_values=MAX_VALUES, half_pairs=True)
+    except UntrustedError as error:
+        where = error.member and error.member[:_NAME_CHARACTERS]
+        raise invalid(f"the body cannot be read: {error}", where) from error
     if not isinstance(values, dict):
         raise invalid("the body is not a JSON object", None)
     return values
@@ -101,16 +110,3 @@ def is_unicode(text: str) -> bool:
 def invalid(message: str, where: str | None) -> MealkitError:
     """Return the error of a field that is not what the endpoint takes."""
     return failure("REQUEST_INVALID", message, where=where)
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no number")
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    values = dict(pairs)
-    if len(values) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise invalid(f"{twice!r} is given twice", twice)
-    return values

@@ -13,8 +13,8 @@ from mealkit.errors import failure
 from mealkit.kit.model import Feature, Task
 from mealkit.runtime.api.answers import ChatAnswer, ChatChunk
 from mealkit.runtime.api.endpoint import Asked, Endpoint
-from mealkit.runtime.api.messages import Message, messages_for_worker, refuse_other_media
-from mealkit.runtime.api.named_prompt import NamedPrompt, fill, named_prompt
+from mealkit.runtime.api.messages import Messages, messages_for_worker, refuse_other_media
+from mealkit.runtime.api.named_prompt import NamedPrompt, Variables, fill, named_prompt
 from mealkit.runtime.api.offer import Offer
 from mealkit.runtime.api.reading import Refusal, Request, body_of, read_request, unsupported
 from mealkit.runtime.api.room import room_of
@@ -106,11 +106,11 @@ ResponseFormat = Annotated[PlainText | AnyJson | JsonForm, Field(discriminator="
 class ChatRequest(Sampling):
     """A conversation to answer."""
 
-    messages: Annotated[list[Message], Field(min_length=1)] | None = None
+    messages: Messages | None = None
     """The conversation so far; it may be left out where a prompt is named."""
     prompt: str | NamedPrompt | None = None
     """A prompt of the kit, which becomes a last user message: its name, or an object with it."""
-    variables: dict[str, str] | None = None
+    variables: Variables | None = None
     """A text for each variable of the prompt that is named."""
     max_completion_tokens: Annotated[int | None, Field(ge=1, le=10_000_000), WHOLE] = None
     """The most tokens of the answer: the newer name of max_tokens."""
@@ -120,7 +120,7 @@ class ChatRequest(Sampling):
     """How many likely tokens are told beside each token of the answer."""
     response_format: ResponseFormat | None = None
     """The form that the answer is held to."""
-    tools: Annotated[list[Tool], Field(max_length=128)] | None = None
+    tools: Annotated[list[Tool], Field(max_length=128, fail_fast=True)] | None = None
     """The tools that the model may call."""
     tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None
     """Whether it must call one, and which."""

@@ -11,7 +11,7 @@ from mealkit.kit.model import Task
 from mealkit.runtime.api.answers import ClassifyAnswer
 from mealkit.runtime.api.embeddings import refuse_tokens
 from mealkit.runtime.api.endpoint import Asked, Endpoint
-from mealkit.runtime.api.named_prompt import NamedPrompt, fill_each, named_prompt
+from mealkit.runtime.api.named_prompt import NamedPrompt, Variables, fill_each, named_prompt
 from mealkit.runtime.api.offer import Offer
 from mealkit.runtime.api.reading import Request, body_of, read_request
 from mealkit.runtime.api.texts import Texts
@@ -30,7 +30,7 @@ class ClassifyRequest(Request):
     """The caller's own mark of its end user. It is not used: it never changes an answer."""
     prompt: str | NamedPrompt | None = None
     """A prompt of the kit that each text is put into, as its variable ``text``."""
-    variables: dict[str, str] | None = None
+    variables: Variables | None = None
     """A text for each other variable of the prompt that is named."""
 
 

@@ -26,7 +26,9 @@ PATH = "/v1/completions"
 class CompletionRequest(Sampling):
     """A text to go on with."""
 
-    prompt: str | Annotated[list[str], Field(min_length=1, max_length=1)] | NamedPrompt
+    prompt: (
+        str | Annotated[list[str], Field(min_length=1, max_length=1, fail_fast=True)] | NamedPrompt
+    )
     """The text, also as a list of one; or a prompt of the kit, by name, with its variables."""
     logprobs: Annotated[int | None, Field(ge=0, le=5), WHOLE] = None
     """How many likely tokens are told beside each token of the answer."""

@@ -14,7 +14,7 @@ from mealkit.errors import failure
 from mealkit.kit.model import Task
 from mealkit.runtime.api.answers import EmbeddingAnswer
 from mealkit.runtime.api.endpoint import Asked, Endpoint
-from mealkit.runtime.api.named_prompt import NamedPrompt, fill_each, named_prompt
+from mealkit.runtime.api.named_prompt import NamedPrompt, Variables, fill_each, named_prompt
 from mealkit.runtime.api.offer import Offer
 from mealkit.runtime.api.reading import Request, body_of, read_request, unsupported
 from mealkit.runtime.api.texts import Texts
@@ -38,7 +38,7 @@ class EmbeddingRequest(Request):
     """The caller's own mark of its end user. It is not used: it never changes an answer."""
     prompt: str | NamedPrompt | None = None
     """A prompt of the kit that each text is put into, as its variable ``text``."""
-    variables: dict[str, str] | None = None
+    variables: Variables | None = None
     """A text for each other variable of the prompt that is named."""
 
 

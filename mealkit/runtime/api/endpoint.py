@@ -42,6 +42,12 @@ class Asked:
     shape: Callable[[bytes], bytes] | None = None
     """Makes the caller's answer of the worker's; None: it is the worker's."""
 
+    @property
+    def held_bytes(self) -> int:
+        """How much memory it takes until it is answered; ``shape`` may keep its texts."""
+        counted = len(self.room.body) if self.room else 0
+        return counted + len(self.body) * (2 if self.shape else 1)
+
 
 # There is one of each: they are told apart by what they are, not by what they hold.
 @dataclass(frozen=True, slots=True, eq=False)

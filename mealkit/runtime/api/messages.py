@@ -6,7 +6,7 @@ breaks.
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 
 from mealkit.errors import failure
 from mealkit.kit.model import Feature
@@ -25,7 +25,12 @@ class TextPart(Request):
     """The text."""
 
 
-Content = str | Annotated[list[TextPart], Field(min_length=1)]
+MAX_MESSAGES = 4096
+_MAX_PARTS = 1024
+
+Content = (
+    str | Annotated[list[TextPart], Field(min_length=1, max_length=_MAX_PARTS, fail_fast=True)]
+)
 
 
 class _Spoken(Request):
@@ -94,7 +99,9 @@ class AssistantMessage(Request):
     """The text, whole or in parts."""
     name: str | None = None
     """The speaker's name, if the model's chat template has a place for it."""
-    tool_calls: Annotated[list[ToolCall], Field(min_length=1)] | None = None
+    tool_calls: (
+        Annotated[list[ToolCall], Field(min_length=1, max_length=_MAX_PARTS, fail_fast=True)] | None
+    ) = None
     """The tools that it called."""
 
 
@@ -109,10 +116,19 @@ class ToolMessage(Request):
     """Which call it answers."""
 
 
+def _as_it_is(message: Any) -> Any:
+    """Return a message; Python's own code between two of them lets another thread run."""
+    return message
+
+
 Message = Annotated[
-    SystemMessage | DeveloperMessage | UserMessage | AssistantMessage | ToolMessage,
-    Field(discriminator="role"),
+    Annotated[
+        SystemMessage | DeveloperMessage | UserMessage | AssistantMessage | ToolMessage,
+        Field(discriminator="role"),
+    ],
+    BeforeValidator(_as_it_is),
 ]
+Messages = Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES, fail_fast=True)]
 
 
 def refuse_other_media(messages: Any) -> None:

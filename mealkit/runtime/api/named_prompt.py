@@ -6,10 +6,22 @@ Refuses variables without a prompt, and what the prompt itself refuses.
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from mealkit.runtime.api.offer import Offer
 from mealkit.runtime.api.reading import Request, unsupported
+
+_MAX_VARIABLES = 256
+
+
+def _few(values: Any) -> Any:
+    if isinstance(values, dict) and len(values) > _MAX_VARIABLES:
+        raise ValueError(f"has {len(values)} variables, {_MAX_VARIABLES} are the most")
+    return values
+
+
+Variables = Annotated[dict[str, str], BeforeValidator(_few)]
+"""A text for each variable of a prompt."""
 
 
 class NamedPrompt(Request):
@@ -17,7 +29,7 @@ class NamedPrompt(Request):
 
     name: str
     """The prompt's name."""
-    variables: Annotated[dict[str, str], Field(default_factory=dict)]
+    variables: Annotated[Variables, Field(default_factory=dict)]
     """A text for each of its variables."""
 
 
@@ -39,7 +51,6 @@ def named_prompt(
 
 # The variable that stands for each input, where a prompt is applied to inputs.
 TEXT = "text"
-_FEW = 8
 
 
 def fill(offer: Offer, asked: NamedPrompt) -> str:
@@ -71,7 +82,7 @@ def fill_each(offer: Offer, asked: NamedPrompt | None, texts: list[str]) -> list
 def fills_many(offer: Offer, values: Mapping[str, Any]) -> bool:
     """Whether a request puts many texts into a prompt, which takes long if there is more to it."""
     texts, prompt = values.get("input"), values.get("prompt")
-    if not isinstance(texts, list) or len(texts) <= _FEW or prompt is None:
+    if not isinstance(texts, list) or len(texts) < 2 or prompt is None:
         return False
     name = prompt.get("name") if isinstance(prompt, dict) else prompt
     return not (isinstance(name, str) and offer.prompts.is_plain(name))

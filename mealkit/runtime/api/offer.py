@@ -11,6 +11,7 @@ from mealkit.errors import MealkitError, failure
 from mealkit.kit.model import Feature, Override, Task
 from mealkit.lock.model import Lock
 from mealkit.runtime.api.prompts import Prompts
+from mealkit.untrusted import shown
 
 _CANNOT = {
     Feature.CHAT: "takes no messages: the model has no chat template here",
@@ -64,7 +65,7 @@ class Offer:
             RequestError: ``REQUEST_MODEL``.
         """
         if name != self.model:
-            message = f"the model {name!r} is not served here, {self.model!r} is"
+            message = f"the model {shown(name)} is not served here, {self.model!r} is"
             raise failure("REQUEST_MODEL", message, where="model")
 
     def require(self, feature: Feature, where: str) -> None:

@@ -1,27 +1,49 @@
 """From a caller's bytes to a checked request: strict JSON, known parameters, the right types.
 
 Refuses, naming the parameter: a name given twice, an unknown one, a wrong type, and what OpenAI's
-API knows but this one does not do. Nothing is ignored but what the table of names says.
+API knows but this one does not do. Nothing is ignored but what the table of names says. Whatever is
+wrong with a request, at most a few of its mistakes are looked at: a million would take more memory
+than there is.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from mealkit.engines.endpoints.request import is_unicode
 from mealkit.errors import MealkitError, failure
+from mealkit.runtime.api.parts import parse_in_parts
+from mealkit.untrusted import UntrustedError, shown
+
+MAX_DEPTH = 128
+"""How deep a request may nest: a JSON Schema takes two or three levels for each of its own."""
+MAX_VALUES = 200_000
+"""How many members and items a request may have in all: a picture of 224 x 224 x 3 numbers fits."""
+
+# No object of the API has half as many parameters.
+_MAX_PARAMETERS = 64
+_NAME_CHARACTERS = 200
 
 
 class Request(BaseModel):
-    """The body of a request: strict, and closed to unknown parameters."""
+    """The body of a request, or an object in it: strict, and closed to unknown parameters."""
 
     model_config = ConfigDict(
         extra="forbid", strict=True, use_attribute_docstrings=True, allow_inf_nan=False
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_many(cls, values: Any) -> Any:
+        """Refuse many unknown parameters at once, not each by itself."""
+        if isinstance(values, dict) and len(values) > _MAX_PARAMETERS:
+            raise ValueError(f"has {len(values)} parameters, {_MAX_PARAMETERS} are the most")
+        return values
 
 
 class AnswerPart(BaseModel):
@@ -44,15 +66,19 @@ _R = TypeVar("_R", bound=Request)
 
 
 def read_object(body: bytes) -> dict[str, Any]:
-    """Read a JSON object in which no name stands twice.
+    """Read a JSON object in which no name stands twice, within ``MAX_DEPTH`` and ``MAX_VALUES``.
+
+    Half of a surrogate pair passes: it is refused where its field is known.
 
     Raises:
         RequestError: ``REQUEST_INVALID``.
     """
     try:
-        values = _DECODER.decode(body.decode())
-    except (ValueError, RecursionError) as error:
-        raise failure("REQUEST_INVALID", f"the body is not JSON: {error}") from error
+        values = parse_in_parts(body, max_depth=MAX_DEPTH, max_values=MAX_VALUES)
+    except UntrustedError as error:
+        message = f"the body cannot be read: {error}"
+        where = error.member and error.member[:_NAME_CHARACTERS]
+        raise failure("REQUEST_INVALID", message, where=where) from error
     if not isinstance(values, dict):
         raise failure("REQUEST_INVALID", "the body is not a JSON object")
     return values
@@ -79,16 +105,18 @@ def raise_invalid(error: ValidationError, values: Any) -> NoReturn:
     Raises:
         RequestError: ``REQUEST_INVALID`` or ``REQUEST_UNSUPPORTED``, naming the parameter.
     """
-    found = [(_path(item, values), item) for item in error.errors(include_url=False)]
+    items = error.errors(include_url=False, include_context=False, include_input=False)
+    found = [(_path(item, values), item) for item in items]
     # Of the alternatives of a union, the one that got furthest says most.
-    where, first = max(found, key=lambda pair: pair[0].count(".") + pair[0].count("["))
+    path, first = max(found, key=lambda pair: pair[0].count(".") + pair[0].count("["))
+    where = path[:_NAME_CHARACTERS]
     if first["type"] == "extra_forbidden":
-        message = f"{where!r} is not a parameter of this endpoint"
+        message = f"{shown(path)} is not a parameter of this endpoint"
         raise failure("REQUEST_UNSUPPORTED", message, where=where) from error
     if first["type"] == "missing":
         raise failure("REQUEST_INVALID", f"{where} is missing", where=where) from error
-    reasons = dict.fromkeys(_reason(item) for path, item in found if path == where)
-    message = f"{where} {' or '.join(reasons)}"
+    reasons = dict.fromkeys(_reason(item) for place, item in found if place == path)
+    message = f"{where or 'the body'} {' or '.join(reasons)}"
     raise failure("REQUEST_INVALID", message, where=where or None) from error
 
 
@@ -99,7 +127,10 @@ def body_of(values: Mapping[str, Any]) -> bytes:
         RequestError: ``REQUEST_INVALID``, a text has half of a surrogate pair.
     """
     try:
-        return json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode()
+        if threading.current_thread() is threading.main_thread():
+            return _ENCODER.encode(values).encode()
+        # A large one: written at once, it would let no other thread run before the end.
+        return "".join(_ENCODER.iterencode(values)).encode()
     except RecursionError as error:
         raise failure("REQUEST_INVALID", "the body is nested too deeply") from error
     except UnicodeEncodeError as error:
@@ -167,18 +198,4 @@ def _reason(item: ErrorDetails) -> str:
     return message[:1].lower() + message[1:]
 
 
-def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    values = dict(pairs)
-    if len(values) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise failure("REQUEST_INVALID", f"{twice!r} is given twice", where=twice)
-    return values
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON number")
-
-
-# json.loads would make a decoder for each request.
-_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant)
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))

@@ -17,7 +17,7 @@ from mealkit.errors import failure
 from mealkit.kit.model import Task
 from mealkit.runtime.api.answers import CohereAnswer, RerankAnswer
 from mealkit.runtime.api.endpoint import Asked, Endpoint
-from mealkit.runtime.api.named_prompt import NamedPrompt, fill_each, named_prompt
+from mealkit.runtime.api.named_prompt import NamedPrompt, Variables, fill_each, named_prompt
 from mealkit.runtime.api.offer import Offer
 from mealkit.runtime.api.reading import Refusal, Request, body_of, read_request
 from mealkit.runtime.api.whole_numbers import WHOLE
@@ -42,7 +42,10 @@ class RerankRequest(Request):
     """The model's name."""
     query: RankedText
     """What is searched for."""
-    documents: Annotated[list[RankedText | Document], Field(min_length=1, max_length=MAX_DOCUMENTS)]
+    documents: Annotated[
+        list[RankedText | Document],
+        Field(min_length=1, max_length=MAX_DOCUMENTS, fail_fast=True),
+    ]
     """What is ranked; none is ever cut."""
     top_n: Annotated[int | None, Field(ge=1), WHOLE] = None
     """How many of the best are told; all, if it is left out."""
@@ -52,7 +55,7 @@ class RerankRequest(Request):
     """The caller's own mark of its end user. It is not used: it never changes an answer."""
     prompt: str | NamedPrompt | None = None
     """A prompt of the kit that the query is put into, as its variable ``text``."""
-    variables: dict[str, str] | None = None
+    variables: Variables | None = None
     """A text for each other variable of the prompt that is named."""
 
 

@@ -5,10 +5,11 @@ caller leaves out is the kit's value. Names are OpenAI's; ``top_k``, ``min_p`` a
 ``repetition_penalty`` are vLLM's.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import Field, StringConstraints
+from pydantic import BeforeValidator, Field, StringConstraints
 
 from mealkit.errors import failure
 from mealkit.kit.model import Feature
@@ -18,13 +19,32 @@ from mealkit.runtime.api.whole_numbers import WHOLE, Seed
 
 MAX_STOPS = 16
 MAX_ANSWERS = 16
+MAX_BIASES = 16_384
 
 StopText = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+
+
+_TOKEN = re.compile(r"[0-9]{1,9}")
+
+
+def _first_wrong(biases: Any) -> Any:
+    """Return, of biases that are not all right, one that is wrong: each costs a message."""
+    if not isinstance(biases, dict):
+        return biases
+    if len(biases) > MAX_BIASES:
+        raise ValueError(f"names {len(biases)} tokens, {MAX_BIASES} are the most")
+    for name, amount in biases.items():
+        if not _TOKEN.fullmatch(name) or type(amount) not in (int, float) or abs(amount) > 100:
+            return {name: amount}
+    return biases
+
+
 Biases = Annotated[
     dict[
-        Annotated[str, StringConstraints(pattern=r"^[0-9]{1,9}$")],
+        Annotated[str, StringConstraints(pattern=f"^{_TOKEN.pattern}$")],
         Annotated[float, Field(ge=-100, le=100)],
     ],
+    BeforeValidator(_first_wrong),
     Field(json_schema_extra={"additionalProperties": False}),
 ]
 
@@ -76,7 +96,9 @@ class Sampling(Request):
     """What the draws start from: the same request gives the same answer."""
     max_tokens: Annotated[int | None, Field(ge=1, le=10_000_000), WHOLE] = None
     """The most tokens of the answer."""
-    stop: StopText | Annotated[list[StopText], Field(max_length=MAX_STOPS)] | None = None
+    stop: (
+        StopText | Annotated[list[StopText], Field(max_length=MAX_STOPS, fail_fast=True)] | None
+    ) = None
     """Texts that end the answer and are not part of it, beside the kit's own."""
     n: Annotated[int | None, Field(ge=1, le=MAX_ANSWERS), WHOLE] = None
     """How many answers."""

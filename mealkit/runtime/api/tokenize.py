@@ -4,15 +4,13 @@ Refuses both at once. The shape is vLLM's:
 https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html#tokenizer-api
 """
 
-from typing import Annotated, Any
-
-from pydantic import Field
+from typing import Any
 
 from mealkit.errors import failure
 from mealkit.kit.model import Feature
 from mealkit.runtime.api.answers import TokenizeAnswer
 from mealkit.runtime.api.endpoint import Asked, Counting, Endpoint
-from mealkit.runtime.api.messages import Message, messages_for_worker, refuse_other_media
+from mealkit.runtime.api.messages import Messages, messages_for_worker, refuse_other_media
 from mealkit.runtime.api.named_prompt import NamedPrompt, fill
 from mealkit.runtime.api.offer import Offer
 from mealkit.runtime.api.reading import Request, body_of, read_request
@@ -28,7 +26,7 @@ class TokenizeRequest(Request):
     """The model's name."""
     prompt: str | NamedPrompt | None = None
     """The text; or a prompt of the kit, by name, with its variables."""
-    messages: Annotated[list[Message], Field(min_length=1)] | None = None
+    messages: Messages | None = None
     """A conversation, as the model's chat template writes it."""
 
 
