@@ -13,6 +13,7 @@ SHIPPED = (
     "mealkit",
     "mealkit.errors",
     "mealkit.digest",
+    "mealkit.seccomp",
     "mealkit.kit",
     "mealkit.kit.model",
     "mealkit.kit.units",

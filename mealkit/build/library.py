@@ -9,6 +9,7 @@ _MODULES = (
     "errors.py",
     "digest.py",
     "untrusted.py",
+    "seccomp.py",
     "kit/__init__.py",
     "kit/classify.py",
     "kit/model.py",

@@ -20,7 +20,7 @@ from mealkit.runtime.api.offer import Offer
 from mealkit.runtime.api.usage import Usage
 from mealkit.runtime.body import read_body
 from mealkit.runtime.journal import Journal
-from mealkit.runtime.keys import Keys
+from mealkit.runtime.keys import Keys, take_secrets
 from mealkit.runtime.limits import HeldBytes, Turns
 from mealkit.runtime.metrics import Metrics
 from mealkit.runtime.places import (
@@ -102,9 +102,10 @@ class Service:
         Raises:
             RequestError: ``REQUEST_KEY``.
         """
+        given = take_secrets(scope["headers"])
         if self.keys.is_open or scope["path"] in self._without_key:
             return ""
-        return self.keys.caller_of(dict(scope["headers"]), asyncio.get_running_loop().time())
+        return self.keys.caller_of(given, asyncio.get_running_loop().time())
 
     @asynccontextmanager
     async def receive(self, request: Request) -> AsyncIterator[bytes]:
