@@ -53,8 +53,8 @@ def parse_json(
     values. The caller has bounded the size of ``data`` already. A byte order mark is passed over,
     as the RFC allows. ``as_python`` is for files that Python's own json wrote and that others read
     with it, such as config.json of models: NaN and infinite numbers are numbers, and of a member
-    that is there twice the last one counts. ``half_pairs``: strings may have half of a surrogate pair, because the caller
-    looks for them itself.
+    that is there twice the last one counts. ``half_pairs``: strings may have half of a surrogate
+    pair, because the caller looks for them itself.
 
     Raises:
         UntrustedError: it is not JSON, breaks a limit, or has a member twice.

@@ -15,6 +15,7 @@ SHIPPED = (
     "mealkit.digest",
     "mealkit.names",
     "mealkit.untrusted",
+    "mealkit.seccomp",
     "mealkit.kit",
     "mealkit.kit.model",
     "mealkit.kit.strings",

@@ -10,6 +10,7 @@ _MODULES = (
     "digest.py",
     "names.py",
     "untrusted.py",
+    "seccomp.py",
     "kit/__init__.py",
     "kit/classify.py",
     "kit/model.py",

@@ -4,6 +4,7 @@ Refuses to wait for a driver that hangs: what it said until then counts, the res
 """
 
 import json
+import os
 import re
 import subprocess  # noqa: TID251  a call that hangs in the driver cannot be ended in any other way
 import sys
@@ -179,9 +180,17 @@ def _ask(patience_seconds: float) -> _Heard:
     folder = str(Path(client.origin).parent) if client and client.origin else ""
     # Isolated: neither the caller's folder nor its packages can stand in for what is imported.
     command = [sys.executable, "-I", "-S", nvml.__file__, folder]
+    # It has no use for keys, and a driver's library reads what it likes.
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("MEALKIT_KEYS")
+    }
     try:
         process = subprocess.Popen(  # noqa: S603  our own script
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment,
         )
     except OSError as error:
         return _Heard(failed=Access.FAILED, reason=f"no process could be started: {error}")

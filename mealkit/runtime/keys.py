@@ -1,8 +1,8 @@
 """API keys: what one looks like, how the file of their hashes is read, and who a caller is.
 
-Refuses, with 401, callers without a known key. A key itself is never kept, logged or compared: its
-SHA-256 is. A hash needs no salt and no slow function here, because a key is 256 random bits: there
-is no dictionary to try, and no two keys are alike.
+Refuses, with 401, callers without a known key. A key itself is taken out of the request on arrival
+and never kept, logged or compared: its SHA-256 is. A hash needs no salt and no slow function here,
+because a key is 256 random bits: there is no dictionary to try, and no two keys are alike.
 """
 
 import base64
@@ -25,6 +25,10 @@ LOOK_SECONDS = 1.0
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 _LINE = re.compile(rf"sha256:([0-9a-f]{{64}})[ \t]+({_NAME})")
+# What callers of other services prove themselves with goes too: no endpoint asks for it.
+_SECRETS = frozenset(
+    {b"authorization", b"proxy-authorization", b"cookie", b"x-api-key", b"api-key"}
+)
 # Keys of a size that nobody made here are not worth hashing.
 _MOST_BYTES = 512
 
@@ -146,6 +150,17 @@ class Keys:
             reason = error.strerror if isinstance(error, OSError) else "it is not text"
             raise _invalid(f"the keys cannot be read: {reason}", str(path)) from error
         return read_keys(text, str(path))
+
+
+def take_secrets(headers: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Take what callers prove themselves with out of a request's headers, and return it.
+
+    Server, endpoints and log have the same list: from here on none of them has a key.
+    """
+    taken = {name: value for name, value in headers if name in _SECRETS}
+    if taken:
+        headers[:] = [item for item in headers if item[0] not in _SECRETS]
+    return taken
 
 
 def _hash(key: bytes) -> bytes:

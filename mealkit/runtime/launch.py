@@ -24,9 +24,11 @@ from mealkit.errors import (
     failure,
     problem,
 )
+from mealkit.runtime import isolation
 from mealkit.runtime.doorman import Doorman
 from mealkit.runtime.journal import Journal
 from mealkit.runtime.keys import Keys
+from mealkit.runtime.listening import listening, passed_listener
 from mealkit.runtime.settings import Settings, read_settings
 from mealkit.runtime.state import Lifecycle
 from mealkit.runtime.worker import Spawned, WorkerPlan
@@ -34,19 +36,19 @@ from mealkit.runtime.worker import Spawned, WorkerPlan
 if TYPE_CHECKING:
     from mealkit.lock.model import Lock
 
-_BACKLOG = 1024
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 # Kubernetes keeps no more of one container's termination log.
 _TERMINATION_BYTES = 4096
 
-Begun = tuple[WorkerPlan, Spawned]
+Begun = tuple[WorkerPlan, Spawned, int]
 
 
 def main(environment: Mapping[str, str], begun: Begun | None = None) -> int:
     """Serve one kit until it is stopped or fails; return the exit code.
 
-    ``begun`` is its worker, if it was started already and waits to be released.
+    ``begun`` is its worker, if it was started already and waits to be released, with the socket
+    that callers reach.
     """
     launch = _Launch(environment, begun)
     for number in _STOP_SIGNALS:
@@ -78,8 +80,14 @@ class _Launch:
         lifecycle = Lifecycle(time.monotonic, self._began)
         lifecycle.listeners.append(lambda moved: journal.info("state", **moved.as_json()))
         with ExitStack() as stack:
-            listener = stack.enter_context(_listen(settings))
+            plan, worker, opened = self._begun or (None, None, None)
+            listener = stack.enter_context(_listen(settings, self._environment, opened))
+            if passed_listener(self._environment) is not None:
+                # Where it listens is its opener's word, and with it whether callers need a key.
+                settings = self.settings = replace(settings, host=listener.getsockname()[0])
             journal.info("listening", host=settings.host, port=listener.getsockname()[1])
+            for what in isolation.missing:
+                journal.warning("isolation", missing=what)
             keys = Keys(settings)
             doorman = stack.enter_context(Doorman(listener, lifecycle))
             data = _read(settings)
@@ -87,7 +95,7 @@ class _Launch:
             # Imports half of what there is to import.
             from mealkit.runtime.prelude import Prelude  # noqa: PLC0415
 
-            plan, worker = self._begun or (_plan(data, settings, self._environment), None)
+            plan = plan or _plan(data, settings, self._environment)
             prelude = Prelude(settings, lock, journal, lifecycle, plan, worker)
             prelude.check_machine(self._environment)
             stack.enter_context(prelude.verification)
@@ -128,22 +136,19 @@ def _leave(number: int, _frame: object) -> None:
     raise SystemExit(0 if number == signal.SIGTERM else 128 + number)
 
 
-def _listen(settings: Settings) -> socket.socket:
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    # asyncio turns Nagle's delay off only for sockets that name their protocol; with the delay an
-    # answer in two writes costs a caller 40 ms.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+def _listen(
+    settings: Settings, environment: Mapping[str, str], opened: int | None
+) -> socket.socket:
+    """Return the socket that callers reach: the one that is open already, or a new one."""
     try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((settings.host, settings.port))
-        listener.listen(_BACKLOG)
+        if opened is None:
+            opened = listening(environment, settings.host, settings.port)
+        return socket.socket(fileno=opened)
     except OSError as error:
-        listener.close()
         code = "PORT_TAKEN" if error.errno == errno.EADDRINUSE else "CONFIG_INVALID"
         message = f"{settings.host}:{settings.port} cannot be listened on: {error.strerror}"
         hint = "set MEALKIT_HOST and MEALKIT_PORT to an address that is free"
         raise failure(code, message, where="MEALKIT_PORT", hint=hint) from error
-    return listener
 
 
 def _read(settings: Settings) -> bytes:

@@ -24,7 +24,7 @@ from mealkit.runtime.api.reading import read_object
 from mealkit.runtime.api.usage import Usage
 from mealkit.runtime.body import read_body
 from mealkit.runtime.journal import Journal
-from mealkit.runtime.keys import Keys
+from mealkit.runtime.keys import Keys, take_secrets
 from mealkit.runtime.limits import Held, HeldBytes, Turns
 from mealkit.runtime.metrics import Metrics
 from mealkit.runtime.places import (
@@ -110,9 +110,10 @@ class Service:
         Raises:
             RequestError: ``REQUEST_KEY``.
         """
+        given = take_secrets(scope["headers"])
         if self.keys.is_open or scope["path"] in self._without_key:
             return ""
-        return self.keys.caller_of(dict(scope["headers"]), asyncio.get_running_loop().time())
+        return self.keys.caller_of(given, asyncio.get_running_loop().time())
 
     async def read(self, request: Request, held: Held, endpoint: Endpoint) -> Asked:
         """Read a request, and keep the memory that is needed to ask the engine.

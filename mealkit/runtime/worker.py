@@ -11,6 +11,8 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 
+from mealkit.runtime.isolation import CONFINEMENT, WORKER_USER, has_two_users
+from mealkit.runtime.listening import listening
 from mealkit.runtime.places import DEFAULTS, LOCK_NAME
 
 # mypy reads it; at run time it would cost a tenth of what starting the worker takes.
@@ -84,18 +86,22 @@ class WorkerPlan:
             OSError: the state folder cannot be written to.
         """
         path, text = self._config
-        os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120
-        with open(f"{path}.part", "w") as partial:  # noqa: PTH123
+        state = os.path.dirname(path)  # noqa: PTH120
+        os.makedirs(state, exist_ok=True)  # noqa: PTH103
+        # The folder may be older than this container, and what is in it the kit's own doing.
+        for left in (f"{path}.part", path):
+            _clear(left)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        with open(os.open(f"{path}.part", flags, 0o644), "w") as partial:  # noqa: PTH123
             partial.write(text)
         os.replace(f"{path}.part", path)  # noqa: PTH105
         self.remove_socket()
+        if has_two_users():
+            os.chown(state, WORKER_USER, WORKER_USER)
 
     def remove_socket(self) -> None:
         """Remove the socket of a worker that has ended."""
-        try:
-            os.unlink(self.socket)  # noqa: PTH108
-        except FileNotFoundError:
-            return
+        _clear(self.socket)
 
 
 class Spawned:
@@ -108,23 +114,25 @@ class Spawned:
     __slots__ = ("pid", "stderr", "stdin", "stdout")
 
     def __init__(self, command: "tuple[str, ...]", environment: Mapping[str, str]) -> None:
-        """Start a command with exactly this environment, in a process group of its own.
+        """Start a command with exactly this environment, in a session of its own, confined.
 
         Raises:
             OSError: it cannot be run.
         """
         own, other = zip(os.pipe(), os.pipe(), os.pipe()[::-1], strict=True)
         try:
-            self.pid = os.posix_spawn(
-                command[0],
-                list(command),
-                environment,
-                file_actions=[
-                    (os.POSIX_SPAWN_DUP2, descriptor, number)
-                    for number, descriptor in zip((1, 2, 0), other, strict=True)
-                ],
-                setpgroup=0,
-                setsigdef=[signal.SIGPIPE, signal.SIGCHLD, signal.SIGTERM, signal.SIGINT],
+            self.pid = CONFINEMENT.start(
+                lambda: os.posix_spawn(
+                    command[0],
+                    list(command),
+                    environment,
+                    file_actions=[
+                        (os.POSIX_SPAWN_DUP2, descriptor, number)
+                        for number, descriptor in zip((1, 2, 0), other, strict=True)
+                    ],
+                    setsid=True,
+                    setsigdef=[signal.SIGPIPE, signal.SIGCHLD, signal.SIGTERM, signal.SIGINT],
+                )
             )
         except OSError:
             for descriptor in own:
@@ -146,17 +154,33 @@ class Spawned:
         self.stdin = None
 
 
-def begin(environment: Mapping[str, str]) -> "tuple[WorkerPlan, Spawned] | None":
+def begin(environment: Mapping[str, str]) -> "tuple[WorkerPlan, Spawned, int] | None":
     """Start the container's worker before anything else; it waits until it is released.
 
-    None if that fails: the regular start finds the same fault, and can explain it.
+    Callers' socket is opened before it: with the worker comes its descriptor. None if any of that
+    fails: the regular start finds the same fault, and can explain it.
     """
     etc = environment.get("MEALKIT_ETC", DEFAULTS["MEALKIT_ETC"])
+    listener = None
     try:
         with open(f"{etc}/{LOCK_NAME}", "rb") as file:  # noqa: PTH123
             lock = json.load(file)
         plan = WorkerPlan(lock, environment)
         plan.place()
-        return plan, Spawned(plan.command, plan.environment)
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        host = environment.get("MEALKIT_HOST", DEFAULTS["MEALKIT_HOST"])
+        port = int(environment.get("MEALKIT_PORT", lock["serving"]["port"]))
+        listener = listening(environment, host, port)
+        return plan, Spawned(plan.command, plan.environment), listener
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError):
+        if listener is not None:
+            os.close(listener)
         return None
+
+
+def _clear(path: str) -> None:
+    """Remove what is at a path, whatever it is; a folder is moved out of the way."""
+    with suppress(FileNotFoundError):
+        try:
+            os.unlink(path)  # noqa: PTH108
+        except IsADirectoryError:
+            os.rename(path, f"{path}.{os.urandom(8).hex()}")  # noqa: PTH104

@@ -8,6 +8,7 @@ import sys
 import tempfile
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -344,3 +345,40 @@ def _environment(root: Path) -> dict[str, str]:
         "MEALKIT_ENGINE_PATH": f"{LIBRARY}:{STANDIN}",
         "MEALKIT_TERMINATION_LOG": str(root / "termination-log"),
     }
+
+
+@pytest.fixture
+def empty_image() -> Iterator[str]:
+    """An image with nothing in it: what runs there is mounted."""
+    import docker  # noqa: PLC0415
+
+    client = docker.from_env()
+    name, tag = "mealkit-test-empty", uuid.uuid4().hex[:12]
+    with tempfile.TemporaryFile() as archive:
+        archive.write(b"\0" * 10240)
+        archive.seek(0)
+        client.api.import_image_from_data(archive.read(), repository=name, tag=tag)
+    yield f"{name}:{tag}"
+    client.images.remove(f"{name}:{tag}", force=True)
+    client.close()
+
+
+def container_command(image: str, root: Path, *options: str, **environment: str) -> list[str]:
+    """Return what runs the container half with this Python, over the folders below ``root``."""
+    library = [path for path in sys.path if path and Path(path).is_dir()]
+    shown = {"/usr", "/bin", "/lib", "/lib64", sys.prefix, sys.base_prefix, str(LIBRARY), *library}
+    mounts = [f"--volume={path}:{path}:ro" for path in sorted(shown) if Path(path).exists()]
+    told = {
+        "PYTHONPATH": ":".join([str(LIBRARY), *library]),
+        "MEALKIT_MODELS": f"{root}/models",
+        "MEALKIT_ETC": f"{root}/etc",
+        "MEALKIT_STATE": "/state",
+        "MEALKIT_ENGINE_PATH": f"{LIBRARY}:{STANDIN}",
+        **environment,
+    }
+    variables = [f"--env={name}={value}" for name, value in told.items()]
+    return [
+        *("docker", "run", "--tmpfs=/tmp", *options, *mounts),
+        *(f"--volume={root}:{root}:ro", *variables, image),
+        *(sys.executable, "-s", "-P", "-m", "mealkit.runtime"),
+    ]

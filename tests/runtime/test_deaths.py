@@ -4,20 +4,14 @@ import json
 import os
 import signal
 import subprocess
-import sys
-import tempfile
-import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from runtime.conftest import container_command
 
-import mealkit
 from mealkit.errors import CATALOGUE
 from mealkit.lock.model import lock_bytes
 
-LIBRARY = Path(mealkit.__file__).parent.parent
-STANDIN = Path(__file__).parent / "standin"
 LIMIT_BYTES = 192 * 2**20
 
 
@@ -95,22 +89,6 @@ def test_deaths_are_counted_by_what_they_mean(start, make_lock):
     assert problem["message"].startswith("the engine was restarted 1 times and died again")
 
 
-@pytest.fixture
-def empty_image() -> Iterator[str]:
-    """An image with nothing in it: what runs there is mounted."""
-    import docker  # noqa: PLC0415
-
-    client = docker.from_env()
-    name, tag = "mealkit-test-empty", uuid.uuid4().hex[:12]
-    with tempfile.TemporaryFile() as archive:
-        archive.write(b"\0" * 10240)
-        archive.seek(0)
-        client.api.import_image_from_data(archive.read(), repository=name, tag=tag)
-    yield f"{name}:{tag}"
-    client.images.remove(f"{name}:{tag}", force=True)
-    client.close()
-
-
 @pytest.mark.docker
 def test_killed_for_memory_in_a_container(empty_image, make_lock, tmp_path):
     """The kernel's kill is read from the control group: measured, the limit, and the platform."""
@@ -137,25 +115,16 @@ def run_in_container(
     ``quiet`` is made when only the engine is still at work. Until what the kernel kills has given its
     memory back, the next process that asks for some is killed too, and that may be the gateway.
     """
-    library = [path for path in sys.path if path and Path(path).is_dir()]
-    shown = {"/usr", "/bin", "/lib", "/lib64", sys.prefix, sys.base_prefix, str(LIBRARY), *library}
-    mounts = [f"--volume={path}:{path}:ro" for path in sorted(shown) if Path(path).exists()]
-    environment = {
-        "PYTHONPATH": ":".join([str(LIBRARY), *library]),
-        "MEALKIT_HOST": "127.0.0.1",
-        "MEALKIT_PORT": "0",
-        "MEALKIT_MODELS": f"{root}/models",
-        "MEALKIT_ETC": f"{root}/etc",
-        "MEALKIT_STATE": "/state",
-        "MEALKIT_ENGINE_PATH": f"{LIBRARY}:{STANDIN}",
-    }
-    variables = [f"--env={name}={value}" for name, value in environment.items()]
     limits = [f"--memory={limit_bytes}", f"--memory-swap={limit_bytes}", "--network=none"]
-    command = [
-        *("docker", "run", "--rm", "--tmpfs=/state:exec", "--tmpfs=/tmp", *limits, *mounts),
-        *(f"--volume={root}:{root}:ro", *variables, image),
-        *(sys.executable, "-s", "-P", "-m", "mealkit.runtime"),
-    ]
+    command = container_command(
+        image,
+        root,
+        "--rm",
+        "--tmpfs=/state:exec",
+        *limits,
+        MEALKIT_HOST="127.0.0.1",
+        MEALKIT_PORT="0",
+    )
     lines = []
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         for line in process.stderr:

@@ -1,0 +1,53 @@
+"""The socket that callers reach, opened before any of the kit's code runs.
+
+Otherwise that could take the port first, and with it what callers send. Where who starts the
+container has opened the socket, it is taken over as sd_listen_fds(3) says. Imported early: what is
+quick to import. Refuses nothing by itself.
+"""
+
+import _socket
+import os
+from collections.abc import Mapping
+
+_BACKLOG = 1024
+_FIRST_PASSED = 3
+
+
+def listening(environment: Mapping[str, str], host: str, port: int) -> int:
+    """Return the descriptor of a listening socket: the one that was passed on, or a new one.
+
+    Raises:
+        OSError: the address cannot be listened on.
+    """
+    passed = passed_listener(environment)
+    return open_listener(host, port) if passed is None else passed
+
+
+def passed_listener(environment: Mapping[str, str]) -> int | None:
+    """Return the listening socket that this process was started with; None if there is none."""
+    is_ours = environment.get("LISTEN_PID") == str(os.getpid())
+    if not is_ours or environment.get("LISTEN_FDS") != "1":
+        return None
+    # What this process starts shall not have it.
+    os.set_inheritable(_FIRST_PASSED, False)  # noqa: FBT003
+    return _FIRST_PASSED
+
+
+def open_listener(host: str, port: int) -> int:
+    """Bind and listen; return the descriptor.
+
+    Raises:
+        OSError: the address cannot be listened on.
+    """
+    family = _socket.AF_INET6 if ":" in host else _socket.AF_INET
+    # asyncio turns Nagle's delay off only for sockets that name their protocol; with the delay an
+    # answer in two writes costs a caller 40 ms.
+    listener = _socket.socket(family, _socket.SOCK_STREAM, _socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(_BACKLOG)
+    except BaseException:
+        listener.close()
+        raise
+    return listener.detach()
