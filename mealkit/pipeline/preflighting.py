@@ -25,10 +25,12 @@ from mealkit.preflight.here import closed_devices, closed_folders, port_is_free
 from mealkit.preflight.override import apply
 from mealkit.preflight.requirements import Requirements, read_requirements
 from mealkit.preflight.run import preflight
+from mealkit.untrusted import UntrustedError, read_file
 
 if TYPE_CHECKING:
     from mealkit.pipeline.parts import OpenKit
 
+_MAX_FACTS_BYTES = 4 * 1024 * 1024
 _BEST_FIRST = (Verdict.FITS, Verdict.UNCERTAIN, Verdict.DOES_NOT_FIT)
 
 
@@ -52,6 +54,8 @@ class PreflightRequest:
     """Files with the facts of other machines."""
     overrides: Mapping[str, str] = field(default_factory=dict)
     """Reasons, by the code of a blocking finding."""
+    allowed: tuple[Path, ...] = ()
+    """Folders besides the kit's own that its files may lie in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +109,7 @@ def preflight_target(request: PreflightRequest, home: Home) -> PreflightAnswer:
         MealkitError: the kit cannot be read, or states no needs.
     """
     if not request.hosts:
-        found = stated_by(request.target, architecture(), home)
+        found = stated_by(request.target, architecture(), home, request.allowed)
         facts = _facts_for(found, home)
         report = preflight(facts, found.requirements, here_context(found, facts, home, Start()))
         machine = Machine(facts.host, apply(report, request.overrides))
@@ -114,14 +118,15 @@ def preflight_target(request: PreflightRequest, home: Home) -> PreflightAnswer:
     machines = []
     for name, facts in _described(request.hosts).items():
         kind = facts.architecture
-        stated[kind] = found = stated.get(kind) or stated_by(request.target, kind, home)
+        known = stated.get(kind)
+        stated[kind] = found = known or stated_by(request.target, kind, home, request.allowed)
         report = preflight(facts, found.requirements)
         machines.append(Machine(name, apply(report, request.overrides)))
     first = next(iter(stated.values()))
     return PreflightAnswer(first.name, first.owner, tuple(machines))
 
 
-def stated_by(target: str, architecture: str, home: Home) -> Stated:
+def stated_by(target: str, architecture: str, home: Home, allowed: Sequence[Path] = ()) -> Stated:
     """Return what a kit's lock, an image's annotations, or a registry's manifest state.
 
     Raises:
@@ -129,7 +134,7 @@ def stated_by(target: str, architecture: str, home: Home) -> Stated:
             (``LOCK_STALE``), or that cannot be read.
         StoreError, RegistryError: there is no such image, or it states no needs.
     """
-    lock = _lock_at(target)
+    lock = _lock_at(target, allowed)
     if lock is not None:
         name = f"{lock.about.name}:{lock.about.version}"
         return Stated(name, lock.requirements, lock.about.owner, is_here=True)
@@ -210,7 +215,7 @@ def check_start(
         listener.notice(problem(code, message, hint=CATALOGUE[code].fix))
 
 
-def _lock_at(target: str) -> Lock | None:
+def _lock_at(target: str, allowed: Sequence[Path]) -> Lock | None:
     """Return a lock file's lock, or that of a kit as it is written now; None for other targets."""
     path = Path(target)
     is_lock = path.name.endswith(".lock") and path.is_file()
@@ -219,7 +224,7 @@ def _lock_at(target: str) -> Lock | None:
         return None
     from mealkit.pipeline.parts import lock_file, open_kit
 
-    return lock_file(path) if is_lock else _lock_as_written(open_kit(path))
+    return lock_file(path) if is_lock else _lock_as_written(open_kit(path, allowed))
 
 
 def _lock_as_written(kit: "OpenKit") -> Lock:
@@ -285,9 +290,11 @@ def _described(files: Sequence[Path]) -> Mapping[str, Facts]:
 
 def _facts_of(path: Path) -> Facts:
     try:
-        data = path.read_bytes()
+        data = read_file(path, _MAX_FACTS_BYTES)
     except OSError as error:
         raise failure(
             "FACTS_INVALID", f"it cannot be read: {error.strerror}", where=str(path)
         ) from error
+    except UntrustedError as error:
+        raise failure("FACTS_INVALID", str(error), where=str(path)) from error
     return parse_facts(data, str(path))
