@@ -47,7 +47,9 @@ class Lab:
 
     def mealkit(self, home: Path, *arguments: str | Path) -> Run:
         """Measure one mealkit command with a home."""
-        return measure([*mealkit_command(), *arguments], {"MEALKIT_HOME": str(home)})
+        # The synthetic kits' weights lie beside the kits' own folders.
+        environment = {"MEALKIT_HOME": str(home), "MEALKIT_ALLOW_FOLDERS": str(self.scratch)}
+        return measure([*mealkit_command(), *arguments], environment)
 
     @contextmanager
     def warm_home(self, name: str) -> Iterator[Path]:

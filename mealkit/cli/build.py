@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mealkit.cli.options import HERE, Json, KitPath, Locked, session_of
+from mealkit.cli.options import HERE, AllowFolder, Json, KitPath, Locked, session_of
 from mealkit.cli.output import print_json, print_line, say, table
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def build(  # noqa: PLR0913  one parameter for each option
     push: Annotated[
         str | None, typer.Option(metavar="REF", help="Push the image to a registry too.")
     ] = None,
+    allow_folder: AllowFolder = [],  # noqa: B006  typer copies it
     as_json: Json = False,
 ) -> None:
     """Build a kit's image into the local store, and print its digest.
@@ -47,6 +48,7 @@ def build(  # noqa: PLR0913  one parameter for each option
         outputs=Outputs(load, output, push),
         home=session.home,
         listener=session.listener(as_json=as_json),
+        allowed=allow_folder,
     )
     if as_json:
         print_json(_form(report))

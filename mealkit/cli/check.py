@@ -1,16 +1,21 @@
 """mealkit check: everything that is wrong with a kit, at once."""
 
-from mealkit.cli.options import HERE, Json, KitPath
+from mealkit.cli.options import HERE, AllowFolder, Json, KitPath
 from mealkit.cli.output import print_json, print_line, print_problem, say
 
 EXAMPLES = ("mealkit check", "mealkit check kits/sbert-minilm", "mealkit check my-kit --json")
 
 
-def check(path: KitPath = HERE, *, as_json: Json = False) -> None:
+def check(
+    path: KitPath = HERE,
+    *,
+    allow_folder: AllowFolder = [],  # noqa: B006  typer copies it
+    as_json: Json = False,
+) -> None:
     """Check a kit and every file it names; nothing is fetched."""
     from mealkit.pipeline.kits import check_kit
 
-    report = check_kit(path)
+    report = check_kit(path, allow_folder)
     if as_json:
         warnings = [item.as_json() for item in report.warnings]
         lock = {"missing": report.stale is None, "stale": list(report.stale or ())}

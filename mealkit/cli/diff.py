@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from mealkit.cli.changes import change_lines
-from mealkit.cli.options import Json, session_of
+from mealkit.cli.options import AllowFolder, Json, session_of
 from mealkit.cli.output import print_json, print_line
 
 EXAMPLES = (
@@ -17,11 +17,18 @@ EXAMPLES = (
 _Side = Annotated[str, typer.Argument(help="A kit, a lock, or an image.")]
 
 
-def diff(context: typer.Context, before: _Side, after: _Side, *, as_json: Json = False) -> None:
+def diff(
+    context: typer.Context,
+    before: _Side,
+    after: _Side,
+    *,
+    allow_folder: AllowFolder = [],  # noqa: B006  typer copies it
+    as_json: Json = False,
+) -> None:
     """Show what differs between two kits, locks or images."""
     from mealkit.pipeline.images import diff as changes_between
 
-    changes = changes_between(before, after, session_of(context).home)
+    changes = changes_between(before, after, session_of(context).home, allow_folder)
     if as_json:
         print_json({"changes": [item.as_json() for item in changes]})
         return

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mealkit.cli.options import Json, session_of
+from mealkit.cli.options import AllowFolder, Json, session_of
 from mealkit.cli.output import has_colour, print_json, print_line, table
 from mealkit.preflight.estimate.setting import Engine, KvDtype
 
@@ -73,6 +73,7 @@ def estimate(  # noqa: PLR0913  one parameter for each option
     memory: Annotated[
         str | None, typer.Option(metavar="SIZE", help="The memory of each GPU, such as 24GiB.")
     ] = None,
+    allow_folder: AllowFolder = [],  # noqa: B006  typer copies it
     as_json: Json = False,
 ) -> None:
     """Estimate a model's GPU memory, and say which GPUs have enough."""
@@ -87,6 +88,7 @@ def estimate(  # noqa: PLR0913  one parameter for each option
         tensor_parallel=tensor_parallel,
         gpu=gpu,
         memory_bytes=_size(memory, gpu),
+        allowed=tuple(allow_folder),
     )
     report = estimate_target(request, session_of(context).home)
     if as_json:

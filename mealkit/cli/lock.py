@@ -1,12 +1,13 @@
 """mealkit lock: pin every input of a kit."""
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from mealkit.cli.changes import change_lines
-from mealkit.cli.options import HERE, Json, KitPath, session_of
+from mealkit.cli.options import HERE, AllowFolder, Json, KitPath, session_of
 from mealkit.cli.output import print_json, print_line, say
 from mealkit.errors import failure
 
@@ -36,13 +37,14 @@ def lock(
         list[LockPart] | None,
         typer.Option(help="Resolve this part anew; may be given more than once."),
     ] = None,
+    allow_folder: AllowFolder = [],  # noqa: B006  typer copies it
     as_json: Json = False,
 ) -> None:
     """Resolve every input of a kit to a digest, and write kit.lock."""
     if check:
         if upgrade:
             raise failure("USAGE", "--check changes nothing, --upgrade does")
-        _check(path, as_json=as_json)
+        _check(path, allow_folder, as_json=as_json)
         return
     from mealkit.lock.resolve import Upgrade
     from mealkit.pipeline.locking import lock_kit
@@ -53,6 +55,7 @@ def lock(
         upgrade=frozenset(Upgrade(part.value) for part in upgrade or ()),
         home=session.home,
         listener=session.listener(as_json=as_json),
+        allowed=allow_folder,
     )
     if as_json:
         changes = [item.as_json() for item in report.changes]
@@ -65,10 +68,10 @@ def lock(
     print_line(str(report.recipe))
 
 
-def _check(path: KitPath, *, as_json: bool) -> None:
+def _check(path: KitPath, allowed: list[Path], *, as_json: bool) -> None:
     from mealkit.pipeline.locking import check_lock
 
-    changes = check_lock(path)
+    changes = check_lock(path, allowed)
     if as_json:
         print_json({"changes": [item.as_json() for item in changes]})
     else:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mealkit.kit.bounds import OPTION, VARIABLE
+
 if TYPE_CHECKING:
     from mealkit.pipeline.home import Home
     from mealkit.pipeline.listener import Listener
@@ -20,6 +22,16 @@ Json = Annotated[
 ]
 Locked = Annotated[
     bool, typer.Option("--locked", help="Refuse a lock that is missing or stale, change nothing.")
+]
+AllowFolder = Annotated[
+    list[Path],
+    typer.Option(
+        OPTION,
+        metavar="FOLDER",
+        envvar=VARIABLE,
+        help="A folder besides the kit's own that its files may lie in. May be given again.",
+        show_default=False,
+    ),
 ]
 HERE = Path()
 

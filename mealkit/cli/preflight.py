@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mealkit.cli.options import Json, session_of
+from mealkit.cli.options import AllowFolder, Json, session_of
 from mealkit.cli.output import print_json, print_line, table
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ Reason = Annotated[
 ]
 
 
-def preflight(
+def preflight(  # noqa: PLR0913  one parameter for each option
     context: typer.Context,
     target: Annotated[
         str,
@@ -61,6 +61,7 @@ def preflight(
     ] = [],  # noqa: B006  typer copies it
     override: Override = [],  # noqa: B006
     reason: Reason = [],  # noqa: B006
+    allow_folder: AllowFolder = [],  # noqa: B006
     as_json: Json = False,
 ) -> None:
     """Say whether a kit fits this machine, or others, and why.
@@ -72,7 +73,8 @@ def preflight(
     from mealkit.pipeline.preflighting import PreflightRequest, preflight_target
     from mealkit.preflight.override import overrides_of
 
-    request = PreflightRequest(target, tuple(host), overrides_of(override, reason))
+    overrides = overrides_of(override, reason)
+    request = PreflightRequest(target, tuple(host), overrides, tuple(allow_folder))
     answer = preflight_target(request, session_of(context).home)
     if as_json:
         print_json(answer.as_json())

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mealkit.cli.options import HERE, KitPath, Locked, session_of
+from mealkit.cli.options import HERE, AllowFolder, KitPath, Locked, session_of
 from mealkit.cli.output import print_line
 
 EXAMPLES = ("mealkit render --output context", "docker build context")
@@ -20,10 +20,18 @@ def render(
         typer.Option("--output", "-o", metavar="FOLDER", help="A folder that is not there yet."),
     ] = Path("context"),
     locked: Locked = False,
+    allow_folder: AllowFolder = [],  # noqa: B006  typer copies it
 ) -> None:
     """Write a Dockerfile and its pinned context, for docker build."""
     from mealkit.pipeline.building import render_kit
 
     session = session_of(context)
-    folder = render_kit(path, output, frozen=locked, home=session.home, listener=session.listener())
+    folder = render_kit(
+        path,
+        output,
+        frozen=locked,
+        home=session.home,
+        listener=session.listener(),
+        allowed=allow_folder,
+    )
     print_line(str(folder))

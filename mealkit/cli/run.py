@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from mealkit.cli.options import Json, session_of
+from mealkit.cli.options import AllowFolder, Json, session_of
 from mealkit.cli.output import print_json, print_line, say
 from mealkit.cli.preflight import Override, Reason
 
@@ -55,6 +55,7 @@ def run(  # noqa: PLR0913  one parameter for each option
     ] = 600.0,
     override: Override = [],  # noqa: B006  typer copies it
     reason: Reason = [],  # noqa: B006
+    allow_folder: AllowFolder = [],  # noqa: B006
     as_json: Json = False,
 ) -> None:
     """Start a kit, wait until it answers, and print its address."""
@@ -63,7 +64,18 @@ def run(  # noqa: PLR0913  one parameter for each option
 
     session = session_of(context)
     overrides = overrides_of(override, reason)
-    request = RunRequest(target, client, name, port, address, keys, embedded, timeout, overrides)
+    request = RunRequest(
+        target=target,
+        client=client,
+        name=name,
+        port=port,
+        address=address,
+        keys=keys,
+        embedded=embedded,
+        timeout_seconds=timeout,
+        overrides=overrides,
+        allowed=tuple(allow_folder),
+    )
     report = run_kit(request, session.home, session.listener(as_json=as_json))
     if as_json:
         print_json({**asdict(report), "owner": report.owner.model_dump(mode="json")})

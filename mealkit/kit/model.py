@@ -117,7 +117,8 @@ class FolderPlace(Part):
     source: Annotated[Literal["folder"], KEEPS_ANSWERS]
     """The kind of source."""
     path: Annotated[MachinePath, KEEPS_ANSWERS]
-    """The folder, relative to the kit's own or absolute."""
+    """The folder, relative to the kit's own. Elsewhere only if the caller allows it:
+    --allow-folder."""
 
 
 Place = Annotated[HubPlace | WheelPlace | HttpPlace | FolderPlace, Field(discriminator="source")]
@@ -275,7 +276,8 @@ class Runtime(Part):
     wheels: Annotated[tuple[LoosePath, ...], CHANGES_ANSWERS] = ()
     """Local wheel files, or folders of them, for packages that no index has as a wheel."""
     code: Annotated[tuple[LoosePath, ...], CHANGES_ANSWERS] = ()
-    """The paper's own code: text files of the kit's folder, by name or pattern (``lib/*.py``)."""
+    """The paper's own code: text files of the kit's folder, by name or pattern (``lib/*.py``).
+    No pattern looks into .git, .hg, .svn, .jj, .venv or __pycache__."""
 
     @model_validator(mode="after")
     def _has_a_compiler(self) -> Self:
@@ -369,6 +371,9 @@ class Kit(Part):
     """What it needs of a machine."""
     serving: Annotated[Serving, KEEPS_ANSWERS] = Serving()
     """How it answers."""
+    allow_secrets: Annotated[tuple[Text, ...], KEEPS_ANSWERS] = ()
+    """Files that look like secrets and may be seen by everyone who gets the kit, by the path that
+    the problem KIT_SECRET names; kit.yaml for its own text."""
 
 
 def kit_json(part: Part) -> dict[str, Any]:

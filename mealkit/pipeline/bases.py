@@ -5,8 +5,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mealkit.digest import Digest
-from mealkit.errors import MealkitError, failure
+from mealkit.errors import KitError, MealkitError, failure
+from mealkit.kit.bounds import Bounds, OutsideError
+from mealkit.kit.files import image_path
 from mealkit.kit.model import Base, ImageBase
+from mealkit.kit.search import Search, TooManyError
 from mealkit.oci.descriptor import Platform
 from mealkit.oci.image import Image
 from mealkit.oci.reference import Reference
@@ -15,17 +18,34 @@ from mealkit.untrusted import shown
 
 
 @contextmanager
-def base_image(base: ImageBase, folder: Path, architecture: str) -> Iterator[Image]:
+def base_image(base: ImageBase, folder: Path, bounds: Bounds, architecture: str) -> Iterator[Image]:
     """Open the base image of a kit; its layers can be read while it is open.
 
     Paths are relative to the kit's folder.
 
     Raises:
+        KitError: it lies outside of the kit's bounds (``KIT_PATH_OUTSIDE``).
         StoreError, RegistryError: there is no such image, or it cannot be read.
     """
     platform = Platform("linux", architecture)
+    if (path := image_path(base.reference)) is not None:
+        try:
+            _require_inside(folder / path, bounds)
+        except OutsideError as error:
+            raise KitError(error.problem(base.reference, "runtime.base")) from error
+        except (OSError, ValueError, TooManyError) as error:
+            message = f"{base.reference} cannot be followed: {error}"
+            raise failure("IMAGE_NOT_FOUND", message, where="runtime.base") from error
     with open_elsewhere(base.reference, folder, platform) as image:
         yield image
+
+
+def _require_inside(path: Path, bounds: Bounds) -> None:
+    """Refuse an image of which any file lies elsewhere: a layout's blobs may be links."""
+    bounds.resolve(path)
+    if path.is_dir():
+        for name in Search(path, bounds).files():
+            bounds.resolve(path / name)
 
 
 def base_name(base: ImageBase) -> str:

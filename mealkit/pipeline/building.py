@@ -1,7 +1,7 @@
 """Building: lock, plan, assemble, keep; then load, write or push where it was asked for."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,14 +50,20 @@ class BuildReport:
 
 
 def build_kit(
-    path: Path, *, frozen: bool, outputs: Outputs, home: Home, listener: Listener
+    path: Path,
+    *,
+    frozen: bool,
+    outputs: Outputs,
+    home: Home,
+    listener: Listener,
+    allowed: Sequence[Path] = (),
 ) -> BuildReport:
     """Build a kit's image into the local store, and deliver it where ``outputs`` says.
 
     Raises:
         MealkitError: the first of kit, lock, sources, build, store or registry that refuses.
     """
-    kit = open_kit(path)
+    kit = open_kit(path, allowed)
     for warning in kit.warnings:
         listener.notice(warning)
     lock = fresh_lock(kit, frozen=frozen, home=home, listener=listener)
@@ -78,7 +84,15 @@ def build_kit(
     )
 
 
-def render_kit(path: Path, target: Path, *, frozen: bool, home: Home, listener: Listener) -> Path:
+def render_kit(
+    path: Path,
+    target: Path,
+    *,
+    frozen: bool,
+    home: Home,
+    listener: Listener,
+    allowed: Sequence[Path] = (),
+) -> Path:
     """Write a context and a Dockerfile that plain ``docker build`` turns into the same files.
 
     Raises:
@@ -87,7 +101,7 @@ def render_kit(path: Path, target: Path, *, frozen: bool, home: Home, listener: 
     from mealkit.build.render import render
     from mealkit.containers.interpreter import compile_modules
 
-    kit = open_kit(path)
+    kit = open_kit(path, allowed)
     lock = fresh_lock(kit, frozen=frozen, home=home, listener=listener)
     plan = _plan(lock)
     inputs = fetch_inputs(kit, lock, plan.layers, home, listener)
@@ -133,7 +147,7 @@ def _base(kit: OpenKit, plan: Plan) -> Iterator[Image | None]:
     if plan.base is None or not isinstance(base, ImageBase):
         yield None
         return
-    with base_image(base, kit.folder, plan.architecture) as image:
+    with base_image(base, kit.folder, kit.bounds, plan.architecture) as image:
         if image.digest != plan.base.digest:
             raise failure(
                 "SOURCE_DIGEST",

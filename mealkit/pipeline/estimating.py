@@ -4,6 +4,7 @@ Of remote models only headers are read, by ranges; of kits and images only the l
 """
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from mealkit.pipeline.home import Home
@@ -39,6 +40,8 @@ class EstimateRequest:
     tensor_parallel: int = 1
     gpu: str | None = None
     memory_bytes: int | None = None
+    allowed: tuple[Path, ...] = ()
+    """Folders besides a kit's own that its files may lie in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +107,7 @@ def estimate_target(request: EstimateRequest, home: Home) -> EstimateReport:
         MealkitError: the target cannot be read.
     """
     card = card_of(request.gpu) if request.gpu else None
-    model = find_model(request.target, home)
+    model = find_model(request.target, home, request.allowed)
     setting = _setting(request, model)
     found = estimate(model.shape, setting)
     memory = card.memory_bytes if card else request.memory_bytes

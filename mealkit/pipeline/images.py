@@ -1,11 +1,13 @@
 """Images and kits, looked at: listed, inspected, compared."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mealkit.errors import MealkitError, Problem, failure
+from mealkit.kit.bounds import Bounds
 from mealkit.kit.model import kit_json
 from mealkit.lock.compare import Change, compare
 from mealkit.lock.model import LOCK_NAME, Lock
@@ -72,18 +74,20 @@ def _inspection(image: Image, problems: tuple[Problem, ...] | None) -> Inspectio
     )
 
 
-def diff(before: str, after: str, home: Home) -> list[Change]:
+def diff(before: str, after: str, home: Home, allowed: Sequence[Path] = ()) -> list[Change]:
     """Return what differs between two kits, locks or images, in the recipe's own words.
+
+    Besides their own folders kits may use those in ``allowed``.
 
     Raises:
         MealkitError: one of them cannot be read.
     """
-    sides = {text: _comparable(text, home) for text in (before, after)}
+    sides = {text: _comparable(text, home, allowed) for text in (before, after)}
     locks = [lock for lock in sides.values() if lock is not None]
     if len(locks) == len(sides):
         forms = [_lock_json(lock) for lock in locks]
     elif all(_is_kit(text) for text in sides):
-        forms = [_kit_form(text) for text in sides]
+        forms = [_kit_form(text, allowed) for text in sides]
     else:
         unlocked = next(text for text, lock in sides.items() if lock is None)
         raise failure(
@@ -95,7 +99,7 @@ def diff(before: str, after: str, home: Home) -> list[Change]:
     return list(compare(forms[0], forms[-1]))
 
 
-def _comparable(text: str, home: Home) -> Lock | None:
+def _comparable(text: str, home: Home, allowed: Sequence[Path]) -> Lock | None:
     """Return the lock of a kit, a lock file or an image; None for a kit without one."""
     from mealkit.pipeline.parts import lock_file
 
@@ -103,7 +107,8 @@ def _comparable(text: str, home: Home) -> Lock | None:
     if path.name.endswith(".lock") and path.is_file():
         return lock_file(path)
     if _is_kit(text):
-        return lock_file((path if path.is_dir() else path.parent) / LOCK_NAME)
+        folder = path if path.is_dir() else path.parent
+        return lock_file(folder / LOCK_NAME, Bounds.of(folder, allowed))
     with open_image(text, home) as image:
         return lock_of(image)
 
@@ -117,10 +122,10 @@ def _lock_json(lock: Lock) -> dict[str, Any]:
     return {**form, "recipe": str(lock.recipe)}
 
 
-def _kit_form(text: str) -> dict[str, Any]:
+def _kit_form(text: str, allowed: Sequence[Path]) -> dict[str, Any]:
     from mealkit.kit.load import load_kit
 
-    loaded = load_kit(Path(text))
+    loaded = load_kit(Path(text), allowed=allowed)
     return {**kit_json(loaded.kit), "prompts": dict(loaded.prompts)}
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mealkit.digest import Digest
+from mealkit.kit.files import source_folder
 from mealkit.kit.model import Base, Kit
 from mealkit.lock.model import (
     Lock,
@@ -72,7 +73,7 @@ class KitInputs:
         """Resolve the base to the digests of its packages, or of its manifest."""
         if base.source == "image":
             self._listener.phase(f"resolving the base image {base.reference}")
-            with base_image(base, self._kit.folder, architecture) as image:
+            with base_image(base, self._kit.folder, self._kit.bounds, architecture) as image:
                 return LockedImageBase(
                     name=base_name(base),
                     digest=image.digest,
@@ -145,14 +146,15 @@ def _supplies(kit: OpenKit, home: Home) -> Iterator["Supplies"]:
         return [found.file for found in digests.digest_files(jobs)]
 
     with downloader(home) as fetcher:
-        yield Supplies(fetcher, hash_files)
+        lifted = frozenset(kit.parts.kit.allow_secrets)
+        yield Supplies(fetcher, hash_files, kit.bounds.roots, lifted)
 
 
 def _image_path(kit: OpenKit, path: Path) -> str:
     """Return where a file of a folder source goes in the image."""
     for entry in kit.parts.kit.model.weights:
         if entry.source == "folder":
-            folder = (kit.folder / entry.path).resolve()
+            folder = source_folder(kit.folder, entry.path).resolve()
             if path.resolve().is_relative_to(folder):
                 name = path.resolve().relative_to(folder).as_posix()
                 return f"{MODELS}/{entry.into}/{name}" if entry.into else f"{MODELS}/{name}"

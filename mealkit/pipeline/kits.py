@@ -1,5 +1,6 @@
 """Kits themselves: checked, described, and begun."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,14 +24,16 @@ class CheckReport:
     stale: tuple[str, ...] | None
 
 
-def check_kit(path: Path) -> CheckReport:
+def check_kit(path: Path, allowed: Sequence[Path] = ()) -> CheckReport:
     """Check a kit and every file of its folder; nothing is asked of the network.
+
+    Besides its own folder it may use those in ``allowed``.
 
     Raises:
         KitError: everything that is wrong, at once.
         LockError: its lock cannot be read.
     """
-    kit = open_kit(path)
+    kit = open_kit(path, allowed)
     stale = tuple(change.path for change in drift(kit.parts, kit.lock)) if kit.lock else None
     about = kit.parts.kit
     return CheckReport(about.name, about.version, kit.warnings, stale)

@@ -1,5 +1,6 @@
 """Locking: a kit's lock is made, refreshed where the kit changed, or only compared."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,26 +31,31 @@ class LockReport:
 
 
 def lock_kit(
-    path: Path, *, upgrade: frozenset[Upgrade], home: Home, listener: Listener
+    path: Path,
+    *,
+    upgrade: frozenset[Upgrade],
+    home: Home,
+    listener: Listener,
+    allowed: Sequence[Path] = (),
 ) -> LockReport:
     """Bring a kit's lock up to date, and write it if anything changed.
 
     Raises:
         KitError, LockError, SourceError: the kit is wrong, or an input cannot be resolved.
     """
-    kit = open_kit(path)
+    kit = open_kit(path, allowed)
     for warning in kit.warnings:
         listener.notice(warning)
     return _locked(kit, upgrade, home, listener)[1]
 
 
-def check_lock(path: Path) -> list[Change]:
+def check_lock(path: Path, allowed: Sequence[Path] = ()) -> list[Change]:
     """Return what the kit says that its lock does not; nothing is asked of the network.
 
     Raises:
         LockError: there is no lock (``LOCK_MISSING``).
     """
-    kit = open_kit(path)
+    kit = open_kit(path, allowed)
     if kit.lock is None:
         raise failure("LOCK_MISSING", "there is no lock", where=str(kit.lock_path))
     return drift(kit.parts, kit.lock)

@@ -34,7 +34,7 @@ class FoundModel:
     """The version of transformers that a kit pins."""
 
 
-def find_model(target: str, home: Home) -> FoundModel:
+def find_model(target: str, home: Home, allowed: Sequence[Path] = ()) -> FoundModel:
     """Return what a kit, an image, ``hub:OWNER/REPO[/FILE][@REVISION]``, a file or a folder holds.
 
     Raises:
@@ -47,7 +47,7 @@ def find_model(target: str, home: Home) -> FoundModel:
     if (path / _KIT).is_file() or path.name == _KIT:
         from mealkit.pipeline.parts import open_kit
 
-        kit = open_kit(path)
+        kit = open_kit(path, allowed)
         if kit.lock is None:
             raise failure("LOCK_MISSING", "there is no lock", where=str(kit.lock_path))
         return _locked(kit.lock)

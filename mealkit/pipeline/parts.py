@@ -1,5 +1,6 @@
 """Reads a kit and everything in its folder that the lock depends on."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,7 +8,8 @@ from mealkit import __version__
 from mealkit.digest import Digest
 from mealkit.engines.check import check_engine_parts, engine_problems
 from mealkit.engines.registry import recipe_of
-from mealkit.errors import Problem, failure, failures
+from mealkit.errors import KitError, Problem, failure, failures
+from mealkit.kit.bounds import Bounds, OutsideError
 from mealkit.kit.load import LoadedKit, load_kit
 from mealkit.lock.model import LOCK_NAME, MAX_LOCK_BYTES, Lock, read_lock
 from mealkit.lock.resolve import KitParts
@@ -22,6 +24,10 @@ class OpenKit:
     folder: Path
     parts: KitParts
     lock: Lock | None
+    local_wheels: tuple[Path, ...]
+    """The wheel files that the kit brings."""
+    bounds: Bounds
+    """The folders that the kit's files may lie in."""
     warnings: tuple[Problem, ...]
 
     @property
@@ -29,20 +35,15 @@ class OpenKit:
         """Where the lock is, or will be."""
         return self.folder / LOCK_NAME
 
-    @property
-    def local_wheels(self) -> list[Path]:
-        """The wheel files, and folders of them, that the kit brings."""
-        return [self.folder / path for path in self.parts.kit.runtime.wheels]
 
-
-def open_kit(path: Path) -> OpenKit:
-    """Read a kit, check all of it, and read its lock.
+def open_kit(path: Path, allowed: Sequence[Path] = ()) -> OpenKit:
+    """Read a kit, check all of it, and read its lock; it may use the ``allowed`` folders too.
 
     Raises:
         KitError: everything that is wrong with the kit, at once.
         LockError: the lock cannot be read (``LOCK_INVALID``).
     """
-    loaded = load_kit(path, engine_problems)
+    loaded = load_kit(path, engine_problems, allowed=allowed)
     engine = check_engine_parts(loaded)
     kit = loaded.kit
     problems = [*engine.problems, *_prompt_problems(loaded)]
@@ -56,29 +57,33 @@ def open_kit(path: Path) -> OpenKit:
         settings=engine.settings,
         prompts=loaded.prompts,
         code=loaded.code,
-        local_wheels=_local_wheels(loaded.folder, kit.runtime.wheels),
+        local_wheels=_local_wheels(loaded.wheels),
         gateway_requirements=GATEWAY_REQUIREMENTS,
         mealkit_version=__version__,
     )
-    lock = lock_file(loaded.folder / LOCK_NAME)
-    return OpenKit(loaded.folder, parts, lock, tuple(loaded.warnings))
+    lock = lock_file(loaded.folder / LOCK_NAME, loaded.bounds)
+    return OpenKit(loaded.folder, parts, lock, loaded.wheels, loaded.bounds, tuple(loaded.warnings))
 
 
-def lock_file(path: Path) -> Lock | None:
-    """Read a lock; None if there is none.
+def lock_file(path: Path, bounds: Bounds | None = None) -> Lock | None:
+    """Read a lock; None if there is none. A kit's own must lie within the kit's ``bounds``.
 
     Raises:
+        KitError: it is a link that leads outside (``KIT_PATH_OUTSIDE``).
         LockError: it is no lock (``LOCK_INVALID``).
         StoreError: it cannot be read (``DISK_DENIED``).
     """
     try:
-        data = read_file(path, MAX_LOCK_BYTES)
+        if bounds is None:
+            data = read_file(path, MAX_LOCK_BYTES)
+        else:
+            data = bounds.read(path, MAX_LOCK_BYTES)
     except FileNotFoundError:
         return None
+    except OutsideError as error:
+        raise KitError(error.problem(path.name, str(path))) from error
     except UntrustedError as error:
-        raise failure(
-            "LOCK_INVALID", f"the file is not a lock: {error}", where=str(path)
-        ) from error
+        raise failure("LOCK_INVALID", str(error), where=str(path)) from error
     except OSError as error:
         message = f"the lock cannot be read: {error.strerror}"
         raise failure("DISK_DENIED", message, where=str(path)) from error
@@ -93,10 +98,9 @@ def _prompt_problems(loaded: LoadedKit) -> list[Problem]:
     return prompt_problems(loaded.kit, loaded.prompts)
 
 
-def _local_wheels(folder: Path, paths: tuple[str, ...]) -> dict[str, Digest]:
+def _local_wheels(paths: Sequence[Path]) -> dict[str, Digest]:
     if not paths:
         return {}
     from mealkit.sources.local_wheels import local_wheels
 
-    found = local_wheels([folder / path for path in paths])
-    return {wheel.path.name: wheel.digest for wheel in found}
+    return {wheel.path.name: wheel.digest for wheel in local_wheels(paths)}

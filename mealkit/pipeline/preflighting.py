@@ -56,6 +56,8 @@ class PreflightRequest:
     """Files with the facts of other machines."""
     overrides: Mapping[str, str] = field(default_factory=dict)
     """Reasons, by the code of a blocking finding."""
+    allowed: tuple[Path, ...] = ()
+    """Folders besides the kit's own that its files may lie in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,7 @@ def preflight_target(request: PreflightRequest, home: Home) -> PreflightAnswer:
         MealkitError: the kit cannot be read, or states no needs.
     """
     if not request.hosts:
-        found = stated_by(request.target, architecture(), home)
+        found = stated_by(request.target, architecture(), home, request.allowed)
         facts = _facts_for(found, home)
         report = preflight(facts, found.requirements, here_context(found, facts, home, Start()))
         machine = Machine(facts.host, apply(report, request.overrides))
@@ -118,14 +120,15 @@ def preflight_target(request: PreflightRequest, home: Home) -> PreflightAnswer:
     machines = []
     for name, facts in _described(request.hosts).items():
         kind = facts.architecture
-        stated[kind] = found = stated.get(kind) or stated_by(request.target, kind, home)
+        known = stated.get(kind)
+        stated[kind] = found = known or stated_by(request.target, kind, home, request.allowed)
         report = preflight(facts, found.requirements)
         machines.append(Machine(name, apply(report, request.overrides)))
     first = next(iter(stated.values()))
     return PreflightAnswer(first.name, first.owner, tuple(machines))
 
 
-def stated_by(target: str, architecture: str, home: Home) -> Stated:
+def stated_by(target: str, architecture: str, home: Home, allowed: Sequence[Path] = ()) -> Stated:
     """Return what a kit's lock, an image's annotations, or a registry's manifest state.
 
     Raises:
@@ -133,7 +136,7 @@ def stated_by(target: str, architecture: str, home: Home) -> Stated:
             (``LOCK_STALE``), or that cannot be read.
         StoreError, RegistryError: there is no such image, or it states no needs.
     """
-    lock = _lock_at(target)
+    lock = _lock_at(target, allowed)
     if lock is not None:
         name = f"{lock.about.name}:{lock.about.version}"
         return Stated(name, lock.requirements, lock.about.owner, is_here=True)
@@ -214,7 +217,7 @@ def check_start(
         listener.notice(problem(code, message, hint=CATALOGUE[code].fix))
 
 
-def _lock_at(target: str) -> Lock | None:
+def _lock_at(target: str, allowed: Sequence[Path]) -> Lock | None:
     """Return a lock file's lock, or that of a kit as it is written now; None for other targets."""
     path = Path(target)
     is_lock = path.name.endswith(".lock") and path.is_file()
@@ -223,7 +226,7 @@ def _lock_at(target: str) -> Lock | None:
         return None
     from mealkit.pipeline.parts import lock_file, open_kit
 
-    return lock_file(path) if is_lock else _lock_as_written(open_kit(path))
+    return lock_file(path) if is_lock else _lock_as_written(open_kit(path, allowed))
 
 
 def _lock_as_written(kit: "OpenKit") -> Lock:

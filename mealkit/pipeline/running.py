@@ -52,6 +52,8 @@ class RunRequest:
     timeout_seconds: float = 600.0
     overrides: Mapping[str, str] = field(default_factory=dict)
     """Why findings of the preflight that forbid the start shall not, by their codes."""
+    allowed: tuple[Path, ...] = ()
+    """Folders besides a kit's own that its files may lie in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,7 @@ def run_kit(request: RunRequest, home: Home, listener: Listener) -> RunReport:
     access_of(request.address, request.keys)
     facts = host_facts(home)
     checked = _check_stated(request, facts, home, listener)
-    image = _image(request.target, home, listener)
+    image = _image(request, home, listener)
     lock = lock_of(image)
     try:
         if lock.requirements != checked:
@@ -100,7 +102,7 @@ def _check_stated(
     A kit whose lock is missing, or has to be resolved again, states nothing yet.
     """
     try:
-        stated = stated_by(request.target, facts.architecture, home)
+        stated = stated_by(request.target, facts.architecture, home, request.allowed)
     except MealkitError as error:
         if error.problems[0].code not in {"LOCK_MISSING", "LOCK_STALE"}:
             raise
@@ -161,12 +163,19 @@ def _with_contact(error: MealkitError, owner: Contact) -> MealkitError:
     )
 
 
-def _image(target: str, home: Home, listener: Listener) -> Image:
+def _image(request: RunRequest, home: Home, listener: Listener) -> Image:
     """Return the image of a kit's folder, of the local store, or of a registry."""
-    store = LocalStore(home.store)
+    target, store = request.target, LocalStore(home.store)
     path = Path(target)
     if path.is_dir() or path.name.endswith((".yaml", ".yml")):
-        report = build_kit(path, frozen=False, outputs=Outputs(), home=home, listener=listener)
+        report = build_kit(
+            path,
+            frozen=False,
+            outputs=Outputs(),
+            home=home,
+            listener=listener,
+            allowed=request.allowed,
+        )
         return store.image(str(report.digest))
     if names_path(target):
         with open_image(target, home) as found:

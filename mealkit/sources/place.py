@@ -39,6 +39,10 @@ class Supplies:
 
     downloader: Downloader
     hash_files: HashFiles = field(default=hash_one_by_one)
+    allowed: tuple[Path, ...] = ()
+    """Folders besides the kit's own that files may be taken from."""
+    allow_secrets: frozenset[str] = frozenset()
+    """Files that may be taken although they look like secrets."""
 
 
 @dataclass(frozen=True, slots=True)

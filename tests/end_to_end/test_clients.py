@@ -66,7 +66,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, home_with_files) -> Home:
 @pytest.fixture(scope="module")
 def running(kit: Path, home: Home, serve) -> RunReport:
     """The running chat kit."""
-    report: RunReport = serve(kit, home, "docker")
+    report: RunReport = serve(kit, home, "docker", allowed=(kit.parent / MODEL.name,))
     return report
 
 
@@ -260,7 +260,7 @@ def test_keys(kit, home, serve, tmp_path):
     )
     key = made.stdout.strip()
     assert key not in keys.read_text()
-    url = serve(kit, home, "docker", keys=keys).url
+    url = serve(kit, home, "docker", keys=keys, allowed=(kit.parent / MODEL.name,)).url
     with client_at(url, key=key) as client:
         answer = client.chat.completions.create(model=NAME, messages=QUESTION)
         assert answer.choices[0].message.content == ANSWER

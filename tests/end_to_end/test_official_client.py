@@ -28,8 +28,9 @@ def chat_url(tmp_path_factory, home_with_files, serve) -> str:
     shutil.copytree(MODEL, folder / MODEL.name)
     shutil.copytree(KIT, folder / KIT.name, ignore=shutil.ignore_patterns(".wheel-build"))
     home = home_with_files(folder / "home")
-    build_kit(folder / KIT.name, frozen=True, outputs=Outputs(), home=home, listener=Heard())
-    return serve(folder / KIT.name, home, "docker").url
+    kit, allowed = folder / KIT.name, (folder / MODEL.name,)
+    build_kit(kit, frozen=True, outputs=Outputs(), home=home, listener=Heard(), allowed=allowed)
+    return serve(kit, home, "docker", allowed=allowed).url
 
 
 @pytest.fixture

@@ -108,8 +108,9 @@ def test_the_wheel_says_nothing_of_the_machine_that_made_it(wheel: Path):
 @pytest.mark.docker
 def test_docker_answers_as_the_arithmetic_says(kit: Path, home: Home, serve):
     """Built from the committed lock and run in docker: the numpy Llama's tokens, and repeatable."""
-    build_kit(kit, frozen=True, outputs=Outputs(), home=home, listener=Heard())
-    url = serve(kit, home, "docker").url
+    allowed = (kit.parent / MODEL.name,)
+    build_kit(kit, frozen=True, outputs=Outputs(), home=home, listener=Heard(), allowed=allowed)
+    url = serve(kit, home, "docker", allowed=allowed).url
     assert_answers(url)
     drawn = {"temperature": 1.0, "seed": 11, "max_tokens": 40}
     first = ask(url, QUESTIONS[0], **drawn)["choices"]
@@ -126,4 +127,4 @@ def test_docker_answers_as_the_arithmetic_says(kit: Path, home: Home, serve):
 @pytest.mark.online
 def test_the_sandbox_answers_the_same(kit: Path, home: Home, serve):
     """Without a container engine: the same tokens."""
-    assert_answers(serve(kit, home, "sandbox").url)
+    assert_answers(serve(kit, home, "sandbox", allowed=(kit.parent / MODEL.name,)).url)

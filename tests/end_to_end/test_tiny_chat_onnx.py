@@ -49,11 +49,12 @@ def test_the_graph_is_what_its_script_writes(tmp_path, capsys):
 @pytest.mark.docker
 def test_docker_answers_as_the_arithmetic_says(kit: Path, home: Home, serve):
     """Built from the committed lock and run in docker: the numpy Llama's tokens."""
-    build_kit(kit, frozen=True, outputs=Outputs(), home=home, listener=Heard())
-    assert_answers(serve(kit, home, "docker").url)
+    allowed = (kit.parent / MODEL.name,)
+    build_kit(kit, frozen=True, outputs=Outputs(), home=home, listener=Heard(), allowed=allowed)
+    assert_answers(serve(kit, home, "docker", allowed=allowed).url)
 
 
 @pytest.mark.online
 def test_the_sandbox_answers_the_same(kit: Path, home: Home, serve):
     """Without a container engine: the same tokens."""
-    assert_answers(serve(kit, home, "sandbox").url)
+    assert_answers(serve(kit, home, "sandbox", allowed=(kit.parent / MODEL.name,)).url)

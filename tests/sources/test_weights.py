@@ -96,7 +96,7 @@ def test_all_files_of_a_folder_are_hashed_in_one_go(
     asked: list[list[str]] = []
 
     def hash_files(paths: Any) -> list[Digest]:
-        asked.append([path.name for path in paths])
+        asked.append([path.resolve().name for path in paths])
         return [digest_of_file(path) for path in paths]
 
     resolve_weights(folder, model(entry(path="weights")), Supplies(supplies.downloader, hash_files))

@@ -1,0 +1,296 @@
+"""The files that a kit names: prompts, code, wheels, and the folders of its weights and its base.
+
+Read from what the kit says even when other parts of it are wrong, so that all problems are told at
+once. Refuses files outside of the kit's bounds, and those that look like secrets.
+"""
+
+import json
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from mealkit.errors import Problem, problem
+from mealkit.kit.bounds import Bounds, OutsideError
+from mealkit.kit.confidential import addresses_with_passwords, secret_name, secrets_in
+from mealkit.kit.document import Document
+from mealkit.kit.document import Path as FieldPath
+from mealkit.kit.search import Search, TooManyError, has_wildcard
+from mealkit.kit.wording import dotted
+from mealkit.untrusted import UntrustedError
+
+KIT_NAME = "kit.yaml"
+MAX_TEXT_BYTES = 1024 * 1024
+MAX_CODE_BYTES = 8 * 1024 * 1024
+"""What all files of code may have together: they stand in the lock in full."""
+MAX_CODE_FILES = 2000
+
+_LOCK_NAME = "kit.lock"
+# Of one file no more sights than these are told.
+_MOST_SIGHTS = 3
+_IMAGE_PATHS = ("oci:", "oci-archive:")
+
+
+def decoded(data: bytes) -> tuple[str, tuple[str, str] | None]:
+    """Return a text, or what is wrong with it and what to do."""
+    try:
+        return data.decode(), None
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        message = f"is not UTF-8: byte 0x{data[error.start]:02x} on line {line}"
+        return "", (message, "save the file as UTF-8")
+
+
+def image_path(reference: str) -> str | None:
+    """Return the path of a base image that lies on this machine; None: it is in a registry."""
+    for prefix in _IMAGE_PATHS:
+        if reference.startswith(prefix):
+            return reference.removeprefix(prefix)
+    return None
+
+
+def source_folder(kit_folder: Path, path: str) -> Path:
+    """Return the folder of a folder source, as the kit writes it.
+
+    Raises:
+        OSError: it begins with the home of a user who is not known.
+    """
+    try:
+        return kit_folder / Path(path).expanduser()
+    except RuntimeError as error:
+        raise OSError(f"there is no such user: {path}") from error
+
+
+def secret_problem(name: str, what: str, where: str | None) -> Problem:
+    """Say that a file looks like a secret, and which line of kit.yaml lifts that."""
+    word = name if name.replace("/", "").replace(".", "").isalnum() else json.dumps(name)
+    return problem(
+        "KIT_SECRET",
+        f"{name} looks like {what}",
+        hint=f"take it out of the kit; or, if it may be seen by everyone who gets the kit, "
+        f"write into kit.yaml: allow_secrets: [{word}]",
+        where=where,
+    )
+
+
+class KitFiles:
+    """What a kit's document says of files; ``problems`` are those that were found so far."""
+
+    def __init__(self, folder: Path, document: Document, bounds: Bounds) -> None:
+        self.problems: list[Problem] = []
+        self._folder = folder
+        self._document = document
+        self._bounds = bounds
+        lifted = _part(document.data, "allow_secrets")
+        self._lifted = frozenset(
+            item for item in (lifted if isinstance(lifted, list) else ()) if isinstance(item, str)
+        )
+
+    def prompts(self) -> dict[str, str]:
+        """Return the text of every prompt that can be read."""
+        prompts = _part(self._document.data, "prompts")
+        texts: dict[str, str] = {}
+        for name, prompt in prompts.items() if isinstance(prompts, dict) else ():
+            place: FieldPath = ("prompts", name, "file")
+            file = _relative(_part(prompt, "file"))
+            text = self._text(file, place, "KIT_PROMPT_INVALID") if file else None
+            if text is not None:
+                texts[name] = text
+        return texts
+
+    def code(self) -> dict[str, str]:
+        """Return the text of every file of code that can be read, by its path in the folder."""
+        texts: dict[str, str] = {}
+        search = Search(self._folder, self._bounds)
+        seen: set[str] = set()
+        for index, pattern in _items(_part(self._document.data, "runtime"), "code"):
+            place: FieldPath = ("runtime", "code", index)
+            if not _relative(pattern):
+                continue
+            for name in self._found(search, pattern, place):
+                if name in seen:
+                    continue
+                seen.add(name)
+                if len(seen) > MAX_CODE_FILES:
+                    self._tell("KIT_INVALID", place, f"there are more than {MAX_CODE_FILES} files")
+                    return texts
+                text = self._text(name, place, "KIT_INVALID")
+                if text is not None:
+                    texts[name] = text
+        if sum(map(len, texts.values())) > MAX_CODE_BYTES:
+            message = f"all files together have more than {MAX_CODE_BYTES} bytes"
+            self._tell("KIT_INVALID", ("runtime", "code"), message, "build a wheel of them")
+        return texts
+
+    def wheels(self) -> tuple[Path, ...]:
+        """Return the local wheels' files."""
+        found: list[Path] = []
+        search = Search(self._folder, self._bounds)
+        for index, name in _items(_part(self._document.data, "runtime"), "wheels"):
+            place: FieldPath = ("runtime", "wheels", index)
+            path = self._inside(name, place) if _relative(name) else None
+            if path is None:
+                continue
+            if not path.exists():
+                self._tell("KIT_FILE_MISSING", place, f"there is no {name}")
+            elif path.is_dir():
+                names = self._found(search, f"{name}/*.whl", place, f"there is no wheel in {name}")
+                found += [self._folder / item for item in names if self._is_wheel(item, place)]
+            elif path.suffix != ".whl":
+                self._tell("KIT_INVALID", place, f"{name} is not a wheel", "name a .whl file")
+            elif self._is_wheel(name, place):
+                found.append(path)
+        return tuple(found)
+
+    def check_places(self) -> None:
+        """Look at where the folders of weights and the base image lead."""
+        for path, place in self._folders():
+            try:
+                self._bounds.resolve(source_folder(self._folder, path))
+            except OutsideError as error:
+                self._outside(error, path, place, is_folder=place[-1] == "path")
+            except (OSError, ValueError) as error:
+                self._tell("KIT_FILE_MISSING", place, f"{path!r} cannot be followed: {error}")
+
+    def check_own_text(self, text: str) -> None:
+        """Look for secrets in kit.yaml itself."""
+        if KIT_NAME in self._lifted:
+            return
+        values = "\n".join(line.partition(" #")[0] for line in text.split("\n"))
+        sights = [*islice(secrets_in(text), _MOST_SIGHTS)]
+        sights += islice(addresses_with_passwords(values), _MOST_SIGHTS)
+        for sight in sights:
+            where = f"{self._document.name}:{sight.line}"
+            self.problems.append(secret_problem(KIT_NAME, f"it has {sight.what} in it", where))
+
+    def _folders(self) -> Iterator[tuple[str, FieldPath]]:
+        data = self._document.data
+        for index, entry in _items(_part(data, "model"), "weights"):
+            for step, place in ((None, entry), *_items(entry, "mirrors")):
+                path = _part(place, "path")
+                if _part(place, "source") == "folder" and isinstance(path, str):
+                    inner = () if step is None else ("mirrors", step)
+                    yield path, ("model", "weights", index, *inner, "path")
+        reference = _part(_part(_part(data, "runtime"), "base"), "reference")
+        if isinstance(reference, str) and (path := image_path(reference)) is not None:
+            yield path, ("runtime", "base", "reference")
+
+    def _found(
+        self, search: Search, pattern: str, place: FieldPath, missing: str | None = None
+    ) -> list[str]:
+        """Return the files that a pattern means, in the kit's folder; tell if there are none."""
+        try:
+            found = search.glob(pattern)
+        except ValueError as error:
+            self._tell("KIT_INVALID", place, f"{pattern} is not a pattern: {error}")
+            return []
+        except OutsideError as error:
+            self._outside(error, pattern, place)
+            return []
+        except (OSError, TooManyError) as error:
+            self._tell("KIT_INVALID", place, f"{pattern} cannot be looked for: {error}")
+            return []
+        if has_wildcard(pattern):  # the lock cannot be a part of itself
+            found = [name for name in found if name != _LOCK_NAME]
+        if not found:
+            self._tell("KIT_FILE_MISSING", place, missing or f"there is no {pattern}")
+        return found
+
+    def _is_wheel(self, name: str, place: FieldPath) -> bool:
+        try:
+            with self._bounds.held(self._folder / name):
+                return True
+        except OutsideError as error:
+            self._outside(error, name, place)
+        except (OSError, UntrustedError) as error:
+            self._tell("KIT_FILE_MISSING", place, f"{name} cannot be read: {_reason(error)}")
+        return False
+
+    def _text(self, name: str, place: FieldPath, code: str) -> str | None:
+        what = None if name in self._lifted else secret_name(name)
+        if what:
+            self._secret(name, what, place)
+            return None
+        data = self._data(name, place, code)
+        if data is None:
+            return None
+        text, fault = decoded(data)
+        if fault is None and "\0" in text:
+            fault = ("holds a NUL character", "name a text file")
+        if fault:
+            self._tell(code, place, f"{Path(name).name} {fault[0]}", fault[1])
+            return None
+        return text if self._is_open(name, text, place) else None
+
+    def _data(self, name: str, place: FieldPath, code: str) -> bytes | None:
+        path, base = self._folder / name, Path(name).name
+        try:
+            return self._bounds.read(path, MAX_TEXT_BYTES)
+        except OutsideError as error:
+            self._outside(error, name, place)
+        except FileNotFoundError:
+            self._tell("KIT_FILE_MISSING", place, f"there is no {base}")
+        except UntrustedError:
+            if path.is_file():
+                message = f"{base} is larger than {MAX_TEXT_BYTES} bytes"
+                self._tell(code, place, message, "name the right file")
+            else:
+                self._tell("KIT_FILE_MISSING", place, f"{base} is not a file")
+        except OSError as error:
+            self._tell("KIT_FILE_MISSING", place, f"{base} cannot be read: {_reason(error)}")
+        return None
+
+    def _is_open(self, name: str, text: str, place: FieldPath) -> bool:
+        """Tell whether a text may be seen by everyone who gets the kit."""
+        if name in self._lifted:
+            return True
+        sights = list(islice(secrets_in(text, name), _MOST_SIGHTS))
+        for sight in sights:
+            self._secret(name, f"{sight.what} (its line {sight.line})", place)
+        return not sights
+
+    def _inside(self, name: str, place: FieldPath) -> Path | None:
+        """Return a path that the kit names, if it leads into the kit's bounds."""
+        try:
+            self._bounds.resolve(self._folder / name)
+        except OutsideError as error:
+            self._outside(error, name, place)
+            return None
+        except OSError:  # a link that leads to itself
+            self._tell("KIT_FILE_MISSING", place, f"{name} cannot be followed")
+            return None
+        return self._folder / name
+
+    def _outside(
+        self, error: OutsideError, name: str, place: FieldPath, *, is_folder: bool = False
+    ) -> None:
+        name, where = f"{dotted(place)}: {name}", self._document.where(place)
+        self.problems.append(error.problem(name, where, is_folder=is_folder))
+
+    def _secret(self, name: str, what: str, place: FieldPath) -> None:
+        self.problems.append(secret_problem(name, what, self._document.where(place)))
+
+    def _tell(self, code: str, place: FieldPath, message: str, hint: str | None = None) -> None:
+        where = self._document.where(place)
+        self.problems.append(problem(code, f"{dotted(place)}: {message}", where=where, hint=hint))
+
+
+def _relative(name: Any) -> str | None:
+    """Return a path that the models take too: a relative one without ``..``."""
+    if not isinstance(name, str) or not name or "\0" in name:
+        return None
+    path = Path(name)
+    return None if path.is_absolute() or not path.parts or ".." in path.parts else name
+
+
+def _reason(error: OSError | UntrustedError) -> str:
+    return error.strerror or str(error) if isinstance(error, OSError) else str(error)
+
+
+def _part(data: Any, name: str) -> Any:
+    return data.get(name) if isinstance(data, dict) else None
+
+
+def _items(data: Any, name: str) -> Iterator[tuple[int, Any]]:
+    found = _part(data, name)
+    yield from enumerate(found if isinstance(found, list) else ())
