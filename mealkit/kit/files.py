@@ -21,6 +21,7 @@ from mealkit.untrusted import UntrustedError
 
 KIT_NAME = "kit.yaml"
 MAX_TEXT_BYTES = 1024 * 1024
+MAX_PROMPTS_CHARACTERS = 8 * 1024 * 1024
 MAX_CODE_BYTES = 8 * 1024 * 1024
 """What all files of code may have together: they stand in the lock in full."""
 MAX_CODE_FILES = 2000
@@ -90,12 +91,24 @@ class KitFiles:
         """Return the text of every prompt that can be read."""
         prompts = _part(self._document.data, "prompts")
         texts: dict[str, str] = {}
+        read: dict[str, str | None] = {}
+        size = 0
         for name, prompt in prompts.items() if isinstance(prompts, dict) else ():
             place: FieldPath = ("prompts", name, "file")
             file = _relative(_part(prompt, "file"))
-            text = self._text(file, place, "KIT_PROMPT_INVALID") if file else None
+            if not file:
+                continue
+            if file not in read:
+                read[file] = self._text(file, place, "KIT_PROMPT_INVALID")
+            text = read[file]
             if text is not None:
                 texts[name] = text
+                size += len(text)
+            if size > MAX_PROMPTS_CHARACTERS:
+                # One file may be named by many prompts, and the lock has each.
+                message = f"all prompts together have more than {MAX_PROMPTS_CHARACTERS} characters"
+                self._tell("KIT_PROMPT_INVALID", ("prompts",), message)
+                return texts
         return texts
 
     def code(self) -> dict[str, str]:

@@ -28,6 +28,13 @@ class ChargedCode(CodeGenerator):
         work, memory_bytes = node.node.value  # type: ignore[attr-defined]
         self.writeline(f"environment.spend({work}, {memory_bytes})", node)
 
+    def visit_Call(self, node: nodes.Call, frame: Frame, forward_caller: bool = False) -> None:  # noqa: FBT001, FBT002, N802
+        """Write ``a(b)``, or the charge that `charge_bodies` has put before a condition."""
+        if isinstance(node.node, nodes.EnvironmentAttribute):
+            self.write(f"environment.{node.node.name}({node.args[0].value})")  # type: ignore[attr-defined]
+        else:
+            super().visit_Call(node, frame, forward_caller=forward_caller)
+
     def visit_Concat(self, node: nodes.Concat, frame: Frame) -> None:  # noqa: N802
         """Write ``a ~ b``."""
         self.write("environment.joined(")

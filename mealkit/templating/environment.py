@@ -26,7 +26,7 @@ from jinja2.utils import Cycler, Joiner, Namespace, missing
 from mealkit.templating import operators
 from mealkit.templating.compiling import ChargedCode, charge_bodies
 from mealkit.templating.filters import bounded_filters, bounded_tests
-from mealkit.templating.meter import Meter, charged_to, counted, spend
+from mealkit.templating.meter import Meter, charged_to, counted, spend, spend_first
 from mealkit.templating.parsing import BoundedParser, TemplateRefusedError
 from mealkit.templating.texts import METHODS, Method, charge_copy
 from mealkit.templating.weight import weigh
@@ -62,6 +62,7 @@ class BoundedEnvironment(BoundedParser):
     part_of = staticmethod(operators.part_of)
     mapping = staticmethod(operators.mapping)
     spend = staticmethod(spend)
+    spend_first = staticmethod(spend_first)
 
     def __init__(self, **options: Any) -> None:
         super().__init__(
@@ -76,17 +77,12 @@ class BoundedEnvironment(BoundedParser):
             "cycler": _cycler,
             "joiner": Joiner,
         }
-        self._functions = [*self.globals.values(), self.spend_first]
+        self._functions = list(self.globals.values())
 
     def allow(self, name: str, function: Any) -> None:
         """Let templates call a function; it charges for itself."""
         self.globals[name] = function
         self._functions.append(function)
-
-    def spend_first(self, work: int) -> bool:
-        """Charge for what stands behind this in a condition."""
-        spend(work)
-        return True
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:  # noqa: ARG002
         """Return what a binary operator gives."""
@@ -131,7 +127,7 @@ class BoundedEnvironment(BoundedParser):
 
     def _is_known(self, function: Any) -> bool:
         if isinstance(function, MethodType):
-            return type(function.__self__) in _HELPERS or function == self.spend_first
+            return type(function.__self__) in _HELPERS
         return isinstance(function, _CALLABLE) or any(
             function is known for known in self._functions
         )
@@ -142,7 +138,10 @@ class BoundedEnvironment(BoundedParser):
         methods = METHODS.get(kind)
         if methods is not None:
             if name in methods:
-                return Method(obj, getattr(obj, name), methods[name])
+                method = getattr(obj, name)
+                # str.format follows attributes; jinja2's goes through this environment.
+                function = self.wrap_str_format(method) or method
+                return Method(obj, function, methods[name])
         elif kind in _HELPERS:
             allowed = _HELPERS[kind]
             if not name.startswith("_") and (allowed is None or name in allowed):

@@ -68,6 +68,12 @@ def spend(work: int, memory_bytes: int = 0) -> None:
         raise TooCostlyError
 
 
+def spend_first(work: int) -> bool:
+    """Charge for what stands behind this in a condition."""
+    spend(work)
+    return True
+
+
 def counted(items: Iterable[Any]) -> Iterator[Any]:
     """Hand items on and charge for each."""
     for item in items:

@@ -18,6 +18,7 @@ MAX_DEPTH = 64
 """How deep values may nest: Python's own code for hashes and texts of them is recursive."""
 _PLAIN_BYTES = 64
 _EACH = 30
+_EACH_CONTAINER = 150
 _BATCH = 100
 _SINGLE = (int, float, type(None))
 _MANY: tuple[type, ...] = (
@@ -59,6 +60,7 @@ def weigh(*values: Any) -> Weight:
             if not isinstance(value, _SINGLE):
                 inside = _inside(value)
                 if inside is not None:
+                    spend(_EACH_CONTAINER)
                     stack.append(inside)
                     break
         else:

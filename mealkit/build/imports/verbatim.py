@@ -4,12 +4,14 @@ Pure.
 """
 
 import json
+import re
 
-_SIGNS = ("{{", "{%", "{#")
+# What opens a tag, alone or with what may follow; and what Jinja, or a kit, would not keep.
+_SPECIAL = re.compile(r"\{[{%#]|\{\Z|[\x00-\x08\x0b-\x1f\x7f]|\ufeff")
 
 
 def verbatim(text: str) -> str:
-    """Return a Jinja template that says a text."""
-    if not any(sign in text for sign in _SIGNS):
+    """Return a Jinja template that says a text, whatever template may follow it."""
+    if not _SPECIAL.search(text):
         return text
-    return "{{ " + json.dumps(text, ensure_ascii=False) + " }}"
+    return "{{ " + json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f") + " }}"

@@ -25,11 +25,12 @@ from mealkit.templating.operators import written
 from mealkit.templating.parsing import TemplateRefusedError, parse
 from mealkit.templating.weight import weigh
 
-WORK = 300_000_000
-"""What one rendering may take: some three seconds, of which other threads get their share."""
+WORK = 100_000_000
+"""What one rendering may take: about a second, of which other threads get their share."""
 MEMORY_BYTES = 512 * 1024 * 1024
 """What one rendering may write, all that it throws away again included."""
-_SMALL_BYTES = 64 * 1024
+# For messages as short as these, it is not the caller who asks too much.
+_SMALL_CHARACTERS = 16 * 1024
 _SHOWN = 1000
 
 
@@ -89,10 +90,10 @@ class ChatTemplate:
     def _too_costly(
         self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] | None
     ) -> MealkitError:
-        size_bytes = len(json.dumps([messages, tools], ensure_ascii=False))
+        characters = len(json.dumps([messages, tools], ensure_ascii=False))
         takes = "the chat template takes more work or memory than it may"
-        if size_bytes > _SMALL_BYTES:
-            message = f"{takes}, for {size_bytes} characters of messages and tools"
+        if characters > _SMALL_CHARACTERS:
+            message = f"{takes}, for {characters} characters of messages and tools"
             return failure("REQUEST_TOO_LARGE", message, where="messages")
         return failure("TEMPLATE_COST", takes, where=self._where)
 

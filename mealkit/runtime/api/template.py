@@ -22,7 +22,8 @@ WORK = 500_000
 """What filling in one prompt may take: some five milliseconds."""
 MEMORY_BYTES = 64 * 1024 * 1024
 """What filling in the prompts of one request may write, in all."""
-_SMALL_CHARACTERS = 64 * 1024
+# With values as short as these, it is not the caller who asks too much.
+_SMALL_CHARACTERS = 4096
 _SHOWN = 200
 
 

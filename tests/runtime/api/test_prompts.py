@@ -97,7 +97,7 @@ def test_refusals(kit, ask, values, code, where):
     [
         "{{ name[('_' ~ '_') ~ 'class__'] }}",
         "{{ name | attr('_' ~ '_class__') }}",
-        "{{ [name] | map(attribute='__class__') | list }}",
+        "{{ [name] | map(attribute='__class__') | join }}",
         "{{ '{0.__class__}'.format(name) }}",
         "{{ '{0.__class__}'.format_map({'0': name}) }}",
         "{% for i in range(10000000) %}x{% endfor %}",

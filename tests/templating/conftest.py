@@ -1,0 +1,47 @@
+"""Templates as prompts and as chat templates, and attempts at breaking out of a limit."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from mealkit.templating.environment import BoundedTemplate
+from mealkit.templating.meter import Meter
+from mealkit.templating.prompts import prompt_environment, read_prompt
+
+WORK = 500_000
+MEMORY_BYTES = 64 * 1024 * 1024
+
+_LIMITED = """
+import resource, sys
+megabytes, seconds = int(sys.argv[1]), int(sys.argv[2])
+resource.setrlimit(resource.RLIMIT_AS, (megabytes << 20, megabytes << 20))
+resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+exec(sys.stdin.read())
+"""
+
+
+@pytest.fixture
+def render() -> Callable[..., str]:
+    """Render a prompt: ``render(source, name=value, ...)``."""
+
+    def run(source: str, meter: Meter | None = None, **values: Any) -> str:
+        template = BoundedTemplate(prompt_environment(), read_prompt(source))
+        return template.render(values, meter or Meter(WORK, MEMORY_BYTES))
+
+    return run
+
+
+@pytest.fixture
+def limited() -> Callable[..., str]:
+    """Run a program with 250 MiB of address space and 20 seconds of processor; return its output."""
+
+    def run(program: str, megabytes: int = 250, seconds: int = 20) -> str:
+        command = [sys.executable, "-c", _LIMITED, str(megabytes), str(seconds)]
+        done = subprocess.run(command, input=program, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr[-2000:]
+        return done.stdout
+
+    return run
