@@ -316,7 +316,9 @@ def _memory_bytes(
 def glibc_of(base: LockedBase) -> str:
     """Return the version of the base's C library, which decides on the wheels it can run."""
     if isinstance(base, LockedDebianBase):
-        libc = next(package for package in base.packages if package.name == "libc6")
+        libc = next((package for package in base.packages if package.name == "libc6"), None)
+        if libc is None:
+            raise failure("LOCK_INVALID", "its base has no libc6", where="runtime.base")
         return libc.version.partition("-")[0]
     # The lock never unpacks an image's layers, so the kit says it.
     return base.glibc
