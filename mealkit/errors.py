@@ -290,6 +290,7 @@ CATALOGUE: dict[str, Entry] = {
     "DEBIAN_UNSIGNED": Entry("a Debian index is not signed by a key of the archive keyring", _PLATFORM, SourceError, 502, "install debian-archive-keyring, set MEALKIT_DEBIAN_KEYRING, or set base.allow_unsigned: true"),
     "DEBIAN_UNSOLVABLE": Entry("the suite lacks a package that the base needs", _AUTHOR, LockError, 409, "choose another suite or python in kit.yaml"),
     "DEBIAN_GONE": Entry("a pinned Debian package is no longer on the mirror", _UPSTREAM, SourceError, 502, "mealkit lock --upgrade base"),
+    "DEBIAN_UNVOUCHED": Entry("a Debian package of the lock is in no signed index that was read on this machine", _CALLER, LockError, 409, "mealkit lock --upgrade base; or, for packages that mirrors have replaced since, set MEALKIT_DEBIAN_MIRROR to a snapshot of the archive from the lock's days"),
     "DEBIAN_NO_MIRROR": Entry("no Debian mirror is configured", _PLATFORM, SourceError, 503, "set MEALKIT_DEBIAN_MIRROR to a mirror's address"),
     "DEBIAN_INDEX": Entry("a Debian index is missing, stale or contradicts its signed digest", _UPSTREAM, SourceError, 502, "try again; if it stays so, use another mirror"),
     "BASE_INVALID": Entry("the base image cannot carry a kit", _AUTHOR, BuildError, 400, "choose a base for the kit's architecture"),

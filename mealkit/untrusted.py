@@ -14,8 +14,9 @@ import math
 import os
 import re
 import stat
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 MAX_DEPTH = 64
 """How deep JSON may nest, unless the caller says otherwise."""
@@ -28,6 +29,8 @@ _BRACKETS = re.compile(rb"[^\[\]{}]+")
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _NOT_REGULAR = "it is not a regular file"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_STEP_BYTES = 1024 * 1024
+_XZ_MEMORY_BYTES = 80 * 1024 * 1024
 
 
 class UntrustedError(ValueError):
@@ -142,6 +145,28 @@ def open_regular(path: Path, *, follow: bool = True) -> int:
     raise OSError(errno.EINVAL, _NOT_REGULAR, str(path))
 
 
+def decompressed(
+    chunks: Iterable[bytes | memoryview], how: Literal["xz", "gz"], max_bytes: int
+) -> Iterator[bytes]:
+    """Yield what compressed chunks stand for, in chunks of bounded size.
+
+    Several compressed streams one after the other count as one, as for ``xz`` and ``gzip``. A
+    compressor that asks its reader for more than 80 MiB of memory is not served: ``xz -9`` asks
+    for 65 MiB.
+
+    Raises:
+        UntrustedError: it is not that compression, is damaged or cut, is followed by something
+            else, or stands for more than ``max_bytes``.
+    """
+    left = max_bytes
+    for plain in _unpacked(chunks, _Xz if how == "xz" else _Gz):
+        left -= len(plain)
+        if left < 0:
+            raise UntrustedError(f"it stands for more than {max_bytes} bytes")
+        if plain:
+            yield plain
+
+
 def shown(text: str, limit: int = 120) -> str:
     """Quote a string that others wrote for a message: on one line, printable, and shortened.
 
@@ -204,3 +229,62 @@ def _refuse_half_pairs(value: Any) -> None:
         json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:
         raise UntrustedError("it has a string with half a surrogate pair") from None
+
+
+class _Xz:
+    """One stream of xz; ``rest`` is what `step` did not take, ``waits`` whether it has more."""
+
+    def __init__(self) -> None:
+        import lzma  # noqa: PLC0415  late: what runs in the image needs it not at all
+
+        self._error = lzma.LZMAError
+        self._reader = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY_BYTES)
+        self.rest, self.waits, self.ended = b"", False, False
+
+    def step(self, data: bytes) -> bytes:
+        try:
+            plain = self._reader.decompress(data, _STEP_BYTES)
+        except self._error as error:
+            raise UntrustedError(f"it is not whole xz data: {error}") from None
+        self.ended = self._reader.eof
+        self.waits = not (self.ended or self._reader.needs_input)
+        self.rest = self._reader.unused_data if self.ended else b""
+        return plain
+
+
+class _Gz:
+    """One stream of gzip, as `_Xz`."""
+
+    def __init__(self) -> None:
+        import zlib  # noqa: PLC0415  as above
+
+        self._error = zlib.error
+        self._reader = zlib.decompressobj(wbits=31)
+        self.rest, self.waits, self.ended = b"", False, False
+
+    def step(self, data: bytes) -> bytes:
+        try:
+            plain = self._reader.decompress(data, _STEP_BYTES)
+        except self._error as error:
+            raise UntrustedError(f"it is not whole gz data: {error}") from None
+        self.ended = self._reader.eof
+        self.waits = not self.ended and len(plain) == _STEP_BYTES
+        self.rest = self._reader.unused_data if self.ended else self._reader.unconsumed_tail
+        return plain
+
+
+def _unpacked(chunks: Iterable[bytes | memoryview], kind: type[_Xz] | type[_Gz]) -> Iterator[bytes]:
+    stream: _Xz | _Gz | None = kind()
+    for chunk in chunks:
+        data = bytes(chunk)
+        while data or (stream is not None and stream.waits):
+            if stream is None:
+                # Zeros may stand between and behind streams.
+                data = data.lstrip(b"\0")
+                stream = kind() if data else None
+                continue
+            yield stream.step(data)
+            data = stream.rest
+            stream = None if stream.ended else stream
+    if stream is not None:
+        raise UntrustedError("its compressed data ends early")

@@ -4,26 +4,20 @@ Refuses devices, paths that lead outside, packages that disagree about a path, a
 No maintainer script is run: the little that a serving root needs of them is done here.
 """
 
-import gzip
-import lzma
+import hashlib
 import re
-import shutil
-import tarfile
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any
 
-from debian.arfile import ArError
-from debian.debfile import DebFile
-
-from mealkit.digest import CHUNK_BYTES, file_chunks
+from mealkit.build.deb_archive import PACKAGE_NAME, Deb, open_deb
+from mealkit.build.deb_tar import Member, MemberKind
+from mealkit.digest import file_chunks
 from mealkit.errors import MealkitError, disk_failure, failure
 from mealkit.oci.tar import Entry, TarDirectory, TarFile, TarSymlink
 from mealkit.plan.layout import STATE
 from mealkit.plan.model import USER_ID
+from mealkit.untrusted import UntrustedError, shown
 
 # Directories that became links into /usr (UsrMerge): older packages still ship files in them.
 _MERGED = frozenset({"bin", "sbin", "lib", "lib32", "lib64", "libo32", "libx32"})
@@ -32,6 +26,9 @@ _DOCS = "usr/share/doc"
 _AUTHORITIES = "usr/share/ca-certificates/mozilla/"
 _BUNDLE = "etc/ssl/certs/ca-certificates.crt"
 _PYTHON = re.compile(r"3\.[0-9]+")
+_MOST_ENTRIES = 200_000
+_MOST_PARTS = 64
+_MOST_BUNDLE_BYTES = 16 * 1024 * 1024
 
 _PASSWD = f"""\
 root:x:0:0:root:/root:/usr/sbin/nologin
@@ -61,6 +58,9 @@ def debian_root(debs: Sequence[tuple[str, Path]], python: str, scratch: Path) ->
         BuildError: BASE_INVALID.
         StoreError: DISK_FULL or DISK_DENIED, the scratch folder cannot be written.
     """
+    names = [name for name, _ in debs]
+    if len(set(names)) != len(names):
+        raise _invalid("a package is handed in twice", None)
     root = _Root()
     # base-files first: it owns the folders of a root, and so decides on their modes.
     for name, path in sorted(debs, key=lambda deb: (deb[0] != "base-files", deb[0])):
@@ -88,7 +88,7 @@ class _Root:
     def add(self, entry: Entry, owner: str) -> None:
         known = self._entries.get(entry.path)
         if known is None:
-            self._entries[entry.path] = entry
+            self._put(entry)
             self._owners[entry.path] = owner
         elif not _same(known, entry):
             raise _invalid(
@@ -97,13 +97,21 @@ class _Root:
 
     def entries(self) -> tuple[Entry, ...]:
         for path in list(self._entries):
-            for parent in [str(item) for item in PurePosixPath(path).parents][:-1]:
-                known = self._entries.setdefault(parent, TarDirectory(parent))
-                if not isinstance(known, TarDirectory):
-                    raise _invalid(
-                        f"{self._owners[path]} has a path below /{parent}, which is no folder", path
-                    )
+            parent = path.rpartition("/")[0]
+            # A parent that is there has its own parents looked at, or has had them.
+            while parent and parent not in self._entries:
+                self._put(TarDirectory(parent))
+                parent = parent.rpartition("/")[0]
+            if parent and not isinstance(self._entries[parent], TarDirectory):
+                raise _invalid(
+                    f"{self._owners[path]} has a path below /{parent}, which is no folder", path
+                )
         return tuple(self._entries[path] for path in sorted(self._entries))
+
+    def _put(self, entry: Entry) -> None:
+        if len(self._entries) == _MOST_ENTRIES:
+            raise _invalid(f"the packages hold more than {_MOST_ENTRIES} files and folders", None)
+        self._entries[entry.path] = entry
 
 
 def _same(one: Entry, other: Entry) -> bool:
@@ -112,14 +120,17 @@ def _same(one: Entry, other: Entry) -> bool:
             return True
         case TarFile(), TarFile():
             return (one.mode, one.size_bytes) == (other.mode, other.size_bytes) and (
-                _bytes(one) == _bytes(other)
+                _digest(one) == _digest(other)
             )
         case _:
             return one == other
 
 
-def _bytes(file: TarFile) -> bytes:
-    return b"".join(map(bytes, file.content()))
+def _digest(file: TarFile) -> bytes:
+    state = hashlib.sha256()
+    for chunk in file.content():
+        state.update(chunk)
+    return state.digest()
 
 
 def _additions(root: _Root, python: str) -> Iterator[Entry]:
@@ -137,14 +148,17 @@ def _additions(root: _Root, python: str) -> Iterator[Entry]:
     yield TarFile.of("etc/nsswitch.conf", _NSSWITCH.encode())
     yield TarDirectory("tmp", 0o1777)
     yield TarDirectory(STATE, 0o755, USER_ID, USER_ID)
-    bundle = b"".join(map(_certificate, root.below(_AUTHORITIES)))
+    authorities = root.below(_AUTHORITIES)
+    if sum(entry.size_bytes for entry in authorities) > _MOST_BUNDLE_BYTES:
+        raise _invalid("the certificates of all authorities are too large", _AUTHORITIES)
+    bundle = b"".join(map(_certificate, authorities))
     yield TarFile.of(_BUNDLE, bundle)
     # Where Debian's OpenSSL looks if it is told nothing (OPENSSLDIR is /usr/lib/ssl there).
     yield TarSymlink("usr/lib/ssl/cert.pem", f"/{_BUNDLE}")
 
 
 def _certificate(entry: TarFile) -> bytes:
-    return _bytes(entry).rstrip(b"\n") + b"\n"
+    return b"".join(map(bytes, entry.content())).rstrip(b"\n") + b"\n"
 
 
 def unpacked(name: str, path: Path, scratch: Path) -> Iterator[Entry]:
@@ -154,64 +168,43 @@ def unpacked(name: str, path: Path, scratch: Path) -> Iterator[Entry]:
         BuildError: ``BASE_INVALID``, the package is damaged, or another one.
         StoreError: ``DISK_FULL`` or ``DISK_DENIED``, the scratch folder cannot be written.
     """
+    if not PACKAGE_NAME.fullmatch(name):
+        raise _invalid(f"{shown(name)} is not the name of a package", None)
     try:
-        with path.open("rb") as stream, closing(DebFile(fileobj=stream)) as deb:
-            yield from _status(deb, name)
-            archive = _decompressed(deb, scratch / f"{name}.tar")
-        with tarfile.open(archive, "r:") as files:
-            members = {member.name: member for member in files.getmembers()}
+        deb = open_deb(path)
+        yield from _status(deb, name, scratch)
+        archive = scratch / f"{name}.tar"
+        members = {member.name: member for member in deb.unpack_data(archive)}
         for member in members.values():
             place = _place(member)
             if place and not _is_documentation(place):
                 yield _entry(place, member, members, archive)
-    except (ArError, tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, ValueError) as error:
+    except UntrustedError as error:
         raise _invalid(f"the package {name} is damaged: {error}", str(path)) from error
     except OSError as error:
-        if error.errno is None:  # how arfile says that a header is wrong
-            raise _invalid(f"the package {name} is damaged: {error}", str(path)) from error
         raise disk_failure(error, f"cannot unpack {name}", str(scratch)) from error
 
 
-def _status(deb: DebFile, name: str) -> Iterator[Entry]:
+def _status(deb: Deb, name: str, scratch: Path) -> Iterator[Entry]:
     """Yield what scanners read of a package, in the folder that images without dpkg use."""
-    control = deb.control.get_content("control") or b""
-    if f"Package: {name}" not in control.decode().splitlines():
+    if deb.fields().get("package") != name:
         raise _invalid(f"the package handed in as {name} is another one", name)
     folder = "var/lib/dpkg/status.d"
-    yield TarFile.of(f"{folder}/{name}", control)
-    if deb.control.has_file("md5sums"):
-        sums = deb.control.get_content("md5sums") or b""
-        yield TarFile.of(f"{folder}/{name}.md5sums", sums)
+    for suffix, data in (("", deb.control), (".md5sums", deb.md5sums)):
+        if data is not None:
+            kept = scratch / f"{name}{suffix or '.control'}"
+            kept.write_bytes(data)
+            yield TarFile(f"{folder}/{name}{suffix}", len(data), partial(file_chunks, kept))
 
 
-def _decompressed(deb: DebFile, target: Path) -> Path:
-    """Write the package's files as a plain archive, so that each can be read where it lies."""
-    name = next((item for item in deb.getnames() if item.startswith("data.tar")), "data.tar")
-    with _reader(deb.getmember(name), name) as source, target.open("wb") as stream:
-        shutil.copyfileobj(source, stream, CHUNK_BYTES)
-    return target
-
-
-def _reader(member: Any, name: str) -> Any:
-    match name.removeprefix("data.tar"):
-        case ".xz":
-            return lzma.open(member)
-        case ".gz":
-            return gzip.open(member)
-        case "":
-            return closing(member)
-        case suffix:
-            raise ValueError(f"{suffix} is not a compression that Debian's archive uses")
-
-
-def _place(member: tarfile.TarInfo) -> str:
+def _place(member: Member) -> str:
     """Return a member's path in the root, "" for the root itself."""
     path = PurePosixPath(member.name)
-    if path.is_absolute() or ".." in path.parts:
-        raise ValueError(f"{member.name!r} leads outside the root")
+    if path.is_absolute() or ".." in path.parts or len(path.parts) > _MOST_PARTS:
+        raise UntrustedError(f"{shown(member.name)} leads outside the root")
     if not path.parts:
         return ""
-    is_merging_link = member.issym() and len(path.parts) == 1
+    is_merging_link = member.kind is MemberKind.SYMLINK and len(path.parts) == 1
     merged = path.parts[0] in _MERGED and not is_merging_link
     return str("usr" / path if merged else path)
 
@@ -227,21 +220,20 @@ def _is_documentation(path: str) -> bool:
     return len(parts) > 2 or (len(parts) == 2 and parts[1] != "copyright")
 
 
-def _entry(
-    place: str, member: tarfile.TarInfo, members: Mapping[str, tarfile.TarInfo], archive: Path
-) -> Entry:
+def _entry(place: str, member: Member, members: Mapping[str, Member], archive: Path) -> Entry:
     # Nothing may gain rights in an image whose user has none: no set-uid, no set-gid.
     mode = member.mode & 0o1777
-    if member.isdir():
+    if member.kind is MemberKind.FOLDER:
         return TarDirectory(place, mode)
-    if member.issym():
-        return TarSymlink(place, member.linkname)
+    if member.kind is MemberKind.SYMLINK:
+        return TarSymlink(place, member.target)
     # A hard link becomes a file: in a sorted layer it could come before what it links to.
-    content = members.get(member.linkname) if member.islnk() else member
-    if content is None or not content.isreg() or content.issparse():
-        raise ValueError(f"{member.name!r} is neither a folder, a file nor a link")
-    chunks = partial(file_chunks, archive, content.offset_data, content.size)
-    return TarFile(place, content.size, chunks, mode)
+    is_link = member.kind is MemberKind.HARD_LINK
+    content = members.get(member.target) if is_link else member
+    if content is None or content.kind is not MemberKind.FILE:
+        raise UntrustedError(f"{shown(member.name)} is a link to nothing")
+    chunks = partial(file_chunks, archive, content.offset, content.size_bytes)
+    return TarFile(place, content.size_bytes, chunks, mode)
 
 
 def _invalid(message: str, where: str | None) -> MealkitError:

@@ -95,6 +95,10 @@ def wheel_tree(wheels: Sequence[tuple[str, Path]]) -> list[WheelMember]:
 
 def _members(filename: str, path: Path) -> Iterator[WheelMember]:
     try:
+        with path.open("rb") as stream:
+            # A zip reader takes whatever stands in front of an archive, another format's file too.
+            if stream.read(4) != b"PK\x03\x04":
+                raise _invalid(filename, "it does not begin as a wheel does")
         archive = zipfile.ZipFile(path)  # closed with its last member
         names = [info for info in archive.infolist() if not info.is_dir()]
         record = _record(archive, filename)

@@ -284,6 +284,9 @@ class Runtime(Part):
         if self.bytecode and self.base.source == "image":
             message = "bytecode needs a base of Debian packages: an image's Python is not run here"
             raise ValueError(message)
+        if self.bytecode and isinstance(self.base, DebianBase) and self.base.allow_unsigned:
+            message = "bytecode needs signed packages: with allow_unsigned, none of theirs is run"
+            raise ValueError(message)
         return self
 
 

@@ -20,6 +20,7 @@ from mealkit.pipeline.listener import Listener
 from mealkit.pipeline.locking import fresh_lock
 from mealkit.pipeline.outputs import Outputs, deliver
 from mealkit.pipeline.parts import OpenKit, open_kit
+from mealkit.pipeline.vouching import require_vouched_base
 from mealkit.pipeline.workshop import StoreWorkshop
 from mealkit.plan.model import Plan
 from mealkit.plan.plan import plan_image
@@ -67,6 +68,7 @@ def build_kit(
     for warning in kit.warnings:
         listener.notice(warning)
     lock = fresh_lock(kit, frozen=frozen, home=home, listener=listener)
+    require_vouched_base(kit.parts.kit, lock, home, listener)
     store = LocalStore(home.store)
     assembly = _assembled(kit, lock, store, home, listener)
     name = image_name(lock)
@@ -103,6 +105,7 @@ def render_kit(
 
     kit = open_kit(path, allowed)
     lock = fresh_lock(kit, frozen=frozen, home=home, listener=listener)
+    require_vouched_base(kit.parts.kit, lock, home, listener)
     plan = _plan(lock)
     inputs = fetch_inputs(kit, lock, plan.layers, home, listener)
     base = kit.parts.kit.runtime.base

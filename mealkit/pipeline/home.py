@@ -34,6 +34,14 @@ class Home:
         return self.root / "indexes"
 
     @property
+    def debian(self) -> Path:
+        """What Debian's signed indexes said of locked packages, and how new each suite's was.
+
+        Without it, the next build of a lock asks the mirrors again; it stays when others go.
+        """
+        return self.root / "debian"
+
+    @property
     def roots(self) -> Path:
         """Unpacked images, for the sandbox."""
         return self.root / "roots"

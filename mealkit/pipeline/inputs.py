@@ -81,6 +81,7 @@ class KitInputs:
                     glibc=base.glibc,
                 )
         from mealkit.sources.debian.config import debian_mirrors
+        from mealkit.sources.debian.memory import DebianMemory
         from mealkit.sources.debian.resolve import resolve_base
 
         self._listener.phase(f"resolving Debian {base.suite} with Python {python}")
@@ -92,6 +93,7 @@ class KitInputs:
             allow_unsigned=base.allow_unsigned,
             mirrors=debian_mirrors(),
             cache=self._home.indexes,
+            memory=DebianMemory(self._home.debian),
         )
         return LockedDebianBase(suite=base.suite, packages=packages)
 
@@ -198,6 +200,7 @@ def _fetch_wheels(
 
 
 def _fetch_debs(debs: Sequence[LockedDeb], home: Home, listener: Listener) -> dict[Digest, Path]:
+    from mealkit.build.deb_archive import require_deb
     from mealkit.sources.debian.config import debian_mirrors
     from mealkit.sources.debian.deb import fetch_deb
 
@@ -208,6 +211,8 @@ def _fetch_debs(debs: Sequence[LockedDeb], home: Home, listener: Listener) -> di
             cached = fetcher.cache.path(deb.sha256)
             # Mirrors are looked for only once a package is missing: a build may have none.
             found[deb.sha256] = cached or fetch_deb(deb, debian_mirrors(), fetcher)
+            # The digest alone may be that of any verified file, such as a wheel.
+            require_deb(found[deb.sha256], deb)
             task.advance(deb.size_bytes)
     task.done(f"{len(debs)} packages")
     return found

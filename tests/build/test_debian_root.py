@@ -1,9 +1,6 @@
 """Packages become a root that works, the same one every time, and damaged ones become problems."""
 
-import gzip
-import io
 import json
-import lzma
 import os
 import shutil
 import subprocess
@@ -14,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from fakes.debs import deb_of, member
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -33,52 +31,6 @@ ELSEWHERE = {
     *("nt", "winreg", "winsound"),
 }
 SILLY = {"antigravity", "this"}  # they open a browser and print a poem
-
-
-def member(
-    name: str, content: bytes | str | None = None, **fields
-) -> tuple[tarfile.TarInfo, bytes]:
-    """Make a member of data.tar: a file of bytes, a link to a str, or a folder."""
-    info = tarfile.TarInfo(f"./{name}")
-    info.mode = 0o755
-    info.type = tarfile.DIRTYPE
-    if isinstance(content, str):
-        info.type, info.linkname, info.mode = tarfile.SYMTYPE, content, 0o777
-    elif content is not None:
-        info.type, info.size, info.mode = tarfile.REGTYPE, len(content), 0o644
-    for key, value in fields.items():
-        setattr(info, key, value)
-    return info, content if isinstance(content, bytes) else b""
-
-
-def tar_of(*members) -> bytes:
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w", format=tarfile.GNU_FORMAT) as archive:
-        for info, content in members:
-            archive.addfile(info, io.BytesIO(content))
-    return stream.getvalue()
-
-
-def ar_of(*members: tuple[str, bytes]) -> bytes:
-    body = b"!<arch>\n"
-    for name, content in members:
-        body += f"{name:<16}{0:<12}{0:<6}{0:<6}{100644:<8}{len(content):<10}`\n".encode() + content
-        body += b"\n" * (len(content) % 2)
-    return body
-
-
-def deb_of(name: str, *members, suffix: str = ".xz") -> bytes:
-    """Make a whole .deb."""
-    control = f"Package: {name}\nVersion: 1.0\nArchitecture: amd64\nDescription: small\n".encode()
-    parts = [member("control", control)]
-    if members:
-        parts.append(member("md5sums", b"00  usr/bin/x\n"))
-    pack = {".xz": lzma.compress, ".gz": gzip.compress}.get(suffix, bytes)
-    return ar_of(
-        ("debian-binary", b"2.0\n"),
-        ("control.tar.xz", lzma.compress(tar_of(*parts))),
-        (f"data.tar{suffix}", pack(tar_of(*members))),
-    )
 
 
 BASE_FILES = (

@@ -103,3 +103,12 @@ def test_what_is_no_wheel_is_refused(tmp_path):
 
     with pytest.raises(BuildError, match="cannot be unpacked"):
         _tree(path)
+
+
+def test_a_wheel_behind_another_file_is_refused(tmp_path):
+    """What begins as another format is not a wheel, though zip readers would find one in it."""
+    wheel = write_wheel(tmp_path, "good", {"good.py": b"1\n"})
+    other = tmp_path / "good-1.0-py3-none-any.deb"
+    other.write_bytes(b"!<arch>\n" + wheel.read_bytes())
+    with pytest.raises(BuildError, match="does not begin as a wheel"):
+        wheel_tree([(wheel.name, other)])

@@ -6,23 +6,17 @@ The root is a little one: the Python that runs the tests, with its loader and li
 import importlib.util
 import marshal
 import os
-import re
 import subprocess
-import sys
-import sysconfig
 import types
-from functools import cache
 from pathlib import Path
 
 import pytest
+from fakes.pythons import LOADER, PYTHON, python_files
 
 from mealkit.containers.interpreter import compile_modules
 from mealkit.errors import MealkitError
 from mealkit.oci.tar import TarDirectory, TarFile, TarHardlink, TarSymlink
 
-PYTHON = "{}.{}".format(*sys.version_info)
-LIBRARIES = "usr/lib/machine"
-LOADER = f"{LIBRARIES}/ld-linux-x86-64.so.2"
 MODULES = {
     "opt/one.py": b"X = {'a', 'b', 'c'}\ndef f(y=(1, 2)):\n    return X, y, 'text'\n",
     "opt/broken.py": b"print 'two'\n",
@@ -33,24 +27,9 @@ MODULES = {
 }
 
 
-@cache
-def python():
-    """Return the files of a Python that starts: its program, libraries, encodings and no more."""
-    program = Path(sys.executable).resolve()
-    said = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
-    libraries = {Path(found) for found in re.findall(r"(/\S+) \(0x", said)}
-    modules = Path(sysconfig.get_path("stdlib"))
-    found = {f"usr/bin/python{PYTHON}": program}
-    for path in libraries:
-        found[LOADER if path.name.startswith("ld-linux") else f"{LIBRARIES}/{path.name}"] = path
-    for path in [*modules.glob("*.py"), *modules.glob("encodings/*.py")]:
-        found[f"usr/lib/python{PYTHON}/{path.relative_to(modules)}"] = path
-    return {place: path.read_bytes() for place, path in found.items()}
-
-
 def root(loader=None, path=LOADER):
-    files = {place: data for place, data in python().items() if place != LOADER}
-    files[path] = loader or python()[LOADER]
+    files = {place: data for place, data in python_files().items() if place != LOADER}
+    files[path] = loader or python_files()[LOADER]
     return [TarDirectory("etc"), *(TarFile.of(place, data, 0o755) for place, data in files.items())]
 
 
@@ -208,7 +187,7 @@ def test_links_of_packages(tmp_path):
     """An absolute link leads to the root's own file, and a second name is the first one's file."""
     rest = [entry for entry in root() if entry.path != LOADER]
     links = [
-        TarFile.of("usr/lib/x86_64-linux-gnu/real.so", python()[LOADER]),
+        TarFile.of("usr/lib/x86_64-linux-gnu/real.so", python_files()[LOADER]),
         TarHardlink("usr/lib/second.so", "usr/lib/x86_64-linux-gnu/real.so"),
         TarSymlink(LOADER, "/usr/lib/second.so"),
     ]

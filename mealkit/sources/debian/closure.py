@@ -4,11 +4,15 @@ Refuses a need that no package of the suite meets, and packages that exclude one
 """
 
 from collections import deque
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from typing import Protocol
 
 from mealkit.errors import failure
 from mealkit.sources.debian.package import IndexEntry, Relation
+
+# A refusal names this many; the rest are counted. A base takes some thousand steps.
+_SHOWN = 20
+_MOST_STEPS = 2_000_000
 
 
 class Index(Protocol):
@@ -37,66 +41,86 @@ def closure(
     Raises:
         LockError: DEBIAN_UNSOLVABLE, naming every need that is not met.
     """
-    chosen: dict[str, IndexEntry] = {}
+    chosen = _Chosen()
     unmet: list[str] = []
     waiting: deque[tuple[str, tuple[Relation, ...]]] = deque(
         ("the base", (Relation(name),)) for name in sorted(set(roots))
     )
     while waiting:
         who, alternatives = waiting.popleft()
-        if any(_is_met(relation, chosen) for relation in alternatives):
+        chosen.spend(len(alternatives))
+        if any(chosen.meets(relation) for relation in alternatives):
             continue
-        entry = _first_that_meets(index, alternatives)
+        entry = _first_that_meets(index, alternatives, chosen)
         if entry is None:
             unmet.append(f"{who} needs {' | '.join(map(str, alternatives))}")
             continue
         name = entry.package.name
-        chosen[name] = entry
+        chosen.add(entry)
         for clause in entry.depends:
             if not any((name, relation.name) in excluded for relation in clause):
                 waiting.append((f"{name} {entry.package.version}", clause))
-    if problems := unmet or _conflicts(chosen):
-        raise failure(
-            "DEBIAN_UNSOLVABLE", f"the suite's packages do not fit: {'; '.join(problems)}"
-        )
-    return tuple(chosen[name] for name in sorted(chosen))
+    if problems := unmet or chosen.conflicts():
+        more = f" and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
+        said = "; ".join(problems[:_SHOWN])
+        raise failure("DEBIAN_UNSOLVABLE", f"the suite's packages do not fit: {said}{more}")
+    return tuple(chosen.entries[name] for name in sorted(chosen.entries))
 
 
-def _is_met(relation: Relation, chosen: Mapping[str, IndexEntry]) -> bool:
-    named = chosen.get(relation.name)
-    if named and relation.allows(named.package.version):
-        return True
-    return any(_provides(entry, relation) for entry in chosen.values())
+class _Chosen:
+    """The packages that were taken so far, and what they provide; counts the work that it takes."""
+
+    def __init__(self) -> None:
+        self.entries: dict[str, IndexEntry] = {}
+        self._provided: dict[str, list[tuple[str, Relation]]] = {}
+        self._left = _MOST_STEPS
+
+    def add(self, entry: IndexEntry) -> None:
+        self.entries[entry.package.name] = entry
+        for provided in entry.provides:
+            self._provided.setdefault(provided.name, []).append((entry.package.name, provided))
+
+    def spend(self, steps: int) -> None:
+        """Count steps: relations that are looked at."""
+        self._left -= steps
+        if self._left < 0:
+            raise failure("DEBIAN_UNSOLVABLE", "the suite's packages need one another without end")
+
+    def meets(self, relation: Relation, but_for: str | None = None) -> bool:
+        named = self.entries.get(relation.name)
+        if named and relation.name != but_for and relation.allows(named.package.version):
+            return True
+        provided = self._provided.get(relation.name, [])
+        self.spend(len(provided))
+        return any(who != but_for and _is_met_by(relation, item) for who, item in provided)
+
+    def conflicts(self) -> list[str]:
+        """Name every pair of packages of which one conflicts with, or breaks, the other."""
+        return [
+            f"{name} {entry.package.version} excludes {relation}"
+            for name, entry in sorted(self.entries.items())
+            for relation in entry.conflicts
+            if self.meets(relation, but_for=name)
+        ]
 
 
-def _first_that_meets(index: Index, alternatives: Iterable[Relation]) -> IndexEntry | None:
+def _first_that_meets(
+    index: Index, alternatives: Iterable[Relation], chosen: _Chosen
+) -> IndexEntry | None:
     for relation in alternatives:
         named = index.newest(relation.name)
         if named and relation.allows(named.package.version):
             return named
         for entry in index.providers(relation.name):
-            if _provides(entry, relation):
+            chosen.spend(1 + len(entry.provides))
+            if any(_is_met_by(relation, provided) for provided in entry.provides):
                 return entry
     return None
 
 
-def _provides(entry: IndexEntry, relation: Relation) -> bool:
-    """Tell whether a package provides what is needed; a bound needs a version (Policy, 7.5)."""
-    return any(
-        provided.name == relation.name
-        and (
-            relation.operator is None
-            or (provided.version is not None and relation.allows(provided.version))
-        )
-        for provided in entry.provides
+def _is_met_by(relation: Relation, provided: Relation) -> bool:
+    """Tell whether what is provided is what is needed; a bound needs a version (Policy, 7.5)."""
+    return provided.name == relation.name and (
+        relation.operator is None
+        or (provided.version is not None and relation.allows(provided.version))
     )
-
-
-def _conflicts(chosen: Mapping[str, IndexEntry]) -> list[str]:
-    """Name every pair of packages of which one conflicts with, or breaks, the other."""
-    return [
-        f"{name} {entry.package.version} excludes {relation}"
-        for name, entry in sorted(chosen.items())
-        for relation in entry.conflicts
-        if _is_met(relation, {key: other for key, other in chosen.items() if key != name})
-    ]

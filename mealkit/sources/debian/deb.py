@@ -11,6 +11,7 @@ from mealkit.digest import Digest
 from mealkit.errors import MealkitError, SourceError, failure
 from mealkit.lock.model import LockedDeb
 from mealkit.sources.debian.config import DebianMirrors
+from mealkit.sources.debian.package import inside_mirror
 
 
 class Downloads(Protocol):
@@ -22,12 +23,20 @@ class Downloads(Protocol):
 
 
 def deb_urls(package: LockedDeb, mirrors: DebianMirrors) -> list[str]:
-    """Return every address that may hold a package, the likeliest first; none is asked."""
+    """Return every address that may hold a package, the likeliest first; none is asked.
+
+    Raises:
+        LockError: ``LOCK_INVALID``, the lock names a path that leads outside a mirror.
+    """
+    try:
+        filename = inside_mirror(package.filename)
+    except ValueError as error:
+        raise failure("LOCK_INVALID", f"runtime.base.packages: {error}") from error
     # The security archive names its pool pool/updates; the other mirrors may still have a copy.
     places = (*mirrors.archives, *mirrors.security)
-    if package.filename.startswith("pool/updates/"):
+    if filename.startswith("pool/updates/"):
         places = (*mirrors.security, *mirrors.archives)
-    return [f"{place}/{quote(package.filename, safe='/+~:')}" for place in dict.fromkeys(places)]
+    return [f"{place}/{quote(filename, safe='/+~:')}" for place in dict.fromkeys(places)]
 
 
 def fetch_deb(package: LockedDeb, mirrors: DebianMirrors, downloads: Downloads) -> Path:

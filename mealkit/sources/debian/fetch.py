@@ -3,6 +3,7 @@
 Refuses more bytes than the caller allows; what the bytes are worth, signatures and digests tell.
 """
 
+import time
 from pathlib import Path
 from typing import Protocol, Self
 from urllib.parse import unquote, urlsplit
@@ -11,8 +12,12 @@ import httpx2
 
 from mealkit.errors import MealkitError, failure
 from mealkit.sources.client import bare_url, open_client, require_answer, transport_failure
+from mealkit.untrusted import UntrustedError, read_file
 
 _GONE = frozenset({404, 410})
+# A slow line has ten times this rate; a server that holds a build up has less.
+_PATIENCE_SECONDS = 30
+_LEAST_RATE = 4096
 
 
 class Fetch(Protocol):
@@ -59,17 +64,29 @@ class MirrorFetch:
                 return None
             require_answer(response, url, digest_expected=True)
             body = bytearray()
+            started = time.monotonic()
             for chunk in response.iter_raw():
                 body += chunk
                 if len(body) > limit_bytes:
                     raise _too_long(url, limit_bytes)
+                if time.monotonic() - started > _PATIENCE_SECONDS + len(body) / _LEAST_RATE:
+                    raise failure(
+                        "SOURCE_UNREACHABLE",
+                        f"the Debian mirror sends less than {_LEAST_RATE} bytes a second",
+                        where=bare_url(url),
+                    )
             return bytes(body)
 
 
 def _read_file(path: Path, limit_bytes: int) -> bytes | None:
     try:
-        with path.open("rb") as stream:
-            body = stream.read(limit_bytes + 1)
+        return read_file(path, limit_bytes)
+    except UntrustedError as error:
+        if path.is_file():
+            raise _too_long(str(path), limit_bytes) from error
+        raise failure(
+            "SOURCE_UNREACHABLE", f"the Debian mirror cannot be read: {error}", where=str(path)
+        ) from error
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
@@ -79,9 +96,6 @@ def _read_file(path: Path, limit_bytes: int) -> bytes | None:
             hint="check the folder's owner and mode",
             where=str(path),
         ) from error
-    if len(body) > limit_bytes:
-        raise _too_long(str(path), limit_bytes)
-    return body
 
 
 def _too_long(where: str, limit_bytes: int) -> MealkitError:

@@ -12,6 +12,7 @@ from debian.debian_support import NativeVersion
 
 from mealkit.digest import Digest
 from mealkit.lock.model import LockedDeb
+from mealkit.sources.debian.paragraphs import size_in_bytes
 
 # Debian Policy, 7.1: name, optional architecture qualifier, version in brackets.
 _RELATION = re.compile(
@@ -19,6 +20,14 @@ _RELATION = re.compile(
     r"(?:\s*\(\s*(?P<operator><<|<=|=|>=|>>|<|>)\s*(?P<version>[^\s)]+)\s*\))?"
     r"(?:\s*\[[^\]]*\])?(?:\s*<[^>]*>)*"
 )
+
+
+# Debian Policy, 5.6.7, 5.6.12 and 11.1. An index of today has 1603 relations in a field at most.
+_NAME = re.compile(r"[a-z0-9][a-z0-9+.-]{0,127}")
+_VERSION = re.compile(r"[A-Za-z0-9.+:~-]{1,128}")
+_ARCHITECTURE = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
+_FILENAME = re.compile(r"[ -~]{1,512}")
+_MOST_RELATIONS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +80,15 @@ def index_entry(fields: dict[str, str]) -> IndexEntry:
     """
     try:
         package = LockedDeb(
-            name=fields["package"],
-            version=fields["version"],
-            architecture=fields["architecture"],
-            filename=_inside(fields["filename"]),
+            name=_like(_NAME, fields["package"]),
+            version=_like(_VERSION, fields["version"]),
+            architecture=_like(_ARCHITECTURE, fields["architecture"]),
+            filename=inside_mirror(fields["filename"]),
             sha256=Digest.from_hex(fields["sha256"]),
-            size_bytes=int(fields["size"]),
+            size_bytes=size_in_bytes(fields["size"]),
         )
     except KeyError as error:
-        raise ValueError(f"package {fields.get('package')} has no field {error}") from error
+        raise ValueError(f"package {fields.get('package')!r} has no field {error}") from error
     return IndexEntry(
         package,
         depends=(*_clauses(fields.get("pre-depends")), *_clauses(fields.get("depends"))),
@@ -88,15 +97,29 @@ def index_entry(fields: dict[str, str]) -> IndexEntry:
     )
 
 
-def _inside(filename: str) -> str:
-    path = PurePosixPath(filename)
+def inside_mirror(filename: str) -> str:
+    """Return a package's path below a mirror's root, if it is one.
+
+    Raises:
+        ValueError: it leads elsewhere, or is not a path that a mirror has.
+    """
+    path = PurePosixPath(_like(_FILENAME, filename))
     if path.is_absolute() or ".." in path.parts:
         raise ValueError(f"{filename!r} leads outside the mirror")
     return str(path)
 
 
+def _like(pattern: re.Pattern[str], text: str) -> str:
+    if not pattern.fullmatch(text):
+        raise ValueError(f"{text[:80]!r} is not what an index may have there")
+    return text
+
+
 def _clauses(value: str | None) -> Iterator[tuple[Relation, ...]]:
-    for clause in (value or "").split(","):
+    value = value or ""
+    if value.count(",") + value.count("|") >= _MOST_RELATIONS:
+        raise ValueError(f"a package has more than {_MOST_RELATIONS} relations of one kind")
+    for clause in value.split(","):
         if clause.strip():
             yield tuple(_relation(text) for text in clause.split("|"))
 
@@ -109,6 +132,6 @@ def _alternatives(value: str | None) -> Iterator[Relation]:
 def _relation(text: str) -> Relation:
     match = _RELATION.fullmatch(text.strip())
     if not match:
-        raise ValueError(f"{text.strip()!r} is not a relation between packages")
+        raise ValueError(f"{text.strip()[:80]!r} is not a relation between packages")
     # The qualifier (:any) only matters where architectures are mixed, which a base never does.
     return Relation(match["name"], match["operator"], match["version"])

@@ -1,9 +1,13 @@
 """Read Debian control paragraphs: ``Field: value`` lines, continued by indented ones.
 
-Reads what apt writes and nothing cleverer; a line that is none of these is refused.
+Reads what apt writes and nothing cleverer; a line that is none of these, and a field that a
+paragraph has twice, is refused.
 """
 
+import re
 from collections.abc import Iterator
+
+_SIZE = re.compile(r"[0-9]{1,15}", re.ASCII)
 
 
 def paragraphs(text: str) -> Iterator[dict[str, str]]:
@@ -12,35 +16,51 @@ def paragraphs(text: str) -> Iterator[dict[str, str]]:
     A continued value keeps its line breaks. Format: deb822(5); comment lines start with ``#``.
 
     Raises:
-        ValueError: a line is neither a field, a continuation, a comment nor empty.
+        ValueError: a line is neither a field, a continuation, a comment nor empty; or a field is
+            there twice.
     """
-    fields: dict[str, str] = {}
-    last = ""
-    for line in filter(_is_no_comment, text.splitlines()):
+    fields: dict[str, list[str]] = {}
+    last: list[str] = []
+    for line in text.split("\n"):
+        if line.startswith("#"):
+            continue
         if line.strip():
             last = _add(line, fields, last)
         else:
             if fields:
-                yield fields
-            fields, last = {}, ""
+                yield _joined(fields)
+            fields, last = {}, []
     if fields:
-        yield fields
+        yield _joined(fields)
 
 
-def _is_no_comment(line: str) -> bool:
-    return not line.startswith("#")
+def size_in_bytes(text: str) -> int:
+    """Read a size: decimal digits alone.
+
+    Raises:
+        ValueError: it is written in any other way.
+    """
+    if not _SIZE.fullmatch(text):
+        raise ValueError(f"{text[:40]!r} is not a size")
+    return int(text)
 
 
-def _add(line: str, fields: dict[str, str], last: str) -> str:
-    """Put a line into the fields; return the name of the field that the next may continue."""
+def _add(line: str, fields: dict[str, list[str]], last: list[str]) -> list[str]:
+    """Put a line into the fields; return the lines of the field that the next may continue."""
     if line[0] in " \t":
         if not last:
-            raise ValueError(f"{line.strip()!r} continues nothing")
-        fields[last] += "\n" + line.strip()
+            raise ValueError(f"{line.strip()[:80]!r} continues nothing")
+        last.append(line.strip())
         return last
     name, colon, value = line.partition(":")
     if not colon:
-        raise ValueError(f"{line!r} is not a field")
+        raise ValueError(f"{line[:80]!r} is not a field")
     name = name.strip().lower()
-    fields[name] = value.strip()
-    return name
+    if name in fields:
+        raise ValueError(f"the field {name[:80]!r} is there twice")
+    fields[name] = [value.strip()]
+    return fields[name]
+
+
+def _joined(fields: dict[str, list[str]]) -> dict[str, str]:
+    return {name: "\n".join(lines) for name, lines in fields.items()}

@@ -3,6 +3,7 @@
 Refuses what no key of the keyring signed, what has expired, and what names another suite.
 """
 
+import re
 import shutil
 import subprocess
 import tempfile
@@ -13,13 +14,16 @@ from pathlib import Path
 
 from mealkit.digest import Digest
 from mealkit.errors import failure
-from mealkit.sources.debian.paragraphs import paragraphs
+from mealkit.sources.debian.paragraphs import paragraphs, size_in_bytes
 
 _BEGIN = b"-----BEGIN PGP SIGNED MESSAGE-----"
 _SIGNATURE = b"-----BEGIN PGP SIGNATURE-----"
 _END = b"-----END PGP SIGNATURE-----"
 # SHA-256, 384, 512 and 224 in the numbering of RFC 9580, section 9.5; MD5 and SHA-1 are forgeable.
 _STRONG_HASHES = frozenset({"8", "9", "10", "11"})
+_CHECK_SECONDS = 60
+_NAMES = ("codename", "suite")
+_SUITE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,63}")
 _DOUBTS = {
     "NO_PUBKEY": "the keyring lacks the key",
     "EXPKEYSIG": "the key has expired",
@@ -39,9 +43,10 @@ class ListedFile:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """What a suite's index says: its names, its end, and the files that it vouches for."""
+    """What a suite's index says: its names, its date and end, and the files it vouches for."""
 
     names: frozenset[str]
+    date: datetime | None
     valid_until: datetime | None
     by_hash: bool
     files: dict[str, ListedFile]
@@ -73,7 +78,18 @@ def verified(signed: bytes, keyring: Path, where: str) -> bytes:
         message.write_bytes(signed)
         command = [gpgv, "--homedir", folder, "--status-fd", "1"]
         command += ["--keyring", str(keyring.absolute()), "--output", str(text), str(message)]
-        ran = subprocess.run(command, capture_output=True, check=False, env={"LC_ALL": "C"})
+        try:
+            ran = subprocess.run(
+                command,
+                capture_output=True,
+                check=False,
+                env={"LC_ALL": "C"},
+                timeout=_CHECK_SECONDS,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise failure(
+                "DEBIAN_UNSIGNED", "the signatures cannot be checked in time", where=where
+            ) from error
         _judge(ran.stdout.decode(errors="replace"), where)
         return text.read_bytes()
 
@@ -98,17 +114,28 @@ def parse_release(text: bytes, where: str) -> Release:
     """
     try:
         fields = next(paragraphs(text.decode()), {})
-        until = fields.get("valid-until")
         return Release(
-            names=frozenset(fields[name] for name in ("codename", "suite") if name in fields),
-            valid_until=parsedate_to_datetime(until) if until else None,
+            names=frozenset(map(_suite, (fields[name] for name in _NAMES if name in fields))),
+            date=_time(fields.get("date")),
+            valid_until=_time(fields.get("valid-until")),
             by_hash=fields.get("acquire-by-hash") == "yes",
             files=dict(map(_listed, fields["sha256"].split("\n")[1:])),
         )
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, OverflowError) as error:
         raise failure(
             "DEBIAN_INDEX", f"the Debian index cannot be read: {error}", where=where
         ) from error
+
+
+def check_suite(release: Release, suite: str, where: str) -> None:
+    """Refuse a release of another suite.
+
+    Raises:
+        SourceError: DEBIAN_INDEX.
+    """
+    if suite not in release.names:
+        found = " or ".join(sorted(release.names))
+        raise failure("DEBIAN_INDEX", f"the Debian index of {suite} is one of {found}", where=where)
 
 
 def check_release(release: Release, suite: str, where: str, now: datetime | None = None) -> None:
@@ -117,14 +144,9 @@ def check_release(release: Release, suite: str, where: str, now: datetime | None
     Raises:
         SourceError: DEBIAN_INDEX.
     """
-    if suite not in release.names:
-        raise failure(
-            "DEBIAN_INDEX",
-            f"the Debian index of {suite} is one of {' or '.join(sorted(release.names))}",
-            where=where,
-        )
+    check_suite(release, suite, where)
     now = now or datetime.now(UTC)
-    if release.valid_until and release.valid_until.astimezone(UTC) < now:
+    if release.valid_until and release.valid_until < now:
         raise failure(
             "DEBIAN_INDEX",
             f"the Debian index of {suite} was valid until {release.valid_until:%Y-%m-%d %H:%M} UTC,"
@@ -181,6 +203,20 @@ def _has_good_signature(lines: list[list[str]]) -> bool:
     return False
 
 
+def _suite(text: str) -> str:
+    if not _SUITE.fullmatch(text):
+        raise ValueError(f"{text[:80]!r} is not the name of a suite")
+    return text
+
+
+def _time(text: str | None) -> datetime | None:
+    """Read a time as releases state it; all are in UTC, whatever zone is named or left out."""
+    if text is None:
+        return None
+    found = parsedate_to_datetime(text)
+    return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+
+
 def _listed(line: str) -> tuple[str, ListedFile]:
     digits, size, path = line.split()
-    return path, ListedFile(path, Digest.from_hex(digits), int(size))
+    return path, ListedFile(path, Digest.from_hex(digits), size_in_bytes(size))

@@ -14,9 +14,11 @@ from mealkit.sources.debian.closure import closure
 from mealkit.sources.debian.config import DebianMirrors
 from mealkit.sources.debian.fetch import Fetch, MirrorFetch
 from mealkit.sources.debian.index import PackageIndex, read_index
+from mealkit.sources.debian.memory import DebianMemory
 from mealkit.sources.debian.release import (
     Release,
     check_release,
+    check_suite,
     parse_release,
     signed_text,
     verified,
@@ -56,6 +58,7 @@ def resolve_base(  # noqa: PLR0913 - most of them by name
     allow_unsigned: bool = False,
     mirrors: DebianMirrors,
     cache: Path,
+    memory: DebianMemory | None = None,
 ) -> tuple[LockedDeb, ...]:
     """Return the packages of a root for ``python`` ("3.13") from ``suite``, sorted by name.
 
@@ -64,6 +67,8 @@ def resolve_base(  # noqa: PLR0913 - most of them by name
     Reads SUITE, SUITE-updates (where there is one) and, if the mirrors hold security updates,
     SUITE-security; the highest version of each package counts. Verified package indexes are kept
     in ``cache`` under their digest, so that only the small signed releases are read every time.
+    ``memory`` is asked whether a release is older than one seen before, and remembers what the
+    signed indexes say of the packages; it hears nothing of unsigned ones.
 
     Raises:
         SourceError: DEBIAN_UNSIGNED, DEBIAN_INDEX, SOURCE_NOT_FOUND (no mirror has the suite), or
@@ -75,26 +80,45 @@ def resolve_base(  # noqa: PLR0913 - most of them by name
     index = PackageIndex()
     try:
         with MirrorFetch() as fetch:
-            reader = _Reader(fetch, None if allow_unsigned else mirrors.keyring, cache)
+            keyring = None if allow_unsigned else mirrors.keyring
+            reader = IndexReader(fetch, keyring, cache, None if allow_unsigned else memory)
             for chunks in _indexes(suite, architecture, mirrors, reader):
                 index.add(chunks)
         if index.newest(f"python{python}-minimal") is None:
             raise _no_python(index, suite, python)
         roots = (f"python{python}-minimal", f"libpython{python}-stdlib", *ROOTS, *more)
-        return tuple(entry.package for entry in closure(index, roots, EXCLUDED))
+        found = tuple(entry.package for entry in closure(index, roots, EXCLUDED))
     except ValueError as error:
         raise failure(
             "DEBIAN_INDEX", f"the package index of {suite} cannot be read: {error}"
         ) from error
+    if memory and not allow_unsigned:
+        memory.keep(found)
+    return found
 
 
-class _Reader:
-    """Reads a suite's release and index from the first of several mirrors that serves them."""
+class IndexReader:
+    """Reads a suite's release and index from the first of several mirrors that serves them.
 
-    def __init__(self, fetch: Fetch, keyring: Path | None, cache: Path) -> None:
+    Without a keyring, releases need no signature. With ``old``, any that was ever signed will do:
+    one that has expired, or is older than one seen before. For packages that are pinned already,
+    it says as well as a new one that they are Debian's.
+    """
+
+    def __init__(
+        self,
+        fetch: Fetch,
+        keyring: Path | None,
+        cache: Path,
+        memory: DebianMemory | None = None,
+        *,
+        old: bool = False,
+    ) -> None:
         self._fetch = fetch
         self._keyring = keyring
         self._cache = cache
+        self._memory = memory
+        self._old = old
 
     def read(
         self, addresses: tuple[str, ...], suite: str, architecture: str
@@ -126,12 +150,19 @@ class _Reader:
             return None
         text = verified(signed, self._keyring, where) if self._keyring else signed_text(signed)
         release = parse_release(text, where)
-        check_release(release, suite, where)
+        if self._old:
+            check_suite(release, suite, where)
+        else:
+            check_release(release, suite, where)
+        if self._memory:
+            if not self._old:
+                self._memory.require_newest(suite, release.date, where)
+            self._memory.saw(suite, release.date)
         return release
 
 
 def _indexes(
-    suite: str, architecture: str, mirrors: DebianMirrors, reader: _Reader
+    suite: str, architecture: str, mirrors: DebianMirrors, reader: IndexReader
 ) -> Iterator[Iterator[bytes]]:
     main = reader.read(mirrors.archives, suite, architecture)
     if main is None:

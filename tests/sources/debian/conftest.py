@@ -4,9 +4,6 @@ import functools
 import gzip
 import hashlib
 import lzma
-import shutil
-import subprocess
-import tempfile
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,43 +11,15 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from fakes.debian_archive import Keys, made_keys
 
 from mealkit.sources.debian.config import DebianMirrors
-
-KEY = "Tiny Archive <archive@example.invalid>"
-OTHER_KEY = "Another Archive <other@example.invalid>"
-
-
-@dataclass(frozen=True)
-class Keys:
-    """Two signing keys, and the keyrings that know them."""
-
-    home: Path
-    archive: Path  # knows KEY
-    other: Path  # knows OTHER_KEY
-
-    def sign(self, text: bytes, *signers: str, options: tuple[str, ...] = ()) -> bytes:
-        users = [word for signer in signers or (KEY,) for word in ("--local-user", signer)]
-        return self.gpg(*users, *options, "--clear-sign", text=text)
-
-    def gpg(self, *words: str, text: bytes = b"") -> bytes:
-        command = ["gpg", "--homedir", self.home, "--batch", "--passphrase", "", *words]
-        return subprocess.run(command, input=text, check=True, capture_output=True).stdout
 
 
 @pytest.fixture(scope="session")
 def keys() -> Iterator[Keys]:
-    # Not below pytest's folder: the agent's socket has at most 108 characters.
-    home = Path(tempfile.mkdtemp(prefix="mk-gpg-"))
-    made = Keys(home, home / "archive.gpg", home / "other.gpg")
-    try:
-        for user, keyring in ((KEY, made.archive), (OTHER_KEY, made.other)):
-            made.gpg("--quick-generate-key", user, "rsa2048", "sign", "never")
-            keyring.write_bytes(made.gpg("--export", user))
+    with made_keys() as made:
         yield made
-    finally:
-        subprocess.run(["gpgconf", "--homedir", home, "--kill", "all"], check=False)
-        shutil.rmtree(home)
 
 
 @dataclass
