@@ -5,6 +5,7 @@ Build side only. Parses, never imports; what only running it would show, it does
 
 import ast
 import sys
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -17,6 +18,9 @@ LOAD_PARAMETERS = ("models", "parameters", "seed")
 _TAKEN = frozenset(
     {"mealkit", "pydantic", "pydantic_core", "annotated_types", "typing_extensions", "certifi"}
 )
+
+# A tree takes some 600 bytes for a character, at the worst.
+_MOST_CHARACTERS = 128 * 1024
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -50,12 +54,16 @@ def handler_problems(handler: Handler, code: Mapping[str, str]) -> list[Problem]
         hint = f"add {handler.file} to runtime.code"
         return [problem("KIT_FILE_MISSING", message, where=handler.where, hint=hint)]
     problems = [*_name_problems(code)]
-    for path, text in code.items():
-        if not path.endswith(".py"):
-            continue
+    # What is larger is a table of words; running it shows what is wrong with it.
+    looked_at = {
+        path: text
+        for path, text in code.items()
+        if path == handler.file or (path.endswith(".py") and len(text) <= _MOST_CHARACTERS)
+    }
+    for path, text in looked_at.items():
         try:
-            tree = ast.parse(text, path)
-        except (SyntaxError, ValueError, RecursionError) as error:
+            tree = parse_python(text, path)
+        except (SyntaxError, ValueError) as error:
             # A newer Python may take what this one does not.
             if handler.python <= sys.version_info[:2]:
                 problems.append(_syntax_problem(error, path))
@@ -63,6 +71,23 @@ def handler_problems(handler: Handler, code: Mapping[str, str]) -> list[Problem]
             if path == handler.file:
                 problems += _class_problems(tree, handler)
     return problems
+
+
+def parse_python(text: str, path: str) -> ast.Module:
+    """Parse Python that somebody else wrote.
+
+    Raises:
+        SyntaxError: it is not Python.
+        ValueError: it is too large, or nests too deep, to be looked at.
+    """
+    if len(text) > _MOST_CHARACTERS:
+        raise ValueError(f"it has more than {_MOST_CHARACTERS} characters")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what is odd in it, with its own words
+            return ast.parse(text, path)
+    except (RecursionError, MemoryError) as error:
+        raise ValueError("it nests too deep") from error
 
 
 def class_named(tree: ast.Module, name: str) -> ast.ClassDef | None:
@@ -91,7 +116,7 @@ def _syntax_problem(error: Exception, path: str) -> Problem:
         text = (error.msg or "it cannot be parsed").rstrip(".")
         message = f"{path} is not Python: {text}"
         return problem("KIT_INVALID", message, where=f"{path}:{error.lineno or 1}")
-    return problem("KIT_INVALID", f"{path} is not Python: {error}", where=path)
+    return problem("KIT_INVALID", f"{path} cannot be read as Python: {error}", where=path)
 
 
 def _class_problems(tree: ast.Module, handler: Handler) -> Iterator[Problem]:

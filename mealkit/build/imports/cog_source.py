@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mealkit.build.imports.proposal import LeftOut
-from mealkit.engines.handler_source import class_named, method_named
+from mealkit.engines.handler_source import class_named, method_named, parse_python
 from mealkit.errors import failure
 
 # What the module that the kit gets has: templates/import/cog/cog.py.
@@ -59,7 +59,7 @@ def read_predictor(text: str, file: str, class_name: str) -> Predictor:
         KitError: it is not Python, or has no such class with ``predict`` or ``run`` (``USAGE``).
     """
     try:
-        tree = ast.parse(text, file)
+        tree = parse_python(text, file)
     except (SyntaxError, ValueError) as error:
         line = getattr(error, "lineno", None) or 1
         raise failure("USAGE", f"{file} is not Python", where=f"{file}:{line}") from error

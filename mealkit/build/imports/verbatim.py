@@ -10,6 +10,7 @@ _SIGNS = ("{{", "{%", "{#")
 
 def verbatim(text: str) -> str:
     """Return a Jinja template that says a text."""
-    if not any(sign in text for sign in _SIGNS):
+    # A brace at the end would begin a sign together with what is put behind it.
+    if not any(sign in text for sign in _SIGNS) and not text.endswith("{"):
         return text
     return "{{ " + json.dumps(text, ensure_ascii=False) + " }}"
