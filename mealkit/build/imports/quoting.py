@@ -26,18 +26,18 @@ def short(text: str) -> str:
 def yaml_value(value: Any) -> str:
     """Write a value as YAML on one line; a string that has a line break is quoted as JSON is."""
     if isinstance(value, str) and not value.isprintable():
-        return _quoted(value, json_only=True)
+        return _quoted(value)
     text = yaml.safe_dump(
         value, default_flow_style=True, width=2**30, allow_unicode=True, sort_keys=False
     )
     written = str(text).removesuffix("\n").removesuffix("\n...")
     # Nested strings with line breaks would be written on several lines; JSON is YAML too.
-    return written if "\n" not in written else _quoted(value, json_only=True)
+    return written if written.isprintable() else _quoted(value)
 
 
 def python_text(text: str) -> str:
     """Write a string as a literal of Python."""
-    return _quoted(text, json_only=False)
+    return _quoted(text)
 
 
 def python_texts(texts: Mapping[str, str]) -> str:
@@ -56,13 +56,16 @@ def code_cell(text: str) -> str:
     return f"`{short(text).replace('`', chr(39)).replace('|', chr(92) + '|')}`"
 
 
-def _quoted(value: Any, *, json_only: bool) -> str:
-    """Return JSON whose characters can all be seen; beyond U+FFFF Python has its own escapes."""
+def _quoted(value: Any) -> str:
+    """Return JSON whose characters can all be seen, with the escapes that YAML and Python share.
+
+    JSON has no escape of its own for what is beyond U+FFFF; these two have one.
+    """
     return "".join(
         item
         if item.isprintable()
         else json.dumps(item)[1:-1]
-        if json_only or ord(item) <= 0xFFFF
+        if ord(item) <= 0xFFFF
         else f"\\U{ord(item):08x}"
         for item in json.dumps(value, ensure_ascii=False)
     )
