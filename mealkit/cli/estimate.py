@@ -122,10 +122,12 @@ def _describe(report: "EstimateReport") -> None:
         print_line(f"assumed {assumed}")
     print_line("")
     _draw(found.terms, found.likely_bytes)
+    print_line("")
     print_line(
-        f"\n{whole} {_shown(found.likely_bytes)}, between {_shown(found.low_bytes)}"
-        f" and {_shown(found.high_bytes)}; most while {found.peak.name}\n"
+        f"{whole} {_shown(found.likely_bytes)}, between {_shown(found.low_bytes)}"
+        f" and {_shown(found.high_bytes)}; most while {found.peak.name}"
     )
+    print_line("")
     for term in found.terms:
         print_line(f"{term.name}: {term.formula} [{term.source}]")
     if report.room:
@@ -165,7 +167,8 @@ def _draw_on_terminal(terms: "tuple[Term, ...]", whole_bytes: int) -> None:
 def _describe_room(room: "Room") -> None:
     name = f"{room.name}, " if room.name else ""
     used = "" if room.usable_bytes == room.memory_bytes else f", {_shown(room.usable_bytes)} usable"
-    print_line(f"\n{name}{_shown(room.memory_bytes)}{used}: {_words(room.fit.value)}")
+    print_line("")
+    print_line(f"{name}{_shown(room.memory_bytes)}{used}: {_words(room.fit.value)}")
     print_line(f"  largest context      {_reach(room.context)}")
     print_line(f"  largest concurrency  {_reach(room.concurrency)}")
 

@@ -16,17 +16,25 @@ _RED, _YELLOW, _DIM, _BOLD = "31;1", "33;1", "2", "1"
 
 def print_json(value: Any) -> None:
     """Write a result as JSON to stdout."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
+    sys.stdout.write(json_text(value, indent=2) + "\n")
+
+
+def json_text(value: Any, indent: int | None = None) -> str:
+    """Return JSON; what cannot be printed is escaped, which means the same to who reads it."""
+    text = json.dumps(value, indent=indent, ensure_ascii=False, default=str)
+    return "".join(
+        item if item.isprintable() or item == "\n" else json.dumps(item)[1:-1] for item in text
+    )
 
 
 def print_line(text: str) -> None:
-    """Write a line of a result to stdout."""
-    sys.stdout.write(printable(text) + "\n")
+    """Write a line of a result to stdout: one, whatever the text says."""
+    sys.stdout.write(printable_line(text) + "\n")
 
 
 def say(text: str) -> None:
-    """Write a line of talk to stderr."""
-    sys.stderr.write(printable(text) + "\n")
+    """Write a line of talk to stderr: one, whatever the text says."""
+    sys.stderr.write(printable_line(text) + "\n")
 
 
 def print_problem(problem: Problem, *, warning: bool = False) -> None:
@@ -50,19 +58,21 @@ def print_problem(problem: Problem, *, warning: bool = False) -> None:
     width = max(map(len, known))
     for name, value in known.items():
         label = _styled(name.ljust(width), _DIM, sys.stderr)
-        lines.append(f"  {label} {printable(value)}")
+        # The lines of a value stand below each other, so that none looks like a problem.
+        first, *rest = printable(value).split("\n")
+        lines += [f"  {label} {first}", *(f"  {' ' * width} {line}" for line in rest)]
     sys.stderr.write("\n".join(lines) + "\n")
 
 
 def print_problems_json(problems: Iterable[Problem]) -> None:
     """Write problems to stderr as one line of JSON."""
     form = {"problems": [item.as_json() for item in problems]}
-    sys.stderr.write(json.dumps(form, ensure_ascii=False) + "\n")
+    sys.stderr.write(json_text(form) + "\n")
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]], right: frozenset[int]) -> list[str]:
     """Return the lines of a table; the columns in ``right`` are aligned to the right."""
-    cells = [tuple(heads), *(tuple(printable(cell) for cell in row) for row in rows)]
+    cells = [tuple(heads), *(tuple(map(printable_line, row)) for row in rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(heads))]
     return [
         "  ".join(
@@ -79,6 +89,11 @@ def printable(text: str) -> str:
         item if item.isprintable() or item in "\n\t" else item.encode("unicode_escape").decode()
         for item in text
     )
+
+
+def printable_line(text: str) -> str:
+    """Return a text on one line: line breaks are written as escapes too."""
+    return printable(text).replace("\n", "\\n")
 
 
 def _contact_line(contact: OwnerContact | None) -> str | None:

@@ -1,11 +1,10 @@
 """Progress on stderr: bars on a terminal, plain lines elsewhere, JSON or nothing when asked for."""
 
-import json
 import sys
 import time
 from typing import TYPE_CHECKING
 
-from mealkit.cli.output import has_colour, print_problem, printable, say
+from mealkit.cli.output import has_colour, json_text, print_problem, printable_line, say
 from mealkit.errors import Problem
 
 if TYPE_CHECKING:
@@ -53,7 +52,7 @@ class JsonLines(Quiet):
 
     def notice(self, problem: Problem) -> None:
         """Show a warning."""
-        sys.stderr.write(json.dumps({"warning": problem.as_json()}, ensure_ascii=False) + "\n")
+        sys.stderr.write(json_text({"warning": problem.as_json()}) + "\n")
 
 
 class _LineTask:
@@ -93,7 +92,7 @@ class _BarTask:
     def __init__(self, bars: "Bars", title: str, total_bytes: int | None) -> None:
         self._bars = bars
         self._line = _LineTask(title)
-        self.identity = bars.progress.add_task(printable(title), total=total_bytes)
+        self.identity = bars.progress.add_task(printable_line(title), total=total_bytes)
 
     def advance(self, done_bytes: int) -> None:
         """Move the bar."""

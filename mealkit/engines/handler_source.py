@@ -108,7 +108,7 @@ def _syntax_problem(error: Exception, path: str) -> Problem:
         text = (error.msg or "it cannot be parsed").rstrip(".")
         message = f"{path} is not Python: {text}"
         return problem("KIT_INVALID", message, where=f"{path}:{error.lineno or 1}")
-    return problem("KIT_INVALID", f"{path} is not Python: {error}", where=path)
+    return problem("KIT_INVALID", f"{path} cannot be read as Python: {error}", where=path)
 
 
 def _class_problems(tree: ast.Module, handler: Handler) -> Iterator[Problem]:

@@ -119,6 +119,8 @@ EnvironmentName = Annotated[
 
 # https://www.debian.org/doc/debian-policy/ch-controlfields.html#source
 DebianPackage = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9+.-]+$", max_length=128)]
+DebianName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9+.-]*$", max_length=128)]
+"""The same, where an index says it: made-up packages may have one letter."""
 # The same, #version and #architecture.
 DebianVersion = Annotated[
     str, StringConstraints(pattern=r"^[0-9A-Za-z][0-9A-Za-z.+:~-]*$", max_length=128)
@@ -138,7 +140,7 @@ Glibc = Annotated[str, StringConstraints(pattern=r"^2\.[0-9]{1,3}$")]
 MachineName = Annotated[str, StringConstraints(pattern=r"^(amd64|arm64)$")]
 """An architecture that images are built for, in Go's name."""
 
-Bytes = Annotated[int, Field(ge=0, le=2**53)]
-"""A size; more than any disk has, and exact in every JSON."""
+Bytes = Annotated[int, Field(ge=0, lt=2**63)]
+"""A size, as file systems and registries count it."""
 Count = Annotated[int, Field(ge=0, le=2**53)]
 """How many there are of something."""

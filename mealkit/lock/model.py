@@ -26,7 +26,7 @@ from mealkit.kit.strings import (
     Bytes,
     Count,
     DebianArchitecture,
-    DebianPackage,
+    DebianName,
     DebianVersion,
     Document,
     EnvironmentName,
@@ -186,7 +186,7 @@ class LockedGateway(Part):
 class LockedDeb(Part):
     """A Debian package, pinned."""
 
-    name: Annotated[DebianPackage, CHANGES_ANSWERS]
+    name: Annotated[DebianName, CHANGES_ANSWERS]
     """The package's name."""
     version: Annotated[DebianVersion, CHANGES_ANSWERS]
     """Its version."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mealkit.build.imports.proposal import Proposal
 from mealkit.errors import failure
 from mealkit.pipeline.home import Home
+from mealkit.untrusted import UntrustedError, read_file
 
 if TYPE_CHECKING:
     from mealkit.build.imports.repository import Repository
@@ -30,6 +31,10 @@ _TEXTS = (
     "config_sentence_transformers.json",
 )
 _MAX_TEXT_BYTES = 16 * 1024 * 1024
+# Of the largest models there are some 20 MB, most of it the index of their weights.
+_MOST_TEXT_BYTES = 32 * 1024 * 1024
+# What sentence-transformers' modules have one each of.
+_MOST_TEXTS = 32
 _MAX_MODELFILE_BYTES = 4 * 1024 * 1024
 
 
@@ -70,12 +75,14 @@ def from_modelfile(source: str, engine: str | None, home: Home) -> Proposal:  # 
 
     path = Path(source).expanduser()
     try:
-        if path.stat().st_size > _MAX_MODELFILE_BYTES:
-            raise failure("KIT_INVALID", "it is too large for a Modelfile", where=str(path))
-        text = path.read_bytes().decode()
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_file(path, _MAX_MODELFILE_BYTES).decode()
+    except (OSError, UnicodeDecodeError, UntrustedError) as error:
         message = f"the Modelfile cannot be read: {error}"
         raise failure("KIT_FILE_MISSING", message, where=str(path)) from error
+    if "\0" in text:
+        raise failure(
+            "KIT_INVALID", "it has the character U+0000, which no text has", where=str(path)
+        )
     directives = parse_modelfile(text, str(path))
     model = from_path(directives, path.absolute().parent, str(path))
     if not model.is_file():
@@ -95,7 +102,7 @@ def _read(repo: str, reader: "HubReader", file: str | None) -> "Repository":
 
     listing = reader.listing()
     texts = [name for pattern in _TEXTS for name in _matching(listing, pattern)]
-    wanted = [name for name in dict.fromkeys(texts) if listing.sizes_bytes[name] < _MAX_TEXT_BYTES]
+    wanted = _bounded(listing, list(dict.fromkeys(texts)))
     pinned = reader.pin(wanted, {}, ignore_progress) if wanted else []
     read = {item.name: item.ranges.read(0, _MAX_TEXT_BYTES) for item in pinned}
     return Repository(
@@ -106,6 +113,18 @@ def _read(repo: str, reader: "HubReader", file: str | None) -> "Repository":
         headers=dict(_headers(reader, listing, file)),
         pipeline_tag=listing.pipeline_tag,
     )
+
+
+def _bounded(listing: "Listing", names: Sequence[str]) -> list[str]:
+    """Return the first texts that together are no more than is worth reading."""
+    taken: list[str] = []
+    left_bytes = _MOST_TEXT_BYTES
+    for name in names:
+        size_bytes = listing.sizes_bytes[name]
+        if size_bytes < min(_MAX_TEXT_BYTES, left_bytes) and len(taken) < _MOST_TEXTS:
+            taken.append(name)
+            left_bytes -= size_bytes
+    return taken
 
 
 def _headers(

@@ -1,7 +1,8 @@
 """Weights on the Hugging Face Hub, or a server that speaks its API (``HF_ENDPOINT``).
 
-The Hub's own client is asked what there is; the bytes come through our downloader, for the client
-accepts a flipped byte and does not resume after a kill. Refuses a revision that is no commit.
+Its settings, token and addresses are those of the Hub's own client. What there is is asked for with
+limits, and the bytes come through our downloader: that client accepts a flipped byte, and an answer
+without end. Refuses a revision that is no commit.
 """
 
 import os
@@ -10,28 +11,20 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import httpx2
-
-from mealkit import __version__
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError, Problem, failure, problem
 from mealkit.kit.model import HubPlace
 from mealkit.lock.origins import HubOrigin
-from mealkit.sources.client import require_safe, status_failure, transport_failure
+from mealkit.names import path_fault
+from mealkit.sources.client import require_safe
 from mealkit.sources.download import Advance
+from mealkit.sources.hub_api import RepositoryAnswer, RepositoryFile, ask_repository
 from mealkit.sources.place import PinnedFile, Supplies, require_digest, select
 from mealkit.sources.ranges import FileRanges, HttpRanges, RangeReader
-
-if TYPE_CHECKING:
-    from huggingface_hub.errors import HfHubHTTPError
-    from huggingface_hub.hf_api import ModelInfo, RepoSibling
+from mealkit.untrusted import shown
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-_TIMEOUT_SECONDS = 60.0
-# Nothing of this machine is told to the Hub: no versions of other libraries.
-_USER_AGENT = {"user-agent": f"mealkit/{__version__}"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +33,7 @@ class Listing:
 
     commit: str
     sizes_bytes: Mapping[str, int]
-    """Every file, by its name."""
+    """Every file that a kit can take, by its name."""
     pipeline_tag: str | None
     """What it is for, in the Hub's words."""
 
@@ -52,16 +45,16 @@ class HubReader:
         self._place = place
         self._supplies = supplies
         self._known_commit = commit
-        self._info: ModelInfo | None = None
+        self._info: RepositoryAnswer | None = None
         self._lock = threading.Lock()
 
     def pin(
         self, patterns: Sequence[str], asserted: Mapping[str, Digest], advance: Advance
     ) -> list[PinnedFile]:
         """Take the digests of large files from the Hub; download and hash the small ones."""
-        siblings = {item.rfilename: item for item in self._model_info().siblings or ()}
-        names = select(list(siblings), patterns, self._where)
-        return [self._pinned(siblings[name], asserted.get(name), advance) for name in names]
+        files = {item.name: item for item in self._repository().files}
+        names = select(list(files), patterns, self._where)
+        return [self._pinned(files[name], asserted.get(name), advance) for name in names]
 
     def listing(self) -> Listing:
         """Return everything that is there, without reading any of it.
@@ -69,10 +62,11 @@ class HubReader:
         Raises:
             SourceError: the Hub cannot be asked, or states no commit.
         """
-        info = self._model_info()
-        sizes = {item.rfilename: item.size or 0 for item in info.siblings or ()}
-        tag = info.pipeline_tag if isinstance(info.pipeline_tag, str) else None
-        return Listing(self._commit(), sizes, tag)
+        found = self._repository()
+        sizes = {
+            item.name: item.size_bytes or 0 for item in found.files if path_fault(item.name) is None
+        }
+        return Listing(self._commit(), sizes, found.pipeline_tag)
 
     def origin(self, name: str) -> HubOrigin:
         """Return repository, commit and file."""
@@ -111,28 +105,26 @@ class HubReader:
         if _COMMIT.fullmatch(self._place.revision):
             return self._place.revision
         if self._known_commit is None:
-            self._known_commit = self._model_info().sha
+            self._known_commit = self._repository().commit
         if self._known_commit is None:
             raise failure("SOURCE_ANSWER", "the Hub states no commit", where=self._where)
         return self._known_commit
 
     def _pinned(
-        self, sibling: "RepoSibling", expected: Digest | None, advance: Advance
+        self, file: RepositoryFile, expected: Digest | None, advance: Advance
     ) -> PinnedFile:
-        name, lfs = sibling.rfilename, sibling.lfs
+        name, lfs = file.name, file.lfs
         url, headers = self._address(name)
         downloader = self._supplies.downloader
         if lfs is None:
+            if file.size_bytes is None:
+                message = f"the Hub states no size of {shown(name)}"
+                raise failure("SOURCE_ANSWER", message, where=self._where)
             digest, path = downloader.fetch(
-                url, expected=expected, size_bytes=sibling.size, headers=headers, advance=advance
+                url, expected=expected, size_bytes=file.size_bytes, headers=headers, advance=advance
             )
             return PinnedFile(name, digest, path.stat().st_size, FileRanges(path))
-        try:
-            digest = Digest.from_hex(lfs.sha256)
-        except ValueError as error:
-            raise failure(
-                "SOURCE_ANSWER", f"the Hub states no SHA-256 of {name}", where=self._where
-            ) from error
+        digest = lfs.digest
         require_digest(name, expected, digest, self._where)
         cached = downloader.cache.path(digest)
         ranges: RangeReader = (
@@ -148,66 +140,39 @@ class HubReader:
         return PinnedFile(name, digest, lfs.size, ranges)
 
     def _address(self, name: str) -> tuple[str, dict[str, str]]:
-        from huggingface_hub import constants, get_token, hf_hub_url  # noqa: PLC0415  late: slow
+        from huggingface_hub import hf_hub_url  # noqa: PLC0415  late: slow to import
+
+        headers = self._headers()
+        url = hf_hub_url(self._place.repo, name, revision=self._commit(), endpoint=_endpoint())
+        return url, headers
+
+    def _headers(self) -> dict[str, str]:
+        """Return the token that the Hub's own client would send; raise if it may not be asked."""
+        from huggingface_hub import constants, get_token  # noqa: PLC0415  late: slow to import
 
         if constants.is_offline_mode():
             raise self._offline()
-        url = hf_hub_url(self._place.repo, name, revision=self._commit(), endpoint=_endpoint())
         token = None if constants.HF_HUB_DISABLE_IMPLICIT_TOKEN else get_token()
-        return url, {"Authorization": f"Bearer {token}"} if token else {}
+        return {"Authorization": f"Bearer {token}"} if token else {}
 
-    def _model_info(self) -> "ModelInfo":
+    def _repository(self) -> RepositoryAnswer:
         with self._lock:
             if self._info is None:
                 self._info = self._ask()
-        stated = self._info.sha
+        stated = self._info.commit
         if _COMMIT.fullmatch(self._place.revision) and stated != self._place.revision:
             raise failure(
                 "SOURCE_ANSWER", f"the Hub answers with commit {stated}", where=self._where
             )
         return self._info
 
-    def _ask(self) -> "ModelInfo":
-        from huggingface_hub import HfApi, errors  # noqa: PLC0415  late: slow to import
-
+    def _ask(self) -> RepositoryAnswer:
         endpoint = _endpoint()
         # What the Hub says of digests is believed, so nobody on the way may change it.
         require_safe(endpoint, digest_expected=False)
-        try:
-            return HfApi(endpoint=endpoint, headers=_USER_AGENT).model_info(
-                self._place.repo,
-                revision=self._place.revision,
-                files_metadata=True,
-                timeout=_TIMEOUT_SECONDS,
-            )
-        except errors.OfflineModeIsEnabled as error:
-            raise self._offline() from error
-        except errors.HfHubHTTPError as error:
-            raise self._refused(error) from error
-        except httpx2.HTTPError as error:
-            raise transport_failure(error, endpoint) from error
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise failure(
-                "SOURCE_ANSWER", "the Hub's answer cannot be read", where=self._where
-            ) from error
-
-    def _refused(self, error: "HfHubHTTPError") -> MealkitError:
-        from huggingface_hub import errors  # noqa: PLC0415
-
-        if isinstance(error, errors.GatedRepoError):
-            return failure(
-                "SOURCE_DENIED", "the Hub wants its terms accepted first", where=self._where
-            )
-        if isinstance(error, errors.RevisionNotFoundError):
-            return failure("SOURCE_NOT_FOUND", "there is no such revision", where=self._where)
-        if isinstance(error, errors.RepositoryNotFoundError):
-            return failure(
-                "SOURCE_NOT_FOUND",
-                "there is no such repository, or it is private",
-                hint="correct model.weights in kit.yaml, or log in: hf auth login",
-                where=self._where,
-            )
-        return status_failure(error.response.status_code, _endpoint())
+        repository = (self._place.repo, self._place.revision)
+        client = self._supplies.downloader.client
+        return ask_repository(client, endpoint, repository, self._headers())
 
     def _offline(self) -> MealkitError:
         return failure(

@@ -13,6 +13,8 @@ from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from mealkit.digest import Digest, digest_of_file
 from mealkit.errors import failure
+from mealkit.names import line_fault
+from mealkit.untrusted import shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +44,13 @@ def local_wheels(paths: Sequence[Path]) -> list[LocalWheel]:
 
 
 def _local_wheel(path: Path) -> LocalWheel:
+    message = f"{shown(path.name)} is not the name of a wheel"
+    if not path.name.isascii() or line_fault(path.name) is not None:
+        raise failure("WHEEL_INVALID", message, where=str(path))
     try:
         name, version, _, _ = parse_wheel_filename(path.name)
     except InvalidWheelFilename as error:
-        raise failure(
-            "WHEEL_INVALID", f"{path.name} is not the name of a wheel", where=str(path)
-        ) from error
+        raise failure("WHEEL_INVALID", message, where=str(path)) from error
     return LocalWheel(path, name, str(version), digest_of_file(path))
 
 

@@ -14,9 +14,11 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 from mealkit.errors import MealkitError, failure
 from mealkit.lock.model import LockedWheel
 from mealkit.lock.resolve import PythonTarget
+from mealkit.names import line_fault
 from mealkit.sources.local_wheels import LocalWheel, links_to, local_wheels, pins_of
 from mealkit.sources.target import wheel_tags
 from mealkit.sources.uv_tool import OfferedWheel, Question, UvRefusedError, ask_uv
+from mealkit.untrusted import shown
 
 # How uv names, in its hints, the packages that it would have to build.
 _WITHOUT_WHEEL = re.compile(
@@ -85,12 +87,14 @@ def find_wheel(name: str, version: str, target: PythonTarget) -> OfferedWheel:
 def _require_plain(text: str) -> None:
     try:
         requirement = Requirement(text)
-    except InvalidRequirement as error:
+    except (InvalidRequirement, RecursionError) as error:
         raise failure(
             "PACKAGES_UNSOLVABLE",
-            f"{text!r} is not a requirement",
+            f"{shown(text)} is not a requirement",
             hint="write NAME or NAME==VERSION in runtime.requirements",
         ) from error
+    if line_fault(text) is not None:
+        raise failure("PACKAGES_UNSOLVABLE", f"{shown(text)} is not a requirement of one line")
     if requirement.url:
         raise failure(
             "PACKAGES_UNSOLVABLE",

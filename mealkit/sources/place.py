@@ -94,12 +94,14 @@ def matches(name: str, patterns: Sequence[str]) -> bool:
     return any(name == pattern or fnmatchcase(name, pattern) for pattern in patterns)
 
 
-def select(names: Sequence[str], patterns: Sequence[str], where: str) -> list[str]:
+def select(
+    names: Sequence[str], patterns: Sequence[str], where: str, code: str = "SOURCE_ANSWER"
+) -> list[str]:
     """Return the names that patterns mean, sorted.
 
     Raises:
         SourceError: a name or pattern means nothing here (``SOURCE_NOT_FOUND``), or means a file
-            whose name no lock can have (``SOURCE_ANSWER``).
+            whose name no lock can have (``code``).
     """
     for pattern in patterns:
         if not any(matches(name, [pattern]) for name in names):
@@ -109,7 +111,7 @@ def select(names: Sequence[str], patterns: Sequence[str], where: str) -> list[st
         fault = path_fault(name)
         if fault is not None:
             raise failure(
-                "SOURCE_ANSWER",
+                code,
                 f"the file {shown(name)} has a name that no kit can have: {fault}",
                 hint="rename the file at its source, or name others",
                 where=where,

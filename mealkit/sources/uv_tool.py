@@ -13,12 +13,15 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError, failure
 from mealkit.lock.resolve import PythonTarget
+from mealkit.names import line_fault
 from mealkit.sources.target import marker_holds, uv_platform
+from mealkit.untrusted import shown
 
 _TIMEOUT_SECONDS = 600
 _UNREACHABLE = re.compile(
@@ -92,7 +95,7 @@ def ask_uv(question: Question) -> list[OfferedWheel]:
         raise _refusal(done.stderr)
     try:
         return _offered(done.stdout, question.target)
-    except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise failure("PACKAGES_TOOL", f"uv's answer cannot be read: {error}") from error
 
 
@@ -163,12 +166,27 @@ def _offered(text: str, target: PythonTarget) -> list[OfferedWheel]:
             hashes = wheel.get("hashes", {})
             offered.append(
                 OfferedWheel(
-                    name=package["name"],
-                    version=package["version"],
-                    filename=wheel.get("name") or unquote(urlsplit(url).path.rpartition("/")[2]),
-                    url=url,
+                    name=_text(package["name"]),
+                    version=_text(package["version"]),
+                    filename=_text(
+                        wheel.get("name") or unquote(urlsplit(url).path.rpartition("/")[2])
+                    ),
+                    url=_text(url),
                     digest=Digest.from_hex(hashes["sha256"]) if "sha256" in hashes else None,
-                    size_bytes=wheel.get("size", 0),
+                    size_bytes=_size_bytes(wheel.get("size", 0)),
                 )
             )
     return offered
+
+
+def _text(value: Any) -> str:
+    """Return what an index calls something; a line break would end a line of what uv is asked."""
+    if not isinstance(value, str) or line_fault(value) is not None:
+        raise ValueError(f"{shown(str(value))} is not a name")
+    return value
+
+
+def _size_bytes(value: Any) -> int:
+    if type(value) is not int or not 0 <= value < 2**53:
+        raise ValueError(f"{shown(str(value))} is not a size")
+    return value

@@ -64,7 +64,7 @@ class WheelReader:
                 name.removeprefix(self._prefix) for name in members if name.startswith(self._prefix)
             ]
             pinned = []
-            for name in select(names, patterns, self._where):
+            for name in select(names, patterns, self._where, "WHEEL_INVALID"):
                 digest, path = self._extract(archive, name, asserted.get(name))
                 pinned.append(PinnedFile(name, digest, path.stat().st_size, FileRanges(path)))
         return pinned

@@ -81,6 +81,8 @@ class HubServer:
     at_gate: threading.Event = field(default_factory=threading.Event)
     api_status: int | None = None
     api_error_code: str | None = None
+    api_body: bytes | None = None
+    """What the API answers instead of what is there."""
     etag: Callable[[HubFile], str] = lambda file: f'"{file.sha256}"'
     connections: list[socket.socket] = field(default_factory=list)
 
@@ -173,6 +175,8 @@ class _Handler(BaseHTTPRequestHandler):
         repo, _, revision = path.removeprefix("/api/models/").partition("/revision/")
         if self.hub.api_status:
             self._answer(self.hub.api_status, b"", {"X-Error-Code": self.hub.api_error_code or ""})
+        elif self.hub.api_body is not None:
+            self._answer(200, self.hub.api_body, {"Content-Type": "application/json"})
         elif repo != REPO:
             self._answer(401, b"", {"X-Error-Code": "RepoNotFound"})
         elif revision not in ("", "main", COMMIT):

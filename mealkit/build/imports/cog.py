@@ -4,20 +4,21 @@ Pure: reads cog.yaml, requirements and the predictor's source as text; runs none
 project without a predictor that can be named. Format: https://cog.run/yaml/
 """
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
 import jinja2
-import yaml
 
 from mealkit.build.imports.cog_build import CogBuild, read_build
 from mealkit.build.imports.cog_source import Predictor, read_predictor
 from mealkit.build.imports.proposal import LeftOut, Proposal
+from mealkit.build.imports.quoting import python_text, python_texts, short
 from mealkit.build.templates import template_root
 from mealkit.errors import failure
+from mealkit.kit.document import read_document
+from mealkit.names import path_fault
 
 CONFIG = "cog.yaml"
 
@@ -28,6 +29,9 @@ _WEIGHTS = frozenset({".safetensors", ".gguf", ".onnx"})
 _PICKLES = frozenset({".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle", ".joblib"})
 # What a project has beside its code: not needed, or written anew.
 _NOT_CODE = frozenset({CONFIG, "README.md", "kit.yaml", "kit.lock", "kit.schema.json"})
+# What the engine takes.
+_MOST_AT_ONCE = 1024
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _POINTER = re.compile(r"([A-Za-z0-9_/.-]+\.py)(?::([A-Za-z_]\w*))?")
 
 
@@ -72,11 +76,12 @@ def cog_proposal(texts: Mapping[str, str], others: Mapping[str, int], folder: st
 def _config(texts: Mapping[str, str], folder: str) -> dict[str, Any]:
     if CONFIG not in texts:
         raise failure("USAGE", f"there is no {CONFIG} in {folder}", where=folder)
-    try:
-        config = yaml.safe_load(texts[CONFIG])
-    except yaml.YAMLError as error:
-        line = getattr(getattr(error, "problem_mark", None), "line", 0) + 1
-        raise failure("USAGE", f"{CONFIG} is not YAML", where=f"{CONFIG}:{line}") from error
+    # The kit's own reader: with limits, and without what YAML can do beyond JSON.
+    document, problems = read_document(texts[CONFIG], CONFIG)
+    if problems:
+        first = problems[0]
+        raise failure("USAGE", f"{CONFIG}: {first.message}", where=first.where, hint=first.hint)
+    config = document.data
     if not isinstance(config, dict):
         raise failure("USAGE", f"{CONFIG} holds no fields", where=CONFIG)
     return config
@@ -86,7 +91,7 @@ def _predictor(config: Mapping[str, Any], texts: Mapping[str, str]) -> Predictor
     pointer = config.get("predict", config.get("run"))
     found = _POINTER.fullmatch(pointer) if isinstance(pointer, str) else None
     if found is None:
-        message = f"{CONFIG} names no predictor: predict is {pointer!r}"
+        message = f"{CONFIG} names no predictor: predict is {short(repr(pointer))}"
         hint = "only a project with predict: FILE.py:CLASS can become a kit"
         raise failure("USAGE", message, where=CONFIG, hint=hint)
     file = str(PurePosixPath(found[1]))
@@ -100,11 +105,12 @@ def _predictor(config: Mapping[str, Any], texts: Mapping[str, str]) -> Predictor
 def _model_name(config: Mapping[str, Any], folder: str) -> str:
     image = config.get("image")
     path = image.partition("@")[0] if isinstance(image, str) and image else folder
-    return PurePosixPath(path).name.partition(":")[0] or "model"
+    return short(PurePosixPath(path).name.partition(":")[0])[:128] or "model"
 
 
 def _form(name: str, predictor: Predictor, build: CogBuild, code: Sequence[str]) -> dict[str, Any]:
-    about = {"description": predictor.description} if predictor.description else {}
+    said = short(predictor.description or "")
+    about = {"description": said} if said else {}
     return {
         **about,
         "license": "NOASSERTION",
@@ -129,13 +135,22 @@ def _form(name: str, predictor: Predictor, build: CogBuild, code: Sequence[str])
 
 def _set_concurrency(form: dict[str, Any], config: Mapping[str, Any]) -> None:
     most = _mapping(config, "concurrency").get("max")
-    if isinstance(most, int) and most > 1:
+    if isinstance(most, int) and 1 < most <= _MOST_AT_ONCE:
         form["runtime"]["settings"]["concurrency"] = most
         form["serving"]["max_concurrency"] = max(most, 8)
 
 
 def _code(texts: Mapping[str, str]) -> dict[str, str]:
-    return {path: text for path, text in texts.items() if path not in _NOT_CODE}
+    return {
+        path: text
+        for path, text in texts.items()
+        if path not in _NOT_CODE and not _is_no_name(path)
+    }
+
+
+def _is_no_name(path: str) -> bool:
+    """Tell whether a kit cannot name a file: no path can be so, or it would be a pattern."""
+    return path_fault(path) is not None or any(sign in path for sign in "*?[")
 
 
 def _own_files(predictor: Predictor, environment: Mapping[str, str]) -> dict[str, str]:
@@ -146,10 +161,10 @@ def _own_files(predictor: Predictor, environment: Mapping[str, str]) -> dict[str
         keep_trailing_newline=True,
     ).from_string((root / f"{_HANDLER}.jinja").read_text("utf-8"))
     handler = template.render(
-        file=json.dumps(predictor.file),
-        class_name=json.dumps(predictor.class_name),
-        method=json.dumps(predictor.method),
-        environment=json.dumps(dict(environment)),
+        file=python_text(predictor.file),
+        class_name=python_text(predictor.class_name),
+        method=python_text(predictor.method),
+        environment=python_texts(environment),
     )
     return {_HANDLER: handler, _MODULE: (root / f"{_MODULE}.jinja").read_text("utf-8")}
 
@@ -158,8 +173,16 @@ def _weights(
     texts: Mapping[str, str], others: Mapping[str, int], folder: str
 ) -> tuple[list[dict[str, Any]], list[LeftOut]]:
     """Return the weights that lie in the project, and what else is no text."""
-    kept = sorted(path for path in others if PurePosixPath(path).suffix.lower() in _WEIGHTS)
-    left: list[LeftOut] = []
+    kept = sorted(
+        path
+        for path in others
+        if PurePosixPath(path).suffix.lower() in _WEIGHTS and not _is_no_name(path)
+    )
+    left = [
+        LeftOut(path, "its name is none that a kit can write", "rename it")
+        for path in sorted(texts)
+        if _is_no_name(path)
+    ]
     for path in sorted(others.keys() - set(kept)):
         if PurePosixPath(path).suffix.lower() in _PICKLES:
             why = "a pickle runs code of its author when it is loaded"
@@ -182,7 +205,11 @@ def _environment(config: Mapping[str, Any]) -> tuple[dict[str, str], list[LeftOu
     left: list[LeftOut] = []
     for item in _list(config, "environment"):
         name, equals, value = str(item).partition("=")
-        if equals:
+        if equals and not _VARIABLE.fullmatch(name):
+            left.append(
+                LeftOut(f"environment: {name}", "it is no name of a variable", "correct it")
+            )
+        elif equals and "\0" not in value:
             kept[name] = value
         else:
             why = "it would be taken from the machine that builds"

@@ -13,12 +13,17 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from mealkit.build.imports.proposal import LeftOut
+from mealkit.names import line_fault
 
 # The Python of each Debian suite that a minimal root can be assembled from.
 _SUITES = {"3.11": "bookworm", "3.13": "trixie"}
 _PYTHON, _SUITE = "3.13", "trixie"
 
-_DEEPEST = 8
+_LONGEST_LINE = 1000
+# Each of them may include the next: deeper than any project goes.
+_MOST_FILES = 64
+# What YAML 1.1 takes for true, as Cog does.
+_YES = frozenset({"true", "yes", "on", "y"})
 _DEBIAN_NAME = re.compile(r"[a-z0-9][a-z0-9+.-]+")
 
 
@@ -44,7 +49,7 @@ def read_build(build: Mapping[str, Any], texts: Mapping[str, str]) -> CogBuild:
     return CogBuild(
         python=python,
         suite=_SUITES[python],
-        gpu=build.get("gpu") is True,
+        gpu=str(build.get("gpu")).lower() in _YES,
         requirements=tuple(requirements),
         packages=tuple(packages),
         left_out=(*left_python, *left_requirements, *left_packages, *_left_of_build(build)),
@@ -84,7 +89,7 @@ def _requirements(
     left: list[LeftOut] = []
     file = build.get("python_requirements")
     if isinstance(file, str):
-        lines += _lines_of(posixpath.normpath(file), texts, left, 0)
+        lines += _lines_of(posixpath.normpath(file), texts, left, set())
     kept: list[str] = []
     for where, line in lines:
         refused = _refused(line)
@@ -96,10 +101,13 @@ def _requirements(
 
 
 def _lines_of(
-    file: str, texts: Mapping[str, str], left: list[LeftOut], depth: int
+    file: str, texts: Mapping[str, str], left: list[LeftOut], read: set[str]
 ) -> Iterator[tuple[str, str]]:
-    """Return the lines of a requirements file, and of those that it includes."""
-    if file not in texts or depth > _DEEPEST:
+    """Return the lines of a requirements file, and of those that it includes, each once."""
+    if file in read:
+        return
+    read.add(file)
+    if file not in texts or len(read) > _MOST_FILES:
         left.append(LeftOut(file, "there is no such file", "name its packages in requirements"))
         return
     joined = texts[file].replace("\\\n", " ")
@@ -110,7 +118,7 @@ def _lines_of(
         option, _, value = line.partition(" ")
         if option in {"-r", "--requirement"}:
             inner = posixpath.normpath(posixpath.join(posixpath.dirname(file), value.strip()))
-            yield from _lines_of(inner, texts, left, depth + 1)
+            yield from _lines_of(inner, texts, left, read)
         else:
             yield f"{file}:{number}", line
 
@@ -122,7 +130,9 @@ def _refused(line: str) -> tuple[str, str] | None:
         return why, "set it in uv.toml or UV_INDEX_URL where the kit is locked"
     try:
         requirement = Requirement(line)
-    except InvalidRequirement:
+    except (InvalidRequirement, RecursionError):
+        requirement = None
+    if requirement is None or line_fault(line) is not None or len(line) > _LONGEST_LINE:
         return "it is not a requirement on a wheel", "build a wheel, and name it in runtime.wheels"
     if requirement.url is not None:
         why = "it names an address, not a version"

@@ -39,6 +39,7 @@ _ARCHITECTURES = {
     "LMHeadModel": Task.GENERATION,
     "ForSequenceClassification": Task.CLASSIFICATION,
 }
+_MOST_NAMES = 100
 _GGUF_ENCODERS = frozenset({"bert", "nomic-bert", "jina-bert-v2", "modern-bert"})
 # From this size on, text is generated on a GPU.
 _LARGE_BYTES = 4 * 1024**3
@@ -123,7 +124,7 @@ def _task(repository: Repository, gguf_architecture: str | None) -> tuple[Task, 
     if repository.tag in _TAGS:
         return _TAGS[repository.tag], f"The repository says {repository.tag}."
     names = repository.config().get("architectures")
-    for name in names if isinstance(names, list) else ():
+    for name in names[:_MOST_NAMES] if isinstance(names, list) else ():
         for end, task in _ARCHITECTURES.items():
             if str(name).endswith(end):
                 one = task is Task.CLASSIFICATION and _labels(repository) == 1

@@ -101,9 +101,9 @@ def beside(repository: Repository, engine: str) -> Iterator[str]:
     yield from (name for name in (INDEX, *_BESIDE, *_SENTENCE) if _has(repository, name))
     modules = repository.json("modules.json")
     for item in modules if isinstance(modules, list) else ():
-        name = f"{item.get('path')}/config.json" if isinstance(item, dict) else ""
-        if item and item.get("path") and _has(repository, name):
-            yield name
+        folder = item.get("path") if isinstance(item, dict) else None
+        if isinstance(folder, str) and folder and _has(repository, f"{folder}/config.json"):
+            yield f"{folder}/config.json"
 
 
 def left_behind(repository: Repository, taken: Sequence[str]) -> Iterator[LeftOut]:

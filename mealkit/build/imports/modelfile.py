@@ -12,12 +12,14 @@ from typing import Any
 
 from mealkit.build.imports.modelfile_values import MESSAGE_WORDS, carry, leave
 from mealkit.build.imports.proposal import LeftOut, Proposal
+from mealkit.build.imports.quoting import short
 from mealkit.build.imports.repository import spdx
 from mealkit.build.imports.runtime import WHEEL, extra_files, runtime_of
 from mealkit.build.imports.sampling import HALF, Values, template
 from mealkit.build.imports.verbatim import verbatim
 from mealkit.errors import MealkitError, failure
 from mealkit.kit.model import Task
+from mealkit.untrusted import shown
 
 _INSTRUCTION = re.compile(r"\s*(?P<name>[A-Za-z]+)(?:[ \t]+(?P<rest>.*))?$")
 _KNOWN = frozenset(
@@ -60,7 +62,7 @@ def parse_modelfile(text: str, where: str) -> list[Directive]:
             continue
         match = _INSTRUCTION.match(line)
         if match is None or match["name"].upper() not in _KNOWN:
-            message = f"{line.split()[0]!r} is no instruction of a Modelfile"
+            message = f"{shown(line.split()[0])} is no instruction of a Modelfile"
             raise _wrong(message, where, number)
         value = (match["rest"] or "").strip()
         head, quotes, rest = value.partition(_QUOTES)
@@ -91,7 +93,11 @@ def from_path(directives: Sequence[Directive], folder: Path, where: str) -> Path
     value, line = names[0].value, names[0].line
     # Ollama's own files are called by their digests: .../blobs/sha256-...
     if value.endswith(".gguf") or value.startswith((".", "/", "~")):
-        return folder / Path(value).expanduser()
+        try:
+            return folder / Path(value).expanduser()
+        except RuntimeError as error:  # there is no such user
+            message = f"FROM names {shown(value)}, a home that is not there"
+            raise failure("KIT_INVALID", message, where=f"{where}:{line}") from error
     if value.startswith(("hf.co/", "huggingface.co/")):
         repo = value.partition("/")[2].partition(":")[0]
         hint = f"mealkit new NAME --from hub {repo}/FILE.gguf"
@@ -100,7 +106,7 @@ def from_path(directives: Sequence[Directive], folder: Path, where: str) -> Path
             f"find the file that Ollama keeps it in (ollama show --modelfile {value}) and write"
             " FROM that file, or name the model's repository: mealkit new NAME --from hub ..."
         )
-    message = f"FROM names {value!r}, which is no file"
+    message = f"FROM names {shown(value)}, which is no file"
     raise failure("KIT_INVALID", message, where=f"{where}:{line}", hint=hint)
 
 
@@ -135,7 +141,7 @@ def propose(
         why = "neither LICENSE nor the GGUF names it"
         values.leave("the licence of the weights", why, "ask whoever published them")
     named = metadata.get("general.name")
-    name = named if isinstance(named, str) and named else model.stem
+    name = short(named if isinstance(named, str) else "") or short(model.stem)
     kit = {
         "description": f"{name}, as the Modelfile runs it, with llama.cpp.",
         "license": "Apache-2.0",

@@ -3,12 +3,14 @@
 Pure. The defaults are those that Ollama documents; it applies them where a Modelfile says nothing.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from mealkit.build.imports.sampling import Values
 from mealkit.engines.worker import LARGEST_SEED
 
+_LENGTH = re.compile(r"[0-9]{1,9}")
 # Ollama's name: the kit's, the type, the least and the greatest value.
 _NUMBERS: dict[str, tuple[str, type, float, float]] = {
     "num_ctx": ("max_length", int, 1, 10_000_000),
@@ -92,7 +94,7 @@ def _number(values: Values, name: str, text: str) -> None:
     called, kind, low, high = _NUMBERS[name]
     try:
         value = kind(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         values.leave(f"PARAMETER {name} {text}", "it is not a number", f"set {called} yourself")
         return
     is_nothing = called in {"top_p", "repetition_penalty"} and value == 0
@@ -106,7 +108,7 @@ def _number(values: Values, name: str, text: str) -> None:
 def _num_predict(values: Values, text: str) -> None:
     if text in {"-1", "-2"}:
         return  # without limit, or as long as the context
-    if text.isdigit() and int(text):
+    if _LENGTH.fullmatch(text) and int(text):
         values.say("max_tokens", int(text), "From PARAMETER num_predict.")
     else:
         values.leave(f"PARAMETER num_predict {text}", "it is no length", "set max_tokens yourself")

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from mealkit.build.imports.quoting import short
 from mealkit.build.imports.repository import Repository
 from mealkit.build.imports.sampling import Values
 from mealkit.errors import failure
@@ -28,7 +29,8 @@ def embedding(repository: Repository) -> Values:
         KitError: it pools, or goes on, in a way that no engine here has (``KIT_INVALID``).
     """
     found = Values()
-    modules = repository.json(_MODULES)
+    stated = repository.json(_MODULES)
+    modules = stated if isinstance(stated, list) else []
     kinds = [str(item.get("type", "")).rpartition(".")[2] for item in modules if _is_map(item)]
     strange = [kind for kind in kinds if kind not in {"Transformer", "Pooling", "Normalize", ""}]
     if strange:
@@ -53,8 +55,8 @@ def gguf_embedding(metadata: Mapping[str, Any], architecture: str, where: str) -
     """
     found = Values()
     kind = metadata.get(f"{architecture}.pooling_type")
-    if kind is not None and kind not in _GGUF_MODES:
-        message = f"it pools in a way (llama.cpp's {kind}) that no engine here has"
+    if kind is not None and (type(kind) is not int or kind not in _GGUF_MODES):
+        message = f"it pools in a way (llama.cpp's {short(str(kind))}) that no engine here has"
         raise failure("KIT_INVALID", message, where=where)
     if kind is None:
         found.say("pooling", "mean", "Not stated by the file: a guess.")
@@ -62,7 +64,7 @@ def gguf_embedding(metadata: Mapping[str, Any], architecture: str, where: str) -
     else:
         found.say("pooling", _GGUF_MODES[kind], "From the GGUF's metadata.")
     context = metadata.get(f"{architecture}.context_length")
-    stated = type(context) is int and context > 0
+    stated = type(context) is int and 0 < context < _NO_LIMIT
     found.say("max_length", context if stated else 512, _said(stated, "the GGUF's metadata"))
     found.say("normalize", value=True, source="Not stated by the file: a guess.")
     found.leave("normalisation", "a GGUF does not state it", "look it up in the paper")
@@ -110,7 +112,7 @@ def prompts(found: Values, repository: Repository) -> dict[str, str]:
     for name, text in stated.items() if isinstance(stated, dict) else ():
         if not isinstance(text, str) or not text:
             continue
-        if _NAME.fullmatch(name):
+        if _NAME.fullmatch(name) and len(name) <= 128 and "\0" not in text:
             taken[name] = text
         else:
             why = "a kit's prompts have names of lower case letters, digits, dots and dashes"

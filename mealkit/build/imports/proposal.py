@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import yaml
+from mealkit.build.imports.quoting import cell, code_cell, short, yaml_value
 
 _WIDTH = 96
 _HEAD = (
@@ -32,7 +32,7 @@ class LeftOut:
     @property
     def sentence(self) -> str:
         """All of it on one line."""
-        return f"{self.what}: {self.why}; {self.instead}"
+        return "{}: {}; {}".format(*map(short, (self.what, self.why, self.instead)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def proposal_files(proposal: Proposal, name: str) -> dict[str, str | bytes]:
     rest = {key: value for key, value in proposal.kit.items() if key not in about}
     form = {**head, **about, "owner": owner, **rest}
     comments = {("owner",): "Who answers when the kit fails: write your own.", **proposal.comments}
-    text = _HEAD.format(origin=proposal.origin) + kit_text(form, comments)
+    text = _HEAD.format(origin=short(proposal.origin)) + kit_text(form, comments)
     readme = "\n".join(_readme(proposal, name)) + "\n"
     return {**proposal.files, "kit.yaml": text, "README.md": readme}
 
@@ -92,7 +92,7 @@ def _block(
         if not path and isinstance(value, Mapping):
             yield ""
         yield from _comment(comments.get(here))
-        key = _flow(name)
+        key = yaml_value(name)
         if isinstance(value, Mapping) and value:
             yield f"{key}:"
             yield from (f"  {line}".rstrip() for line in _block(value, comments, here))
@@ -100,7 +100,7 @@ def _block(
             yield f"{key}:"
             yield from (f"  {line}".rstrip() for line in _items(value, comments, here))
         else:
-            yield f"{key}: {_flow(value)}"
+            yield f"{key}: {yaml_value(value)}"
 
 
 def _items(
@@ -116,7 +116,7 @@ def _items(
             yield f"- {first}"
             yield from (f"  {line}" for line in others)
         else:
-            yield f"- {_flow(value)}"
+            yield f"- {yaml_value(value)}"
 
 
 def _is_list_of_parts(value: Any) -> bool:
@@ -126,20 +126,13 @@ def _is_list_of_parts(value: Any) -> bool:
 
 def _comment(text: str | None) -> Iterator[str]:
     for line in (text or "").splitlines():
-        yield from (f"# {part}" for part in textwrap.wrap(line, _WIDTH) or [""])
-
-
-def _flow(value: Any) -> str:
-    text = yaml.safe_dump(
-        value, default_flow_style=True, width=2**30, allow_unicode=True, sort_keys=False
-    )
-    return str(text).removesuffix("\n").removesuffix("\n...")
+        yield from (f"# {part}" for part in textwrap.wrap(short(line), _WIDTH) or [""])
 
 
 def _readme(proposal: Proposal, name: str) -> Iterator[str]:
     yield f"# {name}"
     yield ""
-    yield f"A kit for mealkit, proposed from {proposal.origin}; engine `{proposal.engine}`."
+    yield f"A kit for mealkit, proposed from {cell(proposal.origin)}; engine `{proposal.engine}`."
     yield ""
     yield "1. Write your team, its address and its support into `owner` in `kit.yaml`."
     yield "2. Go through what was not carried over, below."
@@ -153,8 +146,4 @@ def _readme(proposal: Proposal, name: str) -> Iterator[str]:
     yield "| what | why | what to do |"
     yield "|---|---|---|"
     for item in proposal.left_out:
-        yield "| " + " | ".join(map(_cell, (f"`{item.what}`", item.why, item.instead))) + " |"
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+        yield f"| {code_cell(item.what)} | {cell(item.why)} | {cell(item.instead)} |"

@@ -3,14 +3,17 @@
 Pure. Reads what configs say and refuses to guess what they leave out.
 """
 
-import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import yaml
+from mealkit.kit.document import read_document
+from mealkit.untrusted import UntrustedError, parse_json
 
 _FENCE = "---"
+_LONGEST_LICENSE = 200
+_MOST_CARD_CHARACTERS = 256 * 1024
 # The Hub's names of licences that SPDX has under another one; others differ by their case alone.
 # https://huggingface.co/docs/hub/repositories-licenses, https://spdx.org/licenses/
 _SPDX = {
@@ -66,10 +69,11 @@ class Repository:
         head, fence, _ = text.removeprefix(f"{_FENCE}\n").partition(f"\n{_FENCE}")
         if not text.startswith(f"{_FENCE}\n") or not fence:
             return {}
-        try:
-            card = yaml.safe_load(head)
-        except yaml.YAMLError:
+        if len(head) > _MOST_CARD_CHARACTERS:
             return {}
+        # The kit's own reader: with limits, and without what YAML can do beyond JSON. What it
+        # refuses in one place of a card says nothing about the others.
+        card = read_document(head, "README.md")[0].data
         return card if isinstance(card, dict) else {}
 
     @property
@@ -81,8 +85,8 @@ class Repository:
     def json(self, name: str) -> Any:
         """Return what a JSON file holds; an empty map if it is not there, or not JSON."""
         try:
-            return json.loads(self.texts.get(name, "{}"))
-        except (ValueError, RecursionError):
+            return parse_json(self.texts.get(name, "{}").encode(errors="surrogatepass"))
+        except UntrustedError:
             return {}
 
     def map(self, name: str) -> Mapping[str, Any]:
@@ -108,5 +112,6 @@ def spdx(stated: Any, name: Any = None) -> str | None:
     if plain in _SPDX:
         return _SPDX[plain]
     called = name if plain == "other" and isinstance(name, str) and name.strip() else plain
-    letters = "".join(char if char.isalnum() or char in ".-" else "-" for char in called)
+    # https://spdx.github.io/spdx-spec/v2.3/SPDX-license-expressions/: letters, digits, "-", ".".
+    letters = re.sub(r"[^A-Za-z0-9.-]", "-", called[:_LONGEST_LICENSE])
     return f"LicenseRef-{letters}"

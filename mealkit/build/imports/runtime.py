@@ -78,7 +78,7 @@ def _on_a_cpu(engine: str, settings: dict[str, Any]) -> dict[str, Any]:
 
 def _on_a_gpu(config: Mapping[str, Any], task: Task) -> tuple[dict[str, Any], _Comments]:
     stated = config.get("dtype", config.get("torch_dtype"))
-    known = stated in _DTYPES
+    known = isinstance(stated, str) and stated in _DTYPES
     dtype = stated if known else "bfloat16"
     # float32 on a GPU doubles memory; whoever publishes generators in it means it for training.
     if dtype == "float32" and task is Task.GENERATION:

@@ -85,8 +85,9 @@ def sampling(
 def template(found: Values, text: Any, source: str) -> None:
     """Say which chat template holds, and how the model writes calls of tools."""
     if isinstance(text, list):
-        names = [str(item.get("name")) for item in text if isinstance(item, dict)]
-        text = next((item.get("template") for item in text if item.get("name") == "default"), None)
+        parts = [item for item in text if isinstance(item, dict)]
+        names = [str(item.get("name")) for item in parts]
+        text = next((item.get("template") for item in parts if item.get("name") == "default"), None)
         others = ", ".join(name for name in names if name != "default")
         if others:
             found.leave(f"chat templates {others}", "a kit has one", "use the one named default")
