@@ -135,12 +135,10 @@ def _apply(root: RootFolder, layer: Layer, space: _Space, advance: Callable[[int
 
 def _place(root: RootFolder, stream: TarStream, member: TarMember, space: _Space) -> None:
     parts = parts_of(member.path)
-    if not parts or any(part.startswith(_AUFS) and part != _OPAQUE for part in parts):
-        return  # the root folder itself, or what concerns AUFS
+    if not parts:  # the root folder itself
+        return
     *above, name = parts
-    if any(part.startswith(_WHITEOUT) for part in above):
-        raise EntryError("is below a whiteout")
-    if name.startswith(_WHITEOUT):
+    if _WHITEOUT in member.path and any(part.startswith(_WHITEOUT) for part in parts):
         _white_out(root, above, name)
         return
     if member.kind is Kind.HARDLINK:
@@ -180,6 +178,10 @@ def _aim(member: TarMember) -> list[bytes]:
 
 def _white_out(root: RootFolder, above: Sequence[bytes], name: bytes) -> None:
     """Delete what lower layers brought, and leave what this one did."""
+    if any(part.startswith(_AUFS) and part != _OPAQUE for part in (*above, name)):
+        return
+    if any(part.startswith(_WHITEOUT) for part in above):
+        raise EntryError("is below a whiteout")
     hidden = name.removeprefix(_WHITEOUT)
     if name != _OPAQUE and hidden in {b"", b".", b".."}:
         raise EntryError("is a whiteout of nothing in its folder")

@@ -9,12 +9,16 @@ that are too deep to be deleted again, too many of them, and paths that take too
 import errno
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from mealkit.oci.untar import EntryError
+
+T = TypeVar("T")
 
 MAX_DEPTH = 128  # each level keeps folders open, and a process may have some 1000
 MAX_NODES = 500_000
@@ -106,22 +110,22 @@ class RootFolder:
 
     def make_folder(self, name: bytes) -> None:
         """Make a folder in the entered one, in place of anything that is not a folder."""
-        here = self._chain[-1].opened
-        if not _is_folder(here, name):
-            self.delete(name)
+        try:
             self._mkdir(name)
+        except FileExistsError:
+            if not _is_folder(self._chain[-1].opened, name):
+                self.delete(name)
+                self._mkdir(name)
 
     def make_file(self, name: bytes) -> int:
         """Make a file in the entered folder, in place of anything there; return its descriptor."""
-        self.delete(name)
-        self._count()
-        return os.open(name, _NEW_FILE, 0o600, dir_fd=self._chain[-1].opened)
+        here = self._chain[-1].opened
+        return self._in_place(name, lambda: os.open(name, _NEW_FILE, 0o600, dir_fd=here))
 
     def make_symlink(self, name: bytes, target: bytes) -> None:
         """Make a symbolic link in the entered folder, in place of anything there."""
-        self.delete(name)
-        self._count()
-        os.symlink(target, name, dir_fd=self._chain[-1].opened)
+        here = self._chain[-1].opened
+        self._in_place(name, lambda: os.symlink(target, name, dir_fd=here))
 
     def make_hardlink(self, parts: Sequence[bytes], aim: Sequence[bytes]) -> None:
         """Give the file at ``aim`` one more name; neither is followed if it is a link itself.
@@ -135,16 +139,22 @@ class RootFolder:
             mode = _mode(source, aim[-1])
             if mode is None or not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
                 raise EntryError("is a link to something that is not a file")
-            self.delete(parts[-1])
-            self._count()
+            link = partial(os.link, src_dir_fd=source, dst_dir_fd=here, follow_symlinks=False)
             try:
-                os.link(
-                    *(aim[-1], parts[-1]), src_dir_fd=source, dst_dir_fd=here, follow_symlinks=False
-                )
+                self._in_place(parts[-1], lambda: link(aim[-1], parts[-1]))
             except FileNotFoundError:
                 raise EntryError("is a link to itself, or below itself") from None
         finally:
             os.close(source)
+
+    def _in_place(self, name: bytes, make: Callable[[], T]) -> T:
+        """Make what may not be there yet; only a name that is taken is deleted first."""
+        self._count()
+        try:
+            return make()
+        except FileExistsError:
+            self.delete(name)
+            return make()
 
     def delete(self, name: bytes) -> None:
         """Delete a name of the entered folder, with all below it."""

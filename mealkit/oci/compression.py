@@ -105,11 +105,14 @@ class _Gzip:
         return self._state.unused_data
 
     def pieces(self, data: Bytes) -> Iterator[bytes]:
+        # At the end of a member, zlib may leave what follows in unconsumed_tail too.
+        state = self._state
         try:
-            piece = self._state.decompress(data, _PIECE_BYTES)
-            while piece or self._state.unconsumed_tail:
+            piece = state.decompress(data, _PIECE_BYTES)
+            yield piece
+            while not state.eof and (state.unconsumed_tail or len(piece) == _PIECE_BYTES):
+                piece = state.decompress(state.unconsumed_tail, _PIECE_BYTES)
                 yield piece
-                piece = self._state.decompress(self._state.unconsumed_tail, _PIECE_BYTES)
         except zlib.error as error:
             raise UntrustedError(f"it is not gzip: {error}") from error
 

@@ -180,7 +180,7 @@ def test_special_files_are_refused(home, kind):
 def test_odd_names_are_names(home, name):
     """A name may have any bytes but zero and slash; a message shows it on one line."""
     made = unpacked(home, entry(name, b"1"))
-    assert os.listdir(os.fsencode(made)).count(name) == 1
+    assert [path for path in made.iterdir() if os.fsencode(path.name) == name]
     message = problem_of(home / "again", entry(name + b"/../..", b"1")).message
     assert message.isprintable()
 
@@ -298,11 +298,12 @@ def root_layer(blob):
 def test_files_and_folders_are_counted(home):
     """Also the folders that no entry names: a path of few bytes makes many of them."""
     (home / "root").mkdir()
-    root = RootFolder(home / "root", max_nodes=1000)
+    root = RootFolder(home / "root", max_nodes=100)
     try:
-        with pytest.raises(EntryError, match="more than 1000 files and folders"):
-            for number in range(30):
-                root.enter([b"%d" % number, *[b"d"] * 40], make=True)
+        for number in range(2):
+            root.enter([b"%d" % number, *[b"d"] * 40], make=True)
+        with pytest.raises(EntryError, match="more than 100 files and folders"):
+            root.enter([b"2", *[b"d"] * 40], make=True)
     finally:
         root.close()
 

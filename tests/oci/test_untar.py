@@ -1,5 +1,6 @@
 """Tars of strangers are read entry by entry, and what readers understand differently is refused."""
 
+import gzip
 import io
 import subprocess
 import sys
@@ -161,24 +162,32 @@ def test_what_a_layer_unpacks_to_is_bounded():
     """The bound is met piece by piece: what is beyond it is never held or handed on."""
     data = packed_zeros(20 << 20)
     assert sum(map(len, unpacked(LAYER_GZIP, [data], 20 << 20))) == 20 << 20
-    seen = 0
+    seen = []
     with pytest.raises(UntrustedError, match="unpacks to more than 5000000 bytes"):
-        for piece in unpacked(LAYER_GZIP, [data], 5_000_000):
-            assert len(piece) <= 1 << 20
-            seen += len(piece)
-    assert seen <= 5_000_000
+        seen.extend(map(len, unpacked(LAYER_GZIP, [data], 5_000_000)))
+    assert sum(seen) <= 5_000_000
+    assert max(seen) <= 1 << 20
 
 
 @pytest.mark.parametrize("cut", [1, 10, 30])
 def test_a_cut_or_foreign_stream_is_refused(cut):
     """A stream that ends early, or that is of another format, is none."""
-    data = packed_zeros(1000)
+    data = packed_zeros(1000, b"x")
     with pytest.raises(UntrustedError):
         list(unpacked(LAYER_GZIP, [data[:-cut]], 10_000))
     with pytest.raises(UntrustedError):
         list(unpacked(LAYER_GZIP, [b"BZh91AY"], 10_000))
     with pytest.raises(UntrustedError):
         list(unpacked(LAYER_GZIP, [], 10_000))
+
+
+@pytest.mark.parametrize("size", [1 << 20, 3 << 20, (3 << 20) + 5])
+def test_members_that_end_within_a_chunk_are_read_whole(size):
+    """What follows a member belongs to the next one, wherever the pieces of both end."""
+    data = gzip.compress(bytes(size)) + gzip.compress(b"x" * size)
+    for step in (1 << 20, 777):
+        chunks = [data[start : start + step] for start in range(0, len(data), step)]
+        assert b"".join(unpacked(LAYER_GZIP, chunks, 99 << 20)) == bytes(size) + b"x" * size
 
 
 MANY = """
