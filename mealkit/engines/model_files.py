@@ -1,18 +1,21 @@
 """What the JSON files beside a model's weights say of it, in the words of Hugging Face's formats.
 
-Refuses files that are not JSON objects. Standard library only.
+Refuses files that are not JSON objects, or larger than any model's. Standard library only.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from mealkit.errors import MealkitError, failure
+from mealkit.untrusted import UntrustedError, parse_json_object, read_file
 
 # What the families of models call the number of their positions.
 _POSITIONS = ("max_position_embeddings", "n_positions", "max_seq_len", "n_ctx")
 _UNBOUNDED = 2**31
+# tokenizer_config.json may list a hundred thousand tokens.
+_MAX_BYTES = 64 * 1024 * 1024
+_MAX_VALUES = 4_000_000
 
 
 def read_json(path: Path) -> Mapping[str, Any]:
@@ -23,13 +26,33 @@ def read_json(path: Path) -> Mapping[str, Any]:
     """
     if not path.is_file():
         return {}
+    return _parsed(path, read_whole(path))
+
+
+def read_text(path: Path) -> str:
+    """Read a text file.
+
+    Raises:
+        EngineError: ``ENGINE_START``, it cannot be read, or is not UTF-8.
+    """
     try:
-        found = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
+        return read_whole(path).decode()
+    except UnicodeDecodeError as error:
+        raise _unreadable(path, f"byte {error.start} is not UTF-8") from error
+
+
+def read_whole(path: Path) -> bytes:
+    """Read a file that is no larger than such files are.
+
+    Raises:
+        EngineError: ``ENGINE_START``, it cannot be read, or is larger.
+    """
+    try:
+        return read_file(path, _MAX_BYTES)
+    except UntrustedError as error:
         raise _unreadable(path, str(error)) from error
-    if not isinstance(found, dict):
-        raise _unreadable(path, "it is not a JSON object")
-    return found
+    except OSError as error:
+        raise _unreadable(path, str(error.strerror)) from error
 
 
 def require_json(path: Path) -> Mapping[str, Any]:
@@ -60,14 +83,21 @@ def positions_of(root: Path) -> int:
     """
     stated = read_json(root / "config.json")
     texts = {**stated, **object_of(stated, "text_config")}
-    found = [texts[name] for name in _POSITIONS if isinstance(texts.get(name), int)]
-    return found[0] if found else _UNBOUNDED
+    found = [texts[name] for name in _POSITIONS if type(texts.get(name)) is int]
+    return min(found[0], _UNBOUNDED) if found and found[0] > 0 else _UNBOUNDED
 
 
 def object_of(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """Return the object in a field; an empty one if there is none, or something else."""
     found = values.get(name)
     return found if isinstance(found, dict) else {}
+
+
+def _parsed(path: Path, data: bytes) -> Mapping[str, Any]:
+    try:
+        return parse_json_object(data, max_values=_MAX_VALUES, as_python=True)
+    except UntrustedError as error:
+        raise _unreadable(path, str(error)) from error
 
 
 def _unreadable(path: Path, why: str) -> MealkitError:

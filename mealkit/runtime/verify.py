@@ -6,6 +6,7 @@ releases the interpreter's lock, so the gateway goes on answering.
 
 import hashlib
 import os
+import stat
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
@@ -55,10 +56,16 @@ def verify_weights(
 
 def _check_presence(file: LockedFile, root: Path) -> Problem | None:
     path = root / file.path
-    # Not a regular file: a pipe would never end.
-    if not path.is_file():
-        return problem("WEIGHTS_MISSING", f"{file.path} is missing", where=str(path))
-    size_bytes = path.stat().st_size
+    try:
+        found = path.stat()
+    except OSError as error:
+        message = f"{file.path} is missing: {error.strerror}"
+        return problem("WEIGHTS_MISSING", message, where=str(path))
+    # A pipe would never end.
+    if not stat.S_ISREG(found.st_mode):
+        message = f"{file.path} is not a regular file"
+        return problem("WEIGHTS_MISSING", message, where=str(path))
+    size_bytes = found.st_size
     if size_bytes == file.size_bytes:
         return None
     message = f"{file.path} has {size_bytes} bytes, the lock expects {file.size_bytes}"
@@ -71,6 +78,7 @@ def _hash(
     path = root / file.path
     state = hashlib.sha256()
     try:
+        # Opened as a regular file or not at all, whatever has come to its path meanwhile.
         for chunk in file_chunks(path):
             if stop.is_set():
                 raise StoppedError

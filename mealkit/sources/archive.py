@@ -8,9 +8,10 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import IO, cast
 
-from mealkit.sources.ranges import RangeFile, RangeReader
+from mealkit.sources.ranges import FileRanges, RangeFile, RangeReader
 from mealkit.untrusted import UntrustedError
 
 # Some 90,000 members, which take ten times as much once they are objects.
@@ -39,6 +40,18 @@ def open_archive(ranges: RangeReader) -> Iterator[zipfile.ZipFile]:
     file = RangeFile(ranges, _MAX_DIRECTORY_BYTES)
     with reading_archive(), zipfile.ZipFile(cast("IO[bytes]", file)) as archive:
         yield archive
+
+
+def require_directory(path: Path) -> None:
+    """Refuse a file whose directory is too large for zipfile to be given the file.
+
+    Raises:
+        UntrustedError: it is, or the file is no archive.
+        OSError: there is no such file.
+    """
+    path.stat()
+    with open_archive(FileRanges(path)):
+        pass
 
 
 @contextmanager

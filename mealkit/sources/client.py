@@ -21,7 +21,7 @@ _TIMEOUT = httpx2.Timeout(30.0, connect=15.0)
 # A server must send at least so much, on average over so long.
 _LEAST_BYTES_PER_SECOND = 1024
 _PACE_SECONDS = 30.0
-_SIZE = re.compile(r"[0-9]{1,18}")
+_SIZE = re.compile(r"[0-9]{1,20}")
 _MAX_REDIRECTS = 10
 # What a server says when it may be able to answer later.
 TRANSIENT_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})

@@ -1,6 +1,6 @@
 """Wheel files that a kit brings itself, for packages that no index has as a wheel.
 
-Refuses a file whose name says nothing of Python and platform.
+Refuses a file whose name says nothing of Python and platform, and what is not a regular file.
 """
 
 import tempfile
@@ -32,7 +32,7 @@ def local_wheels(paths: Sequence[Path]) -> list[LocalWheel]:
 
     Raises:
         KitError: a path is missing (``KIT_FILE_MISSING``).
-        BuildError: a wheel's name says nothing (``WHEEL_INVALID``).
+        BuildError: a wheel's name says nothing, or it cannot be read (``WHEEL_INVALID``).
     """
     files: dict[str, Path] = {}
     for path in paths:
@@ -51,7 +51,12 @@ def _local_wheel(path: Path) -> LocalWheel:
         name, version, _, _ = parse_wheel_filename(path.name)
     except InvalidWheelFilename as error:
         raise failure("WHEEL_INVALID", message, where=str(path)) from error
-    return LocalWheel(path, name, str(version), digest_of_file(path))
+    try:
+        digest = digest_of_file(path)
+    except OSError as error:
+        message = f"{path.name} cannot be read: {error.strerror}"
+        raise failure("WHEEL_INVALID", message, where=str(path)) from error
+    return LocalWheel(path, name, str(version), digest)
 
 
 @contextmanager

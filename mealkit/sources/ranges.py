@@ -34,7 +34,7 @@ _READ_AHEAD_BYTES = 8 * 1024
 # Headers of real files take a few dozen.
 _MAX_REQUESTS = 1000
 # RFC 9110, section 14.4.
-_CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-(?:-?[0-9]{1,18})/([0-9]{1,18})")
+_CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,20})-(?:-?[0-9]{1,20})/([0-9]{1,20})")
 
 
 class RangeReader(Protocol):
@@ -83,9 +83,12 @@ class FileRanges:
 
     def _stat_size(self) -> int:
         try:
-            return self._path.stat().st_size
+            size_bytes = self._path.stat().st_size
+            if not size_bytes:  # files of the kernel state none, and have some
+                all(file_chunks(self._path))
         except OSError as error:
             raise self._changed(f"it cannot be read: {error.strerror}") from error
+        return size_bytes
 
     def _changed(self, message: str) -> MealkitError:
         return failure("SOURCE_CHANGED", message, where=str(self._path))

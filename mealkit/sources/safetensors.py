@@ -107,8 +107,6 @@ def _pieces(ranges: RangeReader, end: int) -> Iterator[dict[str, Any]]:
             raise UntrustedError("it is not a JSON object")
         offset += len(piece)
         rest += piece[opens.end() :] if opens else piece
-        if offset == end:
-            break
         whole = _MEMBERS.match(rest)
         if whole is not None and whole.end():
             seen = True

@@ -19,7 +19,8 @@ from mealkit.kit.model import WheelPlace
 from mealkit.lock.origins import WheelOrigin
 from mealkit.lock.resolve import PythonTarget
 from mealkit.names import loose_path_fault
-from mealkit.sources.disk import disk_errors
+from mealkit.sources.archive import require_directory
+from mealkit.sources.disk import disk_errors, require_space
 from mealkit.sources.download import Advance, ignore_progress
 from mealkit.sources.packages import find_wheel
 from mealkit.sources.place import PinnedFile, Supplies, require_digest, select
@@ -82,7 +83,7 @@ class WheelReader:
         with self._opened(ignore_progress) as archive:
             if f"{self._prefix}{name}" not in archive.namelist():
                 raise failure("SOURCE_NOT_FOUND", f"there is no {name}", where=self._where)
-            _, path = self._extract(archive, name, expected)
+            _, path = self._extract(archive, name, expected, size_bytes)
         advance(size_bytes)
         return path
 
@@ -119,6 +120,7 @@ class WheelReader:
                 advance=advance,
             )
             try:
+                require_directory(path)
                 return digest, zipfile.ZipFile(path)
             except FileNotFoundError:  # another build was done with it just now, and deleted it
                 continue
@@ -126,14 +128,30 @@ class WheelReader:
                 raise self._invalid(str(error)) from error
 
     def _extract(
-        self, archive: zipfile.ZipFile, name: str, expected: Digest | None
+        self,
+        archive: zipfile.ZipFile,
+        name: str,
+        expected: Digest | None,
+        size_bytes: int | None = None,
     ) -> tuple[Digest, Path]:
+        """Unpack a member into the cache: no more bytes than the wheel states, and there is room.
+
+        ``size_bytes`` is the size that a lock pins.
+        """
         member = f"{self._prefix}{name}"
         fault = loose_path_fault(member)
         if fault is not None:
             raise self._invalid(f"the path {shown(member)} leads outside: {fault}")
+        stated_bytes = archive.getinfo(member).file_size
+        if size_bytes not in (None, stated_bytes):
+            raise failure(
+                "SOURCE_SIZE",
+                f"{name}: expected {size_bytes} bytes, the wheel states {stated_bytes}",
+                where=self._where,
+            )
         cache = self._supplies.downloader.cache
         with cache.new_part() as part:
+            require_space(part.parent, stated_bytes)
             state = sha256()
             with archive.open(member) as source, disk_errors(part), part.open("wb") as target:
                 while chunk := source.read(CHUNK_BYTES):

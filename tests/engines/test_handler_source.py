@@ -4,6 +4,7 @@ import pytest
 from fakes.little import write_kit
 
 from mealkit.engines.check import check_engine_parts
+from mealkit.engines.handler_source import Handler, handler_problems
 from mealkit.kit.load import load_kit
 
 GOOD = """\
@@ -155,3 +156,43 @@ def test_other_engines_need_weights(tmp_path):
     )
     (problem,) = check_engine_parts(load_kit(tmp_path)).problems
     assert problem.message == "model.weights: onnx needs at least one file"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("a\n" * 200_000, "400000 words and signs"),
+        ("x = " + "-" * 50_000 + "1", "nests too deep"),
+        ("x = " + "not " * 20_000 + "1", "nests too deep"),
+        ("x = a" + ".b" * 30_000, "nests too deep"),
+        ("x = a" + "()" * 30_000, "nests too deep"),
+        ("x = 1" + "+1" * 30_000, "nests too deep"),
+        ("x = " + "lambda:" * 20_000 + "1", "nests too deep"),
+        ("x = " + "(" * 50_000, "is not Python"),
+        ("x = " + "9" * 5000, "is not Python"),
+        ("if a: pass\n" + "elif a: pass\n" * 15_000, "nests too deep"),
+    ],
+    ids=range(10),
+)
+def test_a_handler_that_costs_is_refused(tmp_path, text, says):
+    """Source that is endless, or nests without end, is one problem with its file."""
+    found = problems(tmp_path, {"handler.py": text})
+    assert len(found) == 1
+    code, where, message = found[0]
+    assert (code, where.partition(":")[0]) == ("KIT_INVALID", "handler.py")
+    assert says in message
+
+
+def test_other_large_files_are_left_alone(tmp_path):
+    """Data in Python's form beside the handler need not be parsed."""
+    files = {f"data{n}.py": "x = [" + "1," * 60_000 + "]\n" for n in range(3)}
+    files |= {"small.py": "x = [" + "1," * 20_000 + "]\n", "handler.py": GOOD}
+    assert problems(tmp_path, files) == []
+
+
+def test_what_is_parsed_has_a_bound_together():
+    """Many files are not parsed one after the other without end; the handler always is."""
+    handler = Handler("z.py:Handler", "kit.yaml:1", (3, 11))
+    code = {f"f{n:03}.py": "x = [" + "1," * 45_000 + "]\n(" for n in range(20)}
+    found = handler_problems(handler, {**code, "z.py": "("})
+    assert [item.where for item in found] == ["z.py:1", *(f"f{n:03}.py:2" for n in range(4))]

@@ -104,3 +104,26 @@ def test_stop(locked, tmp_path):
 
     with pytest.raises(StoppedError):
         verify_weights(locked, tmp_path, halt, stop)
+
+
+@pytest.mark.parametrize("kind", ["fifo", "/dev/zero", "/proc/self/status", "loop"])
+def test_what_comes_to_a_files_place_after_the_first_look_is_not_waited_for(locked, tmp_path, kind):
+    """A FIFO or a device that replaces a file while others are hashed is refused, not read."""
+    path = tmp_path / "sub" / "b.json"
+
+    def replace(_size):
+        path.unlink(missing_ok=True)
+        if kind == "fifo":
+            os.mkfifo(path)
+        else:
+            path.symlink_to(path if kind == "loop" else kind)
+
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    try:
+        with pytest.raises(EngineError, match=r"WEIGHTS_MISSING: sub/b\.json cannot be read"):
+            verify_weights(locked, tmp_path, replace)
+    finally:
+        os.sched_setaffinity(0, before)
+    with pytest.raises(EngineError, match="WEIGHTS_MIS"):
+        verify_weights(locked, tmp_path, ignore)

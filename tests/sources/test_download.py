@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes.odd_server import odd_server
 
 from mealkit.digest import Digest
 from mealkit.errors import SourceError, StoreError
@@ -427,3 +428,67 @@ def waits_for_lock(pid: int, path: Path) -> bool:
     inode = f":{path.stat().st_ino} "
     lines = Path("/proc/locks").read_text(encoding="ascii").splitlines()
     return any("->" in line and inode in line and f" {pid} " in line for line in lines)
+
+
+def test_a_server_that_has_more_than_is_pinned_is_refused_before_a_byte(
+    downloader: Downloader, hub: Any
+) -> None:
+    """A stated length beyond the pinned one is a wrong file, not a full disk."""
+    hub.claim("large", b"", 2**60)
+    with pytest.raises(SourceError) as error:
+        downloader.fetch(f"{hub.url}/plain/large", expected=DIGEST, size_bytes=100)
+    assert problem_of(error).code == "SOURCE_SIZE"
+    assert str(2**60) in problem_of(error).message
+    assert left_behind(downloader.cache) == []
+
+
+def test_a_file_that_no_disk_holds_is_refused_before_a_byte(
+    downloader: Downloader, hub: Any
+) -> None:
+    """Space is asked for by what the server states, or else by what is pinned."""
+    hub.claim("large", b"", 2**60)
+    with pytest.raises(StoreError) as error:
+        downloader.fetch(f"{hub.url}/plain/large", expected=DIGEST)
+    assert problem_of(error).code == "DISK_FULL"
+    with odd_server(200, {}, b"data") as address, pytest.raises(StoreError) as error:
+        downloader.fetch(address, expected=DIGEST, size_bytes=2**60)
+    assert problem_of(error).code == "DISK_FULL"
+    assert "are needed" in problem_of(error).message
+
+
+def test_a_server_that_states_no_length_is_bounded(downloader: Downloader) -> None:
+    """Without a stated length no more comes than is pinned, or than a limit."""
+    bounded = Downloader(downloader.cache, downloader.client, max_unstated_bytes=100_000)
+    with odd_server(200, {}, bytes(200_000)) as address:
+        with pytest.raises(SourceError) as error:
+            bounded.fetch(address)
+        assert problem_of(error).code == "SOURCE_ANSWER"
+        with pytest.raises(SourceError) as error:
+            bounded.fetch(address, expected=DIGEST, size_bytes=10)
+        assert problem_of(error).code == "SOURCE_SIZE"
+        digest, _ = downloader.fetch(address)
+        assert digest == Digest.of(bytes(200_000))
+    assert left_behind(downloader.cache) == []
+    with odd_server(200, {"Content-Length": "²"}, b"data") as address:
+        with pytest.raises(SourceError) as error:
+            downloader.fetch(address)
+        assert problem_of(error).code in ("SOURCE_ANSWER", "SOURCE_UNREACHABLE")
+
+
+@pytest.mark.parametrize("kind", ["fifo", "/dev/zero", "/proc/self/status"])
+def test_only_regular_files_are_copied(downloader: Downloader, tmp_path: Path, kind: str) -> None:
+    """A path that leads to a FIFO, a device or a file of the kernel is refused, not waited for."""
+    source = tmp_path / "source"
+    if kind == "fifo":
+        os.mkfifo(source)
+    else:
+        source.symlink_to(kind)
+    with pytest.raises(SourceError) as error:
+        downloader.fetch(str(source), expected=DIGEST)
+    assert problem_of(error).code == "SOURCE_CHANGED"
+    real = tmp_path / "real"
+    real.write_bytes(DATA)
+    with pytest.raises(SourceError) as error:
+        downloader.fetch(str(real), expected=DIGEST, size_bytes=len(DATA) + 1)
+    assert problem_of(error).code == "SOURCE_SIZE"
+    assert left_behind(downloader.cache) == []

@@ -4,8 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes.odd_server import odd_server
 
 from mealkit.errors import SourceError
+from mealkit.sources.client import Pace
 from mealkit.sources.download import Downloader
 from mealkit.sources.ranges import HEAD_BYTES, FileRanges, HttpRanges
 
@@ -72,3 +74,51 @@ def test_refusals_have_their_codes(downloader: Downloader, hub: Any) -> None:
     with pytest.raises(SourceError) as error:
         HttpRanges(downloader.client, "http://files.example.invalid/weights", {})
     assert error.value.problems[0].code == "SOURCE_INSECURE"
+
+
+WRONG = {
+    "another place": (206, {"Content-Range": "bytes 5-15/100"}, bytes(10)),
+    "no place": (206, {}, bytes(10)),
+    "a size that is none": (206, {"Content-Range": "bytes 0-9/²"}, bytes(10)),
+    "an endless size": (206, {"Content-Range": f"bytes 0-9/{'9' * 5000}"}, bytes(10)),
+    "a negative size": (206, {"Content-Range": "bytes 0-9/-1"}, bytes(10)),
+    "a whole of no size": (200, {"Content-Length": "²"}, bytes(10)),
+    "less than was asked": (206, {"Content-Range": "bytes 0-99/100"}, bytes(10)),
+}
+
+
+@pytest.mark.parametrize("kind", WRONG)
+def test_a_server_that_answers_ranges_wrongly_is_refused(downloader: Downloader, kind: str) -> None:
+    """Another piece than was asked for, less of it, and sizes that are none are one problem."""
+    status, headers, body = WRONG[kind]
+    with odd_server(status, headers, body) as url, pytest.raises(SourceError) as error:
+        HttpRanges(downloader.client, url, {}).read(0, 10)
+    assert error.value.problems[0].code in ("SOURCE_ANSWER", "SOURCE_UNREACHABLE")
+
+
+def test_no_more_is_taken_than_was_asked(downloader: Downloader) -> None:
+    """A server that sends on behind the piece is left there."""
+    with odd_server(206, {"Content-Range": "bytes 0-9/10"}, bytes(20_000_000)) as url:
+        assert HttpRanges(downloader.client, url, {}).read(0, 100) == bytes(10)
+
+
+def test_a_header_in_endless_pieces_is_left(downloader: Downloader, hub: Any) -> None:
+    """A file that makes its reader ask again and again is not asked without end."""
+    hub.claim("weights", DATA, 10**9)
+    ranges = ranges_of(downloader, hub)
+    offsets = range(20_000, 10**9, 500_000)
+    with pytest.raises(SourceError, match="more than 1000 pieces"):
+        b"".join(ranges.read(offset, 1) for offset in offsets)
+    assert len(hub.seen) == 1000
+
+
+def test_a_server_that_sends_too_slowly_is_left() -> None:
+    """What comes must come at a pace at which it will have come some day."""
+    pace = Pace("https://example.invalid/x?token=1", seconds=0.0)
+    with pytest.raises(SourceError) as error:
+        pace.count(0)
+    assert error.value.problems[0].code == "SOURCE_UNREACHABLE"
+    assert error.value.problems[0].where == "https://example.invalid/x"
+    pace = Pace("https://example.invalid/x", seconds=0.0)
+    for _ in range(3):
+        pace.count(10**9)

@@ -30,6 +30,8 @@ _FIELDS: Mapping[str, type] = {
     "overlong": str,
     **dict.fromkeys(_NUMBERS, float),
 }
+# Whole numbers up to here are floats without loss.
+_MOST = 2**53
 _CHOICES = {"tool_calls": ("none", "hermes"), "overlong": ("refuse",)}
 
 
@@ -64,8 +66,10 @@ class GenerationConfig:
 
 
 def _with_floats(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Take 1 for 1.0: JSON does not tell them apart."""
+    """Take 1 for 1.0: JSON does not tell them apart. An endless integer stays what it is."""
     return {
-        name: float(value) if name in _NUMBERS and type(value) is int else value
+        name: float(value)
+        if name in _NUMBERS and type(value) is int and abs(value) <= _MOST
+        else value
         for name, value in values.items()
     }

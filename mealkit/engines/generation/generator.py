@@ -28,6 +28,9 @@ from mealkit.engines.room import require_room
 from mealkit.engines.turns import Turns
 from mealkit.engines.worker import IsCancelled, WorkerConfig
 from mealkit.errors import MealkitError, failure
+from mealkit.untrusted import read_file
+
+_MAX_TEMPLATE_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,8 +207,8 @@ def _template_of(model: TokenModel, config: GenerationConfig) -> ChatTemplate | 
             path = config.model_root / name
             where = str(path)
             try:
-                source = path.read_text("utf-8")
-            except (OSError, UnicodeDecodeError) as error:
+                source = read_file(path, _MAX_TEMPLATE_BYTES).decode()
+            except (OSError, ValueError) as error:
                 message = f"the chat template {name} cannot be read: {error}"
                 raise failure("WEIGHTS_MISSING", message, where=where) from error
     return ChatTemplate(source, model.special_tokens, where)

@@ -102,12 +102,13 @@ class ToolReader:
         try:
             found = json.loads(content.removeprefix(_OPEN).removesuffix(_CLOSE))
             name, arguments = found["name"], found["arguments"]
+            text = json.dumps(arguments, ensure_ascii=False, allow_nan=False)
         except (ValueError, KeyError, TypeError, RecursionError):
             return None
-        if not isinstance(arguments, dict) or name not in self._names:
+        if not isinstance(arguments, dict) or not isinstance(name, str) or name not in self._names:
             return None
         self.calls += 1
-        return ToolCall(name, json.dumps(arguments, ensure_ascii=False))
+        return ToolCall(name, text)
 
     def _maybe_open(self) -> int:
         """Return how many of the last characters are the beginning of the opening tag."""

@@ -16,6 +16,7 @@ from urllib.parse import unquote_to_bytes
 from mealkit.engines.python.config import FileLimits
 from mealkit.engines.python.fetch import fetch
 from mealkit.errors import MealkitError, failure
+from mealkit.untrusted import UntrustedError, read_file
 
 # As many as one request may have.
 MAX_FILES = 64
@@ -79,11 +80,14 @@ def answer_file(path: Path, max_bytes: int) -> str:
         if size_bytes > max_bytes:
             message = f"the kit's code gave a file of {size_bytes} bytes, the limit is {max_bytes}"
             raise failure("ENGINE_ANSWER", message, hint="raise runtime.settings.max_file_bytes")
-        data = path.read_bytes()
+        data = read_file(path, max_bytes)
         if path.resolve().is_relative_to(Path(tempfile.gettempdir()).resolve()):
             path.unlink()
     except OSError as error:
         message = f"the kit's code gave a file that cannot be read: {error.strerror}"
+        raise failure("ENGINE_ANSWER", message) from error
+    except UntrustedError as error:
+        message = f"the kit's code gave a path that cannot be read: {error}"
         raise failure("ENGINE_ANSWER", message) from error
     media_type = _TYPES.guess_type(path.name)[0] or _DEFAULT_TYPE
     return f"data:{media_type};base64,{base64.b64encode(data).decode()}"

@@ -12,6 +12,8 @@ from mealkit.engines.model_files import require_file
 from mealkit.errors import failure
 
 TOKENIZER_FILE = "tokenizer.json"
+# Those of the largest vocabularies, of some 260,000 tokens, have 35 MB.
+_MAX_BYTES = 256 * 1024 * 1024
 
 Convert = Callable[[Path], Tokenizer]
 """What makes a tokenizer of a folder's older files."""
@@ -45,6 +47,10 @@ def require_unicode(text: str) -> None:
 
 def _read(path: Path) -> Tokenizer:
     require_file(path)
+    size_bytes = path.stat().st_size
+    if size_bytes > _MAX_BYTES:
+        message = f"the tokenizer has {size_bytes} bytes, more than {_MAX_BYTES}"
+        raise failure("ENGINE_START", message, where=str(path))
     try:
         return Tokenizer.from_file(str(path))
     except Exception as error:  # its errors are bare Exceptions

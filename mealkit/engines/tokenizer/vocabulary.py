@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mealkit.engines.model_files import read_json
+from mealkit.engines.model_files import read_json, read_text
 from mealkit.engines.tokenizer.opening import Convert, open_tokenizer, require_unicode
 from mealkit.engines.tokenizer.pieces import pieces_of
 
@@ -75,7 +75,7 @@ class Vocabulary:
 def end_ids_in(stated: Any) -> frozenset[int]:
     """Return the tokens that an ``eos_token_id`` names: one, several, or none."""
     items = stated if isinstance(stated, list) else [stated]
-    return frozenset(item for item in items if isinstance(item, int))
+    return frozenset(item for item in items if type(item) is int)
 
 
 def _special_tokens(root: Path) -> Mapping[str, str]:
@@ -119,9 +119,11 @@ def _end_ids(root: Path, special: Mapping[str, str], tokenizer: Any) -> frozense
 def _chat_template(root: Path) -> str | None:
     path = root / "chat_template.jinja"
     if path.is_file():
-        return path.read_text("utf-8")
+        return read_text(path)
     stated = read_json(root / "tokenizer_config.json").get("chat_template")
     if isinstance(stated, list):  # several, by name
-        named = {item.get("name"): item.get("template") for item in stated}
-        stated = named.get("default")
+        named = [item for item in stated if isinstance(item, dict)]
+        # Of several with one name, the last one counts.
+        found = [item.get("template") for item in named if item.get("name") == "default"]
+        stated = found[-1] if found else None
     return stated if isinstance(stated, str) else None
