@@ -120,7 +120,7 @@ def measured(home: Path, *arguments: object, cpu_seconds: int = 60) -> tuple[int
         capture_output=True,
         text=True,
         env={**os.environ, **OFFLINE, "MEALKIT_HOME": str(home)},
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds)),  # noqa: PLW1509
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds)),
     )
     *lines, last = done.stdout.splitlines()
     return done.returncode, "\n".join(lines), done.stderr, int(last) // 1024
