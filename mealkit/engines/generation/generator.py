@@ -6,6 +6,7 @@ One request at a time, in order of arrival, so that nothing which runs beside it
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from mealkit.engines.generation.chat import ChatTemplate
@@ -24,6 +25,7 @@ from mealkit.engines.generation_values import (
     Started,
     Tools,
 )
+from mealkit.engines.measuring import TOLD_TOKENS, large_text, require_fitting
 from mealkit.engines.room import require_room
 from mealkit.engines.turns import Turns
 from mealkit.engines.worker import IsCancelled, WorkerConfig
@@ -79,7 +81,7 @@ class Generator:
         if tools:
             self._check_tools(template)
         text = template.render(request.messages, tools.definitions if tools else None)
-        prompt = self._model.tokenize(text, special=True)
+        prompt = self._tokens(text, "messages", special=True, most=self._config.max_length)
         sampling = request.sampling
         if tools and not tools.parallel:
             sampling = replace(sampling, stop=(*sampling.stop, CLOSING_TAG))
@@ -103,23 +105,39 @@ class Generator:
                 ``REQUEST_INVALID``.
             EngineError: the engine failed.
         """
-        prompt = self.tokenize(request.prompt)
+        prompt = self._tokens(request.prompt, "prompt", special=False, most=self._config.max_length)
         plan = _Plan(prompt, request.sampling, request.alternatives, [None] * request.count)
         self._check(plan, "prompt")
         return self._answers(plan, is_cancelled)
 
     def tokenize(self, text: str) -> Sequence[int]:
-        """Return the tokens that ``complete`` would see."""
-        return self._model.tokenize(text, special=False)
+        """Return the tokens that ``complete`` would see.
+
+        Raises:
+            RequestError: ``REQUEST_TOO_LONG``, there are more than are told.
+        """
+        return self._tokens(text, "prompt", special=False, most=self._most_told)
 
     def tokenize_chat(self, messages: Sequence[Message]) -> Sequence[int]:
         """Return the tokens that ``chat`` would see, without any tools.
 
         Raises:
-            RequestError: the chat template refuses the messages, or there is none.
+            RequestError: the chat template refuses the messages, or there is none;
+                ``REQUEST_TOO_LONG``, there are more tokens than are told.
             EngineError: the template fails.
         """
-        return self._model.tokenize(self._chat_template().render(messages), special=True)
+        text = self._chat_template().render(messages)
+        return self._tokens(text, "messages", special=True, most=self._most_told)
+
+    @property
+    def _most_told(self) -> int:
+        return max(self._config.max_length, TOLD_TOKENS)
+
+    def _tokens(self, text: str, where: str, *, special: bool, most: int) -> Sequence[int]:
+        tokenize = partial(self._model.tokenize, special=special)
+        require_fitting(text, most, tokenize, "the prompt", where)
+        with large_text(len(text)):
+            return tokenize(text)
 
     def _answers(self, plan: _Plan, is_cancelled: IsCancelled) -> Iterator[GenerationEvent]:
         with self._turns:

@@ -44,10 +44,14 @@ class _Counter:
 
     def count(self, node: Any) -> int:
         """Return the patterns in a node, and in what it refers to."""
-        if isinstance(node, list):
-            return sum(map(self.count, node))
-        if not isinstance(node, dict):
+        if not isinstance(node, dict | list):
             return 0
+        if isinstance(node, list):
+            # Many references may name one list.
+            if id(node) not in self._counts:
+                self._counts[id(node)] = 0
+                self._counts[id(node)] = sum(map(self.count, node))
+            return self._counts[id(node)]
         if id(node) not in self._counts:
             # What refers back to a node adds nothing to it.
             self._counts[id(node)] = 0

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from mealkit.engines.generation.model import TokenModel
 from mealkit.engines.generation.patterns import check_patterns
+from mealkit.engines.schema_limits import check_schema_size
 from mealkit.errors import MealkitError, failure
 
 # These hold whatever the schema itself says in ``x-guidance``.
@@ -26,6 +27,10 @@ _OPTIONS = {
     "lenient": False,
     "coerce_one_of": False,
 }
+
+
+# A state takes up to two kilobytes.
+_MAX_LEXER_STATES = 50_000
 
 
 class Schemas:
@@ -42,6 +47,7 @@ class Schemas:
         Raises:
             RequestError: ``REQUEST_UNSUPPORTED``, not all of the schema can be enforced.
         """
+        check_schema_size([schema], where)
         check_patterns(schema, where)
         grammar = LLMatcher.grammar_from_json_schema(_rule(schema))
         return self._constraint(grammar, where)
@@ -55,7 +61,7 @@ class Schemas:
         return self._constraint(LLMatcher.grammar_from_lark(lark), where)
 
     def _constraint(self, grammar: str, where: str) -> "GrammarConstraint":
-        limits = LLParserLimits(verbose_errors=False)
+        limits = LLParserLimits(verbose_errors=False, max_lexer_states=_MAX_LEXER_STATES)
         matcher = LLMatcher(self._tokens(), grammar, log_level=0, limits=limits)
         if warnings := matcher.get_grammar_warnings():
             raise _not_enforced(warnings[0], where)
@@ -176,6 +182,7 @@ def tool_grammar(
     Raises:
         RequestError: ``REQUEST_UNSUPPORTED``, a schema asks too much.
     """
+    check_schema_size([*schemas.values(), other or {}], "tools")
     for schema in (*schemas.values(), other or {}):
         check_patterns(schema, "tools")
     options = [

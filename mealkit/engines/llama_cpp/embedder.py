@@ -5,6 +5,7 @@ too long, models that need two halves, and vectors that are not numbers.
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import llama_cpp
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from mealkit.engines.llama_cpp import native
 from mealkit.engines.llama_cpp.config import LlamaCppConfig
+from mealkit.engines.measuring import TOLD_TOKENS, large_text, require_fitting
 from mealkit.engines.turns import Turns
 from mealkit.engines.worker import Embeddings, IsCancelled, require_waiting
 from mealkit.errors import failure
@@ -39,8 +41,13 @@ class Embedder:
         self._turns = Turns()
 
     def tokenize(self, text: str) -> list[int]:
-        """Return a text's tokens, with what the model's tokenizer puts before and after it."""
-        return native.tokenize(self._loaded, text, add=True, parse=False)
+        """Return a text's tokens, with what the model's tokenizer puts before and after it.
+
+        Raises:
+            RequestError: ``REQUEST_TOO_LONG``, there are more than are told.
+        """
+        most = max(self._config.context_tokens, TOLD_TOKENS)
+        return self._measured(text, most, "the text", "prompt")
 
     def embed(self, texts: Sequence[str], is_cancelled: IsCancelled) -> Embeddings:
         """Embed each text by itself.
@@ -64,8 +71,8 @@ class Embedder:
         )
 
     def _tokens(self, text: str, index: int) -> list[int]:
-        tokens = self.tokenize(text)
         limit = self._config.context_tokens
+        tokens = self._measured(text, limit, f"input {index}", f"input[{index}]")
         if len(tokens) > limit:
             message = f"input {index} has {len(tokens)} tokens, the limit is {limit}"
             raise failure("REQUEST_TOO_LONG", message, where=f"input[{index}]")
@@ -73,6 +80,12 @@ class Embedder:
             message = f"input {index} has no tokens"
             raise failure("REQUEST_INVALID", message, where=f"input[{index}]")
         return tokens
+
+    def _measured(self, text: str, most: int, what: str, where: str) -> list[int]:
+        tokenize = partial(native.tokenize, self._loaded, add=True, parse=False)
+        require_fitting(text, most, tokenize, what, where)
+        with large_text(len(text)):
+            return tokenize(text)
 
     def _vector(self, tokens: Sequence[int]) -> NDArray[np.float32]:
         if self._loaded.memory is not None:

@@ -35,6 +35,9 @@ _STREAMS = (
     collections.abc.AsyncGenerator,
 )
 
+# Telling one of them means making all of them: a large list has as many as it has items.
+_MOST_MISTAKES = 1000
+
 
 class Signature:
     """What ``predict`` takes and gives."""
@@ -135,7 +138,10 @@ class Signature:
         return PredictionSchema(taken, given, self.streams)
 
     def _refusal(self, error: ValidationError) -> MealkitError:
-        first = error.errors(include_url=False)[0]
+        if error.error_count() > _MOST_MISTAKES:
+            message = f"input has {error.error_count()} mistakes"
+            return failure("REQUEST_INVALID", message, where="input")
+        first = error.errors(include_url=False, include_input=False)[0]
         where = _dotted(("input", *first["loc"]))
         hint: str | None = None
         match first["type"]:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
+from mealkit.engines.schema_limits import check_schema_size
 from mealkit.errors import failure
 from mealkit.kit.model import Feature, Task
 from mealkit.runtime.api.answers import ChatAnswer, ChatChunk
@@ -194,6 +195,8 @@ def _add_form(body: dict[str, Any], asked: ChatRequest, offer: Offer) -> None:
     if form is None or isinstance(form, PlainText):
         return
     offer.require(Feature.JSON_SCHEMA, "response_format")
+    if isinstance(form, JsonForm):
+        check_schema_size([form.json_schema.schema_], "response_format")
     body["response_format"] = form.model_dump(by_alias=True, exclude_none=True)
 
 
@@ -207,6 +210,7 @@ def _add_tools(body: dict[str, Any], asked: ChatRequest, offer: Offer) -> None:
     names = [tool.function.name for tool in asked.tools]
     if len(set(names)) < len(names):
         raise failure("REQUEST_INVALID", "two tools have one name", where="tools")
+    check_schema_size([tool.function.parameters or {} for tool in asked.tools], "tools")
     body["tools"] = [tool.model_dump(exclude_none=True) for tool in asked.tools]
     choice = asked.tool_choice or "auto"
     if isinstance(choice, NamedTool):

@@ -1,8 +1,10 @@
 """Schemas that would take for ever are refused before llguidance sees them."""
 
 import pytest
+from engines.generation.scripted import ScriptedModel
 
 from mealkit.engines.generation.patterns import MOST_PATTERNS, check_patterns
+from mealkit.engines.generation.schema import Schemas
 from mealkit.errors import MealkitError
 
 
@@ -93,3 +95,17 @@ def test_depth_is_no_way_around():
         schema = {"allOf": [schema]}
     with pytest.raises(MealkitError, match="nested too deeply"):
         check_patterns(schema, "x")
+
+
+def test_many_references_to_one_list():
+    """The list is counted once: ten thousand times ten thousand would take a minute."""
+    schema = {"$defs": {"list": [{}] * 10_000}, "allOf": [{"$ref": "#/$defs/list"}] * 10_000}
+    check_patterns(schema, "response_format")
+
+
+def test_what_takes_llguidance_too_much_is_refused_before():
+    """References that would end the process by their depth."""
+    links = {f"d{n}": {"anyOf": [{"$ref": f"#/$defs/d{n + 1}"}]} for n in range(3_000)}
+    schema = {"$defs": {**links, "d3000": {"type": "string"}}, "$ref": "#/$defs/d0"}
+    with pytest.raises(MealkitError, match="levels"):
+        Schemas(ScriptedModel()).constraint(schema, "response_format")
