@@ -50,7 +50,9 @@ def print_problem(problem: Problem, *, warning: bool = False) -> None:
     width = max(map(len, known))
     for name, value in known.items():
         label = _styled(name.ljust(width), _DIM, sys.stderr)
-        lines.append(f"  {label} {printable(value)}")
+        # A second line of a value cannot look like another detail.
+        shown = printable(value).replace("\n", "\n" + " " * (width + 3))
+        lines.append(f"  {label} {shown}")
     sys.stderr.write("\n".join(lines) + "\n")
 
 

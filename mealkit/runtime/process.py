@@ -4,7 +4,6 @@ Each is a group of its own, so that nothing of it survives. Refuses nothing.
 """
 
 import asyncio
-import json
 import os
 import signal
 from collections import deque
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 
 from mealkit.errors import Problem, problem_of_json
 from mealkit.runtime.worker import Spawned
+from mealkit.untrusted import parse_json
 
 TAIL_LINES = 20
 # What explains a death may stand far above the last line: engines trace back several times over.
@@ -156,7 +156,8 @@ class ChildProcess:
 
         def take(line: str) -> None:
             self._log.append(line)
-            self.reported = read_problem(line) or self.reported
+            if name == "stderr":
+                self.reported = read_problem(line) or self.reported
             write_line(name, line)
 
         pipe = os.fdopen(descriptor, "rb", buffering=0)
@@ -195,7 +196,6 @@ def read_problem(line: str) -> Problem | None:
     if not line.startswith("{"):
         return None
     try:
-        form = json.loads(line)
-    except (ValueError, RecursionError):
+        return problem_of_json(parse_json(line.encode(errors="replace")))
+    except ValueError:
         return None
-    return problem_of_json(form)
