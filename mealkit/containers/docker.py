@@ -19,6 +19,7 @@ from mealkit.containers.model import (
     LABEL_KIT,
     LABEL_RECIPE,
     LABEL_RUN,
+    LINE_BYTES,
     LOOPBACK,
     Container,
     Exit,
@@ -273,5 +274,8 @@ def _lines(chunks: Iterator[bytes]) -> Iterator[str]:
         *whole, held = (held + chunk).split(b"\n")
         for line in whole:
             yield line.decode(errors="replace").rstrip("\r")
+        while len(held) > LINE_BYTES:
+            yield held[:LINE_BYTES].decode(errors="replace")
+            held = held[LINE_BYTES:]
     if held:
         yield held.decode(errors="replace")

@@ -236,6 +236,7 @@ def _spec(
         host_address=request.address,
         host_port=lock.serving.port if request.port is None else request.port,
         gpus=lock.requirements.gpu is not Gpu.NONE and has_gpu_devices(),
+        fetches=bool(lock.engine.settings.get("fetch_from")),
         labels=image.labels
         | labels(request.overrides)
         | {"dev.mealkit.stop-seconds": str(lock.serving.drain_seconds + 10)},
