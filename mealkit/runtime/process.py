@@ -19,6 +19,7 @@ TAIL_LINES = 20
 # What explains a death may stand far above the last line: engines trace back several times over.
 LOG_LINES = 400
 _LINE_BYTES = 4096
+_FIRST_PROCESS = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +190,17 @@ class _Lines(asyncio.Protocol):
         text = line[:_LINE_BYTES].decode(errors="replace").rstrip()
         if text:
             self._take(text)
+
+
+def end_others() -> None:
+    """End what else runs in a container that this is the first process of.
+
+    What a worker has started may have left its group, and could take the port that callers know
+    once nobody listens there.
+    """
+    if os.getpid() == _FIRST_PROCESS:
+        with suppress(ProcessLookupError):
+            os.kill(-1, signal.SIGKILL)
 
 
 def read_problem(line: str) -> Problem | None:
