@@ -28,6 +28,13 @@ from typing import Any, ClassVar
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
+# What is read of a text that others wrote.
+_MESSAGE_CHARACTERS = 16384
+
+QUOTED = "| "
+"""What each line of a message begins with that is quoted from a log."""
+
+
 class Owner(StrEnum):
     """Who can make a problem go away."""
 
@@ -210,7 +217,9 @@ def problem(
 def problem_of_json(form: Any) -> Problem | None:
     """Read the JSON form of a problem, whoever wrote it; None for anything else.
 
-    The owner is the catalogue's: a log cannot hand a problem to somebody else.
+    The owner is the catalogue's: a log cannot hand a problem to somebody else. Lines after a
+    message's first are marked as quoted, and everything else is one line, so that no text can look
+    like another part of a problem.
     """
     if not isinstance(form, Mapping):
         return None
@@ -218,8 +227,14 @@ def problem_of_json(form: Any) -> Problem | None:
     if not (isinstance(code, str) and code in CATALOGUE and isinstance(message, str)):
         return None
     names = ("hint", "where", "measured", "required")
-    told = {name: form[name] for name in names if isinstance(form.get(name), str)}
-    return problem(code, message, **told)
+    told = {name: _one_line(form[name]) for name in names if isinstance(form.get(name), str)}
+    first, *rest = message[:_MESSAGE_CHARACTERS].splitlines() or [""]
+    marked = [line if line.startswith(QUOTED) else QUOTED + line for line in rest]
+    return problem(code, "\n".join([first, *marked]), **told)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text[:_MESSAGE_CHARACTERS].split())
 
 
 def failure(

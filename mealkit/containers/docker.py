@@ -4,21 +4,28 @@ Refuses mounts into an engine on another machine, and containers that mealkit di
 """
 
 import os
-import re
 import socket
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from mealkit.containers.docker_errors import EMBEDDED_HINT, ours
+from mealkit.containers.docker_network import (
+    network_for,
+    networks_of,
+    remove_left,
+    remove_networks,
+    seconds_of,
+)
 from mealkit.containers.docker_options import options
 from mealkit.containers.model import (
     LABEL_KIT,
     LABEL_RECIPE,
     LABEL_RUN,
+    LINE_BYTES,
     LOOPBACK,
     Container,
     Exit,
@@ -82,13 +89,16 @@ class DockerClient:
         with self.connected(f"start {spec.name}") as client:
             host = _remote_host(client)
             self._check(spec, host)
-            theirs = client.containers.create(**options(client, self.name, spec))
-            try:
-                theirs.start()
-                theirs.reload()
-            except BaseException:
-                theirs.remove(force=True, v=True)
-                raise
+            chosen = options(client, self.name, spec)
+            remove_left(client, time.time())
+            with network_for(client, spec) as network:
+                theirs = client.containers.create(**chosen, network=network)
+                try:
+                    theirs.start()
+                    theirs.reload()
+                except BaseException:
+                    theirs.remove(force=True, v=True)
+                    raise
             return self._ours(theirs, host)
 
     def list(self) -> list[Container]:
@@ -140,13 +150,16 @@ class DockerClient:
             return _exit(theirs.attrs["State"]) or Exit()
 
     def remove(self, name: str) -> None:
-        """Remove a container and its log, killing it if it still runs.
+        """Remove a container, its log and its network, killing it if it still runs.
 
         Raises:
             ContainerError: CONTAINER_NOT_FOUND.
         """
         with self.connected(f"remove {name}") as client:
-            self._find(client, name).remove(force=True, v=True)
+            theirs = self._find(client, name)
+            networks = networks_of(client, theirs.attrs)
+            theirs.remove(force=True, v=True)
+            remove_networks(networks)
 
     @contextmanager
     def connected(
@@ -213,7 +226,7 @@ class DockerClient:
             recipe=labels.get(LABEL_RECIPE, ""),
             address=remote_host or address,
             port=port,
-            started_seconds=_seconds(attributes["State"]["StartedAt"]),
+            started_seconds=seconds_of(attributes["State"]["StartedAt"]),
             labels=labels,
             exit=_exit(attributes["State"]),
         )
@@ -261,17 +274,14 @@ def _exit(state: Mapping[str, Any]) -> Exit | None:
     return Exit.of_code(int(state.get("ExitCode") or 0), out_of_memory=bool(state.get("OOMKilled")))
 
 
-def _seconds(stamp: str) -> float:
-    """Read RFC 3339 with nine digits of a second, as the daemons write it; Python reads six."""
-    shortened = re.sub(r"(\.\d{6})\d+", r"\1", stamp)
-    return datetime.fromisoformat(shortened).timestamp()
-
-
 def _lines(chunks: Iterator[bytes]) -> Iterator[str]:
     held = b""
     for chunk in chunks:
         *whole, held = (held + chunk).split(b"\n")
         for line in whole:
             yield line.decode(errors="replace").rstrip("\r")
+        while len(held) > LINE_BYTES:
+            yield held[:LINE_BYTES].decode(errors="replace")
+            held = held[LINE_BYTES:]
     if held:
         yield held.decode(errors="replace")

@@ -21,6 +21,11 @@ _PROBLEMS = [
             "IMAGE_NOT_FOUND",
             "run the command again; it loads the image first",
         ),
+        (
+            "available, non-overlapping IPv4 address pool|address pools have been fully subnetted",
+            "CLIENT_REFUSED",
+            "docker network prune; or give the daemon more default-address-pools",
+        ),
         ("name .* is (already )?in use", "CONTAINER_EXISTS", None),
         (
             "bind source path does not exist|mounts denied|invalid mount config",

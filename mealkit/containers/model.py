@@ -24,6 +24,9 @@ LABEL_RUN = "dev.mealkit.run"
 
 LOOPBACK = "127.0.0.1"
 
+LINE_BYTES = 64 * 1024
+"""A longer line of a log is read in pieces: its writer decides how long it is."""
+
 # The names that Docker takes (daemon/names), which are also safe as names of folders.
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}")
 _SIGNAL_EXIT = 128  # the shells' and the engines' convention: 128 + the signal's number
@@ -74,6 +77,7 @@ class RunSpec:
     sandbox an ``UnpackedRoot``. ``environment`` comes on top of the image's own. ``host_port`` 0
     means any free one. ``gpus`` asks for all GPUs of the machine. ``shared_memory_bytes`` is the
     size of ``/dev/shm``; None: the client's own (docker: 64 MiB, the sandbox: half the memory).
+    ``fetches`` is whether the kit may reach others: it fetches files that requests name.
     """
 
     name: str
@@ -88,6 +92,7 @@ class RunSpec:
     host_address: str = LOOPBACK
     host_port: int = 0
     gpus: bool = False
+    fetches: bool = False
     labels: Mapping[str, str] = field(default_factory=dict)
     stop_seconds: int = 30
 

@@ -1,6 +1,7 @@
 """A container client for machines without an engine: Linux namespaces by util-linux's unshare.
 
-Refuses what it cannot keep: it shares the host's network, and limits memory only where it can.
+Refuses what it cannot keep: it limits memory only where it can. A kit has no network: it is handed
+the socket that its callers reach, and nothing else.
 """
 
 import os
@@ -8,11 +9,12 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
-from mealkit.containers.model import Container, Exit, RunSpec, UnpackedRoot
+from mealkit.containers.model import LINE_BYTES, Container, Exit, RunSpec, UnpackedRoot
+from mealkit.containers.sandbox_groups import memory_parent
 from mealkit.containers.sandbox_launch import end, launch
-from mealkit.containers.sandbox_memory import memory_parent
-from mealkit.containers.sandbox_plan import CLIENT, namespaces, plan, port_for
+from mealkit.containers.sandbox_plan import CLIENT, is_filtered, listening, namespaces, plan
 from mealkit.containers.sandbox_record import Record, create, locked, records
 from mealkit.errors import MealkitError, failure
 
@@ -40,10 +42,12 @@ class Sandbox:
     def limits(self) -> tuple[str, ...]:
         """Say, in sentences, what this client does not isolate."""
         found = [
-            "the kit shares this machine's network and can reach what this user can",
-            "processes and log size are not limited",
+            "a kit that fetches files shares this machine's network",
+            "the size of the log is not limited",
             "of GPUs it gets the device files alone: the driver's libraries must be in the image",
         ]
+        if not is_filtered():
+            found.append("system calls are not filtered on this processor")
         if memory_parent() is None:
             found.append("memory is not limited: this user may not make control groups")
         return tuple(found)
@@ -57,25 +61,34 @@ class Sandbox:
             PreflightError: HW_NO_GPU, GPUs are asked for and there are none.
         """
         allowed = namespaces()
+        self._check_name(spec.name)
+        with listening(spec) as listener:
+            port = int(listener.getsockname()[1])
+            try:
+                with locked(self._state):
+                    record = create(self._state, *plan(spec, port, allowed))
+            except OSError as error:
+                raise self._denied(error) from error
+            try:
+                launch(record, listener.fileno())
+            except BaseException:
+                end(record)
+                record.delete()
+                raise
+        return record.now()
+
+    def _check_name(self, name: str) -> None:
+        """Refuse a name that is taken, before its port is."""
         try:
             with locked(self._state):
-                if (self._state / spec.name).exists():
-                    raise failure(
-                        "CONTAINER_EXISTS", f"the sandbox has a kit named {spec.name!r} already"
-                    )
-                taken = {item.port for item in self.list() if item.exit is None}
-                record = create(self._state, *plan(spec, port_for(spec, taken), allowed))
+                is_taken = (self._state / name).exists()
         except OSError as error:
-            raise failure(
-                "DISK_DENIED", f"{self._state} cannot be written: {error.strerror}"
-            ) from error
-        try:
-            launch(record)
-        except BaseException:
-            end(record)
-            record.delete()
-            raise
-        return record.now()
+            raise self._denied(error) from error
+        if is_taken:
+            raise failure("CONTAINER_EXISTS", f"the sandbox has a kit named {name!r} already")
+
+    def _denied(self, error: OSError) -> MealkitError:
+        return failure("DISK_DENIED", f"{self._state} cannot be written: {error.strerror}")
 
     def list(self) -> list[Container]:
         """List what was started here, running or ended, by name."""
@@ -99,13 +112,16 @@ class Sandbox:
         with record.log.open("rb") as log:
             if tail is not None:
                 # Whole lines only: what is written later completes a line that is not.
-                last = deque((len(line) for line in log), maxlen=tail)
+                last = deque((len(line) for line in _pieces(log, 0)), maxlen=tail)
                 log.seek(-sum(last), os.SEEK_END)
             held = b""
             while True:
                 ended = not follow or record.now().exit is not None  # before the last read
-                *whole, held = (held + log.read()).split(b"\n")
-                yield from (line.decode(errors="replace") for line in whole)
+                for piece in _pieces(log, len(held)):
+                    held += piece
+                    if held.endswith(b"\n") or len(held) >= LINE_BYTES:
+                        yield held.removesuffix(b"\n").decode(errors="replace")
+                        held = b""
                 if ended:
                     break
                 time.sleep(_FOLLOW_SECONDS)
@@ -136,3 +152,14 @@ class Sandbox:
 
     def _find(self, name: str) -> Record:
         return Record.read(self._state / Path(name).name)
+
+
+def _pieces(log: BinaryIO, begun_bytes: int) -> Iterator[bytes]:
+    """Yield lines to the end of what is there; of the first one ``begun_bytes`` were read before.
+
+    A line that is longer than lines may be comes in pieces.
+    """
+    most = LINE_BYTES - begun_bytes
+    while piece := log.readline(most):
+        yield piece
+        most = LINE_BYTES

@@ -10,11 +10,15 @@ sources are relative to the host's root, which is the working directory until it
 """
 
 import ctypes
+import fcntl
 import json
 import os
 import platform
+import resource
 import signal
+import socket
 import stat
+import struct
 import sys
 from pathlib import Path
 from typing import Any
@@ -25,8 +29,13 @@ MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC = 1, 2, 4, 8
 MS_REMOUNT, MS_BIND, MS_REC = 1 << 5, 1 << 12, 1 << 14
 MNT_DETACH = 2
 CLONE_NEWUSER = 0x10000000
-PR_SET_PDEATHSIG, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 1, 24, 38
-PIVOT_ROOT = {"x86_64": 155}.get(platform.machine(), 41)  # 41: all newer architectures
+PR_SET_PDEATHSIG, PR_SET_SECCOMP, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 1, 22, 24, 38
+SECCOMP_MODE_FILTER = 2
+KEYCTL_JOIN_SESSION_KEYRING = 1
+SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
+LISTENER = 3  # where sd_listen_fds(3) has a process look for its first socket
+# The others are the numbers of all newer architectures.
+PIVOT_ROOT, _KEYCTL = {"x86_64": (155, 250)}.get(platform.machine(), (41, 219))
 
 # A remount must repeat the flags that an unprivileged user may not lift: (statvfs, mount).
 _KEPT_FLAGS = ((2, 2), (4, 4), (8, 8), (1024, 1024), (2048, 2048), (4096, 1 << 21))
@@ -35,17 +44,24 @@ _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 _DEVICE_LINKS = {"fd": "", "stdin": "/0", "stdout": "/1", "stderr": "/2"}
 # What a container engine hides too: the host's kernel shows here, not the sandbox's.
 _PROC_READ_ONLY = ("sys", "irq", "bus", "fs", "sysrq-trigger")
-_PROC_HIDDEN = ("kcore", "keys", "latency_stats", "timer_list", "sched_debug")
+_PROC_HIDDEN = (
+    *("kcore", "keys", "key-users", "latency_stats", "timer_list", "timer_stats", "sched_debug"),
+    "interrupts",
+)
+_PROC_EMPTIED = ("acpi", "asound", "scsi")
 
 libc = ctypes.CDLL(None, use_errno=True)
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, listener: int) -> None:
     """Set up what ``folder/plan.json`` describes and become its entrypoint.
 
     A step that fails is written to the pipe ``folder/setup``; the pipe closing without a word
-    means that the entrypoint runs.
+    means that the entrypoint runs. ``listener`` is the socket that callers reach.
     """
+    if listener != LISTENER:
+        os.dup2(listener, LISTENER)
+        os.close(listener)
     plan = json.loads((folder / "plan.json").read_bytes())
     # Fails if nobody reads: a starter that was killed wants no sandbox any more.
     setup = os.open(folder / "setup", os.O_WRONLY | os.O_NONBLOCK)
@@ -57,6 +73,8 @@ def main(folder: Path) -> None:
         _mount_writable(plan)
         _mount_inputs(plan["mounts"])
         _detach_host()
+        if plan["own_network"]:
+            _turn_loopback_on()
         _become(plan)
     except OSError as error:
         what = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
@@ -95,6 +113,10 @@ def _mount_kernel_views(*, own_users: bool) -> None:
     for name in _PROC_HIDDEN:
         if Path(f"/proc/{name}").exists():
             mount("dev/null", f"/proc/{name}", flags=MS_BIND)
+    for name in _PROC_EMPTIED:
+        if Path(f"/proc/{name}").exists():
+            _mount_tmpfs(f"/proc/{name}", "mode=555", MS_NOEXEC)
+            make_read_only(f"/proc/{name}")
     # Libraries count cores and memory nodes here.
     _mount_tmpfs("/sys", "mode=755", MS_NOEXEC)
     Path("/sys/devices/system").mkdir(parents=True)
@@ -181,8 +203,19 @@ def _detach_host() -> None:
     os.chdir("/")
 
 
+def _turn_loopback_on() -> None:
+    """Let the sandbox's processes talk to each other; its network has nothing else."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        name = struct.pack("16sh14x", b"lo", 0)
+        (flags,) = struct.unpack("16xh14x", fcntl.ioctl(any_socket, SIOCGIFFLAGS, name))
+        fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", flags | IFF_UP))
+
+
 def _become(plan: dict[str, Any]) -> None:
     """Give up every right, for good, and run the entrypoint as the sandbox's process 1."""
+    # The starter's has keys of its own. Where the kernel has none, or a container that this runs in
+    # refuses the call, there is nothing to leave and nothing to reach.
+    libc.syscall(_KEYCTL, KEYCTL_JOIN_SESSION_KEYRING, None)
     name = plan["hostname"].encode()
     call("set the host name", libc.sethostname(name, len(name)))
     user = plan["user_id"]
@@ -200,14 +233,27 @@ def _become(plan: dict[str, Any]) -> None:
     call("refuse new rights", libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
     # A change of user forgets it; without it, a sandbox would outlive its keeper.
     call("tie to the keeper", libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_NPROC, (plan["processes"], plan["processes"]))
     for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores these, and exec keeps that
         signal.signal(number, signal.SIG_DFL)
     for opened in os.listdir("/proc/self/fd"):  # noqa: PTH208
-        if int(opened) > 2:
+        if int(opened) > LISTENER:
             libc.fcntl(int(opened), 2, 1)  # F_SETFD, FD_CLOEXEC; one of them lists this folder
     os.umask(0o022)
     os.chdir(plan["working_directory"])
+    _filter_calls(bytes.fromhex(plan["filter"]))
     os.execvpe(plan["entrypoint"][0], plan["entrypoint"], plan["environment"])  # noqa: S606
+
+
+def _filter_calls(program: bytes) -> None:
+    """Have the kernel refuse calls from here on; no program: it has none for this processor."""
+    if not program:
+        return
+    held = ctypes.create_string_buffer(program, len(program))
+    form = struct.pack("HP", len(program) // 8, ctypes.addressof(held))
+    done = libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, form, 0, 0)
+    call("filter system calls", done)
 
 
 def drop_bounding_set() -> None:
@@ -254,4 +300,4 @@ def call(doing: str, result: int) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), int(sys.argv[2]))

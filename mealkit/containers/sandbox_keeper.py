@@ -18,19 +18,21 @@ PR_SET_PDEATHSIG = 1
 _CGROUP_BUSY_SECONDS = 2.0
 
 
-def daemonize(folder: Path, alive: int) -> None:
+def daemonize(folder: Path, alive: int, listener: int) -> None:
     """Let the starter go, and run this script again where its children get a pid namespace.
 
     ``alive`` is a descriptor that nobody else holds: the starter sees it close when the end comes.
+    ``listener`` is the socket that callers reach, for the sandbox.
     """
     if os.fork():
         os._exit(0)  # the starter waits for this one, so that it has no child to reap later
     plan = json.loads((folder / "plan.json").read_bytes())
-    command = [*plan["around"], *plan["python"], __file__, str(folder), str(alive), "keep"]
+    numbers = (str(alive), str(listener))
+    command = [*plan["around"], *plan["python"], __file__, str(folder), *numbers, "keep"]
     os.execv(command[0], command)  # noqa: S606
 
 
-def keep(folder: Path, alive: int) -> None:
+def keep(folder: Path, alive: int, listener: int) -> None:
     """Run what ``folder/plan.json`` describes; write ``exit.json`` when it ends."""
     os.set_inheritable(alive, False)  # noqa: FBT003
     # Not ignored, since that would be inherited: a shutdown is the sandbox's to react to.
@@ -38,25 +40,31 @@ def keep(folder: Path, alive: int) -> None:
         signal.signal(number, lambda *_: None)
     write(folder / "keeper.json", myself())
     plan = json.loads((folder / "plan.json").read_bytes())
-    group = Path(plan["memory_group"]) if plan["memory_group"] else None
+    groups = [Path(group) for group in plan["groups"]]
 
     def tie() -> None:
         # Otherwise a sandbox whose keeper was killed would run on, and its end be seen by nobody.
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if group is not None:
+        for group in groups:
             (group / "cgroup.procs").write_text("0")
 
-    command = [*plan["within"], *plan["python"], plan["init"], str(folder)]
+    command = [*plan["within"], *plan["python"], plan["init"], str(folder), str(listener)]
     # The first child is process 1 of the pid namespace, and stays it: unshare and init only exec.
-    child = subprocess.Popen(command, preexec_fn=tie)  # noqa: PLW1509 - there is one thread
+    child = subprocess.Popen(
+        command,
+        preexec_fn=tie,  # noqa: PLW1509 - there is one thread
+        pass_fds=[listener],
+    )
+    # Callers shall see it close when the sandbox closes it.
+    os.close(listener)
     status = child.wait()
     ending = {
         "code": status if status >= 0 else None,
         "signal": -status if status < 0 else None,
-        "out_of_memory": group is not None and _was_out_of_memory(group),
+        "out_of_memory": any(_was_out_of_memory(group) for group in groups),
         "ended_seconds": time.time(),
     }
-    if group is not None:
+    for group in groups:
         _remove_group(group)
     write(folder / "exit.json", ending)
 
@@ -83,7 +91,7 @@ def _was_out_of_memory(group: Path) -> bool:
 
 
 def _remove_group(group: Path) -> None:
-    """Remove the memory group; the kernel may need a moment to empty it."""
+    """Remove a control group; the kernel may need a moment to empty it."""
     until = time.monotonic() + _CGROUP_BUSY_SECONDS
     while time.monotonic() < until:
         try:
@@ -97,4 +105,5 @@ def _remove_group(group: Path) -> None:
 
 
 if __name__ == "__main__":
-    (keep if sys.argv[3:] else daemonize)(Path(sys.argv[1]), int(sys.argv[2]))
+    run = keep if sys.argv[4:] else daemonize
+    run(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))

@@ -20,8 +20,10 @@ _KILL_SECONDS = 30  # for the kernel to take down a large process
 _LOG_TAIL_BYTES = 2000
 
 
-def launch(record: Record) -> None:
+def launch(record: Record, listener: int) -> None:
     """Start the keeper, and return once the entrypoint runs.
+
+    ``listener`` is the socket that callers reach, which the sandbox gets.
 
     Raises:
         ContainerError: CONTAINER_FAILED with the step that failed.
@@ -33,14 +35,14 @@ def launch(record: Record) -> None:
             subprocess.run(
                 [
                     *(sys.executable, "-I", "-S", Path(sandbox_keeper.__file__)),
-                    *(record.folder, str(held_by_keeper)),
+                    *(record.folder, str(held_by_keeper), str(listener)),
                 ],
                 check=True,
                 cwd="/",
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                pass_fds=[held_by_keeper],
+                pass_fds=[held_by_keeper, listener],
                 start_new_session=True,  # the terminal's Ctrl-C is not for the sandbox
             )
         problem = _wait_for_setup(setup, alive)

@@ -6,6 +6,7 @@ Refuses, before anything starts, what the machine does not allow and files that 
 import contextlib
 import errno
 import os
+import platform
 import shutil
 import socket
 import subprocess
@@ -28,14 +29,21 @@ from mealkit.containers.model import (
     UnpackedRoot,
 )
 from mealkit.containers.mounts import check_readable
-from mealkit.containers.sandbox_memory import make_group, memory_parent
+from mealkit.containers.sandbox_groups import make_groups
 from mealkit.errors import failure
+from mealkit.seccomp import container_refusals, filter_program
 
 CLIENT = "sandbox"
 
+PROCESSES = 4096
+"""How many processes and threads a sandbox may have: as in an engine's container."""
+
+_BACKLOG = 1024
+
 _OWN_USERS = ("--user", "--map-root-user")
 _PROCESSES = ("--pid",)
-_FILES = ("--mount", "--uts", "--ipc")
+_FILES = ("--mount", "--uts", "--ipc", "--cgroup")
+_NETWORK = ("--net",)
 _GPU_NODES = ("nvidia[0-9]*", "nvidiactl", "nvidia-uvm*", "nvidia-caps/*", "dri/*", "kfd")
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -77,7 +85,7 @@ def namespaces() -> Namespaces:
     for own_users in (False, True) if may_become(USER_ID) else (True,):
         around = (unshare, *(_OWN_USERS if own_users else ()), *_PROCESSES)
         tried = subprocess.run(
-            [*around, *_FILES, "--fork", "--mount-proc", nothing],
+            [*around, *_FILES, *_NETWORK, "--fork", "--mount-proc", nothing],
             check=False,
             capture_output=True,
             text=True,
@@ -90,18 +98,29 @@ def namespaces() -> Namespaces:
     )
 
 
-def port_for(spec: RunSpec, taken: set[int]) -> int:
-    """Choose a port that is free and not ``taken``, or check the one that was asked for.
+def is_filtered() -> bool:
+    """Tell whether system calls can be refused on this processor."""
+    return filter_program(container_refusals(), platform.machine()) is not None
+
+
+def listening(spec: RunSpec) -> socket.socket:
+    """Return the socket that callers reach; it is the sandbox's, which cannot make one itself.
 
     Raises:
         ContainerError: PORT_TAKEN; CLIENT_REFUSED, the address or port cannot be used.
     """
-    while True:
-        port = _bindable(spec.host_address, spec.host_port)
-        if port not in taken:
-            return port
-        if spec.host_port:
-            raise failure("PORT_TAKEN", f"port {port} is in use by another sandbox")
+    address, port = spec.host_address, spec.host_port
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((address, port))
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        code = "PORT_TAKEN" if error.errno == errno.EADDRINUSE else "CLIENT_REFUSED"
+        raise failure(code, f"port {port} of {address} cannot be used: {error.strerror}") from error
+    return listener
 
 
 def plan(spec: RunSpec, port: int, allowed: Namespaces) -> tuple[Container, dict[str, Any]]:
@@ -125,11 +144,18 @@ def plan(spec: RunSpec, port: int, allowed: Namespaces) -> tuple[Container, dict
         **spec.environment,
         "MEALKIT_HOST": spec.host_address,
         "MEALKIT_PORT": str(port),
+        # The socket is there already: sd_listen_fds(3). The entrypoint is process 1.
+        "LISTEN_FDS": "1",
+        "LISTEN_PID": "1",
     }
+    filtered = filter_program(container_refusals(), platform.machine()) or b""
     orders = {
         "python": [sys.executable, "-I", "-S"],
         "around": allowed.around,
-        "within": allowed.within,
+        "within": (*allowed.within, *(() if spec.fetches else _NETWORK)),
+        "own_network": not spec.fetches,
+        "filter": filtered.hex(),
+        "processes": PROCESSES,
         "own_users": allowed.own_users,
         "init": sandbox_init.__file__,
         "root": str(content.folder.resolve()),
@@ -141,7 +167,7 @@ def plan(spec: RunSpec, port: int, allowed: Namespaces) -> tuple[Container, dict
         "writable": WRITABLE_PATH,
         "mounts": [(str(item.source.resolve()), item.target) for item in spec.mounts],
         "devices": _gpu_nodes() if spec.gpus else [],
-        "memory_group": _memory_group(spec),
+        "groups": [str(group) for group in _groups(spec)],
     }
     return _container(spec, port), orders
 
@@ -162,13 +188,8 @@ def _container(spec: RunSpec, port: int) -> Container:
     )
 
 
-def _memory_group(spec: RunSpec) -> str | None:
-    parent = memory_parent()
-    if spec.memory_bytes is None or parent is None:
-        return None
-    with contextlib.suppress(OSError):  # limits() has said that it depends on the machine
-        return str(make_group(parent, spec.name, spec.memory_bytes))
-    return None
+def _groups(spec: RunSpec) -> list[Path]:
+    return make_groups(spec.name, spec.memory_bytes, PROCESSES)
 
 
 def _gpu_nodes() -> list[str]:
@@ -176,21 +197,6 @@ def _gpu_nodes() -> list[str]:
     if not found:
         raise failure("HW_NO_GPU", "a GPU is asked for, and /dev has none")
     return found
-
-
-def _bindable(address: str, port: int) -> int:
-    """Bind for a moment; return the port, which is a free one if 0 was asked for."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((address, port))
-        except OSError as error:
-            code = "PORT_TAKEN" if error.errno == errno.EADDRINUSE else "CLIENT_REFUSED"
-            raise failure(
-                code, f"port {port} of {address} cannot be used: {error.strerror}"
-            ) from error
-        return int(listener.getsockname()[1])
 
 
 def may_become(user: int) -> bool:

@@ -92,11 +92,11 @@ class Record:
         return replace(self.container, exit=how)
 
     def delete(self) -> None:
-        """Delete the folder, and the memory group if the keeper could not."""
-        with contextlib.suppress(OSError, ValueError):
-            group = self.plan()["memory_group"]
-            if group:
-                Path(group).rmdir()
+        """Delete the folder, and the control groups if the keeper could not."""
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            for group in self.plan()["groups"]:
+                with contextlib.suppress(OSError):
+                    Path(group).rmdir()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 

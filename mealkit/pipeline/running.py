@@ -25,7 +25,7 @@ from mealkit.pipeline.listener import Listener
 from mealkit.pipeline.opening import names_path, open_image
 from mealkit.pipeline.outputs import Outputs
 from mealkit.pipeline.preflighting import Start, Stated, check_start, here_context, stated_by
-from mealkit.pipeline.readiness import explained, wait_until_ready
+from mealkit.pipeline.readiness import Trust, explained, wait_until_ready
 from mealkit.preflight.cpu import architecture
 from mealkit.preflight.facts import Facts
 from mealkit.preflight.here import has_gpu_devices
@@ -138,7 +138,9 @@ def _run(
     except MealkitError as error:
         raise explained(error) from error
     seconds = request.timeout_seconds
-    wait_until_ready(client, container, seconds, listener, spec.memory_bytes)
+    built_here = _is_kit(request.target)
+    trust = Trust.of(lock, built_here=built_here, memory_bytes=spec.memory_bytes)
+    wait_until_ready(client, container, seconds, listener, trust)
     return RunReport(
         name=container.name,
         kit=container.kit,
@@ -166,8 +168,8 @@ def _with_contact(error: MealkitError, owner: Contact) -> MealkitError:
 def _image(request: RunRequest, home: Home, listener: Listener) -> Image:
     """Return the image of a kit's folder, of the local store, or of a registry."""
     target, store = request.target, LocalStore(home.store)
-    path = Path(target)
-    if path.is_dir() or path.name.endswith((".yaml", ".yml")):
+    if _is_kit(target):
+        path = Path(target)
         report = build_kit(
             path,
             frozen=False,
@@ -193,6 +195,12 @@ def _image(request: RunRequest, home: Home, listener: Listener) -> Image:
     from mealkit.pipeline.pulling import pull
 
     return pull(reference, architecture(), home, listener)
+
+
+def _is_kit(target: str) -> bool:
+    """Tell whether a kit is named, and no image: it is built here then."""
+    path = Path(target)
+    return path.is_dir() or path.name.endswith((".yaml", ".yml"))
 
 
 def _verified(image: Image, store: LocalStore, listener: Listener) -> Image:
@@ -237,6 +245,7 @@ def _spec(
         host_address=request.address,
         host_port=lock.serving.port if request.port is None else request.port,
         gpus=lock.requirements.gpu is not Gpu.NONE and has_gpu_devices(),
+        fetches=bool(lock.engine.settings.get("fetch_from")),
         labels=image.labels
         | labels(request.overrides)
         | {"dev.mealkit.stop-seconds": str(lock.serving.drain_seconds + 10)},

@@ -97,9 +97,10 @@ class Answering:
         events = Events(counts=counts, wants_usage=asked.wants_usage)
         began = time.perf_counter()
         first_seconds: float | None = None
-        async with self._service.upstream.stream("POST", asked.target, asked.body) as stream:
+        service = self._service
+        async with service.upstream.stream("POST", asked.target, asked.body) as stream:
             if stream.status != 200:
-                raise failures([problem_of(await stream.rest())])
+                raise failures([service.claims.of_answer(problem_of(await stream.rest()))])
             await reply.begin(asked.seed)
             while piece := await stream.piece():
                 if data := events.take(piece):
@@ -107,7 +108,7 @@ class Answering:
                         first_seconds = time.perf_counter() - began
                     await reply.more(data)
                 if events.problem:
-                    raise failures([events.problem])
+                    raise failures([service.claims.of_answer(events.problem)])
         if not events.is_done:
             raise failure("ENGINE_ANSWER", "the engine's stream ended before its last event")
         usage = usage_in(events.usage) if events.usage else Usage()
@@ -118,7 +119,7 @@ class Answering:
         """Return the worker's whole answer; raise what it refuses."""
         answer = await self._service.upstream.request("POST", target, body)
         if answer.status != 200:
-            raise failures([problem_of(answer)])
+            raise failures([self._service.claims.of_answer(problem_of(answer))])
         return answer.body
 
     def _note(self, usage: Usage, seconds: float, first_seconds: float | None) -> None:

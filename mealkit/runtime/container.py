@@ -26,6 +26,7 @@ from mealkit.runtime.keys import Keys
 from mealkit.runtime.log_records import LogHandler
 from mealkit.runtime.metrics import Metrics
 from mealkit.runtime.prelude import Prelude
+from mealkit.runtime.process import end_others
 from mealkit.runtime.service import Service
 from mealkit.runtime.state import Status
 from mealkit.runtime.supervise import Supervisor
@@ -83,6 +84,7 @@ class Container:
             return await self._live(serving)
         finally:
             await self._supervisor.stop()
+            end_others()
             server.should_exit = True
             await serving
 

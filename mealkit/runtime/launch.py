@@ -7,6 +7,7 @@ and what the engine waits for comes before what callers wait for.
 
 import errno
 import json
+import os
 import signal
 import socket
 import time
@@ -55,11 +56,14 @@ def main(environment: Mapping[str, str], begun: Begun | None = None) -> int:
         # Process 1 has no default action: without a handler a stop in the first second is lost.
         signal.signal(number, _leave)
     try:
-        return launch.serve()
+        code = launch.serve()
     except MealkitError as error:
         fault = error.problems[0]
     except Exception as error:  # noqa: BLE001  the last line must be a problem, whatever happened
         fault = problem("INTERNAL", f"mealkit failed with {type(error).__name__}: {error}")
+    else:
+        _write_termination_log(launch.settings, b"")
+        return code
     return report(fault, launch.lock, launch.settings, launch.journal)
 
 
@@ -116,20 +120,35 @@ def report(fault: Problem, lock: "Lock | None", settings: Settings | None, journ
         contact = OwnerContact(owner.team, owner.contact, owner.support)
         fault = replace(fault, contact=contact)
     content = fault.as_json()
-    if settings:
-        _write_termination_log(settings, content)
+    _write_termination_log(settings, _shortened(content))
     journal.final(content)
     return CATALOGUE[fault.code].error.exit_code
 
 
-def _write_termination_log(settings: Settings, content: dict[str, Any]) -> None:
+def _shortened(content: dict[str, Any]) -> bytes:
     data = json.dumps(content).encode()
-    if len(data) > _TERMINATION_BYTES:
-        short = {**content, "message": str(content["message"])[:500]}
-        data = json.dumps(short).encode()[:_TERMINATION_BYTES]
-    # Kubernetes makes the file; elsewhere there is none, or none for this user.
+    if len(data) <= _TERMINATION_BYTES:
+        return data
+    short = {**content, "message": str(content["message"])[:500]}
+    return json.dumps(short).encode()[:_TERMINATION_BYTES]
+
+
+def _write_termination_log(settings: Settings | None, data: bytes) -> None:
+    """Write what the container's end is told with; nothing, where it is a good one.
+
+    All users may write to that file, so what it has may be of the kit's own process.
+    """
+    if settings is None:
+        return
+    # Not waiting for who reads: it may be a pipe. Kubernetes makes the file; elsewhere there is
+    # none, or none for this user.
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NONBLOCK | os.O_NOFOLLOW
     with suppress(OSError):
-        settings.termination_log.write_bytes(data)
+        descriptor = os.open(settings.termination_log, flags, 0o644)
+        try:
+            os.write(descriptor, data)
+        finally:
+            os.close(descriptor)
 
 
 def _leave(number: int, _frame: object) -> None:

@@ -4,7 +4,6 @@ Each is a group of its own, so that nothing of it survives. Refuses nothing.
 """
 
 import asyncio
-import json
 import os
 import signal
 from collections import deque
@@ -14,11 +13,13 @@ from dataclasses import dataclass
 
 from mealkit.errors import Problem, problem_of_json
 from mealkit.runtime.worker import Spawned
+from mealkit.untrusted import parse_json
 
 TAIL_LINES = 20
 # What explains a death may stand far above the last line: engines trace back several times over.
 LOG_LINES = 400
 _LINE_BYTES = 4096
+_FIRST_PROCESS = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +157,8 @@ class ChildProcess:
 
         def take(line: str) -> None:
             self._log.append(line)
-            self.reported = read_problem(line) or self.reported
+            if name == "stderr":
+                self.reported = read_problem(line) or self.reported
             write_line(name, line)
 
         pipe = os.fdopen(descriptor, "rb", buffering=0)
@@ -190,12 +192,22 @@ class _Lines(asyncio.Protocol):
             self._take(text)
 
 
+def end_others() -> None:
+    """End what else runs in a container that this is the first process of.
+
+    What a worker has started may have left its group, and could take the port that callers know
+    once nobody listens there.
+    """
+    if os.getpid() == _FIRST_PROCESS:
+        with suppress(ProcessLookupError):
+            os.kill(-1, signal.SIGKILL)
+
+
 def read_problem(line: str) -> Problem | None:
     """Read a problem that a worker printed as JSON; None for any other line."""
     if not line.startswith("{"):
         return None
     try:
-        form = json.loads(line)
-    except (ValueError, RecursionError):
+        return problem_of_json(parse_json(line.encode(errors="replace")))
+    except ValueError:
         return None
-    return problem_of_json(form)

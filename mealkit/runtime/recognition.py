@@ -5,9 +5,10 @@ Standard library only: it runs in the image, and on the host over the logs of de
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from mealkit.errors import Problem, problem
+from mealkit.errors import QUOTED, Problem, problem
 from mealkit.runtime.messages import RULES
 from mealkit.runtime.rule import Rule
 
@@ -42,22 +43,29 @@ def recognise(evidence: Evidence) -> Problem | None:
     """Return the problem that the evidence means, with the log's last lines; None if unknown."""
     if evidence.exit_code == 0:
         return None
-    signal_name = evidence.signal_name or _SIGNAL_EXITS.get(evidence.exit_code or 0)
-    if evidence.killed_for_memory and signal_name in {"SIGKILL", None}:
+    if is_measured(evidence):
         return _quoting(_out_of_memory(evidence), evidence.log)
     for rule in RULES:
         match = rule.pattern.search(evidence.log)
         if match:
             found = _sized(_problem_of(rule, match), evidence)
             return _quoting(found, evidence.log, _line_of(match))
-    found_by_signal = _of_signal(signal_name, evidence)
+    found_by_signal = _of_signal(_signal_of(evidence), evidence)
     return _quoting(found_by_signal, evidence.log) if found_by_signal else None
+
+
+def is_measured(evidence: Evidence) -> bool:
+    """Tell whether the kernel itself says why a process ended; all else is the process's word."""
+    return evidence.killed_for_memory and _signal_of(evidence) in {"SIGKILL", None}
 
 
 def last_words(log: str) -> str:
     """Return the last lines of a log as the further lines of a message; nothing, if it is empty."""
-    lines = log.splitlines()[-_SHOWN_LINES:]
-    return "\n" + "\n".join(lines)[-_SHOWN_CHARACTERS:] if lines else ""
+    return _quote(log.splitlines()[-_SHOWN_LINES:])
+
+
+def _signal_of(evidence: Evidence) -> str | None:
+    return evidence.signal_name or _SIGNAL_EXITS.get(evidence.exit_code or 0)
 
 
 def _problem_of(rule: Rule, match: re.Match[str]) -> Problem:
@@ -124,8 +132,13 @@ def _quoting(found: Problem, log: str, line: str | None = None) -> Problem:
     shown = log.splitlines()[-_SHOWN_LINES:]
     if line is not None and not any(line in item for item in shown):
         shown = [line, "...", *shown]
-    quoted = "".join(f"\n{item[:_LINE_CHARACTERS]}" for item in shown)
-    return replace(found, message=found.message + quoted[:_SHOWN_CHARACTERS])
+    return replace(found, message=found.message + _quote(shown))
+
+
+def _quote(lines: Sequence[str]) -> str:
+    """Return lines of a log as lines of a message, marked: they could look like a problem's."""
+    quoted = "".join(f"\n{QUOTED}{line[:_LINE_CHARACTERS]}" for line in lines)
+    return quoted[:_SHOWN_CHARACTERS]
 
 
 def _size(size_bytes: int) -> str:

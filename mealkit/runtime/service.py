@@ -23,6 +23,7 @@ from mealkit.runtime.api.offer import Offer
 from mealkit.runtime.api.reading import read_object
 from mealkit.runtime.api.usage import Usage
 from mealkit.runtime.body import read_body
+from mealkit.runtime.claims import Claims
 from mealkit.runtime.journal import Journal
 from mealkit.runtime.keys import Keys, take_secrets
 from mealkit.runtime.limits import Held, HeldBytes, Turns
@@ -64,6 +65,8 @@ class Service:
     recipe: str = field(init=False)
     """The recipe digest, computed once."""
     max_body_bytes: int = field(init=False)
+    claims: Claims = field(init=False)
+    """How far the engine's word goes."""
     offer: Offer = field(init=False)
     """What the kit offers its callers."""
     turns: Turns = field(init=False)
@@ -80,6 +83,7 @@ class Service:
 
     def __post_init__(self) -> None:
         self.recipe = str(self.lock.recipe)
+        self.claims = Claims.of(self.lock)
         self.offer = Offer.of(self.lock)
         self.max_body_bytes = parse_size(self.lock.serving.max_body)
         serving = self.lock.serving

@@ -11,10 +11,11 @@ from dataclasses import replace
 from typing import Any
 
 from mealkit.errors import MealkitError, Problem, failure, failures, problem
+from mealkit.runtime.claims import Claims
 from mealkit.runtime.memory import memory_state
 from mealkit.runtime.prelude import Prelude
 from mealkit.runtime.process import ChildProcess, Exit, Reaper
-from mealkit.runtime.recognition import Evidence, last_words, recognise
+from mealkit.runtime.recognition import Evidence, is_measured, last_words, recognise
 from mealkit.runtime.state import Status
 from mealkit.runtime.upstream import Upstream, WorkerLostError
 from mealkit.runtime.worker import Spawned
@@ -40,6 +41,7 @@ class Supervisor:
         self._plan = prelude.plan
         self._begun = prelude.worker
         self._serving = prelude.lock.serving
+        self._claims = Claims.of(prelude.lock)
         self._upstream = upstream
         self._lifecycle = prelude.lifecycle
         self._journal = prelude.journal
@@ -203,24 +205,39 @@ class Supervisor:
             how = exited.result()
             message = f"the engine's process ended with {how}"
             # Not all of its log may be here yet; its end and its control group say much already.
-            found = recognise(self._evidence(self._child, how)) if self._child else None
+            found = self._cause(self._child, how, None, "ENGINE_DIED", message)
             self._lifecycle.move(Status.LOADING, message, found or problem("ENGINE_DIED", message))
 
     async def _explain(self, child: ChildProcess, code: str, when: str) -> MealkitError:
         how = child.exited.result()
         await child.wait_silent(_LAST_WORDS_SECONDS)
-        found = self._verdict or child.reported
-        if found is None or found.code in _UNEXPLAINED:
-            found = recognise(self._evidence(child, how)) or found
+        message = f"the engine's process ended with {how} {when}".rstrip()
+        found = self._verdict or self._cause(child, how, child.reported, code, message)
         code = found.code if found else code
         self._journal.error("worker ended", pid=child.pid, how=str(how), code=code, tail=child.tail)
         if found:
             return failures([found])
-        message = f"the engine's process ended with {how} {when}".rstrip()
         hint = None
         if how.signal_name == "SIGKILL":
             hint = "raise the memory limit if the kernel killed it for memory; see the node's log"
         return failure(code, message + last_words(child.tail), hint=hint)
+
+    def _cause(
+        self, child: ChildProcess | None, how: Exit, said: Problem | None, code: str, what: str
+    ) -> Problem | None:
+        """Return what a death means, as far as the kit's word goes; None if that is not known.
+
+        ``said`` is the problem that the worker stated; one that explains nothing is no cause.
+        """
+        if child is None:
+            return None
+        evidence = self._evidence(child, how)
+        found = said
+        if found is None or found.code in _UNEXPLAINED:
+            found = recognise(evidence) or found
+            if found is not None and is_measured(evidence):
+                return found
+        return found and self._claims.of_end(found, code, what)
 
     def _evidence(self, child: ChildProcess, how: Exit) -> Evidence:
         memory = memory_state()

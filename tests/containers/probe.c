@@ -1,6 +1,7 @@
 /* A stand-in for a kit: says what it is allowed to do, then serves HTTP on MEALKIT_HOST:MEALKIT_PORT.
  * GET /report     what it found at its start
  * GET /exit/N     exits with code N;   GET /crash  dies of SIGSEGV
+ * GET /connect/A/P  connects to port P of address A and answers with the error's name, or ok
  * GET /eat/N      takes and touches N MiB of memory;   GET /say/WORD  writes WORD to the log
  * PROBE_STUBBORN=1 ignores SIGTERM; PROBE_EXIT=N exits at once with code N. */
 #define _GNU_SOURCE
@@ -17,6 +18,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -44,6 +46,10 @@ static void note_folder(const char *path) {
         if (entry->d_name[0] != '.') note(" %s", entry->d_name);
     note("\n");
     if (folder) closedir(folder);
+}
+
+static void note_call(const char *name, long result) {
+    note("call %s %s\n", name, result < 0 ? strerrorname_np(errno) : "ok");
 }
 
 static void look(char **environment) {
@@ -85,6 +91,25 @@ static void look(char **environment) {
         wait(&how);
         note("nested %s\n", WEXITSTATUS(how) ? strerrorname_np(WEXITSTATUS(how)) : "ok");
     }
+    struct rlimit processes;
+    getrlimit(RLIMIT_NPROC, &processes);
+    note("core %ld\nprocesses %ld\n", (long)core.rlim_cur, (long)processes.rlim_max);
+    note_call("clone", syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, 0, 0, 0, 0));
+    note_call("setns", setns(0, 0));
+    note_call("ptrace", syscall(SYS_ptrace, 16, 1, 0, 0));
+    note_call("add_key", syscall(SYS_add_key, "user", "probe", "x", 1, -3));
+    note_call("mount", syscall(SYS_mount, "none", "/tmp", "tmpfs", 0, 0));
+    note_call("bpf", syscall(SYS_bpf, 0, 0, 0));
+    note_call("io_uring", syscall(425, 1, 0));
+    note_call("vsock", socket(40, SOCK_STREAM, 0));
+    note_call("packets", socket(AF_PACKET, SOCK_RAW, 0));
+    /* 10: KEYCTL_SEARCH, -3: the session's keyring. */
+    note_call("secret of the starter", syscall(SYS_keyctl, 10, -3, "user", "mealkit-test-secret", 0));
+    FILE *network = fopen("/proc/net/dev", "r");
+    while (network && fgets(line, sizeof line, network)) {
+        char *end = strchr(line, ':');
+        if (end) { *end = 0; note("interface %s\n", line + strspn(line, " ")); }
+    }
     for (; *environment; environment++) note("env %s\n", *environment);
 }
 
@@ -104,6 +129,17 @@ static void answer(int caller) {
     if (sscanf(request, "GET /exit/%d", &number) == 1) exit(number);
     if (!strncmp(request, "GET /crash", 10)) { signal(SIGSEGV, SIG_DFL); kill(getpid(), SIGSEGV); *(volatile int *)0 = 1; }
     if (sscanf(request, "GET /eat/%d", &number) == 1) eat(number);
+    if (sscanf(request, "GET /connect/%15[0-9.]/%d", word, &number) == 2) {
+        struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(number)};
+        struct timeval patience = {.tv_sec = 2};
+        int peer = socket(AF_INET, SOCK_STREAM, 0);
+        inet_pton(AF_INET, word, &to.sin_addr);
+        setsockopt(peer, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+        const char *how = connect(peer, (struct sockaddr *)&to, sizeof to) ? strerrorname_np(errno) : "ok";
+        dprintf(caller, "HTTP/1.0 200 OK\r\nContent-Length: %zu\r\n\r\n%s", strlen(how), how);
+        close(peer);
+        return;
+    }
     if (sscanf(request, "GET /say/%255s", word) == 1) { puts(word); fflush(stdout); }
     dprintf(caller, "HTTP/1.0 200 OK\r\nContent-Length: %zu\r\n\r\n%s", strlen(report), report);
 }
@@ -119,9 +155,12 @@ int main(int count, char **arguments, char **environment) {
     if (code) return atoi(code);
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(atoi(port ? port : "0"))};
     inet_pton(AF_INET, host ? host : "127.0.0.1", &address.sin_addr);
-    int listener = socket(AF_INET, SOCK_STREAM, 0), yes = 1;
-    setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
-    if (bind(listener, (struct sockaddr *)&address, sizeof address) || listen(listener, 16)) { perror("bind"); return 3; }
+    int listener = 3, yes = 1;
+    if (!getenv("LISTEN_FDS")) {
+        listener = socket(AF_INET, SOCK_STREAM, 0);
+        setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+        if (bind(listener, (struct sockaddr *)&address, sizeof address) || listen(listener, 16)) { perror("bind"); return 3; }
+    }
     puts("serving");
     fflush(stdout);
     for (;;) {

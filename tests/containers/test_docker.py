@@ -4,6 +4,8 @@ import socket
 import subprocess
 import sys
 import threading
+import time
+import urllib.request
 import uuid
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -12,9 +14,10 @@ from pathlib import Path
 import docker
 import pytest
 
-from mealkit.containers.docker import DockerClient
+from mealkit.containers.docker import DockerClient, _lines
 from mealkit.containers.docker_errors import refused
-from mealkit.containers.model import LoadedImage, Mount, RunSpec
+from mealkit.containers.docker_network import remove_left
+from mealkit.containers.model import LINE_BYTES, LoadedImage, Mount, RunSpec
 from mealkit.errors import ContainerError, StoreError
 
 SOCKET = "/var/run/docker.sock"
@@ -284,3 +287,128 @@ def test_shared_memory_is_as_large_as_asked(docker_spec):
         assert host["ShmSize"] == 256 * 1024**2
     finally:
         client.remove(container.name)
+
+
+def address_of(name, client):
+    networks = client.containers.get(name).attrs["NetworkSettings"]["Networks"]
+    ((network, found),) = networks.items()
+    return network, found["IPAddress"], found["Gateway"]
+
+
+def ask(url):
+    with urllib.request.urlopen(url, timeout=30) as answer:
+        return answer.read().decode()
+
+
+@pytest.fixture
+def neighbour(probe_image):
+    """A container on the network that all containers have unless told otherwise."""
+    client = docker.from_env()
+    theirs = client.containers.run(
+        probe_image,
+        detach=True,
+        environment={"MEALKIT_HOST": "0.0.0.0", "MEALKIT_PORT": "8000"},
+        ports={"8000/tcp": ("127.0.0.1", None)},
+    )
+    theirs.reload()
+    yield theirs.name, f"http://127.0.0.1:{theirs.ports['8000/tcp'][0]['HostPort']}"
+    theirs.remove(force=True)
+    client.close()
+
+
+@pytest.mark.docker
+def test_another_container_cannot_ask_a_kit(docker_spec, neighbour, until):
+    """Neither at its own address, nor at the host's: only the host itself reaches the port."""
+    ours, client = DockerClient(), docker.from_env()
+    neighbour_name, neighbour = neighbour
+    container = ours.start(docker_spec)
+    try:
+        until(lambda: "serving" in list(ours.logs(docker_spec.name)))
+        assert ask(f"{container.url}/report")
+        until(lambda: ask(f"{neighbour}/report"))
+        _, address, gateway = address_of(docker_spec.name, client)
+        _, theirs, bridge = address_of(neighbour_name, client)
+        targets = [(address, 8000), *((host, container.port) for host in (gateway, bridge))]
+        found = {
+            f"{host}:{port}": ask(f"{neighbour}/connect/{host}/{port}") for host, port in targets
+        }
+        assert "ok" not in found.values(), found
+        # And not the other way round.
+        assert ask(f"{container.url}/connect/{theirs}/8000") != "ok"
+    finally:
+        ours.remove(docker_spec.name)
+        client.close()
+
+
+@pytest.mark.docker
+def test_two_kits_cannot_ask_each_other(docker_spec, until):
+    """Each has a network of its own."""
+    ours, client = DockerClient(), docker.from_env()
+    names = [f"{docker_spec.name}-{number}" for number in range(2)]
+    started = [ours.start(replace(docker_spec, name=name)) for name in names]
+    try:
+        for name in names:
+            until(lambda name=name: "serving" in list(ours.logs(name)))
+        addresses = [address_of(name, client) for name in names]
+        assert addresses[0][0] != addresses[1][0]
+        assert ask(f"{started[0].url}/connect/{addresses[1][1]}/8000") != "ok"
+    finally:
+        for name in names:
+            ours.remove(name)
+        client.close()
+
+
+@pytest.mark.docker
+def test_a_network_goes_with_its_container(docker_spec):
+    """Also where the start failed; what others made, and what others left, is told apart."""
+    ours, client = DockerClient(), docker.from_env()
+
+    def names():
+        label = f"dev.mealkit.run={docker_spec.name}"
+        return [item.name for item in client.networks.list(filters={"label": label})]
+
+    try:
+        ours.start(docker_spec)
+        (name,) = names()
+        with pytest.raises(ContainerError):
+            ours.start(docker_spec)
+        assert names() == [name]
+        options = client.networks.get(name).attrs["Options"]
+        assert options["com.docker.network.bridge.enable_ip_masquerade"] == "false"
+        ours.remove(docker_spec.name)
+        assert names() == []
+        with pytest.raises(StoreError):
+            ours.start(replace(docker_spec, content=LoadedImage("mealkit-test-nothing:1")))
+        assert names() == []
+        # Removed by hand.
+        ours.start(docker_spec)
+        client.containers.get(docker_spec.name).remove(force=True)
+        assert len(names()) == 1
+        remove_left(client, time.time())
+        assert len(names()) == 1, "another start may be about to use it"
+        remove_left(client, time.time() + 7200)
+        assert names() == []
+    finally:
+        with suppress(ContainerError):
+            ours.remove(docker_spec.name)
+        client.close()
+
+
+@pytest.mark.docker
+def test_a_kit_that_fetches_has_a_way_out(docker_spec):
+    """Its requests name files elsewhere."""
+    ours, client = DockerClient(), docker.from_env()
+    ours.start(replace(docker_spec, fetches=True))
+    try:
+        name, _, _ = address_of(docker_spec.name, client)
+        options = client.networks.get(name).attrs["Options"]
+        assert options["com.docker.network.bridge.enable_ip_masquerade"] == "true"
+    finally:
+        ours.remove(docker_spec.name)
+        client.close()
+
+
+def test_lines_without_an_end_come_in_pieces():
+    """Whoever writes the log decides how long they are, and not how much memory reading takes."""
+    chunks = iter([b"x" * 50_000] * 3 + [b"\nlast\n"])
+    assert [len(line) for line in _lines(chunks)] == [LINE_BYTES, LINE_BYTES, 18928, 4]

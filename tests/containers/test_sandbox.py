@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -13,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from mealkit.containers import sandbox_init
-from mealkit.containers.model import Exit, Mount, UnpackedRoot
+from mealkit.containers.model import LINE_BYTES, Exit, Mount, UnpackedRoot
 from mealkit.containers.sandbox import Sandbox
-from mealkit.containers.sandbox_memory import make_group, memory_parent
+from mealkit.containers.sandbox_groups import make_group, memory_parent, processes_parent
 from mealkit.errors import ContainerError, PreflightError
 
 
@@ -216,7 +217,10 @@ def test_the_environment_of_the_process_is_the_specs(sandbox, started):
         for item in Path(f"/proc/{init}/environ").read_bytes().split(b"\0")
         if item
     }
-    assert names == {b"PATH", b"HOME", b"MEALKIT_HOST", b"MEALKIT_PORT"}
+    assert names == {
+        *(b"PATH", b"HOME", b"MEALKIT_HOST", b"MEALKIT_PORT"),
+        *(b"LISTEN_FDS", b"LISTEN_PID"),
+    }
 
 
 def test_the_shared_root_serves_several(sandbox, root_spec, until):
@@ -240,6 +244,101 @@ def test_a_gpu_is_asked_for_where_there_is_none(sandbox, root_spec):
 def test_what_it_does_not_isolate_is_said(sandbox):
     """The sandbox does not pretend to be an engine."""
     assert any("network" in line for line in sandbox.limits())
+
+
+def test_the_kernels_rarer_calls_are_refused(started):
+    """No namespace, and with it no rights, is to be had; nor keys, mounts, tracing or raw sockets."""
+    found = dict(line.split()[1:3] for line in report_of(started) if line.startswith("call "))
+    names = ("clone", "setns", "ptrace", "add_key", "mount", "bpf", "packets")
+    assert {found[name] for name in names} == {"EPERM"}
+    assert (found["io_uring"], found["vsock"]) == ("ENOSYS", "EAFNOSUPPORT")
+    assert "nested EPERM" in report_of(started)
+
+
+def test_processes_are_limited_and_leave_no_core(sandbox, started):
+    """By the user's limit, and by a control group where this user may make one."""
+    report = report_of(started)
+    assert {"core 0", "processes 4096"} <= set(report)
+    parent = processes_parent()
+    if parent is None:
+        pytest.skip("this user may not make control groups for processes")
+    init = pid_of(sandbox, "probe", "init")
+    lines = Path(f"/proc/{init}/cgroup").read_text().splitlines()
+    inside = next(line.split(":", 2)[2] for line in lines if line.split(":")[1] == "pids")
+    assert Path(f"/sys/fs/cgroup/pids{inside}/pids.max").read_text() == "4096\n"
+    sandbox.remove("probe")
+    assert not Path(f"/sys/fs/cgroup/pids{inside}").exists()
+
+
+def test_a_kit_has_no_network_but_the_socket_it_was_handed(sandbox, started):
+    """It answers, and reaches neither this machine's loopback services nor its other addresses."""
+    assert [line for line in report_of(started) if line.startswith("interface")] == ["interface lo"]
+    with socket.create_server(("127.0.0.1", 0)) as service:
+        port = service.getsockname()[1]
+        assert connected(started, "127.0.0.1", port) == "ECONNREFUSED"
+    assert connected(started, "192.0.2.1", 80) == "ENETUNREACH"
+    # What the host has bound inside of no namespace: its abstract sockets.
+    init = pid_of(sandbox, "probe", "init")
+    assert os.readlink(f"/proc/{init}/ns/net") != os.readlink("/proc/self/ns/net")  # noqa: PTH115
+    assert os.readlink(f"/proc/{init}/ns/cgroup") != os.readlink("/proc/self/ns/cgroup")  # noqa: PTH115
+
+
+def test_a_kit_that_fetches_has_this_machines_network(sandbox, root_spec, until):
+    """Because its requests name files elsewhere; that is said before it starts."""
+    started = sandbox.start(replace(root_spec, fetches=True))
+    until(lambda: "serving" in list(sandbox.logs("probe")))
+    with socket.create_server(("127.0.0.1", 0)) as service:
+        assert connected(started, "127.0.0.1", service.getsockname()[1]) == "ok"
+
+
+def connected(container, address, port):
+    with urllib.request.urlopen(f"{container.url}/connect/{address}/{port}", timeout=30) as answer:
+        return answer.read().decode()
+
+
+def test_the_port_is_held_from_the_start(sandbox, started, root_spec):
+    """Nobody else gets it while the kit starts, and it is free once the kit has ended."""
+    spec = replace(root_spec, name="second", host_port=started.port)
+    with pytest.raises(ContainerError) as error:
+        sandbox.start(spec)
+    assert error.value.problems[0].code == "PORT_TAKEN"
+    sandbox.remove("probe")
+    assert sandbox.start(spec).port == started.port
+
+
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="the calls' numbers are this one's")
+def test_the_starters_keyring_stays_behind(sandbox, root_spec, until):
+    """Keys of whoever starts a kit are not in its keyring, filter or not."""
+    code = """if True:
+        import ctypes, pickle, sys
+        from mealkit.containers.sandbox_launch import launch
+        from mealkit.containers.sandbox_plan import listening, namespaces, plan
+        from mealkit.containers.sandbox_record import create
+        libc = ctypes.CDLL(None, use_errno=True)
+        libc.syscall(250, 1, None)
+        assert libc.syscall(248, b"user", b"mealkit-test-secret", b"x", 1, -3) > 0
+        assert libc.syscall(250, 10, -3, b"user", b"mealkit-test-secret", 0) > 0
+        spec, state = pickle.load(sys.stdin.buffer)
+        state.mkdir()
+        with listening(spec) as listener:
+            container, orders = plan(spec, listener.getsockname()[1], namespaces())
+            launch(create(state, container, {**orders, "filter": ""}), listener.fileno())
+    """
+    asked = pickle.dumps((root_spec, sandbox._state))
+    subprocess.run([sys.executable, "-c", code], input=asked, check=True)
+    until(lambda: "serving" in list(sandbox.logs("probe")))
+    found = [line for line in report_of(sandbox.state("probe")) if "secret of" in line]
+    assert found == ["call secret of the starter ENOKEY"]
+
+
+def test_lines_without_an_end_are_read_in_pieces(sandbox, started):
+    """Whoever writes the log decides how long they are, and not how much memory reading takes."""
+    log = sandbox._state / "probe" / "log"
+    with log.open("ab") as stream:
+        stream.write(b"x" * (3 * LINE_BYTES + 5) + b"\nlast\n")
+    lines = list(sandbox.logs("probe", tail=5))
+    assert [len(line) for line in lines] == [LINE_BYTES, LINE_BYTES, LINE_BYTES, 5, 4]
+    assert list(sandbox.logs("probe"))[-5:] == lines
 
 
 def test_a_kernel_that_forbids_it_is_quoted(tmp_path):
@@ -277,7 +376,7 @@ def test_root_of_a_namespace_without_other_users_runs_it_too(sandbox, root_spec,
     )
     until(lambda: "serving" in list(sandbox.logs("probe")))
     found = report_of(sandbox.state("probe"))
-    assert {"uid 65532", "CapEff:\t0000000000000000", "nested ENOSPC"} <= set(found)
+    assert {"uid 65532", "CapEff:\t0000000000000000", "nested EPERM"} <= set(found)
     assert "write core_pattern ok" not in found
 
 
@@ -286,7 +385,7 @@ def test_an_init_that_nobody_waits_for_gives_up(tmp_path):
     (tmp_path / "plan.json").write_text("{}")
     os.mkfifo(tmp_path / "setup")
     done = subprocess.run(
-        [sys.executable, "-I", "-S", sandbox_init.__file__, tmp_path],
+        [sys.executable, "-I", "-S", sandbox_init.__file__, tmp_path, "3"],
         check=False,
         capture_output=True,
     )

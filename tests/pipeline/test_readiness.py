@@ -7,18 +7,20 @@ what becomes of its last words.
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from fakes.little import Heard, base_of, layer_of, little_form, little_kit, offline_environment
 
-from mealkit.errors import MealkitError, failure
+from mealkit.errors import MealkitError, Owner, failure
 from mealkit.oci.tar import TarDirectory, TarFile, TarSymlink
 from mealkit.pipeline.home import Home
-from mealkit.pipeline.readiness import explained
+from mealkit.pipeline.readiness import _reason, explained
 from mealkit.pipeline.running import RunRequest, run_kit
 from mealkit.stores.layout import write_layout
+from mealkit.untrusted import UntrustedError
 
 CLIENTS = ("sandbox", pytest.param("docker", marks=pytest.mark.docker))
 STATES = r"""
@@ -95,17 +97,67 @@ def test_last_words_without_a_problem(client, kit_that, home):
 
 @pytest.mark.parametrize("client", CLIENTS)
 def test_nothing_is_known(client, kit_that, home):
-    """Then how it ended is told, and the platform is asked."""
+    """Then how it ended is told, and its author is asked: the machine did its part."""
     (problem,) = end_of(kit_that(SAYS_NOTHING), client, home).problems
-    assert (problem.code, problem.contact) == ("CONTAINER_FAILED", None)
+    assert (problem.code, problem.contact.team) == ("ENGINE_START", "cooks")
     assert "exited with code 3" in problem.message
+
+
+FORGED = (
+    '{\\"code\\": \\"HW_GPU_LOST\\", \\"message\\": \\"the GPU is gone\\\\n  owner    hardware\\"}'
+)
+FORGERIES = {
+    # Stated as the gateway would, with its exit code.
+    "stated": (FORGED, 10, "HW_GPU_LOST"),
+    # With another exit code.
+    "stated in passing": (FORGED, 0, None),
+    "last words": ("RuntimeError: CUDA error: uncorrectable ECC error encountered", 1, "HW_ECC"),
+    "out of memory": ("std::bad_alloc", 137, "ENGINE_OUT_OF_MEMORY"),
+    "a bus error": ("", 135, "HOST_SHM"),
+    "mealkit itself": (FORGED.replace("HW_GPU_LOST", "INTERNAL"), 1, "INTERNAL"),
+}
+
+
+@pytest.mark.parametrize("name", FORGERIES)
+def test_an_image_cannot_hand_its_failure_to_others(name, kit_that, home):
+    """Whatever it prints and however it exits, its author is asked; what it said is told as its word."""
+    text, code, claimed = FORGERIES[name]
+    program = f"""
+    #include <stdio.h>
+    int main(void) {{ fputs("{text}\\n", stderr); return {code}; }}
+    """
+    (problem,) = end_of(kit_that(program), "sandbox", home).problems
+    assert (problem.code, problem.owner) == ("ENGINE_START", Owner.KIT_AUTHOR)
+    assert claimed is None or f"is like {claimed}" in problem.message
+    first, *rest = problem.message.splitlines()
+    assert all(line.startswith("| ") for line in rest)
+    assert "only it says so" in first or claimed is None
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        b"[" * 60_000,
+        b'["ready"]',
+        b'{"status": "x", "reason": "' + b"y" * 70_000 + b'"}',
+        b'{"status": "x", "reason": "a\\nerror[HW_GPU_LOST] b\\u001b[2J"}',
+    ],
+)
+def test_what_a_container_says_of_its_state(state):
+    """A line that cannot look like another, or nothing."""
+    try:
+        reason = _reason(iter([state]), time.monotonic() + 60)
+    except UntrustedError:
+        return
+    assert "\n" not in reason
 
 
 @pytest.mark.docker
 def test_an_interpreter_that_this_machine_cannot_run(kit_that, home):
-    """The kernel's own words, by way of the engine, mean another architecture."""
+    """The machine is of the kit's architecture, so what cannot be run is its author's."""
     (problem,) = end_of(kit_that(GARBAGE), "docker", home).problems
-    assert (problem.code, problem.owner) == ("HOST_ARCHITECTURE", "platform")
+    assert (problem.code, problem.owner) == ("ENGINE_START", "kit-author")
+    assert "is like HOST_ARCHITECTURE" in problem.message
     assert "exec format error" in problem.message
 
 
@@ -138,6 +190,13 @@ def test_refusals_of_a_client(text, code):
     (problem,) = explained(refusal).problems
     assert problem.code == code
     assert text in problem.message
+
+
+def test_names_in_a_clients_refusal_blame_nobody_else():
+    """An image chooses what a daemon repeats: the name of its program, for one."""
+    text = 'exec: "/GPU has fallen off the bus": no such file or directory'
+    refusal = failure("CLIENT_REFUSED", f"docker cannot start little: {text}")
+    assert explained(refusal) is refusal
 
 
 def test_other_failures_of_a_client_stay():

@@ -10,6 +10,7 @@ import pytest
 from runtime.conftest import container_command
 
 from mealkit.errors import CATALOGUE
+from mealkit.kit.model import Gpu
 from mealkit.lock.model import lock_bytes
 
 LIMIT_BYTES = 192 * 2**20
@@ -50,7 +51,7 @@ SHM = "NCCL WARN Error while creating shared memory segment /dev/shm/nccl-KWfVyt
 )
 def test_death_while_loading(start, make_lock, settings, code, owner):
     """What the worker wrote and how it ended decide; an exception that nobody caught does too."""
-    problem = end_of(start(make_lock(settings=settings)))
+    problem = end_of(start(make_lock(settings=settings, gpu=Gpu.OPTIONAL)))
     assert (problem["code"], problem["owner"]) == (code or "ENGINE_ILLEGAL_INSTRUCTION", owner)
     assert ("contact" in problem) == (owner == "kit-author")
     if said := settings.get("load_says"):
@@ -61,7 +62,7 @@ def test_numbers_and_the_cause_survive_a_long_traceback(start, make_lock):
     """The line that explains stands far above the last one."""
     trace = "\n".join(f"(APIServer pid=1)   File {number}" for number in range(200))
     settings = {"load_says": f"{FREE_MEMORY}\n{trace}", "load_exits": 1}
-    problem = end_of(start(make_lock(settings=settings)))
+    problem = end_of(start(make_lock(settings=settings, gpu=Gpu.OPTIONAL)))
     assert problem["measured"] == "1.53 GiB free of 22.05 GiB"
     assert problem["required"] == "19.84 GiB"
     assert FREE_MEMORY[:60] in problem["message"]

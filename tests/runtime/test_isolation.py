@@ -1,14 +1,17 @@
 """What a kit's own code cannot do to the gateway, and to the callers whose keys that sees."""
 
+import json
 import os
 import platform
+import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import httpx2
 import pytest
-from runtime.conftest import container_command
+from runtime.conftest import LIBRARY, container_command
 
 from mealkit.engines.registry import recipe_of
 from mealkit.kit.model import Task
@@ -125,8 +128,16 @@ def test_nor_in_a_container(empty_image, make_lock, tmp_path, user):
             wait_ready(client, name)
             found = asked(client, key, 1, 8000)
         log = docker("logs", name)
+        # Another process of the user, which no filter confines.
+        look = "open('/proc/1/environ').read()"
+        seen = subprocess.run(
+            ["docker", "exec", "--user", "65532", name, sys.executable, "-c", look],
+            capture_output=True,
+            check=False,
+        )
     finally:
         docker("rm", "--force", "--volumes", name)
+    assert b"PermissionError" in seen.stderr
     assert done(found) == set()
     assert "uid:65532" in found["rights"]
     assert "CapPrm:0000000000000000" in found["rights"]
@@ -153,6 +164,69 @@ def wait_ready(client, name):
             pass
         time.sleep(0.1)
     raise AssertionError(docker("logs", name))
+
+
+EARLY = """
+import json, socket
+found = {"confined": "Seccomp:\\t2" in open("/proc/self/status").read()}
+try:
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        taken.bind(("127.0.0.1", NUMBER))
+        found["port"] = "taken"
+except OSError as error:
+    found["port"] = error.strerror
+with open("FOUND", "w") as file:
+    json.dump(found, file)
+"""
+
+
+def test_what_a_package_runs_as_python_starts_comes_too_late(start, make_lock, tmp_path):
+    """The port is the gateway's already, and the process confined, before any of it runs."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    found = tmp_path / "found"
+    (tmp_path / "sitecustomize.py").write_text(
+        EARLY.replace("NUMBER", str(port)).replace("FOUND", str(found))
+    )
+    kit = start(
+        make_lock(),
+        environment={
+            "MEALKIT_PORT": str(port),
+            "MEALKIT_ENGINE_PATH": f"{tmp_path}:{LIBRARY}:{HOSTILE.parent}",
+        },
+    ).wait_ready()
+    assert json.loads(found.read_text()) == {"confined": True, "port": "Address already in use"}
+    assert kit.embed("hello").status_code == 200
+
+
+@pytest.mark.parametrize("leave", [os.mkfifo, Path.mkdir, lambda path: path.symlink_to("/nowhere")])
+@pytest.mark.parametrize("name", ["worker.json", "worker.json.part", "worker.sock"])
+def test_what_is_left_in_the_state_folder_changes_nothing(start, make_lock, name, leave):
+    """It may be older than the container, and everything in it the kit's own doing."""
+
+    def change(root):
+        (root / "state").mkdir()
+        leave(root / "state" / name)
+
+    assert start(make_lock(), change=change).wait_ready().embed("x").status_code == 200
+
+
+def test_a_termination_log_tells_what_the_gateway_says(start, make_lock):
+    """Where the end is a good one, nothing that the kit wrote there stays; a pipe holds nobody up."""
+    kit = start(make_lock()).wait_ready()
+    log = kit.root / "termination-log"
+    log.write_text('{"code": "HW_GPU_LOST"}')
+    kit.process.terminate()
+    assert kit.wait_end() == 0
+    assert log.read_text() == ""
+
+    def change(root):
+        (root / "termination-log").unlink()
+        os.mkfifo(root / "termination-log")
+
+    assert start(make_lock(settings={"load_exits": 3}), change=change).wait_end() == 11
 
 
 def test_no_part_of_the_gateway_keeps_a_key():

@@ -128,6 +128,24 @@ def test_orphans_are_collected():
     assert done.returncode == 0
 
 
+def test_nothing_of_a_container_outlives_its_first_process():
+    """Not even what has left its starter's session: it could listen where the kit has listened."""
+    program = """if True:
+        import os, subprocess, sys
+        from mealkit.runtime.process import end_others
+
+        SLEEP = "import time; print('alive', flush=True); time.sleep(3600)"
+        command = [sys.executable, "-c", SLEEP]
+        orphan = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)
+        assert orphan.stdout.readline()
+        end_others()
+        sys.exit(0 if orphan.wait() == -9 else 1)
+    """
+    unshare = ["unshare", "--user", "--map-root-user", "--pid", "--fork"]
+    done = subprocess.run([*unshare, sys.executable, "-c", program], timeout=30, check=False)
+    assert done.returncode == 0
+
+
 def test_command_that_cannot_be_run():
     """A command that is not there is an error, and leaves no open file behind."""
 

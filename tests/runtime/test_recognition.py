@@ -527,7 +527,7 @@ def test_a_real_message_means_its_problem(text, meant):
     )
     assert part in f"{found.message}\n{found.hint}\n{found.required}"
     assert found.owner is CATALOGUE[code].owner
-    assert "\nbye" in found.message
+    assert "\n| bye" in found.message
 
 
 def test_every_rule_is_tried_with_a_real_message():
@@ -585,7 +585,7 @@ def test_killed_for_memory():
     assert found.measured == "64.0 MiB in use at most"
     assert found.required == "more than the limit of 64.0 MiB"
     assert found.hint == "raise the container's memory limit above 64.0 MiB"
-    assert found.message.endswith("\nloading")
+    assert found.message.endswith("\n| loading")
 
 
 def test_killed_for_memory_without_a_limit():
@@ -636,8 +636,8 @@ def test_the_cause_far_above_the_last_line_is_quoted():
     trace = "\n".join(f"  File {number}" for number in range(100))
     found = recognise(Evidence(f"RuntimeError: No CUDA GPUs are available\n{trace}", exit_code=1))
     lines = found.message.splitlines()
-    assert lines[1:3] == ["RuntimeError: No CUDA GPUs are available", "..."]
-    assert lines[-1] == "  File 99"
+    assert lines[1:3] == ["| RuntimeError: No CUDA GPUs are available", "| ..."]
+    assert lines[-1] == "|   File 99"
     assert len(lines) == 8
 
 
@@ -646,10 +646,10 @@ def test_long_lines_are_cut_but_not_the_cause():
     log = f"{'x' * 3900} libcuda.so.1: cannot open shared object file {'y' * 100}"
     found = recognise(Evidence(f"{log}\n" + "z\n" * 9, exit_code=1))
     assert len(found.message) < 2000
-    assert found.message.splitlines()[1].startswith("libcuda.so.1: cannot open")
+    assert found.message.splitlines()[1].startswith("| libcuda.so.1: cannot open")
 
 
 def test_last_words():
     """Five lines, and nothing for an empty log."""
     assert last_words("") == ""
-    assert last_words("\n".join("abcdefg")) == "\nc\nd\ne\nf\ng"
+    assert last_words("\n".join("abcdefg")) == "\n| c\n| d\n| e\n| f\n| g"

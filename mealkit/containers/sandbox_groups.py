@@ -1,7 +1,7 @@
-"""A memory limit for a sandbox, where this user may make control groups; else none.
+"""Control groups that limit a sandbox's memory and processes, where this user may make them.
 
-Refuses to guess: without a group that it may write, it answers None and nothing is limited.
-Formats: the kernel's cgroup-v2.rst and cgroup-v1/memory.rst.
+Refuses to guess: without a group that it may write, it answers None and the group limits nothing.
+Formats: the kernel's cgroup-v2.rst, cgroup-v1/memory.rst and cgroup-v1/pids.rst.
 """
 
 import contextlib
@@ -12,8 +12,28 @@ _SYSTEM = Path("/sys/fs/cgroup")
 _OWN = Path("/proc/self/cgroup")
 
 
+def make_groups(name: str, memory_bytes: int | None, processes: int) -> list[Path]:
+    """Make what groups can be made for a sandbox; one for both limits where the kernel has one."""
+    made: list[Path] = []
+    memory = memory_parent()
+    if memory is not None and memory_bytes is not None:
+        with contextlib.suppress(OSError):  # limits() has said that it depends on the machine
+            made.append(make_group(memory, name, memory_bytes))
+    if made and (made[0] / "cgroup.controllers").is_file():
+        with contextlib.suppress(OSError):
+            (made[0] / "pids.max").write_text(str(processes))
+            return made
+    parent = processes_parent()
+    if parent is not None:
+        with contextlib.suppress(OSError):
+            group = _new(parent, name)
+            made.append(group)
+            (group / "pids.max").write_text(str(processes))
+    return made
+
+
 def memory_parent(system: Path = _SYSTEM, own: Path = _OWN) -> Path | None:
-    """Find the group below which this process may make limited ones; None if there is none."""
+    """Find the group below which this process may make ones with limited memory, if any."""
     for line in own.read_text().splitlines():
         _, controllers, inside = line.split(":", 2)
         if controllers == "" and (system / "cgroup.controllers").is_file():
@@ -29,14 +49,24 @@ def memory_parent(system: Path = _SYSTEM, own: Path = _OWN) -> Path | None:
     return None
 
 
+def processes_parent(system: Path = _SYSTEM, own: Path = _OWN) -> Path | None:
+    """Find the same for processes, where they have a hierarchy of their own (version 1)."""
+    for line in own.read_text().splitlines():
+        _, controllers, inside = line.split(":", 2)
+        if "pids" in controllers.split(","):
+            parent = system / "pids" / inside.lstrip("/")
+            if os.access(parent, os.W_OK) and (parent / "cgroup.procs").is_file():
+                return parent
+    return None
+
+
 def make_group(parent: Path, name: str, limit_bytes: int) -> Path:
     """Make a group that may use ``limit_bytes`` of memory and no swap, and return it.
 
     Raises:
         OSError: the kernel refuses.
     """
-    group = parent / f"mealkit-{name}-{os.getpid()}"
-    group.mkdir()
+    group = _new(parent, name)
     version_2 = (parent / "cgroup.controllers").is_file()
     limit = "memory.max" if version_2 else "memory.limit_in_bytes"
     (group / limit).write_text(str(limit_bytes))
@@ -47,6 +77,12 @@ def make_group(parent: Path, name: str, limit_bytes: int) -> Path:
     if version_2:
         with contextlib.suppress(OSError):  # since Linux 4.19: all of it or none
             (group / "memory.oom.group").write_text("1")
+    return group
+
+
+def _new(parent: Path, name: str) -> Path:
+    group = parent / f"mealkit-{name}-{os.getpid()}"
+    group.mkdir()
     return group
 
 

@@ -1,0 +1,94 @@
+"""A network of its own for each kit in docker and podman, gone with its container.
+
+On the engine's common network every other container could ask a kit that is published on loopback
+and therefore wants no keys. Engines keep networks apart from each other. A kit that fetches nothing
+has no way out either: what it sends keeps an address that nobody answers to. podman ignores the
+options, and keeps networks apart by itself. Refuses to remove networks that are not ours.
+"""
+
+import re
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from mealkit.containers.model import LABEL_RUN, RunSpec
+
+if TYPE_CHECKING:
+    import docker
+    from docker.models.networks import Network
+
+# Nothing takes so long from a network to its container.
+_LEFT_SECONDS = 3600
+
+
+@contextmanager
+def network_for(client: "docker.DockerClient", spec: RunSpec) -> Iterator[str]:
+    """Make a network for a kit, and give its name; it is removed if the block fails."""
+    # The name is new: with a name that was there, the kit would join whoever made it.
+    network = client.networks.create(
+        f"mealkit-{spec.name}-{secrets.token_hex(4)}",
+        driver="bridge",
+        labels={LABEL_RUN: spec.name},
+        options={
+            "com.docker.network.bridge.enable_icc": "false",
+            "com.docker.network.bridge.enable_ip_masquerade": "true" if spec.fetches else "false",
+        },
+    )
+    try:
+        yield str(network.name)
+    except BaseException:
+        _remove(network)
+        raise
+
+
+def networks_of(client: "docker.DockerClient", attributes: dict[str, Any]) -> "list[Network]":
+    """Return the networks that were made for a container, by its attributes."""
+    import docker.errors  # noqa: PLC0415
+
+    found = []
+    joined = (attributes.get("NetworkSettings") or {}).get("Networks") or {}
+    for name, item in joined.items():
+        with suppress(docker.errors.NotFound):
+            network = client.networks.get((item or {}).get("NetworkID") or name)
+            if LABEL_RUN in _labels(network):
+                found.append(network)
+    return found
+
+
+def remove_networks(networks: "list[Network]") -> None:
+    """Remove networks, unless somebody else has joined them meanwhile."""
+    for network in networks:
+        _remove(network)
+
+
+def remove_left(client: "docker.DockerClient", now_seconds: float) -> None:
+    """Remove networks of ours whose container was removed by others, or never made."""
+    labelled: dict[str, str | list[str] | bool] = {"label": LABEL_RUN}
+    networks = client.networks.list(filters=labelled)
+    if not networks:
+        return
+    containers = client.containers.list(all=True, filters=labelled, ignore_removed=True)
+    running = {item.labels.get(LABEL_RUN) for item in containers}
+    for network in networks:
+        is_old = now_seconds - seconds_of(network.attrs["Created"]) > _LEFT_SECONDS
+        if is_old and _labels(network).get(LABEL_RUN) not in running:
+            _remove(network)
+
+
+def seconds_of(stamp: str) -> float:
+    """Read RFC 3339 with nine digits of a second, as the daemons write it; Python reads six."""
+    shortened = re.sub(r"(\.\d{6})\d+", r"\1", stamp)
+    return datetime.fromisoformat(shortened).timestamp()
+
+
+def _remove(network: "Network") -> None:
+    import docker.errors  # noqa: PLC0415
+
+    with suppress(docker.errors.APIError):
+        network.remove()
+
+
+def _labels(network: "Network") -> dict[str, str]:
+    return network.attrs.get("Labels") or {}
