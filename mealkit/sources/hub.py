@@ -19,7 +19,13 @@ from mealkit.digest import Digest
 from mealkit.errors import MealkitError, Problem, failure, problem
 from mealkit.kit.model import HubPlace
 from mealkit.lock.origins import HubOrigin
-from mealkit.sources.client import require_safe, status_failure, transport_failure
+from mealkit.sources.client import (
+    Bounded,
+    check_redirect,
+    require_safe,
+    status_failure,
+    transport_failure,
+)
 from mealkit.sources.download import Advance
 from mealkit.sources.place import PinnedFile, Supplies, require_digest, select
 from mealkit.sources.ranges import FileRanges, HttpRanges, RangeReader
@@ -30,6 +36,8 @@ if TYPE_CHECKING:
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _TIMEOUT_SECONDS = 60.0
+# What the Hub says of a repository: some 300 bytes for each file.
+_MAX_ANSWER_BYTES = 8 * 1024 * 1024
 # Nothing of this machine is told to the Hub: no versions of other libraries.
 _USER_AGENT = {"user-agent": f"mealkit/{__version__}"}
 
@@ -173,6 +181,7 @@ class HubReader:
         endpoint = _endpoint()
         # What the Hub says of digests is believed, so nobody on the way may change it.
         require_safe(endpoint, digest_expected=False)
+        _guard_session()
         try:
             return HfApi(endpoint=endpoint, headers=_USER_AGENT).model_info(
                 self._place.repo,
@@ -186,7 +195,7 @@ class HubReader:
             raise self._refused(error) from error
         except httpx2.HTTPError as error:
             raise transport_failure(error, endpoint) from error
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise failure(
                 "SOURCE_ANSWER", "the Hub's answer cannot be read", where=self._where
             ) from error
@@ -216,6 +225,22 @@ class HubReader:
             hint="unset HF_HUB_OFFLINE, or add a mirror to kit.yaml",
             where=self._where,
         )
+
+
+def _guard_session() -> None:
+    """Have the Hub's own client follow redirects only to where they may lead, and read so much."""
+    from huggingface_hub import get_session  # noqa: PLC0415  late: slow to import
+
+    session = get_session()
+    hooks = session.event_hooks
+    known = hooks.get("response", [])
+    added = [hook for hook in (check_redirect, _bound_answer) if hook not in known]
+    if added:
+        session.event_hooks = {**hooks, "response": [*known, *added]}
+
+
+def _bound_answer(response: httpx2.Response) -> None:
+    response.stream = Bounded(response.stream, _MAX_ANSWER_BYTES)
 
 
 def _endpoint() -> str:

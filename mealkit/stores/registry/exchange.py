@@ -1,6 +1,5 @@
 """What is said to a registry and what it answers, as values; how patient to be in between."""
 
-import json
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -8,6 +7,8 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx2
+
+from mealkit.untrusted import UntrustedError, parse_json
 
 # Registries must take manifests of 4 MiB (distribution-spec "Pushing Manifests"); configs of large
 # images stay below it too. Whatever is longer is not what was asked for.
@@ -80,8 +81,8 @@ def retry_after_seconds(headers: httpx2.Headers) -> float | None:
 def json_of(body: bytes) -> Any:
     """Read JSON; None if it is something else."""
     try:
-        return json.loads(body)
-    except ValueError:
+        return parse_json(body)
+    except UntrustedError:
         return None
 
 
@@ -91,8 +92,8 @@ def words_of(body: bytes) -> str:
     errors = form.get("errors") if isinstance(form, dict) else None
     if isinstance(errors, list) and all(isinstance(item, dict) for item in errors):
         pairs = [(str(item.get("code", "")), str(item.get("message", ""))) for item in errors]
-        text = "; ".join(": ".join(filter(None, pair)) for pair in pairs)
+        text = "; ".join(": ".join(filter(None, pair)) for pair in pairs)[: 16 * _QUOTED_CHARACTERS]
     else:
-        text = body.decode("utf-8", "replace")
+        text = body[: 16 * _QUOTED_CHARACTERS].decode("utf-8", "replace")
     printable = "".join(sign if sign.isprintable() else " " for sign in text)
     return " ".join(printable.split())[:_QUOTED_CHARACTERS]
