@@ -305,6 +305,7 @@ CATALOGUE: dict[str, Entry] = {
     "BLOB_MISSING": Entry("a blob that an image needs is missing", _PLATFORM, StoreError, 500, "mealkit build, which puts it back"),
     "BLOB_DAMAGED": Entry("a blob's bytes are not those that its digest names", _PLATFORM, StoreError, 500, "mealkit prune --damaged, then mealkit build"),
     "STORE_BUSY": Entry("another process holds the store", _CALLER, StoreError, 409, "wait for the other command to end"),
+    "HOME_UNSAFE": Entry("another user could change what mealkit keeps, or its temporary files", _CALLER, StoreError, 403, "set MEALKIT_HOME to a folder of your own that others cannot write to"),
     "REGISTRY_UNREACHABLE": Entry("the registry cannot be reached", _PLATFORM, RegistryError, 503, "check the registry's address and the network"),
     "REGISTRY_DENIED": Entry("the registry refuses these credentials", _CALLER, RegistryError, 403, "docker login REGISTRY"),
     "REGISTRY_REFUSED": Entry("the registry refuses the request", _PLATFORM, RegistryError, 502, "read the registry's own message; its operator can tell why"),
