@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mealkit.build.imports.proposal import Proposal
 from mealkit.errors import failure
 from mealkit.pipeline.home import Home
+from mealkit.untrusted import UntrustedError, read_file
 
 if TYPE_CHECKING:
     from mealkit.build.imports.repository import Repository
@@ -68,12 +69,13 @@ def from_modelfile(source: str, engine: str | None, home: Home) -> Proposal:  # 
     from mealkit.sources.gguf import read_gguf
     from mealkit.sources.ranges import FileRanges
 
-    path = Path(source).expanduser()
     try:
-        if path.stat().st_size > _MAX_MODELFILE_BYTES:
-            raise failure("KIT_INVALID", "it is too large for a Modelfile", where=str(path))
-        text = path.read_bytes().decode()
-    except (OSError, UnicodeDecodeError) as error:
+        path = Path(source).expanduser()
+    except RuntimeError as error:
+        raise failure("USAGE", f"there is no such user: {source}") from error
+    try:
+        text = read_file(path, _MAX_MODELFILE_BYTES).decode()
+    except (OSError, UntrustedError, UnicodeDecodeError) as error:
         message = f"the Modelfile cannot be read: {error}"
         raise failure("KIT_FILE_MISSING", message, where=str(path)) from error
     directives = parse_modelfile(text, str(path))

@@ -5,6 +5,7 @@ https://github.com/ollama/ollama/blob/main/docs/modelfile.md
 """
 
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from mealkit.build.imports.runtime import WHEEL, extra_files, runtime_of
 from mealkit.build.imports.sampling import HALF, Values, template
 from mealkit.build.imports.verbatim import verbatim
 from mealkit.errors import MealkitError, failure
+from mealkit.kit.bounds import OPTION
 from mealkit.kit.model import Task
 
 _INSTRUCTION = re.compile(r"\s*(?P<name>[A-Za-z]+)(?:[ \t]+(?P<rest>.*))?$")
@@ -91,7 +93,11 @@ def from_path(directives: Sequence[Directive], folder: Path, where: str) -> Path
     value, line = names[0].value, names[0].line
     # Ollama's own files are called by their digests: .../blobs/sha256-...
     if value.endswith(".gguf") or value.startswith((".", "/", "~")):
-        return folder / Path(value).expanduser()
+        try:
+            return folder / Path(value).expanduser()
+        except RuntimeError as error:
+            message = f"FROM names the home of a user who is not known: {value!r}"
+            raise failure("KIT_INVALID", message, where=f"{where}:{line}") from error
     if value.startswith(("hf.co/", "huggingface.co/")):
         repo = value.partition("/")[2].partition(":")[0]
         hint = f"mealkit new NAME --from hub {repo}/FILE.gguf"
@@ -159,6 +165,10 @@ def propose(
         files={**files, **extra_files("llama-cpp")},
         comments={
             ("license",): "Of the files in this folder.",
+            ("model", "weights"): (
+                "A file of this machine: put it where others can have it too, or into the kit's"
+                f" folder. Until then: {OPTION} {shlex.quote(str(model.parent))}"
+            ),
             ("prompts",): "What SYSTEM says: callers apply it by its name, or send it themselves.",
             **said,
             **comments,
