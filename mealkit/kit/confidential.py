@@ -162,6 +162,12 @@ _NO_SECRET_NAME = re.compile(r"(?i)(?:^|_)(?:pad|eos|bos|unk|sep|cls|mask|stop|s
 _NO_SECRET_VALUE = re.compile(r"(?i)|true|false|yes|no|none|null|[0-9.]{1,6}")
 
 
+# A variable with a value, in a command or in settings.
+_ASSIGNED = re.compile(
+    r"(?<![A-Za-z0-9_])([A-Za-z_][A-Za-z0-9_]{0,100})([=:] ?)([^\s\"';&|]{1,400})"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Sight:
     """Something that looks like a secret: what it looks like, and on which line."""
@@ -216,9 +222,13 @@ def is_secret_setting(name: str, value: str) -> bool:
     return _SECRET_NAME.search(name) is not None
 
 
-def without_password(text: str) -> str:
-    """Return a text whose addresses say *** for user and password."""
-    return re.sub(r"(://)[^\s/@]{1,400}@", r"\1***@", text)
+def masked(text: str) -> str:
+    """Return a text that says *** for tokens, passwords in addresses, and secret variables."""
+    text = re.sub(r"(://)[^\s/@]{1,400}@", r"\1***@", text)
+    for _, beginnings, shape in _SHAPES:
+        if any(beginning in text for beginning in beginnings):
+            text = shape.sub("***", text)
+    return _ASSIGNED.sub(_masked_value, text)
 
 
 def _private_key(text: str) -> int | None:
@@ -231,6 +241,11 @@ def _private_key(text: str) -> int | None:
         if is_block or _KEY_BODY.match(text, begin.end()):
             return begin.start()
     return None
+
+
+def _masked_value(found: "re.Match[str]") -> str:
+    is_secret = is_secret_setting(found[1], found[3])
+    return f"{found[1]}{found[2]}***" if is_secret else found[0]
 
 
 def _stands_alone(text: str, found: "re.Match[str]") -> bool:

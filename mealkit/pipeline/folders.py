@@ -7,10 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mealkit.errors import disk_failure, failure
+from mealkit.untrusted import UntrustedError, read_file
 
 # What a kit's file of code may have.
 TEXT_BYTES = 1024 * 1024
+# What all texts of a project may have: its code, and papers' lists of words.
+_MOST_TEXT_BYTES = 32 * 1024 * 1024
 _MOST_FILES = 20_000
+_DEEPEST = 32
 _SKIPPED = frozenset({"__pycache__", "node_modules", "venv"})
 
 
@@ -36,42 +40,51 @@ def read_folder(folder: Path) -> FolderContent:
     if not folder.is_dir():
         raise failure("USAGE", f"there is no folder {folder}", where=str(folder))
     content = FolderContent(folder.resolve(), {}, {})
+    left_bytes = _MOST_TEXT_BYTES
     try:
-        for count, path in enumerate(_files(content.folder)):
-            if count >= _MOST_FILES:
-                message = f"{folder} has more than {_MOST_FILES} files"
-                raise failure("USAGE", message, hint="name the project's own folder")
-            _add(path, content)
+        for path in _files(content.folder):
+            left_bytes -= _add(path, content, left_bytes)
     except OSError as error:
         raise disk_failure(error, "the folder cannot be read", str(folder)) from error
     return content
 
 
-def _files(folder: Path) -> "list[Path]":
+def _files(top: Path) -> list[Path]:
+    """Return the files below a folder, sorted.
+
+    Raises:
+        KitError: there are too many, or they lie too deep (``USAGE``).
+    """
     found: list[Path] = []
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or path.name in _SKIPPED or path.is_symlink():
-            continue
-        if path.is_dir():
-            found += _files(path)
-            if len(found) > _MOST_FILES:
-                break
-        elif path.is_file():
-            found.append(path)
-    return found
+    todo, seen = [(top, 0)], 0
+    while todo:
+        folder, depth = todo.pop()
+        for path in folder.iterdir():
+            seen += 1
+            if seen > _MOST_FILES or depth > _DEEPEST:
+                message = f"{top} has more than {_MOST_FILES} files, or more than {_DEEPEST} levels"
+                raise failure("USAGE", message, hint="name the project's own folder")
+            if path.name.startswith(".") or path.name in _SKIPPED or path.is_symlink():
+                continue
+            if path.is_dir():
+                todo.append((path, depth + 1))
+            elif path.is_file():
+                found.append(path)
+    return sorted(found)
 
 
-def _add(path: Path, content: FolderContent) -> None:
+def _add(path: Path, content: FolderContent, left_bytes: int) -> int:
+    """Add a file; return how many bytes of text it has."""
     name = path.relative_to(content.folder).as_posix()
-    size_bytes = path.stat().st_size
-    if size_bytes <= TEXT_BYTES:
-        data = path.read_bytes()
+    size_bytes = path.lstat().st_size
+    if size_bytes <= min(TEXT_BYTES, left_bytes):
         try:
-            text = data.decode()
-        except UnicodeDecodeError:
+            text = read_file(path, TEXT_BYTES, follow=False).decode()
+        except (UnicodeDecodeError, UntrustedError):
             pass
         else:
             if "\0" not in text:
                 content.texts[name] = text
-                return
+                return size_bytes
     content.others[name] = size_bytes
+    return 0

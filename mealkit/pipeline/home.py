@@ -6,6 +6,9 @@ from pathlib import Path
 
 import platformdirs
 
+from mealkit.errors import failure
+from mealkit.pipeline.ownership import make_own, require_own
+
 
 @dataclass(frozen=True, slots=True)
 class Home:
@@ -53,8 +56,23 @@ class Home:
 
 
 def home_at(path: Path | None = None) -> Home:
-    """Return the home at a path, or where ``MEALKIT_HOME`` or the platform's convention says."""
+    """Return the home at a path, or where ``MEALKIT_HOME`` or the platform's convention says.
+
+    It is made if it is not there, for this user alone.
+
+    Raises:
+        KitError: ``USAGE``: it begins with the home of a user who is not known.
+        StoreError: ``HOME_UNSAFE``: another user could change it, or the folder of temporary files.
+    """
     if path is None:
         configured = os.environ.get("MEALKIT_HOME")
         path = Path(configured) if configured else platformdirs.user_data_path("mealkit")
-    return Home(path.expanduser().absolute())
+    try:
+        root = path.expanduser().absolute()
+    except RuntimeError as error:
+        raise failure("USAGE", f"there is no such user: {path}", where="MEALKIT_HOME") from error
+    make_own(root)
+    temporary = next(filter(None, map(os.environ.get, ("TMPDIR", "TEMP", "TMP"))), None)
+    if temporary:
+        require_own(Path(temporary), shared=True)
+    return Home(root)

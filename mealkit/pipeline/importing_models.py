@@ -73,10 +73,13 @@ def from_modelfile(source: str, engine: str | None, home: Home) -> Proposal:  # 
     from mealkit.sources.gguf import read_gguf
     from mealkit.sources.ranges import FileRanges
 
-    path = Path(source).expanduser()
+    try:
+        path = Path(source).expanduser()
+    except RuntimeError as error:
+        raise failure("USAGE", f"there is no such user: {source}") from error
     try:
         text = read_file(path, _MAX_MODELFILE_BYTES).decode()
-    except (OSError, UnicodeDecodeError, UntrustedError) as error:
+    except (OSError, UntrustedError, UnicodeDecodeError) as error:
         message = f"the Modelfile cannot be read: {error}"
         raise failure("KIT_FILE_MISSING", message, where=str(path)) from error
     if "\0" in text:

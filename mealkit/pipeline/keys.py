@@ -4,7 +4,9 @@ Refuses a name that is there, and one that is not. The file is changed in place,
 a container that mounts it keeps looking at the file that it got.
 """
 
+import errno
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +18,7 @@ from mealkit.runtime.keys import KeyHash, new_key, read_keys
 
 # The container's user, who is nobody on the host, reads it; a hash of 256 random bits is no secret.
 _MODE = 0o644
+_MAX_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +88,10 @@ def remove_key(name: str, file: Path) -> None:
 @contextmanager
 def _opened(file: Path, flags: int) -> Iterator[int]:
     try:
-        descriptor = os.open(file, flags, _MODE)
+        descriptor = os.open(file, flags | os.O_NONBLOCK | os.O_CLOEXEC, _MODE)
         try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise OSError(errno.EINVAL, "it is not a regular file", str(file))
             flock(descriptor, LOCK_EX)
             yield descriptor
         finally:
@@ -97,4 +102,6 @@ def _opened(file: Path, flags: int) -> Iterator[int]:
 
 def _text(descriptor: int) -> str:
     size_bytes = os.fstat(descriptor).st_size
+    if size_bytes > _MAX_BYTES:
+        raise OSError(errno.EINVAL, f"it has more than {_MAX_BYTES} bytes")
     return os.pread(descriptor, size_bytes, 0).decode(errors="replace")

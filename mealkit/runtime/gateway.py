@@ -91,7 +91,7 @@ class _Endpoints:
         return JsonAnswer(metadata(service.lock, service.offer, image, self.paths))
 
     async def manifest(self, _request: Request) -> Response:
-        """Give the lock, as it is in the image."""
+        """Give the lock; of the paper's own code the digests."""
         data, digest = manifest(self._service.lock)
         return JsonAnswer(data, headers={"ETag": f'"{digest}"'})
 

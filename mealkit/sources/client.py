@@ -1,6 +1,7 @@
 """The HTTP client of all sources, and what its errors and status codes mean as problems.
 
-Refuses plain http beyond this machine unless a digest is expected, and to send a token over it.
+Refuses plain http beyond this machine unless a digest is expected, to send a token over it, and
+redirects that leave TLS or lead nearer to this machine.
 """
 
 import ipaddress
@@ -9,13 +10,14 @@ import os
 import re
 import ssl
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from urllib.parse import urlsplit, urlunsplit
 
 import httpx2
 
 from mealkit import __version__
 from mealkit.errors import MealkitError, failure
+from mealkit.hops import DowngradeError, HopError, StrangeError, check_hop
 
 _TIMEOUT = httpx2.Timeout(30.0, connect=15.0)
 # A server must send at least so much, on average over so long.
@@ -23,6 +25,7 @@ _LEAST_BYTES_PER_SECOND = 1024
 _PACE_SECONDS = 30.0
 _SIZE = re.compile(r"[0-9]{1,20}")
 _MAX_REDIRECTS = 10
+_REDIRECT_BYTES = 64 * 1024
 # What a server says when it may be able to answer later.
 TRANSIENT_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 
@@ -37,9 +40,65 @@ def open_client() -> httpx2.Client:
         auth=_Credentials(),
         follow_redirects=True,
         max_redirects=_MAX_REDIRECTS,
+        event_hooks={"response": [check_redirect]},
         timeout=_TIMEOUT,
         headers={"User-Agent": f"mealkit/{__version__}", "Accept-Encoding": "identity"},
     )
+
+
+def check_redirect(response: httpx2.Response) -> None:
+    """Look at where an answer sends its caller on to, before that is asked; a hook of clients.
+
+    Raises:
+        SourceError: ``SOURCE_INSECURE``, ``SOURCE_REDIRECTS`` or ``SOURCE_ANSWER``.
+    """
+    if not response.has_redirect_location:
+        return
+    # The client reads what comes with a redirect, whole.
+    response.stream = Bounded(response, _REDIRECT_BYTES)
+    here = str(response.request.url)
+    try:
+        target = response.request.url.join(response.headers["Location"])
+    except httpx2.InvalidURL as error:
+        raise transport_failure(error, here) from error
+    try:
+        check_hop(here, str(target))
+    except DowngradeError as error:
+        raise failure("SOURCE_INSECURE", str(error), where=bare_url(here)) from error
+    except StrangeError as error:
+        raise failure("SOURCE_ANSWER", str(error), where=bare_url(here)) from error
+    except HopError as error:
+        raise failure("SOURCE_REDIRECTS", str(error), where=bare_url(here)) from error
+
+
+class Bounded(httpx2.SyncByteStream):
+    """A body that breaks off with an error once it is longer than it may be, or comes too slowly."""
+
+    def __init__(self, response: httpx2.Response, limit_bytes: int) -> None:
+        if not isinstance(response.stream, httpx2.SyncByteStream):
+            raise TypeError("an answer of another client")
+        self._stream = response.stream
+        self._url = str(response.request.url)
+        self._limit_bytes = limit_bytes
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield the chunks.
+
+        Raises:
+            httpx2.DecodingError: there is more than may be.
+            SourceError: see ``Pace.count``.
+        """
+        left, pace = self._limit_bytes, Pace(self._url)
+        for chunk in self._stream:
+            pace.count(len(chunk))
+            left -= len(chunk)
+            if left < 0:
+                raise httpx2.DecodingError(f"more than {self._limit_bytes} bytes are answered")
+            yield chunk
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._stream.close()
 
 
 def bare_url(url: str) -> str:
@@ -169,7 +228,7 @@ class _Credentials(httpx2.Auth):
     """Basic credentials from the address or from netrc, unless the request brings a token."""
 
     def __init__(self) -> None:
-        self._netrc = _netrc_auth()
+        self._netrc = _read_netrc()
 
     def auth_flow(
         self, request: httpx2.Request
@@ -179,12 +238,17 @@ class _Credentials(httpx2.Auth):
             if request.url.username:
                 flow = httpx2.BasicAuth(request.url.username, request.url.password)
             elif self._netrc is not None and is_private_path(str(request.url)):
-                flow = self._netrc
+                flow = self._of_netrc(request.url.host)
         yield from flow.auth_flow(request)
 
+    def _of_netrc(self, host: str) -> httpx2.Auth:
+        """Return what netrc keeps for this very host: its ``default`` would go to any stranger."""
+        kept = self._netrc.hosts.get(host) if self._netrc and host != "default" else None
+        return httpx2.BasicAuth(kept[0], kept[2] or "") if kept else httpx2.Auth()
 
-def _netrc_auth() -> httpx2.NetRCAuth | None:
+
+def _read_netrc() -> netrc.netrc | None:
     try:
-        return httpx2.NetRCAuth(os.environ.get("NETRC"))
-    except (OSError, netrc.NetrcParseError):
+        return netrc.netrc(os.environ.get("NETRC"))
+    except (OSError, netrc.NetrcParseError, UnicodeDecodeError):
         return None

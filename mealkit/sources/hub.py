@@ -1,8 +1,7 @@
 """Weights on the Hugging Face Hub, or a server that speaks its API (``HF_ENDPOINT``).
 
-Its settings, token and addresses are those of the Hub's own client. What there is is asked for with
-limits, and the bytes come through our downloader: that client accepts a flipped byte, and an answer
-without end. Refuses a revision that is no commit.
+The Hub's own client is asked what there is; the bytes come through our downloader, for the client
+accepts a flipped byte and does not resume after a kill. Refuses a revision that is no commit.
 """
 
 import os
@@ -150,7 +149,7 @@ class HubReader:
         """Return the token that the Hub's own client would send; raise if it may not be asked."""
         from huggingface_hub import constants, get_token  # noqa: PLC0415  late: slow to import
 
-        if constants.is_offline_mode():
+        if _is_offline():
             raise self._offline()
         token = None if constants.HF_HUB_DISABLE_IMPLICIT_TOKEN else get_token()
         return {"Authorization": f"Bearer {token}"} if token else {}
@@ -170,9 +169,9 @@ class HubReader:
         endpoint = _endpoint()
         # What the Hub says of digests is believed, so nobody on the way may change it.
         require_safe(endpoint, digest_expected=False)
-        repository = (self._place.repo, self._place.revision)
-        client = self._supplies.downloader.client
-        return ask_repository(client, endpoint, repository, self._headers())
+        if _is_offline():
+            raise self._offline()
+        return ask_repository(endpoint, self._place.repo, self._place.revision)
 
     def _offline(self) -> MealkitError:
         return failure(
@@ -181,6 +180,12 @@ class HubReader:
             hint="unset HF_HUB_OFFLINE, or add a mirror to kit.yaml",
             where=self._where,
         )
+
+
+def _is_offline() -> bool:
+    from huggingface_hub import constants  # noqa: PLC0415  late: slow to import
+
+    return bool(constants.is_offline_mode())
 
 
 def _endpoint() -> str:

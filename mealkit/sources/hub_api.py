@@ -1,30 +1,31 @@
-"""What the Hub's API answers about a repository: asked for with limits, and read into types.
+"""What the Hub says of a repository: its own client asks, with limits, and the answer is typed.
 
-Refuses an answer that is too long or takes too long, and one that is not of the form that the API
-documents: https://huggingface.co/docs/hub/api. A file's name may be anything; who takes a file
-refuses what no path can be.
+Refuses an answer that is too long, has too many values or leads elsewhere, and one that is not of
+the form that the API documents: https://huggingface.co/docs/hub/api. A file's name may be anything;
+who takes a file refuses what no path can be.
 """
 
-import time
-from collections.abc import Mapping
-from typing import Annotated
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Annotated
 
 import httpx2
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from mealkit import __version__
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError, failure
 from mealkit.kit.strings import Bytes, HubCommit
-from mealkit.sources.client import require_answer, status_failure, transport_failure
-from mealkit.untrusted import UntrustedError, parse_json_object
+from mealkit.sources.client import Bounded, check_redirect, status_failure, transport_failure
+from mealkit.untrusted import UntrustedError, parse_json
+
+if TYPE_CHECKING:
+    from huggingface_hub.errors import HfHubHTTPError
 
 # Some 300 bytes are said of a file: a repository of twenty thousand files.
-_MOST_BYTES = 8 * 1024 * 1024
-_MOST_VALUES = 300_000
-_MOST_SECONDS = 120
-# What the Hub says of a token that it does not know; any other 401 is a repository that is private.
-_BAD_TOKEN = "Invalid credentials in Authorization header"  # noqa: S105
+_MAX_ANSWER_BYTES = 8 * 1024 * 1024
+_MAX_VALUES = 300_000
+_TIMEOUT_SECONDS = 60.0
+# Nothing of this machine is told to the Hub: no versions of other libraries.
+_USER_AGENT = {"user-agent": f"mealkit/{__version__}"}
 
 _FileName = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
 
@@ -61,81 +62,77 @@ class RepositoryAnswer(_Form):
     pipeline_tag: Annotated[str, StringConstraints(max_length=128)] | None = None
 
 
-def ask_repository(
-    client: httpx2.Client,
-    endpoint: str,
-    repository: tuple[str, str],
-    headers: Mapping[str, str],
-) -> RepositoryAnswer:
-    """Ask what a repository, given with its revision, has.
+def ask_repository(endpoint: str, repo: str, revision: str) -> RepositoryAnswer:
+    """Ask the Hub what a repository has at a revision.
 
     Raises:
         SourceError: ``SOURCE_NOT_FOUND``, ``SOURCE_DENIED``, ``SOURCE_UNREACHABLE``,
             ``SOURCE_REDIRECTS``, ``SOURCE_INSECURE``, or ``SOURCE_ANSWER``: the answer is not of
             the API's form.
     """
-    repo, revision = repository
+    from huggingface_hub import HfApi, errors  # noqa: PLC0415  late: slow to import
+
     where = f"{repo}@{revision}"
-    url = f"{endpoint}/api/models/{quote(repo)}/revision/{quote(revision, safe='')}?blobs=true"
+    _guard_session()
     try:
-        with client.stream("GET", url, headers=dict(headers)) as response:
-            if response.status_code != 200:
-                raise _refused(response, endpoint, where)
-            require_answer(response, url, digest_expected=False)
-            body = _bounded(response, where)
+        info = HfApi(endpoint=endpoint, headers=_USER_AGENT).model_info(
+            repo, revision=revision, files_metadata=True, timeout=_TIMEOUT_SECONDS
+        )
+        files = [
+            {"rfilename": item.rfilename, "size": item.size, "lfs": item.lfs and vars(item.lfs)}
+            for item in info.siblings or ()
+        ]
+        return RepositoryAnswer.model_validate(
+            {"sha": info.sha, "siblings": tuple(files), "pipeline_tag": info.pipeline_tag}
+        )
+    except errors.HfHubHTTPError as error:
+        raise _refused(error, endpoint, where) from error
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         raise transport_failure(error, endpoint) from error
-    try:
-        # Null stands for what is left out.
-        form = parse_json_object(body, max_values=_MOST_VALUES)
-        return RepositoryAnswer.model_validate(
-            {name: value for name, value in form.items() if value is not None}
-            | {"siblings": tuple(_listed(form))}
-        )
-    except (UntrustedError, ValidationError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise _unreadable(where, error) from error
 
 
-def _listed(form: Mapping[str, object]) -> list[object]:
-    siblings = form.get("siblings")
-    if siblings is None:
-        return []
-    if not isinstance(siblings, list):
-        raise UntrustedError("siblings is not a list")
-    return siblings
+def _guard_session() -> None:
+    """Have the Hub's own client follow redirects only to where they may lead, and read so much."""
+    from huggingface_hub import get_session  # noqa: PLC0415  late: slow to import
+
+    session = get_session()
+    known = session.event_hooks.get("response", [])
+    added = [hook for hook in (check_redirect, _check_answer) if hook not in known]
+    if added:
+        session.event_hooks = {**session.event_hooks, "response": [*known, *added]}
 
 
-def _bounded(response: httpx2.Response, where: str) -> bytes:
-    until = time.monotonic() + _MOST_SECONDS
-    body = bytearray()
-    for chunk in response.iter_raw():
-        body += chunk
-        if len(body) > _MOST_BYTES or time.monotonic() > until:
-            message = f"the Hub sends more than {_MOST_BYTES} bytes, or for {_MOST_SECONDS} seconds"
-            raise failure("SOURCE_ANSWER", message, where=where)
-    return bytes(body)
+def _check_answer(response: httpx2.Response) -> None:
+    """Read an answer with limits, before the client makes objects of it."""
+    response.stream = Bounded(response, _MAX_ANSWER_BYTES)
+    if response.status_code == 200 and response.request.method == "GET":
+        parse_json(response.read(), max_values=_MAX_VALUES)
 
 
-def _unreadable(where: str, error: ValueError) -> MealkitError:
-    reason = str(error)
+def _unreadable(where: str, error: Exception) -> MealkitError:
+    reason = ""
     if isinstance(error, ValidationError):
         first = error.errors(include_url=False, include_input=False)[0]
-        reason = f"{'.'.join(str(part) for part in first['loc'])}: {first['msg'].lower()}"
-    return failure("SOURCE_ANSWER", f"the Hub's answer cannot be read: {reason}", where=where)
+        reason = f": {'.'.join(str(part) for part in first['loc'])}: {first['msg'].lower()}"
+    elif isinstance(error, UntrustedError):
+        reason = f": {error}"
+    return failure("SOURCE_ANSWER", f"the Hub's answer cannot be read{reason}", where=where)
 
 
-def _refused(response: httpx2.Response, endpoint: str, where: str) -> MealkitError:
-    code = response.headers.get("X-Error-Code")
-    known_token = response.headers.get("X-Error-Message") != _BAD_TOKEN
-    if code == "GatedRepo":
+def _refused(error: "HfHubHTTPError", endpoint: str, where: str) -> MealkitError:
+    from huggingface_hub import errors  # noqa: PLC0415  late: slow to import
+
+    if isinstance(error, errors.GatedRepoError):
         return failure("SOURCE_DENIED", "the Hub wants its terms accepted first", where=where)
-    if code == "RevisionNotFound":
+    if isinstance(error, errors.RevisionNotFoundError):
         return failure("SOURCE_NOT_FOUND", "there is no such revision", where=where)
-    if code == "RepoNotFound" or (response.status_code == 401 and known_token):
+    if isinstance(error, errors.RepositoryNotFoundError):
         return failure(
             "SOURCE_NOT_FOUND",
             "there is no such repository, or it is private",
             hint="correct model.weights in kit.yaml, or log in: hf auth login",
             where=where,
         )
-    return status_failure(response.status_code, endpoint)
+    return status_failure(error.response.status_code, endpoint)

@@ -162,3 +162,39 @@ def test_the_files_of_a_proposal():
     rows = [line for line in str(files["README.md"]).splitlines() if line.startswith("| `")]
     assert len(rows) == 25
     assert all(line.count(" | ") == 2 for line in rows)
+
+
+def test_secrets_are_left_out_without_their_values():
+    """Of the environment by name or value, of the code by name or content, of commands."""
+    config = (
+        "predict: predict.py:Predictor\n"
+        "environment: [SERVICE_API_KEY=placeholder-key-0123, HF_HOME=/src/cache,"
+        " 'DSN=postgres://me:placeholder-pw@db/x']\n"
+        "build:\n"
+        "  run: ['curl -H API_TOKEN=placeholder-key-0123 https://me:placeholder-pw@host/x']\n"
+        "  environment: [OTHER_KEY=placeholder-key-0123]\n"
+        "  python_requirements: requirements.txt\n"
+    )
+    key = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0B\n-----END PRIVATE KEY-----\n"
+    files = {
+        **GREETING,
+        "cog.yaml": config,
+        "requirements.txt": "--extra-index-url https://me:placeholder-pw@pypi.example.invalid/simple\nsix\n",
+        "requirements-dev.txt": "-i https://me:placeholder-pw@pypi.example.invalid/simple\n",
+        "certificate.txt": key,
+        "server.key": "x",
+    }
+    proposal = propose(files)
+    left = {item.what for item in proposal.left_out}
+    assert {
+        "environment: SERVICE_API_KEY",
+        "environment: DSN",
+        "certificate.txt",
+        "server.key",
+    } <= left
+    written = json.dumps({**proposal_files(proposal, "soup")}) + repr(proposal.left_out)
+    assert "placeholder" not in written
+    assert "MIIEvQ" not in written
+    assert "/src/cache" in written
+    assert not any("requirements" in path for path in proposal.files)
+    assert not any("requirements" in path for path in proposal.kit["runtime"]["code"])

@@ -3,7 +3,7 @@
 import pytest
 
 from mealkit.errors import KitError
-from mealkit.kit.confidential import is_secret_setting, secret_name, secrets_in, without_password
+from mealkit.kit.confidential import is_secret_setting, masked, secret_name, secrets_in
 from mealkit.kit.load import load_kit
 
 _LETTERS = "aB3dE5gH7jK9mN1pQ2rS4tU6vW8xY0zAbCdEfGhIjKlMnOpQrStUvWxYz0123456789"
@@ -161,6 +161,8 @@ def test_variables_are_judged_by_name_and_value(name, value, secret):
     assert is_secret_setting(name, value) is secret
 
 
-def test_addresses_are_shown_without_their_passwords():
-    """Users and passwords are starred."""
-    assert without_password("-i https://me:pw@host/x y") == "-i https://***@host/x y"
+def test_secrets_are_shown_as_stars():
+    """In addresses, as tokens, and as the values of variables."""
+    assert masked("-i https://me:pw@host/x y") == "-i https://***@host/x y"
+    assert masked(f"hf login {TOKENS['hugging face']} -q") == "hf login *** -q"
+    assert masked("API_KEY=abcdef PAD_TOKEN=<pad> make") == "API_KEY=*** PAD_TOKEN=<pad> make"

@@ -43,3 +43,21 @@ def test_a_folder_that_is_none_is_refused(tmp_path):
         with pytest.raises(MealkitError, match="there is no folder") as caught:
             read_folder(tmp_path / name)
         assert caught.value.problems[0].code == "USAGE"
+
+
+def test_a_project_without_end_is_refused(tmp_path):
+    """Too deep for any project; no recursion, and nothing read."""
+    deep = tmp_path.joinpath(*("d" for _ in range(40)))
+    deep.mkdir(parents=True)
+    (deep / "a.py").write_text("")
+    with pytest.raises(MealkitError, match="levels"):
+        read_folder(tmp_path)
+
+
+def test_no_more_text_is_read_than_a_project_has(tmp_path):
+    """Beyond that, files are only counted."""
+    for number in range(40):
+        (tmp_path / f"{number:02}.txt").write_bytes(b"x" * TEXT_BYTES)
+    found = read_folder(tmp_path)
+    assert len(found.texts) == 32
+    assert len(found.others) == 8

@@ -1,5 +1,8 @@
 """The file of keys: what is in it, what is refused, and that it is never replaced."""
 
+import os
+from pathlib import Path
+
 import pytest
 
 from mealkit.errors import MealkitError
@@ -68,3 +71,18 @@ def test_access(tmp_path):
     remove_key("one", file)
     with pytest.raises(MealkitError, match="has no key"):
         access_of("127.0.0.1", file)
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path):
+    """A FIFO, a device, and a file that is no list of keys are told at once."""
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "large").write_bytes(b"#" * (5 * 1024 * 1024))
+    for file in (tmp_path / "fifo", tmp_path / "large", Path("/dev/zero")):
+        for call in (
+            list_keys,
+            lambda file: add_key("one", file),
+            lambda file: remove_key("one", file),
+        ):
+            with pytest.raises(MealkitError) as caught:
+                call(file)
+            assert caught.value.problems[0].code == "DISK_DENIED"

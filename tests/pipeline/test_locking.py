@@ -238,3 +238,40 @@ def test_the_mode_of_a_lock_does_not_depend_on_the_umask(kit, home):
     finally:
         os.umask(before)
     assert path.stat().st_mode & 0o777 == 0o644
+
+
+def test_a_lock_that_is_no_file_is_not_waited_for(kit):
+    """A FIFO is refused; a link out of the kit's folder is not read."""
+    os.mkfifo(kit / "kit.lock")
+    with pytest.raises(MealkitError, match="LOCK_INVALID"):
+        check_lock(kit)
+    (kit / "kit.lock").unlink()
+    (kit / "kit.lock").symlink_to("/etc/hostname")
+    with pytest.raises(MealkitError, match="KIT_PATH_OUTSIDE"):
+        check_lock(kit)
+
+
+def test_a_base_whose_blobs_link_out_is_refused(kit, home, tmp_path):
+    """A layout in the kit's folder brings nothing that lies elsewhere."""
+    blob = next((kit / "base" / "blobs" / "sha256").iterdir())
+    blob.rename(tmp_path / "blob")
+    blob.symlink_to(tmp_path / "blob")
+    with pytest.raises(MealkitError, match="KIT_PATH_OUTSIDE"):
+        lock_kit(kit, upgrade=frozenset(), home=home, listener=Heard())
+    allowed = [tmp_path]
+    lock_kit(kit, upgrade=frozenset(), home=home, listener=Heard(), allowed=allowed)
+    assert str(tmp_path) not in (kit / "kit.lock").read_text()
+
+
+def test_a_lock_names_no_folder_that_was_allowed(kit, home, tmp_path):
+    """Weights from elsewhere are named by their paths in their folder."""
+    (kit / "weights").rename(tmp_path / "private models")
+    edit_kit(kit, lambda form: form["model"]["weights"][0].update(path="../private models"))
+    lock_kit(
+        kit,
+        upgrade=frozenset(),
+        home=home,
+        listener=Heard(),
+        allowed=[tmp_path / "private models"],
+    )
+    assert "private models" not in (kit / "kit.lock").read_text()

@@ -8,7 +8,9 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from mealkit.digest import Digest
 from mealkit.kit.model import Feature, Task
+from mealkit.lock.model import LockedCode
 
 MODEL_NAME = "stand-in"
 ALL = frozenset(Feature)
@@ -236,6 +238,21 @@ def test_tokens(kit):
     """The tokens of a text are told."""
     answer = kit.post("/v1/tokenize", prompt="a bb ccc").json()
     assert answer == {"count": 3, "max_model_len": 16, "tokens": [1, 2, 3]}
+
+
+def test_the_manifest_does_not_tell_the_source(start, make_api_lock):
+    """Callers see the digests of the paper's code; the rest of the lock is as it is in the image."""
+    lock = make_api_lock(Task.PREDICTION)
+    text = "KEY = 'of the house'\n"
+    code = {"handler.py": LockedCode(sha256=Digest.of(text.encode()), text=text)}
+    kit = start(lock.model_copy(update={"code": code})).wait_ready()
+    answer = kit.client.get("/v1/manifest")
+    assert "of the house" not in answer.text
+    locked = json.loads((kit.root / "etc" / "kit.lock").read_bytes())
+    assert locked["code"]["handler.py"].pop("text") == text
+    assert answer.json() == locked
+    assert answer.headers["ETag"] == f'"{Digest.of(answer.content)}"'
+    assert "of the house" not in kit.client.get("/v1/metadata").text
 
 
 def test_about(kit, make_api_lock):

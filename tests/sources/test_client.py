@@ -1,13 +1,16 @@
 """Credentials and addresses: each goes where it belongs, and nowhere else."""
 
 import base64
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
+from mealkit.errors import SourceError
 from mealkit.sources.cache import FileCache
-from mealkit.sources.client import bare_url, is_private_path, open_client
+from mealkit.sources.client import bare_url, check_redirect, is_private_path, open_client
 from mealkit.sources.download import Downloader
 
 
@@ -66,3 +69,80 @@ def test_messages_bear_no_secrets() -> None:
 def test_only_https_and_loopback_are_private(url: str, private: bool) -> None:
     """A name that merely begins like loopback is not loopback."""
     assert is_private_path(url) is private
+
+
+def test_a_default_of_netrc_goes_to_nobody(
+    hub: Any, cache: FileCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An address of a stranger's kit is not a machine that the user named."""
+    path = tmp_path / "netrc"
+    path.write_text(
+        "machine files.example.invalid login a password b\ndefault login c password d\n"
+    )
+    path.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(path))
+    hub.add("file", b"data")
+    with open_client() as client:
+        Downloader(cache, client).fetch(f"{hub.url}/plain/file")
+    assert "Authorization" not in hub.seen[0].headers
+
+
+def _client(answer: Any) -> httpx2.Client:
+    """The client of sources, with another network."""
+    return httpx2.Client(
+        transport=httpx2.MockTransport(answer),
+        follow_redirects=True,
+        event_hooks={"response": [check_redirect]},
+    )
+
+
+@pytest.mark.parametrize(
+    ("location", "code"),
+    [
+        ("http://files.example.invalid/b", "SOURCE_INSECURE"),
+        ("http://127.0.0.1/b", "SOURCE_INSECURE"),
+        ("https://127.0.0.1/b", "SOURCE_REDIRECTS"),
+        ("https://169.254.169.254/latest/meta-data", "SOURCE_REDIRECTS"),
+        ("//localhost/b", "SOURCE_REDIRECTS"),
+        ("file:///etc/passwd", "SOURCE_ANSWER"),
+        ("https://a.localhost/b", "SOURCE_REDIRECTS"),
+    ],
+)
+def test_a_redirect_off_tls_or_into_the_local_network_is_not_followed(
+    location: str, code: str
+) -> None:
+    """Nothing is asked of the address that it leads to."""
+    seen: list[str] = []
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        seen.append(str(request.url))
+        return httpx2.Response(302, headers={"Location": location})
+
+    with _client(answer) as client, pytest.raises(SourceError) as caught:
+        client.get("https://files.example.invalid/a?signature=secret")
+    assert caught.value.problems[0].code == code
+    assert "secret" not in str(caught.value.problems[0])
+    assert seen == ["https://files.example.invalid/a?signature=secret"]
+
+
+def test_a_redirect_with_a_body_without_end_ends() -> None:
+    """The client reads what comes with a redirect."""
+
+    def forever() -> Iterator[bytes]:
+        while True:
+            yield b"x" * 65536
+
+    def answer(_: httpx2.Request) -> httpx2.Response:
+        return httpx2.Response(302, headers={"Location": "/b"}, content=forever())
+
+    with _client(answer) as client, pytest.raises(httpx2.DecodingError):
+        client.get("https://files.example.invalid/a")
+
+
+def test_a_server_on_this_machine_leads_to_no_metadata(hub: Any, cache: FileCache) -> None:
+    """Over the real client."""
+    hub.add("file", b"data")
+    hub.fault("file", location="http://169.254.169.254/latest/meta-data")
+    with open_client() as client, pytest.raises(SourceError) as caught:
+        Downloader(cache, client).fetch(f"{hub.url}/plain/file")
+    assert caught.value.problems[0].code == "SOURCE_REDIRECTS"

@@ -6,6 +6,7 @@ project without a predictor that can be named. Format: https://cog.run/yaml/
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -17,6 +18,8 @@ from mealkit.build.imports.proposal import LeftOut, Proposal
 from mealkit.build.imports.quoting import python_text, python_texts, short
 from mealkit.build.templates import template_root
 from mealkit.errors import failure
+from mealkit.kit.bounds import OPTION
+from mealkit.kit.confidential import is_secret_setting, masked, secret_name, secrets_in
 from mealkit.kit.document import read_document
 from mealkit.names import path_fault
 
@@ -32,6 +35,9 @@ _NOT_CODE = frozenset({CONFIG, "README.md", "kit.yaml", "kit.lock", "kit.schema.
 # What the engine takes.
 _MOST_AT_ONCE = 1024
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# Read for what they require, or of no use to a running kit; they may name an index's password.
+_REQUIREMENTS = re.compile(r"requirements[\w.-]*\.(?:txt|in)")
+_TO_THE_CONTAINER = "give it to the container when it runs"
 _POINTER = re.compile(r"([A-Za-z0-9_/.-]+\.py)(?::([A-Za-z_]\w*))?")
 
 
@@ -49,7 +55,7 @@ def cog_proposal(texts: Mapping[str, str], others: Mapping[str, int], folder: st
     build = read_build(_mapping(config, "build"), texts)
     name = _model_name(config, folder)
     weights, left_weights = _weights(texts, others, folder)
-    code = _code(texts)
+    code, left_code = _code(texts)
     environment, left_environment = _environment(config)
     form = _form(name, predictor, build, sorted([*code, _HANDLER, _MODULE]))
     form["model"]["weights"] = weights
@@ -59,13 +65,18 @@ def cog_proposal(texts: Mapping[str, str], others: Mapping[str, int], folder: st
         *_left_of_config(config),
         *left_environment,
         *left_weights,
+        *left_code,
         *predictor.left_out,
     ]
+    left_out = [replace(item, what=masked(item.what)) for item in left_out]
     files = {**code, **_own_files(predictor, environment)}
     comments = {
         ("license",): "Of the code; write its SPDX identifier, and that of the weights below.",
         ("runtime", "code"): f"{_HANDLER} and {_MODULE} are written by mealkit; all else is Cog's.",
-        ("model", "weights"): "Files of this machine: put them where others can have them too."
+        ("model", "weights"): (
+            "Files of this machine: put them where others can have them too, or into the kit's"
+            f" folder. Until then: {OPTION} FOLDER."
+        )
         if weights
         else "None lay in the project: name what the predictor loads.",
         **build.comments,
@@ -140,12 +151,22 @@ def _set_concurrency(form: dict[str, Any], config: Mapping[str, Any]) -> None:
         form["serving"]["max_concurrency"] = max(most, 8)
 
 
-def _code(texts: Mapping[str, str]) -> dict[str, str]:
-    return {
-        path: text
-        for path, text in texts.items()
-        if path not in _NOT_CODE and not _is_no_name(path)
-    }
+def _code(texts: Mapping[str, str]) -> tuple[dict[str, str], list[LeftOut]]:
+    """Return the project's code, without what looks like a secret: a lock shows all of it."""
+    code: dict[str, str] = {}
+    left: list[LeftOut] = []
+    for path, text in texts.items():
+        if path in _NOT_CODE or _is_no_name(path):
+            continue
+        if _REQUIREMENTS.fullmatch(PurePosixPath(path).name):
+            continue
+        sight = next(secrets_in(text, path), None)
+        what = secret_name(path) or (sight and f"{sight.what} (its line {sight.line})")
+        if what:
+            left.append(LeftOut(path, f"it looks like {what}", _TO_THE_CONTAINER))
+        else:
+            code[path] = text
+    return code, left
 
 
 def _is_no_name(path: str) -> bool:
@@ -209,6 +230,9 @@ def _environment(config: Mapping[str, Any]) -> tuple[dict[str, str], list[LeftOu
             left.append(
                 LeftOut(f"environment: {name}", "it is no name of a variable", "correct it")
             )
+        elif equals and is_secret_setting(name, value):
+            why = "it looks like a secret, and a kit is seen by everyone who gets it"
+            left.append(LeftOut(f"environment: {name}", why, _TO_THE_CONTAINER))
         elif equals and "\0" not in value:
             kept[name] = value
         else:

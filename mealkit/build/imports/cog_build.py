@@ -169,7 +169,8 @@ def _left_of_build(build: Mapping[str, Any]) -> Iterator[LeftOut]:
 def _left_of_versions(build: Mapping[str, Any]) -> Iterator[LeftOut]:
     for item in _list(build, "environment"):
         why = "nothing runs while a kit is built"
-        yield LeftOut(f"build.environment: {item}", why, "nothing, if only commands read it")
+        name = str(item).partition("=")[0]
+        yield LeftOut(f"build.environment: {name}", why, "nothing, if only commands read it")
     for name in ("cuda", "cudnn"):
         if name in build:
             yield LeftOut(

@@ -5,6 +5,7 @@ https://github.com/ollama/ollama/blob/main/docs/modelfile.md
 """
 
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from mealkit.build.imports.runtime import WHEEL, extra_files, runtime_of
 from mealkit.build.imports.sampling import HALF, Values, template
 from mealkit.build.imports.verbatim import verbatim
 from mealkit.errors import MealkitError, failure
+from mealkit.kit.bounds import OPTION
 from mealkit.kit.model import Task
 from mealkit.untrusted import shown
 
@@ -165,6 +167,10 @@ def propose(
         files={**files, **extra_files("llama-cpp")},
         comments={
             ("license",): "Of the files in this folder.",
+            ("model", "weights"): (
+                "A file of this machine: put it where others can have it too, or into the kit's"
+                f" folder. Until then: {OPTION} {shlex.quote(str(model.parent))}"
+            ),
             ("prompts",): "What SYSTEM says: callers apply it by its name, or send it themselves.",
             **said,
             **comments,

@@ -3,6 +3,7 @@
 Pure, but for the licence texts, which are read from the model's folder.
 """
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -95,8 +96,17 @@ def model_card(lock: Lock) -> dict[str, Any]:
 
 
 def manifest(lock: Lock) -> tuple[bytes, Digest]:
-    """Return the lock, byte by byte as it is in the image, and its digest."""
+    """Return the lock as it is in the image, and the digest of what is returned.
+
+    Of the paper's own code it has the digests, not the texts: who may ask a kit need not read its
+    source. Without such code it is the lock byte by byte.
+    """
     data = lock_bytes(lock)
+    if lock.code:
+        form = json.loads(data)
+        for code in form["code"].values():
+            del code["text"]
+        data = (json.dumps(form, sort_keys=True, indent=2, ensure_ascii=False) + "\n").encode()
     return data, Digest.of(data)
 
 

@@ -59,7 +59,7 @@ class Metadata(AnswerPart):
 
 
 class Manifest(AnswerPart):
-    """The kit's lock, as it is in the image."""
+    """The kit's lock, as it is in the image; of its own code it has the digests alone."""
 
     recipe: str
     """The recipe digest."""
@@ -118,7 +118,7 @@ KNOWLEDGE: tuple[Knowledge, ...] = (
     Knowledge("/v1/models", "List the one model", ModelList, _FINE),
     Knowledge("/v1/models/{name}", "Describe the one model", ModelCard, _FINE),
     Knowledge("/v1/metadata", "Tell what this kit is", Metadata, _FINE),
-    Knowledge("/v1/manifest", "Give the kit's lock, byte by byte", Manifest, _FINE),
+    Knowledge("/v1/manifest", "Give the kit's lock; of its own code the digests", Manifest, _FINE),
     Knowledge("/v1/license", "Tell the licences of kit and model", Licences, _FINE),
     Knowledge("/v1/health/live", "Tell that the process runs", Liveness, _FINE),
     Knowledge(

@@ -18,6 +18,7 @@ from mealkit.stores.registry.client import RegistryClient
 from mealkit.stores.registry.credentials import Credentials
 from mealkit.stores.registry.endpoint import Endpoint, endpoint_of, mirrors_of
 from mealkit.stores.registry.exchange import Retry
+from mealkit.stores.registry.realms import Realms, realms_of
 
 # A registry may hash or move a whole layer before it answers the request that ends an upload.
 _TIMEOUT = httpx2.Timeout(60.0, connect=10.0, read=300.0, pool=None)
@@ -33,9 +34,14 @@ class Registries:
         mirrors: Mapping[str, tuple[Endpoint, ...]] | None = None,
         *,
         retry: Retry | None = None,
+        realms: Realms | None = None,
         transport: httpx2.BaseTransport | None = None,
     ) -> None:
-        """Use these settings; ``transport`` replaces the network."""
+        """Use these settings; ``transport`` replaces the network.
+
+        ``realms`` are the token servers that may be told a registry's credentials besides its own.
+        """
+        self._realms = realms
         self.retry = retry or Retry()
         self._credentials = credentials
         self._mirrors = mirrors or {}
@@ -46,14 +52,17 @@ class Registries:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
-        """Use the credentials of docker and podman, and ``MEALKIT_REGISTRY_MIRRORS``.
+        """Use the credentials of docker and podman, and mealkit's own variables.
+
+        They are ``MEALKIT_REGISTRY_MIRRORS`` and ``MEALKIT_TOKEN_REALMS``.
 
         Raises:
             RegistryError: ``REGISTRY_INSECURE``: a mirror would be read without TLS.
-            StoreError: ``REFERENCE_INVALID``: the mirrors cannot be read.
+            StoreError: ``REFERENCE_INVALID``: one of them cannot be read.
         """
         mirrors = mirrors_of(environment.get("MEALKIT_REGISTRY_MIRRORS", ""))
-        return cls(Credentials.from_environment(environment), mirrors)
+        realms = realms_of(environment.get("MEALKIT_TOKEN_REALMS", ""))
+        return cls(Credentials.from_environment(environment), mirrors, realms=realms)
 
     def __enter__(self) -> Self:
         return self
@@ -90,7 +99,7 @@ class Registries:
                 self._http = self._open()
             if endpoint not in self._clients:
                 self._clients[endpoint] = RegistryClient(
-                    endpoint, self._http, self._credentials, retry
+                    endpoint, self._http, self._credentials, retry, self._realms
                 )
             return self._clients[endpoint]
 

@@ -1,6 +1,7 @@
 """Answers a registry's challenges: Basic, and Bearer tokens (distribution's token spec).
 
-Refuses to send a credential over plain HTTP to a host that is not this machine.
+Refuses to send a credential over plain HTTP to a host that is not this machine, or to a token
+server that is not the registry's own.
 """
 
 import re
@@ -15,11 +16,18 @@ import httpx2
 from mealkit.errors import MealkitError, failure
 from mealkit.stores.registry.credentials import Credential, Credentials
 from mealkit.stores.registry.endpoint import is_loopback
+from mealkit.stores.registry.realms import VARIABLE as REALMS_VARIABLE
+from mealkit.stores.registry.realms import Realms
 
 # "a token should never be returned with less than 60 seconds to live" (token spec)
 _LEAST_LIFE_SECONDS = 60.0
 # Renewed early: a token that dies during a request costs sending the body again.
 _USED_PART_OF_LIFE = 0.75
+
+# Challenges are a line; what is longer is not one. (httpx2 takes heads of 100 KB.)
+_MOST_CHALLENGE = 8 * 1024
+_MOST_TOKEN = 64 * 1024
+_TOKEN = re.compile(r"[\x21-\x7e]+")
 
 _SCHEME = re.compile(r"(?:^|,)\s*([A-Za-z][A-Za-z0-9-]*)(?=\s+[A-Za-z_-]+\s*=|\s*(?:,|$))")
 _PARAMETER = re.compile(r'([A-Za-z_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
@@ -38,6 +46,7 @@ class Challenge:
 
 def challenges_of(header: str) -> list[Challenge]:
     """Read a ``WWW-Authenticate`` header (RFC 9110 section 11.6.1); schemes in lower case."""
+    header = header[:_MOST_CHALLENGE]
     # Quoted values are blanked for finding schemes, as they may hold commas and words.
     blank = re.sub(
         r'"(?:[^"\\]|\\.)*"', lambda found: '"' + "_" * (len(found[0]) - 2) + '"', header
@@ -55,8 +64,14 @@ def challenges_of(header: str) -> list[Challenge]:
 class Authorizer:
     """Makes ``Authorization`` headers for one registry; safe between threads."""
 
-    def __init__(self, registry: str, credentials: Credentials, fetch: Fetch) -> None:
-        """Use ``credentials`` for ``registry``, and ``fetch`` to reach its token server."""
+    def __init__(
+        self, registry: str, credentials: Credentials, fetch: Fetch, realms: Realms | None = None
+    ) -> None:
+        """Use ``credentials`` for ``registry``, and ``fetch`` to reach its token server.
+
+        ``realms`` are token servers that the user named besides.
+        """
+        self._realms = realms or Realms()
         self._registry = registry
         self._credentials = credentials
         self._fetch = fetch
@@ -135,6 +150,8 @@ class Authorizer:
     ) -> tuple[str, float]:
         """Fetch a token (distribution docs, spec/auth/token.md and oauth.md)."""
         realm = self._realm(challenge)
+        if credential is not None:
+            self._require_own(realm)
         asked = scopes or tuple(filter(None, [challenge.parameters.get("scope")]))
         service = challenge.parameters.get("service", "")
         status, form = self._fetch(_token_request(realm, service, asked, credential))
@@ -142,7 +159,8 @@ class Authorizer:
             raise self.denied("a token")
         form = form if isinstance(form, dict) else {}
         token = form.get("token") or form.get("access_token")
-        if status != 200 or not isinstance(token, str) or not token.isascii() or not token.strip():
+        is_token = isinstance(token, str) and len(token) <= _MOST_TOKEN and _TOKEN.fullmatch(token)
+        if status != 200 or not isinstance(token, str) or not is_token:
             raise failure(
                 "REGISTRY_REFUSED",
                 f"the token server of {self._registry} answers {status} without a token",
@@ -151,6 +169,18 @@ class Authorizer:
         lasts = form.get("expires_in")
         seconds = float(lasts) if isinstance(lasts, int | float) else _LEAST_LIFE_SECONDS
         return token, max(seconds, 0.0)
+
+    def _require_own(self, realm: httpx2.URL) -> None:
+        """Refuse to tell a stranger what is kept for the registry."""
+        authority = realm.netloc.decode()
+        if self._realms.may_know(self._registry, authority):
+            return
+        raise failure(
+            "REGISTRY_REALM",
+            f"{self._registry} wants its credentials sent to {authority!r}",
+            where=self._registry,
+            hint=f"if that is its token server: {REALMS_VARIABLE}={self._registry}={realm.host}",
+        )
 
     def _realm(self, challenge: Challenge) -> httpx2.URL:
         try:

@@ -1,6 +1,7 @@
 """HTTP to one registry: authorization, redirects, retries with back-off, and plain errors.
 
-Refuses plain HTTP to other machines, and never sends a credential to another host.
+Refuses plain HTTP to other machines, redirects off TLS or nearer to this machine than the registry
+is, and never sends a credential to another host.
 """
 
 import contextlib
@@ -12,6 +13,7 @@ import httpx2
 
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError, failure
+from mealkit.hops import DowngradeError, HopError, StrangeError, check_hop
 from mealkit.stores.registry.auth import Authorizer
 from mealkit.stores.registry.credentials import Credentials
 from mealkit.stores.registry.endpoint import Endpoint, is_loopback
@@ -25,6 +27,7 @@ from mealkit.stores.registry.exchange import (
     retry_after_seconds,
     words_of,
 )
+from mealkit.stores.registry.realms import Realms
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS = 5
@@ -35,7 +38,12 @@ class RegistryClient:
     """Speaks to one registry or mirror; safe between threads."""
 
     def __init__(
-        self, endpoint: Endpoint, http: httpx2.Client, credentials: Credentials, retry: Retry
+        self,
+        endpoint: Endpoint,
+        http: httpx2.Client,
+        credentials: Credentials,
+        retry: Retry,
+        realms: Realms | None = None,
     ) -> None:
         """Speak through ``http``, which is shared and closed by whoever made it."""
         self.endpoint = endpoint
@@ -43,7 +51,7 @@ class RegistryClient:
         self.distrusted: set[Digest] = set()
         """Digests for which other bytes came from here."""
         self._http = http
-        self._authorizer = Authorizer(endpoint.registry, credentials, self._fetch_token)
+        self._authorizer = Authorizer(endpoint.registry, credentials, self._fetch_token, realms)
         self._base: httpx2.URL | None = None
         self._lock = threading.Lock()
 
@@ -95,14 +103,9 @@ class RegistryClient:
         if base.scheme == "https" and url.scheme == "http" and url.host == base.host:
             # Registries behind a proxy that ends TLS give their own idea of the scheme.
             url = url.copy_with(scheme=base.scheme, port=base.port)
-        if url.scheme != "https" and not (
-            url.scheme == "http" and is_loopback(url.netloc.decode())
-        ):
-            raise failure(
-                "REGISTRY_INSECURE",
-                f"{self.endpoint.registry} leads to {url.scheme}://{url.netloc.decode()}",
-                where=self.endpoint.registry,
-            )
+        self._require_hop(base, url)
+        if url.scheme == "http" and not is_loopback(url.netloc.decode()):
+            raise self._insecure(f"leads to {url.scheme}://{url.netloc.decode()}")
         return url
 
     def refusal(self, what: str, answer: Answer) -> MealkitError:
@@ -165,7 +168,12 @@ class RegistryClient:
             if not (is_read and location and response.status_code in _REDIRECTS):
                 return response
             response.close()
-            url = self.url(str(url.join(location)))
+            try:
+                target = self.url(str(url.join(location)))
+            except httpx2.InvalidURL as error:
+                raise self._odd("leads to an address that cannot be read") from error
+            self._require_hop(url, target)
+            url = target
         raise self._odd(f"redirects more than {_MOST_REDIRECTS} times")
 
     def _authorized(self, call: Call, url: httpx2.URL) -> httpx2.Response:
@@ -219,7 +227,8 @@ class RegistryClient:
             return httpx2.URL(f"https://{authority}")
         plain = httpx2.URL(f"http://{authority}")
         try:
-            status = self._http.get(plain.join("/v2/")).status_code
+            with self._http.stream("GET", plain.join("/v2/")) as response:
+                status = response.status_code
         except (httpx2.RemoteProtocolError, httpx2.ReadError):
             status = 400
         except httpx2.TransportError:
@@ -228,6 +237,7 @@ class RegistryClient:
         return httpx2.URL(f"https://{authority}") if status == 400 else plain
 
     def _fetch_token(self, request: httpx2.Request) -> tuple[int, Any]:
+        self._require_hop(self._origin(), request.url)
         response = self._patiently(
             lambda: self._http.send(request, stream=True, follow_redirects=False)
         )
@@ -236,6 +246,18 @@ class RegistryClient:
                 return response.status_code, json_of(self._read(response, SMALL_BYTES))
             except httpx2.TransportError as error:
                 raise self.unreachable(error) from error
+
+    def _require_hop(self, source: httpx2.URL, target: httpx2.URL) -> None:
+        try:
+            check_hop(str(source), str(target))
+        except (DowngradeError, StrangeError) as error:
+            raise self._insecure(str(error)) from error
+        except HopError as error:
+            raise self._odd(str(error)) from error
+
+    def _insecure(self, what: str) -> MealkitError:
+        name = self.endpoint.registry
+        return failure("REGISTRY_INSECURE", f"{name} {what}", where=name)
 
     def _odd(self, what: str) -> MealkitError:
         name = self.endpoint.registry

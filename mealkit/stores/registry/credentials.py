@@ -6,7 +6,6 @@ Reads only; never puts a secret into a message. Formats: docker's ``config.json`
 
 import base64
 import binascii
-import json
 import os
 import shutil
 import subprocess  # noqa: TID251  a credential helper is a program, there is no other way to ask it
@@ -17,8 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from mealkit.errors import failure
+from mealkit.untrusted import UntrustedError, parse_json, read_file
 
 _HELPER_SECONDS = 30
+_MAX_CONFIG_BYTES = 1024 * 1024
 _HUB = "docker.io"
 _HUB_KEY = "https://index.docker.io/v1/"
 
@@ -127,9 +128,9 @@ class Credentials:
             silent = b"not found" in done.stdout.lower()
             return None if silent else self._trouble(f"{program} ended with {done.returncode}")
         try:
-            answer = json.loads(done.stdout)
+            answer = parse_json(done.stdout)
             username, secret = str(answer["Username"]), str(answer["Secret"])
-        except (ValueError, KeyError, TypeError):
+        except (UntrustedError, KeyError, TypeError):
             return self._trouble(f"{program} answered with something else than its protocol")
         if username == "<token>":
             return Credential("<token>", "", secret)
@@ -179,8 +180,8 @@ def _mapping(config: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 def _read(path: Path) -> Mapping[str, Any]:
     try:
-        config = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
+        config = parse_json(read_file(path, _MAX_CONFIG_BYTES))
+    except (OSError, UntrustedError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not JSON"
         raise failure(
             "REGISTRY_DENIED",

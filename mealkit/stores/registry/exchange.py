@@ -94,8 +94,8 @@ def words_of(body: bytes) -> str:
     errors = form.get("errors") if isinstance(form, dict) else None
     if isinstance(errors, list) and all(isinstance(item, dict) for item in errors):
         pairs = [(str(item.get("code", "")), str(item.get("message", ""))) for item in errors]
-        text = "; ".join(": ".join(filter(None, pair)) for pair in pairs)
+        text = "; ".join(": ".join(filter(None, pair)) for pair in pairs)[: 16 * _QUOTED_CHARACTERS]
     else:
-        text = body.decode("utf-8", "replace")
+        text = body[: 16 * _QUOTED_CHARACTERS].decode("utf-8", "replace")
     printable = "".join(sign if sign.isprintable() else " " for sign in text)
     return " ".join(printable.split())[:_QUOTED_CHARACTERS]

@@ -11,7 +11,9 @@ from mealkit.stores.registry.auth import Challenge, challenges_of
 from mealkit.stores.registry.pull import RemoteImages
 
 TARGET = Reference("registry.example", "team/kit", "1")
-BEARER = 'Bearer realm="https://auth.example/token?x=1",service="registry, of tests",scope="s"'
+BEARER = (
+    'Bearer realm="https://auth.registry.example/token?x=1",service="registry, of tests",scope="s"'
+)
 
 
 @pytest.mark.parametrize(
@@ -23,7 +25,7 @@ BEARER = 'Bearer realm="https://auth.example/token?x=1",service="registry, of te
                 Challenge(
                     "bearer",
                     {
-                        "realm": "https://auth.example/token?x=1",
+                        "realm": "https://auth.registry.example/token?x=1",
                         "service": "registry, of tests",
                         "scope": "s",
                     },
@@ -57,7 +59,7 @@ def registry_that(challenge, token_answer, accept="Bearer good"):
 
     def handle(request):
         seen.append(request)
-        if request.url.host == "auth.example":
+        if request.url.host == "auth.registry.example":
             return token_answer(request)
         if request.headers.get("Authorization") != accept:
             return httpx2.Response(401, headers={"WWW-Authenticate": challenge})
@@ -81,7 +83,7 @@ def test_a_token_is_asked_for_by_scope(make_registries, key):
     """The request names service and scope, keeps the realm's own query, and the token is used."""
     transport, seen = registry_that(BEARER, token({key: "good"}))
     assert codes(make_registries(transport=transport)).code == "IMAGE_NOT_FOUND"
-    asked = next(item for item in seen if item.url.host == "auth.example")
+    asked = next(item for item in seen if item.url.host == "auth.registry.example")
     assert dict(asked.url.params) == {
         "x": "1",
         "service": "registry, of tests",
@@ -114,7 +116,14 @@ def test_a_token_server_that_does_not_help(make_registries, text, status, code):
 
 
 @pytest.mark.parametrize(
-    "realm", ["http://auth.example/token", "ftp://auth.example", "", "/token", "http://[bad"]
+    "realm",
+    [
+        "http://auth.registry.example/token",
+        "ftp://auth.registry.example",
+        "",
+        "/token",
+        "http://[bad",
+    ],
 )
 def test_credentials_go_nowhere_without_tls(make_registries, realm):
     """A realm without TLS is refused, and nothing was sent there."""
@@ -138,7 +147,7 @@ def test_a_registry_that_repeats_a_token_is_not_repeated(make_registries):
     secret = "tok3n-of-this-test"
 
     def handle(request):
-        if request.url.host == "auth.example":
+        if request.url.host == "auth.registry.example":
             return httpx2.Response(200, content=json.dumps({"token": secret}).encode())
         if "Authorization" not in request.headers:
             return httpx2.Response(401, headers={"WWW-Authenticate": BEARER})
@@ -162,4 +171,4 @@ def test_a_token_is_used_again_and_renewed_before_it_ends(make_registries):
         for _ in range(3):
             with pytest.raises(MealkitError, match="IMAGE_NOT_FOUND"):
                 images.resolve(TARGET)
-        assert sum(item.url.host == "auth.example" for item in seen) == fetched
+        assert sum(item.url.host == "auth.registry.example" for item in seen) == fetched

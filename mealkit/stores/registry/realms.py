@@ -1,0 +1,81 @@
+"""Which token servers may be told a registry's credentials: its own, and those the user named.
+
+A registry says in its challenge where tokens are to be had. Whoever controls the registry's name
+controls the names below it, and is controlled by those above it; any other host is a stranger to
+whom the user has given no password. Source of the pairs: what the registries answer, and
+docs.docker.com/registry/spec/auth/token, docs.gitlab.com "GitLab container registry".
+"""
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from mealkit.errors import failure
+from mealkit.stores.registry.endpoint import is_loopback
+
+VARIABLE = "MEALKIT_TOKEN_REALMS"
+
+# Token servers of public registries that are neither above nor below them.
+_KNOWN: Mapping[str, tuple[str, ...]] = {
+    "registry.digitalocean.com": ("api.digitalocean.com",),
+    "registry-1.docker.io": ("auth.docker.io",),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Realms:
+    """The token servers that the user named, by registry."""
+
+    named: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    def may_know(self, registry: str, realm: str) -> bool:
+        """Tell whether a token server may be told what the user keeps for a registry.
+
+        Both are ``host[:port]``.
+        """
+        if is_loopback(registry) and is_loopback(realm):
+            return True
+        here, there = _host(registry), _host(realm)
+        if here == there or there in _KNOWN.get(here, ()):
+            return True
+        if there in self.named.get(registry, ()) or there in self.named.get(here, ()):
+            return True
+        if _is_address(here) or _is_address(there) or "." not in there or "." not in here:
+            return False
+        return there.endswith(f".{here}") or here.endswith(f".{there}")
+
+
+def realms_of(setting: str) -> Realms:
+    """Read ``registry=host[,host]`` pairs, parted by white space or semicolons.
+
+    Raises:
+        StoreError: ``REFERENCE_INVALID``: a pair cannot be read.
+    """
+    named: dict[str, frozenset[str]] = {}
+    for pair in setting.replace(";", " ").split():
+        registry, equals, hosts = pair.partition("=")
+        if not (registry and equals and hosts):
+            raise failure(
+                "REFERENCE_INVALID",
+                f"{pair!r} is not registry=host[,host]",
+                where=VARIABLE,
+                hint=f"correct the pair in {VARIABLE}",
+            )
+        known = named.get(registry, frozenset())
+        named[registry] = known | {_host(host) for host in hosts.split(",") if host}
+    return Realms(named)
+
+
+def _host(authority: str) -> str:
+    """Return the host of ``host[:port]``, in the one spelling that names are compared in."""
+    if authority.startswith("["):
+        return authority[1:].partition("]")[0].lower()
+    return authority.partition(":")[0].rstrip(".").lower()
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
