@@ -72,7 +72,7 @@ def check_redirect(response: httpx2.Response) -> None:
 
 
 class Bounded(httpx2.SyncByteStream):
-    """A body that breaks off with an error once it is longer than it may be, or comes too slowly."""
+    """A body that breaks off with an error once it is too long, or comes too slowly."""
 
     def __init__(self, response: httpx2.Response, limit_bytes: int) -> None:
         if not isinstance(response.stream, httpx2.SyncByteStream):
