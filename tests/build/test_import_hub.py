@@ -347,12 +347,33 @@ def test_licences():
 
 
 @pytest.mark.parametrize(
-    "text", ["plain", "{{ no }}", '{% endraw %} \U0001f600 "quoted" \\n', "{# x"]
+    "text",
+    [
+        "plain",
+        "{{ no }}",
+        '{% endraw %} \U0001f600 "quoted" \\n',
+        "{# x",
+        "ends with {",
+        "{",
+        "a\r\nb\rc",
+        "tab\tand\nline\n",
+        "bell \x07 and delete \x7f \x00",
+        "{{ '}}' }} \\u007b\\u007b {%- x -%}",
+        "# for x in y",
+        "\ufeffmark",
+    ],
 )
 def test_texts_are_said_as_they_are(text):
-    """Signs of Jinja within a text are text."""
-    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)  # noqa: S701  prompts are text
+    """Signs of Jinja within a text are text, alone and before the template that follows it."""
+    environment = jinja2.Environment(
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,  # noqa: S701  prompts are text
+        keep_trailing_newline=True,
+    )
     assert environment.from_string(verbatim(text)).render() == text
+    followed = environment.from_string(verbatim(text) + "{{ text }}")
+    assert followed.render(text="{{ 1 }}") == text + "{{ 1 }}"
+    assert "\0" not in verbatim(text)
 
 
 def test_the_length_of_an_answer_leaves_room_for_a_prompt():

@@ -1,5 +1,7 @@
 """Chat templates do what transformers' do, and nothing else."""
 
+import json
+
 import pytest
 
 from mealkit.engines.generation.chat import ChatTemplate
@@ -106,3 +108,160 @@ def test_messages_are_left_as_they_were():
     with pytest.raises(MealkitError):
         template.render([message])
     assert message == {"role": "user", "content": "hi"}
+
+
+# What the templates of published models are made of, in one: macros that call themselves, a
+# namespace, slices, tools as JSON, texts that are cut up, loops over mappings, and refusals.
+INVOLVED = """
+{%- macro described(schema, depth=0) -%}
+    {%- if schema.type is defined and schema.type == 'object' -%}
+        {%- for name, inner in (schema.properties or {})|dictsort -%}
+            {{- '\\n' ~ '  ' * depth ~ '- ' ~ name ~ ': ' ~ described(inner, depth + 1) -}}
+        {%- endfor -%}
+    {%- elif schema is mapping -%}
+        {{- schema.get('type', 'any')|upper -}}
+        {%- if schema.enum %} ({{ schema.enum|map('tojson')|join(' | ') }}){% endif -%}
+    {%- endif -%}
+{%- endmacro -%}
+{{- bos_token -}}
+{%- if not date_string is defined -%}
+    {%- if strftime_now is defined %}{% set date_string = strftime_now('%d %b %Y') -%}
+    {%- else %}{% set date_string = '26 Jul 2024' %}{% endif -%}
+{%- endif -%}
+{%- if messages[0]['role'] == 'system' -%}
+    {%- set system = messages[0]['content']|trim %}{% set messages = messages[1:] -%}
+{%- else -%}
+    {%- set system = '' -%}
+{%- endif -%}
+{{- '<|system|>\\n' + date_string + '\\n' + system -}}
+{%- if tools -%}
+    {%- for tool in tools -%}
+        {%- set function = tool.function if tool.function is defined else tool -%}
+        {{- '\\n' + function.name + described(function.parameters, 1) + '\\n' -}}
+        {{- tool|tojson(indent=4) -}}
+    {%- endfor -%}
+{%- endif -%}
+{%- set ns = namespace(last=messages|length - 1, seen=false) -%}
+{%- for message in messages[::-1] -%}
+    {%- set index = (messages|length - 1) - loop.index0 -%}
+    {%- if not ns.seen and message.role == 'user' and not message.content.startswith('<tool>') -%}
+        {%- set ns.last = index %}{% set ns.seen = true -%}
+    {%- endif -%}
+{%- endfor -%}
+{%- for message in messages -%}
+    {%- if message.role not in ['user', 'assistant', 'tool'] -%}
+        {{- raise_exception('unknown role ' + message.role) -}}
+    {%- endif -%}
+    {%- set content = message.content if message.content is string else '' -%}
+    {%- if '</think>' in content -%}
+        {%- set thought = content.split('</think>')[0].rstrip('\\n').split('<think>')[-1] -%}
+        {%- set content = content.split('</think>')[-1].lstrip('\\n') -%}
+        {%- if loop.index0 > ns.last and thought %}{{ '<' + thought.strip() + '>' }}{% endif -%}
+    {%- endif -%}
+    {{- '<|' ~ message.role ~ '|>' -}}
+    {% generation %}{{ content|replace('\\r', '') }}{% endgeneration %}
+    {%- for call in message.tool_calls or [] -%}
+        {%- for key, value in call.function.arguments|items -%}
+            {{- '[%s=%s]' % (key, value if value is string else value|tojson(ensure_ascii=true)) -}}
+        {%- endfor -%}
+        {%- if not loop.last %},{% endif -%}
+    {%- endfor -%}
+    {%- if loop.last or loop.nextitem.role != message.role %}{{ eos_token }}{% endif -%}
+{%- endfor -%}
+{%- if add_generation_prompt %}{{ '<|assistant|>' }}{% endif -%}
+"""
+CONVERSATION = [
+    {"role": "system", "content": " be kind "},
+    {"role": "user", "content": "weather?"},
+    {
+        "role": "assistant",
+        "content": "<think>\nhm\n</think>\n\nasking",
+        "tool_calls": [
+            {"type": "function", "function": {"name": "f", "arguments": '{"x": "y", "n": [1]}'}}
+        ],
+    },
+    {"role": "tool", "content": "<tool>rain"},
+]
+TOOLS = [
+    {
+        "type": "function",
+        "function": {
+            "name": "f",
+            "parameters": {
+                "type": "object",
+                "properties": {
+                    "x": {"type": "string", "enum": ["y", "z"]},
+                    "deep": {"type": "object", "properties": {"n": {"type": "array"}}},
+                },
+            },
+        },
+    }
+]
+
+
+def test_templates_of_published_models_are_rendered():
+    """Everything that they are made of gives what transformers' environment gives."""
+    text = render(INVOLVED, CONVERSATION, TOOLS, bos_token="<s>", eos_token="</s>")
+    json_of_tool = json.dumps(TOOLS[0], indent=4)
+    assert text == (
+        "<s><|system|>\n26 Jul 2024\nbe kind\nf\n  - deep: \n    - n: ARRAY"
+        '\n  - x: STRING ("y" | "z")\n'
+        + json_of_tool
+        + "<|user|>weather?</s><|assistant|><hm>asking[x=y][n=[1]]</s><|tool|><tool>rain</s>"
+        "<|assistant|>"
+    ).replace("<|assistant|><hm>", "<hm><|assistant|>")
+
+
+def test_a_long_conversation_is_rendered():
+    """Thousands of messages, and a text of a million characters, are within the budget."""
+    many = [{"role": "user", "content": f"question {number}"} for number in range(3_000)]
+    assert "question 2999" in render(INVOLVED, many)
+    assert len(render(INVOLVED, [{"role": "user", "content": "word " * 300_000}])) > 1_500_000
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ 'a' * 4000000000 }}",
+        "{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}",
+        "{% set n = namespace(x='ab') %}{% for i in range(64) %}{% set n.x = n.x ~ n.x %}{% endfor %}",
+        (
+            "{% set n = namespace(x=[1]) %}{% for i in range(50) %}{% set n.x = [n.x, n.x] %}{% endfor %}"
+            "{{ raise_exception(n.x) }}"
+        ),
+        "{{ messages | tojson(indent=999999999) }}",
+        "{{ range(100000) | list | tojson(separators=('a' * 9999, ':')) }}",
+    ],
+    ids=["repetition", "loops", "text", "refusal", "indent", "separators"],
+)
+def test_a_template_that_costs_too_much_is_the_authors(source):
+    """It is given up before time or memory are spent; the canary gets an answer, too."""
+    found = failing(source)
+    assert (found.code, found.where, found.owner.value) == (
+        "TEMPLATE_COST",
+        "a.jinja",
+        "kit-author",
+    )
+
+
+def test_messages_that_make_a_template_costly_are_the_callers():
+    """With long messages it is the caller who can ask less."""
+    found = failing(
+        "{{ messages[0].content | wordwrap }}", [{"role": "user", "content": "ab " * 999_999}]
+    )
+    assert (found.code, found.where) == ("REQUEST_TOO_LARGE", "messages")
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["{{ 9 ** 9 ** 9 }}", "{% if 'a' * 4000000000 %}{% endif %}", "{{ 'a' | center(10 ** 10) }}"],
+)
+def test_compiling_a_template_computes_nothing(source):
+    """What is constant in it is computed by nobody until it is rendered."""
+    ChatTemplate(source, {}, "a.jinja")
+
+
+def test_autoescape_is_refused():
+    """Texts for a model are not HTML, and what decides about it would be computed."""
+    with pytest.raises(MealkitError, match="ENGINE_START"):
+        ChatTemplate("{% autoescape 'a' * 4000000000 %}{% endautoescape %}", {}, "a.jinja")
