@@ -73,7 +73,7 @@ class Confinement:
         self._answered = _thread.allocate_lock()
         self._start: Callable[[], int] | None = None
         self._pid = 0
-        self._error: OSError | None = None
+        self._error: Exception | None = None
 
     def start(self, start: Callable[[], int]) -> int:
         """Call ``start`` in the thread; return the number of the process that it has started.
@@ -97,14 +97,14 @@ class Confinement:
     def _serve(self) -> None:
         try:
             confine()
-        except ImportError:
-            missing.append("this Python has no ctypes: the engine keeps its user's rights")
+        except (ImportError, OSError) as error:
+            missing.append(f"the engine keeps its user's rights: {error}")
         while True:
             self._asked.acquire()
             assert self._start is not None  # noqa: S101  it was asked for
             try:
                 self._pid = self._start()
-            except OSError as error:
+            except Exception as error:  # noqa: BLE001  it is told to whoever waits
                 self._error = error
             self._answered.release()
 

@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 import mealkit
 from mealkit.engines.vllm.recipe import RECIPE, VllmSettings
 from mealkit.errors import CATALOGUE
-from mealkit.kit.model import Task
+from mealkit.kit.model import Gpu, Task
 
 LIBRARY = Path(mealkit.__file__).parent.parent
 VLLM = Path(__file__).parents[1] / "engines" / "vllm" / "standin"
@@ -61,6 +61,7 @@ def serve(start, make_lock):
             task=task,
             features=RECIPE.features(task, in_full, flags.model_dump(mode="json")),
             engine="vllm",
+            gpu=Gpu.OPTIONAL,
             environment={**RECIPE.environment, "STANDIN": json.dumps(standin)},
         )
         return start(lock, environment={"MEALKIT_ENGINE_PATH": f"{LIBRARY}:{VLLM}"})
