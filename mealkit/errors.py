@@ -310,7 +310,7 @@ CATALOGUE: dict[str, Entry] = {
     "REGISTRY_REFUSED": Entry("the registry refuses the request", _PLATFORM, RegistryError, 502, "read the registry's own message; its operator can tell why"),
     "REGISTRY_DIGEST": Entry("the registry's bytes are not those that the digest names", _UPSTREAM, RegistryError, 502, "push or pull again; tell the registry's operator if it stays so"),
     "REGISTRY_INSECURE": Entry("a registry that is not on this machine would be used without encryption", _CALLER, RegistryError, 400, "use a registry with TLS"),
-    "BYTECODE_UNAVAILABLE": Entry("the image's Python, which compiles its modules, cannot be run on this machine", _PLATFORM, BuildError, 503, "build on a Linux machine of the kit's architecture, or set runtime.bytecode: false in kit.yaml"),
+    "BYTECODE_UNAVAILABLE": Entry("the image's Python, which compiles its modules, cannot be run and shut in on this machine", _PLATFORM, BuildError, 503, "build on a Linux machine of the kit's architecture where namespaces may be made, or set runtime.bytecode: false in kit.yaml"),
     "BUILD_INPUT_MISSING": Entry("the build was not handed an input of the plan", _PLATFORM, BuildError, 500, "mealkit build, which fetches it"),
     "LAYER_INVALID": Entry("a file or link cannot be written into a layer", _AUTHOR, BuildError, 400, "rename or leave out the path that is named"),
     "OUTPUT_EXISTS": Entry("the output path holds something else", _CALLER, BuildError, 409, "choose another path, or delete what is there"),
