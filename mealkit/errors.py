@@ -328,7 +328,7 @@ CATALOGUE: dict[str, Entry] = {
     "REGISTRY_DIGEST": Entry("the registry's bytes are not those that the digest names", _UPSTREAM, RegistryError, 502, "push or pull again; tell the registry's operator if it stays so"),
     "REGISTRY_INSECURE": Entry("a registry that is not on this machine would be used without encryption", _CALLER, RegistryError, 400, "use a registry with TLS"),
     "REGISTRY_REALM": Entry("a registry wants its credentials sent to a token server on a host that is not its own", _CALLER, RegistryError, 403, "if it is the registry's token server, name it: MEALKIT_TOKEN_REALMS=REGISTRY=HOST"),
-    "BYTECODE_UNAVAILABLE": Entry("the image's Python, which compiles its modules, cannot be run on this machine", _PLATFORM, BuildError, 503, "build on a Linux machine of the kit's architecture, or set runtime.bytecode: false in kit.yaml"),
+    "BYTECODE_UNAVAILABLE": Entry("the image's Python, which compiles its modules, cannot be run and shut in on this machine", _PLATFORM, BuildError, 503, "build on a Linux machine of the kit's architecture where namespaces may be made, or set runtime.bytecode: false in kit.yaml"),
     "BUILD_INPUT_MISSING": Entry("the build was not handed an input of the plan", _PLATFORM, BuildError, 500, "mealkit build, which fetches it"),
     "LAYER_INVALID": Entry("a file or link cannot be written into a layer", _AUTHOR, BuildError, 400, "rename or leave out the path that is named"),
     "OUTPUT_EXISTS": Entry("the output path holds something else", _CALLER, BuildError, 409, "choose another path, or delete what is there"),

@@ -72,6 +72,8 @@ class Confined:
             OSError: no process can be started at all.
         """
         self._late = False
+        own_users = not may_become(NOBODY)
+        limits = _limits(seconds, own_users=own_users)
         alive, self._alive = os.pipe()
         self._report, report = os.pipe()
         orders = {
@@ -79,8 +81,8 @@ class Confined:
             "command": list(command),
             "environment": dict(environment),
             "user_id": NOBODY,
-            "own_users": (own_users := not may_become(NOBODY)),
-            "limits": _limits(seconds, own_users=own_users),
+            "own_users": own_users,
+            "limits": limits,
             "alive": alive,
             "report": report,
         }

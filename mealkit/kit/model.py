@@ -238,7 +238,7 @@ class DebianBase(Part):
     packages: Annotated[tuple[DebianPackage, ...], CHANGES_ANSWERS] = ()
     """More packages than a Python needs, by name: what an engine runs besides, such as gcc."""
     allow_unsigned: Annotated[bool, KEEPS_ANSWERS] = False
-    """Accept a package index without a valid signature."""
+    """Accept a package index without a valid signature. A build runs nothing of its packages."""
 
 
 class ImageBase(Part):

@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from fakes.debs import deb_of, member
@@ -50,6 +51,7 @@ def made_keys() -> Iterator[Keys]:
         shutil.rmtree(home)
 
 
+@cache
 def python_debs(loader: bytes | None = None, version: str = "2.41-12") -> dict[str, bytes]:
     """Return packages whose root has a Python that starts: the one that runs the tests.
 
@@ -81,9 +83,9 @@ def python_debs(loader: bytes | None = None, version: str = "2.41-12") -> dict[s
         *("ca-certificates", "libgomp1", "libstdc++6", "netbase", "tzdata"),
     ]
     return {
-        **{name: deb_of(name, *members) for name, members in needed.items()},
+        **{name: deb_of(name, *members, suffix="") for name, members in needed.items()},
         **{name: deb_of(name) for name in others},
-        "libc6": deb_of("libc6", *libraries, version=version),
+        "libc6": deb_of("libc6", *libraries, suffix="", version=version),
     }
 
 

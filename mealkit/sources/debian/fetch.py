@@ -35,8 +35,10 @@ class MirrorFetch:
     Use it as a context manager: connections are kept between calls.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, patience_seconds: float = _PATIENCE_SECONDS) -> None:
+        """Open connections; a mirror that sends too slowly for longer than that is given up."""
         self._client = open_client()
+        self._patience_seconds = patience_seconds
 
     def __enter__(self) -> Self:
         return self
@@ -69,7 +71,7 @@ class MirrorFetch:
                 body += chunk
                 if len(body) > limit_bytes:
                     raise _too_long(url, limit_bytes)
-                if time.monotonic() - started > _PATIENCE_SECONDS + len(body) / _LEAST_RATE:
+                if time.monotonic() - started > self._patience_seconds + len(body) / _LEAST_RATE:
                     raise failure(
                         "SOURCE_UNREACHABLE",
                         f"the Debian mirror sends less than {_LEAST_RATE} bytes a second",

@@ -25,7 +25,7 @@ from mealkit.sources.debian.release import (
 )
 
 # A release of a large suite has some 200 KB.
-_RELEASE_LIMIT_BYTES = 16 * 1024 * 1024
+_RELEASE_LIMIT_BYTES = 4 * 1024 * 1024
 _SUITE = re.compile(r"[a-z][a-z0-9.-]*")
 _PYTHON = re.compile(r"python(3\.[0-9]+)-minimal")
 
