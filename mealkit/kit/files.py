@@ -16,8 +16,8 @@ from mealkit.kit.confidential import addresses_with_passwords, secret_name, secr
 from mealkit.kit.document import Document
 from mealkit.kit.document import Path as FieldPath
 from mealkit.kit.search import Search, TooManyError, has_wildcard
-from mealkit.names import loose_path_fault
 from mealkit.kit.wording import dotted
+from mealkit.names import loose_path_fault
 from mealkit.untrusted import UntrustedError
 
 KIT_NAME = "kit.yaml"
