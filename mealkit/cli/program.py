@@ -5,6 +5,7 @@ expected ends in a log file and exit code 1. Exit code 2 is a wrong use of the c
 """
 
 import contextlib
+import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -40,10 +41,14 @@ from mealkit.cli import (
 from mealkit.cli.crash import crash_problem
 from mealkit.cli.options import Session
 from mealkit.cli.output import print_problem, print_problems_json
-from mealkit.errors import MealkitError, Problem
+from mealkit.errors import CATALOGUE, MealkitError, Problem, problem
+from mealkit.untrusted import shown
 
 # The shells' convention for a program that SIGPIPE ended: 128 + 13.
 _BROKEN_PIPE_EXIT = 141
+
+# What the kernel says of a path that nothing can have.
+_NO_PATH = frozenset({errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL})
 
 _AS_JSON = "mealkit.as_json"
 
@@ -73,6 +78,10 @@ class Program(TyperGroup):
             # Typer ends the program by exceptions too, which are no failures.
             if type(error).__module__.partition(".")[0] == "typer":
                 raise
+            if isinstance(error, OSError) and error.errno in _NO_PATH:
+                found = _path_problem(error)
+                self._tell([found], as_json=ctx.meta[_AS_JSON])
+                raise typer.Exit(CATALOGUE[found.code].error.exit_code) from error
             self._tell([crash_problem(error)], as_json=ctx.meta[_AS_JSON])
             raise typer.Exit(MealkitError.exit_code) from error
         return result
@@ -81,8 +90,8 @@ class Program(TyperGroup):
         if as_json:
             print_problems_json(problems)
             return
-        for problem in problems:
-            print_problem(problem)
+        for item in problems:
+            print_problem(item)
 
 
 app = typer.Typer(
@@ -167,6 +176,11 @@ def program(
 ) -> None:
     """Keep what the options before the verb say."""
     context.obj = Session(home, quiet)
+
+
+def _path_problem(error: OSError) -> Problem:
+    name = shown(str(error.filename))
+    return problem("USAGE", f"{name} is no path: {error.strerror}", hint="name another file")
 
 
 def _close_stdout() -> None:

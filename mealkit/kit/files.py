@@ -17,6 +17,7 @@ from mealkit.kit.document import Document
 from mealkit.kit.document import Path as FieldPath
 from mealkit.kit.search import Search, TooManyError, has_wildcard
 from mealkit.kit.wording import dotted
+from mealkit.names import loose_path_fault
 from mealkit.untrusted import UntrustedError
 
 KIT_NAME = "kit.yaml"
@@ -290,10 +291,7 @@ class KitFiles:
 
 def _relative(name: Any) -> str | None:
     """Return a path that the models take too: a relative one without ``..``."""
-    if not isinstance(name, str) or not name or "\0" in name:
-        return None
-    path = Path(name)
-    return None if path.is_absolute() or not path.parts or ".." in path.parts else name
+    return name if isinstance(name, str) and loose_path_fault(name) is None else None
 
 
 def _reason(error: OSError | UntrustedError) -> str:

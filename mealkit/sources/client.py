@@ -208,6 +208,8 @@ def transport_failure(error: httpx2.HTTPError | httpx2.InvalidURL, url: str) -> 
         )
     if isinstance(error, httpx2.InvalidURL | httpx2.UnsupportedProtocol):
         return failure("SOURCE_ANSWER", "leads to an address that is none", where=bare_url(url))
+    if isinstance(error, httpx2.DecodingError):  # of `Bounded`, too
+        return failure("SOURCE_ANSWER", f"cannot be read: {error}", where=bare_url(url))
     reason = str(error) or type(error).__name__
     return failure("SOURCE_UNREACHABLE", f"cannot be reached: {reason}", where=bare_url(url))
 

@@ -4,22 +4,36 @@ Refuses compressed archives: their blobs cannot be read in place, and weights do
 """
 
 import os
-import tarfile
+import stat
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 from mealkit.digest import CHUNK_BYTES, Digest
 from mealkit.errors import failure
 from mealkit.oci.descriptor import Descriptor, Platform
 from mealkit.oci.image import Blob, BytesBlob, Image, read_image, references
 from mealkit.oci.tar import TarFile, tar_chunks
+from mealkit.oci.untar import Kind, TarStream
 from mealkit.stores.atomic import disk_errors, require_space, sync_folder, temporary_name
 from mealkit.stores.blobs import FileBlob, small_bytes
 from mealkit.stores.folder import HEX_NAME, Advance, silent
 from mealkit.stores.index import LAYOUT_BYTES, LAYOUT_FILE, Index, choose
+from mealkit.untrusted import UntrustedError
 
 _BLOBS = "blobs/sha256/"
+# Two for each layer, and some for the rest.
+_MOST_ENTRIES = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Member:
+    """Where a file's bytes are in an archive."""
+
+    size_bytes: int
+    offset: int
 
 
 def write_archive(
@@ -57,7 +71,7 @@ def read_archive(file: Path, name: str | None = None, platform: Platform | None 
     """
     members = _members(file)
     blobs = {
-        digest: FileBlob(file, digest, item.size, item.offset_data)
+        digest: FileBlob(file, digest, item.size_bytes, item.offset)
         for path, item in members.items()
         if path.startswith(_BLOBS) and HEX_NAME(path.removeprefix(_BLOBS))
         if (digest := Digest.from_hex(path.removeprefix(_BLOBS)))
@@ -73,13 +87,13 @@ def read_archive(file: Path, name: str | None = None, platform: Platform | None 
         return small_bytes(blob_of(descriptor.digest))
 
     item = members.get("index.json")
-    if item is None or item.size > CHUNK_BYTES:
+    if item is None or item.size_bytes > CHUNK_BYTES:
         raise failure(
             "IMAGE_INVALID", f"{file} has no index.json of an OCI layout", where=str(file)
         )
     with file.open("rb") as stream:
-        stream.seek(item.offset_data)
-        index = Index.parse(stream.read(item.size), f"{file}: index.json")
+        stream.seek(item.offset)
+        index = Index.parse(stream.read(item.size_bytes), f"{file}: index.json")
     chosen = choose(index, name, platform, read)
     raw_manifest = read(chosen)
     raw_config = read(references(raw_manifest)[0])
@@ -120,19 +134,55 @@ def _flush(file: Path, descriptor: int, pending: bytearray) -> None:
             del pending[: os.write(descriptor, pending)]
 
 
-def _members(file: Path) -> dict[str, tarfile.TarInfo]:
+def _members(file: Path) -> dict[str, _Member]:
     """Look at the headers of a tar; later entries of one path win, links are not followed."""
     try:
-        with tarfile.open(file, "r:") as archive:
-            return {item.name.removeprefix("./"): item for item in archive if item.isreg()}
+        with _opened(file) as stream:
+            members = TarStream(_Seekable(stream), max_entries=_MOST_ENTRIES).members()
+            return {
+                os.fsdecode(item.path).removeprefix("./"): _Member(item.size_bytes, stream.tell())
+                for item in members
+                if item.kind is Kind.FILE
+            }
     except FileNotFoundError as error:
         raise failure("IMAGE_NOT_FOUND", f"there is no archive {file}", where=str(file)) from error
-    except OSError as error:
-        raise failure("DISK_DENIED", f"{file}: {error.strerror}", where=str(file)) from error
-    except tarfile.TarError as error:
+    except UntrustedError as error:
         raise failure(
             "IMAGE_INVALID",
             f"{file} is not a tar file: {error}",
             hint="unpack it first, if it is compressed: gunzip FILE",
             where=str(file),
         ) from error
+    except OSError as error:
+        raise failure("DISK_DENIED", f"{file}: {error.strerror}", where=str(file)) from error
+
+
+def _opened(file: Path) -> BinaryIO:
+    """Open a regular file; never wait for a FIFO."""
+    stream = os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
+    if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+        stream.close()
+        raise UntrustedError("it is not a regular file")
+    return stream
+
+
+class _Seekable:
+    """A file as what a tar is read from; data is passed over without being read."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+
+    def take(self, size: int) -> bytes:
+        """Return the next bytes."""
+        return self._stream.read(size)
+
+    def skip(self, size: int) -> None:
+        """Pass over bytes."""
+        self._stream.seek(size, os.SEEK_CUR)
+
+    def pieces(self, size: int) -> Iterator[bytes]:
+        """Yield the next bytes in pieces."""
+        left = size
+        while left and (piece := self._stream.read(min(left, CHUNK_BYTES))):
+            left -= len(piece)
+            yield piece

@@ -1,5 +1,7 @@
 """Wheels become one package tree: a function of their bytes alone."""
 
+import zipfile
+
 import pytest
 from fakes.wheels import write_wheel
 
@@ -112,3 +114,39 @@ def test_a_wheel_behind_another_file_is_refused(tmp_path):
     other.write_bytes(b"!<arch>\n" + wheel.read_bytes())
     with pytest.raises(BuildError, match="does not begin as a wheel"):
         wheel_tree([(wheel.name, other)])
+
+
+@pytest.mark.parametrize(
+    "member",
+    ["a\nRUN id.py", "a\rb.py", "a\x1b[2Jb.py", "a\u202eb.py", "a\u2028b.py", "x" * 300, "."],
+)
+def test_members_that_no_path_can_be_are_refused(tmp_path, member):
+    """A line break in a member's name would be a line of the rendered Dockerfile's checksums."""
+    wheel = write_wheel(tmp_path, "pack", {"pack.py": b""})
+    with zipfile.ZipFile(wheel, "a") as archive:
+        archive.writestr(member, b"")
+    with pytest.raises(BuildError, match="WHEEL_INVALID"):
+        _tree(wheel)
+
+
+def test_a_file_that_another_wheel_needs_as_a_folder_is_refused(tmp_path):
+    """Two wheels that cannot both be unpacked are WHEEL_INVALID, not half a tree."""
+    one = write_wheel(tmp_path, "one", {"space": b""})
+    two = write_wheel(tmp_path, "two", {"space/two.py": b""})
+    with pytest.raises(BuildError, match="cannot be there beside"):
+        _tree(one, two)
+
+
+@pytest.mark.parametrize("record", [b"\xff\xfe", b'"' + b"x" * 200_000, b"\0", b'a,"sha256=b\nc'])
+def test_a_record_that_is_none_is_refused_or_says_nothing(tmp_path, record):
+    """Bytes that are not UTF-8, and fields without end."""
+    wheel = tmp_path / "pack-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("pack.py", b"")
+        archive.writestr("pack-1.0.dist-info/RECORD", record)
+    try:
+        tree = _tree(wheel)
+    except BuildError as error:
+        assert error.problems[0].code == "WHEEL_INVALID"  # noqa: PT017
+    else:
+        assert all(item.record_sha256 is None for item in tree)

@@ -1,8 +1,19 @@
 """Tables line up, differences are readable, and nothing that is printed can steer a terminal."""
 
+import json
+from dataclasses import replace
+
 from mealkit.cli.changes import change_lines
-from mealkit.cli.output import print_problem, printable, table
-from mealkit.errors import problem
+from mealkit.cli.output import (
+    json_text,
+    print_json,
+    print_problem,
+    print_problems_json,
+    printable,
+    printable_line,
+    table,
+)
+from mealkit.errors import OwnerContact, problem
 from mealkit.lock.compare import Change
 
 
@@ -37,3 +48,31 @@ def test_changed_lines_of_a_text_are_a_block():
     """Before and after, each line marked."""
     lines = list(change_lines([Change("prompts.q.text:3", "old\nlines", "new")]))
     assert lines == ["prompts.q.text:3:", "  - old", "  - lines", "  + new"]
+
+
+def test_lines_of_a_value_cannot_look_like_another_problem(capsys):
+    """What an owner wrote stands below its label, however many lines it has."""
+    contact = OwnerContact("a\nerror[INTERNAL] b", "c", "d\nerror[INTERNAL] e")
+    print_problem(replace(problem("USAGE", "it"), contact=contact, hint="x\nerror[X] y"))
+    lines = capsys.readouterr().err.splitlines()
+    assert [line for line in lines if not line.startswith("  ")] == ["error[USAGE] it"]
+
+
+def test_names_stay_in_their_row():
+    """A line break in a name is shown, and adds no row to a table."""
+    lines = table(("name",), [("a\nb\x1b[2J",)], frozenset())
+    assert lines == ["name", "a\\nb\\x1b[2J"]
+    assert printable_line("a\nb") == "a\\nb"
+
+
+def test_json_for_a_terminal_is_json_still(capsys):
+    """What steers a terminal is escaped, and so is half a character; the value is the same."""
+    value = {"a\x9b": "\x1b[2J\u202e\ud800 größe 日本 🍲"}
+    text = json_text(value, indent=2)
+    assert json.loads(text) == value
+    assert all(item.isprintable() or item == "\n" for item in text)
+    print_json(value)
+    print_problems_json([problem("USAGE", "\x1b[2J\udcff")])
+    out, err = capsys.readouterr()
+    assert json.loads(out) == value
+    assert "\x1b" not in err
