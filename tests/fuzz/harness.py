@@ -68,7 +68,7 @@ def _crash_of(target: Target, data: bytes) -> str | None:
         return f"the problem INTERNAL: {internal[0].message}" if internal else None
     except (UntrustedError, *target.refuses):
         return None
-    except (Exception, _EndlessError) as error:
+    except (Exception, _EndlessError) as error:  # noqa: BLE001  any other one is a crash
         return f"{type(error).__name__} at {_place_of(error)}: {str(error)[:200]}"
     return ""
 
