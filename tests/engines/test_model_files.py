@@ -7,7 +7,6 @@ from tokenizers import Tokenizer
 from tokenizers.decoders import ByteLevel
 from tokenizers.models import BPE
 
-
 from mealkit.engines.generation.config import GenerationConfig
 from mealkit.engines.model_files import positions_of, read_json, read_text
 from mealkit.engines.python.files import answer_file
