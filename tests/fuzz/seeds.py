@@ -137,6 +137,10 @@ Description: hot
 
 Package: bread
 Version: 1
+Architecture: all
+Filename: pool/b/bread.deb
+Size: 5
+SHA256: {DIGITS}
 
 """.encode()
 ]
