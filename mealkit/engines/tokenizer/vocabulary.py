@@ -10,8 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from mealkit.engines.model_files import read_json, read_text
-from mealkit.engines.tokenizer.opening import Convert, open_tokenizer, require_unicode
+from mealkit.engines.tokenizer.opening import (
+    TOKENIZER_FILE,
+    Convert,
+    open_tokenizer,
+    require_unicode,
+)
 from mealkit.engines.tokenizer.pieces import pieces_of
+from mealkit.errors import failure
+
+# Ids that a vocabulary leaves out: some reserve thousands.
+_MOST_UNUSED = 1_000_000
 
 
 class Vocabulary:
@@ -29,6 +38,7 @@ class Vocabulary:
         self._plain.encode_special_tokens = True
         self._special_tokens = _special_tokens(root)
         self._around = _around(root, self._special_tokens, self._tokenizer)
+        _require_dense(self._tokenizer, root)
         self._pieces = pieces_of(self._tokenizer.to_str(), str(root))
         self._chat_template = _chat_template(root)
         self._end_ids = _end_ids(root, self._special_tokens, self._tokenizer)
@@ -76,6 +86,15 @@ def end_ids_in(stated: Any) -> frozenset[int]:
     """Return the tokens that an ``eos_token_id`` names: one, several, or none."""
     items = stated if isinstance(stated, list) else [stated]
     return frozenset(item for item in items if type(item) is int)
+
+
+def _require_dense(tokenizer: Any, root: Path) -> None:
+    """Refuse ids far beyond the number of tokens: writing a vocabulary goes through all of them."""
+    known = tokenizer.get_vocab(with_added_tokens=True)
+    highest = max(known.values(), default=0)
+    if highest > len(known) + _MOST_UNUSED:
+        message = f"the tokenizer has the id {highest} and {len(known)} tokens"
+        raise failure("ENGINE_START", message, where=str(root / TOKENIZER_FILE))
 
 
 def _special_tokens(root: Path) -> Mapping[str, str]:
