@@ -40,6 +40,9 @@ _PATHS = {
     "kaggle.json": "a token of Kaggle",
     ".env": "settings of an environment",
     ".env.*": "settings of an environment",
+    ".env_*": "settings of an environment",
+    ".env-*": "settings of an environment",
+    "?*.env": "settings of an environment",
     ".envrc": "settings of an environment",
     ".netrc": "passwords of netrc",
     "_netrc": "passwords of netrc",
@@ -81,6 +84,8 @@ _PATHS = {
     "*.keystore": "a store of private keys",
     "*.kdbx": "a store of passwords",
 }
+# What editors and people put behind the name of a copy.
+_COPY = re.compile(r"(?:~|\.bak|\.backup|\.old|\.orig|\.save|\.swp|\.copy| copy)+$")
 # Samples say what to set, and are written to be shared; their content is looked at all the same.
 _SAMPLES = (".env.example", ".env.sample", ".env.template", ".env.dist", ".env.defaults")
 
@@ -178,7 +183,7 @@ class Sight:
 
 def secret_name(path: str) -> str | None:
     """Say what a file is by its path, if it is one that credentials are kept in."""
-    parts = PurePosixPath(path.lower()).parts
+    parts = PurePosixPath(_COPY.sub("", path.lower())).parts
     for part in parts:
         if part in _FOLDERS:
             return _FOLDERS[part]
