@@ -91,7 +91,7 @@ _SAMPLES = (".env.example", ".env.sample", ".env.template", ".env.dist", ".env.d
 
 # Shapes of tokens. Sources: docs.github.com "About authentication to GitHub", docs.gitlab.com
 # "Token overview", docs.aws.amazon.com IAM "unique identifiers", api.slack.com "token types",
-# docs.stripe.com "API keys", pypi.org "API tokens", docs.npmjs.com "access tokens",
+# docs.stripe.com "API keys", PyPI "API tokens", docs.npmjs.com "access tokens",
 # cloud.google.com "API keys", and the public rules of gitleaks and GitHub's secret scanning.
 # Each is looked for only where its literal beginnings are: that costs next to nothing.
 _SHAPES = tuple(
