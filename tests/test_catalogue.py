@@ -35,7 +35,7 @@ COMPUTED = {
     "engines/transformers/problems.py": "its callers' constants: ENGINE_START and ENGINE_ANSWER",
     "errors.py": "hands on its caller's code; the JSON form's is looked up in the catalogue first",
     "kit/document.py": "its readers' methods hand on their callers' constants",
-    "kit/load.py": "its readers' methods hand on their callers' constants",
+    "kit/files.py": "its readers' methods hand on their callers' constants",
     "kit/wording.py": "the code is chosen from constants by the kind of fault",
     "pipeline/preflighting.py": "the first misfit's own code, which a check gave it",
     "preflight/finding.py": "the finding's own code, which a check gave it",

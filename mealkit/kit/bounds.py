@@ -28,7 +28,7 @@ class OutsideError(Exception):
         super().__init__(str(target))
         self.target = target
 
-    def problem(self, name: str, where: str | None, *, is_folder: bool = False) -> Problem:
+    def told(self, name: str, where: str | None, *, is_folder: bool = False) -> Problem:
         """Say what leads outside, and what allows it."""
         folder = self.target if is_folder or self.target.is_dir() else self.target.parent
         return problem(

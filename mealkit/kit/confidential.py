@@ -40,6 +40,9 @@ _PATHS = {
     "kaggle.json": "a token of Kaggle",
     ".env": "settings of an environment",
     ".env.*": "settings of an environment",
+    ".env_*": "settings of an environment",
+    ".env-*": "settings of an environment",
+    "?*.env": "settings of an environment",
     ".envrc": "settings of an environment",
     ".netrc": "passwords of netrc",
     "_netrc": "passwords of netrc",
@@ -81,12 +84,14 @@ _PATHS = {
     "*.keystore": "a store of private keys",
     "*.kdbx": "a store of passwords",
 }
+# What editors and people put behind the name of a copy.
+_COPY = re.compile(r"(?:~|\.bak|\.backup|\.old|\.orig|\.save|\.swp|\.copy| copy)+$")
 # Samples say what to set, and are written to be shared; their content is looked at all the same.
 _SAMPLES = (".env.example", ".env.sample", ".env.template", ".env.dist", ".env.defaults")
 
 # Shapes of tokens. Sources: docs.github.com "About authentication to GitHub", docs.gitlab.com
 # "Token overview", docs.aws.amazon.com IAM "unique identifiers", api.slack.com "token types",
-# docs.stripe.com "API keys", pypi.org "API tokens", docs.npmjs.com "access tokens",
+# docs.stripe.com "API keys", PyPI "API tokens", docs.npmjs.com "access tokens",
 # cloud.google.com "API keys", and the public rules of gitleaks and GitHub's secret scanning.
 # Each is looked for only where its literal beginnings are: that costs next to nothing.
 _SHAPES = tuple(
@@ -178,7 +183,7 @@ class Sight:
 
 def secret_name(path: str) -> str | None:
     """Say what a file is by its path, if it is one that credentials are kept in."""
-    parts = PurePosixPath(path.lower()).parts
+    parts = PurePosixPath(_COPY.sub("", path.lower())).parts
     for part in parts:
         if part in _FOLDERS:
             return _FOLDERS[part]

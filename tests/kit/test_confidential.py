@@ -43,7 +43,7 @@ HARMLESS = [
 ]
 NAMES = [
     ".env", ".env.production", "conf/.ENV", "id_rsa", "keys/id_ed25519", "tls/server.key",
-    ".netrc", ".pgpass", ".aws/credentials", ".git/config", "lib/.git/HEAD", ".ssh/known_hosts",
+    "prod.env", ".env.local~", ".env_prod", "id_rsa.bak", "credentials.json.old", ".netrc", ".pgpass", ".aws/credentials", ".git/config", "lib/.git/HEAD", ".ssh/known_hosts",
     ".kube/config", ".docker/config.json", "credentials.json", "service-account.json", "a.p12",
     "release.keystore", ".htpasswd", "terraform.tfstate", ".cache/huggingface/token",
 ]  # fmt: skip

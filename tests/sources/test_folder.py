@@ -122,8 +122,8 @@ def test_folders_in_a_circle_end(kit, supplies):
     assert _code(kit, supplies, "self/x.json") == "SOURCE_NOT_FOUND"
 
 
-@pytest.mark.parametrize("path", ["~nobody-here/x", "a\0b", "loop"])
+@pytest.mark.parametrize("path", ["~nobody-here/x", "loop"])
 def test_a_path_that_leads_nowhere_is_a_problem(path, kit, supplies):
-    """Of a user who is not there, with a NUL, in a circle."""
+    """Of a user who is not there, or in a circle."""
     (kit / "loop").symlink_to("loop")
     assert _code(kit, supplies, "x", path=path) == "SOURCE_NOT_FOUND"
