@@ -126,7 +126,8 @@ class LocalStore:
     def image(self, text: str) -> Image:
         """Return the image of a name, a digest, or the first digits of one (six or more).
 
-        A name without a tag is enough if only one image has it.
+        A name without a tag is enough if only one image has it. A text that is a name of one
+        image and the first digits of another means neither.
 
         Raises:
             StoreError: ``IMAGE_NOT_FOUND``; ``BLOB_MISSING`` or ``BLOB_DAMAGED`` for what it needs.
@@ -139,7 +140,8 @@ class LocalStore:
         found = index.named(text)
         if found is not None:
             return found
-        fitting = _by_digest(index, text) or _by_reference(index, text)
+        both = [*_by_digest(index, text), *_by_reference(index, text)]
+        fitting = list({item.digest: item for item in both}.values())
         if len(fitting) == 1:
             return fitting[0]
         if fitting:
@@ -162,8 +164,28 @@ class LocalStore:
             StoreError: ``IMAGE_NOT_FOUND``, ``REFERENCE_INVALID``.
         """
         checked, found = _name(name), self.resolve(text)
-        bare = Descriptor(found.media_type, found.digest, found.size_bytes, platform=found.platform)
-        self._change(lambda index: index.with_image(bare, [checked]))
+        self._change(lambda index: index.with_image(_bare(found), [checked]))
+
+    def claim(self, digest: Digest, name: str) -> Digest | None:
+        """Give an image a name that it states of itself, unless the name is another image's.
+
+        Return the digest of the image that has the name already and keeps it, or None.
+
+        Raises:
+            StoreError: ``IMAGE_NOT_FOUND``, ``REFERENCE_INVALID``.
+        """
+        checked, found = _name(name), self.resolve(str(digest))
+        holders: list[Digest] = []
+
+        def change(index: Index) -> Index:
+            holder = index.named(checked)
+            if holder is None:
+                return index.with_image(_bare(found), [checked])
+            holders.append(holder.digest)
+            return index
+
+        self._change(change)
+        return next((holder for holder in holders if holder != digest), None)
 
     def untag(self, name: str) -> None:
         """Take a name away; its image stays. Raises ``IMAGE_NOT_FOUND`` (StoreError)."""
@@ -240,6 +262,11 @@ def _name(text: str) -> str:
     if reference.tag is None or reference.digest is not None:
         raise failure("REFERENCE_INVALID", f"{text!r} is not a name with a tag, like name:1.0.0")
     return str(reference)
+
+
+def _bare(found: Descriptor) -> Descriptor:
+    """Return a descriptor without what belongs to one of its names."""
+    return Descriptor(found.media_type, found.digest, found.size_bytes, platform=found.platform)
 
 
 def _by_digest(index: Index, text: str) -> list[Descriptor]:
