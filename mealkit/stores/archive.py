@@ -3,23 +3,29 @@
 Refuses compressed archives: their blobs cannot be read in place, and weights do not compress.
 """
 
+import errno
 import os
-import tarfile
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
-from mealkit.digest import CHUNK_BYTES, Digest
-from mealkit.errors import failure
+from mealkit.digest import CHUNK_BYTES, Digest, file_chunks
+from mealkit.errors import MealkitError, failure
 from mealkit.oci.descriptor import Descriptor, Platform
+from mealkit.oci.extent import check_size
 from mealkit.oci.image import Blob, BytesBlob, Image, read_image, references
 from mealkit.oci.tar import TarFile, tar_chunks
+from mealkit.oci.untar import Kind, TarStream
 from mealkit.stores.atomic import disk_errors, require_space, sync_folder, temporary_name
-from mealkit.stores.blobs import FileBlob, small_bytes
+from mealkit.stores.blobs import FileBlob, FileRange, small_bytes
 from mealkit.stores.folder import HEX_NAME, Advance, silent
 from mealkit.stores.index import LAYOUT_BYTES, LAYOUT_FILE, Index, choose
+from mealkit.untrusted import UntrustedError, open_regular
 
 _BLOBS = "blobs/sha256/"
+_INDEX = "index.json"
+# A blob for each layer of each image.
+_MAX_ENTRIES = 100_000
 
 
 def write_archive(
@@ -39,7 +45,7 @@ def write_archive(
     blobs: dict[Digest, Blob] = {layer.blob.digest: layer.blob for layer in image.layers}
     for data in (image.raw_config, image.raw_manifest):
         blobs[Digest.of(data)] = BytesBlob(data)
-    entries = [TarFile.of(LAYOUT_FILE, LAYOUT_BYTES), TarFile.of("index.json", index.as_bytes())]
+    entries = [TarFile.of(LAYOUT_FILE, LAYOUT_BYTES), TarFile.of(_INDEX, index.as_bytes())]
     entries += [
         TarFile(f"{_BLOBS}{digest.hex}", blob.size_bytes, partial(_told, blob, advance))
         for digest, blob in blobs.items()
@@ -56,34 +62,26 @@ def read_archive(file: Path, name: str | None = None, platform: Platform | None 
             or a compressed one; ``BLOB_MISSING``, ``BLOB_DAMAGED``.
     """
     members = _members(file)
-    blobs = {
-        digest: FileBlob(file, digest, item.size, item.offset_data)
-        for path, item in members.items()
-        if path.startswith(_BLOBS) and HEX_NAME(path.removeprefix(_BLOBS))
-        if (digest := Digest.from_hex(path.removeprefix(_BLOBS)))
-    }
 
-    def blob_of(digest: Digest) -> FileBlob:
-        found = blobs.get(digest)
+    def blob_of(descriptor: Descriptor) -> FileBlob:
+        found = members.get(f"{_BLOBS}{descriptor.digest.hex}")
         if found is None:
-            raise failure("BLOB_MISSING", f"{file} has no blob {digest}", where=str(file))
-        return found
+            message = f"{file} has no blob {descriptor.digest}"
+            raise failure("BLOB_MISSING", message, where=str(file))
+        check_size(descriptor, found.length)
+        return FileBlob(file, descriptor.digest, found.length, found.offset)
 
     def read(descriptor: Descriptor) -> bytes:
-        return small_bytes(blob_of(descriptor.digest))
+        return small_bytes(blob_of(descriptor))
 
-    item = members.get("index.json")
-    if item is None or item.size > CHUNK_BYTES:
-        raise failure(
-            "IMAGE_INVALID", f"{file} has no index.json of an OCI layout", where=str(file)
-        )
-    with file.open("rb") as stream:
-        stream.seek(item.offset_data)
-        index = Index.parse(stream.read(item.size), f"{file}: index.json")
-    chosen = choose(index, name, platform, read)
+    found = members.get(_INDEX)
+    if found is None or found.length > CHUNK_BYTES:
+        raise _invalid(file, "has no index.json of an OCI layout")
+    raw_index = b"".join(bytes(chunk) for chunk in file_chunks(file, found.offset, found.length))
+    chosen = choose(Index.parse(raw_index, f"{file}: index.json"), name, platform, read)
     raw_manifest = read(chosen)
     raw_config = read(references(raw_manifest)[0])
-    return read_image(raw_manifest, raw_config, lambda item: blob_of(item.digest))
+    return read_image(raw_manifest, raw_config, blob_of)
 
 
 def _told(blob: Blob, advance: Advance) -> Iterator[bytes | memoryview]:
@@ -120,19 +118,61 @@ def _flush(file: Path, descriptor: int, pending: bytearray) -> None:
             del pending[: os.write(descriptor, pending)]
 
 
-def _members(file: Path) -> dict[str, tarfile.TarInfo]:
+class _Headers:
+    """Reads a file's headers, and passes over its data without reading it."""
+
+    def __init__(self, opened: int) -> None:
+        self.position = 0
+        self._opened = opened
+
+    def take(self, size: int) -> bytes:
+        """Return the next ``size`` bytes; fewer at the end."""
+        return b"".join(self.pieces(size))
+
+    def skip(self, size: int) -> None:
+        """Pass over bytes."""
+        self.position += size
+
+    def pieces(self, size: int) -> Iterator[bytes]:
+        """Yield the next ``size`` bytes in pieces; fewer at the end."""
+        while size and (piece := os.pread(self._opened, min(size, CHUNK_BYTES), self.position)):
+            self.position += len(piece)
+            size -= len(piece)
+            yield piece
+
+
+def _members(file: Path) -> dict[str, FileRange]:
     """Look at the headers of a tar; later entries of one path win, links are not followed."""
     try:
-        with tarfile.open(file, "r:") as archive:
-            return {item.name.removeprefix("./"): item for item in archive if item.isreg()}
+        opened = open_regular(file)
     except FileNotFoundError as error:
         raise failure("IMAGE_NOT_FOUND", f"there is no archive {file}", where=str(file)) from error
     except OSError as error:
+        if error.errno == errno.EINVAL and not file.is_dir():
+            raise _invalid(file, "is not a regular file") from error
         raise failure("DISK_DENIED", f"{file}: {error.strerror}", where=str(file)) from error
-    except tarfile.TarError as error:
-        raise failure(
-            "IMAGE_INVALID",
-            f"{file} is not a tar file: {error}",
-            hint="unpack it first, if it is compressed: gunzip FILE",
-            where=str(file),
-        ) from error
+    try:
+        return dict(_ranges(file, opened))
+    except UntrustedError as error:
+        hint = "unpack it first, if it is compressed: gunzip FILE"
+        raise _invalid(file, f"cannot be read as a tar file: {error}", hint) from error
+    finally:
+        os.close(opened)
+
+
+def _ranges(file: Path, opened: int) -> Iterator[tuple[str, FileRange]]:
+    """Yield the parts of a layout in a tar, and where in the file they are."""
+    size_bytes = os.fstat(opened).st_size
+    source = _Headers(opened)
+    for member in TarStream(source, max_entries=_MAX_ENTRIES).members():
+        name = member.path.decode(errors="replace").removeprefix("./")
+        is_blob = name.startswith(_BLOBS) and HEX_NAME(name.removeprefix(_BLOBS))
+        if member.kind is not Kind.FILE or not (is_blob or name == _INDEX):
+            continue
+        if source.position + member.size_bytes > size_bytes:
+            raise UntrustedError(f"it ends within {name}")
+        yield name, FileRange(file, source.position, member.size_bytes)
+
+
+def _invalid(file: Path, what: str, hint: str | None = None) -> MealkitError:
+    return failure("IMAGE_INVALID", f"{file} {what}", hint=hint, where=str(file))

@@ -8,14 +8,15 @@ it works as before.
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError, failure
 from mealkit.oci.descriptor import Descriptor
-from mealkit.oci.image import Blob, BytesBlob, Image, read_image, references
+from mealkit.oci.image import Blob, BytesBlob, Image, Layer, read_image, references
 from mealkit.oci.reference import Reference
+from mealkit.oci.validate import check_diff_id
 from mealkit.stores.atomic import require_space, sync_folder, write_whole
 from mealkit.stores.blobs import FileBlob, VirtualBlob, small_bytes
 from mealkit.stores.digests import DigestCache
@@ -76,11 +77,13 @@ class LocalStore:
         """Keep an image under names (``NAME:TAG``); blobs that are here are not read.
 
         Virtual blobs stay virtual. ``advance`` is told every blob's bytes, known ones at once.
-        An image that loses its name to this one stays, without it.
+        What is written is unpacked once, and held against its diff id. An image that loses its
+        name to this one stays, without it.
 
         Raises:
             StoreError: ``REFERENCE_INVALID``; ``DISK_FULL``; ``BLOB_DAMAGED``: bytes are not those
-                of their digest; and what reading the blobs raises. The store is as before.
+                of their digest; ``IMAGE_INVALID``: a layer is not that of its diff id; and what
+                reading the blobs raises. The store is as before.
         """
         checked = [_name(name) for name in names]
         if Digest.of(image.raw_config) != image.config_descriptor.digest:
@@ -88,7 +91,9 @@ class LocalStore:
         with self.use():
             blobs = [layer.blob for layer in image.layers]
             require_space(self.root, self._absent_bytes(blobs))
-            for blob in [*blobs, BytesBlob(image.raw_config), BytesBlob(image.raw_manifest)]:
+            for layer in image.layers:
+                self._keep_layer(layer, advance)
+            for blob in (BytesBlob(image.raw_config), BytesBlob(image.raw_manifest)):
                 self._keep(blob, advance)
             sync_folder(self.blobs.folder)
             self._change(lambda index: index.with_image(image.descriptor, checked))
@@ -213,7 +218,18 @@ class LocalStore:
         with locked(self.root / "index.lock"):
             write_whole(self.root / "index.json", change(self.index()).as_bytes())
 
-    def _keep(self, blob: Blob, advance: Advance) -> None:
+    def _keep_layer(self, layer: Layer, advance: Advance) -> None:
+        if not self._keep(layer.blob, advance):
+            return
+        written = self.blob(layer.blob.digest)
+        try:
+            check_diff_id(replace(layer, blob=written))
+        except BaseException:
+            self.blobs.remove(written.digest)
+            raise
+
+    def _keep(self, blob: Blob, advance: Advance) -> bool:
+        """Keep a blob; tell whether it had to be written."""
         if self.blobs.holds(blob):
             advance(blob.size_bytes)
         elif isinstance(blob, VirtualBlob):
@@ -224,6 +240,8 @@ class LocalStore:
             advance(blob.size_bytes)
         else:
             self.blobs.write(blob, advance)
+            return True
+        return False
 
     def _absent_bytes(self, blobs: Sequence[Blob]) -> int:
         """Count what ``_keep`` will write."""
