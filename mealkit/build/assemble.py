@@ -18,7 +18,7 @@ from mealkit.errors import failure
 from mealkit.oci.descriptor import LAYER
 from mealkit.oci.image import Blob, Image, Layer, image_of
 from mealkit.oci.mutate import append
-from mealkit.oci.tar import Bytes, tar_chunks, weight_footer, weight_header
+from mealkit.oci.tar import Bytes, TarFile, tar_chunks, weight_footer, weight_header
 from mealkit.plan.model import InputFile, LayerKind, LayerPlan, Plan
 from mealkit.plan.plan import OWN_LAYER_BYTES
 
@@ -49,8 +49,12 @@ class Workshop(Protocol):
         """Keep a layer for a key."""
         ...
 
-    def write(self, chunks: Iterable[Bytes]) -> Blob:
-        """Write a blob."""
+    def write(self, chunks: Iterable[Bytes], size_bytes: int) -> Blob:
+        """Write a blob of at least ``size_bytes``.
+
+        Raises:
+            StoreError: there is no room for it (``DISK_FULL``); nothing was written.
+        """
         ...
 
     @property
@@ -175,7 +179,8 @@ def _layer(plan: Plan, layer: LayerPlan, inputs: Inputs, workshop: Workshop) -> 
         return kept
     with tempfile.TemporaryDirectory(prefix="mealkit-") as scratch:
         entries = layer_entries(layer, inputs, Path(scratch), workshop.compile_modules)
-        blob = workshop.write(tar_chunks(entries, plan.created_seconds))
+        size_bytes = sum(entry.size_bytes for entry in entries if isinstance(entry, TarFile))
+        blob = workshop.write(tar_chunks(entries, plan.created_seconds), size_bytes)
     return _remembered(plan, layer, blob, workshop)
 
 

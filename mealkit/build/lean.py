@@ -49,7 +49,7 @@ def lean_image(image: Image) -> Image:
                 "type": "layers",
                 "diff_ids": _kept(config["rootfs"]["diff_ids"], keeps),
             },
-            "history": list(_kept_history(config.get("history", []), keeps)),
+            "history": list(_kept_history(config.get("history") or [], keeps)),
         },
         tuple(_kept(list(image.layers), keeps)),
         image.annotations,

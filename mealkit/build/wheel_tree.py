@@ -6,10 +6,7 @@ Format: https://packaging.python.org/en/latest/specifications/binary-distributio
 """
 
 import base64
-import csv
 import hashlib
-import io
-import lzma
 import struct
 import zipfile
 import zlib
@@ -17,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from mealkit.build.wheel_file import open_wheel, record_of
 from mealkit.digest import CHUNK_BYTES
 from mealkit.errors import failure
 from mealkit.names import clash, loose_path_fault
@@ -28,7 +26,6 @@ from mealkit.untrusted import shown
 _DAMAGED = (
     zipfile.BadZipFile,
     zlib.error,
-    lzma.LZMAError,
     struct.error,
     EOFError,
     NotImplementedError,
@@ -98,13 +95,9 @@ def wheel_tree(wheels: Sequence[tuple[str, Path]]) -> list[WheelMember]:
 
 def _members(filename: str, path: Path) -> Iterator[WheelMember]:
     try:
-        with path.open("rb") as stream:
-            # A zip reader takes whatever stands in front of an archive, another format's file too.
-            if stream.read(4) != b"PK\x03\x04":
-                raise _invalid(filename, "it does not begin as a wheel does")
-        archive = zipfile.ZipFile(path)  # closed with its last member
+        archive = open_wheel(path)  # closed with its last member
         names = [info for info in archive.infolist() if not info.is_dir()]
-        record = _record(archive, filename)
+        record = record_of(archive)
         for info in names:
             target = _target(filename, info.filename)
             if target is not None:
@@ -120,26 +113,6 @@ def _members(filename: str, path: Path) -> Iterator[WheelMember]:
                 )
     except (*_DAMAGED, OSError) as error:
         raise _invalid(filename, str(error)) from error
-
-
-def _record(archive: zipfile.ZipFile, filename: str) -> dict[str, str]:
-    found = [name for name in archive.namelist() if _is_record(name)]
-    if len(found) != 1:
-        raise _invalid(filename, f"it has {len(found)} RECORD files, not one")
-    try:
-        rows = list(csv.reader(io.StringIO(archive.read(found[0]).decode())))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise _invalid(filename, f"its RECORD cannot be read: {error}") from error
-    return {
-        row[0]: row[1].removeprefix("sha256=")
-        for row in rows
-        if len(row) >= 2 and row[1].startswith("sha256=")
-    }
-
-
-def _is_record(name: str) -> bool:
-    parts = PurePosixPath(name).parts
-    return len(parts) == 2 and parts[0].endswith(".dist-info") and parts[1] == "RECORD"
 
 
 def _target(filename: str, member: str) -> str | None:

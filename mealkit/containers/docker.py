@@ -108,7 +108,8 @@ class DockerClient:
             found = client.containers.list(
                 all=True, filters={"label": LABEL_RUN}, ignore_removed=True
             )
-            return sorted((self._ours(item, host) for item in found), key=lambda item: item.name)
+            mine = [item for item in found if item.labels.get(LABEL_RUN) == item.name]
+            return sorted((self._ours(item, host) for item in mine), key=lambda item: item.name)
 
     def state(self, name: str) -> Container:
         """Look at one container again.
@@ -192,7 +193,9 @@ class DockerClient:
             theirs = client.containers.get(name)
         except docker.errors.NotFound:
             theirs = None
-        if theirs is None or LABEL_RUN not in theirs.labels:
+        # The engine takes the first digits of an id for a name, and an image may bring labels: what
+        # was started here has its own name as the label, and is asked for by that.
+        if theirs is None or not theirs.name == theirs.labels.get(LABEL_RUN) == name:
             raise failure("CONTAINER_NOT_FOUND", f"{self.name} runs no kit named {name!r}")
         return theirs
 

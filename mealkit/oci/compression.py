@@ -5,9 +5,8 @@ far more than any real one. Formats: gzip (RFC 1952), zstd (RFC 8878), where Pyt
 """
 
 import importlib
-import zlib
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Protocol
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 from mealkit.oci.descriptor import (
     DOCKER_LAYER,
@@ -16,7 +15,7 @@ from mealkit.oci.descriptor import (
     LAYER_GZIP,
     LAYER_ZSTD,
 )
-from mealkit.untrusted import UntrustedError, shown
+from mealkit.untrusted import UntrustedError, decompressed, shown
 
 Bytes = bytes | memoryview
 
@@ -51,70 +50,23 @@ def can_unpack(media_type: str) -> bool:
 
 
 def unpacked(media_type: str, chunks: Iterable[Bytes], max_bytes: int) -> Iterator[Bytes]:
-    """Yield a layer's tar as it is read, in pieces of at most a mebibyte or the chunks themselves.
+    """Yield a layer's tar as it is read: in pieces of bounded size, or the chunks as they are.
 
-    A yielded view is valid until the next one.
+    A yielded view is valid until the next one. Chunks that are not compressed are not counted:
+    there are as many as the blob has.
 
     Raises:
-        UntrustedError: the bytes are not of the media type, end early, or unpack to more than
+        UntrustedError: the bytes are not of the media type, end early, or stand for more than
             ``max_bytes``; or the media type is none that can be unpacked here.
     """
-    left_bytes = max_bytes
-    for piece in _plain(media_type, chunks):
-        left_bytes -= len(piece)
-        if left_bytes < 0:
-            raise UntrustedError(
-                f"it unpacks to more than {max_bytes} bytes, which no real layer of its size does"
-            )
-        yield piece
-
-
-def _plain(media_type: str, chunks: Iterable[Bytes]) -> Iterator[Bytes]:
     if media_type in PLAIN_TYPES:
         return iter(chunks)
     if media_type in _GZIP_TYPES:
-        return _members(chunks, _Gzip)
+        return decompressed(_sliced(chunks), "gz", max_bytes)
     module = _zstd() if media_type == LAYER_ZSTD else None
     if module is None:
         raise UntrustedError(f"its media type {shown(media_type)} cannot be read here")
-    return _members(chunks, lambda: _Zstd(module))
-
-
-class _Member(Protocol):
-    """One gzip member or zstd frame; what is neither raises UntrustedError."""
-
-    @property
-    def eof(self) -> bool: ...
-    @property
-    def unused_data(self) -> bytes: ...
-    def pieces(self, data: Bytes) -> Iterator[bytes]: ...
-
-
-class _Gzip:
-    """One gzip member."""
-
-    def __init__(self) -> None:
-        self._state = zlib.decompressobj(wbits=31)
-
-    @property
-    def eof(self) -> bool:
-        return self._state.eof
-
-    @property
-    def unused_data(self) -> bytes:
-        return self._state.unused_data
-
-    def pieces(self, data: Bytes) -> Iterator[bytes]:
-        # At the end of a member, zlib may leave what follows in unconsumed_tail too.
-        state = self._state
-        try:
-            piece = state.decompress(data, _PIECE_BYTES)
-            yield piece
-            while not state.eof and (state.unconsumed_tail or len(piece) == _PIECE_BYTES):
-                piece = state.decompress(state.unconsumed_tail, _PIECE_BYTES)
-                yield piece
-        except zlib.error as error:
-            raise UntrustedError(f"it is not gzip: {error}") from error
+    return _frames(_sliced(chunks), module, max_bytes)
 
 
 class _Zstd:
@@ -142,21 +94,28 @@ class _Zstd:
             raise UntrustedError("it is not zstd, or its window is too large") from error
 
 
-def _members(chunks: Iterable[Bytes], make: Callable[[], _Member]) -> Iterator[bytes]:
-    """Decompress members that follow each other, as parallel compressors write them."""
-    member: _Member | None = None
-    is_empty = True
+def _sliced(chunks: Iterable[Bytes]) -> Iterator[Bytes]:
     for chunk in chunks:
         for start in range(0, len(chunk), _SLICE_BYTES):
-            left: Bytes = chunk[start : start + _SLICE_BYTES]
-            while left:
-                member = member or make()
-                is_empty = False
-                yield from member.pieces(left)
-                if not member.eof:
-                    break
-                left, member = member.unused_data, None
-    if member is not None or is_empty:
+            yield chunk[start : start + _SLICE_BYTES]
+
+
+def _frames(chunks: Iterable[Bytes], module: Any, max_bytes: int) -> Iterator[bytes]:
+    """Decompress frames that follow each other, as parallel compressors write them."""
+    left_bytes = max_bytes
+    frame: _Zstd | None = _Zstd(module)
+    for chunk in chunks:
+        left = bytes(chunk)
+        while left:
+            frame = frame or _Zstd(module)
+            for piece in frame.pieces(left):
+                left_bytes -= len(piece)
+                if left_bytes < 0:
+                    raise UntrustedError(f"it stands for more than {max_bytes} bytes")
+                yield piece
+            left = frame.unused_data if frame.eof else b""
+            frame = None if frame.eof else frame
+    if frame is not None:
         raise UntrustedError("its compressed data ends early")
 
 

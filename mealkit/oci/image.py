@@ -23,6 +23,7 @@ from mealkit.oci.descriptor import (
     Platform,
     texts_by_name,
 )
+from mealkit.oci.extent import check_layers
 from mealkit.oci.shape import type_faults
 from mealkit.untrusted import UntrustedError, parse_json_object, shown
 
@@ -187,6 +188,7 @@ def read_image(
             the two contradict each other.
     """
     config_descriptor, *descriptors = references(raw_manifest)
+    check_layers(descriptors)
     config = _config(raw_config)
     if config_descriptor.media_type not in CONFIG_TYPES:
         raise _invalid(f"a config of type {config_descriptor.media_type} is not a runnable image's")

@@ -4,28 +4,16 @@ Refuses nothing: what is wrong comes back as problems, all of them at once.
 """
 
 import hashlib
-import importlib
 import json
-import zlib
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
 
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError, Problem, failure, problem
-from mealkit.oci.descriptor import (
-    DOCKER_LAYER,
-    DOCKER_LAYER_GZIP,
-    LAYER,
-    LAYER_GZIP,
-    LAYER_TYPES,
-    LAYER_ZSTD,
-    Descriptor,
-)
+from mealkit.oci.compression import PLAIN_TYPES, can_unpack, max_unpacked_bytes, unpacked
+from mealkit.oci.descriptor import LAYER_ZSTD, Descriptor
 from mealkit.oci.image import Blob, Image, Layer, read_image
 from mealkit.oci.shape import config_faults, manifest_faults
-
-# A few KB of gzip can inflate to gigabytes: it is taken out in pieces of this size.
-_PIECE_BYTES = 1024 * 1024
+from mealkit.untrusted import UntrustedError
 
 Advance = Callable[[int], None]
 
@@ -49,6 +37,24 @@ def validate(image: Image, advance: Advance = lambda _: None) -> list[Problem]:
 def blob_problems(blob: Blob, advance: Advance = lambda _: None) -> list[Problem]:
     """Read a blob, and return what is wrong with its bytes."""
     return _read_problems(blob, advance, None)
+
+
+def check_diff_id(layer: Layer) -> None:
+    """Unpack a layer whose blob is whole, and hold what comes out against its diff id.
+
+    A compression that this machine cannot read is passed over; whoever unpacks it checks it.
+
+    Raises:
+        StoreError: ``IMAGE_INVALID``: it is another one, or unpacks to far too much.
+    """
+    found: Digest | str = layer.blob.digest
+    if not can_unpack(layer.media_type):
+        return
+    if layer.media_type not in PLAIN_TYPES:
+        found = _unpacked_digest(layer, layer.blob.chunks())
+    if found != layer.diff_id:
+        message = f"layer {layer.blob.digest} should unpack to {layer.diff_id}"
+        raise failure("IMAGE_INVALID", f"{message}; it unpacks to {found}", where=layer.diff_id)
 
 
 def _statement_problems(image: Image) -> list[Problem]:
@@ -86,7 +92,7 @@ def _layer_problems(layer: Layer, descriptor: Descriptor, advance: Advance) -> l
     if layer.descriptor != descriptor:
         message = f"layer {layer.descriptor} is not what the manifest says: {descriptor}"
         return [problem("IMAGE_INVALID", message, where=descriptor.digest)]
-    if descriptor.media_type == LAYER_ZSTD and _zstd() is None:
+    if descriptor.media_type == LAYER_ZSTD and not can_unpack(LAYER_ZSTD):
         unchecked = problem(
             "IMAGE_UNCHECKED",
             f"layer {descriptor.digest} is zstd, which this Python cannot unpack:"
@@ -99,132 +105,67 @@ def _layer_problems(layer: Layer, descriptor: Descriptor, advance: Advance) -> l
 
 def _read_problems(blob: Blob, advance: Advance, layer: Layer | None) -> list[Problem]:
     """Read a blob once: hash it, and hash what it unpacks to if it is a layer."""
-    outer, size_bytes = hashlib.sha256(), 0
-    unpacker = None if layer is None else _unpacker(layer.media_type)
+    reading = _Reading(blob, advance)
+    found: Digest | str | None = None
     try:
-        for chunk in blob.chunks():
-            outer.update(chunk)
-            size_bytes += len(chunk)
-            advance(len(chunk))
-            if unpacker:
-                unpacker.feed(chunk)
+        if layer is not None and layer.media_type not in PLAIN_TYPES:
+            found = _unpacked_digest(layer, reading.chunks())
+        reading.finish()
     except MealkitError as error:
         return list(error.problems)
-    digest = Digest.from_hex(outer.hexdigest())
-    if digest != blob.digest or size_bytes != blob.size_bytes:
+    digest = reading.digest()
+    if digest != blob.digest or reading.size_bytes != blob.size_bytes:
         message = (
             f"blob {blob.digest} should have {blob.size_bytes} bytes;"
-            f" it has {size_bytes} with the digest {digest}"
+            f" it has {reading.size_bytes} with the digest {digest}"
         )
         return [problem("BLOB_DAMAGED", message, where=blob.digest)]
     if layer is None:
         return []
-    found = unpacker.diff_id() if unpacker else digest
+    found = found or digest
     if found != layer.diff_id:
-        what = found or "nothing: it is cut off or not of its media type"
-        message = f"layer {digest} should unpack to {layer.diff_id}; it unpacks to {what}"
+        message = f"layer {digest} should unpack to {layer.diff_id}; it unpacks to {found}"
         return [problem("IMAGE_INVALID", message, where=digest)]
     return []
 
 
-class _Decompressor(Protocol):
-    """One gzip member or zstd frame; what is neither raises ValueError."""
+class _Reading:
+    """A blob that is read once, and hashed on the way."""
 
-    @property
-    def eof(self) -> bool: ...
-    @property
-    def unused_data(self) -> bytes: ...
-    def pieces(self, data: bytes) -> Iterator[bytes]: ...
+    def __init__(self, blob: Blob, advance: Advance) -> None:
+        self.size_bytes = 0
+        self._advance = advance
+        self._state = hashlib.sha256()
+        self._chunks = self._told(blob)
 
+    def chunks(self) -> Iterator[bytes | memoryview]:
+        """Yield what was not read yet."""
+        return self._chunks
 
-class _Gzip:
-    """One gzip member (RFC 1952)."""
+    def finish(self) -> None:
+        """Read what is left."""
+        for _ in self._chunks:
+            pass
 
-    def __init__(self) -> None:
-        self._state = zlib.decompressobj(wbits=31)
+    def digest(self) -> Digest:
+        """Return the digest of what was read."""
+        return Digest.from_hex(self._state.hexdigest())
 
-    @property
-    def eof(self) -> bool:
-        return self._state.eof
-
-    @property
-    def unused_data(self) -> bytes:
-        return self._state.unused_data
-
-    def pieces(self, data: bytes) -> Iterator[bytes]:
-        try:
-            piece = self._state.decompress(data, _PIECE_BYTES)
-            while piece or self._state.unconsumed_tail:
-                yield piece
-                piece = self._state.decompress(self._state.unconsumed_tail, _PIECE_BYTES)
-        except zlib.error as error:
-            raise ValueError("not gzip") from error
+    def _told(self, blob: Blob) -> Iterator[bytes | memoryview]:
+        for chunk in blob.chunks():
+            self._state.update(chunk)
+            self.size_bytes += len(chunk)
+            self._advance(len(chunk))
+            yield chunk
 
 
-class _Zstd:
-    """One zstd frame (RFC 8878), where Python has the module."""
-
-    def __init__(self, module: Any) -> None:
-        self._state = module.ZstdDecompressor()
-        self._error: type[Exception] = module.ZstdError
-
-    @property
-    def eof(self) -> bool:
-        return bool(self._state.eof)
-
-    @property
-    def unused_data(self) -> bytes:
-        return bytes(self._state.unused_data)
-
-    def pieces(self, data: bytes) -> Iterator[bytes]:
-        try:
-            yield self._state.decompress(data, _PIECE_BYTES)
-            while not self._state.eof and not self._state.needs_input:
-                yield self._state.decompress(b"", _PIECE_BYTES)
-        except self._error as error:
-            raise ValueError("not zstd") from error
-
-
-class _Unpacker:
-    """Hashes what a compressed stream unpacks to; members may follow each other."""
-
-    def __init__(self, make: Callable[[], _Decompressor]) -> None:
-        self._make = make
-        self._member: _Decompressor | None = None
-        self._hash = hashlib.sha256()
-        self._broken = False
-
-    def feed(self, chunk: bytes | memoryview) -> None:
-        data = bytes(chunk)
-        while data and not self._broken:
-            member = self._member or self._make()
-            try:
-                for piece in member.pieces(data):
-                    self._hash.update(piece)
-            except ValueError:
-                self._broken = True
-            data = member.unused_data if member.eof else b""
-            self._member = None if member.eof else member
-
-    def diff_id(self) -> Digest | None:
-        """Return the digest of all that was unpacked, or None if that was not a whole stream."""
-        if self._broken or self._member is not None:
-            return None
-        return Digest.from_hex(self._hash.hexdigest())
-
-
-def _unpacker(media_type: str) -> _Unpacker | None:
-    if media_type in {LAYER, DOCKER_LAYER} or media_type not in LAYER_TYPES:
-        return None
-    if media_type in {LAYER_GZIP, DOCKER_LAYER_GZIP}:
-        return _Unpacker(_Gzip)
-    module = _zstd()
-    return _Unpacker(lambda: _Zstd(module))
-
-
-def _zstd() -> Any:
-    """Return Python's zstd module, which is there from 3.14 on, or None."""
+def _unpacked_digest(layer: Layer, chunks: Iterator[bytes | memoryview]) -> Digest | str:
+    """Return the digest of what a compressed layer unpacks to, or why it does not."""
+    state = hashlib.sha256()
+    max_bytes = max_unpacked_bytes(layer.media_type, layer.blob.size_bytes)
     try:
-        return importlib.import_module("compression.zstd")
-    except ImportError:
-        return None
+        for piece in unpacked(layer.media_type, chunks, max_bytes):
+            state.update(piece)
+    except UntrustedError as error:
+        return f"nothing, it is cut off or not of its media type: {error}"
+    return Digest.from_hex(state.hexdigest())

@@ -140,7 +140,11 @@ def _assembled(
         task = listener.task("assembling", sum(file.size_bytes for file in weights) or None)
         assembly = assemble(plan, inputs, workshop, base, task.advance)
         task.done()
-        store.put(assembly.image, [image_name(lock)])
+        name = image_name(lock)
+        before = store.index().named(name)
+        store.put(assembly.image, [name])
+        if before is not None and before.digest != assembly.image.digest:
+            listener.phase(f"note: {name} was the name of {before.digest}, which stays without it")
     return assembly
 
 

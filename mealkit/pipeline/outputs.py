@@ -9,6 +9,8 @@ from mealkit.oci.image import Image
 from mealkit.oci.reference import Reference
 from mealkit.pipeline.listener import Listener
 
+# The label that says of which kit and version an image is.
+_KIT = "dev.mealkit.kit"
 _LAYOUT, _ARCHIVE = "oci:", "oci-archive:"
 
 
@@ -59,13 +61,21 @@ def _write(image: Image, name: str, output: str, listener: Listener) -> str:
 
 def _load(image: Image, name: str, listener: Listener) -> str:
     from mealkit.containers.docker import DockerClient
-    from mealkit.stores.docker_load import load
+    from mealkit.stores.docker_load import holder_of, load
 
-    task = listener.task("loading into docker", _size(image))
     with DockerClient().connected("load the image") as sdk:
+        before = holder_of(name, image, sdk)
+        if before and before.labels.get(_KIT) != name:
+            raise failure(
+                "CLIENT_REFUSED",
+                f"docker's {name} is {before.image_id}, which is not an image of this kit",
+                hint=f"docker rmi {name}, if it is not needed, or give the kit another name",
+            )
+        task = listener.task("loading into docker", _size(image))
         report = load(image, [name], sdk, task.advance)
-    task.done()
-    return f"loaded into docker as {name} ({report.reused_layers} layers were there)"
+        task.done()
+    moved = f"; the name was {before.image_id}'s before" if before else ""
+    return f"loaded into docker as {name} ({report.reused_layers} layers were there){moved}"
 
 
 def _push(image: Image, target: str, mount_from: Sequence[str], listener: Listener) -> str:

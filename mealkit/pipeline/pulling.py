@@ -19,7 +19,7 @@ from mealkit.oci.tar import weight_footer, weight_header
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.listener import Listener
 from mealkit.sources.cache import FileCache
-from mealkit.sources.disk import disk_errors
+from mealkit.sources.disk import disk_errors, require_space
 from mealkit.stores.blobs import VirtualBlob
 from mealkit.stores.filekey import FileKey
 from mealkit.stores.local import LocalStore
@@ -99,6 +99,7 @@ def _fetched(
 ) -> Path:
     state = hashlib.sha256()
     with cache.new_part() as part:
+        require_space(part.parent, weight.size_bytes)
         with disk_errors(part), part.open("wb") as out:
             for chunk in weight.layer.blob.chunks(head_bytes, weight.size_bytes):
                 state.update(chunk)

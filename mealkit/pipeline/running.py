@@ -181,11 +181,7 @@ def _image(request: RunRequest, home: Home, listener: Listener) -> Image:
         return store.image(str(report.digest))
     if names_path(target):
         with open_image(target, home) as found:
-            size_bytes = sum(item.blob.size_bytes for item in found.layers)
-            task = listener.task(f"storing {target}", size_bytes)
-            store.put(found, [image_name(lock_of(found))], task.advance)
-            task.done()
-            return store.image(str(found.digest))
+            return _stored(found, target, store, listener)
     try:
         return _verified(store.image(target), store, listener)
     except MealkitError as error:
@@ -201,6 +197,22 @@ def _is_kit(target: str) -> bool:
     """Tell whether a kit is named, and no image: it is built here then."""
     path = Path(target)
     return path.is_dir() or path.name.endswith((".yaml", ".yml"))
+
+
+def _stored(image: Image, target: str, store: LocalStore, listener: Listener) -> Image:
+    """Keep an image from elsewhere, under the name that it states if no other image has that."""
+    name = image_name(lock_of(image))
+    task = listener.task(f"storing {target}", sum(item.blob.size_bytes for item in image.layers))
+    with store.use():
+        store.put(image, [], task.advance)
+        holder = store.claim(image.digest, name)
+    task.done()
+    if holder is not None:
+        listener.phase(
+            f"note: it calls itself {name}, which is another image here ({holder});"
+            f" it has no name, its digest is {image.digest}"
+        )
+    return store.image(str(image.digest))
 
 
 def _verified(image: Image, store: LocalStore, listener: Listener) -> Image:
@@ -227,7 +239,7 @@ def _spec(
     mounted = () if request.embedded else _mounts(image)
     shown = image if request.embedded or not mounted else lean_image(image)
     name = request.name or lock.about.name
-    content = _content(shown, lock, client, home, listener)
+    content = _content(request, shown, lock, client, home, listener)
     return RunSpec(
         name=name,
         kit=image_name(lock),
@@ -270,18 +282,30 @@ def _mounts(image: Image) -> tuple[Mount, ...]:
 
 
 def _content(
-    image: Image, lock: Lock, client: ContainerClient, home: Home, listener: Listener
+    request: RunRequest,
+    image: Image,
+    lock: Lock,
+    client: ContainerClient,
+    home: Home,
+    listener: Listener,
 ) -> LoadedImage | UnpackedRoot:
-    """Put the image where the client starts it from."""
+    """Put the image where the client starts it from.
+
+    The engine names it as the kit is called, unless that is another image's name: only what was
+    built here just now may take over the name, and then it is its own.
+    """
     from mealkit.containers.docker import DockerClient
 
     if not isinstance(client, DockerClient):
         return _unpacked(image, home, listener)
-    from mealkit.stores.docker_load import load
+    from mealkit.stores.docker_load import holder_of, load
 
     task = listener.task("loading", sum(layer.blob.size_bytes for layer in image.layers))
     with client.connected("load the image") as sdk:
-        report = load(image, [f"mealkit-run/{image_name(lock)}"], sdk, task.advance)
+        name = f"mealkit-run/{image_name(lock)}"
+        if not _is_kit(request.target) and holder_of(name, image, sdk):
+            name = f"mealkit-run/by-digest:{image.digest.hex}"
+        report = load(image, [name], sdk, task.advance)
     task.done(f"{report.reused_layers} layers were there")
     return LoadedImage(report.image_id)
 

@@ -7,6 +7,7 @@ from mealkit.containers.interpreter import compile_modules
 from mealkit.errors import MealkitError, failure, failures
 from mealkit.oci.image import Blob, Layer
 from mealkit.oci.tar import Bytes
+from mealkit.stores.atomic import require_space
 from mealkit.stores.blobs import VirtualBlob
 from mealkit.stores.digests import HashedFile, HashJob
 from mealkit.stores.local import LocalStore
@@ -28,8 +29,13 @@ class StoreWorkshop:
         """Keep a layer for a key."""
         self._store.layers.put(key, layer)
 
-    def write(self, chunks: Iterable[Bytes]) -> Blob:
-        """Write a blob into the store."""
+    def write(self, chunks: Iterable[Bytes], size_bytes: int) -> Blob:
+        """Write a blob of at least ``size_bytes`` into the store.
+
+        Raises:
+            StoreError: there is no room for it (``DISK_FULL``); nothing was written.
+        """
+        require_space(self._store.root, size_bytes)
         return self._store.add(chunks)
 
     def virtual(self, files: Sequence[WeightFile], advance: Advance) -> list[Blob]:

@@ -144,7 +144,11 @@ class WheelReader:
         fault = loose_path_fault(member)
         if fault is not None:
             raise self._invalid(f"the path {shown(member)} leads outside: {fault}")
-        stated_bytes = archive.getinfo(member).file_size
+        info = archive.getinfo(member)
+        # Python unpacks other compressions without a bound, and no wheel uses them.
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise self._invalid(f"{shown(member)} is neither stored nor deflated")
+        stated_bytes = info.file_size
         if size_bytes not in (None, stated_bytes):
             raise failure(
                 "SOURCE_SIZE",

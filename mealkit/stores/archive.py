@@ -3,37 +3,29 @@
 Refuses compressed archives: their blobs cannot be read in place, and weights do not compress.
 """
 
+import errno
 import os
-import stat
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
 
-from mealkit.digest import CHUNK_BYTES, Digest
-from mealkit.errors import failure
+from mealkit.digest import CHUNK_BYTES, Digest, file_chunks
+from mealkit.errors import MealkitError, failure
 from mealkit.oci.descriptor import Descriptor, Platform
+from mealkit.oci.extent import check_size
 from mealkit.oci.image import Blob, BytesBlob, Image, read_image, references
 from mealkit.oci.tar import TarFile, tar_chunks
 from mealkit.oci.untar import Kind, TarStream
 from mealkit.stores.atomic import disk_errors, require_space, sync_folder, temporary_name
-from mealkit.stores.blobs import FileBlob, small_bytes
+from mealkit.stores.blobs import FileBlob, FileRange, small_bytes
 from mealkit.stores.folder import HEX_NAME, Advance, silent
 from mealkit.stores.index import LAYOUT_BYTES, LAYOUT_FILE, Index, choose
-from mealkit.untrusted import UntrustedError
+from mealkit.untrusted import UntrustedError, open_regular
 
 _BLOBS = "blobs/sha256/"
-# Two for each layer, and some for the rest.
-_MOST_ENTRIES = 20_000
-
-
-@dataclass(frozen=True, slots=True)
-class _Member:
-    """Where a file's bytes are in an archive."""
-
-    size_bytes: int
-    offset: int
+_INDEX = "index.json"
+# A blob for each layer of each image.
+_MAX_ENTRIES = 100_000
 
 
 def write_archive(
@@ -53,7 +45,7 @@ def write_archive(
     blobs: dict[Digest, Blob] = {layer.blob.digest: layer.blob for layer in image.layers}
     for data in (image.raw_config, image.raw_manifest):
         blobs[Digest.of(data)] = BytesBlob(data)
-    entries = [TarFile.of(LAYOUT_FILE, LAYOUT_BYTES), TarFile.of("index.json", index.as_bytes())]
+    entries = [TarFile.of(LAYOUT_FILE, LAYOUT_BYTES), TarFile.of(_INDEX, index.as_bytes())]
     entries += [
         TarFile(f"{_BLOBS}{digest.hex}", blob.size_bytes, partial(_told, blob, advance))
         for digest, blob in blobs.items()
@@ -70,34 +62,26 @@ def read_archive(file: Path, name: str | None = None, platform: Platform | None 
             or a compressed one; ``BLOB_MISSING``, ``BLOB_DAMAGED``.
     """
     members = _members(file)
-    blobs = {
-        digest: FileBlob(file, digest, item.size_bytes, item.offset)
-        for path, item in members.items()
-        if path.startswith(_BLOBS) and HEX_NAME(path.removeprefix(_BLOBS))
-        if (digest := Digest.from_hex(path.removeprefix(_BLOBS)))
-    }
 
-    def blob_of(digest: Digest) -> FileBlob:
-        found = blobs.get(digest)
+    def blob_of(descriptor: Descriptor) -> FileBlob:
+        found = members.get(f"{_BLOBS}{descriptor.digest.hex}")
         if found is None:
-            raise failure("BLOB_MISSING", f"{file} has no blob {digest}", where=str(file))
-        return found
+            message = f"{file} has no blob {descriptor.digest}"
+            raise failure("BLOB_MISSING", message, where=str(file))
+        check_size(descriptor, found.length)
+        return FileBlob(file, descriptor.digest, found.length, found.offset)
 
     def read(descriptor: Descriptor) -> bytes:
-        return small_bytes(blob_of(descriptor.digest))
+        return small_bytes(blob_of(descriptor))
 
-    item = members.get("index.json")
-    if item is None or item.size_bytes > CHUNK_BYTES:
-        raise failure(
-            "IMAGE_INVALID", f"{file} has no index.json of an OCI layout", where=str(file)
-        )
-    with file.open("rb") as stream:
-        stream.seek(item.offset)
-        index = Index.parse(stream.read(item.size_bytes), f"{file}: index.json")
-    chosen = choose(index, name, platform, read)
+    found = members.get(_INDEX)
+    if found is None or found.length > CHUNK_BYTES:
+        raise _invalid(file, "has no index.json of an OCI layout")
+    raw_index = b"".join(bytes(chunk) for chunk in file_chunks(file, found.offset, found.length))
+    chosen = choose(Index.parse(raw_index, f"{file}: index.json"), name, platform, read)
     raw_manifest = read(chosen)
     raw_config = read(references(raw_manifest)[0])
-    return read_image(raw_manifest, raw_config, lambda item: blob_of(item.digest))
+    return read_image(raw_manifest, raw_config, blob_of)
 
 
 def _told(blob: Blob, advance: Advance) -> Iterator[bytes | memoryview]:
@@ -134,55 +118,61 @@ def _flush(file: Path, descriptor: int, pending: bytearray) -> None:
             del pending[: os.write(descriptor, pending)]
 
 
-def _members(file: Path) -> dict[str, _Member]:
-    """Look at the headers of a tar; later entries of one path win, links are not followed."""
-    try:
-        with _opened(file) as stream:
-            members = TarStream(_Seekable(stream), max_entries=_MOST_ENTRIES).members()
-            return {
-                os.fsdecode(item.path).removeprefix("./"): _Member(item.size_bytes, stream.tell())
-                for item in members
-                if item.kind is Kind.FILE
-            }
-    except FileNotFoundError as error:
-        raise failure("IMAGE_NOT_FOUND", f"there is no archive {file}", where=str(file)) from error
-    except UntrustedError as error:
-        raise failure(
-            "IMAGE_INVALID",
-            f"{file} is not a tar file: {error}",
-            hint="unpack it first, if it is compressed: gunzip FILE",
-            where=str(file),
-        ) from error
-    except OSError as error:
-        raise failure("DISK_DENIED", f"{file}: {error.strerror}", where=str(file)) from error
+class _Headers:
+    """Reads a file's headers, and passes over its data without reading it."""
 
-
-def _opened(file: Path) -> BinaryIO:
-    """Open a regular file; never wait for a FIFO."""
-    stream = os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
-    if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-        stream.close()
-        raise UntrustedError("it is not a regular file")
-    return stream
-
-
-class _Seekable:
-    """A file as what a tar is read from; data is passed over without being read."""
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
+    def __init__(self, opened: int) -> None:
+        self.position = 0
+        self._opened = opened
 
     def take(self, size: int) -> bytes:
-        """Return the next bytes."""
-        return self._stream.read(size)
+        """Return the next ``size`` bytes; fewer at the end."""
+        return b"".join(self.pieces(size))
 
     def skip(self, size: int) -> None:
         """Pass over bytes."""
-        self._stream.seek(size, os.SEEK_CUR)
+        self.position += size
 
     def pieces(self, size: int) -> Iterator[bytes]:
-        """Yield the next bytes in pieces."""
-        left = size
-        while left and (piece := self._stream.read(min(left, CHUNK_BYTES))):
-            left -= len(piece)
+        """Yield the next ``size`` bytes in pieces; fewer at the end."""
+        while size and (piece := os.pread(self._opened, min(size, CHUNK_BYTES), self.position)):
+            self.position += len(piece)
+            size -= len(piece)
             yield piece
+
+
+def _members(file: Path) -> dict[str, FileRange]:
+    """Look at the headers of a tar; later entries of one path win, links are not followed."""
+    try:
+        opened = open_regular(file)
+    except FileNotFoundError as error:
+        raise failure("IMAGE_NOT_FOUND", f"there is no archive {file}", where=str(file)) from error
+    except OSError as error:
+        if error.errno == errno.EINVAL and not file.is_dir():
+            raise _invalid(file, "is not a regular file") from error
+        raise failure("DISK_DENIED", f"{file}: {error.strerror}", where=str(file)) from error
+    try:
+        return dict(_ranges(file, opened))
+    except UntrustedError as error:
+        hint = "unpack it first, if it is compressed: gunzip FILE"
+        raise _invalid(file, f"cannot be read as a tar file: {error}", hint) from error
+    finally:
+        os.close(opened)
+
+
+def _ranges(file: Path, opened: int) -> Iterator[tuple[str, FileRange]]:
+    """Yield the parts of a layout in a tar, and where in the file they are."""
+    size_bytes = os.fstat(opened).st_size
+    source = _Headers(opened)
+    for member in TarStream(source, max_entries=_MAX_ENTRIES).members():
+        name = member.path.decode(errors="replace").removeprefix("./")
+        is_blob = name.startswith(_BLOBS) and HEX_NAME(name.removeprefix(_BLOBS))
+        if member.kind is not Kind.FILE or not (is_blob or name == _INDEX):
+            continue
+        if source.position + member.size_bytes > size_bytes:
+            raise UntrustedError(f"it ends within {name}")
+        yield name, FileRange(file, source.position, member.size_bytes)
+
+
+def _invalid(file: Path, what: str, hint: str | None = None) -> MealkitError:
+    return failure("IMAGE_INVALID", f"{file} {what}", hint=hint, where=str(file))

@@ -13,7 +13,7 @@ from mealkit.oci.image import Blob, BytesBlob
 from mealkit.stores.filekey import FileKey
 
 # Manifests and configs are a few KB; distribution-spec asks registries to take 4 MiB.
-MAX_JSON_BYTES = 16 * 1024 * 1024
+MAX_JSON_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ Layers that the engine has already are left out (*sparse*); if it then misses on
 sent. Refuses to call it done when the engine ends up with another image.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -77,6 +77,32 @@ def load(
         raise failure("CLIENT_UNAVAILABLE", f"docker cannot be used: {_line(error)}") from error
     progress.all_done()
     return LoadReport(image_id, sent_bytes, present)
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """The image that has a name in the engine now, and what its labels say of it."""
+
+    image_id: str
+    labels: Mapping[str, str]
+
+
+def holder_of(name: str, image: Image, client: docker.DockerClient) -> Holder | None:
+    """Return the image that has a name in the engine; None if no other one than ``image`` has it.
+
+    Raises:
+        ContainerError: ``CLIENT_UNAVAILABLE``.
+        StoreError: ``REFERENCE_INVALID``.
+    """
+    try:
+        found = client.images.get(_tag(name))
+    except docker.errors.NotFound:
+        return None
+    except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
+        raise failure("CLIENT_UNAVAILABLE", f"docker cannot be used: {_line(error)}") from error
+    if found.id in {str(image.config_descriptor.digest), str(image.digest)}:
+        return None
+    return Holder(str(found.id), found.labels)
 
 
 @dataclass(frozen=True, slots=True)

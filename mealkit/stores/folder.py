@@ -7,13 +7,14 @@ import errno
 import hashlib
 import os
 import re
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from mealkit.digest import CHUNK_BYTES, Digest
-from mealkit.errors import failure
+from mealkit.errors import disk_failure, failure
 from mealkit.oci.image import Blob
 from mealkit.stores.atomic import disk_errors, temporary_name
 from mealkit.stores.blobs import FileBlob, FileRange, VirtualBlob
@@ -43,12 +44,18 @@ class BlobFolder:
         self.folder = root / "blobs" / "sha256"
 
     def find(self, digest: Digest) -> FileBlob | None:
-        """Return a blob that is there; its bytes are not looked at."""
+        """Return a blob that is there; its bytes are not looked at.
+
+        What is not a regular file is not there: a FIFO would be waited for, a device has no end.
+        """
         path = self.folder / digest.hex
         try:
-            return FileBlob(path, digest, path.stat().st_size)
+            found = path.stat()
         except (FileNotFoundError, NotADirectoryError):
             return None
+        except OSError as error:
+            raise disk_failure(error, f"{path} cannot be read", str(path)) from error
+        return FileBlob(path, digest, found.st_size) if stat.S_ISREG(found.st_mode) else None
 
     def holds(self, blob: Blob) -> bool:
         """Tell whether a blob is there with all its bytes; a short one does not count."""

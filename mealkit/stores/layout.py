@@ -6,9 +6,9 @@ the image is not there.
 
 from pathlib import Path
 
-from mealkit.digest import Digest
 from mealkit.errors import failure
 from mealkit.oci.descriptor import Descriptor, Platform
+from mealkit.oci.extent import check_size
 from mealkit.oci.image import BytesBlob, Image, read_image, references
 from mealkit.stores.atomic import disk_errors, require_space, sync_folder, write_whole
 from mealkit.stores.blobs import FileBlob, VirtualBlob, small_bytes
@@ -62,19 +62,21 @@ def read_layout(folder: Path, name: str | None = None, platform: Platform | None
         raise failure("IMAGE_NOT_FOUND", f"{folder} is not an OCI layout", where=str(folder))
     blobs = BlobFolder(folder)
 
-    def blob_of(digest: Digest) -> FileBlob:
-        found = blobs.find(digest)
+    def blob_of(descriptor: Descriptor) -> FileBlob:
+        found = blobs.find(descriptor.digest)
         if found is None:
-            raise failure("BLOB_MISSING", f"{folder} has no blob {digest}", where=str(folder))
+            message = f"{folder} has no blob {descriptor.digest}"
+            raise failure("BLOB_MISSING", message, where=str(folder))
+        check_size(descriptor, found.size_bytes)
         return found
 
     def read(descriptor: Descriptor) -> bytes:
-        return small_bytes(blob_of(descriptor.digest))
+        return small_bytes(blob_of(descriptor))
 
     chosen = choose(Index.read(folder / "index.json"), name, platform, read)
     raw_manifest = read(chosen)
     raw_config = read(references(raw_manifest)[0])
-    return read_image(raw_manifest, raw_config, lambda item: blob_of(item.digest))
+    return read_image(raw_manifest, raw_config, blob_of)
 
 
 def _prepare(folder: Path) -> None:

