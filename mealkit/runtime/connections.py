@@ -1,18 +1,23 @@
 """The gateway's connections: how many, how long one may be silent, and callers who do not read.
 
-Refuses to keep more than a number of them: the one that has been idle longest goes first. What a
-caller does not fetch is held for a while only, and all of that together has a limit too.
+Refuses to keep more than a number of them: the one goes first whose request has been coming
+longest, or that has been idle longest. What a caller does not fetch is kept for a while only, and
+all of that together has a limit too.
 """
 
 import asyncio
 import resource
 from collections.abc import Callable
+from itertools import islice
 from typing import Protocol
 
 # Sockets to the worker, pipes, files.
 _OTHER_FILES = 128
 
 _LOOK_SECONDS = 1.0
+_MOMENT_SECONDS = 1.0
+# A body that comes more slowly does not go on for ever; the number is Apache's (mod_reqtimeout).
+_BODY_BYTES_PER_SECOND = 500
 
 
 class Connection(Protocol):
@@ -40,21 +45,26 @@ class Connections:
         *,
         idle_seconds: float = 75.0,
         head_seconds: float = 30.0,
+        body_seconds: float = 20.0,
         stall_seconds: float = 30.0,
         unsent_bytes: int = 64 * 1024 * 1024,
     ) -> None:
         """Begin with none.
 
         ``idle_seconds`` is longer than common load balancers wait: whoever closes first must be
-        the caller. A request's head has ``head_seconds``; a caller who fetches nothing of what was
-        written has ``stall_seconds``, less while all together hold more than ``unsent_bytes``.
+        the caller. A request's head has ``head_seconds``; its body has ``body_seconds``, and more
+        as it comes. A caller who fetches nothing of what was written has ``stall_seconds``, less
+        while all together hold more than ``unsent_bytes``.
         """
         self.limit = limit
         self._idle_seconds, self._head_seconds = idle_seconds, head_seconds
+        self._body_seconds = body_seconds
         self._stall_seconds, self._unsent_bytes = stall_seconds, unsent_bytes
         # Each with the time at which it got there, oldest first.
         self._idle: dict[Connection, float] = {}
         self._heads: dict[Connection, float] = {}
+        # With the bytes that have come of the body.
+        self._bodies: dict[Connection, tuple[float, int]] = {}
         self._busy: set[Connection] = set()
         self._unsent: dict[Connection, tuple[int, float]] = {}
         self._clock: Callable[[], float] = asyncio.get_running_loop().time
@@ -62,13 +72,15 @@ class Connections:
 
     def __len__(self) -> int:
         """Return how many there are."""
-        return len(self._idle) + len(self._heads) + len(self._busy)
+        return len(self._idle) + len(self._heads) + len(self._bodies) + len(self._busy)
 
     def opened(self, connection: Connection) -> None:
         """Take a new one; another one goes if there are too many, the new one if all are busy."""
-        self._idle[connection] = self._clock()
+        now = self._clock()
+        oldest = self._oldest(now) if len(self) >= self.limit else None
+        self._idle[connection] = now
         if len(self) > self.limit:
-            oldest = next(iter(self._heads), None) or next(iter(self._idle))
+            oldest = oldest or connection
             # At once: its end is told later, and the next one must not choose it again.
             self._forget(oldest)
             oldest.drop()
@@ -90,10 +102,21 @@ class Connections:
         self._forget(connection)
         self._busy.add(connection)
 
+    def began_body(self, connection: Connection) -> None:
+        """Note that a request's body is coming."""
+        self._forget(connection)
+        self._bodies[connection] = (self._clock(), 0)
+
+    def more_body(self, connection: Connection, size_bytes: int) -> None:
+        """Note that so many bytes of it have come."""
+        if connection in self._bodies:
+            since, before_bytes = self._bodies[connection]
+            self._bodies[connection] = (since, before_bytes + size_bytes)
+
     def answered(self, connection: Connection) -> None:
         """Note that the answer is written, fetched or not."""
-        if connection in self._busy:
-            self._busy.discard(connection)
+        if connection in self._busy or connection in self._bodies:
+            self._forget(connection)
             self._idle[connection] = self._clock()
 
     def wrote(self, connection: Connection) -> None:
@@ -112,7 +135,25 @@ class Connections:
                     late[connection] = now
                 else:
                     connection.end()
+        self._look_at_bodies(now)
         self._look_at_unsent(now)
+
+    def _oldest(self, now: float) -> Connection | None:
+        """Return the one that is missed least; one that just came has a moment to ask."""
+        firsts = [
+            *((since, found) for found, since in islice(self._heads.items(), 1)),
+            *((since, found) for found, since in islice(self._idle.items(), 1)),
+            *((since, found) for found, (since, _) in islice(self._bodies.items(), 1)),
+        ]
+        late = (found for since, found in firsts if now - since >= _MOMENT_SECONDS)
+        return next(late, firsts[0][1] if firsts else None)
+
+    def _look_at_bodies(self, now: float) -> None:
+        for connection, (since, size_bytes) in list(self._bodies.items()):
+            allowed_seconds = self._body_seconds + size_bytes / _BODY_BYTES_PER_SECOND
+            if now - since > allowed_seconds:
+                del self._bodies[connection]
+                connection.end()
 
     def _look_at_unsent(self, now: float) -> None:
         for connection, (before, since) in list(self._unsent.items()):
@@ -134,6 +175,7 @@ class Connections:
     def _forget(self, connection: Connection) -> None:
         self._idle.pop(connection, None)
         self._heads.pop(connection, None)
+        self._bodies.pop(connection, None)
         self._busy.discard(connection)
 
     def _look_soon(self) -> None:

@@ -89,6 +89,7 @@ class Envelope:
         headers = MutableHeaders(scope=message)
         headers["X-Mealkit-Recipe"] = self._service.recipe
         headers["X-Request-Id"] = request_id
+        headers["X-Content-Type-Options"] = "nosniff"
         is_draining = self._service.lifecycle.status is Status.DRAINING
         if message["status"] == 413 or is_draining:
             headers["Connection"] = "close"

@@ -111,7 +111,6 @@ class _Endpoints:
         content = module.page(lock, offer, described, request.headers.get("host", ""))
         headers = {
             "Content-Security-Policy": module.CONTENT_POLICY,
-            "X-Content-Type-Options": "nosniff",
             "Referrer-Policy": "no-referrer",
             # It names the host that it was asked by.
             "Cache-Control": "no-store",

@@ -1,6 +1,7 @@
 """What the gateway's endpoints share: the lock, the state, the worker's socket, keys and limits.
 
-Refuses callers without a key where keys are needed, and more requests at once than the lock allows.
+Refuses callers without a key where keys are needed, others' web pages where none are, and more
+requests at once than the lock allows.
 """
 
 import asyncio
@@ -23,6 +24,7 @@ from mealkit.runtime.api.offer import Offer
 from mealkit.runtime.api.reading import read_object
 from mealkit.runtime.api.usage import Usage
 from mealkit.runtime.body import read_body
+from mealkit.runtime.browsers import Browsers
 from mealkit.runtime.claims import Claims
 from mealkit.runtime.journal import Journal
 from mealkit.runtime.keys import Keys, take_secrets
@@ -45,6 +47,8 @@ _NEWS_SECONDS = 0.5
 # What is read without a thread: less than three milliseconds of work.
 _SMALL_BYTES = 16 * 1024
 
+# Probes ask by whatever name or address they know.
+_HEALTH = frozenset({*LIVE_PATHS, *READY_PATHS})
 _OPENED = {"metrics": (METRICS_PATH,), "docs": (DOCS_PATH, OPENAPI_PATH)}
 
 # What the log line of the request that is being answered will say besides.
@@ -74,6 +78,7 @@ class Service:
     bodies: HeldBytes = field(init=False)
     """The memory that requests' bodies take."""
     _without_key: frozenset[str] = field(init=False)
+    _browsers: Browsers = field(init=False)
     _large_bodies: asyncio.Lock = field(default_factory=asyncio.Lock)
     _open: int = 0
     idle: asyncio.Event = field(default_factory=asyncio.Event)
@@ -90,7 +95,8 @@ class Service:
         self.turns = Turns(serving.max_concurrency, serving.max_queue, self._note_turns)
         self.bodies = HeldBytes(self.max_body_bytes)
         opened = [path for word in self.settings.open for path in _OPENED[word]]
-        self._without_key = frozenset({*LIVE_PATHS, *READY_PATHS, *opened})
+        self._without_key = frozenset({*_HEALTH, *opened})
+        self._browsers = Browsers(self.settings)
         self.idle.set()
         self.off.set()
         self.lifecycle.listeners.append(self._note_move)
@@ -112,10 +118,14 @@ class Service:
         """Find out who asks, before anything of the request is read; return the key's name.
 
         Raises:
-            RequestError: ``REQUEST_KEY``.
+            RequestError: ``REQUEST_KEY``; or where no key is needed, what ``Browsers`` refuses.
         """
         given = take_secrets(scope["headers"])
-        if self.keys.is_open or scope["path"] in self._without_key:
+        if self.keys.is_open:
+            if scope["path"] not in _HEALTH:
+                self._browsers.check(scope)
+            return ""
+        if scope["path"] in self._without_key:
             return ""
         return self.keys.caller_of(given, asyncio.get_running_loop().time())
 

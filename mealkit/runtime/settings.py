@@ -4,6 +4,7 @@ Refuses values that cannot be used. Everything that changes an answer is in the 
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,9 @@ _CONNECTIONS = 4096
 _LEVELS = ("info", "debug", "warning", "error")
 _AUTH = ("keys", "off")
 _OPEN = frozenset({"metrics", "docs"})
+
+_HOST = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]{0,251}[a-z0-9_])?")
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9_.:\[\]-]{1,255}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,12 @@ class Settings:
     """Hashes of keys, as lines of a keys file (``MEALKIT_KEYS``)."""
     keys_file: Path | None
     """The file of the keys' hashes, read again when it changes (``MEALKIT_KEYS_FILE``)."""
+    hosts: frozenset[str]
+    """Names by which callers without a key may ask, beside addresses and localhost; ``*``: any
+    (``MEALKIT_HOSTS``, with commas)."""
+    origins: frozenset[str]
+    """Origins of web pages that may ask without a key, beside the kit's own; ``*``: any
+    (``MEALKIT_ORIGINS``, with commas)."""
     open: frozenset[str]
     """What needs no key beside health: ``metrics``, ``docs`` (``MEALKIT_OPEN``, with commas)."""
 
@@ -97,6 +107,8 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
             if environment.get("MEALKIT_KEYS_FILE")
             else None
         ),
+        hosts=_names(environment, "MEALKIT_HOSTS", _HOST, "kit.example.com,kit"),
+        origins=_names(environment, "MEALKIT_ORIGINS", _ORIGIN, "https://app.example.com"),
         open=_open(environment),
     )
 
@@ -154,6 +166,18 @@ def _open(environment: Mapping[str, str]) -> frozenset[str]:
         message = f"MEALKIT_OPEN is {text!r}, and takes {' and '.join(sorted(_OPEN))}"
         raise failure("CONFIG_INVALID", message, where="MEALKIT_OPEN")
     return chosen
+
+
+def _names(
+    environment: Mapping[str, str], name: str, form: re.Pattern[str], example: str
+) -> frozenset[str]:
+    text = environment.get(name, "")
+    found = frozenset(word.strip().lower() for word in text.split(",") if word.strip())
+    for word in found:
+        if word != "*" and not form.fullmatch(word):
+            message = f"{name} has {word!r}, which is not of the form {example}"
+            raise failure("CONFIG_INVALID", message, where=name)
+    return found
 
 
 def _refuse_keys_that_are_off(environment: Mapping[str, str]) -> None:

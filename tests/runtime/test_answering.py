@@ -163,7 +163,7 @@ def test_caller_that_reads_slowly(kit):
     address = (kit.client.base_url.host, kit.client.base_url.port)
     messages = [{"role": "user", "content": "flood:20000"}]
     body = json.dumps({"model": MODEL_NAME, "stream": True, "messages": messages}).encode()
-    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
     with socket.create_connection(address, 30) as peer:
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         peer.sendall(head.encode() + body)

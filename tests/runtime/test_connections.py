@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import httpx2
+import pytest
 
 from mealkit.runtime.connections import Connections
 
@@ -91,6 +92,45 @@ def _silence():
     assert len(connections) == 0
 
 
+def _bodies():
+    """A body has twenty seconds, and one for every five hundred bytes that came."""
+    connections, clock = keeper()
+    silent, slow, quick, whole = (Caller(connections) for _ in range(4))
+    for caller in (silent, slow, quick, whole):
+        connections.began_body(caller)
+    connections.began_request(whole)
+    for second in range(1, 100):
+        connections.more_body(slow, 100)
+        connections.more_body(quick, 1000)
+        at(clock, connections, second)
+        assert (silent.ended != "") == (second > 20)
+        assert (slow.ended != "") == (second > 25)
+    assert (quick.ended, whole.ended) == ("", "")
+    assert len(connections) == 2
+
+
+def _slow_ones_make_room():
+    """Over the limit one goes whose request is still coming; one that just came has a moment."""
+    connections, clock = keeper(limit=4)
+    busy, first, second, third = (Caller(connections) for _ in range(4))
+    connections.began_request(busy)
+    for caller in (first, second, third):
+        connections.began_body(caller)
+    at(clock, connections, 5)
+    for asking in (Caller(connections), Caller(connections), Caller(connections)):
+        assert asking.ended == ""
+        connections.began_body(asking)
+    assert [caller.ended for caller in (busy, first, second, third)] == ["", "drop", "drop", "drop"]
+    at(clock, connections, 7)
+    head, idle = Caller(connections), Caller(connections)
+    connections.began_head(head)
+    at(clock, connections, 9)
+    Caller(connections)
+    assert (head.ended, idle.ended) == ("drop", "")
+    Caller(connections)
+    assert idle.ended == "drop"
+
+
 def _stalls():
     """Who fetches nothing for thirty seconds is dropped; who fetches slowly is not."""
     connections, clock = keeper()
@@ -126,6 +166,8 @@ def _all_that_is_unsent():
 
 test_oldest_idle_goes_first = looped(_oldest_idle_goes_first)
 test_silence = looped(_silence)
+test_bodies = looped(_bodies)
+test_slow_ones_make_room = looped(_slow_ones_make_room)
 test_stalls = looped(_stalls)
 test_all_that_is_unsent = looped(_all_that_is_unsent)
 
@@ -147,7 +189,7 @@ def test_ten_thousand_idle_connections(start):
             for _ in range(1000):
                 peers.enter_context(kit.connected())
             with kit.connected() as asking:
-                asking.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+                asking.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
                 assert asking.recv(12) == b"HTTP/1.1 200"
         kit.client.close()
         kit.client = httpx2.Client(base_url=kit.client.base_url)
@@ -160,7 +202,7 @@ def test_huge_bodies(start, make_lock, background):
     """Bodies that come slowly, many at once, take no more memory than all bodies may."""
     kit = start(make_lock(serving={"max_body": "1MiB", "max_queue": 100})).wait_ready()
     before = resident_bytes(kit)
-    head = b"POST /v1/embeddings HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n"
+    head = b"POST /v1/embeddings HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n"
     with ExitStack() as stack:
         peers = [stack.enter_context(kit.connected()) for _ in range(64)]
         for peer in peers:
@@ -172,6 +214,38 @@ def test_huge_bodies(start, make_lock, background):
         assert {peer.recv(12) for peer in refused} == {b"HTTP/1.1 429"}
         assert resident_bytes(kit) - before < 48 * MEBIBYTE
     kit.wait_for(lambda: kit.embed("hello").status_code == 200)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"POST /v1/embeddings HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n{",
+        b"POST /v1/embeddings HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{",
+        b"POST /v1/embeddings HTTP/1.1\r\nHost: loc",
+        b"POST /v1/embeddings HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n",
+    ],
+)
+def test_slow_requests_on_all_connections(start, sent):
+    """Whatever the number of callers that never finish a request, another one is answered."""
+    kit = start(environment={"MEALKIT_CONNECTIONS": "64"}).wait_ready()
+    kit.client.close()
+    with ExitStack() as peers:
+        slow = [peers.enter_context(kit.connected()) for _ in range(64)]
+        for peer in slow:
+            peer.sendall(sent)
+        for _ in range(3):
+            with httpx2.Client(base_url=kit.client.base_url) as client:
+                kit.client = client
+                kit.wait_for(lambda: is_answered(kit))
+            more = peers.enter_context(kit.connected())
+            more.sendall(sent)
+
+
+def is_answered(kit):
+    try:
+        return kit.embed("hello").status_code == 200
+    except httpx2.TransportError:
+        return False
 
 
 def test_caller_that_does_not_read(start, make_api_lock):
@@ -187,7 +261,7 @@ def test_caller_that_does_not_read(start, make_api_lock):
     ).encode()
     with kit.connected() as peer:
         peer.sendall(
-            b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b"
+            b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%b"
             % (len(body), body)
         )
         assert peer.recv(12) == b"HTTP/1.1 200"

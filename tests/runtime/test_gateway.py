@@ -103,7 +103,7 @@ def test_body_over_the_limit(start, make_lock):
         "Transfer-Encoding: chunked\r\n\r\n5000\r\n",
     ):
         with socket.create_connection(address, 30) as peer:
-            peer.sendall(f"POST /v1/embeddings HTTP/1.1\r\nHost: x\r\n{head}".encode())
+            peer.sendall(f"POST /v1/embeddings HTTP/1.1\r\nHost: localhost\r\n{head}".encode())
             if "chunked" in head:
                 peer.sendall(b"x" * 0x5000)
             reply = peer.makefile("rb").read()
@@ -143,7 +143,7 @@ def test_caller_that_goes_away(start, make_lock, tmp_path):
     body = json.dumps({"model": MODEL_NAME, "input": f"wait:{tmp_path / 'never'}"})
     address = (kit.client.base_url.host, kit.client.base_url.port)
     with socket.create_connection(address) as peer:
-        head = f"POST /v1/embeddings HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+        head = f"POST /v1/embeddings HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
         peer.sendall((head + body).encode())
         kit.wait_for(lambda: "mealkit_requests_running 1.0" in kit.client.get("/metrics").text)
     kit.wait_for(lambda: "mealkit_requests_running 0.0" in kit.client.get("/metrics").text)

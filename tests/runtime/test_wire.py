@@ -5,6 +5,7 @@ import functools
 import json
 import time
 from http.client import HTTPResponse
+from itertools import pairwise
 from unittest.mock import Mock
 
 import pytest
@@ -14,7 +15,7 @@ from uvicorn.server import ServerState
 from mealkit.runtime.connections import Connections
 from mealkit.runtime.wire import OneWriteProtocol
 
-LIVE = b"GET /v1/health/live HTTP/1.1\r\nHost: x\r\n\r\n"
+LIVE = b"GET /v1/health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 def looped(test):
@@ -28,24 +29,24 @@ def test_head_without_end(start):
     for head in (
         b"GET / HTTP/1.1\r\nX: " + b"x" * 100_000,
         b"GET /" + b"x" * 100_000,
-        b"GET /" + b"x" * 100_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: x\r\n" + b"a:\r\n" * 20_000 + b"\r\n",
-        b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X: y\r\n" * 20_000,
-        b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X: y\r\n" * 40_000 + b"\r\n",
+        b"GET /" + b"x" * 100_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"a:\r\n" * 20_000 + b"\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"X: y\r\n" * 20_000,
+        b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"X: y\r\n" * 40_000 + b"\r\n",
     ):
         error = refused(kit, head, 413)
         assert error["code"] == "REQUEST_TOO_LARGE"
         assert "more than 65536 bytes" in error["message"]
 
 
-POST = b"POST /v1/embeddings HTTP/1.1\r\nHost: x\r\n"
+POST = b"POST /v1/embeddings HTTP/1.1\r\nHost: localhost\r\n"
 
 
 @pytest.mark.parametrize(
     ("data", "said"),
     [
         (b"hello\r\n\r\n", "illegal request line"),
-        (b"GET / HTTP/9.9\r\nHost: x\r\n\r\n", "version 9.9"),
+        (b"GET / HTTP/9.9\r\nHost: localhost\r\n\r\n", "version 9.9"),
         (b"GET / HTTP/1.1\r\n\r\n", "Host"),
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "illegal request line"),
         (POST + b"Content-Length: many\r\n\r\n", "Content-Length"),
@@ -125,7 +126,7 @@ def test_an_offer_of_another_protocol(start):
     kit = start().wait_ready()
     body = json.dumps({"model": "stand-in", "input": "hello"}).encode()
     offer = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
-    head = b"POST /v1/embeddings HTTP/1.1\r\nHost: x\r\n" + offer
+    head = b"POST /v1/embeddings HTTP/1.1\r\nHost: localhost\r\n" + offer
     with kit.connected() as peer:
         for _ in range(2):
             peer.sendall(head + b"Content-Length: %d\r\n\r\n" % len(body))
@@ -164,7 +165,7 @@ def test_trailers(start):
     nothing_is_left(kit)
 
 
-@pytest.mark.parametrize("data", [b"GET / HTTP/9.9\r\nHost: x\r\n\r\n", b"hello\r\n\r\n"])
+@pytest.mark.parametrize("data", [b"GET / HTTP/9.9\r\nHost: localhost\r\n\r\n", b"hello\r\n\r\n"])
 def test_a_stop_while_a_refused_caller_lingers(start, data):
     """The caller that does not go is no reason to end badly."""
     kit = start().wait_ready()
@@ -179,7 +180,7 @@ def test_a_body_that_comes_after_its_answer(start):
     """It is passed over, and the connection goes on."""
     kit = start().wait_ready()
     with kit.connected() as peer:
-        peer.sendall(b"POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n")
+        peer.sendall(b"POST /nowhere HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n")
         answer = HTTPResponse(peer)
         answer.begin()
         assert (answer.status, answer.read() != b"") == (404, True)
@@ -194,7 +195,7 @@ def test_a_body_that_comes_after_its_answer(start):
 async def test_a_late_body_is_no_head():
     """After it the connection is as idle as any other, and may stay so as long."""
     protocol, connections = served()
-    protocol.data_received(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n")
+    protocol.data_received(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n")
     await answered(protocol)
     protocol.data_received(b"hello")
     assert (list(connections._idle), list(connections._heads)) == ([protocol], [])
@@ -253,7 +254,7 @@ def streamed(text):
 
 def request(body, path="/v1/chat/completions"):
     """Write a request."""
-    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
     return head.encode() + body
 
 
@@ -275,3 +276,87 @@ def nothing_is_left(kit):
     kit.wait_for(lambda: kit.gauge("mealkit_connections") == 1)
     kit.wait_for(lambda: kit.gauge("mealkit_requests_running") == 0)
     assert kit.client.get("/v1/health/live").status_code == 200
+
+
+def chunked(*chunks):
+    head = POST + b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    return head + b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks)
+
+
+def test_a_head_of_many_lines(start):
+    """It is refused, wherever it stands: as head, as trailers, behind a request or a body."""
+    kit = start().wait_ready()
+    lines = b"a:\r\n" * 5_000
+    body = b"POST /nowhere HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}"
+    for data, count in (
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\n" + lines + b"\r\n", 0),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\n" + lines, 0),
+        (LIVE + b"GET / HTTP/1.1\r\nHost: localhost\r\n" + lines + b"\r\n", 1),
+        (body + b"GET / HTTP/1.1\r\nHost: localhost\r\n" + lines + b"\r\n", 1),
+        (chunked(b"{}") + b"0\r\n" + lines + b"\r\n", 0),
+    ):
+        with kit.connected() as peer:
+            peer.sendall(data)
+            said = peer.makefile("rb").read()
+        assert said.count(b"HTTP/1.1 413") == 1
+        assert said.count(b"HTTP/1.1 ") == count + 1
+    nothing_is_left(kit)
+
+
+def test_a_head_of_a_hundred_lines(start):
+    """Proxies add some; a hundred are no attack."""
+    kit = start().wait_ready()
+    lines = b"".join(b"X-Number-%d: %b\r\n" % (number, b"y" * 90) for number in range(200))
+    with kit.connected() as peer:
+        peer.sendall(LIVE.replace(b"\r\n\r\n", b"\r\n" + lines + b"Connection: close\r\n\r\n"))
+        assert peer.makefile("rb").read().startswith(b"HTTP/1.1 200")
+
+
+def test_a_body_in_many_small_chunks(start):
+    """A few thousand are read; beyond them the body is refused, for each takes the parser long."""
+    kit = start().wait_ready()
+    body = json.dumps({"model": "stand-in", "input": "x" * 1_500}).encode()
+    with kit.connected() as peer:
+        peer.sendall(chunked(*(bytes([byte]) for byte in body)) + b"0\r\n\r\n")
+        answer = HTTPResponse(peer)
+        answer.begin()
+        assert (answer.status, answer.read() != b"") == (200, True)
+    large = json.dumps({"model": "stand-in", "input": "x" * 3_000_000}).encode()
+    with kit.connected() as peer:
+        pieces = (large[place : place + 512] for place in range(0, len(large), 512))
+        peer.sendall(chunked(*pieces) + b"0\r\n\r\n")
+        answer = HTTPResponse(peer)
+        answer.begin()
+        assert (answer.status, answer.read() != b"") == (200, True)
+    error = refused(kit, chunked(*[b" "] * 40_000), 400)
+    assert "too small" in error["message"]
+    nothing_is_left(kit)
+
+
+@pytest.mark.parametrize("size", [1, 7, 4096])
+def test_requests_in_pieces_of_any_size(start, size):
+    """However the bytes come, they are the same requests."""
+    kit = start().wait_ready()
+    body = json.dumps({"model": "stand-in", "input": "hello " * 300}).encode()
+    data = request(body, "/v1/embeddings") + chunked(body) + b"0\r\n\r\n"
+    data += LIVE.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+    with kit.connected() as peer:
+        for place in range(0, len(data), size):
+            peer.sendall(data[place : place + size])
+        said = peer.makefile("rb").read()
+    assert said.count(b"HTTP/1.1 200 OK") == 3
+
+
+@looped
+async def test_others_have_their_turn_while_much_is_parsed():
+    """No more than a slice is parsed at once, however much has come."""
+    protocol, _ = served()
+    seen = []
+    protocol.data_received(chunked(*[b" "] * 1_500))
+    while protocol._unread:
+        seen.append(len(protocol._unread))
+        assert not protocol._gathered._reads
+        await asyncio.sleep(0)
+    assert len(seen) >= 3
+    assert all(before - after <= 2048 for before, after in pairwise(seen))
+    assert protocol._gathered._reads

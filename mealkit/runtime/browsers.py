@@ -1,0 +1,105 @@
+"""Requests that a web page makes somebody's browser send, to a kit that asks for no key.
+
+Whoever opens a page lets its author send requests from their own machine: to an address of that
+machine, or, after the page's name was made to lead there (DNS rebinding), as if it were the page's
+own. Refuses hosts that are not this kit's, other pages' origins, and bodies of the types that a
+page may send anywhere. A key proves all of that by itself: no page has one.
+
+The rules: https://fetch.spec.whatwg.org/#cors-safelisted-request-header and
+https://www.w3.org/TR/fetch-metadata/
+"""
+
+import re
+import socket
+from collections.abc import Iterable
+from ipaddress import ip_address
+
+from starlette.types import Scope
+
+from mealkit.errors import MealkitError, failure
+from mealkit.runtime.settings import Settings
+from mealkit.untrusted import shown
+
+_ANY = "*"
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+_ORIGIN = re.compile(r"(https?)://([^/?#@\s]+)")
+_HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9_.-]+?)\.?)(?::[0-9]*)?")
+_JSON = re.compile(r"application/(?:[a-z0-9.!#$&^_-]+\+)?json")
+_SHOWN = {b"host", b"origin", b"content-type", b"sec-fetch-site", b"sec-fetch-mode"}
+
+
+class Browsers:
+    """Tells a request that a page of the kit's own could have made from one of another's."""
+
+    def __init__(self, settings: Settings) -> None:
+        own = {settings.host.lower(), socket.gethostname().lower(), "localhost"}
+        self._hosts = own | settings.hosts
+        self._origins = settings.origins
+
+    def check(self, scope: Scope) -> None:
+        """Refuse what another's page made a browser send.
+
+        Raises:
+            RequestError: ``REQUEST_HOST``, ``REQUEST_ORIGIN`` or ``REQUEST_MEDIA_TYPE``.
+        """
+        stated = _stated(scope["headers"])
+        host = stated.get(b"host", "")
+        if host and not self._is_own(host):
+            raise failure("REQUEST_HOST", f"the request is for the host {shown(host)}")
+        self._check_origin(scope["method"], host, stated)
+        if scope["method"] == "POST":
+            _check_media_type(stated.get(b"content-type", ""))
+
+    def _is_own(self, host: str) -> bool:
+        """Tell whether a host is this kit's: an address, which no page owns, or a known name."""
+        name = _without_port(host.lower())
+        known = self._hosts
+        return _ANY in known or name in known or name.endswith(".localhost") or _is_address(name)
+
+    def _check_origin(self, method: str, host: str, stated: dict[bytes, str]) -> None:
+        origin = stated.get(b"origin")
+        if origin is not None:
+            if not (_ANY in self._origins or origin.lower() in self._origins):
+                found = _ORIGIN.fullmatch(origin.lower())
+                if not found or _plain(found[2], found[1]) != _plain(host.lower(), found[1]):
+                    raise _foreign(f"the request comes from a page of {shown(origin)}")
+            return
+        # Browsers leave the origin out of what only reads; a link to the kit's page is no harm.
+        site = stated.get(b"sec-fetch-site", "none")
+        opens = method == "GET" and stated.get(b"sec-fetch-mode") == "navigate"
+        if site in {"cross-site", "same-site"} and not opens and _ANY not in self._origins:
+            raise _foreign("the request comes from another site's page")
+
+
+def _stated(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, str]:
+    return {name: value.decode("latin-1") for name, value in headers if name in _SHOWN}
+
+
+def _check_media_type(stated: str) -> None:
+    media_type = stated.partition(";")[0].strip().lower()
+    # A body without a type is nothing that a page can send to another's origin unseen.
+    if not media_type or _JSON.fullmatch(media_type):
+        return
+    raise failure("REQUEST_MEDIA_TYPE", f"the body is {shown(media_type)}, and not JSON")
+
+
+def _without_port(host: str) -> str:
+    """Return a host's name or address, without brackets and the dot at a name's end."""
+    found = _HOST.fullmatch(host)
+    return (found[1] or found[2]) if found else ""
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _plain(host: str, scheme: str) -> str:
+    return host.removesuffix(_DEFAULT_PORTS[scheme])
+
+
+def _foreign(message: str) -> MealkitError:
+    return failure("REQUEST_ORIGIN", message)
