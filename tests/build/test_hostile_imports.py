@@ -290,11 +290,13 @@ def test_strings_of_a_cog_yaml_are_data_of_the_kit_and_its_handler(value):
         "a," * 500_000,
         "\0",
     ],
+    ids=range(6),
 )
 def test_a_predictor_that_cannot_be_looked_at_is_refused(source):
     """Python that nests too deep, or is too large, for a parser to be trusted with."""
-    with pytest.raises(MealkitError, match="is not Python"):
+    with pytest.raises(MealkitError, match=r"predict\.py") as caught:
         cog({"predict.py": source})
+    assert caught.value.problems[0].code == "USAGE"
 
 
 # --- the Hub

@@ -148,6 +148,7 @@ KEEPS_ANSWERS = {
     "owner": {"team": "a", "contact": "mailto:a@b.c", "support": "x"},
     "model.license": "Apache-2.0",
     "model.allow_pickle": True,
+    "allow_secrets": ["notes.txt"],
     "model.weights.0.path": "elsewhere",
     "model.weights.0.sha256": {},
     "model.weights.0.mirrors": [],
