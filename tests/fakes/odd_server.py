@@ -24,10 +24,17 @@ class Odd(BaseHTTPRequestHandler):
         pass
 
 
+class Quiet(ThreadingHTTPServer):
+    """Says nothing of clients that leave in the middle."""
+
+    def handle_error(self, *_: object) -> None:
+        pass
+
+
 @contextlib.contextmanager
 def odd_server(status: int, headers: dict[str, str], body: bytes) -> Iterator[str]:
     handler = type("Handler", (Odd,), {"answer": (status, headers, body)})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+    with Quiet(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         try:
