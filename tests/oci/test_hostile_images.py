@@ -97,7 +97,11 @@ def used(raw_manifest, raw_config):
     weight_layers(image)
     lean_image(image)
     append(image, (), {"config": {"Env": ["B=2"], "Labels": {"c": "d"}}}, {})
-    assert {item.code for item in validate(image)} <= {"IMAGE_INVALID", "BLOB_DAMAGED"}
+    assert {item.code for item in validate(image)} <= {
+        "IMAGE_INVALID",
+        "BLOB_DAMAGED",
+        "BLOB_MISSING",
+    }
     return None
 
 
