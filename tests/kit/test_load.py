@@ -402,6 +402,17 @@ def test_an_images_python_compiles_nothing(write_kit, good):
     assert "bytecode needs a base of Debian packages" in found.message
 
 
+def test_unsigned_packages_compile_nothing(write_kit, good):
+    """A kit that takes packages without a signature cannot have a build run them."""
+    unsigned = "base: {source: debian, suite: trixie, allow_unsigned: true}"
+    text = good.replace("base: {source: debian, suite: trixie}", unsigned + "\n  bytecode: true")
+    with pytest.raises(MealkitError) as caught:
+        load_kit(write_kit(text))
+    (found,) = caught.value.problems
+    assert found.code == "KIT_INVALID"
+    assert "bytecode needs signed packages" in found.message
+
+
 def test_a_misspelt_field_is_not_missing_too(write_kit, good):
     """One mistake is one problem, unless the right name is there as well."""
     (found,) = _problems(write_kit(good.replace("  team:", "  taem:")))
