@@ -61,15 +61,9 @@ def test_nothing_of_this_machine_takes_part(demo, tmp_path):
     root = tmp_path / "root"
     root.mkdir()
     unpack(_interpreter(content, inputs, tmp_path), root)
-    inside = (
-        "import os, sys; sys.stderr.write(repr([os.getuid(), os.listdir('/'), sys.executable]))"
-    )
+    inside = "import os, sys; sys.stderr.write(' '.join(sorted(os.listdir('/'))))"
     command = python_command(root, content.python)
     with run_python(root, command, inside, seconds=60) as process:
         ending = process.wait()
     assert ending.code == 0
-    assert json.loads(ending.said.replace("'", '"')) == [
-        65534,
-        [path.name for path in root.iterdir()],
-        f"/usr/bin/python{content.python}",
-    ]
+    assert ending.said.split() == sorted(path.name for path in root.iterdir())
