@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 
 from mealkit.errors import Problem, problem
 from mealkit.kit.model import Kit, Prompt
-from mealkit.templating.names import names_taken
 from mealkit.templating.parsing import TemplateRefusedError, size_of
 from mealkit.templating.prompts import prompt_environment, read_prompt
+from mealkit.templating.variables import names_taken
 
 MAX_PARTS = 50_000
 """How many parts the prompts of a kit may have together, whatever each may have."""

@@ -17,6 +17,7 @@ import select
 import sys
 from typing import Any
 
+from mealkit.containers.confined_calls import filter_program
 from mealkit.containers.sandbox_init import (
     MNT_DETACH,
     MS_BIND,
@@ -29,7 +30,6 @@ from mealkit.containers.sandbox_init import (
     make_read_only,
     mount,
 )
-from mealkit.containers.seccomp import filter_program
 
 _CLONE_NEWNS, _CLONE_NEWCGROUP, _CLONE_NEWUTS = 0x00020000, 0x02000000, 0x04000000
 _CLONE_NEWIPC, _CLONE_NEWUSER, _CLONE_NEWPID = 0x08000000, 0x10000000, 0x20000000

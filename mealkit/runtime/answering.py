@@ -29,6 +29,8 @@ _LAST_EVENT_SECONDS = 2.0
 # More than this is put into another shape in a thread, so that others are answered meanwhile.
 _SHAPED_BYTES = 64 * 1024
 
+_PIECE_BYTES = 256 * 1024
+
 _T = TypeVar("_T")
 
 
@@ -141,7 +143,11 @@ class _Reply:
             (b"content-length", b"%d" % len(body)),
         ]
         await self._start(headers, seed)
-        await self._send({"type": "http.response.body", "body": body})
+        # A large one in pieces: to copy it at once would keep others waiting.
+        for start in range(0, len(body) - _PIECE_BYTES, _PIECE_BYTES):
+            await self.more(body[start : start + _PIECE_BYTES])
+        last = (len(body) - 1) // _PIECE_BYTES * _PIECE_BYTES if body else 0
+        await self._send({"type": "http.response.body", "body": body[last:]})
 
     async def begin(self, seed: int | None) -> None:
         """Begin a stream."""

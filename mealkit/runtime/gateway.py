@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, Router
 
+from mealkit.digest import Digest
 from mealkit.errors import failure
 from mealkit.runtime.answering import Answering
 from mealkit.runtime.answers import JsonAnswer
@@ -64,6 +65,7 @@ class _Endpoints:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._description: tuple[object, dict[str, Any]] | None = None
+        self._manifest: tuple[bytes, Digest] | None = None
         self.paths: list[str] = []
 
     async def live(self, _request: Request) -> Response:
@@ -92,12 +94,15 @@ class _Endpoints:
 
     async def manifest(self, _request: Request) -> Response:
         """Give the lock; of the paper's own code the digests."""
-        data, digest = manifest(self._service.lock)
+        if self._manifest is None:
+            self._manifest = await asyncio.to_thread(manifest, self._service.lock)
+        data, digest = self._manifest
         return JsonAnswer(data, headers={"ETag": f'"{digest}"'})
 
     async def license(self, _request: Request) -> Response:
         """Tell the licences of kit and model."""
-        return JsonAnswer(licences(self._service.lock, self._service.settings.models))
+        lock, models = self._service.lock, self._service.settings.models
+        return JsonAnswer(await asyncio.to_thread(licences, lock, models))
 
     async def openapi(self, _request: Request) -> Response:
         """Describe the kit's API."""
@@ -143,7 +148,8 @@ class _Endpoints:
         learned = (offer.dimensions, offer.prediction)
         if self._description is None or self._description[0] != learned:
             module = await _late("mealkit.runtime.api.openapi")
-            self._description = (learned, module.describe(self._service.lock, offer))
+            described = await asyncio.to_thread(module.describe, self._service.lock, offer)
+            self._description = (learned, described)
         return self._description[1]
 
 

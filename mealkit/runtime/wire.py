@@ -54,6 +54,7 @@ class OneWriteProtocol(H11Protocol):
         super().__init__(*arguments, **options)
         self.conn: _Strict = _Strict(h11.SERVER, MAX_HEAD_BYTES)
         self._unread = b""
+        self._will_read = False
         self._all = connections
         self._refusal = refusal
         self._has_refused = False
@@ -85,7 +86,13 @@ class OneWriteProtocol(H11Protocol):
         else:
             self._read(data)
 
+    def _read_soon(self) -> None:
+        if self._unread and not self._will_read and not self._is_answering():
+            self._will_read = True
+            self.loop.call_soon(self._read_on)
+
     def _read_on(self) -> None:
+        self._will_read = False
         data, self._unread = self._unread, b""
         self._read(data)
         if not self._unread and not self.transport.is_closing():
@@ -101,8 +108,7 @@ class OneWriteProtocol(H11Protocol):
             if data and not self.conn.plain_bytes:
                 self._unread = data
                 self._gathered.stop_reading()
-                if not self._is_answering():
-                    self.loop.call_soon(self._read_on)
+                self._read_soon()
                 return
 
     def _read_slice(self, data: bytes) -> None:
@@ -131,8 +137,7 @@ class OneWriteProtocol(H11Protocol):
             self._all.began_request(self)
         elif self._is_unanswered():
             self._all.began_body(self)
-        if self._unread and not self._is_answering():
-            self.loop.call_soon(self._read_on)
+        self._read_soon()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002  uvicorn's words are no problem
         """Refuse what cannot be read, and close the connection."""

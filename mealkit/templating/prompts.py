@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from jinja2 import StrictUndefined, nodes
 
 from mealkit.templating.environment import BoundedEnvironment
-from mealkit.templating.names import names_taken
 from mealkit.templating.parsing import TemplateRefusedError, parse
+from mealkit.templating.variables import names_taken
 
 _ALONE = (nodes.Extends, nodes.Include, nodes.Import, nodes.FromImport, nodes.Block)
 _SPECIAL = frozenset({"self", "super"})

@@ -20,9 +20,9 @@ from mealkit.errors import MealkitError, failure
 from mealkit.templating.environment import BoundedEnvironment, BoundedTemplate
 from mealkit.templating.filters import charged, json_charge
 from mealkit.templating.meter import Meter, TooCostlyError, spend
-from mealkit.templating.names import names_taken
 from mealkit.templating.operators import written
 from mealkit.templating.parsing import TemplateRefusedError, parse
+from mealkit.templating.variables import names_taken
 from mealkit.templating.weight import weigh
 
 WORK = 100_000_000

@@ -30,6 +30,7 @@ _CHARACTERS = re.compile(
 )
 _PAIR_BYTES = len(rb"\ud83d\ude00")
 _BLANKS = b" \t\r\n"
+_BLANK = re.compile(rb"[ \t\r\n]*+")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -69,9 +70,9 @@ class _Document:
         """Return the one value that stands between these places."""
         if end - start <= self._part_bytes:
             return self._parsed(self._data[start:end], start)
-        text = self._data[start:end]
-        start += len(text) - len(text.lstrip(_BLANKS))
-        end -= len(text) - len(text.rstrip(_BLANKS))
+        start = self._after_blanks(start, end)
+        while end > start and self._data[end - 1] in _BLANKS:
+            end -= 1
         if end - start <= self._part_bytes:
             return self._parsed(self._data[start:end], start)
         container = self._containers.get(start)
@@ -80,7 +81,7 @@ class _Document:
         opening, closing = self._data[start : start + 1], self._data[container.end :][:1]
         if container.end != end - 1 or opening + closing not in (b"[]", b"{}"):
             _refuse(container.end)
-        if not container.commas and not self._data[start + 1 : container.end].strip(_BLANKS):
+        if self._after_blanks(start + 1, container.end) == container.end:
             return self._parsed(opening + closing, start)
         items = self._items(start + 1, container)
         return self._array(items) if opening == b"[" else self._object(items)
@@ -147,8 +148,8 @@ class _Document:
         ends = [*container.commas, container.end]
         group = start
         for end in ends:
-            if ends[0] != container.end and not self._data[start : min(end, start + 64)].strip():
-                self._require_content(start, end)
+            if self._after_blanks(start, end) == end:
+                _refuse(end)
             if end - start > self._part_bytes:
                 if group < start:
                     yield group, start - 1, False
@@ -161,9 +162,10 @@ class _Document:
         if group < start:
             yield group, container.end, False
 
-    def _require_content(self, start: int, end: int) -> None:
-        if not self._data[start:end].strip(_BLANKS):
-            _refuse(end)
+    def _after_blanks(self, start: int, end: int) -> int:
+        """Return where something else than blanks stands first."""
+        found = _BLANK.match(self._data, start, end)
+        return found.end() if found else start
 
     def _array(self, items: Iterator[tuple[int, int, bool]]) -> list[Any]:
         values: list[Any] = []

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mealkit.templating.names import names_taken
 from mealkit.templating.parsing import parse
 from mealkit.templating.prompts import prompt_environment, variables_of
+from mealkit.templating.variables import names_taken
 
 PLAIN = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)  # noqa: S701
 
