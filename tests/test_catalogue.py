@@ -29,7 +29,6 @@ EMITTERS = {"failure": 0, "problem": 0, "Problem": 0, "Finding": 0, "rule": 1}
 COMPUTED = {
     "cli/api_reference.py": "every code of the catalogue, for its Retry-After",
     "containers/docker_errors.py": "the table of the daemons' texts at the top of the module",
-    "containers/root.py": "of two codes, chosen by errno in the lines above",
     "containers/sandbox_plan.py": "of two codes, chosen by errno in the lines above",
     "engines/onnx/genai.py": "its callers' constants: ENGINE_START and ENGINE_ANSWER",
     "engines/transformers/problems.py": "its callers' constants: ENGINE_START and ENGINE_ANSWER",
@@ -38,10 +37,13 @@ COMPUTED = {
     "kit/files.py": "its readers' methods hand on their callers' constants",
     "kit/wording.py": "the code is chosen from constants by the kind of fault",
     "pipeline/preflighting.py": "the first misfit's own code, which a check gave it",
+    "pipeline/readiness.py": "of two codes, chosen by the end of the container in `_code_of`",
     "preflight/finding.py": "the finding's own code, which a check gave it",
+    "runtime/claims.py": "its callers' constants, of what fails whatever the kit says",
     "runtime/launch.py": "of two codes, chosen by errno in the lines above",
     "runtime/recognition.py": "the rule's own code, from the tables of messages",
     "runtime/supervise.py": "its callers' constants: ENGINE_START and ENGINE_DIED",
+    "sources/place.py": "its callers' constants: SOURCE_ANSWER and WHEEL_INVALID",
 }
 
 # Constants that look like codes of ours and are none: names of environment variables and the like.
