@@ -30,6 +30,9 @@ _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _NOT_REGULAR = "it is not a regular file"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _STEP_BYTES = 1024 * 1024
+# What is left of a slice when a compressed stream ends is copied for the next one. So slices are
+# small: a megabyte of streams of twenty bytes would otherwise copy gigabytes.
+_SLICE_BYTES = 16 * 1024
 _XZ_MEMORY_BYTES = 80 * 1024 * 1024
 
 
@@ -159,12 +162,19 @@ def decompressed(
             else, or stands for more than ``max_bytes``.
     """
     left = max_bytes
-    for plain in _unpacked(chunks, _Xz if how == "xz" else _Gz):
+    for plain in _unpacked(slices(chunks), _Xz if how == "xz" else _Gz):
         left -= len(plain)
         if left < 0:
             raise UntrustedError(f"it stands for more than {max_bytes} bytes")
         if plain:
             yield plain
+
+
+def slices(chunks: Iterable[bytes | memoryview]) -> Iterator[bytes | memoryview]:
+    """Yield chunks in slices so small that a decompressor may copy what is left of each."""
+    for chunk in chunks:
+        for start in range(0, len(chunk), _SLICE_BYTES):
+            yield chunk[start : start + _SLICE_BYTES]
 
 
 def shown(text: str, limit: int = 120) -> str:

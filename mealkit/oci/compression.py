@@ -15,7 +15,7 @@ from mealkit.oci.descriptor import (
     LAYER_GZIP,
     LAYER_ZSTD,
 )
-from mealkit.untrusted import UntrustedError, decompressed, shown
+from mealkit.untrusted import UntrustedError, decompressed, shown, slices
 
 Bytes = bytes | memoryview
 
@@ -23,9 +23,6 @@ PLAIN_TYPES = frozenset({LAYER, DOCKER_LAYER})
 _GZIP_TYPES = frozenset({LAYER_GZIP, DOCKER_LAYER_GZIP})
 
 _PIECE_BYTES = 1024 * 1024
-# What is left of a slice when a member ends is copied for the next member. So slices are small:
-# a megabyte of members of twenty bytes would otherwise copy gigabytes.
-_SLICE_BYTES = 16 * 1024
 
 # Layers of programs and libraries shrink to a half or a fifth, text to a tenth. What shrinks to a
 # hundredth is zeros, which gzip packs a thousand times and zstd ten thousand times.
@@ -62,11 +59,11 @@ def unpacked(media_type: str, chunks: Iterable[Bytes], max_bytes: int) -> Iterat
     if media_type in PLAIN_TYPES:
         return iter(chunks)
     if media_type in _GZIP_TYPES:
-        return decompressed(_sliced(chunks), "gz", max_bytes)
+        return decompressed(chunks, "gz", max_bytes)
     module = _zstd() if media_type == LAYER_ZSTD else None
     if module is None:
         raise UntrustedError(f"its media type {shown(media_type)} cannot be read here")
-    return _frames(_sliced(chunks), module, max_bytes)
+    return _frames(slices(chunks), module, max_bytes)
 
 
 class _Zstd:
@@ -92,12 +89,6 @@ class _Zstd:
                 yield self._state.decompress(b"", _PIECE_BYTES)
         except self._error as error:
             raise UntrustedError("it is not zstd, or its window is too large") from error
-
-
-def _sliced(chunks: Iterable[Bytes]) -> Iterator[Bytes]:
-    for chunk in chunks:
-        for start in range(0, len(chunk), _SLICE_BYTES):
-            yield chunk[start : start + _SLICE_BYTES]
 
 
 def _frames(chunks: Iterable[Bytes], module: Any, max_bytes: int) -> Iterator[bytes]:
