@@ -108,9 +108,9 @@ def test_bytes_of_bodies():
         bodies = HeldBytes(10)
         with bodies.held() as first:
             first.add(80)
-            with pytest.raises(RequestError, match="bodies of 80 bytes"):
-                with bodies.held() as other:
-                    other.add(1)
+            refused = pytest.raises(RequestError, match="bodies of 80 bytes")
+            with refused, bodies.held() as other:
+                other.add(1)
             first.keep(30)
             with bodies.held() as other:
                 other.add(50)
