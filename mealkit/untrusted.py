@@ -67,9 +67,8 @@ def parse_json(
     """
     data = data.removeprefix(_BYTE_ORDER_MARK)
     _check_extent(data, max_depth, max_values)
-    hooks: dict[str, Any] = {} if as_python else _STRICT
     try:
-        value = json.loads(data.decode("utf-8"), **hooks)
+        value = (_PLAIN if as_python else _STRICT).decode(data.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise UntrustedError(f"byte {error.start} is not UTF-8") from None
     except json.JSONDecodeError as error:
@@ -227,11 +226,11 @@ def _finite(text: str) -> float:
     return value
 
 
-_STRICT = {
-    "object_pairs_hook": _unique,
-    "parse_constant": _refuse_constant,
-    "parse_float": _finite,
-}
+# json.loads would make one for each document.
+_STRICT = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite
+)
+_PLAIN = json.JSONDecoder()
 
 
 def _refuse_half_pairs(value: Any) -> None:

@@ -65,7 +65,7 @@ class Answering:
         limit_seconds = service.lock.serving.timeout_seconds
         try:
             async with asyncio.timeout(limit_seconds):
-                async with service.bodies.held() as held:
+                with service.bodies.held() as held:
                     asked = await service.read(request, held, self._endpoint)
                     service.require_ready()
                     async with service.admit(request):

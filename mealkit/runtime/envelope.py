@@ -25,6 +25,9 @@ _SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 # nginx's number for a caller that went away before the answer; seen in logs and metrics only.
 CLIENT_GONE = 499
 
+# The type of an answer is what it says.
+_NO_GUESSING = (b"x-content-type-options", b"nosniff")
+
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="mealkit"'}
 
 
@@ -89,7 +92,7 @@ class Envelope:
         headers = MutableHeaders(scope=message)
         headers["X-Mealkit-Recipe"] = self._service.recipe
         headers["X-Request-Id"] = request_id
-        headers["X-Content-Type-Options"] = "nosniff"
+        headers.raw.append(_NO_GUESSING)
         is_draining = self._service.lifecycle.status is Status.DRAINING
         if message["status"] == 413 or is_draining:
             headers["Connection"] = "close"

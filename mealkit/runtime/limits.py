@@ -6,8 +6,8 @@ one caller's requests the first comes first.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from mealkit.errors import failure
@@ -111,8 +111,8 @@ class HeldBytes:
         self.held_bytes = 0
         """How many there are."""
 
-    @asynccontextmanager
-    async def held(self) -> "AsyncIterator[Held]":
+    @contextmanager
+    def held(self) -> Iterator["Held"]:
         """Give what is told the bytes that come; they are let go at the end of the block.
 
         Raises:
@@ -154,7 +154,8 @@ class Held:
     def __init__(self, all_of_them: HeldBytes) -> None:
         self._all = all_of_them
         self._bytes = 0
-        self._reading: asyncio.Timeout | None = None
+        self._reader: asyncio.Task[Any] | None = None
+        self._is_given_up = False
 
     async def read(self, reading: Coroutine[Any, Any, bytes]) -> bytes:
         """Wait for a body, unless others need its memory first.
@@ -162,16 +163,17 @@ class Held:
         Raises:
             RequestError: ``REQUEST_BUSY``, they did; or whatever ``reading`` raises.
         """
-        until = self._reading = asyncio.timeout(None)
+        # Not asyncio.timeout: it would take a third of the time in which a small body is read.
+        self._reader = asyncio.current_task()
         try:
-            async with until:
-                return await reading
-        except TimeoutError as error:
-            if not until.expired():
+            return await reading
+        except asyncio.CancelledError as error:
+            if not self._is_given_up or (self._reader and self._reader.uncancel()):
                 raise
             message = "the body came slowly, and others needed the memory that it took"
             raise failure("REQUEST_BUSY", message) from error
         finally:
+            self._reader = None
             self._all.came(self)
 
     def add(self, size_bytes: int) -> None:
@@ -192,5 +194,6 @@ class Held:
     def give_up(self) -> None:
         """Let a body go that is still coming."""
         self.keep(0)
-        if self._reading is not None:
-            self._reading.reschedule(0)
+        if self._reader is not None:
+            self._is_given_up = True
+            self._reader.cancel()
