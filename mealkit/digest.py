@@ -83,8 +83,8 @@ def file_chunks(
     """Yield a file's bytes from ``offset``, ``length`` of them (all, if None).
 
     The yielded view is reused: take what you need of it before asking for the next one.
-    Ends early if the file does; whoever needs the length must check it. Never waits for a FIFO or
-    a device, and reads no more than the file had when it was opened, so that it always ends.
+    Ends early if the file does; a caller that needs the length must check it. Never waits for a
+    FIFO or a device, and reads no more than the file had when it was opened: it always ends.
 
     Raises:
         OSError: it cannot be read, is not a regular file, or, where all is asked for, grew.

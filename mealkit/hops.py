@@ -77,7 +77,7 @@ _WHERE = {
 
 
 def _reaches(host: str) -> list[Reach]:
-    """Return how near each address of a host is; one that nobody knows is on the internet.
+    """Return how near each address of a host is; one that is not known is on the internet.
 
     A proxy may know names that this machine does not; without one, the connection fails.
     """

@@ -2,7 +2,7 @@
 
 On the engine's common network every other container could ask a kit that is published on loopback
 and therefore wants no keys. Engines keep networks apart from each other. A kit that fetches nothing
-has no way out either: what it sends keeps an address that nobody answers to. podman ignores the
+has no way out either: what it sends keeps an address that no one answers to. podman ignores the
 options, and keeps networks apart by itself. Refuses to remove networks that are not ours.
 """
 
@@ -26,7 +26,7 @@ _LEFT_SECONDS = 3600
 @contextmanager
 def network_for(client: "docker.DockerClient", spec: RunSpec) -> Iterator[str]:
     """Make a network for a kit, and give its name; it is removed if the block fails."""
-    # The name is new: with a name that was there, the kit would join whoever made it.
+    # The name is new: with a name that was there, the kit would join another container's network.
     network = client.networks.create(
         f"mealkit-{spec.name}-{secrets.token_hex(4)}",
         driver="bridge",

@@ -96,7 +96,7 @@ def unpack(root: Sequence[Entry], home: Path) -> None:
     try:
         for entry in root:
             _place(entry, home)
-        # Whatever this user's umask is: the root is read by nobody.
+        # Whatever this user's umask is: the root is read by another user, 65534.
         for path, _, _ in os.walk(home):
             Path(path).chmod(0o755)
     except OSError as error:

@@ -41,7 +41,7 @@ def unpack_root(
     or not at all. Modes and times are kept, but setuid and setgid bits are dropped and the owner
     may always enter and change folders. Owners are kept only for root. ``advance`` is told the
     bytes read. Blobs are trusted to have the bytes of their digests: verify them on the way in.
-    What they unpack to is held against the diff ids here.
+    What they unpack to is compared with the diff ids here.
 
     Raises:
         StoreError: IMAGE_INVALID for a layer that may not be unpacked, DISK_FULL, DISK_DENIED.

@@ -1,4 +1,4 @@
-"""What looks like a secret, by its name or by what is in it: it does not belong into a kit.
+"""What looks like a secret, by its name or by what is in it: it does not belong in a kit.
 
 Names are those of files that well-known programs keep credentials in. Contents are shapes that
 their issuers publish so that scanners can find them; a word such as "password" is no such shape.

@@ -40,9 +40,9 @@ def blob_problems(blob: Blob, advance: Advance = lambda _: None) -> list[Problem
 
 
 def check_diff_id(layer: Layer) -> None:
-    """Unpack a layer whose blob is whole, and hold what comes out against its diff id.
+    """Unpack a layer whose blob is whole, and compare what comes out with its diff id.
 
-    A compression that this machine cannot read is passed over; whoever unpacks it checks it.
+    A compression that this machine cannot read is passed over; what unpacks it checks it.
 
     Raises:
         StoreError: ``IMAGE_INVALID``: it is another one, or unpacks to far too much.

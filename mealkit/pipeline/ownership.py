@@ -1,4 +1,4 @@
-"""Whether a folder is the user's own: nobody else may change it, or put another in its place.
+"""Whether a folder is the user's own: no other user may change it, or put another in its place.
 
 What lies in mealkit's home is trusted: verified files, images, records of runs. So whoever can
 write there, or can rename a folder above it, decides what is run. The rules are those of sshd for
@@ -64,7 +64,7 @@ def require_own(folder: Path, *, shared: bool = False) -> None:
         if not stat.S_ISDIR(found.st_mode) or not found.st_mode & _WRITABLE:
             continue
         if found.st_mode & stat.S_ISVTX and (shared or not is_last):
-            continue  # whoever may write there can remove only what is his
+            continue  # others who may write there can remove only their own files
         if found.st_mode & stat.S_IWOTH or not _is_private_group(found.st_gid, found.st_uid):
             raise _unsafe(
                 f"{step} can be written to by others (mode {stat.S_IMODE(found.st_mode):04o})",

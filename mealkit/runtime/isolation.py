@@ -104,7 +104,7 @@ class Confinement:
             assert self._start is not None  # noqa: S101  it was asked for
             try:
                 self._pid = self._start()
-            except Exception as error:  # noqa: BLE001  it is told to whoever waits
+            except Exception as error:  # noqa: BLE001  it is told to those who wait
                 self._error = error
             self._answered.release()
 

@@ -196,7 +196,7 @@ def end_others() -> None:
     """End what else runs in a container that this is the first process of.
 
     What a worker has started may have left its group, and could take the port that callers know
-    once nobody listens there.
+    once no process listens there.
     """
     if os.getpid() == _FIRST_PROCESS:
         with suppress(ProcessLookupError):

@@ -302,7 +302,7 @@ class _Gathered(asyncio.Transport):
             self._transport.resume_reading()
 
     def stop_reading(self) -> None:
-        """Read nothing, whoever wants to, until ``let_read``."""
+        """Read nothing, whatever asks for it, until ``let_read``."""
         self._reads = False
         self._transport.pause_reading()
 

@@ -77,7 +77,7 @@ class LocalStore:
         """Keep an image under names (``NAME:TAG``); blobs that are here are not read.
 
         Virtual blobs stay virtual. ``advance`` is told every blob's bytes, known ones at once.
-        What is written is unpacked once, and held against its diff id. An image that loses its
+        What is written is unpacked once, and compared with its diff id. An image that loses its
         name to this one stays, without it.
 
         Raises:

@@ -18,7 +18,7 @@ _MARKS = re.compile(r"([\\`*_\[\]<>!|&~#])")
 
 
 def short(text: str) -> str:
-    """Return a text on one line, cut where nobody reads on."""
+    """Return a text on one line, shortened."""
     line = " ".join(one_line(text).split())
     return line if len(line) <= _MOST_SHOWN else f"{line[:_MOST_SHOWN]}..."
 

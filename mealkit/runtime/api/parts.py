@@ -1,7 +1,7 @@
 """JSON of a large body, parsed in a thread without keeping other threads from their turn.
 
 A parser written in C lets no other thread run before it is done: tens of milliseconds for a few
-megabytes, in which the gateway would answer nobody. Here a document is cut at its brackets and
+megabytes, in which the gateway would answer no one. Here a document is cut at its brackets and
 commas, and each part is small enough. The answer is that of ``parse_json`` for the whole, and so is
 what is refused.
 """

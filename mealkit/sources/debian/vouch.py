@@ -1,6 +1,6 @@
 """Hold the packages of a lock against Debian's signed indexes: those of today, or ones seen before.
 
-A digest in a lock says that bytes are what whoever wrote the lock wanted; that they are Debian's,
+A digest in a lock says that bytes are what the lock's author wanted; that they are Debian's,
 only a signed index says. Refuses packages that neither this machine's memory nor a signed index of
 its mirrors names, with their version, architecture, size and digest.
 """

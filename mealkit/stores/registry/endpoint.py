@@ -58,7 +58,7 @@ def is_loopback(authority: str) -> bool:
 
 
 def mirrors_of(setting: str) -> Mapping[str, tuple[Endpoint, ...]]:
-    """Read ``registry=mirror[,mirror]`` pairs, parted by white space or semicolons.
+    """Read ``registry=mirror[,mirror]`` pairs, with white space or semicolons between them.
 
     A mirror is ``[https://]host[:port][/prefix]``; ``http://`` only for a loopback host.
 

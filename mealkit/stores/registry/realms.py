@@ -1,6 +1,6 @@
 """Which token servers may be told a registry's credentials: its own, and those the user named.
 
-A registry says in its challenge where tokens are to be had. Whoever controls the registry's name
+A registry says in its challenge where tokens are to be had. Who controls the registry's name
 controls the names below it, and is controlled by those above it; any other host is a stranger to
 whom the user has given no password. Source of the pairs: what the registries answer, and
 docs.docker.com/registry/spec/auth/token, docs.gitlab.com "GitLab container registry".
@@ -46,7 +46,7 @@ class Realms:
 
 
 def realms_of(setting: str) -> Realms:
-    """Read ``registry=host[,host]`` pairs, parted by white space or semicolons.
+    """Read ``registry=host[,host]`` pairs, with white space or semicolons between them.
 
     Raises:
         StoreError: ``REFERENCE_INVALID``: a pair cannot be read.
