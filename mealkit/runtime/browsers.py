@@ -1,9 +1,9 @@
 """Requests that a web page makes somebody's browser send, to a kit that asks for no key.
 
 A person who opens a page lets its author send requests from their own machine: to an address of
-that machine, or, after the page's name was made to lead there (DNS rebinding), as if it were the page's
-own. Refuses hosts that are not this kit's, other pages' origins, and bodies of the types that a
-page may send anywhere. A key proves all of that by itself: no page has one.
+that machine, or, after the page's name was made to lead there (DNS rebinding), as if it were the
+page's own. Refuses hosts that are not this kit's, other pages' origins, and bodies of the types
+that a page may send anywhere. A key proves all of that by itself: no page has one.
 
 The rules: https://fetch.spec.whatwg.org/#cors-safelisted-request-header and
 https://www.w3.org/TR/fetch-metadata/
