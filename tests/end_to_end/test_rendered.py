@@ -274,7 +274,7 @@ def test_a_dockerfile_says_everything_in_one_line_each(little, tmp_path):
     kit, home = little
     bad = 'a "b" $PATH \\ c\nRUN touch /evil\n'
     edit_kit(kit, lambda form: form.update(description=bad))
-    edit_kit(kit, lambda form: form["owner"].update(team=bad))
+    edit_kit(kit, lambda form: form["owner"].update(team=bad.replace("\n", " "), support=bad))
     target = render_kit(kit, tmp_path / "out", frozen=False, home=home, listener=Heard())
     text = (target / "Dockerfile").read_text()
     assert not any(line.startswith("RUN") for line in text.splitlines())

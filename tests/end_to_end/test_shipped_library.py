@@ -88,7 +88,7 @@ def test_every_shipped_module_imports_from_the_layer_alone(library):
 def test_nothing_ships_that_only_builds(library):
     """The build half, recipes and other engines stay outside."""
     rooms = {path.name for path in (library / "mealkit").iterdir() if path.is_dir()}
-    assert rooms == {"kit", "lock", "engines", "preflight", "runtime"}
+    assert rooms == {"kit", "lock", "engines", "preflight", "runtime", "templating"}
     assert not list(library.rglob("recipe.py"))
     assert not list(library.rglob("__pycache__"))
     assert (library / "mealkit" / "engines" / "onnx" / "worker.py").is_file()

@@ -28,7 +28,7 @@ def begin(tmp_path, start_host):
         project = write_project(tmp_path / "project", files)
         home = home_at(tmp_path / "home")
         made = import_kit(tmp_path / "soup", "cog", str(project), engine=None, home=home)
-        loaded = load_kit(made.path)
+        loaded = load_kit(made.path, allowed=[project])
         parts = check_engine_parts(loaded)
         assert parts.problems == ()
         models = tmp_path / "models"
