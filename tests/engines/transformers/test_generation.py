@@ -91,14 +91,21 @@ def test_half_a_surrogate_pair_is_refused(tiny):
         assert tiny.problem(method, "x\ud800")["code"] == "REQUEST_INVALID"
 
 
-@pytest.mark.parametrize("changed", [{"attn_implementation": "eager"}, {"threads": 2}], ids=str)
-def test_what_changes_the_last_bits(worker, tiny_llama, oracle, changed):
-    """These give other numbers, which is why the lock pins them; here not other tokens."""
+@pytest.mark.parametrize(
+    ("changed", "always"),
+    # Whether two threads add in another order is up to the processor's kernels.
+    [({"attn_implementation": "eager"}, True), ({"threads": 2}, False)],
+    ids=str,
+)
+def test_what_changes_the_last_bits(worker, tiny_llama, oracle, changed, always):
+    """These may give other numbers, so the lock pins them; here not other tokens."""
     tokens = oracle.tokenize(PROMPT, special=True)
     expected = worker.load(tiny_llama, "generation")("greedy", tokens, 30)
     found = worker.load(tiny_llama, "generation", **changed)("greedy", tokens, 30)
     assert found["tokens"] == expected["tokens"]
-    assert 0 < np.abs(np.subtract(found["last"], expected["last"])).max() < 1e-3
+    distance = np.abs(np.subtract(found["last"], expected["last"])).max()
+    assert distance < 1e-3
+    assert distance > 0 or not always
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
