@@ -42,7 +42,8 @@ def test_a_project_with_a_package_runs_in_a_container(tmp_path, run_kit_named):
 
     picture = base64.b64encode(png(32, 32, lambda x, _y: 255 if x < 16 else 0)).decode()
     body = {"model": "blur", "input": {"image": f"data:image/png;base64,{picture}", "blur": 4}}
-    request = urllib.request.Request(f"{url}/v1/predict", json.dumps(body).encode())
+    headers = {"Content-Type": "application/json"}
+    request = urllib.request.Request(f"{url}/v1/predict", json.dumps(body).encode(), headers)
     with urllib.request.urlopen(request) as answer:
         output = json.load(answer)["output"]
     head, _, data = output.partition(",")

@@ -53,8 +53,10 @@ def url(tmp_path, run_kit_named):
 def ask(url, *, stream=False, **values):
     """Return status, and the answer or the events."""
     body = json.dumps({"model": "letters", "input": values, "stream": stream}).encode()
+    headers = {"Content-Type": "application/json"}
+    request = urllib.request.Request(f"{url}/v1/predict", body, headers)
     try:
-        with urllib.request.urlopen(urllib.request.Request(f"{url}/v1/predict", body)) as answer:
+        with urllib.request.urlopen(request) as answer:
             text = answer.read().decode()
     except HTTPError as error:
         with error:

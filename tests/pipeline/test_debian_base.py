@@ -3,6 +3,7 @@
 The archive is a little one with keys of its own; its Python is the one that runs the tests.
 """
 
+import json
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -200,11 +201,12 @@ def test_a_lock_of_another_base(kit, home, archive, tmp_path):
     whole = (kit / "kit.lock").read_bytes()
     packages = read_lock(whole).runtime.base.packages
     foreign = replace_first(packages, architecture="arm64")
-    for base in (
-        {"suite": "bookworm"},
-        {"packages": (*packages, packages[0])},
-        {"packages": foreign},
-    ):
+    form = json.loads(whole)
+    twice = form["runtime"]["base"]["packages"]
+    twice.append(twice[0])
+    (kit / "kit.lock").write_text(json.dumps(form))
+    assert refused(kit, home) == "LOCK_INVALID"
+    for base in ({"suite": "bookworm"}, {"packages": foreign}):
         (kit / "kit.lock").write_bytes(whole)
         edit_lock(kit, base=base)
         assert refused(kit, home) == "LOCK_INVALID"

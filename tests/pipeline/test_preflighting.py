@@ -170,7 +170,7 @@ def test_a_registry_is_asked_for_the_manifest_alone(home, tmp_path):
     # 131.4 GiB of weights on two cards: 65.7 each; 90 % of 39.1 GiB, and of 97.7 GiB.
     assert verdicts == {"small": Verdict.DOES_NOT_FIT, "large": Verdict.FITS}
     assert answer.verdict is Verdict.FITS
-    assert not home.root.exists()
+    assert not list(home.root.iterdir())
 
 
 def test_run_asks_before_it_pulls(home):
