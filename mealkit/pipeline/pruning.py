@@ -28,7 +28,7 @@ def prune(*, damaged: bool, nameless: bool, home: Home, listener: Listener) -> i
     store = LocalStore(home.store)
     task = listener.task("pruning", None)
     freed = prune_store(store, task.advance, nameless=nameless, damaged=damaged).freed_bytes
-    if home.root.is_dir():
+    if home.root.is_dir() and any(home.root.iterdir()):
         with store.own():
             inputs, roots = _needed(store)
             freed += FileCache(home.files).prune(inputs)
