@@ -10,6 +10,7 @@ import zipfile
 import zlib
 
 import pytest
+from fakes.peak import PEAK_KIB
 from fakes.wheels import write_wheel
 
 from mealkit.build.wheel_tree import wheel_tree
@@ -206,12 +207,14 @@ def test_what_is_no_file_is_not_waited_for(tmp_path):
         assert problem_of(path).code == "WHEEL_INVALID"
 
 
-MANY = """
-import io, resource, struct, sys
+MANY = (
+    PEAK_KIB
+    + """
+import io, struct, sys
 from pathlib import Path
 from mealkit.build.wheel_tree import wheel_tree
 from mealkit.errors import MealkitError
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak_kib()
 path = Path(sys.argv[1])
 one = b"PK\\x01\\x02" + bytes(24) + struct.pack("<H", 1) + bytes(16) + b"x"
 with path.open("wb") as file:
@@ -223,8 +226,9 @@ with path.open("wb") as file:
 try:
     wheel_tree([(path.name, path)])
 except MealkitError as error:
-    print(error.problems[0].code, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) >> 10)
+    print(error.problems[0].code, (peak_kib() - before) >> 10)
 """
+)
 
 
 def test_millions_of_members_are_refused_before_they_are_held(tmp_path):

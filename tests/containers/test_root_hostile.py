@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from fakes.peak import PEAK_KIB
 from fakes.tars import END, block, entry, layer_of_bytes, packed_zeros, pax
 
 from mealkit.containers.root import unpack_root
@@ -331,23 +332,26 @@ def test_another_process_that_swaps_a_folder_for_a_link_gains_nothing(home):
     ]
 
 
-MANY = """
-import resource, sys
+MANY = (
+    PEAK_KIB
+    + """
+import sys
 from pathlib import Path
 from fakes.tars import END, entry, layer_of_bytes
 from mealkit.containers.root import unpack_root
 def unpack(name, *tars):
     unpack_root([layer_of_bytes(data + END) for data in tars], Path(sys.argv[1], name))
 unpack("warm", entry(b"x"))
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak_kib()
 names = [b"n%05d" % number + b"x" * 60 for number in range(20_000)]
 wide = b"".join(entry(b"d/" + name) for name in names)
 marks = entry(b"d/.wh..wh..opq") * 20_000 + entry(b".wh.d") * 20_000
 unpack("marks", wide, wide + marks)
 unpack("same", entry(b"x", b"1") * 20_000)
 unpack("hidden", wide, entry(b".wh.d"))
-print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+print((peak_kib() - before) // 1024)
 """
+)
 
 
 def test_whiteouts_of_wide_folders_are_linear_work(home):

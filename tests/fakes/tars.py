@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fakes.little import OFFLINE
+from fakes.peak import PEAK_KIB
 from mealkit.digest import Digest
 from mealkit.oci.descriptor import LAYER
 from mealkit.oci.image import BytesBlob, Image, Layer, image_of
@@ -91,8 +92,8 @@ def layout_of(folder: Path, layers: Sequence[Layer], annotations: dict[str, str]
 
 
 # Runs mealkit and says on the last line how much memory it took at most, in KiB.
-_MEASURED = """
-import resource, sys
+_MEASURED = f"""{PEAK_KIB}
+import sys
 from mealkit.cli import main
 code = 0
 try:
@@ -102,7 +103,7 @@ except SystemExit as end:
     code = end.code
 finally:
     sys.stdout.flush()
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    print(peak_kib())
 sys.exit(code)
 """
 

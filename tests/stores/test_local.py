@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from fakes.peak import PEAK_KIB
 
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError
@@ -382,9 +383,9 @@ def test_a_disk_that_fills_up_while_writing_leaves_nothing(tiny_disk):
     assert b"".join(map(bytes, store.add([b"small"]).chunks())) == b"small"
 
 
-HEAVY = textwrap.dedent(
+HEAVY = PEAK_KIB + textwrap.dedent(
     """
-    import resource, sys
+    import sys
     from pathlib import Path
     from mealkit.oci.image import Layer, image_of
     from mealkit.oci.tar import weight_footer, weight_header
@@ -396,7 +397,7 @@ HEAVY = textwrap.dedent(
 
     folder, source = Path(sys.argv[1]), Path(sys.argv[2])
     store = LocalStore(folder / "store")
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_kib()
     size_bytes = source.stat().st_size
     job = HashJob(source, weight_header("w", size_bytes), weight_footer(size_bytes))
     (found,) = store.digests.digest_files([job])
@@ -407,7 +408,7 @@ HEAVY = textwrap.dedent(
     write_layout(image, folder / "layout", None)
     write_archive(image, folder / "archive.tar", None)
     LocalStore(folder / "other").put(read_archive(folder / "archive.tar"), ["test:1"])
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+    print(peak_kib() - before)
     """
 )
 
