@@ -324,7 +324,8 @@ def test_a_caller_that_goes_frees_the_model(own_host, stream):
     connection.close()
     assert chat(own_host).status == 200
     own_host.terminate()
-    assert own_host.ended() == (0, "")
+    # llama.cpp says on its error stream that it was stopped in the middle, if it was.
+    assert own_host.ended()[0] == 0
 
 
 def test_sigterm_lets_a_stream_finish(own_host):
