@@ -149,7 +149,7 @@ def _configured(kit: Path, models: Path, state: Path, shown: Path) -> tuple[Any,
 
 def _host(lock: Any, state: Path, config: Path) -> tuple[str, ...]:
     return (
-        *("-s", "-P", "-m", "mealkit.engines.host", "--socket", str(state / _SOCKET)),
+        *("-s", "-P", "-m", "mealkit.worker.host", "--socket", str(state / _SOCKET)),
         *("--worker", lock["engine"]["worker"], "--config", str(config)),
     )
 

@@ -65,8 +65,8 @@ def throughput(askers: list[Callable[[list[str]], None]], size: int, texts: int)
 def main(worker_path: str, config: str, size: str, threads: str, texts: str) -> None:
     """Load the worker, run it, print what came of it."""
     # Importable only where the engine's packages are.
-    from mealkit.engines.host import import_worker  # noqa: PLC0415
-    from mealkit.engines.worker import EmbeddingWorker, WorkerConfig  # noqa: PLC0415
+    from mealkit.worker.host import import_worker  # noqa: PLC0415
+    from mealkit.worker.interface import EmbeddingWorker, WorkerConfig  # noqa: PLC0415
 
     worker = import_worker(worker_path)
     assert isinstance(worker, EmbeddingWorker)  # noqa: S101

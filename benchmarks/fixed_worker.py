@@ -3,7 +3,7 @@
 import struct
 from collections.abc import Sequence
 
-from mealkit.engines.worker import Embeddings, IsCancelled, WorkerConfig
+from mealkit.worker.interface import Embeddings, IsCancelled, WorkerConfig
 
 _DIMENSIONS = 384
 _VECTOR = struct.pack(

@@ -18,7 +18,7 @@ from benchmarks.clock import answers, wait_for
 from benchmarks.lab import REPOSITORY, Lab
 from benchmarks.measured import CannotMeasureError
 from benchmarks.registry import free_port
-from mealkit.lock.model import Lock, lock_bytes
+from mealkit.recipe.lock import Lock, lock_bytes
 
 _START_SECONDS = 60.0
 

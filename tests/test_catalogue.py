@@ -17,7 +17,7 @@ import mealkit
 from mealkit.cli.program import app
 from mealkit.cli.reference import pages
 from mealkit.errors import CATALOGUE, Owner, problem, problem_of_json
-from mealkit.runtime.metrics import Metrics
+from mealkit.runtime.watch.metrics import Metrics
 
 PACKAGE = Path(mealkit.__file__).parent
 
@@ -31,19 +31,19 @@ COMPUTED = {
     "containers/docker_errors.py": "the table of the daemons' texts at the top of the module",
     "containers/sandbox_plan.py": "of two codes, chosen by errno in the lines above",
     "engines/onnx/genai.py": "its callers' constants: ENGINE_START and ENGINE_ANSWER",
-    "engines/transformers/problems.py": "its callers' constants: ENGINE_START and ENGINE_ANSWER",
+    "engines/transformers/torch_problems.py": "its callers' constants: ENGINE_START and ENGINE_ANSWER",
     "errors.py": "hands on its caller's code; the JSON form's is looked up in the catalogue first",
     "kit/document.py": "its readers' methods hand on their callers' constants",
     "kit/files.py": "its readers' methods hand on their callers' constants",
     "kit/wording.py": "the code is chosen from constants by the kind of fault",
-    "pipeline/preflighting.py": "the first misfit's own code, which a check gave it",
-    "pipeline/readiness.py": "of two codes, chosen by how a container ended",
+    "pipeline/machine/preflighting.py": "the first misfit's own code, which a check gave it",
+    "pipeline/run/readiness.py": "of two codes, chosen by how a container ended",
     "preflight/finding.py": "the finding's own code, which a check gave it",
     "runtime/claims.py": "its callers' constants: ENGINE_START, ENGINE_DIED and ENGINE_ANSWER",
-    "runtime/launch.py": "of two codes, chosen by errno in the lines above",
-    "runtime/recognition.py": "the rule's own code, from the tables of messages",
-    "runtime/supervise.py": "its callers' constants: ENGINE_START and ENGINE_DIED",
-    "sources/place.py": "its callers' constants: SOURCE_ANSWER and WHEEL_INVALID",
+    "runtime/life/launch.py": "of two codes, chosen by errno in the lines above",
+    "evidence/recognition.py": "the rule's own code, from the tables of messages",
+    "runtime/life/supervise.py": "its callers' constants: ENGINE_START and ENGINE_DIED",
+    "sources/source.py": "its callers' constants: SOURCE_ANSWER and WHEEL_INVALID",
 }
 
 # Constants that look like codes of ours and are none: names of environment variables and the like.

@@ -18,8 +18,8 @@ from benchmarks.litellm_peer import VERSION, litellm
 from benchmarks.measured import CannotMeasureError, median
 from benchmarks.registry import free_port
 from benchmarks.served import Served, cpu_seconds, gateway, off_first_core
-from mealkit.kit.model import Feature, Task
-from mealkit.lock.model import Lock, read_lock
+from mealkit.recipe.kit import Feature, Task
+from mealkit.recipe.lock import Lock, read_lock
 
 Figures = dict[str, float]
 Found = dict[str, list[Figures]]

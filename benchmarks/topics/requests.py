@@ -13,7 +13,7 @@ from benchmarks.figures import Row, Table, show_seconds
 from benchmarks.lab import REPOSITORY, Lab
 from benchmarks.measured import CannotMeasureError, median
 from benchmarks.served import cpu_seconds, gateway
-from mealkit.lock.model import read_lock
+from mealkit.recipe.lock import read_lock
 
 _RATE, _SECONDS = 500, 6
 _BUDGET_P50, _BUDGET_P99 = 0.001, 0.005

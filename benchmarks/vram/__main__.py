@@ -18,8 +18,8 @@ from benchmarks.vram.measure import (
 from benchmarks.vram.peers import PEERS
 from benchmarks.vram.rows import PEAK, ROWS, read_rows
 from benchmarks.vram.shapes import TABLE, read_models
-from mealkit.preflight.estimate.terms import GIB
-from mealkit.preflight.estimate.transformers import UNMODELLED
+from mealkit.engines.transformers.memory import UNMODELLED
+from mealkit.memory.terms import GIB
 
 _HEAD = "| {} | rows | median | p95 | worst | upper bound too low | interval |"
 _RULE = "|---|---|---|---|---|---|---|"

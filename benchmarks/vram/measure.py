@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from benchmarks.vram.peers import PEERS
 from benchmarks.vram.rows import PARTS, Case, Row, case_of
 from benchmarks.vram.shapes import Model
-from mealkit.preflight.estimate.device import context_term
-from mealkit.preflight.estimate.estimate import estimate
-from mealkit.preflight.estimate.terms import GIB, Estimate
+from mealkit.engines.memory import estimate
+from mealkit.memory.device import context_term
+from mealkit.memory.terms import GIB, Estimate
 
 # Words of what was measured, and the term that counts the same.
 _PARTS = {"non-torch": "cuda context", "activation": "activations", "weight": "weights"}

@@ -6,7 +6,7 @@ gguf-parser-go is left out: it reads GGUF files, and no complete measurement her
 from collections.abc import Callable, Mapping
 
 from benchmarks.vram.rows import Case
-from mealkit.preflight.estimate.terms import GIB, MIB
+from mealkit.memory.terms import GIB, MIB
 
 Peer = Callable[[Case], float]
 

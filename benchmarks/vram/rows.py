@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks.vram.shapes import Model
 from benchmarks.vram.weights import Format, format_of, merged_copies, weighed
-from mealkit.preflight.estimate.setting import (
+from mealkit.memory.setting import (
     Compared,
     Engine,
     Habits,
@@ -16,8 +16,8 @@ from mealkit.preflight.estimate.setting import (
     Setting,
     habits_of,
 )
-from mealkit.preflight.estimate.shape import Shape
-from mealkit.preflight.estimate.terms import GIB, MIB
+from mealkit.memory.shape import Shape
+from mealkit.memory.terms import GIB, MIB
 
 ROWS = Path(__file__).parent / "data" / "vram_dev.csv"
 

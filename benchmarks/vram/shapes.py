@@ -4,7 +4,7 @@ import csv
 from dataclasses import dataclass
 from pathlib import Path
 
-from mealkit.preflight.estimate.shape import Experts, Shape
+from mealkit.memory.shape import Experts, Shape
 
 TABLE = Path(__file__).parent / "data" / "model_shapes.csv"
 

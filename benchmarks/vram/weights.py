@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, replace
 
 from benchmarks.vram.shapes import Model
-from mealkit.preflight.estimate.shape import Quantisation, Shape
+from mealkit.memory.shape import Quantisation, Shape
 
 _GROUP = 128
 

@@ -10,22 +10,22 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from mealkit.engines.recipe import Recipe
+from mealkit.engines.engine import Recipe
 from mealkit.engines.registry import engine_names, recipe_of
 from mealkit.errors import CATALOGUE, problem
-from mealkit.kit.model import Feature, Override, Task
-from mealkit.runtime.answers import problem_answer
-from mealkit.runtime.api.answers import ErrorAnswer
+from mealkit.recipe.kit import Feature, Override, Task
+from mealkit.runtime.api.answer_models import ErrorAnswer
 from mealkit.runtime.api.endpoint import Endpoint
 from mealkit.runtime.api.endpoints import ENDPOINTS
+from mealkit.runtime.api.kit_schema import tailor
 from mealkit.runtime.api.knowledge import KNOWLEDGE
 from mealkit.runtime.api.offer import Offer
 from mealkit.runtime.api.openapi import HEADERS, problems_by_status
-from mealkit.runtime.api.prompts import Prompts
+from mealkit.runtime.api.prompt_set import Prompts
 from mealkit.runtime.api.sampling import MAX_TOKENS, NUMBERS
-from mealkit.runtime.api.tailor import tailor
-from mealkit.runtime.api.words import Words, objects_of, plain, words_of
-from mealkit.runtime.places import LIVE_PATHS, READY_PATHS
+from mealkit.runtime.api.schema_words import Words, objects_of, plain, words_of
+from mealkit.runtime.gateway.problem_answers import problem_answer
+from mealkit.runtime.urls import LIVE_PATHS, READY_PATHS
 
 _ABOUT = """\
 Everything that any kit can take and answer. What *one* kit takes is narrower: its own

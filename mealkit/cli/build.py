@@ -8,7 +8,7 @@ from mealkit.cli.options import HERE, AllowFolder, Json, KitPath, Locked, sessio
 from mealkit.cli.output import print_json, print_line, say, table
 
 if TYPE_CHECKING:
-    from mealkit.pipeline.building import BuildReport
+    from mealkit.pipeline.image.building import BuildReport
 
 EXAMPLES = (
     "mealkit build",
@@ -38,8 +38,8 @@ def build(  # noqa: PLR0913  one parameter for each option
 
     No daemon is needed. Weights are neither copied nor compressed.
     """
-    from mealkit.pipeline.building import build_kit
-    from mealkit.pipeline.outputs import Outputs
+    from mealkit.pipeline.image.building import build_kit
+    from mealkit.pipeline.image.outputs import Outputs
 
     session = session_of(context)
     report = build_kit(
@@ -59,7 +59,7 @@ def build(  # noqa: PLR0913  one parameter for each option
 
 
 def _describe(report: "BuildReport") -> None:
-    from mealkit.kit.units import show_size
+    from mealkit.units import show_size
 
     rows = [
         (row.kind, row.title, show_size(row.size_bytes), "reused" if row.reused else "new")

@@ -26,7 +26,7 @@ def diff(
     as_json: Json = False,
 ) -> None:
     """Show what differs between two kits, locks or images."""
-    from mealkit.pipeline.images import diff as changes_between
+    from mealkit.pipeline.image.images import diff as changes_between
 
     changes = changes_between(before, after, session_of(context).home, allow_folder)
     if as_json:

@@ -7,12 +7,12 @@ import typer
 
 from mealkit.cli.options import AllowFolder, Json, session_of
 from mealkit.cli.output import has_colour, print_json, print_line, table
-from mealkit.preflight.estimate.setting import Engine, KvDtype
+from mealkit.memory.setting import Engine, KvDtype
 
 if TYPE_CHECKING:
-    from mealkit.pipeline.estimating import EstimateReport, Room
-    from mealkit.preflight.estimate.fit import CardFit, Reach
-    from mealkit.preflight.estimate.terms import Term
+    from mealkit.memory.terms import Term
+    from mealkit.pipeline.machine.estimating import EstimateReport, Room
+    from mealkit.preflight.fit import CardFit, Reach
 
 EXAMPLES = (
     "mealkit estimate my-kit",
@@ -77,7 +77,7 @@ def estimate(  # noqa: PLR0913  one parameter for each option
     as_json: Json = False,
 ) -> None:
     """Estimate a model's GPU memory, and say which GPUs have enough."""
-    from mealkit.pipeline.estimating import EstimateRequest, estimate_target
+    from mealkit.pipeline.machine.estimating import EstimateRequest, estimate_target
 
     request = EstimateRequest(
         target=target,
@@ -99,7 +99,7 @@ def estimate(  # noqa: PLR0913  one parameter for each option
 
 def _size(memory: str | None, gpu: str | None) -> int | None:
     from mealkit.errors import failure
-    from mealkit.kit.units import parse_size
+    from mealkit.units import parse_size
 
     if memory is None:
         return None
@@ -207,6 +207,6 @@ def _gpus(count: int) -> str:
 
 
 def _shown(size_bytes: int) -> str:
-    from mealkit.kit.units import show_size
+    from mealkit.units import show_size
 
     return show_size(size_bytes)

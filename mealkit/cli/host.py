@@ -25,7 +25,7 @@ def host(context: typer.Context, *, as_json: Json = False) -> None:
 
     With --json the facts can be taken to another machine and held against kits there.
     """
-    from mealkit.pipeline.hosting import host_facts
+    from mealkit.pipeline.machine.hosting import host_facts
 
     facts = host_facts(session_of(context).home)
     if as_json:
@@ -183,6 +183,6 @@ def _limit(size_bytes: int | None) -> str:
 
 
 def _size(size_bytes: int | None) -> str:
-    from mealkit.kit.units import show_size
+    from mealkit.units import show_size
 
     return "unknown" if size_bytes is None else show_size(size_bytes)

@@ -10,8 +10,8 @@ EXAMPLES = ("mealkit images", "mealkit images --json")
 
 def images(context: typer.Context, *, as_json: Json = False) -> None:
     """List the images of the local store."""
-    from mealkit.kit.units import show_size
-    from mealkit.pipeline.images import images as stored_images
+    from mealkit.pipeline.image.images import images as stored_images
+    from mealkit.units import show_size
 
     found = stored_images(session_of(context).home)
     if as_json:

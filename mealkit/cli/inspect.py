@@ -8,7 +8,7 @@ from mealkit.cli.options import Json, session_of
 from mealkit.cli.output import print_json, print_line, table
 
 if TYPE_CHECKING:
-    from mealkit.pipeline.images import Inspection
+    from mealkit.pipeline.image.images import Inspection
 
 EXAMPLES = (
     "mealkit inspect my-kit:1.0.0",
@@ -30,7 +30,7 @@ def inspect(
 ) -> None:
     """Show an image's layers, labels, lock and config."""
     from mealkit.errors import failures
-    from mealkit.pipeline.images import inspect as inspect_image
+    from mealkit.pipeline.image.images import inspect as inspect_image
 
     session = session_of(context)
     listener = session.listener(as_json=as_json)
@@ -56,7 +56,7 @@ def _form(found: "Inspection") -> dict[str, Any]:
 
 
 def _describe(found: "Inspection") -> None:
-    from mealkit.kit.units import show_size
+    from mealkit.units import show_size
 
     print_line(f"digest  {found.digest}")
     if found.lock:

@@ -45,13 +45,13 @@ def key(
         case "list":
             _list(_required(file, "--file"), as_json)
         case "remove":
-            from mealkit.pipeline.keys import remove_key
+            from mealkit.pipeline.run.api_keys import remove_key
 
             remove_key(_required(name, "--name"), _required(file, "--file"))
 
 
 def _new(name: str, file: Path | None, quiet: bool, as_json: bool) -> None:  # noqa: FBT001
-    from mealkit.pipeline.keys import add_key
+    from mealkit.pipeline.run.api_keys import add_key
 
     made = add_key(name, file)
     if as_json:
@@ -65,7 +65,7 @@ def _new(name: str, file: Path | None, quiet: bool, as_json: bool) -> None:  # n
 
 
 def _list(file: Path, as_json: bool) -> None:  # noqa: FBT001
-    from mealkit.pipeline.keys import list_keys
+    from mealkit.pipeline.run.api_keys import list_keys
 
     kept = list_keys(file)
     if as_json:

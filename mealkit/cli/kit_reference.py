@@ -7,9 +7,9 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from mealkit.engines.registry import engine_names, recipe_of
-from mealkit.kit.classify import Classification
-from mealkit.kit.model import Kit
 from mealkit.kit.schema import kit_schema, model_schema
+from mealkit.recipe.answers import Classification
+from mealkit.recipe.kit import Kit
 
 _HEAD = ("| field | value | changes answers | meaning |", "|---|---|---|---|")
 

@@ -47,7 +47,7 @@ def lock(
         _check(path, allow_folder, as_json=as_json)
         return
     from mealkit.lock.resolve import Upgrade
-    from mealkit.pipeline.locking import lock_kit
+    from mealkit.pipeline.kit.locking import lock_kit
 
     session = session_of(context)
     report = lock_kit(
@@ -69,7 +69,7 @@ def lock(
 
 
 def _check(path: KitPath, allowed: list[Path], *, as_json: bool) -> None:
-    from mealkit.pipeline.locking import check_lock
+    from mealkit.pipeline.kit.locking import check_lock
 
     changes = check_lock(path, allowed)
     if as_json:

@@ -23,7 +23,7 @@ def logs(
     ] = None,
 ) -> None:
     """Print the log of a kit, running or ended."""
-    from mealkit.pipeline.containers import read_logs
+    from mealkit.pipeline.machine.clients import read_logs
 
     for line in read_logs(name, follow=follow, tail=tail, home=session_of(context).home):
         print_line(line)

@@ -39,13 +39,13 @@ def new(
 ) -> None:
     """Write a commented kit to start from."""
     if origin is None:
-        from mealkit.build.scaffold import write_new_kit
-        from mealkit.pipeline.kits import schema
+        from mealkit.importing.scaffold import write_new_kit
+        from mealkit.pipeline.kit.kits import schema
 
         write_new_kit(folder, engine or "onnx", schema())
         print_line(str(folder / "kit.yaml"))
     else:
-        from mealkit.pipeline.importing import import_kit
+        from mealkit.pipeline.kit.importing import import_kit
 
         kind, source = origin
         home = session_of(context).home

@@ -10,7 +10,7 @@ from mealkit.cli.options import AllowFolder, Json, session_of
 from mealkit.cli.output import print_json, print_line, table
 
 if TYPE_CHECKING:
-    from mealkit.pipeline.preflighting import PreflightAnswer
+    from mealkit.pipeline.machine.preflighting import PreflightAnswer
     from mealkit.preflight.finding import Finding, Report
 
 EXAMPLES = (
@@ -70,7 +70,7 @@ def preflight(  # noqa: PLR0913  one parameter for each option
     Ends with 0 if it fits, 20 if that is uncertain, 10 if it does not; of several machines the
     best one decides.
     """
-    from mealkit.pipeline.preflighting import PreflightRequest, preflight_target
+    from mealkit.pipeline.machine.preflighting import PreflightRequest, preflight_target
     from mealkit.preflight.override import overrides_of
 
     overrides = overrides_of(override, reason)

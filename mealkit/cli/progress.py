@@ -140,6 +140,6 @@ class Bars(Lines):
 
 
 def _show(size_bytes: int) -> str:
-    from mealkit.kit.units import show_size
+    from mealkit.units import show_size
 
     return show_size(size_bytes)

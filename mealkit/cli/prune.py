@@ -22,8 +22,8 @@ def prune(
     as_json: Json = False,
 ) -> None:
     """Delete what no image of the local store needs."""
-    from mealkit.kit.units import show_size
-    from mealkit.pipeline.pruning import prune as prune_home
+    from mealkit.pipeline.image.pruning import prune as prune_home
+    from mealkit.units import show_size
 
     session = session_of(context)
     listener = session.listener(as_json=as_json)

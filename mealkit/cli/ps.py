@@ -12,7 +12,7 @@ EXAMPLES = ("mealkit ps", "mealkit ps --json")
 
 def ps(context: typer.Context, *, as_json: Json = False) -> None:
     """List the kits that mealkit started on this machine."""
-    from mealkit.pipeline.containers import running_kits
+    from mealkit.pipeline.machine.clients import running_kits
 
     found = running_kits(session_of(context).home)
     if as_json:

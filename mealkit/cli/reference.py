@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from mealkit.cli.api_reference import api_page
 from mealkit.cli.kit_reference import kit_page
 from mealkit.cli.program import app, verb_names
-from mealkit.engines.schema import full_schema
+from mealkit.engines.whole_schema import full_schema
 from mealkit.errors import CATALOGUE, Entry, MealkitError, Owner
 
 _NOTE = (

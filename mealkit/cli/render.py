@@ -23,7 +23,7 @@ def render(
     allow_folder: AllowFolder = [],  # noqa: B006  typer copies it
 ) -> None:
     """Write a Dockerfile and its pinned context, for docker build."""
-    from mealkit.pipeline.building import render_kit
+    from mealkit.pipeline.image.building import render_kit
 
     session = session_of(context)
     folder = render_kit(

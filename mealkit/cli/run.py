@@ -11,7 +11,7 @@ from mealkit.cli.output import print_json, print_line, say
 from mealkit.cli.preflight import Override, Reason
 
 if TYPE_CHECKING:
-    from mealkit.pipeline.running import RunReport
+    from mealkit.pipeline.run.running import RunReport
 
 EXAMPLES = (
     "mealkit run my-kit",
@@ -59,7 +59,7 @@ def run(  # noqa: PLR0913  one parameter for each option
     as_json: Json = False,
 ) -> None:
     """Start a kit, wait until it answers, and print its address."""
-    from mealkit.pipeline.running import RunRequest, run_kit
+    from mealkit.pipeline.run.running import RunRequest, run_kit
     from mealkit.preflight.override import overrides_of
 
     session = session_of(context)

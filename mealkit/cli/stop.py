@@ -22,7 +22,7 @@ def stop(
     ] = None,
 ) -> None:
     """Stop a kit: let running requests end, then remove it."""
-    from mealkit.pipeline.containers import stop_kit
+    from mealkit.pipeline.machine.clients import stop_kit
 
     ended = stop_kit(name, timeout_seconds=timeout, home=session_of(context).home)
     print_line(f"{name} {ended}")

@@ -12,16 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from mealkit.containers.docker_errors import EMBEDDED_HINT, ours
-from mealkit.containers.docker_network import (
-    network_for,
-    networks_of,
-    remove_left,
-    remove_networks,
-    seconds_of,
-)
-from mealkit.containers.docker_options import options
-from mealkit.containers.model import (
+from mealkit.containers.client import (
     LABEL_KIT,
     LABEL_RECIPE,
     LABEL_RUN,
@@ -32,6 +23,15 @@ from mealkit.containers.model import (
     LoadedImage,
     RunSpec,
 )
+from mealkit.containers.docker_errors import EMBEDDED_HINT, ours
+from mealkit.containers.docker_network import (
+    network_for,
+    networks_of,
+    remove_left,
+    remove_networks,
+    seconds_of,
+)
+from mealkit.containers.docker_options import options
 from mealkit.containers.mounts import check_readable
 from mealkit.errors import MealkitError, failure
 

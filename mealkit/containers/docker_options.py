@@ -5,16 +5,15 @@ Refuses a spec that is meant for the sandbox.
 
 from typing import TYPE_CHECKING, Any
 
-from mealkit.containers.model import (
+from mealkit.containers.client import (
     LABEL_KIT,
     LABEL_RECIPE,
     LABEL_RUN,
-    USER_ID,
-    WRITABLE_PATH,
     LoadedImage,
     RunSpec,
 )
 from mealkit.errors import failure
+from mealkit.paths import STATE, USER_ID
 
 if TYPE_CHECKING:
     import docker
@@ -85,7 +84,7 @@ def _confinement(client: "docker.DockerClient", *, podman: bool) -> dict[str, An
         "tmpfs": {
             "/tmp": f"{_TMPFS},noexec,{owned},mode=1777",  # noqa: S108 - the container's own
             # Engines compile into their cache, so this one may hold programs.
-            WRITABLE_PATH: f"{_TMPFS},exec,{owned},mode=0700",
+            f"/{STATE}": f"{_TMPFS},exec,{owned},mode=0700",
         },
     }
 

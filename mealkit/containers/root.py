@@ -13,13 +13,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
-from mealkit.containers.model import WRITABLE_PATH
 from mealkit.containers.root_folder import MAX_NODES, RootFolder, delete_tree
 from mealkit.digest import Digest
 from mealkit.errors import disk_failure, failure
 from mealkit.oci.compression import PLAIN_TYPES, max_unpacked_bytes, unpacked
 from mealkit.oci.image import Layer
 from mealkit.oci.untar import Bytes, EntryError, Kind, StreamSource, TarMember, TarStream, parts_of
+from mealkit.paths import MODELS, STATE
 from mealkit.untrusted import UntrustedError
 
 _WHITEOUT = b".wh."
@@ -27,7 +27,7 @@ _AUFS = b".wh..wh."  # names with this beginning are for AUFS alone, but for one
 _OPAQUE = b".wh..wh..opq"
 
 # Where the sandbox mounts something; a shared root is read-only, so they must be there before.
-_MOUNT_POINTS = ("proc", "sys", "dev", "tmp", "models", WRITABLE_PATH.lstrip("/"))
+_MOUNT_POINTS = ("proc", "sys", "dev", "tmp", MODELS, STATE)
 
 
 def unpack_root(

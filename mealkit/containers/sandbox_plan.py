@@ -17,13 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from mealkit.containers import sandbox_init
-from mealkit.containers.model import (
+from mealkit.containers.client import (
     LABEL_KIT,
     LABEL_RECIPE,
     LABEL_RUN,
     LOOPBACK,
-    USER_ID,
-    WRITABLE_PATH,
     Container,
     RunSpec,
     UnpackedRoot,
@@ -31,6 +29,7 @@ from mealkit.containers.model import (
 from mealkit.containers.mounts import check_readable
 from mealkit.containers.sandbox_groups import make_groups
 from mealkit.errors import failure
+from mealkit.paths import STATE, USER_ID
 from mealkit.seccomp import container_refusals, filter_program
 
 CLIENT = "sandbox"
@@ -164,7 +163,7 @@ def plan(spec: RunSpec, port: int, allowed: Namespaces) -> tuple[Container, dict
         "working_directory": content.working_directory,
         "hostname": spec.name[:63],
         "user_id": USER_ID,
-        "writable": WRITABLE_PATH,
+        "writable": f"/{STATE}",
         "mounts": [(str(item.source.resolve()), item.target) for item in spec.mounts],
         "devices": _gpu_nodes() if spec.gpus else [],
         "groups": [str(group) for group in _groups(spec)],

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from mealkit.engines.syntax import MAX_TOKENS, count_tokens, parse_python
+from mealkit.engines.python_syntax import MAX_TOKENS, count_tokens, parse_python
 from mealkit.errors import Problem, problem
 from mealkit.untrusted import UntrustedError
 

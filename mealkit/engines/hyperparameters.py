@@ -4,9 +4,9 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from mealkit.engines.worker import LARGEST_SEED
-from mealkit.kit.model import Part
-from mealkit.kit.strings import LoosePath
+from mealkit.recipe.kit import Part
+from mealkit.strings import LoosePath
+from mealkit.worker.interface import LARGEST_SEED
 
 Length = Annotated[int, Field(ge=1, le=10_000_000)]
 

@@ -3,15 +3,15 @@
 from importlib import import_module
 from importlib.metadata import entry_points
 
-from mealkit.engines.recipe import Recipe
+from mealkit.engines.engine import Recipe
 from mealkit.errors import failure
 
 _RECIPES = {
-    "llama-cpp": "mealkit.engines.llama_cpp.recipe",
-    "onnx": "mealkit.engines.onnx.recipe",
-    "python": "mealkit.engines.python.recipe",
-    "transformers": "mealkit.engines.transformers.recipe",
-    "vllm": "mealkit.engines.vllm.recipe",
+    "llama-cpp": "mealkit.engines.llama_cpp.engine",
+    "onnx": "mealkit.engines.onnx.engine",
+    "python": "mealkit.engines.python.engine",
+    "transformers": "mealkit.engines.transformers.engine",
+    "vllm": "mealkit.engines.vllm.engine",
 }
 
 

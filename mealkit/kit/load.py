@@ -16,8 +16,8 @@ from mealkit.kit.bounds import Bounds, OutsideError
 from mealkit.kit.document import Document, read_document
 from mealkit.kit.document import Path as FieldPath
 from mealkit.kit.files import KIT_NAME, KitFiles, decoded
-from mealkit.kit.model import Kit
 from mealkit.kit.problems import problems_of
+from mealkit.recipe.kit import Kit
 from mealkit.untrusted import UntrustedError
 
 MAX_KIT_BYTES = 1024 * 1024

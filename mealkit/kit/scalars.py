@@ -21,6 +21,9 @@ _INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 
+NUMBER = re.compile(rf"(?:{_INTEGER.pattern}|{_FLOAT.pattern}|{_NOT_FINITE.pattern})\Z")
+"""What is a number where it stands without quotes."""
+
 # Larger integers lose digits in other readers of JSON.
 _MAX_INTEGER_CHARACTERS = 20
 

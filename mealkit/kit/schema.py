@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 
-from mealkit.kit.model import Kit
+from mealkit.recipe.kit import Kit
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from mealkit.lock.compare import Change, compare
-from mealkit.lock.model import Lock
 from mealkit.lock.resolve import KitParts, offline_lock, requests_of
+from mealkit.recipe.lock import Lock
 
 
 def drift(parts: KitParts, lock: Lock) -> list[Change]:

@@ -14,11 +14,15 @@ from typing import Protocol
 from pydantic import JsonValue, ValidationError
 
 from mealkit.digest import Digest, canonical_json
-from mealkit.engines.recipe import Recipe
+from mealkit.engines.engine import Recipe
+from mealkit.engines.memory import estimate
 from mealkit.errors import MealkitError, failure
-from mealkit.kit.model import Base, Gpu, Kit, Task, kit_json
-from mealkit.kit.units import parse_size
-from mealkit.lock.model import (
+from mealkit.memory.setting import Compared
+from mealkit.memory.shape import Shape
+from mealkit.preflight.cuda_builds import built_for, cuda_of
+from mealkit.preflight.demand import demand_of, dtypes_of, shared_memory_bytes
+from mealkit.recipe.kit import Base, Gpu, Kit, Task, kit_json
+from mealkit.recipe.lock import (
     About,
     Lock,
     LockedBase,
@@ -35,12 +39,8 @@ from mealkit.lock.model import (
     Requests,
     first_fault,
 )
-from mealkit.preflight.demand import demand_of, dtypes_of, shared_memory_bytes
-from mealkit.preflight.estimate.estimate import estimate
-from mealkit.preflight.estimate.setting import Compared
-from mealkit.preflight.estimate.shape import Shape
-from mealkit.preflight.requirements import Demand, Requirements
-from mealkit.preflight.wheels import built_for, cuda_of
+from mealkit.recipe.requirements import Demand, Requirements
+from mealkit.units import parse_size
 
 # An epoch may stand before: https://www.debian.org/doc/debian-policy/ch-controlfields.html#version
 _GLIBC = re.compile(r"(?:[0-9]+:)?(2\.[0-9]{1,3})(?![0-9])")

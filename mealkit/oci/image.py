@@ -24,7 +24,7 @@ from mealkit.oci.descriptor import (
     texts_by_name,
 )
 from mealkit.oci.extent import check_layers
-from mealkit.oci.shape import type_faults
+from mealkit.oci.typed_json import type_faults
 from mealkit.untrusted import UntrustedError, parse_json_object, shown
 
 

@@ -12,7 +12,7 @@ from mealkit.errors import MealkitError, Problem, failure, problem
 from mealkit.oci.compression import PLAIN_TYPES, can_unpack, max_unpacked_bytes, unpacked
 from mealkit.oci.descriptor import LAYER_ZSTD, Descriptor
 from mealkit.oci.image import Blob, Image, Layer, read_image
-from mealkit.oci.shape import config_faults, manifest_faults
+from mealkit.oci.typed_json import config_faults, manifest_faults
 from mealkit.untrusted import UntrustedError
 
 Advance = Callable[[int], None]

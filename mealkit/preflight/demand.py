@@ -7,10 +7,10 @@ stated has the engine's default, and an engine that the estimator does not know 
 from collections.abc import Mapping, Sequence
 from typing import Any, cast, get_args
 
-from mealkit.preflight.estimate.setting import Engine, KvDtype
-from mealkit.preflight.estimate.shape import Shape
-from mealkit.preflight.requirements import Demand, Dtype
-from mealkit.preflight.wheels import release_of
+from mealkit.memory.setting import Engine, KvDtype
+from mealkit.memory.shape import Shape
+from mealkit.preflight.cuda_builds import release_of
+from mealkit.recipe.requirements import Demand, Dtype
 
 # vllm serve --help; llama-server --help; transformers' GenerationConfig; onnx: hyperparameters.
 _CONTEXT = ("max_model_len", "ctx_size", "n_ctx", "context_tokens", "context", "max_length")

@@ -6,9 +6,9 @@ Lost GPUs and GPUs that are cut into slices are none: nothing can be started on 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from mealkit.kit.units import show_size
 from mealkit.preflight.facts import Facts
 from mealkit.preflight.nvidia import GpuProcess, Memory, NvidiaGpu
+from mealkit.units import show_size
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from typing import Literal
 from mealkit.errors import failure
 from mealkit.preflight.amd import Amd, read_amd
 from mealkit.preflight.cgroup import memory_limit_bytes
-from mealkit.preflight.client import Client
+from mealkit.preflight.container_client import Client
 from mealkit.preflight.cpu import Cpu, architecture, read_cpu
 from mealkit.preflight.disk import Disk, SharedMemory, read_disk, read_shared_memory
 from mealkit.preflight.fact import Fact

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mealkit.errors import CATALOGUE, Owner, Problem, problem
 from mealkit.preflight.facts import Facts
-from mealkit.preflight.requirements import Requirements
+from mealkit.recipe.requirements import Requirements
 
 
 class Severity(StrEnum):

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from mealkit.kit.units import show_size
+from mealkit.engines.memory import estimate, usable_bytes
+from mealkit.memory.setting import Setting
+from mealkit.memory.shape import Shape
+from mealkit.memory.terms import Estimate
 from mealkit.preflight.devices import Device, first, largest
-from mealkit.preflight.estimate.estimate import estimate, usable_bytes
-from mealkit.preflight.estimate.fit import Reach, largest_concurrency, largest_context
-from mealkit.preflight.estimate.setting import Setting
-from mealkit.preflight.estimate.shape import Shape
-from mealkit.preflight.estimate.terms import Estimate
-from mealkit.preflight.requirements import Requirements
+from mealkit.preflight.fit import Reach, largest_concurrency, largest_context
+from mealkit.recipe.requirements import Requirements
+from mealkit.units import show_size
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,63 +3,63 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from mealkit.kit.model import Gpu
 from mealkit.preflight.checks import (
     architecture,
     cdi,
     clock,
+    container_toolkit,
     context,
-    disk,
     driver,
+    driver_library,
     dtype,
     ecc,
-    folders,
+    free_disk,
     gpu,
+    gpu_builds,
     gpu_count,
     gpu_lost,
     heads,
-    library,
-    memory,
+    host_memory,
     mig,
     mismatch,
-    packages,
+    open_files,
     permissions,
     port,
     quantisation,
     shared_memory,
-    toolkit,
-    ulimits,
     vram,
+    writable_folders,
 )
 from mealkit.preflight.devices import devices_of
 from mealkit.preflight.facts import Facts
 from mealkit.preflight.finding import Check, Context, Finding, Report, Severity
-from mealkit.preflight.requirements import Requirements
+from mealkit.recipe.kit import Gpu
+from mealkit.recipe.requirements import Requirements
 
 CHECKS: Sequence[Check] = (
     architecture.CHECK,
-    memory.CHECK,
-    disk.CHECK,
-    folders.CHECK,
+    host_memory.CHECK,
+    free_disk.CHECK,
+    writable_folders.CHECK,
     mismatch.CHECK,
-    library.CHECK,
+    driver_library.CHECK,
     gpu.CHECK,
     gpu_lost.CHECK,
     gpu_count.CHECK,
     driver.CHECK,
     quantisation.CHECK,
-    packages.CHECK,
+    gpu_builds.CHECK,
     dtype.CHECK,
     heads.CHECK,
     mig.CHECK,
     vram.CHECK,
     context.CHECK,
     ecc.CHECK,
-    toolkit.CHECK,
+    container_toolkit.CHECK,
     cdi.CHECK,
     permissions.CHECK,
     shared_memory.CHECK,
-    ulimits.CHECK,
+    open_files.CHECK,
     clock.CHECK,
     port.CHECK,
 )

@@ -4,8 +4,8 @@ import gc
 import os
 import sys
 
-from mealkit.runtime.isolation import close_process
-from mealkit.runtime.worker import begin
+from mealkit.runtime.life.isolation import close_process
+from mealkit.runtime.life.worker_plan import begin
 
 if __name__ == "__main__":
     # Before anything of the kit runs.
@@ -14,6 +14,6 @@ if __name__ == "__main__":
     gc.disable()
     begun = begin(os.environ)
     # What takes long to import comes after the worker, which has the longer way.
-    from mealkit.runtime.launch import main
+    from mealkit.runtime.life.launch import main
 
     sys.exit(main(os.environ, begun))

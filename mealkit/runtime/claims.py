@@ -10,8 +10,8 @@ told as what it is, beside the hint that would help if it were true.
 from dataclasses import dataclass
 
 from mealkit.errors import CATALOGUE, Owner, Problem, problem
-from mealkit.kit.model import Gpu
-from mealkit.lock.model import Lock
+from mealkit.recipe.kit import Gpu
+from mealkit.recipe.lock import Lock
 
 # The engines that come with mealkit and run nothing that a kit brings.
 _ENGINES = frozenset({"onnx", "llama-cpp", "transformers", "vllm"})

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mealkit.digest import Digest
 from mealkit.errors import failure
-from mealkit.runtime.places import DEFAULTS, LOCK_NAME
+from mealkit.paths import DEFAULTS, LOCK_NAME
 
 DEFAULT_PORT = 8000
 

@@ -14,8 +14,10 @@ import httpx2
 
 from mealkit.digest import Digest, file_chunks
 from mealkit.errors import MealkitError, failure
-from mealkit.sources.cache import FileCache
-from mealkit.sources.client import (
+from mealkit.files.disk_errors import require_space
+from mealkit.sources.file_cache import FileCache
+from mealkit.sources.part import Part, open_part
+from mealkit.web.http_client import (
     TRANSIENT_STATUS,
     Pace,
     bare_url,
@@ -25,8 +27,6 @@ from mealkit.sources.client import (
     stated_bytes,
     transport_failure,
 )
-from mealkit.sources.disk import require_space
-from mealkit.sources.part import Part, open_part
 
 # An attempt that brought this much counts as progress: the count of attempts begins anew.
 _PROGRESS_BYTES = 1024 * 1024

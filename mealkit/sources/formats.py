@@ -12,11 +12,11 @@ from pathlib import PurePosixPath
 from typing import Literal
 
 from mealkit.errors import failure
-from mealkit.sources.archive import open_archive
 from mealkit.sources.pickles import is_pickle
 from mealkit.sources.protobuf import is_onnx
 from mealkit.sources.ranges import HEAD_BYTES, RangeReader
 from mealkit.sources.safetensors import MAX_HEADER_BYTES
+from mealkit.sources.zip_archive import open_archive
 from mealkit.untrusted import UntrustedError, shown
 
 Format = Literal["safetensors", "gguf", "onnx", "onnx-data", "json", "text", "pickle"]

@@ -9,12 +9,12 @@ from urllib.parse import quote
 
 from mealkit.digest import Digest
 from mealkit.errors import Problem, failure
-from mealkit.kit.model import HttpPlace
-from mealkit.lock.origins import HttpOrigin
-from mealkit.sources.client import bare_url
+from mealkit.recipe.kit import HttpPlace
+from mealkit.recipe.origins import HttpOrigin
 from mealkit.sources.download import Advance
-from mealkit.sources.place import PinnedFile, Supplies, is_pattern
 from mealkit.sources.ranges import FileRanges, HttpRanges, RangeReader
+from mealkit.sources.source import PinnedFile, Supplies, is_pattern
+from mealkit.web.http_client import bare_url
 
 
 class HttpReader:

@@ -13,15 +13,15 @@ from pathlib import Path
 
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError, Problem, failure, problem
-from mealkit.kit.model import HubPlace
-from mealkit.lock.origins import HubOrigin
 from mealkit.names import path_fault
-from mealkit.sources.client import require_safe
+from mealkit.recipe.kit import HubPlace
+from mealkit.recipe.origins import HubOrigin
 from mealkit.sources.download import Advance
 from mealkit.sources.hub_api import RepositoryAnswer, RepositoryFile, ask_repository
-from mealkit.sources.place import PinnedFile, Supplies, require_digest, select
 from mealkit.sources.ranges import FileRanges, HttpRanges, RangeReader
+from mealkit.sources.source import PinnedFile, Supplies, require_digest, select
 from mealkit.untrusted import shown
+from mealkit.web.http_client import require_safe
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 

@@ -13,9 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from mealkit import __version__
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError, failure
-from mealkit.kit.strings import Bytes, HubCommit
-from mealkit.sources.client import Bounded, check_redirect, status_failure, transport_failure
+from mealkit.strings import Bytes, HubCommit
 from mealkit.untrusted import UntrustedError, parse_json
+from mealkit.web.http_client import Bounded, check_redirect, status_failure, transport_failure
 
 if TYPE_CHECKING:
     from huggingface_hub.errors import HfHubHTTPError

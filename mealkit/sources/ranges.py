@@ -14,7 +14,8 @@ import httpx2
 
 from mealkit.digest import CHUNK_BYTES, file_chunks
 from mealkit.errors import MealkitError, failure
-from mealkit.sources.client import (
+from mealkit.untrusted import UntrustedError
+from mealkit.web.http_client import (
     Pace,
     bare_url,
     require_answer,
@@ -23,7 +24,6 @@ from mealkit.sources.client import (
     stated_bytes,
     transport_failure,
 )
-from mealkit.untrusted import UntrustedError
 
 # What is asked for at least, and kept: formats and small headers are told from it.
 HEAD_BYTES = 16 * 1024

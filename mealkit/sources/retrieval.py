@@ -12,14 +12,14 @@ from pathlib import Path
 
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError, Problem, failure
-from mealkit.kit.model import FolderPlace, HttpPlace, HubPlace, Model, Place, Weights, WheelPlace
-from mealkit.lock.model import LockedFile
-from mealkit.lock.origins import FolderOrigin, HttpOrigin, HubOrigin, Origin, WheelOrigin
+from mealkit.recipe.kit import FolderPlace, HttpPlace, HubPlace, Model, Place, Weights, WheelPlace
+from mealkit.recipe.lock import LockedFile
+from mealkit.recipe.origins import FolderOrigin, HttpOrigin, HubOrigin, Origin, WheelOrigin
 from mealkit.sources.download import Advance, ignore_progress
+from mealkit.sources.fallback import first_that_works, open_place, path_in_image
 from mealkit.sources.formats import classify
-from mealkit.sources.place import PlaceReader, Supplies, matches
-from mealkit.sources.places import first_that_works, open_place, path_in_image
 from mealkit.sources.ranges import FileRanges
+from mealkit.sources.source import PlaceReader, Supplies, matches
 
 _THREADS = 4
 

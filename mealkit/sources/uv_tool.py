@@ -20,7 +20,7 @@ from mealkit.digest import Digest
 from mealkit.errors import MealkitError, failure
 from mealkit.lock.resolve import PythonTarget
 from mealkit.names import line_fault
-from mealkit.sources.target import marker_holds, uv_platform
+from mealkit.sources.uv_target import marker_holds, uv_platform
 from mealkit.untrusted import shown
 
 _TIMEOUT_SECONDS = 600

@@ -11,17 +11,17 @@ from pathlib import Path
 
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError, Problem, failure
-from mealkit.kit.model import Model, Weights
-from mealkit.lock.model import LockedFile, ModelShape
-from mealkit.lock.origins import Origin
 from mealkit.names import clash
+from mealkit.recipe.kit import Model, Weights
+from mealkit.recipe.lock import LockedFile, ModelShape
+from mealkit.recipe.origins import Origin
 from mealkit.sources.download import Advance, ignore_progress
+from mealkit.sources.fallback import first_that_works, is_place_fault, open_place, path_in_image
 from mealkit.sources.formats import Format, classify
-from mealkit.sources.place import PinnedFile, PlaceReader, Supplies
-from mealkit.sources.places import first_that_works, is_place_fault, open_place, path_in_image
 from mealkit.sources.protobuf import external_files
 from mealkit.sources.ranges import RangeReader
-from mealkit.sources.shape import ModelFile, shape_of
+from mealkit.sources.read_shape import ModelFile, shape_of
+from mealkit.sources.source import PinnedFile, PlaceReader, Supplies
 from mealkit.untrusted import UntrustedError, shown
 
 

@@ -15,16 +15,16 @@ from pathlib import Path
 
 from mealkit.digest import CHUNK_BYTES, Digest
 from mealkit.errors import MealkitError, Problem, failure
-from mealkit.kit.model import WheelPlace
-from mealkit.lock.origins import WheelOrigin
+from mealkit.files.disk_errors import disk_errors, require_space
 from mealkit.lock.resolve import PythonTarget
 from mealkit.names import loose_path_fault
-from mealkit.sources.archive import require_directory
-from mealkit.sources.disk import disk_errors, require_space
+from mealkit.recipe.kit import WheelPlace
+from mealkit.recipe.origins import WheelOrigin
 from mealkit.sources.download import Advance, ignore_progress
-from mealkit.sources.packages import find_wheel
-from mealkit.sources.place import PinnedFile, Supplies, require_digest, select
+from mealkit.sources.python_packages import find_wheel
 from mealkit.sources.ranges import FileRanges
+from mealkit.sources.source import PinnedFile, Supplies, require_digest, select
+from mealkit.sources.zip_archive import require_directory
 from mealkit.untrusted import shown
 
 # What zipfile raises: encrypted members are RuntimeError, unknown compression NotImplementedError,

@@ -11,15 +11,15 @@ from pathlib import Path
 
 from mealkit.digest import CHUNK_BYTES, Digest, file_chunks
 from mealkit.errors import MealkitError, failure
+from mealkit.files.whole import disk_errors, require_space, sync_folder, temporary_name
 from mealkit.oci.descriptor import Descriptor, Platform
 from mealkit.oci.extent import check_size
 from mealkit.oci.image import Blob, BytesBlob, Image, read_image, references
+from mealkit.oci.index import LAYOUT_BYTES, LAYOUT_FILE, Index, choose
 from mealkit.oci.tar import TarFile, tar_chunks
 from mealkit.oci.untar import Kind, TarStream
-from mealkit.stores.atomic import disk_errors, require_space, sync_folder, temporary_name
+from mealkit.stores.blob_folder import HEX_NAME, Advance, silent
 from mealkit.stores.blobs import FileBlob, FileRange, small_bytes
-from mealkit.stores.folder import HEX_NAME, Advance, silent
-from mealkit.stores.index import LAYOUT_BYTES, LAYOUT_FILE, Index, choose
 from mealkit.untrusted import UntrustedError, open_regular
 
 _BLOBS = "blobs/sha256/"

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from mealkit.digest import Digest, file_chunks
 from mealkit.errors import MealkitError, failure
+from mealkit.files.identity import FileKey
 from mealkit.oci.image import Blob, BytesBlob
-from mealkit.stores.filekey import FileKey
 
 # Manifests and configs are a few KB; distribution-spec asks registries to take 4 MiB.
 MAX_JSON_BYTES = 4 * 1024 * 1024

@@ -13,10 +13,10 @@ from typing import Self
 
 from mealkit.digest import Digest, canonical_json
 from mealkit.errors import failure
-from mealkit.stores.atomic import write_whole
-from mealkit.stores.filekey import TICK_NS, FileKey, path_of, text_of
-from mealkit.stores.folder import Advance, silent
-from mealkit.stores.hashing import HashTask, hash_files
+from mealkit.files.hashing import HashTask, hash_files
+from mealkit.files.identity import TICK_NS, FileKey, path_of, text_of
+from mealkit.files.whole import write_whole
+from mealkit.stores.blob_folder import Advance, silent
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from mealkit.digest import Digest, canonical_json
 from mealkit.errors import MealkitError
+from mealkit.files.whole import write_whole
 from mealkit.oci.descriptor import Descriptor
 from mealkit.oci.image import Blob, Layer
-from mealkit.stores.atomic import write_whole
 
 
 class LayerCache:

@@ -7,14 +7,14 @@ the image is not there.
 from pathlib import Path
 
 from mealkit.errors import failure
+from mealkit.files.locks import locked
+from mealkit.files.whole import disk_errors, require_space, sync_folder, write_whole
 from mealkit.oci.descriptor import Descriptor, Platform
 from mealkit.oci.extent import check_size
 from mealkit.oci.image import BytesBlob, Image, read_image, references
-from mealkit.stores.atomic import disk_errors, require_space, sync_folder, write_whole
+from mealkit.oci.index import LAYOUT_BYTES, LAYOUT_FILE, Index, choose
+from mealkit.stores.blob_folder import Advance, BlobFolder, silent
 from mealkit.stores.blobs import FileBlob, VirtualBlob, small_bytes
-from mealkit.stores.folder import Advance, BlobFolder, silent
-from mealkit.stores.index import LAYOUT_BYTES, LAYOUT_FILE, Index, choose
-from mealkit.stores.locking import locked
 
 
 def write_layout(

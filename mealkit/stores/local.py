@@ -13,18 +13,18 @@ from pathlib import Path
 
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError, failure
+from mealkit.files.locks import locked
+from mealkit.files.whole import require_space, sync_folder, write_whole
 from mealkit.oci.descriptor import Descriptor
 from mealkit.oci.image import Blob, BytesBlob, Image, Layer, read_image, references
+from mealkit.oci.index import Index
 from mealkit.oci.reference import Reference
 from mealkit.oci.validate import check_diff_id
-from mealkit.stores.atomic import require_space, sync_folder, write_whole
+from mealkit.stores.blob_folder import Advance, BlobFolder, silent
 from mealkit.stores.blobs import FileBlob, VirtualBlob, small_bytes
 from mealkit.stores.digests import DigestCache
-from mealkit.stores.folder import Advance, BlobFolder, silent
-from mealkit.stores.index import Index
 from mealkit.stores.layercache import LayerCache
-from mealkit.stores.locking import locked
-from mealkit.stores.recipes import Recipes
+from mealkit.stores.virtual import Recipes
 
 _DIGEST_PREFIX = re.compile(r"(?:sha256:)?([0-9a-f]{6,64})")
 

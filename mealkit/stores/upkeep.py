@@ -9,14 +9,14 @@ from pathlib import Path
 
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError, failure
+from mealkit.files.hashing import HashTask, hash_files
+from mealkit.files.identity import FileKey
+from mealkit.files.whole import disk_errors, write_whole
 from mealkit.oci.image import Image, references
+from mealkit.oci.index import Index
 from mealkit.oci.validate import blob_problems
-from mealkit.stores.atomic import disk_errors, write_whole
+from mealkit.stores.blob_folder import Advance, silent
 from mealkit.stores.blobs import VirtualBlob, small_bytes
-from mealkit.stores.filekey import FileKey
-from mealkit.stores.folder import Advance, silent
-from mealkit.stores.hashing import HashTask, hash_files
-from mealkit.stores.index import Index
 from mealkit.stores.local import LocalStore
 
 

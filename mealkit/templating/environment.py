@@ -24,11 +24,11 @@ from jinja2.sandbox import safe_range
 from jinja2.utils import Cycler, Joiner, Namespace, missing
 
 from mealkit.templating import operators
-from mealkit.templating.compiling import ChargedCode, charge_bodies
+from mealkit.templating.compiler import ChargedCode, charge_bodies
 from mealkit.templating.filters import bounded_filters, bounded_tests
 from mealkit.templating.meter import Meter, charged_to, counted, spend, spend_first
 from mealkit.templating.parsing import BoundedParser, TemplateRefusedError
-from mealkit.templating.texts import METHODS, Method, charge_copy
+from mealkit.templating.string_methods import METHODS, Method, charge_copy
 from mealkit.templating.weight import weigh
 
 _CALL = 150

@@ -14,7 +14,7 @@ from jinja2.tests import TESTS
 
 from mealkit.templating.meter import counted, spend
 from mealkit.templating.operators import charge_comparison, small
-from mealkit.templating.texts import (
+from mealkit.templating.string_methods import (
     charge_copy,
     charge_lines,
     charge_percent,

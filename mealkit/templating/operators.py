@@ -7,7 +7,7 @@ from typing import Any
 from markupsafe import Markup
 
 from mealkit.templating.meter import spend
-from mealkit.templating.texts import (
+from mealkit.templating.string_methods import (
     charge_copy,
     charge_percent,
     charge_search,

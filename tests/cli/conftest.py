@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from mealkit.build.scaffold import write_new_kit
-from mealkit.engines.schema import full_schema
+from mealkit.engines.whole_schema import full_schema
+from mealkit.importing.scaffold import write_new_kit
 
 Mealkit = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -8,12 +8,12 @@ import jsonschema
 import pytest
 
 import mealkit
-from mealkit.build.prompts import prompt_problems
-from mealkit.build.scaffold import new_engines, write_new_kit
-from mealkit.build.templates import template_root
-from mealkit.engines.check import check_engine_parts
-from mealkit.engines.schema import full_schema
+from mealkit.assembly.prompt_check import prompt_problems
+from mealkit.assembly.templates import template_root
+from mealkit.engines.typed_parts import check_engine_parts
+from mealkit.engines.whole_schema import full_schema
 from mealkit.errors import MealkitError
+from mealkit.importing.scaffold import new_engines, write_new_kit
 from mealkit.kit.document import read_document
 from mealkit.kit.load import load_kit
 

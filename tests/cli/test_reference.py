@@ -7,7 +7,7 @@ import pytest
 from mealkit.cli.program import verb_names
 from mealkit.cli.reference import main, pages, stale_pages
 from mealkit.errors import CATALOGUE
-from mealkit.kit.model import Kit
+from mealkit.recipe.kit import Kit
 
 _COMMITTED = Path(__file__).parents[2] / "docs" / "reference"
 

@@ -2,7 +2,7 @@
 
 import json
 
-from mealkit.engines.schema import full_schema
+from mealkit.engines.whole_schema import full_schema
 from mealkit.errors import CATALOGUE
 
 

@@ -18,8 +18,8 @@ from pathlib import Path
 import docker
 import pytest
 
+from mealkit.containers.client import LoadedImage, Mount, RunSpec, UnpackedRoot
 from mealkit.containers.docker import DockerClient
-from mealkit.containers.model import LoadedImage, Mount, RunSpec, UnpackedRoot
 from mealkit.containers.sandbox import Sandbox
 
 REPOSITORY = Path(__file__).parents[2]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mealkit.containers.model import Exit, LoadedImage, Mount, UnpackedRoot
+from mealkit.containers.client import Exit, LoadedImage, Mount, UnpackedRoot
 from mealkit.errors import ContainerError
 
 

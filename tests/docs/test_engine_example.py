@@ -5,13 +5,13 @@ import re
 import struct
 from pathlib import Path
 
-from engines.generation.scripted import config, sampling
+from worker.generation.scripted import config, sampling
 
-from mealkit.engines.generation.generator import Generator
-from mealkit.engines.generation_values import CompletionRequest, Written
-from mealkit.engines.recipe import Recipe
-from mealkit.engines.worker import EmbeddingWorker, WorkerConfig
-from mealkit.kit.model import Task
+from mealkit.engines.engine import Recipe
+from mealkit.recipe.kit import Task
+from mealkit.worker.generation.generator import Generator
+from mealkit.worker.generation_values import CompletionRequest, Written
+from mealkit.worker.interface import EmbeddingWorker, WorkerConfig
 
 PAGE = Path(__file__).parents[2] / "docs/how-to/add-an-engine.md"
 BLOCKS = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)

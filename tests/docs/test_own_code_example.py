@@ -7,9 +7,9 @@ from pathlib import Path
 
 import yaml
 
-from mealkit.engines.python.recipe import PredictionHyperparameters, PythonSettings
+from mealkit.engines.python.engine import PredictionHyperparameters, PythonSettings
 from mealkit.engines.python.worker import PythonWorker
-from mealkit.engines.worker import WorkerConfig
+from mealkit.worker.interface import WorkerConfig
 
 PAGE = (Path(__file__).parents[2] / "docs/how-to/run-your-own-code.md").read_text()
 

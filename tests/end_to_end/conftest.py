@@ -11,11 +11,11 @@ from fakes.little import Heard
 from fakes.served import PATIENCE_SECONDS, Demo, Registry, copy_of_demo
 
 from mealkit.errors import MealkitError
-from mealkit.pipeline.building import build_kit
-from mealkit.pipeline.containers import stop_kit
 from mealkit.pipeline.home import Home, home_at
-from mealkit.pipeline.outputs import Outputs
-from mealkit.pipeline.running import RunReport, RunRequest, run_kit
+from mealkit.pipeline.image.building import build_kit
+from mealkit.pipeline.image.outputs import Outputs
+from mealkit.pipeline.machine.clients import stop_kit
+from mealkit.pipeline.run.running import RunReport, RunRequest, run_kit
 
 
 @pytest.fixture(scope="session")

@@ -5,21 +5,21 @@ import json
 import pytest
 from fakes.little import Heard
 
-from mealkit.build.contents import _interpreter
-from mealkit.build.library import shipped_library
+from mealkit.assembly.contents import _interpreter
+from mealkit.assembly.shipped import shipped_library
 from mealkit.containers.interpreter import python_command, run_python, unpack
-from mealkit.lock.model import read_lock
-from mealkit.pipeline.inputs import fetch_inputs
-from mealkit.pipeline.parts import open_kit
-from mealkit.plan.model import Bytecode
-from mealkit.plan.plan import plan_image
+from mealkit.pipeline.kit.inputs import fetch_inputs
+from mealkit.pipeline.kit.parts import open_kit
+from mealkit.plan.layers import Bytecode
+from mealkit.plan.planning import plan_image
+from mealkit.recipe.lock import read_lock
 
 pytestmark = [pytest.mark.docker, pytest.mark.online, pytest.mark.xdist_group("demo")]
 
 # Imports what the gateway and a worker import; prints modules whose code is not there.
 INSIDE = """
 import json, os, sys
-import mealkit.runtime.container, mealkit.runtime.api.openapi, mealkit.engines.host
+import mealkit.runtime.life.container, mealkit.runtime.api.openapi, mealkit.worker.host
 sys.path.append("/opt/mealkit/engine")
 import numpy, onnxruntime, tokenizers, asyncio
 found = [module.__cached__ for module in list(sys.modules.values()) if getattr(module, "__cached__", None)]
@@ -43,7 +43,7 @@ def test_code_that_is_there_is_taken(demo_tag, sdk):
     """The Python of the image finds it to be its own, and asks no source for it."""
     said = sdk.containers.run(
         demo_tag,
-        ["-v", "-c", "import mealkit.errors, mealkit.runtime.launch"],
+        ["-v", "-c", "import mealkit.errors, mealkit.runtime.life.launch"],
         entrypoint="/usr/bin/python3.13",
         stderr=True,
         remove=True,

@@ -20,7 +20,7 @@ from fakes.clients import call
 from fakes.served import ROOT, Demo, cosine, golden
 
 from mealkit.pipeline.home import Home
-from mealkit.pipeline.running import RunReport
+from mealkit.pipeline.run.running import RunReport
 
 KIT = ROOT / "kits" / "tiny-chat-llama-cpp"
 MODEL = ROOT / "kits" / "tiny-llama"

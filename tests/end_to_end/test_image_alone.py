@@ -5,7 +5,7 @@ import json
 import pytest
 from fakes.served import assert_serves, cosine, ended_of, get, golden, published, wait_ready
 
-from mealkit.build.lean import lean_image
+from mealkit.assembly.lean import lean_image
 from mealkit.errors import CATALOGUE
 from mealkit.stores.docker_load import load
 

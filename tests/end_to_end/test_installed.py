@@ -95,7 +95,7 @@ def test_a_kit_is_built_and_rendered_outside_the_checkout(mealkit, tmp_path):
     call(mealkit, tmp_path, "render", "kit", "--output", "out")
     assert "FROM " in (tmp_path / "out" / "Dockerfile").read_text()
     library = tmp_path / "out" / "layers"
-    assert list(library.rglob("mealkit/runtime/launch.py"))
+    assert list(library.rglob("mealkit/runtime/life/launch.py"))
     # The checkout's own mealkit makes the same image of it.
     done = subprocess.run(
         [sys.executable, "-m", "mealkit", "--quiet", "build", str(tmp_path / "kit")],

@@ -11,8 +11,8 @@ from end_to_end.test_tiny_chat import KIT, MODEL, WHEEL
 from fakes.little import Heard
 from fakes.served import get, golden
 
-from mealkit.pipeline.building import build_kit
-from mealkit.pipeline.outputs import Outputs
+from mealkit.pipeline.image.building import build_kit
+from mealkit.pipeline.image.outputs import Outputs
 
 pytestmark = [pytest.mark.online, pytest.mark.docker, pytest.mark.xdist_group("tiny-chat")]
 

@@ -18,9 +18,9 @@ from fakes.served import assert_serves, ended_of, published, wait_ready
 from mealkit import __version__
 from mealkit.errors import MealkitError
 from mealkit.oci.image import Image
-from mealkit.pipeline.building import build_kit, render_kit
 from mealkit.pipeline.home import home_at
-from mealkit.pipeline.outputs import Outputs
+from mealkit.pipeline.image.building import build_kit, render_kit
+from mealkit.pipeline.image.outputs import Outputs
 from mealkit.stores.docker_load import load
 from mealkit.stores.layout import read_layout
 from mealkit.stores.local import LocalStore

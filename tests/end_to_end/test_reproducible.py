@@ -12,11 +12,11 @@ import pytest
 from fakes.little import Heard, edit_kit, little_kit, offline_environment
 from fakes.served import DEMO, MINILM_SHA256, Demo, copy_of_demo
 
-from mealkit.lock.model import read_lock
 from mealkit.oci.validate import validate
-from mealkit.pipeline.building import build_kit
-from mealkit.pipeline.locking import check_lock
-from mealkit.pipeline.outputs import Outputs
+from mealkit.pipeline.image.building import build_kit
+from mealkit.pipeline.image.outputs import Outputs
+from mealkit.pipeline.kit.locking import check_lock
+from mealkit.recipe.lock import read_lock
 
 
 def test_the_committed_lock_says_what_the_kit_says():

@@ -14,14 +14,14 @@ import pytest
 from fakes.little import OFFLINE, Heard, edit_kit, little_kit
 from fakes.served import MINILM_SHA256, Demo, assert_serves, get
 
-from mealkit.build.lean import weight_layers
+from mealkit.assembly.lean import weight_layers
 from mealkit.errors import CATALOGUE, MealkitError
-from mealkit.pipeline.building import build_kit
-from mealkit.pipeline.containers import read_logs, running_kits, stop_kit
 from mealkit.pipeline.home import Home, home_at
-from mealkit.pipeline.image_lock import lock_of
-from mealkit.pipeline.outputs import Outputs
-from mealkit.pipeline.running import RunReport, RunRequest, run_kit
+from mealkit.pipeline.image.building import build_kit
+from mealkit.pipeline.image.image_lock import lock_of
+from mealkit.pipeline.image.outputs import Outputs
+from mealkit.pipeline.machine.clients import read_logs, running_kits, stop_kit
+from mealkit.pipeline.run.running import RunReport, RunRequest, run_kit
 from mealkit.preflight.facts import read_facts
 from mealkit.preflight.finding import Context
 from mealkit.preflight.run import preflight

@@ -9,22 +9,22 @@ import pytest
 from fakes.little import OFFLINE, Heard, edit_kit, little_base, little_kit
 from fakes.served import Demo, assert_serves, ended_of, need, published, wait_ready
 
-from mealkit.build.lean import weight_layers
+from mealkit.assembly.lean import weight_layers
 from mealkit.errors import MealkitError
 from mealkit.oci.reference import Reference
 from mealkit.oci.validate import validate
-from mealkit.pipeline.building import BuildReport, build_kit
-from mealkit.pipeline.containers import stop_kit
 from mealkit.pipeline.home import Home, home_at
-from mealkit.pipeline.images import inspect
-from mealkit.pipeline.opening import open_image
-from mealkit.pipeline.outputs import Outputs
-from mealkit.pipeline.pulling import pull
-from mealkit.pipeline.running import RunRequest, run_kit
+from mealkit.pipeline.image.building import BuildReport, build_kit
+from mealkit.pipeline.image.images import inspect
+from mealkit.pipeline.image.outputs import Outputs
+from mealkit.pipeline.image.pulling import pull
+from mealkit.pipeline.machine.clients import stop_kit
+from mealkit.pipeline.run.running import RunRequest, run_kit
+from mealkit.pipeline.targets import open_image
 from mealkit.stores.blobs import VirtualBlob
 from mealkit.stores.local import LocalStore
-from mealkit.stores.registry.access import Registries
 from mealkit.stores.registry.push import push
+from mealkit.stores.registry.reaching import Registries
 
 
 def build(kit: Path, home: Home, outputs: Outputs) -> BuildReport:

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 from fakes.little import OFFLINE, Heard, little_kit
 
-from mealkit.pipeline.building import build_kit
+from mealkit.assembly.shipped import BUILD_HALF, SHIPPED_ROOMS
 from mealkit.pipeline.home import home_at
-from mealkit.pipeline.outputs import Outputs
+from mealkit.pipeline.image.building import build_kit
+from mealkit.pipeline.image.outputs import Outputs
 from mealkit.stores.local import LocalStore
 
 LIBRARY = "opt/mealkit/lib"
@@ -74,9 +75,11 @@ def modules_of(library: Path) -> list[str]:
 def test_every_shipped_module_imports_from_the_layer_alone(library):
     """Nothing is missing, and nothing comes from outside the layer."""
     modules = modules_of(library)
-    assert {"mealkit.runtime.launch", "mealkit.runtime.gateway", "mealkit.engines.host"} <= set(
-        modules
-    )
+    assert {
+        "mealkit.runtime.life.launch",
+        "mealkit.runtime.gateway.routes",
+        "mealkit.worker.host",
+    } <= set(modules)
     modules.remove("mealkit.runtime.__main__")  # it runs
     packages = sysconfig.get_path("purelib")
     done = isolated(PROGRAM, str(library), packages, *modules)
@@ -86,10 +89,10 @@ def test_every_shipped_module_imports_from_the_layer_alone(library):
 
 
 def test_nothing_ships_that_only_builds(library):
-    """The build half, recipes and other engines stay outside."""
-    rooms = {path.name for path in (library / "mealkit").iterdir() if path.is_dir()}
-    assert rooms == {"kit", "lock", "engines", "preflight", "runtime", "templating"}
-    assert not list(library.rglob("recipe.py"))
+    """The build half, of the engine too, and other engines stay outside."""
+    rooms = {path.stem for path in (library / "mealkit").iterdir()}
+    assert rooms == {"__init__", "engines", *SHIPPED_ROOMS}
+    assert not list(library.rglob(BUILD_HALF))
     assert not list(library.rglob("__pycache__"))
     assert (library / "mealkit" / "engines" / "onnx" / "worker.py").is_file()
 

@@ -13,10 +13,10 @@ from fakes.little import Heard
 from fakes.served import ROOT
 
 from mealkit.digest import Digest
-from mealkit.lock.model import read_lock
-from mealkit.pipeline.building import build_kit
 from mealkit.pipeline.home import Home
-from mealkit.pipeline.outputs import Outputs
+from mealkit.pipeline.image.building import build_kit
+from mealkit.pipeline.image.outputs import Outputs
+from mealkit.recipe.lock import read_lock
 
 KIT = ROOT / "kits" / "tiny-chat-llama-cpp"
 MODEL = ROOT / "kits" / "tiny-llama"

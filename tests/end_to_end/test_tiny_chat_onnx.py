@@ -9,9 +9,9 @@ from end_to_end.test_tiny_chat import assert_answers
 from fakes.little import Heard
 from fakes.served import ROOT
 
-from mealkit.pipeline.building import build_kit
 from mealkit.pipeline.home import Home
-from mealkit.pipeline.outputs import Outputs
+from mealkit.pipeline.image.building import build_kit
+from mealkit.pipeline.image.outputs import Outputs
 
 KIT = ROOT / "kits" / "tiny-chat-onnx"
 MODEL = ROOT / "kits" / "tiny-llama"

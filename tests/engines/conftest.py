@@ -177,7 +177,7 @@ def starting_hosts(folder: Path) -> Iterator[StartHost]:
         }
         written.write_text(config if config is not None else json.dumps(values))
         path = socket_path or folder / "worker.sock"
-        command = [sys.executable, "-B", "-m", "mealkit.engines.host"]
+        command = [sys.executable, "-B", "-m", "mealkit.worker.host"]
         own = (REPOSITORY, Path(__file__).parent)
         process = subprocess.Popen(
             [*command, "--socket", path, "--worker", worker, "--config", written],

@@ -12,14 +12,14 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 
-from mealkit.engines.generation.generator import Generator
-from mealkit.engines.generation_values import (
+from mealkit.worker.generation.generator import Generator
+from mealkit.worker.generation_values import (
     ChatRequest,
     CompletionRequest,
     GenerationEvent,
     Message,
 )
-from mealkit.engines.worker import WorkerConfig
+from mealkit.worker.interface import WorkerConfig
 
 
 class NumpyLlama:

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from mealkit.engines.worker import Classifications, IsCancelled, Relevance, WorkerConfig
 from mealkit.errors import failure
+from mealkit.worker.interface import Classifications, IsCancelled, Relevance, WorkerConfig
 
 LABELS = ("even", "odd")
 LIMIT = 100

@@ -5,8 +5,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from mealkit.engines.worker import Embeddings, IsCancelled, WorkerConfig
 from mealkit.errors import failure
+from mealkit.worker.interface import Embeddings, IsCancelled, WorkerConfig
 
 
 class PlainWorker:

@@ -14,10 +14,10 @@ from fakes.cog_projects import (
     write_project,
 )
 
-from mealkit.engines.check import check_engine_parts
+from mealkit.engines.typed_parts import check_engine_parts
 from mealkit.kit.load import load_kit
 from mealkit.pipeline.home import home_at
-from mealkit.pipeline.importing import import_kit
+from mealkit.pipeline.kit.importing import import_kit
 
 
 @pytest.fixture

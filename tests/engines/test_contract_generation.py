@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from engines.numpy_llama import NumpyLlama
 
-from mealkit.engines.generation.pieces import Pieces
+from mealkit.worker.generation.stop_texts import Pieces
 
 WORKERS = ["numpy", "onnx", "llama_cpp", "transformers"]
 

@@ -3,8 +3,8 @@
 import pytest
 from fakes.little import write_kit
 
-from mealkit.engines.check import check_engine_parts
 from mealkit.engines.handler_source import Handler, handler_problems
+from mealkit.engines.typed_parts import check_engine_parts
 from mealkit.kit.load import load_kit
 
 GOOD = """\

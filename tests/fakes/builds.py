@@ -6,9 +6,9 @@ from fakes.kits import FixedInputs, parts_of
 from fakes.little import little_form, safetensors
 from fakes.wheels import write_wheel
 from mealkit.digest import Digest, digest_of_file
-from mealkit.lock.model import Lock, LockedFile, LockedWheel, ModelShape
-from mealkit.lock.origins import FolderOrigin
 from mealkit.lock.resolve import resolve
+from mealkit.recipe.lock import Lock, LockedFile, LockedWheel, ModelShape
+from mealkit.recipe.origins import FolderOrigin
 
 
 class LocalInputs(FixedInputs):

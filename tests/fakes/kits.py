@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from mealkit.digest import Digest
-from mealkit.engines.onnx.recipe import RECIPE
-from mealkit.kit.model import Base, Kit, Task
-from mealkit.lock.model import (
+from mealkit.engines.onnx.engine import RECIPE
+from mealkit.lock.resolve import KitParts, PythonTarget
+from mealkit.recipe.kit import Base, Kit, Task
+from mealkit.recipe.lock import (
     LockedBase,
     LockedDeb,
     LockedDebianBase,
@@ -17,8 +18,7 @@ from mealkit.lock.model import (
     LockedWheel,
     ModelShape,
 )
-from mealkit.lock.origins import FolderOrigin
-from mealkit.lock.resolve import KitParts, PythonTarget
+from mealkit.recipe.origins import FolderOrigin
 
 KIT: dict[str, Any] = {
     "apiVersion": "mealkit/v1",

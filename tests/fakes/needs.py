@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from mealkit.kit.model import Architecture, Gpu
+from mealkit.memory.shape import Quantisation, Shape
+from mealkit.preflight.cuda_builds import built_for, cuda_of
 from mealkit.preflight.demand import demand_of, dtypes_of, shared_memory_bytes
-from mealkit.preflight.estimate.shape import Quantisation, Shape
-from mealkit.preflight.requirements import Requirements
-from mealkit.preflight.wheels import built_for, cuda_of
+from mealkit.recipe.kit import Architecture, Gpu
+from mealkit.recipe.requirements import Requirements
 
 GIB = 1024**3
 PACKAGES = (

@@ -21,8 +21,8 @@ from typing import Any, Self
 import pytest
 
 from mealkit.oci.image import Image
-from mealkit.pipeline.building import BuildReport
 from mealkit.pipeline.home import Home
+from mealkit.pipeline.image.building import BuildReport
 from mealkit.stores.local import LocalStore
 
 ROOT = Path(__file__).parents[2]

@@ -17,49 +17,49 @@ from fakes.odd_server import odd_server
 
 from fuzz import seeds
 from fuzz.harness import Target
-from mealkit.build.debian_root import unpacked
-from mealkit.build.imports.cog import cog_proposal
-from mealkit.build.imports.hub import propose
-from mealkit.build.imports.modelfile import parse_modelfile
-from mealkit.build.imports.proposal import proposal_files
-from mealkit.build.imports.repository import Repository
-from mealkit.build.wheel_tree import wheel_tree
+from mealkit.assembly.debian_root import unpacked
+from mealkit.assembly.wheel_tree import wheel_tree
 from mealkit.containers.root import unpack_root
 from mealkit.digest import Digest
-from mealkit.engines.endpoints.request import read_object as worker_reads
-from mealkit.engines.generation.tools import ToolReader
 from mealkit.engines.handler_source import Handler, handler_problems
-from mealkit.engines.tokenizer.vocabulary import Vocabulary
+from mealkit.engines.memory import estimate
 from mealkit.errors import MealkitError
+from mealkit.evidence.recognition import Evidence, last_words, recognise
+from mealkit.importing.from_cog import cog_proposal
+from mealkit.importing.from_hub import propose
+from mealkit.importing.from_modelfile import parse_modelfile
+from mealkit.importing.proposal import proposal_files
+from mealkit.importing.repository import Repository
 from mealkit.kit.load import load_kit
-from mealkit.kit.model import HubPlace
-from mealkit.lock.model import read_lock
+from mealkit.memory.setting import Setting
 from mealkit.oci.descriptor import LAYER, LAYER_GZIP, Descriptor
 from mealkit.oci.image import BytesBlob, Image, Layer, read_image
+from mealkit.oci.index import Index, choose
 from mealkit.oci.reference import Reference
-from mealkit.preflight.estimate.estimate import estimate
-from mealkit.preflight.estimate.setting import Setting
-from mealkit.preflight.requirements import ANNOTATION, read_requirements
+from mealkit.recipe.kit import HubPlace
+from mealkit.recipe.lock import read_lock
+from mealkit.recipe.requirements import ANNOTATION, read_requirements
 from mealkit.runtime.api.reading import read_object as gateway_reads
-from mealkit.runtime.process import read_problem
-from mealkit.runtime.recognition import Evidence, last_words, recognise
-from mealkit.runtime.wire import _Strict
-from mealkit.sources.cache import FileCache
-from mealkit.sources.client import open_client
-from mealkit.sources.debian.index import PackageIndex
+from mealkit.runtime.http.protocol import _Strict
+from mealkit.runtime.life.worker_process import read_problem
+from mealkit.sources.debian.package_index import PackageIndex
 from mealkit.sources.debian.paragraphs import paragraphs
 from mealkit.sources.debian.release import parse_release, signed_text
 from mealkit.sources.download import Downloader, ignore_progress
+from mealkit.sources.file_cache import FileCache
 from mealkit.sources.formats import classify
 from mealkit.sources.gguf import read_gguf
 from mealkit.sources.hub import HubReader
-from mealkit.sources.place import Supplies
 from mealkit.sources.protobuf import external_files
+from mealkit.sources.read_shape import ModelFile, read_config, shape_of
 from mealkit.sources.safetensors import read_safetensors
-from mealkit.sources.shape import ModelFile, read_config, shape_of
-from mealkit.stores.index import Index, choose
+from mealkit.sources.source import Supplies
 from mealkit.stores.registry.auth import challenges_of
 from mealkit.untrusted import parse_json
+from mealkit.web.http_client import open_client
+from mealkit.worker.endpoints.request import read_object as worker_reads
+from mealkit.worker.generation.tool_calls import ToolReader
+from mealkit.worker.tokenizer.vocabulary import Vocabulary
 
 ENGINES = ("transformers", "vllm", "llama-cpp", "onnx")
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from mealkit.engines.check import check_engine_parts
+from mealkit.engines.typed_parts import check_engine_parts
 from mealkit.kit.load import load_kit
-from mealkit.kit.model import Task
+from mealkit.recipe.kit import Task
 
 
 def _line(text: str, part: str) -> int:

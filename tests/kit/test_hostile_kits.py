@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from mealkit.cli.program import app
-from mealkit.engines.check import engine_problems
+from mealkit.engines.typed_parts import engine_problems
 from mealkit.errors import MealkitError
 from mealkit.kit.load import load_kit
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from mealkit.engines.schema import full_schema
+from mealkit.engines.whole_schema import full_schema
 from mealkit.kit.document import read_document
 
 _ROOT = Path(__file__).parents[2]

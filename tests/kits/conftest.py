@@ -12,9 +12,9 @@ from docker.errors import DockerException
 from fakes.little import Heard
 
 from mealkit.errors import MealkitError
-from mealkit.pipeline.containers import stop_kit
 from mealkit.pipeline.home import home_at
-from mealkit.pipeline.running import RunReport, RunRequest, run_kit
+from mealkit.pipeline.machine.clients import stop_kit
+from mealkit.pipeline.run.running import RunReport, RunRequest, run_kit
 
 
 @pytest.fixture

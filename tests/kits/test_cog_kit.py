@@ -10,7 +10,7 @@ import pytest
 from fakes.cog_projects import BLUR, write_project
 
 from mealkit.pipeline.home import home_at
-from mealkit.pipeline.importing import import_kit
+from mealkit.pipeline.kit.importing import import_kit
 
 
 def png(width, height, shade):

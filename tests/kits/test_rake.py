@@ -87,7 +87,7 @@ def test_texts_without_much_in_them(rake, text, keywords):
 
 def test_the_lock_is_the_kits():
     """What was built is what stands here."""
-    from mealkit.pipeline.locking import check_lock  # noqa: PLC0415
+    from mealkit.pipeline.kit.locking import check_lock  # noqa: PLC0415
 
     assert check_lock(KIT) == []
 

@@ -10,11 +10,11 @@ from fakes.kits import KIT, FixedInputs, kit_of, parts_of
 from pydantic import BaseModel
 
 from mealkit.errors import LockError
-from mealkit.kit.classify import classification
-from mealkit.kit.model import Kit
 from mealkit.lock.drift import drift, needs_network
-from mealkit.lock.model import Lock, lock_bytes, read_lock
 from mealkit.lock.resolve import Upgrade, glibc_of, resolve
+from mealkit.recipe.answers import classification
+from mealkit.recipe.kit import Kit
+from mealkit.recipe.lock import Lock, lock_bytes, read_lock
 
 
 def _lock(form: dict[str, Any] = KIT, **changes: Any) -> Lock:

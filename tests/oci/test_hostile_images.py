@@ -7,14 +7,20 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mealkit.build.lean import WEIGHT_BYTES, WEIGHT_DIGEST, WEIGHT_PATH, lean_image, weight_layers
+from mealkit.assembly.lean import (
+    WEIGHT_BYTES,
+    WEIGHT_DIGEST,
+    WEIGHT_PATH,
+    lean_image,
+    weight_layers,
+)
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError
 from mealkit.oci.descriptor import INDEX, LAYER, MANIFEST, Descriptor, Platform
 from mealkit.oci.image import BytesBlob, Layer, image_of, read_image
+from mealkit.oci.index import Index, choose
 from mealkit.oci.mutate import append
 from mealkit.oci.validate import validate
-from mealkit.stores.index import Index, choose
 
 BLOB = BytesBlob(b"\0" * 1024)
 IMAGE = image_of(

@@ -5,10 +5,13 @@ from pathlib import Path
 
 import pytest
 from fakes.little import OFFLINE, Heard, little_kit
+from memory.conftest import hub, safetensors_head
 
-from mealkit.pipeline.building import BuildReport, build_kit
 from mealkit.pipeline.home import Home, home_at
-from mealkit.pipeline.outputs import Outputs
+from mealkit.pipeline.image.building import BuildReport, build_kit
+from mealkit.pipeline.image.outputs import Outputs
+
+__all__ = ["hub", "safetensors_head"]
 
 
 @pytest.fixture(autouse=True)

@@ -9,12 +9,12 @@ from fakes.little import Heard, base_of, edit_kit, layer_of, little_base, little
 from mealkit.errors import BuildError, KitError, MealkitError, SourceError
 from mealkit.oci.tar import TarFile
 from mealkit.oci.validate import validate
-from mealkit.pipeline.building import build_kit, render_kit
 from mealkit.pipeline.home import home_at
-from mealkit.pipeline.image_lock import lock_of
-from mealkit.pipeline.images import images, inspect
-from mealkit.pipeline.opening import open_image
-from mealkit.pipeline.outputs import Outputs
+from mealkit.pipeline.image.building import build_kit, render_kit
+from mealkit.pipeline.image.image_lock import lock_of
+from mealkit.pipeline.image.images import images, inspect
+from mealkit.pipeline.image.outputs import Outputs
+from mealkit.pipeline.targets import open_image
 from mealkit.stores.archive import read_archive, write_archive
 from mealkit.stores.layout import read_layout
 from mealkit.stores.local import LocalStore

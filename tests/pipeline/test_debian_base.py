@@ -16,14 +16,14 @@ from fakes.pythons import PYTHON
 
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError
-from mealkit.lock.model import Lock, lock_bytes, read_lock
 from mealkit.lock.resolve import offline_lock
-from mealkit.pipeline.building import build_kit, render_kit
 from mealkit.pipeline.home import Home, home_at
-from mealkit.pipeline.outputs import Outputs
-from mealkit.pipeline.parts import open_kit
-from mealkit.pipeline.pruning import prune
-from mealkit.sources.cache import FileCache
+from mealkit.pipeline.image.building import build_kit, render_kit
+from mealkit.pipeline.image.outputs import Outputs
+from mealkit.pipeline.image.pruning import prune
+from mealkit.pipeline.kit.parts import open_kit
+from mealkit.recipe.lock import Lock, lock_bytes, read_lock
+from mealkit.sources.file_cache import FileCache
 
 OLD = "Fri, 20 Nov 2026 09:15:44 UTC"
 HOSTILE = Path(__file__).parents[1] / "containers" / "hostile.c"

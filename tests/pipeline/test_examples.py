@@ -6,9 +6,9 @@ import shlex
 import pytest
 from fakes.kits import KIT, FixedInputs, parts_of
 
-from mealkit.kit.model import Feature, Task
 from mealkit.lock.resolve import resolve
-from mealkit.pipeline.examples import example_command
+from mealkit.pipeline.run.examples import example_command
+from mealkit.recipe.kit import Feature, Task
 
 URL = "http://127.0.0.1:8000"
 

@@ -7,10 +7,10 @@ from fakes.little import edit_kit
 from fakes.wheels import write_wheel
 
 from mealkit.errors import MealkitError, StoreError
-from mealkit.pipeline.images import diff, inspect
+from mealkit.pipeline.image.images import diff, inspect
+from mealkit.pipeline.image.outputs import Outputs
 from mealkit.pipeline.listener import Silent
-from mealkit.pipeline.opening import open_image
-from mealkit.pipeline.outputs import Outputs
+from mealkit.pipeline.targets import open_image
 
 
 @pytest.fixture

@@ -8,17 +8,17 @@ from pathlib import Path
 import pytest
 from fakes.graphs import graph_with_data
 
-from mealkit.build.prompts import prompt_problems
-from mealkit.engines.check import check_engine_parts
+from mealkit.assembly.prompt_check import prompt_problems
+from mealkit.engines.typed_parts import check_engine_parts
 from mealkit.errors import MealkitError
 from mealkit.kit.load import load_kit
-from mealkit.pipeline.importing import import_kit
-from mealkit.sources.cache import FileCache
-from mealkit.sources.client import open_client
+from mealkit.pipeline.kit.importing import import_kit
 from mealkit.sources.download import Downloader
-from mealkit.sources.place import Supplies
+from mealkit.sources.file_cache import FileCache
 from mealkit.sources.retrieval import fetch_weights
+from mealkit.sources.source import Supplies
 from mealkit.sources.weights import resolve_weights
+from mealkit.web.http_client import open_client
 
 TINY = Path(__file__).parents[2] / "kits" / "tiny-llama"
 GRAPH = TINY.parent / "tiny-chat-onnx" / "graph"

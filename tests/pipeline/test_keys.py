@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from mealkit.errors import MealkitError
-from mealkit.pipeline.access import access_of
-from mealkit.pipeline.keys import add_key, list_keys, remove_key
-from mealkit.runtime.keys import new_key
+from mealkit.pipeline.run.access import access_of
+from mealkit.pipeline.run.api_keys import add_key, list_keys, remove_key
+from mealkit.runtime.gateway.keys import new_key
 
 
 def test_added_listed_removed(tmp_path):

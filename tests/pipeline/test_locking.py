@@ -13,9 +13,9 @@ from fakes.little import Heard, edit_kit, offline_environment, safetensors
 from fakes.wheels import write_wheel
 
 from mealkit.errors import LockError, MealkitError, SourceError
-from mealkit.lock.model import read_lock
 from mealkit.lock.resolve import Upgrade
-from mealkit.pipeline.locking import LockReport, check_lock, lock_kit
+from mealkit.pipeline.kit.locking import LockReport, check_lock, lock_kit
+from mealkit.recipe.lock import read_lock
 
 NOTHING: frozenset[Upgrade] = frozenset()
 
@@ -203,7 +203,7 @@ def test_killed_while_locking_the_lock_is_whole_or_not_there(kit, home):
         "import sys; from pathlib import Path\n"
         "from mealkit.pipeline.home import home_at\n"
         "from mealkit.pipeline.listener import Silent\n"
-        "from mealkit.pipeline.locking import lock_kit\n"
+        "from mealkit.pipeline.kit.locking import lock_kit\n"
         "lock_kit(Path(sys.argv[1]), upgrade=frozenset(), home=home_at(), listener=Silent())\n"
     )
     environment = offline_environment(home.root)

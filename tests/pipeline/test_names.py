@@ -11,10 +11,10 @@ from fakes.little import Heard, edit_kit, little_base
 
 from mealkit.errors import MealkitError
 from mealkit.oci.image import image_of
-from mealkit.pipeline.building import build_kit
 from mealkit.pipeline.home import home_at
-from mealkit.pipeline.outputs import Outputs
-from mealkit.pipeline.running import RunRequest, run_kit
+from mealkit.pipeline.image.building import build_kit
+from mealkit.pipeline.image.outputs import Outputs
+from mealkit.pipeline.run.running import RunRequest, run_kit
 from mealkit.stores.docker_load import load
 from mealkit.stores.layout import write_layout
 from mealkit.stores.local import LocalStore

@@ -27,21 +27,21 @@ from fakes.needs import GIB, SEVENTY, cpu_needs, gpu_needs
 
 from mealkit.digest import canonical_json
 from mealkit.errors import LockError, MealkitError, PreflightError
-from mealkit.kit.model import Architecture
 from mealkit.oci.tar import TarDirectory, TarFile, TarSymlink
-from mealkit.pipeline.containers import running_kits, stop_kit
-from mealkit.pipeline.outputs import Outputs
-from mealkit.pipeline.preflighting import (
+from mealkit.pipeline.image.outputs import Outputs
+from mealkit.pipeline.machine.clients import running_kits, stop_kit
+from mealkit.pipeline.machine.preflighting import (
     PreflightRequest,
     Stated,
     bytes_to_write,
     preflight_target,
     stated_by,
 )
-from mealkit.pipeline.running import RunRequest, run_kit
+from mealkit.pipeline.run.running import RunRequest, run_kit
 from mealkit.preflight.finding import Severity, Verdict
 from mealkit.preflight.nvidia import Access, Nvidia, NvidiaGpu
-from mealkit.preflight.requirements import Requirements
+from mealkit.recipe.kit import Architecture
+from mealkit.recipe.requirements import Requirements
 from mealkit.stores.layout import write_layout
 
 MIB = 2**20

@@ -17,8 +17,8 @@ from fakes.little import Heard, base_of, layer_of, little_form, little_kit, offl
 from mealkit.errors import MealkitError, Owner, failure
 from mealkit.oci.tar import TarDirectory, TarFile, TarSymlink
 from mealkit.pipeline.home import Home
-from mealkit.pipeline.readiness import _reason, explained
-from mealkit.pipeline.running import RunRequest, run_kit
+from mealkit.pipeline.run.readiness import _reason, explained
+from mealkit.pipeline.run.running import RunRequest, run_kit
 from mealkit.stores.layout import write_layout
 from mealkit.untrusted import UntrustedError
 

@@ -11,12 +11,12 @@ import pytest
 from fakes.little import OFFLINE, Heard
 from fakes.machines import MACHINES, facts_of, machine
 
-from mealkit.engines.check import check_engine_parts
+from mealkit.engines.typed_parts import check_engine_parts
 from mealkit.kit.load import load_kit
-from mealkit.lock.model import read_lock
 from mealkit.pipeline.home import home_at
-from mealkit.pipeline.locking import lock_kit
+from mealkit.pipeline.kit.locking import lock_kit
 from mealkit.preflight.run import preflight
+from mealkit.recipe.lock import read_lock
 
 KIT = Path(__file__).parents[2] / "kits" / "qwen2.5-7b-vllm"
 HUB_SERVER = Path(__file__).parents[1] / "sources" / "hub_server.py"

@@ -7,16 +7,16 @@ from fakes.machines import made_facts
 from fakes.needs import GIB, SEVEN, SEVENTY, SEVENTY_4BIT, cpu_needs, gpu_needs
 
 from mealkit.errors import CATALOGUE
-from mealkit.kit.model import Architecture, Gpu
 from mealkit.preflight.amd import Amd, AmdGpu
-from mealkit.preflight.client import Client
+from mealkit.preflight.container_client import Client
 from mealkit.preflight.disk import Disk, SharedMemory
 from mealkit.preflight.finding import Context, Severity
 from mealkit.preflight.nvidia import Access, GpuProcess, Nvidia, NvidiaGpu, Slice
-from mealkit.preflight.requirements import Demand
 from mealkit.preflight.run import CHECKS, preflight
 from mealkit.preflight.toolkit import CdiSpec, Toolkit
 from mealkit.preflight.ulimits import Ulimits
+from mealkit.recipe.kit import Architecture, Gpu
+from mealkit.recipe.requirements import Demand
 
 PASSES, WARNS, BLOCKS = Severity.PASSES, Severity.WARNS, Severity.BLOCKS
 MIB = 2**20

@@ -3,8 +3,8 @@
 import pytest
 from fakes.needs import GIB, SEVEN, SEVENTY_4BIT
 
+from mealkit.memory.setting import habits_of
 from mealkit.preflight.demand import demand_of, dtypes_of, shared_memory_bytes
-from mealkit.preflight.estimate.setting import habits_of
 
 
 def test_vllm():

@@ -9,9 +9,9 @@ from fakes.little import Heard
 from fakes.machines import LIBRARY, MACHINES, lines_of, machine, stand_in
 from fakes.served import PATIENCE_SECONDS, copy_of_demo
 
-from mealkit.pipeline.building import build_kit
 from mealkit.pipeline.home import home_at
-from mealkit.pipeline.outputs import Outputs
+from mealkit.pipeline.image.building import build_kit
+from mealkit.pipeline.image.outputs import Outputs
 from mealkit.preflight.facts import parse_facts
 from mealkit.preflight.nvidia import Access
 from mealkit.stores.docker_load import load

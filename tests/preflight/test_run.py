@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 from fakes.machines import made_facts as facts
 
-from mealkit.kit.model import Architecture, Gpu
 from mealkit.preflight.disk import Disk
 from mealkit.preflight.finding import Context, Severity, Verdict
 from mealkit.preflight.nvidia import Access, Nvidia
-from mealkit.preflight.requirements import Requirements
 from mealkit.preflight.run import preflight
+from mealkit.recipe.kit import Architecture, Gpu
+from mealkit.recipe.requirements import Requirements
 
 GIB = 1024**3
 

@@ -21,8 +21,8 @@ import pytest
 
 import mealkit
 from mealkit.digest import Digest
-from mealkit.kit.model import Architecture, Contact, Feature, Gpu, Override, Serving, Task
-from mealkit.lock.model import (
+from mealkit.recipe.kit import Architecture, Contact, Feature, Gpu, Override, Serving, Task
+from mealkit.recipe.lock import (
     About,
     Lock,
     LockedEngine,
@@ -36,7 +36,7 @@ from mealkit.lock.model import (
     Requests,
     lock_bytes,
 )
-from mealkit.preflight.requirements import Requirements
+from mealkit.recipe.requirements import Requirements
 
 MODEL_NAME = "stand-in"
 WEIGHTS = {"model.bin": bytes(range(256)) * 40_000, "sub/tokenizer.json": b"{}"}

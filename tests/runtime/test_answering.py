@@ -9,8 +9,8 @@ import httpx2
 import pytest
 
 from mealkit.digest import Digest
-from mealkit.kit.model import Feature, Task
-from mealkit.lock.model import LockedCode
+from mealkit.recipe.kit import Feature, Task
+from mealkit.recipe.lock import LockedCode
 
 MODEL_NAME = "stand-in"
 ALL = frozenset(Feature)

@@ -5,7 +5,7 @@ from runtime.test_isolation import python_kit, with_code
 
 from mealkit.digest import Digest
 from mealkit.errors import CATALOGUE, Owner, problem
-from mealkit.lock.model import LockedWheel
+from mealkit.recipe.lock import LockedWheel
 from mealkit.runtime.claims import Claims
 
 OWN = Claims(runs_own_code=True, uses_gpu=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from mealkit.runtime.connections import Connections
+from mealkit.runtime.http.accepted import Connections
 
 MEBIBYTE = 2**20
 

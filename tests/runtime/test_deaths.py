@@ -10,8 +10,8 @@ import pytest
 from runtime.conftest import container_command
 
 from mealkit.errors import CATALOGUE
-from mealkit.kit.model import Gpu
-from mealkit.lock.model import lock_bytes
+from mealkit.recipe.kit import Gpu
+from mealkit.recipe.lock import lock_bytes
 
 LIMIT_BYTES = 192 * 2**20
 

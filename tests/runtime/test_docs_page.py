@@ -6,7 +6,7 @@ import pytest
 from fakes.served import need
 from playwright.sync_api import Browser, sync_playwright
 
-from mealkit.kit.model import Feature
+from mealkit.recipe.kit import Feature
 
 
 @pytest.fixture

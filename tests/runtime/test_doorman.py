@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from mealkit.errors import problem
-from mealkit.runtime.doorman import Doorman
+from mealkit.runtime.life.waiting_server import Doorman
 from mealkit.runtime.state import Lifecycle, Status
 
 

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from mealkit.engines.endpoints.errors import error_answer
 from mealkit.errors import failure
-from mealkit.runtime.engine_errors import problem_of, problem_of_error
-from mealkit.runtime.upstream import Answer
+from mealkit.runtime.worker_client.engine_errors import problem_of, problem_of_error
+from mealkit.runtime.worker_client.pool import Answer
+from mealkit.worker.endpoints.error_answers import error_answer
 
 # vllm/renderers/params.py, with what VLLMValidationError.__str__ appends (vllm/exceptions.py).
 TOKENS = (

@@ -3,8 +3,8 @@
 import pytest
 
 from mealkit.errors import EngineError
-from mealkit.runtime import events as module
-from mealkit.runtime.events import DONE, Events
+from mealkit.runtime.gateway import events as module
+from mealkit.runtime.gateway.events import DONE, Events
 
 PIECE = b'data: {"choices":[{"index":0,"delta":{"content":"a"}}]}\n\n'
 USAGE = b'data: {"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2}}\n\n'

@@ -20,7 +20,7 @@ from engines.conftest import installed_engine
 
 import mealkit
 from mealkit.engines.registry import recipe_of
-from mealkit.kit.model import Feature, Task
+from mealkit.recipe.kit import Feature, Task
 
 REPOSITORY = Path(mealkit.__file__).parent.parent
 TINY_LLAMA = REPOSITORY / "kits" / "tiny-llama"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mealkit.kit.model import Feature, Task
+from mealkit.recipe.kit import Feature, Task
 
 CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
 # What no schema says: that the tool that is chosen is one of those that are given, each once.

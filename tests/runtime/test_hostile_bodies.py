@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mealkit.kit.model import Feature, Task
+from mealkit.recipe.kit import Feature, Task
 
 MEBIBYTE = 2**20
 MODEL = "stand-in"

@@ -14,9 +14,9 @@ import pytest
 from runtime.conftest import LIBRARY, container_command
 
 from mealkit.engines.registry import recipe_of
-from mealkit.kit.model import Task
-from mealkit.lock.model import lock_bytes
-from mealkit.runtime.keys import new_key, take_secrets
+from mealkit.recipe.kit import Task
+from mealkit.recipe.lock import lock_bytes
+from mealkit.runtime.gateway.keys import new_key, take_secrets
 
 HOSTILE = Path(__file__).parent / "standin" / "hostile_handler.py"
 REFUSED = {"EACCES", "EPERM", "ENOSYS", "EADDRINUSE", "EAFNOSUPPORT", "ENODEV"}

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from mealkit.errors import MealkitError
-from mealkit.runtime.keys import new_key, read_keys
+from mealkit.runtime.gateway.keys import new_key, read_keys
 
 OUTSIDE = {"MEALKIT_HOST": "0.0.0.0"}
 

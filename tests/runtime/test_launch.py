@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mealkit.kit.model import Gpu
+from mealkit.recipe.kit import Gpu
 
 WEIGHTS_BYTES = 256 * 40_000
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mealkit.errors import RequestError
-from mealkit.runtime.limits import HeldBytes, Turns
+from mealkit.runtime.gateway.limits import HeldBytes, Turns
 
 
 async def forever():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mealkit.runtime.memory import MemoryState, memory_state
+from mealkit.runtime.life.memory_counts import MemoryState, memory_state
 
 
 def write(folder, files):

@@ -4,7 +4,7 @@ import pytest
 
 from mealkit.errors import problem
 from mealkit.runtime.api.usage import Usage
-from mealkit.runtime.metrics import Metrics
+from mealkit.runtime.watch.metrics import Metrics
 
 LABELS = 'gen_ai_operation_name="chat",gen_ai_provider_name="mealkit",gen_ai_request_model="m"'
 

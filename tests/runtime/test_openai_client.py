@@ -7,7 +7,7 @@ import openai
 import pytest
 
 from mealkit.errors import RequestError
-from mealkit.kit.model import Feature, Task
+from mealkit.recipe.kit import Feature, Task
 from mealkit.runtime.api.chat import CHAT
 from mealkit.runtime.api.completions import COMPLETIONS
 from mealkit.runtime.api.embeddings import EMBEDDINGS

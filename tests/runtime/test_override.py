@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mealkit.kit.model import Gpu
+from mealkit.recipe.kit import Gpu
 
 pytestmark = pytest.mark.skipif(
     bool(list(Path("/dev").glob("nvidia[0-9]*"))), reason="this machine has a GPU"

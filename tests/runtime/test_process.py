@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mealkit.errors import problem
-from mealkit.runtime.process import ChildProcess, Exit, Reaper, read_problem
+from mealkit.runtime.life.worker_process import ChildProcess, Exit, Reaper, read_problem
 
 
 def run(program, lines=None):
@@ -103,7 +103,7 @@ def test_orphans_are_collected():
     """As the first process of a container, the gateway collects what others left behind."""
     program = """if True:
         import asyncio, ctypes, os, sys
-        from mealkit.runtime.process import ChildProcess, Reaper
+        from mealkit.runtime.life.worker_process import ChildProcess, Reaper
 
         ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
         ORPHAN = "import os, time; os.setsid(); print('alive', flush=True); time.sleep(0.05)"
@@ -132,7 +132,7 @@ def test_nothing_of_a_container_outlives_its_first_process():
     """Not even what has left its starter's session: it could listen where the kit has listened."""
     program = """if True:
         import os, subprocess, sys
-        from mealkit.runtime.process import end_others
+        from mealkit.runtime.life.worker_process import end_others
 
         SLEEP = "import time; print('alive', flush=True); time.sleep(3600)"
         command = [sys.executable, "-c", SLEEP]

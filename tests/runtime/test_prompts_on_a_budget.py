@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from mealkit.kit.model import Task
+from mealkit.recipe.kit import Task
 
 LONG = "ab " * 700_000
 PROMPTS = {

@@ -7,8 +7,8 @@ are replaced.
 import pytest
 
 from mealkit.errors import CATALOGUE, Owner
-from mealkit.runtime.messages import RULES
-from mealkit.runtime.recognition import Evidence, last_words, recognise
+from mealkit.evidence.known_messages import RULES
+from mealkit.evidence.recognition import Evidence, last_words, recognise
 
 # (text, code, measured, required, a part of the message or hint)
 REAL = [

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mealkit.runtime.response import ResponseError, ResponseReader
+from mealkit.runtime.worker_client.response import ResponseError, ResponseReader
 
 LENGTH = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 CHUNKED = (

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mealkit.runtime.upstream import Upstream, WorkerLostError
+from mealkit.runtime.worker_client.pool import Upstream, WorkerLostError
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 

@@ -7,8 +7,8 @@ import pytest
 
 from mealkit.digest import Digest
 from mealkit.errors import EngineError
-from mealkit.lock.model import LockedFile
-from mealkit.runtime.verify import StoppedError, verify_weights
+from mealkit.recipe.lock import LockedFile
+from mealkit.runtime.life.verify_weights import StoppedError, verify_weights
 
 DATA = {"a.safetensors": bytes(3_000_000), "sub/b.json": b"{}", "empty": b""}
 

@@ -10,9 +10,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 import mealkit
-from mealkit.engines.vllm.recipe import RECIPE, VllmSettings
+from mealkit.engines.vllm.engine import RECIPE, VllmSettings
 from mealkit.errors import CATALOGUE
-from mealkit.kit.model import Gpu, Task
+from mealkit.recipe.kit import Gpu, Task
 
 LIBRARY = Path(mealkit.__file__).parent.parent
 VLLM = Path(__file__).parents[1] / "engines" / "vllm" / "standin"

@@ -12,8 +12,8 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from mealkit.runtime.connections import Connections
-from mealkit.runtime.wire import OneWriteProtocol
+from mealkit.runtime.http.accepted import Connections
+from mealkit.runtime.http.protocol import OneWriteProtocol
 
 LIVE = b"GET /v1/health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
 

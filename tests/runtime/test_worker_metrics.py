@@ -10,9 +10,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from mealkit.runtime.metrics import Metrics
-from mealkit.runtime.upstream import Upstream
-from mealkit.runtime.worker_metrics import MAX_BYTES, worker_metrics
+from mealkit.runtime.watch.metrics import Metrics
+from mealkit.runtime.watch.worker_metrics import MAX_BYTES, worker_metrics
+from mealkit.runtime.worker_client.pool import Upstream
 
 
 def vllm_text():

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from mealkit.kit.model import Model
-from mealkit.sources.cache import FileCache
-from mealkit.sources.client import open_client
+from mealkit.recipe.kit import Model
 from mealkit.sources.download import Downloader
-from mealkit.sources.place import Supplies
+from mealkit.sources.file_cache import FileCache
+from mealkit.sources.source import Supplies
+from mealkit.web.http_client import open_client
 
 
 def _hub_server() -> Any:

@@ -9,9 +9,9 @@ import httpx2
 import pytest
 
 from mealkit.errors import SourceError
-from mealkit.sources.cache import FileCache
-from mealkit.sources.client import bare_url, check_redirect, is_private_path, open_client
 from mealkit.sources.download import Downloader
+from mealkit.sources.file_cache import FileCache
+from mealkit.web.http_client import bare_url, check_redirect, is_private_path, open_client
 
 
 def basic(user: str, password: str) -> str:

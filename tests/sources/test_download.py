@@ -15,9 +15,9 @@ from fakes.odd_server import odd_server
 
 from mealkit.digest import Digest
 from mealkit.errors import SourceError, StoreError
-from mealkit.sources.cache import FileCache
-from mealkit.sources.client import open_client
 from mealkit.sources.download import Downloader
+from mealkit.sources.file_cache import FileCache
+from mealkit.web.http_client import open_client
 
 DATA = random.Random(1).randbytes(3_000_000)
 DIGEST = Digest.of(DATA)
@@ -26,8 +26,8 @@ FETCH = """
 import sys
 from pathlib import Path
 from mealkit.digest import Digest
-from mealkit.sources.cache import FileCache
-from mealkit.sources.client import open_client
+from mealkit.sources.file_cache import FileCache
+from mealkit.web.http_client import open_client
 from mealkit.sources.download import Downloader
 url, folder, digest, size = sys.argv[1:5]
 with open_client() as client:

@@ -15,16 +15,16 @@ from typing import Any
 
 import pytest
 
+from mealkit.engines.memory import estimate
 from mealkit.errors import MealkitError, SourceError
-from mealkit.preflight.estimate.estimate import estimate
-from mealkit.preflight.estimate.setting import Setting
-from mealkit.sources.archive import require_directory
+from mealkit.memory.setting import Setting
 from mealkit.sources.formats import classify
 from mealkit.sources.gguf import ArrayLength, read_gguf
 from mealkit.sources.protobuf import external_files, is_onnx
 from mealkit.sources.ranges import FileRanges
+from mealkit.sources.read_shape import ModelFile, read_config, shape_of
 from mealkit.sources.safetensors import read_safetensors
-from mealkit.sources.shape import ModelFile, read_config, shape_of
+from mealkit.sources.zip_archive import require_directory
 from mealkit.untrusted import UntrustedError
 
 MIB = 2**20

@@ -5,7 +5,7 @@ import pytest
 from mealkit.errors import MealkitError
 from mealkit.lock.resolve import PythonTarget
 from mealkit.sources.local_wheels import local_wheels
-from mealkit.sources.packages import resolve_packages
+from mealkit.sources.python_packages import resolve_packages
 from mealkit.sources.uv_tool import _offered
 
 TARGET = PythonTarget("3.13", "amd64", "2.41")

@@ -10,10 +10,10 @@ import pytest
 
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError, Problem, SourceError
-from mealkit.kit.model import Model
-from mealkit.lock.origins import HubOrigin
-from mealkit.sources.place import Supplies
+from mealkit.recipe.kit import Model
+from mealkit.recipe.origins import HubOrigin
 from mealkit.sources.retrieval import fetch_weights
+from mealkit.sources.source import Supplies
 from mealkit.sources.weights import resolve_weights
 
 MakeModel = Callable[..., Model]
@@ -302,12 +302,12 @@ def test_the_hub_is_not_asked_offline(filled: Any, tmp_path: Path) -> None:
     script = f"""
 from pathlib import Path
 from mealkit.errors import SourceError
-from mealkit.kit.model import HubPlace
-from mealkit.sources.cache import FileCache
-from mealkit.sources.client import open_client
+from mealkit.recipe.kit import HubPlace
+from mealkit.sources.file_cache import FileCache
+from mealkit.web.http_client import open_client
 from mealkit.sources.download import Downloader
 from mealkit.sources.hub import HubReader
-from mealkit.sources.place import Supplies
+from mealkit.sources.source import Supplies
 from mealkit.digest import Digest
 place = HubPlace(source="hub", repo="example/model", revision="{COMMIT}")
 reader = HubReader(place, Supplies(Downloader(FileCache(Path({str(tmp_path)!r})), open_client())))

@@ -7,9 +7,9 @@ import pytest
 from fakes.odd_server import odd_server
 
 from mealkit.errors import SourceError
-from mealkit.sources.client import Pace
 from mealkit.sources.download import Downloader
 from mealkit.sources.ranges import HEAD_BYTES, FileRanges, HttpRanges
+from mealkit.web.http_client import Pace
 
 DATA = bytes(index % 253 for index in range(400_000))
 

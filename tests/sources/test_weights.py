@@ -11,11 +11,11 @@ from fakes.graphs import graph_with_data
 
 from mealkit.digest import Digest, digest_of_file
 from mealkit.errors import LockError, MealkitError, Problem, SourceError, StoreError
-from mealkit.kit.model import Model
-from mealkit.lock.model import LockedFile
-from mealkit.lock.origins import FolderOrigin, HttpOrigin, WheelOrigin
-from mealkit.sources.place import Supplies
+from mealkit.recipe.kit import Model
+from mealkit.recipe.lock import LockedFile
+from mealkit.recipe.origins import FolderOrigin, HttpOrigin, WheelOrigin
 from mealkit.sources.retrieval import fetch_weights
+from mealkit.sources.source import Supplies
 from mealkit.sources.weights import resolve_weights
 
 MakeModel = Callable[..., Model]

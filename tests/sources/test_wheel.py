@@ -10,9 +10,9 @@ from fakes.wheels import write_wheel
 
 from mealkit.digest import Digest
 from mealkit.errors import BuildError, MealkitError, Problem, SourceError
-from mealkit.kit.model import Model
-from mealkit.sources.place import Supplies
+from mealkit.recipe.kit import Model
 from mealkit.sources.retrieval import fetch_weights
+from mealkit.sources.source import Supplies
 from mealkit.sources.weights import resolve_weights
 
 MakeModel = Callable[..., Model]

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError
+from mealkit.files.identity import FileKey
 from mealkit.oci.image import BytesBlob
 from mealkit.stores.blobs import FileBlob, FileRange, VirtualBlob, parts_of, small_bytes
-from mealkit.stores.filekey import FileKey
 
 DATA = bytes(range(256)) * 40
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError
+from mealkit.files.hashing import HashTask, hash_files
+from mealkit.files.identity import FileKey, path_of, text_of
 from mealkit.stores.digests import DigestCache, HashJob
-from mealkit.stores.filekey import FileKey, path_of, text_of
-from mealkit.stores.hashing import HashTask, hash_files
 
 MIB = 1024 * 1024
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self, cast
 
-from mealkit.engines.encoding_values import EmbeddingConfig
-from mealkit.engines.worker import WorkerConfig, require_fields, require_positive
 from mealkit.errors import failure
+from mealkit.worker.encoding_values import EmbeddingConfig
+from mealkit.worker.interface import WorkerConfig, require_fields, require_positive
 
 Pooling = Literal["none", "mean", "cls"]
 

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from mealkit.engines.llama_cpp import native
 from mealkit.engines.llama_cpp.config import LlamaCppConfig
-from mealkit.engines.measuring import TOLD_TOKENS, large_text, require_fitting
-from mealkit.engines.turns import Turns
-from mealkit.engines.worker import Embeddings, IsCancelled, require_waiting
 from mealkit.errors import failure
+from mealkit.worker.interface import Embeddings, IsCancelled, require_waiting
+from mealkit.worker.measuring import TOLD_TOKENS, large_text, require_fitting
+from mealkit.worker.request_queue import Turns
 
 # What sentence-transformers divides by at least, so that a zero vector stays one.
 _SMALLEST_NORM = np.float32(1e-12)

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from mealkit.engines.llama_cpp import native
 from mealkit.engines.llama_cpp.config import LlamaCppConfig
-from mealkit.engines.worker import IsCancelled, never
 from mealkit.errors import failure
+from mealkit.worker.interface import IsCancelled, never
 
 _ONE = np.ones(1, dtype=np.int8)
 # The names that chat templates know, as in a tokenizer_config.json.

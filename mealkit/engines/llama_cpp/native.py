@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mealkit.engines.llama_cpp.config import CACHE_TYPES, LlamaCppConfig
-from mealkit.engines.worker import IsCancelled
 from mealkit.errors import failure
+from mealkit.worker.interface import IsCancelled
 
 _POOLING = {
     "none": llama_cpp.LLAMA_POOLING_TYPE_UNSPECIFIED,

@@ -8,19 +8,19 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from mealkit.engines.generation_values import (
+from mealkit.engines.llama_cpp.config import LlamaCppConfig
+from mealkit.errors import failure
+from mealkit.worker.generation_values import (
     ChatRequest,
     CompletionRequest,
     GenerationEvent,
     Message,
 )
-from mealkit.engines.llama_cpp.config import LlamaCppConfig
-from mealkit.engines.worker import Embeddings, IsCancelled, WorkerConfig, never
-from mealkit.errors import failure
+from mealkit.worker.interface import Embeddings, IsCancelled, WorkerConfig, never
 
 if TYPE_CHECKING:
-    from mealkit.engines.generation.generator import Generator
     from mealkit.engines.llama_cpp.embedder import Embedder
+    from mealkit.worker.generation.generator import Generator
 
 # Read when the libraries are imported, or, the first, when llama.cpp gives up: it would start a
 # debugger on its own process.
@@ -37,8 +37,6 @@ class LlamaCppWorker:
     def prepare(self) -> None:
         """Import the engine; the machine and the model are not looked at yet."""
         os.environ.update(_ENVIRONMENT)
-        import mealkit.engines.generation.generator  # noqa: PLC0415
-        import mealkit.engines.llama_cpp.model  # noqa: F401, PLC0415
 
     def load(self, config: WorkerConfig) -> None:
         """Read the model.
@@ -51,9 +49,9 @@ class LlamaCppWorker:
         os.environ.update(_ENVIRONMENT)
         try:
             # Late: the engine's own packages are imported here.
-            from mealkit.engines.generation.generator import Generator  # noqa: PLC0415
             from mealkit.engines.llama_cpp.embedder import Embedder  # noqa: PLC0415
             from mealkit.engines.llama_cpp.model import LlamaCppModel  # noqa: PLC0415
+            from mealkit.worker.generation.generator import Generator  # noqa: PLC0415
         except ImportError as error:
             raise failure("ENGINE_START", f"the engine cannot be imported: {error}") from error
         if config.task == "embeddings":

@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mealkit.engines.encoding_values import ScoringConfig
-from mealkit.engines.model_files import object_of, require_json
 from mealkit.engines.onnx.config import GraphConfig
 from mealkit.engines.onnx.graph import Graph
 from mealkit.engines.onnx.scoring import sigmoid, softmax
-from mealkit.engines.tokenizer.opening import open_tokenizer
-from mealkit.engines.tokenizer.texts import TextTokenizer
-from mealkit.engines.worker import Classifications, IsCancelled
 from mealkit.errors import failure
+from mealkit.worker.encoding_values import ScoringConfig
+from mealkit.worker.interface import Classifications, IsCancelled
+from mealkit.worker.model_files import object_of, require_json
+from mealkit.worker.tokenizer.encode import TextTokenizer
+from mealkit.worker.tokenizer.tokenizer_file import open_tokenizer
 
 
 class Classifier:

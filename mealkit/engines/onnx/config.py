@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from mealkit.engines.worker import WorkerConfig, require_fields, require_positive
+from mealkit.worker.interface import WorkerConfig, require_fields, require_positive
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from functools import partial
 
-from mealkit.engines.encoding_values import EmbeddingConfig
 from mealkit.engines.onnx.config import GraphConfig
 from mealkit.engines.onnx.graph import Graph
 from mealkit.engines.onnx.pooling import pooled
-from mealkit.engines.tokenizer.opening import open_tokenizer
-from mealkit.engines.tokenizer.texts import TextTokenizer
-from mealkit.engines.worker import Embeddings, IsCancelled
+from mealkit.worker.encoding_values import EmbeddingConfig
+from mealkit.worker.interface import Embeddings, IsCancelled
+from mealkit.worker.tokenizer.encode import TextTokenizer
+from mealkit.worker.tokenizer.tokenizer_file import open_tokenizer
 
 
 class Encoder:

@@ -15,11 +15,11 @@ import numpy as np
 import onnxruntime_genai
 from numpy.typing import NDArray
 
-from mealkit.engines.model_files import object_of, require_file, require_json
 from mealkit.engines.onnx.config import GraphConfig
-from mealkit.engines.tokenizer.vocabulary import Vocabulary, end_ids_in
-from mealkit.engines.worker import IsCancelled, never
 from mealkit.errors import MealkitError, failure
+from mealkit.worker.interface import IsCancelled, never
+from mealkit.worker.model_files import object_of, require_file, require_json
+from mealkit.worker.tokenizer.vocabulary import Vocabulary, end_ids_in
 
 _FILE = "genai_config.json"
 

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from mealkit.engines.onnx.config import GraphConfig
 from mealkit.engines.onnx.together import Together
-from mealkit.engines.tokenizer.texts import Tokens
-from mealkit.engines.worker import IsCancelled
 from mealkit.errors import MealkitError, failure
+from mealkit.worker.interface import IsCancelled
+from mealkit.worker.tokenizer.encode import Tokens
 
 _INPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids"})
 

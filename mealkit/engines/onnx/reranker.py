@@ -8,14 +8,14 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mealkit.engines.encoding_values import ScoringConfig
 from mealkit.engines.onnx.config import GraphConfig
 from mealkit.engines.onnx.graph import Graph
 from mealkit.engines.onnx.scoring import sigmoid
-from mealkit.engines.tokenizer.opening import open_tokenizer
-from mealkit.engines.tokenizer.texts import TextTokenizer
-from mealkit.engines.worker import IsCancelled, Relevance
 from mealkit.errors import failure
+from mealkit.worker.encoding_values import ScoringConfig
+from mealkit.worker.interface import IsCancelled, Relevance
+from mealkit.worker.tokenizer.encode import TextTokenizer
+from mealkit.worker.tokenizer.tokenizer_file import open_tokenizer
 
 
 class Reranker:

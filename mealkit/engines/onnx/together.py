@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from mealkit.engines.tokenizer.texts import Tokens
-from mealkit.engines.worker import Cancelled, IsCancelled, never
+from mealkit.worker.interface import Cancelled, IsCancelled, never
+from mealkit.worker.tokenizer.encode import Tokens
 
 # A run holds at most this many tokens (one input may be more by itself). It bounds the engine's
 # working memory; more at once is not faster on a CPU.

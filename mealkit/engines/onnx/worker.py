@@ -9,16 +9,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from mealkit.engines.encoding_values import EmbeddingConfig, ScoringConfig
-from mealkit.engines.generation.config import GenerationConfig
-from mealkit.engines.generation_values import (
+from mealkit.engines.onnx.config import GraphConfig
+from mealkit.errors import MealkitError, failure
+from mealkit.worker.encoding_values import EmbeddingConfig, ScoringConfig
+from mealkit.worker.generation.pinned_values import GenerationConfig
+from mealkit.worker.generation_values import (
     ChatRequest,
     CompletionRequest,
     GenerationEvent,
     Message,
 )
-from mealkit.engines.onnx.config import GraphConfig
-from mealkit.engines.worker import (
+from mealkit.worker.interface import (
     Classifications,
     Embeddings,
     IsCancelled,
@@ -26,13 +27,12 @@ from mealkit.engines.worker import (
     WorkerConfig,
     never,
 )
-from mealkit.errors import MealkitError, failure
 
 if TYPE_CHECKING:
-    from mealkit.engines.generation.generator import Generator
     from mealkit.engines.onnx.classifier import Classifier
     from mealkit.engines.onnx.encoder import Encoder
     from mealkit.engines.onnx.reranker import Reranker
+    from mealkit.worker.generation.generator import Generator
 
 # Read when the libraries are imported. The first prevents onnxruntime's uploader and the device id
 # that it would persist (Privacy.md in its wheel); the others keep the threads to those we ask for.
@@ -168,8 +168,8 @@ class OnnxWorker:
     def _load_generator(self, graph: GraphConfig, config: WorkerConfig) -> None:
         limit = GenerationConfig.of(config).max_length
         with _importing():
-            from mealkit.engines.generation.generator import Generator  # noqa: PLC0415
             from mealkit.engines.onnx.genai import GenaiModel  # noqa: PLC0415
+            from mealkit.worker.generation.generator import Generator  # noqa: PLC0415
         self._generator = Generator(GenaiModel(graph, limit), config)
 
 

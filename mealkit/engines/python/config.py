@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from mealkit.engines.worker import WorkerConfig, require_fields
 from mealkit.errors import failure
+from mealkit.worker.interface import WorkerConfig, require_fields
 
 _SETTINGS: Mapping[str, type] = {
     "handler": str,

@@ -17,7 +17,7 @@ from pydantic import (
 )
 from pydantic_core import core_schema
 
-from mealkit.engines.python.files import RequestFiles, answer_file
+from mealkit.engines.python.request_files import RequestFiles, answer_file
 
 _PATHS = (Path, PurePath, PosixPath)
 _IN = "a file: base64, a data: URL, or an address that the kit allows"

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from mealkit.engines.worker import IsCancelled, require_waiting
+from mealkit.worker.interface import IsCancelled, require_waiting
 
 # How often those who wait look whether their caller is still there.
 _LOOK_SECONDS = 0.1

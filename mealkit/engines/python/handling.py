@@ -14,10 +14,10 @@ from typing import Any
 from mealkit.engines.python.config import HandlerConfig
 from mealkit.engines.python.faults import request_failure, start_failure
 from mealkit.engines.python.gate import Gate
-from mealkit.engines.python.loading import import_handler, load_arguments
+from mealkit.engines.python.handler_loading import import_handler, load_arguments
 from mealkit.engines.python.loop import LoopThread
-from mealkit.engines.worker import Cancelled, IsCancelled, never, require_waiting
 from mealkit.errors import MealkitError
+from mealkit.worker.interface import Cancelled, IsCancelled, never, require_waiting
 
 _NUMPY_SEEDS = 2**32
 

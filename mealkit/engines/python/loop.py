@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import Future, wait
 from typing import Any
 
-from mealkit.engines.worker import Cancelled, IsCancelled
+from mealkit.worker.interface import Cancelled, IsCancelled
 
 # How often a waiting thread looks whether its caller is still there.
 _LOOK_SECONDS = 0.1

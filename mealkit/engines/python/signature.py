@@ -24,9 +24,9 @@ from pydantic_core import PydanticSerializationError
 from mealkit.engines.python.config import HandlerConfig
 from mealkit.engines.python.faults import start_failure
 from mealkit.engines.python.file_types import incoming, outgoing, with_files
-from mealkit.engines.python.files import RequestFiles
-from mealkit.engines.worker import PredictionSchema
+from mealkit.engines.python.request_files import RequestFiles
 from mealkit.errors import MealkitError, failure
+from mealkit.worker.interface import PredictionSchema
 
 _STREAMS = (
     collections.abc.Iterator,

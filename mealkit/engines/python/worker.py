@@ -10,9 +10,9 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from mealkit.engines.python.config import HandlerConfig
-from mealkit.engines.python.files import RequestFiles
-from mealkit.engines.worker import IsCancelled, PredictionSchema, WorkerConfig
+from mealkit.engines.python.request_files import RequestFiles
 from mealkit.errors import failure
+from mealkit.worker.interface import IsCancelled, PredictionSchema, WorkerConfig
 
 if TYPE_CHECKING:
     from mealkit.engines.python.handling import Handling

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from mealkit.engines.worker import WorkerConfig, require_fields, require_one_of, require_positive
+from mealkit.worker.interface import WorkerConfig, require_fields, require_one_of, require_positive
 
 _SETTINGS = {
     "dtype": str,

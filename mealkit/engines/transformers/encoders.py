@@ -13,22 +13,22 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mealkit.engines.encoding_values import EmbeddingConfig, ScoringConfig
-from mealkit.engines.tokenizer.opening import open_tokenizer
-from mealkit.engines.tokenizer.texts import TextTokenizer, Tokens
 from mealkit.engines.transformers.config import ModelConfig
 from mealkit.engines.transformers.loading import load_model
-from mealkit.engines.transformers.problems import engine_problems
 from mealkit.engines.transformers.tokenizer import converted
-from mealkit.engines.turns import Turns
-from mealkit.engines.worker import (
+from mealkit.engines.transformers.torch_problems import engine_problems
+from mealkit.errors import failure
+from mealkit.worker.encoding_values import EmbeddingConfig, ScoringConfig
+from mealkit.worker.interface import (
     Classifications,
     Embeddings,
     IsCancelled,
     Relevance,
     require_waiting,
 )
-from mealkit.errors import failure
+from mealkit.worker.request_queue import Turns
+from mealkit.worker.tokenizer.encode import TextTokenizer, Tokens
+from mealkit.worker.tokenizer.tokenizer_file import open_tokenizer
 
 # What sentence-transformers divides by at least, so that a zero vector stays one.
 _SMALLEST_NORM = 1e-12

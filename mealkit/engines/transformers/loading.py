@@ -13,11 +13,11 @@ from transformers.models.auto import modeling_auto
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.utils import logging
 
-from mealkit.engines.model_files import read_json
 from mealkit.engines.transformers.config import ModelConfig
-from mealkit.engines.transformers.files import require_model_files, require_own_code
-from mealkit.engines.transformers.problems import engine_problems
+from mealkit.engines.transformers.torch_problems import engine_problems
+from mealkit.engines.transformers.weight_files import require_model_files, require_own_code
 from mealkit.errors import MealkitError, failure
+from mealkit.worker.model_files import read_json
 
 _SHOWN_TENSORS = 5
 

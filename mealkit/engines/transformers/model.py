@@ -12,13 +12,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mealkit.engines.model_files import positions_of
-from mealkit.engines.tokenizer.vocabulary import Vocabulary
 from mealkit.engines.transformers.config import ModelConfig
 from mealkit.engines.transformers.loading import load_model
-from mealkit.engines.transformers.problems import engine_problems
 from mealkit.engines.transformers.tokenizer import converted
+from mealkit.engines.transformers.torch_problems import engine_problems
 from mealkit.errors import failure
+from mealkit.worker.model_files import positions_of
+from mealkit.worker.tokenizer.vocabulary import Vocabulary
 
 
 class CausalModel(Vocabulary):

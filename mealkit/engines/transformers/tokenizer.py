@@ -8,9 +8,9 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from mealkit.engines.tokenizer.opening import TOKENIZER_FILE
-from mealkit.engines.transformers.problems import engine_problems
+from mealkit.engines.transformers.torch_problems import engine_problems
 from mealkit.errors import failure
+from mealkit.worker.tokenizer.tokenizer_file import TOKENIZER_FILE
 
 
 def converted(root: Path) -> Tokenizer:

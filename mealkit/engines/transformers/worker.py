@@ -9,16 +9,17 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from mealkit.engines.encoding_values import EmbeddingConfig, ScoringConfig
-from mealkit.engines.generation.config import GenerationConfig
-from mealkit.engines.generation_values import (
+from mealkit.engines.transformers.config import ModelConfig
+from mealkit.errors import failure
+from mealkit.worker.encoding_values import EmbeddingConfig, ScoringConfig
+from mealkit.worker.generation.pinned_values import GenerationConfig
+from mealkit.worker.generation_values import (
     ChatRequest,
     CompletionRequest,
     GenerationEvent,
     Message,
 )
-from mealkit.engines.transformers.config import ModelConfig
-from mealkit.engines.worker import (
+from mealkit.worker.interface import (
     Classifications,
     Embeddings,
     IsCancelled,
@@ -26,11 +27,10 @@ from mealkit.engines.worker import (
     WorkerConfig,
     never,
 )
-from mealkit.errors import failure
 
 if TYPE_CHECKING:
-    from mealkit.engines.generation.generator import Generator
     from mealkit.engines.transformers.encoders import Classifier, Embedder, Reranker
+    from mealkit.worker.generation.generator import Generator
 
 T = TypeVar("T")
 
@@ -135,8 +135,8 @@ class TransformersWorker:
 
 def _generator(config: WorkerConfig, model: ModelConfig) -> "Generator":
     GenerationConfig.of(config)  # first: reading a model takes long
-    from mealkit.engines.generation.generator import Generator  # noqa: PLC0415
     from mealkit.engines.transformers.model import CausalModel  # noqa: PLC0415
+    from mealkit.worker.generation.generator import Generator  # noqa: PLC0415
 
     return Generator(CausalModel(model), config)
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mealkit.engines.worker import WorkerConfig, require_fields
 from mealkit.errors import failure
+from mealkit.worker.interface import WorkerConfig, require_fields
 
 # numpy's generators, which vLLM seeds as it starts, take 32 bits. Every request has its own seed.
 _SEED_MASK = 2**32 - 1

@@ -2,7 +2,7 @@
 
 from mealkit.preflight.facts import Facts
 from mealkit.preflight.finding import Check, Context, Finding, Severity
-from mealkit.preflight.requirements import Requirements
+from mealkit.recipe.requirements import Requirements
 
 
 def look(facts: Facts, requirements: Requirements, _context: Context) -> Finding:

@@ -1,10 +1,10 @@
 """Is there a CDI spec of the GPUs, for clients that hand them on by one."""
 
-from mealkit.preflight.checks.toolkit import client_of
+from mealkit.preflight.checks.container_toolkit import client_of
 from mealkit.preflight.devices import devices_of
 from mealkit.preflight.facts import Facts
 from mealkit.preflight.finding import Check, Context, Finding, Severity
-from mealkit.preflight.requirements import Requirements
+from mealkit.recipe.requirements import Requirements
 
 _KIND = "nvidia.com/gpu"
 

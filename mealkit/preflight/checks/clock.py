@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from mealkit.preflight.facts import Facts
 from mealkit.preflight.finding import Check, Context, Finding, Severity
-from mealkit.preflight.requirements import Requirements
+from mealkit.recipe.requirements import Requirements
 
 # No clock is right that says this code was not written yet.
 _WRITTEN = datetime(2026, 1, 1, tzinfo=UTC)

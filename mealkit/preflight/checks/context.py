@@ -1,11 +1,11 @@
 """Does the GPU's memory hold the context that the kit pins, for all requests at a time."""
 
-from mealkit.kit.units import show_size
 from mealkit.preflight.devices import devices_of
 from mealkit.preflight.facts import Facts
 from mealkit.preflight.finding import Check, Context, Finding, Severity
 from mealkit.preflight.fitting import Fitting, fitting_of, show_interval
-from mealkit.preflight.requirements import Requirements
+from mealkit.recipe.requirements import Requirements
+from mealkit.units import show_size
 
 
 def look(facts: Facts, requirements: Requirements, _context: Context) -> Finding | None:

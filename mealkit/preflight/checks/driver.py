@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from mealkit.preflight.facts import Facts
 from mealkit.preflight.finding import Check, Context, Finding, Severity
-from mealkit.preflight.requirements import Requirements
+from mealkit.recipe.requirements import Requirements
 
 # The first driver branch of each major version of CUDA, on Linux.
 FLOORS: Mapping[int, int] = {11: 450, 12: 525, 13: 580}

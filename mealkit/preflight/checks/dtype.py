@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from mealkit.preflight.devices import devices_of, first, show_capability
 from mealkit.preflight.facts import Facts
 from mealkit.preflight.finding import Check, Context, Finding, Severity
-from mealkit.preflight.requirements import Dtype, Requirements
+from mealkit.recipe.requirements import Dtype, Requirements
 
 # The first compute capability whose tensor cores know the type.
 _NATIVE: Mapping[Dtype, tuple[int, int]] = {"bf16": (8, 0), "fp8": (8, 9), "fp4": (10, 0)}

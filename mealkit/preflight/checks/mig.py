@@ -3,7 +3,7 @@
 from mealkit.preflight.devices import devices_of, first, titles
 from mealkit.preflight.facts import Facts
 from mealkit.preflight.finding import Check, Context, Finding, Severity
-from mealkit.preflight.requirements import Requirements
+from mealkit.recipe.requirements import Requirements
 
 
 def look(facts: Facts, requirements: Requirements, _context: Context) -> Finding | None:

@@ -3,7 +3,7 @@
 from mealkit.preflight.facts import Facts
 from mealkit.preflight.finding import Check, Context, Finding, Severity
 from mealkit.preflight.nvidia import Access
-from mealkit.preflight.requirements import Requirements
+from mealkit.recipe.requirements import Requirements
 
 
 def look(facts: Facts, _requirements: Requirements, context: Context) -> Finding | None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from mealkit.preflight.devices import Device, devices_of, first, show_capability
 from mealkit.preflight.facts import Facts
 from mealkit.preflight.finding import Check, Context, Finding, Severity
-from mealkit.preflight.requirements import Requirements
+from mealkit.recipe.requirements import Requirements
 
 Capability = tuple[int, int]
 

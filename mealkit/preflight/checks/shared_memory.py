@@ -1,10 +1,10 @@
 """Is there shared memory for what several GPUs' processes tell each other."""
 
-from mealkit.kit.units import show_size
 from mealkit.preflight.devices import show_optional
 from mealkit.preflight.facts import Facts
 from mealkit.preflight.finding import Check, Context, Finding, Severity
-from mealkit.preflight.requirements import Requirements
+from mealkit.recipe.requirements import Requirements
+from mealkit.units import show_size
 
 
 def look(facts: Facts, requirements: Requirements, context: Context) -> Finding | None:

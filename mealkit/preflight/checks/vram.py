@@ -1,11 +1,11 @@
 """Is there GPU memory for the model: for its weights ever, and for all of it now."""
 
-from mealkit.kit.units import show_size
 from mealkit.preflight.devices import Device, devices_of, first, show_optional
 from mealkit.preflight.facts import Facts
 from mealkit.preflight.finding import Check, Context, Finding, Severity
 from mealkit.preflight.fitting import Fitting, fitting_of, show_interval, show_terms
-from mealkit.preflight.requirements import Requirements
+from mealkit.recipe.requirements import Requirements
+from mealkit.units import show_size
 
 
 def look(facts: Facts, requirements: Requirements, _context: Context) -> Finding | None:

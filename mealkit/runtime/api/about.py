@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from mealkit.digest import Digest
-from mealkit.engines.endpoints.embeddings import MAX_INPUTS
-from mealkit.engines.endpoints.reranking import MAX_DOCUMENTS
-from mealkit.kit.model import Task
-from mealkit.kit.units import parse_size
-from mealkit.lock.model import Lock, lock_bytes
+from mealkit.recipe.kit import Task
+from mealkit.recipe.lock import Lock, lock_bytes
 from mealkit.runtime.api.offer import Offer, show_bounds
+from mealkit.units import parse_size
+from mealkit.worker.endpoints.embedding import MAX_INPUTS
+from mealkit.worker.endpoints.reranking import MAX_DOCUMENTS
 
 _LICENCE_NAMES = ("license", "licence", "copying", "notice")
 _LICENCE_BYTES = 256 * 1024

@@ -9,18 +9,18 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
-from mealkit.engines.schema_limits import check_schema_size
 from mealkit.errors import failure
-from mealkit.kit.model import Feature, Task
-from mealkit.runtime.api.answers import ChatAnswer, ChatChunk
+from mealkit.recipe.kit import Feature, Task
+from mealkit.runtime.api.answer_models import ChatAnswer, ChatChunk
 from mealkit.runtime.api.endpoint import Asked, Endpoint
 from mealkit.runtime.api.messages import Messages, messages_for_worker, refuse_other_media
 from mealkit.runtime.api.named_prompt import NamedPrompt, Variables, fill, named_prompt
 from mealkit.runtime.api.offer import Offer
+from mealkit.runtime.api.prompt_length import room_of
 from mealkit.runtime.api.reading import Refusal, Request, body_of, read_request, unsupported
-from mealkit.runtime.api.room import room_of
 from mealkit.runtime.api.sampling import REFUSED, Sampling, sampling_values, wants_usage
 from mealkit.runtime.api.whole_numbers import WHOLE
+from mealkit.worker.schema_limits import check_schema_size
 
 PATH = "/v1/chat/completions"
 

@@ -5,16 +5,16 @@ Refuses token numbers and other models.
 
 from typing import Any
 
-from mealkit.engines.endpoints.classification import MAX_INPUTS
-from mealkit.engines.endpoints.request import read_texts
-from mealkit.kit.model import Task
-from mealkit.runtime.api.answers import ClassifyAnswer
+from mealkit.recipe.kit import Task
+from mealkit.runtime.api.answer_models import ClassifyAnswer
 from mealkit.runtime.api.embeddings import refuse_tokens
 from mealkit.runtime.api.endpoint import Asked, Endpoint
 from mealkit.runtime.api.named_prompt import NamedPrompt, Variables, fill_each, named_prompt
 from mealkit.runtime.api.offer import Offer
 from mealkit.runtime.api.reading import Request, body_of, read_request
 from mealkit.runtime.api.texts import Texts
+from mealkit.worker.endpoints.classification import MAX_INPUTS
+from mealkit.worker.endpoints.request import read_texts
 
 PATH = "/v1/classify"
 

@@ -10,13 +10,13 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from mealkit.errors import failure
-from mealkit.kit.model import Feature, Task
-from mealkit.runtime.api.answers import CompletionAnswer, CompletionChunk
+from mealkit.recipe.kit import Feature, Task
+from mealkit.runtime.api.answer_models import CompletionAnswer, CompletionChunk
 from mealkit.runtime.api.endpoint import Asked, Endpoint
 from mealkit.runtime.api.named_prompt import NamedPrompt, fill
 from mealkit.runtime.api.offer import Offer
+from mealkit.runtime.api.prompt_length import room_of
 from mealkit.runtime.api.reading import Refusal, body_of, read_request, unsupported
-from mealkit.runtime.api.room import room_of
 from mealkit.runtime.api.sampling import REFUSED, Sampling, sampling_values, wants_usage
 from mealkit.runtime.api.whole_numbers import WHOLE
 

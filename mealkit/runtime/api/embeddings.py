@@ -8,17 +8,17 @@ import json
 import math
 from typing import Annotated, Any, Literal
 
-from mealkit.engines.endpoints.embeddings import MAX_INPUTS
-from mealkit.engines.endpoints.request import read_texts
 from mealkit.errors import failure
-from mealkit.kit.model import Task
-from mealkit.runtime.api.answers import EmbeddingAnswer
+from mealkit.recipe.kit import Task
+from mealkit.runtime.api.answer_models import EmbeddingAnswer
 from mealkit.runtime.api.endpoint import Asked, Endpoint
 from mealkit.runtime.api.named_prompt import NamedPrompt, Variables, fill_each, named_prompt
 from mealkit.runtime.api.offer import Offer
 from mealkit.runtime.api.reading import Request, body_of, read_request, unsupported
 from mealkit.runtime.api.texts import Texts
 from mealkit.runtime.api.whole_numbers import WHOLE
+from mealkit.worker.endpoints.embedding import MAX_INPUTS
+from mealkit.worker.endpoints.request import read_texts
 
 PATH = "/v1/embeddings"
 

@@ -11,8 +11,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from mealkit.runtime.api.offer import Offer
+from mealkit.runtime.api.prompt_length import Room
 from mealkit.runtime.api.reading import Refusal, Request
-from mealkit.runtime.api.room import Room
 
 
 class Counting(StrEnum):

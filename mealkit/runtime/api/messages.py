@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict, Field
 
 from mealkit.errors import failure
-from mealkit.kit.model import Feature
+from mealkit.recipe.kit import Feature
 from mealkit.runtime.api.offer import Offer
 from mealkit.runtime.api.reading import Request, unsupported
 

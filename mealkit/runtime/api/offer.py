@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from mealkit.errors import MealkitError, failure
-from mealkit.kit.model import Feature, Override, Task
-from mealkit.lock.model import Lock
-from mealkit.runtime.api.prompts import Prompts
+from mealkit.recipe.kit import Feature, Override, Task
+from mealkit.recipe.lock import Lock
+from mealkit.runtime.api.prompt_set import Prompts
 from mealkit.untrusted import shown
 
 _CANNOT = {

@@ -10,15 +10,15 @@ from typing import Any
 from pydantic import BaseModel
 
 from mealkit.errors import CATALOGUE, EngineError, MealkitError, RequestError
-from mealkit.kit.model import Feature
-from mealkit.lock.model import Lock
-from mealkit.runtime.api.answers import ErrorAnswer
+from mealkit.recipe.kit import Feature
+from mealkit.recipe.lock import Lock
+from mealkit.runtime.api.answer_models import ErrorAnswer
 from mealkit.runtime.api.endpoint import Endpoint
 from mealkit.runtime.api.endpoints import offered
+from mealkit.runtime.api.kit_schema import Schema, tailor, without_tools
 from mealkit.runtime.api.knowledge import KNOWLEDGE, Knowledge
 from mealkit.runtime.api.offer import Offer
-from mealkit.runtime.api.tailor import Schema, tailor, without_tools
-from mealkit.runtime.api.words import objects_of
+from mealkit.runtime.api.schema_words import objects_of
 
 _PLACE = "#/components/schemas/"
 _JSON = "application/json"

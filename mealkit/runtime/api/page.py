@@ -14,15 +14,15 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 
 from mealkit.errors import CATALOGUE
-from mealkit.kit.model import Task
-from mealkit.lock.model import Lock
+from mealkit.recipe.kit import Task
+from mealkit.recipe.lock import Lock
 from mealkit.runtime.api.about import limits
 from mealkit.runtime.api.endpoint import Endpoint
 from mealkit.runtime.api.endpoints import offered
 from mealkit.runtime.api.knowledge import KNOWLEDGE
 from mealkit.runtime.api.offer import Offer, show_bounds
 from mealkit.runtime.api.openapi import problems_by_status
-from mealkit.runtime.api.words import Words, objects_of, plain, words_of
+from mealkit.runtime.api.schema_words import Words, objects_of, plain, words_of
 
 _FOLDER = Path(__file__).parent
 _HOST = re.compile(r"[A-Za-z0-9.:\[\]-]{1,255}")

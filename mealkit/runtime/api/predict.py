@@ -5,12 +5,12 @@ The worker checks the input against its types; this side refuses what is not an 
 
 from typing import Any
 
-from mealkit.kit.model import Task
-from mealkit.runtime.api.answers import PredictAnswer, PredictPiece
+from mealkit.recipe.kit import Task
+from mealkit.runtime.api.answer_models import PredictAnswer, PredictPiece
 from mealkit.runtime.api.endpoint import Asked, Counting, Endpoint
+from mealkit.runtime.api.example_values import sample
 from mealkit.runtime.api.offer import Offer
 from mealkit.runtime.api.reading import Request, body_of, read_request, unsupported
-from mealkit.runtime.api.sample import sample
 from mealkit.runtime.api.whole_numbers import Seed
 
 PATH = "/v1/predict"

@@ -15,10 +15,10 @@ from typing import Any, NoReturn, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
-from mealkit.engines.endpoints.request import is_unicode
 from mealkit.errors import MealkitError, failure
-from mealkit.runtime.api.parts import parse_in_parts
+from mealkit.runtime.api.sliced_json import parse_in_parts
 from mealkit.untrusted import UntrustedError, shown
+from mealkit.worker.endpoints.request import is_unicode
 
 MAX_DEPTH = 128
 """How deep a request may nest: a JSON Schema takes two or three levels for each of its own."""

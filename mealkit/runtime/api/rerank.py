@@ -12,15 +12,15 @@ from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
 
-from mealkit.engines.endpoints.reranking import MAX_DOCUMENTS
 from mealkit.errors import failure
-from mealkit.kit.model import Task
-from mealkit.runtime.api.answers import CohereAnswer, RerankAnswer
+from mealkit.recipe.kit import Task
+from mealkit.runtime.api.answer_models import CohereAnswer, RerankAnswer
 from mealkit.runtime.api.endpoint import Asked, Endpoint
 from mealkit.runtime.api.named_prompt import NamedPrompt, Variables, fill_each, named_prompt
 from mealkit.runtime.api.offer import Offer
 from mealkit.runtime.api.reading import Refusal, Request, body_of, read_request
 from mealkit.runtime.api.whole_numbers import WHOLE
+from mealkit.worker.endpoints.reranking import MAX_DOCUMENTS
 
 PATH = "/v1/rerank"
 COHERE_PATH = "/v2/rerank"

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, StringConstraints
 
 from mealkit.errors import failure
-from mealkit.kit.model import Feature
+from mealkit.recipe.kit import Feature
 from mealkit.runtime.api.offer import Offer, require_within
 from mealkit.runtime.api.reading import Refusal, Request, unsupported
 from mealkit.runtime.api.whole_numbers import WHOLE, Seed

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import WithJsonSchema
 
-from mealkit.engines.endpoints.embeddings import MAX_INPUTS
+from mealkit.worker.endpoints.embedding import MAX_INPUTS
 
 _TEXT = {"type": "string", "minLength": 1}
 

@@ -7,14 +7,14 @@ https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html#tokenizer-a
 from typing import Any
 
 from mealkit.errors import failure
-from mealkit.kit.model import Feature
-from mealkit.runtime.api.answers import TokenizeAnswer
+from mealkit.recipe.kit import Feature
+from mealkit.runtime.api.answer_models import TokenizeAnswer
 from mealkit.runtime.api.endpoint import Asked, Counting, Endpoint
 from mealkit.runtime.api.messages import Messages, messages_for_worker, refuse_other_media
 from mealkit.runtime.api.named_prompt import NamedPrompt, fill
 from mealkit.runtime.api.offer import Offer
+from mealkit.runtime.api.prompt_length import COUNTING_PATH
 from mealkit.runtime.api.reading import Request, body_of, read_request
-from mealkit.runtime.api.room import COUNTING_PATH
 
 PATH = "/v1/tokenize"
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-from mealkit.engines.worker import LARGEST_SEED
+from mealkit.worker.interface import LARGEST_SEED
 
 
 def _whole(value: Any) -> Any:

@@ -9,8 +9,8 @@ from urllib.parse import quote
 
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError, SourceError, failure
-from mealkit.lock.model import LockedDeb
-from mealkit.sources.debian.config import DebianMirrors
+from mealkit.recipe.lock import LockedDeb
+from mealkit.sources.debian.mirrors import DebianMirrors
 from mealkit.sources.debian.package import inside_mirror
 
 

@@ -9,12 +9,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mealkit.errors import MealkitError, SourceError, failure, failures, problem
-from mealkit.lock.model import LockedDeb
-from mealkit.sources.debian.config import DebianMirrors
-from mealkit.sources.debian.fetch import MirrorFetch
-from mealkit.sources.debian.index import entries_of
-from mealkit.sources.debian.memory import DebianMemory
-from mealkit.sources.debian.resolve import IndexReader
+from mealkit.recipe.lock import LockedDeb
+from mealkit.sources.debian.known_packages import DebianMemory
+from mealkit.sources.debian.mirror_client import MirrorFetch
+from mealkit.sources.debian.mirrors import DebianMirrors
+from mealkit.sources.debian.package_index import entries_of
+from mealkit.sources.debian.resolver import IndexReader
 
 _SHOWN = 3
 

@@ -14,8 +14,8 @@ from typing import Any
 import httpx2
 
 from mealkit.errors import MealkitError, failure
+from mealkit.stores.registry.address import is_loopback
 from mealkit.stores.registry.credentials import Credential, Credentials
-from mealkit.stores.registry.endpoint import is_loopback
 from mealkit.stores.registry.realms import VARIABLE as REALMS_VARIABLE
 from mealkit.stores.registry.realms import Realms
 

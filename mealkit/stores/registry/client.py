@@ -13,10 +13,9 @@ import httpx2
 
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError, failure
-from mealkit.hops import DowngradeError, HopError, StrangeError, check_hop
+from mealkit.stores.registry.address import Endpoint, is_loopback
 from mealkit.stores.registry.auth import Authorizer
 from mealkit.stores.registry.credentials import Credentials
-from mealkit.stores.registry.endpoint import Endpoint, is_loopback
 from mealkit.stores.registry.exchange import (
     PASSING,
     SMALL_BYTES,
@@ -28,6 +27,7 @@ from mealkit.stores.registry.exchange import (
     words_of,
 )
 from mealkit.stores.registry.realms import Realms
+from mealkit.web.redirects import DowngradeError, HopError, StrangeError, check_hop
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS = 5

@@ -19,10 +19,10 @@ from mealkit.oci.descriptor import (
 )
 from mealkit.oci.image import Image, annotations_of, json_object, read_image, references
 from mealkit.oci.reference import Reference
-from mealkit.stores.registry.access import Registries
 from mealkit.stores.registry.blob import RegistryBlob
 from mealkit.stores.registry.client import RegistryClient
 from mealkit.stores.registry.exchange import SMALL_BYTES, Call
+from mealkit.stores.registry.reaching import Registries
 
 _ACCEPT = ", ".join(sorted(MANIFEST_TYPES | INDEX_TYPES))
 # Nothing that builds images nests indexes deeper; a registry must not keep a client busy for ever.

@@ -13,13 +13,13 @@ from mealkit.digest import Digest
 from mealkit.errors import failure
 from mealkit.oci.image import Blob, BytesBlob, Image
 from mealkit.oci.reference import Reference
-from mealkit.stores.registry.access import Registries
 from mealkit.stores.registry.blob import RegistryBlob
-from mealkit.stores.registry.body import Stopped
 from mealkit.stores.registry.client import RegistryClient
 from mealkit.stores.registry.exchange import Call
+from mealkit.stores.registry.reaching import Registries
 from mealkit.stores.registry.session import PIECE_BYTES
 from mealkit.stores.registry.upload import Outcome, Uploader
+from mealkit.stores.registry.upload_body import Stopped
 
 # More do not help: a registry hashes each on one core, and a network is full with fewer.
 _AT_ONCE = 3

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from mealkit.errors import failure
-from mealkit.stores.registry.endpoint import is_loopback
+from mealkit.stores.registry.address import is_loopback
 
 VARIABLE = "MEALKIT_TOKEN_REALMS"
 

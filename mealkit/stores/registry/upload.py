@@ -15,7 +15,6 @@ import httpx2
 
 from mealkit.errors import MealkitError, failure
 from mealkit.oci.image import Blob
-from mealkit.stores.registry.body import BlobRange, Meter
 from mealkit.stores.registry.client import RegistryClient
 from mealkit.stores.registry.exchange import PASSING, Answer, Call
 from mealkit.stores.registry.session import (
@@ -26,6 +25,7 @@ from mealkit.stores.registry.session import (
     says_digest,
     within_limits,
 )
+from mealkit.stores.registry.upload_body import BlobRange, Meter
 
 _STREAM = "application/octet-stream"
 

@@ -13,10 +13,11 @@ import struct
 import sys
 from pathlib import Path
 
-# The engine itself is imported in ``load``, under the seal.
-from mealkit.engines.generation_values import CompletionRequest, Sampling
 from mealkit.engines.onnx.worker import OnnxWorker
-from mealkit.engines.worker import WorkerConfig
+
+# The engine itself is imported in ``load``, under the seal.
+from mealkit.worker.generation_values import CompletionRequest, Sampling
+from mealkit.worker.interface import WorkerConfig
 
 _ALLOW, _KILL = 0x7FFF0000, 0x80000000
 _LOAD, _EQUAL, _ANY_BIT, _RETURN = 0x20, 0x15, 0x45, 0x06

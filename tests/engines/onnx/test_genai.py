@@ -13,8 +13,8 @@ from engines.numpy_llama import NumpyLlama
 from mealkit.engines.onnx.config import GraphConfig
 from mealkit.engines.onnx.genai import GenaiModel
 from mealkit.engines.onnx.worker import OnnxWorker
-from mealkit.engines.worker import WorkerConfig
 from mealkit.errors import MealkitError
+from mealkit.worker.interface import WorkerConfig
 
 PROMPT = "<|im_start|>user\nWhat does join do?<|im_end|>\n<|im_start|>assistant\n"
 PROMPTS = [PROMPT, "Return the", "class Kitchen:\n    def cook(self", "ж 日 🍲"]

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from mealkit.engines.onnx.worker import OnnxWorker
-from mealkit.engines.worker import WorkerConfig
 from mealkit.errors import MealkitError
+from mealkit.worker.interface import WorkerConfig
 
 DATA = Path(__file__).parents[2] / "data"
 TASKS = {"classification": DATA / "tiny-classifier", "reranking": DATA / "tiny-reranker"}

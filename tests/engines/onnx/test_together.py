@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from mealkit.engines.onnx.together import RUN_TOKENS, Together
-from mealkit.engines.tokenizer.texts import Tokens
-from mealkit.engines.worker import Cancelled, never
 from mealkit.errors import MealkitError, failure
+from mealkit.worker.interface import Cancelled, never
+from mealkit.worker.tokenizer.encode import Tokens
 
 
 def tokens(number, length):

@@ -15,8 +15,8 @@ import pytest
 from tokenizers import Tokenizer
 
 from mealkit.engines.onnx.worker import OnnxWorker
-from mealkit.engines.worker import WorkerConfig
 from mealkit.errors import MealkitError
+from mealkit.worker.interface import WorkerConfig
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -312,7 +312,7 @@ def test_read_only_mounts_of_single_files_are_enough(onnx_folder, onnx_fields, t
         mounts.append(f"mount -o remount,bind,ro {root / path.name}")
     code = (
         "import sys; from mealkit.engines.onnx.worker import OnnxWorker\n"
-        "from mealkit.engines.worker import WorkerConfig\n"
+        "from mealkit.worker.interface import WorkerConfig\n"
         "worker = OnnxWorker(); worker.load(WorkerConfig.from_json(sys.argv[1]))\n"
         "print(worker.embed(['hello world']).token_counts)\n"
     )

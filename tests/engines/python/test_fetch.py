@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from mealkit.engines.python.config import FileLimits
-from mealkit.engines.python.fetch import fetch, is_allowed, is_public
+from mealkit.engines.python.url_fetch import fetch, is_allowed, is_public
 from mealkit.errors import MealkitError
 
 

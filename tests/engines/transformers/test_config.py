@@ -4,16 +4,16 @@ import json
 
 import pytest
 
-from mealkit.engines.encoding_values import EmbeddingConfig, ScoringConfig
 from mealkit.engines.hyperparameters import (
     ClassificationHyperparameters,
     EmbeddingHyperparameters,
     RerankingHyperparameters,
 )
 from mealkit.engines.transformers.config import ModelConfig
-from mealkit.engines.transformers.recipe import TransformersSettings
-from mealkit.engines.worker import WorkerConfig
+from mealkit.engines.transformers.engine import TransformersSettings
 from mealkit.errors import MealkitError
+from mealkit.worker.encoding_values import EmbeddingConfig, ScoringConfig
+from mealkit.worker.interface import WorkerConfig
 
 EMBEDDING = {"pooling": "mean", "max_length": 256, "normalize": True, "overlong": "refuse"}
 SCORING = {"function": "softmax", "max_length": 256, "overlong": "refuse"}

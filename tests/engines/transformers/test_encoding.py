@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mealkit.engines.onnx.worker import OnnxWorker
-from mealkit.engines.worker import WorkerConfig
+from mealkit.worker.interface import WorkerConfig
 
 LONG = "salt " * 250
 

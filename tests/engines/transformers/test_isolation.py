@@ -2,7 +2,7 @@
 
 from engines.transformers.conftest import WorkerProcess
 
-from mealkit.engines.transformers.recipe import RECIPE
+from mealkit.engines.transformers.engine import RECIPE
 
 
 def test_it_connects_nowhere_and_leaves_nothing(

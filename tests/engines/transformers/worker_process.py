@@ -11,8 +11,8 @@ import sys
 from dataclasses import asdict, is_dataclass
 
 from mealkit.engines.transformers.worker import TransformersWorker
-from mealkit.engines.worker import WorkerConfig
 from mealkit.errors import MealkitError
+from mealkit.worker.interface import WorkerConfig
 
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 _SEEN = {"socket.__new__", "socket.connect", "socket.getaddrinfo", "subprocess.Popen", "os.mkdir"}

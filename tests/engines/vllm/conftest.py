@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from mealkit.engines.vllm.recipe import RECIPE, VllmSettings
-from mealkit.engines.worker import WorkerConfig
-from mealkit.kit.model import Task
+from mealkit.engines.vllm.engine import RECIPE, VllmSettings
+from mealkit.recipe.kit import Task
+from mealkit.worker.interface import WorkerConfig
 
 HERE = Path(__file__).parent
 

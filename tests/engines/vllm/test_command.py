@@ -13,13 +13,13 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from mealkit.engines.check import check_engine_parts
-from mealkit.engines.vllm.recipe import RECIPE, VllmSettings
+from mealkit.engines.typed_parts import check_engine_parts
+from mealkit.engines.vllm.engine import RECIPE, VllmSettings
 from mealkit.engines.vllm.serve import VllmServer
-from mealkit.engines.worker import ServerWorker
 from mealkit.errors import MealkitError
 from mealkit.kit.load import load_kit
-from mealkit.kit.model import Feature, Task
+from mealkit.recipe.kit import Feature, Task
+from mealkit.worker.interface import ServerWorker
 
 KIT = Path(__file__).parents[3] / "kits" / "qwen2.5-7b-vllm"
 SOCKET = Path("/var/lib/mealkit/worker.sock")

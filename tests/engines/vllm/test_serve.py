@@ -14,9 +14,9 @@ import httpx2
 import pytest
 
 import mealkit
-from mealkit.kit.model import Task
-from mealkit.runtime.engine_errors import problem_of
-from mealkit.runtime.upstream import Answer
+from mealkit.recipe.kit import Task
+from mealkit.runtime.worker_client.engine_errors import problem_of
+from mealkit.runtime.worker_client.pool import Answer
 
 LIBRARY = Path(mealkit.__file__).parent.parent
 STANDIN = Path(__file__).parent / "standin"
@@ -33,7 +33,7 @@ class Running:
         (root / "worker.json").write_text(json.dumps(config.as_json()))
         self.socket = root / "worker.sock"
         self.said = ""
-        host = [sys.executable, "-s", "-P", "-m", "mealkit.engines.host"]
+        host = [sys.executable, "-s", "-P", "-m", "mealkit.worker.host"]
         self.process = subprocess.Popen(
             [
                 *host,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from mealkit.errors import MealkitError
-from mealkit.kit.model import Task
+from mealkit.recipe.kit import Task
 from mealkit.runtime.api.endpoint import Endpoint
 from mealkit.runtime.api.offer import Offer
 

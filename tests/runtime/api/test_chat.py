@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from mealkit.errors import RequestError
-from mealkit.kit.model import Feature
+from mealkit.recipe.kit import Feature
 from mealkit.runtime.api.chat import CHAT
 
 UNSUPPORTED = "REQUEST_UNSUPPORTED"

@@ -7,7 +7,7 @@ import pytest
 from openapi_spec_validator import validate
 
 from mealkit.errors import CATALOGUE
-from mealkit.kit.model import Feature, Task
+from mealkit.recipe.kit import Feature, Task
 from mealkit.runtime.api.endpoints import offered
 from mealkit.runtime.api.offer import Offer
 from mealkit.runtime.api.openapi import describe, problems_by_status

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from mealkit.runtime.api.parts import PART_BYTES, parse_in_parts
+from mealkit.runtime.api.sliced_json import PART_BYTES, parse_in_parts
 from mealkit.untrusted import UntrustedError, parse_json
 
 LIMITS = {"max_depth": 12, "max_values": 5_000}

@@ -3,7 +3,7 @@
 import pytest
 
 from mealkit.errors import LockError, RequestError
-from mealkit.kit.model import Feature, Task
+from mealkit.recipe.kit import Feature, Task
 from mealkit.runtime.api.chat import CHAT
 from mealkit.runtime.api.classify import CLASSIFY
 from mealkit.runtime.api.completions import COMPLETIONS

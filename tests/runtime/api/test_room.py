@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from mealkit.runtime.api.room import room_of
+from mealkit.runtime.api.prompt_length import room_of
 
 ROOMY, TIGHT = 8192, 512
 

@@ -3,7 +3,7 @@
 import pytest
 
 from mealkit.errors import RequestError
-from mealkit.kit.model import Feature
+from mealkit.recipe.kit import Feature
 from mealkit.runtime.api.completions import COMPLETIONS
 
 UNSUPPORTED = "REQUEST_UNSUPPORTED"

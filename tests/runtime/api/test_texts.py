@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from mealkit.kit.model import Feature, Task
+from mealkit.recipe.kit import Feature, Task
 from mealkit.runtime.api.classify import CLASSIFY
 from mealkit.runtime.api.embeddings import EMBEDDINGS
 from mealkit.runtime.api.predict import PREDICT

@@ -3,7 +3,7 @@
 import pytest
 from fakes.clients import call
 
-from mealkit.kit.model import Task
+from mealkit.recipe.kit import Task
 
 pytestmark = pytest.mark.xdist_group("clients")
 

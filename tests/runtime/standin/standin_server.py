@@ -17,7 +17,7 @@ import signal
 import sys
 from pathlib import Path
 
-from mealkit.engines.worker import WorkerConfig
+from mealkit.worker.interface import WorkerConfig
 
 SAMPLING = {
     "model", "stream", "max_tokens", "temperature", "top_p", "top_k", "min_p", "repetition_penalty",

@@ -12,8 +12,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from mealkit.engines.worker import Embeddings, IsCancelled, WorkerConfig
 from mealkit.errors import failure
+from mealkit.worker.interface import Embeddings, IsCancelled, WorkerConfig
 
 DIMENSIONS = 4
 

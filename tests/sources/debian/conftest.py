@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from fakes.debian_archive import Keys, made_keys
 
-from mealkit.sources.debian.config import DebianMirrors
+from mealkit.sources.debian.mirrors import DebianMirrors
 
 
 @pytest.fixture(scope="session")

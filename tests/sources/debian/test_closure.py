@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from mealkit.errors import LockError
 from mealkit.sources.debian.closure import closure
-from mealkit.sources.debian.index import PackageIndex
+from mealkit.sources.debian.package_index import PackageIndex
 
 
 def index_of(*texts: str) -> PackageIndex:

@@ -6,12 +6,12 @@ import pytest
 
 from mealkit.digest import Digest
 from mealkit.errors import SourceError
-from mealkit.lock.model import LockedDeb
-from mealkit.sources.cache import FileCache
-from mealkit.sources.client import open_client
-from mealkit.sources.debian.config import DebianMirrors
+from mealkit.recipe.lock import LockedDeb
 from mealkit.sources.debian.deb import deb_urls, fetch_deb
+from mealkit.sources.debian.mirrors import DebianMirrors
 from mealkit.sources.download import Downloader
+from mealkit.sources.file_cache import FileCache
+from mealkit.web.http_client import open_client
 
 BODY = b"the bytes of a package"
 PACKAGE = LockedDeb(

@@ -12,11 +12,11 @@ import threading
 import pytest
 
 from mealkit.errors import MealkitError
-from mealkit.lock.model import LockedDebianBase
 from mealkit.lock.resolve import glibc_of
-from mealkit.sources.debian.fetch import MirrorFetch
+from mealkit.recipe.lock import LockedDebianBase
+from mealkit.sources.debian.mirror_client import MirrorFetch
 from mealkit.sources.debian.paragraphs import paragraphs
-from mealkit.sources.debian.resolve import resolve_base
+from mealkit.sources.debian.resolver import resolve_base
 
 MEBIBYTE = 1024 * 1024
 OTHER_KEY = "Another Archive <other@example.invalid>"
@@ -130,7 +130,7 @@ LARGE = r"""
 import json, re, sys
 from pathlib import Path
 from mealkit.errors import MealkitError
-from mealkit.sources.debian.index import PackageIndex
+from mealkit.sources.debian.package_index import PackageIndex
 count, size, large = json.loads(sys.argv[1])
 def chunks():
     rest = b""

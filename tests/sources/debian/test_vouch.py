@@ -7,8 +7,8 @@ import pytest
 
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError
-from mealkit.sources.debian.memory import DebianMemory
-from mealkit.sources.debian.resolve import resolve_base
+from mealkit.sources.debian.known_packages import DebianMemory
+from mealkit.sources.debian.resolver import resolve_base
 from mealkit.sources.debian.vouch import require_vouched
 
 OTHER_KEY = "Another Archive <other@example.invalid>"

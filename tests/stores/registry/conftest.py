@@ -24,9 +24,9 @@ from fakes.served import free_port, need
 from mealkit.digest import Digest
 from mealkit.oci.descriptor import LAYER, LAYER_GZIP
 from mealkit.oci.image import BytesBlob, Layer, image_of
-from mealkit.stores.registry.access import Registries
 from mealkit.stores.registry.credentials import Credentials
 from mealkit.stores.registry.exchange import Retry
+from mealkit.stores.registry.reaching import Registries
 
 USER, PASSWORD = "cook", "not-a-real-secret"
 # htpasswd's bcrypt line for the two above.

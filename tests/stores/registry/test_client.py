@@ -9,9 +9,9 @@ import pytest
 
 from mealkit.errors import MealkitError
 from mealkit.oci.reference import Reference
-from mealkit.stores.registry.access import Registries
 from mealkit.stores.registry.pull import RemoteImages
 from mealkit.stores.registry.push import push
+from mealkit.stores.registry.reaching import Registries
 
 TARGET = Reference("registry.example:5000", "kit", "1")
 

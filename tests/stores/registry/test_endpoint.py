@@ -1,7 +1,7 @@
 import pytest
 
 from mealkit.errors import MealkitError
-from mealkit.stores.registry.endpoint import Endpoint, endpoint_of, is_loopback, mirrors_of
+from mealkit.stores.registry.address import Endpoint, endpoint_of, is_loopback, mirrors_of
 
 
 @pytest.mark.parametrize(

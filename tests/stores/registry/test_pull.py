@@ -9,7 +9,7 @@ from mealkit.digest import Digest, canonical_json
 from mealkit.errors import MealkitError
 from mealkit.oci.descriptor import DOCKER_MANIFEST, INDEX, MANIFEST, Platform
 from mealkit.oci.reference import Reference
-from mealkit.stores.registry.endpoint import Endpoint
+from mealkit.stores.registry.address import Endpoint
 from mealkit.stores.registry.pull import RemoteImages
 from mealkit.stores.registry.push import push
 

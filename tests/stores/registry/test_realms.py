@@ -7,8 +7,8 @@ import pytest
 
 from mealkit.errors import MealkitError
 from mealkit.oci.reference import Reference
-from mealkit.stores.registry.access import Registries
 from mealkit.stores.registry.pull import RemoteImages
+from mealkit.stores.registry.reaching import Registries
 from mealkit.stores.registry.realms import Realms, realms_of
 
 AUTHS = {"registry.example": {"username": "cook", "password": "s3cret"}}

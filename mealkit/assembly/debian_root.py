@@ -1,0 +1,239 @@
+"""Unpack Debian packages into the tar entries of a root file system, without dpkg or root.
+
+Refuses devices, paths that lead outside, packages that disagree about a path, and damaged ones.
+No maintainer script is run: the little that a serving root needs of them is done here.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path, PurePosixPath
+
+from mealkit.assembly.deb_archive import PACKAGE_NAME, Deb, open_deb
+from mealkit.assembly.deb_tar import Member, MemberKind
+from mealkit.digest import file_chunks
+from mealkit.errors import MealkitError, disk_failure, failure
+from mealkit.oci.tar import Entry, TarDirectory, TarFile, TarSymlink
+from mealkit.paths import STATE, USER_ID
+from mealkit.untrusted import UntrustedError, shown
+
+# Directories that became links into /usr (UsrMerge): older packages still ship files in them.
+_MERGED = frozenset({"bin", "sbin", "lib", "lib32", "lib64", "libo32", "libx32"})
+_LEFT_OUT = ("usr/share/man/", "usr/share/locale/", "usr/share/info/")
+_DOCS = "usr/share/doc"
+_AUTHORITIES = "usr/share/ca-certificates/mozilla/"
+_BUNDLE = "etc/ssl/certs/ca-certificates.crt"
+_PYTHON = re.compile(r"3\.[0-9]+")
+_MOST_ENTRIES = 200_000
+_MOST_PARTS = 64
+_MOST_BUNDLE_BYTES = 16 * 1024 * 1024
+
+_PASSWD = f"""\
+root:x:0:0:root:/root:/usr/sbin/nologin
+mealkit:x:{USER_ID}:{USER_ID}:mealkit:/{STATE}:/usr/sbin/nologin
+"""
+_GROUP = f"root:x:0:\nmealkit:x:{USER_ID}:\n"
+_NSSWITCH = """\
+passwd: files
+group: files
+shadow: files
+hosts: files dns
+networks: files
+protocols: files
+services: files
+"""
+
+
+def debian_root(debs: Sequence[tuple[str, Path]], python: str, scratch: Path) -> tuple[Entry, ...]:
+    """Return the entries of a root made of packages, given as (name, path of the .deb).
+
+    Sorted by path, parents always present, the same for any order of the packages. All belongs to
+    root, without set-uid and set-gid bits, but for the folder that the user of a kit may write.
+    Documentation is left out, copyright files are kept. File contents stay in ``scratch``, an
+    existing folder that must outlive the entries (some 60 MB for a Python).
+
+    Raises:
+        BuildError: BASE_INVALID.
+        StoreError: DISK_FULL or DISK_DENIED, the scratch folder cannot be written.
+    """
+    names = [name for name, _ in debs]
+    if len(set(names)) != len(names):
+        raise _invalid("a package is handed in twice", None)
+    root = _Root()
+    # base-files first: it owns the folders of a root, and so decides on their modes.
+    for name, path in sorted(debs, key=lambda deb: (deb[0] != "base-files", deb[0])):
+        for entry in unpacked(name, path, scratch):
+            root.add(entry, name)
+    for entry in _additions(root, python):
+        root.add(entry, "mealkit")
+    return root.entries()
+
+
+class _Root:
+    """The entries so far, and who brought each of them."""
+
+    def __init__(self) -> None:
+        self._entries: dict[str, Entry] = {}
+        self._owners: dict[str, str] = {}
+
+    def get(self, path: str) -> Entry | None:
+        return self._entries.get(path)
+
+    def below(self, prefix: str) -> list[TarFile]:
+        found = (self._entries[path] for path in sorted(self._entries) if path.startswith(prefix))
+        return [entry for entry in found if isinstance(entry, TarFile)]
+
+    def add(self, entry: Entry, owner: str) -> None:
+        known = self._entries.get(entry.path)
+        if known is None:
+            self._put(entry)
+            self._owners[entry.path] = owner
+        elif not _same(known, entry):
+            raise _invalid(
+                f"{self._owners[entry.path]} and {owner} disagree about /{entry.path}", entry.path
+            )
+
+    def entries(self) -> tuple[Entry, ...]:
+        for path in list(self._entries):
+            parent = path.rpartition("/")[0]
+            # A parent that is there has its own parents looked at, or has had them.
+            while parent and parent not in self._entries:
+                self._put(TarDirectory(parent))
+                parent = parent.rpartition("/")[0]
+            if parent and not isinstance(self._entries[parent], TarDirectory):
+                raise _invalid(
+                    f"{self._owners[path]} has a path below /{parent}, which is no folder", path
+                )
+        return tuple(self._entries[path] for path in sorted(self._entries))
+
+    def _put(self, entry: Entry) -> None:
+        if len(self._entries) == _MOST_ENTRIES:
+            raise _invalid(f"the packages hold more than {_MOST_ENTRIES} files and folders", None)
+        self._entries[entry.path] = entry
+
+
+def _same(one: Entry, other: Entry) -> bool:
+    match one, other:
+        case TarDirectory(), TarDirectory():
+            return True
+        case TarFile(), TarFile():
+            return (one.mode, one.size_bytes) == (other.mode, other.size_bytes) and (
+                _digest(one) == _digest(other)
+            )
+        case _:
+            return one == other
+
+
+def _digest(file: TarFile) -> bytes:
+    state = hashlib.sha256()
+    for chunk in file.content():
+        state.update(chunk)
+    return state.digest()
+
+
+def _additions(root: _Root, python: str) -> Iterator[Entry]:
+    """Yield what maintainer scripts and the installer would have made, and the kit's user."""
+    if not (_PYTHON.fullmatch(python) and root.get(f"usr/bin/python{python}")):
+        raise _invalid(f"the packages hold no Python {python}", f"usr/bin/python{python}")
+    if not root.get("etc/os-release"):
+        raise _invalid("the packages do not say what they are: base-files is missing", None)
+    yield TarSymlink("usr/bin/python3", f"python{python}")
+    for name in sorted(_MERGED):
+        if root.get(f"usr/{name}"):
+            yield TarSymlink(name, f"usr/{name}")
+    yield TarFile.of("etc/passwd", _PASSWD.encode())
+    yield TarFile.of("etc/group", _GROUP.encode())
+    yield TarFile.of("etc/nsswitch.conf", _NSSWITCH.encode())
+    yield TarDirectory("tmp", 0o1777)
+    yield TarDirectory(STATE, 0o755, USER_ID, USER_ID)
+    authorities = root.below(_AUTHORITIES)
+    if sum(entry.size_bytes for entry in authorities) > _MOST_BUNDLE_BYTES:
+        raise _invalid("the certificates of all authorities are too large", _AUTHORITIES)
+    bundle = b"".join(map(_certificate, authorities))
+    yield TarFile.of(_BUNDLE, bundle)
+    # Where Debian's OpenSSL looks if it is told nothing (OPENSSLDIR is /usr/lib/ssl there).
+    yield TarSymlink("usr/lib/ssl/cert.pem", f"/{_BUNDLE}")
+
+
+def _certificate(entry: TarFile) -> bytes:
+    return b"".join(map(bytes, entry.content())).rstrip(b"\n") + b"\n"
+
+
+def unpacked(name: str, path: Path, scratch: Path) -> Iterator[Entry]:
+    """Yield the entries of one package, their bytes kept in ``scratch``. Format: deb(5).
+
+    Raises:
+        BuildError: ``BASE_INVALID``, the package is damaged, or another one.
+        StoreError: ``DISK_FULL`` or ``DISK_DENIED``, the scratch folder cannot be written.
+    """
+    if not PACKAGE_NAME.fullmatch(name):
+        raise _invalid(f"{shown(name)} is not the name of a package", None)
+    try:
+        deb = open_deb(path)
+        yield from _status(deb, name, scratch)
+        archive = scratch / f"{name}.tar"
+        members = {member.name: member for member in deb.unpack_data(archive)}
+        for member in members.values():
+            place = _place(member)
+            if place and not _is_documentation(place):
+                yield _entry(place, member, members, archive)
+    except UntrustedError as error:
+        raise _invalid(f"the package {name} is damaged: {error}", str(path)) from error
+    except OSError as error:
+        raise disk_failure(error, f"cannot unpack {name}", str(scratch)) from error
+
+
+def _status(deb: Deb, name: str, scratch: Path) -> Iterator[Entry]:
+    """Yield what scanners read of a package, in the folder that images without dpkg use."""
+    if deb.fields().get("package") != name:
+        raise _invalid(f"the package handed in as {name} is another one", name)
+    folder = "var/lib/dpkg/status.d"
+    for suffix, data in (("", deb.control), (".md5sums", deb.md5sums)):
+        if data is not None:
+            kept = scratch / f"{name}{suffix or '.control'}"
+            kept.write_bytes(data)
+            yield TarFile(f"{folder}/{name}{suffix}", len(data), partial(file_chunks, kept))
+
+
+def _place(member: Member) -> str:
+    """Return a member's path in the root, "" for the root itself."""
+    path = PurePosixPath(member.name)
+    if path.is_absolute() or ".." in path.parts or len(path.parts) > _MOST_PARTS:
+        raise UntrustedError(f"{shown(member.name)} leads outside the root")
+    if not path.parts:
+        return ""
+    is_merging_link = member.kind is MemberKind.SYMLINK and len(path.parts) == 1
+    merged = path.parts[0] in _MERGED and not is_merging_link
+    return str("usr" / path if merged else path)
+
+
+def _is_documentation(path: str) -> bool:
+    """Tell what is left out: manuals and translations, and all documentation but for copyright.
+
+    The folder of a package may itself be a link to that of another package, which holds the text.
+    """
+    if f"{path}/".startswith(_LEFT_OUT):
+        return True
+    parts = PurePosixPath(path).relative_to(_DOCS).parts if path.startswith(f"{_DOCS}/") else ()
+    return len(parts) > 2 or (len(parts) == 2 and parts[1] != "copyright")
+
+
+def _entry(place: str, member: Member, members: Mapping[str, Member], archive: Path) -> Entry:
+    # Nothing may gain rights in an image whose user has none: no set-uid, no set-gid.
+    mode = member.mode & 0o1777
+    if member.kind is MemberKind.FOLDER:
+        return TarDirectory(place, mode)
+    if member.kind is MemberKind.SYMLINK:
+        return TarSymlink(place, member.target)
+    # A hard link becomes a file: in a sorted layer it could come before what it links to.
+    is_link = member.kind is MemberKind.HARD_LINK
+    content = members.get(member.target) if is_link else member
+    if content is None or content.kind is not MemberKind.FILE:
+        raise UntrustedError(f"{shown(member.name)} is a link to nothing")
+    chunks = partial(file_chunks, archive, content.offset, content.size_bytes)
+    return TarFile(place, content.size_bytes, chunks, mode)
+
+
+def _invalid(message: str, where: str | None) -> MealkitError:
+    return failure("BASE_INVALID", message, hint="mealkit lock --upgrade base", where=where)

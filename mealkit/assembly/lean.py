@@ -1,0 +1,80 @@
+"""The lean image: the same layers without the large files of weights, which are then mounted.
+
+A pure function of the full image, so that a store or a registry needs to keep only that one.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from mealkit.digest import Digest
+from mealkit.names import path_fault
+from mealkit.oci.image import Image, Layer, packed_image
+from mealkit.paths import MODELS
+
+T = TypeVar("T")
+
+# Annotations of a layer in the manifest.
+LAYER_KIND = "dev.mealkit.layer"
+WEIGHT_PATH = "dev.mealkit.weight.path"
+WEIGHT_DIGEST = "dev.mealkit.weight.sha256"
+WEIGHT_BYTES = "dev.mealkit.weight.bytes"
+_SIZE = re.compile(r"[0-9]{1,18}")
+
+
+@dataclass(frozen=True, slots=True)
+class WeightLayer:
+    """A layer that is one file of weights: which file, and its digest."""
+
+    path: str
+    digest: Digest
+    size_bytes: int
+    layer: Layer
+
+
+def weight_layers(image: Image) -> tuple[WeightLayer, ...]:
+    """Return the layers of an image that are one file of weights each."""
+    return tuple(found for layer in image.layers if (found := _weight_layer(layer)))
+
+
+def lean_image(image: Image) -> Image:
+    """Return the image without its layers of weights."""
+    keeps = [_weight_layer(layer) is None for layer in image.layers]
+    config = image.config
+    return packed_image(
+        {
+            **config,
+            "rootfs": {
+                "type": "layers",
+                "diff_ids": _kept(config["rootfs"]["diff_ids"], keeps),
+            },
+            "history": list(_kept_history(config.get("history") or [], keeps)),
+        },
+        tuple(_kept(list(image.layers), keeps)),
+        image.annotations,
+    )
+
+
+def _weight_layer(layer: Layer) -> WeightLayer | None:
+    try:
+        path, digest = layer.annotations[WEIGHT_PATH], Digest(layer.annotations[WEIGHT_DIGEST])
+        size = layer.annotations[WEIGHT_BYTES]
+    except (KeyError, ValueError):  # some other layer
+        return None
+    # The path becomes a mount's, and the size decides on what is fetched.
+    if not path.startswith(f"{MODELS}/") or path_fault(path) or not _SIZE.fullmatch(size):
+        return None
+    return WeightLayer(path, digest, int(size), layer)
+
+
+def _kept(items: list[T], keeps: list[bool]) -> list[T]:
+    return [item for item, keep in zip(items, keeps, strict=True) if keep]
+
+
+def _kept_history(history: list[dict[str, Any]], keeps: list[bool]) -> Iterator[dict[str, Any]]:
+    """Leave out the entries of the layers that are left out; empty ones belong to no layer."""
+    layers = iter(keeps)
+    for entry in history:
+        if entry.get("empty_layer") or next(layers, True):
+            yield entry

@@ -1,0 +1,163 @@
+"""What container clients are asked for and what they answer, the same words for all of them.
+
+Refuses: names and ports that no client could use. Nothing here knows docker or namespaces.
+"""
+
+import re
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from mealkit.errors import failure
+
+LABEL_KIT = "dev.mealkit.kit"
+LABEL_RECIPE = "dev.mealkit.recipe"
+LABEL_RUN = "dev.mealkit.run"
+"""Set on what mealkit itself started: a container that someone started by hand is not ours."""
+
+LOOPBACK = "127.0.0.1"
+
+LINE_BYTES = 64 * 1024
+"""A longer line of a log is read in pieces: its writer decides how long it is."""
+
+# The names that Docker takes (daemon/names), which are also safe as names of folders.
+_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}")
+_SIGNAL_EXIT = 128  # the shells' and the engines' convention: 128 + the signal's number
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedImage:
+    """An image that the engine's daemon already has, by its id or its tag."""
+
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnpackedRoot:
+    """A root file system on disk, with what its image's config says of running it.
+
+    The folder is only read, so that several containers can share it.
+    """
+
+    folder: Path
+    entrypoint: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    working_directory: str = "/"
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A host file or folder that shows, read-only, at an absolute path in the container."""
+
+    source: Path
+    target: str
+
+    def __post_init__(self) -> None:
+        """Refuse targets that are relative or climb."""
+        target = PurePosixPath(self.target)
+        if not target.is_absolute() or ".." in target.parts or target == PurePosixPath("/"):
+            raise failure(
+                "CLIENT_REFUSED",
+                f"the mount target {self.target!r} is not an absolute path below /",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class RunSpec:
+    """One container to start.
+
+    ``content`` decides which client can serve it: docker and podman take a ``LoadedImage``, the
+    sandbox an ``UnpackedRoot``. ``environment`` comes on top of the image's own. ``host_port`` 0
+    means any free one. ``gpus`` asks for all GPUs of the machine. ``shared_memory_bytes`` is the
+    size of ``/dev/shm``; None: the client's own (docker: 64 MiB, the sandbox: half the memory).
+    ``fetches`` is whether the kit may reach others: it fetches files that requests name.
+    """
+
+    name: str
+    kit: str
+    recipe: str
+    content: LoadedImage | UnpackedRoot
+    container_port: int
+    environment: Mapping[str, str] = field(default_factory=dict)
+    mounts: tuple[Mount, ...] = ()
+    memory_bytes: int | None = None
+    shared_memory_bytes: int | None = None
+    host_address: str = LOOPBACK
+    host_port: int = 0
+    gpus: bool = False
+    fetches: bool = False
+    labels: Mapping[str, str] = field(default_factory=dict)
+    stop_seconds: int = 30
+
+    def __post_init__(self) -> None:
+        """Refuse names and ports that no client could use."""
+        if not _NAME.fullmatch(self.name):
+            raise failure(
+                "USAGE",
+                f"{self.name!r} cannot name a container",
+                hint="use letters, digits, '.', '_' and '-', beginning with a letter or digit",
+            )
+        if not 0 <= self.host_port <= 65535 or not 1 <= self.container_port <= 65535:
+            raise failure(
+                "USAGE",
+                f"port {self.host_port}:{self.container_port} is not between 0 and 65535",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How a container ended. Both ``code`` and ``signal`` are None if nobody saw it end."""
+
+    code: int | None = None
+    signal: str | None = None
+    out_of_memory: bool = False
+
+    @classmethod
+    def of_code(cls, code: int, *, out_of_memory: bool = False) -> "Exit":
+        """Read an exit code by the convention that 128 + n means signal n."""
+        try:
+            name = signal.Signals(code - _SIGNAL_EXIT).name
+        except ValueError:
+            return cls(code, None, out_of_memory)
+        return cls(code, name, out_of_memory)
+
+    @classmethod
+    def of_signal(cls, number: int, *, out_of_memory: bool = False) -> "Exit":
+        """Name the signal that ended a process."""
+        try:
+            name = signal.Signals(number).name
+        except ValueError:  # a real-time signal
+            name = f"signal {number}"
+        return cls(_SIGNAL_EXIT + number, name, out_of_memory)
+
+    def __str__(self) -> str:
+        if self.out_of_memory:
+            return "was killed because it used more memory than its limit"
+        if self.signal is not None:
+            return f"was ended by {self.signal}"
+        if self.code is None:
+            return "ended, and nobody saw how"
+        return f"exited with code {self.code}"
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A container that mealkit started; ``exit`` is None while it runs."""
+
+    id: str
+    name: str
+    client: str
+    kit: str
+    recipe: str
+    address: str
+    port: int
+    started_seconds: float  # since the epoch
+    labels: Mapping[str, str] = field(default_factory=dict)
+    exit: Exit | None = None
+
+    @property
+    def url(self) -> str:
+        """Where its gateway answers, without a slash at the end."""
+        host = f"[{self.address}]" if ":" in self.address else self.address
+        return f"http://{host}:{self.port}"

@@ -1,0 +1,97 @@
+"""The build side of the llama-cpp engine: GGUF on the CPU, in the worker's process."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from mealkit.engines.engine import Recipe, Values, tokenizer_features
+from mealkit.engines.hyperparameters import EmbeddingHyperparameters, GenerationHyperparameters
+from mealkit.errors import Problem, problem
+from mealkit.kit.load import LoadedKit
+from mealkit.recipe.kit import Part, Task
+from mealkit.strings import LoosePath
+
+Tokens = Annotated[int, Field(ge=1, le=1_048_576)]
+CacheType = Literal["f32", "f16", "bf16", "q8_0", "q4_0"]
+
+
+class LlamaCppSettings(Part):
+    """The flags of llama.cpp that can change an answer, its speed or its memory.
+
+    The context is the hyperparameter max_length. Whatever concerns positions (RoPE and its scaling)
+    is as the GGUF says.
+    """
+
+    model: LoosePath = "model.gguf"
+    """The GGUF's path below /models; of a split one, the first part's."""
+    n_batch: Tokens = 512
+    """Tokens of a request that are handed over at a time; embeddings need max_length or more."""
+    n_ubatch: Tokens = 512
+    """Tokens that are computed at a time: another number gives other last bits."""
+    n_parallel: Literal[1] = 1
+    """Requests that are computed at a time: one, so that none changes another's numbers."""
+    threads: Annotated[int, Field(ge=1, le=1024)] = 1
+    """Threads that compute."""
+    flash_attn: bool = False
+    """Attention without the matrix of all scores, in less memory, and a little less exact."""
+    cache_type_k: CacheType = "f16"
+    """How the keys of earlier tokens are kept."""
+    cache_type_v: CacheType = "f16"
+    """How the values of earlier tokens are kept; q8_0 and q4_0 need flash_attn."""
+    use_mmap: bool = True
+    """Whether the file is mapped into memory instead of read: shared with other containers."""
+    use_mlock: bool = False
+    """Whether the weights are kept from being swapped out; the container must be allowed to."""
+    repack: bool = False
+    """Copy quantised weights into the processor's own layout: faster, and twice the memory."""
+    n_gpu_layers: Annotated[int, Field(ge=0, le=10_000)] = 0
+    """Layers on the GPU; more than 0 needs a llama-cpp-python that was built for one."""
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        if self.n_ubatch > self.n_batch:
+            message = f"n_ubatch is {self.n_ubatch}, more than n_batch, which is {self.n_batch}"
+            raise ValueError(message)
+        if self.cache_type_v in {"q8_0", "q4_0"} and not self.flash_attn:
+            message = f"cache_type_v is {self.cache_type_v}, which needs flash_attn"
+            raise ValueError(message)
+        return self
+
+
+def _problems(loaded: LoadedKit, settings: Values) -> list[Problem]:
+    """Return that a text for a vector does not fit into what is computed at once."""
+    length = loaded.kit.hyperparameters.get("max_length")
+    if loaded.kit.model.task is not Task.EMBEDDINGS or not isinstance(length, int):
+        return []
+    found = []
+    for name in ("n_batch", "n_ubatch"):
+        tokens = settings[name]
+        if isinstance(tokens, int) and tokens < length:
+            message = f"runtime.settings.{name} is {tokens}, and a text has up to {length} tokens"
+            hint = f"write {name}: {length}; a vector is made of a whole text at once"
+            where = loaded.lines.where(("runtime", "settings", name))
+            found.append(problem("KIT_INVALID", message, where=where, hint=hint))
+    return found
+
+
+RECIPE = Recipe(
+    name="llama-cpp",
+    worker="mealkit.engines.llama_cpp.worker:LlamaCppWorker",
+    hyperparameters={
+        Task.GENERATION: GenerationHyperparameters,
+        Task.EMBEDDINGS: EmbeddingHyperparameters,
+    },
+    settings=LlamaCppSettings,
+    requirements=("llama-cpp-python", "numpy", "jinja2", "llguidance"),
+    excludes=(),
+    # When llama.cpp gives up it would start a debugger; what it says is enough.
+    environment={"GGML_NO_BACKTRACE": "1", "OMP_NUM_THREADS": "1"},
+    formats=frozenset({"gguf"}),
+    # The file is mapped once. What is beside it grows with the context: for 792 MiB of weights and
+    # 4096 tokens of 8 layers, 281 MiB once loaded and some 90 while it reads (measured). The
+    # container of a model of 4 MiB has 86 MiB.
+    memory_factor=1.5,
+    memory_bytes=256 * 1024 * 1024,
+    features=tokenizer_features,
+    check=_problems,
+)

@@ -1,0 +1,136 @@
+"""Files in a request and in an answer: base64 and data: URLs, addresses where the kit allows them.
+
+Refuses files over the kit's limit, text that is not base64, and addresses that are not allowed.
+data: URLs: https://datatracker.ietf.org/doc/html/rfc2397. Standard library only.
+"""
+
+import base64
+import binascii
+import mimetypes
+import re
+import tempfile
+import time
+from pathlib import Path
+from urllib.parse import unquote_to_bytes
+
+from mealkit.engines.python.config import FileLimits
+from mealkit.engines.python.url_fetch import fetch
+from mealkit.errors import MealkitError, failure
+from mealkit.untrusted import UntrustedError, read_file
+
+# As many as one request may have.
+MAX_FILES = 64
+
+_SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,8}$")
+_DEFAULT_TYPE = "application/octet-stream"
+# Only what Python itself knows: the machine's own tables would change the answers.
+_TYPES = mimetypes.MimeTypes()
+
+
+class RequestFiles:
+    """The files of one request, and of its answer; all are gone when it is closed."""
+
+    def __init__(self, limits: FileLimits) -> None:
+        self._limits = limits
+        self._left_bytes = limits.max_file_bytes
+        self._deadline = time.monotonic() + limits.fetch_seconds
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._count = 0
+
+    def close(self) -> None:
+        """Delete the files."""
+        if self._folder is not None:
+            self._folder.cleanup()
+            self._folder = None
+
+    def take(self, text: str, where: str) -> Path:
+        """Write what a text stands for into a file: an address, a data: URL, or base64.
+
+        Raises:
+            RequestError: ``REQUEST_INVALID``, ``REQUEST_TOO_LARGE`` or ``REQUEST_UNSUPPORTED``,
+                with ``where``.
+        """
+        self._count += 1
+        if self._count > MAX_FILES:
+            message = f"the request has more than {MAX_FILES} files"
+            raise failure("REQUEST_TOO_LARGE", message, where=where)
+        if text[:5].lower() == "data:":
+            data, suffix = _of_data_url(text, self._left_bytes, where)
+        elif text[:8].lower().startswith(("http://", "https://")):
+            fetched = fetch(text, self._limits, self._left_bytes, self._deadline, where)
+            data, suffix = fetched.data, _suffix_of(fetched.path) or _suffix_for(fetched.media_type)
+        else:
+            data, suffix = _of_base64(text, self._left_bytes, where), ""
+        self._left_bytes -= len(data)
+        if self._folder is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="mealkit-request-")
+        path = Path(self._folder.name) / f"{self._count}{suffix}"
+        path.write_bytes(data)
+        return path
+
+
+def answer_file(path: Path, max_bytes: int) -> str:
+    """Return a file as a data: URL; one in the temporary folder is deleted.
+
+    Raises:
+        EngineError: ``ENGINE_ANSWER``, there is none, or it is too large.
+    """
+    try:
+        size_bytes = path.stat().st_size
+        if size_bytes > max_bytes:
+            message = f"the kit's code gave a file of {size_bytes} bytes, the limit is {max_bytes}"
+            raise failure("ENGINE_ANSWER", message, hint="raise runtime.settings.max_file_bytes")
+        data = read_file(path, max_bytes)
+        if path.resolve().is_relative_to(Path(tempfile.gettempdir()).resolve()):
+            path.unlink()
+    except OSError as error:
+        message = f"the kit's code gave a file that cannot be read: {error.strerror}"
+        raise failure("ENGINE_ANSWER", message) from error
+    except UntrustedError as error:
+        message = f"the kit's code gave a path that cannot be read: {error}"
+        raise failure("ENGINE_ANSWER", message) from error
+    media_type = _TYPES.guess_type(path.name)[0] or _DEFAULT_TYPE
+    return f"data:{media_type};base64,{base64.b64encode(data).decode()}"
+
+
+def _of_data_url(text: str, max_bytes: int, where: str) -> tuple[bytes, str]:
+    head, comma, body = text[5:].partition(",")
+    if not comma:
+        raise failure("REQUEST_INVALID", f"{where} is a data: URL without a comma", where=where)
+    media_type, *parameters = head.split(";")
+    if parameters and parameters[-1].strip().lower() == "base64":
+        data = _of_base64(body, max_bytes, where)
+    else:
+        if len(body) > max_bytes * 3:
+            raise _too_large(where, max_bytes)
+        data = unquote_to_bytes(body)
+    if len(data) > max_bytes:
+        raise _too_large(where, max_bytes)
+    return data, _suffix_for(media_type.strip().lower() or "text/plain")
+
+
+def _of_base64(text: str, max_bytes: int, where: str) -> bytes:
+    if len(text) // 4 * 3 > max_bytes + 2:
+        raise _too_large(where, max_bytes)
+    try:
+        data = base64.b64decode(text, validate=True)
+    except (ValueError, binascii.Error) as error:
+        message = f"{where} is neither an address, nor a data: URL, nor base64"
+        raise failure("REQUEST_INVALID", message, where=where) from error
+    if len(data) > max_bytes:
+        raise _too_large(where, max_bytes)
+    return data
+
+
+def _too_large(where: str, max_bytes: int) -> MealkitError:
+    message = f"{where} is larger than the {max_bytes} bytes that are left for files"
+    return failure("REQUEST_TOO_LARGE", message, where=where)
+
+
+def _suffix_of(path: str) -> str:
+    found = _SUFFIX.search(path)
+    return found[0].lower() if found else ""
+
+
+def _suffix_for(media_type: str) -> str:
+    return _TYPES.guess_extension(media_type) or ""

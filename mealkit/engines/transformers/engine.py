@@ -1,0 +1,88 @@
+"""The build side of the transformers engine: torch over pinned safetensors, on a CPU or one GPU."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from mealkit.engines.engine import Recipe, Values, tokenizer_features
+from mealkit.engines.hyperparameters import (
+    ClassificationHyperparameters,
+    EmbeddingHyperparameters,
+    GenerationHyperparameters,
+    RerankingHyperparameters,
+)
+from mealkit.errors import Problem, problem
+from mealkit.kit.load import LoadedKit
+from mealkit.recipe.kit import Gpu, Part, Task
+
+
+class TransformersSettings(Part):
+    """The flags of transformers and torch that can change an answer or its speed."""
+
+    dtype: Literal["float32", "float16", "bfloat16"] = "float32"
+    """The type that the model computes in, whatever type its weights are stored in."""
+    device: Literal["cpu", "cuda"] = "cpu"
+    """cuda: the first GPU that the container has; without one the engine does not start."""
+    attn_implementation: Literal["sdpa", "eager"] = "sdpa"
+    """sdpa: torch's own fused attention; eager: the model's, written out."""
+    threads: Annotated[int, Field(ge=1, le=1024)] = 1
+    """Threads within one operator, on the CPU."""
+    max_batch_size: Literal[1] = 1
+    """How many inputs are computed together: one, so that none changes another's answer."""
+    trust_remote_code: bool = False
+    """Whether the Python files that stand among the weights, and are pinned there, may be run."""
+
+
+def _problems(loaded: LoadedKit, settings: Values) -> list[Problem]:
+    """Return that the kit computes on a GPU which it does not ask for, or asks for one in vain."""
+    device, gpu = settings["device"], loaded.kit.hardware.gpu
+    if (device == "cuda") == (gpu is Gpu.REQUIRED):
+        return []
+    message = f"runtime.settings.device is {device}, and hardware.gpu is {gpu}"
+    hint = "write device: cuda with gpu: required, or device: cpu with gpu: none"
+    where = loaded.lines.where(("runtime", "settings", "device"))
+    return [problem("KIT_INVALID", message, where=where, hint=hint)]
+
+
+RECIPE = Recipe(
+    name="transformers",
+    worker="mealkit.engines.transformers.worker:TransformersWorker",
+    hyperparameters={
+        Task.GENERATION: GenerationHyperparameters,
+        Task.EMBEDDINGS: EmbeddingHyperparameters,
+        Task.CLASSIFICATION: ClassificationHyperparameters,
+        Task.RERANKING: RerankingHyperparameters,
+    },
+    settings=TransformersSettings,
+    requirements=(
+        "torch",
+        "transformers",
+        "safetensors",
+        "tokenizers",
+        "numpy",
+        "jinja2",
+        "llguidance",
+    ),
+    # For torch.compile, torch.distributed and the Hub client: no worker imports them.
+    excludes=("networkx", "fsspec", "setuptools", "hf-xet", "typer", "click"),
+    environment={
+        "HF_HUB_OFFLINE": "1",
+        "TRANSFORMERS_OFFLINE": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        # Waiting threads that spin make torch ten times slower on processors that are shared.
+        "OMP_WAIT_POLICY": "passive",
+        "GOMP_SPINCOUNT": "0",
+        # Without it, products of matrices on a GPU may differ (torch's notes on randomness).
+        "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+    },
+    formats=frozenset({"safetensors"}),
+    # Weights that are stored in the type that is computed in stay in the mapped file: 1.0 times
+    # their bytes, measured. Half precision computed in float32 is twice that, measured, in memory.
+    memory_factor=2.1,
+    # 360 MiB with the libraries and a model of 4 MiB, measured; the gateway; and what 500 tokens
+    # take in a model of 400 MiB, 90 MiB.
+    memory_bytes=640 * 1024 * 1024,
+    features=tokenizer_features,
+    check=_problems,
+)

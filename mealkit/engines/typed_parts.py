@@ -1,0 +1,153 @@
+"""The parts of a kit that its engine types: hyperparameters and settings, checked and in full.
+
+Refuses an unknown engine, a task that the engine does not do, and every value its models refuse.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pydantic import BaseModel, JsonValue, ValidationError
+
+from mealkit.engines.engine import Recipe
+from mealkit.engines.registry import engine_names, recipe_of
+from mealkit.errors import Problem, problem
+from mealkit.kit.document import Document, Path
+from mealkit.kit.load import LoadedKit
+from mealkit.kit.problems import problems_of
+from mealkit.recipe.kit import Kit, Override, Task
+
+
+@dataclass(frozen=True, slots=True)
+class EngineParts:
+    """What an engine makes of a kit; the values hold only when there are no problems."""
+
+    task: Task
+    hyperparameters: Mapping[str, JsonValue]
+    """Every hyperparameter, those that the kit left out too."""
+    settings: Mapping[str, JsonValue]
+    """Every flag, those that the kit left out too."""
+    problems: tuple[Problem, ...]
+
+
+def check_engine_parts(loaded: LoadedKit) -> EngineParts:
+    """Check what the kit asks of its engine; every problem names its line."""
+    kit = loaded.kit
+    found = _checked(
+        kit.runtime.engine,
+        kit.model.task,
+        kit.hyperparameters,
+        kit.runtime.settings,
+        loaded.lines,
+    )
+    wrong = [] if found.problems else _override_problems(kit, found, loaded.lines)
+    if not found.problems:
+        recipe = recipe_of(kit.runtime.engine)
+        if recipe.needs_weights and not kit.model.weights:
+            wrong.append(_no_weights(recipe, loaded.lines))
+        wrong += recipe.check(loaded, found.settings)
+    return replace(found, problems=(*found.problems, *wrong))
+
+
+def _override_problems(kit: Kit, parts: EngineParts, lines: Document) -> list[Problem]:
+    """Return what is wrong with the overrides: nothing to set, and bounds that cannot be."""
+    model = recipe_of(kit.runtime.engine).hyperparameters[parts.task]
+    # What a request has no parameter for would stand in the kit and do nothing.
+    settable = getattr(model, "callers_may_set", frozenset[str]())
+    found = []
+    for name, override in kit.overrides.items():
+        where = lines.where(("overrides", name))
+        if name not in settable:
+            message = f"overrides.{name}: callers cannot set it"
+            hint = f"name some of {', '.join(sorted(settable))}" if settable else None
+            hint = hint or f"leave overrides out: requests for {parts.task} have none"
+            found.append(problem("KIT_INVALID", message, where=where, hint=hint))
+        elif wrong := _bounds_problem(name, override, parts.hyperparameters[name], where):
+            found.append(wrong)
+    return found
+
+
+def _bounds_problem(name: str, override: Override, value: JsonValue, where: str) -> Problem | None:
+    low, high = override.minimum, override.maximum
+    if low is None and high is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        message = f"overrides.{name}: it is not a number, and can have no bounds"
+        return problem("KIT_INVALID", message, where=where, hint=f"write {name}: {{}}")
+    if not (-math.inf if low is None else low) <= value <= (math.inf if high is None else high):
+        message = f"overrides.{name}: the kit's own {value} lies outside its bounds"
+        hint = "widen the bounds, or change the hyperparameter"
+        return problem("KIT_INVALID", message, where=where, hint=hint)
+    return None
+
+
+def engine_problems(document: Document) -> list[Problem]:
+    """Return what an engine refuses of a kit whose other parts may not hold either."""
+    runtime, model = _mapping(document.data, "runtime"), _mapping(document.data, "model")
+    engine, task = runtime.get("engine"), model.get("task")
+    if not isinstance(engine, str) or task not in (None, *Task):
+        return []  # the kit's own models refuse these
+    found = _checked(
+        engine,
+        None if task is None else Task(task),
+        _mapping(document.data, "hyperparameters"),
+        _mapping(runtime, "settings"),
+        document,
+    )
+    return list(found.problems)
+
+
+def _mapping(data: Any, name: str) -> dict[str, Any]:
+    value = data.get(name) if isinstance(data, dict) else None
+    return value if isinstance(value, dict) else {}
+
+
+def _checked(
+    engine: str,
+    asked: Task | None,
+    hyperparameters: dict[str, JsonValue],
+    settings: dict[str, JsonValue],
+    lines: Document,
+) -> EngineParts:
+    task = asked or Task.EMBEDDINGS
+    if engine not in engine_names():
+        return EngineParts(task, {}, {}, (_unknown_engine(engine, lines),))
+    recipe = recipe_of(engine)
+    task = asked or recipe.default_task
+    if task not in recipe.hyperparameters:
+        return EngineParts(task, {}, {}, (_unknown_task(task, recipe, lines),))
+    values, wrong_values = _in_full(
+        recipe.hyperparameters[task], hyperparameters, lines, ("hyperparameters",)
+    )
+    flags, wrong_flags = _in_full(recipe.settings, settings, lines, ("runtime", "settings"))
+    return EngineParts(task, values, flags, (*wrong_values, *wrong_flags))
+
+
+def _in_full(
+    model: type[BaseModel], values: dict[str, JsonValue], lines: Document, place: Path
+) -> tuple[dict[str, Any], list[Problem]]:
+    try:
+        checked = model.model_validate_json(json.dumps(values))
+    except ValidationError as error:
+        return {}, problems_of(error, model, values, lines, place)
+    return checked.model_dump(mode="json", by_alias=True), []
+
+
+def _no_weights(recipe: Recipe, lines: Document) -> Problem:
+    message = f"model.weights: {recipe.name} needs at least one file"
+    where = lines.where(("model", "weights"))
+    return problem("KIT_INVALID", message, where=where, hint="name a source and its files")
+
+
+def _unknown_engine(name: str, lines: Document) -> Problem:
+    hint = f"choose one of {', '.join(engine_names())}"
+    where = lines.where(("runtime", "engine"))
+    return problem("KIT_INVALID", f"there is no engine {name!r}", where=where, hint=hint)
+
+
+def _unknown_task(task: Task, recipe: Recipe, lines: Document) -> Problem:
+    hint = f"it does {', '.join(recipe.hyperparameters)}"
+    where = lines.where(("model", "task"))
+    return problem("KIT_INVALID", f"{recipe.name} does not do {task}", where=where, hint=hint)

@@ -1,0 +1,167 @@
+"""The build side of the vllm engine: vLLM's server on NVIDIA GPUs over pinned safetensors."""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, JsonValue, model_validator
+
+from mealkit.engines.engine import Recipe
+from mealkit.engines.hyperparameters import EmbeddingHyperparameters, GenerationHyperparameters
+from mealkit.errors import Problem, problem
+from mealkit.kit.load import LoadedKit
+from mealkit.recipe.kit import DebianBase, Feature, Gpu, Part, Task
+
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+class VllmSettings(Part):
+    """The flags of vLLM that can change an answer, its speed, or whether it fits."""
+
+    dtype: Literal["bfloat16", "float16", "float32"]
+    """The type that is computed in. vLLM's own choice would differ between GPUs: say which."""
+    gpu_memory_utilization: Annotated[float, Field(gt=0, le=1)] = 0.9
+    """The share of every GPU's memory that vLLM takes, whatever the model needs."""
+    tensor_parallel_size: Annotated[int, Field(ge=1, le=64)] = 1
+    """GPUs that share every layer. Another number adds up in another order: other answers."""
+    max_num_seqs: Count = 64
+    """The most requests that are computed together."""
+    max_num_batched_tokens: Count = 8192
+    """The most tokens that are computed together; at least max_length for embeddings."""
+    enforce_eager: bool = False
+    """Without CUDA graphs and compilation: starts sooner, answers more slowly."""
+    kv_cache_dtype: Literal["auto", "float16", "bfloat16", "fp8", "fp8_e4m3", "fp8_e5m2"] = "auto"
+    """The type of the key and value cache; auto: the one that is computed in."""
+    quantization: (
+        Literal[
+            "awq",
+            "awq_marlin",
+            "gptq",
+            "gptq_marlin",
+            "compressed-tensors",
+            "fp8",
+            "modelopt",
+            "modelopt_fp4",
+            "mxfp4",
+        ]
+        | None
+    ) = None
+    """How the weights are quantised, if their config.json does not say."""
+    enable_prefix_caching: bool = False
+    """Reuse what earlier requests computed. Faster, and it can change the last digits."""
+    attention_backend: (
+        Literal["FLASH_ATTN", "FLASHINFER", "FLEX_ATTENTION", "TRITON_ATTN"] | None
+    ) = None
+    """The kernels of attention; null: vLLM chooses by the GPU."""
+    batch_invariant: bool = True
+    """The same request gives the same answer whatever else is computed. It costs speed and needs a
+    GPU of compute capability 9.0; without it an answer can vary with the load."""
+    tokenizer_mode: Literal["hf", "mistral", "auto"] = "hf"
+    """The tokenizer's kind: hf reads tokenizer.json."""
+    model_impl: Literal["vllm", "transformers"] = "vllm"
+    """Whose code computes the model: vLLM's own, or that of transformers."""
+    tool_call_parser: (
+        Literal[
+            "granite",
+            "hermes",
+            "internlm",
+            "jamba",
+            "llama3_json",
+            "mistral",
+            "pythonic",
+            "qwen3_coder",
+            "qwen3_xml",
+        ]
+        | None
+    ) = None
+    """How the model writes calls of tools, where hyperparameters.tool_calls has no name for it."""
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        if self.max_num_batched_tokens < self.max_num_seqs:
+            tokens, requests = self.max_num_batched_tokens, self.max_num_seqs
+            message = f"max_num_batched_tokens is {tokens}, less than max_num_seqs, {requests}"
+            raise ValueError(message)
+        if self.kv_cache_dtype in {"float16", "bfloat16"} and self.kv_cache_dtype != self.dtype:
+            message = f"kv_cache_dtype is {self.kv_cache_dtype}, and dtype is {self.dtype}"
+            raise ValueError(message)
+        return self
+
+
+def problems(loaded: LoadedKit, _settings: Mapping[str, JsonValue]) -> list[Problem]:
+    """Return what would keep vLLM from starting: no GPU, or a base that lacks a compiler."""
+    kit, found = loaded.kit, []
+    if kit.hardware.gpu is not Gpu.REQUIRED:
+        message = f"vLLM needs a GPU, and hardware.gpu is {kit.hardware.gpu}"
+        where = loaded.lines.where(("hardware", "gpu"))
+        found.append(problem("KIT_INVALID", message, where=where, hint="write gpu: required"))
+    base, python = kit.runtime.base, kit.runtime.python
+    if isinstance(base, DebianBase):
+        wanted = ("g++", "libc6-dev", f"libpython{python}-dev")
+        missing = [name for name in wanted if name not in base.packages]
+        if missing:
+            message = f"the base has no {', '.join(missing)}, which torch and Triton compile with"
+            hint = f"write packages: [{', '.join(wanted)}] into runtime.base"
+            where = loaded.lines.where(("runtime", "base"))
+            found.append(problem("KIT_INVALID", message, where=where, hint=hint))
+    return found
+
+
+def features(
+    task: Task, hyperparameters: Mapping[str, JsonValue], settings: Mapping[str, JsonValue]
+) -> frozenset[Feature]:
+    """Return what vLLM does for a task."""
+    if task is not Task.GENERATION:
+        return frozenset({Feature.TOKENS})
+    found = set(Feature)
+    if hyperparameters.get("chat_template") == "none":
+        found -= {Feature.CHAT, Feature.TOOLS}
+    if hyperparameters.get("tool_calls") != "hermes" and not settings.get("tool_call_parser"):
+        found -= {Feature.TOOLS}
+    return frozenset(found)
+
+
+RECIPE = Recipe(
+    name="vllm",
+    worker="mealkit.engines.vllm.serve:VllmServer",
+    hyperparameters={
+        Task.GENERATION: GenerationHyperparameters,
+        Task.EMBEDDINGS: EmbeddingHyperparameters,
+    },
+    settings=VllmSettings,
+    # The flags are those of these versions; tests/engines/vllm holds them against their wheels.
+    requirements=("vllm>=0.32,<0.34",),
+    excludes=(),
+    environment={
+        # Nothing is fetched, told, or loaded that the lock does not name.
+        "HF_HUB_OFFLINE": "1",
+        "TRANSFORMERS_OFFLINE": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "VLLM_NO_USAGE_STATS": "1",
+        "VLLM_DO_NOT_TRACK": "1",
+        "DO_NOT_TRACK": "1",
+        "VLLM_PLUGINS": "",
+        # FlashInfer's sampler is compiled on the first request, and has no seed per request.
+        "VLLM_USE_FLASHINFER_SAMPLER": "0",
+        # A forked process cannot use CUDA again.
+        "VLLM_WORKER_MULTIPROC_METHOD": "spawn",
+        "VLLM_LOGGING_COLOR": "0",
+        "VLLM_DISABLE_LOG_LOGO": "1",
+        # The gateway keeps its connections open; vLLM would close them after 5 seconds.
+        "VLLM_HTTP_TIMEOUT_KEEP_ALIVE": "3600",
+        # Where NVIDIA's tools put the driver's library in an image of Debian; Triton would ask
+        # ldconfig, whose cache such an image has not: triton/backends/nvidia/driver.py
+        "TRITON_LIBCUDA_PATH": "/usr/lib/x86_64-linux-gnu",
+        # How long the engine may load: large weights from a slow disk take more than 10 minutes.
+        "VLLM_ENGINE_READY_TIMEOUT_S": "7200",
+        "OMP_NUM_THREADS": "1",
+        # torch names its cache's folder by the user, and the image has none by that number.
+        "USER": "kit",
+    },
+    formats=frozenset({"safetensors"}),
+    # Of the host's memory, not the GPU's: weights pass through mapped files, each process has
+    # torch and a CUDA context. Not measured: there was no GPU.
+    memory_factor=0.1,
+    memory_bytes=8 * 1024**3,
+    features=features,
+    check=problems,
+)

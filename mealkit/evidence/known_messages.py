@@ -1,0 +1,182 @@
+"""Messages of engines and container clients, as they stand in logs, and what they mean.
+
+The first rule that matches decides, so the particular comes before the general. Beside each stands
+where its message was seen: ``NAME/NAME#1`` is https://github.com/NAME/NAME/issues/1. Only what a
+process that failed wrote last is held against this; a warning that others survive is no rule.
+"""
+
+from collections.abc import Sequence
+
+from mealkit.evidence.known_gpu_messages import GPU_RULES
+from mealkit.evidence.rule import Rule, rule
+
+_HOST: Sequence[Rule] = (
+    # pytorch/ci-infra#490, NVIDIA/nccl#290; NVIDIA/nccl-tests#166
+    rule(
+        r"Error: failed to extend /dev/shm/\S+ to (?P<bytes>\d+) bytes"
+        r"|creating shared memory segment \S+ \(size (?P<size>\d+)\)"
+        r"|ncclShmOpen",
+        "HOST_SHM",
+        "shared memory is too small for what the GPUs' processes exchange",
+    ),
+    # msr-fiddle/pipedream#28, pytorch/pytorch#5040; logicalclocks/hopsworks#1557
+    rule(
+        r"insufficient shared memory \(shm\)|workers are out of shared memory"
+        r"|unable to write to file </torch_\w+>",
+        "HOST_SHM",
+        "shared memory is too small for what the engine's processes exchange",
+    ),
+    # vllm-project/vllm#1771
+    rule(
+        r"\bBus error\b",
+        "HOST_SHM",
+        "the engine was ended by a bus error, as when shared memory is full",
+    ),
+    # zilliztech/attu#415, monitoror/monitoror#403, vllm-project/vllm#30076
+    rule(
+        r"(?i:exec format error)",
+        "HOST_ARCHITECTURE",
+        "the image is built for another processor architecture than this machine's",
+    ),
+    # aws/amazon-ecs-agent#3021
+    rule(
+        r"container init was OOM-killed",
+        "ENGINE_OUT_OF_MEMORY",
+        "the container's memory limit is too low to start anything in it",
+    ),
+    # chroma-core/chroma#1682, sdnext: vladmandic/sdnext#2642
+    rule(
+        r"can't start new thread|pthread_create failed for thread|Thread creation failed",
+        "HOST_ULIMIT",
+        "the engine may not start more threads",
+    ),
+    # facebookresearch/fairseq#87, vllm-project/vllm#7920
+    rule(
+        r"Too many open files",
+        "HOST_ULIMIT",
+        "the engine may not open more files",
+        hint="raise the limit (docker run --ulimit nofile=65536:65536)",
+    ),
+)
+
+_ENGINE: Sequence[Rule] = (
+    # vllm-project/vllm#6215, #5244; runpod-workers/worker-vllm#43
+    rule(
+        r"requires you to execute the \w+ file in that repo"
+        r"|contains custom code which must be executed to correctly load",
+        "ENGINE_REMOTE_CODE",
+        "the model's files want their own code to be run, and kits run none",
+    ),
+    # vllm-project/vllm#3719, huggingface/kernels#553
+    rule(
+        r"Cannot reach (?P<url>\S+): offline mode is enabled",
+        "ENGINE_OFFLINE",
+        "the engine wants something from {url}, and kits fetch nothing",
+    ),
+    # the class of the same, where the message is cut: huggingface/text-generation-inference#3192
+    rule(
+        r"OfflineModeIsEnabled",
+        "ENGINE_OFFLINE",
+        "the engine wants to fetch something, and kits fetch nothing",
+    ),
+    # vllm-project/vllm#6562, #39609
+    rule(
+        r"version `(?P<version>(GLIBC|GLIBCXX|CXXABI)_[\d.]+)' not found",
+        "ENGINE_LIBRARY",
+        "the image's C library is too old for the kit's packages",
+        required="{version}",
+    ),
+    # vllm-project/vllm#36099, #3387
+    rule(
+        r"(?P<library>lib[\w.+-]+\.so[.\d]*): cannot open shared object file",
+        "ENGINE_LIBRARY",
+        "a library that the engine needs is not in the image",
+        measured="none",
+        required="{library}",
+    ),
+    # vllm-project/vllm#2997, #15329: Triton compiles a part of itself when it starts
+    rule(
+        r"Failed to find C compiler",
+        "ENGINE_LIBRARY",
+        "the image has no C compiler, and the engine compiles a part of itself when it starts",
+        hint="write into runtime.base: packages: [g++, libc6-dev, libpython3.13-dev]",
+        measured="none",
+        required="a C compiler",
+    ),
+    # marieai/marie-ai#94, pytorch/FBGEMM#1910: and torch compiles the model
+    rule(
+        r"No working C\+\+ compiler found",
+        "ENGINE_LIBRARY",
+        "the image has no C++ compiler, and the engine compiles the model when it starts",
+        hint="write into runtime.base: packages: [g++, libc6-dev, libpython3.13-dev]",
+        measured="none",
+        required="a C++ compiler",
+    ),
+    # vllm-project/vllm#27890, sgl-project/sglang#1117: the same
+    rule(
+        r"fatal error: Python\.h: No such file",
+        "ENGINE_LIBRARY",
+        "the image has not the headers of its Python, which the engine needs when it starts",
+        hint="write into runtime.base: packages: [g++, libc6-dev, libpython3.13-dev]",
+        measured="none",
+        required="Python.h",
+    ),
+    # unslothai/unsloth#4535, abetlen/llama-cpp-python#839
+    rule(
+        r"Illegal instruction",
+        "ENGINE_ILLEGAL_INSTRUCTION",
+        "the engine used an instruction that this processor does not have",
+    ),
+    # mxfold/mxfold2#20, JingyunLiang/VRT#49
+    rule(
+        r"DefaultCPUAllocator: (can't allocate|not enough) memory: you tried to allocate"
+        r" (?P<wanted>\d+) bytes",
+        "ENGINE_OUT_OF_MEMORY",
+        "the engine could not get more memory",
+        required="{wanted} bytes more",
+    ),
+    # MIC-DKFZ/nnUNet#2213, numpy/numpy#17595
+    rule(
+        r"MemoryError: Unable to allocate (?P<wanted>[\d.]+ \w+) for an array",
+        "ENGINE_OUT_OF_MEMORY",
+        "the engine could not get more memory",
+        required="{wanted} more",
+    ),
+    # ggml-org/llama.cpp#8101, mozilla-ai/llamafile#501; microsoft/onnxruntime#9939
+    rule(
+        r"(ggml_backend_cpu_buffer_type_alloc_buffer: failed to allocate"
+        r"|Failed to allocate memory for requested) buffer of size (?P<wanted>\d+)",
+        "ENGINE_OUT_OF_MEMORY",
+        "the engine could not get more memory",
+        required="{wanted} bytes more",
+    ),
+    # swisscom/ai-research-keyphrase-extraction#28; microsoft/onnxruntime#2120
+    rule(
+        r"std::bad_alloc|\[Errno 12\] Cannot allocate memory|\bMemoryError\b",
+        "ENGINE_OUT_OF_MEMORY",
+        "the engine could not get more memory",
+    ),
+    # NVIDIA/Megatron-LM#878
+    rule(
+        r"No space left on device(: '(?P<path>[^']+)')?",
+        "DISK_FULL",
+        "the engine has no space left to write to",
+        hint="free space where the container writes: /var/lib/mealkit and /tmp",
+    ),
+    # bmaltais/kohya_ss#1143, Center-for-AI-Innovation/LLMFlux#124
+    rule(
+        r"\[Errno (13|30)\] (Permission denied|Read-only file system): '(?P<path>[^']+)'",
+        "DISK_DENIED",
+        "the engine may not write to {path}",
+        hint="let the kit's engine write below /var/lib/mealkit, which is the only writable folder",
+    ),
+    # vllm-project/vllm#39015, #11617
+    rule(
+        r"(?i:address already in use)",
+        "PORT_TAKEN",
+        "a port that the engine wants for itself is in use",
+        hint="give the container a network of its own, or end what uses the port",
+    ),
+)
+
+RULES: Sequence[Rule] = (*GPU_RULES, *_HOST, *_ENGINE)

@@ -1,0 +1,175 @@
+"""Hashing of many large files on all CPUs: each file's own digest and its layer's, at once.
+
+The two digests share no work (the header comes before the data), so they are two hashes over the
+same bytes: in one pass by one thread, or, for a file that outweighs the others, in two threads
+with their own reads, which is faster than sharing buffers. Refuses files that change meanwhile.
+"""
+
+import hashlib
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mealkit.digest import Digest, file_chunks
+from mealkit.errors import MealkitError, failure
+from mealkit.files.identity import FileKey
+
+
+@dataclass(frozen=True, slots=True)
+class HashTask:
+    """What to hash of one file: itself, head + file + tail, or both."""
+
+    path: Path
+    key: FileKey
+    head: bytes
+    tail: bytes
+    wants_file: bool
+    wants_layer: bool
+
+    @property
+    def cost_bytes(self) -> int:
+        """How many bytes go through a hash."""
+        return self.key.size_bytes * (self.wants_file + self.wants_layer)
+
+
+@dataclass(frozen=True, slots=True)
+class Hashes:
+    """What was asked for: the file's digest, its layer's, or both."""
+
+    file: Digest | None
+    layer: Digest | None
+
+
+class _StoppedError(Exception):
+    """Another thread failed; what this one does is of no use any more."""
+
+
+def hash_files(
+    tasks: Sequence[HashTask], advance: Callable[[int], None], threads: int | None = None
+) -> list[Hashes]:
+    """Hash files, in the order given; ``advance`` is told the bytes of each file once.
+
+    Memory is one buffer per thread. The first failure, or an interrupt, ends all threads.
+
+    Raises:
+        SourceError: ``SOURCE_CHANGED``: a file is not the one of its key, before or after.
+    """
+    threads = threads or len(os.sched_getaffinity(0))
+    shares = [share for number, task in enumerate(tasks) for share in _shares(number, task)]
+    if threads > 1:
+        shares = _balance(shares, threads)
+    shares.sort(key=lambda share: -share.task.cost_bytes)
+    run = _Run(advance)
+    futures: list[Future[Hashes]] = []
+    with ThreadPoolExecutor(max_workers=max(1, min(threads, len(shares)))) as pool:
+        try:
+            futures = [pool.submit(run.hash, share) for share in shares]
+            wait(futures, return_when=FIRST_EXCEPTION)
+        finally:
+            run.end(futures)
+    results = [Hashes(None, None)] * len(tasks)
+    for share, found in zip(shares, _results(futures), strict=True):
+        known = results[share.number]
+        results[share.number] = Hashes(known.file or found.file, known.layer or found.layer)
+    return results
+
+
+@dataclass(frozen=True, slots=True)
+class _Share:
+    """What one thread does of a task; of two halves only one reports progress."""
+
+    number: int
+    task: HashTask
+    reports: bool
+
+
+def _shares(number: int, task: HashTask) -> Iterator[_Share]:
+    if task.wants_file or task.wants_layer:
+        yield _Share(number, task, reports=True)
+
+
+def _balance(shares: Sequence[_Share], threads: int) -> list[_Share]:
+    """Split what would keep one thread busy for longer than an even share of all work."""
+    even_bytes = sum(share.task.cost_bytes for share in shares) / threads
+    balanced: list[_Share] = []
+    for share in shares:
+        task = share.task
+        if task.wants_file and task.wants_layer and task.cost_bytes > even_bytes:
+            balanced.append(_Share(share.number, replace(task, wants_file=False), reports=True))
+            balanced.append(_Share(share.number, replace(task, wants_layer=False), reports=False))
+        else:
+            balanced.append(share)
+    return balanced
+
+
+class _Run:
+    """What the threads share: one stop signal, and progress told by one thread at a time."""
+
+    def __init__(self, advance: Callable[[int], None]) -> None:
+        self._advance = advance
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+
+    def hash(self, share: _Share) -> Hashes:
+        try:
+            return self._hash(share)
+        except BaseException:
+            self._stop.set()
+            raise
+
+    def end(self, futures: Sequence[Future[Hashes]]) -> None:
+        """Let the threads end soon, unless all are through."""
+        if not all(future.done() for future in futures):
+            self._stop.set()
+            for future in futures:
+                future.cancel()
+
+    def _hash(self, share: _Share) -> Hashes:
+        task = share.task
+        file_hash = hashlib.sha256() if task.wants_file else None
+        layer_hash = hashlib.sha256(task.head) if task.wants_layer else None
+        hashes = [state for state in (file_hash, layer_hash) if state is not None]
+        _check(task)
+        try:
+            for chunk in file_chunks(task.path, 0, task.key.size_bytes):
+                if self._stop.is_set():
+                    raise _StoppedError
+                for state in hashes:
+                    state.update(chunk)
+                if share.reports:
+                    with self._lock:
+                        self._advance(len(chunk))
+        except OSError as error:
+            raise _changed(task.path, f"it cannot be read: {error.strerror}") from error
+        _check(task)
+        if layer_hash is not None:
+            layer_hash.update(task.tail)
+        return Hashes(
+            Digest.from_hex(file_hash.hexdigest()) if file_hash else None,
+            Digest.from_hex(layer_hash.hexdigest()) if layer_hash else None,
+        )
+
+
+def _results(futures: Sequence[Future[Hashes]]) -> list[Hashes]:
+    """Return all results, or raise the failure that stopped the others."""
+    for future in futures:
+        error = None if future.cancelled() else future.exception()
+        if error is not None and not isinstance(error, _StoppedError):
+            raise error
+    return [future.result() for future in futures]
+
+
+def _check(task: HashTask) -> None:
+    try:
+        found = FileKey.of(task.path)
+    except OSError as error:
+        raise _changed(task.path, f"it cannot be read: {error.strerror}") from error
+    if found != task.key:
+        raise _changed(task.path, task.key.difference(found))
+
+
+def _changed(path: Path, what: str) -> MealkitError:
+    return failure("SOURCE_CHANGED", f"{path} changed while it was hashed: {what}", where=str(path))

@@ -1,0 +1,278 @@
+"""A Cog project becomes a kit of the engine ``python`` that runs its predictor unchanged.
+
+Pure: reads cog.yaml, requirements and the predictor's source as text; runs none of it. Refuses a
+project without a predictor that can be named. Format: https://cog.run/yaml/
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import PurePosixPath
+from typing import Any
+
+import jinja2
+
+from mealkit.assembly.templates import template_root
+from mealkit.errors import failure
+from mealkit.importing.cog_build import CogBuild, read_build
+from mealkit.importing.cog_source import Predictor, read_predictor
+from mealkit.importing.proposal import LeftOut, Proposal
+from mealkit.importing.quoting import python_text, python_texts, short
+from mealkit.kit.bounds import OPTION
+from mealkit.kit.confidential import is_secret_setting, masked, secret_name, secrets_in
+from mealkit.kit.document import read_document
+from mealkit.names import path_fault
+
+CONFIG = "cog.yaml"
+
+_HANDLER = "mealkit_handler.py"
+_MODULE = "cog.py"
+# Weights that load without running code from their author, and in formats that a lock can name.
+_WEIGHTS = frozenset({".safetensors", ".gguf", ".onnx"})
+_PICKLES = frozenset({".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle", ".joblib"})
+# What a project has beside its code: not needed, or written anew.
+_NOT_CODE = frozenset({CONFIG, "README.md", "kit.yaml", "kit.lock", "kit.schema.json"})
+# What the engine takes.
+_MOST_AT_ONCE = 1024
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# Read for what they require, or of no use to a running kit; they may name an index's password.
+_REQUIREMENTS = re.compile(r"requirements[\w.-]*\.(?:txt|in)")
+_TO_THE_CONTAINER = "give it to the container when it runs"
+_POINTER = re.compile(r"([A-Za-z0-9_/.-]+\.py)(?::([A-Za-z_]\w*))?")
+
+
+def cog_proposal(texts: Mapping[str, str], others: Mapping[str, int], folder: str) -> Proposal:
+    """Propose the kit of a Cog project.
+
+    ``texts`` are its small text files, ``others`` the sizes of all other files, by their paths in
+    ``folder``.
+
+    Raises:
+        KitError: there is no cog.yaml, or it names no predictor that is there (``USAGE``).
+    """
+    config = _config(texts, folder)
+    predictor = _predictor(config, texts)
+    build = read_build(_mapping(config, "build"), texts)
+    name = _model_name(config, folder)
+    weights, left_weights = _weights(texts, others, folder)
+    code, left_code = _code(texts)
+    environment, left_environment = _environment(config)
+    form = _form(name, predictor, build, sorted([*code, _HANDLER, _MODULE]))
+    form["model"]["weights"] = weights
+    _set_concurrency(form, config)
+    left_out = [
+        *build.left_out,
+        *_left_of_config(config),
+        *left_environment,
+        *left_weights,
+        *left_code,
+        *predictor.left_out,
+    ]
+    left_out = [replace(item, what=masked(item.what)) for item in left_out]
+    files = {**code, **_own_files(predictor, environment)}
+    comments = {
+        ("license",): "Of the code; write its SPDX identifier, and that of the weights below.",
+        ("runtime", "code"): f"{_HANDLER} and {_MODULE} are written by mealkit; all else is Cog's.",
+        ("model", "weights"): (
+            "Files of this machine: put them where others can have them too, or into the kit's"
+            f" folder. Until then: {OPTION} FOLDER."
+        )
+        if weights
+        else "None lay in the project: name what the predictor loads.",
+        **build.comments,
+    }
+    return Proposal(f"{CONFIG} of {name}", "python", form, files, comments, left_out)
+
+
+def _config(texts: Mapping[str, str], folder: str) -> dict[str, Any]:
+    if CONFIG not in texts:
+        raise failure("USAGE", f"there is no {CONFIG} in {folder}", where=folder)
+    # The kit's own reader: with limits, and without what YAML can do beyond JSON.
+    document, problems = read_document(texts[CONFIG], CONFIG)
+    if problems:
+        first = problems[0]
+        raise failure("USAGE", f"{CONFIG}: {first.message}", where=first.where, hint=first.hint)
+    config = document.data
+    if not isinstance(config, dict):
+        raise failure("USAGE", f"{CONFIG} holds no fields", where=CONFIG)
+    return config
+
+
+def _predictor(config: Mapping[str, Any], texts: Mapping[str, str]) -> Predictor:
+    pointer = config.get("predict", config.get("run"))
+    found = _POINTER.fullmatch(pointer) if isinstance(pointer, str) else None
+    if found is None:
+        message = f"{CONFIG} names no predictor: predict is {short(repr(pointer))}"
+        hint = "only a project with predict: FILE.py:CLASS can become a kit"
+        raise failure("USAGE", message, where=CONFIG, hint=hint)
+    file = str(PurePosixPath(found[1]))
+    class_name = found[2] or "Predictor"
+    if file not in texts:
+        message = f"{CONFIG} names {file}, which is not there"
+        raise failure("USAGE", message, where=CONFIG)
+    return read_predictor(texts[file], file, class_name)
+
+
+def _model_name(config: Mapping[str, Any], folder: str) -> str:
+    image = config.get("image")
+    path = image.partition("@")[0] if isinstance(image, str) and image else folder
+    return short(PurePosixPath(path).name.partition(":")[0])[:128] or "model"
+
+
+def _form(name: str, predictor: Predictor, build: CogBuild, code: Sequence[str]) -> dict[str, Any]:
+    said = short(predictor.description or "")
+    about = {"description": said} if said else {}
+    return {
+        **about,
+        "license": "NOASSERTION",
+        "model": {"name": name, "license": "NOASSERTION", "task": "prediction", "weights": []},
+        "hyperparameters": {"seed": 0},
+        "runtime": {
+            "engine": "python",
+            "settings": {"handler": f"{_HANDLER}:Handler", "concurrency": 1},
+            "code": list(code),
+            "base": {
+                "source": "debian",
+                "suite": build.suite,
+                **({"packages": list(build.packages)} if build.packages else {}),
+            },
+            "python": build.python,
+            "requirements": list(build.requirements),
+        },
+        "hardware": {"gpu": "required" if build.gpu else "none", "architectures": ["amd64"]},
+        "serving": {"port": 8000, "max_concurrency": 8, "timeout_seconds": 300},
+    }
+
+
+def _set_concurrency(form: dict[str, Any], config: Mapping[str, Any]) -> None:
+    most = _mapping(config, "concurrency").get("max")
+    if isinstance(most, int) and 1 < most <= _MOST_AT_ONCE:
+        form["runtime"]["settings"]["concurrency"] = most
+        form["serving"]["max_concurrency"] = max(most, 8)
+
+
+def _code(texts: Mapping[str, str]) -> tuple[dict[str, str], list[LeftOut]]:
+    """Return the project's code, without what looks like a secret: a lock shows all of it."""
+    code: dict[str, str] = {}
+    left: list[LeftOut] = []
+    for path, text in texts.items():
+        if path in _NOT_CODE or _is_no_name(path):
+            continue
+        if _REQUIREMENTS.fullmatch(PurePosixPath(path).name):
+            continue
+        sight = next(secrets_in(text, path), None)
+        what = secret_name(path) or (sight and f"{sight.what} (its line {sight.line})")
+        if what:
+            left.append(LeftOut(path, f"it looks like {what}", _TO_THE_CONTAINER))
+        else:
+            code[path] = text
+    return code, left
+
+
+def _is_no_name(path: str) -> bool:
+    """Tell whether a kit cannot name a file: no path can be so, or it would be a pattern."""
+    return path_fault(path) is not None or any(sign in path for sign in "*?[")
+
+
+def _own_files(predictor: Predictor, environment: Mapping[str, str]) -> dict[str, str]:
+    root = template_root() / "import" / "cog"
+    template = jinja2.Environment(
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,  # noqa: S701  Python, not HTML
+        keep_trailing_newline=True,
+    ).from_string((root / f"{_HANDLER}.jinja").read_text("utf-8"))
+    handler = template.render(
+        file=python_text(predictor.file),
+        class_name=python_text(predictor.class_name),
+        method=python_text(predictor.method),
+        environment=python_texts(environment),
+    )
+    return {_HANDLER: handler, _MODULE: (root / f"{_MODULE}.jinja").read_text("utf-8")}
+
+
+def _weights(
+    texts: Mapping[str, str], others: Mapping[str, int], folder: str
+) -> tuple[list[dict[str, Any]], list[LeftOut]]:
+    """Return the weights that lie in the project, and what else is no text."""
+    kept = sorted(
+        path
+        for path in others
+        if PurePosixPath(path).suffix.lower() in _WEIGHTS and not _is_no_name(path)
+    )
+    left = [
+        LeftOut(path, "its name is none that a kit can write", "rename it")
+        for path in sorted(texts)
+        if _is_no_name(path)
+    ]
+    for path in sorted(others.keys() - set(kept)):
+        if PurePosixPath(path).suffix.lower() in _PICKLES:
+            why = "a pickle runs code of its author when it is loaded"
+            instead = "convert it to safetensors; or add it to model.weights with allow_pickle"
+        else:
+            why = "code is text of at most 1 MiB, and weights have a known format"
+            instead = "build it into a base image, or let callers send it"
+        left.append(LeftOut(path, why, instead))
+    left += [
+        LeftOut(path, "a kit has its own", "take over what should stay")
+        for path in sorted(_NOT_CODE & texts.keys() - {CONFIG})
+    ]
+    if not kept:
+        return [], left
+    return [{"source": "folder", "path": folder, "files": kept}], left
+
+
+def _environment(config: Mapping[str, Any]) -> tuple[dict[str, str], list[LeftOut]]:
+    kept: dict[str, str] = {}
+    left: list[LeftOut] = []
+    for item in _list(config, "environment"):
+        name, equals, value = str(item).partition("=")
+        if equals and not _VARIABLE.fullmatch(name):
+            left.append(
+                LeftOut(f"environment: {name}", "it is no name of a variable", "correct it")
+            )
+        elif equals and is_secret_setting(name, value):
+            why = "it looks like a secret, and a kit is seen by everyone who gets it"
+            left.append(LeftOut(f"environment: {name}", why, _TO_THE_CONTAINER))
+        elif equals and "\0" not in value:
+            kept[name] = value
+        else:
+            why = "it would be taken from the machine that builds"
+            left.append(LeftOut(f"environment: {name}", why, f"write ENVIRONMENT in {_HANDLER}"))
+    return kept, left
+
+
+_FIELDS = {
+    "train": ("kits answer, they do not train", "train elsewhere, and name the weights"),
+    "weights": (
+        "files that Cog manages have their own lock",
+        "name their source and commit in model.weights, and load them from the folder models",
+    ),
+    "tests": ("kits have no test commands", "ask the running kit"),
+    "observability": ("a kit has its own log and metrics", "see /metrics"),
+}
+_READ = frozenset({"build", "predict", "run", "image", "environment", "concurrency"})
+
+
+def _left_of_config(config: Mapping[str, Any]) -> list[LeftOut]:
+    left = [
+        LeftOut(name, *_FIELDS.get(name, ("it is not known here", "see Cog's documentation")))
+        for name in config
+        if name not in _READ
+    ]
+    if "image" in config:
+        why = "an image's name is the kit's, and its registry is named where it is published"
+        left.append(LeftOut("image", why, "mealkit build --push REGISTRY/NAME"))
+    if "default_target" in _mapping(config, "concurrency"):
+        why = "how many containers run is not the kit's to say"
+        left.append(LeftOut("concurrency.default_target", why, "set it where the kit is deployed"))
+    return left
+
+
+def _mapping(values: Mapping[str, Any], name: str) -> dict[str, Any]:
+    found = values.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def _list(values: Mapping[str, Any], name: str) -> list[Any]:
+    found = values.get(name)
+    return found if isinstance(found, list) else []

@@ -1,0 +1,226 @@
+"""The kit that a repository of the Hub becomes: its task, its engine, its files and its values.
+
+Pure. Everything is read from the repository's own configs at one commit; what they do not say is
+written out as a guess and listed.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mealkit.engines.registry import engine_names, recipe_of
+from mealkit.errors import failure
+from mealkit.importing.engine_choice import TORCH, WHEEL, extra_files, runtime_of
+from mealkit.importing.hub_files import (
+    GENAI,
+    Found,
+    beside,
+    chosen,
+    left_behind,
+    weights_of,
+)
+from mealkit.importing.proposal import LeftOut, Proposal
+from mealkit.importing.repository import Repository, spdx
+from mealkit.importing.stated_pooling import embedding, gguf_embedding, prompts, scoring
+from mealkit.importing.stated_sampling import Values, sampling, template
+from mealkit.importing.verbatim import verbatim
+from mealkit.recipe.kit import Task
+
+# What the Hub calls tasks: https://huggingface.co/docs/hub/models-tasks
+_TAGS = {
+    "text-generation": Task.GENERATION,
+    "conversational": Task.GENERATION,
+    "feature-extraction": Task.EMBEDDINGS,
+    "sentence-similarity": Task.EMBEDDINGS,
+    "text-classification": Task.CLASSIFICATION,
+    "text-ranking": Task.RERANKING,
+}
+_ARCHITECTURES = {
+    "ForCausalLM": Task.GENERATION,
+    "LMHeadModel": Task.GENERATION,
+    "ForSequenceClassification": Task.CLASSIFICATION,
+}
+_MOST_NAMES = 100
+_GGUF_ENCODERS = frozenset({"bert", "nomic-bert", "jina-bert-v2", "modern-bert"})
+# From this size on, text is generated on a GPU.
+_LARGE_BYTES = 4 * 1024**3
+
+
+def propose(repository: Repository, file: str | None, engine: str | None) -> Proposal:
+    """Return the kit of a repository; ``file`` names one of several GGUFs or graphs.
+
+    Raises:
+        KitError: the engine does not do it (``USAGE``), or no engine computes it as the
+            repository says (``KIT_INVALID``).
+        SourceError: there are no weights that a kit takes.
+    """
+    found = weights_of(repository)
+    architecture = _gguf_architecture(repository, file)
+    task, why = _task(repository, architecture)
+    picked = _engine(repository, found, task, engine, file)
+    if picked == "onnx" and task is Task.GENERATION:
+        _require_description(repository)
+    weights = chosen(repository, found, picked, file)
+    values = _values(repository, task, picked, weights[0])
+    files = [*weights, *(name for name in beside(repository, picked) if name not in weights)]
+    words = prompts(values, repository) if task is Task.EMBEDDINGS else {}
+    runtime, comments = runtime_of(
+        picked, repository.config(), weights[0], task, values.values["max_length"]
+    )
+    license_id = spdx(repository.card.get("license"), repository.card.get("license_name"))
+    left = [
+        *values.left_out,
+        *([WHEEL] if picked == "llama-cpp" else []),
+        *([TORCH] if picked == "transformers" else []),
+        *left_behind(repository, files),
+        *_unsaid(repository, license_id),
+    ]
+    kit: dict[str, Any] = {
+        "description": f"{repository.name}, with {picked}.",
+        "license": "Apache-2.0",
+        "model": {
+            "name": repository.name,
+            "license": license_id or "LicenseRef-unknown",
+            "task": task.value,
+            "weights": [
+                {
+                    "source": "hub",
+                    "repo": repository.repo,
+                    "revision": repository.commit,
+                    "files": files,
+                }
+            ],
+        },
+        "prompts": {
+            name: {"file": f"prompts/{name}.jinja", "variables": ["text"]} for name in words
+        },
+        "hyperparameters": values.values,
+        **runtime,
+    }
+    return Proposal(
+        origin=f"{repository.repo} at {repository.commit}",
+        engine=picked,
+        kit=kit,
+        files={
+            **{
+                f"prompts/{name}.jinja": verbatim(text) + "{{ text }}"
+                for name, text in words.items()
+            },
+            **extra_files(picked),
+        },
+        comments={
+            ("license",): "Of the files in this folder.",
+            ("model", "license"): "Of the weights, from the repository's card.",
+            ("model", "task"): why,
+            **{("hyperparameters", name): text for name, text in values.comments.items()},
+            **comments,
+        },
+        left_out=left,
+    )
+
+
+def _task(repository: Repository, gguf_architecture: str | None) -> tuple[Task, str]:
+    if "modules.json" in repository.sizes_bytes:
+        return Task.EMBEDDINGS, "modules.json: it is a sentence-transformers model."
+    if repository.tag in _TAGS:
+        return _TAGS[repository.tag], f"The repository says {repository.tag}."
+    names = repository.config().get("architectures")
+    for name in names[:_MOST_NAMES] if isinstance(names, list) else ():
+        for end, task in _ARCHITECTURES.items():
+            if str(name).endswith(end):
+                one = task is Task.CLASSIFICATION and _labels(repository) == 1
+                return (Task.RERANKING if one else task), f"config.json says {name}."
+    if gguf_architecture is not None:
+        encodes = gguf_architecture in _GGUF_ENCODERS
+        said = f"The GGUF's architecture is {gguf_architecture}."
+        return (Task.EMBEDDINGS if encodes else Task.GENERATION), said
+    message = "neither its card nor config.json say what it is for"
+    stated = f" (it says {repository.tag})" if repository.tag else ""
+    raise failure("KIT_INVALID", message + stated, where=repository.repo, hint="mealkit new NAME")
+
+
+def _engine(
+    repository: Repository, found: Found, task: Task, asked: str | None, file: str | None
+) -> str:
+    """Choose by what is there; an engine that was asked for must do the task."""
+    if asked is not None:
+        if asked not in engine_names() or task not in recipe_of(asked).hyperparameters:
+            able = [name for name in engine_names() if task in recipe_of(name).hyperparameters]
+            hint = f"choose one of {', '.join(able)}"
+            raise failure("USAGE", f"{asked} does not do {task}", hint=hint)
+        return asked
+    if (file or "").endswith(".gguf") or (found.gguf and not found.safetensors):
+        return "llama-cpp"
+    if found.onnx and not found.safetensors:
+        return "onnx"
+    size_bytes = sum(repository.sizes_bytes[name] for name in found.safetensors)
+    return "vllm" if task is Task.GENERATION and size_bytes >= _LARGE_BYTES else "transformers"
+
+
+def _require_description(repository: Repository) -> None:
+    """Refuse graphs for text that nothing describes where a model is looked for."""
+    if GENAI not in repository.sizes_bytes:
+        message = f"it has no {GENAI} beside its files, which onnx needs to write text"
+        hint = "choose another engine with --engine, or name the files in a kit of your own"
+        raise failure("KIT_INVALID", message, where=repository.repo, hint=hint)
+
+
+def _values(repository: Repository, task: Task, engine: str, weight: str) -> Values:
+    metadata = repository.headers.get(weight, {})
+    architecture = str(metadata.get("general.architecture", ""))
+    if engine == "llama-cpp" and task is Task.EMBEDDINGS:
+        return gguf_embedding(metadata, architecture, weight)
+    match task:
+        case Task.GENERATION if engine == "llama-cpp":
+            return gguf_sampling(repository, metadata, architecture)
+        case Task.GENERATION:
+            tokenizer = repository.map("tokenizer_config.json")
+            found = sampling(
+                repository.config(), tokenizer, repository.map("generation_config.json")
+            )
+            jinja = repository.texts.get("chat_template.jinja")
+            source = "chat_template.jinja" if jinja else "tokenizer_config.json"
+            template(found, jinja or tokenizer.get("chat_template"), source)
+            return found
+        case Task.EMBEDDINGS:
+            return embedding(repository)
+        case _:
+            labels = 1 if task is Task.RERANKING else _labels(repository)
+            return scoring(repository, labels=labels)
+
+
+def gguf_sampling(repository: Repository, metadata: Mapping[str, Any], architecture: str) -> Values:
+    """Return the hyperparameters of generation from a GGUF and the configs beside it."""
+    context = metadata.get(f"{architecture}.context_length")
+    config = {"max_position_embeddings": context}
+    found = sampling(config, {}, repository.map("generation_config.json"))
+    if "max_position_embeddings" in found.comments["max_length"]:
+        source = "From context_length of the GGUF's metadata. A shorter context needs less memory."
+        found.say("max_length", context, source)
+    template(found, metadata.get("tokenizer.chat_template"), "the GGUF")
+    return found
+
+
+def _labels(repository: Repository) -> int:
+    config = repository.config()
+    named, number = config.get("id2label"), config.get("num_labels")
+    if isinstance(named, dict) and named:
+        return len(named)
+    return number if type(number) is int else 2
+
+
+def _gguf_architecture(repository: Repository, file: str | None) -> str | None:
+    names = [file] if file and file in repository.headers else sorted(repository.headers)
+    stated = repository.headers[names[0]].get("general.architecture") if names else None
+    return stated if isinstance(stated, str) else None
+
+
+def _unsaid(repository: Repository, license_id: str | None) -> Sequence[LeftOut]:
+    found = []
+    if license_id is None:
+        why = "the repository's card does not state it"
+        found.append(LeftOut("the licence of the weights", why, "ask whoever published them"))
+    if "auto_map" in repository.map("config.json"):
+        why = "config.json names code of the repository's own (auto_map)"
+        instead = "check that the engine knows this model by itself: mealkit run"
+        found.append(LeftOut("custom code", why, instead))
+    return found

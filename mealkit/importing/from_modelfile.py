@@ -1,0 +1,223 @@
+"""An Ollama Modelfile as a kit: its parameters and texts, beside the GGUF that it names.
+
+Pure. Refuses a Modelfile that cannot be read, and one that names a model by Ollama's own name:
+https://github.com/ollama/ollama/blob/main/docs/modelfile.md
+"""
+
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mealkit.errors import MealkitError, failure
+from mealkit.importing.engine_choice import WHEEL, extra_files, runtime_of
+from mealkit.importing.modelfile_values import MESSAGE_WORDS, carry, leave
+from mealkit.importing.proposal import LeftOut, Proposal
+from mealkit.importing.quoting import short
+from mealkit.importing.repository import spdx
+from mealkit.importing.stated_sampling import HALF, Values, template
+from mealkit.importing.verbatim import verbatim
+from mealkit.kit.bounds import OPTION
+from mealkit.recipe.kit import Task
+from mealkit.untrusted import shown
+
+_INSTRUCTION = re.compile(r"\s*(?P<name>[A-Za-z]+)(?:[ \t]+(?P<rest>.*))?$")
+_KNOWN = frozenset(
+    {"FROM", "PARAMETER", "TEMPLATE", "SYSTEM", "ADAPTER", "LICENSE", "MESSAGE", "REQUIRES"}
+)
+_QUOTES = '"""'
+# How licences begin, where a text says nothing else: https://spdx.org/licenses/
+_LICENSES = {
+    "apache license": "Apache-2.0",
+    "mit license": "MIT",
+    "gnu general public license": "GPL-3.0-only",
+    "bsd 3-clause license": "BSD-3-Clause",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Directive:
+    """One instruction of a Modelfile."""
+
+    name: str
+    """In capitals."""
+    value: str
+    line: int
+
+
+def parse_modelfile(text: str, where: str) -> list[Directive]:
+    """Read the instructions: one a line, in any case, with values that quotes may spread.
+
+    Raises:
+        KitError: a line is no instruction, or quotes are not closed (``KIT_INVALID``).
+    """
+    lines = text.lstrip("\ufeff").splitlines()
+    found = []
+    at = 0
+    while at < len(lines):
+        number = at + 1
+        line = lines[at]
+        at += 1
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        match = _INSTRUCTION.match(line)
+        if match is None or match["name"].upper() not in _KNOWN:
+            message = f"{shown(line.split()[0])} is no instruction of a Modelfile"
+            raise _wrong(message, where, number)
+        value = (match["rest"] or "").strip()
+        head, quotes, rest = value.partition(_QUOTES)
+        # Of MESSAGE the role comes first, of PARAMETER the name.
+        if quotes and len(head.split()) <= 1:
+            parts = [rest]
+            while _QUOTES not in parts[-1]:
+                if at == len(lines):
+                    raise _wrong(f"the quotes of {match['name']} are not closed", where, number)
+                parts.append(lines[at])
+                at += 1
+            value = head + "\n".join(parts).partition(_QUOTES)[0]
+        else:
+            value = _unquoted(value)
+        found.append(Directive(match["name"].upper(), value, number))
+    return found
+
+
+def from_path(directives: Sequence[Directive], folder: Path, where: str) -> Path:
+    """Return the GGUF that FROM names, relative to the Modelfile's folder.
+
+    Raises:
+        KitError: there is no FROM, or it names no file (``KIT_INVALID``).
+    """
+    names = [item for item in directives if item.name == "FROM" and item.value]
+    if not names:
+        raise failure("KIT_INVALID", "there is no FROM", where=where)
+    value, line = names[0].value, names[0].line
+    # Ollama's own files are called by their digests: .../blobs/sha256-...
+    if value.endswith(".gguf") or value.startswith((".", "/", "~")):
+        try:
+            return folder / Path(value).expanduser()
+        except RuntimeError as error:  # there is no such user
+            message = f"FROM names {shown(value)}, a home that is not there"
+            raise failure("KIT_INVALID", message, where=f"{where}:{line}") from error
+    if value.startswith(("hf.co/", "huggingface.co/")):
+        repo = value.partition("/")[2].partition(":")[0]
+        hint = f"mealkit new NAME --from hub {repo}/FILE.gguf"
+    else:
+        hint = (
+            f"find the file that Ollama keeps it in (ollama show --modelfile {value}) and write"
+            " FROM that file, or name the model's repository: mealkit new NAME --from hub ..."
+        )
+    message = f"FROM names {shown(value)}, which is no file"
+    raise failure("KIT_INVALID", message, where=f"{where}:{line}", hint=hint)
+
+
+def propose(
+    directives: Sequence[Directive], model: Path, metadata: Mapping[str, Any], where: str
+) -> Proposal:
+    """Return the kit of a Modelfile, of its GGUF's place and metadata."""
+    architecture = str(metadata.get("general.architecture", ""))
+    values = Values()
+    carry(values, [item.value for item in directives if item.name == "PARAMETER"])
+    _context(values, metadata.get(f"{architecture}.context_length"))
+    if any(item.name == "TEMPLATE" for item in directives):
+        why = "it is a template of Go's, and kits have Jinja's"
+        values.leave("TEMPLATE", why, "compare it with the one in the GGUF, which the kit uses")
+    template(values, metadata.get("tokenizer.chat_template"), "the GGUF")
+    for item in directives:
+        leave(values, item.name, item.value)
+    files: dict[str, str] = {}
+    system = [item.value for item in directives if item.name == "SYSTEM"]
+    if system:
+        # The last one holds, as in Ollama.
+        files["prompts/system.jinja"] = verbatim(system[-1])
+    license_id, text = _license(directives, metadata)
+    if text:
+        files["LICENSE.weights"] = text
+    runtime, comments = runtime_of(
+        "llama-cpp", {}, model.name, Task.GENERATION, values.values["max_length"]
+    )
+    if isinstance(values.values.get("threads"), int):
+        runtime["runtime"]["settings"]["threads"] = values.values.pop("threads")
+    if license_id is None:
+        why = "neither LICENSE nor the GGUF names it"
+        values.leave("the licence of the weights", why, "ask whoever published them")
+    named = metadata.get("general.name")
+    name = short(named if isinstance(named, str) else "") or short(model.stem)
+    kit = {
+        "description": f"{name}, as the Modelfile runs it, with llama.cpp.",
+        "license": "Apache-2.0",
+        "model": {
+            "name": name,
+            "license": license_id or "LicenseRef-unknown",
+            "task": Task.GENERATION.value,
+            "weights": [{"source": "folder", "path": str(model.parent), "files": [model.name]}],
+        },
+        "prompts": {"system": {"file": "prompts/system.jinja"}} if system else {},
+        "hyperparameters": values.values,
+        **runtime,
+    }
+    said: dict[tuple[str | int, ...], str] = {
+        ("hyperparameters", name): text for name, text in values.comments.items()
+    }
+    return Proposal(
+        origin=f"the Modelfile {where}",
+        engine="llama-cpp",
+        kit=kit,
+        files={**files, **extra_files("llama-cpp")},
+        comments={
+            ("license",): "Of the files in this folder.",
+            ("model", "weights"): (
+                "A file of this machine: put it where others can have it too, or into the kit's"
+                f" folder. Until then: {OPTION} {shlex.quote(str(model.parent))}"
+            ),
+            ("prompts",): "What SYSTEM says: callers apply it by its name, or send it themselves.",
+            **said,
+            **comments,
+        },
+        left_out=[*values.left_out, *_messages(directives), WHEEL],
+    )
+
+
+def _context(values: Values, trained: Any) -> None:
+    """Say the context: Ollama's own depends on the GPU that it finds."""
+    stated = values.values.get("max_length")
+    if stated is None:
+        known = type(trained) is int and trained > 0
+        context = min(4096, trained) if known else 4096
+        source = "Not stated: Ollama would choose by the GPU's memory; this is its smallest."
+        values.say("max_length", context, source)
+        values.leave("num_ctx", "the Modelfile does not state it", "set hyperparameters.max_length")
+    limit = values.values["max_length"]
+    if values.values.get("max_tokens", limit) >= limit:
+        values.say("max_tokens", max(1, limit // 2), HALF)
+
+
+def _license(
+    directives: Sequence[Directive], metadata: Mapping[str, Any]
+) -> tuple[str | None, str | None]:
+    texts = [item.value for item in directives if item.name == "LICENSE" and item.value]
+    text = "\n\n".join(texts) or None
+    first = texts[0].strip().lower() if texts else ""
+    for begin, found in _LICENSES.items():
+        if first.startswith(begin):
+            return found, text
+    if first and "\n" not in first and len(first) < 40:
+        return spdx(first), text
+    return spdx(metadata.get("general.license"), metadata.get("general.license.name")), text
+
+
+def _messages(directives: Sequence[Directive]) -> Iterator[LeftOut]:
+    count = sum(item.name == "MESSAGE" for item in directives)
+    if count:
+        yield LeftOut(f"MESSAGE ({count})", *MESSAGE_WORDS)
+
+
+def _unquoted(value: str) -> str:
+    if len(value) >= 2 and value[0] == value[-1] == '"':
+        return value[1:-1]
+    return value
+
+
+def _wrong(message: str, where: str, line: int) -> MealkitError:
+    return failure("KIT_INVALID", message, where=f"{where}:{line}")

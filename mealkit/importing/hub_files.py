@@ -1,0 +1,193 @@
+"""Which files of a repository a kit needs: the weights once, in one format, and what is with them.
+
+Pure. Refuses pickles, and to choose among several models.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+from mealkit.errors import failure
+from mealkit.importing.proposal import LeftOut
+from mealkit.importing.repository import Repository
+
+INDEX = "model.safetensors.index.json"
+GENAI = "genai_config.json"
+"""What describes a graph that writes text: onnxruntime-genai's."""
+# What engines read beside the weights, if it is there. config.json has the end of sequence, and so
+# has generation_config.json, whatever an engine takes its sampling from.
+_BESIDE = (
+    "config.json",
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "vocab.txt",
+    "merges.txt",
+    "chat_template.jinja",
+    "chat_template.json",
+    "preprocessor_config.json",
+)
+# sentence-transformers' own, which vLLM and others read.
+_SENTENCE = ("modules.json", "sentence_bert_config.json")
+_PICKLES = frozenset({".bin", ".pt", ".pth", ".pkl", ".ckpt"})
+_SPLIT = re.compile(r"-(?P<number>\d{5})-of-\d{5}(?=\.gguf$)")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The weights that a repository has, by format."""
+
+    safetensors: Sequence[str]
+    gguf: Sequence[str]
+    """The first part of each GGUF."""
+    onnx: Sequence[str]
+
+    def of(self, engine: str) -> Sequence[str]:
+        """Return what an engine could read."""
+        return {"llama-cpp": self.gguf, "onnx": self.onnx}.get(engine, self.safetensors)
+
+
+def weights_of(repository: Repository) -> Found:
+    """Find the weights of a repository."""
+    names = sorted(repository.sizes_bytes)
+    parts = [(name, _SPLIT.search(name)) for name in names if name.endswith(".gguf")]
+    return Found(
+        safetensors=_safetensors(repository, names),
+        gguf=[name for name, part in parts if part is None or int(part["number"]) == 1],
+        onnx=[name for name in names if name.endswith(".onnx")],
+    )
+
+
+def chosen(repository: Repository, found: Found, engine: str, file: str | None) -> Sequence[str]:
+    """Return the files of weights for an engine: all shards, or one of several models.
+
+    Raises:
+        KitError: there are several and none was named (``USAGE``).
+        SourceError: there are none (``SOURCE_NOT_FOUND``), or only pickles (``WEIGHTS_PICKLE``).
+    """
+    there = found.of(engine)
+    if not there:
+        raise _nothing(repository, engine)
+    if engine not in {"llama-cpp", "onnx"}:
+        return there
+    name = _one_of(repository, there, file or _described(repository))
+    part = _SPLIT.search(name)
+    if part is None:
+        # A graph's numbers may be in a file of their own, by one of two customs.
+        numbers = (f"{name}.data", f"{name}_data") if engine == "onnx" else ()
+        return [name, *(item for item in numbers if _has(repository, item))]
+    stem, end = name[: part.start()], name[part.end() :]
+    return [
+        item
+        for item in sorted(repository.sizes_bytes)
+        if item.startswith(stem) and item.endswith(end) and _SPLIT.search(item)
+    ]
+
+
+def beside(repository: Repository, engine: str) -> Iterator[str]:
+    """Yield the files that an engine reads beside the weights."""
+    if engine == "llama-cpp":
+        return
+    if engine == "onnx" and not _has(repository, GENAI):
+        yield from (name for name in ("tokenizer.json", "config.json") if _has(repository, name))
+        return
+    if engine == "onnx":
+        yield GENAI
+    yield from (name for name in (INDEX, *_BESIDE, *_SENTENCE) if _has(repository, name))
+    modules = repository.json("modules.json")
+    for item in modules if isinstance(modules, list) else ():
+        folder = item.get("path") if isinstance(item, dict) else None
+        if isinstance(folder, str) and folder and _has(repository, f"{folder}/config.json"):
+            yield f"{folder}/config.json"
+
+
+def left_behind(repository: Repository, taken: Sequence[str]) -> Iterator[LeftOut]:
+    """Yield what the kit does not take, kind by kind."""
+    rest = [name for name in sorted(repository.sizes_bytes) if name not in set(taken)]
+    kinds = [
+        (_is_pickle, "they are pickles, which run code when loaded", "nothing: the kit needs none"),
+        (_is_code, "a kit runs none of a repository's code", "use an engine that knows the model"),
+        (
+            _is_weight,
+            "the kit takes the model once, in one format",
+            "name one after the repository",
+        ),
+        (
+            lambda name: PurePosixPath(name).name == "tokenizer.model",
+            "it is a file of sentencepiece, which is none of the formats that kits take",
+            "nothing, where tokenizer.json is there; else convert it",
+        ),
+    ]
+    for is_kind, why, instead in kinds:
+        names = [name for name in rest if is_kind(name)]
+        if names:
+            shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if names[3:] else "")
+            yield LeftOut(shown, why, instead)
+
+
+def _safetensors(repository: Repository, names: Sequence[str]) -> Sequence[str]:
+    shards = repository.map(INDEX).get("weight_map")
+    if isinstance(shards, dict):
+        listed = sorted({str(name) for name in shards.values()})
+        if all(name in repository.sizes_bytes for name in listed):
+            return listed
+    top = [name for name in names if name.endswith(".safetensors") and "/" not in name]
+    # Some publishers put the whole model there twice, under names of their own.
+    return [name for name in top if name.startswith("model")] or [
+        name for name in top if not name.startswith("adapter")
+    ]
+
+
+def _described(repository: Repository) -> str | None:
+    """Return the graph that genai_config.json names, if there is one."""
+    found: Any = repository.map(GENAI)
+    for name in ("model", "decoder", "filename"):
+        found = found.get(name) if isinstance(found, dict) else None
+    return found if isinstance(found, str) else None
+
+
+def _one_of(repository: Repository, there: Sequence[str], file: str | None) -> str:
+    if file is None and len(there) == 1:
+        return there[0]
+    if file is not None and file in there:
+        return file
+    listed = ", ".join(f"{name} ({_size(repository.sizes_bytes[name])})" for name in there[:12])
+    message = f"there is no {file}" if file else f"there are {len(there)} models"
+    hint = f"name one: --from hub {repository.repo}/FILE; there is {listed}"
+    raise failure("USAGE", f"{repository.repo}: {message}", hint=hint)
+
+
+def _nothing(repository: Repository, engine: str) -> Exception:
+    pickles = [name for name in sorted(repository.sizes_bytes) if _is_pickle(name)]
+    if pickles:
+        message = f"its only weights are pickles, which run code when loaded: {pickles[0]}"
+        hint = "look for a repository with safetensors, or convert them"
+        return failure("WEIGHTS_PICKLE", message, where=repository.repo, hint=hint)
+    message = f"it has no weights that the engine {engine} reads"
+    hint = "choose another with --engine, or another repository"
+    return failure("SOURCE_NOT_FOUND", message, where=repository.repo, hint=hint)
+
+
+def _has(repository: Repository, name: str) -> bool:
+    return name in repository.sizes_bytes
+
+
+def _is_pickle(name: str) -> bool:
+    return PurePosixPath(name).suffix in _PICKLES
+
+
+def _is_code(name: str) -> bool:
+    return name.endswith(".py")
+
+
+def _is_weight(name: str) -> bool:
+    return PurePosixPath(name).suffix in {".safetensors", ".gguf", ".onnx", ".h5", ".msgpack"}
+
+
+def _size(size_bytes: int) -> str:
+    return f"{size_bytes / 1024**3:.1f} GiB" if size_bytes >= 2**30 else f"{size_bytes >> 20} MiB"

@@ -1,0 +1,109 @@
+"""A new kit's folder, from its engine's templates or from a proposal: commented, and valid.
+
+Refuses to write where something is, and names that no kit may have.
+"""
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from mealkit.assembly.templates import template_root
+from mealkit.errors import disk_failure, failure
+from mealkit.importing.proposal import Proposal, proposal_files
+
+SCHEMA_NAME = "kit.schema.json"
+
+_NAME = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*")
+_SUFFIX = ".jinja"
+# Templates of the kit itself, which are copied as they are.
+_KIT_TEMPLATES = "prompts"
+
+
+def new_engines() -> list[str]:
+    """Return the engines that a new kit can be written for."""
+    return sorted(folder.name for folder in (template_root() / "new").iterdir())
+
+
+def write_new_kit(folder: Path, engine: str, schema: Mapping[str, Any]) -> Path:
+    """Write a kit that is named as its folder, whole or not at all; return its kit.yaml.
+
+    Raises:
+        KitError: there is something at ``folder`` (``KIT_EXISTS``), or no kit may have its name or
+            there is no template for the engine (``KIT_INVALID``).
+        StoreError: the folder cannot be written (``DISK_FULL``, ``DISK_DENIED``).
+    """
+    folder = folder.absolute()
+    _require_place(folder)
+    if engine not in new_engines():
+        hint = f"choose one of {', '.join(new_engines())}"
+        raise failure("KIT_INVALID", f"there is no new kit for engine {engine!r}", hint=hint)
+    return _write(folder, schema, lambda partial: _fill(partial, engine, folder.name))
+
+
+def write_proposed_kit(folder: Path, proposal: Proposal, schema: Mapping[str, Any]) -> Path:
+    """Write a kit that was read from another format, named as its folder, whole or not at all.
+
+    Raises:
+        KitError: there is something at ``folder`` (``KIT_EXISTS``), or no kit may have its name
+            (``KIT_INVALID``).
+        StoreError: the folder cannot be written (``DISK_FULL``, ``DISK_DENIED``).
+    """
+    folder = folder.absolute()
+    _require_place(folder)
+    files = proposal_files(proposal, folder.name)
+
+    def fill(partial: Path) -> None:
+        for name, content in files.items():
+            target = partial / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content.encode() if isinstance(content, str) else content)
+
+    return _write(folder, schema, fill)
+
+
+def _require_place(folder: Path) -> None:
+    name = folder.name
+    if not _NAME.fullmatch(name) or len(name) > 128:
+        hint = "use lower case letters, digits, dots, dashes and underscores"
+        raise failure("KIT_INVALID", f"{name!r} is not a name for a kit", hint=hint)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise failure("KIT_EXISTS", f"there is something at {folder}", where=str(folder))
+
+
+def _write(folder: Path, schema: Mapping[str, Any], fill: Callable[[Path], None]) -> Path:
+    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
+    try:
+        partial.mkdir(parents=True)
+        fill(partial)
+        (partial / SCHEMA_NAME).write_text(json.dumps(schema, indent=2) + "\n")
+        partial.replace(folder)
+    except OSError as error:
+        raise disk_failure(error, "the kit cannot be written", str(folder)) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return folder / "kit.yaml"
+
+
+def _fill(folder: Path, engine: str, name: str) -> None:
+    root = template_root() / "new" / engine
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(root),
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,  # noqa: S701  YAML and Markdown, not HTML
+        keep_trailing_newline=True,
+    )
+    for source in sorted(path for path in root.rglob("*") if path.is_file()):
+        inside = source.relative_to(root)
+        target = folder / inside
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if inside.suffix == _SUFFIX and inside.parts[0] != _KIT_TEMPLATES:
+            text = environment.get_template(inside.as_posix()).render(name=name)
+            target.with_suffix("").write_text(text)
+        else:
+            target.write_bytes(source.read_bytes())

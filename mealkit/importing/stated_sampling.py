@@ -1,0 +1,167 @@
+"""How a model's own configs say that text is generated with it: context, sampling, template.
+
+Pure. Every value has a comment that says where it comes from; what is not said is written out too.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mealkit.importing.proposal import LeftOut
+
+_GENERATION = "generation_config.json"
+# Where configs say how many positions a model has.
+_POSITIONS = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "n_ctx")
+# tokenizers without a limit say 10**30.
+_NO_LIMIT = 10_000_000
+HALF = "Half of the context: prompt and answer share it."
+"""Where the most tokens of an answer come from, if nothing else is known that leaves room."""
+
+_ANSWER_TOKENS = 512
+_NUMBERS: Mapping[str, tuple[float, float]] = {
+    "temperature": (0.0, 2.0),
+    "top_p": (0.0, 1.0),
+    "top_k": (0, 1_000_000),
+    "min_p": (0.0, 1.0),
+    "repetition_penalty": (0.0, 10.0),
+}
+# What has the same effect wherever it stands, or concerns how transformers computes.
+_WITHOUT_EFFECT = frozenset(
+    {
+        "_from_model_config",
+        "bos_token_id",
+        "cache_implementation",
+        "do_sample",
+        "eos_token_id",
+        "output_attentions",
+        "output_hidden_states",
+        "output_scores",
+        "pad_token_id",
+        "return_dict_in_generate",
+        "transformers_version",
+        "use_cache",
+    }
+)
+
+
+@dataclass(slots=True)
+class Values:
+    """Hyperparameters with their comments, and what could not become one."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+    comments: dict[str, str] = field(default_factory=dict)
+    left_out: list[LeftOut] = field(default_factory=list)
+
+    def say(self, name: str, value: Any, source: str) -> None:
+        """Set a value, and say where it comes from."""
+        self.values[name] = value
+        self.comments[name] = source
+
+    def leave(self, what: str, why: str, instead: str) -> None:
+        """Note what was not carried over."""
+        self.left_out.append(LeftOut(what, why, instead))
+
+
+def sampling(
+    config: Mapping[str, Any], tokenizer: Mapping[str, Any], generation: Mapping[str, Any]
+) -> Values:
+    """Return the hyperparameters that transformers' own configs state for generation."""
+    found = Values()
+    _context(found, config, tokenizer)
+    _length(found, generation)
+    _draws(found, generation)
+    found.say("seed", 0, "mealkit's choice: the same request gives the same answer.")
+    for name in sorted(generation.keys() - _WITHOUT_EFFECT - _NUMBERS.keys()):
+        if name in {"max_new_tokens", "max_length"} or generation[name] is None:
+            continue
+        found.leave(
+            f"{_GENERATION}: {name}",
+            f"there is no hyperparameter for it (it is {generation[name]!r})",
+            "check whether the model's answers depend on it",
+        )
+    return found
+
+
+def template(found: Values, text: Any, source: str) -> None:
+    """Say which chat template holds, and how the model writes calls of tools."""
+    if isinstance(text, list):
+        parts = [item for item in text if isinstance(item, dict)]
+        names = [str(item.get("name")) for item in parts]
+        text = next((item.get("template") for item in parts if item.get("name") == "default"), None)
+        others = ", ".join(name for name in names if name != "default")
+        if others:
+            found.leave(f"chat templates {others}", "a kit has one", "use the one named default")
+    if not isinstance(text, str) or not text:
+        found.say("chat_template", "none", "The model brings no chat template: texts only.")
+        return
+    found.say("chat_template", "model", f"The one in {source}.")
+    if "<tool_call>" in text:
+        found.say("tool_calls", "hermes", "The template writes calls between <tool_call> tags.")
+    elif "tools" in text:
+        found.leave(
+            "calls of tools",
+            f"the template in {source} knows tools, in a form that is not recognised",
+            "set hyperparameters.tool_calls, or the engine's own parser, if one fits",
+        )
+
+
+def _context(found: Values, config: Mapping[str, Any], tokenizer: Mapping[str, Any]) -> None:
+    stated = [(name, config.get(name)) for name in _POSITIONS]
+    name, positions = next(((name, item) for name, item in stated if _is_count(item)), ("", None))
+    limit = tokenizer.get("model_max_length")
+    if positions is None and _is_count(limit):
+        found.say("max_length", limit, "From model_max_length of tokenizer_config.json.")
+    elif positions is None:
+        found.say("max_length", 2048, "Not stated by the model: a guess.")
+        found.leave(
+            "the context", "no config states it", "write it into hyperparameters.max_length"
+        )
+    else:
+        source = f"From {name} of config.json. A shorter context needs less memory."
+        if _is_count(limit) and limit < positions:
+            source += f" The tokenizer's own limit is {limit}."
+        found.say("max_length", positions, source)
+
+
+def _length(found: Values, generation: Mapping[str, Any]) -> None:
+    context = found.values["max_length"]
+    stated = generation.get("max_new_tokens")
+    if _is_count(stated) and stated < context:
+        found.say("max_tokens", stated, f"From max_new_tokens of {_GENERATION}.")
+    elif context // 2 > _ANSWER_TOKENS and not _is_count(stated):
+        found.say("max_tokens", _ANSWER_TOKENS, "Not stated by the model: mealkit's choice.")
+    else:
+        found.say("max_tokens", max(1, context // 2), HALF)
+
+
+def _draws(found: Values, generation: Mapping[str, Any]) -> None:
+    draws = generation.get("do_sample") is True
+    if not draws:
+        source = f"{_GENERATION} does not say do_sample: always the likeliest token."
+        found.say("temperature", 0.0, source)
+    for name, (low, high) in _NUMBERS.items():
+        value = generation.get(name)
+        if value is None:
+            if name == "temperature" and draws:
+                found.say(name, 1.0, f"transformers' default: {_GENERATION} draws and states none.")
+            continue
+        if not draws and name != "repetition_penalty":
+            continue  # it has no effect on the likeliest token
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not is_number or not low <= value <= high or (low == value and name in _POSITIVE):
+            why = f"it is {value!r}, and may be {low:g} to {high:g}"
+            found.leave(f"{_GENERATION}: {name}", why, f"set hyperparameters.{name} yourself")
+            continue
+        kept = int(value) if name == "top_k" else float(value)
+        found.say(name, kept, f"From {_GENERATION}.")
+    if draws and generation.get("top_k") is None:
+        found.say(
+            "top_k", 0, f"{_GENERATION} states none. transformers would use 50, vLLM and others 0."
+        )
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 < value <= _NO_LIMIT
+
+
+_POSITIVE = frozenset({"top_p", "repetition_penalty"})

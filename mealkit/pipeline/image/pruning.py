@@ -1,0 +1,81 @@
+"""Pruning: what no image needs is deleted, wherever mealkit keeps things on this machine."""
+
+import contextlib
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from mealkit.assembly.lean import lean_image
+from mealkit.digest import Digest
+from mealkit.errors import MealkitError
+from mealkit.pipeline.home import Home
+from mealkit.pipeline.listener import Listener
+from mealkit.sources.file_cache import FileCache
+from mealkit.stores.blobs import VirtualBlob
+from mealkit.stores.local import LocalStore
+from mealkit.stores.upkeep import prune as prune_store
+
+
+def prune(*, damaged: bool, nameless: bool, home: Home, listener: Listener) -> int:
+    """Delete blobs, inputs, indexes and unpacked roots that no image needs; return bytes freed.
+
+    ``nameless`` gives up images without a name. ``damaged`` reads every blob, and deletes those
+    that are not what their digest says, so that the next build puts them back.
+
+    Raises:
+        StoreError: another process uses the store (``STORE_BUSY``).
+    """
+    store = LocalStore(home.store)
+    task = listener.task("pruning", None)
+    freed = prune_store(store, task.advance, nameless=nameless, damaged=damaged).freed_bytes
+    if home.root.is_dir() and any(home.root.iterdir()):
+        with store.own():
+            inputs, roots = _needed(store)
+            freed += FileCache(home.files).prune(inputs)
+            freed += sum(_delete(path) for path in _unneeded(home, roots))
+    task.done()
+    return freed
+
+
+def _unneeded(home: Home, roots: set[str]) -> Iterator[Path]:
+    yield from home.indexes.glob("*")
+    if not _sandbox_runs(home):
+        yield from (path for path in home.roots.glob("*") if path.name not in roots)
+
+
+def _needed(store: LocalStore) -> tuple[set[Digest], set[str]]:
+    """Return the inputs that virtual layers lie over, and the digests of roots of images."""
+    inputs: set[Digest] = set()
+    roots: set[str] = set()
+    for stored in store.images():
+        with contextlib.suppress(MealkitError):
+            image = store.image(str(stored.digest))
+            roots |= {image.digest.hex, lean_image(image).digest.hex}
+            inputs |= {
+                layer.blob.file_digest
+                for layer in image.layers
+                if isinstance(layer.blob, VirtualBlob)
+            }
+    return inputs, roots
+
+
+def _sandbox_runs(home: Home) -> bool:
+    from mealkit.containers.sandbox import Sandbox
+
+    return any(container.exit is None for container in Sandbox(home.runs).list())
+
+
+def _delete(path: Path) -> int:
+    """Delete a file or a folder; return the bytes that were freed."""
+    if path.is_dir() and not path.is_symlink():
+        size = sum(item.lstat().st_size for item in path.rglob("*") if not item.is_dir())
+        for folder in [path, *(item for item in path.rglob("*") if item.is_dir())]:
+            if not folder.is_symlink():
+                folder.chmod(0o700)
+        shutil.rmtree(path)
+        return size
+    if not path.exists():
+        return 0
+    size = path.lstat().st_size
+    path.unlink()
+    return size

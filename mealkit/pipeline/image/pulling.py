@@ -1,0 +1,118 @@
+"""Pulling: an image from a registry into the local store, its weights as verified files.
+
+A weight layer is one file behind a header that its annotations determine, so the file goes into
+the verified files and the layer stays virtual: pulled weights can be mounted, and stand here once.
+"""
+
+import hashlib
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+from mealkit.assembly.lean import WeightLayer, weight_layers
+from mealkit.digest import Digest
+from mealkit.errors import failure
+from mealkit.files.disk_errors import disk_errors, require_space
+from mealkit.files.identity import FileKey
+from mealkit.oci.descriptor import Platform
+from mealkit.oci.image import Image
+from mealkit.oci.reference import Reference
+from mealkit.oci.tar import weight_footer, weight_header
+from mealkit.pipeline.home import Home
+from mealkit.pipeline.listener import Listener
+from mealkit.sources.file_cache import FileCache
+from mealkit.stores.blobs import VirtualBlob
+from mealkit.stores.local import LocalStore
+from mealkit.stores.registry.pull import RemoteImages
+from mealkit.stores.registry.reaching import Registries
+
+
+def pull(reference: Reference, architecture: str, home: Home, listener: Listener) -> Image:
+    """Bring an image into the local store, under its reference; what is here is not fetched.
+
+    Raises:
+        RegistryError, StoreError: the registry refuses, or bytes are not those of their digest.
+    """
+    store, cache = LocalStore(home.store), FileCache(home.files)
+    with Registries.from_environment() as registries, store.use():
+        image = RemoteImages(registries).image(reference, Platform("linux", architecture))
+        _pull_weights(image, store, cache, listener)
+        task = listener.task(f"pulling {reference}", _size(image))
+        store.put(image, [_name(reference, image)], task.advance)
+        task.done()
+    return store.image(str(image.digest))
+
+
+def _name(reference: Reference, image: Image) -> str:
+    tag = reference.tag or image.digest.short
+    return f"{reference.name}:{tag}"
+
+
+def _size(image: Image) -> int:
+    return sum(layer.blob.size_bytes for layer in image.layers)
+
+
+def _pull_weights(image: Image, store: LocalStore, cache: FileCache, listener: Listener) -> None:
+    missing = [weight for weight in weight_layers(image) if not store.has(weight.layer.blob.digest)]
+    if missing:
+        epoch_seconds = _epoch_seconds(image)
+        task = listener.task("pulling weights", sum(weight.size_bytes for weight in missing))
+        for weight in missing:
+            store.recipes.write(_unwrapped(weight, epoch_seconds, cache, task.advance))
+        task.done(f"{len(missing)} files")
+
+
+def _epoch_seconds(image: Image) -> int:
+    """Return the time that the image's files were given: SOURCE_DATE_EPOCH, or 0."""
+    try:
+        return int(datetime.fromisoformat(image.config["created"]).timestamp())
+    except (KeyError, TypeError, ValueError):
+        return 0
+
+
+def _unwrapped(
+    weight: WeightLayer, epoch_seconds: int, cache: FileCache, advance: Callable[[int], None]
+) -> VirtualBlob:
+    """Fetch a weight layer, put its file into the cache, and return the layer as a recipe.
+
+    Raises:
+        StoreError: the layer is not the file that its annotations say (``IMAGE_INVALID``).
+    """
+    head = weight_header(weight.path, weight.size_bytes, epoch_seconds=epoch_seconds)
+    tail = weight_footer(weight.size_bytes)
+    blob = weight.layer.blob
+    if blob.size_bytes != len(head) + weight.size_bytes + len(tail):
+        raise _unlike(weight, "its size differs")
+    path = cache.path(weight.digest) or _fetched(weight, len(head), cache, advance)
+    state = hashlib.sha256(head)
+    with path.open("rb") as stream:
+        while chunk := stream.read(1024 * 1024):
+            state.update(chunk)
+    state.update(tail)
+    if Digest.from_hex(state.hexdigest()) != blob.digest:
+        raise _unlike(weight, "its header differs")
+    return VirtualBlob(blob.digest, head, path, FileKey.of(path), tail, weight.digest)
+
+
+def _fetched(
+    weight: WeightLayer, head_bytes: int, cache: FileCache, advance: Callable[[int], None]
+) -> Path:
+    state = hashlib.sha256()
+    with cache.new_part() as part:
+        require_space(part.parent, weight.size_bytes)
+        with disk_errors(part), part.open("wb") as out:
+            for chunk in weight.layer.blob.chunks(head_bytes, weight.size_bytes):
+                state.update(chunk)
+                out.write(chunk)
+                advance(len(chunk))
+        if Digest.from_hex(state.hexdigest()) != weight.digest:
+            raise _unlike(weight, f"its file has digest {state.hexdigest()}")
+        return cache.add(part, weight.digest)
+
+
+def _unlike(weight: WeightLayer, reason: str) -> Exception:
+    return failure(
+        "IMAGE_INVALID",
+        f"layer {weight.layer.blob.digest.short} is not {weight.path} ({weight.digest}): {reason}",
+        hint="push the image again from a store that passes: mealkit inspect --verify",
+    )

@@ -1,0 +1,165 @@
+"""Reads what a model's repository, or an Ollama Modelfile, says, for the kit that is made of it.
+
+Of a repository small texts and headers are read, never the weights.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mealkit.errors import failure
+from mealkit.importing.proposal import Proposal
+from mealkit.pipeline.home import Home
+from mealkit.untrusted import UntrustedError, read_file
+
+if TYPE_CHECKING:
+    from mealkit.importing.repository import Repository
+    from mealkit.sources.hub import HubReader, Listing
+
+_TEXTS = (
+    "README.md",
+    "config.json",
+    "generation_config.json",
+    "genai_config.json",
+    "tokenizer_config.json",
+    "chat_template.jinja",
+    "model.safetensors.index.json",
+    "modules.json",
+    "*/config.json",
+    "sentence_bert_config.json",
+    "config_sentence_transformers.json",
+)
+_MAX_TEXT_BYTES = 16 * 1024 * 1024
+# Of the largest models there are some 20 MB, most of it the index of their weights.
+_MOST_TEXT_BYTES = 32 * 1024 * 1024
+# What sentence-transformers' modules have one each of.
+_MOST_TEXTS = 32
+_MAX_MODELFILE_BYTES = 4 * 1024 * 1024
+
+
+def from_hub(source: str, engine: str | None, home: Home) -> Proposal:
+    """Propose the kit of ``OWNER/NAME[/FILE][@REVISION]`` on the Hub.
+
+    Raises:
+        KitError: the source is not written so (``USAGE``), or cannot become a kit.
+        SourceError: the Hub does not have it, or cannot be asked.
+    """
+    from mealkit.importing.from_hub import propose
+    from mealkit.recipe.kit import HubPlace
+    from mealkit.sources.download import Downloader
+    from mealkit.sources.file_cache import FileCache
+    from mealkit.sources.hub import HubReader
+    from mealkit.sources.source import Supplies
+    from mealkit.web.http_client import open_client
+
+    repo, file, revision = _hub_name(source)
+    with open_client() as client:
+        supplies = Supplies(Downloader(FileCache(home.files), client))
+        with closing(
+            HubReader(HubPlace(source="hub", repo=repo, revision=revision), supplies)
+        ) as reader:
+            return propose(_read(repo, reader, file), file, engine)
+
+
+def from_modelfile(source: str, engine: str | None, home: Home) -> Proposal:  # noqa: ARG001
+    """Propose the kit of an Ollama Modelfile.
+
+    Raises:
+        KitError: it cannot be read, or names no local GGUF.
+        SourceError: the GGUF is damaged.
+    """
+    from mealkit.importing.from_modelfile import from_path, parse_modelfile, propose
+    from mealkit.sources.gguf import read_gguf
+    from mealkit.sources.ranges import FileRanges
+
+    try:
+        path = Path(source).expanduser()
+    except RuntimeError as error:
+        raise failure("USAGE", f"there is no such user: {source}") from error
+    try:
+        text = read_file(path, _MAX_MODELFILE_BYTES).decode()
+    except (OSError, UntrustedError, UnicodeDecodeError) as error:
+        message = f"the Modelfile cannot be read: {error}"
+        raise failure("KIT_FILE_MISSING", message, where=str(path)) from error
+    if "\0" in text:
+        raise failure(
+            "KIT_INVALID", "it has the character U+0000, which no text has", where=str(path)
+        )
+    directives = parse_modelfile(text, str(path))
+    model = from_path(directives, path.absolute().parent, str(path))
+    if not model.is_file():
+        what = "is a folder" if model.is_dir() else "is not there"
+        hint = "name the GGUF file itself; for safetensors: mealkit new NAME --from hub OWNER/NAME"
+        message = f"FROM names {model}, which {what}"
+        raise failure("KIT_FILE_MISSING", message, where=str(path), hint=hint)
+    ranges = FileRanges(model)
+    if ranges.read(0, 4) != b"GGUF":
+        raise failure("WEIGHTS_FORMAT", f"FROM names {model}, which is no GGUF", where=str(path))
+    return propose(directives, model, read_gguf(model.name, ranges).metadata, str(path))
+
+
+def _read(repo: str, reader: "HubReader", file: str | None) -> "Repository":
+    from mealkit.importing.repository import Repository
+    from mealkit.sources.download import ignore_progress
+
+    listing = reader.listing()
+    texts = [name for pattern in _TEXTS for name in _matching(listing, pattern)]
+    wanted = _bounded(listing, list(dict.fromkeys(texts)))
+    pinned = reader.pin(wanted, {}, ignore_progress) if wanted else []
+    read = {item.name: item.ranges.read(0, _MAX_TEXT_BYTES) for item in pinned}
+    return Repository(
+        repo=repo,
+        commit=listing.commit,
+        sizes_bytes=listing.sizes_bytes,
+        texts={name: data.decode(errors="replace") for name, data in read.items()},
+        headers=dict(_headers(reader, listing, file)),
+        pipeline_tag=listing.pipeline_tag,
+    )
+
+
+def _bounded(listing: "Listing", names: Sequence[str]) -> list[str]:
+    """Return the first texts that together are no more than is worth reading."""
+    taken: list[str] = []
+    left_bytes = _MOST_TEXT_BYTES
+    for name in names:
+        size_bytes = listing.sizes_bytes[name]
+        if size_bytes < min(_MAX_TEXT_BYTES, left_bytes) and len(taken) < _MOST_TEXTS:
+            taken.append(name)
+            left_bytes -= size_bytes
+    return taken
+
+
+def _headers(
+    reader: "HubReader", listing: "Listing", file: str | None
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Read the metadata of the GGUF that was named, or of the only one."""
+    from mealkit.sources.download import ignore_progress
+    from mealkit.sources.gguf import read_gguf
+
+    there = [name for name in sorted(listing.sizes_bytes) if name.endswith(".gguf")]
+    names = [name for name in there if name == file] or (there if len(there) == 1 else [])
+    first = [name for name in there if "-00001-of-" in name]
+    names = names or (first if len(first) == 1 and len(there) > 1 else [])
+    for item in reader.pin(names, {}, ignore_progress) if names else ():
+        yield item.name, dict(read_gguf(item.name, item.ranges).metadata)
+
+
+def _matching(listing: "Listing", pattern: str) -> Sequence[str]:
+    folder, _, name = pattern.rpartition("/")
+    if not folder:
+        return [name] if name in listing.sizes_bytes else []
+    return [
+        item
+        for item in sorted(listing.sizes_bytes)
+        if item.count("/") == 1 and item.endswith(f"/{name}")
+    ]
+
+
+def _hub_name(source: str) -> tuple[str, str | None, str]:
+    name, _, revision = source.partition("@")
+    parts = name.split("/", 2)
+    if len(parts) < 2 or not all(parts):
+        message = f"{source!r} is not OWNER/NAME, OWNER/NAME@REVISION or OWNER/NAME/FILE@REVISION"
+        raise failure("USAGE", message)
+    return "/".join(parts[:2]), parts[2] if len(parts) > 2 else None, revision or "main"

@@ -1,0 +1,97 @@
+"""The container clients of this machine, and the kits that run in them."""
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from mealkit.containers.client import Container, Exit, RunSpec
+from mealkit.errors import failure
+from mealkit.pipeline.home import Home
+
+
+class ContainerClient(Protocol):
+    """What starts containers and looks after them."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        ...
+
+    def available(self) -> str | None:
+        """Say why this client cannot be used here; None if it can."""
+        ...
+
+    def limits(self) -> tuple[str, ...]:
+        """Say what this client does not isolate."""
+        ...
+
+    def start(self, spec: RunSpec) -> Container:
+        """Start a container."""
+        ...
+
+    def list(self) -> list[Container]:
+        """List what mealkit started here."""
+        ...
+
+    def state(self, name: str) -> Container:
+        """Look at one container again."""
+        ...
+
+    def logs(self, name: str, *, follow: bool = False, tail: int | None = None) -> Iterator[str]:
+        """Yield the log's lines."""
+        ...
+
+    def stop(self, name: str, timeout_seconds: int) -> Exit:
+        """Stop a container; its log stays."""
+        ...
+
+    def remove(self, name: str) -> None:
+        """Remove a container and its log."""
+        ...
+
+
+def running_kits(home: Home) -> list[Container]:
+    """List what mealkit started on this machine, with every client that works."""
+    found = [item for client in _working(home) for item in client.list()]
+    return sorted(found, key=lambda item: (item.name, item.client))
+
+
+def read_logs(name: str, *, follow: bool, tail: int | None, home: Home) -> Iterator[str]:
+    """Yield the log lines of a running or ended kit.
+
+    Raises:
+        ContainerError: there is no such one (``CONTAINER_NOT_FOUND``).
+    """
+    return _owner_of(name, home).logs(name, follow=follow, tail=tail)
+
+
+def stop_kit(name: str, *, timeout_seconds: int | None, home: Home) -> Exit:
+    """Stop a kit, waiting for its running requests, and remove it.
+
+    Raises:
+        ContainerError: there is no such one (``CONTAINER_NOT_FOUND``).
+    """
+    client = _owner_of(name, home)
+    container = client.state(name)
+    seconds = int(container.labels.get("dev.mealkit.stop-seconds", "30"))
+    ended = client.stop(name, seconds if timeout_seconds is None else timeout_seconds)
+    client.remove(name)
+    return ended
+
+
+def clients(home: Home) -> Sequence[ContainerClient]:
+    """Return every container client, best first."""
+    from mealkit.containers.docker import DockerClient
+    from mealkit.containers.sandbox import Sandbox
+
+    return (DockerClient(), DockerClient.podman(), Sandbox(home.runs))
+
+
+def _working(home: Home) -> list[ContainerClient]:
+    return [client for client in clients(home) if client.available() is None]
+
+
+def _owner_of(name: str, home: Home) -> ContainerClient:
+    for client in _working(home):
+        if any(item.name == name for item in client.list()):
+            return client
+    raise failure("CONTAINER_NOT_FOUND", f"no kit named {name!r} runs here")

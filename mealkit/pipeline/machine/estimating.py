@@ -1,0 +1,147 @@
+"""Estimating: what a kit, an image, a model on the Hub or files would take of a GPU's memory.
+
+Of remote models only headers are read, by ranges; of kits and images only the lock.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from mealkit.engines.memory import estimate, usable_bytes
+from mealkit.memory.setting import Engine, KvDtype, Setting, habits_of
+from mealkit.memory.shape import Shape
+from mealkit.memory.terms import Estimate
+from mealkit.pipeline.home import Home
+from mealkit.pipeline.machine.model_shapes import FoundModel, find_model
+from mealkit.preflight.cards import CARDS, card_of
+from mealkit.preflight.fit import (
+    CardFit,
+    Fit,
+    Reach,
+    fits,
+    largest_concurrency,
+    largest_context,
+    verdict,
+)
+
+# What is assumed of the context where neither the kit nor the caller says, as far as models go.
+_CONTEXT_TOKENS = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class EstimateRequest:
+    """What is asked for; None: as the kit says, else as the engine does by itself."""
+
+    target: str
+    engine: Engine | None = None
+    context_tokens: int | None = None
+    concurrency: int | None = None
+    kv_dtype: KvDtype | None = None
+    tensor_parallel: int = 1
+    gpu: str | None = None
+    memory_bytes: int | None = None
+    allowed: tuple[Path, ...] = ()
+    """Folders besides a kit's own that its files may lie in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """The memory of one GPU, and how far context and concurrency may go in it."""
+
+    name: str | None
+    memory_bytes: int
+    usable_bytes: int
+    fit: Fit
+    context: Reach
+    concurrency: Reach
+
+
+@dataclass(frozen=True, slots=True)
+class EstimateReport:
+    """A model's estimate, and what it means on one GPU (if one was named) and on known ones."""
+
+    name: str
+    shape: Shape
+    setting: Setting
+    found: Estimate
+    room: Room | None
+    cards: tuple[CardFit, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        setting, room = self.setting, self.room
+        return {
+            "model": self.name,
+            "engine": setting.engine,
+            "context_tokens": setting.context_tokens,
+            "concurrency": setting.concurrency,
+            "kv_dtype": setting.kv_dtype,
+            "gpus": setting.devices,
+            "assumed": list(self.shape.unknown),
+            "estimate": self.found.as_json(),
+            "gpu": room
+            and {
+                "name": room.name,
+                "memory_bytes": room.memory_bytes,
+                "usable_bytes": room.usable_bytes,
+                "verdict": room.fit.value,
+                "largest_context": room.context.as_json(),
+                "largest_concurrency": room.concurrency.as_json(),
+            },
+            "gpus_known": [
+                {
+                    "name": item.card.name,
+                    "usable_bytes": item.usable_bytes,
+                    "verdict": item.fit.value,
+                }
+                for item in self.cards
+            ],
+        }
+
+
+def estimate_target(request: EstimateRequest, home: Home) -> EstimateReport:
+    """Estimate a kit, an image, ``hub:OWNER/REPO[/FILE][@REVISION]``, a file or a folder.
+
+    Raises:
+        PreflightError: too little is known of the model, or no such GPU (``ESTIMATE_UNKNOWN``).
+        MealkitError: the target cannot be read.
+    """
+    card = card_of(request.gpu) if request.gpu else None
+    model = find_model(request.target, home, request.allowed)
+    setting = _setting(request, model)
+    found = estimate(model.shape, setting)
+    memory = card.memory_bytes if card else request.memory_bytes
+    if card:
+        setting = replace(setting, compute_capability=card.compute_capability)
+        found = estimate(model.shape, setting)
+    room = None
+    if memory is not None:
+        usable = usable_bytes(memory, setting)
+        room = Room(
+            name=card.name if card else None,
+            memory_bytes=memory,
+            usable_bytes=usable,
+            fit=verdict(found, usable),
+            context=largest_context(model.shape, setting, memory),
+            concurrency=largest_concurrency(model.shape, setting, memory),
+        )
+    # onnxruntime is first of all for processors: GPUs are only spoken of when one is named.
+    wanted = CARDS if setting.engine != "onnx" or card else ()
+    cards = tuple(fits(model.shape, setting, wanted))
+    return EstimateReport(model.name, model.shape, setting, found, room, cards)
+
+
+def _setting(request: EstimateRequest, model: FoundModel) -> Setting:
+    engine = request.engine or model.engine
+    longest = model.shape.max_positions or _CONTEXT_TOKENS
+    pinned = model.context_tokens or min(longest, _CONTEXT_TOKENS)
+    spread = request.tensor_parallel
+    return Setting(
+        engine=engine,
+        context_tokens=request.context_tokens or pinned,
+        concurrency=request.concurrency or model.concurrency,
+        kv_dtype=request.kv_dtype or model.kv_dtype,
+        habits=habits_of(model.transformers),
+        tensor_parallel=spread if engine == "vllm" else 1,
+        layer_split=spread if engine != "vllm" else 1,
+    )

@@ -1,0 +1,180 @@
+"""Models to estimate: found in kits, images, on the Hub and in files, and read by their headers.
+
+Of remote models a few KB are read, by ranges; of kits and images only the lock.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from mealkit.errors import MealkitError, failure
+from mealkit.memory.describe import shape_of_config, shape_of_gguf
+from mealkit.memory.setting import Engine, KvDtype
+from mealkit.memory.shape import Shape
+from mealkit.pipeline.home import Home
+from mealkit.recipe.lock import Lock
+from mealkit.sources.ranges import FileRanges, RangeReader
+
+_HUB = "hub:"
+_KIT = "kit.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class FoundModel:
+    """A model that was found: its shape, and what its kit pins."""
+
+    name: str
+    shape: Shape
+    engine: Engine
+    context_tokens: int | None = None
+    concurrency: int = 1
+    kv_dtype: KvDtype = "f16"
+    transformers: tuple[int, int] | None = None
+    """The version of transformers that a kit pins."""
+
+
+def find_model(target: str, home: Home, allowed: Sequence[Path] = ()) -> FoundModel:
+    """Return what a kit, an image, ``hub:OWNER/REPO[/FILE][@REVISION]``, a file or a folder holds.
+
+    Raises:
+        PreflightError: too little is said of the model (``ESTIMATE_UNKNOWN``).
+        MealkitError: the target cannot be read.
+    """
+    if target.startswith(_HUB):
+        return _on_the_hub(target, home)
+    path = Path(target).expanduser()
+    if (path / _KIT).is_file() or path.name == _KIT:
+        from mealkit.pipeline.kit.parts import open_kit
+
+        kit = open_kit(path, allowed)
+        if kit.lock is None:
+            raise failure("LOCK_MISSING", "there is no lock", where=str(kit.lock_path))
+        return _locked(kit.lock)
+    if path.is_dir() and not (path / "oci-layout").is_file():
+        files = {item.name: item for item in sorted(path.iterdir()) if item.is_file()}
+        return _read(target, {name: FileRanges(file) for name, file in files.items()})
+    if path.suffix in (".safetensors", ".gguf") and path.is_file():
+        beside = {path.name: path, "config.json": path.with_name("config.json")}
+        files = {name: file for name, file in beside.items() if file.is_file()}
+        return _read(target, {name: FileRanges(file) for name, file in files.items()})
+    from mealkit.pipeline.image.image_lock import lock_of
+    from mealkit.pipeline.targets import open_image
+
+    with open_image(target, home) as image:
+        return _locked(lock_of(image))
+
+
+def _locked(lock: Lock) -> FoundModel:
+    """Return what a lock says of its model, and how its engine will serve it."""
+    shape, demand = lock.model.shape.described, lock.requirements.demand
+    name = f"{lock.about.name} {lock.about.version}"
+    if shape is None:
+        raise failure("ESTIMATE_UNKNOWN", "the model's files say too little of it", where=name)
+    versions = [item.version for item in lock.engine.packages if item.name == "transformers"]
+    return FoundModel(
+        name,
+        shape,
+        demand.engine if demand else "transformers",
+        demand.context_tokens if demand else None,
+        demand.concurrency if demand else lock.serving.max_concurrency,
+        demand.kv_dtype if demand else "f16",
+        _major_minor(versions[0]) if versions else None,
+    )
+
+
+def _major_minor(version: str) -> tuple[int, int] | None:
+    parts = version.split(".")[:2]
+    if len(parts) < 2 or not all(part.isdigit() for part in parts):
+        return None
+    return int(parts[0]), int(parts[1])
+
+
+def _on_the_hub(target: str, home: Home) -> FoundModel:
+    from mealkit.recipe.kit import HubPlace
+    from mealkit.sources.download import Downloader, ignore_progress
+    from mealkit.sources.file_cache import FileCache
+    from mealkit.sources.hub import HubReader
+    from mealkit.sources.source import PinnedFile, Supplies
+    from mealkit.web.http_client import open_client
+
+    repo, file, revision = _hub_name(target)
+    patterns = [[file]] if file else [["model*.safetensors"], ["*.safetensors"], ["*.gguf"]]
+    with open_client() as client:
+        supplies = Supplies(Downloader(FileCache(home.files), client))
+        place = HubPlace(source="hub", repo=repo, revision=revision)
+        with closing(HubReader(place, supplies)) as reader:
+
+            def pinned(names: Sequence[str]) -> list[PinnedFile]:
+                try:
+                    return reader.pin(names, {}, ignore_progress)
+                except MealkitError as error:
+                    if error.problems[0].code != "SOURCE_NOT_FOUND" or names == patterns[-1]:
+                        raise
+                    return []
+
+            files = next(filter(None, map(pinned, patterns)))
+            files = [*files, *pinned(["config.json"])]
+            return _read(f"{repo}@{revision}", {item.name: item.ranges for item in files})
+
+
+def _hub_name(target: str) -> tuple[str, str | None, str]:
+    name, _, revision = target.removeprefix(_HUB).partition("@")
+    owner, _, rest = name.partition("/")
+    repo, _, file = rest.partition("/")
+    if not owner or not repo:
+        raise failure("USAGE", f"{target!r} is not hub:OWNER/REPO[/FILE][@REVISION]")
+    return f"{owner}/{repo}", file or None, revision or "main"
+
+
+def _read(name: str, files: Mapping[str, RangeReader]) -> FoundModel:
+    """Read the headers of a model's files."""
+    tensors = [item for item in sorted(files) if item.endswith(".safetensors")]
+    # Some publishers put the whole model there twice, under names of their own.
+    tensors = [item for item in tensors if item.startswith("model")] or tensors
+    graphs = [item for item in sorted(files) if item.endswith(".gguf")]
+    if tensors and "config.json" in files:
+        return _from_safetensors(name, {item: files[item] for item in tensors}, files)
+    if graphs:
+        return _from_gguf(name, {item: files[item] for item in graphs})
+    raise failure(
+        "ESTIMATE_UNKNOWN",
+        f"there are no GGUF files, and no safetensors with a config.json: {', '.join(files)}",
+        where=name,
+    )
+
+
+def _from_safetensors(
+    name: str, weights: Mapping[str, RangeReader], files: Mapping[str, RangeReader]
+) -> FoundModel:
+    from mealkit.sources.read_shape import read_config
+    from mealkit.sources.safetensors import read_safetensors
+
+    tensors: dict[str, tuple[str, int]] = {}
+    for file, ranges in weights.items():
+        tensors |= read_safetensors(file, ranges).by_name
+    config = read_config("config.json", files["config.json"])
+    if not isinstance(config, dict):
+        raise failure("WEIGHTS_DAMAGED", "config.json is not a map", where=name)
+    shape = shape_of_config(config, tensors)
+    return FoundModel(name, shape, "vllm" if shape.generates else "transformers")
+
+
+def _from_gguf(name: str, graphs: Mapping[str, RangeReader]) -> FoundModel:
+    from mealkit.sources.gguf import read_gguf
+
+    parts = [item for item in graphs if "-of-" in item]
+    if len(graphs) > 1 and len(parts) != len(graphs):
+        raise failure(
+            "ESTIMATE_UNKNOWN",
+            f"there are several models: {', '.join(graphs)}",
+            where=name,
+            hint="name one of them: hub:OWNER/REPO/FILE, or its path",
+        )
+    headers = [read_gguf(item, ranges) for item, ranges in graphs.items()]
+    totals: dict[str, int] = {}
+    for header in headers:
+        for dtype, size_bytes in header.bytes_by_dtype.items():
+            totals[dtype] = totals.get(dtype, 0) + size_bytes
+    parameters = sum(header.parameters for header in headers)
+    return FoundModel(name, shape_of_gguf(headers[0].metadata, totals, parameters), "llama-cpp")

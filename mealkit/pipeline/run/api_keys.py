@@ -1,0 +1,107 @@
+"""The file of keys' hashes: a key is added, listed and taken away, while kits that run read it.
+
+Refuses a name that is there, and one that is not. The file is changed in place, never replaced:
+a container that mounts it keeps looking at the file that it got.
+"""
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fcntl import LOCK_EX, flock
+from pathlib import Path
+
+from mealkit.errors import disk_failure, failure
+from mealkit.runtime.gateway.keys import KeyHash, new_key, read_keys
+
+# The container's user, who is nobody on the host, reads it; a hash of 256 random bits is no secret.
+_MODE = 0o644
+_MAX_BYTES = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """A key that was made; this is the only time that it is seen."""
+
+    key: str
+    name: str
+    line: str
+    """What is kept of it: a line of a keys file."""
+
+
+def add_key(name: str, file: Path | None) -> NewKey:
+    """Make a key, and append its hash to a file, if there is one; the file is made if need be.
+
+    Raises:
+        KitError: ``USAGE``, the name cannot be used, or is taken.
+        ContainerError: ``CONFIG_INVALID``, the file holds something else.
+        StoreError: it cannot be written to.
+    """
+    key, kept = new_key(name)
+    if file:
+        with _opened(file, os.O_RDWR | os.O_CREAT) as descriptor:
+            text = _text(descriptor)
+            if any(known.name == name for known in read_keys(text, str(file))):
+                hint = f"choose another name, or: mealkit key remove --name {name} --file {file}"
+                raise failure("USAGE", f"there is a key named {name!r}", hint=hint)
+            # One write: whoever reads meanwhile sees the whole line or nothing of it.
+            begin = "" if not text or text.endswith("\n") else "\n"
+            os.lseek(descriptor, 0, os.SEEK_END)
+            os.write(descriptor, f"{begin}{kept.line}\n".encode())
+            os.fsync(descriptor)
+    return NewKey(key, name, kept.line)
+
+
+def list_keys(file: Path) -> list[KeyHash]:
+    """Return what a file keeps of its keys.
+
+    Raises:
+        ContainerError: ``CONFIG_INVALID``, it holds something else.
+        StoreError: it cannot be read.
+    """
+    with _opened(file, os.O_RDONLY) as descriptor:
+        return read_keys(_text(descriptor), str(file))
+
+
+def remove_key(name: str, file: Path) -> None:
+    """Take a key away; its line stays as a comment.
+
+    Raises:
+        KitError: ``USAGE``, there is none of that name.
+        ContainerError: ``CONFIG_INVALID``, the file holds something else.
+        StoreError: it cannot be written to.
+    """
+    with _opened(file, os.O_RDWR) as descriptor:
+        text = _text(descriptor)
+        kept = next((item for item in read_keys(text, str(file)) if item.name == name), None)
+        if kept is None:
+            hint = f"mealkit key list --file {file}"
+            raise failure("USAGE", f"there is no key named {name!r}", where=str(file), hint=hint)
+        # A single byte: no reader ever sees half a change.
+        place = text.index(f"sha256:{kept.sha256.hex()}")
+        os.pwrite(descriptor, b"#", len(text[:place].encode()))
+        os.fsync(descriptor)
+
+
+@contextmanager
+def _opened(file: Path, flags: int) -> Iterator[int]:
+    try:
+        descriptor = os.open(file, flags | os.O_NONBLOCK | os.O_CLOEXEC, _MODE)
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise OSError(errno.EINVAL, "it is not a regular file", str(file))
+            flock(descriptor, LOCK_EX)
+            yield descriptor
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise disk_failure(error, "the keys cannot be opened", str(file)) from error
+
+
+def _text(descriptor: int) -> str:
+    size_bytes = os.fstat(descriptor).st_size
+    if size_bytes > _MAX_BYTES:
+        raise OSError(errno.EINVAL, f"it has more than {_MAX_BYTES} bytes")
+    return os.pread(descriptor, size_bytes, 0).decode(errors="replace")

@@ -1,0 +1,161 @@
+"""Waiting until a started kit is ready, or telling why it never will be, and whose problem it is.
+
+A problem that the container stated wins; else what its log, its end, or the client's refusal means.
+Refuses to take a container's word for more than it is: what an image says that was not built here
+is the kit's own word (``runtime.claims``).
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from mealkit.containers.client import Container, Exit
+from mealkit.errors import CATALOGUE, QUOTED, MealkitError, Owner, Problem, failure, failures
+from mealkit.evidence.recognition import Evidence, is_measured, recognise
+from mealkit.pipeline.listener import Listener
+from mealkit.pipeline.machine.clients import ContainerClient
+from mealkit.recipe.lock import Lock, LockedDebianBase
+from mealkit.runtime.claims import Claims
+from mealkit.runtime.life.worker_process import read_problem
+from mealkit.untrusted import UntrustedError, parse_json
+
+_POLL_SECONDS = 0.1
+# What operators and the kernel end processes with; a program that crashes has others.
+_FROM_OUTSIDE = frozenset({"SIGKILL", "SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT"})
+_LOG_LINES = 400
+_SHOWN_LOG_LINES = 15
+_SHOWN_CHARACTERS = 300
+# What a container says of how far it is takes a few hundred.
+_STATE_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """What is known of a container besides what it says."""
+
+    claims: Claims
+    built_here: bool
+    """Whether its gateway is ours: built by this command, on a base that mealkit makes."""
+    memory_bytes: int | None = None
+    """Its memory limit."""
+
+    @classmethod
+    def of(cls, lock: Lock, *, built_here: bool, memory_bytes: int | None) -> "Trust":
+        """Tell it from the lock of a container's image."""
+        is_ours = built_here and isinstance(lock.runtime.base, LockedDebianBase)
+        claims = Claims.of(lock) if is_ours else Claims(runs_own_code=True, uses_gpu=False)
+        return cls(claims, is_ours, memory_bytes)
+
+
+def wait_until_ready(
+    client: ContainerClient,
+    container: Container,
+    timeout_seconds: float,
+    listener: Listener,
+    trust: Trust,
+) -> None:
+    """Poll readiness, telling every new reason.
+
+    Raises:
+        MealkitError: what the container stated before it ended, or what its end means, or how it
+            ended (``CONTAINER_FAILED``).
+        ContainerError: it is not ready in time, and runs on (``CONTAINER_TIMEOUT``).
+    """
+    import httpx2
+
+    deadline = time.monotonic() + timeout_seconds
+    told = ""
+    with httpx2.Client(timeout=5.0, trust_env=False) as http:
+        while time.monotonic() < deadline:
+            try:
+                with http.stream("GET", f"{container.url}/v1/health/ready") as answer:
+                    if answer.status_code == 200:
+                        return
+                    reason = _reason(answer.iter_raw(), deadline)
+            except (httpx2.HTTPError, UntrustedError):
+                reason = told
+            if reason != told:
+                listener.phase(reason)
+                told = reason
+            seen = client.state(container.name)
+            if seen.exit is not None:
+                raise _ended(client, container.name, seen.exit, trust)
+            time.sleep(_POLL_SECONDS)
+    raise failure(
+        "CONTAINER_TIMEOUT",
+        f"not ready after {timeout_seconds:.0f} seconds: {told or 'no answer'}",
+        where=container.name,
+        hint=f"mealkit logs {container.name}; mealkit stop {container.name}",
+    )
+
+
+def explained(refusal: MealkitError) -> MealkitError:
+    """Say what a container client's refusal means, if its daemon's words are known."""
+    first = refusal.problems[0]
+    if first.code not in {"CLIENT_REFUSED", "CONTAINER_FAILED"}:
+        return refusal
+    found = recognise(Evidence(first.message))
+    # Names from the image are among its words, and cannot make it anybody else's.
+    if found is None or found.owner not in {first.owner, Owner.KIT_AUTHOR}:
+        return refusal
+    return failures([found])
+
+
+def _reason(chunks: Iterator[bytes], deadline: float) -> str:
+    """Return the line that a container's state is told in.
+
+    Raises:
+        UntrustedError: that is no state.
+    """
+    data = b""
+    for chunk in chunks:
+        data += chunk
+        if len(data) > _STATE_BYTES or time.monotonic() > deadline:
+            raise UntrustedError("it has no end")
+    state = parse_json(data)
+    if not isinstance(state, dict):
+        raise UntrustedError("it is not an object")
+    said = f"{state.get('status')}: {state.get('reason')}"
+    return " ".join(said[:_SHOWN_CHARACTERS].split())
+
+
+def _ended(client: ContainerClient, name: str, how: Exit, trust: Trust) -> MealkitError:
+    """Return the problem that a container stated before it ended, or else what its end means."""
+    lines = list(client.logs(name, tail=_LOG_LINES))
+    client.remove(name)
+    what = f"{name} {how}"
+    code = _code_of(how, trust)
+    stated = _stated(lines, how)
+    if stated is not None:
+        return failures([stated if trust.built_here else trust.claims.of_end(stated, code, what)])
+    evidence = Evidence(
+        log="\n".join(lines),
+        exit_code=how.code,
+        signal_name=how.signal,
+        killed_for_memory=how.out_of_memory,
+        memory_limit_bytes=trust.memory_bytes,
+    )
+    found = recognise(evidence)
+    if found is not None:
+        believed = is_measured(evidence)
+        return failures([found if believed else trust.claims.of_end(found, code, what)])
+    tail = "".join(f"\n{QUOTED}{line}" for line in lines[-_SHOWN_LOG_LINES:])
+    return failure(code, f"{what}; its log ends with{tail}")
+
+
+def _code_of(how: Exit, trust: Trust) -> str:
+    """Return the code of an end of which no more is known: what ends by itself is the kit's.
+
+    An exit code that means a signal is a program's own choice, unless that program is our gateway.
+    """
+    was_ended = how.signal in _FROM_OUTSIDE and trust.built_here
+    return "CONTAINER_FAILED" if how.code is None or was_ended else "ENGINE_START"
+
+
+def _stated(lines: list[str], how: Exit) -> Problem | None:
+    """Return the problem that a gateway ends with: its last line, and its exit code's class."""
+    last = next((line for line in reversed(lines) if line.strip()), "")
+    stated = read_problem(last)
+    if stated is None or CATALOGUE[stated.code].error.exit_code != how.code:
+        return None
+    return stated

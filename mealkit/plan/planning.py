@@ -1,0 +1,215 @@
+"""A lock becomes a plan: which layers, with which contents, run how. Pure.
+
+Refuses nothing: whatever a lock can say can be planned.
+"""
+
+from collections.abc import Mapping
+
+from mealkit.digest import canonical_json
+from mealkit.paths import CODE, ENGINE, GATEWAY, LIBRARY, MODELS, SETTINGS, STATE, USER_ID
+from mealkit.plan.layers import (
+    Bytecode,
+    Content,
+    DebianTree,
+    Folder,
+    ImageBase,
+    InputFile,
+    LayerKind,
+    LayerPlan,
+    Plan,
+    RunConfig,
+    TextFile,
+    WheelTree,
+)
+from mealkit.recipe.lock import (
+    LOCK_NAME,
+    Lock,
+    LockedDebianBase,
+    LockedFile,
+    LockedImageBase,
+    LockedWheel,
+    lock_bytes,
+)
+
+# An engine's configuration files share one layer: overlay2 takes at most 127 layers, and a
+# registry is asked about each one. A file of weights above this has a layer of its own.
+OWN_LAYER_BYTES = 1024 * 1024
+
+# What a Python that only compiles is made of, by Debian's names.
+_INTERPRETER = ("python{}-minimal", "libpython{}-minimal", "libc6", "libexpat1", "zlib1g")
+
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def plan_image(lock: Lock, library: Mapping[str, bytes], created_seconds: int = 0) -> Plan:
+    """Plan the image of a lock.
+
+    ``library`` is mealkit's own code for the image: module files by their path below the package's
+    parent folder. ``created_seconds`` is the time of everything in the image.
+    """
+    base = lock.runtime.base
+    bytecode = _bytecode(lock)
+    layers = (
+        *_base_layers(base, lock.runtime.python, bytecode),
+        _engine_layer(lock, bytecode),
+        *_weight_layers(lock.model.files),
+        _gateway_layer(lock, library, bytecode),
+        _kit_layer(lock),
+    )
+    return Plan(
+        base=ImageBase(base.name, base.digest) if isinstance(base, LockedImageBase) else None,
+        architecture=lock.runtime.architecture,
+        layers=layers,
+        run=_run_config(lock),
+        annotations=_labels(lock),
+        created_seconds=created_seconds,
+    )
+
+
+def _bytecode(lock: Lock) -> tuple[Bytecode, ...]:
+    """Return what compiles modules, for each layer that has some; nothing if nothing does."""
+    base, python = lock.runtime.base, lock.runtime.python
+    if not lock.runtime.bytecode or isinstance(base, LockedImageBase):
+        return ()
+    names = {name.format(python) for name in _INTERPRETER}
+    debs = tuple((deb.name, deb.sha256) for deb in base.packages if deb.name in names)
+    return (Bytecode(debs, python),)
+
+
+def _base_layers(
+    base: LockedDebianBase | LockedImageBase, python: str, bytecode: tuple[Bytecode, ...]
+) -> tuple[LayerPlan, ...]:
+    if isinstance(base, LockedImageBase):
+        return ()
+    debs = tuple((deb.name, deb.sha256) for deb in base.packages)
+    return (
+        LayerPlan(
+            LayerKind.BASE,
+            f"Debian {base.suite} with Python {python}",
+            f"{len(debs)} Debian packages, each pinned by digest; no maintainer script is run",
+            (DebianTree(debs, python), *bytecode),
+        ),
+    )
+
+
+def _engine_layer(lock: Lock, bytecode: tuple[Bytecode, ...]) -> LayerPlan:
+    return LayerPlan(
+        LayerKind.ENGINE,
+        f"engine {lock.engine.name}",
+        f"{len(lock.engine.packages)} Python wheels for the worker, each pinned by digest",
+        (_wheel_tree(ENGINE, lock.engine.packages), *bytecode),
+    )
+
+
+def _wheel_tree(path: str, packages: tuple[LockedWheel, ...]) -> WheelTree:
+    return WheelTree(path, tuple((wheel.filename, wheel.sha256) for wheel in packages))
+
+
+def _weight_layers(files: tuple[LockedFile, ...]) -> tuple[LayerPlan, ...]:
+    large = [file for file in files if file.size_bytes >= OWN_LAYER_BYTES]
+    small = [file for file in files if file.size_bytes < OWN_LAYER_BYTES]
+    own = tuple(
+        LayerPlan(
+            LayerKind.WEIGHTS,
+            file.path,
+            "one file of weights, the publisher's bytes",
+            (_input_file(file),),
+        )
+        for file in large
+    )
+    if not small:
+        return own
+    together = LayerPlan(
+        LayerKind.WEIGHTS,
+        "model files",
+        "the model's small files: tokenizer, configuration, graph",
+        tuple(_input_file(file) for file in small),
+    )
+    return (*own, together)
+
+
+def _input_file(file: LockedFile) -> InputFile:
+    return InputFile(f"{MODELS}/{file.path}", file.sha256, file.size_bytes)
+
+
+def _gateway_layer(
+    lock: Lock, library: Mapping[str, bytes], bytecode: tuple[Bytecode, ...]
+) -> LayerPlan:
+    contents: list[Content] = [
+        Folder(MODELS),
+        Folder(STATE, owner_id=USER_ID),
+        _wheel_tree(GATEWAY, lock.gateway.packages),
+    ]
+    contents += [TextFile(f"{LIBRARY}/{path}", data) for path, data in sorted(library.items())]
+    contents += bytecode
+    return LayerPlan(
+        LayerKind.GATEWAY,
+        f"gateway of mealkit {lock.mealkit_version}",
+        "the process that callers talk to, with its own packages, apart from the engine's",
+        tuple(contents),
+    )
+
+
+def _kit_layer(lock: Lock) -> LayerPlan:
+    contents = [TextFile(f"{SETTINGS}/{LOCK_NAME}", lock_bytes(lock))]
+    contents += [
+        TextFile(f"{SETTINGS}/prompts/{name}", prompt.text.encode())
+        for name, prompt in sorted(lock.prompts.items())
+    ]
+    contents += [
+        TextFile(f"{CODE}/{path}", code.text.encode()) for path, code in sorted(lock.code.items())
+    ]
+    return LayerPlan(
+        LayerKind.KIT,
+        f"kit {lock.about.name} {lock.about.version}",
+        "the lock, the prompts and the code: the only layer that an edit of the recipe changes",
+        tuple(contents),
+    )
+
+
+def _run_config(lock: Lock) -> RunConfig:
+    return RunConfig(
+        # -s and -P: neither a user's packages nor the working directory can add code.
+        entrypoint=(lock.runtime.interpreter, "-s", "-P", "-m", "mealkit.runtime"),
+        environment={
+            "PATH": _PATH,
+            "LANG": "C.UTF-8",
+            "PYTHONPATH": f"/{LIBRARY}:/{GATEWAY}",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONUNBUFFERED": "1",
+            "MEALKIT_PORT": str(lock.serving.port),
+        },
+        user=f"{USER_ID}:{USER_ID}",
+        working_directory="/",
+        exposed_port=lock.serving.port,
+        stop_signal="SIGTERM",
+        labels=_labels(lock),
+    )
+
+
+def _labels(lock: Lock) -> dict[str, str]:
+    about = lock.about
+    base = lock.runtime.base
+    labels = {
+        "org.opencontainers.image.title": about.name,
+        "org.opencontainers.image.version": about.version,
+        "org.opencontainers.image.licenses": about.license,
+        "org.opencontainers.image.vendor": about.owner.team,
+        "dev.mealkit.kit": f"{about.name}:{about.version}",
+        "dev.mealkit.recipe": str(lock.recipe),
+        "dev.mealkit.owner": canonical_json(about.owner.model_dump(mode="json")).decode(),
+        "dev.mealkit.requirements": canonical_json(
+            lock.requirements.model_dump(mode="json")
+        ).decode(),
+    }
+    if about.description:
+        # One line: a Dockerfile cannot say more, and its image is to be the same.
+        labels["org.opencontainers.image.description"] = " ".join(about.description.split())
+    if about.paper and about.paper.arxiv:
+        labels["org.opencontainers.image.documentation"] = (
+            f"https://arxiv.org/abs/{about.paper.arxiv}"
+        )
+    if isinstance(base, LockedImageBase):
+        labels["org.opencontainers.image.base.name"] = base.name
+        labels["org.opencontainers.image.base.digest"] = str(base.digest)
+    return labels

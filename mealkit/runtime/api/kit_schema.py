@@ -1,0 +1,213 @@
+"""The schema of a request, cut to one kit: pinned values, bounds, prompts, and nothing it lacks.
+
+What this schema allows, the endpoint takes, but for what tools ask of each other, which no schema
+can say; what the endpoint refuses by a parameter's name or value is not in it.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from mealkit.recipe.kit import Feature
+from mealkit.runtime.api.named_prompt import TEXT
+from mealkit.runtime.api.offer import Offer, show_bounds
+from mealkit.runtime.api.sampling import MAX_TOKENS, NUMBERS
+
+Schema = dict[str, Any]
+
+_NEEDS: Mapping[str, Feature] = {
+    "n": Feature.MULTIPLE,
+    "logit_bias": Feature.LOGIT_BIAS,
+    "logprobs": Feature.LOGPROBS,
+    "top_logprobs": Feature.LOGPROBS,
+    "response_format": Feature.JSON_SCHEMA,
+    "tools": Feature.TOOLS,
+    "tool_choice": Feature.TOOLS,
+    "parallel_tool_calls": Feature.TOOLS,
+}
+_NULL: Schema = {"type": "null"}
+# What a reader looks for first.
+_FIRST = ("model", "messages", "prompt", "variables", "input", "query", "documents")
+
+
+def tailor(schema: Schema, offer: Offer) -> Schema:
+    """Return a request's schema as this kit takes it."""
+    fields: dict[str, Schema] = {
+        name: field
+        for name, field in schema["properties"].items()
+        if name not in _NEEDS or _NEEDS[name] in offer.features
+    }
+    for name in NUMBERS:
+        if name in fields:
+            fields[name] = _number(name, fields[name], offer)
+    for name in MAX_TOKENS:
+        if name in fields:
+            fields[name] = _max_tokens(fields[name], offer)
+    is_needed = "model" in schema.get("required", [])
+    one = {"const": offer.model} if is_needed else {"enum": [offer.model, None]}
+    fields["model"] = {**one, "description": fields["model"]["description"]}
+    if "dimensions" in fields and offer.dimensions:
+        fields["dimensions"] = _pinned(fields["dimensions"], offer.dimensions)
+    if "messages" in fields and Feature.CHAT not in offer.features:
+        del fields["messages"]
+    if "prompt" in fields:
+        _tailor_prompt(fields, offer)
+    rules = _rules(fields, offer)
+    first = {name: fields[name] for name in _FIRST if name in fields}
+    return {**schema, "properties": first | fields, **({"allOf": rules} if rules else {})}
+
+
+def without_tools(schemas: dict[str, Schema]) -> None:
+    """Take out of the messages what tells of calls of tools."""
+    message = schemas.get("AssistantMessage")
+    if message is None:
+        return
+    del message["anyOf"], message["properties"]["tool_calls"], schemas["ToolMessage"]
+    message["properties"]["content"]["anyOf"].remove(_NULL)
+    message["required"] = [*message["required"], "content"]
+    for schema in schemas.values():
+        ways = schema.get("properties", {}).get("messages", {}).get("anyOf", [])
+        for way in ways:
+            if "items" in way:
+                way["items"]["discriminator"]["mapping"].pop("tool", None)
+                kinds = way["items"]["oneOf"]
+                kinds[:] = [kind for kind in kinds if not kind["$ref"].endswith("/ToolMessage")]
+
+
+def _number(name: str, field: Schema, offer: Offer) -> Schema:
+    pinned = offer.hyperparameters.get(name)
+    bounds = offer.overrides.get(name)
+    if bounds is None:
+        said = "it is not a hyperparameter of this kit" if pinned is None else f"pinned to {pinned}"
+        return {**_pinned(field, pinned), "description": f"{field['description']} Here: {said}."}
+    said = f"{show_bounds(bounds)}; {pinned} if it is left out"
+    return {
+        **_bounded(field, bounds.minimum, bounds.maximum, pinned),
+        "description": f"{field['description']} Here: {said}.",
+        "default": pinned,
+    }
+
+
+def _max_tokens(field: Schema, offer: Offer) -> Schema:
+    pinned = offer.hyperparameters.get("max_tokens")
+    bounds = offer.overrides.get("max_tokens")
+    low: float | None = bounds.minimum if bounds else None
+    high: float | None = bounds.maximum if bounds else None
+    if bounds is None and isinstance(pinned, int):
+        high = pinned
+    said = f"{pinned} if it is left out" + (f", {high:g} at most" if high is not None else "")
+    return {
+        **_bounded(field, low, high, pinned),
+        "description": f"{field['description']} Here: {said}.",
+    }
+
+
+def _pinned(field: Schema, value: Any) -> Schema:
+    return {
+        "enum": [value, None] if value is not None else [None],
+        "description": field["description"],
+    }
+
+
+def _bounded(field: Schema, low: float | None, high: float | None, pinned: Any) -> Schema:
+    """Return a field whose numbers lie within bounds, or are the kit's own."""
+    number = dict(field["anyOf"][0])
+    for name, bound, tighter in (("minimum", low, max), ("maximum", high, min)):
+        if bound is not None:
+            plain = int(bound) if float(bound).is_integer() else bound
+            number[name] = tighter(plain, number[name]) if name in number else plain
+    lowest, highest = number.get("minimum", pinned), number.get("maximum", pinned)
+    is_within = pinned is None or lowest <= pinned <= highest
+    return {"anyOf": [number, *([] if is_within else [{"const": pinned}]), _NULL]}
+
+
+def _tailor_prompt(fields: dict[str, Schema], offer: Offer) -> None:
+    """Name the kit's prompts; ``variables`` beside it is what tells that a text may be a name."""
+    takes_names = "variables" in fields
+    applies = "input" in fields or "query" in fields
+    names = [
+        name for name in offer.prompts.names if not applies or TEXT in offer.prompts.variables(name)
+    ]
+    objects = [_prompt_object(name, offer, applies=applies) for name in names]
+    field = fields["prompt"]
+    if takes_names:
+        if not names:
+            del fields["prompt"], fields["variables"]
+            return
+        ways = [{"enum": names}, *objects, _NULL]
+    else:
+        ways = [way for way in field["anyOf"] if "$ref" not in way] + objects
+    if takes_names:
+        fields["variables"] = {
+            "anyOf": [{"type": "object", "additionalProperties": {"type": "string"}}, _NULL],
+            "description": fields["variables"]["description"],
+        }
+    said = "; ".join(f"{name}({', '.join(offer.prompts.variables(name))})" for name in names)
+    here = f" Here: {said}." if names else ""
+    fields["prompt"] = {"anyOf": ways, "description": field["description"] + here}
+
+
+def _prompt_object(name: str, offer: Offer, *, applies: bool) -> Schema:
+    variables = _variables(name, offer, applies=applies)
+    return {
+        "type": "object",
+        "properties": {"name": {"const": name}, "variables": variables},
+        "required": ["name", "variables"] if variables["required"] else ["name"],
+        "additionalProperties": False,
+    }
+
+
+def _variables(name: str, offer: Offer, *, applies: bool) -> Schema:
+    needed = [
+        variable for variable in offer.prompts.variables(name) if not (applies and variable == TEXT)
+    ]
+    return {
+        "type": "object",
+        "properties": {variable: {"type": "string"} for variable in needed},
+        "required": needed,
+        "additionalProperties": False,
+    }
+
+
+def _rules(fields: Mapping[str, Schema], offer: Offer) -> list[Schema]:
+    """Return what parameters ask of each other."""
+    rules: list[Schema] = []
+    if "stream_options" in fields:
+        rules.append(_only_with("stream_options", "stream", {"const": True}))
+    if "top_logprobs" in fields:
+        rules.append(_only_with("top_logprobs", "logprobs", {"const": True}))
+    if "max_completion_tokens" in fields:
+        both = {"max_tokens": {"not": _NULL}, "max_completion_tokens": {"not": _NULL}}
+        rules.append({"not": {"properties": both, "required": list(both)}})
+    if "messages" in fields:
+        ways = [
+            {"required": [name], "properties": {name: {"not": _NULL}}}
+            for name in ("messages", "prompt")
+            if name in fields
+        ]
+        rules.append({"oneOf" if "variables" not in fields else "anyOf": ways})
+    if "variables" in fields:
+        applies = "messages" not in fields
+        rules.extend(_prompt_rule(name, offer, applies=applies) for name in offer.prompts.names)
+        by_name = {"prompt": {"type": "string"}}
+        rules.append(
+            {
+                "if": {"properties": {"variables": {"type": "object"}}, "required": ["variables"]},
+                "then": {"properties": by_name, "required": ["prompt"]},
+            }
+        )
+    return rules
+
+
+def _only_with(name: str, other: str, value: Schema) -> Schema:
+    given = {"properties": {name: {"not": _NULL}}, "required": [name]}
+    return {"if": given, "then": {"properties": {other: value}, "required": [other]}}
+
+
+def _prompt_rule(name: str, offer: Offer, *, applies: bool) -> Schema:
+    variables = _variables(name, offer, applies=applies)
+    named = {"properties": {"prompt": {"const": name}}, "required": ["prompt"]}
+    allowed = variables if variables["required"] else {"anyOf": [variables, _NULL]}
+    then: Schema = {"properties": {"variables": allowed}}
+    if variables["required"]:
+        then["required"] = ["variables"]
+    return {"if": named, "then": then}

@@ -1,0 +1,205 @@
+"""One request from a caller to the engine and back: whole, or piece by piece.
+
+Refuses before the engine is asked whatever can be refused then. Once a stream has begun, an error
+is its last event: no caller is left without a word.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import Receive, Scope, Send
+
+from mealkit.errors import MealkitError, Problem, failure, failures
+from mealkit.runtime.api.endpoint import Asked, Counting, Endpoint
+from mealkit.runtime.api.prompt_length import COUNTING_PATH
+from mealkit.runtime.api.usage import Usage, usage_in, usage_of
+from mealkit.runtime.gateway.events import Events
+from mealkit.runtime.gateway.problem_answers import JsonAnswer, problem_content
+from mealkit.runtime.gateway.service import Service
+from mealkit.runtime.worker_client.engine_errors import problem_of
+from mealkit.runtime.worker_client.pool import WorkerLostError
+
+# A caller that does not read has this long to take the event that ends its stream.
+_LAST_EVENT_SECONDS = 2.0
+
+# More than this is put into another shape in a thread, so that others are answered meanwhile.
+_SHAPED_BYTES = 64 * 1024
+
+_PIECE_BYTES = 256 * 1024
+
+_T = TypeVar("_T")
+
+
+class Answering:
+    """The ASGI application of one endpoint."""
+
+    def __init__(self, service: Service, endpoint: Endpoint) -> None:
+        self._service = service
+        self._endpoint = endpoint
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request.
+
+        Raises:
+            MealkitError: it is refused, or fails, before any of the answer was sent.
+        """
+        request = Request(scope, receive)
+        reply = _Reply(send, request.state.request_id)
+        began = time.perf_counter()
+        try:
+            await self._answer(request, reply)
+        except MealkitError as error:
+            seconds, code = time.perf_counter() - began, error.problems[0].code
+            self._service.metrics.missed(self._endpoint.operation, seconds, code)
+            if not reply.has_begun:
+                raise
+            await reply.fail(self._service.explain(error))
+
+    async def _answer(self, request: Request, reply: "_Reply") -> None:
+        service = self._service
+        service.require_ready()
+        limit_seconds = service.lock.serving.timeout_seconds
+        try:
+            async with asyncio.timeout(limit_seconds):
+                with service.bodies.held() as held:
+                    asked = await service.read(request, held, self._endpoint)
+                    service.require_ready()
+                    async with service.admit(request):
+                        await _unless_gone(request, self._work(asked, reply))
+        except TimeoutError as error:
+            message = f"there was no answer within {limit_seconds} seconds"
+            if reply.has_begun:
+                message = f"the answer was not finished within {limit_seconds} seconds"
+            raise failure("REQUEST_TIMEOUT", message) from error
+        except WorkerLostError as error:
+            raise await service.explain_loss(error) from error
+
+    async def _work(self, asked: Asked, reply: "_Reply") -> None:
+        if asked.room:
+            asked.room.require(await self._ask(COUNTING_PATH, asked.room.body))
+        await (self._streamed if asked.streams else self._whole)(asked, reply)
+
+    async def _whole(self, asked: Asked, reply: "_Reply") -> None:
+        began = time.perf_counter()
+        body = await self._ask(asked.target, asked.body)
+        usage = usage_of(body) if self._endpoint.counting is Counting.USAGE else Usage()
+        self._note(usage, time.perf_counter() - began, None)
+        if asked.shape and len(asked.body) + len(body) > _SHAPED_BYTES:
+            body = await asyncio.to_thread(asked.shape, body)
+        elif asked.shape:
+            body = asked.shape(body)
+        await reply.whole(body, asked.seed)
+
+    async def _streamed(self, asked: Asked, reply: "_Reply") -> None:
+        counts = self._endpoint.counting is Counting.USAGE
+        events = Events(counts=counts, wants_usage=asked.wants_usage)
+        began = time.perf_counter()
+        first_seconds: float | None = None
+        service = self._service
+        async with service.upstream.stream("POST", asked.target, asked.body) as stream:
+            if stream.status != 200:
+                raise failures([service.claims.of_answer(problem_of(await stream.rest()))])
+            await reply.begin(asked.seed)
+            while piece := await stream.piece():
+                if data := events.take(piece):
+                    if first_seconds is None:
+                        first_seconds = time.perf_counter() - began
+                    await reply.more(data)
+                if events.problem:
+                    raise failures([service.claims.of_answer(events.problem)])
+        if not events.is_done:
+            raise failure("ENGINE_ANSWER", "the engine's stream ended before its last event")
+        usage = usage_in(events.usage) if events.usage else Usage()
+        self._note(usage, time.perf_counter() - began, first_seconds)
+        await reply.end()
+
+    async def _ask(self, target: str, body: bytes) -> bytes:
+        """Return the worker's whole answer; raise what it refuses."""
+        answer = await self._service.upstream.request("POST", target, body)
+        if answer.status != 200:
+            raise failures([self._service.claims.of_answer(problem_of(answer))])
+        return answer.body
+
+    def _note(self, usage: Usage, seconds: float, first_seconds: float | None) -> None:
+        self._service.note_use(self._endpoint.operation, usage, seconds, first_seconds)
+
+
+class _Reply:
+    """What is sent to the caller."""
+
+    def __init__(self, send: Send, request_id: str) -> None:
+        self._send = send
+        self._request_id = request_id
+        self.has_begun = False
+
+    async def whole(self, body: bytes, seed: int | None) -> None:
+        self.has_begun = True
+        headers = [
+            (b"content-type", JsonAnswer.media_type.encode()),
+            (b"content-length", b"%d" % len(body)),
+        ]
+        await self._start(headers, seed)
+        # A large one in pieces: to copy it at once would keep others waiting.
+        for start in range(0, len(body) - _PIECE_BYTES, _PIECE_BYTES):
+            await self.more(body[start : start + _PIECE_BYTES])
+        last = (len(body) - 1) // _PIECE_BYTES * _PIECE_BYTES if body else 0
+        await self._send({"type": "http.response.body", "body": body[last:]})
+
+    async def begin(self, seed: int | None) -> None:
+        """Begin a stream."""
+        self.has_begun = True
+        headers = [
+            (b"content-type", b"text/event-stream; charset=utf-8"),
+            (b"cache-control", b"no-cache"),
+            # nginx would gather the events otherwise.
+            (b"x-accel-buffering", b"no"),
+        ]
+        await self._start(headers, seed)
+
+    async def more(self, data: bytes) -> None:
+        """Send events; waits while the caller does not read."""
+        await self._send({"type": "http.response.body", "body": data, "more_body": True})
+
+    async def end(self) -> None:
+        """End a stream."""
+        await self._send({"type": "http.response.body", "body": b""})
+
+    async def fail(self, fault: Problem) -> None:
+        """End a stream with a problem; a caller that does not read it is left."""
+        event = json.dumps({"error": problem_content(fault, self._request_id)})
+        try:
+            async with asyncio.timeout(_LAST_EVENT_SECONDS):
+                await self.more(f"data: {event}\n\n".encode())
+                await self.end()
+        except TimeoutError as error:
+            raise ClientDisconnect from error
+
+    async def _start(self, headers: list[tuple[bytes, bytes]], seed: int | None) -> None:
+        if seed is not None:
+            headers.append((b"x-mealkit-seed", b"%d" % seed))
+        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+
+
+async def _unless_gone(request: Request, work: Coroutine[Any, Any, _T]) -> _T:
+    """Wait for the work, but give it up when the caller goes away.
+
+    Raises:
+        ClientDisconnect: the caller went away.
+    """
+    working = asyncio.ensure_future(work)
+    gone = asyncio.ensure_future(request.receive())
+    try:
+        await asyncio.wait({working, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise ClientDisconnect
+        return working.result()
+    finally:
+        gone.cancel()
+        if not working.done():
+            working.cancel()
+            # Whatever comes after this must not meet what the work still sends.
+            await asyncio.wait({working})

@@ -1,0 +1,136 @@
+"""What every request goes through: an id, the recipe in the headers, a log line, the counters.
+
+Refuses nothing itself; what an endpoint refuses, and what it did not foresee, becomes an answer
+here. Bodies are never logged.
+"""
+
+import os
+import re
+import time
+from collections.abc import Collection
+from typing import Any
+
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from mealkit.errors import MealkitError, Problem, problem
+from mealkit.runtime.gateway.problem_answers import problem_answer
+from mealkit.runtime.gateway.service import NOTES, Service
+from mealkit.runtime.state import Status
+
+_SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
+
+# nginx's number for a caller that went away before the answer; seen in logs and metrics only.
+CLIENT_GONE = 499
+
+# The type of an answer is what it says.
+_NO_GUESSING = (b"x-content-type-options", b"nosniff")
+
+_CHALLENGE = {"WWW-Authenticate": 'Bearer realm="mealkit"'}
+
+
+class Envelope:
+    """ASGI middleware around every endpoint."""
+
+    def __init__(self, app: ASGIApp, service: Service, routes: Collection[str]) -> None:
+        self._app = app
+        self._service = service
+        self._routes = frozenset(routes)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            return
+        # Starlette's routes raise what they have no answer for, where they are part of an app.
+        scope["app"] = self
+        began = time.perf_counter()
+        notes: dict[str, Any] = {}
+        NOTES.set(notes)
+        request_id = _request_id(scope)
+        scope["state"] = {"request_id": request_id, "caller": ""}
+        status = 0
+
+        async def send_enveloped(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                self._mark(message, request_id)
+            await send(message)
+
+        with self._service.open_request():
+            try:
+                await self._answer(scope, receive, send_enveloped)
+            except ClientDisconnect:
+                status = status or CLIENT_GONE
+            except Exception as error:  # noqa: BLE001  a bug must be answered too
+                fault = self._admit_bug(error, request_id)
+                if not status:
+                    await problem_answer(fault, request_id)(scope, receive, send_enveloped)
+        notes["seconds"] = round(time.perf_counter() - began, 6)
+        self._note(scope, status or CLIENT_GONE, notes)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        state = scope["state"]
+        try:
+            state["caller"] = self._service.authenticate(scope)
+            await self._app(scope, receive, send)
+        except HTTPException as error:
+            fault, headers = _no_endpoint(scope, error), error.headers
+            self._service.metrics.failed(fault)
+        except MealkitError as error:
+            fault = self._service.explain(error)
+            headers = _CHALLENGE if fault.code == "REQUEST_KEY" else None
+        else:
+            return
+        contact = self._service.contact(fault)
+        answer = problem_answer(fault, state["request_id"], contact, dict(headers or {}))
+        await answer(scope, receive, send)
+
+    def _mark(self, message: Message, request_id: str) -> None:
+        headers = MutableHeaders(scope=message)
+        headers["X-Mealkit-Recipe"] = self._service.recipe
+        headers["X-Request-Id"] = request_id
+        headers.raw.append(_NO_GUESSING)
+        is_draining = self._service.lifecycle.status is Status.DRAINING
+        if message["status"] == 413 or is_draining:
+            headers["Connection"] = "close"
+
+    def _admit_bug(self, error: Exception, request_id: str) -> Problem:
+        self._service.journal.error("bug", request_id=request_id, error=repr(error))
+        fault = problem("INTERNAL", f"the gateway failed with {type(error).__name__}")
+        self._service.metrics.failed(fault)
+        return fault
+
+    def _note(self, scope: Scope, status: int, notes: dict[str, Any]) -> None:
+        path, caller = scope["path"], scope["state"]["caller"]
+        known = path in self._routes
+        self._service.metrics.answered(path if known else "other", status, notes["seconds"])
+        # Probes come every few seconds, and say nothing new.
+        write = self._service.journal.info if scope["method"] == "POST" else None
+        (write or self._service.journal.debug)(
+            "request",
+            request_id=scope["state"]["request_id"],
+            **({"key": caller} if caller else {}),
+            method=scope["method"],
+            path=path[:200],
+            status=status,
+            **notes,
+        )
+
+
+def _no_endpoint(scope: Scope, error: HTTPException) -> Problem:
+    """Name the endpoint or the method that is not there."""
+    path = scope["path"][:200]
+    if error.status_code == 405:
+        return problem("METHOD_UNKNOWN", f"{path} does not take {scope['method']}")
+    return problem("ROUTE_UNKNOWN", f"there is no endpoint {path}")
+
+
+def _request_id(scope: Scope) -> str:
+    """Keep the caller's id, if it can stand in a log and a header; make one otherwise."""
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and _SANE_ID.fullmatch(value):
+            return str(value, "ascii")
+    return os.urandom(16).hex()

@@ -1,0 +1,95 @@
+"""Answers in JSON: problems in OpenAI's error shape with code, owner and hint, and plain objects.
+
+The shape: https://platform.openai.com/docs/guides/error-codes (message, type, code, param).
+"""
+
+import json
+import os
+from http import HTTPStatus
+from typing import Any
+
+from starlette.responses import Response
+
+from mealkit.errors import CATALOGUE, Problem
+from mealkit.worker.endpoints.error_answers import MOST_CHARACTERS
+
+# Seconds after which asking again makes sense.
+_RETRY_AFTER = {
+    "REQUEST_BUSY": "1",
+    "DRAINING": "1",
+}
+# The engine is started again meanwhile.
+_RETRY_AFTER_503 = "5"
+
+
+class JsonAnswer(Response):
+    """A value as JSON."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        """Encode the value; bytes are JSON already."""
+        if isinstance(content, bytes):
+            return content
+        return json.dumps(content, ensure_ascii=False).encode(errors="backslashreplace")
+
+
+def status_of(problem: Problem) -> int:
+    """Return the HTTP status that the catalogue gives a problem."""
+    return CATALOGUE[problem.code].http_status
+
+
+def problem_answer(
+    problem: Problem,
+    request_id: str,
+    contact: dict[str, str] | None = None,
+    headers: dict[str, str] | None = None,
+) -> JsonAnswer:
+    """Answer with a problem; ``contact`` is the kit's, where its author owns the problem."""
+    status = status_of(problem)
+    content = problem_content(problem, request_id, contact)
+    retry = _RETRY_AFTER.get(problem.code) or (_RETRY_AFTER_503 if status == 503 else None)
+    extra = {"Retry-After": retry} if retry else {}
+    return JsonAnswer({"error": content}, status, {**extra, **(headers or {})})
+
+
+def refusal_bytes(problem: Problem, recipe: str) -> bytes:
+    """Write the whole answer to a request that never became one, after which nothing follows."""
+    request_id = os.urandom(16).hex()
+    body = json.dumps({"error": problem_content(problem, request_id)}).encode()
+    status = HTTPStatus(status_of(problem))
+    lines = (
+        f"HTTP/1.1 {status.value} {status.phrase}",
+        f"Content-Type: {JsonAnswer.media_type}",
+        f"Content-Length: {len(body)}",
+        f"X-Request-Id: {request_id}",
+        f"X-Mealkit-Recipe: {recipe}",
+        "Connection: close",
+        "\r\n",
+    )
+    return "\r\n".join(lines).encode() + body
+
+
+def problem_content(
+    problem: Problem, request_id: str, contact: dict[str, str] | None = None
+) -> dict[str, Any]:
+    """Return a problem as OpenAI's error object, with code, owner and hint."""
+    status = status_of(problem)
+    where = problem.where and problem.where[:MOST_CHARACTERS]
+    content: dict[str, Any] = {
+        **problem.as_json(),
+        "message": problem.message[:MOST_CHARACTERS],
+        "where": where,
+        "type": _type(status),
+        "param": where if status < 500 else None,
+        "request_id": request_id,
+    }
+    if contact:
+        content["contact"] = contact
+    return content
+
+
+def _type(status: int) -> str:
+    if status == 429:
+        return "rate_limit_error"
+    return "invalid_request_error" if status < 500 else "server_error"

@@ -1,0 +1,158 @@
+"""The endpoints that callers meet. An allow list: what is not here does not get through.
+
+Refuses what the kit cannot do exactly as asked, always as a problem in OpenAI's error shape.
+"""
+
+import asyncio
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route, Router
+
+from mealkit.digest import Digest
+from mealkit.errors import failure
+from mealkit.runtime.api.about import licences, manifest, metadata, model_card
+from mealkit.runtime.api.endpoints import offered
+from mealkit.runtime.gateway.forwarding import Answering
+from mealkit.runtime.gateway.middleware import Envelope
+from mealkit.runtime.gateway.problem_answers import JsonAnswer
+from mealkit.runtime.gateway.service import Service
+from mealkit.runtime.urls import (
+    DOCS_PATH,
+    LIVE_PATHS,
+    METRICS_PATH,
+    OPENAPI_PATH,
+    READY_PATHS,
+)
+from mealkit.runtime.watch.metrics import CONTENT_TYPE
+from mealkit.runtime.watch.worker_metrics import worker_metrics
+from mealkit.untrusted import shown
+
+
+def create_app(service: Service) -> Envelope:
+    """Make the gateway of one kit.
+
+    Starlette's routes without its application: what that puts around each request, errors and all,
+    is the envelope's here, and would cost a tenth of the time again.
+    """
+    endpoints = _Endpoints(service)
+    routes = [
+        # First: they are looked through in order, and these are asked most.
+        *(
+            Route(endpoint.path, Answering(service, endpoint), methods=["POST"])
+            for endpoint in offered(service.offer)
+        ),
+        *(Route(path, endpoints.live) for path in LIVE_PATHS),
+        *(Route(path, endpoints.ready) for path in READY_PATHS),
+        Route("/v1/metadata", endpoints.metadata),
+        Route("/v1/manifest", endpoints.manifest),
+        Route("/v1/license", endpoints.license),
+        Route(OPENAPI_PATH, endpoints.openapi),
+        Route(DOCS_PATH, endpoints.docs),
+        Route(METRICS_PATH, endpoints.metrics),
+        Route("/v1/models", endpoints.models),
+        Route("/v1/models/{name:path}", endpoints.model),
+    ]
+    endpoints.paths = [route.path for route in routes]
+    # A redirect would be an answer that nobody asked for.
+    return Envelope(Router(routes, redirect_slashes=False), service, endpoints.paths)
+
+
+class _Endpoints:
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._description: tuple[object, dict[str, Any]] | None = None
+        self._manifest: tuple[bytes, Digest] | None = None
+        self.paths: list[str] = []
+
+    async def live(self, _request: Request) -> Response:
+        """Say that this process runs: always 200."""
+        snapshot = self._service.lifecycle.snapshot()
+        return JsonAnswer(
+            {"status": snapshot.status.value, "elapsed_seconds": round(snapshot.elapsed_seconds, 3)}
+        )
+
+    async def ready(self, _request: Request) -> Response:
+        """Say whether requests will be answered, and if not, why and whose problem it is."""
+        service = self._service
+        snapshot = service.lifecycle.snapshot()
+        content = snapshot.as_json()
+        if snapshot.problem and (contact := service.contact(snapshot.problem)):
+            content["contact"] = contact
+        if service.lifecycle.is_ready:
+            return JsonAnswer(content)
+        return JsonAnswer(content, 503, {"Retry-After": "1"})
+
+    async def metadata(self, _request: Request) -> Response:
+        """Say what this kit is."""
+        service = self._service
+        image = service.settings.image_digest
+        return JsonAnswer(metadata(service.lock, service.offer, image, self.paths))
+
+    async def manifest(self, _request: Request) -> Response:
+        """Give the lock; of the paper's own code the digests."""
+        if self._manifest is None:
+            self._manifest = await asyncio.to_thread(manifest, self._service.lock)
+        data, digest = self._manifest
+        return JsonAnswer(data, headers={"ETag": f'"{digest}"'})
+
+    async def license(self, _request: Request) -> Response:
+        """Tell the licences of kit and model."""
+        lock, models = self._service.lock, self._service.settings.models
+        return JsonAnswer(await asyncio.to_thread(licences, lock, models))
+
+    async def openapi(self, _request: Request) -> Response:
+        """Describe the kit's API."""
+        return JsonAnswer(await self._describe())
+
+    async def docs(self, request: Request) -> Response:
+        """Show the kit's API to people."""
+        lock, offer = self._service.lock, self._service.offer
+        described = await self._describe()
+        module = await _late("mealkit.runtime.api.page")
+        content = module.page(lock, offer, described, request.headers.get("host", ""))
+        headers = {
+            "Content-Security-Policy": module.CONTENT_POLICY,
+            "Referrer-Policy": "no-referrer",
+            # It names the host that it was asked by.
+            "Cache-Control": "no-store",
+        }
+        return Response(content, headers=headers, media_type="text/html")
+
+    async def metrics(self, _request: Request) -> Response:
+        """Give the counters, and those of an engine that has its own."""
+        service = self._service
+        passed_on = await worker_metrics(service.lock.engine.name, service.upstream)
+        text = service.metrics.text() + passed_on
+        return Response(text, headers={"Content-Type": CONTENT_TYPE})
+
+    async def models(self, _request: Request) -> Response:
+        """List the one model."""
+        return JsonAnswer({"object": "list", "data": [model_card(self._service.lock)]})
+
+    async def model(self, request: Request) -> Response:
+        """Describe the one model."""
+        name = request.path_params["name"]
+        served = self._service.lock.model.name
+        if name != served:
+            message = f"the model {shown(name)} is not served here, {served!r} is"
+            raise failure("REQUEST_MODEL", message, where="model")
+        return JsonAnswer(model_card(self._service.lock))
+
+    async def _describe(self) -> dict[str, Any]:
+        """Return the description; it is made anew once the first answer taught something."""
+        offer = self._service.offer
+        learned = (offer.dimensions, offer.prediction)
+        if self._description is None or self._description[0] != learned:
+            module = await _late("mealkit.runtime.api.openapi")
+            described = await asyncio.to_thread(module.describe, self._service.lock, offer)
+            self._description = (learned, described)
+        return self._description[1]
+
+
+async def _late(name: str) -> ModuleType:
+    """Import what few kits are ever asked for: not at the start, and beside running requests."""
+    return await asyncio.to_thread(import_module, name)

@@ -1,0 +1,98 @@
+"""Asks the engine for a sign of life after a while of silence, and condemns it if none comes.
+
+A process that runs and a port that answers prove nothing: only an answer does. Refuses to judge an
+engine that waits for a caller who does not read.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from mealkit.errors import MealkitError, Problem, RequestError, problem
+from mealkit.runtime.gateway.service import Service
+from mealkit.runtime.worker_client.pool import WorkerLostError
+
+# An idle engine takes far less for one token; what takes longer has stopped.
+_LONGEST_SECONDS = 30.0
+_LOOK_SECONDS = 1.0
+
+# An engine that fails may know why; these say only that it failed.
+_UNEXPLAINED = frozenset({"ENGINE_ANSWER", "INTERNAL", "NOT_READY"})
+
+
+class Canary:
+    """A small request, again and again, whenever the engine has been quiet."""
+
+    def __init__(
+        self,
+        service: Service,
+        ask: Callable[[], Awaitable[None]],
+        condemn: Callable[[Problem], None],
+    ) -> None:
+        """``ask`` has the engine answer something small; ``condemn`` ends it."""
+        self._service = service
+        self._ask = ask
+        self._condemn = condemn
+        self._serving = service.lock.serving
+
+    async def watch(self) -> None:
+        """Look after the engine until cancelled."""
+        if not self._serving.canary_seconds:
+            return
+        while True:
+            await asyncio.sleep(min(_LOOK_SECONDS, max(0.05, self._patience() - self._quiet())))
+            service = self._service
+            is_due = service.lifecycle.is_ready and self._quiet() >= self._patience()
+            if is_due and not service.upstream.waits_for_callers:
+                await self._sing()
+
+    async def _sing(self) -> None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        fault: Problem | None = None
+        try:
+            async with asyncio.timeout(self._limit()):
+                await self._ask()
+        except TimeoutError:
+            if self._quiet() >= loop.time() - began:
+                fault = self._silence(loop.time() - began)
+        except (WorkerLostError, RequestError):
+            # Its death is told by who watches it; and a refusal is an answer.
+            return
+        except MealkitError as error:
+            fault = _failed(error.problems[0])
+        self._service.metrics.sang("ok" if fault is None else "failed", loop.time() - began)
+        if fault and self._service.lifecycle.is_ready:
+            self._condemn(fault)
+
+    def _quiet(self) -> float:
+        """Return for how long nothing was heard of the engine."""
+        return asyncio.get_running_loop().time() - self._service.upstream.heard_seconds
+
+    def _patience(self) -> float:
+        """Return for how long the engine may be quiet: while it works, as long as an answer may."""
+        serving = self._serving
+        return serving.timeout_seconds if self._service.turns.running else serving.canary_seconds
+
+    def _limit(self) -> float:
+        """Return how long the answer may take.
+
+        What runs already is given up within the time that an answer may take; only then does an
+        engine that does one thing at a time come to this.
+        """
+        own = min(_LONGEST_SECONDS, self._serving.timeout_seconds)
+        return own + (self._serving.timeout_seconds if self._service.turns.running else 0)
+
+    def _silence(self, waited_seconds: float) -> Problem:
+        quiet = self._quiet()
+        return problem(
+            "ENGINE_HUNG",
+            "the engine's process runs, but nothing was heard of it",
+            measured=f"{quiet:.0f} seconds",
+            required=f"an answer to a small request within {waited_seconds:.0f} seconds",
+        )
+
+
+def _failed(cause: Problem) -> Problem:
+    if cause.code not in _UNEXPLAINED:
+        return cause
+    return problem("ENGINE_HUNG", f"the engine runs, but fails a small request: {cause.message}")

@@ -1,0 +1,226 @@
+"""One container's life once its server is there: weights and engine, warm, ready, drain.
+
+Refuses to be ready before the weights are the locked ones and one real request was answered.
+"""
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+
+import uvicorn
+
+from mealkit.errors import MealkitError, Problem, failure
+from mealkit.runtime.gateway.keys import Keys
+from mealkit.runtime.gateway.problem_answers import refusal_bytes
+from mealkit.runtime.gateway.routes import create_app
+from mealkit.runtime.gateway.service import Service
+from mealkit.runtime.http.accepted import Connections, possible_connections
+from mealkit.runtime.http.protocol import OneWriteProtocol
+from mealkit.runtime.life.canary import Canary
+from mealkit.runtime.life.start import Prelude
+from mealkit.runtime.life.supervise import Supervisor
+from mealkit.runtime.life.warm_up import warm
+from mealkit.runtime.life.worker_process import end_others
+from mealkit.runtime.state import Status
+from mealkit.runtime.watch.log_records import LogHandler
+from mealkit.runtime.watch.metrics import Metrics
+from mealkit.runtime.worker_client.pool import Upstream, WorkerLostError
+
+# An unused connection is closed by who counts them all; this only stops the server's own timers.
+_KEEP_ALIVE_SECONDS = 3600
+# For answers that are on their way once everything else has ended.
+_LAST_ANSWERS_SECONDS = 2
+_SWITCH_SECONDS = 0.001
+
+
+class Container:
+    """A kit's gateway and worker, from the moment at which they can be served to the end."""
+
+    def __init__(self, prelude: Prelude, keys: Keys) -> None:
+        """Prepare everything, start nothing."""
+        self._prelude = prelude
+        self._lock = prelude.lock
+        self._journal = prelude.journal
+        self._lifecycle = prelude.lifecycle
+        upstream = Upstream(Path(prelude.plan.socket))
+        self._service = Service(
+            prelude.lock,
+            prelude.settings,
+            keys,
+            self._lifecycle,
+            upstream,
+            Metrics(prelude.lock.model.name),
+            self._journal,
+        )
+        self._supervisor = Supervisor(prelude, upstream)
+        self._stops: asyncio.Queue[signal.Signals] = asyncio.Queue()
+
+    def serve(self, listener: socket.socket, take_over: Callable[[], None]) -> int:
+        """Serve until a signal; return the exit code. ``take_over`` frees the listening socket.
+
+        Raises:
+            MealkitError: the start failed, or the engine died too often.
+        """
+        # How long the loop waits for its turn at the interpreter while a thread reads a large body.
+        sys.setswitchinterval(_SWITCH_SECONDS)
+        return asyncio.run(self._run(listener, take_over))
+
+    async def _run(self, listener: socket.socket, take_over: Callable[[], None]) -> int:
+        self._lifecycle.listeners.append(self._service.metrics.moved)
+        logging.getLogger().addHandler(LogHandler(self._journal))
+        self._listen_for_stops()
+        server = _Server(_server_config(self._service))
+        take_over()
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        try:
+            return await self._live(serving)
+        finally:
+            await self._supervisor.stop()
+            end_others()
+            server.should_exit = True
+            await serving
+
+    async def _live(self, serving: "asyncio.Task[None]") -> int:
+        kit = asyncio.create_task(self._serve_kit())
+        stopped = asyncio.create_task(self._stops.get())
+        await asyncio.wait({kit, stopped, serving}, return_when=asyncio.FIRST_COMPLETED)
+        try:
+            if stopped.done():
+                await self._drain(kit)
+                return 0
+            if kit.done():
+                await kit
+            raise failure("INTERNAL", "the server ended by itself")
+        except MealkitError as error:
+            fault = error.problems[0]
+            self._lifecycle.move(Status.FAILED, fault.sentence, fault)
+            self._service.metrics.failed(fault)
+            raise
+        finally:
+            stopped.cancel()
+            kit.cancel()
+            await asyncio.gather(kit, return_exceptions=True)
+
+    async def _serve_kit(self) -> None:
+        """Become ready, and stay so as long as the engine can be kept alive."""
+        await self._verify_and_load()
+        await self._warm()
+        # What the start made lives as long as the process: searching it for garbage again and
+        # again would hold up requests.
+        gc.collect()
+        gc.freeze()
+        gc.enable()
+        canary = Canary(self._service, lambda: warm(self._service), self._supervisor.condemn)
+        singing = asyncio.create_task(canary.watch())
+        try:
+            await self._supervisor.watch(self._warm, self._died)
+        finally:
+            singing.cancel()
+
+    async def _verify_and_load(self) -> None:
+        loading = asyncio.create_task(self._supervisor.start())
+        try:
+            # First: wrong weights explain more than an engine that choked on them.
+            await self._prelude.verification.finished()
+            self._lifecycle.move(Status.LOADING, "the engine loads; the weights are verified")
+            await loading
+        finally:
+            loading.cancel()
+            await asyncio.gather(loading, return_exceptions=True)
+
+    async def _warm(self) -> None:
+        limit_seconds = self._lock.serving.timeout_seconds
+        self._lifecycle.move(Status.WARMING, "waiting for the answer to a first real request")
+        with self._phase("warming"):
+            try:
+                async with asyncio.timeout(limit_seconds):
+                    await warm(self._service)
+            except TimeoutError as error:
+                message = f"the engine's first answer took more than {limit_seconds} seconds"
+                raise failure("ENGINE_START", message) from error
+            except WorkerLostError as error:
+                raise await self._supervisor.explain_loss("at its first request") from error
+        self._lifecycle.move(Status.READY, "answering requests")
+
+    def _died(self, fault: Problem, will_restart: bool) -> None:  # noqa: FBT001
+        self._service.metrics.failed(fault)
+        if will_restart:
+            self._service.metrics.restarted()
+
+    async def _drain(self, kit: "asyncio.Task[None]") -> None:
+        drain_seconds = self._lock.serving.drain_seconds
+        self._lifecycle.move(Status.DRAINING, f"stopping; running requests have {drain_seconds} s")
+        kit.cancel()
+        await asyncio.gather(kit, return_exceptions=True)
+        try:
+            async with asyncio.timeout(drain_seconds):
+                await self._service.idle.wait()
+        except TimeoutError:
+            turns = self._service.turns
+            self._journal.warning("drain ended early", running=turns.running, waiting=turns.waiting)
+            # Each request that waits for it learns that the kit was stopped.
+            self._supervisor.kill()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LAST_ANSWERS_SECONDS):
+                    await self._service.idle.wait()
+
+    def _listen_for_stops(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop, number)
+
+    def _stop(self, number: signal.Signals) -> None:
+        if self._lifecycle.status is Status.DRAINING:
+            self._journal.warning("stopped at once", signal=number.name)
+            self._supervisor.kill()
+            os._exit(128 + number)
+        self._stops.put_nowait(number)
+
+    @contextmanager
+    def _phase(self, name: str) -> Iterator[None]:
+        self._lifecycle.begin(name)
+        try:
+            yield
+        finally:
+            self._lifecycle.end(name)
+
+
+class _Server(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals alone: here a stop means drain first."""
+        yield
+
+
+def _server_config(service: Service) -> uvicorn.Config:
+    connections = Connections(possible_connections(service.settings.connections))
+    service.metrics.count_connections(lambda: len(connections))
+
+    def refusal(fault: Problem) -> bytes:
+        service.metrics.failed(fault)
+        return refusal_bytes(fault, service.recipe)
+
+    return uvicorn.Config(
+        create_app(service),
+        loop="asyncio",
+        http=partial(OneWriteProtocol, connections=connections, refusal=refusal),  # type: ignore[arg-type]  # called
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        # Its warnings are about what callers send, who could fill the log with them.
+        log_level=logging.ERROR,
+        access_log=False,
+        server_header=False,
+        # Nothing here asks for a caller's address, whoever states it.
+        proxy_headers=False,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=_LAST_ANSWERS_SECONDS,
+    )

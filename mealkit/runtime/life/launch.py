@@ -1,0 +1,204 @@
+"""From the start of the container to its end: socket, lock, preflight, weights, worker, ready.
+
+A start that fails prints one problem as a line of JSON, writes it to the termination log too, and
+exits with the code of its class. What takes long to import is imported once the socket answers,
+and what the engine waits for comes before what callers wait for.
+"""
+
+import errno
+import json
+import os
+import signal
+import socket
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack, suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from mealkit.errors import (
+    CATALOGUE,
+    MealkitError,
+    Owner,
+    OwnerContact,
+    Problem,
+    failure,
+    problem,
+)
+from mealkit.runtime.gateway.keys import Keys
+from mealkit.runtime.life import isolation
+from mealkit.runtime.life.listening import listening, passed_listener
+from mealkit.runtime.life.waiting_server import Doorman
+from mealkit.runtime.life.worker_plan import Spawned, WorkerPlan
+from mealkit.runtime.settings import Settings, read_settings
+from mealkit.runtime.state import Lifecycle
+from mealkit.runtime.watch.journal import Journal
+
+if TYPE_CHECKING:
+    from mealkit.recipe.lock import Lock
+
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+# Kubernetes keeps no more of one container's termination log.
+_TERMINATION_BYTES = 4096
+
+Begun = tuple[WorkerPlan, Spawned, int]
+
+
+def main(environment: Mapping[str, str], begun: Begun | None = None) -> int:
+    """Serve one kit until it is stopped or fails; return the exit code.
+
+    ``begun`` is its worker, if it was started already and waits to be released, with the socket
+    that callers reach.
+    """
+    launch = _Launch(environment, begun)
+    for number in _STOP_SIGNALS:
+        # Process 1 has no default action: without a handler a stop in the first second is lost.
+        signal.signal(number, _leave)
+    try:
+        code = launch.serve()
+    except MealkitError as error:
+        fault = error.problems[0]
+    except Exception as error:  # noqa: BLE001  the last line must be a problem, whatever happened
+        fault = problem("INTERNAL", f"mealkit failed with {type(error).__name__}: {error}")
+    else:
+        _write_termination_log(launch.settings, b"")
+        return code
+    return report(fault, launch.lock, launch.settings, launch.journal)
+
+
+class _Launch:
+    """What is known of a start so far."""
+
+    def __init__(self, environment: Mapping[str, str], begun: Begun | None) -> None:
+        self.journal = Journal("info")
+        self.settings: Settings | None = None
+        self.lock: Lock | None = None
+        self._environment = environment
+        self._begun = begun
+        self._began = time.monotonic()
+
+    def serve(self) -> int:
+        settings = self.settings = read_settings(self._environment)
+        journal = self.journal = Journal(settings.log_level)
+        lifecycle = Lifecycle(time.monotonic, self._began)
+        lifecycle.listeners.append(lambda moved: journal.info("state", **moved.as_json()))
+        with ExitStack() as stack:
+            plan, worker, opened = self._begun or (None, None, None)
+            listener = stack.enter_context(_listen(settings, self._environment, opened))
+            if passed_listener(self._environment) is not None:
+                # Where it listens is its opener's word, and with it whether callers need a key.
+                settings = self.settings = replace(settings, host=listener.getsockname()[0])
+            journal.info("listening", host=settings.host, port=listener.getsockname()[1])
+            for what in isolation.missing:
+                journal.warning("isolation", missing=what)
+            keys = Keys(settings)
+            doorman = stack.enter_context(Doorman(listener, lifecycle))
+            data = _read(settings)
+            lock = self.lock = _lock(data, settings)
+            # Imports half of what there is to import.
+            from mealkit.runtime.life.start import Prelude  # noqa: PLC0415
+
+            plan = plan or _plan(data, settings, self._environment)
+            prelude = Prelude(settings, lock, journal, lifecycle, plan, worker)
+            prelude.check_machine(self._environment)
+            stack.enter_context(prelude.verification)
+            # Imports the other half: the server and everything behind it.
+            from mealkit.runtime.life.container import Container  # noqa: PLC0415
+
+            return Container(prelude, keys).serve(listener, doorman.leave)
+
+
+def report(fault: Problem, lock: "Lock | None", settings: Settings | None, journal: Journal) -> int:
+    """Print the problem that ends the process, for people and machines; return the exit code.
+
+    It is the last line: ``code``, ``message``, ``hint``, ``where``, ``owner``, what was measured
+    and required, if that is the problem, and the kit's ``contact`` where its author is the owner.
+    """
+    if lock and fault.owner is Owner.KIT_AUTHOR:
+        owner = lock.about.owner
+        contact = OwnerContact(owner.team, owner.contact, owner.support)
+        fault = replace(fault, contact=contact)
+    content = fault.as_json()
+    _write_termination_log(settings, _shortened(content))
+    journal.final(content)
+    return CATALOGUE[fault.code].error.exit_code
+
+
+def _shortened(content: dict[str, Any]) -> bytes:
+    data = json.dumps(content).encode()
+    if len(data) <= _TERMINATION_BYTES:
+        return data
+    short = {**content, "message": str(content["message"])[:500]}
+    return json.dumps(short).encode()[:_TERMINATION_BYTES]
+
+
+def _write_termination_log(settings: Settings | None, data: bytes) -> None:
+    """Write what the container's end is told with; nothing, where it is a good one.
+
+    All users may write to that file, so what it has may be of the kit's own process.
+    """
+    if settings is None:
+        return
+    # Not waiting for who reads: it may be a pipe. Kubernetes makes the file; elsewhere there is
+    # none, or none for this user.
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NONBLOCK | os.O_NOFOLLOW
+    with suppress(OSError):
+        descriptor = os.open(settings.termination_log, flags, 0o644)
+        try:
+            os.write(descriptor, data)
+        finally:
+            os.close(descriptor)
+
+
+def _leave(number: int, _frame: object) -> None:
+    raise SystemExit(0 if number == signal.SIGTERM else 128 + number)
+
+
+def _listen(
+    settings: Settings, environment: Mapping[str, str], opened: int | None
+) -> socket.socket:
+    """Return the socket that callers reach: the one that is open already, or a new one."""
+    try:
+        if opened is None:
+            opened = listening(environment, settings.host, settings.port)
+        return socket.socket(fileno=opened)
+    except OSError as error:
+        code = "PORT_TAKEN" if error.errno == errno.EADDRINUSE else "CONFIG_INVALID"
+        message = f"{settings.host}:{settings.port} cannot be listened on: {error.strerror}"
+        hint = "set MEALKIT_HOST and MEALKIT_PORT to an address that is free"
+        raise failure(code, message, where="MEALKIT_PORT", hint=hint) from error
+
+
+def _read(settings: Settings) -> bytes:
+    path = settings.lock_path
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        message = f"the lock cannot be read: {error.strerror}"
+        hint = "build the image again, or mount the kit's lock there"
+        raise failure("LOCK_MISSING", message, where=str(path), hint=hint) from error
+
+
+def _lock(data: bytes, settings: Settings) -> "Lock":
+    # Imports pydantic.
+    from mealkit.recipe.lock import read_lock  # noqa: PLC0415
+
+    return read_lock(data, where=str(settings.lock_path))
+
+
+def _plan(data: bytes, settings: Settings, environment: Mapping[str, str]) -> WorkerPlan:
+    """Plan for the worker, where the first attempt failed."""
+    try:
+        plan = WorkerPlan(json.loads(data), environment)
+        plan.place()
+    except ValueError as error:
+        raise failure("CONFIG_INVALID", str(error), where="MEALKIT_STATE") from error
+    except OSError as error:
+        raise failure(
+            "DISK_DENIED",
+            f"the state folder cannot be written to: {error.strerror}",
+            where=str(settings.state),
+            hint=f"make it writable: docker run --tmpfs {settings.state}:uid=65532,mode=0700",
+        ) from error
+    return plan

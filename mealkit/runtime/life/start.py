@@ -1,0 +1,124 @@
+"""What must hold before the engine may load, and before it may answer: machine and weights.
+
+Refuses a machine that the kit does not fit. The weights are hashed while the engine loads and the
+gateway is imported; nobody is answered before they are known to be the locked ones.
+"""
+
+import asyncio
+import threading
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from typing import Self
+
+from mealkit.errors import failures
+from mealkit.preflight.facts import read_facts
+from mealkit.preflight.here import inside
+from mealkit.preflight.override import apply, read_overrides
+from mealkit.preflight.run import preflight
+from mealkit.recipe.lock import Lock
+from mealkit.runtime.life.memory_counts import memory_state
+from mealkit.runtime.life.verify_weights import verify_weights
+from mealkit.runtime.life.worker_plan import Spawned, WorkerPlan
+from mealkit.runtime.settings import Settings
+from mealkit.runtime.state import Lifecycle, Status
+from mealkit.runtime.watch.journal import Journal
+from mealkit.units import show_size
+
+
+class Prelude:
+    """A start up to the moment at which the server is there."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        lock: Lock,
+        journal: Journal,
+        lifecycle: Lifecycle,
+        plan: WorkerPlan,
+        worker: Spawned | None,
+    ) -> None:
+        self.settings = settings
+        self.lock = lock
+        self.journal = journal
+        self.lifecycle = lifecycle
+        self.plan = plan
+        self.worker = worker
+        """A worker that was started already."""
+        self.kills = 0
+        """How many processes of this control group had been killed when the worker could load."""
+
+    def check_machine(self, environment: Mapping[str, str]) -> None:
+        """Hold the machine against the kit's needs; if it fits, the worker may load.
+
+        Raises:
+            PreflightError: it does not.
+            ContainerError: ``CONFIG_INVALID``, the overrides cannot be read.
+        """
+        overrides = read_overrides(environment)
+        self.lifecycle.begin("preflight")
+        self.lifecycle.move(Status.PREFLIGHT, "holding this machine against the kit's needs")
+        found = preflight(read_facts(), self.lock.requirements, inside(self.settings.state))
+        report = apply(found, overrides)
+        self.lifecycle.end("preflight")
+        self.journal.info("preflight", **report.as_json())
+        for finding in report.overridden:
+            self.journal.warning("override", **finding.as_json())
+        if report.blockers:
+            self.lifecycle.move(Status.FAILED, report.blockers[0].sentence, report.blockers[0])
+            raise failures(report.blockers)
+        self.kills = memory_state().kills or 0
+        self.lifecycle.begin("loading")
+        if self.worker:
+            self.worker.release()
+            self.journal.info("worker started", pid=self.worker.pid)
+
+    @cached_property
+    def verification(self) -> "Verification":
+        """The weights being hashed, from the first time that this is asked for."""
+        return Verification(self.lock, self.settings, self.lifecycle)
+
+
+class Verification:
+    """Weights that are hashed in threads of their own, from the moment it is made."""
+
+    def __init__(self, lock: Lock, settings: Settings, lifecycle: Lifecycle) -> None:
+        lifecycle.move(Status.VERIFYING, "hashing the weights while the engine loads")
+        lifecycle.begin("verifying")
+        self._lifecycle = lifecycle
+        self._stop = threading.Event()
+        self._guard = threading.Lock()
+        self._total_bytes = max(lock.weights_bytes, 1)
+        self._done_bytes = self._percent = 0
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="verification")
+        self._outcome = self._pool.submit(
+            verify_weights, lock.model.files, settings.models, self._advance, self._stop
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End it, finished or not."""
+        self._stop.set()
+        self._pool.shutdown()
+
+    async def finished(self) -> None:
+        """Wait until the weights are known to be the locked ones.
+
+        Raises:
+            EngineError: they are not.
+        """
+        await asyncio.wrap_future(self._outcome)
+        self._lifecycle.end("verifying")
+
+    def _advance(self, size_bytes: int) -> None:
+        with self._guard:
+            self._done_bytes += size_bytes
+            percent = self._done_bytes * 100 // self._total_bytes
+            if percent == self._percent:
+                return
+            self._percent = percent
+            done, total = show_size(self._done_bytes), show_size(self._total_bytes)
+        if self._lifecycle.status is Status.VERIFYING:
+            self._lifecycle.note(f"verified {done} of {total} of weights")

@@ -1,0 +1,93 @@
+"""Holds every weight file in the container against the lock, byte by byte.
+
+Refuses a missing file, a wrong size and a flipped bit. Files are read in parallel threads; hashing
+releases the interpreter's lock, so the gateway goes on answering.
+"""
+
+import hashlib
+import os
+import stat
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from pathlib import Path
+
+from mealkit.digest import Digest, file_chunks
+from mealkit.errors import Problem, failures, problem
+from mealkit.recipe.lock import LockedFile
+
+
+class StoppedError(Exception):
+    """The check was told to stop; nothing is known of the files."""
+
+
+def verify_weights(
+    files: Sequence[LockedFile],
+    root: Path,
+    advance: Callable[[int], None],
+    stop: threading.Event | None = None,
+) -> None:
+    """Check that every locked file is below ``root`` with exactly the locked bytes.
+
+    ``advance`` is told bytes as they are hashed, from several threads. Memory is one chunk per
+    thread. The first wrong file ends the check.
+
+    Raises:
+        EngineError: ``WEIGHTS_MISSING`` or ``WEIGHTS_MISMATCH``, with path, expected and found.
+        StoppedError: ``stop`` was set.
+    """
+    stop = stop or threading.Event()
+    # Names and sizes first: they cost nothing, and tell of all files that are absent or cut.
+    found = [_check_presence(file, root) for file in files]
+    problems = [item for item in found if item is not None]
+    if problems:
+        raise failures(problems)
+    largest_first = sorted(files, key=lambda file: -file.size_bytes)
+    threads = max(1, min(len(os.sched_getaffinity(0)), len(files)))
+    with ThreadPoolExecutor(threads, thread_name_prefix="verify") as pool:
+        futures = [pool.submit(_hash, file, root, advance, stop) for file in largest_first]
+        done, late = wait(futures, return_when=FIRST_EXCEPTION)
+        if late:
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+    for future in done:
+        future.result()
+
+
+def _check_presence(file: LockedFile, root: Path) -> Problem | None:
+    path = root / file.path
+    try:
+        found = path.stat()
+    except OSError as error:
+        message = f"{file.path} is missing: {error.strerror}"
+        return problem("WEIGHTS_MISSING", message, where=str(path))
+    # A pipe would never end.
+    if not stat.S_ISREG(found.st_mode):
+        message = f"{file.path} is not a regular file"
+        return problem("WEIGHTS_MISSING", message, where=str(path))
+    size_bytes = found.st_size
+    if size_bytes == file.size_bytes:
+        return None
+    message = f"{file.path} has {size_bytes} bytes, the lock expects {file.size_bytes}"
+    return problem("WEIGHTS_MISMATCH", message, where=str(path))
+
+
+def _hash(
+    file: LockedFile, root: Path, advance: Callable[[int], None], stop: threading.Event
+) -> None:
+    path = root / file.path
+    state = hashlib.sha256()
+    try:
+        # Opened as a regular file or not at all, whatever has come to its path meanwhile.
+        for chunk in file_chunks(path):
+            if stop.is_set():
+                raise StoppedError
+            state.update(chunk)
+            advance(len(chunk))
+    except OSError as error:
+        message = f"{file.path} cannot be read: {error.strerror}"
+        raise failures([problem("WEIGHTS_MISSING", message, where=str(path))]) from error
+    found = Digest.from_hex(state.hexdigest())
+    if found != file.sha256:
+        message = f"{file.path} is {found}, the lock expects {file.sha256}"
+        raise failures([problem("WEIGHTS_MISMATCH", message, where=str(path))])

@@ -1,0 +1,86 @@
+"""The one real request that a kit must answer before it is ready."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, assert_never
+
+from mealkit.errors import failure, failures
+from mealkit.recipe.kit import Feature, Task
+from mealkit.runtime.api.chat import CHAT
+from mealkit.runtime.api.classify import CLASSIFY
+from mealkit.runtime.api.completions import COMPLETIONS
+from mealkit.runtime.api.embeddings import EMBEDDINGS, dimensions_of
+from mealkit.runtime.api.endpoint import Endpoint
+from mealkit.runtime.api.rerank import RERANK
+from mealkit.runtime.gateway.service import Service
+from mealkit.runtime.worker_client.engine_errors import problem_of
+
+_TEXT = "a first sentence, so that the first caller does not wait"
+
+
+async def warm(service: Service) -> None:
+    """Ask the worker once, and learn from its answer what only the model knows.
+
+    A generation is asked for one token. Of a prediction only the schema is asked, since nobody but
+    the kit's author knows an input that means something to it: the code was loaded, and answers.
+
+    Raises:
+        MealkitError: it refused (its own problem), or its answer cannot be used
+            (``ENGINE_ANSWER``).
+        WorkerLostError: it ended instead.
+    """
+    task = service.offer.task
+    match task:
+        case Task.EMBEDDINGS:
+            _learn_dimensions(service, await _ask(service, EMBEDDINGS, {"input": _TEXT}))
+        case Task.GENERATION if Feature.CHAT in service.offer.features:
+            messages = [{"role": "user", "content": _TEXT}]
+            await _ask(service, CHAT, {"messages": messages, **_few(service)})
+        case Task.GENERATION:
+            await _ask(service, COMPLETIONS, {"prompt": _TEXT, **_few(service)})
+        case Task.CLASSIFICATION:
+            await _ask(service, CLASSIFY, {"input": _TEXT})
+        case Task.RERANKING:
+            await _ask(service, RERANK, {"query": _TEXT, "documents": [_TEXT]})
+        case Task.PREDICTION:
+            _learn_schema(service, await _request(service, "GET", "/schema"))
+        case _:
+            assert_never(task)
+
+
+async def _ask(service: Service, endpoint: Endpoint, values: Mapping[str, Any]) -> bytes:
+    asked = endpoint.prepare({"model": service.offer.model, **values}, service.offer)
+    return await _request(service, "POST", asked.target, asked.body)
+
+
+def _few(service: Service) -> dict[str, int]:
+    """Return the parameter that asks for as few tokens as the kit allows."""
+    bounds = service.offer.overrides.get("max_tokens")
+    return {"max_tokens": max(1, int(bounds.minimum)) if bounds and bounds.minimum else 1}
+
+
+async def _request(service: Service, method: str, target: str, body: bytes = b"") -> bytes:
+    answer = await service.upstream.request(method, target, body)
+    if answer.status != 200:
+        raise failures([service.claims.of_answer(problem_of(answer))])
+    return answer.body
+
+
+def _learn_dimensions(service: Service, body: bytes) -> None:
+    dimensions = dimensions_of(body)
+    before = service.offer.dimensions
+    if before not in {None, dimensions}:
+        message = f"vectors have {dimensions} numbers now, and had {before} before"
+        raise failure("ENGINE_ANSWER", message)
+    service.offer.dimensions = dimensions
+
+
+def _learn_schema(service: Service, body: bytes) -> None:
+    try:
+        form = json.loads(body)
+        is_schema = isinstance(form["input"], dict) and isinstance(form["output"], dict | bool)
+    except (ValueError, KeyError, TypeError) as error:
+        raise failure("ENGINE_ANSWER", "the engine does not say what it predicts") from error
+    if not is_schema:
+        raise failure("ENGINE_ANSWER", "the engine's schema is not a JSON Schema")
+    service.offer.prediction = form

@@ -1,0 +1,193 @@
+"""How the worker is started for a lock: its command, its settings file and its environment.
+
+Nothing of the gateway's own environment reaches the worker but what is listed here. This runs
+before anything else does, so it imports what is quick to import and nothing more.
+"""
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+
+from mealkit.paths import DEFAULTS, LOCK_NAME, USER_ID
+from mealkit.runtime.life.isolation import CONFINEMENT, has_two_users
+from mealkit.runtime.life.listening import listening
+
+# mypy reads it; at run time it would cost a tenth of what starting the worker takes.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+# A Unix socket's path has this many bytes at most, and a final zero: unix(7).
+_SOCKET_PATH_BYTES = 107
+
+# What the machine, and not the kit, decides: which GPUs, and where the driver's libraries are.
+_PASSED_ON = frozenset(
+    {
+        "PATH",
+        "LANG",
+        "LD_LIBRARY_PATH",
+        "CUDA_VISIBLE_DEVICES",
+        "HIP_VISIBLE_DEVICES",
+        "ROCR_VISIBLE_DEVICES",
+        "NVIDIA_VISIBLE_DEVICES",
+        "NVIDIA_DRIVER_CAPABILITIES",
+    }
+)
+
+
+class WorkerPlan:
+    """Everything it takes to start the worker."""
+
+    __slots__ = ("_config", "command", "environment", "socket")
+
+    def __init__(self, lock: "Mapping[str, Any]", environment: Mapping[str, str]) -> None:
+        """Plan for a lock as JSON has it.
+
+        Raises:
+            ValueError: the state folder's path is not absolute, or too long for a socket below it.
+            KeyError, TypeError: that is no lock.
+        """
+        places = DEFAULTS | {name: environment[name] for name in DEFAULTS if name in environment}
+        state = places["MEALKIT_STATE"]
+        self.socket = f"{state}/worker.sock"
+        if not state.startswith("/") or len(os.fsencode(self.socket)) > _SOCKET_PATH_BYTES:
+            raise ValueError(f"MEALKIT_STATE is too long for a socket below it: {state}")
+        engine, config = lock["engine"], f"{state}/worker.json"
+        content = {
+            "model_name": lock["model"]["name"],
+            "model_root": places["MEALKIT_MODELS"],
+            "task": lock["model"]["task"],
+            "hyperparameters": lock["hyperparameters"],
+            "settings": engine["settings"],
+            "code_root": f"{places['MEALKIT_ETC']}/code",
+        }
+        self._config = (config, json.dumps(content))
+        self.command = (
+            *(
+                sys.executable,
+                "-s",
+                "-P",
+                "-m",
+                "mealkit.runtime.life.worker_main",
+                str(os.getpid()),
+            ),
+            *("--socket", self.socket, "--worker", engine["worker"], "--config", config),
+        )
+        self.environment = {
+            **{name: environment[name] for name in sorted(_PASSED_ON & environment.keys())},
+            "HOME": state,
+            "TMPDIR": state,
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONUNBUFFERED": "1",
+            **engine["environment"],
+            "PYTHONPATH": places["MEALKIT_ENGINE_PATH"],
+        }
+
+    def place(self) -> None:
+        """Write the worker's settings file, and remove a socket that is left over.
+
+        Raises:
+            OSError: the state folder cannot be written to.
+        """
+        path, text = self._config
+        state = os.path.dirname(path)  # noqa: PTH120
+        os.makedirs(state, exist_ok=True)  # noqa: PTH103
+        # The folder may be older than this container, and what is in it the kit's own doing.
+        for left in (f"{path}.part", path):
+            _clear(left)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        with open(os.open(f"{path}.part", flags, 0o644), "w") as partial:  # noqa: PTH123
+            partial.write(text)
+        os.replace(f"{path}.part", path)  # noqa: PTH105
+        self.remove_socket()
+        if has_two_users():
+            os.chown(state, USER_ID, USER_ID)
+
+    def remove_socket(self) -> None:
+        """Remove the socket of a worker that has ended."""
+        _clear(self.socket)
+
+
+class Spawned:
+    """A process that was started: its number, and the pipes from and to it.
+
+    A worker waits, after what it can do before anything is known of the machine, for a byte on
+    ``stdin``; when that is closed instead, it ends.
+    """
+
+    __slots__ = ("pid", "stderr", "stdin", "stdout")
+
+    def __init__(self, command: "tuple[str, ...]", environment: Mapping[str, str]) -> None:
+        """Start a command with exactly this environment, in a session of its own, confined.
+
+        Raises:
+            OSError: it cannot be run.
+        """
+        own, other = zip(os.pipe(), os.pipe(), os.pipe()[::-1], strict=True)
+        try:
+            self.pid = CONFINEMENT.start(
+                lambda: os.posix_spawn(
+                    command[0],
+                    list(command),
+                    environment,
+                    file_actions=[
+                        (os.POSIX_SPAWN_DUP2, descriptor, number)
+                        for number, descriptor in zip((1, 2, 0), other, strict=True)
+                    ],
+                    setsid=True,
+                    setsigdef=[signal.SIGPIPE, signal.SIGCHLD, signal.SIGTERM, signal.SIGINT],
+                )
+            )
+        except OSError:
+            for descriptor in own:
+                os.close(descriptor)
+            raise
+        finally:
+            for descriptor in other:
+                os.close(descriptor)
+        self.stdout, self.stderr, stdin = own
+        self.stdin: int | None = stdin
+
+    def release(self) -> None:
+        """Let the worker load, if that was not said before."""
+        if self.stdin is None:
+            return
+        with suppress(OSError):  # it has ended; whoever waits for it will say so
+            os.write(self.stdin, b"\n")
+        os.close(self.stdin)
+        self.stdin = None
+
+
+def begin(environment: Mapping[str, str]) -> "tuple[WorkerPlan, Spawned, int] | None":
+    """Start the container's worker before anything else; it waits until it is released.
+
+    Callers' socket is opened before it: with the worker comes its descriptor. None if any of that
+    fails: the regular start finds the same fault, and can explain it.
+    """
+    etc = environment.get("MEALKIT_ETC", DEFAULTS["MEALKIT_ETC"])
+    listener = None
+    try:
+        with open(f"{etc}/{LOCK_NAME}", "rb") as file:  # noqa: PTH123
+            lock = json.load(file)
+        plan = WorkerPlan(lock, environment)
+        plan.place()
+        host = environment.get("MEALKIT_HOST", DEFAULTS["MEALKIT_HOST"])
+        port = int(environment.get("MEALKIT_PORT", lock["serving"]["port"]))
+        listener = listening(environment, host, port)
+        return plan, Spawned(plan.command, plan.environment), listener
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError):
+        if listener is not None:
+            os.close(listener)
+        return None
+
+
+def _clear(path: str) -> None:
+    """Remove what is at a path, whatever it is; a folder is moved out of the way."""
+    with suppress(FileNotFoundError):
+        try:
+            os.unlink(path)  # noqa: PTH108
+        except IsADirectoryError:
+            os.rename(path, f"{path}.{os.urandom(8).hex()}")  # noqa: PTH104

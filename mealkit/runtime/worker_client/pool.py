@@ -1,0 +1,153 @@
+"""Calls the worker over its Unix socket, on connections that stay open.
+
+Refuses answers that are too large or are not HTTP.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from mealkit.runtime.worker_client.connection import (
+    MAX_ANSWER_BYTES,
+    Answer,
+    Connection,
+    WorkerLostError,
+)
+
+__all__ = ["Answer", "Stream", "Upstream", "WorkerLostError"]
+
+
+class Upstream:
+    """The worker's socket, with the connections to it that wait for their next request."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = str(path)
+        self._idle: deque[Connection] = deque()
+        self._busy: set[Connection] = set()
+        self.heard_seconds = 0.0
+        """When the worker was last heard of, on the loop's clock."""
+
+    @property
+    def waits_for_callers(self) -> bool:
+        """Whether an answer is held up because its caller does not read."""
+        return any(connection.is_paused for connection in self._busy)
+
+    async def request(self, method: str, target: str, body: bytes = b"") -> Answer:
+        """Send one request and return its answer; cancelled, it closes the connection.
+
+        A request on a connection that the worker had closed meanwhile is sent once more, on a new
+        one: a worker does not close a connection that carries a request, so it has not seen it.
+
+        Raises:
+            WorkerLostError: there is no worker, or it ended during the answer.
+        """
+        connection = await self._begin(method, target, body, streams=False)
+        answer = connection.answer()
+        self._leave(connection)
+        return answer
+
+    @asynccontextmanager
+    async def stream(self, method: str, target: str, body: bytes) -> AsyncIterator["Stream"]:
+        """Send one request and give its answer as it comes; left early, it closes the connection.
+
+        Raises:
+            WorkerLostError: there is no worker, or it ended before the answer began.
+        """
+        connection = await self._begin(method, target, body, streams=True)
+        try:
+            yield Stream(connection)
+        finally:
+            self._leave(connection)
+
+    def close(self) -> None:
+        """Close the connections that wait."""
+        while self._idle:
+            self._idle.pop().close()
+
+    async def _begin(self, method: str, target: str, body: bytes, *, streams: bool) -> Connection:
+        """Send a request; return its connection once the answer's head is there."""
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.is_open:
+                try:
+                    return await self._send(connection, method, target, body, streams=streams)
+                except WorkerLostError:
+                    if connection.has_received:
+                        raise
+                    break
+        return await self._send(await self._connect(), method, target, body, streams=streams)
+
+    async def _send(
+        self, connection: Connection, method: str, target: str, body: bytes, *, streams: bool
+    ) -> Connection:
+        begun = False
+        self._busy.add(connection)
+        try:
+            await connection.begin(method, target, body, streams=streams)
+            begun = True
+        finally:
+            if not begun:
+                self._busy.discard(connection)
+                connection.close()
+        return connection
+
+    def _leave(self, connection: Connection) -> None:
+        self._busy.discard(connection)
+        if connection.is_open and connection.has_ended:
+            self._idle.append(connection)
+        else:
+            connection.close()
+
+    def apart(self) -> "Upstream":
+        """Return another way to the same worker: an answer there says nothing of its engine."""
+        return Upstream(Path(self._path))
+
+    def _hear(self) -> None:
+        self.heard_seconds = asyncio.get_running_loop().time()
+
+    async def _connect(self) -> Connection:
+        loop = asyncio.get_running_loop()
+        try:
+            _, connection = await loop.create_unix_connection(
+                lambda: Connection(self._hear), self._path
+            )
+        except OSError as error:
+            raise WorkerLostError(f"the worker cannot be reached: {error.strerror}") from error
+        return connection
+
+
+class Stream:
+    """An answer that is still coming."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        return self._connection.status
+
+    async def piece(self) -> bytes:
+        """Return what has come since the last call, at least a byte; nothing at the end.
+
+        Raises:
+            WorkerLostError: the worker ended during the answer.
+        """
+        return await self._connection.piece()
+
+    async def rest(self) -> Answer:
+        """Return all that has not been read yet.
+
+        Raises:
+            WorkerLostError: the worker ended during the answer, or it is too large.
+        """
+        parts: list[bytes] = []
+        size_bytes = 0
+        while part := await self.piece():
+            size_bytes += len(part)
+            if size_bytes > MAX_ANSWER_BYTES:
+                raise WorkerLostError(f"the answer is larger than {MAX_ANSWER_BYTES} bytes")
+            parts.append(part)
+        return Answer(self.status, b"".join(parts))

@@ -1,0 +1,199 @@
+"""Resolve the `debian` base: which packages, pinned by digest, make a root for a Python.
+
+Refuses a suite or a Python that the mirrors do not have, and indexes that Debian did not sign.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from mealkit.errors import MealkitError, failure
+from mealkit.recipe.lock import LockedDeb
+from mealkit.sources.debian.closure import closure
+from mealkit.sources.debian.known_packages import DebianMemory
+from mealkit.sources.debian.mirror_client import Fetch, MirrorFetch
+from mealkit.sources.debian.mirrors import DebianMirrors
+from mealkit.sources.debian.package_index import PackageIndex, read_index
+from mealkit.sources.debian.release import (
+    Release,
+    check_release,
+    check_suite,
+    parse_release,
+    signed_text,
+    verified,
+)
+from mealkit.web.http_client import bare_url
+
+# A release of a large suite has some 200 KB.
+_RELEASE_LIMIT_BYTES = 4 * 1024 * 1024
+_SUITE = re.compile(r"[a-z][a-z0-9.-]*")
+_PYTHON = re.compile(r"python(3\.[0-9]+)-minimal")
+
+# What a serving Python needs, beside python3.X-minimal and libpython3.X-stdlib.
+ROOTS = (
+    "base-files",  # the folders of a root, /etc/os-release, the /bin and /lib links
+    "ca-certificates",
+    "libgomp1",  # OpenMP: what inference engines are linked with
+    "libstdc++6",
+    "netbase",  # /etc/services and /etc/protocols; a dependency of the stdlib in trixie only
+    "tzdata",  # for zoneinfo; a dependency of the stdlib in trixie only
+)
+
+# Dependencies that only serve maintainer scripts, which are never run: (package, dependency).
+EXCLUDED = {
+    ("base-files", "awk"): "its postinst merges passwd lines with it",
+    ("ca-certificates", "openssl"): "update-ca-certificates hashes with it; the bundle needs none",
+    ("ca-certificates", "debconf"): "its config script asks which authorities to trust; all are",
+    ("readline-common", "dpkg"): "its postinst registers info pages, which the root leaves out",
+    ("tzdata", "debconf"): "its config script asks for the machine's time zone; it is UTC",
+}
+
+
+def resolve_base(  # noqa: PLR0913 - most of them by name
+    suite: str,
+    python: str,
+    architecture: str = "amd64",
+    *,
+    more: Sequence[str] = (),
+    allow_unsigned: bool = False,
+    mirrors: DebianMirrors,
+    cache: Path,
+    memory: DebianMemory | None = None,
+) -> tuple[LockedDeb, ...]:
+    """Return the packages of a root for ``python`` ("3.13") from ``suite``, sorted by name.
+
+    ``more`` are packages that the root has besides, with what they depend on.
+
+    Reads SUITE, SUITE-updates (where there is one) and, if the mirrors hold security updates,
+    SUITE-security; the highest version of each package counts. Verified package indexes are kept
+    in ``cache`` under their digest, so that only the small signed releases are read every time.
+    ``memory`` is asked whether a release is older than one seen before, and remembers what the
+    signed indexes say of the packages; it hears nothing of unsigned ones.
+
+    Raises:
+        SourceError: DEBIAN_UNSIGNED, DEBIAN_INDEX, SOURCE_NOT_FOUND (no mirror has the suite), or
+            what ``MirrorFetch`` raises when no mirror could be read.
+        LockError: DEBIAN_UNSOLVABLE.
+    """
+    if not _SUITE.fullmatch(suite):
+        raise failure("DEBIAN_UNSOLVABLE", f"{suite!r} is not the name of a Debian suite")
+    index = PackageIndex()
+    try:
+        with MirrorFetch() as fetch:
+            keyring = None if allow_unsigned else mirrors.keyring
+            reader = IndexReader(fetch, keyring, cache, None if allow_unsigned else memory)
+            for chunks in _indexes(suite, architecture, mirrors, reader):
+                index.add(chunks)
+        if index.newest(f"python{python}-minimal") is None:
+            raise _no_python(index, suite, python)
+        roots = (f"python{python}-minimal", f"libpython{python}-stdlib", *ROOTS, *more)
+        found = tuple(entry.package for entry in closure(index, roots, EXCLUDED))
+    except ValueError as error:
+        raise failure(
+            "DEBIAN_INDEX", f"the package index of {suite} cannot be read: {error}"
+        ) from error
+    if memory and not allow_unsigned:
+        memory.keep(found)
+    return found
+
+
+class IndexReader:
+    """Reads a suite's release and index from the first of several mirrors that serves them.
+
+    Without a keyring, releases need no signature. With ``old``, any that was ever signed will do:
+    one that has expired, or is older than one seen before. For packages that are pinned already,
+    it says as well as a new one that they are Debian's.
+    """
+
+    def __init__(
+        self,
+        fetch: Fetch,
+        keyring: Path | None,
+        cache: Path,
+        memory: DebianMemory | None = None,
+        *,
+        old: bool = False,
+    ) -> None:
+        self._fetch = fetch
+        self._keyring = keyring
+        self._cache = cache
+        self._memory = memory
+        self._old = old
+
+    def read(
+        self, addresses: tuple[str, ...], suite: str, architecture: str
+    ) -> tuple[str, Iterator[bytes]] | None:
+        """Return the mirror that served, and the checked index in chunks.
+
+        None if every mirror says that it has no such suite.
+        """
+        refusals: list[MealkitError] = []
+        for address in addresses:
+            folder = f"{address}/dists/{suite}"
+            try:
+                release = self._release(folder, suite)
+                if release:
+                    index = read_index(release, folder, architecture, self._fetch, self._cache)
+                    return address, index
+            except MealkitError as error:  # another mirror may serve what this one does not
+                refusals.append(error)
+        if refusals:
+            raise refusals[0]
+        return None
+
+    def _release(self, folder: str, suite: str) -> Release | None:
+        where = f"{bare_url(folder)}/InRelease"
+        signed = self._fetch(f"{folder}/InRelease", _RELEASE_LIMIT_BYTES)
+        if signed is None and self._keyring is None:
+            signed = self._fetch(f"{folder}/Release", _RELEASE_LIMIT_BYTES)
+        if signed is None:
+            return None
+        text = verified(signed, self._keyring, where) if self._keyring else signed_text(signed)
+        release = parse_release(text, where)
+        if self._old:
+            check_suite(release, suite, where)
+        else:
+            check_release(release, suite, where)
+        if self._memory:
+            if not self._old:
+                self._memory.require_newest(suite, release.date, where)
+            self._memory.saw(suite, release.date)
+        return release
+
+
+def _indexes(
+    suite: str, architecture: str, mirrors: DebianMirrors, reader: IndexReader
+) -> Iterator[Iterator[bytes]]:
+    main = reader.read(mirrors.archives, suite, architecture)
+    if main is None:
+        raise failure(
+            "SOURCE_NOT_FOUND",
+            f"no Debian mirror of this machine has the suite {suite!r}",
+            hint="correct base.suite in kit.yaml, or set MEALKIT_DEBIAN_MIRROR",
+            where=" ".join(map(bare_url, mirrors.archives)),
+        )
+    address, index = main
+    yield index
+    # From the same mirror: what another one says of updates means nothing for this one's suite.
+    if updates := reader.read((address,), f"{suite}-updates", architecture):
+        yield updates[1]
+    if mirrors.security:
+        security = reader.read(mirrors.security, f"{suite}-security", architecture)
+        if security is None:
+            # Going on would quietly leave known holes open, which whoever cuts the answer may want.
+            raise failure(
+                "DEBIAN_INDEX",
+                f"no security mirror of this machine has {suite}-security",
+                hint="correct MEALKIT_DEBIAN_SECURITY_MIRROR, or set it to nothing to do without",
+                where=" ".join(map(bare_url, mirrors.security)),
+            )
+        yield security[1]
+
+
+def _no_python(index: PackageIndex, suite: str, python: str) -> MealkitError:
+    found = sorted(match[1] for match in map(_PYTHON.fullmatch, index.names()) if match)
+    return failure(
+        "DEBIAN_UNSOLVABLE",
+        f"{suite} has no Python {python}; it has {', '.join(found) or 'none'}",
+        hint=f'set runtime.python to "{found[0]}", or choose another suite' if found else None,
+    )

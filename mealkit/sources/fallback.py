@@ -1,0 +1,88 @@
+"""The places of a kit's weights: which adapter each needs, and the next one when one fails.
+
+Refuses to hide what is not a place's fault, such as a full disk, behind a mirror.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path, PurePosixPath
+from typing import TypeVar, assert_never
+
+from mealkit.errors import MealkitError, Problem, failures
+from mealkit.recipe.kit import FolderPlace, HttpPlace, HubPlace, Place, Weights, WheelPlace
+from mealkit.sources.http import HttpReader
+from mealkit.sources.hub import HubReader
+from mealkit.sources.kit_folder import FolderReader
+from mealkit.sources.source import PlaceReader, Supplies
+from mealkit.sources.wheel import WheelReader
+
+T = TypeVar("T")
+
+# A place that fails like this may be replaced by a mirror.
+_PLACE_FAULTS = ("SOURCE_", "PACKAGES_", "WHEEL_")
+# Of several problems, the one that tells most stands first: wrong bytes before no answer.
+_TELLING = (
+    "SOURCE_DIGEST",
+    "SOURCE_SIZE",
+    "SOURCE_DENIED",
+    "SOURCE_NOT_FOUND",
+    "WHEEL_INVALID",
+    "SOURCE_INSECURE",
+    "SOURCE_REDIRECTS",
+    "SOURCE_ANSWER",
+)
+
+
+def open_place(
+    place: Place, kit_folder: Path, supplies: Supplies, commit: str | None = None
+) -> PlaceReader:
+    """Return the adapter of a place; nothing is asked for yet.
+
+    ``commit`` is what a lock resolved a revision of the Hub to.
+    """
+    match place:
+        case HubPlace():
+            return HubReader(place, supplies, commit)
+        case WheelPlace():
+            return WheelReader(place, supplies)
+        case HttpPlace():
+            return HttpReader(place, supplies)
+        case FolderPlace():
+            return FolderReader(place, kit_folder, supplies)
+        case _:
+            assert_never(place)
+
+
+def path_in_image(entry: Weights, name: str) -> str:
+    """Return where a file of an entry stands, below /models."""
+    return f"{PurePosixPath(entry.into)}/{name}" if entry.into else name
+
+
+def is_place_fault(error: MealkitError) -> bool:
+    """Tell whether another place may do better."""
+    return all(item.code.startswith(_PLACE_FAULTS) for item in error.problems)
+
+
+def first_that_works(
+    readers: Sequence[PlaceReader], attempt: Callable[[PlaceReader], T]
+) -> tuple[T, list[Problem]]:
+    """Return what the first place gives that can, and the problems of those before it.
+
+    Raises:
+        SourceError: no place can; it carries the problems of all, the most telling first.
+        MealkitError: what is not a place's fault, at once.
+    """
+    problems: list[Problem] = []
+    for reader in readers:
+        try:
+            return attempt(reader), problems
+        except MealkitError as error:
+            if not is_place_fault(error):
+                raise
+            problems += error.problems
+    raise failures(_most_telling_first(problems))
+
+
+def _most_telling_first(problems: Sequence[Problem]) -> list[Problem]:
+    """Return problems without repetition, wrong bytes before no answer."""
+    rank = {code: place for place, code in enumerate(_TELLING)}
+    return sorted(dict.fromkeys(problems), key=lambda item: rank.get(item.code, len(rank)))

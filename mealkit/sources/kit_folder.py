@@ -1,0 +1,174 @@
+"""Weights in a folder on this machine: hashed where they are, and never copied.
+
+Refuses files outside of the kit's bounds, whatever links lead there, and files that look like
+secrets.
+"""
+
+import posixpath
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from itertools import islice
+from pathlib import Path
+
+from mealkit.digest import Digest
+from mealkit.errors import KitError, MealkitError, Problem, failure
+from mealkit.kit.bounds import Bounds, OutsideError
+from mealkit.kit.confidential import MAX_SCANNED_BYTES, secret_name, secrets_in
+from mealkit.kit.files import secret_problem, source_folder
+from mealkit.kit.search import Search, TooManyError, has_wildcard
+from mealkit.recipe.kit import FolderPlace
+from mealkit.recipe.origins import FolderOrigin
+from mealkit.sources.download import Advance
+from mealkit.sources.ranges import FileRanges
+from mealkit.sources.source import PinnedFile, Supplies, matches, require_digest
+from mealkit.untrusted import UntrustedError, read_file
+
+# So many files are held open at once while they are hashed.
+_HELD = 128
+
+
+class FolderReader:
+    """A folder, by its path in the kit, relative to the kit's own."""
+
+    def __init__(self, place: FolderPlace, kit_folder: Path, supplies: Supplies) -> None:
+        self._path = place.path
+        self._kit_folder = kit_folder
+        self._bounds = Bounds.of(kit_folder, supplies.allowed)
+        self._supplies = supplies
+        self._known: Path | None = None
+
+    def pin(
+        self, patterns: Sequence[str], asserted: Mapping[str, Digest], advance: Advance
+    ) -> list[PinnedFile]:
+        """Hash the files that are meant."""
+        names = self._selected(patterns)
+        pinned = []
+        for name, (digest, path) in zip(names, self._hashed(names), strict=True):
+            require_digest(name, asserted.get(name), digest, str(self._folder / name))
+            ranges = FileRanges(path)
+            advance(ranges.size_bytes)
+            pinned.append(PinnedFile(name, digest, ranges.size_bytes, ranges))
+        return pinned
+
+    def origin(self, name: str) -> FolderOrigin:
+        """Return the file's path in the folder, not the folder's: a lock holds no local paths."""
+        return FolderOrigin(file=name)
+
+    def fetch(self, name: str, expected: Digest, size_bytes: int, advance: Advance) -> Path:
+        """Return the file itself, once its bytes were found to be the expected ones."""
+        ((digest, path),) = self._hashed([name])
+        require_digest(name, expected, digest, str(self._folder / name))
+        advance(size_bytes)
+        return path
+
+    def notices(self) -> list[Problem]:
+        """Return nothing: a folder is what it is."""
+        return []
+
+    def close(self) -> None:
+        """Do nothing: nothing was made."""
+
+    @property
+    def _folder(self) -> Path:
+        """The folder, once it is known to be within the bounds."""
+        if self._known is None:
+            try:
+                folder = source_folder(self._kit_folder, self._path)
+                self._known = self._bounds.resolve(folder)
+            except OutsideError as error:
+                problem = error.told(self._path, "model.weights", is_folder=True)
+                raise KitError(problem) from error
+            except (OSError, ValueError) as error:
+                message = f"the folder cannot be followed: {error}"
+                raise failure("SOURCE_NOT_FOUND", message, where=self._path) from error
+        return self._known
+
+    def _selected(self, patterns: Sequence[str]) -> list[str]:
+        folder = self._folder
+        if not folder.is_dir():
+            raise failure("SOURCE_NOT_FOUND", "there is no such folder", where=str(folder))
+        meant = {name for name in patterns if self._is_file(name)}
+        left = [name for name in patterns if name not in meant]
+        if any(map(has_wildcard, left)):
+            search = Search(folder, self._bounds)
+            try:
+                there = list(search.files())
+            except (OSError, TooManyError) as error:
+                message = f"the folder cannot be looked through: {error}"
+                raise failure("SOURCE_NOT_FOUND", message, where=str(folder)) from error
+            for pattern in [item for item in left if has_wildcard(item)]:
+                found = {name for name in there if matches(name, [pattern])}
+                if not found:
+                    raise self._missing(pattern, search.outside)
+                meant |= found
+        for name in left:
+            if not has_wildcard(name):
+                raise self._missing(name, {})
+        return sorted(meant)
+
+    def _is_file(self, name: str) -> bool:
+        try:
+            return (self._folder / name).is_file()
+        except (OSError, ValueError):
+            return False
+
+    def _missing(self, name: str, outside: Mapping[str, Path]) -> MealkitError:
+        links = ", ".join(f"{link} -> {target}" for link, target in islice(outside.items(), 3))
+        note = f"; links out of the folder are not followed: {links}" if links else ""
+        path = self._folder / name
+        what = "is not a regular file" if path.exists() and not has_wildcard(name) else ""
+        message = f"{name} {what}" if what else f"there is no {name}{note}"
+        return failure("SOURCE_NOT_FOUND", message, where=str(self._folder))
+
+    def _hashed(self, names: Sequence[str]) -> Iterator[tuple[Digest, Path]]:
+        """Yield the digest of each file and where it really is."""
+        for start in range(0, len(names), _HELD):
+            batch = names[start : start + _HELD]
+            with ExitStack() as stack:
+                held = [stack.enter_context(self._held(name)) for name in batch]
+                digests = self._digests(held)
+                yield from zip(digests, [path.readlink() for path in held], strict=True)
+
+    def _digests(self, paths: Sequence[Path]) -> list[Digest]:
+        try:
+            return self._supplies.hash_files(paths)
+        except OSError as error:
+            raise failure(
+                "SOURCE_CHANGED",
+                f"cannot be read: {error.strerror}",
+                where=str(error.filename or self._folder),
+            ) from error
+
+    @contextmanager
+    def _held(self, name: str) -> Iterator[Path]:
+        """Hold a file that the kit may have."""
+        path = self._folder / name
+        with ExitStack() as stack:
+            try:
+                place = stack.enter_context(self._bounds.held(path))
+                self._require_open(name, place)
+            except OutsideError as error:
+                raise KitError(error.told(name, "model.weights")) from error
+            except UntrustedError as error:
+                raise failure("SOURCE_NOT_FOUND", f"{name}: {error}", where=str(path)) from error
+            except (FileNotFoundError, NotADirectoryError) as error:
+                message = f"there is no {name}"
+                raise failure("SOURCE_NOT_FOUND", message, where=str(self._folder)) from error
+            except (OSError, ValueError) as error:
+                message = f"{name} cannot be read: {error}"
+                raise failure("SOURCE_CHANGED", message, where=str(path)) from error
+            yield place
+
+    def _require_open(self, name: str, place: Path) -> None:
+        """Refuse a file that looks like a secret, unless the kit says that all may see it."""
+        known = posixpath.normpath(posixpath.join(self._path, name))
+        if known in self._supplies.allow_secrets:
+            return
+        # A link may give a secret a harmless name.
+        what = secret_name(known) or secret_name(place.readlink().name)
+        if what is None and place.stat().st_size <= MAX_SCANNED_BYTES:
+            text = read_file(place, MAX_SCANNED_BYTES).decode(errors="replace")
+            if sight := next(secrets_in(text, name), None):
+                what = f"{sight.what} (its line {sight.line})"
+        if what:
+            raise KitError(secret_problem(known, what, "model.weights"))

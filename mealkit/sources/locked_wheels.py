@@ -1,0 +1,87 @@
+"""Locked wheels into the cache; uv is only asked where they are, and only if one is missing.
+
+Refuses bytes that are not the pinned ones.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from mealkit.digest import Digest
+from mealkit.errors import failure
+from mealkit.lock.resolve import PythonTarget
+from mealkit.recipe.lock import LockedWheel
+from mealkit.sources.download import Downloader, ignore_progress
+from mealkit.sources.local_wheels import local_wheels
+from mealkit.sources.uv_tool import Question, UvRefusedError, ask_uv
+
+
+def fetch_wheels(
+    locked: Sequence[LockedWheel],
+    downloader: Downloader,
+    target: PythonTarget,
+    *,
+    wheels: Sequence[Path] = (),
+    advance: Callable[[int], None] = ignore_progress,
+) -> dict[Digest, Path]:
+    """Return the cached file of every locked wheel; uv is only asked for those that are missing.
+
+    Raises:
+        SourceError: ``PACKAGES_GONE`` (the index no longer has these bytes), or what a download
+            can raise.
+        KitError: a local wheel is missing (``KIT_FILE_MISSING``).
+    """
+    done: dict[Digest, Path] = {}
+    missing: list[LockedWheel] = []
+    for wheel in locked:
+        cached = downloader.cache.path(wheel.sha256)
+        if cached is None:
+            missing.append(wheel)
+        else:
+            done[wheel.sha256] = cached
+            advance(cached.stat().st_size)
+    own = {wheel.digest: wheel.path for wheel in local_wheels(wheels)} if missing else {}
+    remote = [wheel for wheel in missing if not wheel.local]
+    addresses = _addresses(remote, target) if remote else {}
+    for wheel in missing:
+        address = _local_address(wheel, own) if wheel.local else addresses[wheel.sha256]
+        _, done[wheel.sha256] = downloader.fetch(
+            address,
+            expected=wheel.sha256,
+            size_bytes=wheel.size_bytes or None,
+            advance=advance,
+        )
+    return done
+
+
+def _local_address(wheel: LockedWheel, own: dict[Digest, Path]) -> str:
+    if wheel.sha256 not in own:
+        raise failure(
+            "KIT_FILE_MISSING",
+            f"runtime.wheels holds no {wheel.filename} with {wheel.sha256}",
+            hint="put the wheel back, or: mealkit lock --upgrade python",
+        )
+    return str(own[wheel.sha256])
+
+
+def _addresses(locked: Sequence[LockedWheel], target: PythonTarget) -> dict[Digest, str]:
+    pins = tuple(f"{wheel.name}=={wheel.version}" for wheel in locked)
+    try:
+        offered = ask_uv(Question(pins, target, with_dependencies=False))
+    except UvRefusedError as refused:
+        gone = [wheel.filename for wheel in locked if _names(refused.reason, wheel)]
+        raise failure(
+            "PACKAGES_GONE",
+            f"{', '.join(gone) or 'a wheel'}: no longer at the index: {refused.reason}",
+        ) from refused
+    addresses = {wheel.digest: wheel.url for wheel in offered if wheel.digest}
+    gone = [wheel.filename for wheel in locked if wheel.sha256 not in addresses]
+    if gone:
+        raise failure(
+            "PACKAGES_GONE", f"the index no longer has the pinned bytes of {', '.join(gone)}"
+        )
+    return {wheel.sha256: addresses[wheel.sha256] for wheel in locked}
+
+
+def _names(reason: str, wheel: LockedWheel) -> bool:
+    return re.search(rf"(?<![\w.-]){re.escape(wheel.name)}(?![\w-])", reason) is not None

@@ -1,0 +1,182 @@
+"""Python packages, resolved by uv to wheels that are pinned by sha256.
+
+Refuses packages that have only their source, and requirements that name an address.
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.tags import Tag
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+
+from mealkit.errors import MealkitError, failure
+from mealkit.lock.resolve import PythonTarget
+from mealkit.names import line_fault
+from mealkit.recipe.lock import LockedWheel
+from mealkit.sources.local_wheels import LocalWheel, links_to, local_wheels, pins_of
+from mealkit.sources.uv_target import wheel_tags
+from mealkit.sources.uv_tool import OfferedWheel, Question, UvRefusedError, ask_uv
+from mealkit.untrusted import shown
+
+# How uv names, in its hints, the packages that it would have to build.
+_WITHOUT_WHEEL = re.compile(
+    r"Wheels are (?:required|available) for `([^`]+)`|only found wheels for `([^`]+)`"
+)
+_WHEELLESS_PIN = re.compile(r"([\w.-]+==[\w.+!-]+) has no (?:usable )?wheels")
+
+
+def resolve_packages(
+    requirements: Sequence[str],
+    target: PythonTarget,
+    *,
+    excludes: Sequence[str] = (),
+    wheels: Sequence[Path] = (),
+) -> tuple[LockedWheel, ...]:
+    """Return the wheels that satisfy requirements on a target, sorted by name; no addresses.
+
+    ``wheels`` are local wheel files, or folders of them: a package that stands there is taken from
+    there and from nowhere else. ``excludes`` are packages that are left out although others depend
+    on them.
+
+    Raises:
+        LockError: ``PACKAGES_SOURCE_ONLY`` or ``PACKAGES_UNSOLVABLE``.
+        KitError: a local wheel is missing (``KIT_FILE_MISSING``).
+        BuildError: a local wheel's name says nothing (``WHEEL_INVALID``).
+        SourceError: ``SOURCE_UNREACHABLE``, ``SOURCE_DENIED`` or ``PACKAGES_TOOL``.
+    """
+    for text in requirements:
+        _require_plain(text)
+    local = local_wheels(wheels)
+    with links_to(local) as links:
+        question = Question(
+            tuple(requirements),
+            target,
+            excludes=tuple(excludes),
+            constraints=pins_of(local),
+            links=links,
+        )
+        try:
+            offered = ask_uv(question)
+        except UvRefusedError as refused:
+            raise _explain(refused, question) from refused
+        return _choose(offered, target, {wheel.path.name: wheel for wheel in local})
+
+
+def find_wheel(name: str, version: str, target: PythonTarget) -> OfferedWheel:
+    """Return where the index has a package's wheel for a target, with the digest that it states.
+
+    Raises:
+        SourceError: ``SOURCE_NOT_FOUND``, ``SOURCE_UNREACHABLE``, ``SOURCE_DENIED`` or
+            ``PACKAGES_TOOL``.
+    """
+    question = Question((f"{name}=={version}",), target, with_dependencies=False)
+    try:
+        found = _best(ask_uv(question), wheel_tags(target))
+    except UvRefusedError as refused:
+        raise failure(
+            "SOURCE_NOT_FOUND",
+            f"the package index has no wheel of {name}=={version}: {refused.reason}",
+        ) from refused
+    if found is None:
+        raise failure("SOURCE_NOT_FOUND", f"the package index has no wheel of {name}=={version}")
+    return found
+
+
+def _require_plain(text: str) -> None:
+    try:
+        requirement = Requirement(text)
+    except (InvalidRequirement, RecursionError) as error:
+        raise failure(
+            "PACKAGES_UNSOLVABLE",
+            f"{shown(text)} is not a requirement",
+            hint="write NAME or NAME==VERSION in runtime.requirements",
+        ) from error
+    if line_fault(text) is not None:
+        raise failure("PACKAGES_UNSOLVABLE", f"{shown(text)} is not a requirement of one line")
+    if requirement.url:
+        raise failure(
+            "PACKAGES_UNSOLVABLE",
+            f"{requirement.name} is required from an address, which a lock does not hold",
+            hint="get the wheel and name its file in runtime.wheels",
+        )
+
+
+def _choose(
+    offered: Sequence[OfferedWheel], target: PythonTarget, local: dict[str, LocalWheel]
+) -> tuple[LockedWheel, ...]:
+    tags = wheel_tags(target)
+    by_name: dict[str, list[OfferedWheel]] = {}
+    for wheel in offered:
+        by_name.setdefault(wheel.name, []).append(wheel)
+    chosen = []
+    for name, wheels in sorted(by_name.items()):
+        best = _best([wheel for wheel in wheels if wheel.filename in local] or wheels, tags)
+        own = local.get(best.filename) if best else None
+        if best is None:
+            raise _source_only([name])
+        digest = own.digest if own else best.digest
+        if digest is None:
+            raise failure("PACKAGES_TOOL", f"the index states no sha256 for {best.filename}")
+        chosen.append(
+            LockedWheel(
+                name=canonicalize_name(name),
+                version=best.version,
+                filename=best.filename,
+                sha256=digest,
+                size_bytes=own.path.stat().st_size if own else best.size_bytes,
+                local=own is not None,
+            )
+        )
+    return tuple(chosen)
+
+
+def _best(wheels: Sequence[OfferedWheel], tags: Sequence[Tag]) -> OfferedWheel | None:
+    """Return the wheel whose tag stands first among the target's."""
+    rank = {tag: place for place, tag in enumerate(tags)}
+    ranked = []
+    for wheel in wheels:
+        try:
+            _, _, build, own = parse_wheel_filename(wheel.filename)
+        except InvalidWheelFilename:
+            continue
+        places = [rank[tag] for tag in own if tag in rank]
+        if places:
+            ranked.append((min(places), [-number for number in build[:1]], wheel.filename, wheel))
+    return min(ranked, key=lambda item: item[:3])[3] if ranked else None
+
+
+def _explain(refused: UvRefusedError, question: Question) -> MealkitError:
+    """Tell a package without a wheel from requirements that contradict each other.
+
+    uv's hints name candidates; each is asked for alone, and one that fails alone has no wheel.
+    """
+    wanted = {canonicalize_name(Requirement(text).name): text for text in question.requirements}
+    if "all of:" not in refused.reason:  # one chain of versions, so an exact one is to blame
+        for pin in _WHEELLESS_PIN.findall(refused.reason):
+            wanted[canonicalize_name(pin.partition("==")[0])] = pin
+    named = {first or second for first, second in _WITHOUT_WHEEL.findall(refused.reason)}
+    alone = []
+    for name in sorted(named):
+        probe = Question(
+            (wanted.get(canonicalize_name(name), name),),
+            question.target,
+            links=question.links,
+            with_dependencies=False,
+        )
+        try:
+            ask_uv(probe)
+        except UvRefusedError:
+            alone.append(name)
+    if alone:
+        return _source_only(alone)
+    return failure("PACKAGES_UNSOLVABLE", refused.reason)
+
+
+def _source_only(names: Sequence[str]) -> MealkitError:
+    return failure(
+        "PACKAGES_SOURCE_ONLY",
+        f"no wheel for the image's Python and platform: {', '.join(names)}",
+        hint=f"build one (pip wheel {names[0]}) and name its file in runtime.wheels",
+    )

@@ -1,0 +1,192 @@
+"""A folder of blobs, named by their digests (OCI image-layout.md, ``blobs/sha256/<hex>``).
+
+Refuses bytes that are not those of their digest: a blob has its name only when it is whole.
+"""
+
+import errno
+import hashlib
+import os
+import re
+import stat
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from mealkit.digest import CHUNK_BYTES, Digest
+from mealkit.errors import disk_failure, failure
+from mealkit.files.whole import disk_errors, temporary_name
+from mealkit.oci.image import Blob
+from mealkit.stores.blobs import FileBlob, FileRange, VirtualBlob
+
+# Enough for the kernel to share or copy at full speed, little enough to show progress.
+_COPY_BYTES = 64 * CHUNK_BYTES
+_NOT_HERE = frozenset({errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM})
+
+# Tells a blob's file from whatever else lies in its folder.
+HEX_NAME = re.compile(r"[0-9a-f]{64}").fullmatch
+
+Advance = Callable[[int], None]
+
+
+def silent(_done_bytes: int) -> None:
+    """Report progress to nobody."""
+
+
+class BlobFolder:
+    """Blobs below ``root``; several processes may write into it at once.
+
+    Temporary files lie in ``root`` itself, their names start with a dot and end in ``.part``.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.folder = root / "blobs" / "sha256"
+
+    def find(self, digest: Digest) -> FileBlob | None:
+        """Return a blob that is there; its bytes are not looked at.
+
+        What is not a regular file is not there: a FIFO would be waited for, a device has no end.
+        """
+        path = self.folder / digest.hex
+        try:
+            found = path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise disk_failure(error, f"{path} cannot be read", str(path)) from error
+        return FileBlob(path, digest, found.st_size) if stat.S_ISREG(found.st_mode) else None
+
+    def holds(self, blob: Blob) -> bool:
+        """Tell whether a blob is there with all its bytes; a short one does not count."""
+        found = self.find(blob.digest)
+        return found is not None and found.size_bytes == blob.size_bytes
+
+    def write(self, blob: Blob, advance: Advance) -> FileBlob:
+        """Write a blob; ``advance`` is told the bytes.
+
+        Raises:
+            StoreError: ``BLOB_DAMAGED``: its bytes are not those of its digest; ``DISK_FULL``;
+                and whatever reading the blob raises. Nothing is left behind.
+        """
+        return self._write(blob.chunks(), advance, blob)
+
+    def add(self, chunks: Iterable[bytes | memoryview], advance: Advance) -> FileBlob:
+        """Write bytes whose digest is not known before; they get their name at the end."""
+        return self._write(chunks, advance, None)
+
+    def copy(self, blob: VirtualBlob, advance: Advance) -> FileBlob:
+        """Write a virtual blob without reading it where the file system can share its blocks.
+
+        It is not hashed again: its source is the file that was hashed, before and after.
+
+        Raises:
+            StoreError: ``BLOB_MISSING``, ``DISK_FULL``. Nothing is left behind.
+            SourceError: ``SOURCE_CHANGED``.
+        """
+        blob.check()
+        with self._partial(blob.digest.hex) as (partial, out):
+            for part in blob.parts():
+                if isinstance(part, FileRange):
+                    _copy_range(part, out, advance)
+                else:
+                    with disk_errors(self.root):
+                        out.write(part)
+                        out.flush()
+                    advance(len(part))
+            blob.check()
+            return self._finish(partial, out, blob.digest)
+
+    def digests(self) -> list[Digest]:
+        """Return the digests of all blobs, in order."""
+        if not self.folder.is_dir():
+            return []
+        return sorted(
+            Digest.from_hex(path.name) for path in self.folder.iterdir() if HEX_NAME(path.name)
+        )
+
+    def remove(self, digest: Digest) -> int:
+        """Delete a blob; return the bytes freed."""
+        path = self.folder / digest.hex
+        freed_bytes = path.stat().st_size
+        with disk_errors(path):
+            path.unlink()
+        return freed_bytes
+
+    def partials(self) -> list[Path]:
+        """Return temporary files: of writers at work, and of writers that were killed."""
+        return sorted(self.root.glob(".*.part"))
+
+    def _write(
+        self, chunks: Iterable[bytes | memoryview], advance: Advance, expected: Blob | None
+    ) -> FileBlob:
+        state = hashlib.sha256()
+        with self._partial(expected.digest.hex if expected else "new") as (partial, out):
+            for chunk in chunks:
+                state.update(chunk)
+                with disk_errors(self.root):
+                    out.write(chunk)
+                advance(len(chunk))
+            digest = Digest.from_hex(state.hexdigest())
+            if expected is not None and digest != expected.digest:
+                raise failure(
+                    "BLOB_DAMAGED", f"the bytes of blob {expected.digest} have the digest {digest}"
+                )
+            return self._finish(partial, out, digest)
+
+    @contextmanager
+    def _partial(self, name: str) -> Iterator[tuple[Path, BinaryIO]]:
+        """Open a temporary file that goes away unless it was given its final name."""
+        with disk_errors(self.root):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            partial = temporary_name(self.root / name)
+            out = partial.open("xb", buffering=CHUNK_BYTES)
+        try:
+            yield partial, out
+        finally:
+            with suppress(OSError):  # all that is kept was flushed before; do not hide the failure
+                out.close()
+            partial.unlink(missing_ok=True)
+
+    def _finish(self, partial: Path, out: BinaryIO, digest: Digest) -> FileBlob:
+        path = self.folder / digest.hex
+        with disk_errors(self.root):
+            out.flush()
+            os.fsync(out.fileno())
+            size_bytes = out.tell()
+            partial.replace(path)
+        return FileBlob(path, digest, size_bytes)
+
+
+def _copy_range(part: FileRange, out: BinaryIO, advance: Advance) -> None:
+    """Let the kernel copy a range to the end of a file, sharing blocks where it can."""
+    position, end = part.offset, part.offset + part.length
+    target = out.tell()
+    with disk_errors(Path(out.name)), part.path.open("rb", buffering=0) as source:
+        copy = _share
+        while position < end:
+            count = min(_COPY_BYTES, end - position)
+            try:
+                copied = copy(source.fileno(), out.fileno(), count, position, target)
+            except OSError as error:
+                if copy is _send or error.errno not in _NOT_HERE:
+                    raise
+                copy = _send
+                continue
+            if not copied and copy is _send:
+                raise failure("SOURCE_CHANGED", f"{part.path} became shorter while it was copied")
+            if not copied:  # some file systems say so of files that they cannot copy
+                copy = _send
+                continue
+            position, target = position + copied, target + copied
+            advance(copied)
+        out.seek(target)
+
+
+def _share(source: int, target: int, count: int, source_at: int, target_at: int) -> int:
+    return os.copy_file_range(source, target, count, source_at, target_at)
+
+
+def _send(source: int, target: int, count: int, source_at: int, target_at: int) -> int:
+    os.lseek(target, target_at, os.SEEK_SET)
+    return os.sendfile(target, source, source_at, count)

@@ -1,0 +1,88 @@
+"""Recipes: virtual blobs as the local store keeps them, a few KB each, whatever they stand for.
+
+Refuses a recipe file that cannot be read.
+"""
+
+import base64
+import json
+from pathlib import Path
+
+from mealkit.digest import Digest, canonical_json
+from mealkit.errors import failure
+from mealkit.files.identity import FileKey, path_of, text_of
+from mealkit.files.whole import disk_errors, write_whole
+from mealkit.stores.blob_folder import HEX_NAME
+from mealkit.stores.blobs import VirtualBlob
+
+
+class Recipes:
+    """A folder of recipes, named by the digests of the blobs they make."""
+
+    def __init__(self, root: Path) -> None:
+        self._folder = root / "recipes" / "sha256"
+
+    def find(self, digest: Digest) -> VirtualBlob | None:
+        """Return the virtual blob; its source is not looked at.
+
+        Raises:
+            StoreError: ``BLOB_DAMAGED``: the recipe cannot be read.
+        """
+        path = self._path(digest)
+        try:
+            form = json.loads(path.read_bytes())
+            return VirtualBlob(
+                digest,
+                base64.b64decode(form["head"], validate=True),
+                path_of(form["source"]),
+                FileKey.from_json(form["key"]),
+                base64.b64decode(form["tail"], validate=True),
+                Digest(form["file"]),
+            )
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            raise failure(
+                "BLOB_DAMAGED", f"the recipe of blob {digest} cannot be read", where=str(path)
+            ) from error
+
+    def write(self, blob: VirtualBlob) -> None:
+        """Keep a virtual blob; one that is there already is not written again."""
+        form = {
+            "head": base64.b64encode(blob.head).decode(),
+            "source": text_of(blob.source.resolve()),
+            "key": blob.key.as_json(),
+            "tail": base64.b64encode(blob.tail).decode(),
+            "file": blob.file_digest,
+        }
+        data, path = canonical_json(form), self._path(blob.digest)
+        if not path.exists() or path.read_bytes() != data:
+            write_whole(path, data)
+
+    def stored_bytes(self, digest: Digest) -> int | None:
+        """Return how much disk the recipe takes, or None if there is none."""
+        try:
+            return self._path(digest).stat().st_size
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def digests(self) -> list[Digest]:
+        """Return the digests of all virtual blobs, in order."""
+        if not self._folder.is_dir():
+            return []
+        return sorted(
+            Digest.from_hex(path.stem) for path in self._folder.iterdir() if HEX_NAME(path.stem)
+        )
+
+    def remove(self, digest: Digest) -> int:
+        """Delete a recipe; return the bytes freed."""
+        freed_bytes = self.stored_bytes(digest) or 0
+        with disk_errors(self._folder):
+            self._path(digest).unlink()
+        return freed_bytes
+
+    def partials(self) -> list[Path]:
+        """Return temporary files of writers that were killed, or are at work."""
+        return sorted(self._folder.glob(".*.part"))
+
+    def _path(self, digest: Digest) -> Path:
+        return self._folder / f"{digest.hex}.json"

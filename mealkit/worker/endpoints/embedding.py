@@ -1,0 +1,88 @@
+"""``POST /v1/embeddings`` of a hosted worker: the request, and the answer.
+
+Refuses: fields that are unknown or given twice, other models, and inputs that would be embedded
+only in part. Standard library only. Shape: https://platform.openai.com/docs/api-reference/embeddings
+"""
+
+import base64
+import json
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from mealkit.errors import failure
+from mealkit.worker.endpoints.call import Call, Endpoint
+from mealkit.worker.endpoints.request import invalid, read_request, read_texts
+from mealkit.worker.interface import Embeddings, EmbeddingWorker
+
+# As many as OpenAI takes in one request; it bounds the size of an answer.
+MAX_INPUTS = 2048
+
+_FIELDS = ("encoding_format", "input")
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingRequest:
+    """A request that can be handed to a worker: at least one text, none of them empty."""
+
+    texts: Sequence[str]
+    encoding_format: str
+
+
+def embedding_endpoints(worker: EmbeddingWorker, model_name: str) -> Mapping[str, Endpoint]:
+    """Return what a worker for the task ``embeddings`` answers."""
+
+    def embed(call: Call) -> bytes:
+        request = read_embedding_request(call.body, model_name)
+        return embedding_answer(request, worker.embed(request.texts, call.is_cancelled), model_name)
+
+    return {"POST /v1/embeddings": embed}
+
+
+def read_embedding_request(body: bytes, model_name: str) -> EmbeddingRequest:
+    """Read the body of ``POST /v1/embeddings``.
+
+    Raises:
+        RequestError: the body is not such a request, naming the field.
+    """
+    values = read_request(body, _FIELDS, model_name)
+    encoding_format = values.get("encoding_format", "float")
+    if encoding_format not in ("float", "base64"):
+        message = f"encoding_format is {encoding_format!r}, expected 'float' or 'base64'"
+        raise invalid(message, "encoding_format")
+    if "input" not in values:
+        raise invalid("input is missing", "input")
+    return EmbeddingRequest(read_texts(values["input"], "input", MAX_INPUTS), encoding_format)
+
+
+def embedding_answer(request: EmbeddingRequest, found: Embeddings, model_name: str) -> bytes:
+    """Write the body of the answer; float and base64 carry the same float32 values.
+
+    Raises:
+        EngineError: ``ENGINE_ANSWER``, the worker's answer does not fit the request.
+    """
+    shape = (len(found.vectors), len(found.token_counts), {len(item) for item in found.vectors})
+    expected = len(request.texts)
+    if shape != (expected, expected, {found.dimensions * 4}):
+        message = f"the engine gave {shape[0]} vectors of {shape[2]} bytes for {expected} inputs"
+        raise failure("ENGINE_ANSWER", message)
+    write = _base64_of if request.encoding_format == "base64" else _floats_of
+    # The vectors are most of the body, and json.dumps would spell each float32 as a float64.
+    data = ",".join(
+        f'{{"object":"embedding","index":{index},"embedding":{write(vector)}}}'
+        for index, vector in enumerate(found.vectors)
+    )
+    tokens = sum(found.token_counts)
+    usage = f'{{"prompt_tokens":{tokens},"total_tokens":{tokens}}}'
+    model = json.dumps(model_name)
+    return f'{{"object":"list","data":[{data}],"model":{model},"usage":{usage}}}'.encode()
+
+
+def _floats_of(vector: bytes) -> str:
+    # Nine digits name every float32 exactly (IEEE 754-2019, 5.12.2).
+    numbers = struct.unpack(f"<{len(vector) // 4}f", vector)
+    return f"[{','.join(['%.9g'] * len(numbers)) % numbers}]"
+
+
+def _base64_of(vector: bytes) -> str:
+    return f'"{base64.b64encode(vector).decode()}"'

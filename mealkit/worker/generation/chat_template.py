@@ -1,0 +1,175 @@
+"""A chat to the text that the model reads, by a jinja2 template in a sandbox.
+
+The environment is the one that transformers gives to chat templates
+(https://huggingface.co/docs/transformers/chat_templating), without what makes two renderings
+differ: no clock (``strftime_now``), no random choice. The template is the weights' author's: it
+renders on a budget, and nothing of it is computed when it is compiled. Refuses templates that do
+not compile.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
+
+from jinja2 import nodes
+from jinja2.ext import Extension, loopcontrols
+from jinja2.parser import Parser
+
+from mealkit.errors import MealkitError, failure
+from mealkit.templating.environment import BoundedEnvironment, BoundedTemplate
+from mealkit.templating.filters import charged, json_charge
+from mealkit.templating.meter import Meter, TooCostlyError, spend
+from mealkit.templating.operators import written
+from mealkit.templating.parsing import TemplateRefusedError, parse
+from mealkit.templating.variables import names_taken
+from mealkit.templating.weight import weigh
+from mealkit.worker.generation_values import Message
+
+WORK = 100_000_000
+"""What one rendering may take: about a second, of which other threads get their share."""
+MEMORY_BYTES = 512 * 1024 * 1024
+"""What one rendering may write, all that it throws away again included."""
+# For messages as short as these, it is not the caller who asks too much.
+_SMALL_CHARACTERS = 16 * 1024
+_SHOWN = 1000
+
+
+class ChatTemplate:
+    """One compiled template; may be used from several threads at once."""
+
+    def __init__(self, source: str, special_tokens: Mapping[str, str], where: str) -> None:
+        """Compile a template.
+
+        Raises:
+            EngineError: ``ENGINE_START``, it does not compile.
+        """
+        environment = _environment()
+        try:
+            tree = parse(environment, source)
+            names = names_taken(tree, environment.globals)
+            self._template = BoundedTemplate(environment, tree)
+        except TemplateRefusedError as error:
+            line = "" if error.line is None else f" (line {error.line})"
+            message = f"the chat template cannot be compiled: {error}{line}"
+            raise failure("ENGINE_START", message, where=where) from error
+        self._special_tokens = dict(special_tokens)
+        self._where = where
+        self.takes_tools = "tools" in names
+        """Whether it says anything of the functions that the model may call."""
+
+    def render(
+        self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] | None = None
+    ) -> str:
+        """Return the text, up to where the answer begins.
+
+        Raises:
+            RequestError: ``REQUEST_INVALID``, the template refuses these messages;
+                ``REQUEST_TOO_LARGE``, they take more work than a rendering may.
+            EngineError: ``ENGINE_ANSWER``, the template fails; ``TEMPLATE_COST``.
+        """
+        shaped = [_as_templates_expect(message) for message in messages]
+        values = {
+            **self._special_tokens,
+            "messages": shaped,
+            "tools": tools,
+            "documents": None,
+            "add_generation_prompt": True,
+        }
+        try:
+            return self._template.render(values, Meter(WORK, MEMORY_BYTES))
+        except TooCostlyError as error:
+            raise self._too_costly(shaped, tools) from error
+        except _RefusedError as error:
+            message = f"the chat template refuses the messages: {error}"
+            raise failure("REQUEST_INVALID", message, where="messages") from error
+        except Exception as error:  # a template can raise whatever Python can
+            said = str(error)[:_SHOWN]
+            message = f"the chat template fails: {type(error).__name__}: {said}"
+            raise failure("ENGINE_ANSWER", message, where=self._where) from error
+
+    def _too_costly(
+        self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] | None
+    ) -> MealkitError:
+        characters = len(json.dumps([messages, tools], ensure_ascii=False))
+        takes = "the chat template takes more work or memory than it may"
+        if characters > _SMALL_CHARACTERS:
+            message = f"{takes}, for {characters} characters of messages and tools"
+            return failure("REQUEST_TOO_LARGE", message, where="messages")
+        return failure("TEMPLATE_COST", takes, where=self._where)
+
+
+class _RefusedError(Exception):
+    """A template has called ``raise_exception``."""
+
+
+class _Generation(Extension):
+    """``{% generation %}``: marks what a model was trained to say; the content stands."""
+
+    tags = {"generation"}  # noqa: RUF012 - jinja2 declares it so
+
+    def parse(self, parser: Parser) -> list[nodes.Node]:
+        next(parser.stream)
+        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+
+
+def _environment() -> BoundedEnvironment:
+    environment = BoundedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols]
+    )
+    environment.filters["tojson"] = charged(_tojson, _charge_json)
+    environment.allow("raise_exception", _refuse)
+    return environment
+
+
+def _refuse(message: object) -> NoReturn:
+    raise _RefusedError(str(written(message))[:_SHOWN])
+
+
+def _charge_json(value: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    json_charge(value, args[1] if len(args) > 1 else kwargs.get("indent"))
+    between = args[2] if len(args) > 2 else kwargs.get("separators")
+    if between is not None:
+        size = weigh(value).items * weigh(between).size_bytes
+        spend(size // 32, size)
+    return value
+
+
+def _tojson(  # transformers' signature, which templates call
+    value: Any,
+    ensure_ascii: bool = False,  # noqa: FBT001, FBT002
+    indent: int | None = None,
+    separators: tuple[str, str] | None = None,
+    sort_keys: bool = False,  # noqa: FBT001, FBT002
+) -> str:
+    """Write JSON for a model: jinja2's own filter would escape it for HTML."""
+    return json.dumps(
+        value,
+        ensure_ascii=ensure_ascii,
+        indent=indent,
+        separators=separators,
+        sort_keys=sort_keys,
+    )
+
+
+def _as_templates_expect(message: Message) -> dict[str, Any]:
+    """Give the content as one text, and the arguments of tool calls as objects."""
+    content = message.get("content")
+    if content is None:
+        content = ""
+    elif not isinstance(content, str):
+        content = "\n".join(part["text"] for part in content)
+    shaped = {**message, "content": content}
+    if message.get("tool_calls"):
+        shaped["tool_calls"] = [
+            {**call, "function": {**call["function"], "arguments": _object_of(call["function"])}}
+            for call in message["tool_calls"]
+        ]
+    return shaped
+
+
+def _object_of(function: Mapping[str, Any]) -> Any:
+    try:
+        return json.loads(function["arguments"])
+    except ValueError as error:
+        message = f"the arguments of {function['name']!r} are not JSON: {error}"
+        raise failure("REQUEST_INVALID", message, where="messages") from error

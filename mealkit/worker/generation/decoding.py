@@ -1,0 +1,119 @@
+"""The loop of one answer: logits → token → text, until a token, a text or a number ends it.
+
+Emits whole characters only, nothing of a stop text, and each token's likelihood with the text that
+it belongs to.
+"""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mealkit.worker.generation.logits_model import TokenModel
+from mealkit.worker.generation.stop_texts import Pieces
+from mealkit.worker.generation.token_choice import Logits, Sampler, likeliest, log_probability
+from mealkit.worker.generation_values import ChosenToken, Finished, Likelihood, Sampling, Written
+from mealkit.worker.interface import IsCancelled
+
+
+class Constraint(Protocol):
+    """What an answer may say: asked before each token, and told of each."""
+
+    def allowed(self) -> NDArray[np.bool_]:
+        """Return the tokens that may come next, one flag for each."""
+
+    def accept(self, token_id: int) -> None:
+        """Note that a token, one of those, has come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """What one answer is made of and bound by."""
+
+    prompt: Sequence[int]
+    sampling: Sampling
+    index: int
+    alternatives: int | None
+    constraint: Constraint | None
+    is_cancelled: IsCancelled
+
+
+def written(
+    model: TokenModel, assignment: Assignment, logits: Logits
+) -> Iterator[Written | Finished]:
+    """Write one answer, piece by piece, after the prompt whose logits these are.
+
+    It ends without ``Finished`` when nobody waits any more.
+
+    Raises:
+        EngineError: the engine failed.
+    """
+    index, most = assignment.index, assignment.sampling.max_tokens
+    constraint = assignment.constraint
+    sampler = Sampler(assignment.sampling, assignment.prompt, index)
+    pieces = Pieces(assignment.sampling.stop)
+    told = _Likelihoods(model, assignment.alternatives)
+    reason: Literal["stop", "length"] = "length"
+    count = 0
+    while not assignment.is_cancelled():
+        token = sampler.choose(logits, constraint.allowed() if constraint else None)
+        count += 1
+        if token in model.end_ids:
+            reason = "stop"
+            break
+        told.note(token, logits, pieces.read_characters)
+        if text := pieces.feed(model.piece(token)):
+            yield Written(index, text, told.up_to(pieces.given_characters))
+        if pieces.is_stopped:
+            yield Finished(index, "stop", count)
+            return
+        if count == most:
+            break
+        if constraint:
+            constraint.accept(token)
+        logits = model.advance(token)
+    else:
+        return
+    text, tokens = pieces.end(), told.rest()
+    if text or tokens:
+        yield Written(index, text, tokens)
+    yield Finished(index, reason, count)
+
+
+class _Likelihoods:
+    """The likelihoods of tokens of which the text has not been given yet, if any are asked for.
+
+    They are of the model's own distribution, before anything is done to its logits.
+    """
+
+    def __init__(self, model: TokenModel, alternatives: int | None) -> None:
+        self._model = model
+        self._alternatives = alternatives
+        self._waiting: deque[tuple[int, ChosenToken]] = deque()
+
+    def note(self, token: int, logits: Logits, start: int) -> None:
+        """Note a token whose text begins at this character."""
+        if self._alternatives is None:
+            return
+        shift = log_probability(logits)
+
+        def of(token_id: int) -> Likelihood:
+            logprob = float(logits[token_id]) - shift
+            return Likelihood(token_id, self._model.piece(token_id), logprob)
+
+        others = [of(int(other)) for other in likeliest(logits, self._alternatives)]
+        self._waiting.append((start, ChosenToken(of(token), others)))
+
+    def up_to(self, characters: int) -> Sequence[ChosenToken]:
+        """Return the tokens whose text begins before this character."""
+        found = []
+        while self._waiting and self._waiting[0][0] < characters:
+            found.append(self._waiting.popleft()[1])
+        return found
+
+    def rest(self) -> Sequence[ChosenToken]:
+        """Return the tokens that are left."""
+        return [token for _, token in self._waiting]

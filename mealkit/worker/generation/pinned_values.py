@@ -1,0 +1,75 @@
+"""The hyperparameters of text generation, checked again where they are used.
+
+Refuses values that the generator cannot honour exactly. Standard library only. How tokens are
+chosen comes with every request; here those values are only looked at.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from mealkit.worker.interface import WorkerConfig, require_fields, require_one_of, require_positive
+
+_NUMBERS = (
+    "temperature",
+    "top_p",
+    "min_p",
+    "repetition_penalty",
+    "presence_penalty",
+    "frequency_penalty",
+)
+_FIELDS: Mapping[str, type] = {
+    "max_length": int,
+    "max_tokens": int,
+    "top_k": int,
+    "seed": int,
+    "stop": list,
+    "chat_template": str,
+    "tool_calls": str,
+    "overlong": str,
+    **dict.fromkeys(_NUMBERS, float),
+}
+# Whole numbers up to here are floats without loss.
+_MOST = 2**53
+_CHOICES = {"tool_calls": ("none", "hermes"), "overlong": ("refuse",)}
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationConfig:
+    """What the lock pins of text generation, checked."""
+
+    model_root: Path
+    max_length: int
+    chat_template: str
+    """``model``, ``none``, or a path below ``model_root``."""
+    tool_calls: str
+
+    @classmethod
+    def of(cls, config: WorkerConfig) -> Self:
+        """Check a worker's hyperparameters.
+
+        Raises:
+            ContainerError: ``CONFIG_INVALID``, naming the field.
+        """
+        chosen = _with_floats(config.hyperparameters)
+        require_fields(chosen, _FIELDS, "hyperparameters")
+        for name, allowed in _CHOICES.items():
+            require_one_of(chosen[name], allowed, f"hyperparameters.{name}")
+        require_positive(chosen["max_length"], "hyperparameters.max_length")
+        return cls(
+            model_root=config.model_root,
+            max_length=chosen["max_length"],
+            chat_template=chosen["chat_template"],
+            tool_calls=chosen["tool_calls"],
+        )
+
+
+def _with_floats(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Take 1 for 1.0: JSON does not tell them apart. An endless integer stays what it is."""
+    return {
+        name: float(value)
+        if name in _NUMBERS and type(value) is int and abs(value) <= _MOST
+        else value
+        for name, value in values.items()
+    }

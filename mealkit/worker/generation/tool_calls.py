@@ -1,0 +1,122 @@
+"""Calls of tools in an answer's text, as Hermes models write them, one JSON object between tags.
+
+<tool_call>
+{"name": "f", "arguments": {"x": 1}}
+</tool_call>
+
+(https://github.com/NousResearch/Hermes-Function-Calling). What looks like a call and is none, or
+calls a function that nobody has named, stays text. Standard library only.
+"""
+
+import json
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
+
+from mealkit.worker.generation_values import (
+    Called,
+    ChosenToken,
+    Finished,
+    GenerationEvent,
+    ToolCall,
+    Written,
+)
+
+CLOSING_TAG = "</tool_call>"
+
+_OPEN = "<tool_call>"
+_CLOSE = CLOSING_TAG
+
+
+def with_calls(
+    events: Iterator[Written | Finished], names: Collection[str]
+) -> Iterator[GenerationEvent]:
+    """Turn the events of one answer into those of an answer that may call these functions."""
+    reader = ToolReader(names)
+    for event in events:
+        if isinstance(event, Written):
+            yield from _told(reader.feed(event.text), event.index, event.tokens)
+        else:
+            yield from _told(reader.end(), event.index, ())
+            is_call = event.reason == "stop" and reader.calls
+            yield replace(event, reason="tool_calls") if is_call else event
+
+
+def _told(
+    items: Iterator[str | ToolCall], index: int, tokens: Sequence[ChosenToken]
+) -> Iterator[GenerationEvent]:
+    for item in items:
+        if isinstance(item, str):
+            yield Written(index, item, tokens)
+            tokens = ()
+        else:
+            yield Called(index, item)
+    if tokens:
+        yield Written(index, "", tokens)
+
+
+class ToolReader:
+    """Splits one answer into text and calls, as it comes."""
+
+    def __init__(self, names: Collection[str]) -> None:
+        self._names = names
+        self._held = ""
+        self.calls = 0
+        """How many there have been."""
+
+    def feed(self, text: str) -> Iterator[str | ToolCall]:
+        """Add text; give what is now known to be text or a call, without blanks around."""
+        self._held += text
+        while self._held:
+            start = self._held.find(_OPEN)
+            if start < 0:
+                yield from self._text(len(self._held) - self._maybe_open())
+                return
+            yield from self._text(start)
+            end = self._held.find(_CLOSE)
+            if end < 0:
+                return
+            written, self._held = self._cut(end + len(_CLOSE))
+            yield self._call_in(written) or written
+
+    def end(self) -> Iterator[str | ToolCall]:
+        """Give what is left: a call that lacks no more than its closing tag, or text."""
+        rest, self._held = self._held, ""
+        if call := self._call_in(rest):
+            yield call
+        elif rest.strip() or (rest and not self.calls):
+            yield rest
+
+    def _text(self, length: int) -> Iterator[str]:
+        """Give text but for the blanks at its end, which are dropped if a call follows."""
+        if kept := len(self._held[:length].rstrip()):
+            text, self._held = self._cut(kept)
+            yield text
+
+    def _cut(self, length: int) -> tuple[str, str]:
+        return self._held[:length], self._held[length:]
+
+    def _call_in(self, written: str) -> ToolCall | None:
+        content = written.strip()
+        if not content.startswith(_OPEN):
+            return None
+        try:
+            found = json.loads(content.removeprefix(_OPEN).removesuffix(_CLOSE))
+            name, arguments = found["name"], found["arguments"]
+            text = json.dumps(arguments, ensure_ascii=False, allow_nan=False)
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return None
+        if not isinstance(arguments, dict) or not isinstance(name, str) or name not in self._names:
+            return None
+        self.calls += 1
+        return ToolCall(name, text)
+
+    def _maybe_open(self) -> int:
+        """Return how many of the last characters are the beginning of the opening tag."""
+        return next(
+            (
+                length
+                for length in range(min(len(_OPEN) - 1, len(self._held)), 0, -1)
+                if self._held.endswith(_OPEN[:length])
+            ),
+            0,
+        )

@@ -1,0 +1,153 @@
+"""Whole texts, and pairs of them, as tokens: for models that read and do not write.
+
+Refuses texts with more tokens than the limit, and texts without any; a few texts are tokenized at a
+time, since what the tokenizer tells of them takes many times their size. Imports the package
+tokenizers, so only what is imported in ``load`` may import this module.
+"""
+
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from tokenizers import Tokenizer
+
+from mealkit.errors import failure
+from mealkit.worker.measuring import (
+    TOLD_TOKENS,
+    WINDOW_CHARACTERS,
+    large_text,
+    require_fitting,
+)
+from mealkit.worker.tokenizer.tokenizer_file import require_unicode
+
+_Place = tuple[str, str]
+"""What a text is called in a message, and its field."""
+
+# A query of one token at least, whose place another one then takes.
+_STAND_IN = "a"
+# A query is tokenized anew with each document, unless that would be more than this.
+_REPEATED_CHARACTERS = 64 * WINDOW_CHARACTERS
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """The tokens of one text or pair, special tokens included."""
+
+    ids: Sequence[int]
+    type_ids: Sequence[int]
+
+
+class TextTokenizer:
+    """Tokenizes texts and pairs up to ``max_length`` tokens each."""
+
+    def __init__(self, tokenizer: Tokenizer, max_length: int) -> None:
+        self._tokenizer = tokenizer
+        self._max_length = max_length
+
+    def texts(self, texts: Sequence[str]) -> list[Tokens]:
+        """Tokenize each text with the special tokens that the model was trained with.
+
+        Raises:
+            RequestError: ``REQUEST_TOO_LONG`` with the number of tokens and the limit;
+                ``REQUEST_INVALID``, a text has no tokens, or is not Unicode.
+        """
+        for index, text in enumerate(texts):
+            self._require_fitting(text, _input(index))
+        found: list[Tokens] = []
+        for group in _groups(texts):
+            with large_text(sum(map(len, group))):
+                for encoding in self._tokenizer.encode_batch_fast(group):
+                    found.append(self._checked(encoding.ids, encoding.type_ids, _input(len(found))))
+        return found
+
+    def pairs(self, query: str, documents: Sequence[str]) -> list[Tokens]:
+        """Tokenize the query with each document by the tokenizer's own template for pairs.
+
+        Raises:
+            RequestError: as ``texts``.
+        """
+        self._require_fitting(query, ("the query", "query"))
+        for index, document in enumerate(documents):
+            self._require_fitting(document, _document(index))
+        if len(query) * len(documents) > _REPEATED_CHARACTERS:
+            return self._pairs_of_large(query, documents)
+        found: list[Tokens] = []
+        for group in _groups(documents, len(query)):
+            with large_text(sum(map(len, group)) + len(query) * len(group)):
+                pairs = [(query, document) for document in group]
+                for encoding in self._tokenizer.encode_batch_fast(pairs):
+                    place = _document(len(found))
+                    found.append(self._checked(encoding.ids, encoding.type_ids, place))
+        return found
+
+    def _pairs_of_large(self, query: str, documents: Sequence[str]) -> list[Tokens]:
+        """Do the same for a long query of many documents, which is tokenized once."""
+        with large_text(len(query)):
+            asked = list(self._tokenizer.encode(query, add_special_tokens=False).ids)
+        found = []
+        for index, document in enumerate(documents):
+            with large_text(len(document)):
+                encoding = self._tokenizer.encode(_STAND_IN, document)
+            places = [place for place, part in enumerate(encoding.sequence_ids) if part == 0]
+            if not places:  # a tokenizer that drops the stand-in
+                raise failure("ENGINE_ANSWER", f"the tokenizer has no token for {_STAND_IN!r}")
+            start, end = places[0], places[-1] + 1
+            ids = [*encoding.ids[:start], *asked, *encoding.ids[end:]]
+            kinds = [encoding.type_ids[start]] * len(asked)
+            type_ids = [*encoding.type_ids[:start], *kinds, *encoding.type_ids[end:]]
+            found.append(self._checked(ids, type_ids, _document(index)))
+        return found
+
+    def ids(self, text: str) -> Sequence[int]:
+        """Return the tokens of a text, special tokens included; more than the limit are told too.
+
+        Raises:
+            RequestError: ``REQUEST_INVALID``, it is not Unicode; ``REQUEST_TOO_LONG``, it has more
+                tokens than are told.
+        """
+        require_unicode(text)
+        most = max(self._max_length, TOLD_TOKENS)
+        require_fitting(text, most, self._plain, "the text", "prompt")
+        with large_text(len(text)):
+            ids: Sequence[int] = self._tokenizer.encode(text).ids
+        return ids
+
+    def _require_fitting(self, text: str, place: _Place) -> None:
+        require_unicode(text)
+        require_fitting(text, self._max_length, self._plain, *place)
+
+    def _plain(self, text: str) -> Sequence[int]:
+        ids: Sequence[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
+        return ids
+
+    def _checked(self, ids: Sequence[int], type_ids: Sequence[int], place: _Place) -> Tokens:
+        name, where = place
+        if len(ids) > self._max_length:
+            message = f"{name} has {len(ids)} tokens, the limit is {self._max_length}"
+            raise failure("REQUEST_TOO_LONG", message, where=where)
+        if not ids:
+            raise failure("REQUEST_INVALID", f"{name} has no tokens", where=where)
+        # Lists of Python's own numbers would take ten times as much.
+        return Tokens(array("i", ids), array("i", type_ids))
+
+
+def _input(index: int) -> _Place:
+    return f"input {index}", f"input[{index}]"
+
+
+def _document(index: int) -> _Place:
+    return f"the query with document {index}", f"documents[{index}]"
+
+
+def _groups(texts: Sequence[str], more_characters: int = 0) -> Iterator[list[str]]:
+    """Yield texts that are tokenized at once: few characters, or a single text."""
+    group: list[str] = []
+    size = 0
+    for text in texts:
+        if group and size + len(text) + more_characters > WINDOW_CHARACTERS:
+            yield group
+            group, size = [], 0
+        group.append(text)
+        size += len(text) + more_characters
+    if group:
+        yield group

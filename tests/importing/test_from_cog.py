@@ -1,0 +1,200 @@
+"""A Cog project becomes a kit: what can be taken over is, and all else is told with its reason."""
+
+import ast
+import json
+
+import pytest
+import yaml
+from fakes.cog_projects import FILES, GREETING, LADEN, LATER, PIECES, WEIGHTED
+
+from mealkit.errors import MealkitError
+from mealkit.importing.from_cog import cog_proposal
+from mealkit.importing.proposal import proposal_files
+
+
+def propose(files):
+    texts = {name: text for name, text in files.items() if isinstance(text, str)}
+    others = {name: len(data) for name, data in files.items() if isinstance(data, bytes)}
+    return cog_proposal(texts, others, "/projects/soup")
+
+
+def left_out(files):
+    return {item.what: item for item in propose(files).left_out}
+
+
+def test_a_plain_project_is_taken_over_whole():
+    """With the predictor as it is, and its first sentence as the description."""
+    proposal = propose(GREETING)
+    assert proposal.left_out == []
+    assert proposal.engine == "python"
+    assert proposal.kit["description"] == "Greet somebody."
+    assert proposal.kit["model"]["name"] == "soup"
+    assert proposal.kit["model"]["weights"] == []
+    runtime = proposal.kit["runtime"]
+    assert (runtime["python"], runtime["base"]["suite"]) == ("3.13", "trixie")
+    assert runtime["code"] == ["cog.py", "mealkit_handler.py", "predict.py"]
+    assert proposal.files["predict.py"] == GREETING["predict.py"]
+    for name in ("cog.py", "mealkit_handler.py"):
+        ast.parse(proposal.files[name], feature_version=(3, 11))
+
+
+def test_everything_that_a_kit_does_otherwise_is_told():
+    """By its place in the project, each with a reason and something to do."""
+    found = left_out(LADEN)
+    assert set(found) == {
+        "build.python_version: 3.10",
+        "requirements.txt:2: --extra-index-url https://wheels.example.invalid/cu121",
+        "requirements.txt:5: soup @ git+https://example.invalid/soup.git@abc",
+        "requirements.txt:6: ./local/wheel.whl",
+        "requirements.txt:7: cog==0.9.0",
+        "missing.txt",
+        "build.system_packages: libsm6=2:1.2",
+        "build.pre_install[0]: echo begin",
+        "build.run[0]: pip install git+https://example.invalid/soup.git",
+        "build.run[1]: pip install secret-sauce",
+        "build.cuda: 12.1",
+        "image",
+        "train",
+        "weights",
+        "tests",
+        "surprise",
+        "concurrency.default_target",
+        "environment: TOKEN",
+        "README.md",
+        "src/predict.py:5 current_scope of cog",
+        "src/predict.py:6 emit_metric of cog.server.scope",
+        "src/predict.py:12 pget",
+        "src/predict.py:13 from_pretrained",
+        "src/predict.py:15 load_state_dict_from_url",
+        "src/predict.py:17 ConcatenateIterator",
+    }
+    assert all(item.why and item.instead for item in found.values())
+
+
+def test_what_a_laden_project_keeps():
+    """Packages with their versions, Debian's by name, the GPU, environment and concurrency."""
+    proposal = propose(LADEN)
+    assert proposal.kit["runtime"]["base"]["packages"] == ["libgl1", "ffmpeg"]
+    assert proposal.kit["runtime"]["requirements"] == ["torch==2.4.0", "numpy<3,>=1.26"]
+    assert proposal.kit["hardware"]["gpu"] == "required"
+    assert proposal.kit["runtime"]["settings"]["concurrency"] == 4
+    assert proposal.kit["model"]["name"] == "laden"
+    handler = proposal.files["mealkit_handler.py"]
+    assert '{"HF_HOME": "/src/cache"}' in handler
+    assert '"src/predict.py", "Predictor"' in handler
+    assert "src/train.py" in proposal.kit["runtime"]["code"]
+
+
+def test_weights_are_named_where_they_lie():
+    """Those that load without running code; of the others it is told why not."""
+    proposal = propose(WEIGHTED)
+    (weights,) = proposal.kit["model"]["weights"]
+    assert weights == {
+        "source": "folder",
+        "path": "/projects/soup",
+        "files": ["weights/model.safetensors"],
+    }
+    found = left_out(WEIGHTED)
+    assert "pickle" in found["weights/old.pth"].why
+    assert "picture.png" in found
+    assert "words.json" in proposal.kit["runtime"]["code"]
+
+
+@pytest.mark.parametrize(
+    ("written", "python", "suite"),
+    [("'3.11'", "3.11", "bookworm"), ("3.11.4", "3.11", "bookworm"), ("3.13", "3.13", "trixie")],
+)
+def test_a_python_that_debian_has_is_kept(written, python, suite):
+    """Quoted or not, with its patch or without."""
+    config = f"build: {{python_version: {written}}}\npredict: predict.py:Predictor\n"
+    proposal = propose({**GREETING, "cog.yaml": config})
+    runtime = proposal.kit["runtime"]
+    assert (runtime["python"], runtime["base"]["suite"]) == (python, suite)
+    assert proposal.left_out == []
+
+
+@pytest.mark.parametrize(
+    ("files", "method", "class_name"),
+    [(FILES, "predict", "Predictor"), (PIECES, "predict", "Predictor"), (LATER, "run", "Runner")],
+)
+def test_predictors_and_runners(files, method, class_name):
+    """Each by its own method."""
+    handler = propose(files).files["mealkit_handler.py"]
+    assert f'METHOD = "{method}"' in handler
+    assert f'"{class_name}"' in handler
+
+
+@pytest.mark.parametrize(
+    ("changes", "said", "where"),
+    [
+        ({"cog.yaml": "build: {}\n"}, "names no predictor", "cog.yaml"),
+        ({"cog.yaml": "predict: [x]\n"}, "names no predictor", "cog.yaml"),
+        ({"cog.yaml": "predict: other.py:Predictor\n"}, "other.py, which is not there", "cog.yaml"),
+        ({"cog.yaml": "a: [\n"}, "not YAML", "cog.yaml:2:1"),
+        ({"cog.yaml": "text"}, "no fields", "cog.yaml"),
+        ({"predict.py": "class Other: pass\n"}, "no class Predictor", "predict.py"),
+        ({"predict.py": "def Predictor(): pass\n"}, "is a function", "predict.py"),
+        ({"predict.py": "\nclass Predictor: pass\n"}, "no method predict", "predict.py:2"),
+        ({"predict.py": "x = 1\nclass\n"}, "is not Python", "predict.py:2"),
+    ],
+)
+def test_a_project_that_cannot_become_a_kit_is_refused(changes, said, where):
+    """With its file, and the line where there is one."""
+    with pytest.raises(MealkitError, match=said) as caught:
+        propose({**GREETING, **changes})
+    assert caught.value.problems[0].code == "USAGE"
+    assert caught.value.problems[0].where == where
+
+
+def test_a_folder_without_cog_yaml_is_refused():
+    """By its name."""
+    with pytest.raises(MealkitError, match=r"no cog\.yaml in /projects/soup"):
+        propose({"predict.py": ""})
+
+
+def test_the_files_of_a_proposal():
+    """kit.yaml is YAML with the same fields; README.md lists what was left out, in a table."""
+    files = proposal_files(propose(LADEN), "laden")
+    form = yaml.safe_load(files["kit.yaml"])
+    assert (form["apiVersion"], form["name"]) == ("mealkit/v1", "laden")
+    assert form["runtime"]["requirements"] == ["torch==2.4.0", "numpy<3,>=1.26"]
+    assert json.dumps(form)
+    rows = [line for line in str(files["README.md"]).splitlines() if line.startswith("| `")]
+    assert len(rows) == 25
+    assert all(line.count(" | ") == 2 for line in rows)
+
+
+def test_secrets_are_left_out_without_their_values():
+    """Of the environment by name or value, of the code by name or content, of commands."""
+    config = (
+        "predict: predict.py:Predictor\n"
+        "environment: [SERVICE_API_KEY=placeholder-key-0123, HF_HOME=/src/cache,"
+        " 'DSN=postgres://me:placeholder-pw@db/x']\n"
+        "build:\n"
+        "  run: ['curl -H API_TOKEN=placeholder-key-0123 https://me:placeholder-pw@host/x']\n"
+        "  environment: [OTHER_KEY=placeholder-key-0123]\n"
+        "  python_requirements: requirements.txt\n"
+    )
+    key = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0B\n-----END PRIVATE KEY-----\n"
+    files = {
+        **GREETING,
+        "cog.yaml": config,
+        "requirements.txt": "--extra-index-url https://me:placeholder-pw@pypi.example.invalid/simple\nsix\n",
+        "requirements-dev.txt": "-i https://me:placeholder-pw@pypi.example.invalid/simple\n",
+        "certificate.txt": key,
+        "server.key": "x",
+    }
+    proposal = propose(files)
+    left = {item.what for item in proposal.left_out}
+    assert {
+        "environment: SERVICE_API_KEY",
+        "environment: DSN",
+        "certificate.txt",
+        "server.key",
+    } <= left
+    written = json.dumps({**proposal_files(proposal, "soup")}) + repr(proposal.left_out)
+    assert "placeholder" not in written
+    assert "MIIEvQ" not in written
+    assert "/src/cache" in written
+    assert not any("requirements" in path for path in proposal.files)
+    assert not any("requirements" in path for path in proposal.kit["runtime"]["code"])

@@ -1,0 +1,342 @@
+"""Chats and completions in OpenAI's shapes, read strictly and written exactly."""
+
+import json
+
+import jsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+from worker.generation.scripted import ScriptedModel, config
+
+from mealkit.errors import MealkitError
+from mealkit.worker.endpoints.call import Call
+from mealkit.worker.endpoints.generation import generation_endpoints
+from mealkit.worker.generation.generator import Generator
+from mealkit.worker.interface import Cancelled
+
+SAMPLING = {
+    "model": "m",
+    "stream": False,
+    "max_tokens": 40,
+    "temperature": 0,
+    "top_p": 1,
+    "top_k": 0,
+    "min_p": 0,
+    "repetition_penalty": 1,
+    "presence_penalty": 0,
+    "frequency_penalty": 0,
+    "seed": 7,
+    "stop": [],
+    "n": 1,
+}
+CHAT = {**SAMPLING, "logprobs": False, "messages": [{"role": "user", "content": "hi"}]}
+COMPLETION = {**SAMPLING, "logprobs": None, "echo": False, "prompt": "hi"}
+FUNCTION = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
+TEMPLATE = "{{ tools }}{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}"
+CALL = b'<tool_call>{"name": "f", "arguments": {"x": "\xc3\xa4"}}</tool_call>'
+
+
+def endpoints(*script):
+    model = ScriptedModel(script, template=TEMPLATE)
+    generator = Generator(model, config(tool_calls="hermes"))
+    return model, generation_endpoints(generator, "m")
+
+
+def ask(values, *script, is_cancelled=lambda: False):
+    """Send a request to a model that says the script; return the body or the stream's chunks."""
+    path = "chat/completions" if "messages" in values else "completions"
+    body = values if isinstance(values, bytes) else json.dumps(values).encode()
+    answer = endpoints(*script)[1][f"POST /v1/{path}"](Call(body, is_cancelled))
+    if isinstance(answer, bytes):
+        return json.loads(answer)
+    *events, last = [event.removeprefix(b"data: ").removesuffix(b"\n\n") for event in answer]
+    assert last == b"[DONE]"
+    return [json.loads(event) for event in events]
+
+
+def refused(values):
+    with pytest.raises(MealkitError) as caught:
+        ask(values)
+    found = caught.value.problems[0]
+    assert found.owner.value == "caller"
+    return found.code, found.where
+
+
+@pytest.mark.parametrize(
+    ("fields", "code", "where"),
+    [
+        *[({name: ...}, "REQUEST_INVALID", name) for name in SAMPLING],
+        ({"user": "u"}, "REQUEST_UNSUPPORTED", "user"),
+        ({"best_of": 2}, "REQUEST_UNSUPPORTED", "best_of"),
+        ({"model": "other"}, "REQUEST_MODEL", "model"),
+        ({"max_tokens": 0}, "REQUEST_INVALID", "max_tokens"),
+        ({"max_tokens": True}, "REQUEST_INVALID", "max_tokens"),
+        ({"max_tokens": 1.0}, "REQUEST_INVALID", "max_tokens"),
+        ({"max_tokens": 10**30}, "REQUEST_INVALID", "max_tokens"),
+        ({"temperature": "hot"}, "REQUEST_INVALID", "temperature"),
+        ({"temperature": -0.1}, "REQUEST_INVALID", "temperature"),
+        ({"temperature": 10**400}, "REQUEST_INVALID", "temperature"),
+        ({"top_p": 1.1}, "REQUEST_INVALID", "top_p"),
+        ({"top_p": 0}, "REQUEST_INVALID", "top_p"),
+        ({"top_k": -1}, "REQUEST_INVALID", "top_k"),
+        ({"min_p": 2}, "REQUEST_INVALID", "min_p"),
+        ({"repetition_penalty": 0}, "REQUEST_INVALID", "repetition_penalty"),
+        ({"seed": -1}, "REQUEST_INVALID", "seed"),
+        ({"n": 0}, "REQUEST_INVALID", "n"),
+        ({"n": 129}, "REQUEST_INVALID", "n"),
+        ({"stop": "x"}, "REQUEST_INVALID", "stop"),
+        ({"stop": [""]}, "REQUEST_INVALID", "stop[0]"),
+        ({"stop": ["x", 1]}, "REQUEST_INVALID", "stop[1]"),
+        ({"logit_bias": [1]}, "REQUEST_INVALID", "logit_bias"),
+        ({"logit_bias": {"x": 1}}, "REQUEST_INVALID", "logit_bias"),
+        ({"logit_bias": {"-1": 1}}, "REQUEST_INVALID", "logit_bias"),
+        ({"logit_bias": {"1": 101}}, "REQUEST_INVALID", "logit_bias"),
+        ({"logit_bias": {"1": 1, "01": 1}}, "REQUEST_INVALID", "logit_bias"),
+        ({"logprobs": 1}, "REQUEST_INVALID", "logprobs"),
+        ({"logprobs": True}, "REQUEST_INVALID", "top_logprobs"),
+        ({"logprobs": True, "top_logprobs": 21}, "REQUEST_INVALID", "top_logprobs"),
+        ({"top_logprobs": 1}, "REQUEST_INVALID", "top_logprobs"),
+        ({"stream": "yes"}, "REQUEST_INVALID", "stream"),
+        ({"stream_options": {"include_usage": True}}, "REQUEST_INVALID", "stream_options"),
+        ({"stream": True, "stream_options": {"x": 1}}, "REQUEST_INVALID", "stream_options"),
+        ({"stream": True, "stream_options": None}, "REQUEST_INVALID", "stream_options"),
+        ({"response_format": {"type": "xml"}}, "REQUEST_INVALID", "response_format"),
+        ({"response_format": {"type": "json_schema"}}, "REQUEST_INVALID", "response_format"),
+        ({"messages": "hi"}, "REQUEST_INVALID", "messages"),
+        ({"messages": []}, "REQUEST_INVALID", "messages"),
+        ({"messages": ["hi"]}, "REQUEST_INVALID", "messages[0]"),
+        ({"messages": [{"role": "king", "content": "x"}]}, "REQUEST_INVALID", "messages[0]"),
+        ({"messages": [{"role": "user"}]}, "REQUEST_INVALID", "messages[0]"),
+        ({"messages": [{"role": "user", "content": 1}]}, "REQUEST_INVALID", "messages[0]"),
+        ({"messages": [{"role": "user", "content": "\ud800"}]}, "REQUEST_INVALID", "messages[0]"),
+        ({"messages": [{"role": "user", "content": "x", "mood": 1}]}, "REQUEST_UNSUPPORTED", "messages[0]"),
+        ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]}, "REQUEST_UNSUPPORTED", "messages[0]"),
+        ({"messages": [{"role": "user", "content": "x", "tool_calls": []}]}, "REQUEST_INVALID", "messages[0]"),
+        ({"messages": [{"role": "assistant", "tool_calls": [{"type": "function"}]}]}, "REQUEST_INVALID", "messages[0]"),
+        ({"tools": []}, "REQUEST_INVALID", "tools"),
+        ({"tools": [{"type": "browser"}]}, "REQUEST_UNSUPPORTED", "tools[0]"),
+        ({"tools": [FUNCTION, FUNCTION]}, "REQUEST_INVALID", "tools"),
+        ({"tools": [{"type": "function", "function": {"parameters": {}}}]}, "REQUEST_INVALID", "tools[0]"),
+        ({"tool_choice": "auto"}, "REQUEST_INVALID", "tool_choice"),
+        ({"parallel_tool_calls": True}, "REQUEST_INVALID", "parallel_tool_calls"),
+        ({"tools": [{**FUNCTION, "function": {"name": "f", "description": "\ud800"}}]}, "REQUEST_INVALID", "tools"),
+        ({"response_format": {"type": "json_schema", "json_schema": {"schema": {"const": "\ud800"}}}}, "REQUEST_INVALID", "response_format"),
+        ({"tools": [FUNCTION], "tool_choice": "maybe"}, "REQUEST_INVALID", "tool_choice"),
+        ({"tools": [FUNCTION], "tool_choice": {"type": "function", "function": {"name": "g"}}}, "REQUEST_INVALID", "tool_choice"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_honoured_is_refused(fields, code, where):
+    """Every value is there, of its type and within its bounds, or the field is named."""
+    values = {name: value for name, value in {**CHAT, **fields}.items() if value is not ...}
+    assert refused(values) == (code, where)
+
+
+def test_a_chat_has_messages():
+    """Without any there is nothing to answer."""
+    values = {name: value for name, value in CHAT.items() if name != "messages"}
+    with pytest.raises(MealkitError, match="messages is missing"):
+        endpoints()[1]["POST /v1/chat/completions"](
+            Call(json.dumps(values).encode(), lambda: False)
+        )
+
+
+@pytest.mark.parametrize(
+    ("fields", "code", "where"),
+    [
+        ({"echo": True}, "REQUEST_UNSUPPORTED", "echo"),
+        ({"prompt": ["a", "b"]}, "REQUEST_INVALID", "prompt"),
+        ({"prompt": [1, 2]}, "REQUEST_INVALID", "prompt"),
+        ({"logprobs": True}, "REQUEST_INVALID", "logprobs"),
+        ({"suffix": "x"}, "REQUEST_UNSUPPORTED", "suffix"),
+        ({"tools": [FUNCTION]}, "REQUEST_UNSUPPORTED", "tools"),
+        ({"response_format": {"type": "text"}}, "REQUEST_UNSUPPORTED", "response_format"),
+    ],
+)
+def test_completions_take_less(fields, code, where):
+    """What belongs to chats is refused here."""
+    assert refused({**COMPLETION, **fields}) == (code, where)
+
+
+@given(
+    some.dictionaries(
+        some.sampled_from([*CHAT, "tools", "tool_choice", "response_format", "logit_bias", "x"]),
+        some.recursive(
+            some.none()
+            | some.booleans()
+            | some.integers()
+            | some.floats(allow_nan=False, allow_infinity=False)
+            | some.text(max_size=3),
+            lambda inner: (
+                some.lists(inner, max_size=2)
+                | some.dictionaries(
+                    some.sampled_from(["role", "content", "type", "function", "name", "1", "text"]),
+                    inner,
+                    max_size=3,
+                )
+            ),
+            max_leaves=6,
+        ),
+        max_size=3,
+    )
+)
+def test_no_request_is_a_bug(fields):
+    """Whatever JSON comes, the answer is one, or a refusal that is the caller's."""
+    try:
+        found = ask({**CHAT, **fields}, b"a")
+    except MealkitError as error:
+        found = error.problems[0]
+    assert isinstance(found, dict | list) or (found.owner.value, bool(found.where)) == (
+        "caller",
+        True,
+    )
+
+
+def test_numbers_that_json_does_not_have_are_refused():
+    """NaN and Infinity are no JSON, though Python reads them."""
+    body = json.dumps(CHAT).replace('"temperature": 0', '"temperature": NaN').encode()
+    with pytest.raises(MealkitError, match="NaN"):
+        endpoints()[1]["POST /v1/chat/completions"](Call(body, lambda: False))
+
+
+def test_messages_reach_the_template_as_text():
+    """Parts of a content are lines; what a client sends back of an answer is taken."""
+    model, served = endpoints(b"ok")
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": '{"x": 1}'}}
+    messages = [
+        {
+            "role": "system",
+            "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}],
+        },
+        {"role": "assistant", "content": None, "refusal": None, "tool_calls": [call]},
+        {"role": "tool", "content": "7", "tool_call_id": "c"},
+        {"role": "user", "content": "", "name": "n"},
+    ]
+    body = json.dumps({**CHAT, "messages": messages}).encode()
+    served["POST /v1/chat/completions"](Call(body, lambda: False))
+    assert bytes(model.prompts[0]) == b"Nonesystem: a\nb\nassistant: \ntool: 7\nuser: \n"
+
+
+def test_a_chat_has_openais_shape():
+    """Whole, with likelihoods, and exactly these fields."""
+    answer = ask({**CHAT, "logprobs": True, "top_logprobs": 1}, b"\xc3", b"\xa4!")
+    answer["choices"][0]["logprobs"]["content"] = [
+        {**item, "logprob": 0, "top_logprobs": [{**other, "logprob": 0} for other in item["top_logprobs"]]}
+        for item in answer["choices"][0]["logprobs"]["content"]
+    ]  # fmt: skip
+    tokens = [{"token": "\ufffd", "logprob": 0, "bytes": [195]}, {"token": "\ufffd!", "logprob": 0, "bytes": [164, 33]}]  # fmt: skip
+    assert answer == {
+        "id": answer["id"],
+        "object": "chat.completion",
+        "created": answer["created"],
+        "model": "m",
+        "choices": [
+            {
+                "index": 0,
+                "message": {"role": "assistant", "content": "ä!", "refusal": None},
+                "logprobs": {
+                    "content": [{**token, "top_logprobs": [token]} for token in tokens],
+                    "refusal": None,
+                },
+                "finish_reason": "stop",
+            }
+        ],
+        "usage": {"prompt_tokens": 13, "completion_tokens": 3, "total_tokens": 16},
+    }
+
+
+def test_a_stream_of_a_chat_has_openais_shape():
+    """Who speaks, each piece, why it ended, the usage."""
+    options = {"stream": True, "stream_options": {"include_usage": True}}
+    chunks = ask({**CHAT, **options}, b"a", b"b")
+    common = {
+        "id": chunks[0]["id"],
+        "object": "chat.completion.chunk",
+        "created": chunks[0]["created"],
+        "model": "m",
+    }
+
+    def chunk(delta, reason=None):
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}
+        return {**common, "choices": [choice]}
+
+    usage = {"prompt_tokens": 13, "completion_tokens": 3, "total_tokens": 16}
+    assert chunks == [
+        chunk({"role": "assistant", "content": ""}),
+        chunk({"content": "a"}),
+        chunk({"content": "b"}),
+        chunk({}, "stop"),
+        {**common, "choices": [], "usage": usage},
+    ]
+    assert ask({**CHAT, "stream": True}, b"a", b"b")[-1]["choices"][0]["finish_reason"] == "stop"
+
+
+def test_a_completion_has_openais_shape():
+    """Whole or in chunks, text_offset counts the characters of the tokens before."""
+    likelihoods = {**COMPLETION, "logprobs": 0}
+    answer = ask(likelihoods, b"ab", b"c")
+    (choice,) = answer["choices"]
+    logprobs = choice["logprobs"]
+    assert (answer["object"], choice["text"], choice["index"]) == ("text_completion", "abc", 0)
+    assert (logprobs["tokens"], logprobs["text_offset"]) == (["ab", "c"], [0, 2])
+    assert [list(item) for item in logprobs["top_logprobs"]] == [["ab"], ["c"]]
+    assert [list(item.values()) for item in logprobs["top_logprobs"]] == [
+        [number] for number in logprobs["token_logprobs"]
+    ]
+    chunks = ask({**likelihoods, "stream": True}, b"ab", b"c")
+    assert [chunk["choices"][0]["text"] for chunk in chunks] == ["ab", "c", ""]
+    offsets = [chunk["choices"][0]["logprobs"]["text_offset"] for chunk in chunks]
+    assert offsets == [[0], [2], []]
+
+
+def test_calls_of_tools_have_openais_shape():
+    """Whole or in chunks, a call has an id, a name, and its arguments as JSON."""
+    asked = {**CHAT, "tools": [FUNCTION]}
+    (choice,) = ask(asked, CALL)["choices"]
+    assert choice["finish_reason"] == "tool_calls"
+    assert choice["message"]["content"] is None
+    (call,) = choice["message"]["tool_calls"]
+    assert call.pop("id").startswith("call_")
+    function = {"name": "f", "arguments": '{"x": "ä"}'}
+    assert call == {"type": "function", "function": function}
+    chunks = ask({**asked, "stream": True}, b"hm", CALL, CALL)
+    deltas = [chunk["choices"][0]["delta"] for chunk in chunks]
+    calls = [call for delta in deltas for call in delta.get("tool_calls", ())]
+    assert [(call["index"], call["function"]) for call in calls] == [(0, function), (1, function)]
+    assert len({call["id"] for call in calls}) == 2
+    assert chunks[-1]["choices"][0]["finish_reason"] == "tool_calls"
+
+
+def test_a_schema_binds_the_answer():
+    """json_schema and json_object are kept, however the model would go on."""
+    schema = {"type": "array", "items": {"const": "x"}, "minItems": 1, "maxItems": 1}
+    wanted = {"type": "json_schema", "json_schema": {"name": "s", "strict": True, "schema": schema}}
+    (choice,) = ask({**CHAT, "response_format": wanted}, b"no!")["choices"]
+    jsonschema.validate(json.loads(choice["message"]["content"]), schema)
+    (choice,) = ask({**CHAT, "response_format": {"type": "json_object"}}, b"{", b"}")["choices"]
+    assert choice["message"]["content"] == "{}"
+
+
+@pytest.mark.parametrize("asked", [CHAT, COMPLETION])
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("after", [0, 1, 3, 12])
+def test_nobody_gets_half_an_answer(asked, stream, after):
+    """When the caller goes there is no answer, and no stream that looks whole."""
+    questions = iter([False] * after)
+    with pytest.raises(Cancelled):
+        ask(
+            {**asked, "n": 3, "stream": stream},
+            *[b"a", b"b", b"c"],
+            is_cancelled=lambda: next(questions, True),
+        )
+
+
+def test_a_stream_that_is_closed_frees_the_model():
+    """Closing the stream, as the server does when the peer goes, ends what makes it."""
+    model, served = endpoints(b"a", b"b", b"c")
+    body = json.dumps({**CHAT, "stream": True}).encode()
+    first = served["POST /v1/chat/completions"](Call(body, lambda: False))
+    assert b"assistant" in next(first)
+    first.close()
+    second = served["POST /v1/chat/completions"](Call(json.dumps(CHAT).encode(), lambda: False))
+    assert json.loads(second)["choices"][0]["message"]["content"] == "abc"
+    assert len(model.prompts) == 2

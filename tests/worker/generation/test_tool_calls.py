@@ -1,0 +1,51 @@
+"""Text and calls are told apart, however they come in pieces."""
+
+from hypothesis import given
+from hypothesis import strategies as some
+
+from mealkit.worker.generation.tool_calls import ToolReader
+from mealkit.worker.generation_values import ToolCall
+
+parts = some.sampled_from(
+    [
+        "text",
+        " ",
+        "\n",
+        "<",
+        "<tool_call>",
+        "</tool_call>",
+        '<tool_call>{"name": "f", "arguments": {}}</tool_call>',
+        '<tool_call>\n{"name": "f", "arguments": {"x": "</"}}\n</tool_call>',
+        '<tool_call>{"name": "g", "arguments": {}}</tool_call>',
+    ]
+)
+
+
+def read(pieces, names=("f",)):
+    """Return all text, and all calls with how much text had come before each."""
+    reader = ToolReader(names)
+    text, calls = "", []
+    for items in (*(reader.feed(piece) for piece in pieces), reader.end()):
+        for item in items:
+            if isinstance(item, ToolCall):
+                calls.append((len(text), item))
+            else:
+                text += item
+    assert reader.calls == len(calls)
+    return text, calls
+
+
+@given(some.lists(parts, max_size=6), some.data())
+def test_pieces_do_not_matter(written, data):
+    """Cut anywhere, an answer has the same text and the same calls in the same places."""
+    whole = "".join(written)
+    cuts = sorted(data.draw(some.lists(some.integers(0, len(whole)), max_size=8)))
+    pieces = [whole[a:b] for a, b in zip([0, *cuts], [*cuts, len(whole)], strict=True)]
+    assert read(pieces) == read([whole])
+
+
+@given(some.lists(parts, max_size=6))
+def test_nothing_is_lost_of_what_is_no_call(written):
+    """With no function that could be called, every character is text."""
+    whole = "".join(written)
+    assert read([whole], names=[]) == (whole, [])
