@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from mealkit.containers.client import (
+from mealkit.containers.container import (
     LABEL_KIT,
     LABEL_RECIPE,
     LABEL_RUN,

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from mealkit.containers.client import LABEL_RUN, RunSpec
+from mealkit.containers.container import LABEL_RUN, RunSpec
 
 if TYPE_CHECKING:
     import docker

@@ -5,7 +5,7 @@ Refuses a spec that is meant for the sandbox.
 
 from typing import TYPE_CHECKING, Any
 
-from mealkit.containers.client import (
+from mealkit.containers.container import (
     LABEL_KIT,
     LABEL_RECIPE,
     LABEL_RUN,

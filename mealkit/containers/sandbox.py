@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from mealkit.containers.client import LINE_BYTES, Container, Exit, RunSpec, UnpackedRoot
+from mealkit.containers.container import LINE_BYTES, Container, Exit, RunSpec, UnpackedRoot
 from mealkit.containers.sandbox_groups import memory_parent
 from mealkit.containers.sandbox_launch import end, launch
 from mealkit.containers.sandbox_plan import CLIENT, is_filtered, listening, namespaces, plan

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from mealkit.containers import sandbox_init
-from mealkit.containers.client import (
+from mealkit.containers.container import (
     LABEL_KIT,
     LABEL_RECIPE,
     LABEL_RUN,

@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mealkit.containers.client import Container, Exit
+from mealkit.containers.container import Container, Exit
 from mealkit.errors import MealkitError, failure
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")

@@ -18,7 +18,7 @@ from pathlib import Path
 import docker
 import pytest
 
-from mealkit.containers.client import LoadedImage, Mount, RunSpec, UnpackedRoot
+from mealkit.containers.container import LoadedImage, Mount, RunSpec, UnpackedRoot
 from mealkit.containers.docker import DockerClient
 from mealkit.containers.sandbox import Sandbox
 

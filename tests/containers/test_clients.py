@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mealkit.containers.client import Exit, LoadedImage, Mount, UnpackedRoot
+from mealkit.containers.container import Exit, LoadedImage, Mount, UnpackedRoot
 from mealkit.errors import ContainerError
 
 

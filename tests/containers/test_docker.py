@@ -14,7 +14,7 @@ from pathlib import Path
 import docker
 import pytest
 
-from mealkit.containers.client import LINE_BYTES, LoadedImage, Mount, RunSpec
+from mealkit.containers.container import LINE_BYTES, LoadedImage, Mount, RunSpec
 from mealkit.containers.docker import DockerClient, _lines
 from mealkit.containers.docker_errors import refused
 from mealkit.containers.docker_network import remove_left

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from mealkit.containers import sandbox_init
-from mealkit.containers.client import LINE_BYTES, Exit, Mount, UnpackedRoot
+from mealkit.containers.container import LINE_BYTES, Exit, Mount, UnpackedRoot
 from mealkit.containers.sandbox import Sandbox
 from mealkit.containers.sandbox_groups import make_group, memory_parent, processes_parent
 from mealkit.errors import ContainerError, PreflightError

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from mealkit.containers.client import Container, Exit, RunSpec
+from mealkit.containers.container import Container, Exit, RunSpec
 from mealkit.errors import failure
 from mealkit.pipeline.home import Home
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
 
-from mealkit.containers.client import Mount
+from mealkit.containers.container import Mount
 from mealkit.errors import failure
 from mealkit.pipeline.run.api_keys import list_keys
 

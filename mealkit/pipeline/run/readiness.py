@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from mealkit.containers.client import Container, Exit
+from mealkit.containers.container import Container, Exit
 from mealkit.errors import CATALOGUE, QUOTED, MealkitError, Owner, Problem, failure, failures
 from mealkit.evidence.recognition import Evidence, is_measured, recognise
 from mealkit.pipeline.listener import Listener

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mealkit.assembly.lean import lean_image, weight_layers
-from mealkit.containers.client import LoadedImage, Mount, RunSpec, UnpackedRoot
+from mealkit.containers.container import LoadedImage, Mount, RunSpec, UnpackedRoot
 from mealkit.errors import MealkitError, Owner, OwnerContact
 from mealkit.oci.image import Image
 from mealkit.oci.reference import Reference
