@@ -2,11 +2,12 @@
 
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes.engine_images import engine_tags, remove_tags
 from fakes.little import Heard
 from fakes.served import PATIENCE_SECONDS, Demo, Registry, copy_of_demo
 
@@ -105,12 +106,9 @@ def serve(unique) -> Iterator[Callable[..., RunReport]]:
 
     The images that they give the engine are taken back, unless they were there.
     """
-    import docker  # noqa: PLC0415
-    from docker.errors import DockerException  # noqa: PLC0415
-
     names: list[tuple[str, Home]] = []
     tags: set[str] = set()
-    before = _tags()
+    before = engine_tags()
 
     def start(kit: Path, home: Home, client: str, **wanted: Any) -> RunReport:
         name = unique("served")
@@ -124,22 +122,7 @@ def serve(unique) -> Iterator[Callable[..., RunReport]]:
     for name, home in names:
         with suppress(MealkitError):
             stop_kit(name, timeout_seconds=10, home=home)
-    for tag in tags & (_tags() - before):
-        with closing(docker.from_env()) as client, suppress(DockerException):
-            client.images.remove(tag)
-
-
-def _tags() -> set[str]:
-    """Return the names of the images in the engine, if there is one."""
-    import docker  # noqa: PLC0415
-    from docker.errors import DockerException  # noqa: PLC0415
-
-    try:
-        client = docker.from_env()
-    except DockerException:
-        return set()
-    with closing(client):
-        return {tag for image in client.images.list() for tag in image.tags}
+    remove_tags(tags & (engine_tags() - before))
 
 
 @pytest.fixture(scope="session")

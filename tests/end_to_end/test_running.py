@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes.engine_images import image_tags
 from fakes.little import OFFLINE, Heard, edit_kit, little_kit
 from fakes.served import MINILM_SHA256, Demo, assert_serves, get
 
@@ -60,7 +61,7 @@ def _engine_as_before() -> Iterator[None]:
     except DockerException:
         yield
         return
-    was_there = bool(client.images.list(name))
+    was_there = name in image_tags(client)
     yield
     if not was_there:
         with suppress(DockerException):
@@ -199,7 +200,7 @@ def test_weights_that_were_flipped_after_verification_never_serve(
 @pytest.mark.xdist_group("demo")
 def test_a_port_that_is_taken_is_named_and_nothing_stays(demo: Demo, run, sdk):
     """The port stands in the problem; no container is left behind."""
-    before = {item.id for item in sdk.containers.list(all=True)}
+    before = {item.id for item in sdk.containers.list(all=True, ignore_removed=True)}
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -211,7 +212,9 @@ def test_a_port_that_is_taken_is_named_and_nothing_stays(demo: Demo, run, sdk):
             assert problem.code == "PORT_TAKEN"
             assert str(port) in problem.message
             assert raised.value.exit_code == 9
-    left = [item for item in sdk.containers.list(all=True) if item.id not in before]
+    left = [
+        item for item in sdk.containers.list(all=True, ignore_removed=True) if item.id not in before
+    ]
     assert [item.name for item in left if item.name.startswith("mealkit-test-kit-")] == []
 
 

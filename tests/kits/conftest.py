@@ -3,12 +3,11 @@
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
 
-import docker
 import pytest
-from docker.errors import DockerException
+from fakes.engine_images import engine_tags, remove_tags
 from fakes.little import Heard
 
 from mealkit.errors import MealkitError
@@ -27,7 +26,7 @@ def run_kit_named(tmp_path: Path, test_cache: Path) -> Iterator[Callable[[Path, 
     home = home_at(tmp_path / "home")
     names: list[str] = []
     kits: set[str] = set()
-    before = _engine_images()
+    before = engine_tags()
 
     def run(kit: Path, client: str) -> RunReport:
         copy = tmp_path / "copies" / kit.name
@@ -41,21 +40,5 @@ def run_kit_named(tmp_path: Path, test_cache: Path) -> Iterator[Callable[[Path, 
     for name in names:
         with suppress(MealkitError):
             stop_kit(name, timeout_seconds=10, home=home)
-    for tag in _engine_images() - before:
-        if tag.partition(":")[0] in kits:
-            _remove_engine_image(tag)
-
-
-def _engine_images() -> set[str]:
-    """Return the names of the images in the engine, if there is one."""
-    try:
-        client = docker.from_env()
-    except DockerException:
-        return set()
-    with closing(client):
-        return {tag for image in client.images.list() for tag in image.tags}
-
-
-def _remove_engine_image(tag: str) -> None:
-    with closing(docker.from_env()) as client, suppress(DockerException):
-        client.images.remove(tag)
+    left = engine_tags() - before
+    remove_tags({tag for tag in left if tag.partition(":")[0] in kits})

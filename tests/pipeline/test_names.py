@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import docker
 import pytest
-from docker.errors import DockerException
+from fakes.engine_images import image_tags, images_with_labels, remove_tags
 from fakes.little import Heard, edit_kit, little_base
 
 from mealkit.errors import MealkitError
@@ -116,10 +116,7 @@ def engine():
     client = docker.from_env()
     name = f"mealkit-test-name-{os.urandom(4).hex()}"
     yield client, name
-    for image in client.images.list():
-        if any(name in tag for tag in image.tags):
-            with suppress(DockerException):
-                client.images.remove(image.id, force=True)
+    remove_tags({tag for tag in image_tags(client) if name in tag})
     client.close()
 
 
@@ -141,10 +138,10 @@ def test_an_image_from_elsewhere_does_not_take_over_a_name_in_docker(kit, home, 
     assert client.images.get(f"mealkit-run/{name}:1.0.0").id == before
     by_digest = [
         tag
-        for image in client.images.list()
-        for tag in image.tags
+        for image in images_with_labels(client)
+        for tag in image["RepoTags"] or ()
         if tag.startswith("mealkit-run/by-digest:")
-        and image.labels.get("dev.mealkit.kit") == f"{name}:1.0.0"
+        and (image["Labels"] or {}).get("dev.mealkit.kit") == f"{name}:1.0.0"
     ]
     assert len(by_digest) == 1
     for tag in by_digest:

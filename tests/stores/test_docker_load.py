@@ -12,6 +12,7 @@ import threading
 
 import docker
 import pytest
+from fakes.engine_images import image_tags, remove_tags
 
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError
@@ -54,8 +55,7 @@ def name(client):
     """A name of the test's own; what has it afterwards is deleted."""
     name = f"mealkit-test-load-{os.urandom(4).hex()}"
     yield name
-    for image in client.images.list(name):
-        client.images.remove(image.id, force=True)
+    remove_tags({tag for tag in image_tags(client) if tag.startswith(name)})
 
 
 def tar_of(files):
