@@ -13,7 +13,7 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Check a kit and every file it names; nothing is fetched."""
-    from mealkit.pipeline.kit.kits import check_kit
+    from mealkit.pipeline.kit.checking import check_kit
 
     report = check_kit(path, allow_folder)
     if as_json:

@@ -26,9 +26,11 @@ def diff(
     as_json: Json = False,
 ) -> None:
     """Show what differs between two kits, locks or images."""
-    from mealkit.pipeline.image.images import diff as changes_between
+    from mealkit.pipeline.image.comparing import diff as changes_between
 
-    changes = changes_between(before, after, session_of(context).home, allow_folder)
+    session = session_of(context)
+    listener = session.listener(as_json=as_json)
+    changes = changes_between(before, after, session.home, allow_folder, listener)
     if as_json:
         print_json({"changes": [item.as_json() for item in changes]})
         return

@@ -90,7 +90,8 @@ def estimate(  # noqa: PLR0913  one parameter for each option
         memory_bytes=_size(memory, gpu),
         allowed=tuple(allow_folder),
     )
-    report = estimate_target(request, session_of(context).home)
+    session = session_of(context)
+    report = estimate_target(request, session.home, session.listener(as_json=as_json))
     if as_json:
         print_json(report.as_json())
     else:

@@ -25,7 +25,7 @@ def host(context: typer.Context, *, as_json: Json = False) -> None:
 
     With --json the facts can be taken to another machine and held against kits there.
     """
-    from mealkit.pipeline.machine.hosting import host_facts
+    from mealkit.pipeline.machine.machine_facts import host_facts
 
     facts = host_facts(session_of(context).home)
     if as_json:

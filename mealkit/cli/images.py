@@ -10,7 +10,7 @@ EXAMPLES = ("mealkit images", "mealkit images --json")
 
 def images(context: typer.Context, *, as_json: Json = False) -> None:
     """List the images of the local store."""
-    from mealkit.pipeline.image.images import images as stored_images
+    from mealkit.pipeline.image.inspecting import images as stored_images
     from mealkit.units import show_size
 
     found = stored_images(session_of(context).home)

@@ -8,7 +8,7 @@ from mealkit.cli.options import Json, session_of
 from mealkit.cli.output import print_json, print_line, table
 
 if TYPE_CHECKING:
-    from mealkit.pipeline.image.images import Inspection
+    from mealkit.pipeline.image.inspecting import Inspection
 
 EXAMPLES = (
     "mealkit inspect my-kit:1.0.0",
@@ -30,7 +30,7 @@ def inspect(
 ) -> None:
     """Show an image's layers, labels, lock and config."""
     from mealkit.errors import failures
-    from mealkit.pipeline.image.images import inspect as inspect_image
+    from mealkit.pipeline.image.inspecting import inspect as inspect_image
 
     session = session_of(context)
     listener = session.listener(as_json=as_json)

@@ -79,10 +79,10 @@ def _check(path: KitPath, allowed: list[Path], *, as_json: bool) -> None:
             print_line(line)
     if changes:
         parts = ", ".join(item.path for item in changes)
-        raise failure("LOCK_STALE", f"the kit says otherwise: {parts}", where=str(path))
+        raise failure("LOCK_STALE", f"the kit is not what its lock says: {parts}", where=path)
 
 
 def _verdict(*, created: bool, changed: bool) -> str:
     if created:
         return "written"
-    return "brought up to date" if changed else "holds already"
+    return "brought up to date" if changed else "up to date already"

@@ -39,10 +39,10 @@ def new(
 ) -> None:
     """Write a commented kit to start from."""
     if origin is None:
+        from mealkit.engines.whole_schema import full_schema
         from mealkit.importing.scaffold import write_new_kit
-        from mealkit.pipeline.kit.kits import schema
 
-        write_new_kit(folder, engine or "onnx", schema())
+        write_new_kit(folder, engine or "onnx", full_schema())
         print_line(str(folder / "kit.yaml"))
     else:
         from mealkit.pipeline.kit.importing import import_kit

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from mealkit.pipeline.listener import Listener
 
 KitPath = Annotated[
-    Path,
+    str,
     typer.Argument(metavar="KIT", help="The kit's folder, or its kit.yaml.", show_default="here"),
 ]
 Json = Annotated[
@@ -33,7 +33,7 @@ AllowFolder = Annotated[
         show_default=False,
     ),
 ]
-HERE = Path()
+HERE = "."
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,6 @@ EXAMPLES = ("mealkit schema", "mealkit schema > kit.schema.json")
 
 def schema() -> None:
     """Print the JSON Schema of kit.yaml, for editors."""
-    from mealkit.pipeline.kit.kits import schema as kit_schema
+    from mealkit.engines.whole_schema import full_schema
 
-    print_json(kit_schema())
+    print_json(full_schema())

@@ -27,11 +27,6 @@ class Home:
         return self.root / "store"
 
     @property
-    def digests(self) -> Path:
-        """Digests of files that were hashed before."""
-        return self.root / "digests"
-
-    @property
     def indexes(self) -> Path:
         """Verified package indexes of Debian suites."""
         return self.root / "indexes"

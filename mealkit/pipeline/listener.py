@@ -51,3 +51,6 @@ class Silent:
 
     def notice(self, problem: Problem) -> None:
         """Ignore it."""
+
+
+SILENT = Silent()

@@ -15,7 +15,7 @@ from mealkit.oci.reference import Reference
 from mealkit.oci.validate import validate
 from mealkit.pipeline.home import Home, home_at
 from mealkit.pipeline.image.building import BuildReport, build_kit
-from mealkit.pipeline.image.images import inspect
+from mealkit.pipeline.image.inspecting import inspect
 from mealkit.pipeline.image.outputs import Outputs
 from mealkit.pipeline.image.pulling import pull
 from mealkit.pipeline.machine.clients import stop_kit

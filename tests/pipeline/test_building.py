@@ -12,7 +12,7 @@ from mealkit.oci.validate import validate
 from mealkit.pipeline.home import home_at
 from mealkit.pipeline.image.building import build_kit, render_kit
 from mealkit.pipeline.image.image_lock import lock_of
-from mealkit.pipeline.image.images import images, inspect
+from mealkit.pipeline.image.inspecting import images, inspect
 from mealkit.pipeline.image.outputs import Outputs
 from mealkit.pipeline.targets import open_image
 from mealkit.stores.archive import read_archive, write_archive

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from mealkit.errors import MealkitError
-from mealkit.pipeline.run.access import access_of
 from mealkit.pipeline.run.api_keys import add_key, list_keys, remove_key
+from mealkit.pipeline.run.caller_access import access_of
 from mealkit.runtime.gateway.keys import new_key
 
 

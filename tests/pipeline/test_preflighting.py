@@ -28,15 +28,12 @@ from fakes.needs import GIB, SEVENTY, cpu_needs, gpu_needs
 from mealkit.digest import canonical_json
 from mealkit.errors import LockError, MealkitError, PreflightError
 from mealkit.oci.tar import TarDirectory, TarFile, TarSymlink
+from mealkit.pipeline.home import Home
 from mealkit.pipeline.image.outputs import Outputs
+from mealkit.pipeline.listener import SILENT, Listener
 from mealkit.pipeline.machine.clients import running_kits, stop_kit
-from mealkit.pipeline.machine.preflighting import (
-    PreflightRequest,
-    Stated,
-    bytes_to_write,
-    preflight_target,
-    stated_by,
-)
+from mealkit.pipeline.machine.preflighting import PreflightRequest, preflight_target
+from mealkit.pipeline.machine.stated_needs import Stated, bytes_to_write, open_recipe, stated_by
 from mealkit.pipeline.run.running import RunRequest, run_kit
 from mealkit.preflight.finding import Severity, Verdict
 from mealkit.preflight.nvidia import Access, Nvidia, NvidiaGpu
@@ -45,6 +42,11 @@ from mealkit.recipe.requirements import Requirements
 from mealkit.stores.layout import write_layout
 
 MIB = 2**20
+
+
+def stated(target: Path | str, home: Home, listener: Listener = SILENT) -> Stated:
+    """What a target states, as ``preflight`` asks for it."""
+    return stated_by(open_recipe(str(target), (), listener), "amd64", home)
 
 
 def recording(folder: Path, name: str, **changes) -> Path:
@@ -225,19 +227,30 @@ def test_an_image_that_states_nothing_readable(home, tmp_path, requirements):
 def test_a_kit_is_read_as_it_is_written_now(kit, build, home, tmp_path):
     """An edit of the kit counts at once; one that asks for other inputs must be locked first."""
     with pytest.raises(LockError) as caught:
-        stated_by(str(kit), "amd64", home)
+        stated(kit, home)
     assert caught.value.problems[0].code == "LOCK_MISSING"
     build(kit)
-    before = stated_by(str(kit), "amd64", home).requirements
+    before = stated(kit, home).requirements
     edit_kit(kit, lambda form: form.setdefault("hardware", {}).update(memory="3GiB"))
-    after = stated_by(str(kit / "kit.yaml"), "amd64", home).requirements
+    after = stated(kit / "kit.yaml", home).requirements
     assert (before.memory_bytes == after.memory_bytes, after.memory_bytes) == (False, 3 * GIB)
     # The lock file itself says what it said.
-    assert stated_by(str(kit / "kit.lock"), "amd64", home).requirements == before
+    assert stated(kit / "kit.lock", home).requirements == before
     edit_kit(kit, lambda form: form["runtime"].update(requirements=["numpy>1"]))
     with pytest.raises(LockError) as caught:
-        stated_by(str(kit), "amd64", home)
+        stated(kit, home)
     assert caught.value.problems[0].code == "LOCK_STALE"
+
+
+def test_a_stale_lock_is_told_of(kit, build, home):
+    """What is checked is the kit as it is written, and the lock that differs is named."""
+    build(kit)
+    edit_kit(kit, lambda form: form.setdefault("hardware", {}).update(memory="3GiB"))
+    heard = Heard()
+    preflight_target(PreflightRequest(str(kit)), home, heard)
+    (notice,) = heard.notices
+    assert (notice.code, notice.where) == ("LOCK_STALE", str(kit / "kit.lock"))
+    assert "requirements.memory_bytes" in notice.message
 
 
 def test_kits_and_images_state_the_same(kit, build, home, tmp_path):
@@ -253,7 +266,7 @@ def test_kits_and_images_state_the_same(kit, build, home, tmp_path):
         f"oci:{tmp_path}/layout",
         f"oci-archive:{tmp_path}/kit.tar",
     )
-    found = [stated_by(name, "amd64", home) for name in names]
+    found = [stated(name, home) for name in names]
     assert {item.requirements.model_dump_json() for item in found} == {
         found[0].requirements.model_dump_json()
     }

@@ -7,7 +7,7 @@ from fakes.little import Heard, little_kit
 
 from mealkit.errors import StoreError
 from mealkit.oci.validate import validate
-from mealkit.pipeline.image.images import images
+from mealkit.pipeline.image.inspecting import images
 from mealkit.pipeline.image.pruning import prune
 from mealkit.stores.local import LocalStore
 

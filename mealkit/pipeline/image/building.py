@@ -13,12 +13,12 @@ from mealkit.errors import failure
 from mealkit.oci.image import Image
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.image.layer_builder import StoreWorkshop
-from mealkit.pipeline.image.outputs import Outputs, deliver
+from mealkit.pipeline.image.outputs import Outputs, Places, deliver
 from mealkit.pipeline.image.vouching import require_vouched_base
 from mealkit.pipeline.kit.bases import base_image, base_repositories, dockerfile_reference
 from mealkit.pipeline.kit.inputs import fetch_inputs
 from mealkit.pipeline.kit.locking import fresh_lock
-from mealkit.pipeline.kit.parts import OpenKit, open_kit
+from mealkit.pipeline.kit.opened_kit import OpenedKit, open_kit
 from mealkit.pipeline.listener import Listener
 from mealkit.plan.layers import Plan
 from mealkit.plan.planning import plan_image
@@ -51,7 +51,7 @@ class BuildReport:
 
 
 def build_kit(
-    path: Path,
+    path: str | Path,
     *,
     frozen: bool,
     outputs: Outputs,
@@ -64,7 +64,15 @@ def build_kit(
     Raises:
         MealkitError: the first of kit, lock, sources, build, store or registry that refuses.
     """
+    places = outputs.places()
     kit = open_kit(path, allowed)
+    return build_opened(kit, frozen=frozen, places=places, home=home, listener=listener)
+
+
+def build_opened(
+    kit: OpenedKit, *, frozen: bool, places: Places, home: Home, listener: Listener
+) -> BuildReport:
+    """Build the image of a kit that is open already; otherwise like ``build_kit``."""
     for warning in kit.warnings:
         listener.notice(warning)
     lock = fresh_lock(kit, frozen=frozen, home=home, listener=listener)
@@ -75,7 +83,7 @@ def build_kit(
     # From the store: a base image's registry is closed by now.
     image = store.image(str(assembly.image.digest))
     sources = base_repositories(kit.parts.kit.runtime.base)
-    delivered = deliver(image, name, outputs, sources, listener)
+    delivered = deliver(image, name, places, sources, listener)
     return BuildReport(
         name=name,
         digest=assembly.image.digest,
@@ -87,7 +95,7 @@ def build_kit(
 
 
 def render_kit(
-    path: Path,
+    path: str | Path,
     target: Path,
     *,
     frozen: bool,
@@ -129,7 +137,7 @@ def _plan(lock: Lock) -> Plan:
 
 
 def _assembled(
-    kit: OpenKit, lock: Lock, store: LocalStore, home: Home, listener: Listener
+    kit: OpenedKit, lock: Lock, store: LocalStore, home: Home, listener: Listener
 ) -> Assembly:
     plan = _plan(lock)
     with store.use(), _base(kit, plan) as base:
@@ -149,7 +157,7 @@ def _assembled(
 
 
 @contextmanager
-def _base(kit: OpenKit, plan: Plan) -> Iterator[Image | None]:
+def _base(kit: OpenedKit, plan: Plan) -> Iterator[Image | None]:
     base = kit.parts.kit.runtime.base
     if plan.base is None or not isinstance(base, ImageBase):
         yield None

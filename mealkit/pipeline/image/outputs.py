@@ -2,16 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import assert_never
 
 from mealkit.errors import failure
 from mealkit.oci.image import Image
-from mealkit.oci.reference import Reference
 from mealkit.pipeline.listener import Listener
+from mealkit.pipeline.targets import (
+    ArchiveFile,
+    LayoutFolder,
+    RegistryReference,
+    output_named,
+    registry_named,
+)
 
 # The label that says of which kit and version an image is.
 _KIT = "dev.mealkit.kit"
-_LAYOUT, _ARCHIVE = "oci:", "oci-archive:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +27,31 @@ class Outputs:
     output: str | None = None
     push: str | None = None
 
+    def places(self) -> "Places":
+        """Read where the image goes, before anything is built for it.
+
+        Raises:
+            KitError: that is no place for an image (``TARGET_UNFIT``).
+            StoreError: it is not a reference (``REFERENCE_INVALID``).
+        """
+        return Places(
+            load=self.load,
+            output=None if self.output is None else output_named(self.output),
+            push=None if self.push is None else registry_named(self.push),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where a built image goes besides the local store."""
+
+    load: bool
+    output: LayoutFolder | ArchiveFile | None
+    push: RegistryReference | None
+
 
 def deliver(
-    image: Image, name: str, outputs: Outputs, mount_from: Sequence[str], listener: Listener
+    image: Image, name: str, places: Places, mount_from: Sequence[str], listener: Listener
 ) -> tuple[str, ...]:
     """Send a stored image where it was asked for; return a line for each place.
 
@@ -34,29 +61,30 @@ def deliver(
         MealkitError: a place refuses.
     """
     lines: list[str] = []
-    if outputs.output:
-        lines.append(_write(image, name, outputs.output, listener))
-    if outputs.load:
+    if places.output:
+        lines.append(_write(image, name, places.output, listener))
+    if places.load:
         lines.append(_load(image, name, listener))
-    if outputs.push:
-        lines.append(_push(image, outputs.push, mount_from, listener))
+    if places.push:
+        lines.append(_push(image, places.push, mount_from, listener))
     return tuple(lines)
 
 
-def _write(image: Image, name: str, output: str, listener: Listener) -> str:
-    task = listener.task(f"writing {output}", _size(image))
-    if output.startswith(_LAYOUT):
-        from mealkit.stores.layout import write_layout
+def _write(image: Image, name: str, place: LayoutFolder | ArchiveFile, listener: Listener) -> str:
+    task = listener.task(f"writing {place.text}", _size(image))
+    match place:
+        case LayoutFolder():
+            from mealkit.stores.layout import write_layout
 
-        write_layout(image, Path(output.removeprefix(_LAYOUT)), name, task.advance)
-    elif output.startswith(_ARCHIVE):
-        from mealkit.stores.archive import write_archive
+            write_layout(image, place.path, name, task.advance)
+        case ArchiveFile():
+            from mealkit.stores.archive import write_archive
 
-        write_archive(image, Path(output.removeprefix(_ARCHIVE)), name, task.advance)
-    else:
-        raise failure("USAGE", f"{output!r} is neither oci:DIRECTORY nor oci-archive:FILE")
+            write_archive(image, place.path, name, task.advance)
+        case _:
+            assert_never(place)
     task.done()
-    return f"written to {output}"
+    return f"written to {place.text}"
 
 
 def _load(image: Image, name: str, listener: Listener) -> str:
@@ -78,17 +106,19 @@ def _load(image: Image, name: str, listener: Listener) -> str:
     return f"loaded into docker as {name} ({report.reused_layers} layers were there){moved}"
 
 
-def _push(image: Image, target: str, mount_from: Sequence[str], listener: Listener) -> str:
+def _push(
+    image: Image, target: RegistryReference, mount_from: Sequence[str], listener: Listener
+) -> str:
     from mealkit.stores.registry.push import push
     from mealkit.stores.registry.reaching import Registries
 
-    task = listener.task(f"pushing to {target}", _size(image))
+    task = listener.task(f"pushing to {target.text}", _size(image))
     with Registries.from_environment() as registries:
         report = push(
-            image, Reference.parse(target), registries, mount_from=mount_from, advance=task.advance
+            image, target.reference, registries, mount_from=mount_from, advance=task.advance
         )
     task.done()
-    return f"pushed to {target}@{report.digest} ({report.sent_bytes} bytes sent)"
+    return f"pushed to {target.text}@{report.digest} ({report.sent_bytes} bytes sent)"
 
 
 def _size(image: Image) -> int:

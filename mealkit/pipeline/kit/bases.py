@@ -12,7 +12,7 @@ from mealkit.kit.search import Search, TooManyError
 from mealkit.oci.descriptor import Platform
 from mealkit.oci.image import Image
 from mealkit.oci.reference import Reference
-from mealkit.pipeline.targets import names_path, open_elsewhere
+from mealkit.pipeline.targets import RegistryReference, base_named, open_elsewhere
 from mealkit.recipe.kit import Base, ImageBase
 from mealkit.untrusted import shown
 
@@ -27,16 +27,16 @@ def base_image(base: ImageBase, folder: Path, bounds: Bounds, architecture: str)
         KitError: it lies outside of the kit's bounds (``KIT_PATH_OUTSIDE``).
         StoreError, RegistryError: there is no such image, or it cannot be read.
     """
-    platform = Platform("linux", architecture)
-    if (path := image_path(base.reference)) is not None:
+    named = base_named(base.reference, folder)
+    if not isinstance(named, RegistryReference):
         try:
-            _require_inside(folder / path, bounds)
+            _require_inside(named.path, bounds)
         except OutsideError as error:
             raise KitError(error.told(base.reference, "runtime.base")) from error
         except (OSError, ValueError, TooManyError) as error:
             message = f"{base.reference} cannot be followed: {error}"
             raise failure("IMAGE_NOT_FOUND", message, where="runtime.base") from error
-    with open_elsewhere(base.reference, folder, platform) as image:
+    with open_elsewhere(named, Platform("linux", architecture)) as image:
         yield image
 
 
@@ -50,15 +50,13 @@ def _require_inside(path: Path, bounds: Bounds) -> None:
 
 def base_name(base: ImageBase) -> str:
     """Return the base's name as the lock may hold it: no registry's host, no local path."""
-    text = base.reference
-    if names_path(text):
-        return Path(text.partition(":")[2]).name
-    return Reference.parse(text).repository
+    path = image_path(base.reference)
+    return Reference.parse(base.reference).repository if path is None else Path(path).name
 
 
 def base_repositories(base: Base) -> tuple[str, ...]:
     """Return the repositories that a registry may mount the base's layers from."""
-    if base.source == "debian" or names_path(base.reference):
+    if base.source == "debian" or image_path(base.reference) is not None:
         return ()
     return (Reference.parse(base.reference).repository,)
 
@@ -69,7 +67,7 @@ def dockerfile_reference(base: ImageBase, digest: Digest) -> str:
     Raises:
         BuildError: it is a file or folder whose name no image can have (``BASE_INVALID``).
     """
-    if names_path(base.reference):
+    if image_path(base.reference) is not None:
         try:
             return str(Reference(None, base_name(base), digest=digest))
         except MealkitError as error:

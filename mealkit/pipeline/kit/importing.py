@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from mealkit.engines.whole_schema import full_schema
 from mealkit.errors import failure
 from mealkit.importing.proposal import LeftOut, Proposal
 from mealkit.importing.scaffold import write_proposed_kit
 from mealkit.pipeline.home import Home
-from mealkit.pipeline.kit.folders import read_folder
 from mealkit.pipeline.kit.importing_models import from_hub, from_modelfile
-from mealkit.pipeline.kit.kits import schema
+from mealkit.pipeline.kit.project_folder import read_folder
 
 # From what the command line says (a folder, a repository, a file) to a proposal. The engine is the
 # one that was asked for, None: the importer chooses.
@@ -47,7 +47,7 @@ def import_kit(
     if engine is not None and engine != proposal.engine:
         message = f"a kit from {kind} runs with the engine {proposal.engine}, not {engine}"
         raise failure("USAGE", message, hint="leave --engine out")
-    path = write_proposed_kit(folder, proposal, schema())
+    path = write_proposed_kit(folder, proposal, full_schema())
     return ImportedKit(path, proposal.engine, tuple(proposal.left_out))
 
 

@@ -12,7 +12,7 @@ from mealkit.oci.tar import weight_footer, weight_header
 from mealkit.paths import MODELS
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.kit.bases import base_image, base_name
-from mealkit.pipeline.kit.parts import OpenKit
+from mealkit.pipeline.kit.opened_kit import OpenedKit
 from mealkit.pipeline.listener import Listener
 from mealkit.plan.layers import Bytecode, DebianTree, InputFile, LayerPlan, WheelTree
 from mealkit.recipe.kit import Base, Kit
@@ -38,7 +38,7 @@ Advance = Callable[[int], None]
 class KitInputs:
     """Resolves a kit's inputs for the lock, through the adapters that its sources name."""
 
-    def __init__(self, kit: OpenKit, home: Home, listener: Listener) -> None:
+    def __init__(self, kit: OpenedKit, home: Home, listener: Listener) -> None:
         self._kit = kit
         self._home = home
         self._listener = listener
@@ -99,7 +99,7 @@ class KitInputs:
 
 
 def fetch_inputs(
-    kit: OpenKit, lock: Lock, layers: Sequence[LayerPlan], home: Home, listener: Listener
+    kit: OpenedKit, lock: Lock, layers: Sequence[LayerPlan], home: Home, listener: Listener
 ) -> dict[Digest, Path]:
     """Return a verified file for every input that these layers need, fetching what is not here.
 
@@ -135,7 +135,7 @@ def downloader(home: Home) -> Iterator["Downloader"]:
 
 
 @contextmanager
-def _supplies(kit: OpenKit, home: Home) -> Iterator["Supplies"]:
+def _supplies(kit: OpenedKit, home: Home) -> Iterator["Supplies"]:
     """Open what the adapters of weights are handed."""
     from mealkit.sources.source import Supplies
 
@@ -152,7 +152,7 @@ def _supplies(kit: OpenKit, home: Home) -> Iterator["Supplies"]:
         yield Supplies(fetcher, hash_files, kit.bounds.roots, lifted)
 
 
-def _image_path(kit: OpenKit, path: Path) -> str:
+def _image_path(kit: OpenedKit, path: Path) -> str:
     """Return where a file of a folder source goes in the image."""
     for entry in kit.parts.kit.model.weights:
         if entry.source == "folder":
@@ -185,7 +185,7 @@ def _wanted(layers: Sequence[LayerPlan]) -> set[Digest]:
 
 
 def _fetch_wheels(
-    kit: OpenKit, lock: Lock, wheels: Sequence[LockedWheel], home: Home, listener: Listener
+    kit: OpenedKit, lock: Lock, wheels: Sequence[LockedWheel], home: Home, listener: Listener
 ) -> dict[Digest, Path]:
     from mealkit.sources.locked_wheels import fetch_wheels
 
@@ -219,7 +219,7 @@ def _fetch_debs(debs: Sequence[LockedDeb], home: Home, listener: Listener) -> di
 
 
 def _fetch_weights(
-    kit: OpenKit, files: Sequence[LockedFile], home: Home, listener: Listener
+    kit: OpenedKit, files: Sequence[LockedFile], home: Home, listener: Listener
 ) -> dict[Digest, Path]:
     from mealkit.sources.retrieval import fetch_weights
 

@@ -5,19 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mealkit.digest import Digest
-from mealkit.errors import failure
+from mealkit.errors import failure, failures
 from mealkit.files.whole import write_whole
 from mealkit.lock.compare import Change, compare
-from mealkit.lock.drift import drift, needs_network
 from mealkit.lock.resolve import Upgrade, resolve
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.kit.inputs import KitInputs
-from mealkit.pipeline.kit.parts import OpenKit, open_kit
+from mealkit.pipeline.kit.opened_kit import OpenedKit, open_kit
 from mealkit.pipeline.listener import Listener
 from mealkit.recipe.lock import Lock, lock_bytes
-
-# A refusal names this many differences; the rest are counted.
-_SHOWN = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +27,7 @@ class LockReport:
 
 
 def lock_kit(
-    path: Path,
+    path: str | Path,
     *,
     upgrade: frozenset[Upgrade],
     home: Home,
@@ -49,7 +45,7 @@ def lock_kit(
     return _locked(kit, upgrade, home, listener)[1]
 
 
-def check_lock(path: Path, allowed: Sequence[Path] = ()) -> list[Change]:
+def check_lock(path: str | Path, allowed: Sequence[Path] = ()) -> list[Change]:
     """Return what the kit says that its lock does not; nothing is asked of the network.
 
     Raises:
@@ -58,22 +54,21 @@ def check_lock(path: Path, allowed: Sequence[Path] = ()) -> list[Change]:
     kit = open_kit(path, allowed)
     if kit.lock is None:
         raise failure("LOCK_MISSING", "there is no lock", where=str(kit.lock_path))
-    return drift(kit.parts, kit.lock)
+    return kit.drift
 
 
-def fresh_lock(kit: OpenKit, *, frozen: bool, home: Home, listener: Listener) -> Lock:
+def fresh_lock(kit: OpenedKit, *, frozen: bool, home: Home, listener: Listener) -> Lock:
     """Return a kit's lock, brought up to date first unless it is frozen.
 
     Raises:
         LockError: it is frozen, and missing or stale (``LOCK_MISSING``, ``LOCK_STALE``).
     """
     if kit.lock is not None:
-        changes = drift(kit.parts, kit.lock)
-        if not changes:
+        if not kit.drift:
             return kit.lock
         if frozen:
-            raise _stale(kit, changes)
-        how = "asking the sources" if needs_network(changes) else "without the network"
+            raise failures([kit.stale()])
+        how = "without the network" if kit.is_resolved else "asking the sources"
         listener.phase(f"{kit.lock_path.name} is brought up to date, {how}")
     elif frozen:
         raise failure("LOCK_MISSING", "there is no lock", where=str(kit.lock_path))
@@ -81,7 +76,7 @@ def fresh_lock(kit: OpenKit, *, frozen: bool, home: Home, listener: Listener) ->
 
 
 def _locked(
-    kit: OpenKit, upgrade: frozenset[Upgrade], home: Home, listener: Listener
+    kit: OpenedKit, upgrade: frozenset[Upgrade], home: Home, listener: Listener
 ) -> tuple[Lock, LockReport]:
     lock = resolve(kit.parts, KitInputs(kit, home, listener), kit.lock, upgrade)
     before = kit.lock.model_dump(mode="json") if kit.lock else {}
@@ -89,9 +84,3 @@ def _locked(
     if lock != kit.lock:
         write_whole(kit.lock_path, lock_bytes(lock), mode=0o644)
     return lock, LockReport(kit.lock_path, lock.recipe, changes, created=kit.lock is None)
-
-
-def _stale(kit: OpenKit, changes: list[Change]) -> Exception:
-    named = ", ".join(change.path for change in changes[:_SHOWN])
-    more = f" and {len(changes) - _SHOWN} more" if len(changes) > _SHOWN else ""
-    return failure("LOCK_STALE", f"the kit says otherwise: {named}{more}", where=str(kit.lock_path))

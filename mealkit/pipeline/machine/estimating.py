@@ -12,6 +12,7 @@ from mealkit.memory.setting import Engine, KvDtype, Setting, habits_of
 from mealkit.memory.shape import Shape
 from mealkit.memory.terms import Estimate
 from mealkit.pipeline.home import Home
+from mealkit.pipeline.listener import SILENT, Listener
 from mealkit.pipeline.machine.model_shapes import FoundModel, find_model
 from mealkit.preflight.cards import CARDS, card_of
 from mealkit.preflight.fit import (
@@ -99,7 +100,9 @@ class EstimateReport:
         }
 
 
-def estimate_target(request: EstimateRequest, home: Home) -> EstimateReport:
+def estimate_target(
+    request: EstimateRequest, home: Home, listener: Listener = SILENT
+) -> EstimateReport:
     """Estimate a kit, an image, ``hub:OWNER/REPO[/FILE][@REVISION]``, a file or a folder.
 
     Raises:
@@ -107,7 +110,7 @@ def estimate_target(request: EstimateRequest, home: Home) -> EstimateReport:
         MealkitError: the target cannot be read.
     """
     card = card_of(request.gpu) if request.gpu else None
-    model = find_model(request.target, home, request.allowed)
+    model = find_model(request.target, home, request.allowed, listener)
     setting = _setting(request, model)
     found = estimate(model.shape, setting)
     memory = card.memory_bytes if card else request.memory_bytes

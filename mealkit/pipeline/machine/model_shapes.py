@@ -13,11 +13,11 @@ from mealkit.memory.describe import shape_of_config, shape_of_gguf
 from mealkit.memory.setting import Engine, KvDtype
 from mealkit.memory.shape import Shape
 from mealkit.pipeline.home import Home
+from mealkit.pipeline.listener import Listener
+from mealkit.pipeline.machine.stated_needs import open_recipe
+from mealkit.pipeline.targets import HubModel, WeightFiles, open_image, read_target
 from mealkit.recipe.lock import Lock
 from mealkit.sources.ranges import FileRanges, RangeReader
-
-_HUB = "hub:"
-_KIT = "kit.yaml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,35 +34,36 @@ class FoundModel:
     """The version of transformers that a kit pins."""
 
 
-def find_model(target: str, home: Home, allowed: Sequence[Path] = ()) -> FoundModel:
-    """Return what a kit, an image, ``hub:OWNER/REPO[/FILE][@REVISION]``, a file or a folder holds.
+def find_model(target: str, home: Home, allowed: Sequence[Path], listener: Listener) -> FoundModel:
+    """Return the model of a kit, an image, ``hub:OWNER/REPO[/FILE][@REVISION]`` or files.
 
     Raises:
         PreflightError: too little is said of the model (``ESTIMATE_UNKNOWN``).
         MealkitError: the target cannot be read.
     """
-    if target.startswith(_HUB):
-        return _on_the_hub(target, home)
-    path = Path(target).expanduser()
-    if (path / _KIT).is_file() or path.name == _KIT:
-        from mealkit.pipeline.kit.parts import open_kit
+    match read_target(target):
+        case HubModel() as model:
+            return _on_the_hub(model.text, home)
+        case WeightFiles() as files:
+            return _read(target, _ranges(files.path))
+        case _:
+            return _locked(_lock_of(target, home, allowed, listener))
 
-        kit = open_kit(path, allowed)
-        if kit.lock is None:
-            raise failure("LOCK_MISSING", "there is no lock", where=str(kit.lock_path))
-        return _locked(kit.lock)
-    if path.is_dir() and not (path / "oci-layout").is_file():
-        files = {item.name: item for item in sorted(path.iterdir()) if item.is_file()}
-        return _read(target, {name: FileRanges(file) for name, file in files.items()})
-    if path.suffix in (".safetensors", ".gguf") and path.is_file():
-        beside = {path.name: path, "config.json": path.with_name("config.json")}
-        files = {name: file for name, file in beside.items() if file.is_file()}
-        return _read(target, {name: FileRanges(file) for name, file in files.items()})
+
+def _lock_of(target: str, home: Home, allowed: Sequence[Path], listener: Listener) -> Lock:
     from mealkit.pipeline.image.image_lock import lock_of
-    from mealkit.pipeline.targets import open_image
 
-    with open_image(target, home) as image:
-        return _locked(lock_of(image))
+    found = open_recipe(target, allowed, listener)
+    if isinstance(found, Lock):
+        return found
+    with open_image(found, home) as image:
+        return lock_of(image)
+
+
+def _ranges(path: Path) -> dict[str, RangeReader]:
+    """Return readers of a folder's files; or of one file, and of a config.json beside it."""
+    names = path.iterdir() if path.is_dir() else [path, path.with_name("config.json")]
+    return {file.name: FileRanges(file) for file in sorted(names) if file.is_file()}
 
 
 def _locked(lock: Lock) -> FoundModel:
@@ -119,7 +120,7 @@ def _on_the_hub(target: str, home: Home) -> FoundModel:
 
 
 def _hub_name(target: str) -> tuple[str, str | None, str]:
-    name, _, revision = target.removeprefix(_HUB).partition("@")
+    name, _, revision = target.removeprefix("hub:").partition("@")
     owner, _, rest = name.partition("/")
     repo, _, file = rest.partition("/")
     if not owner or not repo:

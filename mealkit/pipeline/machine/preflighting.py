@@ -1,21 +1,15 @@
-"""Preflight: what a kit states that it needs, held against this machine or descriptions of others.
+"""Preflight: compares what a kit states that it needs with this machine, or with others."""
 
-Nothing is pulled: of an image in a registry the manifest's annotations are enough.
-"""
-
-import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pydantic import ValidationError
-
-from mealkit.errors import CATALOGUE, MealkitError, failure, failures, problem
-from mealkit.oci.reference import Reference
+from mealkit.errors import CATALOGUE, failure, failures, problem
 from mealkit.pipeline.home import Home
-from mealkit.pipeline.listener import Listener
+from mealkit.pipeline.listener import SILENT, Listener
+from mealkit.pipeline.machine.stated_needs import Stated, bytes_to_write, open_recipe, stated_by
 from mealkit.preflight.cpu import architecture
 from mealkit.preflight.facts import Facts, parse_facts, read_facts
 from mealkit.preflight.finding import Context, Report, Severity, Verdict
@@ -23,28 +17,10 @@ from mealkit.preflight.here import closed_devices, closed_folders, port_is_free
 from mealkit.preflight.override import apply
 from mealkit.preflight.run import preflight
 from mealkit.recipe.kit import Contact, Gpu
-from mealkit.recipe.lock import Lock
-from mealkit.recipe.requirements import Requirements, read_requirements
-from mealkit.untrusted import UntrustedError, parse_json_object, read_file
+from mealkit.untrusted import UntrustedError, read_file
 
-if TYPE_CHECKING:
-    from mealkit.pipeline.kit.parts import OpenKit
-
-# NAME:VERSION, as a kit may be called.
-_KIT = re.compile(r"[a-z0-9._-]{1,128}:[A-Za-z0-9._-]{1,128}")
 _MOST_FACTS_BYTES = 4 * 1024 * 1024
 _BEST_FIRST = (Verdict.FITS, Verdict.UNCERTAIN, Verdict.DOES_NOT_FIT)
-
-
-@dataclass(frozen=True, slots=True)
-class Stated:
-    """What a kit says of itself before it is here: its name, its needs, who answers for it."""
-
-    name: str
-    requirements: Requirements
-    owner: Contact | None
-    is_here: bool
-    """Whether its image, or what it is built from, is on this machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,63 +79,32 @@ class Start:
     """Whether the weights go into the client's store too."""
 
 
-def preflight_target(request: PreflightRequest, home: Home) -> PreflightAnswer:
-    """Hold a kit, its lock or an image against machines; at most manifests are fetched.
+def preflight_target(
+    request: PreflightRequest, home: Home, listener: Listener = SILENT
+) -> PreflightAnswer:
+    """Compare a kit, a lock or an image with machines; at most manifests are fetched.
 
     Raises:
         PreflightError: a file holds no facts (``FACTS_INVALID``).
         MealkitError: the kit cannot be read, or states no needs.
     """
+    recipe = open_recipe(request.target, request.allowed, listener)
     if not request.hosts:
-        found = stated_by(request.target, architecture(), home, request.allowed)
+        found = stated_by(recipe, architecture(), home)
         facts = _facts_for(found, home)
         report = preflight(facts, found.requirements, here_context(found, facts, home, Start()))
         machine = Machine(facts.host, apply(report, request.overrides))
         return PreflightAnswer(found.name, found.owner, (machine,))
-    stated: dict[str, Stated] = {}
-    machines = []
-    for name, facts in _described(request.hosts).items():
-        kind = facts.architecture
-        known = stated.get(kind)
-        stated[kind] = found = known or stated_by(request.target, kind, home, request.allowed)
-        report = preflight(facts, found.requirements)
-        machines.append(Machine(name, apply(report, request.overrides)))
+    described = _described(request.hosts)
+    kinds = dict.fromkeys(facts.architecture for facts in described.values())
+    stated = {kind: stated_by(recipe, kind, home) for kind in kinds}
+    machines = tuple(
+        Machine(name, apply(preflight(facts, found.requirements), request.overrides))
+        for name, facts in described.items()
+        for found in (stated[facts.architecture],)
+    )
     first = next(iter(stated.values()))
-    return PreflightAnswer(first.name, first.owner, tuple(machines))
-
-
-def stated_by(target: str, architecture: str, home: Home, allowed: Sequence[Path] = ()) -> Stated:
-    """Return what a kit's lock, an image's annotations, or a registry's manifest state.
-
-    Raises:
-        LockError: the kit has no lock yet (``LOCK_MISSING``), or one that must be resolved again
-            (``LOCK_STALE``), or that cannot be read.
-        StoreError, RegistryError: there is no such image, or it states no needs.
-    """
-    lock = _lock_at(target, allowed)
-    if lock is not None:
-        name = f"{lock.about.name}:{lock.about.version}"
-        return Stated(name, lock.requirements, lock.about.owner, is_here=True)
-    from mealkit.pipeline.targets import names_path, open_image
-    from mealkit.stores.local import LocalStore
-
-    if names_path(target) or Path(target).is_file():
-        with open_image(target, home) as image:
-            return _stated(image.annotations, target, is_here=True)
-    try:
-        return _stated(LocalStore(home.store).image(target).annotations, target, is_here=True)
-    except MealkitError as error:
-        reference = Reference.parse(target)
-        if error.problems[0].code != "IMAGE_NOT_FOUND" or reference.registry is None:
-            raise
-    from mealkit.oci.descriptor import Platform
-    from mealkit.stores.registry.pull import RemoteImages
-    from mealkit.stores.registry.reaching import Registries
-
-    with Registries.from_environment() as registries:
-        remote = RemoteImages(registries)
-        annotations = remote.annotations(reference, Platform("linux", architecture))
-    return _stated(annotations, target, is_here=False)
+    return PreflightAnswer(first.name, first.owner, machines)
 
 
 def here_context(stated: Stated, facts: Facts, home: Home, start: Start) -> Context:
@@ -179,18 +124,6 @@ def here_context(stated: Stated, facts: Facts, home: Home, start: Start) -> Cont
         closed_devices=closed_devices() if client == "sandbox" else {},
         closed_folders=closed_folders((home.root,)),
     )
-
-
-def bytes_to_write(stated: Stated, *, embedded: bool = False) -> int:
-    """Return what is still to be written until a kit runs: pulled, and unpacked by the client.
-
-    Weights are mounted from where they were pulled to, unless they are ``embedded``.
-    """
-    requirements = stated.requirements
-    weights = requirements.weights_bytes
-    unpacked = max(0, requirements.disk_bytes - weights)
-    pulled = 0 if stated.is_here else weights + unpacked
-    return pulled + unpacked + (weights if embedded else 0)
 
 
 def check_start(
@@ -217,67 +150,11 @@ def check_start(
         listener.notice(problem(code, message, hint=CATALOGUE[code].fix))
 
 
-def _lock_at(target: str, allowed: Sequence[Path]) -> Lock | None:
-    """Return a lock file's lock, or that of a kit as it is written now; None for other targets."""
-    path = Path(target)
-    is_lock = path.name.endswith(".lock") and path.is_file()
-    is_folder = path.is_dir() and not (path / "oci-layout").is_file()
-    if not is_lock and not is_folder and not path.name.endswith((".yaml", ".yml")):
-        return None
-    from mealkit.pipeline.kit.parts import lock_file, open_kit
-
-    return lock_file(path) if is_lock else _lock_as_written(open_kit(path, allowed))
-
-
-def _lock_as_written(kit: "OpenKit") -> Lock:
-    """Return what a kit's lock would be now; its requirements follow from what is written.
-
-    Raises:
-        LockError: ``LOCK_MISSING``; ``LOCK_STALE``, and the outside would have to be asked.
-    """
-    from mealkit.lock.drift import drift, needs_network
-    from mealkit.lock.resolve import offline_lock
-
-    if kit.lock is None:
-        raise failure(
-            "LOCK_MISSING",
-            "there is no lock, which would say what the kit needs",
-            where=str(kit.lock_path),
-            hint=f"mealkit lock {kit.folder}",
-        )
-    changes = drift(kit.parts, kit.lock)
-    if needs_network(changes):
-        parts = ", ".join(change.path for change in changes if change.path.startswith("requests."))
-        raise failure(
-            "LOCK_STALE",
-            f"the kit asks for other inputs than its lock: {parts}",
-            where=str(kit.lock_path),
-            hint=f"mealkit lock {kit.folder}",
-        )
-    return offline_lock(kit.parts, kit.lock) if changes else kit.lock
-
-
-def _stated(annotations: Mapping[str, str], where: str, *, is_here: bool) -> Stated:
-    requirements = read_requirements(annotations, where)
-    name = annotations.get("dev.mealkit.kit", where)
-    return Stated(
-        name if _KIT.fullmatch(name) else where, requirements, _owner(annotations), is_here
-    )
-
-
-def _owner(annotations: Mapping[str, str]) -> Contact | None:
-    try:
-        stated = annotations["dev.mealkit.owner"].encode(errors="surrogatepass")
-        return Contact.model_validate(parse_json_object(stated))
-    except (KeyError, UntrustedError, ValidationError):
-        return None
-
-
 def _facts_for(stated: Stated, home: Home) -> Facts:
     """Return the facts of this machine; how containers get GPUs, only for a kit that wants some."""
     if stated.requirements.gpu is Gpu.NONE:
         return read_facts((home.root,))
-    from mealkit.pipeline.machine.hosting import host_facts
+    from mealkit.pipeline.machine.machine_facts import host_facts
 
     return host_facts(home)
 

@@ -5,31 +5,37 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_never
 
 from mealkit.assembly.lean import lean_image, weight_layers
 from mealkit.containers.container import LoadedImage, Mount, RunSpec, UnpackedRoot
 from mealkit.errors import MealkitError, Owner, OwnerContact
 from mealkit.oci.image import Image
-from mealkit.oci.reference import Reference
 from mealkit.pipeline.home import Home
-from mealkit.pipeline.image.building import build_kit, image_name
+from mealkit.pipeline.image.building import build_opened, image_name
 from mealkit.pipeline.image.image_lock import lock_of
 from mealkit.pipeline.image.outputs import Outputs
+from mealkit.pipeline.kit.opened_kit import OpenedKit, open_kit
 from mealkit.pipeline.listener import Listener
 from mealkit.pipeline.machine.clients import ContainerClient, clients
-from mealkit.pipeline.machine.hosting import host_facts
-from mealkit.pipeline.machine.preflighting import (
-    Start,
-    Stated,
-    check_start,
-    here_context,
-    stated_by,
-)
-from mealkit.pipeline.run.access import access_of
+from mealkit.pipeline.machine.machine_facts import host_facts
+from mealkit.pipeline.machine.preflighting import Start, check_start, here_context
+from mealkit.pipeline.machine.stated_needs import Stated, stated_by
+from mealkit.pipeline.run.caller_access import access_of
 from mealkit.pipeline.run.examples import example_command
 from mealkit.pipeline.run.readiness import Trust, explained, wait_until_ready
-from mealkit.pipeline.targets import names_path, open_image
+from mealkit.pipeline.targets import (
+    ArchiveFile,
+    ImageTarget,
+    KitFolder,
+    LayoutFolder,
+    RegistryReference,
+    StoredDigest,
+    StoredName,
+    kit_or_image_named,
+    open_image,
+    stored_image,
+)
 from mealkit.preflight.cpu import architecture
 from mealkit.preflight.facts import Facts
 from mealkit.preflight.here import has_gpu_devices
@@ -77,6 +83,21 @@ class RunReport:
     limits: tuple[str, ...] = field(default=())
 
 
+@dataclass(frozen=True, slots=True)
+class _Runnable:
+    """An image that is run, and its lock."""
+
+    image: Image
+    lock: Lock
+    built_here: bool
+    """Whether it was built from a kit by this command."""
+
+    @property
+    def kit(self) -> str:
+        """The kit's name and version."""
+        return image_name(self.lock)
+
+
 def run_kit(request: RunRequest, home: Home, listener: Listener) -> RunReport:
     """Start a kit, or an image, and wait until it has answered one real request.
 
@@ -86,32 +107,38 @@ def run_kit(request: RunRequest, home: Home, listener: Listener) -> RunReport:
             the one that the container stated, if it stated one.
     """
     access_of(request.address, request.keys)
+    named = kit_or_image_named(request.target)
+    opened = open_kit(named, request.allowed) if isinstance(named, KitFolder) else named
     facts = host_facts(home)
-    checked = _check_stated(request, facts, home, listener)
-    image = _image(request, home, listener)
-    lock = lock_of(image)
+    checked = _check_stated(opened, request, facts, home, listener)
+    image = _image(opened, home, listener)
+    shown = _Runnable(image, lock_of(image), built_here=isinstance(opened, OpenedKit))
+    owner = shown.lock.about.owner
     try:
-        if lock.requirements != checked:
-            name = image_name(lock)
-            stated = Stated(name, lock.requirements, lock.about.owner, is_here=True)
+        if shown.lock.requirements != checked:
+            stated = Stated(shown.kit, shown.lock.requirements, owner, is_here=True)
             _check(stated, request, facts, home, listener)
-        return _run(request, image, lock, home, listener)
+        return _run(request, shown, home, listener)
     except MealkitError as error:
-        raise _with_contact(error, lock.about.owner) from error
+        raise _with_contact(error, owner) from error
 
 
 def _check_stated(
-    request: RunRequest, facts: Facts, home: Home, listener: Listener
+    opened: OpenedKit | ImageTarget,
+    request: RunRequest,
+    facts: Facts,
+    home: Home,
+    listener: Listener,
 ) -> Requirements | None:
-    """Hold the machine against what is stated before anything is built or pulled, and return it.
+    """Check the machine before anything is built or pulled; return the needs that it was for.
 
     A kit whose lock is missing, or has to be resolved again, states nothing yet.
     """
-    try:
-        stated = stated_by(request.target, facts.architecture, home, request.allowed)
-    except MealkitError as error:
-        if error.problems[0].code not in {"LOCK_MISSING", "LOCK_STALE"}:
-            raise
+    if not isinstance(opened, OpenedKit):
+        stated = stated_by(opened, facts.architecture, home)
+    elif opened.is_resolved:
+        stated = stated_by(opened.lock_as_written(), facts.architecture, home)
+    else:
         return None
     try:
         _check(stated, request, facts, home, listener)
@@ -128,24 +155,22 @@ def _check(
     check_start(stated, context, facts, request.overrides, listener)
 
 
-def _run(
-    request: RunRequest, image: Image, lock: Lock, home: Home, listener: Listener
-) -> RunReport:
+def _run(request: RunRequest, shown: _Runnable, home: Home, listener: Listener) -> RunReport:
     from mealkit.containers.select import choose
 
     client: ContainerClient = choose(clients(home), request.client)
     listener.phase(f"starting with {client.name}")
     for limit in client.limits():
         listener.phase(f"note: {limit}")
-    spec = _spec(request, image, lock, client, home, listener)
+    lock = shown.lock
+    spec = _spec(request, shown, client, home, listener)
     started = time.monotonic()
     try:
         container = client.start(spec)
     except MealkitError as error:
         raise explained(error) from error
     seconds = request.timeout_seconds
-    built_here = _is_kit(request.target)
-    trust = Trust.of(lock, built_here=built_here, memory_bytes=spec.memory_bytes)
+    trust = Trust.of(lock, built_here=shown.built_here, memory_bytes=spec.memory_bytes)
     wait_until_ready(client, container, seconds, listener, trust)
     return RunReport(
         name=container.name,
@@ -171,38 +196,29 @@ def _with_contact(error: MealkitError, owner: Contact) -> MealkitError:
     )
 
 
-def _image(request: RunRequest, home: Home, listener: Listener) -> Image:
-    """Return the image of a kit's folder, of the local store, or of a registry."""
-    target, store = request.target, LocalStore(home.store)
-    if _is_kit(target):
-        path = Path(target)
-        report = build_kit(
-            path,
-            frozen=False,
-            outputs=Outputs(),
-            home=home,
-            listener=listener,
-            allowed=request.allowed,
-        )
-        return store.image(str(report.digest))
-    if names_path(target):
-        with open_image(target, home) as found:
-            return _stored(found, target, store, listener)
-    try:
-        return _verified(store.image(target), store, listener)
-    except MealkitError as error:
-        reference = Reference.parse(target)
-        if error.problems[0].code != "IMAGE_NOT_FOUND" or reference.registry is None:
-            raise
-    from mealkit.pipeline.image.pulling import pull
+def _image(opened: OpenedKit | ImageTarget, home: Home, listener: Listener) -> Image:
+    """Return the image of a kit, of the local store, or of a registry; it is in the store then."""
+    store = LocalStore(home.store)
+    match opened:
+        case OpenedKit() as kit:
+            report = build_opened(
+                kit, frozen=False, places=Outputs().places(), home=home, listener=listener
+            )
+            return store.image(str(report.digest))
+        case StoredName() | StoredDigest():
+            return _verified(store.image(opened.text), store, listener)
+        case RegistryReference():
+            stored = stored_image(opened, home)
+            if stored is not None:
+                return _verified(stored, store, listener)
+            from mealkit.pipeline.image.pulling import pull
 
-    return pull(reference, architecture(), home, listener)
-
-
-def _is_kit(target: str) -> bool:
-    """Tell whether a kit is named, and no image: it is built here then."""
-    path = Path(target)
-    return path.is_dir() or path.name.endswith((".yaml", ".yml"))
+            return pull(opened.reference, architecture(), home, listener)
+        case LayoutFolder() | ArchiveFile():
+            with open_image(opened, home) as found:
+                return _stored(found, opened.text, store, listener)
+        case _:
+            assert_never(opened)
 
 
 def _stored(image: Image, target: str, store: LocalStore, listener: Listener) -> Image:
@@ -235,20 +251,19 @@ def _verified(image: Image, store: LocalStore, listener: Listener) -> Image:
 
 def _spec(
     request: RunRequest,
-    image: Image,
-    lock: Lock,
+    shown: _Runnable,
     client: ContainerClient,
     home: Home,
     listener: Listener,
 ) -> RunSpec:
+    image, lock = shown.image, shown.lock
     access, keys = access_of(request.address, request.keys)
     mounted = () if request.embedded else _mounts(image)
-    shown = image if request.embedded or not mounted else lean_image(image)
-    name = request.name or lock.about.name
-    content = _content(request, shown, lock, client, home, listener)
+    started = shown if not mounted else replace(shown, image=lean_image(image))
+    content = _content(started, client, home, listener)
     return RunSpec(
-        name=name,
-        kit=image_name(lock),
+        name=request.name or lock.about.name,
+        kit=shown.kit,
         recipe=str(lock.recipe),
         content=content,
         container_port=lock.serving.port,
@@ -288,12 +303,7 @@ def _mounts(image: Image) -> tuple[Mount, ...]:
 
 
 def _content(
-    request: RunRequest,
-    image: Image,
-    lock: Lock,
-    client: ContainerClient,
-    home: Home,
-    listener: Listener,
+    shown: _Runnable, client: ContainerClient, home: Home, listener: Listener
 ) -> LoadedImage | UnpackedRoot:
     """Put the image where the client starts it from.
 
@@ -302,14 +312,15 @@ def _content(
     """
     from mealkit.containers.docker import DockerClient
 
+    image = shown.image
     if not isinstance(client, DockerClient):
         return _unpacked(image, home, listener)
     from mealkit.stores.docker_load import holder_of, load
 
     task = listener.task("loading", sum(layer.blob.size_bytes for layer in image.layers))
     with client.connected("load the image") as sdk:
-        name = f"mealkit-run/{image_name(lock)}"
-        if not _is_kit(request.target) and holder_of(name, image, sdk):
+        name = f"mealkit-run/{shown.kit}"
+        if not shown.built_here and holder_of(name, image, sdk):
             name = f"mealkit-run/by-digest:{image.digest.hex}"
         report = load(image, [name], sdk, task.advance)
     task.done(f"{report.reused_layers} layers were there")

@@ -1,19 +1,16 @@
-"""Kits themselves: checked, described, and begun."""
+"""Checks a kit: everything that is wrong with it, and whether its lock says what it says."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from mealkit.engines.whole_schema import full_schema
 from mealkit.errors import Problem
-from mealkit.lock.drift import drift
-from mealkit.pipeline.kit.parts import open_kit
+from mealkit.pipeline.kit.opened_kit import open_kit
 
 
 @dataclass(frozen=True, slots=True)
 class CheckReport:
-    """A kit that holds: its name, what should be known of it, and whether its lock is fresh.
+    """A valid kit: its name, what should be known of it, and whether its lock is fresh.
 
     ``stale`` names what the kit says that its lock does not; None: it has no lock.
     """
@@ -24,7 +21,7 @@ class CheckReport:
     stale: tuple[str, ...] | None
 
 
-def check_kit(path: Path, allowed: Sequence[Path] = ()) -> CheckReport:
+def check_kit(path: str | Path, allowed: Sequence[Path] = ()) -> CheckReport:
     """Check a kit and every file of its folder; nothing is asked of the network.
 
     Besides its own folder it may use those in ``allowed``.
@@ -34,11 +31,6 @@ def check_kit(path: Path, allowed: Sequence[Path] = ()) -> CheckReport:
         LockError: its lock cannot be read.
     """
     kit = open_kit(path, allowed)
-    stale = tuple(change.path for change in drift(kit.parts, kit.lock)) if kit.lock else None
+    stale = tuple(change.path for change in kit.drift) if kit.lock else None
     about = kit.parts.kit
     return CheckReport(about.name, about.version, kit.warnings, stale)
-
-
-def schema() -> dict[str, Any]:
-    """Return the JSON Schema of kit.yaml, with what every engine adds."""
-    return full_schema()

@@ -3,7 +3,7 @@
 import pytest
 
 from mealkit.errors import MealkitError
-from mealkit.pipeline.kit.folders import TEXT_BYTES, read_folder
+from mealkit.pipeline.kit.project_folder import TEXT_BYTES, read_folder
 
 
 def test_texts_and_others(tmp_path):

@@ -3,11 +3,12 @@
 import shutil
 
 import pytest
-from fakes.little import edit_kit
+from fakes.little import Heard, edit_kit
 from fakes.wheels import write_wheel
 
-from mealkit.errors import MealkitError, StoreError
-from mealkit.pipeline.image.images import diff, inspect
+from mealkit.errors import LockError, MealkitError, StoreError
+from mealkit.pipeline.image.comparing import diff
+from mealkit.pipeline.image.inspecting import inspect
 from mealkit.pipeline.image.outputs import Outputs
 from mealkit.pipeline.listener import Silent
 from mealkit.pipeline.targets import open_image
@@ -78,6 +79,27 @@ def test_a_kit_without_a_lock_against_one_with_is_an_answer_too(kit, build, home
     found = named(diff(str(kit), str(other), home))
     assert found["hyperparameters.max_length"] == (16, 8)
     assert not (other / "kit.lock").exists()
+
+
+def test_a_kit_is_compared_as_it_is_written_now(kit, build, home):
+    """The lock is stale: the edit is a difference all the same, and the lock is told of."""
+    report = build(kit)
+    (kit / "prompts" / "query.jinja").write_text("question: {{ text }}\n")
+    heard = Heard()
+    found = named(diff(str(report.digest), str(kit), home, listener=heard))
+    assert found["prompts.query.text:1"] == ("query: {{ text }}", "question: {{ text }}")
+    (notice,) = heard.notices
+    assert (notice.code, notice.where) == ("LOCK_STALE", str(kit / "kit.lock"))
+
+
+def test_a_lock_that_lacks_inputs_of_its_kit_is_not_compared(kit, build, home):
+    """What the kit asks for now would have to be looked up first."""
+    report = build(kit)
+    edit_kit(kit, lambda form: form["runtime"].update(requirements=["numpy>1"]))
+    with pytest.raises(LockError) as raised:
+        diff(str(report.digest), str(kit), home)
+    (problem,) = raised.value.problems
+    assert (problem.code, problem.hint) == ("LOCK_STALE", f"mealkit lock {kit}")
 
 
 def test_an_unlocked_kit_against_an_image_says_what_to_do(kit, build, home, tmp_path):

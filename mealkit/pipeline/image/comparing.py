@@ -1,0 +1,66 @@
+"""Compares kits, locks and images, in the recipe's own words."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mealkit.lock.compare import Change, compare
+from mealkit.pipeline.home import Home
+from mealkit.pipeline.image.image_lock import lock_of
+from mealkit.pipeline.kit.opened_kit import OpenedKit, lock_at, open_kit
+from mealkit.pipeline.listener import SILENT, Listener
+from mealkit.pipeline.targets import KitFolder, LockFile, open_image, recipe_named
+from mealkit.recipe.kit import kit_json
+from mealkit.recipe.lock import Lock
+
+
+def diff(
+    before: str,
+    after: str,
+    home: Home,
+    allowed: Sequence[Path] = (),
+    listener: Listener = SILENT,
+) -> list[Change]:
+    """Return what differs between two kits, locks or images.
+
+    A kit is compared as it is written now, and ``listener`` hears of a lock that is stale. Two
+    kits of which one has no lock, or asks for other inputs than its lock has, are compared by
+    what they say. Besides their own folders kits may use those in ``allowed``.
+
+    Raises:
+        LockError: a kit is to be compared with a lock or an image, and has no lock, or one that
+            lacks inputs that the kit asks for (``LOCK_MISSING``, ``LOCK_STALE``).
+        MealkitError: one of them cannot be read.
+    """
+    sides = [_opened(text, home, allowed) for text in dict.fromkeys((before, after))]
+    kits = [side for side in sides if isinstance(side, OpenedKit)]
+    for kit in kits:
+        if kit.drift:
+            listener.notice(kit.stale())
+    if len(kits) == len(sides) and not all(kit.is_resolved for kit in kits):
+        forms = [_kit_form(kit) for kit in kits]
+    else:
+        forms = [_lock_form(side) for side in sides]
+    return list(compare(forms[0], forms[-1]))
+
+
+def _opened(text: str, home: Home, allowed: Sequence[Path]) -> OpenedKit | Lock:
+    match recipe_named(text):
+        case KitFolder() as kit:
+            return open_kit(kit, allowed)
+        case LockFile() as file:
+            return lock_at(file)
+        case image:
+            with open_image(image, home) as opened:
+                return lock_of(opened)
+
+
+def _lock_form(side: OpenedKit | Lock) -> dict[str, Any]:
+    lock = side.lock_as_written() if isinstance(side, OpenedKit) else side
+    form: dict[str, Any] = json.loads(lock.model_dump_json())
+    return {**form, "recipe": str(lock.recipe)}
+
+
+def _kit_form(kit: OpenedKit) -> dict[str, Any]:
+    return {**kit_json(kit.parts.kit), "prompts": dict(kit.parts.prompts)}

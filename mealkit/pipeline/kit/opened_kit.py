@@ -1,0 +1,166 @@
+"""Opens a kit: reads and checks it with everything in its folder that its lock depends on.
+
+A command opens a kit once, and passes on what it opened.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from mealkit import __version__
+from mealkit.digest import Digest
+from mealkit.engines.registry import recipe_of
+from mealkit.engines.typed_parts import check_engine_parts, engine_problems
+from mealkit.errors import KitError, Problem, failure, failures, problem
+from mealkit.kit.bounds import Bounds, OutsideError
+from mealkit.kit.load import LoadedKit, load_kit
+from mealkit.lock.compare import Change
+from mealkit.lock.drift import drift, needs_network
+from mealkit.lock.resolve import KitParts, offline_lock
+from mealkit.pipeline.targets import KitFolder, LockFile, kit_named
+from mealkit.recipe.lock import LOCK_NAME, MAX_LOCK_BYTES, Lock, read_lock
+from mealkit.runtime.gateway_packages import GATEWAY_REQUIREMENTS
+from mealkit.untrusted import UntrustedError, read_file
+
+# A message names this many differences; the rest are counted.
+_SHOWN = 6
+
+
+@dataclass(frozen=True)  # without slots: `drift` is kept once it is asked for
+class OpenedKit:
+    """A kit that passed every check, and its lock if it has one."""
+
+    folder: Path
+    parts: KitParts
+    lock: Lock | None
+    local_wheels: tuple[Path, ...]
+    """The wheel files that the kit brings."""
+    bounds: Bounds
+    """The folders that the kit's files may lie in."""
+    warnings: tuple[Problem, ...]
+
+    @property
+    def lock_path(self) -> Path:
+        """Where the lock is, or will be."""
+        return self.folder / LOCK_NAME
+
+    @cached_property
+    def drift(self) -> list[Change]:
+        """What the kit says that its lock does not; nothing if there is no lock."""
+        return drift(self.parts, self.lock) if self.lock else []
+
+    @property
+    def is_resolved(self) -> bool:
+        """Whether the lock has every input that the kit asks for now."""
+        return self.lock is not None and not needs_network(self.drift)
+
+    def lock_as_written(self) -> Lock:
+        """Return what the lock would be now; what it states follows from what is written.
+
+        Raises:
+            LockError: ``LOCK_MISSING``; ``LOCK_STALE``, and the outside would have to be asked.
+        """
+        if self.lock is None:
+            raise failure(
+                "LOCK_MISSING",
+                "there is no lock, which would say what the kit needs",
+                where=str(self.lock_path),
+                hint=f"mealkit lock {self.folder}",
+            )
+        if not self.is_resolved:
+            raise failures([self.stale()])
+        return offline_lock(self.parts, self.lock) if self.drift else self.lock
+
+    def stale(self) -> Problem:
+        """Return the problem that the lock is not what the kit says: ``LOCK_STALE``."""
+        names = [change.path for change in self.drift]
+        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+        message = f"the kit is not what its lock says: {', '.join(names[:_SHOWN])}{more}"
+        hint = f"mealkit lock {self.folder}"
+        return problem("LOCK_STALE", message, where=str(self.lock_path), hint=hint)
+
+
+def open_kit(kit: str | Path | KitFolder, allowed: Sequence[Path] = ()) -> OpenedKit:
+    """Read a kit, check all of it, and read its lock; it may use the ``allowed`` folders too.
+
+    Raises:
+        KitError: everything that is wrong with the kit, at once; or it is no kit.
+        LockError: the lock cannot be read (``LOCK_INVALID``).
+    """
+    named = kit if isinstance(kit, KitFolder) else kit_named(str(kit))
+    loaded = load_kit(named.path, engine_problems, allowed=allowed)
+    engine = check_engine_parts(loaded)
+    problems = [*engine.problems, *_prompt_problems(loaded)]
+    if problems:
+        raise failures(problems)
+    parts = KitParts(
+        kit=loaded.kit,
+        recipe=recipe_of(loaded.kit.runtime.engine),
+        task=engine.task,
+        hyperparameters=engine.hyperparameters,
+        settings=engine.settings,
+        prompts=loaded.prompts,
+        code=loaded.code,
+        local_wheels=_local_wheels(loaded.wheels),
+        gateway_requirements=GATEWAY_REQUIREMENTS,
+        mealkit_version=__version__,
+    )
+    lock = _lock_file(loaded.folder / LOCK_NAME, loaded.bounds)
+    return OpenedKit(
+        loaded.folder, parts, lock, loaded.wheels, loaded.bounds, tuple(loaded.warnings)
+    )
+
+
+def _lock_file(path: Path, bounds: Bounds | None = None) -> Lock | None:
+    """Read a lock; None if there is none. A kit's own must lie within the kit's ``bounds``.
+
+    Raises:
+        KitError: it is a link that leads outside (``KIT_PATH_OUTSIDE``).
+        LockError: it is no lock (``LOCK_INVALID``).
+        StoreError: it cannot be read (``DISK_DENIED``).
+    """
+    try:
+        if bounds is None:
+            data = read_file(path, MAX_LOCK_BYTES)
+        else:
+            data = bounds.read(path, MAX_LOCK_BYTES)
+    except FileNotFoundError:
+        return None
+    except OutsideError as error:
+        raise KitError(error.told(path.name, str(path))) from error
+    except UntrustedError as error:
+        raise failure("LOCK_INVALID", str(error), where=str(path)) from error
+    except OSError as error:
+        message = f"the lock cannot be read: {error.strerror}"
+        raise failure("DISK_DENIED", message, where=str(path)) from error
+    return read_lock(data, str(path))
+
+
+def lock_at(file: LockFile) -> Lock:
+    """Read a lock that was named by itself.
+
+    Raises:
+        LockError: it is no lock (``LOCK_INVALID``), or is gone by now (``LOCK_MISSING``).
+        StoreError: it cannot be read (``DISK_DENIED``).
+    """
+    lock = _lock_file(file.path)
+    if lock is None:
+        raise failure("LOCK_MISSING", f"there is no {file.text}", where=file.text)
+    return lock
+
+
+def _prompt_problems(loaded: LoadedKit) -> list[Problem]:
+    if not loaded.prompts:
+        return []
+    from mealkit.assembly.prompt_check import prompt_problems
+
+    return prompt_problems(loaded.kit, loaded.prompts)
+
+
+def _local_wheels(paths: Sequence[Path]) -> dict[str, Digest]:
+    if not paths:
+        return {}
+    from mealkit.sources.local_wheels import local_wheels
+
+    return {wheel.path.name: wheel.digest for wheel in local_wheels(paths)}

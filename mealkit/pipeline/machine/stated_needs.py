@@ -1,0 +1,124 @@
+"""What a kit, a lock or an image states that it needs of a machine, before it runs.
+
+Nothing is pulled: of an image in a registry the manifest's annotations are enough.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from mealkit.oci.descriptor import Platform
+from mealkit.pipeline.home import Home
+from mealkit.pipeline.listener import Listener
+from mealkit.pipeline.targets import (
+    ImageTarget,
+    KitFolder,
+    LockFile,
+    RegistryReference,
+    open_image,
+    recipe_named,
+    stored_image,
+)
+from mealkit.recipe.kit import Contact
+from mealkit.recipe.lock import Lock
+from mealkit.recipe.requirements import Requirements, read_requirements
+from mealkit.untrusted import UntrustedError, parse_json_object
+
+# NAME:VERSION, as a kit may be called.
+_KIT = re.compile(r"[a-z0-9._-]{1,128}:[A-Za-z0-9._-]{1,128}")
+
+
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """What a kit says of itself before it is here: its name, its needs, who answers for it."""
+
+    name: str
+    requirements: Requirements
+    owner: Contact | None
+    is_here: bool
+    """Whether its image, or what it is built from, is on this machine."""
+
+
+def open_recipe(target: str, allowed: Sequence[Path], listener: Listener) -> Lock | ImageTarget:
+    """Return the lock of a kit as it is written now, or that of a lock file; or which image.
+
+    ``listener`` hears of a kit's lock that is stale.
+
+    Raises:
+        KitError: what is named states no recipe (``TARGET_UNFIT``), or the kit is wrong.
+        LockError: the kit has no lock yet (``LOCK_MISSING``), or one that must be resolved again
+            (``LOCK_STALE``), or that cannot be read.
+    """
+    from mealkit.pipeline.kit.opened_kit import lock_at, open_kit
+
+    match recipe_named(target):
+        case KitFolder() as named:
+            kit = open_kit(named, allowed)
+            lock = kit.lock_as_written()
+            if kit.drift:
+                listener.notice(kit.stale())
+            return lock
+        case LockFile() as file:
+            return lock_at(file)
+        case image:
+            return image
+
+
+def stated_by(recipe: Lock | ImageTarget, architecture: str, home: Home) -> Stated:
+    """Return what a lock, an image's annotations, or a registry's manifest state.
+
+    Raises:
+        StoreError, RegistryError: there is no such image, or it states no needs.
+    """
+    match recipe:
+        case Lock() as lock:
+            name = f"{lock.about.name}:{lock.about.version}"
+            return Stated(name, lock.requirements, lock.about.owner, is_here=True)
+        case RegistryReference() as remote:
+            stored = stored_image(remote, home)
+            if stored is not None:
+                return _stated(stored.annotations, remote.text, is_here=True)
+            return _stated(_annotations(remote, architecture), remote.text, is_here=False)
+        case named:
+            with open_image(named, home) as image:
+                return _stated(image.annotations, named.text, is_here=True)
+
+
+def _annotations(target: RegistryReference, architecture: str) -> Mapping[str, str]:
+    from mealkit.stores.registry.pull import RemoteImages
+    from mealkit.stores.registry.reaching import Registries
+
+    with Registries.from_environment() as registries:
+        remote = RemoteImages(registries)
+        return remote.annotations(target.reference, Platform("linux", architecture))
+
+
+def bytes_to_write(stated: Stated, *, embedded: bool = False) -> int:
+    """Return what is still to be written until a kit runs: pulled, and unpacked by the client.
+
+    Weights are mounted from where they were pulled to, unless they are ``embedded``.
+    """
+    requirements = stated.requirements
+    weights = requirements.weights_bytes
+    unpacked = max(0, requirements.disk_bytes - weights)
+    pulled = 0 if stated.is_here else weights + unpacked
+    return pulled + unpacked + (weights if embedded else 0)
+
+
+def _stated(annotations: Mapping[str, str], where: str, *, is_here: bool) -> Stated:
+    requirements = read_requirements(annotations, where)
+    name = annotations.get("dev.mealkit.kit", where)
+    return Stated(
+        name if _KIT.fullmatch(name) else where, requirements, _owner(annotations), is_here
+    )
+
+
+def _owner(annotations: Mapping[str, str]) -> Contact | None:
+    try:
+        stated = annotations["dev.mealkit.owner"].encode(errors="surrogatepass")
+        return Contact.model_validate(parse_json_object(stated))
+    except (KeyError, UntrustedError, ValidationError):
+        return None
