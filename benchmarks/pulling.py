@@ -9,8 +9,8 @@ from pathlib import Path
 from mealkit.oci.reference import Reference
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.image.pulling import pull
-from mealkit.pipeline.listener import Silent
 from mealkit.preflight.facts import read_facts
+from mealkit.progress import Silent
 
 
 def main(reference: str, home: str) -> None:

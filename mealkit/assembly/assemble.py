@@ -4,7 +4,7 @@ Is handed its inputs and a workshop; fetches nothing. The same plan gives the sa
 """
 
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,11 +21,10 @@ from mealkit.oci.mutate import append
 from mealkit.oci.tar import Bytes, TarFile, tar_chunks, weight_footer, weight_header
 from mealkit.plan.layers import InputFile, LayerKind, LayerPlan, Plan
 from mealkit.plan.planning import OWN_LAYER_BYTES
+from mealkit.progress import Advance
 
 # Changes whenever the same layer plan would give other bytes; kept layers are then made anew.
 _FORMAT = "1"
-
-Advance = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,7 @@ def build(  # noqa: PLR0913  one parameter for each option
         frozen=locked,
         outputs=Outputs(load, output, push),
         home=session.home,
-        listener=session.listener(as_json=as_json),
+        progress=session.progress(as_json=as_json),
         allowed=allow_folder,
     )
     if as_json:

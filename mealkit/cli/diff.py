@@ -29,8 +29,8 @@ def diff(
     from mealkit.pipeline.image.comparing import diff as changes_between
 
     session = session_of(context)
-    listener = session.listener(as_json=as_json)
-    changes = changes_between(before, after, session.home, allow_folder, listener)
+    progress = session.progress(as_json=as_json)
+    changes = changes_between(before, after, session.home, allow_folder, progress)
     if as_json:
         print_json({"changes": [item.as_json() for item in changes]})
         return

@@ -91,7 +91,7 @@ def estimate(  # noqa: PLR0913  one parameter for each option
         allowed=tuple(allow_folder),
     )
     session = session_of(context)
-    report = estimate_target(request, session.home, session.listener(as_json=as_json))
+    report = estimate_target(request, session.home, session.progress(as_json=as_json))
     if as_json:
         print_json(report.as_json())
     else:

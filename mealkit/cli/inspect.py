@@ -33,8 +33,8 @@ def inspect(
     from mealkit.pipeline.image.inspecting import inspect as inspect_image
 
     session = session_of(context)
-    listener = session.listener(as_json=as_json)
-    found = inspect_image(target, verify=verify, home=session.home, listener=listener)
+    progress = session.progress(as_json=as_json)
+    found = inspect_image(target, verify=verify, home=session.home, progress=progress)
     if as_json:
         print_json(_form(found))
     else:

@@ -54,7 +54,7 @@ def lock(
         path,
         upgrade=frozenset(Upgrade(part.value) for part in upgrade or ()),
         home=session.home,
-        listener=session.listener(as_json=as_json),
+        progress=session.progress(as_json=as_json),
         allowed=allow_folder,
     )
     if as_json:

@@ -10,7 +10,7 @@ from mealkit.kit.bounds import OPTION, VARIABLE
 
 if TYPE_CHECKING:
     from mealkit.pipeline.home import Home
-    from mealkit.pipeline.listener import Listener
+    from mealkit.progress import Progress
 
 KitPath = Annotated[
     str,
@@ -50,11 +50,11 @@ class Session:
 
         return home_at(self.home_path)
 
-    def listener(self, *, as_json: bool = False) -> "Listener":
+    def progress(self, *, as_json: bool = False) -> "Progress":
         """Return who draws the progress on stderr."""
-        from mealkit.cli.progress import listener_for
+        from mealkit.cli.progress_display import display_for
 
-        return listener_for(quiet=self.quiet, as_json=as_json)
+        return display_for(quiet=self.quiet, as_json=as_json)
 
 
 def session_of(context: typer.Context) -> Session:

@@ -76,7 +76,7 @@ def preflight(  # noqa: PLR0913  one parameter for each option
     overrides = overrides_of(override, reason)
     request = PreflightRequest(target, tuple(host), overrides, tuple(allow_folder))
     session = session_of(context)
-    answer = preflight_target(request, session.home, session.listener(as_json=as_json))
+    answer = preflight_target(request, session.home, session.progress(as_json=as_json))
     if as_json:
         print_json(answer.as_json())
     else:

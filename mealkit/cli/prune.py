@@ -26,8 +26,8 @@ def prune(
     from mealkit.units import show_size
 
     session = session_of(context)
-    listener = session.listener(as_json=as_json)
-    freed = prune_home(damaged=damaged, nameless=nameless, home=session.home, listener=listener)
+    progress = session.progress(as_json=as_json)
+    freed = prune_home(damaged=damaged, nameless=nameless, home=session.home, progress=progress)
     if as_json:
         print_json({"freed": freed})
     else:

@@ -31,7 +31,7 @@ def render(
         output,
         frozen=locked,
         home=session.home,
-        listener=session.listener(),
+        progress=session.progress(),
         allowed=allow_folder,
     )
     print_line(str(folder))

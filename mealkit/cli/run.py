@@ -76,7 +76,7 @@ def run(  # noqa: PLR0913  one parameter for each option
         overrides=overrides,
         allowed=tuple(allow_folder),
     )
-    report = run_kit(request, session.home, session.listener(as_json=as_json))
+    report = run_kit(request, session.home, session.progress(as_json=as_json))
     if as_json:
         print_json({**asdict(report), "owner": report.owner.model_dump(mode="json")})
         return

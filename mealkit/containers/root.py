@@ -20,6 +20,7 @@ from mealkit.oci.compression import PLAIN_TYPES, max_unpacked_bytes, unpacked
 from mealkit.oci.image import Layer
 from mealkit.oci.untar import Bytes, EntryError, Kind, StreamSource, TarMember, TarStream, parts_of
 from mealkit.paths import MODELS, STATE
+from mealkit.progress import Advance, silent
 from mealkit.untrusted import UntrustedError
 
 _WHITEOUT = b".wh."
@@ -33,7 +34,7 @@ _MOUNT_POINTS = ("proc", "sys", "dev", "tmp", MODELS, STATE)
 def unpack_root(
     layers: Sequence[Layer],
     target: Path,
-    advance: Callable[[int], None] = lambda _: None,
+    advance: Advance = silent,
 ) -> Path:
     """Apply layers, lowest first; return ``target``.
 
@@ -65,9 +66,7 @@ def unpack_root(
     return target
 
 
-def _apply_all(
-    root: RootFolder, layers: Sequence[Layer], target: Path, advance: Callable[[int], None]
-) -> None:
+def _apply_all(root: RootFolder, layers: Sequence[Layer], target: Path, advance: Advance) -> None:
     space = _Space(root.opened, target)
     space.require(sum(layer.blob.size_bytes for layer in layers))
     for number, layer in enumerate(layers, start=1):
@@ -114,7 +113,7 @@ class _Space:
         self._left_bytes -= size_bytes
 
 
-def _apply(root: RootFolder, layer: Layer, space: _Space, advance: Callable[[int], None]) -> None:
+def _apply(root: RootFolder, layer: Layer, space: _Space, advance: Advance) -> None:
     blob, media_type = layer.blob, layer.media_type
     max_bytes = max_unpacked_bytes(media_type, blob.size_bytes)
     state = None if media_type in PLAIN_TYPES else hashlib.sha256()
@@ -232,7 +231,7 @@ def _own(opened: int, member: TarMember) -> None:
             os.fchown(opened, member.uid, member.gid)
 
 
-def _counted(layer: Layer, advance: Callable[[int], None]) -> Iterator[Bytes]:
+def _counted(layer: Layer, advance: Advance) -> Iterator[Bytes]:
     for chunk in layer.blob.chunks():
         advance(len(chunk))
         yield chunk

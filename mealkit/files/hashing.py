@@ -7,15 +7,15 @@ with their own reads, which is faster than sharing buffers. Refuses files that c
 
 import hashlib
 import os
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mealkit.digest import Digest, file_chunks
 from mealkit.errors import MealkitError, failure
 from mealkit.files.identity import FileKey
+from mealkit.jobs import Stop, side_by_side
+from mealkit.progress import Advance
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +43,8 @@ class Hashes:
     layer: Digest | None
 
 
-class _StoppedError(Exception):
-    """Another thread failed; what this one does is of no use any more."""
-
-
 def hash_files(
-    tasks: Sequence[HashTask], advance: Callable[[int], None], threads: int | None = None
+    tasks: Sequence[HashTask], advance: Advance, threads: int | None = None
 ) -> list[Hashes]:
     """Hash files, in the order given; ``advance`` is told the bytes of each file once.
 
@@ -63,15 +59,9 @@ def hash_files(
         shares = _balance(shares, threads)
     shares.sort(key=lambda share: -share.task.cost_bytes)
     run = _Run(advance)
-    futures: list[Future[Hashes]] = []
-    with ThreadPoolExecutor(max_workers=max(1, min(threads, len(shares)))) as pool:
-        try:
-            futures = [pool.submit(run.hash, share) for share in shares]
-            wait(futures, return_when=FIRST_EXCEPTION)
-        finally:
-            run.end(futures)
+    hashed = side_by_side(run.hash, shares, threads=threads, stop=run.stop)
     results = [Hashes(None, None)] * len(tasks)
-    for share, found in zip(shares, _results(futures), strict=True):
+    for share, found in zip(shares, hashed, strict=True):
         known = results[share.number]
         results[share.number] = Hashes(known.file or found.file, known.layer or found.layer)
     return results
@@ -106,28 +96,13 @@ def _balance(shares: Sequence[_Share], threads: int) -> list[_Share]:
 
 
 class _Run:
-    """What the threads share: one stop signal, and progress told by one thread at a time."""
+    """What the threads share."""
 
-    def __init__(self, advance: Callable[[int], None]) -> None:
-        self._advance = advance
-        self._lock = threading.Lock()
-        self._stop = threading.Event()
+    def __init__(self, advance: Advance) -> None:
+        self.stop = Stop()
+        self._advance = self.stop.guarded(advance)
 
     def hash(self, share: _Share) -> Hashes:
-        try:
-            return self._hash(share)
-        except BaseException:
-            self._stop.set()
-            raise
-
-    def end(self, futures: Sequence[Future[Hashes]]) -> None:
-        """Let the threads end soon, unless all are through."""
-        if not all(future.done() for future in futures):
-            self._stop.set()
-            for future in futures:
-                future.cancel()
-
-    def _hash(self, share: _Share) -> Hashes:
         task = share.task
         file_hash = hashlib.sha256() if task.wants_file else None
         layer_hash = hashlib.sha256(task.head) if task.wants_layer else None
@@ -135,13 +110,11 @@ class _Run:
         _check(task)
         try:
             for chunk in file_chunks(task.path, 0, task.key.size_bytes):
-                if self._stop.is_set():
-                    raise _StoppedError
+                self.stop.check()
                 for state in hashes:
                     state.update(chunk)
                 if share.reports:
-                    with self._lock:
-                        self._advance(len(chunk))
+                    self._advance(len(chunk))
         except OSError as error:
             raise _changed(task.path, f"it cannot be read: {error.strerror}") from error
         _check(task)
@@ -151,15 +124,6 @@ class _Run:
             Digest.from_hex(file_hash.hexdigest()) if file_hash else None,
             Digest.from_hex(layer_hash.hexdigest()) if layer_hash else None,
         )
-
-
-def _results(futures: Sequence[Future[Hashes]]) -> list[Hashes]:
-    """Return all results, or raise the failure that stopped the others."""
-    for future in futures:
-        error = None if future.cancelled() else future.exception()
-        if error is not None and not isinstance(error, _StoppedError):
-            raise error
-    return [future.result() for future in futures]
 
 
 def _check(task: HashTask) -> None:

@@ -13,12 +13,11 @@ from mealkit.oci.compression import PLAIN_TYPES, can_unpack, max_unpacked_bytes,
 from mealkit.oci.descriptor import LAYER_ZSTD, Descriptor
 from mealkit.oci.image import Blob, Image, Layer, read_image
 from mealkit.oci.typed_json import config_faults, manifest_faults
+from mealkit.progress import Advance, silent
 from mealkit.untrusted import UntrustedError
 
-Advance = Callable[[int], None]
 
-
-def validate(image: Image, advance: Advance = lambda _: None) -> list[Problem]:
+def validate(image: Image, advance: Advance = silent) -> list[Problem]:
     """Return all that is wrong with an image; nothing, if it is whole and true.
 
     Checked are the shapes of manifest and config, all digests and sizes, and the diff ids of
@@ -34,7 +33,7 @@ def validate(image: Image, advance: Advance = lambda _: None) -> list[Problem]:
     return found
 
 
-def blob_problems(blob: Blob, advance: Advance = lambda _: None) -> list[Problem]:
+def blob_problems(blob: Blob, advance: Advance = silent) -> list[Problem]:
     """Read a blob, and return what is wrong with its bytes."""
     return _read_problems(blob, advance, None)
 

@@ -5,7 +5,8 @@ for, and never leaves them behind.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -15,6 +16,7 @@ import httpx2
 from mealkit.digest import Digest, file_chunks
 from mealkit.errors import MealkitError, failure
 from mealkit.files.disk_errors import require_space
+from mealkit.progress import SILENT_TASK, Task
 from mealkit.sources.file_cache import FileCache
 from mealkit.sources.part import Part, open_part
 from mealkit.web.http_client import (
@@ -35,12 +37,6 @@ _RETRY_SECONDS = (0.5, 1.0, 2.0, 4.0)
 _SILENT_ATTEMPTS = 3
 # How much may come when neither a pin nor the server says how much it is.
 MAX_UNSTATED_BYTES = 1024**3
-
-Advance = Callable[[int], None]
-
-
-def ignore_progress(_done_bytes: int) -> None:
-    """Listen to progress and do nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +62,21 @@ class Downloader:
         cache: FileCache,
         client: httpx2.Client,
         *,
+        task: Task = SILENT_TASK,
         retry_seconds: Sequence[float] = _RETRY_SECONDS,
         max_unstated_bytes: int = MAX_UNSTATED_BYTES,
     ) -> None:
         self.cache = cache
         self.client = client
+        self.task = task
         self._retry_seconds = tuple(retry_seconds)
         self._max_unstated_bytes = max_unstated_bytes
+
+    def telling(self, task: Task) -> "Downloader":
+        """Return this downloader, which tells another task of its bytes."""
+        other = copy(self)
+        other.task = task
+        return other
 
     def fetch(
         self,
@@ -81,12 +85,11 @@ class Downloader:
         expected: Digest | None = None,
         size_bytes: int | None = None,
         headers: Mapping[str, str] | None = None,
-        advance: Advance = ignore_progress,
     ) -> tuple[Digest, Path]:
         """Return the digest and the cached, verified file of an address.
 
         The address is http(s), ``file://`` or a path. What is cached is not asked for again. Of two
-        that want the same bytes at once, the second waits and finds them done. ``advance`` is told
+        that want the same bytes at once, the second waits and finds them done. The task is told
         the bytes that are done, negative ones when a download has to start over.
 
         Raises:
@@ -99,24 +102,24 @@ class Downloader:
         while True:
             cached = self.cache.path(expected) if expected else None
             if expected and cached:
-                advance(cached.stat().st_size)
+                self.task.advance(cached.stat().st_size)
                 return expected, cached
             with open_part(self.cache.parts, wanted.key) as part:
                 if part is None:  # whoever held it before has finished it
                     continue
-                return self._complete(part, wanted, advance)
+                return self._complete(part, wanted)
 
-    def _complete(self, part: Part, wanted: Wanted, advance: Advance) -> tuple[Digest, Path]:
+    def _complete(self, part: Part, wanted: Wanted) -> tuple[Digest, Path]:
         """Fill a part and move it into the cache; once more from the start if it was resumed.
 
         The second time is for a part that another mirror, or a crash of the machine, left wrong.
         """
-        resumed = self._fill(part, wanted, advance)
+        resumed = self._fill(part, wanted)
         found = part.digest
         if resumed and wanted.expected not in (None, found):
-            advance(-part.size_bytes)
+            self.task.advance(-part.size_bytes)
             part.restart()
-            self._fill(part, wanted, advance)
+            self._fill(part, wanted)
             found = part.digest
         if wanted.expected not in (None, found):
             part.discard()
@@ -128,24 +131,24 @@ class Downloader:
         part.forget_origin()
         return found, self.cache.add(part.path, found)
 
-    def _fill(self, part: Part, wanted: Wanted, advance: Advance) -> bool:
+    def _fill(self, part: Part, wanted: Wanted) -> bool:
         """Write what is missing; tell whether bytes of an earlier attempt were kept."""
         local = _local_path(wanted.url)
         if local is not None:
             part.restart()
-            _copy(local, part, wanted, advance)
+            _copy(local, part, wanted, self.task)
             return False
         require_safe(wanted.url, digest_expected=wanted.expected is not None)
         too_long = wanted.size_bytes is not None and part.size_bytes > wanted.size_bytes
         if too_long or not part.may_resume(wanted.url, trusted=wanted.expected is not None):
             part.restart()
         kept_bytes = part.size_bytes
-        advance(kept_bytes)
+        self.task.advance(kept_bytes)
         failed = 0
         while part.size_bytes != wanted.size_bytes or not part.size_bytes:
             before = part.size_bytes
             try:
-                self._transfer(part, wanted, advance)
+                self._transfer(part, wanted)
                 break
             except _InterruptedError as interrupted:
                 progress = part.size_bytes - before >= _PROGRESS_BYTES
@@ -156,7 +159,7 @@ class Downloader:
         _require_size(part, wanted)
         return kept_bytes > 0
 
-    def _transfer(self, part: Part, wanted: Wanted, advance: Advance) -> None:
+    def _transfer(self, part: Part, wanted: Wanted) -> None:
         """Ask once for what is missing and write it.
 
         Raises:
@@ -167,16 +170,16 @@ class Downloader:
         try:
             with self.client.stream("GET", wanted.url, headers=headers) as response:
                 if response.status_code == 416:
-                    advance(-part.size_bytes)
+                    self.task.advance(-part.size_bytes)
                     part.restart()
                     raise _InterruptedError(_cut(part, wanted))
                 if response.status_code in TRANSIENT_STATUS:
                     raise _InterruptedError(_unreachable(response, wanted))
                 require_answer(response, wanted.url, digest_expected=wanted.expected is not None)
                 if not _continues(response, started_at):
-                    advance(-part.size_bytes)
+                    self.task.advance(-part.size_bytes)
                     part.restart()
-                self._write(response, part, wanted, advance)
+                self._write(response, part, wanted)
         except (httpx2.TooManyRedirects, httpx2.InvalidURL, httpx2.UnsupportedProtocol) as error:
             raise transport_failure(error, wanted.url) from error
         except httpx2.HTTPError as error:
@@ -185,9 +188,7 @@ class Downloader:
             silent = isinstance(error, httpx2.TimeoutException)
             raise _InterruptedError(final, _SILENT_ATTEMPTS if silent else 1) from error
 
-    def _write(
-        self, response: httpx2.Response, part: Part, wanted: Wanted, advance: Advance
-    ) -> None:
+    def _write(self, response: httpx2.Response, part: Part, wanted: Wanted) -> None:
         stated = stated_bytes(response)
         most = _most_bytes(part, wanted, stated)
         if most is not None:
@@ -204,7 +205,7 @@ class Downloader:
                 part.discard()
                 raise _wrong_size(f"expected {most} bytes, found {size_bytes} or more", wanted)
             part.write(chunk)
-            advance(len(chunk))
+            self.task.advance(len(chunk))
 
 
 class _InterruptedError(Exception):
@@ -290,7 +291,7 @@ def _local_path(url: str) -> Path | None:
     return None if parts.scheme in ("http", "https") else Path(url)
 
 
-def _copy(source: Path, part: Part, wanted: Wanted, advance: Advance) -> None:
+def _copy(source: Path, part: Part, wanted: Wanted, task: Task) -> None:
     try:
         size_bytes = source.stat().st_size
         if wanted.size_bytes not in (None, size_bytes):
@@ -299,7 +300,7 @@ def _copy(source: Path, part: Part, wanted: Wanted, advance: Advance) -> None:
         require_space(part.path.parent, size_bytes)
         for chunk in file_chunks(source):
             part.write(chunk)
-            advance(len(chunk))
+            task.advance(len(chunk))
     except (FileNotFoundError, IsADirectoryError) as error:
         part.discard()
         raise failure("SOURCE_NOT_FOUND", "there is no such file", where=str(source)) from error

@@ -11,7 +11,6 @@ from mealkit.digest import Digest
 from mealkit.errors import Problem, failure
 from mealkit.recipe.kit import HttpPlace
 from mealkit.recipe.origins import HttpOrigin
-from mealkit.sources.download import Advance
 from mealkit.sources.ranges import FileRanges, HttpRanges, RangeReader
 from mealkit.sources.source import PinnedFile, Supplies, is_pattern
 from mealkit.web.http_client import bare_url
@@ -24,9 +23,7 @@ class HttpReader:
         self._url = place.url.rstrip("/")
         self._supplies = supplies
 
-    def pin(
-        self, patterns: Sequence[str], asserted: Mapping[str, Digest], advance: Advance
-    ) -> list[PinnedFile]:
+    def pin(self, patterns: Sequence[str], asserted: Mapping[str, Digest]) -> list[PinnedFile]:
         """Download and hash each file; of one whose digest is asserted only its header is read."""
         pinned = []
         for name in sorted(set(patterns)):
@@ -39,7 +36,7 @@ class HttpReader:
                 )
             expected = asserted.get(name)
             if expected is None:
-                digest, path = self._supplies.downloader.fetch(self._address(name), advance=advance)
+                digest, path = self._supplies.downloader.fetch(self._address(name))
                 ranges: RangeReader = FileRanges(path)
             else:
                 digest, ranges = expected, self._ranges(name, expected)
@@ -50,10 +47,10 @@ class HttpReader:
         """Return the file's name, not the address: a lock holds no hosts."""
         return HttpOrigin(file=name)
 
-    def fetch(self, name: str, expected: Digest, size_bytes: int, advance: Advance) -> Path:
+    def fetch(self, name: str, expected: Digest, size_bytes: int) -> Path:
         """Download a file and verify it."""
         _, path = self._supplies.downloader.fetch(
-            self._address(name), expected=expected, size_bytes=size_bytes, advance=advance
+            self._address(name), expected=expected, size_bytes=size_bytes
         )
         return path
 

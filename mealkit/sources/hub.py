@@ -16,7 +16,6 @@ from mealkit.errors import MealkitError, Problem, failure, problem
 from mealkit.names import path_fault
 from mealkit.recipe.kit import HubPlace
 from mealkit.recipe.origins import HubOrigin
-from mealkit.sources.download import Advance
 from mealkit.sources.hub_api import RepositoryAnswer, RepositoryFile, ask_repository
 from mealkit.sources.ranges import FileRanges, HttpRanges, RangeReader
 from mealkit.sources.source import PinnedFile, Supplies, require_digest, select
@@ -47,13 +46,11 @@ class HubReader:
         self._info: RepositoryAnswer | None = None
         self._lock = threading.Lock()
 
-    def pin(
-        self, patterns: Sequence[str], asserted: Mapping[str, Digest], advance: Advance
-    ) -> list[PinnedFile]:
+    def pin(self, patterns: Sequence[str], asserted: Mapping[str, Digest]) -> list[PinnedFile]:
         """Take the digests of large files from the Hub; download and hash the small ones."""
         files = {item.name: item for item in self._repository().files}
         names = select(list(files), patterns, self._where)
-        return [self._pinned(files[name], asserted.get(name), advance) for name in names]
+        return [self._pinned(files[name], asserted.get(name)) for name in names]
 
     def listing(self) -> Listing:
         """Return everything that is there, without reading any of it.
@@ -71,11 +68,11 @@ class HubReader:
         """Return repository, commit and file."""
         return HubOrigin(repo=self._place.repo, commit=self._commit(), file=name)
 
-    def fetch(self, name: str, expected: Digest, size_bytes: int, advance: Advance) -> Path:
+    def fetch(self, name: str, expected: Digest, size_bytes: int) -> Path:
         """Download a file at the commit and verify it."""
         url, headers = self._address(name)
         _, path = self._supplies.downloader.fetch(
-            url, expected=expected, size_bytes=size_bytes, headers=headers, advance=advance
+            url, expected=expected, size_bytes=size_bytes, headers=headers
         )
         return path
 
@@ -109,9 +106,7 @@ class HubReader:
             raise failure("SOURCE_ANSWER", "the Hub states no commit", where=self._where)
         return self._known_commit
 
-    def _pinned(
-        self, file: RepositoryFile, expected: Digest | None, advance: Advance
-    ) -> PinnedFile:
+    def _pinned(self, file: RepositoryFile, expected: Digest | None) -> PinnedFile:
         name, lfs = file.name, file.lfs
         url, headers = self._address(name)
         downloader = self._supplies.downloader
@@ -120,7 +115,7 @@ class HubReader:
                 message = f"the Hub states no size of {shown(name)}"
                 raise failure("SOURCE_ANSWER", message, where=self._where)
             digest, path = downloader.fetch(
-                url, expected=expected, size_bytes=file.size_bytes, headers=headers, advance=advance
+                url, expected=expected, size_bytes=file.size_bytes, headers=headers
             )
             return PinnedFile(name, digest, path.stat().st_size, FileRanges(path))
         digest = lfs.digest

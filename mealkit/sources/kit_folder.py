@@ -18,7 +18,6 @@ from mealkit.kit.files import secret_problem, source_folder
 from mealkit.kit.search import Search, TooManyError, has_wildcard
 from mealkit.recipe.kit import FolderPlace
 from mealkit.recipe.origins import FolderOrigin
-from mealkit.sources.download import Advance
 from mealkit.sources.ranges import FileRanges
 from mealkit.sources.source import PinnedFile, Supplies, matches, require_digest
 from mealkit.untrusted import UntrustedError, read_file
@@ -37,16 +36,14 @@ class FolderReader:
         self._supplies = supplies
         self._known: Path | None = None
 
-    def pin(
-        self, patterns: Sequence[str], asserted: Mapping[str, Digest], advance: Advance
-    ) -> list[PinnedFile]:
+    def pin(self, patterns: Sequence[str], asserted: Mapping[str, Digest]) -> list[PinnedFile]:
         """Hash the files that are meant."""
         names = self._selected(patterns)
         pinned = []
         for name, (digest, path) in zip(names, self._hashed(names), strict=True):
             require_digest(name, asserted.get(name), digest, str(self._folder / name))
             ranges = FileRanges(path)
-            advance(ranges.size_bytes)
+            self._supplies.task.advance(ranges.size_bytes)
             pinned.append(PinnedFile(name, digest, ranges.size_bytes, ranges))
         return pinned
 
@@ -54,11 +51,11 @@ class FolderReader:
         """Return the file's path in the folder, not the folder's: a lock holds no local paths."""
         return FolderOrigin(file=name)
 
-    def fetch(self, name: str, expected: Digest, size_bytes: int, advance: Advance) -> Path:
+    def fetch(self, name: str, expected: Digest, size_bytes: int) -> Path:
         """Return the file itself, once its bytes were found to be the expected ones."""
         ((digest, path),) = self._hashed([name])
         require_digest(name, expected, digest, str(self._folder / name))
-        advance(size_bytes)
+        self._supplies.task.advance(size_bytes)
         return path
 
     def notices(self) -> list[Problem]:

@@ -4,14 +4,14 @@ Refuses bytes that are not the pinned ones.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from mealkit.digest import Digest
 from mealkit.errors import failure
 from mealkit.lock.resolve import PythonTarget
 from mealkit.recipe.lock import LockedWheel
-from mealkit.sources.download import Downloader, ignore_progress
+from mealkit.sources.download import Downloader
 from mealkit.sources.local_wheels import local_wheels
 from mealkit.sources.uv_tool import Question, UvRefusedError, ask_uv
 
@@ -22,7 +22,6 @@ def fetch_wheels(
     target: PythonTarget,
     *,
     wheels: Sequence[Path] = (),
-    advance: Callable[[int], None] = ignore_progress,
 ) -> dict[Digest, Path]:
     """Return the cached file of every locked wheel; uv is only asked for those that are missing.
 
@@ -39,7 +38,7 @@ def fetch_wheels(
             missing.append(wheel)
         else:
             done[wheel.sha256] = cached
-            advance(cached.stat().st_size)
+            downloader.task.advance(cached.stat().st_size)
     own = {wheel.digest: wheel.path for wheel in local_wheels(wheels)} if missing else {}
     remote = [wheel for wheel in missing if not wheel.local]
     addresses = _addresses(remote, target) if remote else {}
@@ -49,7 +48,6 @@ def fetch_wheels(
             address,
             expected=wheel.sha256,
             size_bytes=wheel.size_bytes or None,
-            advance=advance,
         )
     return done
 

@@ -3,19 +3,18 @@
 Refuses any bytes but the locked ones, and a content that is not of the locked format.
 """
 
-import threading
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError, Problem, failure
+from mealkit.jobs import Stop, side_by_side
+from mealkit.progress import Task
 from mealkit.recipe.kit import FolderPlace, HttpPlace, HubPlace, Model, Place, Weights, WheelPlace
 from mealkit.recipe.lock import LockedFile
 from mealkit.recipe.origins import FolderOrigin, HttpOrigin, HubOrigin, Origin, WheelOrigin
-from mealkit.sources.download import Advance, ignore_progress
 from mealkit.sources.fallback import first_that_works, open_place, path_in_image
 from mealkit.sources.formats import classify
 from mealkit.sources.ranges import FileRanges
@@ -35,15 +34,13 @@ def fetch_weights(
     model: Model,
     locked: Sequence[LockedFile],
     supplies: Supplies,
-    *,
-    advance: Advance = ignore_progress,
     notice: Notice = ignore_notice,
 ) -> dict[Digest, Path]:
     """Return a verified local path for every locked file: cached, or from its place or a mirror.
 
-    Several are downloaded at once. Files of a folder stay where they are. ``advance`` hears of
-    every byte once (negative numbers when a download starts over), ``notice`` of every place that
-    failed before another did not; both may be called from other threads, one call at a time.
+    Several are downloaded at once. Files of a folder stay where they are. The supplies' task is
+    told of every byte once (negative numbers when a download starts over), and ``notice`` of every
+    place that failed before another did not; one call at a time.
 
     Raises:
         LockError: the kit has no entry for a locked file (``LOCK_STALE``).
@@ -52,47 +49,22 @@ def fetch_weights(
         StoreError: ``DISK_FULL`` or ``DISK_DENIED``.
     """
     with ExitStack() as stack:
-        sites = _Sites(kit_folder, model, locked, supplies, stack)
-        job = _Job(model, supplies, sites, _Listener(advance, notice))
-        with ThreadPoolExecutor(_THREADS, "mealkit-fetch") as threads:
-            futures = {file: threads.submit(job.fetch, file) for file in locked}
-            try:
-                wait(futures.values(), return_when=FIRST_EXCEPTION)
-            finally:
-                # Whether one failed or the user gave up: the others end at their next bytes.
-                job.listener.stop(futures.values())
-        return _results(futures)
+        told = supplies.telling(_InTurn(supplies.task, stop := Stop()))
+        job = _Job(model, told, _Sites(kit_folder, model, locked, told, stack), [])
+        try:
+            paths = side_by_side(job.fetch, locked, threads=_THREADS, stop=stop)
+        finally:
+            for problem in job.notices:
+                notice(problem)
+        return {file.sha256: path for file, path in zip(locked, paths, strict=True)}
 
 
-class _StoppedError(Exception):
-    """Another file failed, so this one is no longer wanted."""
+class _InTurn:
+    """A task that several downloads tell of their bytes, until they are stopped."""
 
-
-class _Listener:
-    """Passes on progress and problems one at a time, and ends downloads that are not wanted."""
-
-    def __init__(self, advance: Advance, notice: Notice) -> None:
-        self._advance = advance
-        self._notice = notice
-        self._lock = threading.Lock()
-        self._stopped = False
-
-    def advance(self, done_bytes: int) -> None:
-        with self._lock:
-            if self._stopped:
-                raise _StoppedError
-            self._advance(done_bytes)
-
-    def notice(self, problems: Sequence[Problem]) -> None:
-        with self._lock:
-            for item in problems:
-                self._notice(item)
-
-    def stop(self, futures: "Iterable[Future[Path]]") -> None:
-        for future in futures:
-            future.cancel()
-        with self._lock:
-            self._stopped = True
+    def __init__(self, task: Task, stop: Stop) -> None:
+        self.advance = stop.guarded(task.advance)
+        self.done = task.done
 
 
 class _Sites:
@@ -145,14 +117,14 @@ class _Job:
     model: Model
     supplies: Supplies
     sites: _Sites
-    listener: _Listener
+    notices: list[Problem]
 
     def fetch(self, file: LockedFile) -> Path:
         path = self.supplies.downloader.cache.path(file.sha256)
         if path is None:
             path = self._fetch_from_places(file)
         else:
-            self.listener.advance(file.size_bytes)
+            self.supplies.task.advance(file.size_bytes)
         # The header that a Hub showed to the lock need not have been that of these bytes.
         form = classify(
             file.path,
@@ -173,27 +145,11 @@ class _Job:
         name, readers = self.sites.of(file)
 
         def attempt(reader: PlaceReader) -> Path:
-            return self.sites.ask(
-                reader,
-                lambda: reader.fetch(name, file.sha256, file.size_bytes, self.listener.advance),
-            )
+            return self.sites.ask(reader, lambda: reader.fetch(name, file.sha256, file.size_bytes))
 
         path, problems = first_that_works(readers, attempt)
-        self.listener.notice(problems)
+        self.notices.extend(problems)
         return path
-
-
-def _results(futures: "dict[LockedFile, Future[Path]]") -> dict[Digest, Path]:
-    """Return every path, or raise the failure that stopped the rest."""
-    errors = [
-        error
-        for future in futures.values()
-        if not future.cancelled() and (error := future.exception()) is not None
-    ]
-    for error in errors:
-        if not isinstance(error, _StoppedError):
-            raise error
-    return {file.sha256: future.result() for file, future in futures.items()}
 
 
 def _commit(place: Place, locked: Sequence[LockedFile]) -> str | None:

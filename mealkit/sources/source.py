@@ -4,7 +4,7 @@ The adapters are folder, wheel, http and hub; ``weights`` picks one for each pla
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Protocol
@@ -12,8 +12,9 @@ from typing import Protocol
 from mealkit.digest import Digest, digest_of_file
 from mealkit.errors import Problem, failure
 from mealkit.names import path_fault
+from mealkit.progress import Task
 from mealkit.recipe.origins import Origin
-from mealkit.sources.download import Advance, Downloader
+from mealkit.sources.download import Downloader
 from mealkit.sources.ranges import RangeReader
 from mealkit.untrusted import shown
 
@@ -35,7 +36,10 @@ def hash_one_by_one(paths: Sequence[Path]) -> list[Digest]:
 
 @dataclass(frozen=True, slots=True)
 class Supplies:
-    """What adapters are handed: the downloader with its cache, and a way to hash files in place."""
+    """What adapters are handed: the downloader with its cache, and a way to hash files in place.
+
+    They tell the downloader's task of their bytes.
+    """
 
     downloader: Downloader
     hash_files: HashFiles = field(default=hash_one_by_one)
@@ -43,6 +47,15 @@ class Supplies:
     """Folders besides the kit's own that files may be taken from."""
     allow_secrets: frozenset[str] = frozenset()
     """Files that may be taken although they look like secrets."""
+
+    @property
+    def task(self) -> Task:
+        """What is told of bytes that are there."""
+        return self.downloader.task
+
+    def telling(self, task: Task) -> "Supplies":
+        """Return these supplies, of which another task is told."""
+        return replace(self, downloader=self.downloader.telling(task))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +71,7 @@ class PinnedFile:
 class PlaceReader(Protocol):
     """One place of a kit; file names are relative to it."""
 
-    def pin(
-        self, patterns: Sequence[str], asserted: Mapping[str, Digest], advance: Advance
-    ) -> list[PinnedFile]:
+    def pin(self, patterns: Sequence[str], asserted: Mapping[str, Digest]) -> list[PinnedFile]:
         """Return the digest of every file that a name or pattern means, sorted by name.
 
         Downloads no more than it must; a file in ``asserted`` must have that digest.
@@ -71,7 +82,7 @@ class PlaceReader(Protocol):
         """Return what the lock says of where a file may come from."""
         ...
 
-    def fetch(self, name: str, expected: Digest, size_bytes: int, advance: Advance) -> Path:
+    def fetch(self, name: str, expected: Digest, size_bytes: int) -> Path:
         """Return a local file whose bytes were verified."""
         ...
 

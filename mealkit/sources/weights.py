@@ -15,7 +15,6 @@ from mealkit.names import clash
 from mealkit.recipe.kit import Model, Weights
 from mealkit.recipe.lock import LockedFile, ModelShape
 from mealkit.recipe.origins import Origin
-from mealkit.sources.download import Advance, ignore_progress
 from mealkit.sources.fallback import first_that_works, is_place_fault, open_place, path_in_image
 from mealkit.sources.formats import Format, classify
 from mealkit.sources.protobuf import external_files
@@ -26,10 +25,7 @@ from mealkit.untrusted import UntrustedError, shown
 
 
 def resolve_weights(
-    kit_folder: Path,
-    model: Model,
-    supplies: Supplies,
-    advance: Advance = ignore_progress,
+    kit_folder: Path, model: Model, supplies: Supplies
 ) -> tuple[tuple[LockedFile, ...], ModelShape, list[Problem]]:
     """Return every file of a model with its digest, sorted by path; what headers tell; notices.
 
@@ -50,7 +46,7 @@ def resolve_weights(
                 stack.enter_context(closing(open_place(place, kit_folder, supplies)))
                 for place in (entry, *entry.mirrors)
             ]
-            pinned, problems = _pin(entry, readers, advance)
+            pinned, problems = _pin(entry, readers)
             known, unknown = _with_origins(readers)
             notices += [*problems, *unknown]
             for file in pinned:
@@ -112,13 +108,9 @@ def _locked(path: str, form: Format, file: PinnedFile, origins: tuple[Origin, ..
     )
 
 
-def _pin(
-    entry: Weights, readers: Sequence[PlaceReader], advance: Advance
-) -> tuple[list[PinnedFile], list[Problem]]:
+def _pin(entry: Weights, readers: Sequence[PlaceReader]) -> tuple[list[PinnedFile], list[Problem]]:
     asserted = {name: Digest.from_hex(digits) for name, digits in entry.sha256.items()}
-    pinned, problems = first_that_works(
-        readers, lambda reader: reader.pin(entry.files, asserted, advance)
-    )
+    pinned, problems = first_that_works(readers, lambda reader: reader.pin(entry.files, asserted))
     unused = sorted(set(asserted) - {file.name for file in pinned})
     if unused:
         raise failure(

@@ -18,9 +18,10 @@ from mealkit.errors import MealkitError, Problem, failure
 from mealkit.files.disk_errors import disk_errors, require_space
 from mealkit.lock.resolve import PythonTarget
 from mealkit.names import loose_path_fault
+from mealkit.progress import SILENT_TASK
 from mealkit.recipe.kit import WheelPlace
 from mealkit.recipe.origins import WheelOrigin
-from mealkit.sources.download import Advance, ignore_progress
+from mealkit.sources.download import Downloader
 from mealkit.sources.python_packages import find_wheel
 from mealkit.sources.ranges import FileRanges
 from mealkit.sources.source import PinnedFile, Supplies, require_digest, select
@@ -57,11 +58,9 @@ class WheelReader:
         self._lock = threading.Lock()
         self._wheel: tuple[Digest, zipfile.ZipFile] | None = None
 
-    def pin(
-        self, patterns: Sequence[str], asserted: Mapping[str, Digest], advance: Advance
-    ) -> list[PinnedFile]:
+    def pin(self, patterns: Sequence[str], asserted: Mapping[str, Digest]) -> list[PinnedFile]:
         """Extract the members that are meant into the cache, and hash them on the way."""
-        with self._opened(advance) as archive:
+        with self._opened(self._supplies.downloader) as archive:
             members = [name for name in archive.namelist() if not name.endswith("/")]
             names = [
                 name.removeprefix(self._prefix) for name in members if name.startswith(self._prefix)
@@ -80,13 +79,13 @@ class WheelReader:
             member=f"{self._prefix}{name}",
         )
 
-    def fetch(self, name: str, expected: Digest, size_bytes: int, advance: Advance) -> Path:
-        """Extract one member into the cache; ``advance`` hears of it when it is there."""
-        with self._opened(ignore_progress) as archive:
+    def fetch(self, name: str, expected: Digest, size_bytes: int) -> Path:
+        """Extract one member into the cache; its bytes are told of when it is there."""
+        with self._opened(self._supplies.downloader.telling(SILENT_TASK)) as archive:
             if f"{self._prefix}{name}" not in archive.namelist():
                 raise failure("SOURCE_NOT_FOUND", f"there is no {name}", where=self._where)
             _, path = self._extract(archive, name, expected, size_bytes)
-        advance(size_bytes)
+        self._supplies.task.advance(size_bytes)
         return path
 
     def notices(self) -> list[Problem]:
@@ -102,24 +101,23 @@ class WheelReader:
             self._wheel = None
 
     @contextmanager
-    def _opened(self, advance: Advance) -> Iterator[zipfile.ZipFile]:
+    def _opened(self, downloader: Downloader) -> Iterator[zipfile.ZipFile]:
         """Give the wheel to one thread at a time, downloading it for the first one."""
         with self._lock:
             if self._wheel is None:
-                self._wheel = self._download(advance)
+                self._wheel = self._download(downloader)
             try:
                 yield self._wheel[1]
             except _DAMAGED as error:
                 raise self._invalid(str(error)) from error
 
-    def _download(self, advance: Advance) -> tuple[Digest, zipfile.ZipFile]:
+    def _download(self, downloader: Downloader) -> tuple[Digest, zipfile.ZipFile]:
         offered = find_wheel(self._place.package, self._place.version, _TARGET)
         while True:
-            digest, path = self._supplies.downloader.fetch(
+            digest, path = downloader.fetch(
                 offered.url,
                 expected=offered.digest,
                 size_bytes=offered.size_bytes or None,
-                advance=advance,
             )
             try:
                 require_directory(path)

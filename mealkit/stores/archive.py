@@ -18,7 +18,8 @@ from mealkit.oci.image import Blob, BytesBlob, Image, read_image, references
 from mealkit.oci.index import LAYOUT_BYTES, LAYOUT_FILE, Index, choose
 from mealkit.oci.tar import TarFile, tar_chunks
 from mealkit.oci.untar import Kind, TarStream
-from mealkit.stores.blob_folder import HEX_NAME, Advance, silent
+from mealkit.progress import Advance, silent
+from mealkit.stores.blob_folder import HEX_NAME
 from mealkit.stores.blobs import FileBlob, FileRange, small_bytes
 from mealkit.untrusted import UntrustedError, open_regular
 

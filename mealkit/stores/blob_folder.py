@@ -8,7 +8,7 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -17,6 +17,7 @@ from mealkit.digest import CHUNK_BYTES, Digest
 from mealkit.errors import disk_failure, failure
 from mealkit.files.whole import disk_errors, temporary_name
 from mealkit.oci.image import Blob
+from mealkit.progress import Advance
 from mealkit.stores.blobs import FileBlob, FileRange, VirtualBlob
 
 # Enough for the kernel to share or copy at full speed, little enough to show progress.
@@ -25,12 +26,6 @@ _NOT_HERE = frozenset({errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP
 
 # Tells a blob's file from whatever else lies in its folder.
 HEX_NAME = re.compile(r"[0-9a-f]{64}").fullmatch
-
-Advance = Callable[[int], None]
-
-
-def silent(_done_bytes: int) -> None:
-    """Report progress to nobody."""
 
 
 class BlobFolder:

@@ -16,7 +16,7 @@ from mealkit.errors import failure
 from mealkit.files.hashing import HashTask, hash_files
 from mealkit.files.identity import TICK_NS, FileKey, path_of, text_of
 from mealkit.files.whole import write_whole
-from mealkit.stores.blob_folder import Advance, silent
+from mealkit.progress import Advance, silent
 
 
 @dataclass(frozen=True, slots=True)

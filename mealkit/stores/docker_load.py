@@ -17,6 +17,7 @@ from mealkit.errors import MealkitError, failure
 from mealkit.oci.image import Image, Layer
 from mealkit.oci.reference import Reference
 from mealkit.oci.tar import TarFile, tar_chunks
+from mealkit.progress import Advance, silent
 from mealkit.untrusted import UntrustedError, parse_json
 
 # The engine says nothing while it applies a layer, however large; only the connection can end.
@@ -40,7 +41,7 @@ def load(
     image: Image,
     names: Sequence[str],
     client: docker.DockerClient,
-    advance: Callable[[int], None] = lambda _: None,
+    advance: Advance = silent,
 ) -> LoadReport:
     """Put an image into the engine under these names (``NAME[:TAG]``).
 
@@ -110,7 +111,7 @@ class _Progress:
     """Reports each byte of each layer once, however often it is sent."""
 
     layers: Sequence[Layer]
-    advance: Callable[[int], None]
+    advance: Advance
     reached: dict[int, int] = field(default_factory=dict)
 
     def done(self, index: int, position_bytes: int) -> None:

@@ -13,7 +13,8 @@ from mealkit.oci.descriptor import Descriptor, Platform
 from mealkit.oci.extent import check_size
 from mealkit.oci.image import BytesBlob, Image, read_image, references
 from mealkit.oci.index import LAYOUT_BYTES, LAYOUT_FILE, Index, choose
-from mealkit.stores.blob_folder import Advance, BlobFolder, silent
+from mealkit.progress import Advance, silent
+from mealkit.stores.blob_folder import BlobFolder
 from mealkit.stores.blobs import FileBlob, VirtualBlob, small_bytes
 
 

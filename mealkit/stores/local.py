@@ -20,7 +20,8 @@ from mealkit.oci.image import Blob, BytesBlob, Image, Layer, read_image, referen
 from mealkit.oci.index import Index
 from mealkit.oci.reference import Reference
 from mealkit.oci.validate import check_diff_id
-from mealkit.stores.blob_folder import Advance, BlobFolder, silent
+from mealkit.progress import Advance, silent
+from mealkit.stores.blob_folder import BlobFolder
 from mealkit.stores.blobs import FileBlob, VirtualBlob, small_bytes
 from mealkit.stores.digests import DigestCache
 from mealkit.stores.layercache import LayerCache

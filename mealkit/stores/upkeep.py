@@ -15,7 +15,7 @@ from mealkit.files.whole import disk_errors, write_whole
 from mealkit.oci.image import Image, references
 from mealkit.oci.index import Index
 from mealkit.oci.validate import blob_problems
-from mealkit.stores.blob_folder import Advance, silent
+from mealkit.progress import Advance, silent
 from mealkit.stores.blobs import VirtualBlob, small_bytes
 from mealkit.stores.local import LocalStore
 

@@ -45,7 +45,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory, home_with_files) -> Demo:
     folder = tmp_path_factory.mktemp("demo")
     kit = copy_of_demo(folder / "kit")
     home = home_with_files(folder / "home")
-    report = build_kit(kit, frozen=True, outputs=Outputs(), home=home, listener=Heard())
+    report = build_kit(kit, frozen=True, outputs=Outputs(), home=home, progress=Heard())
     return Demo(kit, home, report)
 
 

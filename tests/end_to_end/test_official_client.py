@@ -29,7 +29,7 @@ def chat_url(tmp_path_factory, home_with_files, serve) -> str:
     shutil.copytree(KIT, folder / KIT.name, ignore=shutil.ignore_patterns(".wheel-build"))
     home = home_with_files(folder / "home")
     kit, allowed = folder / KIT.name, (folder / MODEL.name,)
-    build_kit(kit, frozen=True, outputs=Outputs(), home=home, listener=Heard(), allowed=allowed)
+    build_kit(kit, frozen=True, outputs=Outputs(), home=home, progress=Heard(), allowed=allowed)
     return serve(kit, home, "docker", allowed=allowed).url
 
 

@@ -177,7 +177,7 @@ def buildkit_cli() -> str | None:
 def rendered(demo, tmp_path_factory):
     """The example kit's context and Dockerfile."""
     target = tmp_path_factory.mktemp("rendered") / "context"
-    return render_kit(demo.kit, target, frozen=True, home=demo.home, listener=Heard())
+    return render_kit(demo.kit, target, frozen=True, home=demo.home, progress=Heard())
 
 
 @pytest.mark.docker
@@ -239,11 +239,11 @@ def content_of(folder: Path) -> dict[str, tuple[int, bytes]]:
 def test_rendering_twice_gives_the_same_bytes(little, tmp_path):
     """Same lock, same context: whatever the umask, and in whatever folder."""
     kit, home = little
-    first = render_kit(kit, tmp_path / "one", frozen=False, home=home, listener=Heard())
+    first = render_kit(kit, tmp_path / "one", frozen=False, home=home, progress=Heard())
     before = os.umask(0o077)
     try:
         second = render_kit(
-            kit, tmp_path / "two", frozen=True, home=home_at(tmp_path / "h2"), listener=Heard()
+            kit, tmp_path / "two", frozen=True, home=home_at(tmp_path / "h2"), progress=Heard()
         )
     finally:
         os.umask(before)
@@ -258,7 +258,7 @@ def test_rendering_twice_gives_the_same_bytes(little, tmp_path):
 def test_the_dockerfile_of_a_little_kit_is_this_one(little, tmp_path):
     """A reviewer sees every change of the template; MEALKIT_WRITE_GOLDEN=1 writes it again."""
     kit, home = little
-    target = render_kit(kit, tmp_path / "out", frozen=False, home=home, listener=Heard())
+    target = render_kit(kit, tmp_path / "out", frozen=False, home=home, progress=Heard())
     # Digests of wheels made here depend on the zlib at hand; their number does not.
     text = re.sub(r"\b[0-9a-f]{64}\b", "0" * 64, (target / "Dockerfile").read_text())
     text = text.replace(f"mealkit {__version__}", "mealkit VERSION")
@@ -275,7 +275,7 @@ def test_a_dockerfile_says_everything_in_one_line_each(little, tmp_path):
     bad = 'a "b" $PATH \\ c\nRUN touch /evil\n'
     edit_kit(kit, lambda form: form.update(description=bad))
     edit_kit(kit, lambda form: form["owner"].update(team=bad.replace("\n", " "), support=bad))
-    target = render_kit(kit, tmp_path / "out", frozen=False, home=home, listener=Heard())
+    target = render_kit(kit, tmp_path / "out", frozen=False, home=home, progress=Heard())
     text = (target / "Dockerfile").read_text()
     assert not any(line.startswith("RUN") for line in text.splitlines())
 
@@ -287,10 +287,10 @@ def test_awkward_values_reach_the_config_as_they_are(little, tmp_path, builder, 
 
     kit, home = little
     edit_kit(kit, lambda form: form.update(description="a \"b\" $PATH ${HOME} 'c' \\ #d"))
-    report = build_kit(kit, frozen=False, outputs=Outputs(), home=home, listener=Heard())
+    report = build_kit(kit, frozen=False, outputs=Outputs(), home=home, progress=Heard())
     image = LocalStore(home.store).image(str(report.digest))
     base, tag = f"{unique('base')}:1", f"{unique('little')}:1"
-    target = render_kit(kit, tmp_path / "out", frozen=True, home=home, listener=Heard())
+    target = render_kit(kit, tmp_path / "out", frozen=True, home=home, progress=Heard())
     dockerfile = target / "Dockerfile"
     lines = dockerfile.read_text().splitlines()
     # The base is in no registry: the engine has it under a name of this test.
@@ -358,7 +358,7 @@ def test_hostile_names_add_no_instruction_to_a_dockerfile(tmp_path, monkeypatch)
         tmp_path / "out",
         frozen=False,
         home=home_at(tmp_path / "home"),
-        listener=Heard(),
+        progress=Heard(),
     )
     lines = (target / "Dockerfile").read_text().split("\n")
     assert [line for line in lines if not _LINE.fullmatch(line)] == []
@@ -376,7 +376,7 @@ def test_a_file_whose_name_ends_a_line_is_refused(little, tmp_path, name):
     (kit / "weights" / name).write_text("{}")
     edit_kit(kit, lambda form: form["model"]["weights"][0].update(files=["*"]))
     with pytest.raises(MealkitError, match="SOURCE_ANSWER"):
-        render_kit(kit, tmp_path / "out", frozen=False, home=home, listener=Heard())
+        render_kit(kit, tmp_path / "out", frozen=False, home=home, progress=Heard())
     assert not (tmp_path / "out").exists()
     assert not (kit / "kit.lock").exists()
 
@@ -388,7 +388,7 @@ def test_a_base_that_no_dockerfile_can_name_is_refused(little, tmp_path, name):
     (kit / "base").rename(kit / name)
     edit_kit(kit, lambda form: form["runtime"]["base"].update(reference=f"oci:{name}"))
     with pytest.raises(MealkitError, match="BASE_INVALID"):
-        render_kit(kit, tmp_path / "out", frozen=False, home=home, listener=Heard())
+        render_kit(kit, tmp_path / "out", frozen=False, home=home, progress=Heard())
 
 
 @pytest.mark.docker
@@ -398,9 +398,9 @@ def test_nasty_names_are_the_same_files_in_docker(tmp_path, monkeypatch, builder
     for name, value in OFFLINE.items():
         monkeypatch.setenv(name, value)
     kit, home = nasty_kit(tmp_path / "kit"), home_at(tmp_path / "home")
-    report = build_kit(kit, frozen=False, outputs=Outputs(), home=home, listener=Heard())
+    report = build_kit(kit, frozen=False, outputs=Outputs(), home=home, progress=Heard())
     image = LocalStore(home.store).image(str(report.digest))
-    target = render_kit(kit, tmp_path / "out", frozen=True, home=home, listener=Heard())
+    target = render_kit(kit, tmp_path / "out", frozen=True, home=home, progress=Heard())
     base, tag = f"{unique('base')}:1", f"{unique(builder)}:1"
     try:
         load(read_layout(kit / "base"), [base], sdk)

@@ -109,7 +109,7 @@ def test_an_edit_of_the_recipe_changes_the_kit_layer_alone(demo: Demo, tmp_path,
     else:
         edit_kit(kit, lambda form: form["hyperparameters"].update(max_length=128))
     heard = Heard()
-    report = build_kit(kit, frozen=False, outputs=Outputs(), home=demo.home, listener=heard)
+    report = build_kit(kit, frozen=False, outputs=Outputs(), home=demo.home, progress=heard)
     changed = [row.kind for row in report.layers if not row.reused]
     assert changed == ["kit"]
     assert report.recipe != demo.report.recipe

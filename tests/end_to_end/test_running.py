@@ -37,11 +37,11 @@ def run(unique) -> Iterator[Run]:
     """Run a kit under a name of its own; it is stopped at the end."""
     names: list[tuple[str, Home]] = []
 
-    def start(target: str | Path, home: Home, listener: Heard | None = None, **wanted) -> RunReport:
+    def start(target: str | Path, home: Home, progress: Heard | None = None, **wanted) -> RunReport:
         name = unique("kit")
         names.append((name, home))
         request = RunRequest(str(target), name=name, **{"port": 0, **wanted})
-        return run_kit(request, home, listener or Heard())
+        return run_kit(request, home, progress or Heard())
 
     yield start
     for name, home in names:
@@ -266,7 +266,7 @@ def test_a_required_gpu_that_is_absent_is_said_before_anything_starts(little):
 def test_weights_beyond_the_memory_of_the_machine_are_refused(little):
     """A kit that can never fit is refused with both numbers."""
     kit, home = little
-    report = build_kit(kit, frozen=False, outputs=Outputs(), home=home, listener=Heard())
+    report = build_kit(kit, frozen=False, outputs=Outputs(), home=home, progress=Heard())
     lock = lock_of(LocalStore(home.store).image(str(report.digest)))
     huge = lock.requirements.model_copy(
         update={"weights_bytes": 2**60, "memory_bytes": 2**60, "disk_bytes": 0}

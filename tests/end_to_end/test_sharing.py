@@ -19,8 +19,8 @@ from mealkit.pipeline.image.inspecting import inspect
 from mealkit.pipeline.image.outputs import Outputs
 from mealkit.pipeline.image.pulling import pull
 from mealkit.pipeline.machine.clients import stop_kit
+from mealkit.pipeline.opening_images import open_image
 from mealkit.pipeline.run.running import RunRequest, run_kit
-from mealkit.pipeline.targets import open_image
 from mealkit.stores.blobs import VirtualBlob
 from mealkit.stores.local import LocalStore
 from mealkit.stores.registry.push import push
@@ -28,7 +28,7 @@ from mealkit.stores.registry.reaching import Registries
 
 
 def build(kit: Path, home: Home, outputs: Outputs) -> BuildReport:
-    return build_kit(kit, frozen=False, outputs=outputs, home=home, listener=Heard())
+    return build_kit(kit, frozen=False, outputs=outputs, home=home, progress=Heard())
 
 
 def skopeo(*arguments: str) -> Any:
@@ -146,7 +146,7 @@ def test_preflight_facts_can_be_read_from_the_manifest_alone(little, registry):
     raw = json.dumps(skopeo("inspect", "--raw", "--tls-verify=false", f"docker://{reference}"))
     assert "dev.mealkit.requirements" in raw
     assert "cooks@kitchen.invalid" in raw
-    found = inspect(reference, verify=False, home=home_at(home.root / "none"), listener=Heard())
+    found = inspect(reference, verify=False, home=home_at(home.root / "none"), progress=Heard())
     assert found.lock is not None
     assert found.lock.about.name == "little"
 

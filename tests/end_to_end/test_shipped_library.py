@@ -41,7 +41,7 @@ def library(tmp_path_factory) -> Path:
         for name, value in OFFLINE.items():
             patch.setenv(name, value)
         kit, home = little_kit(folder / "kit"), home_at(folder / "home")
-        report = build_kit(kit, frozen=False, outputs=Outputs(), home=home, listener=Heard())
+        report = build_kit(kit, frozen=False, outputs=Outputs(), home=home, progress=Heard())
     image = LocalStore(home.store).image(str(report.digest))
     (layer,) = [
         item for item in image.layers if item.annotations.get("dev.mealkit.layer") == "gateway"

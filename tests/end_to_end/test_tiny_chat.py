@@ -109,7 +109,7 @@ def test_the_wheel_says_nothing_of_the_machine_that_made_it(wheel: Path):
 def test_docker_answers_as_the_arithmetic_says(kit: Path, home: Home, serve):
     """Built from the committed lock and run in docker: the numpy Llama's tokens, and repeatable."""
     allowed = (kit.parent / MODEL.name,)
-    build_kit(kit, frozen=True, outputs=Outputs(), home=home, listener=Heard(), allowed=allowed)
+    build_kit(kit, frozen=True, outputs=Outputs(), home=home, progress=Heard(), allowed=allowed)
     url = serve(kit, home, "docker", allowed=allowed).url
     assert_answers(url)
     drawn = {"temperature": 1.0, "seed": 11, "max_tokens": 40}

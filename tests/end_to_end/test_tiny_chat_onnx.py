@@ -50,7 +50,7 @@ def test_the_graph_is_what_its_script_writes(tmp_path, capsys):
 def test_docker_answers_as_the_arithmetic_says(kit: Path, home: Home, serve):
     """Built from the committed lock and run in docker: the numpy Llama's tokens."""
     allowed = (kit.parent / MODEL.name,)
-    build_kit(kit, frozen=True, outputs=Outputs(), home=home, listener=Heard(), allowed=allowed)
+    build_kit(kit, frozen=True, outputs=Outputs(), home=home, progress=Heard(), allowed=allowed)
     assert_answers(serve(kit, home, "docker", allowed=allowed).url)
 
 

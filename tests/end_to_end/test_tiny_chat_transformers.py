@@ -74,7 +74,7 @@ def test_the_tests_run_what_the_kit_runs():
 def test_docker_answers_as_the_arithmetic_says(kit: Path, home: Home, serve):
     """Built from the committed lock and run in docker: the numpy Llama's tokens."""
     allowed = (kit.parent / MODEL.name, WHEEL.parent)
-    build_kit(kit, frozen=True, outputs=Outputs(), home=home, listener=Heard(), allowed=allowed)
+    build_kit(kit, frozen=True, outputs=Outputs(), home=home, progress=Heard(), allowed=allowed)
     assert_answers(serve(kit, home, "docker", allowed=allowed).url)
 
 

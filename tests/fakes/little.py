@@ -15,7 +15,7 @@ from mealkit.errors import Problem
 from mealkit.oci.descriptor import LAYER
 from mealkit.oci.image import BytesBlob, Image, Layer, image_of
 from mealkit.oci.tar import Entry, TarDirectory, TarFile, TarSymlink, write_tar
-from mealkit.pipeline.listener import Silent
+from mealkit.progress import Silent
 from mealkit.stores.layout import write_layout
 
 # What the engine and the gateway ask for; a kit's own wheels are taken before any index's.
@@ -145,7 +145,7 @@ def offline_environment(home: Path, **more: str) -> dict[str, str]:
 
 
 class Heard(Silent):
-    """A listener that remembers phases and notices, and may act at a phase."""
+    """A progress that remembers phases and notices, and may act at a phase."""
 
     def __init__(self, act: Callable[[str], object] = lambda _: None) -> None:
         self.phases: list[str] = []

@@ -39,7 +39,7 @@ def build(home: Home) -> Callable[..., BuildReport]:
 
     def run(folder: Path, outputs: Outputs | None = None, *, frozen: bool = False) -> BuildReport:
         return build_kit(
-            folder, frozen=frozen, outputs=outputs or Outputs(), home=home, listener=Heard()
+            folder, frozen=frozen, outputs=outputs or Outputs(), home=home, progress=Heard()
         )
 
     return run

@@ -14,7 +14,7 @@ from mealkit.pipeline.image.building import build_kit, render_kit
 from mealkit.pipeline.image.image_lock import lock_of
 from mealkit.pipeline.image.inspecting import images, inspect
 from mealkit.pipeline.image.outputs import Outputs
-from mealkit.pipeline.targets import open_image
+from mealkit.pipeline.opening_images import open_image
 from mealkit.stores.archive import read_archive, write_archive
 from mealkit.stores.layout import read_layout
 from mealkit.stores.local import LocalStore
@@ -101,7 +101,7 @@ def test_the_layers_of_a_base_are_reused_as_they_are(tmp_path, home, kind):
     else:
         kit = little_kit(tmp_path / "kit", base="oci-archive:base.tar")
         write_archive(base, kit / "base.tar", "base:1")
-    report = build_kit(kit, frozen=False, outputs=Outputs(), home=home, listener=Heard())
+    report = build_kit(kit, frozen=False, outputs=Outputs(), home=home, progress=Heard())
     image = LocalStore(home.store).image(str(report.digest))
     assert [layer.digest for layer in report.layers[:1]] == [base.layers[0].blob.digest]
     assert report.layers[0].kind == "base"
@@ -131,7 +131,7 @@ def test_a_base_for_another_machine_is_refused(tmp_path, home):
     image = base_of(layer_of("base", TarFile.of("etc/x", b"")), architecture="arm64")
     write_archive(image, kit / "base.tar", "base:1")
     with pytest.raises(MealkitError) as raised:
-        build_kit(kit, frozen=False, outputs=Outputs(), home=home, listener=Heard())
+        build_kit(kit, frozen=False, outputs=Outputs(), home=home, progress=Heard())
     assert raised.value.problems[0].code in {"BASE_INVALID", "IMAGE_NOT_FOUND"}
 
 
@@ -144,7 +144,7 @@ def test_outputs_are_the_same_image(kit, home, build, tmp_path):
     for image in (read_layout(layout), read_archive(archive)):
         assert image.digest == first.digest
         assert validate(image) == []
-    found = inspect(f"oci-archive:{archive}", verify=True, home=home, listener=Heard())
+    found = inspect(f"oci-archive:{archive}", verify=True, home=home, progress=Heard())
     assert found.digest == str(first.digest)
     assert found.problems == ()
     assert found.lock is not None
@@ -198,7 +198,7 @@ def test_rendering_refuses_a_folder_that_holds_something(kit, home, tmp_path):
     target.mkdir()
     (target / "mine").write_text("mine")
     with pytest.raises(BuildError) as raised:
-        render_kit(kit, target, frozen=False, home=home, listener=Heard())
+        render_kit(kit, target, frozen=False, home=home, progress=Heard())
     assert raised.value.problems[0].code == "OUTPUT_EXISTS"
     assert [path.name for path in target.iterdir()] == ["mine"]
 
@@ -209,6 +209,6 @@ def test_two_homes_and_two_folders_give_one_digest(tmp_path):
     for number in (1, 2):
         kit = little_kit(tmp_path / f"folder{number}" / "kit")
         home = home_at(tmp_path / f"home{number}")
-        report = build_kit(kit, frozen=False, outputs=Outputs(), home=home, listener=Heard())
+        report = build_kit(kit, frozen=False, outputs=Outputs(), home=home, progress=Heard())
         digests.add(report.digest)
     assert len(digests) == 1

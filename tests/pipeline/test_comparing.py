@@ -10,8 +10,8 @@ from mealkit.errors import LockError, MealkitError, StoreError
 from mealkit.pipeline.image.comparing import diff
 from mealkit.pipeline.image.inspecting import inspect
 from mealkit.pipeline.image.outputs import Outputs
-from mealkit.pipeline.listener import Silent
-from mealkit.pipeline.targets import open_image
+from mealkit.pipeline.opening_images import open_image
+from mealkit.progress import Silent
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_a_kit_is_compared_as_it_is_written_now(kit, build, home):
     report = build(kit)
     (kit / "prompts" / "query.jinja").write_text("question: {{ text }}\n")
     heard = Heard()
-    found = named(diff(str(report.digest), str(kit), home, listener=heard))
+    found = named(diff(str(report.digest), str(kit), home, progress=heard))
     assert found["prompts.query.text:1"] == ("query: {{ text }}", "question: {{ text }}")
     (notice,) = heard.notices
     assert (notice.code, notice.where) == ("LOCK_STALE", str(kit / "kit.lock"))
@@ -129,6 +129,6 @@ def test_inspecting_with_verify_finds_a_flipped_byte(kit, build, home):
     data[600] ^= 1
     blob.chmod(0o644)
     blob.write_bytes(data)
-    found = inspect("little:1.0.0", verify=True, home=home, listener=Silent())
+    found = inspect("little:1.0.0", verify=True, home=home, progress=Silent())
     assert found.problems is not None
     assert [problem.code for problem in found.problems] == ["BLOB_DAMAGED"]

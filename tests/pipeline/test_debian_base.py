@@ -73,7 +73,7 @@ def kit(tmp_path: Path) -> Path:
 
 
 def built(kit: Path, home: Home, *, frozen: bool = True) -> Digest:
-    return build_kit(kit, frozen=frozen, outputs=Outputs(), home=home, listener=Heard()).digest
+    return build_kit(kit, frozen=frozen, outputs=Outputs(), home=home, progress=Heard()).digest
 
 
 def refused(kit: Path, home: Home, *, frozen: bool = True) -> str:
@@ -118,7 +118,7 @@ def test_a_lock_builds_again_without_its_mirror(kit, home, archive, tmp_path):
     shutil.rmtree(archive)
     shutil.rmtree(home.store)
     assert built(kit, home) == first
-    render_kit(kit, tmp_path / "context", frozen=True, home=home, listener=Heard())
+    render_kit(kit, tmp_path / "context", frozen=True, home=home, progress=Heard())
 
 
 def test_another_machine_builds_a_lock_with_a_mirror(kit, home, archive, tmp_path):
@@ -158,7 +158,7 @@ def test_a_forged_package_is_neither_run_nor_unpacked(
     edit_lock(kit, base=with_libc(lock, forged))
     assert refused(kit, home, frozen=frozen) == "DEBIAN_UNVOUCHED"
     with pytest.raises(MealkitError) as caught:
-        render_kit(kit, tmp_path / "context", frozen=frozen, home=home, listener=Heard())
+        render_kit(kit, tmp_path / "context", frozen=frozen, home=home, progress=Heard())
     assert caught.value.problems[0].code == "DEBIAN_UNVOUCHED"
     assert not (tmp_path / "context").exists()
 
@@ -236,7 +236,7 @@ def test_a_python_that_is_signed_and_hostile(kit, home, archive, keys, hostile, 
 def test_pruning_keeps_what_is_known_of_packages(kit, home, archive, tmp_path):
     """Pruned inputs are fetched again; who vouched for them is not forgotten."""
     first = built(kit, home, frozen=False)
-    prune(damaged=False, nameless=False, home=home, listener=Heard())
+    prune(damaged=False, nameless=False, home=home, progress=Heard())
     shutil.rmtree(archive / "dists")
     shutil.rmtree(home.store)
     assert built(kit, home) == first

@@ -19,7 +19,7 @@ from mealkit.assembly.lean import LAYER_KIND
 from mealkit.errors import MealkitError
 from mealkit.oci.descriptor import LAYER, LAYER_GZIP
 from mealkit.pipeline.image.image_lock import lock_of
-from mealkit.pipeline.targets import open_image
+from mealkit.pipeline.opening_images import open_image
 
 KIT = {LAYER_KIND: "kit"}
 LOCK = b"etc/mealkit/kit.lock"

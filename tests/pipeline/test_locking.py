@@ -20,8 +20,8 @@ from mealkit.recipe.lock import read_lock
 NOTHING: frozenset[Upgrade] = frozenset()
 
 
-def lock(folder, home, upgrade=NOTHING, listener=None) -> LockReport:
-    return lock_kit(folder, upgrade=upgrade, home=home, listener=listener or Heard())
+def lock(folder, home, upgrade=NOTHING, progress=None) -> LockReport:
+    return lock_kit(folder, upgrade=upgrade, home=home, progress=progress or Heard())
 
 
 def test_a_lock_is_written_once_and_then_holds(kit, home):
@@ -30,7 +30,7 @@ def test_a_lock_is_written_once_and_then_holds(kit, home):
     before = first.path.stat()
     heard = Heard()
 
-    second = lock(kit, home, listener=heard)
+    second = lock(kit, home, progress=heard)
 
     assert first.created
     assert not second.created
@@ -69,7 +69,7 @@ def test_a_prompt_edit_is_drift_by_line_and_needs_no_network(kit, home):
 
     changes = {change.path: change for change in check_lock(kit)}
     heard = Heard()
-    report = lock(kit, home, listener=heard)
+    report = lock(kit, home, progress=heard)
 
     line = changes["prompts.query.text:1"]
     assert (line.before, line.after) == ("query: {{ text }}", "question: {{ text }}")
@@ -202,9 +202,9 @@ def test_killed_while_locking_the_lock_is_whole_or_not_there(kit, home):
     code = (
         "import sys; from pathlib import Path\n"
         "from mealkit.pipeline.home import home_at\n"
-        "from mealkit.pipeline.listener import Silent\n"
+        "from mealkit.progress import Silent\n"
         "from mealkit.pipeline.kit.locking import lock_kit\n"
-        "lock_kit(Path(sys.argv[1]), upgrade=frozenset(), home=home_at(), listener=Silent())\n"
+        "lock_kit(Path(sys.argv[1]), upgrade=frozenset(), home=home_at(), progress=Silent())\n"
     )
     environment = offline_environment(home.root)
     command = [sys.executable, "-c", code, str(kit)]
@@ -257,9 +257,9 @@ def test_a_base_whose_blobs_link_out_is_refused(kit, home, tmp_path):
     blob.rename(tmp_path / "blob")
     blob.symlink_to(tmp_path / "blob")
     with pytest.raises(MealkitError, match="KIT_PATH_OUTSIDE"):
-        lock_kit(kit, upgrade=frozenset(), home=home, listener=Heard())
+        lock_kit(kit, upgrade=frozenset(), home=home, progress=Heard())
     allowed = [tmp_path]
-    lock_kit(kit, upgrade=frozenset(), home=home, listener=Heard(), allowed=allowed)
+    lock_kit(kit, upgrade=frozenset(), home=home, progress=Heard(), allowed=allowed)
     assert str(tmp_path) not in (kit / "kit.lock").read_text()
 
 
@@ -271,7 +271,7 @@ def test_a_lock_names_no_folder_that_was_allowed(kit, home, tmp_path):
         kit,
         upgrade=frozenset(),
         home=home,
-        listener=Heard(),
+        progress=Heard(),
         allowed=[tmp_path / "private models"],
     )
     assert "private models" not in (kit / "kit.lock").read_text()

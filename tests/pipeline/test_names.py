@@ -31,14 +31,14 @@ def strange(kit, tmp_path):
         frozen=False,
         outputs=Outputs(output=f"oci:{tmp_path}/strange"),
         home=home_at(tmp_path / "elsewhere"),
-        listener=Heard(),
+        progress=Heard(),
     )
     report = build_kit(
         other,
         frozen=False,
         outputs=Outputs(output=f"oci-archive:{tmp_path}/strange.tar"),
         home=home_at(tmp_path / "elsewhere"),
-        listener=Heard(),
+        progress=Heard(),
     )
     return {
         "digest": report.digest,
@@ -84,7 +84,7 @@ def test_a_build_says_when_its_name_moves(kit, home):
 
     def built():
         heard = Heard()
-        report = build_kit(kit, frozen=False, outputs=Outputs(), home=home, listener=heard)
+        report = build_kit(kit, frozen=False, outputs=Outputs(), home=home, progress=heard)
         return report.digest, [item for item in heard.phases if "little:1.0.0 was the name" in item]
 
     first, notes = built()
@@ -130,7 +130,7 @@ def test_an_image_from_elsewhere_does_not_take_over_a_name_in_docker(kit, home, 
         frozen=False,
         outputs=Outputs(output=f"oci:{home.root.parent}/mine"),
         home=home,
-        listener=Heard(),
+        progress=Heard(),
     )
     load(little_base("owner"), [f"mealkit-run/{name}:1.0.0"], client)
     before = client.images.get(f"mealkit-run/{name}:1.0.0").id
@@ -157,13 +157,13 @@ def test_a_build_does_not_take_over_what_is_not_its_kits(kit, home, engine):
     edit_kit(kit, lambda form: form.update(name=name))
     outputs = Outputs(load=True)
     with pytest.raises(MealkitError) as error:
-        build_kit(kit, frozen=False, outputs=outputs, home=home, listener=Heard())
+        build_kit(kit, frozen=False, outputs=outputs, home=home, progress=Heard())
     assert error.value.problems[0].code == "CLIENT_REFUSED"
     assert client.images.get(f"{name}:1.0.0").id == before
     client.images.remove(f"{name}:1.0.0", force=True)
-    build_kit(kit, frozen=False, outputs=outputs, home=home, listener=Heard())
+    build_kit(kit, frozen=False, outputs=outputs, home=home, progress=Heard())
     edit_kit(kit, lambda form: form["hyperparameters"].update(pooling="cls"))
-    report = build_kit(kit, frozen=False, outputs=outputs, home=home, listener=Heard())
+    report = build_kit(kit, frozen=False, outputs=outputs, home=home, progress=Heard())
     assert "before" in report.delivered[0]
 
 

@@ -30,13 +30,13 @@ from mealkit.errors import LockError, MealkitError, PreflightError
 from mealkit.oci.tar import TarDirectory, TarFile, TarSymlink
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.image.outputs import Outputs
-from mealkit.pipeline.listener import SILENT, Listener
 from mealkit.pipeline.machine.clients import running_kits, stop_kit
 from mealkit.pipeline.machine.preflighting import PreflightRequest, preflight_target
 from mealkit.pipeline.machine.stated_needs import Stated, bytes_to_write, open_recipe, stated_by
 from mealkit.pipeline.run.running import RunRequest, run_kit
 from mealkit.preflight.finding import Severity, Verdict
 from mealkit.preflight.nvidia import Access, Nvidia, NvidiaGpu
+from mealkit.progress import SILENT, Progress
 from mealkit.recipe.kit import Architecture
 from mealkit.recipe.requirements import Requirements
 from mealkit.stores.layout import write_layout
@@ -44,9 +44,9 @@ from mealkit.stores.layout import write_layout
 MIB = 2**20
 
 
-def stated(target: Path | str, home: Home, listener: Listener = SILENT) -> Stated:
+def stated(target: Path | str, home: Home, progress: Progress = SILENT) -> Stated:
     """What a target states, as ``preflight`` asks for it."""
-    return stated_by(open_recipe(str(target), (), listener), "amd64", home)
+    return stated_by(open_recipe(str(target), (), progress), "amd64", home)
 
 
 def recording(folder: Path, name: str, **changes) -> Path:

@@ -13,7 +13,7 @@ from mealkit.stores.local import LocalStore
 
 
 def pruned(home, *, damaged=False, nameless=True):
-    return prune(damaged=damaged, nameless=nameless, home=home, listener=Heard())
+    return prune(damaged=damaged, nameless=nameless, home=home, progress=Heard())
 
 
 def test_an_empty_home_is_left_empty(home):

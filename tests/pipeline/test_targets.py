@@ -13,7 +13,6 @@ from mealkit.cli.program import app
 from mealkit.errors import KitError, MealkitError
 from mealkit.pipeline.image.building import build_kit
 from mealkit.pipeline.image.outputs import Outputs
-from mealkit.pipeline.listener import SILENT
 from mealkit.pipeline.targets import (
     ArchiveFile,
     Here,
@@ -34,6 +33,7 @@ from mealkit.pipeline.targets import (
     registry_named,
     target_of,
 )
+from mealkit.progress import SILENT
 from mealkit.stores.layout import write_layout
 
 # What every verb is called with, the target in the place of {}.
@@ -130,7 +130,7 @@ def test_a_layout_without_its_scheme_is_no_output_and_no_base_either(layout, tmp
 
 
 def build(folder: Path, home, outputs: Outputs | None = None):
-    return build_kit(folder, frozen=False, outputs=outputs or Outputs(), home=home, listener=SILENT)
+    return build_kit(folder, frozen=False, outputs=outputs or Outputs(), home=home, progress=SILENT)
 
 
 @pytest.mark.parametrize(

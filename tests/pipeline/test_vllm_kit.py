@@ -122,7 +122,7 @@ def test_the_kit_holds():
 
 
 def lock(folder, tmp_path):
-    lock_kit(folder, upgrade=frozenset(), home=home_at(tmp_path / "home"), listener=Heard())
+    lock_kit(folder, upgrade=frozenset(), home=home_at(tmp_path / "home"), progress=Heard())
     return read_lock((folder / "kit.lock").read_bytes())
 
 

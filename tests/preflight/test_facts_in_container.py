@@ -48,7 +48,7 @@ def image(tmp_path_factory, test_cache):
     (root / "home" / "files").symlink_to(files)
     home = home_at(root / "home")
     kit = copy_of_demo(root / "kit")
-    report = build_kit(kit, frozen=False, outputs=Outputs(), home=home, listener=Heard())
+    report = build_kit(kit, frozen=False, outputs=Outputs(), home=home, progress=Heard())
     tag = f"mealkit-test-facts-{uuid.uuid4().hex[:12]}:1"
     client = docker.from_env(timeout=PATIENCE_SECONDS)
     load(LocalStore(home.store).image(str(report.digest)), [tag], client)

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from fakes.odd_server import odd_server
+from fakes.told import Told
 
 from mealkit.digest import Digest
 from mealkit.errors import SourceError, StoreError
@@ -64,7 +65,7 @@ def problem_of(error: Any) -> Any:
 def test_a_file_is_fetched_hashed_and_cached(downloader: Downloader, hub: Any, url: str) -> None:
     """A file without an expected digest is hashed while written and stands in the cache."""
     done: list[int] = []
-    digest, path = downloader.fetch(url, advance=done.append)
+    digest, path = downloader.telling(Told(done)).fetch(url)
     assert digest == DIGEST
     assert path.read_bytes() == DATA
     assert path.stat().st_mode & 0o777 == 0o444
@@ -77,7 +78,7 @@ def test_what_is_cached_is_not_asked_for(downloader: Downloader, hub: Any, url: 
     downloader.fetch(url, expected=DIGEST)
     hub.seen.clear()
     done: list[int] = []
-    downloader.fetch(url, expected=DIGEST, advance=done.append)
+    downloader.telling(Told(done)).fetch(url, expected=DIGEST)
     assert hub.seen == []
     assert sum(done) == len(DATA)
 
@@ -115,7 +116,7 @@ def test_a_cut_stream_goes_on_where_it_stopped(downloader: Downloader, hub: Any,
     """A connection that ends early is asked for the rest, and for nothing more."""
     hub.fault("weights", cut_at=1_500_000, cuts=1)
     done: list[int] = []
-    digest, path = downloader.fetch(url, expected=DIGEST, size_bytes=len(DATA), advance=done.append)
+    digest, path = downloader.telling(Told(done)).fetch(url, expected=DIGEST, size_bytes=len(DATA))
     assert (digest, path.read_bytes()) == (DIGEST, DATA)
     first, second = hub.downloads("weights")
     assert "Range" not in first.headers
@@ -146,7 +147,7 @@ def test_a_server_that_ignores_ranges_restarts_the_file(
     """A whole answer to a ranged question replaces what was there."""
     hub.fault("weights", cut_at=1_500_000, cuts=1, ignores_range=True)
     done: list[int] = []
-    digest, path = downloader.fetch(url, expected=DIGEST, size_bytes=len(DATA), advance=done.append)
+    digest, path = downloader.telling(Told(done)).fetch(url, expected=DIGEST, size_bytes=len(DATA))
     assert (digest, path.read_bytes()) == (DIGEST, DATA)
     assert sum(done) == len(DATA)
 
@@ -189,7 +190,7 @@ def test_a_part_with_wrong_bytes_is_fetched_once_more_from_its_start(
     part = downloader.cache.parts / f"{DIGEST.hex}.part"
     part.write_bytes(b"\0" * 1_000_000)
     done: list[int] = []
-    digest, path = downloader.fetch(url, expected=DIGEST, size_bytes=len(DATA), advance=done.append)
+    digest, path = downloader.telling(Told(done)).fetch(url, expected=DIGEST, size_bytes=len(DATA))
     assert (digest, path.read_bytes()) == (DIGEST, DATA)
     assert sum(done) == len(DATA)
 

@@ -8,7 +8,6 @@ import pytest
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError
 from mealkit.recipe.kit import FolderPlace
-from mealkit.sources.download import ignore_progress
 from mealkit.sources.kit_folder import FolderReader
 
 
@@ -22,7 +21,7 @@ def kit(tmp_path):
 
 def _pinned(kit, supplies, *files, path="weights"):
     reader = FolderReader(FolderPlace(source="folder", path=str(path)), kit, supplies)
-    return [item.name for item in reader.pin(files, {}, ignore_progress)]
+    return [item.name for item in reader.pin(files, {})]
 
 
 def _code(kit, supplies, *files, path="weights"):
@@ -72,9 +71,9 @@ def test_the_caches_of_the_hub_can_be_used(kit, supplies, tmp_path):
     reader = FolderReader(
         FolderPlace(source="folder", path=str(cache / "snapshots/1")), kit, allowed
     )
-    (found,) = reader.pin(["*.json"], {}, ignore_progress)
+    (found,) = reader.pin(["*.json"], {})
     assert found.name == "config.json"
-    fetched = reader.fetch("config.json", found.digest, found.size_bytes, ignore_progress)
+    fetched = reader.fetch("config.json", found.digest, found.size_bytes)
     assert fetched == cache / "blobs" / "0123"
 
 
@@ -82,7 +81,7 @@ def test_a_folder_outside_is_refused_when_it_is_built_from_a_lock_too(kit, suppl
     """A lock that names a file of a folder opens no folder."""
     reader = FolderReader(FolderPlace(source="folder", path="/etc"), kit, supplies)
     with pytest.raises(MealkitError, match="KIT_PATH_OUTSIDE"):
-        reader.fetch("hostname", Digest.of(b""), 0, ignore_progress)
+        reader.fetch("hostname", Digest.of(b""), 0)
 
 
 @pytest.mark.parametrize("name", [".env", "id_rsa", ".git/config", "tls/a.key"])

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from fakes.graphs import graph_with_data
+from fakes.told import Told
 
 from mealkit.digest import Digest, digest_of_file
 from mealkit.errors import LockError, MealkitError, Problem, SourceError, StoreError
@@ -270,9 +271,7 @@ def test_a_mirror_stands_in_for_every_fault(
     hub.fault("model.safetensors", **fault)
     notices: list[Problem] = []
     done: list[int] = []
-    paths = fetch_weights(
-        tmp_path, kit, files, supplies, advance=done.append, notice=notices.append
-    )
+    paths = fetch_weights(tmp_path, kit, files, supplies.telling(Told(done)), notices.append)
     assert paths[Digest.from_hex(digest)].read_bytes() == weights
     assert [item.code for item in notices] == [code]
 
@@ -338,7 +337,7 @@ def test_a_dead_place_is_not_asked_for_every_file(
     other = {"source": "http", "url": f"{mirror.url}/plain"}
     kit = model(entry("http", url=f"{hub.url}/plain", files=names, mirrors=[other]))
     done: list[int] = []
-    paths = fetch_weights(tmp_path, kit, files, supplies, advance=done.append)
+    paths = fetch_weights(tmp_path, kit, files, supplies.telling(Told(done)))
     assert len(paths) == 40
     assert sum(done) == sum(file.size_bytes for file in files)
     assert len(hub.seen) <= 4 * 3  # threads, and attempts of each

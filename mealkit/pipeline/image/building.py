@@ -19,9 +19,9 @@ from mealkit.pipeline.kit.bases import base_image, base_repositories, dockerfile
 from mealkit.pipeline.kit.inputs import fetch_inputs
 from mealkit.pipeline.kit.locking import fresh_lock
 from mealkit.pipeline.kit.opened_kit import OpenedKit, open_kit
-from mealkit.pipeline.listener import Listener
 from mealkit.plan.layers import Plan
 from mealkit.plan.planning import plan_image
+from mealkit.progress import Progress
 from mealkit.recipe.kit import ImageBase
 from mealkit.recipe.lock import Lock
 from mealkit.stores.local import LocalStore
@@ -56,7 +56,7 @@ def build_kit(
     frozen: bool,
     outputs: Outputs,
     home: Home,
-    listener: Listener,
+    progress: Progress,
     allowed: Sequence[Path] = (),
 ) -> BuildReport:
     """Build a kit's image into the local store, and deliver it where ``outputs`` says.
@@ -66,24 +66,24 @@ def build_kit(
     """
     places = outputs.places()
     kit = open_kit(path, allowed)
-    return build_opened(kit, frozen=frozen, places=places, home=home, listener=listener)
+    return build_opened(kit, frozen=frozen, places=places, home=home, progress=progress)
 
 
 def build_opened(
-    kit: OpenedKit, *, frozen: bool, places: Places, home: Home, listener: Listener
+    kit: OpenedKit, *, frozen: bool, places: Places, home: Home, progress: Progress
 ) -> BuildReport:
     """Build the image of a kit that is open already; otherwise like ``build_kit``."""
     for warning in kit.warnings:
-        listener.notice(warning)
-    lock = fresh_lock(kit, frozen=frozen, home=home, listener=listener)
-    require_vouched_base(kit.parts.kit, lock, home, listener)
+        progress.notice(warning)
+    lock = fresh_lock(kit, frozen=frozen, home=home, progress=progress)
+    require_vouched_base(kit.parts.kit, lock, home, progress)
     store = LocalStore(home.store)
-    assembly = _assembled(kit, lock, store, home, listener)
+    assembly = _assembled(kit, lock, store, home, progress)
     name = image_name(lock)
     # From the store: a base image's registry is closed by now.
     image = store.image(str(assembly.image.digest))
     sources = base_repositories(kit.parts.kit.runtime.base)
-    delivered = deliver(image, name, places, sources, listener)
+    delivered = deliver(image, name, places, sources, progress)
     return BuildReport(
         name=name,
         digest=assembly.image.digest,
@@ -100,7 +100,7 @@ def render_kit(
     *,
     frozen: bool,
     home: Home,
-    listener: Listener,
+    progress: Progress,
     allowed: Sequence[Path] = (),
 ) -> Path:
     """Write a context and a Dockerfile that plain ``docker build`` turns into the same files.
@@ -112,17 +112,17 @@ def render_kit(
     from mealkit.containers.interpreter import compile_modules
 
     kit = open_kit(path, allowed)
-    lock = fresh_lock(kit, frozen=frozen, home=home, listener=listener)
-    require_vouched_base(kit.parts.kit, lock, home, listener)
+    lock = fresh_lock(kit, frozen=frozen, home=home, progress=progress)
+    require_vouched_base(kit.parts.kit, lock, home, progress)
     plan = _plan(lock)
-    inputs = fetch_inputs(kit, lock, plan.layers, home, listener)
+    inputs = fetch_inputs(kit, lock, plan.layers, home, progress)
     base = kit.parts.kit.runtime.base
     reference = (
         dockerfile_reference(base, plan.base.digest)
         if plan.base and isinstance(base, ImageBase)
         else None
     )
-    listener.phase(f"writing {target}")
+    progress.phase(f"writing {target}")
     render(plan, lock, inputs, compile_modules, target, reference)
     return target
 
@@ -137,22 +137,22 @@ def _plan(lock: Lock) -> Plan:
 
 
 def _assembled(
-    kit: OpenedKit, lock: Lock, store: LocalStore, home: Home, listener: Listener
+    kit: OpenedKit, lock: Lock, store: LocalStore, home: Home, progress: Progress
 ) -> Assembly:
     plan = _plan(lock)
     with store.use(), _base(kit, plan) as base:
         workshop = StoreWorkshop(store)
         missing = missing_layers(plan, workshop)
-        inputs = fetch_inputs(kit, lock, missing, home, listener) if missing else {}
+        inputs = fetch_inputs(kit, lock, missing, home, progress) if missing else {}
         weights = [file for layer in missing if (file := own_weight(layer))]
-        task = listener.task("assembling", sum(file.size_bytes for file in weights) or None)
+        task = progress.task("assembling", sum(file.size_bytes for file in weights) or None)
         assembly = assemble(plan, inputs, workshop, base, task.advance)
         task.done()
         name = image_name(lock)
         before = store.index().named(name)
         store.put(assembly.image, [name])
         if before is not None and before.digest != assembly.image.digest:
-            listener.phase(f"note: {name} was the name of {before.digest}, which stays without it")
+            progress.phase(f"note: {name} was the name of {before.digest}, which stays without it")
     return assembly
 
 

@@ -9,8 +9,9 @@ from mealkit.lock.compare import Change, compare
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.image.image_lock import lock_of
 from mealkit.pipeline.kit.opened_kit import OpenedKit, lock_at, open_kit
-from mealkit.pipeline.listener import SILENT, Listener
-from mealkit.pipeline.targets import KitFolder, LockFile, open_image, recipe_named
+from mealkit.pipeline.opening_images import open_image
+from mealkit.pipeline.targets import KitFolder, LockFile, recipe_named
+from mealkit.progress import SILENT, Progress
 from mealkit.recipe.kit import kit_json
 from mealkit.recipe.lock import Lock
 
@@ -20,11 +21,11 @@ def diff(
     after: str,
     home: Home,
     allowed: Sequence[Path] = (),
-    listener: Listener = SILENT,
+    progress: Progress = SILENT,
 ) -> list[Change]:
     """Return what differs between two kits, locks or images.
 
-    A kit is compared as it is written now, and ``listener`` hears of a lock that is stale. Two
+    A kit is compared as it is written now, and ``progress`` hears of a lock that is stale. Two
     kits of which one has no lock, or asks for other inputs than its lock has, are compared by
     what they say. Besides their own folders kits may use those in ``allowed``.
 
@@ -37,7 +38,7 @@ def diff(
     kits = [side for side in sides if isinstance(side, OpenedKit)]
     for kit in kits:
         if kit.drift:
-            listener.notice(kit.stale())
+            progress.notice(kit.stale())
     if len(kits) == len(sides) and not all(kit.is_resolved for kit in kits):
         forms = [_kit_form(kit) for kit in kits]
     else:

@@ -7,8 +7,8 @@ from mealkit.errors import MealkitError, Problem
 from mealkit.oci.image import Image
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.image.image_lock import lock_of
-from mealkit.pipeline.listener import Listener
-from mealkit.pipeline.targets import open_image
+from mealkit.pipeline.opening_images import open_image
+from mealkit.progress import Progress
 from mealkit.recipe.lock import Lock
 from mealkit.stores.local import LocalStore, StoredImage
 
@@ -31,7 +31,7 @@ def images(home: Home) -> list[StoredImage]:
     return LocalStore(home.store).images()
 
 
-def inspect(target: str, *, verify: bool, home: Home, listener: Listener) -> Inspection:
+def inspect(target: str, *, verify: bool, home: Home, progress: Progress) -> Inspection:
     """Describe an image of the store, ``oci:DIR``, ``oci-archive:FILE`` or a registry.
 
     With ``verify`` every byte is read and compared with its digest; what is wrong is returned.
@@ -41,14 +41,14 @@ def inspect(target: str, *, verify: bool, home: Home, listener: Listener) -> Ins
         StoreError, RegistryError: there is no such image, or it cannot be read.
     """
     with open_image(target, home) as image:
-        problems = _verified(image, listener) if verify else None
+        problems = _verified(image, progress) if verify else None
         return _inspection(image, problems)
 
 
-def _verified(image: Image, listener: Listener) -> tuple[Problem, ...]:
+def _verified(image: Image, progress: Progress) -> tuple[Problem, ...]:
     from mealkit.oci.validate import validate
 
-    task = listener.task("verifying", sum(layer.blob.size_bytes for layer in image.layers))
+    task = progress.task("verifying", sum(layer.blob.size_bytes for layer in image.layers))
     problems = tuple(validate(image, task.advance))
     task.done()
     return problems

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 
-from mealkit.assembly.assemble import Advance, WeightFile
+from mealkit.assembly.assemble import WeightFile
 from mealkit.containers.interpreter import compile_modules
 from mealkit.errors import MealkitError, failure, failures
 from mealkit.files.whole import require_space
 from mealkit.oci.image import Blob, Layer
 from mealkit.oci.tar import Bytes
+from mealkit.progress import Advance
 from mealkit.stores.blobs import VirtualBlob
 from mealkit.stores.digests import HashedFile, HashJob
 from mealkit.stores.local import LocalStore

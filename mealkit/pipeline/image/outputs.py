@@ -6,7 +6,6 @@ from typing import assert_never
 
 from mealkit.errors import failure
 from mealkit.oci.image import Image
-from mealkit.pipeline.listener import Listener
 from mealkit.pipeline.targets import (
     ArchiveFile,
     LayoutFolder,
@@ -14,6 +13,7 @@ from mealkit.pipeline.targets import (
     output_named,
     registry_named,
 )
+from mealkit.progress import Progress
 
 # The label that says of which kit and version an image is.
 _KIT = "dev.mealkit.kit"
@@ -51,7 +51,7 @@ class Places:
 
 
 def deliver(
-    image: Image, name: str, places: Places, mount_from: Sequence[str], listener: Listener
+    image: Image, name: str, places: Places, mount_from: Sequence[str], progress: Progress
 ) -> tuple[str, ...]:
     """Send a stored image where it was asked for; return a line for each place.
 
@@ -62,16 +62,16 @@ def deliver(
     """
     lines: list[str] = []
     if places.output:
-        lines.append(_write(image, name, places.output, listener))
+        lines.append(_write(image, name, places.output, progress))
     if places.load:
-        lines.append(_load(image, name, listener))
+        lines.append(_load(image, name, progress))
     if places.push:
-        lines.append(_push(image, places.push, mount_from, listener))
+        lines.append(_push(image, places.push, mount_from, progress))
     return tuple(lines)
 
 
-def _write(image: Image, name: str, place: LayoutFolder | ArchiveFile, listener: Listener) -> str:
-    task = listener.task(f"writing {place.text}", _size(image))
+def _write(image: Image, name: str, place: LayoutFolder | ArchiveFile, progress: Progress) -> str:
+    task = progress.task(f"writing {place.text}", _size(image))
     match place:
         case LayoutFolder():
             from mealkit.stores.layout import write_layout
@@ -87,7 +87,7 @@ def _write(image: Image, name: str, place: LayoutFolder | ArchiveFile, listener:
     return f"written to {place.text}"
 
 
-def _load(image: Image, name: str, listener: Listener) -> str:
+def _load(image: Image, name: str, progress: Progress) -> str:
     from mealkit.containers.docker import DockerClient
     from mealkit.stores.docker_load import holder_of, load
 
@@ -99,7 +99,7 @@ def _load(image: Image, name: str, listener: Listener) -> str:
                 f"docker's {name} is {before.image_id}, which is not an image of this kit",
                 hint=f"docker rmi {name}, if it is not needed, or give the kit another name",
             )
-        task = listener.task("loading into docker", _size(image))
+        task = progress.task("loading into docker", _size(image))
         report = load(image, [name], sdk, task.advance)
         task.done()
     moved = f"; the name was {before.image_id}'s before" if before else ""
@@ -107,12 +107,12 @@ def _load(image: Image, name: str, listener: Listener) -> str:
 
 
 def _push(
-    image: Image, target: RegistryReference, mount_from: Sequence[str], listener: Listener
+    image: Image, target: RegistryReference, mount_from: Sequence[str], progress: Progress
 ) -> str:
     from mealkit.stores.registry.push import push
     from mealkit.stores.registry.reaching import Registries
 
-    task = listener.task(f"pushing to {target.text}", _size(image))
+    task = progress.task(f"pushing to {target.text}", _size(image))
     with Registries.from_environment() as registries:
         report = push(
             image, target.reference, registries, mount_from=mount_from, advance=task.advance

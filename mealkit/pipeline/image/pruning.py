@@ -9,14 +9,14 @@ from mealkit.assembly.lean import lean_image
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError
 from mealkit.pipeline.home import Home
-from mealkit.pipeline.listener import Listener
+from mealkit.progress import Progress
 from mealkit.sources.file_cache import FileCache
 from mealkit.stores.blobs import VirtualBlob
 from mealkit.stores.local import LocalStore
 from mealkit.stores.upkeep import prune as prune_store
 
 
-def prune(*, damaged: bool, nameless: bool, home: Home, listener: Listener) -> int:
+def prune(*, damaged: bool, nameless: bool, home: Home, progress: Progress) -> int:
     """Delete blobs, inputs, indexes and unpacked roots that no image needs; return bytes freed.
 
     ``nameless`` gives up images without a name. ``damaged`` reads every blob, and deletes those
@@ -26,7 +26,7 @@ def prune(*, damaged: bool, nameless: bool, home: Home, listener: Listener) -> i
         StoreError: another process uses the store (``STORE_BUSY``).
     """
     store = LocalStore(home.store)
-    task = listener.task("pruning", None)
+    task = progress.task("pruning", None)
     freed = prune_store(store, task.advance, nameless=nameless, damaged=damaged).freed_bytes
     if home.root.is_dir() and any(home.root.iterdir()):
         with store.own():

@@ -19,7 +19,7 @@ from mealkit.oci.image import Image
 from mealkit.oci.reference import Reference
 from mealkit.oci.tar import weight_footer, weight_header
 from mealkit.pipeline.home import Home
-from mealkit.pipeline.listener import Listener
+from mealkit.progress import Progress
 from mealkit.sources.file_cache import FileCache
 from mealkit.stores.blobs import VirtualBlob
 from mealkit.stores.local import LocalStore
@@ -27,7 +27,7 @@ from mealkit.stores.registry.pull import RemoteImages
 from mealkit.stores.registry.reaching import Registries
 
 
-def pull(reference: Reference, architecture: str, home: Home, listener: Listener) -> Image:
+def pull(reference: Reference, architecture: str, home: Home, progress: Progress) -> Image:
     """Bring an image into the local store, under its reference; what is here is not fetched.
 
     Raises:
@@ -36,8 +36,8 @@ def pull(reference: Reference, architecture: str, home: Home, listener: Listener
     store, cache = LocalStore(home.store), FileCache(home.files)
     with Registries.from_environment() as registries, store.use():
         image = RemoteImages(registries).image(reference, Platform("linux", architecture))
-        _pull_weights(image, store, cache, listener)
-        task = listener.task(f"pulling {reference}", _size(image))
+        _pull_weights(image, store, cache, progress)
+        task = progress.task(f"pulling {reference}", _size(image))
         store.put(image, [_name(reference, image)], task.advance)
         task.done()
     return store.image(str(image.digest))
@@ -52,11 +52,11 @@ def _size(image: Image) -> int:
     return sum(layer.blob.size_bytes for layer in image.layers)
 
 
-def _pull_weights(image: Image, store: LocalStore, cache: FileCache, listener: Listener) -> None:
+def _pull_weights(image: Image, store: LocalStore, cache: FileCache, progress: Progress) -> None:
     missing = [weight for weight in weight_layers(image) if not store.has(weight.layer.blob.digest)]
     if missing:
         epoch_seconds = _epoch_seconds(image)
-        task = listener.task("pulling weights", sum(weight.size_bytes for weight in missing))
+        task = progress.task("pulling weights", sum(weight.size_bytes for weight in missing))
         for weight in missing:
             store.recipes.write(_unwrapped(weight, epoch_seconds, cache, task.advance))
         task.done(f"{len(missing)} files")

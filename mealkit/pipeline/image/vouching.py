@@ -8,13 +8,13 @@ from collections import Counter
 
 from mealkit.errors import MealkitError, failure
 from mealkit.pipeline.home import Home
-from mealkit.pipeline.listener import Listener
+from mealkit.progress import Progress
 from mealkit.recipe.kit import DebianBase, Kit
 from mealkit.recipe.lock import Lock, LockedDebianBase
 from mealkit.untrusted import shown
 
 
-def require_vouched_base(kit: Kit, lock: Lock, home: Home, listener: Listener) -> None:
+def require_vouched_base(kit: Kit, lock: Lock, home: Home, progress: Progress) -> None:
     """Refuse a lock whose base is not the kit's, or whose packages Debian does not vouch for.
 
     Raises:
@@ -38,7 +38,7 @@ def require_vouched_base(kit: Kit, lock: Lock, home: Home, listener: Listener) -
     from mealkit.sources.debian.mirrors import debian_mirrors
     from mealkit.sources.debian.vouch import require_vouched
 
-    listener.phase("looking up who vouches for the Debian packages")
+    progress.phase("looking up who vouches for the Debian packages")
     require_vouched(
         base.packages,
         base.suite,

@@ -12,7 +12,8 @@ from mealkit.kit.search import Search, TooManyError
 from mealkit.oci.descriptor import Platform
 from mealkit.oci.image import Image
 from mealkit.oci.reference import Reference
-from mealkit.pipeline.targets import RegistryReference, base_named, open_elsewhere
+from mealkit.pipeline.opening_images import open_elsewhere
+from mealkit.pipeline.targets import RegistryReference, base_named
 from mealkit.recipe.kit import Base, ImageBase
 from mealkit.untrusted import shown
 

@@ -101,12 +101,11 @@ def from_modelfile(source: str, engine: str | None, home: Home) -> Proposal:  # 
 
 def _read(repo: str, reader: "HubReader", file: str | None) -> "Repository":
     from mealkit.importing.repository import Repository
-    from mealkit.sources.download import ignore_progress
 
     listing = reader.listing()
     texts = [name for pattern in _TEXTS for name in _matching(listing, pattern)]
     wanted = _bounded(listing, list(dict.fromkeys(texts)))
-    pinned = reader.pin(wanted, {}, ignore_progress) if wanted else []
+    pinned = reader.pin(wanted, {}) if wanted else []
     read = {item.name: item.ranges.read(0, _MAX_TEXT_BYTES) for item in pinned}
     return Repository(
         repo=repo,
@@ -134,14 +133,13 @@ def _headers(
     reader: "HubReader", listing: "Listing", file: str | None
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Read the metadata of the GGUF that was named, or of the only one."""
-    from mealkit.sources.download import ignore_progress
     from mealkit.sources.gguf import read_gguf
 
     there = [name for name in sorted(listing.sizes_bytes) if name.endswith(".gguf")]
     names = [name for name in there if name == file] or (there if len(there) == 1 else [])
     first = [name for name in there if "-00001-of-" in name]
     names = names or (first if len(first) == 1 and len(there) > 1 else [])
-    for item in reader.pin(names, {}, ignore_progress) if names else ():
+    for item in reader.pin(names, {}) if names else ():
         yield item.name, dict(read_gguf(item.name, item.ranges).metadata)
 
 

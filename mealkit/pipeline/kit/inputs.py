@@ -1,6 +1,6 @@
 """Picks the adapters that resolve a kit's inputs, and those that fetch what a lock pins."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,8 +13,8 @@ from mealkit.paths import MODELS
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.kit.bases import base_image, base_name
 from mealkit.pipeline.kit.opened_kit import OpenedKit
-from mealkit.pipeline.listener import Listener
 from mealkit.plan.layers import Bytecode, DebianTree, InputFile, LayerPlan, WheelTree
+from mealkit.progress import SILENT_TASK, Progress, Task
 from mealkit.recipe.kit import Base, Kit
 from mealkit.recipe.lock import (
     Lock,
@@ -32,30 +32,26 @@ if TYPE_CHECKING:
     from mealkit.sources.download import Downloader
     from mealkit.sources.source import Supplies
 
-Advance = Callable[[int], None]
-
 
 class KitInputs:
     """Resolves a kit's inputs for the lock, through the adapters that its sources name."""
 
-    def __init__(self, kit: OpenedKit, home: Home, listener: Listener) -> None:
+    def __init__(self, kit: OpenedKit, home: Home, progress: Progress) -> None:
         self._kit = kit
         self._home = home
-        self._listener = listener
+        self._progress = progress
 
     def weights(self, kit: Kit) -> tuple[tuple[LockedFile, ...], ModelShape]:
         """Resolve every file of the model; headers and small files are all that is downloaded."""
         from mealkit.sources.weights import resolve_weights
 
-        self._listener.phase("resolving the weights")
-        task = self._listener.task("weights", None)
-        with _supplies(self._kit, self._home) as supplies:
-            files, shape, notices = resolve_weights(
-                self._kit.folder, kit.model, supplies, task.advance
-            )
+        self._progress.phase("resolving the weights")
+        task = self._progress.task("weights", None)
+        with _supplies(self._kit, self._home, task) as supplies:
+            files, shape, notices = resolve_weights(self._kit.folder, kit.model, supplies)
         task.done(f"{len(files)} files")
         for notice in notices:
-            self._listener.notice(notice)
+            self._progress.notice(notice)
         return files, shape
 
     def packages(
@@ -64,7 +60,7 @@ class KitInputs:
         """Resolve Python packages to wheels."""
         from mealkit.sources.python_packages import resolve_packages
 
-        self._listener.phase(f"resolving packages: {', '.join(requirements)}")
+        self._progress.phase(f"resolving packages: {', '.join(requirements)}")
         return resolve_packages(
             requirements, target, excludes=excludes, wheels=self._kit.local_wheels
         )
@@ -72,7 +68,7 @@ class KitInputs:
     def base(self, base: Base, python: str, architecture: str) -> LockedBase:
         """Resolve the base to the digests of its packages, or of its manifest."""
         if base.source == "image":
-            self._listener.phase(f"resolving the base image {base.reference}")
+            self._progress.phase(f"resolving the base image {base.reference}")
             with base_image(base, self._kit.folder, self._kit.bounds, architecture) as image:
                 return LockedImageBase(
                     name=base_name(base),
@@ -84,7 +80,7 @@ class KitInputs:
         from mealkit.sources.debian.mirrors import debian_mirrors
         from mealkit.sources.debian.resolver import resolve_base
 
-        self._listener.phase(f"resolving Debian {base.suite} with Python {python}")
+        self._progress.phase(f"resolving Debian {base.suite} with Python {python}")
         packages = resolve_base(
             base.suite,
             python,
@@ -99,7 +95,7 @@ class KitInputs:
 
 
 def fetch_inputs(
-    kit: OpenedKit, lock: Lock, layers: Sequence[LayerPlan], home: Home, listener: Listener
+    kit: OpenedKit, lock: Lock, layers: Sequence[LayerPlan], home: Home, progress: Progress
 ) -> dict[Digest, Path]:
     """Return a verified file for every input that these layers need, fetching what is not here.
 
@@ -115,27 +111,27 @@ def fetch_inputs(
     debs = [deb for deb in base.packages if deb.sha256 in wanted] if base.source == "debian" else []
     inputs: dict[Digest, Path] = {}
     if wheels:
-        inputs |= _fetch_wheels(kit, lock, wheels, home, listener)
+        inputs |= _fetch_wheels(kit, lock, wheels, home, progress)
     if debs:
-        inputs |= _fetch_debs(debs, home, listener)
+        inputs |= _fetch_debs(debs, home, progress)
     if files:
-        inputs |= _fetch_weights(kit, files, home, listener)
+        inputs |= _fetch_weights(kit, files, home, progress)
     return inputs
 
 
 @contextmanager
-def downloader(home: Home) -> Iterator["Downloader"]:
+def downloader(home: Home, task: Task = SILENT_TASK) -> Iterator["Downloader"]:
     """Open a downloader into the verified files of a home."""
     from mealkit.sources.download import Downloader
     from mealkit.sources.file_cache import FileCache
     from mealkit.web.http_client import open_client
 
     with open_client() as client:
-        yield Downloader(FileCache(home.files), client)
+        yield Downloader(FileCache(home.files), client, task=task)
 
 
 @contextmanager
-def _supplies(kit: OpenedKit, home: Home) -> Iterator["Supplies"]:
+def _supplies(kit: OpenedKit, home: Home, task: Task) -> Iterator["Supplies"]:
     """Open what the adapters of weights are handed."""
     from mealkit.sources.source import Supplies
 
@@ -147,7 +143,7 @@ def _supplies(kit: OpenedKit, home: Home) -> Iterator["Supplies"]:
         jobs = [_hash_job(path, _image_path(kit, path)) for path in paths]
         return [found.file for found in digests.digest_files(jobs)]
 
-    with downloader(home) as fetcher:
+    with downloader(home, task) as fetcher:
         lifted = frozenset(kit.parts.kit.allow_secrets)
         yield Supplies(fetcher, hash_files, kit.bounds.roots, lifted)
 
@@ -185,26 +181,26 @@ def _wanted(layers: Sequence[LayerPlan]) -> set[Digest]:
 
 
 def _fetch_wheels(
-    kit: OpenedKit, lock: Lock, wheels: Sequence[LockedWheel], home: Home, listener: Listener
+    kit: OpenedKit, lock: Lock, wheels: Sequence[LockedWheel], home: Home, progress: Progress
 ) -> dict[Digest, Path]:
     from mealkit.sources.locked_wheels import fetch_wheels
 
     target = PythonTarget(
         lock.runtime.python, lock.runtime.architecture, glibc_of(lock.runtime.base)
     )
-    task = listener.task("Python wheels", sum(wheel.size_bytes for wheel in wheels))
-    with downloader(home) as fetcher:
-        found = fetch_wheels(wheels, fetcher, target, wheels=kit.local_wheels, advance=task.advance)
+    task = progress.task("Python wheels", sum(wheel.size_bytes for wheel in wheels))
+    with downloader(home, task) as fetcher:
+        found = fetch_wheels(wheels, fetcher, target, wheels=kit.local_wheels)
     task.done(f"{len(wheels)} wheels")
     return found
 
 
-def _fetch_debs(debs: Sequence[LockedDeb], home: Home, listener: Listener) -> dict[Digest, Path]:
+def _fetch_debs(debs: Sequence[LockedDeb], home: Home, progress: Progress) -> dict[Digest, Path]:
     from mealkit.assembly.deb_archive import require_deb
     from mealkit.sources.debian.deb import fetch_deb
     from mealkit.sources.debian.mirrors import debian_mirrors
 
-    task = listener.task("Debian packages", sum(deb.size_bytes for deb in debs))
+    task = progress.task("Debian packages", sum(deb.size_bytes for deb in debs))
     found: dict[Digest, Path] = {}
     with downloader(home) as fetcher:
         for deb in debs:
@@ -219,19 +215,12 @@ def _fetch_debs(debs: Sequence[LockedDeb], home: Home, listener: Listener) -> di
 
 
 def _fetch_weights(
-    kit: OpenedKit, files: Sequence[LockedFile], home: Home, listener: Listener
+    kit: OpenedKit, files: Sequence[LockedFile], home: Home, progress: Progress
 ) -> dict[Digest, Path]:
     from mealkit.sources.retrieval import fetch_weights
 
-    task = listener.task("weights", sum(file.size_bytes for file in files))
-    with _supplies(kit, home) as supplies:
-        found = fetch_weights(
-            kit.folder,
-            kit.parts.kit.model,
-            files,
-            supplies,
-            advance=task.advance,
-            notice=listener.notice,
-        )
+    task = progress.task("weights", sum(file.size_bytes for file in files))
+    with _supplies(kit, home, task) as supplies:
+        found = fetch_weights(kit.folder, kit.parts.kit.model, files, supplies, progress.notice)
     task.done(f"{len(files)} files")
     return found

@@ -12,7 +12,7 @@ from mealkit.lock.resolve import Upgrade, resolve
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.kit.inputs import KitInputs
 from mealkit.pipeline.kit.opened_kit import OpenedKit, open_kit
-from mealkit.pipeline.listener import Listener
+from mealkit.progress import Progress
 from mealkit.recipe.lock import Lock, lock_bytes
 
 
@@ -31,7 +31,7 @@ def lock_kit(
     *,
     upgrade: frozenset[Upgrade],
     home: Home,
-    listener: Listener,
+    progress: Progress,
     allowed: Sequence[Path] = (),
 ) -> LockReport:
     """Bring a kit's lock up to date, and write it if anything changed.
@@ -41,8 +41,8 @@ def lock_kit(
     """
     kit = open_kit(path, allowed)
     for warning in kit.warnings:
-        listener.notice(warning)
-    return _locked(kit, upgrade, home, listener)[1]
+        progress.notice(warning)
+    return _locked(kit, upgrade, home, progress)[1]
 
 
 def check_lock(path: str | Path, allowed: Sequence[Path] = ()) -> list[Change]:
@@ -57,7 +57,7 @@ def check_lock(path: str | Path, allowed: Sequence[Path] = ()) -> list[Change]:
     return kit.drift
 
 
-def fresh_lock(kit: OpenedKit, *, frozen: bool, home: Home, listener: Listener) -> Lock:
+def fresh_lock(kit: OpenedKit, *, frozen: bool, home: Home, progress: Progress) -> Lock:
     """Return a kit's lock, brought up to date first unless it is frozen.
 
     Raises:
@@ -69,16 +69,16 @@ def fresh_lock(kit: OpenedKit, *, frozen: bool, home: Home, listener: Listener) 
         if frozen:
             raise failures([kit.stale()])
         how = "without the network" if kit.is_resolved else "asking the sources"
-        listener.phase(f"{kit.lock_path.name} is brought up to date, {how}")
+        progress.phase(f"{kit.lock_path.name} is brought up to date, {how}")
     elif frozen:
         raise failure("LOCK_MISSING", "there is no lock", where=str(kit.lock_path))
-    return _locked(kit, frozenset(), home, listener)[0]
+    return _locked(kit, frozenset(), home, progress)[0]
 
 
 def _locked(
-    kit: OpenedKit, upgrade: frozenset[Upgrade], home: Home, listener: Listener
+    kit: OpenedKit, upgrade: frozenset[Upgrade], home: Home, progress: Progress
 ) -> tuple[Lock, LockReport]:
-    lock = resolve(kit.parts, KitInputs(kit, home, listener), kit.lock, upgrade)
+    lock = resolve(kit.parts, KitInputs(kit, home, progress), kit.lock, upgrade)
     before = kit.lock.model_dump(mode="json") if kit.lock else {}
     changes = tuple(compare(before, lock.model_dump(mode="json"))) if kit.lock else ()
     if lock != kit.lock:

@@ -12,7 +12,6 @@ from mealkit.memory.setting import Engine, KvDtype, Setting, habits_of
 from mealkit.memory.shape import Shape
 from mealkit.memory.terms import Estimate
 from mealkit.pipeline.home import Home
-from mealkit.pipeline.listener import SILENT, Listener
 from mealkit.pipeline.machine.model_shapes import FoundModel, find_model
 from mealkit.preflight.cards import CARDS, card_of
 from mealkit.preflight.fit import (
@@ -24,6 +23,7 @@ from mealkit.preflight.fit import (
     largest_context,
     verdict,
 )
+from mealkit.progress import SILENT, Progress
 
 # What is assumed of the context where neither the kit nor the caller says, as far as models go.
 _CONTEXT_TOKENS = 8192
@@ -101,7 +101,7 @@ class EstimateReport:
 
 
 def estimate_target(
-    request: EstimateRequest, home: Home, listener: Listener = SILENT
+    request: EstimateRequest, home: Home, progress: Progress = SILENT
 ) -> EstimateReport:
     """Estimate a kit, an image, ``hub:OWNER/REPO[/FILE][@REVISION]``, a file or a folder.
 
@@ -110,7 +110,7 @@ def estimate_target(
         MealkitError: the target cannot be read.
     """
     card = card_of(request.gpu) if request.gpu else None
-    model = find_model(request.target, home, request.allowed, listener)
+    model = find_model(request.target, home, request.allowed, progress)
     setting = _setting(request, model)
     found = estimate(model.shape, setting)
     memory = card.memory_bytes if card else request.memory_bytes

@@ -13,9 +13,10 @@ from mealkit.memory.describe import shape_of_config, shape_of_gguf
 from mealkit.memory.setting import Engine, KvDtype
 from mealkit.memory.shape import Shape
 from mealkit.pipeline.home import Home
-from mealkit.pipeline.listener import Listener
 from mealkit.pipeline.machine.stated_needs import open_recipe
-from mealkit.pipeline.targets import HubModel, WeightFiles, open_image, read_target
+from mealkit.pipeline.opening_images import open_image
+from mealkit.pipeline.targets import HubModel, WeightFiles, read_target
+from mealkit.progress import Progress
 from mealkit.recipe.lock import Lock
 from mealkit.sources.ranges import FileRanges, RangeReader
 
@@ -34,7 +35,7 @@ class FoundModel:
     """The version of transformers that a kit pins."""
 
 
-def find_model(target: str, home: Home, allowed: Sequence[Path], listener: Listener) -> FoundModel:
+def find_model(target: str, home: Home, allowed: Sequence[Path], progress: Progress) -> FoundModel:
     """Return the model of a kit, an image, ``hub:OWNER/REPO[/FILE][@REVISION]`` or files.
 
     Raises:
@@ -47,13 +48,13 @@ def find_model(target: str, home: Home, allowed: Sequence[Path], listener: Liste
         case WeightFiles() as files:
             return _read(target, _ranges(files.path))
         case _:
-            return _locked(_lock_of(target, home, allowed, listener))
+            return _locked(_lock_of(target, home, allowed, progress))
 
 
-def _lock_of(target: str, home: Home, allowed: Sequence[Path], listener: Listener) -> Lock:
+def _lock_of(target: str, home: Home, allowed: Sequence[Path], progress: Progress) -> Lock:
     from mealkit.pipeline.image.image_lock import lock_of
 
-    found = open_recipe(target, allowed, listener)
+    found = open_recipe(target, allowed, progress)
     if isinstance(found, Lock):
         return found
     with open_image(found, home) as image:
@@ -93,7 +94,7 @@ def _major_minor(version: str) -> tuple[int, int] | None:
 
 def _on_the_hub(target: str, home: Home) -> FoundModel:
     from mealkit.recipe.kit import HubPlace
-    from mealkit.sources.download import Downloader, ignore_progress
+    from mealkit.sources.download import Downloader
     from mealkit.sources.file_cache import FileCache
     from mealkit.sources.hub import HubReader
     from mealkit.sources.source import PinnedFile, Supplies
@@ -108,7 +109,7 @@ def _on_the_hub(target: str, home: Home) -> FoundModel:
 
             def pinned(names: Sequence[str]) -> list[PinnedFile]:
                 try:
-                    return reader.pin(names, {}, ignore_progress)
+                    return reader.pin(names, {})
                 except MealkitError as error:
                     if error.problems[0].code != "SOURCE_NOT_FOUND" or names == patterns[-1]:
                         raise

@@ -8,7 +8,6 @@ from typing import Any
 
 from mealkit.errors import CATALOGUE, failure, failures, problem
 from mealkit.pipeline.home import Home
-from mealkit.pipeline.listener import SILENT, Listener
 from mealkit.pipeline.machine.stated_needs import Stated, bytes_to_write, open_recipe, stated_by
 from mealkit.preflight.cpu import architecture
 from mealkit.preflight.facts import Facts, parse_facts, read_facts
@@ -16,6 +15,7 @@ from mealkit.preflight.finding import Context, Report, Severity, Verdict
 from mealkit.preflight.here import closed_devices, closed_folders, port_is_free
 from mealkit.preflight.override import apply
 from mealkit.preflight.run import preflight
+from mealkit.progress import SILENT, Progress
 from mealkit.recipe.kit import Contact, Gpu
 from mealkit.untrusted import UntrustedError, read_file
 
@@ -80,7 +80,7 @@ class Start:
 
 
 def preflight_target(
-    request: PreflightRequest, home: Home, listener: Listener = SILENT
+    request: PreflightRequest, home: Home, progress: Progress = SILENT
 ) -> PreflightAnswer:
     """Compare a kit, a lock or an image with machines; at most manifests are fetched.
 
@@ -88,7 +88,7 @@ def preflight_target(
         PreflightError: a file holds no facts (``FACTS_INVALID``).
         MealkitError: the kit cannot be read, or states no needs.
     """
-    recipe = open_recipe(request.target, request.allowed, listener)
+    recipe = open_recipe(request.target, request.allowed, progress)
     if not request.hosts:
         found = stated_by(recipe, architecture(), home)
         facts = _facts_for(found, home)
@@ -127,7 +127,7 @@ def here_context(stated: Stated, facts: Facts, home: Home, start: Start) -> Cont
 
 
 def check_start(
-    stated: Stated, context: Context, facts: Facts, overrides: Mapping[str, str], listener: Listener
+    stated: Stated, context: Context, facts: Facts, overrides: Mapping[str, str], progress: Progress
 ) -> None:
     """Refuse to start a kit that does not fit; tell what is doubtful, and what was overridden.
 
@@ -138,16 +138,16 @@ def check_start(
     report = apply(preflight(facts, stated.requirements, starting), overrides)
     for finding in report.findings:
         if finding.severity is Severity.OVERRIDDEN:
-            listener.notice(
+            progress.notice(
                 replace(finding.problem, message=f"{finding.message}, overridden: {finding.reason}")
             )
     if report.blockers:
         raise failures(report.blockers)
     for warning in report.warnings:
-        listener.notice(warning)
+        progress.notice(warning)
     for code in sorted(set(overrides) - {finding.code for finding in report.overridden}):
         message = "nothing blocks here by this code; the container is told of the override too"
-        listener.notice(problem(code, message, hint=CATALOGUE[code].fix))
+        progress.notice(problem(code, message, hint=CATALOGUE[code].fix))
 
 
 def _facts_for(stated: Stated, home: Home) -> Facts:

@@ -12,16 +12,15 @@ from pydantic import ValidationError
 
 from mealkit.oci.descriptor import Platform
 from mealkit.pipeline.home import Home
-from mealkit.pipeline.listener import Listener
+from mealkit.pipeline.opening_images import open_image, stored_image
 from mealkit.pipeline.targets import (
     ImageTarget,
     KitFolder,
     LockFile,
     RegistryReference,
-    open_image,
     recipe_named,
-    stored_image,
 )
+from mealkit.progress import Progress
 from mealkit.recipe.kit import Contact
 from mealkit.recipe.lock import Lock
 from mealkit.recipe.requirements import Requirements, read_requirements
@@ -42,10 +41,10 @@ class Stated:
     """Whether its image, or what it is built from, is on this machine."""
 
 
-def open_recipe(target: str, allowed: Sequence[Path], listener: Listener) -> Lock | ImageTarget:
+def open_recipe(target: str, allowed: Sequence[Path], progress: Progress) -> Lock | ImageTarget:
     """Return the lock of a kit as it is written now, or that of a lock file; or which image.
 
-    ``listener`` hears of a kit's lock that is stale.
+    ``progress`` hears of a kit's lock that is stale.
 
     Raises:
         KitError: what is named states no recipe (``TARGET_UNFIT``), or the kit is wrong.
@@ -59,7 +58,7 @@ def open_recipe(target: str, allowed: Sequence[Path], listener: Listener) -> Loc
             kit = open_kit(named, allowed)
             lock = kit.lock_as_written()
             if kit.drift:
-                listener.notice(kit.stale())
+                progress.notice(kit.stale())
             return lock
         case LockFile() as file:
             return lock_at(file)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from mealkit.containers.container import Container, Exit
 from mealkit.errors import CATALOGUE, QUOTED, MealkitError, Owner, Problem, failure, failures
 from mealkit.evidence.recognition import Evidence, is_measured, recognise
-from mealkit.pipeline.listener import Listener
 from mealkit.pipeline.machine.clients import ContainerClient
+from mealkit.progress import Progress
 from mealkit.recipe.lock import Lock, LockedDebianBase
 from mealkit.runtime.claims import Claims
 from mealkit.runtime.life.worker_process import read_problem
@@ -51,7 +51,7 @@ def wait_until_ready(
     client: ContainerClient,
     container: Container,
     timeout_seconds: float,
-    listener: Listener,
+    progress: Progress,
     trust: Trust,
 ) -> None:
     """Poll readiness, telling every new reason.
@@ -75,7 +75,7 @@ def wait_until_ready(
             except (httpx2.HTTPError, UntrustedError):
                 reason = told
             if reason != told:
-                listener.phase(reason)
+                progress.phase(reason)
                 told = reason
             seen = client.state(container.name)
             if seen.exit is not None:

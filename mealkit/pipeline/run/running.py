@@ -16,11 +16,11 @@ from mealkit.pipeline.image.building import build_opened, image_name
 from mealkit.pipeline.image.image_lock import lock_of
 from mealkit.pipeline.image.outputs import Outputs
 from mealkit.pipeline.kit.opened_kit import OpenedKit, open_kit
-from mealkit.pipeline.listener import Listener
 from mealkit.pipeline.machine.clients import ContainerClient, clients
 from mealkit.pipeline.machine.machine_facts import host_facts
 from mealkit.pipeline.machine.preflighting import Start, check_start, here_context
 from mealkit.pipeline.machine.stated_needs import Stated, stated_by
+from mealkit.pipeline.opening_images import open_image, stored_image
 from mealkit.pipeline.run.caller_access import access_of
 from mealkit.pipeline.run.examples import example_command
 from mealkit.pipeline.run.readiness import Trust, explained, wait_until_ready
@@ -33,13 +33,12 @@ from mealkit.pipeline.targets import (
     StoredDigest,
     StoredName,
     kit_or_image_named,
-    open_image,
-    stored_image,
 )
 from mealkit.preflight.cpu import architecture
 from mealkit.preflight.facts import Facts
 from mealkit.preflight.here import has_gpu_devices
 from mealkit.preflight.override import labels, variables
+from mealkit.progress import Progress
 from mealkit.recipe.kit import Contact, Gpu
 from mealkit.recipe.lock import Lock
 from mealkit.recipe.requirements import Requirements
@@ -98,7 +97,7 @@ class _Runnable:
         return image_name(self.lock)
 
 
-def run_kit(request: RunRequest, home: Home, listener: Listener) -> RunReport:
+def run_kit(request: RunRequest, home: Home, progress: Progress) -> RunReport:
     """Start a kit, or an image, and wait until it has answered one real request.
 
     Raises:
@@ -110,15 +109,15 @@ def run_kit(request: RunRequest, home: Home, listener: Listener) -> RunReport:
     named = kit_or_image_named(request.target)
     opened = open_kit(named, request.allowed) if isinstance(named, KitFolder) else named
     facts = host_facts(home)
-    checked = _check_stated(opened, request, facts, home, listener)
-    image = _image(opened, home, listener)
+    checked = _check_stated(opened, request, facts, home, progress)
+    image = _image(opened, home, progress)
     shown = _Runnable(image, lock_of(image), built_here=isinstance(opened, OpenedKit))
     owner = shown.lock.about.owner
     try:
         if shown.lock.requirements != checked:
             stated = Stated(shown.kit, shown.lock.requirements, owner, is_here=True)
-            _check(stated, request, facts, home, listener)
-        return _run(request, shown, home, listener)
+            _check(stated, request, facts, home, progress)
+        return _run(request, shown, home, progress)
     except MealkitError as error:
         raise _with_contact(error, owner) from error
 
@@ -128,7 +127,7 @@ def _check_stated(
     request: RunRequest,
     facts: Facts,
     home: Home,
-    listener: Listener,
+    progress: Progress,
 ) -> Requirements | None:
     """Check the machine before anything is built or pulled; return the needs that it was for.
 
@@ -141,29 +140,29 @@ def _check_stated(
     else:
         return None
     try:
-        _check(stated, request, facts, home, listener)
+        _check(stated, request, facts, home, progress)
     except MealkitError as error:
         raise (_with_contact(error, stated.owner) if stated.owner else error) from error
     return stated.requirements
 
 
 def _check(
-    stated: Stated, request: RunRequest, facts: Facts, home: Home, listener: Listener
+    stated: Stated, request: RunRequest, facts: Facts, home: Home, progress: Progress
 ) -> None:
     start = Start(request.client, request.address, request.port, request.embedded)
     context = here_context(stated, facts, home, start)
-    check_start(stated, context, facts, request.overrides, listener)
+    check_start(stated, context, facts, request.overrides, progress)
 
 
-def _run(request: RunRequest, shown: _Runnable, home: Home, listener: Listener) -> RunReport:
+def _run(request: RunRequest, shown: _Runnable, home: Home, progress: Progress) -> RunReport:
     from mealkit.containers.select import choose
 
     client: ContainerClient = choose(clients(home), request.client)
-    listener.phase(f"starting with {client.name}")
+    progress.phase(f"starting with {client.name}")
     for limit in client.limits():
-        listener.phase(f"note: {limit}")
+        progress.phase(f"note: {limit}")
     lock = shown.lock
-    spec = _spec(request, shown, client, home, listener)
+    spec = _spec(request, shown, client, home, progress)
     started = time.monotonic()
     try:
         container = client.start(spec)
@@ -171,7 +170,7 @@ def _run(request: RunRequest, shown: _Runnable, home: Home, listener: Listener) 
         raise explained(error) from error
     seconds = request.timeout_seconds
     trust = Trust.of(lock, built_here=shown.built_here, memory_bytes=spec.memory_bytes)
-    wait_until_ready(client, container, seconds, listener, trust)
+    wait_until_ready(client, container, seconds, progress, trust)
     return RunReport(
         name=container.name,
         kit=container.kit,
@@ -196,54 +195,54 @@ def _with_contact(error: MealkitError, owner: Contact) -> MealkitError:
     )
 
 
-def _image(opened: OpenedKit | ImageTarget, home: Home, listener: Listener) -> Image:
+def _image(opened: OpenedKit | ImageTarget, home: Home, progress: Progress) -> Image:
     """Return the image of a kit, of the local store, or of a registry; it is in the store then."""
     store = LocalStore(home.store)
     match opened:
         case OpenedKit() as kit:
             report = build_opened(
-                kit, frozen=False, places=Outputs().places(), home=home, listener=listener
+                kit, frozen=False, places=Outputs().places(), home=home, progress=progress
             )
             return store.image(str(report.digest))
         case StoredName() | StoredDigest():
-            return _verified(store.image(opened.text), store, listener)
+            return _verified(store.image(opened.text), store, progress)
         case RegistryReference():
             stored = stored_image(opened, home)
             if stored is not None:
-                return _verified(stored, store, listener)
+                return _verified(stored, store, progress)
             from mealkit.pipeline.image.pulling import pull
 
-            return pull(opened.reference, architecture(), home, listener)
+            return pull(opened.reference, architecture(), home, progress)
         case LayoutFolder() | ArchiveFile():
             with open_image(opened, home) as found:
-                return _stored(found, opened.text, store, listener)
+                return _stored(found, opened.text, store, progress)
         case _:
             assert_never(opened)
 
 
-def _stored(image: Image, target: str, store: LocalStore, listener: Listener) -> Image:
+def _stored(image: Image, target: str, store: LocalStore, progress: Progress) -> Image:
     """Keep an image from elsewhere, under the name that it states if no other image has that."""
     name = image_name(lock_of(image))
-    task = listener.task(f"storing {target}", sum(item.blob.size_bytes for item in image.layers))
+    task = progress.task(f"storing {target}", sum(item.blob.size_bytes for item in image.layers))
     with store.use():
         store.put(image, [], task.advance)
         holder = store.claim(image.digest, name)
     task.done()
     if holder is not None:
-        listener.phase(
+        progress.phase(
             f"note: it calls itself {name}, which is another image here ({holder});"
             f" it has no name, its digest is {image.digest}"
         )
     return store.image(str(image.digest))
 
 
-def _verified(image: Image, store: LocalStore, listener: Listener) -> Image:
+def _verified(image: Image, store: LocalStore, progress: Progress) -> Image:
     """Look again at weights that were touched or moved since they were verified."""
     if all(store.has(layer.blob.digest) for layer in image.layers):
         return image
     from mealkit.stores.upkeep import refresh_sources
 
-    task = listener.task("verifying changed files", None)
+    task = progress.task("verifying changed files", None)
     refresh_sources(image, store, task.advance)
     task.done()
     return store.image(str(image.digest))
@@ -254,13 +253,13 @@ def _spec(
     shown: _Runnable,
     client: ContainerClient,
     home: Home,
-    listener: Listener,
+    progress: Progress,
 ) -> RunSpec:
     image, lock = shown.image, shown.lock
     access, keys = access_of(request.address, request.keys)
     mounted = () if request.embedded else _mounts(image)
     started = shown if not mounted else replace(shown, image=lean_image(image))
-    content = _content(started, client, home, listener)
+    content = _content(started, client, home, progress)
     return RunSpec(
         name=request.name or lock.about.name,
         kit=shown.kit,
@@ -303,7 +302,7 @@ def _mounts(image: Image) -> tuple[Mount, ...]:
 
 
 def _content(
-    shown: _Runnable, client: ContainerClient, home: Home, listener: Listener
+    shown: _Runnable, client: ContainerClient, home: Home, progress: Progress
 ) -> LoadedImage | UnpackedRoot:
     """Put the image where the client starts it from.
 
@@ -314,10 +313,10 @@ def _content(
 
     image = shown.image
     if not isinstance(client, DockerClient):
-        return _unpacked(image, home, listener)
+        return _unpacked(image, home, progress)
     from mealkit.stores.docker_load import holder_of, load
 
-    task = listener.task("loading", sum(layer.blob.size_bytes for layer in image.layers))
+    task = progress.task("loading", sum(layer.blob.size_bytes for layer in image.layers))
     with client.connected("load the image") as sdk:
         name = f"mealkit-run/{shown.kit}"
         if not shown.built_here and holder_of(name, image, sdk):
@@ -327,10 +326,10 @@ def _content(
     return LoadedImage(report.image_id)
 
 
-def _unpacked(image: Image, home: Home, listener: Listener) -> UnpackedRoot:
+def _unpacked(image: Image, home: Home, progress: Progress) -> UnpackedRoot:
     from mealkit.containers.root import unpack_root
 
-    task = listener.task("unpacking", sum(layer.blob.size_bytes for layer in image.layers))
+    task = progress.task("unpacking", sum(layer.blob.size_bytes for layer in image.layers))
     folder = unpack_root(image.layers, home.roots / image.digest.hex, task.advance)
     task.done()
     config: dict[str, Any] = image.config.get("config") or {}

@@ -4,22 +4,21 @@ What is there already is not sent again. Refuses to call it done when the regist
 digest than the image's.
 """
 
-import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from mealkit.digest import Digest
 from mealkit.errors import failure
+from mealkit.jobs import Stop, side_by_side
 from mealkit.oci.image import Blob, BytesBlob, Image
 from mealkit.oci.reference import Reference
+from mealkit.progress import Advance, silent
 from mealkit.stores.registry.blob import RegistryBlob
 from mealkit.stores.registry.client import RegistryClient
 from mealkit.stores.registry.exchange import Call
 from mealkit.stores.registry.reaching import Registries
 from mealkit.stores.registry.session import PIECE_BYTES
 from mealkit.stores.registry.upload import Outcome, Uploader
-from mealkit.stores.registry.upload_body import Stopped
 
 # More do not help: a registry hashes each on one core, and a network is full with fewer.
 _AT_ONCE = 3
@@ -56,14 +55,14 @@ def push(
     registries: Registries,
     *,
     mount_from: Sequence[str] = (),
-    advance: Callable[[int], None] = lambda _: None,
+    advance: Advance = silent,
     piece_bytes: int = PIECE_BYTES,
 ) -> PushReport:
     """Put an image into a registry under a reference's tag (``latest`` if it has none) or digest.
 
     ``mount_from`` are repositories of the same registry that may have some of the layers; those
-    that layers were read from need not be named. ``advance`` is called from several threads, with
-    the layers' bytes, sent or found there. A registry that refuses whole blobs gets pieces of
+    that layers were read from need not be named. ``advance`` is told the
+    layers' bytes, sent or found there. A registry that refuses whole blobs gets pieces of
     ``piece_bytes``.
 
     Raises:
@@ -81,10 +80,11 @@ def push(
     repository = client.endpoint.repository(reference.repository)
     blobs = [layer.blob for layer in image.layers]
     sources = (*mount_from, *_repositories_of(blobs, reference.registry))
-    uploader = Uploader(client, repository, sources, advance, piece_bytes)
+    stop = Stop()
+    uploader = Uploader(client, repository, sources, stop.guarded(advance), piece_bytes, stop)
     outcomes = _put_all(blobs, uploader)
     config = BytesBlob(image.raw_config)
-    outcomes[config.digest] = replace(uploader, advance=lambda _: None).put(config)
+    outcomes[config.digest] = replace(uploader, advance=silent).put(config)
     manifest = _put_manifest(image, reference, client)
     layers = tuple(_pushed(blob, outcomes) for blob in blobs)
     return PushReport(image.digest, layers, _pushed(config, outcomes), manifest)
@@ -105,27 +105,14 @@ def _repositories_of(blobs: Sequence[Blob], registry: str | None) -> list[str]:
 def _put_all(blobs: Sequence[Blob], uploader: Uploader) -> dict[Digest, Outcome]:
     """Put blobs, a few at a time; the first failure stops the others."""
     by_digest = {blob.digest: blob for blob in blobs}
-    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="push") as pool:
-        tasks = {digest: pool.submit(uploader.put, blob) for digest, blob in by_digest.items()}
-        try:
-            done, _ = wait(tasks.values(), return_when=FIRST_EXCEPTION)
-        except BaseException:  # the user's own interrupt: do not wait for gigabytes
-            _stop(uploader.stop, pool)
-            raise
-        errors = [error for task in done if (error := task.exception())]
-        if errors:
-            _stop(uploader.stop, pool)
-            raise next((error for error in errors if not isinstance(error, Stopped)), errors[0])
+    outcomes = side_by_side(
+        uploader.put, list(by_digest.values()), threads=_AT_ONCE, stop=uploader.stop
+    )
     # A layer that stands twice in the image counts twice for whoever adds the layers' sizes up.
     uploader.advance(
         sum(b.size_bytes for b in blobs) - sum(b.size_bytes for b in by_digest.values())
     )
-    return {digest: task.result() for digest, task in tasks.items()}
-
-
-def _stop(event: threading.Event, pool: ThreadPoolExecutor) -> None:
-    event.set()
-    pool.shutdown(wait=False, cancel_futures=True)
+    return dict(zip(by_digest, outcomes, strict=True))
 
 
 def _put_manifest(image: Image, reference: Reference, client: RegistryClient) -> Outcome:

@@ -6,15 +6,16 @@ says whether the blob's source or the registry is at fault. Protocol: distributi
 """
 
 import hashlib
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 import httpx2
 
 from mealkit.errors import MealkitError, failure
+from mealkit.jobs import Stop
 from mealkit.oci.image import Blob
+from mealkit.progress import Advance
 from mealkit.stores.registry.client import RegistryClient
 from mealkit.stores.registry.exchange import PASSING, Answer, Call
 from mealkit.stores.registry.session import (
@@ -52,9 +53,9 @@ class Uploader:
     client: RegistryClient
     repository: str
     mount_from: Sequence[str]
-    advance: Callable[[int], None]
+    advance: Advance
     piece_bytes: int = PIECE_BYTES
-    stop: threading.Event = field(default_factory=threading.Event)
+    stop: Stop = field(default_factory=Stop)
 
     def put(self, blob: Blob) -> Outcome:
         """Make the repository have the blob; ``advance`` gets its bytes, once each.
@@ -62,7 +63,7 @@ class Uploader:
         Raises:
             RegistryError: ``REGISTRY_*``; ``REGISTRY_DIGEST`` when the registry is at fault.
             SourceError: ``SOURCE_CHANGED``: the blob's bytes are not its digest's any more.
-            Stopped: ``stop`` was set.
+            StoppedError: ``stop`` was set.
         """
         if self._has(self.repository, blob):
             outcome = Outcome.EXISTING

@@ -3,23 +3,20 @@
 Refuses to send fewer or more bytes than were announced.
 """
 
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mealkit.errors import failure
+from mealkit.jobs import Stop
 from mealkit.oci.image import Blob
-
-
-class Stopped(Exception):  # noqa: N818  not an error: another upload failed, and this one ends
-    """The push ended while this blob was on its way."""
+from mealkit.progress import Advance
 
 
 @dataclass(slots=True)
 class Meter:
     """Reports each byte once, however often it is sent; one blob's, so one thread's."""
 
-    advance: Callable[[int], None]
+    advance: Advance
     highest: int = 0
 
     def reached(self, position: int) -> None:
@@ -31,20 +28,19 @@ class Meter:
 
 @dataclass(frozen=True, slots=True)
 class BlobRange:
-    """A part of a blob as a request's body; ends with ``Stopped`` once ``stop`` is set."""
+    """A part of a blob as a request's body; ends with ``StoppedError`` once ``stop`` is set."""
 
     blob: Blob
     offset: int
     length: int
     meter: Meter
-    stop: threading.Event
+    stop: Stop
 
     def chunks(self) -> Iterator[bytes | memoryview]:
         """Yield exactly ``length`` bytes, or raise ``SOURCE_CHANGED``."""
         left = self.length
         for chunk in self.blob.chunks(self.offset, self.length):
-            if self.stop.is_set():
-                raise Stopped
+            self.stop.check()
             left -= len(chunk)
             if left < 0:
                 break

@@ -6,15 +6,14 @@ from typing import TYPE_CHECKING
 
 from mealkit.cli.output import has_colour, json_text, print_problem, printable_line, say
 from mealkit.errors import Problem
+from mealkit.progress import Progress, Silent, Task
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
-    from mealkit.pipeline.listener import Listener, Task
 
-
-def listener_for(*, quiet: bool, as_json: bool) -> "Listener":
-    """Return the listener that suits stderr: drawn on a terminal, lines elsewhere."""
+def display_for(*, quiet: bool, as_json: bool) -> Progress:
+    """Return the progress that suits stderr: drawn on a terminal, lines elsewhere."""
     if as_json:
         return JsonLines()
     if quiet:
@@ -24,23 +23,8 @@ def listener_for(*, quiet: bool, as_json: bool) -> "Listener":
     return Lines()
 
 
-class _NoTask:
-    def advance(self, done_bytes: int) -> None:
-        """Draw nothing."""
-
-    def done(self, note: str = "") -> None:
-        """Draw nothing."""
-
-
-class Quiet:
+class Quiet(Silent):
     """Shows warnings and nothing else."""
-
-    def phase(self, title: str) -> None:
-        """Draw nothing."""
-
-    def task(self, title: str, total_bytes: int | None) -> "Task":  # noqa: ARG002
-        """Draw nothing."""
-        return _NoTask()
 
     def notice(self, problem: Problem) -> None:
         """Show a warning."""
@@ -81,7 +65,7 @@ class Lines(Quiet):
         """Write the title."""
         say(title)
 
-    def task(self, title: str, total_bytes: int | None) -> "Task":  # noqa: ARG002
+    def task(self, title: str, total_bytes: int | None) -> Task:  # noqa: ARG002
         """Begin to count."""
         return _LineTask(title)
 
@@ -123,7 +107,7 @@ class Bars(Lines):
         )
         self._running: set[TaskID] = set()
 
-    def task(self, title: str, total_bytes: int | None) -> "Task":
+    def task(self, title: str, total_bytes: int | None) -> Task:
         """Draw a bar."""
         if not self._running:
             self.progress.start()

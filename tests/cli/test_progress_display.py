@@ -8,22 +8,22 @@ import sys
 
 import pytest
 
-from mealkit.cli.progress import Lines, Quiet, listener_for
+from mealkit.cli.progress_display import Lines, Quiet, display_for
 from mealkit.errors import problem
 
 _WORK = """
-from mealkit.cli.progress import listener_for
+from mealkit.cli.progress_display import display_for
 from mealkit.errors import problem
 
-listener = listener_for(quiet=False, as_json=False)
-listener.phase("resolving packages")
-first = listener.task("fetching [bold]x[/bold]", 4 * 1024 * 1024)
-second = listener.task("hashing", None)
+progress = display_for(quiet=False, as_json=False)
+progress.phase("resolving packages")
+first = progress.task("fetching [bold]x[/bold]", 4 * 1024 * 1024)
+second = progress.task("hashing", None)
 for _ in range(4):
     first.advance(1024 * 1024)
     second.advance(512 * 1024)
 second.done("one was here")
-listener.notice(problem("KIT_PICKLE_ALLOWED", "it is allowed"))
+progress.notice(problem("KIT_PICKLE_ALLOWED", "it is allowed"))
 first.done()
 """
 
@@ -79,12 +79,12 @@ def test_elsewhere_each_piece_of_work_is_one_line():
 @pytest.mark.parametrize("as_json", [False, True])
 def test_silence_still_tells_warnings(as_json, capsys):
     """As text with --quiet, as JSON with --json."""
-    listener = listener_for(quiet=True, as_json=as_json)
-    listener.phase("working")
-    task = listener.task("more work", 10)
+    progress = display_for(quiet=True, as_json=as_json)
+    progress.phase("working")
+    task = progress.task("more work", 10)
     task.advance(10)
     task.done()
-    listener.notice(problem("KIT_PICKLE_ALLOWED", "it is allowed"))
+    progress.notice(problem("KIT_PICKLE_ALLOWED", "it is allowed"))
     captured = capsys.readouterr()
     assert captured.out == ""
     if as_json:
@@ -95,5 +95,5 @@ def test_silence_still_tells_warnings(as_json, capsys):
 
 def test_the_listener_suits_what_is_asked_for():
     """In a test stderr is no terminal."""
-    assert type(listener_for(quiet=False, as_json=False)) is Lines
-    assert type(listener_for(quiet=True, as_json=False)) is Quiet
+    assert type(display_for(quiet=False, as_json=False)) is Lines
+    assert type(display_for(quiet=True, as_json=False)) is Quiet
