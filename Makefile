@@ -16,8 +16,8 @@ $(VENV)/.ready: pyproject.toml requirements/dev.txt
 	$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# What the tests run beside the packages of the virtual environment, each in a folder of its own.
-# Where one cannot be had, its tests are skipped, and say so.
+# What the tests need beyond the virtual environment, each in a folder of its own. If one cannot be
+# downloaded or built, its tests are skipped with a reason.
 ENGINES := .engines/clients/.ready
 ifeq ($(shell uname -sm),Linux x86_64)
 ENGINES += .engines/llama-cpp/.ready .engines/transformers/.ready
@@ -37,7 +37,7 @@ TORCH := kits/tiny-chat-transformers
 	@$(TORCH)/get_wheel.sh && $(PIP) --target $(@D) --no-deps --only-binary :all: --require-hashes \
 		--find-links $(TORCH)/wheels --requirement $< && touch $@ || rm -rf $(@D)
 
-# Not engines but clients; pip's bytecode would make 280 MB of them 380.
+# Clients, not engines; with pip's bytecode, their 280 MB would be 380.
 .engines/clients/.ready: requirements/clients.txt | $(VENV)/.ready
 	@rm -rf $(@D)
 	@$(PIP) --target $(@D) --no-compile --no-deps --only-binary :all: --require-hashes --requirement $< \
@@ -49,7 +49,7 @@ demo: $(VENV)/.ready  ## lock, build, run and query the example kit
 test: $(VENV)/.ready $(ENGINES)  ## run every test this machine can run
 	$(BIN)/pytest -n auto --dist loadgroup
 
-# Without it the fuzzers go by chance.
+# Without it the fuzzers are not guided by coverage.
 .engines/fuzz/.ready: requirements/fuzz.txt | $(VENV)/.ready
 	@rm -rf $(@D)
 	@$(PIP) --target $(@D) --no-deps --only-binary :all: --require-hashes --requirement $< \
@@ -69,14 +69,14 @@ check: $(VENV)/.ready  ## style, types, import rules, generated files
 bench: $(VENV)/.ready  ## measure against the budgets; prints ratios
 	$(BIN)/python -m benchmarks
 
-fmt: $(VENV)/.ready  ## format, and mend what can be mended
+fmt: $(VENV)/.ready  ## format, and fix what ruff can fix
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-docs: $(VENV)/.ready  ## write the generated reference pages again
+docs: $(VENV)/.ready  ## regenerate the reference pages
 	$(BIN)/python -m mealkit.cli.reference docs/reference
 
-lock-dev: $(VENV)/.ready  ## pin the development environment again
+lock-dev: $(VENV)/.ready  ## update the pins of the development environment
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-header --group dev pyproject.toml -o requirements/dev.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
@@ -84,5 +84,5 @@ lock-dev: $(VENV)/.ready  ## pin the development environment again
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-header --group fuzz -o requirements/fuzz.txt
 
-clean:  ## delete what make made
+clean:  ## delete what make created
 	rm -rf $(VENV) .engines .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The main job, end to end: a kit is checked, locked, built, run, queried and stopped.
+# Checks, locks, builds, runs, queries and stops the example kit.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 name=sbert-minilm-demo
@@ -19,7 +19,7 @@ step mealkit build sbert-minilm
 
 say "Run: checks the machine, mounts the verified weights, waits until one real request was answered."
 printf '$ mealkit run sbert-minilm --name %s --port 0\n' "$name"
-url=$(mealkit run sbert-minilm --name "$name" --port 0) # the address is all it prints to stdout
+url=$(mealkit run sbert-minilm --name "$name" --port 0) # stdout has only the address
 echo "$url"
 
 say "Ask: the vector of a sentence (the first four of its 384 numbers)."

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Compiles the llama-cpp-python wheel that kit.lock pins, into wheels/ beside this file; does nothing when it is there.
-# The compiler, the source and every flag are pinned, and no path gets in: wheel.sha256 holds on every x86-64 Linux.
+# Compiles the llama-cpp-python wheel that kit.lock pins into wheels/ beside this file; does nothing if it exists.
+# The compiler, the source and every flag are pinned, and no path gets in: the wheel matches wheel.sha256 on every x86-64 Linux.
 set -euo pipefail
 kit=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 work=${1:-$kit/.wheel-build}
@@ -13,18 +13,18 @@ mkdir -p "$work"
 exec 9>"$work/lock"
 flock 9
 ! is_there || exit 0
-echo "compiling $wheel, once: some 6 minutes on 2 cores; what it says goes to $work/log" >&2
+echo "compiling $wheel, once: about 6 minutes on 2 cores; the output goes to $work/log" >&2
 exec 3>&2 >>"$work/log" 2>&1
 trap 'status=$?; ((status == 0)) || { tail -n 30 "$work/log"; echo "build_wheel.sh: the compilation failed"; } >&3' EXIT
 
-# x86-64-v3 (AVX2, FMA, F16C, BMI2) in full and nothing of this machine: no AVX-512, no AMX.
+# x86-64-v3 (AVX2, FMA, F16C, BMI2) in full, and nothing else that this machine has: no AVX-512, no AMX.
 target=(-target x86_64-linux-gnu.2.28 -mcpu=x86_64_v3 -g0 -fno-sanitize=undefined)
 
 if [[ ! -e $work/ready ]]; then
   rm -rf "$work/tools" "$work/source"
   python3 -m venv "$work/tools"
   "$work/tools/bin/python" -m pip install --disable-pip-version-check --require-hashes -r "$kit/wheel-tools.txt"
-  # Called as compilers by their path, as cmake wants them.
+  # cmake wants the path of a compiler, so these scripts are what it calls.
   for name in cc c++ ar ranlib; do
     flags=""
     [[ $name != c* ]] || flags="${target[*]} '-ffile-prefix-map=$work/source=.'"
@@ -36,7 +36,7 @@ if [[ ! -e $work/ready ]]; then
     --no-deps --no-build-isolation --no-binary :all: --require-hashes -r "$kit/wheel-source.txt" -d "$work"
   mkdir "$work/source"
   tar -xf "$work/llama_cpp_python-0.3.36.tar.gz" -C "$work/source" --strip-components=1
-  # Its CMakeLists.txt forces a library on us that nothing in the package loads, and that takes as long as the rest.
+  # Its CMakeLists.txt turns on a library that nothing in the package loads, and that takes as long as the rest.
   sed -i 's/set(LLAMA_BUILD_COMMON ON/set(LLAMA_BUILD_COMMON OFF/' "$work/source/CMakeLists.txt"
   touch "$work/ready"
 fi
@@ -45,7 +45,7 @@ options=(
   "CMAKE_C_COMPILER=$work/tools/bin/zig-cc" "CMAKE_CXX_COMPILER=$work/tools/bin/zig-c++"
   "CMAKE_AR=$work/tools/bin/zig-ar" "CMAKE_RANLIB=$work/tools/bin/zig-ranlib"
   CMAKE_SHARED_LINKER_FLAGS=-s
-  # One file for each library: a wheel holds no links, and would carry three copies.
+  # One file for each library: a wheel cannot contain links, and would have three copies.
   CMAKE_PLATFORM_NO_VERSIONED_SONAME=ON
   LLAVA_BUILD=OFF LLAMA_BUILD_TESTS=OFF LLAMA_BUILD_TOOLS=OFF LLAMA_BUILD_EXAMPLES=OFF LLAMA_BUILD_SERVER=OFF
   LLAMA_BUILD_APP=OFF LLAMA_BUILD_UI=OFF LLAMA_USE_PREBUILT_UI=OFF LLAMA_OPENSSL=OFF
@@ -84,5 +84,5 @@ with zipfile.ZipFile(f"{target}.part", "w") as wheel:
         wheel.writestr(entry, content[name])
 os.replace(f"{target}.part", target)
 PY
-is_there || { sha256sum "$kit/wheels/$wheel"; echo "it is not the wheel of wheel.sha256"; exit 1; }
+is_there || { sha256sum "$kit/wheels/$wheel"; echo "the wheel does not match wheel.sha256"; exit 1; }
 [[ -n ${1:-} ]] || rm -rf "$work/"{build,out,ready,source,tools,zig,*.tar.gz}

@@ -45,7 +45,7 @@ COPY layers/03-gateway/ /
 # the lock, the prompts and the code: the only layer that an edit of the recipe changes
 COPY layers/04-kit/ /
 
-# How it runs: as an unprivileged user, from a root that may be read-only.
+# The container runs as an unprivileged user; its root may be read-only.
 ENV LANG="C.UTF-8"
 ENV MEALKIT_PORT="8000"
 ENV PATH="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -67,5 +67,5 @@ WORKDIR /
 EXPOSE 8000
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["python3.13", "-s", "-P", "-m", "mealkit.runtime"]
-# A base's default arguments are not the kit's.
+# Clear the base image's default arguments.
 CMD []

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Gets the CPU build of torch that kit.lock pins, into wheels/ beside this file; does nothing when it is there.
-# torch without "+cpu" is another build, for GPUs: gigabytes that this kit has no use for. PyTorch keeps the CPU
-# builds on an index of their own: name it, or a folder or mirror that has the wheel, in PIP_EXTRA_INDEX_URL or
-# PIP_FIND_LINKS. The digest decides, not the place.
+# Downloads the CPU build of torch that kit.lock pins into wheels/ beside this file; does nothing if it exists.
+# torch without "+cpu" is a build for GPUs, with gigabytes that this kit does not need. PyTorch keeps the CPU builds
+# on an index of their own: set PIP_EXTRA_INDEX_URL to it or to a mirror, or PIP_FIND_LINKS to a folder that has the
+# wheel. The digest decides, not the place.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 sha256sum --check --status wheel.sha256 2>/dev/null && exit 0
