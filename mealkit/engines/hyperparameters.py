@@ -4,14 +4,14 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from mealkit.recipe.kit import Part
+from mealkit.recipe.kit import StrictModel
 from mealkit.strings import LoosePath
 from mealkit.worker.interface import LARGEST_SEED
 
 Length = Annotated[int, Field(ge=1, le=10_000_000)]
 
 
-class EmbeddingHyperparameters(Part):
+class EmbeddingHyperparameters(StrictModel):
     """How a sequence of token vectors becomes one vector."""
 
     pooling: Literal["mean", "cls"]
@@ -24,7 +24,7 @@ class EmbeddingHyperparameters(Part):
     """What happens to an input over max_length: it is refused, never cut."""
 
 
-class ClassificationHyperparameters(Part):
+class ClassificationHyperparameters(StrictModel):
     """How logits become the probabilities of labels."""
 
     max_length: Length
@@ -35,7 +35,7 @@ class ClassificationHyperparameters(Part):
     """What happens to an input over max_length: it is refused, never cut."""
 
 
-class RerankingHyperparameters(Part):
+class RerankingHyperparameters(StrictModel):
     """How the logit of a query and a document becomes a score."""
 
     max_length: Length
@@ -46,7 +46,7 @@ class RerankingHyperparameters(Part):
     """What happens to a pair over max_length: it is refused, never cut."""
 
 
-class GenerationHyperparameters(Part):
+class GenerationHyperparameters(StrictModel):
     """How the next token is chosen, and where an answer ends."""
 
     callers_may_set: ClassVar = frozenset(

@@ -8,13 +8,13 @@ from mealkit.engines.engine import Recipe, Values
 from mealkit.engines.handler_source import Handler, handler_problems
 from mealkit.errors import Problem
 from mealkit.kit.load import LoadedKit
-from mealkit.recipe.kit import Part, Task
+from mealkit.recipe.kit import StrictModel, Task
 from mealkit.worker.interface import LARGEST_SEED
 
 _ADDRESS = r"^https?://[A-Za-z0-9.\-\[\]:]+/(?:[A-Za-z0-9._~%!$&'()*+,;=:@-]+/)*$"
 
 
-class PredictionHyperparameters(Part):
+class PredictionHyperparameters(StrictModel):
     """What the paper's code computes with."""
 
     callers_may_set: ClassVar = frozenset({"seed"})
@@ -26,7 +26,7 @@ class PredictionHyperparameters(Part):
     """Values for the code itself: its ``load`` gets them if it has a parameter ``parameters``."""
 
 
-class PythonSettings(Part):
+class PythonSettings(StrictModel):
     """Where the handler is, and how it is called."""
 
     handler: Annotated[
