@@ -130,7 +130,7 @@ def endpoints_of(worker: Worker, config: WorkerConfig) -> Mapping[str, Endpoint]
     else:
         chat = None
     most = config.hyperparameters.get("max_length")
-    return {**found, **token_endpoints(worker, config.model_name, most, chat)}
+    return {**found, **token_endpoints(worker, most, chat)}
 
 
 def _task_endpoints(worker: Worker, config: WorkerConfig) -> Mapping[str, Endpoint]:
