@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mealkit.errors import failure
-from mealkit.worker.endpoints.call import Call, Endpoint
-from mealkit.worker.endpoints.request import read_request, texts_of
+from mealkit.worker.endpoints.request import Endpoint, EndpointCall, read_request, texts_of
 from mealkit.worker.interface import Classifications, ClassificationWorker
 
 
@@ -28,7 +27,7 @@ def classification_endpoints(
 ) -> Mapping[str, Endpoint]:
     """Return what a worker for the task ``classification`` answers."""
 
-    def classify(call: Call) -> bytes:
+    def classify(call: EndpointCall) -> bytes:
         request = read_request(call.body, classification_request)
         return classification_answer(
             request, worker.classify(request.texts, call.is_cancelled), model_name

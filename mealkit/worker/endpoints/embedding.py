@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mealkit.errors import failure
-from mealkit.worker.endpoints.call import Call, Endpoint
-from mealkit.worker.endpoints.request import read_request, texts_of
+from mealkit.worker.endpoints.request import Endpoint, EndpointCall, read_request, texts_of
 from mealkit.worker.interface import Embeddings, EmbeddingWorker
 
 
@@ -27,7 +26,7 @@ class EmbeddingRequest:
 def embedding_endpoints(worker: EmbeddingWorker, model_name: str) -> Mapping[str, Endpoint]:
     """Return what a worker for the task ``embeddings`` answers."""
 
-    def embed(call: Call) -> bytes:
+    def embed(call: EndpointCall) -> bytes:
         request = read_request(call.body, embedding_request)
         return embedding_answer(request, worker.embed(request.texts, call.is_cancelled), model_name)
 

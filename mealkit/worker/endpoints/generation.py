@@ -16,9 +16,8 @@ from mealkit.recipe.sampling_parameters import (
     Parameter,
     is_stop,
 )
-from mealkit.worker.endpoints.call import Call, Endpoint
 from mealkit.worker.endpoints.chat_messages import messages_of, tools_of
-from mealkit.worker.endpoints.request import read_request, typed
+from mealkit.worker.endpoints.request import Endpoint, EndpointCall, read_request, typed
 from mealkit.worker.endpoints.text import ChatShape, CompletionShape, streamed, whole
 from mealkit.worker.generation_values import ChatRequest, CompletionRequest, Sampling
 from mealkit.worker.interface import GenerationWorker
@@ -27,13 +26,13 @@ from mealkit.worker.interface import GenerationWorker
 def generation_endpoints(worker: GenerationWorker, model_name: str) -> Mapping[str, Endpoint]:
     """Return what a worker for the task ``generation`` answers."""
 
-    def chat(call: Call) -> bytes | Iterator[bytes]:
+    def chat(call: EndpointCall) -> bytes | Iterator[bytes]:
         request, usage = read_request(call.body, chat_request)
         shape = ChatShape(model_name, has_likelihoods=request.alternatives is not None)
         events = worker.chat(request, call.is_cancelled)
         return whole(events, shape) if usage is None else streamed(events, shape, usage=usage)
 
-    def complete(call: Call) -> bytes | Iterator[bytes]:
+    def complete(call: EndpointCall) -> bytes | Iterator[bytes]:
         request, usage = read_request(call.body, completion_request)
         shape = CompletionShape(model_name, has_likelihoods=request.alternatives is not None)
         events = worker.complete(request, call.is_cancelled)

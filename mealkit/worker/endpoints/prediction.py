@@ -11,8 +11,8 @@ from typing import Any
 
 from mealkit.errors import failure
 from mealkit.recipe.sampling_parameters import SEED
-from mealkit.worker.endpoints.call import DONE, Call, Endpoint, event
-from mealkit.worker.endpoints.request import read_request, typed
+from mealkit.worker.endpoints.request import Endpoint, EndpointCall, read_request, typed
+from mealkit.worker.event_stream import DONE, event
 from mealkit.worker.interface import PredictionWorker
 
 
@@ -28,7 +28,7 @@ class PredictionRequest:
 def prediction_endpoints(worker: PredictionWorker, model_name: str) -> Mapping[str, Endpoint]:
     """Return what a worker for the task ``prediction`` answers."""
 
-    def predict(call: Call) -> bytes | Iterator[bytes]:
+    def predict(call: EndpointCall) -> bytes | Iterator[bytes]:
         asked = read_request(call.body, prediction_request)
         streams = worker.schema().streams
         if asked.wants_pieces and not streams:
@@ -42,7 +42,7 @@ def prediction_endpoints(worker: PredictionWorker, model_name: str) -> Mapping[s
         with closing(found):
             return _answer(list(found), model_name)
 
-    def schema(call: Call) -> bytes:
+    def schema(call: EndpointCall) -> bytes:
         # Asked as a sign of life, too: code that is stuck in a request must not look alive.
         worker.wait_turn(call.is_cancelled)
         return _json(asdict(worker.schema())).encode()

@@ -1,19 +1,34 @@
-"""How every endpoint reads the body that the gateway wrote.
+"""What an endpoint of a hosted worker is, and how it reads the body that the gateway wrote.
 
 The gateway has typed every value, filled in what the kit pins and refused the rest, so nothing of
 that is done again here. What is left keeps a worker from failing on a body that the gateway could
 not have written: it gets one short answer, 400. Standard library only.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from mealkit.errors import failure
 from mealkit.untrusted import UntrustedError, parse_json
+from mealkit.worker.interface import IsCancelled
 
 # More than the gateway lets through, which adds a little of its own.
 MAX_DEPTH = 160
 MAX_VALUES = 250_000
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointCall:
+    """One request: its body, and whether nobody waits for the answer any more."""
+
+    body: bytes
+    is_cancelled: IsCancelled
+
+
+Endpoint = Callable[[EndpointCall], bytes | Iterator[bytes]]
+"""Bytes are the body of a 200. An iterator gives server-sent events, each whole; what it raises
+before the first is the answer, later it is an event; it is closed when the peer goes."""
 
 _Request = TypeVar("_Request")
 _Value = TypeVar("_Value")

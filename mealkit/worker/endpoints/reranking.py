@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mealkit.errors import failure
-from mealkit.worker.endpoints.call import Call, Endpoint
-from mealkit.worker.endpoints.request import read_request, texts_of, typed
+from mealkit.worker.endpoints.request import Endpoint, EndpointCall, read_request, texts_of, typed
 from mealkit.worker.interface import Relevance, RerankingWorker
 
 
@@ -27,7 +26,7 @@ class RerankingRequest:
 def reranking_endpoints(worker: RerankingWorker, model_name: str) -> Mapping[str, Endpoint]:
     """Return what a worker for the task ``reranking`` answers."""
 
-    def rerank(call: Call) -> bytes:
+    def rerank(call: EndpointCall) -> bytes:
         request = read_request(call.body, reranking_request)
         found = worker.rerank(request.query, request.documents, call.is_cancelled)
         return reranking_answer(request, found, model_name)

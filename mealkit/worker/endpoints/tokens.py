@@ -8,9 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mealkit.errors import failure
-from mealkit.worker.endpoints.call import Call, Endpoint
 from mealkit.worker.endpoints.chat_messages import messages_of
-from mealkit.worker.endpoints.request import read_request, typed
+from mealkit.worker.endpoints.request import Endpoint, EndpointCall, read_request, typed
 from mealkit.worker.generation_values import Message
 from mealkit.worker.interface import GenerationWorker, TokenizingWorker
 
@@ -24,7 +23,7 @@ def token_endpoints(
 ) -> Mapping[str, Endpoint]:
     """Return what a worker that can tell tokens answers; ``chat``: how it tells those of a chat."""
 
-    def tokenize(call: Call) -> bytes:
+    def tokenize(call: EndpointCall) -> bytes:
         asked = read_request(call.body, _text_or_messages)
         if isinstance(asked, str):
             tokens = worker.tokenize(asked)

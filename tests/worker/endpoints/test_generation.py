@@ -9,8 +9,8 @@ from hypothesis import strategies as some
 from worker.generation.scripted import ScriptedModel, config
 
 from mealkit.errors import MealkitError
-from mealkit.worker.endpoints.call import Call
 from mealkit.worker.endpoints.generation import generation_endpoints
+from mealkit.worker.endpoints.request import EndpointCall
 from mealkit.worker.generation.generator import Generator
 from mealkit.worker.interface import Cancelled
 
@@ -46,7 +46,7 @@ def ask(values, *script, is_cancelled=lambda: False):
     """Send a request to a model that says the script; return the body or the stream's chunks."""
     path = "chat/completions" if "messages" in values else "completions"
     body = values if isinstance(values, bytes) else json.dumps(values).encode()
-    answer = endpoints(*script)[1][f"POST /v1/{path}"](Call(body, is_cancelled))
+    answer = endpoints(*script)[1][f"POST /v1/{path}"](EndpointCall(body, is_cancelled))
     if isinstance(answer, bytes):
         return json.loads(answer)
     *events, last = [event.removeprefix(b"data: ").removesuffix(b"\n\n") for event in answer]
@@ -121,7 +121,7 @@ def test_what_the_gateway_cannot_have_written_gets_one_short_answer(whole, field
 def test_what_is_no_object_gets_one_short_answer(body):
     """Whatever bytes come, the worker goes on."""
     with pytest.raises(MealkitError, match="REQUEST_INVALID"):
-        endpoints()[1]["POST /v1/completions"](Call(body, lambda: False))
+        endpoints()[1]["POST /v1/completions"](EndpointCall(body, lambda: False))
 
 
 def test_a_chat_has_messages():
@@ -129,7 +129,7 @@ def test_a_chat_has_messages():
     values = {name: value for name, value in CHAT.items() if name != "messages"}
     with pytest.raises(MealkitError, match="messages"):
         endpoints()[1]["POST /v1/chat/completions"](
-            Call(json.dumps(values).encode(), lambda: False)
+            EndpointCall(json.dumps(values).encode(), lambda: False)
         )
 
 
@@ -169,7 +169,7 @@ def test_numbers_that_json_does_not_have_are_refused():
     """NaN and Infinity are no JSON, though Python reads them."""
     body = json.dumps(CHAT).replace('"temperature": 0', '"temperature": NaN').encode()
     with pytest.raises(MealkitError, match="NaN"):
-        endpoints()[1]["POST /v1/chat/completions"](Call(body, lambda: False))
+        endpoints()[1]["POST /v1/chat/completions"](EndpointCall(body, lambda: False))
 
 
 def test_messages_reach_the_template_as_text():
@@ -183,7 +183,7 @@ def test_messages_reach_the_template_as_text():
         {"role": "user", "content": "", "name": "n"},
     ]
     body = json.dumps({**CHAT, "messages": messages}).encode()
-    served["POST /v1/chat/completions"](Call(body, lambda: False))
+    served["POST /v1/chat/completions"](EndpointCall(body, lambda: False))
     assert bytes(model.prompts[0]) == b"Nonesystem: a\nb\nassistant: \ntool: 7\nuser: \n"
 
 
@@ -305,9 +305,11 @@ def test_a_stream_that_is_closed_frees_the_model():
     """Closing the stream, as the server does when the peer goes, ends what makes it."""
     model, served = endpoints(b"a", b"b", b"c")
     body = json.dumps({**CHAT, "stream": True}).encode()
-    first = served["POST /v1/chat/completions"](Call(body, lambda: False))
+    first = served["POST /v1/chat/completions"](EndpointCall(body, lambda: False))
     assert b"assistant" in next(first)
     first.close()
-    second = served["POST /v1/chat/completions"](Call(json.dumps(CHAT).encode(), lambda: False))
+    second = served["POST /v1/chat/completions"](
+        EndpointCall(json.dumps(CHAT).encode(), lambda: False)
+    )
     assert json.loads(second)["choices"][0]["message"]["content"] == "abc"
     assert len(model.prompts) == 2
