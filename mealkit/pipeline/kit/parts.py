@@ -13,7 +13,7 @@ from mealkit.kit.bounds import Bounds, OutsideError
 from mealkit.kit.load import LoadedKit, load_kit
 from mealkit.lock.resolve import KitParts
 from mealkit.recipe.lock import LOCK_NAME, MAX_LOCK_BYTES, Lock, read_lock
-from mealkit.runtime.gateway_packages import GATEWAY_REQUIREMENTS
+from mealkit.runtime.gateway_packages import GATEWAY_BOUNDS, GATEWAY_REQUIREMENTS
 from mealkit.untrusted import UntrustedError, read_file
 
 
@@ -60,6 +60,7 @@ def open_kit(path: Path, allowed: Sequence[Path] = ()) -> OpenKit:
         local_wheels=_local_wheels(loaded.wheels),
         gateway_requirements=GATEWAY_REQUIREMENTS,
         mealkit_version=__version__,
+        gateway_bounds=GATEWAY_BOUNDS,
     )
     lock = lock_file(loaded.folder / LOCK_NAME, loaded.bounds)
     return OpenKit(loaded.folder, parts, lock, loaded.wheels, loaded.bounds, tuple(loaded.warnings))
