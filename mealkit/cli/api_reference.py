@@ -22,7 +22,7 @@ from mealkit.runtime.api.knowledge import KNOWLEDGE
 from mealkit.runtime.api.offer import Offer
 from mealkit.runtime.api.openapi import HEADERS, problems_by_status
 from mealkit.runtime.api.prompt_set import Prompts
-from mealkit.runtime.api.sampling import MAX_TOKENS, NUMBERS
+from mealkit.runtime.api.sampling import MAX_TOKENS_NAMES, NUMBERS
 from mealkit.runtime.api.schema_words import Words, objects_of, plain, words_of
 from mealkit.runtime.gateway.problem_answers import problem_answer
 from mealkit.runtime.urls import LIVE_PATHS, READY_PATHS
@@ -50,7 +50,7 @@ _BESIDE = {
     "variables": "`prompt`",
 }
 _FEWER = "`overrides`, for more than the kit's"
-_OPEN = {**dict.fromkeys(NUMBERS, "`overrides`"), **dict.fromkeys(MAX_TOKENS, _FEWER)}
+_OPEN = {**dict.fromkeys(NUMBERS, "`overrides`"), **dict.fromkeys(MAX_TOKENS_NAMES, _FEWER)}
 
 
 def api_page() -> str:

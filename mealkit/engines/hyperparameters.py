@@ -2,16 +2,30 @@
 
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
-from mealkit.recipe.kit import Part
+from mealkit.recipe.kit import StrictModel
+from mealkit.recipe.sampling_parameters import (
+    FREQUENCY_PENALTY,
+    MAX_TOKENS,
+    MIN_P,
+    MOST_STOP_CHARACTERS,
+    MOST_STOPS,
+    PINNED,
+    PRESENCE_PENALTY,
+    REPETITION_PENALTY,
+    SEED,
+    TEMPERATURE,
+    TOP_K,
+    TOP_P,
+)
 from mealkit.strings import LoosePath
-from mealkit.worker.interface import LARGEST_SEED
 
 Length = Annotated[int, Field(ge=1, le=10_000_000)]
+StopText = Annotated[str, StringConstraints(min_length=1, max_length=MOST_STOP_CHARACTERS)]
 
 
-class EmbeddingHyperparameters(Part):
+class EmbeddingHyperparameters(StrictModel):
     """How a sequence of token vectors becomes one vector."""
 
     pooling: Literal["mean", "cls"]
@@ -24,7 +38,7 @@ class EmbeddingHyperparameters(Part):
     """What happens to an input over max_length: it is refused, never cut."""
 
 
-class ClassificationHyperparameters(Part):
+class ClassificationHyperparameters(StrictModel):
     """How logits become the probabilities of labels."""
 
     max_length: Length
@@ -35,7 +49,7 @@ class ClassificationHyperparameters(Part):
     """What happens to an input over max_length: it is refused, never cut."""
 
 
-class RerankingHyperparameters(Part):
+class RerankingHyperparameters(StrictModel):
     """How the logit of a query and a document becomes a score."""
 
     max_length: Length
@@ -46,45 +60,29 @@ class RerankingHyperparameters(Part):
     """What happens to a pair over max_length: it is refused, never cut."""
 
 
-class GenerationHyperparameters(Part):
+class GenerationHyperparameters(StrictModel):
     """How the next token is chosen, and where an answer ends."""
 
-    callers_may_set: ClassVar = frozenset(
-        {
-            "max_tokens",
-            "temperature",
-            "top_p",
-            "top_k",
-            "min_p",
-            "repetition_penalty",
-            "presence_penalty",
-            "frequency_penalty",
-            "seed",
-        }
-    )
+    callers_may_set: ClassVar = frozenset(parameter.name for parameter in PINNED)
     """Those that a request has a parameter for: a kit may name them in ``overrides``."""
 
     max_length: Length
     """The most tokens of a request and its answer together: the context."""
-    max_tokens: Length
+    max_tokens: Annotated[int, Field(**MAX_TOKENS.bounds)]
     """The most tokens of an answer, where the caller does not ask for fewer."""
-    temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
-    """0: always the likeliest token; above: the logits are divided by it."""
-    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """Only the likeliest tokens that together have this probability are drawn from."""
-    top_k: Annotated[int, Field(ge=0, le=1_000_000)] = 0
-    """Only so many of the likeliest tokens are drawn from; 0: all."""
-    min_p: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """Only tokens with this share of the likeliest one's probability are drawn from."""
-    repetition_penalty: Annotated[float, Field(gt=0, le=10)] = 1.0
-    """Divides the logits of tokens that stand in the request or the answer (CTRL, 2019)."""
-    presence_penalty: Annotated[float, Field(ge=-2, le=2)] = 0.0
-    """Is taken from the logits of tokens that stand in the answer."""
-    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] = 0.0
-    """Is taken from the logits of tokens once for each time they stand in the answer."""
-    seed: Annotated[int, Field(ge=0, le=LARGEST_SEED)] = 0
-    """What the draws start from: the same request gives the same answer."""
-    stop: tuple[str, ...] = ()
+    temperature: Annotated[float, Field(**TEMPERATURE.field)] = TEMPERATURE.neutral
+    top_p: Annotated[float, Field(**TOP_P.field)] = TOP_P.neutral
+    top_k: Annotated[int, Field(**TOP_K.field)] = TOP_K.neutral
+    min_p: Annotated[float, Field(**MIN_P.field)] = MIN_P.neutral
+    repetition_penalty: Annotated[float, Field(**REPETITION_PENALTY.field)] = (
+        REPETITION_PENALTY.neutral
+    )
+    presence_penalty: Annotated[float, Field(**PRESENCE_PENALTY.field)] = PRESENCE_PENALTY.neutral
+    frequency_penalty: Annotated[float, Field(**FREQUENCY_PENALTY.field)] = (
+        FREQUENCY_PENALTY.neutral
+    )
+    seed: Annotated[int, Field(**SEED.field)] = SEED.neutral
+    stop: Annotated[tuple[StopText, ...], Field(max_length=MOST_STOPS)] = ()
     """Texts that end an answer and are not part of it."""
     chat_template: LoosePath = "model"
     """model: the one that comes with the weights; none: no chat; else a file below /models."""

@@ -3,27 +3,46 @@
 Pure. The defaults are those that Ollama documents; it applies them where a Modelfile says nothing.
 """
 
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mealkit.importing.stated_sampling import Values
-from mealkit.worker.interface import LARGEST_SEED
+from mealkit.recipe.sampling_parameters import (
+    FREQUENCY_PENALTY,
+    MAX_TOKENS,
+    MIN_P,
+    MOST_STOP_CHARACTERS,
+    MOST_STOPS,
+    PRESENCE_PENALTY,
+    REPETITION_PENALTY,
+    SEED,
+    TEMPERATURE,
+    TOP_K,
+    TOP_P,
+    Parameter,
+    is_stop,
+)
+from mealkit.untrusted import shown
 
-_LENGTH = re.compile(r"[0-9]{1,9}")
-# Ollama's name: the kit's, the type, the least and the greatest value.
-_NUMBERS: dict[str, tuple[str, type, float, float]] = {
-    "num_ctx": ("max_length", int, 1, 10_000_000),
-    "num_thread": ("threads", int, 1, 1024),
-    "temperature": ("temperature", float, 0, 2),
-    "top_k": ("top_k", int, 0, 1_000_000),
-    "top_p": ("top_p", float, 0, 1),
-    "min_p": ("min_p", float, 0, 1),
-    "repeat_penalty": ("repetition_penalty", float, 0, 10),
-    "presence_penalty": ("presence_penalty", float, -2, 2),
-    "frequency_penalty": ("frequency_penalty", float, -2, 2),
-    "seed": ("seed", int, 0, LARGEST_SEED),
+# Ollama's name: the kit's.
+_SAMPLING: Mapping[str, Parameter[float]] = {
+    "num_predict": MAX_TOKENS,
+    "temperature": TEMPERATURE,
+    "top_k": TOP_K,
+    "top_p": TOP_P,
+    "min_p": MIN_P,
+    "repeat_penalty": REPETITION_PENALTY,
+    "presence_penalty": PRESENCE_PENALTY,
+    "frequency_penalty": FREQUENCY_PENALTY,
+    "seed": SEED,
 }
+# What is no sampling: the kit's name, the least and the greatest number.
+_COUNTS: Mapping[str, tuple[str, int, int]] = {
+    "num_ctx": ("max_length", 1, 10_000_000),
+    "num_thread": ("threads", 1, 1024),
+}
+# Without limit, or as long as the context.
+_ENDLESS = frozenset({"-1", "-2"})
 # https://github.com/ollama/ollama/blob/main/docs/modelfile.md, "Valid Parameters and Values"
 _DEFAULTS: dict[str, Any] = {
     "temperature": 0.8,
@@ -68,11 +87,11 @@ def carry(values: Values, parameters: Sequence[str]) -> None:
         name, _, text = parameter.strip().partition(" ")
         text = text.strip().strip('"')
         if name == "stop":
-            stop.append(text)
-        elif name == "num_predict":
-            _num_predict(values, text)
-        elif name in _NUMBERS:
-            _number(values, name, text)
+            _stop(values, stop, text)
+        elif name in _SAMPLING:
+            _sampling(values, name, text)
+        elif name in _COUNTS:
+            _count(values, name, text)
         else:
             why = ("there is no hyperparameter for it", "check whether answers depend on it")
             values.leave(f"PARAMETER {name}", *_OTHER.get(name, why))
@@ -90,25 +109,41 @@ def leave(values: Values, name: str, value: str) -> None:
         values.leave(f"{name} {value}".strip(), *_DIRECTIVES[name])
 
 
-def _number(values: Values, name: str, text: str) -> None:
-    called, kind, low, high = _NUMBERS[name]
-    try:
-        value = kind(text)
-    except (ValueError, OverflowError):
-        values.leave(f"PARAMETER {name} {text}", "it is not a number", f"set {called} yourself")
+def _stop(values: Values, found: list[str], text: str) -> None:
+    if is_stop(text) and len(found) < MOST_STOPS:
+        found.append(text)
+    else:
+        why = f"a kit has {MOST_STOPS} texts of 1 to {MOST_STOP_CHARACTERS} characters at most"
+        values.leave(f"PARAMETER stop {shown(text)}", why, "set stop yourself")
+
+
+def _sampling(values: Values, name: str, text: str) -> None:
+    parameter = _SAMPLING[name]
+    if parameter is MAX_TOKENS and text in _ENDLESS:
         return
-    is_nothing = called in {"top_p", "repetition_penalty"} and value == 0
-    if is_nothing or not low <= value <= high:
-        why = f"{called} may be {low:g} to {high:g}"
-        values.leave(f"PARAMETER {name} {text}", why, f"set {called} yourself")
+    value = _number(parameter.kind, text)
+    if not parameter.accepts(value):
+        _leave(values, name, text, parameter.name, parameter.shown_bounds)
+        return
+    values.say(parameter.name, value, f"From PARAMETER {name}.")
+
+
+def _count(values: Values, name: str, text: str) -> None:
+    called, least, most = _COUNTS[name]
+    value = _number(int, text)
+    if value is None or not least <= value <= most:
+        _leave(values, name, text, called, f"{least} to {most}")
         return
     values.say(called, value, f"From PARAMETER {name}.")
 
 
-def _num_predict(values: Values, text: str) -> None:
-    if text in {"-1", "-2"}:
-        return  # without limit, or as long as the context
-    if _LENGTH.fullmatch(text) and int(text):
-        values.say("max_tokens", int(text), "From PARAMETER num_predict.")
-    else:
-        values.leave(f"PARAMETER num_predict {text}", "it is no length", "set max_tokens yourself")
+def _number(kind: type[float], text: str) -> float | None:
+    try:
+        return kind(text)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _leave(values: Values, name: str, text: str, called: str, bounds: str) -> None:
+    why = f"{called} may be {bounds}"
+    values.leave(f"PARAMETER {name} {text}", why, f"set {called} yourself")

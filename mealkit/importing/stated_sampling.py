@@ -8,6 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mealkit.importing.proposal import LeftOut
+from mealkit.recipe.sampling_parameters import (
+    MIN_P,
+    REPETITION_PENALTY,
+    TEMPERATURE,
+    TOP_K,
+    TOP_P,
+)
 
 _GENERATION = "generation_config.json"
 # Where configs say how many positions a model has.
@@ -18,12 +25,9 @@ HALF = "Half of the context: prompt and answer share it."
 """Where the most tokens of an answer come from, if nothing else is known that leaves room."""
 
 _ANSWER_TOKENS = 512
-_NUMBERS: Mapping[str, tuple[float, float]] = {
-    "temperature": (0.0, 2.0),
-    "top_p": (0.0, 1.0),
-    "top_k": (0, 1_000_000),
-    "min_p": (0.0, 1.0),
-    "repetition_penalty": (0.0, 10.0),
+_STATED = {
+    parameter.name: parameter
+    for parameter in (TEMPERATURE, TOP_P, TOP_K, MIN_P, REPETITION_PENALTY)
 }
 # What has the same effect wherever it stands, or concerns how transformers computes.
 _WITHOUT_EFFECT = frozenset(
@@ -71,7 +75,7 @@ def sampling(
     _length(found, generation)
     _draws(found, generation)
     found.say("seed", 0, "mealkit's choice: the same request gives the same answer.")
-    for name in sorted(generation.keys() - _WITHOUT_EFFECT - _NUMBERS.keys()):
+    for name in sorted(generation.keys() - _WITHOUT_EFFECT - _STATED.keys()):
         if name in {"max_new_tokens", "max_length"} or generation[name] is None:
             continue
         found.leave(
@@ -139,29 +143,28 @@ def _draws(found: Values, generation: Mapping[str, Any]) -> None:
     if not draws:
         source = f"{_GENERATION} does not say do_sample: always the likeliest token."
         found.say("temperature", 0.0, source)
-    for name, (low, high) in _NUMBERS.items():
+    for name, parameter in _STATED.items():
         value = generation.get(name)
         if value is None:
-            if name == "temperature" and draws:
+            if parameter is TEMPERATURE and draws:
                 found.say(name, 1.0, f"transformers' default: {_GENERATION} draws and states none.")
             continue
-        if not draws and name != "repetition_penalty":
+        if not draws and parameter is not REPETITION_PENALTY:
             continue  # it has no effect on the likeliest token
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not is_number or not low <= value <= high or (low == value and name in _POSITIVE):
-            why = f"it is {value!r}, and may be {low:g} to {high:g}"
+        if not parameter.accepts(int(value) if _is_whole(value) else value):
+            why = f"it is {value!r}, and may be {parameter.shown_bounds}"
             found.leave(f"{_GENERATION}: {name}", why, f"set hyperparameters.{name} yourself")
             continue
-        kept = int(value) if name == "top_k" else float(value)
-        found.say(name, kept, f"From {_GENERATION}.")
+        found.say(name, parameter.kind(value), f"From {_GENERATION}.")
     if draws and generation.get("top_k") is None:
         found.say(
             "top_k", 0, f"{_GENERATION} states none. transformers would use 50, vLLM and others 0."
         )
 
 
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, float) and value.is_integer()
+
+
 def _is_count(value: Any) -> bool:
     return type(value) is int and 0 < value <= _NO_LIMIT
-
-
-_POSITIVE = frozenset({"top_p", "repetition_penalty"})

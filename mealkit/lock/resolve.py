@@ -95,6 +95,9 @@ class KitParts:
     local_wheels: Mapping[str, Digest]
     gateway_requirements: tuple[str, ...]
     mealkit_version: str
+    gateway_bounds: tuple[str, ...] = ()
+    """Versions that the gateway is tested with. No part of the request: a lock that was made with
+    other bounds stays as it is."""
 
     @property
     def architecture(self) -> str:
@@ -133,8 +136,9 @@ def resolve(
     if previous and kept and kept.gateway == asked.gateway and Upgrade.PYTHON not in upgrade:
         gateway_packages = previous.gateway.packages
     else:
+        wanted = (*parts.gateway_requirements, *parts.gateway_bounds)
         with _lockable("the gateway's packages"):
-            gateway_packages = inputs.packages(parts.gateway_requirements, (), target)
+            gateway_packages = inputs.packages(wanted, (), target)
     if previous and kept and kept.weights == asked.weights and Upgrade.WEIGHTS not in upgrade:
         files, shape = previous.model.files, previous.model.shape
     else:

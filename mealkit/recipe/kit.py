@@ -40,15 +40,15 @@ from mealkit.strings import (
 from mealkit.units import Size
 
 
-class Part(BaseModel):
-    """A part of a kit or of its lock: frozen, strict, and closed to unknown fields."""
+class StrictModel(BaseModel):
+    """The base of all that a kit and its lock say: frozen, strict, closed to unknown fields."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True
     )
 
 
-class Paper(Part):
+class Paper(StrictModel):
     """The paper that the kit comes from."""
 
     title: Annotated[Text, KEEPS_ANSWERS]
@@ -64,7 +64,7 @@ class Paper(Part):
     """Where it can be read."""
 
 
-class Contact(Part):
+class Contact(StrictModel):
     """Who answers for the kit when it fails."""
 
     team: Annotated[Line, KEEPS_ANSWERS]
@@ -78,7 +78,7 @@ class Contact(Part):
     """When and how it answers, in a sentence."""
 
 
-class HubPlace(Part):
+class HubPlace(StrictModel):
     """A repository on the Hugging Face Hub (or a server that speaks its API, by HF_ENDPOINT)."""
 
     source: Annotated[Literal["hub"], KEEPS_ANSWERS]
@@ -89,7 +89,7 @@ class HubPlace(Part):
     """The commit, 40 hex digits. A branch or tag is resolved by the lock, which says so."""
 
 
-class WheelPlace(Part):
+class WheelPlace(StrictModel):
     """A model that is distributed inside a Python wheel."""
 
     source: Annotated[Literal["wheel"], KEEPS_ANSWERS]
@@ -102,7 +102,7 @@ class WheelPlace(Part):
     """The folder inside the wheel that holds the files."""
 
 
-class HttpPlace(Part):
+class HttpPlace(StrictModel):
     """Files below an address."""
 
     source: Annotated[Literal["http"], KEEPS_ANSWERS]
@@ -111,7 +111,7 @@ class HttpPlace(Part):
     """The address of the folder; a file's name is put behind it. Plain http only on loopback."""
 
 
-class FolderPlace(Part):
+class FolderPlace(StrictModel):
     """Files in a folder on this machine."""
 
     source: Annotated[Literal["folder"], KEEPS_ANSWERS]
@@ -124,7 +124,7 @@ class FolderPlace(Part):
 Place = Annotated[HubPlace | WheelPlace | HttpPlace | FolderPlace, Field(discriminator="source")]
 
 
-class _Files(Part):
+class _Files(StrictModel):
     files: Annotated[tuple[RelativePath, ...], Field(min_length=1), CHANGES_ANSWERS]
     """The files, by name or pattern (``*.safetensors``; not for http)."""
     into: Annotated[LoosePath | None, CHANGES_ANSWERS] = None
@@ -192,7 +192,7 @@ class Feature(StrEnum):
     """Several answers to one request."""
 
 
-class Model(Part):
+class Model(StrictModel):
     """The model: what it is called, what it is for, and where its files come from."""
 
     name: Annotated[Line, CHANGES_ANSWERS]
@@ -208,7 +208,7 @@ class Model(Part):
     """Accept pickle files, which run code when loaded."""
 
 
-class Prompt(Part):
+class Prompt(StrictModel):
     """A prompt template of the kit."""
 
     file: Annotated[LoosePath, CHANGES_ANSWERS]
@@ -219,7 +219,7 @@ class Prompt(Part):
     """What it is for."""
 
 
-class Override(Part):
+class Override(StrictModel):
     """What callers may set of one hyperparameter; without bounds, whatever its type allows."""
 
     minimum: Annotated[float | None, CHANGES_ANSWERS] = None
@@ -228,7 +228,7 @@ class Override(Part):
     """The largest number a caller may ask for."""
 
 
-class DebianBase(Part):
+class DebianBase(StrictModel):
     """A minimal root assembled from Debian's packages."""
 
     source: Annotated[Literal["debian"], CHANGES_ANSWERS]
@@ -241,7 +241,7 @@ class DebianBase(Part):
     """Accept a package index without a valid signature. A build runs nothing of its packages."""
 
 
-class ImageBase(Part):
+class ImageBase(StrictModel):
     """Any image, by reference."""
 
     source: Annotated[Literal["image"], CHANGES_ANSWERS]
@@ -257,7 +257,7 @@ class ImageBase(Part):
 Base = Annotated[DebianBase | ImageBase, Field(discriminator="source")]
 
 
-class Runtime(Part):
+class Runtime(StrictModel):
     """What runs the model."""
 
     engine: Annotated[Name, CHANGES_ANSWERS]
@@ -305,7 +305,7 @@ class Architecture(StrEnum):
     ARM64 = "arm64"
 
 
-class Hardware(Part):
+class Hardware(StrictModel):
     """What the kit needs of a machine."""
 
     gpu: Annotated[Gpu, CHANGES_ANSWERS] = Gpu.NONE
@@ -320,7 +320,7 @@ class Hardware(Part):
     """The architecture it is built for: one; a kit for another one is a kit of its own."""
 
 
-class Serving(Part):
+class Serving(StrictModel):
     """How the kit answers."""
 
     port: Annotated[Annotated[int, Field(ge=1, le=65535)], KEEPS_ANSWERS] = 8000
@@ -343,7 +343,7 @@ class Serving(Part):
     """How often a worker that died or hung is started again before the kit gives up."""
 
 
-class Kit(Part):
+class Kit(StrictModel):
     """A kit: a paper's recipe, with everything that changes its answers."""
 
     api_version: Annotated[Literal["mealkit/v1"], KEEPS_ANSWERS] = Field(alias="apiVersion")
@@ -379,6 +379,6 @@ class Kit(Part):
     the problem KIT_SECRET names; kit.yaml for its own text."""
 
 
-def kit_json(part: Part) -> dict[str, Any]:
+def kit_json(part: StrictModel) -> dict[str, Any]:
     """Return a kit, or a part of one, as JSON with the names of kit.yaml."""
     return part.model_dump(mode="json", by_alias=True)

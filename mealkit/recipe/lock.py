@@ -20,8 +20,8 @@ from mealkit.recipe.kit import (
     Feature,
     Override,
     Paper,
-    Part,
     Serving,
+    StrictModel,
     Task,
 )
 from mealkit.recipe.origins import Origin
@@ -64,7 +64,7 @@ def _require_apart(paths: Iterable[str]) -> None:
         raise ValueError(f"{found[0]!r} and {found[1]!r} cannot both be there")
 
 
-class LockedWheel(Part):
+class LockedWheel(StrictModel):
     """A Python wheel, pinned."""
 
     name: Annotated[NormalName, CHANGES_ANSWERS]
@@ -87,7 +87,7 @@ class LockedWheel(Part):
         return self
 
 
-class LockedFile(Part):
+class LockedFile(StrictModel):
     """One file of the model: where it goes, and the bytes it must be."""
 
     path: Annotated[RelativePath, CHANGES_ANSWERS]
@@ -104,7 +104,7 @@ class LockedFile(Part):
     """Where it was found, and where else it may come from, in the kit's order."""
 
 
-class ModelShape(Part):
+class ModelShape(StrictModel):
     """What headers and config.json say of the model, for estimates without its weights."""
 
     architecture: Annotated[Line | None, KEEPS_ANSWERS] = None
@@ -117,7 +117,7 @@ class ModelShape(Part):
     """All that the estimator reads there; null: too little is said to count with."""
 
 
-class LockedModel(Part):
+class LockedModel(StrictModel):
     """The model, file by file."""
 
     name: Annotated[Line, CHANGES_ANSWERS]
@@ -137,7 +137,7 @@ class LockedModel(Part):
         return self
 
 
-class LockedPrompt(Part):
+class LockedPrompt(StrictModel):
     """A prompt template, in full."""
 
     file: Annotated[LoosePath, KEEPS_ANSWERS]
@@ -150,7 +150,7 @@ class LockedPrompt(Part):
     """The variables that it takes."""
 
 
-class LockedCode(Part):
+class LockedCode(StrictModel):
     """A file of the paper's own code, in full."""
 
     sha256: Annotated[Digest, CHANGES_ANSWERS]
@@ -159,7 +159,7 @@ class LockedCode(Part):
     """The text itself."""
 
 
-class LockedEngine(Part):
+class LockedEngine(StrictModel):
     """The engine: its code, and every flag written out."""
 
     name: Annotated[Name, CHANGES_ANSWERS]
@@ -176,14 +176,14 @@ class LockedEngine(Part):
     """The worker's Python packages, sorted by name."""
 
 
-class LockedGateway(Part):
+class LockedGateway(StrictModel):
     """The gateway's own packages, apart from the engine's."""
 
     packages: Annotated[tuple[LockedWheel, ...], CHANGES_ANSWERS]
     """The gateway's Python packages, sorted by name."""
 
 
-class LockedDeb(Part):
+class LockedDeb(StrictModel):
     """A Debian package, pinned."""
 
     name: Annotated[DebianName, CHANGES_ANSWERS]
@@ -200,7 +200,7 @@ class LockedDeb(Part):
     """Its size."""
 
 
-class LockedDebianBase(Part):
+class LockedDebianBase(StrictModel):
     """A base of Debian packages."""
 
     source: Annotated[Literal["debian"], CHANGES_ANSWERS] = "debian"
@@ -216,7 +216,7 @@ class LockedDebianBase(Part):
         return self
 
 
-class LockedImageBase(Part):
+class LockedImageBase(StrictModel):
     """A base image."""
 
     source: Annotated[Literal["image"], CHANGES_ANSWERS] = "image"
@@ -234,7 +234,7 @@ class LockedImageBase(Part):
 LockedBase = Annotated[LockedDebianBase | LockedImageBase, Field(discriminator="source")]
 
 
-class LockedRuntime(Part):
+class LockedRuntime(StrictModel):
     """What runs the model."""
 
     base: Annotated[LockedBase, CHANGES_ANSWERS]
@@ -249,7 +249,7 @@ class LockedRuntime(Part):
     """Whether the image holds the compiled form of its Python modules."""
 
 
-class About(Part):
+class About(StrictModel):
     """What people need to know of a kit; nothing here changes an answer."""
 
     name: Annotated[Name, KEEPS_ANSWERS]
@@ -266,7 +266,7 @@ class About(Part):
     """Who answers for it."""
 
 
-class Requests(Part):
+class Requests(StrictModel):
     """Digests of what the kit asked for, part by part: they tell a stale lock from a fresh one."""
 
     weights: Annotated[Digest, KEEPS_ANSWERS]
@@ -280,7 +280,7 @@ class Requests(Part):
     """Of ``runtime.base`` and the Python."""
 
 
-class Lock(Part):
+class Lock(StrictModel):
     """A kit with every input resolved to a digest."""
 
     lock_version: Annotated[Literal["mealkit.lock/v1"], KEEPS_ANSWERS] = "mealkit.lock/v1"

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from mealkit.recipe.answers import KEEPS_ANSWERS
-from mealkit.recipe.kit import Part
+from mealkit.recipe.kit import StrictModel
 from mealkit.strings import (
     HubCommit,
     HubRepository,
@@ -15,7 +15,7 @@ from mealkit.strings import (
 )
 
 
-class HubOrigin(Part):
+class HubOrigin(StrictModel):
     """A file in a repository of the Hub, at a commit."""
 
     source: Annotated[Literal["hub"], KEEPS_ANSWERS] = "hub"
@@ -28,7 +28,7 @@ class HubOrigin(Part):
     """The file's path in the repository."""
 
 
-class WheelOrigin(Part):
+class WheelOrigin(StrictModel):
     """A member of a wheel."""
 
     source: Annotated[Literal["wheel"], KEEPS_ANSWERS] = "wheel"
@@ -41,7 +41,7 @@ class WheelOrigin(Part):
     """The file's path in the wheel."""
 
 
-class HttpOrigin(Part):
+class HttpOrigin(StrictModel):
     """A file below an address, which the kit states."""
 
     source: Annotated[Literal["http"], KEEPS_ANSWERS] = "http"
@@ -50,7 +50,7 @@ class HttpOrigin(Part):
     """The file's path below the address."""
 
 
-class FolderOrigin(Part):
+class FolderOrigin(StrictModel):
     """A file in a folder, which the kit states."""
 
     source: Annotated[Literal["folder"], KEEPS_ANSWERS] = "folder"

@@ -19,6 +19,18 @@ _HEAD = (
 )
 
 
+DONE = b"data: [DONE]\n\n"
+"""The last event of a stream that is whole."""
+
+
+def event(content: str) -> bytes:
+    """Write a server-sent event; JSON has no line breaks, so it is one line.
+
+    https://html.spec.whatwg.org/multipage/server-sent-events.html
+    """
+    return f"data: {content}\n\n".encode()
+
+
 class EventStream:
     """The body of one answer, sent as it comes; the connection has a timeout."""
 

@@ -22,11 +22,11 @@ from types import FrameType
 from typing import NoReturn
 
 from mealkit.errors import MealkitError, failure
-from mealkit.worker.endpoints.call import Endpoint
 from mealkit.worker.endpoints.classification import classification_endpoints
 from mealkit.worker.endpoints.embedding import embedding_endpoints
 from mealkit.worker.endpoints.generation import generation_endpoints
 from mealkit.worker.endpoints.prediction import prediction_endpoints
+from mealkit.worker.endpoints.request import Endpoint
 from mealkit.worker.endpoints.reranking import reranking_endpoints
 from mealkit.worker.endpoints.tokens import token_endpoints
 from mealkit.worker.interface import (
@@ -130,7 +130,7 @@ def endpoints_of(worker: Worker, config: WorkerConfig) -> Mapping[str, Endpoint]
     else:
         chat = None
     most = config.hyperparameters.get("max_length")
-    return {**found, **token_endpoints(worker, config.model_name, most, chat)}
+    return {**found, **token_endpoints(worker, most, chat)}
 
 
 def _task_endpoints(worker: Worker, config: WorkerConfig) -> Mapping[str, Endpoint]:

@@ -99,9 +99,6 @@ class PredictionSchema:
     streams: bool
 
 
-LARGEST_SEED = 2**63 - 1
-"""Seeds begin at 0 and have 63 bits: as many as every generator of draws takes."""
-
 IsCancelled = Callable[[], bool]
 """Tells whether nobody waits for an answer any more; quick to ask."""
 

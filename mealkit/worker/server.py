@@ -18,10 +18,10 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 from mealkit.errors import MealkitError, failure
-from mealkit.worker.endpoints.call import Call, Endpoint
-from mealkit.worker.endpoints.error_answers import error_answer, error_event
+from mealkit.worker.endpoints.request import Endpoint, EndpointCall
 from mealkit.worker.event_stream import EventStream
 from mealkit.worker.interface import Cancelled
+from mealkit.worker.openai_errors import error_answer, error_event
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
 
@@ -228,7 +228,7 @@ class _Handler(BaseHTTPRequestHandler):
         if not allowed:
             raise failure("ROUTE_UNKNOWN", f"{path} is not an endpoint of this worker")
         self._require(allowed, path)
-        return 200, endpoints[f"{self.command} {path}"](Call(body, self._is_gone))
+        return 200, endpoints[f"{self.command} {path}"](EndpointCall(body, self._is_gone))
 
     def _require(self, allowed: list[str], path: str) -> None:
         if self.command not in allowed:

@@ -147,28 +147,27 @@ def test_an_input_that_the_signature_does_not_take_is_refused(ready, values, whe
 
 
 @pytest.mark.parametrize(
-    ("body", "code", "where"),
+    "body",
     [
-        ({"model": "m"}, "REQUEST_INVALID", "input"),
-        (asked(["x"]), "REQUEST_INVALID", "input"),
-        ({"model": "m", "input": {"text": "x"}, "stream": False}, "REQUEST_INVALID", "seed"),
-        (asked({"text": "x"}, seed=-1), "REQUEST_INVALID", "seed"),
-        (asked({"text": "x"}, stream=1), "REQUEST_INVALID", "stream"),
-        (asked({"text": "x"}, stream=True), "REQUEST_UNSUPPORTED", "stream"),
-        (asked({"text": "x"}, temperature=1), "REQUEST_UNSUPPORTED", "temperature"),
-        (asked({"text": "x"}, model="?"), "REQUEST_MODEL", "model"),
-        (
-            '{"model":"m","input":{"text":"\\ud800"},"seed":0,"stream":false}',
-            "REQUEST_INVALID",
-            "input",
-        ),
-        ('{"model":"m","input":{"text":"x","text":"y"}}', "REQUEST_INVALID", "text"),
+        {"model": "m"},
+        asked(["x"]),
+        {"model": "m", "input": {"text": "x"}, "stream": False},
+        asked({"text": "x"}, seed=-1),
+        asked({"text": "x"}, stream=1),
+        '{"model":"m","input":{"text":"\\ud800"},"seed":0,"stream":false}',
+        '{"model":"m","input":{"text":"x","text":"y"}}',
     ],
 )
-def test_other_requests_are_refused(ready, body, code, where):
-    """Nothing is ignored."""
+def test_what_no_gateway_writes_is_refused(ready, body):
+    """It gets a 400 in the shape of all errors."""
     reply = ready("Words").request("POST", "/v1/predict", body)
-    assert (reply.error["code"], reply.error["where"]) == (code, where)
+    assert (reply.status, reply.error["code"]) == (400, "REQUEST_INVALID")
+
+
+def test_code_that_answers_whole_has_no_pieces(ready):
+    """A stream is asked of code that has one, and refused by name elsewhere."""
+    reply = ready("Words").request("POST", "/v1/predict", asked({"text": "x"}, stream=True))
+    assert (reply.error["code"], reply.error["where"]) == ("REQUEST_UNSUPPORTED", "stream")
 
 
 def test_the_authors_own_checks_are_refusals(ready):

@@ -111,6 +111,7 @@ class FixedInputs:
     def __init__(self, salt: str = "") -> None:
         self.salt = salt
         self.asked: list[str] = []
+        self.requirements: list[tuple[str, ...]] = []
 
     def weights(self, kit: Kit) -> tuple[tuple[LockedFile, ...], ModelShape]:
         self.asked.append("weights")
@@ -131,7 +132,9 @@ class FixedInputs:
         self, requirements: Sequence[str], excludes: Sequence[str], target: PythonTarget
     ) -> tuple[LockedWheel, ...]:
         self.asked.append("packages")
-        return tuple(locked_wheel(f"{name}{self.salt}") for name in sorted(requirements))
+        self.requirements.append(tuple(requirements))
+        names = sorted(requirement.partition("<")[0] for requirement in requirements)
+        return tuple(locked_wheel(f"{name}{self.salt}") for name in names)
 
     def base(self, base: Base, python: str, architecture: str) -> LockedBase:
         self.asked.append("base")

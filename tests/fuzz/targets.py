@@ -57,11 +57,16 @@ from mealkit.sources.source import Supplies
 from mealkit.stores.registry.auth import challenges_of
 from mealkit.untrusted import parse_json
 from mealkit.web.http_client import open_client
-from mealkit.worker.endpoints.request import read_object as worker_reads
+from mealkit.worker.endpoints.generation import chat_request
+from mealkit.worker.endpoints.request import read_request
 from mealkit.worker.generation.tool_calls import ToolReader
 from mealkit.worker.tokenizer.vocabulary import Vocabulary
 
 ENGINES = ("transformers", "vllm", "llama-cpp", "onnx")
+
+
+def worker_reads(data: bytes) -> None:
+    read_request(data, chat_request)
 
 
 class Bytes:

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from mealkit.errors import LockError
 from mealkit.lock.drift import drift, needs_network
-from mealkit.lock.resolve import Upgrade, glibc_of, resolve
+from mealkit.lock.resolve import Upgrade, glibc_of, requests_of, resolve
 from mealkit.recipe.answers import classification
 from mealkit.recipe.kit import Kit
 from mealkit.recipe.lock import Lock, lock_bytes, read_lock
@@ -307,6 +307,18 @@ def test_a_newer_gateway_leaves_the_engines_packages():
     assert inputs.asked == ["packages"]
     assert upgraded.engine == lock.engine
     assert upgraded.gateway != lock.gateway
+
+
+def test_a_bound_of_the_gateways_packages_leaves_locks_as_they_are():
+    """A new lock is resolved within the bound; one that was made before it is still the kit's."""
+    bounded = replace(parts_of(KIT), gateway_bounds=("uvicorn<0.55",))
+    lock, inputs = _lock(), FixedInputs("newer")
+
+    assert resolve(bounded, inputs, lock) == lock
+    assert inputs.asked == []
+    assert requests_of(bounded) == requests_of(parts_of(KIT))
+    resolve(bounded, inputs)
+    assert ("starlette", "uvicorn<0.55") in inputs.requirements
 
 
 def test_modules_are_compiled_where_debian_is_the_base():

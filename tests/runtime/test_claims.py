@@ -1,7 +1,7 @@
 """A kit's word about whose its failure is: enough to take it upon itself, not to hand it on."""
 
 import pytest
-from runtime.test_isolation import python_kit, with_code
+from runtime.life.test_isolation import python_kit, with_code
 
 from mealkit.digest import Digest
 from mealkit.errors import CATALOGUE, Owner, problem

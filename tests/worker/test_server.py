@@ -10,8 +10,7 @@ import pytest
 from engines.conftest import UnixConnection
 
 from mealkit.errors import failure
-from mealkit.worker.endpoints.call import DONE
-from mealkit.worker.event_stream import PENDING_BYTES, EventStream
+from mealkit.worker.event_stream import DONE, PENDING_BYTES, EventStream
 from mealkit.worker.interface import Cancelled
 from mealkit.worker.server import listen
 

@@ -16,7 +16,7 @@ from mealkit.engines.llama_cpp.config import LlamaCppConfig
 from mealkit.errors import failure
 from mealkit.worker.interface import Embeddings, IsCancelled, require_waiting
 from mealkit.worker.measuring import TOLD_TOKENS, large_text, require_fitting
-from mealkit.worker.request_queue import Turns
+from mealkit.worker.request_queue import RequestQueue
 
 # What sentence-transformers divides by at least, so that a zero vector stays one.
 _SMALLEST_NORM = np.float32(1e-12)
@@ -38,7 +38,7 @@ class Embedder:
             raise failure("ENGINE_START", message, where=str(config.model))
         self._config = config
         self._dimensions: int = llama_cpp.llama_model_n_embd_out(self._loaded.model)
-        self._turns = Turns()
+        self._queue = RequestQueue()
 
     def tokenize(self, text: str) -> list[int]:
         """Return a text's tokens, with what the model's tokenizer puts before and after it.
@@ -60,7 +60,7 @@ class Embedder:
         given = [self._tokens(text, index) for index, text in enumerate(texts)]
         vectors = []
         for tokens in given:
-            with self._turns:
+            with self._queue:
                 # Asked when it has its turn, which may have taken long.
                 require_waiting(is_cancelled)
                 vectors.append(self._vector(tokens))

@@ -8,14 +8,14 @@ from mealkit.engines.engine import Recipe, Values, tokenizer_features
 from mealkit.engines.hyperparameters import EmbeddingHyperparameters, GenerationHyperparameters
 from mealkit.errors import Problem, problem
 from mealkit.kit.load import LoadedKit
-from mealkit.recipe.kit import Part, Task
+from mealkit.recipe.kit import StrictModel, Task
 from mealkit.strings import LoosePath
 
 Tokens = Annotated[int, Field(ge=1, le=1_048_576)]
 CacheType = Literal["f32", "f16", "bf16", "q8_0", "q4_0"]
 
 
-class LlamaCppSettings(Part):
+class LlamaCppSettings(StrictModel):
     """The flags of llama.cpp that can change an answer, its speed or its memory.
 
     The context is the hyperparameter max_length. Whatever concerns positions (RoPE and its scaling)

@@ -11,11 +11,11 @@ from mealkit.engines.hyperparameters import (
     GenerationHyperparameters,
     RerankingHyperparameters,
 )
-from mealkit.recipe.kit import Part, Task
+from mealkit.recipe.kit import StrictModel, Task
 from mealkit.strings import LoosePath
 
 
-class OnnxSettings(Part):
+class OnnxSettings(StrictModel):
     """The flags of onnxruntime that can change an answer or its speed."""
 
     graph: LoosePath = "model.onnx"

@@ -8,25 +8,25 @@ from mealkit.engines.engine import Recipe, Values
 from mealkit.engines.handler_source import Handler, handler_problems
 from mealkit.errors import Problem
 from mealkit.kit.load import LoadedKit
-from mealkit.recipe.kit import Part, Task
-from mealkit.worker.interface import LARGEST_SEED
+from mealkit.recipe.kit import StrictModel, Task
+from mealkit.recipe.sampling_parameters import SEED
 
 _ADDRESS = r"^https?://[A-Za-z0-9.\-\[\]:]+/(?:[A-Za-z0-9._~%!$&'()*+,;=:@-]+/)*$"
 
 
-class PredictionHyperparameters(Part):
+class PredictionHyperparameters(StrictModel):
     """What the paper's code computes with."""
 
-    callers_may_set: ClassVar = frozenset({"seed"})
+    callers_may_set: ClassVar = frozenset({SEED.name})
     """Those that a request has a parameter for: a kit may name them in ``overrides``."""
 
-    seed: Annotated[int, Field(ge=0, le=LARGEST_SEED)] = 0
+    seed: Annotated[int, Field(**SEED.bounds)] = SEED.neutral
     """What the draws of random, numpy and torch start from, at the load and at each request."""
     parameters: dict[str, JsonValue] = Field(default_factory=dict)
     """Values for the code itself: its ``load`` gets them if it has a parameter ``parameters``."""
 
 
-class PythonSettings(Part):
+class PythonSettings(StrictModel):
     """Where the handler is, and how it is called."""
 
     handler: Annotated[

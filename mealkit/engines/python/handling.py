@@ -13,11 +13,11 @@ from typing import Any
 
 from mealkit.engines.python.config import HandlerConfig
 from mealkit.engines.python.faults import request_failure, start_failure
-from mealkit.engines.python.gate import Gate
 from mealkit.engines.python.handler_loading import import_handler, load_arguments
 from mealkit.engines.python.loop import LoopThread
 from mealkit.errors import MealkitError
 from mealkit.worker.interface import Cancelled, IsCancelled, never, require_waiting
+from mealkit.worker.request_queue import RequestQueue
 
 _NUMPY_SEEDS = 2**32
 
@@ -32,7 +32,7 @@ class Handling:
             EngineError: ``ENGINE_START``, naming file and line.
         """
         self._config = config
-        self._gate = Gate(config.concurrency)
+        self._queue = RequestQueue(config.concurrency)
         self._loop = LoopThread()
         handler_class = import_handler(config)
         _begin_draws(config.seed)
@@ -58,7 +58,7 @@ class Handling:
             Cancelled: the caller went away.
             EngineError: ``HANDLER_FAILED``, it raised.
         """
-        with self._gate.entered(is_cancelled):
+        with self._queue.entered(is_cancelled):
             try:
                 if self._is_async:
                     return self._loop.run(lambda: self._begun(arguments, seed), is_cancelled)
@@ -74,7 +74,7 @@ class Handling:
         Raises:
             Cancelled: the caller went away.
         """
-        with self._gate.entered(is_cancelled):
+        with self._queue.entered(is_cancelled):
             pass
 
     def pieces(
@@ -86,7 +86,7 @@ class Handling:
             Cancelled: the caller went away.
             EngineError: ``HANDLER_FAILED``, it raised.
         """
-        with self._gate.entered(is_cancelled):
+        with self._queue.entered(is_cancelled):
             try:
                 with closing(self._begun_pieces(arguments, seed, is_cancelled)) as pieces:
                     for piece in pieces:

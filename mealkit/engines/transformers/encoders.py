@@ -26,7 +26,7 @@ from mealkit.worker.interface import (
     Relevance,
     require_waiting,
 )
-from mealkit.worker.request_queue import Turns
+from mealkit.worker.request_queue import RequestQueue
 from mealkit.worker.tokenizer.encode import TextTokenizer, Tokens
 from mealkit.worker.tokenizer.tokenizer_file import open_tokenizer
 
@@ -110,7 +110,7 @@ class _Run:
         self._root = str(config.root)
         self._device = config.device
         self._has_types = "token_type_ids" in inspect.signature(self.model.forward).parameters
-        self._turns = Turns()
+        self._queue = RequestQueue()
 
     def each(
         self,
@@ -121,7 +121,7 @@ class _Run:
         """Compute inputs one by one, and read the numbers of each from what the model gives."""
         found = []
         for item in tokens:
-            with self._turns:
+            with self._queue:
                 # Asked when it has its turn, which may have taken long.
                 require_waiting(is_cancelled)
                 found.append(self._one(read, item))

@@ -13,10 +13,10 @@ from mealkit.engines.hyperparameters import (
 )
 from mealkit.errors import Problem, problem
 from mealkit.kit.load import LoadedKit
-from mealkit.recipe.kit import Gpu, Part, Task
+from mealkit.recipe.kit import Gpu, StrictModel, Task
 
 
-class TransformersSettings(Part):
+class TransformersSettings(StrictModel):
     """The flags of transformers and torch that can change an answer or its speed."""
 
     dtype: Literal["float32", "float16", "bfloat16"] = "float32"

@@ -9,12 +9,12 @@ from mealkit.engines.engine import Recipe
 from mealkit.engines.hyperparameters import EmbeddingHyperparameters, GenerationHyperparameters
 from mealkit.errors import Problem, problem
 from mealkit.kit.load import LoadedKit
-from mealkit.recipe.kit import DebianBase, Feature, Gpu, Part, Task
+from mealkit.recipe.kit import DebianBase, Feature, Gpu, StrictModel, Task
 
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
-class VllmSettings(Part):
+class VllmSettings(StrictModel):
     """The flags of vLLM that can change an answer, its speed, or whether it fits."""
 
     dtype: Literal["bfloat16", "float16", "float32"]

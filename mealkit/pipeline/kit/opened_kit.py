@@ -20,7 +20,7 @@ from mealkit.lock.drift import drift, needs_network
 from mealkit.lock.resolve import KitParts, offline_lock
 from mealkit.pipeline.targets import KitFolder, LockFile, kit_named
 from mealkit.recipe.lock import LOCK_NAME, MAX_LOCK_BYTES, Lock, read_lock
-from mealkit.runtime.gateway_packages import GATEWAY_REQUIREMENTS
+from mealkit.runtime.gateway_packages import GATEWAY_BOUNDS, GATEWAY_REQUIREMENTS
 from mealkit.untrusted import UntrustedError, read_file
 
 # A message names this many differences; the rest are counted.
@@ -105,6 +105,7 @@ def open_kit(kit: str | Path | KitFolder, allowed: Sequence[Path] = ()) -> Opene
         local_wheels=_local_wheels(loaded.wheels),
         gateway_requirements=GATEWAY_REQUIREMENTS,
         mealkit_version=__version__,
+        gateway_bounds=GATEWAY_BOUNDS,
     )
     lock = _lock_file(loaded.folder / LOCK_NAME, loaded.bounds)
     return OpenedKit(

@@ -11,9 +11,9 @@ from mealkit.digest import Digest
 from mealkit.recipe.kit import Task
 from mealkit.recipe.lock import Lock, lock_bytes
 from mealkit.runtime.api.offer import Offer, show_bounds
+from mealkit.runtime.api.rerank import MAX_DOCUMENTS
+from mealkit.runtime.api.texts import MAX_INPUTS
 from mealkit.units import parse_size
-from mealkit.worker.endpoints.embedding import MAX_INPUTS
-from mealkit.worker.endpoints.reranking import MAX_DOCUMENTS
 
 _LICENCE_NAMES = ("license", "licence", "copying", "notice")
 _LICENCE_BYTES = 256 * 1024

@@ -11,15 +11,15 @@ from pydantic import Field, StringConstraints
 
 from mealkit.errors import failure
 from mealkit.recipe.kit import Feature, Task
+from mealkit.recipe.sampling_parameters import MAX_TOKENS, TOP_LOGPROBS
 from mealkit.runtime.api.answer_models import ChatAnswer, ChatChunk
 from mealkit.runtime.api.endpoint import Asked, Endpoint
 from mealkit.runtime.api.messages import Messages, messages_for_worker, refuse_other_media
 from mealkit.runtime.api.named_prompt import NamedPrompt, Variables, fill, named_prompt
 from mealkit.runtime.api.offer import Offer
 from mealkit.runtime.api.prompt_length import room_of
-from mealkit.runtime.api.reading import Refusal, Request, body_of, read_request, unsupported
+from mealkit.runtime.api.reading import WHOLE, Refusal, Request, body_of, read_request, unsupported
 from mealkit.runtime.api.sampling import REFUSED, Sampling, sampling_values, wants_usage
-from mealkit.runtime.api.whole_numbers import WHOLE
 from mealkit.worker.schema_limits import check_schema_size
 
 PATH = "/v1/chat/completions"
@@ -113,12 +113,11 @@ class ChatRequest(Sampling):
     """A prompt of the kit, which becomes a last user message: its name, or an object with it."""
     variables: Variables | None = None
     """A text for each variable of the prompt that is named."""
-    max_completion_tokens: Annotated[int | None, Field(ge=1, le=10_000_000), WHOLE] = None
+    max_completion_tokens: Annotated[int | None, Field(**MAX_TOKENS.bounds), WHOLE] = None
     """The most tokens of the answer: the newer name of max_tokens."""
     logprobs: bool | None = None
     """Whether the log probabilities of the answer's tokens are told."""
-    top_logprobs: Annotated[int | None, Field(ge=0, le=20), WHOLE] = None
-    """How many likely tokens are told beside each token of the answer."""
+    top_logprobs: Annotated[int | None, Field(**TOP_LOGPROBS.field), WHOLE] = None
     response_format: ResponseFormat | None = None
     """The form that the answer is held to."""
     tools: Annotated[list[Tool], Field(max_length=128, fail_fast=True)] | None = None
@@ -184,7 +183,7 @@ def _add_likelihoods(body: dict[str, Any], asked: ChatRequest, offer: Offer) -> 
     body["logprobs"] = bool(asked.logprobs)
     if asked.logprobs:
         offer.require(Feature.LOGPROBS, "logprobs")
-        body["top_logprobs"] = asked.top_logprobs or 0
+        body["top_logprobs"] = asked.top_logprobs or TOP_LOGPROBS.neutral
     elif asked.top_logprobs is not None:
         message = "top_logprobs is given without logprobs: true"
         raise failure("REQUEST_INVALID", message, where="top_logprobs")

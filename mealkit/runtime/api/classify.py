@@ -12,9 +12,7 @@ from mealkit.runtime.api.endpoint import Asked, Endpoint
 from mealkit.runtime.api.named_prompt import NamedPrompt, Variables, fill_each, named_prompt
 from mealkit.runtime.api.offer import Offer
 from mealkit.runtime.api.reading import Request, body_of, read_request
-from mealkit.runtime.api.texts import Texts
-from mealkit.worker.endpoints.classification import MAX_INPUTS
-from mealkit.worker.endpoints.request import read_texts
+from mealkit.runtime.api.texts import Texts, read_texts
 
 PATH = "/v1/classify"
 
@@ -38,7 +36,7 @@ def _prepare(values: dict[str, Any], offer: Offer) -> Asked:
     refuse_tokens(values.get("input"))
     asked = read_request(ClassifyRequest, values, {})
     offer.require_model(asked.model)
-    texts = read_texts(asked.input, "input", MAX_INPUTS)
+    texts = read_texts(asked.input)
     prompt = named_prompt(asked.prompt, asked.variables)
     body = {"model": asked.model, "input": fill_each(offer, prompt, texts)}
     return Asked(PATH, body_of(body))

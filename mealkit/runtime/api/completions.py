@@ -11,14 +11,14 @@ from pydantic import Field
 
 from mealkit.errors import failure
 from mealkit.recipe.kit import Feature, Task
+from mealkit.recipe.sampling_parameters import COMPLETION_LOGPROBS
 from mealkit.runtime.api.answer_models import CompletionAnswer, CompletionChunk
 from mealkit.runtime.api.endpoint import Asked, Endpoint
 from mealkit.runtime.api.named_prompt import NamedPrompt, fill
 from mealkit.runtime.api.offer import Offer
 from mealkit.runtime.api.prompt_length import room_of
-from mealkit.runtime.api.reading import Refusal, body_of, read_request, unsupported
+from mealkit.runtime.api.reading import WHOLE, Refusal, body_of, read_request, unsupported
 from mealkit.runtime.api.sampling import REFUSED, Sampling, sampling_values, wants_usage
-from mealkit.runtime.api.whole_numbers import WHOLE
 
 PATH = "/v1/completions"
 
@@ -30,8 +30,7 @@ class CompletionRequest(Sampling):
         str | Annotated[list[str], Field(min_length=1, max_length=1, fail_fast=True)] | NamedPrompt
     )
     """The text, also as a list of one; or a prompt of the kit, by name, with its variables."""
-    logprobs: Annotated[int | None, Field(ge=0, le=5), WHOLE] = None
-    """How many likely tokens are told beside each token of the answer."""
+    logprobs: Annotated[int | None, Field(**COMPLETION_LOGPROBS.field), WHOLE] = None
 
 
 _REFUSED: Mapping[str, Refusal] = {

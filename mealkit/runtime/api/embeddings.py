@@ -14,11 +14,8 @@ from mealkit.runtime.api.answer_models import EmbeddingAnswer
 from mealkit.runtime.api.endpoint import Asked, Endpoint
 from mealkit.runtime.api.named_prompt import NamedPrompt, Variables, fill_each, named_prompt
 from mealkit.runtime.api.offer import Offer
-from mealkit.runtime.api.reading import Request, body_of, read_request, unsupported
-from mealkit.runtime.api.texts import Texts
-from mealkit.runtime.api.whole_numbers import WHOLE
-from mealkit.worker.endpoints.embedding import MAX_INPUTS
-from mealkit.worker.endpoints.request import read_texts
+from mealkit.runtime.api.reading import WHOLE, Request, body_of, read_request, unsupported
+from mealkit.runtime.api.texts import Texts, read_texts
 
 PATH = "/v1/embeddings"
 
@@ -49,7 +46,7 @@ def _prepare(values: dict[str, Any], offer: Offer) -> Asked:
     if asked.dimensions not in {None, offer.dimensions}:
         message = f"dimensions is {asked.dimensions}, this model's vectors have {offer.dimensions}"
         raise unsupported(message, "dimensions")
-    texts = read_texts(asked.input, "input", MAX_INPUTS)
+    texts = read_texts(asked.input)
     body = {
         "model": asked.model,
         "input": fill_each(offer, named_prompt(asked.prompt, asked.variables), texts),

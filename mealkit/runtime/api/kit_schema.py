@@ -10,7 +10,7 @@ from typing import Any
 from mealkit.recipe.kit import Feature
 from mealkit.runtime.api.named_prompt import TEXT
 from mealkit.runtime.api.offer import Offer, show_bounds
-from mealkit.runtime.api.sampling import MAX_TOKENS, NUMBERS
+from mealkit.runtime.api.sampling import MAX_TOKENS_NAMES, NUMBERS
 
 Schema = dict[str, Any]
 
@@ -39,7 +39,7 @@ def tailor(schema: Schema, offer: Offer) -> Schema:
     for name in NUMBERS:
         if name in fields:
             fields[name] = _number(name, fields[name], offer)
-    for name in MAX_TOKENS:
+    for name in MAX_TOKENS_NAMES:
         if name in fields:
             fields[name] = _max_tokens(fields[name], offer)
     is_needed = "model" in schema.get("required", [])

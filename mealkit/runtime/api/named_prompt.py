@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
+from mealkit.errors import failure
 from mealkit.runtime.api.offer import Offer
 from mealkit.runtime.api.reading import Request, unsupported
 
@@ -66,7 +67,8 @@ def fill_each(offer: Offer, asked: NamedPrompt | None, texts: list[str]) -> list
     """Return texts, each put into the prompt, if there is one, as its variable ``text``.
 
     Raises:
-        RequestError: the prompt does not take ``text``, or see ``Prompts.fill``.
+        RequestError: the prompt does not take ``text`` or makes nothing of one; or see
+            ``Prompts.fill``.
     """
     if asked is None:
         return texts
@@ -76,7 +78,11 @@ def fill_each(offer: Offer, asked: NamedPrompt | None, texts: list[str]) -> list
     if TEXT in asked.variables:
         message = f"the variable {TEXT!r} is each input itself"
         raise unsupported(message, f"variables.{TEXT}")
-    return offer.prompts.fill_each(asked.name, asked.variables, TEXT, texts)
+    filled = offer.prompts.fill_each(asked.name, asked.variables, TEXT, texts)
+    if not all(filled):
+        message = f"the prompt {asked.name!r} makes nothing of input {filled.index('')}"
+        raise failure("REQUEST_INVALID", message, where="prompt")
+    return filled
 
 
 def fills_many(offer: Offer, values: Mapping[str, Any]) -> bool:

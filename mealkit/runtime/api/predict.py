@@ -3,15 +3,17 @@
 The worker checks the input against its types; this side refuses what is not an object.
 """
 
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from mealkit.recipe.kit import Task
+from mealkit.recipe.sampling_parameters import SEED
 from mealkit.runtime.api.answer_models import PredictAnswer, PredictPiece
 from mealkit.runtime.api.endpoint import Asked, Counting, Endpoint
 from mealkit.runtime.api.example_values import sample
 from mealkit.runtime.api.offer import Offer
-from mealkit.runtime.api.reading import Request, body_of, read_request, unsupported
-from mealkit.runtime.api.whole_numbers import Seed
+from mealkit.runtime.api.reading import WHOLE, Request, body_of, read_request, unsupported
 
 PATH = "/v1/predict"
 
@@ -23,7 +25,7 @@ class PredictRequest(Request):
     """The model's name."""
     input: dict[str, Any]
     """The input's fields."""
-    seed: Seed = None
+    seed: Annotated[int | None, Field(**SEED.bounds), WHOLE] = None
     """What the code's draws start from: the same request gives the same answer, as long as the code
     is called once at a time."""
     stream: bool | None = None

@@ -12,13 +12,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from mealkit.errors import MealkitError, failure
 from mealkit.runtime.api.sliced_json import parse_in_parts
 from mealkit.untrusted import UntrustedError, shown
-from mealkit.worker.endpoints.request import is_unicode
 
 MAX_DEPTH = 128
 """How deep a request may nest: a JSON Schema takes two or three levels for each of its own."""
@@ -28,6 +27,14 @@ MAX_VALUES = 200_000
 # No object of the API has half as many parameters.
 _MAX_PARAMETERS = 64
 _NAME_CHARACTERS = 200
+
+
+def _whole(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+WHOLE = BeforeValidator(_whole)
+"""Whole numbers as JSON Schema has them: 1.0 is one; true is none."""
 
 
 class Request(BaseModel):
@@ -137,6 +144,14 @@ def body_of(values: Mapping[str, Any]) -> bytes:
         message = "a text has half of a surrogate pair, which is no character"
         where = next(_broken(values, ""), None)
         raise failure("REQUEST_INVALID", message, where=where) from error
+
+
+def is_unicode(text: str) -> bool:
+    """Tell whether a text could be written in UTF-8: JSON can name half of a surrogate pair."""
+    try:
+        return text.isascii() or bool(text.encode())
+    except UnicodeEncodeError:
+        return False
 
 
 def unsupported(message: str, where: str, hint: str | None = None) -> MealkitError:

@@ -18,12 +18,13 @@ from mealkit.runtime.api.answer_models import CohereAnswer, RerankAnswer
 from mealkit.runtime.api.endpoint import Asked, Endpoint
 from mealkit.runtime.api.named_prompt import NamedPrompt, Variables, fill_each, named_prompt
 from mealkit.runtime.api.offer import Offer
-from mealkit.runtime.api.reading import Refusal, Request, body_of, read_request
-from mealkit.runtime.api.whole_numbers import WHOLE
-from mealkit.worker.endpoints.reranking import MAX_DOCUMENTS
+from mealkit.runtime.api.reading import WHOLE, Refusal, Request, body_of, read_request
 
 PATH = "/v1/rerank"
 COHERE_PATH = "/v2/rerank"
+
+MAX_DOCUMENTS = 1000
+"""As many as Cohere's API advises in one request; it bounds the time of an answer."""
 
 RankedText = Annotated[str, StringConstraints(min_length=1)]
 

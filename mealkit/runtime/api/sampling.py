@@ -13,28 +13,41 @@ from pydantic import BeforeValidator, Field, StringConstraints
 
 from mealkit.errors import failure
 from mealkit.recipe.kit import Feature
+from mealkit.recipe.sampling_parameters import (
+    ANSWERS,
+    FREQUENCY_PENALTY,
+    LOGIT_BIAS,
+    MAX_TOKENS,
+    MIN_P,
+    MOST_BIASES,
+    MOST_STOP_CHARACTERS,
+    MOST_STOPS,
+    PINNED,
+    PRESENCE_PENALTY,
+    REPETITION_PENALTY,
+    SEED,
+    TEMPERATURE,
+    TOKEN_PATTERN,
+    TOP_K,
+    TOP_P,
+)
 from mealkit.runtime.api.offer import Offer, require_within
-from mealkit.runtime.api.reading import Refusal, Request, unsupported
-from mealkit.runtime.api.whole_numbers import WHOLE, Seed
+from mealkit.runtime.api.reading import WHOLE, Refusal, Request, unsupported
 
-MAX_STOPS = 16
-MAX_ANSWERS = 16
-MAX_BIASES = 16_384
-
-StopText = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+StopText = Annotated[str, StringConstraints(min_length=1, max_length=MOST_STOP_CHARACTERS)]
 
 
-_TOKEN = re.compile(r"[0-9]{1,9}")
+_TOKEN = re.compile(TOKEN_PATTERN)
 
 
 def _first_wrong(biases: Any) -> Any:
     """Return, of biases that are not all right, one that is wrong: each costs a message."""
     if not isinstance(biases, dict):
         return biases
-    if len(biases) > MAX_BIASES:
-        raise ValueError(f"names {len(biases)} tokens, {MAX_BIASES} are the most")
+    if len(biases) > MOST_BIASES:
+        raise ValueError(f"names {len(biases)} tokens, {MOST_BIASES} are the most")
     for name, amount in biases.items():
-        if not _TOKEN.fullmatch(name) or type(amount) not in (int, float) or abs(amount) > 100:
+        if not _TOKEN.fullmatch(name) or not LOGIT_BIAS.accepts(amount):
             return {name: amount}
     return biases
 
@@ -42,23 +55,16 @@ def _first_wrong(biases: Any) -> Any:
 Biases = Annotated[
     dict[
         Annotated[str, StringConstraints(pattern=f"^{_TOKEN.pattern}$")],
-        Annotated[float, Field(ge=-100, le=100)],
+        Annotated[float, Field(**LOGIT_BIAS.bounds)],
     ],
     BeforeValidator(_first_wrong),
     Field(json_schema_extra={"additionalProperties": False}),
 ]
 
-_FLOATS = (
-    "temperature",
-    "top_p",
-    "min_p",
-    "repetition_penalty",
-    "presence_penalty",
-    "frequency_penalty",
-)
-NUMBERS = (*_FLOATS, "top_k", "seed")
+_DRAWS = tuple(parameter for parameter in PINNED if parameter is not MAX_TOKENS)
+NUMBERS = tuple(parameter.name for parameter in _DRAWS)
 """The hyperparameters that a request may name, beside ``max_tokens`` and ``stop``."""
-MAX_TOKENS = ("max_tokens", "max_completion_tokens")
+MAX_TOKENS_NAMES = (MAX_TOKENS.name, "max_completion_tokens")
 """The two names of the most tokens of an answer."""
 
 
@@ -78,32 +84,21 @@ class Sampling(Request):
 
     model: str
     """The model's name."""
-    temperature: Annotated[float | None, Field(ge=0, le=2)] = None
-    """0: always the likeliest token; above: the logits are divided by it."""
-    top_p: Annotated[float | None, Field(gt=0, le=1)] = None
-    """Only the likeliest tokens that together have this probability are drawn from."""
-    top_k: Annotated[int | None, Field(ge=0, le=1_000_000), WHOLE] = None
-    """Only so many of the likeliest tokens are drawn from; 0: all."""
-    min_p: Annotated[float | None, Field(ge=0, le=1)] = None
-    """Only tokens with this share of the likeliest one's probability are drawn from."""
-    repetition_penalty: Annotated[float | None, Field(gt=0, le=10)] = None
-    """Divides the logits of tokens that stand in the request or the answer."""
-    presence_penalty: Annotated[float | None, Field(ge=-2, le=2)] = None
-    """Is taken from the logits of tokens that stand in the answer."""
-    frequency_penalty: Annotated[float | None, Field(ge=-2, le=2)] = None
-    """Is taken from the logits of tokens once for each time they stand in the answer."""
-    seed: Seed = None
-    """What the draws start from: the same request gives the same answer."""
-    max_tokens: Annotated[int | None, Field(ge=1, le=10_000_000), WHOLE] = None
-    """The most tokens of the answer."""
+    temperature: Annotated[float | None, Field(**TEMPERATURE.field)] = None
+    top_p: Annotated[float | None, Field(**TOP_P.field)] = None
+    top_k: Annotated[int | None, Field(**TOP_K.field), WHOLE] = None
+    min_p: Annotated[float | None, Field(**MIN_P.field)] = None
+    repetition_penalty: Annotated[float | None, Field(**REPETITION_PENALTY.field)] = None
+    presence_penalty: Annotated[float | None, Field(**PRESENCE_PENALTY.field)] = None
+    frequency_penalty: Annotated[float | None, Field(**FREQUENCY_PENALTY.field)] = None
+    seed: Annotated[int | None, Field(**SEED.field), WHOLE] = None
+    max_tokens: Annotated[int | None, Field(**MAX_TOKENS.field), WHOLE] = None
     stop: (
-        StopText | Annotated[list[StopText], Field(max_length=MAX_STOPS, fail_fast=True)] | None
+        StopText | Annotated[list[StopText], Field(max_length=MOST_STOPS, fail_fast=True)] | None
     ) = None
     """Texts that end the answer and are not part of it, beside the kit's own."""
-    n: Annotated[int | None, Field(ge=1, le=MAX_ANSWERS), WHOLE] = None
-    """How many answers."""
-    logit_bias: Biases | None = None
-    """What is added to the logit of a token, by the token's number."""
+    n: Annotated[int | None, Field(**ANSWERS.field), WHOLE] = None
+    logit_bias: Annotated[Biases | None, Field(description=LOGIT_BIAS.meaning)] = None
     stream: bool | None = None
     """Whether the answer comes piece by piece, as server-sent events."""
     stream_options: StreamOptions | None = None
@@ -136,17 +131,18 @@ def sampling_values(asked: Sampling, offer: Offer, max_tokens: int | None) -> di
     if asked.stream:
         # Always: the tokens are counted, whether the caller wants to know or not.
         values["stream_options"] = {"include_usage": True}
-    for name in NUMBERS:
-        chosen = offer.choose(name, getattr(asked, name))
+    for parameter in _DRAWS:
+        chosen = offer.choose(parameter.name, getattr(asked, parameter.name))
         if chosen is not None:
-            values[name] = float(chosen) if name in _FLOATS else chosen
+            values[parameter.name] = parameter.kind(chosen)
     values["max_tokens"] = _max_tokens(offer, max_tokens)
     values["stop"] = _stops(offer, asked.stop)
-    values["n"] = asked.n or 1
+    values["n"] = asked.n or ANSWERS.neutral
     if values["n"] > 1:
         offer.require(Feature.MULTIPLE, "n")
     if asked.logit_bias:
         offer.require(Feature.LOGIT_BIAS, "logit_bias")
+        _refuse_twice(asked.logit_bias)
         values["logit_bias"] = asked.logit_bias
     return values
 
@@ -181,6 +177,12 @@ def _max_tokens(offer: Offer, asked: int | None) -> Any:
         message = f"max_tokens is {asked}, an answer of this kit has {pinned} at most"
         raise unsupported(message, "max_tokens", "ask for fewer, or leave it out")
     return asked
+
+
+def _refuse_twice(biases: Mapping[str, float]) -> None:
+    if len({int(token) for token in biases}) < len(biases):
+        message = "logit_bias names a token twice: 01 is 1"
+        raise failure("REQUEST_INVALID", message, where="logit_bias")
 
 
 def _stops(offer: Offer, asked: str | list[str] | None) -> list[str]:

@@ -1,10 +1,14 @@
-"""The type of an input that is a text or a list of them; its content is checked by the endpoint."""
+"""The input of embeddings and classification: a text, or a list of texts, none of them empty."""
 
 from typing import Annotated, Any
 
 from pydantic import WithJsonSchema
 
-from mealkit.worker.endpoints.embedding import MAX_INPUTS
+from mealkit.errors import failure
+from mealkit.runtime.api.reading import is_unicode
+
+MAX_INPUTS = 2048
+"""As many as OpenAI takes in one request; it bounds the size of an answer."""
 
 _TEXT = {"type": "string", "minLength": 1}
 
@@ -20,3 +24,33 @@ Texts = Annotated[
         }
     ),
 ]
+
+
+def read_texts(value: Any) -> list[str]:
+    """Return ``input``, a text or a list of texts, as a list.
+
+    Raises:
+        RequestError: ``REQUEST_INVALID`` or ``REQUEST_TOO_LARGE``, naming the text.
+    """
+    texts = [value] if isinstance(value, str) else value
+    if not isinstance(texts, list):
+        message = f"input is {type(value).__name__}, expected text or a list of texts"
+        raise failure("REQUEST_INVALID", message, where="input")
+    if not texts:
+        raise failure("REQUEST_INVALID", "input is an empty list", where="input")
+    if len(texts) > MAX_INPUTS:
+        message = f"input has {len(texts)} texts, the limit is {MAX_INPUTS}"
+        raise failure("REQUEST_TOO_LARGE", message, where="input")
+    for index, text in enumerate(texts):
+        if wrong := _wrong(text):
+            message = f"input {index} {wrong}"
+            raise failure("REQUEST_INVALID", message, where=f"input[{index}]")
+    return texts
+
+
+def _wrong(text: Any) -> str | None:
+    if not isinstance(text, str):
+        return f"is {type(text).__name__}, expected text"
+    if not text:
+        return "is empty"
+    return None if is_unicode(text) else "has half of a surrogate pair"

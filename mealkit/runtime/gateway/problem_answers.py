@@ -10,8 +10,8 @@ from typing import Any
 
 from starlette.responses import Response
 
-from mealkit.errors import CATALOGUE, Problem
-from mealkit.worker.endpoints.error_answers import MOST_CHARACTERS
+from mealkit.errors import Problem
+from mealkit.worker.openai_errors import openai_error, status_of
 
 # Seconds after which asking again makes sense.
 _RETRY_AFTER = {
@@ -32,11 +32,6 @@ class JsonAnswer(Response):
         if isinstance(content, bytes):
             return content
         return json.dumps(content, ensure_ascii=False).encode(errors="backslashreplace")
-
-
-def status_of(problem: Problem) -> int:
-    """Return the HTTP status that the catalogue gives a problem."""
-    return CATALOGUE[problem.code].http_status
 
 
 def problem_answer(
@@ -73,23 +68,8 @@ def refusal_bytes(problem: Problem, recipe: str) -> bytes:
 def problem_content(
     problem: Problem, request_id: str, contact: dict[str, str] | None = None
 ) -> dict[str, Any]:
-    """Return a problem as OpenAI's error object, with code, owner and hint."""
-    status = status_of(problem)
-    where = problem.where and problem.where[:MOST_CHARACTERS]
-    content: dict[str, Any] = {
-        **problem.as_json(),
-        "message": problem.message[:MOST_CHARACTERS],
-        "where": where,
-        "type": _type(status),
-        "param": where if status < 500 else None,
-        "request_id": request_id,
-    }
+    """Return a problem as OpenAI's error object, with the number of the request."""
+    content = {**openai_error(problem), "request_id": request_id}
     if contact:
         content["contact"] = contact
     return content
-
-
-def _type(status: int) -> str:
-    if status == 429:
-        return "rate_limit_error"
-    return "invalid_request_error" if status < 500 else "server_error"

@@ -1,7 +1,6 @@
 """``POST /v1/classify`` of a hosted worker: the request, and the answer.
 
-Refuses: fields that are unknown or given twice, other models, and inputs that would be classified
-only in part. Standard library only. Shape: vLLM's, with ``labels`` beside it, which name the
+Standard library only. Shape: vLLM's, with ``labels`` beside it, which name the
 probabilities (https://docs.vllm.ai/en/latest/models/pooling_models/classify.html).
 """
 
@@ -9,16 +8,11 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from mealkit.errors import failure
-from mealkit.worker.endpoints.call import Call, Endpoint
-from mealkit.worker.endpoints.request import invalid, read_request, read_texts
+from mealkit.worker.endpoints.request import Endpoint, EndpointCall, read_request, texts_of
 from mealkit.worker.interface import Classifications, ClassificationWorker
-
-# As many as /v1/embeddings takes in one request; it bounds the size of an answer.
-MAX_INPUTS = 2048
-
-_FIELDS = ("input",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +27,8 @@ def classification_endpoints(
 ) -> Mapping[str, Endpoint]:
     """Return what a worker for the task ``classification`` answers."""
 
-    def classify(call: Call) -> bytes:
-        request = read_classification_request(call.body, model_name)
+    def classify(call: EndpointCall) -> bytes:
+        request = read_request(call.body, classification_request)
         return classification_answer(
             request, worker.classify(request.texts, call.is_cancelled), model_name
         )
@@ -42,16 +36,9 @@ def classification_endpoints(
     return {"POST /v1/classify": classify}
 
 
-def read_classification_request(body: bytes, model_name: str) -> ClassificationRequest:
-    """Read the body of ``POST /v1/classify``.
-
-    Raises:
-        RequestError: the body is not such a request, naming the field.
-    """
-    values = read_request(body, _FIELDS, model_name)
-    if "input" not in values:
-        raise invalid("input is missing", "input")
-    return ClassificationRequest(read_texts(values["input"], "input", MAX_INPUTS))
+def classification_request(values: Mapping[str, Any]) -> ClassificationRequest:
+    """Return the request that a body's fields make."""
+    return ClassificationRequest(texts_of(values["input"]))
 
 
 def classification_answer(

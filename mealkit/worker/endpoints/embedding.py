@@ -1,7 +1,6 @@
 """``POST /v1/embeddings`` of a hosted worker: the request, and the answer.
 
-Refuses: fields that are unknown or given twice, other models, and inputs that would be embedded
-only in part. Standard library only. Shape: https://platform.openai.com/docs/api-reference/embeddings
+Standard library only. Shape: https://platform.openai.com/docs/api-reference/embeddings
 """
 
 import base64
@@ -9,16 +8,11 @@ import json
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from mealkit.errors import failure
-from mealkit.worker.endpoints.call import Call, Endpoint
-from mealkit.worker.endpoints.request import invalid, read_request, read_texts
+from mealkit.worker.endpoints.request import Endpoint, EndpointCall, read_request, texts_of
 from mealkit.worker.interface import Embeddings, EmbeddingWorker
-
-# As many as OpenAI takes in one request; it bounds the size of an answer.
-MAX_INPUTS = 2048
-
-_FIELDS = ("encoding_format", "input")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,27 +26,19 @@ class EmbeddingRequest:
 def embedding_endpoints(worker: EmbeddingWorker, model_name: str) -> Mapping[str, Endpoint]:
     """Return what a worker for the task ``embeddings`` answers."""
 
-    def embed(call: Call) -> bytes:
-        request = read_embedding_request(call.body, model_name)
+    def embed(call: EndpointCall) -> bytes:
+        request = read_request(call.body, embedding_request)
         return embedding_answer(request, worker.embed(request.texts, call.is_cancelled), model_name)
 
     return {"POST /v1/embeddings": embed}
 
 
-def read_embedding_request(body: bytes, model_name: str) -> EmbeddingRequest:
-    """Read the body of ``POST /v1/embeddings``.
-
-    Raises:
-        RequestError: the body is not such a request, naming the field.
-    """
-    values = read_request(body, _FIELDS, model_name)
+def embedding_request(values: Mapping[str, Any]) -> EmbeddingRequest:
+    """Return the request that a body's fields make."""
     encoding_format = values.get("encoding_format", "float")
     if encoding_format not in ("float", "base64"):
-        message = f"encoding_format is {encoding_format!r}, expected 'float' or 'base64'"
-        raise invalid(message, "encoding_format")
-    if "input" not in values:
-        raise invalid("input is missing", "input")
-    return EmbeddingRequest(read_texts(values["input"], "input", MAX_INPUTS), encoding_format)
+        raise ValueError(encoding_format)
+    return EmbeddingRequest(texts_of(values["input"]), encoding_format)
 
 
 def embedding_answer(request: EmbeddingRequest, found: Embeddings, model_name: str) -> bytes:

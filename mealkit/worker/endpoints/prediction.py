@@ -1,6 +1,5 @@
 """``POST /v1/predict`` and ``GET /schema`` of a hosted worker: a paper's own inputs and outputs.
 
-Refuses fields that are unknown, an input that is no object, and pieces where there are none.
 Standard library only.
 """
 
@@ -11,12 +10,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from mealkit.errors import failure
-from mealkit.worker.endpoints.call import DONE, Call, Endpoint, event
-from mealkit.worker.endpoints.request import invalid, read_request
-from mealkit.worker.endpoints.typed_fields import read_flag, read_integer, require
-from mealkit.worker.interface import LARGEST_SEED, PredictionWorker
-
-_FIELDS = ("input", "seed", "stream")
+from mealkit.recipe.sampling_parameters import SEED
+from mealkit.worker.endpoints.request import Endpoint, EndpointCall, read_request, typed
+from mealkit.worker.event_stream import DONE, event
+from mealkit.worker.interface import PredictionWorker
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +28,8 @@ class PredictionRequest:
 def prediction_endpoints(worker: PredictionWorker, model_name: str) -> Mapping[str, Endpoint]:
     """Return what a worker for the task ``prediction`` answers."""
 
-    def predict(call: Call) -> bytes | Iterator[bytes]:
-        asked = read_prediction_request(call.body, model_name)
+    def predict(call: EndpointCall) -> bytes | Iterator[bytes]:
+        asked = read_request(call.body, prediction_request)
         streams = worker.schema().streams
         if asked.wants_pieces and not streams:
             message = "this kit gives its answer whole, not piece by piece"
@@ -45,7 +42,7 @@ def prediction_endpoints(worker: PredictionWorker, model_name: str) -> Mapping[s
         with closing(found):
             return _answer(list(found), model_name)
 
-    def schema(call: Call) -> bytes:
+    def schema(call: EndpointCall) -> bytes:
         # Asked as a sign of life, too: code that is stuck in a request must not look alive.
         worker.wait_turn(call.is_cancelled)
         return _json(asdict(worker.schema())).encode()
@@ -53,18 +50,12 @@ def prediction_endpoints(worker: PredictionWorker, model_name: str) -> Mapping[s
     return {"POST /v1/predict": predict, "GET /schema": schema}
 
 
-def read_prediction_request(body: bytes, model_name: str) -> PredictionRequest:
-    """Read the body of ``POST /v1/predict``; every field is there.
-
-    Raises:
-        RequestError: the body is not such a request, naming the field.
-    """
-    values = read_request(body, _FIELDS, model_name)
-    given = require(values, "input")
-    if not isinstance(given, dict):
-        raise invalid(f"input is {type(given).__name__}, expected an object", "input")
-    seed = read_integer(values, "seed", 0, LARGEST_SEED)
-    return PredictionRequest(given, seed, read_flag(values, "stream"))
+def prediction_request(values: Mapping[str, Any]) -> PredictionRequest:
+    """Return the request that a body's fields make; every field is there."""
+    seed = values["seed"]
+    if not SEED.accepts(seed):
+        raise ValueError(SEED.name)
+    return PredictionRequest(typed(values["input"], dict), seed, typed(values["stream"], bool))
 
 
 def _answer(output: Any, model_name: str) -> bytes:

@@ -1,7 +1,6 @@
 """``POST /v1/rerank`` of a hosted worker: the request, and the answer.
 
-Refuses: fields that are unknown or given twice, other models, and documents that would be scored
-only in part. Standard library only. Shape: that of Jina, Cohere and vLLM, without the documents
+Standard library only. Shape: that of Jina, Cohere and vLLM, without the documents
 (https://docs.vllm.ai/en/latest/models/pooling_models/scoring.html).
 """
 
@@ -12,14 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from mealkit.errors import failure
-from mealkit.worker.endpoints.call import Call, Endpoint
-from mealkit.worker.endpoints.request import invalid, read_request, read_texts, require_text
+from mealkit.worker.endpoints.request import Endpoint, EndpointCall, read_request, texts_of, typed
 from mealkit.worker.interface import Relevance, RerankingWorker
-
-# As many as Cohere's API advises in one request; it bounds the time of an answer.
-MAX_DOCUMENTS = 1000
-
-_FIELDS = ("query", "documents", "top_n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,39 +21,22 @@ class RerankingRequest:
 
     query: str
     documents: Sequence[str]
-    top_n: int | None
-    """How many of the best are answered; None: all."""
 
 
 def reranking_endpoints(worker: RerankingWorker, model_name: str) -> Mapping[str, Endpoint]:
     """Return what a worker for the task ``reranking`` answers."""
 
-    def rerank(call: Call) -> bytes:
-        request = read_reranking_request(call.body, model_name)
+    def rerank(call: EndpointCall) -> bytes:
+        request = read_request(call.body, reranking_request)
         found = worker.rerank(request.query, request.documents, call.is_cancelled)
         return reranking_answer(request, found, model_name)
 
     return {"POST /v1/rerank": rerank}
 
 
-def read_reranking_request(body: bytes, model_name: str) -> RerankingRequest:
-    """Read the body of ``POST /v1/rerank``.
-
-    Raises:
-        RequestError: the body is not such a request, naming the field.
-    """
-    values = read_request(body, _FIELDS, model_name)
-    for name in ("query", "documents"):
-        if name not in values:
-            raise invalid(f"{name} is missing", name)
-    query, documents = require_text(values["query"], "query", "query"), values["documents"]
-    if not query:
-        raise invalid("query is empty", "query")
-    if not isinstance(documents, list):
-        found = type(documents).__name__
-        raise invalid(f"documents is {found}, expected a list of texts", "documents")
-    texts = read_texts(documents, "documents", MAX_DOCUMENTS)
-    return RerankingRequest(query, texts, _read_top_n(values.get("top_n")))
+def reranking_request(values: Mapping[str, Any]) -> RerankingRequest:
+    """Return the request that a body's fields make."""
+    return RerankingRequest(typed(values["query"], str), texts_of(values["documents"]))
 
 
 def reranking_answer(request: RerankingRequest, found: Relevance, model_name: str) -> bytes:
@@ -81,18 +57,7 @@ def reranking_answer(request: RerankingRequest, found: Relevance, model_name: st
     answer = {
         "object": "list",
         "model": model_name,
-        "results": [
-            {"index": index, "relevance_score": scores[index]} for index in order[: request.top_n]
-        ],
+        "results": [{"index": index, "relevance_score": scores[index]} for index in order],
         "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
     }
     return json.dumps(answer, separators=(",", ":")).encode()
-
-
-def _read_top_n(value: Any) -> int | None:
-    if value is None:
-        return None
-    # Not isinstance: True is an int to Python, and no number of documents.
-    if type(value) is not int or value < 1:
-        raise invalid(f"top_n is {value!r}, expected a number of documents from 1", "top_n")
-    return value

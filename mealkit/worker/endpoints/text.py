@@ -12,7 +12,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, assert_never
 
-from mealkit.worker.endpoints.call import DONE, event
+from mealkit.worker.event_stream import DONE, event
 from mealkit.worker.generation_values import (
     Called,
     ChosenToken,

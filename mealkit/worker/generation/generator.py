@@ -30,7 +30,7 @@ from mealkit.worker.generation_values import (
 )
 from mealkit.worker.interface import IsCancelled, WorkerConfig
 from mealkit.worker.measuring import TOLD_TOKENS, large_text, require_fitting
-from mealkit.worker.request_queue import Turns
+from mealkit.worker.request_queue import RequestQueue
 
 _MAX_TEMPLATE_BYTES = 1024 * 1024
 
@@ -66,7 +66,7 @@ class Generator:
         self._config = checked
         self._template = _template_of(model, checked)
         self._schemas = Schemas(model)
-        self._turns = Turns()
+        self._queue = RequestQueue()
 
     def chat(self, request: ChatRequest, is_cancelled: IsCancelled) -> Iterator[GenerationEvent]:
         """Answer a conversation.
@@ -140,7 +140,7 @@ class Generator:
             return tokenize(text)
 
     def _answers(self, plan: _Plan, is_cancelled: IsCancelled) -> Iterator[GenerationEvent]:
-        with self._turns:
+        with self._queue:
             for index, constraint in enumerate(plan.constraints):
                 if is_cancelled():
                     return

@@ -160,3 +160,11 @@ def test_refusals(offer, ask, values, code, where):
 def test_one_prompt_in_a_list(offer, ask):
     """A list of one text is that text: some clients always send a list."""
     assert ask(COMPLETIONS, offer(), prompt=["a"])["prompt"] == "a"
+
+
+def test_a_token_has_one_bias(offer, ask):
+    """01 names the token 1 as well; which of two biases is meant is not guessed."""
+    able = offer(features=frozenset({Feature.COMPLETION, Feature.LOGIT_BIAS}))
+    assert ask(COMPLETIONS, able, prompt="a", logit_bias={"01": 1})["logit_bias"] == {"01": 1}
+    twice = ask(COMPLETIONS, able, prompt="a", logit_bias={"1": 1, "01": 2})
+    assert twice == ("REQUEST_INVALID", "logit_bias")

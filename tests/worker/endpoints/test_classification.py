@@ -6,11 +6,11 @@ import pytest
 
 from mealkit.errors import MealkitError
 from mealkit.worker.endpoints.classification import (
-    MAX_INPUTS,
     ClassificationRequest,
     classification_answer,
-    read_classification_request,
+    classification_request,
 )
+from mealkit.worker.endpoints.request import read_request
 from mealkit.worker.interface import Classifications
 
 
@@ -22,7 +22,7 @@ def refused(action):
 
 def read(body):
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return read_classification_request(content, "m")
+    return read_request(content, classification_request)
 
 
 def answer(rows, labels=("a", "b"), counts=None):
@@ -31,30 +31,16 @@ def answer(rows, labels=("a", "b"), counts=None):
     return json.loads(classification_answer(request, found, "m"))
 
 
-@pytest.mark.parametrize(
-    ("body", "code", "where"),
-    [
-        (b"{", "REQUEST_INVALID", None),
-        ({"input": "x"}, "REQUEST_INVALID", "model"),
-        ({"model": "other", "input": "x"}, "REQUEST_MODEL", "model"),
-        ({"model": "m"}, "REQUEST_INVALID", "input"),
-        ({"model": "m", "input": None}, "REQUEST_INVALID", "input"),
-        ({"model": "m", "input": ["x", 1]}, "REQUEST_INVALID", "input[1]"),
-        (b'{"model": "m", "input": "\\ud800"}', "REQUEST_INVALID", "input[0]"),
-        ({"model": "m", "input": ["x"] * (MAX_INPUTS + 1)}, "REQUEST_TOO_LARGE", "input"),
-        ({"model": "m", "input": "x", "prompt": "query"}, "REQUEST_UNSUPPORTED", "prompt"),
-    ],
-)
-def test_what_cannot_be_classified_whole_is_refused(body, code, where):
-    """Every refusal names its field."""
-    problem = refused(lambda: read(body))
-    assert (problem.code, problem.where) == (code, where)
+@pytest.mark.parametrize("body", [b"{", {}, {"input": None}, {"input": ["x", 1]}, {"input": []}])
+def test_what_the_gateway_cannot_have_written_is_refused(body):
+    """Bytes that are no JSON, and values of other types, end the request."""
+    assert refused(lambda: read(body)).code == "REQUEST_INVALID"
 
 
 def test_one_text_is_a_list_of_one():
     """A text alone and a list of texts are the same kind of request."""
     assert read({"model": "m", "input": "x"}).texts == ["x"]
-    assert len(read({"model": "m", "input": ["x"] * MAX_INPUTS}).texts) == MAX_INPUTS
+    assert read({"model": "m", "input": ["x", "y"]}).texts == ["x", "y"]
 
 
 def test_the_answer_has_vllms_shape_and_the_labels():

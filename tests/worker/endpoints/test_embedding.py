@@ -10,60 +10,46 @@ from hypothesis import strategies as some
 
 from mealkit.errors import MealkitError
 from mealkit.worker.endpoints.embedding import (
-    MAX_INPUTS,
     EmbeddingRequest,
     embedding_answer,
-    read_embedding_request,
+    embedding_request,
 )
+from mealkit.worker.endpoints.request import read_request
 from mealkit.worker.interface import Embeddings
 
 
 @pytest.mark.parametrize(
-    ("body", "code", "where"),
+    "body",
     [
-        ("{", "REQUEST_INVALID", None),
-        ("\udcff", "REQUEST_INVALID", None),
-        ("[" * 100_000, "REQUEST_INVALID", None),
-        ("[]", "REQUEST_INVALID", None),
-        ("null", "REQUEST_INVALID", None),
-        ({"input": "x"}, "REQUEST_INVALID", "model"),
-        ({"model": "other", "input": "x"}, "REQUEST_MODEL", "model"),
-        ({"model": ["m"], "input": "x"}, "REQUEST_MODEL", "model"),
-        ({"model": "m"}, "REQUEST_INVALID", "input"),
-        ({"model": "m", "input": None}, "REQUEST_INVALID", "input"),
-        ({"model": "m", "input": {}}, "REQUEST_INVALID", "input"),
-        ({"model": "m", "input": []}, "REQUEST_INVALID", "input"),
-        ({"model": "m", "input": ""}, "REQUEST_INVALID", "input[0]"),
-        ({"model": "m", "input": ["x", ""]}, "REQUEST_INVALID", "input[1]"),
-        ({"model": "m", "input": [1, 2, 3]}, "REQUEST_INVALID", "input[0]"),
-        ({"model": "m", "input": ["x", ["y"]]}, "REQUEST_INVALID", "input[1]"),
-        ('{"model": "m", "input": "\\ud800"}', "REQUEST_INVALID", "input[0]"),
-        ({"model": "m", "input": ["x"] * (MAX_INPUTS + 1)}, "REQUEST_TOO_LARGE", "input"),
-        ({"model": "m", "input": "x", "dimensions": 8}, "REQUEST_UNSUPPORTED", "dimensions"),
-        ({"model": "m", "input": "x", "user": "u"}, "REQUEST_UNSUPPORTED", "user"),
-        (
-            {"model": "m", "input": "x", "encoding_format": "int8"},
-            "REQUEST_INVALID",
-            "encoding_format",
-        ),
-        ({"model": "m", "input": "x", "encoding_format": []}, "REQUEST_INVALID", "encoding_format"),
-        ('{"model": "m", "input": "x", "input": "y"}', "REQUEST_INVALID", "input"),
+        "{",
+        "\udcff",
+        "[" * 100_000,
+        "[]",
+        "null",
+        {"model": "m"},
+        {"input": None},
+        {"input": {}},
+        {"input": []},
+        {"input": [1, 2, 3]},
+        {"input": ["x", ["y"]]},
+        '{"input": "\\ud800"}',
+        {"input": "x", "encoding_format": "int8"},
+        {"input": "x", "encoding_format": []},
+        '{"input": "x", "input": "y"}',
     ],
 )
-def test_a_request_that_cannot_be_honoured_is_refused(body, code, where):
-    """Nothing is ignored, guessed or converted: the field is named instead."""
+def test_what_the_gateway_cannot_have_written_is_refused(body):
+    """Bytes that are no JSON, and values of other types, end the request."""
     text = body if isinstance(body, str) else json.dumps(body)
-    with pytest.raises(MealkitError) as caught:
-        read_embedding_request(text.encode(errors="surrogateescape"), "m")
-    problem = caught.value.problems[0]
-    assert (problem.code, problem.where) == (code, where)
+    with pytest.raises(MealkitError, match="REQUEST_INVALID"):
+        read_request(text.encode(errors="surrogateescape"), embedding_request)
 
 
 @pytest.mark.parametrize(("given_input", "texts"), [("x", ["x"]), (["x", " "], ["x", " "])])
 def test_text_and_lists_of_text_are_read(given_input, texts):
     """One text is a list of one; a blank is a text."""
     body = json.dumps({"model": "m", "input": given_input}).encode()
-    assert read_embedding_request(body, "m") == EmbeddingRequest(texts, "float")
+    assert read_request(body, embedding_request) == EmbeddingRequest(texts, "float")
 
 
 @given(some.lists(some.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1))

@@ -9,8 +9,8 @@ from hypothesis import strategies as some
 from worker.generation.scripted import ScriptedModel, config
 
 from mealkit.errors import MealkitError
-from mealkit.worker.endpoints.call import Call
 from mealkit.worker.endpoints.generation import generation_endpoints
+from mealkit.worker.endpoints.request import EndpointCall
 from mealkit.worker.generation.generator import Generator
 from mealkit.worker.interface import Cancelled
 
@@ -46,7 +46,7 @@ def ask(values, *script, is_cancelled=lambda: False):
     """Send a request to a model that says the script; return the body or the stream's chunks."""
     path = "chat/completions" if "messages" in values else "completions"
     body = values if isinstance(values, bytes) else json.dumps(values).encode()
-    answer = endpoints(*script)[1][f"POST /v1/{path}"](Call(body, is_cancelled))
+    answer = endpoints(*script)[1][f"POST /v1/{path}"](EndpointCall(body, is_cancelled))
     if isinstance(answer, bytes):
         return json.loads(answer)
     *events, last = [event.removeprefix(b"data: ").removesuffix(b"\n\n") for event in answer]
@@ -62,99 +62,75 @@ def refused(values):
     return found.code, found.where
 
 
+MALFORMED = [
+    *[{name: ...} for name in SAMPLING if name != "model"],
+    {"max_tokens": True},
+    {"max_tokens": 1.0},
+    {"max_tokens": 10**30},
+    {"temperature": "hot"},
+    {"temperature": 10**400},
+    {"seed": None},
+    {"stop": "x"},
+    {"stop": [""]},
+    {"stop": ["x", 1]},
+    {"logit_bias": [1]},
+    {"logit_bias": {"x": 1}},
+    {"logit_bias": {"1": 101}},
+    {"stream": "yes"},
+    {"stream": True, "stream_options": {"include_usage": 1}},
+    {"stream": True, "stream_options": None},
+]
+MALFORMED_CHATS = [
+    {"logprobs": 1},
+    {"logprobs": True},
+    {"logprobs": True, "top_logprobs": 21},
+    {"response_format": {}},
+    {"response_format": {"type": "json_schema"}},
+    {"response_format": {"type": "json_schema", "json_schema": {"schema": {"const": "\ud800"}}}},
+    {"messages": "hi"},
+    {"messages": []},
+    {"messages": ["hi"]},
+    {"messages": [{"role": 1, "content": "x"}]},
+    {"messages": [{"role": "user", "content": 1}]},
+    {"messages": [{"role": "user", "content": "\ud800"}]},
+    {"messages": [{"role": "assistant", "tool_calls": [{"type": "function"}]}]},
+    {"messages": [{"role": "assistant", "tool_calls": [{"function": {"name": "f"}}]}]},
+    {"tools": {}},
+    {"tools": [1]},
+    {"tools": [{"type": "function", "function": {"parameters": {}}}]},
+    {"tools": [FUNCTION], "tool_choice": "maybe"},
+    {"tools": [FUNCTION], "tool_choice": {"type": "function", "function": {"name": "g"}}},
+]
+MALFORMED_COMPLETIONS = [{"prompt": ["a"]}, {"prompt": ...}, {"logprobs": True}, {"logprobs": 6}]
+
+
 @pytest.mark.parametrize(
-    ("fields", "code", "where"),
+    ("whole", "fields"),
     [
-        *[({name: ...}, "REQUEST_INVALID", name) for name in SAMPLING],
-        ({"user": "u"}, "REQUEST_UNSUPPORTED", "user"),
-        ({"best_of": 2}, "REQUEST_UNSUPPORTED", "best_of"),
-        ({"model": "other"}, "REQUEST_MODEL", "model"),
-        ({"max_tokens": 0}, "REQUEST_INVALID", "max_tokens"),
-        ({"max_tokens": True}, "REQUEST_INVALID", "max_tokens"),
-        ({"max_tokens": 1.0}, "REQUEST_INVALID", "max_tokens"),
-        ({"max_tokens": 10**30}, "REQUEST_INVALID", "max_tokens"),
-        ({"temperature": "hot"}, "REQUEST_INVALID", "temperature"),
-        ({"temperature": -0.1}, "REQUEST_INVALID", "temperature"),
-        ({"temperature": 10**400}, "REQUEST_INVALID", "temperature"),
-        ({"top_p": 1.1}, "REQUEST_INVALID", "top_p"),
-        ({"top_p": 0}, "REQUEST_INVALID", "top_p"),
-        ({"top_k": -1}, "REQUEST_INVALID", "top_k"),
-        ({"min_p": 2}, "REQUEST_INVALID", "min_p"),
-        ({"repetition_penalty": 0}, "REQUEST_INVALID", "repetition_penalty"),
-        ({"seed": -1}, "REQUEST_INVALID", "seed"),
-        ({"n": 0}, "REQUEST_INVALID", "n"),
-        ({"n": 129}, "REQUEST_INVALID", "n"),
-        ({"stop": "x"}, "REQUEST_INVALID", "stop"),
-        ({"stop": [""]}, "REQUEST_INVALID", "stop[0]"),
-        ({"stop": ["x", 1]}, "REQUEST_INVALID", "stop[1]"),
-        ({"logit_bias": [1]}, "REQUEST_INVALID", "logit_bias"),
-        ({"logit_bias": {"x": 1}}, "REQUEST_INVALID", "logit_bias"),
-        ({"logit_bias": {"-1": 1}}, "REQUEST_INVALID", "logit_bias"),
-        ({"logit_bias": {"1": 101}}, "REQUEST_INVALID", "logit_bias"),
-        ({"logit_bias": {"1": 1, "01": 1}}, "REQUEST_INVALID", "logit_bias"),
-        ({"logprobs": 1}, "REQUEST_INVALID", "logprobs"),
-        ({"logprobs": True}, "REQUEST_INVALID", "top_logprobs"),
-        ({"logprobs": True, "top_logprobs": 21}, "REQUEST_INVALID", "top_logprobs"),
-        ({"top_logprobs": 1}, "REQUEST_INVALID", "top_logprobs"),
-        ({"stream": "yes"}, "REQUEST_INVALID", "stream"),
-        ({"stream_options": {"include_usage": True}}, "REQUEST_INVALID", "stream_options"),
-        ({"stream": True, "stream_options": {"x": 1}}, "REQUEST_INVALID", "stream_options"),
-        ({"stream": True, "stream_options": None}, "REQUEST_INVALID", "stream_options"),
-        ({"response_format": {"type": "xml"}}, "REQUEST_INVALID", "response_format"),
-        ({"response_format": {"type": "json_schema"}}, "REQUEST_INVALID", "response_format"),
-        ({"messages": "hi"}, "REQUEST_INVALID", "messages"),
-        ({"messages": []}, "REQUEST_INVALID", "messages"),
-        ({"messages": ["hi"]}, "REQUEST_INVALID", "messages[0]"),
-        ({"messages": [{"role": "king", "content": "x"}]}, "REQUEST_INVALID", "messages[0]"),
-        ({"messages": [{"role": "user"}]}, "REQUEST_INVALID", "messages[0]"),
-        ({"messages": [{"role": "user", "content": 1}]}, "REQUEST_INVALID", "messages[0]"),
-        ({"messages": [{"role": "user", "content": "\ud800"}]}, "REQUEST_INVALID", "messages[0]"),
-        ({"messages": [{"role": "user", "content": "x", "mood": 1}]}, "REQUEST_UNSUPPORTED", "messages[0]"),
-        ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]}, "REQUEST_UNSUPPORTED", "messages[0]"),
-        ({"messages": [{"role": "user", "content": "x", "tool_calls": []}]}, "REQUEST_INVALID", "messages[0]"),
-        ({"messages": [{"role": "assistant", "tool_calls": [{"type": "function"}]}]}, "REQUEST_INVALID", "messages[0]"),
-        ({"tools": []}, "REQUEST_INVALID", "tools"),
-        ({"tools": [{"type": "browser"}]}, "REQUEST_UNSUPPORTED", "tools[0]"),
-        ({"tools": [FUNCTION, FUNCTION]}, "REQUEST_INVALID", "tools"),
-        ({"tools": [{"type": "function", "function": {"parameters": {}}}]}, "REQUEST_INVALID", "tools[0]"),
-        ({"tool_choice": "auto"}, "REQUEST_INVALID", "tool_choice"),
-        ({"parallel_tool_calls": True}, "REQUEST_INVALID", "parallel_tool_calls"),
-        ({"tools": [{**FUNCTION, "function": {"name": "f", "description": "\ud800"}}]}, "REQUEST_INVALID", "tools"),
-        ({"response_format": {"type": "json_schema", "json_schema": {"schema": {"const": "\ud800"}}}}, "REQUEST_INVALID", "response_format"),
-        ({"tools": [FUNCTION], "tool_choice": "maybe"}, "REQUEST_INVALID", "tool_choice"),
-        ({"tools": [FUNCTION], "tool_choice": {"type": "function", "function": {"name": "g"}}}, "REQUEST_INVALID", "tool_choice"),
+        *[(CHAT, fields) for fields in (*MALFORMED, *MALFORMED_CHATS)],
+        *[(COMPLETION, fields) for fields in (*MALFORMED, *MALFORMED_COMPLETIONS)],
     ],
-)  # fmt: skip
-def test_what_cannot_be_honoured_is_refused(fields, code, where):
-    """Every value is there, of its type and within its bounds, or the field is named."""
-    values = {name: value for name, value in {**CHAT, **fields}.items() if value is not ...}
-    assert refused(values) == (code, where)
+)
+def test_what_the_gateway_cannot_have_written_gets_one_short_answer(whole, fields):
+    """A value that is missing, or of another type, ends the request, and nothing else."""
+    values = {name: value for name, value in {**whole, **fields}.items() if value is not ...}
+    assert refused(values) == ("REQUEST_INVALID", None)
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b"\xff", b"[" * 100_000])
+def test_what_is_no_object_gets_one_short_answer(body):
+    """Whatever bytes come, the worker goes on."""
+    with pytest.raises(MealkitError, match="REQUEST_INVALID"):
+        endpoints()[1]["POST /v1/completions"](EndpointCall(body, lambda: False))
 
 
 def test_a_chat_has_messages():
     """Without any there is nothing to answer."""
     values = {name: value for name, value in CHAT.items() if name != "messages"}
-    with pytest.raises(MealkitError, match="messages is missing"):
+    with pytest.raises(MealkitError, match="messages"):
         endpoints()[1]["POST /v1/chat/completions"](
-            Call(json.dumps(values).encode(), lambda: False)
+            EndpointCall(json.dumps(values).encode(), lambda: False)
         )
-
-
-@pytest.mark.parametrize(
-    ("fields", "code", "where"),
-    [
-        ({"echo": True}, "REQUEST_UNSUPPORTED", "echo"),
-        ({"prompt": ["a", "b"]}, "REQUEST_INVALID", "prompt"),
-        ({"prompt": [1, 2]}, "REQUEST_INVALID", "prompt"),
-        ({"logprobs": True}, "REQUEST_INVALID", "logprobs"),
-        ({"suffix": "x"}, "REQUEST_UNSUPPORTED", "suffix"),
-        ({"tools": [FUNCTION]}, "REQUEST_UNSUPPORTED", "tools"),
-        ({"response_format": {"type": "text"}}, "REQUEST_UNSUPPORTED", "response_format"),
-    ],
-)
-def test_completions_take_less(fields, code, where):
-    """What belongs to chats is refused here."""
-    assert refused({**COMPLETION, **fields}) == (code, where)
 
 
 @given(
@@ -184,35 +160,30 @@ def test_no_request_is_a_bug(fields):
     try:
         found = ask({**CHAT, **fields}, b"a")
     except MealkitError as error:
-        found = error.problems[0]
-    assert isinstance(found, dict | list) or (found.owner.value, bool(found.where)) == (
-        "caller",
-        True,
-    )
+        assert error.problems[0].owner.value == "caller"  # noqa: PT017 - an answer is fine, too
+    else:
+        assert isinstance(found, dict | list)
 
 
 def test_numbers_that_json_does_not_have_are_refused():
     """NaN and Infinity are no JSON, though Python reads them."""
     body = json.dumps(CHAT).replace('"temperature": 0', '"temperature": NaN').encode()
     with pytest.raises(MealkitError, match="NaN"):
-        endpoints()[1]["POST /v1/chat/completions"](Call(body, lambda: False))
+        endpoints()[1]["POST /v1/chat/completions"](EndpointCall(body, lambda: False))
 
 
 def test_messages_reach_the_template_as_text():
-    """Parts of a content are lines; what a client sends back of an answer is taken."""
+    """A message that only calls tools has an empty text; other fields stay what they are."""
     model, served = endpoints(b"ok")
     call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": '{"x": 1}'}}
     messages = [
-        {
-            "role": "system",
-            "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}],
-        },
-        {"role": "assistant", "content": None, "refusal": None, "tool_calls": [call]},
+        {"role": "system", "content": "a\nb"},
+        {"role": "assistant", "tool_calls": [call]},
         {"role": "tool", "content": "7", "tool_call_id": "c"},
         {"role": "user", "content": "", "name": "n"},
     ]
     body = json.dumps({**CHAT, "messages": messages}).encode()
-    served["POST /v1/chat/completions"](Call(body, lambda: False))
+    served["POST /v1/chat/completions"](EndpointCall(body, lambda: False))
     assert bytes(model.prompts[0]) == b"Nonesystem: a\nb\nassistant: \ntool: 7\nuser: \n"
 
 
@@ -334,9 +305,11 @@ def test_a_stream_that_is_closed_frees_the_model():
     """Closing the stream, as the server does when the peer goes, ends what makes it."""
     model, served = endpoints(b"a", b"b", b"c")
     body = json.dumps({**CHAT, "stream": True}).encode()
-    first = served["POST /v1/chat/completions"](Call(body, lambda: False))
+    first = served["POST /v1/chat/completions"](EndpointCall(body, lambda: False))
     assert b"assistant" in next(first)
     first.close()
-    second = served["POST /v1/chat/completions"](Call(json.dumps(CHAT).encode(), lambda: False))
+    second = served["POST /v1/chat/completions"](
+        EndpointCall(json.dumps(CHAT).encode(), lambda: False)
+    )
     assert json.loads(second)["choices"][0]["message"]["content"] == "abc"
     assert len(model.prompts) == 2

@@ -18,7 +18,7 @@ from mealkit.recipe.kit import Task
 from mealkit.recipe.lock import lock_bytes
 from mealkit.runtime.gateway.keys import new_key, take_secrets
 
-HOSTILE = Path(__file__).parent / "standin" / "hostile_handler.py"
+HOSTILE = Path(__file__).parents[1] / "standin" / "hostile_handler.py"
 REFUSED = {"EACCES", "EPERM", "ENOSYS", "EADDRINUSE", "EAFNOSUPPORT", "ENODEV"}
 
 pytestmark = pytest.mark.skipif(

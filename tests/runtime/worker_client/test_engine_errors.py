@@ -7,7 +7,7 @@ import pytest
 from mealkit.errors import failure
 from mealkit.runtime.worker_client.engine_errors import problem_of, problem_of_error
 from mealkit.runtime.worker_client.pool import Answer
-from mealkit.worker.endpoints.error_answers import error_answer
+from mealkit.worker.openai_errors import error_answer
 
 # vllm/renderers/params.py, with what VLLMValidationError.__str__ appends (vllm/exceptions.py).
 TOKENS = (

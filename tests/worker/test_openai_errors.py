@@ -3,7 +3,7 @@
 import json
 
 from mealkit.errors import failure
-from mealkit.worker.endpoints.error_answers import error_answer, error_event
+from mealkit.worker.openai_errors import error_answer, error_event
 
 
 def test_errors_carry_owner_and_place():
@@ -15,7 +15,7 @@ def test_errors_carry_owner_and_place():
         "message": "input 3 has 301 tokens",
         "type": "invalid_request_error",
         "code": "REQUEST_TOO_LONG",
-        "param": "input",
+        "param": "input[3]",
         "owner": "caller",
         "hint": "shorten the input, or split it",
         "where": "input[3]",

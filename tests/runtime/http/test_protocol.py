@@ -4,14 +4,20 @@ import asyncio
 import functools
 import json
 import time
+import tomllib
 from http.client import HTTPResponse
 from itertools import pairwise
+from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
 import uvicorn
+from packaging.specifiers import SpecifierSet
+from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
+import mealkit
+from mealkit.runtime.gateway_packages import GATEWAY_BOUNDS, GATEWAY_REQUIREMENTS
 from mealkit.runtime.http.accepted import Connections
 from mealkit.runtime.http.protocol import OneWriteProtocol
 
@@ -360,3 +366,53 @@ async def test_others_have_their_turn_while_much_is_parsed():
     assert len(seen) >= 3
     assert all(before - after <= 2048 for before, after in pairwise(seen))
     assert protocol._gathered._reads
+
+
+UNTESTED = (
+    "uvicorn {version} is installed, and {bounds} is what OneWriteProtocol was tested with: read "
+    "what changed in uvicorn/protocols/http/h11_impl.py, run this file, then move the bound in "
+    "runtime/gateway_packages.py and pyproject.toml"
+)
+CHANGED = "uvicorn's {kind} has no {name} any more, which OneWriteProtocol relies on"
+# What OneWriteProtocol overrides, calls or reads of uvicorn's private classes.
+OF_PROTOCOL = {
+    "_unset_keepalive_if_required", "conn", "connection_lost", "connection_made", "cycle",
+    "data_received", "flow", "loop", "on_response_complete", "send_400_response", "shutdown",
+    "transport",
+}  # fmt: skip
+OF_CYCLE = {"disconnected", "message_event", "more_body", "response_complete", "response_started"}
+OF_FLOW = {"read_paused", "resume_reading"}
+
+
+def test_uvicorn_is_one_that_this_was_tested_with():
+    """Another minor version fails here, and says what to look at."""
+    bounds = ",".join(
+        requirement.removeprefix("uvicorn")
+        for requirement in (*GATEWAY_REQUIREMENTS, *GATEWAY_BOUNDS)
+        if requirement.startswith("uvicorn")
+    )
+    said = UNTESTED.format(version=uvicorn.__version__, bounds=bounds)
+    assert SpecifierSet(bounds).contains(uvicorn.__version__), said
+    project = tomllib.loads((Path(mealkit.__file__).parents[1] / "pyproject.toml").read_text())
+    assert f"uvicorn{bounds}" in project["dependency-groups"]["serve"]
+
+
+@looped
+async def test_what_is_private_to_uvicorn_is_still_there():
+    """Every member that is overridden or used exists; one that is gone is named."""
+    protocol, _ = served()
+    protocol.data_received(LIVE)
+    for holder, names in (
+        (protocol, OF_PROTOCOL), (protocol.cycle, OF_CYCLE), (protocol.flow, OF_FLOW)
+    ):  # fmt: skip
+        kind = type(holder).__mro__[1 if holder is protocol else 0]
+        for name in names:
+            there = hasattr(kind, name) or hasattr(holder, name)
+            assert there, CHANGED.format(kind=kind.__name__, name=name)
+    await answered(protocol)
+    for name in vars(OneWriteProtocol).keys() & vars(H11Protocol).keys() - {
+        "__doc__",
+        "__module__",
+        "__init__",
+    }:
+        assert name in OF_PROTOCOL
