@@ -36,7 +36,7 @@ def closure(*modules: str) -> set[str]:
 def is_shipped(module: str) -> bool:
     rooms = (*SHIPPED_ROOMS, "engines")
     return module == "mealkit" or (
-        module.split(".")[1] in rooms and not module.endswith(f".{BUILD_HALF.removesuffix('.py')}")
+        module.split(".")[1] in rooms and f"{module.rpartition('.')[2]}.py" not in BUILD_HALF
     )
 
 

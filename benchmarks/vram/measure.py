@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from benchmarks.vram.peers import PEERS
 from benchmarks.vram.rows import PARTS, Case, Row, case_of
 from benchmarks.vram.shapes import Model
-from mealkit.engines.memory import estimate
 from mealkit.memory.device import context_term
 from mealkit.memory.terms import GIB, Estimate
 
@@ -66,15 +65,19 @@ def measure(rows: Iterable[Row], models: dict[str, Model]) -> tuple[list[Measure
             left_out.append(_part(case))
         else:
             peers = {name: peer(case) for name, peer in PEERS.items()}
-            found.append(Measured(case, estimate(case.shape, case.setting), peers))
+            found.append(Measured(case, _estimate(case), peers))
     return found, left_out
+
+
+def _estimate(case: Case) -> Estimate:
+    return case.setting.engine.estimate(case.shape, case.setting)
 
 
 def _part(case: Case) -> str:
     """Return a line that holds a part beside its term, or says why there is none."""
     row = case.row
     name = next((name for word, name in _PARTS.items() if word in row.what.lower()), None)
-    terms = {term.name: term for term in estimate(case.shape, case.setting).terms}
+    terms = {term.name: term for term in _estimate(case).terms}
     terms["cuda context"] = context_term(case.setting)
     if name is None or name not in terms:
         return f"{row.model}, {row.engine}: a part, not a total ({row.what[:60]})"

@@ -7,14 +7,15 @@ from pathlib import Path
 
 from benchmarks.vram.shapes import Model
 from benchmarks.vram.weights import Format, format_of, merged_copies, weighed
+from mealkit.engines.transformers.memory import MEMORY as TRANSFORMERS
+from mealkit.engines.transformers.memory import habits_of
+from mealkit.engines.vllm.memory import MEMORY as VLLM
 from mealkit.memory.setting import (
     Compared,
-    Engine,
     Habits,
     KvDtype,
     Scope,
     Setting,
-    habits_of,
 )
 from mealkit.memory.shape import Shape
 from mealkit.memory.terms import GIB, MIB
@@ -125,7 +126,7 @@ def _version(engine: str) -> tuple[int, int]:
 
 
 def _setting(row: Row, model: Model, shape: Shape) -> Setting:
-    engine: Engine = "vllm" if "vllm" in row.engine.lower() else "transformers"
+    engine = VLLM if "vllm" in row.engine.lower() else TRANSFORMERS
     loading = 0
     if "AutoAWQ" in row.engine:
         loading = max(_WARM_UP_BYTES, 0 if model.merged_qkv else merged_copies(shape))
@@ -136,8 +137,8 @@ def _setting(row: Row, model: Model, shape: Shape) -> Setting:
         prompt_tokens=row.input_tokens or 1,
         concurrency=row.batch,
         kv_dtype=kv_dtype,
-        tensor_parallel=row.gpus if engine == "vllm" else 1,
-        layer_split=1 if engine == "vllm" else row.gpus,
+        tensor_parallel=1 if engine.splits_layers else row.gpus,
+        layer_split=row.gpus if engine.splits_layers else 1,
         compute_capability=(9, 0) if _HOPPER.search(row.gpu) else (8, 0),
         loading_bytes=loading,
         habits=_habits(row),

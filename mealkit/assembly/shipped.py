@@ -7,14 +7,16 @@ docs/architecture.md and the tests are compared with it.
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
+from mealkit.recipe.traits import engine_package
+
 SHIPPED_ROOMS = (
     "errors", "paths", "seccomp", "units", "untrusted", "names", "digest", "strings", "templating",
     "memory", "evidence", "recipe", "worker", "preflight", "runtime",
 )  # fmt: skip
-"""Rooms of which every module ships. Of ``engines``, one engine's folder does, too."""
+"""Rooms of which every module ships. Of ``engines`` the folder of the kit's engine ships, too."""
 
-BUILD_HALF = "engine.py"
-"""The module of an engine's folder that stays outside: what the engine says of a kit."""
+BUILD_HALF = ("engine.py", "new")
+"""What stays outside of an engine's folder: what it says of kits, and the kit it begins with."""
 
 # Modules, and the template and style of the page that the gateway shows.
 _ENDINGS = (".py", ".jinja", ".css")
@@ -28,13 +30,15 @@ def shipped_library(engine: str) -> dict[str, bytes]:
     """
     root = files("mealkit")
     library: dict[str, bytes] = {}
-    # A hyphen in an engine's name is an underscore in its folder's: llama-cpp, llama_cpp.
-    engine_names = ("__init__.py", "memory.py", engine.replace("-", "_"))
-    _collect(root.joinpath("__init__.py"), "mealkit/__init__.py", library)
-    for name in (*SHIPPED_ROOMS, *(f"engines/{name}" for name in engine_names)):
+    for name in ("__init__", *SHIPPED_ROOMS, "engines/__init__"):
         module = root.joinpath(f"{name}.py")
         found, path = (module, f"{name}.py") if module.is_file() else (root.joinpath(name), name)
         _collect(found, f"mealkit/{path}", library)
+    folder = engine_package(engine).replace(".", "/")
+    own = root.joinpath(folder.removeprefix("mealkit/"))
+    for child in own.iterdir() if own.is_dir() else ():
+        if child.name not in BUILD_HALF:
+            _collect(child, f"{folder}/{child.name}", library)
     return library
 
 
@@ -42,5 +46,5 @@ def _collect(item: Traversable, path: str, library: dict[str, bytes]) -> None:
     if item.is_dir():
         for child in item.iterdir():
             _collect(child, f"{path}/{child.name}", library)
-    elif path.endswith(_ENDINGS) and not path.endswith(f"/{BUILD_HALF}") and item.is_file():
+    elif path.endswith(_ENDINGS) and item.is_file():
         library[path] = item.read_bytes()

@@ -7,7 +7,7 @@ import typer
 
 from mealkit.cli.options import AllowFolder, Json, session_of
 from mealkit.cli.output import has_colour, print_json, print_line, table
-from mealkit.memory.setting import Engine, KvDtype
+from mealkit.memory.setting import KvDtype
 
 if TYPE_CHECKING:
     from mealkit.memory.terms import Term
@@ -58,10 +58,11 @@ def estimate(  # noqa: PLR0913  one parameter for each option
         typer.Option(help="The type of the key and value cache.", show_default="the kit's, or f16"),
     ] = None,
     engine: Annotated[
-        Engine | None,
+        str | None,
         typer.Option(
+            metavar="NAME",
             help="The engine.",
-            show_default="the kit's, llama-cpp for GGUF, vllm for text, else transformers",
+            show_default="the kit's, else the usual one for the weights",
         ),
     ] = None,
     tensor_parallel: Annotated[
@@ -114,11 +115,10 @@ def _size(memory: str | None, gpu: str | None) -> int | None:
 
 def _describe(report: "EstimateReport") -> None:
     setting, found = report.setting, report.found
-    whole = "in all" if setting.engine == "onnx" else "per GPU"
-    print_line(
-        f"{report.name}: {setting.engine}, {setting.concurrency} x {setting.context_tokens} tokens,"
-        f" {setting.kv_dtype} cache, {_gpus(setting.devices)}"
-    )
+    whole = "in all" if setting.engine.on_processors else "per GPU"
+    requests = f"{setting.concurrency} x {setting.context_tokens} tokens"
+    cache, gpus = f"{setting.kv_dtype} cache", _gpus(setting.devices)
+    print_line(f"{report.name}: {setting.engine.name}, {requests}, {cache}, {gpus}")
     for assumed in report.shape.unknown:
         print_line(f"assumed {assumed}")
     print_line("")

@@ -42,7 +42,7 @@ def new(
         from mealkit.engines.whole_schema import full_schema
         from mealkit.importing.scaffold import write_new_kit
 
-        write_new_kit(folder, engine or "onnx", full_schema())
+        write_new_kit(folder, engine, full_schema())
         print_line(str(folder / "kit.yaml"))
     else:
         from mealkit.pipeline.kit.importing import import_kit

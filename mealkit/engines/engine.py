@@ -5,12 +5,18 @@ Imports in a bare environment: no engine's own package is touched here.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from importlib.resources import files
+from importlib.resources.abc import Traversable
 
 from pydantic import BaseModel, JsonValue
 
+from mealkit.engines.demand import Use, no_demand
+from mealkit.engines.proposal import Proposal
 from mealkit.errors import Problem
 from mealkit.kit.load import LoadedKit
 from mealkit.recipe.kit import Feature, Task
+from mealkit.recipe.requirements import Demand, Dtype
+from mealkit.recipe.traits import EngineTraits
 
 Values = Mapping[str, JsonValue]
 
@@ -42,6 +48,11 @@ def no_problems(_loaded: LoadedKit, _settings: Values) -> list[Problem]:
     return []
 
 
+def never(_weights: str, _generates: bool) -> bool:  # noqa: FBT001
+    """Return that an engine is not the usual one for anything."""
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """An engine as the build side knows it."""
@@ -70,10 +81,30 @@ class Recipe:
     """What it can do for a task with these hyperparameters and settings."""
     task_requirements: Mapping[Task, tuple[str, ...]] = field(default_factory=dict)
     """The packages that it imports for one task beside those."""
+    demand: Callable[[Use], Demand | None] = no_demand
+    """What decides about its memory, by its flags."""
+    computes_in: Dtype | None = None
+    """The type that it computes in unless a flag says another; None: that of the weights."""
+    traits: EngineTraits = field(default_factory=EngineTraits)
+    """What others ask of it, in the image too."""
+    is_usual_for: Callable[[str, bool], bool] = never
+    """Whether it usually serves models whose weights have a format, and that generate text or not:
+    it is then chosen where nothing names an engine."""
+    proposal: Proposal | None = None
+    """How a kit is written for a model that others published; None: it is not."""
     needs_weights: bool = True
     """Whether a kit without any file of weights is refused."""
     check: Callable[[LoadedKit, Values], list[Problem]] = no_problems
-    """What it refuses of a kit whose parts hold one by one, given its settings in full."""
+    """What it refuses of a kit whose parts are valid one by one, given its settings in full."""
+
+    @property
+    def new_kit(self) -> Traversable:
+        """The templates of the kit that ``mealkit new`` writes: the folder ``new`` of its package.
+
+        There need not be one.
+        """
+        package = self.worker.partition(":")[0].rpartition(".")[0]
+        return files(package).joinpath("new")
 
     @property
     def default_task(self) -> Task:

@@ -5,19 +5,19 @@ from importlib.metadata import entry_points
 
 from mealkit.engines.engine import Recipe
 from mealkit.errors import failure
+from mealkit.recipe.kit import Task
+from mealkit.recipe.traits import EngineTraits, engine_package
 
-_RECIPES = {
-    "llama-cpp": "mealkit.engines.llama_cpp.engine",
-    "onnx": "mealkit.engines.onnx.engine",
-    "python": "mealkit.engines.python.engine",
-    "transformers": "mealkit.engines.transformers.engine",
-    "vllm": "mealkit.engines.vllm.engine",
-}
+_OWN = ("llama-cpp", "onnx", "python", "transformers", "vllm")
+"""Those that come with mealkit. Each is a folder here: llama-cpp is in ``llama_cpp``."""
+
+NEW_KIT_ENGINE = "onnx"
+"""The engine of a new kit that names none."""
 
 
 def engine_names() -> list[str]:
     """Return the names of all engines, sorted."""
-    return sorted({*_RECIPES, *(point.name for point in entry_points(group="mealkit.engines"))})
+    return sorted({*_OWN, *(point.name for point in entry_points(group="mealkit.engines"))})
 
 
 def recipe_of(name: str) -> Recipe:
@@ -26,8 +26,8 @@ def recipe_of(name: str) -> Recipe:
     Raises:
         KitError: there is no engine of that name (``KIT_INVALID``).
     """
-    if name in _RECIPES:
-        recipe: Recipe = import_module(_RECIPES[name]).RECIPE
+    if name in _OWN:
+        recipe: Recipe = import_module(f"{engine_package(name)}.engine").RECIPE
         return recipe
     for point in entry_points(group="mealkit.engines", name=name):
         found: Recipe = point.load()
@@ -38,3 +38,27 @@ def recipe_of(name: str) -> Recipe:
         where="runtime.engine",
         hint=f"choose one of {', '.join(engine_names())}",
     )
+
+
+def traits_of(name: str | None) -> EngineTraits:
+    """Return an engine's traits; of one that is not here, and of none, nothing is known."""
+    if name is None or (name not in _OWN and name not in engine_names()):
+        return EngineTraits()
+    return recipe_of(name).traits
+
+
+def usual_engine(weights: str, *, generates: bool) -> str:
+    """Return the engine that usually serves a model, by the format of its weights.
+
+    Raises:
+        KitError: none does (``KIT_INVALID``).
+    """
+    for name in engine_names():
+        if recipe_of(name).is_usual_for(weights, generates):
+            return name
+    raise failure("KIT_INVALID", f"no engine here serves {weights}")
+
+
+def code_engine() -> str:
+    """Return the engine that runs a kit's own code."""
+    return next(name for name in _OWN if Task.PREDICTION in recipe_of(name).hyperparameters)

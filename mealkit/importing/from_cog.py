@@ -1,4 +1,4 @@
-"""A Cog project becomes a kit of the engine ``python`` that runs its predictor unchanged.
+"""A Cog project becomes a kit of the engine for a kit's own code, which runs its predictor.
 
 Pure: reads cog.yaml, requirements and the predictor's source as text; runs none of it. Refuses a
 project without a predictor that can be named. Format: https://cog.run/yaml/
@@ -13,6 +13,7 @@ from typing import Any
 import jinja2
 
 from mealkit.assembly.templates import template_root
+from mealkit.engines.registry import code_engine
 from mealkit.errors import failure
 from mealkit.importing.cog_build import CogBuild, read_build
 from mealkit.importing.cog_source import Predictor, read_predictor
@@ -81,7 +82,9 @@ def cog_proposal(texts: Mapping[str, str], others: Mapping[str, int], folder: st
         else "None lay in the project: name what the predictor loads.",
         **build.comments,
     }
-    return Proposal(f"{CONFIG} of {name}", "python", form, files, comments, left_out)
+    return Proposal(
+        f"{CONFIG} of {name}", form["runtime"]["engine"], form, files, comments, left_out
+    )
 
 
 def _config(texts: Mapping[str, str], folder: str) -> dict[str, Any]:
@@ -128,7 +131,7 @@ def _form(name: str, predictor: Predictor, build: CogBuild, code: Sequence[str])
         "model": {"name": name, "license": "NOASSERTION", "task": "prediction", "weights": []},
         "hyperparameters": {"seed": 0},
         "runtime": {
-            "engine": "python",
+            "engine": code_engine(),
             "settings": {"handler": f"{_HANDLER}:Handler", "concurrency": 1},
             "code": list(code),
             "base": {

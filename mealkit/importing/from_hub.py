@@ -7,17 +7,11 @@ written out as a guess and listed.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mealkit.engines.proposal import Description, Published, Served
 from mealkit.engines.registry import engine_names, recipe_of
 from mealkit.errors import failure
-from mealkit.importing.engine_choice import TORCH, WHEEL, extra_files, runtime_of
-from mealkit.importing.hub_files import (
-    GENAI,
-    Found,
-    beside,
-    chosen,
-    left_behind,
-    weights_of,
-)
+from mealkit.importing.engine_part import engine_part, proposal_of, proposing_engines
+from mealkit.importing.hub_files import beside, chosen, left_behind, weights_of
 from mealkit.importing.proposal import LeftOut, Proposal
 from mealkit.importing.repository import Repository, spdx
 from mealkit.importing.stated_pooling import embedding, gguf_embedding, prompts, scoring
@@ -41,8 +35,6 @@ _ARCHITECTURES = {
 }
 _MOST_NAMES = 100
 _GGUF_ENCODERS = frozenset({"bert", "nomic-bert", "jina-bert-v2", "modern-bert"})
-# From this size on, text is generated on a GPU.
-_LARGE_BYTES = 4 * 1024**3
 
 
 def propose(repository: Repository, file: str | None, engine: str | None) -> Proposal:
@@ -56,21 +48,22 @@ def propose(repository: Repository, file: str | None, engine: str | None) -> Pro
     found = weights_of(repository)
     architecture = _gguf_architecture(repository, file)
     task, why = _task(repository, architecture)
-    picked = _engine(repository, found, task, engine, file)
-    if picked == "onnx" and task is Task.GENERATION:
-        _require_description(repository)
-    weights = chosen(repository, found, picked, file)
-    values = _values(repository, task, picked, weights[0])
-    files = [*weights, *(name for name in beside(repository, picked) if name not in weights)]
+    sizes_bytes = {
+        name: sum(repository.sizes_bytes[file] for file in files) for name, files in found.items()
+    }
+    picked = _engine(Published(task, sizes_bytes, file), engine)
+    proposal = proposal_of(picked)
+    _require_description(repository, task, picked, proposal.description)
+    weights = chosen(repository, found.get(proposal.weights, ()), picked, proposal, file)
+    values = _values(repository, task, proposal.weights, weights[0])
+    files = [*weights, *(name for name in beside(repository, proposal) if name not in weights)]
     words = prompts(values, repository) if task is Task.EMBEDDINGS else {}
-    runtime, comments = runtime_of(
-        picked, repository.config(), weights[0], task, values.values["max_length"]
-    )
+    served = Served(task, repository.config(), weights[0], values.values["max_length"])
+    part = engine_part(picked, served)
     license_id = spdx(repository.card.get("license"), repository.card.get("license_name"))
     left = [
         *values.left_out,
-        *([WHEEL] if picked == "llama-cpp" else []),
-        *([TORCH] if picked == "transformers" else []),
+        *part.left_out,
         *left_behind(repository, files),
         *_unsaid(repository, license_id),
     ]
@@ -94,7 +87,7 @@ def propose(repository: Repository, file: str | None, engine: str | None) -> Pro
             name: {"file": f"prompts/{name}.jinja", "variables": ["text"]} for name in words
         },
         "hyperparameters": values.values,
-        **runtime,
+        **part.form,
     }
     return Proposal(
         origin=f"{repository.repo} at {repository.commit}",
@@ -105,14 +98,14 @@ def propose(repository: Repository, file: str | None, engine: str | None) -> Pro
                 f"prompts/{name}.jinja": verbatim(text) + "{{ text }}"
                 for name, text in words.items()
             },
-            **extra_files(picked),
+            **part.files,
         },
         comments={
             ("license",): "Of the files in this folder.",
             ("model", "license"): "Of the weights, from the repository's card.",
             ("model", "task"): why,
             **{("hyperparameters", name): text for name, text in values.comments.items()},
-            **comments,
+            **part.comments,
         },
         left_out=left,
     )
@@ -138,39 +131,39 @@ def _task(repository: Repository, gguf_architecture: str | None) -> tuple[Task, 
     raise failure("KIT_INVALID", message + stated, where=repository.repo, hint="mealkit new NAME")
 
 
-def _engine(
-    repository: Repository, found: Found, task: Task, asked: str | None, file: str | None
-) -> str:
-    """Choose by what is there; an engine that was asked for must do the task."""
+def _engine(model: Published, asked: str | None) -> str:
+    """Choose the engine that suits best; one that was asked for must do the task."""
     if asked is not None:
-        if asked not in engine_names() or task not in recipe_of(asked).hyperparameters:
-            able = [name for name in engine_names() if task in recipe_of(name).hyperparameters]
+        if asked not in engine_names() or model.task not in recipe_of(asked).hyperparameters:
+            able = [
+                name for name in engine_names() if model.task in recipe_of(name).hyperparameters
+            ]
             hint = f"choose one of {', '.join(able)}"
-            raise failure("USAGE", f"{asked} does not do {task}", hint=hint)
+            raise failure("USAGE", f"{asked} does not do {model.task}", hint=hint)
         return asked
-    if (file or "").endswith(".gguf") or (found.gguf and not found.safetensors):
-        return "llama-cpp"
-    if found.onnx and not found.safetensors:
-        return "onnx"
-    size_bytes = sum(repository.sizes_bytes[name] for name in found.safetensors)
-    return "vllm" if task is Task.GENERATION and size_bytes >= _LARGE_BYTES else "transformers"
+    engines = proposing_engines()
+    return max(engines, key=lambda name: engines[name].suits(model))
 
 
-def _require_description(repository: Repository) -> None:
-    """Refuse graphs for text that nothing describes where a model is looked for."""
-    if GENAI not in repository.sizes_bytes:
-        message = f"it has no {GENAI} beside its files, which onnx needs to write text"
+def _require_description(
+    repository: Repository, task: Task, engine: str, description: Description | None
+) -> None:
+    """Refuse a model that nothing describes where the engine looks for it."""
+    if description is None or task is not description.needed_for:
+        return
+    if description.file not in repository.sizes_bytes:
+        message = f"it has no {description.file} beside its files, which {engine} needs for {task}"
         hint = "choose another engine with --engine, or name the files in a kit of your own"
         raise failure("KIT_INVALID", message, where=repository.repo, hint=hint)
 
 
-def _values(repository: Repository, task: Task, engine: str, weight: str) -> Values:
-    metadata = repository.headers.get(weight, {})
+def _values(repository: Repository, task: Task, weights: str, first: str) -> Values:
+    metadata = repository.headers.get(first, {})
     architecture = str(metadata.get("general.architecture", ""))
-    if engine == "llama-cpp" and task is Task.EMBEDDINGS:
-        return gguf_embedding(metadata, architecture, weight)
+    if weights == "gguf" and task is Task.EMBEDDINGS:
+        return gguf_embedding(metadata, architecture, first)
     match task:
-        case Task.GENERATION if engine == "llama-cpp":
+        case Task.GENERATION if weights == "gguf":
             return gguf_sampling(repository, metadata, architecture)
         case Task.GENERATION:
             tokenizer = repository.map("tokenizer_config.json")

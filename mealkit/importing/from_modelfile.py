@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mealkit.engines.proposal import Served
+from mealkit.engines.registry import usual_engine
 from mealkit.errors import MealkitError, failure
-from mealkit.importing.engine_choice import WHEEL, extra_files, runtime_of
+from mealkit.importing.engine_part import engine_part
 from mealkit.importing.modelfile_values import MESSAGE_WORDS, carry, leave
 from mealkit.importing.proposal import LeftOut, Proposal
 from mealkit.importing.quoting import short
@@ -134,11 +136,10 @@ def propose(
     license_id, text = _license(directives, metadata)
     if text:
         files["LICENSE.weights"] = text
-    runtime, comments = runtime_of(
-        "llama-cpp", {}, model.name, Task.GENERATION, values.values["max_length"]
-    )
+    engine = usual_engine("gguf", generates=True)
+    part = engine_part(engine, Served(Task.GENERATION, {}, model.name, values.values["max_length"]))
     if isinstance(values.values.get("threads"), int):
-        runtime["runtime"]["settings"]["threads"] = values.values.pop("threads")
+        part.form["runtime"]["settings"]["threads"] = values.values.pop("threads")
     if license_id is None:
         why = "neither LICENSE nor the GGUF names it"
         values.leave("the licence of the weights", why, "ask whoever published them")
@@ -155,16 +156,16 @@ def propose(
         },
         "prompts": {"system": {"file": "prompts/system.jinja"}} if system else {},
         "hyperparameters": values.values,
-        **runtime,
+        **part.form,
     }
     said: dict[tuple[str | int, ...], str] = {
         ("hyperparameters", name): text for name, text in values.comments.items()
     }
     return Proposal(
         origin=f"the Modelfile {where}",
-        engine="llama-cpp",
+        engine=engine,
         kit=kit,
-        files={**files, **extra_files("llama-cpp")},
+        files={**files, **part.files},
         comments={
             ("license",): "Of the files in this folder.",
             ("model", "weights"): (
@@ -173,9 +174,9 @@ def propose(
             ),
             ("prompts",): "What SYSTEM says: callers apply it by its name, or send it themselves.",
             **said,
-            **comments,
+            **part.comments,
         },
-        left_out=[*values.left_out, *_messages(directives), WHEEL],
+        left_out=[*values.left_out, *_messages(directives), *part.left_out],
     )
 
 

@@ -4,18 +4,16 @@ Pure. Refuses pickles, and to choose among several models.
 """
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
+from mealkit.engines.proposal import Description, Proposal
 from mealkit.errors import failure
 from mealkit.importing.proposal import LeftOut
 from mealkit.importing.repository import Repository
 
 INDEX = "model.safetensors.index.json"
-GENAI = "genai_config.json"
-"""What describes a graph that writes text: onnxruntime-genai's."""
 # What engines read beside the weights, if it is there. config.json has the end of sequence, and so
 # has generation_config.json, whatever an engine takes its sampling from.
 _BESIDE = (
@@ -32,54 +30,43 @@ _BESIDE = (
     "chat_template.json",
     "preprocessor_config.json",
 )
-# sentence-transformers' own, which vLLM and others read.
+# sentence-transformers' own, which engines read, too.
 _SENTENCE = ("modules.json", "sentence_bert_config.json")
 _PICKLES = frozenset({".bin", ".pt", ".pth", ".pkl", ".ckpt"})
 _SPLIT = re.compile(r"-(?P<number>\d{5})-of-\d{5}(?=\.gguf$)")
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """The weights that a repository has, by format."""
-
-    safetensors: Sequence[str]
-    gguf: Sequence[str]
-    """The first part of each GGUF."""
-    onnx: Sequence[str]
-
-    def of(self, engine: str) -> Sequence[str]:
-        """Return what an engine could read."""
-        return {"llama-cpp": self.gguf, "onnx": self.onnx}.get(engine, self.safetensors)
-
-
-def weights_of(repository: Repository) -> Found:
-    """Find the weights of a repository."""
+def weights_of(repository: Repository) -> Mapping[str, Sequence[str]]:
+    """Find the weights of a repository, by format; of GGUFs in parts, the first one of each."""
     names = sorted(repository.sizes_bytes)
     parts = [(name, _SPLIT.search(name)) for name in names if name.endswith(".gguf")]
-    return Found(
-        safetensors=_safetensors(repository, names),
-        gguf=[name for name, part in parts if part is None or int(part["number"]) == 1],
-        onnx=[name for name in names if name.endswith(".onnx")],
-    )
+    found = {
+        "safetensors": _safetensors(repository, names),
+        "gguf": [name for name, part in parts if part is None or int(part["number"]) == 1],
+        "onnx": [name for name in names if name.endswith(".onnx")],
+    }
+    return {name: files for name, files in found.items() if files}
 
 
-def chosen(repository: Repository, found: Found, engine: str, file: str | None) -> Sequence[str]:
+def chosen(
+    repository: Repository, there: Sequence[str], engine: str, proposal: Proposal, file: str | None
+) -> Sequence[str]:
     """Return the files of weights for an engine: all shards, or one of several models.
+
+    ``there`` is what has the engine's format.
 
     Raises:
         KitError: there are several and none was named (``USAGE``).
         SourceError: there are none (``SOURCE_NOT_FOUND``), or only pickles (``WEIGHTS_PICKLE``).
     """
-    there = found.of(engine)
     if not there:
         raise _nothing(repository, engine)
-    if engine not in {"llama-cpp", "onnx"}:
+    if proposal.weights == "safetensors":
         return there
-    name = _one_of(repository, there, file or _described(repository))
+    name = _one_of(repository, there, file or _described(repository, proposal.description))
     part = _SPLIT.search(name)
     if part is None:
-        # A graph's numbers may be in a file of their own, by one of two customs.
-        numbers = (f"{name}.data", f"{name}_data") if engine == "onnx" else ()
+        numbers = (f"{name}{ending}" for ending in proposal.data_endings)
         return [name, *(item for item in numbers if _has(repository, item))]
     stem, end = name[: part.start()], name[part.end() :]
     return [
@@ -89,15 +76,16 @@ def chosen(repository: Repository, found: Found, engine: str, file: str | None) 
     ]
 
 
-def beside(repository: Repository, engine: str) -> Iterator[str]:
+def beside(repository: Repository, proposal: Proposal) -> Iterator[str]:
     """Yield the files that an engine reads beside the weights."""
-    if engine == "llama-cpp":
+    if not proposal.reads_configs:
         return
-    if engine == "onnx" and not _has(repository, GENAI):
-        yield from (name for name in ("tokenizer.json", "config.json") if _has(repository, name))
-        return
-    if engine == "onnx":
-        yield GENAI
+    description = proposal.description
+    if description is not None:
+        if not _has(repository, description.file):
+            yield from (name for name in description.read_without if _has(repository, name))
+            return
+        yield description.file
     yield from (name for name in (INDEX, *_BESIDE, *_SENTENCE) if _has(repository, name))
     modules = repository.json("modules.json")
     for item in modules if isinstance(modules, list) else ():
@@ -143,10 +131,12 @@ def _safetensors(repository: Repository, names: Sequence[str]) -> Sequence[str]:
     ]
 
 
-def _described(repository: Repository) -> str | None:
-    """Return the graph that genai_config.json names, if there is one."""
-    found: Any = repository.map(GENAI)
-    for name in ("model", "decoder", "filename"):
+def _described(repository: Repository, description: Description | None) -> str | None:
+    """Return the file that a description for the engine names, if there is one."""
+    if description is None:
+        return None
+    found: Any = repository.map(description.file)
+    for name in description.main_file:
         found = found.get(name) if isinstance(found, dict) else None
     return found if isinstance(found, str) else None
 

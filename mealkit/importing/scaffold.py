@@ -8,12 +8,13 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Mapping
+from importlib.resources import as_file
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
-from mealkit.assembly.templates import template_root
+from mealkit.engines.registry import NEW_KIT_ENGINE, engine_names, recipe_of
 from mealkit.errors import disk_failure, failure
 from mealkit.importing.proposal import Proposal, proposal_files
 
@@ -27,11 +28,13 @@ _KIT_TEMPLATES = "prompts"
 
 def new_engines() -> list[str]:
     """Return the engines that a new kit can be written for."""
-    return sorted(folder.name for folder in (template_root() / "new").iterdir())
+    return [name for name in engine_names() if recipe_of(name).new_kit.is_dir()]
 
 
-def write_new_kit(folder: Path, engine: str, schema: Mapping[str, Any]) -> Path:
+def write_new_kit(folder: Path, engine: str | None, schema: Mapping[str, Any]) -> Path:
     """Write a kit that is named as its folder, whole or not at all; return its kit.yaml.
+
+    Its engine is the one that examples begin with, if none is named.
 
     Raises:
         KitError: there is something at ``folder`` (``KIT_EXISTS``), or no kit may have its name or
@@ -40,10 +43,11 @@ def write_new_kit(folder: Path, engine: str, schema: Mapping[str, Any]) -> Path:
     """
     folder = folder.absolute()
     _require_place(folder)
-    if engine not in new_engines():
+    named = engine or NEW_KIT_ENGINE
+    if named not in new_engines():
         hint = f"choose one of {', '.join(new_engines())}"
-        raise failure("KIT_INVALID", f"there is no new kit for engine {engine!r}", hint=hint)
-    return _write(folder, schema, lambda partial: _fill(partial, engine, folder.name))
+        raise failure("KIT_INVALID", f"there is no new kit for engine {named!r}", hint=hint)
+    return _write(folder, schema, lambda partial: _fill(partial, named, folder.name))
 
 
 def write_proposed_kit(folder: Path, proposal: Proposal, schema: Mapping[str, Any]) -> Path:
@@ -91,19 +95,18 @@ def _write(folder: Path, schema: Mapping[str, Any], fill: Callable[[Path], None]
 
 
 def _fill(folder: Path, engine: str, name: str) -> None:
-    root = template_root() / "new" / engine
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(root),
         undefined=jinja2.StrictUndefined,
         autoescape=False,  # noqa: S701  YAML and Markdown, not HTML
         keep_trailing_newline=True,
     )
-    for source in sorted(path for path in root.rglob("*") if path.is_file()):
-        inside = source.relative_to(root)
-        target = folder / inside
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if inside.suffix == _SUFFIX and inside.parts[0] != _KIT_TEMPLATES:
-            text = environment.get_template(inside.as_posix()).render(name=name)
-            target.with_suffix("").write_text(text)
-        else:
-            target.write_bytes(source.read_bytes())
+    with as_file(recipe_of(engine).new_kit) as root:
+        for source in sorted(path for path in root.rglob("*") if path.is_file()):
+            inside = source.relative_to(root)
+            target = folder / inside
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if inside.suffix == _SUFFIX and inside.parts[0] != _KIT_TEMPLATES:
+                text = environment.from_string(source.read_text("utf-8")).render(name=name)
+                target.with_suffix("").write_text(text, "utf-8")
+            else:
+                target.write_bytes(source.read_bytes())

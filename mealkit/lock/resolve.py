@@ -14,13 +14,12 @@ from typing import Protocol
 from pydantic import JsonValue, ValidationError
 
 from mealkit.digest import Digest, canonical_json
+from mealkit.engines.demand import Use, dtypes_of, shared_memory_bytes
 from mealkit.engines.engine import Recipe
-from mealkit.engines.memory import estimate
 from mealkit.errors import MealkitError, failure
 from mealkit.memory.setting import Compared
 from mealkit.memory.shape import Shape
-from mealkit.preflight.cuda_builds import built_for, cuda_of
-from mealkit.preflight.demand import demand_of, dtypes_of, shared_memory_bytes
+from mealkit.recipe.cuda_builds import built_for, cuda_of
 from mealkit.recipe.kit import Base, Gpu, Kit, Task, kit_json
 from mealkit.recipe.lock import (
     About,
@@ -312,9 +311,14 @@ def _requirements(parts: KitParts, resolved: _Resolved) -> Requirements:
     unpacked = packed * 14 // 3 if _is_compiled(parts.kit) else packed * 7 // 2
     disk_bytes = weights_bytes + unpacked
     model = resolved.shape.described
-    engine, flags = parts.recipe.name, {**parts.hyperparameters, **parts.settings}
     packages = [(wheel.name, wheel.version) for wheel in resolved.engine_packages]
-    demand = demand_of(engine, flags, parts.kit.serving.max_concurrency, model, packages)
+    use = Use(
+        flags={**parts.hyperparameters, **parts.settings},
+        concurrency=parts.kit.serving.max_concurrency,
+        model=model,
+        packages=dict(packages),
+    )
+    demand = parts.recipe.demand(use)
     cuda = cuda_of(packages)
     return Requirements(
         architectures=hardware.architectures,
@@ -327,7 +331,7 @@ def _requirements(parts: KitParts, resolved: _Resolved) -> Requirements:
         port=parts.kit.serving.port,
         model=model,
         demand=demand,
-        dtypes=dtypes_of(engine, flags, model),
+        dtypes=dtypes_of(use, parts.recipe.computes_in),
         cuda=f"{cuda[0]}.{cuda[1]}" if cuda else None,
         built_for=built_for(packages, parts.architecture),
         shm_bytes=shared_memory_bytes(demand),
@@ -342,10 +346,11 @@ def _memory_bytes(
     For text on a CPU: the cache of a long context is no share of the weights.
     """
     measured = recipe.estimated_memory_bytes(weights_bytes)
-    if gpu is not Gpu.NONE or model is None or demand is None or not model.generates:
+    memory = recipe.traits.memory
+    if gpu is not Gpu.NONE or not model or not demand or not model.generates or not memory:
         return measured
-    setting = replace(demand.setting(), compared=Compared.ALLOCATED)
-    return max(measured, recipe.memory_bytes + estimate(model, setting).high_bytes)
+    setting = replace(demand.setting(memory), compared=Compared.ALLOCATED)
+    return max(measured, recipe.memory_bytes + memory.estimate(model, setting).high_bytes)
 
 
 def glibc_of(base: LockedBase) -> str:

@@ -5,17 +5,13 @@ from mealkit.memory.terms import MIB, Term, between
 
 # Measured contexts lie between 254 MiB (A100, torch without cuBLAS kernels loaded) and 600 MiB
 # (H100, many kernels); gguf-parser-go counts 250 MiB.
-_CONTEXT = (200 * MIB, 450 * MIB, 800 * MIB)
-# vLLM has logged up to 1.79 GiB outside PyTorch on one GPU.
-_VLLM_HIGH = 1840 * MIB
+_CONTEXT = (200 * MIB, 450 * MIB)
 _COLLECTIVES = (100 * MIB, 300 * MIB, 1800 * MIB)
 
 
 def context_term(setting: Setting) -> Term:
     """Return the CUDA context, and NCCL's buffers where GPUs work together on one layer."""
-    low, likely, high = _CONTEXT
-    if setting.engine == "vllm":
-        high = _VLLM_HIGH
+    low, likely, high = *_CONTEXT, setting.engine.most_context_bytes
     formula = "driver, kernels and stacks of one process"
     if setting.tensor_parallel > 1:
         low, likely, high = (

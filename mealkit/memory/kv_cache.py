@@ -7,10 +7,6 @@ SOURCE = "config.json and Shazeer 2019 (arXiv 1911.02150); KAITO nodesestimator 
 LATENT_SOURCE = "DeepSeek-V2 (arXiv 2405.04434), table 1"
 
 
-# Engines that cache the latent vector itself.
-_LATENT_ENGINES = frozenset({"vllm", "llama-cpp"})
-
-
 def cached_numbers_per_token(shape: Shape, setting: Setting) -> int:
     """Return how many numbers one token leaves in one layer's cache, on one GPU.
 
@@ -20,7 +16,7 @@ def cached_numbers_per_token(shape: Shape, setting: Setting) -> int:
     heads = max(1, -(-shape.kv_heads // setting.tensor_parallel))
     if shape.latent is None:
         return 2 * heads * shape.head_dimension
-    if setting.engine in _LATENT_ENGINES:
+    if setting.engine.caches_latent:
         return shape.latent.kv_lora_rank + shape.latent.rope_dimension
     return heads * shape.latent.expanded_dimension
 
@@ -55,7 +51,7 @@ def cache_formula(shape: Shape, setting: Setting) -> str:
     one = f"2 x {heads} kv heads x {shape.head_dimension}"
     if shape.latent:
         one = f"{heads} heads x {shape.latent.expanded_dimension}"
-        if setting.engine in _LATENT_ENGINES:
+        if setting.engine.caches_latent:
             one = f"({shape.latent.kv_lora_rank} + {shape.latent.rope_dimension})"
     text = (
         f"{setting.concurrency} requests x {context} tokens x {layers} layers x {one}"

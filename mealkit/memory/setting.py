@@ -1,10 +1,13 @@
 """How a model will be served: the engine and every number that changes what it takes of memory."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
-Engine = Literal["transformers", "vllm", "llama-cpp", "onnx"]
+from mealkit.memory.shape import Shape
+from mealkit.memory.terms import MIB, Estimate
+
 KvDtype = Literal["f32", "bf16", "f16", "fp8", "int8", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0"]
 
 # Bytes of one cached number. q*: ggml's blocks of 32 numbers, ggml-common.h (block_q8_0, ...).
@@ -23,7 +26,7 @@ KV_BYTES: dict[KvDtype, float] = {
 
 
 class Compared(StrEnum):
-    """What the estimate is to be held against."""
+    """What the estimate is to be compared with."""
 
     DEVICE = "device"
     """All memory of the GPU that the process holds, as nvidia-smi tells it."""
@@ -43,7 +46,7 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Habits:
-    """What a version of transformers does with memory; ``habits_of`` gives those of a version."""
+    """What a version of the engine's library does with memory; these are a current one's."""
 
     prompt_logits_bytes: int = 0
     """Bytes per token of the prompt and entry of the vocabulary; 0: only the last has logits."""
@@ -59,24 +62,45 @@ class Habits:
     """Tokens that a cache of fixed size holds; None: it grows."""
 
 
-def habits_of(version: tuple[int, int] | None) -> Habits:
-    """Return what a version of transformers does; None: a current one.
+def _whole(memory_bytes: int, _setting: "Setting") -> int:
+    return memory_bytes
 
-    Source: the source of transformers, models/qwen2/modeling_qwen2.py and models/llama/. Before
-    4.45 ``forward`` made logits of the whole prompt and copied them to 32 bit (2 + 4 bytes),
-    every layer had its RotaryEmbedding with tables, and ``generate`` kept the cache as tuples.
-    Since 4.50 ``from_pretrained`` takes one block first (caching_allocator_warmup).
-    """
-    if version is not None and version < (4, 45):
-        return Habits(prompt_logits_bytes=6, cache_copies=2, rotary_tables=True, pool_first=False)
-    return Habits(pool_first=version is None or version >= (4, 50))
+
+def _current(_version: tuple[int, int] | None) -> Habits:
+    return Habits()
+
+
+@dataclass(frozen=True, slots=True)
+class EngineMemory:
+    """How an engine takes memory, as its own folder states it."""
+
+    name: str
+    """The engine's name in ``runtime.engine``."""
+    estimate: Callable[[Shape, "Setting"], Estimate]
+    """What serving a model needs of each GPU, at its worst moment."""
+    usable_bytes: Callable[[int, "Setting"], int] = _whole
+    """How much of a GPU's memory it lets itself use; by default all of it."""
+    habits_of: Callable[[tuple[int, int] | None], Habits] = _current
+    """What a version of its library does; None: a current one."""
+    takes_share: bool = False
+    """Whether it takes its share of a GPU whole, however little the model needs."""
+    queues_requests: bool = False
+    """Whether it starts as soon as one request has room for its context; others then wait."""
+    splits_layers: bool = False
+    """Whether it spreads whole layers over several GPUs, not every layer over all of them."""
+    on_processors: bool = False
+    """Whether it usually computes in main memory: GPUs are then shown only if one is named."""
+    caches_latent: bool = False
+    """Whether it caches the latent vector of multi-head latent attention as it is."""
+    most_context_bytes: int = 800 * MIB
+    """The most that its process was seen to hold on a GPU besides tensors."""
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
     """Everything besides the model that decides about memory."""
 
-    engine: Engine
+    engine: EngineMemory
     context_tokens: int
     """Prompt and answer together, per request."""
     prompt_tokens: int | None = None
@@ -88,21 +112,21 @@ class Setting:
     """Width that float weights are cast to when loaded; None: as they are stored."""
     tensor_parallel: int = 1
     layer_split: int = 1
-    """GPUs over which whole layers are spread (``device_map``), for transformers."""
+    """GPUs over which whole layers are spread (``device_map``)."""
     utilisation: float = 0.9
-    """vLLM's ``--gpu-memory-utilization``."""
+    """The share of a GPU that an engine takes which takes one."""
     batched_tokens: int = 8192
-    """vLLM's ``--max-num-batched-tokens``."""
+    """The most tokens that are computed together, of all requests."""
     cuda_graphs: bool = True
-    """vLLM: whether graphs are captured (no ``--enforce-eager``)."""
+    """Whether CUDA graphs are captured."""
     micro_batch: int = 512
-    """llama.cpp's ``--ubatch-size``."""
+    """The most tokens of one request that are computed at a time."""
     flash_attention: bool = True
-    """llama.cpp's ``--flash-attn``."""
+    """Whether attention does without the matrix of all scores."""
     compute_capability: tuple[int, int] = (8, 0)
     loading_bytes: int = 0
     """Bytes that only loading needs beside the weights, such as copies of merged matrices."""
-    habits: Habits = field(default_factory=lambda: habits_of(None))
+    habits: Habits = field(default_factory=Habits)
     compared: Compared = Compared.DEVICE
     scope: Scope = Scope.EACH_GPU
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from mealkit.errors import CATALOGUE, Owner, Problem, problem
 from mealkit.preflight.facts import Facts
 from mealkit.recipe.requirements import Requirements
+from mealkit.recipe.traits import EngineTraits
 
 
 class Severity(StrEnum):
@@ -33,8 +34,10 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Where the kit is about to run, as far as no fact about the machine says it."""
+    """What no fact about the machine says: the kit's engine, and where it is about to run."""
 
+    engine: EngineTraits
+    """What the engine is like."""
     disk_path: Path | None = None
     """The folder that the image or its weights are about to be written to; None: nothing is."""
     disk_bytes: int | None = None
@@ -70,9 +73,9 @@ class Finding:
     fix: str | None = None
     """A command or an edit; the catalogue's, if None."""
     rule: str = ""
-    """What the check holds against what."""
+    """What the check compares with what."""
     source: str = ""
-    """Where the rule is written down."""
+    """Where the rule is written down; empty: where the check says."""
     reason: str | None = None
     """Why it was overridden."""
 
@@ -120,7 +123,7 @@ class Check:
     code: str
     """The catalogue's code, which names the owner and the usual fix."""
     rule: str
-    """What is held against what, in a sentence."""
+    """What is compared with what, in a sentence."""
     source: str
     """Where the rule is written down."""
     look: Callable[[Facts, Requirements, Context], Finding | None]

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from mealkit.engines.memory import estimate, usable_bytes
 from mealkit.memory.setting import Setting
 from mealkit.memory.shape import Shape
 from mealkit.memory.terms import Estimate
@@ -63,18 +62,22 @@ def largest_context(shape: Shape, setting: Setting, memory_bytes: int) -> Reach:
     def at(tokens: int) -> Estimate:
         prompt = setting.prompt_tokens
         shorter = None if prompt is None else min(prompt, tokens)
-        return estimate(shape, replace(setting, context_tokens=tokens, prompt_tokens=shorter))
+        return setting.engine.estimate(
+            shape, replace(setting, context_tokens=tokens, prompt_tokens=shorter)
+        )
 
-    return _reach(at, shape.max_positions or _MOST_TOKENS, usable_bytes(memory_bytes, setting))
+    return _reach(
+        at, shape.max_positions or _MOST_TOKENS, setting.engine.usable_bytes(memory_bytes, setting)
+    )
 
 
 def largest_concurrency(shape: Shape, setting: Setting, memory_bytes: int) -> Reach:
     """Return how many requests at a time, each with a full context, GPUs of this memory hold."""
 
     def at(requests: int) -> Estimate:
-        return estimate(shape, replace(setting, concurrency=requests))
+        return setting.engine.estimate(shape, replace(setting, concurrency=requests))
 
-    return _reach(at, _MOST_REQUESTS, usable_bytes(memory_bytes, setting))
+    return _reach(at, _MOST_REQUESTS, setting.engine.usable_bytes(memory_bytes, setting))
 
 
 def fits(shape: Shape, setting: Setting, cards: Sequence[Card]) -> list[CardFit]:
@@ -82,8 +85,8 @@ def fits(shape: Shape, setting: Setting, cards: Sequence[Card]) -> list[CardFit]
     found: list[CardFit] = []
     for card in cards:
         own = replace(setting, compute_capability=card.compute_capability)
-        room = usable_bytes(card.memory_bytes, own)
-        found.append(CardFit(card, room, verdict(estimate(shape, own), room)))
+        room = own.engine.usable_bytes(card.memory_bytes, own)
+        found.append(CardFit(card, room, verdict(own.engine.estimate(shape, own), room)))
     return found
 
 

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from mealkit.engines.memory import estimate, usable_bytes
-from mealkit.memory.setting import Setting
+from mealkit.memory.setting import EngineMemory, Setting
 from mealkit.memory.shape import Shape
 from mealkit.memory.terms import Estimate
 from mealkit.preflight.devices import Device, first, largest
@@ -41,11 +40,11 @@ class Fitting:
     @property
     def share(self) -> float | None:
         """The share of a GPU that the engine takes whatever the model; None: what it needs."""
-        return self.setting.utilisation if self.setting.engine == "vllm" else None
+        return self.setting.utilisation if self.setting.engine.takes_share else None
 
     def usable_bytes(self, memory_bytes: int) -> int:
         """Return what the engine lets itself use of a GPU of this memory."""
-        return usable_bytes(memory_bytes, self.setting)
+        return self.setting.engine.usable_bytes(memory_bytes, self.setting)
 
     def taken_bytes(self, memory_bytes: int) -> int:
         """Return what must be free of a GPU of this memory when the engine starts."""
@@ -62,20 +61,22 @@ class Fitting:
         return largest_concurrency(self.model, self.setting, self.memory_bytes or 0)
 
 
-def fitting_of(requirements: Requirements, devices: Sequence[Device]) -> Fitting | None:
+def fitting_of(
+    requirements: Requirements, engine: EngineMemory | None, devices: Sequence[Device]
+) -> Fitting | None:
     """Return what a kit needs on these GPUs; None if there are none, or too little is known."""
     demand, model = requirements.demand, requirements.model
-    if demand is None or model is None or not devices:
+    if demand is None or model is None or engine is None or not devices:
         return None
     known = [item.capability for item in first(devices, demand.gpus) if item.capability]
-    setting = demand.setting(min(known, default=None))
+    setting = demand.setting(engine, min(known, default=None))
     bare = replace(setting, context_tokens=1, concurrency=1, prompt_tokens=None)
     return Fitting(
         model=model,
         setting=setting,
-        bare=estimate(model, bare),
-        one=estimate(model, replace(setting, concurrency=1)),
-        whole=estimate(model, setting),
+        bare=engine.estimate(model, bare),
+        one=engine.estimate(model, replace(setting, concurrency=1)),
+        whole=engine.estimate(model, setting),
         memory_bytes=largest(devices, demand.gpus),
     )
 

@@ -9,14 +9,16 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from mealkit.preflight.finding import Context
+from mealkit.recipe.traits import EngineTraits
 
 _COMPUTING = re.compile(r"nvidia\d+|kfd|dxg")
 _DEVICES = re.compile(r"nvidiactl|nvidia-uvm|nvidia\d+|kfd|dxg")
 
 
-def inside(state: Path, dev: Path = Path("/dev")) -> Context:
+def inside(engine: EngineTraits, state: Path, dev: Path = Path("/dev")) -> Context:
     """Return the context of a container that may write to its state folder."""
     return Context(
+        engine,
         inside=True,
         clock_seconds=time.time(),
         closed_devices=closed_devices(dev),

@@ -1,4 +1,4 @@
-"""Preflight: facts about a machine held against a kit's requirements. Pure: it reads nothing."""
+"""Preflight: facts about a machine compared with a kit's requirements. Pure: it reads nothing."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -66,14 +66,13 @@ CHECKS: Sequence[Check] = (
 """Every check, in the order in which the findings are shown: what explains most comes first."""
 
 
-def preflight(facts: Facts, requirements: Requirements, context: Context | None = None) -> Report:
+def preflight(facts: Facts, requirements: Requirements, context: Context) -> Report:
     """Run every check that applies; the same code serves the host and the container.
 
     A kit that can do without a GPU is not stopped by the one that is there.
     """
-    where = context or Context()
     applying = [check for check in CHECKS if _applies(check, facts, requirements)]
-    found = [_look(check, facts, requirements, where) for check in applying]
+    found = [_look(check, facts, requirements, context) for check in applying]
     return Report(tuple(finding for finding in found if finding is not None))
 
 
@@ -92,4 +91,5 @@ def _look(check: Check, facts: Facts, requirements: Requirements, where: Context
     severity = finding.severity
     if check.of_gpus and requirements.gpu is Gpu.OPTIONAL and severity is Severity.BLOCKS:
         severity = Severity.WARNS
-    return replace(finding, severity=severity, rule=check.rule, source=check.source)
+    source = finding.source or check.source
+    return replace(finding, severity=severity, rule=check.rule, source=source)

@@ -10,11 +10,11 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from mealkit.errors import MealkitError, failure
-from mealkit.memory.setting import Engine, KvDtype, Setting, habits_of
+from mealkit.memory.setting import EngineMemory, KvDtype, Setting
 from mealkit.memory.shape import Shape
 from mealkit.names import one_line
 from mealkit.recipe.kit import Architecture, Gpu
-from mealkit.strings import Bytes, Line
+from mealkit.strings import Bytes, Line, Name
 from mealkit.untrusted import UntrustedError, parse_json_object
 
 ANNOTATION = "dev.mealkit.requirements"
@@ -35,8 +35,10 @@ class _Form(BaseModel):
 class Demand(_Form):
     """How the engine will be run, as far as it decides about memory."""
 
-    engine: Engine
-    """The engine, by the estimator's name of it."""
+    model_config = ConfigDict(validate_by_name=True, serialize_by_alias=True)
+
+    engine: Name
+    """The engine's name."""
     context_tokens: Tokens
     """Prompt and answer together, per request, as the kit pins them."""
     concurrency: Several = 1
@@ -50,29 +52,29 @@ class Demand(_Form):
     layer_split: Several = 1
     """GPUs over which whole layers are spread."""
     utilisation: Annotated[float, Field(gt=0, le=1)] = 0.9
-    """The share of a GPU that vLLM takes."""
+    """The share of a GPU that the engine takes, if it takes one."""
     batched_tokens: Tokens = 8192
-    """The most tokens that vLLM computes at once."""
+    """The most tokens that are computed together, of all requests."""
     cuda_graphs: bool = True
-    """Whether vLLM captures CUDA graphs."""
+    """Whether CUDA graphs are captured."""
     micro_batch: Tokens = 512
-    """The most tokens that llama.cpp computes at once."""
+    """The most tokens of one request that are computed at a time."""
     flash_attention: bool = True
-    """Whether llama.cpp uses flash attention."""
-    transformers_version: tuple[int, int] | None = None
-    """The version of transformers, whose habits differ; null: a current one."""
+    """Whether attention does without the matrix of all scores."""
+    library_version: Annotated[tuple[int, int] | None, Field(alias="transformers_version")] = None
+    """The version of the library that computes, if memory depends on it; null: a current one."""
 
     @property
     def gpus(self) -> int:
         """GPUs that one replica takes."""
         return max(self.tensor_parallel, self.layer_split)
 
-    def setting(self, capability: tuple[int, int] | None = None) -> Setting:
-        """Return what the estimator takes, for a GPU of a compute capability."""
-        stated = self.model_dump(exclude={"transformers_version"})
+    def setting(self, engine: EngineMemory, capability: tuple[int, int] | None = None) -> Setting:
+        """Return what the engine's estimate takes, for a GPU of a compute capability."""
+        stated = self.model_dump(exclude={"engine", "library_version"})
         if capability is not None:
             stated["compute_capability"] = capability
-        return Setting(**stated, habits=habits_of(self.transformers_version))
+        return Setting(engine, **stated, habits=engine.habits_of(self.library_version))
 
 
 class Requirements(_Form):
@@ -93,7 +95,7 @@ class Requirements(_Form):
     model: Shape | None = None
     """The model as the estimator must know it; null: its files do not say."""
     demand: Demand | None = None
-    """How the engine is run; null: an engine that the estimator does not know."""
+    """How the engine is run; null: an engine whose memory cannot be estimated."""
     dtypes: tuple[Dtype, ...] = ()
     """The types that the engine computes in."""
     cuda: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,3}\.[0-9]{1,3}$")] | None = None

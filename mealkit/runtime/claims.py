@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from mealkit.errors import CATALOGUE, Owner, Problem, problem
 from mealkit.recipe.kit import Gpu
 from mealkit.recipe.lock import Lock
+from mealkit.runtime.engine_traits import traits_of
 
-# The engines that come with mealkit and run nothing that a kit brings.
-_ENGINES = frozenset({"onnx", "llama-cpp", "transformers", "vllm"})
-# What such an engine may know of the world outside of it.
+# What an engine may know, if it runs nothing that a kit brings, of the world outside of it.
 _KNOWN = frozenset({Owner.KIT_AUTHOR, Owner.PLATFORM, Owner.HARDWARE})
 # Who refuses an input may blame it.
 _REFUSALS = frozenset(
@@ -40,10 +39,10 @@ class Claims:
 
     @classmethod
     def of(cls, lock: Lock) -> "Claims":
-        """Tell it from a lock: a kit's code is a handler, or a wheel from the kit's folder."""
+        """Tell it from a lock: a kit's code is what its engine runs, or a wheel in its folder."""
         brings_wheels = any(wheel.local for wheel in lock.engine.packages)
         return cls(
-            lock.engine.name not in _ENGINES or brings_wheels,
+            brings_wheels or traits_of(lock.engine.name).runs_kit_code,
             lock.requirements.gpu is not Gpu.NONE,
         )
 

@@ -114,7 +114,7 @@ def test_templates_are_found_in_a_checkout():
     root = template_root()
     package = Path(mealkit.__file__).parent
     assert root in {package / "_templates", package.parent / "templates"}
-    assert (root / "new" / "onnx" / "kit.yaml.jinja").is_file()
+    assert (root / "Dockerfile.jinja").is_file()
 
 
 def test_templates_are_found_in_a_wheel(tmp_path):

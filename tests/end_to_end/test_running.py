@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from fakes.engine_images import image_tags
+from fakes.engines import report_of
 from fakes.little import OFFLINE, Heard, edit_kit, little_kit
 from fakes.served import MINILM_SHA256, Demo, assert_serves, get
 
@@ -24,8 +25,6 @@ from mealkit.pipeline.image.outputs import Outputs
 from mealkit.pipeline.machine.clients import read_logs, running_kits, stop_kit
 from mealkit.pipeline.run.running import RunReport, RunRequest, run_kit
 from mealkit.preflight.facts import read_facts
-from mealkit.preflight.finding import Context
-from mealkit.preflight.run import preflight
 from mealkit.stores.docker_load import load
 from mealkit.stores.local import LocalStore
 
@@ -271,7 +270,7 @@ def test_weights_beyond_the_memory_of_the_machine_are_refused(little):
     huge = lock.requirements.model_copy(
         update={"weights_bytes": 2**60, "memory_bytes": 2**60, "disk_bytes": 0}
     )
-    found = preflight(read_facts((home.root,)), huge, Context())
+    found = report_of(read_facts((home.root,)), huge)
     assert [problem.code for problem in found.blockers] == ["HOST_MEMORY"]
 
 

@@ -18,6 +18,9 @@ from typing import Any
 
 import pytest
 from fakes.gguf import write_minilm
+from memory.conftest import setting, shape
+
+__all__ = ["setting", "shape"]
 
 REPOSITORY = Path(__file__).parents[2]
 # How long an engine may take to load: torch takes a minute on a busy machine with a cold disk.

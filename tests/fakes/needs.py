@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from fakes.engines import computed_dtypes, demand_of
+from mealkit.engines.demand import shared_memory_bytes
 from mealkit.memory.shape import Quantisation, Shape
-from mealkit.preflight.cuda_builds import built_for, cuda_of
-from mealkit.preflight.demand import demand_of, dtypes_of, shared_memory_bytes
+from mealkit.recipe.cuda_builds import built_for, cuda_of
 from mealkit.recipe.kit import Architecture, Gpu
 from mealkit.recipe.requirements import Requirements
 
@@ -78,7 +79,7 @@ def gpu_needs(
     **changes: Any,
 ) -> Requirements:
     """A kit that needs GPUs, its needs made as the lock makes them."""
-    stated = {"max_model_len": 8192} | (flags or {})
+    stated = {"max_length": 8192} | (flags or {})
     demand = demand_of(engine, stated, concurrency, model, packages)
     cuda = cuda_of(packages)
     weights = model.file_bytes if model else 15 * GIB
@@ -89,7 +90,7 @@ def gpu_needs(
         "weights_bytes": weights,
         "model": model,
         "demand": demand,
-        "dtypes": dtypes_of(engine, stated, model),
+        "dtypes": computed_dtypes(engine, stated, model),
         "cuda": f"{cuda[0]}.{cuda[1]}" if cuda else None,
         "built_for": built_for(packages, "amd64"),
         "shm_bytes": shared_memory_bytes(demand),

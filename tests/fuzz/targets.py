@@ -13,6 +13,7 @@ from pathlib import Path
 import h11
 import httpx2
 from fakes.cog_projects import GREETING
+from fakes.engines import estimate, memory_of
 from fakes.odd_server import odd_server
 
 from fuzz import seeds
@@ -22,7 +23,6 @@ from mealkit.assembly.wheel_tree import wheel_tree
 from mealkit.containers.root import unpack_root
 from mealkit.digest import Digest
 from mealkit.engines.handler_source import Handler, handler_problems
-from mealkit.engines.memory import estimate
 from mealkit.errors import MealkitError
 from mealkit.evidence.recognition import Evidence, last_words, recognise
 from mealkit.importing.from_cog import cog_proposal
@@ -105,7 +105,7 @@ def lock(data: bytes) -> None:
     found = read_lock(data)
     if found.model.shape.described is not None:
         for engine in ENGINES:
-            estimate(found.model.shape.described, Setting(engine, 4096))
+            estimate(found.model.shape.described, Setting(memory_of(engine), 4096))
 
 
 def blob_of(descriptor: Descriptor) -> BytesBlob:
@@ -154,14 +154,14 @@ def gguf(data: bytes) -> None:
     header = read_gguf("model", Bytes(data))
     described = shape_of([ModelFile("model", "gguf", Bytes(data))]).described
     if described is not None and header.parameters:
-        estimate(described, Setting("llama-cpp", 4096))
+        estimate(described, Setting(memory_of("llama-cpp"), 4096))
 
 
 def config(data: bytes) -> None:
     read_config("config.json", Bytes(data))
     described = shape_of([ModelFile("config.json", "json", Bytes(data))]).described
     for engine in ENGINES if described else ():
-        estimate(described, Setting(engine, 4096))
+        estimate(described, Setting(memory_of(engine), 4096))
 
 
 def deb(data: bytes) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes.engines import memory_of
 
 from mealkit.memory.setting import Compared, Setting
 from mealkit.memory.shape import Shape
@@ -45,7 +46,8 @@ def setting() -> Callable[..., Setting]:
             "context_tokens": 8192,
             "compared": Compared.ALLOCATED,
         }
-        return Setting(**{**fields, **changes})
+        chosen = {**fields, **changes}
+        return Setting(**{**chosen, "engine": memory_of(chosen["engine"])})
 
     return make
 

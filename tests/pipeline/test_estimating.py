@@ -76,7 +76,7 @@ def gguf(architecture="llama", *, tensors=1):
 def test_a_folder_is_read_by_its_headers(folder, home):
     """Thirteen GB that are not there are counted to the byte; vLLM is what serves them."""
     report = estimate_target(EstimateRequest(str(folder)), home)
-    assert report.setting.engine == "vllm"
+    assert report.setting.engine.name == "vllm"
     assert report.setting.context_tokens == 4096
     assert report.found.terms[0].likely_bytes == SEVEN_BILLION * 2
     verdicts = {item.card.name: item.fit.value for item in report.cards}
@@ -101,7 +101,7 @@ def test_a_gguf_file_says_everything_itself(tmp_path, home):
     path = tmp_path / "m.gguf"
     path.write_bytes(gguf())
     report = estimate_target(EstimateRequest(str(path), memory_bytes=2**34), home)
-    assert report.setting.engine == "llama-cpp"
+    assert report.setting.engine.name == "llama-cpp"
     assert report.setting.context_tokens == 128
     assert report.room is not None
     assert report.room.fit.value == "fits"
@@ -113,7 +113,7 @@ def test_a_kit_is_estimated_from_its_lock(home):
     kit = Path(__file__).parents[2] / "kits" / "sbert-minilm"
     report = estimate_target(EstimateRequest(str(kit)), home)
     setting = report.setting
-    assert (setting.engine, setting.context_tokens, setting.concurrency) == ("onnx", 256, 8)
+    assert (setting.engine.name, setting.context_tokens, setting.concurrency) == ("onnx", 256, 8)
     assert not report.shape.generates
     assert report.cards == ()
 

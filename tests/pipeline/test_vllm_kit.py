@@ -8,6 +8,7 @@ import struct
 from pathlib import Path
 
 import pytest
+from fakes.engines import report_of
 from fakes.little import OFFLINE, Heard
 from fakes.machines import MACHINES, facts_of, machine
 
@@ -15,7 +16,6 @@ from mealkit.engines.typed_parts import check_engine_parts
 from mealkit.kit.load import load_kit
 from mealkit.pipeline.home import home_at
 from mealkit.pipeline.kit.locking import lock_kit
-from mealkit.preflight.run import preflight
 from mealkit.recipe.lock import read_lock
 
 KIT = Path(__file__).parents[2] / "kits" / "qwen2.5-7b-vllm"
@@ -159,14 +159,14 @@ def test_it_locks_with_the_packages_of_the_index(hub, kit, tmp_path):
     newer = tmp_path / "newer.machine"
     newer.write_text(re.sub(r"(?m)^(driver\s*=\s*)\S+", r"\g<1>580.95.05", text) + DRIVER)
     facts = facts_of(newer, tmp_path / "newer")
-    assert blockers(preflight(facts, locked.requirements)) == set()
+    assert blockers(report_of(facts, locked.requirements)) == set()
 
 
 DRIVER = "\ncuda = 13000\n"
 
 
 def verdict(locked, name):
-    return blockers(preflight(machine(name), locked.requirements))
+    return blockers(report_of(machine(name), locked.requirements))
 
 
 def blockers(report):

@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 import pytest
+from fakes.engines import estimate, usable_bytes
 
-from mealkit.engines.memory import estimate, usable_bytes
 from mealkit.errors import MealkitError
 from mealkit.preflight.cards import CARDS, card_of
 from mealkit.preflight.fit import (

@@ -1,6 +1,7 @@
 """An override lifts what blocks, with a reason that stays with the container."""
 
 import pytest
+from fakes.engines import report_of
 from fakes.machines import made_facts
 from fakes.needs import GIB, cpu_needs
 
@@ -13,7 +14,6 @@ from mealkit.preflight.override import (
     read_overrides,
     variables,
 )
-from mealkit.preflight.run import preflight
 
 ARM = made_facts(architecture="arm64", memory_total_bytes=7 * GIB)
 
@@ -21,7 +21,7 @@ ARM = made_facts(architecture="arm64", memory_total_bytes=7 * GIB)
 def test_lifts_what_blocks_and_nothing_else():
     """The verdict becomes uncertain; warnings stay warnings."""
     overrides = {"HOST_ARCHITECTURE": "runs in an emulator", "HOST_MEMORY": "it is enough"}
-    report = apply(preflight(ARM, cpu_needs()), overrides)
+    report = apply(report_of(ARM, cpu_needs()), overrides)
     assert report.verdict is Verdict.UNCERTAIN
     assert report.blockers == []
     (lifted,) = report.overridden

@@ -3,11 +3,11 @@
 from functools import cache
 
 import pytest
+from fakes.engines import report_of
 from fakes.machines import machine, machine_names
 from fakes.needs import SEVENTY, SEVENTY_4BIT, cpu_needs, gpu_needs
 
 from mealkit.preflight.finding import Severity
-from mealkit.preflight.run import preflight
 
 # All with vLLM 0.8.5, PyTorch 2.6.0 and CUDA 12.4 (driver 525 or later; built for 7.0 to 9.0), one
 # request at a time, context 8192 unless the name says otherwise. vLLM takes 90 % of what programs
@@ -133,7 +133,7 @@ recorded = cache(machine)
 @pytest.mark.parametrize("name", TABLE)
 def test_verdict(name, kit):
     """Every recorded machine gives every kit the verdict of the table, for the reason it states."""
-    report = preflight(recorded(name), KITS[kit])
+    report = report_of(recorded(name), KITS[kit])
     deciding = report.deciding.code if report.deciding else None
     assert (report.verdict.value, deciding) == TABLE[name][kit]
     for finding in report.findings:
@@ -148,7 +148,7 @@ def test_the_table_has_every_recorded_machine():
 
 
 def findings(name, kit):
-    return {item.code: item for item in preflight(recorded(name), KITS[kit]).findings}
+    return {item.code: item for item in report_of(recorded(name), KITS[kit]).findings}
 
 
 def test_numbers_stand_side_by_side():
@@ -177,8 +177,8 @@ def test_who_holds_the_memory_is_named():
 
 def test_transformers_needs_what_its_prompt_needs():
     """Without a fraction, the whole card may be used, and nothing is taken that is not needed."""
-    needs = gpu_needs(engine="transformers", flags={"max_model_len": 4096})
-    report = preflight(recorded("l4"), needs)
+    needs = gpu_needs(engine="transformers", flags={"max_length": 4096})
+    report = report_of(recorded("l4"), needs)
     vram = next(item for item in report.findings if item.code == "FIT_VRAM")
     # 14.2 of weights, 0.2 of cache, 0.5 of activations: 22.0 are enough.
     assert vram.severity is Severity.PASSES

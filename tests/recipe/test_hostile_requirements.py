@@ -3,13 +3,13 @@
 import json
 
 import pytest
+from fakes.engines import report_of
 from fakes.machines import machine
 from fakes.needs import SEVENTY_4BIT, gpu_needs
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mealkit.errors import MealkitError
-from mealkit.preflight.run import preflight
 from mealkit.recipe.requirements import ANNOTATION, read_requirements
 
 FACTS = machine("h100x8")
@@ -52,7 +52,7 @@ def judged(text):
         found = read_requirements({ANNOTATION: text}, "here")
     except MealkitError as error:
         return error.problems[0].code
-    preflight(FACTS, found)
+    report_of(FACTS, found)
     return None
 
 

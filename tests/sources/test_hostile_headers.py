@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes.engines import estimate, memory_of
 
-from mealkit.engines.memory import estimate
 from mealkit.errors import MealkitError, SourceError
 from mealkit.memory.setting import Setting
 from mealkit.sources.formats import classify
@@ -338,7 +338,7 @@ def require_intervals(shape: Any) -> None:
     if shape is None:
         return
     for engine in ("transformers", "vllm", "llama-cpp", "onnx"):
-        found = estimate(shape, Setting(engine, 4096))
+        found = estimate(shape, Setting(memory_of(engine), 4096))
         for phase in found.phases:
             for term in phase.terms:
                 assert 0 <= term.low_bytes <= term.likely_bytes <= term.high_bytes

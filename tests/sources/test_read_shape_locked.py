@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from fakes.engines import estimate, memory_of
 from fakes.kits import KIT, FixedInputs, parts_of
 
-from mealkit.engines.memory import estimate
 from mealkit.engines.onnx.engine import RECIPE
 from mealkit.lock.resolve import resolve
 from mealkit.memory.shape import (
@@ -115,7 +115,9 @@ def cache_bytes(config: dict[str, Any], read_model: ReadModel) -> int:
     requirements = locked(read_model(config)).requirements
     assert requirements.model is not None
     assert requirements.demand is not None
-    terms = estimate(requirements.model, requirements.demand.setting()).terms
+    terms = estimate(
+        requirements.model, requirements.demand.setting(memory_of(requirements.demand.engine))
+    ).terms
     return sum(term.likely_bytes for term in terms if "cache" in term.name.lower())
 
 

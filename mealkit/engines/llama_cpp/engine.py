@@ -1,14 +1,18 @@
 """The build side of the llama-cpp engine: GGUF on the CPU, in the worker's process."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from mealkit.engines.demand import Use
 from mealkit.engines.engine import Recipe, Values, tokenizer_features
 from mealkit.engines.hyperparameters import EmbeddingHyperparameters, GenerationHyperparameters
+from mealkit.engines.llama_cpp.traits import TRAITS
+from mealkit.engines.proposal import Comments, Proposal, Published, Served, on_processors
 from mealkit.errors import Problem, problem
 from mealkit.kit.load import LoadedKit
 from mealkit.recipe.kit import StrictModel, Task
+from mealkit.recipe.requirements import Demand
 from mealkit.strings import LoosePath
 
 Tokens = Annotated[int, Field(ge=1, le=1_048_576)]
@@ -74,6 +78,36 @@ def _problems(loaded: LoadedKit, settings: Values) -> list[Problem]:
     return found
 
 
+def _demand(use: Use) -> Demand | None:
+    at_a_time = use.number("parallel", "n_parallel")
+    # llama-server shares out its --ctx-size among its slots.
+    shared = use.number("ctx_size", "n_ctx")
+    own = shared // (at_a_time or use.concurrency) if shared else use.number("max_length")
+    return use.demand(
+        "llama-cpp",
+        context=own,
+        at_a_time=at_a_time,
+        kv_dtype=use.kv_dtype("cache_type_k"),
+        micro_batch=use.number("ubatch_size", "n_ubatch") or 512,
+        flash_attention=use.flags.get("flash_attn") not in {False, "off"},
+    )
+
+
+def _suits(model: Published) -> int:
+    """Return 3 for a GGUF that was asked for, and where there are no safetensors beside it."""
+    formats = model.bytes_by_format
+    is_named = (model.named_file or "").endswith(".gguf")
+    return 3 if is_named or ("gguf" in formats and "safetensors" not in formats) else 0
+
+
+def _part(model: Served) -> tuple[dict[str, Any], Comments]:
+    settings: dict[str, Any] = {"model": model.weight}
+    if model.task is Task.EMBEDDINGS:
+        # A text is computed at once.
+        settings |= {"n_batch": model.max_length, "n_ubatch": model.max_length}
+    return on_processors("llama-cpp", settings), {}
+
+
 RECIPE = Recipe(
     name="llama-cpp",
     worker="mealkit.engines.llama_cpp.worker:LlamaCppWorker",
@@ -94,4 +128,27 @@ RECIPE = Recipe(
     memory_bytes=256 * 1024 * 1024,
     features=tokenizer_features,
     check=_problems,
+    demand=_demand,
+    computes_in="fp16",
+    traits=TRAITS,
+    is_usual_for=lambda weights, _generates: weights == "gguf",
+    proposal=Proposal(
+        weights="gguf",
+        suits=_suits,
+        part=_part,
+        reads_configs=False,
+        left_out=(
+            "a wheel of llama-cpp-python",
+            "no index has one",
+            "bash build_wheel.sh compiles it; then write wheels: [wheels] under runtime",
+        ),
+        # What compiles the wheel.
+        kit_files=(
+            "build_wheel.sh",
+            "wheel-source.txt",
+            "wheel-tools.txt",
+            "wheel.sha256",
+            "wheels/README.md",
+        ),
+    ),
 )

@@ -5,7 +5,7 @@ Source: llama.cpp, src/llama-context.cpp (graph_reserve) and src/llama-kv-cache.
 
 from mealkit.memory.device import context_term, is_device
 from mealkit.memory.kv_cache import LATENT_SOURCE, SOURCE, cache_bytes, cache_formula
-from mealkit.memory.setting import Setting
+from mealkit.memory.setting import EngineMemory, Setting
 from mealkit.memory.shape import Shape
 from mealkit.memory.terms import MIB, Estimate, Phase, Term, between
 
@@ -83,6 +83,9 @@ def _width(shape: Shape) -> int:
     )
 
 
-def usable_bytes(memory_bytes: int, _setting: Setting) -> int:
-    """Return how much of a GPU's memory the engine lets itself use: all of it."""
-    return memory_bytes
+MEMORY = EngineMemory(
+    name="llama-cpp",
+    estimate=estimate,
+    splits_layers=True,
+    caches_latent=True,
+)

@@ -1,9 +1,10 @@
 """The build side of the onnx engine: onnxruntime on the CPU over pinned safetensors."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
+from mealkit.engines.demand import Use
 from mealkit.engines.engine import Recipe, tokenizer_features
 from mealkit.engines.hyperparameters import (
     ClassificationHyperparameters,
@@ -11,7 +12,17 @@ from mealkit.engines.hyperparameters import (
     GenerationHyperparameters,
     RerankingHyperparameters,
 )
+from mealkit.engines.onnx.traits import TRAITS
+from mealkit.engines.proposal import (
+    Comments,
+    Description,
+    Proposal,
+    Published,
+    Served,
+    on_processors,
+)
 from mealkit.recipe.kit import StrictModel, Task
+from mealkit.recipe.requirements import Demand
 from mealkit.strings import LoosePath
 
 
@@ -22,6 +33,28 @@ class OnnxSettings(StrictModel):
     """The graph's path below /models."""
     threads: Annotated[int, Field(ge=1, le=1024)] = 1
     """Threads within one operator."""
+
+
+def _demand(use: Use) -> Demand | None:
+    return use.demand(
+        "onnx",
+        context=use.number("max_length"),
+        # It writes text for one request at a time.
+        at_a_time=1 if use.model and use.model.generates else None,
+        kv_dtype="f32",  # as graphs for CPUs have it
+        # Its kernels for CPUs compute in 32 bit, and it casts what is constant when it loads.
+        float_bytes=4,
+    )
+
+
+def _suits(model: Published) -> int:
+    """Return 2 where there are graphs, and no safetensors beside them."""
+    formats = model.bytes_by_format
+    return 2 if "onnx" in formats and "safetensors" not in formats else 0
+
+
+def _part(model: Served) -> tuple[dict[str, Any], Comments]:
+    return on_processors("onnx", {"graph": model.weight}), {}
 
 
 RECIPE = Recipe(
@@ -45,4 +78,20 @@ RECIPE = Recipe(
     memory_factor=1.6,
     memory_bytes=384 * 1024 * 1024,
     features=tokenizer_features,
+    demand=_demand,
+    traits=TRAITS,
+    proposal=Proposal(
+        weights="onnx",
+        suits=_suits,
+        part=_part,
+        # A graph's numbers may be in a file of their own, by one of two customs.
+        data_endings=(".data", "_data"),
+        # onnxruntime-genai's, of a graph that writes text.
+        description=Description(
+            file="genai_config.json",
+            main_file=("model", "decoder", "filename"),
+            needed_for=Task.GENERATION,
+            read_without=("tokenizer.json", "config.json"),
+        ),
+    ),
 )

@@ -2,7 +2,7 @@
 
 from mealkit.memory.device import is_device
 from mealkit.memory.kv_cache import SOURCE, cache_bytes, cache_formula
-from mealkit.memory.setting import Setting
+from mealkit.memory.setting import EngineMemory, Setting
 from mealkit.memory.shape import Shape
 from mealkit.memory.terms import MIB, Estimate, Phase, Term, between, exact
 
@@ -75,6 +75,9 @@ def _pieces(shape: Shape, setting: Setting) -> Term:
     )
 
 
-def usable_bytes(memory_bytes: int, _setting: Setting) -> int:
-    """Return how much of a GPU's memory the engine lets itself use: all of it."""
-    return memory_bytes
+MEMORY = EngineMemory(
+    name="onnx",
+    estimate=estimate,
+    splits_layers=True,
+    on_processors=True,
+)

@@ -1,9 +1,10 @@
 """The build side of the transformers engine: torch over pinned safetensors, on a CPU or one GPU."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from mealkit.engines.demand import Use
 from mealkit.engines.engine import Recipe, Values, tokenizer_features
 from mealkit.engines.hyperparameters import (
     ClassificationHyperparameters,
@@ -11,9 +12,12 @@ from mealkit.engines.hyperparameters import (
     GenerationHyperparameters,
     RerankingHyperparameters,
 )
+from mealkit.engines.proposal import Comments, Proposal, Served, on_processors
+from mealkit.engines.transformers.traits import TRAITS
 from mealkit.errors import Problem, problem
 from mealkit.kit.load import LoadedKit
 from mealkit.recipe.kit import Gpu, StrictModel, Task
+from mealkit.recipe.requirements import Demand
 
 
 class TransformersSettings(StrictModel):
@@ -42,6 +46,23 @@ def _problems(loaded: LoadedKit, settings: Values) -> list[Problem]:
     hint = "write device: cuda with gpu: required, or device: cpu with gpu: none"
     where = loaded.lines.where(("runtime", "settings", "device"))
     return [problem("KIT_INVALID", message, where=where, hint=hint)]
+
+
+def _demand(use: Use) -> Demand | None:
+    return use.demand(
+        "transformers",
+        context=use.number("max_length"),
+        at_a_time=use.number("max_batch_size"),
+        kv_dtype=use.computed_kv_dtype,
+        library_version=use.release_of("transformers"),
+    )
+
+
+def _part(_model: Served) -> tuple[dict[str, Any], Comments]:
+    comments: Comments = {
+        ("runtime", "settings", "dtype"): "Computed in; the weights may be stored in less."
+    }
+    return on_processors("transformers", {"dtype": "float32"}), comments
 
 
 RECIPE = Recipe(
@@ -85,4 +106,17 @@ RECIPE = Recipe(
     memory_bytes=640 * 1024 * 1024,
     features=tokenizer_features,
     check=_problems,
+    demand=_demand,
+    traits=TRAITS,
+    is_usual_for=lambda weights, generates: weights == "safetensors" and not generates,
+    proposal=Proposal(
+        weights="safetensors",
+        suits=lambda _model: 1,
+        part=_part,
+        left_out=(
+            "a build of torch for CPUs",
+            "the index's own is for GPUs, and has gigabytes that this kit does not use",
+            "name the CPU build: a kit of mealkit new --engine transformers shows how",
+        ),
+    ),
 )

@@ -18,7 +18,7 @@ from mealkit.memory.allocator import (
 )
 from mealkit.memory.device import context_term, is_device, reserved_term
 from mealkit.memory.kv_cache import LATENT_SOURCE, SOURCE, cache_bytes, cache_formula
-from mealkit.memory.setting import Scope, Setting
+from mealkit.memory.setting import EngineMemory, Habits, Scope, Setting
 from mealkit.memory.shape import Shape
 from mealkit.memory.terms import MIB, Estimate, Phase, Term, between, exact
 
@@ -39,6 +39,19 @@ _LOADING_FORMULA = "copies that are dropped once the model is loaded"
 _LOADING_SOURCE = "an output matrix in the file although embeddings are tied; merged matrices"
 # Tokens of rotary tables that layers made for themselves, at most.
 _ROTARY_TOKENS = 32768
+
+
+def habits_of(version: tuple[int, int] | None) -> Habits:
+    """Return what a version of transformers does; None: a current one.
+
+    Source: the source of transformers, models/qwen2/modeling_qwen2.py and models/llama/. Before
+    4.45 ``forward`` made logits of the whole prompt and copied them to 32 bit (2 + 4 bytes),
+    every layer had its RotaryEmbedding with tables, and ``generate`` kept the cache as tuples.
+    Since 4.50 ``from_pretrained`` takes one block first (caching_allocator_warmup).
+    """
+    if version is not None and version < (4, 45):
+        return Habits(prompt_logits_bytes=6, cache_copies=2, rotary_tables=True, pool_first=False)
+    return Habits(pool_first=version is None or version >= (4, 50))
 
 
 def estimate(shape: Shape, setting: Setting) -> Estimate:
@@ -247,6 +260,9 @@ def _on(gpus: int) -> str:
     return f", on {gpus} GPUs" if gpus > 1 else ""
 
 
-def usable_bytes(memory_bytes: int, _setting: Setting) -> int:
-    """Return how much of a GPU's memory the engine lets itself use: all of it."""
-    return memory_bytes
+MEMORY = EngineMemory(
+    name="transformers",
+    estimate=estimate,
+    habits_of=habits_of,
+    splits_layers=True,
+)

@@ -1,15 +1,22 @@
 """The build side of the vllm engine: vLLM's server on NVIDIA GPUs over pinned safetensors."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, JsonValue, model_validator
 
+from mealkit.engines.demand import Use
 from mealkit.engines.engine import Recipe
 from mealkit.engines.hyperparameters import EmbeddingHyperparameters, GenerationHyperparameters
+from mealkit.engines.proposal import Comments, Proposal, Published, Served
+from mealkit.engines.vllm.traits import TRAITS
 from mealkit.errors import Problem, problem
 from mealkit.kit.load import LoadedKit
 from mealkit.recipe.kit import DebianBase, Feature, Gpu, StrictModel, Task
+from mealkit.recipe.requirements import Demand
+
+# From this size on, text is generated on a GPU.
+_LARGE_BYTES = 4 * 1024**3
 
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 
@@ -87,6 +94,11 @@ class VllmSettings(StrictModel):
         return self
 
 
+def _compiler(python: str) -> tuple[str, ...]:
+    # Triton compiles a small part of itself when it starts: triton/runtime/build.py
+    return "g++", "libc6-dev", f"libpython{python}-dev"
+
+
 def problems(loaded: LoadedKit, _settings: Mapping[str, JsonValue]) -> list[Problem]:
     """Return what would keep vLLM from starting: no GPU, or a base that lacks a compiler."""
     kit, found = loaded.kit, []
@@ -96,7 +108,7 @@ def problems(loaded: LoadedKit, _settings: Mapping[str, JsonValue]) -> list[Prob
         found.append(problem("KIT_INVALID", message, where=where, hint="write gpu: required"))
     base, python = kit.runtime.base, kit.runtime.python
     if isinstance(base, DebianBase):
-        wanted = ("g++", "libc6-dev", f"libpython{python}-dev")
+        wanted = _compiler(python)
         missing = [name for name in wanted if name not in base.packages]
         if missing:
             message = f"the base has no {', '.join(missing)}, which torch and Triton compile with"
@@ -118,6 +130,71 @@ def features(
     if hyperparameters.get("tool_calls") != "hermes" and not settings.get("tool_call_parser"):
         found -= {Feature.TOOLS}
     return frozenset(found)
+
+
+def demand(use: Use) -> Demand | None:
+    """Return what vLLM's flags say of memory."""
+    flags, stated = use.flags, dict[str, Any]()
+    if isinstance(flags.get("gpu_memory_utilization"), int | float):
+        stated["utilisation"] = float(flags["gpu_memory_utilization"])
+    if isinstance(flags.get("enforce_eager"), bool):
+        stated["cuda_graphs"] = not flags["enforce_eager"]
+    return use.demand(
+        "vllm",
+        context=use.number("max_model_len", "max_length"),
+        at_a_time=use.number("max_num_seqs"),
+        kv_dtype=use.kv_dtype("kv_cache_dtype"),
+        library_version=use.release_of("transformers"),
+        **stated,
+        **use.numbers(
+            tensor_parallel="tensor_parallel_size",
+            layer_split="pipeline_parallel_size",
+            batched_tokens="max_num_batched_tokens",
+        ),
+    )
+
+
+def suits(model: Published) -> int:
+    """Return 2 for text of models so large that it is generated on a GPU."""
+    size_bytes = model.bytes_by_format.get("safetensors", 0)
+    return 2 if model.task is Task.GENERATION and size_bytes >= _LARGE_BYTES else 0
+
+
+def part(model: Served) -> tuple[dict[str, Any], Comments]:
+    """Return a kit's part with the flags that decide on answers, and a base with a compiler."""
+    stated = model.config.get("dtype", model.config.get("torch_dtype"))
+    known = isinstance(stated, str) and stated in {"bfloat16", "float16", "float32"}
+    dtype = stated if known else "bfloat16"
+    # float32 on a GPU doubles memory; generators are published in it for training.
+    if dtype == "float32" and model.task is Task.GENERATION:
+        dtype, known = "bfloat16", False
+    said = "From config.json." if known else f"config.json says {stated}: mealkit's choice."
+    form = {
+        "runtime": {
+            "engine": "vllm",
+            "settings": {
+                "dtype": dtype,
+                "gpu_memory_utilization": 0.9,
+                "tensor_parallel_size": 1,
+                "max_num_seqs": 32,
+                "batch_invariant": True,
+            },
+            "base": {"source": "debian", "suite": "trixie", "packages": [*_compiler("3.13")]},
+            "python": "3.13",
+        },
+        "hardware": {"gpu": "required", "architectures": ["amd64"]},
+        "serving": {"port": 8000, "max_concurrency": 32, "timeout_seconds": 600},
+    }
+    comments: Comments = {
+        ("runtime", "settings", "dtype"): said,
+        ("runtime", "settings", "batch_invariant"): (
+            "The same answer whatever else is computed; it needs a GPU of compute capability 9.0."
+        ),
+        ("runtime", "base"): (
+            "As vLLM starts, Triton and torch compile: they need g++ and Python's headers."
+        ),
+    }
+    return form, comments
 
 
 RECIPE = Recipe(
@@ -164,4 +241,8 @@ RECIPE = Recipe(
     memory_bytes=8 * 1024**3,
     features=features,
     check=problems,
+    demand=demand,
+    traits=TRAITS,
+    is_usual_for=lambda weights, generates: weights == "safetensors" and generates,
+    proposal=Proposal(weights="safetensors", suits=suits, part=part),
 )

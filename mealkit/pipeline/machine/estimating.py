@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mealkit.engines.memory import estimate, usable_bytes
-from mealkit.memory.setting import Engine, KvDtype, Setting, habits_of
+from mealkit.engines.registry import engine_names, traits_of
+from mealkit.errors import failure
+from mealkit.memory.setting import EngineMemory, KvDtype, Setting
 from mealkit.memory.shape import Shape
 from mealkit.memory.terms import Estimate
 from mealkit.pipeline.home import Home
@@ -34,7 +35,7 @@ class EstimateRequest:
     """What is asked for; None: as the kit says, else as the engine does by itself."""
 
     target: str
-    engine: Engine | None = None
+    engine: str | None = None
     context_tokens: int | None = None
     concurrency: int | None = None
     kv_dtype: KvDtype | None = None
@@ -73,7 +74,7 @@ class EstimateReport:
         setting, room = self.setting, self.room
         return {
             "model": self.name,
-            "engine": setting.engine,
+            "engine": setting.engine.name,
             "context_tokens": setting.context_tokens,
             "concurrency": setting.concurrency,
             "kv_dtype": setting.kv_dtype,
@@ -111,15 +112,16 @@ def estimate_target(
     """
     card = card_of(request.gpu) if request.gpu else None
     model = find_model(request.target, home, request.allowed, progress)
-    setting = _setting(request, model)
-    found = estimate(model.shape, setting)
+    engine = _memory_of(request.engine or model.engine)
+    setting = _setting(request, model, engine)
+    found = engine.estimate(model.shape, setting)
     memory = card.memory_bytes if card else request.memory_bytes
     if card:
         setting = replace(setting, compute_capability=card.compute_capability)
-        found = estimate(model.shape, setting)
+        found = engine.estimate(model.shape, setting)
     room = None
     if memory is not None:
-        usable = usable_bytes(memory, setting)
+        usable = engine.usable_bytes(memory, setting)
         room = Room(
             name=card.name if card else None,
             memory_bytes=memory,
@@ -128,14 +130,22 @@ def estimate_target(
             context=largest_context(model.shape, setting, memory),
             concurrency=largest_concurrency(model.shape, setting, memory),
         )
-    # onnxruntime is first of all for processors: GPUs are only spoken of when one is named.
-    wanted = CARDS if setting.engine != "onnx" or card else ()
+    wanted = CARDS if card or not engine.on_processors else ()
     cards = tuple(fits(model.shape, setting, wanted))
     return EstimateReport(model.name, model.shape, setting, found, room, cards)
 
 
-def _setting(request: EstimateRequest, model: FoundModel) -> Setting:
-    engine = request.engine or model.engine
+def _memory_of(engine: str) -> EngineMemory:
+    memory = traits_of(engine).memory
+    if memory is None:
+        known = [name for name in engine_names() if traits_of(name).memory]
+        message = f"nothing is known of the memory that the engine {engine!r} takes"
+        hint = f"--engine, with one of {', '.join(known)}"
+        raise failure("ESTIMATE_UNKNOWN", message, hint=hint)
+    return memory
+
+
+def _setting(request: EstimateRequest, model: FoundModel, engine: EngineMemory) -> Setting:
     longest = model.shape.max_positions or _CONTEXT_TOKENS
     pinned = model.context_tokens or min(longest, _CONTEXT_TOKENS)
     spread = request.tensor_parallel
@@ -144,7 +154,7 @@ def _setting(request: EstimateRequest, model: FoundModel) -> Setting:
         context_tokens=request.context_tokens or pinned,
         concurrency=request.concurrency or model.concurrency,
         kv_dtype=request.kv_dtype or model.kv_dtype,
-        habits=habits_of(model.transformers),
-        tensor_parallel=spread if engine == "vllm" else 1,
-        layer_split=spread if engine != "vllm" else 1,
+        habits=engine.habits_of(model.library_version),
+        tensor_parallel=1 if engine.splits_layers else spread,
+        layer_split=spread if engine.splits_layers else 1,
     )

@@ -8,9 +8,10 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from mealkit.engines.registry import usual_engine
 from mealkit.errors import MealkitError, failure
 from mealkit.memory.describe import shape_of_config, shape_of_gguf
-from mealkit.memory.setting import Engine, KvDtype
+from mealkit.memory.setting import KvDtype
 from mealkit.memory.shape import Shape
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.machine.stated_needs import open_recipe
@@ -27,12 +28,12 @@ class FoundModel:
 
     name: str
     shape: Shape
-    engine: Engine
+    engine: str
     context_tokens: int | None = None
     concurrency: int = 1
     kv_dtype: KvDtype = "f16"
-    transformers: tuple[int, int] | None = None
-    """The version of transformers that a kit pins."""
+    library_version: tuple[int, int] | None = None
+    """The version of the library that computes, if memory depends on it."""
 
 
 def find_model(target: str, home: Home, allowed: Sequence[Path], progress: Progress) -> FoundModel:
@@ -73,23 +74,19 @@ def _locked(lock: Lock) -> FoundModel:
     name = f"{lock.about.name} {lock.about.version}"
     if shape is None:
         raise failure("ESTIMATE_UNKNOWN", "the model's files say too little of it", where=name)
-    versions = [item.version for item in lock.engine.packages if item.name == "transformers"]
+    if demand is None:
+        # Nothing can be told of its own engine: counted as PyTorch by itself.
+        engine = usual_engine("safetensors", generates=False)
+        return FoundModel(name, shape, engine, concurrency=lock.serving.max_concurrency)
     return FoundModel(
         name,
         shape,
-        demand.engine if demand else "transformers",
-        demand.context_tokens if demand else None,
-        demand.concurrency if demand else lock.serving.max_concurrency,
-        demand.kv_dtype if demand else "f16",
-        _major_minor(versions[0]) if versions else None,
+        demand.engine,
+        demand.context_tokens,
+        demand.concurrency,
+        demand.kv_dtype,
+        demand.library_version,
     )
-
-
-def _major_minor(version: str) -> tuple[int, int] | None:
-    parts = version.split(".")[:2]
-    if len(parts) < 2 or not all(part.isdigit() for part in parts):
-        return None
-    return int(parts[0]), int(parts[1])
 
 
 def _on_the_hub(target: str, home: Home) -> FoundModel:
@@ -159,7 +156,7 @@ def _from_safetensors(
     if not isinstance(config, dict):
         raise failure("WEIGHTS_DAMAGED", "config.json is not a map", where=name)
     shape = shape_of_config(config, tensors)
-    return FoundModel(name, shape, "vllm" if shape.generates else "transformers")
+    return FoundModel(name, shape, usual_engine("safetensors", generates=shape.generates))
 
 
 def _from_gguf(name: str, graphs: Mapping[str, RangeReader]) -> FoundModel:
@@ -179,4 +176,5 @@ def _from_gguf(name: str, graphs: Mapping[str, RangeReader]) -> FoundModel:
         for dtype, size_bytes in header.bytes_by_dtype.items():
             totals[dtype] = totals.get(dtype, 0) + size_bytes
     parameters = sum(header.parameters for header in headers)
-    return FoundModel(name, shape_of_gguf(headers[0].metadata, totals, parameters), "llama-cpp")
+    shape = shape_of_gguf(headers[0].metadata, totals, parameters)
+    return FoundModel(name, shape, usual_engine("gguf", generates=shape.generates))

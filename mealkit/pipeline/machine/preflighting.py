@@ -99,12 +99,15 @@ def preflight_target(
     kinds = dict.fromkeys(facts.architecture for facts in described.values())
     stated = {kind: stated_by(recipe, kind, home) for kind in kinds}
     machines = tuple(
-        Machine(name, apply(preflight(facts, found.requirements), request.overrides))
+        Machine(
+            name,
+            apply(preflight(facts, found.requirements, Context(found.engine)), request.overrides),
+        )
         for name, facts in described.items()
         for found in (stated[facts.architecture],)
     )
     first = next(iter(stated.values()))
-    return PreflightAnswer(first.name, first.owner, machines)
+    return PreflightAnswer(first.name, first.owner, tuple(machines))
 
 
 def here_context(stated: Stated, facts: Facts, home: Home, start: Start) -> Context:
@@ -114,6 +117,7 @@ def here_context(stated: Stated, facts: Facts, home: Home, start: Start) -> Cont
     client = start.client or next(working, None)
     port = requirements.port if start.port is None else start.port
     return Context(
+        stated.engine,
         disk_path=home.root,
         disk_bytes=bytes_to_write(stated, embedded=start.embedded),
         client=client,

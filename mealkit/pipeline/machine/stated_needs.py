@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from mealkit.engines.registry import traits_of
 from mealkit.oci.descriptor import Platform
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.opening_images import open_image, stored_image
@@ -24,6 +25,7 @@ from mealkit.progress import Progress
 from mealkit.recipe.kit import Contact
 from mealkit.recipe.lock import Lock
 from mealkit.recipe.requirements import Requirements, read_requirements
+from mealkit.recipe.traits import EngineTraits
 from mealkit.untrusted import UntrustedError, parse_json_object
 
 # NAME:VERSION, as a kit may be called.
@@ -39,6 +41,12 @@ class Stated:
     owner: Contact | None
     is_here: bool
     """Whether its image, or what it is built from, is on this machine."""
+
+    @property
+    def engine(self) -> EngineTraits:
+        """What is known here of its engine."""
+        demand = self.requirements.demand
+        return traits_of(demand.engine if demand else None)
 
 
 def open_recipe(target: str, allowed: Sequence[Path], progress: Progress) -> Lock | ImageTarget:

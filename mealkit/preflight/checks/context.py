@@ -8,13 +8,13 @@ from mealkit.recipe.requirements import Requirements
 from mealkit.units import show_size
 
 
-def look(facts: Facts, requirements: Requirements, _context: Context) -> Finding | None:
+def look(facts: Facts, requirements: Requirements, context: Context) -> Finding | None:
     """Block if not even the least estimate fits the largest GPUs, empty; name what would fit.
 
-    vLLM starts if one request has room, and lets others wait: then this warns. The context is
-    never made shorter.
+    An engine that starts as soon as one request has room lets others wait: then this warns. The
+    context is never made shorter.
     """
-    fitting = fitting_of(requirements, devices_of(facts))
+    fitting = fitting_of(requirements, context.engine.memory, devices_of(facts))
     if fitting is None or fitting.never or not fitting.model.generates:
         return None
     severity = _severity(fitting)
@@ -41,7 +41,7 @@ def _severity(fitting: Fitting) -> Severity:
     if fitting.one.low_bytes > room:
         return Severity.BLOCKS
     if fitting.whole.low_bytes > room:
-        return Severity.WARNS if fitting.setting.engine == "vllm" else Severity.BLOCKS
+        return Severity.WARNS if fitting.setting.engine.queues_requests else Severity.BLOCKS
     return Severity.PASSES if fitting.whole.high_bytes <= room else Severity.WARNS
 
 
@@ -58,6 +58,6 @@ def _reach(fitting: Fitting) -> str:
 CHECK = Check(
     code="FIT_CONTEXT",
     rule="the cache of the pinned context, beside everything else, fits the GPU's whole memory",
-    source="vllm/v1/core/kv_cache_utils.py says so only after it has loaded the weights",
+    source="engines say so only after they have loaded the weights: vllm/v1/core/kv_cache_utils.py",
     look=look,
 )

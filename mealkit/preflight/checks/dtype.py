@@ -9,11 +9,9 @@ from mealkit.recipe.requirements import Dtype, Requirements
 
 # The first compute capability whose tensor cores know the type.
 _NATIVE: Mapping[Dtype, tuple[int, int]] = {"bf16": (8, 0), "fp8": (8, 9), "fp4": (10, 0)}
-# Engines that refuse the type below it, rather than compute it in another way.
-_REFUSING: Mapping[Dtype, frozenset[str]] = {"bf16": frozenset({"vllm"})}
 
 
-def look(facts: Facts, requirements: Requirements, _context: Context) -> Finding | None:
+def look(facts: Facts, requirements: Requirements, context: Context) -> Finding | None:
     """Block where the engine refuses the type; warn where it computes it in a slower way."""
     used = [item for item in first(devices_of(facts), requirements.gpus) if item.maker == "NVIDIA"]
     needed = {name: _NATIVE[name] for name in requirements.dtypes if name in _NATIVE}
@@ -26,10 +24,9 @@ def look(facts: Facts, requirements: Requirements, _context: Context) -> Finding
         severity = Severity.WARNS
     elif weakest.capability < least:
         severity = Severity.WARNS
-        engine = requirements.demand.engine if requirements.demand else ""
         refused = [name for name, floor in needed.items() if weakest.capability < floor]
         for name in refused:
-            if engine in _REFUSING.get(name, ()):
+            if name in context.engine.refused_dtypes:
                 dtype, least, severity = name, needed[name], Severity.BLOCKS
     return Finding(
         code="HW_DTYPE",
@@ -42,7 +39,7 @@ def look(facts: Facts, requirements: Requirements, _context: Context) -> Finding
 
 CHECK = Check(
     code="HW_DTYPE",
-    rule="bf16 needs compute capability 8.0, fp8 8.9, fp4 10.0; vLLM refuses bf16 below",
-    source="CUDA C++ programming guide, arithmetic by compute capability; vllm gpu_worker.py",
+    rule="bf16 needs compute capability 8.0, fp8 8.9, fp4 10.0; some engines refuse a type below",
+    source="CUDA C++ programming guide, arithmetic by compute capability",
     look=look,
 )

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from mealkit.preflight.cuda_builds import compiles_on, runs_on
 from mealkit.preflight.devices import Device, devices_of, first, show_capability
 from mealkit.preflight.facts import Facts
 from mealkit.preflight.finding import Check, Context, Finding, Severity
+from mealkit.recipe.cuda_builds import compiles_on, runs_on
 from mealkit.recipe.requirements import Requirements
 
 

@@ -6,26 +6,13 @@ from mealkit.preflight.devices import Device, devices_of, first, show_capability
 from mealkit.preflight.facts import Facts
 from mealkit.preflight.finding import Check, Context, Finding, Severity
 from mealkit.recipe.requirements import Requirements
-
-Capability = tuple[int, int]
-
-# docs.vllm.ai: "GPU: compute capability 7.0 or higher".
-_ENGINES: Mapping[str, Capability] = {"vllm": (7, 0)}
-# docs.vllm.ai/en/v0.15.1/features/quantization/: AWQ from Turing on, GPTQ and bitsandbytes from
-# Volta on; FP8 weights from Turing on (by Marlin).
-_QUANTISATIONS: Mapping[str, Capability] = {
-    "awq": (7, 5),
-    "gptq": (7, 0),
-    "bitsandbytes": (7, 0),
-    "fp8": (7, 5),
-    "compressed-tensors": (7, 0),
-}
+from mealkit.recipe.traits import Capability, EngineTraits
 
 
-def look(facts: Facts, requirements: Requirements, _context: Context) -> Finding | None:
+def look(facts: Facts, requirements: Requirements, context: Context) -> Finding | None:
     """Block on an older GPU; warn if its capability is not known. Speak where a limit is known."""
     used = [item for item in first(devices_of(facts), requirements.gpus) if item.maker == "NVIDIA"]
-    needed = _needed(requirements)
+    needed = _needed(requirements, context.engine)
     if not needed or not used:
         return None
     why, least = max(needed.items(), key=lambda item: item[1])
@@ -36,17 +23,19 @@ def look(facts: Facts, requirements: Requirements, _context: Context) -> Finding
         measured=f"{show_capability(weakest.capability)} ({weakest.title})",
         required=f"{show_capability(least)} or higher, for {why}",
         message="compute capability",
+        source=context.engine.hardware_source,
     )
 
 
-def _needed(requirements: Requirements) -> Mapping[str, Capability]:
+def _needed(requirements: Requirements, engine: EngineTraits) -> Mapping[str, Capability]:
     demand, model = requirements.demand, requirements.model
     needed: dict[str, Capability] = {}
-    if demand and demand.engine in _ENGINES:
-        needed[demand.engine] = _ENGINES[demand.engine]
-        method = model.quantisation.method if model and model.quantisation else ""
-        if method in _QUANTISATIONS:
-            needed[f"{method} in {demand.engine}"] = _QUANTISATIONS[method]
+    name = demand.engine if demand else "the engine"
+    if engine.least_capability:
+        needed[name] = engine.least_capability
+    method = model.quantisation.method if model and model.quantisation else ""
+    if method in engine.quantisation_capabilities:
+        needed[f"{method} in {name}"] = engine.quantisation_capabilities[method]
     return needed
 
 
@@ -58,7 +47,7 @@ def _severity(device: Device, least: Capability) -> Severity:
 
 CHECK = Check(
     code="HW_COMPUTE_CAPABILITY",
-    rule="vLLM needs 7.0; of its quantisations AWQ and FP8 need 7.5",
-    source="https://docs.vllm.ai/en/latest/features/quantization/ (supported hardware)",
+    rule="the engine, and the way the weights are quantised, know GPUs of this compute capability",
+    source="the engine's own documentation",
     look=look,
 )

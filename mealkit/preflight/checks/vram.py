@@ -8,7 +8,7 @@ from mealkit.recipe.requirements import Requirements
 from mealkit.units import show_size
 
 
-def look(facts: Facts, requirements: Requirements, _context: Context) -> Finding | None:
+def look(facts: Facts, requirements: Requirements, context: Context) -> Finding | None:
     """Block if not even the least estimate without a context fits the largest GPUs, empty.
 
     Warn if the whole estimate does not surely fit into what is free now, naming who holds the
@@ -17,13 +17,13 @@ def look(facts: Facts, requirements: Requirements, _context: Context) -> Finding
     devices = devices_of(facts)
     if not devices:
         return None
-    fitting = fitting_of(requirements, devices)
+    fitting = fitting_of(requirements, context.engine.memory, devices)
     if fitting is None:
         return Finding(
             code="FIT_VRAM",
             severity=Severity.WARNS,
             measured=_measured(devices[0]),
-            required="unknown: the lock does not say enough of the model and its engine",
+            required=_why_unknown(requirements, context),
             message="memory of each GPU",
         )
     used = first(devices, requirements.gpus)
@@ -55,9 +55,15 @@ def _fits(device: Device, fitting: Fitting) -> bool:
     free, total = device.free_bytes, device.total_bytes
     if free is None or total is None:
         return False
-    # vLLM refuses to start if less than its share of the whole GPU is free.
+    # An engine that takes a share refuses to start if less than that of the whole GPU is free.
     room = fitting.usable_bytes(total)
     return fitting.whole.high_bytes <= room and free >= fitting.taken_bytes(total)
+
+
+def _why_unknown(requirements: Requirements, context: Context) -> str:
+    if requirements.demand and context.engine.memory is None:
+        return f"unknown: this mealkit cannot tell what {requirements.demand.engine} takes"
+    return "unknown: the lock does not say enough of the model and its engine"
 
 
 def _measured(device: Device) -> str:
@@ -71,7 +77,7 @@ def _required(fitting: Fitting) -> str:
     if fitting.share is None or fitting.room_bytes is None:
         return shown
     room = show_size(fitting.room_bytes)
-    return f"{shown}; vLLM takes {fitting.share:.0%} of the GPU, {room}, which must be free"
+    return f"{shown}; the engine takes {fitting.share:.0%} of the GPU, {room}, which must be free"
 
 
 CHECK = Check(

@@ -11,6 +11,7 @@ from mealkit.errors import MealkitError, failure
 from mealkit.recipe.kit import Feature, Override, Task
 from mealkit.recipe.lock import Lock
 from mealkit.runtime.api.prompt_set import Prompts
+from mealkit.runtime.engine_traits import traits_of
 from mealkit.untrusted import shown
 
 _CANNOT = {
@@ -36,6 +37,8 @@ class Offer:
     hyperparameters: Mapping[str, Any]
     overrides: Mapping[str, Override]
     prompts: Prompts
+    shortens_answers: bool = field(default=False)
+    """Whether the engine would shorten an answer that does not fit, and say nothing."""
     dimensions: int | None = field(default=None)
     """How long the model's vectors are, once the first one was seen."""
     prediction: Mapping[str, Any] | None = field(default=None)
@@ -56,6 +59,7 @@ class Offer:
             hyperparameters=lock.hyperparameters,
             overrides=lock.overrides,
             prompts=Prompts(lock.prompts),
+            shortens_answers=traits_of(lock.engine.name).shortens_answers,
         )
 
     def require_model(self, name: str) -> None:

@@ -1,7 +1,6 @@
 """Room for the answer, where the engine would shorten an answer that does not fit without a word.
 
-vLLM takes max_tokens for a wish (0.33: vllm/entrypoints/serve/utils/api_utils.py, get_max_tokens).
-So the prompt is counted first, by the engine itself, unless it is so short that it surely fits.
+The prompt is then counted first, by the engine itself, unless it is so short that it surely fits.
 """
 
 import json
@@ -15,9 +14,7 @@ from mealkit.runtime.api.reading import body_of
 from mealkit.worker.context_limit import require_room
 
 COUNTING_PATH = "/tokenize"
-"""Where the worker counts tokens; the path is vLLM's."""
-
-_SHORTENING = frozenset({"vllm"})
+"""Where the worker counts tokens."""
 
 # A token stands for a byte of ASCII at least (other characters may become longer before they become
 # tokens), but for those that a template adds: at most so many for each message, and by itself.
@@ -56,7 +53,7 @@ def room_of(offer: Offer, body: Mapping[str, Any], where: str) -> Room | None:
     field in ``body``.
     """
     limit = offer.hyperparameters.get("max_length")
-    if offer.engine not in _SHORTENING or not isinstance(limit, int):
+    if not offer.shortens_answers or not isinstance(limit, int):
         return None
     asked = {name: body[name] for name in ("model", where, "tools") if name in body}
     counted = body_of(asked)

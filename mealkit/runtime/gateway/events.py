@@ -10,6 +10,7 @@ import re
 from typing import Any
 
 from mealkit.errors import Problem, failure
+from mealkit.recipe.traits import EngineTraits
 from mealkit.runtime.worker_client.engine_errors import problem_of_error
 
 DONE = b"data: [DONE]\n\n"
@@ -26,10 +27,11 @@ _ERROR = re.compile(rb'(?:\A|\n)data: ?\{\s*"error"\s*:')
 class Events:
     """The events of one stream."""
 
-    def __init__(self, *, counts: bool, wants_usage: bool) -> None:
+    def __init__(self, *, counts: bool, wants_usage: bool, engine: EngineTraits) -> None:
         """Begin; with ``counts`` a chunk tells the tokens, which ``wants_usage`` passes on."""
         self._counts = counts
         self._wants_usage = wants_usage
+        self._engine = engine
         self._rest = b""
         self.usage: dict[str, Any] | None = None
         """The tokens, once they were told."""
@@ -66,7 +68,7 @@ class Events:
         for event in data.split(b"\n\n")[:-1]:
             form = _form(event)
             if isinstance(form.get("error"), dict):
-                self.problem = problem_of_error(form, 200)
+                self.problem = problem_of_error(form, 200, self._engine)
                 break
             if isinstance(usage := form.get("usage"), dict):
                 self.usage = usage

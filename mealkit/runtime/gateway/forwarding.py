@@ -96,13 +96,15 @@ class Answering:
 
     async def _streamed(self, asked: Asked, reply: "_Reply") -> None:
         counts = self._endpoint.counting is Counting.USAGE
-        events = Events(counts=counts, wants_usage=asked.wants_usage)
+        service = self._service
+        events = Events(counts=counts, wants_usage=asked.wants_usage, engine=service.traits)
         began = time.perf_counter()
         first_seconds: float | None = None
-        service = self._service
         async with service.upstream.stream("POST", asked.target, asked.body) as stream:
             if stream.status != 200:
-                raise failures([service.claims.of_answer(problem_of(await stream.rest()))])
+                raise failures(
+                    [service.claims.of_answer(problem_of(await stream.rest(), service.traits))]
+                )
             await reply.begin(asked.seed)
             while piece := await stream.piece():
                 if data := events.take(piece):
@@ -121,7 +123,9 @@ class Answering:
         """Return the worker's whole answer; raise what it refuses."""
         answer = await self._service.upstream.request("POST", target, body)
         if answer.status != 200:
-            raise failures([self._service.claims.of_answer(problem_of(answer))])
+            raise failures(
+                [self._service.claims.of_answer(problem_of(answer, self._service.traits))]
+            )
         return answer.body
 
     def _note(self, usage: Usage, seconds: float, first_seconds: float | None) -> None:

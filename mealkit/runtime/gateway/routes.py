@@ -125,7 +125,7 @@ class _Endpoints:
     async def metrics(self, _request: Request) -> Response:
         """Give the counters, and those of an engine that has its own."""
         service = self._service
-        passed_on = await worker_metrics(service.lock.engine.name, service.upstream)
+        passed_on = await worker_metrics(service.traits.metrics_prefix, service.upstream)
         text = service.metrics.text() + passed_on
         return Response(text, headers={"Content-Type": CONTENT_TYPE})
 

@@ -17,12 +17,14 @@ from starlette.types import Scope
 
 from mealkit.errors import MealkitError, Problem, failure, failures
 from mealkit.recipe.lock import Lock
+from mealkit.recipe.traits import EngineTraits
 from mealkit.runtime.api.endpoint import Asked, Endpoint
 from mealkit.runtime.api.named_prompt import fills_many
 from mealkit.runtime.api.offer import Offer
 from mealkit.runtime.api.reading import read_object
 from mealkit.runtime.api.usage import Usage
 from mealkit.runtime.claims import Claims
+from mealkit.runtime.engine_traits import traits_of
 from mealkit.runtime.gateway.browsers import Browsers
 from mealkit.runtime.gateway.keys import Keys, take_secrets
 from mealkit.runtime.gateway.limits import Held, HeldBytes, Turns
@@ -69,6 +71,8 @@ class Service:
     recipe: str = field(init=False)
     """The recipe digest, computed once."""
     max_body_bytes: int = field(init=False)
+    traits: EngineTraits = field(init=False)
+    """What the engine is like."""
     claims: Claims = field(init=False)
     """How far the engine's word goes."""
     offer: Offer = field(init=False)
@@ -88,6 +92,7 @@ class Service:
 
     def __post_init__(self) -> None:
         self.recipe = str(self.lock.recipe)
+        self.traits = traits_of(self.lock.engine.name)
         self.claims = Claims.of(self.lock)
         self.offer = Offer.of(self.lock)
         self.max_body_bytes = parse_size(self.lock.serving.max_body)

@@ -17,6 +17,7 @@ from mealkit.preflight.here import inside
 from mealkit.preflight.override import apply, read_overrides
 from mealkit.preflight.run import preflight
 from mealkit.recipe.lock import Lock
+from mealkit.runtime.engine_traits import traits_of
 from mealkit.runtime.life.memory_counts import memory_state
 from mealkit.runtime.life.verify_weights import verify_weights
 from mealkit.runtime.life.worker_plan import Spawned, WorkerPlan
@@ -58,7 +59,8 @@ class Prelude:
         overrides = read_overrides(environment)
         self.lifecycle.begin("preflight")
         self.lifecycle.move(Status.PREFLIGHT, "holding this machine against the kit's needs")
-        found = preflight(read_facts(), self.lock.requirements, inside(self.settings.state))
+        here = inside(traits_of(self.lock.engine.name), self.settings.state)
+        found = preflight(read_facts(), self.lock.requirements, here)
         report = apply(found, overrides)
         self.lifecycle.end("preflight")
         self.journal.info("preflight", **report.as_json())

@@ -12,10 +12,6 @@ from mealkit.runtime.worker_client.pool import Upstream, WorkerLostError
 WAIT_SECONDS = 0.5
 MAX_BYTES = 8 * 1024 * 1024
 
-# An engine's metrics begin so; its server's own (process_..., python_..., http_...) are left out:
-# the gateway has some of the same names.
-_PREFIXES = {"vllm": "vllm:"}
-
 _AVAILABLE = (
     "# HELP mealkit_worker_metrics_available Whether the engine's own metrics could be read\n"
     "# TYPE mealkit_worker_metrics_available gauge\n"
@@ -23,12 +19,13 @@ _AVAILABLE = (
 )
 
 
-async def worker_metrics(engine: str, upstream: Upstream) -> bytes:
+async def worker_metrics(prefix: str | None, upstream: Upstream) -> bytes:
     """Return an engine's metrics in Prometheus' text format; nothing, if it has none of its own.
 
-    A worker that does not answer in time, or with something else, has a gauge that says so.
+    Its own begin with ``prefix``. Those of its server (process_..., python_..., http_...) are left
+    out: the gateway has some of the same names. A worker that does not answer in time, or with
+    something else, has a gauge that says so.
     """
-    prefix = _PREFIXES.get(engine)
     if prefix is None:
         return b""
     text = await _read(upstream)
@@ -37,7 +34,7 @@ async def worker_metrics(engine: str, upstream: Upstream) -> bytes:
 
 
 async def _read(upstream: Upstream) -> str | None:
-    # vLLM's server tells metrics, too, while its engine hangs: they are no sign of life.
+    # A server may tell metrics while its engine hangs: they are no sign of life.
     apart = upstream.apart()
     try:
         async with asyncio.timeout(WAIT_SECONDS):

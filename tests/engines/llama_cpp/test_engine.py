@@ -111,4 +111,4 @@ def test_the_engines_folder_ships():
 def test_a_new_kit_compiles_what_the_example_does(name):
     """``mealkit new --engine llama-cpp`` gives the files that make the same wheel."""
     example = ROOT / "kits/tiny-chat-llama-cpp" / name
-    assert (ROOT / "templates/new/llama-cpp" / name).read_bytes() == example.read_bytes()
+    assert (ROOT / "mealkit/engines/llama_cpp/new" / name).read_bytes() == example.read_bytes()

@@ -69,4 +69,6 @@ def test_the_example_pins_what_it_says():
 @pytest.mark.parametrize("name", ["get_wheel.sh", "wheel.sha256"])
 def test_a_new_kit_gets_the_wheel_that_the_example_has(name):
     """``mealkit new --engine transformers`` gives the files that get the same wheel."""
-    assert (ROOT / "templates/new/transformers" / name).read_bytes() == (KIT / name).read_bytes()
+    assert (ROOT / "mealkit/engines/transformers/new" / name).read_bytes() == (
+        KIT / name
+    ).read_bytes()

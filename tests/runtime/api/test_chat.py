@@ -182,7 +182,7 @@ def test_room_is_counted_where_the_engine_would_shorten(offer):
     kit = offer()
     ask = {"model": "stand-in", "messages": [{"role": "user", "content": "a" * 5000}]}
     assert CHAT.prepare(ask, kit).room is None
-    tight = replace(kit, engine="vllm")
+    tight = replace(kit, shortens_answers=True)
     room = CHAT.prepare(ask, tight).room
     assert json.loads(room.body) == {key: ask[key] for key in ("model", "messages")}
     assert (room.max_tokens, room.limit_tokens, room.where) == (32, 64, "messages")

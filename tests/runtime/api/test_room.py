@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 from mealkit.runtime.api.prompt_length import room_of
+from mealkit.runtime.engine_traits import traits_of
 
 ROOMY, TIGHT = 8192, 512
 
@@ -22,6 +23,10 @@ ROOMY, TIGHT = 8192, 512
 )
 def test_what_surely_fits_is_not_counted(offer, engine, limit, text, is_counted):
     """Of an engine that would shorten the answer, all but short texts in ASCII are counted."""
-    served = dataclasses.replace(offer(), engine=engine, hyperparameters={"max_length": limit})
+    served = dataclasses.replace(
+        offer(),
+        shortens_answers=traits_of(engine).shortens_answers,
+        hyperparameters={"max_length": limit},
+    )
     body = {"model": "m", "messages": [{"role": "user", "content": text}], "max_tokens": 16}
     assert (room_of(served, body, "messages") is not None) is is_counted

@@ -3,6 +3,7 @@
 import pytest
 
 from mealkit.errors import EngineError
+from mealkit.recipe.traits import EngineTraits
 from mealkit.runtime.gateway import events as module
 from mealkit.runtime.gateway.events import DONE, Events
 
@@ -13,7 +14,7 @@ ERROR = b'data: {"error": {"code": "ENGINE_DIED", "message": "gone", "owner": "p
 
 def feed(data, size, **kinds):
     """Feed a stream in pieces of a size; return what the caller gets, and the events."""
-    events = Events(**{"counts": True, "wants_usage": False, **kinds})
+    events = Events(**{"counts": True, "wants_usage": False, "engine": EngineTraits(), **kinds})
     given = b"".join(events.take(data[at : at + size]) for at in range(0, len(data), size))
     return given, events
 
@@ -63,7 +64,7 @@ def test_usage_beside_choices():
 def test_event_without_end(monkeypatch):
     """An event that has no end is not kept without end."""
     monkeypatch.setattr(module, "MAX_EVENT_BYTES", 100)
-    events = Events(counts=True, wants_usage=False)
+    events = Events(counts=True, wants_usage=False, engine=EngineTraits())
     assert events.take(b"data: " + b"x" * 90) == b""
     with pytest.raises(EngineError, match="more than 100 bytes"):
         events.take(b"xxxxx")

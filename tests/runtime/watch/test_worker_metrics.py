@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from mealkit.runtime.engine_traits import traits_of
 from mealkit.runtime.watch.metrics import Metrics
 from mealkit.runtime.watch.worker_metrics import MAX_BYTES, worker_metrics
 from mealkit.runtime.worker_client.pool import Upstream
@@ -49,7 +50,7 @@ async def scrape(answer, engine="vllm"):
         server = await asyncio.start_unix_server(serve, path)
         async with server:
             upstream = Upstream(path)
-            found = await worker_metrics(engine, upstream)
+            found = await worker_metrics(traits_of(engine).metrics_prefix, upstream)
             upstream.close()
             if engine == "vllm":
                 await ended.wait()

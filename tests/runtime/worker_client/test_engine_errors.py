@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from mealkit.engines.vllm.traits import TRAITS
 from mealkit.errors import failure
 from mealkit.runtime.worker_client.engine_errors import problem_of, problem_of_error
 from mealkit.runtime.worker_client.pool import Answer
@@ -50,7 +51,7 @@ def vllm_answer(message, status=400, kind="BadRequestError", param=None):
 )
 def test_overlong_has_the_numbers(message, said):
     """What vLLM says of an overlong request is the caller's, with the count and the limit."""
-    found = problem_of(vllm_answer(message))
+    found = problem_of(vllm_answer(message), TRAITS)
     assert (found.code, found.owner) == ("REQUEST_TOO_LONG", "caller")
     assert found.message.startswith(said)
 
@@ -87,27 +88,27 @@ def test_overlong_has_the_numbers(message, said):
 )
 def test_other_answers(answer, code, owner):
     """A status decides what no message explains; what cannot be read is the engine's fault."""
-    found = problem_of(answer)
+    found = problem_of(answer, TRAITS)
     assert (found.code, found.owner) == (code, owner)
 
 
 def test_mealkits_own_workers():
     """A problem that one of mealkit's own workers states stays what it is."""
     error = failure("REQUEST_TOO_LONG", "input[0] has 17 tokens, the limit is 16", where="input[0]")
-    assert problem_of(Answer(*error_answer(error))) == error.problems[0]
+    assert problem_of(Answer(*error_answer(error)), TRAITS) == error.problems[0]
 
 
 def test_errors_within_a_stream():
     """Within a stream the status stands in the event, as the answer's own is 200 already."""
     dead = "The server had an error while processing your request."
     event = {"error": {"message": dead, "type": "InternalServerError", "code": 500}}
-    assert problem_of_error(event, 200).code == "ENGINE_DIED"
+    assert problem_of_error(event, 200, TRAITS).code == "ENGINE_DIED"
     event = {"error": {"message": "Invalid grammar specification.", "param": "x", "code": 400}}
-    found = problem_of_error(event, 200)
+    found = problem_of_error(event, 200, TRAITS)
     assert (found.code, found.where) == ("REQUEST_INVALID", "x")
 
 
 def test_long_messages_are_cut():
     """An engine that repeats the whole request does not make the answer as large."""
-    found = problem_of(vllm_answer("x" * 1_000_000))
+    found = problem_of(vllm_answer("x" * 1_000_000), TRAITS)
     assert len(found.message) < 2000

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mealkit.preflight.cuda_builds import BUILDS, built_for, compiles_on, cuda_of, runs_on
+from mealkit.recipe.cuda_builds import BUILDS, built_for, compiles_on, cuda_of, runs_on
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,11 @@
 """Flags of engines, by the names that the engines give them, become what decides about memory."""
 
 import pytest
+from fakes.engines import computed_dtypes, demand_of, memory_of
 from fakes.needs import GIB, SEVEN, SEVENTY_4BIT
 
-from mealkit.memory.setting import habits_of
-from mealkit.preflight.demand import demand_of, dtypes_of, shared_memory_bytes
+from mealkit.engines.demand import shared_memory_bytes
+from mealkit.engines.transformers.memory import habits_of
 
 
 def test_vllm():
@@ -34,7 +35,7 @@ def test_vllm():
     }
     assert demand.gpus == 2
     assert demand_of("vllm", {}, 2, SEVEN).concurrency == 2
-    assert dtypes_of("vllm", flags, SEVEN) == ("fp16",)
+    assert computed_dtypes("vllm", flags, SEVEN) == ("fp16",)
 
 
 def test_llama_cpp_shares_out_its_context():
@@ -48,8 +49,8 @@ def test_llama_cpp_shares_out_its_context():
 def test_transformers_has_habits_by_version():
     """The locked package decides."""
     demand = demand_of("transformers", {}, 1, SEVEN, [("transformers", "4.44.2")])
-    assert demand.setting().habits == habits_of((4, 44))
-    assert demand.setting((9, 0)).compute_capability == (9, 0)
+    assert demand.setting(memory_of("transformers")).habits == habits_of((4, 44))
+    assert demand.setting(memory_of("transformers"), (9, 0)).compute_capability == (9, 0)
 
 
 def test_the_models_own_limit_where_no_context_is_pinned():
@@ -60,7 +61,7 @@ def test_the_models_own_limit_where_no_context_is_pinned():
 
 def test_engines_that_nobody_can_estimate():
     """They have no demand, which leaves doubts, not passes."""
-    assert demand_of("house-made", {"max_model_len": 8}, 1, SEVEN) is None
+    assert demand_of("python", {"max_model_len": 8}, 1, SEVEN) is None
 
 
 @pytest.mark.parametrize(
@@ -76,7 +77,7 @@ def test_engines_that_nobody_can_estimate():
 )
 def test_dtypes(engine, flags, model, expected):
     """What the engine was told, else what the weights are stored in."""
-    assert dtypes_of(engine, flags, model) == expected
+    assert computed_dtypes(engine, flags, model) == expected
 
 
 def test_shared_memory_for_several_gpus():

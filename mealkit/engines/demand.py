@@ -1,0 +1,138 @@
+"""From an engine's flags to what decides about memory: its demand, and the types it computes in.
+
+Build side only. Each engine knows its own flags; what is here is the same for all of them. What is
+not stated has the engine's default.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast, get_args
+
+from mealkit.memory.setting import KvDtype
+from mealkit.memory.shape import Shape
+from mealkit.recipe.cuda_builds import release_of
+from mealkit.recipe.requirements import Demand, Dtype
+
+_DTYPES: dict[str, Dtype] = {
+    "float32": "fp32",
+    "float": "fp32",
+    "f32": "fp32",
+    "fp32": "fp32",
+    "float16": "fp16",
+    "half": "fp16",
+    "f16": "fp16",
+    "fp16": "fp16",
+    "bfloat16": "bf16",
+    "bf16": "bf16",
+}
+_CACHED: dict[Dtype, KvDtype] = {"fp32": "f32", "fp16": "f16", "bf16": "bf16"}
+_CACHED_BY_NAME: dict[str, KvDtype] = {
+    "fp8_e4m3": "fp8",
+    "fp8_e5m2": "fp8",
+    "float16": "f16",
+    "bfloat16": "bf16",
+    "float32": "f32",
+}
+_WIDTHS: dict[Dtype, int] = {"fp32": 4, "fp16": 2, "bf16": 2}
+# What NVIDIA and the engines that use it ask for where processes share their GPUs' work:
+# https://docs.nvidia.com/nim/large-language-models/latest/ (--shm-size=16GB), vllm#1771
+_SHARED_BYTES = 16 * 2**30
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """How a kit uses its engine."""
+
+    flags: Mapping[str, Any]
+    """Its hyperparameters and settings, in full."""
+    concurrency: int
+    """How many requests the gateway lets through at a time."""
+    model: Shape | None = None
+    """The model; None: its files do not say."""
+    packages: Mapping[str, str] = field(default_factory=dict)
+    """The versions of the engine's packages."""
+
+    def number(self, *names: str) -> int | None:
+        """Return the first positive number among flags."""
+        found = (self.flags.get(name) for name in names)
+        return next((item for item in found if type(item) is int and item > 0), None)
+
+    def numbers(self, **names: str) -> dict[str, int]:
+        """Return the fields whose flags have a positive number."""
+        found = {field: self.number(name) for field, name in names.items()}
+        return {field: number for field, number in found.items() if number is not None}
+
+    @property
+    def dtype(self) -> Dtype | None:
+        """The type that is computed in, if a flag says it."""
+        stated = (self.flags.get(name) for name in ("dtype", "torch_dtype"))
+        known = (_DTYPES[item] for item in stated if isinstance(item, str) and item in _DTYPES)
+        return next(known, None)
+
+    @property
+    def float_bytes(self) -> int | None:
+        """The width that float weights are cast to; None: they stay as they are stored."""
+        return _WIDTHS[self.dtype] if self.dtype else None
+
+    def kv_dtype(self, flag: str | None = None) -> KvDtype:
+        """Return the cache's type: as a flag says, else 16 bit, of the weights' kind."""
+        stated = self.flags.get(flag) if flag else None
+        named = _CACHED_BY_NAME.get(stated, stated) if isinstance(stated, str) else None
+        if named in get_args(KvDtype):
+            return cast("KvDtype", named)
+        return "bf16" if self.model and "BF16" in self.model.bytes_by_dtype else "f16"
+
+    @property
+    def computed_kv_dtype(self) -> KvDtype:
+        """The type of a cache that keeps keys and values as they were computed."""
+        return _CACHED[self.dtype] if self.dtype else self.kv_dtype()
+
+    def release_of(self, package: str) -> tuple[int, int] | None:
+        """Return the release of a package; None: there is none."""
+        return release_of(self.packages[package]) if package in self.packages else None
+
+    def demand(
+        self, engine: str, *, context: int | None, at_a_time: int | None, **stated: Any
+    ) -> Demand | None:
+        """Return an engine's demand; None: nothing says how long a context is.
+
+        ``at_a_time`` is how many requests the engine computes together; None: as many as it gets.
+        """
+        context = context or (self.model.max_positions if self.model else None)
+        if context is None:
+            return None
+        together = min(self.concurrency, at_a_time) if at_a_time else self.concurrency
+        return Demand(
+            engine=engine,
+            context_tokens=context,
+            concurrency=together,
+            **{"float_bytes": self.float_bytes, **stated},
+        )
+
+
+def no_demand(_use: Use) -> Demand | None:
+    """Return nothing: the demand of an engine whose memory cannot be estimated."""
+    return None
+
+
+def dtypes_of(use: Use, by_itself: Dtype | None = None) -> tuple[Dtype, ...]:
+    """Return the types that an engine computes in: as it was told, else those of the weights.
+
+    ``by_itself`` is what it computes in whatever the weights are stored in, unless it is told.
+    """
+    stored: Sequence[str] = tuple(use.model.bytes_by_dtype) if use.model else ()
+    of_weights: dict[str, Dtype] = {"BF16": "bf16", "F16": "fp16", "F32": "fp32"}
+    kept = next((dtype for name, dtype in of_weights.items() if name in stored), None)
+    first = use.dtype or by_itself or kept
+    found: list[Dtype] = [first] if first else []
+    method = use.model.quantisation.method if use.model and use.model.quantisation else ""
+    if "fp8" in method or any(name.startswith("F8_") for name in stored):
+        found.append("fp8")
+    if "fp4" in method or "F4" in stored:
+        found.append("fp4")
+    return tuple(found)
+
+
+def shared_memory_bytes(demand: Demand | None) -> int:
+    """Return the shared memory that an engine needs: much, where several GPUs work together."""
+    return _SHARED_BYTES if demand and demand.tensor_parallel > 1 else 0

@@ -1,0 +1,6 @@
+"""What the rest of mealkit asks of the transformers engine: its memory."""
+
+from mealkit.engines.transformers.memory import MEMORY
+from mealkit.recipe.traits import EngineTraits
+
+TRAITS = EngineTraits(memory=MEMORY, runs_kit_code=False)

@@ -1,0 +1,48 @@
+"""What the error messages of vLLM's server mean, where their status alone does not say it.
+
+The messages are those of vLLM 0.32 and 0.33: vllm/renderers/params.py,
+vllm/entrypoints/serve/exception_handling/error_response.py, vllm/v1/engine/exceptions.py.
+"""
+
+import re
+
+from mealkit.errors import Problem, problem
+
+_LIMIT = r"This model's maximum context length is (?P<limit>\d+) tokens\."
+_TOO_MANY_TOKENS = re.compile(
+    _LIMIT + r".*?(?:contains|resulted in) (?P<some>at least )?(?P<count>\d+) (?:input )?tokens",
+    re.DOTALL,
+)
+_TOO_MANY_CHARACTERS = re.compile(_LIMIT + r".*?contains (?P<count>\d+) characters", re.DOTALL)
+_TOO_LONG_INPUT = re.compile(
+    r"Input length \((?P<count>\d+)\) exceeds model's maximum context length \((?P<limit>\d+)\)"
+)
+_TOO_MUCH_ASKED = re.compile(
+    r"(?P<name>max_(?:completion_)?tokens)=(?P<count>\d+) cannot be greater than"
+    r" max_model_len=(?P<limit>\d+)"
+)
+# What 0.33 tells callers, and what 0.32 told them.
+_ENGINE_DEAD = (
+    "The server had an error while processing your request.",
+    "EngineCore encountered an issue. See stack trace (above) for the root cause.",
+)
+
+
+def error_meaning(message: str, status: int) -> Problem | None:
+    """Return the problem that a message tells; None: its status says all that is known."""
+    if status == 500 and message in _ENGINE_DEAD:
+        return problem("ENGINE_DIED", "the engine's core ended during the request")
+    if match := _TOO_MANY_TOKENS.search(message) or _TOO_LONG_INPUT.search(message):
+        some = match.groupdict().get("some") or ""
+        text = f"the input has {some}{match['count']} tokens, the limit is {match['limit']}"
+        return problem("REQUEST_TOO_LONG", text)
+    if match := _TOO_MANY_CHARACTERS.search(message):
+        text = (
+            f"the input has {match['count']} characters, more than the limit of {match['limit']}"
+            " tokens can hold"
+        )
+        return problem("REQUEST_TOO_LONG", text)
+    if match := _TOO_MUCH_ASKED.search(message):
+        text = f"{match['name']} is {match['count']}, the limit is {match['limit']} tokens"
+        return problem("REQUEST_TOO_LONG", text, where=match["name"])
+    return None

@@ -1,0 +1,28 @@
+"""What the rest of mealkit asks of the vllm engine: memory, GPUs, and how its server answers."""
+
+from mealkit.engines.vllm.error_messages import error_meaning
+from mealkit.engines.vllm.memory import MEMORY
+from mealkit.recipe.traits import EngineTraits
+
+TRAITS = EngineTraits(
+    memory=MEMORY,
+    runs_kit_code=False,
+    # docs.vllm.ai: "GPU: compute capability 7.0 or higher".
+    least_capability=(7, 0),
+    # docs.vllm.ai/en/v0.15.1/features/quantization/: AWQ from Turing on, GPTQ and bitsandbytes
+    # from Volta on; FP8 weights from Turing on (by Marlin).
+    quantisation_capabilities={
+        "awq": (7, 5),
+        "gptq": (7, 0),
+        "bitsandbytes": (7, 0),
+        "fp8": (7, 5),
+        "compressed-tensors": (7, 0),
+    },
+    # vllm/v1/worker/gpu_worker.py
+    refused_dtypes=frozenset({"bf16"}),
+    hardware_source="https://docs.vllm.ai/en/latest/features/quantization/ (supported hardware)",
+    # It takes max_tokens as a wish: vllm/entrypoints/serve/utils/api_utils.py, get_max_tokens.
+    shortens_answers=True,
+    metrics_prefix="vllm:",
+    error_meaning=error_meaning,
+)
