@@ -119,7 +119,7 @@ import json, sys
 from pathlib import Path
 from fakes.kits import FixedInputs
 from mealkit.lock.resolve import resolve
-from mealkit.pipeline.kit.parts import open_kit
+from mealkit.pipeline.kit.opened_kit import open_kit
 lock = resolve(open_kit(Path(sys.argv[1])).parts, FixedInputs())
 print(json.dumps({"engine": lock.engine.model_dump(mode="json"),
                   "requirements": lock.requirements.model_dump(mode="json")}))
