@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from mealkit.memory.shape import Shape
 from mealkit.memory.terms import MIB, Estimate
+
+if TYPE_CHECKING:
+    from mealkit.memory.shape import Shape
 
 KvDtype = Literal["f32", "bf16", "f16", "fp8", "int8", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0"]
 
@@ -76,7 +78,7 @@ class EngineMemory:
 
     name: str
     """The engine's name in ``runtime.engine``."""
-    estimate: Callable[[Shape, "Setting"], Estimate]
+    estimate: Callable[["Shape", "Setting"], Estimate]
     """What serving a model needs of each GPU, at its worst moment."""
     usable_bytes: Callable[[int, "Setting"], int] = _whole
     """How much of a GPU's memory it lets itself use; by default all of it."""

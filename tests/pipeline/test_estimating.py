@@ -259,3 +259,15 @@ def test_the_command_prints_json(folder):
 def test_options_that_cannot_be_used(options, code, folder):
     """Are refused before anything is read."""
     assert run(folder, *options).exit_code == code
+
+
+def test_an_engine_without_a_formula_is_refused(home, folder):
+    """With those that have one."""
+    for engine in ("python", "house-made"):
+        with pytest.raises(MealkitError) as caught:
+            estimate_target(EstimateRequest(str(folder), engine=engine), home)
+        (problem,) = caught.value.problems
+        assert (problem.code, problem.hint) == (
+            "USAGE",
+            "name one of llama-cpp, onnx, transformers, vllm with --engine",
+        )

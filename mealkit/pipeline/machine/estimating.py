@@ -112,7 +112,7 @@ def estimate_target(
     """
     card = card_of(request.gpu) if request.gpu else None
     model = find_model(request.target, home, request.allowed, progress)
-    engine = _memory_of(request.engine or model.engine)
+    engine = _memory_of(request, model)
     setting = _setting(request, model, engine)
     found = engine.estimate(model.shape, setting)
     memory = card.memory_bytes if card else request.memory_bytes
@@ -135,13 +135,14 @@ def estimate_target(
     return EstimateReport(model.name, model.shape, setting, found, room, cards)
 
 
-def _memory_of(engine: str) -> EngineMemory:
+def _memory_of(request: EstimateRequest, model: FoundModel) -> EngineMemory:
+    engine = request.engine or model.engine
     memory = traits_of(engine).memory
     if memory is None:
         known = [name for name in engine_names() if traits_of(name).memory]
         message = f"nothing is known of the memory that the engine {engine!r} takes"
-        hint = f"--engine, with one of {', '.join(known)}"
-        raise failure("ESTIMATE_UNKNOWN", message, hint=hint)
+        hint = f"name one of {', '.join(known)} with --engine"
+        raise failure("USAGE" if request.engine else "ESTIMATE_UNKNOWN", message, hint=hint)
     return memory
 
 
