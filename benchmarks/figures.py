@@ -1,4 +1,4 @@
-"""What was measured, as tables: a figure, what it is held against, the budget and the verdict."""
+"""What was measured, as tables: a figure, what it is compared with, the budget and the verdict."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -32,7 +32,7 @@ class Row:
         return (self.what, self.measured, self.baseline, ratio, self.budget, self.verdict)
 
 
-COLUMNS = ("what", "measured", "held against", "ratio", "budget", "verdict")
+COLUMNS = ("what", "measured", "compared with", "ratio", "budget", "verdict")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The table of model shapes: read, and held against the publishers' parameter counts."""
+"""Reads the table of model shapes, and compares it with the publishers' parameter counts."""
 
 import csv
 from dataclasses import dataclass

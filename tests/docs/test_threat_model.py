@@ -10,6 +10,7 @@ import pytest
 
 PAGE = Path(__file__).parents[2] / "docs/explanation/threat-model.md"
 HEAD = ("promise", "mechanism", "shown by")
+MODULE = re.compile(r"`([a-z_]+(?:/[a-z_]+)+)`")
 LINK = re.compile(r"\[(test_\w+)\]\(([^)\s]+\.py)\)")
 
 
@@ -76,6 +77,14 @@ PROMISES = promises(PAGE.read_text())
 def test_every_promise_has_a_test(promise):
     """A promise names its mechanism and at least one test function that exists."""
     assert promise.faults(PAGE.parent) == []
+
+
+def test_every_module_that_a_mechanism_names_exists():
+    """`room/module` in the column `mechanism` is a file of mealkit/."""
+    named = {name for promise in PROMISES for name in MODULE.findall(promise.mechanism)}
+    package = PAGE.parents[2] / "mealkit"
+    assert named
+    assert {name for name in named if not (package / f"{name}.py").is_file()} == set()
 
 
 def test_every_chapter_of_who_may_be_hostile_promises_something():
