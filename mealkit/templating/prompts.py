@@ -4,16 +4,30 @@ A prompt is one template that stands alone, whose text is the same for the same 
 sandbox would refuse when it is filled in is refused as soon as it is looked at.
 """
 
+import re
 from collections.abc import Iterator
+from string import Formatter
 
 from jinja2 import StrictUndefined, nodes
 
 from mealkit.templating.environment import BoundedEnvironment
 from mealkit.templating.parsing import TemplateRefusedError, parse
+from mealkit.templating.string_methods import METHODS
 from mealkit.templating.variables import names_taken
 
 _ALONE = (nodes.Extends, nodes.Include, nodes.Import, nodes.FromImport, nodes.Block)
 _SPECIAL = frozenset({"self", "super"})
+_ALLOWED = frozenset(name for methods in METHODS.values() for name in methods)
+# Methods of Python's own values that the sandbox calls on none of them: list.append, str.encode.
+_CLOSED = (
+    frozenset(name for kind in (str, list, dict, tuple, int, float, type) for name in dir(kind))
+    - _ALLOWED
+)
+_PRIVATE = re.compile(r"(?:^|\.)__")
+# Filters that ask for an attribute of each item.
+_BY_ATTRIBUTE = frozenset(
+    {"groupby", "map", "max", "min", "rejectattr", "selectattr", "sort", "sum", "unique"}
+)
 _ENVIRONMENT = BoundedEnvironment(undefined=StrictUndefined, keep_trailing_newline=True)
 
 
@@ -29,8 +43,12 @@ def read_prompt(source: str) -> nodes.Template:
         TemplateRefusedError: it is not a template, breaks a limit, or asks for what there is not.
     """
     tree = parse(_ENVIRONMENT, source)
+    own = {"loop", "caller", "varargs", "kwargs", *_ENVIRONMENT.globals}
+    own |= {node.name for node in tree.find_all(nodes.Name) if node.ctx != "load"}
+    own |= {node.name for node in tree.find_all(nodes.Macro)}
     for node in _walk(tree):
         _check(node)
+        _check_attribute(node, own)
     return tree
 
 
@@ -85,6 +103,46 @@ def _check_name(node: nodes.Node) -> None:
             raise _refused("the name 'loop' is the loop's own", node)
         case _:
             pass
+
+
+def _check_attribute(node: nodes.Node, own: set[str]) -> None:
+    """Refuse an attribute that the sandbox gives of no value, or not of a text.
+
+    An attribute that is not called may be an item of a mapping. What a prompt takes from outside,
+    and does not set itself (``own``), is a text.
+    """
+    for name in _closed_attributes(node, own):
+        raise _refused(f"the attribute {name!r} is not for templates", node)
+
+
+def _closed_attributes(node: nodes.Node, own: set[str]) -> Iterator[str]:
+    match node:
+        case nodes.Call(node=nodes.Getattr(attr=name)) if name in _CLOSED:
+            yield name
+        case nodes.Call(node=nodes.Getattr(node=nodes.Const(value=str() as text), attr="format")):
+            yield from _attributes_in(text)
+        case nodes.Getattr(node=nodes.Name(name=text), attr=name) if text not in own:
+            if hasattr(str, name) and name not in METHODS[str]:
+                yield name
+        case nodes.Filter(name="attr", args=[nodes.Const(value=str() as name)]):
+            if name.startswith("_") or name in _CLOSED:
+                yield name
+        case nodes.Filter(name=filter_name) if filter_name in _BY_ATTRIBUTE:
+            given = (*node.args, *(item.value for item in node.kwargs))
+            names = (item.value for item in given if isinstance(item, nodes.Const))
+            yield from (name for name in names if isinstance(name, str) and _PRIVATE.search(name))
+        case _:
+            pass
+
+
+def _attributes_in(format_text: str) -> Iterator[str]:
+    """Yield the private attributes that a format asks for: ``{0.__class__}``."""
+    try:
+        fields = [field for _, field, _, _ in Formatter().parse(format_text) if field]
+    except ValueError:  # filling it in tells what is wrong with it
+        return
+    for field in fields:
+        yield from (part for part in field.split(".")[1:] if part.startswith("_"))
 
 
 def _check_arguments(names: list[str], node: nodes.Node) -> None:

@@ -8,7 +8,7 @@ from fakes.little import Heard
 from mealkit.assembly.contents import _interpreter
 from mealkit.assembly.shipped import shipped_library
 from mealkit.containers.interpreter import python_command, run_python, unpack
-from mealkit.pipeline.kit.inputs import fetch_inputs
+from mealkit.pipeline.image.fetching_inputs import fetch_inputs
 from mealkit.pipeline.kit.opened_kit import open_kit
 from mealkit.plan.layers import Bytecode
 from mealkit.plan.planning import plan_image

@@ -31,6 +31,8 @@ _PACKAGES = (
     "pydantic",
     "jinja2",
 )
+# The gateway takes no newer one of these.
+_BOUNDED = {"uvicorn": "0.54.99"}
 
 # uv asks no index where a kit brings all it needs.
 OFFLINE = {"UV_NO_INDEX": "1", "UV_OFFLINE": "1", "UV_NO_CONFIG": "1"}
@@ -133,7 +135,8 @@ def little_kit(
     (folder / "prompts").mkdir()
     (folder / "prompts" / "query.jinja").write_text("query: {{ text }}\n")
     for name in _PACKAGES:
-        write_wheel(folder / "wheels", name, {f"{name}.py": b"HERE = True\n"}, version="99.0")
+        version = _BOUNDED.get(name, "99.0")
+        write_wheel(folder / "wheels", name, {f"{name}.py": b"HERE = True\n"}, version=version)
     if base == "oci:base":
         write_layout(little_base(), folder / "base", "base:1")
     return folder

@@ -3,8 +3,10 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jinja2.exceptions import SecurityError
 
 from mealkit.templating.environment import BoundedTemplate
+from mealkit.templating.meter import Meter
 from mealkit.templating.parsing import TemplateRefusedError
 from mealkit.templating.prompts import prompt_environment, read_prompt
 
@@ -33,6 +35,15 @@ from mealkit.templating.prompts import prompt_environment, read_prompt
         ("{% for i in x %}{{ f(_loop_vars=1) }}{% endfor %}", "_loop_vars"),
         ("{% for i in x %}{% set loop = 1 %}{% endfor %}", "loop"),
         ("{% for loop in x %}{% endfor %}", "loop"),
+        ("{% set a = [] %}{{ a.append(x) }}", "'append'"),
+        ("{{ x.encode() }}", "'encode'"),
+        ("{{ x.mro }}", "'mro'"),
+        ("{{ x.splitlines().clear() }}", "'clear'"),
+        ("{{ x | attr('__class__') }}", "'__class__'"),
+        ("{{ x | attr('_a') }}", "'_a'"),
+        ("{{ [x] | selectattr('__class__') | list }}", "'__class__'"),
+        ("{{ [x] | map(attribute='a.__class__') | list }}", "'a.__class__'"),
+        ("{{ '{0.__class__}'.format(x) }}", "'__class__'"),
         ("{% macro m(caller) %}{{ caller() }}{% endmacro %}", "caller"),
     ],
 )
@@ -97,3 +108,76 @@ def test_what_is_accepted_can_be_compiled(source):
     except TemplateRefusedError:
         return
     BoundedTemplate(prompt_environment(), tree)
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        ("{% for i in [1, 2] %}{{ loop.index }}{{ loop.first }}{% endfor %}", "1True2False"),
+        ("{% set a = {'index': 1, 'real': 2} %}{{ a.index }}{{ a.real }}", "12"),
+        ("{% set n = namespace(count=1) %}{% set n.count = 2 %}{{ n.count }}", "2"),
+        ("{% macro m(a) %}{{ a }}{{ m.name }}{% endmacro %}{{ m('x') }}", "xm"),
+        ("{{ x.upper() }}{{ x.split(' ')[0] }}", "ONE TWOone"),
+        ("{% set c = cycler('a', 'b') %}{{ c.next() }}{{ c.current }}", "ab"),
+        ("{{ [{'k': 1}] | map(attribute='k') | first }}", "1"),
+    ],
+)
+def test_what_can_be_filled_in_is_taken(source, text):
+    """Names that Python's values have too are names of items as well."""
+    template = BoundedTemplate(prompt_environment(), read_prompt(source))
+    assert template.render({"x": "one two"}, Meter(500_000, 2**20)) == text
+
+
+_NAMES = st.sampled_from(
+    [
+        "upper",
+        "strip",
+        "split",
+        "append",
+        "encode",
+        "clear",
+        "mro",
+        "index",
+        "items",
+        "count",
+        "format",
+        "join",
+        "x",
+        "real",
+        "_a",
+        "__class__",
+        "pop",
+        "copy",
+        "isidentifier",
+    ]
+)
+_VALUES = st.recursive(
+    st.sampled_from(["a", "b", "'{}'", "'{0.__class__}'", "[]", "[a, b]", "{'k': a}", "1", "(a,)"]),
+    lambda inner: st.one_of(
+        st.builds("({}).{}({})".format, inner, _NAMES, inner),
+        st.builds("({}).{}()".format, inner, _NAMES),
+        st.builds("{}.{}".format, st.sampled_from(["a", "b"]), _NAMES),
+        st.builds("({} | attr('{}'))".format, inner, _NAMES),
+        st.builds("([{}] | map(attribute='{}') | list)".format, inner, _NAMES),
+        st.builds("({} ~ {})".format, inner, inner),
+        st.builds("({} | list)".format, inner),
+    ),
+    max_leaves=4,
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(value=_VALUES)
+def test_what_is_accepted_is_not_refused_when_it_is_filled_in(value):
+    """Values may break a prompt later; what its sandbox never allows is found by `check`."""
+    try:
+        tree = read_prompt(f"{{{{ {value} }}}}")
+    except TemplateRefusedError:
+        return
+    template = BoundedTemplate(prompt_environment(), tree)
+    try:
+        template.render({"a": "one two", "b": ""}, Meter(500_000, 2**20))
+    except SecurityError as error:
+        pytest.fail(f"{value}: {error}")
+    except Exception:  # noqa: BLE001, S110  these values break the template
+        pass

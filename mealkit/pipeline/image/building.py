@@ -12,11 +12,11 @@ from mealkit.digest import Digest
 from mealkit.errors import failure
 from mealkit.oci.image import Image
 from mealkit.pipeline.home import Home
+from mealkit.pipeline.image.fetching_inputs import fetch_inputs
 from mealkit.pipeline.image.layer_builder import StoreWorkshop
 from mealkit.pipeline.image.outputs import Outputs, Places, deliver
 from mealkit.pipeline.image.vouching import require_vouched_base
 from mealkit.pipeline.kit.bases import base_image, base_repositories, dockerfile_reference
-from mealkit.pipeline.kit.inputs import fetch_inputs
 from mealkit.pipeline.kit.locking import fresh_lock
 from mealkit.pipeline.kit.opened_kit import OpenedKit, open_kit
 from mealkit.plan.layers import Plan

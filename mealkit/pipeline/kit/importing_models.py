@@ -46,16 +46,14 @@ def from_hub(source: str, engine: str | None, home: Home) -> Proposal:
         SourceError: the Hub does not have it, or cannot be asked.
     """
     from mealkit.importing.from_hub import propose
+    from mealkit.pipeline.kit.supplies import downloader
     from mealkit.recipe.kit import HubPlace
-    from mealkit.sources.download import Downloader
-    from mealkit.sources.file_cache import FileCache
     from mealkit.sources.hub import HubReader
     from mealkit.sources.source import Supplies
-    from mealkit.web.http_client import open_client
 
     repo, file, revision = _hub_name(source)
-    with open_client() as client:
-        supplies = Supplies(Downloader(FileCache(home.files), client))
+    with downloader(home) as fetcher:
+        supplies = Supplies(fetcher)
         with closing(
             HubReader(HubPlace(source="hub", repo=repo, revision=revision), supplies)
         ) as reader:

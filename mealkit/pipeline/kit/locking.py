@@ -10,8 +10,8 @@ from mealkit.files.whole import write_whole
 from mealkit.lock.compare import Change, compare
 from mealkit.lock.resolve import Upgrade, resolve
 from mealkit.pipeline.home import Home
-from mealkit.pipeline.kit.inputs import KitInputs
 from mealkit.pipeline.kit.opened_kit import OpenedKit, open_kit
+from mealkit.pipeline.kit.resolving_inputs import KitInputs
 from mealkit.progress import Progress
 from mealkit.recipe.lock import Lock, lock_bytes
 

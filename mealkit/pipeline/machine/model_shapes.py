@@ -90,17 +90,15 @@ def _locked(lock: Lock) -> FoundModel:
 
 
 def _on_the_hub(target: str, home: Home) -> FoundModel:
+    from mealkit.pipeline.kit.supplies import downloader
     from mealkit.recipe.kit import HubPlace
-    from mealkit.sources.download import Downloader
-    from mealkit.sources.file_cache import FileCache
     from mealkit.sources.hub import HubReader
     from mealkit.sources.source import PinnedFile, Supplies
-    from mealkit.web.http_client import open_client
 
     repo, file, revision = _hub_name(target)
     patterns = [[file]] if file else [["model*.safetensors"], ["*.safetensors"], ["*.gguf"]]
-    with open_client() as client:
-        supplies = Supplies(Downloader(FileCache(home.files), client))
+    with downloader(home) as fetcher:
+        supplies = Supplies(fetcher)
         place = HubPlace(source="hub", repo=repo, revision=revision)
         with closing(HubReader(place, supplies)) as reader:
 

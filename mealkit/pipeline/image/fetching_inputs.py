@@ -1,0 +1,100 @@
+"""Fetches what a lock pins, for the layers that a build has to make."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from mealkit.digest import Digest
+from mealkit.lock.resolve import PythonTarget, glibc_of
+from mealkit.pipeline.home import Home
+from mealkit.pipeline.kit.opened_kit import OpenedKit
+from mealkit.pipeline.kit.supplies import downloader, open_supplies
+from mealkit.plan.layers import Bytecode, DebianTree, InputFile, LayerPlan, WheelTree
+from mealkit.progress import Progress
+from mealkit.recipe.lock import Lock, LockedDeb, LockedFile, LockedWheel
+
+
+def fetch_inputs(
+    kit: OpenedKit, lock: Lock, layers: Sequence[LayerPlan], home: Home, progress: Progress
+) -> dict[Digest, Path]:
+    """Return a verified file for every input that these layers need, fetching what is not here.
+
+    Raises:
+        SourceError, StoreError: an input cannot be had, or there is no space for it.
+    """
+    wanted = _wanted(layers)
+    files = [file for file in lock.model.files if file.sha256 in wanted]
+    wheels = [
+        wheel for wheel in (*lock.engine.packages, *lock.gateway.packages) if wheel.sha256 in wanted
+    ]
+    base = lock.runtime.base
+    debs = [deb for deb in base.packages if deb.sha256 in wanted] if base.source == "debian" else []
+    inputs: dict[Digest, Path] = {}
+    if wheels:
+        inputs |= _fetch_wheels(kit, lock, wheels, home, progress)
+    if debs:
+        inputs |= _fetch_debs(debs, home, progress)
+    if files:
+        inputs |= _fetch_weights(kit, files, home, progress)
+    return inputs
+
+
+def _wanted(layers: Sequence[LayerPlan]) -> set[Digest]:
+    found: set[Digest] = set()
+    for layer in layers:
+        for content in layer.contents:
+            match content:
+                case InputFile():
+                    found.add(content.digest)
+                case WheelTree():
+                    found.update(digest for _, digest in content.wheels)
+                case DebianTree() | Bytecode():
+                    found.update(digest for _, digest in content.debs)
+                case _:
+                    pass
+    return found
+
+
+def _fetch_wheels(
+    kit: OpenedKit, lock: Lock, wheels: Sequence[LockedWheel], home: Home, progress: Progress
+) -> dict[Digest, Path]:
+    from mealkit.sources.locked_wheels import fetch_wheels
+
+    target = PythonTarget(
+        lock.runtime.python, lock.runtime.architecture, glibc_of(lock.runtime.base)
+    )
+    task = progress.task("Python wheels", sum(wheel.size_bytes for wheel in wheels))
+    with downloader(home, task) as fetcher:
+        found = fetch_wheels(wheels, fetcher, target, wheels=kit.local_wheels)
+    task.done(f"{len(wheels)} wheels")
+    return found
+
+
+def _fetch_debs(debs: Sequence[LockedDeb], home: Home, progress: Progress) -> dict[Digest, Path]:
+    from mealkit.assembly.deb_archive import require_deb
+    from mealkit.sources.debian.deb import fetch_deb
+    from mealkit.sources.debian.mirrors import debian_mirrors
+
+    task = progress.task("Debian packages", sum(deb.size_bytes for deb in debs))
+    found: dict[Digest, Path] = {}
+    with downloader(home) as fetcher:
+        for deb in debs:
+            cached = fetcher.cache.path(deb.sha256)
+            # Mirrors are looked for only once a package is missing: a build may have none.
+            found[deb.sha256] = cached or fetch_deb(deb, debian_mirrors(), fetcher)
+            # The digest alone may be that of any verified file, such as a wheel.
+            require_deb(found[deb.sha256], deb)
+            task.advance(deb.size_bytes)
+    task.done(f"{len(debs)} packages")
+    return found
+
+
+def _fetch_weights(
+    kit: OpenedKit, files: Sequence[LockedFile], home: Home, progress: Progress
+) -> dict[Digest, Path]:
+    from mealkit.sources.retrieval import fetch_weights
+
+    task = progress.task("weights", sum(file.size_bytes for file in files))
+    with open_supplies(kit, home, task) as supplies:
+        found = fetch_weights(kit.folder, kit.parts.kit.model, files, supplies, progress.notice)
+    task.done(f"{len(files)} files")
+    return found

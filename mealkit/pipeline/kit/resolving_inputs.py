@@ -1,0 +1,80 @@
+"""Resolves a kit's inputs for its lock, through the adapters that its sources name."""
+
+from collections.abc import Sequence
+
+from mealkit.lock.resolve import PythonTarget
+from mealkit.pipeline.home import Home
+from mealkit.pipeline.kit.bases import base_image, base_name
+from mealkit.pipeline.kit.opened_kit import OpenedKit
+from mealkit.pipeline.kit.supplies import open_supplies
+from mealkit.progress import Progress
+from mealkit.recipe.kit import Base, Kit
+from mealkit.recipe.lock import (
+    LockedBase,
+    LockedDebianBase,
+    LockedFile,
+    LockedImageBase,
+    LockedWheel,
+    ModelShape,
+)
+
+
+class KitInputs:
+    """What a lock asks of the outside."""
+
+    def __init__(self, kit: OpenedKit, home: Home, progress: Progress) -> None:
+        self._kit = kit
+        self._home = home
+        self._progress = progress
+
+    def weights(self, kit: Kit) -> tuple[tuple[LockedFile, ...], ModelShape]:
+        """Resolve every file of the model; headers and small files are all that is downloaded."""
+        from mealkit.sources.weights import resolve_weights
+
+        self._progress.phase("resolving the weights")
+        task = self._progress.task("weights", None)
+        with open_supplies(self._kit, self._home, task) as supplies:
+            files, shape, notices = resolve_weights(self._kit.folder, kit.model, supplies)
+        task.done(f"{len(files)} files")
+        for notice in notices:
+            self._progress.notice(notice)
+        return files, shape
+
+    def packages(
+        self, requirements: Sequence[str], excludes: Sequence[str], target: PythonTarget
+    ) -> tuple[LockedWheel, ...]:
+        """Resolve Python packages to wheels."""
+        from mealkit.sources.python_packages import resolve_packages
+
+        self._progress.phase(f"resolving packages: {', '.join(requirements)}")
+        return resolve_packages(
+            requirements, target, excludes=excludes, wheels=self._kit.local_wheels
+        )
+
+    def base(self, base: Base, python: str, architecture: str) -> LockedBase:
+        """Resolve the base to the digests of its packages, or of its manifest."""
+        if base.source == "image":
+            self._progress.phase(f"resolving the base image {base.reference}")
+            with base_image(base, self._kit.folder, self._kit.bounds, architecture) as image:
+                return LockedImageBase(
+                    name=base_name(base),
+                    digest=image.digest,
+                    size_bytes=sum(layer.blob.size_bytes for layer in image.layers),
+                    glibc=base.glibc,
+                )
+        from mealkit.sources.debian.known_packages import DebianMemory
+        from mealkit.sources.debian.mirrors import debian_mirrors
+        from mealkit.sources.debian.resolver import resolve_base
+
+        self._progress.phase(f"resolving Debian {base.suite} with Python {python}")
+        packages = resolve_base(
+            base.suite,
+            python,
+            architecture,
+            more=base.packages,
+            allow_unsigned=base.allow_unsigned,
+            mirrors=debian_mirrors(),
+            cache=self._home.indexes,
+            memory=DebianMemory(self._home.debian),
+        )
+        return LockedDebianBase(suite=base.suite, packages=packages)

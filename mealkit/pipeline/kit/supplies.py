@@ -1,0 +1,64 @@
+"""What the adapters that bring inputs in are handed: a downloader, and digests of a kit's files."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mealkit.digest import Digest
+from mealkit.kit.files import source_folder
+from mealkit.oci.tar import weight_footer, weight_header
+from mealkit.paths import MODELS
+from mealkit.pipeline.home import Home
+from mealkit.pipeline.kit.opened_kit import OpenedKit
+from mealkit.progress import SILENT_TASK, Task
+from mealkit.stores.digests import DigestCache, HashJob
+
+if TYPE_CHECKING:
+    from mealkit.sources.download import Downloader
+    from mealkit.sources.source import Supplies
+
+
+@contextmanager
+def downloader(home: Home, task: Task = SILENT_TASK) -> Iterator["Downloader"]:
+    """Open a downloader into the verified files of a home."""
+    from mealkit.sources.download import Downloader
+    from mealkit.sources.file_cache import FileCache
+    from mealkit.web.http_client import open_client
+
+    with open_client() as client:
+        yield Downloader(FileCache(home.files), client, task=task)
+
+
+@contextmanager
+def open_supplies(kit: OpenedKit, home: Home, task: Task) -> Iterator["Supplies"]:
+    """Open what the adapters of weights are handed."""
+    from mealkit.sources.source import Supplies
+
+    digests = DigestCache(home.store / "digests")
+
+    def hash_files(paths: Sequence[Path]) -> list[Digest]:
+        # The digest of the layer that a file will make is computed beside the file's own: both
+        # are needed, and two threads hash it twice in the time of one.
+        jobs = [_hash_job(path, _image_path(kit, path)) for path in paths]
+        return [found.file for found in digests.digest_files(jobs)]
+
+    with downloader(home, task) as fetcher:
+        lifted = frozenset(kit.parts.kit.allow_secrets)
+        yield Supplies(fetcher, hash_files, kit.bounds.roots, lifted)
+
+
+def _image_path(kit: OpenedKit, path: Path) -> str:
+    """Return where a file of a folder source goes in the image."""
+    for entry in kit.parts.kit.model.weights:
+        if entry.source == "folder":
+            folder = source_folder(kit.folder, entry.path).resolve()
+            if path.resolve().is_relative_to(folder):
+                name = path.resolve().relative_to(folder).as_posix()
+                return f"{MODELS}/{entry.into}/{name}" if entry.into else f"{MODELS}/{name}"
+    return f"{MODELS}/{path.name}"
+
+
+def _hash_job(path: Path, image_path: str) -> HashJob:
+    size_bytes = path.stat().st_size
+    return HashJob(path, weight_header(image_path, size_bytes), weight_footer(size_bytes))
