@@ -13,7 +13,8 @@ from pathlib import Path, PurePosixPath
 from mealkit.assembly.deb_archive import PACKAGE_NAME, Deb, open_deb
 from mealkit.assembly.deb_tar import Member, MemberKind
 from mealkit.digest import file_chunks
-from mealkit.errors import MealkitError, disk_failure, failure
+from mealkit.errors import MealkitError, failure
+from mealkit.files.whole import disk_failure
 from mealkit.oci.tar import Entry, TarDirectory, TarFile, TarSymlink
 from mealkit.paths import STATE, USER_ID
 from mealkit.untrusted import UntrustedError, shown

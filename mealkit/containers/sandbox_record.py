@@ -7,12 +7,10 @@ In the folder: ``record.json`` (starter), ``plan.json`` (what the keeper runs), 
 """
 
 import contextlib
-import fcntl
 import json
 import os
 import select
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -21,6 +19,8 @@ from typing import Any
 
 from mealkit.containers.container import Container, Exit
 from mealkit.errors import MealkitError, failure
+from mealkit.files.locks import locked
+from mealkit.files.whole import disk_errors, whole_folder
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
@@ -105,25 +105,19 @@ def create(state: Path, container: Container, plan: Mapping[str, Any]) -> Record
 
     Raises:
         ContainerError: CONTAINER_EXISTS.
+        StoreError: DISK_FULL or DISK_DENIED.
     """
     folder = state / container.name
-    partial = Path(tempfile.mkdtemp(prefix=f".{container.name}.", dir=state))
+    if folder.exists():
+        message = f"the sandbox has a kit named {container.name!r} already"
+        raise failure("CONTAINER_EXISTS", message)
     record = Record(folder, container, boot())
     form = {"boot": record.boot, "container": asdict(container)}
-    try:
+    with whole_folder(folder, f"{state} cannot be written", mode=0o700) as partial:
         (partial / "record.json").write_text(json.dumps(form))
         (partial / "plan.json").write_text(json.dumps(plan))
         (partial / "log").touch(mode=0o600)
         os.mkfifo(partial / "setup", mode=0o600)
-        partial.rename(folder)
-    except OSError as error:
-        if not folder.exists():
-            raise
-        raise failure(
-            "CONTAINER_EXISTS", f"the sandbox has a kit named {container.name!r} already"
-        ) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return record
 
 
@@ -140,11 +134,15 @@ def records(state: Path) -> list[Record]:
 
 
 @contextmanager
-def locked(state: Path) -> Iterator[None]:
-    """Hold the state folder alone, so that two starters do not take one port."""
-    state.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (state / ".lock").open("a") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
+def locked_state(state: Path) -> Iterator[None]:
+    """Lock the state folder, so that two starters do not take one port.
+
+    Raises:
+        StoreError: DISK_FULL or DISK_DENIED.
+    """
+    with disk_errors(state, f"{state} cannot be written"):
+        state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with locked(state / ".lock"):
         yield
 
 

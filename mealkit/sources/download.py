@@ -15,7 +15,7 @@ import httpx2
 
 from mealkit.digest import Digest, file_chunks
 from mealkit.errors import MealkitError, failure
-from mealkit.files.disk_errors import require_space
+from mealkit.files.whole import require_space
 from mealkit.progress import SILENT_TASK, Task
 from mealkit.sources.file_cache import FileCache
 from mealkit.sources.part import Part, open_part

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mealkit.digest import Digest, file_chunks
-from mealkit.files.disk_errors import disk_errors
+from mealkit.files.whole import disk_errors
 from mealkit.untrusted import UntrustedError, parse_json_object, read_file
 
 _MAX_NOTE_BYTES = 64 * 1024

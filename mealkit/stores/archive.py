@@ -5,13 +5,13 @@ Refuses compressed archives: their blobs cannot be read in place, and weights do
 
 import errno
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 from mealkit.digest import CHUNK_BYTES, Digest, file_chunks
 from mealkit.errors import MealkitError, failure
-from mealkit.files.whole import disk_errors, require_space, sync_folder, temporary_name
+from mealkit.files.whole import partial_file, require_space, sync_folder
 from mealkit.oci.descriptor import Descriptor, Platform
 from mealkit.oci.extent import check_size
 from mealkit.oci.image import Blob, BytesBlob, Image, read_image, references
@@ -52,7 +52,11 @@ def write_archive(
         for digest, blob in blobs.items()
     ]
     require_space(file.absolute().parent, sum(entry.size_bytes for entry in entries))
-    _write(file, tar_chunks(entries))
+    with partial_file(file.absolute()) as out:
+        for chunk in tar_chunks(entries):
+            out.write(chunk)
+        out.finish(file.absolute())
+    sync_folder(file.absolute().parent)
 
 
 def read_archive(file: Path, name: str | None = None, platform: Platform | None = None) -> Image:
@@ -90,33 +94,6 @@ def _told(blob: Blob, advance: Advance) -> Iterator[bytes | memoryview]:
     for chunk in blob.chunks():
         yield chunk
         advance(len(chunk))
-
-
-def _write(file: Path, chunks: Iterable[bytes | memoryview]) -> None:
-    """Write a file that gets its name when it is whole."""
-    temporary = temporary_name(file)
-    with disk_errors(file.absolute().parent):
-        out = temporary.open("xb", buffering=0)
-    try:
-        pending = bytearray()
-        for chunk in chunks:
-            pending += chunk
-            if len(pending) >= CHUNK_BYTES:
-                _flush(file, out.fileno(), pending)
-        _flush(file, out.fileno(), pending)
-        with disk_errors(file):
-            os.fsync(out.fileno())
-            temporary.replace(file)
-            sync_folder(file.absolute().parent)
-    finally:
-        out.close()
-        temporary.unlink(missing_ok=True)
-
-
-def _flush(file: Path, descriptor: int, pending: bytearray) -> None:
-    with disk_errors(file):
-        while pending:
-            del pending[: os.write(descriptor, pending)]
 
 
 class _Headers:

@@ -397,7 +397,7 @@ def test_a_small_disk_is_refused_before_a_byte_is_written(
         with pytest.raises(StoreError) as error:
             small.fetch(url, expected=DIGEST, size_bytes=len(DATA))
         assert problem_of(error).code == "DISK_FULL"
-        assert "2.9 MiB are needed and 1.0 MiB are free" in problem_of(error).message
+        assert "needs 2.9 MiB more, 1.0 MiB are free" in problem_of(error).message
         source = tmp_path / "source"
         source.write_bytes(DATA)
         with pytest.raises(StoreError) as error:
@@ -454,7 +454,7 @@ def test_a_file_that_no_disk_holds_is_refused_before_a_byte(
     with odd_server(200, {}, b"data") as address, pytest.raises(StoreError) as error:
         downloader.fetch(address, expected=DIGEST, size_bytes=2**60)
     assert problem_of(error).code == "DISK_FULL"
-    assert "are needed" in problem_of(error).message
+    assert "needs " in problem_of(error).message
 
 
 def test_a_server_that_states_no_length_is_bounded(downloader: Downloader) -> None:
