@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from mealkit.errors import failure
+from mealkit.web.address import LOOPBACK
 
 LABEL_KIT = "dev.mealkit.kit"
 LABEL_RECIPE = "dev.mealkit.recipe"
 LABEL_RUN = "dev.mealkit.run"
 """Set on what mealkit itself started: a container that someone started by hand is not ours."""
 
-LOOPBACK = "127.0.0.1"
 
 LINE_BYTES = 64 * 1024
 """A longer line of a log is read in pieces: its writer decides how long it is."""

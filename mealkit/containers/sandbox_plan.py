@@ -21,7 +21,6 @@ from mealkit.containers.container import (
     LABEL_KIT,
     LABEL_RECIPE,
     LABEL_RUN,
-    LOOPBACK,
     Container,
     RunSpec,
     UnpackedRoot,
@@ -31,6 +30,7 @@ from mealkit.containers.sandbox_groups import make_groups
 from mealkit.errors import failure
 from mealkit.paths import STATE, USER_ID
 from mealkit.seccomp import container_refusals, filter_program
+from mealkit.web.address import LOOPBACK
 
 CLIENT = "sandbox"
 

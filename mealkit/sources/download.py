@@ -4,8 +4,7 @@ Refuses bytes that are not the expected ones, more of them than were stated or t
 for, and never leaves them behind.
 """
 
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +19,6 @@ from mealkit.progress import SILENT_TASK, Task
 from mealkit.sources.file_cache import FileCache
 from mealkit.sources.part import Part, open_part
 from mealkit.web.http_client import (
-    TRANSIENT_STATUS,
     Pace,
     bare_url,
     require_answer,
@@ -29,10 +27,10 @@ from mealkit.web.http_client import (
     stated_bytes,
     transport_failure,
 )
+from mealkit.web.retry import TRANSIENT_STATUS, Retry, retry_after_seconds
 
 # An attempt that brought this much counts as progress: the count of attempts begins anew.
 _PROGRESS_BYTES = 1024 * 1024
-_RETRY_SECONDS = (0.5, 1.0, 2.0, 4.0)
 # An attempt in which a server said nothing until it was given up counts as several.
 _SILENT_ATTEMPTS = 3
 # How much may come when neither a pin nor the server says how much it is.
@@ -63,13 +61,13 @@ class Downloader:
         client: httpx2.Client,
         *,
         task: Task = SILENT_TASK,
-        retry_seconds: Sequence[float] = _RETRY_SECONDS,
+        retry: Retry | None = None,
         max_unstated_bytes: int = MAX_UNSTATED_BYTES,
     ) -> None:
         self.cache = cache
         self.client = client
         self.task = task
-        self._retry_seconds = tuple(retry_seconds)
+        self._retry = retry or Retry()
         self._max_unstated_bytes = max_unstated_bytes
 
     def telling(self, task: Task) -> "Downloader":
@@ -153,9 +151,8 @@ class Downloader:
             except _InterruptedError as interrupted:
                 progress = part.size_bytes - before >= _PROGRESS_BYTES
                 failed = 0 if progress else failed + interrupted.attempts
-                if failed > len(self._retry_seconds):
+                if not self._retry.wait(failed, interrupted.asked_seconds):
                     raise interrupted.final from interrupted
-                time.sleep(self._retry_seconds[max(failed - 1, 0)] if self._retry_seconds else 0)
         _require_size(part, wanted)
         return kept_bytes > 0
 
@@ -174,7 +171,8 @@ class Downloader:
                     part.restart()
                     raise _InterruptedError(_cut(part, wanted))
                 if response.status_code in TRANSIENT_STATUS:
-                    raise _InterruptedError(_unreachable(response, wanted))
+                    asked = retry_after_seconds(response.headers)
+                    raise _InterruptedError(_unreachable(response, wanted), asked_seconds=asked)
                 require_answer(response, wanted.url, digest_expected=wanted.expected is not None)
                 if not _continues(response, started_at):
                     self.task.advance(-part.size_bytes)
@@ -211,13 +209,17 @@ class Downloader:
 class _InterruptedError(Exception):
     """An attempt that ended early; ``final`` is what to say if it was the last one.
 
-    ``attempts`` is how many of those that are allowed it counts for.
+    ``attempts`` is how many of those that are allowed it counts for, ``asked_seconds`` how long the
+    server asks to be left alone.
     """
 
-    def __init__(self, final: MealkitError, attempts: int = 1) -> None:
+    def __init__(
+        self, final: MealkitError, attempts: int = 1, asked_seconds: float | None = None
+    ) -> None:
         super().__init__(str(final))
         self.final = final
         self.attempts = attempts
+        self.asked_seconds = asked_seconds
 
 
 def _most_bytes(part: Part, wanted: Wanted, stated: int | None) -> int | None:

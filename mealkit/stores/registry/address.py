@@ -3,11 +3,11 @@
 Refuses plain HTTP for any host that is not this machine.
 """
 
-import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mealkit.errors import failure
+from mealkit.web.address import host_of, is_loopback
 
 # The one registry whose API lives under another name than the one people write.
 _HUB = "docker.io"
@@ -29,7 +29,7 @@ class Endpoint:
     @property
     def is_loopback(self) -> bool:
         """Whether the host is this machine, where plain HTTP is allowed."""
-        return is_loopback(self.authority)
+        return is_loopback(host_of(self.authority))
 
     def repository(self, name: str) -> str:
         """Return the repository's name as this endpoint knows it."""
@@ -41,20 +41,6 @@ class Endpoint:
 def endpoint_of(registry: str) -> Endpoint:
     """Return where the registry of a reference answers."""
     return Endpoint(registry, _HUB_API if registry == _HUB else registry)
-
-
-def is_loopback(authority: str) -> bool:
-    """Tell whether ``host[:port]`` is this machine: 127.0.0.0/8, ``[::1]`` or ``localhost``."""
-    if authority.startswith("["):
-        host = authority[1:].partition("]")[0]
-    else:
-        host = authority.partition(":")[0] if authority.count(":") < 2 else authority
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def mirrors_of(setting: str) -> Mapping[str, tuple[Endpoint, ...]]:
@@ -83,7 +69,11 @@ def mirrors_of(setting: str) -> Mapping[str, tuple[Endpoint, ...]]:
 def _mirror(text: str) -> Endpoint:
     scheme, separator, rest = text.partition("://")
     authority, _, prefix = (rest if separator else text).strip("/").partition("/")
-    if separator and scheme != "https" and not (scheme == "http" and is_loopback(authority)):
+    if (
+        separator
+        and scheme != "https"
+        and not (scheme == "http" and is_loopback(host_of(authority)))
+    ):
         raise failure(
             "REGISTRY_INSECURE",
             f"the mirror {authority} would be read over {scheme}",

@@ -13,21 +13,20 @@ import httpx2
 
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError, failure
-from mealkit.stores.registry.address import Endpoint, is_loopback
+from mealkit.stores.registry.address import Endpoint
 from mealkit.stores.registry.auth import Authorizer
 from mealkit.stores.registry.credentials import Credentials
 from mealkit.stores.registry.exchange import (
-    PASSING,
     SMALL_BYTES,
     Answer,
     Call,
-    Retry,
     json_of,
-    retry_after_seconds,
     words_of,
 )
 from mealkit.stores.registry.realms import Realms
+from mealkit.web.address import is_loopback
 from mealkit.web.redirects import DowngradeError, HopError, StrangeError, check_hop
+from mealkit.web.retry import TRANSIENT_STATUS, Retry, retry_after_seconds
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS = 5
@@ -104,7 +103,7 @@ class RegistryClient:
             # Registries behind a proxy that ends TLS give their own idea of the scheme.
             url = url.copy_with(scheme=base.scheme, port=base.port)
         self._require_hop(base, url)
-        if url.scheme == "http" and not is_loopback(url.netloc.decode()):
+        if url.scheme == "http" and not is_loopback(url.host):
             raise self._insecure(f"leads to {url.scheme}://{url.netloc.decode()}")
         return url
 
@@ -147,7 +146,7 @@ class RegistryClient:
             asked = None
             try:
                 response = once()
-                if response.status_code not in PASSING:
+                if response.status_code not in TRANSIENT_STATUS:
                     return response
                 asked = retry_after_seconds(response.headers)
                 response.close()

@@ -17,7 +17,7 @@ from mealkit.jobs import Stop
 from mealkit.oci.image import Blob
 from mealkit.progress import Advance
 from mealkit.stores.registry.client import RegistryClient
-from mealkit.stores.registry.exchange import PASSING, Answer, Call
+from mealkit.stores.registry.exchange import Answer, Call
 from mealkit.stores.registry.session import (
     PIECE_BYTES,
     Upload,
@@ -27,6 +27,7 @@ from mealkit.stores.registry.session import (
     within_limits,
 )
 from mealkit.stores.registry.upload_body import BlobRange, Meter
+from mealkit.web.retry import TRANSIENT_STATUS
 
 _STREAM = "application/octet-stream"
 
@@ -205,7 +206,7 @@ class Uploader:
             answer = self.client.send(call)
         except httpx2.TransportError as error:
             raise _Cut(self.client.unreachable(error), self._status(upload)) from error
-        if answer.status in PASSING:
+        if answer.status in TRANSIENT_STATUS:
             refusal = self.client.refusal(f"{method} of a blob to {self.repository}", answer)
             raise _Cut(refusal, self._status(upload))
         return answer
