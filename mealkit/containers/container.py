@@ -62,6 +62,25 @@ class Mount:
                 f"the mount target {self.target!r} is not an absolute path below /",
             )
 
+    def require_readable(self) -> None:
+        """Refuse a source that only its owner could read: engines say so only when loading.
+
+        Raises:
+            ContainerError: CLIENT_REFUSED, it is missing, or others may not read it.
+        """
+        source = self.source
+        try:
+            mode = source.stat().st_mode
+        except OSError as error:
+            message = f"{source} cannot be mounted: {error.strerror}"
+            raise failure("CLIENT_REFUSED", message) from error
+        if not mode & 0o004:
+            raise failure(
+                "CLIENT_REFUSED",
+                f"{source} cannot be read by the container's user (mode {mode & 0o777:04o})",
+                hint=f"chmod o+r {source}",
+            )
+
 
 @dataclass(frozen=True, slots=True)
 class RunSpec:

@@ -31,7 +31,6 @@ from mealkit.containers.docker_network import (
     seconds_of,
 )
 from mealkit.containers.docker_options import options
-from mealkit.containers.mounts import check_readable
 from mealkit.errors import MealkitError, failure
 from mealkit.web.address import LOOPBACK, is_loopback
 
@@ -215,7 +214,7 @@ class DockerClient:
                 hint="give the address to publish the port on, for example --address 0.0.0.0",
             )
         for mount in spec.mounts:
-            check_readable(mount.source)
+            mount.require_readable()
 
     def _ours(self, theirs: "Theirs", remote_host: str | None) -> Container:
         attributes = theirs.attrs

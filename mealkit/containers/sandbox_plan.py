@@ -25,7 +25,6 @@ from mealkit.containers.container import (
     RunSpec,
     UnpackedRoot,
 )
-from mealkit.containers.mounts import check_readable
 from mealkit.containers.sandbox_groups import make_groups
 from mealkit.errors import failure
 from mealkit.paths import STATE, USER_ID
@@ -135,7 +134,7 @@ def plan(spec: RunSpec, port: int, allowed: Namespaces) -> tuple[Container, dict
     if not content.folder.is_dir() or not content.entrypoint:
         raise failure("CLIENT_REFUSED", f"{content.folder} is not a root with an entrypoint")
     for mount in spec.mounts:
-        check_readable(mount.source)
+        mount.require_readable()
     environment = {
         "PATH": _PATH,
         "HOME": "/",

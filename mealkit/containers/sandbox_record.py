@@ -21,7 +21,10 @@ from mealkit.containers.container import Container, Exit
 from mealkit.errors import MealkitError, failure
 from mealkit.files.locks import locked
 from mealkit.files.whole import disk_errors, whole_folder
+from mealkit.untrusted import parse_json, read_file
 
+# A plan has the container's variables and mounts, and the filter of its system calls.
+_MAX_BYTES = 4 * 1024 * 1024
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -41,7 +44,7 @@ class Record:
             ContainerError: CONTAINER_NOT_FOUND, there is none, or another program made it.
         """
         try:
-            form = json.loads((folder / "record.json").read_bytes())
+            form = _read(folder / "record.json")
             container = Container(**{**form["container"], "exit": None})
             return cls(folder, container, form["boot"])
         except (OSError, ValueError, TypeError, KeyError) as error:
@@ -56,13 +59,15 @@ class Record:
 
     def plan(self) -> dict[str, Any]:
         """Read what the keeper was told."""
-        plan: dict[str, Any] = json.loads((self.folder / "plan.json").read_bytes())
-        return plan
+        return _read(self.folder / "plan.json")
 
     def process(self, name: str) -> int | None:
         """Open a live process of this sandbox, ``init`` or ``keeper``, as a pidfd to be closed."""
-        identity = _read(self.folder / f"{name}.json")
-        if identity is None or self.boot != boot():
+        try:
+            identity = _read(self.folder / f"{name}.json")
+        except FileNotFoundError:
+            return None
+        if self.boot != boot():
             return None
         try:
             opened = os.pidfd_open(identity["pid"])
@@ -81,7 +86,9 @@ class Record:
             if opened is not None:
                 os.close(opened)
                 return self.container
-        ending = _read(self.folder / "exit.json") or {}
+        ending: dict[str, Any] = {}
+        with contextlib.suppress(FileNotFoundError):
+            ending = _read(self.folder / "exit.json")
         out_of_memory = bool(ending.get("out_of_memory"))
         if ending.get("signal") is not None:
             how = Exit.of_signal(ending["signal"], out_of_memory=out_of_memory)
@@ -166,9 +173,7 @@ def _start_ticks(pid: int) -> int | None:
     return int(text.rpartition(")")[2].split()[19])
 
 
-def _read(path: Path) -> dict[str, Any] | None:
-    try:
-        form: dict[str, Any] = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return None
+def _read(path: Path) -> dict[str, Any]:
+    # Paths may have any bytes: what is not UTF-8 stands there as half a pair.
+    form: dict[str, Any] = parse_json(read_file(path, _MAX_BYTES), half_pairs=True)
     return form

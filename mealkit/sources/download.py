@@ -17,7 +17,7 @@ from mealkit.errors import MealkitError, failure
 from mealkit.files.whole import require_space
 from mealkit.progress import SILENT_TASK, Task
 from mealkit.sources.file_cache import FileCache
-from mealkit.sources.part import Part, open_part
+from mealkit.sources.partial_download import PartialDownload, open_partial_download
 from mealkit.web.http_client import (
     Pace,
     bare_url,
@@ -102,12 +102,12 @@ class Downloader:
             if expected and cached:
                 self.task.advance(cached.stat().st_size)
                 return expected, cached
-            with open_part(self.cache.parts, wanted.key) as part:
+            with open_partial_download(self.cache.parts, wanted.key) as part:
                 if part is None:  # whoever held it before has finished it
                     continue
                 return self._complete(part, wanted)
 
-    def _complete(self, part: Part, wanted: Wanted) -> tuple[Digest, Path]:
+    def _complete(self, part: PartialDownload, wanted: Wanted) -> tuple[Digest, Path]:
         """Fill a part and move it into the cache; once more from the start if it was resumed.
 
         The second time is for a part that another mirror, or a crash of the machine, left wrong.
@@ -129,7 +129,7 @@ class Downloader:
         part.forget_origin()
         return found, self.cache.add(part.path, found)
 
-    def _fill(self, part: Part, wanted: Wanted) -> bool:
+    def _fill(self, part: PartialDownload, wanted: Wanted) -> bool:
         """Write what is missing; tell whether bytes of an earlier attempt were kept."""
         local = _local_path(wanted.url)
         if local is not None:
@@ -156,7 +156,7 @@ class Downloader:
         _require_size(part, wanted)
         return kept_bytes > 0
 
-    def _transfer(self, part: Part, wanted: Wanted) -> None:
+    def _transfer(self, part: PartialDownload, wanted: Wanted) -> None:
         """Ask once for what is missing and write it.
 
         Raises:
@@ -186,7 +186,7 @@ class Downloader:
             silent = isinstance(error, httpx2.TimeoutException)
             raise _InterruptedError(final, _SILENT_ATTEMPTS if silent else 1) from error
 
-    def _write(self, response: httpx2.Response, part: Part, wanted: Wanted) -> None:
+    def _write(self, response: httpx2.Response, part: PartialDownload, wanted: Wanted) -> None:
         stated = stated_bytes(response)
         most = _most_bytes(part, wanted, stated)
         if most is not None:
@@ -222,7 +222,7 @@ class _InterruptedError(Exception):
         self.asked_seconds = asked_seconds
 
 
-def _most_bytes(part: Part, wanted: Wanted, stated: int | None) -> int | None:
+def _most_bytes(part: PartialDownload, wanted: Wanted, stated: int | None) -> int | None:
     """Return how many bytes the file may have in the end; None if nothing says it.
 
     Raises:
@@ -253,7 +253,7 @@ def _continues(response: httpx2.Response, started_at: int) -> bool:
     return bool(response.headers.get("Content-Range", "").startswith(f"bytes {started_at}-"))
 
 
-def _require_size(part: Part, wanted: Wanted) -> None:
+def _require_size(part: PartialDownload, wanted: Wanted) -> None:
     if wanted.size_bytes is not None and part.size_bytes != wanted.size_bytes:
         found_bytes = part.size_bytes
         part.discard()
@@ -269,7 +269,7 @@ def _wrong_size(message: str, wanted: Wanted) -> MealkitError:
     )
 
 
-def _cut(part: Part, wanted: Wanted) -> MealkitError:
+def _cut(part: PartialDownload, wanted: Wanted) -> MealkitError:
     of = "" if wanted.size_bytes is None else f" of {wanted.size_bytes}"
     return failure(
         "SOURCE_SIZE",
@@ -293,7 +293,7 @@ def _local_path(url: str) -> Path | None:
     return None if parts.scheme in ("http", "https") else Path(url)
 
 
-def _copy(source: Path, part: Part, wanted: Wanted, task: Task) -> None:
+def _copy(source: Path, part: PartialDownload, wanted: Wanted, task: Task) -> None:
     try:
         size_bytes = source.stat().st_size
         if wanted.size_bytes not in (None, size_bytes):

@@ -1,9 +1,9 @@
 """What an address is: this machine, a private network or the internet, however it is spelled.
 
-Two questions, two answers. ``is_loopback`` is asked before something is trusted (a token over plain
-http): only literal loopback addresses and ``localhost`` are. ``reaches`` is asked before something
-is refused (a redirect into the caller's own network): names are resolved first, and an address
-that embeds another counts as that one. Imports the standard library alone.
+Two questions, two answers. ``is_loopback`` decides what is trusted, such as a token over plain
+http: only literal loopback addresses and ``localhost`` are. ``scopes_of`` decides what is refused,
+such as a redirect into the caller's own network: names are resolved first, and an address that
+embeds another counts as that one. Imports the standard library alone.
 """
 
 import ipaddress
@@ -17,7 +17,7 @@ _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
-class Reach(IntEnum):
+class AddressScope(IntEnum):
     """How near to this machine an address is."""
 
     INTERNET = 0
@@ -53,28 +53,28 @@ def is_loopback(host: str) -> bool:
     return (mapped or address).is_loopback
 
 
-def reaches(host: str) -> list[Reach]:
+def scopes_of(host: str) -> list[AddressScope]:
     """Return how near each address of a host is; one that is not known is on the internet.
 
     A proxy may know names that this machine does not; without one, the connection fails.
     """
     host = host.rstrip(".")
     if host == "localhost" or host.endswith(".localhost"):  # RFC 6761 section 6.3
-        return [Reach.MACHINE]
+        return [AddressScope.MACHINE]
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
-        return [Reach.INTERNET]
-    return [_reach(str(item[4][0])) for item in found] or [Reach.INTERNET]
+        return [AddressScope.INTERNET]
+    return [_scope(str(item[4][0])) for item in found] or [AddressScope.INTERNET]
 
 
-def _reach(text: str) -> Reach:
+def _scope(text: str) -> AddressScope:
     address = _embedded(ipaddress.ip_address(text.partition("%")[0]))
     if address.is_loopback or address.is_unspecified:
-        return Reach.MACHINE
+        return AddressScope.MACHINE
     if address.is_link_local:
-        return Reach.LINK
-    return Reach.INTERNET if address.is_global else Reach.NETWORK
+        return AddressScope.LINK
+    return AddressScope.INTERNET if address.is_global else AddressScope.NETWORK
 
 
 def _parsed(host: str) -> _Address | None:

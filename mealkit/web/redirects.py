@@ -6,7 +6,7 @@ link-local or private address asks a service there in the caller's name (CWE-918
 
 from urllib.parse import urlsplit
 
-from mealkit.web.address import Reach, reaches
+from mealkit.web.address import AddressScope, scopes_of
 
 _PORTS = {"https": 443, "http": 80}
 
@@ -43,18 +43,18 @@ def check_hop(source: str, target: str) -> None:
     if here == there:
         return
     # Of several addresses the farthest says where a server is, and the nearest where it leads.
-    least, most = min(reaches(here)), max(reaches(there))
-    if most is Reach.INTERNET or most is least:
+    least, most = min(scopes_of(here)), max(scopes_of(there))
+    if most is AddressScope.INTERNET or most is least:
         return
-    if most is Reach.LINK or most > least:
+    if most is AddressScope.LINK or most > least:
         raise HopError(
             f"leads to {there[:80]}, which is {_WHERE[most]}, while {here[:80]} is {_WHERE[least]}"
         )
 
 
 _WHERE = {
-    Reach.INTERNET: "on the internet",
-    Reach.NETWORK: "in the local network",
-    Reach.LINK: "a link-local address",
-    Reach.MACHINE: "this machine",
+    AddressScope.INTERNET: "on the internet",
+    AddressScope.NETWORK: "in the local network",
+    AddressScope.LINK: "a link-local address",
+    AddressScope.MACHINE: "this machine",
 }

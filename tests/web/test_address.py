@@ -2,7 +2,7 @@
 
 import pytest
 
-from mealkit.web.address import Reach, host_of, is_address, is_loopback, reaches
+from mealkit.web.address import AddressScope, host_of, is_address, is_loopback, scopes_of
 
 
 @pytest.mark.parametrize(
@@ -28,21 +28,21 @@ def test_other_machines_are_not_loopback(authority):
 @pytest.mark.parametrize(
     ("host", "reach"),
     [
-        ("a.localhost", Reach.MACHINE),
-        ("0.0.0.0", Reach.MACHINE),
-        ("::ffff:127.0.0.1", Reach.MACHINE),
-        ("2002:7f00:1::", Reach.MACHINE),
-        ("64:ff9b::a9fe:a9fe", Reach.LINK),
-        ("fe80::1%1", Reach.LINK),
-        ("100.64.0.1", Reach.NETWORK),
-        ("192.0.43.7", Reach.INTERNET),
-        ("no.such.name.invalid", Reach.INTERNET),
-        ("a" * 300, Reach.INTERNET),
+        ("a.localhost", AddressScope.MACHINE),
+        ("0.0.0.0", AddressScope.MACHINE),
+        ("::ffff:127.0.0.1", AddressScope.MACHINE),
+        ("2002:7f00:1::", AddressScope.MACHINE),
+        ("64:ff9b::a9fe:a9fe", AddressScope.LINK),
+        ("fe80::1%1", AddressScope.LINK),
+        ("100.64.0.1", AddressScope.NETWORK),
+        ("192.0.43.7", AddressScope.INTERNET),
+        ("no.such.name.invalid", AddressScope.INTERNET),
+        ("a" * 300, AddressScope.INTERNET),
     ],
 )
 def test_how_near_a_host_is(host, reach):
     """Embedded addresses count as those that they embed; what is unknown is on the internet."""
-    assert set(reaches(host)) == {reach}
+    assert set(scopes_of(host)) == {reach}
 
 
 def test_names_are_told_from_addresses():

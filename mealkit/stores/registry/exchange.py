@@ -19,7 +19,7 @@ Body = Callable[[], Iterable[bytes | memoryview]]
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class RegistryCall:
     """One request. ``path`` is a path at the registry, or a whole address that it gave."""
 
     method: str
@@ -31,7 +31,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class RegistryAnswer:
     """A whole small response."""
 
     status: int

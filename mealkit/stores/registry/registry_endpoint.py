@@ -15,7 +15,7 @@ _HUB_API = "registry-1.docker.io"
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
+class RegistryEndpoint:
     """Where to reach a registry or a mirror of one.
 
     ``registry`` is the name that people and credential files use, ``authority`` is host and port,
@@ -38,12 +38,12 @@ class Endpoint:
         return f"{self.prefix}{name}"
 
 
-def endpoint_of(registry: str) -> Endpoint:
+def endpoint_of(registry: str) -> RegistryEndpoint:
     """Return where the registry of a reference answers."""
-    return Endpoint(registry, _HUB_API if registry == _HUB else registry)
+    return RegistryEndpoint(registry, _HUB_API if registry == _HUB else registry)
 
 
-def mirrors_of(setting: str) -> Mapping[str, tuple[Endpoint, ...]]:
+def mirrors_of(setting: str) -> Mapping[str, tuple[RegistryEndpoint, ...]]:
     """Read ``registry=mirror[,mirror]`` pairs, with white space or semicolons between them.
 
     A mirror is ``[https://]host[:port][/prefix]``; ``http://`` only for a loopback host.
@@ -52,7 +52,7 @@ def mirrors_of(setting: str) -> Mapping[str, tuple[Endpoint, ...]]:
         RegistryError: ``REGISTRY_INSECURE``.
         StoreError: ``REFERENCE_INVALID``: a pair cannot be read.
     """
-    found: dict[str, tuple[Endpoint, ...]] = {}
+    found: dict[str, tuple[RegistryEndpoint, ...]] = {}
     for pair in setting.replace(";", " ").split():
         registry, equals, mirrors = pair.partition("=")
         if not (registry and equals and mirrors):
@@ -66,7 +66,7 @@ def mirrors_of(setting: str) -> Mapping[str, tuple[Endpoint, ...]]:
     return found
 
 
-def _mirror(text: str) -> Endpoint:
+def _mirror(text: str) -> RegistryEndpoint:
     scheme, separator, rest = text.partition("://")
     authority, _, prefix = (rest if separator else text).strip("/").partition("/")
     if (
@@ -79,4 +79,4 @@ def _mirror(text: str) -> Endpoint:
             f"the mirror {authority} would be read over {scheme}",
             where="MEALKIT_REGISTRY_MIRRORS",
         )
-    return Endpoint(authority, authority, f"{prefix}/" if prefix else "")
+    return RegistryEndpoint(authority, authority, f"{prefix}/" if prefix else "")

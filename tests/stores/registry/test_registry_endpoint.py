@@ -1,7 +1,7 @@
 import pytest
 
 from mealkit.errors import MealkitError
-from mealkit.stores.registry.address import Endpoint, endpoint_of, mirrors_of
+from mealkit.stores.registry.registry_endpoint import RegistryEndpoint, endpoint_of, mirrors_of
 
 
 def test_the_hub_answers_under_another_name():
@@ -17,10 +17,10 @@ def test_mirrors_are_read_in_order():
     found = mirrors_of("a.example=m.example:5000/cache,https://n.example b.example=localhost:1")
     assert found == {
         "a.example": (
-            Endpoint("m.example:5000", "m.example:5000", "cache/"),
-            Endpoint("n.example", "n.example"),
+            RegistryEndpoint("m.example:5000", "m.example:5000", "cache/"),
+            RegistryEndpoint("n.example", "n.example"),
         ),
-        "b.example": (Endpoint("localhost:1", "localhost:1"),),
+        "b.example": (RegistryEndpoint("localhost:1", "localhost:1"),),
     }
     assert found["a.example"][0].repository("x/y") == "cache/x/y"
 
