@@ -19,7 +19,8 @@ from mealkit.errors import failure
 from mealkit.files.whole import disk_failure, require_free
 from mealkit.oci.compression import PLAIN_TYPES, max_unpacked_bytes, unpacked
 from mealkit.oci.image import Layer
-from mealkit.oci.untar import Bytes, EntryError, Kind, StreamSource, TarMember, TarStream, parts_of
+from mealkit.oci.tar_source import Bytes, StreamSource
+from mealkit.oci.untar import EntryError, Kind, TarMember, TarStream, parts_of
 from mealkit.paths import MODELS, STATE
 from mealkit.progress import Advance, silent
 from mealkit.untrusted import UntrustedError
