@@ -64,7 +64,7 @@ check: $(VENV)/.ready  ## style, types, import rules, generated files
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/python -m mealkit.cli.reference --check docs/reference
+	$(BIN)/python -m reference_pages --check docs/reference
 
 bench: $(VENV)/.ready  ## measure against the budgets; prints ratios
 	$(BIN)/python -m benchmarks
@@ -74,7 +74,7 @@ fmt: $(VENV)/.ready  ## format, and fix what ruff can fix
 	$(BIN)/ruff check --fix .
 
 docs: $(VENV)/.ready  ## regenerate the reference pages
-	$(BIN)/python -m mealkit.cli.reference docs/reference
+	$(BIN)/python -m reference_pages docs/reference
 
 lock-dev: $(VENV)/.ready  ## update the pins of the development environment
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \

@@ -18,15 +18,10 @@ The tree, one exit code each (1 is an unexpected error, 2 is a usage error of th
     └── RequestError    12   a caller's request is refused
 """
 
-import errno
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, ClassVar
-
-# No space, no quota, or a size limit: all mean that bytes had no room.
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-
 
 # What is read of a text that others wrote.
 _MESSAGE_CHARACTERS = 16384
@@ -249,12 +244,6 @@ def failure(
     """Make the error, of the class that the catalogue names, for a single problem."""
     made = problem(code, message, hint=hint, where=where, measured=measured, required=required)
     return CATALOGUE[code].error(made)
-
-
-def disk_failure(error: OSError, doing: str, where: str) -> MealkitError:
-    """Make the error for a disk that is full (``DISK_FULL``) or closed (``DISK_DENIED``)."""
-    code = "DISK_FULL" if error.errno in _FULL else "DISK_DENIED"
-    return failure(code, f"{doing}: {error.strerror or error}", where=str(error.filename or where))
 
 
 def failures(problems: list[Problem]) -> MealkitError:

@@ -15,9 +15,9 @@ from typer.testing import CliRunner
 
 import mealkit
 from mealkit.cli.program import app
-from mealkit.cli.reference import pages
 from mealkit.errors import CATALOGUE, Owner, problem, problem_of_json
 from mealkit.runtime.watch.metrics import Metrics
+from reference_pages.pages import pages
 
 PACKAGE = Path(mealkit.__file__).parent
 
@@ -27,12 +27,12 @@ EMITTERS = {"failure": 0, "problem": 0, "Problem": 0, "Finding": 0, "rule": 1}
 # Where that argument is no constant: what it can be, and why that is covered. Codes stand as
 # constants elsewhere in the same module, where the other tests find them.
 COMPUTED = {
-    "cli/api_reference.py": "every code of the catalogue, for its Retry-After",
     "containers/docker_errors.py": "the table of the daemons' texts at the top of the module",
     "containers/sandbox_plan.py": "of two codes, chosen by errno in the lines above",
     "engines/onnx/genai.py": "its callers' constants: ENGINE_START and ENGINE_ANSWER",
     "engines/transformers/torch_problems.py": "its callers' constants: ENGINE_START and ENGINE_ANSWER",
     "errors.py": "hands on its caller's code; the JSON form's is looked up in the catalogue first",
+    "files/whole.py": "of two codes, chosen by errno",
     "kit/document.py": "its readers' methods hand on their callers' constants",
     "kit/files.py": "its readers' methods hand on their callers' constants",
     "kit/wording.py": "the code is chosen from constants by the kind of fault",

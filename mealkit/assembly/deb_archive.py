@@ -13,9 +13,10 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from mealkit.assembly.deb_tar import Member, MemberKind, members
+from mealkit.assembly.deb_tar import DebMember, members
 from mealkit.digest import file_chunks
 from mealkit.errors import MealkitError, failure
+from mealkit.oci.untar import Kind
 from mealkit.recipe.lock import LockedDeb
 from mealkit.untrusted import UntrustedError, decompressed, shown
 
@@ -62,7 +63,7 @@ class Deb:
         """
         return _fields(self.control)
 
-    def unpack_data(self, target: Path) -> list[Member]:
+    def unpack_data(self, target: Path) -> list[DebMember]:
         """Write the package's files as a plain archive, and return its members.
 
         Raises:
@@ -180,7 +181,7 @@ def _control_files(archive: io.BytesIO) -> Iterator[tuple[str, bytes]]:
     for member in list(members(archive)):
         name = str(PurePosixPath(member.name))
         if name in {"control", "md5sums"}:
-            if member.kind is not MemberKind.FILE or member.size_bytes > _MOST_BYTES[name]:
+            if member.kind is not Kind.FILE or member.size_bytes > _MOST_BYTES[name]:
                 raise UntrustedError(f"its {name} is not a file, or is too large")
             archive.seek(member.offset)
             yield name, archive.read(member.size_bytes)

@@ -11,10 +11,12 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from mealkit.assembly.deb_archive import PACKAGE_NAME, Deb, open_deb
-from mealkit.assembly.deb_tar import Member, MemberKind
+from mealkit.assembly.deb_tar import DebMember
 from mealkit.digest import file_chunks
-from mealkit.errors import MealkitError, disk_failure, failure
+from mealkit.errors import MealkitError, failure
+from mealkit.files.whole import disk_failure
 from mealkit.oci.tar import Entry, TarDirectory, TarFile, TarSymlink
+from mealkit.oci.untar import Kind
 from mealkit.paths import STATE, USER_ID
 from mealkit.untrusted import UntrustedError, shown
 
@@ -196,14 +198,14 @@ def _status(deb: Deb, name: str, scratch: Path) -> Iterator[Entry]:
             yield TarFile(f"{folder}/{name}{suffix}", len(data), partial(file_chunks, kept))
 
 
-def _place(member: Member) -> str:
+def _place(member: DebMember) -> str:
     """Return a member's path in the root, "" for the root itself."""
     path = PurePosixPath(member.name)
     if path.is_absolute() or ".." in path.parts or len(path.parts) > _MOST_PARTS:
         raise UntrustedError(f"{shown(member.name)} leads outside the root")
     if not path.parts:
         return ""
-    is_merging_link = member.kind is MemberKind.SYMLINK and len(path.parts) == 1
+    is_merging_link = member.kind is Kind.SYMLINK and len(path.parts) == 1
     merged = path.parts[0] in _MERGED and not is_merging_link
     return str("usr" / path if merged else path)
 
@@ -219,17 +221,17 @@ def _is_documentation(path: str) -> bool:
     return len(parts) > 2 or (len(parts) == 2 and parts[1] != "copyright")
 
 
-def _entry(place: str, member: Member, members: Mapping[str, Member], archive: Path) -> Entry:
+def _entry(place: str, member: DebMember, members: Mapping[str, DebMember], archive: Path) -> Entry:
     # Nothing may gain rights in an image whose user has none: no set-uid, no set-gid.
     mode = member.mode & 0o1777
-    if member.kind is MemberKind.FOLDER:
+    if member.kind is Kind.DIRECTORY:
         return TarDirectory(place, mode)
-    if member.kind is MemberKind.SYMLINK:
+    if member.kind is Kind.SYMLINK:
         return TarSymlink(place, member.target)
     # A hard link becomes a file: in a sorted layer it could come before what it links to.
-    is_link = member.kind is MemberKind.HARD_LINK
+    is_link = member.kind is Kind.HARDLINK
     content = members.get(member.target) if is_link else member
-    if content is None or content.kind is not MemberKind.FILE:
+    if content is None or content.kind is not Kind.FILE:
         raise UntrustedError(f"{shown(member.name)} is a link to nothing")
     chunks = partial(file_chunks, archive, content.offset, content.size_bytes)
     return TarFile(place, content.size_bytes, chunks, mode)

@@ -4,7 +4,6 @@ Is handed its inputs; fetches nothing. Refuses to write over anything that is th
 """
 
 import json
-import os
 import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -17,7 +16,8 @@ from mealkit.assembly.bytecode import Compile
 from mealkit.assembly.contents import Inputs, layer_entries
 from mealkit.assembly.templates import template_root
 from mealkit.digest import digest_of_file
-from mealkit.errors import disk_failure, failure
+from mealkit.errors import failure
+from mealkit.files.whole import whole_folder
 from mealkit.names import inside, line_fault, one_line
 from mealkit.oci.tar import Entry, TarDirectory, TarFile, arranged, write_tar
 from mealkit.plan.layers import (
@@ -65,9 +65,7 @@ def render(
     """
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise failure("OUTPUT_EXISTS", f"{target} is not an empty folder", where=str(target))
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    try:
-        partial.mkdir(parents=True)
+    with whole_folder(target, "the context cannot be written") as partial:
         steps = [
             _write_layer(layer, number, inputs, compile_modules, partial)
             for number, layer in enumerate(plan.layers)
@@ -75,13 +73,6 @@ def render(
         text = dockerfile(plan, lock, steps, base_reference)
         (partial / "Dockerfile").write_text(text)
         (partial / SUMS).write_text("".join(_sums(partial)))
-        if target.exists():
-            target.rmdir()
-        partial.rename(target)
-    except OSError as error:
-        raise disk_failure(error, "the context cannot be written", str(target)) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def dockerfile(plan: Plan, lock: Lock, steps: list[Step], base_reference: str | None) -> str:

@@ -20,6 +20,7 @@ from typing import Any, Self
 
 from mealkit.containers.sandbox_plan import may_become
 from mealkit.digest import CHUNK_BYTES
+from mealkit.untrusted import parse_json_object
 
 # "nobody" of every distribution; it owns nothing.
 NOBODY = 65534
@@ -215,8 +216,7 @@ def _told(report: int) -> dict[str, Any]:
     """Read what the processes around the program said of it, which are mealkit's own."""
     os.set_blocking(report, False)
     with contextlib.suppress(BlockingIOError, ValueError):
-        form = json.loads(os.read(report, _SAID_BYTES).partition(b"}")[0] + b"}")
-        return form if isinstance(form, dict) else {}
+        return parse_json_object(os.read(report, _SAID_BYTES).partition(b"}")[0] + b"}")
     return {}
 
 

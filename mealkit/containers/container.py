@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from mealkit.errors import failure
+from mealkit.web.address import LOOPBACK
 
 LABEL_KIT = "dev.mealkit.kit"
 LABEL_RECIPE = "dev.mealkit.recipe"
 LABEL_RUN = "dev.mealkit.run"
 """Set on what mealkit itself started: a container that someone started by hand is not ours."""
 
-LOOPBACK = "127.0.0.1"
 
 LINE_BYTES = 64 * 1024
 """A longer line of a log is read in pieces: its writer decides how long it is."""
@@ -60,6 +60,25 @@ class Mount:
             raise failure(
                 "CLIENT_REFUSED",
                 f"the mount target {self.target!r} is not an absolute path below /",
+            )
+
+    def require_readable(self) -> None:
+        """Refuse a source that only its owner could read: engines say so only when loading.
+
+        Raises:
+            ContainerError: CLIENT_REFUSED, it is missing, or others may not read it.
+        """
+        source = self.source
+        try:
+            mode = source.stat().st_mode
+        except OSError as error:
+            message = f"{source} cannot be mounted: {error.strerror}"
+            raise failure("CLIENT_REFUSED", message) from error
+        if not mode & 0o004:
+            raise failure(
+                "CLIENT_REFUSED",
+                f"{source} cannot be read by the container's user (mode {mode & 0o777:04o})",
+                hint=f"chmod o+r {source}",
             )
 
 

@@ -17,7 +17,6 @@ from mealkit.containers.container import (
     LABEL_RECIPE,
     LABEL_RUN,
     LINE_BYTES,
-    LOOPBACK,
     Container,
     Exit,
     LoadedImage,
@@ -32,14 +31,14 @@ from mealkit.containers.docker_network import (
     seconds_of,
 )
 from mealkit.containers.docker_options import options
-from mealkit.containers.mounts import check_readable
 from mealkit.errors import MealkitError, failure
+from mealkit.web.address import LOOPBACK, is_loopback
 
 if TYPE_CHECKING:
     import docker
     from docker.models.containers import Container as Theirs
 
-_LOCAL_HOSTS = {"", "localhost", "127.0.0.1", "::1", "localunixsocket"}
+_NO_HOSTS = {"", "localunixsocket"}
 _OPERATION_SECONDS = 60
 _ANSWER_SECONDS = 10  # a daemon that hangs shall not hold up the choice of another client
 _ANY_VERSION = "1.41"  # names one so that the SDK asks the daemon for none
@@ -215,7 +214,7 @@ class DockerClient:
                 hint="give the address to publish the port on, for example --address 0.0.0.0",
             )
         for mount in spec.mounts:
-            check_readable(mount.source)
+            mount.require_readable()
 
     def _ours(self, theirs: "Theirs", remote_host: str | None) -> Container:
         attributes = theirs.attrs
@@ -255,7 +254,8 @@ def _remote_host(client: "docker.DockerClient") -> str | None:
     url = urlsplit(str(client.api.base_url))
     if url.scheme.startswith("http+docker"):  # the SDK's spelling of a Unix socket
         return (url.hostname or "ssh") if "ssh" in url.scheme else None
-    return None if (url.hostname or "") in _LOCAL_HOSTS else url.hostname
+    host = url.hostname or ""
+    return None if host in _NO_HOSTS or is_loopback(host) else host
 
 
 def _published(attributes: Mapping[str, Any]) -> tuple[str, int]:

@@ -19,7 +19,8 @@ from typing import assert_never
 from mealkit.containers.confined import Confined, EndedError, Ending
 from mealkit.containers.sandbox_plan import switched_off
 from mealkit.digest import CHUNK_BYTES
-from mealkit.errors import MealkitError, disk_failure, failure
+from mealkit.errors import MealkitError, failure
+from mealkit.files.whole import disk_failure
 from mealkit.oci.tar import Entry, TarDirectory, TarFile, TarHardlink, TarSymlink
 from mealkit.untrusted import shown
 

@@ -15,10 +15,12 @@ from pathlib import Path
 
 from mealkit.containers.root_folder import MAX_NODES, RootFolder, delete_tree
 from mealkit.digest import Digest
-from mealkit.errors import disk_failure, failure
+from mealkit.errors import failure
+from mealkit.files.whole import disk_failure, require_free
 from mealkit.oci.compression import PLAIN_TYPES, max_unpacked_bytes, unpacked
 from mealkit.oci.image import Layer
-from mealkit.oci.untar import Bytes, EntryError, Kind, StreamSource, TarMember, TarStream, parts_of
+from mealkit.oci.tar_source import Bytes, StreamSource
+from mealkit.oci.untar import EntryError, Kind, TarMember, TarStream, parts_of
 from mealkit.paths import MODELS, STATE
 from mealkit.progress import Advance, silent
 from mealkit.untrusted import UntrustedError
@@ -99,12 +101,7 @@ class _Space:
         """
         found = os.fstatvfs(self._opened)
         self._left_bytes = found.f_bavail * found.f_frsize
-        if needed_bytes > self._left_bytes:
-            raise failure(
-                "DISK_FULL",
-                f"{self._target} needs {needed_bytes} more bytes, {self._left_bytes} are free",
-                where=str(self._target),
-            )
+        require_free(self._target, needed_bytes, self._left_bytes)
 
     def take(self, size_bytes: int) -> None:
         """Count a file that is about to be written; raises as `require` does."""

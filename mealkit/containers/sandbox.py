@@ -15,7 +15,7 @@ from mealkit.containers.container import LINE_BYTES, Container, Exit, RunSpec, U
 from mealkit.containers.sandbox_groups import memory_parent
 from mealkit.containers.sandbox_launch import end, launch
 from mealkit.containers.sandbox_plan import CLIENT, is_filtered, listening, namespaces, plan
-from mealkit.containers.sandbox_record import Record, create, locked, records
+from mealkit.containers.sandbox_record import Record, create, locked_state, records
 from mealkit.errors import MealkitError, failure
 
 _FOLLOW_SECONDS = 0.2
@@ -64,11 +64,8 @@ class Sandbox:
         self._check_name(spec.name)
         with listening(spec) as listener:
             port = int(listener.getsockname()[1])
-            try:
-                with locked(self._state):
-                    record = create(self._state, *plan(spec, port, allowed))
-            except OSError as error:
-                raise self._denied(error) from error
+            with locked_state(self._state):
+                record = create(self._state, *plan(spec, port, allowed))
             try:
                 launch(record, listener.fileno())
             except BaseException:
@@ -79,16 +76,10 @@ class Sandbox:
 
     def _check_name(self, name: str) -> None:
         """Refuse a name that is taken, before its port is."""
-        try:
-            with locked(self._state):
-                is_taken = (self._state / name).exists()
-        except OSError as error:
-            raise self._denied(error) from error
+        with locked_state(self._state):
+            is_taken = (self._state / name).exists()
         if is_taken:
             raise failure("CONTAINER_EXISTS", f"the sandbox has a kit named {name!r} already")
-
-    def _denied(self, error: OSError) -> MealkitError:
-        return failure("DISK_DENIED", f"{self._state} cannot be written: {error.strerror}")
 
     def list(self) -> list[Container]:
         """List what was started here, running or ended, by name."""

@@ -21,16 +21,15 @@ from mealkit.containers.container import (
     LABEL_KIT,
     LABEL_RECIPE,
     LABEL_RUN,
-    LOOPBACK,
     Container,
     RunSpec,
     UnpackedRoot,
 )
-from mealkit.containers.mounts import check_readable
 from mealkit.containers.sandbox_groups import make_groups
 from mealkit.errors import failure
 from mealkit.paths import STATE, USER_ID
 from mealkit.seccomp import container_refusals, filter_program
+from mealkit.web.address import LOOPBACK
 
 CLIENT = "sandbox"
 
@@ -135,7 +134,7 @@ def plan(spec: RunSpec, port: int, allowed: Namespaces) -> tuple[Container, dict
     if not content.folder.is_dir() or not content.entrypoint:
         raise failure("CLIENT_REFUSED", f"{content.folder} is not a root with an entrypoint")
     for mount in spec.mounts:
-        check_readable(mount.source)
+        mount.require_readable()
     environment = {
         "PATH": _PATH,
         "HOME": "/",

@@ -7,12 +7,10 @@ In the folder: ``record.json`` (starter), ``plan.json`` (what the keeper runs), 
 """
 
 import contextlib
-import fcntl
 import json
 import os
 import select
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -21,7 +19,12 @@ from typing import Any
 
 from mealkit.containers.container import Container, Exit
 from mealkit.errors import MealkitError, failure
+from mealkit.files.locks import locked
+from mealkit.files.whole import disk_errors, whole_folder
+from mealkit.untrusted import parse_json, read_file
 
+# A plan has the container's variables and mounts, and the filter of its system calls.
+_MAX_BYTES = 4 * 1024 * 1024
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -41,7 +44,7 @@ class Record:
             ContainerError: CONTAINER_NOT_FOUND, there is none, or another program made it.
         """
         try:
-            form = json.loads((folder / "record.json").read_bytes())
+            form = _read(folder / "record.json")
             container = Container(**{**form["container"], "exit": None})
             return cls(folder, container, form["boot"])
         except (OSError, ValueError, TypeError, KeyError) as error:
@@ -56,13 +59,15 @@ class Record:
 
     def plan(self) -> dict[str, Any]:
         """Read what the keeper was told."""
-        plan: dict[str, Any] = json.loads((self.folder / "plan.json").read_bytes())
-        return plan
+        return _read(self.folder / "plan.json")
 
     def process(self, name: str) -> int | None:
         """Open a live process of this sandbox, ``init`` or ``keeper``, as a pidfd to be closed."""
-        identity = _read(self.folder / f"{name}.json")
-        if identity is None or self.boot != boot():
+        try:
+            identity = _read(self.folder / f"{name}.json")
+        except FileNotFoundError:
+            return None
+        if self.boot != boot():
             return None
         try:
             opened = os.pidfd_open(identity["pid"])
@@ -81,7 +86,9 @@ class Record:
             if opened is not None:
                 os.close(opened)
                 return self.container
-        ending = _read(self.folder / "exit.json") or {}
+        ending: dict[str, Any] = {}
+        with contextlib.suppress(FileNotFoundError):
+            ending = _read(self.folder / "exit.json")
         out_of_memory = bool(ending.get("out_of_memory"))
         if ending.get("signal") is not None:
             how = Exit.of_signal(ending["signal"], out_of_memory=out_of_memory)
@@ -105,25 +112,19 @@ def create(state: Path, container: Container, plan: Mapping[str, Any]) -> Record
 
     Raises:
         ContainerError: CONTAINER_EXISTS.
+        StoreError: DISK_FULL or DISK_DENIED.
     """
     folder = state / container.name
-    partial = Path(tempfile.mkdtemp(prefix=f".{container.name}.", dir=state))
+    if folder.exists():
+        message = f"the sandbox has a kit named {container.name!r} already"
+        raise failure("CONTAINER_EXISTS", message)
     record = Record(folder, container, boot())
     form = {"boot": record.boot, "container": asdict(container)}
-    try:
+    with whole_folder(folder, f"{state} cannot be written", mode=0o700) as partial:
         (partial / "record.json").write_text(json.dumps(form))
         (partial / "plan.json").write_text(json.dumps(plan))
         (partial / "log").touch(mode=0o600)
         os.mkfifo(partial / "setup", mode=0o600)
-        partial.rename(folder)
-    except OSError as error:
-        if not folder.exists():
-            raise
-        raise failure(
-            "CONTAINER_EXISTS", f"the sandbox has a kit named {container.name!r} already"
-        ) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return record
 
 
@@ -140,11 +141,15 @@ def records(state: Path) -> list[Record]:
 
 
 @contextmanager
-def locked(state: Path) -> Iterator[None]:
-    """Hold the state folder alone, so that two starters do not take one port."""
-    state.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (state / ".lock").open("a") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
+def locked_state(state: Path) -> Iterator[None]:
+    """Lock the state folder, so that two starters do not take one port.
+
+    Raises:
+        StoreError: DISK_FULL or DISK_DENIED.
+    """
+    with disk_errors(state, f"{state} cannot be written"):
+        state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with locked(state / ".lock"):
         yield
 
 
@@ -168,9 +173,7 @@ def _start_ticks(pid: int) -> int | None:
     return int(text.rpartition(")")[2].split()[19])
 
 
-def _read(path: Path) -> dict[str, Any] | None:
-    try:
-        form: dict[str, Any] = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return None
+def _read(path: Path) -> dict[str, Any]:
+    # Paths may have any bytes: what is not UTF-8 stands there as half a pair.
+    form: dict[str, Any] = parse_json(read_file(path, _MAX_BYTES), half_pairs=True)
     return form

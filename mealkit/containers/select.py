@@ -12,7 +12,7 @@ from mealkit.containers.sandbox import Sandbox
 from mealkit.errors import failure
 
 
-class Client(Protocol):
+class NamedClient(Protocol):
     """What choosing needs to know of a client."""
 
     @property
@@ -25,7 +25,7 @@ class Client(Protocol):
         ...
 
 
-C = TypeVar("C", bound=Client)
+C = TypeVar("C", bound=NamedClient)
 
 
 def all_clients(state: Path) -> tuple[DockerClient | Sandbox, ...]:

@@ -31,13 +31,13 @@ class FileKey:
     device: int
 
     @classmethod
-    def of(cls, path: Path) -> Self:
-        """Look at a file (through symbolic links).
+    def of(cls, path: Path, *, follow: bool = True) -> Self:
+        """Look at a file, through symbolic links if ``follow`` says so.
 
         Raises:
             OSError: it cannot be looked at, or is not a regular file.
         """
-        found = path.stat()
+        found = path.stat(follow_symlinks=follow)
         if not stat.S_ISREG(found.st_mode):
             raise OSError(errno.EINVAL, "not a regular file", str(path))
         return cls(found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_dev)

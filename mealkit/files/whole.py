@@ -1,20 +1,34 @@
-"""Writing files so that they are there whole or not at all, whatever happens in between.
+"""Writing files and folders that are there whole or not at all, and the disk's errors as problems.
 
 Refuses to leave half a file behind when the disk is full or a process is killed.
 """
 
+import errno
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
-from mealkit.errors import disk_failure, failure
+from mealkit.digest import CHUNK_BYTES
+from mealkit.errors import MealkitError, failure
+from mealkit.units import show_size
+
+# No space, no quota, or a size limit: all mean that there was no room for the bytes.
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+def disk_failure(error: OSError, doing: str, where: str) -> MealkitError:
+    """Make the error for a disk that is full (``DISK_FULL``) or closed (``DISK_DENIED``)."""
+    code = "DISK_FULL" if error.errno in _FULL else "DISK_DENIED"
+    return failure(code, f"{doing}: {error.strerror or error}", where=str(error.filename or where))
 
 
 @contextmanager
-def disk_errors(path: Path) -> Iterator[None]:
-    """Turn the system's errors of writing under ``path`` into problems.
+def disk_errors(path: Path, doing: str | None = None) -> Iterator[None]:
+    """Turn the system's errors into problems; unless ``doing`` says more, of writing under a path.
 
     Raises:
         StoreError: ``DISK_FULL``, or ``DISK_DENIED`` for any other reason, which is named.
@@ -22,48 +36,122 @@ def disk_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise disk_failure(error, f"writing under {path}", str(path)) from error
+        raise disk_failure(error, doing or f"writing under {path}", str(path)) from error
 
 
-def temporary_name(target: Path, folder: Path | None = None) -> Path:
-    """Return a name for a file that becomes ``target`` once it is whole."""
-    return (folder or target.parent) / f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}.part"
+class PartialFile:
+    """A file that is written under a temporary name; made by ``partial_file``."""
+
+    def __init__(self, path: Path, stream: BinaryIO) -> None:
+        self.path = path
+        self.stream = stream
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Append bytes.
+
+        Raises:
+            StoreError: ``DISK_FULL`` or ``DISK_DENIED``.
+        """
+        with disk_errors(self.path.parent):
+            self.stream.write(data)
+
+    def flush(self) -> None:
+        """Hand what was written to the system.
+
+        Raises:
+            StoreError: ``DISK_FULL`` or ``DISK_DENIED``.
+        """
+        with disk_errors(self.path.parent):
+            self.stream.flush()
+
+    def finish(self, target: Path, *, durable: bool = True) -> int:
+        """Give the file its name, on the same file system, and return its size in bytes.
+
+        ``durable`` brings the bytes to the disk before.
+
+        Raises:
+            StoreError: ``DISK_FULL`` or ``DISK_DENIED``; what ``target`` was is untouched.
+        """
+        with disk_errors(target.parent):
+            self.stream.flush()
+            if durable:
+                os.fsync(self.stream.fileno())
+            size_bytes = self.stream.tell()
+            self.path.replace(target)
+        return size_bytes
+
+
+@contextmanager
+def partial_file(target: Path) -> Iterator[PartialFile]:
+    """Open a file beside ``target`` under a temporary name; it is deleted unless it is finished.
+
+    The temporary name begins with a dot and ends in ``.part``.
+
+    Raises:
+        StoreError: ``DISK_FULL`` or ``DISK_DENIED``.
+    """
+    with disk_errors(target.parent):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path = _temporary(target)
+        stream = path.open("xb", buffering=CHUNK_BYTES)
+    try:
+        yield PartialFile(path, stream)
+    finally:
+        with suppress(OSError):  # what is kept was flushed before; do not hide the failure
+            stream.close()
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(target: Path, doing: str, *, mode: int = 0o777) -> Iterator[Path]:
+    """Give a folder to fill, which becomes ``target`` if the block ends well; else it is deleted.
+
+    An empty folder at ``target`` is replaced.
+
+    Raises:
+        StoreError: ``DISK_FULL`` or ``DISK_DENIED``, also from the block; ``doing`` is the message.
+    """
+    partial = _temporary(target)
+    try:
+        with disk_errors(target, doing):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            partial.mkdir(mode)
+            yield partial
+            partial.replace(target)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def write_whole(path: Path, data: bytes, *, durable: bool = True, mode: int | None = None) -> None:
-    """Write a small file at once; whoever reads it sees the old bytes or the new ones.
+    """Write a small file at once; a reader sees the old bytes or the new ones.
 
     ``durable`` also makes it survive a loss of power. ``mode`` is the file's, whatever the umask.
 
     Raises:
         StoreError: ``DISK_FULL`` or ``DISK_DENIED``; the old file is untouched.
     """
-    with disk_errors(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = temporary_name(path)
-        try:
-            with partial.open("xb") as stream:
-                stream.write(data)
-                if mode is not None:
-                    os.fchmod(stream.fileno(), mode)
-                if durable:
-                    stream.flush()
-                    os.fsync(stream.fileno())
-            partial.replace(path)
-        except BaseException:
-            partial.unlink(missing_ok=True)
-            raise
-        if durable:
-            sync_folder(path.parent)
+    with partial_file(path) as partial:
+        partial.write(data)
+        if mode is not None:
+            with disk_errors(path.parent):
+                os.fchmod(partial.stream.fileno(), mode)
+        partial.finish(path, durable=durable)
+    if durable:
+        sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in a folder survive a loss of power."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    """Make the names in a folder survive a loss of power.
+
+    Raises:
+        StoreError: ``DISK_FULL`` or ``DISK_DENIED``.
+    """
+    with disk_errors(folder):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def require_space(folder: Path, needed_bytes: int) -> None:
@@ -75,10 +163,22 @@ def require_space(folder: Path, needed_bytes: int) -> None:
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         found = os.statvfs(folder)
-    free_bytes = found.f_bavail * found.f_frsize
+    require_free(folder, needed_bytes, found.f_bavail * found.f_frsize)
+
+
+def require_free(folder: Path, needed_bytes: int, free_bytes: int) -> None:
+    """Compare what is needed with what is free.
+
+    Raises:
+        StoreError: ``DISK_FULL``, with both.
+    """
     if needed_bytes > free_bytes:
         raise failure(
             "DISK_FULL",
-            f"{folder} needs {needed_bytes} more bytes, {free_bytes} are free",
+            f"{folder} needs {show_size(needed_bytes)} more, {show_size(free_bytes)} are free",
             where=str(folder),
         )
+
+
+def _temporary(target: Path) -> Path:
+    return target.parent / f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}.part"

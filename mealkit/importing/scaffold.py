@@ -4,9 +4,7 @@ Refuses to write where something is, and names that no kit may have.
 """
 
 import json
-import os
 import re
-import shutil
 from collections.abc import Callable, Mapping
 from importlib.resources import as_file
 from pathlib import Path
@@ -15,7 +13,8 @@ from typing import Any
 import jinja2
 
 from mealkit.engines.registry import NEW_KIT_ENGINE, engine_names, recipe_of
-from mealkit.errors import disk_failure, failure
+from mealkit.errors import failure
+from mealkit.files.whole import whole_folder
 from mealkit.importing.proposal import Proposal, proposal_files
 
 SCHEMA_NAME = "kit.schema.json"
@@ -81,16 +80,9 @@ def _require_place(folder: Path) -> None:
 
 
 def _write(folder: Path, schema: Mapping[str, Any], fill: Callable[[Path], None]) -> Path:
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
-    try:
-        partial.mkdir(parents=True)
+    with whole_folder(folder, "the kit cannot be written") as partial:
         fill(partial)
         (partial / SCHEMA_NAME).write_text(json.dumps(schema, indent=2) + "\n")
-        partial.replace(folder)
-    except OSError as error:
-        raise disk_failure(error, "the kit cannot be written", str(folder)) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return folder / "kit.yaml"
 
 

@@ -3,19 +3,18 @@
 Formats: POSIX.1-2017 ustar and pax, GNU's long names and large numbers. Refuses what readers
 understand differently, so that what is checked is what any other tool sees: sparse files, pax
 headers that name every entry's path or size, two headers for one entry, names with a zero byte.
-Memory is that of one entry's names.
+Memory is that of one entry's names. A *plain* tar is what dpkg reads: it has no pax headers, no
+special files and an end, behind which there are zeros alone.
 """
 
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
 
+from mealkit.oci.tar_source import Bytes, Source
 from mealkit.oci.ustar import BLOCK_BYTES
 from mealkit.untrusted import UntrustedError, shown
-
-Bytes = bytes | memoryview
 
 MAX_PATH_BYTES = 4095
 MAX_NAME_BYTES = 255  # of one part of a path: Linux, NAME_MAX
@@ -31,6 +30,9 @@ _LINK_TYPES = b"12"
 # pax's own headers, for one entry and for all; GNU's for long names and targets.
 _EXTENDED_TYPES = frozenset({b"x", b"g", b"L", b"K"})
 _HEADER_ONLY = frozenset(b"123456")
+_PLAIN_TYPES = frozenset({b"\0", b"0", b"1", b"2", b"5", b"L", b"K"})
+_PLAIN_MAGIC = frozenset({b"ustar\x0000", b"ustar  \0"})
+_STEP_BYTES = 1024 * 1024
 _COMPRESSED = {
     b"\x1f\x8b": "gzip",
     b"\x28\xb5\x2f\xfd": "zstd",
@@ -43,22 +45,6 @@ _DECIMAL = re.compile(rb"-?[0-9]{1,24}(?:\.[0-9]*)?")
 
 class EntryError(UntrustedError):
     """An entry cannot be used; the message goes on where the entry's name ends."""
-
-
-class Source(Protocol):
-    """Where a tar is read from, from its beginning to its end."""
-
-    def take(self, size: int) -> bytes:
-        """Return the next ``size`` bytes; fewer at the end."""
-        ...
-
-    def skip(self, size: int) -> None:
-        """Pass over bytes; an end before is seen by the next ``take``."""
-        ...
-
-    def pieces(self, size: int) -> Iterator[Bytes]:
-        """Yield the next ``size`` bytes in pieces; fewer at the end."""
-        ...
 
 
 class Kind(Enum):
@@ -90,49 +76,16 @@ class TarMember:
         return shown(self.path.decode(errors="backslashreplace"))
 
 
-class StreamSource:
-    """Reads from an iterator of chunks; a yielded view is valid until the next one."""
-
-    def __init__(self, chunks: Iterator[Bytes]) -> None:
-        self._chunks = chunks
-        self._held: Bytes = b""
-
-    def take(self, size: int) -> bytes:
-        """Return the next ``size`` bytes; fewer at the end."""
-        return b"".join(bytes(piece) for piece in self.pieces(size))
-
-    def skip(self, size: int) -> None:
-        """Pass over bytes."""
-        for _ in self.pieces(size):
-            pass
-
-    def pieces(self, size: int) -> Iterator[Bytes]:
-        """Yield the next ``size`` bytes in pieces; fewer at the end."""
-        while size:
-            if not self._held:
-                chunk = next(self._chunks, None)  # an empty one is not the end
-                if chunk is None:
-                    return
-                self._held = memoryview(chunk)
-                continue
-            piece = self._held[:size]
-            self._held = self._held[len(piece) :]
-            size -= len(piece)
-            yield piece
-
-    def drain(self) -> None:
-        """Read what is left."""
-        self._held = b""
-        for _ in self._chunks:
-            pass
-
-
 class TarStream:
     """Reads a tar once, from its first entry to its last."""
 
-    def __init__(self, source: Source, *, max_entries: int) -> None:
-        """Read from ``source``; more than ``max_entries`` headers of any kind are refused."""
+    def __init__(self, source: Source, *, max_entries: int, is_plain: bool = False) -> None:
+        """Read from ``source``; more than ``max_entries`` headers of any kind are refused.
+
+        ``is_plain``: refuse what is more than a plain tar.
+        """
         self._source = source
+        self._is_plain = is_plain
         self._left_entries = max_entries
         self._max_entries = max_entries
         self._left_bytes = 0
@@ -186,22 +139,31 @@ class TarStream:
     def _block(self, *, is_first: bool) -> bytes | None:
         """Read a header's block and check its sum; None at the end of the tar."""
         block = self._source.take(BLOCK_BYTES)
-        if not block and not is_first:
+        if not block and not is_first and not self._is_plain:
             return None
         if is_first:
             _refuse_compressed(block)
         if len(block) < BLOCK_BYTES:
-            raise UntrustedError("it ends within a header" if block else "it is empty")
+            what = "is empty" if is_first else "ends early"
+            raise UntrustedError("it ends within a header" if block else f"it {what}")
         if block == _ZERO_BLOCK:
-            following = self._source.take(BLOCK_BYTES)
-            if following.strip(b"\0"):
-                raise UntrustedError("it goes on after a block of zeros")
+            self._check_end()
             return None
         self._left_entries -= 1
         if self._left_entries < 0:
             raise UntrustedError(f"it has more than {self._max_entries} entries")
         _check_sum(block)
+        if self._is_plain:
+            _check_plain(block)
         return block
+
+    def _check_end(self) -> None:
+        """Refuse what follows the first block of zeros: in a plain tar, anything but zeros."""
+        following = self._source.take(BLOCK_BYTES)
+        while following:
+            if following.strip(b"\0"):
+                raise UntrustedError("it goes on after a block of zeros")
+            following = self._source.take(_STEP_BYTES) if self._is_plain else b""
 
     def _whole(self, size: int) -> bytes:
         """Read an extended header's data with its padding."""
@@ -359,6 +321,16 @@ def _check_sum(block: bytes) -> None:
         return
     if stated != unsigned - 256 * sum(byte > 127 for byte in rest):
         raise UntrustedError("it is not a tar: a header's sum is wrong")
+
+
+def _check_plain(block: bytes) -> None:
+    flag = block[156:157]
+    if block[257:265] not in _PLAIN_MAGIC:
+        raise UntrustedError("it is not of the format of plain tars")
+    if flag not in _PLAIN_TYPES:
+        raise UntrustedError("it has an entry that is neither a folder, a file nor a link")
+    if block[156] in _HEADER_ONLY and _number(block[124:136], "size"):
+        raise UntrustedError("it has an entry that has bytes, and is no file")
 
 
 def _records(data: bytes) -> dict[str, bytes]:

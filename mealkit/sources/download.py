@@ -4,8 +4,7 @@ Refuses bytes that are not the expected ones, more of them than were stated or t
 for, and never leaves them behind.
 """
 
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,12 +14,11 @@ import httpx2
 
 from mealkit.digest import Digest, file_chunks
 from mealkit.errors import MealkitError, failure
-from mealkit.files.disk_errors import require_space
+from mealkit.files.whole import require_space
 from mealkit.progress import SILENT_TASK, Task
 from mealkit.sources.file_cache import FileCache
-from mealkit.sources.part import Part, open_part
+from mealkit.sources.partial_download import PartialDownload, open_partial_download
 from mealkit.web.http_client import (
-    TRANSIENT_STATUS,
     Pace,
     bare_url,
     require_answer,
@@ -29,10 +27,10 @@ from mealkit.web.http_client import (
     stated_bytes,
     transport_failure,
 )
+from mealkit.web.retry import TRANSIENT_STATUS, Retry, retry_after_seconds
 
 # An attempt that brought this much counts as progress: the count of attempts begins anew.
 _PROGRESS_BYTES = 1024 * 1024
-_RETRY_SECONDS = (0.5, 1.0, 2.0, 4.0)
 # An attempt in which a server said nothing until it was given up counts as several.
 _SILENT_ATTEMPTS = 3
 # How much may come when neither a pin nor the server says how much it is.
@@ -63,13 +61,13 @@ class Downloader:
         client: httpx2.Client,
         *,
         task: Task = SILENT_TASK,
-        retry_seconds: Sequence[float] = _RETRY_SECONDS,
+        retry: Retry | None = None,
         max_unstated_bytes: int = MAX_UNSTATED_BYTES,
     ) -> None:
         self.cache = cache
         self.client = client
         self.task = task
-        self._retry_seconds = tuple(retry_seconds)
+        self._retry = retry or Retry()
         self._max_unstated_bytes = max_unstated_bytes
 
     def telling(self, task: Task) -> "Downloader":
@@ -104,12 +102,12 @@ class Downloader:
             if expected and cached:
                 self.task.advance(cached.stat().st_size)
                 return expected, cached
-            with open_part(self.cache.parts, wanted.key) as part:
+            with open_partial_download(self.cache.parts, wanted.key) as part:
                 if part is None:  # whoever held it before has finished it
                     continue
                 return self._complete(part, wanted)
 
-    def _complete(self, part: Part, wanted: Wanted) -> tuple[Digest, Path]:
+    def _complete(self, part: PartialDownload, wanted: Wanted) -> tuple[Digest, Path]:
         """Fill a part and move it into the cache; once more from the start if it was resumed.
 
         The second time is for a part that another mirror, or a crash of the machine, left wrong.
@@ -131,7 +129,7 @@ class Downloader:
         part.forget_origin()
         return found, self.cache.add(part.path, found)
 
-    def _fill(self, part: Part, wanted: Wanted) -> bool:
+    def _fill(self, part: PartialDownload, wanted: Wanted) -> bool:
         """Write what is missing; tell whether bytes of an earlier attempt were kept."""
         local = _local_path(wanted.url)
         if local is not None:
@@ -153,13 +151,12 @@ class Downloader:
             except _InterruptedError as interrupted:
                 progress = part.size_bytes - before >= _PROGRESS_BYTES
                 failed = 0 if progress else failed + interrupted.attempts
-                if failed > len(self._retry_seconds):
+                if not self._retry.wait(failed, interrupted.asked_seconds):
                     raise interrupted.final from interrupted
-                time.sleep(self._retry_seconds[max(failed - 1, 0)] if self._retry_seconds else 0)
         _require_size(part, wanted)
         return kept_bytes > 0
 
-    def _transfer(self, part: Part, wanted: Wanted) -> None:
+    def _transfer(self, part: PartialDownload, wanted: Wanted) -> None:
         """Ask once for what is missing and write it.
 
         Raises:
@@ -174,7 +171,8 @@ class Downloader:
                     part.restart()
                     raise _InterruptedError(_cut(part, wanted))
                 if response.status_code in TRANSIENT_STATUS:
-                    raise _InterruptedError(_unreachable(response, wanted))
+                    asked = retry_after_seconds(response.headers)
+                    raise _InterruptedError(_unreachable(response, wanted), asked_seconds=asked)
                 require_answer(response, wanted.url, digest_expected=wanted.expected is not None)
                 if not _continues(response, started_at):
                     self.task.advance(-part.size_bytes)
@@ -188,7 +186,7 @@ class Downloader:
             silent = isinstance(error, httpx2.TimeoutException)
             raise _InterruptedError(final, _SILENT_ATTEMPTS if silent else 1) from error
 
-    def _write(self, response: httpx2.Response, part: Part, wanted: Wanted) -> None:
+    def _write(self, response: httpx2.Response, part: PartialDownload, wanted: Wanted) -> None:
         stated = stated_bytes(response)
         most = _most_bytes(part, wanted, stated)
         if most is not None:
@@ -211,16 +209,20 @@ class Downloader:
 class _InterruptedError(Exception):
     """An attempt that ended early; ``final`` is what to say if it was the last one.
 
-    ``attempts`` is how many of those that are allowed it counts for.
+    ``attempts`` is how many of those that are allowed it counts for, ``asked_seconds`` how long the
+    server asks to be left alone.
     """
 
-    def __init__(self, final: MealkitError, attempts: int = 1) -> None:
+    def __init__(
+        self, final: MealkitError, attempts: int = 1, asked_seconds: float | None = None
+    ) -> None:
         super().__init__(str(final))
         self.final = final
         self.attempts = attempts
+        self.asked_seconds = asked_seconds
 
 
-def _most_bytes(part: Part, wanted: Wanted, stated: int | None) -> int | None:
+def _most_bytes(part: PartialDownload, wanted: Wanted, stated: int | None) -> int | None:
     """Return how many bytes the file may have in the end; None if nothing says it.
 
     Raises:
@@ -251,7 +253,7 @@ def _continues(response: httpx2.Response, started_at: int) -> bool:
     return bool(response.headers.get("Content-Range", "").startswith(f"bytes {started_at}-"))
 
 
-def _require_size(part: Part, wanted: Wanted) -> None:
+def _require_size(part: PartialDownload, wanted: Wanted) -> None:
     if wanted.size_bytes is not None and part.size_bytes != wanted.size_bytes:
         found_bytes = part.size_bytes
         part.discard()
@@ -267,7 +269,7 @@ def _wrong_size(message: str, wanted: Wanted) -> MealkitError:
     )
 
 
-def _cut(part: Part, wanted: Wanted) -> MealkitError:
+def _cut(part: PartialDownload, wanted: Wanted) -> MealkitError:
     of = "" if wanted.size_bytes is None else f" of {wanted.size_bytes}"
     return failure(
         "SOURCE_SIZE",
@@ -291,7 +293,7 @@ def _local_path(url: str) -> Path | None:
     return None if parts.scheme in ("http", "https") else Path(url)
 
 
-def _copy(source: Path, part: Part, wanted: Wanted, task: Task) -> None:
+def _copy(source: Path, part: PartialDownload, wanted: Wanted, task: Task) -> None:
     try:
         size_bytes = source.stat().st_size
         if wanted.size_bytes not in (None, size_bytes):

@@ -5,20 +5,18 @@ bytes still hash to its name.
 """
 
 import fcntl
+import hashlib
 import os
-import stat
-import tempfile
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from mealkit.digest import Digest, canonical_json, digest_of_file
-from mealkit.files.disk_errors import disk_errors
+from mealkit.files.identity import TICK_NS, FileKey
+from mealkit.files.whole import PartialFile, disk_errors, partial_file, require_space, write_whole
 from mealkit.untrusted import UntrustedError, parse_json, read_file
 
-# The kernel stamps files with a clock that moves at least every 10 ms; twice that is safe.
-_TICK_NS = 20_000_000
 _MAX_RECORD_BYTES = 4096
 
 
@@ -41,10 +39,8 @@ class FileCache:
         """
         target = self._files / digest.hex
         try:
-            seen = _record_of(target)
+            seen = FileKey.of(target, follow=False)
         except OSError:
-            return None
-        if seen is None:
             return None
         if self._recorded(digest) == seen:
             return target
@@ -74,29 +70,46 @@ class FileCache:
             self._write_record(digest, target)
         return target
 
+    def add_chunks(
+        self,
+        chunks: Iterable[bytes | memoryview],
+        size_bytes: int,
+        require: Callable[[Digest], None],
+    ) -> tuple[Digest, Path]:
+        """Write a file's bytes, and take it unless ``require`` raises for its digest.
+
+        ``size_bytes`` is what the disk must have room for.
+
+        Raises:
+            StoreError: the disk is full or cannot be written (``DISK_FULL``, ``DISK_DENIED``).
+        """
+        require_space(self.parts, size_bytes)
+        state = hashlib.sha256()
+        with self.new_part() as part:
+            for chunk in chunks:
+                state.update(chunk)
+                part.write(chunk)
+            part.flush()
+            digest = Digest.from_hex(state.hexdigest())
+            require(digest)
+            return digest, self.add(part.path, digest)
+
     def drop(self, digest: Digest) -> None:
         """Delete a file, if it is here; whoever has it open can still read it."""
         (self._files / digest.hex).unlink(missing_ok=True)
         (self._records / f"{digest.hex}.json").unlink(missing_ok=True)
 
     @contextmanager
-    def new_part(self) -> Iterator[Path]:
-        """Give an empty file to write into, on the same file system; what is not added is deleted.
+    def new_part(self) -> Iterator[PartialFile]:
+        """Open a file to write into, on the same file system; what is not added is deleted.
 
         Raises:
             StoreError: the disk is full or cannot be written (``DISK_FULL``, ``DISK_DENIED``).
         """
-        with disk_errors(self.parts):
-            self.parts.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=self.parts, suffix=".part")
-        part = Path(name)
-        try:
-            # Held so that ``prune`` tells it from what a killed process left.
-            fcntl.flock(handle, fcntl.LOCK_EX)
+        with partial_file(self.parts / "new") as part:
+            # Locked so that ``prune`` tells it from what a killed process left.
+            fcntl.flock(part.stream, fcntl.LOCK_EX)
             yield part
-        finally:
-            part.unlink(missing_ok=True)
-            os.close(handle)
 
     def prune(self, keep: Collection[Digest]) -> int:
         """Delete files that are not in ``keep``, and parts that nobody writes; return the bytes."""
@@ -116,33 +129,18 @@ class FileCache:
                 part.unlink()
         return freed_bytes
 
-    def _recorded(self, digest: Digest) -> list[int] | None:
+    def _recorded(self, digest: Digest) -> FileKey | None:
+        path = self._records / f"{digest.hex}.json"
         try:
-            path = self._records / f"{digest.hex}.json"
-            record = parse_json(read_file(path, _MAX_RECORD_BYTES, follow=False))
-        except (OSError, UntrustedError):
+            return FileKey.from_json(parse_json(read_file(path, _MAX_RECORD_BYTES, follow=False)))
+        except (OSError, ValueError, UntrustedError):
             return None
-        return record if isinstance(record, list) else None
 
     def _write_record(self, digest: Digest, target: Path) -> None:
         """Remember what the file looks like, once a later write would show in its times."""
         with disk_errors(self._records):
-            wait_ns = target.stat().st_ctime_ns + _TICK_NS - time.time_ns()
-            if 0 < wait_ns <= _TICK_NS:
+            wait_ns = target.stat().st_ctime_ns + TICK_NS - time.time_ns()
+            if 0 < wait_ns <= TICK_NS:
                 time.sleep(wait_ns / 1e9)
-            self._records.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=self._records)
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(canonical_json(_record_of(target)))
-            Path(name).replace(self._records / f"{digest.hex}.json")
-
-
-def _record_of(path: Path) -> list[int] | None:
-    """Look at a file; None if it is not a regular one.
-
-    The change time cannot be set by programs, so a restored modification time hides nothing.
-    """
-    found = path.stat(follow_symlinks=False)
-    if not stat.S_ISREG(found.st_mode):
-        return None
-    return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_dev]
+            record = canonical_json(FileKey.of(target, follow=False).as_json())
+        write_whole(self._records / f"{digest.hex}.json", record, durable=False)

@@ -147,7 +147,7 @@ def _text(head: bytes, *, whole: bool) -> Format | None:
         return None
     if not whole:
         return "json" if _JSON_START.match(text.encode()) else "text"
-    try:
+    try:  # only whether it is JSON counts, and the head is short
         json.loads(text)
     except (ValueError, RecursionError):
         return "text"

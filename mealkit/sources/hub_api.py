@@ -10,12 +10,17 @@ from typing import TYPE_CHECKING, Annotated
 import httpx2
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from mealkit import __version__
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError, failure
 from mealkit.strings import Bytes, HubCommit
 from mealkit.untrusted import UntrustedError, parse_json
-from mealkit.web.http_client import Bounded, check_redirect, status_failure, transport_failure
+from mealkit.web.http_client import (
+    USER_AGENT,
+    Bounded,
+    check_redirect,
+    status_failure,
+    transport_failure,
+)
 
 if TYPE_CHECKING:
     from huggingface_hub.errors import HfHubHTTPError
@@ -25,7 +30,7 @@ _MAX_ANSWER_BYTES = 8 * 1024 * 1024
 _MAX_VALUES = 300_000
 _TIMEOUT_SECONDS = 60.0
 # Nothing of this machine is told to the Hub: no versions of other libraries.
-_USER_AGENT = {"user-agent": f"mealkit/{__version__}"}
+_HEADERS = {"user-agent": USER_AGENT}
 
 _FileName = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
 
@@ -75,7 +80,7 @@ def ask_repository(endpoint: str, repo: str, revision: str) -> RepositoryAnswer:
     where = f"{repo}@{revision}"
     _guard_session()
     try:
-        info = HfApi(endpoint=endpoint, headers=_USER_AGENT).model_info(
+        info = HfApi(endpoint=endpoint, headers=_HEADERS).model_info(
             repo, revision=revision, files_metadata=True, timeout=_TIMEOUT_SECONDS
         )
         files = [

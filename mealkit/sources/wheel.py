@@ -10,12 +10,11 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from hashlib import sha256
+from functools import partial
 from pathlib import Path
 
 from mealkit.digest import CHUNK_BYTES, Digest
 from mealkit.errors import MealkitError, Problem, failure
-from mealkit.files.disk_errors import disk_errors, require_space
 from mealkit.lock.resolve import PythonTarget
 from mealkit.names import loose_path_fault
 from mealkit.progress import SILENT_TASK
@@ -154,16 +153,12 @@ class WheelReader:
                 where=self._where,
             )
         cache = self._supplies.downloader.cache
-        with cache.new_part() as part:
-            require_space(part.parent, stated_bytes)
-            state = sha256()
-            with archive.open(member) as source, disk_errors(part), part.open("wb") as target:
-                while chunk := source.read(CHUNK_BYTES):
-                    state.update(chunk)
-                    target.write(chunk)
-            digest = Digest.from_hex(state.hexdigest())
-            require_digest(name, expected, digest, self._where)
-            return digest, cache.add(part, digest)
+        with archive.open(member) as source:
+            return cache.add_chunks(
+                iter(partial(source.read, CHUNK_BYTES), b""),
+                stated_bytes,
+                lambda found: require_digest(name, expected, found, self._where),
+            )
 
     def _invalid(self, message: str) -> MealkitError:
         return failure("WHEEL_INVALID", f"{self._where}: {message}", where=self._where)

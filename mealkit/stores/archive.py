@@ -5,18 +5,20 @@ Refuses compressed archives: their blobs cannot be read in place, and weights do
 
 import errno
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 from mealkit.digest import CHUNK_BYTES, Digest, file_chunks
 from mealkit.errors import MealkitError, failure
-from mealkit.files.whole import disk_errors, require_space, sync_folder, temporary_name
+from mealkit.files.whole import partial_file, require_space, sync_folder
 from mealkit.oci.descriptor import Descriptor, Platform
 from mealkit.oci.extent import check_size
 from mealkit.oci.image import Blob, BytesBlob, Image, read_image, references
 from mealkit.oci.index import LAYOUT_BYTES, LAYOUT_FILE, Index, choose
 from mealkit.oci.tar import TarFile, tar_chunks
+from mealkit.oci.tar_source import FileSource
 from mealkit.oci.untar import Kind, TarStream
 from mealkit.progress import Advance, silent
 from mealkit.stores.blob_folder import HEX_NAME
@@ -52,7 +54,11 @@ def write_archive(
         for digest, blob in blobs.items()
     ]
     require_space(file.absolute().parent, sum(entry.size_bytes for entry in entries))
-    _write(file, tar_chunks(entries))
+    with partial_file(file.absolute()) as out:
+        for chunk in tar_chunks(entries):
+            out.write(chunk)
+        out.finish(file.absolute())
+    sync_folder(file.absolute().parent)
 
 
 def read_archive(file: Path, name: str | None = None, platform: Platform | None = None) -> Image:
@@ -92,56 +98,6 @@ def _told(blob: Blob, advance: Advance) -> Iterator[bytes | memoryview]:
         advance(len(chunk))
 
 
-def _write(file: Path, chunks: Iterable[bytes | memoryview]) -> None:
-    """Write a file that gets its name when it is whole."""
-    temporary = temporary_name(file)
-    with disk_errors(file.absolute().parent):
-        out = temporary.open("xb", buffering=0)
-    try:
-        pending = bytearray()
-        for chunk in chunks:
-            pending += chunk
-            if len(pending) >= CHUNK_BYTES:
-                _flush(file, out.fileno(), pending)
-        _flush(file, out.fileno(), pending)
-        with disk_errors(file):
-            os.fsync(out.fileno())
-            temporary.replace(file)
-            sync_folder(file.absolute().parent)
-    finally:
-        out.close()
-        temporary.unlink(missing_ok=True)
-
-
-def _flush(file: Path, descriptor: int, pending: bytearray) -> None:
-    with disk_errors(file):
-        while pending:
-            del pending[: os.write(descriptor, pending)]
-
-
-class _Headers:
-    """Reads a file's headers, and passes over its data without reading it."""
-
-    def __init__(self, opened: int) -> None:
-        self.position = 0
-        self._opened = opened
-
-    def take(self, size: int) -> bytes:
-        """Return the next ``size`` bytes; fewer at the end."""
-        return b"".join(self.pieces(size))
-
-    def skip(self, size: int) -> None:
-        """Pass over bytes."""
-        self.position += size
-
-    def pieces(self, size: int) -> Iterator[bytes]:
-        """Yield the next ``size`` bytes in pieces; fewer at the end."""
-        while size and (piece := os.pread(self._opened, min(size, CHUNK_BYTES), self.position)):
-            self.position += len(piece)
-            size -= len(piece)
-            yield piece
-
-
 def _members(file: Path) -> dict[str, FileRange]:
     """Look at the headers of a tar; later entries of one path win, links are not followed."""
     try:
@@ -153,18 +109,17 @@ def _members(file: Path) -> dict[str, FileRange]:
             raise _invalid(file, "is not a regular file") from error
         raise failure("DISK_DENIED", f"{file}: {error.strerror}", where=str(file)) from error
     try:
-        return dict(_ranges(file, opened))
+        with open(opened, "rb") as stream:  # noqa: PTH123  a descriptor
+            return dict(_ranges(file, stream))
     except UntrustedError as error:
         hint = "unpack it first, if it is compressed: gunzip FILE"
         raise _invalid(file, f"cannot be read as a tar file: {error}", hint) from error
-    finally:
-        os.close(opened)
 
 
-def _ranges(file: Path, opened: int) -> Iterator[tuple[str, FileRange]]:
+def _ranges(file: Path, stream: BinaryIO) -> Iterator[tuple[str, FileRange]]:
     """Yield the parts of a layout in a tar, and where in the file they are."""
-    size_bytes = os.fstat(opened).st_size
-    source = _Headers(opened)
+    size_bytes = os.fstat(stream.fileno()).st_size
+    source = FileSource(stream)
     for member in TarStream(source, max_entries=_MAX_ENTRIES).members():
         name = member.path.decode(errors="replace").removeprefix("./")
         is_blob = name.startswith(_BLOBS) and HEX_NAME(name.removeprefix(_BLOBS))

@@ -8,14 +8,14 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import BinaryIO
 
 from mealkit.digest import CHUNK_BYTES, Digest
-from mealkit.errors import disk_failure, failure
-from mealkit.files.whole import disk_errors, temporary_name
+from mealkit.errors import failure
+from mealkit.files.whole import PartialFile, disk_errors, disk_failure, partial_file
 from mealkit.oci.image import Blob
 from mealkit.progress import Advance
 from mealkit.stores.blobs import FileBlob, FileRange, VirtualBlob
@@ -80,17 +80,16 @@ class BlobFolder:
             SourceError: ``SOURCE_CHANGED``.
         """
         blob.check()
-        with self._partial(blob.digest.hex) as (partial, out):
+        with self._partial(blob.digest.hex) as partial:
             for part in blob.parts():
                 if isinstance(part, FileRange):
-                    _copy_range(part, out, advance)
+                    _copy_range(part, partial.stream, advance)
                 else:
-                    with disk_errors(self.root):
-                        out.write(part)
-                        out.flush()
+                    partial.write(part)
+                    partial.flush()
                     advance(len(part))
             blob.check()
-            return self._finish(partial, out, blob.digest)
+            return self._finish(partial, blob.digest)
 
     def digests(self) -> list[Digest]:
         """Return the digests of all blobs, in order."""
@@ -116,41 +115,26 @@ class BlobFolder:
         self, chunks: Iterable[bytes | memoryview], advance: Advance, expected: Blob | None
     ) -> FileBlob:
         state = hashlib.sha256()
-        with self._partial(expected.digest.hex if expected else "new") as (partial, out):
+        with self._partial(expected.digest.hex if expected else "new") as partial:
             for chunk in chunks:
                 state.update(chunk)
-                with disk_errors(self.root):
-                    out.write(chunk)
+                partial.write(chunk)
                 advance(len(chunk))
             digest = Digest.from_hex(state.hexdigest())
             if expected is not None and digest != expected.digest:
                 raise failure(
                     "BLOB_DAMAGED", f"the bytes of blob {expected.digest} have the digest {digest}"
                 )
-            return self._finish(partial, out, digest)
+            return self._finish(partial, digest)
 
-    @contextmanager
-    def _partial(self, name: str) -> Iterator[tuple[Path, BinaryIO]]:
-        """Open a temporary file that goes away unless it was given its final name."""
+    def _partial(self, name: str) -> AbstractContextManager[PartialFile]:
         with disk_errors(self.root):
             self.folder.mkdir(parents=True, exist_ok=True)
-            partial = temporary_name(self.root / name)
-            out = partial.open("xb", buffering=CHUNK_BYTES)
-        try:
-            yield partial, out
-        finally:
-            with suppress(OSError):  # all that is kept was flushed before; do not hide the failure
-                out.close()
-            partial.unlink(missing_ok=True)
+        return partial_file(self.root / name)
 
-    def _finish(self, partial: Path, out: BinaryIO, digest: Digest) -> FileBlob:
+    def _finish(self, partial: PartialFile, digest: Digest) -> FileBlob:
         path = self.folder / digest.hex
-        with disk_errors(self.root):
-            out.flush()
-            os.fsync(out.fileno())
-            size_bytes = out.tell()
-            partial.replace(path)
-        return FileBlob(path, digest, size_bytes)
+        return FileBlob(path, digest, partial.finish(path))
 
 
 def _copy_range(part: FileRange, out: BinaryIO, advance: Advance) -> None:

@@ -3,7 +3,6 @@
 Refuses to trust an entry that was made in the same tick of the clock as the file's last change.
 """
 
-import json
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,10 @@ from mealkit.files.hashing import HashTask, hash_files
 from mealkit.files.identity import TICK_NS, FileKey, path_of, text_of
 from mealkit.files.whole import write_whole
 from mealkit.progress import Advance, silent
+from mealkit.untrusted import parse_json_object, read_file
+
+# A path, and a few digests of one file.
+_MAX_ENTRY_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +102,7 @@ class DigestCache:
         freed_bytes = 0
         for entry in self._folder.glob("*.json"):
             try:
-                form = json.loads(entry.read_bytes())
+                form = parse_json_object(read_file(entry, _MAX_ENTRY_BYTES))
                 current = FileKey.of(path_of(form["path"])).as_json() == form["key"]
             except (OSError, ValueError, KeyError, TypeError):
                 current = False
@@ -115,7 +118,9 @@ class DigestCache:
         """Return what is known of the file with this key; an empty record if nothing is."""
         now_ns = time.time_ns()
         try:
-            record = _Record.from_json(json.loads(self._entry(path).read_bytes()))
+            record = _Record.from_json(
+                parse_json_object(read_file(self._entry(path), _MAX_ENTRY_BYTES))
+            )
         except (OSError, ValueError, KeyError, TypeError):
             return _Record(key, now_ns)
         trusted = record.key == key and key.is_settled_at(record.started_ns)

@@ -3,7 +3,6 @@
 Refuses to answer with a layer whose blob is not there any more.
 """
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +11,10 @@ from mealkit.errors import MealkitError
 from mealkit.files.whole import write_whole
 from mealkit.oci.descriptor import Descriptor
 from mealkit.oci.image import Blob, Layer
+from mealkit.untrusted import parse_json_object, read_file
+
+# A descriptor with its annotations: a few hundred bytes.
+_MAX_ENTRY_BYTES = 1024 * 1024
 
 
 class LayerCache:
@@ -46,7 +49,7 @@ class LayerCache:
 
     def _read(self, path: Path, key: str | None) -> Layer | None:
         try:
-            form = json.loads(path.read_bytes())
+            form = parse_json_object(read_file(path, _MAX_ENTRY_BYTES))
             descriptor = Descriptor.from_json(form["descriptor"])
             diff_id, created_by = Digest(form["diffId"]), str(form["createdBy"])
             if key is not None and form["key"] != key:

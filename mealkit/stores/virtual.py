@@ -4,7 +4,6 @@ Refuses a recipe file that cannot be read.
 """
 
 import base64
-import json
 from pathlib import Path
 
 from mealkit.digest import Digest, canonical_json
@@ -13,6 +12,10 @@ from mealkit.files.identity import FileKey, path_of, text_of
 from mealkit.files.whole import disk_errors, write_whole
 from mealkit.stores.blob_folder import HEX_NAME
 from mealkit.stores.blobs import VirtualBlob
+from mealkit.untrusted import parse_json_object, read_file
+
+# A header and a footer of tar, and a path.
+_MAX_RECIPE_BYTES = 1024 * 1024
 
 
 class Recipes:
@@ -29,7 +32,7 @@ class Recipes:
         """
         path = self._path(digest)
         try:
-            form = json.loads(path.read_bytes())
+            form = parse_json_object(read_file(path, _MAX_RECIPE_BYTES))
             return VirtualBlob(
                 digest,
                 base64.b64decode(form["head"], validate=True),
@@ -40,7 +43,7 @@ class Recipes:
             )
         except (FileNotFoundError, NotADirectoryError):
             return None
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise failure(
                 "BLOB_DAMAGED", f"the recipe of blob {digest} cannot be read", where=str(path)
             ) from error

@@ -4,7 +4,6 @@ Refuses plain http beyond this machine unless a digest is expected, to send a to
 redirects that leave TLS or lead nearer to this machine.
 """
 
-import ipaddress
 import netrc
 import os
 import re
@@ -17,7 +16,9 @@ import httpx2
 
 from mealkit import __version__
 from mealkit.errors import MealkitError, failure
+from mealkit.web.address import is_loopback
 from mealkit.web.redirects import DowngradeError, HopError, StrangeError, check_hop
+from mealkit.web.retry import TRANSIENT_STATUS
 
 _TIMEOUT = httpx2.Timeout(30.0, connect=15.0)
 # A server must send at least so much, on average over so long.
@@ -26,8 +27,7 @@ _PACE_SECONDS = 30.0
 _SIZE = re.compile(r"[0-9]{1,20}")
 _MAX_REDIRECTS = 10
 _REDIRECT_BYTES = 64 * 1024
-# What a server says when it may be able to answer later.
-TRANSIENT_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
+USER_AGENT = f"mealkit/{__version__}"
 
 
 def open_client() -> httpx2.Client:
@@ -42,7 +42,7 @@ def open_client() -> httpx2.Client:
         max_redirects=_MAX_REDIRECTS,
         event_hooks={"response": [check_redirect]},
         timeout=_TIMEOUT,
-        headers={"User-Agent": f"mealkit/{__version__}", "Accept-Encoding": "identity"},
+        headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
     )
 
 
@@ -108,17 +108,9 @@ def bare_url(url: str) -> str:
 
 
 def is_private_path(url: str) -> bool:
-    """Tell whether nobody on the way can read or change what is sent: https, or loopback."""
+    """Tell whether no one on the way can read or change what is sent: https, or loopback."""
     parts = urlsplit(url)
-    if parts.scheme == "https":
-        return True
-    host = parts.hostname or ""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return parts.scheme == "https" or is_loopback(parts.hostname or "")
 
 
 def safe_headers(url: str, headers: Mapping[str, str]) -> dict[str, str]:

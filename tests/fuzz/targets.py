@@ -57,6 +57,7 @@ from mealkit.sources.source import Supplies
 from mealkit.stores.registry.auth import challenges_of
 from mealkit.untrusted import parse_json
 from mealkit.web.http_client import open_client
+from mealkit.web.retry import Retry
 from mealkit.worker.endpoints.generation import chat_request
 from mealkit.worker.endpoints.request import read_request
 from mealkit.worker.generation.tool_calls import ToolReader
@@ -224,7 +225,7 @@ def hub(data: bytes) -> None:
         tempfile.TemporaryDirectory(prefix="mealkit-fuzz-") as folder,
     ):
         os.environ["HF_ENDPOINT"] = address.rpartition("/")[0]
-        supplies = Supplies(Downloader(FileCache(Path(folder)), client(), retry_seconds=()))
+        supplies = Supplies(Downloader(FileCache(Path(folder)), client(), retry=Retry(1)))
         place = HubPlace(source="hub", repo="a/b", revision="main")
         try:
             reader = HubReader(place, supplies)

@@ -1,15 +1,13 @@
 """Fixtures for the estimator: shapes with hand-countable numbers, model files, a Hub on loopback."""
 
-import importlib.util
 import json
 import struct
-import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from fakes.engines import memory_of
+from fakes.hub_server import HubServer, hub_in_use
 
 from mealkit.memory.setting import Compared, Setting
 from mealkit.memory.shape import Shape
@@ -53,19 +51,9 @@ def setting() -> Callable[..., Setting]:
 
 
 @pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A running Hub that HF_ENDPOINT points to: the one of the sources' tests."""
-    name = "mealkit_tests_hub_server"
-    if name not in sys.modules:
-        path = Path(__file__).parents[1] / "sources" / "hub_server.py"
-        spec = importlib.util.spec_from_file_location(name, path)
-        assert spec is not None
-        assert spec.loader is not None
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    with sys.modules[name].HubServer() as server:
-        monkeypatch.setenv("HF_ENDPOINT", server.url)
-        monkeypatch.delenv("HF_TOKEN", raising=False)
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
+    """A running Hub that HF_ENDPOINT points to."""
+    with hub_in_use(monkeypatch) as server:
         yield server
 
 

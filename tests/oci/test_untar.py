@@ -12,7 +12,8 @@ from fakes.tars import END, block, entry, packed_zeros, pax, record
 from mealkit.oci.compression import unpacked
 from mealkit.oci.descriptor import LAYER, LAYER_GZIP
 from mealkit.oci.tar import weight_header
-from mealkit.oci.untar import Kind, StreamSource, TarStream
+from mealkit.oci.tar_source import FileSource, StreamSource
+from mealkit.oci.untar import Kind, TarStream
 from mealkit.untrusted import UntrustedError
 
 
@@ -211,3 +212,35 @@ def test_a_plain_layer_is_handed_on_as_it_is():
     """Weights of gigabytes are not copied on the way."""
     chunk = memoryview(b"weights")
     assert next(unpacked(LAYER, [chunk], 7)) is chunk
+
+
+def plain(data):
+    """Return the paths in a plain tar, read from a file, and where the data of each begins."""
+    source = FileSource(io.BytesIO(data))
+    stream = TarStream(source, max_entries=10, is_plain=True)
+    return [(member.path, source.position) for member in stream.members()]
+
+
+def test_a_plain_tar_is_read_from_a_file():
+    """Data is passed over, not read; zeros may follow the end."""
+    data = written_by_python(tarfile.GNU_FORMAT)
+    found = plain(data + bytes(100))
+    assert [path for path, _ in found] == [b"a/b", b"long/" * 40 + b"x", "ü".encode(), b"link"]
+    assert [data[place : place + 1] for _, place in found[:2]] == [b"y", b"y"]
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (written_by_python(tarfile.PAX_FORMAT), "neither a folder, a file nor a link"),
+        (entry(b"a", b"1"), "ends early"),
+        (entry(b"a", b"1") + END + b"more", "goes on"),
+        (entry(b"a", b"1") + END + bytes(2_000_000) + b"more", "goes on"),
+        (b"", "empty"),
+    ],
+    ids=["pax", "no-end", "more", "much-more", "empty"],
+)
+def test_what_is_more_than_a_plain_tar_is_refused(data, said):
+    """dpkg would not read it either."""
+    with pytest.raises(UntrustedError, match=said):
+        plain(data)

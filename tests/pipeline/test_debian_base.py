@@ -108,8 +108,8 @@ def put(home: Home, data: bytes) -> None:
     """Have a file among the verified ones, as a wheel or a weight of the kit would be."""
     cache = FileCache(home.files)
     with cache.new_part() as part:
-        part.write_bytes(data)
-        cache.add(part, Digest.of(data))
+        part.path.write_bytes(data)
+        cache.add(part.path, Digest.of(data))
 
 
 def test_a_lock_builds_again_without_its_mirror(kit, home, archive, tmp_path):

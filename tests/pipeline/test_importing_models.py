@@ -1,12 +1,11 @@
 """Kits from a Hub on loopback, through its real client, and from real files; each one holds."""
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
 
 import pytest
 from fakes.graphs import graph_with_data
+from fakes.hub_server import COMMIT, hub_in_use
 
 from mealkit.assembly.prompt_check import prompt_problems
 from mealkit.engines.typed_parts import check_engine_parts
@@ -22,24 +21,12 @@ from mealkit.web.http_client import open_client
 
 TINY = Path(__file__).parents[2] / "kits" / "tiny-llama"
 GRAPH = TINY.parent / "tiny-chat-onnx" / "graph"
-HUB_SERVER = Path(__file__).parents[1] / "sources" / "hub_server.py"
-
-
-def hub_module():
-    name = "mealkit_tests_hub_server"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, HUB_SERVER)
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
 
 
 @pytest.fixture
 def hub(monkeypatch):
     """A Hub that HF_ENDPOINT points to, with the repository example/model."""
-    with hub_module().HubServer() as server:
-        monkeypatch.setenv("HF_ENDPOINT", server.url)
-        monkeypatch.delenv("HF_TOKEN", raising=False)
+    with hub_in_use(monkeypatch) as server:
         yield server
 
 
@@ -68,12 +55,12 @@ def test_a_generator_of_the_hub(hub, home, tmp_path):
     made = import_kit(tmp_path / "tiny", "hub", "example/model", engine=None, home=home)
     kit = assert_holds(made)
     assert made.engine == "transformers"
-    assert kit.model.weights[0].revision == hub_module().COMMIT
+    assert kit.model.weights[0].revision == COMMIT
     assert kit.hyperparameters["max_length"] == 512
     assert kit.hyperparameters["chat_template"] == "model"
     assert kit.model.license == "LicenseRef-psf-2.0"
     assert hub.downloads("model.safetensors") == []
-    assert hub_module().COMMIT in made.path.read_text()
+    assert COMMIT in made.path.read_text()
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """The kit of a GPU server: it locks where its Hub is, and its lock tells what machine it needs."""
 
-import importlib.util
 import json
 import re
 import shutil
@@ -8,6 +7,7 @@ import struct
 from pathlib import Path
 
 import pytest
+from fakes import hub_server
 from fakes.engines import report_of
 from fakes.little import OFFLINE, Heard
 from fakes.machines import MACHINES, facts_of, machine
@@ -19,7 +19,6 @@ from mealkit.pipeline.kit.locking import lock_kit
 from mealkit.recipe.lock import read_lock
 
 KIT = Path(__file__).parents[2] / "kits" / "qwen2.5-7b-vllm"
-HUB_SERVER = Path(__file__).parents[1] / "sources" / "hub_server.py"
 REPO = "Qwen/Qwen2.5-7B-Instruct"
 COMMIT = "a09a35458c702b33eeacc393d103063234e8bc28"
 
@@ -91,15 +90,9 @@ def fill(hub):
 @pytest.fixture
 def hub(monkeypatch):
     """A Hub with the repository that the kit names, at the commit that it names."""
-    spec = importlib.util.spec_from_file_location("hub_of_qwen", HUB_SERVER)
-    module = importlib.util.module_from_spec(spec)
-    # Dataclasses look their module up by its name.
-    monkeypatch.setitem(__import__("sys").modules, "hub_of_qwen", module)
-    spec.loader.exec_module(module)
-    module.REPO, module.COMMIT = REPO, COMMIT
-    with module.HubServer() as server:
-        monkeypatch.setenv("HF_ENDPOINT", server.url)
-        monkeypatch.delenv("HF_TOKEN", raising=False)
+    monkeypatch.setattr(hub_server, "REPO", REPO)
+    monkeypatch.setattr(hub_server, "COMMIT", COMMIT)
+    with hub_server.hub_in_use(monkeypatch) as server:
         fill(server)
         yield server
 

@@ -1,49 +1,32 @@
 """Fixtures for sources: a Hub on loopback, a cache, a downloader, and small weight files."""
 
-import importlib.util
 import json
 import struct
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from fakes.hub_server import HubServer, hub_in_use
 
 from mealkit.recipe.kit import Model
 from mealkit.sources.download import Downloader
 from mealkit.sources.file_cache import FileCache
 from mealkit.sources.source import Supplies
 from mealkit.web.http_client import open_client
-
-
-def _hub_server() -> Any:
-    """Load the module beside this one: test folders are no packages."""
-    name = "mealkit_tests_hub_server"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(
-            name, Path(__file__).with_name("hub_server.py")
-        )
-        assert spec is not None
-        assert spec.loader is not None
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
+from mealkit.web.retry import Retry
 
 
 @pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
     """A running Hub that HF_ENDPOINT points to."""
-    with _hub_server().HubServer() as server:
-        monkeypatch.setenv("HF_ENDPOINT", server.url)
-        monkeypatch.delenv("HF_TOKEN", raising=False)
+    with hub_in_use(monkeypatch) as server:
         yield server
 
 
 @pytest.fixture
-def mirror() -> Iterator[Any]:
+def mirror() -> Iterator[HubServer]:
     """A second server, for mirrors."""
-    with _hub_server().HubServer() as server:
+    with HubServer() as server:
         yield server
 
 
@@ -57,7 +40,7 @@ def cache(tmp_path: Path) -> FileCache:
 def downloader(cache: FileCache) -> Iterator[Downloader]:
     """A downloader that does not wait between attempts."""
     with open_client() as client:
-        yield Downloader(cache, client, retry_seconds=(0.0, 0.0))
+        yield Downloader(cache, client, retry=Retry(3, 0))
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from mealkit.errors import SourceError, StoreError
 from mealkit.sources.download import Downloader
 from mealkit.sources.file_cache import FileCache
 from mealkit.web.http_client import open_client
+from mealkit.web.retry import Retry
 
 DATA = random.Random(1).randbytes(3_000_000)
 DIGEST = Digest.of(DATA)
@@ -29,10 +30,11 @@ from pathlib import Path
 from mealkit.digest import Digest
 from mealkit.sources.file_cache import FileCache
 from mealkit.web.http_client import open_client
+from mealkit.web.retry import Retry
 from mealkit.sources.download import Downloader
 url, folder, digest, size = sys.argv[1:5]
 with open_client() as client:
-    found, path = Downloader(FileCache(Path(folder)), client, retry_seconds=(0.0,)).fetch(
+    found, path = Downloader(FileCache(Path(folder)), client, retry=Retry(2, 0)).fetch(
         url, expected=Digest(digest), size_bytes=int(size)
     )
 print(found)
@@ -296,6 +298,21 @@ def test_every_refusal_has_its_code(
     assert problem_of(error).where.startswith("http://127.0.0.1")
 
 
+@pytest.mark.parametrize(
+    ("stated", "waits"), [("7", [7.0]), ("0", [0.0]), ("3600", [])], ids=["short", "now", "long"]
+)
+def test_a_server_is_left_alone_for_as_long_as_it_asks(
+    cache: FileCache, stated: str, waits: list[float]
+) -> None:
+    """Retry-After is honoured; a server that asks for more than a minute is given up."""
+    waited: list[float] = []
+    with odd_server(429, {"Retry-After": stated}, b"") as address, open_client() as client:
+        downloader = Downloader(cache, client, retry=Retry(2, sleep=waited.append))
+        with pytest.raises(SourceError, match="SOURCE_UNREACHABLE"):
+            downloader.fetch(address, expected=DIGEST)
+    assert waited == waits
+
+
 def test_a_server_that_recovers_is_asked_again(downloader: Downloader, hub: Any, url: str) -> None:
     """Two failures of the server are got over without a word."""
     hub.fault("weights", status=503, statuses=2)
@@ -333,7 +350,7 @@ def test_plain_http_needs_a_digest(
     hub.fault("weights", location=outside)
     headers = {"Authorization": "Bearer token-of-the-test"}
     with open_client() as client:
-        proxied = Downloader(downloader.cache, client, retry_seconds=())
+        proxied = Downloader(downloader.cache, client, retry=Retry(1))
         for address in (outside, url):
             with pytest.raises(SourceError) as error:
                 proxied.fetch(address)
@@ -397,7 +414,7 @@ def test_a_small_disk_is_refused_before_a_byte_is_written(
         with pytest.raises(StoreError) as error:
             small.fetch(url, expected=DIGEST, size_bytes=len(DATA))
         assert problem_of(error).code == "DISK_FULL"
-        assert "2.9 MiB are needed and 1.0 MiB are free" in problem_of(error).message
+        assert "needs 2.9 MiB more, 1.0 MiB are free" in problem_of(error).message
         source = tmp_path / "source"
         source.write_bytes(DATA)
         with pytest.raises(StoreError) as error:
@@ -454,7 +471,7 @@ def test_a_file_that_no_disk_holds_is_refused_before_a_byte(
     with odd_server(200, {}, b"data") as address, pytest.raises(StoreError) as error:
         downloader.fetch(address, expected=DIGEST, size_bytes=2**60)
     assert problem_of(error).code == "DISK_FULL"
-    assert "are needed" in problem_of(error).message
+    assert "needs " in problem_of(error).message
 
 
 def test_a_server_that_states_no_length_is_bounded(downloader: Downloader) -> None:

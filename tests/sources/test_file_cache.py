@@ -12,8 +12,8 @@ DIGEST = Digest.of(DATA)
 
 def put(cache: FileCache) -> Path:
     with cache.new_part() as part:
-        part.write_bytes(DATA)
-        return cache.add(part, DIGEST)
+        part.path.write_bytes(DATA)
+        return cache.add(part.path, DIGEST)
 
 
 def test_what_is_added_is_found(cache: FileCache) -> None:
@@ -93,7 +93,7 @@ def test_dropping_what_is_not_there_is_nothing(cache: FileCache) -> None:
 def test_a_part_that_is_given_up_is_deleted(cache: FileCache) -> None:
     """What was not added leaves nothing behind."""
     with cache.new_part() as part:
-        part.write_bytes(b"half")
+        part.write(b"half")
     assert list(cache.parts.iterdir()) == []
 
 
@@ -102,13 +102,13 @@ def test_pruning_keeps_what_is_asked_for_and_what_is_written(cache: FileCache) -
     kept = put(cache)
     other = Digest.of(b"other")
     with cache.new_part() as part:
-        part.write_bytes(b"other")
-        cache.add(part, other)
+        part.path.write_bytes(b"other")
+        cache.add(part.path, other)
     with cache.new_part() as busy:
-        busy.write_bytes(b"busy")
+        busy.write(b"busy")
         (cache.parts / "left.part").write_bytes(b"left by a killed process")
         (cache.parts / "left.json").write_bytes(b"{}")
         assert cache.prune({DIGEST}) == len(b"other") + len(b"left by a killed process")
-        assert list(cache.parts.iterdir()) == [busy]
+        assert list(cache.parts.iterdir()) == [busy.path]
     assert cache.path(DIGEST) == kept
     assert cache.path(other) is None

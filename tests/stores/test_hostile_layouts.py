@@ -235,5 +235,5 @@ def test_space_for_an_image_is_asked_for_before_it_is_fetched(store):
     with pytest.raises(MealkitError) as error:
         store.put(image, ["x:1"])
     assert error.value.problems[0].code == "DISK_FULL"
-    assert str(size) in error.value.problems[0].message
+    assert "1048576.0 TiB" in error.value.problems[0].message
     assert store.blobs.digests() == []

@@ -11,7 +11,8 @@ from mealkit.digest import Digest
 from mealkit.errors import MealkitError, failure
 from mealkit.oci.compression import unpacked
 from mealkit.oci.image import Image, Layer
-from mealkit.oci.untar import Bytes, EntryError, Kind, StreamSource, TarStream, parts_of
+from mealkit.oci.tar_source import Bytes, StreamSource
+from mealkit.oci.untar import EntryError, Kind, TarStream, parts_of
 from mealkit.paths import SETTINGS
 from mealkit.plan.layers import LayerKind
 from mealkit.recipe.lock import LOCK_NAME, Lock, read_lock

@@ -5,14 +5,13 @@ the verified files and the layer stays virtual: pulled weights can be mounted, a
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 
 from mealkit.assembly.lean import WeightLayer, weight_layers
 from mealkit.digest import Digest
 from mealkit.errors import failure
-from mealkit.files.disk_errors import disk_errors, require_space
 from mealkit.files.identity import FileKey
 from mealkit.oci.descriptor import Platform
 from mealkit.oci.image import Image
@@ -97,17 +96,16 @@ def _unwrapped(
 def _fetched(
     weight: WeightLayer, head_bytes: int, cache: FileCache, advance: Callable[[int], None]
 ) -> Path:
-    state = hashlib.sha256()
-    with cache.new_part() as part:
-        require_space(part.parent, weight.size_bytes)
-        with disk_errors(part), part.open("wb") as out:
-            for chunk in weight.layer.blob.chunks(head_bytes, weight.size_bytes):
-                state.update(chunk)
-                out.write(chunk)
-                advance(len(chunk))
-        if Digest.from_hex(state.hexdigest()) != weight.digest:
-            raise _unlike(weight, f"its file has digest {state.hexdigest()}")
-        return cache.add(part, weight.digest)
+    def told() -> Iterator[bytes | memoryview]:
+        for chunk in weight.layer.blob.chunks(head_bytes, weight.size_bytes):
+            yield chunk
+            advance(len(chunk))
+
+    def require(found: Digest) -> None:
+        if found != weight.digest:
+            raise _unlike(weight, f"its file has digest {found.hex}")
+
+    return cache.add_chunks(told(), weight.size_bytes, require)[1]
 
 
 def _unlike(weight: WeightLayer, reason: str) -> Exception:

@@ -6,7 +6,8 @@ Refuses a folder that is none, and one with more files than any project has. Fol
 from dataclasses import dataclass
 from pathlib import Path
 
-from mealkit.errors import disk_failure, failure
+from mealkit.errors import failure
+from mealkit.files.whole import disk_errors
 from mealkit.untrusted import UntrustedError, read_file
 
 # What a kit's file of code may have.
@@ -41,11 +42,9 @@ def read_folder(folder: Path) -> FolderContent:
         raise failure("USAGE", f"there is no folder {folder}", where=str(folder))
     content = FolderContent(folder.resolve(), {}, {})
     left_bytes = _MOST_TEXT_BYTES
-    try:
+    with disk_errors(folder, "the folder cannot be read"):
         for path in _files(content.folder):
             left_bytes -= _add(path, content, left_bytes)
-    except OSError as error:
-        raise disk_failure(error, "the folder cannot be read", str(folder)) from error
     return content
 
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from fcntl import LOCK_EX, flock
 from pathlib import Path
 
-from mealkit.errors import disk_failure, failure
+from mealkit.errors import failure
+from mealkit.files.whole import disk_errors
 from mealkit.runtime.gateway.keys import KeyHash, new_key, read_keys
 
 # The container's user, who is nobody on the host, reads it; a hash of 256 random bits is no secret.
@@ -87,7 +88,7 @@ def remove_key(name: str, file: Path) -> None:
 
 @contextmanager
 def _opened(file: Path, flags: int) -> Iterator[int]:
-    try:
+    with disk_errors(file, "the keys cannot be opened"):
         descriptor = os.open(file, flags | os.O_NONBLOCK | os.O_CLOEXEC, _MODE)
         try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -96,8 +97,6 @@ def _opened(file: Path, flags: int) -> Iterator[int]:
             yield descriptor
         finally:
             os.close(descriptor)
-    except OSError as error:
-        raise disk_failure(error, "the keys cannot be opened", str(file)) from error
 
 
 def _text(descriptor: int) -> str:

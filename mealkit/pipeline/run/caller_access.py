@@ -4,12 +4,12 @@ Refuses to publish a kit without keys.
 """
 
 from collections.abc import Mapping
-from ipaddress import ip_address
 from pathlib import Path
 
 from mealkit.containers.container import Mount
 from mealkit.errors import failure
 from mealkit.pipeline.run.api_keys import list_keys
+from mealkit.web.address import is_loopback
 
 _KEYS_PATH = "/run/mealkit-keys"
 
@@ -29,7 +29,7 @@ def access_of(address: str, keys: Path | None) -> tuple[Mapping[str, str], tuple
             raise failure("KEYS_MISSING", f"{keys} has no key", where=str(keys))
         mount = Mount(keys.resolve(), _KEYS_PATH)
         return {"MEALKIT_KEYS_FILE": _KEYS_PATH}, (mount,)
-    if not _is_loopback(address):
+    if not is_loopback(address):
         raise failure(
             "KEYS_MISSING",
             f"callers from outside could reach {address}, and no API key is known",
@@ -37,10 +37,3 @@ def access_of(address: str, keys: Path | None) -> tuple[Mapping[str, str], tuple
             hint="mealkit key new --file keys.txt, then run with --keys keys.txt",
         )
     return {"MEALKIT_AUTH": "off"}, ()
-
-
-def _is_loopback(address: str) -> bool:
-    try:
-        return address == "localhost" or ip_address(address).is_loopback
-    except ValueError:  # the container client refuses it
-        return False

@@ -15,7 +15,7 @@ _SHOWN = 20
 _MOST_STEPS = 2_000_000
 
 
-class Index(Protocol):
+class PackageLookup(Protocol):
     """What the resolver asks of a package index."""
 
     def newest(self, name: str) -> IndexEntry | None:
@@ -28,7 +28,7 @@ class Index(Protocol):
 
 
 def closure(
-    index: Index, roots: Iterable[str], excluded: Collection[tuple[str, str]] = ()
+    index: PackageLookup, roots: Iterable[str], excluded: Collection[tuple[str, str]] = ()
 ) -> tuple[IndexEntry, ...]:
     """Return the roots and all that they need, directly or not, sorted by name.
 
@@ -105,7 +105,7 @@ class _Chosen:
 
 
 def _first_that_meets(
-    index: Index, alternatives: Iterable[Relation], chosen: _Chosen
+    index: PackageLookup, alternatives: Iterable[Relation], chosen: _Chosen
 ) -> IndexEntry | None:
     for relation in alternatives:
         named = index.newest(relation.name)

@@ -7,15 +7,14 @@ still well signed, would hold fixes back. Refuses a release that is older than o
 One small file for each package, by its digest, and for each suite, in a folder of the user's own.
 """
 
-import os
 import re
-import tempfile
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
 from mealkit.digest import canonical_json
-from mealkit.errors import disk_failure, failure
+from mealkit.errors import failure
+from mealkit.files.whole import write_whole
 from mealkit.recipe.lock import LockedDeb
 from mealkit.untrusted import UntrustedError, parse_json_object, read_file
 
@@ -102,16 +101,4 @@ def _read(path: Path) -> dict[str, object] | None:
 
 
 def _write(path: Path, form: dict[str, object]) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, partial = tempfile.mkstemp(dir=path.parent, prefix=".partial-")
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(canonical_json(form))
-            Path(partial).replace(path)
-        except BaseException:
-            Path(partial).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        doing = "what Debian's index says cannot be kept"
-        raise disk_failure(error, doing, str(path.parent)) from error
+    write_whole(path, canonical_json(form), durable=False)

@@ -4,15 +4,14 @@ Refuses bytes that the signed release does not vouch for. Parsing is a plain loo
 an index has some 60 000 of them, of which a base needs forty, so only those are read in full.
 """
 
-import os
-import tempfile
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from debian.debian_support import NativeVersion
 
 from mealkit.digest import Digest, digest_of_file, file_chunks
-from mealkit.errors import disk_failure, failure
+from mealkit.errors import failure
+from mealkit.files.whole import write_whole
 from mealkit.sources.debian.mirror_client import Fetch
 from mealkit.sources.debian.package import IndexEntry, index_entry
 from mealkit.sources.debian.paragraphs import paragraphs
@@ -118,7 +117,7 @@ def read_index(
             path = cache / f"{listed.digest.hex}{suffix or '.txt'}"
             if not (path.exists() and digest_of_file(path) == listed.digest):
                 body = _fetched(listed, address, fetch, by_hash=release.by_hash)
-                _keep(body, path)
+                write_whole(path, body, durable=False)
             return _decompressed(path, suffix, bare_url(address))
     raise failure(
         "DEBIAN_INDEX",
@@ -180,22 +179,6 @@ def _fetched(listed: ListedFile, address: str, fetch: Fetch, *, by_hash: bool) -
         f"the mirror lacks {listed.path}, which its index lists",
         where=bare_url(plain),
     )
-
-
-def _keep(body: bytes, path: Path) -> None:
-    """Put the checked bytes in place whole: two locks at once write the same file."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, partial = tempfile.mkstemp(dir=path.parent, prefix=".partial-")
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(body)
-            Path(partial).replace(path)
-        except BaseException:
-            Path(partial).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise disk_failure(error, "the Debian index cannot be kept", str(path.parent)) from error
 
 
 def _decompressed(path: Path, suffix: str, where: str) -> Iterator[bytes]:

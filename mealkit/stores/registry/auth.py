@@ -14,10 +14,10 @@ from typing import Any
 import httpx2
 
 from mealkit.errors import MealkitError, failure
-from mealkit.stores.registry.address import is_loopback
 from mealkit.stores.registry.credentials import Credential, Credentials
 from mealkit.stores.registry.realms import VARIABLE as REALMS_VARIABLE
 from mealkit.stores.registry.realms import Realms
+from mealkit.web.address import is_loopback
 
 # "a token should never be returned with less than 60 seconds to live" (token spec)
 _LEAST_LIFE_SECONDS = 60.0
@@ -188,7 +188,7 @@ class Authorizer:
         except httpx2.InvalidURL:
             realm = httpx2.URL("")
         authority = realm.netloc.decode()
-        if realm.scheme == "https" or (realm.scheme == "http" and is_loopback(authority)):
+        if realm.scheme == "https" or (realm.scheme == "http" and is_loopback(realm.host)):
             return realm
         raise failure(
             "REGISTRY_INSECURE",

@@ -13,7 +13,7 @@ import httpx2
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError, failure
 from mealkit.stores.registry.client import RegistryClient
-from mealkit.stores.registry.exchange import SMALL_BYTES, Answer, Call
+from mealkit.stores.registry.exchange import SMALL_BYTES, RegistryAnswer, RegistryCall
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class RegistryBlob:
         headers = {"Range": f"bytes={start}-{end - 1}"} if is_part else {}
         name = client.endpoint.repository(self.repository)
         path = f"/v2/{name}/blobs/{self.digest}"
-        call = Call("GET", path, (f"repository:{name}:pull",), headers)
+        call = RegistryCall("GET", path, (f"repository:{name}:pull",), headers)
         with client.open(call) as response:
             skip = self._checked_start(client, response, start)
             left = end - start
@@ -128,7 +128,7 @@ class RegistryBlob:
         if response.status_code == 416:
             raise self._other_bytes(f"has no byte {start}", client)
         if response.status_code != 200:
-            answer = Answer(response.status_code, response.headers, _beginning(response))
+            answer = RegistryAnswer(response.status_code, response.headers, _beginning(response))
             raise client.refusal(f"GET {self.digest}", answer)
         size = response.headers.get("content-length")
         if size is not None and size != str(self.size_bytes):

@@ -13,21 +13,20 @@ import httpx2
 
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError, failure
-from mealkit.stores.registry.address import Endpoint, is_loopback
 from mealkit.stores.registry.auth import Authorizer
 from mealkit.stores.registry.credentials import Credentials
 from mealkit.stores.registry.exchange import (
-    PASSING,
     SMALL_BYTES,
-    Answer,
-    Call,
-    Retry,
+    RegistryAnswer,
+    RegistryCall,
     json_of,
-    retry_after_seconds,
     words_of,
 )
 from mealkit.stores.registry.realms import Realms
+from mealkit.stores.registry.registry_endpoint import RegistryEndpoint
+from mealkit.web.address import is_loopback
 from mealkit.web.redirects import DowngradeError, HopError, StrangeError, check_hop
+from mealkit.web.retry import TRANSIENT_STATUS, Retry, retry_after_seconds
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS = 5
@@ -39,7 +38,7 @@ class RegistryClient:
 
     def __init__(
         self,
-        endpoint: Endpoint,
+        endpoint: RegistryEndpoint,
         http: httpx2.Client,
         credentials: Credentials,
         retry: Retry,
@@ -55,7 +54,7 @@ class RegistryClient:
         self._base: httpx2.URL | None = None
         self._lock = threading.Lock()
 
-    def send(self, call: Call, limit_bytes: int = SMALL_BYTES) -> Answer:
+    def send(self, call: RegistryCall, limit_bytes: int = SMALL_BYTES) -> RegistryAnswer:
         """Send a request and read its whole answer, of any status but 401.
 
         Raises:
@@ -68,7 +67,7 @@ class RegistryClient:
             try:
                 with self.open(call) as response:
                     body = self._read(response, limit_bytes)
-                    return Answer(response.status_code, response.headers, body)
+                    return RegistryAnswer(response.status_code, response.headers, body)
             except httpx2.TransportError as error:
                 if not call.is_retried:
                     raise
@@ -77,7 +76,7 @@ class RegistryClient:
             attempt += 1
 
     @contextlib.contextmanager
-    def open(self, call: Call) -> Iterator[httpx2.Response]:
+    def open(self, call: RegistryCall) -> Iterator[httpx2.Response]:
         """Send a request and give its response, of any status but 401, with the body unread.
 
         Raises:
@@ -104,11 +103,11 @@ class RegistryClient:
             # Registries behind a proxy that ends TLS give their own idea of the scheme.
             url = url.copy_with(scheme=base.scheme, port=base.port)
         self._require_hop(base, url)
-        if url.scheme == "http" and not is_loopback(url.netloc.decode()):
+        if url.scheme == "http" and not is_loopback(url.host):
             raise self._insecure(f"leads to {url.scheme}://{url.netloc.decode()}")
         return url
 
-    def refusal(self, what: str, answer: Answer) -> MealkitError:
+    def refusal(self, what: str, answer: RegistryAnswer) -> MealkitError:
         """Make the error for an answer that refuses ``what``, with the registry's own words."""
         name = self.endpoint.registry
         if answer.status in {401, 403}:
@@ -120,7 +119,7 @@ class RegistryClient:
             where=name,
         )
 
-    def words(self, answer: Answer) -> str:
+    def words(self, answer: RegistryAnswer) -> str:
         """Return the registry's own words, without the secrets that were sent to it."""
         return self._authorizer.scrub(words_of(answer.body))
 
@@ -147,7 +146,7 @@ class RegistryClient:
             asked = None
             try:
                 response = once()
-                if response.status_code not in PASSING:
+                if response.status_code not in TRANSIENT_STATUS:
                     return response
                 asked = retry_after_seconds(response.headers)
                 response.close()
@@ -158,7 +157,7 @@ class RegistryClient:
                     raise self.unreachable(error, attempt) from error
             attempt += 1
 
-    def _follow(self, call: Call) -> httpx2.Response:
+    def _follow(self, call: RegistryCall) -> httpx2.Response:
         """Send a request; follow redirects, without credentials to another host."""
         url = self.url(call.path)
         for _ in range(_MOST_REDIRECTS + 1):
@@ -176,7 +175,7 @@ class RegistryClient:
             url = target
         raise self._odd(f"redirects more than {_MOST_REDIRECTS} times")
 
-    def _authorized(self, call: Call, url: httpx2.URL) -> httpx2.Response:
+    def _authorized(self, call: RegistryCall, url: httpx2.URL) -> httpx2.Response:
         is_home = _origin_of(url) == _origin_of(self._origin())
         header = self._authorizer.header(call.scopes) if is_home else None
         response = self._once(call, url, header)
@@ -193,7 +192,9 @@ class RegistryClient:
             raise self._authorizer.denied(_what(call, url))
         return response
 
-    def _once(self, call: Call, url: httpx2.URL, authorization: str | None) -> httpx2.Response:
+    def _once(
+        self, call: RegistryCall, url: httpx2.URL, authorization: str | None
+    ) -> httpx2.Response:
         # Bytes are counted and hashed as they are stored, so none may be compressed on the way.
         headers = {"Accept-Encoding": "identity", **call.headers}
         if authorization:
@@ -276,7 +277,7 @@ class RegistryClient:
         )
 
 
-def _what(call: Call, url: httpx2.URL) -> str:
+def _what(call: RegistryCall, url: httpx2.URL) -> str:
     return f"{call.method} {url.path}"
 
 

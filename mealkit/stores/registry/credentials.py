@@ -128,13 +128,9 @@ class Credentials:
             silent = b"not found" in done.stdout.lower()
             return None if silent else self._trouble(f"{program} ended with {done.returncode}")
         try:
-            answer = parse_json(done.stdout)
-            username, secret = str(answer["Username"]), str(answer["Secret"])
+            return _of_answer(parse_json(done.stdout))
         except (UntrustedError, KeyError, TypeError):
             return self._trouble(f"{program} answered with something else than its protocol")
-        if username == "<token>":
-            return Credential("<token>", "", secret)
-        return Credential(username, secret)
 
     def _trouble(self, text: str) -> Credential | None:
         if text not in self.troubles:
@@ -171,6 +167,16 @@ def _of_entry(entry: Any) -> Credential | None:
     if username and password is not None:
         return Credential(str(username), str(password).rstrip("\0"))
     return None
+
+
+def _of_answer(answer: Any) -> Credential | None:
+    """Read what a helper answers; KeyError or TypeError if it is something else."""
+    username, secret = str(answer["Username"]), str(answer["Secret"])
+    if not username and not secret:  # what docker-credential-pass says of an unknown registry
+        return None
+    if username == "<token>":
+        return Credential("<token>", "", secret)
+    return Credential(username, secret)
 
 
 def _mapping(config: Mapping[str, Any], key: str) -> Mapping[str, Any]:

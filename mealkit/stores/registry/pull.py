@@ -21,7 +21,7 @@ from mealkit.oci.image import Image, annotations_of, json_object, read_image, re
 from mealkit.oci.reference import Reference
 from mealkit.stores.registry.blob import RegistryBlob
 from mealkit.stores.registry.client import RegistryClient
-from mealkit.stores.registry.exchange import SMALL_BYTES, Call
+from mealkit.stores.registry.exchange import SMALL_BYTES, RegistryCall
 from mealkit.stores.registry.reaching import Registries
 
 _ACCEPT = ", ".join(sorted(MANIFEST_TYPES | INDEX_TYPES))
@@ -139,7 +139,7 @@ class RemoteImages:
 def _fetch_from(client: RegistryClient, reference: Reference, name: str) -> _Found:
     repository = client.endpoint.repository(reference.repository)
     path = f"/v2/{repository}/manifests/{name}"
-    call = Call("GET", path, (f"repository:{repository}:pull",), {"Accept": _ACCEPT})
+    call = RegistryCall("GET", path, (f"repository:{repository}:pull",), {"Accept": _ACCEPT})
     answer = client.send(call)
     if answer.status == 404:
         raise failure(

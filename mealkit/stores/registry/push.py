@@ -15,7 +15,7 @@ from mealkit.oci.reference import Reference
 from mealkit.progress import Advance, silent
 from mealkit.stores.registry.blob import RegistryBlob
 from mealkit.stores.registry.client import RegistryClient
-from mealkit.stores.registry.exchange import Call
+from mealkit.stores.registry.exchange import RegistryCall
 from mealkit.stores.registry.reaching import Registries
 from mealkit.stores.registry.session import PIECE_BYTES
 from mealkit.stores.registry.upload import Outcome, Uploader
@@ -120,11 +120,11 @@ def _put_manifest(image: Image, reference: Reference, client: RegistryClient) ->
     repository = client.endpoint.repository(reference.repository)
     path = f"/v2/{repository}/manifests/{reference.tag or reference.digest or 'latest'}"
     scopes = (f"repository:{repository}:pull,push",)
-    known = client.send(Call("HEAD", path, scopes, {"Accept": image.media_type}))
+    known = client.send(RegistryCall("HEAD", path, scopes, {"Accept": image.media_type}))
     if known.status == 200 and known.headers.get("docker-content-digest") == image.digest:
         return Outcome.EXISTING
     headers = {"Content-Type": image.media_type, "Content-Length": str(len(image.raw_manifest))}
-    answer = client.send(Call("PUT", path, scopes, headers, lambda: (image.raw_manifest,)))
+    answer = client.send(RegistryCall("PUT", path, scopes, headers, lambda: (image.raw_manifest,)))
     if answer.status not in {200, 201, 202}:
         raise client.refusal(f"PUT manifest {image.digest} of {repository}", answer)
     said = answer.headers.get("docker-content-digest")

@@ -11,14 +11,14 @@ from typing import Self
 
 import httpx2
 
-from mealkit import __version__
 from mealkit.errors import failure
 from mealkit.oci.reference import Reference
-from mealkit.stores.registry.address import Endpoint, endpoint_of, mirrors_of
 from mealkit.stores.registry.client import RegistryClient
 from mealkit.stores.registry.credentials import Credentials
-from mealkit.stores.registry.exchange import Retry
 from mealkit.stores.registry.realms import Realms, realms_of
+from mealkit.stores.registry.registry_endpoint import RegistryEndpoint, endpoint_of, mirrors_of
+from mealkit.web.http_client import USER_AGENT
+from mealkit.web.retry import Retry
 
 # A registry may hash or move a whole layer before it answers the request that ends an upload.
 _TIMEOUT = httpx2.Timeout(60.0, connect=10.0, read=300.0, pool=None)
@@ -31,7 +31,7 @@ class Registries:
     def __init__(
         self,
         credentials: Credentials,
-        mirrors: Mapping[str, tuple[Endpoint, ...]] | None = None,
+        mirrors: Mapping[str, tuple[RegistryEndpoint, ...]] | None = None,
         *,
         retry: Retry | None = None,
         realms: Realms | None = None,
@@ -47,7 +47,7 @@ class Registries:
         self._mirrors = mirrors or {}
         self._transport = transport
         self._http: httpx2.Client | None = None
-        self._clients: dict[Endpoint, RegistryClient] = {}
+        self._clients: dict[RegistryEndpoint, RegistryClient] = {}
         self._lock = threading.Lock()
 
     @classmethod
@@ -93,7 +93,7 @@ class Registries:
         hasty = Retry(1, sleep=self.retry.sleep)
         return (*(self._client(mirror, hasty) for mirror in mirrors), self.client(reference))
 
-    def _client(self, endpoint: Endpoint, retry: Retry) -> RegistryClient:
+    def _client(self, endpoint: RegistryEndpoint, retry: Retry) -> RegistryClient:
         with self._lock:
             if self._http is None:
                 self._http = self._open()
@@ -110,7 +110,7 @@ class Registries:
             # The environment's proxies are not for this machine's own registries.
             mounts=dict.fromkeys(_LOOPBACK),
             timeout=_TIMEOUT,
-            headers={"User-Agent": f"mealkit/{__version__}"},
+            headers={"User-Agent": USER_AGENT},
         )
 
 

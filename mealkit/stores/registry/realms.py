@@ -6,12 +6,11 @@ whom the user has given no password. Source of the pairs: what the registries an
 docs.docker.com/registry/spec/auth/token, docs.gitlab.com "GitLab container registry".
 """
 
-import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from mealkit.errors import failure
-from mealkit.stores.registry.address import is_loopback
+from mealkit.web.address import host_of, is_address, is_loopback
 
 VARIABLE = "MEALKIT_TOKEN_REALMS"
 
@@ -33,14 +32,14 @@ class Realms:
 
         Both are ``host[:port]``.
         """
-        if is_loopback(registry) and is_loopback(realm):
-            return True
         here, there = _host(registry), _host(realm)
+        if is_loopback(host_of(registry)) and is_loopback(host_of(realm)):
+            return True
         if here == there or there in _KNOWN.get(here, ()):
             return True
         if there in self.named.get(registry, ()) or there in self.named.get(here, ()):
             return True
-        if _is_address(here) or _is_address(there) or "." not in there or "." not in here:
+        if is_address(here) or is_address(there) or "." not in there or "." not in here:
             return False
         return there.endswith(f".{here}") or here.endswith(f".{there}")
 
@@ -68,14 +67,4 @@ def realms_of(setting: str) -> Realms:
 
 def _host(authority: str) -> str:
     """Return the host of ``host[:port]``, in the one spelling that names are compared in."""
-    if authority.startswith("["):
-        return authority[1:].partition("]")[0].lower()
-    return authority.partition(":")[0].rstrip(".").lower()
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
+    return host_of(authority).rstrip(".")

@@ -6,7 +6,7 @@ Protocol: distribution-spec v1.1, "Pushing blobs".
 from dataclasses import dataclass, replace
 
 from mealkit.digest import Digest
-from mealkit.stores.registry.exchange import Answer, words_of
+from mealkit.stores.registry.exchange import RegistryAnswer, words_of
 
 # Between round trips and what a cut costs; registries that want smaller pieces say so.
 PIECE_BYTES = 32 * 1024 * 1024
@@ -29,7 +29,7 @@ def closing(location: str, digest: Digest) -> str:
     return f"{location}{'&' if '?' in location else '?'}digest={digest}"
 
 
-def within_limits(upload: Upload, answer: Answer) -> Upload:
+def within_limits(upload: Upload, answer: RegistryAnswer) -> Upload:
     """Heed ``OCI-Chunk-Min-Length`` (distribution-spec "Pushing a blob in chunks")."""
     text = answer.headers.get("oci-chunk-min-length", "")
     if not text.isdigit():
@@ -38,7 +38,7 @@ def within_limits(upload: Upload, answer: Answer) -> Upload:
     return replace(upload, least_bytes=least, piece_bytes=max(least, upload.piece_bytes))
 
 
-def held_bytes(answer: Answer, otherwise: int) -> int:
+def held_bytes(answer: RegistryAnswer, otherwise: int) -> int:
     """Read how much a registry has from ``Range: 0-LAST``; ``0-0`` is its way to say nothing."""
     start, dash, last = answer.headers.get("range", "").removeprefix("bytes=").partition("-")
     if start != "0" or not dash or not last.isdigit():
@@ -46,6 +46,6 @@ def held_bytes(answer: Answer, otherwise: int) -> int:
     return int(last) + 1 if int(last) else 0
 
 
-def says_digest(answer: Answer) -> bool:
+def says_digest(answer: RegistryAnswer) -> bool:
     """Tell whether a registry refuses bytes because they are not the digest's."""
     return answer.status == 400 and "DIGEST_INVALID" in words_of(answer.body)

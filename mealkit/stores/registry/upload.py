@@ -17,7 +17,7 @@ from mealkit.jobs import Stop
 from mealkit.oci.image import Blob
 from mealkit.progress import Advance
 from mealkit.stores.registry.client import RegistryClient
-from mealkit.stores.registry.exchange import PASSING, Answer, Call
+from mealkit.stores.registry.exchange import RegistryAnswer, RegistryCall
 from mealkit.stores.registry.session import (
     PIECE_BYTES,
     Upload,
@@ -27,6 +27,7 @@ from mealkit.stores.registry.session import (
     within_limits,
 )
 from mealkit.stores.registry.upload_body import BlobRange, Meter
+from mealkit.web.retry import TRANSIENT_STATUS
 
 _STREAM = "application/octet-stream"
 
@@ -77,7 +78,7 @@ class Uploader:
 
     def _has(self, repository: str, blob: Blob) -> bool:
         path = f"/v2/{repository}/blobs/{blob.digest}"
-        answer = self.client.send(Call("HEAD", path, self._scopes(repository)))
+        answer = self.client.send(RegistryCall("HEAD", path, self._scopes(repository)))
         if answer.status == 404:
             return False
         if answer.status != 200:
@@ -97,7 +98,7 @@ class Uploader:
                 continue
             path = f"/v2/{self.repository}/blobs/uploads/?mount={blob.digest}&from={source}"
             headers = {"Content-Length": "0"}
-            answer = self.client.send(Call("POST", path, self._scopes(source), headers))
+            answer = self.client.send(RegistryCall("POST", path, self._scopes(source), headers))
             if answer.status == 201:
                 return True
         return False
@@ -132,7 +133,9 @@ class Uploader:
 
     def _start(self) -> Upload:
         path = f"/v2/{self.repository}/blobs/uploads/"
-        answer = self.client.send(Call("POST", path, self._scopes(), {"Content-Length": "0"}))
+        answer = self.client.send(
+            RegistryCall("POST", path, self._scopes(), {"Content-Length": "0"})
+        )
         location = answer.headers.get("location")
         if answer.status != 202 or not location:
             raise self.client.refusal(f"POST an upload to {self.repository}", answer)
@@ -191,21 +194,23 @@ class Uploader:
             case _:
                 raise refusal
 
-    def _send(self, method: str, path: str, body: BlobRange | None, upload: Upload) -> Answer:
+    def _send(
+        self, method: str, path: str, body: BlobRange | None, upload: Upload
+    ) -> RegistryAnswer:
         """Send a part of a session; anything that may pass is a cut, with what is known then."""
         headers = {"Content-Type": _STREAM, "Content-Length": "0"}
         if body is not None:
             headers["Content-Length"] = str(body.length)
             if method == "PATCH":
                 headers["Content-Range"] = f"{body.offset}-{body.offset + body.length - 1}"
-        call = Call(
+        call = RegistryCall(
             method, path, self._scopes(), headers, body.chunks if body else None, is_retried=False
         )
         try:
             answer = self.client.send(call)
         except httpx2.TransportError as error:
             raise _Cut(self.client.unreachable(error), self._status(upload)) from error
-        if answer.status in PASSING:
+        if answer.status in TRANSIENT_STATUS:
             refusal = self.client.refusal(f"{method} of a blob to {self.repository}", answer)
             raise _Cut(refusal, self._status(upload))
         return answer
@@ -213,7 +218,7 @@ class Uploader:
     def _status(self, upload: Upload) -> Upload | None:
         """Ask the registry what it has of a session; None: begin anew."""
         try:
-            answer = self.client.send(Call("GET", upload.location, self._scopes()))
+            answer = self.client.send(RegistryCall("GET", upload.location, self._scopes()))
         except MealkitError:
             return None
         held = held_bytes(answer, 0)
@@ -226,7 +231,7 @@ class Uploader:
         wanted = blob.size_bytes if length is None else length
         return BlobRange(blob, offset, wanted, meter, self.stop)
 
-    def _blame(self, blob: Blob, answer: Answer) -> MealkitError:
+    def _blame(self, blob: Blob, answer: RegistryAnswer) -> MealkitError:
         """Read the blob again, to say whose fault a refused digest is."""
         state = hashlib.sha256()
         for chunk in blob.chunks():

@@ -12,6 +12,7 @@ from mealkit.sources.debian.mirrors import DebianMirrors
 from mealkit.sources.download import Downloader
 from mealkit.sources.file_cache import FileCache
 from mealkit.web.http_client import open_client
+from mealkit.web.retry import Retry
 
 BODY = b"the bytes of a package"
 PACKAGE = LockedDeb(
@@ -28,7 +29,7 @@ PACKAGE = LockedDeb(
 def downloads(tmp_path):
     """Open the downloader that every source uses; it does not wait before it tries again."""
     with open_client() as client:
-        yield Downloader(FileCache(tmp_path / "cache"), client, retry_seconds=())
+        yield Downloader(FileCache(tmp_path / "cache"), client, retry=Retry(1))
 
 
 def mirrors(*archives: str, security: tuple[str, ...] = ()) -> DebianMirrors:

@@ -25,8 +25,8 @@ from mealkit.digest import Digest
 from mealkit.oci.descriptor import LAYER, LAYER_GZIP
 from mealkit.oci.image import BytesBlob, Layer, image_of
 from mealkit.stores.registry.credentials import Credentials
-from mealkit.stores.registry.exchange import Retry
 from mealkit.stores.registry.reaching import Registries
+from mealkit.web.retry import Retry
 
 USER, PASSWORD = "cook", "not-a-real-secret"
 # htpasswd's bcrypt line for the two above.

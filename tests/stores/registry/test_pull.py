@@ -9,9 +9,9 @@ from mealkit.digest import Digest, canonical_json
 from mealkit.errors import MealkitError
 from mealkit.oci.descriptor import DOCKER_MANIFEST, INDEX, MANIFEST, Platform
 from mealkit.oci.reference import Reference
-from mealkit.stores.registry.address import Endpoint
 from mealkit.stores.registry.pull import RemoteImages
 from mealkit.stores.registry.push import push
+from mealkit.stores.registry.registry_endpoint import RegistryEndpoint
 
 AMD64 = Platform("linux", "amd64")
 MIB = 1024 * 1024
@@ -325,8 +325,8 @@ def test_redirects_without_end_end(quirky, registries, image, target):
 @pytest.fixture
 def mirrored(quirky, registry, make_registries):
     """Registries where the quirky one, with a prefix, is a mirror of the real one."""
-    mirror = Endpoint(quirky.host, quirky.host, "cache/")
-    dead = Endpoint("127.0.0.1:1", "127.0.0.1:1")
+    mirror = RegistryEndpoint(quirky.host, quirky.host, "cache/")
+    dead = RegistryEndpoint("127.0.0.1:1", "127.0.0.1:1")
     return make_registries(mirrors={registry.host: (dead, mirror)})
 
 

@@ -3,11 +3,11 @@
 Refuses plain HTTP for any host that is not this machine.
 """
 
-import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mealkit.errors import failure
+from mealkit.web.address import host_of, is_loopback
 
 # The one registry whose API lives under another name than the one people write.
 _HUB = "docker.io"
@@ -15,7 +15,7 @@ _HUB_API = "registry-1.docker.io"
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
+class RegistryEndpoint:
     """Where to reach a registry or a mirror of one.
 
     ``registry`` is the name that people and credential files use, ``authority`` is host and port,
@@ -29,7 +29,7 @@ class Endpoint:
     @property
     def is_loopback(self) -> bool:
         """Whether the host is this machine, where plain HTTP is allowed."""
-        return is_loopback(self.authority)
+        return is_loopback(host_of(self.authority))
 
     def repository(self, name: str) -> str:
         """Return the repository's name as this endpoint knows it."""
@@ -38,26 +38,12 @@ class Endpoint:
         return f"{self.prefix}{name}"
 
 
-def endpoint_of(registry: str) -> Endpoint:
+def endpoint_of(registry: str) -> RegistryEndpoint:
     """Return where the registry of a reference answers."""
-    return Endpoint(registry, _HUB_API if registry == _HUB else registry)
+    return RegistryEndpoint(registry, _HUB_API if registry == _HUB else registry)
 
 
-def is_loopback(authority: str) -> bool:
-    """Tell whether ``host[:port]`` is this machine: 127.0.0.0/8, ``[::1]`` or ``localhost``."""
-    if authority.startswith("["):
-        host = authority[1:].partition("]")[0]
-    else:
-        host = authority.partition(":")[0] if authority.count(":") < 2 else authority
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def mirrors_of(setting: str) -> Mapping[str, tuple[Endpoint, ...]]:
+def mirrors_of(setting: str) -> Mapping[str, tuple[RegistryEndpoint, ...]]:
     """Read ``registry=mirror[,mirror]`` pairs, with white space or semicolons between them.
 
     A mirror is ``[https://]host[:port][/prefix]``; ``http://`` only for a loopback host.
@@ -66,7 +52,7 @@ def mirrors_of(setting: str) -> Mapping[str, tuple[Endpoint, ...]]:
         RegistryError: ``REGISTRY_INSECURE``.
         StoreError: ``REFERENCE_INVALID``: a pair cannot be read.
     """
-    found: dict[str, tuple[Endpoint, ...]] = {}
+    found: dict[str, tuple[RegistryEndpoint, ...]] = {}
     for pair in setting.replace(";", " ").split():
         registry, equals, mirrors = pair.partition("=")
         if not (registry and equals and mirrors):
@@ -80,13 +66,17 @@ def mirrors_of(setting: str) -> Mapping[str, tuple[Endpoint, ...]]:
     return found
 
 
-def _mirror(text: str) -> Endpoint:
+def _mirror(text: str) -> RegistryEndpoint:
     scheme, separator, rest = text.partition("://")
     authority, _, prefix = (rest if separator else text).strip("/").partition("/")
-    if separator and scheme != "https" and not (scheme == "http" and is_loopback(authority)):
+    if (
+        separator
+        and scheme != "https"
+        and not (scheme == "http" and is_loopback(host_of(authority)))
+    ):
         raise failure(
             "REGISTRY_INSECURE",
             f"the mirror {authority} would be read over {scheme}",
             where="MEALKIT_REGISTRY_MIRRORS",
         )
-    return Endpoint(authority, authority, f"{prefix}/" if prefix else "")
+    return RegistryEndpoint(authority, authority, f"{prefix}/" if prefix else "")

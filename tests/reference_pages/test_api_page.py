@@ -4,10 +4,10 @@ import re
 
 import pytest
 
-from mealkit.cli.api_reference import api_page
 from mealkit.runtime.api.endpoints import ENDPOINTS
 from mealkit.runtime.api.knowledge import KNOWLEDGE
 from mealkit.runtime.api.openapi import problems_by_status
+from reference_pages.api_page import api_page
 
 PAGE = api_page()
 SECTIONS = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL))

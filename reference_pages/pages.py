@@ -1,4 +1,4 @@
-"""The reference pages, written from the code: ``python -m mealkit.cli.reference FOLDER [--check]``.
+"""The reference pages, written from the code: ``python -m reference_pages FOLDER [--check]``.
 
 With ``--check`` nothing is written; it fails, naming the pages, when one of them is stale.
 """
@@ -11,15 +11,13 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
-from mealkit.cli.api_reference import api_page
-from mealkit.cli.kit_reference import kit_page
 from mealkit.cli.program import app, verb_names
 from mealkit.engines.whole_schema import full_schema
 from mealkit.errors import CATALOGUE, Entry, MealkitError, Owner
+from reference_pages.api_page import api_page
+from reference_pages.kit_page import kit_page
 
-_NOTE = (
-    "<!-- Written by `python -m mealkit.cli.reference docs/reference`; edit the code instead. -->"
-)
+_NOTE = "<!-- Written by `make docs`; edit the code instead. -->"
 _WIDTH = 96
 
 
@@ -49,9 +47,7 @@ def main(arguments: list[str]) -> int:
     if "--check" in arguments:
         stale = stale_pages(folder)
         for name in stale:
-            sys.stderr.write(
-                f"{folder / name} is stale: python -m mealkit.cli.reference {folder}\n"
-            )
+            sys.stderr.write(f"{folder / name} is stale: make docs\n")
         return 1 if stale else 0
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in pages().items():
@@ -111,7 +107,3 @@ def _problems_page() -> Iterator[str]:
         for code, entry in entries:
             meaning, fix = (text.replace("|", "\\|") for text in (entry.meaning, entry.fix))
             yield f"| `{code}` | {meaning} | {entry.owner} | {entry.http_status} | {fix} |"
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from mealkit.cli.program import verb_names
-from mealkit.cli.reference import main, pages, stale_pages
 from mealkit.errors import CATALOGUE
 from mealkit.recipe.kit import Kit
+from reference_pages.pages import main, pages, stale_pages
 
 _COMMITTED = Path(__file__).parents[2] / "docs" / "reference"
 

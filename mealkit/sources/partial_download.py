@@ -12,14 +12,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mealkit.digest import Digest, file_chunks
-from mealkit.files.disk_errors import disk_errors
+from mealkit.files.whole import disk_errors
 from mealkit.untrusted import UntrustedError, parse_json_object, read_file
 
 _MAX_NOTE_BYTES = 64 * 1024
 
 
-class Part:
-    """An open part; made by ``open_part``, which holds its lock."""
+class PartialDownload:
+    """An open part; made by ``open_partial_download``, which holds its lock."""
 
     def __init__(self, path: Path, handle: int) -> None:
         self.path = path
@@ -101,7 +101,7 @@ class Part:
 
 
 @contextmanager
-def open_part(folder: Path, key: str) -> Iterator[Part | None]:
+def open_partial_download(folder: Path, key: str) -> Iterator[PartialDownload | None]:
     """Open a part and lock it, waiting for whoever holds it now.
 
     Gives None if it was finished or deleted meanwhile: look into the cache, then try again.
@@ -116,7 +116,7 @@ def open_part(folder: Path, key: str) -> Iterator[Part | None]:
     try:
         # The lock is on the file itself: once it was moved into the cache, its path is free again.
         fcntl.flock(handle, fcntl.LOCK_EX)
-        yield Part(path, handle) if _is_at(path, handle) else None
+        yield PartialDownload(path, handle) if _is_at(path, handle) else None
     finally:
         os.close(handle)
 

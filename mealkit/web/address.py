@@ -1,0 +1,94 @@
+"""What an address is: this machine, a private network or the internet, however it is spelled.
+
+Two questions, two answers. ``is_loopback`` decides what is trusted, such as a token over plain
+http: only literal loopback addresses and ``localhost`` are. ``scopes_of`` decides what is refused,
+such as a redirect into the caller's own network: names are resolved first, and an address that
+embeds another counts as that one. Imports the standard library alone.
+"""
+
+import ipaddress
+import socket
+from enum import IntEnum
+
+LOOPBACK = "127.0.0.1"
+
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+class AddressScope(IntEnum):
+    """How near to this machine an address is."""
+
+    INTERNET = 0
+    NETWORK = 1
+    """Private, shared, or otherwise not on the internet."""
+    LINK = 2
+    """Link-local, where clouds keep credentials of their machines."""
+    MACHINE = 3
+
+
+def host_of(authority: str) -> str:
+    """Return the host of ``host[:port]``, in lower case and without brackets."""
+    if authority.startswith("["):
+        return authority[1:].partition("]")[0].lower()
+    return (authority if authority.count(":") > 1 else authority.partition(":")[0]).lower()
+
+
+def is_address(host: str) -> bool:
+    """Tell an address from a name."""
+    return _parsed(host) is not None
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host is this machine: 127.0.0.0/8, ``::1`` or ``localhost``.
+
+    Other names are not: the server that they lead to may change.
+    """
+    address = _parsed(host)
+    if address is None:
+        return host.lower() == "localhost"
+    # Older Pythons do not look into it.
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (mapped or address).is_loopback
+
+
+def scopes_of(host: str) -> list[AddressScope]:
+    """Return how near each address of a host is; one that is not known is on the internet.
+
+    A proxy may know names that this machine does not; without one, the connection fails.
+    """
+    host = host.rstrip(".")
+    if host == "localhost" or host.endswith(".localhost"):  # RFC 6761 section 6.3
+        return [AddressScope.MACHINE]
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return [AddressScope.INTERNET]
+    return [_scope(str(item[4][0])) for item in found] or [AddressScope.INTERNET]
+
+
+def _scope(text: str) -> AddressScope:
+    address = _embedded(ipaddress.ip_address(text.partition("%")[0]))
+    if address.is_loopback or address.is_unspecified:
+        return AddressScope.MACHINE
+    if address.is_link_local:
+        return AddressScope.LINK
+    return AddressScope.INTERNET if address.is_global else AddressScope.NETWORK
+
+
+def _parsed(host: str) -> _Address | None:
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
+
+
+def _embedded(address: _Address) -> _Address:
+    """Return the IPv4 address that an IPv6 address stands for, if it does."""
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped or address.sixtofour:
+            return address.ipv4_mapped or address.sixtofour or address
+        if address in _NAT64:
+            return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address

@@ -1,0 +1,92 @@
+"""Whole files and folders: there with all their bytes or not at all, and no litter."""
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from mealkit.errors import MealkitError
+from mealkit.files.whole import (
+    disk_errors,
+    partial_file,
+    require_space,
+    sync_folder,
+    whole_folder,
+    write_whole,
+)
+
+
+def names(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
+
+
+def test_a_file_is_replaced_at_once_with_its_mode(tmp_path: Path) -> None:
+    """The new bytes stand under the name, with the mode asked for, and nothing lies beside them."""
+    target = tmp_path / "folder" / "file"
+    write_whole(target, b"old")
+    write_whole(target, b"new", durable=False, mode=0o640)
+    assert target.read_bytes() == b"new"
+    assert stat.S_IMODE(target.stat().st_mode) == 0o640
+    assert names(target.parent) == ["file"]
+
+
+def test_a_partial_file_that_is_not_finished_is_deleted(tmp_path: Path) -> None:
+    """A failure while writing leaves the old bytes, and no temporary file."""
+    target = tmp_path / "file"
+    target.write_bytes(b"old")
+    with pytest.raises(TypeError), partial_file(target) as partial:
+        partial.write(memoryview(b"half") + b"more")  # type: ignore[operator]
+    assert target.read_bytes() == b"old"
+    assert names(tmp_path) == ["file"]
+
+
+def test_a_finished_file_has_a_size_and_may_have_another_name(tmp_path: Path) -> None:
+    """The name may be known only when all bytes are written."""
+    with partial_file(tmp_path / "new") as partial:
+        partial.write(b"12")
+        partial.write(memoryview(b"345"))
+        assert partial.finish(tmp_path / "named") == 5
+    assert names(tmp_path) == ["named"]
+
+
+def test_a_folder_appears_whole(tmp_path: Path) -> None:
+    """An empty folder is replaced by the filled one; a failure leaves nothing."""
+    target = tmp_path / "kit"
+    target.mkdir()
+    with whole_folder(target, "it cannot be written") as partial:
+        (partial / "file").write_bytes(b"data")
+        assert not list(target.iterdir())
+    assert (target / "file").read_bytes() == b"data"
+    with (
+        pytest.raises(MealkitError, match="DISK_DENIED: it cannot be written: No such file"),
+        whole_folder(tmp_path / "other", "it cannot be written") as partial,
+    ):
+        (partial / "missing" / "file").write_bytes(b"data")
+    assert names(tmp_path) == ["kit"]
+
+
+@pytest.mark.parametrize(
+    ("device", "code"), [("/dev/full", "DISK_FULL"), ("/dev", "DISK_DENIED")], ids=["full", "other"]
+)
+def test_what_the_system_refuses_is_a_problem(device: str, code: str) -> None:
+    """A full disk is told from one that cannot be written to."""
+    with (
+        pytest.raises(MealkitError, match=f"{code}: writing under {device}: "),
+        disk_errors(Path(device)),
+        Path(device).open("wb", buffering=0) as stream,
+    ):
+        stream.write(b"data")
+
+
+def test_a_folder_that_is_gone_cannot_be_made_durable(tmp_path: Path) -> None:
+    """Its absence is a problem with its path."""
+    with pytest.raises(MealkitError, match="DISK_DENIED") as error:
+        sync_folder(tmp_path / "gone")
+    assert error.value.problems[0].where == str(tmp_path / "gone")
+
+
+def test_space_is_asked_for_before_anything_is_written(tmp_path: Path) -> None:
+    """No disk has room for an exbibyte."""
+    require_space(tmp_path / "new", 1)
+    with pytest.raises(MealkitError, match=r"DISK_FULL: .* needs 1048576\.0 TiB more, .* are free"):
+        require_space(tmp_path, 2**60)
