@@ -47,6 +47,9 @@ class Platform:
     architecture: str
     variant: str | None = None
 
+    def __str__(self) -> str:
+        return "/".join(filter(None, (self.os, self.architecture, self.variant)))
+
     def as_json(self) -> dict[str, str]:
         """Return the JSON form of image-index.md."""
         form = {"os": self.os, "architecture": self.architecture}
@@ -75,6 +78,8 @@ class Descriptor:
     size_bytes: int
     annotations: Mapping[str, str] = field(default_factory=dict)
     platform: Platform | None = None
+    artifact_type: str | None = None
+    """What kind of artifact a manifest is, where an index says it."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the JSON form of descriptor.md, without empty fields."""
@@ -83,6 +88,8 @@ class Descriptor:
             "digest": str(self.digest),
             "size": self.size_bytes,
         }
+        if self.artifact_type:
+            form["artifactType"] = self.artifact_type
         if self.platform:
             form["platform"] = self.platform.as_json()
         if self.annotations:
@@ -98,12 +105,14 @@ class Descriptor:
         """
         try:
             platform = form.get("platform")
+            kind = form.get("artifactType")
             return cls(
-                _media_type(form["mediaType"]),
+                media_type_of(form["mediaType"]),
                 Digest(form["digest"]),
                 _size_bytes(form["size"]),
                 texts_by_name(form.get("annotations")),
                 Platform.from_json(platform) if platform else None,
+                media_type_of(kind) if kind else None,
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise failure("IMAGE_INVALID", f"a descriptor cannot be read: {error}") from error
@@ -122,7 +131,12 @@ def texts_by_name(value: Any) -> dict[str, str]:
     return dict(value)
 
 
-def _media_type(value: Any) -> str:
+def media_type_of(value: Any) -> str:
+    """Return a media type.
+
+    Raises:
+        ValueError: it is not one.
+    """
     if not isinstance(value, str) or not _MEDIA_TYPE.fullmatch(value):
         raise ValueError(f"{shown(str(value))} is not a media type")
     return value

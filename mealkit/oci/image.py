@@ -14,18 +14,13 @@ from mealkit.errors import MealkitError, failure
 from mealkit.oci.descriptor import (
     CONFIG,
     CONFIG_TYPES,
-    DOCKER_CONFIG,
-    DOCKER_MANIFEST,
     LAYER_TYPES,
     MANIFEST,
-    MANIFEST_TYPES,
     Descriptor,
     Platform,
-    texts_by_name,
 )
-from mealkit.oci.extent import check_layers
+from mealkit.oci.manifest import Manifest, json_object
 from mealkit.oci.typed_json import type_faults
-from mealkit.untrusted import UntrustedError, parse_json_object, shown
 
 
 class Blob(Protocol):
@@ -72,6 +67,37 @@ class BytesBlob:
         yield self.data[offset:end]
 
 
+class Content(Protocol):
+    """What is stored, written and pushed as one: an image, an index of images, an artifact."""
+
+    @property
+    def raw_manifest(self) -> bytes:
+        """The exact bytes of its manifest, or of its index."""
+        ...
+
+    @property
+    def descriptor(self) -> Descriptor:
+        """Its entry in an index."""
+        ...
+
+    @property
+    def blobs(self) -> tuple[Blob, ...]:
+        """The blobs that its manifest refers to: the layers, lowest first, then the config."""
+        ...
+
+    @property
+    def parts(self) -> tuple["Content", ...]:
+        """What its index lists; nothing, if it is no index."""
+        ...
+
+
+def with_parts(content: Content) -> Iterator[Content]:
+    """Yield everything that an index lists, then the index itself: the order to write them in."""
+    for part in content.parts:
+        yield from with_parts(part)
+    yield content
+
+
 @dataclass(frozen=True, slots=True)
 class Layer:
     """One layer: its blob as it travels, and the digest of its uncompressed tar (the diff id)."""
@@ -103,9 +129,9 @@ class Image:
         return Digest.of(self.raw_manifest)
 
     @property
-    def manifest(self) -> dict[str, Any]:
-        """The manifest as JSON."""
-        return dict(json.loads(self.raw_manifest))
+    def manifest(self) -> Manifest:
+        """What the manifest states."""
+        return Manifest.read(self.raw_manifest, self.media_type)
 
     @property
     def config(self) -> dict[str, Any]:
@@ -115,7 +141,7 @@ class Image:
     @property
     def config_descriptor(self) -> Descriptor:
         """The config's entry in the manifest."""
-        return Descriptor.from_json(self.manifest["config"])
+        return self.manifest.config
 
     @property
     def descriptor(self) -> Descriptor:
@@ -132,7 +158,17 @@ class Image:
     @property
     def annotations(self) -> dict[str, str]:
         """The manifest's annotations."""
-        return dict(self.manifest.get("annotations") or {})
+        return dict(self.manifest.annotations)
+
+    @property
+    def blobs(self) -> tuple[Blob, ...]:
+        """The layers' blobs, lowest first, and the config."""
+        return (*(layer.blob for layer in self.layers), BytesBlob(self.raw_config))
+
+    @property
+    def parts(self) -> tuple[Content, ...]:
+        """Nothing: an image is no index."""
+        return ()
 
     @property
     def labels(self) -> dict[str, str]:
@@ -165,87 +201,58 @@ def packed_image(
 ) -> Image:
     """Make an OCI image of a complete config (``rootfs`` and ``history`` included) and layers."""
     raw_config = canonical_json(config)
-    manifest: dict[str, Any] = {
-        "schemaVersion": 2,
-        "mediaType": MANIFEST,
-        "config": Descriptor(CONFIG, Digest.of(raw_config), len(raw_config)).as_json(),
-        "layers": [layer.descriptor.as_json() for layer in layers],
-    }
-    if annotations:
-        manifest["annotations"] = dict(annotations)
-    return Image(canonical_json(manifest), raw_config, layers)
+    manifest = Manifest(
+        config=Descriptor(CONFIG, Digest.of(raw_config), len(raw_config)),
+        layers=tuple(layer.descriptor for layer in layers),
+        annotations=annotations,
+    )
+    return Image(manifest.as_bytes(), raw_config, layers)
 
 
 def read_image(
-    raw_manifest: bytes, raw_config: bytes, blob_of: Callable[[Descriptor], Blob]
+    raw_manifest: bytes,
+    raw_config: bytes,
+    blob_of: Callable[[Descriptor], Blob],
+    stated_type: str | None = None,
 ) -> Image:
     """Make an image of the bytes that a store keeps; ``blob_of`` finds the bytes of a layer.
 
-    The bytes must be those that their digests name: whoever read them has checked that.
+    The bytes must be those that their digests name: the caller has checked that. ``stated_type``
+    is the manifest's media type where it was found.
 
     Raises:
         StoreError: ``IMAGE_INVALID``: these are not a runnable image's manifest and config, or
             the two contradict each other.
     """
-    config_descriptor, *descriptors = references(raw_manifest)
-    check_layers(descriptors)
+    manifest = Manifest.read(raw_manifest, stated_type)
     config = _config(raw_config)
-    if config_descriptor.media_type not in CONFIG_TYPES:
-        raise _invalid(f"a config of type {config_descriptor.media_type} is not a runnable image's")
-    for descriptor in descriptors:
-        if descriptor.media_type not in LAYER_TYPES:
-            raise _invalid(f"mealkit does not know layers of type {descriptor.media_type}")
+    require_image(manifest)
     diff_ids = _diff_ids(config)
-    if len(diff_ids) != len(descriptors):
-        raise _invalid(f"the manifest has {len(descriptors)} layers, the config {len(diff_ids)}")
+    if len(diff_ids) != len(manifest.layers):
+        raise _invalid(
+            f"the manifest has {len(manifest.layers)} layers, the config {len(diff_ids)}"
+        )
     layers = tuple(
         Layer(item.media_type, blob_of(item), diff_id, created_by, item.annotations)
         for item, diff_id, created_by in zip(
-            descriptors, diff_ids, _created_by(config, len(diff_ids)), strict=True
+            manifest.layers, diff_ids, _created_by(config, len(diff_ids)), strict=True
         )
     )
-    docker = config_descriptor.media_type == DOCKER_CONFIG
-    default = DOCKER_MANIFEST if docker else MANIFEST
-    media_type = json_object(raw_manifest, "manifest").get("mediaType") or default
-    if not isinstance(media_type, str) or media_type not in MANIFEST_TYPES:
-        raise _invalid(f"{shown(str(media_type))} is not the type of a manifest")
-    return Image(raw_manifest, raw_config, layers, media_type)
+    return Image(raw_manifest, raw_config, layers, manifest.media_type)
 
 
-def references(raw_manifest: bytes) -> tuple[Descriptor, ...]:
-    """Return what a manifest refers to: its config, then its layers, lowest first.
+def require_image(manifest: Manifest) -> None:
+    """Refuse a manifest of anything but an image that can be run.
 
     Raises:
-        StoreError: ``IMAGE_INVALID``: it is not a manifest.
+        StoreError: ``IMAGE_INVALID``, with the type of what it is.
     """
-    manifest = json_object(raw_manifest, "manifest")
-    annotations_of(manifest)
-    forms = [manifest.get("config"), *_list(manifest.get("layers"), "layers")]
-    return tuple(Descriptor.from_json(form) for form in forms)
-
-
-def annotations_of(manifest: Mapping[str, Any]) -> dict[str, str]:
-    """Return a manifest's annotations.
-
-    Raises:
-        StoreError: ``IMAGE_INVALID``: they are not texts by name.
-    """
-    try:
-        return texts_by_name(manifest.get("annotations"))
-    except ValueError as error:
-        raise _invalid(f"the manifest's {error}") from error
-
-
-def json_object(raw: bytes, what: str) -> dict[str, Any]:
-    """Read a manifest, a config or an index.
-
-    Raises:
-        StoreError: ``IMAGE_INVALID``: it is not a JSON object, or breaks a limit.
-    """
-    try:
-        return parse_json_object(raw)
-    except UntrustedError as error:
-        raise _invalid(f"the {what} cannot be read: {error}") from error
+    if manifest.config.media_type not in CONFIG_TYPES:
+        what = f"its config is of type {manifest.config.media_type!r}"
+        raise _invalid(f"{what}: it is {manifest.kind}, not an image that can be run")
+    for layer in manifest.layers:
+        if layer.media_type not in LAYER_TYPES:
+            raise _invalid(f"mealkit does not know layers of type {layer.media_type}")
 
 
 def _config(raw_config: bytes) -> dict[str, Any]:

@@ -1,17 +1,20 @@
-"""The index of a store or layout: which images are there, and their names (image-layout.md).
+"""An index: images for several platforms, or what a store or layout has (image-index.md).
 
-Refuses to guess: when a name is missing and there are several images, it says which there are.
+One of its images is chosen by the same rules wherever the index is. Refuses to guess: where
+several images fit, it says which there are.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
 from mealkit.digest import Digest, canonical_json
 from mealkit.errors import MealkitError, failure
 from mealkit.oci.descriptor import INDEX, INDEX_TYPES, MANIFEST_TYPES, Descriptor, Platform
-from mealkit.untrusted import UntrustedError, parse_json_object, read_file
+from mealkit.oci.image import Blob, Content, Image, read_image, require_image
+from mealkit.oci.manifest import Manifest, extras, json_object, read_extras
+from mealkit.untrusted import UntrustedError, read_file
 
 # annotations.md: in an index, the name of the image that a descriptor points to.
 REF_NAME = "org.opencontainers.image.ref.name"
@@ -23,6 +26,8 @@ MAX_INDEX_BYTES = 16 * 1024 * 1024
 _MAX_DEPTH = 4
 # An image for every platform that there is has an index of some twenty.
 _MOST_INDEXES = 64
+# The only version of arm64 that images are built for; most leave it out.
+_DEFAULT_VARIANTS = {("arm64", "v8"): None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +35,11 @@ class Index:
     """Descriptors with their names, as JSON, so that what others wrote into them is kept."""
 
     forms: tuple[dict[str, Any], ...] = ()
+    artifact_type: str | None = None
+    """What kind of artifact it is, where it lists no images."""
+    subject: Descriptor | None = None
+    """The manifest that this index is about."""
+    annotations: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -53,18 +63,23 @@ class Index:
     def parse(cls, raw: bytes, where: str) -> Self:
         """Read an index from its bytes; raises as ``read`` does."""
         try:
-            forms = parse_json_object(raw).get("manifests")
-        except UntrustedError as error:
-            raise failure("IMAGE_INVALID", f"{where} is not an index: {error}") from error
-        if not isinstance(forms, list):
-            raise failure("IMAGE_INVALID", f"{where} is not an index: it has no list of manifests")
-        for form in forms:
-            Descriptor.from_json(form)
-        return cls(tuple(forms))
+            form = json_object(raw, "index")
+            forms = form.get("manifests")
+            if not isinstance(forms, list):
+                raise failure("IMAGE_INVALID", "it has no list of manifests")
+            if "layers" in form or "config" in form:
+                raise failure("IMAGE_INVALID", "it has layers too, as only a manifest may")
+            for item in forms:
+                Descriptor.from_json(item)
+            return cls(tuple(forms), *read_extras(form, "index"))
+        except MealkitError as error:
+            message = f"{where} is not an index: {error.problems[0].message}"
+            raise failure("IMAGE_INVALID", message, where=where) from error
 
     def as_bytes(self) -> bytes:
-        """Return the file's bytes: canonical JSON, no times."""
-        return canonical_json({"schemaVersion": 2, "mediaType": INDEX, "manifests": self.forms})
+        """Return the index's bytes: canonical JSON, no times."""
+        form = {"schemaVersion": 2, "mediaType": INDEX, "manifests": self.forms}
+        return canonical_json(form | extras(self.artifact_type, self.subject, self.annotations))
 
     @property
     def descriptors(self) -> tuple[Descriptor, ...]:
@@ -87,89 +102,246 @@ class Index:
                 return item
         return None
 
-    def with_image(self, descriptor: Descriptor, names: Sequence[str]) -> "Index":
-        """Add an image, and give it these names; who had them before stays, without them."""
+    def with_image(self, descriptor: Descriptor, names: Sequence[str]) -> Self:
+        """Add an image, and give it these names; an image that had one stays, without it."""
         index = self
         for name in names:
             index = index.without_name(name)
         fresh = [_named(descriptor.as_json(), name) for name in names]
         if not fresh and descriptor.digest not in index.images():
             fresh = [descriptor.as_json()]
-        return Index(_tidy([*index.forms, *fresh]))
+        return replace(self, forms=_tidy([*index.forms, *fresh]))
 
-    def without_name(self, name: str) -> "Index":
+    def without_name(self, name: str) -> Self:
         """Take a name away; the image stays."""
-        return Index(
-            _tidy(_unnamed(form) if _name_of(form) == name else form for form in self.forms)
-        )
+        forms = (_unnamed(form) if _name_of(form) == name else form for form in self.forms)
+        return replace(self, forms=_tidy(forms))
 
-    def without_image(self, digest: Digest) -> "Index":
+    def without_image(self, digest: Digest) -> Self:
         """Take an image and all its names away."""
-        return Index(tuple(form for form in self.forms if form["digest"] != digest))
+        return replace(self, forms=tuple(form for form in self.forms if form["digest"] != digest))
+
+    def entries(self, name: str | None = None) -> tuple[Descriptor, ...]:
+        """Return the image with a name, or each image once if none is given.
+
+        Raises:
+            StoreError: ``IMAGE_NOT_FOUND``, with the names that there are.
+        """
+        if name is None:
+            return tuple(self.images().values())
+        found = self.named(name)
+        if found is None:
+            there = ", ".join(self.names()) or "none"
+            raise failure("IMAGE_NOT_FOUND", f"there is no image named {name!r}; names: {there}")
+        return (found,)
 
 
-def choose(
-    index: Index,
-    name: str | None,
-    platform: Platform | None,
-    read: Callable[[Descriptor], bytes],
-) -> Descriptor:
-    """Choose the one manifest of an index that has the name and fits the platform.
+@dataclass(frozen=True, slots=True)
+class ImageIndex:
+    """An index with the images that it lists: one kit for several platforms."""
 
-    Indexes in the index are followed (``read`` gives their bytes); what BuildKit attaches as
-    "unknown" platforms is passed over. Without a platform there must be only one candidate.
+    raw_manifest: bytes
+    images: tuple[Image, ...]
+    media_type: str = INDEX
+
+    @property
+    def digest(self) -> Digest:
+        """The index's digest: the name of all its images together."""
+        return Digest.of(self.raw_manifest)
+
+    @property
+    def descriptor(self) -> Descriptor:
+        """Its entry in another index."""
+        return Descriptor(self.media_type, self.digest, len(self.raw_manifest))
+
+    @property
+    def annotations(self) -> dict[str, str]:
+        """The index's own annotations."""
+        return dict(Index.parse(self.raw_manifest, self.digest).annotations)
+
+    @property
+    def blobs(self) -> tuple[Blob, ...]:
+        """Nothing: an index refers to manifests only."""
+        return ()
+
+    @property
+    def parts(self) -> tuple[Content, ...]:
+        """The images."""
+        return self.images
+
+
+def index_of(images: Sequence[Image], annotations: Mapping[str, str]) -> ImageIndex:
+    """Make an index of images, in their order."""
+    forms = tuple(image.descriptor.as_json() for image in images)
+    return ImageIndex(Index(forms, annotations=annotations).as_bytes(), tuple(images))
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where an index is: how its documents and blobs are read, and what to call it in problems."""
+
+    where: str
+    read: Callable[[Descriptor], bytes]
+    """Return the bytes of a manifest, index or config, checked against their digest."""
+    blob_of: Callable[[Descriptor], Blob]
+
+
+def find_image(
+    entries: Sequence[Descriptor],
+    source: Source,
+    platform: Platform | None = None,
+    *,
+    is_preference: bool = False,
+) -> Image:
+    """Return the one image among entries that fits the platform; see ``choose``.
+
+    ``is_preference``: an image that is there alone is returned whatever its platform.
+
+    Raises:
+        StoreError: ``IMAGE_NOT_FOUND``, with what there is; ``IMAGE_INVALID``; and what reading
+            raises.
+    """
+    flat = manifests_below(entries, source)
+    if is_preference and len(flat) == 1:
+        platform = None
+    image = image_at(choose(entries, source, platform), source)
+    if platform is not None and _rank(image.platform, platform) is None:
+        raise _not_one(0, [str(image.platform)], platform, source.where)
+    return image
+
+
+def image_at(descriptor: Descriptor, source: Source) -> Image:
+    """Return the image of a manifest.
+
+    Raises:
+        StoreError: ``IMAGE_INVALID``: it is not an image; and what reading raises.
+    """
+    raw_manifest = source.read(descriptor)
+    manifest = Manifest.read(raw_manifest, descriptor.media_type)
+    require_image(manifest)
+    raw_config = source.read(manifest.config)
+    return read_image(raw_manifest, raw_config, source.blob_of, descriptor.media_type)
+
+
+def choose(entries: Sequence[Descriptor], source: Source, platform: Platform | None) -> Descriptor:
+    """Choose the one manifest among entries that fits a platform.
+
+    Indexes among them are followed. What is no image is passed over: artifacts, and what BuildKit
+    attaches under "unknown" platforms. The very variant that is asked for is best, then an image
+    for every variant; without a variant in the platform, an image for every variant is best. Of
+    images in one index that fit equally well the first is meant (image-index.md); of entries that
+    do, none. Without a platform there must be one image only.
 
     Raises:
         StoreError: ``IMAGE_NOT_FOUND``, with what there is; ``IMAGE_INVALID``.
     """
-    if name is None:
-        tops: Iterable[Descriptor] = index.images().values()
+    walk = _Walk(source, platform)
+    tops = [list(walk.below(entry, 0)) for entry in entries]
+    every = [item for top in tops for item in top]
+    if platform is None:
+        candidates = [(0, item) for item in every]
     else:
-        found = index.named(name)
-        if found is None:
-            there = ", ".join(index.names()) or "none"
-            raise failure("IMAGE_NOT_FOUND", f"there is no image named {name!r}; names: {there}")
-        tops = (found,)
-    seen: set[Digest] = set()
-    flat = {item.digest: item for top in tops for item in _flat(top, read, 0, seen)}
-    fitting = [item for item in flat.values() if _fits(item.platform, platform)]
+        candidates = [pair for top in tops for pair in _best(top, platform)]
+    least = min((rank for rank, _ in candidates), default=0)
+    fitting = {item.digest: item for rank, item in candidates if rank == least}
     if len(fitting) != 1:
-        raise _not_one(fitting, list(flat.values()), platform, index)
-    return fitting[0]
+        there = [*map(_label, every), *map(str, walk.passed)]
+        raise _not_one(len(fitting), there, platform, source.where)
+    return next(iter(fitting.values()))
 
 
-def _flat(
-    top: Descriptor, read: Callable[[Descriptor], bytes], depth: int, seen: set[Digest]
-) -> Iterable[Descriptor]:
-    """Yield the manifests below; an index is read once, however often it is named."""
-    if top.media_type in MANIFEST_TYPES:
-        yield top
-    elif top.media_type in INDEX_TYPES and depth < _MAX_DEPTH and top.digest not in seen:
-        seen.add(top.digest)
-        if len(seen) > _MOST_INDEXES:
-            raise failure("IMAGE_INVALID", f"more than {_MOST_INDEXES} indexes are nested")
-        for item in Index.parse(read(top), top.digest).descriptors:
-            if item.platform is None or item.platform.os != "unknown":
-                yield from _flat(item, read, depth + 1, seen)
+def manifests_below(entries: Sequence[Descriptor], source: Source) -> tuple[Descriptor, ...]:
+    """Return every image's manifest among entries and in their indexes, each once.
+
+    Raises:
+        StoreError: ``IMAGE_INVALID``: indexes are nested too deeply, or too many.
+    """
+    walk = _Walk(source, None)
+    found = (item for entry in entries for item in walk.below(entry, 0))
+    return tuple({item.digest: item for item in found}.values())
 
 
-def _fits(found: Platform | None, wanted: Platform | None) -> bool:
-    if found is None or wanted is None:
+class _Walk:
+    """Follows indexes; each is read once, however often it is named."""
+
+    def __init__(self, source: Source, platform: Platform | None) -> None:
+        self.passed: list[Platform] = []
+        """The platforms of indexes that were not read, because another one is asked for."""
+        self._source = source
+        self._platform = platform
+        self._seen: set[Digest] = set()
+
+    def below(self, item: Descriptor, depth: int) -> Iterator[Descriptor]:
+        """Yield the manifests of images below an entry."""
+        if (item.platform and item.platform.os == "unknown") or item.artifact_type:
+            return
+        if item.media_type in MANIFEST_TYPES:
+            yield item
+        elif item.media_type in INDEX_TYPES and self._is_new(item, depth):
+            for inner in Index.parse(self._source.read(item), item.digest).descriptors:
+                yield from self.below(inner, depth + 1)
+
+    def _is_new(self, item: Descriptor, depth: int) -> bool:
+        if item.digest in self._seen:
+            return False
+        if item.platform and self._platform and _rank(item.platform, self._platform) is None:
+            self.passed.append(item.platform)
+            return False
+        self._seen.add(item.digest)
+        if depth >= _MAX_DEPTH or len(self._seen) > _MOST_INDEXES:
+            raise failure(
+                "IMAGE_INVALID",
+                f"{self._source.where}: indexes are nested deeper than {_MAX_DEPTH},"
+                f" or more than {_MOST_INDEXES}",
+            )
         return True
-    same = (found.os, found.architecture) == (wanted.os, wanted.architecture)
-    return same and wanted.variant in {None, found.variant}
 
 
-def _not_one(
-    fitting: list[Descriptor], found: list[Descriptor], wanted: Platform | None, index: Index
-) -> MealkitError:
-    platforms = sorted(
-        f"{item.platform.os}/{item.platform.architecture}" for item in found if item.platform
+def _best(found: Iterable[Descriptor], wanted: Platform) -> list[tuple[int, Descriptor]]:
+    """Return what fits best of one index, with its rank; of each variant the first."""
+    ranked = [(rank, item) for item in found if (rank := _rank(item.platform, wanted)) is not None]
+    least = min((rank for rank, _ in ranked), default=0)
+    first: dict[str | None, Descriptor] = {}
+    for rank, item in ranked:
+        if rank == least:
+            first.setdefault(_variant(item.platform) if item.platform else None, item)
+    return [(least, item) for item in first.values()]
+
+
+def _rank(found: Platform | None, wanted: Platform) -> int | None:
+    """Return how well a platform fits, 0 best; None: it does not."""
+    if found is None:
+        return 3
+    if (found.os, found.architecture) != (wanted.os, wanted.architecture):
+        return None
+    own, asked = _variant(found), _variant(wanted)
+    if own == asked:
+        return 0
+    if own is None:
+        return 1
+    return 2 if asked is None else None
+
+
+def _variant(platform: Platform) -> str | None:
+    return _DEFAULT_VARIANTS.get((platform.architecture, platform.variant or ""), platform.variant)
+
+
+def _label(item: Descriptor) -> str:
+    platform = str(item.platform) if item.platform else "no platform"
+    name = item.annotations.get(REF_NAME)
+    return f"{platform} ({name})" if name else platform
+
+
+def _not_one(count: int, there: Iterable[str], wanted: Platform | None, where: str) -> MealkitError:
+    asked = f" for {wanted}" if wanted else ""
+    what = f"{count} images" if count else "no image"
+    return failure(
+        "IMAGE_NOT_FOUND",
+        f"{where} has {what}{asked} where one is meant; it has:"
+        f" {', '.join(sorted(set(there))) or 'nothing'}",
+        where=where,
+        hint="name an image for one of these platforms, or one image by its digest",
     )
-    there = ", ".join([*index.names(), *platforms]) or "nothing"
-    asked = f" for {wanted.os}/{wanted.architecture}" if wanted else ""
-    count = f"{len(fitting)} images" if fitting else "no image"
-    return failure("IMAGE_NOT_FOUND", f"there is {count}{asked} where one is meant; found: {there}")
 
 
 def _name_of(form: dict[str, Any]) -> Any:

@@ -27,8 +27,7 @@ def validate(image: Image, advance: Advance = silent) -> list[Problem]:
     found = _statement_problems(image)
     if found:
         return found
-    described = [Descriptor.from_json(form) for form in image.manifest["layers"]]
-    for layer, descriptor in zip(image.layers, described, strict=True):
+    for layer, descriptor in zip(image.layers, image.manifest.layers, strict=True):
         found += _layer_problems(layer, descriptor, advance)
     return found
 

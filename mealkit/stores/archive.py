@@ -15,8 +15,8 @@ from mealkit.errors import MealkitError, failure
 from mealkit.files.whole import partial_file, require_space, sync_folder
 from mealkit.oci.descriptor import Descriptor, Platform
 from mealkit.oci.extent import check_size
-from mealkit.oci.image import Blob, BytesBlob, Image, read_image, references
-from mealkit.oci.index import LAYOUT_BYTES, LAYOUT_FILE, Index, choose
+from mealkit.oci.image import Blob, BytesBlob, Content, Image, with_parts
+from mealkit.oci.index import LAYOUT_BYTES, LAYOUT_FILE, Index, Source, find_image
 from mealkit.oci.tar import TarFile, tar_chunks
 from mealkit.oci.tar_source import FileSource
 from mealkit.oci.untar import Kind, TarStream
@@ -32,9 +32,9 @@ _MAX_ENTRIES = 100_000
 
 
 def write_archive(
-    image: Image, file: Path, name: str | None = None, advance: Advance = silent
+    content: Content, file: Path, name: str | None = None, advance: Advance = silent
 ) -> None:
-    """Write an image with all its bytes as one file; the same image gives the same bytes.
+    """Write an image or an index with all its bytes as one file; the same gives the same bytes.
 
     A file that is there is replaced, once the new one is whole. ``advance`` is told the bytes.
 
@@ -44,10 +44,11 @@ def write_archive(
     """
     if file.is_dir():
         raise failure("OUTPUT_EXISTS", f"{file} is a folder", where=str(file))
-    index = Index().with_image(image.descriptor, [] if name is None else [name])
-    blobs: dict[Digest, Blob] = {layer.blob.digest: layer.blob for layer in image.layers}
-    for data in (image.raw_config, image.raw_manifest):
-        blobs[Digest.of(data)] = BytesBlob(data)
+    index = Index().with_image(content.descriptor, [] if name is None else [name])
+    blobs: dict[Digest, Blob] = {}
+    for item in with_parts(content):
+        blobs |= {blob.digest: blob for blob in item.blobs}
+        blobs[item.descriptor.digest] = BytesBlob(item.raw_manifest)
     entries = [TarFile.of(LAYOUT_FILE, LAYOUT_BYTES), TarFile.of(_INDEX, index.as_bytes())]
     entries += [
         TarFile(f"{_BLOBS}{digest.hex}", blob.size_bytes, partial(_told, blob, advance))
@@ -61,12 +62,28 @@ def write_archive(
     sync_folder(file.absolute().parent)
 
 
-def read_archive(file: Path, name: str | None = None, platform: Platform | None = None) -> Image:
+def read_archive(
+    file: Path,
+    name: str | None = None,
+    platform: Platform | None = None,
+    *,
+    is_preference: bool = False,
+) -> Image:
     """Return an image of an archive; its blobs are read in place.
 
     Raises:
         StoreError: ``IMAGE_NOT_FOUND``: no such file or image; ``IMAGE_INVALID``: not an archive,
             or a compressed one; ``BLOB_MISSING``, ``BLOB_DAMAGED``.
+    """
+    entries, source = open_archive(file, name)
+    return find_image(entries, source, platform, is_preference=is_preference)
+
+
+def open_archive(file: Path, name: str | None = None) -> tuple[tuple[Descriptor, ...], Source]:
+    """Return what an archive lists, all of it or under a name, and how its bytes are read.
+
+    Raises:
+        StoreError: ``IMAGE_NOT_FOUND``, ``IMAGE_INVALID``, ``DISK_DENIED``.
     """
     members = _members(file)
 
@@ -78,17 +95,12 @@ def read_archive(file: Path, name: str | None = None, platform: Platform | None 
         check_size(descriptor, found.length)
         return FileBlob(file, descriptor.digest, found.length, found.offset)
 
-    def read(descriptor: Descriptor) -> bytes:
-        return small_bytes(blob_of(descriptor))
-
     found = members.get(_INDEX)
     if found is None or found.length > CHUNK_BYTES:
         raise _invalid(file, "has no index.json of an OCI layout")
     raw_index = b"".join(bytes(chunk) for chunk in file_chunks(file, found.offset, found.length))
-    chosen = choose(Index.parse(raw_index, f"{file}: index.json"), name, platform, read)
-    raw_manifest = read(chosen)
-    raw_config = read(references(raw_manifest)[0])
-    return read_image(raw_manifest, raw_config, blob_of)
+    source = Source(str(file), lambda item: small_bytes(blob_of(item)), blob_of)
+    return Index.parse(raw_index, f"{file}: index.json").entries(name), source
 
 
 def _told(blob: Blob, advance: Advance) -> Iterator[bytes | memoryview]:

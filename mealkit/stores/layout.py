@@ -1,4 +1,4 @@
-"""OCI layouts (image-layout.md): an image as a folder that every other tool reads.
+"""OCI layouts (image-layout.md): images as a folder that every other tool reads.
 
 Refuses to write into a folder that holds something else. The index is written last: until then
 the image is not there.
@@ -11,17 +11,17 @@ from mealkit.files.locks import locked
 from mealkit.files.whole import disk_errors, require_space, sync_folder, write_whole
 from mealkit.oci.descriptor import Descriptor, Platform
 from mealkit.oci.extent import check_size
-from mealkit.oci.image import BytesBlob, Image, read_image, references
-from mealkit.oci.index import LAYOUT_BYTES, LAYOUT_FILE, Index, choose
+from mealkit.oci.image import BytesBlob, Content, Image, with_parts
+from mealkit.oci.index import LAYOUT_BYTES, LAYOUT_FILE, Index, Source, find_image
 from mealkit.progress import Advance, silent
 from mealkit.stores.blob_folder import BlobFolder
 from mealkit.stores.blobs import FileBlob, VirtualBlob, small_bytes
 
 
 def write_layout(
-    image: Image, folder: Path, name: str | None = None, advance: Advance = silent
+    content: Content, folder: Path, name: str | None = None, advance: Advance = silent
 ) -> None:
-    """Write an image with all its bytes as a layout, or add it to the layout that is there.
+    """Write an image or an index with all its bytes as a layout, or add it to one that is there.
 
     Weights are copied without being read where the file system can share blocks; they are never
     linked to the original file. ``advance`` is told every blob's bytes, known ones at once.
@@ -32,13 +32,14 @@ def write_layout(
     """
     _prepare(folder)
     blobs = BlobFolder(folder)
-    layers = [layer.blob for layer in image.layers]
+    written = list(with_parts(content))
+    layers = [blob for item in written for blob in item.blobs]
     absent = {blob.digest: blob for blob in layers if not blobs.holds(blob)}
     require_space(
         folder,
         sum(blob.size_bytes for blob in absent.values() if not isinstance(blob, VirtualBlob)),
     )
-    for blob in [*layers, BytesBlob(image.raw_config), BytesBlob(image.raw_manifest)]:
+    for blob in [*layers, *(BytesBlob(item.raw_manifest) for item in written)]:
         if blobs.holds(blob):
             advance(blob.size_bytes)
         elif isinstance(blob, VirtualBlob):
@@ -49,15 +50,31 @@ def write_layout(
     with locked(folder / LAYOUT_FILE):
         index = Index.read(folder / "index.json")
         names = [] if name is None else [name]
-        write_whole(folder / "index.json", index.with_image(image.descriptor, names).as_bytes())
+        write_whole(folder / "index.json", index.with_image(content.descriptor, names).as_bytes())
 
 
-def read_layout(folder: Path, name: str | None = None, platform: Platform | None = None) -> Image:
+def read_layout(
+    folder: Path,
+    name: str | None = None,
+    platform: Platform | None = None,
+    *,
+    is_preference: bool = False,
+) -> Image:
     """Return an image of a layout; without a name or platform there must be only one.
 
     Raises:
         StoreError: ``IMAGE_NOT_FOUND``: no layout, or not this image; ``IMAGE_INVALID``,
             ``BLOB_MISSING``, ``BLOB_DAMAGED``.
+    """
+    entries, source = open_layout(folder, name)
+    return find_image(entries, source, platform, is_preference=is_preference)
+
+
+def open_layout(folder: Path, name: str | None = None) -> tuple[tuple[Descriptor, ...], Source]:
+    """Return what a layout lists, all of it or under a name, and how its bytes are read.
+
+    Raises:
+        StoreError: ``IMAGE_NOT_FOUND``: no layout, or not this name; ``IMAGE_INVALID``.
     """
     if not (folder / LAYOUT_FILE).is_file() or not (folder / "index.json").is_file():
         raise failure("IMAGE_NOT_FOUND", f"{folder} is not an OCI layout", where=str(folder))
@@ -71,13 +88,8 @@ def read_layout(folder: Path, name: str | None = None, platform: Platform | None
         check_size(descriptor, found.size_bytes)
         return found
 
-    def read(descriptor: Descriptor) -> bytes:
-        return small_bytes(blob_of(descriptor))
-
-    chosen = choose(Index.read(folder / "index.json"), name, platform, read)
-    raw_manifest = read(chosen)
-    raw_config = read(references(raw_manifest)[0])
-    return read_image(raw_manifest, raw_config, blob_of)
+    source = Source(str(folder), lambda item: small_bytes(blob_of(item)), blob_of)
+    return Index.read(folder / "index.json").entries(name), source
 
 
 def _prepare(folder: Path) -> None:

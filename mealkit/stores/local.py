@@ -6,7 +6,7 @@ it works as before.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,9 +15,17 @@ from mealkit.digest import Digest
 from mealkit.errors import MealkitError, failure
 from mealkit.files.locks import locked
 from mealkit.files.whole import require_space, sync_folder, write_whole
-from mealkit.oci.descriptor import Descriptor
-from mealkit.oci.image import Blob, BytesBlob, Image, Layer, read_image, references
-from mealkit.oci.index import Index
+from mealkit.oci.descriptor import INDEX_TYPES, Descriptor, Platform
+from mealkit.oci.image import Blob, BytesBlob, Image, Layer, with_parts
+from mealkit.oci.index import (
+    ImageIndex,
+    Index,
+    Source,
+    find_image,
+    image_at,
+    manifests_below,
+)
+from mealkit.oci.manifest import Manifest
 from mealkit.oci.reference import Reference
 from mealkit.oci.validate import check_diff_id
 from mealkit.progress import Advance, silent
@@ -32,7 +40,7 @@ _DIGEST_PREFIX = re.compile(r"(?:sha256:)?([0-9a-f]{6,64})")
 
 @dataclass(frozen=True, slots=True)
 class StoredImage:
-    """An image as a list shows it.
+    """An image, or an index of images, as a list shows it.
 
     ``size_bytes`` is what it takes to send it; ``stored_bytes`` what it takes here, shared blobs
     included; ``missing`` the blobs that are gone or whose source changed.
@@ -40,6 +48,7 @@ class StoredImage:
 
     names: tuple[str, ...]
     digest: Digest
+    platforms: tuple[Platform, ...]
     size_bytes: int
     stored_bytes: int
     missing: tuple[Digest, ...]
@@ -74,12 +83,14 @@ class LocalStore:
         with locked(self.root / "lock", wait=False):
             yield
 
-    def put(self, image: Image, names: Sequence[str], advance: Advance = silent) -> None:
-        """Keep an image under names (``NAME:TAG``); blobs that are here are not read.
+    def put(
+        self, content: Image | ImageIndex, names: Sequence[str], advance: Advance = silent
+    ) -> None:
+        """Keep an image, or an index with its images, under names (``NAME:TAG``).
 
-        Virtual blobs stay virtual. ``advance`` is told every blob's bytes, known ones at once.
-        What is written is unpacked once, and compared with its diff id. An image that loses its
-        name to this one stays, without it.
+        Blobs that are here are not read. Virtual blobs stay virtual. ``advance`` is told every
+        blob's bytes, known ones at once. What is written is unpacked once, and compared with its
+        diff id. An image that loses its name to this one stays, without it.
 
         Raises:
             StoreError: ``REFERENCE_INVALID``; ``DISK_FULL``; ``BLOB_DAMAGED``: bytes are not those
@@ -87,17 +98,22 @@ class LocalStore:
                 reading the blobs raises. The store is as before.
         """
         checked = [_name(name) for name in names]
-        if Digest.of(image.raw_config) != image.config_descriptor.digest:
-            raise failure("IMAGE_INVALID", "the manifest names another config than the image has")
+        images = content.images if isinstance(content, ImageIndex) else (content,)
+        for image in images:
+            if Digest.of(image.raw_config) != image.config_descriptor.digest:
+                message = "the manifest names another config than the image has"
+                raise failure("IMAGE_INVALID", message)
+        layers = [layer for image in images for layer in image.layers]
         with self.use():
-            blobs = [layer.blob for layer in image.layers]
-            require_space(self.root, self._absent_bytes(blobs))
-            for layer in image.layers:
+            require_space(self.root, self._absent_bytes([layer.blob for layer in layers]))
+            for layer in layers:
                 self._keep_layer(layer, advance)
-            for blob in (BytesBlob(image.raw_config), BytesBlob(image.raw_manifest)):
-                self._keep(blob, advance)
+            small = [image.raw_config for image in images]
+            small += [item.raw_manifest for item in with_parts(content)]
+            for data in small:
+                self._keep(BytesBlob(data), advance)
             sync_folder(self.blobs.folder)
-            self._change(lambda index: index.with_image(image.descriptor, checked))
+            self._change(lambda index: index.with_image(content.descriptor, checked))
 
     def add(self, chunks: Iterable[bytes | memoryview], advance: Advance = silent) -> FileBlob:
         """Write bytes whose digest is not known before. Call it within ``use``."""
@@ -129,24 +145,35 @@ class LocalStore:
         real = self.blobs.find(digest)
         return real.size_bytes if real else self.recipes.stored_bytes(digest)
 
-    def image(self, text: str) -> Image:
+    def image(self, text: str, platform: Platform | None = None) -> Image:
         """Return the image of a name, a digest, or the first digits of one (six or more).
 
         A name without a tag is enough if only one image has it. A text that is a name of one
-        image and the first digits of another means neither.
+        image and the first digits of another means neither. Of an index, the image for the
+        platform is meant.
 
         Raises:
             StoreError: ``IMAGE_NOT_FOUND``; ``BLOB_MISSING`` or ``BLOB_DAMAGED`` for what it needs.
         """
-        return self._image(self.resolve(text))
+        return find_image([self.resolve(text)], self._source(text), platform, is_preference=True)
+
+    def content(self, text: str) -> Image | ImageIndex:
+        """Return an image as ``image`` does, or an index with all its images."""
+        found, source = self.resolve(text), self._source(text)
+        if found.media_type not in INDEX_TYPES:
+            return image_at(found, source)
+        images = tuple(image_at(item, source) for item in manifests_below([found], source))
+        return ImageIndex(source.read(found), images, found.media_type)
 
     def resolve(self, text: str) -> Descriptor:
-        """Return the descriptor of the image that ``image`` would return."""
+        """Return the descriptor of the image or index that ``content`` would return."""
         index = self.index()
         found = index.named(text)
         if found is not None:
             return found
-        both = [*_by_digest(index, text), *_by_reference(index, text)]
+        inner = [item for top in index.images().values() for item in self._listed(top)]
+        every = {item.digest: item for item in (*inner, *index.images().values())}
+        both = [*_by_digest(every, text), *_by_reference(index, every, text)]
         fitting = list({item.digest: item for item in both}.values())
         if len(fitting) == 1:
             return fitting[0]
@@ -255,24 +282,51 @@ class LocalStore:
         found = self.blob(digest)
         return found if found.size_bytes == size_bytes else None
 
-    def _image(self, descriptor: Descriptor) -> Image:
-        raw_manifest = small_bytes(self.blob(descriptor.digest))
-        raw_config = small_bytes(self.blob(references(raw_manifest)[0].digest))
-        return read_image(raw_manifest, raw_config, lambda item: self.blob(item.digest))
+    def needs(self, top: Descriptor) -> dict[Digest, Descriptor]:
+        """Return every blob of an image or an index, its own bytes included.
+
+        Raises:
+            StoreError: ``BLOB_MISSING``, ``BLOB_DAMAGED`` or ``IMAGE_INVALID``: it cannot be known.
+        """
+        needed = {top.digest: top}
+        if top.media_type in INDEX_TYPES:
+            for item in self._listed(top):
+                needed |= self.needs(item)
+        else:
+            manifest = Manifest.read(small_bytes(self.blob(top.digest)), top.media_type)
+            needed |= {item.digest: item for item in manifest.references}
+        return needed
+
+    def _listed(self, top: Descriptor) -> tuple[Descriptor, ...]:
+        """Return what an index lists; nothing for an image."""
+        if top.media_type not in INDEX_TYPES:
+            return ()
+        return Index.parse(small_bytes(self.blob(top.digest)), top.digest).descriptors
+
+    def _source(self, text: str) -> Source:
+        def blob_of(item: Descriptor) -> Blob:
+            return self.blob(item.digest)
+
+        return Source(text, lambda item: small_bytes(blob_of(item)), blob_of)
 
     def _stored(self, descriptor: Descriptor, names: tuple[str, ...]) -> StoredImage:
-        needed = {descriptor.digest: descriptor.size_bytes}
         try:
-            raw_manifest = small_bytes(self.blob(descriptor.digest))
-            needed |= {item.digest: item.size_bytes for item in references(raw_manifest)}
+            needed = {item.digest: item.size_bytes for item in self.needs(descriptor).values()}
+            listed = self._listed(descriptor) or (descriptor,)
         except MealkitError:
-            return StoredImage(names, descriptor.digest, 0, 0, (descriptor.digest,))
+            return StoredImage(names, descriptor.digest, (), 0, 0, (descriptor.digest,))
         stored_bytes = sum(self.stored_bytes(digest) or 0 for digest in needed)
         missing = tuple(
             digest for digest, size_bytes in needed.items() if not self._usable(digest, size_bytes)
         )
-        total_bytes = sum(needed.values())
-        return StoredImage(names, descriptor.digest, total_bytes, stored_bytes, missing)
+        return StoredImage(
+            names,
+            descriptor.digest,
+            tuple(item.platform for item in listed if item.platform),
+            sum(needed.values()),
+            stored_bytes,
+            missing,
+        )
 
 
 def _name(text: str) -> str:
@@ -288,21 +342,19 @@ def _bare(found: Descriptor) -> Descriptor:
     return Descriptor(found.media_type, found.digest, found.size_bytes, platform=found.platform)
 
 
-def _by_digest(index: Index, text: str) -> list[Descriptor]:
+def _by_digest(every: Mapping[Digest, Descriptor], text: str) -> list[Descriptor]:
     found = _DIGEST_PREFIX.fullmatch(text)
     if not found:
         return []
-    images = index.images().values()
-    return [item for item in images if item.digest.hex.startswith(found[1])]
+    return [item for digest, item in every.items() if digest.hex.startswith(found[1])]
 
 
-def _by_reference(index: Index, text: str) -> list[Descriptor]:
+def _by_reference(index: Index, every: Mapping[Digest, Descriptor], text: str) -> list[Descriptor]:
     if _DIGEST_PREFIX.fullmatch(text) and ("sha256:" in text or len(text) == 64):
         return []
     wanted = Reference.parse(text)
-    images = index.images()
     if wanted.digest is not None:
-        return [images[wanted.digest]] if wanted.digest in images else []
+        return [every[wanted.digest]] if wanted.digest in every else []
     if wanted.tag is not None:
         return []
     digests = {
@@ -310,7 +362,7 @@ def _by_reference(index: Index, text: str) -> list[Descriptor]:
         for name in index.names()
         if _is_named(name, wanted.name) and (item := index.named(name))
     }
-    return [images[digest] for digest in sorted(digests)]
+    return [every[digest] for digest in sorted(digests)]
 
 
 def _is_named(text: str, name: str) -> bool:

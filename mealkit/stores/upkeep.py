@@ -12,11 +12,11 @@ from mealkit.errors import MealkitError, failure
 from mealkit.files.hashing import HashTask, hash_files
 from mealkit.files.identity import FileKey
 from mealkit.files.whole import disk_errors, write_whole
-from mealkit.oci.image import Image, references
+from mealkit.oci.image import Image
 from mealkit.oci.index import Index
 from mealkit.oci.validate import blob_problems
 from mealkit.progress import Advance, silent
-from mealkit.stores.blobs import VirtualBlob, small_bytes
+from mealkit.stores.blobs import VirtualBlob
 from mealkit.stores.local import LocalStore
 
 
@@ -101,12 +101,12 @@ def _new_key(blob: VirtualBlob) -> FileKey | None:
 
 
 def _kept_index(store: LocalStore, index: Index, *, nameless: bool, damaged: bool) -> Index:
-    for digest in index.images():
+    for digest, item in index.images().items():
         if nameless and not index.names(digest):
             index = index.without_image(digest)
             continue
         try:
-            references(small_bytes(store.blob(digest)))
+            store.needs(item)
         except MealkitError:
             if not damaged:
                 raise
@@ -115,15 +115,11 @@ def _kept_index(store: LocalStore, index: Index, *, nameless: bool, damaged: boo
 
 
 def _needed(store: LocalStore, index: Index) -> set[Digest]:
-    needed: set[Digest] = set()
-    for digest in index.images():
-        needed.add(digest)
-        needed.update(item.digest for item in references(small_bytes(store.blob(digest))))
-    return needed
+    return {digest for item in index.images().values() for digest in store.needs(item)}
 
 
 def _sweep(store: LocalStore, needed: Iterable[Digest]) -> int:
-    """Delete all that is not needed; nobody else is at work, so temporary files are stale."""
+    """Delete all that is not needed; no other process is at work, so temporary files are stale."""
     kept = set(needed)
     freed_bytes = sum(
         folder.remove(digest)

@@ -34,7 +34,7 @@ from mealkit.kit.load import load_kit
 from mealkit.memory.setting import Setting
 from mealkit.oci.descriptor import LAYER, LAYER_GZIP, Descriptor
 from mealkit.oci.image import BytesBlob, Image, Layer, read_image
-from mealkit.oci.index import Index, choose
+from mealkit.oci.index import Index, Source, choose
 from mealkit.oci.reference import Reference
 from mealkit.recipe.kit import HubPlace
 from mealkit.recipe.lock import read_lock
@@ -129,7 +129,7 @@ def image_config(data: bytes) -> None:
 
 def index(data: bytes) -> None:
     found = Index.parse(data, "index.json")
-    choose(found, None, None, lambda _: data)
+    choose(found.entries(), Source("here", lambda _: data, lambda _: BytesBlob(data)), None)
     _ = found.names(), found.images()
 
 

@@ -18,7 +18,7 @@ from mealkit.digest import Digest
 from mealkit.errors import MealkitError
 from mealkit.oci.descriptor import INDEX, LAYER, MANIFEST, Descriptor, Platform
 from mealkit.oci.image import BytesBlob, Layer, image_of, read_image
-from mealkit.oci.index import Index, choose
+from mealkit.oci.index import Index, Source, choose
 from mealkit.oci.mutate import append
 from mealkit.oci.validate import validate
 
@@ -91,6 +91,10 @@ def changed(form, way, value):
     return form
 
 
+def source(read):
+    return Source("here", read, lambda _: BLOB)
+
+
 def used(raw_manifest, raw_config):
     """Read an image and use it in every way that a verb does; the code it ends in, or None."""
     try:
@@ -141,7 +145,7 @@ def test_any_value_in_any_place_of_an_index_is_used_or_refused(way, value):
         index = Index.parse(json.dumps(changed(INDEX_FORM, way, value)).encode(), "here")
         assert all(isinstance(name, str) for name in index.names())
         index.with_image(IMAGE.descriptor, ["other:1"]).without_name("little:1").as_bytes()
-        choose(index, None, Platform("linux", "amd64"), lambda _: b"{}")
+        choose(index.entries(), source(lambda _: b"{}"), Platform("linux", "amd64"))
     except MealkitError as error:
         assert error.problems[0].code in {"IMAGE_INVALID", "IMAGE_NOT_FOUND"}  # noqa: PT017
 
@@ -189,7 +193,7 @@ def test_indexes_that_name_each_other_are_read_once():
         return many
 
     with pytest.raises(MealkitError, match="IMAGE_NOT_FOUND"):
-        choose(Index.parse(many, "here"), None, None, read_index)
+        choose(Index.parse(many, "here").entries(), source(read_index), None)
     assert len(read) == 1
 
 
@@ -198,4 +202,4 @@ def test_no_more_indexes_are_read_than_an_image_has():
     others = [Descriptor(INDEX, Digest.of(b"%d" % n), 1).as_json() for n in range(1000)]
     top = Index.parse(json.dumps({"manifests": others}).encode(), "here")
     with pytest.raises(MealkitError, match="IMAGE_INVALID"):
-        choose(top, None, None, lambda _: b'{"manifests": []}')
+        choose(top.entries(), source(lambda _: b'{"manifests": []}'), None)

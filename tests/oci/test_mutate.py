@@ -34,7 +34,7 @@ def test_the_base_is_below_and_unchanged(oci_base, layer_of):
 def test_a_docker_base_becomes_an_oci_image(docker_base, layer_of):
     """Media types get their OCI names, and nothing of the build container is carried along."""
     image = append(docker_base, [layer_of("one")], NEW, {})
-    assert image.media_type == image.manifest["mediaType"] == MANIFEST
+    assert image.media_type == image.manifest.media_type == MANIFEST
     assert image.config_descriptor.media_type == CONFIG
     assert [layer.media_type for layer in image.layers] == [LAYER_GZIP, LAYER]
     assert image.layers[0].blob == docker_base.layers[0].blob

@@ -46,13 +46,15 @@ def codes(image: Image) -> list[str]:
 def edited(image: Image, **changes) -> Image:
     """Change the config, and let the manifest tell of it."""
     raw_config = canonical_json({**image.config, **changes})
-    manifest = image.manifest
+    manifest = json.loads(image.raw_manifest)
     manifest["config"] |= {"digest": Digest.of(raw_config), "size": len(raw_config)}
     return replace(image, raw_manifest=canonical_json(manifest), raw_config=raw_config)
 
 
 def with_manifest(image: Image, **changes) -> Image:
-    return replace(image, raw_manifest=canonical_json({**image.manifest, **changes}))
+    return replace(
+        image, raw_manifest=canonical_json({**json.loads(image.raw_manifest), **changes})
+    )
 
 
 def test_a_true_image_has_no_problems(image, docker_base):
@@ -178,7 +180,9 @@ def test_a_manifest_of_the_wrong_form_is_found(image):
     assert codes(with_manifest(image, annotations={"a": 1})) == ["IMAGE_INVALID"]
     assert codes(with_manifest(image, layers={})) == ["IMAGE_INVALID"]
     assert codes(with_manifest(image, config=None)) == ["IMAGE_INVALID"]
-    assert codes(with_manifest(image, layers=image.manifest["layers"][:1])) == ["IMAGE_INVALID"]
+    assert codes(with_manifest(image, layers=json.loads(image.raw_manifest)["layers"][:1])) == [
+        "IMAGE_INVALID"
+    ]
     assert codes(replace(image, raw_manifest=b"[")) == ["IMAGE_INVALID"]
     assert codes(replace(image, raw_manifest=b"[" * 100_000)) == ["IMAGE_INVALID"]
     assert codes(replace(image, raw_config=b"[]")) == ["IMAGE_INVALID"]
@@ -199,7 +203,7 @@ def test_parts_that_contradict_each_other_are_found(image, layer_of):
 
 def test_a_layer_of_an_unknown_type_is_refused(image):
     """What mealkit cannot run, it does not call valid."""
-    layers = image.manifest["layers"]
+    layers = json.loads(image.raw_manifest)["layers"]
     layers[0]["mediaType"] = "application/octet-stream"
     (problem,) = validate(with_manifest(image, layers=layers))
     assert "application/octet-stream" in problem.message

@@ -43,7 +43,7 @@ def image():
 
 def lying(image, change):
     """The image with a manifest that was changed, and says so with a right digest."""
-    form = image.manifest
+    form = json.loads(image.raw_manifest)
     change(form)
     return Image(canonical_json(form), image.raw_config, image.layers)
 

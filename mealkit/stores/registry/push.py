@@ -1,4 +1,4 @@
-"""An image into a registry: blobs first, several at a time, the manifest last.
+"""An image, an index or an artifact into a registry: blobs first, the manifest last.
 
 What is there already is not sent again. Refuses to call it done when the registry states another
 digest than the image's.
@@ -10,12 +10,11 @@ from dataclasses import dataclass, replace
 from mealkit.digest import Digest
 from mealkit.errors import failure
 from mealkit.jobs import Stop, side_by_side
-from mealkit.oci.image import Blob, BytesBlob, Image
+from mealkit.oci.image import Blob, Content, with_parts
 from mealkit.oci.reference import Reference
 from mealkit.progress import Advance, silent
 from mealkit.stores.registry.blob import RegistryBlob
-from mealkit.stores.registry.client import RegistryClient
-from mealkit.stores.registry.exchange import RegistryCall
+from mealkit.stores.registry.manifests import put_manifest
 from mealkit.stores.registry.reaching import Registries
 from mealkit.stores.registry.session import PIECE_BYTES
 from mealkit.stores.registry.upload import Outcome, Uploader
@@ -26,7 +25,7 @@ _AT_ONCE = 3
 
 @dataclass(frozen=True, slots=True)
 class PushedBlob:
-    """One layer or the config, and how it came to be in the repository."""
+    """A layer or a config, and how it came to be in the repository."""
 
     digest: Digest
     size_bytes: int
@@ -35,22 +34,21 @@ class PushedBlob:
 
 @dataclass(frozen=True, slots=True)
 class PushReport:
-    """What a push did: the manifest's digest, the layers lowest first, the config."""
+    """What a push did: the digest of the manifest or index, its layers, then its configs."""
 
     digest: Digest
-    layers: tuple[PushedBlob, ...]
-    config: PushedBlob
+    blobs: tuple[PushedBlob, ...]
     manifest: Outcome
 
     @property
     def sent_bytes(self) -> int:
         """The size of all blobs that were uploaded."""
-        blobs = {item.digest: item for item in (*self.layers, self.config)}.values()
+        blobs = {item.digest: item for item in self.blobs}.values()
         return sum(item.size_bytes for item in blobs if item.outcome is Outcome.UPLOADED)
 
 
 def push(
-    image: Image,
+    content: Content,
     reference: Reference,
     registries: Registries,
     *,
@@ -58,7 +56,9 @@ def push(
     advance: Advance = silent,
     piece_bytes: int = PIECE_BYTES,
 ) -> PushReport:
-    """Put an image into a registry under a reference's tag (``latest`` if it has none) or digest.
+    """Put something into a registry under a reference's tag (``latest`` if it has none) or digest.
+
+    Images of an index go before it, by their digests.
 
     ``mount_from`` are repositories of the same registry that may have some of the layers; those
     that layers were read from need not be named. ``advance`` is told the
@@ -71,23 +71,30 @@ def push(
         StoreError: ``REFERENCE_INVALID``: no registry, or a digest that is not the image's.
     """
     client = registries.client(reference)
-    if reference.digest not in {None, image.digest}:
+    digest = content.descriptor.digest
+    if reference.digest not in {None, digest}:
         raise failure(
             "REFERENCE_INVALID",
-            f"{reference} cannot name an image with digest {image.digest}",
+            f"{reference} cannot name an image with digest {digest}",
             hint="leave the digest out of the reference",
         )
     repository = client.endpoint.repository(reference.repository)
-    blobs = [layer.blob for layer in image.layers]
-    sources = (*mount_from, *_repositories_of(blobs, reference.registry))
+    layers = [blob for item in with_parts(content) for blob in item.blobs[:-1]]
+    configs = [blob for item in with_parts(content) for blob in item.blobs[-1:]]
+    sources = (*mount_from, *_repositories_of(layers, reference.registry))
     stop = Stop()
     uploader = Uploader(client, repository, sources, stop.guarded(advance), piece_bytes, stop)
-    outcomes = _put_all(blobs, uploader)
-    config = BytesBlob(image.raw_config)
-    outcomes[config.digest] = replace(uploader, advance=silent).put(config)
-    manifest = _put_manifest(image, reference, client)
-    layers = tuple(_pushed(blob, outcomes) for blob in blobs)
-    return PushReport(image.digest, layers, _pushed(config, outcomes), manifest)
+    outcomes = _put_all(layers, uploader)
+    for blob in configs:
+        outcomes[blob.digest] = replace(uploader, advance=silent).put(blob)
+    for part in content.parts:
+        for item in with_parts(part):
+            put_manifest(client, reference, item, item.descriptor.digest)
+    name = reference.tag or reference.digest or "latest"
+    manifest = put_manifest(client, reference, content, name)
+    return PushReport(
+        digest, tuple(_pushed(blob, outcomes) for blob in (*layers, *configs)), manifest
+    )
 
 
 def _pushed(blob: Blob, outcomes: dict[Digest, Outcome]) -> PushedBlob:
@@ -108,30 +115,8 @@ def _put_all(blobs: Sequence[Blob], uploader: Uploader) -> dict[Digest, Outcome]
     outcomes = side_by_side(
         uploader.put, list(by_digest.values()), threads=_AT_ONCE, stop=uploader.stop
     )
-    # A layer that stands twice in the image counts twice for whoever adds the layers' sizes up.
+    # A blob that is there twice counts twice: the caller has added up all sizes.
     uploader.advance(
         sum(b.size_bytes for b in blobs) - sum(b.size_bytes for b in by_digest.values())
     )
     return dict(zip(by_digest, outcomes, strict=True))
-
-
-def _put_manifest(image: Image, reference: Reference, client: RegistryClient) -> Outcome:
-    """Put the manifest, unless the name already means it (some registries freeze their tags)."""
-    repository = client.endpoint.repository(reference.repository)
-    path = f"/v2/{repository}/manifests/{reference.tag or reference.digest or 'latest'}"
-    scopes = (f"repository:{repository}:pull,push",)
-    known = client.send(RegistryCall("HEAD", path, scopes, {"Accept": image.media_type}))
-    if known.status == 200 and known.headers.get("docker-content-digest") == image.digest:
-        return Outcome.EXISTING
-    headers = {"Content-Type": image.media_type, "Content-Length": str(len(image.raw_manifest))}
-    answer = client.send(RegistryCall("PUT", path, scopes, headers, lambda: (image.raw_manifest,)))
-    if answer.status not in {200, 201, 202}:
-        raise client.refusal(f"PUT manifest {image.digest} of {repository}", answer)
-    said = answer.headers.get("docker-content-digest")
-    if said and said.startswith("sha256:") and said != image.digest:
-        raise failure(
-            "REGISTRY_DIGEST",
-            f"{client.endpoint.registry} took {image.digest} and calls it {said}",
-            where=client.endpoint.registry,
-        )
-    return Outcome.UPLOADED

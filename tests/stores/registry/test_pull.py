@@ -63,7 +63,7 @@ def index_of(quirky, *entries):
 
 
 def test_the_platforms_image_of_an_index_is_chosen(quirky, registries, image, target, make_image):
-    """Attestations and other platforms are passed over; the index's digest is told."""
+    """Attestations and other platforms are passed over."""
     other = make_image({"other": b"x"})
     push(other, Reference(quirky.host, "kit", "other"), registries)
     index = index_of(
@@ -73,20 +73,19 @@ def test_the_platforms_image_of_an_index_is_chosen(quirky, registries, image, ta
         ({"os": "linux", "architecture": "amd64"}, image.digest),
     )
     images = RemoteImages(registries)
-    found = images.resolve(target, AMD64)
-    assert (found.digest, found.index) == (image.digest, index)
+    assert images.resolve(target, AMD64).digest == image.digest
     assert images.resolve(Reference(quirky.host, "kit", None, index), AMD64).digest == image.digest
     assert images.resolve(target, Platform("linux", "arm64")).digest == other.digest
-    with refused("IMAGE_NOT_FOUND: .* not for linux/s390x; it is for: linux/amd64, linux/arm64/v8"):
+    with refused("IMAGE_NOT_FOUND: .* no image for linux/s390x .* linux/amd64, linux/arm64/v8"):
         images.resolve(target, Platform("linux", "s390x"))
-    with refused("IMAGE_INVALID: .* index of 2 images, name a platform"):
+    with refused("IMAGE_NOT_FOUND: .* 2 images where one is meant"):
         images.resolve(target)
 
 
 def test_an_index_in_itself_ends(quirky, registries, image, target):
     """Nested indexes are followed a few levels deep and then refused."""
     digest = image.digest
-    for _ in range(4):
+    for _ in range(5):
         digest = index_of(quirky, ({"os": "linux", "architecture": "amd64"}, digest))
     with refused("IMAGE_INVALID: .* nested deeper"):
         RemoteImages(registries).resolve(target, AMD64)
@@ -94,7 +93,7 @@ def test_an_index_in_itself_ends(quirky, registries, image, target):
 
 def test_a_single_image_of_another_platform_is_refused(registries, image, target):
     """An image without an index is held against the platform by its config."""
-    with refused("IMAGE_NOT_FOUND: .* not for linux/arm64; it is for: linux/amd64"):
+    with refused("IMAGE_NOT_FOUND: .* no image for linux/arm64 .* linux/amd64"):
         RemoteImages(registries).image(target, Platform("linux", "arm64"))
 
 

@@ -11,8 +11,11 @@ import pytest
 
 from mealkit.digest import Digest, file_chunks
 from mealkit.errors import MealkitError
-from mealkit.oci.image import BytesBlob
+from mealkit.oci.artifact import Attachment, artifact_of
+from mealkit.oci.image import BytesBlob, image_of
+from mealkit.oci.index import index_of
 from mealkit.oci.reference import Reference
+from mealkit.stores.registry.manifests import get_manifest
 from mealkit.stores.registry.pull import RemoteImages
 from mealkit.stores.registry.push import push
 from mealkit.stores.registry.upload import Outcome
@@ -42,8 +45,8 @@ def test_a_pushed_image_is_read_back_the_same(registry, registries, make_image):
     done = []
     report = push(image, here(registry, "same/again"), registries, advance=done.append)
     assert report.digest == image.digest
-    assert {item.outcome for item in (*report.layers, report.config)} == {Outcome.UPLOADED}
-    assert sum(done) == sum(item.size_bytes for item in report.layers)
+    assert {item.outcome for item in report.blobs} == {Outcome.UPLOADED}
+    assert sum(done) == sum(item.size_bytes for item in report.blobs[:-1])
     found = RemoteImages(registries).image(here(registry, "same/again"))
     assert found.raw_manifest == image.raw_manifest
     assert found.raw_config == image.raw_config
@@ -74,7 +77,7 @@ def test_one_changed_layer_is_all_that_is_sent(registry, registries, make_image)
     report = push(
         make_image({"w": weights}, {"p": b"two"}), here(registry, "edit", "2"), registries
     )
-    assert [item.outcome for item in report.layers] == [Outcome.EXISTING, Outcome.UPLOADED]
+    assert [item.outcome for item in report.blobs[:-1]] == [Outcome.EXISTING, Outcome.UPLOADED]
     assert report.sent_bytes < 20_000
 
 
@@ -88,7 +91,7 @@ def test_layers_are_mounted_from_another_repository(registry, registries, make_i
         registries,
         mount_from=["mount/nowhere", "mount/second", "mount/first"],
     )
-    assert {item.outcome for item in report.layers} == {Outcome.MOUNTED}
+    assert {item.outcome for item in report.blobs[:-1]} == {Outcome.MOUNTED}
 
 
 def test_a_base_is_mounted_from_where_it_was_read(registry, registries, make_image):
@@ -97,7 +100,7 @@ def test_a_base_is_mounted_from_where_it_was_read(registry, registries, make_ima
     push(base, here(registry, "base/own"), registries)
     read = RemoteImages(registries).image(here(registry, "base/own"))
     report = push(read, here(registry, "base/user"), registries)
-    assert [item.outcome for item in report.layers] == [Outcome.MOUNTED]
+    assert [item.outcome for item in report.blobs[:-1]] == [Outcome.MOUNTED]
 
 
 def test_a_base_is_carried_over_from_another_registry(
@@ -108,7 +111,7 @@ def test_a_base_is_carried_over_from_another_registry(
     push(base, here(mortal_registry, "carried"), registries)
     read = RemoteImages(registries).image(here(mortal_registry, "carried"))
     report = push(read, here(registry, "carried"), registries)
-    assert [item.outcome for item in report.layers] == [Outcome.UPLOADED]
+    assert [item.outcome for item in report.blobs[:-1]] == [Outcome.UPLOADED]
     assert RemoteImages(registries).resolve(here(registry, "carried")).digest == base.digest
 
 
@@ -119,8 +122,8 @@ def test_the_same_layer_twice_is_sent_once(registry, registries, make_image):
     before = len(registry.requests())
     done = []
     report = push(doubled, here(registry, "twice"), registries, advance=done.append)
-    assert len(report.layers) == 4
-    assert sum(done) == sum(item.size_bytes for item in report.layers)
+    assert len(report.blobs[:-1]) == 4
+    assert sum(done) == sum(item.size_bytes for item in report.blobs[:-1])
     sent = [path for method, path, _ in registry.requests()[before:] if method == "PUT"]
     assert len(sent) == 5  # three layers, config, manifest
 
@@ -192,7 +195,7 @@ def test_a_registry_killed_half_way_is_pushed_to_again(
 
     report = push(image, here(mortal_registry, "killed"), registries, advance=advance)
     assert state["killed"]
-    assert state["done"] == report.layers[0].size_bytes
+    assert state["done"] == report.blobs[:-1][0].size_bytes
     assert mortal_registry.blob_path(image.layers[0].blob.digest).read_bytes() == path.read_bytes()
 
 
@@ -272,7 +275,7 @@ def test_tokens_are_fetched_for_push_and_mount(
     ]
     other = here(registry_with_tokens, f"tokens/{kind}-other")
     report = push(image, other, registries, mount_from=[f"tokens/{kind}"])
-    assert {item.outcome for item in report.layers} == {Outcome.MOUNTED}
+    assert {item.outcome for item in report.blobs[:-1]} == {Outcome.MOUNTED}
     assert len(token_server.asked) == 3
 
 
@@ -296,4 +299,39 @@ def test_an_empty_layer_is_pushed(registry, registries, make_image):
     """A blob without any byte is uploaded too."""
     image = make_image(BytesBlob(b""))
     report = push(image, here(registry, "empty"), registries)
-    assert report.layers[0].outcome is Outcome.UPLOADED
+    assert report.blobs[:-1][0].outcome is Outcome.UPLOADED
+
+
+def test_an_index_is_pushed_after_its_images(registry, registries, make_image):
+    """An index comes back by its tag, each image by its platform; annotations are kept."""
+    amd64 = make_image({"a": os.urandom(2000)})
+    arm64 = image_of({**amd64.config, "architecture": "arm64"}, amd64.layers, {})
+    both = index_of([amd64, arm64], {"dev.mealkit.kit": "k:1"})
+    report = push(both, here(registry, "both"), registries)
+    assert report.digest == both.digest
+    assert push(both, here(registry, "both"), registries).manifest is Outcome.EXISTING
+    remote = RemoteImages(registries)
+    for image in (amd64, arm64):
+        assert remote.image(here(registry, "both"), image.platform).digest == image.digest
+    with pytest.raises(MealkitError, match="2 images where one is meant"):
+        remote.image(here(registry, "both"))
+    command = ["skopeo", "inspect", "--raw", "--tls-verify=false"]
+    raw = subprocess.run(
+        [*command, f"docker://{registry.host}/both:1"], check=True, capture_output=True
+    ).stdout
+    assert raw == both.raw_manifest
+
+
+def test_an_artifact_is_pushed_and_fetched(registry, registries, make_image):
+    """A statement about an image is a manifest of its own type, found by its digest."""
+    image = make_image({"a": os.urandom(100)})
+    push(image, here(registry, "about"), registries)
+    kind = "application/vnd.example.statement"
+    blob = BytesBlob(os.urandom(50))
+    made = artifact_of(kind, [Attachment("text/plain", blob, {})], subject=image.descriptor)
+    push(made, Reference(registry.host, "about", digest=made.digest), registries)
+    target = here(registry, "about")
+    found = get_manifest(registries.sources(target), target, made.digest)
+    assert (found.raw, found.media_type) == (made.raw_manifest, made.descriptor.media_type)
+    with pytest.raises(MealkitError, match=kind):
+        RemoteImages(registries).image(Reference(registry.host, "about", digest=made.digest))

@@ -1,0 +1,118 @@
+"""Manifests and indexes of any kind in a registry: fetched and put by a tag or a digest.
+
+Refuses bytes that their digest does not name. Protocol: distribution-spec v1.1, "Pulling
+manifests" and "Pushing manifests".
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mealkit.digest import Digest
+from mealkit.errors import MealkitError, failure
+from mealkit.oci.descriptor import INDEX_TYPES, MANIFEST, MANIFEST_TYPES, Descriptor
+from mealkit.oci.image import Content
+from mealkit.oci.manifest import json_object
+from mealkit.oci.reference import Reference
+from mealkit.stores.registry.client import RegistryClient
+from mealkit.stores.registry.exchange import RegistryCall
+from mealkit.stores.registry.upload import Outcome
+
+_ACCEPT = ", ".join(sorted(MANIFEST_TYPES | INDEX_TYPES))
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A manifest or an index as a registry gave it."""
+
+    raw: bytes
+    media_type: str
+
+    @property
+    def descriptor(self) -> Descriptor:
+        """What an index would say of it."""
+        return Descriptor(self.media_type, Digest.of(self.raw), len(self.raw))
+
+
+def get_manifest(clients: Sequence[RegistryClient], reference: Reference, name: str) -> Fetched:
+    """Return a manifest or index from the first client that has the right bytes.
+
+    ``name`` is a tag or a digest in the reference's repository; ``clients`` are mirrors, then the
+    registry.
+
+    Raises:
+        StoreError: ``IMAGE_NOT_FOUND``; ``IMAGE_INVALID``: it is neither.
+        RegistryError: ``REGISTRY_*``.
+    """
+    for client in clients[:-1]:
+        try:
+            return _get(client, reference, name)
+        except MealkitError:
+            continue
+    return _get(clients[-1], reference, name)
+
+
+def put_manifest(
+    client: RegistryClient, reference: Reference, content: Content, name: str
+) -> Outcome:
+    """Put a manifest or index under a tag or its digest, unless the name means it already.
+
+    Some registries freeze their tags. What the manifest refers to must be there.
+
+    Raises:
+        RegistryError: ``REGISTRY_*``.
+    """
+    described, raw = content.descriptor, content.raw_manifest
+    repository = client.endpoint.repository(reference.repository)
+    path = f"/v2/{repository}/manifests/{name}"
+    scopes = (f"repository:{repository}:pull,push",)
+    known = client.send(RegistryCall("HEAD", path, scopes, {"Accept": described.media_type}))
+    if known.status == 200 and known.headers.get("docker-content-digest") == described.digest:
+        return Outcome.EXISTING
+    headers = {"Content-Type": described.media_type, "Content-Length": str(len(raw))}
+    answer = client.send(RegistryCall("PUT", path, scopes, headers, lambda: (raw,)))
+    if answer.status not in {200, 201, 202}:
+        raise client.refusal(f"PUT manifest {described.digest} of {repository}", answer)
+    said = answer.headers.get("docker-content-digest")
+    if said and said.startswith("sha256:") and said != described.digest:
+        raise failure(
+            "REGISTRY_DIGEST",
+            f"{client.endpoint.registry} took {described.digest} and calls it {said}",
+            where=client.endpoint.registry,
+        )
+    return Outcome.UPLOADED
+
+
+def _get(client: RegistryClient, reference: Reference, name: str) -> Fetched:
+    repository = client.endpoint.repository(reference.repository)
+    path = f"/v2/{repository}/manifests/{name}"
+    call = RegistryCall("GET", path, (f"repository:{repository}:pull",), {"Accept": _ACCEPT})
+    answer = client.send(call)
+    if answer.status == 404:
+        raise failure(
+            "IMAGE_NOT_FOUND",
+            f"{client.endpoint.registry} has no image {repository}, {name}",
+            where=client.endpoint.registry,
+            hint="correct the reference, or push the image",
+        )
+    if answer.status != 200:
+        raise client.refusal(f"GET manifest {name} of {repository}", answer)
+    found = Digest.of(answer.body)
+    said = name if name.startswith("sha256:") else answer.headers.get("docker-content-digest")
+    if said and said.startswith("sha256:") and said != found:
+        raise failure(
+            "REGISTRY_DIGEST",
+            f"what {client.endpoint.registry} gives for {said} has digest {found}",
+            where=client.endpoint.registry,
+        )
+    return Fetched(answer.body, _media_type(answer.body, answer.headers.get("content-type", "")))
+
+
+def _media_type(raw: bytes, header: str) -> str:
+    """Return what a body says it is, or else what the header says (image-spec manifest.md)."""
+    form = json_object(raw, "manifest")
+    found = form.get("mediaType") or header.partition(";")[0].strip()
+    if isinstance(found, str) and found in MANIFEST_TYPES | INDEX_TYPES:
+        return found
+    if form.get("schemaVersion") == 2 and "config" in form and "layers" in form:
+        return MANIFEST
+    raise failure("IMAGE_INVALID", f"its manifest is of the type {found!r}")
