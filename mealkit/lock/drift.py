@@ -1,23 +1,33 @@
 """What a kit says that its lock does not: pure, no network, no files."""
 
+import re
 from collections.abc import Iterator
 
 from mealkit.lock.compare import Change, compare
 from mealkit.lock.resolve import KitParts, offline_lock, requests_of
 from mealkit.recipe.lock import Lock
+from mealkit.recipe.variant import architectures_of, plain_lock
+
+_REQUEST = re.compile(r"(?:^|\.)requests\.|^variants\.\w+$")
 
 
 def drift(parts: KitParts, lock: Lock) -> list[Change]:
     """Return every difference between the kit and its lock; an empty list means it is fresh.
 
-    Parts that only the outside can resolve again (weights, packages, base) are named as a whole.
+    Parts that only the outside can resolve again (weights, packages, base, or all of an
+    architecture that the lock is not for) are named as a whole.
     """
     return [*_values(parts, lock), *_asked(parts, lock)]
 
 
 def needs_network(changes: list[Change]) -> bool:
     """Tell whether bringing the lock up to date means asking the outside."""
-    return any(change.path.startswith("requests.") for change in changes)
+    return any(asks_outside(change) for change in changes)
+
+
+def asks_outside(change: Change) -> bool:
+    """Tell whether a change is of what only the outside can resolve."""
+    return _REQUEST.search(change.path) is not None and change.after is not None
 
 
 def _values(parts: KitParts, lock: Lock) -> Iterator[Change]:
@@ -26,8 +36,19 @@ def _values(parts: KitParts, lock: Lock) -> Iterator[Change]:
 
 
 def _asked(parts: KitParts, lock: Lock) -> Iterator[Change]:
+    first, *others = parts.variants()
+    yield from _differences(first, plain_lock(lock, first.architecture), "")
+    for own in others:
+        path = f"variants.{own.architecture}"
+        if own.architecture in architectures_of(lock):
+            yield from _differences(own, plain_lock(lock, own.architecture), f"{path}.")
+        else:
+            yield Change(path, None, "to be resolved")
+
+
+def _differences(parts: KitParts, lock: Lock, path: str) -> Iterator[Change]:
     asked = requests_of(parts)
     for name in type(asked).model_fields:
         before, after = getattr(lock.requests, name), getattr(asked, name)
         if before != after:
-            yield Change(f"requests.{name}", before, after)
+            yield Change(f"{path}requests.{name}", before, after)

@@ -4,7 +4,6 @@ Asks the outside only through ``Inputs``. Refuses what they give where it has a 
 has: a path that leaves its folder, a name with a line break.
 """
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -20,7 +19,8 @@ from mealkit.errors import MealkitError, failure
 from mealkit.memory.setting import Compared
 from mealkit.memory.shape import Shape
 from mealkit.recipe.cuda_builds import built_for, cuda_of
-from mealkit.recipe.kit import Base, Gpu, Kit, Task, kit_json
+from mealkit.recipe.glibc import glibc_of
+from mealkit.recipe.kit import Architecture, Base, Gpu, Kit, Task, kit_json
 from mealkit.recipe.lock import (
     About,
     Lock,
@@ -39,10 +39,8 @@ from mealkit.recipe.lock import (
     first_fault,
 )
 from mealkit.recipe.requirements import Demand, Requirements
+from mealkit.recipe.variant import architectures_of, joined, plain_lock
 from mealkit.units import parse_size
-
-# An epoch may stand before: https://www.debian.org/doc/debian-policy/ch-controlfields.html#version
-_GLIBC = re.compile(r"(?:[0-9]+:)?(2\.[0-9]{1,3})(?![0-9])")
 
 
 class Upgrade(StrEnum):
@@ -100,8 +98,24 @@ class KitParts:
 
     @property
     def architecture(self) -> str:
-        """The architecture that the image is built for."""
+        """The architecture that the image is built for; the first of several."""
         return self.kit.hardware.architectures[0].value
+
+    def variants(self) -> "tuple[KitParts, ...]":
+        """Return the kit as one kit for each of its architectures, in a fixed order."""
+        architectures = sorted(self.kit.hardware.architectures)
+        if len(architectures) == 1:
+            return (self,)
+        return tuple(self._only(item) for item in architectures)
+
+    def _only(self, architecture: Architecture) -> "KitParts":
+        kit = self.kit
+        hardware = kit.hardware.model_copy(update={"architectures": (architecture,)})
+        # Compiled by the image's own Python: no machine can run those of all variants, and the
+        # image must not depend on which machine has built it.
+        runtime = kit.runtime.model_copy(update={"bytecode": False})
+        own = kit.model_copy(update={"hardware": hardware, "runtime": runtime})
+        return replace(self, kit=own)
 
 
 def resolve(
@@ -110,7 +124,7 @@ def resolve(
     previous: Lock | None = None,
     upgrade: frozenset[Upgrade] = frozenset(),
 ) -> Lock:
-    """Return the kit's lock.
+    """Return the kit's lock, for all its architectures.
 
     Parts of ``previous`` are kept, without asking ``inputs``, where the kit still asks for the
     same and ``upgrade`` does not name them.
@@ -118,6 +132,25 @@ def resolve(
     Raises:
         SourceError, LockError: an input cannot be resolved.
     """
+    locks: list[Lock] = []
+    for own in parts.variants():
+        before = plain_lock(previous, own.architecture) if previous else None
+        if locks:  # all share the weights, which the first has resolved
+            before = _with_model(before or locks[0], locks[0])
+            upgrade -= {Upgrade.WEIGHTS}
+        locks.append(_resolve(own, inputs, before, upgrade))
+    return joined(locks)
+
+
+def _with_model(before: Lock, found: Lock) -> Lock:
+    requests = before.requests.model_copy(update={"weights": found.requests.weights})
+    return before.model_copy(update={"model": found.model, "requests": requests})
+
+
+def _resolve(
+    parts: KitParts, inputs: Inputs, previous: Lock | None, upgrade: frozenset[Upgrade]
+) -> Lock:
+    """Return the plain lock of a kit for one architecture."""
     asked = requests_of(parts)
     kept = previous.requests if previous else None
     if previous and kept and kept.base == asked.base and Upgrade.BASE not in upgrade:
@@ -189,7 +222,17 @@ def requests_of(parts: KitParts) -> Requests:
 
 
 def offline_lock(parts: KitParts, previous: Lock) -> Lock:
-    """Return what the lock would be if nothing were asked of the outside."""
+    """Return what the lock would be if nothing were asked of the outside.
+
+    An architecture that ``previous`` is not for is left out, but for a kit's only one.
+    """
+    known = architectures_of(previous)
+    own = parts.variants()
+    there = [item for item in own if item.architecture in known] or own[:1]
+    return joined([_offline(item, plain_lock(previous, item.architecture)) for item in there])
+
+
+def _offline(parts: KitParts, previous: Lock) -> Lock:
     resolved = _Resolved(
         previous.runtime.base,
         previous.engine.packages,
@@ -283,7 +326,7 @@ def _is_compiled(kit: Kit) -> bool:
     if kit.runtime.bytecode is not None:
         return kit.runtime.bytecode
     base = kit.runtime.base
-    # Its Python is run by whoever builds, so somebody must have signed it.
+    # Its Python is run by whoever builds, so it must be signed.
     return base.source == "debian" and not base.allow_unsigned
 
 
@@ -351,20 +394,3 @@ def _memory_bytes(
         return measured
     setting = replace(demand.setting(memory), compared=Compared.ALLOCATED)
     return max(measured, recipe.memory_bytes + memory.estimate(model, setting).high_bytes)
-
-
-def glibc_of(base: LockedBase) -> str:
-    """Return the version of the base's C library, which decides on the wheels it can run.
-
-    Raises:
-        LockError: the base states none (``LOCK_INVALID``).
-    """
-    if isinstance(base, LockedDebianBase):
-        found = (_GLIBC.match(deb.version) for deb in base.packages if deb.name == "libc6")
-        version = next(found, None)
-        if version is None:
-            message = "the packages of the base hold no libc6 with a version of glibc"
-            raise failure("LOCK_INVALID", message, where="runtime.base.packages")
-        return version[1]
-    # The lock never unpacks an image's layers, so the kit says it.
-    return base.glibc

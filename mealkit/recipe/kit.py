@@ -270,7 +270,8 @@ class Runtime(StrictModel):
     """The base's Python, in quotes: "3.13"."""
     bytecode: Annotated[bool | None, KEEPS_ANSWERS] = None
     """Whether the image holds its Python modules compiled, too: larger, and quicker to start.
-    Left out: yes on Debian packages that are signed, whose Python compiles them in the build."""
+    Left out: yes on Debian packages that are signed, whose Python compiles them in the build, if
+    the kit is for one architecture."""
     requirements: Annotated[tuple[Line, ...], CHANGES_ANSWERS] = ()
     """More Python packages, as pip writes them, and versions for the engine's own."""
     wheels: Annotated[tuple[LoosePath, ...], CHANGES_ANSWERS] = ()
@@ -315,9 +316,15 @@ class Hardware(StrictModel):
     disk: Annotated[Literal["auto"] | Size, KEEPS_ANSWERS] = "auto"
     """Disk for the image, such as 2GiB; auto: added up from the lock."""
     architectures: Annotated[
-        tuple[Architecture, ...], Field(min_length=1, max_length=1), CHANGES_ANSWERS
+        tuple[Architecture, ...], Field(min_length=1, max_length=len(Architecture)), CHANGES_ANSWERS
     ] = (Architecture.AMD64,)
-    """The architecture it is built for: one; a kit for another one is a kit of its own."""
+    """What it is built for: amd64, arm64, or both, as one index of two images."""
+
+    @model_validator(mode="after")
+    def _names_each_once(self) -> Self:
+        if len(set(self.architectures)) != len(self.architectures):
+            raise ValueError("an architecture is there twice")
+        return self
 
 
 class Serving(StrictModel):
@@ -377,6 +384,13 @@ class Kit(StrictModel):
     allow_secrets: Annotated[tuple[Text, ...], KEEPS_ANSWERS] = ()
     """Files that look like secrets and may be seen by everyone who gets the kit, by the path that
     the problem KIT_SECRET names; kit.yaml for its own text."""
+
+    @model_validator(mode="after")
+    def _has_one_compiler(self) -> Self:
+        if self.runtime.bytecode and len(self.hardware.architectures) > 1:
+            message = "runtime.bytecode needs a single architecture: no machine runs both Pythons"
+            raise ValueError(message)
+        return self
 
 
 def kit_json(part: StrictModel) -> dict[str, Any]:

@@ -6,24 +6,23 @@ The recipe digest is the digest of everything in it that can change an answer.
 import json
 import re
 from collections.abc import Iterable
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, JsonValue, ValidationError, model_validator
+from pydantic import (
+    Field,
+    JsonValue,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from mealkit.digest import Digest, canonical_json
 from mealkit.errors import MealkitError, failure
 from mealkit.memory.shape import Shape
 from mealkit.names import clash, one_line
 from mealkit.recipe.answers import CHANGES_ANSWERS, KEEPS_ANSWERS, answer_part
-from mealkit.recipe.kit import (
-    Contact,
-    Feature,
-    Override,
-    Paper,
-    Serving,
-    StrictModel,
-    Task,
-)
+from mealkit.recipe.kit import Contact, Feature, Override, Paper, Serving, StrictModel, Task
 from mealkit.recipe.origins import Origin
 from mealkit.recipe.requirements import Requirements
 from mealkit.strings import (
@@ -280,8 +279,26 @@ class Requests(StrictModel):
     """Of ``runtime.base`` and the Python."""
 
 
+class Variant(StrictModel):
+    """What an image for one more architecture has of its own; all else it shares."""
+
+    base: Annotated[LockedBase, CHANGES_ANSWERS]
+    """What the image is built on."""
+    engine_packages: Annotated[tuple[LockedWheel, ...], CHANGES_ANSWERS]
+    """The worker's Python packages, sorted by name."""
+    gateway_packages: Annotated[tuple[LockedWheel, ...], CHANGES_ANSWERS]
+    """The gateway's Python packages, sorted by name."""
+    requirements: Annotated[Requirements, KEEPS_ANSWERS]
+    """What a machine must have."""
+    requests: Annotated[Requests, KEEPS_ANSWERS]
+    """What the kit asked for."""
+
+
 class Lock(StrictModel):
-    """A kit with every input resolved to a digest."""
+    """A kit with every input resolved to a digest.
+
+    Of a kit for several architectures, everything but ``variants`` is what its first one has.
+    """
 
     lock_version: Annotated[Literal["mealkit.lock/v1"], KEEPS_ANSWERS] = "mealkit.lock/v1"
     """The version of this format."""
@@ -311,21 +328,34 @@ class Lock(StrictModel):
     """How it answers."""
     requests: Annotated[Requests, KEEPS_ANSWERS]
     """What the kit asked for."""
+    variants: Annotated[dict[MachineName, Variant], CHANGES_ANSWERS] = Field(default_factory=dict)
+    """What differs for each further architecture; left out where there is none."""
 
     @model_validator(mode="after")
-    def _has_code_apart(self) -> Self:
+    def _is_consistent(self) -> Self:
         _require_apart(self.code)
+        if self.runtime.architecture in self.variants:
+            raise ValueError(f"{self.runtime.architecture} is there twice")
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_empty(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return _plain(handler(self))
 
     @property
     def recipe(self) -> Digest:
-        """The recipe digest: of everything here that can change an answer."""
-        return Digest.of(canonical_json(answer_part(self)))
+        """The recipe digest: of everything here that can change an answer, in all variants."""
+        return Digest.of(canonical_json(_plain(answer_part(self))))
 
     @property
     def weights_bytes(self) -> int:
         """The bytes of all files of the model."""
         return sum(file.size_bytes for file in self.model.files)
+
+
+def _plain(form: dict[str, Any]) -> dict[str, Any]:
+    """Leave out that there are no variants: a lock for one architecture says nothing of them."""
+    return {name: value for name, value in form.items() if value or name != "variants"}
 
 
 def lock_bytes(lock: Lock) -> bytes:

@@ -11,8 +11,9 @@ from pydantic import BaseModel
 
 from mealkit.errors import LockError
 from mealkit.lock.drift import drift, needs_network
-from mealkit.lock.resolve import Upgrade, glibc_of, requests_of, resolve
+from mealkit.lock.resolve import Upgrade, requests_of, resolve
 from mealkit.recipe.answers import classification
+from mealkit.recipe.glibc import glibc_of
 from mealkit.recipe.kit import Kit
 from mealkit.recipe.lock import Lock, lock_bytes, read_lock
 

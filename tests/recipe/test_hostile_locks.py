@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from mealkit.errors import MealkitError
-from mealkit.lock.resolve import glibc_of
+from mealkit.recipe.glibc import glibc_of
 from mealkit.recipe.lock import Lock, read_lock
 
 KITS = Path(__file__).parents[2] / "kits"

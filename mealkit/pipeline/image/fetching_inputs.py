@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mealkit.digest import Digest
-from mealkit.lock.resolve import PythonTarget, glibc_of
+from mealkit.lock.resolve import PythonTarget
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.kit.opened_kit import OpenedKit
 from mealkit.pipeline.kit.supplies import downloader, open_supplies
 from mealkit.plan.layers import Bytecode, DebianTree, InputFile, LayerPlan, WheelTree
 from mealkit.progress import Progress
+from mealkit.recipe.glibc import glibc_of
 from mealkit.recipe.lock import Lock, LockedDeb, LockedFile, LockedWheel
 
 

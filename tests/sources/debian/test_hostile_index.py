@@ -12,7 +12,7 @@ import threading
 import pytest
 
 from mealkit.errors import MealkitError
-from mealkit.lock.resolve import glibc_of
+from mealkit.recipe.glibc import glibc_of
 from mealkit.recipe.lock import LockedDebianBase
 from mealkit.sources.debian.mirror_client import MirrorFetch
 from mealkit.sources.debian.paragraphs import paragraphs

@@ -1,0 +1,67 @@
+"""A lock for several architectures, as one plain lock for each, and back.
+
+Whatever works on one image is handed a plain lock: one without variants, as a kit for that
+architecture alone has it.
+"""
+
+from collections.abc import Sequence
+
+from mealkit.errors import failure
+from mealkit.recipe.lock import Lock, Variant
+
+
+def architectures_of(lock: Lock) -> tuple[str, ...]:
+    """Return the architectures that a lock is for, in its order."""
+    return (lock.runtime.architecture, *lock.variants)
+
+
+def plain_locks(lock: Lock) -> tuple[Lock, ...]:
+    """Return the plain lock of each architecture."""
+    return tuple(plain_lock(lock, name) for name in architectures_of(lock))
+
+
+def plain_lock(lock: Lock, architecture: str) -> Lock:
+    """Return the plain lock of an architecture; of the first one, if the lock is not for it."""
+    own = lock.variants.get(architecture)
+    if own is None:
+        return lock.model_copy(update={"variants": {}})
+    runtime = {"base": own.base, "architecture": architecture}
+    return lock.model_copy(
+        update={
+            "variants": {},
+            "engine": lock.engine.model_copy(update={"packages": own.engine_packages}),
+            "gateway": lock.gateway.model_copy(update={"packages": own.gateway_packages}),
+            "runtime": lock.runtime.model_copy(update=runtime),
+            "requirements": own.requirements,
+            "requests": own.requests,
+        }
+    )
+
+
+def joined(locks: Sequence[Lock]) -> Lock:
+    """Return the lock of several architectures, from the plain lock of each.
+
+    Raises:
+        LockError: ``LOCK_INVALID``: they differ in what no variant has of its own, such as the
+            model.
+    """
+    first, *others = locks
+    lock = first.model_copy(
+        update={"variants": {item.runtime.architecture: _variant(item) for item in others}}
+    )
+    for item in others:
+        architecture = item.runtime.architecture
+        if architecture == first.runtime.architecture or plain_lock(lock, architecture) != item:
+            message = f"the locks for {first.runtime.architecture} and {architecture} do not belong"
+            raise failure("LOCK_INVALID", f"{message} to one kit")
+    return lock
+
+
+def _variant(lock: Lock) -> Variant:
+    return Variant(
+        base=lock.runtime.base,
+        engine_packages=lock.engine.packages,
+        gateway_packages=lock.gateway.packages,
+        requirements=lock.requirements,
+        requests=lock.requests,
+    )
