@@ -8,7 +8,7 @@ from mealkit.cli.options import HERE, AllowFolder, Json, KitPath, Locked, sessio
 from mealkit.cli.output import print_json, print_line, say, table
 
 if TYPE_CHECKING:
-    from mealkit.pipeline.image.building import BuildReport
+    from mealkit.pipeline.image.building import BuildReport, BuiltImage
 
 EXAMPLES = (
     "mealkit build",
@@ -36,7 +36,8 @@ def build(  # noqa: PLR0913  one parameter for each option
 ) -> None:
     """Build a kit's image into the local store, and print its digest.
 
-    No daemon is needed. Weights are neither copied nor compressed.
+    No daemon is needed. Weights are neither copied nor compressed. A kit for several architectures
+    becomes an image for each, and an index of them, whose digest is printed.
     """
     from mealkit.pipeline.image.building import build_kit
     from mealkit.pipeline.image.outputs import Outputs
@@ -59,23 +60,44 @@ def build(  # noqa: PLR0913  one parameter for each option
 
 
 def _describe(report: "BuildReport") -> None:
+    for image in report.images:
+        if len(report.images) > 1:
+            say(f"linux/{image.architecture}")
+        for line in _layer_table(image):
+            say(line)
+    facts = [("image", report.name), ("recipe", str(report.recipe))]
+    for image in report.images:
+        platform = f" for linux/{image.architecture}" if len(report.images) > 1 else ""
+        lean = f"{image.lean_digest} (without weights, for mounting them){platform}"
+        facts += [("digest", f"{image.digest}{platform}")] if platform else []
+        facts.append(("lean", lean))
+    for line in (*(f"{name:<7} {value}" for name, value in facts), *report.delivered):
+        say(line)
+
+
+def _layer_table(image: "BuiltImage") -> list[str]:
     from mealkit.units import show_size
 
     rows = [
         (row.kind, row.title, show_size(row.size_bytes), "reused" if row.reused else "new")
-        for row in report.layers
+        for row in image.layers
     ]
-    lines = table(("layer", "content", "size", ""), rows, frozenset({2}))
-    facts = (
-        ("image", report.name),
-        ("recipe", str(report.recipe)),
-        ("lean", f"{report.lean_digest} (without weights, for mounting them)"),
-    )
-    for line in (*lines, *(f"{name:<7} {value}" for name, value in facts), *report.delivered):
-        say(line)
+    return list(table(("layer", "content", "size", ""), rows, frozenset({2})))
 
 
 def _form(report: "BuildReport") -> dict[str, Any]:
+    images = [_image_form(image) for image in report.images]
+    return {
+        "name": report.name,
+        "recipe": str(report.recipe),
+        **(images[0] if len(images) == 1 else {}),
+        "digest": str(report.digest),
+        "images": images,
+        "delivered": list(report.delivered),
+    }
+
+
+def _image_form(image: "BuiltImage") -> dict[str, Any]:
     layers = [
         {
             "kind": row.kind,
@@ -84,13 +106,11 @@ def _form(report: "BuildReport") -> dict[str, Any]:
             "size": row.size_bytes,
             "reused": row.reused,
         }
-        for row in report.layers
+        for row in image.layers
     ]
     return {
-        "name": report.name,
-        "digest": str(report.digest),
-        "leanDigest": str(report.lean_digest),
-        "recipe": str(report.recipe),
+        "architecture": image.architecture,
+        "digest": str(image.digest),
+        "leanDigest": str(image.lean_digest),
         "layers": layers,
-        "delivered": list(report.delivered),
     }

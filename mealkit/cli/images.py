@@ -20,6 +20,7 @@ def images(context: typer.Context, *, as_json: Json = False) -> None:
                 {
                     "names": list(item.names),
                     "digest": str(item.digest),
+                    "platforms": [str(platform) for platform in item.platforms],
                     "size": item.size_bytes,
                     "missing": [str(digest) for digest in item.missing],
                 }
@@ -31,10 +32,11 @@ def images(context: typer.Context, *, as_json: Json = False) -> None:
         (
             ", ".join(item.names) or "-",
             str(item.digest),
+            ", ".join(map(str, item.platforms)) or "-",
             show_size(item.size_bytes),
             f"{len(item.missing)} blobs missing or changed" if item.missing else "whole",
         )
         for item in found
     ]
-    for line in table(("name", "digest", "size", "state"), rows, frozenset({2})):
+    for line in table(("name", "digest", "platform", "size", "state"), rows, frozenset({3})):
         print_line(line)

@@ -46,6 +46,8 @@ def inspect(
 def _form(found: "Inspection") -> dict[str, Any]:
     return {
         "digest": found.digest,
+        "platform": found.platform,
+        "variants": [{"platform": name, "digest": digest} for name, digest in found.variants],
         "layers": list(found.layers),
         "labels": found.labels,
         "annotations": found.annotations,
@@ -59,6 +61,10 @@ def _describe(found: "Inspection") -> None:
     from mealkit.units import show_size
 
     print_line(f"digest  {found.digest}")
+    if found.variants:
+        print_line(f"for     {found.platform}, one of these:")
+        for name, digest in found.variants:
+            print_line(f"        {name}  {digest}")
     if found.lock:
         lock = found.lock
         print_line(f"kit     {lock.about.name} {lock.about.version}")

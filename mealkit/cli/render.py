@@ -8,7 +8,11 @@ import typer
 from mealkit.cli.options import HERE, AllowFolder, KitPath, Locked, session_of
 from mealkit.cli.output import print_line
 
-EXAMPLES = ("mealkit render --output context", "docker build context")
+EXAMPLES = (
+    "mealkit render --output context",
+    "docker build context",
+    "mealkit render --output context-arm64 --architecture arm64",
+)
 
 
 def render(
@@ -19,6 +23,12 @@ def render(
         Path,
         typer.Option("--output", "-o", metavar="FOLDER", help="A folder that is not there yet."),
     ] = Path("context"),
+    architecture: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Of a kit for several: which one; this machine's, if left out."
+        ),
+    ] = None,
     locked: Locked = False,
     allow_folder: AllowFolder = [],  # noqa: B006  typer copies it
 ) -> None:
@@ -33,5 +43,6 @@ def render(
         home=session.home,
         progress=session.progress(),
         allowed=allow_folder,
+        architecture=architecture,
     )
     print_line(str(folder))

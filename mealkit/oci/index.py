@@ -210,6 +210,15 @@ def find_image(
     return image
 
 
+def content_at(descriptor: Descriptor, source: Source) -> Image | ImageIndex:
+    """Return an image, or an index with all its images; raises as ``image_at`` does."""
+    if descriptor.media_type not in INDEX_TYPES:
+        return image_at(descriptor, source)
+    found = manifests_below([descriptor], source)
+    images = tuple(image_at(item, source) for item in found)
+    return ImageIndex(source.read(descriptor), images, descriptor.media_type)
+
+
 def image_at(descriptor: Descriptor, source: Source) -> Image:
     """Return the image of a manifest.
 

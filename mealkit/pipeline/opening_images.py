@@ -1,12 +1,13 @@
 """Opens the image that a target names, wherever it is."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import assert_never
 
 from mealkit.errors import MealkitError
-from mealkit.oci.descriptor import Platform
+from mealkit.oci.descriptor import Descriptor, Platform
 from mealkit.oci.image import Image
+from mealkit.oci.index import Source, find_image
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.targets import (
     ArchiveFile,
@@ -18,7 +19,11 @@ from mealkit.pipeline.targets import (
     StoredName,
     image_named,
 )
+from mealkit.preflight.cpu import architecture
 from mealkit.stores.local import LocalStore
+
+Opened = tuple[Sequence[Descriptor], Source]
+"""What is listed where an image was named, and how its bytes are read."""
 
 
 @contextmanager
@@ -27,39 +32,55 @@ def open_image(
 ) -> Iterator[Image]:
     """Open an image; its layers can be read while it is open.
 
-    One that a registry has is taken from the local store if it is there. ``platform`` chooses
-    from an index.
+    One that a registry has is taken from the local store if it is there. Of an index, the image
+    for a platform is meant: this machine's, if none is given.
 
     Raises:
         KitError: what is named is not an image (``TARGET_UNFIT``).
         StoreError, RegistryError: there is no such image, or it cannot be read.
     """
+    with open_source(target, home) as (entries, source):
+        yield find_image(entries, source, platform or this_platform(), is_preference=True)
+
+
+@contextmanager
+def open_source(target: str | ImageTarget, home: Home) -> Iterator[Opened]:
+    """Open where an image or an index is; otherwise like ``open_image``."""
     found = image_named(target) if isinstance(target, str) else target
     match found:
         case StoredName() | StoredDigest():
-            yield LocalStore(home.store).image(found.text)
-        case RegistryReference():
-            stored = stored_image(found, home)
-            if stored is not None:
-                yield stored
-                return
-            with open_elsewhere(found, platform) as image:
-                yield image
-        case LayoutFolder() | ArchiveFile():
-            with open_elsewhere(found, platform) as image:
-                yield image
+            yield LocalStore(home.store).opened(found.text)
+        case RegistryReference() if (stored := _stored(found, home)) is not None:
+            yield stored
+        case RegistryReference() | LayoutFolder() | ArchiveFile():
+            with _opened_elsewhere(found) as opened:
+                yield opened
         case _:
             assert_never(found)
 
 
-def stored_image(target: RegistryReference, home: Home) -> Image | None:
+def this_platform() -> Platform:
+    """Return the platform of this machine's images."""
+    return Platform("linux", architecture())
+
+
+def stored_image(
+    target: RegistryReference, home: Home, platform: Platform | None = None
+) -> Image | None:
     """Return the image of the local store that has a registry's name, or None.
 
     Raises:
         StoreError: it cannot be read.
     """
+    opened = _stored(target, home)
+    if opened is None:
+        return None
+    return find_image(*opened, platform or this_platform(), is_preference=True)
+
+
+def _stored(target: RegistryReference, home: Home) -> Opened | None:
     try:
-        return LocalStore(home.store).image(target.text)
+        return LocalStore(home.store).opened(target.text)
     except MealkitError as error:
         if error.problems[0].code != "IMAGE_NOT_FOUND":
             raise
@@ -73,20 +94,26 @@ def open_elsewhere(target: ElsewhereTarget, platform: Platform | None = None) ->
     Raises:
         StoreError, RegistryError: there is no such image, or it cannot be read.
     """
+    with _opened_elsewhere(target) as (entries, source):
+        yield find_image(entries, source, platform)
+
+
+@contextmanager
+def _opened_elsewhere(target: ElsewhereTarget) -> Iterator[Opened]:
     match target:
         case LayoutFolder():
-            from mealkit.stores.layout import read_layout
+            from mealkit.stores.layout import open_layout
 
-            yield read_layout(target.path, platform=platform)
+            yield open_layout(target.path)
         case ArchiveFile():
-            from mealkit.stores.archive import read_archive
+            from mealkit.stores.archive import open_archive
 
-            yield read_archive(target.path, platform=platform)
+            yield open_archive(target.path)
         case RegistryReference():
             from mealkit.stores.registry.pull import RemoteImages
             from mealkit.stores.registry.reaching import Registries
 
             with Registries.from_environment() as registries:
-                yield RemoteImages(registries).image(target.reference, platform)
+                yield RemoteImages(registries).opened(target.reference)
         case _:
             assert_never(target)

@@ -30,6 +30,7 @@ from mealkit.recipe.lock import (
     LockedWheel,
     lock_bytes,
 )
+from mealkit.recipe.requirements import ANNOTATION
 
 # An engine's configuration files share one layer: overlay2 takes at most 127 layers, and a
 # registry is asked about each one. A file of weights above this has a layer of its own.
@@ -42,7 +43,7 @@ _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def plan_image(lock: Lock, library: Mapping[str, bytes], created_seconds: int = 0) -> Plan:
-    """Plan the image of a lock.
+    """Plan the image of a plain lock: one for a single architecture.
 
     ``library`` is mealkit's own code for the image: module files by their path below the package's
     parent folder. ``created_seconds`` is the time of everything in the image.
@@ -64,6 +65,15 @@ def plan_image(lock: Lock, library: Mapping[str, bytes], created_seconds: int = 
         annotations=_labels(lock),
         created_seconds=created_seconds,
     )
+
+
+def index_annotations(lock: Lock) -> Mapping[str, str]:
+    """Return what the index of a kit's images states: all that is true of each of them.
+
+    Its recipe is that of the whole lock; an image states the recipe of its own variant.
+    """
+    own = {ANNOTATION, "org.opencontainers.image.base.name", "org.opencontainers.image.base.digest"}
+    return {name: text for name, text in _labels(lock).items() if name not in own}
 
 
 def _bytecode(lock: Lock) -> tuple[Bytecode, ...]:
@@ -198,9 +208,7 @@ def _labels(lock: Lock) -> dict[str, str]:
         "dev.mealkit.kit": f"{about.name}:{about.version}",
         "dev.mealkit.recipe": str(lock.recipe),
         "dev.mealkit.owner": canonical_json(about.owner.model_dump(mode="json")).decode(),
-        "dev.mealkit.requirements": canonical_json(
-            lock.requirements.model_dump(mode="json")
-        ).decode(),
+        ANNOTATION: canonical_json(lock.requirements.model_dump(mode="json")).decode(),
     }
     if about.description:
         # One line: a Dockerfile cannot say more, and its image is to be the same.

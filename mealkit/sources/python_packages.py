@@ -115,7 +115,7 @@ def _choose(
         best = _best([wheel for wheel in wheels if wheel.filename in local] or wheels, tags)
         own = local.get(best.filename) if best else None
         if best is None:
-            raise _source_only([name])
+            raise _source_only([name], target)
         digest = own.digest if own else best.digest
         if digest is None:
             raise failure("PACKAGES_TOOL", f"the index states no sha256 for {best.filename}")
@@ -170,13 +170,14 @@ def _explain(refused: UvRefusedError, question: Question) -> MealkitError:
         except UvRefusedError:
             alone.append(name)
     if alone:
-        return _source_only(alone)
+        return _source_only(alone, question.target)
     return failure("PACKAGES_UNSOLVABLE", refused.reason)
 
 
-def _source_only(names: Sequence[str]) -> MealkitError:
+def _source_only(names: Sequence[str], target: PythonTarget) -> MealkitError:
+    platform = f"Python {target.python} on {target.architecture} with glibc {target.glibc}"
     return failure(
         "PACKAGES_SOURCE_ONLY",
-        f"no wheel for the image's Python and platform: {', '.join(names)}",
-        hint=f"build one (pip wheel {names[0]}) and name its file in runtime.wheels",
+        f"no wheel for {platform}: {', '.join(names)}",
+        hint=f"build one there (pip wheel {names[0]}) and name its file in runtime.wheels",
     )

@@ -21,9 +21,8 @@ from mealkit.oci.index import (
     ImageIndex,
     Index,
     Source,
+    content_at,
     find_image,
-    image_at,
-    manifests_below,
 )
 from mealkit.oci.manifest import Manifest
 from mealkit.oci.reference import Reference
@@ -155,15 +154,17 @@ class LocalStore:
         Raises:
             StoreError: ``IMAGE_NOT_FOUND``; ``BLOB_MISSING`` or ``BLOB_DAMAGED`` for what it needs.
         """
-        return find_image([self.resolve(text)], self._source(text), platform, is_preference=True)
+        entries, source = self.opened(text)
+        return find_image(entries, source, platform, is_preference=True)
+
+    def opened(self, text: str) -> tuple[tuple[Descriptor, ...], Source]:
+        """Return what ``resolve`` finds, and how its bytes are read."""
+        return (self.resolve(text),), self._source(text)
 
     def content(self, text: str) -> Image | ImageIndex:
         """Return an image as ``image`` does, or an index with all its images."""
-        found, source = self.resolve(text), self._source(text)
-        if found.media_type not in INDEX_TYPES:
-            return image_at(found, source)
-        images = tuple(image_at(item, source) for item in manifests_below([found], source))
-        return ImageIndex(source.read(found), images, found.media_type)
+        (found,), source = self.opened(text)
+        return content_at(found, source)
 
     def resolve(self, text: str) -> Descriptor:
         """Return the descriptor of the image or index that ``content`` would return."""

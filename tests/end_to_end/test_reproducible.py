@@ -110,12 +110,12 @@ def test_an_edit_of_the_recipe_changes_the_kit_layer_alone(demo: Demo, tmp_path,
         edit_kit(kit, lambda form: form["hyperparameters"].update(max_length=128))
     heard = Heard()
     report = build_kit(kit, frozen=False, outputs=Outputs(), home=demo.home, progress=heard)
-    changed = [row.kind for row in report.layers if not row.reused]
+    changed = [row.kind for row in report.images[0].layers if not row.reused]
     assert changed == ["kit"]
     assert report.recipe != demo.report.recipe
     assert report.digest != demo.report.digest
-    before = {row.digest for row in demo.report.layers}
-    assert [row.kind for row in report.layers if row.digest not in before] == ["kit"]
+    before = {row.digest for row in demo.report.images[0].layers}
+    assert [row.kind for row in report.images[0].layers if row.digest not in before] == ["kit"]
     assert any("without the network" in phase for phase in heard.phases)
 
 
@@ -132,5 +132,5 @@ def test_the_command_line_prints_the_digest_and_nothing_else(demo: Demo):
     )
     form = json.loads(done.stdout)
     assert form["digest"] == str(demo.report.digest)
-    assert form["leanDigest"] == str(demo.report.lean_digest)
+    assert form["leanDigest"] == str(demo.report.images[0].lean_digest)
     assert form["recipe"] == str(demo.report.recipe)

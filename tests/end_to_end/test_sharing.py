@@ -159,7 +159,7 @@ def test_layout_and_archive_are_read_by_skopeo_and_umoci(little, tmp_path):
     build(kit, home, Outputs(output=f"oci-archive:{archive}"))
     for source in (f"oci:{layout}", f"oci-archive:{archive}"):
         raw = skopeo("inspect", "--raw", source)
-        assert len(raw["layers"]) == len(report.layers)
+        assert len(raw["layers"]) == len(report.images[0].layers)
     copied = tmp_path / "copied"
     # Left to itself, skopeo compresses the layers of a layout.
     keep = ("--quiet", "--insecure-policy", "--preserve-digests")
@@ -201,9 +201,9 @@ def test_a_base_from_anywhere_gives_the_same_layers(little, registry, tmp_path, 
     report = build(kit, home, Outputs())
     base = little_base().layers[0].blob
     with open_image("little:1.0.0", home) as image:
-        assert report.layers[0].digest == image.layers[0].blob.digest
+        assert report.images[0].layers[0].digest == image.layers[0].blob.digest
         unpacked = b"".join(bytes(chunk) for chunk in image.layers[0].blob.chunks())
-        if report.layers[0].digest == base.digest:
+        if report.images[0].layers[0].digest == base.digest:
             assert unpacked == b"".join(base.chunks())
         assert image.config["rootfs"]["diff_ids"][0] == str(little_base().layers[0].diff_id)
         assert validate(image) == []
@@ -225,6 +225,6 @@ def test_loading_puts_it_under_the_name_of_the_kit(little, unique, sdk):
         labels = sdk.images.get(f"{name}:1.0.0").labels
         assert labels["dev.mealkit.recipe"] == str(report.recipe)
         again = build(kit, home, Outputs(load=True))
-        assert f"({len(report.layers)} layers were there)" in again.delivered[0]
+        assert f"({len(report.images[0].layers)} layers were there)" in again.delivered[0]
     finally:
         sdk.images.remove(f"{name}:1.0.0", force=True)

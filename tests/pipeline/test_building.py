@@ -103,8 +103,8 @@ def test_the_layers_of_a_base_are_reused_as_they_are(tmp_path, home, kind):
         write_archive(base, kit / "base.tar", "base:1")
     report = build_kit(kit, frozen=False, outputs=Outputs(), home=home, progress=Heard())
     image = LocalStore(home.store).image(str(report.digest))
-    assert [layer.digest for layer in report.layers[:1]] == [base.layers[0].blob.digest]
-    assert report.layers[0].kind == "base"
+    assert [layer.digest for layer in report.images[0].layers[:1]] == [base.layers[0].blob.digest]
+    assert report.images[0].layers[0].kind == "base"
     assert image.config["config"]["Env"][0].startswith("PATH=")
     assert "BASE=here" in image.config["config"]["Env"]
     assert validate(image) == []

@@ -124,7 +124,7 @@ def test_an_image_that_is_nowhere_is_named(home):
 def test_inspecting_with_verify_finds_a_flipped_byte(kit, build, home):
     """Every byte is read: a damaged blob is named."""
     report = build(kit)
-    blob = home.store / "blobs" / "sha256" / report.layers[-1].digest.hex
+    blob = home.store / "blobs" / "sha256" / report.images[0].layers[-1].digest.hex
     data = bytearray(blob.read_bytes())
     data[600] ^= 1
     blob.chmod(0o644)

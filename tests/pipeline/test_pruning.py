@@ -69,7 +69,7 @@ def test_files_that_no_image_needs_are_deleted(kit, home, build):
 def test_a_damaged_blob_is_deleted_and_the_next_build_puts_it_back(kit, home, build):
     """``--damaged`` reads every blob; the image is whole again after a build."""
     report = build(kit)
-    blob = home.store / "blobs" / "sha256" / report.layers[1].digest.hex
+    blob = home.store / "blobs" / "sha256" / report.images[0].layers[1].digest.hex
     data = bytearray(blob.read_bytes())
     data[-1200] ^= 1
     blob.chmod(0o644)

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from mealkit.assembly.shipped import shipped_library
 from mealkit.digest import Digest
 from mealkit.errors import failure
 from mealkit.oci.image import Image
+from mealkit.oci.index import ImageIndex, index_of
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.image.fetching_inputs import fetch_inputs
 from mealkit.pipeline.image.layer_builder import StoreWorkshop
@@ -19,11 +20,13 @@ from mealkit.pipeline.image.vouching import require_vouched_base
 from mealkit.pipeline.kit.bases import base_image, base_repositories, dockerfile_reference
 from mealkit.pipeline.kit.locking import fresh_lock
 from mealkit.pipeline.kit.opened_kit import OpenedKit, open_kit
+from mealkit.pipeline.opening_images import this_platform
 from mealkit.plan.layers import Plan
-from mealkit.plan.planning import plan_image
+from mealkit.plan.planning import index_annotations, plan_image
 from mealkit.progress import Progress
 from mealkit.recipe.kit import ImageBase
 from mealkit.recipe.lock import Lock
+from mealkit.recipe.variant import architectures_of, plain_lock, plain_locks
 from mealkit.stores.local import LocalStore
 
 
@@ -39,14 +42,25 @@ class LayerRow:
 
 
 @dataclass(frozen=True, slots=True)
+class BuiltImage:
+    """An image that was built: its digests with and without weights, and its layers."""
+
+    architecture: str
+    digest: Digest
+    lean_digest: Digest
+    layers: tuple[LayerRow, ...]
+    """Lowest first."""
+
+
+@dataclass(frozen=True, slots=True)
 class BuildReport:
-    """What a build made: the image's name and digests, and its layers, lowest first."""
+    """What a build made: an image for each architecture, and an index if there are several."""
 
     name: str
     digest: Digest
-    lean_digest: Digest
+    """Of the image, or of the index."""
     recipe: Digest
-    layers: tuple[LayerRow, ...]
+    images: tuple[BuiltImage, ...]
     delivered: tuple[str, ...]
 
 
@@ -59,7 +73,9 @@ def build_kit(
     progress: Progress,
     allowed: Sequence[Path] = (),
 ) -> BuildReport:
-    """Build a kit's image into the local store, and deliver it where ``outputs`` says.
+    """Build a kit's image, or its images and their index, into the local store.
+
+    It is delivered where ``outputs`` says, too.
 
     Raises:
         MealkitError: the first of kit, lock, sources, build, store or registry that refuses.
@@ -76,25 +92,18 @@ def build_opened(
     for warning in kit.warnings:
         progress.notice(warning)
     lock = fresh_lock(kit, frozen=frozen, home=home, progress=progress)
-    require_vouched_base(kit.parts.kit, lock, home, progress)
+    for plain in plain_locks(lock):
+        require_vouched_base(kit.parts.kit, plain, home, progress)
     store = LocalStore(home.store)
-    assembly = _assembled(kit, lock, store, home, progress)
+    digest, images = _built(kit, lock, store, home, progress)
     name = image_name(lock)
-    # From the store: a base image's registry is closed by now.
-    image = store.image(str(assembly.image.digest))
     sources = base_repositories(kit.parts.kit.runtime.base)
-    delivered = deliver(image, name, places, sources, progress)
-    return BuildReport(
-        name=name,
-        digest=assembly.image.digest,
-        lean_digest=assembly.lean.digest,
-        recipe=lock.recipe,
-        layers=tuple(_row(layer) for layer in assembly.layers),
-        delivered=delivered,
-    )
+    # From the store: a base image's registry is closed by now.
+    delivered = deliver(store.content(str(digest)), name, places, sources, progress)
+    return BuildReport(name, digest, lock.recipe, images, delivered)
 
 
-def render_kit(
+def render_kit(  # noqa: PLR0913  as many as the verb has options
     path: str | Path,
     target: Path,
     *,
@@ -102,8 +111,12 @@ def render_kit(
     home: Home,
     progress: Progress,
     allowed: Sequence[Path] = (),
+    architecture: str | None = None,
 ) -> Path:
     """Write a context and a Dockerfile that plain ``docker build`` turns into the same files.
+
+    Of a kit for several architectures, for one of them: this machine's, or else the first, if
+    none is given.
 
     Raises:
         MealkitError: the kit, its lock, a source or the target refuses.
@@ -112,7 +125,14 @@ def render_kit(
     from mealkit.containers.interpreter import compile_modules
 
     kit = open_kit(path, allowed)
-    lock = fresh_lock(kit, frozen=frozen, home=home, progress=progress)
+    whole = fresh_lock(kit, frozen=frozen, home=home, progress=progress)
+    lock = plain_lock(whole, architecture or this_platform().architecture)
+    if architecture not in {None, lock.runtime.architecture}:
+        raise failure(
+            "USAGE",
+            f"{image_name(lock)} is not for {architecture}",
+            hint=f"--architecture {' or '.join(architectures_of(whole))}",
+        )
     require_vouched_base(kit.parts.kit, lock, home, progress)
     plan = _plan(lock)
     inputs = fetch_inputs(kit, lock, plan.layers, home, progress)
@@ -122,7 +142,7 @@ def render_kit(
         if plan.base and isinstance(base, ImageBase)
         else None
     )
-    progress.phase(f"writing {target}")
+    progress.phase(f"writing {target}, for {plan.architecture}")
     render(plan, lock, inputs, compile_modules, target, reference)
     return target
 
@@ -136,24 +156,54 @@ def _plan(lock: Lock) -> Plan:
     return plan_image(lock, shipped_library(lock.engine.name), _created_seconds())
 
 
-def _assembled(
+def _built(
     kit: OpenedKit, lock: Lock, store: LocalStore, home: Home, progress: Progress
-) -> Assembly:
-    plan = _plan(lock)
-    with store.use(), _base(kit, plan) as base:
-        workshop = StoreWorkshop(store)
-        missing = missing_layers(plan, workshop)
-        inputs = fetch_inputs(kit, lock, missing, home, progress) if missing else {}
-        weights = [file for layer in missing if (file := own_weight(layer))]
-        task = progress.task("assembling", sum(file.size_bytes for file in weights) or None)
-        assembly = assemble(plan, inputs, workshop, base, task.advance)
-        task.done()
-        name = image_name(lock)
+) -> tuple[Digest, tuple[BuiltImage, ...]]:
+    """Build and keep the image of every architecture, and the index of several."""
+    name = image_name(lock)
+    locks = plain_locks(lock)
+    if len(locks) > 1:
+        progress.phase("note: images for several architectures are built without bytecode")
+    with store.use(), ExitStack() as bases:
+        assemblies = [_assembled(kit, plain, store, bases, home, progress) for plain in locks]
+        content: Image | ImageIndex = assemblies[0].image
+        if len(locks) > 1:
+            content = index_of([item.image for item in assemblies], index_annotations(lock))
         before = store.index().named(name)
-        store.put(assembly.image, [name])
-        if before is not None and before.digest != assembly.image.digest:
+        store.put(content, [name])
+        if before is not None and before.digest != content.digest:
             progress.phase(f"note: {name} was the name of {before.digest}, which stays without it")
+    return content.digest, tuple(_built_image(item) for item in assemblies)
+
+
+def _assembled(
+    kit: OpenedKit,
+    lock: Lock,
+    store: LocalStore,
+    bases: ExitStack,
+    home: Home,
+    progress: Progress,
+) -> Assembly:
+    """Assemble the image of a plain lock; its base stays open for as long as ``bases``."""
+    plan = _plan(lock)
+    base = bases.enter_context(_base(kit, plan))
+    workshop = StoreWorkshop(store)
+    missing = missing_layers(plan, workshop)
+    inputs = fetch_inputs(kit, lock, missing, home, progress) if missing else {}
+    weights = [file for layer in missing if (file := own_weight(layer))]
+    task = progress.task("assembling", sum(file.size_bytes for file in weights) or None)
+    assembly = assemble(plan, inputs, workshop, base, task.advance)
+    task.done()
     return assembly
+
+
+def _built_image(assembly: Assembly) -> BuiltImage:
+    return BuiltImage(
+        assembly.image.platform.architecture,
+        assembly.image.digest,
+        assembly.lean.digest,
+        tuple(_row(layer) for layer in assembly.layers),
+    )
 
 
 @contextmanager

@@ -6,14 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from mealkit.lock.compare import Change, compare
+from mealkit.oci.index import image_at, manifests_below
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.image.image_lock import lock_of
 from mealkit.pipeline.kit.opened_kit import OpenedKit, lock_at, open_kit
-from mealkit.pipeline.opening_images import open_image
+from mealkit.pipeline.opening_images import open_source
 from mealkit.pipeline.targets import KitFolder, LockFile, recipe_named
 from mealkit.progress import SILENT, Progress
 from mealkit.recipe.kit import kit_json
 from mealkit.recipe.lock import Lock
+from mealkit.recipe.variant import joined
 
 
 def diff(
@@ -53,8 +55,9 @@ def _opened(text: str, home: Home, allowed: Sequence[Path]) -> OpenedKit | Lock:
         case LockFile() as file:
             return lock_at(file)
         case image:
-            with open_image(image, home) as opened:
-                return lock_of(opened)
+            with open_source(image, home) as (entries, source):
+                found = manifests_below(entries, source)
+                return joined([lock_of(image_at(item, source)) for item in found])
 
 
 def _lock_form(side: OpenedKit | Lock) -> dict[str, Any]:

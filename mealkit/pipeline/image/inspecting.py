@@ -1,13 +1,15 @@
 """Images, looked at: those of the local store listed, and any of them described."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from mealkit.errors import MealkitError, Problem
 from mealkit.oci.image import Image
+from mealkit.oci.index import find_image, manifests_below
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.image.image_lock import lock_of
-from mealkit.pipeline.opening_images import open_image
+from mealkit.pipeline.opening_images import open_source, this_platform
 from mealkit.progress import Progress
 from mealkit.recipe.lock import Lock
 from mealkit.stores.local import LocalStore, StoredImage
@@ -18,6 +20,9 @@ class Inspection:
     """What an image is: its layers, labels, config, and the lock it carries (None: no kit's)."""
 
     digest: str
+    platform: str
+    variants: tuple[tuple[str, str], ...]
+    """The platform and digest of every image of the index that it is in; else nothing."""
     layers: tuple[dict[str, Any], ...]
     labels: dict[str, str]
     annotations: dict[str, str]
@@ -34,15 +39,21 @@ def images(home: Home) -> list[StoredImage]:
 def inspect(target: str, *, verify: bool, home: Home, progress: Progress) -> Inspection:
     """Describe an image of the store, ``oci:DIR``, ``oci-archive:FILE`` or a registry.
 
+    Of an index, the image for this machine is described, and the others are named.
     With ``verify`` every byte is read and compared with its digest; what is wrong is returned.
 
     Raises:
         KitError: what is named is not an image (``TARGET_UNFIT``).
         StoreError, RegistryError: there is no such image, or it cannot be read.
     """
-    with open_image(target, home) as image:
+    with open_source(target, home) as (entries, source):
+        image = find_image(entries, source, this_platform(), is_preference=True)
         problems = _verified(image, progress) if verify else None
-        return _inspection(image, problems)
+        variants = [
+            (str(item.platform or "unknown"), str(item.digest))
+            for item in manifests_below(entries, source)
+        ]
+        return _inspection(image, variants, problems)
 
 
 def _verified(image: Image, progress: Progress) -> tuple[Problem, ...]:
@@ -54,9 +65,13 @@ def _verified(image: Image, progress: Progress) -> tuple[Problem, ...]:
     return problems
 
 
-def _inspection(image: Image, problems: tuple[Problem, ...] | None) -> Inspection:
+def _inspection(
+    image: Image, variants: Sequence[tuple[str, str]], problems: tuple[Problem, ...] | None
+) -> Inspection:
     return Inspection(
         digest=str(image.digest),
+        platform=str(image.platform),
+        variants=tuple(variants) if len(variants) > 1 else (),
         layers=tuple(
             {**layer.descriptor.as_json(), "diffId": layer.diff_id, "createdBy": layer.created_by}
             for layer in image.layers

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from mealkit.errors import failure
-from mealkit.oci.image import Image
+from mealkit.oci.image import Image, with_parts
+from mealkit.oci.index import ImageIndex
+from mealkit.pipeline.opening_images import this_platform
 from mealkit.pipeline.targets import (
     ArchiveFile,
     LayoutFolder,
@@ -51,10 +53,15 @@ class Places:
 
 
 def deliver(
-    image: Image, name: str, places: Places, mount_from: Sequence[str], progress: Progress
+    content: Image | ImageIndex,
+    name: str,
+    places: Places,
+    mount_from: Sequence[str],
+    progress: Progress,
 ) -> tuple[str, ...]:
-    """Send a stored image where it was asked for; return a line for each place.
+    """Send what was built where it was asked for; return a line for each place.
 
+    Docker gets the image for this machine.
     ``mount_from`` are repositories of a registry that may hold some of its layers already.
 
     Raises:
@@ -62,25 +69,27 @@ def deliver(
     """
     lines: list[str] = []
     if places.output:
-        lines.append(_write(image, name, places.output, progress))
+        lines.append(_write(content, name, places.output, progress))
     if places.load:
-        lines.append(_load(image, name, progress))
+        lines.append(_load(_own(content), name, progress))
     if places.push:
-        lines.append(_push(image, places.push, mount_from, progress))
+        lines.append(_push(content, places.push, mount_from, progress))
     return tuple(lines)
 
 
-def _write(image: Image, name: str, place: LayoutFolder | ArchiveFile, progress: Progress) -> str:
-    task = progress.task(f"writing {place.text}", _size(image))
+def _write(
+    content: Image | ImageIndex, name: str, place: LayoutFolder | ArchiveFile, progress: Progress
+) -> str:
+    task = progress.task(f"writing {place.text}", _size(content))
     match place:
         case LayoutFolder():
             from mealkit.stores.layout import write_layout
 
-            write_layout(image, place.path, name, task.advance)
+            write_layout(content, place.path, name, task.advance)
         case ArchiveFile():
             from mealkit.stores.archive import write_archive
 
-            write_archive(image, place.path, name, task.advance)
+            write_archive(content, place.path, name, task.advance)
         case _:
             assert_never(place)
     task.done()
@@ -107,19 +116,33 @@ def _load(image: Image, name: str, progress: Progress) -> str:
 
 
 def _push(
-    image: Image, target: RegistryReference, mount_from: Sequence[str], progress: Progress
+    content: Image | ImageIndex,
+    target: RegistryReference,
+    mount_from: Sequence[str],
+    progress: Progress,
 ) -> str:
     from mealkit.stores.registry.push import push
     from mealkit.stores.registry.reaching import Registries
 
-    task = progress.task(f"pushing to {target.text}", _size(image))
+    task = progress.task(f"pushing to {target.text}", _size(content))
     with Registries.from_environment() as registries:
         report = push(
-            image, target.reference, registries, mount_from=mount_from, advance=task.advance
+            content, target.reference, registries, mount_from=mount_from, advance=task.advance
         )
     task.done()
     return f"pushed to {target.text}@{report.digest} ({report.sent_bytes} bytes sent)"
 
 
-def _size(image: Image) -> int:
-    return sum(layer.blob.size_bytes for layer in image.layers)
+def _own(content: Image | ImageIndex) -> Image:
+    """Return the image for this machine."""
+    if not isinstance(content, ImageIndex):
+        return content
+    here = this_platform()
+    for image in content.images:
+        if image.platform == here:
+            return image
+    raise failure("IMAGE_NOT_FOUND", f"{content.digest} has no image for {here}")
+
+
+def _size(content: Image | ImageIndex) -> int:
+    return sum(blob.size_bytes for item in with_parts(content) for blob in item.blobs[:-1])

@@ -8,6 +8,7 @@ from pathlib import Path
 from mealkit.assembly.lean import lean_image
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError
+from mealkit.oci.index import ImageIndex
 from mealkit.pipeline.home import Home
 from mealkit.progress import Progress
 from mealkit.sources.file_cache import FileCache
@@ -49,13 +50,14 @@ def _needed(store: LocalStore) -> tuple[set[Digest], set[str]]:
     roots: set[str] = set()
     for stored in store.images():
         with contextlib.suppress(MealkitError):
-            image = store.image(str(stored.digest))
-            roots |= {image.digest.hex, lean_image(image).digest.hex}
-            inputs |= {
-                layer.blob.file_digest
-                for layer in image.layers
-                if isinstance(layer.blob, VirtualBlob)
-            }
+            content = store.content(str(stored.digest))
+            for image in content.images if isinstance(content, ImageIndex) else (content,):
+                roots |= {image.digest.hex, lean_image(image).digest.hex}
+                inputs |= {
+                    layer.blob.file_digest
+                    for layer in image.layers
+                    if isinstance(layer.blob, VirtualBlob)
+                }
     return inputs, roots
 
 

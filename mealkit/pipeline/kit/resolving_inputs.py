@@ -46,7 +46,9 @@ class KitInputs:
         """Resolve Python packages to wheels."""
         from mealkit.sources.python_packages import resolve_packages
 
-        self._progress.phase(f"resolving packages: {', '.join(requirements)}")
+        self._progress.phase(
+            f"resolving packages for {target.architecture}: {', '.join(requirements)}"
+        )
         return resolve_packages(
             requirements, target, excludes=excludes, wheels=self._kit.local_wheels
         )
@@ -54,7 +56,7 @@ class KitInputs:
     def base(self, base: Base, python: str, architecture: str) -> LockedBase:
         """Resolve the base to the digests of its packages, or of its manifest."""
         if base.source == "image":
-            self._progress.phase(f"resolving the base image {base.reference}")
+            self._progress.phase(f"resolving the base image {base.reference} for {architecture}")
             with base_image(base, self._kit.folder, self._kit.bounds, architecture) as image:
                 return LockedImageBase(
                     name=base_name(base),
@@ -66,7 +68,9 @@ class KitInputs:
         from mealkit.sources.debian.mirrors import debian_mirrors
         from mealkit.sources.debian.resolver import resolve_base
 
-        self._progress.phase(f"resolving Debian {base.suite} with Python {python}")
+        self._progress.phase(
+            f"resolving Debian {base.suite} with Python {python} for {architecture}"
+        )
         packages = resolve_base(
             base.suite,
             python,

@@ -26,6 +26,7 @@ from mealkit.recipe.kit import Contact
 from mealkit.recipe.lock import Lock
 from mealkit.recipe.requirements import Requirements, read_requirements
 from mealkit.recipe.traits import EngineTraits
+from mealkit.recipe.variant import plain_lock
 from mealkit.untrusted import UntrustedError, parse_json_object
 
 # NAME:VERSION, as a kit may be called.
@@ -77,30 +78,34 @@ def open_recipe(target: str, allowed: Sequence[Path], progress: Progress) -> Loc
 def stated_by(recipe: Lock | ImageTarget, architecture: str, home: Home) -> Stated:
     """Return what a lock, an image's annotations, or a registry's manifest state.
 
+    Of several variants, that of the architecture is meant.
+
     Raises:
         StoreError, RegistryError: there is no such image, or it states no needs.
     """
+    platform = Platform("linux", architecture)
     match recipe:
-        case Lock() as lock:
+        case Lock():
+            lock = plain_lock(recipe, architecture)
             name = f"{lock.about.name}:{lock.about.version}"
             return Stated(name, lock.requirements, lock.about.owner, is_here=True)
         case RegistryReference() as remote:
-            stored = stored_image(remote, home)
+            stored = stored_image(remote, home, platform)
             if stored is not None:
                 return _stated(stored.annotations, remote.text, is_here=True)
-            return _stated(_annotations(remote, architecture), remote.text, is_here=False)
+            return _stated(_annotations(remote, platform), remote.text, is_here=False)
         case named:
-            with open_image(named, home) as image:
+            with open_image(named, home, platform) as image:
                 return _stated(image.annotations, named.text, is_here=True)
 
 
-def _annotations(target: RegistryReference, architecture: str) -> Mapping[str, str]:
+def _annotations(target: RegistryReference, platform: Platform) -> Mapping[str, str]:
     from mealkit.stores.registry.pull import RemoteImages
     from mealkit.stores.registry.reaching import Registries
 
     with Registries.from_environment() as registries:
         remote = RemoteImages(registries)
-        return remote.annotations(target.reference, Platform("linux", architecture))
+        return remote.annotations(target.reference, platform)
 
 
 def bytes_to_write(stated: Stated, *, embedded: bool = False) -> int:

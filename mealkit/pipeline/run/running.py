@@ -20,7 +20,7 @@ from mealkit.pipeline.machine.clients import ContainerClient, clients
 from mealkit.pipeline.machine.machine_facts import host_facts
 from mealkit.pipeline.machine.preflighting import Start, check_start, here_context
 from mealkit.pipeline.machine.stated_needs import Stated, stated_by
-from mealkit.pipeline.opening_images import open_image, stored_image
+from mealkit.pipeline.opening_images import open_image, stored_image, this_platform
 from mealkit.pipeline.run.caller_access import access_of
 from mealkit.pipeline.run.examples import example_command
 from mealkit.pipeline.run.readiness import Trust, explained, wait_until_ready
@@ -203,9 +203,9 @@ def _image(opened: OpenedKit | ImageTarget, home: Home, progress: Progress) -> I
             report = build_opened(
                 kit, frozen=False, places=Outputs().places(), home=home, progress=progress
             )
-            return store.image(str(report.digest))
+            return store.image(str(report.digest), this_platform())
         case StoredName() | StoredDigest():
-            return _verified(store.image(opened.text), store, progress)
+            return _verified(store.image(opened.text, this_platform()), store, progress)
         case RegistryReference():
             stored = stored_image(opened, home)
             if stored is not None:

@@ -33,16 +33,10 @@ class RemoteImages:
             RegistryError: ``REGISTRY_*``.
         """
         with _named(reference):
-            top, source = self._opened(reference)
-            return choose([top], source, platform)
+            entries, source = self.opened(reference)
+            return choose(entries, source, platform)
 
-    def image(
-        self,
-        reference: Reference,
-        platform: Platform | None = None,
-        *,
-        is_preference: bool = False,
-    ) -> Image:
+    def image(self, reference: Reference, platform: Platform | None = None) -> Image:
         """Return an image whose layers are read from the registry when they are needed.
 
         Without a platform, an index must hold one image only.
@@ -53,8 +47,8 @@ class RemoteImages:
             RegistryError: ``REGISTRY_*``.
         """
         with _named(reference):
-            top, source = self._opened(reference)
-            return find_image([top], source, platform, is_preference=is_preference)
+            entries, source = self.opened(reference)
+            return find_image(entries, source, platform)
 
     def annotations(
         self, reference: Reference, platform: Platform | None = None
@@ -68,12 +62,17 @@ class RemoteImages:
             RegistryError: ``REGISTRY_*``.
         """
         with _named(reference):
-            top, source = self._opened(reference)
-            chosen = choose([top], source, platform)
+            entries, source = self.opened(reference)
+            chosen = choose(entries, source, platform)
             return Manifest.read(source.read(chosen), chosen.media_type).annotations
 
-    def _opened(self, reference: Reference) -> tuple[Descriptor, Source]:
-        """Fetch what a reference names, and return how the rest is read."""
+    def opened(self, reference: Reference) -> tuple[tuple[Descriptor, ...], Source]:
+        """Return the manifest or index that a reference names, and how the rest is read.
+
+        Raises:
+            StoreError: ``IMAGE_NOT_FOUND``, ``IMAGE_INVALID``, ``REFERENCE_INVALID``.
+            RegistryError: ``REGISTRY_*``.
+        """
         clients = self._registries.sources(reference)
         name = reference.digest or reference.tag or "latest"
         top = get_manifest(clients, reference, name)
@@ -91,7 +90,7 @@ class RemoteImages:
                 fetched[item.digest] = get_manifest(clients, reference, item.digest)
             return fetched[item.digest].raw
 
-        return top.descriptor, Source(str(reference), read, blob_of)
+        return (top.descriptor,), Source(str(reference), read, blob_of)
 
 
 @contextmanager
