@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from mealkit.lock.compare import Change, compare
 from mealkit.lock.resolve import KitParts, offline_lock, requests_of
 from mealkit.recipe.lock import Lock
-from mealkit.recipe.variant import architectures_of, plain_lock
+from mealkit.recipe.variant import architectures_of, joined, plain_lock, plain_locks
 
 _REQUEST = re.compile(r"(?:^|\.)requests\.|^variants\.\w+$")
 
@@ -32,7 +32,17 @@ def asks_outside(change: Change) -> bool:
 
 def _values(parts: KitParts, lock: Lock) -> Iterator[Change]:
     wanted = offline_lock(parts, lock)
-    yield from compare(lock.model_dump(mode="json"), wanted.model_dump(mode="json"))
+    known = _from(wanted.runtime.architecture, lock)
+    yield from compare(known.model_dump(mode="json"), wanted.model_dump(mode="json"))
+
+
+def _from(architecture: str, lock: Lock) -> Lock:
+    """Return a lock with one of its architectures as the first, so that like is compared."""
+    if architecture not in lock.variants:
+        return lock
+    return joined(
+        sorted(plain_locks(lock), key=lambda item: item.runtime.architecture != architecture)
+    )
 
 
 def _asked(parts: KitParts, lock: Lock) -> Iterator[Change]:

@@ -21,7 +21,7 @@ from mealkit.stores.local import LocalStore
 
 
 def changed(before, after):
-    old, new = {row.digest for row in before.layers}, after.layers
+    old, new = {row.digest for row in before.images[0].layers}, after.images[0].layers
     return [row.kind for row in new if row.digest not in old]
 
 
@@ -41,7 +41,7 @@ def test_a_second_build_makes_nothing(kit, build):
     """Every layer is reused, and not even the lock is asked about."""
     first, second = build(kit), build(kit)
     assert second.digest == first.digest
-    assert all(row.reused for row in second.layers)
+    assert all(row.reused for row in second.images[0].layers)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import Any
 
 from mealkit.errors import MealkitError, Problem
 from mealkit.oci.image import Image
-from mealkit.oci.index import find_image, manifests_below
+from mealkit.oci.index import find_image, image_at, manifests_below
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.image.image_lock import lock_of
 from mealkit.pipeline.opening_images import open_source, this_platform
@@ -48,19 +48,19 @@ def inspect(target: str, *, verify: bool, home: Home, progress: Progress) -> Ins
     """
     with open_source(target, home) as (entries, source):
         image = find_image(entries, source, this_platform(), is_preference=True)
-        problems = _verified(image, progress) if verify else None
-        variants = [
-            (str(item.platform or "unknown"), str(item.digest))
-            for item in manifests_below(entries, source)
-        ]
+        found = manifests_below(entries, source)
+        every = [image_at(item, source) for item in found] if verify else []
+        problems = _verified(every, progress) if verify else None
+        variants = [(str(item.platform or "unknown"), str(item.digest)) for item in found]
         return _inspection(image, variants, problems)
 
 
-def _verified(image: Image, progress: Progress) -> tuple[Problem, ...]:
+def _verified(images: Sequence[Image], progress: Progress) -> tuple[Problem, ...]:
     from mealkit.oci.validate import validate
 
-    task = progress.task("verifying", sum(layer.blob.size_bytes for layer in image.layers))
-    problems = tuple(validate(image, task.advance))
+    size_bytes = sum(layer.blob.size_bytes for image in images for layer in image.layers)
+    task = progress.task("verifying", size_bytes)
+    problems = tuple(problem for image in images for problem in validate(image, task.advance))
     task.done()
     return problems
 
