@@ -14,6 +14,7 @@ from fakes.wheels import write_wheel
 from mealkit.errors import Problem
 from mealkit.oci.descriptor import LAYER
 from mealkit.oci.image import BytesBlob, Image, Layer, image_of
+from mealkit.oci.index import index_of
 from mealkit.oci.tar import Entry, TarDirectory, TarFile, TarSymlink, write_tar
 from mealkit.progress import Silent
 from mealkit.stores.layout import write_layout
@@ -140,6 +141,22 @@ def little_kit(
     if base == "oci:base":
         write_layout(little_base(), folder / "base", "base:1")
     return folder
+
+
+def bases_of_both() -> list[Image]:
+    """A base image for amd64, and one for arm64."""
+    return [
+        base_of(layer_of("base", TarFile.of("etc/arch", name.encode())), architecture=name)
+        for name in ("amd64", "arm64")
+    ]
+
+
+def little_pair(folder: Path) -> Path:
+    """Write a whole kit for amd64 and arm64, on a base that has both."""
+    hardware = {"gpu": "none", "architectures": ["amd64", "arm64"]}
+    kit = little_kit(folder, base="oci:both", hardware=hardware)
+    write_layout(index_of(bases_of_both(), {}), kit / "both", "base:1")
+    return kit
 
 
 def offline_environment(home: Path, **more: str) -> dict[str, str]:

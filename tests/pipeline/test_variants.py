@@ -4,14 +4,13 @@ import json
 import subprocess
 
 import pytest
-from fakes.little import Heard, base_of, edit_kit, layer_of, little_kit
+from fakes.little import Heard, bases_of_both, edit_kit, little_pair
 from fakes.needs import GIB
 from fakes.wheels import write_wheel
 
 from mealkit.errors import MealkitError
 from mealkit.oci.descriptor import Platform
-from mealkit.oci.index import ImageIndex, index_of
-from mealkit.oci.tar import TarFile
+from mealkit.oci.index import ImageIndex
 from mealkit.oci.validate import validate
 from mealkit.pipeline.home import home_at
 from mealkit.pipeline.image.building import build_kit, render_kit
@@ -32,21 +31,10 @@ from mealkit.stores.local import LocalStore
 BOTH = ("amd64", "arm64")
 
 
-def bases():
-    return [
-        base_of(layer_of("base", TarFile.of("etc/arch", name.encode())), architecture=name)
-        for name in BOTH
-    ]
-
-
 @pytest.fixture
 def pair(tmp_path):
     """A little kit for both architectures, on a base that has both."""
-    kit = little_kit(
-        tmp_path / "pair", base="oci:both", hardware={"gpu": "none", "architectures": list(BOTH)}
-    )
-    write_layout(index_of(bases(), {}), kit / "both", "base:1")
-    return kit
+    return little_pair(tmp_path / "pair")
 
 
 def platform(name):
@@ -86,7 +74,7 @@ def test_the_same_lock_gives_the_same_index(pair, build, tmp_path):
     first = build(pair)
     edit_kit(pair, lambda form: form["hardware"].update(architectures=["arm64", "amd64"]))
     elsewhere = home_at(tmp_path / "elsewhere")
-    second = build_kit(pair, frozen=True, outputs=Outputs(), home=elsewhere, listener=Heard())
+    second = build_kit(pair, frozen=True, outputs=Outputs(), home=elsewhere, progress=Heard())
     assert second.digest == first.digest
     assert all(row.reused for item in build(pair).images for row in item.layers)
 
@@ -126,7 +114,7 @@ def test_the_index_is_listed_and_looked_at(pair, home, build):
     assert [str(item) for item in stored.platforms] == ["linux/amd64", "linux/arm64"]
     assert stored.missing == ()
     assert stored.digest == report.digest
-    found = inspect("little:1.0.0", verify=True, home=home, listener=Heard())
+    found = inspect("little:1.0.0", verify=True, home=home, progress=Heard())
     assert found.problems == ()
     expected = [(f"linux/{item.architecture}", str(item.digest)) for item in report.images]
     assert list(found.variants) == expected
@@ -134,7 +122,7 @@ def test_the_index_is_listed_and_looked_at(pair, home, build):
     layer = report.images[1].layers[-1].digest
     blob = home.store / "blobs/sha256" / layer.hex
     blob.write_bytes(bytes(blob.stat().st_size))
-    damaged = inspect("little:1.0.0", verify=True, home=home, listener=Heard())
+    damaged = inspect("little:1.0.0", verify=True, home=home, progress=Heard())
     assert [item.code for item in damaged.problems] == ["BLOB_DAMAGED"]
 
 
@@ -162,12 +150,12 @@ def test_each_machine_is_told_its_own_variants_needs(pair, home, build):
 def test_pruning_keeps_every_variant(pair, home, build):
     """All images of an index stay for as long as it has a name, and go with it."""
     build(pair)
-    prune(damaged=True, nameless=True, home=home, listener=Heard())
+    prune(damaged=True, nameless=True, home=home, progress=Heard())
     store = LocalStore(home.store)
     content = store.content("little:1.0.0")
     assert [problem for image in content.images for problem in validate(image)] == []
     store.untag("little:1.0.0")
-    prune(damaged=False, nameless=True, home=home, listener=Heard())
+    prune(damaged=False, nameless=True, home=home, progress=Heard())
     assert store.images() == []
     assert store.blobs.digests() == []
 
@@ -189,7 +177,7 @@ def test_a_compiled_wheel_of_one_architecture_is_named(pair, build):
 def test_a_base_for_one_architecture_is_told(pair, build):
     """A base image that is only for amd64 carries no kit for both."""
     (pair / "both" / "index.json").unlink()
-    write_layout(bases()[0], pair / "both", "base:1")
+    write_layout(bases_of_both()[0], pair / "both", "base:1")
     with pytest.raises(MealkitError, match=r"no image for linux/arm64 .* linux/amd64"):
         build(pair)
 
@@ -197,14 +185,14 @@ def test_a_base_for_one_architecture_is_told(pair, build):
 def test_a_dockerfile_is_for_one_architecture(pair, home, build, tmp_path):
     """It is this machine's, or the one that is asked for."""
     build(pair)
-    wanted = [base.digest for base in bases()]
+    wanted = [base.digest for base in bases_of_both()]
     for name, digest in zip(BOTH, wanted, strict=True):
         folder = tmp_path / name
-        render_kit(pair, folder, frozen=True, home=home, listener=Heard(), architecture=name)
+        render_kit(pair, folder, frozen=True, home=home, progress=Heard(), architecture=name)
         assert f"@{digest}" in (folder / "Dockerfile").read_text()
     with pytest.raises(MealkitError, match=r"USAGE: .* not for s390x"):
         render_kit(
-            pair, tmp_path / "x", frozen=True, home=home, listener=Heard(), architecture="s390x"
+            pair, tmp_path / "x", frozen=True, home=home, progress=Heard(), architecture="s390x"
         )
 
 
