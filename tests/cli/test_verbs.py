@@ -71,7 +71,7 @@ def test_explain_knows_what_was_meant(mealkit):
 
 def test_an_empty_store_has_no_images(mealkit):
     """A head without rows, and an empty list."""
-    assert mealkit("images").stdout.split() == ["name", "digest", "size", "state"]
+    assert mealkit("images").stdout.split() == ["name", "digest", "platform", "size", "state"]
     assert json.loads(mealkit("images", "--json").stdout) == []
 
 
