@@ -12,8 +12,8 @@ from typing import Any, Protocol, Self, runtime_checkable
 
 from mealkit.errors import failure
 from mealkit.worker.generation_values import (
-    ChatRequest,
-    CompletionRequest,
+    ChatInput,
+    CompletionInput,
     GenerationEvent,
     Message,
 )
@@ -217,7 +217,7 @@ class GenerationWorker(Worker, Protocol):
     the model when it is closed.
     """
 
-    def chat(self, request: ChatRequest, is_cancelled: IsCancelled) -> Iterator[GenerationEvent]:
+    def chat(self, request: ChatInput, is_cancelled: IsCancelled) -> Iterator[GenerationEvent]:
         """Answer a conversation.
 
         Raises:
@@ -226,7 +226,7 @@ class GenerationWorker(Worker, Protocol):
         """
 
     def complete(
-        self, request: CompletionRequest, is_cancelled: IsCancelled
+        self, request: CompletionInput, is_cancelled: IsCancelled
     ) -> Iterator[GenerationEvent]:
         """Go on with a text.
 

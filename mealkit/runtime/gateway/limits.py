@@ -18,7 +18,7 @@ _LARGEST_BODIES = 8
 _SLOW_SECONDS = 2.0
 
 
-class Turns:
+class FairQueue:
     """Turns at the engine: so many at once, so many waiting."""
 
     def __init__(self, most_running: int, most_waiting: int, changed: Callable[[], None]) -> None:

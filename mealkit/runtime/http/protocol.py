@@ -14,7 +14,7 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from mealkit.errors import Problem, problem
-from mealkit.runtime.http.accepted import Connections
+from mealkit.runtime.http.accepted import AcceptedConnections
 
 # As much as other servers take: nginx 32 KiB, Node.js 16 KiB.
 MAX_HEAD_BYTES = 64 * 1024
@@ -46,7 +46,7 @@ class OneWriteProtocol(H11Protocol):
     def __init__(
         self,
         *arguments: Any,
-        connections: Connections,
+        connections: AcceptedConnections,
         refusal: Callable[[Problem], bytes],
         **options: Any,
     ) -> None:

@@ -27,7 +27,7 @@ from mealkit.runtime.watch.journal import Journal
 from mealkit.units import show_size
 
 
-class Prelude:
+class Startup:
     """A start up to the moment at which the server is there."""
 
     def __init__(

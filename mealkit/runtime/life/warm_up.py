@@ -29,11 +29,11 @@ async def warm(service: Service) -> None:
             (``ENGINE_ANSWER``).
         WorkerLostError: it ended instead.
     """
-    task = service.offer.task
+    task = service.served.task
     match task:
         case Task.EMBEDDINGS:
             _learn_dimensions(service, await _ask(service, EMBEDDINGS, {"input": _TEXT}))
-        case Task.GENERATION if Feature.CHAT in service.offer.features:
+        case Task.GENERATION if Feature.CHAT in service.served.features:
             messages = [{"role": "user", "content": _TEXT}]
             await _ask(service, CHAT, {"messages": messages, **_few(service)})
         case Task.GENERATION:
@@ -49,13 +49,13 @@ async def warm(service: Service) -> None:
 
 
 async def _ask(service: Service, endpoint: Endpoint, values: Mapping[str, Any]) -> bytes:
-    asked = endpoint.prepare({"model": service.offer.model, **values}, service.offer)
+    asked = endpoint.prepare({"model": service.served.model, **values}, service.served)
     return await _request(service, "POST", asked.target, asked.body)
 
 
 def _few(service: Service) -> dict[str, int]:
     """Return the parameter that asks for as few tokens as the kit allows."""
-    bounds = service.offer.overrides.get("max_tokens")
+    bounds = service.served.overrides.get("max_tokens")
     return {"max_tokens": max(1, int(bounds.minimum)) if bounds and bounds.minimum else 1}
 
 
@@ -68,11 +68,11 @@ async def _request(service: Service, method: str, target: str, body: bytes = b""
 
 def _learn_dimensions(service: Service, body: bytes) -> None:
     dimensions = dimensions_of(body)
-    before = service.offer.dimensions
+    before = service.served.dimensions
     if before not in {None, dimensions}:
         message = f"vectors have {dimensions} numbers now, and had {before} before"
         raise failure("ENGINE_ANSWER", message)
-    service.offer.dimensions = dimensions
+    service.served.dimensions = dimensions
 
 
 def _learn_schema(service: Service, body: bytes) -> None:
@@ -83,4 +83,4 @@ def _learn_schema(service: Service, body: bytes) -> None:
         raise failure("ENGINE_ANSWER", "the engine does not say what it predicts") from error
     if not is_schema:
         raise failure("ENGINE_ANSWER", "the engine's schema is not a JSON Schema")
-    service.offer.prediction = form
+    service.served.prediction = form

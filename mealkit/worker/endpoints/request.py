@@ -26,7 +26,7 @@ class EndpointCall:
     is_cancelled: IsCancelled
 
 
-Endpoint = Callable[[EndpointCall], bytes | Iterator[bytes]]
+WorkerEndpoint = Callable[[EndpointCall], bytes | Iterator[bytes]]
 """Bytes are the body of a 200. An iterator gives server-sent events, each whole; what it raises
 before the first is the answer, later it is an event; it is closed when the peer goes."""
 
