@@ -145,7 +145,7 @@ def _locked_port(lock: Path) -> int:
     # The lock is checked in full later, once the socket is open.
     try:
         port = json.loads(lock.read_bytes())["serving"]["port"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return DEFAULT_PORT
     return port if isinstance(port, int) else DEFAULT_PORT
 

@@ -4,7 +4,6 @@ Refuses token numbers, other dimensions than the model's own, and other models. 
 https://platform.openai.com/docs/api-reference/embeddings/create
 """
 
-import json
 import math
 from typing import Annotated, Any, Literal
 
@@ -16,6 +15,7 @@ from mealkit.runtime.api.named_prompt import NamedPrompt, Variables, fill_each, 
 from mealkit.runtime.api.reading import WHOLE, Request, body_of, read_request, unsupported
 from mealkit.runtime.api.served_model import ServedModel
 from mealkit.runtime.api.texts import Texts, read_texts
+from mealkit.untrusted import parse_json
 
 PATH = "/v1/embeddings"
 
@@ -75,7 +75,7 @@ def dimensions_of(body: bytes) -> int:
         EngineError: ``ENGINE_ANSWER``, there is no vector, or its numbers are not finite.
     """
     try:
-        vector = json.loads(body)["data"][0]["embedding"]
+        vector = parse_json(body)["data"][0]["embedding"]
         is_finite = all(math.isfinite(number) for number in vector)
     except (ValueError, KeyError, IndexError, TypeError) as error:
         raise failure("ENGINE_ANSWER", "the engine's first answer holds no vector") from error

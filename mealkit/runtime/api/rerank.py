@@ -5,7 +5,6 @@ https://docs.cohere.com/reference/rerank
 """
 
 import hashlib
-import json
 from collections.abc import Mapping
 from functools import partial
 from typing import Annotated, Any
@@ -19,6 +18,7 @@ from mealkit.runtime.api.endpoint import Asked, Endpoint
 from mealkit.runtime.api.named_prompt import NamedPrompt, Variables, fill_each, named_prompt
 from mealkit.runtime.api.reading import WHOLE, RefusedParameter, Request, body_of, read_request
 from mealkit.runtime.api.served_model import ServedModel
+from mealkit.untrusted import parse_json
 
 PATH = "/v1/rerank"
 COHERE_PATH = "/v2/rerank"
@@ -97,7 +97,7 @@ def _shape(
     as_cohere: bool,
 ) -> bytes:
     try:
-        given = json.loads(answer)
+        given = parse_json(answer)
         results = [
             {
                 "index": item["index"],

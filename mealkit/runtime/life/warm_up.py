@@ -1,6 +1,5 @@
 """The one real request that a kit must answer before it is ready."""
 
-import json
 from collections.abc import Mapping
 from typing import Any, assert_never
 
@@ -11,9 +10,11 @@ from mealkit.runtime.api.classify import CLASSIFY
 from mealkit.runtime.api.completions import COMPLETIONS
 from mealkit.runtime.api.embeddings import EMBEDDINGS, dimensions_of
 from mealkit.runtime.api.endpoint import Endpoint
+from mealkit.runtime.api.reading import MAX_DEPTH
 from mealkit.runtime.api.rerank import RERANK
 from mealkit.runtime.gateway.service import Service
 from mealkit.runtime.worker_client.engine_errors import problem_of
+from mealkit.untrusted import parse_json
 
 _TEXT = "a first sentence, so that the first caller does not wait"
 
@@ -77,7 +78,7 @@ def _learn_dimensions(service: Service, body: bytes) -> None:
 
 def _learn_schema(service: Service, body: bytes) -> None:
     try:
-        form = json.loads(body)
+        form = parse_json(body, max_depth=MAX_DEPTH)
         is_schema = isinstance(form["input"], dict) and isinstance(form["output"], dict | bool)
     except (ValueError, KeyError, TypeError) as error:
         raise failure("ENGINE_ANSWER", "the engine does not say what it predicts") from error

@@ -178,7 +178,15 @@ def begin(environment: Mapping[str, str]) -> "tuple[WorkerPlan, Spawned, int] | 
         port = int(environment.get("MEALKIT_PORT", lock["serving"]["port"]))
         listener = listening(environment, host, port)
         return plan, Spawned(plan.command, plan.environment), listener
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError):
+    except (
+        OSError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+    ):
         if listener is not None:
             os.close(listener)
         return None

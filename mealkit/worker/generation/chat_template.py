@@ -23,6 +23,7 @@ from mealkit.templating.operators import written
 from mealkit.templating.parsing import TemplateRefusedError, parse
 from mealkit.templating.variables import names_taken
 from mealkit.templating.weight import weigh
+from mealkit.untrusted import parse_json
 from mealkit.worker.generation_values import Message
 
 WORK = 100_000_000
@@ -152,13 +153,8 @@ def _tojson(  # transformers' signature, which templates call
 
 
 def _as_templates_expect(message: Message) -> dict[str, Any]:
-    """Give the content as one text, and the arguments of tool calls as objects."""
-    content = message.get("content")
-    if content is None:
-        content = ""
-    elif not isinstance(content, str):
-        content = "\n".join(part["text"] for part in content)
-    shaped = {**message, "content": content}
+    """Give the arguments of tool calls as objects."""
+    shaped = {**message, "content": message.get("content") or ""}
     if message.get("tool_calls"):
         shaped["tool_calls"] = [
             {**call, "function": {**call["function"], "arguments": _object_of(call["function"])}}
@@ -167,9 +163,13 @@ def _as_templates_expect(message: Message) -> dict[str, Any]:
     return shaped
 
 
+# Arguments are JSON within the JSON of a request.
+_MAX_DEPTH = 128
+
+
 def _object_of(function: Mapping[str, Any]) -> Any:
     try:
-        return json.loads(function["arguments"])
+        return parse_json(function["arguments"].encode(), max_depth=_MAX_DEPTH, as_python=True)
     except ValueError as error:
         message = f"the arguments of {function['name']!r} are not JSON: {error}"
         raise failure("REQUEST_INVALID", message, where="messages") from error

@@ -22,7 +22,7 @@ ENGINE = "vllm/engine/arg_utils.py"
 SERVER_FOLDER = "vllm/entrypoints/"
 REQUESTS = {
     "ChatCompletionRequest": "vllm/entrypoints/openai/",
-    "CompletionInput": "vllm/entrypoints/openai/",
+    "CompletionRequest": "vllm/entrypoints/openai/",
     "StreamOptions": "vllm/entrypoints/",
     "ResponseFormat": "vllm/entrypoints/",
     "EmbeddingCompletionRequest": "vllm/entrypoints/pooling/",

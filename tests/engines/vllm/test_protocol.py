@@ -23,7 +23,7 @@ SAMPLING = {
 SENT = {
     "ChatCompletionRequest": SAMPLING
     | {"messages", "logprobs", "top_logprobs", "tools", "tool_choice", "parallel_tool_calls"},
-    "CompletionInput": SAMPLING | {"prompt", "echo", "logprobs"},
+    "CompletionRequest": SAMPLING | {"prompt", "echo", "logprobs"},
     "StreamOptions": {"include_usage"},
     "ResponseFormat": {"type", "json_schema"},
     "EmbeddingCompletionRequest": {"model", "input", "encoding_format"},
@@ -61,14 +61,14 @@ def test_routes(definitions, route):
 
 def test_types_of_the_fields(definitions):
     """Lists of texts, seeds of 64 bits and biases by token number are what vLLM reads."""
-    for name in ("ChatCompletionRequest", "CompletionInput"):
+    for name in ("ChatCompletionRequest", "CompletionRequest"):
         fields = definitions["requests"][name]
         assert "list[str]" in fields["stop"]
         assert "int" in fields["seed"]
         assert "dict[str, float]" in fields["logit_bias"]
         assert "ResponseFormat" in fields["response_format"]
     assert "'json_schema'" in definitions["requests"]["ResponseFormat"]["type"]
-    assert "str" in definitions["requests"]["CompletionInput"]["prompt"]
+    assert "str" in definitions["requests"]["CompletionRequest"]["prompt"]
 
 
 def test_metrics_that_dashboards_use(definitions):
