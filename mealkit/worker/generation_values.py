@@ -1,6 +1,6 @@
 """What is asked of a worker for the task generation, and what comes back, value by value.
 
-Standard library only. Every number is explicit: whoever makes a request has filled in what the
+Standard library only. Every number is explicit: the gateway has filled in what the
 kit pins, so a worker never chooses a default.
 """
 

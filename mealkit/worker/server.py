@@ -58,7 +58,7 @@ class WorkerServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         self._acceptor.start()
 
     def drain(self) -> None:
-        """Remove the socket, let the requests of whoever has connected finish, close everything.
+        """Remove the socket, let the requests of those who have connected finish, close everything.
 
         Once it has ended, calling it again does nothing.
         """

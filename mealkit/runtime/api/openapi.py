@@ -25,7 +25,7 @@ _JSON = "application/json"
 _EVENTS = "text/event-stream"
 # Of the classes of errors, those that a running kit answers with.
 _ANSWERED: tuple[type[MealkitError], ...] = (RequestError, EngineError, MealkitError)
-# Codes of a start that failed: nobody is answered with them.
+# Codes of a start that failed: no request is answered with them.
 _NEVER = frozenset({"WEIGHTS_MISMATCH", "WEIGHTS_MISSING"})
 
 

@@ -1,6 +1,6 @@
 """What every request goes through: an id, the recipe in the headers, a log line, the counters.
 
-Refuses nothing itself; what an endpoint refuses, and what it did not foresee, becomes an answer
+What an endpoint refuses, and what it did not foresee, becomes an answer
 here. Bodies are never logged.
 """
 

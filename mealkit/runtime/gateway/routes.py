@@ -57,7 +57,7 @@ def create_app(service: Service) -> RequestMiddleware:
         Route("/v1/models/{name:path}", endpoints.model),
     ]
     endpoints.paths = [route.path for route in routes]
-    # A redirect would be an answer that nobody asked for.
+    # A redirect would be an answer that was not asked for.
     return RequestMiddleware(Router(routes, redirect_slashes=False), service, endpoints.paths)
 
 

@@ -189,7 +189,7 @@ class Service:
     async def explain_loss(self, error: Exception) -> MealkitError:
         """Say why the worker did not answer, after the moment that news of its end may take.
 
-        Only then is the caller answered: whoever asks next finds the kit not ready.
+        Only then is the caller answered: the next request finds the kit not ready.
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(_NEWS_SECONDS):

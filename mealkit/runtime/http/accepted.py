@@ -51,7 +51,7 @@ class AcceptedConnections:
     ) -> None:
         """Begin with none.
 
-        ``idle_seconds`` is longer than common load balancers wait: whoever closes first must be
+        ``idle_seconds`` is longer than common load balancers wait: first to close must be
         the caller. A request's head has ``head_seconds``; its body has ``body_seconds``, and more
         as it comes. A caller who fetches nothing of what was written has ``stall_seconds``, less
         while all together hold more than ``unsent_bytes``.

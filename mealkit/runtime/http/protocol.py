@@ -144,7 +144,7 @@ class OneWriteProtocol(H11Protocol):
         self._has_refused = True
         cycle: RequestResponseCycle | None = self.cycle
         if cycle and not cycle.response_complete:
-            # Its body is what cannot be read: nobody waits for another answer to it.
+            # Its body is what cannot be read: no other answer to it is expected.
             cycle.disconnected = True
             cycle.message_event.set()
             if cycle.response_started:

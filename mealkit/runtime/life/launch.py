@@ -104,9 +104,9 @@ class _Launch:
             startup.check_machine(self._environment)
             stack.enter_context(startup.verification)
             # Imports the other half: the server and everything behind it.
-            from mealkit.runtime.life.container import Container  # noqa: PLC0415
+            from mealkit.runtime.life.serving import ServingContainer  # noqa: PLC0415
 
-            return Container(startup, keys).serve(listener, waiting_server.leave)
+            return ServingContainer(startup, keys).serve(listener, waiting_server.leave)
 
 
 def report(fault: Problem, lock: "Lock | None", settings: Settings | None, journal: Journal) -> int:

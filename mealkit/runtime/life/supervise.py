@@ -148,7 +148,7 @@ class Supervisor:
     async def _spawn(self) -> ChildProcess:
         """Start a worker, or take over the one that waits."""
         begun, self._begun, self._verdict = self._begun, None, None
-        # Known before anything is waited for: whoever gives up waiting must find it to end it.
+        # Known before anything is waited for: the one that gives up waiting must find it to end it.
         child = self._child = ChildProcess(begun or self._spawned(), self._reaper)
         await child.listen(self._write_line)
         return child
@@ -177,7 +177,7 @@ class Supervisor:
 
     async def _death(self) -> Problem:
         assert self._child is not None  # noqa: S101  watch comes after start
-        # Not the future itself: whoever cancels this must not cancel that.
+        # Not the future itself: cancelling this must not cancel that.
         await asyncio.wait([self._child.exited])
         error = await self._explain(self._child, "ENGINE_DIED", "")
         return error.problems[0]

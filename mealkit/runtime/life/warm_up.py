@@ -22,7 +22,7 @@ _TEXT = "a first sentence, so that the first caller does not wait"
 async def warm(service: Service) -> None:
     """Ask the worker once, and learn from its answer what only the model knows.
 
-    A generation is asked for one token. Of a prediction only the schema is asked, since nobody but
+    A generation is asked for one token. Of a prediction only the schema is asked, since only
     the kit's author knows an input that means something to it: the code was loaded, and answers.
 
     Raises:

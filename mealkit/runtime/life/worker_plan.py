@@ -155,7 +155,7 @@ class Spawned:
         """Let the worker load, if that was not said before."""
         if self.stdin is None:
             return
-        with suppress(OSError):  # it has ended; whoever waits for it will say so
+        with suppress(OSError):  # it has ended; its watcher will say so
             os.write(self.stdin, b"\n")
         os.close(self.stdin)
         self.stdin = None

@@ -1,6 +1,6 @@
 """Child processes of the gateway: started apart, listened to, and reaped, orphans too.
 
-Each is a group of its own, so that nothing of it survives. Refuses nothing.
+Each is a group of its own, so that nothing of it survives.
 """
 
 import asyncio

@@ -132,7 +132,7 @@ class WorkerConnection(asyncio.Protocol):
 
     def _receive(self, data: bytes) -> None:
         if self.has_ended:
-            self._fail("the worker sent what nobody asked for")
+            self._fail("the worker sent what was not asked for")
             return
         try:
             for part in self._reader.take(data):

@@ -56,7 +56,7 @@ def whole(events: Iterator[GenerationEvent], form: AnswerFormat) -> bytes:
     """Wait for all of the answers and write them.
 
     Raises:
-        Cancelled: nobody waits any more.
+        Cancelled: the caller has gone.
         RequestError, EngineError: whatever the events raise.
     """
     answers: dict[int, PartialAnswer] = {}
@@ -78,7 +78,7 @@ def streamed(
     """Write each event as it comes; ``usage``: tell the tokens at the end.
 
     Raises:
-        Cancelled: nobody waits any more.
+        Cancelled: the caller has gone.
         RequestError, EngineError: whatever the events raise.
     """
     head = json.dumps(form.head(is_chunk=True))[:-1]

@@ -20,7 +20,7 @@ MAX_VALUES = 250_000
 
 @dataclass(frozen=True, slots=True)
 class EndpointCall:
-    """One request: its body, and whether nobody waits for the answer any more."""
+    """One request: its body, and whether its caller has gone."""
 
     body: bytes
     is_cancelled: IsCancelled

@@ -18,7 +18,7 @@ from jinja2.parser import Parser
 from mealkit.errors import MealkitError, failure
 from mealkit.templating.environment import BoundedEnvironment, BoundedTemplate
 from mealkit.templating.filters import charged, json_charge
-from mealkit.templating.meter import Meter, TooCostlyError, spend
+from mealkit.templating.meter import CostMeter, TooCostlyError, spend
 from mealkit.templating.operators import written
 from mealkit.templating.parsing import TemplateRefusedError, parse
 from mealkit.templating.variables import names_taken
@@ -77,7 +77,7 @@ class ChatTemplate:
             "add_generation_prompt": True,
         }
         try:
-            return self._template.render(values, Meter(WORK, MEMORY_BYTES))
+            return self._template.render(values, CostMeter(WORK, MEMORY_BYTES))
         except TooCostlyError as error:
             raise self._too_costly(shaped, tools) from error
         except _RefusedError as error:

@@ -41,7 +41,7 @@ _LAST_ANSWERS_SECONDS = 2
 _SWITCH_SECONDS = 0.001
 
 
-class Container:
+class ServingContainer:
     """A kit's gateway and worker, from the moment at which they can be served to the end."""
 
     def __init__(self, startup: Startup, keys: Keys) -> None:
@@ -219,7 +219,7 @@ def _server_config(service: Service) -> uvicorn.Config:
         log_level=logging.ERROR,
         access_log=False,
         server_header=False,
-        # Nothing here asks for a caller's address, whoever states it.
+        # Nothing here asks for a caller's address.
         proxy_headers=False,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=_LAST_ANSWERS_SECONDS,
