@@ -17,13 +17,13 @@ from mealkit.recipe.kit import Feature, Override, Task
 from mealkit.runtime.api.answer_models import ErrorAnswer
 from mealkit.runtime.api.endpoint import Endpoint
 from mealkit.runtime.api.endpoints import ENDPOINTS
-from mealkit.runtime.api.kit_schema import tailor
+from mealkit.runtime.api.kit_schema import schema_for_kit
 from mealkit.runtime.api.knowledge import KNOWLEDGE
-from mealkit.runtime.api.offer import Offer
 from mealkit.runtime.api.openapi import HEADERS, problems_by_status
 from mealkit.runtime.api.prompt_set import Prompts
 from mealkit.runtime.api.sampling import MAX_TOKENS_NAMES, NUMBERS
 from mealkit.runtime.api.schema_words import Words, objects_of, plain, words_of
+from mealkit.runtime.api.served_model import ServedModel
 from mealkit.runtime.gateway.problem_answers import problem_answer
 from mealkit.runtime.urls import LIVE_PATHS, READY_PATHS
 
@@ -155,8 +155,8 @@ def _request(schema: dict[str, Any], endpoint: Endpoint) -> Iterator[str]:
 
 def _needs(schema: dict[str, Any], name: str, task: Task, feature: Feature) -> bool:
     """Tell whether a parameter goes away with a feature."""
-    before = tailor(deepcopy(schema), _offer(task, frozenset(Feature)))["properties"]
-    after = tailor(deepcopy(schema), _offer(task, _but(feature)))["properties"]
+    before = schema_for_kit(deepcopy(schema), _offer(task, frozenset(Feature)))["properties"]
+    after = schema_for_kit(deepcopy(schema), _offer(task, _but(feature)))["properties"]
     return name in before and name not in after
 
 
@@ -237,9 +237,9 @@ def _anchor(title: str) -> str:
     )
 
 
-def _offer(task: Task, features: frozenset[Feature]) -> Offer:
+def _offer(task: Task, features: frozenset[Feature]) -> ServedModel:
     """Return what a kit offers that leaves everything to its callers."""
-    return Offer(
+    return ServedModel(
         model="MODEL",
         engine="ENGINE",
         task=task,

@@ -92,4 +92,4 @@ def test_gateway_needs_only_its_stated_packages():
         "annotated_types", "anyio", "click", "idna", "markupsafe", "pydantic_core", "sniffio",
         "typing_extensions", "typing_inspection",
     }  # fmt: skip
-    assert foreign(closure("mealkit.runtime.life.container")) <= stated
+    assert foreign(closure("mealkit.runtime.life.serving")) <= stated

@@ -9,6 +9,7 @@ from mealkit.recipe.sampling_parameters import (
     FREQUENCY_PENALTY,
     MAX_TOKENS,
     MIN_P,
+    MOST_CONTEXT_TOKENS,
     MOST_STOP_CHARACTERS,
     MOST_STOPS,
     PINNED,
@@ -21,7 +22,7 @@ from mealkit.recipe.sampling_parameters import (
 )
 from mealkit.strings import LoosePath
 
-Length = Annotated[int, Field(ge=1, le=10_000_000)]
+Length = Annotated[int, Field(ge=1, le=MOST_CONTEXT_TOKENS)]
 StopText = Annotated[str, StringConstraints(min_length=1, max_length=MOST_STOP_CHARACTERS)]
 
 

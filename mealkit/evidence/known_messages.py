@@ -2,7 +2,7 @@
 
 The first rule that matches decides, so the particular comes before the general. Beside each stands
 where its message was seen: ``NAME/NAME#1`` is https://github.com/NAME/NAME/issues/1. Only what a
-process that failed wrote last is held against this; a warning that others survive is no rule.
+process that failed wrote last is compared with this; a warning that others survive is no rule.
 """
 
 from collections.abc import Sequence

@@ -11,6 +11,7 @@ from mealkit.recipe.sampling_parameters import (
     FREQUENCY_PENALTY,
     MAX_TOKENS,
     MIN_P,
+    MOST_CONTEXT_TOKENS,
     MOST_STOP_CHARACTERS,
     MOST_STOPS,
     PRESENCE_PENALTY,
@@ -38,7 +39,7 @@ _SAMPLING: Mapping[str, Parameter[float]] = {
 }
 # What is no sampling: the kit's name, the least and the greatest number.
 _COUNTS: Mapping[str, tuple[str, int, int]] = {
-    "num_ctx": ("max_length", 1, 10_000_000),
+    "num_ctx": ("max_length", 1, MOST_CONTEXT_TOKENS),
     "num_thread": ("threads", 1, 1024),
 }
 # Without limit, or as long as the context.

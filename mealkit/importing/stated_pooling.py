@@ -11,13 +11,14 @@ from mealkit.errors import failure
 from mealkit.importing.quoting import short
 from mealkit.importing.repository import Repository
 from mealkit.importing.stated_sampling import Values
+from mealkit.recipe.sampling_parameters import MOST_CONTEXT_TOKENS
 
 # sentence-transformers: modules.json lists what a text goes through, one folder each.
 _MODULES = "modules.json"
 _MODES = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls"}
 # llama.cpp's enum of pooling types, as GGUF's BERT.pooling_type: include/llama.h
 _GGUF_MODES = {1: "mean", 2: "cls"}
-_NO_LIMIT = 10_000_000
+
 _NAME = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*")
 _POSITIONS = ("max_position_embeddings", "n_positions")
 
@@ -64,7 +65,7 @@ def gguf_embedding(metadata: Mapping[str, Any], architecture: str, where: str) -
     else:
         found.say("pooling", _GGUF_MODES[kind], "From the GGUF's metadata.")
     context = metadata.get(f"{architecture}.context_length")
-    stated = type(context) is int and 0 < context < _NO_LIMIT
+    stated = type(context) is int and 0 < context < MOST_CONTEXT_TOKENS
     found.say("max_length", context if stated else 512, _said(stated, "the GGUF's metadata"))
     found.say("normalize", value=True, source="Not stated by the file: a guess.")
     found.leave("normalisation", "a GGUF does not state it", "look it up in the paper")
@@ -98,7 +99,7 @@ def length(found: Values, repository: Repository) -> None:
         "the positions in config.json": positions,
     }
     for source, value in sources.items():
-        if type(value) is int and 0 < value < _NO_LIMIT:
+        if type(value) is int and 0 < value < MOST_CONTEXT_TOKENS:
             found.say("max_length", value, f"From {source}.")
             return
     found.say("max_length", 512, "Not stated by the model: a guess.")

@@ -10,6 +10,7 @@ from typing import Any
 from mealkit.importing.proposal import LeftOut
 from mealkit.recipe.sampling_parameters import (
     MIN_P,
+    MOST_CONTEXT_TOKENS,
     REPETITION_PENALTY,
     TEMPERATURE,
     TOP_K,
@@ -19,8 +20,6 @@ from mealkit.recipe.sampling_parameters import (
 _GENERATION = "generation_config.json"
 # Where configs say how many positions a model has.
 _POSITIONS = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "n_ctx")
-# tokenizers without a limit say 10**30.
-_NO_LIMIT = 10_000_000
 HALF = "Half of the context: prompt and answer share it."
 """Where the most tokens of an answer come from, if nothing else is known that leaves room."""
 
@@ -167,4 +166,4 @@ def _is_whole(value: Any) -> bool:
 
 
 def _is_count(value: Any) -> bool:
-    return type(value) is int and 0 < value <= _NO_LIMIT
+    return type(value) is int and 0 < value <= MOST_CONTEXT_TOKENS

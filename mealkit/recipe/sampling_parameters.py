@@ -13,6 +13,10 @@ LARGEST_SEED = 2**63 - 1
 """Seeds begin at 0 and have 63 bits: as many as every generator of draws takes."""
 
 
+MOST_CONTEXT_TOKENS = 10_000_000
+"""The longest context of a model: more than any has; some say 10**30 for "no limit"."""
+
+
 @dataclass(frozen=True, slots=True)
 class Parameter(Generic[_Number_co]):
     """A number that a request may have; null, like leaving it out, stands for the kit's own."""
@@ -53,7 +57,12 @@ class Parameter(Generic[_Number_co]):
 
 
 MAX_TOKENS = Parameter(
-    "max_tokens", int, 1, 10_000_000, 10_000_000, "The most tokens of the answer."
+    "max_tokens",
+    int,
+    1,
+    MOST_CONTEXT_TOKENS,
+    MOST_CONTEXT_TOKENS,
+    "The most tokens of the answer.",
 )
 TEMPERATURE = Parameter(
     "temperature",

@@ -48,7 +48,7 @@ class Settings:
     log_level: str
     """The least severe log lines that are written (``MEALKIT_LOG_LEVEL``)."""
     image_digest: Digest | None
-    """The digest of the image, if whoever started it said so (``MEALKIT_IMAGE_DIGEST``)."""
+    """The digest of the image, if it was stated at the start (``MEALKIT_IMAGE_DIGEST``)."""
     connections: int
     """How many connections are kept at once (``MEALKIT_CONNECTIONS``)."""
     auth: str
@@ -145,7 +145,7 @@ def _locked_port(lock: Path) -> int:
     # The lock is checked in full later, once the socket is open.
     try:
         port = json.loads(lock.read_bytes())["serving"]["port"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return DEFAULT_PORT
     return port if isinstance(port, int) else DEFAULT_PORT
 

@@ -26,7 +26,7 @@ from jinja2.utils import Cycler, Joiner, Namespace, missing
 from mealkit.templating import operators
 from mealkit.templating.compiler import ChargedCode, charge_bodies
 from mealkit.templating.filters import bounded_filters, bounded_tests
-from mealkit.templating.meter import Meter, charged_to, counted, spend, spend_first
+from mealkit.templating.meter import CostMeter, charged_to, counted, spend, spend_first
 from mealkit.templating.parsing import BoundedParser, TemplateRefusedError
 from mealkit.templating.string_methods import METHODS, Method, charge_copy
 from mealkit.templating.weight import weigh
@@ -183,7 +183,7 @@ class BoundedTemplate:
             raise TemplateRefusedError(f"Python cannot compile it: {error}") from None
         self._template = Template.from_code(environment, code, environment.globals, None)
 
-    def render(self, values: Mapping[str, Any], meter: Meter) -> str:
+    def render(self, values: Mapping[str, Any], meter: CostMeter) -> str:
         """Return its text.
 
         Raises:

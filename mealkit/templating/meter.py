@@ -17,7 +17,7 @@ class TooCostlyError(Exception):
     """The budget is used up."""
 
 
-class Meter:
+class CostMeter:
     """A budget; what is spent is gone."""
 
     __slots__ = ("memory_bytes", "work")
@@ -40,11 +40,11 @@ class Meter:
             raise TooCostlyError
 
 
-_CURRENT: ContextVar[Meter] = ContextVar("mealkit_template_meter")
+_CURRENT: ContextVar[CostMeter] = ContextVar("mealkit_template_meter")
 
 
 @contextmanager
-def charged_to(meter: Meter) -> Iterator[None]:
+def charged_to(meter: CostMeter) -> Iterator[None]:
     """Charge what this thread renders to a budget."""
     token = _CURRENT.set(meter)
     try:

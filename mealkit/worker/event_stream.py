@@ -1,6 +1,6 @@
 """Server-sent events over HTTP/1.1, each in one chunk and, as a rule, in one write.
 
-Standard library only. A peer that reads slowly does not hold up whoever makes the events, until
+Standard library only. A peer that reads slowly does not hold up the maker of the events, until
 a megabyte waits for it.
 """
 

@@ -1,6 +1,6 @@
 """What is asked of a worker for the task generation, and what comes back, value by value.
 
-Standard library only. Every number is explicit: whoever makes a request has filled in what the
+Standard library only. Every number is explicit: the gateway has filled in what the
 kit pins, so a worker never chooses a default.
 """
 
@@ -43,7 +43,7 @@ class Tools:
 
 
 @dataclass(frozen=True, slots=True)
-class CompletionRequest:
+class CompletionInput:
     """A text to go on with."""
 
     prompt: str
@@ -55,7 +55,7 @@ class CompletionRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class ChatRequest:
+class ChatInput:
     """A conversation to answer."""
 
     messages: Sequence[Message]
@@ -103,7 +103,7 @@ class Written:
 
 
 @dataclass(frozen=True, slots=True)
-class ToolCall:
+class FunctionCall:
     """A call of a function; the arguments are JSON."""
 
     name: str
@@ -115,7 +115,7 @@ class Called:
     """The answer ``index`` calls a tool."""
 
     index: int
-    call: ToolCall
+    call: FunctionCall
 
 
 @dataclass(frozen=True, slots=True)

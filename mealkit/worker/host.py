@@ -26,7 +26,7 @@ from mealkit.worker.endpoints.classification import classification_endpoints
 from mealkit.worker.endpoints.embedding import embedding_endpoints
 from mealkit.worker.endpoints.generation import generation_endpoints
 from mealkit.worker.endpoints.prediction import prediction_endpoints
-from mealkit.worker.endpoints.request import Endpoint
+from mealkit.worker.endpoints.request import WorkerEndpoint
 from mealkit.worker.endpoints.reranking import reranking_endpoints
 from mealkit.worker.endpoints.tokens import token_endpoints
 from mealkit.worker.interface import (
@@ -115,7 +115,7 @@ def become(command: Sequence[str], environment: Mapping[str, str]) -> NoReturn:
         raise failure("ENGINE_START", message) from error
 
 
-def endpoints_of(worker: Worker, config: WorkerConfig) -> Mapping[str, Endpoint]:
+def endpoints_of(worker: Worker, config: WorkerConfig) -> Mapping[str, WorkerEndpoint]:
     """Return what a worker answers for its task: ``METHOD /path`` → endpoint.
 
     Raises:
@@ -133,7 +133,7 @@ def endpoints_of(worker: Worker, config: WorkerConfig) -> Mapping[str, Endpoint]
     return {**found, **token_endpoints(worker, most, chat)}
 
 
-def _task_endpoints(worker: Worker, config: WorkerConfig) -> Mapping[str, Endpoint]:
+def _task_endpoints(worker: Worker, config: WorkerConfig) -> Mapping[str, WorkerEndpoint]:
     name = config.model_name
     match config.task:
         case "embeddings" if isinstance(worker, EmbeddingWorker):

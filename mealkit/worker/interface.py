@@ -12,8 +12,8 @@ from typing import Any, Protocol, Self, runtime_checkable
 
 from mealkit.errors import failure
 from mealkit.worker.generation_values import (
-    ChatRequest,
-    CompletionRequest,
+    ChatInput,
+    CompletionInput,
     GenerationEvent,
     Message,
 )
@@ -100,11 +100,11 @@ class PredictionSchema:
 
 
 IsCancelled = Callable[[], bool]
-"""Tells whether nobody waits for an answer any more; quick to ask."""
+"""Tells whether the caller has gone; quick to ask."""
 
 
 class Cancelled(Exception):  # noqa: N818 - nothing has gone wrong
-    """Nobody waits for the answer any more, so there is none."""
+    """The caller has gone, so there is no answer."""
 
 
 def never() -> bool:
@@ -113,10 +113,10 @@ def never() -> bool:
 
 
 def require_waiting(is_cancelled: IsCancelled) -> None:
-    """Stop where nobody waits any more: between two parts of the work for one answer.
+    """Stop if the caller has gone: between two parts of the work for one answer.
 
     Raises:
-        Cancelled: nobody does.
+        Cancelled: the caller has gone.
     """
     if is_cancelled():
         raise Cancelled
@@ -126,7 +126,7 @@ class Worker(Protocol):
     """What every worker can do, whatever its task.
 
     It may also have ``prepare()``, which imports what ``load`` will need and looks at neither model
-    nor machine: it is called while the machine is still being held against the kit's needs.
+    nor machine: it is called while the machine is still being compared with the kit's needs.
 
     A task adds one method, as ``EmbeddingWorker`` does; the host asks for it by the task's name.
     The class is made without arguments, and imports its engine in ``load``, not before.
@@ -150,7 +150,7 @@ class EmbeddingWorker(Worker, Protocol):
         Raises:
             RequestError: a text cannot be embedded whole; none is ever cut.
             EngineError: the engine failed, or its answer is not usable.
-            Cancelled: nobody waits any more.
+            Cancelled: the caller has gone.
         """
 
 
@@ -164,7 +164,7 @@ class ClassificationWorker(Worker, Protocol):
         Raises:
             RequestError: a text cannot be classified whole; none is ever cut.
             EngineError: the engine failed, or its answer is not usable.
-            Cancelled: nobody waits any more.
+            Cancelled: the caller has gone.
         """
 
 
@@ -178,7 +178,7 @@ class RerankingWorker(Worker, Protocol):
         Raises:
             RequestError: a pair cannot be scored whole; none is ever cut.
             EngineError: the engine failed, or its answer is not usable.
-            Cancelled: nobody waits any more.
+            Cancelled: the caller has gone.
         """
 
 
@@ -193,14 +193,14 @@ class PredictionWorker(Worker, Protocol):
         """Return once it could begin with an input: if its code is stuck, it never does.
 
         Raises:
-            Cancelled: nobody waits any more.
+            Cancelled: the caller has gone.
         """
 
     def predict(self, values: Mapping[str, Any], seed: int, is_cancelled: IsCancelled) -> Any:
         """Answer one input with a JSON value, or, if it streams, with an iterator of them.
 
         Called from several threads at once. Draws begin at ``seed``; ``is_cancelled`` tells that
-        nobody waits any more.
+        the caller has gone.
 
         Raises:
             RequestError: the input is not what it takes, naming the field.
@@ -217,7 +217,7 @@ class GenerationWorker(Worker, Protocol):
     the model when it is closed.
     """
 
-    def chat(self, request: ChatRequest, is_cancelled: IsCancelled) -> Iterator[GenerationEvent]:
+    def chat(self, request: ChatInput, is_cancelled: IsCancelled) -> Iterator[GenerationEvent]:
         """Answer a conversation.
 
         Raises:
@@ -226,7 +226,7 @@ class GenerationWorker(Worker, Protocol):
         """
 
     def complete(
-        self, request: CompletionRequest, is_cancelled: IsCancelled
+        self, request: CompletionInput, is_cancelled: IsCancelled
     ) -> Iterator[GenerationEvent]:
         """Go on with a text.
 

@@ -62,6 +62,8 @@ class RequestQueue:
         try:
             while not turn.acquire(timeout=-1 if is_cancelled is never else _LOOK_SECONDS):
                 require_waiting(is_cancelled)
+            # The caller may have gone since the last look.
+            require_waiting(is_cancelled)
         except BaseException:
             self._give_up(turn)
             raise
@@ -79,5 +81,5 @@ class RequestQueue:
             if turn in self._waiting:
                 self._waiting.remove(turn)
                 return
-        # It came at the same moment.
+        # It has come already.
         self._leave()

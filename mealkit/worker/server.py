@@ -18,7 +18,7 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 from mealkit.errors import MealkitError, failure
-from mealkit.worker.endpoints.request import Endpoint, EndpointCall
+from mealkit.worker.endpoints.request import EndpointCall, WorkerEndpoint
 from mealkit.worker.event_stream import EventStream
 from mealkit.worker.interface import Cancelled
 from mealkit.worker.openai_errors import error_answer, error_event
@@ -48,7 +48,7 @@ class WorkerServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     block_on_close = True
 
     def __init__(self, path: Path) -> None:
-        self.endpoints: Mapping[str, Endpoint] | None = None
+        self.endpoints: Mapping[str, WorkerEndpoint] | None = None
         self._path = path
         self._lock = threading.Lock()
         self._idle: set[socket.socket] = set()
@@ -58,7 +58,7 @@ class WorkerServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         self._acceptor.start()
 
     def drain(self) -> None:
-        """Remove the socket, let the requests of whoever has connected finish, close everything.
+        """Remove the socket, let the requests of those who have connected finish, close everything.
 
         Once it has ended, calling it again does nothing.
         """

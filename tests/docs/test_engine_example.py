@@ -14,7 +14,7 @@ from worker.generation.scripted import config, sampling
 
 import mealkit
 from mealkit.worker.generation.generator import Generator
-from mealkit.worker.generation_values import CompletionRequest, Written
+from mealkit.worker.generation_values import CompletionInput, Written
 
 TESTS = Path(__file__).parents[1]
 PAGE = TESTS.parent / "docs/how-to/add-an-engine.md"
@@ -207,7 +207,7 @@ def test_the_model_of_bytes_writes_text():
     model = names["Bigrams"]
 
     def written(text, prompt):
-        request = CompletionRequest(prompt, sampling(max_tokens=13, temperature=0.0), 1, None)
+        request = CompletionInput(prompt, sampling(max_tokens=13, temperature=0.0), 1, None)
         events = Generator(model(text), config(chat_template="none")).complete(request, bool)
         return "".join(event.text for event in events if isinstance(event, Written))
 

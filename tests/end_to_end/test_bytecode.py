@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.docker, pytest.mark.online, pytest.mark.xdist_group("d
 # Imports what the gateway and a worker import; prints modules whose code is not there.
 INSIDE = """
 import json, os, sys
-import mealkit.runtime.life.container, mealkit.runtime.api.openapi, mealkit.worker.host
+import mealkit.runtime.life.serving, mealkit.runtime.api.openapi, mealkit.worker.host
 sys.path.append("/opt/mealkit/engine")
 import numpy, onnxruntime, tokenizers, asyncio
 found = [module.__cached__ for module in list(sys.modules.values()) if getattr(module, "__cached__", None)]

@@ -14,8 +14,8 @@ from tokenizers import Tokenizer
 
 from mealkit.worker.generation.generator import Generator
 from mealkit.worker.generation_values import (
-    ChatRequest,
-    CompletionRequest,
+    ChatInput,
+    CompletionInput,
     GenerationEvent,
     Message,
 )
@@ -107,12 +107,12 @@ class NumpyWorker:
         self._generator = Generator(NumpyLlama(config.model_root), config)
 
     def chat(
-        self, request: ChatRequest, is_cancelled: Callable[[], bool]
+        self, request: ChatInput, is_cancelled: Callable[[], bool]
     ) -> Iterator[GenerationEvent]:
         return self._generator.chat(request, is_cancelled)
 
     def complete(
-        self, request: CompletionRequest, is_cancelled: Callable[[], bool]
+        self, request: CompletionInput, is_cancelled: Callable[[], bool]
     ) -> Iterator[GenerationEvent]:
         return self._generator.complete(request, is_cancelled)
 

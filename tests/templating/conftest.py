@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mealkit.templating.environment import BoundedTemplate
-from mealkit.templating.meter import Meter
+from mealkit.templating.meter import CostMeter
 from mealkit.templating.prompts import prompt_environment, read_prompt
 
 WORK = 500_000
@@ -27,9 +27,9 @@ exec(sys.stdin.read())
 def render() -> Callable[..., str]:
     """Render a prompt: ``render(source, name=value, ...)``."""
 
-    def run(source: str, meter: Meter | None = None, **values: Any) -> str:
+    def run(source: str, meter: CostMeter | None = None, **values: Any) -> str:
         template = BoundedTemplate(prompt_environment(), read_prompt(source))
-        return template.render(values, meter or Meter(WORK, MEMORY_BYTES))
+        return template.render(values, meter or CostMeter(WORK, MEMORY_BYTES))
 
     return run
 

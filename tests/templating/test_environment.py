@@ -4,7 +4,7 @@ import jinja2
 import jinja2.sandbox
 import pytest
 
-from mealkit.templating.meter import Meter, TooCostlyError
+from mealkit.templating.meter import CostMeter, TooCostlyError
 
 PLAIN = jinja2.sandbox.ImmutableSandboxedEnvironment(
     undefined=jinja2.StrictUndefined, autoescape=False, keep_trailing_newline=True
@@ -143,11 +143,11 @@ def test_what_costs_too_much_is_given_up_before_it_is_done(limited, source):
     limited(
         f"""
 from mealkit.templating.environment import BoundedTemplate
-from mealkit.templating.meter import Meter, TooCostlyError
+from mealkit.templating.meter import CostMeter, TooCostlyError
 from mealkit.templating.prompts import prompt_environment, read_prompt
 template = BoundedTemplate(prompt_environment(), read_prompt({source!r}))
 try:
-    template.render({{"text": "a" * 1_000_000}}, Meter(500_000, 64 << 20))
+    template.render({{"text": "a" * 1_000_000}}, CostMeter(500_000, 64 << 20))
 except (TooCostlyError, ValueError, TypeError, RecursionError):
     pass
 else:
@@ -181,14 +181,14 @@ def test_numbers_widths_and_nesting_stay_small(render, source):
 
 def test_a_budget_is_used_up_once(render):
     """What was spent stays spent, and the same template costs the same each time."""
-    meter = Meter(100_000, 1 << 20)
+    meter = CostMeter(100_000, 1 << 20)
     render("{{ text | upper }}", meter, text="abc")
     once = 100_000 - meter.work
     assert once > 0
     render("{{ text | upper }}", meter, text="abc")
     assert 100_000 - meter.work == 2 * once
     with pytest.raises(TooCostlyError):
-        render("{{ text | upper }}", Meter(once - 1, 1 << 20), text="abc")
+        render("{{ text | upper }}", CostMeter(once - 1, 1 << 20), text="abc")
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,27 @@ def test_a_caller_that_goes_makes_room_for_the_next():
     assert order == ["next", "last"]
 
 
+def test_a_turn_that_comes_too_late_is_handed_on():
+    """A caller that goes between two looks does not run, and the next one does."""
+    queue, order, gone = RequestQueue(), [], threading.Event()
+
+    def late():
+        with pytest.raises(Cancelled), queue.entered(gone.is_set):
+            order.append("late")
+
+    def take():
+        with queue:
+            order.append("next")
+
+    with queue:
+        threads = [started(late, queue, 1), started(take, queue, 2)]
+        # Before its turn comes: the next look, or the turn itself, finds the caller gone.
+        gone.set()
+    for thread in threads:
+        thread.join()
+    assert order == ["next"]
+
+
 def test_a_turn_that_fails_is_handed_on():
     """An error within a turn frees it."""
     queue = RequestQueue()

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from mealkit.engines.llama_cpp.config import LlamaCppConfig
 from mealkit.errors import failure
 from mealkit.worker.generation_values import (
-    ChatRequest,
-    CompletionRequest,
+    ChatInput,
+    CompletionInput,
     GenerationEvent,
     Message,
 )
@@ -70,12 +70,12 @@ class LlamaCppWorker:
             raise failure("NOT_READY", "the worker has not loaded")
         return self._embedder.embed(texts, is_cancelled)
 
-    def chat(self, request: ChatRequest, is_cancelled: IsCancelled) -> Iterator[GenerationEvent]:
+    def chat(self, request: ChatInput, is_cancelled: IsCancelled) -> Iterator[GenerationEvent]:
         """Answer a conversation, as ``Generator.chat`` promises."""
         return self._loaded_generator().chat(request, is_cancelled)
 
     def complete(
-        self, request: CompletionRequest, is_cancelled: IsCancelled
+        self, request: CompletionInput, is_cancelled: IsCancelled
     ) -> Iterator[GenerationEvent]:
         """Go on with a text, as ``Generator.complete`` promises."""
         return self._loaded_generator().complete(request, is_cancelled)

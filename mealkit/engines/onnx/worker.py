@@ -14,8 +14,8 @@ from mealkit.errors import MealkitError, failure
 from mealkit.worker.encoding_values import EmbeddingConfig, ScoringConfig
 from mealkit.worker.generation.pinned_values import GenerationConfig
 from mealkit.worker.generation_values import (
-    ChatRequest,
-    CompletionRequest,
+    ChatInput,
+    CompletionInput,
     GenerationEvent,
     Message,
 )
@@ -117,12 +117,12 @@ class OnnxWorker:
             raise _not_loaded("reranking")
         return self._reranker.rerank(query, documents, is_cancelled)
 
-    def chat(self, request: ChatRequest, is_cancelled: IsCancelled) -> Iterator[GenerationEvent]:
+    def chat(self, request: ChatInput, is_cancelled: IsCancelled) -> Iterator[GenerationEvent]:
         """Answer a conversation, as ``Generator.chat`` promises."""
         return self._loaded_generator().chat(request, is_cancelled)
 
     def complete(
-        self, request: CompletionRequest, is_cancelled: IsCancelled
+        self, request: CompletionInput, is_cancelled: IsCancelled
     ) -> Iterator[GenerationEvent]:
         """Go on with a text, as ``Generator.complete`` promises."""
         return self._loaded_generator().complete(request, is_cancelled)

@@ -14,8 +14,8 @@ from mealkit.errors import failure
 from mealkit.worker.encoding_values import EmbeddingConfig, ScoringConfig
 from mealkit.worker.generation.pinned_values import GenerationConfig
 from mealkit.worker.generation_values import (
-    ChatRequest,
-    CompletionRequest,
+    ChatInput,
+    CompletionInput,
     GenerationEvent,
     Message,
 )
@@ -113,12 +113,12 @@ class TransformersWorker:
         """Score documents; each as if it were alone. See ``RerankingWorker``."""
         return _ready(self._reranker).rerank(query, documents, is_cancelled)
 
-    def chat(self, request: ChatRequest, is_cancelled: IsCancelled) -> Iterator[GenerationEvent]:
+    def chat(self, request: ChatInput, is_cancelled: IsCancelled) -> Iterator[GenerationEvent]:
         """Answer a conversation. See ``GenerationWorker``."""
         return _ready(self._generator).chat(request, is_cancelled)
 
     def complete(
-        self, request: CompletionRequest, is_cancelled: IsCancelled
+        self, request: CompletionInput, is_cancelled: IsCancelled
     ) -> Iterator[GenerationEvent]:
         """Go on with a text. See ``GenerationWorker``."""
         return _ready(self._generator).complete(request, is_cancelled)

@@ -10,8 +10,8 @@ from typing import Any
 from mealkit.digest import Digest
 from mealkit.recipe.kit import Task
 from mealkit.recipe.lock import Lock, lock_bytes
-from mealkit.runtime.api.offer import Offer, show_bounds
 from mealkit.runtime.api.rerank import MAX_DOCUMENTS
+from mealkit.runtime.api.served_model import ServedModel, show_bounds
 from mealkit.runtime.api.texts import MAX_INPUTS
 from mealkit.units import parse_size
 
@@ -20,7 +20,7 @@ _LICENCE_BYTES = 256 * 1024
 
 
 def metadata(
-    lock: Lock, offer: Offer, image: Digest | None, endpoints: list[str]
+    lock: Lock, served: ServedModel, image: Digest | None, endpoints: list[str]
 ) -> dict[str, Any]:
     """Return everything an operator or auditor asks: what, whose, exactly which, how much."""
     about = lock.about.model_dump(mode="json")
@@ -60,12 +60,12 @@ def metadata(
             **{wheel.name: wheel.version for wheel in lock.engine.packages},
         },
         "requirements": lock.requirements.model_dump(mode="json"),
-        "limits": limits(lock, offer),
+        "limits": limits(lock, served),
         "endpoints": endpoints,
     }
 
 
-def limits(lock: Lock, offer: Offer) -> dict[str, Any]:
+def limits(lock: Lock, served: ServedModel) -> dict[str, Any]:
     """Return how much a caller may ask for; null: there is no such limit."""
     most = {
         Task.EMBEDDINGS: MAX_INPUTS,
@@ -77,11 +77,11 @@ def limits(lock: Lock, offer: Offer) -> dict[str, Any]:
     return {
         "max_concurrency": lock.serving.max_concurrency,
         "max_body_bytes": parse_size(lock.serving.max_body),
-        "max_inputs": most[offer.task],
+        "max_inputs": most[served.task],
         "max_tokens": lock.hyperparameters.get("max_length"),
         "max_answer_tokens": lock.hyperparameters.get("max_tokens"),
         "timeout_seconds": lock.serving.timeout_seconds,
-        "dimensions": offer.dimensions,
+        "dimensions": served.dimensions,
     }
 
 

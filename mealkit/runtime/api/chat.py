@@ -16,10 +16,17 @@ from mealkit.runtime.api.answer_models import ChatAnswer, ChatChunk
 from mealkit.runtime.api.endpoint import Asked, Endpoint
 from mealkit.runtime.api.messages import Messages, messages_for_worker, refuse_other_media
 from mealkit.runtime.api.named_prompt import NamedPrompt, Variables, fill, named_prompt
-from mealkit.runtime.api.offer import Offer
-from mealkit.runtime.api.prompt_length import room_of
-from mealkit.runtime.api.reading import WHOLE, Refusal, Request, body_of, read_request, unsupported
-from mealkit.runtime.api.sampling import REFUSED, Sampling, sampling_values, wants_usage
+from mealkit.runtime.api.prompt_length import length_check_of
+from mealkit.runtime.api.reading import (
+    WHOLE,
+    RefusedParameter,
+    Request,
+    body_of,
+    read_request,
+    unsupported,
+)
+from mealkit.runtime.api.sampling import REFUSED, GenerationRequest, sampling_values, wants_usage
+from mealkit.runtime.api.served_model import ServedModel
 from mealkit.worker.schema_limits import check_schema_size
 
 PATH = "/v1/chat/completions"
@@ -104,7 +111,7 @@ class JsonForm(Request):
 ResponseFormat = Annotated[PlainText | AnyJson | JsonForm, Field(discriminator="type")]
 
 
-class ChatRequest(Sampling):
+class ChatRequest(GenerationRequest):
     """A conversation to answer."""
 
     messages: Messages | None = None
@@ -130,35 +137,35 @@ class ChatRequest(Sampling):
     """The caller's own mark of its end user. It is not used: it never changes an answer."""
 
 
-_REFUSED: Mapping[str, Refusal] = {
+_REFUSED: Mapping[str, RefusedParameter] = {
     **REFUSED,
-    "audio": Refusal("answers are text"),
-    "function_call": Refusal("it is the old name of tool_choice", hint="use tool_choice"),
-    "functions": Refusal("it is the old name of tools", hint="use tools"),
-    "modalities": Refusal("answers are text", (["text"],)),
-    "moderation": Refusal("nothing is moderated here"),
-    "prediction": Refusal("there is no predicted output"),
-    "reasoning_effort": Refusal("the kit's hyperparameters and chat template decide"),
-    "verbosity": Refusal("the kit's hyperparameters and chat template decide"),
-    "web_search_options": Refusal("a kit reaches nothing outside its container"),
+    "audio": RefusedParameter("answers are text"),
+    "function_call": RefusedParameter("it is the old name of tool_choice", hint="use tool_choice"),
+    "functions": RefusedParameter("it is the old name of tools", hint="use tools"),
+    "modalities": RefusedParameter("answers are text", (["text"],)),
+    "moderation": RefusedParameter("nothing is moderated here"),
+    "prediction": RefusedParameter("there is no predicted output"),
+    "reasoning_effort": RefusedParameter("the kit's hyperparameters and chat template decide"),
+    "verbosity": RefusedParameter("the kit's hyperparameters and chat template decide"),
+    "web_search_options": RefusedParameter("a kit reaches nothing outside its container"),
 }
 
 
-def _prepare(values: dict[str, Any], offer: Offer) -> Asked:
+def _prepare(values: dict[str, Any], served: ServedModel) -> Asked:
     refuse_other_media(values.get("messages"))
     asked = read_request(ChatRequest, values, _REFUSED)
-    body = sampling_values(asked, offer, _asked_tokens(asked))
-    body["messages"] = _messages(asked, offer)
-    _add_likelihoods(body, asked, offer)
-    _add_form(body, asked, offer)
-    _add_tools(body, asked, offer)
+    body = sampling_values(asked, served, _asked_tokens(asked))
+    body["messages"] = _messages(asked, served)
+    _add_likelihoods(body, asked, served)
+    _add_form(body, asked, served)
+    _add_tools(body, asked, served)
     return Asked(
         PATH,
         body_of(body),
         streams=bool(asked.stream),
         wants_usage=wants_usage(asked),
         seed=body.get("seed"),
-        room=room_of(offer, body, "messages"),
+        length_check=length_check_of(served, body, "messages"),
     )
 
 
@@ -169,43 +176,43 @@ def _asked_tokens(asked: ChatRequest) -> int | None:
     return asked.max_tokens or asked.max_completion_tokens
 
 
-def _messages(asked: ChatRequest, offer: Offer) -> list[dict[str, Any]]:
+def _messages(asked: ChatRequest, served: ServedModel) -> list[dict[str, Any]]:
     prompt = named_prompt(asked.prompt, asked.variables)
-    messages = messages_for_worker(asked.messages or [], offer)
+    messages = messages_for_worker(asked.messages or [], served)
     if prompt is not None:
-        messages.append({"role": "user", "content": fill(offer, prompt)})
+        messages.append({"role": "user", "content": fill(served, prompt)})
     if not messages:
         raise failure("REQUEST_INVALID", "messages is missing", where="messages")
     return messages
 
 
-def _add_likelihoods(body: dict[str, Any], asked: ChatRequest, offer: Offer) -> None:
+def _add_likelihoods(body: dict[str, Any], asked: ChatRequest, served: ServedModel) -> None:
     body["logprobs"] = bool(asked.logprobs)
     if asked.logprobs:
-        offer.require(Feature.LOGPROBS, "logprobs")
+        served.require(Feature.LOGPROBS, "logprobs")
         body["top_logprobs"] = asked.top_logprobs or TOP_LOGPROBS.neutral
     elif asked.top_logprobs is not None:
         message = "top_logprobs is given without logprobs: true"
         raise failure("REQUEST_INVALID", message, where="top_logprobs")
 
 
-def _add_form(body: dict[str, Any], asked: ChatRequest, offer: Offer) -> None:
+def _add_form(body: dict[str, Any], asked: ChatRequest, served: ServedModel) -> None:
     form = asked.response_format
     if form is None or isinstance(form, PlainText):
         return
-    offer.require(Feature.JSON_SCHEMA, "response_format")
+    served.require(Feature.JSON_SCHEMA, "response_format")
     if isinstance(form, JsonForm):
         check_schema_size([form.json_schema.schema_], "response_format")
     body["response_format"] = form.model_dump(by_alias=True, exclude_none=True)
 
 
-def _add_tools(body: dict[str, Any], asked: ChatRequest, offer: Offer) -> None:
+def _add_tools(body: dict[str, Any], asked: ChatRequest, served: ServedModel) -> None:
     if not asked.tools:
         if asked.tool_choice not in (None, "none", "auto"):
             message = "tool_choice is given without tools"
             raise failure("REQUEST_INVALID", message, where="tool_choice")
         return
-    offer.require(Feature.TOOLS, "tools")
+    served.require(Feature.TOOLS, "tools")
     names = [tool.function.name for tool in asked.tools]
     if len(set(names)) < len(names):
         raise failure("REQUEST_INVALID", "two tools have one name", where="tools")
@@ -229,7 +236,7 @@ CHAT = Endpoint(
     summary="Answer a conversation",
     request=ChatRequest,
     answer=ChatAnswer,
-    is_offered=lambda offer: offer.task is Task.GENERATION and Feature.CHAT in offer.features,
+    is_offered=lambda served: served.task is Task.GENERATION and Feature.CHAT in served.features,
     prepare=_prepare,
     example=lambda _: {"messages": [{"role": "user", "content": "Say hello."}]},
     event=ChatChunk,

@@ -10,8 +10,8 @@ from mealkit.runtime.api.answer_models import ClassifyAnswer
 from mealkit.runtime.api.embeddings import refuse_tokens
 from mealkit.runtime.api.endpoint import Asked, Endpoint
 from mealkit.runtime.api.named_prompt import NamedPrompt, Variables, fill_each, named_prompt
-from mealkit.runtime.api.offer import Offer
 from mealkit.runtime.api.reading import Request, body_of, read_request
+from mealkit.runtime.api.served_model import ServedModel
 from mealkit.runtime.api.texts import Texts, read_texts
 
 PATH = "/v1/classify"
@@ -32,13 +32,13 @@ class ClassifyRequest(Request):
     """A text for each other variable of the prompt that is named."""
 
 
-def _prepare(values: dict[str, Any], offer: Offer) -> Asked:
+def _prepare(values: dict[str, Any], served: ServedModel) -> Asked:
     refuse_tokens(values.get("input"))
     asked = read_request(ClassifyRequest, values, {})
-    offer.require_model(asked.model)
+    served.require_model(asked.model)
     texts = read_texts(asked.input)
     prompt = named_prompt(asked.prompt, asked.variables)
-    body = {"model": asked.model, "input": fill_each(offer, prompt, texts)}
+    body = {"model": asked.model, "input": fill_each(served, prompt, texts)}
     return Asked(PATH, body_of(body))
 
 
@@ -48,7 +48,7 @@ CLASSIFY = Endpoint(
     summary="Find the labels of texts",
     request=ClassifyRequest,
     answer=ClassifyAnswer,
-    is_offered=lambda offer: offer.task is Task.CLASSIFICATION,
+    is_offered=lambda served: served.task is Task.CLASSIFICATION,
     prepare=_prepare,
     example=lambda _: {"input": "a text to classify"},
 )

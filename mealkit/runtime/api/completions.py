@@ -15,15 +15,15 @@ from mealkit.recipe.sampling_parameters import COMPLETION_LOGPROBS
 from mealkit.runtime.api.answer_models import CompletionAnswer, CompletionChunk
 from mealkit.runtime.api.endpoint import Asked, Endpoint
 from mealkit.runtime.api.named_prompt import NamedPrompt, fill
-from mealkit.runtime.api.offer import Offer
-from mealkit.runtime.api.prompt_length import room_of
-from mealkit.runtime.api.reading import WHOLE, Refusal, body_of, read_request, unsupported
-from mealkit.runtime.api.sampling import REFUSED, Sampling, sampling_values, wants_usage
+from mealkit.runtime.api.prompt_length import length_check_of
+from mealkit.runtime.api.reading import WHOLE, RefusedParameter, body_of, read_request, unsupported
+from mealkit.runtime.api.sampling import REFUSED, GenerationRequest, sampling_values, wants_usage
+from mealkit.runtime.api.served_model import ServedModel
 
 PATH = "/v1/completions"
 
 
-class CompletionRequest(Sampling):
+class CompletionRequest(GenerationRequest):
     """A text to go on with."""
 
     prompt: (
@@ -33,37 +33,37 @@ class CompletionRequest(Sampling):
     logprobs: Annotated[int | None, Field(**COMPLETION_LOGPROBS.field), WHOLE] = None
 
 
-_REFUSED: Mapping[str, Refusal] = {
+_REFUSED: Mapping[str, RefusedParameter] = {
     **REFUSED,
-    "best_of": Refusal("every answer that is made is given", (1,), "use n"),
-    "echo": Refusal("the answer is what comes after the prompt", (False,)),
-    "suffix": Refusal("the text goes on at its end", ("",)),
+    "best_of": RefusedParameter("every answer that is made is given", (1,), "use n"),
+    "echo": RefusedParameter("the answer is what comes after the prompt", (False,)),
+    "suffix": RefusedParameter("the text goes on at its end", ("",)),
 }
 
 
-def _prepare(values: dict[str, Any], offer: Offer) -> Asked:
+def _prepare(values: dict[str, Any], served: ServedModel) -> Asked:
     _refuse_lists(values.get("prompt"))
     asked = read_request(CompletionRequest, values, _REFUSED)
-    body = sampling_values(asked, offer, asked.max_tokens)
-    body["prompt"] = _text(asked, offer)
+    body = sampling_values(asked, served, asked.max_tokens)
+    body["prompt"] = _text(asked, served)
     body["echo"] = False
     body["logprobs"] = asked.logprobs
     if asked.logprobs is not None:
-        offer.require(Feature.LOGPROBS, "logprobs")
+        served.require(Feature.LOGPROBS, "logprobs")
     return Asked(
         PATH,
         body_of(body),
         streams=bool(asked.stream),
         wants_usage=wants_usage(asked),
         seed=body.get("seed"),
-        room=room_of(offer, body, "prompt"),
+        length_check=length_check_of(served, body, "prompt"),
     )
 
 
-def _text(asked: CompletionRequest, offer: Offer) -> str:
+def _text(asked: CompletionRequest, served: ServedModel) -> str:
     match asked.prompt:
         case NamedPrompt():
-            return fill(offer, asked.prompt)
+            return fill(served, asked.prompt)
         case [text]:
             return text
         case text:
@@ -87,7 +87,9 @@ COMPLETIONS = Endpoint(
     summary="Go on with a text",
     request=CompletionRequest,
     answer=CompletionAnswer,
-    is_offered=lambda offer: offer.task is Task.GENERATION and Feature.COMPLETION in offer.features,
+    is_offered=lambda served: (
+        served.task is Task.GENERATION and Feature.COMPLETION in served.features
+    ),
     prepare=_prepare,
     example=lambda _: {"prompt": "Once upon a time"},
     event=CompletionChunk,

@@ -4,7 +4,6 @@ Refuses token numbers, other dimensions than the model's own, and other models. 
 https://platform.openai.com/docs/api-reference/embeddings/create
 """
 
-import json
 import math
 from typing import Annotated, Any, Literal
 
@@ -13,9 +12,10 @@ from mealkit.recipe.kit import Task
 from mealkit.runtime.api.answer_models import EmbeddingAnswer
 from mealkit.runtime.api.endpoint import Asked, Endpoint
 from mealkit.runtime.api.named_prompt import NamedPrompt, Variables, fill_each, named_prompt
-from mealkit.runtime.api.offer import Offer
 from mealkit.runtime.api.reading import WHOLE, Request, body_of, read_request, unsupported
+from mealkit.runtime.api.served_model import ServedModel
 from mealkit.runtime.api.texts import Texts, read_texts
+from mealkit.untrusted import parse_json
 
 PATH = "/v1/embeddings"
 
@@ -39,17 +39,17 @@ class EmbeddingRequest(Request):
     """A text for each other variable of the prompt that is named."""
 
 
-def _prepare(values: dict[str, Any], offer: Offer) -> Asked:
+def _prepare(values: dict[str, Any], served: ServedModel) -> Asked:
     refuse_tokens(values.get("input"))
     asked = read_request(EmbeddingRequest, values, {})
-    offer.require_model(asked.model)
-    if asked.dimensions not in {None, offer.dimensions}:
-        message = f"dimensions is {asked.dimensions}, this model's vectors have {offer.dimensions}"
+    served.require_model(asked.model)
+    if asked.dimensions not in {None, served.dimensions}:
+        message = f"dimensions is {asked.dimensions}, this model's vectors have {served.dimensions}"
         raise unsupported(message, "dimensions")
     texts = read_texts(asked.input)
     body = {
         "model": asked.model,
-        "input": fill_each(offer, named_prompt(asked.prompt, asked.variables), texts),
+        "input": fill_each(served, named_prompt(asked.prompt, asked.variables), texts),
         "encoding_format": asked.encoding_format or "float",
     }
     return Asked(PATH, body_of(body))
@@ -75,7 +75,7 @@ def dimensions_of(body: bytes) -> int:
         EngineError: ``ENGINE_ANSWER``, there is no vector, or its numbers are not finite.
     """
     try:
-        vector = json.loads(body)["data"][0]["embedding"]
+        vector = parse_json(body)["data"][0]["embedding"]
         is_finite = all(math.isfinite(number) for number in vector)
     except (ValueError, KeyError, IndexError, TypeError) as error:
         raise failure("ENGINE_ANSWER", "the engine's first answer holds no vector") from error
@@ -90,7 +90,7 @@ EMBEDDINGS = Endpoint(
     summary="Turn texts into vectors",
     request=EmbeddingRequest,
     answer=EmbeddingAnswer,
-    is_offered=lambda offer: offer.task is Task.EMBEDDINGS,
+    is_offered=lambda served: served.task is Task.EMBEDDINGS,
     prepare=_prepare,
     example=lambda _: {"input": ["a first text", "a second one"]},
 )

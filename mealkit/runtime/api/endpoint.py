@@ -10,9 +10,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from mealkit.runtime.api.offer import Offer
-from mealkit.runtime.api.prompt_length import Room
-from mealkit.runtime.api.reading import Refusal, Request
+from mealkit.runtime.api.prompt_length import LengthCheck
+from mealkit.runtime.api.reading import RefusedParameter, Request
+from mealkit.runtime.api.served_model import ServedModel
 
 
 class Counting(StrEnum):
@@ -37,7 +37,7 @@ class Asked:
     """Whether the caller of a stream wants the chunk that counts the tokens."""
     seed: int | None = None
     """What the draws start from, if there are any."""
-    room: Room | None = None
+    length_check: LengthCheck | None = None
     """What must be counted before, if the engine would shorten the answer."""
     shape: Callable[[bytes], bytes] | None = None
     """Makes the caller's answer of the worker's; None: it is the worker's."""
@@ -45,7 +45,7 @@ class Asked:
     @property
     def held_bytes(self) -> int:
         """How much memory it takes until it is answered; ``shape`` may keep its texts."""
-        counted = len(self.room.body) if self.room else 0
+        counted = len(self.length_check.body) if self.length_check else 0
         return counted + len(self.body) * (2 if self.shape else 1)
 
 
@@ -60,13 +60,13 @@ class Endpoint:
     summary: str
     request: type[Request]
     answer: type[BaseModel]
-    is_offered: Callable[[Offer], bool]
-    prepare: Callable[[dict[str, Any], Offer], Asked]
+    is_offered: Callable[[ServedModel], bool]
+    prepare: Callable[[dict[str, Any], ServedModel], Asked]
     """Checks a caller's values; a RequestError names what is wrong."""
-    example: Callable[[Offer], dict[str, Any]]
+    example: Callable[[ServedModel], dict[str, Any]]
     """A request that works, without the model's name."""
     counting: Counting = Counting.USAGE
     event: type[BaseModel] | None = None
     """What each event of a stream holds; None: it does not stream."""
-    refusals: Mapping[str, Refusal] = field(default_factory=dict)
+    refusals: Mapping[str, RefusedParameter] = field(default_factory=dict)
     """The parameters that others know and this endpoint refuses by their names."""

@@ -5,9 +5,9 @@ from mealkit.runtime.api.classify import CLASSIFY
 from mealkit.runtime.api.completions import COMPLETIONS
 from mealkit.runtime.api.embeddings import EMBEDDINGS
 from mealkit.runtime.api.endpoint import Endpoint
-from mealkit.runtime.api.offer import Offer
 from mealkit.runtime.api.predict import PREDICT
 from mealkit.runtime.api.rerank import RERANK, RERANK_COHERE
+from mealkit.runtime.api.served_model import ServedModel
 from mealkit.runtime.api.tokenize import TOKENIZE
 
 ENDPOINTS: tuple[Endpoint, ...] = (
@@ -22,6 +22,6 @@ ENDPOINTS: tuple[Endpoint, ...] = (
 )
 
 
-def offered(offer: Offer) -> list[Endpoint]:
+def offered(served: ServedModel) -> list[Endpoint]:
     """Return the endpoints that a kit offers; whatever is not here does not get through."""
-    return [endpoint for endpoint in ENDPOINTS if endpoint.is_offered(offer)]
+    return [endpoint for endpoint in ENDPOINTS if endpoint.is_offered(served)]

@@ -9,8 +9,8 @@ from typing import Any
 
 from mealkit.recipe.kit import Feature
 from mealkit.runtime.api.named_prompt import TEXT
-from mealkit.runtime.api.offer import Offer, show_bounds
 from mealkit.runtime.api.sampling import MAX_TOKENS_NAMES, NUMBERS
+from mealkit.runtime.api.served_model import ServedModel, show_bounds
 
 Schema = dict[str, Any]
 
@@ -29,29 +29,29 @@ _NULL: Schema = {"type": "null"}
 _FIRST = ("model", "messages", "prompt", "variables", "input", "query", "documents")
 
 
-def tailor(schema: Schema, offer: Offer) -> Schema:
+def schema_for_kit(schema: Schema, served: ServedModel) -> Schema:
     """Return a request's schema as this kit takes it."""
     fields: dict[str, Schema] = {
         name: field
         for name, field in schema["properties"].items()
-        if name not in _NEEDS or _NEEDS[name] in offer.features
+        if name not in _NEEDS or _NEEDS[name] in served.features
     }
     for name in NUMBERS:
         if name in fields:
-            fields[name] = _number(name, fields[name], offer)
+            fields[name] = _number(name, fields[name], served)
     for name in MAX_TOKENS_NAMES:
         if name in fields:
-            fields[name] = _max_tokens(fields[name], offer)
+            fields[name] = _max_tokens(fields[name], served)
     is_needed = "model" in schema.get("required", [])
-    one = {"const": offer.model} if is_needed else {"enum": [offer.model, None]}
+    one = {"const": served.model} if is_needed else {"enum": [served.model, None]}
     fields["model"] = {**one, "description": fields["model"]["description"]}
-    if "dimensions" in fields and offer.dimensions:
-        fields["dimensions"] = _pinned(fields["dimensions"], offer.dimensions)
-    if "messages" in fields and Feature.CHAT not in offer.features:
+    if "dimensions" in fields and served.dimensions:
+        fields["dimensions"] = _pinned(fields["dimensions"], served.dimensions)
+    if "messages" in fields and Feature.CHAT not in served.features:
         del fields["messages"]
     if "prompt" in fields:
-        _tailor_prompt(fields, offer)
-    rules = _rules(fields, offer)
+        _describe_prompts(fields, served)
+    rules = _rules(fields, served)
     first = {name: fields[name] for name in _FIRST if name in fields}
     return {**schema, "properties": first | fields, **({"allOf": rules} if rules else {})}
 
@@ -73,9 +73,9 @@ def without_tools(schemas: dict[str, Schema]) -> None:
                 kinds[:] = [kind for kind in kinds if not kind["$ref"].endswith("/ToolMessage")]
 
 
-def _number(name: str, field: Schema, offer: Offer) -> Schema:
-    pinned = offer.hyperparameters.get(name)
-    bounds = offer.overrides.get(name)
+def _number(name: str, field: Schema, served: ServedModel) -> Schema:
+    pinned = served.hyperparameters.get(name)
+    bounds = served.overrides.get(name)
     if bounds is None:
         said = "it is not a hyperparameter of this kit" if pinned is None else f"pinned to {pinned}"
         return {**_pinned(field, pinned), "description": f"{field['description']} Here: {said}."}
@@ -87,9 +87,9 @@ def _number(name: str, field: Schema, offer: Offer) -> Schema:
     }
 
 
-def _max_tokens(field: Schema, offer: Offer) -> Schema:
-    pinned = offer.hyperparameters.get("max_tokens")
-    bounds = offer.overrides.get("max_tokens")
+def _max_tokens(field: Schema, served: ServedModel) -> Schema:
+    pinned = served.hyperparameters.get("max_tokens")
+    bounds = served.overrides.get("max_tokens")
     low: float | None = bounds.minimum if bounds else None
     high: float | None = bounds.maximum if bounds else None
     if bounds is None and isinstance(pinned, int):
@@ -120,14 +120,16 @@ def _bounded(field: Schema, low: float | None, high: float | None, pinned: Any) 
     return {"anyOf": [number, *([] if is_within else [{"const": pinned}]), _NULL]}
 
 
-def _tailor_prompt(fields: dict[str, Schema], offer: Offer) -> None:
+def _describe_prompts(fields: dict[str, Schema], served: ServedModel) -> None:
     """Name the kit's prompts; ``variables`` beside it is what tells that a text may be a name."""
     takes_names = "variables" in fields
     applies = "input" in fields or "query" in fields
     names = [
-        name for name in offer.prompts.names if not applies or TEXT in offer.prompts.variables(name)
+        name
+        for name in served.prompts.names
+        if not applies or TEXT in served.prompts.variables(name)
     ]
-    objects = [_prompt_object(name, offer, applies=applies) for name in names]
+    objects = [_prompt_object(name, served, applies=applies) for name in names]
     field = fields["prompt"]
     if takes_names:
         if not names:
@@ -141,13 +143,13 @@ def _tailor_prompt(fields: dict[str, Schema], offer: Offer) -> None:
             "anyOf": [{"type": "object", "additionalProperties": {"type": "string"}}, _NULL],
             "description": fields["variables"]["description"],
         }
-    said = "; ".join(f"{name}({', '.join(offer.prompts.variables(name))})" for name in names)
+    said = "; ".join(f"{name}({', '.join(served.prompts.variables(name))})" for name in names)
     here = f" Here: {said}." if names else ""
     fields["prompt"] = {"anyOf": ways, "description": field["description"] + here}
 
 
-def _prompt_object(name: str, offer: Offer, *, applies: bool) -> Schema:
-    variables = _variables(name, offer, applies=applies)
+def _prompt_object(name: str, served: ServedModel, *, applies: bool) -> Schema:
+    variables = _variables(name, served, applies=applies)
     return {
         "type": "object",
         "properties": {"name": {"const": name}, "variables": variables},
@@ -156,9 +158,11 @@ def _prompt_object(name: str, offer: Offer, *, applies: bool) -> Schema:
     }
 
 
-def _variables(name: str, offer: Offer, *, applies: bool) -> Schema:
+def _variables(name: str, served: ServedModel, *, applies: bool) -> Schema:
     needed = [
-        variable for variable in offer.prompts.variables(name) if not (applies and variable == TEXT)
+        variable
+        for variable in served.prompts.variables(name)
+        if not (applies and variable == TEXT)
     ]
     return {
         "type": "object",
@@ -168,7 +172,7 @@ def _variables(name: str, offer: Offer, *, applies: bool) -> Schema:
     }
 
 
-def _rules(fields: Mapping[str, Schema], offer: Offer) -> list[Schema]:
+def _rules(fields: Mapping[str, Schema], served: ServedModel) -> list[Schema]:
     """Return what parameters ask of each other."""
     rules: list[Schema] = []
     if "stream_options" in fields:
@@ -187,7 +191,7 @@ def _rules(fields: Mapping[str, Schema], offer: Offer) -> list[Schema]:
         rules.append({"oneOf" if "variables" not in fields else "anyOf": ways})
     if "variables" in fields:
         applies = "messages" not in fields
-        rules.extend(_prompt_rule(name, offer, applies=applies) for name in offer.prompts.names)
+        rules.extend(_prompt_rule(name, served, applies=applies) for name in served.prompts.names)
         by_name = {"prompt": {"type": "string"}}
         rules.append(
             {
@@ -203,8 +207,8 @@ def _only_with(name: str, other: str, value: Schema) -> Schema:
     return {"if": given, "then": {"properties": {other: value}, "required": [other]}}
 
 
-def _prompt_rule(name: str, offer: Offer, *, applies: bool) -> Schema:
-    variables = _variables(name, offer, applies=applies)
+def _prompt_rule(name: str, served: ServedModel, *, applies: bool) -> Schema:
+    variables = _variables(name, served, applies=applies)
     named = {"properties": {"prompt": {"const": name}}, "required": ["prompt"]}
     allowed = variables if variables["required"] else {"anyOf": [variables, _NULL]}
     then: Schema = {"properties": {"variables": allowed}}

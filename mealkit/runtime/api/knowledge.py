@@ -41,7 +41,7 @@ class Metadata(AnswerPart):
     recipe: str
     """The recipe digest."""
     image: str | None
-    """The image's digest, if whoever started it said so."""
+    """The image's digest, if it was stated at the start."""
     model: dict[str, Any]
     """Name, licence, task, and every file with its SHA-256."""
     engine: dict[str, Any]

@@ -10,8 +10,8 @@ from pydantic import BeforeValidator, ConfigDict, Field
 
 from mealkit.errors import failure
 from mealkit.recipe.kit import Feature
-from mealkit.runtime.api.offer import Offer
 from mealkit.runtime.api.reading import Request, unsupported
+from mealkit.runtime.api.served_model import ServedModel
 
 _OTHER_PARTS = ("image_url", "input_audio", "file", "video_url", "audio_url", "refusal")
 
@@ -146,24 +146,24 @@ def refuse_other_media(messages: Any) -> None:
                 raise unsupported(f"{where} is of type {kind}: this kit takes text", where)
 
 
-def messages_for_worker(messages: list[Any], offer: Offer) -> list[dict[str, Any]]:
+def messages_for_worker(messages: list[Any], served: ServedModel) -> list[dict[str, Any]]:
     """Return messages with their content in one piece.
 
     Raises:
         RequestError: ``REQUEST_UNSUPPORTED``, they tell of tools and the engine knows none.
     """
-    return [_plain(message, index, offer) for index, message in enumerate(messages)]
+    return [_plain(message, index, served) for index, message in enumerate(messages)]
 
 
-def _plain(message: Any, index: int, offer: Offer) -> dict[str, Any]:
+def _plain(message: Any, index: int, served: ServedModel) -> dict[str, Any]:
     values: dict[str, Any] = message.model_dump(exclude_none=True)
     if values["role"] == "tool":
-        offer.require(Feature.TOOLS, f"messages[{index}].role")
+        served.require(Feature.TOOLS, f"messages[{index}].role")
     if not values.keys() & {"content", "tool_calls"}:
         where = f"messages[{index}].content"
         raise failure("REQUEST_INVALID", f"{where} is missing", where=where)
     if "tool_calls" in values:
-        offer.require(Feature.TOOLS, f"messages[{index}].tool_calls")
+        served.require(Feature.TOOLS, f"messages[{index}].tool_calls")
     content = values.get("content")
     if isinstance(content, list):
         values["content"] = "\n".join(part["text"] for part in content)

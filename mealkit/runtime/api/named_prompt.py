@@ -9,8 +9,8 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 
 from mealkit.errors import failure
-from mealkit.runtime.api.offer import Offer
 from mealkit.runtime.api.reading import Request, unsupported
+from mealkit.runtime.api.served_model import ServedModel
 
 _MAX_VARIABLES = 256
 
@@ -54,16 +54,16 @@ def named_prompt(
 TEXT = "text"
 
 
-def fill(offer: Offer, asked: NamedPrompt) -> str:
+def fill(served: ServedModel, asked: NamedPrompt) -> str:
     """Return a prompt with its variables filled in.
 
     Raises:
         RequestError: see ``Prompts.fill``.
     """
-    return offer.prompts.fill(asked.name, asked.variables)
+    return served.prompts.fill(asked.name, asked.variables)
 
 
-def fill_each(offer: Offer, asked: NamedPrompt | None, texts: list[str]) -> list[str]:
+def fill_each(served: ServedModel, asked: NamedPrompt | None, texts: list[str]) -> list[str]:
     """Return texts, each put into the prompt, if there is one, as its variable ``text``.
 
     Raises:
@@ -72,23 +72,23 @@ def fill_each(offer: Offer, asked: NamedPrompt | None, texts: list[str]) -> list
     """
     if asked is None:
         return texts
-    if TEXT not in offer.prompts.variables(asked.name):
+    if TEXT not in served.prompts.variables(asked.name):
         message = f"the prompt {asked.name!r} has no variable {TEXT!r} that an input could be"
         raise unsupported(message, "prompt")
     if TEXT in asked.variables:
         message = f"the variable {TEXT!r} is each input itself"
         raise unsupported(message, f"variables.{TEXT}")
-    filled = offer.prompts.fill_each(asked.name, asked.variables, TEXT, texts)
+    filled = served.prompts.fill_each(asked.name, asked.variables, TEXT, texts)
     if not all(filled):
         message = f"the prompt {asked.name!r} makes nothing of input {filled.index('')}"
         raise failure("REQUEST_INVALID", message, where="prompt")
     return filled
 
 
-def fills_many(offer: Offer, values: Mapping[str, Any]) -> bool:
+def fills_many(served: ServedModel, values: Mapping[str, Any]) -> bool:
     """Whether a request puts many texts into a prompt, which takes long if there is more to it."""
     texts, prompt = values.get("input"), values.get("prompt")
     if not isinstance(texts, list) or len(texts) < 2 or prompt is None:
         return False
     name = prompt.get("name") if isinstance(prompt, dict) else prompt
-    return not (isinstance(name, str) and offer.prompts.is_plain(name))
+    return not (isinstance(name, str) and served.prompts.is_plain(name))

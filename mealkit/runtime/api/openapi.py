@@ -15,30 +15,30 @@ from mealkit.recipe.lock import Lock
 from mealkit.runtime.api.answer_models import ErrorAnswer
 from mealkit.runtime.api.endpoint import Endpoint
 from mealkit.runtime.api.endpoints import offered
-from mealkit.runtime.api.kit_schema import Schema, tailor, without_tools
+from mealkit.runtime.api.kit_schema import Schema, schema_for_kit, without_tools
 from mealkit.runtime.api.knowledge import KNOWLEDGE, Knowledge
-from mealkit.runtime.api.offer import Offer
 from mealkit.runtime.api.schema_words import objects_of
+from mealkit.runtime.api.served_model import ServedModel
 
 _PLACE = "#/components/schemas/"
 _JSON = "application/json"
 _EVENTS = "text/event-stream"
 # Of the classes of errors, those that a running kit answers with.
 _ANSWERED: tuple[type[MealkitError], ...] = (RequestError, EngineError, MealkitError)
-# Codes of a start that failed: nobody is answered with them.
+# Codes of a start that failed: no request is answered with them.
 _NEVER = frozenset({"WEIGHTS_MISMATCH", "WEIGHTS_MISSING"})
 
 
-def describe(lock: Lock, offer: Offer) -> dict[str, Any]:
-    """Return the description of a kit; it changes once the first answer has taught its offer."""
+def describe(lock: Lock, served: ServedModel) -> dict[str, Any]:
+    """Return the description of a kit; it changes once the first answer has taught its served."""
     schemas: dict[str, Schema] = {}
     paths: dict[str, Any] = {}
-    for endpoint in offered(offer):
-        paths[endpoint.path] = {"post": _operation(endpoint, offer, schemas)}
+    for endpoint in offered(served):
+        paths[endpoint.path] = {"post": _operation(endpoint, served, schemas)}
     for known in KNOWLEDGE:
         paths[known.path] = {"get": _knowledge(known, schemas)}
     _add(schemas, ErrorAnswer)
-    if Feature.TOOLS not in offer.features:
+    if Feature.TOOLS not in served.features:
         without_tools(schemas)
     used = objects_of(paths, schemas)
     about = lock.about
@@ -47,8 +47,8 @@ def describe(lock: Lock, offer: Offer) -> dict[str, Any]:
         "info": {
             "title": about.name,
             "version": about.version,
-            "summary": about.description or f"The model {offer.model}, on {offer.engine}",
-            "description": _introduction(lock, offer),
+            "summary": about.description or f"The model {served.model}, on {served.engine}",
+            "description": _introduction(lock, served),
             "contact": _contact(lock),
             "license": {"name": about.license},
         },
@@ -68,11 +68,13 @@ def describe(lock: Lock, offer: Offer) -> dict[str, Any]:
         },
         "x-mealkit": {
             "recipe": str(lock.recipe),
-            "model": offer.model,
-            "task": offer.task.value,
-            "engine": offer.engine,
-            "features": sorted(feature.value for feature in offer.features),
-            "prompts": {name: list(offer.prompts.variables(name)) for name in offer.prompts.names},
+            "model": served.model,
+            "task": served.task.value,
+            "engine": served.engine,
+            "features": sorted(feature.value for feature in served.features),
+            "prompts": {
+                name: list(served.prompts.variables(name)) for name in served.prompts.names
+            },
         },
     }
 
@@ -86,20 +88,22 @@ def problems_by_status() -> dict[int, list[str]]:
     return dict(sorted(found.items()))
 
 
-def _operation(endpoint: Endpoint, offer: Offer, schemas: dict[str, Schema]) -> dict[str, Any]:
+def _operation(
+    endpoint: Endpoint, served: ServedModel, schemas: dict[str, Schema]
+) -> dict[str, Any]:
     name = endpoint.request.__name__
-    request = tailor(_pop_definitions(_schema(endpoint.request), schemas), offer)
-    if endpoint.operation == "predict" and offer.prediction:
-        request["properties"]["input"] = _hoist(offer.prediction["input"], "Input", schemas)
-        if not offer.prediction.get("streams"):
+    request = schema_for_kit(_pop_definitions(_schema(endpoint.request), schemas), served)
+    if endpoint.operation == "predict" and served.prediction:
+        request["properties"]["input"] = _hoist(served.prediction["input"], "Input", schemas)
+        if not served.prediction.get("streams"):
             request["properties"]["stream"] = {"enum": [False, None]}
     schemas[name] = request
-    content = {_JSON: {"schema": _answer(endpoint, offer, schemas)}}
+    content = {_JSON: {"schema": _answer(endpoint, served, schemas)}}
     if endpoint.event and "stream" in request["properties"]:
         event = _add(schemas, endpoint.event)
         said = "Server-sent events: each `data:` is one of these, the last one is `[DONE]`."
         content[_EVENTS] = {"schema": {"description": said, "x-event": event}}
-    example = {"model": offer.model, **endpoint.example(offer)}
+    example = {"model": served.model, **endpoint.example(served)}
     return {
         "operationId": endpoint.path.strip("/").replace("/", "_"),
         "summary": endpoint.summary,
@@ -115,10 +119,10 @@ def _operation(endpoint: Endpoint, offer: Offer, schemas: dict[str, Schema]) -> 
     }
 
 
-def _answer(endpoint: Endpoint, offer: Offer, schemas: dict[str, Schema]) -> Schema:
+def _answer(endpoint: Endpoint, served: ServedModel, schemas: dict[str, Schema]) -> Schema:
     reference = _add(schemas, endpoint.answer)
-    if endpoint.operation == "predict" and offer.prediction:
-        output = _hoist(offer.prediction["output"], "Output", schemas)
+    if endpoint.operation == "predict" and served.prediction:
+        output = _hoist(served.prediction["output"], "Output", schemas)
         schemas[endpoint.answer.__name__]["properties"]["output"] = output
     return reference
 
@@ -188,10 +192,10 @@ def _headers() -> dict[str, Any]:
     return {name: {"$ref": f"#/components/headers/{name}"} for name in HEADERS}
 
 
-def _introduction(lock: Lock, offer: Offer) -> str:
+def _introduction(lock: Lock, served: ServedModel) -> str:
     paper = lock.about.paper
     lines = [
-        f"The model `{offer.model}` ({lock.model.license}), served by {offer.engine}.",
+        f"The model `{served.model}` ({lock.model.license}), served by {served.engine}.",
         f"Recipe `{lock.recipe}`: every answer names it in `X-Mealkit-Recipe`.",
         "A parameter that is unknown, or that this kit does not do, is refused by name.",
     ]

@@ -20,9 +20,9 @@ from mealkit.runtime.api.about import limits
 from mealkit.runtime.api.endpoint import Endpoint
 from mealkit.runtime.api.endpoints import offered
 from mealkit.runtime.api.knowledge import KNOWLEDGE
-from mealkit.runtime.api.offer import Offer, show_bounds
 from mealkit.runtime.api.openapi import problems_by_status
 from mealkit.runtime.api.schema_words import Words, objects_of, plain, words_of
+from mealkit.runtime.api.served_model import ServedModel, show_bounds
 
 _FOLDER = Path(__file__).parent
 _HOST = re.compile(r"[A-Za-z0-9.:\[\]-]{1,255}")
@@ -39,7 +39,7 @@ _TEMPLATE = Environment(
 ).from_string((_FOLDER / "page.html.jinja").read_text("utf-8"))
 
 
-def page(lock: Lock, offer: Offer, description: Mapping[str, Any], host: str) -> str:
+def page(lock: Lock, served: ServedModel, description: Mapping[str, Any], host: str) -> str:
     """Return the page; ``host`` is where the caller found the kit, for the examples."""
     address = f"http://{host}" if _HOST.fullmatch(host) else "http://127.0.0.1:8000"
     return _TEMPLATE.render(
@@ -49,30 +49,30 @@ def page(lock: Lock, offer: Offer, description: Mapping[str, Any], host: str) ->
         model=lock.model,
         engine=lock.engine,
         address=address,
-        endpoints=[_endpoint(item, offer, description, address) for item in offered(offer)],
-        objects=_objects(offer, description),
+        endpoints=[_endpoint(item, served, description, address) for item in offered(served)],
+        objects=_objects(served, description),
         knowledge=KNOWLEDGE,
         prompts=[
             (name, prompt.variables, prompt.text) for name, prompt in sorted(lock.prompts.items())
         ],
         hyperparameters=[
-            (name, plain(value), _open(name, offer))
+            (name, plain(value), _open(name, served))
             for name, value in sorted(lock.hyperparameters.items())
         ],
-        limits=[(name, value) for name, value in limits(lock, offer).items() if value is not None],
+        limits=[(name, value) for name, value in limits(lock, served).items() if value is not None],
         problems=[
             (status, code, CATALOGUE[code])
             for status, codes in problems_by_status().items()
             for code in codes
         ],
-        client=_client(offer, address),
+        client=_client(served, address),
     )
 
 
 def _endpoint(
-    endpoint: Endpoint, offer: Offer, description: Mapping[str, Any], address: str
+    endpoint: Endpoint, served: ServedModel, description: Mapping[str, Any], address: str
 ) -> dict[str, Any]:
-    body = json.dumps({"model": offer.model, **endpoint.example(offer)}, ensure_ascii=False)
+    body = json.dumps({"model": served.model, **endpoint.example(served)}, ensure_ascii=False)
     quoted = body.replace("'", "'\\''")
     return {
         "path": endpoint.path,
@@ -84,10 +84,10 @@ def _endpoint(
     }
 
 
-def _objects(offer: Offer, description: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _objects(served: ServedModel, description: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the objects that requests are made of, apart from the requests."""
     schemas = description["components"]["schemas"]
-    requests = [schemas[endpoint.request.__name__] for endpoint in offered(offer)]
+    requests = [schemas[endpoint.request.__name__] for endpoint in offered(served)]
     return [
         {
             "name": name,
@@ -106,8 +106,8 @@ def _fields(schema: Mapping[str, Any]) -> list[tuple[str, bool, Words, str]]:
     ]
 
 
-def _open(name: str, offer: Offer) -> str:
-    bounds = offer.overrides.get(name)
+def _open(name: str, served: ServedModel) -> str:
+    bounds = served.overrides.get(name)
     if bounds is not None:
         return show_bounds(bounds)
     if name == "max_tokens":
@@ -115,25 +115,25 @@ def _open(name: str, offer: Offer) -> str:
     return "more of them" if name == "stop" else ""
 
 
-def _client(offer: Offer, address: str) -> str | None:
+def _client(served: ServedModel, address: str) -> str | None:
     """Write the call with OpenAI's client, where it has one for the task."""
-    match offer.task:
-        case Task.GENERATION if offered(offer) and offered(offer)[0].operation == "chat":
+    match served.task:
+        case Task.GENERATION if offered(served) and offered(served)[0].operation == "chat":
             call = (
                 "answer = client.chat.completions.create(\n"
-                f"    model={offer.model!r},\n"
+                f"    model={served.model!r},\n"
                 '    messages=[{"role": "user", "content": "Say hello."}],\n'
                 ")\n"
                 "print(answer.choices[0].message.content)"
             )
         case Task.GENERATION:
             call = (
-                f"answer = client.completions.create(model={offer.model!r}, "
+                f"answer = client.completions.create(model={served.model!r}, "
                 'prompt="Once upon a time")\nprint(answer.choices[0].text)'
             )
         case Task.EMBEDDINGS:
             call = (
-                f"answer = client.embeddings.create(model={offer.model!r}, "
+                f"answer = client.embeddings.create(model={served.model!r}, "
                 'input=["a first text"])\nprint(answer.data[0].embedding)'
             )
         case _:

@@ -12,8 +12,8 @@ from mealkit.recipe.sampling_parameters import SEED
 from mealkit.runtime.api.answer_models import PredictAnswer, PredictPiece
 from mealkit.runtime.api.endpoint import Asked, Counting, Endpoint
 from mealkit.runtime.api.example_values import sample
-from mealkit.runtime.api.offer import Offer
 from mealkit.runtime.api.reading import WHOLE, Request, body_of, read_request, unsupported
+from mealkit.runtime.api.served_model import ServedModel
 
 PATH = "/v1/predict"
 
@@ -32,15 +32,15 @@ class PredictRequest(Request):
     """Whether the output comes piece by piece, as server-sent events."""
 
 
-def _prepare(values: dict[str, Any], offer: Offer) -> Asked:
+def _prepare(values: dict[str, Any], served: ServedModel) -> Asked:
     asked = read_request(PredictRequest, values, {})
     if asked.model is not None:
-        offer.require_model(asked.model)
-    if asked.stream and offer.prediction and not offer.prediction.get("streams"):
+        served.require_model(asked.model)
+    if asked.stream and served.prediction and not served.prediction.get("streams"):
         message = "stream is not supported: the kit's code gives its output in one piece"
         raise unsupported(message, "stream")
-    seed, streams = offer.choose("seed", asked.seed), bool(asked.stream)
-    body = {"model": offer.model, "input": asked.input, "seed": seed, "stream": streams}
+    seed, streams = served.choose("seed", asked.seed), bool(asked.stream)
+    body = {"model": served.model, "input": asked.input, "seed": seed, "stream": streams}
     return Asked(PATH, body_of(body), streams=streams, wants_usage=True, seed=seed)
 
 
@@ -50,9 +50,9 @@ PREDICT = Endpoint(
     summary="Run the paper's code",
     request=PredictRequest,
     answer=PredictAnswer,
-    is_offered=lambda offer: offer.task is Task.PREDICTION,
+    is_offered=lambda served: served.task is Task.PREDICTION,
     prepare=_prepare,
-    example=lambda offer: {"input": sample((offer.prediction or {}).get("input", {}))},
+    example=lambda served: {"input": sample((served.prediction or {}).get("input", {}))},
     counting=Counting.NOTHING,
     event=PredictPiece,
 )

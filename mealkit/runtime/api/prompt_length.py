@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from mealkit.errors import failure
-from mealkit.runtime.api.offer import Offer
 from mealkit.runtime.api.reading import body_of
-from mealkit.worker.context_limit import require_room
+from mealkit.runtime.api.served_model import ServedModel
+from mealkit.worker.measuring import require_room
 
 COUNTING_PATH = "/tokenize"
 """Where the worker counts tokens."""
@@ -23,7 +23,7 @@ _TOKENS_OF_A_TEMPLATE = 2048
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class LengthCheck:
     """What has to be counted before the engine is asked."""
 
     body: bytes
@@ -46,14 +46,14 @@ class Room:
         require_room(count, self.max_tokens, self.limit_tokens, self.where)
 
 
-def room_of(offer: Offer, body: Mapping[str, Any], where: str) -> Room | None:
+def length_check_of(served: ServedModel, body: Mapping[str, Any], where: str) -> LengthCheck | None:
     """Return what to count before a generation; None where nothing has to be.
 
     That is where the engine refuses by itself, or the prompt surely fits. ``where`` is the prompt's
     field in ``body``.
     """
-    limit = offer.hyperparameters.get("max_length")
-    if not offer.shortens_answers or not isinstance(limit, int):
+    limit = served.hyperparameters.get("max_length")
+    if not served.shortens_answers or not isinstance(limit, int):
         return None
     asked = {name: body[name] for name in ("model", where, "tools") if name in body}
     counted = body_of(asked)
@@ -61,4 +61,4 @@ def room_of(offer: Offer, body: Mapping[str, Any], where: str) -> Room | None:
     most = len(counted) + messages * _TOKENS_OF_A_MESSAGE + _TOKENS_OF_A_TEMPLATE
     if counted.isascii() and most + body["max_tokens"] <= limit:
         return None
-    return Room(counted, body["max_tokens"], limit, where)
+    return LengthCheck(counted, body["max_tokens"], limit, where)

@@ -76,7 +76,7 @@ class Prompts:
     def _filled(self, name: str, each: Sequence[Mapping[str, Any]]) -> list[str]:
         # Not for a kit without prompts, which has come here only to be refused.
         from mealkit.runtime.api.prompt_template import MEMORY_BYTES, WORK  # noqa: PLC0415
-        from mealkit.templating.meter import Meter  # noqa: PLC0415
+        from mealkit.templating.meter import CostMeter  # noqa: PLC0415
 
         template = self._templates[name]
         filled: list[str] = []
@@ -85,7 +85,7 @@ class Prompts:
             if work < WORK or memory_bytes < MEMORY_BYTES // 4:
                 message = f"putting {len(each)} texts into the prompt {name!r} takes too much work"
                 raise failure("REQUEST_TOO_LARGE", message, where="input")
-            meter = Meter(WORK, memory_bytes)
+            meter = CostMeter(WORK, memory_bytes)
             filled.append(template.fill(values, meter))
             work -= WORK - meter.work
             memory_bytes = meter.memory_bytes

@@ -13,7 +13,7 @@ from jinja2 import nodes
 
 from mealkit.errors import MealkitError, failure
 from mealkit.templating.environment import BoundedTemplate
-from mealkit.templating.meter import Meter, TooCostlyError
+from mealkit.templating.meter import CostMeter, TooCostlyError
 from mealkit.templating.parsing import TemplateRefusedError
 from mealkit.templating.prompts import prompt_environment, read_prompt
 from mealkit.templating.weight import text_bytes
@@ -51,7 +51,7 @@ class PromptTemplate:
         """Whether it is text with variables in it, and nothing else."""
         return self._pieces is not None
 
-    def fill(self, values: Mapping[str, Any], meter: Meter) -> str:
+    def fill(self, values: Mapping[str, Any], meter: CostMeter) -> str:
         """Return the prompt with its variables filled in, charged to a budget.
 
         Raises:
@@ -97,7 +97,7 @@ def _pieces(tree: nodes.Template) -> list[tuple[bool, str]] | None:
 
 
 def _put_together(
-    pieces: Sequence[tuple[bool, str]], values: Mapping[str, Any], meter: Meter
+    pieces: Sequence[tuple[bool, str]], values: Mapping[str, Any], meter: CostMeter
 ) -> str:
     texts = [values[text] if is_name else text for is_name, text in pieces]
     meter.spend(len(texts), sum(map(text_bytes, texts)))

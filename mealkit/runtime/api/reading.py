@@ -60,7 +60,7 @@ class AnswerPart(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class RefusedParameter:
     """A parameter that others know and this API does not do."""
 
     why: str
@@ -91,7 +91,9 @@ def read_object(body: bytes) -> dict[str, Any]:
     return values
 
 
-def read_request(kind: type[_R], values: dict[str, Any], refusals: Mapping[str, Refusal]) -> _R:
+def read_request(
+    kind: type[_R], values: dict[str, Any], refusals: Mapping[str, RefusedParameter]
+) -> _R:
     """Check the values of a request; null counts as left out where a parameter may be left out.
 
     Raises:
@@ -159,7 +161,7 @@ def unsupported(message: str, where: str, hint: str | None = None) -> MealkitErr
     return failure("REQUEST_UNSUPPORTED", message, where=where, hint=hint)
 
 
-def _refuse(name: str, value: Any, refusal: Refusal) -> None:
+def _refuse(name: str, value: Any, refusal: RefusedParameter) -> None:
     # Not "in": True is 1 to Python.
     if value is None or any(
         value == item and type(value) is type(item) for item in refusal.neutral

@@ -5,7 +5,6 @@ https://docs.cohere.com/reference/rerank
 """
 
 import hashlib
-import json
 from collections.abc import Mapping
 from functools import partial
 from typing import Annotated, Any
@@ -17,8 +16,9 @@ from mealkit.recipe.kit import Task
 from mealkit.runtime.api.answer_models import CohereAnswer, RerankAnswer
 from mealkit.runtime.api.endpoint import Asked, Endpoint
 from mealkit.runtime.api.named_prompt import NamedPrompt, Variables, fill_each, named_prompt
-from mealkit.runtime.api.offer import Offer
-from mealkit.runtime.api.reading import WHOLE, Refusal, Request, body_of, read_request
+from mealkit.runtime.api.reading import WHOLE, RefusedParameter, Request, body_of, read_request
+from mealkit.runtime.api.served_model import ServedModel
+from mealkit.untrusted import parse_json
 
 PATH = "/v1/rerank"
 COHERE_PATH = "/v2/rerank"
@@ -61,20 +61,20 @@ class RerankRequest(Request):
 
 
 _CUT = "documents are ranked whole, never in part"
-_REFUSED: Mapping[str, Refusal] = {
-    "max_chunks_per_doc": Refusal(_CUT),
-    "max_tokens_per_doc": Refusal(_CUT),
-    "priority": Refusal("all requests are served alike", (0,)),
-    "rank_fields": Refusal("documents have one field", (["text"],)),
+_REFUSED: Mapping[str, RefusedParameter] = {
+    "max_chunks_per_doc": RefusedParameter(_CUT),
+    "max_tokens_per_doc": RefusedParameter(_CUT),
+    "priority": RefusedParameter("all requests are served alike", (0,)),
+    "rank_fields": RefusedParameter("documents have one field", (["text"],)),
 }
 
 
-def _prepare(values: dict[str, Any], offer: Offer, *, as_cohere: bool) -> Asked:
+def _prepare(values: dict[str, Any], served: ServedModel, *, as_cohere: bool) -> Asked:
     _refuse_many(values.get("documents"))
     asked = read_request(RerankRequest, values, _REFUSED)
-    offer.require_model(asked.model)
+    served.require_model(asked.model)
     texts = [item if isinstance(item, str) else item.text for item in asked.documents]
-    [query] = fill_each(offer, named_prompt(asked.prompt, asked.variables), [asked.query])
+    [query] = fill_each(served, named_prompt(asked.prompt, asked.variables), [asked.query])
     # All of them are asked for: cutting the list is nothing that engines should differ in.
     body = body_of({"model": asked.model, "query": query, "documents": texts})
     told = texts if asked.return_documents else None
@@ -97,7 +97,7 @@ def _shape(
     as_cohere: bool,
 ) -> bytes:
     try:
-        given = json.loads(answer)
+        given = parse_json(answer)
         results = [
             {
                 "index": item["index"],
@@ -120,7 +120,7 @@ def _shape(
     return body_of(form)
 
 
-def _example(_offer: Offer) -> dict[str, Any]:
+def _example(_served: ServedModel) -> dict[str, Any]:
     return {"query": "a question", "documents": ["a first answer", "a second one"], "top_n": 1}
 
 
@@ -130,7 +130,7 @@ RERANK = Endpoint(
     summary="Rank documents by how relevant they are to a query",
     request=RerankRequest,
     answer=RerankAnswer,
-    is_offered=lambda offer: offer.task is Task.RERANKING,
+    is_offered=lambda served: served.task is Task.RERANKING,
     prepare=partial(_prepare, as_cohere=False),
     example=_example,
     refusals=_REFUSED,
@@ -142,7 +142,7 @@ RERANK_COHERE = Endpoint(
     summary="The same, in the shape of Cohere's second API",
     request=RerankRequest,
     answer=CohereAnswer,
-    is_offered=lambda offer: offer.task is Task.RERANKING,
+    is_offered=lambda served: served.task is Task.RERANKING,
     prepare=partial(_prepare, as_cohere=True),
     example=_example,
     refusals=_REFUSED,

@@ -31,8 +31,8 @@ from mealkit.recipe.sampling_parameters import (
     TOP_K,
     TOP_P,
 )
-from mealkit.runtime.api.offer import Offer, require_within
-from mealkit.runtime.api.reading import WHOLE, Refusal, Request, unsupported
+from mealkit.runtime.api.reading import WHOLE, RefusedParameter, Request, unsupported
+from mealkit.runtime.api.served_model import ServedModel, require_within
 
 StopText = Annotated[str, StringConstraints(min_length=1, max_length=MOST_STOP_CHARACTERS)]
 
@@ -79,7 +79,7 @@ class StreamOptions(Request):
     """Random padding against eavesdroppers: there is none, so true is refused."""
 
 
-class Sampling(Request):
+class GenerationRequest(Request):
     """What chat and completions take alike."""
 
     model: str
@@ -107,18 +107,25 @@ class Sampling(Request):
     """The caller's own mark of its end user. It is not used: it never changes an answer."""
 
 
+_NO_PROMPT_CACHE = RefusedParameter("there is no cache of prompts that callers could address")
 # What both of OpenAI's endpoints know and no kit does.
-REFUSED: Mapping[str, Refusal] = {
-    "metadata": Refusal("nothing is stored here", ({},)),
-    "prompt_cache_key": Refusal("there is no cache of prompts that callers could address"),
-    "prompt_cache_options": Refusal("there is no cache of prompts that callers could address"),
-    "prompt_cache_retention": Refusal("there is no cache of prompts that callers could address"),
-    "service_tier": Refusal("all requests are served alike", ("auto", "default")),
-    "store": Refusal("nothing is stored here", (False,)),
+REFUSED: Mapping[str, RefusedParameter] = {
+    "metadata": RefusedParameter("nothing is stored here", ({},)),
+    "prompt_cache_key": _NO_PROMPT_CACHE,
+    "prompt_cache_options": RefusedParameter(
+        "there is no cache of prompts that callers could address"
+    ),
+    "prompt_cache_retention": RefusedParameter(
+        "there is no cache of prompts that callers could address"
+    ),
+    "service_tier": RefusedParameter("all requests are served alike", ("auto", "default")),
+    "store": RefusedParameter("nothing is stored here", (False,)),
 }
 
 
-def sampling_values(asked: Sampling, offer: Offer, max_tokens: int | None) -> dict[str, Any]:
+def sampling_values(
+    asked: GenerationRequest, served: ServedModel, max_tokens: int | None
+) -> dict[str, Any]:
     """Return every value that decides an answer's tokens, for the worker.
 
     ``max_tokens``: what the caller asked for, under whatever name.
@@ -126,28 +133,28 @@ def sampling_values(asked: Sampling, offer: Offer, max_tokens: int | None) -> di
     Raises:
         RequestError: ``REQUEST_UNSUPPORTED``, naming the parameter.
     """
-    offer.require_model(asked.model)
+    served.require_model(asked.model)
     values: dict[str, Any] = {"model": asked.model, "stream": bool(asked.stream)}
     if asked.stream:
         # Always: the tokens are counted, whether the caller wants to know or not.
         values["stream_options"] = {"include_usage": True}
     for parameter in _DRAWS:
-        chosen = offer.choose(parameter.name, getattr(asked, parameter.name))
+        chosen = served.choose(parameter.name, getattr(asked, parameter.name))
         if chosen is not None:
             values[parameter.name] = parameter.kind(chosen)
-    values["max_tokens"] = _max_tokens(offer, max_tokens)
-    values["stop"] = _stops(offer, asked.stop)
+    values["max_tokens"] = _max_tokens(served, max_tokens)
+    values["stop"] = _stops(served, asked.stop)
     values["n"] = asked.n or ANSWERS.neutral
     if values["n"] > 1:
-        offer.require(Feature.MULTIPLE, "n")
+        served.require(Feature.MULTIPLE, "n")
     if asked.logit_bias:
-        offer.require(Feature.LOGIT_BIAS, "logit_bias")
+        served.require(Feature.LOGIT_BIAS, "logit_bias")
         _refuse_twice(asked.logit_bias)
         values["logit_bias"] = asked.logit_bias
     return values
 
 
-def wants_usage(asked: Sampling) -> bool:
+def wants_usage(asked: GenerationRequest) -> bool:
     """Tell whether a stream's caller wants the chunk that counts the tokens.
 
     Raises:
@@ -165,10 +172,10 @@ def wants_usage(asked: Sampling) -> bool:
     return bool(options.include_usage)
 
 
-def _max_tokens(offer: Offer, asked: int | None) -> Any:
+def _max_tokens(served: ServedModel, asked: int | None) -> Any:
     """Return the most tokens of an answer; fewer than the kit's may always be asked for."""
-    pinned = offer.hyperparameters.get("max_tokens")
-    bounds = offer.overrides.get("max_tokens")
+    pinned = served.hyperparameters.get("max_tokens")
+    bounds = served.overrides.get("max_tokens")
     if asked is None or asked == pinned:
         return pinned
     if bounds is not None:
@@ -185,7 +192,7 @@ def _refuse_twice(biases: Mapping[str, float]) -> None:
         raise failure("REQUEST_INVALID", message, where="logit_bias")
 
 
-def _stops(offer: Offer, asked: str | list[str] | None) -> list[str]:
-    pinned = offer.hyperparameters.get("stop") or []
+def _stops(served: ServedModel, asked: str | list[str] | None) -> list[str]:
+    pinned = served.hyperparameters.get("stop") or []
     added = [asked] if isinstance(asked, str) else asked or []
     return list(dict.fromkeys([*(pinned if isinstance(pinned, list) else []), *added]))

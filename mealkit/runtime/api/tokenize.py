@@ -12,9 +12,9 @@ from mealkit.runtime.api.answer_models import TokenizeAnswer
 from mealkit.runtime.api.endpoint import Asked, Counting, Endpoint
 from mealkit.runtime.api.messages import Messages, messages_for_worker, refuse_other_media
 from mealkit.runtime.api.named_prompt import NamedPrompt, fill
-from mealkit.runtime.api.offer import Offer
 from mealkit.runtime.api.prompt_length import COUNTING_PATH
 from mealkit.runtime.api.reading import Request, body_of, read_request
+from mealkit.runtime.api.served_model import ServedModel
 
 PATH = "/v1/tokenize"
 
@@ -30,18 +30,18 @@ class TokenizeRequest(Request):
     """A conversation, as the model's chat template writes it."""
 
 
-def _prepare(values: dict[str, Any], offer: Offer) -> Asked:
+def _prepare(values: dict[str, Any], served: ServedModel) -> Asked:
     refuse_other_media(values.get("messages"))
     asked = read_request(TokenizeRequest, values, {})
-    offer.require_model(asked.model)
+    served.require_model(asked.model)
     if (asked.prompt is None) == (asked.messages is None):
         message = "one of prompt and messages is needed, and not both"
         raise failure("REQUEST_INVALID", message, where="prompt")
     if asked.messages is not None:
-        offer.require(Feature.CHAT, "messages")
-        messages = messages_for_worker(asked.messages, offer)
+        served.require(Feature.CHAT, "messages")
+        messages = messages_for_worker(asked.messages, served)
         return Asked(COUNTING_PATH, body_of({"model": asked.model, "messages": messages}))
-    prompt = fill(offer, asked.prompt) if isinstance(asked.prompt, NamedPrompt) else asked.prompt
+    prompt = fill(served, asked.prompt) if isinstance(asked.prompt, NamedPrompt) else asked.prompt
     return Asked(COUNTING_PATH, body_of({"model": asked.model, "prompt": prompt}))
 
 
@@ -51,7 +51,7 @@ TOKENIZE = Endpoint(
     summary="Tell the tokens of a text",
     request=TokenizeRequest,
     answer=TokenizeAnswer,
-    is_offered=lambda offer: Feature.TOKENS in offer.features,
+    is_offered=lambda served: Feature.TOKENS in served.features,
     prepare=_prepare,
     example=lambda _: {"prompt": "a text to count"},
     counting=Counting.NOTHING,

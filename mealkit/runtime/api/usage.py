@@ -9,7 +9,7 @@ from mealkit.errors import failure
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
+class TokenUsage:
     """The tokens of a request and of its answer."""
 
     prompt_tokens: int = 0
@@ -21,7 +21,7 @@ class Usage:
         return self.prompt_tokens + self.completion_tokens
 
 
-def usage_of(body: bytes) -> Usage:
+def usage_of(body: bytes) -> TokenUsage:
     """Return the tokens of an answer's ``usage``.
 
     Raises:
@@ -37,7 +37,7 @@ def usage_of(body: bytes) -> Usage:
     return usage_in(form)
 
 
-def usage_in(form: Any) -> Usage:
+def usage_in(form: Any) -> TokenUsage:
     """Return the tokens of a ``usage`` object.
 
     Raises:
@@ -48,7 +48,7 @@ def usage_in(form: Any) -> Usage:
     prompt, answer = form.get("prompt_tokens", 0), form.get("completion_tokens") or 0
     if type(prompt) is not int or type(answer) is not int:
         raise failure("ENGINE_ANSWER", f"the engine counted {prompt!r} and {answer!r} tokens")
-    return Usage(prompt, answer)
+    return TokenUsage(prompt, answer)
 
 
 # json.loads would make a decoder for each answer.

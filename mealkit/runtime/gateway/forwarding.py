@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 from mealkit.errors import MealkitError, Problem, failure, failures
 from mealkit.runtime.api.endpoint import Asked, Counting, Endpoint
 from mealkit.runtime.api.prompt_length import COUNTING_PATH
-from mealkit.runtime.api.usage import Usage, usage_in, usage_of
+from mealkit.runtime.api.usage import TokenUsage, usage_in, usage_of
 from mealkit.runtime.gateway.events import Events
 from mealkit.runtime.gateway.problem_answers import JsonAnswer, problem_content
 from mealkit.runtime.gateway.service import Service
@@ -79,14 +79,14 @@ class Answering:
             raise await service.explain_loss(error) from error
 
     async def _work(self, asked: Asked, reply: "_Reply") -> None:
-        if asked.room:
-            asked.room.require(await self._ask(COUNTING_PATH, asked.room.body))
+        if asked.length_check:
+            asked.length_check.require(await self._ask(COUNTING_PATH, asked.length_check.body))
         await (self._streamed if asked.streams else self._whole)(asked, reply)
 
     async def _whole(self, asked: Asked, reply: "_Reply") -> None:
         began = time.perf_counter()
         body = await self._ask(asked.target, asked.body)
-        usage = usage_of(body) if self._endpoint.counting is Counting.USAGE else Usage()
+        usage = usage_of(body) if self._endpoint.counting is Counting.USAGE else TokenUsage()
         self._note(usage, time.perf_counter() - began, None)
         if asked.shape and len(asked.body) + len(body) > _SHAPED_BYTES:
             body = await asyncio.to_thread(asked.shape, body)
@@ -115,7 +115,7 @@ class Answering:
                     raise failures([service.claims.of_answer(events.problem)])
         if not events.is_done:
             raise failure("ENGINE_ANSWER", "the engine's stream ended before its last event")
-        usage = usage_in(events.usage) if events.usage else Usage()
+        usage = usage_in(events.usage) if events.usage else TokenUsage()
         self._note(usage, time.perf_counter() - began, first_seconds)
         await reply.end()
 
@@ -128,7 +128,7 @@ class Answering:
             )
         return answer.body
 
-    def _note(self, usage: Usage, seconds: float, first_seconds: float | None) -> None:
+    def _note(self, usage: TokenUsage, seconds: float, first_seconds: float | None) -> None:
         self._service.note_use(self._endpoint.operation, usage, seconds, first_seconds)
 
 

@@ -29,7 +29,7 @@ _LINE = re.compile(rf"sha256:([0-9a-f]{{64}})[ \t]+({_NAME})")
 _SECRETS = frozenset(
     {b"authorization", b"proxy-authorization", b"cookie", b"x-api-key", b"api-key"}
 )
-# Keys of a size that nobody made here are not worth hashing.
+# Keys of a size that is not made here are not worth hashing.
 _MOST_BYTES = 512
 
 

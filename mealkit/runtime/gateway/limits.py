@@ -18,8 +18,8 @@ _LARGEST_BODIES = 8
 _SLOW_SECONDS = 2.0
 
 
-class Turns:
-    """Turns at the engine: so many at once, so many waiting."""
+class FairQueue:
+    """The requests that the engine works on, and those that wait, fair between callers."""
 
     def __init__(self, most_running: int, most_waiting: int, changed: Callable[[], None]) -> None:
         """Begin with none; ``changed`` is told whenever one begins, ends or waits."""
@@ -68,7 +68,7 @@ class Turns:
         return True
 
     def end(self) -> None:
-        """Give a turn back; whoever is next has it at once."""
+        """Give a turn back; the next request has it at once."""
         self.running -= 1
         self._serve_next()
         self._changed()

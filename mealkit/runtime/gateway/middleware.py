@@ -1,6 +1,6 @@
 """What every request goes through: an id, the recipe in the headers, a log line, the counters.
 
-Refuses nothing itself; what an endpoint refuses, and what it did not foresee, becomes an answer
+What an endpoint refuses, and what it did not foresee, becomes an answer
 here. Bodies are never logged.
 """
 
@@ -31,7 +31,7 @@ _NO_GUESSING = (b"x-content-type-options", b"nosniff")
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="mealkit"'}
 
 
-class Envelope:
+class RequestMiddleware:
     """ASGI middleware around every endpoint."""
 
     def __init__(self, app: ASGIApp, service: Service, routes: Collection[str]) -> None:
@@ -52,7 +52,7 @@ class Envelope:
         scope["state"] = {"request_id": request_id, "caller": ""}
         status = 0
 
-        async def send_enveloped(message: Message) -> None:
+        async def send_marked(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -61,13 +61,13 @@ class Envelope:
 
         with self._service.open_request():
             try:
-                await self._answer(scope, receive, send_enveloped)
+                await self._answer(scope, receive, send_marked)
             except ClientDisconnect:
                 status = status or CLIENT_GONE
             except Exception as error:  # noqa: BLE001  a bug must be answered too
                 fault = self._admit_bug(error, request_id)
                 if not status:
-                    await problem_answer(fault, request_id)(scope, receive, send_enveloped)
+                    await problem_answer(fault, request_id)(scope, receive, send_marked)
         notes["seconds"] = round(time.perf_counter() - began, 6)
         self._note(scope, status or CLIENT_GONE, notes)
 

@@ -17,7 +17,7 @@ from mealkit.errors import failure
 from mealkit.runtime.api.about import licences, manifest, metadata, model_card
 from mealkit.runtime.api.endpoints import offered
 from mealkit.runtime.gateway.forwarding import Answering
-from mealkit.runtime.gateway.middleware import Envelope
+from mealkit.runtime.gateway.middleware import RequestMiddleware
 from mealkit.runtime.gateway.problem_answers import JsonAnswer
 from mealkit.runtime.gateway.service import Service
 from mealkit.runtime.urls import (
@@ -32,18 +32,18 @@ from mealkit.runtime.watch.worker_metrics import worker_metrics
 from mealkit.untrusted import shown
 
 
-def create_app(service: Service) -> Envelope:
+def create_app(service: Service) -> RequestMiddleware:
     """Make the gateway of one kit.
 
     Starlette's routes without its application: what that puts around each request, errors and all,
-    is the envelope's here, and would cost a tenth of the time again.
+    is the middleware's here, and would cost a tenth of the time again.
     """
     endpoints = _Endpoints(service)
     routes = [
         # First: they are looked through in order, and these are asked most.
         *(
             Route(endpoint.path, Answering(service, endpoint), methods=["POST"])
-            for endpoint in offered(service.offer)
+            for endpoint in offered(service.served)
         ),
         *(Route(path, endpoints.live) for path in LIVE_PATHS),
         *(Route(path, endpoints.ready) for path in READY_PATHS),
@@ -57,8 +57,8 @@ def create_app(service: Service) -> Envelope:
         Route("/v1/models/{name:path}", endpoints.model),
     ]
     endpoints.paths = [route.path for route in routes]
-    # A redirect would be an answer that nobody asked for.
-    return Envelope(Router(routes, redirect_slashes=False), service, endpoints.paths)
+    # A redirect would be an answer that was not asked for.
+    return RequestMiddleware(Router(routes, redirect_slashes=False), service, endpoints.paths)
 
 
 class _Endpoints:
@@ -90,7 +90,7 @@ class _Endpoints:
         """Say what this kit is."""
         service = self._service
         image = service.settings.image_digest
-        return JsonAnswer(metadata(service.lock, service.offer, image, self.paths))
+        return JsonAnswer(metadata(service.lock, service.served, image, self.paths))
 
     async def manifest(self, _request: Request) -> Response:
         """Give the lock; of the paper's own code the digests."""
@@ -110,10 +110,10 @@ class _Endpoints:
 
     async def docs(self, request: Request) -> Response:
         """Show the kit's API to people."""
-        lock, offer = self._service.lock, self._service.offer
+        lock, served = self._service.lock, self._service.served
         described = await self._describe()
         module = await _late("mealkit.runtime.api.page")
-        content = module.page(lock, offer, described, request.headers.get("host", ""))
+        content = module.page(lock, served, described, request.headers.get("host", ""))
         headers = {
             "Content-Security-Policy": module.CONTENT_POLICY,
             "Referrer-Policy": "no-referrer",
@@ -144,11 +144,11 @@ class _Endpoints:
 
     async def _describe(self) -> dict[str, Any]:
         """Return the description; it is made anew once the first answer taught something."""
-        offer = self._service.offer
-        learned = (offer.dimensions, offer.prediction)
+        served = self._service.served
+        learned = (served.dimensions, served.prediction)
         if self._description is None or self._description[0] != learned:
             module = await _late("mealkit.runtime.api.openapi")
-            described = await asyncio.to_thread(module.describe, self._service.lock, offer)
+            described = await asyncio.to_thread(module.describe, self._service.lock, served)
             self._description = (learned, described)
         return self._description[1]
 

@@ -20,14 +20,14 @@ from mealkit.recipe.lock import Lock
 from mealkit.recipe.traits import EngineTraits
 from mealkit.runtime.api.endpoint import Asked, Endpoint
 from mealkit.runtime.api.named_prompt import fills_many
-from mealkit.runtime.api.offer import Offer
 from mealkit.runtime.api.reading import read_object
-from mealkit.runtime.api.usage import Usage
+from mealkit.runtime.api.served_model import ServedModel
+from mealkit.runtime.api.usage import TokenUsage
 from mealkit.runtime.claims import Claims
 from mealkit.runtime.engine_traits import traits_of
 from mealkit.runtime.gateway.browsers import Browsers
 from mealkit.runtime.gateway.keys import Keys, take_secrets
-from mealkit.runtime.gateway.limits import Held, HeldBytes, Turns
+from mealkit.runtime.gateway.limits import FairQueue, Held, HeldBytes
 from mealkit.runtime.gateway.request_body import read_body
 from mealkit.runtime.settings import Settings
 from mealkit.runtime.state import Lifecycle, Snapshot, Status
@@ -75,9 +75,9 @@ class Service:
     """What the engine is like."""
     claims: Claims = field(init=False)
     """How far the engine's word goes."""
-    offer: Offer = field(init=False)
+    served: ServedModel = field(init=False)
     """What the kit offers its callers."""
-    turns: Turns = field(init=False)
+    queue: FairQueue = field(init=False)
     """Who has the engine work, and who waits."""
     bodies: HeldBytes = field(init=False)
     """The memory that requests' bodies take."""
@@ -94,10 +94,10 @@ class Service:
         self.recipe = str(self.lock.recipe)
         self.traits = traits_of(self.lock.engine.name)
         self.claims = Claims.of(self.lock)
-        self.offer = Offer.of(self.lock)
+        self.served = ServedModel.of(self.lock)
         self.max_body_bytes = parse_size(self.lock.serving.max_body)
         serving = self.lock.serving
-        self.turns = Turns(serving.max_concurrency, serving.max_queue, self._note_turns)
+        self.queue = FairQueue(serving.max_concurrency, serving.max_queue, self._note_queue)
         self.bodies = HeldBytes(self.max_body_bytes)
         opened = [path for word in self.settings.open for path in _OPENED[word]]
         self._without_key = frozenset({*_HEALTH, *opened})
@@ -147,11 +147,11 @@ class Service:
         """
         body = await held.read(read_body(request, self.max_body_bytes, held.add))
         values = read_object(body) if len(body) <= _SMALL_BYTES else None
-        if values is not None and not fills_many(self.offer, values):
-            asked = endpoint.prepare(values, self.offer)
+        if values is not None and not fills_many(self.served, values):
+            asked = endpoint.prepare(values, self.served)
         else:
             async with self._large_bodies:
-                asked = await asyncio.to_thread(_prepared, endpoint, body, self.offer)
+                asked = await asyncio.to_thread(_prepared, endpoint, body, self.served)
         held.keep(asked.held_bytes)
         return asked
 
@@ -164,7 +164,7 @@ class Service:
             EngineError: ``NOT_READY``, the engine was lost while the request waited.
             ClientDisconnect: the caller went away while it waited.
         """
-        if not await self.turns.take(request.state.caller, request.receive):
+        if not await self.queue.take(request.state.caller, request.receive):
             raise ClientDisconnect
         try:
             # What has waited may still be answered while the kit drains.
@@ -172,10 +172,10 @@ class Service:
                 self.require_ready()
             yield
         finally:
-            self.turns.end()
+            self.queue.end()
 
     def note_use(
-        self, operation: str, usage: Usage, seconds: float, first_seconds: float | None
+        self, operation: str, usage: TokenUsage, seconds: float, first_seconds: float | None
     ) -> None:
         """Count an answer of the engine: its tokens, its seconds, and those to its first piece."""
         self.metrics.used(operation, usage, seconds, first_seconds)
@@ -189,7 +189,7 @@ class Service:
     async def explain_loss(self, error: Exception) -> MealkitError:
         """Say why the worker did not answer, after the moment that news of its end may take.
 
-        Only then is the caller answered: whoever asks next finds the kit not ready.
+        Only then is the caller answered: the next request finds the kit not ready.
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(_NEWS_SECONDS):
@@ -231,11 +231,11 @@ class Service:
         else:
             self.off.set()
 
-    def _note_turns(self) -> None:
-        self.metrics.turns(self.turns.running, self.turns.waiting)
+    def _note_queue(self) -> None:
+        self.metrics.queue(self.queue.running, self.queue.waiting)
 
 
-def _prepared(endpoint: Endpoint, body: bytes, offer: Offer) -> Asked:
+def _prepared(endpoint: Endpoint, body: bytes, served: ServedModel) -> Asked:
     """Read a large request.
 
     Its values refer to nothing that refers back to them, and to look for that among all of them
@@ -243,6 +243,6 @@ def _prepared(endpoint: Endpoint, body: bytes, offer: Offer) -> Asked:
     """
     gc.disable()
     try:
-        return endpoint.prepare(read_object(body), offer)
+        return endpoint.prepare(read_object(body), served)
     finally:
         gc.enable()

@@ -20,7 +20,7 @@ _MOMENT_SECONDS = 1.0
 _BODY_BYTES_PER_SECOND = 500
 
 
-class Connection(Protocol):
+class AcceptedConnection(Protocol):
     """What is needed of a connection."""
 
     def unsent_bytes(self) -> int:
@@ -36,7 +36,7 @@ class Connection(Protocol):
         ...
 
 
-class Connections:
+class AcceptedConnections:
     """All connections of one gateway."""
 
     def __init__(
@@ -51,7 +51,7 @@ class Connections:
     ) -> None:
         """Begin with none.
 
-        ``idle_seconds`` is longer than common load balancers wait: whoever closes first must be
+        ``idle_seconds`` is longer than common load balancers wait: first to close must be
         the caller. A request's head has ``head_seconds``; its body has ``body_seconds``, and more
         as it comes. A caller who fetches nothing of what was written has ``stall_seconds``, less
         while all together hold more than ``unsent_bytes``.
@@ -61,12 +61,12 @@ class Connections:
         self._body_seconds = body_seconds
         self._stall_seconds, self._unsent_bytes = stall_seconds, unsent_bytes
         # Each with the time at which it got there, oldest first.
-        self._idle: dict[Connection, float] = {}
-        self._heads: dict[Connection, float] = {}
+        self._idle: dict[AcceptedConnection, float] = {}
+        self._heads: dict[AcceptedConnection, float] = {}
         # With the bytes that have come of the body.
-        self._bodies: dict[Connection, tuple[float, int]] = {}
-        self._busy: set[Connection] = set()
-        self._unsent: dict[Connection, tuple[int, float]] = {}
+        self._bodies: dict[AcceptedConnection, tuple[float, int]] = {}
+        self._busy: set[AcceptedConnection] = set()
+        self._unsent: dict[AcceptedConnection, tuple[int, float]] = {}
         self._clock: Callable[[], float] = asyncio.get_running_loop().time
         self._timer: asyncio.TimerHandle | None = None
 
@@ -74,7 +74,7 @@ class Connections:
         """Return how many there are."""
         return len(self._idle) + len(self._heads) + len(self._bodies) + len(self._busy)
 
-    def opened(self, connection: Connection) -> None:
+    def opened(self, connection: AcceptedConnection) -> None:
         """Take a new one; another one goes if there are too many, the new one if all are busy."""
         now = self._clock()
         oldest = self._oldest(now) if len(self) >= self.limit else None
@@ -86,40 +86,40 @@ class Connections:
             oldest.drop()
         self._look_soon()
 
-    def closed(self, connection: Connection) -> None:
+    def closed(self, connection: AcceptedConnection) -> None:
         """Forget one."""
         self._forget(connection)
         self._unsent.pop(connection, None)
 
-    def began_head(self, connection: Connection) -> None:
+    def began_head(self, connection: AcceptedConnection) -> None:
         """Note that a part of a request's head is there."""
         if connection in self._idle:
             del self._idle[connection]
             self._heads[connection] = self._clock()
 
-    def began_request(self, connection: Connection) -> None:
+    def began_request(self, connection: AcceptedConnection) -> None:
         """Note that a request is being answered."""
         self._forget(connection)
         self._busy.add(connection)
 
-    def began_body(self, connection: Connection) -> None:
+    def began_body(self, connection: AcceptedConnection) -> None:
         """Note that a request's body is coming."""
         self._forget(connection)
         self._bodies[connection] = (self._clock(), 0)
 
-    def more_body(self, connection: Connection, size_bytes: int) -> None:
+    def more_body(self, connection: AcceptedConnection, size_bytes: int) -> None:
         """Note that so many bytes of it have come."""
         if connection in self._bodies:
             since, before_bytes = self._bodies[connection]
             self._bodies[connection] = (since, before_bytes + size_bytes)
 
-    def answered(self, connection: Connection) -> None:
+    def answered(self, connection: AcceptedConnection) -> None:
         """Note that the answer is written, fetched or not."""
         if connection in self._busy or connection in self._bodies:
             self._forget(connection)
             self._idle[connection] = self._clock()
 
-    def wrote(self, connection: Connection) -> None:
+    def wrote(self, connection: AcceptedConnection) -> None:
         """Note that a caller has not fetched everything at once."""
         self._unsent.setdefault(connection, (connection.unsent_bytes(), self._clock()))
 
@@ -138,7 +138,7 @@ class Connections:
         self._look_at_bodies(now)
         self._look_at_unsent(now)
 
-    def _oldest(self, now: float) -> Connection | None:
+    def _oldest(self, now: float) -> AcceptedConnection | None:
         """Return the one that is missed least; one that just came has a moment to ask."""
         firsts = [
             *((since, found) for found, since in islice(self._heads.items(), 1)),
@@ -172,7 +172,7 @@ class Connections:
             connection.drop()
             total_bytes -= unsent
 
-    def _forget(self, connection: Connection) -> None:
+    def _forget(self, connection: AcceptedConnection) -> None:
         self._idle.pop(connection, None)
         self._heads.pop(connection, None)
         self._bodies.pop(connection, None)

@@ -14,7 +14,7 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from mealkit.errors import Problem, problem
-from mealkit.runtime.http.accepted import Connections
+from mealkit.runtime.http.accepted import AcceptedConnections
 
 # As much as other servers take: nginx 32 KiB, Node.js 16 KiB.
 MAX_HEAD_BYTES = 64 * 1024
@@ -46,7 +46,7 @@ class OneWriteProtocol(H11Protocol):
     def __init__(
         self,
         *arguments: Any,
-        connections: Connections,
+        connections: AcceptedConnections,
         refusal: Callable[[Problem], bytes],
         **options: Any,
     ) -> None:
@@ -144,7 +144,7 @@ class OneWriteProtocol(H11Protocol):
         self._has_refused = True
         cycle: RequestResponseCycle | None = self.cycle
         if cycle and not cycle.response_complete:
-            # Its body is what cannot be read: nobody waits for another answer to it.
+            # Its body is what cannot be read: no other answer to it is expected.
             cycle.disconnected = True
             cycle.message_event.set()
             if cycle.response_started:

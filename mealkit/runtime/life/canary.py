@@ -43,9 +43,9 @@ class Canary:
             service = self._service
             is_due = service.lifecycle.is_ready and self._quiet() >= self._patience()
             if is_due and not service.upstream.waits_for_callers:
-                await self._sing()
+                await self._probe()
 
-    async def _sing(self) -> None:
+    async def _probe(self) -> None:
         loop = asyncio.get_running_loop()
         began = loop.time()
         fault: Problem | None = None
@@ -60,7 +60,7 @@ class Canary:
             return
         except MealkitError as error:
             fault = _failed(error.problems[0])
-        self._service.metrics.sang("ok" if fault is None else "failed", loop.time() - began)
+        self._service.metrics.probed("ok" if fault is None else "failed", loop.time() - began)
         if fault and self._service.lifecycle.is_ready:
             self._condemn(fault)
 
@@ -71,7 +71,7 @@ class Canary:
     def _patience(self) -> float:
         """Return for how long the engine may be quiet: while it works, as long as an answer may."""
         serving = self._serving
-        return serving.timeout_seconds if self._service.turns.running else serving.canary_seconds
+        return serving.timeout_seconds if self._service.queue.running else serving.canary_seconds
 
     def _limit(self) -> float:
         """Return how long the answer may take.
@@ -80,7 +80,7 @@ class Canary:
         engine that does one thing at a time come to this.
         """
         own = min(_LONGEST_SECONDS, self._serving.timeout_seconds)
-        return own + (self._serving.timeout_seconds if self._service.turns.running else 0)
+        return own + (self._serving.timeout_seconds if self._service.queue.running else 0)
 
     def _silence(self, waited_seconds: float) -> Problem:
         quiet = self._quiet()

@@ -5,7 +5,7 @@ closes its own memory, files and environment to processes of its user, and start
 thread that has given everything up: what a thread has not, what it starts has not either, whatever
 that does first. Where root starts the container, the worker gets a user of its own too.
 
-Imported before anything else is. Refuses nothing: what the kernel does not offer is in ``missing``.
+Imported before anything else is. What the kernel does not offer is in ``missing``.
 """
 
 import _thread

@@ -28,7 +28,7 @@ from mealkit.errors import (
 from mealkit.runtime.gateway.keys import Keys
 from mealkit.runtime.life import isolation
 from mealkit.runtime.life.listening import listening, passed_listener
-from mealkit.runtime.life.waiting_server import Doorman
+from mealkit.runtime.life.waiting_server import WaitingServer
 from mealkit.runtime.life.worker_plan import Spawned, WorkerPlan
 from mealkit.runtime.settings import Settings, read_settings
 from mealkit.runtime.state import Lifecycle
@@ -93,20 +93,20 @@ class _Launch:
             for what in isolation.missing:
                 journal.warning("isolation", missing=what)
             keys = Keys(settings)
-            doorman = stack.enter_context(Doorman(listener, lifecycle))
+            waiting_server = stack.enter_context(WaitingServer(listener, lifecycle))
             data = _read(settings)
             lock = self.lock = _lock(data, settings)
             # Imports half of what there is to import.
-            from mealkit.runtime.life.start import Prelude  # noqa: PLC0415
+            from mealkit.runtime.life.start import Startup  # noqa: PLC0415
 
             plan = plan or _plan(data, settings, self._environment)
-            prelude = Prelude(settings, lock, journal, lifecycle, plan, worker)
-            prelude.check_machine(self._environment)
-            stack.enter_context(prelude.verification)
+            startup = Startup(settings, lock, journal, lifecycle, plan, worker)
+            startup.check_machine(self._environment)
+            stack.enter_context(startup.verification)
             # Imports the other half: the server and everything behind it.
-            from mealkit.runtime.life.container import Container  # noqa: PLC0415
+            from mealkit.runtime.life.serving import ServingContainer  # noqa: PLC0415
 
-            return Container(prelude, keys).serve(listener, doorman.leave)
+            return ServingContainer(startup, keys).serve(listener, waiting_server.leave)
 
 
 def report(fault: Problem, lock: "Lock | None", settings: Settings | None, journal: Journal) -> int:

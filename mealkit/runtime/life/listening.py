@@ -2,7 +2,7 @@
 
 Otherwise that could take the port first, and with it what callers send. Where who starts the
 container has opened the socket, it is taken over as sd_listen_fds(3) says. Imported early: what is
-quick to import. Refuses nothing by itself.
+quick to import.
 """
 
 import _socket

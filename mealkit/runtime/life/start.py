@@ -1,7 +1,7 @@
 """What must hold before the engine may load, and before it may answer: machine and weights.
 
 Refuses a machine that the kit does not fit. The weights are hashed while the engine loads and the
-gateway is imported; nobody is answered before they are known to be the locked ones.
+gateway is imported; no request is answered before they are known to be the locked ones.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ from mealkit.runtime.watch.journal import Journal
 from mealkit.units import show_size
 
 
-class Prelude:
+class Startup:
     """A start up to the moment at which the server is there."""
 
     def __init__(
@@ -50,7 +50,7 @@ class Prelude:
         """How many processes of this control group had been killed when the worker could load."""
 
     def check_machine(self, environment: Mapping[str, str]) -> None:
-        """Hold the machine against the kit's needs; if it fits, the worker may load.
+        """Compare the machine with the kit's needs; if it fits, the worker may load.
 
         Raises:
             PreflightError: it does not.
@@ -58,7 +58,7 @@ class Prelude:
         """
         overrides = read_overrides(environment)
         self.lifecycle.begin("preflight")
-        self.lifecycle.move(Status.PREFLIGHT, "holding this machine against the kit's needs")
+        self.lifecycle.move(Status.PREFLIGHT, "comparing this machine with the kit's needs")
         here = inside(traits_of(self.lock.engine.name), self.settings.state)
         found = preflight(read_facts(), self.lock.requirements, here)
         report = apply(found, overrides)

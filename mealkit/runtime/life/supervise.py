@@ -14,9 +14,9 @@ from mealkit.errors import MealkitError, Problem, failure, failures, problem
 from mealkit.evidence.recognition import Evidence, is_measured, last_words, recognise
 from mealkit.runtime.claims import Claims
 from mealkit.runtime.life.memory_counts import memory_state
-from mealkit.runtime.life.start import Prelude
+from mealkit.runtime.life.start import Startup
 from mealkit.runtime.life.worker_plan import Spawned
-from mealkit.runtime.life.worker_process import ChildProcess, Exit, Reaper
+from mealkit.runtime.life.worker_process import ChildProcess, ProcessExit, Reaper
 from mealkit.runtime.state import Status
 from mealkit.runtime.worker_client.pool import Upstream, WorkerLostError
 
@@ -36,19 +36,19 @@ _UNEXPLAINED = {"ENGINE_START", "ENGINE_DIED"}
 class Supervisor:
     """The worker and its restarts."""
 
-    def __init__(self, prelude: Prelude, upstream: Upstream) -> None:
+    def __init__(self, startup: Startup, upstream: Upstream) -> None:
         """Plan for a worker; the first one may have been started already."""
-        self._plan = prelude.plan
-        self._begun = prelude.worker
-        self._serving = prelude.lock.serving
-        self._claims = Claims.of(prelude.lock)
+        self._plan = startup.plan
+        self._begun = startup.worker
+        self._serving = startup.lock.serving
+        self._claims = Claims.of(startup.lock)
         self._upstream = upstream
-        self._lifecycle = prelude.lifecycle
-        self._journal = prelude.journal
+        self._lifecycle = startup.lifecycle
+        self._journal = startup.journal
         self._reaper = Reaper()
         self._child: ChildProcess | None = None
         self._verdict: Problem | None = None
-        self._kills = prelude.kills
+        self._kills = startup.kills
 
     async def start(self) -> None:
         """Start the worker and wait until it has loaded.
@@ -148,7 +148,7 @@ class Supervisor:
     async def _spawn(self) -> ChildProcess:
         """Start a worker, or take over the one that waits."""
         begun, self._begun, self._verdict = self._begun, None, None
-        # Known before anything is waited for: whoever gives up waiting must find it to end it.
+        # Known before anything is waited for: the one that gives up waiting must find it to end it.
         child = self._child = ChildProcess(begun or self._spawned(), self._reaper)
         await child.listen(self._write_line)
         return child
@@ -177,7 +177,7 @@ class Supervisor:
 
     async def _death(self) -> Problem:
         assert self._child is not None  # noqa: S101  watch comes after start
-        # Not the future itself: whoever cancels this must not cancel that.
+        # Not the future itself: cancelling this must not cancel that.
         await asyncio.wait([self._child.exited])
         error = await self._explain(self._child, "ENGINE_DIED", "")
         return error.problems[0]
@@ -199,7 +199,7 @@ class Supervisor:
             return error.problems[0]
         return None
 
-    def _turn_off(self, exited: "asyncio.Future[Exit]") -> None:
+    def _turn_off(self, exited: "asyncio.Future[ProcessExit]") -> None:
         """Turn ready off the moment the worker is gone; why is told once its last words are in."""
         if self._lifecycle.status in {Status.READY, Status.WARMING}:
             how = exited.result()
@@ -223,7 +223,12 @@ class Supervisor:
         return failure(code, message + last_words(child.tail), hint=hint)
 
     def _cause(
-        self, child: ChildProcess | None, how: Exit, said: Problem | None, code: str, what: str
+        self,
+        child: ChildProcess | None,
+        how: ProcessExit,
+        said: Problem | None,
+        code: str,
+        what: str,
     ) -> Problem | None:
         """Return what a death means, as far as the kit's word goes; None if that is not known.
 
@@ -239,7 +244,7 @@ class Supervisor:
                 return found
         return found and self._claims.of_end(found, code, what)
 
-    def _evidence(self, child: ChildProcess, how: Exit) -> Evidence:
+    def _evidence(self, child: ChildProcess, how: ProcessExit) -> Evidence:
         memory = memory_state()
         return Evidence(
             log=child.log,

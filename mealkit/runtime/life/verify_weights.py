@@ -17,7 +17,7 @@ from mealkit.errors import Problem, failures, problem
 from mealkit.recipe.lock import LockedFile
 
 
-class StoppedError(Exception):
+class VerificationStoppedError(Exception):
     """The check was told to stop; nothing is known of the files."""
 
 
@@ -34,7 +34,7 @@ def verify_weights(
 
     Raises:
         EngineError: ``WEIGHTS_MISSING`` or ``WEIGHTS_MISMATCH``, with path, expected and found.
-        StoppedError: ``stop`` was set.
+        VerificationStoppedError: ``stop`` was set.
     """
     stop = stop or threading.Event()
     # Names and sizes first: they cost nothing, and tell of all files that are absent or cut.
@@ -81,7 +81,7 @@ def _hash(
         # Opened as a regular file or not at all, whatever has come to its path meanwhile.
         for chunk in file_chunks(path):
             if stop.is_set():
-                raise StoppedError
+                raise VerificationStoppedError
             state.update(chunk)
             advance(len(chunk))
     except OSError as error:

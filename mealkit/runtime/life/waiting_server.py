@@ -24,7 +24,7 @@ _MOST_CONNECTIONS = 256
 _LINGER_SECONDS = 1.0
 
 
-class Doorman:
+class WaitingServer:
     """A thread that answers on a listening socket until it is told to leave."""
 
     def __init__(self, listener: socket.socket, lifecycle: Lifecycle) -> None:
@@ -34,7 +34,7 @@ class Doorman:
         self._selector = selectors.DefaultSelector()
         self._visitors: dict[socket.socket, _Visitor] = {}
         self._has_left = threading.Event()
-        self._thread = threading.Thread(target=self._serve, name="doorman", daemon=True)
+        self._thread = threading.Thread(target=self._serve, name="waiting-server", daemon=True)
 
     def __enter__(self) -> Self:
         """Begin to answer."""

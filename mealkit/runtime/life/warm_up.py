@@ -1,6 +1,5 @@
 """The one real request that a kit must answer before it is ready."""
 
-import json
 from collections.abc import Mapping
 from typing import Any, assert_never
 
@@ -11,9 +10,11 @@ from mealkit.runtime.api.classify import CLASSIFY
 from mealkit.runtime.api.completions import COMPLETIONS
 from mealkit.runtime.api.embeddings import EMBEDDINGS, dimensions_of
 from mealkit.runtime.api.endpoint import Endpoint
+from mealkit.runtime.api.reading import MAX_DEPTH
 from mealkit.runtime.api.rerank import RERANK
 from mealkit.runtime.gateway.service import Service
 from mealkit.runtime.worker_client.engine_errors import problem_of
+from mealkit.untrusted import parse_json
 
 _TEXT = "a first sentence, so that the first caller does not wait"
 
@@ -21,7 +22,7 @@ _TEXT = "a first sentence, so that the first caller does not wait"
 async def warm(service: Service) -> None:
     """Ask the worker once, and learn from its answer what only the model knows.
 
-    A generation is asked for one token. Of a prediction only the schema is asked, since nobody but
+    A generation is asked for one token. Of a prediction only the schema is asked, since only
     the kit's author knows an input that means something to it: the code was loaded, and answers.
 
     Raises:
@@ -29,11 +30,11 @@ async def warm(service: Service) -> None:
             (``ENGINE_ANSWER``).
         WorkerLostError: it ended instead.
     """
-    task = service.offer.task
+    task = service.served.task
     match task:
         case Task.EMBEDDINGS:
             _learn_dimensions(service, await _ask(service, EMBEDDINGS, {"input": _TEXT}))
-        case Task.GENERATION if Feature.CHAT in service.offer.features:
+        case Task.GENERATION if Feature.CHAT in service.served.features:
             messages = [{"role": "user", "content": _TEXT}]
             await _ask(service, CHAT, {"messages": messages, **_few(service)})
         case Task.GENERATION:
@@ -49,13 +50,13 @@ async def warm(service: Service) -> None:
 
 
 async def _ask(service: Service, endpoint: Endpoint, values: Mapping[str, Any]) -> bytes:
-    asked = endpoint.prepare({"model": service.offer.model, **values}, service.offer)
+    asked = endpoint.prepare({"model": service.served.model, **values}, service.served)
     return await _request(service, "POST", asked.target, asked.body)
 
 
 def _few(service: Service) -> dict[str, int]:
     """Return the parameter that asks for as few tokens as the kit allows."""
-    bounds = service.offer.overrides.get("max_tokens")
+    bounds = service.served.overrides.get("max_tokens")
     return {"max_tokens": max(1, int(bounds.minimum)) if bounds and bounds.minimum else 1}
 
 
@@ -68,19 +69,19 @@ async def _request(service: Service, method: str, target: str, body: bytes = b""
 
 def _learn_dimensions(service: Service, body: bytes) -> None:
     dimensions = dimensions_of(body)
-    before = service.offer.dimensions
+    before = service.served.dimensions
     if before not in {None, dimensions}:
         message = f"vectors have {dimensions} numbers now, and had {before} before"
         raise failure("ENGINE_ANSWER", message)
-    service.offer.dimensions = dimensions
+    service.served.dimensions = dimensions
 
 
 def _learn_schema(service: Service, body: bytes) -> None:
     try:
-        form = json.loads(body)
+        form = parse_json(body, max_depth=MAX_DEPTH)
         is_schema = isinstance(form["input"], dict) and isinstance(form["output"], dict | bool)
     except (ValueError, KeyError, TypeError) as error:
         raise failure("ENGINE_ANSWER", "the engine does not say what it predicts") from error
     if not is_schema:
         raise failure("ENGINE_ANSWER", "the engine's schema is not a JSON Schema")
-    service.offer.prediction = form
+    service.served.prediction = form

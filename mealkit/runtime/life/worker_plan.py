@@ -155,7 +155,7 @@ class Spawned:
         """Let the worker load, if that was not said before."""
         if self.stdin is None:
             return
-        with suppress(OSError):  # it has ended; whoever waits for it will say so
+        with suppress(OSError):  # it has ended; its watcher will say so
             os.write(self.stdin, b"\n")
         os.close(self.stdin)
         self.stdin = None
@@ -178,7 +178,15 @@ def begin(environment: Mapping[str, str]) -> "tuple[WorkerPlan, Spawned, int] | 
         port = int(environment.get("MEALKIT_PORT", lock["serving"]["port"]))
         listener = listening(environment, host, port)
         return plan, Spawned(plan.command, plan.environment), listener
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError):
+    except (
+        OSError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+    ):
         if listener is not None:
             os.close(listener)
         return None

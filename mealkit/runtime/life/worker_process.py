@@ -1,6 +1,6 @@
 """Child processes of the gateway: started apart, listened to, and reaped, orphans too.
 
-Each is a group of its own, so that nothing of it survives. Refuses nothing.
+Each is a group of its own, so that nothing of it survives.
 """
 
 import asyncio
@@ -23,14 +23,14 @@ _FIRST_PROCESS = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Exit:
+class ProcessExit:
     """How a process ended."""
 
     code: int | None
     signal_name: str | None
 
     @classmethod
-    def of(cls, status: int) -> "Exit":
+    def of(cls, status: int) -> "ProcessExit":
         """Read a wait status."""
         code = os.waitstatus_to_exitcode(status)
         if code >= 0:
@@ -48,13 +48,13 @@ class Reaper:
     """Collects every child that ends: those it watches, and orphans that fell to process 1."""
 
     def __init__(self) -> None:
-        self._watched: dict[int, Callable[[Exit], None]] = {}
+        self._watched: dict[int, Callable[[ProcessExit], None]] = {}
 
     def start(self) -> None:
         """Listen for ended children, from the running loop's own thread."""
         asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, self.collect)
 
-    def watch(self, pid: int, ended: Callable[[Exit], None]) -> None:
+    def watch(self, pid: int, ended: Callable[[ProcessExit], None]) -> None:
         """Have ``ended`` called, in the loop's thread, as soon as the child ends.
 
         Call it before control goes back to the loop, or the child may be missed.
@@ -72,7 +72,7 @@ class Reaper:
                 return
             ended = self._watched.pop(pid, None)
             if ended:
-                ended(Exit.of(status))
+                ended(ProcessExit.of(status))
 
 
 class ChildProcess:
@@ -84,7 +84,7 @@ class ChildProcess:
         self.pid = spawned.pid
         self._spawned = spawned
         self._reaper = reaper
-        self.exited: asyncio.Future[Exit] = loop.create_future()
+        self.exited: asyncio.Future[ProcessExit] = loop.create_future()
         self.reported: Problem | None = None
         self._log: deque[str] = deque(maxlen=LOG_LINES)
         self._silent: list[asyncio.Future[None]] = []
@@ -144,7 +144,7 @@ class ChildProcess:
             with suppress(ProcessLookupError):
                 os.killpg(self.pid, number)
 
-    def _end(self, how: Exit) -> None:
+    def _end(self, how: ProcessExit) -> None:
         self.kill()  # what it started, and left behind
         self.exited.set_result(how)
 

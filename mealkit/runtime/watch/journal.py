@@ -1,4 +1,4 @@
-"""Log lines: one JSON object per line on stderr. Refuses nothing, and never logs a body."""
+"""Log lines: one JSON object per line on stderr. A body is never logged."""
 
 import json
 import sys
@@ -45,5 +45,5 @@ class Journal:
             self._stream.write(json.dumps(content) + "\n")
             self._stream.flush()
         except OSError:
-            # Whoever reads the log has gone; the kit goes on.
+            # The reader of the log has gone; the kit goes on.
             return

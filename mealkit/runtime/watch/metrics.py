@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from mealkit.errors import Problem
-from mealkit.runtime.api.usage import Usage
+from mealkit.runtime.api.usage import TokenUsage
 from mealkit.runtime.state import Snapshot, Status
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -115,7 +115,7 @@ class Metrics:
         self._failures.labels(fault.code, fault.owner.value).inc()
 
     def used(
-        self, operation: str, usage: Usage, seconds: float, first_seconds: float | None
+        self, operation: str, usage: TokenUsage, seconds: float, first_seconds: float | None
     ) -> None:
         """Count an answer of the engine: its tokens, its seconds, and those to its first piece."""
         self._tokens.inc(usage.total_tokens)
@@ -129,12 +129,12 @@ class Metrics:
         """Count a restart of the worker."""
         self._restarts.inc()
 
-    def turns(self, running: int, waiting: int) -> None:
+    def queue(self, running: int, waiting: int) -> None:
         """Record how many requests the engine works on, and how many wait for their turn."""
         self._running.set(running)
         self._waiting.set(waiting)
 
-    def sang(self, result: str, seconds: float) -> None:
+    def probed(self, result: str, seconds: float) -> None:
         """Count a sign of life that was asked for."""
         self._canaries.labels(result).inc()
         self._canary_seconds.set(seconds)
@@ -185,7 +185,7 @@ class _Use:
         )
 
     def note(
-        self, operation: str, usage: Usage, seconds: float, first_seconds: float | None
+        self, operation: str, usage: TokenUsage, seconds: float, first_seconds: float | None
     ) -> None:
         labels = (operation, _PROVIDER, self._model)
         self._request.labels(*labels, "").observe(seconds)

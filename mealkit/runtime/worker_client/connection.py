@@ -22,14 +22,14 @@ class WorkerLostError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class WorkerAnswer:
     """What the worker answered, whole."""
 
     status: int
     body: bytes
 
 
-class Connection(asyncio.Protocol):
+class WorkerConnection(asyncio.Protocol):
     """One connection: one request at a time, its answer gathered from what arrives."""
 
     _transport: asyncio.Transport
@@ -66,10 +66,10 @@ class Connection(asyncio.Protocol):
         if self._error and not (streams and self.status):
             raise self._error
 
-    def answer(self) -> Answer:
+    def answer(self) -> WorkerAnswer:
         """Return the whole answer, which is there."""
         parts, self._parts = self._parts, []
-        return Answer(self.status, b"".join(parts))
+        return WorkerAnswer(self.status, b"".join(parts))
 
     async def piece(self) -> bytes:
         """Return what has come; wait for it, if nothing has; nothing at the end."""
@@ -132,7 +132,7 @@ class Connection(asyncio.Protocol):
 
     def _receive(self, data: bytes) -> None:
         if self.has_ended:
-            self._fail("the worker sent what nobody asked for")
+            self._fail("the worker sent what was not asked for")
             return
         try:
             for part in self._reader.take(data):

@@ -11,7 +11,7 @@ from typing import Any
 
 from mealkit.errors import Problem, problem, problem_of_json
 from mealkit.recipe.traits import EngineTraits
-from mealkit.runtime.worker_client.pool import Answer
+from mealkit.runtime.worker_client.pool import WorkerAnswer
 
 _SHOWN_CHARACTERS = 1000
 
@@ -19,7 +19,7 @@ _SHOWN_CHARACTERS = 1000
 _APPENDIX = re.compile(r" \(parameter=[^()]*\)$")
 
 
-def problem_of(answer: Answer, engine: EngineTraits) -> Problem:
+def problem_of(answer: WorkerAnswer, engine: EngineTraits) -> Problem:
     """Read the problem in a worker's error answer; one that has none is a problem of its own."""
     try:
         content = json.loads(answer.body)

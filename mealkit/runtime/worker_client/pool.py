@@ -11,12 +11,12 @@ from pathlib import Path
 
 from mealkit.runtime.worker_client.connection import (
     MAX_ANSWER_BYTES,
-    Answer,
-    Connection,
+    WorkerAnswer,
+    WorkerConnection,
     WorkerLostError,
 )
 
-__all__ = ["Answer", "Stream", "Upstream", "WorkerLostError"]
+__all__ = ["Stream", "Upstream", "WorkerAnswer", "WorkerLostError"]
 
 
 class Upstream:
@@ -24,8 +24,8 @@ class Upstream:
 
     def __init__(self, path: Path) -> None:
         self._path = str(path)
-        self._idle: deque[Connection] = deque()
-        self._busy: set[Connection] = set()
+        self._idle: deque[WorkerConnection] = deque()
+        self._busy: set[WorkerConnection] = set()
         self.heard_seconds = 0.0
         """When the worker was last heard of, on the loop's clock."""
 
@@ -34,7 +34,7 @@ class Upstream:
         """Whether an answer is held up because its caller does not read."""
         return any(connection.is_paused for connection in self._busy)
 
-    async def request(self, method: str, target: str, body: bytes = b"") -> Answer:
+    async def request(self, method: str, target: str, body: bytes = b"") -> WorkerAnswer:
         """Send one request and return its answer; cancelled, it closes the connection.
 
         A request on a connection that the worker had closed meanwhile is sent once more, on a new
@@ -66,7 +66,9 @@ class Upstream:
         while self._idle:
             self._idle.pop().close()
 
-    async def _begin(self, method: str, target: str, body: bytes, *, streams: bool) -> Connection:
+    async def _begin(
+        self, method: str, target: str, body: bytes, *, streams: bool
+    ) -> WorkerConnection:
         """Send a request; return its connection once the answer's head is there."""
         while self._idle:
             connection = self._idle.pop()
@@ -80,8 +82,8 @@ class Upstream:
         return await self._send(await self._connect(), method, target, body, streams=streams)
 
     async def _send(
-        self, connection: Connection, method: str, target: str, body: bytes, *, streams: bool
-    ) -> Connection:
+        self, connection: WorkerConnection, method: str, target: str, body: bytes, *, streams: bool
+    ) -> WorkerConnection:
         begun = False
         self._busy.add(connection)
         try:
@@ -93,7 +95,7 @@ class Upstream:
                 connection.close()
         return connection
 
-    def _leave(self, connection: Connection) -> None:
+    def _leave(self, connection: WorkerConnection) -> None:
         self._busy.discard(connection)
         if connection.is_open and connection.has_ended:
             self._idle.append(connection)
@@ -107,11 +109,11 @@ class Upstream:
     def _hear(self) -> None:
         self.heard_seconds = asyncio.get_running_loop().time()
 
-    async def _connect(self) -> Connection:
+    async def _connect(self) -> WorkerConnection:
         loop = asyncio.get_running_loop()
         try:
             _, connection = await loop.create_unix_connection(
-                lambda: Connection(self._hear), self._path
+                lambda: WorkerConnection(self._hear), self._path
             )
         except OSError as error:
             raise WorkerLostError(f"the worker cannot be reached: {error.strerror}") from error
@@ -121,7 +123,7 @@ class Upstream:
 class Stream:
     """An answer that is still coming."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: WorkerConnection) -> None:
         self._connection = connection
 
     @property
@@ -137,7 +139,7 @@ class Stream:
         """
         return await self._connection.piece()
 
-    async def rest(self) -> Answer:
+    async def rest(self) -> WorkerAnswer:
         """Return all that has not been read yet.
 
         Raises:
@@ -150,4 +152,4 @@ class Stream:
             if size_bytes > MAX_ANSWER_BYTES:
                 raise WorkerLostError(f"the answer is larger than {MAX_ANSWER_BYTES} bytes")
             parts.append(part)
-        return Answer(self.status, b"".join(parts))
+        return WorkerAnswer(self.status, b"".join(parts))

@@ -1,6 +1,6 @@
 """``POST /v1/classify`` of a hosted worker: the request, and the answer.
 
-Standard library only. Shape: vLLM's, with ``labels`` beside it, which name the
+Standard library only. AnswerFormat: vLLM's, with ``labels`` beside it, which name the
 probabilities (https://docs.vllm.ai/en/latest/models/pooling_models/classify.html).
 """
 
@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from mealkit.errors import failure
-from mealkit.worker.endpoints.request import Endpoint, EndpointCall, read_request, texts_of
+from mealkit.worker.endpoints.request import EndpointCall, WorkerEndpoint, read_request, texts_of
 from mealkit.worker.interface import Classifications, ClassificationWorker
 
 
 @dataclass(frozen=True, slots=True)
-class ClassificationRequest:
+class ClassificationInput:
     """A request that can be handed to a worker: at least one text, none of them empty."""
 
     texts: Sequence[str]
@@ -24,7 +24,7 @@ class ClassificationRequest:
 
 def classification_endpoints(
     worker: ClassificationWorker, model_name: str
-) -> Mapping[str, Endpoint]:
+) -> Mapping[str, WorkerEndpoint]:
     """Return what a worker for the task ``classification`` answers."""
 
     def classify(call: EndpointCall) -> bytes:
@@ -36,13 +36,13 @@ def classification_endpoints(
     return {"POST /v1/classify": classify}
 
 
-def classification_request(values: Mapping[str, Any]) -> ClassificationRequest:
+def classification_request(values: Mapping[str, Any]) -> ClassificationInput:
     """Return the request that a body's fields make."""
-    return ClassificationRequest(texts_of(values["input"]))
+    return ClassificationInput(texts_of(values["input"]))
 
 
 def classification_answer(
-    request: ClassificationRequest, found: Classifications, model_name: str
+    request: ClassificationInput, found: Classifications, model_name: str
 ) -> bytes:
     """Write the body of the answer; of labels that are equally likely the first is the answer.
 

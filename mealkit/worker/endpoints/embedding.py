@@ -11,19 +11,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from mealkit.errors import failure
-from mealkit.worker.endpoints.request import Endpoint, EndpointCall, read_request, texts_of
+from mealkit.worker.endpoints.request import EndpointCall, WorkerEndpoint, read_request, texts_of
 from mealkit.worker.interface import Embeddings, EmbeddingWorker
 
 
 @dataclass(frozen=True, slots=True)
-class EmbeddingRequest:
+class EmbeddingInput:
     """A request that can be handed to a worker: at least one text, none of them empty."""
 
     texts: Sequence[str]
     encoding_format: str
 
 
-def embedding_endpoints(worker: EmbeddingWorker, model_name: str) -> Mapping[str, Endpoint]:
+def embedding_endpoints(worker: EmbeddingWorker, model_name: str) -> Mapping[str, WorkerEndpoint]:
     """Return what a worker for the task ``embeddings`` answers."""
 
     def embed(call: EndpointCall) -> bytes:
@@ -33,15 +33,15 @@ def embedding_endpoints(worker: EmbeddingWorker, model_name: str) -> Mapping[str
     return {"POST /v1/embeddings": embed}
 
 
-def embedding_request(values: Mapping[str, Any]) -> EmbeddingRequest:
+def embedding_request(values: Mapping[str, Any]) -> EmbeddingInput:
     """Return the request that a body's fields make."""
     encoding_format = values.get("encoding_format", "float")
     if encoding_format not in ("float", "base64"):
         raise ValueError(encoding_format)
-    return EmbeddingRequest(texts_of(values["input"]), encoding_format)
+    return EmbeddingInput(texts_of(values["input"]), encoding_format)
 
 
-def embedding_answer(request: EmbeddingRequest, found: Embeddings, model_name: str) -> bytes:
+def embedding_answer(request: EmbeddingInput, found: Embeddings, model_name: str) -> bytes:
     """Write the body of the answer; float and base64 carry the same float32 values.
 
     Raises:

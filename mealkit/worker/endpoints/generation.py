@@ -17,34 +17,34 @@ from mealkit.recipe.sampling_parameters import (
     is_stop,
 )
 from mealkit.worker.endpoints.chat_messages import messages_of, tools_of
-from mealkit.worker.endpoints.request import Endpoint, EndpointCall, read_request, typed
-from mealkit.worker.endpoints.text import ChatShape, CompletionShape, streamed, whole
-from mealkit.worker.generation_values import ChatRequest, CompletionRequest, Sampling
+from mealkit.worker.endpoints.generated_text import ChatFormat, CompletionFormat, streamed, whole
+from mealkit.worker.endpoints.request import EndpointCall, WorkerEndpoint, read_request, typed
+from mealkit.worker.generation_values import ChatInput, CompletionInput, Sampling
 from mealkit.worker.interface import GenerationWorker
 
 
-def generation_endpoints(worker: GenerationWorker, model_name: str) -> Mapping[str, Endpoint]:
+def generation_endpoints(worker: GenerationWorker, model_name: str) -> Mapping[str, WorkerEndpoint]:
     """Return what a worker for the task ``generation`` answers."""
 
     def chat(call: EndpointCall) -> bytes | Iterator[bytes]:
         request, usage = read_request(call.body, chat_request)
-        shape = ChatShape(model_name, has_likelihoods=request.alternatives is not None)
+        form = ChatFormat(model_name, has_likelihoods=request.alternatives is not None)
         events = worker.chat(request, call.is_cancelled)
-        return whole(events, shape) if usage is None else streamed(events, shape, usage=usage)
+        return whole(events, form) if usage is None else streamed(events, form, usage=usage)
 
     def complete(call: EndpointCall) -> bytes | Iterator[bytes]:
         request, usage = read_request(call.body, completion_request)
-        shape = CompletionShape(model_name, has_likelihoods=request.alternatives is not None)
+        form = CompletionFormat(model_name, has_likelihoods=request.alternatives is not None)
         events = worker.complete(request, call.is_cancelled)
-        return whole(events, shape) if usage is None else streamed(events, shape, usage=usage)
+        return whole(events, form) if usage is None else streamed(events, form, usage=usage)
 
     return {"POST /v1/chat/completions": chat, "POST /v1/completions": complete}
 
 
-def chat_request(values: Mapping[str, Any]) -> tuple[ChatRequest, bool | None]:
+def chat_request(values: Mapping[str, Any]) -> tuple[ChatInput, bool | None]:
     """Return the request that a body's fields make, and whether a stream tells its usage."""
     has_likelihoods = typed(values["logprobs"], bool)
-    request = ChatRequest(
+    request = ChatInput(
         messages=messages_of(values),
         sampling=_sampling(values),
         count=_number(ANSWERS, values["n"]),
@@ -55,10 +55,10 @@ def chat_request(values: Mapping[str, Any]) -> tuple[ChatRequest, bool | None]:
     return request, _usage(values)
 
 
-def completion_request(values: Mapping[str, Any]) -> tuple[CompletionRequest, bool | None]:
+def completion_request(values: Mapping[str, Any]) -> tuple[CompletionInput, bool | None]:
     """Return the request that a body's fields make, and whether a stream tells its usage."""
     asked = values["logprobs"]
-    request = CompletionRequest(
+    request = CompletionInput(
         prompt=typed(values["prompt"], str),
         sampling=_sampling(values),
         count=_number(ANSWERS, values["n"]),

@@ -11,13 +11,13 @@ from typing import Any
 
 from mealkit.errors import failure
 from mealkit.recipe.sampling_parameters import SEED
-from mealkit.worker.endpoints.request import Endpoint, EndpointCall, read_request, typed
+from mealkit.worker.endpoints.request import EndpointCall, WorkerEndpoint, read_request, typed
 from mealkit.worker.event_stream import DONE, event
 from mealkit.worker.interface import PredictionWorker
 
 
 @dataclass(frozen=True, slots=True)
-class PredictionRequest:
+class PredictionInput:
     """An input for the paper's code."""
 
     values: Mapping[str, Any]
@@ -25,7 +25,7 @@ class PredictionRequest:
     wants_pieces: bool
 
 
-def prediction_endpoints(worker: PredictionWorker, model_name: str) -> Mapping[str, Endpoint]:
+def prediction_endpoints(worker: PredictionWorker, model_name: str) -> Mapping[str, WorkerEndpoint]:
     """Return what a worker for the task ``prediction`` answers."""
 
     def predict(call: EndpointCall) -> bytes | Iterator[bytes]:
@@ -50,12 +50,12 @@ def prediction_endpoints(worker: PredictionWorker, model_name: str) -> Mapping[s
     return {"POST /v1/predict": predict, "GET /schema": schema}
 
 
-def prediction_request(values: Mapping[str, Any]) -> PredictionRequest:
+def prediction_request(values: Mapping[str, Any]) -> PredictionInput:
     """Return the request that a body's fields make; every field is there."""
     seed = values["seed"]
     if not SEED.accepts(seed):
         raise ValueError(SEED.name)
-    return PredictionRequest(typed(values["input"], dict), seed, typed(values["stream"], bool))
+    return PredictionInput(typed(values["input"], dict), seed, typed(values["stream"], bool))
 
 
 def _answer(output: Any, model_name: str) -> bytes:

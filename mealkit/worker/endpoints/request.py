@@ -20,13 +20,13 @@ MAX_VALUES = 250_000
 
 @dataclass(frozen=True, slots=True)
 class EndpointCall:
-    """One request: its body, and whether nobody waits for the answer any more."""
+    """One request: its body, and whether its caller has gone."""
 
     body: bytes
     is_cancelled: IsCancelled
 
 
-Endpoint = Callable[[EndpointCall], bytes | Iterator[bytes]]
+WorkerEndpoint = Callable[[EndpointCall], bytes | Iterator[bytes]]
 """Bytes are the body of a 200. An iterator gives server-sent events, each whole; what it raises
 before the first is the answer, later it is an event; it is closed when the peer goes."""
 

@@ -1,6 +1,6 @@
 """``POST /v1/rerank`` of a hosted worker: the request, and the answer.
 
-Standard library only. Shape: that of Jina, Cohere and vLLM, without the documents
+Standard library only. AnswerFormat: that of Jina, Cohere and vLLM, without the documents
 (https://docs.vllm.ai/en/latest/models/pooling_models/scoring.html).
 """
 
@@ -11,19 +11,25 @@ from dataclasses import dataclass
 from typing import Any
 
 from mealkit.errors import failure
-from mealkit.worker.endpoints.request import Endpoint, EndpointCall, read_request, texts_of, typed
+from mealkit.worker.endpoints.request import (
+    EndpointCall,
+    WorkerEndpoint,
+    read_request,
+    texts_of,
+    typed,
+)
 from mealkit.worker.interface import Relevance, RerankingWorker
 
 
 @dataclass(frozen=True, slots=True)
-class RerankingRequest:
+class RerankingInput:
     """A request that can be handed to a worker: a query and documents, none of them empty."""
 
     query: str
     documents: Sequence[str]
 
 
-def reranking_endpoints(worker: RerankingWorker, model_name: str) -> Mapping[str, Endpoint]:
+def reranking_endpoints(worker: RerankingWorker, model_name: str) -> Mapping[str, WorkerEndpoint]:
     """Return what a worker for the task ``reranking`` answers."""
 
     def rerank(call: EndpointCall) -> bytes:
@@ -34,12 +40,12 @@ def reranking_endpoints(worker: RerankingWorker, model_name: str) -> Mapping[str
     return {"POST /v1/rerank": rerank}
 
 
-def reranking_request(values: Mapping[str, Any]) -> RerankingRequest:
+def reranking_request(values: Mapping[str, Any]) -> RerankingInput:
     """Return the request that a body's fields make."""
-    return RerankingRequest(typed(values["query"], str), texts_of(values["documents"]))
+    return RerankingInput(typed(values["query"], str), texts_of(values["documents"]))
 
 
-def reranking_answer(request: RerankingRequest, found: Relevance, model_name: str) -> bytes:
+def reranking_answer(request: RerankingInput, found: Relevance, model_name: str) -> bytes:
     """Write the body of the answer: best first, and of equals the one that was given first.
 
     Raises:

@@ -9,7 +9,7 @@ from typing import Any
 
 from mealkit.errors import failure
 from mealkit.worker.endpoints.chat_messages import messages_of
-from mealkit.worker.endpoints.request import Endpoint, EndpointCall, read_request, typed
+from mealkit.worker.endpoints.request import EndpointCall, WorkerEndpoint, read_request, typed
 from mealkit.worker.generation_values import Message
 from mealkit.worker.interface import GenerationWorker, TokenizingWorker
 
@@ -20,7 +20,7 @@ def token_endpoints(
     worker: TokenizingWorker | GenerationWorker,
     max_length: int | None,
     chat: Chat | None = None,
-) -> Mapping[str, Endpoint]:
+) -> Mapping[str, WorkerEndpoint]:
     """Return what a worker that can tell tokens answers; ``chat``: how it tells those of a chat."""
 
     def tokenize(call: EndpointCall) -> bytes:

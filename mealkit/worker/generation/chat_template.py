@@ -18,11 +18,12 @@ from jinja2.parser import Parser
 from mealkit.errors import MealkitError, failure
 from mealkit.templating.environment import BoundedEnvironment, BoundedTemplate
 from mealkit.templating.filters import charged, json_charge
-from mealkit.templating.meter import Meter, TooCostlyError, spend
+from mealkit.templating.meter import CostMeter, TooCostlyError, spend
 from mealkit.templating.operators import written
 from mealkit.templating.parsing import TemplateRefusedError, parse
 from mealkit.templating.variables import names_taken
 from mealkit.templating.weight import weigh
+from mealkit.untrusted import parse_json
 from mealkit.worker.generation_values import Message
 
 WORK = 100_000_000
@@ -76,7 +77,7 @@ class ChatTemplate:
             "add_generation_prompt": True,
         }
         try:
-            return self._template.render(values, Meter(WORK, MEMORY_BYTES))
+            return self._template.render(values, CostMeter(WORK, MEMORY_BYTES))
         except TooCostlyError as error:
             raise self._too_costly(shaped, tools) from error
         except _RefusedError as error:
@@ -152,13 +153,8 @@ def _tojson(  # transformers' signature, which templates call
 
 
 def _as_templates_expect(message: Message) -> dict[str, Any]:
-    """Give the content as one text, and the arguments of tool calls as objects."""
-    content = message.get("content")
-    if content is None:
-        content = ""
-    elif not isinstance(content, str):
-        content = "\n".join(part["text"] for part in content)
-    shaped = {**message, "content": content}
+    """Give the arguments of tool calls as objects."""
+    shaped = {**message, "content": message.get("content") or ""}
     if message.get("tool_calls"):
         shaped["tool_calls"] = [
             {**call, "function": {**call["function"], "arguments": _object_of(call["function"])}}
@@ -167,9 +163,13 @@ def _as_templates_expect(message: Message) -> dict[str, Any]:
     return shaped
 
 
+# Arguments are JSON within the JSON of a request.
+_MAX_DEPTH = 128
+
+
 def _object_of(function: Mapping[str, Any]) -> Any:
     try:
-        return json.loads(function["arguments"])
+        return parse_json(function["arguments"].encode(), max_depth=_MAX_DEPTH, as_python=True)
     except ValueError as error:
         message = f"the arguments of {function['name']!r} are not JSON: {error}"
         raise failure("REQUEST_INVALID", message, where="messages") from error

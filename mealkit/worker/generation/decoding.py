@@ -46,7 +46,7 @@ def written(
 ) -> Iterator[Written | Finished]:
     """Write one answer, piece by piece, after the prompt whose logits these are.
 
-    It ends without ``Finished`` when nobody waits any more.
+    It ends without ``Finished`` when the caller has gone.
 
     Raises:
         EngineError: the engine failed.

@@ -11,7 +11,6 @@ from typing import Any
 
 from mealkit.errors import MealkitError, failure
 from mealkit.untrusted import read_file
-from mealkit.worker.context_limit import require_room
 from mealkit.worker.generation.chat_template import ChatTemplate
 from mealkit.worker.generation.decoding import Assignment, Constraint, written
 from mealkit.worker.generation.grammar import GrammarConstraint, Schemas, tool_grammar
@@ -20,8 +19,8 @@ from mealkit.worker.generation.pinned_values import GenerationConfig
 from mealkit.worker.generation.token_choice import Logits
 from mealkit.worker.generation.tool_calls import CLOSING_TAG, with_calls
 from mealkit.worker.generation_values import (
-    ChatRequest,
-    CompletionRequest,
+    ChatInput,
+    CompletionInput,
     GenerationEvent,
     Message,
     Sampling,
@@ -29,7 +28,7 @@ from mealkit.worker.generation_values import (
     Tools,
 )
 from mealkit.worker.interface import IsCancelled, WorkerConfig
-from mealkit.worker.measuring import TOLD_TOKENS, large_text, require_fitting
+from mealkit.worker.measuring import TOLD_TOKENS, large_text, require_fitting, require_room
 from mealkit.worker.request_queue import RequestQueue
 
 _MAX_TEMPLATE_BYTES = 1024 * 1024
@@ -68,7 +67,7 @@ class Generator:
         self._schemas = Schemas(model)
         self._queue = RequestQueue()
 
-    def chat(self, request: ChatRequest, is_cancelled: IsCancelled) -> Iterator[GenerationEvent]:
+    def chat(self, request: ChatInput, is_cancelled: IsCancelled) -> Iterator[GenerationEvent]:
         """Answer a conversation.
 
         Raises:
@@ -96,7 +95,7 @@ class Generator:
         return self._answers(plan, is_cancelled)
 
     def complete(
-        self, request: CompletionRequest, is_cancelled: IsCancelled
+        self, request: CompletionInput, is_cancelled: IsCancelled
     ) -> Iterator[GenerationEvent]:
         """Go on with a text.
 
@@ -186,12 +185,12 @@ class Generator:
             raise _unsupported("the chat template takes no tools", "tools")
 
     def _constraints(
-        self, request: ChatRequest, tools: Tools | None
+        self, request: ChatInput, tools: Tools | None
     ) -> Sequence[GrammarConstraint | None]:
         first = self._constraint(request, tools)
         return [first, *((first.copy() if first else None) for _ in range(request.count - 1))]
 
-    def _constraint(self, request: ChatRequest, tools: Tools | None) -> GrammarConstraint | None:
+    def _constraint(self, request: ChatInput, tools: Tools | None) -> GrammarConstraint | None:
         if not tools:
             if request.schema is None:
                 return None

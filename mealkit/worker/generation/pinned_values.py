@@ -9,26 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from mealkit.recipe.sampling_parameters import PINNED
 from mealkit.worker.interface import WorkerConfig, require_fields, require_one_of, require_positive
 
-_NUMBERS = (
-    "temperature",
-    "top_p",
-    "min_p",
-    "repetition_penalty",
-    "presence_penalty",
-    "frequency_penalty",
-)
+_NUMBERS = frozenset(parameter.name for parameter in PINNED if parameter.kind is float)
 _FIELDS: Mapping[str, type] = {
     "max_length": int,
-    "max_tokens": int,
-    "top_k": int,
-    "seed": int,
     "stop": list,
     "chat_template": str,
     "tool_calls": str,
     "overlong": str,
-    **dict.fromkeys(_NUMBERS, float),
+    **{parameter.name: parameter.kind for parameter in PINNED},
 }
 # Whole numbers up to here are floats without loss.
 _MOST = 2**53

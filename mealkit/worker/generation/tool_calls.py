@@ -16,8 +16,8 @@ from mealkit.worker.generation_values import (
     Called,
     ChosenToken,
     Finished,
+    FunctionCall,
     GenerationEvent,
-    ToolCall,
     Written,
 )
 
@@ -42,7 +42,7 @@ def with_calls(
 
 
 def _told(
-    items: Iterator[str | ToolCall], index: int, tokens: Sequence[ChosenToken]
+    items: Iterator[str | FunctionCall], index: int, tokens: Sequence[ChosenToken]
 ) -> Iterator[GenerationEvent]:
     for item in items:
         if isinstance(item, str):
@@ -63,7 +63,7 @@ class ToolReader:
         self.calls = 0
         """How many there have been."""
 
-    def feed(self, text: str) -> Iterator[str | ToolCall]:
+    def feed(self, text: str) -> Iterator[str | FunctionCall]:
         """Add text; give what is now known to be text or a call, without blanks around."""
         self._held += text
         while self._held:
@@ -78,7 +78,7 @@ class ToolReader:
             written, self._held = self._cut(end + len(_CLOSE))
             yield self._call_in(written) or written
 
-    def end(self) -> Iterator[str | ToolCall]:
+    def end(self) -> Iterator[str | FunctionCall]:
         """Give what is left: a call that lacks no more than its closing tag, or text."""
         rest, self._held = self._held, ""
         if call := self._call_in(rest):
@@ -95,7 +95,7 @@ class ToolReader:
     def _cut(self, length: int) -> tuple[str, str]:
         return self._held[:length], self._held[length:]
 
-    def _call_in(self, written: str) -> ToolCall | None:
+    def _call_in(self, written: str) -> FunctionCall | None:
         content = written.strip()
         if not content.startswith(_OPEN):
             return None
@@ -108,7 +108,7 @@ class ToolReader:
         if not isinstance(arguments, dict) or not isinstance(name, str) or name not in self._names:
             return None
         self.calls += 1
-        return ToolCall(name, text)
+        return FunctionCall(name, text)
 
     def _maybe_open(self) -> int:
         """Return how many of the last characters are the beginning of the opening tag."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from mealkit.engines.onnx.worker import OnnxWorker
 
 # The engine itself is imported in ``load``, under the seal.
-from mealkit.worker.generation_values import CompletionRequest, Sampling
+from mealkit.worker.generation_values import CompletionInput, Sampling
 from mealkit.worker.interface import WorkerConfig
 
 _ALLOW, _KILL = 0x7FFF0000, 0x80000000
@@ -63,7 +63,7 @@ def use(worker, task):
     if task == "embeddings":
         return worker.embed(["hello world", "a longer text than the first"]).token_counts
     sampling = Sampling(10, 0.0, 1.0, 0, 0.0, 1.0, 0.0, 0.0, 7, (), {})
-    events = worker.complete(CompletionRequest("Return the", sampling, 1, None), lambda: False)
+    events = worker.complete(CompletionInput("Return the", sampling, 1, None), lambda: False)
     return [type(event).__name__ for event in events]
 
 

@@ -9,17 +9,17 @@ import pytest
 from mealkit.errors import MealkitError
 from mealkit.recipe.kit import Task
 from mealkit.runtime.api.endpoint import Endpoint
-from mealkit.runtime.api.offer import Offer
+from mealkit.runtime.api.served_model import ServedModel
 
 MODEL_NAME = "stand-in"
 
 
 @pytest.fixture
-def offer(make_api_lock) -> Callable[..., Offer]:
+def offer(make_api_lock) -> Callable[..., ServedModel]:
     """Work out what a lock offers: ``offer(task, features=..., overrides=..., prompts=...)``."""
 
-    def make(task: Task = Task.GENERATION, **changes: Any) -> Offer:
-        return Offer.of(make_api_lock(task, **changes))
+    def make(task: Task = Task.GENERATION, **changes: Any) -> ServedModel:
+        return ServedModel.of(make_api_lock(task, **changes))
 
     return make
 
@@ -28,7 +28,7 @@ def offer(make_api_lock) -> Callable[..., Offer]:
 def ask() -> Callable[..., Any]:
     """What the worker is asked, or the code and the parameter of a refusal."""
 
-    def run(endpoint: Endpoint, offer: Offer, **values: Any) -> Any:
+    def run(endpoint: Endpoint, offer: ServedModel, **values: Any) -> Any:
         try:
             asked = endpoint.prepare({"model": MODEL_NAME, **values}, offer)
         except MealkitError as error:

@@ -181,12 +181,12 @@ def test_room_is_counted_where_the_engine_would_shorten(offer):
     """Only of vLLM, and only of a prompt that may not fit: its text could be a token a byte."""
     kit = offer()
     ask = {"model": "stand-in", "messages": [{"role": "user", "content": "a" * 5000}]}
-    assert CHAT.prepare(ask, kit).room is None
+    assert CHAT.prepare(ask, kit).length_check is None
     tight = replace(kit, shortens_answers=True)
-    room = CHAT.prepare(ask, tight).room
-    assert json.loads(room.body) == {key: ask[key] for key in ("model", "messages")}
-    assert (room.max_tokens, room.limit_tokens, room.where) == (32, 64, "messages")
+    check = CHAT.prepare(ask, tight).length_check
+    assert json.loads(check.body) == {key: ask[key] for key in ("model", "messages")}
+    assert (check.max_tokens, check.limit_tokens, check.where) == (32, 64, "messages")
     wide = replace(tight, hyperparameters={**kit.hyperparameters, "max_length": 32768})
-    assert CHAT.prepare(ask, wide).room is None
+    assert CHAT.prepare(ask, wide).length_check is None
     ask["messages"] *= 7
-    assert CHAT.prepare(ask, wide).room is not None
+    assert CHAT.prepare(ask, wide).length_check is not None

@@ -9,9 +9,9 @@ from openapi_spec_validator import validate
 from mealkit.errors import CATALOGUE
 from mealkit.recipe.kit import Feature, Task
 from mealkit.runtime.api.endpoints import offered
-from mealkit.runtime.api.offer import Offer
 from mealkit.runtime.api.openapi import describe, problems_by_status
 from mealkit.runtime.api.page import page
+from mealkit.runtime.api.served_model import ServedModel
 
 PROMPTS = {
     "ask": ("{{ task }}: {{ text }}", ("task", "text")),
@@ -40,7 +40,7 @@ def described(make_api_lock):
 
     def make(task, **changes):
         lock = make_api_lock(task, **{"prompts": PROMPTS, **changes})
-        offer = Offer.of(lock)
+        offer = ServedModel.of(lock)
         offer.dimensions = 4 if task is Task.EMBEDDINGS else None
         offer.prediction = SCHEMA if task is Task.PREDICTION else None
         return lock, offer, describe(lock, offer)

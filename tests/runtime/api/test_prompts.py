@@ -8,8 +8,8 @@ from mealkit.runtime.api.chat import CHAT
 from mealkit.runtime.api.classify import CLASSIFY
 from mealkit.runtime.api.completions import COMPLETIONS
 from mealkit.runtime.api.embeddings import EMBEDDINGS
-from mealkit.runtime.api.offer import Offer
 from mealkit.runtime.api.rerank import RERANK
+from mealkit.runtime.api.served_model import ServedModel
 from mealkit.runtime.api.tokenize import TOKENIZE
 
 UNSUPPORTED = "REQUEST_UNSUPPORTED"
@@ -140,7 +140,7 @@ def test_variables_are_not_templates(offer, ask):
 def test_prompts_that_could_not_be_filled_in(make_api_lock, text):
     """What `mealkit check` refuses in a prompt is refused at the start, not by each request."""
     with pytest.raises(LockError, match="'p' is not a template that can be applied"):
-        Offer.of(make_api_lock(prompts={"p": (text, ("name",))}))
+        ServedModel.of(make_api_lock(prompts={"p": (text, ("name",))}))
 
 
 def test_endless_output(offer):
@@ -155,7 +155,7 @@ def test_endless_output(offer):
 def test_lock_with_a_broken_template(make_api_lock):
     """A prompt that is no template ends the start, not a request."""
     with pytest.raises(LockError, match="'p' is not a template"):
-        Offer.of(make_api_lock(prompts={"p": ("{{ name", ())}))
+        ServedModel.of(make_api_lock(prompts={"p": ("{{ name", ())}))
 
 
 def test_no_chat_without_the_feature(offer, ask):

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from mealkit.runtime.api.prompt_length import room_of
+from mealkit.runtime.api.prompt_length import length_check_of
 from mealkit.runtime.engine_traits import traits_of
 
 ROOMY, TIGHT = 8192, 512
@@ -29,4 +29,4 @@ def test_what_surely_fits_is_not_counted(offer, engine, limit, text, is_counted)
         hyperparameters={"max_length": limit},
     )
     body = {"model": "m", "messages": [{"role": "user", "content": text}], "max_tokens": 16}
-    assert (room_of(served, body, "messages") is not None) is is_counted
+    assert (length_check_of(served, body, "messages") is not None) is is_counted

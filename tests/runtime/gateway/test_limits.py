@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mealkit.errors import RequestError
-from mealkit.runtime.gateway.limits import HeldBytes, Turns
+from mealkit.runtime.gateway.limits import FairQueue, HeldBytes
 
 
 async def forever():
@@ -19,23 +19,23 @@ def test_round_robin_between_callers():
     served = []
 
     async def run():
-        turns = Turns(1, 100, lambda: None)
-        assert await turns.take("first", forever)
+        queue = FairQueue(1, 100, lambda: None)
+        assert await queue.take("first", forever)
 
         async def ask(caller, number):
-            assert await turns.take(caller, forever)
+            assert await queue.take(caller, forever)
             served.append((caller, number))
             await asyncio.sleep(0)
-            turns.end()
+            queue.end()
 
         tasks = []
         for caller, count in (("many", 4), ("few", 2), ("one", 1)):
             tasks += [asyncio.create_task(ask(caller, number)) for number in range(count)]
         await asyncio.sleep(0)
-        assert (turns.running, turns.waiting) == (1, 7)
-        turns.end()
+        assert (queue.running, queue.waiting) == (1, 7)
+        queue.end()
         await asyncio.gather(*tasks)
-        assert (turns.running, turns.waiting) == (0, 0)
+        assert (queue.running, queue.waiting) == (0, 0)
 
     asyncio.run(run())
     assert served == [
@@ -47,16 +47,16 @@ def test_too_many():
     """What neither runs nor may wait is refused, with all four numbers."""
 
     async def run():
-        turns = Turns(2, 1, lambda: None)
+        queue = FairQueue(2, 1, lambda: None)
         for _ in range(2):
-            assert await turns.take("", forever)
-        waits = asyncio.create_task(turns.take("", forever))
+            assert await queue.take("", forever)
+        waits = asyncio.create_task(queue.take("", forever))
         await asyncio.sleep(0)
         with pytest.raises(
             RequestError, match="2 requests are running, the limit is 2, and 1 wait"
         ):
-            await turns.take("", forever)
-        turns.end()
+            await queue.take("", forever)
+        queue.end()
         assert await waits
 
     asyncio.run(run())
@@ -71,31 +71,31 @@ def test_no_turn_is_lost(callers):
     """However callers leave, every turn comes back, and all who stay are served."""
 
     async def run():
-        turns = Turns(2, 100, lambda: None)
+        queue = FairQueue(2, 100, lambda: None)
         leave = asyncio.Event()
         served = 0
 
         async def ask(caller, how):
             nonlocal served
-            if await turns.take(caller, leave.wait if how == "gone" else forever):
+            if await queue.take(caller, leave.wait if how == "gone" else forever):
                 try:
                     served += 1
                     await asyncio.sleep(0)
                 finally:
-                    turns.end()
+                    queue.end()
 
         for _ in range(2):
-            assert await turns.take("", forever)
+            assert await queue.take("", forever)
         tasks = [(asyncio.create_task(ask(caller, how)), how) for caller, how in callers]
         await asyncio.sleep(0)
-        turns.end()
+        queue.end()
         for task, how in tasks:
             if how == "cancel":
                 task.cancel()
         leave.set()
-        turns.end()
+        queue.end()
         await asyncio.gather(*(task for task, _ in tasks), return_exceptions=True)
-        assert (turns.running, turns.waiting) == (0, 0)
+        assert (queue.running, queue.waiting) == (0, 0)
         assert served >= sum(how == "stay" for _, how in callers)
 
     asyncio.run(run())

@@ -11,7 +11,7 @@ from mealkit.recipe.kit import Feature, Task
 from mealkit.runtime.api.chat import CHAT
 from mealkit.runtime.api.completions import COMPLETIONS
 from mealkit.runtime.api.embeddings import EMBEDDINGS
-from mealkit.runtime.api.offer import Offer
+from mealkit.runtime.api.served_model import ServedModel
 
 MODEL = "stand-in"
 HELLO = [{"role": "user", "content": "hello world"}]
@@ -235,7 +235,7 @@ def test_nothing_is_ignored(make_api_lock, endpoint, name):
     """Each parameter that the client knows is passed on to the engine, or refused by its name."""
     task = Task.EMBEDDINGS if endpoint is EMBEDDINGS else Task.GENERATION
     overrides = {key: {} for key in ("temperature", "top_p", "seed", *PENALTIES)}
-    offer = Offer.of(make_api_lock(task, features=frozenset(Feature), overrides=overrides))
+    offer = ServedModel.of(make_api_lock(task, features=frozenset(Feature), overrides=overrides))
     offer.dimensions = 4
     values = {"model": MODEL, **NEEDED[endpoint], **BESIDE.get(name, {})}
     known = HONOURED[endpoint] | TAKEN

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from mealkit.runtime.http.accepted import Connections
+from mealkit.runtime.http.accepted import AcceptedConnections
 
 MEBIBYTE = 2**20
 
@@ -43,7 +43,7 @@ def at(clock, connections, seconds):
 
 def keeper(**limits):
     clock = [0.0]
-    connections = Connections(
+    connections = AcceptedConnections(
         limits.pop("limit", 100), idle_seconds=75, head_seconds=30, stall_seconds=30, **limits
     )
     connections._clock = lambda: clock[0]

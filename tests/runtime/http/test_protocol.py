@@ -18,7 +18,7 @@ from uvicorn.server import ServerState
 
 import mealkit
 from mealkit.runtime.gateway_packages import GATEWAY_BOUNDS, GATEWAY_REQUIREMENTS
-from mealkit.runtime.http.accepted import Connections
+from mealkit.runtime.http.accepted import AcceptedConnections
 from mealkit.runtime.http.protocol import OneWriteProtocol
 
 LIVE = b"GET /v1/health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -231,7 +231,7 @@ def served():
 
     config = uvicorn.Config(application, http="h11", ws="none", lifespan="off", log_config=None)
     config.load()
-    connections = Connections(10)
+    connections = AcceptedConnections(10)
     protocol = OneWriteProtocol(
         config=config,
         server_state=ServerState(),
@@ -314,7 +314,9 @@ def test_a_head_of_a_hundred_lines(start):
     kit = start().wait_ready()
     lines = b"".join(b"X-Number-%d: %b\r\n" % (number, b"y" * 90) for number in range(200))
     with kit.connected() as peer:
-        peer.sendall(LIVE.replace(b"\r\n\r\n", b"\r\n" + lines + b"Connection: close\r\n\r\n"))
+        peer.sendall(
+            LIVE.replace(b"\r\n\r\n", b"\r\n" + lines + b"AcceptedConnection: close\r\n\r\n")
+        )
         assert peer.makefile("rb").read().startswith(b"HTTP/1.1 200")
 
 

@@ -187,6 +187,11 @@ def test_lock_that_cannot_be_used(start):
 
     failed(start(change=edit), "LOCK_INVALID", 4)
 
+    def nest(root: Path) -> None:
+        (root / "etc" / "kit.lock").write_text("[" * 100_000)
+
+    failed(start(change=nest), "LOCK_INVALID", 4)
+
 
 def test_state_folder_that_cannot_be_made(start):
     """A state folder that cannot be written to is named, with what to mount."""

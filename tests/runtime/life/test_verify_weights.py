@@ -8,7 +8,7 @@ import pytest
 from mealkit.digest import Digest
 from mealkit.errors import EngineError
 from mealkit.recipe.lock import LockedFile
-from mealkit.runtime.life.verify_weights import StoppedError, verify_weights
+from mealkit.runtime.life.verify_weights import VerificationStoppedError, verify_weights
 
 DATA = {"a.safetensors": bytes(3_000_000), "sub/b.json": b"{}", "empty": b""}
 
@@ -102,7 +102,7 @@ def test_stop(locked, tmp_path):
     def halt(_size):
         stop.set()
 
-    with pytest.raises(StoppedError):
+    with pytest.raises(VerificationStoppedError):
         verify_weights(locked, tmp_path, halt, stop)
 
 

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from mealkit.errors import problem
-from mealkit.runtime.life.waiting_server import Doorman
+from mealkit.runtime.life.waiting_server import WaitingServer
 from mealkit.runtime.state import Lifecycle, Status
 
 
@@ -37,7 +37,7 @@ def get(listener, path):
 def test_alive_and_not_ready(listener):
     """Live is 200, ready is 503 with the state as it is, and everything else is NOT_READY."""
     lifecycle = Lifecycle(lambda: 0.0)
-    with Doorman(listener, lifecycle):
+    with WaitingServer(listener, lifecycle):
         for path in ("/v1/health/live", "/healthz"):
             status, _, content = get(listener, path)
             assert (status, content) == (200, {"status": "starting", "elapsed_seconds": 0.0})
@@ -56,7 +56,7 @@ def test_body_that_nobody_reads(listener):
     """A caller that sends a large body still sees the answer."""
     body = b"x" * 3_000_000
     head = b"POST /v1/embeddings HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(body)
-    with Doorman(listener, Lifecycle(lambda: 0.0)):
+    with WaitingServer(listener, Lifecycle(lambda: 0.0)):
         status, _, content = ask(listener, head + body)
     assert status == 503
     assert json.loads(content)["error"]["code"] == "NOT_READY"
@@ -64,7 +64,7 @@ def test_body_that_nobody_reads(listener):
 
 def test_silent_and_many_peers(listener):
     """Peers that say nothing hold nobody up, and are not collected without end."""
-    with Doorman(listener, Lifecycle(lambda: 0.0)):
+    with WaitingServer(listener, Lifecycle(lambda: 0.0)):
         silent = [socket.create_connection(listener.getsockname(), 30) for _ in range(300)]
         assert get(listener, "/healthz")[0] == 200
         assert silent[0].recv(1) == b""  # the oldest was sent away
@@ -74,11 +74,11 @@ def test_silent_and_many_peers(listener):
 
 def test_next_server_takes_over(listener):
     """After it has left, who connects is served by whoever accepts next."""
-    with Doorman(listener, Lifecycle(lambda: 0.0)) as doorman:
+    with WaitingServer(listener, Lifecycle(lambda: 0.0)) as waiting_server:
         late = socket.create_connection(listener.getsockname(), 30)
         assert get(listener, "/healthz")[0] == 200
-        doorman.leave()
-        doorman.leave()
+        waiting_server.leave()
+        waiting_server.leave()
         late.sendall(b"GET /healthz HTTP/1.1\r\n\r\n")  # it was let in before
         with late, late.makefile("rb") as reader:
             assert reader.read().startswith(b"HTTP/1.1 200 ")

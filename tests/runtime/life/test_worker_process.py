@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mealkit.errors import problem
-from mealkit.runtime.life.worker_process import ChildProcess, Exit, Reaper, read_problem
+from mealkit.runtime.life.worker_process import ChildProcess, ProcessExit, Reaper, read_problem
 
 
 def run(program, lines=None):
@@ -36,10 +36,10 @@ def run(program, lines=None):
 @pytest.mark.parametrize(
     ("program", "how", "text"),
     [
-        ("", Exit(0, None), "exit code 0"),
-        ("raise SystemExit(7)", Exit(7, None), "exit code 7"),
-        ("import os; os.kill(os.getpid(), 9)", Exit(None, "SIGKILL"), "SIGKILL"),
-        ("import os; os.kill(os.getpid(), 11)", Exit(None, "SIGSEGV"), "SIGSEGV"),
+        ("", ProcessExit(0, None), "exit code 0"),
+        ("raise SystemExit(7)", ProcessExit(7, None), "exit code 7"),
+        ("import os; os.kill(os.getpid(), 9)", ProcessExit(None, "SIGKILL"), "SIGKILL"),
+        ("import os; os.kill(os.getpid(), 11)", ProcessExit(None, "SIGSEGV"), "SIGSEGV"),
         ("import os, signal; os.kill(os.getpid(), signal.SIGRTMIN + 2)", None, None),
     ],
 )

@@ -3,7 +3,7 @@
 import pytest
 
 from mealkit.errors import problem
-from mealkit.runtime.api.usage import Usage
+from mealkit.runtime.api.usage import TokenUsage
 from mealkit.runtime.watch.metrics import Metrics
 
 LABELS = 'gen_ai_operation_name="chat",gen_ai_provider_name="mealkit",gen_ai_request_model="m"'
@@ -20,7 +20,7 @@ def lines(metrics):
 
 def test_streamed_answer(metrics):
     """Duration, first token, time per later token, and tokens in and out."""
-    metrics.used("chat", Usage(10, 5), 1.0, 0.2)
+    metrics.used("chat", TokenUsage(10, 5), 1.0, 0.2)
     found = lines(metrics)
     for line in (
         f'gen_ai_server_request_duration_seconds_sum{{error_type="",{LABELS}}} 1.0',
@@ -35,7 +35,7 @@ def test_streamed_answer(metrics):
 
 def test_buckets_of_the_conventions(metrics):
     """The buckets are those that the conventions advise."""
-    metrics.used("chat", Usage(1, 2), 1.0, 0.2)
+    metrics.used("chat", TokenUsage(1, 2), 1.0, 0.2)
 
     def bounds(name):
         marked = [line for line in lines(metrics) if line.startswith(f"{name}_bucket")]

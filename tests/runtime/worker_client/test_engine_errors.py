@@ -7,7 +7,7 @@ import pytest
 from mealkit.engines.vllm.traits import TRAITS
 from mealkit.errors import failure
 from mealkit.runtime.worker_client.engine_errors import problem_of, problem_of_error
-from mealkit.runtime.worker_client.pool import Answer
+from mealkit.runtime.worker_client.pool import WorkerAnswer
 from mealkit.worker.openai_errors import error_answer
 
 # vllm/renderers/params.py, with what VLLMValidationError.__str__ appends (vllm/exceptions.py).
@@ -36,7 +36,7 @@ OLDER = (
 
 def vllm_answer(message, status=400, kind="BadRequestError", param=None):
     error = {"message": message, "type": kind, "param": param, "code": status}
-    return Answer(status, json.dumps({"error": error}).encode())
+    return WorkerAnswer(status, json.dumps({"error": error}).encode())
 
 
 @pytest.mark.parametrize(
@@ -80,10 +80,10 @@ def test_overlong_has_the_numbers(message, said):
         ),
         (vllm_answer("CUDA error", 500, "InternalServerError"), "ENGINE_ANSWER", "kit-author"),
         (vllm_answer("The model `x` does not exist.", 404), "ENGINE_ANSWER", "kit-author"),
-        (Answer(500, b"Internal Server Error"), "ENGINE_ANSWER", "kit-author"),
-        (Answer(502, b"[]"), "ENGINE_ANSWER", "kit-author"),
-        (Answer(500, b'{"error": {"message": 3}}'), "ENGINE_ANSWER", "kit-author"),
-        (Answer(500, b"[" * 100_000), "ENGINE_ANSWER", "kit-author"),
+        (WorkerAnswer(500, b"Internal Server Error"), "ENGINE_ANSWER", "kit-author"),
+        (WorkerAnswer(502, b"[]"), "ENGINE_ANSWER", "kit-author"),
+        (WorkerAnswer(500, b'{"error": {"message": 3}}'), "ENGINE_ANSWER", "kit-author"),
+        (WorkerAnswer(500, b"[" * 100_000), "ENGINE_ANSWER", "kit-author"),
     ],
 )
 def test_other_answers(answer, code, owner):
@@ -95,7 +95,7 @@ def test_other_answers(answer, code, owner):
 def test_mealkits_own_workers():
     """A problem that one of mealkit's own workers states stays what it is."""
     error = failure("REQUEST_TOO_LONG", "input[0] has 17 tokens, the limit is 16", where="input[0]")
-    assert problem_of(Answer(*error_answer(error)), TRAITS) == error.problems[0]
+    assert problem_of(WorkerAnswer(*error_answer(error)), TRAITS) == error.problems[0]
 
 
 def test_errors_within_a_stream():

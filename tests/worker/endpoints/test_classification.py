@@ -6,7 +6,7 @@ import pytest
 
 from mealkit.errors import MealkitError
 from mealkit.worker.endpoints.classification import (
-    ClassificationRequest,
+    ClassificationInput,
     classification_answer,
     classification_request,
 )
@@ -26,7 +26,7 @@ def read(body):
 
 
 def answer(rows, labels=("a", "b"), counts=None):
-    request = ClassificationRequest(["text"] * 2)
+    request = ClassificationInput(["text"] * 2)
     found = Classifications(labels, rows, counts or [3, 4])
     return json.loads(classification_answer(request, found, "m"))
 

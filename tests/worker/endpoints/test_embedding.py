@@ -10,7 +10,7 @@ from hypothesis import strategies as some
 
 from mealkit.errors import MealkitError
 from mealkit.worker.endpoints.embedding import (
-    EmbeddingRequest,
+    EmbeddingInput,
     embedding_answer,
     embedding_request,
 )
@@ -49,7 +49,7 @@ def test_what_the_gateway_cannot_have_written_is_refused(body):
 def test_text_and_lists_of_text_are_read(given_input, texts):
     """One text is a list of one; a blank is a text."""
     body = json.dumps({"model": "m", "input": given_input}).encode()
-    assert read_request(body, embedding_request) == EmbeddingRequest(texts, "float")
+    assert read_request(body, embedding_request) == EmbeddingInput(texts, "float")
 
 
 @given(some.lists(some.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1))
@@ -59,7 +59,7 @@ def test_every_float32_survives_both_spellings(numbers):
     packed = struct.pack(packing, *numbers)
     found = Embeddings([packed], len(numbers), [1])
     for encoding_format in ("float", "base64"):
-        request = EmbeddingRequest(["x"], encoding_format)
+        request = EmbeddingInput(["x"], encoding_format)
         vector = json.loads(embedding_answer(request, found, "m"))["data"][0]["embedding"]
         if encoding_format == "base64":
             assert base64.b64decode(vector) == packed
@@ -72,9 +72,7 @@ def test_every_float32_survives_both_spellings(numbers):
 def test_a_name_with_quotes_stays_a_name():
     """The model's name is written as JSON, whatever is in it."""
     name = 'a"b\\c\n'
-    answer = embedding_answer(
-        EmbeddingRequest(["x"], "float"), Embeddings([b"\0" * 4], 1, [1]), name
-    )
+    answer = embedding_answer(EmbeddingInput(["x"], "float"), Embeddings([b"\0" * 4], 1, [1]), name)
     assert json.loads(answer)["model"] == name
 
 
@@ -90,4 +88,4 @@ def test_a_name_with_quotes_stays_a_name():
 def test_vectors_that_do_not_fit_the_request_are_refused(found):
     """A missing vector, a missing count or a wrong length is the engine's failure."""
     with pytest.raises(MealkitError, match="ENGINE_ANSWER"):
-        embedding_answer(EmbeddingRequest(["x", "y"], "float"), found, "m")
+        embedding_answer(EmbeddingInput(["x", "y"], "float"), found, "m")

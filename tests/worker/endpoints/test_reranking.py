@@ -9,7 +9,7 @@ from hypothesis import strategies as some
 from mealkit.errors import MealkitError
 from mealkit.worker.endpoints.request import read_request
 from mealkit.worker.endpoints.reranking import (
-    RerankingRequest,
+    RerankingInput,
     reranking_answer,
     reranking_request,
 )
@@ -54,13 +54,13 @@ def test_what_is_missing_is_refused(name):
 
 def test_what_is_good_is_read():
     """A query, and documents as a list."""
-    assert read(GOOD) == RerankingRequest("q", ["a", "b"])
+    assert read(GOOD) == RerankingInput("q", ["a", "b"])
 
 
 @given(some.lists(some.sampled_from([-1.0, 0.0, 0.5, 2.0]), min_size=1))
 def test_the_best_come_first_and_equals_stay_in_order(scores):
     """The order is by score and then by number."""
-    request = RerankingRequest("q", ["d"] * len(scores))
+    request = RerankingInput("q", ["d"] * len(scores))
     found = Relevance(scores, [2] * len(scores))
     answer = json.loads(reranking_answer(request, found, "m"))
     best = sorted((-score, index) for index, score in enumerate(scores))
@@ -83,5 +83,5 @@ def test_the_best_come_first_and_equals_stay_in_order(scores):
 )
 def test_an_answer_that_does_not_fit_is_an_engines_failure(found):
     """Missing scores and what is no number never reach a caller."""
-    request = RerankingRequest("q", ["a", "b"])
+    request = RerankingInput("q", ["a", "b"])
     assert refused(lambda: reranking_answer(request, found, "m")).code == "ENGINE_ANSWER"

@@ -90,6 +90,10 @@ def test_tool_calls_are_given_as_objects():
     call = {"type": "function", "function": {"name": "f", "arguments": '{"x": 1}'}}
     source = "{{ messages[0].tool_calls[0].function.arguments.x }}{{ messages[0].content }}"
     assert render(source, [{"role": "assistant", "tool_calls": [call]}]) == "1"
+    call = {"type": "function", "function": {"name": "f", "arguments": "[" * 100_000}}
+    found = failing(source, [{"role": "assistant", "tool_calls": [call]}])
+    assert found.code == "REQUEST_INVALID"
+    assert "nests deeper" in found.message
     call = {"type": "function", "function": {"name": "f", "arguments": "{"}}
     found = failing(source, [{"role": "assistant", "tool_calls": [call]}])
     assert (found.code, found.where) == ("REQUEST_INVALID", "messages")

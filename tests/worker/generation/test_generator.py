@@ -12,11 +12,11 @@ from mealkit.errors import MealkitError
 from mealkit.worker.generation.generator import Generator
 from mealkit.worker.generation_values import (
     Called,
-    ChatRequest,
-    CompletionRequest,
+    ChatInput,
+    CompletionInput,
     Finished,
+    FunctionCall,
     Started,
-    ToolCall,
     Tools,
     Written,
 )
@@ -34,13 +34,13 @@ def nobody_goes():
 
 
 def complete(generator, prompt="p", *, count=1, alternatives=None, **fields):
-    request = CompletionRequest(prompt, sampling(**fields), count, alternatives)
+    request = CompletionInput(prompt, sampling(**fields), count, alternatives)
     return generator.complete(request, nobody_goes)
 
 
 def chat(generator, tools=None, schema=None, *, count=1, alternatives=None, **fields):
     messages = [{"role": "user", "content": "hi"}]
-    request = ChatRequest(messages, sampling(**fields), count, alternatives, tools, schema)
+    request = ChatInput(messages, sampling(**fields), count, alternatives, tools, schema)
     return generator.chat(request, nobody_goes)
 
 
@@ -133,7 +133,7 @@ def test_a_caller_that_goes_costs_no_further_token(after):
     """The model stands still as soon as nobody waits, and the next answers are not begun."""
     model = ScriptedModel([b"a"] * 10)
     asked = iter([False] * (after + 1))
-    request = CompletionRequest("p", sampling(), 5, None)
+    request = CompletionInput("p", sampling(), 5, None)
     events = list(Generator(model, config()).complete(request, lambda: next(asked, True)))
     assert not any(isinstance(item, Finished) for item in events)
     assert text_of(events) == "a" * after
@@ -143,7 +143,7 @@ def test_a_caller_that_goes_costs_no_further_token(after):
 def test_nothing_is_read_for_a_caller_that_has_gone_while_waiting():
     """A request whose caller has gone before its turn does not touch the model."""
     model = ScriptedModel([b"a"])
-    request = CompletionRequest("p", sampling(), 1, None)
+    request = CompletionInput("p", sampling(), 1, None)
     assert list(Generator(model, config()).complete(request, lambda: True)) == []
     assert model.prompts == []
 
@@ -159,7 +159,7 @@ def test_a_prompt_is_left_unread_when_its_caller_goes():
     """A model that can stop within a prompt is asked to, and nothing is answered."""
     generator = Generator(Patient([b"a"]), config())
     asked = iter([False])
-    request = CompletionRequest("p", sampling(), 2, None)
+    request = CompletionInput("p", sampling(), 2, None)
     assert list(generator.complete(request, lambda: next(asked, True))) == []
     assert text_of(complete(generator)) == "a"
 
@@ -266,7 +266,7 @@ def test_calls_of_tools_are_told_apart_from_text():
     pieces = [CALL[place : place + 3] for place in range(0, len(CALL), 3)]
     events = list(chat(with_tools(b"I ", b"add.", b"\n", *pieces, b"\n", CALL), tools()))
     assert text_of(events) == "I add."
-    call = Called(0, ToolCall("add", '{"x": 1}'))
+    call = Called(0, FunctionCall("add", '{"x": 1}'))
     assert [item for item in events if isinstance(item, Called)] == [call, call]
     assert events[-1].reason == "tool_calls"
 

@@ -12,7 +12,7 @@ from worker.generation.scripted import ScriptedModel, config, sampling
 from mealkit.errors import MealkitError
 from mealkit.worker.generation.generator import Generator
 from mealkit.worker.generation.grammar import Schemas
-from mealkit.worker.generation_values import Called, ChatRequest, Finished, Tools, Written
+from mealkit.worker.generation_values import Called, ChatInput, Finished, Tools, Written
 
 SCHEMAS = [
     {"type": "object"},
@@ -87,7 +87,7 @@ class Noise(ScriptedModel):
 
 def answer(model, schema=None, tools=None, **fields):
     generator = Generator(model, config(tool_calls="hermes"))
-    request = ChatRequest(
+    request = ChatInput(
         [{"role": "user", "content": "go"}], sampling(**fields), 1, None, tools, schema
     )
     events = list(generator.chat(request, lambda: False))
@@ -215,7 +215,7 @@ def test_a_tokenizer_that_adds_to_a_text_does_not_confuse_the_schema():
         "required": ["a"],
         "additionalProperties": False,
     }
-    request = ChatRequest([{"role": "user", "content": "go"}], sampling(), 1, None, None, schema)
+    request = ChatInput([{"role": "user", "content": "go"}], sampling(), 1, None, None, schema)
     events = list(generator.chat(request, lambda: False))
     assert "".join(item.text for item in events if isinstance(item, Written)) == '{"a": 1}'
     assert isinstance(events[-1], Finished)
@@ -235,7 +235,7 @@ def test_several_answers_fulfil_one_schema():
     """Each of them is bound from its beginning to its end."""
     generator = Generator(Noise(), config())
     schema = {"type": "array", "items": {"const": 1}, "maxItems": 2}
-    request = ChatRequest([{"role": "user", "content": "go"}], sampling(), 4, None, None, schema)
+    request = ChatInput([{"role": "user", "content": "go"}], sampling(), 4, None, None, schema)
     events = list(generator.chat(request, lambda: False))
     for index in range(4):
         mine = [item for item in events if isinstance(item, Written) and item.index == index]

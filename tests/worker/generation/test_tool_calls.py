@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from mealkit.worker.generation.tool_calls import ToolReader
-from mealkit.worker.generation_values import ToolCall
+from mealkit.worker.generation_values import FunctionCall
 
 parts = some.sampled_from(
     [
@@ -27,7 +27,7 @@ def read(pieces, names=("f",)):
     text, calls = "", []
     for items in (*(reader.feed(piece) for piece in pieces), reader.end()):
         for item in items:
-            if isinstance(item, ToolCall):
+            if isinstance(item, FunctionCall):
                 calls.append((len(text), item))
             else:
                 text += item

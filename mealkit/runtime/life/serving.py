@@ -22,15 +22,15 @@ from mealkit.runtime.gateway.keys import Keys
 from mealkit.runtime.gateway.problem_answers import refusal_bytes
 from mealkit.runtime.gateway.routes import create_app
 from mealkit.runtime.gateway.service import Service
-from mealkit.runtime.http.accepted import Connections, possible_connections
+from mealkit.runtime.http.accepted import AcceptedConnections, possible_connections
 from mealkit.runtime.http.protocol import OneWriteProtocol
 from mealkit.runtime.life.canary import Canary
-from mealkit.runtime.life.start import Prelude
+from mealkit.runtime.life.start import Startup
 from mealkit.runtime.life.supervise import Supervisor
 from mealkit.runtime.life.warm_up import warm
 from mealkit.runtime.life.worker_process import end_others
 from mealkit.runtime.state import Status
-from mealkit.runtime.watch.log_records import LogHandler
+from mealkit.runtime.watch.journal import Journal
 from mealkit.runtime.watch.metrics import Metrics
 from mealkit.runtime.worker_client.pool import Upstream, WorkerLostError
 
@@ -41,26 +41,26 @@ _LAST_ANSWERS_SECONDS = 2
 _SWITCH_SECONDS = 0.001
 
 
-class Container:
+class ServingContainer:
     """A kit's gateway and worker, from the moment at which they can be served to the end."""
 
-    def __init__(self, prelude: Prelude, keys: Keys) -> None:
+    def __init__(self, startup: Startup, keys: Keys) -> None:
         """Prepare everything, start nothing."""
-        self._prelude = prelude
-        self._lock = prelude.lock
-        self._journal = prelude.journal
-        self._lifecycle = prelude.lifecycle
-        upstream = Upstream(Path(prelude.plan.socket))
+        self._startup = startup
+        self._lock = startup.lock
+        self._journal = startup.journal
+        self._lifecycle = startup.lifecycle
+        upstream = Upstream(Path(startup.plan.socket))
         self._service = Service(
-            prelude.lock,
-            prelude.settings,
+            startup.lock,
+            startup.settings,
             keys,
             self._lifecycle,
             upstream,
-            Metrics(prelude.lock.model.name),
+            Metrics(startup.lock.model.name),
             self._journal,
         )
-        self._supervisor = Supervisor(prelude, upstream)
+        self._supervisor = Supervisor(startup, upstream)
         self._stops: asyncio.Queue[signal.Signals] = asyncio.Queue()
 
     def serve(self, listener: socket.socket, take_over: Callable[[], None]) -> int:
@@ -75,7 +75,7 @@ class Container:
 
     async def _run(self, listener: socket.socket, take_over: Callable[[], None]) -> int:
         self._lifecycle.listeners.append(self._service.metrics.moved)
-        logging.getLogger().addHandler(LogHandler(self._journal))
+        logging.getLogger().addHandler(_LogHandler(self._journal))
         self._listen_for_stops()
         server = _Server(_server_config(self._service))
         take_over()
@@ -129,7 +129,7 @@ class Container:
         loading = asyncio.create_task(self._supervisor.start())
         try:
             # First: wrong weights explain more than an engine that choked on them.
-            await self._prelude.verification.finished()
+            await self._startup.verification.finished()
             self._lifecycle.move(Status.LOADING, "the engine loads; the weights are verified")
             await loading
         finally:
@@ -164,8 +164,8 @@ class Container:
             async with asyncio.timeout(drain_seconds):
                 await self._service.idle.wait()
         except TimeoutError:
-            turns = self._service.turns
-            self._journal.warning("drain ended early", running=turns.running, waiting=turns.waiting)
+            queue = self._service.queue
+            self._journal.warning("drain ended early", running=queue.running, waiting=queue.waiting)
             # Each request that waits for it learns that the kit was stopped.
             self._supervisor.kill()
             with suppress(TimeoutError):
@@ -201,7 +201,7 @@ class _Server(uvicorn.Server):
 
 
 def _server_config(service: Service) -> uvicorn.Config:
-    connections = Connections(possible_connections(service.settings.connections))
+    connections = AcceptedConnections(possible_connections(service.settings.connections))
     service.metrics.count_connections(lambda: len(connections))
 
     def refusal(fault: Problem) -> bytes:
@@ -219,8 +219,23 @@ def _server_config(service: Service) -> uvicorn.Config:
         log_level=logging.ERROR,
         access_log=False,
         server_header=False,
-        # Nothing here asks for a caller's address, whoever states it.
+        # Nothing here asks for a caller's address.
         proxy_headers=False,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=_LAST_ANSWERS_SECONDS,
     )
+
+
+class _LogHandler(logging.Handler):
+    """Writes what libraries log, from a warning on, as lines of the journal."""
+
+    def __init__(self, journal: Journal) -> None:
+        super().__init__(logging.WARNING)
+        self._journal = journal
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record, with its traceback."""
+        trace = logging.Formatter().formatException(record.exc_info) if record.exc_info else None
+        extra = {"trace": trace} if trace else {}
+        write = self._journal.error if record.levelno >= logging.ERROR else self._journal.warning
+        write("log", logger=record.name, message=record.getMessage(), **extra)

@@ -17,69 +17,71 @@ from mealkit.worker.generation_values import (
     Called,
     ChosenToken,
     Finished,
+    FunctionCall,
     GenerationEvent,
     Likelihood,
     Started,
-    ToolCall,
     Written,
 )
 from mealkit.worker.interface import Cancelled
 
 
 @dataclass(slots=True)
-class Answer:
+class PartialAnswer:
     """One answer, as far as it has come."""
 
     text: list[str] = field(default_factory=list)
     tokens: list[ChosenToken] = field(default_factory=list)
-    calls: list[ToolCall] = field(default_factory=list)
+    calls: list[FunctionCall] = field(default_factory=list)
     reason: str | None = None
 
 
-class Shape(Protocol):
+class AnswerFormat(Protocol):
     """How an endpoint writes answers."""
 
     def head(self, *, is_chunk: bool) -> dict[str, Any]:
         """Return what every chunk, or the whole answer, begins with."""
 
-    def choice(self, index: int, answer: Answer) -> Mapping[str, Any]:
+    def choice(self, index: int, answer: PartialAnswer) -> Mapping[str, Any]:
         """Return one whole answer."""
 
     def opening(self, index: int) -> Mapping[str, Any] | None:
         """Return what comes before an answer's first chunk, if anything."""
 
-    def delta(self, index: int, answer: Answer) -> Mapping[str, Any]:
+    def delta(self, index: int, answer: PartialAnswer) -> Mapping[str, Any]:
         """Return the chunk for what has come since the last."""
 
 
-def whole(events: Iterator[GenerationEvent], shape: Shape) -> bytes:
+def whole(events: Iterator[GenerationEvent], form: AnswerFormat) -> bytes:
     """Wait for all of the answers and write them.
 
     Raises:
-        Cancelled: nobody waits any more.
+        Cancelled: the caller has gone.
         RequestError, EngineError: whatever the events raise.
     """
-    answers: dict[int, Answer] = {}
+    answers: dict[int, PartialAnswer] = {}
     usage = _Usage()
     for item in events:
         usage.note(item)
         if not isinstance(item, Started):
-            _add(item, answers.setdefault(item.index, Answer()))
+            _add(item, answers.setdefault(item.index, PartialAnswer()))
     if not all(answer.reason for answer in answers.values()) or not answers:
         raise Cancelled
-    choices = [shape.choice(index, answers[index]) for index in sorted(answers)]
-    body = {**shape.head(is_chunk=False), "choices": choices, "usage": usage.as_json()}
+    choices = [form.choice(index, answers[index]) for index in sorted(answers)]
+    body = {**form.head(is_chunk=False), "choices": choices, "usage": usage.as_json()}
     return json.dumps(body).encode()
 
 
-def streamed(events: Iterator[GenerationEvent], shape: Shape, *, usage: bool) -> Iterator[bytes]:
+def streamed(
+    events: Iterator[GenerationEvent], form: AnswerFormat, *, usage: bool
+) -> Iterator[bytes]:
     """Write each event as it comes; ``usage``: tell the tokens at the end.
 
     Raises:
-        Cancelled: nobody waits any more.
+        Cancelled: the caller has gone.
         RequestError, EngineError: whatever the events raise.
     """
-    head = json.dumps(shape.head(is_chunk=True))[:-1]
+    head = json.dumps(form.head(is_chunk=True))[:-1]
     counted = _Usage()
     opened: set[int] = set()
     last: GenerationEvent | None = None
@@ -90,11 +92,11 @@ def streamed(events: Iterator[GenerationEvent], shape: Shape, *, usage: bool) ->
                 continue
             if last.index not in opened:
                 opened.add(last.index)
-                if opening := shape.opening(last.index):
+                if opening := form.opening(last.index):
                     yield _chunk(head, [opening])
-            answer = Answer()
+            answer = PartialAnswer()
             _add(last, answer)
-            yield _chunk(head, [shape.delta(last.index, answer)])
+            yield _chunk(head, [form.delta(last.index, answer)])
     finally:
         if isinstance(events, Generator):
             events.close()
@@ -105,7 +107,7 @@ def streamed(events: Iterator[GenerationEvent], shape: Shape, *, usage: bool) ->
     yield DONE
 
 
-class ChatShape:
+class ChatFormat:
     """The answers of ``/v1/chat/completions``."""
 
     def __init__(self, model_name: str, *, has_likelihoods: bool) -> None:
@@ -117,7 +119,7 @@ class ChatShape:
         """Return what every chunk, or the whole answer, begins with."""
         return {**self._head, "object": f"chat.completion{'.chunk' if is_chunk else ''}"}
 
-    def choice(self, index: int, answer: Answer) -> Mapping[str, Any]:
+    def choice(self, index: int, answer: PartialAnswer) -> Mapping[str, Any]:
         """Return one whole answer; text and calls may both be there, or one of them."""
         content = "".join(answer.text)
         message: dict[str, Any] = {"role": "assistant", "content": content, "refusal": None}
@@ -135,7 +137,7 @@ class ChatShape:
         """Return the chunk that says who speaks."""
         return self._chunk(index, {"role": "assistant", "content": ""}, None, None)
 
-    def delta(self, index: int, answer: Answer) -> Mapping[str, Any]:
+    def delta(self, index: int, answer: PartialAnswer) -> Mapping[str, Any]:
         """Return the chunk for what has come since the last."""
         delta: dict[str, Any] = {}
         if answer.text:
@@ -153,7 +155,7 @@ class ChatShape:
     def _chunk(index: int, delta: Any, logprobs: Any, reason: str | None) -> Mapping[str, Any]:
         return {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": reason}
 
-    def _logprobs(self, answer: Answer) -> Any:
+    def _logprobs(self, answer: PartialAnswer) -> Any:
         if not self._has_likelihoods:
             return None
         content = [
@@ -166,7 +168,7 @@ class ChatShape:
         return {"content": content, "refusal": None}
 
 
-class CompletionShape:
+class CompletionFormat:
     """The answers of ``/v1/completions``."""
 
     def __init__(self, model_name: str, *, has_likelihoods: bool) -> None:
@@ -182,11 +184,11 @@ class CompletionShape:
         """Return None: a completion has no speaker."""
         return None
 
-    def choice(self, index: int, answer: Answer) -> Mapping[str, Any]:
+    def choice(self, index: int, answer: PartialAnswer) -> Mapping[str, Any]:
         """Return one whole answer."""
         return self.delta(index, answer)
 
-    def delta(self, index: int, answer: Answer) -> Mapping[str, Any]:
+    def delta(self, index: int, answer: PartialAnswer) -> Mapping[str, Any]:
         """Return the chunk for what has come since the last."""
         return {
             "index": index,
@@ -231,7 +233,7 @@ class _Usage:
         }
 
 
-def _add(item: Written | Called | Finished, answer: Answer) -> None:
+def _add(item: Written | Called | Finished, answer: PartialAnswer) -> None:
     match item:
         case Written():
             answer.text.append(item.text)
@@ -254,7 +256,7 @@ def _head(prefix: str, model_name: str) -> dict[str, Any]:
     return {**made, "created": int(time.time()), "model": model_name}
 
 
-def _call(call: ToolCall) -> dict[str, Any]:
+def _call(call: FunctionCall) -> dict[str, Any]:
     function = {"name": call.name, "arguments": call.arguments}
     return {"id": f"call_{secrets.token_hex(12)}", "type": "function", "function": function}
 

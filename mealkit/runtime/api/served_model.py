@@ -27,7 +27,7 @@ _CANNOT = {
 
 
 @dataclass(slots=True)
-class Offer:
+class ServedModel:
     """The model, what it can do, what is pinned, and what a caller may choose."""
 
     model: str
