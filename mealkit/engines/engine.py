@@ -11,7 +11,7 @@ from importlib.resources.abc import Traversable
 from pydantic import BaseModel, JsonValue
 
 from mealkit.engines.demand import Use, no_demand
-from mealkit.engines.proposal import Proposal
+from mealkit.engines.published_models import PublishedModels
 from mealkit.errors import Problem
 from mealkit.kit.load import LoadedKit
 from mealkit.recipe.kit import Feature, Task
@@ -90,7 +90,7 @@ class Recipe:
     is_usual_for: Callable[[str, bool], bool] = never
     """Whether it usually serves models whose weights have a format, and that generate text or not:
     it is then chosen where nothing names an engine."""
-    proposal: Proposal | None = None
+    published_models: PublishedModels | None = None
     """How a kit is written for a model that others published; None: it is not."""
     needs_weights: bool = True
     """Whether a kit without any file of weights is refused."""

@@ -7,10 +7,10 @@ written out as a guess and listed.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mealkit.engines.proposal import Description, Published, Served
+from mealkit.engines.published_models import Description, Published, Served
 from mealkit.engines.registry import engine_names, recipe_of
 from mealkit.errors import failure
-from mealkit.importing.engine_part import engine_part, proposal_of, proposing_engines
+from mealkit.importing.engine_part import engine_part, engines_for_published, how_served
 from mealkit.importing.hub_files import beside, chosen, left_behind, weights_of
 from mealkit.importing.proposal import LeftOut, Proposal
 from mealkit.importing.repository import Repository, spdx
@@ -52,11 +52,11 @@ def propose(repository: Repository, file: str | None, engine: str | None) -> Pro
         name: sum(repository.sizes_bytes[file] for file in files) for name, files in found.items()
     }
     picked = _engine(Published(task, sizes_bytes, file), engine)
-    proposal = proposal_of(picked)
-    _require_description(repository, task, picked, proposal.description)
-    weights = chosen(repository, found.get(proposal.weights, ()), picked, proposal, file)
-    values = _values(repository, task, proposal.weights, weights[0])
-    files = [*weights, *(name for name in beside(repository, proposal) if name not in weights)]
+    how = how_served(picked)
+    _require_description(repository, task, picked, how.description)
+    weights = chosen(repository, found.get(how.weights, ()), picked, how, file)
+    values = _values(repository, task, how.weights, weights[0])
+    files = [*weights, *(name for name in beside(repository, how) if name not in weights)]
     words = prompts(values, repository) if task is Task.EMBEDDINGS else {}
     served = Served(task, repository.config(), weights[0], values.values["max_length"])
     part = engine_part(picked, served)
@@ -141,7 +141,7 @@ def _engine(model: Published, asked: str | None) -> str:
             hint = f"choose one of {', '.join(able)}"
             raise failure("USAGE", f"{asked} does not do {model.task}", hint=hint)
         return asked
-    engines = proposing_engines()
+    engines = engines_for_published()
     return max(engines, key=lambda name: engines[name].suits(model))
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mealkit.engines.proposal import Served
+from mealkit.engines.published_models import Served
 from mealkit.engines.registry import usual_engine
 from mealkit.errors import MealkitError, failure
 from mealkit.importing.engine_part import engine_part

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
-from mealkit.engines.proposal import Description, Proposal
+from mealkit.engines.published_models import Description, PublishedModels
 from mealkit.errors import failure
 from mealkit.importing.proposal import LeftOut
 from mealkit.importing.repository import Repository
@@ -49,7 +49,11 @@ def weights_of(repository: Repository) -> Mapping[str, Sequence[str]]:
 
 
 def chosen(
-    repository: Repository, there: Sequence[str], engine: str, proposal: Proposal, file: str | None
+    repository: Repository,
+    there: Sequence[str],
+    engine: str,
+    how: PublishedModels,
+    file: str | None,
 ) -> Sequence[str]:
     """Return the files of weights for an engine: all shards, or one of several models.
 
@@ -61,12 +65,12 @@ def chosen(
     """
     if not there:
         raise _nothing(repository, engine)
-    if proposal.weights == "safetensors":
+    if how.weights == "safetensors":
         return there
-    name = _one_of(repository, there, file or _described(repository, proposal.description))
+    name = _one_of(repository, there, file or _described(repository, how.description))
     part = _SPLIT.search(name)
     if part is None:
-        numbers = (f"{name}{ending}" for ending in proposal.data_endings)
+        numbers = (f"{name}{ending}" for ending in how.data_endings)
         return [name, *(item for item in numbers if _has(repository, item))]
     stem, end = name[: part.start()], name[part.end() :]
     return [
@@ -76,11 +80,11 @@ def chosen(
     ]
 
 
-def beside(repository: Repository, proposal: Proposal) -> Iterator[str]:
+def beside(repository: Repository, how: PublishedModels) -> Iterator[str]:
     """Yield the files that an engine reads beside the weights."""
-    if not proposal.reads_configs:
+    if not how.reads_configs:
         return
-    description = proposal.description
+    description = how.description
     if description is not None:
         if not _has(repository, description.file):
             yield from (name for name in description.read_without if _has(repository, name))

@@ -89,7 +89,7 @@ def test_an_engines_folder_imports_no_other_engines():
         for path in PACKAGE.glob("engines/*.py")
         for name, _ in names_in(path.read_bytes())
     }
-    interpreter = ("proposal.py", "python")
+    interpreter = ("published_models.py", "python")
     assert shared == {interpreter, *(("registry.py", name) for name in ENGINES)}
     folders = {f"mealkit.engines.{name.replace('-', '_')}" for name in ENGINES}
     for path in PACKAGE.glob("engines/*/**/*.py"):

@@ -8,7 +8,13 @@ from mealkit.engines.demand import Use
 from mealkit.engines.engine import Recipe, Values, tokenizer_features
 from mealkit.engines.hyperparameters import EmbeddingHyperparameters, GenerationHyperparameters
 from mealkit.engines.llama_cpp.traits import TRAITS
-from mealkit.engines.proposal import Comments, Proposal, Published, Served, on_processors
+from mealkit.engines.published_models import (
+    Comments,
+    Published,
+    PublishedModels,
+    Served,
+    on_processors,
+)
 from mealkit.errors import Problem, problem
 from mealkit.kit.load import LoadedKit
 from mealkit.recipe.kit import StrictModel, Task
@@ -132,7 +138,7 @@ RECIPE = Recipe(
     computes_in="fp16",
     traits=TRAITS,
     is_usual_for=lambda weights, _generates: weights == "gguf",
-    proposal=Proposal(
+    published_models=PublishedModels(
         weights="gguf",
         suits=_suits,
         part=_part,

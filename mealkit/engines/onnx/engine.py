@@ -13,11 +13,11 @@ from mealkit.engines.hyperparameters import (
     RerankingHyperparameters,
 )
 from mealkit.engines.onnx.traits import TRAITS
-from mealkit.engines.proposal import (
+from mealkit.engines.published_models import (
     Comments,
     Description,
-    Proposal,
     Published,
+    PublishedModels,
     Served,
     on_processors,
 )
@@ -80,7 +80,7 @@ RECIPE = Recipe(
     features=tokenizer_features,
     demand=_demand,
     traits=TRAITS,
-    proposal=Proposal(
+    published_models=PublishedModels(
         weights="onnx",
         suits=_suits,
         part=_part,

@@ -12,7 +12,7 @@ from mealkit.engines.hyperparameters import (
     GenerationHyperparameters,
     RerankingHyperparameters,
 )
-from mealkit.engines.proposal import Comments, Proposal, Served, on_processors
+from mealkit.engines.published_models import Comments, PublishedModels, Served, on_processors
 from mealkit.engines.transformers.traits import TRAITS
 from mealkit.errors import Problem, problem
 from mealkit.kit.load import LoadedKit
@@ -109,7 +109,7 @@ RECIPE = Recipe(
     demand=_demand,
     traits=TRAITS,
     is_usual_for=lambda weights, generates: weights == "safetensors" and not generates,
-    proposal=Proposal(
+    published_models=PublishedModels(
         weights="safetensors",
         suits=lambda _model: 1,
         part=_part,

@@ -8,7 +8,7 @@ from pydantic import Field, JsonValue, model_validator
 from mealkit.engines.demand import Use
 from mealkit.engines.engine import Recipe
 from mealkit.engines.hyperparameters import EmbeddingHyperparameters, GenerationHyperparameters
-from mealkit.engines.proposal import Comments, Proposal, Published, Served
+from mealkit.engines.published_models import Comments, Published, PublishedModels, Served
 from mealkit.engines.vllm.traits import TRAITS
 from mealkit.errors import Problem, problem
 from mealkit.kit.load import LoadedKit
@@ -244,5 +244,5 @@ RECIPE = Recipe(
     demand=demand,
     traits=TRAITS,
     is_usual_for=lambda weights, generates: weights == "safetensors" and generates,
-    proposal=Proposal(weights="safetensors", suits=suits, part=part),
+    published_models=PublishedModels(weights="safetensors", suits=suits, part=part),
 )

@@ -59,7 +59,7 @@ def from_cog(source: str, _engine: str | None, _home: Home) -> Proposal:
     return cog_proposal(content.texts, content.others, str(content.folder))
 
 
-# Another format: one function here, and a module in mealkit/build/imports that turns texts into a
+# Another format: one function here, and a module in mealkit/importing that turns texts into a
 # Proposal.
 IMPORTERS: Mapping[str, Importer] = {
     "cog": from_cog,

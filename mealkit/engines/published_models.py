@@ -52,8 +52,8 @@ class Description:
 
 
 @dataclass(frozen=True, slots=True)
-class Proposal:
-    """What an engine proposes for models that others published."""
+class PublishedModels:
+    """How an engine serves models that others published."""
 
     weights: str
     """The format of weights that it takes."""
