@@ -390,7 +390,7 @@ CATALOGUE: dict[str, Entry] = {
     "ROUTE_UNKNOWN": Entry("there is no such endpoint", _CALLER, RequestError, 404, "see /v1/metadata for the endpoints of this kit"),
     "METHOD_UNKNOWN": Entry("the endpoint does not take this method", _CALLER, RequestError, 405, "use the method in the Allow header"),
     # Everything else
-    "TARGET_UNFIT": Entry("what was named is of a kind that the command does not take", _CALLER, KitError, 400, "see --help of the command, or the kinds of TARGET in the reference"),
+    "TARGET_UNFIT": Entry("what was named is of a kind that the command does not take", _CALLER, KitError, 400, "mealkit COMMAND --help says what it takes"),
     "USAGE": Entry("the command's options contradict each other", _CALLER, KitError, 400, "see --help"),
     "INTERNAL": Entry("mealkit itself failed", _UPSTREAM, MealkitError, 500, "report it with the log"),
 }  # fmt: skip

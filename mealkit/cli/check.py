@@ -29,4 +29,4 @@ def check(
         say("it has no lock yet: mealkit lock")
     elif report.stale:
         say(f"its lock is stale ({', '.join(report.stale)}): mealkit lock")
-    print_line(f"{report.name} {report.version} holds")
+    print_line(f"{report.name} {report.version} is valid")

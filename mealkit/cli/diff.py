@@ -1,11 +1,9 @@
 """mealkit diff: what differs between two recipes."""
 
-from typing import Annotated
-
 import typer
 
 from mealkit.cli.changes import change_lines
-from mealkit.cli.options import AllowFolder, Json, session_of
+from mealkit.cli.options import AllowFolder, Json, RecipeSide, session_of
 from mealkit.cli.output import print_json, print_line
 
 EXAMPLES = (
@@ -14,13 +12,11 @@ EXAMPLES = (
     "mealkit diff old/kit.lock my-kit/kit.lock --json",
 )
 
-_Side = Annotated[str, typer.Argument(help="A kit, a lock, or an image.")]
-
 
 def diff(
     context: typer.Context,
-    before: _Side,
-    after: _Side,
+    before: RecipeSide,
+    after: RecipeSide,
     *,
     allow_folder: AllowFolder = [],  # noqa: B006  typer copies it
     as_json: Json = False,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mealkit.cli.options import AllowFolder, Json, session_of
+from mealkit.cli.options import HERE, AllowFolder, Json, ModelTarget, session_of
 from mealkit.cli.output import has_colour, print_json, print_line, table
 from mealkit.memory.setting import KvDtype
 
@@ -25,14 +25,7 @@ _BAR_WIDTH = 40
 
 def estimate(  # noqa: PLR0913  one parameter for each option
     context: typer.Context,
-    target: Annotated[
-        str,
-        typer.Argument(
-            metavar="KIT|REF|hub:REPO|FILE",
-            help="A kit, an image, hub:OWNER/REPO[/FILE][@REVISION], or files with weights.",
-            show_default="here",
-        ),
-    ] = ".",
+    target: ModelTarget = HERE,
     *,
     context_tokens: Annotated[
         int | None,

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mealkit.cli.options import Json, session_of
+from mealkit.cli.options import ImageTarget, Json, session_of
 from mealkit.cli.output import print_json, print_line, table
 
 if TYPE_CHECKING:
@@ -19,12 +19,10 @@ EXAMPLES = (
 
 def inspect(
     context: typer.Context,
-    target: Annotated[
-        str, typer.Argument(metavar="REF|FILE", help="An image's name, digest, or oci: path.")
-    ],
+    target: ImageTarget,
     *,
     verify: Annotated[
-        bool, typer.Option("--verify", help="Read every byte and hold it against its digest.")
+        bool, typer.Option("--verify", help="Read every byte and compare it with its digest.")
     ] = False,
     as_json: Json = False,
 ) -> None:
@@ -80,4 +78,4 @@ def _describe(found: "Inspection") -> None:
     for name, value in sorted(found.labels.items()):
         print_line(f"{name}={value}")
     if found.problems is not None and not found.problems:
-        print_line("every digest holds")
+        print_line("every digest is correct")

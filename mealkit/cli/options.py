@@ -16,6 +16,25 @@ KitPath = Annotated[
     str,
     typer.Argument(metavar="KIT", help="The kit's folder, or its kit.yaml.", show_default="here"),
 ]
+_IMAGE = "NAME:VERSION, a digest, REGISTRY/NAME:TAG, oci:DIR or oci-archive:FILE"
+ImageTarget = Annotated[str, typer.Argument(metavar="TARGET", help=f"An image: {_IMAGE}.")]
+KitOrImage = Annotated[
+    str,
+    typer.Argument(
+        metavar="TARGET", help=f"A kit's folder, or an image: {_IMAGE}.", show_default="here"
+    ),
+]
+_RECIPE = f"A kit's folder, a kit.lock, or an image: {_IMAGE}."
+RecipeTarget = Annotated[str, typer.Argument(metavar="TARGET", help=_RECIPE, show_default="here")]
+RecipeSide = Annotated[str, typer.Argument(help=_RECIPE)]
+ModelTarget = Annotated[
+    str,
+    typer.Argument(
+        metavar="TARGET",
+        help=f"{_RECIPE} Or a model: hub:OWNER/REPO[/FILE][@REVISION], or files of weights.",
+        show_default="here",
+    ),
+]
 Json = Annotated[
     bool,
     typer.Option("--json", help="Print JSON: the result to stdout, problems to stderr."),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mealkit.cli.options import AllowFolder, Json, session_of
+from mealkit.cli.options import HERE, AllowFolder, Json, RecipeTarget, session_of
 from mealkit.cli.output import print_json, print_line, table
 
 if TYPE_CHECKING:
@@ -44,12 +44,7 @@ Reason = Annotated[
 
 def preflight(  # noqa: PLR0913  one parameter for each option
     context: typer.Context,
-    target: Annotated[
-        str,
-        typer.Argument(
-            metavar="KIT|REF", help="A kit with a lock, or an image.", show_default="here"
-        ),
-    ] = ".",
+    target: RecipeTarget = HERE,
     *,
     host: Annotated[
         list[Path],

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from mealkit.cli.options import AllowFolder, Json, session_of
+from mealkit.cli.options import HERE, AllowFolder, Json, KitOrImage, session_of
 from mealkit.cli.output import print_json, print_line, say
 from mealkit.cli.preflight import Override, Reason
 
@@ -23,9 +23,7 @@ EXAMPLES = (
 
 def run(  # noqa: PLR0913  one parameter for each option
     context: typer.Context,
-    target: Annotated[
-        str, typer.Argument(metavar="KIT|REF", help="A kit, or an image.", show_default="here")
-    ] = ".",
+    target: KitOrImage = HERE,
     *,
     client: Annotated[
         Literal["docker", "podman", "sandbox"] | None,

@@ -11,7 +11,7 @@ def test_a_kit_is_written_and_holds(mealkit, tmp_path):
     result = mealkit("new", "soup", "--from", "cog", "cog-soup")
     assert (result.returncode, result.stdout) == (0, "soup/kit.yaml\n")
     assert "not carried over" not in result.stderr
-    assert mealkit("check", "soup").stdout == "soup 0.1.0 holds\n"
+    assert mealkit("check", "soup").stdout == "soup 0.1.0 is valid\n"
     assert json.loads((tmp_path / "soup" / "kit.schema.json").read_text())
 
 

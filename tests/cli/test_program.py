@@ -65,7 +65,7 @@ def test_results_go_to_stdout_and_talk_to_stderr(mealkit, kit):
     """So that a script can use what is printed."""
     result = mealkit("check", "soup")
     assert result.returncode == 0
-    assert result.stdout == "soup 0.1.0 holds\n"
+    assert result.stdout == "soup 0.1.0 is valid\n"
     assert "mealkit lock" in result.stderr
 
 

@@ -20,7 +20,7 @@ def test_new_prints_the_path_and_the_next_step(mealkit, tmp_path):
 def test_check_works_in_the_kits_own_folder(mealkit, kit, tmp_path):
     """Without an argument, it is the kit here."""
     (kit / "kit.yaml").rename(tmp_path / "kit.yaml")
-    assert mealkit("check").stdout == "soup 0.1.0 holds\n"
+    assert mealkit("check").stdout == "soup 0.1.0 is valid\n"
 
 
 def test_check_as_json(mealkit, kit):
