@@ -123,7 +123,7 @@ def _needed(store: LocalStore, index: Index) -> set[Digest]:
 
 
 def _sweep(store: LocalStore, needed: Iterable[Digest]) -> int:
-    """Delete all that is not needed; nobody else is at work, so temporary files are stale."""
+    """Delete all that is not needed; no other process is at work, so temporary files are stale."""
     kept = set(needed)
     freed_bytes = sum(
         folder.remove(digest)

@@ -108,7 +108,7 @@ def _put_all(blobs: Sequence[Blob], uploader: Uploader) -> dict[Digest, Outcome]
     outcomes = side_by_side(
         uploader.put, list(by_digest.values()), threads=_AT_ONCE, stop=uploader.stop
     )
-    # A layer that stands twice in the image counts twice for whoever adds the layers' sizes up.
+    # A layer that stands twice in the image counts twice when the layers' sizes are added up.
     uploader.advance(
         sum(b.size_bytes for b in blobs) - sum(b.size_bytes for b in by_digest.values())
     )
