@@ -71,7 +71,7 @@ def _cli_page() -> Iterator[str]:
         yield f"| {error.exit_code} | {meaning[:1].lower()}{meaning[1:]} |"
     yield "| 20 | `mealkit preflight`: whether the kit fits is uncertain |"
     yield "| 130 | it was interrupted |"
-    yield "| 141 | whoever read the output went away |"
+    yield "| 141 | the reader of the output went away |"
     for verb in ("", *verb_names()):
         yield from ("", f"## mealkit {verb}".rstrip(), "", "```", _help(verb), "```")
 

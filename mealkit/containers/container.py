@@ -126,7 +126,7 @@ class RunSpec:
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """How a container ended. Both ``code`` and ``signal`` are None if nobody saw it end."""
+    """How a container ended. Both ``code`` and ``signal`` are None if its end was not seen."""
 
     code: int | None = None
     signal: str | None = None

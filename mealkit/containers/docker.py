@@ -165,7 +165,7 @@ class DockerClient:
     def connected(
         self, doing: str, seconds: int = _OPERATION_SECONDS
     ) -> "Iterator[docker.DockerClient]":
-        """Open the SDK's client, for whoever loads images; its errors become problems.
+        """Open the SDK's client, for loading images; its errors become problems.
 
         ``seconds`` is how long the daemon may be silent.
 
@@ -240,7 +240,7 @@ def _knock(client: "docker.DockerClient", seconds: int) -> None:
     The SDK also forgets to close a socket that cannot connect.
 
     Raises:
-        OSError: nobody answers there, or not to this user.
+        OSError: no daemon answers there, or not to this user.
     """
     path = getattr(client.api.get_adapter(str(client.api.base_url)), "socket_path", None)
     if path is not None:

@@ -63,7 +63,7 @@ def main(folder: Path, listener: int) -> None:
         os.dup2(listener, LISTENER)
         os.close(listener)
     plan = json.loads((folder / "plan.json").read_bytes())
-    # Fails if nobody reads: a starter that was killed wants no sandbox any more.
+    # Fails if no process reads: a starter that was killed wants no sandbox any more.
     setup = os.open(folder / "setup", os.O_WRONLY | os.O_NONBLOCK)
     try:
         _write_identity(folder)

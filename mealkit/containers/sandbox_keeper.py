@@ -21,7 +21,7 @@ _CGROUP_BUSY_SECONDS = 2.0
 def daemonize(folder: Path, alive: int, listener: int) -> None:
     """Let the starter go, and run this script again where its children get a pid namespace.
 
-    ``alive`` is a descriptor that nobody else holds: the starter sees it close when the end comes.
+    ``alive`` is a descriptor that no other process has: the starter sees it close at the end.
     ``listener`` is the socket that callers reach, for the sandbox.
     """
     if os.fork():
@@ -43,7 +43,7 @@ def keep(folder: Path, alive: int, listener: int) -> None:
     groups = [Path(group) for group in plan["groups"]]
 
     def tie() -> None:
-        # Otherwise a sandbox whose keeper was killed would run on, and its end be seen by nobody.
+        # Otherwise a sandbox whose keeper was killed would run on, and no one would see its end.
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         for group in groups:
             (group / "cgroup.procs").write_text("0")

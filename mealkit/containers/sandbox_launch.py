@@ -95,8 +95,8 @@ def _kept_well(record: Record, keeper: int) -> bool:
 def _wait_for_setup(setup: int, alive: int) -> str | None:
     """Return "" once the entrypoint runs, what failed, or None if the init never started.
 
-    A pipe that nobody has opened for writing yet is silent; it hangs up when its writer, the init,
-    execs or ends. The keeper ends after the init.
+    A pipe that no process has opened for writing yet is silent; it hangs up when its writer, the
+    init, execs or ends. The keeper ends after the init.
     """
     poll = select.poll()
     poll.register(setup, select.POLLIN)

@@ -19,7 +19,7 @@ COARSE_TICK_NS = 2_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class FileKey:
-    """Size, times, inode and device: equal as long as nobody wrote to or replaced the file.
+    """Size, times, inode and device: equal as long as the file is not written to or replaced.
 
     The change time cannot be set by programs, so a restored modification time hides nothing.
     """

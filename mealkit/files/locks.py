@@ -1,6 +1,6 @@
 """Locks between processes on one machine; the kernel lets go of them when a process dies.
 
-Refuses nothing by itself: whoever does not want to wait is told that the store is busy.
+A caller that does not want to wait is told that the store is busy.
 """
 
 import fcntl

@@ -103,7 +103,7 @@ class Downloader:
                 self.task.advance(cached.stat().st_size)
                 return expected, cached
             with open_partial_download(self.cache.parts, wanted.key) as part:
-                if part is None:  # whoever held it before has finished it
+                if part is None:  # another process has finished it
                     continue
                 return self._complete(part, wanted)
 

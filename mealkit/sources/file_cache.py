@@ -95,7 +95,7 @@ class FileCache:
             return digest, self.add(part.path, digest)
 
     def drop(self, digest: Digest) -> None:
-        """Delete a file, if it is here; whoever has it open can still read it."""
+        """Delete a file, if it is here; a process that has it open can still read it."""
         (self._files / digest.hex).unlink(missing_ok=True)
         (self._records / f"{digest.hex}.json").unlink(missing_ok=True)
 
@@ -112,7 +112,7 @@ class FileCache:
             yield part
 
     def prune(self, keep: Collection[Digest]) -> int:
-        """Delete files that are not in ``keep``, and parts that nobody writes; return the bytes."""
+        """Delete files not in ``keep`` and parts that no process writes; return the bytes freed."""
         freed_bytes = 0
         for path in self._files.glob("*"):
             if Digest.from_hex(path.name) not in keep:

@@ -128,7 +128,7 @@ class HubReader:
             raise failure(
                 "SOURCE_SIZE",
                 f"{name}: the Hub states {lfs.size} bytes and serves {ranges.size_bytes}",
-                hint="use a mirror, or tell whoever runs this Hub",
+                hint="use a mirror, or tell the operator of this Hub",
                 where=self._where,
             )
         return PinnedFile(name, digest, lfs.size, ranges)
@@ -162,7 +162,7 @@ class HubReader:
 
     def _ask(self) -> RepositoryAnswer:
         endpoint = _endpoint()
-        # What the Hub says of digests is believed, so nobody on the way may change it.
+        # What the Hub says of digests is believed, so no one on the way may change it.
         require_safe(endpoint, digest_expected=False)
         if _is_offline():
             raise self._offline()

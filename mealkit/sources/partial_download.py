@@ -73,7 +73,7 @@ class PartialDownload:
         return asked
 
     def remember(self, url: str, headers: Mapping[str, str]) -> None:
-        """Note which version of an address's file this is, for whoever resumes it."""
+        """Note which version of an address's file this is, for when it is resumed."""
         etag = headers.get("ETag", "")
         validator = headers.get("Last-Modified", "") if etag.startswith("W/") else etag
         self._origin = {"url": url, "validator": validator or headers.get("Last-Modified", "")}
@@ -91,7 +91,7 @@ class PartialDownload:
         self._note.unlink(missing_ok=True)
 
     def discard(self) -> None:
-        """Delete it, so that nobody resumes it."""
+        """Delete it, so that it is not resumed."""
         self._note.unlink(missing_ok=True)
         self.path.unlink(missing_ok=True)
 
@@ -102,7 +102,7 @@ class PartialDownload:
 
 @contextmanager
 def open_partial_download(folder: Path, key: str) -> Iterator[PartialDownload | None]:
-    """Open a part and lock it, waiting for whoever holds it now.
+    """Open a part and lock it, waiting for the process that holds it now.
 
     Gives None if it was finished or deleted meanwhile: look into the cache, then try again.
 

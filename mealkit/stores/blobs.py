@@ -105,7 +105,7 @@ class VirtualBlob:
     def parts(self, offset: int = 0, length: int | None = None) -> tuple[Part, ...]:
         """Return the asked range as bytes and ranges of files, for ``socket.sendfile``.
 
-        Whoever sends them calls ``check`` before and after.
+        The sender calls ``check`` before and after.
         """
         middle = FileRange(self.source, 0, self.key.size_bytes)
         return _cut((self.head, middle, self.tail), offset, length)

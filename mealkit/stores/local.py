@@ -192,7 +192,7 @@ class LocalStore:
         return sorted(found, key=lambda item: (not item.names, item.names, item.digest))
 
     def tag(self, text: str, name: str) -> None:
-        """Give an image one more name; whoever had it loses it.
+        """Give an image one more name; an image that had it loses it.
 
         Raises:
             StoreError: ``IMAGE_NOT_FOUND``, ``REFERENCE_INVALID``.

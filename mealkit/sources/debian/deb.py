@@ -1,6 +1,6 @@
 """Fetch pinned packages: where a .deb may be found, and what it means when it is nowhere.
 
-Refuses nothing by itself: the downloader that it is handed holds the bytes against the digest.
+The downloader that it is handed compares the bytes with the digest.
 """
 
 from pathlib import Path

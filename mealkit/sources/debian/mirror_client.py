@@ -15,7 +15,7 @@ from mealkit.untrusted import UntrustedError, read_file
 from mealkit.web.http_client import bare_url, open_client, require_answer, transport_failure
 
 _GONE = frozenset({404, 410})
-# A slow line has ten times this rate; a server that holds a build up has less.
+# A slow line has ten times this rate; a server that delays a build has less.
 _PATIENCE_SECONDS = 30
 _LEAST_RATE = 4096
 

@@ -180,7 +180,7 @@ def _indexes(
     if mirrors.security:
         security = reader.read(mirrors.security, f"{suite}-security", architecture)
         if security is None:
-            # Going on would quietly leave known holes open, which whoever cuts the answer may want.
+            # Going on would quietly leave known holes open: an attacker may have cut the answer.
             raise failure(
                 "DEBIAN_INDEX",
                 f"no security mirror of this machine has {suite}-security",

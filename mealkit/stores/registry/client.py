@@ -44,7 +44,7 @@ class RegistryClient:
         retry: Retry,
         realms: Realms | None = None,
     ) -> None:
-        """Speak through ``http``, which is shared and closed by whoever made it."""
+        """Speak through ``http``, which is shared and closed by its maker."""
         self.endpoint = endpoint
         self.retry = retry
         self.distrusted: set[Digest] = set()

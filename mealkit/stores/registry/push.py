@@ -115,7 +115,7 @@ def _put_all(blobs: Sequence[Blob], uploader: Uploader) -> dict[Digest, Outcome]
     outcomes = side_by_side(
         uploader.put, list(by_digest.values()), threads=_AT_ONCE, stop=uploader.stop
     )
-    # A blob that is there twice counts twice: the caller has added up all sizes.
+    # The caller added up the sizes of all blobs, so a blob that occurs twice counts twice.
     uploader.advance(
         sum(b.size_bytes for b in blobs) - sum(b.size_bytes for b in by_digest.values())
     )

@@ -6,7 +6,7 @@ import pytest
 
 from mealkit.engines.vllm.traits import TRAITS
 from mealkit.runtime.worker_client.engine_errors import problem_of, problem_of_error
-from mealkit.runtime.worker_client.pool import Answer
+from mealkit.runtime.worker_client.pool import WorkerAnswer
 
 # vllm/renderers/params.py, with what VLLMValidationError.__str__ appends (vllm/exceptions.py).
 TOKENS = (
@@ -34,7 +34,7 @@ OLDER = (
 
 def answer(message, status=400, kind="BadRequestError"):
     error = {"message": message, "type": kind, "param": None, "code": status}
-    return Answer(status, json.dumps({"error": error}).encode())
+    return WorkerAnswer(status, json.dumps({"error": error}).encode())
 
 
 @pytest.mark.parametrize(
