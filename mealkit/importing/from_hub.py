@@ -7,7 +7,7 @@ written out as a guess and listed.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mealkit.engines.published_models import Description, Published, Served
+from mealkit.engines.published_models import Comments, Description, Published, Served
 from mealkit.engines.registry import engine_names, recipe_of
 from mealkit.errors import failure
 from mealkit.importing.engine_part import engine_part, engines_for_published, how_served
@@ -93,22 +93,24 @@ def propose(repository: Repository, file: str | None, engine: str | None) -> Pro
         origin=f"{repository.repo} at {repository.commit}",
         engine=picked,
         kit=kit,
-        files={
-            **{
-                f"prompts/{name}.jinja": verbatim(text) + "{{ text }}"
-                for name, text in words.items()
-            },
-            **part.files,
-        },
-        comments={
-            ("license",): "Of the files in this folder.",
-            ("model", "license"): "Of the weights, from the repository's card.",
-            ("model", "task"): why,
-            **{("hyperparameters", name): text for name, text in values.comments.items()},
-            **part.comments,
-        },
+        files={**_prompt_files(words), **part.files},
+        comments=_comments(why, values, part.comments),
         left_out=left,
     )
+
+
+def _prompt_files(words: Mapping[str, str]) -> dict[str, str]:
+    return {f"prompts/{name}.jinja": verbatim(text) + "{{ text }}" for name, text in words.items()}
+
+
+def _comments(why: str, values: Values, of_engine: Comments) -> Comments:
+    return {
+        ("license",): "Of the files in this folder.",
+        ("model", "license"): "Of the weights, from the repository's card.",
+        ("model", "task"): why,
+        **{("hyperparameters", name): text for name, text in values.comments.items()},
+        **of_engine,
+    }
 
 
 def _task(repository: Repository, gguf_architecture: str | None) -> tuple[Task, str]:

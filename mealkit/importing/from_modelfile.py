@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mealkit.engines.published_models import Served
+from mealkit.engines.published_models import Comments, Served
 from mealkit.engines.registry import usual_engine
 from mealkit.errors import MealkitError, failure
 from mealkit.importing.engine_part import engine_part
@@ -158,26 +158,27 @@ def propose(
         "hyperparameters": values.values,
         **part.form,
     }
-    said: dict[tuple[str | int, ...], str] = {
-        ("hyperparameters", name): text for name, text in values.comments.items()
-    }
     return Proposal(
         origin=f"the Modelfile {where}",
         engine=engine,
         kit=kit,
         files={**files, **part.files},
-        comments={
-            ("license",): "Of the files in this folder.",
-            ("model", "weights"): (
-                "A file of this machine: put it where others can have it too, or into the kit's"
-                f" folder. Until then: {OPTION} {shlex.quote(str(model.parent))}"
-            ),
-            ("prompts",): "What SYSTEM says: callers apply it by its name, or send it themselves.",
-            **said,
-            **part.comments,
-        },
+        comments=_comments(model, values, part.comments),
         left_out=[*values.left_out, *_messages(directives), *part.left_out],
     )
+
+
+def _comments(model: Path, values: Values, of_engine: Comments) -> Comments:
+    return {
+        ("license",): "Of the files in this folder.",
+        ("model", "weights"): (
+            "A file of this machine: put it where others can have it too, or into the kit's"
+            f" folder. Until then: {OPTION} {shlex.quote(str(model.parent))}"
+        ),
+        ("prompts",): "What SYSTEM says: callers apply it by its name, or send it themselves.",
+        **{("hyperparameters", name): text for name, text in values.comments.items()},
+        **of_engine,
+    }
 
 
 def _context(values: Values, trained: Any) -> None:
