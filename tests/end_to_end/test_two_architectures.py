@@ -8,7 +8,8 @@ from fakes.little import OFFLINE, Heard, edit_kit, little_pair
 from fakes.served import ROOT, need
 
 from mealkit.oci.reference import Reference
-from mealkit.oci.untar import Kind, StreamSource, TarStream
+from mealkit.oci.tar_source import StreamSource
+from mealkit.oci.untar import Kind, TarStream
 from mealkit.pipeline.home import home_at
 from mealkit.pipeline.image.building import build_kit
 from mealkit.pipeline.image.outputs import Outputs
