@@ -163,3 +163,11 @@ def test_no_chat_without_the_feature(offer, ask):
     kit = offer(features=frozenset({Feature.COMPLETION, Feature.TOKENS}))
     messages = [{"role": "user", "content": "a"}]
     assert ask(TOKENIZE, kit, messages=messages) == (UNSUPPORTED, "messages")
+
+
+def test_a_prompt_that_makes_nothing_of_an_input(offer, ask):
+    """An engine is never asked for an empty text: the request is refused."""
+    kit = offer(Task.EMBEDDINGS, prompts={"p": ("{{ text if text != 'b' }}", ("text",))})
+    filled = ask(EMBEDDINGS, kit, input=["a", "c"], prompt="p")
+    assert filled["input"] == ["a", "c"]
+    assert ask(EMBEDDINGS, kit, input=["a", "b"], prompt="p") == ("REQUEST_INVALID", "prompt")
