@@ -156,7 +156,7 @@ def test_an_output_that_is_neither_is_refused(kit, build, tmp_path):
     """A path without its kind could be either, so nothing is written."""
     with pytest.raises(KitError) as raised:
         build(kit, Outputs(output=str(tmp_path / "out")))
-    assert raised.value.problems[0].code == "USAGE"
+    assert raised.value.problems[0].code == "TARGET_UNFIT"
     assert not (tmp_path / "out").exists()
 
 
