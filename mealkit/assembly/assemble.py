@@ -1,6 +1,7 @@
-"""A plan becomes an image, without a daemon: layers are written once, weights not at all.
+"""Assembles the image of a plan, without a daemon.
 
-Is handed its inputs and a workshop; fetches nothing. The same plan gives the same image.
+Each layer is written once; weights are not copied. The inputs and the store of layers come from
+the caller, and nothing is fetched. The same plan gives the same image.
 """
 
 import tempfile
@@ -37,14 +38,14 @@ class WeightFile:
     tail: bytes
 
 
-class Workshop(Protocol):
-    """Where layers are made and kept."""
+class LayerStore(Protocol):
+    """Keeps layers, and makes blobs of what they consist of."""
 
-    def remembered(self, key: str) -> Layer | None:
+    def get(self, key: str) -> Layer | None:
         """Return the layer that was made for a key, if it is still there."""
         ...
 
-    def remember(self, key: str, layer: Layer) -> None:
+    def put(self, key: str, layer: Layer) -> None:
         """Keep a layer for a key."""
         ...
 
@@ -58,7 +59,7 @@ class Workshop(Protocol):
 
     @property
     def compile_modules(self) -> Compile:
-        """What compiles modules by an image's own Python."""
+        """The function that compiles modules with an image's own Python."""
         ...
 
     def virtual(self, files: Sequence[WeightFile], advance: Advance) -> list[Blob]:
@@ -88,34 +89,43 @@ class Assembly:
     layers: tuple[BuiltLayer, ...]
 
 
-def missing_layers(plan: Plan, workshop: Workshop) -> tuple[LayerPlan, ...]:
-    """Return the layers that the workshop does not have: only their inputs are needed."""
-    return tuple(
-        layer for layer in plan.layers if workshop.remembered(_layer_key(plan, layer)) is None
-    )
+def kept_layers(plan: Plan, store: LayerStore) -> dict[LayerPlan, Layer]:
+    """Return the layers of a plan that the store has; the others' inputs are needed."""
+    found = ((layer, store.get(_layer_key(plan, layer))) for layer in plan.layers)
+    return {layer: kept for layer, kept in found if kept is not None}
 
 
 def assemble(
-    plan: Plan, inputs: Inputs, workshop: Workshop, base: Image | None, advance: Advance
+    plan: Plan,
+    kept: Mapping[LayerPlan, Layer],
+    inputs: Inputs,
+    store: LayerStore,
+    base: Image | None,
+    advance: Advance,
 ) -> Assembly:
     """Assemble a plan's image; ``base`` is the base image, if the plan has one.
 
-    ``advance`` counts the bytes of weights that are verified.
+    ``kept`` are the layers that need not be made. ``advance`` counts the bytes of weights that
+    are verified.
 
     Raises:
         BuildError: an input is missing, or the base cannot carry the kit (``BASE_INVALID``).
         SourceError: an input is not what was pinned.
     """
     _check_base(plan, base)
-    made = _weight_layers(plan, inputs, workshop, advance)
-    for layer in plan.layers:
-        if layer not in made:
-            made[layer] = _layer(plan, layer, inputs, workshop)
-    built = tuple(made[layer] for layer in plan.layers)
+    # The same bytes may have been made for a layer with another title.
+    own = {layer: _described(layer, found) for layer, found in kept.items()}
+    missing = [layer for layer in plan.layers if layer not in kept]
+    for layer, blob in _blobs(plan, missing, inputs, store, advance):
+        own[layer] = _described(layer, Layer(LAYER, blob, blob.digest, ""))
+        # At once: a build that is killed does not make it again.
+        store.put(_layer_key(plan, layer), own[layer])
+    layers = tuple(own[layer] for layer in plan.layers)
+    image = _image(plan, layers, base)
+    built = tuple(BuiltLayer(layer, own[layer], reused=layer in kept) for layer in plan.layers)
     inherited = tuple(
         BuiltLayer(None, layer, reused=True) for layer in (base.layers if base else ())
     )
-    image = _image(plan, built, base)
     return Assembly(image, lean_image(image), inherited + built)
 
 
@@ -141,26 +151,21 @@ def _values(content: Any) -> Iterator[Any]:
         yield str(Digest.of(value)) if isinstance(value, bytes) else value
 
 
-def _weight_layers(
-    plan: Plan, inputs: Inputs, workshop: Workshop, advance: Advance
-) -> dict[LayerPlan, BuiltLayer]:
-    """Make the layers of one weight file each, all at once: their files are read in parallel."""
-    done: dict[LayerPlan, BuiltLayer] = {}
-    todo: list[tuple[LayerPlan, WeightFile]] = []
-    for layer in plan.layers:
-        file = own_weight(layer)
-        if file is None:
-            continue
-        kept = _kept(plan, layer, workshop)
-        if kept:
-            advance(file.size_bytes)
-            done[layer] = kept
-        else:
-            todo.append((layer, _weight_file(plan, file, inputs)))
-    blobs = workshop.virtual([file for _, file in todo], advance)
-    for (layer, _), blob in zip(todo, blobs, strict=True):
-        done[layer] = _remembered(plan, layer, blob, workshop)
-    return done
+def _blobs(
+    plan: Plan,
+    missing: Sequence[LayerPlan],
+    inputs: Inputs,
+    store: LayerStore,
+    advance: Advance,
+) -> Iterator[tuple[LayerPlan, Blob]]:
+    """Make each layer's blob; first those of one weight file each, whose files are read at once."""
+    files = {
+        layer: _weight_file(plan, file, inputs) for layer in missing if (file := own_weight(layer))
+    }
+    yield from zip(files, store.virtual(list(files.values()), advance), strict=True)
+    for layer in missing:
+        if layer not in files:
+            yield layer, _blob(plan, layer, inputs, store)
 
 
 def _weight_file(plan: Plan, file: InputFile, inputs: Inputs) -> WeightFile:
@@ -172,27 +177,11 @@ def _weight_file(plan: Plan, file: InputFile, inputs: Inputs) -> WeightFile:
     )
 
 
-def _layer(plan: Plan, layer: LayerPlan, inputs: Inputs, workshop: Workshop) -> BuiltLayer:
-    kept = _kept(plan, layer, workshop)
-    if kept:
-        return kept
+def _blob(plan: Plan, layer: LayerPlan, inputs: Inputs, store: LayerStore) -> Blob:
     with tempfile.TemporaryDirectory(prefix="mealkit-") as scratch:
-        entries = layer_entries(layer, inputs, Path(scratch), workshop.compile_modules)
+        entries = layer_entries(layer, inputs, Path(scratch), store.compile_modules)
         size_bytes = sum(entry.size_bytes for entry in entries if isinstance(entry, TarFile))
-        blob = workshop.write(tar_chunks(entries, plan.created_seconds), size_bytes)
-    return _remembered(plan, layer, blob, workshop)
-
-
-def _remembered(plan: Plan, layer: LayerPlan, blob: Blob, workshop: Workshop) -> BuiltLayer:
-    made = _described(layer, Layer(LAYER, blob, blob.digest, ""))
-    workshop.remember(_layer_key(plan, layer), made)
-    return BuiltLayer(layer, made, reused=False)
-
-
-def _kept(plan: Plan, layer: LayerPlan, workshop: Workshop) -> BuiltLayer | None:
-    found = workshop.remembered(_layer_key(plan, layer))
-    # The same bytes may have been made for a layer with another title.
-    return BuiltLayer(layer, _described(layer, found), reused=True) if found else None
+        return store.write(tar_chunks(entries, plan.created_seconds), size_bytes)
 
 
 def _described(plan: LayerPlan, layer: Layer) -> Layer:
@@ -224,8 +213,7 @@ def _check_base(plan: Plan, base: Image | None) -> None:
         )
 
 
-def _image(plan: Plan, built: tuple[BuiltLayer, ...], base: Image | None) -> Image:
-    layers = tuple(item.layer for item in built)
+def _image(plan: Plan, layers: tuple[Layer, ...], base: Image | None) -> Image:
     if base is None:
         return image_of(_config(plan), layers, plan.annotations)
     return append(base, layers, _config(plan), plan.annotations)

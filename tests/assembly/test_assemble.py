@@ -7,14 +7,14 @@ from dataclasses import replace
 import pytest
 from fakes.builds import little_lock
 
-from mealkit.assembly.assemble import assemble, missing_layers
+from mealkit.assembly.assemble import assemble, kept_layers
 from mealkit.assembly.lean import lean_image, weight_layers
 from mealkit.errors import BuildError, SourceError
 from mealkit.oci.image import BytesBlob, Layer, image_of
 from mealkit.oci.tar import TarFile, tar_chunks
 from mealkit.oci.validate import validate
 from mealkit.pipeline.image.image_lock import lock_of
-from mealkit.pipeline.image.layer_builder import StoreWorkshop
+from mealkit.pipeline.image.layer_store import LocalLayerStore
 from mealkit.plan.planning import plan_image
 from mealkit.stores.local import LocalStore
 
@@ -36,7 +36,9 @@ def _built(folder, store_root, *, base=None, **changes):
     plan = replace(plan, base=replace(plan.base, digest=base.digest))
     store = LocalStore(store_root)
     with store.use():
-        assembly = assemble(plan, paths, StoreWorkshop(store), base, lambda _: None)
+        layers = LocalLayerStore(store)
+        kept = kept_layers(plan, layers)
+        assembly = assemble(plan, kept, paths, layers, base, lambda _: None)
         store.put(assembly.image, ["little:1.0.0"])
     return assembly, store, lock, plan
 
@@ -107,7 +109,7 @@ def test_a_flipped_byte_in_the_weights_is_refused(tmp_path):
     store = LocalStore(tmp_path / "store")
 
     with store.use(), pytest.raises(SourceError) as caught:
-        assemble(plan, paths, StoreWorkshop(store), base, lambda _: None)
+        assemble(plan, {}, paths, LocalLayerStore(store), base, lambda _: None)
 
     (problem,) = caught.value.problems
     assert problem.code == "SOURCE_DIGEST"
@@ -115,14 +117,15 @@ def test_a_flipped_byte_in_the_weights_is_refused(tmp_path):
     assert ", found sha256:" in problem.message
 
 
-def test_only_missing_layers_need_inputs(tmp_path):
+def test_only_kept_layers_need_inputs(tmp_path):
     """Once built, a plan is assembled again without any of its inputs."""
     assembly, store, _, plan = _built(tmp_path / "kit", tmp_path / "store")
 
     with store.use():
-        workshop = StoreWorkshop(store)
-        assert missing_layers(plan, workshop) == ()
-        again = assemble(plan, {}, workshop, _base(), lambda _: None)
+        layers = LocalLayerStore(store)
+        kept = kept_layers(plan, layers)
+        assert set(kept) == set(plan.layers)
+        again = assemble(plan, kept, {}, layers, _base(), lambda _: None)
 
     assert again.image.digest == assembly.image.digest
 
@@ -136,7 +139,7 @@ def test_an_input_that_was_not_handed_over_is_named(tmp_path):
     store = LocalStore(tmp_path / "store")
 
     with store.use(), pytest.raises(BuildError, match="was not handed over"):
-        assemble(plan, {}, StoreWorkshop(store), base, lambda _: None)
+        assemble(plan, {}, {}, LocalLayerStore(store), base, lambda _: None)
 
 
 def test_the_lean_image_lacks_only_the_weights(tmp_path):

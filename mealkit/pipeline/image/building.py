@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from mealkit.assembly.assemble import Assembly, BuiltLayer, assemble, missing_layers, own_weight
+from mealkit.assembly.assemble import Assembly, BuiltLayer, assemble, kept_layers, own_weight
 from mealkit.assembly.shipped import shipped_library
 from mealkit.digest import Digest
 from mealkit.errors import failure
@@ -14,7 +14,7 @@ from mealkit.oci.image import Image
 from mealkit.oci.index import ImageIndex, index_of
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.image.fetching_inputs import fetch_inputs
-from mealkit.pipeline.image.layer_builder import StoreWorkshop
+from mealkit.pipeline.image.layer_store import LocalLayerStore
 from mealkit.pipeline.image.outputs import Outputs, Places, deliver
 from mealkit.pipeline.image.vouching import require_vouched_base
 from mealkit.pipeline.kit.bases import base_image, base_repositories, dockerfile_reference
@@ -187,12 +187,13 @@ def _assembled(
     """Assemble the image of a plain lock; its base stays open for as long as ``bases``."""
     plan = _plan(lock)
     base = bases.enter_context(_base(kit, plan))
-    workshop = StoreWorkshop(store)
-    missing = missing_layers(plan, workshop)
+    layers = LocalLayerStore(store)
+    kept = kept_layers(plan, layers)
+    missing = tuple(layer for layer in plan.layers if layer not in kept)
     inputs = fetch_inputs(kit, lock, missing, home, progress) if missing else {}
     weights = [file for layer in missing if (file := own_weight(layer))]
     task = progress.task("assembling", sum(file.size_bytes for file in weights) or None)
-    assembly = assemble(plan, inputs, workshop, base, task.advance)
+    assembly = assemble(plan, kept, inputs, layers, base, task.advance)
     task.done()
     return assembly
 

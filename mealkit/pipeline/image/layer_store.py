@@ -1,4 +1,4 @@
-"""Where layers are made: in the local store, weights as virtual blobs over verified files."""
+"""Keeps a build's layers in the local store: weights as virtual blobs over verified files."""
 
 from collections.abc import Iterable, Sequence
 
@@ -14,19 +14,19 @@ from mealkit.stores.digests import HashedFile, HashJob
 from mealkit.stores.local import LocalStore
 
 
-class StoreWorkshop:
-    """A workshop over the local store; use it within ``store.use()``."""
+class LocalLayerStore:
+    """The layers in a local store; use it within ``store.use()``."""
 
     compile_modules = staticmethod(compile_modules)
 
     def __init__(self, store: LocalStore) -> None:
         self._store = store
 
-    def remembered(self, key: str) -> Layer | None:
+    def get(self, key: str) -> Layer | None:
         """Return the layer that was made for a key, if its blob is still usable."""
         return self._store.layers.get(key)
 
-    def remember(self, key: str, layer: Layer) -> None:
+    def put(self, key: str, layer: Layer) -> None:
         """Keep a layer for a key."""
         self._store.layers.put(key, layer)
 
