@@ -1,12 +1,14 @@
 """A little lock and its inputs on disk, made without the pipeline: for tests of building."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from fakes.kits import FixedInputs, parts_of
 from fakes.little import little_form, safetensors
 from fakes.wheels import write_wheel
 from mealkit.digest import Digest, digest_of_file
-from mealkit.lock.resolve import resolve
+from mealkit.lock.resolve import PythonTarget, resolve
+from mealkit.recipe.kit import Kit
 from mealkit.recipe.lock import Lock, LockedFile, LockedWheel, ModelShape
 from mealkit.recipe.origins import FolderOrigin
 
@@ -19,7 +21,8 @@ class LocalInputs(FixedInputs):
         self.folder = folder
         self.paths: dict[Digest, Path] = {}
 
-    def weights(self, kit):
+    def weights(self, kit: Kit) -> tuple[tuple[LockedFile, ...], ModelShape]:
+        """Return the files on disk."""
         files = []
         for path in sorted((self.folder / "weights").iterdir()):
             found = digest_of_file(path)
@@ -35,7 +38,10 @@ class LocalInputs(FixedInputs):
             )
         return tuple(files), ModelShape()
 
-    def packages(self, requirements, excludes, target):
+    def packages(
+        self, requirements: Sequence[str], excludes: Sequence[str], target: PythonTarget
+    ) -> tuple[LockedWheel, ...]:
+        """Write a wheel for each requirement."""
         wheels = []
         for name in sorted({item.split(">")[0].split("<")[0] for item in requirements}):
             path = write_wheel(
@@ -55,7 +61,9 @@ class LocalInputs(FixedInputs):
         return tuple(wheels)
 
 
-def little_lock(folder: Path, *, prompt: str = "query: {{ text }}\n", seed: int = 0):
+def little_lock(
+    folder: Path, *, prompt: str = "query: {{ text }}\n", seed: int = 0
+) -> tuple[Lock, dict[Digest, Path]]:
     """Write weights below ``folder`` and return the lock and the paths of its inputs."""
     weights = folder / "weights"
     if not weights.exists():
@@ -63,5 +71,5 @@ def little_lock(folder: Path, *, prompt: str = "query: {{ text }}\n", seed: int 
         (weights / "model.safetensors").write_bytes(safetensors(400_000, seed))
         (weights / "config.json").write_bytes(b'{"hidden_size": 4}\n')
     inputs = LocalInputs(folder)
-    lock: Lock = resolve(parts_of(little_form(), prompts={"query": prompt}), inputs)
+    lock = resolve(parts_of(little_form(), prompts={"query": prompt}), inputs)
     return lock, inputs.paths

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from fakes.debs import deb_of, member
+from fakes.debs import Member, deb_of, member
 from fakes.pythons import LOADER, PYTHON, python_files
 
 KEY = "Tiny Archive <archive@example.invalid>"
@@ -31,7 +31,7 @@ class Keys:
         return self.gpg(*users, *options, "--clear-sign", text=text)
 
     def gpg(self, *words: str, text: bytes = b"") -> bytes:
-        command = ["gpg", "--homedir", self.home, "--batch", "--passphrase", "", *words]
+        command = ["gpg", "--homedir", str(self.home), "--batch", "--passphrase", "", *words]
         return subprocess.run(command, input=text, check=True, capture_output=True).stdout
 
 
@@ -61,7 +61,7 @@ def python_debs(loader: bytes | None = None, version: str = "2.41-12") -> dict[s
     program = f"usr/bin/python{PYTHON}"
     modules = f"usr/lib/python{PYTHON}/"
 
-    def chosen(prefix: str) -> list:
+    def chosen(prefix: str) -> list[Member]:
         return [
             member(path, data, mode=0o755)
             for path, data in files.items()

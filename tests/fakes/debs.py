@@ -1,14 +1,16 @@
-"""Debian packages, made member by member: whole ones, and such as nobody should take."""
+"""Debian packages, made member by member: valid ones, and ones that must be refused."""
 
 import gzip
 import io
 import lzma
 import tarfile
+from collections.abc import Callable
+from typing import Any
+
+Member = tuple[tarfile.TarInfo, bytes]
 
 
-def member(
-    name: str, content: bytes | str | None = None, **fields
-) -> tuple[tarfile.TarInfo, bytes]:
+def member(name: str, content: bytes | str | None = None, **fields: Any) -> Member:
     """Make a member of data.tar: a file of bytes, a link to a str, or a folder."""
     info = tarfile.TarInfo(f"./{name}")
     info.mode = 0o755
@@ -22,7 +24,8 @@ def member(
     return info, content if isinstance(content, bytes) else b""
 
 
-def tar_of(*members) -> bytes:
+def tar_of(*members: Member) -> bytes:
+    """Return a tar of these members."""
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w", format=tarfile.GNU_FORMAT) as archive:
         for info, content in members:
@@ -31,6 +34,7 @@ def tar_of(*members) -> bytes:
 
 
 def ar_of(*members: tuple[str, bytes]) -> bytes:
+    """Return an ar archive of these members, which a .deb is."""
     body = b"!<arch>\n"
     for name, content in members:
         body += f"{name:<16}{0:<12}{0:<6}{0:<6}{100644:<8}{len(content):<10}`\n".encode() + content
@@ -45,13 +49,14 @@ def control_of(name: str, version: str = "1.0", architecture: str = "amd64") -> 
     ).encode()
 
 
-def deb_of(name: str, *members, suffix: str = ".xz", version: str = "1.0") -> bytes:
+def deb_of(name: str, *members: Member, suffix: str = ".xz", version: str = "1.0") -> bytes:
     """Make a whole .deb."""
     control = control_of(name, version)
     parts = [member("control", control)]
     if members:
         parts.append(member("md5sums", b"00  usr/bin/x\n"))
-    pack = {".xz": lzma.compress, ".gz": gzip.compress}.get(suffix, bytes)
+    packs: dict[str, Callable[[bytes], bytes]] = {".xz": lzma.compress, ".gz": gzip.compress}
+    pack = packs.get(suffix, bytes)
     return ar_of(
         ("debian-binary", b"2.0\n"),
         ("control.tar.xz", lzma.compress(tar_of(*parts))),

@@ -1,10 +1,14 @@
 """Servers with GPUs, made by hand, and what single checks find of them."""
 
+from typing import Any
+
 from fakes.engines import report_of
 from fakes.machines import made_facts
 from fakes.needs import GIB
-from mealkit.preflight.finding import Severity
+from mealkit.preflight.facts import Facts
+from mealkit.preflight.finding import Finding, Severity
 from mealkit.preflight.nvidia import Access, Nvidia, NvidiaGpu
+from mealkit.recipe.requirements import Requirements
 
 PASSES, WARNS, BLOCKS = Severity.PASSES, Severity.WARNS, Severity.BLOCKS
 
@@ -15,9 +19,9 @@ MIB = 2**20
 INSIDE = {"inside": True}
 
 
-def gpu(index=0, **changes):
+def gpu(index: int = 0, **changes: Any) -> NvidiaGpu:
     """An A100 with 40 GB, idle and sound."""
-    values = {
+    values: dict[str, Any] = {
         "index": index,
         "lost": False,
         "name": "A100",
@@ -34,8 +38,9 @@ def gpu(index=0, **changes):
     return NvidiaGpu(**(values | changes))
 
 
-def nvidia(*gpus, **changes):
-    values = {
+def nvidia(*gpus: NvidiaGpu, **changes: Any) -> Nvidia:
+    """What the driver says of these GPUs."""
+    values: dict[str, Any] = {
         "access": Access.OK,
         "reason": None,
         "driver": "550.54.15",
@@ -48,10 +53,10 @@ def nvidia(*gpus, **changes):
     return Nvidia(**(values | changes))
 
 
-def server(*gpus, **changes):
+def server(*gpus: NvidiaGpu, **changes: Any) -> Facts:
     """A server with these GPUs, one A100 if none is named."""
     found = gpus or (gpu(),)
-    values = {
+    values: dict[str, Any] = {
         "memory_total_bytes": 64 * GIB,
         "memory_available_bytes": 60 * GIB,
         "gpu_devices": tuple(f"nvidia{index}" for index in range(len(found))),
@@ -60,7 +65,9 @@ def server(*gpus, **changes):
     return made_facts(**(values | changes))
 
 
-def look(code, facts, needs, context=None):
+def look(
+    code: str, facts: Facts, needs: Requirements, context: dict[str, Any] | None = None
+) -> Finding | None:
     """The finding of one check; None if it had nothing to say."""
     found = [
         item for item in report_of(facts, needs, **(context or {})).findings if item.code == code
@@ -69,6 +76,9 @@ def look(code, facts, needs, context=None):
     return found[0] if found else None
 
 
-def severity(code, facts, needs, context=None):
+def severity(
+    code: str, facts: Facts, needs: Requirements, context: dict[str, Any] | None = None
+) -> Severity | None:
+    """The severity of one check's finding; None if it had nothing to say."""
     finding = look(code, facts, needs, context)
-    return finding and finding.severity
+    return finding.severity if finding else None

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Self
+from typing import Any, Self
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -127,7 +127,7 @@ class HubServer:
         self.files[name] = HubFile(head, size_bytes, digest, is_lfs=True)
         return digest
 
-    def fault(self, name: str, **fields: object) -> None:
+    def fault(self, name: str, **fields: Any) -> None:
         """Switch a file's faults on."""
         self.faults[name] = Fault(**fields)
 
@@ -257,7 +257,7 @@ class _Handler(BaseHTTPRequestHandler):
             if not self._write(piece):
                 return
 
-    def _write(self, piece: bytes) -> bool:
+    def _write(self, piece: bytes | bytearray) -> bool:
         self.request_seen.sent_bytes += len(piece)
         try:
             self.wfile.write(piece)

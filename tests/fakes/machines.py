@@ -5,6 +5,7 @@ And facts made by hand, for tests that only need some.
 
 import os
 import subprocess
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -51,7 +52,7 @@ def machine_names() -> list[str]:
 
 
 @contextmanager
-def driver_of(recording: Path):
+def driver_of(recording: Path) -> Iterator[None]:
     """Let processes started meanwhile find the driver of a recording, and no other."""
     abi = lines_of(recording.read_text()).get("abi", "580")
     changes = {

@@ -85,7 +85,9 @@ def image_with(layers: Sequence[Layer], annotations: dict[str, str] | None = Non
     return image_of(config, tuple(layers), annotations or {})
 
 
-def layout_of(folder: Path, layers: Sequence[Layer], annotations: dict[str, str] | None = None):
+def layout_of(
+    folder: Path, layers: Sequence[Layer], annotations: dict[str, str] | None = None
+) -> Path:
     """An OCI layout with one image of these layers."""
     write_layout(image_with(layers, annotations), folder)
     return folder

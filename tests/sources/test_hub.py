@@ -312,8 +312,8 @@ from mealkit.digest import Digest
 place = HubPlace(source="hub", repo="example/model", revision="{COMMIT}")
 reader = HubReader(place, Supplies(Downloader(FileCache(Path({str(tmp_path)!r})), open_client())))
 for ask in (
-    lambda: reader.pin(["config.json"], {{}}, print),
-    lambda: reader.fetch("config.json", Digest.of(b""), 0, print),
+    lambda: reader.pin(["config.json"], {{}}),
+    lambda: reader.fetch("config.json", Digest.of(b""), 0),
 ):
     try:
         ask()
