@@ -75,7 +75,7 @@ def test_worker_process_is_standard_library_until_it_loads(module):
     modules = closure(module)
     assert foreign(modules) == set()
     rooms = {".".join(name.split(".")[:2]) for name in modules if name.startswith("mealkit")}
-    ours = ("errors", "untrusted", "engines", "recipe", "worker", "runtime")
+    ours = ("errors", "untrusted", "addresses", "engines", "recipe", "worker", "runtime")
     assert rooms <= {"mealkit", *(f"mealkit.{room}" for room in ours)}
 
 

@@ -10,8 +10,8 @@ from importlib.resources.abc import Traversable
 from mealkit.recipe.traits import engine_package
 
 SHIPPED_ROOMS = (
-    "errors", "paths", "seccomp", "units", "untrusted", "names", "digest", "strings", "templating",
-    "memory", "evidence", "recipe", "worker", "preflight", "runtime",
+    "addresses", "errors", "paths", "seccomp", "units", "untrusted", "names", "digest", "strings",
+    "templating", "memory", "evidence", "recipe", "worker", "preflight", "runtime",
 )  # fmt: skip
 """Rooms of which every module ships. Of ``engines`` the folder of the kit's engine ships, too."""
 

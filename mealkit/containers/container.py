@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from mealkit.addresses import LOOPBACK
 from mealkit.errors import failure
-from mealkit.web.address import LOOPBACK
 
 LABEL_KIT = "dev.mealkit.kit"
 LABEL_RECIPE = "dev.mealkit.recipe"

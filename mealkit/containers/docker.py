@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from mealkit.addresses import LOOPBACK, is_loopback
 from mealkit.containers.container import (
     LABEL_KIT,
     LABEL_RECIPE,
@@ -32,7 +33,6 @@ from mealkit.containers.docker_network import (
 )
 from mealkit.containers.docker_options import options
 from mealkit.errors import MealkitError, failure
-from mealkit.web.address import LOOPBACK, is_loopback
 
 if TYPE_CHECKING:
     import docker

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mealkit.addresses import LOOPBACK
 from mealkit.containers import sandbox_init
 from mealkit.containers.container import (
     LABEL_KIT,
@@ -29,7 +30,6 @@ from mealkit.containers.sandbox_groups import make_groups
 from mealkit.errors import failure
 from mealkit.paths import STATE, USER_ID
 from mealkit.seccomp import container_refusals, filter_program
-from mealkit.web.address import LOOPBACK
 
 CLIENT = "sandbox"
 

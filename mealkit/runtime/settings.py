@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mealkit.addresses import is_loopback
 from mealkit.digest import Digest
 from mealkit.errors import failure
 from mealkit.paths import DEFAULTS, LOCK_NAME
@@ -72,8 +73,8 @@ class Settings:
 
         That was said, or only this machine reaches it and no keys are given.
         """
-        is_loopback = self.host in {"localhost", "::1"} or self.host.startswith("127.")
-        return self.auth == "off" or (is_loopback and not self.keys and self.keys_file is None)
+        is_alone = is_loopback(self.host) and not self.keys and self.keys_file is None
+        return self.auth == "off" or is_alone
 
     @property
     def lock_path(self) -> Path:

@@ -15,8 +15,8 @@ from urllib.parse import urlsplit, urlunsplit
 import httpx2
 
 from mealkit import __version__
+from mealkit.addresses import is_loopback
 from mealkit.errors import MealkitError, failure
-from mealkit.web.address import is_loopback
 from mealkit.web.redirects import DowngradeError, HopError, StrangeError, check_hop
 from mealkit.web.retry import TRANSIENT_STATUS
 

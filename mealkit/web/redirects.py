@@ -6,7 +6,7 @@ link-local or private address asks a service there in the caller's name (CWE-918
 
 from urllib.parse import urlsplit
 
-from mealkit.web.address import AddressScope, scopes_of
+from mealkit.addresses import AddressScope, scopes_of
 
 _PORTS = {"https": 443, "http": 80}
 

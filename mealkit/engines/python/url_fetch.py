@@ -7,7 +7,6 @@ address that was checked. Standard library only.
 
 import http.client
 import importlib
-import ipaddress
 import socket
 import ssl
 import threading
@@ -18,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
+from mealkit.addresses import AddressScope, scope_of
 from mealkit.engines.python.config import FileLimits
 from mealkit.errors import MealkitError, failure
 
@@ -25,8 +25,6 @@ _REDIRECTS = 5
 _REDIRECT_STATUSES = frozenset({301, 302, 303, 307, 308})
 _PORTS = {"http": 80, "https": 443}
 _CHUNK_BYTES = 64 * 1024
-# Networks whose addresses carry an IPv4 address (RFC 6052, RFC 3056).
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,21 +159,9 @@ def _address_of(host: str, port: int, limits: FileLimits, where: str) -> Any:
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     if not limits.fetch_private:
         for _, _, _, _, address in found:
-            if not is_public(str(address[0])):
+            if scope_of(str(address[0])) is not AddressScope.INTERNET:
                 raise _private(where)
     return found[0][4]
-
-
-def is_public(text: str) -> bool:
-    """Tell whether an IP address is one of the public internet, also one inside another."""
-    address = ipaddress.ip_address(text.partition("%")[0])
-    if isinstance(address, ipaddress.IPv6Address):
-        inner = address.ipv4_mapped or address.sixtofour
-        if address in _NAT64:
-            inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-        if inner is not None:
-            address = inner
-    return address.is_global and not address.is_multicast
 
 
 def _private(where: str) -> MealkitError:

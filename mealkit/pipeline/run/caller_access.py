@@ -6,10 +6,10 @@ Refuses to publish a kit without keys.
 from collections.abc import Mapping
 from pathlib import Path
 
+from mealkit.addresses import is_loopback
 from mealkit.containers.container import Mount
 from mealkit.errors import failure
 from mealkit.pipeline.run.api_keys import list_keys
-from mealkit.web.address import is_loopback
 
 _KEYS_PATH = "/run/mealkit-keys"
 

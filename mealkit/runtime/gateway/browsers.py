@@ -12,10 +12,10 @@ https://www.w3.org/TR/fetch-metadata/
 import re
 import socket
 from collections.abc import Iterable
-from ipaddress import ip_address
 
 from starlette.types import Scope
 
+from mealkit.addresses import is_address
 from mealkit.errors import MealkitError, failure
 from mealkit.runtime.settings import Settings
 from mealkit.untrusted import shown
@@ -54,7 +54,7 @@ class Browsers:
         """Tell whether a host is this kit's: an address, which no page owns, or a known name."""
         name = _without_port(host.lower())
         known = self._hosts
-        return _ANY in known or name in known or name.endswith(".localhost") or _is_address(name)
+        return _ANY in known or name in known or name.endswith(".localhost") or is_address(name)
 
     def _check_origin(self, method: str, host: str, stated: dict[bytes, str]) -> None:
         origin = stated.get(b"origin")
@@ -87,14 +87,6 @@ def _without_port(host: str) -> str:
     """Return a host's name or address, without brackets and the dot at a name's end."""
     found = _HOST.fullmatch(host)
     return (found[1] or found[2]) if found else ""
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ip_address(name)
-    except ValueError:
-        return False
-    return True
 
 
 def _plain(host: str, scheme: str) -> str:

@@ -13,11 +13,11 @@ from typing import Any
 
 import httpx2
 
+from mealkit.addresses import is_loopback
 from mealkit.errors import MealkitError, failure
 from mealkit.stores.registry.credentials import Credential, Credentials
 from mealkit.stores.registry.realms import VARIABLE as REALMS_VARIABLE
 from mealkit.stores.registry.realms import Realms
-from mealkit.web.address import is_loopback
 
 # "a token should never be returned with less than 60 seconds to live" (token spec)
 _LEAST_LIFE_SECONDS = 60.0

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import httpx2
 
+from mealkit.addresses import is_loopback
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError, failure
 from mealkit.stores.registry.auth import Authorizer
@@ -24,7 +25,6 @@ from mealkit.stores.registry.exchange import (
 )
 from mealkit.stores.registry.realms import Realms
 from mealkit.stores.registry.registry_endpoint import RegistryEndpoint
-from mealkit.web.address import is_loopback
 from mealkit.web.redirects import DowngradeError, HopError, StrangeError, check_hop
 from mealkit.web.retry import TRANSIENT_STATUS, Retry, retry_after_seconds
 

@@ -9,8 +9,8 @@ docs.docker.com/registry/spec/auth/token, docs.gitlab.com "GitLab container regi
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from mealkit.addresses import host_of, is_address, is_loopback
 from mealkit.errors import failure
-from mealkit.web.address import host_of, is_address, is_loopback
 
 VARIABLE = "MEALKIT_TOKEN_REALMS"
 

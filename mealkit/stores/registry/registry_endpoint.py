@@ -6,8 +6,8 @@ Refuses plain HTTP for any host that is not this machine.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from mealkit.addresses import host_of, is_loopback
 from mealkit.errors import failure
-from mealkit.web.address import host_of, is_loopback
 
 # The one registry whose API lives under another name than the one people write.
 _HUB = "docker.io"

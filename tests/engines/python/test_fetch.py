@@ -11,8 +11,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from mealkit.addresses import AddressScope, scope_of
 from mealkit.engines.python.config import FileLimits
-from mealkit.engines.python.url_fetch import fetch, is_allowed, is_public
+from mealkit.engines.python.url_fetch import fetch, is_allowed
 from mealkit.errors import MealkitError
 
 
@@ -284,4 +285,4 @@ def test_an_address_lies_in_an_allowed_folder_or_not(url, allowed, expected):
 )
 def test_an_address_is_public_or_not(address, expected):
     """Also one that is written inside another."""
-    assert is_public(address) is expected
+    assert (scope_of(address) is AddressScope.INTERNET) is expected

@@ -12,6 +12,7 @@ from enum import IntEnum
 
 LOOPBACK = "127.0.0.1"
 
+# Networks whose addresses contain an IPv4 address: RFC 6052, RFC 3056.
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -65,16 +66,22 @@ def scopes_of(host: str) -> list[AddressScope]:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         return [AddressScope.INTERNET]
-    return [_scope(str(item[4][0])) for item in found] or [AddressScope.INTERNET]
+    return [scope_of(str(item[4][0])) for item in found] or [AddressScope.INTERNET]
 
 
-def _scope(text: str) -> AddressScope:
+def scope_of(text: str) -> AddressScope:
+    """Return how near an IP address is; one that is inside another counts as that other.
+
+    Raises:
+        ValueError: it is not an address.
+    """
     address = _embedded(ipaddress.ip_address(text.partition("%")[0]))
     if address.is_loopback or address.is_unspecified:
         return AddressScope.MACHINE
     if address.is_link_local:
         return AddressScope.LINK
-    return AddressScope.INTERNET if address.is_global else AddressScope.NETWORK
+    is_public = address.is_global and not address.is_multicast
+    return AddressScope.INTERNET if is_public else AddressScope.NETWORK
 
 
 def _parsed(host: str) -> _Address | None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mealkit.web.address import AddressScope, host_of, is_address, is_loopback, scopes_of
+from mealkit.addresses import AddressScope, host_of, is_address, is_loopback, scopes_of
 
 
 @pytest.mark.parametrize(
