@@ -1,6 +1,6 @@
-"""What a kit says of itself: models, metadata, the lock as its manifest, and licences.
+"""A kit's description of itself: models, metadata, the lock as its manifest, and licences.
 
-Pure, but for the licence texts, which are read from the model's folder.
+No I/O, except reading the licence texts from the model's folder.
 """
 
 import json
@@ -22,7 +22,7 @@ _LICENCE_BYTES = 256 * 1024
 def metadata(
     lock: Lock, served: ServedModel, image: Digest | None, endpoints: list[str]
 ) -> dict[str, Any]:
-    """Return everything an operator or auditor asks: what, whose, exactly which, how much."""
+    """Return what operators and auditors need: name, owner, exact versions and limits."""
     about = lock.about.model_dump(mode="json")
     owner = about.pop("owner")
     return {
@@ -66,7 +66,7 @@ def metadata(
 
 
 def limits(lock: Lock, served: ServedModel) -> dict[str, Any]:
-    """Return how much a caller may ask for; null: there is no such limit."""
+    """Return the limits for requests; None if there is no limit of a kind."""
     most = {
         Task.EMBEDDINGS: MAX_INPUTS,
         Task.CLASSIFICATION: MAX_INPUTS,
@@ -86,7 +86,7 @@ def limits(lock: Lock, served: ServedModel) -> dict[str, Any]:
 
 
 def model_card(lock: Lock) -> dict[str, Any]:
-    """Return the one model in OpenAI's shape; nothing in an image has a time, so created is 0."""
+    """Return the model in OpenAI's format; created is 0, as nothing in an image has a time."""
     return {
         "id": lock.model.name,
         "object": "model",
@@ -96,10 +96,10 @@ def model_card(lock: Lock) -> dict[str, Any]:
 
 
 def manifest(lock: Lock) -> tuple[bytes, Digest]:
-    """Return the lock as it is in the image, and the digest of what is returned.
+    """Return the lock as it is in the image, and the digest of the returned bytes.
 
-    Of the paper's own code it has the digests, not the texts: who may ask a kit need not read its
-    source. Without such code it is the lock byte by byte.
+    It has the digests of the paper's own code instead of the texts, because not every caller may
+    read the source. Without such code it is the lock byte by byte.
     """
     data = lock_bytes(lock)
     if lock.code:
@@ -113,7 +113,7 @@ def manifest(lock: Lock) -> tuple[bytes, Digest]:
 def licences(lock: Lock, models: Path) -> dict[str, Any]:
     """Return the licences of kit and model, with the texts that came with the model's files.
 
-    A text that cannot be read, or is too long to be one, is null.
+    A text that cannot be read, or is too long for a licence, is None.
     """
     texts = {
         file.path: _text(models / file.path)

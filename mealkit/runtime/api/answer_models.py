@@ -1,4 +1,7 @@
-"""What endpoints answer, as OpenAPI describes it. Engines may add to it; nothing is checked."""
+"""The models of the answers, for the OpenAPI description. Engines may add fields.
+
+The gateway does not check answers against these models.
+"""
 
 from typing import Any, Literal
 
@@ -6,75 +9,75 @@ from mealkit.runtime.api.reading import AnswerPart
 
 
 class Usage(AnswerPart):
-    """The tokens of a request and its answer."""
+    """The number of tokens of a request and its answer."""
 
     prompt_tokens: int
-    """Those of the request, special tokens included."""
+    """The tokens of the request, special tokens included."""
     completion_tokens: int | None = None
-    """Those of the answer."""
+    """The tokens of the answer."""
     total_tokens: int
-    """All of them."""
+    """The tokens of request and answer together."""
 
 
 class TextUsage(AnswerPart):
-    """The tokens of a request."""
+    """The number of tokens of a request."""
 
     prompt_tokens: int
-    """Those of the request, special tokens included."""
+    """The tokens of the request, special tokens included."""
     total_tokens: int
-    """The same."""
+    """The same number: only the request is counted."""
 
 
 class AnswerMessage(AnswerPart):
-    """What the model says."""
+    """The model's message."""
 
     role: Literal["assistant"]
-    """Who speaks."""
+    """The author of the message."""
     content: str | None = None
     """The text."""
     tool_calls: list[dict[str, Any]] | None = None
-    """The tools that it calls."""
+    """The tools that the model calls."""
 
 
 class ChatChoice(AnswerPart):
     """One answer."""
 
     index: int
-    """Which one."""
+    """The number of the answer, from 0."""
     message: AnswerMessage
-    """What the model says."""
+    """The model's message."""
     finish_reason: str
-    """Why it ended: stop, length or tool_calls."""
+    """Why the answer ended: stop, length or tool_calls."""
     logprobs: dict[str, Any] | None = None
-    """The log probabilities of its tokens."""
+    """The log probabilities of the answer's tokens."""
 
 
 class ChatAnswer(AnswerPart):
     """The answer to a conversation."""
 
     id: str
-    """The answer's name."""
+    """The answer's id."""
     object: Literal["chat.completion"]
     """The kind of answer."""
     created: int
-    """When it was made, in seconds since 1970."""
+    """When the answer was created, in seconds since 1970."""
     model: str
     """The model's name."""
     choices: list[ChatChoice]
     """The answers."""
     usage: Usage
-    """The tokens."""
+    """The number of tokens."""
 
 
 class ChatDelta(AnswerPart):
-    """More of one answer."""
+    """The next piece of one answer."""
 
     index: int
-    """Which one."""
+    """The number of the answer, from 0."""
     delta: dict[str, Any]
-    """What is added to its message."""
+    """The addition to the answer's message."""
     finish_reason: str | None = None
-    """Why it ended, in its last piece."""
+    """Why the answer ended; only in its last piece."""
     logprobs: dict[str, Any] | None = None
     """The log probabilities of the piece's tokens."""
 
@@ -83,75 +86,75 @@ class ChatChunk(AnswerPart):
     """An event of a stream; the last one is ``[DONE]``, or an error."""
 
     id: str
-    """The answer's name."""
+    """The answer's id."""
     object: Literal["chat.completion.chunk"]
     """The kind of answer."""
     created: int
-    """When the answer was begun, in seconds since 1970."""
+    """When the answer was started, in seconds since 1970."""
     model: str
     """The model's name."""
     choices: list[ChatDelta]
-    """More of the answers; none in the chunk that counts the tokens."""
+    """The next pieces of the answers; empty in the chunk that has the usage."""
     usage: Usage | None = None
-    """The tokens, if they were asked for, in the last chunk."""
+    """The number of tokens, in the last chunk, if stream_options.include_usage is true."""
 
 
 class CompletionChoice(AnswerPart):
-    """One answer, or more of it."""
+    """One answer, or the next piece of it."""
 
     index: int
-    """Which one."""
+    """The number of the answer, from 0."""
     text: str
     """The text."""
     finish_reason: str | None = None
-    """Why it ended: stop or length."""
+    """Why the answer ended: stop or length."""
     logprobs: dict[str, Any] | None = None
-    """The log probabilities of its tokens."""
+    """The log probabilities of the answer's tokens."""
 
 
 class CompletionAnswer(AnswerPart):
-    """How a text goes on."""
+    """The continuations of a text."""
 
     id: str
-    """The answer's name."""
+    """The answer's id."""
     object: Literal["text_completion"]
     """The kind of answer."""
     created: int
-    """When it was made, in seconds since 1970."""
+    """When the answer was created, in seconds since 1970."""
     model: str
     """The model's name."""
     choices: list[CompletionChoice]
     """The answers."""
     usage: Usage
-    """The tokens."""
+    """The number of tokens."""
 
 
 class CompletionChunk(AnswerPart):
     """An event of a stream; the last one is ``[DONE]``, or an error."""
 
     id: str
-    """The answer's name."""
+    """The answer's id."""
     object: Literal["text_completion"]
     """The kind of answer."""
     created: int
-    """When the answer was begun, in seconds since 1970."""
+    """When the answer was started, in seconds since 1970."""
     model: str
     """The model's name."""
     choices: list[CompletionChoice]
-    """More of the answers; none in the chunk that counts the tokens."""
+    """The next pieces of the answers; empty in the chunk that has the usage."""
     usage: Usage | None = None
-    """The tokens, if they were asked for, in the last chunk."""
+    """The number of tokens, in the last chunk, if stream_options.include_usage is true."""
 
 
 class Embedding(AnswerPart):
     """One text's vector."""
 
     object: Literal["embedding"]
-    """The kind of part."""
+    """The kind of object."""
     index: int
-    """Which text."""
+    """The number of the text in the request, from 0."""
     embedding: list[float] | str
-    """The numbers, or base64 of them as little-endian float32."""
+    """The vector: a list of numbers, or base64 of little-endian float32."""
 
 
 class EmbeddingAnswer(AnswerPart):
@@ -160,61 +163,61 @@ class EmbeddingAnswer(AnswerPart):
     object: Literal["list"]
     """The kind of answer."""
     data: list[Embedding]
-    """A vector for each text, in order."""
+    """A vector for each text, in the order of the request."""
     model: str
     """The model's name."""
     usage: TextUsage
-    """The tokens."""
+    """The number of tokens."""
 
 
 class Ranked(AnswerPart):
     """How relevant one document is."""
 
     index: int
-    """Which document."""
+    """The number of the document in the request, from 0."""
     relevance_score: float
-    """The more, the more relevant."""
+    """The score; higher is more relevant."""
     document: dict[str, str] | None = None
-    """Its text, if it was asked for."""
+    """The document's text, if return_documents is true."""
 
 
 class RerankAnswer(AnswerPart):
-    """Documents by how relevant they are to a query, best first."""
+    """Documents, ranked by their relevance to a query."""
 
     id: str
-    """The answer's name: made of the request, so that the same request has the same."""
+    """The answer's id, derived from the request: the same request gets the same id."""
     object: Literal["list"]
     """The kind of answer."""
     model: str
     """The model's name."""
     results: list[Ranked]
-    """The documents, best first; of equals, the one that was given first."""
+    """The documents, best first; documents with equal scores in the order of the request."""
     usage: TextUsage
-    """The tokens."""
+    """The number of tokens."""
 
 
 class CohereAnswer(AnswerPart):
-    """Documents by how relevant they are to a query, best first, in Cohere's shape."""
+    """Documents, ranked by their relevance to a query, in Cohere's format."""
 
     id: str
-    """The answer's name: made of the request, so that the same request has the same."""
+    """The answer's id, derived from the request: the same request gets the same id."""
     results: list[Ranked]
-    """The documents, best first; of equals, the one that was given first."""
+    """The documents, best first; documents with equal scores in the order of the request."""
     meta: dict[str, Any]
-    """The tokens, and the version of the shape."""
+    """The number of tokens, and the version of the format."""
 
 
 class Classified(AnswerPart):
     """The labels of one text."""
 
     index: int
-    """Which text."""
+    """The number of the text in the request, from 0."""
     label: str
-    """The likeliest label."""
+    """The most likely label."""
     probs: list[float]
     """The probability of each label, in the order of ``labels``."""
     num_classes: int
-    """How many labels there are."""
+    """The number of labels."""
 
 
 class ClassifyAnswer(AnswerPart):
@@ -225,15 +228,15 @@ class ClassifyAnswer(AnswerPart):
     model: str
     """The model's name."""
     data: list[Classified]
-    """Each text's labels, in order."""
+    """The labels of each text, in the order of the request."""
     labels: list[str]
     """The names of the labels."""
     usage: TextUsage
-    """The tokens."""
+    """The number of tokens."""
 
 
 class PredictAnswer(AnswerPart):
-    """What the paper's code gives."""
+    """The output of the paper's code."""
 
     object: Literal["prediction"]
     """The kind of answer."""
@@ -254,36 +257,36 @@ class TokenizeAnswer(AnswerPart):
     """The tokens of a text."""
 
     count: int
-    """How many."""
+    """The number of tokens."""
     max_model_len: int
-    """The most tokens that the model takes."""
+    """The maximum number of tokens that the model accepts."""
     tokens: list[int]
-    """Their numbers."""
+    """The ids of the tokens."""
 
 
 class ErrorContent(AnswerPart):
-    """A problem, with who can make it go away."""
+    """A problem, with the owner who can solve it."""
 
     message: str
     """What is wrong."""
     type: str
-    """OpenAI's class of errors."""
+    """OpenAI's error type, such as invalid_request_error."""
     code: str
     """The problem's code in mealkit's catalogue."""
     param: str | None
-    """The parameter that it is about."""
+    """The parameter that caused the problem."""
     owner: Literal["kit-author", "platform", "hardware", "caller", "upstream"]
-    """Who can make it go away."""
+    """Who can solve the problem."""
     hint: str | None
-    """What to do about it."""
+    """What to do to solve the problem."""
     where: str | None
-    """Where exactly it is."""
+    """The exact place of the problem, such as a field of the request."""
     request_id: str
-    """The request's id, which the kit's log names too."""
+    """The request's id, which is also in the kit's log."""
 
 
 class ErrorAnswer(AnswerPart):
-    """Every error, in OpenAI's shape."""
+    """An error, in OpenAI's format."""
 
     error: ErrorContent
     """The problem."""

@@ -1,6 +1,7 @@
-"""``POST /v1/chat/completions``: OpenAI's chat, with every value filled in from the kit.
+"""``POST /v1/chat/completions``: OpenAI's chat, with every omitted value filled in from the kit.
 
-Refuses what the engine cannot do, by name, and what the kit does not leave to callers. The shape:
+Raises RequestError for parameters that the engine does not support and for those that the kit pins.
+Format:
 https://platform.openai.com/docs/api-reference/chat/create
 """
 
@@ -38,20 +39,20 @@ class Function(Request):
     """A function that the model may call."""
 
     name: FunctionName
-    """Its name."""
+    """The function's name."""
     description: str | None = None
-    """What it does, for the model."""
+    """What the function does, for the model."""
     parameters: dict[str, Any] | None = None
-    """The JSON Schema of its arguments."""
+    """The JSON Schema of the function's arguments."""
     strict: bool | None = None
-    """Whether the arguments are held to the schema."""
+    """Whether the arguments must match the schema."""
 
 
 class Tool(Request):
     """A tool that the model may call."""
 
     type: Literal["function"]
-    """Tools are functions."""
+    """The kind of tool: always a function."""
     function: Function
     """The function."""
 
@@ -60,50 +61,50 @@ class NamedFunction(Request):
     """The name of a function."""
 
     name: FunctionName
-    """Its name."""
+    """The function's name."""
 
 
 class NamedTool(Request):
-    """The one tool that must be called."""
+    """The tool that the model must call."""
 
     type: Literal["function"]
-    """Tools are functions."""
+    """The kind of tool: always a function."""
     function: NamedFunction
     """The function."""
 
 
 class PlainText(Request):
-    """Text without a form."""
+    """Plain text, without a required format."""
 
     type: Literal["text"]
-    """The kind of form."""
+    """The kind of format."""
 
 
 class AnyJson(Request):
     """Any JSON object."""
 
     type: Literal["json_object"]
-    """The kind of form."""
+    """The kind of format."""
 
 
 class Form(Request):
-    """A JSON Schema with its name."""
+    """A JSON Schema with a name."""
 
     name: FunctionName
-    """Its name."""
+    """The schema's name."""
     schema_: Annotated[dict[str, Any], Field(alias="schema")]
-    """The JSON Schema that the answer fulfils."""
+    """The JSON Schema that the answer must match."""
     description: str | None = None
-    """What it is for."""
+    """What the format is for."""
     strict: bool | None = None
-    """The answer is always held to the schema."""
+    """Has no effect: the answer always matches the schema."""
 
 
 class JsonForm(Request):
-    """JSON that fulfils a JSON Schema."""
+    """JSON that matches a JSON Schema."""
 
     type: Literal["json_schema"]
-    """The kind of form."""
+    """The kind of format."""
     json_schema: Form
     """The schema."""
 
@@ -115,39 +116,41 @@ class ChatRequest(GenerationRequest):
     """A conversation to answer."""
 
     messages: Messages | None = None
-    """The conversation so far; it may be left out where a prompt is named."""
+    """The conversation so far; optional if ``prompt`` is given."""
     prompt: str | NamedPrompt | None = None
-    """A prompt of the kit, which becomes a last user message: its name, or an object with it."""
+    """A prompt of the kit, appended as the last user message: a name or an object."""
     variables: Variables | None = None
-    """A text for each variable of the prompt that is named."""
+    """A text for each variable of ``prompt``."""
     max_completion_tokens: Annotated[int | None, Field(**MAX_TOKENS.bounds), WHOLE] = None
-    """The most tokens of the answer: the newer name of max_tokens."""
+    """The maximum number of tokens of the answer: the newer name of max_tokens."""
     logprobs: bool | None = None
-    """Whether the log probabilities of the answer's tokens are told."""
+    """Whether the answer includes the log probabilities of its tokens."""
     top_logprobs: Annotated[int | None, Field(**TOP_LOGPROBS.field), WHOLE] = None
     response_format: ResponseFormat | None = None
-    """The form that the answer is held to."""
+    """The format that the answer must have."""
     tools: Annotated[list[Tool], Field(max_length=128, fail_fast=True)] | None = None
     """The tools that the model may call."""
     tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None
-    """Whether it must call one, and which."""
+    """Whether the model must call a tool, and which one."""
     parallel_tool_calls: bool | None = None
-    """Whether one answer may call several."""
+    """Whether one answer may call several tools."""
     safety_identifier: str | None = None
-    """The caller's own mark of its end user. It is not used: it never changes an answer."""
+    """The caller's id of its end user. It is ignored: it never changes an answer."""
 
 
 _REFUSED: Mapping[str, RefusedParameter] = {
     **REFUSED,
     "audio": RefusedParameter("answers are text"),
-    "function_call": RefusedParameter("it is the old name of tool_choice", hint="use tool_choice"),
-    "functions": RefusedParameter("it is the old name of tools", hint="use tools"),
+    "function_call": RefusedParameter(
+        "this is the old name of tool_choice", hint="use tool_choice"
+    ),
+    "functions": RefusedParameter("this is the old name of tools", hint="use tools"),
     "modalities": RefusedParameter("answers are text", (["text"],)),
-    "moderation": RefusedParameter("nothing is moderated here"),
-    "prediction": RefusedParameter("there is no predicted output"),
-    "reasoning_effort": RefusedParameter("the kit's hyperparameters and chat template decide"),
-    "verbosity": RefusedParameter("the kit's hyperparameters and chat template decide"),
-    "web_search_options": RefusedParameter("a kit reaches nothing outside its container"),
+    "moderation": RefusedParameter("this kit does not moderate content"),
+    "prediction": RefusedParameter("this kit does not use predicted outputs"),
+    "reasoning_effort": RefusedParameter("the kit's author has set it"),
+    "verbosity": RefusedParameter("the kit's author has set it"),
+    "web_search_options": RefusedParameter("a kit has no access to the network"),
 }
 
 
@@ -171,7 +174,7 @@ def _prepare(values: dict[str, Any], served: ServedModel) -> Asked:
 
 def _asked_tokens(asked: ChatRequest) -> int | None:
     if asked.max_tokens is not None and asked.max_completion_tokens is not None:
-        message = "max_tokens and max_completion_tokens are two names of one parameter"
+        message = "max_tokens and max_completion_tokens are the same parameter; send one"
         raise failure("REQUEST_INVALID", message, where="max_completion_tokens")
     return asked.max_tokens or asked.max_completion_tokens
 
@@ -215,7 +218,7 @@ def _add_tools(body: dict[str, Any], asked: ChatRequest, served: ServedModel) ->
     served.require(Feature.TOOLS, "tools")
     names = [tool.function.name for tool in asked.tools]
     if len(set(names)) < len(names):
-        raise failure("REQUEST_INVALID", "two tools have one name", where="tools")
+        raise failure("REQUEST_INVALID", "two tools have the same name", where="tools")
     check_schema_size([tool.function.parameters or {} for tool in asked.tools], "tools")
     body["tools"] = [tool.model_dump(exclude_none=True) for tool in asked.tools]
     choice = asked.tool_choice or "auto"

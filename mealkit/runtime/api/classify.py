@@ -1,6 +1,6 @@
-"""``POST /v1/classify``: texts to the probabilities of labels, in vLLM's shape.
+"""``POST /v1/classify``: the probabilities of labels for texts, in vLLM's format.
 
-Refuses token numbers and other models.
+Raises RequestError for token ids and for another model's name.
 """
 
 from typing import Any
@@ -23,13 +23,13 @@ class ClassifyRequest(Request):
     model: str
     """The model's name."""
     input: Texts
-    """A text, or a list of them; none of them is empty, and none is ever cut."""
+    """A text, or a list of texts, none of them empty. Texts are never truncated."""
     user: str | None = None
-    """The caller's own mark of its end user. It is not used: it never changes an answer."""
+    """The caller's id of its end user. It is ignored: it never changes an answer."""
     prompt: str | NamedPrompt | None = None
-    """A prompt of the kit that each text is put into, as its variable ``text``."""
+    """A prompt of the kit to apply to each text, which becomes its variable ``text``."""
     variables: Variables | None = None
-    """A text for each other variable of the prompt that is named."""
+    """A text for each of the prompt's other variables."""
 
 
 def _prepare(values: dict[str, Any], served: ServedModel) -> Asked:
@@ -45,7 +45,7 @@ def _prepare(values: dict[str, Any], served: ServedModel) -> Asked:
 CLASSIFY = Endpoint(
     path=PATH,
     operation="classify",
-    summary="Find the labels of texts",
+    summary="Classify texts",
     request=ClassifyRequest,
     answer=ClassifyAnswer,
     is_offered=lambda served: served.task is Task.CLASSIFICATION,

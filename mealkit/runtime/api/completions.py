@@ -1,6 +1,7 @@
-"""``POST /v1/completions``: going on with a text, with every value filled in from the kit.
+"""``POST /v1/completions``: continue a text, with every omitted value filled in from the kit.
 
-Refuses lists of prompts and of tokens, and what the engine cannot do. The shape:
+Raises RequestError for lists of prompts, for token ids and for parameters that the engine does not
+support. Format:
 https://platform.openai.com/docs/api-reference/completions/create
 """
 
@@ -24,20 +25,20 @@ PATH = "/v1/completions"
 
 
 class CompletionRequest(GenerationRequest):
-    """A text to go on with."""
+    """A text to continue."""
 
     prompt: (
         str | Annotated[list[str], Field(min_length=1, max_length=1, fail_fast=True)] | NamedPrompt
     )
-    """The text, also as a list of one; or a prompt of the kit, by name, with its variables."""
+    """The text, or a list with one text; or a prompt of the kit, with its variables."""
     logprobs: Annotated[int | None, Field(**COMPLETION_LOGPROBS.field), WHOLE] = None
 
 
 _REFUSED: Mapping[str, RefusedParameter] = {
     **REFUSED,
-    "best_of": RefusedParameter("every answer that is made is given", (1,), "use n"),
-    "echo": RefusedParameter("the answer is what comes after the prompt", (False,)),
-    "suffix": RefusedParameter("the text goes on at its end", ("",)),
+    "best_of": RefusedParameter("every generated answer is returned", (1,), "use n"),
+    "echo": RefusedParameter("the answer is only the text after the prompt", (False,)),
+    "suffix": RefusedParameter("the text is continued only at its end", ("",)),
 }
 
 
@@ -74,17 +75,21 @@ def _refuse_lists(prompt: Any) -> None:
     if not isinstance(prompt, list) or not prompt:
         return
     if type(prompt[0]) in {int, list}:
-        message = "prompt is a list of token numbers, which another tokenizer may have made"
-        raise unsupported(message, "prompt", "send the text itself")
+        message = "prompt is a list of token ids, expected text"
+        raise unsupported(
+            message, "prompt", "send the text itself: another tokenizer may have made the ids"
+        )
     if len(prompt) > 1:
-        message = f"prompt has {len(prompt)} texts, a request has one"
-        raise failure("REQUEST_UNSUPPORTED", message, where="prompt", hint="send one after another")
+        message = f"prompt has {len(prompt)} texts, expected one"
+        raise failure(
+            "REQUEST_UNSUPPORTED", message, where="prompt", hint="send one request per text"
+        )
 
 
 COMPLETIONS = Endpoint(
     path=PATH,
     operation="text_completion",
-    summary="Go on with a text",
+    summary="Continue a text",
     request=CompletionRequest,
     answer=CompletionAnswer,
     is_offered=lambda served: (

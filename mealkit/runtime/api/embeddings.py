@@ -1,6 +1,7 @@
-"""``POST /v1/embeddings``: texts to vectors, each text through a prompt of the kit if one is named.
+"""``POST /v1/embeddings``: vectors of texts, through a prompt of the kit if one is named.
 
-Refuses token numbers, other dimensions than the model's own, and other models. The shape:
+Raises RequestError for token ids, for another length than the model's, and for another model's
+name. Format:
 https://platform.openai.com/docs/api-reference/embeddings/create
 """
 
@@ -26,17 +27,17 @@ class EmbeddingRequest(Request):
     model: str
     """The model's name."""
     input: Texts
-    """A text, or a list of them; none of them is empty, and none is ever cut."""
+    """A text, or a list of texts, none of them empty. Texts are never truncated."""
     encoding_format: Literal["float", "base64"] | None = None
-    """How vectors are written: numbers (the default), or base64 of little-endian float32."""
+    """The format of vectors: numbers (the default), or base64 of little-endian float32."""
     dimensions: Annotated[int | None, WHOLE] = None
-    """How long a vector is: the model's own length, nothing else."""
+    """The length of a vector; only the model's own length is accepted."""
     user: str | None = None
-    """The caller's own mark of its end user. It is not used: it never changes an answer."""
+    """The caller's id of its end user. It is ignored: it never changes an answer."""
     prompt: str | NamedPrompt | None = None
-    """A prompt of the kit that each text is put into, as its variable ``text``."""
+    """A prompt of the kit to apply to each text, which becomes its variable ``text``."""
     variables: Variables | None = None
-    """A text for each other variable of the prompt that is named."""
+    """A text for each of the prompt's other variables."""
 
 
 def _prepare(values: dict[str, Any], served: ServedModel) -> Asked:
@@ -56,29 +57,29 @@ def _prepare(values: dict[str, Any], served: ServedModel) -> Asked:
 
 
 def refuse_tokens(value: Any) -> None:
-    """Refuse an input of token numbers.
+    """Raise if an input is a list of token ids.
 
     Raises:
         RequestError: ``REQUEST_UNSUPPORTED``.
     """
     first = value[0] if isinstance(value, list) and value else None
     if type(first) is int or (isinstance(first, list) and first and type(first[0]) is int):
-        message = "input is a list of token numbers, which another tokenizer may have made"
+        message = "input is a list of token ids, which another tokenizer may have made"
         hint = "send the text itself (LangChain: check_embedding_ctx_length=False)"
         raise unsupported(message, "input", hint)
 
 
 def dimensions_of(body: bytes) -> int:
-    """Return how long an answer's first vector is; its numbers are written as text.
+    """Return the length of an answer's first vector, whose numbers are written as text.
 
     Raises:
-        EngineError: ``ENGINE_ANSWER``, there is no vector, or its numbers are not finite.
+        EngineError: ``ENGINE_ANSWER``, the answer has no vector, or its numbers are not finite.
     """
     try:
         vector = parse_json(body)["data"][0]["embedding"]
         is_finite = all(math.isfinite(number) for number in vector)
     except (ValueError, KeyError, IndexError, TypeError) as error:
-        raise failure("ENGINE_ANSWER", "the engine's first answer holds no vector") from error
+        raise failure("ENGINE_ANSWER", "the engine's first answer has no vector") from error
     if not vector or not is_finite:
         raise failure("ENGINE_ANSWER", "the engine's first answer is not a vector of numbers")
     return len(vector)

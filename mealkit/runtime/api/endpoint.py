@@ -1,6 +1,6 @@
-"""What an endpoint is: who is offered it, what it takes, what the worker is asked, what comes back.
+"""The definition of an endpoint: when it is offered, its request, its worker request, its answer.
 
-Pure: from values to values.
+No I/O.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,57 +16,57 @@ from mealkit.runtime.api.served_model import ServedModel
 
 
 class Counting(StrEnum):
-    """How the tokens of an answer are told."""
+    """Where the gateway reads the number of tokens of an answer."""
 
     USAGE = "usage"
-    """In its ``usage``; in that of a stream's last chunk."""
+    """In the answer's ``usage``; for a stream, in its last chunk."""
     NOTHING = "nothing"
-    """Not at all."""
+    """Nowhere: the tokens are not counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the worker is asked for a caller."""
+    """The request to the worker for one request of a caller."""
 
     target: str
-    """The worker's path."""
+    """The path at the worker."""
     body: bytes
     streams: bool = False
-    """Whether the caller wants the answer piece by piece."""
+    """Whether the caller requested a stream."""
     wants_usage: bool = False
-    """Whether the caller of a stream wants the chunk that counts the tokens."""
+    """Whether the caller of a stream requested the chunk that has the number of tokens."""
     seed: int | None = None
-    """What the draws start from, if there are any."""
+    """The seed of the random numbers, if any are used."""
     length_check: LengthCheck | None = None
-    """What must be counted before, if the engine would shorten the answer."""
+    """The prompt to count first, if the engine would truncate the answer."""
     shape: Callable[[bytes], bytes] | None = None
-    """Makes the caller's answer of the worker's; None: it is the worker's."""
+    """Converts the worker's answer for the caller; None if the caller gets it unchanged."""
 
     @property
     def held_bytes(self) -> int:
-        """How much memory it takes until it is answered; ``shape`` may keep its texts."""
+        """The memory that the request uses until it is answered; ``shape`` may store its texts."""
         counted = len(self.length_check.body) if self.length_check else 0
         return counted + len(self.body) * (2 if self.shape else 1)
 
 
-# There is one of each: they are told apart by what they are, not by what they hold.
+# Compared by identity: there is one object for each endpoint.
 @dataclass(frozen=True, slots=True, eq=False)
 class Endpoint:
-    """One endpoint that has the engine work."""
+    """One endpoint that sends requests to the engine."""
 
     path: str
     operation: str
-    """Its name in metrics: that of OpenTelemetry's ``gen_ai.operation.name``, where it has one."""
+    """Its name in metrics: a value of OpenTelemetry's ``gen_ai.operation.name``, if one fits."""
     summary: str
     request: type[Request]
     answer: type[BaseModel]
     is_offered: Callable[[ServedModel], bool]
     prepare: Callable[[dict[str, Any], ServedModel], Asked]
-    """Checks a caller's values; a RequestError names what is wrong."""
+    """Checks a caller's values; raises RequestError with the parameter's name."""
     example: Callable[[ServedModel], dict[str, Any]]
-    """A request that works, without the model's name."""
+    """An example of a request, without the model's name."""
     counting: Counting = Counting.USAGE
     event: type[BaseModel] | None = None
-    """What each event of a stream holds; None: it does not stream."""
+    """The content of each event of a stream; None if the endpoint does not stream."""
     refusals: Mapping[str, RefusedParameter] = field(default_factory=dict)
-    """The parameters that others know and this endpoint refuses by their names."""
+    """The parameters of other APIs that this endpoint refuses by name."""

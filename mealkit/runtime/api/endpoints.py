@@ -1,4 +1,4 @@
-"""All endpoints that have the engine work, and those of them that a kit offers."""
+"""Lists all endpoints that use the engine, and those that a kit offers."""
 
 from mealkit.runtime.api.chat import CHAT
 from mealkit.runtime.api.classify import CLASSIFY
@@ -23,5 +23,5 @@ ENDPOINTS: tuple[Endpoint, ...] = (
 
 
 def offered(served: ServedModel) -> list[Endpoint]:
-    """Return the endpoints that a kit offers; whatever is not here does not get through."""
+    """Return the endpoints that a kit offers; the gateway serves no others."""
     return [endpoint for endpoint in ENDPOINTS if endpoint.is_offered(served)]

@@ -1,4 +1,4 @@
-"""A value that a JSON Schema describes, for examples: what it states itself, or a plain one."""
+"""Builds an example value for a JSON Schema: the schema's own example, or a simple value."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +7,7 @@ _DEEPEST = 8
 
 
 def sample(schema: Mapping[str, Any]) -> Any:
-    """Return such a value; what the schema's patterns and bounds ask is not worked out."""
+    """Return an example value, which need not match the schema's patterns."""
     return _sample(schema, schema, 0)
 
 
@@ -22,7 +22,7 @@ def _sample(schema: Any, root: Mapping[str, Any], depth: int) -> Any:
 
 
 def _other_schema(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Any:
-    """Return the schema that this one stands for, if it does."""
+    """Return the schema that this one refers to, or its first alternative; None without one."""
     if isinstance(reference := schema.get("$ref"), str):
         return _resolve(reference, root)
     for name in ("anyOf", "oneOf", "allOf"):

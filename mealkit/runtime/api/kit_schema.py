@@ -1,7 +1,8 @@
-"""The schema of a request, cut to one kit: pinned values, bounds, prompts, and nothing it lacks.
+"""Adapts a request's schema to one kit: its pinned values, bounds, prompts and features.
 
-What this schema allows, the endpoint takes, but for what tools ask of each other, which no schema
-can say; what the endpoint refuses by a parameter's name or value is not in it.
+The endpoint accepts what the schema allows. The exception is rules between tools that JSON Schema
+cannot express, such as that ``tool_choice`` names one of ``tools``. Parameters and values that the
+endpoint always refuses are not in the schema.
 """
 
 from collections.abc import Mapping
@@ -25,12 +26,12 @@ _NEEDS: Mapping[str, Feature] = {
     "parallel_tool_calls": Feature.TOOLS,
 }
 _NULL: Schema = {"type": "null"}
-# What a reader looks for first.
+# The fields that readers need first.
 _FIRST = ("model", "messages", "prompt", "variables", "input", "query", "documents")
 
 
 def schema_for_kit(schema: Schema, served: ServedModel) -> Schema:
-    """Return a request's schema as this kit takes it."""
+    """Return a request's schema, limited to what this kit accepts."""
     fields: dict[str, Schema] = {
         name: field
         for name, field in schema["properties"].items()
@@ -57,7 +58,7 @@ def schema_for_kit(schema: Schema, served: ServedModel) -> Schema:
 
 
 def without_tools(schemas: dict[str, Schema]) -> None:
-    """Take out of the messages what tells of calls of tools."""
+    """Remove calls of tools from the schemas of messages."""
     message = schemas.get("AssistantMessage")
     if message is None:
         return
@@ -79,7 +80,7 @@ def _number(name: str, field: Schema, served: ServedModel) -> Schema:
     if bounds is None:
         said = "it is not a hyperparameter of this kit" if pinned is None else f"pinned to {pinned}"
         return {**_pinned(field, pinned), "description": f"{field['description']} Here: {said}."}
-    said = f"{show_bounds(bounds)}; {pinned} if it is left out"
+    said = f"{show_bounds(bounds)}; {pinned} if omitted"
     return {
         **_bounded(field, bounds.minimum, bounds.maximum, pinned),
         "description": f"{field['description']} Here: {said}.",
@@ -94,7 +95,7 @@ def _max_tokens(field: Schema, served: ServedModel) -> Schema:
     high: float | None = bounds.maximum if bounds else None
     if bounds is None and isinstance(pinned, int):
         high = pinned
-    said = f"{pinned} if it is left out" + (f", {high:g} at most" if high is not None else "")
+    said = f"{pinned} if omitted" + (f", at most {high:g}" if high is not None else "")
     return {
         **_bounded(field, low, high, pinned),
         "description": f"{field['description']} Here: {said}.",
@@ -109,7 +110,7 @@ def _pinned(field: Schema, value: Any) -> Schema:
 
 
 def _bounded(field: Schema, low: float | None, high: float | None, pinned: Any) -> Schema:
-    """Return a field whose numbers lie within bounds, or are the kit's own."""
+    """Return a field whose numbers are within the bounds, or equal the kit's value."""
     number = dict(field["anyOf"][0])
     for name, bound, tighter in (("minimum", low, max), ("maximum", high, min)):
         if bound is not None:
@@ -121,7 +122,7 @@ def _bounded(field: Schema, low: float | None, high: float | None, pinned: Any) 
 
 
 def _describe_prompts(fields: dict[str, Schema], served: ServedModel) -> None:
-    """Name the kit's prompts; ``variables`` beside it is what tells that a text may be a name."""
+    """List the kit's prompts; a request with ``variables`` may name a prompt by a string."""
     takes_names = "variables" in fields
     applies = "input" in fields or "query" in fields
     names = [
@@ -173,7 +174,7 @@ def _variables(name: str, served: ServedModel, *, applies: bool) -> Schema:
 
 
 def _rules(fields: Mapping[str, Schema], served: ServedModel) -> list[Schema]:
-    """Return what parameters ask of each other."""
+    """Return the rules between parameters, such as ``top_logprobs`` only with ``logprobs``."""
     rules: list[Schema] = []
     if "stream_options" in fields:
         rules.append(_only_with("stream_options", "stream", {"const": True}))

@@ -1,4 +1,4 @@
-"""The endpoints that tell of the kit without asking its engine, as OpenAPI describes them."""
+"""The endpoints that describe the kit without using its engine, for the OpenAPI description."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,17 +13,17 @@ class ModelCard(AnswerPart):
     """The one model."""
 
     id: str
-    """Its name."""
+    """The model's name."""
     object: Literal["model"]
     """The kind of answer."""
     created: Literal[0]
-    """Nothing in an image has a time."""
+    """Always 0: nothing in an image has a time."""
     owned_by: str
     """The team that owns the kit."""
 
 
 class ModelList(AnswerPart):
-    """The models: one."""
+    """The list of models, with one entry."""
 
     object: Literal["list"]
     """The kind of answer."""
@@ -32,12 +32,12 @@ class ModelList(AnswerPart):
 
 
 class Metadata(AnswerPart):
-    """What the kit is, whose, exactly which, and how much it takes."""
+    """The kit's name, owner, exact versions and limits."""
 
     kit: dict[str, Any]
     """Name, version, paper, licence."""
     owner: dict[str, str]
-    """Who answers for it."""
+    """The team that is responsible for the kit."""
     recipe: str
     """The recipe digest."""
     image: str | None
@@ -47,24 +47,24 @@ class Metadata(AnswerPart):
     engine: dict[str, Any]
     """Name, settings, features."""
     hyperparameters: dict[str, Any]
-    """Every one."""
+    """All hyperparameters."""
     overrides: dict[str, Any]
-    """Those that a caller may set, with their bounds."""
+    """The hyperparameters that callers may set, with their bounds."""
     prompts: dict[str, Any]
     """The prompts' digests and variables, by name."""
     limits: dict[str, Any]
-    """How much a caller may ask for."""
+    """The limits for requests."""
     endpoints: list[str]
-    """The paths that there are."""
+    """The paths of the endpoints that use the engine."""
 
 
 class Manifest(AnswerPart):
-    """The kit's lock, as it is in the image; of its own code it has the digests alone."""
+    """The kit's lock, as it is in the image, with digests instead of the texts of its code."""
 
     recipe: str
     """The recipe digest."""
     lock_version: str
-    """The version of the format."""
+    """The version of the lock's format."""
 
 
 class Licences(AnswerPart):
@@ -77,25 +77,25 @@ class Licences(AnswerPart):
 
 
 class Readiness(AnswerPart):
-    """Whether requests will be answered, and if not, why and whose problem it is."""
+    """Whether the kit is ready for requests, and if not, the reason and the problem's owner."""
 
     status: str
-    """The state."""
+    """The kit's status."""
     reason: str
-    """Why it is so."""
+    """The reason for the status."""
     problem: dict[str, Any] | None
     """The last problem, until the kit is ready again."""
 
 
 class Liveness(AnswerPart):
-    """The process runs."""
+    """Shows that the gateway's process runs."""
 
     status: str
-    """The state."""
+    """The kit's status."""
 
 
 class Description(AnswerPart):
-    """This description."""
+    """The OpenAPI description of this kit."""
 
     openapi: str
     """The version of OpenAPI."""
@@ -103,7 +103,7 @@ class Description(AnswerPart):
 
 @dataclass(frozen=True, slots=True)
 class Knowledge:
-    """An endpoint that tells of the kit."""
+    """An endpoint that describes the kit."""
 
     path: str
     summary: str
@@ -117,17 +117,17 @@ _FINE = {200: "The answer."}
 KNOWLEDGE: tuple[Knowledge, ...] = (
     Knowledge("/v1/models", "List the one model", ModelList, _FINE),
     Knowledge("/v1/models/{name}", "Describe the one model", ModelCard, _FINE),
-    Knowledge("/v1/metadata", "Tell what this kit is", Metadata, _FINE),
-    Knowledge("/v1/manifest", "Give the kit's lock; of its own code the digests", Manifest, _FINE),
-    Knowledge("/v1/license", "Tell the licences of kit and model", Licences, _FINE),
-    Knowledge("/v1/health/live", "Tell that the process runs", Liveness, _FINE),
+    Knowledge("/v1/metadata", "Describe this kit", Metadata, _FINE),
+    Knowledge("/v1/manifest", "Return the kit's lock; only digests of its code", Manifest, _FINE),
+    Knowledge("/v1/license", "Return the licences of kit and model", Licences, _FINE),
+    Knowledge("/v1/health/live", "Check that the process runs", Liveness, _FINE),
     Knowledge(
         "/v1/health/ready",
-        "Tell whether requests will be answered",
+        "Check whether the kit is ready for requests",
         Readiness,
-        {200: "They will.", 503: "They will not, and why."},
+        {200: "The kit is ready.", 503: "The kit is not ready, with the reason."},
     ),
-    Knowledge("/metrics", "Give the counters", None, _FINE, "text/plain"),
+    Knowledge("/metrics", "Return the metrics", None, _FINE, "text/plain"),
     Knowledge("/openapi.json", "Describe this kit's API", Description, _FINE),
-    Knowledge("/docs", "Show this kit's API to people", None, _FINE, "text/html"),
+    Knowledge("/docs", "Show this kit's API as a page", None, _FINE, "text/html"),
 )

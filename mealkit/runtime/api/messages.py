@@ -1,7 +1,7 @@
-"""The messages of a chat, in OpenAI's shape; content is text, whole or in parts.
+"""The messages of a chat, in OpenAI's format; content is text, whole or in parts.
 
-Refuses images, sound and files. A model's chat template takes text, so parts are joined by line
-breaks.
+Raises RequestError for images, audio and files. Chat templates accept only text, so parts are
+joined with line breaks.
 """
 
 from typing import Annotated, Any, Literal
@@ -20,7 +20,7 @@ class TextPart(Request):
     """A part of a message's content."""
 
     type: Literal["text"]
-    """Parts are text."""
+    """The kind of part: always text."""
     text: str
     """The text."""
 
@@ -37,28 +37,28 @@ class _Spoken(Request):
     content: Content
     """The text, whole or in parts."""
     name: str | None = None
-    """The speaker's name, if the model's chat template has a place for it."""
+    """The name of the message's author, for chat templates that use it."""
 
 
 class SystemMessage(_Spoken):
-    """Instructions that stand above the conversation."""
+    """Instructions that apply to the whole conversation."""
 
     role: Literal["system"]
-    """Who speaks."""
+    """The role of the message's author."""
 
 
 class DeveloperMessage(_Spoken):
-    """Instructions, as newer clients name them; what a template makes of the role is its own."""
+    """Instructions, as newer clients name them; not every chat template supports the role."""
 
     role: Literal["developer"]
-    """Who speaks."""
+    """The role of the message's author."""
 
 
 class UserMessage(_Spoken):
-    """What the user says."""
+    """A message of the user."""
 
     role: Literal["user"]
-    """Who speaks."""
+    """The role of the message's author."""
 
 
 class CalledFunction(Request):
@@ -74,15 +74,15 @@ class ToolCall(Request):
     """A call of a tool."""
 
     id: str
-    """The call's name, which the tool's message repeats."""
+    """The id of the call, which the tool's message repeats."""
     type: Literal["function"]
-    """Tools are functions."""
+    """The kind of tool: always a function."""
     function: CalledFunction
-    """What was called."""
+    """The function that was called."""
 
 
 class AssistantMessage(Request):
-    """What the model said: a text, or calls of tools, or both."""
+    """A message of the model: a text, calls of tools, or both."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -94,30 +94,30 @@ class AssistantMessage(Request):
     )
 
     role: Literal["assistant"]
-    """Who speaks."""
+    """The role of the message's author."""
     content: Content | None = None
     """The text, whole or in parts."""
     name: str | None = None
-    """The speaker's name, if the model's chat template has a place for it."""
+    """The name of the message's author, for chat templates that use it."""
     tool_calls: (
         Annotated[list[ToolCall], Field(min_length=1, max_length=_MAX_PARTS, fail_fast=True)] | None
     ) = None
-    """The tools that it called."""
+    """The tools that the model called."""
 
 
 class ToolMessage(Request):
-    """What a tool answered."""
+    """The result of a tool."""
 
     role: Literal["tool"]
-    """Who speaks."""
+    """The role of the message's author."""
     content: Content
     """The text, whole or in parts."""
     tool_call_id: str
-    """Which call it answers."""
+    """The id of the call that the message answers."""
 
 
 def _as_it_is(message: Any) -> Any:
-    """Return a message; Python's own code between two of them lets another thread run."""
+    """Return the message unchanged: running Python code here lets other threads run."""
     return message
 
 
@@ -132,7 +132,7 @@ Messages = Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES,
 
 
 def refuse_other_media(messages: Any) -> None:
-    """Refuse content that is not text, before anything else is said about it.
+    """Raise if any content is not text; called before all other checks.
 
     Raises:
         RequestError: ``REQUEST_UNSUPPORTED``, naming the part.
@@ -143,14 +143,14 @@ def refuse_other_media(messages: Any) -> None:
             kind = part.get("type") if isinstance(part, dict) else None
             if kind in _OTHER_PARTS:
                 where = f"messages[{index}].content[{place}]"
-                raise unsupported(f"{where} is of type {kind}: this kit takes text", where)
+                raise unsupported(f"{where} is of type {kind}, this kit accepts only text", where)
 
 
 def messages_for_worker(messages: list[Any], served: ServedModel) -> list[dict[str, Any]]:
-    """Return messages with their content in one piece.
+    """Return messages with each content joined into one text.
 
     Raises:
-        RequestError: ``REQUEST_UNSUPPORTED``, they tell of tools and the engine knows none.
+        RequestError: ``REQUEST_UNSUPPORTED``, they use tools and the engine does not support them.
     """
     return [_plain(message, index, served) for index, message in enumerate(messages)]
 

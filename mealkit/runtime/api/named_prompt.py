@@ -1,6 +1,6 @@
-"""A prompt of the kit in a request: by name beside ``variables``, or both in one object.
+"""A prompt of the kit in a request: its name and ``variables``, or both in one object.
 
-Refuses variables without a prompt, and what the prompt itself refuses.
+Raises RequestError for variables without a prompt, and for unknown or missing variables.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ _MAX_VARIABLES = 256
 
 def _few(values: Any) -> Any:
     if isinstance(values, dict) and len(values) > _MAX_VARIABLES:
-        raise ValueError(f"has {len(values)} variables, {_MAX_VARIABLES} are the most")
+        raise ValueError(f"has {len(values)} variables, the limit is {_MAX_VARIABLES}")
     return values
 
 
@@ -31,26 +31,26 @@ class NamedPrompt(Request):
     name: str
     """The prompt's name."""
     variables: Annotated[Variables, Field(default_factory=dict)]
-    """A text for each of its variables."""
+    """A text for each of the prompt's variables."""
 
 
 def named_prompt(
     prompt: str | NamedPrompt | None, variables: dict[str, str] | None
 ) -> NamedPrompt | None:
-    """Return what a request says of a prompt, in one piece.
+    """Return a request's prompt and variables as one object; None without a prompt.
 
     Raises:
-        RequestError: ``REQUEST_UNSUPPORTED``, there are variables without a prompt, or twice.
+        RequestError: ``REQUEST_UNSUPPORTED``, variables are given without a prompt, or twice.
     """
     if isinstance(prompt, str):
         return NamedPrompt(name=prompt, variables=variables or {})
     if variables is not None:
-        what = "without a prompt" if prompt is None else "beside those of the prompt's object"
+        what = "without a prompt" if prompt is None else "twice, also in the object of prompt"
         raise unsupported(f"variables are given {what}", "variables")
     return prompt
 
 
-# The variable that stands for each input, where a prompt is applied to inputs.
+# The variable for the input, if a prompt is applied to each input.
 TEXT = "text"
 
 
@@ -64,29 +64,29 @@ def fill(served: ServedModel, asked: NamedPrompt) -> str:
 
 
 def fill_each(served: ServedModel, asked: NamedPrompt | None, texts: list[str]) -> list[str]:
-    """Return texts, each put into the prompt, if there is one, as its variable ``text``.
+    """Return texts with the prompt, if there is one, applied to each as its variable ``text``.
 
     Raises:
-        RequestError: the prompt does not take ``text`` or makes nothing of one; or see
+        RequestError: the prompt has no variable ``text``, or returns an empty text; or see
             ``Prompts.fill``.
     """
     if asked is None:
         return texts
     if TEXT not in served.prompts.variables(asked.name):
-        message = f"the prompt {asked.name!r} has no variable {TEXT!r} that an input could be"
+        message = f"the prompt {asked.name!r} has no variable {TEXT!r} for the input"
         raise unsupported(message, "prompt")
     if TEXT in asked.variables:
-        message = f"the variable {TEXT!r} is each input itself"
+        message = f"the variable {TEXT!r} is set from each input; leave it out"
         raise unsupported(message, f"variables.{TEXT}")
     filled = served.prompts.fill_each(asked.name, asked.variables, TEXT, texts)
     if not all(filled):
-        message = f"the prompt {asked.name!r} makes nothing of input {filled.index('')}"
+        message = f"the prompt {asked.name!r} returns an empty text for input {filled.index('')}"
         raise failure("REQUEST_INVALID", message, where="prompt")
     return filled
 
 
 def fills_many(served: ServedModel, values: Mapping[str, Any]) -> bool:
-    """Whether a request puts many texts into a prompt, which takes long if there is more to it."""
+    """Return whether a request applies a prompt that is slow to fill in to many texts."""
     texts, prompt = values.get("input"), values.get("prompt")
     if not isinstance(texts, list) or len(texts) < 2 or prompt is None:
         return False

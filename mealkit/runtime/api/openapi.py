@@ -1,6 +1,6 @@
-"""The OpenAPI description of one kit: what it takes, within which bounds, and how it fails.
+"""Builds the OpenAPI description of one kit: its requests with their bounds, answers and errors.
 
-OpenAPI 3.1, made from the models that check the requests: https://spec.openapis.org/oas/v3.1.1
+OpenAPI 3.1, from the models that check the requests: https://spec.openapis.org/oas/v3.1.1
 """
 
 import json
@@ -23,14 +23,14 @@ from mealkit.runtime.api.served_model import ServedModel
 _PLACE = "#/components/schemas/"
 _JSON = "application/json"
 _EVENTS = "text/event-stream"
-# Of the classes of errors, those that a running kit answers with.
+# The classes of errors that a running kit answers with.
 _ANSWERED: tuple[type[MealkitError], ...] = (RequestError, EngineError, MealkitError)
-# Codes of a start that failed: no request is answered with them.
+# Codes of a failed start, which no request is answered with.
 _NEVER = frozenset({"WEIGHTS_MISMATCH", "WEIGHTS_MISSING"})
 
 
 def describe(lock: Lock, served: ServedModel) -> dict[str, Any]:
-    """Return the description of a kit; it changes once the first answer has taught its served."""
+    """Return the description of a kit; it changes when ``served`` learns from the first answer."""
     schemas: dict[str, Schema] = {}
     paths: dict[str, Any] = {}
     for endpoint in offered(served):
@@ -61,7 +61,7 @@ def describe(lock: Lock, served: ServedModel) -> dict[str, Any]:
                 "key": {
                     "type": "http",
                     "scheme": "bearer",
-                    "description": "A key of this kit; needed where the kit was given keys.",
+                    "description": "An API key of this kit; required if the kit has keys.",
                 }
             },
             "headers": HEADERS,
@@ -80,7 +80,7 @@ def describe(lock: Lock, served: ServedModel) -> dict[str, Any]:
 
 
 def problems_by_status() -> dict[int, list[str]]:
-    """Return the codes that a request may be answered with, by HTTP status."""
+    """Return the codes of errors in answers to requests, by HTTP status."""
     found: dict[int, list[str]] = {}
     for code, entry in CATALOGUE.items():
         if entry.error in _ANSWERED and code not in _NEVER:
@@ -174,15 +174,15 @@ def _failures() -> dict[str, Any]:
 
 HEADERS: dict[str, Any] = {
     "X-Mealkit-Recipe": {
-        "description": "The recipe digest: of everything that can change an answer.",
+        "description": "The recipe digest: the hash of everything that can change an answer.",
         "schema": {"type": "string"},
     },
     "X-Request-Id": {
-        "description": "The request's id, which the kit's log names too.",
+        "description": "The request's id, which is also in the kit's log.",
         "schema": {"type": "string"},
     },
     "X-Mealkit-Seed": {
-        "description": "What the draws for the answer started from.",
+        "description": "The seed of the answer's random numbers.",
         "schema": {"type": "string"},
     },
 }
@@ -196,8 +196,8 @@ def _introduction(lock: Lock, served: ServedModel) -> str:
     paper = lock.about.paper
     lines = [
         f"The model `{served.model}` ({lock.model.license}), served by {served.engine}.",
-        f"Recipe `{lock.recipe}`: every answer names it in `X-Mealkit-Recipe`.",
-        "A parameter that is unknown, or that this kit does not do, is refused by name.",
+        f"Recipe `{lock.recipe}`: every answer has it in `X-Mealkit-Recipe`.",
+        "A parameter that is unknown, or that this kit does not support, is refused by name.",
     ]
     if paper:
         lines.insert(0, f"From the paper: {paper.title}.")
@@ -212,7 +212,7 @@ def _contact(lock: Lock) -> dict[str, str]:
 
 
 def _add(schemas: dict[str, Schema], kind: type[BaseModel]) -> Schema:
-    """Put a model among the schemas; return the reference to it."""
+    """Add a model to the schemas; return the reference to it."""
     if kind.__name__ not in schemas:
         schemas[kind.__name__] = _pop_definitions(_schema(kind), schemas)
     return {"$ref": _PLACE + kind.__name__}
@@ -229,7 +229,7 @@ def _pop_definitions(schema: Schema, schemas: dict[str, Schema]) -> Schema:
 
 
 def _hoist(schema: Mapping[str, Any], prefix: str, schemas: dict[str, Schema]) -> Schema:
-    """Put the definitions of a foreign schema among the schemas; return it with new references."""
+    """Add the definitions of another schema to the schemas; return it with new references."""
     text = json.dumps(schema).replace('"#/$defs/', f'"{_PLACE}{prefix}.')
     form: Schema = json.loads(text)
     for name, definition in form.pop("$defs", {}).items():
@@ -239,7 +239,7 @@ def _hoist(schema: Mapping[str, Any], prefix: str, schemas: dict[str, Schema]) -
 
 
 def _untitled(form: Any) -> Any:
-    """Take out the titles that pydantic makes of names; a field may be called title."""
+    """Remove the titles that pydantic creates from names, but not a field called title."""
     match form:
         case dict():
             kept = {

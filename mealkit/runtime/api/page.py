@@ -1,6 +1,6 @@
-"""``/docs``: the kit's API as one page for people, made on the server.
+"""``/docs``: the kit's API as one HTML page, rendered on the server.
 
-It runs no script and loads nothing: its content policy forbids both.
+The page has no scripts and loads no other files: its content security policy forbids both.
 """
 
 import base64
@@ -40,7 +40,7 @@ _TEMPLATE = Environment(
 
 
 def page(lock: Lock, served: ServedModel, description: Mapping[str, Any], host: str) -> str:
-    """Return the page; ``host`` is where the caller found the kit, for the examples."""
+    """Return the page; ``host`` is the host of the caller's request, for the examples."""
     address = f"http://{host}" if _HOST.fullmatch(host) else "http://127.0.0.1:8000"
     return _TEMPLATE.render(
         style=_STYLE,
@@ -85,7 +85,7 @@ def _endpoint(
 
 
 def _objects(served: ServedModel, description: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the objects that requests are made of, apart from the requests."""
+    """Return the objects that requests contain, without the requests themselves."""
     schemas = description["components"]["schemas"]
     requests = [schemas[endpoint.request.__name__] for endpoint in offered(served)]
     return [
@@ -111,12 +111,12 @@ def _open(name: str, served: ServedModel) -> str:
     if bounds is not None:
         return show_bounds(bounds)
     if name == "max_tokens":
-        return "fewer"
-    return "more of them" if name == "stop" else ""
+        return "a smaller number"
+    return "additional texts" if name == "stop" else ""
 
 
 def _client(served: ServedModel, address: str) -> str | None:
-    """Write the call with OpenAI's client, where it has one for the task."""
+    """Return a call with OpenAI's client; None if the client has none for the task."""
     match served.task:
         case Task.GENERATION if offered(served) and offered(served)[0].operation == "chat":
             call = (

@@ -1,6 +1,6 @@
-"""``POST /v1/predict``: the paper's own code, with the inputs that its schema names.
+"""``POST /v1/predict``: run the paper's own code, with the inputs that its schema names.
 
-The worker checks the input against its types; this side refuses what is not an object.
+The worker checks the types of the input; this module checks only that the input is an object.
 """
 
 from typing import Annotated, Any
@@ -26,10 +26,10 @@ class PredictRequest(Request):
     input: dict[str, Any]
     """The input's fields."""
     seed: Annotated[int | None, Field(**SEED.bounds), WHOLE] = None
-    """What the code's draws start from: the same request gives the same answer, as long as the code
-    is called once at a time."""
+    """The seed of the code's random numbers: the same request gets the same answer, as long as the
+    code runs for one request at a time."""
     stream: bool | None = None
-    """Whether the output comes piece by piece, as server-sent events."""
+    """Whether the output is streamed, as server-sent events."""
 
 
 def _prepare(values: dict[str, Any], served: ServedModel) -> Asked:
@@ -37,7 +37,7 @@ def _prepare(values: dict[str, Any], served: ServedModel) -> Asked:
     if asked.model is not None:
         served.require_model(asked.model)
     if asked.stream and served.prediction and not served.prediction.get("streams"):
-        message = "stream is not supported: the kit's code gives its output in one piece"
+        message = "stream is not supported: the kit's code returns its output in one piece"
         raise unsupported(message, "stream")
     seed, streams = served.choose("seed", asked.seed), bool(asked.stream)
     body = {"model": served.model, "input": asked.input, "seed": seed, "stream": streams}

@@ -1,6 +1,6 @@
-"""Room for the answer, where the engine would shorten an answer that does not fit without a word.
+"""Checks that prompt and answer fit together, for engines that would truncate the answer silently.
 
-The prompt is then counted first, by the engine itself, unless it is so short that it surely fits.
+The engine counts the prompt's tokens first, unless the prompt is so short that it certainly fits.
 """
 
 import json
@@ -14,30 +14,30 @@ from mealkit.runtime.api.served_model import ServedModel
 from mealkit.worker.measuring import require_room
 
 COUNTING_PATH = "/tokenize"
-"""Where the worker counts tokens."""
+"""The worker's endpoint that counts tokens."""
 
-# A token stands for a byte of ASCII at least (other characters may become longer before they become
-# tokens), but for those that a template adds: at most so many for each message, and by itself.
+# Each token is at least one byte of ASCII text (other characters may become longer before they
+# become tokens). A chat template adds at most this many tokens for each message, and in all.
 _TOKENS_OF_A_MESSAGE = 64
 _TOKENS_OF_A_TEMPLATE = 2048
 
 
 @dataclass(frozen=True, slots=True)
 class LengthCheck:
-    """What has to be counted before the engine is asked."""
+    """A prompt to count before the request is sent to the engine."""
 
     body: bytes
-    """What the worker is asked at ``COUNTING_PATH``."""
+    """The body of the request to ``COUNTING_PATH``."""
     max_tokens: int
     limit_tokens: int
     where: str
 
     def require(self, counted: bytes) -> None:
-        """Refuse a prompt that, as the worker counted it, leaves too little room.
+        """Raise if the prompt, as the worker counted it, leaves too little space for the answer.
 
         Raises:
             RequestError: ``REQUEST_TOO_LONG``, with the numbers.
-            EngineError: ``ENGINE_ANSWER``, the worker did not count.
+            EngineError: ``ENGINE_ANSWER``, the worker's answer has no count.
         """
         try:
             count = json.loads(counted)["count"]
@@ -47,10 +47,10 @@ class LengthCheck:
 
 
 def length_check_of(served: ServedModel, body: Mapping[str, Any], where: str) -> LengthCheck | None:
-    """Return what to count before a generation; None where nothing has to be.
+    """Return the prompt to count before a generation; None if no count is needed.
 
-    That is where the engine refuses by itself, or the prompt surely fits. ``where`` is the prompt's
-    field in ``body``.
+    None if the engine itself rejects prompts that are too long, or if the prompt certainly fits.
+    ``where`` is the prompt's field in ``body``.
     """
     limit = served.hyperparameters.get("max_length")
     if not served.shortens_answers or not isinstance(limit, int):

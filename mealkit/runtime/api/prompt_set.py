@@ -1,6 +1,6 @@
-"""The kit's prompts, filled in by name with the variables that they declare.
+"""The kit's prompts, to be filled in by name with their declared variables.
 
-Refuses unknown prompts, and missing and unknown variables.
+Raises RequestError for unknown prompts, and for missing and unknown variables.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,32 +12,32 @@ from mealkit.recipe.lock import LockedPrompt
 if TYPE_CHECKING:
     from mealkit.runtime.api.prompt_template import PromptTemplate
 
-# Of a request with many texts; each of them has the budget of one prompt besides.
+# The budget of all texts of a request, as a multiple of the budget of one text.
 _WORK_TOGETHER = 20
 
 
 class Prompts:
-    """The prompts of one kit, compiled once."""
+    """The compiled prompts of one kit."""
 
     def __init__(self, locked: Mapping[str, LockedPrompt]) -> None:
-        """Compile them.
+        """Compile the prompts.
 
         Raises:
-            LockError: ``LOCK_INVALID``, one of them is not a template.
+            LockError: ``LOCK_INVALID``, a prompt is not a template.
         """
         self._variables = {name: tuple(prompt.variables) for name, prompt in locked.items()}
         self._templates = _compiled(locked)
 
     @property
     def names(self) -> list[str]:
-        """The names, sorted."""
+        """The names of the prompts, sorted."""
         return sorted(self._templates)
 
     def variables(self, name: str) -> tuple[str, ...]:
         """Return the variables of a prompt.
 
         Raises:
-            RequestError: ``REQUEST_UNSUPPORTED``, there is no such prompt.
+            RequestError: ``REQUEST_UNSUPPORTED``, the kit has no prompt of this name.
         """
         if name not in self._variables:
             known = ", ".join(self.names) or "none"
@@ -46,14 +46,14 @@ class Prompts:
         return self._variables[name]
 
     def is_plain(self, name: str) -> bool:
-        """Whether a prompt is text with variables in it, and nothing else; or is none."""
+        """Return whether a prompt is only text with variables; also True for unknown names."""
         return name not in self._templates or self._templates[name].is_plain
 
     def fill(self, name: str, values: Mapping[str, Any]) -> str:
         """Return a prompt with its variables filled in.
 
         Raises:
-            RequestError: ``REQUEST_UNSUPPORTED``, there is no such prompt or variable;
+            RequestError: ``REQUEST_UNSUPPORTED``, the prompt or a variable is unknown;
                 ``REQUEST_INVALID``, a variable is missing, is not text, or breaks the template;
                 ``REQUEST_TOO_LARGE``.
             EngineError: ``TEMPLATE_COST``, the prompt costs too much even for short values.
@@ -64,7 +64,7 @@ class Prompts:
     def fill_each(
         self, name: str, values: Mapping[str, Any], variable: str, texts: Sequence[str]
     ) -> list[str]:
-        """Return a prompt as often as there are texts, each with one of them as a variable.
+        """Return the prompt filled in for each text, which becomes ``variable``.
 
         Raises:
             RequestError: as `fill`.
@@ -74,7 +74,7 @@ class Prompts:
         return self._filled(name, [{**values, variable: text} for text in texts])
 
     def _filled(self, name: str, each: Sequence[Mapping[str, Any]]) -> list[str]:
-        # Not for a kit without prompts, which has come here only to be refused.
+        # Not at the start: a kit without prompts does not need jinja2.
         from mealkit.runtime.api.prompt_template import MEMORY_BYTES, WORK  # noqa: PLC0415
         from mealkit.templating.meter import CostMeter  # noqa: PLC0415
 
@@ -83,7 +83,7 @@ class Prompts:
         work, memory_bytes = WORK * _WORK_TOGETHER, MEMORY_BYTES
         for values in each:
             if work < WORK or memory_bytes < MEMORY_BYTES // 4:
-                message = f"putting {len(each)} texts into the prompt {name!r} takes too much work"
+                message = f"the prompt {name!r} takes too much time for {len(each)} texts"
                 raise failure("REQUEST_TOO_LARGE", message, where="input")
             meter = CostMeter(WORK, memory_bytes)
             filled.append(template.fill(values, meter))
@@ -106,7 +106,7 @@ class Prompts:
 def _compiled(locked: Mapping[str, LockedPrompt]) -> "dict[str, PromptTemplate]":
     if not locked:
         return {}
-    # Late: most kits have no prompts, and need not wait for jinja2.
+    # Late: most kits have no prompts and need not import jinja2.
     from mealkit.runtime.api.prompt_template import PromptTemplate  # noqa: PLC0415
 
     return {name: PromptTemplate(name, prompt.text) for name, prompt in locked.items()}

@@ -1,9 +1,9 @@
-"""One prompt's template: jinja2's sandbox with a budget; every variable must be given.
+"""One prompt's template, in jinja2's sandbox with a budget; every variable must be given.
 
-A prompt is filled in where the gateway answers all its callers, so what it may cost is counted
-before it is spent. Text with variables in it, which most prompts are, is put together without
-jinja2. Refuses what `mealkit check` refuses. Imported only for a kit that has prompts: jinja2 takes
-a tenth of the gateway's start.
+The gateway fills in prompts in the process that answers all callers, so each step's cost is counted
+before the step runs. Most prompts are text with variables only; they are joined without jinja2.
+Raises the errors of `mealkit check` for templates that it rejects. Imported only for a kit that has
+prompts: importing jinja2 takes a tenth of the gateway's start.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,22 +19,22 @@ from mealkit.templating.prompts import prompt_environment, read_prompt
 from mealkit.templating.weight import text_bytes
 
 WORK = 500_000
-"""What filling in one prompt may take: some five milliseconds."""
+"""The limit of work for one prompt: some five milliseconds."""
 MEMORY_BYTES = 64 * 1024 * 1024
-"""What filling in the prompts of one request may write, in all."""
-# With values as short as these, it is not the caller who asks too much.
+"""The limit of memory for all the prompts of one request."""
+# If the values are at most this long, the template causes the cost, not the caller.
 _SMALL_CHARACTERS = 4096
 _SHOWN = 200
 
 
 class PromptTemplate:
-    """A prompt, compiled once."""
+    """A compiled prompt."""
 
     def __init__(self, name: str, text: str) -> None:
-        """Compile it.
+        """Compile the prompt.
 
         Raises:
-            LockError: ``LOCK_INVALID``, it is not a template, or `mealkit check` would refuse it.
+            LockError: ``LOCK_INVALID``, it is not a template, or `mealkit check` rejects it.
         """
         self._name = name
         try:
@@ -48,11 +48,11 @@ class PromptTemplate:
 
     @property
     def is_plain(self) -> bool:
-        """Whether it is text with variables in it, and nothing else."""
+        """Whether the prompt is only text with variables."""
         return self._pieces is not None
 
     def fill(self, values: Mapping[str, Any], meter: CostMeter) -> str:
-        """Return the prompt with its variables filled in, charged to a budget.
+        """Return the prompt with its variables filled in, and charge the cost to a budget.
 
         Raises:
             RequestError: ``REQUEST_INVALID``, a value breaks the template; ``REQUEST_TOO_LARGE``.
@@ -64,7 +64,7 @@ class PromptTemplate:
             return self._template.render(values, meter)
         except TooCostlyError as error:
             raise self._too_costly(values) from error
-        # The sandbox refuses, and templates fail, in as many ways as Python has.
+        # Template code can raise any exception of Python, and so can the sandbox.
         except Exception as error:
             said = str(error)[:_SHOWN] or type(error).__name__
             message = f"the prompt {self._name!r} cannot be filled in: {said}"
@@ -72,7 +72,7 @@ class PromptTemplate:
 
     def _too_costly(self, values: Mapping[str, Any]) -> MealkitError:
         characters = sum(len(value) for value in values.values() if isinstance(value, str))
-        takes = f"the prompt {self._name!r} takes more work or memory than it may"
+        takes = f"the prompt {self._name!r} takes too much time or memory"
         if characters > _SMALL_CHARACTERS:
             message = f"{takes}, filled in with {characters} characters"
             return failure("REQUEST_TOO_LARGE", message, where="variables")
@@ -80,7 +80,7 @@ class PromptTemplate:
 
 
 def _pieces(tree: nodes.Template) -> list[tuple[bool, str]] | None:
-    """Return a template as texts and the names of variables; None if there is more to it."""
+    """Return a template as texts and names of variables; None if it has other statements."""
     pieces: list[tuple[bool, str]] = []
     for statement in tree.body:
         if not isinstance(statement, nodes.Output):

@@ -1,9 +1,9 @@
-"""From a caller's bytes to a checked request: strict JSON, known parameters, the right types.
+"""Parses a caller's request: strict JSON, known parameters, the right types.
 
-Refuses, naming the parameter: a name given twice, an unknown one, a wrong type, and what OpenAI's
-API knows but this one does not do. Nothing is ignored but what the table of names says. Whatever is
-wrong with a request, at most a few of its mistakes are looked at: a million would take more memory
-than there is.
+Raises RequestError, with the parameter's name, for a name that occurs twice, an unknown name, a
+wrong type, and parameters of OpenAI's API that this API does not support. No parameter is ignored,
+except those documented as ignored, such as ``user``. Only the first few mistakes in a request are
+examined, because a message for each of a million would fill the memory.
 """
 
 import json
@@ -20,11 +20,11 @@ from mealkit.runtime.api.sliced_json import parse_in_parts
 from mealkit.untrusted import UntrustedError, shown
 
 MAX_DEPTH = 128
-"""How deep a request may nest: a JSON Schema takes two or three levels for each of its own."""
+"""The maximum depth of a request: a JSON Schema uses two or three levels for each of its own."""
 MAX_VALUES = 200_000
-"""How many members and items a request may have in all: a picture of 224 x 224 x 3 numbers fits."""
+"""The maximum number of members and items in a request: an image of 224 x 224 x 3 numbers fits."""
 
-# No object of the API has half as many parameters.
+# More than twice as many as any object of the API has.
 _MAX_PARAMETERS = 64
 _NAME_CHARACTERS = 200
 
@@ -34,11 +34,11 @@ def _whole(value: Any) -> Any:
 
 
 WHOLE = BeforeValidator(_whole)
-"""Whole numbers as JSON Schema has them: 1.0 is one; true is none."""
+"""Accepts whole numbers as JSON Schema defines them: 1.0 is an integer, true is not."""
 
 
 class Request(BaseModel):
-    """The body of a request, or an object in it: strict, and closed to unknown parameters."""
+    """The body of a request, or an object in it: strict, without unknown parameters."""
 
     model_config = ConfigDict(
         extra="forbid", strict=True, use_attribute_docstrings=True, allow_inf_nan=False
@@ -47,9 +47,9 @@ class Request(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _refuse_many(cls, values: Any) -> Any:
-        """Refuse many unknown parameters at once, not each by itself."""
+        """Raise one error for an object with many parameters, not one for each parameter."""
         if isinstance(values, dict) and len(values) > _MAX_PARAMETERS:
-            raise ValueError(f"has {len(values)} parameters, {_MAX_PARAMETERS} are the most")
+            raise ValueError(f"has {len(values)} parameters, the limit is {_MAX_PARAMETERS}")
         return values
 
 
@@ -61,11 +61,11 @@ class AnswerPart(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class RefusedParameter:
-    """A parameter that others know and this API does not do."""
+    """A parameter of other APIs that this API does not support."""
 
     why: str
     neutral: tuple[Any, ...] = ()
-    """Values beside null that mean what leaving it out means."""
+    """Values that mean the same as omitting the parameter, in addition to null."""
     hint: str | None = None
 
 
@@ -73,9 +73,9 @@ _R = TypeVar("_R", bound=Request)
 
 
 def read_object(body: bytes) -> dict[str, Any]:
-    """Read a JSON object in which no name stands twice, within ``MAX_DEPTH`` and ``MAX_VALUES``.
+    """Read a JSON object without duplicate names, within ``MAX_DEPTH`` and ``MAX_VALUES``.
 
-    Half of a surrogate pair passes: it is refused where its field is known.
+    Half of a surrogate pair is accepted here; ``body_of`` raises for it, with the field's name.
 
     Raises:
         RequestError: ``REQUEST_INVALID``.
@@ -94,7 +94,7 @@ def read_object(body: bytes) -> dict[str, Any]:
 def read_request(
     kind: type[_R], values: dict[str, Any], refusals: Mapping[str, RefusedParameter]
 ) -> _R:
-    """Check the values of a request; null counts as left out where a parameter may be left out.
+    """Check the values of a request; null means that an optional parameter is omitted.
 
     Raises:
         RequestError: ``REQUEST_INVALID`` or ``REQUEST_UNSUPPORTED``, naming the parameter.
@@ -109,14 +109,14 @@ def read_request(
 
 
 def raise_invalid(error: ValidationError, values: Any) -> NoReturn:
-    """Refuse what a model refuses.
+    """Raise a RequestError for pydantic's validation error.
 
     Raises:
         RequestError: ``REQUEST_INVALID`` or ``REQUEST_UNSUPPORTED``, naming the parameter.
     """
     items = error.errors(include_url=False, include_context=False, include_input=False)
     found = [(_path(item, values), item) for item in items]
-    # Of the alternatives of a union, the one that got furthest says most.
+    # In a union, the alternative with the deepest error is most likely the intended one.
     path, first = max(found, key=lambda pair: pair[0].count(".") + pair[0].count("["))
     where = path[:_NAME_CHARACTERS]
     if first["type"] == "extra_forbidden":
@@ -138,18 +138,18 @@ def body_of(values: Mapping[str, Any]) -> bytes:
     try:
         if threading.current_thread() is threading.main_thread():
             return _ENCODER.encode(values).encode()
-        # A large one: written at once, it would let no other thread run before the end.
+        # In another thread: encoding a large body in one call would block all other threads.
         return "".join(_ENCODER.iterencode(values)).encode()
     except RecursionError as error:
         raise failure("REQUEST_INVALID", "the body is nested too deeply") from error
     except UnicodeEncodeError as error:
-        message = "a text has half of a surrogate pair, which is no character"
+        message = "a text has half of a surrogate pair, which is not a character"
         where = next(_broken(values, ""), None)
         raise failure("REQUEST_INVALID", message, where=where) from error
 
 
 def is_unicode(text: str) -> bool:
-    """Tell whether a text could be written in UTF-8: JSON can name half of a surrogate pair."""
+    """Return whether a text can be encoded in UTF-8; half of a surrogate pair in JSON cannot."""
     try:
         return text.isascii() or bool(text.encode())
     except UnicodeEncodeError:
@@ -157,12 +157,12 @@ def is_unicode(text: str) -> bool:
 
 
 def unsupported(message: str, where: str, hint: str | None = None) -> MealkitError:
-    """Return the error of a parameter that this kit does not do."""
+    """Return the error for a parameter that this kit does not support."""
     return failure("REQUEST_UNSUPPORTED", message, where=where, hint=hint)
 
 
 def _refuse(name: str, value: Any, refusal: RefusedParameter) -> None:
-    # Not "in": True is 1 to Python.
+    # Not "in": in Python True equals 1.
     if value is None or any(
         value == item and type(value) is type(item) for item in refusal.neutral
     ):
@@ -171,7 +171,7 @@ def _refuse(name: str, value: Any, refusal: RefusedParameter) -> None:
 
 
 def _broken(value: Any, path: str) -> Iterator[str]:
-    """Find the texts, and the names, that cannot be written in UTF-8."""
+    """Yield the paths of texts and names that cannot be encoded in UTF-8."""
     match value:
         case str() if not is_unicode(value):
             yield path
@@ -190,7 +190,7 @@ def _broken(value: Any, path: str) -> Iterator[str]:
 
 
 def _path(item: ErrorDetails, values: Any) -> str:
-    """Return the path of a value, without the names of unions' alternatives that pydantic adds."""
+    """Return the path of a value, without pydantic's names for the alternatives of unions."""
     path, here = "", values
     *before, last = item["loc"] or ("",)
     for part in before:

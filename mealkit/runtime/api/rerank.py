@@ -1,6 +1,7 @@
-"""``POST /v1/rerank`` and ``/v2/rerank``: documents by how relevant they are to a query.
+"""``POST /v1/rerank`` and ``/v2/rerank``: rank documents by their relevance to a query.
 
-Refuses what would cut documents. The shapes are Jina's and vLLM's, and Cohere's:
+Raises RequestError for parameters that would truncate documents. The formats are that of Jina and
+vLLM, and Cohere's:
 https://docs.cohere.com/reference/rerank
 """
 
@@ -24,7 +25,7 @@ PATH = "/v1/rerank"
 COHERE_PATH = "/v2/rerank"
 
 MAX_DOCUMENTS = 1000
-"""As many as Cohere's API advises in one request; it bounds the time of an answer."""
+"""Cohere's recommended limit of documents per request; it limits the time of an answer."""
 
 RankedText = Annotated[str, StringConstraints(min_length=1)]
 
@@ -33,7 +34,7 @@ class Document(Request):
     """A document as an object."""
 
     text: RankedText
-    """Its text."""
+    """The document's text."""
 
 
 class RerankRequest(Request):
@@ -42,30 +43,30 @@ class RerankRequest(Request):
     model: str
     """The model's name."""
     query: RankedText
-    """What is searched for."""
+    """The query to rank documents for."""
     documents: Annotated[
         list[RankedText | Document],
         Field(min_length=1, max_length=MAX_DOCUMENTS, fail_fast=True),
     ]
-    """What is ranked; none is ever cut."""
+    """The documents to rank. They are never truncated."""
     top_n: Annotated[int | None, Field(ge=1), WHOLE] = None
-    """How many of the best are told; all, if it is left out."""
+    """The number of best documents to return; all, if omitted."""
     return_documents: bool | None = None
-    """Whether the texts are told too."""
+    """Whether the answer includes the documents' texts."""
     user: str | None = None
-    """The caller's own mark of its end user. It is not used: it never changes an answer."""
+    """The caller's id of its end user. It is ignored: it never changes an answer."""
     prompt: str | NamedPrompt | None = None
-    """A prompt of the kit that the query is put into, as its variable ``text``."""
+    """A prompt of the kit to apply to the query, which becomes its variable ``text``."""
     variables: Variables | None = None
-    """A text for each other variable of the prompt that is named."""
+    """A text for each of the prompt's other variables."""
 
 
-_CUT = "documents are ranked whole, never in part"
+_CUT = "documents are never truncated"
 _REFUSED: Mapping[str, RefusedParameter] = {
     "max_chunks_per_doc": RefusedParameter(_CUT),
     "max_tokens_per_doc": RefusedParameter(_CUT),
-    "priority": RefusedParameter("all requests are served alike", (0,)),
-    "rank_fields": RefusedParameter("documents have one field", (["text"],)),
+    "priority": RefusedParameter("all requests have the same priority", (0,)),
+    "rank_fields": RefusedParameter("documents have only the field text", (["text"],)),
 }
 
 
@@ -75,7 +76,7 @@ def _prepare(values: dict[str, Any], served: ServedModel, *, as_cohere: bool) ->
     served.require_model(asked.model)
     texts = [item if isinstance(item, str) else item.text for item in asked.documents]
     [query] = fill_each(served, named_prompt(asked.prompt, asked.variables), [asked.query])
-    # All of them are asked for: cutting the list is nothing that engines should differ in.
+    # The engine ranks all documents and the gateway applies top_n, so that engines do not differ.
     body = body_of({"model": asked.model, "query": query, "documents": texts})
     told = texts if asked.return_documents else None
     shape = partial(_shape, asked_body=body, top_n=asked.top_n, texts=told, as_cohere=as_cohere)
@@ -127,7 +128,7 @@ def _example(_served: ServedModel) -> dict[str, Any]:
 RERANK = Endpoint(
     path=PATH,
     operation="rerank",
-    summary="Rank documents by how relevant they are to a query",
+    summary="Rank documents by their relevance to a query",
     request=RerankRequest,
     answer=RerankAnswer,
     is_offered=lambda served: served.task is Task.RERANKING,
@@ -139,7 +140,7 @@ RERANK = Endpoint(
 RERANK_COHERE = Endpoint(
     path=COHERE_PATH,
     operation="rerank",
-    summary="The same, in the shape of Cohere's second API",
+    summary="Rank documents, in the format of Cohere's API version 2",
     request=RerankRequest,
     answer=CohereAnswer,
     is_offered=lambda served: served.task is Task.RERANKING,

@@ -1,8 +1,8 @@
-"""The parameters that every generation takes: how tokens are chosen, and where an answer ends.
+"""The parameters of every generation: how tokens are chosen, and where an answer ends.
 
-Refuses what the kit pins and what its engine cannot do. Nothing is left to the engine: whatever a
-caller leaves out is the kit's value. Names are OpenAI's; ``top_k``, ``min_p`` and
-``repetition_penalty`` are vLLM's.
+Raises RequestError for parameters that the kit pins or its engine does not support. If a caller
+omits a parameter, the kit's value applies, never a default of the engine. Names are OpenAI's;
+``top_k``, ``min_p`` and ``repetition_penalty`` are vLLM's.
 """
 
 import re
@@ -41,11 +41,11 @@ _TOKEN = re.compile(TOKEN_PATTERN)
 
 
 def _first_wrong(biases: Any) -> Any:
-    """Return, of biases that are not all right, one that is wrong: each costs a message."""
+    """Return only the first invalid bias, because pydantic writes a message for each."""
     if not isinstance(biases, dict):
         return biases
     if len(biases) > MOST_BIASES:
-        raise ValueError(f"names {len(biases)} tokens, {MOST_BIASES} are the most")
+        raise ValueError(f"names {len(biases)} tokens, the limit is {MOST_BIASES}")
     for name, amount in biases.items():
         if not _TOKEN.fullmatch(name) or not LOGIT_BIAS.accepts(amount):
             return {name: amount}
@@ -63,24 +63,24 @@ Biases = Annotated[
 
 _DRAWS = tuple(parameter for parameter in PINNED if parameter is not MAX_TOKENS)
 NUMBERS = tuple(parameter.name for parameter in _DRAWS)
-"""The hyperparameters that a request may name, beside ``max_tokens`` and ``stop``."""
+"""The hyperparameters that a request may name, in addition to ``max_tokens`` and ``stop``."""
 MAX_TOKENS_NAMES = (MAX_TOKENS.name, "max_completion_tokens")
-"""The two names of the most tokens of an answer."""
+"""The two names of the maximum number of tokens of an answer."""
 
 
 class StreamOptions(Request):
-    """What a stream carries beside the answer."""
+    """What a stream contains in addition to the answer."""
 
     include_usage: bool | None = None
-    """Whether a last chunk counts the tokens."""
+    """Whether the stream ends with a chunk that has the number of tokens."""
     include_obfuscation: Annotated[
         bool | None, Field(json_schema_extra={"enum": [False, None]})
     ] = None
-    """Random padding against eavesdroppers: there is none, so true is refused."""
+    """Random padding against eavesdroppers. It is not supported, so true is refused."""
 
 
 class GenerationRequest(Request):
-    """What chat and completions take alike."""
+    """The parameters that chat and completions share."""
 
     model: str
     """The model's name."""
@@ -96,39 +96,39 @@ class GenerationRequest(Request):
     stop: (
         StopText | Annotated[list[StopText], Field(max_length=MOST_STOPS, fail_fast=True)] | None
     ) = None
-    """Texts that end the answer and are not part of it, beside the kit's own."""
+    """Texts that end the answer and are not part of it, in addition to the kit's own."""
     n: Annotated[int | None, Field(**ANSWERS.field), WHOLE] = None
     logit_bias: Annotated[Biases | None, Field(description=LOGIT_BIAS.meaning)] = None
     stream: bool | None = None
-    """Whether the answer comes piece by piece, as server-sent events."""
+    """Whether the answer is streamed, as server-sent events."""
     stream_options: StreamOptions | None = None
-    """What a stream carries beside the answer."""
+    """What a stream contains in addition to the answer."""
     user: str | None = None
-    """The caller's own mark of its end user. It is not used: it never changes an answer."""
+    """The caller's id of its end user. It is ignored: it never changes an answer."""
 
 
-_NO_PROMPT_CACHE = RefusedParameter("there is no cache of prompts that callers could address")
-# What both of OpenAI's endpoints know and no kit does.
+_NO_PROMPT_CACHE = RefusedParameter("this kit has no prompt cache that callers can control")
+# Parameters of both of OpenAI's endpoints that no kit supports.
 REFUSED: Mapping[str, RefusedParameter] = {
-    "metadata": RefusedParameter("nothing is stored here", ({},)),
+    "metadata": RefusedParameter("this kit stores nothing", ({},)),
     "prompt_cache_key": _NO_PROMPT_CACHE,
     "prompt_cache_options": RefusedParameter(
-        "there is no cache of prompts that callers could address"
+        "this kit has no prompt cache that callers can control"
     ),
     "prompt_cache_retention": RefusedParameter(
-        "there is no cache of prompts that callers could address"
+        "this kit has no prompt cache that callers can control"
     ),
-    "service_tier": RefusedParameter("all requests are served alike", ("auto", "default")),
-    "store": RefusedParameter("nothing is stored here", (False,)),
+    "service_tier": RefusedParameter("all requests have the same priority", ("auto", "default")),
+    "store": RefusedParameter("this kit stores nothing", (False,)),
 }
 
 
 def sampling_values(
     asked: GenerationRequest, served: ServedModel, max_tokens: int | None
 ) -> dict[str, Any]:
-    """Return every value that decides an answer's tokens, for the worker.
+    """Return every value that determines an answer's tokens, for the worker.
 
-    ``max_tokens``: what the caller asked for, under whatever name.
+    ``max_tokens``: the caller's value, under either of its names.
 
     Raises:
         RequestError: ``REQUEST_UNSUPPORTED``, naming the parameter.
@@ -136,7 +136,7 @@ def sampling_values(
     served.require_model(asked.model)
     values: dict[str, Any] = {"model": asked.model, "stream": bool(asked.stream)}
     if asked.stream:
-        # Always: the tokens are counted, whether the caller wants to know or not.
+        # Always, because the gateway's metrics count the tokens.
         values["stream_options"] = {"include_usage": True}
     for parameter in _DRAWS:
         chosen = served.choose(parameter.name, getattr(asked, parameter.name))
@@ -155,10 +155,10 @@ def sampling_values(
 
 
 def wants_usage(asked: GenerationRequest) -> bool:
-    """Tell whether a stream's caller wants the chunk that counts the tokens.
+    """Return whether a stream's caller wants the chunk that has the number of tokens.
 
     Raises:
-        RequestError: there are options of a stream where there is no stream, or unknown ones.
+        RequestError: ``stream_options`` is given without a stream, or has an unsupported option.
     """
     options = asked.stream_options
     if options is None:
@@ -173,7 +173,7 @@ def wants_usage(asked: GenerationRequest) -> bool:
 
 
 def _max_tokens(served: ServedModel, asked: int | None) -> Any:
-    """Return the most tokens of an answer; fewer than the kit's may always be asked for."""
+    """Return the maximum number of tokens of an answer; callers may always choose fewer."""
     pinned = served.hyperparameters.get("max_tokens")
     bounds = served.overrides.get("max_tokens")
     if asked is None or asked == pinned:
@@ -181,8 +181,8 @@ def _max_tokens(served: ServedModel, asked: int | None) -> Any:
     if bounds is not None:
         require_within("max_tokens", asked, bounds)
     elif isinstance(pinned, int) and asked > pinned:
-        message = f"max_tokens is {asked}, an answer of this kit has {pinned} at most"
-        raise unsupported(message, "max_tokens", "ask for fewer, or leave it out")
+        message = f"max_tokens is {asked}, the limit of this kit is {pinned}"
+        raise unsupported(message, "max_tokens", "choose fewer, or leave it out")
     return asked
 
 

@@ -1,15 +1,15 @@
-"""JSON Schemas in a word or two, for people: what a parameter may be."""
+"""Describes a JSON Schema in a few words, for the /docs page, such as "integer from 0"."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 Words = list[tuple[str, bool]]
-"""Pieces of text; True: the piece is the name of an object that is described elsewhere."""
+"""Pieces of text; True if the piece is the name of an object that the page describes elsewhere."""
 
 
 def words_of(schema: Mapping[str, Any]) -> Words:
-    """Say what a value may be; null is not told."""
+    """Return the allowed values in words; null is left out."""
     if "$ref" in schema:
         return [(_name(schema["$ref"]), True)]
     if "const" in schema:
@@ -26,7 +26,7 @@ def words_of(schema: Mapping[str, Any]) -> Words:
 
 
 def objects_of(form: Any, schemas: Mapping[str, Any]) -> list[str]:
-    """Return the names of all objects that a form is made of, through and through, sorted."""
+    """Return the names of all objects that a schema refers to, directly or indirectly, sorted."""
     found: set[str] = set()
     ahead = [form]
     while ahead:
@@ -38,7 +38,7 @@ def objects_of(form: Any, schemas: Mapping[str, Any]) -> list[str]:
 
 
 def plain(value: Any) -> str:
-    """Write a value as people write it: text without quotes."""
+    """Return a value as text; strings have no quotes."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 

@@ -1,6 +1,6 @@
-"""What one kit offers its callers, worked out of its lock once.
+"""What one kit offers its callers, computed from its lock at the start.
 
-Refuses what the engine cannot do, and every hyperparameter that the kit does not leave to callers.
+Raises RequestError for what the engine does not support, and for hyperparameters that the kit pins.
 """
 
 from collections.abc import Mapping
@@ -15,20 +15,20 @@ from mealkit.runtime.engine_traits import traits_of
 from mealkit.untrusted import shown
 
 _CANNOT = {
-    Feature.CHAT: "takes no messages: the model has no chat template here",
-    Feature.COMPLETION: "does not go on with a text",
-    Feature.TOKENS: "does not tell tokens",
-    Feature.TOOLS: "calls no tools in this kit",
-    Feature.JSON_SCHEMA: "cannot hold an answer to a form",
-    Feature.LOGPROBS: "tells no log probabilities",
-    Feature.LOGIT_BIAS: "takes no biases",
-    Feature.MULTIPLE: "gives one answer to a request",
+    Feature.CHAT: "does not accept messages: the model has no chat template in this kit",
+    Feature.COMPLETION: "does not continue texts",
+    Feature.TOKENS: "does not return tokens",
+    Feature.TOOLS: "does not call tools in this kit",
+    Feature.JSON_SCHEMA: "does not support answers in a required format",
+    Feature.LOGPROBS: "does not return log probabilities",
+    Feature.LOGIT_BIAS: "does not support biases",
+    Feature.MULTIPLE: "returns only one answer per request",
 }
 
 
 @dataclass(slots=True)
 class ServedModel:
-    """The model, what it can do, what is pinned, and what a caller may choose."""
+    """The model, its features, the values that the kit pins, and those that callers may set."""
 
     model: str
     engine: str
@@ -38,15 +38,15 @@ class ServedModel:
     overrides: Mapping[str, Override]
     prompts: Prompts
     shortens_answers: bool = field(default=False)
-    """Whether the engine would shorten an answer that does not fit, and say nothing."""
+    """Whether the engine truncates an answer that does not fit, without an error."""
     dimensions: int | None = field(default=None)
-    """How long the model's vectors are, once the first one was seen."""
+    """The length of the model's vectors, known after the first answer."""
     prediction: Mapping[str, Any] | None = field(default=None)
-    """What a prediction takes and gives, once the worker has said so."""
+    """The schemas of a prediction's input and output, known after the worker has loaded."""
 
     @classmethod
     def of(cls, lock: Lock) -> Self:
-        """Work out what a lock offers.
+        """Compute what a lock offers.
 
         Raises:
             LockError: ``LOCK_INVALID``, a prompt is not a template.
@@ -63,17 +63,17 @@ class ServedModel:
         )
 
     def require_model(self, name: str) -> None:
-        """Refuse a request for another model.
+        """Raise if a request names another model.
 
         Raises:
             RequestError: ``REQUEST_MODEL``.
         """
         if name != self.model:
-            message = f"the model {shown(name)} is not served here, {self.model!r} is"
+            message = f"this kit has no model {shown(name)}; it has: {self.model!r}"
             raise failure("REQUEST_MODEL", message, where="model")
 
     def require(self, feature: Feature, where: str) -> None:
-        """Refuse a parameter that needs what the engine cannot do.
+        """Raise if a parameter needs a feature that the engine does not have.
 
         Raises:
             RequestError: ``REQUEST_UNSUPPORTED``, naming the parameter and the engine.
@@ -86,8 +86,8 @@ class ServedModel:
         """Return a hyperparameter's value: the kit's, or the caller's, if the kit leaves it open.
 
         Raises:
-            RequestError: ``REQUEST_UNSUPPORTED``, naming the parameter, what the kit pins, and
-                what it allows.
+            RequestError: ``REQUEST_UNSUPPORTED``, naming the parameter, the kit's pinned
+                value, and the allowed values.
         """
         pinned = self.hyperparameters.get(name)
         if asked is None or asked == pinned:
@@ -100,20 +100,20 @@ class ServedModel:
 
 
 def require_within(name: str, asked: Any, bounds: Override) -> None:
-    """Refuse a number outside a kit's bounds.
+    """Raise if a number is outside the kit's bounds.
 
     Raises:
         RequestError: ``REQUEST_UNSUPPORTED``, naming the parameter and the bounds.
     """
     low, high = bounds.minimum, bounds.maximum
     if (low is not None and asked < low) or (high is not None and asked > high):
-        message = f"{name} is {asked}, this kit takes {show_bounds(bounds)}"
+        message = f"{name} is {asked}, this kit allows {show_bounds(bounds)}"
         hint = f"choose a value of {name} within the bounds, or leave it out"
         raise failure("REQUEST_UNSUPPORTED", message, where=name, hint=hint)
 
 
 def show_bounds(bounds: Override) -> str:
-    """Write a kit's bounds for people."""
+    """Return a kit's bounds in words, such as "0 to 2"."""
     match (bounds.minimum, bounds.maximum):
         case (None, None):
             return "any value"
@@ -130,5 +130,5 @@ def _pinned(name: str, asked: Any, pinned: Any) -> MealkitError:
         message = f"{name} is not a hyperparameter of this kit"
     else:
         message = f"{name} is {asked!r}, this kit pins it to {pinned!r}"
-    hint = f"leave {name} out; a kit's author lets callers set it by naming it in overrides"
+    hint = f"leave {name} out; the kit's author can let callers set it, with overrides in kit.yaml"
     return failure("REQUEST_UNSUPPORTED", message, where=name, hint=hint)

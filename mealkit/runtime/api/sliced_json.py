@@ -1,9 +1,9 @@
-"""JSON of a large body, parsed in a thread without keeping other threads from their turn.
+"""Parses the JSON of a large body in a thread, without blocking the other threads.
 
-A parser written in C lets no other thread run before it is done: tens of milliseconds for a few
-megabytes, in which the gateway would answer no one. Here a document is cut at its brackets and
-commas, and each part is small enough. The answer is that of ``parse_json`` for the whole, and so is
-what is refused.
+A parser written in C lets no other thread run until it ends: tens of milliseconds for a few
+megabytes, in which the gateway would not answer other callers. This module splits a document at its
+brackets and commas and parses each small part separately. The result, and the documents that it
+rejects, are those of ``parse_json``.
 """
 
 import re
@@ -14,12 +14,12 @@ from typing import Any, NoReturn
 from mealkit.untrusted import UntrustedError, parse_json, shown
 
 PART_BYTES = 64 * 1024
-"""The most that is handed to the parser at once."""
+"""The maximum size of a part that is parsed in one call."""
 
 _STRUCTURE = re.compile(rb"[\[\]{},]")
 _WITHIN_STRING = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
-# Characters and whole escapes. The halves of a surrogate pair stay together: the first one is taken
-# alone only if it can be seen that the second does not follow.
+# Characters and whole escapes. The halves of a surrogate pair stay together: the first one matches
+# alone only if it is certain that the second does not follow.
 _CHARACTERS = re.compile(
     rb"(?:[^\\]++"
     rb"|\\u[dD][89abAB][0-9a-fA-F]{2}(?:\\u[dD][c-fC-F][0-9a-fA-F]{2}"
@@ -40,7 +40,7 @@ def parse_in_parts(
     """Parse JSON as ``parse_json`` does with ``half_pairs``, at most ``part_bytes`` at a time.
 
     Raises:
-        UntrustedError: it is not JSON, breaks a limit, or has a member twice.
+        UntrustedError: the data is not JSON, exceeds a limit, or has a member twice.
     """
     if len(data) <= part_bytes:
         return parse_json(data, max_depth=max_depth, max_values=max_values, half_pairs=True)
@@ -50,14 +50,14 @@ def parse_in_parts(
 
 @dataclass(slots=True)
 class _Container:
-    """An array or object: where it ends, and its own commas."""
+    """An array or object: the places of its end and of its commas, without those inside items."""
 
     end: int
     commas: list[int]
 
 
 class _Document:
-    """One document, with its large arrays and objects found."""
+    """One document, with the places of its large arrays and objects."""
 
     def __init__(self, data: bytes, max_depth: int, max_values: int, part_bytes: int) -> None:
         self._data = data
@@ -67,7 +67,7 @@ class _Document:
         self._find(max_values)
 
     def value(self, start: int, end: int) -> Any:
-        """Return the one value that stands between these places."""
+        """Return the one value between these places."""
         if end - start <= self._part_bytes:
             return self._parsed(self._data[start:end], start)
         start = self._after_blanks(start, end)
@@ -87,7 +87,7 @@ class _Document:
         return self._array(items) if opening == b"[" else self._object(items)
 
     def _find(self, max_values: int) -> None:
-        """Find the large arrays and objects, and compare all of them with the limits."""
+        """Find the large arrays and objects, and check the limits of depth and number of values."""
         left, open_ones = max_values, list[tuple[int, list[int]]]()
         for place in self._structure():
             kind = self._data[place]
@@ -131,7 +131,7 @@ class _Document:
             place = self._end_of_string(quote + 1)
 
     def _end_of_string(self, place: int) -> int:
-        """Return the place after the quote that ends a string which has begun before."""
+        """Return the place after the closing quote of the string that contains ``place``."""
         data = self._data
         while place < len(data):
             found = _WITHIN_STRING.match(data, place, min(place + self._part_bytes, len(data)))
@@ -144,7 +144,7 @@ class _Document:
         raise UntrustedError("it is not JSON: a string has no end")
 
     def _items(self, start: int, container: _Container) -> Iterator[tuple[int, int, bool]]:
-        """Yield start and end of neighbouring items that are parsed at once, or of a large one."""
+        """Yield start and end of neighbouring items to parse together, or of one large item."""
         ends = [*container.commas, container.end]
         group = start
         for end in ends:
@@ -163,7 +163,7 @@ class _Document:
             yield group, container.end, False
 
     def _after_blanks(self, start: int, end: int) -> int:
-        """Return where something else than blanks stands first."""
+        """Return the place of the first character that is not whitespace."""
         found = _BLANK.match(self._data, start, end)
         return found.end() if found else start
 
@@ -191,7 +191,7 @@ class _Document:
         return values
 
     def _name(self, start: int, end: int) -> tuple[str, int]:
-        """Return the name of a member, and the place where its value begins."""
+        """Return the name of a member, and the place where its value starts."""
         opening = self._data.find(b'"', start, end)
         if opening < 0:
             _refuse(start)
@@ -209,7 +209,7 @@ class _Document:
         while place < last:
             after = self._character_end(place, min(place + self._part_bytes, last))
             if after <= place:
-                # A first half at the very end, or nothing that a string may have.
+                # The first half of a pair at the very end, or something that no string may contain.
                 if last - place > _PAIR_BYTES:
                     _refuse(place)
                 after = last
@@ -218,7 +218,7 @@ class _Document:
         return "".join(pieces)
 
     def _character_end(self, place: int, end: int) -> int:
-        """Return a place up to ``end`` that cuts no character and no escape in two."""
+        """Return a place up to ``end`` that does not split a character or an escape."""
         found = _CHARACTERS.match(self._data, place, end)
         after = found.end() if found else place
         while after > place and self._data[after] & 0xC0 == 0x80:
@@ -227,15 +227,15 @@ class _Document:
 
     def _parsed(self, part: bytes, place: int) -> Any:
         try:
-            # One deeper, because a part of an array is put between brackets.
+            # One level more, because a part of an array is put between brackets.
             depth = self._max_depth + 1
             return parse_json(part, max_depth=depth, max_values=len(part), half_pairs=True)
         except UntrustedError as error:
-            # A place within the part says nothing.
+            # A place within the part would mislead the caller.
             if error.member is None and str(error).startswith(("it is not JSON", "byte ")):
                 _refuse(place)
             raise
 
 
 def _refuse(place: int) -> NoReturn:
-    raise UntrustedError(f"it is not JSON in UTF-8: look near byte {place}")
+    raise UntrustedError(f"it is not JSON in UTF-8: check it near byte {place}")

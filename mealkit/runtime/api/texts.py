@@ -1,4 +1,4 @@
-"""The input of embeddings and classification: a text, or a list of texts, none of them empty."""
+"""Checks the input of embeddings and classification: a text, or a list of texts, none empty."""
 
 from typing import Annotated, Any
 
@@ -8,11 +8,11 @@ from mealkit.errors import failure
 from mealkit.runtime.api.reading import is_unicode
 
 MAX_INPUTS = 2048
-"""As many as OpenAI takes in one request; it bounds the size of an answer."""
+"""The maximum number of texts per request, as at OpenAI; it limits the size of an answer."""
 
 _TEXT = {"type": "string", "minLength": 1}
 
-# Checked by hand: pydantic would name both alternatives for each mistake in one of them.
+# Not checked by pydantic, which would report both alternatives for each mistake.
 Texts = Annotated[
     Any,
     WithJsonSchema(

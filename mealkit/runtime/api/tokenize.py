@@ -1,6 +1,6 @@
-"""``POST /v1/tokenize``: the tokens that the model would see of a text, or of a conversation.
+"""``POST /v1/tokenize``: the tokens of a text, or of a conversation, as the model receives them.
 
-Refuses both at once. The shape is vLLM's:
+Raises RequestError for a request with both, or with neither. Format (vLLM's):
 https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html#tokenizer-api
 """
 
@@ -20,14 +20,14 @@ PATH = "/v1/tokenize"
 
 
 class TokenizeRequest(Request):
-    """A text, or a conversation, to count."""
+    """A text, or a conversation, to tokenize."""
 
     model: str
     """The model's name."""
     prompt: str | NamedPrompt | None = None
-    """The text; or a prompt of the kit, by name, with its variables."""
+    """The text; or a prompt of the kit, with its variables."""
     messages: Messages | None = None
-    """A conversation, as the model's chat template writes it."""
+    """A conversation, which the model's chat template turns into text."""
 
 
 def _prepare(values: dict[str, Any], served: ServedModel) -> Asked:
@@ -35,7 +35,7 @@ def _prepare(values: dict[str, Any], served: ServedModel) -> Asked:
     asked = read_request(TokenizeRequest, values, {})
     served.require_model(asked.model)
     if (asked.prompt is None) == (asked.messages is None):
-        message = "one of prompt and messages is needed, and not both"
+        message = "exactly one of prompt and messages is required"
         raise failure("REQUEST_INVALID", message, where="prompt")
     if asked.messages is not None:
         served.require(Feature.CHAT, "messages")
@@ -48,7 +48,7 @@ def _prepare(values: dict[str, Any], served: ServedModel) -> Asked:
 TOKENIZE = Endpoint(
     path=PATH,
     operation="tokenize",
-    summary="Tell the tokens of a text",
+    summary="Tokenize a text",
     request=TokenizeRequest,
     answer=TokenizeAnswer,
     is_offered=lambda served: Feature.TOKENS in served.features,

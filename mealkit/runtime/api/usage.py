@@ -1,4 +1,4 @@
-"""The tokens that an engine counted, read from an answer without reading the rest of it."""
+"""Reads the number of tokens from an engine's answer, without parsing the rest of it."""
 
 import json
 from collections.abc import Mapping
@@ -10,14 +10,14 @@ from mealkit.errors import failure
 
 @dataclass(frozen=True, slots=True)
 class TokenUsage:
-    """The tokens of a request and of its answer."""
+    """The number of tokens of a request and of its answer."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
 
     @property
     def total_tokens(self) -> int:
-        """All of them."""
+        """The tokens of request and answer together."""
         return self.prompt_tokens + self.completion_tokens
 
 
@@ -25,9 +25,9 @@ def usage_of(body: bytes) -> TokenUsage:
     """Return the tokens of an answer's ``usage``.
 
     Raises:
-        EngineError: ``ENGINE_ANSWER``, it has none.
+        EngineError: ``ENGINE_ANSWER``, the answer has no usage.
     """
-    # Within a text the quotes would have backslashes before them, so the last one is the real one.
+    # Quotes within a string are escaped, so the last match is the field itself.
     place = body.rfind(b'"usage"')
     tail = body[place + len(b'"usage"') :] if place >= 0 else b""
     try:
@@ -41,7 +41,7 @@ def usage_in(form: Any) -> TokenUsage:
     """Return the tokens of a ``usage`` object.
 
     Raises:
-        EngineError: ``ENGINE_ANSWER``, it is none.
+        EngineError: ``ENGINE_ANSWER``, the value is not a usage object.
     """
     if not isinstance(form, Mapping):
         raise failure("ENGINE_ANSWER", "the engine's answer has no usage")
@@ -51,5 +51,5 @@ def usage_in(form: Any) -> TokenUsage:
     return TokenUsage(prompt, answer)
 
 
-# json.loads would make a decoder for each answer.
+# json.loads would create a decoder for each answer.
 _DECODER = json.JSONDecoder()

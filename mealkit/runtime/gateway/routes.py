@@ -138,7 +138,7 @@ class _Endpoints:
         name = request.path_params["name"]
         served = self._service.lock.model.name
         if name != served:
-            message = f"the model {shown(name)} is not served here, {served!r} is"
+            message = f"this kit has no model {shown(name)}; it has: {served!r}"
             raise failure("REQUEST_MODEL", message, where="model")
         return JsonAnswer(model_card(self._service.lock))
 

@@ -93,7 +93,7 @@ def test_pinned_and_open_values(described):
     assert not takes(description, path, model="other")
     properties = description["components"]["schemas"]["CompletionRequest"]["properties"]
     assert "pinned to 1.0" in properties["top_p"]["description"]
-    assert "0.2 to 1; 0.0 if it is left out" in properties["temperature"]["description"]
+    assert "0.2 to 1; 0.0 if omitted" in properties["temperature"]["description"]
 
 
 def test_features(described):
