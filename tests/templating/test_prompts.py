@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from jinja2.exceptions import SecurityError
 
 from mealkit.templating.environment import BoundedTemplate
-from mealkit.templating.meter import Meter
+from mealkit.templating.meter import CostMeter
 from mealkit.templating.parsing import TemplateRefusedError
 from mealkit.templating.prompts import prompt_environment, read_prompt
 
@@ -125,7 +125,7 @@ def test_what_is_accepted_can_be_compiled(source):
 def test_what_can_be_filled_in_is_taken(source, text):
     """Names that Python's values have too are names of items as well."""
     template = BoundedTemplate(prompt_environment(), read_prompt(source))
-    assert template.render({"x": "one two"}, Meter(500_000, 2**20)) == text
+    assert template.render({"x": "one two"}, CostMeter(500_000, 2**20)) == text
 
 
 _NAMES = st.sampled_from(
@@ -176,7 +176,7 @@ def test_what_is_accepted_is_not_refused_when_it_is_filled_in(value):
         return
     template = BoundedTemplate(prompt_environment(), tree)
     try:
-        template.render({"a": "one two", "b": ""}, Meter(500_000, 2**20))
+        template.render({"a": "one two", "b": ""}, CostMeter(500_000, 2**20))
     except SecurityError as error:
         pytest.fail(f"{value}: {error}")
     except Exception:  # noqa: BLE001, S110  these values break the template

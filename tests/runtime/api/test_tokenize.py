@@ -1,0 +1,36 @@
+"""Requests to count tokens."""
+
+import pytest
+
+from mealkit.recipe.kit import Feature, Task
+from mealkit.runtime.api.tokenize import TOKENIZE
+
+UNSUPPORTED = "REQUEST_UNSUPPORTED"
+PROMPTS = {
+    "greet": ("Hello {{ name }}!\n", ("name",)),
+    "query": ("query: {{ text }}", ("text",)),
+    "ask": ("{{ task }}: {{ text }}", ("task", "text")),
+    "plain": ("as it is", ()),
+}
+
+
+@pytest.fixture
+def kit(offer):
+    return lambda task=Task.GENERATION: offer(task, prompts=PROMPTS)
+
+
+def test_no_chat_without_the_feature(offer, ask):
+    """Messages are counted only where the model has a chat template."""
+    kit = offer(features=frozenset({Feature.COMPLETION, Feature.TOKENS}))
+    messages = [{"role": "user", "content": "a"}]
+    assert ask(TOKENIZE, kit, messages=messages) == (UNSUPPORTED, "messages")
+
+
+def test_tokens(offer, ask):
+    """A text or a conversation is counted, not both and not neither."""
+    kit = offer(features=frozenset(Feature))
+    messages = [{"role": "user", "content": "a"}]
+    assert ask(TOKENIZE, kit, prompt="a") == {"model": "stand-in", "prompt": "a"}
+    assert ask(TOKENIZE, kit, messages=messages) == {"model": "stand-in", "messages": messages}
+    for values in ({}, {"prompt": "a", "messages": messages}):
+        assert ask(TOKENIZE, kit, **values) == ("REQUEST_INVALID", "prompt")
