@@ -8,6 +8,7 @@ from pathlib import Path
 
 import jinja2
 import pytest
+from fakes.any_json import any_json, places, replaced
 from fakes.cog_projects import GREETING
 from fakes.peak import PEAK_KIB
 from hypothesis import HealthCheck, given, settings
@@ -329,34 +330,7 @@ MODEL = {
 }
 TAGS = ["text-generation", "feature-extraction", "text-classification", "text-ranking"]
 REFUSALS = {"USAGE", "KIT_INVALID", "SOURCE_NOT_FOUND", "WEIGHTS_PICKLE"}
-ANY = st.recursive(
-    ODD
-    | st.none()
-    | st.booleans()
-    | st.integers()
-    | st.just(10**400)
-    | st.floats(allow_nan=False, allow_infinity=False),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(ODD, inner, max_size=3),
-    max_leaves=4,
-)
-
-
-def ways(value, way=()):
-    yield way
-    items = value.items() if isinstance(value, dict) else ()
-    for key, item in enumerate(value) if isinstance(value, list) else items:
-        yield from ways(item, (*way, key))
-
-
-def changed(form, way, value):
-    if not way:
-        return value
-    form = json.loads(json.dumps(form))
-    part = form
-    for step in way[:-1]:
-        part = part[step]
-    part[way[-1]] = value
-    return form
+ANY = any_json(*HOSTILE)
 
 
 def repository(texts, tag, card=None):
@@ -375,7 +349,10 @@ def repository(texts, tag, card=None):
 
 
 PLACES = [
-    (name, way) for name, form in MODEL.items() if not isinstance(form, str) for way in ways(form)
+    (name, way)
+    for name, form in MODEL.items()
+    if not isinstance(form, str)
+    for way in [(), *places(form)]
 ]
 
 
@@ -392,7 +369,7 @@ def test_any_value_of_a_repositorys_configs_becomes_a_kit_or_a_refusal(
 ):
     """Whatever stands in a config: a kit.yaml that says what was proposed, or a code."""
     name, way = place
-    texts = {**MODEL, name: changed(MODEL[name], way, value)}
+    texts = {**MODEL, name: replaced(MODEL[name], way, value)}
     if not sentence and name != "modules.json":
         del texts["modules.json"]
     try:

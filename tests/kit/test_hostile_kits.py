@@ -1,9 +1,8 @@
 """A kit.yaml that somebody else wrote: a kit, or problems with a code and a line."""
 
-import copy
-
 import pytest
 import yaml
+from fakes.any_json import any_json, places, replaced, value_at
 from fakes.little import little_form
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -32,36 +31,11 @@ FORM["model"]["weights"] += [
 FORM["runtime"] |= {"requirements": ["numpy"], "code": ["a.py"], "settings": {"threads": 1}}
 # Sentences for people may stand on several lines; what else they have is refused there, too.
 SENTENCES = {"description", "support", "title"}
-ANY = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-(10**30), 10**30)
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(st.characters(exclude_categories=["Cs"]), max_size=10)
-    | st.sampled_from([*LINES, "../x", "/etc/passwd", "-rf", "9" * 400, "x" * 5000]),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
-    max_leaves=4,
-)
+ANY = any_json(*LINES, "../x", "/etc/passwd", "-rf", "9" * 400, "x" * 5000)
 
 
-def ways(value, way=()):
-    if way:
-        yield way
-    items = value.items() if isinstance(value, dict) else ()
-    for key, item in enumerate(value) if isinstance(value, list) else items:
-        yield from ways(item, (*way, key))
-
-
-def at(form, way):
-    for step in way:
-        form = form[step]
-    return form
-
-
-def changed(way, value):
-    form = copy.deepcopy(FORM)
-    at(form, way[:-1])[way[-1]] = value
-    return form
+def changed(place, value):
+    return replaced(FORM, place, value)
 
 
 def told(folder, form):
@@ -79,7 +53,7 @@ def told(folder, form):
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
-@given(way=st.sampled_from(list(ways(FORM))), value=ANY)
+@given(way=st.sampled_from(places(FORM)), value=ANY)
 def test_any_value_in_any_place_of_a_kit_is_taken_or_told(tmp_path, way, value):
     """A kit with one value replaced is a kit, or has problems of the catalogue, each with a line."""
     for item in told(tmp_path, changed(way, value)):
@@ -92,8 +66,8 @@ def test_every_string_of_a_kit_is_one_line_of_what_can_be_seen(tmp_path):
     before = {item.code for item in told(tmp_path, FORM)}
     assert before == {"KIT_FILE_MISSING"}
     accepted = []
-    for way in ways(FORM):
-        if not isinstance(at(FORM, way), str):
+    for way in places(FORM):
+        if not isinstance(value_at(FORM, way), str):
             continue
         for text in LINES:
             if text == LINES[0] and way[-1] in SENTENCES:

@@ -1,9 +1,9 @@
 """Manifests, configs and indexes that somebody else wrote: read, or refused by a code."""
 
-import copy
 import json
 
 import pytest
+from fakes.any_json import any_json, places, replaced
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -60,35 +60,8 @@ INDEX_FORM = {
         }
     ],
 }
-ANY = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.just(10**400)
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(max_size=10)
-    | st.sampled_from(["\x1b[2J", "a\nb", "../x", "\0", "sha256:" + "0" * 64, MANIFEST, INDEX]),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
-    max_leaves=3,
-)
+ANY = any_json("\x1b[2J", "a\nb", "../x", "\0", "sha256:" + "0" * 64, MANIFEST, INDEX)
 SETTINGS = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-
-
-def ways(value, way=()):
-    if way:
-        yield way
-    items = value.items() if isinstance(value, dict) else ()
-    for key, item in enumerate(value) if isinstance(value, list) else items:
-        yield from ways(item, (*way, key))
-
-
-def changed(form, way, value):
-    form = copy.deepcopy(form)
-    part = form
-    for step in way[:-1]:
-        part = part[step]
-    part[way[-1]] = value
-    return form
 
 
 def source(read):
@@ -122,27 +95,27 @@ def test_an_image_as_mealkit_writes_it_is_used():
 
 
 @SETTINGS
-@given(way=st.sampled_from(list(ways(MANIFEST_FORM))), value=ANY)
+@given(way=st.sampled_from(places(MANIFEST_FORM)), value=ANY)
 def test_any_value_in_any_place_of_a_manifest_is_used_or_refused(way, value):
     """A manifest with one value replaced is an image, or IMAGE_INVALID."""
-    raw = json.dumps(changed(MANIFEST_FORM, way, value)).encode()
+    raw = json.dumps(replaced(MANIFEST_FORM, way, value)).encode()
     assert used(raw, IMAGE.raw_config) in {None, "IMAGE_INVALID"}
 
 
 @SETTINGS
-@given(way=st.sampled_from(list(ways(CONFIG_FORM))), value=ANY)
+@given(way=st.sampled_from(places(CONFIG_FORM)), value=ANY)
 def test_any_value_in_any_place_of_a_config_is_used_or_refused(way, value):
     """So is a config."""
-    raw = json.dumps(changed(CONFIG_FORM, way, value)).encode()
+    raw = json.dumps(replaced(CONFIG_FORM, way, value)).encode()
     assert used(IMAGE.raw_manifest, raw) in {None, "IMAGE_INVALID"}
 
 
 @SETTINGS
-@given(way=st.sampled_from(list(ways(INDEX_FORM))), value=ANY)
+@given(way=st.sampled_from(places(INDEX_FORM)), value=ANY)
 def test_any_value_in_any_place_of_an_index_is_used_or_refused(way, value):
     """An index with one value replaced has names and images, or is IMAGE_INVALID."""
     try:
-        index = Index.parse(json.dumps(changed(INDEX_FORM, way, value)).encode(), "here")
+        index = Index.parse(json.dumps(replaced(INDEX_FORM, way, value)).encode(), "here")
         assert all(isinstance(name, str) for name in index.names())
         index.with_image(IMAGE.descriptor, ["other:1"]).without_name("little:1").as_bytes()
         choose(index.entries(), source(lambda _: b"{}"), Platform("linux", "amd64"))
@@ -177,7 +150,7 @@ def test_what_is_no_json_of_an_image_is_refused(raw):
 )
 def test_a_layer_whose_annotations_lie_is_no_layer_of_weights(name, value):
     """What becomes the path of a mount or the size of a file has its form, or means nothing."""
-    form = changed(MANIFEST_FORM, ("layers", 0, "annotations", name), value)
+    form = replaced(MANIFEST_FORM, ("layers", 0, "annotations", name), value)
     image = read_image(json.dumps(form).encode(), IMAGE.raw_config, lambda _: BLOB)
     assert weight_layers(image) == ()
 

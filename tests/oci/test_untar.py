@@ -1,16 +1,11 @@
 """Tars of strangers are read entry by entry, and what readers understand differently is refused."""
 
-import gzip
 import io
-import subprocess
-import sys
 import tarfile
 
 import pytest
-from fakes.tars import END, block, entry, packed_zeros, pax, record
+from fakes.tars import END, block, entry, pax, record
 
-from mealkit.oci.compression import unpacked
-from mealkit.oci.descriptor import LAYER, LAYER_GZIP
 from mealkit.oci.tar import weight_header
 from mealkit.oci.tar_source import FileSource, StreamSource
 from mealkit.oci.untar import Kind, TarStream
@@ -157,61 +152,6 @@ def test_entries_are_counted():
     assert len(read(entry(b"a") * 10 + END, max_entries=10)) == 10
     with pytest.raises(UntrustedError, match="more than 10 entries"):
         read(entry(b"a") * 11 + END, max_entries=10)
-
-
-def test_what_a_layer_unpacks_to_is_bounded():
-    """The bound is met piece by piece: what is beyond it is never held or handed on."""
-    data = packed_zeros(20 << 20)
-    assert sum(map(len, unpacked(LAYER_GZIP, [data], 20 << 20))) == 20 << 20
-    seen = []
-    with pytest.raises(UntrustedError, match="stands for more than 5000000 bytes"):
-        seen.extend(map(len, unpacked(LAYER_GZIP, [data], 5_000_000)))
-    assert sum(seen) <= 5_000_000
-    assert max(seen) <= 1 << 20
-
-
-@pytest.mark.parametrize("cut", [1, 10, 30])
-def test_a_cut_or_foreign_stream_is_refused(cut):
-    """A stream that ends early, or that is of another format, is none."""
-    data = packed_zeros(1000, b"x")
-    with pytest.raises(UntrustedError):
-        list(unpacked(LAYER_GZIP, [data[:-cut]], 10_000))
-    with pytest.raises(UntrustedError):
-        list(unpacked(LAYER_GZIP, [b"BZh91AY"], 10_000))
-    with pytest.raises(UntrustedError):
-        list(unpacked(LAYER_GZIP, [], 10_000))
-
-
-@pytest.mark.parametrize("size", [1 << 20, 3 << 20, (3 << 20) + 5])
-def test_members_that_end_within_a_chunk_are_read_whole(size):
-    """What follows a member belongs to the next one, wherever the pieces of both end."""
-    data = gzip.compress(bytes(size)) + gzip.compress(b"x" * size)
-    for step in (1 << 20, 777):
-        chunks = [data[start : start + step] for start in range(0, len(data), step)]
-        assert b"".join(unpacked(LAYER_GZIP, chunks, 99 << 20)) == bytes(size) + b"x" * size
-
-
-MANY = """
-import resource
-resource.setrlimit(resource.RLIMIT_CPU, (10, 10))
-import gzip
-from mealkit.oci.compression import unpacked
-from mealkit.oci.descriptor import LAYER_GZIP
-empty = gzip.compress(b"")
-chunk = empty * ((8 << 20) // len(empty))
-assert b"".join(unpacked(LAYER_GZIP, [chunk], 10)) == b""
-"""
-
-
-def test_many_tiny_members_are_linear_work():
-    """What is left of a chunk is not copied for each of its members: 1.6 TB for these."""
-    subprocess.run([sys.executable, "-c", MANY], check=True)
-
-
-def test_a_plain_layer_is_handed_on_as_it_is():
-    """Weights of gigabytes are not copied on the way."""
-    chunk = memoryview(b"weights")
-    assert next(unpacked(LAYER, [chunk], 7)) is chunk
 
 
 def plain(data):

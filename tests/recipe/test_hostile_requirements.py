@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from fakes.any_json import any_json, places, replaced
 from fakes.engines import report_of
 from fakes.machines import machine
 from fakes.needs import SEVENTY_4BIT, gpu_needs
@@ -16,34 +17,7 @@ FACTS = machine("h100x8")
 CODES = {"IMAGE_INVALID", "ESTIMATE_UNKNOWN"}
 NEEDS = json.loads(gpu_needs(model=SEVENTY_4BIT, flags={"max_model_len": 8192}).model_dump_json())
 NUMBERS = [0, -1, 1, 10**9, 2**31, 2**53, 2**64, 10**400, 0.0, 1e-300, 1e300, -0.5]
-ANY = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.sampled_from(NUMBERS)
-    | st.integers()
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(max_size=10)
-    | st.sampled_from(["\x1b[2J", "a\nb", "../x", "\u202e", "9" * 1000, "8.0+PTX", "1.0af"]),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
-    max_leaves=3,
-)
-
-
-def ways(value, way=()):
-    if way:
-        yield way
-    items = value.items() if isinstance(value, dict) else ()
-    for key, item in enumerate(value) if isinstance(value, list) else items:
-        yield from ways(item, (*way, key))
-
-
-def changed(way, value):
-    form = json.loads(json.dumps(NEEDS))
-    part = form
-    for step in way[:-1]:
-        part = part[step]
-    part[way[-1]] = value
-    return form
+ANY = any_json(*NUMBERS, "\x1b[2J", "a\nb", "../x", "\u202e", "9" * 1000, "8.0+PTX", "1.0af")
 
 
 def judged(text):
@@ -62,18 +36,18 @@ def test_needs_as_mealkit_writes_them_are_judged():
 
 
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(way=st.sampled_from(list(ways(NEEDS))), value=ANY)
+@given(way=st.sampled_from(places(NEEDS)), value=ANY)
 def test_any_value_in_any_place_of_the_needs_is_judged_or_refused(way, value):
     """A need that is no need is IMAGE_INVALID; no number of it divides by zero or overflows."""
-    assert judged(json.dumps(changed(way, value))) in {None, *CODES}
+    assert judged(json.dumps(replaced(NEEDS, way, value))) in {None, *CODES}
 
 
 @pytest.mark.parametrize("engine", ["vllm", "transformers", "llama-cpp", "onnx"])
 def test_every_number_of_the_needs_is_judged_or_refused(engine):
     """So is every number in every place, whichever engine is estimated."""
-    for way in ways(NEEDS):
+    for way in places(NEEDS):
         for number in NUMBERS:
-            form = changed(way, number)
+            form = replaced(NEEDS, way, number)
             if isinstance(form.get("demand"), dict):
                 form["demand"]["engine"] = engine
             assert judged(json.dumps(form)) in {None, *CODES}, (way, number)
