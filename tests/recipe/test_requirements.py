@@ -76,7 +76,7 @@ def test_an_engine_that_this_mealkit_does_not_have():
 @pytest.mark.parametrize(
     ("annotations", "message"),
     [
-        ({}, "it states no requirements"),
+        ({}, "the image states no requirements"),
         ({ANNOTATION: "{"}, "cannot be read"),
         ({ANNOTATION: json.dumps(OLD | {"quantum": True})}, "cannot be read: quantum"),
         ({ANNOTATION: json.dumps(OLD | {"cuda": "new"})}, "cannot be read: cuda"),
