@@ -26,7 +26,7 @@ def classification(model: type[BaseModel], name: str) -> Classification:
     """Return a field's marker.
 
     Raises:
-            TypeError: the field has no marker, or more than one.
+        TypeError: the field has no marker, or more than one.
     """
     found = [item for item in model.model_fields[name].metadata if isinstance(item, Classification)]
     if len(found) != 1:

@@ -368,7 +368,7 @@ def read_lock(data: bytes, where: str = LOCK_NAME) -> Lock:
     """Read a lock and check that its recipe digest matches its content.
 
     Raises:
-            LockError: not a lock of this version, or edited by hand (``LOCK_INVALID``).
+        LockError: not a lock of this version, or edited by hand (``LOCK_INVALID``).
     """
     try:
         if len(data) > MAX_LOCK_BYTES:

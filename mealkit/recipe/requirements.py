@@ -118,7 +118,7 @@ def read_requirements(annotations: Mapping[str, str], where: str) -> Requirement
     """Read the requirements from a manifest's annotations; those of older kits have fewer fields.
 
     Raises:
-            StoreError: they are missing or not readable (``IMAGE_INVALID``).
+        StoreError: they are missing or not readable (``IMAGE_INVALID``).
     """
     text = annotations.get(ANNOTATION)
     if text is None:

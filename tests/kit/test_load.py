@@ -60,7 +60,7 @@ BAD = {
         "licence: Apache-2.0",
         "KIT_UNKNOWN_FIELD",
         "licence:",
-        "there is no field licence",
+        "the field licence does not exist",
         "did you mean 'license'?",
     ),
     "unknown field in a union": (
@@ -76,7 +76,7 @@ BAD = {
         "engine: other\nhardware:",
         "KIT_UNKNOWN_FIELD",
         "engine: other",
-        "there is no field engine",
+        "the field engine does not exist",
         "belongs under runtime",
     ),
     "missing field": (
@@ -276,7 +276,7 @@ BAD = {
         "  The Query: {",
         "KIT_INVALID",
         "The Query",
-        "'The Query' is not a name that prompts takes",
+        "'The Query' is not a valid name in prompts",
         "lower case",
     ),
     "bad digest": (
@@ -292,7 +292,7 @@ BAD = {
         f"team: {'x' * 2001}",
         "KIT_INVALID",
         "team",
-        "2001 characters, at most 2000",
+        "2001 characters, expected at most 2000",
         "shorten",
     ),
     "other version of the format": (
@@ -340,7 +340,7 @@ BAD = {
         "wheels: [prompts]\n  requirements:",
         "KIT_FILE_MISSING",
         "wheels",
-        "there is no wheel in prompts",
+        "prompts contains no wheel",
         "",
     ),
     "file that is no wheel": (
