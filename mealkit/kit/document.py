@@ -142,7 +142,9 @@ class _Reader:
         for source in sources:
             if not isinstance(source, MappingNode):
                 hint = "write `<<: *name`, where &name marks a mapping"
-                self._report("KIT_SYNTAX", "'<<' merges something that is not a mapping", line, hint)
+                self._report(
+                    "KIT_SYNTAX", "'<<' merges something that is not a mapping", line, hint
+                )
                 continue
             own: _Entries = {}
             inherited: _Entries = {}
@@ -166,7 +168,9 @@ class _Reader:
     def _keys(self, node: MappingNode) -> Iterator[tuple[str, int, Node]]:
         for key, line, value in node.entries:
             if not isinstance(key, Scalar):
-                self._report("KIT_SYNTAX", "a key is not text", key.line, "write a name before the :")
+                self._report(
+                    "KIT_SYNTAX", "a key is not text", key.line, "write a name before the :"
+                )
                 continue
             try:
                 name = scalar_value(key)

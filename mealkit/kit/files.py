@@ -126,7 +126,9 @@ class KitFiles:
                     continue
                 seen.add(name)
                 if len(seen) > MAX_CODE_FILES:
-                    self._report("KIT_INVALID", place, f"there are more than {MAX_CODE_FILES} files")
+                    self._report(
+                        "KIT_INVALID", place, f"there are more than {MAX_CODE_FILES} files"
+                    )
                     return texts
                 text = self._text(name, place, "KIT_INVALID")
                 if text is not None:

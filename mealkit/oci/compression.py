@@ -102,7 +102,7 @@ def _frames(chunks: Iterable[Bytes], module: Any, max_bytes: int) -> Iterator[by
             for piece in frame.pieces(left):
                 left_bytes -= len(piece)
                 if left_bytes < 0:
-                    raise UntrustedError(f"it stands for more than {max_bytes} bytes")
+                    raise UntrustedError(f"it decompresses to more than {max_bytes} bytes")
                 yield piece
             left = frame.unused_data if frame.eof else b""
             frame = None if frame.eof else frame

@@ -109,7 +109,7 @@ def test_archives_that_grow_without_end(tmp_path, how, part):
     packed = bomb(how, (64 if how == "xz" else 128) * MEBIBYTE)
     parts = {"control": CONTROL, "data": DATA, part: (f"{part}.tar.{how}", packed)}
     data = ar_of(FORMAT, parts["control"], parts["data"])
-    assert "stands for more than" in problem_of(tmp_path, data)
+    assert "decompresses to more than" in problem_of(tmp_path, data)
 
 
 def test_a_reader_is_not_asked_for_much_memory(tmp_path):

@@ -164,7 +164,7 @@ def test_what_a_layer_unpacks_to_is_bounded():
     data = packed_zeros(20 << 20)
     assert sum(map(len, unpacked(LAYER_GZIP, [data], 20 << 20))) == 20 << 20
     seen = []
-    with pytest.raises(UntrustedError, match="stands for more than 5000000 bytes"):
+    with pytest.raises(UntrustedError, match="decompresses to more than 5000000 bytes"):
         seen.extend(map(len, unpacked(LAYER_GZIP, [data], 5_000_000)))
     assert sum(seen) <= 5_000_000
     assert max(seen) <= 1 << 20
