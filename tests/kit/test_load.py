@@ -277,7 +277,7 @@ BAD = {
         "KIT_INVALID",
         "The Query",
         "'The Query' is not a valid name in prompts",
-        "lower case",
+        "lower-case",
     ),
     "bad digest": (
         "      mirrors:",
@@ -308,7 +308,7 @@ BAD = {
         "port: 8000\n  port: 9000",
         "KIT_DUPLICATE_KEY",
         "port: 9000",
-        "'port' stands twice",
+        "'port' appears twice",
         "delete line",
     ),
     "missing prompt": (
@@ -316,7 +316,7 @@ BAD = {
         "prompts/other.jinja",
         "KIT_FILE_MISSING",
         "other.jinja",
-        "prompts.query.file: there is no other.jinja",
+        "prompts.query.file: other.jinja does not exist",
         "create the file",
     ),
     "prompt that is a folder": (
@@ -332,7 +332,7 @@ BAD = {
         "wheels: [tiny.whl]\n  requirements:",
         "KIT_FILE_MISSING",
         "wheels",
-        "there is no tiny.whl",
+        "tiny.whl does not exist",
         "",
     ),
     "folder without wheels": (
