@@ -129,7 +129,7 @@ def test_predictors_and_runners(files, method, class_name):
     [
         ({"cog.yaml": "build: {}\n"}, "names no predictor", "cog.yaml"),
         ({"cog.yaml": "predict: [x]\n"}, "names no predictor", "cog.yaml"),
-        ({"cog.yaml": "predict: other.py:Predictor\n"}, "other.py, which is not there", "cog.yaml"),
+        ({"cog.yaml": "predict: other.py:Predictor\n"}, "other.py, which does not exist", "cog.yaml"),
         ({"cog.yaml": "a: [\n"}, "not YAML", "cog.yaml:2:1"),
         ({"cog.yaml": "text"}, "no fields", "cog.yaml"),
         ({"predict.py": "class Other: pass\n"}, "no class Predictor", "predict.py"),

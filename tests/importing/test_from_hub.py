@@ -285,7 +285,7 @@ def test_classifiers_and_rerankers():
 
 @pytest.mark.parametrize(
     ("engine", "said"),
-    [("python", "python does not do generation"), ("soup", "soup does not do")],
+    [("python", "python does not support generation"), ("soup", "soup does not support")],
 )
 def test_an_engine_that_cannot(engine, said):
     """An engine that was asked for must do the task."""

@@ -178,5 +178,5 @@ def test_paths():
     ):
         directives = parse_modelfile(f"FROM {value}", "Modelfile")
         assert from_path(directives, Path("/srv"), "Modelfile") == Path(path)
-    with pytest.raises(MealkitError, match="there is no FROM"):
+    with pytest.raises(MealkitError, match="has no FROM"):
         from_path(parse_modelfile("SYSTEM x", "Modelfile"), Path("/srv"), "Modelfile")
