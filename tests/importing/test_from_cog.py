@@ -148,7 +148,7 @@ def test_a_project_that_cannot_become_a_kit_is_refused(changes, said, where):
 
 def test_a_folder_without_cog_yaml_is_refused():
     """By its name."""
-    with pytest.raises(MealkitError, match=r"no cog\.yaml in /projects/soup"):
+    with pytest.raises(MealkitError, match=r"/projects/soup has no cog\.yaml"):
         propose({"predict.py": ""})
 
 

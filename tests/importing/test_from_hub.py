@@ -327,7 +327,7 @@ def test_a_graph_that_nothing_describes():
 
 def test_a_repository_of_unknown_purpose():
     """Nothing is made of what nobody says the use of."""
-    with pytest.raises(MealkitError, match="what it is for"):
+    with pytest.raises(MealkitError, match="states its task"):
         propose(repository({"model.safetensors": 9}), None, None)
 
 
