@@ -344,7 +344,7 @@ class Lock(StrictModel):
 
     @property
     def recipe(self) -> Digest:
-        """The recipe digest: the digest of everything that can change an answer, in all variants."""
+        """The recipe digest: of everything that can change an answer, in all variants."""
         return Digest.of(canonical_json(_plain(answer_part(self))))
 
     @property
