@@ -118,12 +118,12 @@ def test_a_context_beyond_the_models_does_not_start(folder, generation_fields):
         (
             lambda stated: stated["decoder"]["session_options"].update(custom_ops_library="x.so"),
             "ENGINE_REMOTE_CODE",
-            "wants a library of code to be loaded: x.so",
+            "requires a library of code: x.so",
         ),
         (
             lambda stated: stated["decoder"]["session_options"].update(enable_profiling="p"),
             "ENGINE_START",
-            "asks for a profile to be written",
+            "enables profiling",
         ),
         (
             lambda stated: stated.update(vision={"filename": "vision.onnx"}),
