@@ -97,7 +97,7 @@ class LlamaCppModel:
         return native.piece(self._loaded, token_id)
 
     def begin(self, tokens: Sequence[int]) -> NDArray[np.float32]:
-        """Clear the sequence, read these tokens (at least one), and return the next token's logits."""
+        """Clear the sequence, read at least one token, and return the next token's logits."""
         logits = self.begin_unless(tokens, never)
         assert logits is not None  # noqa: S101  nobody has cancelled
         return logits

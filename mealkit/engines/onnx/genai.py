@@ -70,7 +70,7 @@ class GenaiModel(Vocabulary):
         return self._vocabulary_size
 
     def begin(self, tokens: Sequence[int]) -> NDArray[np.float32]:
-        """Clear the sequence, read these tokens (at least one), and return the next token's logits.
+        """Clear the sequence, read at least one token, and return the next token's logits.
 
         Raises:
             EngineError: ``ENGINE_OUT_OF_MEMORY`` or ``ENGINE_ANSWER``.

@@ -59,7 +59,7 @@ def _activations(shape: Shape, setting: Setting) -> Term:
 
 
 def _pieces(shape: Shape, setting: Setting) -> Term:
-    """Return the term for a piece of one prompt: with the whole context, and with all its logits."""
+    """Return the term for a piece of one prompt, with the whole context and all its logits."""
     tokens = min(setting.longest_prompt, setting.micro_batch)
     scores = 2 * shape.heads * setting.context_tokens + 4 * shape.hidden_size
     wide = 2 * shape.intermediate_size + 4 * shape.hidden_size

@@ -128,17 +128,17 @@ def test_a_context_beyond_the_models_does_not_start(folder, generation_fields):
         (
             lambda stated: stated.update(vision={"filename": "vision.onnx"}),
             "ENGINE_START",
-            "parts that this engine does not run: vision",
+            "parts that this engine does not support: vision",
         ),
         (
             lambda stated: stated["decoder"].update(pipeline=[{"embeddings": {}}]),
             "ENGINE_START",
-            "parts that this engine does not run: decoder.pipeline",
+            "parts that this engine does not support: decoder.pipeline",
         ),
         (
             lambda stated: stated["decoder"].update(filename="other.onnx"),
             "ENGINE_START",
-            "names the graph 'other.onnx', the kit 'model.onnx'",
+            "names the graph 'other.onnx', but the kit names 'model.onnx'",
         ),
         (
             lambda stated: stated.update(context_length="long"),
