@@ -215,7 +215,7 @@ def test_amd(tree):
 def test_amd_that_a_container_may_not_see(tree):
     """Nodes that the kernel shows empty are unknown, not absent; a stepping can be a letter."""
     facts = tree({f"{NODES}/0/properties": "", f"{NODES}/1/properties": "simd_count 4\n"})
-    assert f"{NODES}/0/properties does not say" in facts.amd.unknown["gpus"]
+    assert f"{NODES}/0/properties does not state it" in facts.amd.unknown["gpus"]
     assert facts.amd.gpus[0].target is None
     gfx90a = {f"{NODES}/1/properties": "simd_count 4\ngfx_target_version 90010\n"}
     assert tree(gfx90a).amd.gpus[0].target == "gfx90a"
@@ -239,7 +239,7 @@ def test_toolkit(tree, tmp_path, monkeypatch):
     assert toolkit.installed
     assert toolkit.programs == {"nvidia-ctk": str(programs / "nvidia-ctk")}
     assert [spec.kind for spec in toolkit.cdi] == ["nvidia.com/gpu", "amd.com/gpu", None]
-    assert "does not say" in toolkit.cdi[2].unknown["kind"]
+    assert "does not state it" in toolkit.cdi[2].unknown["kind"]
     assert toolkit.describes("nvidia.com/gpu")
     assert not toolkit.describes("intel.com/gpu")
 

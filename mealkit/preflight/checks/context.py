@@ -23,7 +23,7 @@ def look(facts: Facts, requirements: Requirements, context: Context) -> Finding 
     if fitting.room_bytes is not None:
         measured = f"{show_size(fitting.room_bytes)} for the engine"
         if severity is not Severity.PASSES:
-            measured += f", enough for {_reach(fitting)}"
+            measured += f", space for {_reach(fitting)}"
     times = "" if setting.concurrency == 1 else f"{setting.concurrency} x "
     return Finding(
         code="FIT_CONTEXT",
