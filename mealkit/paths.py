@@ -16,7 +16,7 @@ USER_ID = 65532
 """The user of a kit's container; the worker is this user even if the gateway is root."""
 
 DEFAULTS = {
-    "MEALKIT_HOST": "0.0.0.0",  # noqa: S104  it is alone in its container
+    "MEALKIT_HOST": "0.0.0.0",  # noqa: S104  the container has its own address
     "MEALKIT_MODELS": f"/{MODELS}",
     "MEALKIT_ETC": f"/{SETTINGS}",
     "MEALKIT_STATE": f"/{STATE}",

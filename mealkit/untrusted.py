@@ -244,7 +244,7 @@ class _Xz:
     """One stream of xz; ``rest`` is the unused input, ``waits`` is true if more output is ready."""
 
     def __init__(self) -> None:
-        import lzma  # noqa: PLC0415  late: what runs in the image needs it not at all
+        import lzma  # noqa: PLC0415  late: code in the image does not need it
 
         self._error = lzma.LZMAError
         self._reader = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY_BYTES)

@@ -190,7 +190,7 @@ def gguf_sampling(repository: Repository, metadata: Mapping[str, Any], architect
     found = sampling(config, {}, repository.map("generation_config.json"))
     if "max_position_embeddings" in found.comments["max_length"]:
         source = "From context_length of the GGUF's metadata. A shorter context needs less memory."
-        found.say("max_length", context, source)
+        found.set("max_length", context, source)
     template(found, metadata.get("tokenizer.chat_template"), "the GGUF")
     return found
 

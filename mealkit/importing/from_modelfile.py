@@ -16,7 +16,7 @@ from mealkit.engines.published_models import Comments, Served
 from mealkit.engines.registry import usual_engine
 from mealkit.errors import MealkitError, failure
 from mealkit.importing.engine_part import engine_part
-from mealkit.importing.modelfile_values import MESSAGE_WORDS, carry, leave
+from mealkit.importing.modelfile_values import MESSAGE_WORDS, convert, leave_out
 from mealkit.importing.proposal import LeftOut, Proposal
 from mealkit.importing.quoting import short
 from mealkit.importing.repository import spdx
@@ -121,14 +121,14 @@ def propose(
     """Propose the kit of a Modelfile, from the path and the metadata of its GGUF."""
     architecture = str(metadata.get("general.architecture", ""))
     values = Values()
-    carry(values, [item.value for item in directives if item.name == "PARAMETER"])
+    convert(values, [item.value for item in directives if item.name == "PARAMETER"])
     _context(values, metadata.get(f"{architecture}.context_length"))
     if any(item.name == "TEMPLATE" for item in directives):
         why = "it is a Go template, and kits use Jinja"
-        values.leave("TEMPLATE", why, "compare it with the GGUF's template, which the kit uses")
+        values.leave_out("TEMPLATE", why, "compare it with the GGUF's template, which the kit uses")
     template(values, metadata.get("tokenizer.chat_template"), "the GGUF")
     for item in directives:
-        leave(values, item.name, item.value)
+        leave_out(values, item.name, item.value)
     files: dict[str, str] = {}
     system = [item.value for item in directives if item.name == "SYSTEM"]
     if system:
@@ -143,7 +143,7 @@ def propose(
         part.form["runtime"]["settings"]["threads"] = values.values.pop("threads")
     if license_id is None:
         why = "neither LICENSE nor the GGUF states it"
-        values.leave("the licence of the weights", why, "ask their publisher")
+        values.leave_out("the licence of the weights", why, "ask their publisher")
     named = metadata.get("general.name")
     name = short(named if isinstance(named, str) else "") or short(model.stem)
     kit = {
@@ -189,11 +189,13 @@ def _context(values: Values, trained: Any) -> None:
         known = type(trained) is int and trained > 0
         context = min(4096, trained) if known else 4096
         source = "Not stated: Ollama would choose by the GPU's memory; this is its minimum."
-        values.say("max_length", context, source)
-        values.leave("num_ctx", "the Modelfile does not state it", "set hyperparameters.max_length")
+        values.set("max_length", context, source)
+        values.leave_out(
+            "num_ctx", "the Modelfile does not state it", "set hyperparameters.max_length"
+        )
     limit = values.values["max_length"]
     if values.values.get("max_tokens", limit) >= limit:
-        values.say("max_tokens", max(1, limit // 2), HALF)
+        values.set("max_tokens", max(1, limit // 2), HALF)
 
 
 def _license(

@@ -81,7 +81,7 @@ MESSAGE_WORDS = (
 )
 
 
-def carry(values: Values, parameters: Sequence[str]) -> None:
+def convert(values: Values, parameters: Sequence[str]) -> None:
     """Set the values of the parameters, then Ollama's defaults for the others."""
     stop: list[str] = []
     for parameter in parameters:
@@ -95,19 +95,19 @@ def carry(values: Values, parameters: Sequence[str]) -> None:
             _count(values, name, text)
         else:
             why = ("kits have no hyperparameter for it", "check whether answers depend on it")
-            values.leave(f"PARAMETER {name}", *_OTHER.get(name, why))
+            values.leave_out(f"PARAMETER {name}", *_OTHER.get(name, why))
     if stop:
-        values.say("stop", stop, "From PARAMETER stop.")
+        values.set("stop", stop, "From PARAMETER stop.")
     for name, value in _DEFAULTS.items():
         if name not in values.values:
             said = "Ollama uses a random seed; a kit gives the same answer again."
-            values.say(name, value, said if name == "seed" else "Not stated: Ollama's own default.")
+            values.set(name, value, said if name == "seed" else "Not stated: Ollama's own default.")
 
 
-def leave(values: Values, name: str, value: str) -> None:
+def leave_out(values: Values, name: str, value: str) -> None:
     """Report an instruction that a kit cannot have."""
     if name in _DIRECTIVES:
-        values.leave(f"{name} {value}".strip(), *_DIRECTIVES[name])
+        values.leave_out(f"{name} {value}".strip(), *_DIRECTIVES[name])
 
 
 def _stop(values: Values, found: list[str], text: str) -> None:
@@ -115,7 +115,7 @@ def _stop(values: Values, found: list[str], text: str) -> None:
         found.append(text)
     else:
         why = f"a kit has at most {MOST_STOPS} texts of 1 to {MOST_STOP_CHARACTERS} characters"
-        values.leave(f"PARAMETER stop {shown(text)}", why, "set stop yourself")
+        values.leave_out(f"PARAMETER stop {shown(text)}", why, "set stop yourself")
 
 
 def _sampling(values: Values, name: str, text: str) -> None:
@@ -124,18 +124,18 @@ def _sampling(values: Values, name: str, text: str) -> None:
         return
     value = _number(parameter.kind, text)
     if not parameter.accepts(value):
-        _leave(values, name, text, parameter.name, parameter.shown_bounds)
+        _leave_out(values, name, text, parameter.name, parameter.shown_bounds)
         return
-    values.say(parameter.name, value, f"From PARAMETER {name}.")
+    values.set(parameter.name, value, f"From PARAMETER {name}.")
 
 
 def _count(values: Values, name: str, text: str) -> None:
     called, least, most = _COUNTS[name]
     value = _number(int, text)
     if value is None or not least <= value <= most:
-        _leave(values, name, text, called, f"{least} to {most}")
+        _leave_out(values, name, text, called, f"{least} to {most}")
         return
-    values.say(called, value, f"From PARAMETER {name}.")
+    values.set(called, value, f"From PARAMETER {name}.")
 
 
 def _number(kind: type[float], text: str) -> float | None:
@@ -145,6 +145,6 @@ def _number(kind: type[float], text: str) -> float | None:
         return None
 
 
-def _leave(values: Values, name: str, text: str, called: str, bounds: str) -> None:
+def _leave_out(values: Values, name: str, text: str, called: str, bounds: str) -> None:
     why = f"{called} must be {bounds}"
-    values.leave(f"PARAMETER {name} {text}", why, f"set {called} yourself")
+    values.leave_out(f"PARAMETER {name} {text}", why, f"set {called} yourself")

@@ -41,11 +41,11 @@ def embedding(repository: Repository) -> Values:
     _pool(found, repository, modules)
     length(found, repository)
     if not modules:
-        found.say("normalize", value=True, source="Not stated by the model: a guess.")
-        found.leave("normalisation", f"{_MODULES} is missing", "look it up in the paper")
+        found.set("normalize", value=True, source="Not stated by the model: a guess.")
+        found.leave_out("normalisation", f"{_MODULES} is missing", "look it up in the paper")
     else:
         steps = "a step Normalize" if "Normalize" in kinds else "no step Normalize"
-        found.say("normalize", "Normalize" in kinds, f"{_MODULES} has {steps}.")
+        found.set("normalize", "Normalize" in kinds, f"{_MODULES} has {steps}.")
     return found
 
 
@@ -61,15 +61,15 @@ def gguf_embedding(metadata: Mapping[str, Any], architecture: str, where: str) -
         message = f"no engine here supports its pooling (llama.cpp's {short(str(kind))})"
         raise failure("KIT_INVALID", message, where=where)
     if kind is None:
-        found.say("pooling", "mean", "Not stated by the file: a guess.")
-        found.leave("pooling", "the GGUF does not state it", "look it up in the paper")
+        found.set("pooling", "mean", "Not stated by the file: a guess.")
+        found.leave_out("pooling", "the GGUF does not state it", "look it up in the paper")
     else:
-        found.say("pooling", _GGUF_MODES[kind], "From the GGUF's metadata.")
+        found.set("pooling", _GGUF_MODES[kind], "From the GGUF's metadata.")
     context = metadata.get(f"{architecture}.context_length")
     stated = type(context) is int and 0 < context < MOST_CONTEXT_TOKENS
-    found.say("max_length", context if stated else 512, _said(stated, "the GGUF's metadata"))
-    found.say("normalize", value=True, source="Not stated by the file: a guess.")
-    found.leave("normalisation", "a GGUF does not state it", "look it up in the paper")
+    found.set("max_length", context if stated else 512, _said(stated, "the GGUF's metadata"))
+    found.set("normalize", value=True, source="Not stated by the file: a guess.")
+    found.leave_out("normalisation", "a GGUF does not state it", "look it up in the paper")
     return found
 
 
@@ -80,11 +80,11 @@ def scoring(repository: Repository, *, labels: int) -> Values:
     several = repository.config().get("problem_type") == "multi_label_classification"
     if labels == 1:
         source = "One label: its logit becomes a score between 0 and 1."
-        found.say("function", "sigmoid", source)
+        found.set("function", "sigmoid", source)
     elif several:
-        found.say("function", "sigmoid", "config.json: problem_type is multi_label_classification.")
+        found.set("function", "sigmoid", "config.json: problem_type is multi_label_classification.")
     else:
-        found.say(
+        found.set(
             "function", "softmax", "One label per text: config.json does not state otherwise."
         )
     return found
@@ -103,10 +103,10 @@ def length(found: Values, repository: Repository) -> None:
     }
     for source, value in sources.items():
         if type(value) is int and 0 < value < MOST_CONTEXT_TOKENS:
-            found.say("max_length", value, f"From {source}.")
+            found.set("max_length", value, f"From {source}.")
             return
-    found.say("max_length", 512, "Not stated by the model: a guess.")
-    found.leave("the longest input", "no config states it", "set hyperparameters.max_length")
+    found.set("max_length", 512, "Not stated by the model: a guess.")
+    found.leave_out("the longest input", "no config states it", "set hyperparameters.max_length")
 
 
 def prompts(found: Values, repository: Repository) -> dict[str, str]:
@@ -120,7 +120,7 @@ def prompts(found: Values, repository: Repository) -> dict[str, str]:
             taken[name] = text
         else:
             why = "the names of a kit's prompts have lower-case letters, digits, dots and dashes"
-            found.leave(f"prompt {name!r}", why, "write it into prompts under another name")
+            found.leave_out(f"prompt {name!r}", why, "write it into prompts under another name")
     return taken
 
 
@@ -133,8 +133,8 @@ def _pool(found: Values, repository: Repository, modules: Any) -> None:
     name = f"{folders[0]}/config.json" if folders else "1_Pooling/config.json"
     stated = repository.map(name)
     if not stated:
-        found.say("pooling", "mean", "Not stated by the model: a guess.")
-        found.leave("pooling", f"{name} is missing", "look it up in the paper")
+        found.set("pooling", "mean", "Not stated by the model: a guess.")
+        found.leave_out("pooling", f"{name} is missing", "look it up in the paper")
         return
     # Since version 6: "pooling_mode": "mean".
     modes = [
@@ -147,7 +147,7 @@ def _pool(found: Values, repository: Repository, modules: Any) -> None:
     if len(modes) != 1 or not known:
         message = f"its pooling is {', '.join(modes) or 'none'}, which no engine here supports"
         raise failure("KIT_INVALID", message, where=f"{repository.repo}: {name}")
-    found.say("pooling", known[0], f"From {name}.")
+    found.set("pooling", known[0], f"From {name}.")
 
 
 def _said(stated: bool, source: str) -> str:  # noqa: FBT001

@@ -28,7 +28,7 @@ class OutsideError(Exception):
         super().__init__(str(target))
         self.target = target
 
-    def told(self, name: str, where: str | None, *, is_folder: bool = False) -> Problem:
+    def problem(self, name: str, where: str | None, *, is_folder: bool = False) -> Problem:
         """Return the problem: which path points outside, and the option that allows it."""
         folder = self.target if is_folder or self.target.is_dir() else self.target.parent
         return problem(
@@ -68,7 +68,7 @@ class Bounds:
         return real
 
     @contextmanager
-    def held(self, path: Path) -> Iterator[Path]:
+    def opened(self, path: Path) -> Iterator[Path]:
         """Open a file and yield a path that stays valid if the file is renamed or replaced.
 
         Opens with O_PATH, without reading: nothing happens to a device or a FIFO.
@@ -98,7 +98,7 @@ class Bounds:
             UntrustedError: the path is not a regular file, or the file is too large.
             OSError: the file does not exist, or cannot be read.
         """
-        with self.held(path) as place:
+        with self.opened(path) as place:
             return read_file(place, max_bytes)
 
 

@@ -89,7 +89,7 @@ class _Reader:
         self._nodes = 0
         self._characters = 0
         # A problem in an anchored part is reported once, however often the part is used.
-        self._told: set[tuple[int, str]] = set()
+        self._reported: set[tuple[int, str]] = set()
 
     def value(self, node: Node, path: Path, line: int | None = None) -> Any:
         """Return a node's value; ``line`` is the alias's line, if an alias led to the node."""
@@ -184,7 +184,7 @@ class _Reader:
             yield name, line, value
 
     def _report(self, code: str, message: str, line: int, hint: str | None) -> None:
-        if (line, message) not in self._told:
-            self._told.add((line, message))
+        if (line, message) not in self._reported:
+            self._reported.add((line, message))
             place = f"{self._name}:{line}"
             self.problems.append(problem(code, message, where=place, hint=hint))

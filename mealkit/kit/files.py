@@ -214,7 +214,7 @@ class KitFiles:
 
     def _is_wheel(self, name: str, place: FieldPath) -> bool:
         try:
-            with self._bounds.held(self._folder / name):
+            with self._bounds.opened(self._folder / name):
                 return True
         except OutsideError as error:
             self._outside(error, name, place)
@@ -281,7 +281,7 @@ class KitFiles:
         self, error: OutsideError, name: str, place: FieldPath, *, is_folder: bool = False
     ) -> None:
         name, where = f"{dotted(place)}: {name}", self._document.where(place)
-        self.problems.append(error.told(name, where, is_folder=is_folder))
+        self.problems.append(error.problem(name, where, is_folder=is_folder))
 
     def _secret(self, name: str, what: str, place: FieldPath) -> None:
         self.problems.append(secret_problem(name, what, self._document.where(place)))

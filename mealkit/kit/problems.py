@@ -32,7 +32,7 @@ def problems_of(
         known = faults.get(fault.path)
         if not fault.is_echo and (known is None or known.kind == "literal_error"):
             also = known.expected if known and known.kind != fault.kind else ""
-            faults[fault.path] = fault.beside(also)
+            faults[fault.path] = fault.with_alternative(also)
     meant = {fault.meant for fault in faults.values() if fault.meant}
     return [
         worded(fault)

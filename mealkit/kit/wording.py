@@ -37,7 +37,7 @@ class Fault:
     where: str
     also: str = ""
 
-    def beside(self, also: str) -> "Fault":
+    def with_alternative(self, also: str) -> "Fault":
         """Return the fault with another value that its place accepts."""
         values = {name: getattr(self, name) for name in self.__slots__}
         return Fault(**{**values, "also": also})

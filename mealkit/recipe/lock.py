@@ -280,24 +280,24 @@ class Requests(StrictModel):
 
 
 class Variant(StrictModel):
-    """What an image for one more architecture has of its own; all else it shares."""
+    """The fields that differ for the image of a further architecture; the others are shared."""
 
     base: Annotated[LockedBase, CHANGES_ANSWERS]
-    """What the image is built on."""
+    """The base of the image."""
     engine_packages: Annotated[tuple[LockedWheel, ...], CHANGES_ANSWERS]
     """The worker's Python packages, sorted by name."""
     gateway_packages: Annotated[tuple[LockedWheel, ...], CHANGES_ANSWERS]
     """The gateway's Python packages, sorted by name."""
     requirements: Annotated[Requirements, KEEPS_ANSWERS]
-    """What a machine must have."""
+    """What the machine must have."""
     requests: Annotated[Requests, KEEPS_ANSWERS]
-    """What the kit asked for."""
+    """Digests of the kit's own entries, which show whether the lock is stale."""
 
 
 class Lock(StrictModel):
     """A kit with every input resolved to a digest.
 
-    Of a kit for several architectures, everything but ``variants`` is what its first one has.
+    For a kit for several architectures, all fields except ``variants`` are those of the first one.
     """
 
     lock_version: Annotated[Literal["mealkit.lock/v1"], KEEPS_ANSWERS] = "mealkit.lock/v1"
@@ -354,7 +354,7 @@ class Lock(StrictModel):
 
 
 def _plain(form: dict[str, Any]) -> dict[str, Any]:
-    """Leave out that there are no variants: a lock for one architecture says nothing of them."""
+    """Drop an empty ``variants``: the lock for one architecture does not have this field."""
     return {name: value for name, value in form.items() if value or name != "variants"}
 
 

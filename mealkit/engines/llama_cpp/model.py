@@ -99,7 +99,7 @@ class LlamaCppModel:
     def begin(self, tokens: Sequence[int]) -> NDArray[np.float32]:
         """Clear the sequence, read at least one token, and return the next token's logits."""
         logits = self.begin_unless(tokens, never)
-        assert logits is not None  # noqa: S101  nobody has cancelled
+        assert logits is not None  # noqa: S101  it was not cancelled
         return logits
 
     def begin_unless(

@@ -76,7 +76,7 @@ class GenaiModel(Vocabulary):
             EngineError: ``ENGINE_OUT_OF_MEMORY`` or ``ENGINE_ANSWER``.
         """
         logits = self.begin_unless(tokens, never)
-        assert logits is not None  # noqa: S101  nobody has cancelled
+        assert logits is not None  # noqa: S101  it was not cancelled
         return logits
 
     def begin_unless(

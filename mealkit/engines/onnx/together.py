@@ -75,7 +75,7 @@ class Together:
             self._lead(part)
         if part.error is not None:
             raise part.error
-        assert part.rows is not None  # noqa: S101 - run, and without an error
+        assert part.rows is not None  # noqa: S101 - it ran without an error
         return part.rows
 
     def _lead(self, part: _Part) -> None:
@@ -109,7 +109,7 @@ class Together:
         try:
             ids = np.concatenate([part.ids for part in parts])
             rows = self._run(ids, np.concatenate([part.type_ids for part in parts]))
-        except Exception as error:  # noqa: BLE001 - handed to those who wait
+        except Exception as error:  # noqa: BLE001 - raised in the waiting threads
             if len(parts) == 1:
                 parts[0].error = error
                 return

@@ -60,7 +60,7 @@ class OnnxWorker:
     def prepare(self) -> None:
         """Import the engine, which takes most of the start, without reading the machine's facts."""
         _prepare()
-        import mealkit.engines.onnx.encoder  # noqa: F401, PLC0415  see the module's text
+        import mealkit.engines.onnx.encoder  # noqa: F401, PLC0415  see the module's docstring
 
     def load(self, config: WorkerConfig) -> None:
         """Read tokenizer and graph.

@@ -89,7 +89,7 @@ def _trusts_code(auto_class: str, config: ModelConfig) -> bool:
 
 def _knows(model_type: Any, auto_class: str) -> bool:
     """Return whether the engine has its own code for a type of model."""
-    models: Mapping[Any, Any] = getattr(modeling_auto, auto_class)._model_mapping  # noqa: SLF001 - only it tells
+    models: Mapping[Any, Any] = getattr(modeling_auto, auto_class)._model_mapping  # noqa: SLF001 - has no public form
     return model_type in CONFIG_MAPPING and CONFIG_MAPPING[model_type] in models
 
 
