@@ -1,9 +1,9 @@
-"""What an address is: this machine, a private network or the internet, however it is spelled.
+"""Finds out whether an address is this machine, a private network or the internet.
 
-Two questions, two answers. ``is_loopback`` decides what is trusted, such as a token over plain
-http: only literal loopback addresses and ``localhost`` are. ``scopes_of`` decides what is refused,
-such as a redirect into the caller's own network: names are resolved first, and an address that
-embeds another counts as that one. Imports the standard library alone.
+``is_loopback`` decides what is trusted, such as a token over plain http: only literal loopback
+addresses and ``localhost``. ``scopes_of`` decides what is refused, such as a redirect into the
+local network: it resolves names first, and an IPv6 address that embeds an IPv4 address counts as
+that one. Imports only the standard library.
 """
 
 import ipaddress
@@ -19,13 +19,13 @@ _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class AddressScope(IntEnum):
-    """How near to this machine an address is."""
+    """How close to this machine an address is."""
 
     INTERNET = 0
     NETWORK = 1
     """Private, shared, or otherwise not on the internet."""
     LINK = 2
-    """Link-local, where clouds keep credentials of their machines."""
+    """Link-local, where clouds serve their machines' credentials."""
     MACHINE = 3
 
 
@@ -37,27 +37,27 @@ def host_of(authority: str) -> str:
 
 
 def is_address(host: str) -> bool:
-    """Tell an address from a name."""
+    """Return whether a host is an address, not a name."""
     return _parsed(host) is not None
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a host is this machine: 127.0.0.0/8, ``::1`` or ``localhost``.
+    """Return whether a host is this machine: 127.0.0.0/8, ``::1`` or ``localhost``.
 
-    Other names are not: the server that they lead to may change.
+    Other names are not, because their addresses may change.
     """
     address = _parsed(host)
     if address is None:
         return host.lower() == "localhost"
-    # Older Pythons do not look into it.
+    # Older Pythons ignore the embedded address.
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return (mapped or address).is_loopback
 
 
 def scopes_of(host: str) -> list[AddressScope]:
-    """Return how near each address of a host is; one that is not known is on the internet.
+    """Return the scope of each address of a host; an unknown name counts as internet.
 
-    A proxy may know names that this machine does not; without one, the connection fails.
+    A proxy may resolve names that this machine cannot; without a proxy, the connection fails.
     """
     host = host.rstrip(".")
     if host == "localhost" or host.endswith(".localhost"):  # RFC 6761 section 6.3
@@ -92,7 +92,7 @@ def _parsed(host: str) -> _Address | None:
 
 
 def _embedded(address: _Address) -> _Address:
-    """Return the IPv4 address that an IPv6 address stands for, if it does."""
+    """Return the IPv4 address that is embedded in an IPv6 address, or the address itself."""
     if isinstance(address, ipaddress.IPv6Address):
         if address.ipv4_mapped or address.sixtofour:
             return address.ipv4_mapped or address.sixtofour or address

@@ -1,7 +1,7 @@
 """The digest value, canonical JSON, and reading and hashing of files.
 
-Only SHA-256 is spoken: it is what OCI registries, the Hub, Debian and Python indexes publish.
-Runs in the image too.
+Supports only SHA-256, which OCI registries, the Hub, Debian and Python indexes publish. Also runs
+in the image.
 """
 
 import errno
@@ -22,9 +22,9 @@ _HEX = re.compile(r"[0-9a-f]{64}")
 
 
 class Digest(str):
-    """A SHA-256 digest in the form ``sha256:<64 hex digits>``, checked once when made.
+    """A SHA-256 digest in the form ``sha256:<64 hex digits>``, checked when it is created.
 
-    It is a ``str``, so that JSON, sorting and comparison need no help.
+    It is a ``str``, so that it can be sorted, compared and written as JSON.
     """
 
     __slots__ = ()
@@ -42,7 +42,7 @@ class Digest(str):
 
     @classmethod
     def from_hex(cls, digits: str) -> Self:
-        """Make a digest of bare hex digits (as the Hub and Debian publish them)."""
+        """Create a digest from bare hex digits (as the Hub and Debian publish them)."""
         return cls(f"sha256:{digits.lower()}")
 
     @classmethod
@@ -52,7 +52,7 @@ class Digest(str):
 
     @property
     def hex(self) -> str:
-        """The 64 hex digits alone."""
+        """The 64 hex digits without the prefix."""
         return self[7:]
 
     @property
@@ -62,7 +62,7 @@ class Digest(str):
 
     @classmethod
     def __get_pydantic_core_schema__(cls, _source: Any, _handler: Any) -> Any:
-        # Late, so that a worker without pydantic can import this module.
+        # Imported here, so that a worker without pydantic can import this module.
         from pydantic_core import core_schema  # noqa: PLC0415
 
         return core_schema.no_info_after_validator_function(
@@ -71,7 +71,7 @@ class Digest(str):
 
 
 def canonical_json(value: Any) -> bytes:
-    """Encode a value as JSON with one spelling: sorted keys, no spaces, UTF-8, no NaN."""
+    """Encode a value as canonical JSON: sorted keys, no spaces, UTF-8, no NaN."""
     return json.dumps(
         value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     ).encode()
@@ -80,14 +80,14 @@ def canonical_json(value: Any) -> bytes:
 def file_chunks(
     path: Path, offset: int = 0, length: int | None = None, chunk_bytes: int = CHUNK_BYTES
 ) -> Iterator[memoryview]:
-    """Yield a file's bytes from ``offset``, ``length`` of them (all, if None).
+    """Yield ``length`` bytes of a file from ``offset`` (all, if None).
 
-    The yielded view is reused: take what you need of it before asking for the next one.
-    Ends early if the file does; a caller that needs the length must check it. Never waits for a
-    FIFO or a device, and reads no more than the file had when it was opened: it always ends.
+    The yielded view is reused: copy what you need before you request the next one. Ends early if
+    the file does; a caller that needs the length must check it. Never waits for a FIFO or a device,
+    and reads at most the size that the file had when it was opened, so that it always ends.
 
     Raises:
-        OSError: it cannot be read, is not a regular file, or, where all is asked for, grew.
+        OSError: the file cannot be read, is not a regular file, or grew (if ``length`` is None).
     """
     buffer = bytearray(chunk_bytes)
     view = memoryview(buffer)
@@ -101,7 +101,7 @@ def file_chunks(
                 return
             left -= got
             yield view[:got]
-        # Files of the kernel state no bytes and give some.
+        # Files that the kernel generates have size 0, but content.
         if length is None and stream.read(1):
             raise OSError(errno.EIO, "it grew while it was read", str(path))
 

@@ -1,7 +1,7 @@
-"""Jobs that run side by side, in a bounded number of threads.
+"""Runs jobs in parallel, in a bounded number of threads.
 
-The first that fails ends the others, and so does Ctrl-C: those that wait never begin, and those
-that run end where they next ask. One thread at a time tells of progress.
+The first job that fails stops the others, and so does Ctrl-C: waiting jobs never start, and running
+jobs end at their next `Stop.check`. Only one thread reports progress at a time.
 """
 
 import threading
@@ -14,32 +14,32 @@ _Result = TypeVar("_Result")
 
 
 class StoppedError(Exception):
-    """Another job failed, or the user gave up; what this one does is of no use any more."""
+    """Another job failed, or the user pressed Ctrl-C; this job's result is no longer needed."""
 
 
 class Stop:
-    """Tells running jobs that they are not wanted any more."""
+    """Signals running jobs to stop."""
 
     def __init__(self) -> None:
         self._event = threading.Event()
         self._lock = threading.Lock()
 
     def set(self) -> None:
-        """End the jobs; once this returns, none of them tells of progress any more."""
+        """Stop the jobs; after this returns, none of them reports progress."""
         with self._lock:
             self._event.set()
 
     def check(self) -> None:
-        """End this job if it is not wanted any more.
+        """End this job if it has been stopped.
 
         Raises:
-            StoppedError: it is not.
+            StoppedError: the job has been stopped.
         """
         if self._event.is_set():
             raise StoppedError
 
     def guarded(self, advance: Callable[[int], None]) -> Callable[[int], None]:
-        """Return an ``advance`` that jobs may call side by side; it ends those that are stopped."""
+        """Return an ``advance`` for parallel jobs; it raises in jobs that were stopped."""
 
         def advance_in_turn(done_bytes: int) -> None:
             with self._lock:
@@ -52,10 +52,10 @@ class Stop:
 def side_by_side(
     work: Callable[[_Item], _Result], items: Sequence[_Item], *, threads: int, stop: Stop
 ) -> list[_Result]:
-    """Return what the work gives for every item, in their order.
+    """Return the results of ``work`` for all items, in their order.
 
     Raises:
-        Exception: what the first job to fail raises.
+        Exception: the exception of the first job that fails.
     """
 
     def job(item: _Item) -> _Result:

@@ -1,9 +1,9 @@
-"""Names and paths that others wrote: the characters they may have, and where a path may lead.
+"""Checks untrusted names and paths: which characters they contain, and where a path points.
 
-Refuses characters that cannot be seen and change what is: controls, line separators, directions of
-writing (Unicode's ``Bidi_Control``), tags, and halves of surrogate pairs. Refuses paths that leave
-their folder, however they are spelt. Runs in the image too: it may import the standard library
-alone.
+Rejects invisible characters that change how a text looks: controls, line separators, changes of
+the writing direction (Unicode's ``Bidi_Control``), tags, and halves of surrogate pairs. Rejects
+paths that point outside their folder, however they are spelt. Imports only the standard library,
+because it also runs in the image.
 """
 
 import re
@@ -16,7 +16,7 @@ from mealkit.untrusted import UntrustedError, shown
 MAX_PART_BYTES = 255
 """The longest name of a file: https://man7.org/linux/man-pages/man3/NAME_MAX.3const.html."""
 MAX_PATH_BYTES = 1024
-"""The longest path below a folder: a quarter of what Linux takes, so that the folder fits too."""
+"""The longest path below a folder: a quarter of Linux's limit, to leave space for the folder."""
 
 _LINES = "\n\t"
 _HIDDEN = re.compile(
@@ -28,32 +28,32 @@ _HIDDEN = re.compile(
 
 
 def hidden_character(text: str, allowed: str = "") -> str | None:
-    """Return the first character of a text that no name may have, or None."""
+    """Return the first character of a text that is not allowed in names, or None."""
     return next((found[0] for found in _HIDDEN.finditer(text) if found[0] not in allowed), None)
 
 
 def line_fault(text: str) -> str | None:
-    """Say why a text is not one line of characters that can be seen; None: it is."""
+    """Return the reason why a text is not one line of visible characters; None if it is one."""
     found = hidden_character(text)
     if found is None:
         return None
     if found in "\n\r":
         return "it has a line break: write it on one line"
-    return f"it has the character U+{ord(found):04X}, which cannot be seen: delete it"
+    return f"it has the invisible character U+{ord(found):04X}: delete it"
 
 
 def lines_fault(text: str) -> str | None:
-    """Say why a text may not stand as lines of characters that can be seen; None: it may."""
+    """Return the reason why a text is not lines of visible characters; None if it is."""
     found = hidden_character(text, _LINES)
     if found is None:
         return None
-    return f"it has the character U+{ord(found):04X}, which cannot be seen: delete it"
+    return f"it has the invisible character U+{ord(found):04X}: delete it"
 
 
 def path_fault(path: str) -> str | None:
-    """Say why a text is not the path of something below a folder, in its one spelling.
+    """Return the reason why a text is not a normalised path below a folder; None if it is one.
 
-    The parts are joined by single slashes, and none is ``.`` or ``..``.
+    The parts of such a path are separated by single slashes, and none is ``.`` or ``..``.
     """
     fault = loose_path_fault(path)
     if fault is None and any(part in {"", "."} for part in path.split("/")):
@@ -62,7 +62,7 @@ def path_fault(path: str) -> str | None:
 
 
 def loose_path_fault(path: str) -> str | None:
-    """Say why a text is not a path below a folder; parts that mean nothing (``./``) may be."""
+    """Return the reason why a text is not a path below a folder; ``./`` and ``//`` are allowed."""
     parts = path.split("/")
     reasons = {
         "it names no file": all(part in {"", "."} for part in parts),
@@ -82,7 +82,7 @@ def loose_path_fault(path: str) -> str | None:
 def clash(paths: Iterable[str]) -> tuple[str, str] | None:
     """Return two paths that cannot both be files of one folder, or that look the same; or None.
 
-    One is below the other, or both have the same characters in Unicode's composed form (NFC).
+    One is below the other, or both are the same text in Unicode's composed form (NFC).
     """
     known: dict[str, str] = {}
     for path in paths:
@@ -99,10 +99,10 @@ def clash(paths: Iterable[str]) -> tuple[str, str] | None:
 
 
 def inside(folder: Path, path: str) -> Path:
-    """Return where a path below a folder is; the folder's own links are not looked at.
+    """Join a folder and a path below it; does not check the folder's own links.
 
     Raises:
-        UntrustedError: the path is not one; see `path_fault`.
+        UntrustedError: the path is not valid; see `path_fault`.
     """
     fault = path_fault(path)
     if fault is not None:
@@ -111,5 +111,5 @@ def inside(folder: Path, path: str) -> Path:
 
 
 def one_line(text: str) -> str:
-    """Return a text on one line, with a space for every character that may not be seen."""
+    """Return a text on one line, with a space for every character that is not allowed."""
     return _HIDDEN.sub(" ", text)

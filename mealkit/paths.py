@@ -1,4 +1,4 @@
-"""Where things are in the image, and who its processes are; the same for all that build and run it.
+"""Paths in the image, and the user of its processes; shared by the build and the runtime.
 
 Imports nothing.
 """
@@ -13,14 +13,14 @@ STATE = "var/lib/mealkit"
 LOCK_NAME = "kit.lock"
 
 USER_ID = 65532
-"""Who a kit's container runs as; its worker stays this user even where the gateway is root."""
+"""The user of a kit's container; the worker is this user even if the gateway is root."""
 
 DEFAULTS = {
-    "MEALKIT_HOST": "0.0.0.0",  # noqa: S104  it is alone in its container
+    "MEALKIT_HOST": "0.0.0.0",  # noqa: S104  the container has its own address
     "MEALKIT_MODELS": f"/{MODELS}",
     "MEALKIT_ETC": f"/{SETTINGS}",
     "MEALKIT_STATE": f"/{STATE}",
     "MEALKIT_ENGINE_PATH": f"/{LIBRARY}:/{ENGINE}",
     "MEALKIT_TERMINATION_LOG": "/dev/termination-log",
 }
-"""What the container's environment variables are where they are not set."""
+"""The defaults of the container's environment variables."""

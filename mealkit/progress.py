@@ -1,6 +1,6 @@
-"""Progress: what a long step tells of itself. The command line draws it; tests collect it.
+"""The interface for progress reports; the command line draws them, and tests collect them.
 
-A command makes one `Progress` and hands it down. A step that works through bytes gets a `Task`.
+A command creates one `Progress` and passes it down. A step that processes bytes gets a `Task`.
 """
 
 from collections.abc import Callable
@@ -9,59 +9,59 @@ from typing import Protocol
 from mealkit.errors import Problem
 
 Advance = Callable[[int], None]
-"""A task's ``advance``, for what tells of bytes and of nothing else."""
+"""A task's ``advance``, for code that only reports bytes."""
 
 
 class Task(Protocol):
     """A piece of work whose progress is counted in bytes."""
 
     def advance(self, done_bytes: int) -> None:
-        """Say that more bytes are done; fewer than none if some have to be done again."""
+        """Report that more bytes are done; a negative number if some must be repeated."""
         ...
 
     def done(self, note: str = "") -> None:
-        """Say that the work has ended."""
+        """Report that the work has ended."""
         ...
 
 
 class Progress(Protocol):
-    """What is told of a command while it works."""
+    """Receives reports about a command while it works."""
 
     def phase(self, title: str) -> None:
-        """Say that a new phase begins."""
+        """Report the start of a new phase."""
         ...
 
     def task(self, title: str, total_bytes: int | None) -> Task:
-        """Say that a piece of work begins."""
+        """Report the start of a piece of work, and return its task."""
         ...
 
     def notice(self, problem: Problem) -> None:
-        """Tell of a problem that does not stop the work."""
+        """Report a problem that does not stop the work."""
         ...
 
 
 class SilentTask:
-    """A task that tells nothing."""
+    """A task that reports nothing."""
 
     def advance(self, done_bytes: int) -> None:
-        """Tell nothing."""
+        """Do nothing."""
 
     def done(self, note: str = "") -> None:
-        """Tell nothing."""
+        """Do nothing."""
 
 
 class Silent:
-    """A progress that tells nothing."""
+    """A progress that reports nothing."""
 
     def phase(self, title: str) -> None:
-        """Tell nothing."""
+        """Do nothing."""
 
     def task(self, title: str, total_bytes: int | None) -> Task:  # noqa: ARG002
-        """Return a task that tells nothing."""
+        """Return a task that reports nothing."""
         return SILENT_TASK
 
     def notice(self, problem: Problem) -> None:
-        """Tell nothing."""
+        """Do nothing."""
 
 
 SILENT_TASK = SilentTask()

@@ -1,10 +1,9 @@
-"""System calls that the kernel shall refuse a process, as a filter program for seccomp(2).
+"""Builds a filter program for seccomp(2) that blocks dangerous system calls.
 
-All other calls stay allowed, since engines are strangers' programs of every kind: what is refused
-is what looks into other processes, makes namespaces, changes the machine, or is old prey of
-attackers and no engine's need. Pure: installing a filter is its user's. Refuses processors whose
-numbers of calls it does not know. The gateway reads this before anything else, so it imports what
-is quick to import.
+Allows all other calls, because engines are third-party programs of every kind. Blocks calls that
+access other processes, create namespaces or change the machine, and calls that attackers often use
+and engines do not need. No I/O: the caller installs the filter. Returns None for a processor whose
+call numbers are unknown. The gateway imports this first, so it imports only modules that load fast.
 Format: <linux/filter.h> and <linux/seccomp.h>; numbers: <asm/unistd_64.h>, <asm-generic/unistd.h>.
 """
 
@@ -17,12 +16,12 @@ _NUMBER, _ABI, _ARGUMENTS = 0, 4, 16
 _LOAD, _JUMP_EQUAL, _JUMP_NOT_LESS, _JUMP_ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _ALLOW, _FAIL = 0x7FFF0000, 0x00050000
 
-# AUDIT_ARCH_X86_64 and AUDIT_ARCH_AARCH64 of <linux/audit.h>.
+# AUDIT_ARCH_X86_64 and AUDIT_ARCH_AARCH64 in <linux/audit.h>.
 _ABIS = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
-# The numbers of x32, a second ABI of the same processor, begin here.
+# The first number of x32, a second ABI of the same processor.
 _X32 = 0x40000000
 
-# Each call's number for x86_64 and aarch64; None where it is not one.
+# Each call's number for x86_64 and aarch64; None if the processor does not have the call.
 _CALLS: dict[str, tuple[int | None, int | None]] = {
     "acct": (163, 89),
     "add_key": (248, 217),
@@ -93,17 +92,17 @@ _CALLS: dict[str, tuple[int | None, int | None]] = {
     "vhangup": (153, 58),
 }
 
-# CLONE_NEW* of <linux/sched.h>; that of time is among clone's signals, and only unshare takes it.
+# CLONE_NEW* in <linux/sched.h>; the time namespace's bit is a signal in clone: only unshare has it.
 _NAMESPACES, _TIME_NAMESPACE = 0x7E020000, 0x00000080
-# <linux/socket.h>: the kernel's own ciphers, and the way from a virtual machine to its host.
+# <linux/socket.h>: the kernel's crypto API, and connections from a virtual machine to its host.
 _AF_ALG, _AF_VSOCK = 38, 40
-# <linux/fcntl.h> and <asm-generic/sockios.h>: who is sent a signal when a file can be read.
+# <linux/fcntl.h> and <asm-generic/sockios.h>: set who gets a signal when a file can be read.
 _F_SETOWN, _F_SETSIG, _F_SETOWN_EX = 8, 10, 15
 _FIOSETOWN, _SIOCSPGRP = 0x8901, 0x8902
 
 
 class Refusal:
-    """A call that fails with an error number: always, or where one of its arguments is such."""
+    """A call that fails with an error number: always, or for some values of an argument."""
 
     __slots__ = ("argument", "bits", "call", "error", "others", "values")
 
@@ -119,7 +118,7 @@ class Refusal:
     ) -> None:
         """Refuse ``values`` of an argument, and each of its ``bits``; or all ``others``.
 
-        ``argument`` is its place; the kernel takes its lower 32 bits, and so does the filter.
+        ``argument`` is its index; the kernel uses its lower 32 bits, and so does the filter.
         """
         self.call = call
         self.error = error
@@ -129,7 +128,7 @@ class Refusal:
         self.others = others
 
 
-# Looking into other processes, namespaces and mounts, the kernel's keys, what changes the machine.
+# Access to other processes, namespaces, mounts and the kernel's keys; changes of the machine.
 _ALWAYS = tuple(
     Refusal(name)
     for name in (
@@ -147,23 +146,23 @@ _ALWAYS = tuple(
 _PARTLY = (
     Refusal("clone", argument=0, bits=_NAMESPACES),
     Refusal("unshare", argument=0, bits=_NAMESPACES | _TIME_NAMESPACE),
-    # Its flags are in memory, which a filter does not see. C libraries fall back to clone.
+    # Its flags are in memory, which a filter cannot read. C libraries fall back to clone.
     Refusal("clone3", errno.ENOSYS),
-    # What it does is seen by no filter. Programs that use it do without where it is not there.
+    # A filter cannot see what io_uring does. Programs that use it also work without it.
     *(Refusal(f"io_uring_{name}", errno.ENOSYS) for name in ("setup", "enter", "register")),
     Refusal("socket", errno.EAFNOSUPPORT, argument=0, values=(_AF_ALG, _AF_VSOCK)),
 )
 
 
 def container_refusals() -> tuple[Refusal, ...]:
-    """Return what no program in a container may call."""
+    """Return the calls that no program in a container may use."""
     return (*_ALWAYS, *_PARTLY)
 
 
 def worker_refusals(process: int, group: int) -> tuple[Refusal, ...]:
-    """Return what a worker may not call; no signal of it reaches ``process`` and its ``group``.
+    """Return the calls that a worker may not use; it cannot signal ``process`` and its ``group``.
 
-    A limit of another process is refused too: one that is reached ends with a signal.
+    It cannot set limits of other processes either, because exceeding a limit also sends a signal.
     """
     signalled = {process, -1}
     if group > 1:
@@ -175,7 +174,7 @@ def worker_refusals(process: int, group: int) -> tuple[Refusal, ...]:
         Refusal("tgkill", argument=0, values=to),
         Refusal("rt_sigqueueinfo", argument=0, values=to),
         Refusal("rt_tgsigqueueinfo", argument=0, values=to),
-        # These name a thread, or an open file, that could be anybody's.
+        # These name a thread or an open file, which could belong to any process.
         Refusal("tkill"),
         Refusal("pidfd_send_signal", errno.ENOSYS),
         Refusal("fcntl", argument=1, values=(_F_SETOWN, _F_SETSIG, _F_SETOWN_EX)),
@@ -185,7 +184,7 @@ def worker_refusals(process: int, group: int) -> tuple[Refusal, ...]:
 
 
 def filter_program(refusals: Iterable[Refusal], machine: str) -> bytes | None:
-    """Return the instructions of a filter for a processor, as uname names it; None if unknown."""
+    """Return a filter's instructions for a processor, by its uname name; None if it is unknown."""
     if machine not in _ABIS:
         return None
     place = list(_ABIS).index(machine)
@@ -206,7 +205,7 @@ def filter_program(refusals: Iterable[Refusal], machine: str) -> bytes | None:
 
 
 def _refuse(number: int, refusal: Refusal) -> bytes:
-    """Return the instructions for one call; they begin and end with its number at hand."""
+    """Return the instructions for one call; they expect and leave its number in the register."""
     fail = _instruction(_RETURN, _FAIL | refusal.error)
     if refusal.argument is None:
         return _instruction(_JUMP_EQUAL, number, 0, 1) + fail
@@ -223,10 +222,10 @@ def _refuse(number: int, refusal: Refusal) -> bytes:
 
 
 def _jumps(tests: Sequence[tuple[int, int]], *, others: bool) -> bytes:
-    """Return tests of an argument, the next two instructions being failure and going on."""
+    """Return tests of an argument; the next two instructions are "fail" and "continue"."""
     last = len(tests) - 1
     if others:
-        # A value that is met goes on; past the last of them is the failure.
+        # A listed value continues; a value that matches none of them reaches the failure.
         return b"".join(
             _instruction(kind, value, last - place + 1, 0)
             for place, (kind, value) in enumerate(tests)

@@ -1,7 +1,7 @@
-"""The strings and numbers that kits, locks and images have: each kind with its form and its limit.
+"""The types of strings and numbers in kits, locks and images, each with its format and limits.
 
-Refuses what a name, a path or a version is not. A lock that somebody else wrote has the same kinds
-as a kit, so that no string of it can leave its folder, end a line, or be taken for an option.
+Locks have the same types as kits, so that no string in an untrusted lock can point outside its
+folder, end a line, or be read as an option.
 """
 
 from collections.abc import Callable
@@ -42,17 +42,17 @@ def _document_fault(text: str) -> str | None:
 Line = Annotated[
     str, StringConstraints(min_length=1, max_length=_TEXT_CHARACTERS), _checked(line_fault)
 ]
-"""A name or a sentence for people: one line, nothing invisible."""
+"""A name or a sentence for people: one line, without invisible characters."""
 MaybeLine = Annotated[str, StringConstraints(max_length=_TEXT_CHARACTERS), _checked(line_fault)]
-"""The same, or nothing."""
+"""A `Line` that may be empty."""
 Text = Annotated[
     str, StringConstraints(min_length=1, max_length=_TEXT_CHARACTERS), _checked(lines_fault)
 ]
-"""Sentences for people, which may stand on several lines."""
+"""Sentences for people, on one or more lines."""
 Document = Annotated[
     str, StringConstraints(max_length=_DOCUMENT_CHARACTERS), _checked(_document_fault)
 ]
-"""The text of a file, as it is."""
+"""The text of a file, unchanged."""
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(?:[._-][a-z0-9]+)*$", max_length=128)]
 Version = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$")]
@@ -65,11 +65,11 @@ Url = Annotated[
 ]
 
 RelativePath = Annotated[str, StringConstraints(min_length=1), _pathlike(path_fault)]
-"""A path below a folder, in its one spelling."""
+"""A normalised path below a folder."""
 LoosePath = Annotated[str, StringConstraints(min_length=1), _pathlike(loose_path_fault)]
-"""A path below a folder, as people may write it: ``./lib/`` is ``lib``."""
+"""A path below a folder as people write it: ``./lib/`` means ``lib``."""
 MachinePath = Annotated[str, StringConstraints(min_length=1, max_length=4095), _checked(line_fault)]
-"""A path of the author's machine, relative or absolute."""
+"""A path on the author's machine, relative or absolute."""
 AbsolutePath = Annotated[
     str, StringConstraints(pattern=r"^/", max_length=4095), _checked(line_fault)
 ]
@@ -120,8 +120,8 @@ EnvironmentName = Annotated[
 # https://www.debian.org/doc/debian-policy/ch-controlfields.html#source
 DebianPackage = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9+.-]+$", max_length=128)]
 DebianName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9+.-]*$", max_length=128)]
-"""The same, where an index says it: made-up packages may have one letter."""
-# The same, #version and #architecture.
+"""A name in an index, where dummy packages may have names of one letter."""
+# The same page, #version and #architecture.
 DebianVersion = Annotated[
     str, StringConstraints(pattern=r"^[0-9A-Za-z][0-9A-Za-z.+:~-]*$", max_length=128)
 ]
@@ -135,12 +135,12 @@ Interpreter = Annotated[
     StringConstraints(pattern=r"^(/|python3\.[0-9]{2}$)", max_length=4095),
     _checked(line_fault),
 ]
-"""The path of a Python, or the name by which it is found."""
+"""The path of a Python, or its name on the PATH."""
 Glibc = Annotated[str, StringConstraints(pattern=r"^2\.[0-9]{1,3}$")]
 MachineName = Annotated[str, StringConstraints(pattern=r"^(amd64|arm64)$")]
-"""An architecture that images are built for, in Go's name."""
+"""An architecture that images are built for, by its name in Go."""
 
 Bytes = Annotated[int, Field(ge=0, lt=2**63)]
 """A size, as file systems and registries count it."""
 Count = Annotated[int, Field(ge=0, le=2**53)]
-"""How many there are of something."""
+"""A number of things."""

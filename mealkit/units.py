@@ -1,4 +1,4 @@
-"""Sizes as people write them: ``16GiB``. Refuses a number without its unit, and unknown units."""
+"""Parses and formats sizes with a unit, such as ``16GiB``."""
 
 import re
 from typing import Annotated, Any
@@ -21,7 +21,7 @@ _PATTERN = r"^[0-9]+(\.[0-9]+)? ?(B|KB|MB|GB|TB|KiB|MiB|GiB|TiB)$"
 
 
 def parse_size(text: str) -> int:
-    """Return the bytes that ``16GiB`` or ``1.5 TB`` stand for.
+    """Return the number of bytes of a size such as ``16GiB`` or ``1.5 TB``.
 
     Raises:
         ValueError: the text is not a number with one of the units.
@@ -34,7 +34,7 @@ def parse_size(text: str) -> int:
 
 
 def show_size(size_bytes: int) -> str:
-    """Write bytes for people, in binary units: ``1.5 GiB``."""
+    """Return bytes as text for people, in binary units: ``1.5 GiB``."""
     size = float(size_bytes)
     for unit in ("B", "KiB", "MiB", "GiB"):
         if abs(size) < 1024:
@@ -56,4 +56,4 @@ def _schema(_source: Any, _handler: Any) -> core_schema.CoreSchema:
 
 
 Size = Annotated[str, GetPydanticSchema(_schema)]
-"""A size with its unit, kept as it was written; ``parse_size`` gives its bytes."""
+"""A size with its unit, as text; ``parse_size`` returns its bytes."""

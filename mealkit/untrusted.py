@@ -1,11 +1,12 @@
-"""Reading what others wrote: JSON and files, with limits that hold before memory or time is spent.
+"""Reads untrusted JSON and files, with limits that apply before memory or time is spent.
 
-Refuses JSON that nests too deep, has too many values, names a member twice, or says what JSON
-cannot (NaN, infinite numbers, half a surrogate pair); and files that are not regular files, or are
-larger than the caller allows. Runs in the image too: it may import the standard library alone.
+Rejects JSON that nests too deep, has too many values, names a member twice, or contains what the
+format does not allow (NaN, infinite numbers, half a surrogate pair). Rejects files that are not
+regular files, or that are larger than the caller allows. Imports only the standard library, because
+it also runs in the image.
 
 Everything here raises `UntrustedError`, a ``ValueError`` whose message is a sentence for people;
-the caller gives it a code of the catalogue and a place.
+the caller adds a code of the catalogue and a place.
 """
 
 import errno
@@ -19,28 +20,28 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 MAX_DEPTH = 64
-"""How deep JSON may nest, unless the caller says otherwise."""
+"""The default limit for the nesting depth of JSON."""
 MAX_VALUES = 200_000
-"""How many members and items JSON may have in all, unless the caller says otherwise."""
+"""The default limit for the number of members and items of JSON."""
 
-# A string of JSON, whole or cut off by the end; possessive, so that no input is looked at twice.
+# A JSON string, complete or truncated; possessive, so that no byte is matched twice.
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 _BRACKETS = re.compile(rb"[^\[\]{}]+")
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _NOT_REGULAR = "it is not a regular file"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _STEP_BYTES = 1024 * 1024
-# What is left of a slice when a compressed stream ends is copied for the next one. So slices are
-# small: a megabyte of streams of twenty bytes would otherwise copy gigabytes.
+# The rest of a slice after the end of a compressed stream is copied for the next stream. So slices
+# are small: with large ones, a megabyte of 20-byte streams would copy gigabytes.
 _SLICE_BYTES = 16 * 1024
 _XZ_MEMORY_BYTES = 80 * 1024 * 1024
 
 
 class UntrustedError(ValueError):
-    """What was read breaks a limit, or is not what it should be; the message says how."""
+    """The input exceeds a limit or has the wrong format; the message says how."""
 
     def __init__(self, message: str, member: str | None = None) -> None:
-        """``member``: the one that an object has twice."""
+        """``member``: the name that an object has twice."""
         super().__init__(message)
         self.member = member
 
@@ -55,15 +56,15 @@ def parse_json(
 ) -> Any:
     """Parse JSON (RFC 8259, UTF-8) in time and memory that are linear in its size.
 
-    ``max_values`` counts commas and brackets outside of strings: never less than half of the
-    values. The caller has bounded the size of ``data`` already. A byte order mark is passed over,
-    as the RFC allows. ``as_python`` is for files that Python's own json wrote and that others read
-    with it, such as config.json of models: NaN and infinite numbers are numbers, and of a member
-    that is there twice the last one counts. ``half_pairs``: strings may have half of a surrogate
-    pair, because the caller looks for them itself.
+    ``max_values`` counts commas and brackets outside of strings: at least half of the values. The
+    caller limits the size of ``data``. A byte order mark is skipped, as the RFC allows.
+    ``as_python`` is for files that Python's own json writes and reads, such as a model's
+    config.json: NaN and infinite numbers are accepted, and the last of several equal members
+    counts. ``half_pairs``: strings may contain half of a surrogate pair, because the caller checks
+    for them itself.
 
     Raises:
-        UntrustedError: it is not JSON, breaks a limit, or has a member twice.
+        UntrustedError: the bytes are not JSON, exceed a limit, or have a member twice.
     """
     data = data.removeprefix(_BYTE_ORDER_MARK)
     _check_extent(data, max_depth, max_values)
@@ -79,7 +80,7 @@ def parse_json(
     except UntrustedError:
         raise
     except ValueError:
-        # int() takes no more than 4300 digits.
+        # int() accepts at most 4300 digits.
         raise UntrustedError("it has a number with too many digits") from None
     if not half_pairs and _SURROGATE.search(data):
         _refuse_half_pairs(value)
@@ -96,7 +97,7 @@ def parse_json_object(
     """Parse JSON that must be an object; see `parse_json`.
 
     Raises:
-        UntrustedError: as `parse_json`, or it is another kind of value.
+        UntrustedError: as `parse_json`, or the value is not an object.
     """
     value = parse_json(data, max_depth=max_depth, max_values=max_values, as_python=as_python)
     if not isinstance(value, dict):
@@ -105,14 +106,14 @@ def parse_json_object(
 
 
 def read_file(path: Path, max_bytes: int, *, follow: bool = True) -> bytes:
-    """Read a regular file of at most ``max_bytes``, whole.
+    """Read a whole regular file of at most ``max_bytes``.
 
-    Never waits for a FIFO or a device, and never reads more than was allowed, whatever the file's
-    stated size. With ``follow=False`` the last part of the path may not be a link.
+    Never waits for a FIFO or a device, and never reads more than ``max_bytes``, whatever the file's
+    stated size. With ``follow=False`` the last part of the path must not be a link.
 
     Raises:
-        UntrustedError: it is not a regular file, or is too large.
-        OSError: it cannot be opened or read.
+        UntrustedError: the path is not a regular file, or the file is too large.
+        OSError: the file cannot be opened or read.
     """
     try:
         descriptor = open_regular(path, follow=follow)
@@ -134,10 +135,10 @@ def read_file(path: Path, max_bytes: int, *, follow: bool = True) -> bytes:
 def open_regular(path: Path, *, follow: bool = True) -> int:
     """Open a regular file to read and return its descriptor; never waits for a FIFO or a device.
 
-    With ``follow=False`` the last part of the path may not be a link.
+    With ``follow=False`` the last part of the path must not be a link.
 
     Raises:
-        OSError: it cannot be opened, or is not a regular file.
+        OSError: the file cannot be opened, or is not a regular file.
     """
     flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
     descriptor = os.open(path, flags | (0 if follow else os.O_NOFOLLOW))
@@ -150,34 +151,33 @@ def open_regular(path: Path, *, follow: bool = True) -> int:
 def decompressed(
     chunks: Iterable[bytes | memoryview], how: Literal["xz", "gz"], max_bytes: int
 ) -> Iterator[bytes]:
-    """Yield what compressed chunks stand for, in chunks of bounded size.
+    """Decompress chunks, and yield chunks of bounded size.
 
-    Several compressed streams one after the other count as one, as for ``xz`` and ``gzip``. A
-    compressor that asks its reader for more than 80 MiB of memory is not served: ``xz -9`` asks
-    for 65 MiB.
+    Several compressed streams in a row count as one, as for ``xz`` and ``gzip``. Streams that need
+    more than 80 MiB of memory to decompress are rejected: ``xz -9`` needs 65 MiB.
 
     Raises:
-        UntrustedError: it is not that compression, is damaged or cut, is followed by something
-            else, or stands for more than ``max_bytes``.
+        UntrustedError: the data does not have this compression, is damaged or truncated, is
+            followed by something else, or decompresses to more than ``max_bytes``.
     """
     left = max_bytes
     for plain in _unpacked(slices(chunks), _Xz if how == "xz" else _Gz):
         left -= len(plain)
         if left < 0:
-            raise UntrustedError(f"it stands for more than {max_bytes} bytes")
+            raise UntrustedError(f"it decompresses to more than {max_bytes} bytes")
         if plain:
             yield plain
 
 
 def slices(chunks: Iterable[bytes | memoryview]) -> Iterator[bytes | memoryview]:
-    """Yield chunks in slices so small that a decompressor may copy what is left of each."""
+    """Split chunks into slices small enough for a decompressor to copy the rest of each."""
     for chunk in chunks:
         for start in range(0, len(chunk), _SLICE_BYTES):
             yield chunk[start : start + _SLICE_BYTES]
 
 
 def shown(text: str, limit: int = 120) -> str:
-    """Quote a string that others wrote for a message: on one line, printable, and shortened.
+    """Quote an untrusted string for a message: on one line, printable, and truncated.
 
     Control characters, line breaks and terminal sequences are escaped as in Python's ``repr``.
     """
@@ -187,7 +187,7 @@ def shown(text: str, limit: int = 120) -> str:
 
 
 def _check_extent(data: bytes, max_depth: int, max_values: int) -> None:
-    """Hold depth and number of values against their limits, before anything is built of them."""
+    """Check depth and number of values against their limits, before any value is created."""
     if data.count(b",") + data.count(b"[") + data.count(b"{") <= max_depth:
         return
     frame = _STRING.sub(b"", data)
@@ -222,11 +222,11 @@ def _refuse_constant(word: str) -> NoReturn:
 def _finite(text: str) -> float:
     value = float(text)
     if math.isinf(value):
-        raise UntrustedError(f"{text[:40]} is too large a number")
+        raise UntrustedError(f"the number {text[:40]} is too large")
     return value
 
 
-# json.loads would make one for each document.
+# json.loads would create a decoder for each document.
 _STRICT = json.JSONDecoder(
     object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite
 )
@@ -241,10 +241,10 @@ def _refuse_half_pairs(value: Any) -> None:
 
 
 class _Xz:
-    """One stream of xz; ``rest`` is what `step` did not take, ``waits`` whether it has more."""
+    """One stream of xz; ``rest`` is the unused input, ``waits`` is true if more output is ready."""
 
     def __init__(self) -> None:
-        import lzma  # noqa: PLC0415  late: what runs in the image needs it not at all
+        import lzma  # noqa: PLC0415  late: code in the image does not need it
 
         self._error = lzma.LZMAError
         self._reader = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY_BYTES)
@@ -254,7 +254,7 @@ class _Xz:
         try:
             plain = self._reader.decompress(data, _STEP_BYTES)
         except self._error as error:
-            raise UntrustedError(f"it is not whole xz data: {error}") from None
+            raise UntrustedError(f"it is not complete xz data: {error}") from None
         self.ended = self._reader.eof
         self.waits = not (self.ended or self._reader.needs_input)
         self.rest = self._reader.unused_data if self.ended else b""
@@ -262,7 +262,7 @@ class _Xz:
 
 
 class _Gz:
-    """One stream of gzip, as `_Xz`."""
+    """One stream of gzip, with the same interface as `_Xz`."""
 
     def __init__(self) -> None:
         import zlib  # noqa: PLC0415  as above
@@ -275,7 +275,7 @@ class _Gz:
         try:
             plain = self._reader.decompress(data, _STEP_BYTES)
         except self._error as error:
-            raise UntrustedError(f"it is not whole gz data: {error}") from None
+            raise UntrustedError(f"it is not complete gz data: {error}") from None
         self.ended = self._reader.eof
         self.waits = not self.ended and len(plain) == _STEP_BYTES
         self.rest = self._reader.unused_data if self.ended else self._reader.unconsumed_tail
@@ -288,7 +288,7 @@ def _unpacked(chunks: Iterable[bytes | memoryview], kind: type[_Xz] | type[_Gz])
         data = bytes(chunk)
         while data or (stream is not None and stream.waits):
             if stream is None:
-                # Zeros may stand between and behind streams.
+                # Padding with zeros is allowed between and after streams.
                 data = data.lstrip(b"\0")
                 stream = kind() if data else None
                 continue

@@ -1,7 +1,7 @@
-"""From an engine's flags to what decides about memory: its demand, and the types it computes in.
+"""Converts an engine's flags to the values that affect its memory, and to its data types.
 
-Build side only. Each engine knows its own flags; what is here is the same for all of them. What is
-not stated has the engine's default.
+Build side only. Each engine names its own flags; this code is the same for all of them. Flags that
+are not set have the engine's default.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,26 +34,26 @@ _CACHED_BY_NAME: dict[str, KvDtype] = {
     "float32": "f32",
 }
 _WIDTHS: dict[Dtype, int] = {"fp32": 4, "fp16": 2, "bf16": 2}
-# What NVIDIA and the engines that use it ask for where processes share their GPUs' work:
+# NVIDIA's and other engines' requirement if several processes share the GPUs' work:
 # https://docs.nvidia.com/nim/large-language-models/latest/ (--shm-size=16GB), vllm#1771
 _SHARED_BYTES = 16 * 2**30
 
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """How a kit uses its engine."""
+    """A kit's use of its engine."""
 
     flags: Mapping[str, Any]
-    """Its hyperparameters and settings, in full."""
+    """The kit's hyperparameters and settings, including defaults."""
     concurrency: int
-    """How many requests the gateway lets through at a time."""
+    """The gateway's limit for concurrent requests."""
     model: Shape | None = None
-    """The model; None: its files do not say."""
+    """The model's shape; None: its files do not contain enough."""
     packages: Mapping[str, str] = field(default_factory=dict)
     """The versions of the engine's packages."""
 
     def number(self, *names: str) -> int | None:
-        """Return the first positive number among flags."""
+        """Return the first positive number among these flags."""
         found = (self.flags.get(name) for name in names)
         return next((item for item in found if type(item) is int and item > 0), None)
 
@@ -64,18 +64,18 @@ class Use:
 
     @property
     def dtype(self) -> Dtype | None:
-        """The type that is computed in, if a flag says it."""
+        """The data type of the computation, if a flag sets it."""
         stated = (self.flags.get(name) for name in ("dtype", "torch_dtype"))
         known = (_DTYPES[item] for item in stated if isinstance(item, str) and item in _DTYPES)
         return next(known, None)
 
     @property
     def float_bytes(self) -> int | None:
-        """The width that float weights are cast to; None: they stay as they are stored."""
+        """Bytes per float weight after loading; None: as stored in the file."""
         return _WIDTHS[self.dtype] if self.dtype else None
 
     def kv_dtype(self, flag: str | None = None) -> KvDtype:
-        """Return the cache's type: as a flag says, else 16 bit, of the weights' kind."""
+        """Return the cache's type: the flag's, else 16 bit of the same kind as the weights."""
         stated = self.flags.get(flag) if flag else None
         named = _CACHED_BY_NAME.get(stated, stated) if isinstance(stated, str) else None
         if named in get_args(KvDtype):
@@ -84,19 +84,19 @@ class Use:
 
     @property
     def computed_kv_dtype(self) -> KvDtype:
-        """The type of a cache that keeps keys and values as they were computed."""
+        """The type of a cache that stores keys and values as they were computed."""
         return _CACHED[self.dtype] if self.dtype else self.kv_dtype()
 
     def release_of(self, package: str) -> tuple[int, int] | None:
-        """Return the release of a package; None: there is none."""
+        """Return the first two numbers of a package's version; None without the package."""
         return release_of(self.packages[package]) if package in self.packages else None
 
     def demand(
         self, engine: str, *, context: int | None, at_a_time: int | None, **stated: Any
     ) -> Demand | None:
-        """Return an engine's demand; None: nothing says how long a context is.
+        """Return an engine's demand; None if the length of a context is unknown.
 
-        ``at_a_time`` is how many requests the engine computes together; None: as many as it gets.
+        ``at_a_time`` is how many requests the engine computes together; None: all that it gets.
         """
         context = context or (self.model.max_positions if self.model else None)
         if context is None:
@@ -111,14 +111,14 @@ class Use:
 
 
 def no_demand(_use: Use) -> Demand | None:
-    """Return nothing: the demand of an engine whose memory cannot be estimated."""
+    """Return None: the demand of an engine whose memory cannot be estimated."""
     return None
 
 
 def dtypes_of(use: Use, by_itself: Dtype | None = None) -> tuple[Dtype, ...]:
-    """Return the types that an engine computes in: as it was told, else those of the weights.
+    """Return the data types of the computation: the flag's type, else those of the weights.
 
-    ``by_itself`` is what it computes in whatever the weights are stored in, unless it is told.
+    ``by_itself`` is the type that the engine uses for all weights if no flag sets one.
     """
     stored: Sequence[str] = tuple(use.model.bytes_by_dtype) if use.model else ()
     of_weights: dict[str, Dtype] = {"BF16": "bf16", "F16": "fp16", "F32": "fp32"}
@@ -134,5 +134,5 @@ def dtypes_of(use: Use, by_itself: Dtype | None = None) -> tuple[Dtype, ...]:
 
 
 def shared_memory_bytes(demand: Demand | None) -> int:
-    """Return the shared memory that an engine needs: much, where several GPUs work together."""
+    """Return the shared memory that an engine needs: much, if several GPUs work together."""
     return _SHARED_BYTES if demand and demand.tensor_parallel > 1 else 0

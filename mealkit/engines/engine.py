@@ -1,6 +1,6 @@
-"""The form that every engine's build side fills in: what it needs, takes, and writes into a lock.
+"""The description of an engine for the build: what it needs, accepts, and writes into a lock.
 
-Imports in a bare environment: no engine's own package is touched here.
+Imports no engine's own package, so that it works without any of them.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,16 +22,16 @@ Values = Mapping[str, JsonValue]
 
 
 def no_features(_task: Task, _hyperparameters: Values, _settings: Values) -> frozenset[Feature]:
-    """Return nothing: the features of an engine that has none."""
+    """Return an empty set: the features of an engine that has none."""
     return frozenset()
 
 
 def tokenizer_features(
     task: Task, hyperparameters: Values, _settings: Values
 ) -> frozenset[Feature]:
-    """Return the features of an engine that tokenizes, and generates by ``generation/`` if at all.
+    """Return the features of an engine with a tokenizer that may generate by ``generation/``.
 
-    It can do whatever that can do, as far as the kit says how the model chats and calls tools.
+    They depend on the kit's settings for chats and tool calls.
     """
     if task is not Task.GENERATION:
         return frozenset({Feature.TOKENS})
@@ -44,71 +44,71 @@ def tokenizer_features(
 
 
 def no_problems(_loaded: LoadedKit, _settings: Values) -> list[Problem]:
-    """Return nothing: the problems of an engine that looks no further."""
+    """Return an empty list: the problems of an engine without checks of its own."""
     return []
 
 
 def never(_weights: str, _generates: bool) -> bool:  # noqa: FBT001
-    """Return that an engine is not the usual one for anything."""
+    """Return False: the engine is not the usual one for any model."""
     return False
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """An engine as the build side knows it."""
+    """An engine, as the build sees it."""
 
     name: str
     """The engine's name in ``runtime.engine``."""
     worker: str
-    """Dotted path of its worker, ``package.module:Class``; written into the lock."""
+    """The path of its worker, ``package.module:Class``; the lock contains it."""
     hyperparameters: Mapping[Task, type[BaseModel]]
-    """The typed hyperparameters of each task it can do; the first task is its default."""
+    """The hyperparameters' model for each supported task; the first task is the default."""
     settings: type[BaseModel]
-    """Its typed flags."""
+    """The model of its settings."""
     requirements: tuple[str, ...]
-    """The Python packages that its worker imports, whatever its task."""
+    """The Python packages that its worker imports for every task."""
     excludes: tuple[str, ...]
-    """Dependencies of those that the worker never imports, left out of the image."""
+    """Dependencies of these packages that the worker never imports; they are not in the image."""
     environment: Mapping[str, str]
-    """Environment variables of its worker: telemetry off, among others."""
+    """Environment variables of its worker, such as those that switch telemetry off."""
     formats: frozenset[str]
-    """The weight formats that it reads."""
+    """The weight formats that it supports."""
     memory_factor: float
-    """Memory that the weights take once loaded, as a multiple of their bytes."""
+    """The memory of the loaded weights, as a multiple of their size."""
     memory_bytes: int
-    """Memory that the engine itself takes, measured."""
+    """The memory of the engine itself, measured."""
     features: Callable[[Task, Values, Values], frozenset[Feature]] = no_features
-    """What it can do for a task with these hyperparameters and settings."""
+    """Returns its features for a task with these hyperparameters and settings."""
     task_requirements: Mapping[Task, tuple[str, ...]] = field(default_factory=dict)
-    """The packages that it imports for one task beside those."""
+    """The additional packages that it imports for a task."""
     demand: Callable[[Use], Demand | None] = no_demand
-    """What decides about its memory, by its flags."""
+    """Returns the values that affect its memory, from its flags."""
     computes_in: Dtype | None = None
-    """The type that it computes in unless a flag says another; None: that of the weights."""
+    """The data type of its computation if no flag sets one; None: that of the weights."""
     traits: EngineTraits = field(default_factory=EngineTraits)
-    """What others ask of it, in the image too."""
+    """Its traits, which the image also contains."""
     is_usual_for: Callable[[str, bool], bool] = never
-    """Whether it usually serves models whose weights have a format, and that generate text or not:
-    it is then chosen where nothing names an engine."""
+    """Returns whether it is the usual engine for models with a weight format that do or do not
+    generate text; it is the default if no engine is named."""
     published_models: PublishedModels | None = None
-    """How a kit is written for a model that others published; None: it is not."""
+    """How a kit for a published model is written; None: not supported."""
     needs_weights: bool = True
-    """Whether a kit without any file of weights is refused."""
+    """Whether a kit without weight files is rejected."""
     check: Callable[[LoadedKit, Values], list[Problem]] = no_problems
-    """What it refuses of a kit whose parts are valid one by one, given its settings in full."""
+    """Returns the problems of a kit whose fields are valid one by one, given all its settings."""
 
     @property
     def new_kit(self) -> Traversable:
-        """The templates of the kit that ``mealkit new`` writes: the folder ``new`` of its package.
+        """The folder ``new`` of its package, with the templates for ``mealkit new``.
 
-        There need not be one.
+        It may be missing.
         """
         package = self.worker.partition(":")[0].rpartition(".")[0]
         return files(package).joinpath("new")
 
     @property
     def default_task(self) -> Task:
-        """The task of a kit that names none."""
+        """The task of a kit that does not name one."""
         return next(iter(self.hyperparameters))
 
     def requirements_for(self, task: Task) -> tuple[str, ...]:

@@ -1,7 +1,8 @@
-"""What can be known of a handler without running it: its file, its class, its signature.
+"""Checks a handler without running it: its file, its class, its signature.
 
-Build side only. Parses, never imports; what only running it would show, it does not refuse.
-Refuses a handler that is too large, or nests too deep, to be parsed; other large files are not.
+Build side only. Parses the source, never imports it; what only shows at run time is not checked.
+Returns a problem for a handler that is too large, or nests too deep, to be parsed; other files of
+that size are skipped.
 """
 
 import ast
@@ -16,12 +17,12 @@ from mealkit.untrusted import UntrustedError
 
 LOAD_PARAMETERS = ("models", "parameters", "seed")
 
-# What the worker imports after the kit's code has come to the front of its path.
+# The modules that the worker imports after the kit's code is first on its path.
 _TAKEN = frozenset(
     {"mealkit", "pydantic", "pydantic_core", "annotated_types", "typing_extensions", "certifi"}
 )
 
-# Of all files together, each of which may have a quarter of it.
+# The limit for all files together; a single file may have a quarter of it.
 _MAX_TOKENS_IN_ALL = 4 * MAX_TOKENS
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -29,14 +30,14 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 @dataclass(frozen=True, slots=True)
 class Handler:
-    """Where the kit says its handler is."""
+    """The handler that the kit names."""
 
     setting: str
     """FILE.py:CLASS, as the kit writes it."""
     where: str
-    """The line of the kit that says so."""
+    """The line of that setting in the kit."""
     python: tuple[int, int]
-    """The version of Python that will run it."""
+    """The Python version that will run it."""
 
     @property
     def file(self) -> str:
@@ -50,14 +51,14 @@ class Handler:
 
 
 def handler_problems(handler: Handler, code: Mapping[str, str]) -> list[Problem]:
-    """Return what is wrong with the kit's code, file by file, with the lines."""
+    """Return the problems of the kit's code, file by file, with the lines."""
     if handler.file not in code:
         message = f"runtime.settings.handler: {handler.file} is not among the kit's code"
         hint = f"add {handler.file} to runtime.code"
         return [problem("KIT_FILE_MISSING", message, where=handler.where, hint=hint)]
     problems = [*_name_problems(code)]
     left = _MAX_TOKENS_IN_ALL
-    # The handler first: it must be read, the others may be too large for it.
+    # The handler comes first: it must be parsed, while other files may be too large.
     for path in sorted(code, key=lambda path: path != handler.file):
         tokens = count_tokens(code[path])
         is_handler = path == handler.file
@@ -72,10 +73,10 @@ def _file_problems(path: str, text: str, handler: Handler) -> list[Problem]:
         tree = parse_python(text, path)
     except UntrustedError as error:
         message = f"{path} cannot be parsed: {error}"
-        hint = "write it in smaller parts, in several files of runtime.code"
+        hint = "split it into several files in runtime.code"
         return [problem("KIT_INVALID", message, where=path, hint=hint)]
     except (SyntaxError, ValueError) as error:
-        # A newer Python may take what this one does not.
+        # A newer Python may accept syntax that this one does not.
         if handler.python <= sys.version_info[:2]:
             return [_syntax_problem(error, path)]
         return []
@@ -83,13 +84,13 @@ def _file_problems(path: str, text: str, handler: Handler) -> list[Problem]:
 
 
 def class_named(tree: ast.Module, name: str) -> ast.ClassDef | None:
-    """Return the class of that name that a module defines, if it does."""
+    """Return the class with this name that a module defines, if any."""
     found = [item for item in tree.body if isinstance(item, ast.ClassDef) and item.name == name]
     return found[-1] if found else None
 
 
 def method_named(body: ast.ClassDef | ast.Module, name: str) -> Function | None:
-    """Return the function of that name that a class or module defines itself, if it does."""
+    """Return the function with this name that a class or module itself defines, if any."""
     found = [item for item in body.body if isinstance(item, Function) and item.name == name]
     return found[-1] if found else None
 
@@ -99,8 +100,8 @@ def _name_problems(code: Mapping[str, str]) -> Iterator[Problem]:
     for top, path in tops.items():
         name = top.removesuffix(".py")
         if name in sys.stdlib_module_names or name in _TAKEN:
-            message = f"runtime.code: {path} would be imported in the place of the module {name}"
-            yield problem("KIT_INVALID", message, where=path, hint="give it another name")
+            message = f"runtime.code: {path} would be imported instead of the module {name}"
+            yield problem("KIT_INVALID", message, where=path, hint="rename it")
 
 
 def _syntax_problem(error: Exception, path: str) -> Problem:
@@ -118,7 +119,7 @@ def _class_problems(tree: ast.Module, handler: Handler) -> Iterator[Problem]:
         if name not in _bound_names(tree):
             message = f"runtime.settings.handler: {path} has no class {name}"
             classes = [item.name for item in tree.body if isinstance(item, ast.ClassDef)]
-            hint = f"its classes are: {', '.join(classes) or 'none'}"
+            hint = f"its classes are {', '.join(classes) or 'none'}"
             yield problem("KIT_INVALID", message, where=handler.where, hint=hint)
         return
     predict = method_named(body, "predict")
@@ -137,7 +138,7 @@ def _predict_problems(predict: Function, path: str) -> Iterator[Problem]:
     hint = "write it as NAME: TYPE, or NAME: TYPE = DEFAULT"
     for item in (taken.vararg, taken.kwarg, *taken.posonlyargs[1:]):
         if item is not None:
-            message = f"the parameter {item.arg} of predict has no name that callers write"
+            message = f"the parameter {item.arg} of predict cannot be given by name"
             yield problem("KIT_INVALID", message, where=f"{path}:{item.lineno}", hint=hint)
     named = taken.args if taken.posonlyargs else taken.args[1:]
     for item in (*named, *taken.kwonlyargs):
@@ -157,12 +158,12 @@ def _load_problems(load: Function, path: str) -> Iterator[Problem]:
     ]
     for item in required:
         if item.arg not in LOAD_PARAMETERS:
-            message = f"load asks for {item.arg!r}, it may ask for {', '.join(LOAD_PARAMETERS)}"
+            message = f"load has a parameter {item.arg!r}, expected {', '.join(LOAD_PARAMETERS)}"
             yield problem("KIT_INVALID", message, where=f"{path}:{item.lineno}")
 
 
 def _bound_names(body: ast.Module | ast.ClassDef) -> set[str]:
-    """Return every name that a body binds in some other way than by a class; ``*``: who knows."""
+    """Return the names that a body binds other than by a class; ``*`` means any name."""
     names: set[str] = set()
     for item in ast.walk(body):
         match item:

@@ -27,50 +27,50 @@ StopText = Annotated[str, StringConstraints(min_length=1, max_length=MOST_STOP_C
 
 
 class EmbeddingHyperparameters(StrictModel):
-    """How a sequence of token vectors becomes one vector."""
+    """How the vectors of a text's tokens are combined into one vector."""
 
     pooling: Literal["mean", "cls"]
-    """How token vectors become one: the mean over the real tokens, or the first token's."""
+    """The method: the mean of the real tokens' vectors, or the first token's vector."""
     max_length: Length
-    """The most tokens an input may have, special tokens included."""
+    """The maximum number of tokens of an input, including special tokens."""
     normalize: bool
     """Whether vectors are scaled to length 1."""
     overlong: Literal["refuse"] = "refuse"
-    """What happens to an input over max_length: it is refused, never cut."""
+    """An input over max_length is refused, never truncated."""
 
 
 class ClassificationHyperparameters(StrictModel):
-    """How logits become the probabilities of labels."""
+    """How logits are converted to the probabilities of labels."""
 
     max_length: Length
-    """The most tokens an input may have, special tokens included."""
+    """The maximum number of tokens of an input, including special tokens."""
     function: Literal["softmax", "sigmoid"]
-    """softmax: one label is right; sigmoid: each is right or wrong by itself."""
+    """softmax: exactly one label applies; sigmoid: each label applies or not, independently."""
     overlong: Literal["refuse"] = "refuse"
-    """What happens to an input over max_length: it is refused, never cut."""
+    """An input over max_length is refused, never truncated."""
 
 
 class RerankingHyperparameters(StrictModel):
-    """How the logit of a query and a document becomes a score."""
+    """How the logit of a query and a document is converted to a score."""
 
     max_length: Length
-    """The most tokens a query and a document may have together, special tokens included."""
+    """The maximum number of tokens of a query and a document together, with special tokens."""
     function: Literal["sigmoid", "none"]
     """sigmoid: scores between 0 and 1; none: the logit itself."""
     overlong: Literal["refuse"] = "refuse"
-    """What happens to a pair over max_length: it is refused, never cut."""
+    """A pair over max_length is refused, never truncated."""
 
 
 class GenerationHyperparameters(StrictModel):
-    """How the next token is chosen, and where an answer ends."""
+    """How the next token is chosen, and when an answer ends."""
 
     callers_may_set: ClassVar = frozenset(parameter.name for parameter in PINNED)
-    """Those that a request has a parameter for: a kit may name them in ``overrides``."""
+    """The parameters that a request may also have: a kit may name them in ``overrides``."""
 
     max_length: Length
-    """The most tokens of a request and its answer together: the context."""
+    """The maximum number of tokens of a request and its answer together: the context."""
     max_tokens: Annotated[int, Field(**MAX_TOKENS.bounds)]
-    """The most tokens of an answer, where the caller does not ask for fewer."""
+    """The maximum number of tokens of an answer, if the caller does not set a lower one."""
     temperature: Annotated[float, Field(**TEMPERATURE.field)] = TEMPERATURE.neutral
     top_p: Annotated[float, Field(**TOP_P.field)] = TOP_P.neutral
     top_k: Annotated[int, Field(**TOP_K.field)] = TOP_K.neutral
@@ -86,19 +86,19 @@ class GenerationHyperparameters(StrictModel):
     stop: Annotated[tuple[StopText, ...], Field(max_length=MOST_STOPS)] = ()
     """Texts that end an answer and are not part of it."""
     chat_template: LoosePath = "model"
-    """model: the one that comes with the weights; none: no chat; else a file below /models."""
+    """model: the template of the weights; none: no chat; otherwise a file below /models."""
     tool_calls: Literal["none", "hermes"] = "none"
-    """How the model writes calls of tools: hermes is JSON between <tool_call> tags."""
+    """The format of the model's tool calls: hermes is JSON between <tool_call> tags."""
     overlong: Literal["refuse"] = "refuse"
-    """What happens to a request that does not fit the context: it is refused, never cut."""
+    """A request that does not fit into the context is refused, never truncated."""
 
     @model_validator(mode="after")
     def _leaves_room(self) -> Self:
-        # Every request that names no max_tokens of its own would be refused.
+        # Otherwise every request without its own max_tokens would be refused.
         if self.max_tokens >= self.max_length:
             message = (
-                f"max_tokens {self.max_tokens} leaves nothing of max_length {self.max_length} "
-                "to a prompt"
+                f"max_tokens {self.max_tokens} leaves no space in max_length {self.max_length} "
+                "for a prompt"
             )
             raise ValueError(message)
         return self

@@ -1,6 +1,6 @@
-"""The form in which an engine says how a kit is written for a model that others published.
+"""The interface by which an engine describes how a kit for a published model is written.
 
-Build side only. An importer finds the files and asks every engine; the one that suits best writes
+Build side only. An importer finds the files and checks every engine; the most suitable one writes
 its part of the kit.
 """
 
@@ -15,66 +15,66 @@ Comments = Mapping[tuple[str | int, ...], str]
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A published model, as an engine sees it that may be chosen for it."""
+    """A published model, with the facts for choosing an engine."""
 
     task: Task
     bytes_by_format: Mapping[str, int]
-    """The bytes of its weights: ``safetensors``, ``gguf``, ``onnx``; only the formats it has."""
+    """The size of its weights in each of its formats: ``safetensors``, ``gguf``, ``onnx``."""
     named_file: str | None = None
-    """The file of weights that was asked for."""
+    """The file of weights that the user named."""
 
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A model that an engine was chosen for."""
+    """A published model for which an engine was chosen."""
 
     task: Task
     config: Mapping[str, Any]
-    """Its config.json; empty where there is none."""
+    """Its config.json; empty if it has none."""
     weight: str
     """The first file of its weights."""
     max_length: int
-    """The most tokens of a request, as the kit pins them."""
+    """The maximum number of tokens of a request, as the kit pins it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """A file in which a model is described for one engine, if its repository has it."""
+    """A file that describes the model for one engine, if the repository has it."""
 
     file: str
-    """Its name."""
+    """The file's name."""
     main_file: tuple[str, ...]
-    """The keys that lead to the name of the file of weights to load."""
+    """The keys that lead to the name of the weight file."""
     needed_for: Task
-    """The task that the engine does only with it."""
+    """The task that the engine supports only with this file."""
     read_without: tuple[str, ...]
-    """What the engine reads beside the weights where it is missing."""
+    """The files that the engine reads besides the weights if this file is missing."""
 
 
 @dataclass(frozen=True, slots=True)
 class PublishedModels:
-    """How an engine serves models that others published."""
+    """How an engine serves published models."""
 
     weights: str
-    """The format of weights that it takes."""
+    """The weight format that it supports."""
     suits: Callable[[Published], int]
-    """How well it suits a model, 0: not at all; the engine with the greatest number is chosen."""
+    """Returns how well it suits a model, 0 for not at all; the highest number is chosen."""
     part: Callable[[Served], tuple[dict[str, Any], Comments]]
-    """Its part of the kit: ``runtime``, ``hardware`` and ``serving``, and comments on them."""
+    """Returns its part of the kit: ``runtime``, ``hardware`` and ``serving``, with comments."""
     reads_configs: bool = True
-    """Whether it reads tokenizer and configs from files beside the weights."""
+    """Whether it reads tokenizer and configs from separate files."""
     data_endings: tuple[str, ...] = ()
-    """Endings of files beside a file of weights that hold its numbers."""
+    """The suffixes of files that contain the numbers of a weight file."""
     description: Description | None = None
-    """The file that describes models for it alone."""
+    """The file that describes models for this engine only."""
     left_out: tuple[str, str, str] | None = None
-    """What a kit needs besides that cannot be carried over: what, why, what to do instead."""
+    """What the author has to add to the kit: what, why, and how."""
     kit_files: tuple[str, ...] = ()
-    """Files of its new kit that a kit for a published model has, too."""
+    """Files of its new kit that a kit for a published model also has."""
 
 
 def on_processors(engine: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the part of a kit whose engine computes without a GPU, on mealkit's own base."""
+    """Return the part of a kit whose engine runs on processors, on mealkit's own base."""
     return {
         "runtime": {
             "engine": engine,

@@ -1,4 +1,4 @@
-"""Python source of others, parsed and never run, with limits on what its syntax tree may take.
+"""Parses untrusted Python source without running it, with limits for its syntax tree.
 
 Build side only.
 """
@@ -9,14 +9,14 @@ import re
 from mealkit.untrusted import UntrustedError
 
 MAX_TOKENS = 100_000
-"""Words and signs of a file: some 10,000 lines. A syntax tree takes up to 1 KB for each."""
+"""The maximum number of tokens in a file, about 10,000 lines. Each needs up to 1 KB in the tree."""
 
-# In strings and comments too: where those end only a parser can tell.
+# Also counts the words in strings and comments, because only a parser can tell where they end.
 _TOKEN = re.compile(r"\w++|[^\w \t]")
 
 
 def count_tokens(text: str) -> int:
-    """Return how many words and signs a text has: never less than half of Python's tokens."""
+    """Return an upper bound, within a factor of two, for the number of tokens of a text."""
     return _TOKEN.subn("", text)[1]
 
 
@@ -24,14 +24,14 @@ def parse_python(text: str, path: str) -> ast.Module:
     """Return the syntax tree of a file.
 
     Raises:
-        UntrustedError: it is too large, or nests too deep.
-        SyntaxError: it is not Python, or a newer one.
-        ValueError: it has a NUL, or a number that is too long.
+        UntrustedError: the file is too large, or nests too deep.
+        SyntaxError: the file is not Python, or a newer Python's.
+        ValueError: the file has a NUL character, or a number that is too long.
     """
     tokens = count_tokens(text)
     if tokens > MAX_TOKENS:
-        raise UntrustedError(f"it has {tokens} words and signs, more than {MAX_TOKENS}")
+        raise UntrustedError(f"it has {tokens} tokens, more than {MAX_TOKENS}")
     try:
         return ast.parse(text, path)
-    except (RecursionError, MemoryError):  # what the parser says of depth
+    except (RecursionError, MemoryError):  # the parser's errors for the depth
         raise UntrustedError("it nests too deep") from None

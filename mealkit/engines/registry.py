@@ -1,4 +1,4 @@
-"""The engines mealkit has, by name. Others come in by the entry-point group ``mealkit.engines``."""
+"""The installed engines, by name. The entry-point group ``mealkit.engines`` adds further ones."""
 
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -9,10 +9,10 @@ from mealkit.recipe.kit import Task
 from mealkit.recipe.traits import EngineTraits, engine_package
 
 _OWN = ("llama-cpp", "onnx", "python", "transformers", "vllm")
-"""Those that come with mealkit. Each is a folder here: llama-cpp is in ``llama_cpp``."""
+"""mealkit's own engines. Each has a folder here: ``llama_cpp`` for llama-cpp."""
 
 NEW_KIT_ENGINE = "onnx"
-"""The engine of a new kit that names none."""
+"""The engine of a new kit if none is named."""
 
 
 def engine_names() -> list[str]:
@@ -24,7 +24,7 @@ def recipe_of(name: str) -> Recipe:
     """Return an engine's recipe.
 
     Raises:
-        KitError: there is no engine of that name (``KIT_INVALID``).
+        KitError: the engine does not exist (``KIT_INVALID``).
     """
     if name in _OWN:
         recipe: Recipe = import_module(f"{engine_package(name)}.engine").RECIPE
@@ -34,14 +34,14 @@ def recipe_of(name: str) -> Recipe:
         return found
     raise failure(
         "KIT_INVALID",
-        f"there is no engine {name!r}",
+        f"the engine {name!r} does not exist",
         where="runtime.engine",
         hint=f"choose one of {', '.join(engine_names())}",
     )
 
 
 def traits_of(name: str | None) -> EngineTraits:
-    """Return an engine's traits; of one that is not here, and of none, nothing is known."""
+    """Return an engine's traits; the defaults for an unknown engine, and for None."""
     if name is None or (name not in _OWN and name not in engine_names()):
         return EngineTraits()
     return recipe_of(name).traits
@@ -51,12 +51,12 @@ def usual_engine(weights: str, *, generates: bool) -> str:
     """Return the engine that usually serves a model, by the format of its weights.
 
     Raises:
-        KitError: none does (``KIT_INVALID``).
+        KitError: no engine does (``KIT_INVALID``).
     """
     for name in engine_names():
         if recipe_of(name).is_usual_for(weights, generates):
             return name
-    raise failure("KIT_INVALID", f"no engine here serves {weights}")
+    raise failure("KIT_INVALID", f"no engine here supports {weights} weights")
 
 
 def code_engine() -> str:

@@ -1,6 +1,6 @@
-"""The parts of a kit that its engine types: hyperparameters and settings, checked and in full.
+"""Checks the parts of a kit that its engine defines, hyperparameters and settings, with defaults.
 
-Refuses an unknown engine, a task that the engine does not do, and every value its models refuse.
+Returns problems for an unknown engine, an unsupported task, and values that its models reject.
 """
 
 import json
@@ -22,18 +22,18 @@ from mealkit.recipe.kit import Kit, Override, Task
 
 @dataclass(frozen=True, slots=True)
 class EngineParts:
-    """What an engine makes of a kit; the values hold only when there are no problems."""
+    """The engine's parts of a kit; the values are only valid if there are no problems."""
 
     task: Task
     hyperparameters: Mapping[str, JsonValue]
-    """Every hyperparameter, those that the kit left out too."""
+    """Every hyperparameter, including the defaults of those that the kit leaves out."""
     settings: Mapping[str, JsonValue]
-    """Every flag, those that the kit left out too."""
+    """Every flag, including the defaults of those that the kit leaves out."""
     problems: tuple[Problem, ...]
 
 
 def check_engine_parts(loaded: LoadedKit) -> EngineParts:
-    """Check what the kit asks of its engine; every problem names its line."""
+    """Check the kit's engine, task and values; every problem names its line."""
     kit = loaded.kit
     found = _checked(
         kit.runtime.engine,
@@ -52,9 +52,9 @@ def check_engine_parts(loaded: LoadedKit) -> EngineParts:
 
 
 def _override_problems(kit: Kit, parts: EngineParts, lines: Document) -> list[Problem]:
-    """Return what is wrong with the overrides: nothing to set, and bounds that cannot be."""
+    """Return the problems of the overrides: unknown parameters, and impossible bounds."""
     model = recipe_of(kit.runtime.engine).hyperparameters[parts.task]
-    # What a request has no parameter for would stand in the kit and do nothing.
+    # An override of a value that requests cannot set would have no effect.
     settable = getattr(model, "callers_may_set", frozenset[str]())
     found = []
     for name, override in kit.overrides.items():
@@ -62,7 +62,7 @@ def _override_problems(kit: Kit, parts: EngineParts, lines: Document) -> list[Pr
         if name not in settable:
             message = f"overrides.{name}: callers cannot set it"
             hint = f"name some of {', '.join(sorted(settable))}" if settable else None
-            hint = hint or f"leave overrides out: requests for {parts.task} have none"
+            hint = hint or f"delete overrides: requests for {parts.task} have no such parameters"
             found.append(problem("KIT_INVALID", message, where=where, hint=hint))
         elif wrong := _bounds_problem(name, override, parts.hyperparameters[name], where):
             found.append(wrong)
@@ -74,21 +74,21 @@ def _bounds_problem(name: str, override: Override, value: JsonValue, where: str)
     if low is None and high is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):
-        message = f"overrides.{name}: it is not a number, and can have no bounds"
+        message = f"overrides.{name}: it is not a number, so it cannot have bounds"
         return problem("KIT_INVALID", message, where=where, hint=f"write {name}: {{}}")
     if not (-math.inf if low is None else low) <= value <= (math.inf if high is None else high):
-        message = f"overrides.{name}: the kit's own {value} lies outside its bounds"
+        message = f"overrides.{name}: the kit's own value {value} is outside these bounds"
         hint = "widen the bounds, or change the hyperparameter"
         return problem("KIT_INVALID", message, where=where, hint=hint)
     return None
 
 
 def engine_problems(document: Document) -> list[Problem]:
-    """Return what an engine refuses of a kit whose other parts may not hold either."""
+    """Return an engine's problems with a kit whose other parts may also have problems."""
     runtime, model = _mapping(document.data, "runtime"), _mapping(document.data, "model")
     engine, task = runtime.get("engine"), model.get("task")
     if not isinstance(engine, str) or task not in (None, *Task):
-        return []  # the kit's own models refuse these
+        return []  # the kit's own models reject these
     found = _checked(
         engine,
         None if task is None else Task(task),
@@ -144,10 +144,10 @@ def _no_weights(recipe: Recipe, lines: Document) -> Problem:
 def _unknown_engine(name: str, lines: Document) -> Problem:
     hint = f"choose one of {', '.join(engine_names())}"
     where = lines.where(("runtime", "engine"))
-    return problem("KIT_INVALID", f"there is no engine {name!r}", where=where, hint=hint)
+    return problem("KIT_INVALID", f"the engine {name!r} does not exist", where=where, hint=hint)
 
 
 def _unknown_task(task: Task, recipe: Recipe, lines: Document) -> Problem:
-    hint = f"it does {', '.join(recipe.hyperparameters)}"
+    hint = f"it supports {', '.join(recipe.hyperparameters)}"
     where = lines.where(("model", "task"))
-    return problem("KIT_INVALID", f"{recipe.name} does not do {task}", where=where, hint=hint)
+    return problem("KIT_INVALID", f"{recipe.name} does not support {task}", where=where, hint=hint)

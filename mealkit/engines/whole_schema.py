@@ -1,4 +1,4 @@
-"""The JSON Schema of kit.yaml with what every engine adds: its hyperparameters and settings."""
+"""The JSON Schema of kit.yaml with the hyperparameters and settings of all engines."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,7 +10,7 @@ from mealkit.recipe.kit import Task
 
 
 def full_schema() -> dict[str, Any]:
-    """Return the schema of a kit for any of the engines that mealkit has here."""
+    """Return the schema of a kit for all installed engines."""
     schema = kit_schema()
     definitions: dict[str, Any] = schema.pop("$defs")
     definitions["Runtime"]["properties"]["engine"] = {
@@ -41,7 +41,7 @@ def _hyperparameter_rules(recipe: Recipe, definitions: dict[str, Any]) -> Iterat
 
 
 def _define(name: str, model: Any, definitions: dict[str, Any]) -> str:
-    """Put a model's schema among the definitions; return the reference to it."""
+    """Add a model's schema to the definitions; return the reference to it."""
     schema = model_schema(model, f"{name}.")
     definitions.update(schema.pop("$defs", {}))
     definitions[name] = schema
@@ -49,12 +49,12 @@ def _define(name: str, model: Any, definitions: dict[str, Any]) -> str:
 
 
 def _when(recipe: Recipe, task: Task | None = None) -> dict[str, Any]:
-    """Return the condition that a kit uses an engine, for a task if one is given."""
+    """Return the condition that a kit uses an engine, and a task if one is given."""
     engine = {"properties": {"engine": {"const": recipe.name}}, "required": ["engine"]}
     condition: dict[str, Any] = {"properties": {"runtime": engine}, "required": ["runtime"]}
     if task is None:
         return condition
-    if task.value == recipe.default_task.value:  # also where the kit names none
+    if task.value == recipe.default_task.value:  # also if the kit does not name a task
         model: dict[str, Any] = {"properties": {"task": {"enum": [task.value, None]}}}
     else:
         model = {"properties": {"task": {"const": task.value}}, "required": ["task"]}

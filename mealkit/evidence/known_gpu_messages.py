@@ -1,7 +1,8 @@
-"""Messages about GPUs, their drivers and their memory, and what they mean.
+"""Known messages about GPUs, their drivers and their memory, with the problem that each means.
 
-The first rule that matches decides, so the particular comes before the general. Beside each stands
-where its message was seen: ``NAME/NAME#1`` is https://github.com/NAME/NAME/issues/1.
+The first rule that matches decides, so specific rules come before general ones. The comment above
+each rule is the place where the message was seen: ``NAME/NAME#1`` is
+https://github.com/NAME/NAME/issues/1.
 """
 
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ _DRIVER: Sequence[Rule] = (
     rule(
         r"unsatisfied condition: (?P<condition>[^,\n]+), please update your driver",
         "HOST_DRIVER_OLD",
-        "the NVIDIA driver is too old for the image's CUDA",
+        "the NVIDIA driver is too old for the image's CUDA version",
         required="{condition}",
     ),
     # lllyasviel/Fooocus#1313; the number is CUDA's: 11040 is 11.4
@@ -27,7 +28,7 @@ _DRIVER: Sequence[Rule] = (
     rule(
         r"CUDA driver version is insufficient for CUDA runtime version",
         "HOST_DRIVER_OLD",
-        "the NVIDIA driver is too old for the kit's CUDA",
+        "the NVIDIA driver is too old for the kit's CUDA version",
     ),
     # vllm-project/vllm#4940, microsoft/onnxruntime#21435
     rule(
@@ -41,13 +42,13 @@ _DRIVER: Sequence[Rule] = (
         r"(?i:driver/library version mismatch)"
         r"|system has unsupported display driver / cuda driver combination",
         "HOST_NVML_MISMATCH",
-        "the NVIDIA driver in the kernel and its libraries are of different versions",
+        "the NVIDIA driver in the kernel and its libraries have different versions",
     ),
     # NVIDIA/nvidia-container-toolkit#48, #1397
     rule(
         r"Failed to initialize NVML: (?P<why>Unknown Error|Insufficient Permissions)",
         "HOST_PERMISSIONS",
-        "the container may not use the GPU (any more): {why}",
+        "the container has no permission to use the GPU, or has lost it: {why}",
     ),
     # MeetKai/functionary#182; NVIDIA/nvidia-docker#1225, the driver does not answer the toolkit
     rule(
@@ -57,11 +58,11 @@ _DRIVER: Sequence[Rule] = (
         "HOST_DRIVER_MISSING",
         "the NVIDIA driver's library cannot be found",
     ),
-    # the other half of torch's message about drivers, see lllyasviel/Fooocus#1313
+    # the other part of torch's message about drivers, see lllyasviel/Fooocus#1313
     rule(
         r"Found no NVIDIA driver on your system",
         "HOST_DRIVER_MISSING",
-        "there is no NVIDIA driver on the machine, or the container does not see it",
+        "the machine has no NVIDIA driver, or the container cannot access it",
     ),
     # VERT-sh/vertd#39, NVIDIA/nvidia-container-toolkit#434
     rule(
@@ -75,7 +76,7 @@ _DRIVER: Sequence[Rule] = (
         r'could not select device driver "\w*" with capabilities'
         r'|exec: "nvidia-container-runtime": executable file not found',
         "HOST_TOOLKIT_MISSING",
-        "the container client does not know how to hand on GPUs",
+        "the container client is not set up to pass GPUs to containers",
     ),
 )
 
@@ -90,27 +91,27 @@ _GPU: Sequence[Rule] = (
     rule(
         r"GPU is lost|fallen off the bus",
         "HW_GPU_LOST",
-        "the GPU does not answer any more",
+        "the GPU no longer responds",
     ),
     # vllm-project/vllm#41848
     rule(
         r"invalid literal for int\(\) with base 10: '(?P<slice>MIG-[^']+)'",
         "HW_MIG",
-        "the engine cannot use a slice of a GPU that is named by its id, {slice}",
+        "the engine cannot use a MIG slice that is named by its id, {slice}",
         hint="set CUDA_VISIBLE_DEVICES to the slice's number (0), not to its id",
     ),
     # NVIDIA/nvidia-container-toolkit#842, #1363
     rule(
         r"NVMLError_NoPermission: Insufficient Permissions",
         "HW_MIG",
-        "the engine asks for the whole GPU, and this container has a slice of it",
+        "the engine needs the whole GPU, and this container has a MIG slice of it",
     ),
     # vllm-project/vllm#807, #29265; triton-inference-server/tensorrtllm_backend#336
     rule(
         r"No CUDA GPUs are available|no CUDA-capable device is detected"
         r"|Current node has no GPU available",
         "HW_NO_GPU",
-        "the engine sees no GPU",
+        "the engine finds no GPU",
         measured="none",
         required="a GPU",
     ),
@@ -119,7 +120,7 @@ _GPU: Sequence[Rule] = (
         r"Tensor parallel size \((?P<wanted>\d+)\) (cannot be larger than the number of|exceeds)"
         r" available GPUs \((?P<seen>\d+)\)",
         "HW_GPU_COUNT",
-        "the kit spreads over more GPUs than the container has",
+        "the kit uses more GPUs than the container has",
         measured="{seen}",
         required="{wanted}",
     ),
@@ -128,7 +129,7 @@ _GPU: Sequence[Rule] = (
         r"world_size \((?P<wanted>\d+)\) (is less than than max local gpu count"
         r"|must be less than or equal to the number of visible devices) \((?P<seen>\d+)\)",
         "HW_GPU_COUNT",
-        "the kit spreads over more GPUs than the container has",
+        "the kit uses more GPUs than the container has",
         measured="{seen}",
         required="{wanted}",
     ),
@@ -166,13 +167,13 @@ _GPU: Sequence[Rule] = (
         "the GPU is too old for the engine",
         required="compute capability {wanted}",
     ),
-    # Hellod035/LeggedLab#26; with the next one in the same log, and it has the numbers
+    # Hellod035/LeggedLab#26; the next rule's message is in the same log; this one has numbers
     rule(
         r"with CUDA capability (?P<seen>sm_\d+) is not compatible with the current PyTorch"
         r" installation\.\s+The current PyTorch install supports CUDA capabilities"
         r" (?P<built>[\w ]+)",
         "HW_ARCHLIST",
-        "the kit's PyTorch holds no code for this GPU",
+        "the kit's PyTorch contains no code for this GPU",
         measured="{seen}",
         required="one of {built}",
     ),
@@ -180,7 +181,7 @@ _GPU: Sequence[Rule] = (
     rule(
         r"no kernel image is available for execution on the device|hipErrorNoBinaryForGpu",
         "HW_ARCHLIST",
-        "the kit's packages hold no code for this GPU",
+        "the kit's packages contain no code for this GPU",
     ),
 )
 
@@ -191,7 +192,7 @@ _FIT: Sequence[Rule] = (
         r" larger than the available KV cache memory \((?P<seen>[\d.]+ GiB)\)\. Based on the"
         r" available memory, the estimated maximum model length is (?P<largest>\d+)",
         "FIT_CONTEXT",
-        "the GPU's memory does not hold the kit's context of {context} tokens",
+        "the kit's context of {context} tokens does not fit into the GPU's memory",
         measured="{seen} for the KV cache",
         required="{wanted}",
         hint="use a GPU with more memory; the longest context that fits on this one is {largest}",
@@ -201,7 +202,7 @@ _FIT: Sequence[Rule] = (
         r"max seq len \((?P<context>\d+)\), \((?P<wanted>[\d.]+ GiB) KV cache is needed, which is"
         r" larger than the available KV cache memory \((?P<seen>[\d.]+ GiB)\)",
         "FIT_CONTEXT",
-        "the GPU's memory does not hold the kit's context of {context} tokens",
+        "the kit's context of {context} tokens does not fit into the GPU's memory",
         measured="{seen} for the KV cache",
         required="{wanted}",
     ),
@@ -210,7 +211,7 @@ _FIT: Sequence[Rule] = (
         r"max seq len \((?P<wanted>\d+)\) is larger than the maximum number of tokens that can be"
         r" stored in KV cache \((?P<seen>\d+)\)",
         "FIT_CONTEXT",
-        "the GPU's memory does not hold the kit's context",
+        "the kit's context does not fit into the GPU's memory",
         measured="{seen} tokens",
         required="{wanted} tokens",
     ),
@@ -219,7 +220,7 @@ _FIT: Sequence[Rule] = (
         r"Free memory on device\s?(?P<device>\S*) \((?P<seen>[\d.]+)/(?P<total>[\d.]+) GiB\) on"
         r" startup is less than desired GPU memory utilization \([\d.]+, (?P<wanted>[\d.]+ GiB)\)",
         "FIT_VRAM",
-        "something else holds the GPU's memory, or it is too small",
+        "another program uses the GPU's memory, or it is too small",
         measured="{seen} GiB free of {total} GiB",
         required="{wanted}",
     ),
@@ -227,7 +228,7 @@ _FIT: Sequence[Rule] = (
     rule(
         r"No available memory for the cache blocks",
         "FIT_VRAM",
-        "the GPU's memory is full before there is any KV cache",
+        "the GPU's memory is full before the KV cache is allocated",
     ),
     # pytorch/pytorch#16417; "capacty" in torch before 2.2: wxian3/NeuroLens#2
     rule(

@@ -1,8 +1,9 @@
-"""Messages of engines and container clients, as they stand in logs, and what they mean.
+"""Known messages in the logs of engines and container clients, with the problem that each means.
 
-The first rule that matches decides, so the particular comes before the general. Beside each stands
-where its message was seen: ``NAME/NAME#1`` is https://github.com/NAME/NAME/issues/1. Only what a
-process that failed wrote last is compared with this; a warning that others survive is no rule.
+The first rule that matches decides, so specific rules come before general ones. The comment above
+each rule is the place where the message was seen: ``NAME/NAME#1`` is
+https://github.com/NAME/NAME/issues/1. The rules are applied only to the last lines of a process
+that failed; a warning that other processes survive must not be a rule.
 """
 
 from collections.abc import Sequence
@@ -17,20 +18,20 @@ _HOST: Sequence[Rule] = (
         r"|creating shared memory segment \S+ \(size (?P<size>\d+)\)"
         r"|ncclShmOpen",
         "HOST_SHM",
-        "shared memory is too small for what the GPUs' processes exchange",
+        "shared memory is too small for the data that the GPUs' processes exchange",
     ),
     # msr-fiddle/pipedream#28, pytorch/pytorch#5040; logicalclocks/hopsworks#1557
     rule(
         r"insufficient shared memory \(shm\)|workers are out of shared memory"
         r"|unable to write to file </torch_\w+>",
         "HOST_SHM",
-        "shared memory is too small for what the engine's processes exchange",
+        "shared memory is too small for the data that the engine's processes exchange",
     ),
     # vllm-project/vllm#1771
     rule(
         r"\bBus error\b",
         "HOST_SHM",
-        "the engine was ended by a bus error, as when shared memory is full",
+        "a bus error ended the engine: its shared memory may be full",
     ),
     # zilliztech/attu#415, monitoror/monitoror#403, vllm-project/vllm#30076
     rule(
@@ -48,13 +49,13 @@ _HOST: Sequence[Rule] = (
     rule(
         r"can't start new thread|pthread_create failed for thread|Thread creation failed",
         "HOST_ULIMIT",
-        "the engine may not start more threads",
+        "the engine cannot start more threads",
     ),
     # facebookresearch/fairseq#87, vllm-project/vllm#7920
     rule(
         r"Too many open files",
         "HOST_ULIMIT",
-        "the engine may not open more files",
+        "the engine cannot open more files",
         hint="raise the limit (docker run --ulimit nofile=65536:65536)",
     ),
 )
@@ -65,19 +66,19 @@ _ENGINE: Sequence[Rule] = (
         r"requires you to execute the \w+ file in that repo"
         r"|contains custom code which must be executed to correctly load",
         "ENGINE_REMOTE_CODE",
-        "the model's files want their own code to be run, and kits run none",
+        "the model requires its own code to be run, and kits do not run it",
     ),
     # vllm-project/vllm#3719, huggingface/kernels#553
     rule(
         r"Cannot reach (?P<url>\S+): offline mode is enabled",
         "ENGINE_OFFLINE",
-        "the engine wants something from {url}, and kits fetch nothing",
+        "the engine tries to download from {url}, and kits have no network",
     ),
-    # the class of the same, where the message is cut: huggingface/text-generation-inference#3192
+    # the exception's class, if the message is truncated: huggingface/text-generation-inference#3192
     rule(
         r"OfflineModeIsEnabled",
         "ENGINE_OFFLINE",
-        "the engine wants to fetch something, and kits fetch nothing",
+        "the engine tries to download a file, and kits have no network",
     ),
     # vllm-project/vllm#6562, #39609
     rule(
@@ -94,16 +95,16 @@ _ENGINE: Sequence[Rule] = (
         measured="none",
         required="{library}",
     ),
-    # vllm-project/vllm#2997, #15329: Triton compiles a part of itself when it starts
+    # vllm-project/vllm#2997, #15329: Triton compiles a helper when it starts
     rule(
         r"Failed to find C compiler",
         "ENGINE_LIBRARY",
-        "the image has no C compiler, and the engine compiles a part of itself when it starts",
+        "the image has no C compiler, and the engine compiles some of its code when it starts",
         hint="write into runtime.base: packages: [g++, libc6-dev, libpython3.13-dev]",
         measured="none",
         required="a C compiler",
     ),
-    # marieai/marie-ai#94, pytorch/FBGEMM#1910: and torch compiles the model
+    # marieai/marie-ai#94, pytorch/FBGEMM#1910: torch compiles the model
     rule(
         r"No working C\+\+ compiler found",
         "ENGINE_LIBRARY",
@@ -112,11 +113,11 @@ _ENGINE: Sequence[Rule] = (
         measured="none",
         required="a C++ compiler",
     ),
-    # vllm-project/vllm#27890, sgl-project/sglang#1117: the same
+    # vllm-project/vllm#27890, sgl-project/sglang#1117: Triton compiles a helper when it starts
     rule(
         r"fatal error: Python\.h: No such file",
         "ENGINE_LIBRARY",
-        "the image has not the headers of its Python, which the engine needs when it starts",
+        "the image does not have its Python's headers, which the engine needs when it starts",
         hint="write into runtime.base: packages: [g++, libc6-dev, libpython3.13-dev]",
         measured="none",
         required="Python.h",
@@ -160,22 +161,22 @@ _ENGINE: Sequence[Rule] = (
     rule(
         r"No space left on device(: '(?P<path>[^']+)')?",
         "DISK_FULL",
-        "the engine has no space left to write to",
-        hint="free space where the container writes: /var/lib/mealkit and /tmp",
+        "the disk that the engine writes to is full",
+        hint="free space in the folders that the container writes to: /var/lib/mealkit and /tmp",
     ),
     # bmaltais/kohya_ss#1143, Center-for-AI-Innovation/LLMFlux#124
     rule(
         r"\[Errno (13|30)\] (Permission denied|Read-only file system): '(?P<path>[^']+)'",
         "DISK_DENIED",
-        "the engine may not write to {path}",
+        "the engine has no permission to write to {path}",
         hint="let the kit's engine write below /var/lib/mealkit, which is the only writable folder",
     ),
     # vllm-project/vllm#39015, #11617
     rule(
         r"(?i:address already in use)",
         "PORT_TAKEN",
-        "a port that the engine wants for itself is in use",
-        hint="give the container a network of its own, or end what uses the port",
+        "a port that the engine needs is in use",
+        hint="give the container its own network, or stop the program that uses the port",
     ),
 )
 

@@ -1,7 +1,7 @@
-"""What the last words of a process mean: from its log, its end and its control group to a problem.
+"""Finds the problem that ended a process, from its log, its exit status and its control group.
 
-Refuses to guess: what no rule knows has no problem here, and a process that ended well has none.
-Standard library only: it runs in the image, and on the host over the logs of dead containers.
+Returns None if no rule matches, and for a process that ended successfully. Imports only the
+standard library: it runs in the image, and on the host for the logs of dead containers.
 """
 
 import re
@@ -16,31 +16,31 @@ _SHOWN_LINES = 5
 _SHOWN_CHARACTERS = 1500
 _LINE_CHARACTERS = 300
 
-# The shells' convention for a process that a signal ended: 128 + its number (signal(7)).
+# The shells' convention for a process that was ended by a signal: 128 + its number (signal(7)).
 _SIGNAL_EXITS = {132: "SIGILL", 135: "SIGBUS", 137: "SIGKILL", 139: "SIGSEGV"}
 
-# llama.cpp's kernels for Intel AMX, in a stack, or in what it says of its build as it starts.
+# llama.cpp's kernels for Intel AMX: in a stack trace, or in the build info that it logs at start.
 _AMX = re.compile(r"ggml_backend_amx|AMX_INT8 = 1")
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What a process left behind."""
+    """The traces of a process that ended."""
 
     log: str
-    """The last lines that it wrote, as many as there are."""
+    """The last lines of its log, as many as are available."""
     exit_code: int | None = None
     signal_name: str | None = None
     killed_for_memory: bool = False
-    """Whether the kernel killed a process of its control group because memory ran out."""
+    """Whether the kernel killed a process in its control group because memory ran out."""
     memory_peak_bytes: int | None = None
     memory_limit_bytes: int | None = None
     shm_bytes: int | None = None
-    """The size of the shared memory that it saw."""
+    """The size of its shared memory."""
 
 
 def recognise(evidence: Evidence) -> Problem | None:
-    """Return the problem that the evidence means, with the log's last lines; None if unknown."""
+    """Return the problem that the evidence shows, with the log's last lines; None if unknown."""
     if evidence.exit_code == 0:
         return None
     if is_measured(evidence):
@@ -55,12 +55,12 @@ def recognise(evidence: Evidence) -> Problem | None:
 
 
 def is_measured(evidence: Evidence) -> bool:
-    """Tell whether the kernel itself says why a process ended; all else is the process's word."""
+    """Return whether the kernel reports why a process ended; otherwise only its log says so."""
     return evidence.killed_for_memory and _signal_of(evidence) in {"SIGKILL", None}
 
 
 def last_words(log: str) -> str:
-    """Return the last lines of a log as the further lines of a message; nothing, if it is empty."""
+    """Return the last lines of a log as further lines of a message; "" if the log is empty."""
     return _quote(log.splitlines()[-_SHOWN_LINES:])
 
 
@@ -83,7 +83,7 @@ def _out_of_memory(evidence: Evidence) -> Problem:
     peak, limit = evidence.memory_peak_bytes, evidence.memory_limit_bytes
     if limit is None:
         message = "the kernel killed the engine because the machine ran out of memory"
-        hint = "use a machine with more memory, or end what else uses it"
+        hint = "use a machine with more memory, or stop other programs that use it"
     else:
         message = "the kernel killed the engine because it needed more memory than its limit"
         hint = f"raise the container's memory limit above {_size(limit)}"
@@ -105,22 +105,22 @@ def _of_signal(name: str | None, evidence: Evidence) -> Problem | None:
             message = "the engine's code for Intel AMX failed on this processor (SIGSEGV)"
             return problem("ENGINE_ILLEGAL_INSTRUCTION", message)
         case "SIGBUS":
-            # Memory that is mapped and cannot be had: mmap(2). In engines, that is shared memory.
-            message = "the engine was ended by a bus error, as when shared memory is full (SIGBUS)"
+            # Mapped memory that could not be allocated: mmap(2). In engines, that is shared memory.
+            message = "a bus error (SIGBUS) ended the engine: its shared memory may be full"
             return _sized(problem("HOST_SHM", message), evidence)
         case _:
             return None
 
 
 def _sized(found: Problem, evidence: Evidence) -> Problem:
-    """Say how large the shared memory is, where that is what was too small."""
+    """Add the size of the shared memory, if that was too small."""
     if found.code != "HOST_SHM" or found.measured or evidence.shm_bytes is None:
         return found
     return replace(found, measured=f"{_size(evidence.shm_bytes)} at /dev/shm")
 
 
 def _line_of(match: re.Match[str]) -> str:
-    """Return the whole line that a match begins in."""
+    """Return the whole line in which a match begins."""
     text = match.string
     begin, end = text.rfind("\n", 0, match.start()) + 1, text.find("\n", match.start())
     line = text[begin : len(text) if end < 0 else end]
@@ -128,7 +128,7 @@ def _line_of(match: re.Match[str]) -> str:
 
 
 def _quoting(found: Problem, log: str, line: str | None = None) -> Problem:
-    """Add the last lines of the log, and before them the line that explains, if it is older."""
+    """Add the last lines of the log, and before them the matching line, if it is older."""
     shown = log.splitlines()[-_SHOWN_LINES:]
     if line is not None and not any(line in item for item in shown):
         shown = [line, "...", *shown]
@@ -136,13 +136,13 @@ def _quoting(found: Problem, log: str, line: str | None = None) -> Problem:
 
 
 def _quote(lines: Sequence[str]) -> str:
-    """Return lines of a log as lines of a message, marked: they could look like a problem's."""
+    """Mark lines of a log as quoted, so that they cannot look like parts of a problem."""
     quoted = "".join(f"\n{QUOTED}{line[:_LINE_CHARACTERS]}" for line in lines)
     return quoted[:_SHOWN_CHARACTERS]
 
 
 def _size(size_bytes: int) -> str:
-    """Write bytes in binary units; the kit's own writer of sizes comes with pydantic."""
+    """Return bytes as text in binary units; `mealkit.units` does the same, but needs pydantic."""
     size, units = float(size_bytes), iter(("B", "KiB", "MiB", "GiB", "TiB"))
     unit = next(units)
     while size >= 1024 and unit != "TiB":

@@ -1,4 +1,4 @@
-"""A rule of recognition: a message from the field, and the problem that it means."""
+"""A rule: a pattern for a message, and the problem that the message means."""
 
 import re
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A message, and the problem that it means; the texts may name the pattern's groups."""
+    """A message's pattern and the problem that it means; the texts may use the pattern's groups."""
 
     pattern: re.Pattern[str]
     code: str
@@ -18,5 +18,5 @@ class Rule:
 
 
 def rule(pattern: str, code: str, message: str, **texts: str) -> Rule:
-    """Make a rule; ``texts`` are measured, required and hint, where they are known."""
+    """Return a rule; ``texts`` are measured, required and hint, as far as they are known."""
     return Rule(re.compile(pattern), code, message, **texts)

@@ -1,8 +1,9 @@
-"""Hashing of many large files on all CPUs: each file's own digest and its layer's, at once.
+"""Hashes many large files on all CPUs: each file's own digest and its layer's, in parallel.
 
-The two digests share no work (the header comes before the data), so they are two hashes over the
-same bytes: in one pass by one thread, or, for a file that outweighs the others, in two threads
-with their own reads, which is faster than sharing buffers. Refuses files that change meanwhile.
+The two digests share no work (the header comes before the data), so they are two hashes of the
+same bytes: in one pass by one thread, or, for a file that is much larger than the others, in two
+threads with their own reads, which is faster than sharing buffers. Raises SourceError for files
+that change in the meantime.
 """
 
 import hashlib
@@ -20,7 +21,7 @@ from mealkit.progress import Advance
 
 @dataclass(frozen=True, slots=True)
 class HashTask:
-    """What to hash of one file: itself, head + file + tail, or both."""
+    """What to hash for one file: the file, head + file + tail, or both."""
 
     path: Path
     key: FileKey
@@ -31,13 +32,13 @@ class HashTask:
 
     @property
     def cost_bytes(self) -> int:
-        """How many bytes go through a hash."""
+        """The number of bytes to hash."""
         return self.key.size_bytes * (self.wants_file + self.wants_layer)
 
 
 @dataclass(frozen=True, slots=True)
 class Hashes:
-    """What was asked for: the file's digest, its layer's, or both."""
+    """The requested digests: the file's, its layer's, or both."""
 
     file: Digest | None
     layer: Digest | None
@@ -46,12 +47,12 @@ class Hashes:
 def hash_files(
     tasks: Sequence[HashTask], advance: Advance, threads: int | None = None
 ) -> list[Hashes]:
-    """Hash files, in the order given; ``advance`` is told the bytes of each file once.
+    """Hash files, in the order given; ``advance`` is called with the bytes of each file once.
 
-    Memory is one buffer per thread. The first failure, or an interrupt, ends all threads.
+    Uses one buffer per thread. The first failure, or an interrupt, stops all threads.
 
     Raises:
-        SourceError: ``SOURCE_CHANGED``: a file is not the one of its key, before or after.
+        SourceError: ``SOURCE_CHANGED``: a file does not match its key, before or after hashing.
     """
     threads = threads or len(os.sched_getaffinity(0))
     shares = [share for number, task in enumerate(tasks) for share in _shares(number, task)]
@@ -69,7 +70,7 @@ def hash_files(
 
 @dataclass(frozen=True, slots=True)
 class _Share:
-    """What one thread does of a task; of two halves only one reports progress."""
+    """One thread's part of a task; if two threads share it, only one reports progress."""
 
     number: int
     task: HashTask
@@ -82,7 +83,7 @@ def _shares(number: int, task: HashTask) -> Iterator[_Share]:
 
 
 def _balance(shares: Sequence[_Share], threads: int) -> list[_Share]:
-    """Split what would keep one thread busy for longer than an even share of all work."""
+    """Split tasks that would take one thread longer than an even share of all work."""
     even_bytes = sum(share.task.cost_bytes for share in shares) / threads
     balanced: list[_Share] = []
     for share in shares:
@@ -96,7 +97,7 @@ def _balance(shares: Sequence[_Share], threads: int) -> list[_Share]:
 
 
 class _Run:
-    """What the threads share."""
+    """The state that all threads share."""
 
     def __init__(self, advance: Advance) -> None:
         self.stop = Stop()

@@ -1,6 +1,6 @@
-"""What tells that a file is still the one that was hashed, without reading it again.
+"""Detects without reading whether a file is still the one that was hashed.
 
-Refuses anything but regular files.
+Raises OSError for anything but regular files.
 """
 
 import errno
@@ -11,17 +11,18 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import unquote_to_bytes
 
-# The kernel stamps files with a clock that moves at least every 10 ms (100 Hz); twice that is safe.
+# The kernel's clock for files moves at least every 10 ms (100 Hz); twice that is safe.
 TICK_NS = 20_000_000
-# Some file systems keep whole seconds, or every other one (FAT).
+# Some file systems store whole seconds, or every other one (FAT).
 COARSE_TICK_NS = 2_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class FileKey:
-    """Size, times, inode and device: equal as long as the file is not written to or replaced.
+    """Size, times, inode and device: equal if the file was neither written nor replaced.
 
-    The change time cannot be set by programs, so a restored modification time hides nothing.
+    Programs cannot set the change time, so it reveals a write even if the modification time was
+    restored.
     """
 
     size_bytes: int
@@ -32,10 +33,10 @@ class FileKey:
 
     @classmethod
     def of(cls, path: Path, *, follow: bool = True) -> Self:
-        """Look at a file, through symbolic links if ``follow`` says so.
+        """Read a file's key; follows symbolic links if ``follow`` is true.
 
         Raises:
-            OSError: it cannot be looked at, or is not a regular file.
+            OSError: the file cannot be read, or is not a regular file.
         """
         found = path.stat(follow_symlinks=follow)
         if not stat.S_ISREG(found.st_mode):
@@ -44,23 +45,23 @@ class FileKey:
 
     @property
     def tick_ns(self) -> int:
-        """How far apart two changes must be to get different times on the file's file system."""
+        """The minimum time between two changes to get different times on the file system."""
         whole_seconds = self.ctime_ns % 1_000_000_000 == 0
         return COARSE_TICK_NS if whole_seconds else TICK_NS
 
     def is_settled_at(self, clock_ns: int) -> bool:
-        """Tell whether a change at or after ``clock_ns`` is bound to change this key.
+        """Return whether a change at or after ``clock_ns`` would certainly change this key.
 
-        As in git's index: what was written in the same tick of the clock cannot be told apart.
+        As in git's index: two writes within one tick of the clock cannot be distinguished.
         """
         return self.ctime_ns + self.tick_ns < clock_ns
 
     def difference(self, other: "FileKey") -> str:
-        """Say what differs, for a message."""
+        """Return the difference in words, for a message."""
         if self.size_bytes != other.size_bytes:
             return f"{other.size_bytes} bytes instead of {self.size_bytes}"
         if (self.inode, self.device) != (other.inode, other.device):
-            return "another file has its name"
+            return "its name now belongs to another file"
         if self.mtime_ns != other.mtime_ns:
             return "its modification time differs"
         return "its change time differs (written, renamed or linked)"
@@ -74,7 +75,7 @@ class FileKey:
         """Read the JSON form.
 
         Raises:
-            ValueError: it is not five whole numbers.
+            ValueError: the form is not five whole numbers.
         """
         if not isinstance(form, list) or len(form) != 5 or not all(type(n) is int for n in form):
             raise ValueError(f"{form!r} is not a file key")
@@ -82,15 +83,15 @@ class FileKey:
 
 
 def text_of(path: Path) -> str:
-    """Return an absolute path as text that JSON can hold, whatever bytes its name has."""
+    """Return an absolute path as text for JSON, whatever bytes its name has."""
     return path.as_uri()
 
 
 def path_of(text: str) -> Path:
-    """Return the path that ``text_of`` was given.
+    """Return the path that was passed to ``text_of``.
 
     Raises:
-        ValueError: the text is not of that form.
+        ValueError: the text does not have that form.
     """
     if not text.startswith("file:///"):
         raise ValueError(f"{text!r} is not the URI of a file")

@@ -1,6 +1,6 @@
-"""Locks between processes on one machine; the kernel lets go of them when a process dies.
+"""Locks between processes on one machine; the kernel releases them when a process dies.
 
-A caller that does not want to wait is told that the store is busy.
+Raises StoreError if the lock is taken and the caller does not want to wait.
 """
 
 import fcntl
@@ -15,10 +15,10 @@ from mealkit.files.whole import disk_errors
 
 @contextmanager
 def locked(path: Path, *, shared: bool = False, wait: bool = True) -> Iterator[None]:
-    """Hold the lock file at ``path``: alone, or with others that also share it.
+    """Lock the lock file at ``path``: exclusively, or shared with other readers.
 
     Raises:
-        StoreError: ``STORE_BUSY``: another holds it and ``wait`` is false.
+        StoreError: ``STORE_BUSY``: another process has locked it and ``wait`` is false.
     """
     with disk_errors(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
-"""Writing files and folders that are there whole or not at all, and the disk's errors as problems.
+"""Writes files and folders completely or not at all; turns errors of the disk into problems.
 
-Refuses to leave half a file behind when the disk is full or a process is killed.
+Leaves no incomplete file behind when the disk is full or a process is killed.
 """
 
 import errno
@@ -16,22 +16,22 @@ from mealkit.digest import CHUNK_BYTES
 from mealkit.errors import MealkitError, failure
 from mealkit.units import show_size
 
-# No space, no quota, or a size limit: all mean that there was no room for the bytes.
+# No space, no quota, or a size limit: in each case there was no space for the bytes.
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 def disk_failure(error: OSError, doing: str, where: str) -> MealkitError:
-    """Make the error for a disk that is full (``DISK_FULL``) or closed (``DISK_DENIED``)."""
+    """Return the error for a full disk (``DISK_FULL``) or a denied access (``DISK_DENIED``)."""
     code = "DISK_FULL" if error.errno in _FULL else "DISK_DENIED"
     return failure(code, f"{doing}: {error.strerror or error}", where=str(error.filename or where))
 
 
 @contextmanager
 def disk_errors(path: Path, doing: str | None = None) -> Iterator[None]:
-    """Turn the system's errors into problems; unless ``doing`` says more, of writing under a path.
+    """Turn the system's errors into problems; the default for ``doing`` is "writing under PATH".
 
     Raises:
-        StoreError: ``DISK_FULL``, or ``DISK_DENIED`` for any other reason, which is named.
+        StoreError: ``DISK_FULL``, or ``DISK_DENIED`` with any other reason.
     """
     try:
         yield
@@ -40,7 +40,7 @@ def disk_errors(path: Path, doing: str | None = None) -> Iterator[None]:
 
 
 class PartialFile:
-    """A file that is written under a temporary name; made by ``partial_file``."""
+    """A file that is written under a temporary name; created by ``partial_file``."""
 
     def __init__(self, path: Path, stream: BinaryIO) -> None:
         self.path = path
@@ -56,7 +56,7 @@ class PartialFile:
             self.stream.write(data)
 
     def flush(self) -> None:
-        """Hand what was written to the system.
+        """Pass the written bytes to the system.
 
         Raises:
             StoreError: ``DISK_FULL`` or ``DISK_DENIED``.
@@ -65,12 +65,12 @@ class PartialFile:
             self.stream.flush()
 
     def finish(self, target: Path, *, durable: bool = True) -> int:
-        """Give the file its name, on the same file system, and return its size in bytes.
+        """Rename the file to ``target``, on the same file system, and return its size in bytes.
 
-        ``durable`` brings the bytes to the disk before.
+        ``durable`` writes the bytes to the disk before that.
 
         Raises:
-            StoreError: ``DISK_FULL`` or ``DISK_DENIED``; what ``target`` was is untouched.
+            StoreError: ``DISK_FULL`` or ``DISK_DENIED``; the old ``target`` is unchanged.
         """
         with disk_errors(target.parent):
             self.stream.flush()
@@ -83,7 +83,7 @@ class PartialFile:
 
 @contextmanager
 def partial_file(target: Path) -> Iterator[PartialFile]:
-    """Open a file beside ``target`` under a temporary name; it is deleted unless it is finished.
+    """Open a temporary file next to ``target``; it is deleted unless it is finished.
 
     The temporary name begins with a dot and ends in ``.part``.
 
@@ -97,14 +97,14 @@ def partial_file(target: Path) -> Iterator[PartialFile]:
     try:
         yield PartialFile(path, stream)
     finally:
-        with suppress(OSError):  # what is kept was flushed before; do not hide the failure
+        with suppress(OSError):  # finished data was flushed before; do not hide the failure
             stream.close()
         path.unlink(missing_ok=True)
 
 
 @contextmanager
 def whole_folder(target: Path, doing: str, *, mode: int = 0o777) -> Iterator[Path]:
-    """Give a folder to fill, which becomes ``target`` if the block ends well; else it is deleted.
+    """Yield a folder to fill, which is renamed to ``target`` if the block succeeds, else deleted.
 
     An empty folder at ``target`` is replaced.
 
@@ -123,12 +123,12 @@ def whole_folder(target: Path, doing: str, *, mode: int = 0o777) -> Iterator[Pat
 
 
 def write_whole(path: Path, data: bytes, *, durable: bool = True, mode: int | None = None) -> None:
-    """Write a small file at once; a reader sees the old bytes or the new ones.
+    """Write a small file atomically: a reader sees the old bytes or the new ones.
 
-    ``durable`` also makes it survive a loss of power. ``mode`` is the file's, whatever the umask.
+    ``durable`` also makes it survive a loss of power. ``mode`` ignores the umask.
 
     Raises:
-        StoreError: ``DISK_FULL`` or ``DISK_DENIED``; the old file is untouched.
+        StoreError: ``DISK_FULL`` or ``DISK_DENIED``; the old file is unchanged.
     """
     with partial_file(path) as partial:
         partial.write(data)
@@ -141,7 +141,7 @@ def write_whole(path: Path, data: bytes, *, durable: bool = True, mode: int | No
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in a folder survive a loss of power.
+    """Make the entries of a folder survive a loss of power.
 
     Raises:
         StoreError: ``DISK_FULL`` or ``DISK_DENIED``.
@@ -155,10 +155,10 @@ def sync_folder(folder: Path) -> None:
 
 
 def require_space(folder: Path, needed_bytes: int) -> None:
-    """Find out before writing for minutes that there is not enough space.
+    """Check before a long write that the disk has enough free space.
 
     Raises:
-        StoreError: ``DISK_FULL``, with what is needed and what is free.
+        StoreError: ``DISK_FULL``, with the needed and the free space.
     """
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -167,15 +167,15 @@ def require_space(folder: Path, needed_bytes: int) -> None:
 
 
 def require_free(folder: Path, needed_bytes: int, free_bytes: int) -> None:
-    """Compare what is needed with what is free.
+    """Compare the needed space with the free space.
 
     Raises:
-        StoreError: ``DISK_FULL``, with both.
+        StoreError: ``DISK_FULL``, with both sizes.
     """
     if needed_bytes > free_bytes:
         raise failure(
             "DISK_FULL",
-            f"{folder} needs {show_size(needed_bytes)} more, {show_size(free_bytes)} are free",
+            f"{folder} needs {show_size(needed_bytes)} more, but {show_size(free_bytes)} are free",
             where=str(folder),
         )
 

@@ -1,6 +1,6 @@
-"""The ``build`` part of a cog.yaml: Python and its packages, and all that a kit does otherwise.
+"""Reads the ``build`` part of a cog.yaml: Python, packages, and what a kit cannot take over.
 
-Pure. Reads what is written; resolves nothing.
+No I/O; resolves no versions.
 """
 
 import posixpath
@@ -15,21 +15,21 @@ from packaging.utils import canonicalize_name
 from mealkit.importing.proposal import LeftOut
 from mealkit.names import line_fault
 
-# The Python of each Debian suite that a minimal root can be assembled from.
+# The Python of each Debian suite that a minimal root file system can be built from.
 _SUITES = {"3.11": "bookworm", "3.13": "trixie"}
 _PYTHON, _SUITE = "3.13", "trixie"
 
 _LONGEST_LINE = 1000
-# Each of them may include the next: deeper than any project goes.
+# Requirements files may include each other: this is deeper than any project needs.
 _MOST_FILES = 64
-# What YAML 1.1 takes for true, as Cog does.
+# The values that are true in YAML 1.1, as Cog reads them.
 _YES = frozenset({"true", "yes", "on", "y"})
 _DEBIAN_NAME = re.compile(r"[a-z0-9][a-z0-9+.-]+")
 
 
 @dataclass(frozen=True, slots=True)
 class CogBuild:
-    """What a kit takes over from ``build``."""
+    """The parts of ``build`` that a kit takes over."""
 
     python: str
     suite: str
@@ -42,7 +42,7 @@ class CogBuild:
 
 
 def read_build(build: Mapping[str, Any], texts: Mapping[str, str]) -> CogBuild:
-    """Read ``build``; ``texts`` are the project's files, for its requirements."""
+    """Read ``build``; ``texts`` are the project's files, which include requirements."""
     python, left_python = _python(build.get("python_version"))
     requirements, left_requirements = _requirements(build, texts)
     packages, left_packages = _packages(build)
@@ -54,10 +54,10 @@ def read_build(build: Mapping[str, Any], texts: Mapping[str, str]) -> CogBuild:
         packages=tuple(packages),
         left_out=(*left_python, *left_requirements, *left_packages, *_left_of_build(build)),
         comments={
-            ("runtime", "requirements"): "As Cog had them; `mealkit lock` pins all of them.",
+            ("runtime", "requirements"): "From cog.yaml; `mealkit lock` pins all of them.",
             ("runtime", "base", "packages"): (
-                "As Cog had them, by Ubuntu's names; `mealkit lock` says which Debian lacks."
-                " They are unpacked, and none of their scripts is run."
+                "From cog.yaml, by Ubuntu's names; `mealkit lock` reports those that Debian lacks."
+                " They are unpacked, but their scripts do not run."
             ),
         },
     )
@@ -66,14 +66,14 @@ def read_build(build: Mapping[str, Any], texts: Mapping[str, str]) -> CogBuild:
 def _python(asked: Any) -> tuple[str, list[LeftOut]]:
     if asked is None:
         return _PYTHON, []
-    # Unquoted 3.10 is the number 3.1 to YAML, as it is to Cog.
+    # YAML, and so Cog, reads 3.10 without quotes as the number 3.1.
     minor = ".".join(str(asked).split(".")[:2])
     if minor in _SUITES:
         return minor, []
     known = " and ".join(_SUITES)
     left = LeftOut(
         f"build.python_version: {asked}",
-        f"the minimal roots have Python {known}; the kit has {_PYTHON}",
+        f"Debian's suites have Python {known}; the kit has {_PYTHON}",
         "correct the requirements' versions, or name a base image with another Python",
     )
     return _PYTHON, [left]
@@ -103,12 +103,12 @@ def _requirements(
 def _lines_of(
     file: str, texts: Mapping[str, str], left: list[LeftOut], read: set[str]
 ) -> Iterator[tuple[str, str]]:
-    """Return the lines of a requirements file, and of those that it includes, each once."""
+    """Return the lines of a requirements file and of the files that it includes, each file once."""
     if file in read:
         return
     read.add(file)
     if file not in texts or len(read) > _MOST_FILES:
-        left.append(LeftOut(file, "there is no such file", "name its packages in requirements"))
+        left.append(LeftOut(file, "the file does not exist", "name its packages in requirements"))
         return
     joined = texts[file].replace("\\\n", " ")
     for number, raw in enumerate(joined.splitlines(), 1):
@@ -124,18 +124,21 @@ def _lines_of(
 
 
 def _refused(line: str) -> tuple[str, str] | None:
-    """Return why a kit cannot have a requirement, and what to do; None: it can."""
+    """Return why a kit cannot have a requirement, and what to do; None if it can."""
     if line.startswith("-"):
-        why = "which index packages come from is the machine's to say; the lock keeps digests"
-        return why, "set it in uv.toml or UV_INDEX_URL where the kit is locked"
+        why = "the machine sets the package index; the lock contains only digests"
+        return why, "set it in uv.toml or UV_INDEX_URL on the machine that locks the kit"
     try:
         requirement = Requirement(line)
     except (InvalidRequirement, RecursionError):
         requirement = None
     if requirement is None or line_fault(line) is not None or len(line) > _LONGEST_LINE:
-        return "it is not a requirement on a wheel", "build a wheel, and name it in runtime.wheels"
+        return (
+            "it does not name a package that has wheels",
+            "build a wheel, and name it in runtime.wheels",
+        )
     if requirement.url is not None:
-        why = "it names an address, not a version"
+        why = "it has an address instead of a version"
         return why, "build a wheel of it (pip wheel), and name it in runtime.wheels"
     if canonicalize_name(requirement.name) == "cog":
         return "the kit has a module cog of its own", "nothing"
@@ -149,7 +152,7 @@ def _packages(build: Mapping[str, Any]) -> tuple[list[str], list[LeftOut]]:
         if isinstance(name, str) and _DEBIAN_NAME.fullmatch(name):
             kept.append(name)
         else:
-            why = "only a package's name can be taken over; the lock pins its version"
+            why = "only a package's name is taken over; the lock pins its version"
             left.append(LeftOut(f"build.system_packages: {name}", why, "add it by its name"))
     return list(dict.fromkeys(kept)), left
 
@@ -160,27 +163,27 @@ def _left_of_build(build: Mapping[str, Any]) -> Iterator[LeftOut]:
             command = item.get("command") if isinstance(item, dict) else item
             yield LeftOut(
                 f"build.{kind}[{index}]: {command}",
-                "a kit's image is put together from pinned files, no command is run",
-                "do it once, and name its result in model.weights or runtime.wheels",
+                "an image is assembled from pinned files, and the build runs no commands",
+                "run it once, and name its result in model.weights or runtime.wheels",
             )
     yield from _left_of_versions(build)
 
 
 def _left_of_versions(build: Mapping[str, Any]) -> Iterator[LeftOut]:
     for item in _list(build, "environment"):
-        why = "nothing runs while a kit is built"
+        why = "the build of a kit runs no commands"
         name = str(item).partition("=")[0]
-        yield LeftOut(f"build.environment: {name}", why, "nothing, if only commands read it")
+        yield LeftOut(f"build.environment: {name}", why, "nothing, if only commands use it")
     for name in ("cuda", "cudnn"):
         if name in build:
             yield LeftOut(
                 f"build.{name}: {build[name]}",
-                "CUDA comes with the wheels of torch and others, the driver with the machine",
-                "require the wheels that are built for it",
+                "CUDA is part of the wheels of torch and others, the driver is part of the machine",
+                "require wheels that are built for this version",
             )
     for name in ("python_overrides", "sdk_version", "cog_runtime", "fast"):
         if name in build:
-            why = "it is about Cog's own way to build"
+            why = "it configures Cog's own build"
             yield LeftOut(f"build.{name}: {build[name]}", why, "nothing, or pin the version")
 
 

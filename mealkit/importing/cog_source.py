@@ -1,6 +1,7 @@
-"""A Cog predictor as source text: its class, its method, and what it does that a kit does not.
+"""Reads a Cog predictor's source: its class, its method, and calls that do not work in a kit.
 
-Pure: parses, never imports. Refuses source that cannot be parsed, and a class that is not there.
+No I/O: parses the source, never imports it. Raises KitError for source that cannot be parsed, and
+for a missing class.
 """
 
 import ast
@@ -13,7 +14,7 @@ from mealkit.errors import failure
 from mealkit.importing.proposal import LeftOut
 from mealkit.untrusted import UntrustedError
 
-# What the module that the kit gets has: templates/import/cog/cog.py.
+# The names in the kit's own module cog: templates/import/cog/cog.py.
 _NAMES = frozenset(
     {
         "AsyncConcatenateIterator",
@@ -27,7 +28,7 @@ _NAMES = frozenset(
         "Secret",
     }
 )
-# Functions by which setups fetch weights, by their last name.
+# The last names of functions with which setups fetch weights.
 _FETCHES = frozenset(
     {
         "from_pretrained",
@@ -43,14 +44,14 @@ _PROGRAMS = ("pget", "wget", "curl", "git", "gsutil", "aws")
 
 @dataclass(frozen=True, slots=True)
 class Predictor:
-    """What cog.yaml points to."""
+    """The predictor that cog.yaml names."""
 
     file: str
     class_name: str
     method: str
     """predict, or run for a runner."""
     description: str | None
-    """The first line of its text."""
+    """The first line of its docstring."""
     left_out: tuple[LeftOut, ...]
 
 
@@ -58,7 +59,7 @@ def read_predictor(text: str, file: str, class_name: str) -> Predictor:
     """Read a predictor's file.
 
     Raises:
-        KitError: it is not Python, or has no such class with ``predict`` or ``run`` (``USAGE``).
+        KitError: the file is not Python, or the class or its method is missing (``USAGE``).
     """
     try:
         tree = parse_python(text, file)
@@ -90,7 +91,7 @@ def read_predictor(text: str, file: str, class_name: str) -> Predictor:
 
 
 def _imports(tree: ast.Module, file: str) -> Iterator[LeftOut]:
-    """Tell the names of cog that the kit's module does not have."""
+    """Yield the names of cog that the kit's module does not have."""
     for item in ast.walk(tree):
         match item:
             case ast.ImportFrom(module=str(module)) if module.partition(".")[0] == "cog":
@@ -104,13 +105,13 @@ def _imports(tree: ast.Module, file: str) -> Iterator[LeftOut]:
         for name in names:
             yield LeftOut(
                 f"{file}:{item.lineno} {name} of {module}",
-                "the kit's module cog has the names for inputs and outputs only",
-                "take it out of the predictor, or write it into cog.py",
+                "the kit's module cog has only the names for inputs and outputs",
+                "remove it from the predictor, or add it to cog.py",
             )
 
 
 def _fetches(tree: ast.Module, file: str) -> Iterator[LeftOut]:
-    """Tell the calls that fetch, as far as their names show it."""
+    """Yield the calls that fetch files, as far as their names show it."""
     for item in ast.walk(tree):
         if not isinstance(item, ast.Call):
             continue
@@ -122,7 +123,7 @@ def _fetches(tree: ast.Module, file: str) -> Iterator[LeftOut]:
                 continue
             yield LeftOut(
                 what,
-                "a kit fetches nothing when it starts: its weights are pinned and verified",
+                "a kit has no network when it starts: its weights are pinned and verified",
                 "name the files in model.weights with a commit, and load them by their path",
             )
 
@@ -135,8 +136,8 @@ def _pieces(tree: ast.Module, file: str) -> Iterator[LeftOut]:
         if name in {"ConcatenateIterator", "AsyncConcatenateIterator"}:
             yield LeftOut(
                 f"{file}:{item.lineno} {name}",
-                "pieces come as they are, and as a list where the caller does not stream",
-                "join them where one text is wanted",
+                "callers who stream get the pieces, all others get them as a list",
+                "join the pieces if callers expect one text",
             )
             return
 
@@ -150,7 +151,7 @@ def _last_name(item: ast.expr) -> str | None:
 
 
 def _program(call: ast.Call) -> str | None:
-    """Return the program that a call of subprocess or os starts, if it is one that fetches."""
+    """Return the program that a call of subprocess or os starts, if it is a downloader."""
     if _last_name(call.func) not in {
         "run",
         "call",
@@ -169,7 +170,7 @@ def _program(call: ast.Call) -> str | None:
 
 
 def _names_repository(call: ast.Call) -> bool:
-    """Tell whether from_pretrained is given OWNER/NAME, or something that is no literal path."""
+    """Return whether from_pretrained gets OWNER/NAME, or a value that is not a literal path."""
     match call.args[:1]:
         case [ast.Constant(value=str(text))]:
             return not text.startswith((".", "/", "models/"))

@@ -1,6 +1,6 @@
-"""The part of a proposed kit that its engine writes: settings, base, hardware, files of its own.
+"""The engine's part of a proposed kit: settings, base, hardware, and the engine's own files.
 
-Refuses an engine that serves no models of others.
+Raises KitError for an engine that cannot serve published models.
 """
 
 from collections.abc import Mapping
@@ -17,33 +17,33 @@ _SUFFIX = ".jinja"
 
 @dataclass(frozen=True, slots=True)
 class EnginePart:
-    """What an engine adds to the kit of a published model."""
+    """The engine's part of a published model's kit."""
 
     form: dict[str, Any]
     """``runtime``, ``hardware`` and ``serving``."""
     comments: Comments
     files: Mapping[str, str]
-    """Files of the kit's folder."""
+    """The files for the kit's folder."""
     left_out: tuple[LeftOut, ...]
-    """What the kit needs besides."""
+    """What the author still has to add."""
 
 
 def engines_for_published() -> dict[str, PublishedModels]:
-    """Return how engines serve models that others published, by their names."""
+    """Return, by engine, how it serves published models."""
     found = {name: recipe_of(name).published_models for name in engine_names()}
     return {name: how for name, how in found.items() if how is not None}
 
 
 def how_served(engine: str) -> PublishedModels:
-    """Return how an engine serves models that others published.
+    """Return how an engine serves published models.
 
     Raises:
-        KitError: it does not (``USAGE``).
+        KitError: the engine cannot serve them (``USAGE``).
     """
     engines = engines_for_published()
     if engine not in engines:
         hint = f"choose one of {', '.join(engines)}"
-        raise failure("USAGE", f"{engine} makes no kit of a published model", hint=hint)
+        raise failure("USAGE", f"{engine} cannot serve a published model", hint=hint)
     return engines[engine]
 
 
@@ -51,7 +51,7 @@ def engine_part(engine: str, served: Served) -> EnginePart:
     """Return an engine's part of the kit for a model.
 
     Raises:
-        KitError: it serves none (``USAGE``).
+        KitError: the engine cannot serve published models (``USAGE``).
     """
     how = how_served(engine)
     form, comments = how.part(served)

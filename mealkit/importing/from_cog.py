@@ -1,7 +1,7 @@
-"""A Cog project becomes a kit of the engine for a kit's own code, which runs its predictor.
+"""Converts a Cog project to a kit for the engine that runs a kit's own code.
 
-Pure: reads cog.yaml, requirements and the predictor's source as text; runs none of it. Refuses a
-project without a predictor that can be named. Format: https://cog.run/yaml/
+No I/O: reads cog.yaml, requirements and the predictor's source as text, and runs none of it. Raises
+KitError for a project without a predictor. Format: https://cog.run/yaml/
 """
 
 import re
@@ -28,28 +28,28 @@ CONFIG = "cog.yaml"
 
 _HANDLER = "mealkit_handler.py"
 _MODULE = "cog.py"
-# Weights that load without running code from their author, and in formats that a lock can name.
+# Weights that do not run code when they are loaded, in formats that a lock accepts.
 _WEIGHTS = frozenset({".safetensors", ".gguf", ".onnx"})
 _PICKLES = frozenset({".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle", ".joblib"})
-# What a project has beside its code: not needed, or written anew.
+# Other files of a project: not needed in a kit, or written by mealkit.
 _NOT_CODE = frozenset({CONFIG, "README.md", "kit.yaml", "kit.lock", "kit.schema.json"})
-# What the engine takes.
+# Files that the kit's engine accepts as code.
 _MOST_AT_ONCE = 1024
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-# Read for what they require, or of no use to a running kit; they may name an index's password.
+# Only their requirements are read, or a kit does not use them; they may contain a password.
 _REQUIREMENTS = re.compile(r"requirements[\w.-]*\.(?:txt|in)")
-_TO_THE_CONTAINER = "give it to the container when it runs"
+_TO_THE_CONTAINER = "pass it to the container when it runs"
 _POINTER = re.compile(r"([A-Za-z0-9_/.-]+\.py)(?::([A-Za-z_]\w*))?")
 
 
 def cog_proposal(texts: Mapping[str, str], others: Mapping[str, int], folder: str) -> Proposal:
     """Propose the kit of a Cog project.
 
-    ``texts`` are its small text files, ``others`` the sizes of all other files, by their paths in
-    ``folder``.
+    ``texts`` are its small text files, ``others`` the sizes of all other files; the keys are paths
+    in ``folder``.
 
     Raises:
-        KitError: there is no cog.yaml, or it names no predictor that is there (``USAGE``).
+        KitError: cog.yaml is missing, or its predictor does not exist (``USAGE``).
     """
     config = _config(texts, folder)
     predictor = _predictor(config, texts)
@@ -72,14 +72,14 @@ def cog_proposal(texts: Mapping[str, str], others: Mapping[str, int], folder: st
     left_out = [replace(item, what=masked(item.what)) for item in left_out]
     files = {**code, **_own_files(predictor, environment)}
     comments = {
-        ("license",): "Of the code; write its SPDX identifier, and that of the weights below.",
-        ("runtime", "code"): f"{_HANDLER} and {_MODULE} are written by mealkit; all else is Cog's.",
+        ("license",): "For the code. Write its SPDX identifier, and that of the weights below.",
+        ("runtime", "code"): f"mealkit wrote {_HANDLER} and {_MODULE}; the rest is from Cog.",
         ("model", "weights"): (
-            "Files of this machine: put them where others can have them too, or into the kit's"
+            "Files on this machine: move them to a source that others can use, or into the kit's"
             f" folder. Until then: {OPTION} FOLDER."
         )
         if weights
-        else "None lay in the project: name what the predictor loads.",
+        else "The project contains none: name the files that the predictor loads.",
         **build.comments,
     }
     return Proposal(
@@ -89,15 +89,15 @@ def cog_proposal(texts: Mapping[str, str], others: Mapping[str, int], folder: st
 
 def _config(texts: Mapping[str, str], folder: str) -> dict[str, Any]:
     if CONFIG not in texts:
-        raise failure("USAGE", f"there is no {CONFIG} in {folder}", where=folder)
-    # The kit's own reader: with limits, and without what YAML can do beyond JSON.
+        raise failure("USAGE", f"{folder} has no {CONFIG}", where=folder)
+    # The kit's own reader: it has limits, and rejects YAML that is not JSON.
     document, problems = read_document(texts[CONFIG], CONFIG)
     if problems:
         first = problems[0]
         raise failure("USAGE", f"{CONFIG}: {first.message}", where=first.where, hint=first.hint)
     config = document.data
     if not isinstance(config, dict):
-        raise failure("USAGE", f"{CONFIG} holds no fields", where=CONFIG)
+        raise failure("USAGE", f"{CONFIG} has no fields", where=CONFIG)
     return config
 
 
@@ -106,12 +106,12 @@ def _predictor(config: Mapping[str, Any], texts: Mapping[str, str]) -> Predictor
     found = _POINTER.fullmatch(pointer) if isinstance(pointer, str) else None
     if found is None:
         message = f"{CONFIG} names no predictor: predict is {short(repr(pointer))}"
-        hint = "only a project with predict: FILE.py:CLASS can become a kit"
+        hint = "only a project with predict: FILE.py:CLASS can be converted to a kit"
         raise failure("USAGE", message, where=CONFIG, hint=hint)
     file = str(PurePosixPath(found[1]))
     class_name = found[2] or "Predictor"
     if file not in texts:
-        message = f"{CONFIG} names {file}, which is not there"
+        message = f"{CONFIG} names {file}, which does not exist"
         raise failure("USAGE", message, where=CONFIG)
     return read_predictor(texts[file], file, class_name)
 
@@ -155,7 +155,7 @@ def _set_concurrency(form: dict[str, Any], config: Mapping[str, Any]) -> None:
 
 
 def _code(texts: Mapping[str, str]) -> tuple[dict[str, str], list[LeftOut]]:
-    """Return the project's code, without what looks like a secret: a lock shows all of it."""
+    """Return the project's code without suspected secrets, because a lock contains all of it."""
     code: dict[str, str] = {}
     left: list[LeftOut] = []
     for path, text in texts.items():
@@ -173,7 +173,7 @@ def _code(texts: Mapping[str, str]) -> tuple[dict[str, str], list[LeftOut]]:
 
 
 def _is_no_name(path: str) -> bool:
-    """Tell whether a kit cannot name a file: no path can be so, or it would be a pattern."""
+    """Return whether a kit cannot name a file: its path is not valid, or would be a pattern."""
     return path_fault(path) is not None or any(sign in path for sign in "*?[")
 
 
@@ -196,27 +196,27 @@ def _own_files(predictor: Predictor, environment: Mapping[str, str]) -> dict[str
 def _weights(
     texts: Mapping[str, str], others: Mapping[str, int], folder: str
 ) -> tuple[list[dict[str, Any]], list[LeftOut]]:
-    """Return the weights that lie in the project, and what else is no text."""
+    """Return the project's weights, and what to report about its other binary files."""
     kept = sorted(
         path
         for path in others
         if PurePosixPath(path).suffix.lower() in _WEIGHTS and not _is_no_name(path)
     )
     left = [
-        LeftOut(path, "its name is none that a kit can write", "rename it")
+        LeftOut(path, "a kit cannot use this name", "rename it")
         for path in sorted(texts)
         if _is_no_name(path)
     ]
     for path in sorted(others.keys() - set(kept)):
         if PurePosixPath(path).suffix.lower() in _PICKLES:
-            why = "a pickle runs code of its author when it is loaded"
+            why = "a pickle runs its author's code when it is loaded"
             instead = "convert it to safetensors; or add it to model.weights with allow_pickle"
         else:
-            why = "code is text of at most 1 MiB, and weights have a known format"
-            instead = "build it into a base image, or let callers send it"
+            why = "code must be text of at most 1 MiB, and weights must have a known format"
+            instead = "add it to a base image, or let callers send it"
         left.append(LeftOut(path, why, instead))
     left += [
-        LeftOut(path, "a kit has its own", "take over what should stay")
+        LeftOut(path, "the kit has its own", "copy the parts that you want to keep")
         for path in sorted(_NOT_CODE & texts.keys() - {CONFIG})
     ]
     if not kept:
@@ -231,26 +231,28 @@ def _environment(config: Mapping[str, Any]) -> tuple[dict[str, str], list[LeftOu
         name, equals, value = str(item).partition("=")
         if equals and not _VARIABLE.fullmatch(name):
             left.append(
-                LeftOut(f"environment: {name}", "it is no name of a variable", "correct it")
+                LeftOut(
+                    f"environment: {name}", "it is not a valid name of a variable", "correct it"
+                )
             )
         elif equals and is_secret_setting(name, value):
-            why = "it looks like a secret, and a kit is seen by everyone who gets it"
+            why = "it looks like a secret, and everyone who gets the kit can read it"
             left.append(LeftOut(f"environment: {name}", why, _TO_THE_CONTAINER))
         elif equals and "\0" not in value:
             kept[name] = value
         else:
-            why = "it would be taken from the machine that builds"
+            why = "its value would come from the machine that builds the kit"
             left.append(LeftOut(f"environment: {name}", why, f"write ENVIRONMENT in {_HANDLER}"))
     return kept, left
 
 
 _FIELDS = {
-    "train": ("kits answer, they do not train", "train elsewhere, and name the weights"),
+    "train": ("kits answer requests, they do not train", "train elsewhere, and name the weights"),
     "weights": (
-        "files that Cog manages have their own lock",
+        "Cog has a separate lock for the files that it manages",
         "name their source and commit in model.weights, and load them from the folder models",
     ),
-    "tests": ("kits have no test commands", "ask the running kit"),
+    "tests": ("kits have no test commands", "send requests to the running kit"),
     "observability": ("a kit has its own log and metrics", "see /metrics"),
 }
 _READ = frozenset({"build", "predict", "run", "image", "environment", "concurrency"})
@@ -258,15 +260,18 @@ _READ = frozenset({"build", "predict", "run", "image", "environment", "concurren
 
 def _left_of_config(config: Mapping[str, Any]) -> list[LeftOut]:
     left = [
-        LeftOut(name, *_FIELDS.get(name, ("it is not known here", "see Cog's documentation")))
+        LeftOut(
+            name,
+            *_FIELDS.get(name, ("mealkit does not know this field", "see Cog's documentation")),
+        )
         for name in config
         if name not in _READ
     ]
     if "image" in config:
-        why = "an image's name is the kit's, and its registry is named where it is published"
+        why = "the image has the kit's name, and its registry is named when it is pushed"
         left.append(LeftOut("image", why, "mealkit build --push REGISTRY/NAME"))
     if "default_target" in _mapping(config, "concurrency"):
-        why = "how many containers run is not the kit's to say"
+        why = "a kit does not set how many containers run"
         left.append(LeftOut("concurrency.default_target", why, "set it where the kit is deployed"))
     return left
 

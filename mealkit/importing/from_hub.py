@@ -1,7 +1,7 @@
-"""The kit that a repository of the Hub becomes: its task, its engine, its files and its values.
+"""Converts a repository on the Hub to a kit: its task, engine, files and values.
 
-Pure. Everything is read from the repository's own configs at one commit; what they do not say is
-written out as a guess and listed.
+No I/O. Reads everything from the repository's own configs at one commit; values that they do not
+state are guesses, which are written out and listed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ from mealkit.importing.stated_sampling import Values, sampling, template
 from mealkit.importing.verbatim import verbatim
 from mealkit.recipe.kit import Task
 
-# What the Hub calls tasks: https://huggingface.co/docs/hub/models-tasks
+# The names of tasks on the Hub: https://huggingface.co/docs/hub/models-tasks
 _TAGS = {
     "text-generation": Task.GENERATION,
     "conversational": Task.GENERATION,
@@ -38,12 +38,12 @@ _GGUF_ENCODERS = frozenset({"bert", "nomic-bert", "jina-bert-v2", "modern-bert"}
 
 
 def propose(repository: Repository, file: str | None, engine: str | None) -> Proposal:
-    """Return the kit of a repository; ``file`` names one of several GGUFs or graphs.
+    """Propose the kit of a repository; ``file`` names one of several GGUFs or graphs.
 
     Raises:
-        KitError: the engine does not do it (``USAGE``), or no engine computes it as the
-            repository says (``KIT_INVALID``).
-        SourceError: there are no weights that a kit takes.
+        KitError: the engine does not support the task (``USAGE``), or no engine computes it as the
+            repository states (``KIT_INVALID``).
+        SourceError: the repository has no weights that a kit accepts.
     """
     found = weights_of(repository)
     architecture = _gguf_architecture(repository, file)
@@ -105,8 +105,8 @@ def _prompt_files(words: Mapping[str, str]) -> dict[str, str]:
 
 def _comments(why: str, values: Values, of_engine: Comments) -> Comments:
     return {
-        ("license",): "Of the files in this folder.",
-        ("model", "license"): "Of the weights, from the repository's card.",
+        ("license",): "For the files in this folder.",
+        ("model", "license"): "For the weights, from the repository's card.",
         ("model", "task"): why,
         **{("hyperparameters", name): text for name, text in values.comments.items()},
         **of_engine,
@@ -115,33 +115,33 @@ def _comments(why: str, values: Values, of_engine: Comments) -> Comments:
 
 def _task(repository: Repository, gguf_architecture: str | None) -> tuple[Task, str]:
     if "modules.json" in repository.sizes_bytes:
-        return Task.EMBEDDINGS, "modules.json: it is a sentence-transformers model."
+        return Task.EMBEDDINGS, "modules.json: a sentence-transformers model."
     if repository.tag in _TAGS:
-        return _TAGS[repository.tag], f"The repository says {repository.tag}."
+        return _TAGS[repository.tag], f"The repository's tag is {repository.tag}."
     names = repository.config().get("architectures")
     for name in names[:_MOST_NAMES] if isinstance(names, list) else ():
         for end, task in _ARCHITECTURES.items():
             if str(name).endswith(end):
                 one = task is Task.CLASSIFICATION and _labels(repository) == 1
-                return (Task.RERANKING if one else task), f"config.json says {name}."
+                return (Task.RERANKING if one else task), f"config.json states {name}."
     if gguf_architecture is not None:
         encodes = gguf_architecture in _GGUF_ENCODERS
         said = f"The GGUF's architecture is {gguf_architecture}."
         return (Task.EMBEDDINGS if encodes else Task.GENERATION), said
-    message = "neither its card nor config.json say what it is for"
-    stated = f" (it says {repository.tag})" if repository.tag else ""
+    message = "neither the repository's card nor its config.json states its task"
+    stated = f" (the tag is {repository.tag})" if repository.tag else ""
     raise failure("KIT_INVALID", message + stated, where=repository.repo, hint="mealkit new NAME")
 
 
 def _engine(model: Published, asked: str | None) -> str:
-    """Choose the engine that suits best; one that was asked for must do the task."""
+    """Choose the most suitable engine; a requested one must support the task."""
     if asked is not None:
         if asked not in engine_names() or model.task not in recipe_of(asked).hyperparameters:
             able = [
                 name for name in engine_names() if model.task in recipe_of(name).hyperparameters
             ]
             hint = f"choose one of {', '.join(able)}"
-            raise failure("USAGE", f"{asked} does not do {model.task}", hint=hint)
+            raise failure("USAGE", f"{asked} does not support {model.task}", hint=hint)
         return asked
     engines = engines_for_published()
     return max(engines, key=lambda name: engines[name].suits(model))
@@ -150,12 +150,12 @@ def _engine(model: Published, asked: str | None) -> str:
 def _require_description(
     repository: Repository, task: Task, engine: str, description: Description | None
 ) -> None:
-    """Refuse a model that nothing describes where the engine looks for it."""
+    """Check that the model has the description file that the engine needs."""
     if description is None or task is not description.needed_for:
         return
     if description.file not in repository.sizes_bytes:
-        message = f"it has no {description.file} beside its files, which {engine} needs for {task}"
-        hint = "choose another engine with --engine, or name the files in a kit of your own"
+        message = f"it has no {description.file} next to its files, which {engine} needs for {task}"
+        hint = "choose another engine with --engine, or name the files in your own kit"
         raise failure("KIT_INVALID", message, where=repository.repo, hint=hint)
 
 
@@ -184,13 +184,13 @@ def _values(repository: Repository, task: Task, weights: str, first: str) -> Val
 
 
 def gguf_sampling(repository: Repository, metadata: Mapping[str, Any], architecture: str) -> Values:
-    """Return the hyperparameters of generation from a GGUF and the configs beside it."""
+    """Return the hyperparameters for generation from a GGUF and the configs next to it."""
     context = metadata.get(f"{architecture}.context_length")
     config = {"max_position_embeddings": context}
     found = sampling(config, {}, repository.map("generation_config.json"))
     if "max_position_embeddings" in found.comments["max_length"]:
         source = "From context_length of the GGUF's metadata. A shorter context needs less memory."
-        found.say("max_length", context, source)
+        found.set("max_length", context, source)
     template(found, metadata.get("tokenizer.chat_template"), "the GGUF")
     return found
 
@@ -213,9 +213,9 @@ def _unsaid(repository: Repository, license_id: str | None) -> Sequence[LeftOut]
     found = []
     if license_id is None:
         why = "the repository's card does not state it"
-        found.append(LeftOut("the licence of the weights", why, "ask whoever published them"))
+        found.append(LeftOut("the licence of the weights", why, "ask their publisher"))
     if "auto_map" in repository.map("config.json"):
-        why = "config.json names code of the repository's own (auto_map)"
-        instead = "check that the engine knows this model by itself: mealkit run"
+        why = "config.json refers to the repository's own code (auto_map)"
+        instead = "check that the engine supports this model without that code: mealkit run"
         found.append(LeftOut("custom code", why, instead))
     return found

@@ -1,6 +1,7 @@
-"""An Ollama Modelfile as a kit: its parameters and texts, beside the GGUF that it names.
+"""Converts an Ollama Modelfile to a kit: its parameters and texts, and the GGUF that it names.
 
-Pure. Refuses a Modelfile that cannot be read, and one that names a model by Ollama's own name:
+No I/O except a check that the GGUF exists. Raises KitError for a Modelfile that cannot be read, and
+for one that uses Ollama's own name for a model:
 https://github.com/ollama/ollama/blob/main/docs/modelfile.md
 """
 
@@ -15,7 +16,7 @@ from mealkit.engines.published_models import Comments, Served
 from mealkit.engines.registry import usual_engine
 from mealkit.errors import MealkitError, failure
 from mealkit.importing.engine_part import engine_part
-from mealkit.importing.modelfile_values import MESSAGE_WORDS, carry, leave
+from mealkit.importing.modelfile_values import MESSAGE_WORDS, convert, leave_out
 from mealkit.importing.proposal import LeftOut, Proposal
 from mealkit.importing.quoting import short
 from mealkit.importing.repository import spdx
@@ -30,7 +31,7 @@ _KNOWN = frozenset(
     {"FROM", "PARAMETER", "TEMPLATE", "SYSTEM", "ADAPTER", "LICENSE", "MESSAGE", "REQUIRES"}
 )
 _QUOTES = '"""'
-# How licences begin, where a text says nothing else: https://spdx.org/licenses/
+# The first words of licences, if a text contains no identifier: https://spdx.org/licenses/
 _LICENSES = {
     "apache license": "Apache-2.0",
     "mit license": "MIT",
@@ -44,16 +45,16 @@ class Directive:
     """One instruction of a Modelfile."""
 
     name: str
-    """In capitals."""
+    """The instruction, in capitals."""
     value: str
     line: int
 
 
 def parse_modelfile(text: str, where: str) -> list[Directive]:
-    """Read the instructions: one a line, in any case, with values that quotes may spread.
+    """Read the instructions: one per line, in any case; quoted values may span several lines.
 
     Raises:
-        KitError: a line is no instruction, or quotes are not closed (``KIT_INVALID``).
+        KitError: a line is not an instruction, or quotes are not closed (``KIT_INVALID``).
     """
     lines = text.lstrip("\ufeff").splitlines()
     found = []
@@ -66,11 +67,11 @@ def parse_modelfile(text: str, where: str) -> list[Directive]:
             continue
         match = _INSTRUCTION.match(line)
         if match is None or match["name"].upper() not in _KNOWN:
-            message = f"{shown(line.split()[0])} is no instruction of a Modelfile"
+            message = f"{shown(line.split()[0])} is not an instruction of a Modelfile"
             raise _wrong(message, where, number)
         value = (match["rest"] or "").strip()
         head, quotes, rest = value.partition(_QUOTES)
-        # Of MESSAGE the role comes first, of PARAMETER the name.
+        # A MESSAGE starts with the role, a PARAMETER with the name.
         if quotes and len(head.split()) <= 1:
             parts = [rest]
             while _QUOTES not in parts[-1]:
@@ -86,52 +87,52 @@ def parse_modelfile(text: str, where: str) -> list[Directive]:
 
 
 def from_path(directives: Sequence[Directive], folder: Path, where: str) -> Path:
-    """Return the GGUF that FROM names, relative to the Modelfile's folder.
+    """Return the GGUF in FROM, relative to the Modelfile's folder.
 
     Raises:
-        KitError: there is no FROM, or it names no file (``KIT_INVALID``).
+        KitError: FROM is missing, or it does not name a file (``KIT_INVALID``).
     """
     names = [item for item in directives if item.name == "FROM" and item.value]
     if not names:
-        raise failure("KIT_INVALID", "there is no FROM", where=where)
+        raise failure("KIT_INVALID", "the Modelfile has no FROM", where=where)
     value, line = names[0].value, names[0].line
-    # Ollama's own files are called by their digests: .../blobs/sha256-...
+    # Ollama's own files have their digests as names: .../blobs/sha256-...
     if value.endswith(".gguf") or value.startswith((".", "/", "~")):
         try:
             return folder / Path(value).expanduser()
-        except RuntimeError as error:  # there is no such user
-            message = f"FROM names {shown(value)}, a home that is not there"
+        except RuntimeError as error:  # the user does not exist
+            message = f"FROM names {shown(value)}, the home of a user who does not exist"
             raise failure("KIT_INVALID", message, where=f"{where}:{line}") from error
     if value.startswith(("hf.co/", "huggingface.co/")):
         repo = value.partition("/")[2].partition(":")[0]
         hint = f"mealkit new NAME --from hub {repo}/FILE.gguf"
     else:
         hint = (
-            f"find the file that Ollama keeps it in (ollama show --modelfile {value}) and write"
+            f"find Ollama's file of the model (ollama show --modelfile {value}) and write"
             " FROM that file, or name the model's repository: mealkit new NAME --from hub ..."
         )
-    message = f"FROM names {shown(value)}, which is no file"
+    message = f"FROM names {shown(value)}, which is not a file"
     raise failure("KIT_INVALID", message, where=f"{where}:{line}", hint=hint)
 
 
 def propose(
     directives: Sequence[Directive], model: Path, metadata: Mapping[str, Any], where: str
 ) -> Proposal:
-    """Return the kit of a Modelfile, of its GGUF's place and metadata."""
+    """Propose the kit of a Modelfile, from the path and the metadata of its GGUF."""
     architecture = str(metadata.get("general.architecture", ""))
     values = Values()
-    carry(values, [item.value for item in directives if item.name == "PARAMETER"])
+    convert(values, [item.value for item in directives if item.name == "PARAMETER"])
     _context(values, metadata.get(f"{architecture}.context_length"))
     if any(item.name == "TEMPLATE" for item in directives):
-        why = "it is a template of Go's, and kits have Jinja's"
-        values.leave("TEMPLATE", why, "compare it with the one in the GGUF, which the kit uses")
+        why = "it is a Go template, and kits use Jinja"
+        values.leave_out("TEMPLATE", why, "compare it with the GGUF's template, which the kit uses")
     template(values, metadata.get("tokenizer.chat_template"), "the GGUF")
     for item in directives:
-        leave(values, item.name, item.value)
+        leave_out(values, item.name, item.value)
     files: dict[str, str] = {}
     system = [item.value for item in directives if item.name == "SYSTEM"]
     if system:
-        # The last one holds, as in Ollama.
+        # The last one counts, as in Ollama.
         files["prompts/system.jinja"] = verbatim(system[-1])
     license_id, text = _license(directives, metadata)
     if text:
@@ -141,8 +142,8 @@ def propose(
     if isinstance(values.values.get("threads"), int):
         part.form["runtime"]["settings"]["threads"] = values.values.pop("threads")
     if license_id is None:
-        why = "neither LICENSE nor the GGUF names it"
-        values.leave("the licence of the weights", why, "ask whoever published them")
+        why = "neither LICENSE nor the GGUF states it"
+        values.leave_out("the licence of the weights", why, "ask their publisher")
     named = metadata.get("general.name")
     name = short(named if isinstance(named, str) else "") or short(model.stem)
     kit = {
@@ -170,29 +171,31 @@ def propose(
 
 def _comments(model: Path, values: Values, of_engine: Comments) -> Comments:
     return {
-        ("license",): "Of the files in this folder.",
+        ("license",): "For the files in this folder.",
         ("model", "weights"): (
-            "A file of this machine: put it where others can have it too, or into the kit's"
+            "A file on this machine: move it to a source that others can use, or into the kit's"
             f" folder. Until then: {OPTION} {shlex.quote(str(model.parent))}"
         ),
-        ("prompts",): "What SYSTEM says: callers apply it by its name, or send it themselves.",
+        ("prompts",): "The text of SYSTEM: callers apply it by its name, or send it themselves.",
         **{("hyperparameters", name): text for name, text in values.comments.items()},
         **of_engine,
     }
 
 
 def _context(values: Values, trained: Any) -> None:
-    """Say the context: Ollama's own depends on the GPU that it finds."""
+    """Set the context; Ollama's own default depends on the GPU."""
     stated = values.values.get("max_length")
     if stated is None:
         known = type(trained) is int and trained > 0
         context = min(4096, trained) if known else 4096
-        source = "Not stated: Ollama would choose by the GPU's memory; this is its smallest."
-        values.say("max_length", context, source)
-        values.leave("num_ctx", "the Modelfile does not state it", "set hyperparameters.max_length")
+        source = "Not stated: Ollama would choose by the GPU's memory; this is its minimum."
+        values.set("max_length", context, source)
+        values.leave_out(
+            "num_ctx", "the Modelfile does not state it", "set hyperparameters.max_length"
+        )
     limit = values.values["max_length"]
     if values.values.get("max_tokens", limit) >= limit:
-        values.say("max_tokens", max(1, limit // 2), HALF)
+        values.set("max_tokens", max(1, limit // 2), HALF)
 
 
 def _license(

@@ -1,6 +1,6 @@
-"""Which files of a repository a kit needs: the weights once, in one format, and what is with them.
+"""Selects the files of a repository that a kit needs: weights in one format, and their configs.
 
-Pure. Refuses pickles, and to choose among several models.
+No I/O. Raises an error for pickles, and if a repository has several models and none is named.
 """
 
 import re
@@ -14,8 +14,8 @@ from mealkit.importing.proposal import LeftOut
 from mealkit.importing.repository import Repository
 
 INDEX = "model.safetensors.index.json"
-# What engines read beside the weights, if it is there. config.json has the end of sequence, and so
-# has generation_config.json, whatever an engine takes its sampling from.
+# Files that engines read in addition to the weights, if they exist. config.json and
+# generation_config.json state the end tokens, wherever an engine gets its sampling parameters.
 _BESIDE = (
     "config.json",
     "generation_config.json",
@@ -30,14 +30,14 @@ _BESIDE = (
     "chat_template.json",
     "preprocessor_config.json",
 )
-# sentence-transformers' own, which engines read, too.
+# sentence-transformers' files, which engines read as well.
 _SENTENCE = ("modules.json", "sentence_bert_config.json")
 _PICKLES = frozenset({".bin", ".pt", ".pth", ".pkl", ".ckpt"})
 _SPLIT = re.compile(r"-(?P<number>\d{5})-of-\d{5}(?=\.gguf$)")
 
 
 def weights_of(repository: Repository) -> Mapping[str, Sequence[str]]:
-    """Find the weights of a repository, by format; of GGUFs in parts, the first one of each."""
+    """Return the weights of a repository, by format; only the first file of a GGUF in parts."""
     names = sorted(repository.sizes_bytes)
     parts = [(name, _SPLIT.search(name)) for name in names if name.endswith(".gguf")]
     found = {
@@ -55,13 +55,14 @@ def chosen(
     how: PublishedModels,
     file: str | None,
 ) -> Sequence[str]:
-    """Return the files of weights for an engine: all shards, or one of several models.
+    """Return the weight files for an engine: all shards, or one of several models.
 
-    ``there`` is what has the engine's format.
+    ``there`` are the files in the engine's format.
 
     Raises:
-        KitError: there are several and none was named (``USAGE``).
-        SourceError: there are none (``SOURCE_NOT_FOUND``), or only pickles (``WEIGHTS_PICKLE``).
+        KitError: there are several models and none was named (``USAGE``).
+        SourceError: there are no weights (``SOURCE_NOT_FOUND``), or only pickles
+            (``WEIGHTS_PICKLE``).
     """
     if not there:
         raise _nothing(repository, engine)
@@ -81,7 +82,7 @@ def chosen(
 
 
 def beside(repository: Repository, how: PublishedModels) -> Iterator[str]:
-    """Yield the files that an engine reads beside the weights."""
+    """Yield the files that an engine reads in addition to the weights."""
     if not how.reads_configs:
         return
     description = how.description
@@ -99,20 +100,24 @@ def beside(repository: Repository, how: PublishedModels) -> Iterator[str]:
 
 
 def left_behind(repository: Repository, taken: Sequence[str]) -> Iterator[LeftOut]:
-    """Yield what the kit does not take, kind by kind."""
+    """Yield the files that the kit does not use, kind by kind."""
     rest = [name for name in sorted(repository.sizes_bytes) if name not in set(taken)]
     kinds = [
         (_is_pickle, "they are pickles, which run code when loaded", "nothing: the kit needs none"),
-        (_is_code, "a kit runs none of a repository's code", "use an engine that knows the model"),
+        (
+            _is_code,
+            "a kit does not run a repository's code",
+            "use an engine that supports the model",
+        ),
         (
             _is_weight,
-            "the kit takes the model once, in one format",
+            "the kit uses the model in one format only",
             "name one after the repository",
         ),
         (
             lambda name: PurePosixPath(name).name == "tokenizer.model",
-            "it is a file of sentencepiece, which is none of the formats that kits take",
-            "nothing, where tokenizer.json is there; else convert it",
+            "it is a sentencepiece file, whose format kits do not accept",
+            "nothing, if tokenizer.json exists; else convert it",
         ),
     ]
     for is_kind, why, instead in kinds:
@@ -129,14 +134,14 @@ def _safetensors(repository: Repository, names: Sequence[str]) -> Sequence[str]:
         if all(name in repository.sizes_bytes for name in listed):
             return listed
     top = [name for name in names if name.endswith(".safetensors") and "/" not in name]
-    # Some publishers put the whole model there twice, under names of their own.
+    # Some repositories contain the whole model twice, under two sets of names.
     return [name for name in top if name.startswith("model")] or [
         name for name in top if not name.startswith("adapter")
     ]
 
 
 def _described(repository: Repository, description: Description | None) -> str | None:
-    """Return the file that a description for the engine names, if there is one."""
+    """Return the file that describes the model for the engine, if there is one."""
     if description is None:
         return None
     found: Any = repository.map(description.file)
@@ -151,8 +156,8 @@ def _one_of(repository: Repository, there: Sequence[str], file: str | None) -> s
     if file is not None and file in there:
         return file
     listed = ", ".join(f"{name} ({_size(repository.sizes_bytes[name])})" for name in there[:12])
-    message = f"there is no {file}" if file else f"there are {len(there)} models"
-    hint = f"name one: --from hub {repository.repo}/FILE; there is {listed}"
+    message = f"{file} does not exist" if file else f"there are {len(there)} models"
+    hint = f"name one: --from hub {repository.repo}/FILE; the files are {listed}"
     raise failure("USAGE", f"{repository.repo}: {message}", hint=hint)
 
 
@@ -160,9 +165,9 @@ def _nothing(repository: Repository, engine: str) -> Exception:
     pickles = [name for name in sorted(repository.sizes_bytes) if _is_pickle(name)]
     if pickles:
         message = f"its only weights are pickles, which run code when loaded: {pickles[0]}"
-        hint = "look for a repository with safetensors, or convert them"
+        hint = "use a repository with safetensors, or convert them"
         return failure("WEIGHTS_PICKLE", message, where=repository.repo, hint=hint)
-    message = f"it has no weights that the engine {engine} reads"
+    message = f"it has no weights that the engine {engine} supports"
     hint = "choose another with --engine, or another repository"
     return failure("SOURCE_NOT_FOUND", message, where=repository.repo, hint=hint)
 

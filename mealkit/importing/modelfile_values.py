@@ -1,6 +1,6 @@
-"""The parameters of a Modelfile as hyperparameters, and why some have no place in a kit.
+"""Converts a Modelfile's parameters to hyperparameters, and lists those that a kit cannot have.
 
-Pure. The defaults are those that Ollama documents; it applies them where a Modelfile says nothing.
+No I/O. Parameters that a Modelfile does not set get the defaults that Ollama documents.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ from mealkit.recipe.sampling_parameters import (
 )
 from mealkit.untrusted import shown
 
-# Ollama's name: the kit's.
+# Ollama's name: the kit's name.
 _SAMPLING: Mapping[str, Parameter[float]] = {
     "num_predict": MAX_TOKENS,
     "temperature": TEMPERATURE,
@@ -37,12 +37,12 @@ _SAMPLING: Mapping[str, Parameter[float]] = {
     "frequency_penalty": FREQUENCY_PENALTY,
     "seed": SEED,
 }
-# What is no sampling: the kit's name, the least and the greatest number.
+# Parameters other than sampling: the kit's name, the minimum and the maximum.
 _COUNTS: Mapping[str, tuple[str, int, int]] = {
     "num_ctx": ("max_length", 1, MOST_CONTEXT_TOKENS),
     "num_thread": ("threads", 1, 1024),
 }
-# Without limit, or as long as the context.
+# Ollama's values for "without limit" and "as long as the context".
 _ENDLESS = frozenset({"-1", "-2"})
 # https://github.com/ollama/ollama/blob/main/docs/modelfile.md, "Valid Parameters and Values"
 _DEFAULTS: dict[str, Any] = {
@@ -54,35 +54,35 @@ _DEFAULTS: dict[str, Any] = {
 }
 _OTHER = {
     "repeat_last_n": (
-        "a kit's penalty looks at the whole request and answer",
+        "a kit's penalty counts tokens in the whole request and answer",
         "lower repetition_penalty if answers avoid words too much",
     ),
-    "mirostat": ("kits have no mirostat", "use temperature and top_p"),
-    "mirostat_eta": ("kits have no mirostat", "use temperature and top_p"),
-    "mirostat_tau": ("kits have no mirostat", "use temperature and top_p"),
-    "tfs_z": ("kits have no tail-free sampling", "use min_p"),
-    "typical_p": ("kits have no typical sampling", "use min_p"),
+    "mirostat": ("kits do not support mirostat", "use temperature and top_p"),
+    "mirostat_eta": ("kits do not support mirostat", "use temperature and top_p"),
+    "mirostat_tau": ("kits do not support mirostat", "use temperature and top_p"),
+    "tfs_z": ("kits do not support tail-free sampling", "use min_p"),
+    "typical_p": ("kits do not support typical sampling", "use min_p"),
     "num_gpu": ("the kit runs on a CPU", "set runtime.settings.n_gpu_layers and hardware.gpu"),
-    "num_keep": ("a kit never cuts a request", "nothing"),
+    "num_keep": ("a kit never truncates a request", "nothing"),
     "num_batch": ("it is a setting of the engine", "set runtime.settings.n_batch"),
     "use_mmap": ("it is a setting of the engine", "set runtime.settings.use_mmap"),
     "use_mlock": ("it is a setting of the engine", "set runtime.settings.use_mlock"),
 }
 _DIRECTIVES = {
     "ADAPTER": (
-        "a kit has no adapters: without it this is ANOTHER MODEL",
+        "kits do not support adapters: without the adapter this is ANOTHER MODEL",
         "merge it into the weights, and write FROM the merged GGUF",
     ),
-    "REQUIRES": ("it is the version of Ollama", "nothing: kits do not run in Ollama"),
+    "REQUIRES": ("it is a version of Ollama", "nothing: kits do not use Ollama"),
 }
 MESSAGE_WORDS = (
-    "a kit has no conversation of its own",
-    "callers send these messages before theirs",
+    "a kit does not add messages to a conversation",
+    "callers send these messages before their own",
 )
 
 
-def carry(values: Values, parameters: Sequence[str]) -> None:
-    """Set what the parameters say, then what Ollama would do of itself."""
+def convert(values: Values, parameters: Sequence[str]) -> None:
+    """Set the values of the parameters, then Ollama's defaults for the others."""
     stop: list[str] = []
     for parameter in parameters:
         name, _, text = parameter.strip().partition(" ")
@@ -94,28 +94,28 @@ def carry(values: Values, parameters: Sequence[str]) -> None:
         elif name in _COUNTS:
             _count(values, name, text)
         else:
-            why = ("there is no hyperparameter for it", "check whether answers depend on it")
-            values.leave(f"PARAMETER {name}", *_OTHER.get(name, why))
+            why = ("kits have no hyperparameter for it", "check whether answers depend on it")
+            values.leave_out(f"PARAMETER {name}", *_OTHER.get(name, why))
     if stop:
-        values.say("stop", stop, "From PARAMETER stop.")
+        values.set("stop", stop, "From PARAMETER stop.")
     for name, value in _DEFAULTS.items():
         if name not in values.values:
-            said = "Ollama draws another one each time; a kit gives the same answer again."
-            values.say(name, value, said if name == "seed" else "Not stated: Ollama's own default.")
+            said = "Ollama uses a random seed; a kit gives the same answer again."
+            values.set(name, value, said if name == "seed" else "Not stated: Ollama's own default.")
 
 
-def leave(values: Values, name: str, value: str) -> None:
-    """Note an instruction that has no place in a kit."""
+def leave_out(values: Values, name: str, value: str) -> None:
+    """Report an instruction that a kit cannot have."""
     if name in _DIRECTIVES:
-        values.leave(f"{name} {value}".strip(), *_DIRECTIVES[name])
+        values.leave_out(f"{name} {value}".strip(), *_DIRECTIVES[name])
 
 
 def _stop(values: Values, found: list[str], text: str) -> None:
     if is_stop(text) and len(found) < MOST_STOPS:
         found.append(text)
     else:
-        why = f"a kit has {MOST_STOPS} texts of 1 to {MOST_STOP_CHARACTERS} characters at most"
-        values.leave(f"PARAMETER stop {shown(text)}", why, "set stop yourself")
+        why = f"a kit has at most {MOST_STOPS} texts of 1 to {MOST_STOP_CHARACTERS} characters"
+        values.leave_out(f"PARAMETER stop {shown(text)}", why, "set stop yourself")
 
 
 def _sampling(values: Values, name: str, text: str) -> None:
@@ -124,18 +124,18 @@ def _sampling(values: Values, name: str, text: str) -> None:
         return
     value = _number(parameter.kind, text)
     if not parameter.accepts(value):
-        _leave(values, name, text, parameter.name, parameter.shown_bounds)
+        _leave_out(values, name, text, parameter.name, parameter.shown_bounds)
         return
-    values.say(parameter.name, value, f"From PARAMETER {name}.")
+    values.set(parameter.name, value, f"From PARAMETER {name}.")
 
 
 def _count(values: Values, name: str, text: str) -> None:
     called, least, most = _COUNTS[name]
     value = _number(int, text)
     if value is None or not least <= value <= most:
-        _leave(values, name, text, called, f"{least} to {most}")
+        _leave_out(values, name, text, called, f"{least} to {most}")
         return
-    values.say(called, value, f"From PARAMETER {name}.")
+    values.set(called, value, f"From PARAMETER {name}.")
 
 
 def _number(kind: type[float], text: str) -> float | None:
@@ -145,6 +145,6 @@ def _number(kind: type[float], text: str) -> float | None:
         return None
 
 
-def _leave(values: Values, name: str, text: str, called: str, bounds: str) -> None:
-    why = f"{called} may be {bounds}"
-    values.leave(f"PARAMETER {name} {text}", why, f"set {called} yourself")
+def _leave_out(values: Values, name: str, text: str, called: str, bounds: str) -> None:
+    why = f"{called} must be {bounds}"
+    values.leave_out(f"PARAMETER {name} {text}", why, f"set {called} yourself")

@@ -1,7 +1,7 @@
-"""What a foreign format becomes: a kit.yaml with comments, its files, and what was left behind.
+"""The result of an import: a kit.yaml with comments, its files, and a list of what was left out.
 
-Pure. An importer reads texts and returns a ``Proposal``; it never runs, fetches or guesses, and
-what it does not carry over it says, with the reason and what to do instead.
+No I/O. An importer reads texts and returns a ``Proposal``. It never runs or fetches anything. It
+lists everything that it does not carry over, with the reason and what to do instead.
 """
 
 import textwrap
@@ -14,49 +14,49 @@ from mealkit.importing.quoting import cell, code_cell, short, yaml_value
 _WIDTH = 96
 _HEAD = (
     "# yaml-language-server: $schema=kit.schema.json\n"
-    "# Proposed by mealkit from {origin}. README.md says what was not carried over.\n"
+    "# Proposed by mealkit from {origin}. README.md lists what was not carried over.\n"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """Something of the original that the kit does not have."""
+    """A part of the original that the kit does not have."""
 
     what: str
-    """What it is, in the original's own words: ``build.run[0]``, ``PARAMETER mirostat``."""
+    """The part, in the original's own words: ``build.run[0]``, ``PARAMETER mirostat``."""
     why: str
-    """Why the kit does not have it."""
+    """The reason why the kit does not have it."""
     instead: str
-    """What its author can do."""
+    """What the kit's author can do instead."""
 
     @property
     def sentence(self) -> str:
-        """All of it on one line."""
+        """All of it in one line."""
         return "{}: {}; {}".format(*map(short, (self.what, self.why, self.instead)))
 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A kit as an importer proposes it."""
+    """A kit that an importer proposes."""
 
     origin: str
-    """What it was read from, for people: ``cog.yaml of blur``, ``the commit of a repository``."""
+    """The source of the kit, for people: ``cog.yaml of blur``, ``the commit of a repository``."""
     engine: str
-    """The engine that it runs with."""
+    """The engine of the kit."""
     kit: Mapping[str, Any]
     """The fields of kit.yaml in their order, without apiVersion, name, version and owner."""
     files: Mapping[str, str | bytes] = field(default_factory=dict)
     """The other files of the kit's folder, by path."""
     comments: Mapping[tuple[str | int, ...], str] = field(default_factory=dict)
-    """What to write above a field of kit.yaml, by its path."""
+    """The comments above fields of kit.yaml, by the field's path."""
     left_out: Sequence[LeftOut] = ()
-    """What was not carried over."""
+    """The parts that were not carried over."""
 
 
 def proposal_files(proposal: Proposal, name: str) -> dict[str, str | bytes]:
-    """Return every file of the kit that a proposal becomes, by path in its folder.
+    """Return all files of the proposed kit, by path in its folder.
 
-    The owner is a placeholder, as in a kit that ``mealkit new`` writes without an origin.
+    The owner is a placeholder, as in a kit that ``mealkit new`` creates from a template.
     """
     head = {
         "apiVersion": "mealkit/v1",
@@ -71,14 +71,14 @@ def proposal_files(proposal: Proposal, name: str) -> dict[str, str | bytes]:
     about = {key: proposal.kit[key] for key in ("description", "license") if key in proposal.kit}
     rest = {key: value for key, value in proposal.kit.items() if key not in about}
     form = {**head, **about, "owner": owner, **rest}
-    comments = {("owner",): "Who answers when the kit fails: write your own.", **proposal.comments}
+    comments = {("owner",): "The contact when the kit fails: write your own.", **proposal.comments}
     text = _HEAD.format(origin=short(proposal.origin)) + kit_text(form, comments)
     readme = "\n".join(_readme(proposal, name)) + "\n"
     return {**proposal.files, "kit.yaml": text, "README.md": readme}
 
 
 def kit_text(form: Mapping[str, Any], comments: Mapping[tuple[str | int, ...], str]) -> str:
-    """Write a kit as YAML: one field a line, each comment above its field."""
+    """Return a kit as YAML: one field per line, each comment above its field."""
     return "\n".join(_block(form, comments, ())) + "\n"
 
 
@@ -135,13 +135,13 @@ def _readme(proposal: Proposal, name: str) -> Iterator[str]:
     yield f"A kit for mealkit, proposed from {cell(proposal.origin)}; engine `{proposal.engine}`."
     yield ""
     yield "1. Write your team, its address and its support into `owner` in `kit.yaml`."
-    yield "2. Go through what was not carried over, below."
+    yield "2. Check what was not carried over, below."
     yield "3. `mealkit check`, `mealkit lock`, `mealkit run`."
     yield ""
     yield "## Not carried over"
     yield ""
     if not proposal.left_out:
-        yield "Nothing: the kit has everything that was there."
+        yield "Nothing: the kit has everything from the original."
         return
     yield "| what | why | what to do |"
     yield "|---|---|---|"

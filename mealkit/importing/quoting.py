@@ -1,6 +1,6 @@
-"""What others wrote, as data of the file that it goes into: YAML, Python, a comment, Markdown.
+"""Quotes untrusted text for the file that it is written to: YAML, Python, a comment, Markdown.
 
-Pure. Every value that an importer takes from elsewhere passes one of these on its way into a file.
+No I/O. Every value that an importer gets from a foreign format passes through one of these.
 """
 
 import json
@@ -14,25 +14,25 @@ from mealkit.kit.scalars import NUMBER
 from mealkit.names import one_line
 
 _MOST_SHOWN = 500
-# What begins something in Markdown, or in the HTML that may stand in it.
+# Characters with a meaning in Markdown, or in the HTML that it may contain.
 _MARKS = re.compile(r"([\\`*_\[\]<>!|&~#])")
 
 
 class _Dumper(yaml.SafeDumper):
-    """PyYAML's, which quotes what is a number in YAML 1.1, and here what is one in 1.2 as well."""
+    """PyYAML's dumper, which quotes numbers of YAML 1.1, and here also those of YAML 1.2."""
 
 
 _Dumper.add_implicit_resolver("tag:yaml.org,2002:float", NUMBER, list("-+.0123456789"))
 
 
 def short(text: str) -> str:
-    """Return a text on one line, shortened."""
+    """Return a text on one line, truncated."""
     line = " ".join(one_line(text).split())
     return line if len(line) <= _MOST_SHOWN else f"{line[:_MOST_SHOWN]}..."
 
 
 def yaml_value(value: Any) -> str:
-    """Write a value as YAML on one line; a string that has a line break is quoted as JSON is."""
+    """Return a value as YAML on one line; a string with a line break is quoted as in JSON."""
     if isinstance(value, str) and not value.isprintable():
         return _quoted(value)
     text = yaml.dump(
@@ -44,35 +44,35 @@ def yaml_value(value: Any) -> str:
         sort_keys=False,
     )
     written = str(text).removesuffix("\n").removesuffix("\n...")
-    # Nested strings with line breaks would be written on several lines; JSON is YAML too.
+    # PyYAML would write nested strings with line breaks on several lines; JSON is also YAML.
     return written if written.isprintable() else _quoted(value)
 
 
 def python_text(text: str) -> str:
-    """Write a string as a literal of Python."""
+    """Return a string as a Python literal."""
     return _quoted(text)
 
 
 def python_texts(texts: Mapping[str, str]) -> str:
-    """Write a dictionary of strings as a literal of Python."""
+    """Return a dictionary of strings as a Python literal."""
     items = (f"{python_text(name)}: {python_text(value)}" for name, value in texts.items())
     return f"{{{', '.join(items)}}}"
 
 
 def cell(text: str) -> str:
-    """Write words into a cell of a table in Markdown, where none of their signs has a meaning."""
+    """Return words for a cell of a Markdown table, with all special characters escaped."""
     return _MARKS.sub(r"\\\1", short(text))
 
 
 def code_cell(text: str) -> str:
-    """Write a text as code into a cell of a table in Markdown."""
+    """Return a text as code for a cell of a Markdown table."""
     return f"`{short(text).replace('`', chr(39)).replace('|', chr(92) + '|')}`"
 
 
 def _quoted(value: Any) -> str:
-    """Return JSON whose characters can all be seen, with the escapes that YAML and Python share.
+    """Return JSON with visible characters only, with the escapes that YAML and Python share.
 
-    JSON has no escape of its own for what is beyond U+FFFF; these two have one.
+    JSON has no single escape for characters beyond U+FFFF; YAML and Python have one.
     """
     return "".join(
         item

@@ -1,6 +1,6 @@
-"""A model's files, as an importer sees them: names, sizes, and the small texts among them.
+"""A model's files for an importer: names, sizes, and the content of the small text files.
 
-Pure. Reads what configs say and refuses to guess what they leave out.
+No I/O. Reads what configs state, and does not guess what they leave out.
 """
 
 import re
@@ -14,7 +14,7 @@ from mealkit.untrusted import UntrustedError, parse_json
 _FENCE = "---"
 _LONGEST_LICENSE = 200
 _MOST_CARD_CHARACTERS = 256 * 1024
-# The Hub's names of licences that SPDX has under another one; others differ by their case alone.
+# The Hub's names of licences whose SPDX identifier is different; others differ only in their case.
 # https://huggingface.co/docs/hub/repositories-licenses, https://spdx.org/licenses/
 _SPDX = {
     "afl-3.0": "AFL-3.0",
@@ -51,11 +51,11 @@ class Repository:
     sizes_bytes: Mapping[str, int]
     """Every file, by its name."""
     texts: Mapping[str, str]
-    """What the small files say that were asked for."""
+    """The content of the small files that were requested."""
     headers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """The metadata of GGUF files that were asked for."""
+    """The metadata of the GGUF files that were requested."""
     pipeline_tag: str | None = None
-    """What the Hub says that it is for."""
+    """The model's task on the Hub."""
 
     @property
     def name(self) -> str:
@@ -64,38 +64,38 @@ class Repository:
 
     @property
     def card(self) -> Mapping[str, Any]:
-        """The YAML at the head of README.md; empty if there is none."""
+        """The YAML at the top of README.md; empty if there is none."""
         text = self.texts.get("README.md", "").lstrip("\ufeff")
         head, fence, _ = text.removeprefix(f"{_FENCE}\n").partition(f"\n{_FENCE}")
         if not text.startswith(f"{_FENCE}\n") or not fence:
             return {}
         if len(head) > _MOST_CARD_CHARACTERS:
             return {}
-        # The kit's own reader: with limits, and without what YAML can do beyond JSON. What it
-        # refuses in one place of a card says nothing about the others.
+        # The kit's own reader: it has limits, and rejects YAML that is not JSON. If one field of a
+        # card is not valid, the others are still used.
         card = read_document(head, "README.md")[0].data
         return card if isinstance(card, dict) else {}
 
     @property
     def tag(self) -> str | None:
-        """What the card or the Hub says that it is for: ``text-generation``, ..."""
+        """The model's task in the card or on the Hub: ``text-generation``, ..."""
         stated = self.card.get("pipeline_tag")
         return stated if isinstance(stated, str) else self.pipeline_tag
 
     def json(self, name: str) -> Any:
-        """Return what a JSON file holds; an empty map if it is not there, or not JSON."""
+        """Return the content of a JSON file; an empty map if it is missing or not valid JSON."""
         try:
             return parse_json(self.texts.get(name, "{}").encode(errors="surrogatepass"))
         except UntrustedError:
             return {}
 
     def map(self, name: str) -> Mapping[str, Any]:
-        """Return the JSON object that a file holds; empty for anything else."""
+        """Return the JSON object in a file; empty for anything else."""
         content = self.json(name)
         return content if isinstance(content, dict) else {}
 
     def config(self) -> Mapping[str, Any]:
-        """Return config.json, with the text model's part above the rest."""
+        """Return config.json, with the text model's part merged over the rest."""
         whole = self.map("config.json")
         text = whole.get("text_config")
         return {**whole, **text} if isinstance(text, dict) else whole
@@ -104,7 +104,7 @@ class Repository:
 def spdx(stated: Any, name: Any = None) -> str | None:
     """Return a licence as an SPDX identifier; None if the card names none.
 
-    ``name`` is what the card calls a licence that the Hub has no name for.
+    ``name`` is the card's name for a licence that the Hub does not list.
     """
     if not isinstance(stated, str) or not stated.strip() or stated == "unknown":
         return None

@@ -1,6 +1,6 @@
-"""A new kit's folder, from its engine's templates or from a proposal: commented, and valid.
+"""Creates a new kit's folder, from its engine's templates or from a proposal: commented and valid.
 
-Refuses to write where something is, and names that no kit may have.
+Raises KitError if the folder exists, or for a name that a kit cannot have.
 """
 
 import json
@@ -21,23 +21,23 @@ SCHEMA_NAME = "kit.schema.json"
 
 _NAME = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*")
 _SUFFIX = ".jinja"
-# Templates of the kit itself, which are copied as they are.
+# Templates of the kit's own files, which are copied unchanged.
 _KIT_TEMPLATES = "prompts"
 
 
 def new_engines() -> list[str]:
-    """Return the engines that a new kit can be written for."""
+    """Return the engines that have templates for a new kit."""
     return [name for name in engine_names() if recipe_of(name).new_kit.is_dir()]
 
 
 def write_new_kit(folder: Path, engine: str | None, schema: Mapping[str, Any]) -> Path:
-    """Write a kit that is named as its folder, whole or not at all; return its kit.yaml.
+    """Write a kit with the name of its folder, completely or not at all; return its kit.yaml.
 
-    Its engine is the one that examples begin with, if none is named.
+    The default for the engine is the one of the examples.
 
     Raises:
-        KitError: there is something at ``folder`` (``KIT_EXISTS``), or no kit may have its name or
-            there is no template for the engine (``KIT_INVALID``).
+        KitError: ``folder`` exists (``KIT_EXISTS``), its name is not valid for a kit, or the engine
+            has no template (``KIT_INVALID``).
         StoreError: the folder cannot be written (``DISK_FULL``, ``DISK_DENIED``).
     """
     folder = folder.absolute()
@@ -45,15 +45,15 @@ def write_new_kit(folder: Path, engine: str | None, schema: Mapping[str, Any]) -
     named = engine or NEW_KIT_ENGINE
     if named not in new_engines():
         hint = f"choose one of {', '.join(new_engines())}"
-        raise failure("KIT_INVALID", f"there is no new kit for engine {named!r}", hint=hint)
+        raise failure("KIT_INVALID", f"there is no template for engine {named!r}", hint=hint)
     return _write(folder, schema, lambda partial: _fill(partial, named, folder.name))
 
 
 def write_proposed_kit(folder: Path, proposal: Proposal, schema: Mapping[str, Any]) -> Path:
-    """Write a kit that was read from another format, named as its folder, whole or not at all.
+    """Write a proposed kit with the name of its folder, completely or not at all.
 
     Raises:
-        KitError: there is something at ``folder`` (``KIT_EXISTS``), or no kit may have its name
+        KitError: ``folder`` exists (``KIT_EXISTS``), or its name is not valid for a kit
             (``KIT_INVALID``).
         StoreError: the folder cannot be written (``DISK_FULL``, ``DISK_DENIED``).
     """
@@ -73,10 +73,10 @@ def write_proposed_kit(folder: Path, proposal: Proposal, schema: Mapping[str, An
 def _require_place(folder: Path) -> None:
     name = folder.name
     if not _NAME.fullmatch(name) or len(name) > 128:
-        hint = "use lower case letters, digits, dots, dashes and underscores"
-        raise failure("KIT_INVALID", f"{name!r} is not a name for a kit", hint=hint)
+        hint = "use lower-case letters, digits, dots, dashes and underscores"
+        raise failure("KIT_INVALID", f"{name!r} is not a valid name for a kit", hint=hint)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise failure("KIT_EXISTS", f"there is something at {folder}", where=str(folder))
+        raise failure("KIT_EXISTS", f"{folder} already exists", where=str(folder))
 
 
 def _write(folder: Path, schema: Mapping[str, Any], fill: Callable[[Path], None]) -> Path:

@@ -1,6 +1,7 @@
-"""How a model's own configs say that texts become vectors or scores: pooling, length, prompts.
+"""Reads a model's configs: how texts become vectors or scores (pooling, length, prompts).
 
-Pure. Refuses ways that no engine here has, for another way is another model.
+No I/O. Raises KitError for a method that no engine here supports, since another one would give
+different results.
 """
 
 import re
@@ -13,10 +14,10 @@ from mealkit.importing.repository import Repository
 from mealkit.importing.stated_sampling import Values
 from mealkit.recipe.sampling_parameters import MOST_CONTEXT_TOKENS
 
-# sentence-transformers: modules.json lists what a text goes through, one folder each.
+# sentence-transformers: modules.json lists the steps for a text, with one folder each.
 _MODULES = "modules.json"
 _MODES = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls"}
-# llama.cpp's enum of pooling types, as GGUF's BERT.pooling_type: include/llama.h
+# llama.cpp's enum of pooling types, stored as BERT.pooling_type in GGUF: include/llama.h
 _GGUF_MODES = {1: "mean", 2: "cls"}
 
 _NAME = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*")
@@ -24,10 +25,10 @@ _POSITIONS = ("max_position_embeddings", "n_positions")
 
 
 def embedding(repository: Repository) -> Values:
-    """Return the hyperparameters of embeddings, from sentence-transformers' files.
+    """Return the hyperparameters for embeddings, from sentence-transformers' files.
 
     Raises:
-        KitError: it pools, or goes on, in a way that no engine here has (``KIT_INVALID``).
+        KitError: no engine here supports its pooling or a later step (``KIT_INVALID``).
     """
     found = Values()
     stated = repository.json(_MODULES)
@@ -35,60 +36,62 @@ def embedding(repository: Repository) -> Values:
     kinds = [str(item.get("type", "")).rpartition(".")[2] for item in modules if _is_map(item)]
     strange = [kind for kind in kinds if kind not in {"Transformer", "Pooling", "Normalize", ""}]
     if strange:
-        message = f"its vectors go through {', '.join(strange)}, which no engine here computes"
+        message = f"its vectors go through {', '.join(strange)}, which no engine here supports"
         raise failure("KIT_INVALID", message, where=f"{repository.repo}: {_MODULES}")
     _pool(found, repository, modules)
     length(found, repository)
     if not modules:
-        found.say("normalize", value=True, source="Not stated by the model: a guess.")
-        found.leave("normalisation", f"there is no {_MODULES}", "look it up in the paper")
+        found.set("normalize", value=True, source="Not stated by the model: a guess.")
+        found.leave_out("normalisation", f"{_MODULES} is missing", "look it up in the paper")
     else:
         steps = "a step Normalize" if "Normalize" in kinds else "no step Normalize"
-        found.say("normalize", "Normalize" in kinds, f"{_MODULES} has {steps}.")
+        found.set("normalize", "Normalize" in kinds, f"{_MODULES} has {steps}.")
     return found
 
 
 def gguf_embedding(metadata: Mapping[str, Any], architecture: str, where: str) -> Values:
-    """Return the hyperparameters of embeddings that a GGUF's metadata states.
+    """Return the hyperparameters for embeddings in a GGUF's metadata.
 
     Raises:
-        KitError: it pools in a way that no engine here has (``KIT_INVALID``).
+        KitError: no engine here supports its pooling (``KIT_INVALID``).
     """
     found = Values()
     kind = metadata.get(f"{architecture}.pooling_type")
     if kind is not None and (type(kind) is not int or kind not in _GGUF_MODES):
-        message = f"it pools in a way (llama.cpp's {short(str(kind))}) that no engine here has"
+        message = f"no engine here supports its pooling (llama.cpp's {short(str(kind))})"
         raise failure("KIT_INVALID", message, where=where)
     if kind is None:
-        found.say("pooling", "mean", "Not stated by the file: a guess.")
-        found.leave("pooling", "the GGUF does not state it", "look it up in the paper")
+        found.set("pooling", "mean", "Not stated by the file: a guess.")
+        found.leave_out("pooling", "the GGUF does not state it", "look it up in the paper")
     else:
-        found.say("pooling", _GGUF_MODES[kind], "From the GGUF's metadata.")
+        found.set("pooling", _GGUF_MODES[kind], "From the GGUF's metadata.")
     context = metadata.get(f"{architecture}.context_length")
     stated = type(context) is int and 0 < context < MOST_CONTEXT_TOKENS
-    found.say("max_length", context if stated else 512, _said(stated, "the GGUF's metadata"))
-    found.say("normalize", value=True, source="Not stated by the file: a guess.")
-    found.leave("normalisation", "a GGUF does not state it", "look it up in the paper")
+    found.set("max_length", context if stated else 512, _said(stated, "the GGUF's metadata"))
+    found.set("normalize", value=True, source="Not stated by the file: a guess.")
+    found.leave_out("normalisation", "a GGUF does not state it", "look it up in the paper")
     return found
 
 
 def scoring(repository: Repository, *, labels: int) -> Values:
-    """Return the hyperparameters of classification, or of reranking for one label."""
+    """Return the hyperparameters for classification, or for reranking if there is one label."""
     found = Values()
     length(found, repository)
     several = repository.config().get("problem_type") == "multi_label_classification"
     if labels == 1:
         source = "One label: its logit becomes a score between 0 and 1."
-        found.say("function", "sigmoid", source)
+        found.set("function", "sigmoid", source)
     elif several:
-        found.say("function", "sigmoid", "config.json: problem_type is multi_label_classification.")
+        found.set("function", "sigmoid", "config.json: problem_type is multi_label_classification.")
     else:
-        found.say("function", "softmax", "One label is right: config.json says nothing else.")
+        found.set(
+            "function", "softmax", "One label per text: config.json does not state otherwise."
+        )
     return found
 
 
 def length(found: Values, repository: Repository) -> None:
-    """Say how long an input may be."""
+    """Set the maximum length of an input."""
     sentence = repository.map("sentence_bert_config.json").get("max_seq_length")
     tokenizer = repository.map("tokenizer_config.json").get("model_max_length")
     config = repository.config()
@@ -100,14 +103,14 @@ def length(found: Values, repository: Repository) -> None:
     }
     for source, value in sources.items():
         if type(value) is int and 0 < value < MOST_CONTEXT_TOKENS:
-            found.say("max_length", value, f"From {source}.")
+            found.set("max_length", value, f"From {source}.")
             return
-    found.say("max_length", 512, "Not stated by the model: a guess.")
-    found.leave("the longest input", "no config states it", "set hyperparameters.max_length")
+    found.set("max_length", 512, "Not stated by the model: a guess.")
+    found.leave_out("the longest input", "no config states it", "set hyperparameters.max_length")
 
 
 def prompts(found: Values, repository: Repository) -> dict[str, str]:
-    """Return what sentence-transformers puts before texts, by the prompt's name."""
+    """Return the texts that sentence-transformers puts before inputs, by the prompt's name."""
     stated = repository.map("config_sentence_transformers.json").get("prompts")
     taken = {}
     for name, text in stated.items() if isinstance(stated, dict) else ():
@@ -116,8 +119,8 @@ def prompts(found: Values, repository: Repository) -> dict[str, str]:
         if _NAME.fullmatch(name) and len(name) <= 128 and "\0" not in text:
             taken[name] = text
         else:
-            why = "a kit's prompts have names of lower case letters, digits, dots and dashes"
-            found.leave(f"prompt {name!r}", why, "write it into prompts under another name")
+            why = "the names of a kit's prompts have lower-case letters, digits, dots and dashes"
+            found.leave_out(f"prompt {name!r}", why, "write it into prompts under another name")
     return taken
 
 
@@ -130,10 +133,10 @@ def _pool(found: Values, repository: Repository, modules: Any) -> None:
     name = f"{folders[0]}/config.json" if folders else "1_Pooling/config.json"
     stated = repository.map(name)
     if not stated:
-        found.say("pooling", "mean", "Not stated by the model: a guess.")
-        found.leave("pooling", f"there is no {name}", "look it up in the paper")
+        found.set("pooling", "mean", "Not stated by the model: a guess.")
+        found.leave_out("pooling", f"{name} is missing", "look it up in the paper")
         return
-    # From version 6 on: "pooling_mode": "mean".
+    # Since version 6: "pooling_mode": "mean".
     modes = [
         key for key, value in stated.items() if key.startswith("pooling_mode_") and value is True
     ]
@@ -142,9 +145,9 @@ def _pool(found: Values, repository: Repository, modules: Any) -> None:
     if isinstance(named, str):
         known, modes = [item for item in ("mean", "cls") if item == named], [named]
     if len(modes) != 1 or not known:
-        message = f"it pools by {', '.join(modes) or 'nothing'}, which no engine here does"
+        message = f"its pooling is {', '.join(modes) or 'none'}, which no engine here supports"
         raise failure("KIT_INVALID", message, where=f"{repository.repo}: {name}")
-    found.say("pooling", known[0], f"From {name}.")
+    found.set("pooling", known[0], f"From {name}.")
 
 
 def _said(stated: bool, source: str) -> str:  # noqa: FBT001

@@ -1,6 +1,6 @@
-"""How a model's own configs say that text is generated with it: context, sampling, template.
+"""Reads from a model's configs how it generates text: context, sampling, chat template.
 
-Pure. Every value has a comment that says where it comes from; what is not said is written out too.
+No I/O. Every value has a comment with its source, also the values that the configs do not state.
 """
 
 from collections.abc import Mapping
@@ -18,17 +18,17 @@ from mealkit.recipe.sampling_parameters import (
 )
 
 _GENERATION = "generation_config.json"
-# Where configs say how many positions a model has.
+# The names in configs for a model's number of positions.
 _POSITIONS = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "n_ctx")
 HALF = "Half of the context: prompt and answer share it."
-"""Where the most tokens of an answer come from, if nothing else is known that leaves room."""
+"""The comment of an answer's token limit, if the configs state none that leaves space."""
 
 _ANSWER_TOKENS = 512
 _STATED = {
     parameter.name: parameter
     for parameter in (TEMPERATURE, TOP_P, TOP_K, MIN_P, REPETITION_PENALTY)
 }
-# What has the same effect wherever it stands, or concerns how transformers computes.
+# Values that engines read from the file itself, or that only concern transformers' own code.
 _WITHOUT_EFFECT = frozenset(
     {
         "_from_model_config",
@@ -49,61 +49,63 @@ _WITHOUT_EFFECT = frozenset(
 
 @dataclass(slots=True)
 class Values:
-    """Hyperparameters with their comments, and what could not become one."""
+    """Hyperparameters with their comments, and what could not be converted."""
 
     values: dict[str, Any] = field(default_factory=dict)
     comments: dict[str, str] = field(default_factory=dict)
     left_out: list[LeftOut] = field(default_factory=list)
 
-    def say(self, name: str, value: Any, source: str) -> None:
-        """Set a value, and say where it comes from."""
+    def set(self, name: str, value: Any, source: str) -> None:
+        """Set a value, with its source as the comment."""
         self.values[name] = value
         self.comments[name] = source
 
-    def leave(self, what: str, why: str, instead: str) -> None:
-        """Note what was not carried over."""
+    def leave_out(self, what: str, why: str, instead: str) -> None:
+        """Record what was not carried over."""
         self.left_out.append(LeftOut(what, why, instead))
 
 
 def sampling(
     config: Mapping[str, Any], tokenizer: Mapping[str, Any], generation: Mapping[str, Any]
 ) -> Values:
-    """Return the hyperparameters that transformers' own configs state for generation."""
+    """Return the hyperparameters for generation from transformers' own configs."""
     found = Values()
     _context(found, config, tokenizer)
     _length(found, generation)
     _draws(found, generation)
-    found.say("seed", 0, "mealkit's choice: the same request gives the same answer.")
+    found.set("seed", 0, "mealkit's choice: the same request gives the same answer.")
     for name in sorted(generation.keys() - _WITHOUT_EFFECT - _STATED.keys()):
         if name in {"max_new_tokens", "max_length"} or generation[name] is None:
             continue
-        found.leave(
+        found.leave_out(
             f"{_GENERATION}: {name}",
-            f"there is no hyperparameter for it (it is {generation[name]!r})",
+            f"kits have no hyperparameter for it (its value is {generation[name]!r})",
             "check whether the model's answers depend on it",
         )
     return found
 
 
 def template(found: Values, text: Any, source: str) -> None:
-    """Say which chat template holds, and how the model writes calls of tools."""
+    """Set the chat template, and the format of the model's tool calls."""
     if isinstance(text, list):
         parts = [item for item in text if isinstance(item, dict)]
         names = [str(item.get("name")) for item in parts]
         text = next((item.get("template") for item in parts if item.get("name") == "default"), None)
         others = ", ".join(name for name in names if name != "default")
         if others:
-            found.leave(f"chat templates {others}", "a kit has one", "use the one named default")
+            found.leave_out(
+                f"chat templates {others}", "a kit has one", "use the one named default"
+            )
     if not isinstance(text, str) or not text:
-        found.say("chat_template", "none", "The model brings no chat template: texts only.")
+        found.set("chat_template", "none", "The model has no chat template: texts only.")
         return
-    found.say("chat_template", "model", f"The one in {source}.")
+    found.set("chat_template", "model", f"The one in {source}.")
     if "<tool_call>" in text:
-        found.say("tool_calls", "hermes", "The template writes calls between <tool_call> tags.")
+        found.set("tool_calls", "hermes", "The template writes calls between <tool_call> tags.")
     elif "tools" in text:
-        found.leave(
-            "calls of tools",
-            f"the template in {source} knows tools, in a form that is not recognised",
+        found.leave_out(
+            "tool calls",
+            f"the template in {source} supports tools, but in a format that mealkit does not know",
             "set hyperparameters.tool_calls, or the engine's own parser, if one fits",
         )
 
@@ -113,50 +115,50 @@ def _context(found: Values, config: Mapping[str, Any], tokenizer: Mapping[str, A
     name, positions = next(((name, item) for name, item in stated if _is_count(item)), ("", None))
     limit = tokenizer.get("model_max_length")
     if positions is None and _is_count(limit):
-        found.say("max_length", limit, "From model_max_length of tokenizer_config.json.")
+        found.set("max_length", limit, "From model_max_length of tokenizer_config.json.")
     elif positions is None:
-        found.say("max_length", 2048, "Not stated by the model: a guess.")
-        found.leave(
+        found.set("max_length", 2048, "Not stated by the model: a guess.")
+        found.leave_out(
             "the context", "no config states it", "write it into hyperparameters.max_length"
         )
     else:
         source = f"From {name} of config.json. A shorter context needs less memory."
         if _is_count(limit) and limit < positions:
             source += f" The tokenizer's own limit is {limit}."
-        found.say("max_length", positions, source)
+        found.set("max_length", positions, source)
 
 
 def _length(found: Values, generation: Mapping[str, Any]) -> None:
     context = found.values["max_length"]
     stated = generation.get("max_new_tokens")
     if _is_count(stated) and stated < context:
-        found.say("max_tokens", stated, f"From max_new_tokens of {_GENERATION}.")
+        found.set("max_tokens", stated, f"From max_new_tokens of {_GENERATION}.")
     elif context // 2 > _ANSWER_TOKENS and not _is_count(stated):
-        found.say("max_tokens", _ANSWER_TOKENS, "Not stated by the model: mealkit's choice.")
+        found.set("max_tokens", _ANSWER_TOKENS, "Not stated by the model: mealkit's choice.")
     else:
-        found.say("max_tokens", max(1, context // 2), HALF)
+        found.set("max_tokens", max(1, context // 2), HALF)
 
 
 def _draws(found: Values, generation: Mapping[str, Any]) -> None:
     draws = generation.get("do_sample") is True
     if not draws:
-        source = f"{_GENERATION} does not say do_sample: always the likeliest token."
-        found.say("temperature", 0.0, source)
+        source = f"{_GENERATION} does not enable do_sample: always the likeliest token."
+        found.set("temperature", 0.0, source)
     for name, parameter in _STATED.items():
         value = generation.get(name)
         if value is None:
             if parameter is TEMPERATURE and draws:
-                found.say(name, 1.0, f"transformers' default: {_GENERATION} draws and states none.")
+                found.set(name, 1.0, f"transformers' default: {_GENERATION} does not state it.")
             continue
         if not draws and parameter is not REPETITION_PENALTY:
             continue  # it has no effect on the likeliest token
         if not parameter.accepts(int(value) if _is_whole(value) else value):
-            why = f"it is {value!r}, and may be {parameter.shown_bounds}"
-            found.leave(f"{_GENERATION}: {name}", why, f"set hyperparameters.{name} yourself")
+            why = f"it is {value!r}, and must be {parameter.shown_bounds}"
+            found.leave_out(f"{_GENERATION}: {name}", why, f"set hyperparameters.{name} yourself")
             continue
-        found.say(name, parameter.kind(value), f"From {_GENERATION}.")
+        found.set(name, parameter.kind(value), f"From {_GENERATION}.")
     if draws and generation.get("top_k") is None:
-        found.say(
+        found.set(
             "top_k", 0, f"{_GENERATION} states none. transformers would use 50, vLLM and others 0."
         )
 

@@ -1,7 +1,7 @@
-"""Where a kit's files may lie: in its own folder, and in folders that the caller allowed besides.
+"""The folders that a kit's files may be in: its own, and those that the caller allows.
 
-What a path leads to decides, links followed, not how it is written. A file is held before it is
-judged, so that no link changes between the judgement and the reading.
+Checks where a path points after its links are resolved, not how it is written. Opens a file before
+the check, so that no link can be changed between the check and the read. Raises OutsideError.
 """
 
 import errno
@@ -22,18 +22,18 @@ VARIABLE = "MEALKIT_ALLOW_FOLDERS"
 
 
 class OutsideError(Exception):
-    """A path leads to ``target``, which is in none of the folders that a kit may use."""
+    """A path points to ``target``, which is in none of the folders that a kit may use."""
 
     def __init__(self, target: Path) -> None:
         super().__init__(str(target))
         self.target = target
 
-    def told(self, name: str, where: str | None, *, is_folder: bool = False) -> Problem:
-        """Say what leads outside, and what allows it."""
+    def problem(self, name: str, where: str | None, *, is_folder: bool = False) -> Problem:
+        """Return the problem: which path points outside, and the option that allows it."""
         folder = self.target if is_folder or self.target.is_dir() else self.target.parent
         return problem(
             "KIT_PATH_OUTSIDE",
-            f"{name} leads to {self.target}, outside of the kit's folder",
+            f"{name} points to {self.target}, outside the kit's folder",
             hint=f"move it into the kit's folder; or, if the kit may read there, add: "
             f"{OPTION} {shlex.quote(str(folder))}",
             where=where,
@@ -42,25 +42,25 @@ class OutsideError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """The folders that a kit's files may lie in, their own links resolved."""
+    """The folders that a kit's files may be in, with links resolved."""
 
     roots: tuple[Path, ...]
 
     @classmethod
     def of(cls, folder: Path, allowed: Sequence[Path] = ()) -> Self:
-        """Bound a kit to its folder and to those that the caller allowed."""
+        """Return the bounds of a kit: its folder, and the folders that the caller allows."""
         return cls(tuple(_followed(item) for item in (folder, *allowed)))
 
     def contain(self, real: Path) -> bool:
-        """Tell whether a path without links is in one of the folders."""
+        """Return whether a path without links is in one of the folders."""
         return any(real.is_relative_to(root) for root in self.roots)
 
     def resolve(self, path: Path) -> Path:
-        """Return where a path leads; nothing need be there.
+        """Return the target of a path; it need not exist.
 
         Raises:
-            OutsideError: it leads outside.
-            OSError: its links lead in a circle, or a folder on the way cannot be read.
+            OutsideError: the target is outside the bounds.
+            OSError: the path has a loop of links, or a folder on the way cannot be read.
         """
         real = _followed(path)
         if not self.contain(real):
@@ -68,15 +68,15 @@ class Bounds:
         return real
 
     @contextmanager
-    def held(self, path: Path) -> Iterator[Path]:
-        """Hold a file, and give a path that stays the same file whatever becomes of its names.
+    def opened(self, path: Path) -> Iterator[Path]:
+        """Open a file and yield a path that stays valid if the file is renamed or replaced.
 
-        Only its place is opened, not its content: no device or FIFO notices.
+        Opens with O_PATH, without reading: nothing happens to a device or a FIFO.
 
         Raises:
-            OutsideError: it lies outside.
-            UntrustedError: it is not a regular file.
-            OSError: it is not there, or cannot be reached.
+            OutsideError: the file is outside the bounds.
+            UntrustedError: the path is not a regular file.
+            OSError: the file does not exist, or cannot be opened.
         """
         descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
         try:
@@ -94,11 +94,11 @@ class Bounds:
         """Read a file of at most ``max_bytes``.
 
         Raises:
-            OutsideError: it lies outside.
-            UntrustedError: it is not a regular file, or is too large.
-            OSError: it is not there, or cannot be read.
+            OutsideError: the file is outside the bounds.
+            UntrustedError: the path is not a regular file, or the file is too large.
+            OSError: the file does not exist, or cannot be read.
         """
-        with self.held(path) as place:
+        with self.opened(path) as place:
             return read_file(place, max_bytes)
 
 
@@ -106,7 +106,7 @@ def _followed(path: Path) -> Path:
     """Resolve every link on a path.
 
     Raises:
-        OSError: they lead in a circle.
+        OSError: the links form a loop.
     """
     try:
         real = path.resolve()

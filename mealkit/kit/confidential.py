@@ -1,8 +1,8 @@
-"""What looks like a secret, by its name or by what is in it: it does not belong in a kit.
+"""Finds what looks like a secret, by a file's name or its content: it must not be in a kit.
 
-Names are those of files that well-known programs keep credentials in. Contents are shapes that
-their issuers publish so that scanners can find them; a word such as "password" is no such shape.
-Never returns the secret itself. Pure.
+The names are those of files in which well-known programs store credentials. The patterns for
+contents are token formats that their issuers publish for scanners; a word such as "password" is
+not a pattern. Never returns the secret itself. No I/O.
 """
 
 import re
@@ -13,9 +13,9 @@ from itertools import islice
 from pathlib import PurePosixPath
 
 MAX_SCANNED_BYTES = 1024 * 1024
-"""Files above this size are looked at by name alone: no key or settings file is as large."""
+"""Larger files are checked by name only: no file of keys or settings is that large."""
 
-# Whatever lies below such a folder.
+# Every file below such a folder.
 _FOLDERS = {
     ".git": "the history of git",
     ".hg": "the history of Mercurial",
@@ -27,7 +27,7 @@ _FOLDERS = {
     ".kube": "credentials of Kubernetes",
     ".password-store": "passwords of pass",
 }
-# The end of a path, in lower case; a name alone, or the folders that tell what it is.
+# The end of a path, in lower case: a name, or a name with the folders that identify it.
 _PATHS = {
     ".docker/config.json": "credentials of Docker",
     ".config/gcloud/*": "credentials of Google Cloud",
@@ -84,16 +84,16 @@ _PATHS = {
     "*.keystore": "a store of private keys",
     "*.kdbx": "a store of passwords",
 }
-# What editors and people put behind the name of a copy.
+# Suffixes that editors and people append to the name of a copy.
 _COPY = re.compile(r"(?:~|\.bak|\.backup|\.old|\.orig|\.save|\.swp|\.copy| copy)+$")
-# Samples say what to set, and are written to be shared; their content is looked at all the same.
+# Samples show what to set, and are meant to be shared; their content is still checked.
 _SAMPLES = (".env.example", ".env.sample", ".env.template", ".env.dist", ".env.defaults")
 
-# Shapes of tokens. Sources: docs.github.com "About authentication to GitHub", docs.gitlab.com
+# Token formats. Sources: docs.github.com "About authentication to GitHub", docs.gitlab.com
 # "Token overview", docs.aws.amazon.com IAM "unique identifiers", api.slack.com "token types",
 # docs.stripe.com "API keys", PyPI "API tokens", docs.npmjs.com "access tokens",
 # cloud.google.com "API keys", and the public rules of gitleaks and GitHub's secret scanning.
-# Each is looked for only where its literal beginnings are: that costs next to nothing.
+# A pattern is tried only at its literal prefixes, which makes the search fast.
 _SHAPES = tuple(
     (what, tuple(beginnings.split()), re.compile(shape))
     for what, beginnings, shape in (
@@ -149,7 +149,7 @@ _MOST_KEYS = 100
 _BEGIN = re.compile(
     r"(?:-----BEGIN (?:[A-Z0-9]{2,10} ){0,2}PRIVATE KEY(?: BLOCK)?-----|PuTTY-User-Key-File-\d:)"
 )
-# What follows in a key, also as a string of a program or of JSON: its lines, perhaps headers.
+# The rest of a key, also in a string of a program or of JSON: its lines, perhaps headers.
 _KEY_BODY = re.compile(
     r"(?:\\[rn]|[\s\"'+,]){1,40}(?:[A-Za-z-]{3,20}: ?[^\n\\]{0,80}(?:\\[rn]|\s){1,8}){0,4}"
     r"[A-Za-z0-9+/]{16}"
@@ -175,14 +175,14 @@ _ASSIGNED = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """Something that looks like a secret: what it looks like, and on which line."""
+    """A suspected secret: what it looks like, and its line."""
 
     what: str
     line: int
 
 
 def secret_name(path: str) -> str | None:
-    """Say what a file is by its path, if it is one that credentials are kept in."""
+    """Return what kind of file a path names, if files of that name contain credentials."""
     parts = PurePosixPath(_COPY.sub("", path.lower())).parts
     for part in parts:
         if part in _FOLDERS:
@@ -197,7 +197,7 @@ def secret_name(path: str) -> str | None:
 
 
 def secrets_in(text: str, name: str = "") -> Iterator[Sight]:
-    """Yield what looks like a secret in a text, the first of each shape; ``name`` is its file's."""
+    """Yield suspected secrets in a text, the first of each format; ``name`` is the file's name."""
     for what, beginnings, shape in _SHAPES:
         if any(beginning in text for beginning in beginnings):
             for found in shape.finditer(text):
@@ -213,13 +213,13 @@ def secrets_in(text: str, name: str = "") -> Iterator[Sight]:
 
 
 def addresses_with_passwords(text: str) -> Iterator[Sight]:
-    """Yield addresses that state a user and a password."""
+    """Yield addresses that contain a user and a password."""
     for found in _ADDRESS.finditer(text):
         yield _sight(text, "an address with a password", found.start())
 
 
 def is_secret_setting(name: str, value: str) -> bool:
-    """Tell whether a variable looks like a secret, by its name or by its value."""
+    """Return whether a variable looks like a secret, by its name or by its value."""
     if any(secrets_in(value)) or any(addresses_with_passwords(value)):
         return True
     if _NO_SECRET_NAME.search(name) or _NO_SECRET_VALUE.fullmatch(value):
@@ -228,7 +228,7 @@ def is_secret_setting(name: str, value: str) -> bool:
 
 
 def masked(text: str) -> str:
-    """Return a text that says *** for tokens, passwords in addresses, and secret variables."""
+    """Replace tokens, passwords in addresses, and values of secret variables in a text with ***."""
     text = re.sub(r"(://)[^\s/@]{1,400}@", r"\1***@", text)
     for _, beginnings, shape in _SHAPES:
         if any(beginning in text for beginning in beginnings):
@@ -254,13 +254,13 @@ def _masked_value(found: "re.Match[str]") -> str:
 
 
 def _stands_alone(text: str, found: "re.Match[str]") -> bool:
-    """Tell whether a token is no part of a longer word."""
+    """Return whether a token is not part of a longer word."""
     before, after = text[found.start() - 1 : found.start()], text[found.end() : found.end() + 1]
     return before not in _WORD and after not in _WORD
 
 
 def _is_sample(token: str) -> bool:
-    """Tell a token that documentation shows, such as one of x alone, from one that may be real."""
+    """Return whether a token is a placeholder from documentation, such as one made of x only."""
     body = re.split(r"[_-]|(?<=AKIA)|(?<=ASIA)", token)[-1]
     return token.endswith("EXAMPLE") or (len(set(body.lower())) == 1 and body[0] in "xX0")
 

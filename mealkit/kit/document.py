@@ -1,7 +1,8 @@
-"""A YAML text as JSON values, with the line of every value.
+"""Reads a YAML text as JSON values, with the line of every value.
 
-Refuses what other readers of YAML let pass: a key that stands twice, aliases that expand without
-end, keys that are not text, tags, numbers that JSON cannot hold. Finds all of these in one pass.
+Returns a problem for what other readers of YAML accept: a key that appears twice, aliases that
+expand without limit, keys that are not text, tags, numbers that JSON cannot represent.
+Finds all of these in one pass.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,9 +14,9 @@ from mealkit.kit.nodes import MAX_DEPTH, MappingNode, Node, Scalar, SequenceNode
 from mealkit.kit.scalars import NotJson, scalar_value
 
 Path = tuple[str | int, ...]
-"""The way to a value: the keys and indexes from the top."""
+"""The path of a value: the keys and indexes from the top."""
 
-# A kit of ten models is a few hundred nodes; aliases may not make it more than these.
+# A kit of ten models has a few hundred nodes; this limit is for the expansion of aliases.
 MAX_NODES = 20_000
 MAX_CHARACTERS = 4 * 1024 * 1024
 
@@ -26,7 +27,7 @@ _Entries = dict[str, tuple[int, Node]]
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """Where a value begins, and how it is written when it is a scalar."""
+    """The position of a value, and its spelling if it is a scalar."""
 
     line: int
     raw: str | None
@@ -34,7 +35,7 @@ class Spot:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A YAML document: its values as JSON, and where each of them stands."""
+    """A YAML document: its values as JSON, and the position of each of them."""
 
     name: str
     """The file's path, as the caller wrote it."""
@@ -46,7 +47,7 @@ class Document:
         return f"{self.name}:{self.spot(path).line}"
 
     def spot(self, path: Path) -> Spot:
-        """Return where a value stands, or the nearest part around it that exists."""
+        """Return the position of a value, or of the nearest part around it that exists."""
         for length in range(len(path), -1, -1):
             found = self.spots.get(path[:length])
             if found:
@@ -55,7 +56,7 @@ class Document:
 
 
 def read_document(text: str, name: str) -> tuple[Document, list[Problem]]:
-    """Read a YAML text; the problems are all that were found, and empty when the values hold."""
+    """Read a YAML text; returns all problems that were found, an empty list for a valid text."""
     try:
         root = compose(text)
     except Syntax as error:
@@ -79,7 +80,7 @@ class _TooLargeError(Exception):
 
 
 class _Reader:
-    """Turns nodes into values, aliases expanded, and keeps the lines."""
+    """Converts nodes to values, with aliases expanded, and records the lines."""
 
     def __init__(self, name: str) -> None:
         self.spots: dict[Path, Spot] = {}
@@ -87,11 +88,11 @@ class _Reader:
         self._name = name
         self._nodes = 0
         self._characters = 0
-        # What is wrong in an anchored part is told once, however often it is used.
-        self._told: set[tuple[int, str]] = set()
+        # A problem in an anchored part is reported once, however often the part is used.
+        self._reported: set[tuple[int, str]] = set()
 
     def value(self, node: Node, path: Path, line: int | None = None) -> Any:
-        """Return a node's value; ``line`` is where it is named, when that is not where it is."""
+        """Return a node's value; ``line`` is the alias's line, if an alias led to the node."""
         line = line or node.line
         top = self.spots[path[:1]].line if len(path) > 1 else line
         self._count(top, len(node.text) if isinstance(node, Scalar) else 0)
@@ -115,7 +116,7 @@ class _Reader:
         try:
             return scalar_value(node)
         except NotJson as error:
-            self._tell("KIT_INVALID", error.message, node.line, error.hint)
+            self._report("KIT_INVALID", error.message, node.line, error.hint)
             return None
 
     def _mapping(self, node: MappingNode, path: Path) -> dict[str, Any]:
@@ -123,9 +124,9 @@ class _Reader:
         for key, line, value in self._keys(node):
             if key in entries:
                 first = entries[key][0]
-                message = f"{key!r} stands twice, on lines {first} and {line}"
+                message = f"{key!r} appears twice, on lines {first} and {line}"
                 hint = f"delete line {first} or line {line}"
-                self._tell("KIT_DUPLICATE_KEY", message, line, hint)
+                self._report("KIT_DUPLICATE_KEY", message, line, hint)
             entries.setdefault(key, (line, value))
         merge = entries.pop(_MERGE, None) if node.has_merge else None
         if merge:
@@ -133,7 +134,7 @@ class _Reader:
         return {key: self.value(value, (*path, key), at) for key, (at, value) in entries.items()}
 
     def _merged(self, line: int, value: Node, depth: int = 0) -> _Entries:
-        """Return the entries that ``<<`` brings in: of two mappings the earlier one wins."""
+        """Return the entries that ``<<`` merges in: for a key in two mappings, the first wins."""
         if depth > MAX_DEPTH:
             raise _TooLargeError(line, f"{MAX_DEPTH} levels")
         sources = [item for _, item in value.items] if isinstance(value, SequenceNode) else [value]
@@ -141,7 +142,9 @@ class _Reader:
         for source in sources:
             if not isinstance(source, MappingNode):
                 hint = "write `<<: *name`, where &name marks a mapping"
-                self._tell("KIT_SYNTAX", "'<<' merges something that is no mapping", line, hint)
+                self._report(
+                    "KIT_SYNTAX", "'<<' merges something that is not a mapping", line, hint
+                )
                 continue
             own: _Entries = {}
             inherited: _Entries = {}
@@ -165,21 +168,23 @@ class _Reader:
     def _keys(self, node: MappingNode) -> Iterator[tuple[str, int, Node]]:
         for key, line, value in node.entries:
             if not isinstance(key, Scalar):
-                self._tell("KIT_SYNTAX", "a key is not text", key.line, "write a name before the :")
+                self._report(
+                    "KIT_SYNTAX", "a key is not text", key.line, "write a name before the :"
+                )
                 continue
             try:
                 name = scalar_value(key)
             except NotJson as error:
-                self._tell("KIT_INVALID", error.message, key.line, error.hint)
+                self._report("KIT_INVALID", error.message, key.line, error.hint)
                 continue
             if not isinstance(name, str):
                 hint = f'write it in quotes: "{key.text}"'
-                self._tell("KIT_INVALID", f"the key {key.text} is not text", key.line, hint)
+                self._report("KIT_INVALID", f"the key {key.text} is not text", key.line, hint)
                 name = key.text
             yield name, line, value
 
-    def _tell(self, code: str, message: str, line: int, hint: str | None) -> None:
-        if (line, message) not in self._told:
-            self._told.add((line, message))
+    def _report(self, code: str, message: str, line: int, hint: str | None) -> None:
+        if (line, message) not in self._reported:
+            self._reported.add((line, message))
             place = f"{self._name}:{line}"
             self.problems.append(problem(code, message, where=place, hint=hint))

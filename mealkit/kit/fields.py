@@ -1,6 +1,6 @@
-"""Which field of which model a path in a kit means, so that a problem can name and explain it.
+"""Finds the field of the models that a path in a kit belongs to, to name and explain it.
 
-Pure look-up in the models' own annotations; a path that leads nowhere is answered with None.
+No I/O: reads the models' own annotations. Returns None for a path that does not exist.
 """
 
 import types
@@ -17,7 +17,7 @@ _DISCRIMINATOR = "source"
 
 
 def field_at(model: type[BaseModel], data: Any, path: Path) -> FieldInfo | None:
-    """Return the field that a path ends in, or whose list or map it is an item of."""
+    """Return the field at the end of a path, or the field whose list or map contains that item."""
     for length in range(len(path), 0, -1):
         parent = model_at(model, data, path[: length - 1])
         if parent:
@@ -26,7 +26,7 @@ def field_at(model: type[BaseModel], data: Any, path: Path) -> FieldInfo | None:
 
 
 def model_at(model: type[BaseModel], data: Any, path: Path) -> type[BaseModel] | None:
-    """Return the model that describes the mapping at a path; unions are decided by the data."""
+    """Return the model that describes the mapping at a path; the data decides between variants."""
     annotation: Any = model
     for step in path:
         annotation = _step(_decided(annotation, data), step)
@@ -43,12 +43,12 @@ def names_of(model: type[BaseModel]) -> list[str]:
 
 
 def homes_of(model: type[BaseModel], name: str | int) -> list[str]:
-    """Return where in a model, outside of lists and maps, a field of this name lives."""
+    """Return the paths in a model, outside of lists and maps, of fields with this name."""
     return [home for home, field_name in _walk(model, "") if field_name == name]
 
 
 def is_size(field: FieldInfo | None) -> bool:
-    """Tell whether a field takes a size such as 16GiB."""
+    """Return whether a field's value is a size such as 16GiB."""
     if field is None:
         return False
     marker = get_args(Size)[1]
@@ -91,7 +91,7 @@ def _step(annotation: Any, step: str | int) -> Any:
 
 
 def _decided(annotation: Any, data: Any) -> Any:
-    """Return the one type that an annotation means for this data."""
+    """Return the one type of an annotation that fits this data."""
     if get_origin(annotation) is Annotated:
         return _decided(get_args(annotation)[0], data)
     if get_origin(annotation) not in {Union, types.UnionType}:

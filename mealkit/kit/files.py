@@ -1,7 +1,7 @@
-"""The files that a kit names: prompts, code, wheels, and the folders of its weights and its base.
+"""Reads the files that a kit names: prompts, code, wheels, and folders of weights and base image.
 
-Read from what the kit says even when other parts of it are wrong, so that all problems are told at
-once. Refuses files outside of the kit's bounds, and those that look like secrets.
+Works even if other parts of the kit are wrong, so that all problems are reported together.
+Returns a problem for a file outside of the kit's bounds, or one that looks like a secret.
 """
 
 import json
@@ -24,17 +24,17 @@ KIT_NAME = "kit.yaml"
 MAX_TEXT_BYTES = 1024 * 1024
 MAX_PROMPTS_CHARACTERS = 8 * 1024 * 1024
 MAX_CODE_BYTES = 8 * 1024 * 1024
-"""What all files of code may have together: they stand in the lock in full."""
+"""The maximum size of all files of code together: the lock contains their full text."""
 MAX_CODE_FILES = 2000
 
 _LOCK_NAME = "kit.lock"
-# Of one file no more sights than these are told.
+# The maximum number of suspected secrets that are reported for one file.
 _MOST_SIGHTS = 3
 _IMAGE_PATHS = ("oci:", "oci-archive:")
 
 
 def decoded(data: bytes) -> tuple[str, tuple[str, str] | None]:
-    """Return a text, or what is wrong with it and what to do."""
+    """Return a text, or the fault and what to do about it."""
     try:
         return data.decode(), None
     except UnicodeDecodeError as error:
@@ -44,7 +44,7 @@ def decoded(data: bytes) -> tuple[str, tuple[str, str] | None]:
 
 
 def image_path(reference: str) -> str | None:
-    """Return the path of a base image that lies on this machine; None: it is in a registry."""
+    """Return the path of a base image on this machine; None if it is in a registry."""
     for prefix in _IMAGE_PATHS:
         if reference.startswith(prefix):
             return reference.removeprefix(prefix)
@@ -55,28 +55,28 @@ def source_folder(kit_folder: Path, path: str) -> Path:
     """Return the folder of a folder source, as the kit writes it.
 
     Raises:
-        OSError: it begins with the home of a user who is not known.
+        OSError: the path begins with the home of an unknown user.
     """
     try:
         return kit_folder / Path(path).expanduser()
     except RuntimeError as error:
-        raise OSError(f"there is no such user: {path}") from error
+        raise OSError(f"this user does not exist: {path}") from error
 
 
 def secret_problem(name: str, what: str, where: str | None) -> Problem:
-    """Say that a file looks like a secret, and which line of kit.yaml lifts that."""
+    """Return the problem that a file looks like a secret; the hint has the line that allows it."""
     word = name if name.replace("/", "").replace(".", "").isalnum() else json.dumps(name)
     return problem(
         "KIT_SECRET",
         f"{name} looks like {what}",
-        hint=f"take it out of the kit; or, if it may be seen by everyone who gets the kit, "
+        hint=f"remove it from the kit; or, if it may be public, "
         f"write into kit.yaml: allow_secrets: [{word}]",
         where=where,
     )
 
 
 class KitFiles:
-    """What a kit's document says of files; ``problems`` are those that were found so far."""
+    """The files that a kit's document names; ``problems`` are those that were found so far."""
 
     def __init__(self, folder: Path, document: Document, bounds: Bounds) -> None:
         self.problems: list[Problem] = []
@@ -106,9 +106,9 @@ class KitFiles:
                 texts[name] = text
                 size += len(text)
             if size > MAX_PROMPTS_CHARACTERS:
-                # One file may be named by many prompts, and the lock has each.
+                # Many prompts may name the same file, and the lock contains the text of each.
                 message = f"all prompts together have more than {MAX_PROMPTS_CHARACTERS} characters"
-                self._tell("KIT_PROMPT_INVALID", ("prompts",), message)
+                self._report("KIT_PROMPT_INVALID", ("prompts",), message)
                 return texts
         return texts
 
@@ -126,14 +126,16 @@ class KitFiles:
                     continue
                 seen.add(name)
                 if len(seen) > MAX_CODE_FILES:
-                    self._tell("KIT_INVALID", place, f"there are more than {MAX_CODE_FILES} files")
+                    self._report(
+                        "KIT_INVALID", place, f"there are more than {MAX_CODE_FILES} files"
+                    )
                     return texts
                 text = self._text(name, place, "KIT_INVALID")
                 if text is not None:
                     texts[name] = text
         if sum(map(len, texts.values())) > MAX_CODE_BYTES:
             message = f"all files together have more than {MAX_CODE_BYTES} bytes"
-            self._tell("KIT_INVALID", ("runtime", "code"), message, "build a wheel of them")
+            self._report("KIT_INVALID", ("runtime", "code"), message, "build a wheel of them")
         return texts
 
     def wheels(self) -> tuple[Path, ...]:
@@ -146,28 +148,28 @@ class KitFiles:
             if path is None:
                 continue
             if not path.exists():
-                self._tell("KIT_FILE_MISSING", place, f"there is no {name}")
+                self._report("KIT_FILE_MISSING", place, f"{name} does not exist")
             elif path.is_dir():
-                names = self._found(search, f"{name}/*.whl", place, f"there is no wheel in {name}")
+                names = self._found(search, f"{name}/*.whl", place, f"{name} contains no wheel")
                 found += [self._folder / item for item in names if self._is_wheel(item, place)]
             elif path.suffix != ".whl":
-                self._tell("KIT_INVALID", place, f"{name} is not a wheel", "name a .whl file")
+                self._report("KIT_INVALID", place, f"{name} is not a wheel", "name a .whl file")
             elif self._is_wheel(name, place):
                 found.append(path)
         return tuple(found)
 
     def check_places(self) -> None:
-        """Look at where the folders of weights and the base image lead."""
+        """Check that the folders of weights and the base image are within the bounds."""
         for path, place in self._folders():
             try:
                 self._bounds.resolve(source_folder(self._folder, path))
             except OutsideError as error:
                 self._outside(error, path, place, is_folder=place[-1] == "path")
             except (OSError, ValueError) as error:
-                self._tell("KIT_FILE_MISSING", place, f"{path!r} cannot be followed: {error}")
+                self._report("KIT_FILE_MISSING", place, f"{path!r} cannot be resolved: {error}")
 
     def check_own_text(self, text: str) -> None:
-        """Look for secrets in kit.yaml itself."""
+        """Search kit.yaml itself for secrets."""
         if KIT_NAME in self._lifted:
             return
         values = "\n".join(line.partition(" #")[0] for line in text.split("\n"))
@@ -175,7 +177,7 @@ class KitFiles:
         sights += islice(addresses_with_passwords(values), _MOST_SIGHTS)
         for sight in sights:
             where = f"{self._document.name}:{sight.line}"
-            self.problems.append(secret_problem(KIT_NAME, f"it has {sight.what} in it", where))
+            self.problems.append(secret_problem(KIT_NAME, f"it contains {sight.what}", where))
 
     def _folders(self) -> Iterator[tuple[str, FieldPath]]:
         data = self._document.data
@@ -192,32 +194,32 @@ class KitFiles:
     def _found(
         self, search: Search, pattern: str, place: FieldPath, missing: str | None = None
     ) -> list[str]:
-        """Return the files that a pattern means, in the kit's folder; tell if there are none."""
+        """Return the files in the kit's folder that match a pattern; no match is a problem."""
         try:
             found = search.glob(pattern)
         except ValueError as error:
-            self._tell("KIT_INVALID", place, f"{pattern} is not a pattern: {error}")
+            self._report("KIT_INVALID", place, f"{pattern} is not a pattern: {error}")
             return []
         except OutsideError as error:
             self._outside(error, pattern, place)
             return []
         except (OSError, TooManyError) as error:
-            self._tell("KIT_INVALID", place, f"{pattern} cannot be looked for: {error}")
+            self._report("KIT_INVALID", place, f"{pattern} cannot be searched for: {error}")
             return []
-        if has_wildcard(pattern):  # the lock cannot be a part of itself
+        if has_wildcard(pattern):  # the lock cannot contain itself
             found = [name for name in found if name != _LOCK_NAME]
         if not found:
-            self._tell("KIT_FILE_MISSING", place, missing or f"there is no {pattern}")
+            self._report("KIT_FILE_MISSING", place, missing or f"{pattern} does not exist")
         return found
 
     def _is_wheel(self, name: str, place: FieldPath) -> bool:
         try:
-            with self._bounds.held(self._folder / name):
+            with self._bounds.opened(self._folder / name):
                 return True
         except OutsideError as error:
             self._outside(error, name, place)
         except (OSError, UntrustedError) as error:
-            self._tell("KIT_FILE_MISSING", place, f"{name} cannot be read: {_reason(error)}")
+            self._report("KIT_FILE_MISSING", place, f"{name} cannot be read: {_reason(error)}")
         return False
 
     def _text(self, name: str, place: FieldPath, code: str) -> str | None:
@@ -230,9 +232,9 @@ class KitFiles:
             return None
         text, fault = decoded(data)
         if fault is None and "\0" in text:
-            fault = ("holds a NUL character", "name a text file")
+            fault = ("contains a NUL character", "name a text file")
         if fault:
-            self._tell(code, place, f"{Path(name).name} {fault[0]}", fault[1])
+            self._report(code, place, f"{Path(name).name} {fault[0]}", fault[1])
             return None
         return text if self._is_open(name, text, place) else None
 
@@ -243,19 +245,19 @@ class KitFiles:
         except OutsideError as error:
             self._outside(error, name, place)
         except FileNotFoundError:
-            self._tell("KIT_FILE_MISSING", place, f"there is no {base}")
+            self._report("KIT_FILE_MISSING", place, f"{base} does not exist")
         except UntrustedError:
             if path.is_file():
                 message = f"{base} is larger than {MAX_TEXT_BYTES} bytes"
-                self._tell(code, place, message, "name the right file")
+                self._report(code, place, message, "name the right file")
             else:
-                self._tell("KIT_FILE_MISSING", place, f"{base} is not a file")
+                self._report("KIT_FILE_MISSING", place, f"{base} is not a file")
         except OSError as error:
-            self._tell("KIT_FILE_MISSING", place, f"{base} cannot be read: {_reason(error)}")
+            self._report("KIT_FILE_MISSING", place, f"{base} cannot be read: {_reason(error)}")
         return None
 
     def _is_open(self, name: str, text: str, place: FieldPath) -> bool:
-        """Tell whether a text may be seen by everyone who gets the kit."""
+        """Return whether a text may be public; add a problem for each suspected secret."""
         if name in self._lifted:
             return True
         sights = list(islice(secrets_in(text, name), _MOST_SIGHTS))
@@ -264,14 +266,14 @@ class KitFiles:
         return not sights
 
     def _inside(self, name: str, place: FieldPath) -> Path | None:
-        """Return a path that the kit names, if it leads into the kit's bounds."""
+        """Return a path that the kit names, if it is within the kit's bounds."""
         try:
             self._bounds.resolve(self._folder / name)
         except OutsideError as error:
             self._outside(error, name, place)
             return None
-        except OSError:  # a link that leads to itself
-            self._tell("KIT_FILE_MISSING", place, f"{name} cannot be followed")
+        except OSError:  # a loop of links
+            self._report("KIT_FILE_MISSING", place, f"{name} cannot be resolved")
             return None
         return self._folder / name
 
@@ -279,18 +281,18 @@ class KitFiles:
         self, error: OutsideError, name: str, place: FieldPath, *, is_folder: bool = False
     ) -> None:
         name, where = f"{dotted(place)}: {name}", self._document.where(place)
-        self.problems.append(error.told(name, where, is_folder=is_folder))
+        self.problems.append(error.problem(name, where, is_folder=is_folder))
 
     def _secret(self, name: str, what: str, place: FieldPath) -> None:
         self.problems.append(secret_problem(name, what, self._document.where(place)))
 
-    def _tell(self, code: str, place: FieldPath, message: str, hint: str | None = None) -> None:
+    def _report(self, code: str, place: FieldPath, message: str, hint: str | None = None) -> None:
         where = self._document.where(place)
         self.problems.append(problem(code, f"{dotted(place)}: {message}", where=where, hint=hint))
 
 
 def _relative(name: Any) -> str | None:
-    """Return a path that the models take too: a relative one without ``..``."""
+    """Return a path that the models also accept: a relative one without ``..``."""
     return name if isinstance(name, str) and loose_path_fault(name) is None else None
 
 

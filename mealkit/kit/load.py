@@ -1,7 +1,7 @@
-"""A kit's folder becomes a checked kit, with the line of every field and the text of its prompts.
+"""Loads and checks a kit's folder, with the line of every field and the text of its prompts.
 
-Refuses, all at once: text that is not YAML, fields and values that the models do not take, and
-files that are missing, unreadable, outside of the kit's bounds, or look like secrets.
+Raises one KitError with all problems: text that is not YAML, fields and values that the models
+reject, and files that are missing, unreadable, outside of the kit's bounds, or look like secrets.
 """
 
 import json
@@ -29,11 +29,11 @@ def _no_more(_document: Document) -> list[Problem]:
 
 @dataclass(frozen=True, slots=True)
 class LoadedKit:
-    """A kit that holds, with what only its files know."""
+    """A valid kit, with the content of its files."""
 
     kit: Kit
     folder: Path
-    """The folder that the kit's relative paths start from."""
+    """The folder that the kit's relative paths are relative to."""
     lines: Document
     """The line of every field."""
     prompts: Mapping[str, str]
@@ -43,9 +43,9 @@ class LoadedKit:
     wheels: tuple[Path, ...]
     """The local wheels' files."""
     bounds: Bounds
-    """The folders that the kit's files may lie in."""
+    """The folders that the kit's files may be in."""
     warnings: tuple[Problem, ...]
-    """What is allowed but should be known."""
+    """Problems that do not stop a command, such as pickle weights that the kit allows."""
 
     def where(self, path: FieldPath) -> str:
         """Return ``kit.yaml:LINE`` of a field, or of the nearest part around it."""
@@ -60,11 +60,12 @@ def load_kit(
 ) -> LoadedKit:
     """Read and check a kit; ``path`` is its folder or its kit.yaml.
 
-    ``check`` adds the problems of parts that others type, so that all are told at once. Besides
-    its own folder a kit may use those in ``allowed``.
+    ``check`` returns further problems, so that all are reported together: those of parts that
+    others define, such as an engine's settings. ``allowed`` are the folders that the kit may use
+    in addition to its own.
 
     Raises:
-        KitError: with every problem that was found, in the order of their lines.
+        KitError: contains all problems, in the order of their lines.
         StoreError: the file cannot be read (``DISK_DENIED``).
     """
     file = path / KIT_NAME if path.is_dir() else path
@@ -93,7 +94,7 @@ def _validated(document: Document) -> tuple[Kit | None, list[Problem]]:
 
 
 def _in_order(problems: list[Problem]) -> list[Problem]:
-    """Sort by line, and tell only the first problem of a place and code."""
+    """Sort by line, and keep only the first problem with the same place and code."""
     kept = {(item.where, item.code, item.message): item for item in problems}
 
     def line(item: Problem) -> int:
@@ -113,15 +114,15 @@ def _warnings(kit: Kit, document: Document) -> Iterator[Problem]:
 
 def _text_of(file: Path, bounds: Bounds) -> str:
     if not file.exists():
-        raise failure("KIT_NOT_FOUND", f"there is no {file}", where=str(file))
+        raise failure("KIT_NOT_FOUND", f"{file} does not exist", where=str(file))
     try:
         text, fault = decoded(bounds.read(file, MAX_KIT_BYTES))
     except OutsideError as error:
-        raise KitError(error.told(str(file), str(file))) from error
+        raise KitError(error.problem(str(file), str(file))) from error
     except UntrustedError as error:
         if not file.is_file():
             raise failure("KIT_NOT_FOUND", f"{file} is not a file", where=str(file)) from error
-        text, fault = "", (f"cannot be taken: {error}", "name the right file")
+        text, fault = "", (f"cannot be used: {error}", "name the right file")
     except OSError as error:
         raise failure("DISK_DENIED", f"{file} cannot be read", where=str(file)) from error
     if fault:

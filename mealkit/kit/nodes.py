@@ -1,7 +1,8 @@
-"""YAML events become a tree of nodes with lines; an alias is the very node that it names.
+"""Builds a tree of nodes with lines from YAML events; an alias is the same node as its anchor.
 
-Refuses text that is not one YAML document, that nests too deep or has too many nodes, and an alias
-to a part that contains it. Iterative, so that no input can exhaust the interpreter's stack.
+Raises Syntax for text that is not one YAML document, that nests too deep or has too many nodes,
+and for an alias inside the part that it refers to. Iterative, so that no input can exhaust the
+interpreter's stack.
 """
 
 import re
@@ -11,16 +12,16 @@ from typing import assert_never
 
 import yaml
 
-# What libyaml needs for one level grows with the depth; no kit goes below ten.
+# libyaml's cost per level grows with the depth; no kit has more than ten levels.
 MAX_DEPTH = 64
 MAX_SOURCE_NODES = 20_000
 
-# The C parser when PyYAML has it: ten times faster, the same events.
+# The C parser, if PyYAML has it: ten times faster, with the same events.
 _LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-class Syntax(Exception):  # noqa: N818  it is not an error of this program
-    """The text is not a YAML document that a kit may be."""
+class Syntax(Exception):  # noqa: N818  the error is in the input, not in this program
+    """The text is not a YAML document that can be a kit."""
 
     def __init__(self, message: str, line: int, column: int, hint: str | None = None) -> None:
         super().__init__(message)
@@ -33,18 +34,18 @@ class Syntax(Exception):  # noqa: N818  it is not an error of this program
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """A single value, as it is written."""
+    """A single value, as written."""
 
     line: int
     text: str
     plain: bool
-    """Whether it stands without quotes, so that its form decides its type."""
+    """Whether the value has no quotes, so that its form decides its type."""
     tag: str | None
 
 
 @dataclass(slots=True, eq=False)
 class SequenceNode:
-    """A list; every item with the line on which it is named."""
+    """A list; each item with its line."""
 
     line: int
     items: list[tuple[int, "Node"]] = field(default_factory=list)
@@ -53,14 +54,14 @@ class SequenceNode:
 
 @dataclass(slots=True, eq=False)
 class MappingNode:
-    """A mapping; every entry with its key, the line of the key, and its value."""
+    """A mapping; each entry with its key, the key's line, and its value."""
 
     line: int
     entries: list[tuple["Node", int, "Node"]] = field(default_factory=list)
     has_merge: bool = False
     closed: bool = False
     key: "Node | None" = None
-    """The key that waits for its value."""
+    """The key whose value comes next."""
     key_line: int = 0
 
 
@@ -76,7 +77,7 @@ def compose(text: str) -> Node:
     """Return the tree of the only document in a text.
 
     Raises:
-        Syntax: it is no YAML, no single document, or not a document that a kit may be.
+        Syntax: the text is not YAML, not a single document, or over the limits for a kit.
     """
     _require_printable(text)
     try:
@@ -96,18 +97,18 @@ def compose(text: str) -> Node:
 
 
 def _require_printable(text: str) -> None:
-    """Refuse control characters, which YAML does not have; the parsers name no line for them."""
+    """Raise Syntax for control characters, for which the parsers report no line."""
     found = _NOT_PRINTABLE.search(text)
     if found:
         start = found.start()
         line = text.count("\n", 0, start) + 1
         column = start - text.rfind("\n", 0, start)
-        message = f"the character U+{ord(found[0]):04X} may not stand in YAML"
+        message = f"the character U+{ord(found[0]):04X} is not allowed in YAML"
         raise Syntax(message, line, column, "delete the character")
 
 
 class _Composer:
-    """Builds the tree, one event after the other."""
+    """Builds the tree, event by event."""
 
     def __init__(self) -> None:
         self._anchors: dict[str, Node] = {}
@@ -152,10 +153,10 @@ class _Composer:
     def _aliased(self, anchor: str, line: int, column: int) -> Node:
         node = self._anchors.get(anchor)
         if node is None:
-            hint = f"mark the part that is meant with &{anchor}, before this line"
-            raise Syntax(f"there is no anchor &{anchor}", line, column, hint)
+            hint = f"mark the part that you mean with &{anchor}, before this line"
+            raise Syntax(f"the anchor &{anchor} does not exist", line, column, hint)
         if not isinstance(node, Scalar) and not node.closed:
-            error = Syntax(f"*{anchor} stands inside the part that &{anchor} marks", line, column)
+            error = Syntax(f"*{anchor} is inside the part that &{anchor} marks", line, column)
             error.too_large = True
             raise error
         return node
@@ -164,7 +165,7 @@ class _Composer:
         self._nodes += 1
         if self._nodes > MAX_SOURCE_NODES:
             message = f"the file has more than {MAX_SOURCE_NODES} values"
-            raise Syntax(message, node.line, column, "a kit is smaller")
+            raise Syntax(message, node.line, column, "make the kit smaller")
         if event.anchor:
             self._anchors[event.anchor] = node
         self._put(node, node.line)
@@ -172,10 +173,10 @@ class _Composer:
             self._open.append(node)
             if len(self._open) > MAX_DEPTH:
                 message = f"the values nest deeper than {MAX_DEPTH} levels"
-                raise Syntax(message, node.line, column, "nest less")
+                raise Syntax(message, node.line, column, "use fewer levels")
 
     def _put(self, node: Node, line: int) -> None:
-        """Give a node to the part that is open: as its item, key or value."""
+        """Add a node to the open part: as its item, key or value."""
         if not self._open:
             self._root = node
             return

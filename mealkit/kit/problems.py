@@ -1,6 +1,6 @@
-"""What pydantic says of a kit becomes problems: the field, its value, its line, how to write it.
+"""Turns pydantic's errors about a kit into problems: the field, its value, its line, and a hint.
 
-Finds the place of each error and keeps one for each place; ``wording`` finds the words.
+Finds the place of each error and keeps one error for each place; ``wording`` writes the texts.
 """
 
 from typing import Any
@@ -21,10 +21,10 @@ def problems_of(
     document: Document,
     prefix: Path = (),
 ) -> list[Problem]:
-    """Word every error of a model that was given ``data``, which stands at ``prefix``.
+    """Return the problems of a model that was given ``data``; ``prefix`` is its path in the kit.
 
-    One problem for each mistake: where a union refuses a value twice, the more telling is kept,
-    and a field that is only misspelt is not missing too.
+    One problem for each mistake: if a union rejects a value twice, only the more informative
+    error is kept, and a misspelt field is not also reported as missing.
     """
     faults: dict[Path, Fault] = {}
     for item in error.errors(include_url=False):
@@ -32,7 +32,7 @@ def problems_of(
         known = faults.get(fault.path)
         if not fault.is_echo and (known is None or known.kind == "literal_error"):
             also = known.expected if known and known.kind != fault.kind else ""
-            faults[fault.path] = fault.beside(also)
+            faults[fault.path] = fault.with_alternative(also)
     meant = {fault.meant for fault in faults.values() if fault.meant}
     return [
         worded(fault)
@@ -67,7 +67,7 @@ def _fault(
 
 
 def _path_in(data: Any, location: tuple[int | str, ...], kind: str) -> Path:
-    """Drop what pydantic adds to a path that is not in the data: union tags, ``[key]``."""
+    """Remove what pydantic adds to a path and is not in the data: union tags, ``[key]``."""
     path: list[int | str] = []
     tag_dropped = False
     for index, step in enumerate(location):

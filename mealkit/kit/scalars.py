@@ -1,6 +1,7 @@
-"""What a scalar means: YAML 1.2's core schema, so that only true and false are booleans.
+"""Converts scalars by YAML 1.2's core schema, so that only true and false are booleans.
 
-Refuses numbers that JSON cannot hold. Source: https://yaml.org/spec/1.2.2/#103-core-schema
+Raises NotJson for numbers that JSON cannot represent.
+Source: https://yaml.org/spec/1.2.2/#103-core-schema
 """
 
 import math
@@ -22,13 +23,13 @@ _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 
 NUMBER = re.compile(rf"(?:{_INTEGER.pattern}|{_FLOAT.pattern}|{_NOT_FINITE.pattern})\Z")
-"""What is a number where it stands without quotes."""
+"""The form of a number without quotes."""
 
-# Larger integers lose digits in other readers of JSON.
+# Other readers of JSON lose digits of larger integers.
 _MAX_INTEGER_CHARACTERS = 20
 
 
-class NotJson(Exception):  # noqa: N818  it is not an error of this program
+class NotJson(Exception):  # noqa: N818  the error is in the input, not in this program
     """A scalar has no value in JSON."""
 
     def __init__(self, message: str, hint: str) -> None:
@@ -41,7 +42,7 @@ def scalar_value(node: Scalar) -> str | int | float | bool | None:
     """Return a scalar's value.
 
     Raises:
-        NotJson: it is an infinite number, no number, too large a number, or contradicts its tag.
+        NotJson: the number is invalid, infinite or too large, or contradicts its tag.
     """
     if node.tag == "str" or (node.tag is None and not node.plain):
         return node.text
@@ -61,7 +62,7 @@ def scalar_value(node: Scalar) -> str | int | float | bool | None:
             return float(value)
         case _:
             return value
-    raise NotJson(f"{node.text!r} is not what its tag !!{node.tag} says", "delete the tag")
+    raise NotJson(f"{node.text!r} does not match its tag !!{node.tag}", "delete the tag")
 
 
 def _plain_value(text: str) -> str | int | float | bool | None:

@@ -1,6 +1,6 @@
-"""The JSON Schema of kit.yaml, from the models, in what 2020-12 and draft 7 have in common.
+"""The JSON Schema of kit.yaml, from the models, in the common subset of 2020-12 and draft 7.
 
-Editors complete and check a kit with it; what needs a file or an engine, ``mealkit check`` finds.
+Editors use it to complete and check a kit; ``mealkit check`` also checks files and the engine.
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def kit_schema() -> dict[str, Any]:
-    """Return the schema of a kit, without the parts that only engines know."""
+    """Return the schema of a kit, without the parts that the engines define."""
     return {"$schema": DIALECT, "title": "kit.yaml", **model_schema(Kit, "")}
 
 
@@ -37,7 +37,7 @@ _NOT_PORTABLE = frozenset({"title", "discriminator"})
 
 
 def _portable(schema: Any) -> Any:
-    """Return a schema without what editors do not know or would show twice."""
+    """Return a schema without entries that editors do not support or would show twice."""
     match schema:
         case dict():
             found = {
@@ -47,7 +47,7 @@ def _portable(schema: Any) -> Any:
                 for key, value in schema.items()
                 if key not in _NOT_PORTABLE
             }
-            if "patternProperties" in found:  # a name that no pattern takes is refused
+            if "patternProperties" in found:  # a name that matches no pattern is rejected
                 found["additionalProperties"] = False
             return found
         case list():
@@ -60,5 +60,5 @@ class _Generator(GenerateJsonSchema):
     """Keeps pydantic's order of fields, which is the order of the models."""
 
     def sort(self, value: Any, parent_key: str | None = None) -> Any:  # noqa: ARG002
-        """Return the schema as it is."""
+        """Return the schema unsorted."""
         return value

@@ -1,7 +1,7 @@
-"""Which files of a folder a name or pattern means, as far as a kit may look.
+"""Finds the files of a folder that a name or pattern matches, within the kit's bounds.
 
-Refuses to look without end: entries and depth are bounded, links are followed only to where the
-kit's bounds allow, and none of them in a circle.
+Raises TooManyError when the limits for entries, depth or links are exceeded. Follows links only
+within the kit's bounds, and never in a loop.
 """
 
 import os
@@ -13,37 +13,37 @@ from pathlib import Path, PurePosixPath
 from mealkit.kit.bounds import Bounds, OutsideError
 
 MAX_ENTRIES = 50_000
-"""How many files and folders a pattern may make mealkit look at."""
+"""The maximum number of files and folders that one search reads."""
 MAX_LINKS = 500
-"""How many links to folders it may make mealkit follow."""
+"""The maximum number of links to folders that one search follows."""
 MAX_DEPTH = 32
-"""How deep folders may lie in each other."""
+"""The maximum depth of folders."""
 NEVER_BY_PATTERN = frozenset({".git", ".hg", ".svn", ".jj", "__pycache__", ".venv"})
-"""Folders that no pattern looks into: history, caches and environments are no part of a kit."""
+"""Folders that patterns skip, because history, caches and environments are not part of a kit."""
 
 _WILD = frozenset("*?[")
 
 
 class TooManyError(Exception):
-    """A folder has more in it than is looked through."""
+    """A folder has more entries, levels or links than a search may read."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(
-            f"{folder} has too many files, or too deep ones: more than {MAX_ENTRIES} files, "
+            f"{folder} has too many files, or they nest too deep: more than {MAX_ENTRIES} files, "
             f"{MAX_DEPTH} levels or {MAX_LINKS} links to folders"
         )
 
 
 def has_wildcard(pattern: str) -> bool:
-    """Tell a pattern from a name."""
+    """Return whether a name is a pattern."""
     return any(sign in _WILD for sign in pattern)
 
 
 class Search:
-    """Looks for files below a folder, through links only where the bounds allow.
+    """Searches for files below a folder; follows links only within the bounds.
 
-    One search has one allowance of entries, whatever its patterns; ``outside`` are the links to
-    folders that it came upon and did not follow.
+    The limits are for all patterns of one search together; ``outside`` are the links to folders
+    that it found and did not follow.
     """
 
     def __init__(self, folder: Path, bounds: Bounds) -> None:
@@ -54,12 +54,12 @@ class Search:
         self._links_left = MAX_LINKS
 
     def glob(self, pattern: str) -> list[str]:
-        """Return the files that a pattern means, as ``pathlib`` reads it; ``**`` follows no links.
+        """Return the files that a pattern matches, as in ``pathlib``; ``**`` follows no links.
 
         Raises:
             ValueError: ``**`` is only a part of a name, or the pattern has too many parts.
-            OutsideError: a folder that the pattern names is a link out of the bounds.
-            TooManyError: there is too much to look through.
+            OutsideError: a folder in the pattern is a link to a place outside the bounds.
+            TooManyError: the search exceeds its limits.
             OSError: a folder cannot be read.
         """
         parts = PurePosixPath(pattern).parts
@@ -69,7 +69,7 @@ class Search:
             raise ValueError(f"it has more than {MAX_DEPTH} parts")
         if parts[-1] == "**":
             parts = (*parts, "*")
-        # A folder is looked through once for each rest of the pattern, however it is reached.
+        # Each folder is read once for each rest of the pattern, even if several paths reach it.
         todo: list[tuple[str, int]] = [("", 0)]
         seen: set[tuple[str, int]] = set()
         found: set[str] = set()
@@ -87,10 +87,10 @@ class Search:
         return sorted(found)
 
     def files(self) -> Iterator[str]:
-        """Yield every file below the folder, through links to folders too.
+        """Yield every file below the folder, also through links to folders.
 
         Raises:
-            TooManyError: there is too much to look through.
+            TooManyError: the search exceeds its limits.
             OSError: a folder cannot be read.
         """
         top = self._folder.resolve()
@@ -105,14 +105,14 @@ class Search:
                     real = above[-1] / entry.name
                     if entry.is_link:
                         real = (self._folder / path).resolve()
-                    if real not in above:  # a link to a folder around it leads in a circle
+                    if real not in above:  # a link to a folder around it is a loop
                         self._require_depth(len(above))
                         todo.append((f"{path}/", (*above, real)))
 
     def _steps(
         self, prefix: str, index: int, parts: Sequence[str], *, by_pattern: bool
     ) -> Iterator[tuple[str, int]]:
-        """Yield where a part of a pattern leads from a folder."""
+        """Yield the paths that one part of a pattern matches in a folder."""
         part, last = parts[index], index == len(parts) - 1
         if part == "**":
             yield prefix, index + 1
@@ -129,7 +129,7 @@ class Search:
                 yield f"{path}/", index + 1
 
     def _matching(self, prefix: str, part: str, *, folders: bool) -> Iterator[str]:
-        """Yield the folders, or else the files, whose names match; links are followed."""
+        """Yield the folders, or the files, with matching names; follows links."""
         for entry in self._entries(prefix):
             path = f"{prefix}{entry.name}"
             wanted = entry.is_folder if folders else entry.is_file
@@ -139,7 +139,7 @@ class Search:
                 yield path
 
     def _below(self, prefix: str) -> Iterator[str]:
-        """Yield the folders in a folder; no links."""
+        """Yield the folders in a folder, without links."""
         for entry in self._entries(prefix):
             path = f"{prefix}{entry.name}"
             if entry.is_folder and not entry.is_link and self._may_enter(path, entry):
@@ -147,7 +147,7 @@ class Search:
                 yield f"{path}/"
 
     def _entries(self, prefix: str) -> list["_Entry"]:
-        """Return what is in a folder."""
+        """Return the entries of a folder."""
         found: list[_Entry] = []
         with os.scandir(self._folder / prefix) as entries:
             for entry in entries:
@@ -179,7 +179,7 @@ class Search:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """A name in a folder; what it is, links followed."""
+    """A name in a folder, and what it is after following links."""
 
     name: str
     is_folder: bool
@@ -190,5 +190,5 @@ class _Entry:
 def _entry(entry: "os.DirEntry[str]") -> _Entry:
     try:
         return _Entry(entry.name, entry.is_dir(), entry.is_file(), entry.is_symlink())
-    except OSError:  # a link in a circle
+    except OSError:  # a loop of links
         return _Entry(entry.name, is_folder=False, is_file=False, is_link=True)

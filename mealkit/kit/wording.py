@@ -1,6 +1,6 @@
-"""How mealkit words what pydantic refuses: the field, its value, and how to write it.
+"""Writes the texts for pydantic's errors: the field, its value, and how to write it.
 
-Pure text; every kind of error has one function here.
+No I/O; every kind of error has one function here.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,14 +16,14 @@ from mealkit.kit.document import Path
 from mealkit.kit.fields import is_size, names_of
 
 BAD_KEY = "bad_key"
-"""The kind of a fault whose place is a key, not a value."""
+"""The kind of a fault in a key, not in a value."""
 
 _SHOWN_CHARACTERS = 60
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One error of pydantic, with what is known of the place where it happened."""
+    """One error of pydantic, with facts about its place."""
 
     kind: str
     path: Path
@@ -37,14 +37,14 @@ class Fault:
     where: str
     also: str = ""
 
-    def beside(self, also: str) -> "Fault":
-        """Return the fault with what else its place would take."""
+    def with_alternative(self, also: str) -> "Fault":
+        """Return the fault with another value that its place accepts."""
         values = {name: getattr(self, name) for name in self.__slots__}
         return Fault(**{**values, "also": also})
 
     @property
     def name(self) -> str:
-        """The place, as people write it."""
+        """The place, as written in messages."""
         return dotted(self.path)
 
     @property
@@ -54,12 +54,12 @@ class Fault:
 
     @property
     def expected(self) -> str:
-        """What the models would take, in pydantic's list."""
+        """The values that the models accept, in pydantic's list."""
         return str(self.context.get("expected", ""))
 
     @property
     def meant(self) -> Path | None:
-        """The place of the field that an unknown one was probably meant to be."""
+        """The field that an unknown one was probably meant to be."""
         if self.kind != "extra_forbidden":
             return None
         near = get_close_matches(self.last, self.siblings, n=1)
@@ -67,12 +67,12 @@ class Fault:
 
     @property
     def is_echo(self) -> bool:
-        """Whether it only repeats, for a list, that its items were refused."""
+        """Whether the error only repeats, for a list, that its items are wrong."""
         return self.kind == "too_short" and bool(self.value)
 
     @property
     def shown(self) -> str:
-        """The value as it is written in the file."""
+        """The value as written in the file."""
         match self.value:
             case None:
                 return "empty"
@@ -88,7 +88,7 @@ class Fault:
 
 
 def dotted(path: Path) -> str:
-    """Write a path as people do: ``model.weights[0].repo``."""
+    """Return a path as people write it: ``model.weights[0].repo``."""
     text = ""
     for step in path:
         text += f"[{step}]" if isinstance(step, int) else f".{step}"
@@ -96,11 +96,11 @@ def dotted(path: Path) -> str:
 
 
 def worded(fault: Fault) -> Problem:
-    """Say what is wrong, with the value, and what to write instead."""
+    """Return the problem: what is wrong, with the value, and what to write instead."""
     code = _CODES.get(fault.kind, "KIT_INVALID")
     if fault.value is None and fault.kind not in {"extra_forbidden", "union_tag_not_found"}:
         message: str = f"{fault.name} has no value"
-        hint: str | None = _explained(fault) or "write a value behind the colon"
+        hint: str | None = _explained(fault) or "write a value after the colon"
     elif is_size(fault.field):
         message, hint = _size(fault)
     else:
@@ -119,7 +119,7 @@ def _missing(fault: Fault) -> _Words:
 
 
 def _unknown(fault: Fault) -> _Words:
-    message = f"there is no field {fault.name}"
+    message = f"the field {fault.name} does not exist"
     if fault.meant:
         return message, f"did you mean {fault.meant[-1]!r}?"
     if fault.home:
@@ -162,17 +162,17 @@ def _choice(fault: Fault) -> _Words:
 
 
 def _untagged(fault: Fault) -> _Words:
-    return f"{fault.name} is missing", "add `source:`, which says where it comes from"
+    return f"{fault.name} is missing", "add `source:`, the kind of source"
 
 
 def _pattern(fault: Fault) -> _Words:
     explained = _explained(fault) or f"it must match {fault.context['pattern']}"
-    return f"{fault.name} is {fault.shown}, which does not have the right form", explained
+    return f"{fault.name} is {fault.shown}, which is not in the right format", explained
 
 
 def _key(fault: Fault) -> _Words:
-    hint = "use lower case letters, digits, dots, dashes and underscores"
-    return f"{fault.shown} is not a name that {dotted(fault.path[:-1])} takes", hint
+    hint = "use lower-case letters, digits, dots, dashes and underscores"
+    return f"{fault.shown} is not a valid name in {dotted(fault.path[:-1])}", hint
 
 
 def _size(fault: Fault) -> _Words:
@@ -193,12 +193,12 @@ def _empty(fault: Fault) -> _Words:
 
 def _long(fault: Fault) -> _Words:
     limit = fault.context["max_length"]
-    message = f"{fault.name} has {len(fault.value)} characters, at most {limit} are allowed"
+    message = f"{fault.name} has {len(fault.value)} characters, expected at most {limit}"
     return message, "shorten it"
 
 
 def _list(fault: Fault) -> _Words:
-    hint = "write its items below it, each behind a dash"
+    hint = "write its items below it, each after a dash"
     if isinstance(fault.value, str | int | float):
         hint = f"write {fault.last}: [{fault.raw or fault.value}]"
     return f"{fault.name} is {fault.shown}, expected a list", hint

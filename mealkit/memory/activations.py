@@ -1,25 +1,25 @@
-"""What a forward pass holds besides weights and cache, while tokens go through one layer."""
+"""Estimates the memory of one layer's forward pass, in addition to weights and cache."""
 
 from mealkit.memory.shape import Shape
 
-# Activations are computed in 16 bits by every engine here but onnxruntime.
+# Every engine here except onnxruntime computes activations in 16 bits.
 ACTIVATION_BYTES = 2
 
 
 def layer_numbers_per_token(shape: Shape) -> int:
-    """Return the numbers per token that are alive at the widest moment of a layer.
+    """Return the numbers per token that are in memory at a layer's widest moment.
 
-    down(act(gate(x)) * up(x)): act, up and their product are alive together (3 widths), beside
+    down(act(gate(x)) * up(x)): act, up and their product exist at the same time (3 widths), with
     the model's input, the layer's input, the residual and the normed input (4 hidden states).
-    Without a gate: up and its activation (2 widths). Where heads are wider than the feed-forward
-    part, as with many small experts, rotating the query is the widest moment: the query, its two
-    rotated parts and their sum, beside key, value and three hidden states.
+    Without a gate: up and its activation (2 widths). If heads are wider than the feed-forward part,
+    as with many small experts, rotating the query is the widest moment: the query, its two rotated
+    parts and their sum, with key, value and three hidden states.
     """
     return max(_feed_forward_numbers(shape), _attention_numbers(shape))
 
 
 def crowded_numbers_per_token(shape: Shape) -> int:
-    """Return the same for the case that all tokens choose the same experts."""
+    """Return the same number for the case that all tokens choose the same experts."""
     if shape.experts is None:
         return layer_numbers_per_token(shape)
     width = max(shape.experts.intermediate_size, shape.experts.shared_intermediate_size)
@@ -28,7 +28,7 @@ def crowded_numbers_per_token(shape: Shape) -> int:
 
 
 def describe(shape: Shape) -> str:
-    """Write the formula with the model's numbers."""
+    """Return the formula as text, with the model's numbers."""
     if _attention_numbers(shape) > _feed_forward_numbers(shape):
         query, keys = shape.heads * shape.head_dimension, shape.kv_heads * shape.head_dimension
         return f"(4 x {query} + 2 x {keys} + 3 x {shape.hidden_size}) x 2 bytes"
@@ -48,8 +48,8 @@ def _attention_numbers(shape: Shape) -> int:
 def _feed_forward_width(shape: Shape) -> int:
     if shape.experts is None:
         return shape.intermediate_size
-    # Tokens spread over the experts: each expert sees its share, one expert at a time; routing is
-    # never even, so twice the share is counted.
+    # Tokens are distributed among the experts: each expert gets its share, one expert at a time.
+    # The routing is never even, so this counts twice the share.
     routed = shape.experts.intermediate_size * min(
         1.0, 2 * shape.experts.active / shape.experts.count
     )

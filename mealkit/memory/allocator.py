@@ -1,8 +1,8 @@
-"""What PyTorch's caching allocator adds to the sizes of tensors.
+"""Estimates the overhead of PyTorch's caching allocator over the sizes of tensors.
 
-Source: c10/cuda/CUDACachingAllocator.cpp: sizes are rounded to 512 bytes; tensors beyond 1 MiB
-come from blocks of 20 MiB, those from 10 MiB on from blocks rounded to 2 MiB; a remainder of
-1 MiB or less is not split off, and counts as allocated.
+Source: c10/cuda/CUDACachingAllocator.cpp: sizes are rounded up to 512 bytes; tensors above 1 MiB
+come from blocks of 20 MiB, those of 10 MiB or more from blocks that are rounded up to 2 MiB; a
+remainder of 1 MiB or less is not split off, and counts as allocated.
 """
 
 from bisect import bisect_left, insort
@@ -19,7 +19,7 @@ _MEDIUM = 10 * MIB
 _MEDIUM_BLOCK = 20 * MIB
 _LARGE_ROUND = 2 * MIB
 
-# One workspace of cuBLAS, which it asks of the allocator at its first product: 8.125 MiB, and
+# One workspace of cuBLAS, which it allocates for its first product: 8.125 MiB, and
 # 32 MiB on Hopper. Source: aten/src/ATen/cuda/CublasHandlePool.cpp (getChosenWorkspaceSize).
 WORKSPACE_BYTES = 8_519_680
 WORKSPACE_HOPPER_BYTES = 32 * MIB
@@ -31,7 +31,7 @@ def workspace_bytes(compute_capability: tuple[int, int]) -> int:
 
 
 def rounding_bytes(sizes: Iterable[int]) -> int:
-    """Return what the allocator adds when tensors of these sizes are made one after the other."""
+    """Return the allocator's overhead when tensors of these sizes are allocated in this order."""
     free: list[int] = []
     added = 0
     for size in sizes:
@@ -49,9 +49,9 @@ def rounding_bytes(sizes: Iterable[int]) -> int:
 
 
 def loading_rounding_bytes(shape: Shape) -> int:
-    """Return what rounding adds to the weights of a model that is loaded tensor by tensor.
+    """Return the overhead of rounding for a model whose weights are loaded tensor by tensor.
 
-    Of layers that are alike, a few are enough to know the rest; so are many matrices of a layer.
+    Computes it for a few equal layers, and for a few equal matrices of a layer, and extrapolates.
     """
     kinds = [matrix for matrix in shape.matrices() if matrix.count >= shape.layers]
     few = min(shape.layers, 4)
@@ -66,7 +66,7 @@ def loading_rounding_bytes(shape: Shape) -> int:
 
 
 def large_tensors(size_bytes: float, count: int) -> int:
-    """Return how many of these tensors the allocator may round up by as much as 1 MiB."""
+    """Return how many of these tensors the allocator may round up by up to 1 MiB."""
     return count if size_bytes > _SMALL else 0
 
 

@@ -1,6 +1,7 @@
-"""Shapes from what models say of themselves: config.json or GGUF metadata.
+"""Reads the shape of a model from its config.json or GGUF metadata.
 
-Pure; what is not said is taken at its most expensive, and named in ``Shape.unknown``.
+No I/O. For values that are missing, assumes the most expensive one, and lists it in
+``Shape.unknown``.
 """
 
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ from mealkit.memory.shape import (
     SlidingWindow,
 )
 
-# Families whose feed-forward part has no gate, by model_type or architecture.
+# Families without a gate in the feed-forward part, by model_type or architecture.
 _UNGATED = (
     "bert",
     "bloom",
@@ -33,7 +34,7 @@ _UNGATED = (
     "starcoder",
 )
 _GENERATING = ("CausalLM", "LMHead", "ConditionalGeneration")
-# One layer in so many sees everything, where neither header nor config lists the layers.
+# One of this many layers has full attention, if neither header nor config lists the layers.
 _FULL_EVERY = {"gemma2": 2, "gemma3": 6, "gemma3_text": 6, "cohere2": 4, "gpt-oss": 2, "gpt_oss": 2}
 _OUTPUT_NAMES = ("lm_head.weight", "output.weight")
 _MOST_BITS = 64
@@ -41,12 +42,12 @@ _POSITIONS = ("max_position_embeddings", "n_positions", "max_seq_len", "n_ctx")
 
 
 def shape_of_config(config: Mapping[str, Any], tensors: Mapping[str, tuple[str, int]]) -> Shape:
-    """Return the shape that a transformers config.json and the headers of its weights tell.
+    """Return the shape from a transformers config.json and the headers of the weights.
 
-    ``tensors`` holds the dtype and the bytes of every tensor, by name.
+    ``tensors`` has the dtype and the size in bytes of every tensor, by name.
 
     Raises:
-        PreflightError: not even the layers are known (``ESTIMATE_UNKNOWN``).
+        PreflightError: not even the number of layers is known (``ESTIMATE_UNKNOWN``).
     """
     text = {**config, **part_of(config, "text_config")}
     kind = str(text.get("model_type", ""))
@@ -54,7 +55,7 @@ def shape_of_config(config: Mapping[str, Any], tensors: Mapping[str, tuple[str, 
     heads = number_of(text, "num_attention_heads", "n_head", "n_heads", "num_heads")
     layers = number_of(text, "num_hidden_layers", "n_layer", "n_layers", "num_layers")
     wide = number_of(text, "intermediate_size", "n_inner", "ffn_dim", "d_ff", "hidden_dim")
-    if kind == "qwen":  # its number counts gate and up together
+    if kind == "qwen":  # its intermediate size is that of gate and up together
         wide //= 2
     kv_heads = number_of(text, "num_key_value_heads", "num_kv_heads", "n_head_kv")
     if text.get("multi_query") is True and not text.get("new_decoder_architecture"):
@@ -86,12 +87,12 @@ def shape_of_config(config: Mapping[str, Any], tensors: Mapping[str, tuple[str, 
 def shape_of_gguf(
     metadata: Mapping[str, Any], bytes_by_dtype: Mapping[str, int], parameters: int
 ) -> Shape:
-    """Return the shape that a GGUF header tells.
+    """Return the shape from a GGUF header.
 
-    Source: docs/gguf.md of the ggml project; numbers that differ by layer count at their greatest.
+    Source: docs/gguf.md of the ggml project. Of numbers that differ by layer, the largest counts.
 
     Raises:
-        PreflightError: not even the layers are known (``ESTIMATE_UNKNOWN``).
+        PreflightError: not even the number of layers is known (``ESTIMATE_UNKNOWN``).
     """
     name = str(metadata.get("general.architecture", ""))
     prefix = f"{name}."
@@ -107,7 +108,7 @@ def shape_of_gguf(
     full_every = _FULL_EVERY.get(name)
     unknown = []
     if window and not full_every:
-        unknown.append(f"which layers slide over {window} tokens: none")
+        unknown.append(f"which layers have a window of {window} tokens: none")
     size = sum(bytes_by_dtype.values())
     return Shape(
         bytes_by_dtype=bytes_by_dtype,
@@ -131,7 +132,7 @@ def shape_of_gguf(
 
 
 def architecture_of_config(config: Mapping[str, Any]) -> str | None:
-    """Return the architecture's name in a config.json, or else the family's."""
+    """Return the architecture's name in a config.json, or else the family's name."""
     stated = config.get("architectures")
     first = stated[0] if isinstance(stated, list) and stated else None
     return name_of(first or config.get("model_type"))
@@ -168,7 +169,7 @@ def _is_gated(name: str) -> bool:
 
 
 def _generates(architecture: str | None) -> bool:
-    """Tell a model that writes text; one that does not say is taken to, for that needs more."""
+    """Return whether a model generates text; assumed if unknown, because it needs more memory."""
     if not architecture:
         return True
     ends = ("Model", "Classification", "MaskedLM", "Answering")

@@ -1,4 +1,4 @@
-"""Bytes of the key and value cache: exact, because every engine writes the same numbers into it."""
+"""Computes the key and value cache's size: exact, because all engines cache the same numbers."""
 
 from mealkit.memory.setting import KV_BYTES, Setting
 from mealkit.memory.shape import Shape
@@ -8,10 +8,10 @@ LATENT_SOURCE = "DeepSeek-V2 (arXiv 2405.04434), table 1"
 
 
 def cached_numbers_per_token(shape: Shape, setting: Setting) -> int:
-    """Return how many numbers one token leaves in one layer's cache, on one GPU.
+    """Return how many numbers each token adds to one layer's cache, on one GPU.
 
-    Heads are shared out while there are enough of them, then copied; a latent vector is copied
-    to every GPU.
+    Heads are divided among the GPUs while there are enough of them, then copied; a latent vector is
+    copied to every GPU.
     """
     heads = max(1, -(-shape.kv_heads // setting.tensor_parallel))
     if shape.latent is None:
@@ -24,10 +24,10 @@ def cached_numbers_per_token(shape: Shape, setting: Setting) -> int:
 def cache_bytes(
     shape: Shape, setting: Setting, *, spare_tokens: int = 0, block_tokens: int = 1
 ) -> int:
-    """Return the bytes of the caches of all requests, on one GPU of ``tensor_parallel``.
+    """Return the size of the caches of all requests, on one GPU of ``tensor_parallel``.
 
-    Layers with a sliding window keep the window and ``spare_tokens``; a request's tokens are
-    rounded up to ``block_tokens``.
+    Layers with a sliding window store the window and ``spare_tokens``. The tokens of each request
+    are rounded up to ``block_tokens``.
     """
     if not shape.generates:
         return 0
@@ -43,7 +43,7 @@ def cache_bytes(
 
 
 def cache_formula(shape: Shape, setting: Setting) -> str:
-    """Write the formula with its numbers."""
+    """Return the formula as text, with its numbers."""
     layers = shape.layers if shape.cached_layers is None else shape.cached_layers
     context = setting.habits.cache_tokens or setting.context_tokens
     per_number = KV_BYTES[setting.kv_dtype]
@@ -58,7 +58,7 @@ def cache_formula(shape: Shape, setting: Setting) -> str:
         f" x {per_number:g} bytes"
     )
     if shape.window:
-        text += f", {shape.window.layers} layers keep {shape.window.tokens} tokens"
+        text += f", {shape.window.layers} layers store {shape.window.tokens} tokens"
     return text
 
 

@@ -1,4 +1,4 @@
-"""How a model will be served: the engine and every number that changes what it takes of memory."""
+"""How a model will be served: the engine, and every number that affects its memory."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 KvDtype = Literal["f32", "bf16", "f16", "fp8", "int8", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0"]
 
-# Bytes of one cached number. q*: ggml's blocks of 32 numbers, ggml-common.h (block_q8_0, ...).
+# Bytes per cached number. q*: ggml's blocks of 32 numbers, ggml-common.h (block_q8_0, ...).
 KV_BYTES: dict[KvDtype, float] = {
     "f32": 4.0,
     "bf16": 2.0,
@@ -28,19 +28,19 @@ KV_BYTES: dict[KvDtype, float] = {
 
 
 class Compared(StrEnum):
-    """What the estimate is to be compared with."""
+    """The measurement with which the estimate will be compared."""
 
     DEVICE = "device"
-    """All memory of the GPU that the process holds, as nvidia-smi tells it."""
+    """All GPU memory that the process uses, as nvidia-smi reports it."""
     ALLOCATED = "allocated"
-    """What the engine asks for, as ``torch.cuda.max_memory_allocated`` tells it.
+    """The engine's allocations, as ``torch.cuda.max_memory_allocated`` reports them.
 
-    No CUDA context, and no memory that only is reserved.
+    Without the CUDA context, and without memory that is only reserved.
     """
 
 
 class Scope(StrEnum):
-    """Whose memory is counted when layers are spread over several GPUs."""
+    """Which GPUs are counted when layers are divided among several of them."""
 
     EACH_GPU = "each"
     ALL_GPUS = "all"
@@ -48,20 +48,20 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Habits:
-    """What a version of the engine's library does with memory; these are a current one's."""
+    """How a version of the engine's library uses memory; the defaults are a current version's."""
 
     prompt_logits_bytes: int = 0
     """Bytes per token of the prompt and entry of the vocabulary; 0: only the last has logits."""
     cache_copies: int = 1
-    """2: the cache of the step before lives until the step has ended."""
+    """2: the cache of the previous step exists until the step has ended."""
     rotary_tables: bool = False
-    """Whether every layer holds its own table of rotary positions."""
+    """Whether every layer has its own table of rotary positions."""
     pool_first: bool = True
-    """Whether loading takes one block for all weights, which leaves no rounding behind."""
+    """Whether loading allocates one block for all weights, which avoids losses by rounding."""
     attention_bytes: int = 0
-    """Bytes per pair of tokens and head that attention writes out; 0: flash or sdpa, nothing."""
+    """Bytes per pair of tokens and head of the attention scores; 0: not stored (flash or sdpa)."""
     cache_tokens: int | None = None
-    """Tokens that a cache of fixed size holds; None: it grows."""
+    """The number of tokens in a cache of fixed size; None: the cache grows."""
 
 
 def _whole(memory_bytes: int, _setting: "Setting") -> int:
@@ -74,70 +74,70 @@ def _current(_version: tuple[int, int] | None) -> Habits:
 
 @dataclass(frozen=True, slots=True)
 class EngineMemory:
-    """How an engine takes memory, as its own folder states it."""
+    """An engine's use of memory, as its own folder states it."""
 
     name: str
     """The engine's name in ``runtime.engine``."""
     estimate: Callable[["Shape", "Setting"], Estimate]
-    """What serving a model needs of each GPU, at its worst moment."""
+    """Estimates the memory on each GPU for serving a model, at the worst moment."""
     usable_bytes: Callable[[int, "Setting"], int] = _whole
-    """How much of a GPU's memory it lets itself use; by default all of it."""
+    """Returns how much of a GPU's memory the engine uses at most; by default all of it."""
     habits_of: Callable[[tuple[int, int] | None], Habits] = _current
-    """What a version of its library does; None: a current one."""
+    """Returns the habits of a version of its library; None: a current version."""
     takes_share: bool = False
-    """Whether it takes its share of a GPU whole, however little the model needs."""
+    """Whether it always reserves its share of a GPU, even for a small model."""
     queues_requests: bool = False
-    """Whether it starts as soon as one request has room for its context; others then wait."""
+    """Whether it starts with space for the context of one request; other requests then wait."""
     splits_layers: bool = False
-    """Whether it spreads whole layers over several GPUs, not every layer over all of them."""
+    """Whether it divides whole layers among several GPUs, not every layer among all."""
     on_processors: bool = False
-    """Whether it usually computes in main memory: GPUs are then shown only if one is named."""
+    """Whether it usually computes in main memory: GPUs are then only shown if one is named."""
     caches_latent: bool = False
-    """Whether it caches the latent vector of multi-head latent attention as it is."""
+    """Whether it caches the latent vector of multi-head latent attention unchanged."""
     most_context_bytes: int = 800 * MIB
-    """The most that its process was seen to hold on a GPU besides tensors."""
+    """The maximum memory on a GPU besides tensors that was seen for its process."""
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """Everything besides the model that decides about memory."""
+    """Everything except the model that affects memory."""
 
     engine: EngineMemory
     context_tokens: int
-    """Prompt and answer together, per request."""
+    """The tokens of prompt and answer together, per request."""
     prompt_tokens: int | None = None
-    """The longest prompt; None: it may fill the context."""
+    """The tokens of the longest prompt; None: a prompt may fill the context."""
     concurrency: int = 1
-    """Requests at a time, each with a full context."""
+    """The number of concurrent requests, each with a full context."""
     kv_dtype: KvDtype = "f16"
     float_bytes: int | None = None
-    """Width that float weights are cast to when loaded; None: as they are stored."""
+    """Bytes per float weight after loading; None: as stored in the file."""
     tensor_parallel: int = 1
     layer_split: int = 1
-    """GPUs over which whole layers are spread (``device_map``)."""
+    """The number of GPUs among which whole layers are divided (``device_map``)."""
     utilisation: float = 0.9
-    """The share of a GPU that an engine takes which takes one."""
+    """The share of a GPU's memory that the engine reserves, if it reserves one."""
     batched_tokens: int = 8192
-    """The most tokens that are computed together, of all requests."""
+    """The maximum number of tokens that are computed together, for all requests."""
     cuda_graphs: bool = True
     """Whether CUDA graphs are captured."""
     micro_batch: int = 512
-    """The most tokens of one request that are computed at a time."""
+    """The maximum number of tokens of one request that are computed together."""
     flash_attention: bool = True
-    """Whether attention does without the matrix of all scores."""
+    """Whether attention is computed without the matrix of all scores."""
     compute_capability: tuple[int, int] = (8, 0)
     loading_bytes: int = 0
-    """Bytes that only loading needs beside the weights, such as copies of merged matrices."""
+    """Bytes that only loading needs besides the weights, such as copies of merged matrices."""
     habits: Habits = field(default_factory=Habits)
     compared: Compared = Compared.DEVICE
     scope: Scope = Scope.EACH_GPU
 
     @property
     def longest_prompt(self) -> int:
-        """Tokens of the longest prompt."""
+        """The tokens of the longest prompt."""
         return self.context_tokens if self.prompt_tokens is None else self.prompt_tokens
 
     @property
     def devices(self) -> int:
-        """How many GPUs one replica takes."""
+        """The number of GPUs for one replica."""
         return max(self.tensor_parallel, self.layer_split)

@@ -1,6 +1,6 @@
-"""What the estimator must know of a model, and what follows from it: matrices, bytes, cache.
+"""The facts about a model that the estimate needs, and what follows from them: matrices and sizes.
 
-Pure values; refuses a shape without its layers, for then there is nothing to count with.
+No I/O. Raises PreflightError for a shape without layers or with implausible dimensions.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,19 +12,19 @@ from pydantic import Field
 from mealkit.errors import failure
 from mealkit.strings import Bytes, Line
 
-# Of a model's dimensions; the largest of any is a vocabulary, of some hundred thousand.
+# The maximum for a model's dimensions; the largest in practice is a vocabulary, below a million.
 _LARGEST = 2**31
 Dimension = Annotated[int, Field(ge=0, le=_LARGEST)]
 
 
 def _require_plausible(part: object) -> None:
-    """Refuse dimensions that no model has: what is counted with them would be nonsense."""
+    """Raise an error for dimensions that no model has: the estimate would be meaningless."""
     for name in getattr(part, "__slots__", ()):
         value = getattr(part, name)
         if name.endswith("_bytes") or type(value) not in {int, float}:
             continue
         if not 0 <= value <= _LARGEST:
-            message = f"the model states {name.replace('_', ' ')} that no model has"
+            message = f"the model states an implausible {name.replace('_', ' ')}"
             raise failure("ESTIMATE_UNKNOWN", message)
 
 
@@ -42,7 +42,7 @@ class LatentAttention:
     kv_lora_rank: Dimension
     rope_dimension: Dimension
     expanded_dimension: Dimension
-    """Numbers of one head's key and value together."""
+    """The numbers in one head's key and value together."""
 
     def __post_init__(self) -> None:
         _require_plausible(self)
@@ -50,11 +50,11 @@ class LatentAttention:
 
 @dataclass(frozen=True, slots=True)
 class SlidingWindow:
-    """Layers that keep only the last tokens."""
+    """Layers that store only the last tokens."""
 
     tokens: Dimension
     layers: Dimension
-    """How many of the layers slide; the others keep everything."""
+    """The number of layers with a window; the others store all tokens."""
 
     def __post_init__(self) -> None:
         _require_plausible(self)
@@ -62,13 +62,13 @@ class SlidingWindow:
 
 @dataclass(frozen=True, slots=True)
 class Experts:
-    """A mixture of experts: all of them are loaded, a few answer each token."""
+    """A mixture of experts: all are loaded, and each token uses a few of them."""
 
     count: Dimension
     active: Dimension
     intermediate_size: Dimension
     shared_intermediate_size: Dimension = 0
-    """Width of the part that every token passes; 0: there is none."""
+    """The width of the part that all tokens use; 0: the model has none."""
 
     def __post_init__(self) -> None:
         _require_plausible(self)
@@ -76,7 +76,7 @@ class Experts:
 
 @dataclass(frozen=True, slots=True)
 class Quantisation:
-    """How the matrices of the layers are stored; embeddings and norms stay as they were."""
+    """How the matrices of the layers are stored; embeddings and norms are not quantised."""
 
     method: Line
     """gptq, awq, fp8, gguf, ..."""
@@ -88,7 +88,7 @@ class Quantisation:
 
 @dataclass(frozen=True, slots=True)
 class Matrix:
-    """A kind of matrix: how many there are, and how many numbers each holds."""
+    """A kind of matrix: how many there are, and how many numbers each has."""
 
     name: str
     parameters: int
@@ -101,7 +101,7 @@ class Shape:
     """A model, as its headers and config.json describe it."""
 
     bytes_by_dtype: Mapping[Line, Bytes]
-    """Bytes of weights by the header's dtype: exact, whatever the format."""
+    """Bytes of weights by the header's dtype: exact for every format."""
     layers: Dimension
     hidden_size: Dimension
     intermediate_size: Dimension
@@ -111,19 +111,19 @@ class Shape:
     vocabulary: Dimension
     max_positions: Dimension | None = None
     cached_layers: Dimension | None = None
-    """Layers that keep a cache, for models that mix attention with others; None: all do."""
+    """The number of layers with a cache, for models with different layers; None: all layers."""
     tied_copy_bytes: Bytes = 0
-    """Bytes of an output matrix that the file holds although it is tied to the embeddings."""
+    """Bytes of an output matrix that is in the file although it is tied to the embeddings."""
     gated: bool = True
     """Whether the feed-forward part has three matrices (SwiGLU) or two."""
     generates: bool = True
-    """Whether it writes text, token by token, from a cache; encoders do not."""
+    """Whether it generates text, token by token, with a cache; encoders do not."""
     latent: LatentAttention | None = None
     window: SlidingWindow | None = None
     experts: Experts | None = None
     quantisation: Quantisation | None = None
     unknown: tuple[Line, ...] = field(default=())
-    """What the headers did not say and had to be assumed, for people."""
+    """The values that the headers do not state and that are assumed, for people."""
 
     def __post_init__(self) -> None:
         _require_plausible(self)
@@ -144,11 +144,11 @@ class Shape:
 
     @property
     def loaded_bytes(self) -> int:
-        """Bytes of weights once loaded as they are stored: a tied output matrix is there once."""
+        """Bytes of weights after loading, as stored: a tied output matrix counts once."""
         return self.file_bytes - self.tied_copy_bytes
 
     def loaded_as(self, float_bytes: int | None) -> int:
-        """Return the bytes once loaded, with floats cast to a width; None: as they are stored."""
+        """Return the bytes after loading, with floats cast to a width; None: as stored."""
         if float_bytes is None:
             return self.loaded_bytes
         cast = sum(
@@ -159,7 +159,7 @@ class Shape:
 
     @property
     def weight_bits(self) -> float:
-        """Bits of one number in a matrix of the layers."""
+        """The bits per number in a matrix of the layers."""
         if self.quantisation:
             return self.quantisation.bits
         widest = max(
@@ -168,7 +168,7 @@ class Shape:
         return 8.0 * _FLOATS.get(widest, 2)
 
     def matrices(self) -> Iterator[Matrix]:
-        """Yield the kinds of matrices of a decoder, in the order in which loaders meet them."""
+        """Yield the kinds of matrices of a decoder, in the order in which they are loaded."""
         hidden = self.hidden_size
         yield Matrix("embeddings", self.vocabulary * hidden, 1, quantised=False)
         yield Matrix("query", hidden * self.heads * self.head_dimension, self.layers)
@@ -186,5 +186,5 @@ class Shape:
 
     @property
     def largest_matrix(self) -> int:
-        """Numbers in the largest matrix of a layer."""
+        """The number of entries in the largest matrix of a layer."""
         return max(matrix.parameters for matrix in self.matrices() if matrix.quantised)

@@ -1,4 +1,4 @@
-"""An estimate: terms with an interval each, the formula that gave them, and where it comes from."""
+"""Estimates: terms, each with an interval, its formula and the formula's source."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,16 +9,16 @@ GIB = 2**30
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One part of the memory; ``high`` is what nobody has seen exceeded, ``low`` the least."""
+    """One part of the memory; ``low`` is the minimum, ``high`` was never seen exceeded."""
 
     name: str
     low_bytes: int
     likely_bytes: int
     high_bytes: int
     formula: str
-    """How it was counted, with the numbers put in."""
+    """The formula, with the numbers inserted."""
     source: str
-    """Where the formula is written down."""
+    """Where the formula is documented."""
 
     def as_json(self) -> dict[str, object]:
         """Return the JSON form."""
@@ -34,36 +34,36 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """A moment at which memory may be highest: loading, reading a prompt, generating."""
+    """A moment at which memory may be highest: loading, processing a prompt, generating."""
 
     name: str
     terms: tuple[Term, ...]
 
     @property
     def low_bytes(self) -> int:
-        """The least that this moment takes."""
+        """The lower bound at this moment."""
         return sum(term.low_bytes for term in self.terms)
 
     @property
     def likely_bytes(self) -> int:
-        """What it takes."""
+        """The likely memory at this moment."""
         return sum(term.likely_bytes for term in self.terms)
 
     @property
     def high_bytes(self) -> int:
-        """The most that it takes."""
+        """The upper bound at this moment."""
         return sum(term.high_bytes for term in self.terms)
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What one GPU must hold (or all of them, by the setting's scope), at the worst moment."""
+    """The memory on one GPU (or on all, by the setting's scope) at the worst moment."""
 
     phases: Sequence[Phase]
 
     @property
     def peak(self) -> Phase:
-        """The moment that likely takes most."""
+        """The moment with the largest likely memory."""
         return max(self.phases, key=lambda phase: phase.likely_bytes)
 
     @property
@@ -73,17 +73,17 @@ class Estimate:
 
     @property
     def low_bytes(self) -> int:
-        """The least that is needed, over all moments."""
+        """The lower bound, over all moments."""
         return max(phase.low_bytes for phase in self.phases)
 
     @property
     def likely_bytes(self) -> int:
-        """What is needed."""
+        """The likely memory, over all moments."""
         return self.peak.likely_bytes
 
     @property
     def high_bytes(self) -> int:
-        """The most that is needed, over all moments."""
+        """The upper bound, over all moments."""
         return max(phase.high_bytes for phase in self.phases)
 
     def as_json(self) -> dict[str, object]:
@@ -101,13 +101,13 @@ class Estimate:
 
 
 def exact(name: str, size_bytes: float, formula: str, source: str) -> Term:
-    """Make a term that has no uncertainty."""
+    """Return a term without uncertainty."""
     size = round(size_bytes)
     return Term(name, size, size, size, formula, source)
 
 
 def between(name: str, sizes: tuple[float, float, float], formula: str, source: str) -> Term:
-    """Make a term from its least, likely and most bytes; in this order, whatever a model states."""
+    """Return a term from its lower bound, likely value and upper bound, in increasing order."""
     likely = max(0, round(sizes[1]))
     low, high = max(0, min(round(sizes[0]), likely)), max(round(sizes[2]), likely)
     return Term(name, low, likely, high, formula, source)

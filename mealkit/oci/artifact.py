@@ -1,7 +1,7 @@
-"""An artifact that is no image: blobs of any type, and the manifest that it is about.
+"""Artifacts other than images: blobs of any type, and the manifest that they are about.
 
-The rules are those of image-spec v1.1, "Guidelines for Artifact Usage" (manifest.md): without a
-config of its own an artifact has the empty one and says its type; without blobs, an empty one.
+The rules are those of image-spec v1.1, "Guidelines for Artifact Usage" (manifest.md): an artifact
+without its own config has the empty config and states its type; without blobs, it has an empty one.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -33,19 +33,19 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """An artifact: the exact bytes of its manifest, and its blobs, the config last."""
+    """An artifact: the exact bytes of its manifest, and its blobs, with the config last."""
 
     raw_manifest: bytes
     blobs: tuple[Blob, ...]
 
     @property
     def digest(self) -> Digest:
-        """The manifest's digest: the artifact's name."""
+        """The manifest's digest, which identifies the artifact."""
         return Digest.of(self.raw_manifest)
 
     @property
     def manifest(self) -> Manifest:
-        """What the manifest states."""
+        """The content of the manifest."""
         return Manifest.read(self.raw_manifest, MANIFEST)
 
     @property
@@ -56,7 +56,7 @@ class Artifact:
 
     @property
     def parts(self) -> tuple[Content, ...]:
-        """Nothing: an artifact is no index."""
+        """Empty: an artifact is not an index."""
         return ()
 
 
@@ -68,7 +68,7 @@ def artifact_of(
     subject: Descriptor | None = None,
     annotations: Mapping[str, str] | None = None,
 ) -> Artifact:
-    """Make an artifact; ``subject`` is the image, index or artifact that it is about."""
+    """Return an artifact; ``subject`` is the image, index or artifact that it is about."""
     empty = Attachment(EMPTY_TYPE, EMPTY, {})
     own, layers = config or empty, tuple(attachments) or (empty,)
     manifest = Manifest(
@@ -82,20 +82,20 @@ def artifact_of(
 
 
 def read_artifact(raw_manifest: bytes, blob_of: Callable[[Descriptor], Blob]) -> Artifact:
-    """Make an artifact of the bytes that a store keeps; ``blob_of`` finds the bytes of a blob.
+    """Return an artifact from a store's bytes; ``blob_of`` finds the bytes of a blob.
 
     Raises:
-        StoreError: ``IMAGE_INVALID``: it is not a manifest, or one that does not say its type.
+        StoreError: ``IMAGE_INVALID``: the bytes are not a manifest, or it does not state its type.
     """
     manifest = Manifest.read(raw_manifest, MANIFEST)
     if manifest.artifact_type is None and manifest.config.media_type == EMPTY_TYPE:
-        raise failure("IMAGE_INVALID", "the manifest has the empty config, and no artifactType")
+        raise failure("IMAGE_INVALID", "the manifest has the empty config, but no artifactType")
     found = (*manifest.layers, manifest.config)
     return Artifact(raw_manifest, tuple(blob_of(item) for item in found))
 
 
 def _plain(subject: Descriptor | None) -> Descriptor | None:
-    """Return a subject without what only an index says of it."""
+    """Return a subject without the fields that only indexes have."""
     if subject is None:
         return None
     return Descriptor(subject.media_type, subject.digest, subject.size_bytes)

@@ -1,7 +1,8 @@
-"""Decompression of layers as a stream: what comes out is bounded by what the layer takes.
+"""Decompresses layers as a stream, with a limit for the size of the result.
 
-Refuses bytes that are not of their media type, streams that end early, and layers that unpack to
-far more than any real one. Formats: gzip (RFC 1952), zstd (RFC 8878), where Python has it.
+Raises UntrustedError for bytes that do not have their media type, for streams that end early, and
+for layers that decompress to far more than real ones. Formats: gzip (RFC 1952), zstd (RFC 8878), if
+Python has it.
 """
 
 import importlib
@@ -24,37 +25,37 @@ _GZIP_TYPES = frozenset({LAYER_GZIP, DOCKER_LAYER_GZIP})
 
 _PIECE_BYTES = 1024 * 1024
 
-# Layers of programs and libraries shrink to a half or a fifth, text to a tenth. What shrinks to a
-# hundredth is zeros, which gzip packs a thousand times and zstd ten thousand times.
+# Layers of programs and libraries shrink to a half or a fifth, text to a tenth. Only zeros shrink
+# to a hundredth or less: gzip shrinks them to a thousandth, zstd to a ten-thousandth.
 _MAX_RATIO = 100
 _ALWAYS_ALLOWED_BYTES = 256 * 1024 * 1024
-# The level that zstd's own command line uses at most without being asked for more needs 8 MiB.
+# The highest default level of zstd's own command line needs 8 MiB.
 _ZSTD_WINDOW_LOG = 26
 
 
 def max_unpacked_bytes(media_type: str, packed_bytes: int) -> int:
-    """Return how many bytes a layer of this size may unpack to."""
+    """Return how many bytes a layer of this size may decompress to."""
     if media_type in PLAIN_TYPES:
         return packed_bytes
     return _ALWAYS_ALLOWED_BYTES + _MAX_RATIO * packed_bytes
 
 
 def can_unpack(media_type: str) -> bool:
-    """Tell whether this machine can read layers of a media type."""
+    """Return whether this machine can decompress layers of a media type."""
     if media_type == LAYER_ZSTD:
         return _zstd() is not None
     return media_type in PLAIN_TYPES | _GZIP_TYPES
 
 
 def unpacked(media_type: str, chunks: Iterable[Bytes], max_bytes: int) -> Iterator[Bytes]:
-    """Yield a layer's tar as it is read: in pieces of bounded size, or the chunks as they are.
+    """Yield a layer's tar: in pieces of bounded size, or the chunks if they are not compressed.
 
-    A yielded view is valid until the next one. Chunks that are not compressed are not counted:
-    there are as many as the blob has.
+    A yielded view is valid until the next one. ``max_bytes`` does not apply to chunks that are not
+    compressed: their size is the blob's.
 
     Raises:
-        UntrustedError: the bytes are not of the media type, end early, or stand for more than
-            ``max_bytes``; or the media type is none that can be unpacked here.
+        UntrustedError: the bytes do not have the media type, end early, or decompress to more than
+            ``max_bytes``; or the media type cannot be decompressed here.
     """
     if media_type in PLAIN_TYPES:
         return iter(chunks)
@@ -62,7 +63,7 @@ def unpacked(media_type: str, chunks: Iterable[Bytes], max_bytes: int) -> Iterat
         return decompressed(chunks, "gz", max_bytes)
     module = _zstd() if media_type == LAYER_ZSTD else None
     if module is None:
-        raise UntrustedError(f"its media type {shown(media_type)} cannot be read here")
+        raise UntrustedError(f"its media type {shown(media_type)} is not supported here")
     return _frames(slices(chunks), module, max_bytes)
 
 
@@ -92,7 +93,7 @@ class _Zstd:
 
 
 def _frames(chunks: Iterable[Bytes], module: Any, max_bytes: int) -> Iterator[bytes]:
-    """Decompress frames that follow each other, as parallel compressors write them."""
+    """Decompress consecutive frames, as parallel compressors write them."""
     left_bytes = max_bytes
     frame: _Zstd | None = _Zstd(module)
     for chunk in chunks:
@@ -102,7 +103,7 @@ def _frames(chunks: Iterable[Bytes], module: Any, max_bytes: int) -> Iterator[by
             for piece in frame.pieces(left):
                 left_bytes -= len(piece)
                 if left_bytes < 0:
-                    raise UntrustedError(f"it stands for more than {max_bytes} bytes")
+                    raise UntrustedError(f"it decompresses to more than {max_bytes} bytes")
                 yield piece
             left = frame.unused_data if frame.eof else b""
             frame = None if frame.eof else frame
@@ -111,7 +112,7 @@ def _frames(chunks: Iterable[Bytes], module: Any, max_bytes: int) -> Iterator[by
 
 
 def _zstd() -> Any:
-    """Return Python's zstd module, which is there from 3.14 on, or None."""
+    """Return Python's zstd module, which exists since 3.14, or None."""
     try:
         return importlib.import_module("compression.zstd")
     except ImportError:

@@ -1,6 +1,6 @@
-"""Content descriptors and the media types mealkit speaks (OCI image-spec v1.1, descriptor.md).
+"""Content descriptors, and the media types that mealkit supports (image-spec v1.1, descriptor.md).
 
-Refuses: a descriptor whose digest or size cannot be true.
+Raises StoreError for a descriptor with an invalid media type, digest or size.
 """
 
 import re
@@ -29,13 +29,13 @@ INDEX_TYPES = frozenset({INDEX, DOCKER_INDEX})
 CONFIG_TYPES = frozenset({CONFIG, DOCKER_CONFIG})
 LAYER_TYPES = frozenset({LAYER, LAYER_GZIP, LAYER_ZSTD, DOCKER_LAYER_GZIP, DOCKER_LAYER})
 
-# RFC 6838 section 4.2, which descriptor.md refers to.
+# RFC 6838 section 4.2, as descriptor.md requires.
 _MEDIA_TYPE = re.compile(
     r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}/[A-Za-z0-9][\w!#$&^.+-]{0,126}", re.ASCII
 )
-# GOOS, GOARCH and variants; the longest there is has nine letters.
+# GOOS, GOARCH and variants; the longest existing one has nine letters.
 _PLATFORM_NAME = re.compile(r"[A-Za-z0-9._-]{0,64}")
-# A Go program's int64.
+# The maximum of an int64 in a Go program.
 _MOST_BYTES = 2**63 - 1
 
 
@@ -60,7 +60,7 @@ class Platform:
         """Read the JSON form; missing names are empty.
 
         Raises:
-            ValueError: a name is not one.
+            ValueError: a name is not valid.
         """
         names = [form.get(name) or "" for name in ("os", "architecture", "variant")]
         for name in names:
@@ -71,7 +71,7 @@ class Platform:
 
 @dataclass(frozen=True, slots=True)
 class Descriptor:
-    """What a blob is: its media type, its digest, and its size."""
+    """A reference to a blob: its media type, its digest, and its size."""
 
     media_type: str
     digest: Digest
@@ -79,7 +79,7 @@ class Descriptor:
     annotations: Mapping[str, str] = field(default_factory=dict)
     platform: Platform | None = None
     artifact_type: str | None = None
-    """What kind of artifact a manifest is, where an index says it."""
+    """The type of the artifact, if an index states it for a manifest."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the JSON form of descriptor.md, without empty fields."""
@@ -119,10 +119,10 @@ class Descriptor:
 
 
 def texts_by_name(value: Any) -> dict[str, str]:
-    """Return annotations or labels; null is none.
+    """Return annotations or labels; null means none.
 
     Raises:
-        ValueError: they are something else than texts by name.
+        ValueError: the value is not a map from names to texts.
     """
     if value is None:
         return {}
@@ -135,7 +135,7 @@ def media_type_of(value: Any) -> str:
     """Return a media type.
 
     Raises:
-        ValueError: it is not one.
+        ValueError: the value is not a media type.
     """
     if not isinstance(value, str) or not _MEDIA_TYPE.fullmatch(value):
         raise ValueError(f"{shown(str(value))} is not a media type")

@@ -1,6 +1,7 @@
-"""How large an image may be by its own statements: layers, repetitions, entries of indexes.
+"""Checks how large an image may be by its own statements: layers, repetitions, index entries.
 
-Refuses what no engine could run, and what would be read or unpacked over and over.
+Raises StoreError for images that no engine could run, and for layers that would be read or
+unpacked many times.
 """
 
 from collections import Counter
@@ -9,15 +10,15 @@ from collections.abc import Sequence
 from mealkit.errors import failure
 from mealkit.oci.descriptor import Descriptor
 
-# Docker runs at most 127; a large model has a layer for each of its files, which are then mounted.
+# Docker's limit is 127; a large model has a layer for each of its files, which are then mounted.
 MAX_LAYERS = 1000
 _MAX_REPETITIONS = 8
-# Old images have an empty layer for every line that changed no file.
+# Old images have an empty layer for every line that did not change a file.
 _SMALL_BYTES = 64 * 1024
 
 
 def check_layers(layers: Sequence[Descriptor]) -> None:
-    """Refuse too many layers, and one that stands there again and again.
+    """Check the number of layers, and that no layer is repeated many times.
 
     Raises:
         StoreError: ``IMAGE_INVALID``.
@@ -34,7 +35,7 @@ def check_layers(layers: Sequence[Descriptor]) -> None:
 
 
 def check_size(stated: Descriptor, found_bytes: int) -> None:
-    """Refuse a blob that has another size than the descriptor that leads to it.
+    """Check that a blob has the size in its descriptor.
 
     Raises:
         StoreError: ``IMAGE_INVALID``.
@@ -42,6 +43,6 @@ def check_size(stated: Descriptor, found_bytes: int) -> None:
     if found_bytes != stated.size_bytes:
         raise failure(
             "IMAGE_INVALID",
-            f"{stated.digest} should have {stated.size_bytes} bytes, and has {found_bytes}",
+            f"{stated.digest} should have {stated.size_bytes} bytes, but has {found_bytes}",
             where=stated.digest,
         )

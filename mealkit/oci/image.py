@@ -1,6 +1,6 @@
-"""An image as a value: manifest, config and layers, wherever its bytes live.
+"""An image as a value: manifest, config and layers, wherever its bytes are stored.
 
-Everything is derived from three parts, so that a store implements only where bytes come from.
+Everything is derived from these three, so that a store only has to implement reading the bytes.
 Formats: OCI image-spec v1.1, manifest.md and config.md.
 """
 
@@ -24,7 +24,7 @@ from mealkit.oci.typed_json import type_faults
 
 
 class Blob(Protocol):
-    """Bytes that are known before they are read; streamed, never held in memory whole."""
+    """Bytes with a known digest and size; they are streamed, never completely in memory."""
 
     @property
     def digest(self) -> Digest:
@@ -33,21 +33,21 @@ class Blob(Protocol):
 
     @property
     def size_bytes(self) -> int:
-        """How many bytes there are."""
+        """The number of bytes."""
         ...
 
     def chunks(self, offset: int = 0, length: int | None = None) -> Iterator[bytes | memoryview]:
         """Yield the bytes from ``offset``; a yielded view is valid until the next one.
 
         Raises:
-            StoreError: the bytes are not there any more (``BLOB_MISSING``, ``SOURCE_CHANGED``).
+            StoreError: the bytes are no longer available (``BLOB_MISSING``, ``SOURCE_CHANGED``).
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class BytesBlob:
-    """A small blob that is held in memory: configs, manifests, the kit layer."""
+    """A small blob in memory: a config, a manifest, the kit layer."""
 
     data: bytes
 
@@ -58,17 +58,17 @@ class BytesBlob:
 
     @property
     def size_bytes(self) -> int:
-        """How many bytes there are."""
+        """The number of bytes."""
         return len(self.data)
 
     def chunks(self, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
-        """Yield the asked range as one chunk."""
+        """Yield the requested range as one chunk."""
         end = len(self.data) if length is None else offset + length
         yield self.data[offset:end]
 
 
 class Content(Protocol):
-    """What is stored, written and pushed as one: an image, an index of images, an artifact."""
+    """A thing that is stored, written and pushed as one: an image, an index, an artifact."""
 
     @property
     def raw_manifest(self) -> bytes:
@@ -87,12 +87,12 @@ class Content(Protocol):
 
     @property
     def parts(self) -> tuple["Content", ...]:
-        """What its index lists; nothing, if it is no index."""
+        """The contents that its index lists; empty if it is not an index."""
         ...
 
 
 def with_parts(content: Content) -> Iterator[Content]:
-    """Yield everything that an index lists, then the index itself: the order to write them in."""
+    """Yield everything that an index lists, then the index itself, in the order of writing."""
     for part in content.parts:
         yield from with_parts(part)
     yield content
@@ -100,7 +100,7 @@ def with_parts(content: Content) -> Iterator[Content]:
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One layer: its blob as it travels, and the digest of its uncompressed tar (the diff id)."""
+    """One layer: its blob as it is stored, and the digest of its uncompressed tar (the diff id)."""
 
     media_type: str
     blob: Blob
@@ -125,12 +125,12 @@ class Image:
 
     @property
     def digest(self) -> Digest:
-        """The manifest's digest: the image's name."""
+        """The manifest's digest, which identifies the image."""
         return Digest.of(self.raw_manifest)
 
     @property
     def manifest(self) -> Manifest:
-        """What the manifest states."""
+        """The content of the manifest."""
         return Manifest.read(self.raw_manifest, self.media_type)
 
     @property
@@ -167,7 +167,7 @@ class Image:
 
     @property
     def parts(self) -> tuple[Content, ...]:
-        """Nothing: an image is no index."""
+        """Empty: an image is not an index."""
         return ()
 
     @property
@@ -179,9 +179,9 @@ class Image:
 def image_of(
     config: Mapping[str, Any], layers: tuple[Layer, ...], annotations: Mapping[str, str]
 ) -> Image:
-    """Make an OCI image of a config (whose ``rootfs`` and ``history`` are set here) and layers.
+    """Return an OCI image from a config (``rootfs`` and ``history`` are set here) and layers.
 
-    ``created`` and the history's times are the config's ``created``; bytes are canonical JSON.
+    ``created`` and the history's times are the config's ``created``; the bytes are canonical JSON.
     """
     created = config.get("created", "1970-01-01T00:00:00Z")
     return packed_image(
@@ -199,7 +199,7 @@ def image_of(
 def packed_image(
     config: Mapping[str, Any], layers: tuple[Layer, ...], annotations: Mapping[str, str]
 ) -> Image:
-    """Make an OCI image of a complete config (``rootfs`` and ``history`` included) and layers."""
+    """Return an OCI image from a complete config (with ``rootfs`` and ``history``) and layers."""
     raw_config = canonical_json(config)
     manifest = Manifest(
         config=Descriptor(CONFIG, Digest.of(raw_config), len(raw_config)),
@@ -215,14 +215,14 @@ def read_image(
     blob_of: Callable[[Descriptor], Blob],
     stated_type: str | None = None,
 ) -> Image:
-    """Make an image of the bytes that a store keeps; ``blob_of`` finds the bytes of a layer.
+    """Return an image from a store's bytes; ``blob_of`` finds the bytes of a layer.
 
-    The bytes must be those that their digests name: the caller has checked that. ``stated_type``
-    is the manifest's media type where it was found.
+    The caller has checked that the bytes match their digests. ``stated_type`` is the manifest's
+    media type at the place where it was found.
 
     Raises:
-        StoreError: ``IMAGE_INVALID``: these are not a runnable image's manifest and config, or
-            the two contradict each other.
+        StoreError: ``IMAGE_INVALID``: these are not the manifest and the config of a runnable
+            image, or the two contradict each other.
     """
     manifest = Manifest.read(raw_manifest, stated_type)
     config = _config(raw_config)
@@ -242,17 +242,17 @@ def read_image(
 
 
 def require_image(manifest: Manifest) -> None:
-    """Refuse a manifest of anything but an image that can be run.
+    """Check that a manifest is that of a runnable image.
 
     Raises:
-        StoreError: ``IMAGE_INVALID``, with the type of what it is.
+        StoreError: ``IMAGE_INVALID``, with the type of the manifest.
     """
     if manifest.config.media_type not in CONFIG_TYPES:
         what = f"its config is of type {manifest.config.media_type!r}"
-        raise _invalid(f"{what}: it is {manifest.kind}, not an image that can be run")
+        raise _invalid(f"{what}: it is {manifest.kind}, not a runnable image")
     for layer in manifest.layers:
         if layer.media_type not in LAYER_TYPES:
-            raise _invalid(f"mealkit does not know layers of type {layer.media_type}")
+            raise _invalid(f"mealkit does not support layers of type {layer.media_type}")
 
 
 def _config(raw_config: bytes) -> dict[str, Any]:
@@ -283,7 +283,7 @@ def _diff_ids(config: Mapping[str, Any]) -> list[Digest]:
 
 
 def _created_by(config: Mapping[str, Any], count: int) -> list[str]:
-    """Pair the history with layers; a history that does not fit says nothing about any layer."""
+    """Pair the history with layers; a history that does not fit them is ignored."""
     history = _list(config.get("history") or [], "history")
     if not all(isinstance(item, dict) for item in history):
         raise _invalid("an entry of the history is not a JSON object")

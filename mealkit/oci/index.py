@@ -1,7 +1,7 @@
-"""An index: images for several platforms, or what a store or layout has (image-index.md).
+"""An index: images for several platforms, or the images of a store or layout (image-index.md).
 
-One of its images is chosen by the same rules wherever the index is. Refuses to guess: where
-several images fit, it says which there are.
+One of its images is chosen by the same rules wherever the index is. If several images fit, raises
+StoreError with the list of them.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -16,37 +16,37 @@ from mealkit.oci.image import Blob, Content, Image, read_image, require_image
 from mealkit.oci.manifest import Manifest, extras, json_object, read_extras
 from mealkit.untrusted import UntrustedError, read_file
 
-# annotations.md: in an index, the name of the image that a descriptor points to.
+# annotations.md: in an index, the name of the image that a descriptor refers to.
 REF_NAME = "org.opencontainers.image.ref.name"
 LAYOUT_FILE = "oci-layout"
 LAYOUT_BYTES = b'{"imageLayoutVersion":"1.0.0"}'
 
 MAX_INDEX_BYTES = 16 * 1024 * 1024
-"""The largest index that is read."""
+"""The maximum size of an index."""
 _MAX_DEPTH = 4
-# An image for every platform that there is has an index of some twenty.
+# An image for all existing platforms has an index of about twenty.
 _MOST_INDEXES = 64
-# The only version of arm64 that images are built for; most leave it out.
+# The only version of arm64 that images are built for; most images do not state it.
 _DEFAULT_VARIANTS = {("arm64", "v8"): None}
 
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """Descriptors with their names, as JSON, so that what others wrote into them is kept."""
+    """Descriptors with their names, as JSON, so that unknown fields are preserved."""
 
     forms: tuple[dict[str, Any], ...] = ()
     artifact_type: str | None = None
-    """What kind of artifact it is, where it lists no images."""
+    """The type of the artifact, if the index does not list images."""
     subject: Descriptor | None = None
     """The manifest that this index is about."""
     annotations: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read an index file; one that is not there is an empty index.
+        """Read an index file; a missing file is an empty index.
 
         Raises:
-            StoreError: ``IMAGE_INVALID``: it is not an index; ``DISK_DENIED``.
+            StoreError: ``IMAGE_INVALID``: the file is not an index; ``DISK_DENIED``.
         """
         try:
             return cls.parse(read_file(path, MAX_INDEX_BYTES), str(path))
@@ -68,7 +68,7 @@ class Index:
             if not isinstance(forms, list):
                 raise failure("IMAGE_INVALID", "it has no list of manifests")
             if "layers" in form or "config" in form:
-                raise failure("IMAGE_INVALID", "it has layers too, as only a manifest may")
+                raise failure("IMAGE_INVALID", "it also has layers, which only a manifest may have")
             for item in forms:
                 Descriptor.from_json(item)
             return cls(tuple(forms), *read_extras(form, "index"))
@@ -83,7 +83,7 @@ class Index:
 
     @property
     def descriptors(self) -> tuple[Descriptor, ...]:
-        """All descriptors; an image with several names is there several times."""
+        """All descriptors; an image with several names occurs several times."""
         return tuple(Descriptor.from_json(form) for form in self.forms)
 
     def images(self) -> dict[Digest, Descriptor]:
@@ -96,14 +96,14 @@ class Index:
         return tuple(sorted(name for item in found if (name := item.annotations.get(REF_NAME))))
 
     def named(self, name: str) -> Descriptor | None:
-        """Return the image with this very name."""
+        """Return the image with exactly this name."""
         for item in self.descriptors:
             if item.annotations.get(REF_NAME) == name:
                 return item
         return None
 
     def with_image(self, descriptor: Descriptor, names: Sequence[str]) -> Self:
-        """Add an image, and give it these names; an image that had one stays, without it."""
+        """Add an image with these names; an image that had one of the names stays, without it."""
         index = self
         for name in names:
             index = index.without_name(name)
@@ -113,26 +113,26 @@ class Index:
         return replace(self, forms=_tidy([*index.forms, *fresh]))
 
     def without_name(self, name: str) -> Self:
-        """Take a name away; the image stays."""
+        """Remove a name; the image stays."""
         forms = (_unnamed(form) if _name_of(form) == name else form for form in self.forms)
         return replace(self, forms=_tidy(forms))
 
     def without_image(self, digest: Digest) -> Self:
-        """Take an image and all its names away."""
+        """Remove an image and all its names."""
         return replace(self, forms=tuple(form for form in self.forms if form["digest"] != digest))
 
     def entries(self, name: str | None = None) -> tuple[Descriptor, ...]:
-        """Return the image with a name, or each image once if none is given.
+        """Return the image with a name, or each image once without a name.
 
         Raises:
-            StoreError: ``IMAGE_NOT_FOUND``, with the names that there are.
+            StoreError: ``IMAGE_NOT_FOUND``, with the existing names.
         """
         if name is None:
             return tuple(self.images().values())
         found = self.named(name)
         if found is None:
             there = ", ".join(self.names()) or "none"
-            raise failure("IMAGE_NOT_FOUND", f"there is no image named {name!r}; names: {there}")
+            raise failure("IMAGE_NOT_FOUND", f"no image has the name {name!r}; names: {there}")
         return (found,)
 
 
@@ -146,7 +146,7 @@ class ImageIndex:
 
     @property
     def digest(self) -> Digest:
-        """The index's digest: the name of all its images together."""
+        """The index's digest, which identifies all its images together."""
         return Digest.of(self.raw_manifest)
 
     @property
@@ -161,7 +161,7 @@ class ImageIndex:
 
     @property
     def blobs(self) -> tuple[Blob, ...]:
-        """Nothing: an index refers to manifests only."""
+        """Empty: an index refers only to manifests."""
         return ()
 
     @property
@@ -171,18 +171,18 @@ class ImageIndex:
 
 
 def index_of(images: Sequence[Image], annotations: Mapping[str, str]) -> ImageIndex:
-    """Make an index of images, in their order."""
+    """Return an index of images, in their order."""
     forms = tuple(image.descriptor.as_json() for image in images)
     return ImageIndex(Index(forms, annotations=annotations).as_bytes(), tuple(images))
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where an index is: how its documents and blobs are read, and what to call it in problems."""
+    """The place of an index: how its documents and blobs are read, and its name in problems."""
 
     where: str
     read: Callable[[Descriptor], bytes]
-    """Return the bytes of a manifest, index or config, checked against their digest."""
+    """Returns the bytes of a manifest, index or config, checked against their digest."""
     blob_of: Callable[[Descriptor], Blob]
 
 
@@ -195,11 +195,11 @@ def find_image(
 ) -> Image:
     """Return the one image among entries that fits the platform; see ``choose``.
 
-    ``is_preference``: an image that is there alone is returned whatever its platform.
+    ``is_preference``: a single image is returned whatever its platform.
 
     Raises:
-        StoreError: ``IMAGE_NOT_FOUND``, with what there is; ``IMAGE_INVALID``; and what reading
-            raises.
+        StoreError: ``IMAGE_NOT_FOUND``, with the existing ones; ``IMAGE_INVALID``; and errors of
+            reading.
     """
     flat = manifests_below(entries, source)
     if is_preference and len(flat) == 1:
@@ -223,7 +223,7 @@ def image_at(descriptor: Descriptor, source: Source) -> Image:
     """Return the image of a manifest.
 
     Raises:
-        StoreError: ``IMAGE_INVALID``: it is not an image; and what reading raises.
+        StoreError: ``IMAGE_INVALID``: it is not an image; and errors of reading.
     """
     raw_manifest = source.read(descriptor)
     manifest = Manifest.read(raw_manifest, descriptor.media_type)
@@ -235,14 +235,14 @@ def image_at(descriptor: Descriptor, source: Source) -> Image:
 def choose(entries: Sequence[Descriptor], source: Source, platform: Platform | None) -> Descriptor:
     """Choose the one manifest among entries that fits a platform.
 
-    Indexes among them are followed. What is no image is passed over: artifacts, and what BuildKit
-    attaches under "unknown" platforms. The very variant that is asked for is best, then an image
-    for every variant; without a variant in the platform, an image for every variant is best. Of
-    images in one index that fit equally well the first is meant (image-index.md); of entries that
-    do, none. Without a platform there must be one image only.
+    Also searches indexes among them. Skips entries that are not images: artifacts, and BuildKit's
+    attachments with "unknown" platforms. The exact variant is best, then an image for every
+    variant; without a variant in the platform, an image for every variant is best. Of images in one
+    index that fit equally well, the first is chosen (image-index.md); of equal entries, none.
+    Without a platform there must be only one image.
 
     Raises:
-        StoreError: ``IMAGE_NOT_FOUND``, with what there is; ``IMAGE_INVALID``.
+        StoreError: ``IMAGE_NOT_FOUND``, with the existing ones; ``IMAGE_INVALID``.
     """
     walk = _Walk(source, platform)
     tops = [list(walk.below(entry, 0)) for entry in entries]
@@ -271,11 +271,11 @@ def manifests_below(entries: Sequence[Descriptor], source: Source) -> tuple[Desc
 
 
 class _Walk:
-    """Follows indexes; each is read once, however often it is named."""
+    """Follows indexes; reads each one once, however often it occurs."""
 
     def __init__(self, source: Source, platform: Platform | None) -> None:
         self.passed: list[Platform] = []
-        """The platforms of indexes that were not read, because another one is asked for."""
+        """The platforms of indexes that were not read, because another platform is wanted."""
         self._source = source
         self._platform = platform
         self._seen: set[Digest] = set()
@@ -307,7 +307,7 @@ class _Walk:
 
 
 def _best(found: Iterable[Descriptor], wanted: Platform) -> list[tuple[int, Descriptor]]:
-    """Return what fits best of one index, with its rank; of each variant the first."""
+    """Return the best fits in one index, with their rank; of each variant the first."""
     ranked = [(rank, item) for item in found if (rank := _rank(item.platform, wanted)) is not None]
     least = min((rank for rank, _ in ranked), default=0)
     first: dict[str | None, Descriptor] = {}
@@ -318,7 +318,7 @@ def _best(found: Iterable[Descriptor], wanted: Platform) -> list[tuple[int, Desc
 
 
 def _rank(found: Platform | None, wanted: Platform) -> int | None:
-    """Return how well a platform fits, 0 best; None: it does not."""
+    """Return how well a platform fits, 0 for best; None if it does not fit."""
     if found is None:
         return 3
     if (found.os, found.architecture) != (wanted.os, wanted.architecture):
@@ -346,7 +346,7 @@ def _not_one(count: int, there: Iterable[str], wanted: Platform | None, where: s
     what = f"{count} images" if count else "no image"
     return failure(
         "IMAGE_NOT_FOUND",
-        f"{where} has {what}{asked} where one is meant; it has:"
+        f"{where} has {what}{asked}, expected one; it has:"
         f" {', '.join(sorted(set(there))) or 'nothing'}",
         where=where,
         hint="name an image for one of these platforms, or one image by its digest",
@@ -368,7 +368,7 @@ def _unnamed(form: dict[str, Any]) -> dict[str, Any]:
 
 
 def _tidy(forms: Iterable[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
-    """Drop nameless descriptors of images that have a name, and repetitions; sort."""
+    """Remove repetitions, and nameless descriptors of images that have a name; sort."""
     unique = {canonical_json(form): form for form in forms}
     named = {form["digest"] for form in unique.values() if _name_of(form)}
     kept = [form for form in unique.values() if _name_of(form) or form["digest"] not in named]

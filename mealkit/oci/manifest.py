@@ -1,6 +1,6 @@
-"""A manifest as a value: of an image, or of any other artifact (OCI image-spec v1.1, manifest.md).
+"""A manifest as a value: of an image, or of another artifact (OCI image-spec v1.1, manifest.md).
 
-Refuses JSON that is no manifest, or that could also be read as an index.
+Raises StoreError for JSON that is not a manifest, or that could also be read as an index.
 """
 
 from collections.abc import Mapping
@@ -24,15 +24,15 @@ from mealkit.untrusted import UntrustedError, parse_json_object, shown
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a manifest states: a config of any type, and the blobs that belong to it."""
+    """The content of a manifest: a config of any type, and the blobs that belong to it."""
 
     config: Descriptor
     layers: tuple[Descriptor, ...]
     media_type: str = MANIFEST
     artifact_type: str | None = None
-    """What kind of artifact it is; None: the config's type says it, as in an image."""
+    """The type of the artifact; None: the config's type states it, as in an image."""
     subject: Descriptor | None = None
-    """The manifest that this one is about: a signature's image, for example."""
+    """The manifest that this one is about, such as the image of a signature."""
     annotations: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -42,7 +42,7 @@ class Manifest:
 
     @property
     def kind(self) -> str:
-        """What it is a manifest of: its artifact type, or else the type of its config."""
+        """The kind of manifest: its artifact type, or else the type of its config."""
         return self.artifact_type or self.config.media_type
 
     def as_bytes(self) -> bytes:
@@ -59,15 +59,15 @@ class Manifest:
     def read(cls, raw: bytes, stated_type: str | None = None) -> Self:
         """Read a manifest.
 
-        ``stated_type`` is the media type that a descriptor or a header gave for the bytes; it
-        counts where the manifest does not say its own, as older ones need not.
+        ``stated_type`` is the media type from a descriptor or a header; it counts if the manifest
+        does not state its own, as older ones may not.
 
         Raises:
-            StoreError: ``IMAGE_INVALID``: it is not a manifest, or breaks a limit.
+            StoreError: ``IMAGE_INVALID``: the bytes are not a manifest, or exceed a limit.
         """
         form = json_object(raw, "manifest")
         if "manifests" in form:
-            raise _invalid("the manifest lists manifests too, as only an index may")
+            raise _invalid("the manifest also lists manifests, which only an index may have")
         layers = form.get("layers")
         if not isinstance(layers, list):
             raise _invalid("layers is not a list")
@@ -85,7 +85,7 @@ class Manifest:
 def extras(
     artifact_type: str | None, subject: Descriptor | None, annotations: Mapping[str, str]
 ) -> dict[str, Any]:
-    """Return the JSON of what manifests and indexes have in common, without empty fields."""
+    """Return the JSON of the fields that manifests and indexes share, without empty ones."""
     form: dict[str, Any] = {}
     if artifact_type is not None:
         form["artifactType"] = artifact_type
@@ -102,7 +102,7 @@ def read_extras(
     """Read the artifact type, the subject and the annotations of a manifest or an index.
 
     Raises:
-        StoreError: ``IMAGE_INVALID``: one of them has the wrong form.
+        StoreError: ``IMAGE_INVALID``: one of them has the wrong format.
     """
     try:
         kind = form.get("artifactType")
@@ -120,7 +120,7 @@ def json_object(raw: bytes, what: str) -> dict[str, Any]:
     """Read a manifest, a config or an index.
 
     Raises:
-        StoreError: ``IMAGE_INVALID``: it is not a JSON object, or breaks a limit.
+        StoreError: ``IMAGE_INVALID``: the bytes are not a JSON object, or exceed a limit.
     """
     try:
         return parse_json_object(raw)

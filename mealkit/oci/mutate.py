@@ -1,6 +1,6 @@
-"""Changing an image: the result is a new value, the base is only referred to, never unpacked.
+"""Changes an image: returns a new value that refers to the base, which is never unpacked.
 
-Refuses a base whose layers cannot be carried into an OCI image.
+Raises BuildError for a base whose layers are not possible in an OCI image.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ _OCI_TYPES = {
     DOCKER_LAYER: LAYER,
     DOCKER_LAYER_GZIP: LAYER_GZIP,
 }
-# What config.md knows of an image; a Docker config also tells of the build container.
+# The fields of an image in config.md; a Docker config also describes the build container.
 _IMAGE_FIELDS = ("architecture", "os", "os.version", "os.features", "variant", "author")
 _RUN_FIELDS = (
     "User",
@@ -48,17 +48,17 @@ def append(
     config: Mapping[str, Any],
     annotations: Mapping[str, str],
 ) -> Image:
-    """Put layers on top of a base and change its config; the result is an OCI image.
+    """Add layers to a base and change its config; return an OCI image.
 
-    ``config`` has the form of config.md, as for ``image_of``; what it does not name stays as in
-    the base. In its ``config``, labels, ports and volumes are added to the base's, ``Env``
+    ``config`` has the form of config.md, as for ``image_of``; fields that it does not name stay as
+    in the base. In its ``config``, labels, ports and volumes are added to the base's, ``Env``
     replaces variables of the same name, every other field replaces the base's, and None removes
-    it. A new ``Entrypoint`` drops the base's ``Cmd``, which was made for another one.
+    it. A new ``Entrypoint`` drops the base's ``Cmd``, which belongs to the old one.
     ``created`` is for the image and the new history; the base's history keeps its own times.
-    ``annotations`` are the manifest's; the base's speak of the base and stay behind.
+    ``annotations`` are the manifest's; the base's describe the base and are dropped.
 
     Raises:
-        BuildError: ``BASE_INVALID``: a layer of the base is of a type that OCI cannot carry.
+        BuildError: ``BASE_INVALID``: a layer of the base has a type that OCI does not have.
     """
     kept = tuple(replace(layer, media_type=_oci_type(layer)) for layer in base.layers)
     whole = (*kept, *layers)
@@ -93,7 +93,7 @@ def _oci_type(layer: Layer) -> str:
 
 
 def _base_history(config: Mapping[str, Any], layer_count: int) -> list[dict[str, Any]]:
-    """Return the base's history; one that does not fit its layers is replaced."""
+    """Return the base's history; if it does not fit the layers, it is replaced."""
     history = [dict(entry) for entry in config.get("history") or []]
     if sum(not entry.get("empty_layer") for entry in history) == layer_count:
         return history
@@ -118,7 +118,7 @@ def _merged_run(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str
 
 
 def _merged_environment(base: Sequence[str], changes: Sequence[str]) -> list[str]:
-    """Replace variables where they stand, then add the new ones in their order."""
+    """Replace variables at their place, then add the new ones in their order."""
     variables = {item.partition("=")[0]: item for item in base}
     variables |= {item.partition("=")[0]: item for item in changes}
     return list(variables.values())

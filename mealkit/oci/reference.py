@@ -1,7 +1,7 @@
 """References to images: ``[registry/]repository[:tag][@digest]`` (OCI distribution-spec v1.1).
 
-Refuses what the grammar does not allow. No registry is ever guessed: a name without one means the
-local store.
+Raises StoreError for what the grammar does not allow. There is no default registry: a name without
+a registry means the local store.
 """
 
 import re
@@ -11,7 +11,7 @@ from typing import Self
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError, failure
 
-# distribution-spec "Pulling manifests": <name> and <reference>; lengths as the same section says.
+# distribution-spec "Pulling manifests": <name> and <reference>, with the lengths of that section.
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REPOSITORY = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
 _TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
@@ -23,9 +23,9 @@ _MAX_NAME_LENGTH = 255
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """Where an image is: in a registry, or in the local store if ``registry`` is None.
+    """The place of an image: a registry, or the local store if ``registry`` is None.
 
-    Made by ``parse`` or by hand, it is checked either way; ``str()`` gives what ``parse`` reads.
+    Both ``parse`` and the constructor check it; ``parse`` can read the result of ``str()``.
     """
 
     registry: str | None
@@ -40,13 +40,13 @@ class Reference:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read a reference as people write it.
+        """Parse a reference as people write it.
 
         The part before the first slash is a registry if it has a dot or a port, or is
-        ``localhost``; that is how every other tool tells the two apart.
+        ``localhost``; other tools use the same rule.
 
         Raises:
-            StoreError: ``REFERENCE_INVALID``, with the text and what is wrong with it.
+            StoreError: ``REFERENCE_INVALID``, with the text and the reason.
         """
         rest, at, digest_text = text.partition("@")
         try:
@@ -79,7 +79,7 @@ def _split_registry(text: str) -> tuple[str | None, str]:
 
 
 def _fault(reference: Reference) -> str | None:
-    """Say what the grammar does not allow in a reference, or None."""
+    """Return why a reference does not match the grammar, or None."""
     if reference.registry is not None and not _is_registry(reference.registry):
         return f"{reference.registry!r} is not a host name with an optional port"
     if not _REPOSITORY.fullmatch(reference.repository):
@@ -92,7 +92,9 @@ def _fault(reference: Reference) -> str | None:
     if reference.tag is not None and not _TAG.fullmatch(reference.tag):
         return f"{reference.tag!r} is not a tag: at most 128 letters, digits and . _ -"
     if len(reference.name) > _MAX_NAME_LENGTH:
-        return f"the name has {len(reference.name)} characters, {_MAX_NAME_LENGTH} are allowed"
+        return (
+            f"the name has {len(reference.name)} characters, at most {_MAX_NAME_LENGTH} are allowed"
+        )
     return None
 
 

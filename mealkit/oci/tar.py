@@ -1,8 +1,8 @@
-"""Tar streams with one spelling: the same entries give the same bytes, on any machine.
+"""Writes reproducible tar streams: the same entries give the same bytes on every machine.
 
-Format: POSIX.1-2017 ustar; a pax header only where ustar cannot say it. Names of users are empty,
-times are one epoch, paths are sorted, parents are always there. Refuses paths that lead outside,
-two entries of one path, and entries below something that is not a directory.
+Format: POSIX.1-2017 ustar; with a pax header only if ustar is not enough. User names are empty, all
+times are the same, paths are sorted, and parents always exist. Raises BuildError for paths that
+point outside, for two entries with one path, and for entries below something that is not a folder.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -12,12 +12,12 @@ from typing import Protocol, Self, assert_never
 from mealkit.errors import MealkitError, failure
 from mealkit.oci.ustar import BLOCK_BYTES, Fields, block, comment, padding, pax_header, pax_records
 
-# Where the data of a weight file starts: file systems share whole blocks of this size (reflinks).
+# A weight file's data is aligned to blocks of this size, which file systems can share (reflinks).
 DATA_ALIGNMENT_BYTES = 4096
 END = bytes(2 * BLOCK_BYTES)
 
 _MODE_MASK = 0o7777
-# "NN comment=x\n" is the shortest comment worth having; anything shorter cannot be filled.
+# "NN comment=x\n" is the shortest useful comment; a shorter gap cannot be filled.
 _MIN_COMMENT_BYTES = len("13 comment=x\n")
 
 Bytes = bytes | memoryview
@@ -25,10 +25,10 @@ Content = Callable[[], Iterable[Bytes]]
 
 
 class Output(Protocol):
-    """Where a tar is written: a file, a socket's file, a hash."""
+    """The output of a tar: a file, a socket's file, a hash."""
 
     def write(self, data: Bytes, /) -> object:
-        """Take all of the bytes."""
+        """Write all of the bytes."""
         ...
 
 
@@ -45,7 +45,7 @@ class TarFile:
 
     @classmethod
     def of(cls, path: str, data: bytes, mode: int = 0o644, uid: int = 0, gid: int = 0) -> Self:
-        """Make a file of bytes in memory."""
+        """Return a file with these bytes."""
         return cls(path, len(data), lambda: (data,), mode, uid, gid)
 
 
@@ -61,7 +61,7 @@ class TarDirectory:
 
 @dataclass(frozen=True, slots=True)
 class TarSymlink:
-    """A symbolic link; the target is kept as it is, wherever it points."""
+    """A symbolic link; the target is not changed, wherever it points."""
 
     path: str
     target: str
@@ -90,13 +90,13 @@ def write_tar(entries: Iterable[Entry], out: Output, epoch_seconds: int = 0) -> 
 
 
 def tar_chunks(entries: Iterable[Entry], epoch_seconds: int = 0) -> Iterator[Bytes]:
-    """Yield a whole tar; nothing but the entries' values decides its bytes, not even their order.
+    """Yield a whole tar; its bytes depend only on the entries' values, not on their order.
 
-    Parents that are not given are added (0755, root). Files are opened one at a time.
+    Missing parents are added (0755, root). Only one file is open at a time.
 
     Raises:
         BuildError: ``LAYER_INVALID``, before the first byte, with the path that cannot be written.
-        SourceError: ``SOURCE_CHANGED``: a content has not the size that was said.
+        SourceError: ``SOURCE_CHANGED``: a content does not have the stated size.
     """
     for entry in arranged(entries):
         yield header(entry, epoch_seconds)
@@ -116,7 +116,7 @@ def arranged(entries: Iterable[Entry]) -> list[Entry]:
         _check_path(entry.path)
         known = by_path.setdefault(entry.path, entry)
         if known is not entry and not (isinstance(entry, TarDirectory) and entry == known):
-            raise _invalid(entry.path, "it is given twice")
+            raise _invalid(entry.path, "it occurs twice")
     for path in list(by_path):
         for parent in _parents(path):
             if not isinstance(by_path.setdefault(parent, TarDirectory(parent)), TarDirectory):
@@ -130,7 +130,7 @@ def arranged(entries: Iterable[Entry]) -> list[Entry]:
 
 
 def header(entry: Entry, epoch_seconds: int = 0) -> bytes:
-    """Return everything that stands before an entry's data: one block, or three or more with pax.
+    """Return all blocks before an entry's data: one, or three or more with pax.
 
     Raises:
         BuildError: ``LAYER_INVALID``: the path or a number cannot be written.
@@ -141,7 +141,7 @@ def header(entry: Entry, epoch_seconds: int = 0) -> bytes:
 
 
 def weight_header(path: str, size_bytes: int, mode: int = 0o644, epoch_seconds: int = 0) -> bytes:
-    """Return the head of a layer of one file: parents, then a header padded by a pax comment.
+    """Return the start of a layer with one file: parents, then a header padded by a pax comment.
 
     Its length is 4096 (for very deep or long paths a multiple of it), so that the file's data
     can share blocks with the original on file systems with reflinks.
@@ -156,14 +156,14 @@ def weight_header(path: str, size_bytes: int, mode: int = 0o644, epoch_seconds: 
     records = pax_records(fields)
     taken_bytes = len(parents) + 2 * BLOCK_BYTES + len(records)
     gap_bytes = -taken_bytes % DATA_ALIGNMENT_BYTES
-    # A gap of nothing is no gap, except that a pax header without any record confuses readers.
+    # A gap of 0 is already aligned; but a pax header without records would confuse readers.
     if gap_bytes < _MIN_COMMENT_BYTES and (gap_bytes or not records):
         gap_bytes += DATA_ALIGNMENT_BYTES
     return parents + pax_header(records + comment(gap_bytes)) + block(fields)
 
 
 def weight_footer(size_bytes: int) -> bytes:
-    """Return the tail of a layer of one file: padding and the end of the tar."""
+    """Return the end of a layer with one file: padding and the end of the tar."""
     return padding(size_bytes) + END
 
 
@@ -201,7 +201,7 @@ def _sized(file: TarFile) -> Iterator[Bytes]:
         what = "shorter" if left > 0 else "longer"
         raise failure(
             "SOURCE_CHANGED",
-            f"the content of {file.path} is {what} than the {file.size_bytes} bytes it should have",
+            f"the content of {file.path} is {what} than the stated {file.size_bytes} bytes",
             where=file.path,
         )
 

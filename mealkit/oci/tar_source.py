@@ -1,4 +1,4 @@
-"""Where a tar is read from: a stream of chunks, or a file whose data can be passed over."""
+"""Sources of a tar: a stream of chunks, or a file in which data can be skipped."""
 
 import io
 from collections.abc import Iterator
@@ -10,14 +10,14 @@ _PIECE_BYTES = 1024 * 1024
 
 
 class Source(Protocol):
-    """Where a tar is read from, from its beginning to its end."""
+    """A tar to read, from its start to its end."""
 
     def take(self, size: int) -> bytes:
         """Return the next ``size`` bytes; fewer at the end."""
         ...
 
     def skip(self, size: int) -> None:
-        """Pass over bytes; an end before is seen by the next ``take``."""
+        """Skip bytes; if the tar ends before, the next ``take`` notices."""
         ...
 
     def pieces(self, size: int) -> Iterator[Bytes]:
@@ -37,7 +37,7 @@ class StreamSource:
         return b"".join(bytes(piece) for piece in self.pieces(size))
 
     def skip(self, size: int) -> None:
-        """Pass over bytes."""
+        """Skip bytes."""
         for _ in self.pieces(size):
             pass
 
@@ -45,7 +45,7 @@ class StreamSource:
         """Yield the next ``size`` bytes in pieces; fewer at the end."""
         while size:
             if not self._held:
-                chunk = next(self._chunks, None)  # an empty one is not the end
+                chunk = next(self._chunks, None)  # an empty chunk is not the end
                 if chunk is None:
                     return
                 self._held = memoryview(chunk)
@@ -56,21 +56,21 @@ class StreamSource:
             yield piece
 
     def drain(self) -> None:
-        """Read what is left."""
+        """Read the rest."""
         self._held = b""
         for _ in self._chunks:
             pass
 
 
 class FileSource:
-    """Reads from a file, from where it is; data that is passed over is not read."""
+    """Reads a file from its current position; skipped data is not read."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
 
     @property
     def position(self) -> int:
-        """Where in the file it is."""
+        """The current position in the file."""
         return self._file.tell()
 
     def take(self, size: int) -> bytes:
@@ -78,7 +78,7 @@ class FileSource:
         return self._file.read(size)
 
     def skip(self, size: int) -> None:
-        """Pass over bytes."""
+        """Skip bytes."""
         self._file.seek(size, io.SEEK_CUR)
 
     def pieces(self, size: int) -> Iterator[bytes]:

@@ -1,6 +1,6 @@
-"""The shapes that image-spec v1.1 asks of a manifest (manifest.md) and a config (config.md).
+"""Checks the types of fields in manifests and configs (image-spec v1.1).
 
-Refuses nothing: faults come back as sentences.
+Returns the faults as sentences.
 """
 
 from collections.abc import Callable
@@ -10,19 +10,19 @@ Check = Callable[[Any], bool]
 
 
 def manifest_faults(form: dict[str, Any], media_type: str) -> list[str]:
-    """Return what is wrong with a manifest's own fields; descriptors are checked elsewhere."""
+    """Return the faults in a manifest's own fields; descriptors are checked elsewhere."""
     faults = []
     if form.get("schemaVersion") != 2:
         faults.append(f"the manifest's schemaVersion is {form.get('schemaVersion')!r}, not 2")
     if form.get("mediaType", media_type) != media_type:
-        faults.append(f"the manifest says it is {form['mediaType']}, not {media_type}")
+        faults.append(f"the manifest's mediaType is {form['mediaType']}, expected {media_type}")
     if not _is_text_map(form.get("annotations", {})):
         faults.append("the manifest's annotations are not texts by name")
     return faults
 
 
 def config_faults(form: dict[str, Any]) -> list[str]:
-    """Return what is wrong with a config; fields that the specification does not name may be."""
+    """Return the faults of a config; additional fields are allowed."""
     faults = [
         f"the config's {name} is {form.get(name)!r}, not a name"
         for name in ("architecture", "os")
@@ -34,22 +34,22 @@ def config_faults(form: dict[str, Any]) -> list[str]:
     if history:
         layers = sum(not item.get("empty_layer") for item in history)
         if layers != len(form["rootfs"]["diff_ids"]):
-            faults.append(f"the history tells of {layers} layers")
+            faults.append(f"the history has {layers} layers")
     run = form.get("config") or {}
     if not isinstance(run, dict):
         return [*faults, "the config's config is not an object"]
     return faults + [
-        f"the config's {name} has the wrong form: {run[name]!r}"
+        f"the config's {name} has the wrong type: {run[name]!r}"
         for name, check in _RUN_FIELDS.items()
         if run.get(name) is not None and not check(run[name])
     ]
 
 
 def type_faults(form: dict[str, Any]) -> list[str]:
-    """Return which fields of a config have another type than every reader of images expects.
+    """Return the fields of a config whose type differs from what every reader of images expects.
 
-    Fewer than `config_faults`: images of other tools lack a name, or have a variable without a
-    value, and run all the same.
+    These are fewer than `config_faults`: images of other tools may lack a name, or have a variable
+    without a value, and still run.
     """
     faults = [
         f"the config's {name} is not a text"
@@ -60,14 +60,14 @@ def type_faults(form: dict[str, Any]) -> list[str]:
     if not isinstance(run, dict):
         return [*faults, "the config's config is not an object"]
     return faults + [
-        f"the config's {name} has the wrong form"
+        f"the config's {name} has the wrong type"
         for name, check in _RUN_TYPES.items()
         if run.get(name) is not None and not check(run[name])
     ]
 
 
 def _is_plain(value: Any) -> bool:
-    """Tell whether a value is a text that a process can be given: without NUL."""
+    """Return whether a value is a text that a process can receive: without NUL."""
     return isinstance(value, str) and "\0" not in value
 
 

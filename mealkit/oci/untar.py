@@ -1,10 +1,10 @@
-"""Tar streams that others wrote, read entry by entry, with limits.
+"""Reads untrusted tar streams entry by entry, with limits.
 
-Formats: POSIX.1-2017 ustar and pax, GNU's long names and large numbers. Refuses what readers
-understand differently, so that what is checked is what any other tool sees: sparse files, pax
-headers that name every entry's path or size, two headers for one entry, names with a zero byte.
-Memory is that of one entry's names. A *plain* tar is what dpkg reads: it has no pax headers, no
-special files and an end, behind which there are zeros alone.
+Formats: POSIX.1-2017 ustar and pax, GNU's long names and large numbers. Rejects what readers
+interpret differently, so that every other tool sees what was checked: sparse files, pax headers
+with a path or size for all entries, two headers for one entry, names with a zero byte. Only one
+entry's names are in memory. A *plain* tar is what dpkg reads: without pax headers and special
+files, and with only zeros after its end.
 """
 
 import re
@@ -18,7 +18,7 @@ from mealkit.untrusted import UntrustedError, shown
 
 MAX_PATH_BYTES = 4095
 MAX_NAME_BYTES = 255  # of one part of a path: Linux, NAME_MAX
-# For one entry, all extended headers together; as Go's archive/tar, which Docker reads with.
+# For one entry, all extended headers together; the limit of Go's archive/tar, which Docker uses.
 _MAX_EXTENDED_BYTES = 1024 * 1024
 _MAX_SIZE = 2**62
 _MAX_ID = 2**32 - 2
@@ -27,7 +27,7 @@ _MAX_DIGITS = 24
 
 _ZERO_BLOCK = bytes(BLOCK_BYTES)
 _LINK_TYPES = b"12"
-# pax's own headers, for one entry and for all; GNU's for long names and targets.
+# The types of pax's headers, for one entry and for all, and GNU's for long names and targets.
 _EXTENDED_TYPES = frozenset({b"x", b"g", b"L", b"K"})
 _HEADER_ONLY = frozenset(b"123456")
 _PLAIN_TYPES = frozenset({b"\0", b"0", b"1", b"2", b"5", b"L", b"K"})
@@ -44,11 +44,11 @@ _DECIMAL = re.compile(rb"-?[0-9]{1,24}(?:\.[0-9]*)?")
 
 
 class EntryError(UntrustedError):
-    """An entry cannot be used; the message goes on where the entry's name ends."""
+    """An entry cannot be used; the message continues a sentence that begins with its name."""
 
 
 class Kind(Enum):
-    """What an entry is."""
+    """The kind of an entry."""
 
     FILE = "a file"
     DIRECTORY = "a directory"
@@ -59,7 +59,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class TarMember:
-    """An entry as its headers state it: names are bytes, and may lead anywhere."""
+    """An entry as its headers state it: names are bytes, and may point anywhere."""
 
     path: bytes
     kind: Kind
@@ -80,9 +80,9 @@ class TarStream:
     """Reads a tar once, from its first entry to its last."""
 
     def __init__(self, source: Source, *, max_entries: int, is_plain: bool = False) -> None:
-        """Read from ``source``; more than ``max_entries`` headers of any kind are refused.
+        """Read from ``source``; more than ``max_entries`` headers of any kind are an error.
 
-        ``is_plain``: refuse what is more than a plain tar.
+        ``is_plain`` rejects everything that a plain tar does not have.
         """
         self._source = source
         self._is_plain = is_plain
@@ -92,10 +92,10 @@ class TarStream:
         self._padding_bytes = 0
 
     def members(self) -> Iterator[TarMember]:
-        """Yield the entries in their order; what was not read of one is passed over.
+        """Yield the entries in their order; unread data of an entry is skipped.
 
         Raises:
-            UntrustedError: it is not a tar, ends early, or breaks a limit.
+            UntrustedError: the bytes are not a tar, end early, or exceed a limit.
         """
         is_first = True
         while True:
@@ -107,19 +107,19 @@ class TarStream:
             self._pass_over()
 
     def data(self) -> Iterator[Bytes]:
-        """Yield the data of the entry that was yielded last.
+        """Yield the data of the last yielded entry.
 
         Raises:
-            EntryError: it ends early.
+            EntryError: the data ends early.
         """
         for piece in self._source.pieces(self._left_bytes):
             self._left_bytes -= len(piece)
             yield piece
         if self._left_bytes:
-            raise EntryError("is cut off")
+            raise EntryError("is truncated")
 
     def _next(self, *, is_first: bool) -> TarMember | None:
-        """Read headers until one is an entry's; None at the end."""
+        """Read headers up to an entry's own; return None at the end."""
         extended = _Extended()
         while (block := self._block(is_first=is_first)) is not None:
             is_first = False
@@ -137,7 +137,7 @@ class TarStream:
         return None
 
     def _block(self, *, is_first: bool) -> bytes | None:
-        """Read a header's block and check its sum; None at the end of the tar."""
+        """Read a header's block and check its sum; return None at the end of the tar."""
         block = self._source.take(BLOCK_BYTES)
         if not block and not is_first and not self._is_plain:
             return None
@@ -158,11 +158,11 @@ class TarStream:
         return block
 
     def _check_end(self) -> None:
-        """Refuse what follows the first block of zeros: in a plain tar, anything but zeros."""
+        """Check what follows the first block of zeros: in a plain tar, only zeros."""
         following = self._source.take(BLOCK_BYTES)
         while following:
             if following.strip(b"\0"):
-                raise UntrustedError("it goes on after a block of zeros")
+                raise UntrustedError("it continues after a block of zeros")
             following = self._source.take(_STEP_BYTES) if self._is_plain else b""
 
     def _whole(self, size: int) -> bytes:
@@ -178,7 +178,7 @@ class TarStream:
 
 
 class _Extended:
-    """What extended headers say of the entry that follows them."""
+    """The content of the extended headers for the entry that follows them."""
 
     def __init__(self) -> None:
         self.records: dict[str, bytes] = {}
@@ -188,7 +188,7 @@ class _Extended:
 
     @property
     def is_stated(self) -> bool:
-        """Whether anything is said of an entry."""
+        """Whether there is a header for an entry."""
         return self._has_records or bool(self.long)
 
     def take(self, size: int) -> None:
@@ -214,7 +214,7 @@ class _Extended:
 
 
 def parts_of(path: bytes) -> list[bytes]:
-    """Return the parts of a path below a root; slashes around it and "." parts do not count.
+    """Return the parts of a path below a root; ignores slashes around it and "." parts.
 
     Raises:
         EntryError: a part is ".." or too long.
@@ -222,7 +222,7 @@ def parts_of(path: bytes) -> list[bytes]:
     parts = [part for part in path.split(b"/") if part not in {b"", b"."}]
     for part in parts:
         if part == b"..":
-            raise EntryError("leads outside")
+            raise EntryError("points outside")
         if len(part) > MAX_NAME_BYTES:
             raise EntryError(f"has a part of {len(part)} bytes")
     return parts
@@ -231,7 +231,7 @@ def parts_of(path: bytes) -> list[bytes]:
 def _member(block: bytes, extended: _Extended) -> TarMember:
     records, long = extended.records, extended.long
     if any(keyword.startswith("GNU.sparse.") for keyword in records) or block[156:157] == b"S":
-        raise UntrustedError("it has a sparse file, which readers of layers do not share")
+        raise UntrustedError("it has a sparse file, which readers of layers treat differently")
     both = set(records) & set(long)
     if both:
         raise UntrustedError(f"it states the {both.pop()} of one entry twice")
@@ -264,7 +264,7 @@ def _kind(flag: int, path: bytes) -> Kind:
     match bytes([flag]):
         case b"0" | b"7":
             return Kind.FILE
-        case b"\0":  # before ustar, a directory was a file whose name ends in a slash
+        case b"\0":  # before ustar, a folder was a file whose name ends with a slash
             return Kind.DIRECTORY if path.endswith(b"/") else Kind.FILE
         case b"1":
             return Kind.HARDLINK
@@ -278,7 +278,7 @@ def _kind(flag: int, path: bytes) -> Kind:
 
 def _path(block: bytes) -> bytes:
     name = _text(block[0:100])
-    if block[257:265] != b"ustar\x0000":  # GNU's own form has other fields there
+    if block[257:265] != b"ustar\x0000":  # GNU's own format has other fields there
         return name
     prefix = _text(block[345:500])
     return prefix + b"/" + name if prefix else name
@@ -289,7 +289,7 @@ def _text(field: bytes) -> bytes:
 
 
 def _stated(records: Mapping[str, bytes], keyword: str, field: bytes) -> int:
-    """Return a number as pax states it, or else the block; fractions of seconds are dropped."""
+    """Return a number from pax, or else from the block; fractions of seconds are dropped."""
     value = records.get(keyword)
     if value is None:
         return _number(field, keyword)
@@ -299,7 +299,7 @@ def _stated(records: Mapping[str, bytes], keyword: str, field: bytes) -> int:
 
 
 def _number(field: bytes, what: str) -> int:
-    """Read an octal number, or one of GNU's in base 256, where the first byte tells its sign."""
+    """Read an octal number, or GNU's base 256, in which the first byte has the sign."""
     if field[0] & 0x80:
         value = int.from_bytes(field, "big")
         bits = 8 * len(field)
@@ -313,28 +313,28 @@ def _number(field: bytes, what: str) -> int:
 
 
 def _check_sum(block: bytes) -> None:
-    """Compare a header with its sum, which old writers made of signed bytes."""
+    """Compare a header with its checksum, which old writers computed with signed bytes."""
     stated = _number(block[148:156], "sum")
     rest = block[:148] + b" " * 8 + block[156:]
     unsigned = sum(rest)
     if stated == unsigned:
         return
     if stated != unsigned - 256 * sum(byte > 127 for byte in rest):
-        raise UntrustedError("it is not a tar: a header's sum is wrong")
+        raise UntrustedError("it is not a tar: a header's checksum is wrong")
 
 
 def _check_plain(block: bytes) -> None:
     flag = block[156:157]
     if block[257:265] not in _PLAIN_MAGIC:
-        raise UntrustedError("it is not of the format of plain tars")
+        raise UntrustedError("it does not have the format of plain tars")
     if flag not in _PLAIN_TYPES:
-        raise UntrustedError("it has an entry that is neither a folder, a file nor a link")
+        raise UntrustedError("it has an entry that is not a folder, a file or a link")
     if block[156] in _HEADER_ONLY and _number(block[124:136], "size"):
-        raise UntrustedError("it has an entry that has bytes, and is no file")
+        raise UntrustedError("it has an entry with data that is not a file")
 
 
 def _records(data: bytes) -> dict[str, bytes]:
-    """Read pax records; a later one replaces an earlier one, and an empty value takes it back."""
+    """Parse pax records; a later one replaces an earlier one, and an empty value removes it."""
     found: dict[str, bytes] = {}
     start = 0
     while start < len(data):
@@ -355,7 +355,7 @@ def _records(data: bytes) -> dict[str, bytes]:
 
 
 def _check_global(records: Mapping[str, bytes]) -> None:
-    """Refuse a header for all entries that says what only some readers would follow."""
+    """Reject a header for all entries with fields that only some readers apply."""
     for keyword in records:
         if keyword in _GLOBAL_REFUSED or keyword.startswith("GNU.sparse."):
             raise UntrustedError(f"it has a global header that states the {keyword} of every entry")
@@ -364,4 +364,4 @@ def _check_global(records: Mapping[str, bytes]) -> None:
 def _refuse_compressed(block: bytes) -> None:
     for magic, name in _COMPRESSED.items():
         if block.startswith(magic):
-            raise UntrustedError(f"it is {name}, not the tar that its media type says")
+            raise UntrustedError(f"it is {name}, not the tar that its media type states")

@@ -1,7 +1,7 @@
-"""Tar header blocks: an entry's fields as ustar says them, and as pax does where ustar cannot.
+"""Writes tar header blocks: an entry's fields in ustar, and in pax if ustar is not enough.
 
 Formats: POSIX.1-2017, pax utility, "ustar Interchange Format" and "pax Interchange Format".
-Refuses nothing: whoever makes the fields has checked them.
+The caller checks the fields.
 """
 
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ _PAX_NAME = b"././@PaxHeader"
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """An entry as the header says it."""
+    """The fields of an entry's header."""
 
     path: bytes
     mode: int
@@ -34,7 +34,7 @@ def padding(size_bytes: int) -> bytes:
 
 
 def pax_records(fields: Fields) -> bytes:
-    """Say in pax what the block cannot say (pax Extended Header Keywords); sorted by keyword."""
+    """Return the fields that the block cannot represent as pax records, sorted by keyword."""
     found: list[tuple[str, bytes]] = []
     if fields.gid > _MAX_OCTAL_7:
         found.append(("gid", b"%d" % fields.gid))
@@ -52,7 +52,7 @@ def pax_records(fields: Fields) -> bytes:
 
 
 def _record(keyword: str, value: bytes) -> bytes:
-    """Return a length, the keyword and its value; the length counts its own digits too."""
+    """Return a length, the keyword and its value; the length includes its own digits."""
     rest = b" %s=%s\n" % (keyword.encode(), value)
     length = len(rest) + 1
     while length != len(rest) + len(str(length)):
@@ -102,12 +102,12 @@ def block(fields: Fields) -> bytes:
 
 
 def _split(path: bytes) -> tuple[bytes, bytes] | None:
-    """Split a path into the name and prefix fields, or None if only pax can say it."""
+    """Split a path into the name and prefix fields; return None if it needs pax."""
     if not path.isascii():
         return None
     if len(path) <= _NAME_BYTES:
         return path, b""
-    # The last slash is no place to split: it may be the mark of a directory.
+    # Not at the last slash, which may mark a folder.
     slash = path.find(b"/", len(path) - _NAME_BYTES - 1, len(path) - 1)
     if slash < 1 or slash > _PREFIX_BYTES:
         return None
@@ -115,7 +115,7 @@ def _split(path: bytes) -> tuple[bytes, bytes] | None:
 
 
 def _plain(text: bytes) -> bytes:
-    """Return what stands in the block for readers that do not know pax; others ignore it."""
+    """Return the text for readers without pax support; others ignore it."""
     if len(text) <= _NAME_BYTES and text.isascii():
         return text
     return bytes(byte if byte < 0x80 else 0x5F for byte in text)[:_NAME_BYTES]

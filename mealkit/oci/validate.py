@@ -1,6 +1,6 @@
-"""Validation of an image: every blob is read again, every statement held against the others.
+"""Validates an image: reads every blob again and checks that config, manifest and layers agree.
 
-Refuses nothing: what is wrong comes back as problems, all of them at once.
+Returns all problems together.
 """
 
 import hashlib
@@ -18,11 +18,11 @@ from mealkit.untrusted import UntrustedError
 
 
 def validate(image: Image, advance: Advance = silent) -> list[Problem]:
-    """Return all that is wrong with an image; nothing, if it is whole and true.
+    """Return all problems of an image; an empty list if it is complete and valid.
 
-    Checked are the shapes of manifest and config, all digests and sizes, and the diff ids of
-    layers, which are unpacked for it. ``advance`` is told the bytes of layers as they are read.
-    A part that cannot be checked here is a problem too: ``IMAGE_UNCHECKED``.
+    Checks the formats of manifest and config, all digests and sizes, and the diff ids of layers,
+    which it decompresses. ``advance`` is called with the bytes of layers as they are read. A part
+    that cannot be checked here is also a problem: ``IMAGE_UNCHECKED``.
     """
     found = _statement_problems(image)
     if found:
@@ -33,17 +33,17 @@ def validate(image: Image, advance: Advance = silent) -> list[Problem]:
 
 
 def blob_problems(blob: Blob, advance: Advance = silent) -> list[Problem]:
-    """Read a blob, and return what is wrong with its bytes."""
+    """Read a blob, and return the problems of its bytes."""
     return _read_problems(blob, advance, None)
 
 
 def check_diff_id(layer: Layer) -> None:
-    """Unpack a layer whose blob is whole, and compare what comes out with its diff id.
+    """Decompress a layer whose blob is valid, and compare the result with its diff id.
 
-    A compression that this machine cannot read is passed over; what unpacks it checks it.
+    Skips a compression that this machine does not support, because decompressing would fail later.
 
     Raises:
-        StoreError: ``IMAGE_INVALID``: it is another one, or unpacks to far too much.
+        StoreError: ``IMAGE_INVALID``: the diff id differs, or the result is far too large.
     """
     found: Digest | str = layer.blob.digest
     if not can_unpack(layer.media_type):
@@ -56,7 +56,7 @@ def check_diff_id(layer: Layer) -> None:
 
 
 def _statement_problems(image: Image) -> list[Problem]:
-    """Hold manifest, config and layers against the specification and each other."""
+    """Check manifest, config and layers against the specification and against each other."""
     try:
         read_image(image.raw_manifest, image.raw_config, _blob_of(image))
     except MealkitError as error:
@@ -65,12 +65,12 @@ def _statement_problems(image: Image) -> list[Problem]:
     faults += config_faults(json.loads(image.raw_config))
     config = image.config_descriptor
     if config.digest != Digest.of(image.raw_config):
-        faults.append(f"the manifest names config {config.digest}, the image has another")
+        faults.append(f"the manifest names config {config.digest}, but the image has another")
     elif config.size_bytes != len(image.raw_config):
         faults.append(f"the config has {len(image.raw_config)} bytes, not {config.size_bytes}")
     diff_ids = image.config["rootfs"]["diff_ids"]
     if [str(layer.diff_id) for layer in image.layers] != diff_ids:
-        faults.append("the layers' diff ids are not those of the config")
+        faults.append("the layers' diff ids differ from those in the config")
     return [problem("IMAGE_INVALID", fault, where=image.digest) for fault in faults]
 
 
@@ -88,7 +88,7 @@ def _blob_of(image: Image) -> Callable[[Descriptor], Blob]:
 
 def _layer_problems(layer: Layer, descriptor: Descriptor, advance: Advance) -> list[Problem]:
     if layer.descriptor != descriptor:
-        message = f"layer {layer.descriptor} is not what the manifest says: {descriptor}"
+        message = f"layer {layer.descriptor} differs from the manifest's {descriptor}"
         return [problem("IMAGE_INVALID", message, where=descriptor.digest)]
     if descriptor.media_type == LAYER_ZSTD and not can_unpack(LAYER_ZSTD):
         unchecked = problem(
@@ -102,7 +102,7 @@ def _layer_problems(layer: Layer, descriptor: Descriptor, advance: Advance) -> l
 
 
 def _read_problems(blob: Blob, advance: Advance, layer: Layer | None) -> list[Problem]:
-    """Read a blob once: hash it, and hash what it unpacks to if it is a layer."""
+    """Read a blob once: hash it and, if it is a layer, also its decompressed bytes."""
     reading = _Reading(blob, advance)
     found: Digest | str | None = None
     try:
@@ -128,28 +128,28 @@ def _read_problems(blob: Blob, advance: Advance, layer: Layer | None) -> list[Pr
 
 
 class _Reading:
-    """A blob that is read once, and hashed on the way."""
+    """A blob that is read once and hashed at the same time."""
 
     def __init__(self, blob: Blob, advance: Advance) -> None:
         self.size_bytes = 0
         self._advance = advance
         self._state = hashlib.sha256()
-        self._chunks = self._told(blob)
+        self._chunks = self._counted(blob)
 
     def chunks(self) -> Iterator[bytes | memoryview]:
-        """Yield what was not read yet."""
+        """Yield the bytes that were not read yet."""
         return self._chunks
 
     def finish(self) -> None:
-        """Read what is left."""
+        """Read the rest."""
         for _ in self._chunks:
             pass
 
     def digest(self) -> Digest:
-        """Return the digest of what was read."""
+        """Return the digest of the bytes that were read."""
         return Digest.from_hex(self._state.hexdigest())
 
-    def _told(self, blob: Blob) -> Iterator[bytes | memoryview]:
+    def _counted(self, blob: Blob) -> Iterator[bytes | memoryview]:
         for chunk in blob.chunks():
             self._state.update(chunk)
             self.size_bytes += len(chunk)
@@ -158,12 +158,12 @@ class _Reading:
 
 
 def _unpacked_digest(layer: Layer, chunks: Iterator[bytes | memoryview]) -> Digest | str:
-    """Return the digest of what a compressed layer unpacks to, or why it does not."""
+    """Return the digest of a compressed layer's content, or why there is none."""
     state = hashlib.sha256()
     max_bytes = max_unpacked_bytes(layer.media_type, layer.blob.size_bytes)
     try:
         for piece in unpacked(layer.media_type, chunks, max_bytes):
             state.update(piece)
     except UntrustedError as error:
-        return f"nothing, it is cut off or not of its media type: {error}"
+        return f"nothing, it is truncated or does not have its media type: {error}"
     return Digest.from_hex(state.hexdigest())

@@ -1,4 +1,4 @@
-"""AMD's GPUs, from the kernel's own description of them; no library of theirs is needed.
+"""Reads AMD's GPUs from the kernel's own files; needs no library from AMD.
 
 KFD topology: drivers/gpu/drm/amd/amdkfd/kfd_topology.c; used memory:
 https://docs.kernel.org/gpu/amdgpu/driver-misc.html#gpu-memory-usage-information
@@ -19,18 +19,18 @@ class AmdGpu(Fact):
     """One AMD GPU."""
 
     node: int
-    """Its number in the kernel's topology."""
+    """The GPU's number in the kernel's topology."""
     target: str | None
-    """What code must be built for: gfx942."""
+    """The architecture that code must be built for: gfx942."""
     memory_total_bytes: int | None
     memory_used_bytes: int | None
 
 
 class Amd(Fact):
-    """AMD's side of this machine."""
+    """The facts about AMD's driver and GPUs on this machine."""
 
     kfd: bool
-    """Whether /dev/kfd, through which programs compute, is there."""
+    """Whether /dev/kfd exists, which programs use to compute."""
     gpus: tuple[AmdGpu, ...]
 
 
@@ -49,7 +49,7 @@ def read_amd(roots: Roots) -> Amd:
     for folder in folders:
         values = _numbers(folder / "properties")
         if not values:
-            # The kernel shows nodes whose devices this container may not use as empty.
+            # For devices that this container may not use, the kernel shows empty nodes.
             unknown["gpus"] = why_unreadable(folder / "properties")
         elif values.get("simd_count"):  # a processor's node has none
             found.append(_gpu(folder, values, roots))
@@ -63,7 +63,7 @@ def _gpu(folder: Path, values: Mapping[str, int], roots: Roots) -> AmdGpu:
         unknown["target"] = why_unreadable(folder / "properties")
     total = _vram_bytes(folder / "mem_banks")
     if total is None:
-        unknown["memory_total_bytes"] = f"{folder / 'mem_banks'} does not say"
+        unknown["memory_total_bytes"] = f"{folder / 'mem_banks'} does not state it"
     minor = values.get("drm_render_minor", 0)
     path = roots.sys / "class" / "drm" / f"renderD{minor}" / "device" / "mem_info_vram_used"
     used = read_text(path).strip()
@@ -79,7 +79,7 @@ def _gpu(folder: Path, values: Mapping[str, int], roots: Roots) -> AmdGpu:
 
 
 def _target(version: int) -> str:
-    """Write 90402 as gfx942 and 90010 as gfx90a: major, minor and stepping in hexadecimal."""
+    """Return 90402 as gfx942 and 90010 as gfx90a: major, minor and stepping in hexadecimal."""
     return f"gfx{version // 10000}{version // 100 % 100:x}{version % 100:x}"
 
 
@@ -93,6 +93,6 @@ def _vram_bytes(banks: Path) -> int | None:
 
 
 def _numbers(path: Path) -> dict[str, int]:
-    """Read lines of a name and a number."""
+    """Read lines that consist of a name and a number."""
     lines = re.findall(r"^(\w+) (\d+)$", read_text(path), re.MULTILINE)
     return {name: int(number) for name, number in lines}

@@ -1,7 +1,7 @@
-"""Known GPUs: how much memory a program can use of each, and what they can compute.
+"""Known GPUs: the memory that a program can use on each, and their compute capability.
 
-Usable memory is what nvidia-smi reports as total where that is known, less 1 % that CUDA keeps
-(vLLM logs 79.22 of 79.65 GiB on an H100); else 97 % of the data sheet's.
+Usable memory is the total of nvidia-smi, if known, minus 1 % that CUDA reserves (vLLM logs 79.22 of
+79.65 GiB on an H100); otherwise 97 % of the size in the data sheet.
 """
 
 import re
@@ -17,11 +17,11 @@ _GB = 2**30
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A kind of GPU."""
+    """A model of GPU."""
 
     name: str
     memory_bytes: int
-    """What the driver lets programs use of an idle card."""
+    """The memory that programs can use on an idle card."""
     compute_capability: tuple[int, int]
     source: str
 
@@ -73,10 +73,10 @@ CARDS: Sequence[Card] = (
 
 
 def card_of(name: str) -> Card:
-    """Return the card that a name means; spaces, hyphens, case and the maker's name do not matter.
+    """Return the card with this name; ignores spaces, hyphens, case and the maker's name.
 
     Raises:
-        PreflightError: there is none, or several (``ESTIMATE_UNKNOWN``).
+        PreflightError: no card matches, or several do (``ESTIMATE_UNKNOWN``).
     """
     wanted = _plain(name)
     exact = [card for card in CARDS if _plain(card.name) == wanted]
@@ -86,8 +86,8 @@ def card_of(name: str) -> Card:
     names = ", ".join(card.name for card in (close or CARDS))
     raise failure(
         "ESTIMATE_UNKNOWN",
-        f"{'several GPUs are' if close else 'no GPU is'} known as {name!r}",
-        hint=f"give --memory, or one of {names}",
+        f"{'several GPUs match' if close else 'no known GPU matches'} the name {name!r}",
+        hint=f"use --memory, or one of {names}",
     )
 
 

@@ -1,4 +1,4 @@
-"""What this process's control groups allow it: memory and processor time, in versions 1 and 2.
+"""Reads the limits of this process's control groups for memory and CPU time, versions 1 and 2.
 
 v2: https://docs.kernel.org/admin-guide/cgroup-v2.html
 v1: https://docs.kernel.org/admin-guide/cgroup-v1/memory.html, scheduler/sched-bwc.html
@@ -9,12 +9,12 @@ from pathlib import Path, PurePosixPath
 
 from mealkit.preflight.roots import Roots, read_text
 
-# "No limit" in cgroup v1 is the largest page-aligned 63-bit number; nothing real comes close.
+# "No limit" in cgroup v1 is the largest page-aligned 63-bit number, far above any real limit.
 _NO_LIMIT_BYTES = 2**60
 
 
 def memory_limit_bytes(roots: Roots) -> int | None:
-    """Return the tightest memory limit of this process's cgroup and those above it, if any."""
+    """Return the lowest memory limit of this process's cgroup and its parents, if any."""
     texts = [
         read_text(folder / ("memory.max" if unified else "memory.limit_in_bytes")).strip()
         for folder, unified in _folders(roots, "memory")
@@ -24,7 +24,7 @@ def memory_limit_bytes(roots: Roots) -> int | None:
 
 
 def cpu_limit(roots: Roots) -> float | None:
-    """Return how many processors' time the tightest limit allows, if there is one."""
+    """Return the lowest CPU limit in number of processors, if there is one."""
     limits = [_cpus(folder, unified=unified) for folder, unified in _folders(roots, "cpu")]
     return min((limit for limit in limits if limit is not None), default=None)
 
@@ -42,14 +42,14 @@ def _cpus(folder: Path, *, unified: bool) -> float | None:
 
 
 def _folders(roots: Roots, controller: str) -> Iterator[tuple[Path, bool]]:
-    """Yield the controller's folders of this process and above, and whether they are v2's."""
+    """Yield the controller's folders for this process and its parents, and whether they are v2."""
     top = roots.sys / "fs" / "cgroup"
     for line in read_text(roots.proc / "self" / "cgroup").splitlines():
         _, controllers, path = ([*line.split(":", 2), "", ""])[:3]
         if controllers and controller not in controllers.split(","):
             continue
         mounted = top / controller if controllers else top
-        # In a container the path may be the host's: then only the top exists, and is the container.
+        # In a container the path may be the host's: then only the container's top folder exists.
         inside = PurePosixPath(*(part for part in PurePosixPath(path).parts if part not in "/.."))
         for folder in (inside, *inside.parents):
             yield mounted / folder, not controllers

@@ -1,4 +1,4 @@
-"""What starts containers here. Who reads it hands it in: preflight knows no container client."""
+"""The facts about a container client. The caller reads them: preflight does not call clients."""
 
 from pathlib import Path
 
@@ -10,12 +10,12 @@ class Client(Fact):
 
     name: str
     problem: str | None
-    """Why it cannot be used here; None if it can."""
+    """Why it does not work here; None if it works."""
     version: str | None = None
-    """Its engine's version; None where there is no engine."""
+    """The version of its engine; None if it has no engine."""
     data_root: Path | None = None
-    """Where it unpacks images, if that is on this machine."""
+    """The folder to which it unpacks images, if it is on this machine."""
     runtimes: tuple[str, ...] = ()
-    """The OCI runtimes that it knows: runc, nvidia, ..."""
+    """The OCI runtimes that it supports: runc, nvidia, ..."""
     cdi_folders: tuple[Path, ...] = ()
-    """Where it looks for CDI specs; empty: it does not speak CDI."""
+    """The folders with its CDI specs; empty: it does not support CDI."""

@@ -1,4 +1,4 @@
-"""The processor: which one, how many, and which instructions engines could choose their code by."""
+"""Reads the processor: its model, its number, and the instruction sets that engines use."""
 
 import os
 import platform
@@ -8,11 +8,11 @@ from mealkit.preflight.cgroup import cpu_limit
 from mealkit.preflight.fact import Fact
 from mealkit.preflight.roots import Roots, read_text, why_unreadable
 
-# Python's names of processor architectures, in Go's (and so OCI's) names.
+# Python's names for processor architectures, with Go's (and so OCI's) names.
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
-# Linux's names (arch/x86/include/asm/cpufeatures.h, arch/arm64/include/uapi/asm/hwcap.h) of what
-# llama.cpp, onnxruntime and oneDNN look for.
+# Linux's names (arch/x86/include/asm/cpufeatures.h, arch/arm64/include/uapi/asm/hwcap.h) for the
+# features that llama.cpp, onnxruntime and oneDNN check.
 _FEATURES = re.compile(
     r"sse4_2|f16c|fma|avx|avx2|avx_vnni|avx512(f|bw|dq|vl|_vnni|_bf16|_fp16)"
     r"|amx_(tile|int8|bf16|fp16)|asimd(hp|dp)?|i8mm|bf16|sve|sve2|sme"
@@ -20,20 +20,20 @@ _FEATURES = re.compile(
 
 
 class Cpu(Fact):
-    """The processors, as this process sees them."""
+    """The processors that this process can use."""
 
     model: str | None
-    """The name that the processor gives itself."""
+    """The processor's own name."""
     features: tuple[str, ...]
-    """The instruction sets that inference engines look for, by Linux's names."""
+    """The instruction sets that inference engines check, by Linux's names."""
     count: int | None
-    """How many logical processors this process may run on."""
+    """The number of logical processors that this process may run on."""
     limit: float | None
-    """How many processors' time its cgroup allows; None: no limit seen."""
+    """The cgroup's CPU limit, in number of processors; None: no limit found."""
 
 
 def architecture(machine: str | None = None) -> str:
-    """Return the processor's architecture in Go's words, from Python's or from here."""
+    """Return Go's name for a processor architecture, from Python's name or for this machine."""
     machine = machine or platform.machine()
     return _ARCHITECTURES.get(machine, machine)
 

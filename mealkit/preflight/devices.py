@@ -1,6 +1,6 @@
-"""The GPUs that a kit could use here: whole ones, slices of them, and those that tell nothing.
+"""The GPUs that a kit could use here: whole GPUs, MIG slices, and GPUs that do not respond.
 
-Lost GPUs and GPUs that are cut into slices are none: nothing can be started on them.
+Leaves out lost GPUs, and GPUs in MIG mode outside their slices, because no kit can start on them.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,26 +13,26 @@ from mealkit.units import show_size
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """One GPU, or a slice of one, as a program sees it; None: not known."""
+    """One GPU, or a slice of one, as a program sees it; None: unknown."""
 
     title: str
     maker: str
     capability: tuple[int, int] | None = None
     total_bytes: int | None = None
-    """The memory that programs can have: without what the driver keeps for itself."""
+    """The memory that programs can use: without what the driver reserves."""
     free_bytes: int | None = None
     processes: tuple[GpuProcess, ...] = ()
     is_slice: bool = False
 
     @property
     def holders(self) -> str:
-        """Who holds its memory, most first; empty if nobody is seen."""
+        """The processes that use its memory, largest first; empty if none is visible."""
         known = sorted(self.processes, key=lambda item: -(item.memory_bytes or 0))
         return ", ".join(_holder(item) for item in known)
 
 
 def devices_of(facts: Facts) -> tuple[Device, ...]:
-    """Return the GPUs in the driver's order; a device file that no driver describes counts too."""
+    """Return the GPUs in the driver's order, also device files that no driver describes."""
     nvidia = facts.nvidia
     found = [device for gpu in nvidia.gpus if not gpu.lost for device in _devices(gpu)]
     silent = (nvidia.count or 0) - len(nvidia.gpus)
@@ -44,7 +44,7 @@ def devices_of(facts: Facts) -> tuple[Device, ...]:
 
 
 def largest(devices: Sequence[Device], count: int) -> int | None:
-    """Return the memory of the least of the ``count`` largest; None if one of them is unknown."""
+    """Return the smallest memory of the ``count`` largest GPUs; None if one of them is unknown."""
     totals = [device.total_bytes for device in devices]
     known = sorted((size for size in totals if size is not None), reverse=True)
     if len(known) < len(totals) or not known:
@@ -53,22 +53,22 @@ def largest(devices: Sequence[Device], count: int) -> int | None:
 
 
 def first(devices: Sequence[Device], count: int) -> Sequence[Device]:
-    """Return those that an engine takes by itself."""
+    """Return the GPUs that an engine uses by default."""
     return devices[:count]
 
 
 def show_capability(capability: tuple[int, int] | None) -> str:
-    """Write a compute capability."""
+    """Return a compute capability as text."""
     return "unknown" if capability is None else f"{capability[0]}.{capability[1]}"
 
 
 def show_optional(size_bytes: int | None) -> str:
-    """Write a size, or that it is not known."""
+    """Return a size as text, or that it is unknown."""
     return "unknown" if size_bytes is None else show_size(size_bytes)
 
 
 def titles(devices: Iterable[Device]) -> str:
-    """Write names of devices, several of one kind as one: ``8 x NVIDIA L4``."""
+    """Return the names of devices as text, with equal ones together: ``8 x NVIDIA L4``."""
     counts: dict[str, int] = {}
     for device in devices:
         name = device.title.partition(", ")[2] or device.title
@@ -113,4 +113,4 @@ def _amd(facts: Facts) -> Iterator[Device]:
 
 def _holder(process: GpuProcess) -> str:
     name = process.name or "a program that is not visible from here"
-    return f"{name} (process {process.pid}) holds {show_optional(process.memory_bytes)}"
+    return f"{name} (process {process.pid}) uses {show_optional(process.memory_bytes)}"

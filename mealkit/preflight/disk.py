@@ -1,4 +1,4 @@
-"""Space: on disks, at the paths that matter, and in shared memory."""
+"""Reads the free space on disks, at the given paths, and in shared memory."""
 
 import shutil
 from pathlib import Path
@@ -12,12 +12,12 @@ class Disk(Fact):
 
     path: Path
     free_bytes: int | None
-    """What this user may still write."""
+    """The space that this user can still write."""
     total_bytes: int | None
 
 
 class SharedMemory(Fact):
-    """The space for memory that processes share, as NCCL and data loaders do: /dev/shm."""
+    """The space for memory that processes share, as for NCCL and data loaders: /dev/shm."""
 
     total_bytes: int | None
     free_bytes: int | None
@@ -25,7 +25,7 @@ class SharedMemory(Fact):
 
 def read_disk(path: Path) -> Disk:
     """Read the space at a path."""
-    reason = "there is no such folder, nor any above it"
+    reason = "neither this folder nor any parent of it exists"
     for folder in (path, *path.parents):
         try:
             usage = shutil.disk_usage(folder)

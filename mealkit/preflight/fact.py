@@ -1,13 +1,13 @@
-"""What all facts have in common: they are frozen, they travel as JSON, and they admit ignorance."""
+"""The base class of all facts: frozen, convertible to JSON, and with reasons for unknown values."""
 
 from pydantic import BaseModel, ConfigDict, Field
 
 
 class Fact(BaseModel):
-    """Something read from a machine.
+    """A fact about a machine.
 
     A value that is None with a reason in ``unknown`` could not be read; None without a reason means
-    that there is no such thing (no limit, no such part).
+    that the thing does not exist (no limit, no such part).
     """
 
     model_config = ConfigDict(
@@ -15,4 +15,4 @@ class Fact(BaseModel):
     )
 
     unknown: dict[str, str] = Field(default_factory=dict)
-    """Why fields could not be read, or not completely: their names and the reasons."""
+    """The reasons why fields could not be read, or only in part, by the fields' names."""

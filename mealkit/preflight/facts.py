@@ -1,7 +1,7 @@
-"""Facts about the machine that this process runs on: one model, which travels as JSON.
+"""The facts about the machine that this process runs on: one model, convertible to JSON.
 
-Refuses to guess: what cannot be read is None, with the reason beside it. Read without torch, and
-without any tool of a vendor, in well under a second.
+A value that cannot be read is None, with the reason in ``unknown``. The facts are read without
+torch and without any tool of a vendor, in well under a second.
 """
 
 import json
@@ -28,37 +28,37 @@ _GPU_DEVICE = re.compile(r"nvidia\d+|kfd|dxg")
 
 
 class Facts(Fact):
-    """What is known of a machine, seen from where this process runs."""
+    """The facts about a machine, as seen by this process."""
 
     format: Literal["mealkit.facts/v1"] = "mealkit.facts/v1"
-    """The version of this form."""
+    """The version of this format."""
     host: str
-    """The machine's name for itself, to tell files of several machines apart."""
+    """The machine's name, to distinguish the files of several machines."""
     architecture: str
-    """The processor architecture, in Go's names where there is one."""
+    """The processor architecture, by its name in Go if it has one."""
     kernel: str
     """The release of the Linux kernel."""
     cpu: Cpu
     memory_total_bytes: int | None
     memory_available_bytes: int | None
-    """What the kernel thinks can be had without swapping."""
+    """The kernel's estimate of the memory that is available without swapping."""
     memory_limit_bytes: int | None
-    """The tightest limit of this process's cgroup and those above it; None: no limit seen."""
+    """The lowest limit of this process's cgroup and its parents; None: no limit found."""
     shm: SharedMemory
     disks: tuple[Disk, ...]
-    """The space at the paths that were asked for."""
+    """The space at the requested paths."""
     ulimits: Ulimits
     gpu_devices: tuple[str, ...]
-    """Names of device files of GPUs: nvidia0 (NVIDIA), kfd (AMD), dxg (WSL)."""
+    """The names of the GPUs' device files: nvidia0 (NVIDIA), kfd (AMD), dxg (WSL)."""
     nvidia: Nvidia
     amd: Amd
     toolkit: Toolkit
     clients: tuple[Client, ...]
-    """The container clients, best first; empty where nobody looked, as in a container."""
+    """The container clients, best first; empty if they were not read, as in a container."""
 
     @property
     def usable_memory_bytes(self) -> int | None:
-        """The most memory this process can ever have: the machine's, or its cgroup's if less."""
+        """The maximum memory of this process: the machine's, or the cgroup's limit if lower."""
         known = [size for size in (self.memory_total_bytes, self.memory_limit_bytes) if size]
         return min(known, default=None)
 
@@ -72,8 +72,8 @@ def read_facts(
 ) -> Facts:
     """Read the facts, and the space at the paths (at the nearest folder that exists).
 
-    ``machine`` is the architecture in Python's words; this process's own, if None. ``clients`` are
-    handed through. A driver that hangs is given up after ``patience_seconds``.
+    ``machine`` is the architecture by Python's name; this process's own, if None. ``clients`` are
+    returned unchanged. A call to a driver that hangs is aborted after ``patience_seconds``.
     """
     roots = roots or Roots()
     memory = _memory(roots)
@@ -104,17 +104,19 @@ def read_facts(
 
 
 def parse_facts(data: bytes, where: str) -> Facts:
-    """Read facts that were written on another machine (``mealkit host --json``).
+    """Parse facts that were written on another machine (``mealkit host --json``).
 
     Raises:
-        PreflightError: the file holds something else.
+        PreflightError: the file does not contain facts.
     """
     try:
-        # What JSON cannot say is refused first; pydantic's own reader takes NaN.
+        # Our parser first rejects what is not JSON, such as NaN, which pydantic's parser accepts.
         return Facts.model_validate_json(json.dumps(parse_json_object(data)))
     except ValueError as error:
         message = str(error).splitlines()[0]
-        raise failure("FACTS_INVALID", f"these are no facts: {message}", where=where) from error
+        raise failure(
+            "FACTS_INVALID", f"the file does not contain facts: {message}", where=where
+        ) from error
 
 
 def _memory(roots: Roots) -> tuple[int | None, int | None]:

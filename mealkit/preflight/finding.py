@@ -1,6 +1,6 @@
-"""What a check says of a machine: measured beside required, and what that means.
+"""The results of checks: the measured and the required value, and what they mean.
 
-Only a certain misfit blocks; an estimate that does not hold, or a fact that cannot be read, warns.
+Only a certain misfit blocks; an estimate that is exceeded, or an unreadable fact, warns.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,17 +15,17 @@ from mealkit.recipe.traits import EngineTraits
 
 
 class Severity(StrEnum):
-    """What a finding means for the start."""
+    """The effect of a finding on the start."""
 
     PASSES = "passes"
     WARNS = "warns"
     BLOCKS = "blocks"
     OVERRIDDEN = "overridden"
-    """It would forbid the start, and someone has said why it shall not."""
+    """It would block the start, but was overridden with a reason."""
 
 
 class Verdict(StrEnum):
-    """What all findings together mean."""
+    """The result of all findings together."""
 
     FITS = "fits"
     UNCERTAIN = "uncertain"
@@ -34,30 +34,30 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What no fact about the machine says: the kit's engine, and where it is about to run."""
+    """What the facts do not contain: the kit's engine, and how it is about to run."""
 
     engine: EngineTraits
-    """What the engine is like."""
+    """The traits of the engine."""
     disk_path: Path | None = None
-    """The folder that the image or its weights are about to be written to; None: nothing is."""
+    """The folder to which the image or its weights will be written; None: nothing is written."""
     disk_bytes: int | None = None
-    """How many bytes that will be; the requirement of the kit, if None."""
+    """The number of bytes to write; None: the kit's requirement."""
     starting: bool = False
-    """Whether it is started now; else someone only asks, and may choose another port."""
+    """Whether the kit is being started; if not, another port can still be chosen."""
     inside: bool = False
-    """Whether this is the container itself, whose limits and devices are the facts'."""
+    """Whether this process is in the container, so that the facts are the container's own."""
     client: str | None = None
-    """The container client that will be used; None: the first that works."""
+    """The container client that will be used; None: the first one that works."""
     port: int | None = None
-    """The port on the machine; None: none, or any free one."""
+    """The port on the machine; None: no port, or any free one."""
     port_is_free: bool | None = None
-    """Whether that port can be listened on; None: not known."""
+    """Whether the port is free; None: unknown."""
     clock_seconds: float | None = None
-    """What the machine's clock says, since 1970; None: not known."""
+    """The machine's clock, in seconds since 1970; None: unknown."""
     closed_devices: Mapping[str, str] = field(default_factory=dict)
-    """Device files that this process may not use, and why."""
+    """The device files that this process may not use, with the reason."""
     closed_folders: Mapping[str, str] = field(default_factory=dict)
-    """Folders that must be written to and cannot be, and why."""
+    """The folders that must be writable but are not, with the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,28 +65,28 @@ class Finding:
     """The result of one check."""
 
     code: str
-    """The catalogue's code of the misfit that the check looks for."""
+    """The catalogue's code for the misfit that the check detects."""
     severity: Severity
     measured: str
     required: str
     message: str
     fix: str | None = None
-    """A command or an edit; the catalogue's, if None."""
+    """A command or an edit; None: the catalogue's."""
     rule: str = ""
-    """What the check compares with what."""
+    """The rule of the check, in a sentence."""
     source: str = ""
-    """Where the rule is written down; empty: where the check says."""
+    """Where the rule is documented; empty: the check's own source."""
     reason: str | None = None
-    """Why it was overridden."""
+    """The reason for the override."""
 
     @property
     def owner(self) -> Owner:
-        """Who can make the misfit go away."""
+        """The owner of the misfit."""
         return CATALOGUE[self.code].owner
 
     @property
     def remedy(self) -> str:
-        """What to do."""
+        """What to do about the misfit."""
         return self.fix or CATALOGUE[self.code].fix
 
     @property
@@ -123,13 +123,13 @@ class Check:
     code: str
     """The catalogue's code, which names the owner and the usual fix."""
     rule: str
-    """What is compared with what, in a sentence."""
+    """The rule that is checked, in a sentence."""
     source: str
-    """Where the rule is written down."""
+    """Where the rule is documented."""
     look: Callable[[Facts, Requirements, Context], Finding | None]
-    """Says what is found; None: the rule does not apply."""
+    """Returns the finding; None: the rule does not apply."""
     of_gpus: bool = True
-    """Whether it is about GPUs, which a kit may not use, or do without."""
+    """Whether it is about GPUs, which a kit may not use or need."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +140,7 @@ class Report:
 
     @property
     def verdict(self) -> Verdict:
-        """The worst finding decides."""
+        """The verdict of the worst finding."""
         found = {finding.severity for finding in self.findings}
         if Severity.BLOCKS in found:
             return Verdict.DOES_NOT_FIT
@@ -149,7 +149,7 @@ class Report:
 
     @property
     def deciding(self) -> Finding | None:
-        """The first of the findings that decide the verdict; None if everything fits."""
+        """The first of the findings that determine the verdict; None if everything fits."""
         for severity in (Severity.BLOCKS, Severity.OVERRIDDEN, Severity.WARNS):
             for finding in self.findings:
                 if finding.severity is severity:
@@ -158,17 +158,17 @@ class Report:
 
     @property
     def blockers(self) -> list[Problem]:
-        """The problems that forbid the start; empty unless the verdict is does-not-fit."""
+        """The problems that block the start; empty unless the verdict is does-not-fit."""
         return [item.problem for item in self.findings if item.severity is Severity.BLOCKS]
 
     @property
     def overridden(self) -> list[Finding]:
-        """The findings that would block, and were overridden."""
+        """The blocking findings that were overridden."""
         return [item for item in self.findings if item.severity is Severity.OVERRIDDEN]
 
     @property
     def warnings(self) -> list[Problem]:
-        """The problems that may turn up later."""
+        """The problems that may occur later."""
         return [item.problem for item in self.findings if item.severity is Severity.WARNS]
 
     def as_json(self) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""What fits: the longest context, the most requests at a time, and which GPUs are large enough."""
+"""Computes what fits: the longest context, the most concurrent requests, and the GPUs."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -9,25 +9,25 @@ from mealkit.memory.shape import Shape
 from mealkit.memory.terms import Estimate
 from mealkit.preflight.cards import Card
 
-# No model of today reads more, and no engine answers more requests at a time.
+# No current model has a longer context, and no engine answers more concurrent requests.
 _MOST_TOKENS = 16 * 1024 * 1024
 _MOST_REQUESTS = 65_536
 
 
 class Fit(StrEnum):
-    """What an interval means against a card's memory."""
+    """The relation of an estimate to a card's memory."""
 
     FITS = "fits"
-    """Even the most fits."""
+    """The upper bound fits."""
     UNCERTAIN = "uncertain"
-    """The card's memory lies within the interval."""
+    """The card's memory is between the lower and the upper bound."""
     DOES_NOT_FIT = "does-not-fit"
-    """Not even the least fits."""
+    """The lower bound does not fit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """How far a number may go: surely, and if the likely estimate holds; 0: not at all."""
+    """The maximum of a number: for sure, and if the likely estimate is right; 0: nothing fits."""
 
     sure: int
     likely: int
@@ -39,7 +39,7 @@ class Reach:
 
 @dataclass(frozen=True, slots=True)
 class CardFit:
-    """One known GPU: what of its memory the engine may use, and whether the estimate fits."""
+    """One known GPU: the memory that the engine may use on it, and whether the estimate fits."""
 
     card: Card
     usable_bytes: int
@@ -47,16 +47,16 @@ class CardFit:
 
 
 def verdict(found: Estimate, room_bytes: int) -> Fit:
-    """Return what an estimate means against the memory that may be used."""
+    """Compare an estimate with the memory that the engine may use."""
     if found.high_bytes <= room_bytes:
         return Fit.FITS
     return Fit.UNCERTAIN if found.low_bytes <= room_bytes else Fit.DOES_NOT_FIT
 
 
 def largest_context(shape: Shape, setting: Setting, memory_bytes: int) -> Reach:
-    """Return the longest context that GPUs of this memory hold, up to the model's own limit.
+    """Return the longest context that fits into GPUs of this memory, up to the model's own limit.
 
-    A prompt is taken to fill the context unless the setting names its length.
+    Assumes a prompt that fills the context, unless the setting states the prompt's length.
     """
 
     def at(tokens: int) -> Estimate:
@@ -72,7 +72,7 @@ def largest_context(shape: Shape, setting: Setting, memory_bytes: int) -> Reach:
 
 
 def largest_concurrency(shape: Shape, setting: Setting, memory_bytes: int) -> Reach:
-    """Return how many requests at a time, each with a full context, GPUs of this memory hold."""
+    """Return how many concurrent requests with a full context fit into GPUs of this memory."""
 
     def at(requests: int) -> Estimate:
         return setting.engine.estimate(shape, replace(setting, concurrency=requests))
@@ -81,7 +81,7 @@ def largest_concurrency(shape: Shape, setting: Setting, memory_bytes: int) -> Re
 
 
 def fits(shape: Shape, setting: Setting, cards: Sequence[Card]) -> list[CardFit]:
-    """Return for each card whether the estimate fits, with as many cards as the setting names."""
+    """Return for each card whether the estimate fits, with the setting's number of cards."""
     found: list[CardFit] = []
     for card in cards:
         own = replace(setting, compute_capability=card.compute_capability)
@@ -98,7 +98,7 @@ def _reach(at: Callable[[int], Estimate], most: int, room_bytes: int) -> Reach:
 
 
 def _greatest(holds: Callable[[int], bool], most: int) -> int:
-    """Return the greatest number up to ``most`` that holds; every estimate grows with it."""
+    """Return the greatest number up to ``most`` that fits; every estimate grows with the number."""
     low, high = 0, most + 1
     while high - low > 1:
         middle = (low + high) // 2

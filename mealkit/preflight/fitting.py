@@ -1,4 +1,4 @@
-"""The estimate against the GPUs of a machine: without a context, with one request, with all."""
+"""Compares the estimate with a machine's GPUs: without a context, with one request, with all."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,40 +14,40 @@ from mealkit.units import show_size
 
 @dataclass(frozen=True, slots=True)
 class Fitting:
-    """What a model needs of each GPU, and the most that an engine can have of one."""
+    """The model's requirements for each GPU, and the memory that an engine can use on one."""
 
     model: Shape
     setting: Setting
     bare: Estimate
-    """Weights and engine, with a context of one token."""
+    """The estimate for weights and engine, with a context of one token."""
     one: Estimate
-    """One request with the pinned context."""
+    """The estimate for one request with the pinned context."""
     whole: Estimate
-    """All requests at a time, each with the pinned context."""
+    """The estimate for all concurrent requests, each with the pinned context."""
     memory_bytes: int | None
-    """The whole memory of the least of the largest GPUs; None: not known."""
+    """The whole memory of the smallest of the GPUs that are used; None: unknown."""
 
     @property
     def room_bytes(self) -> int | None:
-        """What the engine lets itself use of that."""
+        """The part of that memory that the engine uses at most."""
         return None if self.memory_bytes is None else self.usable_bytes(self.memory_bytes)
 
     @property
     def never(self) -> bool:
-        """Whether not even the weights and the engine can ever fit."""
+        """Whether the weights and the engine can never fit."""
         return self.room_bytes is not None and self.bare.low_bytes > self.room_bytes
 
     @property
     def share(self) -> float | None:
-        """The share of a GPU that the engine takes whatever the model; None: what it needs."""
+        """The share of a GPU that the engine always reserves; None: it uses what it needs."""
         return self.setting.utilisation if self.setting.engine.takes_share else None
 
     def usable_bytes(self, memory_bytes: int) -> int:
-        """Return what the engine lets itself use of a GPU of this memory."""
+        """Return the memory that the engine uses at most on a GPU of this size."""
         return self.setting.engine.usable_bytes(memory_bytes, self.setting)
 
     def taken_bytes(self, memory_bytes: int) -> int:
-        """Return what must be free of a GPU of this memory when the engine starts."""
+        """Return the memory that must be free on a GPU of this size when the engine starts."""
         if self.share is None:
             return self.whole.high_bytes
         return self.usable_bytes(memory_bytes)
@@ -57,14 +57,14 @@ class Fitting:
         return largest_context(self.model, self.setting, self.memory_bytes or 0)
 
     def largest_concurrency(self) -> Reach:
-        """Return the most requests that would fit with the pinned context."""
+        """Return the maximum number of requests that would fit with the pinned context."""
         return largest_concurrency(self.model, self.setting, self.memory_bytes or 0)
 
 
 def fitting_of(
     requirements: Requirements, engine: EngineMemory | None, devices: Sequence[Device]
 ) -> Fitting | None:
-    """Return what a kit needs on these GPUs; None if there are none, or too little is known."""
+    """Return a kit's fitting on these GPUs; None without GPUs, or if too little is known."""
     demand, model = requirements.demand, requirements.model
     if demand is None or model is None or engine is None or not devices:
         return None
@@ -82,11 +82,11 @@ def fitting_of(
 
 
 def show_interval(found: Estimate) -> str:
-    """Write the least and the most."""
+    """Return the lower and the upper bound as text."""
     return f"{show_size(found.low_bytes)} to {show_size(found.high_bytes)}"
 
 
 def show_terms(found: Estimate) -> str:
-    """Write the terms with what they likely take, largest first."""
+    """Return the terms with their likely sizes as text, largest first."""
     terms = sorted(found.terms, key=lambda term: -term.likely_bytes)
     return ", ".join(f"{term.name} {show_size(term.likely_bytes)}" for term in terms)

@@ -1,4 +1,4 @@
-"""What holds for this process rather than for the machine: its ports, folders, devices, clock."""
+"""Reads facts about this process, not the machine: its ports, folders, devices and clock."""
 
 import errno
 import os
@@ -16,7 +16,7 @@ _DEVICES = re.compile(r"nvidiactl|nvidia-uvm|nvidia\d+|kfd|dxg")
 
 
 def inside(engine: EngineTraits, state: Path, dev: Path = Path("/dev")) -> Context:
-    """Return the context of a container that may write to its state folder."""
+    """Return the context in a container, whose state folder must be writable."""
     return Context(
         engine,
         inside=True,
@@ -27,7 +27,7 @@ def inside(engine: EngineTraits, state: Path, dev: Path = Path("/dev")) -> Conte
 
 
 def closed_devices(dev: Path = Path("/dev")) -> Mapping[str, str]:
-    """Return the device files of GPUs that this process may not read and write, with the reason."""
+    """Return the GPUs' device files that this process cannot read and write, with the reason."""
     try:
         found = sorted(item for item in dev.iterdir() if _DEVICES.fullmatch(item.name))
     except OSError:
@@ -37,12 +37,12 @@ def closed_devices(dev: Path = Path("/dev")) -> Mapping[str, str]:
 
 
 def has_gpu_devices(dev: Path = Path("/dev")) -> bool:
-    """Tell whether there are device files of GPUs."""
+    """Return whether there are device files of GPUs."""
     return any(_COMPUTING.fullmatch(item.name) for item in dev.iterdir())
 
 
 def closed_folders(folders: Iterable[Path]) -> Mapping[str, str]:
-    """Return the folders that cannot be written to; for one that is to be made, those above."""
+    """Return the folders that are not writable; if one does not exist, its parent is tested."""
     closed: dict[str, str] = {}
     for folder in folders:
         nearest = next(item for item in (folder, *folder.parents) if item.exists())
@@ -54,7 +54,7 @@ def closed_folders(folders: Iterable[Path]) -> Mapping[str, str]:
 
 
 def port_is_free(address: str, port: int) -> bool | None:
-    """Bind to a port for a moment; None where that fails for another reason than its being used."""
+    """Bind to a port briefly; return None if that fails for another reason than "in use"."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_STREAM) as listener:

@@ -1,6 +1,6 @@
-"""NVIDIA's GPUs, as the driver tells of them through NVML; asked in a process that may be left.
+"""Reads NVIDIA's GPUs from the driver through NVML, in a process that can be abandoned.
 
-Refuses to wait for a driver that hangs: what it said until then counts, the rest is unknown.
+If the driver hangs, its answers so far are used, and the rest is unknown.
 """
 
 import json
@@ -19,24 +19,24 @@ from mealkit.preflight.fact import Fact
 from mealkit.preflight.roots import Roots, read_text
 
 PATIENCE_SECONDS = 10.0
-"""How long a driver may take. Without its persistence daemon it wakes every GPU up first."""
+"""How long a driver may take. Without its persistence daemon, it first starts every GPU."""
 
 _LAST_WORDS_SECONDS = 1.0
 
 
 class Access(StrEnum):
-    """Whether the driver could be asked."""
+    """Whether the driver could be queried."""
 
     OK = "ok"
     NO_LIBRARY = "no-library"
-    """There is no libnvidia-ml: no driver, or a container without the ``utility`` capability."""
+    """libnvidia-ml is missing: no driver, or a container without the ``utility`` capability."""
     OLD_LIBRARY = "old-library"
     NO_CLIENT = "no-client"
     """The Python package nvidia-ml-py is not installed."""
     NO_DRIVER = "no-driver"
-    """The library is there, the kernel module is not loaded."""
+    """The library is installed, but the kernel module is not loaded."""
     VERSION_MISMATCH = "version-mismatch"
-    """Library and kernel module are of different versions, as after an update without a reboot."""
+    """Library and kernel module have different versions, as after an update without a reboot."""
     NO_PERMISSION = "no-permission"
     TIMED_OUT = "timed-out"
     CRASHED = "crashed"
@@ -44,14 +44,14 @@ class Access(StrEnum):
 
 
 class GpuProcess(Fact):
-    """A process that holds memory of a GPU."""
+    """A process that uses a GPU's memory."""
 
     pid: int
-    """Its number, as the driver sees it from here."""
+    """The process's number, as the driver sees it from here."""
     name: str | None
-    """Its program; None where it is not visible from here."""
+    """The process's program; None if it is not visible from here."""
     memory_bytes: int | None
-    """None where the driver does not say, as under MIG without permission."""
+    """None if the driver does not report it, as with MIG without permission."""
     kinds: tuple[Literal["compute", "graphics"], ...]
 
 
@@ -61,19 +61,19 @@ class Memory(Fact):
     memory_total_bytes: int | None = None
     memory_free_bytes: int | None = None
     memory_used_bytes: int | None = None
-    """What processes hold; drivers before 510 count what they reserved for themselves too."""
+    """The memory that processes use; drivers before 510 also count their own reserve."""
     memory_reserved_bytes: int | None = None
-    """What driver and firmware keep for themselves."""
+    """The memory that driver and firmware reserve."""
 
 
 class Slice(Memory):
-    """A MIG device: a slice of a GPU that acts as one."""
+    """A MIG device: a slice of a GPU that works like a GPU."""
 
     index: int
     name: str | None
     uuid: str | None
     compute_slices: int | None
-    """Of the seven that a GPU has."""
+    """The number of compute slices, of seven on a GPU."""
     gpu_slices: int | None
     multiprocessors: int | None
 
@@ -82,59 +82,59 @@ class NvidiaGpu(Memory):
     """One NVIDIA GPU."""
 
     index: int
-    """Its number in NVML's order, which is that of the PCI bus."""
+    """The GPU's number in NVML's order, which is the order on the PCI bus."""
     lost: bool
     """Whether it fell off the bus: the machine must be restarted."""
     name: str | None = None
     uuid: str | None = None
     compute_capability: tuple[int, int] | None = None
     unified_memory: bool = False
-    """Whether it uses the machine's own memory; total and free are then those of /proc/meminfo."""
+    """Whether it uses the machine's memory; total and free are then those of /proc/meminfo."""
     mig_enabled: bool | None = None
     slices: tuple[Slice, ...] = ()
-    """The MIG devices; where MIG is enabled nothing can run on the GPU outside them."""
+    """The MIG devices; with MIG enabled, nothing can run on the GPU outside of them."""
     ecc_enabled: bool | None = None
     ecc_uncorrected: int | None = None
     """Uncorrectable memory errors since the driver was loaded."""
     remapped_rows: int | None = None
     remap_pending: bool | None = None
-    """Whether bad memory waits for a reset of the GPU to be replaced."""
+    """Whether a reset of the GPU is needed to replace bad memory."""
     remap_failed: bool | None = None
-    """Whether bad memory could not be replaced: the GPU must go."""
+    """Whether bad memory could not be replaced: the GPU must be exchanged."""
     retired_pages_pending: bool | None = None
-    """As ``remap_pending``, on GPUs before Ampere."""
+    """Like ``remap_pending``, for GPUs before Ampere."""
     processes: tuple[GpuProcess, ...] = ()
-    """Who holds its memory; in a container only those of the container are seen."""
+    """The processes that use its memory; in a container only the container's own are visible."""
     slowed_by: tuple[str, ...] | None = None
-    """Why its clock is held down now: power, heat."""
+    """Why its clock is reduced now: power, heat."""
 
 
 class Nvidia(Fact):
-    """NVIDIA's side of this machine."""
+    """The facts about NVIDIA's driver and GPUs on this machine."""
 
     access: Access
     reason: str | None
-    """What was answered, where ``access`` is not ok."""
+    """The driver's answer, if ``access`` is not ok."""
     driver: str | None = None
     """The version of the kernel's driver."""
     library: str | None = None
     """The version of the library NVML."""
     cuda: tuple[int, int] | None = None
-    """The newest CUDA that the driver can run."""
+    """The newest CUDA version that the driver supports."""
     libcuda: bool | None = None
-    """Whether libcuda is here: no, in a container without the ``compute`` capability."""
+    """Whether libcuda exists here; not in a container without the ``compute`` capability."""
     count: int | None = None
-    """How many GPUs the driver has; fewer are in ``gpus`` if it stopped answering."""
+    """The driver's number of GPUs; ``gpus`` has fewer if the driver stopped answering."""
     gpus: tuple[NvidiaGpu, ...] = ()
 
 
-# What is not known of a GPU that does not answer.
+# The fields that are unknown for a GPU that does not respond.
 _ASKED = [name for name in NvidiaGpu.model_fields if name not in {"index", "lost", "unknown"}]
 
 
 @dataclass(frozen=True, slots=True)
 class _Heard:
-    """What the asking process printed, and how it ended if not well."""
+    """The output of the process that queried the driver, and its failure if there was one."""
 
     lines: list[str] = field(default_factory=list)
     failed: Access | None = None
@@ -144,7 +144,7 @@ class _Heard:
 def read_nvidia(
     roots: Roots, memory: tuple[int | None, int | None], patience_seconds: float = PATIENCE_SECONDS
 ) -> Nvidia:
-    """Ask the driver; ``memory`` is the machine's, total and available, for GPUs that share it."""
+    """Query the driver; ``memory`` is the machine's (total, available), for GPUs that share it."""
     heard = _ask(patience_seconds)
     forms = [json.loads(line) for line in heard.lines]
     ended = bool(forms) and (not forms[-1] or forms[0]["access"] != Access.OK)
@@ -178,9 +178,9 @@ def _gpu(form: dict[str, Any], memory: tuple[int | None, int | None]) -> NvidiaG
 def _ask(patience_seconds: float) -> _Heard:
     client = find_spec("pynvml")
     folder = str(Path(client.origin).parent) if client and client.origin else ""
-    # Isolated: neither the caller's folder nor its packages can stand in for what is imported.
+    # Isolated mode: files in the caller's folder or packages cannot replace the imported modules.
     command = [sys.executable, "-I", "-S", nvml.__file__, folder]
-    # It has no use for keys, and a driver's library reads what it likes.
+    # The process needs no keys, and a driver's library can read any environment variable.
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith("MEALKIT_KEYS")
     }
@@ -193,19 +193,19 @@ def _ask(patience_seconds: float) -> _Heard:
             env=environment,
         )
     except OSError as error:
-        return _Heard(failed=Access.FAILED, reason=f"no process could be started: {error}")
+        return _Heard(failed=Access.FAILED, reason=f"the process could not be started: {error}")
     try:
         out, err = process.communicate(timeout=patience_seconds)
     except subprocess.TimeoutExpired:
         reason = f"the driver did not answer within {patience_seconds:g} seconds"
         return _Heard(_lines(_left(process)), Access.TIMED_OUT, reason)
     last = err.decode(errors="replace").strip().rpartition("\n")[2]
-    reason = f"the process that asked the driver ended with {process.returncode} {last}".strip()
+    reason = f"the process that queried the driver ended with {process.returncode} {last}".strip()
     return _Heard(_lines(out), Access.CRASHED, reason)
 
 
 def _left(process: subprocess.Popen[bytes]) -> bytes:
-    """Kill a process, and return what it had said; one that waits in the kernel is left behind."""
+    """Kill a process and return its output; do not wait for one that is stuck in the kernel."""
     process.kill()
     try:
         return process.communicate(timeout=_LAST_WORDS_SECONDS)[0]
@@ -214,7 +214,7 @@ def _left(process: subprocess.Popen[bytes]) -> bytes:
 
 
 def _lines(out: bytes) -> list[str]:
-    """Return the complete lines of JSON; drivers have been known to print things of their own."""
+    """Return the complete JSON lines; some drivers print other lines, too."""
     complete = out.decode(errors="replace").split("\n")[:-1]
     return [line for line in complete if line.startswith("{")]
 

@@ -1,9 +1,9 @@
-"""Asks NVIDIA's driver, and prints the answers as lines of JSON; runs in a process of its own.
+"""Queries NVIDIA's driver, and prints the answers as JSON lines; runs in a separate process.
 
-``nvidia.py`` starts it as a script: a driver that hangs or crashes takes this process along, not
-the one that asked. It imports nothing of mealkit and, besides NVIDIA's client, nothing foreign.
-The first line is about the machine, each further one about a GPU, the last is ``{}``. What is said
-of a GPU that does not answer at all is why: the reason for ``""``.
+``nvidia.py`` starts it as a script: a driver that hangs or crashes only affects this process. It
+imports no module of mealkit and, except NVIDIA's client, only the standard library.
+The first line is about the machine, each further one about a GPU, the last is ``{}``. A GPU that
+does not respond at all has only the reason, under the key ``""``.
 Source of every function: https://docs.nvidia.com/deploy/nvml-api/
 """
 
@@ -17,7 +17,7 @@ from typing import Any
 _LIBRARY = "libnvidia-ml.so.1"
 _PR_SET_DUMPABLE = 4  # <linux/prctl.h>
 
-# nvmlReturn_t of nvml.h, of which each is another fact about a machine.
+# nvmlReturn_t in nvml.h: each of these codes means a different fact about a machine.
 _NOT_SUPPORTED = 3
 _NOT_FOUND = 6
 _LIBRARY_NOT_FOUND = 12
@@ -31,12 +31,12 @@ _ACCESS = {
     13: "old-library",
     18: "version-mismatch",
 }
-# What an old library or driver says of a function that came later.
+# The answers of an old library or driver for functions that were added later.
 _TOO_OLD = (_FUNCTION_NOT_FOUND, _VERSION_MISMATCH)
 
 _VOLATILE, _UNCORRECTED = 0, 1
 
-# nvmlClocksEventReason*: why a GPU runs slower than it was asked to.
+# nvmlClocksEventReason*: why a GPU's clock is below the requested one.
 _SLOWED = {
     0x4: "software power cap",
     0x8: "hardware slowdown",
@@ -47,7 +47,7 @@ _SLOWED = {
 
 
 class _Answers:
-    """What was answered, by the names of the facts, and why the rest was not."""
+    """The driver's answers by the names of the facts, and the reasons for missing ones."""
 
     def __init__(self, client: Any) -> None:
         self._client = client
@@ -55,9 +55,9 @@ class _Answers:
         self.unknown: dict[str, str] = {}
 
     def ask(self, names: str, *questions: Callable[[], Any]) -> int:
-        """Keep the first answer, in as many values as there are names; return NVML's code.
+        """Store the first answer, in as many values as there are names; return NVML's code.
 
-        A later question is for those who are too old for the one before.
+        Each further question is the fallback for libraries or drivers that do not support the last.
         """
         code, reason = 0, ""
         for question in questions:
@@ -82,13 +82,13 @@ class _Answers:
 
 
 def main() -> None:
-    """Print everything; whatever cannot be had is said to be unknown, and why."""
-    # In a container the kit's code runs already, as the same user: these answers are not its.
+    """Print everything; for an unknown value, print the reason."""
+    # In a container, the kit's code runs as the same user: it must not change the answers.
     ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
     try:
         ctypes.CDLL(_LIBRARY)
     except OSError as error:
-        # Without it, importing the client would be a waste of 50 ms.
+        # Without the library, importing the client would waste 50 ms.
         _print({"access": "no-library", "reason": str(error), "unknown": {}})
         return
     try:
@@ -107,7 +107,7 @@ def _forms(client: Any) -> Iterator[dict[str, Any]]:
         client.nvmlInit()
     except client.NVMLError as error:
         access, reason = _ACCESS.get(error.value, "failed"), _reason(error)
-    # Whatever came of it, the client has loaded the library now, and the library knows itself.
+    # The client has now loaded the library, even if a call failed, so its version can be read.
     machine.ask("library", client.nvmlSystemGetNVMLVersion)
     if access != "ok":
         yield {**machine.form(), "access": access, "reason": reason}
@@ -118,12 +118,12 @@ def _forms(client: Any) -> Iterator[dict[str, Any]]:
     yield {**machine.form(), "access": "ok", "reason": None}
     for index in range(machine.values["count"] or 0):
         yield _gpu(client, index)
-    # No nvmlShutdown, which could fail or hang too: this process ends anyway.
+    # No nvmlShutdown, which could also fail or hang: this process ends anyway.
     yield {}
 
 
 def _ask_cuda(machine: _Answers, client: Any) -> None:
-    """Ask for the newest CUDA that works: as libcuda says, or, if that is not there, as NVML."""
+    """Query the newest CUDA version that works: from libcuda or, if that is missing, from NVML."""
 
     def later() -> tuple[int, int]:
         return _version(client.nvmlSystemGetCudaDriverVersion_v2())
@@ -141,7 +141,7 @@ def _ask_cuda(machine: _Answers, client: Any) -> None:
 
 
 def _version(number: int) -> tuple[int, int]:
-    """Read 12040 as 12.4 (cudaDriverGetVersion: 1000 times major plus 10 times minor)."""
+    """Parse 12040 as 12.4 (cudaDriverGetVersion: 1000 times major plus 10 times minor)."""
     return number // 1000, number % 1000 // 10
 
 
@@ -157,7 +157,7 @@ def _gpu(client: Any, index: int) -> dict[str, Any]:
     gpu.ask("compute_capability", partial(client.nvmlDeviceGetCudaComputeCapability, handle))
     gpu.ask("mig_enabled", lambda: bool(client.nvmlDeviceGetMigMode(handle)[0]))
     code = _ask_memory(gpu, client, handle)
-    # Where a GPU has no memory of its own, as on GB10, there is nothing to report:
+    # A GPU without its own memory, such as the GB10, reports none:
     # https://docs.nvidia.com/dgx/dgx-spark/known-issues.html
     unified = code == _NOT_SUPPORTED and not gpu.values["mig_enabled"]
     _ask_health(gpu, client, handle)
@@ -175,9 +175,9 @@ def _gpu(client: Any, index: int) -> dict[str, Any]:
 
 
 def _ask_memory(gpu: _Answers, client: Any, handle: Any) -> int:
-    """Ask for memory; only newer drivers tell what they reserved for themselves from what is used.
+    """Query the memory; only newer drivers report their own reserve separately.
 
-    The version before counts it as used.
+    The older version of the call counts it as used.
     """
 
     def later() -> tuple[int, int, int, int]:
@@ -186,7 +186,9 @@ def _ask_memory(gpu: _Answers, client: Any, handle: Any) -> int:
 
     def earlier() -> tuple[int, int, int, None]:
         found = client.nvmlDeviceGetMemoryInfo(handle)
-        gpu.unknown["memory_reserved_bytes"] = "the driver is too old to tell it from used"
+        gpu.unknown["memory_reserved_bytes"] = (
+            "the driver is too old to report it separately from used"
+        )
         return found.total, found.free, found.used, None
 
     names = ("memory_total_bytes", "memory_free_bytes", "memory_used_bytes")
@@ -216,7 +218,7 @@ def _ask_health(gpu: _Answers, client: Any, handle: Any) -> None:
 
 
 def _processes(gpu: _Answers, client: Any, handle: Any) -> list[dict[str, Any]]:
-    """List who holds memory; what computes and draws is in both of NVML's lists."""
+    """List the processes that use memory; NVML has two lists, for compute and for graphics."""
     found: dict[int, dict[str, Any]] = {}
     for kind in ("compute", "graphics"):
         asked = f"nvmlDeviceGet{kind.title()}RunningProcesses_v"
@@ -247,7 +249,7 @@ def _process_name(client: Any, pid: int) -> str | None:
         name: str = client.nvmlSystemGetProcessName(pid)
     except (client.NVMLError, UnicodeError):
         return None
-    # Some drivers give the whole command line; its arguments are nobody's business.
+    # Some drivers return the whole command line, whose arguments may be private.
     return name.partition(" ")[0] or None
 
 
@@ -284,7 +286,7 @@ def _slice(client: Any, handle: Any) -> dict[str, Any]:
 
 def _reason(error: Exception) -> str:
     code = getattr(error, "value", None)
-    # The client shows bytes from the library for codes that it does not know itself.
+    # The client returns bytes from the library for codes that it does not know.
     text = str(error).removeprefix("b'").removesuffix("'").removesuffix(".")
     return f"{text} (NVML error {code})" if isinstance(code, int) else text
 
@@ -295,6 +297,6 @@ def _print(form: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    # The folder of the client; this process sees no other packages.
+    # The client's folder; this process can import no other packages.
     sys.path.extend(sys.argv[1:])
     main()

@@ -1,6 +1,6 @@
-"""Overrides: someone starts a kit although a check forbids it, and says why.
+"""Overrides: a user starts a kit although a check blocks it, and states the reason.
 
-Only what blocks can be overridden; a reason is needed, and is kept in labels and in the log.
+Only blocking findings can be overridden. A reason is required; labels and the log contain it.
 """
 
 import json
@@ -12,16 +12,16 @@ from mealkit.preflight.finding import Report, Severity
 from mealkit.preflight.run import CHECKS
 
 VARIABLE = "MEALKIT_OVERRIDES"
-"""The container's environment variable that hands them on, as a JSON object of code and reason."""
+"""The container's environment variable for overrides: a JSON object of codes and reasons."""
 
 LABEL = "dev.mealkit.override."
-"""The container's labels: this, and the code; their value is the reason."""
+"""The prefix of the container's labels for overrides, before the code; the value is the reason."""
 
 _REASON_CHARACTERS = 500
 
 
 def overrides_of(codes: Sequence[str], reasons: Sequence[str]) -> Mapping[str, str]:
-    """Return the reason for each code; one reason may stand for all.
+    """Return the reason for each code; one reason may be used for all.
 
     Raises:
         KitError: a code has no reason, a reason no code, or no check has the code (``USAGE``).
@@ -32,17 +32,17 @@ def overrides_of(codes: Sequence[str], reasons: Sequence[str]) -> Mapping[str, s
         raise failure(
             "USAGE",
             f"{len(codes)} overrides and {len(reasons)} reasons: each --override needs a --reason",
-            hint='--override CODE --reason "why it works here all the same"',
+            hint='--override CODE --reason "why it works here anyway"',
         )
     several = reasons if len(reasons) == len(codes) else [*reasons] * len(codes)
     return {code: _checked(code, reason) for code, reason in zip(codes, several, strict=True)}
 
 
 def read_overrides(environment: Mapping[str, str]) -> Mapping[str, str]:
-    """Return the overrides that whoever started the container handed on.
+    """Return the overrides with which the container was started.
 
     Raises:
-        ContainerError: they cannot be read (``CONFIG_INVALID``).
+        ContainerError: the variable is not valid (``CONFIG_INVALID``).
     """
     text = environment.get(VARIABLE)
     if not text:
@@ -65,7 +65,7 @@ def read_overrides(environment: Mapping[str, str]) -> Mapping[str, str]:
 
 
 def variables(overrides: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment that hands overrides on to a container."""
+    """Return the environment that passes overrides to a container."""
     return {VARIABLE: json.dumps(dict(overrides), sort_keys=True)} if overrides else {}
 
 
@@ -75,9 +75,9 @@ def labels(overrides: Mapping[str, str]) -> dict[str, str]:
 
 
 def apply(report: Report, overrides: Mapping[str, str]) -> Report:
-    """Return the report with those of its blocking findings lifted that are overridden.
+    """Return the report with the overridden blocking findings marked as such.
 
-    Findings that do not block stay as they are.
+    Other findings do not change.
     """
     return Report(
         tuple(
@@ -94,14 +94,14 @@ def _checked(code: str, reason: str) -> str:
     if code not in known:
         raise failure(
             "USAGE",
-            f"no check of the preflight has the code {code!r}",
-            hint=f"one of {', '.join(sorted(known))}",
+            f"the preflight has no check with the code {code!r}",
+            hint=f"use one of {', '.join(sorted(known))}",
         )
     plain = " ".join(reason.split())
     if not plain or len(plain) > _REASON_CHARACTERS:
         raise failure(
             "USAGE",
-            f"the reason for {code} has {len(plain)} characters, it needs 1 to"
+            f"the reason for {code} has {len(plain)} characters, expected 1 to"
             f" {_REASON_CHARACTERS}",
         )
     return plain

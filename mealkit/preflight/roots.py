@@ -1,4 +1,4 @@
-"""Where the kernel shows its files. Tests and other machines' recordings put theirs in place."""
+"""The folders in which the kernel shows its files; tests replace them with recordings."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ class Roots:
 
 
 def read_text(path: Path) -> str:
-    """Return what a file says; nothing, if it is not there or may not be read."""
+    """Return a file's content; empty if it is missing or not readable."""
     try:
         return path.read_text(errors="replace")
     except OSError:
@@ -24,9 +24,9 @@ def read_text(path: Path) -> str:
 
 
 def why_unreadable(path: Path) -> str:
-    """Say why a file could not be read, or that it lacks what was looked for."""
+    """Return why a file could not be read, or that it lacks the value."""
     try:
         path.read_bytes()
     except OSError as error:
         return f"{path}: {error.strerror}"
-    return f"{path} does not say"
+    return f"{path} does not state it"

@@ -1,4 +1,4 @@
-"""Preflight: facts about a machine compared with a kit's requirements. Pure: it reads nothing."""
+"""The preflight: compares facts about a machine with a kit's requirements. No I/O."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -63,13 +63,13 @@ CHECKS: Sequence[Check] = (
     clock.CHECK,
     port.CHECK,
 )
-"""Every check, in the order in which the findings are shown: what explains most comes first."""
+"""Every check, in the order of the report: findings that explain others come first."""
 
 
 def preflight(facts: Facts, requirements: Requirements, context: Context) -> Report:
-    """Run every check that applies; the same code serves the host and the container.
+    """Run every check that applies; the host and the container use the same code.
 
-    A kit that can do without a GPU is not stopped by the one that is there.
+    A kit that does not need a GPU is not blocked by an unsuitable one.
     """
     applying = [check for check in CHECKS if _applies(check, facts, requirements)]
     found = [_look(check, facts, requirements, context) for check in applying]

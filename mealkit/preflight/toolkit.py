@@ -1,4 +1,4 @@
-"""What gives containers GPUs: NVIDIA's toolkit, and specs of the Container Device Interface (CDI).
+"""Finds what passes GPUs to containers: NVIDIA's toolkit, and CDI specs.
 
 CDI: https://github.com/cncf-tags/container-device-interface/blob/main/SPEC.md
 """
@@ -15,18 +15,18 @@ _SPECS = (".yaml", ".yml", ".json")
 
 
 class CdiSpec(Fact):
-    """A file that tells container engines how to hand on a kind of device."""
+    """A file that tells container engines how to pass a kind of device to a container."""
 
     path: Path
     kind: str | None
-    """Whose devices: nvidia.com/gpu, amd.com/gpu, ..."""
+    """The kind of devices: nvidia.com/gpu, amd.com/gpu, ..."""
 
 
 class Toolkit(Fact):
-    """How containers could get at GPUs here."""
+    """The ways to pass GPUs to containers on this machine."""
 
     programs: dict[str, str]
-    """NVIDIA's toolkit: the programs of it that are on PATH, and where."""
+    """The programs of NVIDIA's toolkit that are on PATH, with their paths."""
     cdi: tuple[CdiSpec, ...]
     """The CDI specs in /etc/cdi and /var/run/cdi."""
 
@@ -36,12 +36,12 @@ class Toolkit(Fact):
         return bool(self.programs)
 
     def describes(self, kind: str) -> bool:
-        """Tell whether a CDI spec describes devices of that kind (``nvidia.com/gpu``)."""
+        """Return whether a CDI spec describes devices of this kind (``nvidia.com/gpu``)."""
         return any(spec.kind == kind for spec in self.cdi)
 
 
 def read_toolkit(roots: Roots) -> Toolkit:
-    """Look for the toolkit's programs and for CDI specs."""
+    """Read the toolkit's programs and the CDI specs."""
     programs = {name: path for name in _PROGRAMS if (path := shutil.which(name))}
     specs: list[CdiSpec] = []
     unknown: dict[str, str] = {}
@@ -58,7 +58,7 @@ def read_toolkit(roots: Roots) -> Toolkit:
 
 
 def _spec(path: Path) -> CdiSpec:
-    # "kind" stands at the top level, in YAML's or in JSON's spelling; no YAML reader ships.
+    # "kind" is at the top level, in YAML or JSON; the image has no YAML parser.
     found = re.search(r'^\s{0,4}"?kind"?:\s*["\']?([\w.-]+/[\w.-]+)', read_text(path), re.MULTILINE)
     unknown = {} if found else {"kind": why_unreadable(path)}
     return CdiSpec(path=path, kind=found[1] if found else None, unknown=unknown)

@@ -1,4 +1,4 @@
-"""The limits that this process was started under. A container has its own, not its host's."""
+"""Reads the limits of this process. A container has its own, not its host's."""
 
 import resource
 
@@ -6,10 +6,10 @@ from mealkit.preflight.fact import Fact
 
 
 class Ulimits(Fact):
-    """The limits that hold now (the soft ones); None: no limit."""
+    """The soft limits, which apply now; None: no limit."""
 
     memlock_bytes: int | None
-    """Memory that may be locked, as transfers to GPUs and over networks do."""
+    """Memory that may be locked, as transfers to GPUs and over networks need."""
     open_files: int | None
     stack_bytes: int | None
 

@@ -1,7 +1,7 @@
-"""Which fields can change an answer: the markers, and the projection that the recipe digest hashes.
+"""Marks which fields can change an answer, and returns the part that the recipe digest hashes.
 
-Every field of the kit and of the lock carries one of the two markers; a test finds those that do
-not. Refuses to guess: an unmarked field is an error, not a default.
+Every field of the kit and of the lock has one of the two markers; a test finds fields without one.
+Raises TypeError for an unmarked field: there is no default.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """Whether another value of a field can change an answer."""
+    """Whether a different value of a field can change an answer."""
 
     changes_answers: bool
 
@@ -26,16 +26,16 @@ def classification(model: type[BaseModel], name: str) -> Classification:
     """Return a field's marker.
 
     Raises:
-        TypeError: the field carries no marker, or more than one.
+        TypeError: the field has no marker, or more than one.
     """
     found = [item for item in model.model_fields[name].metadata if isinstance(item, Classification)]
     if len(found) != 1:
-        raise TypeError(f"{model.__name__}.{name} carries {len(found)} classifications, not one")
+        raise TypeError(f"{model.__name__}.{name} has {len(found)} classifications, expected one")
     return found[0]
 
 
 def answer_part(value: Any) -> Any:
-    """Return the part of a value that can change an answer, as JSON: unmarked fields left out."""
+    """Return the part of a value that can change an answer, as JSON: its CHANGES_ANSWERS fields."""
     match value:
         case BaseModel():
             return {

@@ -1,6 +1,6 @@
-"""What the names and versions of locked wheels say of GPUs: their CUDA, and the GPUs they know.
+"""Finds the CUDA version and the supported GPUs of locked wheels, by their names and versions.
 
-Refuses to guess: a release that no table here knows is unknown.
+A release that is not in the tables here is unknown; nothing is guessed.
 """
 
 import re
@@ -30,7 +30,7 @@ class Builds:
     first: tuple[int, int]
     last: tuple[int, int]
     cuda: Cuda | None
-    """The CUDA that they were built with; None: any."""
+    """The CUDA version that they were built with; None: any."""
     architecture: str
     capabilities: Sequence[str]
 
@@ -59,7 +59,7 @@ BUILDS: Sequence[Builds] = (
     ),
 )
 
-# Packages whose wheels hold code for GPUs, whether or not a table knows for which.
+# Packages whose wheels contain code for GPUs, whether or not the table has their releases.
 _GPU_PACKAGES = frozenset(
     {
         "auto-gptq",
@@ -77,7 +77,7 @@ _GPU_PACKAGES = frozenset(
 
 
 def cuda_of(packages: Iterable[tuple[str, str]]) -> Cuda | None:
-    """Return the newest CUDA among packages (normalised name, version); None: unknown."""
+    """Return the newest CUDA version of packages (normalised name, version); None if unknown."""
     found: list[Cuda] = []
     for name, version in packages:
         local = _LOCAL_CUDA.search(version)
@@ -93,8 +93,8 @@ def built_for(
 ) -> Mapping[str, tuple[str, ...] | None]:
     """Return for each package with GPU code the compute capabilities that it was built for.
 
-    ``9.0`` means machine code for 9.0, which runs on later ones of the same major number too;
-    ``+PTX`` code that the driver compiles for any later GPU. None: no table knows the release.
+    ``9.0`` means machine code for 9.0, which also runs on later GPUs of the same major number;
+    ``+PTX`` means code that the driver compiles for any later GPU. None: not in the table.
     """
     cuda = cuda_of(packages)
     return {
@@ -111,10 +111,10 @@ def release_of(version: str) -> tuple[int, int] | None:
 
 
 def runs_on(capability: tuple[int, int], built: Iterable[str]) -> bool:
-    """Tell whether machine code for a GPU is among what was built.
+    """Return whether a package contains machine code for a GPU.
 
     Source: CUDA C++ programming guide, "Binary compatibility": code for X.y runs on X.z, z >= y;
-    an ``a`` binds it to its own GPU, an ``f`` to its family.
+    an ``a`` restricts it to its own GPU, an ``f`` to its family.
     """
     major, minor = capability
     for item in built:
@@ -128,7 +128,7 @@ def runs_on(capability: tuple[int, int], built: Iterable[str]) -> bool:
 
 
 def compiles_on(capability: tuple[int, int], built: Iterable[str]) -> bool:
-    """Tell whether the driver can compile what was built for a later GPU ("PTX compatibility")."""
+    """Return whether the driver can compile a package's PTX for a GPU ("PTX compatibility")."""
     return any(
         tuple(int(part) for part in item.removesuffix("+PTX").split(".")) <= capability
         for item in built

@@ -1,7 +1,7 @@
-"""The kit: what an author writes in kit.yaml, as frozen and strict models.
+"""The kit: the content of kit.yaml, as frozen and strict models.
 
-Refuses unknown fields and every value of the wrong type; what belongs to one engine
-(``hyperparameters``, ``runtime.settings``) is checked by that engine's recipe.
+Rejects unknown fields and values of the wrong type. The fields that depend on the engine
+(``hyperparameters``, ``runtime.settings``) are checked by that engine's recipe.
 """
 
 from enum import StrEnum
@@ -41,7 +41,7 @@ from mealkit.units import Size
 
 
 class StrictModel(BaseModel):
-    """The base of all that a kit and its lock say: frozen, strict, closed to unknown fields."""
+    """The base of all models of a kit and its lock: frozen, strict, without unknown fields."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True
@@ -57,15 +57,15 @@ class Paper(StrictModel):
         Annotated[str, StringConstraints(pattern=r"^[0-9]{4}\.[0-9]{4,5}(v[0-9]+)?$")] | None,
         KEEPS_ANSWERS,
     ] = None
-    """Its number on arXiv, in quotes: "1908.10084"."""
+    """The paper's number on arXiv, in quotes: "1908.10084"."""
     doi: Annotated[Line | None, KEEPS_ANSWERS] = None
-    """Its DOI."""
+    """The paper's DOI."""
     url: Annotated[Url | None, KEEPS_ANSWERS] = None
-    """Where it can be read."""
+    """The address of the paper."""
 
 
 class Contact(StrictModel):
-    """Who answers for the kit when it fails."""
+    """The team to contact when the kit fails."""
 
     team: Annotated[Line, KEEPS_ANSWERS]
     """The team that owns the kit."""
@@ -73,20 +73,20 @@ class Contact(StrictModel):
         Annotated[Line, StringConstraints(pattern=r"^(mailto:[^@\s]+@[^@\s]+|https?://\S+)$")],
         KEEPS_ANSWERS,
     ]
-    """Where to reach it: mailto:... or https://..."""
+    """How to reach the team: mailto:... or https://..."""
     support: Annotated[Text, KEEPS_ANSWERS]
-    """When and how it answers, in a sentence."""
+    """When and how the team answers, in a sentence."""
 
 
 class HubPlace(StrictModel):
-    """A repository on the Hugging Face Hub (or a server that speaks its API, by HF_ENDPOINT)."""
+    """A repository on the Hugging Face Hub (or on a server with its API, set by HF_ENDPOINT)."""
 
     source: Annotated[Literal["hub"], KEEPS_ANSWERS]
     """The kind of source."""
     repo: Annotated[HubRepository, KEEPS_ANSWERS]
     """The repository: OWNER/NAME."""
     revision: Annotated[HubRevision, KEEPS_ANSWERS]
-    """The commit, 40 hex digits. A branch or tag is resolved by the lock, which says so."""
+    """The commit, 40 hex digits. The lock resolves a branch or tag to a commit, and reports it."""
 
 
 class WheelPlace(StrictModel):
@@ -99,16 +99,16 @@ class WheelPlace(StrictModel):
     version: Annotated[PackageVersion, KEEPS_ANSWERS]
     """The package's exact version."""
     prefix: Annotated[LoosePath | None, KEEPS_ANSWERS] = None
-    """The folder inside the wheel that holds the files."""
+    """The folder inside the wheel that contains the files."""
 
 
 class HttpPlace(StrictModel):
-    """Files below an address."""
+    """Files below a URL."""
 
     source: Annotated[Literal["http"], KEEPS_ANSWERS]
     """The kind of source."""
     url: Annotated[Annotated[Url, StringConstraints(pattern=r"^https?://[^\s?#]+$")], KEEPS_ANSWERS]
-    """The address of the folder; a file's name is put behind it. Plain http only on loopback."""
+    """The address of the folder; a file's name is appended to it. Plain http only on loopback."""
 
 
 class FolderPlace(StrictModel):
@@ -117,7 +117,7 @@ class FolderPlace(StrictModel):
     source: Annotated[Literal["folder"], KEEPS_ANSWERS]
     """The kind of source."""
     path: Annotated[MachinePath, KEEPS_ANSWERS]
-    """The folder, relative to the kit's own. Elsewhere only if the caller allows it:
+    """The folder, relative to the kit's own. A folder outside of it only if the caller allows it:
     --allow-folder."""
 
 
@@ -128,11 +128,11 @@ class _Files(StrictModel):
     files: Annotated[tuple[RelativePath, ...], Field(min_length=1), CHANGES_ANSWERS]
     """The files, by name or pattern (``*.safetensors``; not for http)."""
     into: Annotated[LoosePath | None, CHANGES_ANSWERS] = None
-    """A folder below /models that the files are put into."""
+    """The folder below /models for the files."""
     sha256: Annotated[dict[RelativePath, Sha256], KEEPS_ANSWERS] = Field(default_factory=dict)
-    """What a file's SHA-256 must be, by its name. The lock refuses anything else."""
+    """The required SHA-256 of a file, by the file's name. The lock rejects any other."""
     mirrors: Annotated[tuple[Place, ...], KEEPS_ANSWERS] = ()
-    """Other places that hold the same bytes, tried in order when the source fails."""
+    """Other places with the same bytes, tried in order when the source fails."""
 
 
 class HubWeights(HubPlace, _Files):
@@ -144,7 +144,7 @@ class WheelWeights(WheelPlace, _Files):
 
 
 class HttpWeights(HttpPlace, _Files):
-    """Weights from an address."""
+    """Weights from a URL."""
 
 
 class FolderWeights(FolderPlace, _Files):
@@ -157,33 +157,33 @@ Weights = Annotated[
 
 
 class Task(StrEnum):
-    """What a kit does for its callers."""
+    """The task of a kit: its kind of request and answer."""
 
     EMBEDDINGS = "embeddings"
-    """Texts to vectors."""
+    """Texts in, vectors out."""
     GENERATION = "generation"
-    """Chat messages, or the beginning of a text, to text."""
+    """Chat messages, or the beginning of a text, in; text out."""
     CLASSIFICATION = "classification"
-    """Texts to the probabilities of labels."""
+    """Texts in, the probabilities of labels out."""
     RERANKING = "reranking"
-    """A query and documents to how relevant each document is."""
+    """A query and documents in, the relevance of each document out."""
     PREDICTION = "prediction"
-    """Whatever the paper's own code takes, to whatever it gives."""
+    """Input and output are defined by the paper's own code."""
 
 
 class Feature(StrEnum):
-    """What an engine can do beyond its task's plain answer; a gateway refuses what is not there."""
+    """An optional ability of an engine; the gateway rejects requests that need a missing one."""
 
     CHAT = "chat"
-    """Messages, through the model's chat template."""
+    """Chat messages, with the model's chat template."""
     COMPLETION = "completion"
-    """Going on with a text."""
+    """Continuing a text."""
     TOKENS = "tokens"
-    """Telling the tokens of a text."""
+    """Returning the tokens of a text."""
     TOOLS = "tools"
-    """Calls of the tools that a request describes."""
+    """Calls of tools that the request describes."""
     JSON_SCHEMA = "json_schema"
-    """Answers that a JSON Schema holds to its form."""
+    """Answers that match a JSON Schema."""
     LOGPROBS = "logprobs"
     """Log probabilities of the tokens."""
     LOGIT_BIAS = "logit_bias"
@@ -193,17 +193,17 @@ class Feature(StrEnum):
 
 
 class Model(StrictModel):
-    """The model: what it is called, what it is for, and where its files come from."""
+    """The model: its name, its task, and the sources of its files."""
 
     name: Annotated[Line, CHANGES_ANSWERS]
-    """The model's name, as callers and /v1/models say it."""
+    """The model's name for callers, as in /v1/models."""
     license: Annotated[Line, KEEPS_ANSWERS]
     """The licence of the weights, as an SPDX identifier."""
     task: Annotated[Task | None, CHANGES_ANSWERS] = None
-    """What it does; the engine's first task, if left out."""
+    """The model's task; the engine's first task, if left out."""
     weights: Annotated[tuple[Weights, ...], CHANGES_ANSWERS]
-    """Every file that the engine reads: weights, tokenizer, configuration. A paper's own code may
-    need none: []"""
+    """Every file that the engine reads: weights, tokenizer, configuration. Empty ([]) if the
+    paper's own code needs none."""
     allow_pickle: Annotated[bool, KEEPS_ANSWERS] = False
     """Accept pickle files, which run code when loaded."""
 
@@ -214,31 +214,31 @@ class Prompt(StrictModel):
     file: Annotated[LoosePath, CHANGES_ANSWERS]
     """The template's file, relative to the kit's folder."""
     variables: Annotated[tuple[Variable, ...], CHANGES_ANSWERS] = ()
-    """The variables that the template takes; a caller must give each of them."""
+    """The variables of the template; a caller must give each of them."""
     description: Annotated[Text | None, KEEPS_ANSWERS] = None
-    """What it is for."""
+    """The purpose of the prompt."""
 
 
 class Override(StrictModel):
-    """What callers may set of one hyperparameter; without bounds, whatever its type allows."""
+    """The limits for callers who set a hyperparameter; without limits, those of its type apply."""
 
     minimum: Annotated[float | None, CHANGES_ANSWERS] = None
-    """The smallest number a caller may ask for."""
+    """The smallest number that a caller may set."""
     maximum: Annotated[float | None, CHANGES_ANSWERS] = None
-    """The largest number a caller may ask for."""
+    """The largest number that a caller may set."""
 
 
 class DebianBase(StrictModel):
-    """A minimal root assembled from Debian's packages."""
+    """A minimal root file system, assembled from Debian packages."""
 
     source: Annotated[Literal["debian"], CHANGES_ANSWERS]
     """The kind of base."""
     suite: Annotated[Literal["bookworm", "trixie"], CHANGES_ANSWERS]
     """The Debian suite."""
     packages: Annotated[tuple[DebianPackage, ...], CHANGES_ANSWERS] = ()
-    """More packages than a Python needs, by name: what an engine runs besides, such as gcc."""
+    """Additional packages, by name, such as gcc for an engine that calls it."""
     allow_unsigned: Annotated[bool, KEEPS_ANSWERS] = False
-    """Accept a package index without a valid signature. A build runs nothing of its packages."""
+    """Accept a package index without a valid signature. A build runs no code from its packages."""
 
 
 class ImageBase(StrictModel):
@@ -249,44 +249,44 @@ class ImageBase(StrictModel):
     reference: Annotated[MachinePath, CHANGES_ANSWERS]
     """REGISTRY/NAME:TAG or @sha256:..., oci:DIRECTORY, or oci-archive:FILE."""
     interpreter: Annotated[AbsolutePath | None, CHANGES_ANSWERS] = None
-    """The path of its Python; found by name on its PATH, if left out."""
+    """The path of the image's Python; found by name on the image's PATH, if left out."""
     glibc: Annotated[Glibc, CHANGES_ANSWERS] = "2.28"
-    """The version of its C library, in quotes: wheels are chosen for it, not for a newer one."""
+    """The version of the image's C library, in quotes: wheels must not need a newer one."""
 
 
 Base = Annotated[DebianBase | ImageBase, Field(discriminator="source")]
 
 
 class Runtime(StrictModel):
-    """What runs the model."""
+    """The software that runs the model."""
 
     engine: Annotated[Name, CHANGES_ANSWERS]
     """The inference engine."""
     settings: Annotated[dict[str, JsonValue], CHANGES_ANSWERS] = Field(default_factory=dict)
-    """The engine's flags; every one that is left out is written into the lock in full."""
+    """The engine's flags; the lock also contains the defaults of those that are left out."""
     base: Annotated[Base, CHANGES_ANSWERS]
-    """What the image is built on."""
+    """The base of the image."""
     python: Annotated[Python, CHANGES_ANSWERS]
     """The base's Python, in quotes: "3.13"."""
     bytecode: Annotated[bool | None, KEEPS_ANSWERS] = None
-    """Whether the image holds its Python modules compiled, too: larger, and quicker to start.
-    Left out: yes on Debian packages that are signed, whose Python compiles them in the build, if
-    the kit is for one architecture."""
+    """Whether the image also contains its Python modules compiled: larger, but starts faster.
+    Default: yes for a kit for one architecture with signed Debian packages, whose Python compiles
+    the modules in the build."""
     requirements: Annotated[tuple[Line, ...], CHANGES_ANSWERS] = ()
-    """More Python packages, as pip writes them, and versions for the engine's own."""
+    """Additional Python packages, as pip writes them, and versions for the engine's own."""
     wheels: Annotated[tuple[LoosePath, ...], CHANGES_ANSWERS] = ()
     """Local wheel files, or folders of them, for packages that no index has as a wheel."""
     code: Annotated[tuple[LoosePath, ...], CHANGES_ANSWERS] = ()
-    """The paper's own code: text files of the kit's folder, by name or pattern (``lib/*.py``).
-    No pattern looks into .git, .hg, .svn, .jj, .venv or __pycache__."""
+    """The paper's own code: text files in the kit's folder, by name or pattern (``lib/*.py``).
+    Patterns skip .git, .hg, .svn, .jj, .venv and __pycache__."""
 
     @model_validator(mode="after")
     def _has_a_compiler(self) -> Self:
         if self.bytecode and self.base.source == "image":
-            message = "bytecode needs a base of Debian packages: an image's Python is not run here"
+            message = "bytecode needs a base of Debian packages: no build runs an image's Python"
             raise ValueError(message)
         if self.bytecode and isinstance(self.base, DebianBase) and self.base.allow_unsigned:
-            message = "bytecode needs signed packages: with allow_unsigned, none of theirs is run"
+            message = "bytecode needs signed packages: with allow_unsigned, none is run"
             raise ValueError(message)
         return self
 
@@ -300,90 +300,92 @@ class Gpu(StrEnum):
 
 
 class Architecture(StrEnum):
-    """A processor architecture, in Go's names."""
+    """A processor architecture, by its name in Go."""
 
     AMD64 = "amd64"
     ARM64 = "arm64"
 
 
 class Hardware(StrictModel):
-    """What the kit needs of a machine."""
+    """The kit's hardware requirements."""
 
     gpu: Annotated[Gpu, CHANGES_ANSWERS] = Gpu.NONE
     """none, optional or required."""
     memory: Annotated[Literal["auto"] | Size, KEEPS_ANSWERS] = "auto"
     """Memory for the container, such as 2GiB; auto: estimated from the weights."""
     disk: Annotated[Literal["auto"] | Size, KEEPS_ANSWERS] = "auto"
-    """Disk for the image, such as 2GiB; auto: added up from the lock."""
+    """Disk space for the image, such as 2GiB; auto: added up from the lock."""
     architectures: Annotated[
         tuple[Architecture, ...], Field(min_length=1, max_length=len(Architecture)), CHANGES_ANSWERS
     ] = (Architecture.AMD64,)
-    """What it is built for: amd64, arm64, or both, as one index of two images."""
+    """The architectures that the image is built for: amd64, arm64, or both, as one index of two
+    images."""
 
     @model_validator(mode="after")
     def _names_each_once(self) -> Self:
         if len(set(self.architectures)) != len(self.architectures):
-            raise ValueError("an architecture is there twice")
+            raise ValueError("an architecture appears twice")
         return self
 
 
 class Serving(StrictModel):
-    """How the kit answers."""
+    """The settings of the server."""
 
     port: Annotated[Annotated[int, Field(ge=1, le=65535)], KEEPS_ANSWERS] = 8000
     """The port in the container."""
     max_concurrency: Annotated[Annotated[int, Field(ge=1, le=10000)], KEEPS_ANSWERS] = 8
-    """How many requests are answered at once; more wait."""
+    """How many requests the engine answers concurrently; more wait."""
     max_queue: Annotated[Annotated[int, Field(ge=0, le=100000)], KEEPS_ANSWERS] = 32
     """How many requests may wait; more get 429 with Retry-After."""
     max_body: Annotated[Size, KEEPS_ANSWERS] = "4MiB"
     """The largest request body."""
     timeout_seconds: Annotated[Annotated[int, Field(ge=1, le=86400)], KEEPS_ANSWERS] = 60
-    """How long an answer may take, waiting included."""
+    """How many seconds an answer may take, including the time in the queue."""
     start_seconds: Annotated[Annotated[int, Field(ge=1, le=86400)], KEEPS_ANSWERS] = 3600
-    """How long the engine may take to load."""
+    """How many seconds the engine may take to load."""
     canary_seconds: Annotated[Annotated[int, Field(ge=0, le=86400)], KEEPS_ANSWERS] = 30
-    """After how long without a request the engine is asked for a sign of life; 0: never."""
+    """Seconds without a request after which the gateway sends a small test request; 0: never."""
     drain_seconds: Annotated[Annotated[int, Field(ge=0, le=3600)], KEEPS_ANSWERS] = 20
-    """How long running requests may go on after a stop was asked for."""
+    """How many seconds running requests may continue after a request to stop."""
     restarts: Annotated[Annotated[int, Field(ge=0, le=100)], KEEPS_ANSWERS] = 3
-    """How often a worker that died or hung is started again before the kit gives up."""
+    """How often a worker that died or hung is restarted before the kit fails."""
 
 
 class Kit(StrictModel):
-    """A kit: a paper's recipe, with everything that changes its answers."""
+    """A kit: a paper's recipe, with everything that can change its answers."""
 
     api_version: Annotated[Literal["mealkit/v1"], KEEPS_ANSWERS] = Field(alias="apiVersion")
     """The version of this format: mealkit/v1."""
     name: Annotated[Name, KEEPS_ANSWERS]
-    """The kit's name: lower case, digits, dots and dashes."""
+    """The kit's name: lower-case letters, digits, dots and dashes."""
     version: Annotated[Version, KEEPS_ANSWERS]
-    """The kit's version, in quotes; it becomes the image's tag."""
+    """The kit's version, in quotes; it is also the image's tag."""
     description: Annotated[Text | None, KEEPS_ANSWERS] = None
-    """What the kit is for, in a sentence."""
+    """The purpose of the kit, in a sentence."""
     license: Annotated[Line, KEEPS_ANSWERS]
     """The licence of the kit's own files, as an SPDX identifier."""
     paper: Annotated[Paper | None, KEEPS_ANSWERS] = None
-    """The paper that it comes from."""
+    """The paper that the kit implements."""
     owner: Annotated[Contact, KEEPS_ANSWERS]
-    """Who answers for it."""
+    """The team to contact when the kit fails."""
     model: Annotated[Model, CHANGES_ANSWERS]
     """The model and its files."""
     prompts: Annotated[dict[Name, Prompt], CHANGES_ANSWERS] = Field(default_factory=dict)
     """Prompt templates, by name."""
     hyperparameters: Annotated[dict[str, JsonValue], CHANGES_ANSWERS] = Field(default_factory=dict)
-    """What the engine computes with: pooling, lengths, sampling. Typed by the engine."""
+    """The parameters of the computation, such as pooling, lengths and sampling. The engine defines
+    their types."""
     overrides: Annotated[dict[Variable, Override], CHANGES_ANSWERS] = Field(default_factory=dict)
-    """The hyperparameters that a caller may set for one request, with their bounds."""
+    """The hyperparameters that a caller may set for one request, with their limits."""
     runtime: Annotated[Runtime, CHANGES_ANSWERS]
-    """What runs the model."""
+    """The software that runs the model."""
     hardware: Annotated[Hardware, CHANGES_ANSWERS] = Hardware()
-    """What it needs of a machine."""
+    """The kit's hardware requirements."""
     serving: Annotated[Serving, KEEPS_ANSWERS] = Serving()
-    """How it answers."""
+    """The settings of the server."""
     allow_secrets: Annotated[tuple[Text, ...], KEEPS_ANSWERS] = ()
-    """Files that look like secrets and may be seen by everyone who gets the kit, by the path that
-    the problem KIT_SECRET names; kit.yaml for its own text."""
+    """Files that look like secrets but may be public, each by its path in the problem KIT_SECRET;
+    kit.yaml for its own text."""
 
     @model_validator(mode="after")
     def _has_one_compiler(self) -> Self:

@@ -1,6 +1,6 @@
-"""The lock: the kit with every input resolved to a digest. No times, no hosts, no local paths.
+"""The lock: the kit with every input resolved to a digest. No times, hosts or local paths.
 
-The recipe digest is the digest of everything in it that can change an answer.
+The recipe digest is the digest of all fields that can change an answer.
 """
 
 import json
@@ -54,13 +54,13 @@ from mealkit.untrusted import UntrustedError, parse_json_object, shown
 
 LOCK_NAME = "kit.lock"
 MAX_LOCK_BYTES = 16 * 1024 * 1024
-"""The largest lock: a file of code or a prompt in it has at most 1 MiB."""
+"""The maximum size of a lock; each file of code and each prompt in it has at most 1 MiB."""
 
 
 def _require_apart(paths: Iterable[str]) -> None:
     found = clash(paths)
     if found is not None:
-        raise ValueError(f"{found[0]!r} and {found[1]!r} cannot both be there")
+        raise ValueError(f"{found[0]!r} and {found[1]!r} cannot both exist")
 
 
 class LockedWheel(StrictModel):
@@ -69,13 +69,13 @@ class LockedWheel(StrictModel):
     name: Annotated[NormalName, CHANGES_ANSWERS]
     """The package's normalised name."""
     version: Annotated[PackageVersion, CHANGES_ANSWERS]
-    """Its version."""
+    """The package's version."""
     filename: Annotated[WheelName, CHANGES_ANSWERS]
     """The wheel's file name, which states Python, ABI and platform."""
     sha256: Annotated[Digest, CHANGES_ANSWERS]
     """The wheel's digest."""
     size_bytes: Annotated[Bytes, KEEPS_ANSWERS]
-    """The wheel's size; 0 where the index does not say."""
+    """The wheel's size; 0 if the index does not state it."""
     local: Annotated[bool, KEEPS_ANSWERS] = False
     """Whether it comes from ``runtime.wheels`` rather than from an index."""
 
@@ -87,33 +87,33 @@ class LockedWheel(StrictModel):
 
 
 class LockedFile(StrictModel):
-    """One file of the model: where it goes, and the bytes it must be."""
+    """One file of the model: its path, and the digest of its bytes."""
 
     path: Annotated[RelativePath, CHANGES_ANSWERS]
-    """Its path below /models."""
+    """The file's path below /models."""
     sha256: Annotated[Digest, CHANGES_ANSWERS]
-    """The digest of its bytes."""
+    """The digest of the file's bytes."""
     size_bytes: Annotated[Bytes, CHANGES_ANSWERS]
-    """Its size."""
+    """The file's size."""
     format: Annotated[
         Literal["safetensors", "gguf", "onnx", "onnx-data", "json", "text", "pickle"], KEEPS_ANSWERS
     ]
-    """What its content was found to be."""
+    """The file's format, detected from its content."""
     origins: Annotated[tuple[Origin, ...], KEEPS_ANSWERS]
-    """Where it was found, and where else it may come from, in the kit's order."""
+    """The place where the file was found, then its other sources, in the kit's order."""
 
 
 class ModelShape(StrictModel):
-    """What headers and config.json say of the model, for estimates without its weights."""
+    """Facts from headers and config.json, for estimates without the weights."""
 
     architecture: Annotated[Line | None, KEEPS_ANSWERS] = None
     """The architecture's name in config.json or the GGUF header."""
     parameters: Annotated[Count, KEEPS_ANSWERS] = 0
-    """How many numbers the weights hold."""
+    """The number of the model's parameters."""
     max_positions: Annotated[Count | None, KEEPS_ANSWERS] = None
-    """The longest input that the model was made for, in tokens."""
+    """The longest input that the model supports, in tokens."""
     described: Annotated[Shape | None, KEEPS_ANSWERS] = None
-    """All that the estimator reads there; null: too little is said to count with."""
+    """The facts that the memory estimate needs; null: the files do not contain enough."""
 
 
 class LockedModel(StrictModel):
@@ -124,11 +124,11 @@ class LockedModel(StrictModel):
     license: Annotated[Line, KEEPS_ANSWERS]
     """The licence of the weights."""
     task: Annotated[Task, CHANGES_ANSWERS]
-    """What it does."""
+    """The model's task."""
     files: Annotated[tuple[LockedFile, ...], CHANGES_ANSWERS]
     """Every file, sorted by path."""
     shape: Annotated[ModelShape, KEEPS_ANSWERS]
-    """What the estimator needs."""
+    """Facts about the model, for the memory estimate."""
 
     @model_validator(mode="after")
     def _has_files_apart(self) -> Self:
@@ -140,35 +140,35 @@ class LockedPrompt(StrictModel):
     """A prompt template, in full."""
 
     file: Annotated[LoosePath, KEEPS_ANSWERS]
-    """Its path in the kit's folder."""
+    """The prompt's path in the kit's folder."""
     sha256: Annotated[Digest, CHANGES_ANSWERS]
-    """The digest of its text."""
+    """The digest of the prompt's text."""
     text: Annotated[Document, CHANGES_ANSWERS]
-    """The template itself, so that two locks can be compared line by line."""
+    """The template's text, so that two locks can be compared line by line."""
     variables: Annotated[tuple[Variable, ...], CHANGES_ANSWERS] = ()
-    """The variables that it takes."""
+    """The template's variables."""
 
 
 class LockedCode(StrictModel):
     """A file of the paper's own code, in full."""
 
     sha256: Annotated[Digest, CHANGES_ANSWERS]
-    """The digest of its text."""
+    """The digest of the file's text."""
     text: Annotated[Document, CHANGES_ANSWERS]
-    """The text itself."""
+    """The file's text."""
 
 
 class LockedEngine(StrictModel):
-    """The engine: its code, and every flag written out."""
+    """The engine: its worker, its packages, and the value of every flag."""
 
     name: Annotated[Name, CHANGES_ANSWERS]
     """The engine's name."""
     worker: Annotated[Worker, CHANGES_ANSWERS]
     """The worker's dotted path, ``package.module:Class``."""
     settings: Annotated[dict[Variable, JsonValue], CHANGES_ANSWERS]
-    """Every flag of the engine, those that the kit left out too."""
+    """Every flag of the engine, including the defaults of those that the kit leaves out."""
     features: Annotated[tuple[Feature, ...], KEEPS_ANSWERS] = ()
-    """What it can do beyond its task's plain answer, sorted."""
+    """The engine's optional abilities, sorted."""
     environment: Annotated[dict[EnvironmentName, MaybeLine], CHANGES_ANSWERS]
     """Environment variables of the worker."""
     packages: Annotated[tuple[LockedWheel, ...], CHANGES_ANSWERS]
@@ -176,7 +176,7 @@ class LockedEngine(StrictModel):
 
 
 class LockedGateway(StrictModel):
-    """The gateway's own packages, apart from the engine's."""
+    """The gateway's own packages, separate from the engine's."""
 
     packages: Annotated[tuple[LockedWheel, ...], CHANGES_ANSWERS]
     """The gateway's Python packages, sorted by name."""
@@ -188,15 +188,15 @@ class LockedDeb(StrictModel):
     name: Annotated[DebianName, CHANGES_ANSWERS]
     """The package's name."""
     version: Annotated[DebianVersion, CHANGES_ANSWERS]
-    """Its version."""
+    """The package's version."""
     architecture: Annotated[DebianArchitecture, CHANGES_ANSWERS]
-    """Its architecture, or ``all``."""
+    """The package's architecture, or ``all``."""
     filename: Annotated[RelativePath, KEEPS_ANSWERS]
-    """Its path below a mirror's root."""
+    """The package's path below a mirror's root."""
     sha256: Annotated[Digest, CHANGES_ANSWERS]
-    """Its digest."""
+    """The package's digest."""
     size_bytes: Annotated[Bytes, KEEPS_ANSWERS]
-    """Its size."""
+    """The package's size."""
 
 
 class LockedDebianBase(StrictModel):
@@ -225,19 +225,19 @@ class LockedImageBase(StrictModel):
     digest: Annotated[Digest, CHANGES_ANSWERS]
     """The digest of the manifest for the kit's platform."""
     size_bytes: Annotated[Bytes, KEEPS_ANSWERS]
-    """The size of its layers as they travel."""
+    """The compressed size of the image's layers."""
     glibc: Annotated[Glibc, KEEPS_ANSWERS] = "2.28"
-    """The version of its C library, as the kit says it."""
+    """The version of the image's C library, as the kit states it."""
 
 
 LockedBase = Annotated[LockedDebianBase | LockedImageBase, Field(discriminator="source")]
 
 
 class LockedRuntime(StrictModel):
-    """What runs the model."""
+    """The software that runs the model."""
 
     base: Annotated[LockedBase, CHANGES_ANSWERS]
-    """What the image is built on."""
+    """The base of the image."""
     python: Annotated[Python, CHANGES_ANSWERS]
     """The version of the base's Python."""
     interpreter: Annotated[Interpreter, CHANGES_ANSWERS]
@@ -245,59 +245,59 @@ class LockedRuntime(StrictModel):
     architecture: Annotated[MachineName, CHANGES_ANSWERS]
     """The image's architecture."""
     bytecode: Annotated[bool, KEEPS_ANSWERS] = False
-    """Whether the image holds the compiled form of its Python modules."""
+    """Whether the image also contains its Python modules compiled."""
 
 
 class About(StrictModel):
-    """What people need to know of a kit; nothing here changes an answer."""
+    """Information for people; nothing here changes an answer."""
 
     name: Annotated[Name, KEEPS_ANSWERS]
     """The kit's name."""
     version: Annotated[Version, KEEPS_ANSWERS]
     """The kit's version."""
     description: Annotated[Text | None, KEEPS_ANSWERS] = None
-    """What it is for."""
+    """The purpose of the kit."""
     license: Annotated[Line, KEEPS_ANSWERS]
     """The licence of the kit's own files."""
     paper: Annotated[Paper | None, KEEPS_ANSWERS] = None
-    """The paper it comes from."""
+    """The paper that the kit implements."""
     owner: Annotated[Contact, KEEPS_ANSWERS]
-    """Who answers for it."""
+    """The team to contact when the kit fails."""
 
 
 class Requests(StrictModel):
-    """Digests of what the kit asked for, part by part: they tell a stale lock from a fresh one."""
+    """Digests of the kit's own entries, part by part; a lock is stale if one of them differs."""
 
     weights: Annotated[Digest, KEEPS_ANSWERS]
-    """Of ``model.weights``."""
+    """The digest of ``model.weights``."""
     packages: Annotated[Digest, KEEPS_ANSWERS]
-    """Of what was asked of the package index for the engine."""
+    """The digest of the engine's package requirements."""
     gateway: Annotated[Digest | None, KEEPS_ANSWERS] = None
-    """Of what was asked of it for the gateway, so that a newer mealkit leaves the engine as it is;
-    null in locks that were made before these were apart."""
+    """The digest of the gateway's package requirements: a newer mealkit does not change the engine.
+    Null in older locks, which had one digest for both."""
     base: Annotated[Digest, KEEPS_ANSWERS]
-    """Of ``runtime.base`` and the Python."""
+    """The digest of ``runtime.base`` and of the Python version."""
 
 
 class Variant(StrictModel):
-    """What an image for one more architecture has of its own; all else it shares."""
+    """The fields that differ for the image of a further architecture; the others are shared."""
 
     base: Annotated[LockedBase, CHANGES_ANSWERS]
-    """What the image is built on."""
+    """The base of the image."""
     engine_packages: Annotated[tuple[LockedWheel, ...], CHANGES_ANSWERS]
     """The worker's Python packages, sorted by name."""
     gateway_packages: Annotated[tuple[LockedWheel, ...], CHANGES_ANSWERS]
     """The gateway's Python packages, sorted by name."""
     requirements: Annotated[Requirements, KEEPS_ANSWERS]
-    """What a machine must have."""
+    """What the machine must have."""
     requests: Annotated[Requests, KEEPS_ANSWERS]
-    """What the kit asked for."""
+    """Digests of the kit's own entries, which show whether the lock is stale."""
 
 
 class Lock(StrictModel):
     """A kit with every input resolved to a digest.
 
-    Of a kit for several architectures, everything but ``variants`` is what its first one has.
+    For a kit for several architectures, all fields except ``variants`` are those of the first one.
     """
 
     lock_version: Annotated[Literal["mealkit.lock/v1"], KEEPS_ANSWERS] = "mealkit.lock/v1"
@@ -305,7 +305,7 @@ class Lock(StrictModel):
     mealkit_version: Annotated[PackageVersion, CHANGES_ANSWERS]
     """The mealkit whose gateway is in the image."""
     about: Annotated[About, KEEPS_ANSWERS]
-    """What people need to know."""
+    """Information for people, such as the licence and the contact."""
     model: Annotated[LockedModel, CHANGES_ANSWERS]
     """The model."""
     prompts: Annotated[dict[Name, LockedPrompt], CHANGES_ANSWERS]
@@ -313,23 +313,23 @@ class Lock(StrictModel):
     code: Annotated[dict[RelativePath, LockedCode], CHANGES_ANSWERS]
     """The paper's own code, by its path in the kit's folder."""
     hyperparameters: Annotated[dict[Variable, JsonValue], CHANGES_ANSWERS]
-    """Every hyperparameter, those that the kit left out too."""
+    """Every hyperparameter, including the defaults of those that the kit leaves out."""
     overrides: Annotated[dict[Variable, Override], CHANGES_ANSWERS]
-    """The hyperparameters that callers may set, with their bounds."""
+    """The hyperparameters that callers may set, with their limits."""
     engine: Annotated[LockedEngine, CHANGES_ANSWERS]
     """The engine."""
     gateway: Annotated[LockedGateway, CHANGES_ANSWERS]
     """The gateway."""
     runtime: Annotated[LockedRuntime, CHANGES_ANSWERS]
-    """What runs the model."""
+    """The software that runs the model."""
     requirements: Annotated[Requirements, KEEPS_ANSWERS]
-    """What a machine must have."""
+    """What the machine must have."""
     serving: Annotated[Serving, KEEPS_ANSWERS]
-    """How it answers."""
+    """The settings of the server."""
     requests: Annotated[Requests, KEEPS_ANSWERS]
-    """What the kit asked for."""
+    """Digests of the kit's own entries, which show whether the lock is stale."""
     variants: Annotated[dict[MachineName, Variant], CHANGES_ANSWERS] = Field(default_factory=dict)
-    """What differs for each further architecture; left out where there is none."""
+    """What differs for each further architecture; empty for a kit with one architecture."""
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -344,31 +344,31 @@ class Lock(StrictModel):
 
     @property
     def recipe(self) -> Digest:
-        """The recipe digest: of everything here that can change an answer, in all variants."""
+        """The recipe digest: of everything that can change an answer, in all variants."""
         return Digest.of(canonical_json(_plain(answer_part(self))))
 
     @property
     def weights_bytes(self) -> int:
-        """The bytes of all files of the model."""
+        """The total size of the model's files."""
         return sum(file.size_bytes for file in self.model.files)
 
 
 def _plain(form: dict[str, Any]) -> dict[str, Any]:
-    """Leave out that there are no variants: a lock for one architecture says nothing of them."""
+    """Drop an empty ``variants``: the lock for one architecture does not have this field."""
     return {name: value for name, value in form.items() if value or name != "variants"}
 
 
 def lock_bytes(lock: Lock) -> bytes:
-    """Write a lock: sorted, indented JSON with a final newline, and its recipe digest on top."""
+    """Write a lock: sorted, indented JSON with a final newline, its recipe digest at the top."""
     form = {"recipe": str(lock.recipe), **lock.model_dump(mode="json")}
     return (json.dumps(form, sort_keys=True, indent=2, ensure_ascii=False) + "\n").encode()
 
 
 def read_lock(data: bytes, where: str = LOCK_NAME) -> Lock:
-    """Read a lock and check that its recipe digest is that of its content.
+    """Read a lock and check that its recipe digest matches its content.
 
     Raises:
-        LockError: it is not a lock of this version, or was edited by hand (``LOCK_INVALID``).
+        LockError: not a lock of this version, or edited by hand (``LOCK_INVALID``).
     """
     try:
         if len(data) > MAX_LOCK_BYTES:
@@ -392,7 +392,7 @@ def read_lock(data: bytes, where: str = LOCK_NAME) -> Lock:
 
 
 def first_fault(error: ValidationError) -> str:
-    """Say the first thing that a lock, or a part of one, may not have: the field and why."""
+    """Return the first fault of a lock, or of a part of one: the field, and what is wrong."""
     first = error.errors(include_url=False)[0]
     field = one_line(".".join(str(part) for part in first["loc"]))[:200]
     return f"{field}: {first['msg'].lower()}"

@@ -1,4 +1,4 @@
-"""Where a file of the model was found: enough to find it again through the kit, and no host."""
+"""Where a file of the model was found: enough to find it again with the kit, but no host."""
 
 from typing import Annotated, Literal
 
@@ -36,13 +36,13 @@ class WheelOrigin(StrictModel):
     package: Annotated[PackageName, KEEPS_ANSWERS]
     """The package's name."""
     version: Annotated[PackageVersion, KEEPS_ANSWERS]
-    """Its version."""
+    """The package's version."""
     member: Annotated[RelativePath, KEEPS_ANSWERS]
     """The file's path in the wheel."""
 
 
 class HttpOrigin(StrictModel):
-    """A file below an address, which the kit states."""
+    """A file below a URL, which the kit states."""
 
     source: Annotated[Literal["http"], KEEPS_ANSWERS] = "http"
     """The kind of source."""

@@ -1,6 +1,6 @@
-"""What a kit needs of a machine, as the lock and the manifest's annotation state it: a few KB.
+"""The kit's requirements for a machine, as in the lock and the manifest's annotation: a few KB.
 
-Refuses fields that this mealkit does not know: a need that nobody checks must not pass.
+Rejects fields that this mealkit does not know, because it could not check those requirements.
 """
 
 import json
@@ -18,7 +18,7 @@ from mealkit.strings import Bytes, Line, Name
 from mealkit.untrusted import UntrustedError, parse_json_object
 
 ANNOTATION = "dev.mealkit.requirements"
-"""The manifest's annotation, and the config's label, that hold the requirements as JSON."""
+"""The manifest's annotation, and the config's label, with the requirements as JSON."""
 
 Dtype = Literal["fp32", "fp16", "bf16", "int8", "fp8", "fp4"]
 Capability = Annotated[
@@ -33,44 +33,44 @@ class _Form(BaseModel):
 
 
 class Demand(_Form):
-    """How the engine will be run, as far as it decides about memory."""
+    """The engine's settings that affect its memory."""
 
     model_config = ConfigDict(validate_by_name=True, serialize_by_alias=True)
 
     engine: Name
     """The engine's name."""
     context_tokens: Tokens
-    """Prompt and answer together, per request, as the kit pins them."""
+    """Tokens of prompt and answer together, per request, as the kit pins them."""
     concurrency: Several = 1
-    """Requests at a time."""
+    """Concurrent requests."""
     kv_dtype: KvDtype = "f16"
-    """The type of the key and value cache."""
+    """The data type of the key and value cache."""
     float_bytes: Annotated[int, Field(ge=1, le=16)] | None = None
-    """Width that float weights are cast to; null: as they are stored."""
+    """Bytes per float weight after loading; null: as stored in the file."""
     tensor_parallel: Several = 1
-    """GPUs that share every layer."""
+    """The number of GPUs that share every layer."""
     layer_split: Several = 1
-    """GPUs over which whole layers are spread."""
+    """The number of GPUs among which whole layers are divided."""
     utilisation: Annotated[float, Field(gt=0, le=1)] = 0.9
-    """The share of a GPU that the engine takes, if it takes one."""
+    """The share of a GPU's memory that the engine reserves, if it reserves one."""
     batched_tokens: Tokens = 8192
-    """The most tokens that are computed together, of all requests."""
+    """The maximum number of tokens that are computed together, for all requests."""
     cuda_graphs: bool = True
     """Whether CUDA graphs are captured."""
     micro_batch: Tokens = 512
-    """The most tokens of one request that are computed at a time."""
+    """The maximum number of tokens of one request that are computed together."""
     flash_attention: bool = True
-    """Whether attention does without the matrix of all scores."""
+    """Whether attention is computed without the matrix of all scores."""
     library_version: Annotated[tuple[int, int] | None, Field(alias="transformers_version")] = None
-    """The version of the library that computes, if memory depends on it; null: a current one."""
+    """The version of the engine's library, if memory depends on it; null: a current one."""
 
     @property
     def gpus(self) -> int:
-        """GPUs that one replica takes."""
+        """The number of GPUs for one replica."""
         return max(self.tensor_parallel, self.layer_split)
 
     def setting(self, engine: EngineMemory, capability: tuple[int, int] | None = None) -> Setting:
-        """Return what the engine's estimate takes, for a GPU of a compute capability."""
+        """Return the input of the engine's estimate, for a GPU with this compute capability."""
         stated = self.model_dump(exclude={"engine", "library_version"})
         if capability is not None:
             stated["compute_capability"] = capability
@@ -78,55 +78,55 @@ class Demand(_Form):
 
 
 class Requirements(_Form):
-    """The kit's side of the preflight, readable before anything is pulled."""
+    """The kit's requirements, which the preflight reads before anything is pulled."""
 
     architectures: tuple[Architecture, ...]
     """The architectures that the image is built for."""
     gpu: Gpu
     """Whether a GPU is needed."""
     memory_bytes: Bytes
-    """Memory that the container needs while it answers."""
+    """Memory that the container needs while it answers requests."""
     disk_bytes: Bytes
-    """Disk that the unpacked image needs, weights included."""
+    """Disk space for the unpacked image, including the weights."""
     weights_bytes: Bytes
-    """Bytes of weights, which arrive by pull or by mount."""
+    """The size of the weights, which are pulled with the image or mounted."""
     port: Annotated[int, Field(ge=1, le=65535)] | None = None
-    """The port that the kit asks for on the machine."""
+    """The kit's port on the machine."""
     model: Shape | None = None
-    """The model as the estimator must know it; null: its files do not say."""
+    """The model's facts for the memory estimate; null: its files do not contain enough."""
     demand: Demand | None = None
-    """How the engine is run; null: an engine whose memory cannot be estimated."""
+    """The engine's settings for the memory estimate; null: no estimate for this engine."""
     dtypes: tuple[Dtype, ...] = ()
-    """The types that the engine computes in."""
+    """The data types that the engine computes in."""
     cuda: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,3}\.[0-9]{1,3}$")] | None = None
-    """The newest CUDA that a locked package was built with; null: none of them says."""
+    """The newest CUDA version that a locked package was built with; null: unknown."""
     built_for: Mapping[Line, tuple[Capability, ...] | None] = Field(default_factory=dict)
     """For each locked package with GPU code, the compute capabilities that it was built for; null
-    where that is not known."""
+    if they are not known."""
     shm_bytes: Bytes = 0
     """Shared memory that the engine's processes need."""
 
     @property
     def gpus(self) -> int:
-        """How many GPUs are needed; 0 for a kit that uses none."""
+        """The number of GPUs that the kit needs; 0 for a kit that uses none."""
         if self.gpu is Gpu.NONE:
             return 0
         return self.demand.gpus if self.demand else 1
 
 
 def read_requirements(annotations: Mapping[str, str], where: str) -> Requirements:
-    """Read the requirements from a manifest's annotations; those of older kits say less.
+    """Read the requirements from a manifest's annotations; those of older kits have fewer fields.
 
     Raises:
-        StoreError: there are none, or none that can be read (``IMAGE_INVALID``).
+        StoreError: they are missing or not readable (``IMAGE_INVALID``).
     """
     text = annotations.get(ANNOTATION)
     if text is None:
         raise failure(
             "IMAGE_INVALID",
-            f"it states no requirements: the annotation {ANNOTATION} is not there",
+            f"the image states no requirements: the annotation {ANNOTATION} is missing",
             where=where,
-            hint="mealkit takes images that mealkit built",
+            hint="use an image that mealkit built",
         )
     try:
         form = parse_json_object(text.encode(errors="surrogatepass"))
@@ -142,7 +142,7 @@ def read_requirements(annotations: Mapping[str, str], where: str) -> Requirement
 def _unreadable(reason: str, where: str) -> MealkitError:
     return failure(
         "IMAGE_INVALID",
-        f"its requirements cannot be read: {reason}",
+        f"the image's requirements cannot be read: {reason}",
         where=where,
-        hint="use a mealkit as new as the one that built the image, or build it again",
+        hint="use the mealkit version that built the image, or a newer one; or build it again",
     )

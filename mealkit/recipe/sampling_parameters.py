@@ -1,7 +1,7 @@
-"""Every parameter of text generation: its name, type, bounds and meaning, stated once.
+"""All parameters of text generation: name, type, bounds and meaning, in one place.
 
-Kits, callers' requests, workers and importers take their bounds from here, so that a value which
-one of them takes is one that all of them take. Standard library only: workers import it.
+Kits, requests, workers and importers use these bounds, so that all of them accept the same values.
+Imports only the standard library, because workers import it.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 _Number_co = TypeVar("_Number_co", bound=float, covariant=True)
 
 LARGEST_SEED = 2**63 - 1
-"""Seeds begin at 0 and have 63 bits: as many as every generator of draws takes."""
+"""Seeds are from 0 to this: 63 bits, which every random number generator accepts."""
 
 
 MOST_CONTEXT_TOKENS = 10_000_000
@@ -19,22 +19,22 @@ MOST_CONTEXT_TOKENS = 10_000_000
 
 @dataclass(frozen=True, slots=True)
 class Parameter(Generic[_Number_co]):
-    """A number that a request may have; null, like leaving it out, stands for the kit's own."""
+    """A number in a request; null, like a missing value, means the kit's own value."""
 
     name: str
-    """The name, in kits as in requests; `MAX_TOKENS` has a second one in chats."""
+    """The parameter's name in kits and requests; `MAX_TOKENS` has a second name in chats."""
     kind: type[_Number_co]
     least: _Number_co
     most: _Number_co
     neutral: _Number_co
-    """The value that changes nothing; a kit's own where it says nothing."""
+    """The value without effect; the default of a kit that does not set the parameter."""
     meaning: str
-    """What it does, in the sentence that docs and schemas show."""
+    """The parameter's effect, in the sentence that docs and schemas show."""
     is_above_least: bool = False
-    """Whether ``least`` itself is refused."""
+    """Whether the value must be greater than ``least``."""
 
     def accepts(self, value: Any) -> bool:
-        """Tell whether a value has the type, and lies within the bounds; NaN never does."""
+        """Return whether a value has the type and is within the bounds; NaN is not."""
         if type(value) not in {int, self.kind}:
             return False
         is_high = self.least < value if self.is_above_least else self.least <= value
@@ -42,12 +42,12 @@ class Parameter(Generic[_Number_co]):
 
     @property
     def bounds(self) -> dict[str, Any]:
-        """The bounds, as pydantic's ``Field`` takes them."""
+        """The bounds, as arguments of pydantic's ``Field``."""
         return {"gt" if self.is_above_least else "ge": self.least, "le": self.most}
 
     @property
     def field(self) -> dict[str, Any]:
-        """Bounds and meaning, as pydantic's ``Field`` takes them."""
+        """The bounds and the meaning, as arguments of pydantic's ``Field``."""
         return {**self.bounds, "description": self.meaning}
 
     @property
@@ -62,7 +62,7 @@ MAX_TOKENS = Parameter(
     1,
     MOST_CONTEXT_TOKENS,
     MOST_CONTEXT_TOKENS,
-    "The most tokens of the answer.",
+    "The maximum number of tokens of the answer.",
 )
 TEMPERATURE = Parameter(
     "temperature",
@@ -70,7 +70,7 @@ TEMPERATURE = Parameter(
     0,
     2,
     0.0,
-    "0: always the likeliest token; above: the logits are divided by it.",
+    "0: always take the likeliest token; above 0: divide the logits by this.",
 )
 TOP_P = Parameter(
     "top_p",
@@ -78,11 +78,11 @@ TOP_P = Parameter(
     0,
     1,
     1.0,
-    "Only the likeliest tokens that together have this probability are drawn from.",
+    "Sample only from the likeliest tokens that together have this probability.",
     is_above_least=True,
 )
 TOP_K = Parameter(
-    "top_k", int, 0, 1_000_000, 0, "Only so many of the likeliest tokens are drawn from; 0: all."
+    "top_k", int, 0, 1_000_000, 0, "Sample only from this many of the likeliest tokens; 0: all."
 )
 MIN_P = Parameter(
     "min_p",
@@ -90,7 +90,7 @@ MIN_P = Parameter(
     0,
     1,
     0.0,
-    "Only tokens with this share of the likeliest one's probability are drawn from.",
+    "Sample only from tokens with at least this share of the likeliest token's probability.",
 )
 REPETITION_PENALTY = Parameter(
     "repetition_penalty",
@@ -98,7 +98,7 @@ REPETITION_PENALTY = Parameter(
     0,
     10,
     1.0,
-    "Divides the logits of tokens that stand in the request or the answer (CTRL, 2019).",
+    "Divide the logits of tokens that occur in the request or the answer by this (CTRL, 2019).",
     is_above_least=True,
 )
 PRESENCE_PENALTY = Parameter(
@@ -107,7 +107,7 @@ PRESENCE_PENALTY = Parameter(
     -2,
     2,
     0.0,
-    "Is taken from the logits of tokens that stand in the answer.",
+    "Subtract this from the logits of tokens that occur in the answer.",
 )
 FREQUENCY_PENALTY = Parameter(
     "frequency_penalty",
@@ -115,7 +115,7 @@ FREQUENCY_PENALTY = Parameter(
     -2,
     2,
     0.0,
-    "Is taken from the logits of tokens once for each time they stand in the answer.",
+    "Subtract this from a token's logit for each time the token occurs in the answer.",
 )
 SEED = Parameter(
     "seed",
@@ -123,7 +123,7 @@ SEED = Parameter(
     0,
     LARGEST_SEED,
     0,
-    "What the draws start from: the same request gives the same answer.",
+    "The seed of the random numbers: the same request gives the same answer.",
 )
 PINNED: tuple[Parameter[float], ...] = (
     MAX_TOKENS,
@@ -136,50 +136,50 @@ PINNED: tuple[Parameter[float], ...] = (
     FREQUENCY_PENALTY,
     SEED,
 )
-"""Those that a kit pins as hyperparameters, and may leave to callers by ``overrides``."""
+"""The parameters that a kit pins as hyperparameters, and may open to callers by ``overrides``."""
 
-# A request's own. 16 answers, not OpenAI's 128: each of them holds the context's memory in an
-# engine, and 16 is what the gateway has let through from the beginning.
-ANSWERS = Parameter("n", int, 1, 16, 1, "How many answers.")
+# Parameters of requests only. 16 answers, not OpenAI's 128: each answer needs memory for its
+# context in the engine.
+ANSWERS = Parameter("n", int, 1, 16, 1, "The number of answers.")
 TOP_LOGPROBS = Parameter(
     "top_logprobs",
     int,
     0,
     20,
     0,
-    "How many likely tokens are told beside each token of the answer.",
+    "The number of likely tokens to return with each token of the answer.",
 )
 COMPLETION_LOGPROBS = Parameter(
-    "logprobs", int, 0, 5, 0, "How many likely tokens are told beside each token of the answer."
+    "logprobs", int, 0, 5, 0, "The number of likely tokens to return with each token of the answer."
 )
-"""OpenAI's name, and bound, of `TOP_LOGPROBS` in completions."""
+"""OpenAI's name and bound for `TOP_LOGPROBS` in completions."""
 LOGIT_BIAS = Parameter(
     "logit_bias",
     float,
     -100,
     100,
     0.0,
-    "What is added to the logit of a token, by the token's number.",
+    "The number to add to the logit of a token, by the token's number.",
 )
-"""One token's bias: beyond these bounds it is as good as forced or forbidden already."""
+"""The bias of one token: values beyond these bounds would already force or forbid the token."""
 OF_REQUESTS: tuple[Parameter[float], ...] = (
     ANSWERS,
     TOP_LOGPROBS,
     COMPLETION_LOGPROBS,
     LOGIT_BIAS,
 )
-"""Those that no kit pins."""
+"""The parameters that no kit pins."""
 
 MOST_BIASES = 16_384
-"""How many tokens ``logit_bias`` may name."""
+"""The maximum number of tokens in ``logit_bias``."""
 TOKEN_PATTERN = "[0-9]{1,9}"  # noqa: S105
-"""How ``logit_bias`` names a token: by its number."""
+"""The form of a token's number in ``logit_bias``."""
 MOST_STOPS = 16
-"""How many texts may end an answer: of a kit, and of a request beside them."""
+"""The maximum number of stop texts of a kit, and of a request in addition to them."""
 MOST_STOP_CHARACTERS = 1000
-"""How long such a text may be; it is never empty."""
+"""The maximum length of a stop text; it is never empty."""
 
 
 def is_stop(text: Any) -> bool:
-    """Tell whether a value is a text that may end an answer."""
+    """Return whether a value is a valid stop text."""
     return isinstance(text, str) and 0 < len(text) <= MOST_STOP_CHARACTERS

@@ -1,6 +1,6 @@
-"""What the rest of mealkit asks of an engine, as a value: each engine's folder states its own.
+"""The traits of an engine that the rest of mealkit needs, as a value; each engine states its own.
 
-Ships in the image: the gateway and the preflight ask by trait, and know no engine by its name.
+Ships in the image: the gateway and the preflight use traits and never an engine's name.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,36 +14,36 @@ Capability = tuple[int, int]
 
 
 def no_meaning(_message: str, _status: int) -> Problem | None:
-    """Return None: the meaning of an error in an engine that has no server of its own."""
+    """Return None: the default for engines without a server of their own."""
     return None
 
 
 @dataclass(frozen=True, slots=True)
 class EngineTraits:
-    """What an engine is like; without arguments, one of which nothing is known."""
+    """The traits of an engine; the defaults are those of an unknown engine."""
 
     memory: EngineMemory | None = None
-    """How it takes memory; None: nothing can be estimated."""
+    """The engine's use of memory; None: it cannot be estimated."""
     runs_kit_code: bool = True
-    """Whether its process runs code that the kit brings: its word then blames only the kit."""
+    """Whether its process runs code from the kit: its errors then blame only the kit."""
 
     least_capability: Capability | None = None
-    """The oldest NVIDIA GPU that it computes on; None: any."""
+    """The minimum compute capability of NVIDIA GPUs; None: any."""
     quantisation_capabilities: Mapping[str, Capability] = field(default_factory=dict)
-    """The oldest GPU for weights that are quantised in a way, by its name in config.json."""
+    """The minimum compute capability for quantised weights, by the method's name in config.json."""
     refused_dtypes: frozenset[Dtype] = frozenset()
-    """Types that it refuses on GPUs without hardware for them; others it computes more slowly."""
+    """Types that it rejects on GPUs without hardware for them; it computes others more slowly."""
     hardware_source: str = ""
-    """Where these limits are written down."""
+    """Where these limits are documented."""
 
     shortens_answers: bool = False
-    """Whether it shortens an answer that does not fit the context, and says nothing."""
+    """Whether it silently shortens an answer that does not fit the context."""
     metrics_prefix: str | None = None
-    """How its own metrics begin; None: it has none."""
+    """The prefix of its own metrics; None: it has no metrics."""
     error_meaning: Callable[[str, int], Problem | None] = no_meaning
-    """What a message of its server and the status mean, where the status alone does not say."""
+    """Returns the meaning of a server's error message and status, if the status is not enough."""
 
 
 def engine_package(name: str) -> str:
-    """Return the package of an engine that comes with mealkit: llama-cpp is in ``llama_cpp``."""
+    """Return the package of an engine that comes with mealkit: ``llama_cpp`` for llama-cpp."""
     return f"mealkit.engines.{name.replace('-', '_')}"

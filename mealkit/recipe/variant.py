@@ -1,7 +1,7 @@
-"""A lock for several architectures, as one plain lock for each, and back.
+"""Splits a lock for several architectures into one plain lock for each, and joins them again.
 
-Whatever works on one image is handed a plain lock: one without variants, as a kit for that
-architecture alone has it.
+Code that works on one image gets a plain lock: one without variants, like the lock of a kit for
+that architecture only.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ def plain_locks(lock: Lock) -> tuple[Lock, ...]:
 
 
 def plain_lock(lock: Lock, architecture: str) -> Lock:
-    """Return the plain lock of an architecture; of the first one, if the lock is not for it."""
+    """Return the plain lock of an architecture; of the first one if the lock does not have it."""
     own = lock.variants.get(architecture)
     if own is None:
         return lock.model_copy(update={"variants": {}})
@@ -42,8 +42,7 @@ def joined(locks: Sequence[Lock]) -> Lock:
     """Return the lock of several architectures, from the plain lock of each.
 
     Raises:
-        LockError: ``LOCK_INVALID``: they differ in what no variant has of its own, such as the
-            model.
+        LockError: ``LOCK_INVALID``: they differ in a field that variants share, such as the model.
     """
     first, *others = locks
     lock = first.model_copy(

@@ -73,7 +73,7 @@ class FolderReader:
                 folder = source_folder(self._kit_folder, self._path)
                 self._known = self._bounds.resolve(folder)
             except OutsideError as error:
-                problem = error.told(self._path, "model.weights", is_folder=True)
+                problem = error.problem(self._path, "model.weights", is_folder=True)
                 raise KitError(problem) from error
             except (OSError, ValueError) as error:
                 message = f"the folder cannot be followed: {error}"
@@ -142,10 +142,10 @@ class FolderReader:
         path = self._folder / name
         with ExitStack() as stack:
             try:
-                place = stack.enter_context(self._bounds.held(path))
+                place = stack.enter_context(self._bounds.opened(path))
                 self._require_open(name, place)
             except OutsideError as error:
-                raise KitError(error.told(name, "model.weights")) from error
+                raise KitError(error.problem(name, "model.weights")) from error
             except UntrustedError as error:
                 raise failure("SOURCE_NOT_FOUND", f"{name}: {error}", where=str(path)) from error
             except (FileNotFoundError, NotADirectoryError) as error:

@@ -1,4 +1,4 @@
-"""The code of a template: nothing in it is computed beforehand, and every body of it is charged."""
+"""Generates the code of a template: evaluates nothing, and charges for the body of every loop."""
 
 from typing import Any
 
@@ -12,10 +12,10 @@ _SHARE = 32
 
 
 class ChargedCode(CodeGenerator):
-    """Writes code that calls the environment wherever a step can be long.
+    """Writes code that calls the environment for every step that can take long.
 
-    It is made without jinja2's optimizer, and the one other place that would compute what is
-    constant, the output, does so for plain text alone.
+    It is used without jinja2's optimizer. The only other place that would evaluate constants, the
+    output, does so only for plain text.
     """
 
     def _output_child_to_const(self, node: nodes.Expr, frame: Frame, finalize: Any) -> str:
@@ -24,12 +24,12 @@ class ChargedCode(CodeGenerator):
         return super()._output_child_to_const(node, frame, finalize)
 
     def visit_ExprStmt(self, node: nodes.ExprStmt, _frame: Frame) -> None:  # noqa: N802
-        """Write the charge that `charge_bodies` has put here; templates cannot write such."""
+        """Write a charge from `charge_bodies`; templates cannot contain such a statement."""
         work, memory_bytes = node.node.value  # type: ignore[attr-defined]
         self.writeline(f"environment.spend({work}, {memory_bytes})", node)
 
     def visit_Call(self, node: nodes.Call, frame: Frame, forward_caller: bool = False) -> None:  # noqa: FBT001, FBT002, N802
-        """Write ``a(b)``, or the charge that `charge_bodies` has put before a condition."""
+        """Write ``a(b)``, or the charge that `charge_bodies` added before a condition."""
         if isinstance(node.node, nodes.EnvironmentAttribute):
             self.write(f"environment.{node.node.name}({node.args[0].value})")  # type: ignore[attr-defined]
         else:
@@ -79,7 +79,7 @@ class ChargedCode(CodeGenerator):
 
 
 def charge_bodies(node: nodes.Node) -> tuple[int, int]:
-    """Put a charge before every body that runs more than once; return what the rest costs."""
+    """Add a charge before every body that can run repeatedly; return the cost of the rest."""
     match node:
         case nodes.TemplateData():
             size = text_bytes(node.data)
@@ -113,7 +113,7 @@ def _charge(charge: tuple[int, int], node: nodes.Node) -> nodes.ExprStmt:
 
 
 def _charged_test(test: nodes.Node, charge: tuple[int, int]) -> nodes.And:
-    """Charge for a loop's condition, which is asked for items that the body does not see."""
+    """Charge for a loop's condition, which also runs for items that the body never gets."""
     call = nodes.Call(
         nodes.EnvironmentAttribute("spend_first"),
         [nodes.Const(charge[0])],

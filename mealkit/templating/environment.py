@@ -1,8 +1,8 @@
-"""jinja2's sandbox with a budget: what compiles and renders the templates of others.
+"""jinja2's sandbox with a budget: compiles and renders untrusted templates.
 
-Nothing is computed when a template is compiled. When it is rendered, every loop, call, operator,
-filter, attribute and piece of the output is charged before it is done, and only what has a known
-cost can be reached: texts, numbers, lists, mappings, and jinja2's own helpers.
+Compiling a template evaluates nothing. Rendering charges every loop, call, operator, filter,
+attribute and piece of output before it runs. Templates can use only values with a known cost:
+texts, numbers, lists, mappings, and jinja2's own helpers.
 """
 
 from collections.abc import Iterator, Mapping
@@ -37,7 +37,7 @@ _LOOP = frozenset(
     {"index", "index0", "revindex", "revindex0", "first", "last", "length", "depth", "depth0"}
     | {"previtem", "nextitem", "cycle", "changed"}
 )
-# What may be asked of jinja2's own helpers; None: of whatever is in them.
+# The attributes of jinja2's own helpers that templates may use; None: all of their items.
 _HELPERS: Mapping[type, frozenset[str] | None] = {
     LoopContext: _LOOP,
     Cycler: frozenset({"next", "current", "reset"}),
@@ -52,7 +52,7 @@ _CALLABLE = (Macro, LoopContext, BlockReference, Joiner, Undefined)
 
 
 class BoundedEnvironment(BoundedParser):
-    """An environment for templates of others; its templates are rendered by `BoundedTemplate`."""
+    """An environment for untrusted templates; `BoundedTemplate` renders them."""
 
     code_generator_class = ChargedCode
     intercepted_binops = frozenset({"+", "-", "*", "/", "//", "%", "**"})
@@ -80,12 +80,12 @@ class BoundedEnvironment(BoundedParser):
         self._functions = list(self.globals.values())
 
     def allow(self, name: str, function: Any) -> None:
-        """Let templates call a function; it charges for itself."""
+        """Allow templates to call a function, which must charge for itself."""
         self.globals[name] = function
         self._functions.append(function)
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:  # noqa: ARG002
-        """Return what a binary operator gives."""
+        """Return the result of a binary operator."""
         return operators.combined(operator, left, right)
 
     def getattr(self, obj: Any, attribute: str) -> Any:
@@ -105,10 +105,10 @@ class BoundedEnvironment(BoundedParser):
         return self.undefined(obj=obj, name=argument) if found is missing else found
 
     def call(self, context: Context, obj: Any, /, *args: Any, **kwargs: Any) -> Any:
-        """Call what a template may call.
+        """Call a function that templates may call.
 
         Raises:
-            SecurityError: it may not be called.
+            SecurityError: templates may not call it.
         """
         spend(_CALL)
         if type(obj) is Method:
@@ -116,9 +116,9 @@ class BoundedEnvironment(BoundedParser):
             kwargs.pop("_block_vars", None)
             return obj(*args, **kwargs)
         if callable(obj) and not self._is_known(obj):
-            raise SecurityError("a template may not call this")
+            raise SecurityError("a template may not call this function")
         if isinstance(obj, MethodType):
-            # loop.changed compares what it is given.
+            # loop.changed compares its arguments.
             spend(weigh(*args).size_bytes // 8)
         made = context.call(obj, *args, **kwargs)
         if isinstance(made, str):
@@ -133,13 +133,13 @@ class BoundedEnvironment(BoundedParser):
         )
 
     def _attribute(self, obj: Any, name: str) -> Any:
-        """Return an attribute, or an undefined value that says why not; ``missing``: none."""
+        """Return an attribute, an undefined value with the reason, or ``missing``."""
         kind = type(obj)
         methods = METHODS.get(kind)
         if methods is not None:
             if name in methods:
                 method = getattr(obj, name)
-                # str.format follows attributes; jinja2's goes through this environment.
+                # str.format reads attributes unchecked; jinja2's goes through this environment.
                 function = self.wrap_str_format(method) or method
                 return Method(obj, function, methods[name])
         elif kind in _HELPERS:
@@ -157,20 +157,20 @@ class BoundedEnvironment(BoundedParser):
             return self.undefined(obj=obj, name=name)
 
     def _charged_attribute(self, obj: Any, name: Any) -> Any:
-        """Return what the filter ``attr`` gives: an attribute, never an item."""
+        """Return the result of the filter ``attr``: an attribute, never an item."""
         spend(_CALL)
         found = self._attribute(obj, str(name)) if isinstance(name, str) else missing
         return self.undefined(obj=obj, name=name) if found is missing else found
 
 
 class BoundedTemplate:
-    """One compiled template; may be rendered in several threads at once."""
+    """A compiled template; several threads may render it concurrently."""
 
     def __init__(self, environment: BoundedEnvironment, tree: nodes.Template) -> None:
-        """Compile the tree of a template that this environment has parsed; it is used up by that.
+        """Compile the tree of a template that this environment has parsed; this changes the tree.
 
         Raises:
-            TemplateRefusedError: it cannot be compiled.
+            TemplateRefusedError: the template cannot be compiled.
         """
         for node in tree.find_all(nodes.EvalContextModifier):
             raise TemplateRefusedError("it switches autoescape", node.lineno)
@@ -184,11 +184,11 @@ class BoundedTemplate:
         self._template = Template.from_code(environment, code, environment.globals, None)
 
     def render(self, values: Mapping[str, Any], meter: CostMeter) -> str:
-        """Return its text.
+        """Render the template.
 
         Raises:
-            TooCostlyError: the budget does not suffice.
-            Exception: whatever a template can raise.
+            TooCostlyError: the rendering exceeds the budget.
+            Exception: any error that a template can raise.
         """
         with charged_to(meter):
             meter.spend(*self._charge)
@@ -216,7 +216,7 @@ def _cycler(*items: Any) -> Cycler:
 
 
 def _pairs(given: Any) -> Any:
-    """Charge for what a mapping is made of."""
+    """Charge for the items that a mapping is built from."""
     spend(_CALL)
     if isinstance(given, Mapping):
         spend(len(given) * 4, len(given) * 100)

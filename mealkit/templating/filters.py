@@ -1,7 +1,7 @@
 """The filters and tests of templates, each charged before it runs.
 
-They are jinja2's own, but for those whose answer is drawn at random (``random``), and for two that
-no prompt needs and that cannot be bounded well (``urlize``, ``pprint``).
+They are jinja2's own, except ``random``, whose result is not repeatable, and ``urlize`` and
+``pprint``, which no prompt needs and whose cost is hard to bound.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
@@ -25,7 +25,7 @@ from mealkit.templating.string_methods import (
 from mealkit.templating.weight import text_bytes, weigh
 
 Charge = Callable[[Any, tuple[Any, ...], dict[str, Any]], Any]
-"""Charges for a filter on a value, and returns the value that it gets."""
+"""Charges for a filter on a value, and returns the value for the filter."""
 
 _CALL = 300
 _ITEM_BYTES = 72
@@ -37,7 +37,7 @@ def _free(value: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Any:
 
 
 def _deep(hundredths: int, growth: int, *, per_item: int = 30) -> Charge:
-    """All of a value is looked at, and may grow."""
+    """Charge for reading all of a value, whose result may be larger."""
 
     def charge(value: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Any:
         weight = weigh(value)
@@ -49,7 +49,7 @@ def _deep(hundredths: int, growth: int, *, per_item: int = 30) -> Charge:
 
 
 def _text(hundredths: int, growth: int) -> Charge:
-    """Every character of a value's text is looked at, and the text may grow."""
+    """Charge for reading each character of a value's text; the result may be longer."""
 
     def charge(value: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Any:
         if not isinstance(value, str):
@@ -76,14 +76,14 @@ def _number(value: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 
 
 def _items(value: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Any:
-    """Items are looked at as they are asked for."""
+    """Charge for each item when it is read."""
     if isinstance(value, Iterable) and not isinstance(value, Undefined):
         return counted(value)
     return value
 
 
 def _all_items(value: Any) -> Any:
-    """Items that come one by one are gathered."""
+    """Collect the items of an iterator in a list."""
     return list(counted(value)) if isinstance(value, Iterator) else value
 
 
@@ -95,7 +95,7 @@ def _listed(value: Any, _args: tuple[Any, ...], _kwargs: dict[str, Any]) -> Any:
 
 
 def _gathered(hundredths: int, growth: int) -> Charge:
-    """All items are needed at once, with what is in them."""
+    """Charge for all items in memory, with their content."""
 
     def charge(value: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         value = _listed(value, args, kwargs)
@@ -115,7 +115,7 @@ def _sorted(value: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 
 
 def _summed(value: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Charge for lists, too: they can be added up, and each step copies them."""
+    """Also charge for lists: they can be added up, and each step copies them."""
     value = _listed(value, args, kwargs)
     weight = weigh(value)
     if weight.depth > 2:
@@ -151,7 +151,7 @@ def _indented(value: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 
 
 def _wrapped(value: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Charge for a long word, too: it is cut again and again, and its rest copied each time."""
+    """Also charge for a long word: it is split repeatedly, and its rest is copied each time."""
     width = args[0] if args else kwargs.get("width", 79)
     between = args[2] if len(args) > 2 else kwargs.get("wrapstring")
     value = _text(10000, 2)(value, args, kwargs)
@@ -163,7 +163,7 @@ def _wrapped(value: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 
 
 def _untagged(value: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Each tag that is taken out copies the text."""
+    """Charge for copying the text for each tag that is removed."""
     text = value if isinstance(value, str) else ""
     charge_scan(text, 300)
     spend(text.count("<") * (40 + len(text) // 16))
@@ -183,7 +183,7 @@ def _replaced(value: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         charge_replace(value, old, new)
         return value
     spend(weigh(value, old, new).size_bytes)
-    # Whatever they are, their texts are what is replaced.
+    # Values of any type are replaced by their texts.
     value, old, new = str(value), str(old), str(new)
     charge_replace(value, old, new)
     return value
@@ -195,7 +195,7 @@ def _trimmed(value: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 
 
 def _counted_out(value: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Charge for the lists that are asked for, however many or long they are."""
+    """Charge for the requested lists: their number and their length come from the template."""
     number = args[0] if args else next(iter(kwargs.values()), 0)
     if isinstance(number, int) and number > 0:
         spend(number * 10, number * _ITEM_BYTES)
@@ -203,7 +203,7 @@ def _counted_out(value: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> A
 
 
 def json_charge(value: Any, indent: Any) -> None:
-    """Charge for a value as JSON."""
+    """Charge for writing a value as JSON."""
     spend(_CALL)
     weight = weigh(value)
     size = weight.size_bytes * 6
@@ -255,8 +255,8 @@ _COMPARISONS: Mapping[str, str] = {
 
 
 def charged(function: Callable[..., Any], charge: Charge) -> Callable[..., Any]:
-    """Return a filter that charges before it runs, and for what it makes."""
-    # What jinja2 hands it before the value: the context, or the environment.
+    """Return a filter that charges before it runs, and for its result."""
+    # jinja2 passes the context or the environment before the value.
     lead = 1 if hasattr(function, "jinja_pass_arg") else 0
 
     @wraps(function)

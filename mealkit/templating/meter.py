@@ -1,8 +1,8 @@
-"""What one rendering may cost: a budget of work and of memory that every step is charged to.
+"""The budget of one rendering, in work and memory, to which every step is charged.
 
-Work is counted, not timed, so that a template and its values give the same outcome on every
-machine. One unit is about ten nanoseconds. Memory counts every byte that is made, whether or not
-it is freed again. Nothing can be rendered without a budget.
+Work is counted, not timed, so that a template with the same values has the same result on every
+machine. One unit is about ten nanoseconds. Memory counts every byte that is allocated, even if it
+is freed later. Rendering requires a budget.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,25 +14,25 @@ _EACH_ITEM = 60
 
 
 class TooCostlyError(Exception):
-    """The budget is used up."""
+    """The rendering exceeds its budget."""
 
 
 class CostMeter:
-    """A budget; what is spent is gone."""
+    """A budget of work and memory, which only decreases."""
 
     __slots__ = ("memory_bytes", "work")
 
     def __init__(self, work: int, memory_bytes: int) -> None:
         self.work = work
-        """The units that are left."""
+        """The remaining units."""
         self.memory_bytes = memory_bytes
-        """The bytes that are left."""
+        """The remaining bytes."""
 
     def spend(self, work: int, memory_bytes: int = 0) -> None:
-        """Take something out of the budget, before it is used.
+        """Subtract from the budget, before the work is done.
 
         Raises:
-            TooCostlyError: there is not as much.
+            TooCostlyError: the budget is not sufficient.
         """
         self.work -= work
         self.memory_bytes -= memory_bytes
@@ -45,7 +45,7 @@ _CURRENT: ContextVar[CostMeter] = ContextVar("mealkit_template_meter")
 
 @contextmanager
 def charged_to(meter: CostMeter) -> Iterator[None]:
-    """Charge what this thread renders to a budget."""
+    """Charge the renderings of this thread to a budget."""
     token = _CURRENT.set(meter)
     try:
         yield
@@ -57,10 +57,10 @@ def spend(work: int, memory_bytes: int = 0) -> None:
     """Charge the current rendering.
 
     Raises:
-        TooCostlyError: its budget is used up.
-        LookupError: nothing is being rendered.
+        TooCostlyError: the budget is not sufficient.
+        LookupError: no rendering is in progress.
     """
-    # Written out, not called: this is most of what a small loop does.
+    # Inlined instead of `CostMeter.spend`, because a small loop spends most of its time here.
     meter = _CURRENT.get()
     meter.work -= work
     meter.memory_bytes -= memory_bytes
@@ -69,13 +69,13 @@ def spend(work: int, memory_bytes: int = 0) -> None:
 
 
 def spend_first(work: int) -> bool:
-    """Charge for what stands behind this in a condition."""
+    """Charge for the rest of a condition; returns True, so that it can be joined with ``and``."""
     spend(work)
     return True
 
 
 def counted(items: Iterable[Any]) -> Iterator[Any]:
-    """Hand items on and charge for each."""
+    """Yield items and charge for each."""
     for item in items:
         spend(_EACH_ITEM)
         yield item

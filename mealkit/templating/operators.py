@@ -1,4 +1,4 @@
-"""Operators of templates, each charged before it runs, with numbers that stay small."""
+"""The operators of templates, each charged before it runs, with a limit for the size of numbers."""
 
 import operator
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +15,7 @@ from mealkit.templating.string_methods import (
 from mealkit.templating.weight import text_bytes, weigh
 
 MAX_BITS = 4096
-"""How large a whole number may get; no prompt counts that far."""
+"""The maximum size of a whole number; no prompt needs larger ones."""
 _ESCAPED = 6
 _STEP = 60
 _SCALARS = (int, float, type(None))
@@ -42,11 +42,11 @@ _COMPARISONS: Mapping[str, Callable[[Any, Any], Any]] = {
 
 
 def combined(name: str, left: Any, right: Any) -> Any:
-    """Return what a binary operator gives.
+    """Return the result of a binary operator.
 
     Raises:
-        OverflowError: a number gets too large.
-        TooCostlyError: the budget does not allow it.
+        OverflowError: a number is too large.
+        TooCostlyError: the budget is not sufficient.
     """
     spend(_STEP)
     if not (isinstance(left, _SCALARS) and isinstance(right, _SCALARS)):
@@ -57,10 +57,10 @@ def combined(name: str, left: Any, right: Any) -> Any:
 
 
 def small(value: Any) -> Any:
-    """Return a value that is no large number.
+    """Return the value, unless it is a large number.
 
     Raises:
-        OverflowError: it is one.
+        OverflowError: the value is a number with more than `MAX_BITS` bits.
     """
     if isinstance(value, int) and value.bit_length() > MAX_BITS:
         raise OverflowError(f"a number has more than {MAX_BITS} bits")
@@ -93,14 +93,14 @@ def charge_comparison(name: str, left: Any, right: Any) -> None:
 
 
 def joined(parts: Sequence[Any]) -> str:
-    """Return the texts of values, one after the other: the operator ``~``."""
+    """Return the texts of values, concatenated: the operator ``~``."""
     size = sum(written_bytes(part) for part in parts)
     spend(_STEP + len(parts) * 50 + size // 16, size)
     return "".join(map(str, parts))
 
 
 def written_bytes(value: Any) -> int:
-    """Return the most memory that a value's text takes."""
+    """Return the maximum memory of a value's text."""
     if isinstance(value, str):
         return text_bytes(value)
     if isinstance(value, _SCALARS):
@@ -109,7 +109,7 @@ def written_bytes(value: Any) -> int:
 
 
 def written(value: Any) -> Any:
-    """Return a value's text as a template writes it out."""
+    """Return a value's text as a template outputs it."""
     if isinstance(value, str):
         size = text_bytes(value)
         spend(_STEP + size // 32, size)
@@ -135,7 +135,7 @@ def part_of(value: Any, start: Any, stop: Any, step: Any) -> Any:
 
 
 def mapping(items: Sequence[tuple[Any, Any]]) -> dict[Any, Any]:
-    """Return the dict that a template writes out."""
+    """Return the dict that a template states literally."""
     for key, _ in items:
         charge_key(key)
     return dict(items)
@@ -144,7 +144,7 @@ def mapping(items: Sequence[tuple[Any, Any]]) -> dict[Any, Any]:
 def charge_key(key: Any) -> None:
     """Charge for hashing a key."""
     if not isinstance(key, str | int | float | None):
-        # It is written, too, where there is no such key.
+        # A missing key appears in the error message.
         size = weigh(key).size_bytes * 4
         spend(size // 8, size)
 

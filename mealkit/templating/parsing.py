@@ -1,9 +1,8 @@
-"""A template's text becomes jinja2's tree of it, with limits, and nothing is evaluated.
+"""Parses a template's text to jinja2's tree, with limits, and evaluates nothing.
 
-jinja2's own parser has no limits, and its code generator computes what is constant: a template
-whose text is a few bytes could fill the memory, or call what a filter's value leads to, on the
-machine that only looks at it. So the text, its tokens, its nesting and its numbers are bounded
-here before anything else happens to them.
+jinja2's own parser has no limits, and its code generator evaluates constants: a template of a few
+bytes could fill the memory, or run a filter's code, on a machine that only parses it. So the size
+of the text and of its numbers, the number of tokens, and the nesting are checked first.
 """
 
 import re
@@ -15,17 +14,17 @@ from jinja2.lexer import TokenStream
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 MAX_CHARACTERS = 1024 * 1024
-"""How long the text of a template may be."""
+"""The maximum length of a template's text."""
 MAX_TOKENS = 30_000
 MAX_NODES = 10_000
 MAX_BRACKETS = 32
-"""How deep brackets may nest: the parser takes some fifteen calls for each."""
+"""The maximum depth of brackets: the parser makes about fifteen calls for each."""
 MAX_DEPTH = 64
-"""How deep statements and expressions may nest, together."""
+"""The maximum depth of statements and expressions together."""
 MAX_LOOPS = 12
-"""How deep loops may nest: Python takes twenty."""
+"""The maximum depth of loops: Python's limit is twenty."""
 MAX_DIGITS = 10_000
-"""How many digits may stand in a row: jinja2's pattern for numbers keeps every way to read them."""
+"""The maximum number of digits in a row: jinja2's pattern for numbers backtracks over them."""
 _MAX_NUMBER = 40
 _DIGITS = re.compile(r"[\d_]++")
 
@@ -35,16 +34,16 @@ _NUMBERS = frozenset({"integer", "float"})
 
 
 class TemplateRefusedError(ValueError):
-    """A template is not one, or breaks a limit; the message is a sentence for people."""
+    """A template is not valid, or exceeds a limit; the message is a sentence for people."""
 
     def __init__(self, message: str, line: int | None = None) -> None:
         super().__init__(message)
         self.line = line
-        """Where in the template, if it is known."""
+        """The line in the template, if it is known."""
 
 
 class BoundedParser(ImmutableSandboxedEnvironment):
-    """An environment whose parser stops at the limits."""
+    """An environment whose parser checks the limits."""
 
     def _tokenize(
         self,
@@ -65,7 +64,7 @@ def parse(environment: Environment, source: str) -> nodes.Template:
     """Parse a template's text.
 
     Raises:
-        TemplateRefusedError: it is not a template, or breaks a limit.
+        TemplateRefusedError: the template is not valid, or exceeds a limit.
     """
     if len(source) > MAX_CHARACTERS:
         raise TemplateRefusedError(f"it has more than {MAX_CHARACTERS} characters")
@@ -80,14 +79,14 @@ def parse(environment: Environment, source: str) -> nodes.Template:
     except RecursionError:
         raise TemplateRefusedError("it nests too deep") from None
     except (ValueError, SyntaxError, MemoryError):
-        # A number that Python does not read.
+        # A number that Python cannot parse.
         raise TemplateRefusedError("it has a literal that cannot be read") from None
     _check_extent(template)
     return template
 
 
 def size_of(template: nodes.Template) -> int:
-    """Return how many parts a template's tree has."""
+    """Return the number of nodes in a template's tree."""
     waiting: list[nodes.Node] = [template]
     count = 0
     while waiting:
@@ -109,7 +108,7 @@ def _bounded(tokens: Iterator[tuple[int, str, str]]) -> Iterator[tuple[int, str,
         elif kind in _NUMBERS:
             _check_number(kind, text, line)
         elif kind == "name" and text != unicodedata.normalize("NFKC", text):
-            # Python takes the two for one name, and jinja2 does not.
+            # Python treats the two spellings as one name, jinja2 does not.
             raise TemplateRefusedError(f"the name {text[:64]!r} is not normalised", line)
         yield line, kind, text
 
@@ -123,7 +122,7 @@ def _check_number(kind: str, text: str, line: int) -> None:
 
 
 def _check_extent(template: nodes.Template) -> None:
-    """Refuse a tree with too many nodes, or one that nests too deep for what walks over it."""
+    """Raise an error for a tree with too many nodes, or that nests too deep to walk it."""
     count = 0
     level: list[tuple[nodes.Node, int]] = [(template, 0)]
     for depth in range(MAX_DEPTH + 1):
@@ -145,12 +144,12 @@ def _check_extent(template: nodes.Template) -> None:
 
 
 def _check_slice(node: nodes.Node) -> None:
-    """Refuse ``a[1:2, 3]``, which jinja2 parses and cannot compile."""
+    """Raise an error for ``a[1:2, 3]``, which jinja2 parses but cannot compile."""
     match node:
         case nodes.Getitem(arg=nodes.Tuple(items=items)) if any(
             isinstance(item, nodes.Slice) for item in items
         ):
-            raise TemplateRefusedError("a slice stands beside something else", node.lineno)
+            raise TemplateRefusedError("a slice is combined with another index", node.lineno)
         case _:
             pass
 

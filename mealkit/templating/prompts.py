@@ -1,7 +1,7 @@
-"""What a prompt of a kit may be made of: the one rule of `mealkit check` and of the gateway.
+"""The rules for a kit's prompts, used by `mealkit check` and by the gateway.
 
-A prompt is one template that stands alone, whose text is the same for the same variables. What the
-sandbox would refuse when it is filled in is refused as soon as it is looked at.
+A prompt is one template without includes, whose text is the same for the same variables. Checks
+before rendering for what the sandbox would reject during rendering.
 """
 
 import re
@@ -18,13 +18,13 @@ from mealkit.templating.variables import names_taken
 _ALONE = (nodes.Extends, nodes.Include, nodes.Import, nodes.FromImport, nodes.Block)
 _SPECIAL = frozenset({"self", "super"})
 _ALLOWED = frozenset(name for methods in METHODS.values() for name in methods)
-# Methods of Python's own values that the sandbox calls on none of them: list.append, str.encode.
+# Methods of Python's own values that the sandbox never calls: list.append, str.encode.
 _CLOSED = (
     frozenset(name for kind in (str, list, dict, tuple, int, float, type) for name in dir(kind))
     - _ALLOWED
 )
 _PRIVATE = re.compile(r"(?:^|\.)__")
-# Filters that ask for an attribute of each item.
+# Filters that read an attribute of each item.
 _BY_ATTRIBUTE = frozenset(
     {"groupby", "map", "max", "min", "rejectattr", "selectattr", "sort", "sum", "unique"}
 )
@@ -32,15 +32,16 @@ _ENVIRONMENT = BoundedEnvironment(undefined=StrictUndefined, keep_trailing_newli
 
 
 def prompt_environment() -> BoundedEnvironment:
-    """Return the environment of every prompt."""
+    """Return the environment for all prompts."""
     return _ENVIRONMENT
 
 
 def read_prompt(source: str) -> nodes.Template:
-    """Parse a prompt and check it; nothing of it is run.
+    """Parse and check a prompt, without rendering it.
 
     Raises:
-        TemplateRefusedError: it is not a template, breaks a limit, or asks for what there is not.
+        TemplateRefusedError: the template is not valid, exceeds a limit, or uses an unknown
+            filter, test or name.
     """
     tree = parse(_ENVIRONMENT, source)
     own = {"loop", "caller", "varargs", "kwargs", *_ENVIRONMENT.globals}
@@ -53,7 +54,7 @@ def read_prompt(source: str) -> nodes.Template:
 
 
 def variables_of(source: str) -> set[str]:
-    """Return the variables that a prompt takes.
+    """Return the variables that a prompt needs.
 
     Raises:
         TemplateRefusedError: see `read_prompt`.
@@ -72,15 +73,15 @@ def _walk(tree: nodes.Node) -> Iterator[nodes.Node]:
 def _check(node: nodes.Node) -> None:
     if isinstance(node, _ALONE):
         word = type(node).__name__.lower().removeprefix("from")
-        raise _refused(f"a prompt has no {word}: it stands alone", node)
+        raise _refused(f"a prompt has no {word}: it must not refer to other templates", node)
     if isinstance(node, nodes.EvalContextModifier):
-        raise _refused("a prompt is text, it has no autoescape", node)
+        raise _refused("a prompt is plain text and cannot use autoescape", node)
     _check_name(node)
     match node:
         case nodes.Filter() if node.name not in _ENVIRONMENT.filters:
-            raise _refused(f"there is no filter {node.name!r}", node)
+            raise _refused(f"the filter {node.name!r} does not exist", node)
         case nodes.Test() if node.name not in _ENVIRONMENT.tests:
-            raise _refused(f"there is no test {node.name!r}", node)
+            raise _refused(f"the test {node.name!r} does not exist", node)
         case nodes.Macro() | nodes.CallBlock():
             _check_arguments([argument.name for argument in node.args], node)
         case _:
@@ -94,25 +95,25 @@ def _check(node: nodes.Node) -> None:
 def _check_name(node: nodes.Node) -> None:
     match node:
         case nodes.Getattr(attr=name) if name.startswith("_"):
-            raise _refused(f"the attribute {name!r} is not for templates", node)
+            raise _refused(f"the attribute {name!r} is not allowed in templates", node)
         case nodes.Getitem(arg=nodes.Const(value=str() as name)) if name.startswith("__"):
-            raise _refused(f"the attribute {name!r} is not for templates", node)
+            raise _refused(f"the attribute {name!r} is not allowed in templates", node)
         case nodes.Name(name=name) if name in _SPECIAL or name.startswith("__"):
-            raise _refused(f"the name {name!r} is not for prompts", node)
+            raise _refused(f"the name {name!r} is not allowed in prompts", node)
         case nodes.Name(name="loop", ctx="store" | "param"):
-            raise _refused("the name 'loop' is the loop's own", node)
+            raise _refused("the name 'loop' is reserved for loops", node)
         case _:
             pass
 
 
 def _check_attribute(node: nodes.Node, own: set[str]) -> None:
-    """Refuse an attribute that the sandbox gives of no value, or not of a text.
+    """Raise an error for an attribute that the sandbox allows on no value, or not on texts.
 
-    An attribute that is not called may be an item of a mapping. What a prompt takes from outside,
-    and does not set itself (``own``), is a text.
+    An attribute that is not called may be an item of a mapping. A variable that the prompt does not
+    set itself (``own``) is a text.
     """
     for name in _closed_attributes(node, own):
-        raise _refused(f"the attribute {name!r} is not for templates", node)
+        raise _refused(f"the attribute {name!r} is not allowed in templates", node)
 
 
 def _closed_attributes(node: nodes.Node, own: set[str]) -> Iterator[str]:
@@ -136,10 +137,10 @@ def _closed_attributes(node: nodes.Node, own: set[str]) -> Iterator[str]:
 
 
 def _attributes_in(format_text: str) -> Iterator[str]:
-    """Yield the private attributes that a format asks for: ``{0.__class__}``."""
+    """Yield the private attributes in a format, such as ``{0.__class__}``."""
     try:
         fields = [field for _, field, _, _ in Formatter().parse(format_text) if field]
-    except ValueError:  # filling it in tells what is wrong with it
+    except ValueError:  # the rendering reports what is wrong with it
         return
     for field in fields:
         yield from (part for part in field.split(".")[1:] if part.startswith("_"))
@@ -148,9 +149,9 @@ def _attributes_in(format_text: str) -> Iterator[str]:
 def _check_arguments(names: list[str], node: nodes.Node) -> None:
     for name in names:
         if names.count(name) > 1:
-            raise _refused(f"the argument {name!r} is there twice", node)
+            raise _refused(f"the argument {name!r} appears twice", node)
         if name.startswith("_") or name in {"caller", "varargs", "kwargs"}:
-            raise _refused(f"the argument {name!r} is not for templates", node)
+            raise _refused(f"the argument {name!r} is not allowed in templates", node)
 
 
 def _refused(message: str, node: nodes.Node) -> TemplateRefusedError:

@@ -1,7 +1,7 @@
-"""What the methods of texts, mappings and lists cost, and which of them a template may call.
+"""The methods that templates may call on texts, mappings and lists, and their costs.
 
-Each cost is an upper bound that is known before the method runs. What is not listed cannot be
-called.
+Each cost is an upper bound that is known before the method runs. Methods that are not listed cannot
+be called.
 """
 
 import re
@@ -15,14 +15,14 @@ from mealkit.templating.meter import counted, spend
 from mealkit.templating.weight import text_bytes, weigh
 
 Charge = Callable[[Any, tuple[Any, ...], dict[str, Any]], tuple[Any, ...]]
-"""Charges for a call on a value, and returns the arguments that it is made with."""
+"""Charges for a call on a value, and returns the arguments for the call."""
 
 _CALL = 150
-# A character that is written may be four characters where it is escaped for HTML or as code.
+# A character becomes up to four characters when it is escaped for HTML or as code.
 _ESCAPED = 6
-# Of an item of a list: the pointer, and a small text.
+# Memory of a list's item: the pointer, and a small text.
 _ITEM_BYTES = 72
-# Above this many characters of what is sought, CPython searches in linear time.
+# CPython searches in linear time if the searched part is longer than this.
 _LINEAR_SEARCH = 100
 _LINE_ENDS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
 _CONVERSION = re.compile(
@@ -39,30 +39,30 @@ def charge_copy(text: str, times: int = 1) -> None:
 
 
 def charge_scan(text: str, hundredths: int) -> None:
-    """Charge for looking at each character, in hundredths of a unit."""
+    """Charge for reading each character, in hundredths of a unit."""
     spend(len(text) * hundredths // 100)
 
 
 def charge_search(text: str, part: object) -> None:
-    """Charge for looking for a part from the front."""
+    """Charge for a search from the front."""
     length = len(part) if isinstance(part, str) else 1
     spend(_CALL + len(text) * (min(length, _LINEAR_SEARCH) + 1) // 16)
 
 
 def charge_search_back(text: str, part: object) -> None:
-    """Charge for looking for a part from the back, which takes as long as both are together."""
+    """Charge for a search from the back, whose cost is the product of both lengths."""
     length = len(part) if isinstance(part, str) else 1
     spend(_CALL + len(text) * (length + 1) // 16)
 
 
 def charge_width(width: object) -> None:
-    """Charge for filling up to a width."""
+    """Charge for padding to a width."""
     if isinstance(width, int) and width > 0:
         spend(width // 8, width * 4)
 
 
 def charge_pieces(text: str, separator: object, most: object) -> None:
-    """Charge for the list that splitting a text gives."""
+    """Charge for the list that splitting a text returns."""
     if isinstance(separator, str) and separator:
         charge_search(text, separator)
         pieces = text.count(separator) + 1
@@ -76,7 +76,7 @@ def charge_pieces(text: str, separator: object, most: object) -> None:
 
 
 def charge_replace(text: str, old: object, new: object, most: object = None) -> None:
-    """Charge for replacing a part by another."""
+    """Charge for replacing a part of a text with another."""
     if not (isinstance(old, str) and isinstance(new, str)):
         charge_copy(text)
         return
@@ -100,7 +100,7 @@ def charge_percent(text: str, values: object) -> None:
     """Charge for ``text % values``.
 
     Raises:
-        ValueError: a width comes from the values, or the format is too involved to be bounded.
+        ValueError: a width comes from the values, or the format is too complex for a bound.
     """
     spend(_CALL + len(text) * (1 + text.count("%(")) // 8)
     width = count = 0
@@ -119,7 +119,7 @@ def charge_format(text: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -
     """Charge for ``text.format(...)``.
 
     Raises:
-        ValueError: it is not a format, or a width comes from the values.
+        ValueError: the format is not valid, or a width comes from the values.
     """
     charge_scan(text, 400)
     width = count = 0
@@ -151,7 +151,7 @@ def _argument(args: tuple[Any, ...], kwargs: Mapping[str, Any], at: int, name: s
 
 
 def _mapped(plain: int, other: int) -> Charge:
-    """Every character becomes up to three others; those of ASCII may be quicker."""
+    """Each character becomes up to three others; ASCII characters may cost less."""
 
     def charge(text: Any, args: tuple[Any, ...], _kwargs: dict[str, Any]) -> tuple[Any, ...]:
         charge_scan(text, plain if text.isascii() else other)
@@ -259,7 +259,7 @@ def _each(value: Any, args: tuple[Any, ...], _kwargs: dict[str, Any]) -> tuple[A
 
 
 def _compared(value: Any, args: tuple[Any, ...], _kwargs: dict[str, Any]) -> tuple[Any, ...]:
-    # What is not found is written into the error.
+    # A value that is not found appears in the error message.
     size = weigh(*args).size_bytes * 4
     spend((weigh(value).size_bytes + size) // 8, size)
     return args
@@ -309,11 +309,11 @@ METHODS: Mapping[type, Mapping[str, Charge]] = {
     list: LIST_METHODS,
     tuple: TUPLE_METHODS,
 }
-"""What can be called, by the type of the value."""
+"""The methods that can be called, by the type of the value."""
 
 
 class Method:
-    """A method of a value, which is charged before it runs."""
+    """A method of a value that is charged before it runs."""
 
     __slots__ = ("_charge", "_function", "_value")
 
@@ -323,12 +323,12 @@ class Method:
         self._charge = charge
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Call it."""
+        """Charge for the call, and call the method."""
         size = weigh(*args, *kwargs.values()).size_bytes if args or kwargs else 0
         spend(_CALL + size // 32)
         args = self._charge(self._value, args, kwargs)
         if isinstance(self._value, Markup):
-            # What is put into it is escaped.
+            # The inserted values are escaped.
             size = (text_bytes(self._value) + size) * _ESCAPED
             spend(size // 8, size)
         return self._function(*args, **kwargs)

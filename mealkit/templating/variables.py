@@ -1,9 +1,9 @@
-"""Which names a template takes from outside, found in its tree alone.
+"""Finds the variables that a template needs, from its tree alone.
 
-jinja2's own answer (``meta.find_undeclared_variables``) comes from its code generator, which
-computes what is constant. Its scopes are followed here by its table of symbols, which computes
-nothing. It calls a name taken that is set in one branch of a condition even where every way to its
-use sets it; those are left out.
+jinja2's own function (``meta.find_undeclared_variables``) uses its code generator, which evaluates
+constants. This module follows the scopes with jinja2's symbol table, which evaluates nothing. That
+table also returns names that are set in one branch of a condition, even if every path to their use
+sets them; this module leaves those out.
 """
 
 from collections.abc import Iterable, Iterator
@@ -20,7 +20,7 @@ _SCOPES = (
 
 
 def names_taken(template: nodes.Template, known: Iterable[str] = ()) -> set[str]:
-    """Return the names that may come from outside, but for those that every template knows."""
+    """Return the names that a template needs, without those that every template has."""
     resolved = set(_resolved(template))
     return (resolved & set(_unset(template))) - set(known)
 
@@ -46,7 +46,7 @@ def _resolved_by(symbols: Symbols) -> Iterator[str]:
 
 
 def _inner(symbols: Symbols, node: nodes.Node) -> Iterator[str]:
-    """Go through the scopes inside a node, as jinja2 opens them."""
+    """Follow the scopes inside a node, as jinja2 opens them."""
     match node:
         case nodes.For():
             yield from _for(symbols, node)
@@ -55,7 +55,7 @@ def _inner(symbols: Symbols, node: nodes.Node) -> Iterator[str]:
         case nodes.FilterBlock() | nodes.With() | nodes.AssignBlock():
             yield from _scope(Symbols(parent=symbols), node)
         case nodes.Block():
-            # A block sees what the template was given, and nothing that it sets.
+            # A block sees the template's variables, but not the names that the template sets.
             yield from _scope(Symbols(), node, ("self", "super"))
         case _:
             for child in node.iter_child_nodes():
@@ -87,7 +87,7 @@ def _for(symbols: Symbols, node: nodes.For) -> Iterator[str]:
 
 
 def _loads(body: Iterable[nodes.Node], name: str) -> bool:
-    """Whether something in there asks for a name that it has not set itself."""
+    """Return whether a node in the body reads a name that the body has not set."""
     for node in body:
         if isinstance(node, nodes.Block):
             continue
@@ -106,7 +106,7 @@ def _unset(template: nodes.Template) -> set[str]:
 
 
 def _follow(body: Iterable[nodes.Node], names: set[str], found: set[str]) -> None:
-    """Note the names that are asked for where they may not be set; ``names`` are set."""
+    """Record the names that are read where they may not be set; ``names`` are set."""
     for node in body:
         match node:
             case nodes.Name(ctx="load") | nodes.NSRef():
@@ -164,7 +164,7 @@ def _follow_if(node: nodes.If, names: set[str], found: set[str]) -> None:
 
 
 def _follow_scope(node: nodes.Node, names: set[str], found: set[str]) -> None:
-    """Go into a scope whose names end with it."""
+    """Follow a scope whose names end with it."""
     match node:
         case nodes.For():
             _follow([node.iter], names, found)

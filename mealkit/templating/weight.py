@@ -1,7 +1,7 @@
-"""How much there is of a value: what it costs to write, compare or hash it, all the way down.
+"""Measures the size of a value with everything in it: the cost to write, compare or hash it.
 
-A list that has another list twice is written twice, and so it is weighed twice: a few lines of a
-template can make a value whose text would fill the memory. Weighing is charged as it goes.
+A list that contains another list twice is written twice, so it also counts twice: a few lines of a
+template can create a value whose text would fill the memory. The measuring itself is charged.
 """
 
 import sys
@@ -15,7 +15,7 @@ from jinja2.utils import Namespace
 from mealkit.templating.meter import spend
 
 MAX_DEPTH = 64
-"""How deep values may nest: Python's own code for hashes and texts of them is recursive."""
+"""The maximum depth of values: Python's own code that hashes and prints them is recursive."""
 _PLAIN_BYTES = 64
 _EACH = 30
 _EACH_CONTAINER = 150
@@ -29,7 +29,7 @@ _MANY: tuple[type, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Weight:
-    """The bytes, the values and the levels that there are; a value alone is one level."""
+    """The number of bytes, values and levels; a single value has one level."""
 
     size_bytes: int
     items: int
@@ -37,16 +37,16 @@ class Weight:
 
 
 def text_bytes(text: str) -> int:
-    """Return the memory that a text takes."""
+    """Return the memory of a text."""
     return sys.getsizeof(text)
 
 
 def weigh(*values: Any) -> Weight:
-    """Weigh values together, with everything in them.
+    """Measure values together, with everything in them.
 
     Raises:
-        ValueError: they nest too deep.
-        TooCostlyError: weighing them takes more than there is.
+        ValueError: the values nest too deep.
+        TooCostlyError: the budget is not sufficient for the measuring.
     """
     size_bytes = items = charged = deepest = 0
     stack: list[Iterator[Any]] = [iter(values)]

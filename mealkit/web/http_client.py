@@ -1,7 +1,8 @@
-"""The HTTP client of all sources, and what its errors and status codes mean as problems.
+"""The HTTP client of all sources; turns its errors and status codes into problems.
 
-Refuses plain http beyond this machine unless a digest is expected, to send a token over it, and
-redirects that leave TLS or lead nearer to this machine.
+Raises SourceError for plain http to other machines unless a digest is expected, and for redirects
+that leave TLS or that point closer to this machine. Never sends a token over plain http to other
+machines.
 """
 
 import netrc
@@ -21,7 +22,7 @@ from mealkit.web.redirects import DowngradeError, HopError, StrangeError, check_
 from mealkit.web.retry import TRANSIENT_STATUS
 
 _TIMEOUT = httpx2.Timeout(30.0, connect=15.0)
-# A server must send at least so much, on average over so long.
+# The minimum number of bytes that a server must send, and the time over which it is averaged.
 _LEAST_BYTES_PER_SECOND = 1024
 _PACE_SECONDS = 30.0
 _SIZE = re.compile(r"[0-9]{1,20}")
@@ -31,9 +32,9 @@ USER_AGENT = f"mealkit/{__version__}"
 
 
 def open_client() -> httpx2.Client:
-    """Open a client: the system's certificates, proxy variables and netrc; redirects are bounded.
+    """Open a client that uses the system's certificates, proxy variables and netrc.
 
-    A token stays with the host that it was given for: it is dropped when a redirect leaves it.
+    It follows a limited number of redirects. A token is dropped when a redirect leaves its host.
     """
     return httpx2.Client(
         verify=ssl.create_default_context(),
@@ -47,14 +48,14 @@ def open_client() -> httpx2.Client:
 
 
 def check_redirect(response: httpx2.Response) -> None:
-    """Look at where an answer sends its caller on to, before that is asked; a hook of clients.
+    """Check the target of a redirect before it is requested; a hook of the client.
 
     Raises:
         SourceError: ``SOURCE_INSECURE``, ``SOURCE_REDIRECTS`` or ``SOURCE_ANSWER``.
     """
     if not response.has_redirect_location:
         return
-    # The client reads what comes with a redirect, whole.
+    # The client reads the whole body of a redirect.
     response.stream = Bounded(response, _REDIRECT_BYTES)
     here = str(response.request.url)
     try:
@@ -72,11 +73,11 @@ def check_redirect(response: httpx2.Response) -> None:
 
 
 class Bounded(httpx2.SyncByteStream):
-    """A body that breaks off with an error once it is too long, or comes too slowly."""
+    """A body that raises an error when it is too long, or arrives too slowly."""
 
     def __init__(self, response: httpx2.Response, limit_bytes: int) -> None:
         if not isinstance(response.stream, httpx2.SyncByteStream):
-            raise TypeError("an answer of another client")
+            raise TypeError("the response is from another client")
         self._stream = response.stream
         self._url = str(response.request.url)
         self._limit_bytes = limit_bytes
@@ -85,7 +86,7 @@ class Bounded(httpx2.SyncByteStream):
         """Yield the chunks.
 
         Raises:
-            httpx2.DecodingError: there is more than may be.
+            httpx2.DecodingError: the body has more bytes than allowed.
             SourceError: see ``Pace.count``.
         """
         left, pace = self._limit_bytes, Pace(self._url)
@@ -93,7 +94,7 @@ class Bounded(httpx2.SyncByteStream):
             pace.count(len(chunk))
             left -= len(chunk)
             if left < 0:
-                raise httpx2.DecodingError(f"more than {self._limit_bytes} bytes are answered")
+                raise httpx2.DecodingError(f"the answer has more than {self._limit_bytes} bytes")
             yield chunk
 
     def close(self) -> None:
@@ -102,13 +103,13 @@ class Bounded(httpx2.SyncByteStream):
 
 
 def bare_url(url: str) -> str:
-    """Return an address for messages: without user, password, query and fragment."""
+    """Return an address for messages, without user, password, query and fragment."""
     parts = urlsplit(url)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 def is_private_path(url: str) -> bool:
-    """Tell whether no one on the way can read or change what is sent: https, or loopback."""
+    """Return whether only the server can read or change what is sent: https, or loopback."""
     parts = urlsplit(url)
     return parts.scheme == "https" or is_loopback(parts.hostname or "")
 
@@ -121,7 +122,7 @@ def safe_headers(url: str, headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def require_safe(url: str, *, digest_expected: bool) -> None:
-    """Refuse bytes that anyone on the way could have changed without it being noticed.
+    """Check that others on the network could not change the bytes unnoticed.
 
     Raises:
         SourceError: ``SOURCE_INSECURE``.
@@ -129,14 +130,14 @@ def require_safe(url: str, *, digest_expected: bool) -> None:
     if not digest_expected and not is_private_path(url):
         raise failure(
             "SOURCE_INSECURE",
-            "plain http is used and no digest is expected",
+            "plain http without an expected digest is not safe",
             hint="use https, or state the file's digest under `sha256:`",
             where=bare_url(url),
         )
 
 
 def require_answer(response: httpx2.Response, url: str, *, digest_expected: bool) -> None:
-    """Refuse an answer that carries no content, or that came over an unsafe hop.
+    """Check that an answer has content, and that no redirect was unsafe.
 
     Raises:
         SourceError: ``SOURCE_NOT_FOUND``, ``SOURCE_DENIED``, ``SOURCE_UNREACHABLE`` (the server
@@ -149,7 +150,8 @@ def require_answer(response: httpx2.Response, url: str, *, digest_expected: bool
         if response.headers.get("Content-Encoding", "identity") != "identity":
             raise failure(
                 "SOURCE_ANSWER",
-                f"the answer is encoded as {response.headers['Content-Encoding']}, unasked",
+                "the answer has an encoding that was not requested: "
+                f"{response.headers['Content-Encoding']}",
                 where=bare_url(url),
             )
         return
@@ -157,13 +159,13 @@ def require_answer(response: httpx2.Response, url: str, *, digest_expected: bool
 
 
 def stated_bytes(response: httpx2.Response) -> int | None:
-    """Return how many bytes an answer says that it brings; None if it does not say it."""
+    """Return the number of bytes that an answer states; None if it does not state it."""
     stated = response.headers.get("Content-Length", "")
     return int(stated) if _SIZE.fullmatch(stated) else None
 
 
 class Pace:
-    """Refuses a server that goes on sending, but so slowly that it would take days."""
+    """Stops a download that is so slow that it would take days."""
 
     def __init__(self, url: str, seconds: float = _PACE_SECONDS) -> None:
         self._url = url
@@ -172,10 +174,10 @@ class Pace:
         self._sent_bytes = 0
 
     def count(self, sent_bytes: int) -> None:
-        """Note what has come.
+        """Count received bytes.
 
         Raises:
-            SourceError: ``SOURCE_UNREACHABLE``, it was too little for a while.
+            SourceError: ``SOURCE_UNREACHABLE``: too few bytes arrived for some time.
         """
         self._sent_bytes += sent_bytes
         passed = time.monotonic() - self._since
@@ -191,7 +193,7 @@ class Pace:
 
 
 def transport_failure(error: httpx2.HTTPError | httpx2.InvalidURL, url: str) -> MealkitError:
-    """Return the failure that an error on the way means."""
+    """Return the failure for an error of the connection."""
     if isinstance(error, httpx2.TooManyRedirects):
         return failure(
             "SOURCE_REDIRECTS",
@@ -199,27 +201,27 @@ def transport_failure(error: httpx2.HTTPError | httpx2.InvalidURL, url: str) -> 
             where=bare_url(url),
         )
     if isinstance(error, httpx2.InvalidURL | httpx2.UnsupportedProtocol):
-        return failure("SOURCE_ANSWER", "leads to an address that is none", where=bare_url(url))
-    if isinstance(error, httpx2.DecodingError):  # of `Bounded`, too
+        return failure("SOURCE_ANSWER", "redirects to an invalid address", where=bare_url(url))
+    if isinstance(error, httpx2.DecodingError):  # also from `Bounded`
         return failure("SOURCE_ANSWER", f"cannot be read: {error}", where=bare_url(url))
     reason = str(error) or type(error).__name__
     return failure("SOURCE_UNREACHABLE", f"cannot be reached: {reason}", where=bare_url(url))
 
 
 def status_failure(status: int, url: str) -> MealkitError:
-    """Return the failure that a status code means."""
+    """Return the failure for a status code."""
     where = bare_url(url)
     if status in (404, 410):
-        return failure("SOURCE_NOT_FOUND", f"there is no such file: status {status}", where=where)
+        return failure("SOURCE_NOT_FOUND", f"the file does not exist: status {status}", where=where)
     if status in (401, 403, 407):
-        return failure("SOURCE_DENIED", f"access is refused: status {status}", where=where)
+        return failure("SOURCE_DENIED", f"the server denies access: status {status}", where=where)
     if status in TRANSIENT_STATUS or status >= 500:
-        return failure("SOURCE_UNREACHABLE", f"the server fails: status {status}", where=where)
+        return failure("SOURCE_UNREACHABLE", f"the server failed: status {status}", where=where)
     return failure("SOURCE_ANSWER", f"unexpected answer: status {status}", where=where)
 
 
 class _Credentials(httpx2.Auth):
-    """Basic credentials from the address or from netrc, unless the request brings a token."""
+    """Basic credentials from the address or from netrc, unless the request has a token."""
 
     def __init__(self) -> None:
         self._netrc = _read_netrc()
@@ -236,7 +238,7 @@ class _Credentials(httpx2.Auth):
         yield from flow.auth_flow(request)
 
     def _of_netrc(self, host: str) -> httpx2.Auth:
-        """Return what netrc keeps for this very host: its ``default`` would go to any stranger."""
+        """Return netrc's entry for this host; its ``default`` would go to every other host."""
         kept = self._netrc.hosts.get(host) if self._netrc and host != "default" else None
         return httpx2.BasicAuth(kept[0], kept[2] or "") if kept else httpx2.Auth()
 

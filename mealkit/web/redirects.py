@@ -1,7 +1,7 @@
-"""Where a server may send its callers on to: never off TLS, and never nearer to this machine.
+"""Checks redirects: they must not leave TLS, and must not point closer to this machine.
 
-A server on the internet has no business in the caller's own network: a redirect to a loopback,
-link-local or private address asks a service there in the caller's name (CWE-918).
+A server on the internet must not redirect into the local network: a redirect to a loopback,
+link-local or private address would send the caller's request to a service there (CWE-918).
 """
 
 from urllib.parse import urlsplit
@@ -12,7 +12,7 @@ _PORTS = {"https": 443, "http": 80}
 
 
 class HopError(ValueError):
-    """A redirect that is not followed; the message says why."""
+    """A redirect that mealkit does not follow; the message says why."""
 
 
 class DowngradeError(HopError):
@@ -20,35 +20,36 @@ class DowngradeError(HopError):
 
 
 class StrangeError(HopError):
-    """A redirect that leaves HTTP, or cannot be read."""
+    """A redirect that leaves HTTP, or whose address is not valid."""
 
 
 def check_hop(source: str, target: str) -> None:
-    """Refuse an address that another one leads to, if it may not lead there.
+    """Check that one address may redirect to another.
 
     Raises:
-        StrangeError: it is no address of HTTP.
-        DowngradeError: it leaves TLS.
-        HopError: it is nearer to this machine.
+        StrangeError: the target is not an HTTP address.
+        DowngradeError: the redirect leaves TLS.
+        HopError: the target is closer to this machine.
     """
     try:
         before, after = urlsplit(source), urlsplit(target)
     except ValueError as error:
-        raise StrangeError("leads to an address that cannot be read") from error
+        raise StrangeError("redirects to an invalid address") from error
     if after.scheme not in _PORTS:
-        raise StrangeError(f"leads to an address of {after.scheme or 'no'} scheme")
+        raise StrangeError(f"redirects to an address with {after.scheme or 'no'} scheme")
     if before.scheme == "https" and after.scheme != "https":
-        raise DowngradeError(f"leads from https to {after.scheme}://{after.netloc[-80:]}")
+        raise DowngradeError(f"redirects from https to {after.scheme}://{after.netloc[-80:]}")
     here, there = before.hostname or "", after.hostname or ""
     if here == there:
         return
-    # Of several addresses the farthest says where a server is, and the nearest where it leads.
+    # Of several addresses, the farthest counts for the source, and the nearest for the target.
     least, most = min(scopes_of(here)), max(scopes_of(there))
     if most is AddressScope.INTERNET or most is least:
         return
     if most is AddressScope.LINK or most > least:
         raise HopError(
-            f"leads to {there[:80]}, which is {_WHERE[most]}, while {here[:80]} is {_WHERE[least]}"
+            f"redirects to {there[:80]}, which is {_WHERE[most]}, "
+            f"while {here[:80]} is {_WHERE[least]}"
         )
 
 

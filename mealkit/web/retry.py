@@ -1,4 +1,4 @@
-"""Asking again: what may be answered otherwise later, how often to try, and how long to wait."""
+"""Repeats requests: which answers are worth another try, how often, and after how long."""
 
 import time
 from collections.abc import Callable
@@ -7,10 +7,10 @@ from email.utils import parsedate_to_datetime
 
 import httpx2
 
-# What a server says when it may be able to answer later.
+# The status codes of a server that may succeed later.
 TRANSIENT_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 
-# Years; more digits than these are no number of seconds.
+# More digits than these are not a sensible number of seconds, but years.
 _SECONDS_DIGITS = 10
 
 
@@ -18,7 +18,7 @@ _SECONDS_DIGITS = 10
 class Retry:
     """How often to try, and how long to wait in between: twice as long each time.
 
-    Without progress all waits together are bounded by ``attempts * longest_wait_seconds``.
+    Without progress, all waits together last at most ``attempts * longest_wait_seconds``.
     """
 
     attempts: int = 5
@@ -27,10 +27,10 @@ class Retry:
     sleep: Callable[[float], None] = time.sleep
 
     def wait(self, attempt: int, asked_seconds: float | None = None) -> bool:
-        """Wait after attempt number ``attempt`` (from 1); False if there should be no other.
+        """Wait after attempt number ``attempt`` (from 1); return False if it was the last one.
 
-        ``asked_seconds`` is how long the server asks to be left alone (``Retry-After``); if that is
-        longer than ``longest_wait_seconds``, there is no other attempt.
+        ``asked_seconds`` is the server's ``Retry-After``; if it is longer than
+        ``longest_wait_seconds``, there is no further attempt.
         """
         seconds = self.first_wait_seconds * 2.0 ** (attempt - 1)
         if asked_seconds is not None:

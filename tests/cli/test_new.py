@@ -64,7 +64,7 @@ def test_names_that_look_like_other_values_are_kept(name, tmp_path):
 @pytest.mark.parametrize("name", ["Soup", "a b", "-a", "a..b", "ä", "x" * 129])
 def test_a_name_that_no_kit_may_have_is_refused(name, tmp_path):
     """Before anything is written."""
-    with pytest.raises(MealkitError, match="is not a name for a kit") as caught:
+    with pytest.raises(MealkitError, match="is not a valid name for a kit") as caught:
         write_new_kit(tmp_path / name, "onnx", {})
     assert caught.value.problems[0].code == "KIT_INVALID"
     assert list(tmp_path.iterdir()) == []

@@ -261,7 +261,7 @@ def test_gzip_under_a_tar_media_type_is_refused(home):
 def test_what_unpacks_to_far_too_much_is_refused(home):
     """Zeros after the end of the tar, which no file on the disk would show, count too."""
     data = packed_zeros(300 << 20, entry(b"x", b"1") + END)
-    with pytest.raises(StoreError, match="stands for more than"):
+    with pytest.raises(StoreError, match="decompresses to more than"):
         unpack_root([layer_of_bytes(data, LAYER_GZIP, b"")], home / "roots" / "one")
     assert everything(home) == BEFORE
 

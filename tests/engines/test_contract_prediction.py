@@ -448,11 +448,11 @@ def test_files_may_be_fields_of_models(ready):
         ("class Other: pass\n", "no class H", "handler.py"),
         ("class H: pass\n", "no method predict", "handler.py"),
         ("class H:\n def predict(self, x) -> int: ...\n", "has no type", "handler.py"),
-        ("class H:\n def predict(self, *x: int) -> int: ...\n", "no name", "handler.py"),
+        ("class H:\n def predict(self, *x: int) -> int: ...\n", "by name", "handler.py"),
         ("class H:\n def predict(self, x: 'Nope') -> int: ...\n", "'Nope'", None),
         (
             "class H:\n def load(self, gpu): ...\n def predict(self) -> int: ...\n",
-            "load asks for 'gpu'",
+            "load has a parameter 'gpu'",
             "handler.py",
         ),
         (

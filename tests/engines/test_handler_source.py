@@ -77,22 +77,22 @@ def test_code_needs_no_weights(tmp_path):
         (
             "class Handler:\n  def predict(self,\n    *words: str): ...\n",
             "handler.py:3",
-            "the parameter words of predict has no name that callers write",
+            "the parameter words of predict cannot be given by name",
         ),
         (
             "class Handler:\n  def predict(self, a: int, /): ...\n",
             "handler.py:2",
-            "the parameter a of predict has no name that callers write",
+            "the parameter a of predict cannot be given by name",
         ),
         (
             "class Handler:\n  def load(self, gpu): ...\n  def predict(self): ...\n",
             "handler.py:2",
-            "load asks for 'gpu', it may ask for models, parameters, seed",
+            "load has a parameter 'gpu', expected models, parameters, seed",
         ),
         (
             "class Handler:\n  def load(self, *, gpu): ...\n  def predict(self): ...\n",
             "handler.py:2",
-            "load asks for 'gpu', it may ask for models, parameters, seed",
+            "load has a parameter 'gpu', expected models, parameters, seed",
         ),
     ],
 )

@@ -26,7 +26,7 @@ def test_an_engine_goes_by_one_name(name):
 
 def test_an_engine_that_is_not_here():
     """Has no recipe, and traits that trust it with nothing."""
-    with pytest.raises(MealkitError, match="there is no engine 'house-made'"):
+    with pytest.raises(MealkitError, match="the engine 'house-made' does not exist"):
         recipe_of("house-made")
     assert traits_of("house-made") == traits_of(None) == EngineTraits()
     assert EngineTraits().runs_kit_code
@@ -46,7 +46,7 @@ def test_the_usual_engine_of_a_model(weights, generates, engine):
     assert usual_engine(weights, generates=generates) == engine
     claims = [recipe_of(name).is_usual_for(weights, generates) for name in engine_names()]
     assert sum(claims) == 1
-    with pytest.raises(MealkitError, match="no engine here serves pickles"):
+    with pytest.raises(MealkitError, match="no engine here supports pickles"):
         usual_engine("pickles", generates=generates)
 
 

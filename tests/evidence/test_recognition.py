@@ -15,7 +15,7 @@ REAL = [
     pytest.param(
         # apple/ml-cross-entropy#5
         "RuntimeError: Failed to find C compiler. Please specify via CC environment variable.",
-        ("ENGINE_LIBRARY", "none", "a C compiler", "compiles a part of itself"),
+        ("ENGINE_LIBRARY", "none", "a C compiler", "compiles some of its code"),
         id="triton-c-compiler",
     ),
     pytest.param(
@@ -149,13 +149,13 @@ REAL = [
         # JosephKJ/OWOD#81
         "Unable to determine the device handle for GPU 0000:02:00.0: GPU is lost. Reboot the"
         " system to recover this GPU",
-        ("HW_GPU_LOST", None, None, "does not answer"),
+        ("HW_GPU_LOST", None, None, "no longer responds"),
         id="gpu-lost",
     ),
     pytest.param(
         # wilicc/gpu-burn#1
         "[74889.644138] NVRM: Xid (PCI:0000:02:00): 79, GPU has fallen off the bus.",
-        ("HW_GPU_LOST", None, None, "does not answer"),
+        ("HW_GPU_LOST", None, None, "no longer responds"),
         id="xid-79",
     ),
     pytest.param(
@@ -175,7 +175,7 @@ REAL = [
     pytest.param(
         # vllm-project/vllm#807
         "RuntimeError: No CUDA GPUs are available",
-        ("HW_NO_GPU", "none", "a GPU", "sees no GPU"),
+        ("HW_NO_GPU", "none", "a GPU", "finds no GPU"),
         id="no-gpu",
     ),
     pytest.param(
@@ -281,7 +281,7 @@ REAL = [
         " device cuda:0 (1.53/22.05 GiB) on startup is less than desired GPU memory utilization"
         " (0.9, 19.84 GiB). Decrease GPU memory utilization or reduce GPU memory used by other"
         " processes.",
-        ("FIT_VRAM", "1.53 GiB free of 22.05 GiB", "19.84 GiB", "holds the GPU's memory"),
+        ("FIT_VRAM", "1.53 GiB free of 22.05 GiB", "19.84 GiB", "uses the GPU's memory"),
         id="free-memory",
     ),
     pytest.param(
@@ -289,7 +289,7 @@ REAL = [
         "[multiproc_executor.py:492] ValueError: Free memory on device (31.44/47.38 GiB) on startup"
         " is less than desired GPU memory utilization (0.95, 45.01 GiB). Decrease GPU memory"
         " utilization or reduce GPU memory used by other processes.",
-        ("FIT_VRAM", "31.44 GiB free of 47.38 GiB", "45.01 GiB", "holds the GPU's memory"),
+        ("FIT_VRAM", "31.44 GiB free of 47.38 GiB", "45.01 GiB", "uses the GPU's memory"),
         id="free-memory-unnamed-device",
     ),
     pytest.param(
@@ -416,7 +416,7 @@ REAL = [
         " the configuration file in that repo on your local machine. Make sure you have read the"
         " code there to avoid malicious use, then set the option `trust_remote_code=True` to remove"
         " this error.",
-        ("ENGINE_REMOTE_CODE", None, None, "their own code"),
+        ("ENGINE_REMOTE_CODE", None, None, "its own code"),
         id="remote-code",
     ),
     pytest.param(

@@ -30,7 +30,7 @@ def test_a_link_is_followed_where_it_may_be(tmp_path):
     ("other", "said"),
     [
         (FileKey(9, 2, 3, 4, 5), "9 bytes instead of 1"),
-        (FileKey(1, 2, 9, 9, 5), "another file has its name"),
+        (FileKey(1, 2, 9, 9, 5), "its name now belongs to another file"),
         (FileKey(1, 9, 9, 4, 5), "its modification time differs"),
         (FileKey(1, 2, 9, 4, 5), "its change time differs"),
     ],

@@ -129,7 +129,11 @@ def test_predictors_and_runners(files, method, class_name):
     [
         ({"cog.yaml": "build: {}\n"}, "names no predictor", "cog.yaml"),
         ({"cog.yaml": "predict: [x]\n"}, "names no predictor", "cog.yaml"),
-        ({"cog.yaml": "predict: other.py:Predictor\n"}, "other.py, which is not there", "cog.yaml"),
+        (
+            {"cog.yaml": "predict: other.py:Predictor\n"},
+            "other.py, which does not exist",
+            "cog.yaml",
+        ),
         ({"cog.yaml": "a: [\n"}, "not YAML", "cog.yaml:2:1"),
         ({"cog.yaml": "text"}, "no fields", "cog.yaml"),
         ({"predict.py": "class Other: pass\n"}, "no class Predictor", "predict.py"),
@@ -148,7 +152,7 @@ def test_a_project_that_cannot_become_a_kit_is_refused(changes, said, where):
 
 def test_a_folder_without_cog_yaml_is_refused():
     """By its name."""
-    with pytest.raises(MealkitError, match=r"no cog\.yaml in /projects/soup"):
+    with pytest.raises(MealkitError, match=r"/projects/soup has no cog\.yaml"):
         propose({"predict.py": ""})
 
 

@@ -285,7 +285,7 @@ def test_classifiers_and_rerankers():
 
 @pytest.mark.parametrize(
     ("engine", "said"),
-    [("python", "python does not do generation"), ("soup", "soup does not do")],
+    [("python", "python does not support generation"), ("soup", "soup does not support")],
 )
 def test_an_engine_that_cannot(engine, said):
     """An engine that was asked for must do the task."""
@@ -327,7 +327,7 @@ def test_a_graph_that_nothing_describes():
 
 def test_a_repository_of_unknown_purpose():
     """Nothing is made of what nobody says the use of."""
-    with pytest.raises(MealkitError, match="what it is for"):
+    with pytest.raises(MealkitError, match="states its task"):
         propose(repository({"model.safetensors": 9}), None, None)
 
 

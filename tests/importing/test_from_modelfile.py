@@ -51,8 +51,8 @@ LICENSE "MIT"
 @pytest.mark.parametrize(
     ("text", "said", "line"),
     [
-        ("FROM a\nRUN ls", "'RUN' is no instruction", 2),
-        ("FROM a\n=", "'=' is no instruction", 2),
+        ("FROM a\nRUN ls", "'RUN' is not an instruction", 2),
+        ("FROM a\n=", "'=' is not an instruction", 2),
         ('SYSTEM """never', "the quotes of SYSTEM are not closed", 1),
     ],
 )
@@ -164,7 +164,7 @@ def test_a_gguf_without_a_template():
 def test_names_of_ollamas_own(value, hint):
     """A name says nothing of which bytes are meant; the hint says how to find them."""
     directives = parse_modelfile(f"FROM {value}", "Modelfile")
-    with pytest.raises(MealkitError, match="is no file") as caught:
+    with pytest.raises(MealkitError, match="is not a file") as caught:
         from_path(directives, Path("/srv"), "Modelfile")
     assert hint in caught.value.problems[0].hint
 
@@ -178,5 +178,5 @@ def test_paths():
     ):
         directives = parse_modelfile(f"FROM {value}", "Modelfile")
         assert from_path(directives, Path("/srv"), "Modelfile") == Path(path)
-    with pytest.raises(MealkitError, match="there is no FROM"):
+    with pytest.raises(MealkitError, match="has no FROM"):
         from_path(parse_modelfile("SYSTEM x", "Modelfile"), Path("/srv"), "Modelfile")

@@ -37,7 +37,7 @@ def test_a_folder_source_outside_is_refused_with_the_option_that_allows_it(
     (found,) = _problems(folder)
     assert found.code == "KIT_PATH_OUTSIDE"
     assert found.where.startswith(f"{folder}/kit.yaml:")
-    target = found.message.partition("leads to ")[2].partition(",")[0]
+    target = found.message.partition("points to ")[2].partition(",")[0]
     assert f"--allow-folder {target}" in found.hint
     assert load_kit(folder, allowed=[Path(target)]).kit.name == "tiny"
 
@@ -51,7 +51,7 @@ def test_a_mirror_and_a_base_outside_are_refused(write_kit, good, tmp_path):
     found = _problems(write_kit(text))
     assert [item.code for item in found] == ["KIT_PATH_OUTSIDE"] * 2
     assert "mirrors[0].path: /srv/models" in found[0].message
-    assert f"runtime.base.reference: ../base leads to {tmp_path}/base" in found[1].message
+    assert f"runtime.base.reference: ../base points to {tmp_path}/base" in found[1].message
     archive = good.replace(
         "{source: debian, suite: trixie}", "{source: image, reference: 'oci-archive:/srv/b.tar'}"
     )

@@ -139,7 +139,7 @@ def test_equal_keys_of_different_writing_are_duplicates():
         ("a: !!timestamp 2024-01-01\n", "kit.yaml:1:4", "timestamp"),
         ("a: *nobody\n", "kit.yaml:1:4", "&nobody"),
         ("[a]: 1\n", "kit.yaml:1", "key is not text"),
-        ("<<: [1]\n", "kit.yaml:1", "no mapping"),
+        ("<<: [1]\n", "kit.yaml:1", "not a mapping"),
         ("a: {}1{}\n".format("[" * 80, "]" * 80), "kit.yaml:1:67", "nest deeper"),
     ],
 )

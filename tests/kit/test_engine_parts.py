@@ -87,7 +87,7 @@ def test_the_task_is_the_engines_first_if_the_kit_names_none(write_kit, good):
             "engine: onyx",
             "KIT_INVALID",
             "engine",
-            "there is no engine 'onyx'",
+            "the engine 'onyx' does not exist",
             "onnx",
         ),
     ],
@@ -129,8 +129,8 @@ def _generates(good: str) -> str:
         ("heat: {}", "overrides.heat: callers cannot set it"),
         ("max_length: {maximum: 100}", "overrides.max_length: callers cannot set it"),
         ("chat_template: {}", "overrides.chat_template: callers cannot set it"),
-        ("max_tokens: {maximum: 10}", "the kit's own 64 lies outside its bounds"),
-        ("temperature: {minimum: 1}", "the kit's own 0.5 lies outside its bounds"),
+        ("max_tokens: {maximum: 10}", "the kit's own value 64 is outside these bounds"),
+        ("temperature: {minimum: 1}", "the kit's own value 0.5 is outside these bounds"),
     ],
 )
 def test_overrides_that_cannot_be_name_their_line(write_kit, good, overrides, message):
@@ -153,4 +153,4 @@ def test_a_task_whose_requests_have_none_takes_no_overrides(write_kit, good):
     """They would stand in the kit and do nothing."""
     text = f"{good}overrides:\n  max_length: {{}}\n"
     (found,) = check_engine_parts(load_kit(write_kit(text))).problems
-    assert "requests for embeddings have none" in found.hint
+    assert "requests for embeddings have no such parameters" in found.hint

@@ -24,10 +24,10 @@ def test_code_is_read_by_name_and_pattern(write_kit, good):
 @pytest.mark.parametrize(
     ("code", "data", "message"),
     [
-        ("[other.py]", b"", "runtime.code[0]: there is no other.py"),
+        ("[other.py]", b"", "runtime.code[0]: other.py does not exist"),
         ('["a**.py"]', b"", "runtime.code[0]: a**.py is not a pattern"),
         ("[handler.py]", b"\xff", "handler.py is not UTF-8"),
-        ("[handler.py]", b"\0", "handler.py holds a NUL character"),
+        ("[handler.py]", b"\0", "handler.py contains a NUL character"),
         ("[handler.py]", b"x" * (1024 * 1024 + 1), "handler.py is larger than"),
         ("[../handler.py]", b"", "is not a path inside a folder"),
     ],

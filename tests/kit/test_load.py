@@ -60,7 +60,7 @@ BAD = {
         "licence: Apache-2.0",
         "KIT_UNKNOWN_FIELD",
         "licence:",
-        "there is no field licence",
+        "the field licence does not exist",
         "did you mean 'license'?",
     ),
     "unknown field in a union": (
@@ -76,7 +76,7 @@ BAD = {
         "engine: other\nhardware:",
         "KIT_UNKNOWN_FIELD",
         "engine: other",
-        "there is no field engine",
+        "the field engine does not exist",
         "belongs under runtime",
     ),
     "missing field": (
@@ -276,8 +276,8 @@ BAD = {
         "  The Query: {",
         "KIT_INVALID",
         "The Query",
-        "'The Query' is not a name that prompts takes",
-        "lower case",
+        "'The Query' is not a valid name in prompts",
+        "lower-case",
     ),
     "bad digest": (
         "      mirrors:",
@@ -292,7 +292,7 @@ BAD = {
         f"team: {'x' * 2001}",
         "KIT_INVALID",
         "team",
-        "2001 characters, at most 2000",
+        "2001 characters, expected at most 2000",
         "shorten",
     ),
     "other version of the format": (
@@ -308,7 +308,7 @@ BAD = {
         "port: 8000\n  port: 9000",
         "KIT_DUPLICATE_KEY",
         "port: 9000",
-        "'port' stands twice",
+        "'port' appears twice",
         "delete line",
     ),
     "missing prompt": (
@@ -316,7 +316,7 @@ BAD = {
         "prompts/other.jinja",
         "KIT_FILE_MISSING",
         "other.jinja",
-        "prompts.query.file: there is no other.jinja",
+        "prompts.query.file: other.jinja does not exist",
         "create the file",
     ),
     "prompt that is a folder": (
@@ -332,7 +332,7 @@ BAD = {
         "wheels: [tiny.whl]\n  requirements:",
         "KIT_FILE_MISSING",
         "wheels",
-        "there is no tiny.whl",
+        "tiny.whl does not exist",
         "",
     ),
     "folder without wheels": (
@@ -340,7 +340,7 @@ BAD = {
         "wheels: [prompts]\n  requirements:",
         "KIT_FILE_MISSING",
         "wheels",
-        "there is no wheel in prompts",
+        "prompts contains no wheel",
         "",
     ),
     "file that is no wheel": (

@@ -172,7 +172,7 @@ def test_a_plain_tar_is_read_from_a_file():
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        (written_by_python(tarfile.PAX_FORMAT), "neither a folder, a file nor a link"),
+        (written_by_python(tarfile.PAX_FORMAT), "not a folder, a file or a link"),
         (entry(b"a", b"1"), "ends early"),
         (entry(b"a", b"1") + END + b"more", "goes on"),
         (entry(b"a", b"1") + END + bytes(2_000_000) + b"more", "goes on"),

@@ -54,7 +54,7 @@ def test_memory_that_meminfo_does_not_tell(tree, tmp_path):
     """A kernel without MemAvailable leaves it unknown, and the reason names the file."""
     facts = tree({"proc/meminfo": "MemTotal:  1024 kB\n"})
     assert facts.memory_total_bytes == 1024 * 1024
-    assert facts.unknown == {"memory_available_bytes": f"{tmp_path}/proc/meminfo does not say"}
+    assert facts.unknown == {"memory_available_bytes": f"{tmp_path}/proc/meminfo does not state it"}
 
 
 def test_gpu_devices(tree):

@@ -168,7 +168,10 @@ def test_old_driver():
     facts = machine("v100-old-driver")
     (gpu,) = facts.nvidia.gpus
     assert gpu.memory_used_bytes == 0
-    assert gpu.unknown["memory_reserved_bytes"] == "the driver is too old to tell it from used"
+    assert (
+        gpu.unknown["memory_reserved_bytes"]
+        == "the driver is too old to report it separately from used"
+    )
     assert (gpu.processes, gpu.slowed_by) == ((), ())
     assert gpu.retired_pages_pending is False
     assert gpu.unknown["remap_pending"] == "Not Supported (NVML error 3)"

@@ -158,7 +158,7 @@ def test_numbers_stand_side_by_side():
     assert vram.required.startswith("66.")
     assert "weights 65.7 GiB" in vram.required
     context = findings("l4", "7b-131072")["FIT_CONTEXT"]
-    assert context.measured.startswith("19.8 GiB for the engine, room for ")
+    assert context.measured.startswith("19.8 GiB for the engine, space for ")
     sure, likely = (
         int(word) for word in context.measured.replace(",", "").split() if word.isdigit()
     )
@@ -171,7 +171,7 @@ def test_who_holds_the_memory_is_named():
     """Memory that others hold is in doubt, not missing: the process is named."""
     vram = findings("held", "7b")["FIT_VRAM"]
     assert vram.severity is Severity.WARNS
-    assert "/usr/bin/python (process 58130) holds 19.8 GiB" in vram.measured
+    assert "/usr/bin/python (process 58130) uses 19.8 GiB" in vram.measured
     assert "58130" in vram.remedy
 
 

@@ -127,7 +127,7 @@ def test_files_that_cannot_both_be_there_are_refused(second):
     """Two files of one path, or one below the other, are no model."""
     files = MINILM["model"]["files"]
     twice = [*files, {**files[0], "path": second}]
-    with pytest.raises(MealkitError, match="cannot both be there"):
+    with pytest.raises(MealkitError, match="cannot both exist"):
         read(replaced(MINILM, ("model", "files"), twice))
 
 

@@ -70,13 +70,13 @@ def test_an_engine_that_this_mealkit_does_not_have():
     report = report_of(machine("l4"), found)
     (vram,) = (item for item in report.findings if item.code == "FIT_VRAM")
     assert vram.severity is Severity.WARNS
-    assert vram.required == "unknown: this mealkit cannot tell what house-made takes"
+    assert vram.required == "unknown: mealkit cannot estimate the memory of house-made"
 
 
 @pytest.mark.parametrize(
     ("annotations", "message"),
     [
-        ({}, "it states no requirements"),
+        ({}, "the image states no requirements"),
         ({ANNOTATION: "{"}, "cannot be read"),
         ({ANNOTATION: json.dumps(OLD | {"quantum": True})}, "cannot be read: quantum"),
         ({ANNOTATION: json.dumps(OLD | {"cuda": "new"})}, "cannot be read: cuda"),

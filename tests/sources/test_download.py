@@ -414,7 +414,7 @@ def test_a_small_disk_is_refused_before_a_byte_is_written(
         with pytest.raises(StoreError) as error:
             small.fetch(url, expected=DIGEST, size_bytes=len(DATA))
         assert problem_of(error).code == "DISK_FULL"
-        assert "needs 2.9 MiB more, 1.0 MiB are free" in problem_of(error).message
+        assert "needs 2.9 MiB more, but 1.0 MiB are free" in problem_of(error).message
         source = tmp_path / "source"
         source.write_bytes(DATA)
         with pytest.raises(StoreError) as error:

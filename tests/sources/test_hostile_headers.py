@@ -93,7 +93,7 @@ TENSOR = b'{"dtype":"U8","shape":[0],"data_offsets":[0,0]}'
             b'{"a":{"dtype":"U8","shape":[%d],"data_offsets":[0,0]}}' % 2**64,
             "are not whole numbers",
         ),
-        (b'{"a":{"dtype":"U8","shape":[1e999],"data_offsets":[0,0]}}', "too large a number"),
+        (b'{"a":{"dtype":"U8","shape":[1e999],"data_offsets":[0,0]}}', "is too large"),
         (b'{"a":{"dtype":"U8","shape":[NaN],"data_offsets":[0,0]}}', "NaN is not JSON"),
         (b'{"a":{"dtype":["U8"],"shape":[],"data_offsets":[0,0]}}', "not sound"),
         (b'{"a":{"dtype":"U8","shape":[],"data_offsets":[0,0,0]}}', "not sound"),

@@ -1,6 +1,7 @@
-"""The llama-cpp worker's configuration, checked again where it is used.
+"""Checks the llama-cpp worker's configuration when the worker starts.
 
-Refuses values that this worker cannot honour exactly. Standard library only.
+Raises ContainerError for values that this worker cannot apply exactly. Imports only the standard
+library.
 """
 
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ from mealkit.worker.interface import WorkerConfig, require_fields, require_posit
 
 Pooling = Literal["none", "mean", "cls"]
 
-# Types of the cache that the library was built for, as ggml.h numbers them (enum ggml_type).
+# The cache types that the library supports, with their numbers in ggml.h (enum ggml_type).
 CACHE_TYPES = {"f32": 0, "f16": 1, "q4_0": 2, "q8_0": 8, "bf16": 30}
 
 _SETTINGS: Mapping[str, type] = {
@@ -35,7 +36,7 @@ _SETTINGS: Mapping[str, type] = {
 
 @dataclass(frozen=True, slots=True)
 class LlamaCppConfig:
-    """What the lock pins of this engine, checked; the names are llama.cpp's."""
+    """The engine's part of the lock, checked; the names are llama.cpp's."""
 
     model: Path
     context_tokens: int
@@ -54,7 +55,7 @@ class LlamaCppConfig:
 
     @classmethod
     def of(cls, config: WorkerConfig) -> Self:
-        """Check a worker's configuration, but for the hyperparameters of text generation.
+        """Check a worker's configuration, except the hyperparameters of text generation.
 
         Raises:
             ContainerError: ``CONFIG_INVALID``, naming the field.
@@ -64,12 +65,14 @@ class LlamaCppConfig:
         for name in ("n_batch", "n_ubatch", "threads"):
             _require(flags[name] >= 1, f"settings.{name}", flags[name], "1 or more")
         _require(flags["n_parallel"] == 1, "settings.n_parallel", flags["n_parallel"], "1")
-        _require(flags["n_gpu_layers"] >= 0, "settings.n_gpu_layers", flags["n_gpu_layers"], "0 up")
+        _require(
+            flags["n_gpu_layers"] >= 0, "settings.n_gpu_layers", flags["n_gpu_layers"], "0 or more"
+        )
         for name in ("cache_type_k", "cache_type_v"):
             known = flags[name] in CACHE_TYPES
             _require(known, f"settings.{name}", flags[name], " or ".join(CACHE_TYPES))
         length, pooling, normalize = _hyperparameters(config)
-        # All of a text goes into one vector, so all of it must be computed at once.
+        # The vector depends on the whole text, so it must be computed in one batch.
         if config.task == "embeddings":
             for name in ("n_batch", "n_ubatch"):
                 expected = f"max_length ({length}) or more"

@@ -1,7 +1,7 @@
-"""A GGUF that turns texts into vectors, one text at a time.
+"""Computes vectors of texts with a GGUF, one text at a time.
 
-Imports the engine, so only ``LlamaCppWorker.load`` may import this module. Refuses texts that are
-too long, models that need two halves, and vectors that are not numbers.
+Imports the engine, so only ``LlamaCppWorker.load`` may import this module. Raises errors for texts
+that are too long, for models with encoder and decoder, and for vectors with invalid numbers.
 """
 
 from collections.abc import Sequence
@@ -18,15 +18,15 @@ from mealkit.worker.interface import Embeddings, IsCancelled, require_waiting
 from mealkit.worker.measuring import TOLD_TOKENS, large_text, require_fitting
 from mealkit.worker.request_queue import RequestQueue
 
-# What sentence-transformers divides by at least, so that a zero vector stays one.
+# The minimum of sentence-transformers' divisor, which keeps a zero vector zero.
 _SMALLEST_NORM = np.float32(1e-12)
 
 
 class Embedder:
-    """Embeds texts; may be used from several threads at once.
+    """Embeds texts; several threads may use it concurrently.
 
-    Never two texts in one batch: llama.cpp's numbers depend on a text's company, and even on its
-    place among the others.
+    Never puts two texts in one batch: llama.cpp's numbers depend on the other texts of a batch, and
+    even on the order of the texts.
     """
 
     def __init__(self, config: LlamaCppConfig) -> None:
@@ -34,34 +34,34 @@ class Embedder:
         if self._loaded.memory is not None and llama_cpp.llama_model_has_encoder(
             self._loaded.model
         ):
-            message = "the model has an encoder and a decoder; either alone can embed, not both"
+            message = "the model has an encoder and a decoder; only one of them alone can embed"
             raise failure("ENGINE_START", message, where=str(config.model))
         self._config = config
         self._dimensions: int = llama_cpp.llama_model_n_embd_out(self._loaded.model)
         self._queue = RequestQueue()
 
     def tokenize(self, text: str) -> list[int]:
-        """Return a text's tokens, with what the model's tokenizer puts before and after it.
+        """Return a text's tokens, with those that the model's tokenizer adds before and after it.
 
         Raises:
-            RequestError: ``REQUEST_TOO_LONG``, there are more than are told.
+            RequestError: ``REQUEST_TOO_LONG``, the text has more tokens than may be returned.
         """
         most = max(self._config.context_tokens, TOLD_TOKENS)
         return self._measured(text, most, "the text", "prompt")
 
     def embed(self, texts: Sequence[str], is_cancelled: IsCancelled) -> Embeddings:
-        """Embed each text by itself.
+        """Embed each text separately.
 
         Raises:
             RequestError: ``REQUEST_TOO_LONG`` or ``REQUEST_INVALID``, naming the text.
-            EngineError: ``ENGINE_ANSWER``, llama.cpp failed or gave something other than numbers.
-            Cancelled: nobody waits for them any more.
+            EngineError: ``ENGINE_ANSWER``, llama.cpp failed or returned invalid numbers.
+            Cancelled: the caller has disconnected.
         """
         given = [self._tokens(text, index) for index, text in enumerate(texts)]
         vectors = []
         for tokens in given:
             with self._queue:
-                # Asked when it has its turn, which may have taken long.
+                # Checked after the wait in the queue, which may have taken long.
                 require_waiting(is_cancelled)
                 vectors.append(self._vector(tokens))
         return Embeddings(
@@ -97,5 +97,5 @@ class Embedder:
         if self._config.normalize:
             vector /= np.maximum(np.linalg.norm(vector), _SMALLEST_NORM)
         if not np.isfinite(vector).all():
-            raise failure("ENGINE_ANSWER", "a vector holds infinite values or none at all")
+            raise failure("ENGINE_ANSWER", "a vector contains infinite or missing values")
         return vector

@@ -28,39 +28,41 @@ CacheType = Literal["f32", "f16", "bf16", "q8_0", "q4_0"]
 class LlamaCppSettings(StrictModel):
     """The flags of llama.cpp that can change an answer, its speed or its memory.
 
-    The context is the hyperparameter max_length. Whatever concerns positions (RoPE and its scaling)
-    is as the GGUF says.
+    The context is the hyperparameter max_length. Positions (RoPE and its scaling) are set by the
+    GGUF.
     """
 
     model: LoosePath = "model.gguf"
-    """The GGUF's path below /models; of a split one, the first part's."""
+    """The GGUF's path below /models; the first part of a GGUF in parts."""
     n_batch: Tokens = 512
-    """Tokens of a request that are handed over at a time; embeddings need max_length or more."""
+    """The number of a request's tokens per batch; embeddings need at least max_length."""
     n_ubatch: Tokens = 512
-    """Tokens that are computed at a time: another number gives other last bits."""
+    """The number of tokens that are computed together; another number changes the last bits."""
     n_parallel: Literal[1] = 1
-    """Requests that are computed at a time: one, so that none changes another's numbers."""
+    """Concurrent requests: one, so that no request changes the numbers of another."""
     threads: Annotated[int, Field(ge=1, le=1024)] = 1
-    """Threads that compute."""
+    """The number of threads for the computation."""
     flash_attn: bool = False
-    """Attention without the matrix of all scores, in less memory, and a little less exact."""
+    """Compute attention without the matrix of all scores: less memory, slightly less exact."""
     cache_type_k: CacheType = "f16"
-    """How the keys of earlier tokens are kept."""
+    """The data type of the cached keys."""
     cache_type_v: CacheType = "f16"
-    """How the values of earlier tokens are kept; q8_0 and q4_0 need flash_attn."""
+    """The data type of the cached values; q8_0 and q4_0 need flash_attn."""
     use_mmap: bool = True
-    """Whether the file is mapped into memory instead of read: shared with other containers."""
+    """Map the file into memory instead of reading it: other containers share the memory."""
     use_mlock: bool = False
-    """Whether the weights are kept from being swapped out; the container must be allowed to."""
+    """Prevent the weights from being swapped out; the container needs permission for this."""
     repack: bool = False
-    """Copy quantised weights into the processor's own layout: faster, and twice the memory."""
+    """Copy quantised weights into the processor's own layout: faster, but twice the memory."""
     n_gpu_layers: Annotated[int, Field(ge=0, le=10_000)] = 0
-    """Layers on the GPU; more than 0 needs a llama-cpp-python that was built for one."""
+    """The number of layers on the GPU; more than 0 needs a llama-cpp-python with GPU support."""
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
         if self.n_ubatch > self.n_batch:
-            message = f"n_ubatch is {self.n_ubatch}, more than n_batch, which is {self.n_batch}"
+            message = (
+                f"n_ubatch is {self.n_ubatch}, expected at most n_batch, which is {self.n_batch}"
+            )
             raise ValueError(message)
         if self.cache_type_v in {"q8_0", "q4_0"} and not self.flash_attn:
             message = f"cache_type_v is {self.cache_type_v}, which needs flash_attn"
@@ -69,7 +71,7 @@ class LlamaCppSettings(StrictModel):
 
 
 def _problems(loaded: LoadedKit, settings: Values) -> list[Problem]:
-    """Return that a text for a vector does not fit into what is computed at once."""
+    """Return a problem if a text for a vector does not fit into one batch."""
     length = loaded.kit.hyperparameters.get("max_length")
     if loaded.kit.model.task is not Task.EMBEDDINGS or not isinstance(length, int):
         return []
@@ -77,8 +79,8 @@ def _problems(loaded: LoadedKit, settings: Values) -> list[Problem]:
     for name in ("n_batch", "n_ubatch"):
         tokens = settings[name]
         if isinstance(tokens, int) and tokens < length:
-            message = f"runtime.settings.{name} is {tokens}, and a text has up to {length} tokens"
-            hint = f"write {name}: {length}; a vector is made of a whole text at once"
+            message = f"runtime.settings.{name} is {tokens}, but a text may have {length} tokens"
+            hint = f"write {name}: {length}; the vector of a text needs the whole text in one batch"
             where = loaded.lines.where(("runtime", "settings", name))
             found.append(problem("KIT_INVALID", message, where=where, hint=hint))
     return found
@@ -86,7 +88,7 @@ def _problems(loaded: LoadedKit, settings: Values) -> list[Problem]:
 
 def _demand(use: Use) -> Demand | None:
     at_a_time = use.number("parallel", "n_parallel")
-    # llama-server shares out its --ctx-size among its slots.
+    # llama-server divides its --ctx-size among its slots.
     shared = use.number("ctx_size", "n_ctx")
     own = shared // (at_a_time or use.concurrency) if shared else use.number("max_length")
     return use.demand(
@@ -100,7 +102,7 @@ def _demand(use: Use) -> Demand | None:
 
 
 def _suits(model: Published) -> int:
-    """Return 3 for a GGUF that was asked for, and where there are no safetensors beside it."""
+    """Return 3 for a GGUF that was named, or if there are no safetensors."""
     formats = model.bytes_by_format
     is_named = (model.named_file or "").endswith(".gguf")
     return 3 if is_named or ("gguf" in formats and "safetensors" not in formats) else 0
@@ -109,7 +111,7 @@ def _suits(model: Published) -> int:
 def _part(model: Served) -> tuple[dict[str, Any], Comments]:
     settings: dict[str, Any] = {"model": model.weight}
     if model.task is Task.EMBEDDINGS:
-        # A text is computed at once.
+        # A text is computed in one batch.
         settings |= {"n_batch": model.max_length, "n_ubatch": model.max_length}
     return on_processors("llama-cpp", settings), {}
 
@@ -124,12 +126,12 @@ RECIPE = Recipe(
     settings=LlamaCppSettings,
     requirements=("llama-cpp-python", "numpy", "jinja2", "llguidance"),
     excludes=(),
-    # When llama.cpp gives up it would start a debugger; what it says is enough.
+    # When llama.cpp aborts, it would start a debugger; its messages are sufficient.
     environment={"GGML_NO_BACKTRACE": "1", "OMP_NUM_THREADS": "1"},
     formats=frozenset({"gguf"}),
-    # The file is mapped once. What is beside it grows with the context: for 792 MiB of weights and
-    # 4096 tokens of 8 layers, 281 MiB once loaded and some 90 while it reads (measured). The
-    # container of a model of 4 MiB has 86 MiB.
+    # The file is mapped once. The rest grows with the context: for 792 MiB of weights and
+    # 4096 tokens of 8 layers, 281 MiB after loading and about 90 more for a prompt (measured). The
+    # container of a model of 4 MiB needs 86 MiB.
     memory_factor=1.5,
     memory_bytes=256 * 1024 * 1024,
     features=tokenizer_features,
@@ -145,10 +147,10 @@ RECIPE = Recipe(
         reads_configs=False,
         left_out=(
             "a wheel of llama-cpp-python",
-            "no index has one",
+            "no index has this wheel",
             "bash build_wheel.sh compiles it; then write wheels: [wheels] under runtime",
         ),
-        # What compiles the wheel.
+        # The script that compiles the wheel.
         kit_files=(
             "build_wheel.sh",
             "wheel-source.txt",

@@ -1,4 +1,4 @@
-"""Memory of llama.cpp with all layers on the GPU: every buffer is allocated at the start.
+"""Estimates llama.cpp's memory with all layers on the GPU: it allocates all buffers at the start.
 
 Source: llama.cpp, src/llama-context.cpp (graph_reserve) and src/llama-kv-cache.cpp.
 """
@@ -11,14 +11,14 @@ from mealkit.memory.terms import MIB, Estimate, Phase, Term, between
 
 # Cells of the cache are padded to this many tokens.
 _CELLS = 256
-# The graph computes in 32 bit.
+# The graph computes in 32 bits.
 _FLOAT = 4
-# Copies of a graph's inputs where several GPUs work in a pipeline (GGML_SCHED_MAX_COPIES).
+# Copies of a graph's inputs if several GPUs work in a pipeline (GGML_SCHED_MAX_COPIES).
 _COPIES = 4
 
 
 def estimate(shape: Shape, setting: Setting) -> Estimate:
-    """Estimate the busiest of the GPUs that layers are spread over."""
+    """Estimate the GPU with the most memory among those that the layers are divided among."""
     terms = [_weights(shape, setting), _cache(shape, setting), _compute(shape, setting)]
     if is_device(setting):
         terms.append(context_term(setting))
@@ -26,13 +26,13 @@ def estimate(shape: Shape, setting: Setting) -> Estimate:
 
 
 def cells(setting: Setting) -> int:
-    """Return the cells of the cache: all requests share one, each with its whole context."""
+    """Return the cells of the cache: all requests share one cache, each with its whole context."""
     return -(-setting.context_tokens * setting.concurrency // _CELLS) * _CELLS
 
 
 def _weights(shape: Shape, setting: Setting) -> Term:
     whole = shape.file_bytes
-    # The table of embeddings stays in main memory; which type it has the totals do not say.
+    # The table of embeddings stays in main memory; the totals do not show its type.
     embeddings = shape.vocabulary * shape.hidden_size * shape.weight_bits / 8
     share, uneven = whole / setting.devices, 0.08 * whole if setting.devices > 1 else 0
     return between(
@@ -68,7 +68,7 @@ def _compute(shape: Shape, setting: Setting) -> Term:
     return between(
         "compute buffer",
         (0.8 * least, likely, 1.2 * likely + 64 * MIB),
-        f"{tokens} tokens x the greatest of scores ({scores} bytes in all), 3 x {_width(shape)}"
+        f"{tokens} tokens x the maximum of scores ({scores} bytes in all), 3 x {_width(shape)}"
         f" and {shape.vocabulary} logits, x 4 bytes, + hidden states + mask",
         "src/llama-context.cpp (graph_reserve)",
     )

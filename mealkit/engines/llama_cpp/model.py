@@ -1,7 +1,7 @@
-"""A GGUF as a ``TokenModel``: one sequence, forgotten before each request.
+"""A GGUF as a ``TokenModel``: one sequence, which is cleared before each request.
 
-Imports the engine, so only ``LlamaCppWorker.load`` may import this module. Refuses models that do
-not go on from left to right.
+Imports the engine, so only ``LlamaCppWorker.load`` may import this module. Raises an error for
+models that are not autoregressive.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from mealkit.errors import failure
 from mealkit.worker.interface import IsCancelled, never
 
 _ONE = np.ones(1, dtype=np.int8)
-# The names that chat templates know, as in a tokenizer_config.json.
+# The names that chat templates use, as in a tokenizer_config.json.
 _SPECIAL = {
     "bos_token": llama_cpp.llama_vocab_bos,
     "eos_token": llama_cpp.llama_vocab_eos,
@@ -27,10 +27,10 @@ _SPECIAL = {
 
 
 class LlamaCppModel:
-    """Fulfils ``TokenModel`` with llama.cpp.
+    """Implements ``TokenModel`` with llama.cpp.
 
-    Nothing is kept from one request to the next: what a cached prefix saves in time it would take
-    in repeatability, since tokens that are computed in other batches get other last bits.
+    Does not keep the cache from one request to the next: a cached prefix would save time, but
+    change the last bits, because tokens would be computed in other batches.
     """
 
     def __init__(self, config: LlamaCppConfig) -> None:
@@ -41,7 +41,7 @@ class LlamaCppModel:
             or llama_cpp.llama_model_has_encoder(loaded.model)
             or llama_cpp.llama_model_is_diffusion(loaded.model)
         ):
-            message = "the model is not one that writes from left to right"
+            message = "the model is not autoregressive, so it cannot generate text"
             raise failure("ENGINE_START", message, where=str(config.model))
         self._loaded = loaded
         self._config = config
@@ -63,17 +63,17 @@ class LlamaCppModel:
 
     @property
     def context_tokens(self) -> int:
-        """The most tokens that a prompt and its answer may have together."""
+        """The maximum number of tokens of a prompt and its answer together."""
         return self._config.context_tokens
 
     @property
     def vocabulary_size(self) -> int:
-        """How many logits there are."""
+        """The number of logits."""
         return self._vocabulary_size
 
     @property
     def end_ids(self) -> frozenset[int]:
-        """The tokens that end an answer, as the GGUF marks them."""
+        """The tokens that end an answer, as the GGUF states them."""
         return self._end_ids
 
     @property
@@ -83,7 +83,7 @@ class LlamaCppModel:
 
     @property
     def special_tokens(self) -> Mapping[str, str]:
-        """The texts that a chat template may name."""
+        """The special tokens that a chat template may use."""
         return self._special_tokens
 
     def tokenize(self, text: str, *, special: bool) -> list[int]:
@@ -91,23 +91,23 @@ class LlamaCppModel:
         return native.tokenize(self._loaded, text, add=not special, parse=special)
 
     def piece(self, token_id: int) -> bytes:
-        """Return the bytes that a token stands for: none for a special token or an unused id."""
+        """Return the bytes of a token: empty for a special token or an unused id."""
         if not 0 <= token_id < self._vocabulary_size:
             return b""
         return native.piece(self._loaded, token_id)
 
     def begin(self, tokens: Sequence[int]) -> NDArray[np.float32]:
-        """Forget everything, read these tokens, at least one; return the next one's logits."""
+        """Clear the sequence, read at least one token, and return the next token's logits."""
         logits = self.begin_unless(tokens, never)
-        assert logits is not None  # noqa: S101  nobody has cancelled
+        assert logits is not None  # noqa: S101  it was not cancelled
         return logits
 
     def begin_unless(
         self, tokens: Sequence[int], is_cancelled: IsCancelled
     ) -> NDArray[np.float32] | None:
-        """As ``begin``; None, if ``is_cancelled`` answers True meanwhile."""
-        # What was there is never looked at with flash attention. Without it, it is multiplied by
-        # zero, which does not remove what is infinite.
+        """Do the same as ``begin``; return None if ``is_cancelled`` returns True meanwhile."""
+        # Old values are never read with flash attention. Without it they are multiplied by zero,
+        # which does not remove infinite values.
         native.forget(self._loaded, wipe=not self._config.flash_attn)
         given = np.asarray(tokens, dtype=np.int32)
         wanted = np.zeros(len(given), dtype=np.int8)
@@ -120,7 +120,7 @@ class LlamaCppModel:
         return self._logits()
 
     def advance(self, token_id: int) -> NDArray[np.float32]:
-        """Append a token; return the next one's logits."""
+        """Append a token; return the next token's logits."""
         self._next[0] = token_id
         native.decode(self._loaded, self._next, _ONE)
         return self._logits()

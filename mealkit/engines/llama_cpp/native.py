@@ -1,7 +1,7 @@
-"""llama.cpp itself, through llama-cpp-python's plain bindings: its log, a model, a context.
+"""Calls llama.cpp through llama-cpp-python's low-level bindings: its log, a model, a context.
 
-Imports the engine, so only what ``LlamaCppWorker.load`` imports may import this module. Refuses a
-file that llama.cpp cannot load, with the reason that llama.cpp gives.
+Imports the engine, so only modules that ``LlamaCppWorker.load`` imports may import this module.
+Raises EngineError for a file that llama.cpp cannot load, with llama.cpp's reason.
 """
 
 import ctypes
@@ -25,28 +25,28 @@ _POOLING = {
     "mean": llama_cpp.LLAMA_POOLING_TYPE_MEAN,
     "cls": llama_cpp.LLAMA_POOLING_TYPE_CLS,
 }
-# What llama_decode returns (llama.h), and how often a caller is asked after.
+# The return values of llama_decode (llama.h), and how often the caller is checked.
 _ABORTED = 2
 _ASK_SECONDS = 0.1
-# A token's bytes: for longer ones the room that they need is made.
+# The buffer for a token's bytes; it is enlarged for longer tokens.
 _PIECE_BYTES = 64
 # enum ggml_log_level (ggml.h); the names in llama-cpp-python's own logger are older.
 _WARNING, _ERROR, _CONTINUED = 3, 4, 5
 
 
 class _Log:
-    """llama.cpp's log: warnings and errors go to stderr, all else nowhere."""
+    """llama.cpp's log: warnings and errors go to stderr, everything else is dropped."""
 
     def __init__(self) -> None:
         self._level = 0
         self._errors: list[str] = []
-        # Held here: C keeps a bare pointer to it.
+        # This reference keeps it alive: C has only a bare pointer to it.
         self._callback = llama_cpp.llama_log_callback(self._take)
         llama_cpp.llama_log_set(self._callback, None)
 
     @contextmanager
     def errors(self) -> Iterator[list[str]]:
-        """Collect what is said to be an error meanwhile."""
+        """Collect the errors that are logged in the meantime."""
         self._errors = []
         yield self._errors
 
@@ -64,17 +64,17 @@ _LOG = _Log()
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A model and one context for it: pointers that only llama.cpp reads, valid for ever."""
+    """A model and its one context: pointers that only llama.cpp reads; they are never freed."""
 
     model: int
     vocabulary: int
     context: int
     memory: int | None
-    """What holds the tokens read so far; an encoder has none."""
+    """The memory of the tokens read so far; an encoder has none."""
 
 
 def load(config: LlamaCppConfig) -> Loaded:
-    """Load the file and make room for ``context_tokens`` tokens.
+    """Load the file and allocate a context of ``context_tokens`` tokens.
 
     Raises:
         EngineError: ``WEIGHTS_MISSING`` or ``ENGINE_START``, with llama.cpp's own reason.
@@ -83,8 +83,8 @@ def load(config: LlamaCppConfig) -> Loaded:
         message = f"{config.model.name} is missing"
         raise failure("WEIGHTS_MISSING", message, where=str(config.model))
     if config.n_gpu_layers and not llama_cpp.llama_supports_gpu_offload():
-        message = f"settings.n_gpu_layers is {config.n_gpu_layers}, and this llama.cpp has no GPU"
-        hint = "name a llama-cpp-python in runtime.wheels that was built for the GPU, or ask for 0"
+        message = f"settings.n_gpu_layers is {config.n_gpu_layers}, but this llama.cpp has no GPU"
+        hint = "name a llama-cpp-python for the GPU in runtime.wheels, or write n_gpu_layers: 0"
         raise failure("ENGINE_START", message, hint=hint)
     llama_cpp.llama_backend_init()
     with _LOG.errors() as errors:
@@ -95,12 +95,12 @@ def load(config: LlamaCppConfig) -> Loaded:
         raise _start_failed(config, "llama.cpp cannot load the model", errors)
     trained = llama_cpp.llama_model_n_ctx_train(model)
     if config.context_tokens > trained:
-        message = f"max_length is {config.context_tokens}, and the model has a context of {trained}"
+        message = f"max_length is {config.context_tokens}, but the model has a context of {trained}"
         raise failure("ENGINE_START", message, where=str(config.model))
     with _LOG.errors() as errors:
         context = llama_cpp.llama_init_from_model(model, _context_parameters(config))
     if not context:
-        raise _start_failed(config, "llama.cpp cannot make a context", errors)
+        raise _start_failed(config, "llama.cpp cannot create a context", errors)
     return Loaded(
         model=model,
         vocabulary=llama_cpp.llama_model_get_vocab(model),
@@ -110,17 +110,17 @@ def load(config: LlamaCppConfig) -> Loaded:
 
 
 def forget(loaded: Loaded, *, wipe: bool) -> None:
-    """Forget the tokens read so far; ``wipe``: what was computed of them too."""
+    """Clear the tokens read so far; ``wipe`` also clears the values computed from them."""
     llama_cpp.llama_memory_clear(loaded.memory, wipe)
 
 
 @contextmanager
 def interruptible(loaded: Loaded, is_cancelled: IsCancelled) -> Iterator[None]:
-    """Ask meanwhile, a few times a second, whether ``decode`` should go on. On the CPU only."""
+    """Check a few times a second during ``decode`` whether to continue. On the CPU only."""
     asked = -_ASK_SECONDS
 
     def ask(_data: object) -> bool:
-        # Called for each node of the graph, of which a large model has thousands.
+        # This is called for each node of the graph; a large model has thousands.
         nonlocal asked
         if time.monotonic() - asked < _ASK_SECONDS:
             return False
@@ -137,10 +137,10 @@ def interruptible(loaded: Loaded, is_cancelled: IsCancelled) -> Iterator[None]:
 
 
 def decode(loaded: Loaded, tokens: NDArray[np.int32], wanted: NDArray[np.int8]) -> bool:
-    """Append tokens to the sequence and compute them; ``wanted``: 1 where an output is asked for.
+    """Append tokens to the sequence and compute them; ``wanted`` is 1 where an output is needed.
 
     Returns:
-        False, if it was interrupted.
+        False if it was interrupted.
 
     Raises:
         EngineError: ``ENGINE_ANSWER``, llama.cpp failed.
@@ -153,7 +153,7 @@ def decode(loaded: Loaded, tokens: NDArray[np.int32], wanted: NDArray[np.int8]) 
     if status == _ABORTED:
         return False
     if status:
-        reason = _reason(errors) or "it gave no reason"
+        reason = _reason(errors) or "it logged no reason"
         raise failure("ENGINE_ANSWER", f"llama.cpp failed with status {status}: {reason}")
     return True
 
@@ -161,19 +161,19 @@ def decode(loaded: Loaded, tokens: NDArray[np.int32], wanted: NDArray[np.int8]) 
 def tokenize(loaded: Loaded, text: str, *, add: bool, parse: bool) -> list[int]:
     """Return a text's tokens.
 
-    ``add``: with what the model's tokenizer puts before and after a text; ``parse``: special tokens
-    may be named in it.
+    ``add``: with the tokens that the model's tokenizer adds before and after a text; ``parse``: the
+    text may contain special tokens.
 
     Raises:
-        RequestError: ``REQUEST_INVALID``, it is not Unicode text.
+        RequestError: ``REQUEST_INVALID``, the text is not valid Unicode.
         EngineError: ``ENGINE_ANSWER``, llama.cpp failed.
     """
     try:
         data = text.encode()
     except UnicodeEncodeError as error:
-        message = "the text holds half a surrogate pair, which is no character"
+        message = "the text contains half a surrogate pair, which is not a character"
         raise failure("REQUEST_INVALID", message) from error
-    # No token stands for less than a byte, but for the two or so that are added.
+    # Each token is at least one byte of the text, except the two or so that are added.
     room = len(data) + 8
     tokens = (llama_cpp.llama_token * room)()
     count = llama_cpp.llama_tokenize(loaded.vocabulary, data, len(data), tokens, room, add, parse)
@@ -184,12 +184,12 @@ def tokenize(loaded: Loaded, text: str, *, add: bool, parse: bool) -> list[int]:
 
 
 def piece(loaded: Loaded, token_id: int) -> bytes:
-    """Return the bytes that a token stands for: none for a special one."""
+    """Return the bytes of a token: empty for a special one."""
     room, found = 0, _PIECE_BYTES
     buffer = ctypes.create_string_buffer(0)
     while found > room:
         room, buffer = found, ctypes.create_string_buffer(found)
-        # As text: special tokens have none.
+        # As text: special tokens have no text.
         special = False
         arguments = (loaded.vocabulary, token_id, buffer, room, 0, special)
         found = abs(llama_cpp.llama_token_to_piece(*arguments))
@@ -200,10 +200,10 @@ def numbers(pointer: Any, count: int) -> NDArray[np.float32]:
     """Return a copy of numbers that llama.cpp computed.
 
     Raises:
-        EngineError: ``ENGINE_ANSWER``, there are none.
+        EngineError: ``ENGINE_ANSWER``, llama.cpp returned no numbers.
     """
     if not pointer:
-        raise failure("ENGINE_ANSWER", "llama.cpp computed nothing")
+        raise failure("ENGINE_ANSWER", "llama.cpp returned no numbers")
     copied: NDArray[np.float32] = np.ctypeslib.as_array(pointer, (count,)).copy()
     return copied
 
@@ -220,7 +220,7 @@ def _model_parameters(config: LlamaCppConfig) -> Any:
         (True, True): llama_cpp.LLAMA_LOAD_MODE_MMAP_MLOCK,
     }[config.use_mmap, config.use_mlock]
     parameters.lazy_mode = llama_cpp.LLAMA_LAZY_MODE_OFF
-    # The lock pins the file's digest, and whoever mounts it checks that.
+    # The lock pins the file's digest, which is checked when the file is mounted.
     parameters.check_tensors = False
     parameters.use_extra_bufts = config.repack
     return parameters
@@ -235,7 +235,7 @@ def _context_parameters(config: LlamaCppConfig) -> Any:
     parameters.n_threads = parameters.n_threads_batch = config.threads
     parameters.pooling_type = _POOLING[config.pooling]
     parameters.embeddings = config.pooling != "none"
-    # Never "auto", which asks the hardware.
+    # Never "auto", which depends on the hardware.
     parameters.flash_attn_type = (
         llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED
         if config.flash_attn
@@ -256,7 +256,7 @@ def _start_failed(config: LlamaCppConfig, what: str, errors: list[str]) -> Excep
 
 
 def _reason(errors: list[str]) -> str:
-    """Return the first error, which is the cause of the others, without its function's name."""
+    """Return the first error, which causes the others, without its function's name."""
     first = next((line.strip() for line in errors if line.strip()), "")
     function, colon, rest = first.partition(": ")
     return rest if colon and function.replace("_", "").isalnum() else first

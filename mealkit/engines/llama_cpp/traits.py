@@ -1,4 +1,4 @@
-"""What the rest of mealkit asks of the llama-cpp engine: its memory."""
+"""The traits of the llama-cpp engine: its memory."""
 
 from mealkit.engines.llama_cpp.memory import MEMORY
 from mealkit.recipe.traits import EngineTraits

@@ -1,7 +1,7 @@
-"""The llama-cpp engine's worker: a GGUF in this process, every choice pinned.
+"""The llama-cpp engine's worker: runs a GGUF in this process, with all settings from the lock.
 
-Refuses inputs over ``max_length`` instead of cutting them, and settings that it does not know. The
-engine is imported in ``load``.
+Raises errors for inputs over ``max_length``, which are never truncated, and for unknown settings.
+Imports the engine in ``load``.
 """
 
 import os
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
     from mealkit.engines.llama_cpp.embedder import Embedder
     from mealkit.worker.generation.generator import Generator
 
-# Read when the libraries are imported, or, the first, when llama.cpp gives up: it would start a
-# debugger on its own process.
+# The libraries read these when they are imported; llama.cpp reads the first one when it aborts, and
+# would otherwise start a debugger on its own process.
 _ENVIRONMENT = {"GGML_NO_BACKTRACE": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
 class LlamaCppWorker:
-    """A ``GenerationWorker`` or an ``EmbeddingWorker``, by the task that it is told."""
+    """A ``GenerationWorker`` or an ``EmbeddingWorker``, depending on its task."""
 
     def __init__(self) -> None:
         self._embedder: Embedder | None = None
         self._generator: Generator | None = None
 
     def prepare(self) -> None:
-        """Import the engine; the machine and the model are not looked at yet."""
+        """Import the engine, without reading the machine's facts or the model."""
         os.environ.update(_ENVIRONMENT)
 
     def load(self, config: WorkerConfig) -> None:
@@ -48,7 +48,7 @@ class LlamaCppWorker:
         checked = LlamaCppConfig.of(config)
         os.environ.update(_ENVIRONMENT)
         try:
-            # Late: the engine's own packages are imported here.
+            # Here, because this imports the engine's own packages.
             from mealkit.engines.llama_cpp.embedder import Embedder  # noqa: PLC0415
             from mealkit.engines.llama_cpp.model import LlamaCppModel  # noqa: PLC0415
             from mealkit.worker.generation.generator import Generator  # noqa: PLC0415
@@ -60,7 +60,7 @@ class LlamaCppWorker:
             self._generator = Generator(LlamaCppModel(checked), config)
 
     def embed(self, texts: Sequence[str], is_cancelled: IsCancelled = never) -> Embeddings:
-        """Embed texts of any number; each gets the vector that it would get alone.
+        """Embed any number of texts; each gets the same vector as alone.
 
         Raises:
             RequestError: ``REQUEST_TOO_LONG`` or ``REQUEST_INVALID``, naming the text.
@@ -71,23 +71,23 @@ class LlamaCppWorker:
         return self._embedder.embed(texts, is_cancelled)
 
     def chat(self, request: ChatInput, is_cancelled: IsCancelled) -> Iterator[GenerationEvent]:
-        """Answer a conversation, as ``Generator.chat`` promises."""
+        """Answer a conversation, as specified by ``Generator.chat``."""
         return self._loaded_generator().chat(request, is_cancelled)
 
     def complete(
         self, request: CompletionInput, is_cancelled: IsCancelled
     ) -> Iterator[GenerationEvent]:
-        """Go on with a text, as ``Generator.complete`` promises."""
+        """Continue a text, as specified by ``Generator.complete``."""
         return self._loaded_generator().complete(request, is_cancelled)
 
     def tokenize(self, text: str) -> Sequence[int]:
-        """Return the tokens that the model would see, special tokens included."""
+        """Return the tokens that the model would get, including special tokens."""
         if self._embedder is not None:
             return self._embedder.tokenize(text)
         return self._loaded_generator().tokenize(text)
 
     def tokenize_chat(self, messages: Sequence[Message]) -> Sequence[int]:
-        """Return the tokens of a conversation, as ``Generator.tokenize_chat`` promises."""
+        """Return the tokens of a conversation, as specified by ``Generator.tokenize_chat``."""
         return self._loaded_generator().tokenize_chat(messages)
 
     def _loaded_generator(self) -> "Generator":

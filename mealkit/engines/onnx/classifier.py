@@ -1,6 +1,6 @@
-"""The model of the task classification: one logit for each label of its config.json.
+"""The model for the task classification: one logit for each label in its config.json.
 
-Refuses a config.json that does not name the graph's labels, each once.
+Raises EngineError if config.json does not name each of the graph's labels once.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from mealkit.worker.tokenizer.tokenizer_file import open_tokenizer
 
 
 class Classifier:
-    """Texts to the probabilities of labels; may be used from several threads at once."""
+    """Computes the probabilities of a text's labels; several threads may use it concurrently."""
 
     def __init__(self, config: GraphConfig, how: ScoringConfig) -> None:
         self.tokenizer = TextTokenizer(open_tokenizer(config.root), how.max_length)
@@ -33,8 +33,8 @@ class Classifier:
         self._graph = Graph(config, "logits", _logits, how.max_length)
         if self._graph.width != len(self._labels):
             message = (
-                f"the graph gives {self._graph.width} logits, "
-                f"config.json names {len(self._labels)} labels"
+                f"the graph has {self._graph.width} logits, "
+                f"but config.json names {len(self._labels)} labels"
             )
             raise failure("ENGINE_START", message, where=str(config.root / "config.json"))
 
@@ -48,11 +48,11 @@ class Classifier:
 
 
 def read_labels(path: Path) -> tuple[str, ...]:
-    """Read ``id2label`` of a model's config.json: its labels in the order of their numbers.
+    """Read ``id2label`` in a model's config.json: its labels in the order of their numbers.
 
     Raises:
-        EngineError: ``WEIGHTS_MISSING``, there is no such file; ``ENGINE_START``, it names no
-            labels, numbers left out, or a label twice.
+        EngineError: ``WEIGHTS_MISSING``, the file does not exist; ``ENGINE_START``, it names no
+            labels, skips numbers, or has a label twice.
     """
     named = object_of(require_json(path), "id2label")
     if not named:
@@ -71,6 +71,6 @@ def read_labels(path: Path) -> tuple[str, ...]:
 
 def _logits(found: NDArray[np.float32]) -> NDArray[np.float32]:
     if found.ndim != 2:
-        message = f"the graph gives logits of shape {found.shape}, expected (input, label)"
+        message = f"the graph's logits have the shape {found.shape}, expected (input, label)"
         raise failure("ENGINE_START", message)
     return found

@@ -1,6 +1,7 @@
-"""The onnx worker's configuration, checked again where it is used.
+"""Checks the onnx worker's configuration when the worker starts.
 
-Refuses values that this worker cannot honour exactly. Standard library only.
+Raises ContainerError for values that this worker cannot apply exactly. Imports only the standard
+library.
 """
 
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from mealkit.worker.interface import WorkerConfig, require_fields, require_posit
 
 @dataclass(frozen=True, slots=True)
 class GraphConfig:
-    """Which graph is loaded, and how: the same for every task."""
+    """The settings for loading the graph, for every task."""
 
     root: Path
     graph: str

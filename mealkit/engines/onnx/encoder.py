@@ -1,4 +1,4 @@
-"""The model of the task embeddings: token vectors, pooled to one vector per text."""
+"""The model for the task embeddings: the vectors of tokens, pooled to one vector per text."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -13,7 +13,7 @@ from mealkit.worker.tokenizer.tokenizer_file import open_tokenizer
 
 
 class Encoder:
-    """Texts to vectors; may be used from several threads at once."""
+    """Computes the vectors of texts; several threads may use it concurrently."""
 
     def __init__(self, config: GraphConfig, how: EmbeddingConfig) -> None:
         self.tokenizer = TextTokenizer(open_tokenizer(config.root), how.max_length)

@@ -32,23 +32,23 @@ class OnnxSettings(StrictModel):
     graph: LoosePath = "model.onnx"
     """The graph's path below /models."""
     threads: Annotated[int, Field(ge=1, le=1024)] = 1
-    """Threads within one operator."""
+    """The number of threads within one operator."""
 
 
 def _demand(use: Use) -> Demand | None:
     return use.demand(
         "onnx",
         context=use.number("max_length"),
-        # It writes text for one request at a time.
+        # It generates text for one request at a time.
         at_a_time=1 if use.model and use.model.generates else None,
-        kv_dtype="f32",  # as graphs for CPUs have it
-        # Its kernels for CPUs compute in 32 bit, and it casts what is constant when it loads.
+        kv_dtype="f32",  # as in graphs for CPUs
+        # Its CPU kernels compute in 32 bits, and it converts constants when it loads.
         float_bytes=4,
     )
 
 
 def _suits(model: Published) -> int:
-    """Return 2 where there are graphs, and no safetensors beside them."""
+    """Return 2 if there are graphs but no safetensors."""
     formats = model.bytes_by_format
     return 2 if "onnx" in formats and "safetensors" not in formats else 0
 
@@ -69,11 +69,11 @@ RECIPE = Recipe(
     settings=OnnxSettings,
     requirements=("onnxruntime", "tokenizers", "numpy"),
     task_requirements={Task.GENERATION: ("onnxruntime-genai", "jinja2", "llguidance")},
-    # tokenizers can fetch from the Hub, onnxruntime can train and quantise: a worker does neither.
+    # tokenizers can download from the Hub, onnxruntime can train and quantise: workers do neither.
     excludes=("huggingface-hub", "flatbuffers", "packaging", "protobuf"),
     environment={"ORT_DISABLE_TELEMETRY": "1", "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
     formats=frozenset({"onnx", "onnx-data", "safetensors"}),
-    # onnxruntime keeps one copy of the initializers beside the mapped file (measured: 178 MiB
+    # onnxruntime keeps a copy of the initializers in addition to the mapped file (measured: 178 MiB
     # resident for 87 MiB of weights, of which 48 MiB are the libraries).
     memory_factor=1.6,
     memory_bytes=384 * 1024 * 1024,
@@ -84,9 +84,9 @@ RECIPE = Recipe(
         weights="onnx",
         suits=_suits,
         part=_part,
-        # A graph's numbers may be in a file of their own, by one of two customs.
+        # A graph's numbers may be in a separate file, with one of two usual names.
         data_endings=(".data", "_data"),
-        # onnxruntime-genai's, of a graph that writes text.
+        # onnxruntime-genai's file for a graph that generates text.
         description=Description(
             file="genai_config.json",
             main_file=("model", "decoder", "filename"),

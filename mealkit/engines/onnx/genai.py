@@ -1,9 +1,9 @@
-"""A model that writes text, by onnxruntime-genai on the CPU, which keeps its keys and values.
+"""A model that generates text with onnxruntime-genai on the CPU, which stores its keys and values.
 
-Only what it computes is taken of it: tokens in, logits out. How a token is chosen is written once
-for all engines. Refuses models that need more than tokens, configurations that would load code or
-write files, and logits that are not numbers. Imports the engine, so only what is imported in
-``load`` may import this module.
+Uses only its computation: tokens in, logits out. The choice of tokens is the same code for all
+engines. Raises errors for models that need more than tokens, for configurations that would load
+code or write files, and for logits that are not valid numbers. Imports the engine, so only modules
+that are imported in ``load`` may import this module.
 """
 
 import json
@@ -23,22 +23,22 @@ from mealkit.worker.tokenizer.vocabulary import Vocabulary, end_ids_in
 
 _FILE = "genai_config.json"
 
-# How much of a prompt is read at a time, between looks at whether anybody still waits. Another
-# number can give other last bits. A graph may give the logits of all of them: this bounds that.
+# The number of a prompt's tokens per step; after each step the caller is checked. Another number
+# can change the last bits. A graph may return logits for all of them: this limits their memory.
 _READ_TOKENS = 512
 
-# Parts of a model that is not one graph from tokens to logits.
+# Parts of a model that does not consist of one graph from tokens to logits.
 _OTHER_PARTS = ("encoder", "embedding", "vision", "speech")
 
 
 class GenaiModel(Vocabulary):
-    """An ``InterruptibleModel``; what one request left behind is wiped before the next.
+    """An ``InterruptibleModel``; the state of a request is cleared before the next.
 
-    There is memory for one sequence of ``max_length`` tokens, which onnxruntime-genai takes whole.
+    onnxruntime-genai allocates the memory for one sequence of ``max_length`` tokens at once.
     """
 
     def __init__(self, config: GraphConfig, max_length: int) -> None:
-        """Load the graph that genai_config.json describes, take its memory, and try a token.
+        """Load the graph in genai_config.json, allocate its memory, and compute a token.
 
         Raises:
             EngineError: ``WEIGHTS_MISSING``, ``ENGINE_REMOTE_CODE``, ``ENGINE_OUT_OF_MEMORY`` or
@@ -53,7 +53,7 @@ class GenaiModel(Vocabulary):
         with _problems("ENGINE_START", "while it loaded the graph", str(path)):
             self._model = _load(config)
         self._begun: Any = None
-        # Whatever fails at the first token fails now, before anyone asks.
+        # Errors of the first token are raised now, before the first request.
         with _problems("ENGINE_START", f"on {self._max_length} tokens", str(path)):
             self._begin()
             self._feed([self.first_id])
@@ -61,28 +61,28 @@ class GenaiModel(Vocabulary):
 
     @property
     def context_tokens(self) -> int:
-        """The most tokens that the model was made for."""
+        """The maximum number of tokens that the model supports."""
         return self._context_tokens
 
     @property
     def vocabulary_size(self) -> int:
-        """How many logits there are; some models have more than their tokenizer has tokens."""
+        """The number of logits; some models have more than their tokenizer has tokens."""
         return self._vocabulary_size
 
     def begin(self, tokens: Sequence[int]) -> NDArray[np.float32]:
-        """Forget everything, read these tokens, at least one; return the next one's logits.
+        """Clear the sequence, read at least one token, and return the next token's logits.
 
         Raises:
             EngineError: ``ENGINE_OUT_OF_MEMORY`` or ``ENGINE_ANSWER``.
         """
         logits = self.begin_unless(tokens, never)
-        assert logits is not None  # noqa: S101  nobody has cancelled
+        assert logits is not None  # noqa: S101  it was not cancelled
         return logits
 
     def begin_unless(
         self, tokens: Sequence[int], is_cancelled: IsCancelled
     ) -> NDArray[np.float32] | None:
-        """As ``begin``; None, if ``is_cancelled`` answers True meanwhile.
+        """Do the same as ``begin``; return None if ``is_cancelled`` returns True meanwhile.
 
         Raises:
             EngineError: as ``begin``.
@@ -96,7 +96,7 @@ class GenaiModel(Vocabulary):
             return self._logits()
 
     def advance(self, token_id: int) -> NDArray[np.float32]:
-        """Append a token; return the next one's logits.
+        """Append a token; return the next token's logits.
 
         Raises:
             EngineError: ``ENGINE_OUT_OF_MEMORY`` or ``ENGINE_ANSWER``.
@@ -107,7 +107,7 @@ class GenaiModel(Vocabulary):
 
     def _begin(self) -> None:
         """Begin an empty sequence, with all the memory that it will need."""
-        # The last one's goes first: a container may have room for one.
+        # The old one is freed first: a container may have memory for one only.
         self._begun = None
         how = onnxruntime_genai.GeneratorParams(self._model)
         how.set_search_options(max_length=self._max_length, batch_size=1, num_beams=1)
@@ -124,28 +124,28 @@ class GenaiModel(Vocabulary):
 
 
 def _checked(stated: Mapping[str, Any], config: GraphConfig) -> Mapping[str, Any]:
-    """Refuse a configuration that asks for more than one graph over tokens."""
+    """Check that a configuration needs only one graph over tokens."""
     where = str(config.root / _FILE)
     model = object_of(stated, "model")
     decoder = object_of(model, "decoder")
     others = [name for name in _OTHER_PARTS if object_of(model, name).get("filename")]
     others += ["decoder.pipeline"] if decoder.get("pipeline") else []
     if others:
-        message = f"the model has parts that this engine does not run: {', '.join(others)}"
+        message = f"the model has parts that this engine does not support: {', '.join(others)}"
         raise failure("ENGINE_START", message, where=where)
     named = decoder.get("filename")
     if named != config.graph:
-        message = f"{_FILE} names the graph {named!r}, the kit {config.graph!r}"
+        message = f"{_FILE} names the graph {named!r}, but the kit names {config.graph!r}"
         hint = f"set runtime.settings.graph to {named}"
         raise failure("ENGINE_START", message, where=where, hint=hint)
     require_file(config.root / config.graph)
     options = object_of(decoder, "session_options")
     if "custom_ops_library" in options:
-        message = f"{_FILE} wants a library of code to be loaded: {options['custom_ops_library']}"
-        hint = "take a graph that needs no operators of its own"
+        message = f"{_FILE} requires a library of code: {options['custom_ops_library']}"
+        hint = "use a graph without custom operators"
         raise failure("ENGINE_REMOTE_CODE", message, where=where, hint=hint)
     if options.get("enable_profiling"):
-        raise failure("ENGINE_START", f"{_FILE} asks for a profile to be written", where=where)
+        raise failure("ENGINE_START", f"{_FILE} enables profiling, which writes files", where=where)
     return stated
 
 
@@ -162,12 +162,12 @@ def _load(config: GraphConfig) -> Any:
     options = {
         "intra_op_num_threads": config.threads,
         "inter_op_num_threads": 1,
-        # Spinning threads would burn a container's CPU quota between tokens.
+        # Spinning threads would use up a container's CPU quota between tokens.
         "session.intra_op.allow_spinning": "0",
         "log_severity_level": 3,
     }
     how = onnxruntime_genai.Config(str(config.root))
-    # The CPU, whatever the publisher had in mind.
+    # Always the CPU, whatever genai_config.json states.
     how.clear_providers()
     how.overlay(json.dumps({"model": {"decoder": {"session_options": options}}}))
     return onnxruntime_genai.Model(how)
@@ -175,7 +175,7 @@ def _load(config: GraphConfig) -> Any:
 
 @contextmanager
 def _problems(code: str, doing: str, where: str | None = None) -> Iterator[None]:
-    """Turn whatever the engine raises into a problem with this code."""
+    """Turn the engine's exceptions into a problem with this code."""
     try:
         yield
     except MealkitError:
@@ -183,6 +183,6 @@ def _problems(code: str, doing: str, where: str | None = None) -> Iterator[None]
     except MemoryError as error:
         message = f"the engine ran out of memory {doing}"
         raise failure("ENGINE_OUT_OF_MEMORY", message, where=where) from error
-    except Exception as error:  # its errors share no narrower base
+    except Exception as error:  # its errors have no narrower base class
         message = f"onnxruntime-genai failed {doing}: {error}"
         raise failure(code, message, where=where) from error

@@ -1,7 +1,7 @@
-"""An ONNX graph of a text model in onnxruntime on the CPU, with memory and threads bounded.
+"""Runs an ONNX graph of a text model in onnxruntime on the CPU, with limits for memory and threads.
 
-Imports the engine, so only what is imported in ``load`` may import this module. Refuses graphs
-whose inputs and output are not those of the task, and answers that are not numbers.
+Imports the engine, so only modules that are imported in ``load`` may import this module. Raises
+EngineError for graphs whose inputs and output do not fit the task, and for invalid numbers.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,11 +20,11 @@ from mealkit.worker.tokenizer.encode import Tokens
 _INPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids"})
 
 Read = Callable[[NDArray[np.float32]], NDArray[np.float32]]
-"""From the output of a run to one row for each input."""
+"""Converts the output of a run to one row for each input."""
 
 
 class Graph:
-    """Computes one row of float32 numbers for each input; may be used from several threads."""
+    """Computes one row of float32 numbers for each input; several threads may use it."""
 
     def __init__(self, config: GraphConfig, output: str, read: Read, max_length: int) -> None:
         path = config.root / config.graph
@@ -36,13 +36,13 @@ class Graph:
         outputs = {item.name for item in self._session.get_outputs()}
         if not self._inputs <= _INPUTS or output not in outputs:
             message = (
-                f"the graph takes {', '.join(sorted(self._inputs))} and gives "
+                f"the graph has the inputs {', '.join(sorted(self._inputs))} and the outputs "
                 f"{', '.join(sorted(outputs))}, expected {', '.join(sorted(_INPUTS))} and {output}"
             )
             raise failure("ENGINE_START", message, where=str(path))
         self.width = self._tried(max_length, path)
-        # One run at a time makes ``threads`` the number of threads that compute, however many
-        # requests there are, and bounds memory to one run.
+        # With one run at a time, ``threads`` is the number of computing threads for any number of
+        # requests, and memory is limited to that of one run.
         self._together = Together(self._run)
 
     def rows(
@@ -51,12 +51,12 @@ class Graph:
         """Compute each input as if it were alone.
 
         Raises:
-            Cancelled: nobody waits for them any more.
-            EngineError: ``ENGINE_ANSWER``, the session failed or gave something other than numbers.
+            Cancelled: the caller has disconnected.
+            EngineError: ``ENGINE_ANSWER``, the session failed or returned invalid numbers.
         """
         rows = self._together.rows(tokens, is_cancelled)
         if not all(np.isfinite(row).all() for row in rows):
-            raise failure("ENGINE_ANSWER", "the answer holds infinite values or none at all")
+            raise failure("ENGINE_ANSWER", "the answer contains infinite or missing values")
         return rows
 
     def _run(self, ids: NDArray[np.int64], type_ids: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -64,12 +64,12 @@ class Graph:
         feed = {name: given[name] for name in self._inputs}
         try:
             found: NDArray[np.float32] = self._session.run([self._output], feed)[0]
-        except Exception as error:  # its errors share no narrower base
+        except Exception as error:  # its errors have no narrower base class
             raise failure("ENGINE_ANSWER", f"onnxruntime failed: {error}") from error
         return self._read(found)
 
     def _tried(self, max_length: int, path: Path) -> int:
-        """Run the longest input there may be: what fails there fails before anyone asks."""
+        """Run an input of the maximum length, so that errors occur before the first request."""
         longest = np.zeros((1, max_length), dtype=np.int64)
         try:
             rows = self._run(longest, longest)
@@ -87,11 +87,11 @@ def _open_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
     options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-    # Spinning threads would burn a container's CPU quota between requests.
+    # Spinning threads would use up a container's CPU quota between requests.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
     try:
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # its errors share no narrower base
+    except Exception as error:  # its errors have no narrower base class
         message = f"onnxruntime cannot load the graph: {error}"
         raise failure("ENGINE_START", message, where=str(path)) from error

@@ -1,4 +1,4 @@
-"""Memory of onnxruntime: weights, an arena that grows in powers of two, and the runtime itself."""
+"""Estimates onnxruntime's memory: weights, an arena that grows in powers of two, the runtime."""
 
 from mealkit.memory.device import is_device
 from mealkit.memory.kv_cache import SOURCE, cache_bytes, cache_formula
@@ -37,12 +37,12 @@ def _weights(shape: Shape, setting: Setting) -> Term:
         "weights",
         (loaded, 1.5 * loaded, 2.1 * loaded),
         f"{loaded} bytes, some of them twice: packed for the processor's kernels",
-        "measured: all-MiniLM-L6-v2, 87 MiB of weights, 130 MiB once loaded",
+        "measured: all-MiniLM-L6-v2, 87 MiB of weights, 130 MiB after loading",
     )
 
 
 def _activations(shape: Shape, setting: Setting) -> Term:
-    """Count whole inputs, several at a time."""
+    """Return the term for whole inputs, several per run."""
     tokens = setting.longest_prompt
     rows = setting.concurrency
     scores = 2 * shape.heads * tokens * tokens
@@ -51,7 +51,7 @@ def _activations(shape: Shape, setting: Setting) -> Term:
     return between(
         "activations",
         (0.5 * size, size, 2 * size),
-        f"{rows} x the greater of 2 x {shape.heads} heads x {tokens}^2 and"
+        f"{rows} x the maximum of 2 x {shape.heads} heads x {tokens}^2 and"
         f" {tokens} x (2 x {shape.intermediate_size} + 4 x {shape.hidden_size}), x 4 bytes;"
         " up to twice that in the arena",
         _ARENA,
@@ -59,7 +59,7 @@ def _activations(shape: Shape, setting: Setting) -> Term:
 
 
 def _pieces(shape: Shape, setting: Setting) -> Term:
-    """Count a piece of one prompt: it attends to the whole context, and may have all its logits."""
+    """Return the term for a piece of one prompt, with the whole context and all its logits."""
     tokens = min(setting.longest_prompt, setting.micro_batch)
     scores = 2 * shape.heads * setting.context_tokens + 4 * shape.hidden_size
     wide = 2 * shape.intermediate_size + 4 * shape.hidden_size
@@ -67,7 +67,7 @@ def _pieces(shape: Shape, setting: Setting) -> Term:
     return between(
         "activations",
         (0.25 * size, size, 2 * size),
-        f"{tokens} tokens at a time x (the greater of 2 x {shape.heads} heads x"
+        f"{tokens} tokens per step x (the maximum of 2 x {shape.heads} heads x"
         f" {setting.context_tokens} + 4 x {shape.hidden_size} and 2 x {shape.intermediate_size}"
         f" + 4 x {shape.hidden_size}, + {shape.vocabulary} logits) x 4 bytes; up to twice that in"
         " the arena",

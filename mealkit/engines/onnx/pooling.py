@@ -1,18 +1,18 @@
-"""Token vectors to one vector per text: the mean over the tokens, or the first token's.
+"""Pools the vectors of tokens to one vector per text: their mean, or the first token's vector.
 
-Pure. Sentence-BERT's definitions (https://arxiv.org/abs/1908.10084, section 3). Sums are taken in
-float64, one text after the other, so that a text's company cannot change their order.
+No I/O. Sentence-BERT's definitions (https://arxiv.org/abs/1908.10084, section 3). Sums are computed
+in float64, text by text, so that other texts cannot change their order.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
-# What sentence-transformers divides by at least, so that a zero vector stays one.
+# The minimum of sentence-transformers' divisor, which keeps a zero vector zero.
 _SMALLEST_NORM = 1e-12
 
 
 def pooled(hidden: NDArray[np.float32], how: str, *, normalize: bool) -> NDArray[np.float32]:
-    """Pool ``hidden`` (text, token, dimension) over its tokens, and scale to length 1 if asked."""
+    """Pool ``hidden`` (text, token, dimension) over its tokens; optionally scale to length 1."""
     vectors = hidden[:, 0] if how == "cls" else hidden.mean(axis=1, dtype=np.float64)
     if normalize:
         vectors = normalized(vectors)

@@ -1,6 +1,6 @@
-"""The model of the task reranking: a cross-encoder, one logit for a query with a document.
+"""The model for the task reranking: a cross-encoder, with one logit for a query and a document.
 
-Refuses graphs that give another number of logits.
+Raises EngineError for graphs with another number of logits.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from mealkit.worker.tokenizer.tokenizer_file import open_tokenizer
 
 
 class Reranker:
-    """Documents to scores for a query; may be used from several threads at once."""
+    """Computes documents' scores for a query; several threads may use it concurrently."""
 
     def __init__(self, config: GraphConfig, how: ScoringConfig) -> None:
         self.tokenizer = TextTokenizer(open_tokenizer(config.root), how.max_length)
@@ -36,6 +36,6 @@ class Reranker:
 
 def _logit(found: NDArray[np.float32]) -> NDArray[np.float32]:
     if found.ndim != 2 or found.shape[1] != 1:
-        message = f"the graph gives logits of shape {found.shape}, expected one for each pair"
+        message = f"the graph's logits have the shape {found.shape}, expected one for each pair"
         raise failure("ENGINE_START", message)
     return found

@@ -1,7 +1,7 @@
-"""What waits together runs together: one run of the engine at a time, over inputs of one length.
+"""Runs waiting requests together: one run of the engine at a time, over inputs of one length.
 
-Inputs of different lengths never share a run, so nothing is ever padded, and a row's numbers are
-those that it would get alone: matrix products are computed row by row in one order. Pure numpy.
+Inputs of different lengths never share a run, so nothing is padded, and each row has the same
+numbers as alone: matrix products are computed row by row in the same order. Uses only numpy.
 """
 
 import threading
@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from mealkit.worker.interface import Cancelled, IsCancelled, never
 from mealkit.worker.tokenizer.encode import Tokens
 
-# A run holds at most this many tokens (one input may be more by itself). It bounds the engine's
-# working memory; more at once is not faster on a CPU.
+# The maximum number of tokens in a run (a single input may have more). It limits the engine's
+# memory; more tokens per run are not faster on a CPU.
 RUN_TOKENS = 2048
 
 Run = Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float32]]
-"""From ids and type ids (input, token) to one row of numbers for each input."""
+"""Computes one row of numbers for each input from ids and type ids (input, token)."""
 
 
 @dataclass(slots=True, eq=False)
@@ -37,11 +37,11 @@ class _Part:
 
 
 class Together:
-    """Runs inputs for several threads at once, in order of arrival.
+    """Runs inputs for several threads, in order of arrival.
 
-    Nobody waits for company: whoever is at the front takes along what waits behind, at most
-    ``RUN_TOKENS`` together. A request that needs several runs queues anew for each, so that small
-    requests pass between the runs of a large one.
+    No request waits for others to join: the request at the front takes waiting ones along, up to
+    ``RUN_TOKENS`` together. A request that needs several runs queues again for each, so that small
+    requests run between the runs of a large one.
     """
 
     def __init__(self, run: Run) -> None:
@@ -56,8 +56,8 @@ class Together:
         """Return a row for each input, in the order of the inputs.
 
         Raises:
-            Cancelled: nobody waits for them any more.
-            EngineError: what the run raises for these inputs, whatever ran beside them.
+            Cancelled: the caller has disconnected.
+            EngineError: the run failed for these inputs, regardless of other inputs in the run.
         """
         rows: dict[int, NDArray[np.float32]] = {}
         for part in _parts(found, is_cancelled):
@@ -65,7 +65,7 @@ class Together:
         return [rows[index] for index in range(len(found))]
 
     def _rows_of(self, part: _Part) -> NDArray[np.float32]:
-        part.turn.acquire()  # released by whoever ran it, or makes it the next to run
+        part.turn.acquire()  # released by the thread that ran it, or that makes it the next to run
         with self._lock:
             self._waiting.append(part)
             is_first, self._is_running = not self._is_running, True
@@ -75,11 +75,11 @@ class Together:
             self._lead(part)
         if part.error is not None:
             raise part.error
-        assert part.rows is not None  # noqa: S101 - run, and without an error
+        assert part.rows is not None  # noqa: S101 - it ran without an error
         return part.rows
 
     def _lead(self, part: _Part) -> None:
-        """Run the part at the front with those that fit, tell them, and wake the next."""
+        """Run the part at the front with those that fit, notify them, and wake the next one."""
         with self._lock:
             parts = self._taken(part)
         try:
@@ -109,11 +109,11 @@ class Together:
         try:
             ids = np.concatenate([part.ids for part in parts])
             rows = self._run(ids, np.concatenate([part.type_ids for part in parts]))
-        except Exception as error:  # noqa: BLE001 - handed to those who wait
+        except Exception as error:  # noqa: BLE001 - raised in the waiting threads
             if len(parts) == 1:
                 parts[0].error = error
                 return
-            for part in parts:  # one's failure is not another's
+            for part in parts:  # one part's failure does not affect another
                 self._run_all([part])
             return
         ends = np.cumsum([len(part.ids) for part in parts])
@@ -122,7 +122,7 @@ class Together:
 
 
 def _awaited(parts: Sequence[_Part]) -> list[_Part]:
-    """Return the parts that somebody waits for; the others get what says so."""
+    """Return the parts whose callers still wait; the others get Cancelled."""
     for part in parts:
         if part.is_cancelled():
             part.error = Cancelled()
@@ -130,7 +130,7 @@ def _awaited(parts: Sequence[_Part]) -> list[_Part]:
 
 
 def _parts(found: Sequence[Tokens], is_cancelled: IsCancelled) -> Iterator[_Part]:
-    """Split inputs by length into parts that one run can hold, longest first."""
+    """Split inputs by length into parts that fit into one run, longest first."""
     lengths: dict[int, list[int]] = {}
     for index, tokens in enumerate(found):
         lengths.setdefault(len(tokens.ids), []).append(index)

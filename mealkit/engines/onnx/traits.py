@@ -1,4 +1,4 @@
-"""What the rest of mealkit asks of the onnx engine: its memory."""
+"""The traits of the onnx engine: its memory."""
 
 from mealkit.engines.onnx.memory import MEMORY
 from mealkit.recipe.traits import EngineTraits

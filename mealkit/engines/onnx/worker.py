@@ -1,7 +1,7 @@
-"""The onnx engine's worker: text models with onnxruntime on the CPU, every choice pinned.
+"""The onnx engine's worker: text models with onnxruntime on the CPU, all settings from the lock.
 
-Refuses inputs over ``max_length`` instead of cutting them, and settings that it does not know. The
-engine is imported in ``load``, after its telemetry has been switched off.
+Raises errors for inputs over ``max_length``, which are never truncated, and for unknown settings.
+Imports the engine in ``load``, after switching off its telemetry.
 """
 
 import os
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from mealkit.engines.onnx.reranker import Reranker
     from mealkit.worker.generation.generator import Generator
 
-# Read when the libraries are imported. The first prevents onnxruntime's uploader and the device id
-# that it would persist (Privacy.md in its wheel); the others keep the threads to those we ask for.
+# The libraries read these when they are imported. The first prevents onnxruntime's upload and the
+# device id that it would store (Privacy.md in its wheel); the others limit the number of threads.
 _ENVIRONMENT = {
     "ORT_DISABLE_TELEMETRY": "1",
     "TOKENIZERS_PARALLELISM": "false",
@@ -45,7 +45,7 @@ _ENVIRONMENT = {
 
 
 class OnnxWorker:
-    """A worker for embeddings, classification, reranking or generation: as its task says.
+    """A worker for embeddings, classification, reranking or generation, depending on its task.
 
     It reads tokenizer.json, an ONNX graph and, for labels, config.json from one folder; for
     generation also genai_config.json, which describes the graph, and the chat template.
@@ -58,9 +58,9 @@ class OnnxWorker:
         self._generator: Generator | None = None
 
     def prepare(self) -> None:
-        """Import the engine, which takes most of its start; the machine is not looked at yet."""
+        """Import the engine, which takes most of the start, without reading the machine's facts."""
         _prepare()
-        import mealkit.engines.onnx.encoder  # noqa: F401, PLC0415  see the module's text
+        import mealkit.engines.onnx.encoder  # noqa: F401, PLC0415  see the module's docstring
 
     def load(self, config: WorkerConfig) -> None:
         """Read tokenizer and graph.
@@ -81,11 +81,11 @@ class OnnxWorker:
             case "generation":
                 self._load_generator(graph, config)
             case _:
-                message = f"onnx does not do the task {config.task!r}"
+                message = f"onnx does not support the task {config.task!r}"
                 raise failure("CONFIG_INVALID", message, where="worker.task")
 
     def embed(self, texts: Sequence[str], is_cancelled: IsCancelled = never) -> Embeddings:
-        """Embed texts of any number; each gets the vector that it would get alone.
+        """Embed any number of texts; each gets the same vector as alone.
 
         Raises:
             RequestError: ``REQUEST_TOO_LONG`` or ``REQUEST_INVALID``, naming the text.
@@ -96,7 +96,7 @@ class OnnxWorker:
         return self._encoder.embed(texts, is_cancelled)
 
     def classify(self, texts: Sequence[str], is_cancelled: IsCancelled = never) -> Classifications:
-        """Classify texts of any number; each gets the probabilities that it would get alone.
+        """Classify any number of texts; each gets the same probabilities as alone.
 
         Raises:
             MealkitError: as ``embed``.
@@ -108,7 +108,7 @@ class OnnxWorker:
     def rerank(
         self, query: str, documents: Sequence[str], is_cancelled: IsCancelled = never
     ) -> Relevance:
-        """Score documents of any number; each gets the score that it would get alone.
+        """Score any number of documents; each gets the same score as alone.
 
         Raises:
             MealkitError: as ``embed``.
@@ -118,13 +118,13 @@ class OnnxWorker:
         return self._reranker.rerank(query, documents, is_cancelled)
 
     def chat(self, request: ChatInput, is_cancelled: IsCancelled) -> Iterator[GenerationEvent]:
-        """Answer a conversation, as ``Generator.chat`` promises."""
+        """Answer a conversation, as specified by ``Generator.chat``."""
         return self._loaded_generator().chat(request, is_cancelled)
 
     def complete(
         self, request: CompletionInput, is_cancelled: IsCancelled
     ) -> Iterator[GenerationEvent]:
-        """Go on with a text, as ``Generator.complete`` promises."""
+        """Continue a text, as specified by ``Generator.complete``."""
         return self._loaded_generator().complete(request, is_cancelled)
 
     def tokenize(self, text: str) -> Sequence[int]:
@@ -137,7 +137,7 @@ class OnnxWorker:
         return model.tokenizer.ids(text) if model else self._loaded_generator().tokenize(text)
 
     def tokenize_chat(self, messages: Sequence[Message]) -> Sequence[int]:
-        """Return the tokens of a conversation, as ``Generator.tokenize_chat`` promises."""
+        """Return the tokens of a conversation, as specified by ``Generator.tokenize_chat``."""
         return self._loaded_generator().tokenize_chat(messages)
 
     def _loaded_generator(self) -> "Generator":
@@ -145,7 +145,7 @@ class OnnxWorker:
             raise _not_loaded("generation")
         return self._generator
 
-    # Each imports the engine: see the module's text.
+    # Each of these imports the engine: see the module's docstring.
 
     def _load_encoder(self, graph: GraphConfig, how: EmbeddingConfig) -> None:
         _prepare()
@@ -181,7 +181,7 @@ def _prepare() -> None:
 
 @contextmanager
 def _importing() -> Iterator[None]:
-    """Set the environment that the libraries read, and say so if they cannot be imported."""
+    """Set the libraries' environment, and raise ENGINE_START if they cannot be imported."""
     os.environ.update(_ENVIRONMENT)
     try:
         yield

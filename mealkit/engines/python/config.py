@@ -1,6 +1,7 @@
-"""The python worker's configuration, checked again where it is used.
+"""Checks the python worker's configuration when the worker starts.
 
-Refuses values that this worker cannot honour exactly. Standard library only.
+Raises ContainerError for values that this worker cannot apply exactly. Imports only the standard
+library.
 """
 
 from collections.abc import Mapping
@@ -24,21 +25,21 @@ _SETTINGS: Mapping[str, type] = {
 
 @dataclass(frozen=True, slots=True)
 class FileLimits:
-    """What files of a request may be, and where they may come from."""
+    """The limits for files of a request, and the places from which they may be fetched."""
 
     fetch_from: tuple[str, ...]
-    """The addresses that they may be fetched from: each is a folder, with all that is below it."""
+    """The URLs from which files may be fetched; each allows its folder and everything below it."""
     fetch_private: bool
-    """Whether those may lead to addresses that are not public."""
+    """Whether these URLs may point to addresses that are not public."""
     fetch_seconds: int
-    """How long all fetches of a request may take together."""
+    """The maximum time for all fetches of a request together."""
     max_file_bytes: int
-    """How large all files of a request may be together; likewise all files of an answer."""
+    """The maximum size of all files of a request together, and of all files of an answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class HandlerConfig:
-    """What the lock pins of this engine, checked."""
+    """The engine's part of the lock, checked."""
 
     model_root: Path
     code_root: Path

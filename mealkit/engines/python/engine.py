@@ -15,15 +15,15 @@ _ADDRESS = r"^https?://[A-Za-z0-9.\-\[\]:]+/(?:[A-Za-z0-9._~%!$&'()*+,;=:@-]+/)*
 
 
 class PredictionHyperparameters(StrictModel):
-    """What the paper's code computes with."""
+    """The values that the paper's code gets."""
 
     callers_may_set: ClassVar = frozenset({SEED.name})
-    """Those that a request has a parameter for: a kit may name them in ``overrides``."""
+    """The parameters that a request may also have: a kit may name them in ``overrides``."""
 
     seed: Annotated[int, Field(**SEED.bounds)] = SEED.neutral
-    """What the draws of random, numpy and torch start from, at the load and at each request."""
+    """The seed of random, numpy and torch, which is set before the load and before each request."""
     parameters: dict[str, JsonValue] = Field(default_factory=dict)
-    """Values for the code itself: its ``load`` gets them if it has a parameter ``parameters``."""
+    """Values for the code: its ``load`` gets them if it has a parameter ``parameters``."""
 
 
 class PythonSettings(StrictModel):
@@ -32,24 +32,24 @@ class PythonSettings(StrictModel):
     handler: Annotated[
         str, StringConstraints(pattern=r"^[A-Za-z0-9_/]+\.py:[A-Za-z_][A-Za-z0-9_]*$")
     ]
-    """FILE.py:CLASS, the file among ``runtime.code``."""
+    """FILE.py:CLASS, with the file in ``runtime.code``."""
     concurrency: Annotated[int, Field(ge=1, le=1024)] = 1
-    """How many calls of predict run at once. Above 1, they share what the seed determines."""
+    """How many calls of predict run concurrently. Above 1, they share the seeded state."""
     threads: Annotated[int, Field(ge=1, le=1024)] = 1
-    """Threads within one operator of numpy, torch and others that go by OMP_NUM_THREADS."""
+    """Threads within one operator of numpy, torch and other libraries that use OMP_NUM_THREADS."""
     fetch_from: tuple[Annotated[str, StringConstraints(pattern=_ADDRESS)], ...] = ()
-    """The addresses that files of a request may be fetched from: https://HOST/, or a folder of it
-    with a slash at the end. None: callers send the files themselves."""
+    """The URLs from which files of a request may be fetched: https://HOST/, or a folder on it with
+    a slash at the end. None: callers send the files themselves."""
     fetch_private: bool = False
-    """Whether those may lead to addresses that are not public, as inside a company."""
+    """Whether these URLs may point to addresses that are not public, as in a company network."""
     fetch_seconds: Annotated[int, Field(ge=1, le=3600)] = 30
-    """How long all fetches of a request may take together."""
+    """The maximum time for all fetches of a request together."""
     max_file_bytes: Annotated[int, Field(ge=1, le=2**40)] = 16 * 1024 * 1024
-    """How large all files of a request may be together, and each file of an answer."""
+    """The maximum size of all files of a request together, and of each file of an answer."""
 
 
 def check_code(loaded: LoadedKit, settings: Values) -> list[Problem]:
-    """Return what is wrong with the kit's code, as far as it can be known without running it."""
+    """Return the problems of the kit's code that can be found without running it."""
     major, _, minor = loaded.kit.runtime.python.partition(".")
     handler = Handler(
         setting=str(settings["handler"]),
@@ -67,7 +67,7 @@ RECIPE = Recipe(
     requirements=("pydantic",),
     excludes=(),
     environment={
-        # Sets and dictionaries in the order of their hashes are the same in every process.
+        # The iteration order of sets of strings is the same in every process.
         "PYTHONHASHSEED": "0",
         "HF_HUB_OFFLINE": "1",
         "TRANSFORMERS_OFFLINE": "1",
@@ -75,8 +75,8 @@ RECIPE = Recipe(
         "TOKENIZERS_PARALLELISM": "false",
     },
     formats=frozenset({"safetensors", "gguf", "onnx", "onnx-data", "json", "text", "pickle"}),
-    # The container of a handler that imports nothing takes 72 MiB (measured). What the code brings
-    # decides on the rest: this has room for the import of torch, hardware.memory says more.
+    # The container of a handler that imports nothing uses 72 MiB (measured). The rest depends on
+    # the code: this is enough for the import of torch; hardware.memory can set more.
     memory_factor=1.5,
     memory_bytes=1024 * 1024 * 1024,
     needs_weights=False,

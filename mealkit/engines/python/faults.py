@@ -1,7 +1,7 @@
-"""What the author's code raises becomes a problem: the exception's type and the line, no more.
+"""Turns exceptions of the author's code into problems with the exception's type and line only.
 
-An exception's message may hold what the caller sent, so it goes neither to the caller nor into the
-log. Standard library only.
+An exception's message may contain a caller's data, so neither the caller nor the log gets it.
+Imports only the standard library.
 """
 
 import sys
@@ -12,7 +12,7 @@ from mealkit.errors import MealkitError, failure
 
 
 def start_failure(error: BaseException, code_root: Path, doing: str) -> MealkitError:
-    """Return the problem of code that failed before any request: here the message is told."""
+    """Return the problem of code that failed before any request, with the exception's message."""
     traceback.print_exception(error)
     where = _syntax_line(error, code_root) or line_of(error, code_root)
     hint = None
@@ -23,7 +23,7 @@ def start_failure(error: BaseException, code_root: Path, doing: str) -> MealkitE
 
 
 def request_failure(error: BaseException, code_root: Path) -> MealkitError:
-    """Return the problem of code that failed on a request, and write its lines into the log."""
+    """Return the problem of code that failed on a request, and write its traceback to the log."""
     name = type(error).__name__
     lines = [f"the kit's code raised {name}:"]
     lines += [

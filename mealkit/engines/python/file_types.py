@@ -1,4 +1,4 @@
-"""Types in which a path stands for a file: text in JSON, a file on disk for the author's code.
+"""Types for paths that mean a file: text in JSON, a file on disk for the author's code.
 
 Imports pydantic, so only the worker's ``load`` may import this module.
 """
@@ -20,12 +20,12 @@ from pydantic_core import core_schema
 from mealkit.engines.python.request_files import RequestFiles, answer_file
 
 _PATHS = (Path, PurePath, PosixPath)
-_IN = "a file: base64, a data: URL, or an address that the kit allows"
+_IN = "a file: base64, a data: URL, or a URL that the kit allows"
 _OUT = "a file, as a data: URL"
 
 
 def incoming(where: str) -> Any:
-    """Return the type of a file that comes in at a field; it is validated with ``RequestFiles``."""
+    """Return the type of an input file in a field; its validation needs ``RequestFiles``."""
 
     def taken(text: str, info: ValidationInfo) -> Path:
         files = info.context
@@ -38,12 +38,12 @@ def incoming(where: str) -> Any:
 
 
 def outgoing(max_bytes: int) -> Any:
-    """Return the type of a file that goes out."""
+    """Return the type of an output file."""
 
     def written(path: Any) -> str:
         if isinstance(path, PurePath):
             return answer_file(Path(path), max_bytes)
-        raise ValueError("a path is expected")
+        raise ValueError("expected a path")
 
     schema = core_schema.no_info_plain_validator_function(written)
     form = {"type": "string", "format": "uri", "description": _OUT}
@@ -51,7 +51,7 @@ def outgoing(max_bytes: int) -> Any:
 
 
 def with_files(annotation: Any, file: Any) -> Any:
-    """Return a type in which every path is a file instead, also in the fields of models."""
+    """Return a type in which every path is replaced with a file, also in the fields of models."""
     if annotation in _PATHS:
         return file
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
@@ -68,17 +68,17 @@ def with_files(annotation: Any, file: Any) -> Any:
 
 
 def _model_with_files(model: type[BaseModel], file: Any) -> type[BaseModel]:
-    """Return a model, or one that derives from it and has files where it has paths."""
+    """Return a model, or a subclass of it that has files instead of paths."""
     fields: dict[str, Any] = {}
     for name, field in model.model_fields.items():
         if model in _members(field.annotation):
-            return model  # it holds itself: its paths are refused when it is described
+            return model  # it contains itself: its paths are rejected when the schema is built
         changed = with_files(field.annotation, file)
         if changed != field.annotation:
             fields[name] = (changed, field)
     if not fields:
         return model
-    # What the code gives is an instance of the model as its author wrote it.
+    # The code returns an instance of the model as its author wrote it.
     about = {"model_config": ConfigDict(from_attributes=True), "__module__": model.__module__}
     base = types.new_class(model.__name__, (model,), exec_body=lambda body: body.update(about))
     derived: type[BaseModel] = create_model(model.__name__, __base__=base, **fields)

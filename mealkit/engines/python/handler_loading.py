@@ -1,6 +1,7 @@
-"""The handler's class is imported, from the kit's own code and nowhere else, and made.
+"""Imports the handler's class, from the kit's own code only, and creates it.
 
-Refuses a file that is not there, code that does not import, and a class without ``predict``.
+Raises EngineError for a missing file, for code that cannot be imported, and for a class without
+``predict``.
 """
 
 import importlib.util
@@ -16,10 +17,10 @@ from mealkit.errors import failure
 
 
 def import_handler(config: HandlerConfig) -> type:
-    """Import the handler's file, with the code's folder at the front of the path.
+    """Import the handler's file, with the code's folder first on the path.
 
     Raises:
-        EngineError: ``ENGINE_START``, naming file and line.
+        EngineError: ``ENGINE_START``, with the file and line.
     """
     root, file = config.code_root, config.code_root / config.file
     if not file.is_file():
@@ -48,10 +49,10 @@ def import_handler(config: HandlerConfig) -> type:
 
 
 def load_arguments(load: Any, config: HandlerConfig) -> Mapping[str, Any]:
-    """Return what the handler's ``load`` asks for by the names of its parameters.
+    """Return the arguments for the handler's ``load``, by the names of its parameters.
 
     Raises:
-        EngineError: ``ENGINE_START``, it asks for something else.
+        EngineError: ``ENGINE_START``, it has another parameter.
     """
     known = {
         "models": config.model_root,
@@ -63,6 +64,6 @@ def load_arguments(load: Any, config: HandlerConfig) -> Mapping[str, Any]:
         if name in known:
             given[name] = known[name]
         elif parameter.default is parameter.empty:
-            message = f"load asks for {name!r}, it may ask for {', '.join(known)}"
+            message = f"load has a parameter {name!r}, expected {', '.join(known)}"
             raise failure("ENGINE_START", message, where=config.file)
     return given

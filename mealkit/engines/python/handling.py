@@ -1,7 +1,7 @@
-"""The author's handler runs: one request at a time unless the kit says more, from a known seed.
+"""Runs the author's handler: one request at a time unless the kit allows more, with a fixed seed.
 
-Its code may be synchronous or not, and may give its answer in pieces. Whatever it raises becomes a
-problem. Standard library only, besides what the author's code brings.
+The handler's code may be synchronous or asynchronous, and may return its answer in pieces. Its
+exceptions become problems. Imports only the standard library, apart from the author's code.
 """
 
 import inspect
@@ -23,13 +23,13 @@ _NUMPY_SEEDS = 2**32
 
 
 class Handling:
-    """A handler that has loaded."""
+    """A handler that is loaded."""
 
     def __init__(self, config: HandlerConfig) -> None:
-        """Import, make and load the handler.
+        """Import, create and load the handler.
 
         Raises:
-            EngineError: ``ENGINE_START``, naming file and line.
+            EngineError: ``ENGINE_START``, with the file and line.
         """
         self._config = config
         self._queue = RequestQueue(config.concurrency)
@@ -52,11 +52,11 @@ class Handling:
         self._is_async_stream = inspect.isasyncgenfunction(function)
 
     def answer(self, arguments: Mapping[str, Any], seed: int, is_cancelled: IsCancelled) -> Any:
-        """Return what ``predict`` gives, its draws from ``seed`` on.
+        """Return the result of ``predict``, with random numbers from ``seed``.
 
         Raises:
-            Cancelled: the caller went away.
-            EngineError: ``HANDLER_FAILED``, it raised.
+            Cancelled: the caller has disconnected.
+            EngineError: ``HANDLER_FAILED``, the handler raised an exception.
         """
         with self._queue.entered(is_cancelled):
             try:
@@ -69,10 +69,10 @@ class Handling:
                 raise request_failure(error, self._config.code_root) from error
 
     def wait_turn(self, is_cancelled: IsCancelled) -> None:
-        """Return once ``predict`` could be called.
+        """Wait until ``predict`` could be called.
 
         Raises:
-            Cancelled: the caller went away.
+            Cancelled: the caller has disconnected.
         """
         with self._queue.entered(is_cancelled):
             pass
@@ -80,11 +80,11 @@ class Handling:
     def pieces(
         self, arguments: Mapping[str, Any], seed: int, is_cancelled: IsCancelled
     ) -> Generator[Any, None, None]:
-        """Yield what ``predict`` gives, piece by piece; closed when this iterator is.
+        """Yield the pieces of ``predict``; its iterator is closed when this one is.
 
         Raises:
-            Cancelled: the caller went away.
-            EngineError: ``HANDLER_FAILED``, it raised.
+            Cancelled: the caller has disconnected.
+            EngineError: ``HANDLER_FAILED``, the handler raised an exception.
         """
         with self._queue.entered(is_cancelled):
             try:
@@ -121,12 +121,12 @@ class Handling:
         if hasattr(given, "__aiter__"):
             yield from self._loop.pieces(lambda: given, is_cancelled)
         else:
-            # A generator is closed with this one; any other iterator needs no end.
+            # A generator is closed with this one; other iterators do not need to be closed.
             yield from given
 
 
 def _begin_draws(seed: int) -> None:
-    """Let every draw begin where it began the last time for this seed."""
+    """Seed all random number generators, so that the same seed gives the same numbers."""
     random.seed(seed)
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed(seed % _NUMPY_SEEDS)

@@ -1,7 +1,7 @@
-"""One event loop in a thread of its own, on which the coroutines of the author's code run.
+"""Runs the coroutines of the author's code on one event loop, in a separate thread.
 
-A request's thread waits for its coroutine, and cancels it when the caller goes. Standard library
-only.
+A request's thread waits for its coroutine, and cancels it when the caller disconnects. Imports only
+the standard library.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from typing import Any
 
 from mealkit.worker.interface import Cancelled, IsCancelled
 
-# How often a waiting thread looks whether its caller is still there.
+# How often a waiting thread checks whether its caller is still connected.
 _LOOK_SECONDS = 0.1
 
 _END = object()
@@ -26,11 +26,11 @@ class LoopThread:
         threading.Thread(target=self._loop.run_forever, daemon=True).start()
 
     def run(self, work: Callable[[], Awaitable[Any]], is_cancelled: IsCancelled) -> Any:
-        """Await what ``work`` returns; cancel it, and wait for its end, when the caller goes.
+        """Await the result of ``work``; if the caller disconnects, cancel it and wait for its end.
 
         Raises:
-            Cancelled: the caller went away.
-            BaseException: whatever it raised.
+            Cancelled: the caller has disconnected.
+            BaseException: the exception that it raised.
         """
         running = _Running(self._loop, work)
         while not running.wait(_LOOK_SECONDS):
@@ -42,9 +42,9 @@ class LoopThread:
     def pieces(
         self, work: Callable[[], AsyncIterator[Any]], is_cancelled: IsCancelled
     ) -> Iterator[Any]:
-        """Yield what an asynchronous iterator gives; close it when this one is closed.
+        """Yield the items of an asynchronous iterator; close it when this one is closed.
 
-        It runs in one task from beginning to end, at most one piece ahead of the reader.
+        It runs in one task from start to end, at most one item ahead of the reader.
         """
         queue: asyncio.Queue[Any] = asyncio.Queue(maxsize=1)
 
@@ -71,7 +71,7 @@ class LoopThread:
 
 
 class _Running:
-    """A coroutine on the loop, whose end can be waited for even after it was cancelled."""
+    """A coroutine on the loop; its end can be awaited even after it was cancelled."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, work: Callable[[], Awaitable[Any]]) -> None:
         self.outcome: Future[Any] = Future()
@@ -81,7 +81,7 @@ class _Running:
         loop.call_soon_threadsafe(self._start, work)
 
     def wait(self, seconds: float) -> bool:
-        """Wait so long for the end; return whether it came."""
+        """Wait up to this long for the end; return whether it has ended."""
         return bool(wait([self.outcome], seconds).done)
 
     def cancel(self) -> None:
@@ -123,7 +123,7 @@ async def _outcome_of(work: Callable[[], Awaitable[Any]]) -> _Outcome:
 
 
 async def _next(queue: "asyncio.Queue[Any]", pumping: _Running) -> Any:
-    """Return the next piece, or _END once there are no more."""
+    """Return the next piece, or _END after the last one."""
     taking = asyncio.ensure_future(queue.get())
     ending = asyncio.ensure_future(pumping.ended.wait())
     try:

@@ -1,7 +1,8 @@
-"""Files in a request and in an answer: base64 and data: URLs, addresses where the kit allows them.
+"""Files in requests and answers: base64, data: URLs, and URLs that the kit allows.
 
-Refuses files over the kit's limit, text that is not base64, and addresses that are not allowed.
-data: URLs: https://datatracker.ietf.org/doc/html/rfc2397. Standard library only.
+Raises errors for files over the kit's limit, for text that is not base64, and for URLs that are not
+allowed. data: URLs: https://datatracker.ietf.org/doc/html/rfc2397. Imports only the standard
+library.
 """
 
 import base64
@@ -18,17 +19,17 @@ from mealkit.engines.python.url_fetch import fetch
 from mealkit.errors import MealkitError, failure
 from mealkit.untrusted import UntrustedError, read_file
 
-# As many as one request may have.
+# The maximum number of files of one request.
 MAX_FILES = 64
 
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,8}$")
 _DEFAULT_TYPE = "application/octet-stream"
-# Only what Python itself knows: the machine's own tables would change the answers.
+# Only Python's own table: the machine's tables would change the answers.
 _TYPES = mimetypes.MimeTypes()
 
 
 class RequestFiles:
-    """The files of one request, and of its answer; all are gone when it is closed."""
+    """The files of one request and of its answer; closing it deletes all of them."""
 
     def __init__(self, limits: FileLimits) -> None:
         self._limits = limits
@@ -44,7 +45,7 @@ class RequestFiles:
             self._folder = None
 
     def take(self, text: str, where: str) -> Path:
-        """Write what a text stands for into a file: an address, a data: URL, or base64.
+        """Write the content of a URL, a data: URL or base64 to a file, and return its path.
 
         Raises:
             RequestError: ``REQUEST_INVALID``, ``REQUEST_TOO_LARGE`` or ``REQUEST_UNSUPPORTED``,
@@ -70,24 +71,26 @@ class RequestFiles:
 
 
 def answer_file(path: Path, max_bytes: int) -> str:
-    """Return a file as a data: URL; one in the temporary folder is deleted.
+    """Return a file as a data: URL; delete it if it is in the temporary folder.
 
     Raises:
-        EngineError: ``ENGINE_ANSWER``, there is none, or it is too large.
+        EngineError: ``ENGINE_ANSWER``, the file is missing or too large.
     """
     try:
         size_bytes = path.stat().st_size
         if size_bytes > max_bytes:
-            message = f"the kit's code gave a file of {size_bytes} bytes, the limit is {max_bytes}"
+            message = (
+                f"the kit's code returned a file of {size_bytes} bytes, the limit is {max_bytes}"
+            )
             raise failure("ENGINE_ANSWER", message, hint="raise runtime.settings.max_file_bytes")
         data = read_file(path, max_bytes)
         if path.resolve().is_relative_to(Path(tempfile.gettempdir()).resolve()):
             path.unlink()
     except OSError as error:
-        message = f"the kit's code gave a file that cannot be read: {error.strerror}"
+        message = f"the kit's code returned a file that cannot be read: {error.strerror}"
         raise failure("ENGINE_ANSWER", message) from error
     except UntrustedError as error:
-        message = f"the kit's code gave a path that cannot be read: {error}"
+        message = f"the kit's code returned a path that cannot be read: {error}"
         raise failure("ENGINE_ANSWER", message) from error
     media_type = _TYPES.guess_type(path.name)[0] or _DEFAULT_TYPE
     return f"data:{media_type};base64,{base64.b64encode(data).decode()}"
@@ -115,7 +118,7 @@ def _of_base64(text: str, max_bytes: int, where: str) -> bytes:
     try:
         data = base64.b64decode(text, validate=True)
     except (ValueError, binascii.Error) as error:
-        message = f"{where} is neither an address, nor a data: URL, nor base64"
+        message = f"{where} is not a URL, a data: URL or base64"
         raise failure("REQUEST_INVALID", message, where=where) from error
     if len(data) > max_bytes:
         raise _too_large(where, max_bytes)

@@ -1,7 +1,7 @@
-"""The signature of ``predict`` becomes JSON Schema, and checks what goes in and what comes out.
+"""Describes the signature of ``predict`` as JSON Schema, and checks inputs and results with it.
 
-Refuses parameters without a type, and paths where no file could be put. Imports pydantic, so only
-``PythonWorker.load`` may import this module.
+Raises EngineError for parameters without a type, and for paths in types that cannot have files.
+Imports pydantic, so only ``PythonWorker.load`` may import this module.
 """
 
 import collections.abc
@@ -35,15 +35,15 @@ _STREAMS = (
     collections.abc.AsyncGenerator,
 )
 
-# Telling one of them means making all of them: a large list has as many as it has items.
+# Reporting one of them means building all of them: a large list may have one for each item.
 _MOST_MISTAKES = 1000
 
 
 class Signature:
-    """What ``predict`` takes and gives."""
+    """The inputs and the result of ``predict``."""
 
     def __init__(self, predict: Callable[..., Any], config: HandlerConfig) -> None:
-        """Read a method that is bound to its handler.
+        """Read the signature of a method that is bound to its handler.
 
         Raises:
             EngineError: ``ENGINE_START``, a parameter or the result cannot be described.
@@ -69,14 +69,14 @@ class Signature:
         except MealkitError:
             raise
         except Exception as error:
-            doing = "describing what predict takes and gives"
+            doing = "describing the inputs and the result of predict"
             raise start_failure(error, config.code_root, doing) from error
 
     def read(self, values: Mapping[str, Any], files: RequestFiles) -> dict[str, Any]:
         """Check an input and return the arguments of ``predict``.
 
         Raises:
-            RequestError: ``REQUEST_INVALID`` and others, naming the field.
+            RequestError: ``REQUEST_INVALID`` and others, with the field.
         """
         try:
             found = self._input.model_validate_json(json.dumps(dict(values)), context=files)
@@ -88,7 +88,7 @@ class Signature:
         """Check a result, or a piece of one, and return it as a JSON value.
 
         Raises:
-            EngineError: ``ENGINE_ANSWER``, it is not what the signature promises, or not JSON.
+            EngineError: ``ENGINE_ANSWER``, it does not match the signature, or is not JSON.
         """
         try:
             checked = self._output.validate_python(result)
@@ -97,16 +97,18 @@ class Signature:
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             at = _dotted(("output", *first["loc"]))
-            message = f"the kit's code gave something else than it promises: {at}: {first['type']}"
+            message = f"the kit's code returned a value of another type: {at}: {first['type']}"
         except (PydanticSerializationError, ArithmeticError, UnicodeDecodeError, RecursionError):
-            message = f"the kit's code gave {type(result).__name__}, which cannot become JSON"
-        hint = "let predict return what its annotation says"
+            message = (
+                f"the kit's code returned {type(result).__name__}, which cannot be written as JSON"
+            )
+        hint = "let predict return a value that matches its annotation"
         raise failure("ENGINE_ANSWER", message, where=self._config.file, hint=hint)
 
     def _checked(self, parameter: inspect.Parameter, hints: Mapping[str, Any]) -> str:
         kinds = (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
         if parameter.kind not in kinds or parameter.name not in hints:
-            reason = "has no type" if parameter.kind in kinds else "has no name that callers write"
+            reason = "has no type" if parameter.kind in kinds else "cannot be given by name"
             message = f"the parameter {parameter} of predict {reason}"
             hint = "write it as NAME: TYPE, or NAME: TYPE = DEFAULT"
             raise failure("ENGINE_START", message, where=self._config.file, hint=hint)
@@ -119,7 +121,7 @@ class Signature:
         for index, name in enumerate(self._names):
             default = parameters[name].default
             given = ... if default is inspect.Parameter.empty else default
-            # Not by their own names: a model has methods, such as ``copy`` and ``json``.
+            # Not by the parameters' names: models have methods such as ``copy`` and ``json``.
             file = incoming(f"input.{name}")
             taken: Any = with_files(hints[name], file)
             fields[f"p{index}"] = (Annotated[taken, Field(alias=name)], given)
@@ -132,8 +134,8 @@ class Signature:
         given = self._output.json_schema(mode="serialization")
         for name, form in (("takes", taken), ("gives", given)):
             if '"format": "path"' in json.dumps(form):
-                message = f"predict {name} a path inside a class, where no file can be put"
-                hint = "let the class be a pydantic model, or make the path a parameter"
+                message = f"predict {name} a path inside a class, which cannot have files"
+                hint = "make the class a pydantic model, or make the path a parameter"
                 raise failure("ENGINE_START", message, where=self._config.file, hint=hint)
         return PredictionSchema(taken, given, self.streams)
 
@@ -148,7 +150,7 @@ class Signature:
             case "extra_forbidden":
                 known = ", ".join(self._names) or "none"
                 message = f"{where} is not an input of this kit"
-                hint = f"its inputs are: {known}"
+                hint = f"its inputs are {known}"
             case "missing":
                 message = f"{where} is missing"
             case _:
@@ -158,10 +160,10 @@ class Signature:
 
 
 def _require_finite(value: Any) -> None:
-    """Refuse numbers that JSON does not have; pydantic would write null in their place.
+    """Check that there are only numbers that JSON has; pydantic would write null for others.
 
     Raises:
-        ArithmeticError: there is one.
+        ArithmeticError: there is a number that JSON does not have.
     """
     match value:
         case float() if not math.isfinite(value):

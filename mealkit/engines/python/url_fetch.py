@@ -1,8 +1,8 @@
-"""Files are fetched by address: from the places that the kit allows, over checked connections.
+"""Fetches files by URL: only from places that the kit allows, over checked connections.
 
-Refuses every other place, addresses that are not public (unless the kit allows them too), redirects
-out of the allowed places, and whatever is too large or too slow. Each connection goes to the very
-address that was checked. Standard library only.
+Rejects all other places, addresses that are not public (unless the kit allows them), redirects
+to other places, and downloads that are too large or too slow. Each connection uses exactly the
+address that was checked. Imports only the standard library.
 """
 
 import http.client
@@ -29,7 +29,7 @@ _CHUNK_BYTES = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """A fetched file: its bytes, the path of its address, and the media type that was said."""
+    """A fetched file: its bytes, the path of its URL, and the stated media type."""
 
     data: bytes
     path: str
@@ -41,7 +41,7 @@ def fetch(url: str, limits: FileLimits, max_bytes: int, deadline: float, where: 
 
     Raises:
         RequestError: ``REQUEST_UNSUPPORTED``, the kit does not allow that place;
-            ``REQUEST_TOO_LARGE``; ``REQUEST_INVALID``, it cannot be had.
+                ``REQUEST_TOO_LARGE``; ``REQUEST_INVALID``, the file cannot be fetched.
     """
     for _ in range(_REDIRECTS + 1):
         target = _allowed(url, limits, where)
@@ -49,18 +49,18 @@ def fetch(url: str, limits: FileLimits, max_bytes: int, deadline: float, where: 
             found = _get(target, limits, max_bytes, deadline, where)
         except (OSError, http.client.HTTPException, ValueError) as error:
             late = time.monotonic() >= deadline
-            reason = "it takes too long" if late else f"{type(error).__name__}: {error}"
+            reason = "it took too long" if late else f"{type(error).__name__}: {error}"
             message = f"{where} cannot be fetched: {reason}"
             raise failure("REQUEST_INVALID", message, where=where) from error
         if isinstance(found, Fetched):
             return found
         url = urljoin(url, found)
-    message = f"{where} is redirected more than {_REDIRECTS} times"
+    message = f"{where} redirects more than {_REDIRECTS} times"
     raise failure("REQUEST_INVALID", message, where=where)
 
 
 def is_allowed(url: str, allowed: str) -> bool:
-    """Tell whether an address lies in an allowed folder, by scheme, host, port and path."""
+    """Return whether a URL is in an allowed folder, by scheme, host, port and path."""
     target, folder = _parsed(url), _parsed(allowed)
     if target is None or folder is None:
         return False
@@ -71,17 +71,17 @@ def is_allowed(url: str, allowed: str) -> bool:
 def _allowed(url: str, limits: FileLimits, where: str) -> SplitResult:
     target = _parsed(url)
     if target is None:
-        raise failure("REQUEST_INVALID", f"{where} is not an address", where=where)
+        raise failure("REQUEST_INVALID", f"{where} is not a valid URL", where=where)
     if not any(is_allowed(url, allowed) for allowed in limits.fetch_from):
         places = ", ".join(limits.fetch_from)
         hint = f"allowed are {places}" if places else "send the file itself, as base64"
-        message = f"{where} names a place that this kit does not fetch from"
+        message = f"{where} is a URL from which this kit does not fetch files"
         raise failure("REQUEST_UNSUPPORTED", message, where=where, hint=hint)
     return target
 
 
 def _parsed(url: str) -> SplitResult | None:
-    """Return a plain address; None for everything in which two readers could see two places."""
+    """Return a plain URL; None for one that two parsers could read differently."""
     if not url.isascii() or not url.isprintable() or set(url) & set(' \\"<>^`{|}'):
         return None
     try:
@@ -103,7 +103,7 @@ def _origin(parts: SplitResult) -> tuple[str, str, int]:
 def _get(
     target: SplitResult, limits: FileLimits, max_bytes: int, deadline: float, where: str
 ) -> Fetched | str:
-    """Return the file, or where the server redirects to."""
+    """Return the file, or the target of a redirect."""
     _, host, port = _origin(target)
     address = _address_of(host, port, limits, where)
     with _connected(address, deadline) as raw:
@@ -120,7 +120,7 @@ def _get(
         finally:
             connection.close()
     if time.monotonic() >= deadline:
-        # What the deadline ended can look whole: headers, and bodies without a length.
+        # A response that the deadline truncated can look complete, such as one without a length.
         raise TimeoutError
     return found
 
@@ -155,7 +155,7 @@ def _headers(target: SplitResult) -> dict[str, str]:
 
 
 def _address_of(host: str, port: int, limits: FileLimits, where: str) -> Any:
-    """Return the socket address of a host, all of whose addresses may be connected to."""
+    """Return the socket address of a host, all of whose addresses must be allowed."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     if not limits.fetch_private:
         for _, _, _, _, address in found:
@@ -165,21 +165,21 @@ def _address_of(host: str, port: int, limits: FileLimits, where: str) -> Any:
 
 
 def _private(where: str) -> MealkitError:
-    message = f"{where} leads to an address that is not public"
+    message = f"{where} points to an address that is not public"
     return failure("REQUEST_UNSUPPORTED", message, where=where)
 
 
 @contextmanager
 def _connected(address: Any, deadline: float) -> Iterator[socket.socket]:
-    """Connect; at the deadline the connection ends, whatever it is doing."""
+    """Connect; at the deadline the connection is closed in any state."""
     left_seconds = deadline - time.monotonic()
     if left_seconds <= 0:
         raise TimeoutError
     family = socket.AF_INET6 if len(address) == 4 else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as raw:
         raw.settimeout(left_seconds)
-        # A timeout counts from the last byte: this one counts from the beginning. The duplicate
-        # stays ours when TLS takes the socket over.
+        # A socket's timeout starts again with each byte; this one is for the whole transfer. The
+        # duplicate remains open when TLS takes the socket over.
         ours = raw.dup()
         timer = threading.Timer(left_seconds, _end, [ours])
         timer.daemon = True
@@ -198,7 +198,7 @@ def _end(connection: socket.socket) -> None:
 
 
 def _tls() -> ssl.SSLContext:
-    """Return a context with the authorities of the image, and of certifi if the kit brings it."""
+    """Return a context with the image's certificate authorities, and certifi's if present."""
     context = ssl.create_default_context()
     with suppress(ImportError):
         certifi: Any = importlib.import_module("certifi")

@@ -1,7 +1,7 @@
-"""The python engine's worker: the paper's own code, as the kit brings it, behind typed inputs.
+"""The python engine's worker: runs the paper's own code from the kit, with typed inputs.
 
-Refuses inputs that the code's signature does not take, and results that it does not promise. The
-code is imported in ``load``, and pydantic with it.
+Raises errors for inputs and results that do not match the code's signature. Imports the code, and
+pydantic, in ``load``.
 """
 
 import os
@@ -31,14 +31,14 @@ class PythonWorker:
         self._signature: Signature | None = None
 
     def load(self, config: WorkerConfig) -> None:
-        """Import the handler, let it load, and read its signature.
+        """Import and load the handler, and read its signature.
 
         Raises:
             ContainerError: ``CONFIG_INVALID``, naming the field.
-            EngineError: ``ENGINE_START``, naming file and line.
+            EngineError: ``ENGINE_START``, with the file and line.
         """
         checked = HandlerConfig.of(config)
-        # Read when the libraries are imported, which only the author's code does.
+        # Libraries read these when they are imported, which only the author's code does.
         os.environ.update(dict.fromkeys(_THREADS, str(checked.threads)))
         try:
             from mealkit.engines.python.handling import Handling  # noqa: PLC0415
@@ -50,7 +50,7 @@ class PythonWorker:
         self._signature = Signature(self._handling.predict, checked)
 
     def schema(self) -> PredictionSchema:
-        """Return what ``predict`` takes and gives.
+        """Return the inputs and the result of ``predict``.
 
         Raises:
             EngineError: ``NOT_READY`` before ``load``.
@@ -58,22 +58,22 @@ class PythonWorker:
         return self._loaded()[2].schema
 
     def wait_turn(self, is_cancelled: IsCancelled) -> None:
-        """Return once the code could be called.
+        """Wait until the code could be called.
 
         Raises:
-            Cancelled: the caller has gone.
+            Cancelled: the caller has disconnected.
             EngineError: ``NOT_READY`` before ``load``.
         """
         self._loaded()[1].wait_turn(is_cancelled)
 
     def predict(self, values: Mapping[str, Any], seed: int, is_cancelled: IsCancelled) -> Any:
-        """Answer one input with a JSON value, or, if it streams, with an iterator of them.
+        """Answer one input with a JSON value or, for a stream, with an iterator of values.
 
         Raises:
-            RequestError: the input is not what it takes, naming the field.
-            Cancelled: the caller has gone.
-            EngineError: ``HANDLER_FAILED`` with the line; ``ENGINE_ANSWER``, the result is not
-                what the signature promises; ``NOT_READY`` before ``load``.
+            RequestError: the input does not match the signature; names the field.
+            Cancelled: the caller has disconnected.
+            EngineError: ``HANDLER_FAILED`` with the line; ``ENGINE_ANSWER``, the result does not
+                match the signature; ``NOT_READY`` before ``load``.
         """
         config, handling, signature = self._loaded()
         files = RequestFiles(config.limits)

@@ -1,6 +1,7 @@
-"""The transformers worker's configuration, checked again where it is used.
+"""Checks the transformers worker's configuration when the worker starts.
 
-Refuses values that this worker cannot honour exactly. Standard library only.
+Raises ContainerError for values that this worker cannot apply exactly. Imports only the standard
+library.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,7 +29,7 @@ _CHOICES: Mapping[str, Sequence[Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class ModelConfig:
-    """Which model is loaded, and how: the same for every task."""
+    """The settings for loading the model, for every task."""
 
     root: Path
     dtype: str

@@ -1,8 +1,8 @@
-"""Encoders of whole texts: vectors, labels and scores, each text computed by itself.
+"""Encoders of whole texts: vectors, labels and scores, each text computed separately.
 
-Refuses: models whose output does not fit the task, and numbers that are none. A text is never
-computed beside another: torch's sums depend on the shape of a batch, and so would its vector.
-Imports the engine, so only what is imported in ``load`` may import this module.
+Raises errors for models whose output does not fit the task, and for invalid numbers. Texts are
+never computed in one batch, because torch's sums depend on the shape of the batch, and so would the
+vectors. Imports the engine, so only modules that are imported in ``load`` may import this module.
 """
 
 import inspect
@@ -30,17 +30,17 @@ from mealkit.worker.request_queue import RequestQueue
 from mealkit.worker.tokenizer.encode import TextTokenizer, Tokens
 from mealkit.worker.tokenizer.tokenizer_file import open_tokenizer
 
-# What sentence-transformers divides by at least, so that a zero vector stays one.
+# The minimum of sentence-transformers' divisor, which keeps a zero vector zero.
 _SMALLEST_NORM = 1e-12
 
 
 class Embedder:
-    """Texts to vectors; may be used from several threads at once."""
+    """Computes the vectors of texts; several threads may use it concurrently."""
 
     def __init__(self, config: ModelConfig, how: EmbeddingConfig) -> None:
         self._how = how
         self.tokenizer = _tokenizer(config, how.max_length)
-        # Some encoders end in a pooler, which many weights leave out and no vector here needs.
+        # Some encoders end with a pooler, which many weights lack and no vector here needs.
         self._run = _Run("AutoModel", config, spare=("pooler.",))
         self._run.warm(self._vector, how.max_length)
 
@@ -58,7 +58,7 @@ class Embedder:
 
 
 class Classifier:
-    """Texts to the probabilities of labels; may be used from several threads at once."""
+    """Computes the probabilities of a text's labels; several threads may use it concurrently."""
 
     def __init__(self, config: ModelConfig, how: ScoringConfig) -> None:
         self._function = how.function
@@ -83,7 +83,7 @@ class Classifier:
 
 
 class Reranker:
-    """Documents to scores for a query; may be used from several threads at once."""
+    """Computes documents' scores for a query; several threads may use it concurrently."""
 
     def __init__(self, config: ModelConfig, how: ScoringConfig) -> None:
         self._function = how.function
@@ -103,7 +103,7 @@ class Reranker:
 
 
 class _Run:
-    """A model and the turns of those who use it."""
+    """A model, and the queue of the threads that use it."""
 
     def __init__(self, auto_class: str, config: ModelConfig, spare: Sequence[str] = ()) -> None:
         self.model = load_model(auto_class, config, spare)
@@ -118,11 +118,11 @@ class _Run:
         tokens: Sequence[Tokens],
         is_cancelled: IsCancelled,
     ) -> list[NDArray[np.float32]]:
-        """Compute inputs one by one, and read the numbers of each from what the model gives."""
+        """Compute inputs one by one, and convert the model's output for each to numbers."""
         found = []
         for item in tokens:
             with self._queue:
-                # Asked when it has its turn, which may have taken long.
+                # Checked after the wait in the queue, which may have taken long.
                 require_waiting(is_cancelled)
                 found.append(self._one(read, item))
         return found
@@ -131,11 +131,11 @@ class _Run:
         with engine_problems("ENGINE_ANSWER", f"on {len(tokens.ids)} tokens"):
             found = self._numbers(read, tokens)
         if not np.isfinite(found).all():
-            raise failure("ENGINE_ANSWER", "the model's answer holds infinite values or none")
+            raise failure("ENGINE_ANSWER", "the model's answer contains infinite or missing values")
         return found
 
     def warm(self, read: Callable[[Any], torch.Tensor], length: int) -> None:
-        """Compute the longest input there may be: what fails there fails before anyone asks."""
+        """Compute an input of the maximum length, so that errors occur before the first request."""
         with engine_problems("ENGINE_START", f"on max_length {length} tokens", self._root):
             self._numbers(read, Tokens([0] * length, [0] * length))
 
@@ -159,6 +159,6 @@ def _tokenizer(config: ModelConfig, max_length: int) -> TextTokenizer:
 def _logits(found: Any, expected: int) -> torch.Tensor:
     logits: torch.Tensor = found.logits[0].float()
     if logits.shape != (expected,):
-        message = f"the model gives {tuple(logits.shape)} numbers for an input, expected {expected}"
+        message = f"the model's output for an input is {tuple(logits.shape)}, expected {expected}"
         raise failure("ENGINE_START", message)
     return logits

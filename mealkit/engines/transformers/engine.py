@@ -24,25 +24,25 @@ class TransformersSettings(StrictModel):
     """The flags of transformers and torch that can change an answer or its speed."""
 
     dtype: Literal["float32", "float16", "bfloat16"] = "float32"
-    """The type that the model computes in, whatever type its weights are stored in."""
+    """The data type of the computation, whatever type the weights are stored in."""
     device: Literal["cpu", "cuda"] = "cpu"
-    """cuda: the first GPU that the container has; without one the engine does not start."""
+    """cuda: the container's first GPU; without a GPU the engine does not start."""
     attn_implementation: Literal["sdpa", "eager"] = "sdpa"
-    """sdpa: torch's own fused attention; eager: the model's, written out."""
+    """sdpa: torch's own fused attention; eager: the model's own code."""
     threads: Annotated[int, Field(ge=1, le=1024)] = 1
-    """Threads within one operator, on the CPU."""
+    """The number of threads within one operator, on the CPU."""
     max_batch_size: Literal[1] = 1
-    """How many inputs are computed together: one, so that none changes another's answer."""
+    """How many inputs are computed together: one, so that no input changes another's answer."""
     trust_remote_code: bool = False
-    """Whether the Python files that stand among the weights, and are pinned there, may be run."""
+    """Whether pinned Python files among the weights may be run."""
 
 
 def _problems(loaded: LoadedKit, settings: Values) -> list[Problem]:
-    """Return that the kit computes on a GPU which it does not ask for, or asks for one in vain."""
+    """Return a problem if the kit's device and its required GPU contradict each other."""
     device, gpu = settings["device"], loaded.kit.hardware.gpu
     if (device == "cuda") == (gpu is Gpu.REQUIRED):
         return []
-    message = f"runtime.settings.device is {device}, and hardware.gpu is {gpu}"
+    message = f"runtime.settings.device is {device}, but hardware.gpu is {gpu}"
     hint = "write device: cuda with gpu: required, or device: cpu with gpu: none"
     where = loaded.lines.where(("runtime", "settings", "device"))
     return [problem("KIT_INVALID", message, where=where, hint=hint)]
@@ -60,7 +60,11 @@ def _demand(use: Use) -> Demand | None:
 
 def _part(_model: Served) -> tuple[dict[str, Any], Comments]:
     comments: Comments = {
-        ("runtime", "settings", "dtype"): "Computed in; the weights may be stored in less."
+        (
+            "runtime",
+            "settings",
+            "dtype",
+        ): "The type of the computation; weights may be stored in less.",
     }
     return on_processors("transformers", {"dtype": "float32"}), comments
 
@@ -84,25 +88,25 @@ RECIPE = Recipe(
         "jinja2",
         "llguidance",
     ),
-    # For torch.compile, torch.distributed and the Hub client: no worker imports them.
+    # For torch.compile, torch.distributed and the Hub client, which no worker imports.
     excludes=("networkx", "fsspec", "setuptools", "hf-xet", "typer", "click"),
     environment={
         "HF_HUB_OFFLINE": "1",
         "TRANSFORMERS_OFFLINE": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "TOKENIZERS_PARALLELISM": "false",
-        # Waiting threads that spin make torch ten times slower on processors that are shared.
+        # Waiting threads that spin make torch ten times slower on shared processors.
         "OMP_WAIT_POLICY": "passive",
         "GOMP_SPINCOUNT": "0",
-        # Without it, products of matrices on a GPU may differ (torch's notes on randomness).
+        # Without it, matrix products on a GPU may differ (torch's notes on randomness).
         "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
     },
     formats=frozenset({"safetensors"}),
-    # Weights that are stored in the type that is computed in stay in the mapped file: 1.0 times
-    # their bytes, measured. Half precision computed in float32 is twice that, measured, in memory.
+    # Weights in the type of the computation stay in the mapped file: 1.0 times their size,
+    # measured. Half precision computed in float32 needs twice its size in memory, measured.
     memory_factor=2.1,
-    # 360 MiB with the libraries and a model of 4 MiB, measured; the gateway; and what 500 tokens
-    # take in a model of 400 MiB, 90 MiB.
+    # 360 MiB with the libraries and a model of 4 MiB, measured; the gateway; and 90 MiB for 500
+    # tokens in a model of 400 MiB.
     memory_bytes=640 * 1024 * 1024,
     features=tokenizer_features,
     check=_problems,
@@ -115,7 +119,7 @@ RECIPE = Recipe(
         part=_part,
         left_out=(
             "a build of torch for CPUs",
-            "the index's own is for GPUs, and has gigabytes that this kit does not use",
+            "the index's own build is for GPUs, and has gigabytes that this kit does not use",
             "name the CPU build: a kit of mealkit new --engine transformers shows how",
         ),
     ),

@@ -1,7 +1,8 @@
-"""A model from pinned safetensors: nothing fetched, nothing guessed, nothing left at random.
+"""Loads a model from pinned safetensors, without downloads, guesses or random initial values.
 
-Refuses: weights that lack a tensor of the model, code that the kit does not pin or allow, and a GPU
-that is not there. Imports the engine, so only what is imported in ``load`` may import this module.
+Raises errors for weights that lack a tensor of the model, for code that the kit does not pin or
+allow, and for a missing GPU. Imports the engine, so only modules that are imported in ``load`` may
+import this module.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,7 +26,7 @@ _SHOWN_TENSORS = 5
 def load_model(auto_class: str, config: ModelConfig, spare: Sequence[str] = ()) -> Any:
     """Load a model for ``auto_class`` (``AutoModel``, ...), ready to compute.
 
-    ``spare`` are the beginnings of names of tensors that the task does not need.
+    ``spare`` are the prefixes of tensors that the task does not need.
 
     Raises:
         EngineError: ``WEIGHTS_MISSING``, ``ENGINE_REMOTE_CODE``, ``ENGINE_OUT_OF_MEMORY`` or
@@ -52,7 +53,7 @@ def load_model(auto_class: str, config: ModelConfig, spare: Sequence[str] = ()) 
 
 
 def _set_engine(config: ModelConfig) -> None:
-    """Choose how torch computes, for the whole process."""
+    """Configure how torch computes, for the whole process."""
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     if config.device == "cuda" and not torch.cuda.is_available():
@@ -61,16 +62,16 @@ def _set_engine(config: ModelConfig) -> None:
         raise failure("HW_NO_GPU", message, where="settings.device")
     torch.set_num_threads(config.threads)
     torch.use_deterministic_algorithms(mode=True)
-    # It would fill every new tensor before it is written; none is read before.
+    # It would fill every new tensor before it is written; none is read before that.
     torch.utils.deterministic.fill_uninitialized_memory = False
-    # float32 means float32: TensorFloat-32 keeps 10 of its 23 bits.
+    # float32 must be exact: TensorFloat-32 uses 10 of its 23 bits.
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cudnn.benchmark = False
 
 
 def _trusts_code(auto_class: str, config: ModelConfig) -> bool:
-    """Return whether the model's own code is run: never when the engine can do without it."""
+    """Return whether the model's own code is run: never if the engine supports the model itself."""
     stated = read_json(config.root / "config.json")
     named = stated.get("auto_map")
     code: Mapping[str, Any] = named if isinstance(named, dict) else {}
@@ -87,13 +88,13 @@ def _trusts_code(auto_class: str, config: ModelConfig) -> bool:
 
 
 def _knows(model_type: Any, auto_class: str) -> bool:
-    """Return whether the engine has code of its own for a type of model."""
-    models: Mapping[Any, Any] = getattr(modeling_auto, auto_class)._model_mapping  # noqa: SLF001 - only it tells
+    """Return whether the engine has its own code for a type of model."""
+    models: Mapping[Any, Any] = getattr(modeling_auto, auto_class)._model_mapping  # noqa: SLF001 - has no public form
     return model_type in CONFIG_MAPPING and CONFIG_MAPPING[model_type] in models
 
 
 def _require_tensors(found: Mapping[str, Any], spare: Sequence[str], where: str) -> None:
-    """Refuse weights that transformers would have completed with random numbers."""
+    """Raise an error for weights that transformers would complete with random numbers."""
     missing = sorted(
         name for name in found.get("missing_keys", ()) if not name.startswith(tuple(spare))
     )
@@ -102,15 +103,15 @@ def _require_tensors(found: Mapping[str, Any], spare: Sequence[str], where: str)
         if names:
             shown = ", ".join(names[:_SHOWN_TENSORS])
             more = f" and {len(names) - _SHOWN_TENSORS} more" if len(names) > _SHOWN_TENSORS else ""
-            message = f"the weights {what} tensors that the model computes with: {shown}{more}"
+            message = f"the weights {what} tensors that the model needs: {shown}{more}"
             hint = "name weights that were trained for the kit's task in model.weights"
             raise failure("ENGINE_START", message, where=where, hint=hint)
 
 
 def _untrusted(references: Sequence[str], model_type: Any) -> MealkitError:
     message = (
-        f"config.json wants the model's own code to be run ({', '.join(references)}), and "
-        f"the engine has none of its own for the type {model_type!r}"
+        f"config.json requires the model's own code to be run ({', '.join(references)}), and "
+        f"the engine has no code for the type {model_type!r}"
     )
     hint = "read that code, name its files in model.weights, and set trust_remote_code: true"
     return failure("ENGINE_REMOTE_CODE", message, where="settings.trust_remote_code", hint=hint)

@@ -1,6 +1,6 @@
-"""Memory of PyTorch with transformers: everything is allocated when it is needed.
+"""Estimates the memory of PyTorch with transformers, which allocate everything when it is needed.
 
-Three moments may be the worst: loading, reading the longest prompt, and the last token written.
+The worst of three moments counts: loading, processing the longest prompt, or the last token.
 """
 
 from collections.abc import Mapping
@@ -26,23 +26,23 @@ _MODELING = "transformers, models/qwen2/modeling_qwen2.py (Qwen2MLP, Qwen2Decode
 _ALLOCATOR = "c10/cuda/CUDACachingAllocator.cpp (kSmallSize, kMinLargeAlloc, kRoundLarge)"
 # 32-bit logits, their sorted copy, 64-bit indices, probabilities and their running sum.
 _SAMPLING_BYTES = 24
-# From how many tokens on a matrix is made whole, and the bytes per number while it is: 16 bit;
-# 8-bit GPTQ passes through 32 bit first.
+# The number of tokens from which a matrix is dequantised as a whole, and the bytes per number for
+# that: 16 bit; 8-bit GPTQ uses 32 bit first.
 _MADE_WHOLE: Mapping[tuple[str, float], tuple[int, int]] = {
     ("gptq", 8): (128, 6),
     ("awq", 4): (1024, 2),
 }
-# What no term accounts for. No measurement so far needs more than 0.1 % of it; it is for models,
-# kernels and versions that nobody measured.
+# A margin for what no term covers. No measurement so far needs more than 0.1 % of it; it is for
+# models, kernels and versions that were not measured.
 UNMODELLED = 0.04
-_LOADING_FORMULA = "copies that are dropped once the model is loaded"
+_LOADING_FORMULA = "copies that are freed after the model is loaded"
 _LOADING_SOURCE = "an output matrix in the file although embeddings are tied; merged matrices"
-# Tokens of rotary tables that layers made for themselves, at most.
+# The maximum number of tokens of rotary tables that layers had for themselves.
 _ROTARY_TOKENS = 32768
 
 
 def habits_of(version: tuple[int, int] | None) -> Habits:
-    """Return what a version of transformers does; None: a current one.
+    """Return how a version of transformers uses memory; None: a current version.
 
     Source: the source of transformers, models/qwen2/modeling_qwen2.py and models/llama/. Before
     4.45 ``forward`` made logits of the whole prompt and copied them to 32 bit (2 + 4 bytes),
@@ -55,7 +55,7 @@ def habits_of(version: tuple[int, int] | None) -> Habits:
 
 
 def estimate(shape: Shape, setting: Setting) -> Estimate:
-    """Estimate the memory of one GPU, or of all together by the setting's scope."""
+    """Estimate the memory of one GPU, or of all together, depending on the setting's scope."""
     parts = _Parts(shape, setting)
     return Estimate(
         (
@@ -78,13 +78,13 @@ def _phase(name: str, terms: tuple[Term, ...]) -> Phase:
 
 
 class _Parts:
-    """The terms of each moment; ``_spread`` and ``_each`` turn a whole into the scope's share."""
+    """The terms of each moment; ``_spread`` and ``_each`` convert a total to the scope's share."""
 
     def __init__(self, shape: Shape, setting: Setting) -> None:
         self._shape = shape
         self._setting = setting
         every = setting.scope is Scope.ALL_GPUS
-        # What is spread over GPUs is counted once; what every GPU has is counted for each.
+        # What is divided among GPUs is counted once; what every GPU has is counted for each.
         self._spread = 1 if every else setting.devices
         self._each = setting.devices if every else 1
 
@@ -96,7 +96,7 @@ class _Parts:
         return (*terms, *self._around(0))
 
     def prompt(self) -> tuple[Term, ...]:
-        """Return the widest moment of a layer, or the logits, whichever is more."""
+        """Return the terms of a layer's widest moment or of the logits, whichever are larger."""
         setting = self._setting
         tokens = setting.longest_prompt * setting.concurrency
         cache = self._cache(1, setting.longest_prompt)
@@ -104,7 +104,7 @@ class _Parts:
         logits = self._logits(tokens)
         passing = [inside] if inside.likely_bytes > logits.likely_bytes else [logits]
         if setting.layer_split > 1 and passing == [logits]:
-            # The last GPU makes the logits; the others were at their widest before.
+            # The last GPU computes the logits; the others had their widest moment before.
             passing = [_stretched(logits, inside.high_bytes // self._each)]
             if self._each > 1:
                 passing.append(self._activations(tokens, self._each - 1))
@@ -129,7 +129,7 @@ class _Parts:
         loaded = shape.loaded_as(setting.float_bytes) / self._spread
         most = loading_rounding_bytes(shape)
         rounding = 0 if setting.habits.pool_first else most
-        # Layers cannot be cut: one GPU may get a layer or the embeddings more than its share.
+        # Layers cannot be split: one GPU may get a layer or the embeddings more than its share.
         uneven = loaded * 0.05 if self._spread > 1 else 0
         return between(
             "weights",
@@ -150,8 +150,8 @@ class _Parts:
         slack = tensors * MIB * copies / self._spread
         formula = cache_formula(shape, setting)
         if copies > 1:
-            formula += f", {copies} times while a step's new cache replaces the old"
-        # One layer's cache is there twice while it grows.
+            formula += f", {copies} times while a step's new cache replaces the old one"
+        # One layer's cache exists twice while it grows.
         growing = 0 if fixed else size / max(1, shape.layers)
         return between(
             "kv cache",
@@ -183,7 +183,7 @@ class _Parts:
         return between("activations", sizes, formula, _MODELING)
 
     def _dequantised(self, tokens: int) -> Term:
-        """Return the moment in which a matrix is made whole again, beside what goes through it."""
+        """Return the term for dequantising a matrix, with the values that pass through it."""
         shape = self._shape
         quantised = shape.quantisation
         kernel = (quantised.method, quantised.bits) if quantised else ("", 0)
@@ -207,7 +207,7 @@ class _Parts:
             (size, size + around, 1.1 * size + 2 * around),
             f"{setting.concurrency} x {shape.heads} heads x {setting.longest_prompt}^2"
             f" x {per_pair} bytes + {tokens} x 6 x {shape.hidden_size} x 2",
-            "scores in 16 bit, in 32 bit, and their softmax, all alive at once",
+            "scores in 16 bit, in 32 bit, and their softmax, all in memory at the same time",
         )
 
     def _logits(self, tokens: int) -> Term:
@@ -228,7 +228,7 @@ class _Parts:
         )
 
     def _around(self, moving_bytes: int) -> tuple[Term, ...]:
-        """Return what libraries hold: workspaces, and for a whole device its context."""
+        """Return the libraries' memory: workspaces and, for a whole device, its context."""
         shape, setting = self._shape, self._setting
         one = workspace_bytes(setting.compute_capability) * self._each
         scratch = 0
@@ -251,7 +251,7 @@ class _Parts:
 
 
 def _stretched(term: Term, more_bytes: int) -> Term:
-    """Return a term whose upper end is further away."""
+    """Return a term with a higher upper bound."""
     sizes = (term.low_bytes, term.likely_bytes, term.high_bytes + more_bytes)
     return between(term.name, sizes, term.formula, term.source)
 

@@ -1,7 +1,7 @@
-"""A causal language model as tokens in, logits out, with its key-value cache.
+"""A causal language model: tokens in, logits out, with its key-value cache.
 
-Refuses: models without such a cache, and logits that are no numbers. Imports the engine, so only
-what is imported in ``load`` may import this module.
+Raises errors for models without such a cache, and for logits that are not valid numbers. Imports
+the engine, so only modules that are imported in ``load`` may import this module.
 """
 
 import inspect
@@ -22,7 +22,7 @@ from mealkit.worker.tokenizer.vocabulary import Vocabulary
 
 
 class CausalModel(Vocabulary):
-    """A ``TokenModel``: one sequence at a time, never beside another, so that none changes it."""
+    """A ``TokenModel``: one sequence at a time, so that no sequence changes another."""
 
     def __init__(self, config: ModelConfig) -> None:
         root = config.root
@@ -30,27 +30,27 @@ class CausalModel(Vocabulary):
         self._model = load_model("AutoModelForCausalLM", config)
         self._device = config.device
         self._cache: Any = None
-        # The logits of a long prompt are vocabulary times length; only the last are needed.
+        # A long prompt has vocabulary times length logits; only the last ones are needed.
         takes = inspect.signature(self._model.forward).parameters
         self._options = {"logits_to_keep": 1} if "logits_to_keep" in takes else {}
         self._context_tokens = positions_of(root)
-        # Whatever fails at the first token fails now, before anyone asks.
+        # Errors of the first token are raised now, before the first request.
         with engine_problems("ENGINE_START", "at the first token", str(root)):
             self._vocabulary_size = len(self._step([self.first_id], None))
             self._cache = None
 
     @property
     def context_tokens(self) -> int:
-        """The most tokens that the model has positions for."""
+        """The maximum number of tokens that the model has positions for."""
         return self._context_tokens
 
     @property
     def vocabulary_size(self) -> int:
-        """How many logits there are; some models have more than their tokenizer has tokens."""
+        """The number of logits; some models have more than their tokenizer has tokens."""
         return self._vocabulary_size
 
     def begin(self, tokens: Sequence[int]) -> NDArray[np.float32]:
-        """Forget everything, read these tokens, at least one; return the next one's logits.
+        """Clear the sequence, read at least one token, and return the next token's logits.
 
         Raises:
             EngineError: ``ENGINE_OUT_OF_MEMORY`` or ``ENGINE_ANSWER``.
@@ -60,7 +60,7 @@ class CausalModel(Vocabulary):
             return self._step(tokens, None)
 
     def advance(self, token_id: int) -> NDArray[np.float32]:
-        """Append a token; return the next one's logits.
+        """Append a token; return the next token's logits.
 
         Raises:
             EngineError: ``ENGINE_OUT_OF_MEMORY`` or ``ENGINE_ANSWER``.
@@ -75,7 +75,7 @@ class CausalModel(Vocabulary):
             found = self._model(input_ids=ids, past_key_values=cache, **options)
         self._cache = getattr(found, "past_key_values", None)
         if self._cache is None:
-            raise failure("ENGINE_START", "the model keeps no cache of keys and values")
+            raise failure("ENGINE_START", "the model has no cache of keys and values")
         logits: NDArray[np.float32] = found.logits[0, -1].float().cpu().numpy()
         if np.isnan(logits).any():
             raise failure("ENGINE_ANSWER", "the model's logits are not numbers")

@@ -1,7 +1,7 @@
-"""A tokenizer of the older files of a model: vocab.txt, tokenizer.model and the like.
+"""Converts a tokenizer from a model's older files, such as vocab.txt or tokenizer.model.
 
-Refuses files that transformers cannot convert. Imports the engine, so only what is imported in
-``load`` may import this module.
+Raises EngineError for files that transformers cannot convert. Imports the engine, so only modules
+that are imported in ``load`` may import this module.
 """
 
 from pathlib import Path
@@ -14,10 +14,10 @@ from mealkit.worker.tokenizer.tokenizer_file import TOKENIZER_FILE
 
 
 def converted(root: Path) -> Tokenizer:
-    """Return what transformers makes of a folder without a tokenizer.json.
+    """Return transformers' conversion of a folder without a tokenizer.json.
 
     Raises:
-        EngineError: ``ENGINE_START``, it cannot make one.
+        EngineError: ``ENGINE_START``, the files cannot be converted.
     """
     from transformers import AutoTokenizer  # noqa: PLC0415 - for the few models that need it
 
@@ -27,7 +27,7 @@ def converted(root: Path) -> Tokenizer:
             where, use_fast=True, local_files_only=True, trust_remote_code=False
         )
     if not getattr(found, "is_fast", False):
-        message = f"there is no {TOKENIZER_FILE}, and the older files cannot be made into one"
+        message = f"{TOKENIZER_FILE} is missing, and the older files cannot be converted to one"
         hint = f"name a {TOKENIZER_FILE} in model.weights"
         raise failure("ENGINE_START", message, where=where, hint=hint)
     tokenizer: Tokenizer = found.backend_tokenizer

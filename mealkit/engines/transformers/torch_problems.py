@@ -1,6 +1,6 @@
-"""What torch and transformers raise, as problems.
+"""Turns exceptions of torch and transformers into problems.
 
-Imports the engine, so only what is imported in ``load`` may import this module.
+Imports the engine, so only modules that are imported in ``load`` may import this module.
 """
 
 from collections.abc import Iterator
@@ -10,22 +10,22 @@ import torch
 
 from mealkit.errors import MealkitError, failure
 
-# What torch (c10/core/impl/alloc_cpu.cpp) and the C library say when the kernel refuses memory.
+# Messages of torch (c10/core/impl/alloc_cpu.cpp) and the C library if the kernel has no memory.
 _NO_MEMORY = ("can't allocate memory", "not enough memory", "Cannot allocate memory")
 
 
 @contextmanager
 def engine_problems(code: str, doing: str, where: str | None = None) -> Iterator[None]:
-    """Turn whatever the engine raises into a problem with this code.
+    """Turn the engine's exceptions into a problem with this code.
 
     Raises:
-        EngineError: ``ENGINE_OUT_OF_MEMORY``, or the code that was given.
+        EngineError: ``ENGINE_OUT_OF_MEMORY``, or the given code.
     """
     try:
         yield
     except MealkitError:
         raise
-    except Exception as error:  # torch's, safetensors' and a model's own errors share no base
+    except Exception as error:  # errors of torch, safetensors and models have no common base class
         if _is_out_of_memory(error):
             message = f"the engine ran out of memory {doing}: {_words_of(error)}"
             raise failure("ENGINE_OUT_OF_MEMORY", message, where=where) from error
@@ -40,6 +40,6 @@ def _is_out_of_memory(error: Exception) -> bool:
 
 
 def _words_of(error: Exception) -> str:
-    """Return an error's first lines as one: behind them, some of torch's bring a whole stack."""
+    """Return an error's first lines as one line; some of torch's errors also contain a stack."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return " ".join(lines[:3])[:600]

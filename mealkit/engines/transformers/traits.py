@@ -1,4 +1,4 @@
-"""What the rest of mealkit asks of the transformers engine: its memory."""
+"""The traits of the transformers engine: its memory."""
 
 from mealkit.engines.transformers.memory import MEMORY
 from mealkit.recipe.traits import EngineTraits

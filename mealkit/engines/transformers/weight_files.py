@@ -1,7 +1,7 @@
-"""The files that a model consists of, below /models: whether all of them are there.
+"""Checks that all of a model's files exist below /models.
 
-Refuses: weights or a config that are not there, adapters, and code from anywhere else. Standard
-library only.
+Raises EngineError for missing weights or configs, for adapters, and for code from other places.
+Imports only the standard library.
 """
 
 from collections.abc import Sequence
@@ -15,10 +15,10 @@ _INDEX = "model.safetensors.index.json"
 
 
 def require_model_files(root: Path) -> None:
-    """Refuse a folder that lacks a part of the model, or has more than a model.
+    """Check that a folder has all parts of the model, and only one model.
 
     Raises:
-        EngineError: ``WEIGHTS_MISSING``, naming the file; ``ENGINE_START``, for an adapter.
+        EngineError: ``WEIGHTS_MISSING``, with the file; ``ENGINE_START``, for an adapter.
     """
     require_file(root / "config.json")
     if (root / _INDEX).is_file():
@@ -28,22 +28,22 @@ def require_model_files(root: Path) -> None:
         require_file(root / _WEIGHTS)
     adapter = root / "adapter_config.json"
     if adapter.exists():
-        message = "the weights are an adapter, which this engine does not apply"
+        message = "the weights are an adapter, which this engine does not support"
         hint = "merge the adapter into its model, and name the merged weights in model.weights"
         raise failure("ENGINE_START", message, where=str(adapter), hint=hint)
 
 
 def require_own_code(root: Path, references: Sequence[str]) -> None:
-    """Refuse references to code (``file.Class``) whose file is not among the model's files.
+    """Check that code references (``file.Class``) point to files among the model's files.
 
     Raises:
         EngineError: ``ENGINE_REMOTE_CODE``, the code is in another repository;
-            ``WEIGHTS_MISSING``, its file is not there.
+            ``WEIGHTS_MISSING``, its file does not exist.
     """
     for reference in references:
         repository, mark, _ = reference.partition("--")
         if mark:
-            message = f"config.json takes the model's code from another repository, {repository}"
-            hint = "name its .py files in model.weights, and a config.json that names them alone"
+            message = f"config.json refers to the model's code in another repository, {repository}"
+            hint = "name its .py files in model.weights, and a config.json that refers only to them"
             raise failure("ENGINE_REMOTE_CODE", message, where=reference, hint=hint)
         require_file(root / f"{reference.rpartition('.')[0]}.py")

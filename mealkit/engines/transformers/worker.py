@@ -1,7 +1,7 @@
-"""The transformers engine's worker: torch over safetensors, every choice pinned.
+"""The transformers engine's worker: runs torch with safetensors, all settings from the lock.
 
-Refuses inputs over the limit instead of cutting them, and settings that it does not know. The
-engine is imported in ``load``, after all that could leave the machine has been switched off.
+Raises errors for inputs over the limit, which are never truncated, and for unknown settings.
+Imports the engine in ``load``, after switching off everything that could use the network.
 """
 
 import os
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# Read when the libraries are imported. Offline three times over: each library asks its own way.
+# The libraries read these when they are imported. Each has its own variable for the offline mode.
 _ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
     "TRANSFORMERS_OFFLINE": "1",
@@ -49,7 +49,7 @@ _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 class TransformersWorker:
-    """A worker for generation, embeddings, classification or reranking, as its task says."""
+    """A worker for generation, embeddings, classification or reranking, depending on its task."""
 
     def __init__(self) -> None:
         self._generator: Generator | None = None
@@ -68,10 +68,10 @@ class TransformersWorker:
         """
         model = ModelConfig.of(config)
         os.environ.update(_ENVIRONMENT)
-        # Each thread that answers asks OpenMP by itself, and would be told: all processors.
+        # Each answering thread asks OpenMP separately, and would otherwise use all processors.
         os.environ.update(dict.fromkeys(_THREADS, str(model.threads)))
         if model.trust_remote_code:
-            # transformers copies a model's code there before it imports it.
+            # transformers copies a model's code to this folder before it imports it.
             os.environ["HF_MODULES_CACHE"] = tempfile.mkdtemp(prefix="mealkit-code-")
         try:
             self._load(config, model)
@@ -79,7 +79,7 @@ class TransformersWorker:
             raise failure("ENGINE_START", f"the engine cannot be imported: {error}") from error
 
     def _load(self, config: WorkerConfig, model: ModelConfig) -> None:
-        """Load what the task needs; the engine is imported here."""
+        """Load the parts for the task; this imports the engine."""
         match config.task:
             case "embeddings":
                 how = EmbeddingConfig.of(config)
@@ -100,17 +100,17 @@ class TransformersWorker:
                 self._generator = _generator(config, model)
 
     def embed(self, texts: Sequence[str], is_cancelled: IsCancelled = never) -> Embeddings:
-        """Embed texts; each gets the vector that it would get alone. See ``EmbeddingWorker``."""
+        """Embed texts; each gets the same vector as alone. See ``EmbeddingWorker``."""
         return _ready(self._embedder).embed(texts, is_cancelled)
 
     def classify(self, texts: Sequence[str], is_cancelled: IsCancelled = never) -> Classifications:
-        """Classify texts; each as if it were alone. See ``ClassificationWorker``."""
+        """Classify texts, each as if it were alone. See ``ClassificationWorker``."""
         return _ready(self._classifier).classify(texts, is_cancelled)
 
     def rerank(
         self, query: str, documents: Sequence[str], is_cancelled: IsCancelled = never
     ) -> Relevance:
-        """Score documents; each as if it were alone. See ``RerankingWorker``."""
+        """Score documents, each as if it were alone. See ``RerankingWorker``."""
         return _ready(self._reranker).rerank(query, documents, is_cancelled)
 
     def chat(self, request: ChatInput, is_cancelled: IsCancelled) -> Iterator[GenerationEvent]:
@@ -120,7 +120,7 @@ class TransformersWorker:
     def complete(
         self, request: CompletionInput, is_cancelled: IsCancelled
     ) -> Iterator[GenerationEvent]:
-        """Go on with a text. See ``GenerationWorker``."""
+        """Continue a text. See ``GenerationWorker``."""
         return _ready(self._generator).complete(request, is_cancelled)
 
     def tokenize(self, text: str) -> Sequence[int]:
@@ -129,7 +129,7 @@ class TransformersWorker:
         return encoder.tokenizer.ids(text) if encoder else _ready(self._generator).tokenize(text)
 
     def tokenize_chat(self, messages: Sequence[Message]) -> Sequence[int]:
-        """Return the tokens that ``chat`` would see. See ``GenerationWorker``."""
+        """Return the tokens that ``chat`` would get. See ``GenerationWorker``."""
         return _ready(self._generator).tokenize_chat(messages)
 
 

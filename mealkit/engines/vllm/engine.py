@@ -15,7 +15,7 @@ from mealkit.kit.load import LoadedKit
 from mealkit.recipe.kit import DebianBase, Feature, Gpu, StrictModel, Task
 from mealkit.recipe.requirements import Demand
 
-# From this size on, text is generated on a GPU.
+# From this size on, a GPU is the usual choice for generation.
 _LARGE_BYTES = 4 * 1024**3
 
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
@@ -25,19 +25,19 @@ class VllmSettings(StrictModel):
     """The flags of vLLM that can change an answer, its speed, or whether it fits."""
 
     dtype: Literal["bfloat16", "float16", "float32"]
-    """The type that is computed in. vLLM's own choice would differ between GPUs: say which."""
+    """The data type of the computation. vLLM's own choice would depend on the GPU: set one."""
     gpu_memory_utilization: Annotated[float, Field(gt=0, le=1)] = 0.9
-    """The share of every GPU's memory that vLLM takes, whatever the model needs."""
+    """The share of each GPU's memory that vLLM reserves, whatever the model needs."""
     tensor_parallel_size: Annotated[int, Field(ge=1, le=64)] = 1
-    """GPUs that share every layer. Another number adds up in another order: other answers."""
+    """The number of GPUs that share every layer. It changes the order of sums, and so answers."""
     max_num_seqs: Count = 64
-    """The most requests that are computed together."""
+    """The maximum number of requests that are computed together."""
     max_num_batched_tokens: Count = 8192
-    """The most tokens that are computed together; at least max_length for embeddings."""
+    """The maximum number of tokens computed together; at least max_length for embeddings."""
     enforce_eager: bool = False
-    """Without CUDA graphs and compilation: starts sooner, answers more slowly."""
+    """Disable CUDA graphs and compilation: starts faster, answers more slowly."""
     kv_cache_dtype: Literal["auto", "float16", "bfloat16", "fp8", "fp8_e4m3", "fp8_e5m2"] = "auto"
-    """The type of the key and value cache; auto: the one that is computed in."""
+    """The type of the key and value cache; auto: the type of the computation."""
     quantization: (
         Literal[
             "awq",
@@ -52,20 +52,20 @@ class VllmSettings(StrictModel):
         ]
         | None
     ) = None
-    """How the weights are quantised, if their config.json does not say."""
+    """The quantisation of the weights, if their config.json does not state it."""
     enable_prefix_caching: bool = False
-    """Reuse what earlier requests computed. Faster, and it can change the last digits."""
+    """Reuse what earlier requests computed. Faster, but it can change the last digits."""
     attention_backend: (
         Literal["FLASH_ATTN", "FLASHINFER", "FLEX_ATTENTION", "TRITON_ATTN"] | None
     ) = None
-    """The kernels of attention; null: vLLM chooses by the GPU."""
+    """The attention kernels; null: vLLM chooses by the GPU."""
     batch_invariant: bool = True
-    """The same request gives the same answer whatever else is computed. It costs speed and needs a
-    GPU of compute capability 9.0; without it an answer can vary with the load."""
+    """Give the same answer to the same request, whatever else is computed. This costs speed and
+    needs a GPU of compute capability 9.0; without it an answer can vary with the load."""
     tokenizer_mode: Literal["hf", "mistral", "auto"] = "hf"
-    """The tokenizer's kind: hf reads tokenizer.json."""
+    """The kind of tokenizer: hf reads tokenizer.json."""
     model_impl: Literal["vllm", "transformers"] = "vllm"
-    """Whose code computes the model: vLLM's own, or that of transformers."""
+    """The code that computes the model: vLLM's own, or that of transformers."""
     tool_call_parser: (
         Literal[
             "granite",
@@ -80,30 +80,32 @@ class VllmSettings(StrictModel):
         ]
         | None
     ) = None
-    """How the model writes calls of tools, where hyperparameters.tool_calls has no name for it."""
+    """The format of the model's tool calls, if hyperparameters.tool_calls has no name for it."""
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
         if self.max_num_batched_tokens < self.max_num_seqs:
             tokens, requests = self.max_num_batched_tokens, self.max_num_seqs
-            message = f"max_num_batched_tokens is {tokens}, less than max_num_seqs, {requests}"
+            message = (
+                f"max_num_batched_tokens is {tokens}, expected at least max_num_seqs, {requests}"
+            )
             raise ValueError(message)
         if self.kv_cache_dtype in {"float16", "bfloat16"} and self.kv_cache_dtype != self.dtype:
-            message = f"kv_cache_dtype is {self.kv_cache_dtype}, and dtype is {self.dtype}"
+            message = f"kv_cache_dtype is {self.kv_cache_dtype}, but dtype is {self.dtype}"
             raise ValueError(message)
         return self
 
 
 def _compiler(python: str) -> tuple[str, ...]:
-    # Triton compiles a small part of itself when it starts: triton/runtime/build.py
+    # Triton compiles a helper when it starts: triton/runtime/build.py
     return "g++", "libc6-dev", f"libpython{python}-dev"
 
 
 def problems(loaded: LoadedKit, _settings: Mapping[str, JsonValue]) -> list[Problem]:
-    """Return what would keep vLLM from starting: no GPU, or a base that lacks a compiler."""
+    """Return the problems that would prevent vLLM's start: no GPU, or a base without a compiler."""
     kit, found = loaded.kit, []
     if kit.hardware.gpu is not Gpu.REQUIRED:
-        message = f"vLLM needs a GPU, and hardware.gpu is {kit.hardware.gpu}"
+        message = f"vLLM needs a GPU, but hardware.gpu is {kit.hardware.gpu}"
         where = loaded.lines.where(("hardware", "gpu"))
         found.append(problem("KIT_INVALID", message, where=where, hint="write gpu: required"))
     base, python = kit.runtime.base, kit.runtime.python
@@ -111,7 +113,9 @@ def problems(loaded: LoadedKit, _settings: Mapping[str, JsonValue]) -> list[Prob
         wanted = _compiler(python)
         missing = [name for name in wanted if name not in base.packages]
         if missing:
-            message = f"the base has no {', '.join(missing)}, which torch and Triton compile with"
+            message = (
+                f"the base has no {', '.join(missing)}, which torch and Triton need to compile"
+            )
             hint = f"write packages: [{', '.join(wanted)}] into runtime.base"
             where = loaded.lines.where(("runtime", "base"))
             found.append(problem("KIT_INVALID", message, where=where, hint=hint))
@@ -121,7 +125,7 @@ def problems(loaded: LoadedKit, _settings: Mapping[str, JsonValue]) -> list[Prob
 def features(
     task: Task, hyperparameters: Mapping[str, JsonValue], settings: Mapping[str, JsonValue]
 ) -> frozenset[Feature]:
-    """Return what vLLM does for a task."""
+    """Return vLLM's features for a task."""
     if task is not Task.GENERATION:
         return frozenset({Feature.TOKENS})
     found = set(Feature)
@@ -133,7 +137,7 @@ def features(
 
 
 def demand(use: Use) -> Demand | None:
-    """Return what vLLM's flags say of memory."""
+    """Return the values that affect memory, from vLLM's flags."""
     flags, stated = use.flags, dict[str, Any]()
     if isinstance(flags.get("gpu_memory_utilization"), int | float):
         stated["utilisation"] = float(flags["gpu_memory_utilization"])
@@ -155,20 +159,20 @@ def demand(use: Use) -> Demand | None:
 
 
 def suits(model: Published) -> int:
-    """Return 2 for text of models so large that it is generated on a GPU."""
+    """Return 2 for generation with models that are so large that a GPU is the usual choice."""
     size_bytes = model.bytes_by_format.get("safetensors", 0)
     return 2 if model.task is Task.GENERATION and size_bytes >= _LARGE_BYTES else 0
 
 
 def part(model: Served) -> tuple[dict[str, Any], Comments]:
-    """Return a kit's part with the flags that decide on answers, and a base with a compiler."""
+    """Return the kit's part with the flags that affect answers, and a base with a compiler."""
     stated = model.config.get("dtype", model.config.get("torch_dtype"))
     known = isinstance(stated, str) and stated in {"bfloat16", "float16", "float32"}
     dtype = stated if known else "bfloat16"
-    # float32 on a GPU doubles memory; generators are published in it for training.
+    # float32 doubles the memory on a GPU; generators are published in it only for training.
     if dtype == "float32" and model.task is Task.GENERATION:
         dtype, known = "bfloat16", False
-    said = "From config.json." if known else f"config.json says {stated}: mealkit's choice."
+    said = "From config.json." if known else f"config.json states {stated}: mealkit's choice."
     form = {
         "runtime": {
             "engine": "vllm",
@@ -191,7 +195,7 @@ def part(model: Served) -> tuple[dict[str, Any], Comments]:
             "The same answer whatever else is computed; it needs a GPU of compute capability 9.0."
         ),
         ("runtime", "base"): (
-            "As vLLM starts, Triton and torch compile: they need g++ and Python's headers."
+            "When vLLM starts, Triton and torch compile code: they need g++ and Python's headers."
         ),
     }
     return form, comments
@@ -205,11 +209,11 @@ RECIPE = Recipe(
         Task.EMBEDDINGS: EmbeddingHyperparameters,
     },
     settings=VllmSettings,
-    # The flags are those of these versions; tests/engines/vllm holds them against their wheels.
+    # The flags are those of these versions; tests/engines/vllm compares them with their wheels.
     requirements=("vllm>=0.32,<0.34",),
     excludes=(),
     environment={
-        # Nothing is fetched, told, or loaded that the lock does not name.
+        # vLLM downloads, reports and loads only what the lock names.
         "HF_HUB_OFFLINE": "1",
         "TRANSFORMERS_OFFLINE": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
@@ -219,24 +223,24 @@ RECIPE = Recipe(
         "VLLM_PLUGINS": "",
         # FlashInfer's sampler is compiled on the first request, and has no seed per request.
         "VLLM_USE_FLASHINFER_SAMPLER": "0",
-        # A forked process cannot use CUDA again.
+        # A forked process cannot initialise CUDA again.
         "VLLM_WORKER_MULTIPROC_METHOD": "spawn",
         "VLLM_LOGGING_COLOR": "0",
         "VLLM_DISABLE_LOG_LOGO": "1",
         # The gateway keeps its connections open; vLLM would close them after 5 seconds.
         "VLLM_HTTP_TIMEOUT_KEEP_ALIVE": "3600",
-        # Where NVIDIA's tools put the driver's library in an image of Debian; Triton would ask
-        # ldconfig, whose cache such an image has not: triton/backends/nvidia/driver.py
+        # The folder of the driver's library in a Debian image with NVIDIA's tools; Triton would use
+        # ldconfig, whose cache such an image does not have: triton/backends/nvidia/driver.py
         "TRITON_LIBCUDA_PATH": "/usr/lib/x86_64-linux-gnu",
-        # How long the engine may load: large weights from a slow disk take more than 10 minutes.
+        # How long the engine may load: large weights from a slow disk need more than 10 minutes.
         "VLLM_ENGINE_READY_TIMEOUT_S": "7200",
         "OMP_NUM_THREADS": "1",
-        # torch names its cache's folder by the user, and the image has none by that number.
+        # torch names its cache's folder by the user's name, and the image has none for that number.
         "USER": "kit",
     },
     formats=frozenset({"safetensors"}),
-    # Of the host's memory, not the GPU's: weights pass through mapped files, each process has
-    # torch and a CUDA context. Not measured: there was no GPU.
+    # The host's memory, not the GPU's: weights pass through mapped files, and each process has
+    # torch and a CUDA context. Not measured, for lack of a GPU.
     memory_factor=0.1,
     memory_bytes=8 * 1024**3,
     features=features,

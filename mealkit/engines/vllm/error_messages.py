@@ -1,4 +1,4 @@
-"""What the error messages of vLLM's server mean, where their status alone does not say it.
+"""The meanings of error messages from vLLM's server, if their status alone is not enough.
 
 The messages are those of vLLM 0.32 and 0.33: vllm/renderers/params.py,
 vllm/entrypoints/serve/exception_handling/error_response.py, vllm/v1/engine/exceptions.py.
@@ -21,7 +21,7 @@ _TOO_MUCH_ASKED = re.compile(
     r"(?P<name>max_(?:completion_)?tokens)=(?P<count>\d+) cannot be greater than"
     r" max_model_len=(?P<limit>\d+)"
 )
-# What 0.33 tells callers, and what 0.32 told them.
+# The messages for callers in 0.33, and in 0.32.
 _ENGINE_DEAD = (
     "The server had an error while processing your request.",
     "EngineCore encountered an issue. See stack trace (above) for the root cause.",
@@ -29,7 +29,7 @@ _ENGINE_DEAD = (
 
 
 def error_meaning(message: str, status: int) -> Problem | None:
-    """Return the problem that a message tells; None: its status says all that is known."""
+    """Return the problem that a message means; None: only its status is known."""
     if status == 500 and message in _ENGINE_DEAD:
         return problem("ENGINE_DIED", "the engine's core ended during the request")
     if match := _TOO_MANY_TOKENS.search(message) or _TOO_LONG_INPUT.search(message):
@@ -38,8 +38,8 @@ def error_meaning(message: str, status: int) -> Problem | None:
         return problem("REQUEST_TOO_LONG", text)
     if match := _TOO_MANY_CHARACTERS.search(message):
         text = (
-            f"the input has {match['count']} characters, more than the limit of {match['limit']}"
-            " tokens can hold"
+            f"the input has {match['count']} characters, which is more than"
+            f" {match['limit']} tokens can have"
         )
         return problem("REQUEST_TOO_LONG", text)
     if match := _TOO_MUCH_ASKED.search(message):

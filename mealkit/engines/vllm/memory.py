@@ -1,4 +1,4 @@
-"""Memory of vLLM: it takes its fraction of the card whatever the model; this is what must fit in.
+"""Estimates vLLM's memory: it reserves its fraction of the card; this must fit into the fraction.
 
 What is left of the fraction after weights, one profiling pass and overhead becomes the cache.
 Source: vllm/v1/worker/gpu_worker.py (determine_available_memory).
@@ -13,16 +13,16 @@ from mealkit.memory.setting import EngineMemory, Setting
 from mealkit.memory.shape import Shape
 from mealkit.memory.terms import GIB, MIB, Estimate, Phase, Term, between
 
-# --block-size, by default.
+# The default of --block-size.
 _BLOCK_TOKENS = 16
-# vLLM casts float weights to 16 bit unless --dtype says otherwise.
+# By default, vLLM casts float weights to 16 bit; --dtype changes that.
 _FLOAT_BYTES = 2
 # 16-bit and 32-bit logits, sorted values, 64-bit indices, probabilities, running sums.
 _SAMPLER_BYTES = 26
 
 
 def estimate(shape: Shape, setting: Setting) -> Estimate:
-    """Estimate what one GPU of ``tensor_parallel`` must have within vLLM's fraction."""
+    """Estimate what one GPU of ``tensor_parallel`` needs within vLLM's fraction."""
     terms = [_weights(shape, setting), _cache(shape, setting), _activations(shape, setting)]
     if setting.cuda_graphs:
         terms.append(
@@ -39,7 +39,7 @@ def estimate(shape: Shape, setting: Setting) -> Estimate:
 
 
 def usable_bytes(memory_bytes: int, setting: Setting) -> int:
-    """Return what vLLM may use of a card."""
+    """Return the memory of a card that vLLM may use."""
     return int(memory_bytes * setting.utilisation)
 
 
@@ -47,7 +47,7 @@ def _weights(shape: Shape, setting: Setting) -> Term:
     width = setting.float_bytes or (_FLOAT_BYTES if "F32" in shape.bytes_by_dtype else None)
     loaded = shape.loaded_as(width)
     share = loaded / setting.tensor_parallel
-    # Norms, routers and scales are copied to every GPU; matrices that do not divide are padded.
+    # Norms, routers and scales are copied to every GPU; matrices that cannot be divided are padded.
     copied = 0.01 * loaded if setting.tensor_parallel > 1 else 0
     return between(
         "weights",
@@ -75,7 +75,7 @@ def _activations(shape: Shape, setting: Setting) -> Term:
     tp = setting.tensor_parallel
     width = shape.intermediate_size
     if shape.experts:
-        # Every token passes each of its experts, and all of that is alive at once.
+        # Every token passes through each of its experts, and all of that is in memory together.
         width = max(
             shape.experts.active * shape.experts.intermediate_size,
             shape.experts.shared_intermediate_size,
@@ -89,14 +89,14 @@ def _activations(shape: Shape, setting: Setting) -> Term:
     return between(
         "activations",
         (0.7 * likely, likely, 1.5 * likely + 256 * MIB),
-        f"the greater of {tokens} tokens x ({gate:.0f} + 3 x {shape.hidden_size}) x 2 bytes and"
+        f"the maximum of {tokens} tokens x ({gate:.0f} + 3 x {shape.hidden_size}) x 2 bytes and"
         f" {rows} requests x {shape.vocabulary} x {_SAMPLER_BYTES} bytes",
         "vllm/v1/worker/gpu_model_runner.py (profile_run); layers/activation.py (SiluAndMul)",
     )
 
 
 def _without_window(shape: Shape) -> Shape:
-    """Return the shape as an engine sees it that has switched its hybrid cache off."""
+    """Return the shape for an engine that has disabled its hybrid cache."""
     return replace(shape, window=None)
 
 
@@ -106,7 +106,7 @@ MEMORY = EngineMemory(
     takes_share=True,
     queues_requests=True,
     caches_latent=True,
-    # It has logged up to 1.79 GiB outside PyTorch on one GPU.
+    # It has logged up to 1.79 GiB outside of PyTorch on one GPU.
     most_context_bytes=1840 * MIB,
     usable_bytes=usable_bytes,
 )

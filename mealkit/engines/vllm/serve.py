@@ -1,6 +1,7 @@
-"""The vllm engine: ``vllm serve`` takes over the worker's process, every flag from the lock.
+"""The vllm engine: ``vllm serve`` replaces the worker's process, with every flag from the lock.
 
-Refuses settings that are missing or mistyped. Standard library only: what needs vLLM is vLLM.
+Raises errors for missing or mistyped settings. Imports only the standard library: the server
+itself imports vLLM.
 Its flags, as of 0.32 and 0.33: https://docs.vllm.ai/en/v0.33.0/cli/serve/
 """
 
@@ -13,13 +14,13 @@ from typing import Any
 from mealkit.errors import failure
 from mealkit.worker.interface import WorkerConfig, require_fields
 
-# numpy's generators, which vLLM seeds as it starts, take 32 bits. Every request has its own seed.
+# numpy's generators, which vLLM seeds when it starts, use 32 bits. Every request has its own seed.
 _SEED_MASK = 2**32 - 1
 
 _POOLING = {"mean": "MEAN", "cls": "CLS"}
 
-# What no kit decides: nothing is fetched or run that is not pinned, nobody listens on a network,
-# requests are not logged, and whoever sends one cannot bring a template.
+# The same for all kits: only pinned files are loaded and run, the server does not listen on a
+# network, requests are not logged, and a request cannot contain a template.
 _ALWAYS = (
     "--load-format=safetensors",
     "--config-format=hf",
@@ -50,14 +51,14 @@ class VllmServer:
     """vLLM's own server."""
 
     def command(self, config: WorkerConfig, socket: Path) -> Sequence[str]:
-        """Return ``vllm serve`` by its module, on the socket, with what the lock says.
+        """Return the command for ``vllm serve``, as a module, on the socket, with the lock's flags.
 
         Raises:
             ContainerError: ``CONFIG_INVALID``, a setting is missing, unknown or mistyped.
-            EngineError: ``ENGINE_START``, vLLM's server does not do the task.
+            EngineError: ``ENGINE_START``, vLLM's server does not support the task.
         """
         settings = _settings(config)
-        # -s and -P, as the worker was started itself; vllm's console script is not in the image.
+        # -s and -P, like the worker itself; vLLM's console script is not in the image.
         return (
             sys.executable,
             *("-s", "-P", "-m", "vllm.entrypoints.cli.main", "serve", str(config.model_root)),
@@ -69,18 +70,18 @@ class VllmServer:
         )
 
     def environment(self, config: WorkerConfig) -> Mapping[str, str]:
-        """Return the variable that makes answers independent of what else is computed."""
+        """Return the variable that makes answers independent of other requests."""
         settings = _settings(config)
         return {"VLLM_BATCH_INVARIANT": "1" if settings["batch_invariant"] else "0"}
 
 
 def _settings(config: WorkerConfig) -> Mapping[str, Any]:
     settings = dict(config.settings)
-    # What may be null is whatever vLLM chooses: from the weights' config, or by the GPU.
+    # The settings that may be null, so that vLLM chooses: from the weights' config, or by the GPU.
     for name in ("quantization", "attention_backend", "tool_call_parser"):
         if settings.get(name, ...) is None:
             settings[name] = ""
-    # JSON has one kind of number: 1 is a fraction, too.
+    # JSON has one type of number: 1 is also a fraction.
     if type(settings.get("gpu_memory_utilization")) is int:
         settings["gpu_memory_utilization"] = float(settings["gpu_memory_utilization"])
     require_fields(settings, _FIELDS, "settings")
@@ -100,7 +101,7 @@ def _engine_flags(settings: Mapping[str, Any]) -> Iterator[str]:
         yield f"--{name.replace('_', '-')}={settings[name]}"
     for name in ("enforce_eager", "enable_prefix_caching"):
         yield f"--{'' if settings[name] else 'no-'}{name.replace('_', '-')}"
-    # One process more for one GPU would only be one more that can die.
+    # For one GPU, another process would only be another one that can die.
     spread = settings["tensor_parallel_size"] > 1
     yield f"--distributed-executor-backend={'mp' if spread else 'uni'}"
     if settings["quantization"]:
@@ -119,7 +120,7 @@ def _task_flags(config: WorkerConfig, settings: Mapping[str, Any]) -> Iterator[s
         case "embeddings":
             yield from _embedding_flags(values, settings["max_num_batched_tokens"], limit_tokens)
         case _:
-            message = f"vLLM's server does not do the task {config.task!r} here"
+            message = f"vLLM's server does not support the task {config.task!r} here"
             raise failure("ENGINE_START", message)
 
 
@@ -130,7 +131,7 @@ def _generation_flags(config: WorkerConfig, settings: Mapping[str, Any]) -> Iter
     yield f"--seed={_value(values, 'seed', int) & _SEED_MASK}"
     yield "--enable-chunked-prefill"
     yield f"--max-num-batched-tokens={settings['max_num_batched_tokens']}"
-    # As OpenAI's: at most 20, and of what the model says, before temperature and top_p.
+    # OpenAI's rule: at most 20, from the model's probabilities before temperature and top_p.
     yield "--max-logprobs=20"
     yield "--logprobs-mode=raw_logprobs"
     yield "--chat-template-content-format=auto"
@@ -156,7 +157,7 @@ def _embedding_flags(
         "enable_chunked_processing": False,
     }
     yield f"--pooler-config={json.dumps(pooler)}"
-    # A mean over pieces is another vector: an input is computed at once, so it must fit at once.
+    # A mean over pieces would be a different vector: an input must fit into one batch.
     yield "--no-enable-chunked-prefill"
     yield f"--max-num-batched-tokens={max(batched_tokens, limit_tokens)}"
 

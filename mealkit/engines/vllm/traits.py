@@ -1,4 +1,4 @@
-"""What the rest of mealkit asks of the vllm engine: memory, GPUs, and how its server answers."""
+"""The traits of the vllm engine: memory, supported GPUs, and its server's error messages."""
 
 from mealkit.engines.vllm.error_messages import error_meaning
 from mealkit.engines.vllm.memory import MEMORY
@@ -21,7 +21,8 @@ TRAITS = EngineTraits(
     # vllm/v1/worker/gpu_worker.py
     refused_dtypes=frozenset({"bf16"}),
     hardware_source="https://docs.vllm.ai/en/latest/features/quantization/ (supported hardware)",
-    # It takes max_tokens as a wish: vllm/entrypoints/serve/utils/api_utils.py, get_max_tokens.
+    # It lowers a max_tokens that does not fit: vllm/entrypoints/serve/utils/api_utils.py,
+    # get_max_tokens.
     shortens_answers=True,
     metrics_prefix="vllm:",
     error_meaning=error_meaning,

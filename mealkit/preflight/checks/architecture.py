@@ -1,4 +1,4 @@
-"""Is the machine's processor architecture one of those that the image is built for."""
+"""Checks that the image is built for the machine's processor architecture."""
 
 from mealkit.preflight.facts import Facts
 from mealkit.preflight.finding import Check, Context, Finding, Severity
@@ -6,7 +6,7 @@ from mealkit.recipe.requirements import Requirements
 
 
 def look(facts: Facts, requirements: Requirements, _context: Context) -> Finding:
-    """Block on any other architecture: its instructions cannot be run."""
+    """Block on any other architecture: this machine cannot run its instructions."""
     fits = facts.architecture in requirements.architectures
     return Finding(
         code="HOST_ARCHITECTURE",

@@ -1,4 +1,4 @@
-"""Is there a CDI spec of the GPUs, for clients that hand them on by one."""
+"""Checks that the GPUs have a CDI spec, for clients that need one to pass them to containers."""
 
 from mealkit.preflight.checks.container_toolkit import client_of
 from mealkit.preflight.devices import devices_of
@@ -10,7 +10,7 @@ _KIND = "nvidia.com/gpu"
 
 
 def look(facts: Facts, _requirements: Requirements, context: Context) -> Finding | None:
-    """Block where podman finds none; warn where the folders could not be read. Only on the host."""
+    """Block if podman finds none; warn if the folders could not be read. Only on the host."""
     client = client_of(facts, context)
     nvidia = any(device.maker == "NVIDIA" for device in devices_of(facts))
     if context.inside or client is None or client.name != "podman" or not nvidia:
@@ -31,7 +31,7 @@ def look(facts: Facts, _requirements: Requirements, context: Context) -> Finding
 
 CHECK = Check(
     code="HOST_CDI_MISSING",
-    rule="podman hands on GPUs by a CDI spec of the kind nvidia.com/gpu",
+    rule="podman passes GPUs to containers by a CDI spec of the kind nvidia.com/gpu",
     source="https://docs.nvidia.com/datacenter/cloud-native/container-toolkit/latest/cdi-support.html",
     look=look,
 )

@@ -1,4 +1,4 @@
-"""Can the machine's clock be right, as far as that shows without a network."""
+"""Checks that the machine's clock can be right, as far as this is possible without a network."""
 
 from datetime import UTC, datetime
 
@@ -6,14 +6,14 @@ from mealkit.preflight.facts import Facts
 from mealkit.preflight.finding import Check, Context, Finding, Severity
 from mealkit.recipe.requirements import Requirements
 
-# No clock is right that says this code was not written yet.
+# A clock that shows a time before this code was written is wrong.
 _WRITTEN = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def look(_facts: Facts, _requirements: Requirements, context: Context) -> Finding | None:
-    """Warn of a clock that is certainly wrong; say nothing of one that could be right.
+    """Warn if the clock is certainly wrong; return None if it could be right.
 
-    A wrong clock breaks TLS, and with it every pull; a kit that is here starts all the same.
+    A wrong clock breaks TLS, and so every pull; but a kit that is already here still starts.
     """
     if context.clock_seconds is None or context.clock_seconds >= _WRITTEN.timestamp():
         return None
@@ -29,7 +29,7 @@ def look(_facts: Facts, _requirements: Requirements, context: Context) -> Findin
 
 CHECK = Check(
     code="HOST_CLOCK",
-    rule="the clock is not before the day that this check was written",
+    rule="the clock shows a time after this check was written",
     source="RFC 5280, section 4.1.2.5: certificates are not valid before their time",
     look=look,
     of_gpus=False,

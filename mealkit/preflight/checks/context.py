@@ -1,4 +1,4 @@
-"""Does the GPU's memory hold the context that the kit pins, for all requests at a time."""
+"""Checks that the kit's pinned context fits into the GPUs' memory, for all requests together."""
 
 from mealkit.preflight.devices import devices_of
 from mealkit.preflight.facts import Facts
@@ -9,10 +9,10 @@ from mealkit.units import show_size
 
 
 def look(facts: Facts, requirements: Requirements, context: Context) -> Finding | None:
-    """Block if not even the least estimate fits the largest GPUs, empty; name what would fit.
+    """Block if the lower bound does not fit the largest GPUs when empty; name what would fit.
 
-    An engine that starts as soon as one request has room lets others wait: then this warns. The
-    context is never made shorter.
+    An engine that starts with space for one request makes the others wait: then this only warns.
+    The context is never shortened.
     """
     fitting = fitting_of(requirements, context.engine.memory, devices_of(facts))
     if fitting is None or fitting.never or not fitting.model.generates:
@@ -23,14 +23,14 @@ def look(facts: Facts, requirements: Requirements, context: Context) -> Finding 
     if fitting.room_bytes is not None:
         measured = f"{show_size(fitting.room_bytes)} for the engine"
         if severity is not Severity.PASSES:
-            measured += f", room for {_reach(fitting)}"
+            measured += f", space for {_reach(fitting)}"
     times = "" if setting.concurrency == 1 else f"{setting.concurrency} x "
     return Finding(
         code="FIT_CONTEXT",
         severity=severity,
         measured=measured,
         required=f"{times}{setting.context_tokens} tokens: {show_interval(fitting.whole)}",
-        message="room for the pinned context on each GPU",
+        message="space for the pinned context on each GPU",
     )
 
 
@@ -46,18 +46,18 @@ def _severity(fitting: Fitting) -> Severity:
 
 
 def _reach(fitting: Fitting) -> str:
-    """Name the largest context; and, if one request has room, how many there could be."""
+    """Return the largest context and, if one request fits, the number of requests that fit."""
     context, requests = fitting.largest_context(), fitting.largest_concurrency()
     shown = f"{context.sure} tokens for sure, {context.likely} likely"
     if fitting.setting.concurrency > 1:
-        shown += f" (for {fitting.setting.concurrency} requests at a time), or {requests.sure}"
+        shown += f" (for {fitting.setting.concurrency} concurrent requests), or {requests.sure}"
         shown += f" to {requests.likely} requests with the pinned context"
     return shown
 
 
 CHECK = Check(
     code="FIT_CONTEXT",
-    rule="the cache of the pinned context, beside everything else, fits the GPU's whole memory",
-    source="engines say so only after they have loaded the weights: vllm/v1/core/kv_cache_utils.py",
+    rule="the cache of the pinned context, with everything else, fits into the GPU's whole memory",
+    source="engines report this only after loading the weights: vllm/v1/core/kv_cache_utils.py",
     look=look,
 )

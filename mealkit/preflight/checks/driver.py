@@ -1,7 +1,7 @@
-"""Is the NVIDIA driver new enough for the CUDA of the kit's packages.
+"""Checks that the NVIDIA driver is new enough for the CUDA version of the kit's packages.
 
-Programs for one major version of CUDA run with every driver of that version's series ("minor
-version compatibility"), except for code that the driver must compile itself.
+Programs for a major version of CUDA run with every driver of that version's series ("minor version
+compatibility"), except for code that the driver must compile.
 """
 
 from collections.abc import Mapping
@@ -15,9 +15,9 @@ FLOORS: Mapping[int, int] = {11: 450, 12: 525, 13: 580}
 
 
 def look(facts: Facts, requirements: Requirements, _context: Context) -> Finding | None:
-    """Block below the floor; warn where driver, CUDA or floor are not known.
+    """Block below the minimum; warn if the driver, the CUDA version or the minimum is unknown.
 
-    Says nothing where no NVIDIA driver is: another check does.
+    Returns None without an NVIDIA driver, which another check reports.
     """
     driver, cuda = facts.nvidia.driver, requirements.cuda
     if driver is None and not facts.nvidia.gpus:
@@ -27,7 +27,7 @@ def look(facts: Facts, requirements: Requirements, _context: Context) -> Finding
     severity = Severity.WARNS
     if floor and major.isdigit():
         severity = Severity.PASSES if int(major) >= floor else Severity.BLOCKS
-    required = "unknown: no locked package says which CUDA it was built with"
+    required = "unknown: no locked package states the CUDA version that it was built with"
     if cuda:
         required = f"{floor} or later, for CUDA {cuda}" if floor else f"unknown for CUDA {cuda}"
     return Finding(

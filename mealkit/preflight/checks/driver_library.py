@@ -1,4 +1,4 @@
-"""Is the NVIDIA driver there, with its library for CUDA, and does it answer."""
+"""Checks that the NVIDIA driver is loaded, has its CUDA library, and answers."""
 
 from mealkit.preflight.devices import devices_of
 from mealkit.preflight.facts import Facts
@@ -10,9 +10,9 @@ from mealkit.recipe.requirements import Requirements
 def look(facts: Facts, _requirements: Requirements, context: Context) -> Finding | None:
     """Block without a driver or, in a container, without libcuda; warn if it does not answer.
 
-    NVML alone may be missing (a container without the utility capability): CUDA can work without
-    it. Where there is no NVIDIA GPU at all, another check says so; but without its driver nothing
-    of a GPU can be seen.
+    NVML alone may be missing (in a container without the utility capability), because CUDA can
+    work without it. Another check reports a machine without any NVIDIA GPU; but without its
+    driver, a GPU cannot be detected.
     """
     nvidia = facts.nvidia
     seen = any(device.maker == "NVIDIA" for device in devices_of(facts))

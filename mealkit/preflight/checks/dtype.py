@@ -1,4 +1,4 @@
-"""Can the GPU compute in the kit's data types."""
+"""Checks that the GPU can compute in the kit's data types."""
 
 from collections.abc import Mapping
 
@@ -7,12 +7,12 @@ from mealkit.preflight.facts import Facts
 from mealkit.preflight.finding import Check, Context, Finding, Severity
 from mealkit.recipe.requirements import Dtype, Requirements
 
-# The first compute capability whose tensor cores know the type.
+# The first compute capability whose tensor cores support the type.
 _NATIVE: Mapping[Dtype, tuple[int, int]] = {"bf16": (8, 0), "fp8": (8, 9), "fp4": (10, 0)}
 
 
 def look(facts: Facts, requirements: Requirements, context: Context) -> Finding | None:
-    """Block where the engine refuses the type; warn where it computes it in a slower way."""
+    """Block if the engine rejects the type on this GPU; warn if it computes it more slowly."""
     used = [item for item in first(devices_of(facts), requirements.gpus) if item.maker == "NVIDIA"]
     needed = {name: _NATIVE[name] for name in requirements.dtypes if name in _NATIVE}
     if not needed or not used:
@@ -39,7 +39,7 @@ def look(facts: Facts, requirements: Requirements, context: Context) -> Finding 
 
 CHECK = Check(
     code="HW_DTYPE",
-    rule="bf16 needs compute capability 8.0, fp8 8.9, fp4 10.0; some engines refuse a type below",
+    rule="bf16 needs compute capability 8.0, fp8 8.9, fp4 10.0; some engines reject others",
     source="CUDA C++ programming guide, arithmetic by compute capability",
     look=look,
 )

@@ -1,4 +1,4 @@
-"""Is the memory of the GPUs sound."""
+"""Checks the GPUs' memory for hardware errors."""
 
 from mealkit.preflight.facts import Facts
 from mealkit.preflight.finding import Check, Context, Finding, Severity
@@ -7,10 +7,10 @@ from mealkit.recipe.requirements import Requirements
 
 
 def look(facts: Facts, _requirements: Requirements, _context: Context) -> Finding | None:
-    """Block where bad memory could not be replaced; warn of errors, and of a pending reset.
+    """Block if bad memory could not be replaced; warn for errors, and for a pending reset.
 
-    A fault shows as an out-of-memory error or a dead engine later, on a GPU that all tools call
-    healthy.
+    Such errors cause out-of-memory errors or a dead engine later, on a GPU that other tools report
+    as healthy.
     """
     gpus = [gpu for gpu in facts.nvidia.gpus if not gpu.lost]
     if not gpus:
@@ -22,7 +22,7 @@ def look(facts: Facts, _requirements: Requirements, _context: Context) -> Findin
         severity = Severity.BLOCKS
     unread = [gpu for gpu in gpus if gpu.ecc_enabled and gpu.ecc_uncorrected is None]
     if unread and not bad:
-        severity, bad = Severity.WARNS, f"unknown of GPU {unread[0].index}"
+        severity, bad = Severity.WARNS, f"unknown for GPU {unread[0].index}"
         reason = unread[0].unknown.get("ecc_uncorrected")
         bad += f" ({reason})" if reason else ""
     return Finding(
@@ -41,13 +41,13 @@ def _faults(gpu: NvidiaGpu) -> list[str]:
     if gpu.remap_failed:
         words.append("bad memory that cannot be replaced")
     if gpu.remap_pending or gpu.retired_pages_pending:
-        words.append("bad memory that waits for a reset")
+        words.append("bad memory that needs a reset")
     return words
 
 
 CHECK = Check(
     code="HW_ECC",
-    rule="no GPU has uncorrectable memory errors, or bad memory that waits to be replaced",
+    rule="no GPU has uncorrectable memory errors, or bad memory that has yet to be replaced",
     source="https://docs.nvidia.com/deploy/a100-gpu-mem-error-mgmt/",
     look=look,
 )

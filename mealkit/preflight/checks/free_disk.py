@@ -1,4 +1,4 @@
-"""Is there disk for what is about to be written."""
+"""Checks that the disk has enough space for what will be written."""
 
 from pathlib import Path
 
@@ -9,10 +9,10 @@ from mealkit.units import show_size
 
 
 def look(facts: Facts, requirements: Requirements, context: Context) -> Finding | None:
-    """Block if the space where it will be written is less; say nothing where nothing will be.
+    """Block if the target folder has less space; return None if nothing will be written.
 
-    Of a machine that is only described nobody has said where: its largest disk must hold it, else
-    this warns.
+    For a machine that is only described the folder is unknown, so this warns if the largest disk
+    does not have the space.
     """
     needed_bytes = requirements.disk_bytes if context.disk_bytes is None else context.disk_bytes
     known = {disk.path: disk.free_bytes for disk in facts.disks}
@@ -41,7 +41,7 @@ def _finding(
 
 CHECK = Check(
     code="HOST_DISK",
-    rule="the folder that is written to has the bytes that are still to be written",
+    rule="the target folder has space for the bytes that are still to be written",
     source="the lock: sizes of weights and packages, unpacked",
     look=look,
     of_gpus=False,

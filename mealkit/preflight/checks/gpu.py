@@ -1,4 +1,4 @@
-"""Is there a GPU where the kit requires one, of a maker that its packages are for."""
+"""Checks that there is a GPU if the kit requires one, from the vendor of its packages."""
 
 from mealkit.preflight.devices import Device, devices_of, titles
 from mealkit.preflight.facts import Facts
@@ -8,9 +8,9 @@ from mealkit.recipe.requirements import Requirements
 
 
 def look(facts: Facts, requirements: Requirements, _context: Context) -> Finding:
-    """Block if there is none, or none that packages for CUDA can run on.
+    """Block if there is no GPU, or none that can run packages for CUDA.
 
-    Warn where the driver is at fault, which other checks say: there may be a GPU behind it.
+    Warn if the driver does not work, which other checks report: there may be a GPU.
     """
     found = devices_of(facts)
     required = "a GPU" if requirements.cuda is None else f"a GPU for CUDA {requirements.cuda}"
@@ -18,7 +18,7 @@ def look(facts: Facts, requirements: Requirements, _context: Context) -> Finding
     if not found and facts.nvidia.driver:
         fix = "give the container access to the GPU (docker run --gpus all)"
     if not found and any(gpu.lost for gpu in facts.nvidia.gpus):
-        fix = "restart the machine: its GPUs do not answer any more"
+        fix = "restart the machine: its GPUs no longer respond"
     return Finding(
         code="HW_NO_GPU",
         severity=_severity(found, facts, requirements),
@@ -35,7 +35,7 @@ def _severity(found: tuple[Device, ...], facts: Facts, requirements: Requirement
     hidden = facts.nvidia.access in {Access.NO_DRIVER, Access.VERSION_MISMATCH}
     if not hidden and (not found or requirements.cuda is not None):
         return Severity.BLOCKS
-    # None that can be seen, or another maker's and nobody knows whom the packages are for.
+    # No GPU is visible, or only another vendor's while the packages' vendor is unknown.
     return Severity.WARNS
 
 
@@ -44,7 +44,7 @@ def _none(facts: Facts) -> str:
     if facts.nvidia.driver:
         reasons.append(f"NVIDIA's driver {facts.nvidia.driver} is loaded")
     if facts.nvidia.count == 0:
-        reasons.append("and sees none" if reasons else "the driver sees none")
+        reasons.append("and finds none" if reasons else "the driver finds none")
     elif facts.nvidia.reason and facts.nvidia.access is not Access.NO_LIBRARY:
         reasons.append(facts.nvidia.reason)
     return f"none ({', '.join(reasons)})" if reasons else "none"
@@ -52,7 +52,7 @@ def _none(facts: Facts) -> str:
 
 CHECK = Check(
     code="HW_NO_GPU",
-    rule="a GPU can be seen from here, and the kit's packages are for its maker",
+    rule="a GPU is visible from here, and the kit's packages are for its vendor",
     source="https://docs.nvidia.com/datacenter/cloud-native/container-toolkit/latest/",
     look=look,
 )

@@ -1,4 +1,4 @@
-"""Do the kit's packages hold code for this GPU."""
+"""Checks that the kit's packages contain code for this GPU."""
 
 from collections.abc import Sequence
 
@@ -10,9 +10,9 @@ from mealkit.recipe.requirements import Requirements
 
 
 def look(facts: Facts, requirements: Requirements, _context: Context) -> Finding | None:
-    """Block if a package is known to hold none; warn where that is not known.
+    """Block if a package is known to contain none; warn if that is not known.
 
-    Warn, too, where the driver would have to compile code of a newer CUDA than its own.
+    Also warn if the driver would have to compile code for a newer CUDA version than its own.
     """
     used = [item for item in first(devices_of(facts), requirements.gpus) if item.maker == "NVIDIA"]
     if not used:
@@ -35,12 +35,12 @@ def look(facts: Facts, requirements: Requirements, _context: Context) -> Finding
 def _lacking(
     device: Device, built: Sequence[str], facts: Facts, requirements: Requirements
 ) -> Severity | None:
-    """Say how bad it is that a package lacks machine code for a device; None if it does not."""
+    """Return the severity if a package lacks machine code for a device; None if it has it."""
     if device.capability is None or runs_on(device.capability, built):
         return None
     if not compiles_on(device.capability, built):
         return Severity.BLOCKS
-    # "PTX compatibility": the driver must know the CUDA that the code was written with.
+    # "PTX compatibility": the driver must support the CUDA version of the PTX code.
     cuda = tuple(int(part) for part in (requirements.cuda or "0.0").split("."))
     return Severity.WARNS if facts.nvidia.cuda is None or facts.nvidia.cuda < cuda else None
 
@@ -51,7 +51,7 @@ def _finding(device: Device, required: str, severity: Severity) -> Finding:
         severity=severity,
         measured=f"{show_capability(device.capability)} ({device.title})",
         required=required,
-        message="compute capability that packages are built for",
+        message="compute capability that the packages are built for",
     )
 
 

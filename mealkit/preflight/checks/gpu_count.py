@@ -1,4 +1,4 @@
-"""Are there as many GPUs as the kit spreads over."""
+"""Checks that the machine has as many GPUs as the kit uses."""
 
 from mealkit.preflight.devices import devices_of
 from mealkit.preflight.facts import Facts
@@ -7,7 +7,7 @@ from mealkit.recipe.requirements import Requirements
 
 
 def look(facts: Facts, requirements: Requirements, _context: Context) -> Finding | None:
-    """Block if there are fewer. A kit for one GPU, or a machine without any, is another check's."""
+    """Block if there are fewer. Other checks handle kits for one GPU and machines without any."""
     found = len(devices_of(facts))
     if requirements.gpus < 2 or found == 0:
         return None
@@ -22,7 +22,7 @@ def look(facts: Facts, requirements: Requirements, _context: Context) -> Finding
 
 CHECK = Check(
     code="HW_GPU_COUNT",
-    rule="there are as many GPUs as tensor or pipeline parallelism in the kit's settings",
+    rule="there are as many GPUs as the kit's settings for tensor or pipeline parallelism",
     source="https://docs.vllm.ai/en/latest/serving/parallelism_scaling.html",
     look=look,
 )

@@ -1,4 +1,4 @@
-"""Does every GPU answer."""
+"""Checks that every GPU responds."""
 
 from mealkit.preflight.devices import devices_of
 from mealkit.preflight.facts import Facts
@@ -7,7 +7,7 @@ from mealkit.recipe.requirements import Requirements
 
 
 def look(facts: Facts, requirements: Requirements, _context: Context) -> Finding | None:
-    """Block if too few are left; warn if enough are. Speak only where one fell off the bus."""
+    """Block if too few are left; warn if enough are. Returns None unless a GPU is lost."""
     lost = [gpu for gpu in facts.nvidia.gpus if gpu.lost]
     if not lost:
         return None
@@ -16,8 +16,8 @@ def look(facts: Facts, requirements: Requirements, _context: Context) -> Finding
     return Finding(
         code="HW_GPU_LOST",
         severity=Severity.BLOCKS if left < requirements.gpus else Severity.WARNS,
-        measured=f"{names} does not answer, {left} left",
-        required=f"{requirements.gpus} that answer",
+        measured=f"{names} does not respond, {left} left",
+        required=f"{requirements.gpus} that respond",
         message="GPUs on the bus",
     )
 

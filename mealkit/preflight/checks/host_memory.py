@@ -1,4 +1,4 @@
-"""Is there memory for what the kit needs, under the cgroup's limit and on the machine."""
+"""Checks that the machine, and the cgroup's limit, have enough memory for the kit."""
 
 from mealkit.preflight.devices import show_optional
 from mealkit.preflight.facts import Facts
@@ -9,14 +9,14 @@ from mealkit.units import show_size
 
 
 def look(facts: Facts, requirements: Requirements, _context: Context) -> Finding:
-    """Block only if the weights alone are more than there can ever be; warn below the estimate.
+    """Block only if the weights alone exceed the whole memory; warn below the estimate.
 
-    The requirement is an estimate, and what is available now may change before it is needed.
+    The requirement is an estimate, and the available memory may change before it is needed.
     """
     usable_bytes = facts.usable_memory_bytes
     available_bytes = facts.memory_available_bytes
     needed_bytes = requirements.memory_bytes
-    # With a GPU the weights may pass through memory piece by piece.
+    # With a GPU, the weights may pass through memory in pieces.
     certain_bytes = requirements.weights_bytes if requirements.gpu is Gpu.NONE else 0
     severity = Severity.PASSES
     measured = show_optional(usable_bytes)
@@ -44,7 +44,7 @@ def look(facts: Facts, requirements: Requirements, _context: Context) -> Finding
 
 CHECK = Check(
     code="HOST_MEMORY",
-    rule="the machine's memory, or its cgroup's limit if less, holds what the container needs",
+    rule="the machine's memory, or its cgroup's limit if lower, is enough for the container",
     source="https://docs.kernel.org/admin-guide/cgroup-v2.html (memory.max)",
     look=look,
     of_gpus=False,

@@ -1,4 +1,4 @@
-"""Can the kit use the slices that a GPU is cut into (MIG)."""
+"""Checks that the kit can use the MIG slices of a GPU."""
 
 from mealkit.preflight.devices import devices_of, first, titles
 from mealkit.preflight.facts import Facts
@@ -7,9 +7,9 @@ from mealkit.recipe.requirements import Requirements
 
 
 def look(facts: Facts, requirements: Requirements, _context: Context) -> Finding | None:
-    """Block if the GPU has no slice, or the kit would need several: a process can use one only.
+    """Block if the GPU has no slice, or if the kit needs several: a process can use only one.
 
-    Says nothing of machines without MIG.
+    Returns None on machines without MIG.
     """
     cut = [gpu for gpu in facts.nvidia.gpus if gpu.mig_enabled]
     if not cut:
@@ -27,16 +27,16 @@ def look(facts: Facts, requirements: Requirements, _context: Context) -> Finding
         severity=severity,
         measured=titles(used) or f"no slice on GPU {cut[0].index}, where MIG is enabled",
         required=whole,
-        message="slices of the GPU",
+        message="MIG slices of the GPU",
         fix=None
         if used
-        else "make a slice (nvidia-smi mig -cgi 0 -C), or switch MIG off (nvidia-smi -mig 0)",
+        else "create a slice (nvidia-smi mig -cgi 0 -C), or switch MIG off (nvidia-smi -mig 0)",
     )
 
 
 CHECK = Check(
     code="HW_MIG",
-    rule="where MIG is on, a process computes on one slice, never on several",
+    rule="with MIG enabled, a process computes on one slice, never on several",
     source="https://docs.nvidia.com/datacenter/tesla/mig-user-guide/ (CUDA device enumeration)",
     look=look,
 )

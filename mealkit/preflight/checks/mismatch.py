@@ -1,4 +1,4 @@
-"""Are the driver in the kernel and the driver's libraries of one version."""
+"""Checks that the driver in the kernel and the driver's libraries have the same version."""
 
 from mealkit.preflight.facts import Facts
 from mealkit.preflight.finding import Check, Context, Finding, Severity
@@ -7,7 +7,7 @@ from mealkit.recipe.requirements import Requirements
 
 
 def look(facts: Facts, _requirements: Requirements, _context: Context) -> Finding | None:
-    """Block if not: CUDA refuses to start (error 803). Speak only of machines where that is so."""
+    """Block if the versions differ: CUDA refuses to start (error 803). Otherwise return None."""
     nvidia = facts.nvidia
     if nvidia.access is not Access.VERSION_MISMATCH:
         return None
@@ -15,14 +15,14 @@ def look(facts: Facts, _requirements: Requirements, _context: Context) -> Findin
         code="HOST_NVML_MISMATCH",
         severity=Severity.BLOCKS,
         measured=f"{nvidia.driver or 'another version'} in the kernel ({nvidia.reason})",
-        required="one version of driver and libraries",
+        required="the same version for driver and libraries",
         message="NVIDIA driver and its libraries",
     )
 
 
 CHECK = Check(
     code="HOST_NVML_MISMATCH",
-    rule="the kernel's NVIDIA driver and its libraries are of one version",
+    rule="the kernel's NVIDIA driver and its libraries have the same version",
     source="https://docs.nvidia.com/deploy/nvml-api/ (NVML_ERROR_LIB_RM_VERSION_MISMATCH)",
     look=look,
 )

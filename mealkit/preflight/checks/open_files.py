@@ -1,4 +1,4 @@
-"""Are the limits that the engine starts under high enough."""
+"""Checks that the process limits of the engine are high enough."""
 
 from mealkit.preflight.facts import Facts
 from mealkit.preflight.finding import Check, Context, Finding, Severity
@@ -11,9 +11,9 @@ _MEMLOCK_BYTES = 8 * 2**20
 
 
 def look(facts: Facts, requirements: Requirements, context: Context) -> Finding | None:
-    """Warn of limits that make engines fail late, or slow.
+    """Warn if low limits could make the engine fail later, or slow it down.
 
-    A container has limits of its own: on the host only the sandbox's, this user's, are known.
+    A container has its own limits: the host only knows those of the sandbox, which are this user's.
     """
     if not context.inside and context.client != "sandbox":
         return None

@@ -1,4 +1,4 @@
-"""May this user, or the container, use the GPUs."""
+"""Checks that this user, or the container, may use the GPUs."""
 
 from mealkit.preflight.facts import Facts
 from mealkit.preflight.finding import Check, Context, Finding, Severity
@@ -7,13 +7,13 @@ from mealkit.recipe.requirements import Requirements
 
 
 def look(facts: Facts, _requirements: Requirements, context: Context) -> Finding | None:
-    """Block if a device file is closed to the process that will use it; warn if NVML refuses."""
-    severity, measured = Severity.PASSES, "the device files are open"
+    """Block if the process that computes cannot open a device file; warn if NVML refuses access."""
+    severity, measured = Severity.PASSES, "the device files can be opened"
     if context.closed_devices:
         path, reason = next(iter(context.closed_devices.items()))
         severity, measured = Severity.BLOCKS, f"{path}: {reason}"
     elif facts.nvidia.access is Access.NO_PERMISSION:
-        severity, measured = Severity.WARNS, facts.nvidia.reason or "the driver refuses to answer"
+        severity, measured = Severity.WARNS, facts.nvidia.reason or "the driver denies access"
     elif not context.inside:
         return None
     return Finding(

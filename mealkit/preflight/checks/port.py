@@ -1,4 +1,4 @@
-"""Is the port free that the kit is to be published on."""
+"""Checks that the kit's port on the machine is free."""
 
 from mealkit.preflight.facts import Facts
 from mealkit.preflight.finding import Check, Context, Finding, Severity
@@ -6,9 +6,9 @@ from mealkit.recipe.requirements import Requirements
 
 
 def look(_facts: Facts, _requirements: Requirements, context: Context) -> Finding | None:
-    """Block a start where something listens; warn who only asks, and could choose another.
+    """Block a start if a process listens on the port; otherwise warn: the port can be changed.
 
-    Says nothing of machines that are only described.
+    Returns None for machines that are only described.
     """
     if context.port is None or context.port_is_free is None:
         return None
@@ -24,7 +24,7 @@ def look(_facts: Facts, _requirements: Requirements, context: Context) -> Findin
 
 CHECK = Check(
     code="PORT_TAKEN",
-    rule="nothing listens on the port that the kit is published on",
+    rule="no process listens on the kit's port",
     source="bind(2): EADDRINUSE",
     look=look,
     of_gpus=False,

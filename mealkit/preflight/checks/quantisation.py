@@ -1,4 +1,4 @@
-"""Is the GPU new enough for the engine, and for how the weights are quantised."""
+"""Checks that the GPU is new enough for the engine, and for how the weights are quantised."""
 
 from collections.abc import Mapping
 
@@ -10,7 +10,7 @@ from mealkit.recipe.traits import Capability, EngineTraits
 
 
 def look(facts: Facts, requirements: Requirements, context: Context) -> Finding | None:
-    """Block on an older GPU; warn if its capability is not known. Speak where a limit is known."""
+    """Block on an older GPU; warn if its capability is unknown. None without a known limit."""
     used = [item for item in first(devices_of(facts), requirements.gpus) if item.maker == "NVIDIA"]
     needed = _needed(requirements, context.engine)
     if not needed or not used:
@@ -47,7 +47,7 @@ def _severity(device: Device, least: Capability) -> Severity:
 
 CHECK = Check(
     code="HW_COMPUTE_CAPABILITY",
-    rule="the engine, and the way the weights are quantised, know GPUs of this compute capability",
+    rule="the engine, and its code for quantised weights, support GPUs of this compute capability",
     source="the engine's own documentation",
     look=look,
 )

@@ -1,4 +1,4 @@
-"""Is there shared memory for what several GPUs' processes tell each other."""
+"""Checks that there is enough shared memory for the data that the GPUs' processes exchange."""
 
 from mealkit.preflight.devices import show_optional
 from mealkit.preflight.facts import Facts
@@ -8,9 +8,9 @@ from mealkit.units import show_size
 
 
 def look(facts: Facts, requirements: Requirements, context: Context) -> Finding | None:
-    """Warn if it is less than is asked for: how much is really used depends on the GPUs' links.
+    """Warn if there is less than required: the actual use depends on the links between the GPUs.
 
-    A container has its own, which the host's says nothing of; the sandbox shares the host's.
+    A container has its own shared memory, unrelated to the host's; the sandbox uses the host's.
     """
     if not requirements.shm_bytes or not (context.inside or context.client == "sandbox"):
         return None
@@ -27,7 +27,7 @@ def look(facts: Facts, requirements: Requirements, context: Context) -> Finding 
 
 CHECK = Check(
     code="HOST_SHM",
-    rule="with tensor parallelism, /dev/shm has 16 GiB; containers get 64 MiB by default",
+    rule="with tensor parallelism, /dev/shm has 16 GiB; the default of containers is 64 MiB",
     source="https://docs.nvidia.com/nim/large-language-models/latest/ (--shm-size=16GB); vllm#1771",
     look=look,
 )

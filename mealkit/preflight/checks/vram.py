@@ -1,4 +1,4 @@
-"""Is there GPU memory for the model: for its weights ever, and for all of it now."""
+"""Checks the GPUs' memory: it must be large enough for the weights, and be free for the rest."""
 
 from mealkit.preflight.devices import Device, devices_of, first, show_optional
 from mealkit.preflight.facts import Facts
@@ -9,10 +9,10 @@ from mealkit.units import show_size
 
 
 def look(facts: Facts, requirements: Requirements, context: Context) -> Finding | None:
-    """Block if not even the least estimate without a context fits the largest GPUs, empty.
+    """Block if the lower bound without a context does not fit the largest GPUs when empty.
 
-    Warn if the whole estimate does not surely fit into what is free now, naming who holds the
-    rest: whoever it is may end before the kit starts. Warn where anything is unknown.
+    Warn if the upper bound does not fit into the memory that is free now, and name the processes
+    that use the rest: they may end before the kit starts. Warn if anything is unknown.
     """
     devices = devices_of(facts)
     if not devices:
@@ -40,7 +40,7 @@ def look(facts: Facts, requirements: Requirements, context: Context) -> Finding 
     else:
         severity = Severity.WARNS
         if tightest.holders:
-            fix = f"end what holds the GPU's memory: {tightest.holders}"
+            fix = f"stop what uses the GPU's memory: {tightest.holders}"
     return Finding(
         code="FIT_VRAM",
         severity=severity,
@@ -55,15 +55,15 @@ def _fits(device: Device, fitting: Fitting) -> bool:
     free, total = device.free_bytes, device.total_bytes
     if free is None or total is None:
         return False
-    # An engine that takes a share refuses to start if less than that of the whole GPU is free.
+    # An engine that reserves a share refuses to start if less than that share of the GPU is free.
     room = fitting.usable_bytes(total)
     return fitting.whole.high_bytes <= room and free >= fitting.taken_bytes(total)
 
 
 def _why_unknown(requirements: Requirements, context: Context) -> str:
     if requirements.demand and context.engine.memory is None:
-        return f"unknown: this mealkit cannot tell what {requirements.demand.engine} takes"
-    return "unknown: the lock does not say enough of the model and its engine"
+        return f"unknown: mealkit cannot estimate the memory of {requirements.demand.engine}"
+    return "unknown: the lock does not contain enough about the model and its engine"
 
 
 def _measured(device: Device) -> str:
@@ -82,7 +82,7 @@ def _required(fitting: Fitting) -> str:
 
 CHECK = Check(
     code="FIT_VRAM",
-    rule="the estimate's least fits the GPU's whole memory, its most what is free now",
+    rule="the lower bound fits into the GPU's whole memory, the upper bound into what is free now",
     source="mealkit estimate shows every term with its source",
     look=look,
 )

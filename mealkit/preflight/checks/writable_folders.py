@@ -1,4 +1,4 @@
-"""Can the folders be written to that must be."""
+"""Checks that the user can write to the folders that mealkit and the container need."""
 
 from mealkit.preflight.facts import Facts
 from mealkit.preflight.finding import Check, Context, Finding, Severity
@@ -6,7 +6,7 @@ from mealkit.recipe.requirements import Requirements
 
 
 def look(_facts: Facts, _requirements: Requirements, context: Context) -> Finding | None:
-    """Block on the first that cannot; say nothing where nobody tried."""
+    """Block on the first folder that is not writable; return None if none was tested."""
     if not context.closed_folders:
         return None
     path, reason = next(iter(context.closed_folders.items()))
@@ -14,7 +14,7 @@ def look(_facts: Facts, _requirements: Requirements, context: Context) -> Findin
         code="DISK_DENIED",
         severity=Severity.BLOCKS,
         measured=reason,
-        required="a folder that can be written to",
+        required="a writable folder",
         message=f"folder {path}",
     )
 
@@ -22,7 +22,7 @@ def look(_facts: Facts, _requirements: Requirements, context: Context) -> Findin
 CHECK = Check(
     code="DISK_DENIED",
     rule="this user may write to mealkit's home, and in the container to its state folder",
-    source="NVIDIA/nim-deploy#109: a cache of another user's, found out after the download",
+    source="NVIDIA/nim-deploy#109: another user's cache, which was noticed after the download",
     look=look,
     of_gpus=False,
 )

@@ -81,7 +81,7 @@ def test_flags_that_do_not_fit_are_refused(parts, settings, says):
 def test_a_text_for_a_vector_must_fit_into_a_batch(parts):
     """Embeddings with a longer max_length than n_ubatch are refused before anything is built."""
     (found,) = parts("embeddings", EMBEDS, "n_batch: 512", "n_ubatch: 128").problems
-    assert "n_ubatch is 128, and a text has up to 512 tokens" in found.message
+    assert "n_ubatch is 128, but a text may have 512 tokens" in found.message
     assert parts("generation", WRITES, "n_batch: 512", "n_ubatch: 128").problems == ()
 
 

@@ -118,27 +118,27 @@ def test_a_context_beyond_the_models_does_not_start(folder, generation_fields):
         (
             lambda stated: stated["decoder"]["session_options"].update(custom_ops_library="x.so"),
             "ENGINE_REMOTE_CODE",
-            "wants a library of code to be loaded: x.so",
+            "requires a library of code: x.so",
         ),
         (
             lambda stated: stated["decoder"]["session_options"].update(enable_profiling="p"),
             "ENGINE_START",
-            "asks for a profile to be written",
+            "enables profiling",
         ),
         (
             lambda stated: stated.update(vision={"filename": "vision.onnx"}),
             "ENGINE_START",
-            "parts that this engine does not run: vision",
+            "parts that this engine does not support: vision",
         ),
         (
             lambda stated: stated["decoder"].update(pipeline=[{"embeddings": {}}]),
             "ENGINE_START",
-            "parts that this engine does not run: decoder.pipeline",
+            "parts that this engine does not support: decoder.pipeline",
         ),
         (
             lambda stated: stated["decoder"].update(filename="other.onnx"),
             "ENGINE_START",
-            "names the graph 'other.onnx', the kit 'model.onnx'",
+            "names the graph 'other.onnx', but the kit names 'model.onnx'",
         ),
         (
             lambda stated: stated.update(context_length="long"),

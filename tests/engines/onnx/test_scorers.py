@@ -88,7 +88,7 @@ def test_a_length_beyond_the_model_does_not_start():
         ({"0": "a", "2": "b"}, "id2label of config.json does not name the labels 0 to 1"),
         ({"0": "a", "1": 7}, "id2label of config.json does not name the labels 0 to 1"),
         ({"0": "a", "1": "a"}, "id2label of config.json names 'a' twice"),
-        ({"0": "a", "1": "b"}, "the graph gives 8 logits, config.json names 2 labels"),
+        ({"0": "a", "1": "b"}, "the graph has 8 logits, but config.json names 2 labels"),
         ({"0": "a"}, "the model has one label, whose softmax is always 1"),
     ],
 )

@@ -250,7 +250,7 @@ def test_a_graph_that_is_no_text_encoder_is_refused(copied):
     onnx.save(onnx.helper.make_model(graph, opset_imports=opset), folder / "model.onnx")
     problem = problem_of(lambda: loaded(fields))
     assert problem.code == "ENGINE_START"
-    assert "takes image and gives class" in problem.message
+    assert "has the inputs image and the outputs class" in problem.message
 
 
 @pytest.fixture

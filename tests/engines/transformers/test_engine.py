@@ -44,7 +44,7 @@ def test_a_gpu_is_asked_for_where_it_is_used(tmp_path, device, gpu, holds):
     (tmp_path / "kit.yaml").write_text(text)
     found = check_engine_parts(load_kit(tmp_path, allowed=[tmp_path.parent])).problems
     assert [item.message for item in found] == (
-        [] if holds else [f"runtime.settings.device is {device}, and hardware.gpu is {gpu}"]
+        [] if holds else [f"runtime.settings.device is {device}, but hardware.gpu is {gpu}"]
     )
     assert all("kit.yaml:" in item.where for item in found)
 

@@ -208,8 +208,8 @@ def test_features():
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ({"max_num_seqs": 64, "max_num_batched_tokens": 32}, "less than max_num_seqs"),
-        ({"kv_cache_dtype": "float16"}, "kv_cache_dtype is float16, and dtype is bfloat16"),
+        ({"max_num_seqs": 64, "max_num_batched_tokens": 32}, "expected at least max_num_seqs"),
+        ({"kv_cache_dtype": "float16"}, "kv_cache_dtype is float16, but dtype is bfloat16"),
     ],
 )
 def test_settings_that_vllm_would_refuse(values, said):

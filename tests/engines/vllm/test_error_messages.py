@@ -41,7 +41,7 @@ def answer(message, status=400, kind="BadRequestError"):
     ("message", "said"),
     [
         (TOKENS, "the input has at least 4097 tokens, the limit is 4096"),
-        (CHARACTERS, "the input has 900000 characters, more than the limit of 4096 tokens"),
+        (CHARACTERS, "the input has 900000 characters, which is more than 4096 tokens"),
         (OUTPUT, "max_tokens is 9000, the limit is 4096 tokens"),
         (LENGTH, "the input has 5000 tokens, the limit is 4096"),
         (OLDER, "the input has 5017 tokens, the limit is 4096"),

@@ -78,7 +78,7 @@ def test_the_platforms_image_of_an_index_is_chosen(quirky, registries, image, ta
     assert images.resolve(target, Platform("linux", "arm64")).digest == other.digest
     with refused("IMAGE_NOT_FOUND: .* no image for linux/s390x .* linux/amd64, linux/arm64/v8"):
         images.resolve(target, Platform("linux", "s390x"))
-    with refused("IMAGE_NOT_FOUND: .* 2 images where one is meant"):
+    with refused("IMAGE_NOT_FOUND: .* 2 images, expected one"):
         images.resolve(target)
 
 

@@ -313,7 +313,7 @@ def test_an_index_is_pushed_after_its_images(registry, registries, make_image):
     remote = RemoteImages(registries)
     for image in (amd64, arm64):
         assert remote.image(here(registry, "both"), image.platform).digest == image.digest
-    with pytest.raises(MealkitError, match="2 images where one is meant"):
+    with pytest.raises(MealkitError, match="2 images, expected one"):
         remote.image(here(registry, "both"))
     command = ["skopeo", "inspect", "--raw", "--tls-verify=false"]
     raw = subprocess.run(
