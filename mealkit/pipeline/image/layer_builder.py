@@ -1,4 +1,4 @@
-"""Where layers are made: in the local store, weights as virtual blobs over verified files."""
+"""Builds layers in the local store; weights become virtual blobs over verified files."""
 
 from collections.abc import Iterable, Sequence
 
@@ -15,7 +15,7 @@ from mealkit.stores.local import LocalStore
 
 
 class StoreWorkshop:
-    """A workshop over the local store; use it within ``store.use()``."""
+    """Builds layers in the local store. Use it within ``store.use()``."""
 
     compile_modules = staticmethod(compile_modules)
 
@@ -23,24 +23,24 @@ class StoreWorkshop:
         self._store = store
 
     def remembered(self, key: str) -> Layer | None:
-        """Return the layer that was made for a key, if its blob is still usable."""
+        """Return the stored layer for a key, if its blob is still usable."""
         return self._store.layers.get(key)
 
     def remember(self, key: str, layer: Layer) -> None:
-        """Keep a layer for a key."""
+        """Store a layer for a key."""
         self._store.layers.put(key, layer)
 
     def write(self, chunks: Iterable[Bytes], size_bytes: int) -> Blob:
         """Write a blob of at least ``size_bytes`` into the store.
 
         Raises:
-            StoreError: there is no room for it (``DISK_FULL``); nothing was written.
+            StoreError: the disk has no space for it (``DISK_FULL``); nothing was written.
         """
         require_space(self._store.root, size_bytes)
         return self._store.add(chunks)
 
     def virtual(self, files: Sequence[WeightFile], advance: Advance) -> list[Blob]:
-        """Verify files, hash the layers they make, and keep recipes of those.
+        """Verify files, hash the layers with them, and store how to build these layers.
 
         Raises:
             SourceError: ``SOURCE_DIGEST`` for every file that is not the expected one.
