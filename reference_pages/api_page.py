@@ -1,6 +1,7 @@
-"""The reference page of the API: every endpoint with what it takes, answers and refuses.
+"""Writes the API's reference page: each endpoint's parameters, answers and refused parameters.
 
-Made of the models that check the requests. What one kit takes is in its own ``/openapi.json``.
+It is generated from the models that check the requests. The API of one kit is in its own
+``/openapi.json``.
 """
 
 import json
@@ -28,19 +29,19 @@ from mealkit.runtime.gateway.problem_answers import problem_answer
 from mealkit.runtime.urls import LIVE_PATHS, READY_PATHS
 
 _ABOUT = """\
-Everything that any kit can take and answer. What *one* kit takes is narrower: its own
-`/openapi.json` and `/docs` say which endpoints it has, what it pins, and within which bounds a
-caller may choose. Names are OpenAI's, and beyond them vLLM's. A parameter that is not here is
-refused with its name; null means left out, where a parameter may be left out.
+All parameters and answers of all kits. *One* kit accepts fewer: its own `/openapi.json` and
+`/docs` show which endpoints it has, what it pins, and the bounds within which a caller may choose.
+The names are OpenAI's; parameters that OpenAI does not have are named as in vLLM. A parameter that
+is not listed here is refused with its name. If a parameter is optional, null means left out.
 
-[Call a kit](../how-to/call-a-kit.md) has examples, [One API](../explanation/one-api.md) the
-reasons.
+[Call a kit](../how-to/call-a-kit.md) has examples; [One API](../explanation/one-api.md) explains
+the reasons.
 """
 _HOW_TO_READ = """\
-In the tables of parameters, what is in **bold** is required. Under *needs* stands a feature of the
-kit, or what must be given beside the parameter. `overrides` stands there for what is the kit's:
-leave it out, or write the kit's own value, or choose within the bounds that the kit's `overrides`
-has for it.
+In the tables of parameters, **bold** ones are required. The column *needs* names a feature of the
+kit, or another parameter that must be given with this one. `overrides` marks a parameter that the
+kit sets: leave it out, send the kit's own value, or choose within the bounds that `overrides` in
+kit.yaml sets for it.
 """
 _BESIDE = {
     "tool_choice": "`tools`",
@@ -57,7 +58,7 @@ def api_page() -> str:
     """Return the page."""
     schemas: dict[str, Any] = {}
     shown = [(_schema(item.request, schemas), item) for item in ENDPOINTS]
-    # Two endpoints may take the same.
+    # Two endpoints may have the same parameters.
     once = {item.request: (schema, item) for schema, item in reversed(shown)}
     lines = ["# API", "", _ABOUT, *_endpoints(), *_features(), *_knowledge()]
     lines += ["", "## Requests", "", _HOW_TO_READ.rstrip()]
@@ -88,9 +89,9 @@ def _endpoints() -> Iterator[str]:
 def _features() -> Iterator[str]:
     yield from ("", "## Features", "")
     yield (
-        "What engines can do beyond a task's plain answer, at most: a kit without a chat template "
-        "has no `chat`, one whose `tool_calls` is `none` no `tools`. A kit's own list is in "
-        "`/v1/metadata`. Whatever needs a feature that is not there is refused with the engine's "
+        "What engines can do at most, beyond a task's plain answer. A kit may have fewer: without "
+        "a chat template it has no `chat`, with `tool_calls: none` no `tools`. A kit's own list is "
+        "in `/v1/metadata`. A request that needs a missing feature is refused with the engine's "
         "name."
     )
     yield from ("", "| engine | task | features |", "|---|---|---|")
@@ -110,8 +111,8 @@ def _most_features(recipe: Recipe, task: Task) -> frozenset[Feature]:
 
 
 def _knowledge() -> Iterator[str]:
-    yield from ("", "## What a kit tells of itself", "")
-    yield "Every kit has these. None of them has the engine compute anything."
+    yield from ("", "## Information about a kit", "")
+    yield "Every kit has these endpoints. None of them makes the engine compute."
     yield from ("", "| GET | what it does |", "|---|---|")
     aliases = {paths[0]: paths[1:] for paths in (LIVE_PATHS, READY_PATHS)}
     for known in KNOWLEDGE:
@@ -142,9 +143,9 @@ def _request(schema: dict[str, Any], endpoint: Endpoint) -> Iterator[str]:
     if endpoint.refusals:
         yield from (
             "",
-            "Refused by name:",
+            "Refused parameters:",
             "",
-            "| parameter | why | taken as left out |",
+            "| parameter | why | value that counts as left out |",
             "|---|---|---|",
         )
         for name, refusal in sorted(endpoint.refusals.items()):
@@ -154,7 +155,7 @@ def _request(schema: dict[str, Any], endpoint: Endpoint) -> Iterator[str]:
 
 
 def _needs(schema: dict[str, Any], name: str, task: Task, feature: Feature) -> bool:
-    """Tell whether a parameter goes away with a feature."""
+    """Return whether a parameter is available only with a feature."""
     before = schema_for_kit(deepcopy(schema), _offer(task, frozenset(Feature)))["properties"]
     after = schema_for_kit(deepcopy(schema), _offer(task, _but(feature)))["properties"]
     return name in before and name not in after
@@ -176,9 +177,9 @@ def _fields(schema: Mapping[str, Any]) -> Iterator[str]:
 def _answers(schemas: dict[str, Any]) -> Iterator[str]:
     yield from ("## Answers", "")
     yield (
-        "Fields in **bold** are always there; engines may add others. A stream is server-sent "
-        "events: `data:` with an object, and at the end `data: [DONE]`. An error after the first "
-        "piece is an event with an `error`, and nothing after it."
+        "Fields in **bold** are always present; engines may add others. A stream consists of "
+        "server-sent events: `data:` with an object, and at the end `data: [DONE]`. An error after "
+        "the first piece is sent as an event with an `error`, and ends the stream."
     )
     yield from ("", "| endpoint | answer | event of a stream |", "|---|---|---|")
     for endpoint in ENDPOINTS:
@@ -204,7 +205,7 @@ def _errors() -> Iterator[str]:
     parts: dict[str, Any] = {}
     _schema(ErrorAnswer, parts)
     yield from ("", "## Errors", "")
-    yield 'Every error is `{"error": {...}}`, whatever made it.'
+    yield 'Every error has the form `{"error": {...}}`, whatever its cause.'
     for name, schema in parts.items():
         yield from ("", *_object(name, schema))
     yield from ("", "| status | code | owner | Retry-After | meaning |", "|---|---|---|---|---|")
@@ -217,12 +218,12 @@ def _errors() -> Iterator[str]:
 
 
 def _headers() -> Iterator[str]:
-    yield from ("", "## Headers", "", "| header of an answer | what it says |", "|---|---|")
+    yield from ("", "## Headers", "", "| response header | meaning |", "|---|---|")
     for name, header in HEADERS.items():
         yield f"| `{name}` | {_text(header['description'])} |"
-    yield "| `Retry-After` | After how many seconds asking again makes sense. |"
-    yield from ("", "| header of a request | what it does |", "|---|---|")
-    yield "| `Authorization: Bearer KEY` | Says who asks, where the kit was given keys. |"
+    yield "| `Retry-After` | After how many seconds to try again. |"
+    yield from ("", "| request header | meaning |", "|---|---|")
+    yield "| `Authorization: Bearer KEY` | The caller's API key, if the kit has keys. |"
     yield "| `X-Request-Id` | Becomes the request's id; else the kit makes one. |"
 
 
@@ -238,7 +239,7 @@ def _anchor(title: str) -> str:
 
 
 def _offer(task: Task, features: frozenset[Feature]) -> ServedModel:
-    """Return what a kit offers that leaves everything to its callers."""
+    """Return the API of a kit whose every parameter may be overridden by callers."""
     return ServedModel(
         model="MODEL",
         engine="ENGINE",
@@ -255,7 +256,7 @@ def _but(feature: Feature) -> frozenset[Feature]:
 
 
 def _schema(kind: type[BaseModel], schemas: dict[str, Any]) -> dict[str, Any]:
-    """Return a model's schema; what it is made of goes among the schemas."""
+    """Return a model's schema; the models it uses are added to the schemas."""
     schema = kind.model_json_schema()
     schemas.update(schema.pop("$defs", {}))
     return schema

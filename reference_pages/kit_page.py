@@ -1,4 +1,4 @@
-"""The reference page of kit.yaml: every field of every model, with its type, default and effect."""
+"""Writes the reference page of kit.yaml: every field with its type, default and effect."""
 
 from collections.abc import Iterator
 from typing import Any, get_args
@@ -15,8 +15,8 @@ _HEAD = ("| field | value | changes answers | meaning |", "|---|---|---|---|")
 
 
 _ABOUT = (
-    "Fields in **bold** are required. What changes answers changes the recipe digest; another "
-    "value in the other fields gives the same recipe."
+    "Fields in **bold** are required. A field that changes answers changes the recipe digest; the "
+    "recipe digest does not depend on the other fields."
 )
 
 
@@ -67,7 +67,7 @@ def _table(
 ) -> Iterator[str]:
     yield from _HEAD
     required = schema.get("required", ())
-    # What says which kind of thing it is comes first, then what has to be there.
+    # The field that names the kind comes first, then the required fields.
     names = {field.alias or name: field for name, field in model.model_fields.items()}
     for name in sorted(names, key=lambda item: (item != "source", item not in required)):
         form, field = schema["properties"][name], names[name]
@@ -85,7 +85,7 @@ def _effect(field: FieldInfo) -> str:
 
 
 def _value(form: dict[str, Any], definitions: dict[str, Any]) -> str:
-    """Return a type for people."""
+    """Return a type as words."""
     match form:
         case {"$ref": reference}:
             return _linked(str(reference).rpartition("/")[2], definitions)

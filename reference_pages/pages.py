@@ -1,6 +1,6 @@
 """The reference pages, written from the code: ``python -m reference_pages FOLDER [--check]``.
 
-With ``--check`` nothing is written; it fails, naming the pages, when one of them is stale.
+With ``--check`` it writes nothing, and fails with the names of the stale pages if there are any.
 """
 
 import json
@@ -33,7 +33,7 @@ def pages() -> Mapping[str, str]:
 
 
 def stale_pages(folder: Path) -> list[str]:
-    """Return the names of the pages in a folder that the code no longer writes so."""
+    """Return the names of the pages in a folder that differ from what the code writes."""
     return [
         name
         for name, text in pages().items()
@@ -60,7 +60,7 @@ def _cli_page() -> Iterator[str]:
     yield (
         "Results go to stdout, everything else to stderr. With `--json`, stdout is one JSON value, "
         'and stderr is JSON lines: `{"warning": {...}}` while it works, `{"problems": [...]}` if '
-        "it fails. Colours are for terminals, and not wanted where `NO_COLOR` is set."
+        "it fails. Colours are for terminals only; `NO_COLOR` turns them off."
     )
     yield from ("", "| exit code | meaning |", "|---|---|", "| 0 | done |")
     yield "| 1 | mealkit itself failed; the message names a log file for the report |"
@@ -70,8 +70,8 @@ def _cli_page() -> Iterator[str]:
         meaning = (error.__doc__ or "").removesuffix(".")
         yield f"| {error.exit_code} | {meaning[:1].lower()}{meaning[1:]} |"
     yield "| 20 | `mealkit preflight`: whether the kit fits is uncertain |"
-    yield "| 130 | it was interrupted |"
-    yield "| 141 | the reader of the output went away |"
+    yield "| 130 | the command was interrupted |"
+    yield "| 141 | the reader of the output has closed it |"
     for verb in ("", *verb_names()):
         yield from ("", f"## mealkit {verb}".rstrip(), "", "```", _help(verb), "```")
 
@@ -88,10 +88,10 @@ def _help(verb: str) -> str:
 def _problems_page() -> Iterator[str]:
     yield from (_NOTE, "# Problems", "")
     yield (
-        "Every problem has a code, and every code an owner: who can make it go away. "
-        "`mealkit explain CODE` prints what stands here."
+        "Every problem has a code, and every code an owner, who can solve the problem. "
+        "`mealkit explain CODE` prints the same text."
     )
-    yield from ("", "| owner | who that is |", "|---|---|")
+    yield from ("", "| owner | who it is |", "|---|---|")
     yield from (f"| {owner} | {owner.who} |" for owner in Owner)
 
     def error_of(item: tuple[str, Entry]) -> str:

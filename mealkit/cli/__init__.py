@@ -1,8 +1,8 @@
-"""The command line: one file for each verb, which parses, calls the pipeline once, and prints."""
+"""The command line. Each verb has a file that parses, calls the pipeline once, and prints."""
 
 
 def main() -> None:
-    """Run the program that the arguments ask for, and exit with its code."""
+    """Run the verb that the arguments name, and exit with its code."""
     from mealkit.cli.program import app
 
     app(prog_name="mealkit")

@@ -1,4 +1,4 @@
-"""mealkit build: a kit becomes an image in the local store."""
+"""mealkit build: build a kit's image into the local store."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,21 +23,24 @@ def build(  # noqa: PLR0913  one parameter for each option
     path: KitPath = HERE,
     *,
     locked: Locked = False,
-    load: Annotated[bool, typer.Option("--load", help="Load the image into Docker too.")] = False,
+    load: Annotated[bool, typer.Option("--load", help="Also load the image into Docker.")] = False,
     output: Annotated[
         str | None,
-        typer.Option(metavar="oci:DIR|oci-archive:FILE", help="Write the image there too."),
+        typer.Option(
+            metavar="oci:DIR|oci-archive:FILE",
+            help="Also write the image to this layout or archive.",
+        ),
     ] = None,
     push: Annotated[
-        str | None, typer.Option(metavar="REF", help="Push the image to a registry too.")
+        str | None, typer.Option(metavar="REF", help="Also push the image to a registry.")
     ] = None,
     allow_folder: AllowFolder = [],  # noqa: B006  typer copies it
     as_json: Json = False,
 ) -> None:
     """Build a kit's image into the local store, and print its digest.
 
-    No daemon is needed. Weights are neither copied nor compressed. A kit for several architectures
-    becomes an image for each, and an index of them, whose digest is printed.
+    No daemon is needed. Weights are neither copied nor compressed. For a kit with several
+    architectures one image is built for each, and an index of them; the index's digest is printed.
     """
     from mealkit.pipeline.image.building import build_kit
     from mealkit.pipeline.image.outputs import Outputs

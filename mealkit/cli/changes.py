@@ -1,4 +1,4 @@
-"""Differences between recipes, as lines."""
+"""Formats the differences between recipes as lines."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def change_lines(changes: Iterable["Change"]) -> Iterator[str]:
-    """Yield a line for a short change, and a block for one of many lines."""
+    """Yield one line for a short change, and a block of lines for a longer one."""
     for change in changes:
         before, after = _shown(change.before), _shown(change.after)
         if "\n" not in before + after:

@@ -1,4 +1,4 @@
-"""mealkit check: everything that is wrong with a kit, at once."""
+"""mealkit check: report all problems of a kit at once."""
 
 from mealkit.cli.options import HERE, AllowFolder, Json, KitPath
 from mealkit.cli.output import print_json, print_line, print_problem, say
@@ -12,7 +12,7 @@ def check(
     allow_folder: AllowFolder = [],  # noqa: B006  typer copies it
     as_json: Json = False,
 ) -> None:
-    """Check a kit and every file it names; nothing is fetched."""
+    """Check a kit and every file it names, without the network."""
     from mealkit.pipeline.kit.checking import check_kit
 
     report = check_kit(path, allow_folder)
@@ -26,7 +26,7 @@ def check(
     for warning in report.warnings:
         print_problem(warning, warning=True)
     if report.stale is None:
-        say("it has no lock yet: mealkit lock")
+        say("the kit has no lock yet; write it with: mealkit lock")
     elif report.stale:
-        say(f"its lock is stale ({', '.join(report.stale)}): mealkit lock")
+        say(f"the lock is stale ({', '.join(report.stale)}); update it with: mealkit lock")
     print_line(f"{report.name} {report.version} is valid")

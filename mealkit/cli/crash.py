@@ -1,4 +1,4 @@
-"""What nobody expected becomes one problem, and a log file that a bug report can carry."""
+"""Turns an unexpected exception into one problem, and writes a log file for the bug report."""
 
 import platform
 import sys
@@ -10,7 +10,7 @@ from mealkit.errors import Problem, problem
 
 
 def crash_problem(error: Exception) -> Problem:
-    """Write the log and return the problem; the log holds no environment variables."""
+    """Write the log and return the problem; the log contains no environment variables."""
     text = "".join(traceback.format_exception(error))
     lines = (
         f"mealkit {__version__}, Python {platform.python_version()}, {platform.platform()}",

@@ -1,4 +1,4 @@
-"""mealkit diff: what differs between two recipes."""
+"""mealkit diff: print the differences between two recipes."""
 
 import typer
 
@@ -21,7 +21,7 @@ def diff(
     allow_folder: AllowFolder = [],  # noqa: B006  typer copies it
     as_json: Json = False,
 ) -> None:
-    """Show what differs between two kits, locks or images."""
+    """Show the differences between two kits, locks or images."""
     from mealkit.pipeline.image.comparing import diff as changes_between
 
     session = session_of(context)

@@ -1,4 +1,4 @@
-"""mealkit estimate: what a model takes of a GPU's memory, before anything is downloaded."""
+"""mealkit estimate: estimate a model's GPU memory before anything is downloaded."""
 
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
@@ -33,7 +33,7 @@ def estimate(  # noqa: PLR0913  one parameter for each option
             "--context",
             metavar="TOKENS",
             min=1,
-            help="Prompt and answer together, per request.",
+            help="Tokens of prompt and answer together, per request.",
             show_default="the kit's, else 8192",
         ),
     ] = None,
@@ -42,24 +42,26 @@ def estimate(  # noqa: PLR0913  one parameter for each option
         typer.Option(
             metavar="REQUESTS",
             min=1,
-            help="Requests at a time, each with a full context.",
+            help="Concurrent requests, each with a full context.",
             show_default="the kit's, else 1",
         ),
     ] = None,
     kv_dtype: Annotated[
         KvDtype | None,
-        typer.Option(help="The type of the key and value cache.", show_default="the kit's, or f16"),
+        typer.Option(
+            help="The data type of the key and value cache.", show_default="the kit's, or f16"
+        ),
     ] = None,
     engine: Annotated[
         str | None,
         typer.Option(
             metavar="NAME",
-            help="The engine.",
+            help="The engine to estimate for.",
             show_default="the kit's, else the usual one for the weights",
         ),
     ] = None,
     tensor_parallel: Annotated[
-        int, typer.Option(metavar="GPUS", min=1, help="GPUs that share the model.")
+        int, typer.Option(metavar="GPUS", min=1, help="The number of GPUs that share the model.")
     ] = 1,
     gpu: Annotated[
         str | None, typer.Option(metavar="NAME", help="A known GPU, such as 'A100 80GB'.")
@@ -70,7 +72,7 @@ def estimate(  # noqa: PLR0913  one parameter for each option
     allow_folder: AllowFolder = [],  # noqa: B006  typer copies it
     as_json: Json = False,
 ) -> None:
-    """Estimate a model's GPU memory, and say which GPUs have enough."""
+    """Estimate a model's GPU memory, and show which GPUs have enough."""
     from mealkit.pipeline.machine.estimating import EstimateRequest, estimate_target
 
     request = EstimateRequest(
@@ -130,7 +132,7 @@ def _describe(report: "EstimateReport") -> None:
 
 
 def _draw(terms: "tuple[Term, ...]", whole_bytes: int) -> None:
-    """Draw the terms one after the other: with rich on a terminal, with # elsewhere."""
+    """Draw the terms as bars, each starting where the last one ends; # without a terminal."""
     if has_colour(sys.stdout):
         _draw_on_terminal(terms, whole_bytes)
         return

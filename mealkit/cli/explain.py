@@ -1,4 +1,4 @@
-"""mealkit explain: what a problem's code means, who owns it, what to do."""
+"""mealkit explain: explain a problem's code: its meaning, its owner, what to do."""
 
 from difflib import get_close_matches
 from typing import Annotated, Any
@@ -14,12 +14,15 @@ EXAMPLES = ("mealkit explain SOURCE_DIGEST", "mealkit explain")
 
 def explain(
     code: Annotated[
-        str | None, typer.Argument(help="A problem's code.", show_default="list them all")
+        str | None,
+        typer.Argument(
+            help="The problem's code, such as SOURCE_DIGEST.", show_default="list them all"
+        ),
     ] = None,
     *,
     as_json: Json = False,
 ) -> None:
-    """Say what a problem's code means, who owns it, and what to do."""
+    """Explain a problem's code: what it means, who owns it, and what to do."""
     codes = list(CATALOGUE) if code is None else [_known(code)]
     if as_json:
         forms = [_form(item) for item in codes]

@@ -1,4 +1,4 @@
-"""mealkit host: what this machine is, as far as a kit could care."""
+"""mealkit host: describe this machine: processor, memory, disks, container clients, GPUs."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = ("mealkit host", "mealkit host --json > server-7.json")
 
-# What a part that simply lacks something says of it.
+# The start of NVML's reason for a fact that the part does not have, which is not an error.
 _LACKS = "Not Supported"
 _FEW = 4
 
@@ -23,7 +23,7 @@ _FEW = 4
 def host(context: typer.Context, *, as_json: Json = False) -> None:
     """Show this machine: processor, memory, disks, GPUs, containers.
 
-    With --json the facts can be taken to another machine and held against kits there.
+    The facts that --json prints are input for mealkit preflight --host, also on another machine.
     """
     from mealkit.pipeline.machine.machine_facts import host_facts
 
@@ -36,7 +36,7 @@ def host(context: typer.Context, *, as_json: Json = False) -> None:
 
 
 def describe(facts: "Facts") -> Iterator[str]:
-    """Yield the lines for people."""
+    """Yield the lines of the description."""
     yield from _machine(facts)
     yield ""
     disks = [
@@ -99,7 +99,7 @@ def _nvidia(facts: "Facts") -> Iterator[str]:
     ]
     if held:
         yield ""
-        yield from table(("gpu", "process", "program", "holds"), held, frozenset({3}))
+        yield from table(("gpu", "process", "program", "uses"), held, frozenset({3}))
 
 
 def _driver(nvidia: "Nvidia") -> str:
@@ -123,11 +123,14 @@ def _notes(gpu: "NvidiaGpu") -> Iterator[str]:
         ("uses the machine's memory", gpu.unified_memory),
         ("MIG", gpu.mig_enabled),
         (f"{gpu.ecc_uncorrected} uncorrectable memory errors", gpu.ecc_uncorrected),
-        ("bad memory waits for a reset", gpu.remap_pending or gpu.retired_pages_pending),
+        (
+            "bad memory is replaced at the next reset",
+            gpu.remap_pending or gpu.retired_pages_pending,
+        ),
         ("bad memory cannot be replaced", gpu.remap_failed),
         (f"slowed by {', '.join(gpu.slowed_by or ())}", gpu.slowed_by),
     )
-    yield from (text for text, holds in notes if holds)
+    yield from (text for text, applies in notes if applies)
 
 
 def _amd(facts: "Facts") -> Iterator[str]:
@@ -142,13 +145,13 @@ def _amd(facts: "Facts") -> Iterator[str]:
         )
         for gpu in facts.amd.gpus
     ]
-    device = "" if facts.amd.kfd else " (no /dev/kfd: nothing can compute on them from here)"
+    device = "" if facts.amd.kfd else " (no /dev/kfd: programs here cannot use them)"
     yield from ("", f"amd       {len(rows)} GPUs{device}", "")
     yield from table(("node", "target", "used", "total"), rows, frozenset({2, 3}))
 
 
 def _gaps(facts: "Facts") -> Iterator[str]:
-    """Name what could not be read, but for what a part simply does not have."""
+    """Name the facts that could not be read, except those that a part does not have."""
     parts: list[tuple[str, Fact]] = [
         ("", facts),
         ("cpu ", facts.cpu),

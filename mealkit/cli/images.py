@@ -1,4 +1,4 @@
-"""mealkit images: what the local store holds."""
+"""mealkit images: list the images in the local store."""
 
 import typer
 
@@ -9,7 +9,7 @@ EXAMPLES = ("mealkit images", "mealkit images --json")
 
 
 def images(context: typer.Context, *, as_json: Json = False) -> None:
-    """List the images of the local store."""
+    """List the images in the local store."""
     from mealkit.pipeline.image.inspecting import images as stored_images
     from mealkit.units import show_size
 
@@ -34,7 +34,7 @@ def images(context: typer.Context, *, as_json: Json = False) -> None:
             str(item.digest),
             ", ".join(map(str, item.platforms)) or "-",
             show_size(item.size_bytes),
-            f"{len(item.missing)} blobs missing or changed" if item.missing else "whole",
+            f"{len(item.missing)} blobs missing or changed" if item.missing else "complete",
         )
         for item in found
     ]

@@ -1,4 +1,4 @@
-"""mealkit inspect: what an image is, layer by layer."""
+"""mealkit inspect: show an image's layers, labels, lock and config."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 

@@ -1,4 +1,4 @@
-"""mealkit key: API keys for kits that callers reach from outside."""
+"""mealkit key: create, list and remove API keys for kits that other machines can reach."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -21,23 +21,25 @@ _T = TypeVar("_T")
 
 def key(
     context: typer.Context,
-    action: Annotated[Literal["new", "list", "remove"], typer.Argument(help="What to do.")],
+    action: Annotated[Literal["new", "list", "remove"], typer.Argument(help="The action.")],
     *,
     name: Annotated[
         str | None,
-        typer.Option(help="Whose key it is; logs show it.", show_default="new: default"),
+        typer.Option(help="The key's name, which logs show.", show_default="new: default"),
     ] = None,
     file: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="The file of the keys' hashes.", show_default="none"),
+        typer.Option(
+            metavar="FILE", help="The file for the hashes of the keys.", show_default="none"
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Make, list or take away API keys of callers.
+    """Create, list or remove API keys for callers.
 
-    A file keeps their hashes and names, never a key. new prints the key once, to stdout. Without
-    --file its hash goes to stderr, as the line for a keys file, a Secret or MEALKIT_KEYS. Kits that
-    read the file follow within two seconds.
+    The file contains hashes and names, never a key. new prints the key once, to stdout. Without
+    --file, the line for a keys file, a Secret or MEALKIT_KEYS goes to stderr. Running kits that use
+    the file notice a change within two seconds.
     """
     match action:
         case "new":
@@ -60,7 +62,7 @@ def _new(name: str, file: Path | None, quiet: bool, as_json: bool) -> None:  # n
     if file is None:
         say(made.line)
     elif not quiet:
-        say(f"its hash is in {file}; the key is shown this once")
+        say(f"its hash is in {file}; the key is not shown again")
     print_line(made.key)
 
 

@@ -19,7 +19,7 @@ EXAMPLES = (
 
 
 class LockPart(StrEnum):
-    """What can be resolved anew; ``lock.resolve.Upgrade`` without its imports."""
+    """The parts that can be upgraded: ``lock.resolve.Upgrade`` without its imports."""
 
     BASE = "base"
     PYTHON = "python"
@@ -31,11 +31,12 @@ def lock(
     path: KitPath = HERE,
     *,
     check: Annotated[
-        bool, typer.Option("--check", help="Only say what drifted; exit 4 if anything did.")
+        bool,
+        typer.Option("--check", help="Only print the differences; exit with 4 if there are any."),
     ] = False,
     upgrade: Annotated[
         list[LockPart] | None,
-        typer.Option(help="Resolve this part anew; may be given more than once."),
+        typer.Option(help="Resolve this part to its newest version; may be repeated."),
     ] = None,
     allow_folder: AllowFolder = [],  # noqa: B006  typer copies it
     as_json: Json = False,
@@ -79,10 +80,10 @@ def _check(path: KitPath, allowed: list[Path], *, as_json: bool) -> None:
             print_line(line)
     if changes:
         parts = ", ".join(item.path for item in changes)
-        raise failure("LOCK_STALE", f"the kit is not what its lock says: {parts}", where=path)
+        raise failure("LOCK_STALE", f"the kit differs from its lock: {parts}", where=path)
 
 
 def _verdict(*, created: bool, changed: bool) -> str:
     if created:
         return "written"
-    return "brought up to date" if changed else "up to date already"
+    return "updated" if changed else "already up to date"

@@ -1,4 +1,4 @@
-"""mealkit logs: what a kit wrote."""
+"""mealkit logs: print the log of a kit."""
 
 import sys
 from typing import Annotated
@@ -16,13 +16,13 @@ def logs(
     name: Annotated[str, typer.Argument(help="The name that mealkit ps shows.")],
     *,
     follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Wait for more, until the kit ends.")
+        bool, typer.Option("--follow", "-f", help="Follow the log until the kit ends.")
     ] = False,
     tail: Annotated[
-        int | None, typer.Option(min=0, metavar="LINES", help="Only the last lines.")
+        int | None, typer.Option(min=0, metavar="LINES", help="Print only this many last lines.")
     ] = None,
 ) -> None:
-    """Print the log of a kit, running or ended."""
+    """Print the log of a running or ended kit."""
     from mealkit.pipeline.machine.clients import read_logs
 
     for line in read_logs(name, follow=follow, tail=tail, home=session_of(context).home):

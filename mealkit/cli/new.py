@@ -1,4 +1,4 @@
-"""mealkit new: begin a kit, from a template or from what another tool reads."""
+"""mealkit new: write a new kit, from a template or converted from another tool."""
 
 from pathlib import Path
 from typing import Annotated
@@ -20,7 +20,10 @@ EXAMPLES = (
 def new(
     context: typer.Context,
     folder: Annotated[
-        Path, typer.Argument(metavar="NAME", help="The kit's name, or a folder that ends in it.")
+        Path,
+        typer.Argument(
+            metavar="NAME", help="The kit's name, or a path whose last part is the name."
+        ),
     ],
     *,
     engine: Annotated[
@@ -32,12 +35,12 @@ def new(
         typer.Option(
             "--from",
             metavar="KIND SOURCE",
-            help="Begin with what another tool reads: cog FOLDER, hub OWNER/NAME[/FILE][@REVISION],"
+            help="Convert from another tool: cog FOLDER, hub OWNER/NAME[/FILE][@REVISION],"
             " or modelfile FILE.",
         ),
     ] = None,
 ) -> None:
-    """Write a commented kit to start from."""
+    """Write a new kit with comments, ready to edit."""
     if origin is None:
         from mealkit.engines.whole_schema import full_schema
         from mealkit.importing.scaffold import write_new_kit

@@ -1,4 +1,4 @@
-"""Options and arguments that several verbs share, and what the global ones set."""
+"""Options and arguments that several verbs share, and the session that the global options set."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +31,7 @@ ModelTarget = Annotated[
     str,
     typer.Argument(
         metavar="TARGET",
-        help=f"{_RECIPE} Or a model: hub:OWNER/REPO[/FILE][@REVISION], or files of weights.",
+        help=f"{_RECIPE} Or a model: hub:OWNER/REPO[/FILE][@REVISION], or weight files.",
         show_default="here",
     ),
 ]
@@ -40,7 +40,8 @@ Json = Annotated[
     typer.Option("--json", help="Print JSON: the result to stdout, problems to stderr."),
 ]
 Locked = Annotated[
-    bool, typer.Option("--locked", help="Refuse a lock that is missing or stale, change nothing.")
+    bool,
+    typer.Option("--locked", help="Fail if the lock is missing or stale, instead of updating it."),
 ]
 AllowFolder = Annotated[
     list[Path],
@@ -48,7 +49,7 @@ AllowFolder = Annotated[
         OPTION,
         metavar="FOLDER",
         envvar=VARIABLE,
-        help="A folder besides the kit's own that its files may lie in. May be given again.",
+        help="Allow the kit to use files from this folder too; may be repeated.",
         show_default=False,
     ),
 ]
@@ -57,28 +58,28 @@ HERE = "."
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What the options before the verb say."""
+    """The values of the options before the verb."""
 
     home_path: Path | None
     quiet: bool
 
     @property
     def home(self) -> "Home":
-        """Where mealkit keeps things."""
+        """The folder of mealkit on this machine."""
         from mealkit.pipeline.home import home_at
 
         return home_at(self.home_path)
 
     def progress(self, *, as_json: bool = False) -> "Progress":
-        """Return who draws the progress on stderr."""
+        """Return the progress display for stderr."""
         from mealkit.cli.progress_display import display_for
 
         return display_for(quiet=self.quiet, as_json=as_json)
 
 
 def session_of(context: typer.Context) -> Session:
-    """Return what the options before the verb say."""
+    """Return the values of the options before the verb."""
     session = context.obj
     if not isinstance(session, Session):
-        raise TypeError("a verb was called without the program around it")
+        raise TypeError("the verb was called without the program")
     return session

@@ -1,6 +1,6 @@
-"""What the command line writes: results to stdout, problems and talk to stderr.
+"""Writes the command line's output: results to stdout, problems and progress to stderr.
 
-Colours are for terminals only. Text that came from files or networks cannot steer the terminal.
+Colours are for terminals only. Control characters in text from files or networks are escaped.
 """
 
 import json
@@ -20,7 +20,7 @@ def print_json(value: Any) -> None:
 
 
 def json_text(value: Any, indent: int | None = None) -> str:
-    """Return JSON; what cannot be printed is escaped, which means the same to who reads it."""
+    """Return JSON with unprintable characters escaped; it parses to the same value."""
     text = json.dumps(value, indent=indent, ensure_ascii=False, default=str)
     return "".join(
         item if item.isprintable() or item == "\n" else json.dumps(item)[1:-1] for item in text
@@ -28,19 +28,20 @@ def json_text(value: Any, indent: int | None = None) -> str:
 
 
 def print_line(text: str) -> None:
-    """Write a line of a result to stdout: one, whatever the text says."""
+    """Write exactly one line of a result to stdout; line breaks in the text are escaped."""
     sys.stdout.write(printable_line(text) + "\n")
 
 
 def say(text: str) -> None:
-    """Write a line of talk to stderr: one, whatever the text says."""
+    """Write exactly one line about progress to stderr; line breaks in the text are escaped."""
     sys.stderr.write(printable_line(text) + "\n")
 
 
 def print_problem(problem: Problem, *, warning: bool = False) -> None:
     """Write a problem to stderr as one block.
 
-    What happened and where, measured and required, who owns it, whom to ask, and what to do.
+    The block states the message, the place, measured and required values, the owner, the contact
+    and the hint.
     """
     title, colour = ("warning", _YELLOW) if warning else ("error", _RED)
     head = _styled(f"{title}[{problem.code}]", colour, sys.stderr)
@@ -58,7 +59,7 @@ def print_problem(problem: Problem, *, warning: bool = False) -> None:
     width = max(map(len, known))
     for name, value in known.items():
         label = _styled(name.ljust(width), _DIM, sys.stderr)
-        # The lines of a value stand below each other, so that none looks like a problem.
+        # All lines of a value are indented, so that none looks like another problem.
         first, *rest = printable(value).split("\n")
         lines += [f"  {label} {first}", *(f"  {' ' * width} {line}" for line in rest)]
     sys.stderr.write("\n".join(lines) + "\n")
@@ -84,7 +85,7 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]], right: frozenset[
 
 
 def printable(text: str) -> str:
-    """Return a text with control characters, other than newlines and tabs, written as escapes."""
+    """Return a text with control characters, other than newlines and tabs, escaped."""
     return "".join(
         item if item.isprintable() or item in "\n\t" else item.encode("unicode_escape").decode()
         for item in text
@@ -92,7 +93,7 @@ def printable(text: str) -> str:
 
 
 def printable_line(text: str) -> str:
-    """Return a text on one line: line breaks are written as escapes too."""
+    """Return a text on one line: line breaks are escaped, too."""
     return printable(text).replace("\n", "\\n")
 
 
@@ -101,7 +102,7 @@ def _contact_line(contact: OwnerContact | None) -> str | None:
 
 
 def has_colour(stream: TextIO) -> bool:
-    """Tell whether colours are wanted: on a terminal, unless NO_COLOR (https://no-color.org)."""
+    """Return whether to use colours: on a terminal, unless NO_COLOR is set (https://no-color.org)."""
     wanted = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     return wanted and stream.isatty()
 

@@ -1,4 +1,4 @@
-"""mealkit preflight: does a kit fit this machine, or which of others, before anything is pulled."""
+"""mealkit preflight: check whether a kit fits this machine or others, before anything is pulled."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -20,14 +20,14 @@ EXAMPLES = (
 )
 
 EXIT_CODES: Mapping[str, int] = {"fits": 0, "does-not-fit": 10, "uncertain": 20}
-"""What the verdicts end with; 10 is that of every problem of the machine (PreflightError)."""
+"""The exit codes of the verdicts; 10 is also that of every PreflightError."""
 
 Override = Annotated[
     list[str],
     typer.Option(
         "--override",
         metavar="CODE",
-        help="Start although the check of this code forbids it. Needs --reason.",
+        help="Start although the check with this code blocks. Needs --reason.",
         show_default=False,
     ),
 ]
@@ -36,7 +36,7 @@ Reason = Annotated[
     typer.Option(
         "--reason",
         metavar="TEXT",
-        help="Why the override is right here; it is kept with the container.",
+        help="Why the override is safe here; stored with the container.",
         show_default=False,
     ),
 ]
@@ -50,7 +50,7 @@ def preflight(  # noqa: PLR0913  one parameter for each option
         list[Path],
         typer.Option(
             metavar="FILE",
-            help="The facts of another machine (mealkit host --json). Several give a table.",
+            help="The facts of another machine (mealkit host --json); repeat it for a table.",
             show_default=False,
         ),
     ] = [],  # noqa: B006  typer copies it
@@ -59,11 +59,11 @@ def preflight(  # noqa: PLR0913  one parameter for each option
     allow_folder: AllowFolder = [],  # noqa: B006
     as_json: Json = False,
 ) -> None:
-    """Say whether a kit fits this machine, or others, and why.
+    """Check whether a kit fits this machine or others, and show why.
 
-    Every check shows what was measured and what is required, and who owns it. Nothing is pulled.
-    Ends with 0 if it fits, 20 if that is uncertain, 10 if it does not; of several machines the
-    best one decides.
+    Every check shows what was measured, what is required, and who owns it. Nothing is pulled.
+    Exits with 0 if the kit fits, 20 if that is uncertain, 10 if it does not fit. With several
+    machines, the result of the best one counts.
     """
     from mealkit.pipeline.machine.preflighting import PreflightRequest, preflight_target
     from mealkit.preflight.override import overrides_of

@@ -1,7 +1,8 @@
-"""The program: its verbs, the options before them, and what becomes of everything that is raised.
+"""The program: its verbs, the options before them, and the handling of every exception.
 
-Every error of mealkit ends in problems on stderr and the exit code of its class; what nobody
-expected ends in a log file and exit code 1. Exit code 2 is a wrong use of the command line.
+Every MealkitError is reported as problems on stderr with the exit code of its class. An unexpected
+exception is written to a log file; the exit code is 1. Exit code 2 is a wrong use of the command
+line.
 """
 
 import contextlib
@@ -44,10 +45,10 @@ from mealkit.cli.output import print_problem, print_problems_json
 from mealkit.errors import CATALOGUE, MealkitError, Problem, problem
 from mealkit.untrusted import shown
 
-# The shells' convention for a program that SIGPIPE ended: 128 + 13.
+# The shells' exit code for a program that SIGPIPE ended: 128 + 13.
 _BROKEN_PIPE_EXIT = 141
 
-# What the kernel says of a path that nothing can have.
+# The errors of the kernel for a path that cannot exist.
 _NO_PATH = frozenset({errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL})
 
 _AS_JSON = "mealkit.as_json"
@@ -56,10 +57,10 @@ _Verb = tuple[str, Callable[..., None], Sequence[str]]
 
 
 class Program(TyperGroup):
-    """Turns whatever a verb raises into problems and an exit code."""
+    """Turns every exception of a verb into problems and an exit code."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Note whether JSON was asked for, also for problems that come before the verb's own."""
+        """Record whether --json was given, also for errors in the verb's options."""
         ctx.meta[_AS_JSON] = "--json" in args
         return super().parse_args(ctx, args)
 
@@ -75,7 +76,7 @@ class Program(TyperGroup):
             _close_stdout()
             raise typer.Exit(_BROKEN_PIPE_EXIT) from error
         except Exception as error:
-            # Typer ends the program by exceptions too, which are no failures.
+            # Typer also ends the program with exceptions, which are not failures.
             if type(error).__module__.partition(".")[0] == "typer":
                 raise
             if isinstance(error, OSError) and error.errno in _NO_PATH:
@@ -147,7 +148,7 @@ def _print_version(wanted: bool) -> None:  # noqa: FBT001  typer calls it with t
 
 
 _HELP = (
-    "Turn an AI paper's recipe into a locked, reproducible image that says whether it fits a "
+    "Turn an AI paper's recipe into a locked, reproducible image that states whether it fits a "
     "machine and who owns each failure."
 )
 
@@ -161,11 +162,11 @@ def program(
     home: Annotated[
         Path | None,
         typer.Option(
-            envvar="MEALKIT_HOME", metavar="FOLDER", help="Where images and inputs are kept."
+            envvar="MEALKIT_HOME", metavar="FOLDER", help="The folder for images and inputs."
         ),
     ] = None,
     quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="No progress; problems and results only.")
+        bool, typer.Option("--quiet", "-q", help="Print no progress, only problems and results.")
     ] = False,
     version: Annotated[  # noqa: ARG001  its callback acts
         bool,
@@ -174,17 +175,19 @@ def program(
         ),
     ] = False,
 ) -> None:
-    """Keep what the options before the verb say."""
+    """Store the values of the options before the verb."""
     context.obj = Session(home, quiet)
 
 
 def _path_problem(error: OSError) -> Problem:
     name = shown(str(error.filename))
-    return problem("USAGE", f"{name} is no path: {error.strerror}", hint="name another file")
+    return problem(
+        "USAGE", f"{name} is not a valid path: {error.strerror}", hint="name another file"
+    )
 
 
 def _close_stdout() -> None:
-    """Let the interpreter's last flush go nowhere.
+    """Discard what the interpreter flushes at its end.
 
     Source: https://docs.python.org/3/library/signal.html#note-on-sigpipe
     """

@@ -1,4 +1,4 @@
-"""Progress on stderr: bars on a terminal, plain lines elsewhere, JSON or nothing when asked for."""
+"""Shows progress on stderr: bars on a terminal, lines elsewhere, JSON or nothing on request."""
 
 import sys
 import time
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def display_for(*, quiet: bool, as_json: bool) -> Progress:
-    """Return the progress that suits stderr: drawn on a terminal, lines elsewhere."""
+    """Return the progress display for stderr: bars on a terminal, lines elsewhere."""
     if as_json:
         return JsonLines()
     if quiet:
@@ -24,7 +24,7 @@ def display_for(*, quiet: bool, as_json: bool) -> Progress:
 
 
 class Quiet(Silent):
-    """Shows warnings and nothing else."""
+    """Shows only warnings."""
 
     def notice(self, problem: Problem) -> None:
         """Show a warning."""
@@ -32,7 +32,7 @@ class Quiet(Silent):
 
 
 class JsonLines(Quiet):
-    """Shows warnings, each as a line of JSON."""
+    """Shows only warnings, each as a line of JSON."""
 
     def notice(self, problem: Problem) -> None:
         """Show a warning."""
@@ -48,11 +48,11 @@ class _LineTask:
         self._done_bytes = 0
 
     def advance(self, done_bytes: int) -> None:
-        """Count."""
+        """Count the bytes."""
         self._done_bytes += done_bytes
 
     def done(self, note: str = "") -> None:
-        """Write what was done, in how long."""
+        """Write a line with the size and the duration."""
         seconds = time.monotonic() - self._started
         size = f"{_show(self._done_bytes)}, " if self._done_bytes else ""
         say(f"{self._title}: {size}{seconds:.1f} s{f' ({note})' if note else ''}")
@@ -66,7 +66,7 @@ class Lines(Quiet):
         say(title)
 
     def task(self, title: str, total_bytes: int | None) -> Task:  # noqa: ARG002
-        """Begin to count."""
+        """Start to count."""
         return _LineTask(title)
 
 
@@ -90,13 +90,13 @@ class _BarTask:
 
 
 class Bars(Lines):
-    """Draws bars for running work; they are gone when nothing runs."""
+    """Draws bars for running work; they disappear when it is done."""
 
     def __init__(self) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
-        # The colours of the terminal are asked for once, in one place.
+        # One rule decides about colours, here as in the other output.
         console = Console(stderr=True, no_color=not has_colour(sys.stderr))
         self.progress: Progress = Progress(
             TextColumn("{task.description}", markup=False),
@@ -116,7 +116,7 @@ class Bars(Lines):
         return task
 
     def end(self, identity: "TaskID") -> None:
-        """Take a bar away; the last one takes the drawing with it."""
+        """Remove a bar; after the last one, stop drawing."""
         self.progress.remove_task(identity)
         self._running.discard(identity)
         if not self._running:

@@ -1,4 +1,4 @@
-"""mealkit prune: free what no image needs."""
+"""mealkit prune: delete what no image needs."""
 
 from typing import Annotated
 
@@ -14,14 +14,14 @@ def prune(
     context: typer.Context,
     *,
     nameless: Annotated[
-        bool, typer.Option("--nameless", help="Images that have lost their name, too.")
+        bool, typer.Option("--nameless", help="Also delete images without a name.")
     ] = False,
     damaged: Annotated[
-        bool, typer.Option("--damaged", help="Read every blob, and delete the damaged ones.")
+        bool, typer.Option("--damaged", help="Also read every blob, and delete the damaged ones.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Delete what no image of the local store needs."""
+    """Delete files that no image in the local store needs."""
     from mealkit.pipeline.image.pruning import prune as prune_home
     from mealkit.units import show_size
 

@@ -1,4 +1,4 @@
-"""mealkit ps: what runs here."""
+"""mealkit ps: list the kits that run here."""
 
 import time
 

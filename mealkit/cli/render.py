@@ -1,4 +1,4 @@
-"""mealkit render: a kit becomes a folder that plain docker build understands."""
+"""mealkit render: write a folder that plain docker build can build."""
 
 from pathlib import Path
 from typing import Annotated
@@ -21,12 +21,13 @@ def render(
     *,
     output: Annotated[
         Path,
-        typer.Option("--output", "-o", metavar="FOLDER", help="A folder that is not there yet."),
+        typer.Option("--output", "-o", metavar="FOLDER", help="The folder to create."),
     ] = Path("context"),
     architecture: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="Of a kit for several: which one; this machine's, if left out."
+            metavar="NAME",
+            help="The architecture, for a kit with several; by default this machine's.",
         ),
     ] = None,
     locked: Locked = False,

@@ -34,22 +34,28 @@ def run(  # noqa: PLR0913  one parameter for each option
     ] = None,
     port: Annotated[
         int | None,
-        typer.Option(help="The port on this machine; 0 for any.", show_default="the kit's"),
+        typer.Option(
+            help="The port on this machine; 0 for any free port.", show_default="the kit's"
+        ),
     ] = None,
-    address: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    address: Annotated[
+        str, typer.Option(help="The address of this machine to listen on.")
+    ] = "127.0.0.1",
     keys: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Ask callers for a key of this file; needed unless the address is loopback.",
+            help="Require an API key from this file; needed unless the address is loopback.",
             show_default="none",
         ),
     ] = None,
     embedded: Annotated[
-        bool, typer.Option("--embedded", help="Load the weights with the image, mount nothing.")
+        bool,
+        typer.Option("--embedded", help="Load the full image instead of mounting the weights."),
     ] = False,
     timeout: Annotated[
-        float, typer.Option(metavar="SECONDS", min=1, help="How long it may take to be ready.")
+        float,
+        typer.Option(metavar="SECONDS", min=1, help="Seconds to wait until the kit is ready."),
     ] = 600.0,
     override: Override = [],  # noqa: B006  typer copies it
     reason: Reason = [],  # noqa: B006

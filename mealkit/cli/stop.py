@@ -1,4 +1,4 @@
-"""mealkit stop: end a kit, after the requests that it is answering."""
+"""mealkit stop: stop a kit after its running requests have ended."""
 
 from typing import Annotated
 
@@ -17,11 +17,14 @@ def stop(
     timeout: Annotated[
         int | None,
         typer.Option(
-            metavar="SECONDS", min=0, help="How long to wait.", show_default="the kit's drain time"
+            metavar="SECONDS",
+            min=0,
+            help="Seconds to wait for running requests.",
+            show_default="the kit's drain time",
         ),
     ] = None,
 ) -> None:
-    """Stop a kit: let running requests end, then remove it."""
+    """Stop a kit: let running requests finish, then remove it."""
     from mealkit.pipeline.machine.clients import stop_kit
 
     ended = stop_kit(name, timeout_seconds=timeout, home=session_of(context).home)

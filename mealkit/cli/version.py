@@ -1,4 +1,4 @@
-"""mealkit version: what runs here, for a bug report."""
+"""mealkit version: print the versions for a bug report."""
 
 import platform
 
@@ -19,5 +19,5 @@ def version(*, as_json: Json = False) -> None:
 
 
 def print_version() -> None:
-    """Print them in a line."""
+    """Print the versions in one line."""
     print_line(f"mealkit {__version__} (Python {platform.python_version()}, {platform.machine()})")

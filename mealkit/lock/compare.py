@@ -1,6 +1,6 @@
-"""What differs between two recipes, in the recipe's own words: this package, this prompt line.
+"""Lists the differences between two recipes by name, such as a package or a line of a prompt.
 
-Pure; works on the JSON of kits, locks and configs alike.
+No I/O. Works on the JSON of kits, locks and configs.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any
 
-# Lists whose items are known by one of these fields are compared item by item, in any order.
+# Items of a list that have one of these fields are matched by it, in any order.
 _ITEM_NAMES = ("path", "name")
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One difference: where, and the value on either side (None where it is absent)."""
+    """One difference: its path, and the value on each side (None if it is absent)."""
 
     path: str
     before: Any

@@ -1,4 +1,4 @@
-"""What a kit says that its lock does not: pure, no network, no files."""
+"""Lists the differences between a kit and its lock. No I/O."""
 
 import re
 from collections.abc import Iterator
@@ -14,19 +14,19 @@ _REQUEST = re.compile(r"(?:^|\.)requests\.|^variants\.\w+$")
 def drift(parts: KitParts, lock: Lock) -> list[Change]:
     """Return every difference between the kit and its lock; an empty list means it is fresh.
 
-    Parts that only the outside can resolve again (weights, packages, base, or all of an
-    architecture that the lock is not for) are named as a whole.
+    Parts that must be resolved from the network (weights, packages, base, or everything for an
+    architecture that the lock lacks) are named as a whole.
     """
     return [*_values(parts, lock), *_asked(parts, lock)]
 
 
 def needs_network(changes: list[Change]) -> bool:
-    """Tell whether bringing the lock up to date means asking the outside."""
+    """Return whether updating the lock needs the sources of its inputs."""
     return any(asks_outside(change) for change in changes)
 
 
 def asks_outside(change: Change) -> bool:
-    """Tell whether a change is of what only the outside can resolve."""
+    """Return whether a change is in a part that must be resolved from its source."""
     return _REQUEST.search(change.path) is not None and change.after is not None
 
 
@@ -37,7 +37,7 @@ def _values(parts: KitParts, lock: Lock) -> Iterator[Change]:
 
 
 def _from(architecture: str, lock: Lock) -> Lock:
-    """Return a lock with one of its architectures as the first, so that like is compared."""
+    """Return a lock with this architecture first, so that the same architecture is compared."""
     if architecture not in lock.variants:
         return lock
     return joined(

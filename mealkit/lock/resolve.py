@@ -1,7 +1,7 @@
-"""A kit becomes a lock: every part that still holds is kept, every other is resolved anew.
+"""Resolves a kit into a lock. Parts that are still valid are kept; the others are resolved again.
 
-Asks the outside only through ``Inputs``. Refuses what they give where it has a form that no lock
-has: a path that leaves its folder, a name with a line break.
+No I/O except through ``Inputs``. Raises SourceError for an input that a lock cannot contain, such
+as a path outside its folder or a name with a line break.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -44,7 +44,7 @@ from mealkit.units import parse_size
 
 
 class Upgrade(StrEnum):
-    """A part of the lock that is resolved anew although the kit asks for the same."""
+    """A part of the lock to resolve again although the kit requires the same."""
 
     BASE = "base"
     PYTHON = "python"
@@ -52,7 +52,7 @@ class Upgrade(StrEnum):
 
 
 class Inputs(Protocol):
-    """Where a lock's digests come from."""
+    """Resolves the inputs of a lock to digests."""
 
     def weights(self, kit: Kit) -> tuple[tuple[LockedFile, ...], ModelShape]:
         """Resolve every file of the model."""
@@ -65,13 +65,13 @@ class Inputs(Protocol):
         ...
 
     def base(self, base: Base, python: str, architecture: str) -> LockedBase:
-        """Resolve what the image is built on."""
+        """Resolve the base of the image."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class PythonTarget:
-    """The Python that wheels are chosen for."""
+    """The Python, architecture and glibc that wheels must support."""
 
     python: str
     architecture: str
@@ -80,7 +80,7 @@ class PythonTarget:
 
 @dataclass(frozen=True, slots=True)
 class KitParts:
-    """A kit, checked, with everything that its own folder holds."""
+    """A checked kit with the contents of its folder."""
 
     kit: Kit
     recipe: Recipe
@@ -93,8 +93,8 @@ class KitParts:
     gateway_requirements: tuple[str, ...]
     mealkit_version: str
     gateway_bounds: tuple[str, ...] = ()
-    """Versions that the gateway is tested with. No part of the request: a lock that was made with
-    other bounds stays as it is."""
+    """Versions that the gateway is tested with. They are not part of the request: a lock that was
+    written with other bounds remains valid."""
 
     @property
     def architecture(self) -> str:
@@ -102,7 +102,7 @@ class KitParts:
         return self.kit.hardware.architectures[0].value
 
     def variants(self) -> "tuple[KitParts, ...]":
-        """Return the kit as one kit for each of its architectures, in a fixed order."""
+        """Split the kit into one kit per architecture, in a fixed order."""
         architectures = sorted(self.kit.hardware.architectures)
         if len(architectures) == 1:
             return (self,)
@@ -111,8 +111,8 @@ class KitParts:
     def _only(self, architecture: Architecture) -> "KitParts":
         kit = self.kit
         hardware = kit.hardware.model_copy(update={"architectures": (architecture,)})
-        # Compiled by the image's own Python: no machine can run those of all variants, and the
-        # image must not depend on which machine has built it.
+        # Bytecode is compiled by the image's own Python. No machine can run the Pythons of all
+        # architectures, and the image must not depend on the machine that builds it.
         runtime = kit.runtime.model_copy(update={"bytecode": False})
         own = kit.model_copy(update={"hardware": hardware, "runtime": runtime})
         return replace(self, kit=own)
@@ -126,8 +126,8 @@ def resolve(
 ) -> Lock:
     """Return the kit's lock, for all its architectures.
 
-    Parts of ``previous`` are kept, without asking ``inputs``, where the kit still asks for the
-    same and ``upgrade`` does not name them.
+    A part of ``previous`` is kept, without a call of ``inputs``, if the kit still requires the
+    same and ``upgrade`` does not name it.
 
     Raises:
         SourceError, LockError: an input cannot be resolved.
@@ -135,7 +135,7 @@ def resolve(
     locks: list[Lock] = []
     for own in parts.variants():
         before = plain_lock(previous, own.architecture) if previous else None
-        if locks:  # all share the weights, which the first has resolved
+        if locks:  # all architectures share the weights that the first one resolved
             before = _with_model(before or locks[0], locks[0])
             upgrade -= {Upgrade.WEIGHTS}
         locks.append(_resolve(own, inputs, before, upgrade))
@@ -184,7 +184,7 @@ def _resolve(
 
 
 def _plausible(shape: ModelShape) -> ModelShape:
-    """Return what headers say of a model, without what no model can have."""
+    """Return the shape that a model's headers state, or an empty one if it is not valid."""
     try:
         return ModelShape.model_validate_json(shape.model_dump_json())
     except (ValidationError, MealkitError):
@@ -193,16 +193,16 @@ def _plausible(shape: ModelShape) -> ModelShape:
 
 @contextmanager
 def _lockable(what: str) -> Iterator[None]:
-    """Turn what no lock can have into a problem of where it came from."""
+    """Turn an invalid value into a problem that names its source."""
     try:
         yield
     except ValidationError as error:
-        message = f"{what} cannot stand in a lock: {first_fault(error)}"
+        message = f"{what} cannot be written to a lock: {first_fault(error)}"
         raise failure("SOURCE_ANSWER", message) from error
 
 
 def requests_of(parts: KitParts) -> Requests:
-    """Return the digests of what the kit asks of the outside, part by part."""
+    """Return a digest of the request for each part that is resolved from a source."""
     kit = parts.kit
     base = [kit_json(kit.runtime.base), kit.runtime.python, parts.architecture]
     found_where = (dict(parts.local_wheels), base)
@@ -222,9 +222,9 @@ def requests_of(parts: KitParts) -> Requests:
 
 
 def offline_lock(parts: KitParts, previous: Lock) -> Lock:
-    """Return what the lock would be if nothing were asked of the outside.
+    """Return the lock that results from the kit without calls of ``Inputs``.
 
-    An architecture that ``previous`` is not for is left out, but for a kit's only one.
+    An architecture that ``previous`` lacks is left out, unless it is the kit's only one.
     """
     known = architectures_of(previous)
     own = parts.variants()
@@ -244,7 +244,7 @@ def _offline(parts: KitParts, previous: Lock) -> Lock:
 
 
 def _check_length(parts: KitParts, shape: ModelShape) -> None:
-    """Refuse to promise more tokens than the model has positions for: it would fail at run time."""
+    """Raise if the kit allows more tokens than the model has positions: a run would fail."""
     length = parts.hyperparameters.get("max_length")
     if isinstance(length, int) and shape.max_positions and length > shape.max_positions:
         raise failure(
@@ -326,7 +326,7 @@ def _is_compiled(kit: Kit) -> bool:
     if kit.runtime.bytecode is not None:
         return kit.runtime.bytecode
     base = kit.runtime.base
-    # Its Python is run by whoever builds, so it must be signed.
+    # The build runs the Python in it, so its packages must be signed.
     return base.source == "debian" and not base.allow_unsigned
 
 
@@ -386,7 +386,7 @@ def _memory_bytes(
 ) -> int:
     """Estimate the container's memory: by the engine's measured factor, or the model's own terms.
 
-    For text on a CPU: the cache of a long context is no share of the weights.
+    The terms are for text on a CPU: the cache of a long context does not grow with the weights.
     """
     measured = recipe.estimated_memory_bytes(weights_bytes)
     memory = recipe.traits.memory

@@ -1,4 +1,4 @@
-"""Where mealkit keeps things on this machine: verified inputs, images, and runs."""
+"""The folders of mealkit on this machine: verified inputs, images and runs."""
 
 import os
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from mealkit.pipeline.ownership import make_own, require_own
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """mealkit's folder on this machine; what is below it may be deleted, and is made again."""
+    """mealkit's folder on this machine. Anything in it may be deleted and is created again."""
 
     root: Path
 
@@ -33,9 +33,9 @@ class Home:
 
     @property
     def debian(self) -> Path:
-        """What Debian's signed indexes said of locked packages, and how new each suite's was.
+        """The packages that Debian's signed indexes confirmed, and the newest date seen per suite.
 
-        Without it, the next build of a lock asks the mirrors again; it stays when others go.
+        If it is deleted, the next build of a lock queries the mirrors again. Prune keeps it.
         """
         return self.root / "debian"
 
@@ -51,13 +51,14 @@ class Home:
 
 
 def home_at(path: Path | None = None) -> Home:
-    """Return the home at a path, or where ``MEALKIT_HOME`` or the platform's convention says.
+    """Return the home at a path, else at ``MEALKIT_HOME``, else at the platform's usual place.
 
-    It is made if it is not there, for this user alone.
+    A missing folder is created, accessible only for this user.
 
     Raises:
-        KitError: ``USAGE``: it begins with the home of a user who is not known.
-        StoreError: ``HOME_UNSAFE``: another user could change it, or the folder of temporary files.
+        KitError: ``USAGE``, the path begins with ``~name`` of an unknown user.
+        StoreError: ``HOME_UNSAFE``, another user could change the home or the folder of temporary
+            files.
     """
     if path is None:
         configured = os.environ.get("MEALKIT_HOME")

@@ -23,7 +23,7 @@ from mealkit.preflight.cpu import architecture
 from mealkit.stores.local import LocalStore
 
 Opened = tuple[Sequence[Descriptor], Source]
-"""What is listed where an image was named, and how its bytes are read."""
+"""The image or index that a target names, and the reader of its bytes."""
 
 
 @contextmanager
@@ -32,12 +32,12 @@ def open_image(
 ) -> Iterator[Image]:
     """Open an image; its layers can be read while it is open.
 
-    One that a registry has is taken from the local store if it is there. Of an index, the image
-    for a platform is meant: this machine's, if none is given.
+    An image in a registry is taken from the local store if it is there. From an index, the image
+    for ``platform`` is opened, by default this machine's.
 
     Raises:
-        KitError: what is named is not an image (``TARGET_UNFIT``).
-        StoreError, RegistryError: there is no such image, or it cannot be read.
+        KitError: the target is not an image (``TARGET_UNFIT``).
+        StoreError, RegistryError: the image does not exist, or cannot be read.
     """
     with open_source(target, home) as (entries, source):
         yield find_image(entries, source, platform or this_platform(), is_preference=True)
@@ -45,7 +45,7 @@ def open_image(
 
 @contextmanager
 def open_source(target: str | ImageTarget, home: Home) -> Iterator[Opened]:
-    """Open where an image or an index is; otherwise like ``open_image``."""
+    """Open the image or index without choosing a platform; otherwise like ``open_image``."""
     found = image_named(target) if isinstance(target, str) else target
     match found:
         case StoredName() | StoredDigest():
@@ -67,10 +67,10 @@ def this_platform() -> Platform:
 def stored_image(
     target: RegistryReference, home: Home, platform: Platform | None = None
 ) -> Image | None:
-    """Return the image of the local store that has a registry's name, or None.
+    """Return the image in the local store with the name of a registry's image, or None.
 
     Raises:
-        StoreError: it cannot be read.
+        StoreError: the store cannot be read.
     """
     opened = _stored(target, home)
     if opened is None:
@@ -89,10 +89,10 @@ def _stored(target: RegistryReference, home: Home) -> Opened | None:
 
 @contextmanager
 def open_elsewhere(target: ElsewhereTarget, platform: Platform | None = None) -> Iterator[Image]:
-    """Open an image that is not in the local store; a registry is left when it is closed.
+    """Open an image outside the local store; closing it also closes the registry's connection.
 
     Raises:
-        StoreError, RegistryError: there is no such image, or it cannot be read.
+        StoreError, RegistryError: the image does not exist, or cannot be read.
     """
     with _opened_elsewhere(target) as (entries, source):
         yield find_image(entries, source, platform)

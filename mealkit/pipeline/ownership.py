@@ -1,8 +1,9 @@
-"""Whether a folder is the user's own: no other user may change it, or put another in its place.
+"""Checks that no other user can change or replace mealkit's home.
 
-What lies in mealkit's home is trusted: verified files, images, records of runs. So whoever can
-write there, or can rename a folder above it, decides what is run. The rules are those of sshd for
-a user's keys (sshd_config(5), StrictModes), with sticky folders such as /tmp allowed on the way.
+mealkit trusts the contents of its home: verified files, images, records of runs. A user who can
+write there, or rename a folder above it, could therefore decide what is run. The rules are those
+of sshd for a user's keys (sshd_config(5), StrictModes), but sticky folders such as /tmp are allowed
+above the home.
 """
 
 import grp
@@ -23,16 +24,16 @@ _OPEN = stat.S_IRWXG | stat.S_IRWXO
 
 
 def make_own(folder: Path) -> None:
-    """Make a folder that only this user can look into, or make sure that one is this user's own.
+    """Create a folder that only this user can access, or check that an existing one is safe.
 
-    One that others can look into is closed to them. A folder that cannot be made is left to those
-    who write there.
+    Other users' access to an existing folder is removed. If the folder cannot be created, this
+    raises nothing; writing there fails later with its own error.
 
     Raises:
-        StoreError: ``HOME_UNSAFE``: another user could change it.
+        StoreError: ``HOME_UNSAFE``, another user could change the folder.
     """
     with suppress(OSError):
-        # One by one: pathlib gives the folders above the mode that the umask leaves.
+        # One by one: with parents=True, pathlib creates the parents with the mode of the umask.
         for step in (*reversed(folder.parents), folder):
             if not step.exists():
                 step.mkdir(mode=0o700)
@@ -49,14 +50,14 @@ def make_own(folder: Path) -> None:
 
 
 def require_own(folder: Path, *, shared: bool = False) -> None:
-    """Refuse a folder that another user could change, or replace; ``shared``: it may be sticky.
+    """Raise if another user could change or replace a folder; a ``shared`` one may be sticky.
 
     Raises:
-        StoreError: ``HOME_UNSAFE``.
+        StoreError: ``HOME_UNSAFE``, another user could change or replace the folder.
     """
     try:
         ends = {folder.absolute(), folder.resolve()}
-    except RuntimeError:  # a circle, before Python 3.13
+    except RuntimeError:  # a loop of links, before Python 3.13
         ends = {folder.absolute()}
     for step, found in _way(folder):
         is_last = step in ends
@@ -64,20 +65,20 @@ def require_own(folder: Path, *, shared: bool = False) -> None:
         if not stat.S_ISDIR(found.st_mode) or not found.st_mode & _WRITABLE:
             continue
         if found.st_mode & stat.S_ISVTX and (shared or not is_last):
-            continue  # others who may write there can remove only their own files
+            continue  # other users can remove only their own files there
         if found.st_mode & stat.S_IWOTH or not _is_private_group(found.st_gid, found.st_uid):
             raise _unsafe(
                 f"{step} can be written to by others (mode {stat.S_IMODE(found.st_mode):04o})",
-                f"look for what others put there, then: chmod go-w {shlex.quote(str(step))}",
+                f"look for files of other users, then: chmod go-w {shlex.quote(str(step))}",
                 folder,
             )
 
 
 def _way(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
-    """Yield every folder and link on the way to a folder; what is not there ends it.
+    """Yield every folder and link on the path to a folder, up to the first that does not exist.
 
     Raises:
-        StoreError: ``HOME_UNSAFE``: links lead in a circle.
+        StoreError: ``HOME_UNSAFE``, the links form a loop.
     """
     here, links = Path("/"), 0
     yield here, here.lstat()
@@ -98,7 +99,9 @@ def _way(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
             continue
         links += 1
         if links > _MOST_LINKS:
-            raise _unsafe(f"the links on the way to {folder} do not end", "name another", folder)
+            raise _unsafe(
+                f"the links on the path to {folder} form a loop", "use another folder", folder
+            )
         target = step.readlink()
         here = Path("/") if target.is_absolute() else here
         todo += reversed(target.parts[1:] if target.is_absolute() else target.parts)
@@ -124,14 +127,14 @@ def _close(descriptor: int, folder: Path) -> None:
         os.fchmod(descriptor, stat.S_IMODE(found.st_mode) & ~_OPEN)
     except OSError as error:
         raise _unsafe(
-            f"{folder} cannot be closed to others: {error.strerror}",
-            "set MEALKIT_HOME to a folder on a file system with modes",
+            f"other users' access to {folder} cannot be removed: {error.strerror}",
+            "set MEALKIT_HOME to a folder on a file system with Unix permissions",
             folder,
         ) from error
 
 
 def _is_private_group(group: int, owner: int) -> bool:
-    """Tell whether a group has no other member than a file's owner, as most users' own groups."""
+    """Return whether a group has no member except a file's owner, like most users' own groups."""
     try:
         entry, name = grp.getgrgid(group), _name(owner)
     except KeyError:
@@ -141,9 +144,9 @@ def _is_private_group(group: int, owner: int) -> bool:
 
 
 def _unmapped() -> int | None:
-    """Return the owner that a user namespace shows for those who are not mapped into it.
+    """Return the owner that a user namespace shows for users who are not mapped into it.
 
-    On the way to a home those are the system's folders, which root of the machine owns.
+    On the path to a home these are the system's folders, which belong to the machine's root.
     """
     rows = Path("/proc/self/uid_map").read_text().split()
     if rows[:3] == ["0", "0", "4294967295"]:

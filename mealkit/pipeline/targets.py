@@ -1,14 +1,14 @@
-"""Reads what a caller names: a kit, an image wherever it is, or the files of a model.
+"""Parses a target: a kit, a lock, an image anywhere, or the files of a model.
 
-The text is read once, here, into one of a few kinds. A command asks for the kinds that it takes;
-for the others it gives the same refusal as every other command, with a suggestion. What is at a
-path here is that path; any other text names an image:
+This is the only place that parses targets. A command states the kinds that it accepts. For every
+other kind it fails with the same message as all commands, which suggests what to do. A text that is
+an existing path means that path; any other text names an image:
 
     my-kit, my-kit/kit.yaml      a kit: its folder, or its kit file
     my-kit/kit.lock              a lock
-    my-kit:1.0.0                 an image of the local store, by name
-    sha256:4f53..., 4f53cd       an image of the local store, by digest or its first digits
-    registry.example.org/a/b:1   an image of a registry, unless the local store has it
+    my-kit:1.0.0                 an image in the local store, by name
+    sha256:4f53..., 4f53cd       an image in the local store, by digest or its first digits
+    registry.example.org/a/b:1   an image in a registry, unless the local store has it
     oci:DIR, oci-archive:FILE    an image in an OCI layout or archive
 """
 
@@ -28,7 +28,7 @@ _DIGITS = re.compile(r"sha256:[0-9a-f]{6,64}|[0-9a-f]{6,64}")
 _WEIGHTS = frozenset({".safetensors", ".gguf"})
 _KIT_FILES = (".yaml", ".yml")
 _LOCK_FILES = ".lock"
-# A text that begins so is a path, whether something is there or not.
+# A text with this start is a path, even if nothing exists there.
 _PATHS = ("/", "./", "../", "~")
 
 
@@ -42,7 +42,7 @@ class KitFolder:
 
 @dataclass(frozen=True, slots=True)
 class LockFile:
-    """A lock, apart from its kit."""
+    """A lock without its kit."""
 
     text: str
     path: Path
@@ -50,21 +50,21 @@ class LockFile:
 
 @dataclass(frozen=True, slots=True)
 class StoredName:
-    """An image of the local store, by its name."""
+    """An image in the local store, by its name."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class StoredDigest:
-    """An image of the local store, by its digest or the first digits of it."""
+    """An image in the local store, by its digest or the first digits of it."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class RegistryReference:
-    """An image of a registry; the local store may have it under the same name."""
+    """An image in a registry; the local store may have it under the same name."""
 
     text: str
     reference: Reference
@@ -88,7 +88,7 @@ class ArchiveFile:
 
 @dataclass(frozen=True, slots=True)
 class WeightFiles:
-    """The files of a model that is no kit: a folder of them, or one file."""
+    """The files of a model without a kit: a folder, or one file."""
 
     text: str
     path: Path
@@ -107,7 +107,7 @@ Target = KitFolder | LockFile | ImageTarget | WeightFiles | HubModel
 
 
 class Here(Enum):
-    """What lies at a path of this machine."""
+    """The kind of thing at a path on this machine."""
 
     NOTHING = "nothing"
     KIT = "a folder with a kit file"
@@ -117,7 +117,7 @@ class Here(Enum):
 
 
 def look(path: Path) -> Here:
-    """Say what lies at a path."""
+    """Return the kind of thing at a path."""
     if path.is_dir():
         if (path / LAYOUT_FILE).is_file():
             return Here.LAYOUT
@@ -126,10 +126,10 @@ def look(path: Path) -> Here:
 
 
 def read_target(text: str, folder: Path = Path()) -> Target:
-    """Read what a caller names; paths are relative to ``folder``.
+    """Parse a target; paths are relative to ``folder``.
 
     Raises:
-        KitError: ``TARGET_UNFIT``: it is the path of an OCI layout, without ``oci:``.
+        KitError: ``TARGET_UNFIT``, it is the path of an OCI layout, without ``oci:``.
     """
     for scheme, kind in ((_LAYOUT, LayoutFolder), (_ARCHIVE, ArchiveFile)):
         if text.startswith(scheme):
@@ -141,16 +141,16 @@ def read_target(text: str, folder: Path = Path()) -> Target:
 
 
 def target_of(text: str, path: Path, here: Here) -> Target:
-    """Return what a text without a scheme names, by what lies at its path; this reads nothing.
+    """Return the target that a text without a scheme names, from the kind of thing at its path.
 
     Raises:
-        KitError: ``TARGET_UNFIT``: an OCI layout lies there.
+        KitError: ``TARGET_UNFIT``, an OCI layout is there.
     """
     match here:
         case Here.LAYOUT:
             raise failure(
                 "TARGET_UNFIT",
-                f"{text} is an OCI layout, and is named without oci:",
+                f"{text} is an OCI layout, but oci: is missing in front of it",
                 where=text,
                 hint=f"write oci:{text}, as in: mealkit inspect oci:{text}",
             )
@@ -183,39 +183,39 @@ def _image(text: str) -> ImageTarget:
     try:
         reference = Reference.parse(text)
     except MealkitError:
-        return StoredName(text)  # the store says what is wrong with it
+        return StoredName(text)  # the store reports what is wrong with it
     return StoredName(text) if reference.registry is None else RegistryReference(text, reference)
 
 
 def _expanded(text: str) -> Path:
     try:
         return Path(text).expanduser()
-    except RuntimeError:  # there is no such user
+    except RuntimeError:  # the user of ~user is unknown
         return Path(text)
 
 
 def kit_named(text: str) -> KitFolder:
-    """Read the name of a kit.
+    """Parse the path of a kit.
 
     Raises:
-        KitError: it names something else (``TARGET_UNFIT``), or nothing (``KIT_NOT_FOUND``).
+        KitError: the target is something else (``TARGET_UNFIT``) or missing (``KIT_NOT_FOUND``).
     """
     match read_target(text):
         case KitFolder() as kit:
             return kit
         case StoredName() | StoredDigest() if ":" not in text and "@" not in text:
-            # A folder that is not there reads like a name.
+            # The name of a missing folder looks like the name of an image.
             raise failure("KIT_NOT_FOUND", f"there is no {text}", where=text)
         case other:
             raise _unfit(other, "a kit")
 
 
 def image_named(text: str) -> ImageTarget:
-    """Read the name of an image.
+    """Parse the name of an image.
 
     Raises:
-        KitError: it names something else (``TARGET_UNFIT``).
-        StoreError: it is a path, and nothing is there (``IMAGE_NOT_FOUND``).
+        KitError: the target is something else (``TARGET_UNFIT``).
+        StoreError: the target is a path that does not exist (``IMAGE_NOT_FOUND``).
     """
     match read_target(text):
         case KitFolder() | LockFile() | WeightFiles() | HubModel() as other:
@@ -225,10 +225,10 @@ def image_named(text: str) -> ImageTarget:
 
 
 def kit_or_image_named(text: str) -> KitFolder | ImageTarget:
-    """Read the name of something that can be run.
+    """Parse the name of something that can be run: a kit or an image.
 
     Raises:
-        KitError: it names something else (``TARGET_UNFIT``).
+        KitError: the target is something else (``TARGET_UNFIT``).
     """
     match read_target(text):
         case LockFile() | WeightFiles() | HubModel() as other:
@@ -238,10 +238,10 @@ def kit_or_image_named(text: str) -> KitFolder | ImageTarget:
 
 
 def recipe_named(text: str) -> KitFolder | LockFile | ImageTarget:
-    """Read the name of something that states a recipe.
+    """Parse the name of something that states a recipe: a kit, a lock or an image.
 
     Raises:
-        KitError: it names something else (``TARGET_UNFIT``).
+        KitError: the target is something else (``TARGET_UNFIT``).
     """
     match read_target(text):
         case WeightFiles() | HubModel() as other:
@@ -251,10 +251,10 @@ def recipe_named(text: str) -> KitFolder | LockFile | ImageTarget:
 
 
 def output_named(text: str) -> LayoutFolder | ArchiveFile:
-    """Read where an image is to be written.
+    """Parse the place on this machine to write an image to.
 
     Raises:
-        KitError: it names no place on this machine (``TARGET_UNFIT``).
+        KitError: the target is neither an OCI layout nor an archive (``TARGET_UNFIT``).
     """
     place = read_target(text)
     if isinstance(place, LayoutFolder | ArchiveFile) and text.startswith((_LAYOUT, _ARCHIVE)):
@@ -269,11 +269,11 @@ def output_named(text: str) -> LayoutFolder | ArchiveFile:
 
 
 def registry_named(text: str) -> RegistryReference:
-    """Read where in a registry an image is to be sent.
+    """Parse the reference in a registry to push an image to.
 
     Raises:
-        KitError: it names no registry (``TARGET_UNFIT``).
-        StoreError: it is not a reference (``REFERENCE_INVALID``).
+        KitError: the target names no registry (``TARGET_UNFIT``).
+        StoreError: the target is not a valid reference (``REFERENCE_INVALID``).
     """
     reference = Reference.parse(text)
     if reference.registry is None:
@@ -283,11 +283,11 @@ def registry_named(text: str) -> RegistryReference:
 
 
 def base_named(text: str, folder: Path) -> ElsewhereTarget:
-    """Read the reference of a kit's base image; paths are relative to the kit's ``folder``.
+    """Parse the reference of a kit's base image; paths are relative to the kit's ``folder``.
 
     Raises:
         KitError: it is the path of an OCI layout, without ``oci:`` (``TARGET_UNFIT``).
-        StoreError: it is not a reference (``REFERENCE_INVALID``).
+        StoreError: it is not a valid reference (``REFERENCE_INVALID``).
     """
     found = read_target(text, folder)
     if isinstance(found, LayoutFolder | ArchiveFile) and text.startswith((_LAYOUT, _ARCHIVE)):
@@ -296,7 +296,7 @@ def base_named(text: str, folder: Path) -> ElsewhereTarget:
 
 
 def _unfit(target: Target, wanted: str) -> MealkitError:
-    """Say what was named, what is asked for, and which command takes the former."""
+    """Return the problem: what the target is, what the command accepts, and a command to use."""
     text = target.text
     if isinstance(target, KitFolder) and look(target.path) is Here.NOTHING:
         return failure("IMAGE_NOT_FOUND", f"there is no file or folder {text}", where=text)
@@ -308,11 +308,11 @@ def _unfit(target: Target, wanted: str) -> MealkitError:
 
 
 def _kind(target: Target) -> tuple[str, str]:
-    """Return what was named, and what can be done with it."""
+    """Return what the target is, and a command that accepts it."""
     text = target.text
     match target:
         case KitFolder():
-            return "a kit", f"mealkit build {text} makes its image and prints its digest"
+            return "a kit", f"mealkit build {text} builds its image and prints its digest"
         case LockFile():
             return "a lock", f"name the kit's folder instead: {target.path.parent}"
         case ArchiveFile() if not text.startswith(_ARCHIVE):

@@ -1,6 +1,6 @@
-"""The plan: what the image will contain, as data. No bytes of inputs, only their digests.
+"""The plan: the contents of the image as data. It has the digests of inputs, not their bytes.
 
-Paths are absolute in the image, without a leading slash. Owners are 0:0 unless said otherwise.
+Paths are absolute in the image, without a leading slash. The owner is 0:0 by default.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ DIRECTORY_MODE = 0o755
 
 
 class LayerKind(StrEnum):
-    """What a layer is for; the order here is the order in the image, lowest first."""
+    """The purpose of a layer. The order here is the order in the image, lowest first."""
 
     BASE = "base"
     ENGINE = "engine"
@@ -26,7 +26,7 @@ class LayerKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class InputFile:
-    """A verified input file, placed as it is."""
+    """A verified input file, placed unchanged."""
 
     path: str
     digest: Digest
@@ -70,7 +70,7 @@ class DebianTree:
 
 @dataclass(frozen=True, slots=True)
 class Bytecode:
-    """The compiled form of the layer's Python modules, made by the Python in these packages."""
+    """The bytecode of the layer's Python modules, compiled by the Python in these packages."""
 
     debs: tuple[tuple[str, Digest], ...]  # (package name, digest)
     python: str
@@ -81,7 +81,7 @@ Content = InputFile | TextFile | Folder | WheelTree | DebianTree | Bytecode
 
 @dataclass(frozen=True, slots=True)
 class LayerPlan:
-    """One layer: what it is for, a sentence for an auditor, and what it contains."""
+    """One layer: its purpose, a sentence for an auditor, and its contents."""
 
     kind: LayerKind
     title: str
@@ -91,7 +91,7 @@ class LayerPlan:
 
 @dataclass(frozen=True, slots=True)
 class ImageBase:
-    """A base image whose layers are reused as they are."""
+    """A base image whose layers are reused unchanged."""
 
     name: str
     digest: Digest
@@ -99,7 +99,7 @@ class ImageBase:
 
 @dataclass(frozen=True, slots=True)
 class RunConfig:
-    """What the image's config says of running it (OCI image-spec v1.1, config.md)."""
+    """The part of the image's config about running it (OCI image-spec v1.1, config.md)."""
 
     entrypoint: tuple[str, ...]
     environment: Mapping[str, str]

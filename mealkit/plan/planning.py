@@ -1,6 +1,6 @@
-"""A lock becomes a plan: which layers, with which contents, run how. Pure.
+"""Plans an image from a lock: its layers, their contents, and how to run it. No I/O.
 
-Refuses nothing: whatever a lock can say can be planned.
+Every valid lock can be planned.
 """
 
 from collections.abc import Mapping
@@ -33,10 +33,10 @@ from mealkit.recipe.lock import (
 from mealkit.recipe.requirements import ANNOTATION
 
 # An engine's configuration files share one layer: overlay2 takes at most 127 layers, and a
-# registry is asked about each one. A file of weights above this has a layer of its own.
+# push queries the registry about each one. A file of weights above this has a layer of its own.
 OWN_LAYER_BYTES = 1024 * 1024
 
-# What a Python that only compiles is made of, by Debian's names.
+# The Debian packages of a Python that only compiles.
 _INTERPRETER = ("python{}-minimal", "libpython{}-minimal", "libc6", "libexpat1", "zlib1g")
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -68,16 +68,16 @@ def plan_image(lock: Lock, library: Mapping[str, bytes], created_seconds: int = 
 
 
 def index_annotations(lock: Lock) -> Mapping[str, str]:
-    """Return what the index of a kit's images states: all that is true of each of them.
+    """Return the annotations of the index of a kit's images: those that apply to all of them.
 
-    Its recipe is that of the whole lock; an image states the recipe of its own variant.
+    The recipe is that of the whole lock; each image states the recipe of its own variant.
     """
     own = {ANNOTATION, "org.opencontainers.image.base.name", "org.opencontainers.image.base.digest"}
     return {name: text for name, text in _labels(lock).items() if name not in own}
 
 
 def _bytecode(lock: Lock) -> tuple[Bytecode, ...]:
-    """Return what compiles modules, for each layer that has some; nothing if nothing does."""
+    """Return the compiler of the image's modules; empty if nothing is compiled."""
     base, python = lock.runtime.base, lock.runtime.python
     if not lock.runtime.bytecode or isinstance(base, LockedImageBase):
         return ()
@@ -211,7 +211,7 @@ def _labels(lock: Lock) -> dict[str, str]:
         ANNOTATION: canonical_json(lock.requirements.model_dump(mode="json")).decode(),
     }
     if about.description:
-        # One line: a Dockerfile cannot say more, and its image is to be the same.
+        # One line: a Dockerfile allows only one, and its image must be the same.
         labels["org.opencontainers.image.description"] = " ".join(about.description.split())
     if about.paper and about.paper.arxiv:
         labels["org.opencontainers.image.documentation"] = (

@@ -69,7 +69,7 @@ def test_lines_for_people(host):
         ("mig", ["0.1", "MIG-a28ad590-3fda-56dd-84fc-0a0b96edc58d", "19.6 GiB"]),
         ("mig-container", ["Insufficient Permissions"]),
         ("gb10", ["uses the machine's memory", "119.7 GiB"]),
-        ("ecc-fault", ["1 uncorrectable memory errors, bad memory waits for a reset"]),
+        ("ecc-fault", ["1 uncorrectable memory errors, bad memory is replaced at the next reset"]),
         ("gpu-lost", ["fell off the bus", "GPU is lost"]),
         ("version-mismatch", ["driver 535.161.08, NVML 12.550.90.07, version-mismatch"]),
         ("no-driver", ["no-driver (Driver Not Loaded (NVML error 9))"]),

@@ -225,6 +225,6 @@ def test_loading_puts_it_under_the_name_of_the_kit(little, unique, sdk):
         labels = sdk.images.get(f"{name}:1.0.0").labels
         assert labels["dev.mealkit.recipe"] == str(report.recipe)
         again = build(kit, home, Outputs(load=True))
-        assert f"({len(report.images[0].layers)} layers were there)" in again.delivered[0]
+        assert f"({len(report.images[0].layers)} layers already present)" in again.delivered[0]
     finally:
         sdk.images.remove(f"{name}:1.0.0", force=True)

@@ -66,7 +66,7 @@ def test_an_image_from_elsewhere_does_not_take_over_a_name(kit, build, home, str
     assert store.resolve("little").digest == own.digest
     assert store.resolve(str(strange["digest"])).digest == strange["digest"]
     assert store.index().names(strange["digest"]) == ()
-    note = next(phase for phase in heard.phases if phase.startswith("note: it calls itself"))
+    note = next(phase for phase in heard.phases if phase.startswith("note: its name"))
     assert "little:1.0.0" in note
     assert str(strange["digest"]) in note
 

@@ -111,7 +111,7 @@ def test_a_layout_without_its_scheme_gets_one_answer_from_every_command(command,
     words = [str(layout) if word == "{}" else word for word in command.split()]
     words = [str(kit) if word == "{kit}" else word for word in words]
     problem = told(*words, home=home.root)
-    message = f"{layout} is an OCI layout, and is named without oci:"
+    message = f"{layout} is an OCI layout, but oci: is missing in front of it"
     assert problem["error[TARGET_UNFIT]"] == message
     assert problem["hint"] == f"write oci:{layout}, as in: mealkit inspect oci:{layout}"
 
@@ -143,7 +143,7 @@ def build(folder: Path, home, outputs: Outputs | None = None):
         (kit_named, "{kit}/kit.lock", "name the kit's folder instead: {kit}"),
         (kit_named, "{kit}/weights/model.safetensors", "mealkit estimate {kit}/weights/model"),
         (kit_named, "{kit}/prompts/query.jinja", "the name of a kit's file ends in .yaml"),
-        (image_named, "{kit}", "mealkit build {kit} makes its image and prints its digest"),
+        (image_named, "{kit}", "mealkit build {kit} builds its image and prints its digest"),
         (image_named, "{kit}/kit.lock", "name the kit's folder instead: {kit}"),
         (kit_or_image_named, "{kit}/kit.lock", "name the kit's folder instead: {kit}"),
         (recipe_named, "hub:a/b", "mealkit estimate hub:a/b"),

@@ -1,4 +1,4 @@
-"""Building: lock, plan, assemble, keep; then load, write or push where it was asked for."""
+"""Builds an image: lock, plan, assemble, store; then load, write or push it if requested."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -32,7 +32,7 @@ from mealkit.stores.local import LocalStore
 
 @dataclass(frozen=True, slots=True)
 class LayerRow:
-    """A layer as a table shows it."""
+    """A layer, as a row of a table."""
 
     kind: str
     title: str
@@ -54,11 +54,11 @@ class BuiltImage:
 
 @dataclass(frozen=True, slots=True)
 class BuildReport:
-    """What a build made: an image for each architecture, and an index if there are several."""
+    """The result of a build: an image for each architecture, and an index if there are several."""
 
     name: str
     digest: Digest
-    """Of the image, or of the index."""
+    """The digest of the image or of the index."""
     recipe: Digest
     images: tuple[BuiltImage, ...]
     delivered: tuple[str, ...]
@@ -75,10 +75,10 @@ def build_kit(
 ) -> BuildReport:
     """Build a kit's image, or its images and their index, into the local store.
 
-    It is delivered where ``outputs`` says, too.
+    The result is also delivered to ``outputs``.
 
     Raises:
-        MealkitError: the first of kit, lock, sources, build, store or registry that refuses.
+        MealkitError: the first step that fails, of kit, lock, sources, build, store or registry.
     """
     places = outputs.places()
     kit = open_kit(path, allowed)
@@ -88,7 +88,7 @@ def build_kit(
 def build_opened(
     kit: OpenedKit, *, frozen: bool, places: Places, home: Home, progress: Progress
 ) -> BuildReport:
-    """Build the image of a kit that is open already; otherwise like ``build_kit``."""
+    """Build the image of an opened kit; otherwise like ``build_kit``."""
     for warning in kit.warnings:
         progress.notice(warning)
     lock = fresh_lock(kit, frozen=frozen, home=home, progress=progress)
@@ -98,7 +98,7 @@ def build_opened(
     digest, images = _built(kit, lock, store, home, progress)
     name = image_name(lock)
     sources = base_repositories(kit.parts.kit.runtime.base)
-    # From the store: a base image's registry is closed by now.
+    # Read from the store: the connection to a base image's registry is closed by now.
     delivered = deliver(store.content(str(digest)), name, places, sources, progress)
     return BuildReport(name, digest, lock.recipe, images, delivered)
 
@@ -115,11 +115,11 @@ def render_kit(  # noqa: PLR0913  as many as the verb has options
 ) -> Path:
     """Write a context and a Dockerfile that plain ``docker build`` turns into the same files.
 
-    Of a kit for several architectures, for one of them: this machine's, or else the first, if
-    none is given.
+    If the kit has several architectures, ``architecture`` chooses one. By default it is this
+    machine's if the kit has it, else the kit's first.
 
     Raises:
-        MealkitError: the kit, its lock, a source or the target refuses.
+        MealkitError: the kit, its lock, a source or the target is not valid.
     """
     from mealkit.assembly.render import render
     from mealkit.containers.interpreter import compile_modules
@@ -148,7 +148,7 @@ def render_kit(  # noqa: PLR0913  as many as the verb has options
 
 
 def image_name(lock: Lock) -> str:
-    """Return the name that a kit's image gets in the local store."""
+    """Return the name of a kit's image in the local store."""
     return f"{lock.about.name}:{lock.about.version}"
 
 
@@ -159,7 +159,7 @@ def _plan(lock: Lock) -> Plan:
 def _built(
     kit: OpenedKit, lock: Lock, store: LocalStore, home: Home, progress: Progress
 ) -> tuple[Digest, tuple[BuiltImage, ...]]:
-    """Build and keep the image of every architecture, and the index of several."""
+    """Build and store the image of every architecture, and the index if there are several."""
     name = image_name(lock)
     locks = plain_locks(lock)
     if len(locks) > 1:
@@ -172,7 +172,9 @@ def _built(
         before = store.index().named(name)
         store.put(content, [name])
         if before is not None and before.digest != content.digest:
-            progress.phase(f"note: {name} was the name of {before.digest}, which stays without it")
+            progress.phase(
+                f"note: {name} now names the new image; {before.digest} stays without a name"
+            )
     return content.digest, tuple(_built_image(item) for item in assemblies)
 
 
@@ -184,7 +186,7 @@ def _assembled(
     home: Home,
     progress: Progress,
 ) -> Assembly:
-    """Assemble the image of a plain lock; its base stays open for as long as ``bases``."""
+    """Assemble the image of a plain lock; its base stays open as long as ``bases``."""
     plan = _plan(lock)
     base = bases.enter_context(_base(kit, plan))
     layers = LocalLayerStore(store)
@@ -219,7 +221,7 @@ def _base(kit: OpenedKit, plan: Plan) -> Iterator[Image | None]:
                 "SOURCE_DIGEST",
                 f"expected {plan.base.digest}, found {image.digest}",
                 where=base.reference,
-                hint="mealkit lock --upgrade base, if the change is wanted",
+                hint="to accept the change: mealkit lock --upgrade base",
             )
         yield image
 

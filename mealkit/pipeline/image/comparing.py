@@ -1,4 +1,4 @@
-"""Compares kits, locks and images, in the recipe's own words."""
+"""Compares the recipes of kits, locks and images."""
 
 import json
 from collections.abc import Sequence
@@ -25,15 +25,15 @@ def diff(
     allowed: Sequence[Path] = (),
     progress: Progress = SILENT,
 ) -> list[Change]:
-    """Return what differs between two kits, locks or images.
+    """Return the differences between two kits, locks or images.
 
-    A kit is compared as it is written now, and ``progress`` hears of a lock that is stale. Two
-    kits of which one has no lock, or asks for other inputs than its lock has, are compared by
-    what they say. Besides their own folders kits may use those in ``allowed``.
+    The current contents of a kit count; ``progress`` gets a warning if its lock is stale. If two
+    kits are compared and one has no lock, or a lock that lacks required inputs, their kit files are
+    compared instead of their locks. Kits may use their own folders and those in ``allowed``.
 
     Raises:
-        LockError: a kit is to be compared with a lock or an image, and has no lock, or one that
-            lacks inputs that the kit asks for (``LOCK_MISSING``, ``LOCK_STALE``).
+        LockError: one side is a kit, the other a lock or an image, and the kit has no lock, or a
+            lock that lacks required inputs (``LOCK_MISSING``, ``LOCK_STALE``).
         MealkitError: one of them cannot be read.
     """
     sides = [_opened(text, home, allowed) for text in dict.fromkeys((before, after))]

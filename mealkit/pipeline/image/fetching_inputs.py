@@ -1,4 +1,4 @@
-"""Fetches what a lock pins, for the layers that a build has to make."""
+"""Fetches the inputs that a lock pins, for the layers that a build has to create."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,10 +17,10 @@ from mealkit.recipe.lock import Lock, LockedDeb, LockedFile, LockedWheel
 def fetch_inputs(
     kit: OpenedKit, lock: Lock, layers: Sequence[LayerPlan], home: Home, progress: Progress
 ) -> dict[Digest, Path]:
-    """Return a verified file for every input that these layers need, fetching what is not here.
+    """Return a verified file for every input of these layers; fetch those that are missing.
 
     Raises:
-        SourceError, StoreError: an input cannot be had, or there is no space for it.
+        SourceError, StoreError: an input cannot be fetched, or the disk has no space for it.
     """
     wanted = _wanted(layers)
     files = [file for file in lock.model.files if file.sha256 in wanted]
@@ -80,9 +80,9 @@ def _fetch_debs(debs: Sequence[LockedDeb], home: Home, progress: Progress) -> di
     with downloader(home) as fetcher:
         for deb in debs:
             cached = fetcher.cache.path(deb.sha256)
-            # Mirrors are looked for only once a package is missing: a build may have none.
+            # Mirrors are looked up only if a package is missing: a build may have no mirror.
             found[deb.sha256] = cached or fetch_deb(deb, debian_mirrors(), fetcher)
-            # The digest alone may be that of any verified file, such as a wheel.
+            # The digest alone could match any verified file, such as a wheel.
             require_deb(found[deb.sha256], deb)
             task.advance(deb.size_bytes)
     task.done(f"{len(debs)} packages")

@@ -1,6 +1,6 @@
-"""The lock inside an image: read from its kit layer, a few KB, wherever the image is.
+"""Reads the lock in an image from its kit layer, which has a few KB, wherever the image is.
 
-Nothing else of the image is read, and nothing of the layer is kept but the lock.
+It reads no other layer, and stores nothing.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from mealkit.plan.layers import LayerKind
 from mealkit.recipe.lock import LOCK_NAME, Lock, read_lock
 from mealkit.untrusted import UntrustedError
 
-# Locks, prompts and a paper's own code are text; a kit layer beyond this is not one.
+# Locks, prompts and a paper's own code are text; a larger layer cannot be a kit layer.
 _MAX_LAYER_BYTES = 64 * 1024 * 1024
 _MAX_LOCK_BYTES = 4 * 1024 * 1024
 _MAX_ENTRIES = 100_000
@@ -27,11 +27,11 @@ _LOCK_PARTS = f"{SETTINGS}/{LOCK_NAME}".encode().split(b"/")
 
 
 def lock_of(image: Image) -> Lock:
-    """Return the lock that an image carries.
+    """Return the lock in an image.
 
     Raises:
-        StoreError: the image is not a kit's, or its kit layer cannot be read (``IMAGE_INVALID``,
-            ``BLOB_DAMAGED``).
+        StoreError: the image is not a kit's, or its kit layer cannot be read
+            (``IMAGE_INVALID``, ``BLOB_DAMAGED``).
         LockError: its lock cannot be read (``LOCK_INVALID``).
     """
     layer = next(
@@ -46,13 +46,13 @@ def lock_of(image: Image) -> Lock:
         raise failure(
             "IMAGE_INVALID",
             f"{image.digest} is not an image that mealkit built: it has no kit layer",
-            hint="mealkit run takes kits; start other images with their own tools",
+            hint="mealkit run starts only kits; start other images with a container client",
         )
     return read_lock(_lock_bytes(image, layer), f"{image.digest.short}/{LOCK_NAME}")
 
 
 def _lock_bytes(image: Image, layer: Layer) -> bytes:
-    """Read a kit layer once, to its end, and return the one lock in it."""
+    """Read a kit layer to its end, and return the lock in it."""
     outer, inner = hashlib.sha256(), hashlib.sha256()
     packed = _hashed(layer.blob.chunks(), outer.update)
     try:
@@ -63,11 +63,13 @@ def _lock_bytes(image: Image, layer: Layer) -> bytes:
     except UntrustedError as error:
         raise _invalid(image, f"cannot be read: {error}") from error
     if Digest.from_hex(outer.hexdigest()) != layer.blob.digest:
-        raise failure("BLOB_DAMAGED", f"the kit layer of {image.digest} has other bytes")
+        raise failure(
+            "BLOB_DAMAGED", f"the bytes of the kit layer of {image.digest} do not match its digest"
+        )
     if Digest.from_hex(inner.hexdigest()) != layer.diff_id:
-        raise _invalid(image, f"is not what its diff id {layer.diff_id} says")
+        raise _invalid(image, f"does not match its diff id {layer.diff_id}")
     if len(locks) != 1:
-        raise _invalid(image, f"has {len(locks)} locks, not one")
+        raise _invalid(image, f"contains {len(locks)} locks, expected 1")
     return locks[0]
 
 
@@ -75,14 +77,14 @@ def _locks(stream: TarStream) -> Iterator[bytes]:
     for member in stream.members():
         if _is_lock(member.path):
             if member.kind is not Kind.FILE or member.size_bytes > _MAX_LOCK_BYTES:
-                raise UntrustedError(f"its {LOCK_NAME} is no file of a lock's size")
+                raise UntrustedError(f"its {LOCK_NAME} is not a regular file, or is too large")
             yield b"".join(bytes(piece) for piece in stream.data())
 
 
 def _is_lock(path: bytes) -> bool:
     try:
         return parts_of(path) == _LOCK_PARTS
-    except EntryError:  # it leads elsewhere, and nothing of it is unpacked here
+    except EntryError:  # the path is outside the layer's root; nothing is unpacked here
         return False
 
 

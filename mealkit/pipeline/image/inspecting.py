@@ -1,4 +1,4 @@
-"""Images, looked at: those of the local store listed, and any of them described."""
+"""Lists the images in the local store, and describes an image."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ from mealkit.stores.local import LocalStore, StoredImage
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What an image is: its layers, labels, config, and the lock it carries (None: no kit's)."""
+    """A description of an image: layers, labels, config, and the lock (None if it is not a kit)."""
 
     digest: str
     platform: str
     variants: tuple[tuple[str, str], ...]
-    """The platform and digest of every image of the index that it is in; else nothing."""
+    """The platform and digest of every image in its index; empty if it is not in an index."""
     layers: tuple[dict[str, Any], ...]
     labels: dict[str, str]
     annotations: dict[str, str]
@@ -32,19 +32,19 @@ class Inspection:
 
 
 def images(home: Home) -> list[StoredImage]:
-    """List the images of the local store."""
+    """List the images in the local store."""
     return LocalStore(home.store).images()
 
 
 def inspect(target: str, *, verify: bool, home: Home, progress: Progress) -> Inspection:
-    """Describe an image of the store, ``oci:DIR``, ``oci-archive:FILE`` or a registry.
+    """Describe an image in the store, ``oci:DIR``, ``oci-archive:FILE`` or a registry.
 
-    Of an index, the image for this machine is described, and the others are named.
-    With ``verify`` every byte is read and compared with its digest; what is wrong is returned.
+    For an index, the image for this machine is described, and the others are listed.
+    With ``verify`` every byte is read and compared with its digest; all problems are returned.
 
     Raises:
-        KitError: what is named is not an image (``TARGET_UNFIT``).
-        StoreError, RegistryError: there is no such image, or it cannot be read.
+        KitError: the target is not an image (``TARGET_UNFIT``).
+        StoreError, RegistryError: the image does not exist, or cannot be read.
     """
     with open_source(target, home) as (entries, source):
         image = find_image(entries, source, this_platform(), is_preference=True)

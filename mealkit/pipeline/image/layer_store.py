@@ -34,13 +34,13 @@ class LocalLayerStore:
         """Write a blob of at least ``size_bytes`` into the store.
 
         Raises:
-            StoreError: there is no room for it (``DISK_FULL``); nothing was written.
+            StoreError: the disk has no space for it (``DISK_FULL``); nothing was written.
         """
         require_space(self._store.root, size_bytes)
         return self._store.add(chunks)
 
     def virtual(self, files: Sequence[WeightFile], advance: Advance) -> list[Blob]:
-        """Verify files, hash the layers they make, and keep recipes of those.
+        """Verify files, hash the layers with them, and store how to build these layers.
 
         Raises:
             SourceError: ``SOURCE_DIGEST`` for every file that is not the expected one.

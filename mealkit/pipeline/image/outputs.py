@@ -1,4 +1,4 @@
-"""Where a built image goes besides the local store: Docker, a layout, an archive, a registry."""
+"""Delivers a built image to Docker, a layout, an archive or a registry."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,24 +17,24 @@ from mealkit.pipeline.targets import (
 )
 from mealkit.progress import Progress
 
-# The label that says of which kit and version an image is.
+# The label with the name and version of an image's kit.
 _KIT = "dev.mealkit.kit"
 
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """What was asked for: load into Docker, write to ``oci:DIR`` or ``oci-archive:FILE``, push."""
+    """The options: load into Docker, write to ``oci:DIR`` or ``oci-archive:FILE``, push."""
 
     load: bool = False
     output: str | None = None
     push: str | None = None
 
     def places(self) -> "Places":
-        """Read where the image goes, before anything is built for it.
+        """Parse the options, before anything is built.
 
         Raises:
-            KitError: that is no place for an image (``TARGET_UNFIT``).
-            StoreError: it is not a reference (``REFERENCE_INVALID``).
+            KitError: an image cannot be written there (``TARGET_UNFIT``).
+            StoreError: the reference is not valid (``REFERENCE_INVALID``).
         """
         return Places(
             load=self.load,
@@ -45,7 +45,7 @@ class Outputs:
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where a built image goes besides the local store."""
+    """The parsed places to deliver a built image to."""
 
     load: bool
     output: LayoutFolder | ArchiveFile | None
@@ -59,13 +59,13 @@ def deliver(
     mount_from: Sequence[str],
     progress: Progress,
 ) -> tuple[str, ...]:
-    """Send what was built where it was asked for; return a line for each place.
+    """Deliver the image or index to every place; return a line for each.
 
     Docker gets the image for this machine.
-    ``mount_from`` are repositories of a registry that may hold some of its layers already.
+    ``mount_from`` are repositories in a registry that may already have some of the layers.
 
     Raises:
-        MealkitError: a place refuses.
+        MealkitError: delivering to one of the places fails.
     """
     lines: list[str] = []
     if places.output:
@@ -105,14 +105,14 @@ def _load(image: Image, name: str, progress: Progress) -> str:
         if before and before.labels.get(_KIT) != name:
             raise failure(
                 "CLIENT_REFUSED",
-                f"docker's {name} is {before.image_id}, which is not an image of this kit",
-                hint=f"docker rmi {name}, if it is not needed, or give the kit another name",
+                f"in docker, {name} is {before.image_id}, which is not an image of this kit",
+                hint=f"if it is not needed: docker rmi {name}; else give the kit another name",
             )
         task = progress.task("loading into docker", _size(image))
         report = load(image, [name], sdk, task.advance)
         task.done()
-    moved = f"; the name was {before.image_id}'s before" if before else ""
-    return f"loaded into docker as {name} ({report.reused_layers} layers were there){moved}"
+    moved = f"; before, the name belonged to {before.image_id}" if before else ""
+    return f"loaded into docker as {name} ({report.reused_layers} layers already present){moved}"
 
 
 def _push(

@@ -1,4 +1,4 @@
-"""Pruning: what no image needs is deleted, wherever mealkit keeps things on this machine."""
+"""Deletes everything in mealkit's folder that no image needs."""
 
 import contextlib
 import shutil
@@ -20,11 +20,11 @@ from mealkit.stores.upkeep import prune as prune_store
 def prune(*, damaged: bool, nameless: bool, home: Home, progress: Progress) -> int:
     """Delete blobs, inputs, indexes and unpacked roots that no image needs; return bytes freed.
 
-    ``nameless`` gives up images without a name. ``damaged`` reads every blob, and deletes those
-    that are not what their digest says, so that the next build puts them back.
+    ``nameless`` also deletes images without a name. ``damaged`` reads every blob, and deletes
+    those that do not match their digest, so that the next build restores them.
 
     Raises:
-        StoreError: another process uses the store (``STORE_BUSY``).
+        StoreError: another process has locked the store (``STORE_BUSY``).
     """
     store = LocalStore(home.store)
     task = progress.task("pruning", None)
@@ -45,7 +45,7 @@ def _unneeded(home: Home, roots: set[str]) -> Iterator[Path]:
 
 
 def _needed(store: LocalStore) -> tuple[set[Digest], set[str]]:
-    """Return the inputs that virtual layers lie over, and the digests of roots of images."""
+    """Return the files under virtual layers, and the digests of the unpacked roots of images."""
     inputs: set[Digest] = set()
     roots: set[str] = set()
     for stored in store.images():
@@ -68,7 +68,7 @@ def _sandbox_runs(home: Home) -> bool:
 
 
 def _delete(path: Path) -> int:
-    """Delete a file or a folder; return the bytes that were freed."""
+    """Delete a file or a folder; return the freed bytes."""
     if path.is_dir() and not path.is_symlink():
         size = sum(item.lstat().st_size for item in path.rglob("*") if not item.is_dir())
         for folder in [path, *(item for item in path.rglob("*") if item.is_dir())]:

@@ -1,7 +1,8 @@
-"""Pulling: an image from a registry into the local store, its weights as verified files.
+"""Pulls an image from a registry into the local store, its weights as verified files.
 
-A weight layer is one file behind a header that its annotations determine, so the file goes into
-the verified files and the layer stays virtual: pulled weights can be mounted, and stand here once.
+A weight layer is one file after a tar header that its annotations determine. So the file is stored
+with the verified files and the layer stays virtual: pulled weights can be mounted, and are stored
+once.
 """
 
 import hashlib
@@ -27,10 +28,10 @@ from mealkit.stores.registry.reaching import Registries
 
 
 def pull(reference: Reference, architecture: str, home: Home, progress: Progress) -> Image:
-    """Bring an image into the local store, under its reference; what is here is not fetched.
+    """Pull an image into the local store, under its reference; present blobs are not fetched.
 
     Raises:
-        RegistryError, StoreError: the registry refuses, or bytes are not those of their digest.
+        RegistryError, StoreError: the registry refuses, or bytes do not match their digest.
     """
     store, cache = LocalStore(home.store), FileCache(home.files)
     with Registries.from_environment() as registries, store.use():
@@ -62,7 +63,7 @@ def _pull_weights(image: Image, store: LocalStore, cache: FileCache, progress: P
 
 
 def _epoch_seconds(image: Image) -> int:
-    """Return the time that the image's files were given: SOURCE_DATE_EPOCH, or 0."""
+    """Return the modification time of the image's files: SOURCE_DATE_EPOCH of its build, or 0."""
     try:
         return int(datetime.fromisoformat(image.config["created"]).timestamp())
     except (KeyError, TypeError, ValueError):
@@ -72,10 +73,10 @@ def _epoch_seconds(image: Image) -> int:
 def _unwrapped(
     weight: WeightLayer, epoch_seconds: int, cache: FileCache, advance: Callable[[int], None]
 ) -> VirtualBlob:
-    """Fetch a weight layer, put its file into the cache, and return the layer as a recipe.
+    """Fetch a weight layer, store its file in the cache, and return the virtual layer.
 
     Raises:
-        StoreError: the layer is not the file that its annotations say (``IMAGE_INVALID``).
+        StoreError: the layer does not match its annotations (``IMAGE_INVALID``).
     """
     head = weight_header(weight.path, weight.size_bytes, epoch_seconds=epoch_seconds)
     tail = weight_footer(weight.size_bytes)
@@ -112,5 +113,5 @@ def _unlike(weight: WeightLayer, reason: str) -> Exception:
     return failure(
         "IMAGE_INVALID",
         f"layer {weight.layer.blob.digest.short} is not {weight.path} ({weight.digest}): {reason}",
-        hint="push the image again from a store that passes: mealkit inspect --verify",
+        hint="push the image again, from a store where mealkit inspect --verify reports no problem",
     )

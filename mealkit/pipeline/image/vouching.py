@@ -1,7 +1,7 @@
-"""Vouching: before a build unpacks anything of a base, check that the lock's is the kit's.
+"""Checks the base in a lock before a build unpacks anything from it.
 
-A lock is a file beside the kit, and may be a stranger's. Refuses bases that the kit does not ask
-for, and Debian packages for which no signed index vouches.
+A lock is a file next to the kit and may come from an untrusted source. Raises LockError for a base
+that the kit does not name, and for Debian packages that are in no signed index.
 """
 
 from collections import Counter
@@ -15,30 +15,30 @@ from mealkit.untrusted import shown
 
 
 def require_vouched_base(kit: Kit, lock: Lock, home: Home, progress: Progress) -> None:
-    """Refuse a lock whose base is not the kit's, or whose packages Debian does not vouch for.
+    """Raise if the lock's base is not the kit's, or if a package is in no signed index of Debian.
 
     Raises:
         LockError: ``LOCK_INVALID`` or ``DEBIAN_UNVOUCHED``.
-        StoreError: ``DISK_FULL`` or ``DISK_DENIED``, what was found cannot be remembered.
+        StoreError: ``DISK_FULL`` or ``DISK_DENIED``, the result cannot be stored.
     """
     asked, base = kit.runtime.base, lock.runtime.base
     if asked.source != base.source:
-        raise _invalid(f"its base is of the kind {base.source}, the kit asks for {asked.source}")
+        raise _invalid(f"its base has the source {base.source}, expected the kit's {asked.source}")
     if not isinstance(base, LockedDebianBase) or not isinstance(asked, DebianBase):
         return
     if asked.suite != base.suite:
-        raise _invalid(f"its base is {shown(base.suite)}, the kit asks for {asked.suite}")
+        raise _invalid(f"its base is {shown(base.suite)}, expected the kit's {asked.suite}")
     _check_packages(base, lock.runtime.architecture)
     if asked.allow_unsigned:
-        # Unpacked as data, and never run: whatever the lock says.
+        # Unsigned packages are only unpacked and never run, even if the lock requests it.
         if lock.runtime.bytecode:
-            raise _invalid("packages that need no signature may not compile modules")
+            raise _invalid("unsigned packages may not compile modules")
         return
     from mealkit.sources.debian.known_packages import DebianMemory
     from mealkit.sources.debian.mirrors import debian_mirrors
     from mealkit.sources.debian.vouch import require_vouched
 
-    progress.phase("looking up who vouches for the Debian packages")
+    progress.phase("looking up the Debian packages in signed indexes")
     require_vouched(
         base.packages,
         base.suite,

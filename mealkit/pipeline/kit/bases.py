@@ -1,4 +1,4 @@
-"""Where a base image is: in a registry, an OCI layout, or an archive."""
+"""Opens the base image of a kit: in a registry, an OCI layout, or an archive."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,8 +25,8 @@ def base_image(base: ImageBase, folder: Path, bounds: Bounds, architecture: str)
     Paths are relative to the kit's folder.
 
     Raises:
-        KitError: it lies outside of the kit's bounds (``KIT_PATH_OUTSIDE``).
-        StoreError, RegistryError: there is no such image, or it cannot be read.
+        KitError: its path is outside the kit's bounds (``KIT_PATH_OUTSIDE``).
+        StoreError, RegistryError: the image does not exist, or cannot be read.
     """
     named = base_named(base.reference, folder)
     if not isinstance(named, RegistryReference):
@@ -42,7 +42,7 @@ def base_image(base: ImageBase, folder: Path, bounds: Bounds, architecture: str)
 
 
 def _require_inside(path: Path, bounds: Bounds) -> None:
-    """Refuse an image of which any file lies elsewhere: a layout's blobs may be links."""
+    """Raise if any file of the image is outside the bounds: a layout's blobs may be links."""
     bounds.resolve(path)
     if path.is_dir():
         for name in Search(path, bounds).files():
@@ -50,7 +50,7 @@ def _require_inside(path: Path, bounds: Bounds) -> None:
 
 
 def base_name(base: ImageBase) -> str:
-    """Return the base's name as the lock may hold it: no registry's host, no local path."""
+    """Return the base's name for the lock, without the registry's host and without a local path."""
     path = image_path(base.reference)
     return Reference.parse(base.reference).repository if path is None else Path(path).name
 
@@ -66,7 +66,7 @@ def dockerfile_reference(base: ImageBase, digest: Digest) -> str:
     """Return how a Dockerfile names the base, by digest.
 
     Raises:
-        BuildError: it is a file or folder whose name no image can have (``BASE_INVALID``).
+        BuildError: the name of its file or folder is not valid for an image (``BASE_INVALID``).
     """
     if image_path(base.reference) is not None:
         try:
@@ -75,7 +75,7 @@ def dockerfile_reference(base: ImageBase, digest: Digest) -> str:
             raise failure(
                 "BASE_INVALID",
                 f"a Dockerfile cannot name the base {shown(base.reference)}",
-                hint="name it by lower case letters, digits and dashes, or use a registry's image",
+                hint="rename it to lower case letters, digits and dashes, or use a registry",
                 where="runtime.base.reference",
             ) from error
     reference = Reference.parse(base.reference)

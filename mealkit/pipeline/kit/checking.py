@@ -1,4 +1,4 @@
-"""Checks a kit: everything that is wrong with it, and whether its lock says what it says."""
+"""Checks a kit: reports all its problems at once, and whether its lock matches."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ from mealkit.pipeline.kit.opened_kit import open_kit
 
 @dataclass(frozen=True, slots=True)
 class CheckReport:
-    """A valid kit: its name, what should be known of it, and whether its lock is fresh.
+    """A valid kit: its name, its warnings, and whether its lock is up to date.
 
-    ``stale`` names what the kit says that its lock does not; None: it has no lock.
+    ``stale`` names the parts in which the kit differs from its lock; None if it has no lock.
     """
 
     name: str
@@ -22,12 +22,12 @@ class CheckReport:
 
 
 def check_kit(path: str | Path, allowed: Sequence[Path] = ()) -> CheckReport:
-    """Check a kit and every file of its folder; nothing is asked of the network.
+    """Check a kit and every file in its folder, without the network.
 
-    Besides its own folder it may use those in ``allowed``.
+    The kit may use its own folder and those in ``allowed``.
 
     Raises:
-        KitError: everything that is wrong, at once.
+        KitError: all problems of the kit at once.
         LockError: its lock cannot be read.
     """
     kit = open_kit(path, allowed)

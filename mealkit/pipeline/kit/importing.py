@@ -1,6 +1,6 @@
-"""Begins a kit from what another tool reads: picks the importer, and reads what it is handed.
+"""Converts another tool's files into a new kit: picks the importer and reads its input.
 
-Refuses formats that no importer reads. What cannot be carried over is told, not dropped.
+Raises KitError for formats without an importer. Reports everything that cannot be carried over.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,34 +15,34 @@ from mealkit.pipeline.home import Home
 from mealkit.pipeline.kit.importing_models import from_hub, from_modelfile
 from mealkit.pipeline.kit.project_folder import read_folder
 
-# From what the command line says (a folder, a repository, a file) to a proposal. The engine is the
-# one that was asked for, None: the importer chooses.
+# Turns the argument of the command line (a folder, a repository, a file) into a proposal. If the
+# engine is None, the importer chooses one.
 Importer = Callable[[str, str | None, Home], Proposal]
 
 
 @dataclass(frozen=True, slots=True)
 class ImportedKit:
-    """A kit that was begun from something else."""
+    """A kit that was converted."""
 
     path: Path
-    """Its kit.yaml."""
+    """The path of its kit.yaml."""
     engine: str
     left_out: tuple[LeftOut, ...]
-    """What was not carried over."""
+    """The parts that were not carried over."""
 
 
 def import_kit(
     folder: Path, kind: str, source: str, *, engine: str | None, home: Home
 ) -> ImportedKit:
-    """Write a kit that is proposed from ``source``, which is a ``kind`` of thing.
+    """Convert ``source``, which has the format ``kind``, and write the kit.
 
     Raises:
-        KitError: there is no such kind (``USAGE``), or the source cannot become a kit.
+        KitError: the format is unknown (``USAGE``), or the source cannot be converted.
         SourceError, StoreError: the source cannot be read.
     """
     if kind not in IMPORTERS:
         hint = f"choose one of {', '.join(IMPORTERS)}"
-        raise failure("USAGE", f"there is no kit to be made from {kind!r}", hint=hint)
+        raise failure("USAGE", f"no importer reads {kind!r}", hint=hint)
     proposal = IMPORTERS[kind](source, engine, home)
     if engine is not None and engine != proposal.engine:
         message = f"a kit from {kind} runs with the engine {proposal.engine}, not {engine}"
@@ -59,7 +59,7 @@ def from_cog(source: str, _engine: str | None, _home: Home) -> Proposal:
     return cog_proposal(content.texts, content.others, str(content.folder))
 
 
-# Another format: one function here, and a module in mealkit/importing that turns texts into a
+# To add a format, add a function here, and a module in mealkit/importing that turns texts into a
 # Proposal.
 IMPORTERS: Mapping[str, Importer] = {
     "cog": from_cog,

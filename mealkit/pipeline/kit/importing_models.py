@@ -1,6 +1,6 @@
-"""Reads what a model's repository, or an Ollama Modelfile, says, for the kit that is made of it.
+"""Reads a model's repository or an Ollama Modelfile, to write a kit for it.
 
-Of a repository small texts and headers are read, never the weights.
+In a repository only small texts and headers are read, never the weights.
 """
 
 from collections.abc import Iterator, Sequence
@@ -31,9 +31,9 @@ _TEXTS = (
     "config_sentence_transformers.json",
 )
 _MAX_TEXT_BYTES = 16 * 1024 * 1024
-# Of the largest models there are some 20 MB, most of it the index of their weights.
+# The largest models have some 20 MB of texts, mostly the index of their weights.
 _MOST_TEXT_BYTES = 32 * 1024 * 1024
-# What sentence-transformers' modules have one each of.
+# Each module of sentence-transformers has one of these.
 _MOST_TEXTS = 32
 _MAX_MODELFILE_BYTES = 4 * 1024 * 1024
 
@@ -42,8 +42,8 @@ def from_hub(source: str, engine: str | None, home: Home) -> Proposal:
     """Propose the kit of ``OWNER/NAME[/FILE][@REVISION]`` on the Hub.
 
     Raises:
-        KitError: the source is not written so (``USAGE``), or cannot become a kit.
-        SourceError: the Hub does not have it, or cannot be asked.
+        KitError: the source has another form (``USAGE``), or cannot be converted.
+        SourceError: the Hub does not have it, or cannot be reached.
     """
     from mealkit.importing.from_hub import propose
     from mealkit.pipeline.kit.supplies import downloader
@@ -64,7 +64,7 @@ def from_modelfile(source: str, engine: str | None, home: Home) -> Proposal:  # 
     """Propose the kit of an Ollama Modelfile.
 
     Raises:
-        KitError: it cannot be read, or names no local GGUF.
+        KitError: the Modelfile cannot be read, or names no local GGUF.
         SourceError: the GGUF is damaged.
     """
     from mealkit.importing.from_modelfile import from_path, parse_modelfile, propose
@@ -81,19 +81,17 @@ def from_modelfile(source: str, engine: str | None, home: Home) -> Proposal:  # 
         message = f"the Modelfile cannot be read: {error}"
         raise failure("KIT_FILE_MISSING", message, where=str(path)) from error
     if "\0" in text:
-        raise failure(
-            "KIT_INVALID", "it has the character U+0000, which no text has", where=str(path)
-        )
+        raise failure("KIT_INVALID", "it contains the character U+0000", where=str(path))
     directives = parse_modelfile(text, str(path))
     model = from_path(directives, path.absolute().parent, str(path))
     if not model.is_file():
-        what = "is a folder" if model.is_dir() else "is not there"
+        what = "is a folder" if model.is_dir() else "does not exist"
         hint = "name the GGUF file itself; for safetensors: mealkit new NAME --from hub OWNER/NAME"
         message = f"FROM names {model}, which {what}"
         raise failure("KIT_FILE_MISSING", message, where=str(path), hint=hint)
     ranges = FileRanges(model)
     if ranges.read(0, 4) != b"GGUF":
-        raise failure("WEIGHTS_FORMAT", f"FROM names {model}, which is no GGUF", where=str(path))
+        raise failure("WEIGHTS_FORMAT", f"FROM names {model}, which is not a GGUF", where=str(path))
     return propose(directives, model, read_gguf(model.name, ranges).metadata, str(path))
 
 
@@ -116,7 +114,7 @@ def _read(repo: str, reader: "HubReader", file: str | None) -> "Repository":
 
 
 def _bounded(listing: "Listing", names: Sequence[str]) -> list[str]:
-    """Return the first texts that together are no more than is worth reading."""
+    """Return the first texts whose sizes together are within the limit."""
     taken: list[str] = []
     left_bytes = _MOST_TEXT_BYTES
     for name in names:
@@ -130,7 +128,7 @@ def _bounded(listing: "Listing", names: Sequence[str]) -> list[str]:
 def _headers(
     reader: "HubReader", listing: "Listing", file: str | None
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Read the metadata of the GGUF that was named, or of the only one."""
+    """Read the metadata of the GGUF that is named, or of the only one."""
     from mealkit.sources.gguf import read_gguf
 
     there = [name for name in sorted(listing.sizes_bytes) if name.endswith(".gguf")]

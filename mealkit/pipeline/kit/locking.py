@@ -1,4 +1,4 @@
-"""Locking: a kit's lock is made, refreshed where the kit changed, or only compared."""
+"""Creates a kit's lock, updates it where the kit changed, or only compares it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from mealkit.recipe.lock import Lock, lock_bytes
 
 @dataclass(frozen=True, slots=True)
 class LockReport:
-    """What locking did: where the lock is, its recipe, and what changed in it."""
+    """The result of locking: the path of the lock, its recipe, and the changes in it."""
 
     path: Path
     recipe: Digest
@@ -46,14 +46,14 @@ def lock_kit(
 
 
 def check_lock(path: str | Path, allowed: Sequence[Path] = ()) -> list[Change]:
-    """Return what the kit says that its lock does not; nothing is asked of the network.
+    """Return the differences between the kit and its lock, without the network.
 
     Raises:
-        LockError: there is no lock (``LOCK_MISSING``).
+        LockError: the kit has no lock (``LOCK_MISSING``).
     """
     kit = open_kit(path, allowed)
     if kit.lock is None:
-        raise failure("LOCK_MISSING", "there is no lock", where=str(kit.lock_path))
+        raise failure("LOCK_MISSING", "the kit has no lock", where=str(kit.lock_path))
     return kit.drift
 
 
@@ -61,17 +61,17 @@ def fresh_lock(kit: OpenedKit, *, frozen: bool, home: Home, progress: Progress) 
     """Return a kit's lock, brought up to date first unless it is frozen.
 
     Raises:
-        LockError: it is frozen, and missing or stale (``LOCK_MISSING``, ``LOCK_STALE``).
+        LockError: the lock is frozen, and missing or stale (``LOCK_MISSING``, ``LOCK_STALE``).
     """
     if kit.lock is not None:
         if not kit.drift:
             return kit.lock
         if frozen:
             raise failures([kit.stale()])
-        how = "without the network" if kit.is_resolved else "asking the sources"
-        progress.phase(f"{kit.lock_path.name} is brought up to date, {how}")
+        how = "without the network" if kit.is_resolved else "from its sources"
+        progress.phase(f"{kit.lock_path.name} is updated, {how}")
     elif frozen:
-        raise failure("LOCK_MISSING", "there is no lock", where=str(kit.lock_path))
+        raise failure("LOCK_MISSING", "the kit has no lock", where=str(kit.lock_path))
     return _locked(kit, frozenset(), home, progress)[0]
 
 

@@ -1,6 +1,6 @@
 """Opens a kit: reads and checks it with everything in its folder that its lock depends on.
 
-A command opens a kit once, and passes on what it opened.
+A command opens a kit once, and passes the opened kit on.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ from mealkit.untrusted import UntrustedError, read_file
 _SHOWN = 6
 
 
-@dataclass(frozen=True)  # without slots: `drift` is kept once it is asked for
+@dataclass(frozen=True)  # without slots, because `drift` is cached
 class OpenedKit:
     """A kit that passed every check, and its lock if it has one."""
 
@@ -37,7 +37,7 @@ class OpenedKit:
     local_wheels: tuple[Path, ...]
     """The wheel files that the kit brings."""
     bounds: Bounds
-    """The folders that the kit's files may lie in."""
+    """The folders that may contain the kit's files."""
     warnings: tuple[Problem, ...]
 
     @property
@@ -47,24 +47,24 @@ class OpenedKit:
 
     @cached_property
     def drift(self) -> list[Change]:
-        """What the kit says that its lock does not; nothing if there is no lock."""
+        """The differences between the kit and its lock; empty without a lock."""
         return drift(self.parts, self.lock) if self.lock else []
 
     @property
     def is_resolved(self) -> bool:
-        """Whether the lock has every input that the kit asks for now."""
+        """Whether the lock has every input that the kit requires now."""
         return self.lock is not None and not needs_network(self.drift)
 
     def lock_as_written(self) -> Lock:
-        """Return what the lock would be now; what it states follows from what is written.
+        """Return the lock that the kit would have now, without resolving anything.
 
         Raises:
-            LockError: ``LOCK_MISSING``; ``LOCK_STALE``, and the outside would have to be asked.
+            LockError: ``LOCK_MISSING``, or ``LOCK_STALE`` if an input must be resolved again.
         """
         if self.lock is None:
             raise failure(
                 "LOCK_MISSING",
-                "there is no lock, which would say what the kit needs",
+                "the kit has no lock, which states its requirements",
                 where=str(self.lock_path),
                 hint=f"mealkit lock {self.folder}",
             )
@@ -73,10 +73,10 @@ class OpenedKit:
         return offline_lock(self.parts, self.lock) if self.drift else self.lock
 
     def stale(self) -> Problem:
-        """Return the problem that the lock is not what the kit says: ``LOCK_STALE``."""
+        """Return the problem ``LOCK_STALE``, with the differences."""
         names = [change.path for change in self.drift]
         more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-        message = f"the kit is not what its lock says: {', '.join(names[:_SHOWN])}{more}"
+        message = f"the kit differs from its lock: {', '.join(names[:_SHOWN])}{more}"
         hint = f"mealkit lock {self.folder}"
         return problem("LOCK_STALE", message, where=str(self.lock_path), hint=hint)
 
@@ -85,7 +85,7 @@ def open_kit(kit: str | Path | KitFolder, allowed: Sequence[Path] = ()) -> Opene
     """Read a kit, check all of it, and read its lock; it may use the ``allowed`` folders too.
 
     Raises:
-        KitError: everything that is wrong with the kit, at once; or it is no kit.
+        KitError: all problems of the kit at once, or the path is not a kit.
         LockError: the lock cannot be read (``LOCK_INVALID``).
     """
     named = kit if isinstance(kit, KitFolder) else kit_named(str(kit))
@@ -114,12 +114,12 @@ def open_kit(kit: str | Path | KitFolder, allowed: Sequence[Path] = ()) -> Opene
 
 
 def _lock_file(path: Path, bounds: Bounds | None = None) -> Lock | None:
-    """Read a lock; None if there is none. A kit's own must lie within the kit's ``bounds``.
+    """Read a lock; return None if the file is missing. A kit's own must be within its ``bounds``.
 
     Raises:
-        KitError: it is a link that leads outside (``KIT_PATH_OUTSIDE``).
-        LockError: it is no lock (``LOCK_INVALID``).
-        StoreError: it cannot be read (``DISK_DENIED``).
+        KitError: the file is a link to a place outside the bounds (``KIT_PATH_OUTSIDE``).
+        LockError: the file is not a valid lock (``LOCK_INVALID``).
+        StoreError: the file cannot be read (``DISK_DENIED``).
     """
     try:
         if bounds is None:
@@ -139,11 +139,12 @@ def _lock_file(path: Path, bounds: Bounds | None = None) -> Lock | None:
 
 
 def lock_at(file: LockFile) -> Lock:
-    """Read a lock that was named by itself.
+    """Read a lock that is a target of its own.
 
     Raises:
-        LockError: it is no lock (``LOCK_INVALID``), or is gone by now (``LOCK_MISSING``).
-        StoreError: it cannot be read (``DISK_DENIED``).
+        LockError: the file is not a valid lock (``LOCK_INVALID``), or was deleted in the meantime
+            (``LOCK_MISSING``).
+        StoreError: the file cannot be read (``DISK_DENIED``).
     """
     lock = _lock_file(file.path)
     if lock is None:

@@ -1,6 +1,6 @@
-"""Reads a project's folder for an importer: its small text files as text, of others the sizes.
+"""Reads a project's folder for an importer: the text of small text files, the sizes of others.
 
-Refuses a folder that is none, and one with more files than any project has. Follows no link.
+Raises KitError if the folder does not exist or has too many files. Does not follow links.
 """
 
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ from mealkit.errors import failure
 from mealkit.files.whole import disk_errors
 from mealkit.untrusted import UntrustedError, read_file
 
-# What a kit's file of code may have.
+# The limit for a code file in a kit.
 TEXT_BYTES = 1024 * 1024
-# What all texts of a project may have: its code, and papers' lists of words.
+# The limit for all texts of a project: its code, and word lists of papers.
 _MOST_TEXT_BYTES = 32 * 1024 * 1024
 _MOST_FILES = 20_000
 _DEEPEST = 32
@@ -21,7 +21,7 @@ _SKIPPED = frozenset({"__pycache__", "node_modules", "venv"})
 
 @dataclass(frozen=True, slots=True)
 class FolderContent:
-    """The files of a folder, by their paths in it; hidden ones and caches are left out."""
+    """The files of a folder, by their relative paths, without hidden files and caches."""
 
     folder: Path
     """The folder, absolute."""
@@ -35,7 +35,7 @@ def read_folder(folder: Path) -> FolderContent:
     """Read a folder.
 
     Raises:
-        KitError: there is no such folder, or it has too many files (``USAGE``).
+        KitError: the folder does not exist, or has too many files (``USAGE``).
         StoreError: a file cannot be read.
     """
     if not folder.is_dir():
@@ -52,7 +52,7 @@ def _files(top: Path) -> list[Path]:
     """Return the files below a folder, sorted.
 
     Raises:
-        KitError: there are too many, or they lie too deep (``USAGE``).
+        KitError: there are too many files or too many levels (``USAGE``).
     """
     found: list[Path] = []
     todo, seen = [(top, 0)], 0
@@ -73,7 +73,7 @@ def _files(top: Path) -> list[Path]:
 
 
 def _add(path: Path, content: FolderContent, left_bytes: int) -> int:
-    """Add a file; return how many bytes of text it has."""
+    """Add a file; return its number of bytes of text."""
     name = path.relative_to(content.folder).as_posix()
     size_bytes = path.lstat().st_size
     if size_bytes <= min(TEXT_BYTES, left_bytes):

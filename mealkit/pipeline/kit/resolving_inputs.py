@@ -20,7 +20,7 @@ from mealkit.recipe.lock import (
 
 
 class KitInputs:
-    """What a lock asks of the outside."""
+    """Resolves the inputs of a lock from their sources."""
 
     def __init__(self, kit: OpenedKit, home: Home, progress: Progress) -> None:
         self._kit = kit
@@ -28,7 +28,7 @@ class KitInputs:
         self._progress = progress
 
     def weights(self, kit: Kit) -> tuple[tuple[LockedFile, ...], ModelShape]:
-        """Resolve every file of the model; headers and small files are all that is downloaded."""
+        """Resolve every file of the model; only headers and small files are downloaded."""
         from mealkit.sources.weights import resolve_weights
 
         self._progress.phase("resolving the weights")

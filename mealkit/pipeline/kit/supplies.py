@@ -1,4 +1,4 @@
-"""What the adapters that bring inputs in are handed: a downloader, and digests of a kit's files."""
+"""Prepares what the source adapters need: a downloader, and digests of a kit's files."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -32,14 +32,14 @@ def downloader(home: Home, task: Task = SILENT_TASK) -> Iterator["Downloader"]:
 
 @contextmanager
 def open_supplies(kit: OpenedKit, home: Home, task: Task) -> Iterator["Supplies"]:
-    """Open what the adapters of weights are handed."""
+    """Open the supplies for the adapters of weights."""
     from mealkit.sources.source import Supplies
 
     digests = DigestCache(home.store / "digests")
 
     def hash_files(paths: Sequence[Path]) -> list[Digest]:
-        # The digest of the layer that a file will make is computed beside the file's own: both
-        # are needed, and two threads hash it twice in the time of one.
+        # The digest of the file's layer is computed together with the file's own. Both are needed,
+        # and two threads hash twice in the time of one.
         jobs = [_hash_job(path, _image_path(kit, path)) for path in paths]
         return [found.file for found in digests.digest_files(jobs)]
 

@@ -9,19 +9,19 @@ from mealkit.pipeline.home import Home
 
 
 class ContainerClient(Protocol):
-    """What starts containers and looks after them."""
+    """Starts, lists, reads and stops containers."""
 
     @property
     def name(self) -> str:
-        """What it is called."""
+        """The name of the client."""
         ...
 
     def available(self) -> str | None:
-        """Say why this client cannot be used here; None if it can."""
+        """Return the reason why this client cannot be used here; None if it can."""
         ...
 
     def limits(self) -> tuple[str, ...]:
-        """Say what this client does not isolate."""
+        """Return notes about what this client does not isolate."""
         ...
 
     def start(self, spec: RunSpec) -> Container:
@@ -29,11 +29,11 @@ class ContainerClient(Protocol):
         ...
 
     def list(self) -> list[Container]:
-        """List what mealkit started here."""
+        """List the containers that mealkit started here."""
         ...
 
     def state(self, name: str) -> Container:
-        """Look at one container again."""
+        """Read the state of one container again."""
         ...
 
     def logs(self, name: str, *, follow: bool = False, tail: int | None = None) -> Iterator[str]:
@@ -50,7 +50,7 @@ class ContainerClient(Protocol):
 
 
 def running_kits(home: Home) -> list[Container]:
-    """List what mealkit started on this machine, with every client that works."""
+    """List the containers that mealkit started on this machine, from every working client."""
     found = [item for client in _working(home) for item in client.list()]
     return sorted(found, key=lambda item: (item.name, item.client))
 
@@ -59,7 +59,7 @@ def read_logs(name: str, *, follow: bool, tail: int | None, home: Home) -> Itera
     """Yield the log lines of a running or ended kit.
 
     Raises:
-        ContainerError: there is no such one (``CONTAINER_NOT_FOUND``).
+        ContainerError: no kit with this name runs here (``CONTAINER_NOT_FOUND``).
     """
     return _owner_of(name, home).logs(name, follow=follow, tail=tail)
 
@@ -68,7 +68,7 @@ def stop_kit(name: str, *, timeout_seconds: int | None, home: Home) -> Exit:
     """Stop a kit, waiting for its running requests, and remove it.
 
     Raises:
-        ContainerError: there is no such one (``CONTAINER_NOT_FOUND``).
+        ContainerError: no kit with this name runs here (``CONTAINER_NOT_FOUND``).
     """
     client = _owner_of(name, home)
     container = client.state(name)

@@ -1,6 +1,6 @@
-"""Estimating: what a kit, an image, a model on the Hub or files would take of a GPU's memory.
+"""Estimates the GPU memory of a kit, an image, a model on the Hub or model files.
 
-Of remote models only headers are read, by ranges; of kits and images only the lock.
+For remote models it reads only headers, by ranges; for kits and images only the lock.
 """
 
 from dataclasses import dataclass, replace
@@ -26,13 +26,13 @@ from mealkit.preflight.fit import (
 )
 from mealkit.progress import SILENT, Progress
 
-# What is assumed of the context where neither the kit nor the caller says, as far as models go.
+# The context if neither the kit nor the caller sets one and the model allows it.
 _CONTEXT_TOKENS = 8192
 
 
 @dataclass(frozen=True, slots=True)
 class EstimateRequest:
-    """What is asked for; None: as the kit says, else as the engine does by itself."""
+    """The options; None means the kit's value, else the engine's default."""
 
     target: str
     engine: str | None = None
@@ -43,12 +43,12 @@ class EstimateRequest:
     gpu: str | None = None
     memory_bytes: int | None = None
     allowed: tuple[Path, ...] = ()
-    """Folders besides a kit's own that its files may lie in."""
+    """Folders that may contain the kit's files, besides its own folder."""
 
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """The memory of one GPU, and how far context and concurrency may go in it."""
+    """The memory of one GPU, and the largest context and concurrency that fit."""
 
     name: str | None
     memory_bytes: int
@@ -60,7 +60,7 @@ class Room:
 
 @dataclass(frozen=True, slots=True)
 class EstimateReport:
-    """A model's estimate, and what it means on one GPU (if one was named) and on known ones."""
+    """A model's estimate, and whether it fits on the named GPU (if any) and on known GPUs."""
 
     name: str
     shape: Shape
@@ -107,7 +107,8 @@ def estimate_target(
     """Estimate a kit, an image, ``hub:OWNER/REPO[/FILE][@REVISION]``, a file or a folder.
 
     Raises:
-        PreflightError: too little is known of the model, or no such GPU (``ESTIMATE_UNKNOWN``).
+        PreflightError: too little is known about the model, or the GPU is not known
+            (``ESTIMATE_UNKNOWN``).
         MealkitError: the target cannot be read.
     """
     card = card_of(request.gpu) if request.gpu else None
@@ -140,7 +141,7 @@ def _memory_of(request: EstimateRequest, model: FoundModel) -> EngineMemory:
     memory = traits_of(engine).memory
     if memory is None:
         known = [name for name in engine_names() if traits_of(name).memory]
-        message = f"nothing is known of the memory that the engine {engine!r} takes"
+        message = f"the memory of the engine {engine!r} is not known"
         hint = f"name one of {', '.join(known)} with --engine"
         raise failure("USAGE" if request.engine else "ESTIMATE_UNKNOWN", message, hint=hint)
     return memory

@@ -1,4 +1,4 @@
-"""Describing a machine: its facts, and the container clients that could start a kit on it."""
+"""Describes a machine: its facts, and the container clients that could start a kit on it."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,21 +10,21 @@ from mealkit.pipeline.machine.clients import ContainerClient, clients
 from mealkit.preflight.container_client import Client
 from mealkit.preflight.facts import Facts, read_facts
 
-# A daemon that does not answer soon must not hold up a question about the machine.
+# A daemon that hangs must not delay the description of the machine.
 _PATIENCE_SECONDS = 5
 
 
 def host_facts(home: Home, paths: Sequence[Path] = ()) -> Facts:
-    """Read the facts of this machine, with the space where mealkit and its clients write."""
+    """Read the facts of this machine, with the free space where mealkit and its clients write."""
     found = container_clients(home)
     roots = [item.data_root for item in found if item.data_root]
-    # Each once, in this order.
+    # Without duplicates, in this order.
     places = dict.fromkeys([*paths, home.root, *roots, Path("/")])
     return read_facts(tuple(places), clients=found)
 
 
 def container_clients(home: Home) -> tuple[Client, ...]:
-    """Describe every container client, best first, and say of those that do not work why."""
+    """Describe every container client, best first, with the reason if it does not work."""
     return tuple(_describe(item) for item in clients(home))
 
 
@@ -44,7 +44,7 @@ def _describe(client: ContainerClient) -> Client:
         name=client.name,
         problem=None,
         version=told.get("ServerVersion"),
-        # A daemon in a virtual machine names a folder that is not on this one.
+        # The folder of a daemon in a virtual machine does not exist on this machine.
         data_root=root if here and root.is_absolute() and root.is_dir() else None,
         runtimes=tuple(sorted(told.get("Runtimes") or ())),
         cdi_folders=tuple(Path(item) for item in told.get("CDISpecDirs") or ()),

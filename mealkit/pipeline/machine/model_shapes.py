@@ -1,6 +1,6 @@
-"""Models to estimate: found in kits, images, on the Hub and in files, and read by their headers.
+"""Finds the model to estimate in kits, images, files and on the Hub, and reads its headers.
 
-Of remote models a few KB are read, by ranges; of kits and images only the lock.
+For remote models it reads a few KB, by ranges; for kits and images only the lock.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ from mealkit.sources.ranges import FileRanges, RangeReader
 
 @dataclass(frozen=True, slots=True)
 class FoundModel:
-    """A model that was found: its shape, and what its kit pins."""
+    """A model: its shape, and the values that its kit pins."""
 
     name: str
     shape: Shape
@@ -33,14 +33,14 @@ class FoundModel:
     concurrency: int = 1
     kv_dtype: KvDtype = "f16"
     library_version: tuple[int, int] | None = None
-    """The version of the library that computes, if memory depends on it."""
+    """The version of the engine's library, if memory depends on it."""
 
 
 def find_model(target: str, home: Home, allowed: Sequence[Path], progress: Progress) -> FoundModel:
     """Return the model of a kit, an image, ``hub:OWNER/REPO[/FILE][@REVISION]`` or files.
 
     Raises:
-        PreflightError: too little is said of the model (``ESTIMATE_UNKNOWN``).
+        PreflightError: the files contain too little about the model (``ESTIMATE_UNKNOWN``).
         MealkitError: the target cannot be read.
     """
     match read_target(target):
@@ -63,19 +63,21 @@ def _lock_of(target: str, home: Home, allowed: Sequence[Path], progress: Progres
 
 
 def _ranges(path: Path) -> dict[str, RangeReader]:
-    """Return readers of a folder's files; or of one file, and of a config.json beside it."""
+    """Return readers of a folder's files; or of one file and the config.json beside it."""
     names = path.iterdir() if path.is_dir() else [path, path.with_name("config.json")]
     return {file.name: FileRanges(file) for file in sorted(names) if file.is_file()}
 
 
 def _locked(lock: Lock) -> FoundModel:
-    """Return what a lock says of its model, and how its engine will serve it."""
+    """Return the model in a lock, and how its engine will serve it."""
     shape, demand = lock.model.shape.described, lock.requirements.demand
     name = f"{lock.about.name} {lock.about.version}"
     if shape is None:
-        raise failure("ESTIMATE_UNKNOWN", "the model's files say too little of it", where=name)
+        raise failure(
+            "ESTIMATE_UNKNOWN", "the model's files contain too little about it", where=name
+        )
     if demand is None:
-        # Nothing can be told of its own engine: counted as PyTorch by itself.
+        # The lock's engine has no memory model: it is estimated as plain PyTorch.
         engine = usual_engine("safetensors", generates=False)
         return FoundModel(name, shape, engine, concurrency=lock.serving.max_concurrency)
     return FoundModel(
@@ -127,7 +129,7 @@ def _hub_name(target: str) -> tuple[str, str | None, str]:
 def _read(name: str, files: Mapping[str, RangeReader]) -> FoundModel:
     """Read the headers of a model's files."""
     tensors = [item for item in sorted(files) if item.endswith(".safetensors")]
-    # Some publishers put the whole model there twice, under names of their own.
+    # Some publishers put the whole model there twice, under different names.
     tensors = [item for item in tensors if item.startswith("model")] or tensors
     graphs = [item for item in sorted(files) if item.endswith(".gguf")]
     if tensors and "config.json" in files:

@@ -1,4 +1,4 @@
-"""Preflight: compares what a kit states that it needs with this machine, or with others."""
+"""The preflight: compares a kit's stated requirements with this machine, or with others."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ _BEST_FIRST = (Verdict.FITS, Verdict.UNCERTAIN, Verdict.DOES_NOT_FIT)
 
 @dataclass(frozen=True, slots=True)
 class PreflightRequest:
-    """What was asked: which kit, on which machines (none: this one), started how."""
+    """The options: the kit, the machines (this one if empty), and how the kit is started."""
 
     target: str
     hosts: tuple[Path, ...] = ()
@@ -33,12 +33,12 @@ class PreflightRequest:
     overrides: Mapping[str, str] = field(default_factory=dict)
     """Reasons, by the code of a blocking finding."""
     allowed: tuple[Path, ...] = ()
-    """Folders besides the kit's own that its files may lie in."""
+    """Folders that may contain the kit's files, besides its own folder."""
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """A machine and what was found of it."""
+    """A machine and its findings."""
 
     name: str
     report: Report
@@ -46,7 +46,7 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class PreflightAnswer:
-    """The findings of every machine that was asked about."""
+    """The findings of every machine."""
 
     name: str
     owner: Contact | None
@@ -54,7 +54,7 @@ class PreflightAnswer:
 
     @property
     def verdict(self) -> Verdict:
-        """The best verdict: whether any of the machines will do."""
+        """The best verdict of all machines."""
         return min((item.report.verdict for item in self.machines), key=_BEST_FIRST.index)
 
     def as_json(self) -> dict[str, Any]:
@@ -69,24 +69,24 @@ class PreflightAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """How a kit is about to be started, as far as the preflight must know."""
+    """How a kit will be started, as far as it matters for the preflight."""
 
     client: str | None = None
     address: str = "127.0.0.1"
     port: int | None = None
-    """The port that was asked for; 0: any; None: the kit's."""
+    """The requested port; 0 for any, None for the kit's."""
     embedded: bool = False
-    """Whether the weights go into the client's store too."""
+    """Whether the weights are also copied into the client's store."""
 
 
 def preflight_target(
     request: PreflightRequest, home: Home, progress: Progress = SILENT
 ) -> PreflightAnswer:
-    """Compare a kit, a lock or an image with machines; at most manifests are fetched.
+    """Compare a kit, a lock or an image with machines; fetch at most manifests.
 
     Raises:
-        PreflightError: a file holds no facts (``FACTS_INVALID``).
-        MealkitError: the kit cannot be read, or states no needs.
+        PreflightError: a file contains no facts (``FACTS_INVALID``).
+        MealkitError: the kit cannot be read, or states no requirements.
     """
     recipe = open_recipe(request.target, request.allowed, progress)
     if not request.hosts:
@@ -111,7 +111,7 @@ def preflight_target(
 
 
 def here_context(stated: Stated, facts: Facts, home: Home, start: Start) -> Context:
-    """Return where on this machine a kit would run: its port, folders and devices are tried."""
+    """Return how a kit would run on this machine; tries its port, folders and devices."""
     requirements = stated.requirements
     working = (item.name for item in facts.clients if not item.problem)
     client = start.client or next(working, None)
@@ -124,7 +124,7 @@ def here_context(stated: Stated, facts: Facts, home: Home, start: Start) -> Cont
         port=port or None,
         port_is_free=port_is_free(start.address, port) if port else None,
         clock_seconds=time.time(),
-        # Docker's and podman's containers get their devices from the client.
+        # The clients docker and podman give their containers the devices.
         closed_devices=closed_devices() if client == "sandbox" else {},
         closed_folders=closed_folders((home.root,)),
     )
@@ -133,10 +133,10 @@ def here_context(stated: Stated, facts: Facts, home: Home, start: Start) -> Cont
 def check_start(
     stated: Stated, context: Context, facts: Facts, overrides: Mapping[str, str], progress: Progress
 ) -> None:
-    """Refuse to start a kit that does not fit; tell what is doubtful, and what was overridden.
+    """Raise if the kit does not fit; report doubts and overridden findings as warnings.
 
     Raises:
-        PreflightError, ContainerError, StoreError: everything that blocks, at once.
+        PreflightError, ContainerError, StoreError: all blocking findings at once.
     """
     starting = replace(context, starting=True)
     report = apply(preflight(facts, stated.requirements, starting), overrides)
@@ -150,12 +150,14 @@ def check_start(
     for warning in report.warnings:
         progress.notice(warning)
     for code in sorted(set(overrides) - {finding.code for finding in report.overridden}):
-        message = "nothing blocks here by this code; the container is told of the override too"
+        message = (
+            "no check with this code blocks here; the override is still stored with the container"
+        )
         progress.notice(problem(code, message, hint=CATALOGUE[code].fix))
 
 
 def _facts_for(stated: Stated, home: Home) -> Facts:
-    """Return the facts of this machine; how containers get GPUs, only for a kit that wants some."""
+    """Return the facts of this machine; those about clients only if the kit uses GPUs."""
     if stated.requirements.gpu is Gpu.NONE:
         return read_facts((home.root,))
     from mealkit.pipeline.machine.machine_facts import host_facts
@@ -164,7 +166,7 @@ def _facts_for(stated: Stated, home: Home) -> Facts:
 
 
 def _described(files: Sequence[Path]) -> Mapping[str, Facts]:
-    """Return the facts of machines by name, or by file where two have one name."""
+    """Return the facts of machines by name, or by file if two have the same name."""
     found = {path: _facts_of(path) for path in files}
     hosts = [facts.host for facts in found.values()]
     return {
@@ -178,6 +180,6 @@ def _facts_of(path: Path) -> Facts:
         data = read_file(path, _MOST_FACTS_BYTES)
     except (UntrustedError, OSError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        message = f"it cannot be read: {reason}"
+        message = f"the file cannot be read: {reason}"
         raise failure("FACTS_INVALID", message, where=str(path)) from error
     return parse_facts(data, str(path))

@@ -1,6 +1,6 @@
-"""What a kit, a lock or an image states that it needs of a machine, before it runs.
+"""Reads the requirements that a kit, a lock or an image states, before it runs.
 
-Nothing is pulled: of an image in a registry the manifest's annotations are enough.
+Nothing is pulled: for an image in a registry the manifest's annotations are enough.
 """
 
 import re
@@ -29,36 +29,36 @@ from mealkit.recipe.traits import EngineTraits
 from mealkit.recipe.variant import plain_lock
 from mealkit.untrusted import UntrustedError, parse_json_object
 
-# NAME:VERSION, as a kit may be called.
+# NAME:VERSION of a kit.
 _KIT = re.compile(r"[a-z0-9._-]{1,128}:[A-Za-z0-9._-]{1,128}")
 
 
 @dataclass(frozen=True, slots=True)
 class Stated:
-    """What a kit says of itself before it is here: its name, its needs, who answers for it."""
+    """A kit's own statements before it is pulled: its name, requirements and owner."""
 
     name: str
     requirements: Requirements
     owner: Contact | None
     is_here: bool
-    """Whether its image, or what it is built from, is on this machine."""
+    """Whether its image or its inputs are on this machine."""
 
     @property
     def engine(self) -> EngineTraits:
-        """What is known here of its engine."""
+        """What mealkit knows about its engine."""
         demand = self.requirements.demand
         return traits_of(demand.engine if demand else None)
 
 
 def open_recipe(target: str, allowed: Sequence[Path], progress: Progress) -> Lock | ImageTarget:
-    """Return the lock of a kit as it is written now, or that of a lock file; or which image.
+    """Return the lock for a kit's current contents, or a lock file; for an image, its target.
 
-    ``progress`` hears of a kit's lock that is stale.
+    ``progress`` gets a warning if a kit's lock is stale.
 
     Raises:
-        KitError: what is named states no recipe (``TARGET_UNFIT``), or the kit is wrong.
-        LockError: the kit has no lock yet (``LOCK_MISSING``), or one that must be resolved again
-            (``LOCK_STALE``), or that cannot be read.
+        KitError: the target states no recipe (``TARGET_UNFIT``), or the kit is not valid.
+        LockError: the kit's lock is missing (``LOCK_MISSING``), has inputs that must be resolved
+            again (``LOCK_STALE``), or cannot be read.
     """
     from mealkit.pipeline.kit.opened_kit import lock_at, open_kit
 
@@ -76,12 +76,12 @@ def open_recipe(target: str, allowed: Sequence[Path], progress: Progress) -> Loc
 
 
 def stated_by(recipe: Lock | ImageTarget, architecture: str, home: Home) -> Stated:
-    """Return what a lock, an image's annotations, or a registry's manifest state.
+    """Return the statements in a lock, an image's annotations, or a registry's manifest.
 
-    Of several variants, that of the architecture is meant.
+    From several variants, the one for the architecture is used.
 
     Raises:
-        StoreError, RegistryError: there is no such image, or it states no needs.
+        StoreError, RegistryError: the image does not exist, or states no requirements.
     """
     platform = Platform("linux", architecture)
     match recipe:
@@ -109,9 +109,9 @@ def _annotations(target: RegistryReference, platform: Platform) -> Mapping[str, 
 
 
 def bytes_to_write(stated: Stated, *, embedded: bool = False) -> int:
-    """Return what is still to be written until a kit runs: pulled, and unpacked by the client.
+    """Return the bytes still to be written until a kit runs: pulled, and unpacked by the client.
 
-    Weights are mounted from where they were pulled to, unless they are ``embedded``.
+    Pulled weights are mounted in place, unless they are ``embedded``.
     """
     requirements = stated.requirements
     weights = requirements.weights_bytes

@@ -1,7 +1,7 @@
-"""The file of keys' hashes: a key is added, listed and taken away, while kits that run read it.
+"""Adds, lists and removes keys in a file of hashes, which running kits read.
 
-Refuses a name that is there, and one that is not. The file is changed in place, never replaced:
-a container that mounts it keeps looking at the file that it got.
+Raises KitError for a new name that is already in the file, and for a name to remove that is not.
+The file is changed in place, never replaced: a container that mounts it would not see a new file.
 """
 
 import errno
@@ -17,27 +17,28 @@ from mealkit.errors import failure
 from mealkit.files.whole import disk_errors
 from mealkit.runtime.gateway.keys import KeyHash, new_key, read_keys
 
-# The container's user, who is nobody on the host, reads it; a hash of 256 random bits is no secret.
+# The container's user has no rights on the host and must read the file. A hash of 256 random bits
+# is not a secret.
 _MODE = 0o644
 _MAX_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class NewKey:
-    """A key that was made; this is the only time that it is seen."""
+    """A new key; only its creation shows it."""
 
     key: str
     name: str
     line: str
-    """What is kept of it: a line of a keys file."""
+    """The line of a keys file for it."""
 
 
 def add_key(name: str, file: Path | None) -> NewKey:
-    """Make a key, and append its hash to a file, if there is one; the file is made if need be.
+    """Create a key, and append its hash to a file if one is given; create the file if necessary.
 
     Raises:
-        KitError: ``USAGE``, the name cannot be used, or is taken.
-        ContainerError: ``CONFIG_INVALID``, the file holds something else.
+        KitError: ``USAGE``, the name is not valid, or already in the file.
+        ContainerError: ``CONFIG_INVALID``, the file is not a keys file.
         StoreError: it cannot be written to.
     """
     key, kept = new_key(name)
@@ -47,7 +48,7 @@ def add_key(name: str, file: Path | None) -> NewKey:
             if any(known.name == name for known in read_keys(text, str(file))):
                 hint = f"choose another name, or: mealkit key remove --name {name} --file {file}"
                 raise failure("USAGE", f"there is a key named {name!r}", hint=hint)
-            # One write: whoever reads meanwhile sees the whole line or nothing of it.
+            # One write: a concurrent reader sees the whole line or nothing.
             begin = "" if not text or text.endswith("\n") else "\n"
             os.lseek(descriptor, 0, os.SEEK_END)
             os.write(descriptor, f"{begin}{kept.line}\n".encode())
@@ -56,10 +57,10 @@ def add_key(name: str, file: Path | None) -> NewKey:
 
 
 def list_keys(file: Path) -> list[KeyHash]:
-    """Return what a file keeps of its keys.
+    """Return the lines of a keys file.
 
     Raises:
-        ContainerError: ``CONFIG_INVALID``, it holds something else.
+        ContainerError: ``CONFIG_INVALID``, it is not a keys file.
         StoreError: it cannot be read.
     """
     with _opened(file, os.O_RDONLY) as descriptor:
@@ -67,11 +68,11 @@ def list_keys(file: Path) -> list[KeyHash]:
 
 
 def remove_key(name: str, file: Path) -> None:
-    """Take a key away; its line stays as a comment.
+    """Remove a key; its line stays as a comment.
 
     Raises:
-        KitError: ``USAGE``, there is none of that name.
-        ContainerError: ``CONFIG_INVALID``, the file holds something else.
+        KitError: ``USAGE``, the file has no key with that name.
+        ContainerError: ``CONFIG_INVALID``, the file is not a keys file.
         StoreError: it cannot be written to.
     """
     with _opened(file, os.O_RDWR) as descriptor:
@@ -80,7 +81,7 @@ def remove_key(name: str, file: Path) -> None:
         if kept is None:
             hint = f"mealkit key list --file {file}"
             raise failure("USAGE", f"there is no key named {name!r}", where=str(file), hint=hint)
-        # A single byte: no reader ever sees half a change.
+        # A single byte is written: a reader never sees half a change.
         place = text.index(f"sha256:{kept.sha256.hex()}")
         os.pwrite(descriptor, b"#", len(text[:place].encode()))
         os.fsync(descriptor)
@@ -88,7 +89,7 @@ def remove_key(name: str, file: Path) -> None:
 
 @contextmanager
 def _opened(file: Path, flags: int) -> Iterator[int]:
-    with disk_errors(file, "the keys cannot be opened"):
+    with disk_errors(file, "the file cannot be opened"):
         descriptor = os.open(file, flags | os.O_NONBLOCK | os.O_CLOEXEC, _MODE)
         try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):

@@ -1,6 +1,6 @@
-"""Who may ask a kit that is run here: whoever reaches loopback, or whoever has a key.
+"""Decides who may call a kit that runs here: local programs, or callers with a key.
 
-Refuses to publish a kit without keys.
+Raises ContainerError if a kit would be reachable from other machines without keys.
 """
 
 from collections.abc import Mapping
@@ -17,12 +17,12 @@ _KEYS_PATH = "/run/mealkit-keys"
 def access_of(address: str, keys: Path | None) -> tuple[Mapping[str, str], tuple[Mount, ...]]:
     """Return the container's variables and mounts for an address that the port is published on.
 
-    In its own network a container is asked by its client only, which publishes the port on
-    loopback: there nobody else needs to be kept out.
+    Inside its own network only the container client reaches the container. If the client publishes
+    the port on loopback, no key is needed.
 
     Raises:
         ContainerError: ``KEYS_MISSING``, the address is not loopback and there are no keys.
-        StoreError: the file cannot be read.
+        StoreError: the keys file cannot be read.
     """
     if keys is not None:
         if not list_keys(keys):
@@ -32,8 +32,8 @@ def access_of(address: str, keys: Path | None) -> tuple[Mapping[str, str], tuple
     if not is_loopback(address):
         raise failure(
             "KEYS_MISSING",
-            f"callers from outside could reach {address}, and no API key is known",
+            f"other machines can reach {address}, and the kit has no API keys",
             where="--keys",
-            hint="mealkit key new --file keys.txt, then run with --keys keys.txt",
+            hint="create a key: mealkit key new --file keys.txt, then run with --keys keys.txt",
         )
     return {"MEALKIT_AUTH": "off"}, ()

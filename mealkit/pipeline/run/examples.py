@@ -1,4 +1,4 @@
-"""A command that asks a running kit something, by what its task takes."""
+"""Builds an example command that calls a running kit, for its task."""
 
 import json
 import shlex
@@ -11,7 +11,7 @@ _TEXT = "A kit that works at 3 a.m."
 
 
 def example_command(url: str, lock: Lock) -> str:
-    """Return a command of curl that gets an answer; of code, what it takes is all that is known."""
+    """Return a curl command that calls the kit; for own code, one that fetches its API description."""
     model = lock.model.name
     match lock.model.task:
         case Task.EMBEDDINGS:

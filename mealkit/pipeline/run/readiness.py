@@ -1,8 +1,8 @@
-"""Waiting until a started kit is ready, or telling why it never will be, and whose problem it is.
+"""Waits until a started kit is ready, or raises the problem that prevents it, with its owner.
 
-A problem that the container stated wins; else what its log, its end, or the client's refusal means.
-Refuses to take a container's word for more than it is: what an image says that was not built here
-is the kit's own word (``runtime.claims``).
+A problem that the container stated comes first; else mealkit derives one from the log, the exit, or
+the client's error. If the image was not built here, its statements count only as the kit's own
+claims (``runtime.claims``).
 """
 
 import time
@@ -20,28 +20,28 @@ from mealkit.runtime.life.worker_process import read_problem
 from mealkit.untrusted import UntrustedError, parse_json
 
 _POLL_SECONDS = 0.1
-# What operators and the kernel end processes with; a program that crashes has others.
+# The signals of operators and the kernel; a crash ends with other signals.
 _FROM_OUTSIDE = frozenset({"SIGKILL", "SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT"})
 _LOG_LINES = 400
 _SHOWN_LOG_LINES = 15
 _SHOWN_CHARACTERS = 300
-# What a container says of how far it is takes a few hundred.
+# The state of a container takes a few hundred bytes.
 _STATE_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """What is known of a container besides what it says."""
+    """What mealkit knows about a container without its own statements."""
 
     claims: Claims
     built_here: bool
-    """Whether its gateway is ours: built by this command, on a base that mealkit makes."""
+    """Whether its gateway is ours: built by this command, on a base that mealkit builds."""
     memory_bytes: int | None = None
     """Its memory limit."""
 
     @classmethod
     def of(cls, lock: Lock, *, built_here: bool, memory_bytes: int | None) -> "Trust":
-        """Tell it from the lock of a container's image."""
+        """Return the trust for the lock of a container's image."""
         is_ours = built_here and isinstance(lock.runtime.base, LockedDebianBase)
         claims = Claims.of(lock) if is_ours else Claims(runs_own_code=True, uses_gpu=False)
         return cls(claims, is_ours, memory_bytes)
@@ -54,12 +54,12 @@ def wait_until_ready(
     progress: Progress,
     trust: Trust,
 ) -> None:
-    """Poll readiness, telling every new reason.
+    """Poll readiness, and report every new reason why the kit is not ready.
 
     Raises:
         MealkitError: what the container stated before it ended, or what its end means, or how it
             ended (``CONTAINER_FAILED``).
-        ContainerError: it is not ready in time, and runs on (``CONTAINER_TIMEOUT``).
+        ContainerError: it is not ready in time, and still runs (``CONTAINER_TIMEOUT``).
     """
     import httpx2
 
@@ -90,28 +90,28 @@ def wait_until_ready(
 
 
 def explained(refusal: MealkitError) -> MealkitError:
-    """Say what a container client's refusal means, if its daemon's words are known."""
+    """Return the meaning of a container client's error if it is known, else the error."""
     first = refusal.problems[0]
     if first.code not in {"CLIENT_REFUSED", "CONTAINER_FAILED"}:
         return refusal
     found = recognise(Evidence(first.message))
-    # Names from the image are among its words, and cannot make it anybody else's.
+    # The message contains names from the image, which must not change the owner.
     if found is None or found.owner not in {first.owner, Owner.KIT_AUTHOR}:
         return refusal
     return failures([found])
 
 
 def _reason(chunks: Iterator[bytes], deadline: float) -> str:
-    """Return the line that a container's state is told in.
+    """Return a container's state as one line.
 
     Raises:
-        UntrustedError: that is no state.
+        UntrustedError: the bytes are not a valid state.
     """
     data = b""
     for chunk in chunks:
         data += chunk
         if len(data) > _STATE_BYTES or time.monotonic() > deadline:
-            raise UntrustedError("it has no end")
+            raise UntrustedError("it is too long, or arrives too slowly")
     state = parse_json(data)
     if not isinstance(state, dict):
         raise UntrustedError("it is not an object")
@@ -144,16 +144,17 @@ def _ended(client: ContainerClient, name: str, how: Exit, trust: Trust) -> Mealk
 
 
 def _code_of(how: Exit, trust: Trust) -> str:
-    """Return the code of an end of which no more is known: what ends by itself is the kit's.
+    """Return the code for an exit without a known cause. The kit is responsible for its own exit.
 
-    An exit code that means a signal is a program's own choice, unless that program is our gateway.
+    A signal counts as sent from outside only if the program is our gateway; other programs can
+    choose an exit code that means a signal.
     """
     was_ended = how.signal in _FROM_OUTSIDE and trust.built_here
     return "CONTAINER_FAILED" if how.code is None or was_ended else "ENGINE_START"
 
 
 def _stated(lines: list[str], how: Exit) -> Problem | None:
-    """Return the problem that a gateway ends with: its last line, and its exit code's class."""
+    """Return the problem in a gateway's last line, if its class matches the exit code."""
     last = next((line for line in reversed(lines) if line.strip()), "")
     stated = read_problem(last)
     if stated is None or CATALOGUE[stated.code].error.exit_code != how.code:

@@ -1,4 +1,4 @@
-"""Running: a kit or an image is preflighted, started in a container, and waited for."""
+"""Runs a kit or an image: checks the machine, starts a container, waits until it is ready."""
 
 import mmap
 import time
@@ -50,7 +50,7 @@ _KEY = " -H 'Authorization: Bearer KEY'"
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """What was asked for."""
+    """The options."""
 
     target: str
     client: str | None = None
@@ -58,18 +58,18 @@ class RunRequest:
     port: int | None = None
     address: str = "127.0.0.1"
     keys: Path | None = None
-    """The file of the keys' hashes; callers need one of the keys then."""
+    """The file with the hashes of the keys; if given, callers need one of the keys."""
     embedded: bool = False
     timeout_seconds: float = 600.0
     overrides: Mapping[str, str] = field(default_factory=dict)
-    """Why findings of the preflight that forbid the start shall not, by their codes."""
+    """The reasons for overriding blocking findings of the preflight, by code."""
     allowed: tuple[Path, ...] = ()
-    """Folders besides a kit's own that its files may lie in."""
+    """Folders that may contain the kit's files, besides its own folder."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """A kit that is ready: where, under which name, and who owns it."""
+    """A kit that is ready: its address, name and owner."""
 
     name: str
     kit: str
@@ -84,7 +84,7 @@ class RunReport:
 
 @dataclass(frozen=True, slots=True)
 class _Runnable:
-    """An image that is run, and its lock."""
+    """An image to run, and its lock."""
 
     image: Image
     lock: Lock
@@ -129,9 +129,9 @@ def _check_stated(
     home: Home,
     progress: Progress,
 ) -> Requirements | None:
-    """Check the machine before anything is built or pulled; return the needs that it was for.
+    """Check the machine before anything is built or pulled; return the checked requirements.
 
-    A kit whose lock is missing, or has to be resolved again, states nothing yet.
+    A kit without a lock, or whose inputs must be resolved again, states no requirements yet.
     """
     if not isinstance(opened, OpenedKit):
         stated = stated_by(opened, facts.architecture, home)
@@ -185,7 +185,7 @@ def _run(request: RunRequest, shown: _Runnable, home: Home, progress: Progress) 
 
 
 def _with_contact(error: MealkitError, owner: Contact) -> MealkitError:
-    """Say whom to ask about the problems that are the kit author's."""
+    """Add the contact to the problems that the kit's author owns."""
     contact = OwnerContact(owner.team, owner.contact, owner.support)
     return type(error)(
         *(
@@ -196,7 +196,7 @@ def _with_contact(error: MealkitError, owner: Contact) -> MealkitError:
 
 
 def _image(opened: OpenedKit | ImageTarget, home: Home, progress: Progress) -> Image:
-    """Return the image of a kit, of the local store, or of a registry; it is in the store then."""
+    """Return the image of a kit, from the local store or a registry; it is in the store then."""
     store = LocalStore(home.store)
     match opened:
         case OpenedKit() as kit:
@@ -221,7 +221,7 @@ def _image(opened: OpenedKit | ImageTarget, home: Home, progress: Progress) -> I
 
 
 def _stored(image: Image, target: str, store: LocalStore, progress: Progress) -> Image:
-    """Keep an image from elsewhere, under the name that it states if no other image has that."""
+    """Store an image from elsewhere, under its own name if no other image has that name."""
     name = image_name(lock_of(image))
     task = progress.task(f"storing {target}", sum(item.blob.size_bytes for item in image.layers))
     with store.use():
@@ -230,14 +230,14 @@ def _stored(image: Image, target: str, store: LocalStore, progress: Progress) ->
     task.done()
     if holder is not None:
         progress.phase(
-            f"note: it calls itself {name}, which is another image here ({holder});"
-            f" it has no name, its digest is {image.digest}"
+            f"note: its name {name} already names another image here ({holder});"
+            f" it is stored without a name, as {image.digest}"
         )
     return store.image(str(image.digest))
 
 
 def _verified(image: Image, store: LocalStore, progress: Progress) -> Image:
-    """Look again at weights that were touched or moved since they were verified."""
+    """Verify weights again that were changed or moved since the last check."""
     if all(store.has(layer.blob.digest) for layer in image.layers):
         return image
     from mealkit.stores.upkeep import refresh_sources
@@ -286,12 +286,12 @@ def _spec(
 
 
 def _whole_pages(size_bytes: int) -> int:
-    """Round up: the kernel rounds a limit down, and the kit would find less than it needs."""
+    """Round up to whole pages: the kernel rounds limits down, which would be too little memory."""
     return -(-size_bytes // mmap.PAGESIZE) * mmap.PAGESIZE
 
 
 def _mounts(image: Image) -> tuple[Mount, ...]:
-    """Mount weights from the files they lie in; a layer that was written stays in the image."""
+    """Mount weights from their files, if all weight layers are virtual; else mount nothing."""
     weights = weight_layers(image)
     virtual = [
         Mount(weight.layer.blob.source, f"/{weight.path}")
@@ -304,10 +304,10 @@ def _mounts(image: Image) -> tuple[Mount, ...]:
 def _content(
     shown: _Runnable, client: ContainerClient, home: Home, progress: Progress
 ) -> LoadedImage | UnpackedRoot:
-    """Put the image where the client starts it from.
+    """Put the image where the client can start it.
 
-    The engine names it as the kit is called, unless that is another image's name: only what was
-    built here just now may take over the name, and then it is its own.
+    The container engine gets the kit's name for it, unless another image has that name. Only an
+    image that was just built here may take over the name.
     """
     from mealkit.containers.docker import DockerClient
 
@@ -322,7 +322,7 @@ def _content(
         if not shown.built_here and holder_of(name, image, sdk):
             name = f"mealkit-run/by-digest:{image.digest.hex}"
         report = load(image, [name], sdk, task.advance)
-    task.done(f"{report.reused_layers} layers were there")
+    task.done(f"{report.reused_layers} layers already present")
     return LoadedImage(report.image_id)
 
 
