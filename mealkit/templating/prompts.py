@@ -120,8 +120,9 @@ def _closed_attributes(node: nodes.Node, own: set[str]) -> Iterator[str]:
     match node:
         case nodes.Call(node=nodes.Getattr(attr=name)) if name in _CLOSED:
             yield name
-        case nodes.Call(node=nodes.Getattr(node=nodes.Const(value=str() as text), attr="format")):
-            yield from _attributes_in(text)
+        case nodes.Call(node=nodes.Getattr(node=receiver, attr="format")):
+            for text in _texts_in(receiver):
+                yield from _attributes_in(text)
         case nodes.Getattr(node=nodes.Name(name=text), attr=name) if text not in own:
             if hasattr(str, name) and name not in METHODS[str]:
                 yield name
@@ -134,6 +135,12 @@ def _closed_attributes(node: nodes.Node, own: set[str]) -> Iterator[str]:
             yield from (name for name in names if isinstance(name, str) and _PRIVATE.search(name))
         case _:
             pass
+
+
+def _texts_in(node: nodes.Node) -> Iterator[str]:
+    """Yield the texts that an expression is written with."""
+    constants = [node] if isinstance(node, nodes.Const) else node.find_all(nodes.Const)
+    yield from (item.value for item in constants if isinstance(item.value, str))
 
 
 def _attributes_in(format_text: str) -> Iterator[str]:

@@ -11,7 +11,7 @@ _TEXT = "A kit that works at 3 a.m."
 
 
 def example_command(url: str, lock: Lock) -> str:
-    """Return a curl command that calls the kit; for own code, one that fetches its API description."""
+    """Return a curl command that calls the kit; for own code, one that gets its description."""
     model = lock.model.name
     match lock.model.task:
         case Task.EMBEDDINGS:
