@@ -1,4 +1,4 @@
-"""The build side of the onnx engine: onnxruntime on the CPU over pinned safetensors."""
+"""The build side of the onnx engine: onnxruntime on the CPU with pinned ONNX graphs."""
 
 from typing import Annotated, Any
 
