@@ -19,7 +19,7 @@ def test_new_key():
     assert kept.line == f"sha256:{hashlib.sha256(key.encode()).hexdigest()} team-a"
     assert read_keys(f"# a comment\n\n {kept.line} \n", "keys") == [kept]
     assert new_key("team-a")[0] != key
-    with pytest.raises(MealkitError, match="cannot name a key"):
+    with pytest.raises(MealkitError, match="is not a valid name of a key"):
         new_key("a b")
 
 
