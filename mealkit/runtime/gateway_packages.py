@@ -13,5 +13,5 @@ GATEWAY_REQUIREMENTS: tuple[str, ...] = (
 
 GATEWAY_BOUNDS: tuple[str, ...] = ("uvicorn<0.55",)
 """Upper bounds of versions for new locks: `mealkit.runtime.http.protocol` subclasses private
-parts of uvicorn, and was tested with these versions. Locks contain no digest of this text, so that a
+parts of uvicorn, and was tested with these versions. Locks contain no digest of this text, so a
 lock stays valid when a bound changes."""
