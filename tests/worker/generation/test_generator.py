@@ -316,7 +316,7 @@ def test_likelihoods_are_told_with_calls_too():
     ("fields", "said"),
     [
         ({"tool_calls": "none", "template": TOOL_TEMPLATE}, "how its model calls tools"),
-        ({"tool_calls": "hermes"}, "takes no tools"),
+        ({"tool_calls": "hermes"}, "does not support tools"),
     ],
 )
 def test_tools_need_a_model_that_knows_them(fields, said):
