@@ -125,7 +125,7 @@ def _bias_of(bias: Mapping[int, float]) -> tuple[Ids, Logits] | None:
 
 def _place_of(weights: Logits, drawn: float) -> int:
     """Return the first place where the running sum of the weights exceeds this share of all."""
-    # Block sums first: a running sum over a vocabulary would take longer than all the rest.
+    # Block sums first: a running sum over a vocabulary would take too long.
     whole = weights.size // _BLOCK * _BLOCK
     blocks = weights[:whole].reshape(-1, _BLOCK).sum(axis=1, dtype=np.float64)
     ends = np.cumsum(np.append(blocks, weights[whole:].sum(dtype=np.float64)))
@@ -172,8 +172,8 @@ def _top(values: Logits, count: int) -> Ids:
     low = values
     columns = values.size // _GROUP
     if count < columns // 2:
-        # At least ``count`` columns have a maximum that is not below this bound, so at least as many
-        # values are not below it; only these can be the highest.
+        # At least ``count`` columns have a maximum that is not below this bound, and so at least
+        # as many values are not below it; only these can be the highest.
         maxima = values[: columns * _GROUP].reshape(_GROUP, columns).max(axis=0)
         low = values[values >= np.partition(maxima, columns - count)[columns - count]]
     least = np.partition(low, low.size - count)[low.size - count]

@@ -36,7 +36,7 @@ def test_lines_that_are_no_keys(line):
 def test_one_name_one_key():
     """Two keys with one name could not be told apart."""
     lines = "\n".join(new_key("a")[1].line for _ in range(2))
-    with pytest.raises(MealkitError, match="uses the name .* again"):
+    with pytest.raises(MealkitError, match="uses the name 'a' again"):
         read_keys(lines, "keys")
 
 

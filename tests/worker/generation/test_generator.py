@@ -315,7 +315,7 @@ def test_likelihoods_are_told_with_calls_too():
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"tool_calls": "none", "template": TOOL_TEMPLATE}, "how its model calls tools"),
+        ({"tool_calls": "none", "template": TOOL_TEMPLATE}, "tool_calls of this kit is none"),
         ({"tool_calls": "hermes"}, "does not support tools"),
     ],
 )
