@@ -8,12 +8,12 @@ from mealkit.runtime.life.isolation import close_process
 from mealkit.runtime.life.worker_plan import begin
 
 if __name__ == "__main__":
-    # Before anything of the kit runs.
+    # Before any of the kit's code runs.
     close_process()
-    # Nothing of what is imported is garbage; the container turns it on again.
+    # Imported objects are never garbage; the container turns the collector on again.
     gc.disable()
     begun = begin(os.environ)
-    # What takes long to import comes after the worker, which has the longer way.
+    # Slow imports come after the start of the worker, which takes longer to get ready.
     from mealkit.runtime.life.launch import main
 
     sys.exit(main(os.environ, begun))

@@ -1,10 +1,11 @@
-"""Whose a failure is, where only the kit itself tells of it.
+"""Decides who owns a failure that only the kit itself reports.
 
-What a kit's process prints, states or answers is the kit's word. By its word alone a kit can take a
-failure upon itself, and not hand it to the platform, the hardware or anybody else. That takes facts
-of the machine (what the kernel counted, what the preflight measured), or an engine that runs no
-code of the kit's and needs what it complains about. Refuses nothing: a word that is not enough is
-told as what it is, beside the hint that would help if it were true.
+Whatever a kit's process prints or answers is a claim of the kit. By a claim alone, a kit can make
+its author the owner of a failure, but not the platform, the hardware or others. Another owner needs
+facts about the machine (the kernel's counts, the preflight's measurements), or an engine that runs
+none of the kit's code and depends on the thing it reports. Example: paper's code that prints an
+out-of-memory error of the GPU cannot blame the hardware. The problem then reports the claim as a
+claim, together with the hint that helps if the claim is true.
 """
 
 from dataclasses import dataclass
@@ -14,9 +15,9 @@ from mealkit.recipe.kit import Gpu
 from mealkit.recipe.lock import Lock
 from mealkit.runtime.engine_traits import traits_of
 
-# What an engine may know, if it runs nothing that a kit brings, of the world outside of it.
+# The owners that an engine may name if it runs none of the kit's code.
 _KNOWN = frozenset({Owner.KIT_AUTHOR, Owner.PLATFORM, Owner.HARDWARE})
-# Who refuses an input may blame it.
+# The codes by which an engine may blame the caller's input.
 _REFUSALS = frozenset(
     {"REQUEST_INVALID", "REQUEST_UNSUPPORTED", "REQUEST_TOO_LONG", "REQUEST_TOO_LARGE"}
 )
@@ -31,15 +32,15 @@ _MORE_GPU_CODES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """How far a kit's word goes."""
+    """Which owners a kit may name for its failures."""
 
     runs_own_code: bool
-    """Whether its process runs code that the kit brings."""
+    """Whether the kit's process runs the kit's own code."""
     uses_gpu: bool
 
     @classmethod
     def of(cls, lock: Lock) -> "Claims":
-        """Tell it from a lock: a kit's code is what its engine runs, or a wheel in its folder."""
+        """Read it from a lock: a kit's code is the paper's code, or a wheel in the kit's folder."""
         brings_wheels = any(wheel.local for wheel in lock.engine.packages)
         return cls(
             brings_wheels or traits_of(lock.engine.name).runs_kit_code,
@@ -47,9 +48,9 @@ class Claims:
         )
 
     def of_end(self, claim: Problem, code: str, what: str) -> Problem:
-        """Return the problem of a process that ended, whose last words are like ``claim``.
+        """Return the problem of a process that ended, whose log resembles ``claim``.
 
-        ``what`` is how it ended, and ``code`` what that is if the claim is not enough.
+        ``what`` says how it ended; ``code`` is the problem's code if the claim does not count.
         """
         if claim.owner is Owner.KIT_AUTHOR:
             return claim
@@ -59,16 +60,17 @@ class Claims:
         return suspected(claim, code, what)
 
     def of_answer(self, claim: Problem) -> Problem:
-        """Return the problem of a request that was answered with ``claim``."""
+        """Return the problem of a request that the engine answered with ``claim``."""
         if not self.runs_own_code or claim.owner is Owner.KIT_AUTHOR or claim.code in _REFUSALS:
             return claim
         return suspected(claim, "ENGINE_ANSWER", "the engine failed on the request")
 
 
 def suspected(claim: Problem, code: str, what: str) -> Problem:
-    """Return a problem of ``code`` that tells a claim, and that it is one."""
+    """Return a problem of ``code`` that reports the claim as a claim."""
     first, *rest = claim.sentence.split("\n")
-    message = f"{what}; what it says is like {claim.code} ({claim.owner}), and only it says so"
+    claimed = f"the output resembles {claim.code} ({claim.owner})"
+    message = f"{what}; {claimed}, but only the kit's own output says so"
     return problem(
         code,
         "\n".join([f"{message}: {first}", *rest]),

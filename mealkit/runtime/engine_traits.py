@@ -1,4 +1,4 @@
-"""The traits of the engine that a kit runs, found by the name that the lock gives it."""
+"""Finds the traits of a kit's engine by the engine's name in the lock."""
 
 from importlib import import_module
 
@@ -6,10 +6,10 @@ from mealkit.recipe.traits import EngineTraits, engine_package
 
 
 def traits_of(engine: str) -> EngineTraits:
-    """Return an engine's traits: those in its folder, if it comes with mealkit.
+    """Return an engine's traits: those in its folder, if it is one of mealkit's engines.
 
-    An image holds the folder of its own engine. An engine from a kit's wheel cannot say anything
-    about itself here: the gateway imports nothing that kits bring.
+    An image contains the folder of its own engine. An engine from a kit's wheel has the default
+    traits, because the gateway does not import code of kits.
     """
     module = f"{engine_package(engine)}.traits"
     try:

@@ -9,9 +9,9 @@ GATEWAY_REQUIREMENTS: tuple[str, ...] = (
     "jinja2>=3.1",
     "nvidia-ml-py>=13.580",
 )
-"""What the gateway needs. Locks have a digest of it: another text here makes every lock stale."""
+"""The gateway's packages. Locks contain a digest of this text: a change makes every lock stale."""
 
 GATEWAY_BOUNDS: tuple[str, ...] = ("uvicorn<0.55",)
-"""What a new lock may take at most: `mealkit.runtime.http.protocol` subclasses what is private to
-uvicorn, and was tested with these versions. No lock has a digest of it, so that a lock which was
-made before a bound moved stays valid."""
+"""Upper bounds of versions for new locks: `mealkit.runtime.http.protocol` subclasses private
+parts of uvicorn, and was tested with these versions. Locks contain no digest of this text, so a
+lock stays valid when a bound changes."""

@@ -1,6 +1,7 @@
-"""The container's settings, read once from environment variables; their defaults fit the image.
+"""Reads the container's settings from environment variables; the defaults fit the image.
 
-Refuses values that cannot be used. Everything that changes an answer is in the lock, not here.
+Raises ContainerError for invalid values. Everything that changes an answer is in the lock, not
+here.
 """
 
 import json
@@ -16,10 +17,10 @@ from mealkit.paths import DEFAULTS, LOCK_NAME
 
 DEFAULT_PORT = 8000
 
-# Idle ones take 8 KiB each: 32 MiB in all.
+# Idle connections use 8 KiB each: 32 MiB in all.
 _CONNECTIONS = 4096
 
-# The first of each is what holds if nothing is said.
+# The first of each is the default.
 _LEVELS = ("info", "debug", "warning", "error")
 _AUTH = ("keys", "off")
 _OPEN = frozenset({"metrics", "docs"})
@@ -30,7 +31,7 @@ _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9_.:\[\]-]{1,255}")
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where things are, and where to listen."""
+    """The container's folders, address and access rules."""
 
     host: str
     """The address to listen on (``MEALKIT_HOST``)."""
@@ -41,17 +42,17 @@ class Settings:
     etc: Path
     """The folder of kit.lock and the prompts (``MEALKIT_ETC``)."""
     state: Path
-    """The only folder that is written to (``MEALKIT_STATE``)."""
+    """The only folder that mealkit writes to (``MEALKIT_STATE``)."""
     engine_path: str
     """The worker's PYTHONPATH (``MEALKIT_ENGINE_PATH``)."""
     termination_log: Path
-    """The file that gets the problem of a failed start (``MEALKIT_TERMINATION_LOG``)."""
+    """The file to write the problem of a failed start to (``MEALKIT_TERMINATION_LOG``)."""
     log_level: str
-    """The least severe log lines that are written (``MEALKIT_LOG_LEVEL``)."""
+    """The lowest level of log lines that are written (``MEALKIT_LOG_LEVEL``)."""
     image_digest: Digest | None
     """The digest of the image, if it was stated at the start (``MEALKIT_IMAGE_DIGEST``)."""
     connections: int
-    """How many connections are kept at once (``MEALKIT_CONNECTIONS``)."""
+    """The maximum number of open connections (``MEALKIT_CONNECTIONS``)."""
     auth: str
     """Whether callers need a key: ``keys``, or ``off`` (``MEALKIT_AUTH``)."""
     keys: str
@@ -59,26 +60,28 @@ class Settings:
     keys_file: Path | None
     """The file of the keys' hashes, read again when it changes (``MEALKIT_KEYS_FILE``)."""
     hosts: frozenset[str]
-    """Names by which callers without a key may ask, beside addresses and localhost; ``*``: any
-    (``MEALKIT_HOSTS``, with commas)."""
+    """Host names that callers without a key may use, in addition to addresses and localhost; ``*``
+    allows all (``MEALKIT_HOSTS``, separated by commas)."""
     origins: frozenset[str]
-    """Origins of web pages that may ask without a key, beside the kit's own; ``*``: any
-    (``MEALKIT_ORIGINS``, with commas)."""
+    """Origins of web pages that may send requests without a key, in addition to the kit's own;
+    ``*`` allows all (``MEALKIT_ORIGINS``, separated by commas)."""
     open: frozenset[str]
-    """What needs no key beside health: ``metrics``, ``docs`` (``MEALKIT_OPEN``, with commas)."""
+    """Paths that need no key, in addition to health: ``metrics``, ``docs`` (``MEALKIT_OPEN``,
+    separated by commas)."""
 
     @property
     def needs_no_keys(self) -> bool:
-        """Whether everybody who reaches the port may ask.
+        """Whether callers need no key.
 
-        That was said, or only this machine reaches it and no keys are given.
+        They need none if MEALKIT_AUTH is off, or if only this machine can reach the port and the
+        kit has no keys.
         """
         is_alone = is_loopback(self.host) and not self.keys and self.keys_file is None
         return self.auth == "off" or is_alone
 
     @property
     def lock_path(self) -> Path:
-        """The lock."""
+        """The path of the lock."""
         return self.etc / LOCK_NAME
 
 
@@ -143,7 +146,7 @@ def _connections(environment: Mapping[str, str]) -> int:
 
 
 def _locked_port(lock: Path) -> int:
-    # The lock is checked in full later, once the socket is open.
+    # The lock is checked in full later, after the socket is open.
     try:
         port = json.loads(lock.read_bytes())["serving"]["port"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
@@ -152,7 +155,7 @@ def _locked_port(lock: Path) -> int:
 
 
 def _choice(environment: Mapping[str, str], name: str, choices: Sequence[str]) -> str:
-    """Return a setting that is one of a few words; the first one, if nothing is said."""
+    """Return a setting that is one of ``choices``; the first one by default."""
     chosen = environment.get(name, choices[0])
     if chosen not in choices:
         message = f"{name} is {chosen!r}, not one of {', '.join(choices)}"
@@ -164,7 +167,7 @@ def _open(environment: Mapping[str, str]) -> frozenset[str]:
     text = environment.get("MEALKIT_OPEN", "metrics")
     chosen = frozenset(word.strip() for word in text.split(",") if word.strip())
     if not chosen <= _OPEN:
-        message = f"MEALKIT_OPEN is {text!r}, and takes {' and '.join(sorted(_OPEN))}"
+        message = f"MEALKIT_OPEN is {text!r}, expected any of {', '.join(sorted(_OPEN))}"
         raise failure("CONFIG_INVALID", message, where="MEALKIT_OPEN")
     return chosen
 
@@ -184,8 +187,8 @@ def _names(
 def _refuse_keys_that_are_off(environment: Mapping[str, str]) -> None:
     for name in ("MEALKIT_KEYS", "MEALKIT_KEYS_FILE"):
         if environment.get("MEALKIT_AUTH") == "off" and environment.get(name):
-            message = f"MEALKIT_AUTH is off, and {name} gives keys"
-            hint = f"leave one of the two out: MEALKIT_AUTH=off or {name}"
+            message = f"MEALKIT_AUTH is off, but {name} sets keys"
+            hint = f"remove one of the two: MEALKIT_AUTH=off or {name}"
             raise failure("CONFIG_INVALID", message, where=name, hint=hint)
 
 

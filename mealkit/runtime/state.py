@@ -1,7 +1,7 @@
-"""The states of a kit from start to stop, as one machine that knows why and for how long.
+"""The state machine of a kit from start to stop, with the reason and duration of each state.
 
-Refuses moves that make no sense, so that ready is never reached by a side door. Pure: the clock is
-handed in, nothing is read or written.
+Raises ValueError for transitions that are not allowed, such as from starting directly to ready. No
+I/O: the caller passes the clock.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from mealkit.errors import Problem
 
 
 class Status(StrEnum):
-    """Where a kit stands."""
+    """The state of a kit."""
 
     STARTING = "starting"
     PREFLIGHT = "preflight"
@@ -32,7 +32,7 @@ _MOVES: dict[Status, frozenset[Status]] = {
     Status.VERIFYING: frozenset({Status.LOADING}) | _ALWAYS,
     Status.LOADING: frozenset({Status.LOADING, Status.WARMING}) | _ALWAYS,
     Status.WARMING: frozenset({Status.READY, Status.LOADING}) | _ALWAYS,
-    # A worker that died is loaded again.
+    # A worker that died is started and loaded again.
     Status.READY: frozenset({Status.LOADING}) | _ALWAYS,
     Status.DRAINING: frozenset({Status.FAILED}),
     Status.FAILED: frozenset(),
@@ -41,16 +41,16 @@ _MOVES: dict[Status, frozenset[Status]] = {
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What is known at one moment."""
+    """The state at one moment."""
 
     status: Status
     reason: str
     since_seconds: float
-    """How long this status has lasted."""
+    """How long the kit has had this status."""
     elapsed_seconds: float
     """How long ago the process started."""
     phases: dict[str, float]
-    """Seconds of each phase of the start; phases that overlap are each counted in full."""
+    """Seconds of each phase of the start; overlapping phases are each counted in full."""
     problem: Problem | None
     """The last problem, until the kit is ready again."""
 
@@ -68,7 +68,7 @@ class Snapshot:
 
 
 class Lifecycle:
-    """The machine: one status, its reason, the last problem, and the seconds of every phase."""
+    """The state machine: status, reason, last problem, and the seconds of each phase."""
 
     def __init__(self, clock: Callable[[], float], began: float | None = None) -> None:
         self._clock = clock
@@ -79,23 +79,23 @@ class Lifecycle:
         self._running: dict[str, float] = {}
         self._phases: dict[str, float] = {}
         self.listeners: list[Callable[[Snapshot], None]] = []
-        """Called after each move, in order."""
+        """The functions that are called after each transition, in order."""
 
     @property
     def status(self) -> Status:
-        """Where the kit stands."""
+        """The kit's status."""
         return self._status
 
     @property
     def is_ready(self) -> bool:
-        """Whether requests may be answered."""
+        """Whether the kit may answer requests."""
         return self._status is Status.READY
 
     def move(self, status: Status, reason: str, problem: Problem | None = None) -> None:
-        """Go to another status; being ready forgets the last problem.
+        """Change the status; a change to ready clears the last problem.
 
         Raises:
-            ValueError: there is no such move.
+            ValueError: the transition is not allowed.
         """
         if status not in _MOVES[self._status]:
             raise ValueError(f"a kit cannot go from {self._status} to {status}")
@@ -109,23 +109,23 @@ class Lifecycle:
             listener(snapshot)
 
     def note(self, reason: str, problem: Problem | None = None) -> None:
-        """Say more about the present status."""
+        """Set another reason for the current status."""
         self._reason = reason
         self._problem = problem or self._problem
 
     def begin(self, phase: str) -> None:
-        """Start to count a phase's seconds; again, if it ran before."""
+        """Start to count a phase's seconds; restart the count if the phase ran before."""
         self._running[phase] = self._clock()
 
     def end(self, phase: str) -> float:
-        """Stop counting a phase; return its seconds (0, if it was not running)."""
+        """Stop counting a phase; return its seconds (0 if it was not running)."""
         began = self._running.pop(phase, None)
         if began is not None:
             self._phases[phase] = self._clock() - began
         return self._phases.get(phase, 0.0)
 
     def snapshot(self) -> Snapshot:
-        """Return all that is known now."""
+        """Return the current state."""
         now = self._clock()
         running = {phase: now - began for phase, began in self._running.items()}
         return Snapshot(

@@ -1,6 +1,6 @@
-"""What a lock pins of the tasks that read whole texts, checked again where it is used.
+"""Checks the hyperparameters of embeddings, classification and reranking in the worker.
 
-Refuses values that no worker can honour exactly. Standard library only.
+Raises ContainerError for values that no worker can apply exactly. Standard library only.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from mealkit.worker.interface import (
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingConfig:
-    """How token vectors become one."""
+    """How the vectors of tokens are combined into one."""
 
     pooling: str
     max_length: int
@@ -39,7 +39,7 @@ class EmbeddingConfig:
 
 @dataclass(frozen=True, slots=True)
 class ScoringConfig:
-    """How logits become probabilities, or scores."""
+    """How logits are converted to probabilities or scores."""
 
     function: str
     max_length: int

@@ -1,13 +1,13 @@
-"""Server-sent events over HTTP/1.1, each in one chunk and, as a rule, in one write.
+"""Sends server-sent events over HTTP/1.1, each in one chunk and usually in one write.
 
-Standard library only. A peer that reads slowly does not hold up the maker of the events, until
-a megabyte waits for it.
+A peer that reads slowly does not block the sender until a megabyte is buffered. Standard library
+only.
 """
 
 import os
 import socket
 
-# What may wait for a slow peer. An answer is far shorter, so that the model is free for the next
+# The buffer for a slow peer. It is larger than most answers, so that the model can start the next
 # request while this one's peer still reads.
 PENDING_BYTES = 1024 * 1024
 
@@ -20,11 +20,11 @@ _HEAD = (
 
 
 DONE = b"data: [DONE]\n\n"
-"""The last event of a stream that is whole."""
+"""The last event of a complete stream."""
 
 
 def event(content: str) -> bytes:
-    """Write a server-sent event; JSON has no line breaks, so it is one line.
+    """Return a server-sent event; the content is JSON without line breaks, so it is one line.
 
     https://html.spec.whatwg.org/multipage/server-sent-events.html
     """
@@ -32,21 +32,21 @@ def event(content: str) -> bytes:
 
 
 class EventStream:
-    """The body of one answer, sent as it comes; the connection has a timeout."""
+    """The body of one answer, sent as its events come; the connection has a timeout."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._pending = bytearray(_HEAD)
 
     def send(self, event: bytes) -> None:
-        """Send a whole event, or as much as fits, and keep the rest for the next call.
+        """Send an event, or as much as fits, and buffer the rest for the next call.
 
         Raises:
-            OSError: the peer has gone, or has not read for the connection's timeout.
+            OSError: the peer has disconnected, or has not read for too long.
         """
         self._pending += b"%x\r\n%b\r\n" % (len(event), event)
         try:
-            # With a timeout the descriptor does not block, which socket.send would hide.
+            # With a timeout the descriptor does not block; socket.send would wait instead.
             sent = os.write(self._connection.fileno(), self._pending)
         except BlockingIOError:
             sent = 0
@@ -55,15 +55,15 @@ class EventStream:
             self._flush()
 
     def end(self) -> None:
-        """Send everything that is left, and the end.
+        """Send the buffered rest, and the end.
 
         Raises:
-            OSError: the peer has gone, or has not read for the connection's timeout.
+            OSError: the peer has disconnected, or has not read for too long.
         """
         self._pending += b"0\r\n\r\n"
         self._flush()
 
     def _flush(self) -> None:
-        # sendall's timeout would be for all of it together, not for each stall.
+        # sendall would apply the timeout to the whole call, not to each wait.
         while self._pending:
             del self._pending[: self._connection.send(self._pending)]

@@ -1,7 +1,7 @@
-"""What is asked of a worker for the task generation, and what comes back, value by value.
+"""The values of a generation request to a worker, and of its answer.
 
-Standard library only. Every number is explicit: the gateway has filled in what the
-kit pins, so a worker never chooses a default.
+Every number is explicit: the gateway has filled in the kit's values, so a worker never chooses a
+default. Standard library only.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 Message = Mapping[str, Any]
-"""One message of a chat in OpenAI's shape: role, content, and what a tool call adds."""
+"""One message of a chat in OpenAI's format: role, content, and the fields of tool calls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,31 +27,31 @@ class Sampling:
     seed: int
     stop: Sequence[str]
     logit_bias: Mapping[int, float]
-    """What is added to the logit of a token."""
+    """Numbers to add to the logits of tokens, by token id."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """The functions that the model may call, in OpenAI's shape, and which of them it must."""
+    """The functions that the model may or must call, in OpenAI's format."""
 
     definitions: Sequence[Mapping[str, Any]]
     choice: Literal["none", "auto", "required"]
-    """required: one at least; with ``named``, that one."""
+    """required: the model must call a function; with ``named``, this one."""
     named: str | None
     parallel: bool
-    """Whether one answer may call several."""
+    """Whether one answer may call several functions."""
 
 
 @dataclass(frozen=True, slots=True)
 class CompletionInput:
-    """A text to go on with."""
+    """A text to continue."""
 
     prompt: str
     sampling: Sampling
     count: int
-    """How many answers."""
+    """The number of answers."""
     alternatives: int | None
-    """How many likely tokens to tell beside each chosen one; None: no likelihoods at all."""
+    """The number of likely tokens to return with each chosen one; None for no probabilities."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +61,17 @@ class ChatInput:
     messages: Sequence[Message]
     sampling: Sampling
     count: int
-    """How many answers."""
+    """The number of answers."""
     alternatives: int | None
-    """How many likely tokens to tell beside each chosen one; None: no likelihoods at all."""
+    """The number of likely tokens to return with each chosen one; None for no probabilities."""
     tools: Tools | None
     schema: Mapping[str, Any] | None
-    """The JSON Schema that the answer must fulfil."""
+    """The JSON Schema that the answer must match."""
 
 
 @dataclass(frozen=True, slots=True)
 class Likelihood:
-    """A token, its bytes, and the natural logarithm of the probability that the model gives it."""
+    """A token, its bytes, and the natural logarithm of its probability."""
 
     token_id: int
     piece: bytes
@@ -80,7 +80,7 @@ class Likelihood:
 
 @dataclass(frozen=True, slots=True)
 class ChosenToken:
-    """A token of an answer, and the likeliest ones in its place, best first."""
+    """A token of an answer, and the most likely tokens at its place, best first."""
 
     chosen: Likelihood
     alternatives: Sequence[Likelihood]
@@ -88,14 +88,14 @@ class ChosenToken:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The request can be answered; always the first event. The tokens are those of the prompt."""
+    """The request is valid; always the first event. It counts the prompt's tokens."""
 
     prompt_tokens: int
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """More text of the answer ``index``, whole characters only, and, if asked for, its tokens."""
+    """More text of the answer ``index``, in whole characters; with its tokens, if requested."""
 
     index: int
     text: str

@@ -1,9 +1,9 @@
 """The process that hosts one worker: ``python -m mealkit.worker.host``, HTTP on a Unix socket.
 
-It answers /health from the start, the task's endpoint once the worker has loaded, and refuses all
-else; an engine that is itself a server takes the process over. Standard library only; it never
-listens on a network. A start that fails prints one problem as JSON on stderr and exits with the
-code of its class; SIGTERM lets running requests finish.
+It answers /health from the start, and the task's endpoint after the worker has loaded. All other
+paths get an error. If the engine is itself a server, the process becomes that server. A failed
+start prints one problem as JSON on stderr and exits with the code of its class; SIGTERM lets
+running requests finish. Standard library only; it never listens on a network.
 """
 
 import argparse
@@ -45,7 +45,7 @@ from mealkit.worker.server import WorkerServer, listen
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the command line says."""
+    """The options of the command line."""
 
     socket: Path
     worker: str
@@ -55,7 +55,7 @@ class Options:
 def main(arguments: list[str] | None = None) -> int:
     """Serve until SIGTERM; return the exit code."""
     options = _options(arguments)
-    # A SimpleQueue may be put to from a signal handler; an Event may not (it could hold its lock).
+    # A signal handler may put to a SimpleQueue; setting an Event could deadlock on its lock.
     ends: SimpleQueue[MealkitError | None] = SimpleQueue()
 
     def stop(_number: int, _frame: FrameType | None) -> None:
@@ -66,7 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
         worker = import_worker(options.worker)
         if isinstance(worker, ServerWorker):
             become(worker.command(config, options.socket), worker.environment(config))
-        # Not before: a signal that this process keeps to itself would be lost to a server.
+        # Not before: an engine's server in this process must get the signals itself.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, stop)
         server = listen(options.socket)
@@ -79,17 +79,17 @@ def main(arguments: list[str] | None = None) -> int:
     server.drain()
     code = _report(failed) if failed else 0
     if loader.is_alive():
-        # The engine's own threads are in the middle of loading: unwinding them could crash.
+        # The engine's threads are still loading; unwinding them could crash.
         sys.stderr.flush()
         os._exit(code)
     return code
 
 
 def import_worker(path: str) -> Worker | ServerWorker:
-    """Import ``package.module:Class``, nothing else, and make one.
+    """Import ``package.module:Class`` and create an instance.
 
     Raises:
-        EngineError: ``ENGINE_START``, there is no such class, or its module cannot be imported.
+        EngineError: ``ENGINE_START``, the class does not exist, or its module cannot be imported.
     """
     module_name, _, class_name = path.partition(":")
     try:
@@ -101,10 +101,10 @@ def import_worker(path: str) -> Worker | ServerWorker:
 
 
 def become(command: Sequence[str], environment: Mapping[str, str]) -> NoReturn:
-    """Run a server in the place of this process: same id, same streams, more environment.
+    """Replace this process by a server: same id, same streams, additional environment.
 
     Raises:
-        EngineError: ``ENGINE_START``, there is no such program.
+        EngineError: ``ENGINE_START``, the program does not exist.
     """
     sys.stdout.flush()
     sys.stderr.flush()
@@ -116,15 +116,15 @@ def become(command: Sequence[str], environment: Mapping[str, str]) -> NoReturn:
 
 
 def endpoints_of(worker: Worker, config: WorkerConfig) -> Mapping[str, WorkerEndpoint]:
-    """Return what a worker answers for its task: ``METHOD /path`` → endpoint.
+    """Return a worker's endpoints for its task: ``METHOD /path`` → endpoint.
 
     Raises:
-        EngineError: ``ENGINE_START``, the worker cannot do the task.
+        EngineError: ``ENGINE_START``, the worker does not support the task.
     """
     found = _task_endpoints(worker, config)
     if not isinstance(worker, TokenizingWorker | GenerationWorker):
         return found
-    # A worker that can do several tasks has chats in one of them only.
+    # A worker for several tasks has chats only for generation.
     if config.task == "generation" and isinstance(worker, GenerationWorker):
         chat = worker.tokenize_chat
     else:
@@ -147,7 +147,9 @@ def _task_endpoints(worker: Worker, config: WorkerConfig) -> Mapping[str, Worker
         case "prediction" if isinstance(worker, PredictionWorker):
             return prediction_endpoints(worker, name)
         case _:
-            message = f"the worker {type(worker).__name__} cannot do the task {config.task!r}"
+            message = (
+                f"the worker {type(worker).__name__} does not support the task {config.task!r}"
+            )
             raise failure("ENGINE_START", message)
 
 

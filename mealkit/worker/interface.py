@@ -1,7 +1,7 @@
-"""The form that every engine's worker fills in, and the values that pass between it and its host.
+"""The protocols that engines' workers implement, and the values they exchange with the host.
 
-Refuses: a configuration with a missing, unknown or mistyped field. Standard library only, because
-the image's worker process has nothing but the engine's own packages beside it.
+Raises ContainerError for a configuration with a missing, unknown or mistyped field. Standard
+library only, because the image's worker process has only the engine's packages.
 """
 
 import json
@@ -21,7 +21,7 @@ from mealkit.worker.generation_values import (
 
 @dataclass(frozen=True, slots=True)
 class WorkerConfig:
-    """What a worker is told: which model, where its files are, and every value that is pinned."""
+    """A worker's configuration: the model, the folder of its files, and every pinned value."""
 
     model_name: str
     model_root: Path
@@ -29,11 +29,11 @@ class WorkerConfig:
     hyperparameters: Mapping[str, Any]
     settings: Mapping[str, Any]
     code_root: Path
-    """The folder of the paper's own code, if the kit brings any."""
+    """The folder of the paper's own code, if the kit has any."""
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
-        """Read the form that ``as_json`` makes.
+        """Read the output of ``as_json``.
 
         Raises:
             ContainerError: ``CONFIG_INVALID``, naming the field.
@@ -92,7 +92,7 @@ class Relevance:
 
 @dataclass(frozen=True, slots=True)
 class PredictionSchema:
-    """JSON Schemas of what a prediction takes and gives; ``streams``: it gives piece by piece."""
+    """JSON Schemas of a prediction's input and output; ``streams``: it returns several pieces."""
 
     input: Mapping[str, Any]
     output: Mapping[str, Any]
@@ -100,40 +100,40 @@ class PredictionSchema:
 
 
 IsCancelled = Callable[[], bool]
-"""Tells whether the caller has gone; quick to ask."""
+"""Returns whether the caller has disconnected; cheap to call."""
 
 
-class Cancelled(Exception):  # noqa: N818 - nothing has gone wrong
-    """The caller has gone, so there is no answer."""
+class Cancelled(Exception):  # noqa: N818 - not an error
+    """The caller has disconnected, so there is no answer."""
 
 
 def never() -> bool:
-    """Tell of an answer that is always waited for."""
+    """Return False, for an answer that is never cancelled."""
     return False
 
 
 def require_waiting(is_cancelled: IsCancelled) -> None:
-    """Stop if the caller has gone: between two parts of the work for one answer.
+    """Raise if the caller has disconnected; called between two parts of the work for one answer.
 
     Raises:
-        Cancelled: the caller has gone.
+        Cancelled: the caller has disconnected.
     """
     if is_cancelled():
         raise Cancelled
 
 
 class Worker(Protocol):
-    """What every worker can do, whatever its task.
+    """The methods of every worker, for any task.
 
-    It may also have ``prepare()``, which imports what ``load`` will need and looks at neither model
-    nor machine: it is called while the machine is still being compared with the kit's needs.
+    It may also have ``prepare()``, which imports the modules that ``load`` needs, and uses neither
+    model nor machine: it is called while the preflight still checks the machine.
 
-    A task adds one method, as ``EmbeddingWorker`` does; the host asks for it by the task's name.
-    The class is made without arguments, and imports its engine in ``load``, not before.
+    A task adds one method, such as ``embed`` of ``EmbeddingWorker``.
+    The class is created without arguments, and imports its engine in ``load``, not before.
     """
 
     def load(self, config: WorkerConfig) -> None:
-        """Read the model and be able to answer; called once, before any request.
+        """Load the model; called once, before any request.
 
         Raises:
             MealkitError: the configuration cannot be used, or the engine does not start.
@@ -145,12 +145,12 @@ class EmbeddingWorker(Worker, Protocol):
     """A worker for the task ``embeddings``."""
 
     def embed(self, texts: Sequence[str], is_cancelled: IsCancelled) -> Embeddings:
-        """Embed texts, none of them empty; called from several threads at once.
+        """Embed texts, none of them empty; called from several threads concurrently.
 
         Raises:
-            RequestError: a text cannot be embedded whole; none is ever cut.
-            EngineError: the engine failed, or its answer is not usable.
-            Cancelled: the caller has gone.
+            RequestError: a text cannot be embedded whole; texts are never truncated.
+            EngineError: the engine failed, or its answer is not valid.
+            Cancelled: the caller has disconnected.
         """
 
 
@@ -159,12 +159,12 @@ class ClassificationWorker(Worker, Protocol):
     """A worker for the task ``classification``."""
 
     def classify(self, texts: Sequence[str], is_cancelled: IsCancelled) -> Classifications:
-        """Classify texts, none of them empty; called from several threads at once.
+        """Classify texts, none of them empty; called from several threads concurrently.
 
         Raises:
-            RequestError: a text cannot be classified whole; none is ever cut.
-            EngineError: the engine failed, or its answer is not usable.
-            Cancelled: the caller has gone.
+            RequestError: a text cannot be classified whole; texts are never truncated.
+            EngineError: the engine failed, or its answer is not valid.
+            Cancelled: the caller has disconnected.
         """
 
 
@@ -173,12 +173,12 @@ class RerankingWorker(Worker, Protocol):
     """A worker for the task ``reranking``."""
 
     def rerank(self, query: str, documents: Sequence[str], is_cancelled: IsCancelled) -> Relevance:
-        """Score documents, none of them empty; called from several threads at once.
+        """Score documents, none of them empty; called from several threads concurrently.
 
         Raises:
-            RequestError: a pair cannot be scored whole; none is ever cut.
-            EngineError: the engine failed, or its answer is not usable.
-            Cancelled: the caller has gone.
+            RequestError: a pair cannot be scored whole; texts are never truncated.
+            EngineError: the engine failed, or its answer is not valid.
+            Cancelled: the caller has disconnected.
         """
 
 
@@ -187,76 +187,76 @@ class PredictionWorker(Worker, Protocol):
     """A worker for the task ``prediction``."""
 
     def schema(self) -> PredictionSchema:
-        """Say what it takes and gives; called once it has loaded."""
+        """Return the schemas of input and output; called after the worker has loaded."""
 
     def wait_turn(self, is_cancelled: IsCancelled) -> None:
-        """Return once it could begin with an input: if its code is stuck, it never does.
+        """Return when the code is free for an input; never returns if the code hangs.
 
         Raises:
-            Cancelled: the caller has gone.
+            Cancelled: the caller has disconnected.
         """
 
     def predict(self, values: Mapping[str, Any], seed: int, is_cancelled: IsCancelled) -> Any:
         """Answer one input with a JSON value, or, if it streams, with an iterator of them.
 
-        Called from several threads at once. Draws begin at ``seed``; ``is_cancelled`` tells that
-        the caller has gone.
+        Called from several threads concurrently. ``seed`` is the seed of all random numbers;
+        ``is_cancelled`` returns whether the caller has disconnected.
 
         Raises:
-            RequestError: the input is not what it takes, naming the field.
+            RequestError: the input does not match the schema, naming the field.
             EngineError: the code failed, or its answer is not JSON.
         """
 
 
 @runtime_checkable
 class GenerationWorker(Worker, Protocol):
-    """A worker for the task ``generation``; its methods are called from several threads at once.
+    """A worker for the task ``generation``; its methods are called from several threads.
 
-    An iterator's first event is ``Started``: whatever is wrong with a request is raised before.
-    It ends early once ``is_cancelled`` answers True, which it asks before each token, and frees
-    the model when it is closed.
+    An iterator's first event is ``Started``; errors in the request are raised before it. The
+    iterator calls ``is_cancelled`` before each token, ends early if it returns True, and frees the
+    model when it is closed.
     """
 
     def chat(self, request: ChatInput, is_cancelled: IsCancelled) -> Iterator[GenerationEvent]:
         """Answer a conversation.
 
         Raises:
-            RequestError: it does not fit the context, or asks for what the model cannot do.
+            RequestError: it does not fit into the context, or uses an unsupported feature.
             EngineError: the engine failed.
         """
 
     def complete(
         self, request: CompletionInput, is_cancelled: IsCancelled
     ) -> Iterator[GenerationEvent]:
-        """Go on with a text.
+        """Continue a text.
 
         Raises:
-            RequestError: it does not fit the context, or asks for what the model cannot do.
+            RequestError: it does not fit into the context, or uses an unsupported feature.
             EngineError: the engine failed.
         """
 
     def tokenize(self, text: str) -> Sequence[int]:
-        """Return the tokens that ``complete`` would see."""
+        """Return the tokens of a text, as for ``complete``."""
 
     def tokenize_chat(self, messages: Sequence[Message]) -> Sequence[int]:
-        """Return the tokens that ``chat`` would see, without any tools.
+        """Return the tokens of a conversation, as for ``chat`` without tools.
 
         Raises:
-            RequestError: the chat template refuses the messages, or there is none.
+            RequestError: the chat template rejects the messages, or the model has none.
         """
 
 
 @runtime_checkable
 class TokenizingWorker(Worker, Protocol):
-    """A worker that can tell the tokens of a text."""
+    """A worker that can return the tokens of a text."""
 
     def tokenize(self, text: str) -> Sequence[int]:
-        """Return the tokens that the model would see, special tokens included."""
+        """Return the tokens of a text as the model gets them, special tokens included."""
 
 
 @runtime_checkable
 class ServerWorker(Protocol):
-    """An engine that is a server by itself: the host's process becomes it."""
+    """An engine that is itself a server, which replaces the host's process."""
 
     def command(self, config: WorkerConfig, socket: Path) -> Sequence[str]:
         """Return the command that serves the engine's OpenAI endpoints on a Unix socket.
@@ -266,11 +266,11 @@ class ServerWorker(Protocol):
         """
 
     def environment(self, config: WorkerConfig) -> Mapping[str, str]:
-        """Return the variables that the settings ask for, beside those of the lock."""
+        """Return the variables that the settings need, in addition to those of the lock."""
 
 
 def require_fields(values: Any, fields: Mapping[str, type], where: str) -> None:
-    """Refuse a mapping that has not exactly these fields with exactly these types.
+    """Raise unless a mapping has exactly these fields with exactly these types.
 
     Raises:
         ContainerError: ``CONFIG_INVALID``, naming the field under ``where``.
@@ -283,7 +283,7 @@ def require_fields(values: Any, fields: Mapping[str, type], where: str) -> None:
             raise failure("CONFIG_INVALID", f"{field} is not known", where=field)
         if name not in values:
             raise failure("CONFIG_INVALID", f"{field} is missing", where=field)
-        # Not isinstance: True is an int to Python, and no thread count.
+        # Not isinstance: in Python True is an int, but it is not a number of threads.
         if type(values[name]) is not fields[name]:
             found = type(values[name]).__name__
             message = f"{field} is {found}, expected {fields[name].__name__}"
@@ -291,7 +291,7 @@ def require_fields(values: Any, fields: Mapping[str, type], where: str) -> None:
 
 
 def require_one_of(value: Any, allowed: Sequence[Any], where: str) -> None:
-    """Refuse a value that is not among those that are known.
+    """Raise for a value that is not allowed.
 
     Raises:
         ContainerError: ``CONFIG_INVALID``, naming ``where``.
@@ -302,7 +302,7 @@ def require_one_of(value: Any, allowed: Sequence[Any], where: str) -> None:
 
 
 def require_positive(value: int, where: str) -> None:
-    """Refuse a number below 1.
+    """Raise for a number below 1.
 
     Raises:
         ContainerError: ``CONFIG_INVALID``, naming ``where``.

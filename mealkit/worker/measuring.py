@@ -1,9 +1,9 @@
-"""Whether a text can have few enough tokens, found out before all of it is tokenized.
+"""Checks whether a text exceeds a limit of tokens before all of it is tokenized.
 
-A tokenizer takes some three hundred bytes for each token, so a few megabytes of text would take a
-gigabyte. A large text is therefore measured first, a small window at a time. What is said to be too
-long is so, whatever stands in the text: a window's tokens are those of the whole text, but for some
-where it was cut. Standard library only.
+A tokenizer uses some three hundred bytes of memory per token, so a few megabytes of text would take
+a gigabyte. A large text is therefore measured first, one small window at a time. The check never
+rejects a text that fits: a window has the same tokens as the whole text, except for a few at its
+ends. Standard library only.
 """
 
 import re
@@ -14,13 +14,13 @@ from contextlib import contextmanager
 from mealkit.errors import failure
 
 WINDOW_CHARACTERS = 16_384
-"""Texts up to this size are tokenized at once."""
+"""Texts up to this size are tokenized in one call."""
 TOLD_TOKENS = 262_144
-"""The most tokens of one text that are told, where a model's limit is lower."""
+"""The maximum number of tokens of a text that /tokenize returns, if a model's limit is lower."""
 
-# A word that was cut has other tokens: with WordPiece up to a hundred instead of an unknown one.
+# A split word has other tokens: with WordPiece up to a hundred instead of one unknown token.
 _TOKENS_OF_CUTS = 512
-# A special token may take all blanks beside it, as many as there are: they are counted apart.
+# A special token may include any number of spaces next to it, so these are counted separately.
 _LONG_BLANKS = re.compile(r"(?<!\s)(\s{256})\s++")
 _BLANK_TOKENS = 262_144
 
@@ -32,9 +32,9 @@ _large = threading.Lock()
 def require_fitting(
     text: str, limit_tokens: int, tokenize: Tokenize, what: str, where: str
 ) -> None:
-    """Refuse a large text that surely has more than ``limit_tokens`` tokens.
+    """Raise for a large text that certainly has more than ``limit_tokens`` tokens.
 
-    A text that passes may still have more; its tokens are few enough to be counted.
+    A text that passes may still have more, but few enough to count them.
 
     Raises:
         RequestError: ``REQUEST_TOO_LONG``.
@@ -52,15 +52,14 @@ def require_fitting(
         found += count
         if surely > limit_tokens or found > most:
             message = (
-                f"{what} has {len(text)} characters, more than {limit_tokens} tokens, "
-                "which are the limit"
+                f"{what} has {len(text)} characters, more than the limit of {limit_tokens} tokens"
             )
             raise failure("REQUEST_TOO_LONG", message, where=where)
 
 
 @contextmanager
 def large_text(size_characters: int) -> Iterator[None]:
-    """Wait until no other large text is being tokenized: one takes memory enough."""
+    """Wait until no other large text is being tokenized, to limit the memory."""
     if size_characters <= WINDOW_CHARACTERS:
         yield
         return
@@ -69,7 +68,7 @@ def large_text(size_characters: int) -> Iterator[None]:
 
 
 def require_room(prompt_tokens: int, max_tokens: int, limit_tokens: int, where: str) -> None:
-    """Refuse a prompt that leaves less than ``max_tokens`` of the context to its answer.
+    """Raise for a prompt that leaves less than ``max_tokens`` of the context for the answer.
 
     Raises:
         RequestError: ``REQUEST_TOO_LONG``, with all three numbers.
@@ -81,5 +80,5 @@ def require_room(prompt_tokens: int, max_tokens: int, limit_tokens: int, where: 
         f"the prompt has {prompt_tokens} tokens, which leaves {max(0, left)} of {limit_tokens}: "
         f"max_tokens is {max_tokens}"
     )
-    hint = f"ask for max_tokens of {left} at most, or shorten the prompt" if left > 0 else None
+    hint = f"set max_tokens to {left} at most, or shorten the prompt" if left > 0 else None
     raise failure("REQUEST_TOO_LONG", message, where=where, hint=hint)

@@ -1,6 +1,7 @@
-"""What the JSON files beside a model's weights say of it, in the words of Hugging Face's formats.
+"""Reads the JSON files of a model, in Hugging Face's formats, such as config.json.
 
-Refuses files that are not JSON objects, or larger than any model's. Standard library only.
+Raises EngineError for files that are not JSON objects, or far larger than any model's. Standard
+library only.
 """
 
 from collections.abc import Mapping
@@ -10,7 +11,7 @@ from typing import Any
 from mealkit.errors import MealkitError, failure
 from mealkit.untrusted import UntrustedError, parse_json_object, read_file
 
-# What the families of models call the number of their positions.
+# The names of the number of positions in different families of models.
 _POSITIONS = ("max_position_embeddings", "n_positions", "max_seq_len", "n_ctx")
 _UNBOUNDED = 2**31
 # tokenizer_config.json may list a hundred thousand tokens.
@@ -19,10 +20,10 @@ _MAX_VALUES = 4_000_000
 
 
 def read_json(path: Path) -> Mapping[str, Any]:
-    """Read a JSON object; an absent file is an empty one.
+    """Read a JSON object; return an empty one if the file is missing.
 
     Raises:
-        EngineError: ``ENGINE_START``, it is something else.
+        EngineError: ``ENGINE_START``, the file is not a JSON object.
     """
     if not path.is_file():
         return {}
@@ -33,7 +34,7 @@ def read_text(path: Path) -> str:
     """Read a text file.
 
     Raises:
-        EngineError: ``ENGINE_START``, it cannot be read, or is not UTF-8.
+        EngineError: ``ENGINE_START``, the file cannot be read, or is not UTF-8.
     """
     try:
         return read_whole(path).decode()
@@ -42,10 +43,10 @@ def read_text(path: Path) -> str:
 
 
 def read_whole(path: Path) -> bytes:
-    """Read a file that is no larger than such files are.
+    """Read a file of normal size.
 
     Raises:
-        EngineError: ``ENGINE_START``, it cannot be read, or is larger.
+        EngineError: ``ENGINE_START``, the file cannot be read, or is too large.
     """
     try:
         return read_file(path, _MAX_BYTES)
@@ -56,17 +57,17 @@ def read_whole(path: Path) -> bytes:
 
 
 def require_json(path: Path) -> Mapping[str, Any]:
-    """Read a JSON object that must be there.
+    """Read a JSON object from a required file.
 
     Raises:
-        EngineError: ``WEIGHTS_MISSING``, it is not; ``ENGINE_START``, it is something else.
+        EngineError: ``WEIGHTS_MISSING``, or ``ENGINE_START``, the file is not a JSON object.
     """
     require_file(path)
     return read_json(path)
 
 
 def require_file(path: Path) -> None:
-    """Refuse a model without this file.
+    """Raise if a model lacks this file.
 
     Raises:
         EngineError: ``WEIGHTS_MISSING``, naming the file.
@@ -76,10 +77,10 @@ def require_file(path: Path) -> None:
 
 
 def positions_of(root: Path) -> int:
-    """Return how many tokens config.json allows a sequence; a very large number if it says nothing.
+    """Return the maximum length of a sequence in config.json; a very large number without one.
 
     Raises:
-        EngineError: ``ENGINE_START``, it cannot be read.
+        EngineError: ``ENGINE_START``, the file cannot be read.
     """
     stated = read_json(root / "config.json")
     texts = {**stated, **object_of(stated, "text_config")}
@@ -88,7 +89,7 @@ def positions_of(root: Path) -> int:
 
 
 def object_of(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """Return the object in a field; an empty one if there is none, or something else."""
+    """Return the object in a field; an empty one if the field is missing or not an object."""
     found = values.get(name)
     return found if isinstance(found, dict) else {}
 

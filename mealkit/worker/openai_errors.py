@@ -1,6 +1,6 @@
-"""Errors in OpenAI's shape, with mealkit's fields beside it: what gateway and workers answer.
+"""Writes errors in OpenAI's format with mealkit's additional fields, for gateway and workers.
 
-Standard library only. The shape: https://platform.openai.com/docs/guides/error-codes
+Standard library only. Format: https://platform.openai.com/docs/guides/error-codes
 """
 
 import json
@@ -9,7 +9,7 @@ from typing import Any
 from mealkit.errors import CATALOGUE, MealkitError, Problem
 from mealkit.worker.event_stream import event
 
-# Of a message and a place: what they quote of a request may be much longer.
+# The limit for message and place, which may quote a long part of a request.
 _MOST_CHARACTERS = 2000
 
 
@@ -19,7 +19,7 @@ def status_of(problem: Problem) -> int:
 
 
 def openai_error(problem: Problem) -> dict[str, Any]:
-    """Return a problem as OpenAI's error object: message, type, code and param, and all of ours."""
+    """Return a problem as OpenAI's error object (message, type, code, param) and our fields."""
     status = status_of(problem)
     where = problem.where and problem.where[:_MOST_CHARACTERS]
     return {
@@ -27,19 +27,19 @@ def openai_error(problem: Problem) -> dict[str, Any]:
         "message": problem.message[:_MOST_CHARACTERS],
         "where": where,
         "type": _type(status),
-        # What the caller cannot change is no parameter of theirs.
+        # Errors of the server are not about a parameter of the caller.
         "param": where if status < 500 else None,
     }
 
 
 def error_answer(error: MealkitError) -> tuple[int, bytes]:
-    """Write an error's first problem; return the HTTP status and the body."""
+    """Return HTTP status and body for an error's first problem."""
     first = error.problems[0]
     return status_of(first), json.dumps({"error": openai_error(first)}).encode()
 
 
 def error_event(error: MealkitError) -> bytes:
-    """Write an error's first problem as a server-sent event, the last of a stream that fails."""
+    """Return an error's first problem as the last event of a failed stream."""
     return event(error_answer(error)[1].decode())
 
 

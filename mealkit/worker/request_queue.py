@@ -1,4 +1,4 @@
-"""So many requests at once, in order of arrival: how they share a model or a paper's code.
+"""A queue in order of arrival, for models or code that handle a limited number of requests.
 
 Standard library only.
 """
@@ -10,15 +10,15 @@ from contextlib import contextmanager
 
 from mealkit.worker.interface import IsCancelled, never, require_waiting
 
-# How often those who wait look whether their caller is still there.
+# Seconds between two checks whether the caller of a waiting request is still connected.
 _LOOK_SECONDS = 0.1
 
 
 class RequestQueue:
-    """A lock for ``limit`` holders, handed on in the order in which it was asked for.
+    """A lock for ``limit`` holders, which waiting threads get in order of arrival.
 
-    A plain lock goes to the thread that happens to run when it is free, so that a large request
-    would overtake the small ones that wait between its parts.
+    A plain lock goes to any thread that runs when it is free. A large request would then overtake
+    the small ones that wait between its parts.
     """
 
     def __init__(self, limit: int = 1) -> None:
@@ -29,15 +29,15 @@ class RequestQueue:
 
     @property
     def waiting(self) -> int:
-        """How many wait."""
+        """The number of waiting requests."""
         return len(self._waiting)
 
     @contextmanager
     def entered(self, is_cancelled: IsCancelled) -> Iterator[None]:
-        """Wait for a turn, and have it until the end of the block.
+        """Wait for a slot, and keep it until the end of the block.
 
         Raises:
-            Cancelled: the caller went away before.
+            Cancelled: the caller disconnected before.
         """
         self._enter(is_cancelled)
         try:
@@ -62,14 +62,14 @@ class RequestQueue:
         try:
             while not turn.acquire(timeout=-1 if is_cancelled is never else _LOOK_SECONDS):
                 require_waiting(is_cancelled)
-            # The caller may have gone since the last look.
+            # The caller may have disconnected since the last check.
             require_waiting(is_cancelled)
         except BaseException:
             self._give_up(turn)
             raise
 
     def _leave(self) -> None:
-        """Hand the turn to the next, or free it."""
+        """Pass the slot to the next request, or free it."""
         with self._lock:
             if self._waiting:
                 self._waiting.popleft().release()
@@ -81,5 +81,5 @@ class RequestQueue:
             if turn in self._waiting:
                 self._waiting.remove(turn)
                 return
-        # It has come already.
+        # This thread has already got the slot.
         self._leave()

@@ -1,9 +1,9 @@
-"""How large a caller's JSON Schema may be, so that what compiles it stays within time and memory.
+"""Limits the size of a caller's JSON Schema, so that compiling it takes limited time and memory.
 
-Refuses schemas that are larger than OpenAI's limits by far, and those of which a few bytes become
-much: references that lead to references, repeats of repeats, divisors with automata of their size.
-llguidance bounds the rest (``LLParserLimits``), but it follows references by recursion: some 2000
-of them end the process (measured with 1.9). Standard library only.
+Raises RequestError for schemas far above OpenAI's limits, and for short schemas that expand to a
+large size: references to references, repeats of repeats, and divisors, whose automata have as many
+states as the number. llguidance limits the rest (``LLParserLimits``), but it follows references by
+recursion: some 2000 of them crash the process (measured with 1.9). Standard library only.
 """
 
 import math
@@ -19,11 +19,11 @@ from mealkit.errors import MealkitError, failure
 # https://platform.openai.com/docs/guides/structured-outputs#supported-schemas
 MAX_VALUES = 20_000
 MAX_CHARACTERS = 256_000
-# Levels of the schema, with those of each definition that a reference names.
+# Levels of the schema, including those of each referenced definition.
 MAX_LEVELS = 500
-# Single characters that a pattern's repeats stand for, if they are written out.
+# Length of a pattern whose repeats are written out as single characters.
 MAX_REPEATS = 100_000
-# A number that must divide an integer has an automaton with so many states.
+# The automaton for a divisor has as many states as the divisor.
 MAX_DIVISORS = 20_000
 
 _LONGEST = 10**12
@@ -31,10 +31,10 @@ _REPEAT = re.compile(r"\{(\d{1,12})(?:(,)(\d{0,12}))?\}")
 
 
 def check_schema_size(schemas: Sequence[Mapping[str, Any]], where: str) -> None:
-    """Refuse schemas that are too large together.
+    """Raise for schemas that are too large together.
 
     Raises:
-        RequestError: ``REQUEST_UNSUPPORTED``, saying what there is too much of.
+        RequestError: ``REQUEST_UNSUPPORTED``, naming the exceeded limit.
     """
     size = _Size(where)
     for schema in schemas:
@@ -43,7 +43,7 @@ def check_schema_size(schemas: Sequence[Mapping[str, Any]], where: str) -> None:
 
 
 class _Size:
-    """What has been found in the schemas so far."""
+    """The counts of the schemas so far."""
 
     def __init__(self, where: str) -> None:
         self._where = where
@@ -53,7 +53,7 @@ class _Size:
         self._joins = False
 
     def add(self, schema: Mapping[str, Any]) -> None:
-        """Look at every value of a schema, without recursion, whatever its depth."""
+        """Count every value of a schema, without recursion, at any depth."""
         found: list[tuple[Any, int]] = [(schema, -1)]
         references: set[str] = set()
         for place, (value, _) in enumerate(found):
@@ -72,14 +72,14 @@ class _Size:
             for name in references
         )
         if levels > MAX_LEVELS:
-            most = f"{MAX_LEVELS} are the most"
-            raise self._too_large(f"{levels} levels with those that it refers to, {most}")
+            most = f"the limit is {MAX_LEVELS}"
+            raise self._too_large(f"{levels} levels, including referenced schemas, {most}")
 
     def check_divisors(self) -> None:
-        """Refuse divisors whose automata are too large, alone or joined with others."""
+        """Raise for divisors whose automata are too large, alone or combined."""
         total = sum(self._divisors)
         if total > MAX_DIVISORS or (self._joins and math.lcm(*self._divisors) > MAX_DIVISORS):
-            raise self._too_large("too large numbers in multipleOf")
+            raise self._too_large("numbers in multipleOf that are too large")
 
     def _count(self, value: Any) -> None:
         self._values += 1
@@ -107,7 +107,7 @@ class _Size:
 
 
 def written_out(pattern: str) -> int:
-    """Return how long a pattern would be without counted repeats, at least roughly."""
+    """Return the approximate length of a pattern with its counted repeats written out."""
     lengths, last, place = [0], 0, 0
     while place < len(pattern):
         repeat = _REPEAT.match(pattern, place)
@@ -141,7 +141,7 @@ def _end_of_unit(pattern: str, place: int) -> int:
 
 
 def _heights(found: Sequence[tuple[Any, int]]) -> dict[int, int]:
-    """Return the levels of each object and array; each is found before what it has in it."""
+    """Return the levels of each object and array; parents come before their items in ``found``."""
     heights: dict[int, int] = {}
     for value, parent in reversed(found):
         height = heights.setdefault(id(value), 1) if isinstance(value, dict | list) else 1
@@ -152,7 +152,7 @@ def _heights(found: Sequence[tuple[Any, int]]) -> dict[int, int]:
 
 
 def _target(schema: Mapping[str, Any], reference: str) -> Any:
-    """Return what a reference names by its place in the schema (RFC 6901), if it is there."""
+    """Return the target of a reference (RFC 6901) within the schema; None if it is missing."""
     place, mark, path = reference.partition("#")
     if place or not mark or (path and not path.startswith("/")):
         return None

@@ -1,7 +1,7 @@
-"""HTTP/1.1 with keep-alive on a Unix socket, one thread per connection; the gateway calls it.
+"""The worker's server: HTTP/1.1 with keep-alive on a Unix socket, one thread per connection.
 
-Refuses unknown paths, other methods, bodies without a length and bodies that are too large.
-Standard library only.
+Only the gateway calls it. Answers with errors to unknown paths, other methods, bodies without a
+length and bodies that are too large. Standard library only.
 """
 
 import os
@@ -25,7 +25,7 @@ from mealkit.worker.openai_errors import error_answer, error_event
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
 
-# How long a peer may stall within a request; between two requests it may wait for ever.
+# Seconds that a peer may pause within a request; between two requests there is no limit.
 STALL_SECONDS = 60.0
 
 _HEALTH = "/health"
@@ -36,14 +36,14 @@ _DROP_BYTES = 65536
 
 
 class WorkerServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
-    """Answers /health, and its endpoints once there are any.
+    """Answers /health, and the endpoints after the worker has loaded.
 
-    ``endpoints`` is None while the worker loads, then goes from ``METHOD /path`` to an endpoint,
-    which answers or raises a MealkitError, and is called from several threads at once.
+    ``endpoints`` is None while the worker loads; then it maps ``METHOD /path`` to an endpoint,
+    which answers or raises a MealkitError, and is called from several threads.
     """
 
     request_queue_size = 128
-    # Threads are joined when the server closes, so that running requests finish.
+    # Closing the server joins the threads, so that running requests finish.
     daemon_threads = False
     block_on_close = True
 
@@ -58,9 +58,9 @@ class WorkerServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         self._acceptor.start()
 
     def drain(self) -> None:
-        """Remove the socket, let the requests of those who have connected finish, close everything.
+        """Remove the socket, let requests on open connections finish, close everything.
 
-        Once it has ended, calling it again does nothing.
+        After it has ended, calling it again does nothing.
         """
         if self.fileno() < 0:
             return
@@ -69,38 +69,38 @@ class WorkerServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         self._accept_waiting()
         with self._lock:
             self._draining = True
-            # What a peer has sent already can still be read after this; more cannot be sent.
+            # Data that the peer has already sent can still be read after this; it cannot send more.
             for connection in self._idle:
                 _end_reading(connection)
         self.server_close()
 
     def _accept_waiting(self) -> None:
-        # Who has connected already is a peer like others: closing now would reset its connection.
+        # Peers in the accept queue are connected: closing the socket would reset their connections.
         waiting = select.poll()
         waiting.register(self, select.POLLIN)
         while waiting.poll(0):
             self.handle_request()
 
     def wait_idle(self, connection: socket.socket) -> None:
-        """Note that a connection is between two requests."""
+        """Record that a connection is between two requests."""
         with self._lock:
             self._idle.add(connection)
             if self._draining:
                 _end_reading(connection)
 
     def leave_idle(self, connection: socket.socket) -> None:
-        """Note that a connection carries a request, or has ended."""
+        """Record that a connection has a request, or has ended."""
         with self._lock:
             self._idle.discard(connection)
 
     def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002
-        """Say what went wrong with a connection, unless the peer merely went away."""
+        """Log the failure of a connection, unless the peer only disconnected."""
         if not isinstance(sys.exception(), ConnectionError | TimeoutError):
             traceback.print_exc()
 
 
 def listen(path: Path) -> WorkerServer:
-    """Bind and serve; a socket that a dead process left behind is replaced.
+    """Bind and serve; replace the socket of a process that has ended.
 
     Only this user may connect.
 
@@ -113,7 +113,7 @@ def listen(path: Path) -> WorkerServer:
     try:
         server = WorkerServer(path)
     except OSError as error:
-        message = f"the socket cannot be made: {error.strerror or error}"
+        message = f"the socket cannot be created: {error.strerror or error}"
         raise failure("CONFIG_INVALID", message, where=str(path)) from error
     finally:
         os.umask(mask)
@@ -149,14 +149,14 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.wait_idle(self.connection)
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """Answer what is not HTTP in the shape of all errors; the standard library calls this."""
+        """Answer invalid HTTP in the format of all errors; the standard library calls this."""
         self.close_connection = True
         self.command = ""
         reason = explain or message or HTTPStatus(code).phrase
         self._refuse(failure("REQUEST_INVALID", f"the request cannot be read: {reason}"))
 
     def log_message(self, *_: object) -> None:
-        """Say nothing: the gateway keeps the log of requests."""
+        """Write nothing: the gateway logs requests."""
 
     @property
     def _path(self) -> str:
@@ -183,7 +183,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._stream(first, answer)
 
     def _stream(self, first: bytes, events: Iterator[bytes]) -> None:
-        """Send what an endpoint gives; whatever ends the sending also ends the endpoint."""
+        """Send an endpoint's events; if sending ends early, close the endpoint's iterator."""
         stream = EventStream(self.connection)
         try:
             stream.send(first)
@@ -207,14 +207,14 @@ class _Handler(BaseHTTPRequestHandler):
             raise failure("REQUEST_INVALID", f"the request is {self.request_version}")
         length = int(text)
         if length > MAX_BODY_BYTES:
-            # Read and dropped: a peer that is still sending would not see the answer otherwise.
+            # Read and dropped, because a peer that is still sending would not see the answer.
             for start in range(0, length, _DROP_BYTES):
                 self.rfile.read(min(_DROP_BYTES, length - start))
             message = f"the body has {length} bytes, the limit is {MAX_BODY_BYTES}"
             raise failure("REQUEST_TOO_LARGE", message)
         body = self.rfile.read(length)
         if len(body) < length:
-            raise ConnectionError("the peer ended within a request")
+            raise ConnectionError("the peer disconnected during a request")
         return body
 
     def _answer(self, path: str, body: bytes) -> tuple[int, bytes | Iterator[bytes]]:
@@ -232,7 +232,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _require(self, allowed: list[str], path: str) -> None:
         if self.command not in allowed:
-            message = f"{path} takes {' or '.join(allowed)}, not {self.command}"
+            message = f"{path} accepts {' or '.join(allowed)}, not {self.command}"
             raise failure("METHOD_UNKNOWN", message)
 
     def _allowed(self) -> list[str]:
@@ -242,8 +242,8 @@ class _Handler(BaseHTTPRequestHandler):
         return sorted(method for method, path in routes if path == self._path)
 
     def _is_gone(self) -> bool:
-        # POLLHUP: the peer has closed both ways. Less than that it may do and still read; and what
-        # it has sent already, or that a drain ends our reading, says nothing.
+        # POLLHUP: the peer has closed both directions. If it has closed only one, it may still
+        # read. Unread data, or the end of reading during a drain, does not matter.
         poll = select.poll()
         poll.register(self.connection, 0)
         return bool(poll.poll(0))
@@ -262,12 +262,12 @@ class _Handler(BaseHTTPRequestHandler):
         if self.close_connection:
             lines.append("Connection: close")
         head = "\r\n".join([*lines, "\r\n"]).encode()
-        # One write: head and body in two would wake the gateway twice.
+        # One write, because two would wake the gateway twice.
         self.wfile.write(head if self.command == "HEAD" else head + body)
 
 
 def _until_failure(events: Iterator[bytes]) -> Iterator[bytes]:
-    """Go on with a stream; what goes wrong becomes its last event."""
+    """Continue a stream; turn an error into its last event."""
     try:
         yield from events
     except Cancelled:
@@ -277,7 +277,7 @@ def _until_failure(events: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _told(error: Exception) -> MealkitError:
-    """Return an error that a peer may see: a bug's own words stay in the log."""
+    """Return an error that a peer may see; the text of a bug's exception stays in the log."""
     if isinstance(error, MealkitError):
         return error
     traceback.print_exception(error)

@@ -120,7 +120,7 @@ FORGERIES = {
 
 @pytest.mark.parametrize("name", FORGERIES)
 def test_an_image_cannot_hand_its_failure_to_others(name, kit_that, home):
-    """Whatever it prints and however it exits, its author is asked; what it said is told as its word."""
+    """Whatever it prints and however it exits, its author owns it; its output is only a claim."""
     text, code, claimed = FORGERIES[name]
     program = f"""
     #include <stdio.h>
@@ -128,10 +128,10 @@ def test_an_image_cannot_hand_its_failure_to_others(name, kit_that, home):
     """
     (problem,) = end_of(kit_that(program), "sandbox", home).problems
     assert (problem.code, problem.owner) == ("ENGINE_START", Owner.KIT_AUTHOR)
-    assert claimed is None or f"is like {claimed}" in problem.message
+    assert claimed is None or f"resembles {claimed}" in problem.message
     first, *rest = problem.message.splitlines()
     assert all(line.startswith("| ") for line in rest)
-    assert "only it says so" in first or claimed is None
+    assert "only the kit's own output says so" in first or claimed is None
 
 
 @pytest.mark.parametrize(

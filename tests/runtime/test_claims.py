@@ -15,23 +15,23 @@ NO_GPU = Claims(runs_own_code=False, uses_gpu=False)
 
 @pytest.mark.parametrize("code", CATALOGUE)
 def test_a_kits_own_code_blames_itself_alone(code):
-    """Whatever problem it has the looks of, at its end and in its answers."""
+    """Whatever problem its output resembles, at its end and in its answers."""
     claim = problem(code, "words", hint="do this")
     ended = OWN.of_end(claim, "ENGINE_DIED", "the engine's process ended with exit code 1")
     assert ended.owner is Owner.KIT_AUTHOR
     answered = OWN.of_answer(claim)
-    # A request is refused by whoever answers it; nothing else is anybody else's.
+    # It may refuse a request; no other problem has another owner.
     assert answered.owner is Owner.KIT_AUTHOR or answered.code.startswith("REQUEST_")
     if claim.owner is not Owner.KIT_AUTHOR:
         assert ended.message == (
-            f"the engine's process ended with exit code 1; what it says is like {code}"
-            f" ({claim.owner}), and only it says so: words"
+            f"the engine's process ended with exit code 1; the output resembles {code}"
+            f" ({claim.owner}), but only the kit's own output says so: words"
         )
         assert ended.hint.endswith(f"if it is {code}: do this")
 
 
 def test_an_engine_is_believed_what_engines_know():
-    """One that runs nothing of the kit's: of the machine, and of GPUs if the kit uses one."""
+    """One that runs none of the kit's code: about the machine, and GPUs if the kit uses one."""
     claim = problem("FIT_VRAM", "the GPU's memory ran out", measured="1 GiB")
     assert ENGINE.of_end(claim, "ENGINE_DIED", "it ended") == claim
     assert NO_GPU.of_end(claim, "ENGINE_DIED", "it ended").owner is Owner.KIT_AUTHOR

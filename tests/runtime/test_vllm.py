@@ -204,7 +204,7 @@ def test_answers_that_would_be_shortened(serve, stream):
         f"the prompt has {LIMIT - MOST + 1} tokens, which leaves {MOST - 1} of {LIMIT}: "
         f"max_tokens is {MOST}"
     )
-    assert error["hint"] == f"ask for max_tokens of {MOST - 1} at most, or shorten the prompt"
+    assert error["hint"] == f"set max_tokens to {MOST - 1} at most, or shorten the prompt"
     assert kit.chat("a " * (LIMIT - MOST), stream=stream).status_code == 200
     refused = kit.post("/v1/completions", prompt="a " * (LIMIT - 1), max_tokens=2)
     assert (refused.status_code, refused.json()["error"]["param"]) == (413, "prompt")

@@ -237,7 +237,7 @@ def test_sigterm_while_loading_ends_at_once(start_host, fifos):
         ({"worker": "plain_worker:Nobody"}, 11, "ENGINE_START", "Nobody"),
         ({"worker": "no_such_module:Worker"}, 11, "ENGINE_START", "no_such_module"),
         ({"worker": "plain_worker"}, 11, "ENGINE_START", "plain_worker"),
-        ({"worker": "plain_worker:Mute"}, 11, "ENGINE_START", "Mute cannot do the task"),
+        ({"worker": "plain_worker:Mute"}, 11, "ENGINE_START", "Mute does not support the task"),
         ({"task": "juggling"}, 11, "ENGINE_START", "'juggling'"),
         ({"config": "{"}, 9, "CONFIG_INVALID", "not JSON"),
         ({"surprise": 1}, 9, "CONFIG_INVALID", "worker.surprise"),

@@ -1,11 +1,12 @@
-"""Requests that a web page makes somebody's browser send, to a kit that asks for no key.
+"""Refuses requests of other web pages to a kit that requires no key.
 
-A person who opens a page lets its author send requests from their own machine: to an address of
-that machine, or, after the page's name was made to lead there (DNS rebinding), as if it were the
-page's own. Refuses hosts that are not this kit's, other pages' origins, and bodies of the types
-that a page may send anywhere. A key proves all of that by itself: no page has one.
+A page that is open in a browser can send requests from the user's machine: to an address of that
+machine, or with the page's own host name, if its DNS entry was changed to that address (DNS
+rebinding). Raises RequestError for hosts that are not this kit's, for the origins of other pages,
+and for body types that a page may send to any host. Requests with a key need none of these checks,
+because a page has no key.
 
-The rules: https://fetch.spec.whatwg.org/#cors-safelisted-request-header and
+Rules: https://fetch.spec.whatwg.org/#cors-safelisted-request-header and
 https://www.w3.org/TR/fetch-metadata/
 """
 
@@ -29,7 +30,7 @@ _SHOWN = {b"host", b"origin", b"content-type", b"sec-fetch-site", b"sec-fetch-mo
 
 
 class Browsers:
-    """Tells a request that a page of the kit's own could have made from one of another's."""
+    """Distinguishes requests of the kit's own pages from those of other pages."""
 
     def __init__(self, settings: Settings) -> None:
         own = {settings.host.lower(), socket.gethostname().lower(), "localhost"}
@@ -37,7 +38,7 @@ class Browsers:
         self._origins = settings.origins
 
     def check(self, scope: Scope) -> None:
-        """Refuse what another's page made a browser send.
+        """Raise if another site's page made the browser send the request.
 
         Raises:
             RequestError: ``REQUEST_HOST``, ``REQUEST_ORIGIN`` or ``REQUEST_MEDIA_TYPE``.
@@ -51,7 +52,7 @@ class Browsers:
             _check_media_type(stated.get(b"content-type", ""))
 
     def _is_own(self, host: str) -> bool:
-        """Tell whether a host is this kit's: an address, which no page owns, or a known name."""
+        """Return whether a host is this kit's: an address, which no page has, or a known name."""
         name = _without_port(host.lower())
         known = self._hosts
         return _ANY in known or name in known or name.endswith(".localhost") or is_address(name)
@@ -64,7 +65,7 @@ class Browsers:
                 if not found or _plain(found[2], found[1]) != _plain(host.lower(), found[1]):
                     raise _foreign(f"the request comes from a page of {shown(origin)}")
             return
-        # Browsers leave the origin out of what only reads; a link to the kit's page is no harm.
+        # Browsers omit the origin in requests that only read; a link to the kit's page is harmless.
         site = stated.get(b"sec-fetch-site", "none")
         opens = method == "GET" and stated.get(b"sec-fetch-mode") == "navigate"
         if site in {"cross-site", "same-site"} and not opens and _ANY not in self._origins:
@@ -77,14 +78,14 @@ def _stated(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, str]:
 
 def _check_media_type(stated: str) -> None:
     media_type = stated.partition(";")[0].strip().lower()
-    # A body without a type is nothing that a page can send to another's origin unseen.
+    # A page cannot send a body without a type to another origin without the browser's check.
     if not media_type or _JSON.fullmatch(media_type):
         return
-    raise failure("REQUEST_MEDIA_TYPE", f"the body is {shown(media_type)}, and not JSON")
+    raise failure("REQUEST_MEDIA_TYPE", f"the body is {shown(media_type)}, expected JSON")
 
 
 def _without_port(host: str) -> str:
-    """Return a host's name or address, without brackets and the dot at a name's end."""
+    """Return a host's name or address, without brackets and without a final dot."""
     found = _HOST.fullmatch(host)
     return (found[1] or found[2]) if found else ""
 

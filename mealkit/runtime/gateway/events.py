@@ -1,7 +1,7 @@
-"""Server-sent events on their way from the worker to a caller: whole events, passed on as they are.
+"""Passes server-sent events from the worker to a caller, as whole events.
 
-Takes out the chunk that counts the tokens, if the caller did not ask for it, and the worker's
-errors, which the gateway words itself. Refuses a stream that ends without its last event.
+Removes the chunk with the number of tokens, unless the caller requested it, and the worker's
+errors, because the gateway writes its own. Records whether the last event has come.
 https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
 
@@ -15,11 +15,11 @@ from mealkit.runtime.worker_client.engine_errors import problem_of_error
 
 DONE = b"data: [DONE]\n\n"
 
-# An event holds one piece of an answer; this much in one is not one.
+# An event contains one piece of an answer, which is never this large.
 MAX_EVENT_BYTES = 32 * 1024 * 1024
 
 _DATA = b"data:"
-# Within a text these bytes would have backslashes between them.
+# Within a JSON string the quotes would be escaped, so that these bytes do not occur.
 _USAGE = re.compile(rb'"usage"\s*:\s*\{')
 _ERROR = re.compile(rb'(?:\A|\n)data: ?\{\s*"error"\s*:')
 
@@ -28,20 +28,20 @@ class Events:
     """The events of one stream."""
 
     def __init__(self, *, counts: bool, wants_usage: bool, engine: EngineTraits) -> None:
-        """Begin; with ``counts`` a chunk tells the tokens, which ``wants_usage`` passes on."""
+        """Begin; with ``counts`` a chunk has the tokens, which ``wants_usage`` passes on."""
         self._counts = counts
         self._wants_usage = wants_usage
         self._engine = engine
         self._rest = b""
         self.usage: dict[str, Any] | None = None
-        """The tokens, once they were told."""
+        """The number of tokens, after the chunk that has it."""
         self.problem: Problem | None = None
-        """The worker's error, if it told one."""
+        """The worker's error, if it sent one."""
         self.is_done = False
         """Whether the last event has come."""
 
     def take(self, piece: bytes) -> bytes:
-        """Take what has come; return the whole events that the caller gets.
+        """Take received bytes; return the whole events for the caller.
 
         Raises:
             EngineError: ``ENGINE_ANSWER``, an event has no end.

@@ -1,7 +1,7 @@
-"""One request from a caller to the engine and back: whole, or piece by piece.
+"""Forwards one request from a caller to the engine, and the answer back, whole or as a stream.
 
-Refuses before the engine is asked whatever can be refused then. Once a stream has begun, an error
-is its last event: no caller is left without a word.
+Raises RequestError for invalid requests before the engine gets them. After a stream has begun, an
+error becomes its last event, so that the caller always gets the reason.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from mealkit.runtime.worker_client.pool import WorkerLostError
 # A caller that does not read has this long to take the event that ends its stream.
 _LAST_EVENT_SECONDS = 2.0
 
-# More than this is put into another shape in a thread, so that others are answered meanwhile.
+# A larger answer is converted in a thread, so that other requests are not blocked.
 _SHAPED_BYTES = 64 * 1024
 
 _PIECE_BYTES = 256 * 1024
@@ -45,7 +45,7 @@ class Answering:
         """Answer one request.
 
         Raises:
-            MealkitError: it is refused, or fails, before any of the answer was sent.
+            MealkitError: the request is refused, or fails, before any of the answer was sent.
         """
         request = Request(scope, receive)
         reply = _Reply(send, request.state.request_id)
@@ -120,7 +120,7 @@ class Answering:
         await reply.end()
 
     async def _ask(self, target: str, body: bytes) -> bytes:
-        """Return the worker's whole answer; raise what it refuses."""
+        """Return the worker's whole answer; raise its errors."""
         answer = await self._service.upstream.request("POST", target, body)
         if answer.status != 200:
             raise failures(
@@ -133,7 +133,7 @@ class Answering:
 
 
 class _Reply:
-    """What is sent to the caller."""
+    """The answer to the caller."""
 
     def __init__(self, send: Send, request_id: str) -> None:
         self._send = send
@@ -147,7 +147,7 @@ class _Reply:
             (b"content-length", b"%d" % len(body)),
         ]
         await self._start(headers, seed)
-        # A large one in pieces: to copy it at once would keep others waiting.
+        # A large answer is sent in pieces: copying it in one step would block other requests.
         for start in range(0, len(body) - _PIECE_BYTES, _PIECE_BYTES):
             await self.more(body[start : start + _PIECE_BYTES])
         last = (len(body) - 1) // _PIECE_BYTES * _PIECE_BYTES if body else 0
@@ -159,7 +159,7 @@ class _Reply:
         headers = [
             (b"content-type", b"text/event-stream; charset=utf-8"),
             (b"cache-control", b"no-cache"),
-            # nginx would gather the events otherwise.
+            # Otherwise nginx would buffer the events.
             (b"x-accel-buffering", b"no"),
         ]
         await self._start(headers, seed)
@@ -173,7 +173,7 @@ class _Reply:
         await self._send({"type": "http.response.body", "body": b""})
 
     async def fail(self, fault: Problem) -> None:
-        """End a stream with a problem; a caller that does not read it is left."""
+        """End a stream with a problem; stop waiting if the caller does not read it."""
         event = json.dumps({"error": problem_content(fault, self._request_id)})
         try:
             async with asyncio.timeout(_LAST_EVENT_SECONDS):
@@ -189,10 +189,10 @@ class _Reply:
 
 
 async def _unless_gone(request: Request, work: Coroutine[Any, Any, _T]) -> _T:
-    """Wait for the work, but give it up when the caller goes away.
+    """Wait for the work, but cancel it if the caller disconnects.
 
     Raises:
-        ClientDisconnect: the caller went away.
+        ClientDisconnect: the caller disconnected.
     """
     working = asyncio.ensure_future(work)
     gone = asyncio.ensure_future(request.receive())
@@ -205,5 +205,5 @@ async def _unless_gone(request: Request, work: Coroutine[Any, Any, _T]) -> _T:
         gone.cancel()
         if not working.done():
             working.cancel()
-            # Whatever comes after this must not meet what the work still sends.
+            # The work must end before anything else is sent.
             await asyncio.wait({working})

@@ -1,8 +1,8 @@
-"""API keys: what one looks like, how the file of their hashes is read, and who a caller is.
+"""API keys: creates keys, reads the file of their hashes, and authenticates callers.
 
-Refuses, with 401, callers without a known key. A key itself is taken out of the request on arrival
-and never kept, logged or compared: its SHA-256 is. A hash needs no salt and no slow function here,
-because a key is 256 random bits: there is no dictionary to try, and no two keys are alike.
+Raises RequestError (401) for callers without a known key. A key is removed from the request on
+arrival; it is never stored, logged or compared, only its SHA-256. The hash needs no salt and no
+slow function, because a key is 256 random bits: it is in no dictionary, and no two keys are equal.
 """
 
 import base64
@@ -20,41 +20,41 @@ from mealkit.runtime.settings import Settings
 PREFIX = "mk_"
 KEY_BYTES = 32
 
-# How long an edited file may go unnoticed.
+# Seconds between two checks whether the file has changed.
 LOOK_SECONDS = 1.0
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 _LINE = re.compile(rf"sha256:([0-9a-f]{{64}})[ \t]+({_NAME})")
-# What callers of other services prove themselves with goes too: no endpoint asks for it.
+# Credentials for other services are removed, too: no endpoint needs them.
 _SECRETS = frozenset(
     {b"authorization", b"proxy-authorization", b"cookie", b"x-api-key", b"api-key"}
 )
-# Keys of a size that is not made here are not worth hashing.
+# Longer than any key of mealkit, so it need not be hashed.
 _MOST_BYTES = 512
 
 
 @dataclass(frozen=True, slots=True)
 class KeyHash:
-    """What is kept of a key."""
+    """The name and hash of a key, without the key."""
 
     sha256: bytes
     name: str
 
     @property
     def line(self) -> str:
-        """The line of a keys file."""
+        """The key's line in a keys file."""
         return f"sha256:{self.sha256.hex()} {self.name}"
 
 
 def new_key(name: str) -> tuple[str, KeyHash]:
-    """Make a key: ``mk_`` and 256 random bits in base64url; return it, and what is kept of it.
+    """Create a key: ``mk_`` and 256 random bits in base64url; return it, and its hash.
 
     Raises:
-        KitError: ``USAGE``, that cannot be a name.
+        KitError: ``USAGE``, the name is not valid.
     """
     if not re.fullmatch(_NAME, name):
-        hint = "use up to 64 letters, digits, '.', '_' and '-', beginning with a letter or digit"
-        raise failure("USAGE", f"{name!r} cannot name a key", hint=hint)
+        hint = "use up to 64 letters, digits, '.', '_' and '-', starting with a letter or digit"
+        raise failure("USAGE", f"{name!r} is not a valid name of a key", hint=hint)
     secret = base64.urlsafe_b64encode(os.urandom(KEY_BYTES)).rstrip(b"=").decode()
     key = PREFIX + secret
     return key, KeyHash(_hash(key.encode()), name)
@@ -64,7 +64,7 @@ def read_keys(text: str, where: str) -> list[KeyHash]:
     """Read the lines of a keys file; blank lines and lines that begin with # are comments.
 
     Raises:
-        ContainerError: ``CONFIG_INVALID``, naming the line, which is not repeated: it may be a key.
+        ContainerError: ``CONFIG_INVALID``, with the line's number; its text may be a key.
     """
     found: dict[str, KeyHash] = {}
     for number, line in enumerate(text.splitlines(), 1):
@@ -75,27 +75,27 @@ def read_keys(text: str, where: str) -> list[KeyHash]:
         if not match:
             raise _invalid(f"line {number} is not 'sha256:' with 64 hex digits, and a name", where)
         if match[2] in found:
-            raise _invalid(f"line {number} has the name {match[2]!r} for a second key", where)
+            raise _invalid(f"line {number} uses the name {match[2]!r} again", where)
         found[match[2]] = KeyHash(bytes.fromhex(match[1]), match[2])
     return list(found.values())
 
 
 class Keys:
-    """The keys that are good for this container. Without any, and allowed so, everybody may ask."""
+    """The valid keys of this container; without keys all callers pass, if the settings allow it."""
 
     def __init__(self, settings: Settings) -> None:
-        """Read them.
+        """Read the keys.
 
         Raises:
-            ContainerError: ``KEYS_MISSING``, the port is not only this machine's and there are
-                none; ``CONFIG_INVALID``, they cannot be read.
+            ContainerError: ``KEYS_MISSING``, other machines can reach the port and there are no
+                keys; ``CONFIG_INVALID``, the keys cannot be read.
         """
         self._file = settings.keys_file
         self._stamp: tuple[int, ...] | None = None
         self._looked = 0.0
         self._hashes: list[KeyHash] = []
         self.is_open = settings.needs_no_keys
-        """Whether everybody may ask."""
+        """Whether callers need no key."""
         if self.is_open:
             return
         self._hashes = read_keys(settings.keys, "MEALKIT_KEYS")
@@ -105,12 +105,12 @@ class Keys:
         if not self._hashes:
             raise failure(
                 "KEYS_MISSING",
-                f"the kit would listen on {settings.host}, and no key is known",
+                f"the kit would listen on {settings.host}, and it has no API keys",
                 where=str(self._file or "MEALKIT_KEYS_FILE"),
             )
 
     def caller_of(self, headers: Mapping[bytes, bytes], now: float) -> str:
-        """Return the name of the key that a request brings; nothing, if everybody may ask.
+        """Return the name of a request's key; empty if callers need no key.
 
         Raises:
             RequestError: ``REQUEST_KEY``.
@@ -120,10 +120,10 @@ class Keys:
         self._look_again(now)
         scheme, _, key = headers.get(b"authorization", b"").partition(b" ")
         if scheme.lower() != b"bearer" or not key.strip():
-            raise failure("REQUEST_KEY", "the request brings no API key")
+            raise failure("REQUEST_KEY", "the request has no API key")
         asked = _hash(key.strip()[:_MOST_BYTES])
         name = ""
-        # All of them, whichever fits: how long it takes says nothing.
+        # All hashes are compared, so that the time does not reveal which one matches.
         for known in self._hashes:
             if hmac.compare_digest(known.sha256, asked):
                 name = known.name
@@ -132,7 +132,7 @@ class Keys:
         return name
 
     def _look_again(self, now: float) -> None:
-        """Read the file again, if it has changed; keys that cannot be read change nothing."""
+        """Read the file again if it has changed; if it cannot be read, the old keys stay valid."""
         if self._file is None or now - self._looked < LOOK_SECONDS:
             return
         self._looked = now
@@ -147,15 +147,15 @@ class Keys:
             self._stamp = _stamp(path)
             text = path.read_text()
         except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not text"
+            reason = error.strerror if isinstance(error, OSError) else "the file is not text"
             raise _invalid(f"the keys cannot be read: {reason}", str(path)) from error
         return read_keys(text, str(path))
 
 
 def take_secrets(headers: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
-    """Take what callers prove themselves with out of a request's headers, and return it.
+    """Remove credentials from a request's headers, and return them.
 
-    Server, endpoints and log have the same list: from here on none of them has a key.
+    Server, endpoints and log share this list, so that none of them sees a key afterwards.
     """
     taken = {name: value for name, value in headers if name in _SECRETS}
     if taken:

@@ -1,7 +1,7 @@
-"""How much is done, waits and is held at once: turns at the engine, and the bytes of bodies.
+"""Limits of concurrent work: requests at the engine, requests in the queue, bytes of bodies.
 
-Refuses, with 429, what would be more. Turns are fair between callers: each in turn gets one, and of
-one caller's requests the first comes first.
+Raises RequestError (429) beyond the limits. The queue is fair between callers: callers take turns,
+and the requests of one caller run in order of arrival.
 """
 
 import asyncio
@@ -12,32 +12,32 @@ from typing import Any
 
 from mealkit.errors import failure
 
-# So many of the largest bodies may be held at once.
+# The memory limit for all bodies, in bodies of the maximum size.
 _LARGEST_BODIES = 8
-# A body that has been coming for this long makes room for others when there is no more.
+# A body that takes longer to arrive is dropped if other requests need its memory.
 _SLOW_SECONDS = 2.0
 
 
 class FairQueue:
-    """The requests that the engine works on, and those that wait, fair between callers."""
+    """The requests at the engine, and those in the queue, fair between callers."""
 
     def __init__(self, most_running: int, most_waiting: int, changed: Callable[[], None]) -> None:
-        """Begin with none; ``changed`` is told whenever one begins, ends or waits."""
+        """Begin empty; ``changed`` is called whenever a request begins, ends or waits."""
         self._most_running = most_running
         self._most_waiting = most_waiting
         self._changed = changed
-        # By caller, in the order in which they are served.
+        # By caller, in the order in which callers are served.
         self._lines: dict[str, deque[asyncio.Future[None]]] = {}
         self.running = 0
-        """How many turns there are."""
+        """The number of requests at the engine."""
         self.waiting = 0
-        """How many requests wait for one."""
+        """The number of requests in the queue."""
 
     async def take(self, caller: str, gone: Callable[[], Awaitable[object]]) -> bool:
-        """Wait for a turn, and take it; False if ``gone`` ends first. Give it back with ``end``.
+        """Wait for a slot, and take it; False if ``gone`` ends first. Free it with ``end``.
 
         Raises:
-            RequestError: ``REQUEST_BUSY``, too many wait already.
+            RequestError: ``REQUEST_BUSY``, the queue is full.
         """
         if self.running < self._most_running and not self.waiting:
             self.running += 1
@@ -68,7 +68,7 @@ class FairQueue:
         return True
 
     def end(self) -> None:
-        """Give a turn back; the next request has it at once."""
+        """Free a slot; the next request gets it immediately."""
         self.running -= 1
         self._serve_next()
         self._changed()
@@ -90,7 +90,7 @@ class FairQueue:
     def _serve_next(self) -> None:
         while self._lines and self.running < self._most_running:
             caller = next(iter(self._lines))
-            # To the end: everybody else comes before this caller's next request.
+            # To the end: all other callers come before this caller's next request.
             line = self._lines.pop(caller)
             turn = line.popleft()
             if line:
@@ -101,23 +101,23 @@ class FairQueue:
 
 
 class HeldBytes:
-    """Memory that callers' bodies take, from the first byte to the end of the request."""
+    """The memory of callers' bodies, from the first byte to the end of the request."""
 
     def __init__(self, largest_bytes: int) -> None:
-        """Allow a few bodies of the largest size at once."""
+        """Allow a few bodies of the maximum size at the same time."""
         self._limit_bytes = _LARGEST_BODIES * largest_bytes
-        # Those that are still coming, the one that began first at the front.
+        # The bodies that are still arriving, oldest first.
         self._coming: dict[Held, float] = {}
         self.held_bytes = 0
-        """How many there are."""
+        """The number of bytes in memory."""
 
     @contextmanager
     def held(self) -> Iterator["Held"]:
-        """Give what is told the bytes that come; they are let go at the end of the block.
+        """Yield a counter for one body's bytes; they are released at the end of the block.
 
         Raises:
-            RequestError: ``REQUEST_BUSY``, too many are held already, or the body came slowly and
-                others needed its memory.
+            RequestError: ``REQUEST_BUSY``, the limit is reached, or the body arrived slowly and
+                other requests needed its memory.
         """
         own = Held(self)
         self._coming[own] = asyncio.get_running_loop().time()
@@ -127,24 +127,24 @@ class HeldBytes:
             own.keep(0)
 
     def add(self, own: "Held", size_bytes: int) -> None:
-        """Take more bytes for one body; a slow one that is still coming makes room.
+        """Count more bytes for one body; drop a slow body if its memory is needed.
 
         Raises:
-            RequestError: ``REQUEST_BUSY``, too many are held.
+            RequestError: ``REQUEST_BUSY``, the limit is reached.
         """
         while self.held_bytes + size_bytes > self._limit_bytes:
             slowest, began = next(iter(self._coming.items()), (own, 0.0))
             if slowest is own or asyncio.get_running_loop().time() - began < _SLOW_SECONDS:
                 raise failure(
                     "REQUEST_BUSY",
-                    f"bodies of {self.held_bytes} bytes are being read or wait, "
+                    f"bodies of {self.held_bytes} bytes are being read or waiting, "
                     f"the limit is {self._limit_bytes}",
                 )
             slowest.give_up()
         self.held_bytes += size_bytes
 
     def came(self, own: "Held") -> None:
-        """Note that nothing more of a body is coming."""
+        """Record that a body has arrived in full."""
         self._coming.pop(own, None)
 
 
@@ -158,10 +158,10 @@ class Held:
         self._is_given_up = False
 
     async def read(self, reading: Coroutine[Any, Any, bytes]) -> bytes:
-        """Wait for a body, unless others need its memory first.
+        """Wait for a body, unless other requests need its memory first.
 
         Raises:
-            RequestError: ``REQUEST_BUSY``, they did; or whatever ``reading`` raises.
+            RequestError: ``REQUEST_BUSY``, other requests needed it; or the errors of ``reading``.
         """
         # Not asyncio.timeout: it would take a third of the time in which a small body is read.
         self._reader = asyncio.current_task()
@@ -170,29 +170,29 @@ class Held:
         except asyncio.CancelledError as error:
             if not self._is_given_up or (self._reader and self._reader.uncancel()):
                 raise
-            message = "the body came slowly, and others needed the memory that it took"
+            message = "the body arrived slowly, and other requests needed its memory"
             raise failure("REQUEST_BUSY", message) from error
         finally:
             self._reader = None
             self._all.came(self)
 
     def add(self, size_bytes: int) -> None:
-        """Take more bytes.
+        """Count more bytes.
 
         Raises:
-            RequestError: ``REQUEST_BUSY``, there is no memory left for them.
+            RequestError: ``REQUEST_BUSY``, the limit is reached.
         """
         self._all.add(self, size_bytes)
         self._bytes += size_bytes
 
     def keep(self, size_bytes: int) -> None:
-        """Let all but so many bytes go; more than there were are taken, whatever others have."""
+        """Set the number of bytes; a larger number is accepted even beyond the limit."""
         self._all.came(self)
         self._all.held_bytes += size_bytes - self._bytes
         self._bytes = size_bytes
 
     def give_up(self) -> None:
-        """Let a body go that is still coming."""
+        """Drop a body that is still arriving."""
         self.keep(0)
         if self._reader is not None:
             self._is_given_up = True

@@ -1,7 +1,6 @@
-"""What every request goes through: an id, the recipe in the headers, a log line, the counters.
+"""The middleware around every request: an id, the recipe in the headers, a log line, the metrics.
 
-What an endpoint refuses, and what it did not foresee, becomes an answer
-here. Bodies are never logged.
+It turns all errors of endpoints, also unexpected exceptions, into answers. Bodies are never logged.
 """
 
 import os
@@ -22,10 +21,10 @@ from mealkit.runtime.state import Status
 
 _SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 
-# nginx's number for a caller that went away before the answer; seen in logs and metrics only.
+# nginx's status for a caller that disconnected before the answer; only in logs and metrics.
 CLIENT_GONE = 499
 
-# The type of an answer is what it says.
+# Browsers must not guess the type of an answer.
 _NO_GUESSING = (b"x-content-type-options", b"nosniff")
 
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="mealkit"'}
@@ -43,7 +42,7 @@ class RequestMiddleware:
         """Answer one request."""
         if scope["type"] != "http":
             return
-        # Starlette's routes raise what they have no answer for, where they are part of an app.
+        # Within an app, Starlette's routes raise an exception for unknown paths and methods.
         scope["app"] = self
         began = time.perf_counter()
         notes: dict[str, Any] = {}
@@ -64,7 +63,7 @@ class RequestMiddleware:
                 await self._answer(scope, receive, send_marked)
             except ClientDisconnect:
                 status = status or CLIENT_GONE
-            except Exception as error:  # noqa: BLE001  a bug must be answered too
+            except Exception as error:  # noqa: BLE001  a bug needs an answer, too
                 fault = self._admit_bug(error, request_id)
                 if not status:
                     await problem_answer(fault, request_id)(scope, receive, send_marked)
@@ -107,7 +106,7 @@ class RequestMiddleware:
         path, caller = scope["path"], scope["state"]["caller"]
         known = path in self._routes
         self._service.metrics.answered(path if known else "other", status, notes["seconds"])
-        # Probes come every few seconds, and say nothing new.
+        # Probes come every few seconds and would fill the log.
         write = self._service.journal.info if scope["method"] == "POST" else None
         (write or self._service.journal.debug)(
             "request",
@@ -121,15 +120,15 @@ class RequestMiddleware:
 
 
 def _no_endpoint(scope: Scope, error: HTTPException) -> Problem:
-    """Name the endpoint or the method that is not there."""
+    """Return the problem of an unknown endpoint or method."""
     path = scope["path"][:200]
     if error.status_code == 405:
-        return problem("METHOD_UNKNOWN", f"{path} does not take {scope['method']}")
+        return problem("METHOD_UNKNOWN", f"{path} does not accept {scope['method']}")
     return problem("ROUTE_UNKNOWN", f"there is no endpoint {path}")
 
 
 def _request_id(scope: Scope) -> str:
-    """Keep the caller's id, if it can stand in a log and a header; make one otherwise."""
+    """Return the caller's id if it is safe for log and headers; otherwise create one."""
     for name, value in scope["headers"]:
         if name == b"x-request-id" and _SANE_ID.fullmatch(value):
             return str(value, "ascii")

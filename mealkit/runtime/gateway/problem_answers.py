@@ -1,6 +1,6 @@
-"""Answers in JSON: problems in OpenAI's error shape with code, owner and hint, and plain objects.
+"""Writes answers in JSON: problems in OpenAI's error format with code, owner and hint, and objects.
 
-The shape: https://platform.openai.com/docs/guides/error-codes (message, type, code, param).
+Format: https://platform.openai.com/docs/guides/error-codes (message, type, code, param).
 """
 
 import json
@@ -13,12 +13,12 @@ from starlette.responses import Response
 from mealkit.errors import Problem
 from mealkit.worker.openai_errors import openai_error, status_of
 
-# Seconds after which asking again makes sense.
+# Seconds after which the caller should try again.
 _RETRY_AFTER = {
     "REQUEST_BUSY": "1",
     "DRAINING": "1",
 }
-# The engine is started again meanwhile.
+# The engine restarts in the meantime.
 _RETRY_AFTER_503 = "5"
 
 
@@ -40,7 +40,7 @@ def problem_answer(
     contact: dict[str, str] | None = None,
     headers: dict[str, str] | None = None,
 ) -> JsonAnswer:
-    """Answer with a problem; ``contact`` is the kit's, where its author owns the problem."""
+    """Answer with a problem; ``contact`` is the kit's, if its author owns the problem."""
     status = status_of(problem)
     content = problem_content(problem, request_id, contact)
     retry = _RETRY_AFTER.get(problem.code) or (_RETRY_AFTER_503 if status == 503 else None)
@@ -49,7 +49,7 @@ def problem_answer(
 
 
 def refusal_bytes(problem: Problem, recipe: str) -> bytes:
-    """Write the whole answer to a request that never became one, after which nothing follows."""
+    """Return the whole answer to an unreadable request, after which the connection is closed."""
     request_id = os.urandom(16).hex()
     body = json.dumps({"error": problem_content(problem, request_id)}).encode()
     status = HTTPStatus(status_of(problem))
@@ -68,7 +68,7 @@ def refusal_bytes(problem: Problem, recipe: str) -> bytes:
 def problem_content(
     problem: Problem, request_id: str, contact: dict[str, str] | None = None
 ) -> dict[str, Any]:
-    """Return a problem as OpenAI's error object, with the number of the request."""
+    """Return a problem as OpenAI's error object, with the id of the request."""
     content = {**openai_error(problem), "request_id": request_id}
     if contact:
         content["contact"] = contact

@@ -1,7 +1,8 @@
 """Reads a request's body, up to the kit's limit.
 
-Refuses a larger one without reading it all: a little more is read and dropped, because a caller
-that is still sending would not see the answer; beyond that the connection is closed.
+Raises RequestError for a larger body, without reading all of it. A little more than the limit is
+read and dropped, because a caller that is still sending would not see the answer; beyond that the
+connection is closed.
 """
 
 from collections.abc import Callable
@@ -12,11 +13,11 @@ from mealkit.errors import MealkitError, failure
 
 
 async def read_body(request: Request, limit_bytes: int, hold: Callable[[int], None]) -> bytes:
-    """Return the body; ``hold`` is told the bytes that are kept, and may refuse them.
+    """Return the body; ``hold`` is called with the number of stored bytes, and may raise.
 
     Raises:
         RequestError: ``REQUEST_TOO_LARGE``.
-        ClientDisconnect: the caller went away while sending.
+        ClientDisconnect: the caller disconnected while sending.
     """
     stated = request.headers.get("content-length", "0")
     if stated.isdigit() and int(stated) > 2 * limit_bytes:

@@ -1,6 +1,6 @@
-"""The endpoints that callers meet. An allow list: what is not here does not get through.
+"""The gateway's endpoints. The list is an allow list: other paths are not passed to the engine.
 
-Refuses what the kit cannot do exactly as asked, always as a problem in OpenAI's error shape.
+Every error is a problem in OpenAI's error format.
 """
 
 import asyncio
@@ -33,14 +33,14 @@ from mealkit.untrusted import shown
 
 
 def create_app(service: Service) -> RequestMiddleware:
-    """Make the gateway of one kit.
+    """Create the gateway of one kit.
 
-    Starlette's routes without its application: what that puts around each request, errors and all,
-    is the middleware's here, and would cost a tenth of the time again.
+    It uses Starlette's routes without its application, whose error handling is the task of our
+    middleware and would take another tenth of the time per request.
     """
     endpoints = _Endpoints(service)
     routes = [
-        # First: they are looked through in order, and these are asked most.
+        # First, because routes are matched in order and these get the most requests.
         *(
             Route(endpoint.path, Answering(service, endpoint), methods=["POST"])
             for endpoint in offered(service.served)
@@ -57,7 +57,7 @@ def create_app(service: Service) -> RequestMiddleware:
         Route("/v1/models/{name:path}", endpoints.model),
     ]
     endpoints.paths = [route.path for route in routes]
-    # A redirect would be an answer that was not asked for.
+    # No redirects for a trailing slash: such a path is unknown.
     return RequestMiddleware(Router(routes, redirect_slashes=False), service, endpoints.paths)
 
 
@@ -69,14 +69,14 @@ class _Endpoints:
         self.paths: list[str] = []
 
     async def live(self, _request: Request) -> Response:
-        """Say that this process runs: always 200."""
+        """Answer that this process runs: always 200."""
         snapshot = self._service.lifecycle.snapshot()
         return JsonAnswer(
             {"status": snapshot.status.value, "elapsed_seconds": round(snapshot.elapsed_seconds, 3)}
         )
 
     async def ready(self, _request: Request) -> Response:
-        """Say whether requests will be answered, and if not, why and whose problem it is."""
+        """Answer whether the kit is ready, and if not, with the reason and the problem's owner."""
         service = self._service
         snapshot = service.lifecycle.snapshot()
         content = snapshot.as_json()
@@ -87,20 +87,20 @@ class _Endpoints:
         return JsonAnswer(content, 503, {"Retry-After": "1"})
 
     async def metadata(self, _request: Request) -> Response:
-        """Say what this kit is."""
+        """Describe this kit."""
         service = self._service
         image = service.settings.image_digest
         return JsonAnswer(metadata(service.lock, service.served, image, self.paths))
 
     async def manifest(self, _request: Request) -> Response:
-        """Give the lock; of the paper's own code the digests."""
+        """Return the lock; of the paper's own code only the digests."""
         if self._manifest is None:
             self._manifest = await asyncio.to_thread(manifest, self._service.lock)
         data, digest = self._manifest
         return JsonAnswer(data, headers={"ETag": f'"{digest}"'})
 
     async def license(self, _request: Request) -> Response:
-        """Tell the licences of kit and model."""
+        """Return the licences of kit and model."""
         lock, models = self._service.lock, self._service.settings.models
         return JsonAnswer(await asyncio.to_thread(licences, lock, models))
 
@@ -109,7 +109,7 @@ class _Endpoints:
         return JsonAnswer(await self._describe())
 
     async def docs(self, request: Request) -> Response:
-        """Show the kit's API to people."""
+        """Return the kit's API as a page."""
         lock, served = self._service.lock, self._service.served
         described = await self._describe()
         module = await _late("mealkit.runtime.api.page")
@@ -117,13 +117,13 @@ class _Endpoints:
         headers = {
             "Content-Security-Policy": module.CONTENT_POLICY,
             "Referrer-Policy": "no-referrer",
-            # It names the host that it was asked by.
+            # The page contains the host of the request.
             "Cache-Control": "no-store",
         }
         return Response(content, headers=headers, media_type="text/html")
 
     async def metrics(self, _request: Request) -> Response:
-        """Give the counters, and those of an engine that has its own."""
+        """Return the metrics, and those of an engine that has its own."""
         service = self._service
         passed_on = await worker_metrics(service.traits.metrics_prefix, service.upstream)
         text = service.metrics.text() + passed_on
@@ -143,7 +143,7 @@ class _Endpoints:
         return JsonAnswer(model_card(self._service.lock))
 
     async def _describe(self) -> dict[str, Any]:
-        """Return the description; it is made anew once the first answer taught something."""
+        """Return the description; it is built again after the first answer has added facts."""
         served = self._service.served
         learned = (served.dimensions, served.prediction)
         if self._description is None or self._description[0] != learned:
@@ -154,5 +154,5 @@ class _Endpoints:
 
 
 async def _late(name: str) -> ModuleType:
-    """Import what few kits are ever asked for: not at the start, and beside running requests."""
+    """Import a module for rare requests in a thread: not at the start, without blocking."""
     return await asyncio.to_thread(import_module, name)

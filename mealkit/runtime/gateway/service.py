@@ -1,7 +1,7 @@
-"""What the gateway's endpoints share: the lock, the state, the worker's socket, keys and limits.
+"""The shared state of the gateway's endpoints: lock, status, the worker's socket, keys, limits.
 
-Refuses callers without a key where keys are needed, others' web pages where none are, and more
-requests at once than the lock allows.
+Raises RequestError for callers without a key if keys are required, for other sites' web pages if
+they are not, and for more concurrent requests than the lock allows.
 """
 
 import asyncio
@@ -43,23 +43,23 @@ from mealkit.runtime.watch.metrics import Metrics
 from mealkit.runtime.worker_client.pool import Upstream
 from mealkit.units import parse_size
 
-# How long news of a process's end may take, after its connections have ended.
+# How long after the end of its connections a process's exit may be reported.
 _NEWS_SECONDS = 0.5
 
-# What is read without a thread: less than three milliseconds of work.
+# Up to this size a request is parsed without a thread: less than three milliseconds of work.
 _SMALL_BYTES = 16 * 1024
 
-# Probes ask by whatever name or address they know.
+# Probes may use any host name or address.
 _HEALTH = frozenset({*LIVE_PATHS, *READY_PATHS})
 _OPENED = {"metrics": (METRICS_PATH,), "docs": (DOCS_PATH, OPENAPI_PATH)}
 
-# What the log line of the request that is being answered will say besides.
+# Additional fields for the log line of the current request.
 NOTES: ContextVar[dict[str, Any]] = ContextVar("notes")
 
 
 @dataclass(slots=True)
 class Service:
-    """One kit being served."""
+    """One served kit."""
 
     lock: Lock
     settings: Settings
@@ -72,21 +72,21 @@ class Service:
     """The recipe digest, computed once."""
     max_body_bytes: int = field(init=False)
     traits: EngineTraits = field(init=False)
-    """What the engine is like."""
+    """The engine's traits."""
     claims: Claims = field(init=False)
-    """How far the engine's word goes."""
+    """Which owners the engine may name for its failures."""
     served: ServedModel = field(init=False)
     """What the kit offers its callers."""
     queue: FairQueue = field(init=False)
-    """Who has the engine work, and who waits."""
+    """The requests at the engine, and those in the queue."""
     bodies: HeldBytes = field(init=False)
-    """The memory that requests' bodies take."""
+    """The memory of requests' bodies."""
     _without_key: frozenset[str] = field(init=False)
     _browsers: Browsers = field(init=False)
     _large_bodies: asyncio.Lock = field(default_factory=asyncio.Lock)
     _open: int = 0
     idle: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set while no request is being read, worked on or answered."""
+    """Set while no request is being read, processed or answered."""
     off: asyncio.Event = field(default_factory=asyncio.Event)
     """Set while the kit is not ready."""
 
@@ -107,7 +107,7 @@ class Service:
         self.lifecycle.listeners.append(self._note_move)
 
     def require_ready(self) -> None:
-        """Refuse a request while the kit cannot answer it.
+        """Raise while the kit cannot answer requests.
 
         Raises:
             EngineError: ``NOT_READY`` or ``DRAINING``.
@@ -120,10 +120,10 @@ class Service:
         raise failure("NOT_READY", f"the kit is {status}: {self.lifecycle.snapshot().reason}")
 
     def authenticate(self, scope: Scope) -> str:
-        """Find out who asks, before anything of the request is read; return the key's name.
+        """Authenticate the caller, before the body is read; return the key's name.
 
         Raises:
-            RequestError: ``REQUEST_KEY``; or where no key is needed, what ``Browsers`` refuses.
+            RequestError: ``REQUEST_KEY``; or, if no key is needed, the errors of ``Browsers``.
         """
         given = take_secrets(scope["headers"])
         if self.keys.is_open:
@@ -135,15 +135,15 @@ class Service:
         return self.keys.caller_of(given, asyncio.get_running_loop().time())
 
     async def read(self, request: Request, held: Held, endpoint: Endpoint) -> Asked:
-        """Read a request, and keep the memory that is needed to ask the engine.
+        """Read a request, and reserve the memory for the request to the engine.
 
-        A large one is read in a thread, so that others are answered meanwhile, and one after the
-        other, because what is made of its text takes several times its size.
+        Large requests are parsed in a thread, so that others are not blocked, and one after the
+        other, because the parsed values take several times the size of the text.
 
         Raises:
-            RequestError: ``REQUEST_TOO_LARGE``, or ``REQUEST_BUSY``: the others' bodies take all
-                that there is; or what the endpoint refuses.
-            ClientDisconnect: the caller went away while sending.
+            RequestError: ``REQUEST_TOO_LARGE``; ``REQUEST_BUSY``, other bodies use all of the
+                memory; or the errors of the endpoint.
+            ClientDisconnect: the caller disconnected while sending.
         """
         body = await held.read(read_body(request, self.max_body_bytes, held.add))
         values = read_object(body) if len(body) <= _SMALL_BYTES else None
@@ -157,17 +157,17 @@ class Service:
 
     @asynccontextmanager
     async def admit(self, request: Request) -> AsyncIterator[None]:
-        """Hold the engine for a request from its turn to the end of its answer.
+        """Reserve a slot at the engine for a request, until the end of its answer.
 
         Raises:
-            RequestError: ``REQUEST_BUSY``, too many wait already.
+            RequestError: ``REQUEST_BUSY``, the queue is full.
             EngineError: ``NOT_READY``, the engine was lost while the request waited.
-            ClientDisconnect: the caller went away while it waited.
+            ClientDisconnect: the caller disconnected while the request waited.
         """
         if not await self.queue.take(request.state.caller, request.receive):
             raise ClientDisconnect
         try:
-            # What has waited may still be answered while the kit drains.
+            # Requests that have waited may still be answered while the kit drains.
             if self.lifecycle.status is not Status.DRAINING:
                 self.require_ready()
             yield
@@ -187,15 +187,15 @@ class Service:
             notes["first_seconds"] = round(first_seconds, 6)
 
     async def explain_loss(self, error: Exception) -> MealkitError:
-        """Say why the worker did not answer, after the moment that news of its end may take.
+        """Return the reason why the worker did not answer; waits shortly for its exit code.
 
-        Only then is the caller answered: the next request finds the kit not ready.
+        The caller is answered only afterwards, so that the next request finds the kit not ready.
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(_NEWS_SECONDS):
                 await self.off.wait()
         if self.lifecycle.status is Status.DRAINING:
-            return failure("DRAINING", "the kit was stopped before the answer was there")
+            return failure("DRAINING", "the kit was stopped before the answer was complete")
         known = self.lifecycle.snapshot().problem
         if known is None:
             return failure("ENGINE_DIED", f"there is no answer: {error}")
@@ -204,7 +204,7 @@ class Service:
 
     @contextmanager
     def open_request(self) -> Iterator[None]:
-        """Hold the process open until a request has been answered."""
+        """Keep the process running until a request has been answered."""
         self._open += 1
         self.idle.clear()
         try:
@@ -236,10 +236,10 @@ class Service:
 
 
 def _prepared(endpoint: Endpoint, body: bytes, served: ServedModel) -> Asked:
-    """Read a large request.
+    """Parse a large request, with the garbage collector switched off.
 
-    Its values refer to nothing that refers back to them, and to look for that among all of them
-    would keep the other threads waiting.
+    The values contain no reference cycles, and searching all of them for cycles would block the
+    other threads.
     """
     gc.disable()
     try:

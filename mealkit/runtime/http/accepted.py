@@ -1,8 +1,8 @@
-"""The gateway's connections: how many, how long one may be silent, and callers who do not read.
+"""Limits the gateway's connections: their number, idle time, and data that callers do not read.
 
-Refuses to keep more than a number of them: the one goes first whose request has been coming
-longest, or that has been idle longest. What a caller does not fetch is kept for a while only, and
-all of that together has a limit too.
+Above the maximum number, the connection is closed whose request has been arriving longest, or that
+has been idle longest. Data that a caller does not read is buffered for a limited time, and all
+buffers together have a size limit.
 """
 
 import asyncio
@@ -11,28 +11,28 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Protocol
 
-# Sockets to the worker, pipes, files.
+# Descriptors for sockets to the worker, pipes and files.
 _OTHER_FILES = 128
 
 _LOOK_SECONDS = 1.0
 _MOMENT_SECONDS = 1.0
-# A body that comes more slowly does not go on for ever; the number is Apache's (mod_reqtimeout).
+# A body that arrives more slowly is ended; the number is Apache's (mod_reqtimeout).
 _BODY_BYTES_PER_SECOND = 500
 
 
 class AcceptedConnection(Protocol):
-    """What is needed of a connection."""
+    """The methods of a connection that the limits need."""
 
     def unsent_bytes(self) -> int:
-        """Return how much was written that the caller has not fetched."""
+        """Return how many written bytes the caller has not read."""
         ...
 
     def end(self) -> None:
-        """Close it after what was written."""
+        """Close the connection after sending the written data."""
         ...
 
     def drop(self) -> None:
-        """Close it at once, whatever was written."""
+        """Close the connection immediately, and drop unsent data."""
         ...
 
 
@@ -49,21 +49,21 @@ class AcceptedConnections:
         stall_seconds: float = 30.0,
         unsent_bytes: int = 64 * 1024 * 1024,
     ) -> None:
-        """Begin with none.
+        """Begin without connections.
 
-        ``idle_seconds`` is longer than common load balancers wait: first to close must be
-        the caller. A request's head has ``head_seconds``; its body has ``body_seconds``, and more
-        as it comes. A caller who fetches nothing of what was written has ``stall_seconds``, less
-        while all together hold more than ``unsent_bytes``.
+        ``idle_seconds`` is longer than common load balancers wait, so that the caller closes
+        first. A request's head has ``head_seconds``; its body has ``body_seconds``, and more time
+        as data arrives. A caller who reads nothing has ``stall_seconds``, or less while all unread
+        data together exceeds ``unsent_bytes``.
         """
         self.limit = limit
         self._idle_seconds, self._head_seconds = idle_seconds, head_seconds
         self._body_seconds = body_seconds
         self._stall_seconds, self._unsent_bytes = stall_seconds, unsent_bytes
-        # Each with the time at which it got there, oldest first.
+        # Each connection with the time at which it entered the state, oldest first.
         self._idle: dict[AcceptedConnection, float] = {}
         self._heads: dict[AcceptedConnection, float] = {}
-        # With the bytes that have come of the body.
+        # With the number of received bytes of the body.
         self._bodies: dict[AcceptedConnection, tuple[float, int]] = {}
         self._busy: set[AcceptedConnection] = set()
         self._unsent: dict[AcceptedConnection, tuple[int, float]] = {}
@@ -71,66 +71,66 @@ class AcceptedConnections:
         self._timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
-        """Return how many there are."""
+        """Return the number of connections."""
         return len(self._idle) + len(self._heads) + len(self._bodies) + len(self._busy)
 
     def opened(self, connection: AcceptedConnection) -> None:
-        """Take a new one; another one goes if there are too many, the new one if all are busy."""
+        """Add a connection; above the limit close another one, or the new one if all are busy."""
         now = self._clock()
         oldest = self._oldest(now) if len(self) >= self.limit else None
         self._idle[connection] = now
         if len(self) > self.limit:
             oldest = oldest or connection
-            # At once: its end is told later, and the next one must not choose it again.
+            # Now: its end is reported later, and the next call must not choose it again.
             self._forget(oldest)
             oldest.drop()
         self._look_soon()
 
     def closed(self, connection: AcceptedConnection) -> None:
-        """Forget one."""
+        """Remove a connection."""
         self._forget(connection)
         self._unsent.pop(connection, None)
 
     def began_head(self, connection: AcceptedConnection) -> None:
-        """Note that a part of a request's head is there."""
+        """Record that a part of a request's head has arrived."""
         if connection in self._idle:
             del self._idle[connection]
             self._heads[connection] = self._clock()
 
     def began_request(self, connection: AcceptedConnection) -> None:
-        """Note that a request is being answered."""
+        """Record that a request is being answered."""
         self._forget(connection)
         self._busy.add(connection)
 
     def began_body(self, connection: AcceptedConnection) -> None:
-        """Note that a request's body is coming."""
+        """Record that a request's body is arriving."""
         self._forget(connection)
         self._bodies[connection] = (self._clock(), 0)
 
     def more_body(self, connection: AcceptedConnection, size_bytes: int) -> None:
-        """Note that so many bytes of it have come."""
+        """Count received bytes of a body."""
         if connection in self._bodies:
             since, before_bytes = self._bodies[connection]
             self._bodies[connection] = (since, before_bytes + size_bytes)
 
     def answered(self, connection: AcceptedConnection) -> None:
-        """Note that the answer is written, fetched or not."""
+        """Record that the answer is written, whether the caller has read it or not."""
         if connection in self._busy or connection in self._bodies:
             self._forget(connection)
             self._idle[connection] = self._clock()
 
     def wrote(self, connection: AcceptedConnection) -> None:
-        """Note that a caller has not fetched everything at once."""
+        """Record that a caller has not read all of the written data."""
         self._unsent.setdefault(connection, (connection.unsent_bytes(), self._clock()))
 
     def look(self) -> None:
-        """End what has been silent for too long."""
+        """Close the connections that have been silent for too long."""
         now = self._clock()
         for late, seconds in ((self._idle, self._idle_seconds), (self._heads, self._head_seconds)):
             while late and now - next(iter(late.values())) > seconds:
                 connection = next(iter(late))
                 del late[connection]
-                # With an answer that is still being fetched it has its own limit.
+                # While an answer is being read, the limit for unread data applies.
                 if connection in self._unsent:
                     late[connection] = now
                 else:
@@ -139,7 +139,7 @@ class AcceptedConnections:
         self._look_at_unsent(now)
 
     def _oldest(self, now: float) -> AcceptedConnection | None:
-        """Return the one that is missed least; one that just came has a moment to ask."""
+        """Return the least useful connection; a new one has a moment to send its request."""
         firsts = [
             *((since, found) for found, since in islice(self._heads.items(), 1)),
             *((since, found) for found, since in islice(self._idle.items(), 1)),
@@ -191,7 +191,7 @@ class AcceptedConnections:
 
 
 def possible_connections(wanted: int) -> int:
-    """Return how many connections the process may have open, and raise its limit if need be."""
+    """Return how many connections the process may have open; raise its limit if necessary."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard == resource.RLIM_INFINITY or hard > soft:
         soft = wanted + _OTHER_FILES if hard == resource.RLIM_INFINITY else hard

@@ -1,8 +1,8 @@
 """The server's protocol: head and body of an answer in one write, and connections with limits.
 
-Each write wakes the caller and costs a system call: together about a fifth of what the gateway
-takes per request. Refuses what is not HTTP, in the shape of all errors; ends connections of callers
-who are silent, or do not read.
+Each write wakes the caller and costs a system call: together about a fifth of the gateway's time
+per request. Answers data that is not HTTP with an error in the usual format. Closes connections of
+callers who are silent or do not read.
 """
 
 import asyncio
@@ -16,32 +16,32 @@ from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from mealkit.errors import Problem, problem
 from mealkit.runtime.http.accepted import AcceptedConnections
 
-# As much as other servers take: nginx 32 KiB, Node.js 16 KiB.
+# Similar to other servers: nginx 32 KiB, Node.js 16 KiB.
 MAX_HEAD_BYTES = 64 * 1024
-# Apache takes 100.
+# Apache's limit is 100.
 MAX_HEAD_LINES = 256
 
-# What is parsed before others have their turn: the parser takes some microseconds for each line,
-# which may have four bytes.
+# How much is parsed before other callers are served: the parser takes some microseconds for each
+# line, which may have only four bytes.
 _SLICE_BYTES = 2048
 
-# So many chunks may have any size; beyond them the average must be larger.
+# This many chunks may have any size; with more chunks, the average must be larger.
 _FREE_CHUNKS = 2000
 _CHUNK_BYTES = 64
 
-# A caller that still sends has this long to read why it was refused: closing at once would reset
-# the connection, and the answer would be lost with it.
+# A caller that is still sending has this long to read the refusal: closing immediately would reset
+# the connection and lose the answer.
 _LINGER_SECONDS = 2.0
 
-# What h11 hints at for a head that is too large.
+# h11's status hint for a head that is too large.
 _TOO_LARGE = 431
 
-# A TLS record of a handshake begins like this: RFC 8446, section 5.1.
+# The first bytes of a TLS handshake record: RFC 8446, section 5.1.
 _TLS = b"\x16\x03"
 
 
 class OneWriteProtocol(H11Protocol):
-    """uvicorn's HTTP/1.1, writing once per turn of the loop."""
+    """uvicorn's HTTP/1.1, with one write per iteration of the event loop."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class OneWriteProtocol(H11Protocol):
         refusal: Callable[[Problem], bytes],
         **options: Any,
     ) -> None:
-        """``refusal`` writes the whole answer to a request that has none of its own."""
+        """Prepare; ``refusal`` returns the whole answer to an unreadable request."""
         super().__init__(*arguments, **options)
         self.conn: _Strict = _Strict(h11.SERVER, MAX_HEAD_BYTES)
         self._unread = b""
@@ -60,27 +60,27 @@ class OneWriteProtocol(H11Protocol):
         self._has_refused = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take a connection."""
+        """Accept a connection."""
         self._gathered = _Gathered(transport, self)
         super().connection_made(self._gathered)
         self._all.opened(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget a connection."""
+        """Remove a connection."""
         self._all.closed(self)
         super().connection_lost(exc)
-        # uvicorn leaves it when a caller has reset the connection, and with it all of this.
+        # uvicorn does not release it if a caller has reset the connection, which would leak memory.
         self._unset_keepalive_if_required()
 
     def shutdown(self) -> None:
-        """Close the connection when its answer is written; that of a refused caller now."""
+        """Close the connection after its answer is written; that of a refused caller now."""
         if self._has_refused:
             self.transport.close()
         else:
             super().shutdown()
 
     def data_received(self, data: bytes) -> None:
-        """Read what has come: some of it now, the rest when others have had their turn."""
+        """Read received data: some of it now, the rest after other callers have been served."""
         if self._unread:
             self._unread += data
         else:
@@ -99,9 +99,9 @@ class OneWriteProtocol(H11Protocol):
             self._gathered.let_read()
 
     def _read(self, data: bytes) -> None:
-        """Read a slice; nothing more from a caller that was refused, or is yet to be answered."""
+        """Read a slice; nothing from a caller that was refused or waits for its answer."""
         while data and not self._has_refused and not self.transport.is_closing():
-            # The parser makes nothing of a plain body, and a lot of anything else.
+            # The parser is cheap for a body with a length, and expensive for everything else.
             size = self.conn.plain_bytes or _SLICE_BYTES
             self._read_slice(data[:size])
             data = data[size:]
@@ -124,27 +124,27 @@ class OneWriteProtocol(H11Protocol):
         elif waiting:
             self._all.began_head(self)
         if 0 < waiting < MAX_HEAD_BYTES and not self._awaits_body():
-            # uvicorn stops reading where a request waits behind another one, and could not see then
-            # that its caller leaves.
+            # uvicorn stops reading while a request waits behind another one; it could then not see
+            # that the caller disconnects.
             self.flow.resume_reading()
 
     def on_response_complete(self) -> None:
         """Wait for the next request."""
         self._all.answered(self)
         super().on_response_complete()
-        # One that was there already.
+        # A request that has arrived already.
         if self._is_answering():
             self._all.began_request(self)
         elif self._is_unanswered():
             self._all.began_body(self)
         self._read_soon()
 
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  uvicorn's words are no problem
-        """Refuse what cannot be read, and close the connection."""
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  uvicorn's text is not a problem of the catalogue
+        """Answer an unreadable request with an error, and close the connection."""
         self._has_refused = True
         cycle: RequestResponseCycle | None = self.cycle
         if cycle and not cycle.response_complete:
-            # Its body is what cannot be read: no other answer to it is expected.
+            # The body is unreadable, so the request gets no other answer.
             cycle.disconnected = True
             cycle.message_event.set()
             if cycle.response_started:
@@ -155,7 +155,7 @@ class OneWriteProtocol(H11Protocol):
         self.loop.call_later(_LINGER_SECONDS, self.transport.close)
 
     def _awaits_body(self) -> bool:
-        """Return whether a request's body is still coming: its flow is the application's."""
+        """Return whether a request's body is still arriving: the application controls its flow."""
         cycle: RequestResponseCycle | None = self.cycle
         return cycle is not None and cycle.more_body
 
@@ -164,45 +164,45 @@ class OneWriteProtocol(H11Protocol):
         return cycle is not None and not cycle.response_complete
 
     def _is_answering(self) -> bool:
-        """Return whether a whole request has come, and its answer is not complete."""
+        """Return whether a whole request has arrived and its answer is not complete."""
         return self._is_unanswered() and not self._awaits_body()
 
     def _fault(self) -> Problem:
-        """Return what the parser's error, which is being handled, means."""
+        """Return the problem for the parser's error, which is being handled."""
         error = sys.exception()
         if isinstance(error, h11.RemoteProtocolError) and error.error_status_hint == _TOO_LARGE:
             message = (
                 f"the request's head has more than {MAX_HEAD_BYTES} bytes or {MAX_HEAD_LINES} lines"
             )
             return problem("REQUEST_TOO_LARGE", message)
-        message = f"the request is not HTTP/1.1 that can be read: {error}"
+        message = f"the request is not valid HTTP/1.1: {error}"
         if self.conn.trailing_data[0].startswith(_TLS):
-            hint = "write http:// in the address; what speaks TLS stands before the kit"
+            hint = "use http:// in the address; TLS needs a proxy in front of the kit"
             return problem("REQUEST_INVALID", message, hint=hint)
         return problem("REQUEST_INVALID", message)
 
     def unsent_bytes(self) -> int:
-        """Return how much was written that the caller has not fetched."""
+        """Return how many written bytes the caller has not read."""
         return self.transport.get_write_buffer_size()
 
     def wrote(self) -> None:
-        """Note that the caller has not fetched everything at once."""
+        """Record that the caller has not read all of the written data."""
         self._all.wrote(self)
 
     def end(self) -> None:
-        """Close the connection after what was written."""
+        """Close the connection after sending the written data."""
         self.transport.close()
 
     def drop(self) -> None:
-        """Close the connection at once."""
+        """Close the connection immediately."""
         self.transport.abort()
 
 
 class _Strict(h11.Connection):
-    """The parser; it also refuses what a proxy could read in another way, or what takes it long."""
+    """The parser; it also rejects requests that proxies may read differently, or that are slow."""
 
     plain_bytes = 0
-    """How much is to come of a body whose length was stated."""
+    """The number of bytes to come of a body with a Content-Length."""
     _chunks = 0
     _body_bytes = 0
 
@@ -223,7 +223,7 @@ class _Strict(h11.Connection):
         return event
 
     def _count(self, event: h11.Data) -> None:
-        """Refuse a body in many small chunks: each is an event."""
+        """Raise for a body in many small chunks, because each is an event."""
         if self.plain_bytes:
             self.plain_bytes -= len(event.data)
             return
@@ -236,17 +236,17 @@ class _Strict(h11.Connection):
 
 
 def _check_size(event: h11.Request | h11.EndOfMessage, begun_bytes: int) -> None:
-    """Refuse a head or trailers that came at once: they are whole before the parser counts them."""
+    """Raise for a large head or trailers in one piece, which the parser does not count in time."""
     if len(event.headers) > MAX_HEAD_LINES:
         raise h11.RemoteProtocolError("the head has too many lines", _TOO_LARGE)
-    # Each has a colon, a space and the end of its line.
+    # Each header has a colon, a space and the end of its line.
     lines_bytes = sum(len(name) + len(value) + 4 for name, value in event.headers)
     if begun_bytes + lines_bytes > MAX_HEAD_BYTES:
         raise h11.RemoteProtocolError("the head is too large", _TOO_LARGE)
 
 
 def _check_framing(request: h11.Request) -> None:
-    """Refuse what RFC 9112 calls an error (sections 2.3 and 6.1)."""
+    """Raise for the framing errors of RFC 9112 (sections 2.3 and 6.1)."""
     names = {name for name, _ in request.headers}
     if b"transfer-encoding" in names and b"content-length" in names:
         raise h11.RemoteProtocolError("both Content-Length and Transfer-Encoding")
@@ -257,7 +257,7 @@ def _check_framing(request: h11.Request) -> None:
 
 
 class _Gathered(asyncio.Transport):
-    """A transport that gathers what is written until the running callback has ended."""
+    """A transport that buffers written data until the running callback has ended."""
 
     def __init__(self, transport: asyncio.Transport, protocol: OneWriteProtocol) -> None:
         super().__init__()
@@ -302,12 +302,12 @@ class _Gathered(asyncio.Transport):
             self._transport.resume_reading()
 
     def stop_reading(self) -> None:
-        """Read nothing, whatever asks for it, until ``let_read``."""
+        """Stop reading until ``let_read``, even if ``resume_reading`` is called."""
         self._reads = False
         self._transport.pause_reading()
 
     def let_read(self) -> None:
-        """Read again, unless the server has stopped reading meanwhile."""
+        """Read again, unless the server has paused reading in the meantime."""
         self._reads = True
         if not self._protocol.flow.read_paused:
             self._transport.resume_reading()

@@ -1,7 +1,7 @@
-"""Asks the engine for a sign of life after a while of silence, and condemns it if none comes.
+"""Sends a quiet engine a small request, and reports the engine as hung if no answer comes.
 
-A process that runs and a port that answers prove nothing: only an answer does. Refuses to judge an
-engine that waits for a caller who does not read.
+A running process and an open port do not show that the engine works; only an answer does. An engine
+that waits for a caller who does not read is not checked.
 """
 
 import asyncio
@@ -11,16 +11,16 @@ from mealkit.errors import MealkitError, Problem, RequestError, problem
 from mealkit.runtime.gateway.service import Service
 from mealkit.runtime.worker_client.pool import WorkerLostError
 
-# An idle engine takes far less for one token; what takes longer has stopped.
+# An idle engine needs far less for one token; one that needs longer has stopped.
 _LONGEST_SECONDS = 30.0
 _LOOK_SECONDS = 1.0
 
-# An engine that fails may know why; these say only that it failed.
+# Codes that do not explain why an engine failed.
 _UNEXPLAINED = frozenset({"ENGINE_ANSWER", "INTERNAL", "NOT_READY"})
 
 
 class Canary:
-    """A small request, again and again, whenever the engine has been quiet."""
+    """Sends a small request whenever the engine has been quiet."""
 
     def __init__(
         self,
@@ -28,14 +28,14 @@ class Canary:
         ask: Callable[[], Awaitable[None]],
         condemn: Callable[[Problem], None],
     ) -> None:
-        """``ask`` has the engine answer something small; ``condemn`` ends it."""
+        """Prepare; ``ask`` sends the engine a small request, ``condemn`` ends a hung engine."""
         self._service = service
         self._ask = ask
         self._condemn = condemn
         self._serving = service.lock.serving
 
     async def watch(self) -> None:
-        """Look after the engine until cancelled."""
+        """Check the engine until cancelled."""
         if not self._serving.canary_seconds:
             return
         while True:
@@ -56,7 +56,7 @@ class Canary:
             if self._quiet() >= loop.time() - began:
                 fault = self._silence(loop.time() - began)
         except (WorkerLostError, RequestError):
-            # Its death is told by who watches it; and a refusal is an answer.
+            # The supervisor reports a dead worker; a refused request shows that the engine works.
             return
         except MealkitError as error:
             fault = _failed(error.problems[0])
@@ -65,19 +65,19 @@ class Canary:
             self._condemn(fault)
 
     def _quiet(self) -> float:
-        """Return for how long nothing was heard of the engine."""
+        """Return how long the engine has sent nothing."""
         return asyncio.get_running_loop().time() - self._service.upstream.heard_seconds
 
     def _patience(self) -> float:
-        """Return for how long the engine may be quiet: while it works, as long as an answer may."""
+        """Return how long the engine may be quiet: while it works, the time limit of an answer."""
         serving = self._serving
         return serving.timeout_seconds if self._service.queue.running else serving.canary_seconds
 
     def _limit(self) -> float:
         """Return how long the answer may take.
 
-        What runs already is given up within the time that an answer may take; only then does an
-        engine that does one thing at a time come to this.
+        Running requests are cancelled after the time limit of an answer. An engine that answers
+        one request at a time gets to this request only afterwards.
         """
         own = min(_LONGEST_SECONDS, self._serving.timeout_seconds)
         return own + (self._serving.timeout_seconds if self._service.queue.running else 0)
@@ -86,7 +86,7 @@ class Canary:
         quiet = self._quiet()
         return problem(
             "ENGINE_HUNG",
-            "the engine's process runs, but nothing was heard of it",
+            "the engine's process runs, but it does not answer",
             measured=f"{quiet:.0f} seconds",
             required=f"an answer to a small request within {waited_seconds:.0f} seconds",
         )
@@ -95,4 +95,4 @@ class Canary:
 def _failed(cause: Problem) -> Problem:
     if cause.code not in _UNEXPLAINED:
         return cause
-    return problem("ENGINE_HUNG", f"the engine runs, but fails a small request: {cause.message}")
+    return problem("ENGINE_HUNG", f"the engine runs, but a small request fails: {cause.message}")

@@ -1,11 +1,11 @@
-"""Keeps the worker, which runs the kit's code, apart from the gateway, which sees callers' keys.
+"""Isolates the worker, which runs the kit's code, from the gateway, which sees callers' keys.
 
-Both are one user's processes in most containers, so the user is no border between them. The gateway
-closes its own memory, files and environment to processes of its user, and starts workers from a
-thread that has given everything up: what a thread has not, what it starts has not either, whatever
-that does first. Where root starts the container, the worker gets a user of its own too.
+In most containers both run as the same user, so the user does not separate them. The gateway
+therefore closes its memory, files and environment to processes of its user. It starts workers from
+a thread that has dropped its rights, because a process inherits the rights of the thread that
+starts it. If root starts the container, the worker also gets a separate user.
 
-Imported before anything else is. What the kernel does not offer is in ``missing``.
+This module is imported first. ``missing`` lists the measures that the kernel does not support.
 """
 
 import _thread
@@ -32,25 +32,25 @@ _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 38, 47, 4
 _SECCOMP_MODE_FILTER = 2
 # <linux/capability.h>
 _CAPABILITY_VERSION_3 = 0x20080522
-# What the gateway needs to look after another user's worker: CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_KILL,
+# The gateway's capabilities to manage another user's worker: CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_KILL,
 # CAP_SETGID, CAP_SETUID.
 _NEEDED_CAPABILITIES = 0b1110_0011
-# <linux/landlock.h>: neither signals nor abstract sockets reach out of it, since version 6.
+# <linux/landlock.h>: no signals to and no abstract sockets of processes outside, since version 6.
 _LANDLOCK_VERSION, _LANDLOCK_SCOPES = 6, 0b11
 _LANDLOCK_CREATE, _LANDLOCK_RESTRICT = 444, 446
-# For one thread, where the C library's functions are for all: capset, setgroups, setresgid,
-# setresuid.
+# System calls for one thread, because the C library's functions change all threads: capset,
+# setgroups, setresgid, setresuid.
 _THREAD_CALLS = {"x86_64": (126, 116, 119, 117), "aarch64": (91, 159, 149, 147)}
 
 missing: list[str] = []
-"""What could not be had here, in words."""
+"""The measures that are not available here, in words."""
 
 
 def close_process() -> None:
-    """Let no process of this user look into this one, and let no crash write it to a disk.
+    """Close this process to other processes of its user, and switch core dumps off.
 
-    Its memory, environment and open files belong to root from now on (proc(5)), and whoever wants
-    to trace it or take its files needs root's rights (ptrace(2), pidfd_getfd(2)).
+    Its memory, environment and open files belong to root afterwards (proc(5)). Tracing it and
+    copying its descriptors need root's rights (ptrace(2), pidfd_getfd(2)).
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
@@ -62,7 +62,7 @@ def close_process() -> None:
 
 
 class Confinement:
-    """A thread that has given up what no worker shall have, and starts what is asked for."""
+    """A thread that has dropped the rights that workers must not have, and starts processes."""
 
     def __init__(self) -> None:
         self._turn = _thread.allocate_lock()
@@ -73,16 +73,16 @@ class Confinement:
         self._error: Exception | None = None
 
     def start(self, start: Callable[[], int]) -> int:
-        """Call ``start`` in the thread; return the number of the process that it has started.
+        """Call ``start`` in the thread; return the id of the process that it has started.
 
         Raises:
-            OSError: it cannot be started.
+            OSError: the process cannot be started.
         """
         with self._turn:
             if self._start is None:
                 self._asked.acquire()
                 self._answered.acquire()
-                # It lives as long as this process: a worker may be tied to its end.
+                # The thread lives as long as this process, because workers end together with it.
                 _thread.start_new_thread(self._serve, ())
             self._start, self._error = start, None
             self._asked.release()
@@ -98,20 +98,20 @@ class Confinement:
             missing.append(f"the engine keeps its user's rights: {error}")
         while True:
             self._asked.acquire()
-            assert self._start is not None  # noqa: S101  it was asked for
+            assert self._start is not None  # noqa: S101  set by ``start``
             try:
                 self._pid = self._start()
-            except Exception as error:  # noqa: BLE001  it is told to those who wait
+            except Exception as error:  # noqa: BLE001  ``start`` raises it
                 self._error = error
             self._answered.release()
 
 
 CONFINEMENT = Confinement()
-"""Where workers are started."""
+"""The thread that starts workers."""
 
 
 def confine() -> None:
-    """Give up, for this thread and all that it starts, what a worker shall not have.
+    """Drop, for this thread and the processes it starts, the rights that workers must not have.
 
     Raises:
         ImportError: this Python has no ctypes.
@@ -119,7 +119,7 @@ def confine() -> None:
     libc = _libc()
     for capability in range(64):
         if libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0) != 0:
-            break  # it has not that right, or the kernel knows no more
+            break  # the right to do so is missing, or the kernel has no more capabilities
     calls = _THREAD_CALLS.get(os.uname().machine)
     if calls and has_two_users():
         _attempt("a user of its own", lambda: _become(libc, calls))
@@ -133,9 +133,9 @@ def confine() -> None:
 
 
 def has_two_users() -> bool:
-    """Tell whether gateway and worker are two users: root in a container, with root's rights.
+    """Return whether gateway and worker get two users: for root in a container, with its rights.
 
-    And what the worker reads must be within the other user's reach.
+    The other user must also be able to read the worker's files.
     """
     if os.getpid() != _FIRST_PROCESS or os.geteuid() != 0:
         return False
@@ -147,7 +147,7 @@ def has_two_users() -> bool:
 
 
 def _others_reach(path: str) -> bool:
-    """Tell whether every folder on the way, and what is there, is open to all users."""
+    """Return whether all users can read a path and every folder above it."""
     path = os.path.realpath(path)
     try:
         while path != "/":
@@ -167,7 +167,7 @@ def _capabilities() -> int:
 
 
 def _is_mapped() -> bool:
-    """Tell whether this user namespace knows the worker's user."""
+    """Return whether the worker's user exists in this user namespace."""
     with open("/proc/self/uid_map") as lines:  # noqa: PTH123  pathlib takes long to import
         ranges = [[int(word) for word in line.split()] for line in lines]
     return any(first <= USER_ID < first + count for first, _, count in ranges)
@@ -181,7 +181,7 @@ def _fields(path: str) -> Iterator[tuple[str, str]]:
 
 
 def _become(libc: "Any", calls: tuple[int, ...]) -> int:
-    """Become the worker's user, in this thread alone; return what the calls did."""
+    """Change to the worker's user, in this thread only; return the result of the calls."""
     _, setgroups, setresgid, setresuid = calls
     user = USER_ID
     done: int = libc.syscall(setgroups, 0, None)
@@ -190,9 +190,10 @@ def _become(libc: "Any", calls: tuple[int, ...]) -> int:
 
 
 def _confine_reach(libc: "Any") -> None:
-    """Let nothing of this thread's trace, or signal, a process that it has not started.
+    """Prevent this thread and its children from tracing or signalling other processes.
 
-    An addition: kernels before 6.12 have not all of it, and container engines may not hand it on.
+    An additional measure: kernels before 6.12 lack parts of it, and container engines may block
+    it.
     """
     if libc.syscall(_LANDLOCK_CREATE, None, 0, 1) < _LANDLOCK_VERSION:
         return

@@ -1,8 +1,8 @@
-"""From the start of the container to its end: socket, lock, preflight, weights, worker, ready.
+"""Runs a container from start to end: socket, lock, preflight, weights, worker, ready.
 
-A start that fails prints one problem as a line of JSON, writes it to the termination log too, and
-exits with the code of its class. What takes long to import is imported once the socket answers,
-and what the engine waits for comes before what callers wait for.
+A failed start prints one problem as a line of JSON, also writes it to the termination log, and
+exits with the code of its class. Slow imports follow after the socket answers, and the engine's
+start comes before everything that only callers need.
 """
 
 import errno
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
-# Kubernetes keeps no more of one container's termination log.
+# Kubernetes stores at most this much of a container's termination log.
 _TERMINATION_BYTES = 4096
 
 Begun = tuple[WorkerPlan, Spawned, int]
@@ -48,18 +48,18 @@ Begun = tuple[WorkerPlan, Spawned, int]
 def main(environment: Mapping[str, str], begun: Begun | None = None) -> int:
     """Serve one kit until it is stopped or fails; return the exit code.
 
-    ``begun`` is its worker, if it was started already and waits to be released, with the socket
-    that callers reach.
+    ``begun`` is the worker, if it was started already and waits to be released, with the
+    listening socket for callers.
     """
     launch = _Launch(environment, begun)
     for number in _STOP_SIGNALS:
-        # Process 1 has no default action: without a handler a stop in the first second is lost.
+        # Process 1 has no default actions: without a handler a stop in the first second is lost.
         signal.signal(number, _leave)
     try:
         code = launch.serve()
     except MealkitError as error:
         fault = error.problems[0]
-    except Exception as error:  # noqa: BLE001  the last line must be a problem, whatever happened
+    except Exception as error:  # noqa: BLE001  the last line of the log is always a problem
         fault = problem("INTERNAL", f"mealkit failed with {type(error).__name__}: {error}")
     else:
         _write_termination_log(launch.settings, b"")
@@ -68,7 +68,7 @@ def main(environment: Mapping[str, str], begun: Begun | None = None) -> int:
 
 
 class _Launch:
-    """What is known of a start so far."""
+    """The state of a start."""
 
     def __init__(self, environment: Mapping[str, str], begun: Begun | None) -> None:
         self.journal = Journal("info")
@@ -87,7 +87,7 @@ class _Launch:
             plan, worker, opened = self._begun or (None, None, None)
             listener = stack.enter_context(_listen(settings, self._environment, opened))
             if passed_listener(self._environment) is not None:
-                # Where it listens is its opener's word, and with it whether callers need a key.
+                # The socket's address, not the setting, decides whether callers need a key.
                 settings = self.settings = replace(settings, host=listener.getsockname()[0])
             journal.info("listening", host=settings.host, port=listener.getsockname()[1])
             for what in isolation.missing:
@@ -96,24 +96,25 @@ class _Launch:
             waiting_server = stack.enter_context(WaitingServer(listener, lifecycle))
             data = _read(settings)
             lock = self.lock = _lock(data, settings)
-            # Imports half of what there is to import.
+            # Imports about half of the modules.
             from mealkit.runtime.life.start import Startup  # noqa: PLC0415
 
             plan = plan or _plan(data, settings, self._environment)
             startup = Startup(settings, lock, journal, lifecycle, plan, worker)
             startup.check_machine(self._environment)
             stack.enter_context(startup.verification)
-            # Imports the other half: the server and everything behind it.
+            # Imports the other half: the server and the modules that it needs.
             from mealkit.runtime.life.serving import ServingContainer  # noqa: PLC0415
 
             return ServingContainer(startup, keys).serve(listener, waiting_server.leave)
 
 
 def report(fault: Problem, lock: "Lock | None", settings: Settings | None, journal: Journal) -> int:
-    """Print the problem that ends the process, for people and machines; return the exit code.
+    """Print the problem that ends the process, for people and programs; return the exit code.
 
-    It is the last line: ``code``, ``message``, ``hint``, ``where``, ``owner``, what was measured
-    and required, if that is the problem, and the kit's ``contact`` where its author is the owner.
+    The last line has ``code``, ``message``, ``hint``, ``where`` and ``owner``; for a problem with
+    numbers also ``measured`` and ``required``; and the kit's ``contact`` if its author is the
+    owner.
     """
     if lock and fault.owner is Owner.KIT_AUTHOR:
         owner = lock.about.owner
@@ -134,14 +135,14 @@ def _shortened(content: dict[str, Any]) -> bytes:
 
 
 def _write_termination_log(settings: Settings | None, data: bytes) -> None:
-    """Write what the container's end is told with; nothing, where it is a good one.
+    """Write the reason of the container's end; empty after success.
 
-    All users may write to that file, so what it has may be of the kit's own process.
+    All users may write to that file, so its content may come from the kit's own process.
     """
     if settings is None:
         return
-    # Not waiting for who reads: it may be a pipe. Kubernetes makes the file; elsewhere there is
-    # none, or none for this user.
+    # Non-blocking, because the file may be a pipe. Kubernetes creates the file; elsewhere it is
+    # missing, or this user cannot write to it.
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NONBLOCK | os.O_NOFOLLOW
     with suppress(OSError):
         descriptor = os.open(settings.termination_log, flags, 0o644)
@@ -158,7 +159,7 @@ def _leave(number: int, _frame: object) -> None:
 def _listen(
     settings: Settings, environment: Mapping[str, str], opened: int | None
 ) -> socket.socket:
-    """Return the socket that callers reach: the one that is open already, or a new one."""
+    """Return the listening socket for callers: the open one, or a new one."""
     try:
         if opened is None:
             opened = listening(environment, settings.host, settings.port)
@@ -166,7 +167,7 @@ def _listen(
     except OSError as error:
         code = "PORT_TAKEN" if error.errno == errno.EADDRINUSE else "CONFIG_INVALID"
         message = f"{settings.host}:{settings.port} cannot be listened on: {error.strerror}"
-        hint = "set MEALKIT_HOST and MEALKIT_PORT to an address that is free"
+        hint = "set MEALKIT_HOST and MEALKIT_PORT to a free address"
         raise failure(code, message, where="MEALKIT_PORT", hint=hint) from error
 
 
@@ -176,7 +177,7 @@ def _read(settings: Settings) -> bytes:
         return path.read_bytes()
     except OSError as error:
         message = f"the lock cannot be read: {error.strerror}"
-        hint = "build the image again, or mount the kit's lock there"
+        hint = "build the image again, or mount the kit's lock at this path"
         raise failure("LOCK_MISSING", message, where=str(path), hint=hint) from error
 
 
@@ -188,7 +189,7 @@ def _lock(data: bytes, settings: Settings) -> "Lock":
 
 
 def _plan(data: bytes, settings: Settings, environment: Mapping[str, str]) -> WorkerPlan:
-    """Plan for the worker, where the first attempt failed."""
+    """Plan the worker, after the first attempt has failed."""
     try:
         plan = WorkerPlan(json.loads(data), environment)
         plan.place()

@@ -1,8 +1,8 @@
-"""The socket that callers reach, opened before any of the kit's code runs.
+"""Opens the listening socket for callers before any of the kit's code runs.
 
-Otherwise that could take the port first, and with it what callers send. Where who starts the
-container has opened the socket, it is taken over as sd_listen_fds(3) says. Imported early: what is
-quick to import.
+Otherwise that code could bind the port first and receive callers' requests. If the parent process
+has opened the socket, it is used as sd_listen_fds(3) describes. It is imported early, so it imports
+only quick modules.
 """
 
 import _socket
@@ -24,11 +24,11 @@ def listening(environment: Mapping[str, str], host: str, port: int) -> int:
 
 
 def passed_listener(environment: Mapping[str, str]) -> int | None:
-    """Return the listening socket that this process was started with; None if there is none."""
+    """Return the listening socket from the parent process; None if it has passed none."""
     is_ours = environment.get("LISTEN_PID") == str(os.getpid())
     if not is_ours or environment.get("LISTEN_FDS") != "1":
         return None
-    # What this process starts shall not have it.
+    # Child processes must not inherit the socket.
     os.set_inheritable(_FIRST_PASSED, False)  # noqa: FBT003
     return _FIRST_PASSED
 
@@ -40,8 +40,8 @@ def open_listener(host: str, port: int) -> int:
         OSError: the address cannot be listened on.
     """
     family = _socket.AF_INET6 if ":" in host else _socket.AF_INET
-    # asyncio turns Nagle's delay off only for sockets that name their protocol; with the delay an
-    # answer in two writes costs a caller 40 ms.
+    # asyncio disables Nagle's algorithm only for sockets with an explicit protocol; with it, an
+    # answer in two writes would take 40 ms longer.
     listener = _socket.socket(family, _socket.SOCK_STREAM, _socket.IPPROTO_TCP)
     try:
         listener.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)

@@ -1,6 +1,6 @@
-"""What this process's control group says of memory: the limit, the most in use, who was killed.
+"""Reads memory figures of this process's control group: limit, peak, number of killed processes.
 
-Refuses to guess: what cannot be read is None. Standard library only, both versions of the files:
+A value that cannot be read is None. Standard library only. Formats of both versions:
 https://docs.kernel.org/admin-guide/cgroup-v2.html (memory.max, memory.peak, memory.events) and
 https://docs.kernel.org/admin-guide/cgroup-v1/memory.html (memory.oom_control counts kills too).
 """
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-# "No limit" in version 1 is the largest page-aligned 63-bit number; nothing real comes close.
+# "No limit" in version 1 is the largest page-aligned 63-bit number; real limits are far smaller.
 _NO_LIMIT_BYTES = 2**60
 
 _LIMITS = ("memory.max", "memory.limit_in_bytes")
@@ -20,14 +20,14 @@ _EVENTS = ("memory.events", "memory.oom_control")
 
 @dataclass(frozen=True, slots=True)
 class MemoryState:
-    """A control group at one moment."""
+    """The memory figures of a control group at one moment."""
 
     limit_bytes: int | None
-    """The tightest limit of the group and those above it."""
+    """The smallest limit of the group and its parents."""
     peak_bytes: int | None
-    """The most that the group with that limit has had in use at once."""
+    """The peak memory use of the group with that limit."""
     kills: int | None
-    """How many processes of this group the kernel has killed because memory ran out."""
+    """How many processes of this group the kernel has killed for lack of memory."""
 
 
 def memory_state(
@@ -45,19 +45,19 @@ def memory_state(
     return MemoryState(
         limit_bytes=limit_bytes,
         peak_bytes=_number(tightest, _PEAKS) if tightest else None,
-        # The group itself comes first; those above it count others' processes too.
+        # The group itself comes first; its parents also count other processes.
         kills=next((count for count in counts if count is not None), None),
     )
 
 
 def _folders(system: Path, own: Path) -> Iterator[Path]:
-    """Yield the folders of this process's group and of those above it, nearest first."""
+    """Yield the folders of this process's group and of its parents, nearest first."""
     for line in _read(own).splitlines():
         _, controllers, path = ([*line.split(":", 2), "", ""])[:3]
         if controllers and "memory" not in controllers.split(","):
             continue
         top = system / "memory" if controllers else system
-        # In a container the path may be the host's: then only the top exists, and is the container.
+        # In a container the path may be the host's: then only the top exists, the container's.
         inside = PurePosixPath(*(part for part in PurePosixPath(path).parts if part not in "/.."))
         yield from (top / folder for folder in (inside, *inside.parents))
 

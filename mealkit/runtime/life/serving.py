@@ -1,6 +1,6 @@
-"""One container's life once its server is there: weights and engine, warm, ready, drain.
+"""Runs a container after its server has started: weights and engine, warm-up, ready, drain.
 
-Refuses to be ready before the weights are the locked ones and one real request was answered.
+The kit becomes ready only after the weights are verified and one real request was answered.
 """
 
 import asyncio
@@ -34,18 +34,18 @@ from mealkit.runtime.watch.journal import Journal
 from mealkit.runtime.watch.metrics import Metrics
 from mealkit.runtime.worker_client.pool import Upstream, WorkerLostError
 
-# An unused connection is closed by who counts them all; this only stops the server's own timers.
+# AcceptedConnections closes idle connections; this value only disables uvicorn's own timers.
 _KEEP_ALIVE_SECONDS = 3600
-# For answers that are on their way once everything else has ended.
+# Seconds to send the remaining answers after everything else has ended.
 _LAST_ANSWERS_SECONDS = 2
 _SWITCH_SECONDS = 0.001
 
 
 class ServingContainer:
-    """A kit's gateway and worker, from the moment at which they can be served to the end."""
+    """A kit's gateway and worker, from the server's start to the end."""
 
     def __init__(self, startup: Startup, keys: Keys) -> None:
-        """Prepare everything, start nothing."""
+        """Prepare everything without starting it."""
         self._startup = startup
         self._lock = startup.lock
         self._journal = startup.journal
@@ -69,7 +69,7 @@ class ServingContainer:
         Raises:
             MealkitError: the start failed, or the engine died too often.
         """
-        # How long the loop waits for its turn at the interpreter while a thread reads a large body.
+        # How long the event loop waits for the interpreter while a thread parses a large body.
         sys.setswitchinterval(_SWITCH_SECONDS)
         return asyncio.run(self._run(listener, take_over))
 
@@ -98,7 +98,7 @@ class ServingContainer:
                 return 0
             if kit.done():
                 await kit
-            raise failure("INTERNAL", "the server ended by itself")
+            raise failure("INTERNAL", "the server ended unexpectedly")
         except MealkitError as error:
             fault = error.problems[0]
             self._lifecycle.move(Status.FAILED, fault.sentence, fault)
@@ -110,11 +110,11 @@ class ServingContainer:
             await asyncio.gather(kit, return_exceptions=True)
 
     async def _serve_kit(self) -> None:
-        """Become ready, and stay so as long as the engine can be kept alive."""
+        """Become ready, and stay ready as long as the engine can be restarted."""
         await self._verify_and_load()
         await self._warm()
-        # What the start made lives as long as the process: searching it for garbage again and
-        # again would hold up requests.
+        # Objects of the start live as long as the process; collecting garbage among them again and
+        # again would delay requests.
         gc.collect()
         gc.freeze()
         gc.enable()
@@ -128,7 +128,7 @@ class ServingContainer:
     async def _verify_and_load(self) -> None:
         loading = asyncio.create_task(self._supervisor.start())
         try:
-            # First: wrong weights explain more than an engine that choked on them.
+            # First, because wrong weights explain a failure of the engine.
             await self._startup.verification.finished()
             self._lifecycle.move(Status.LOADING, "the engine loads; the weights are verified")
             await loading
@@ -166,7 +166,7 @@ class ServingContainer:
         except TimeoutError:
             queue = self._service.queue
             self._journal.warning("drain ended early", running=queue.running, waiting=queue.waiting)
-            # Each request that waits for it learns that the kit was stopped.
+            # Each waiting request gets the answer that the kit was stopped.
             self._supervisor.kill()
             with suppress(TimeoutError):
                 async with asyncio.timeout(_LAST_ANSWERS_SECONDS):
@@ -196,7 +196,7 @@ class ServingContainer:
 class _Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave signals alone: here a stop means drain first."""
+        """Do not handle signals: the container drains before it stops."""
         yield
 
 
@@ -215,11 +215,11 @@ def _server_config(service: Service) -> uvicorn.Config:
         ws="none",
         lifespan="off",
         log_config=None,
-        # Its warnings are about what callers send, who could fill the log with them.
+        # uvicorn's warnings are about callers' data; callers could fill the log with them.
         log_level=logging.ERROR,
         access_log=False,
         server_header=False,
-        # Nothing here asks for a caller's address.
+        # The gateway does not use callers' addresses.
         proxy_headers=False,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=_LAST_ANSWERS_SECONDS,
@@ -227,7 +227,7 @@ def _server_config(service: Service) -> uvicorn.Config:
 
 
 class _LogHandler(logging.Handler):
-    """Writes what libraries log, from a warning on, as lines of the journal."""
+    """Writes the warnings and errors of libraries as lines of the journal."""
 
     def __init__(self, journal: Journal) -> None:
         super().__init__(logging.WARNING)

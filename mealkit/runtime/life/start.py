@@ -1,7 +1,8 @@
-"""What must hold before the engine may load, and before it may answer: machine and weights.
+"""Checks the machine before the engine loads, and the weights before it answers requests.
 
-Refuses a machine that the kit does not fit. The weights are hashed while the engine loads and the
-gateway is imported; no request is answered before they are known to be the locked ones.
+Raises PreflightError for a machine that does not meet the kit's requirements. The weights are
+hashed while the engine loads and the gateway is imported; no request is answered before all of them
+match the lock.
 """
 
 import asyncio
@@ -28,7 +29,7 @@ from mealkit.units import show_size
 
 
 class Startup:
-    """A start up to the moment at which the server is there."""
+    """A start until the server runs."""
 
     def __init__(
         self,
@@ -45,20 +46,20 @@ class Startup:
         self.lifecycle = lifecycle
         self.plan = plan
         self.worker = worker
-        """A worker that was started already."""
+        """The worker, if it was started already."""
         self.kills = 0
-        """How many processes of this control group had been killed when the worker could load."""
+        """How many processes of this control group had been killed before the worker loaded."""
 
     def check_machine(self, environment: Mapping[str, str]) -> None:
-        """Compare the machine with the kit's needs; if it fits, the worker may load.
+        """Compare the machine with the kit's requirements; if it meets them, release the worker.
 
         Raises:
-            PreflightError: it does not.
+            PreflightError: the machine does not meet the requirements.
             ContainerError: ``CONFIG_INVALID``, the overrides cannot be read.
         """
         overrides = read_overrides(environment)
         self.lifecycle.begin("preflight")
-        self.lifecycle.move(Status.PREFLIGHT, "comparing this machine with the kit's needs")
+        self.lifecycle.move(Status.PREFLIGHT, "comparing this machine with the kit's requirements")
         here = inside(traits_of(self.lock.engine.name), self.settings.state)
         found = preflight(read_facts(), self.lock.requirements, here)
         report = apply(found, overrides)
@@ -77,12 +78,12 @@ class Startup:
 
     @cached_property
     def verification(self) -> "Verification":
-        """The weights being hashed, from the first time that this is asked for."""
+        """The verification of the weights; the first access starts it."""
         return Verification(self.lock, self.settings, self.lifecycle)
 
 
 class Verification:
-    """Weights that are hashed in threads of their own, from the moment it is made."""
+    """Hashes the weights in separate threads, from the moment of its creation."""
 
     def __init__(self, lock: Lock, settings: Settings, lifecycle: Lifecycle) -> None:
         lifecycle.move(Status.VERIFYING, "hashing the weights while the engine loads")
@@ -101,15 +102,15 @@ class Verification:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End it, finished or not."""
+        """Stop the threads, finished or not."""
         self._stop.set()
         self._pool.shutdown()
 
     async def finished(self) -> None:
-        """Wait until the weights are known to be the locked ones.
+        """Wait until all weights are verified.
 
         Raises:
-            EngineError: they are not.
+            EngineError: the weights do not match the lock.
         """
         await asyncio.wrap_future(self._outcome)
         self._lifecycle.end("verifying")

@@ -1,7 +1,7 @@
-"""Keeps the worker alive: starts it, waits until it answers, starts it again when it dies or hangs.
+"""Keeps the worker alive: starts it, waits until it answers, restarts it when it dies or hangs.
 
-Refuses to go on for ever: after the kit's number of restarts it gives up, and a load has an end. A
-worker that dies turns ready off in the same turn of the loop that learns of it.
+Raises EngineError after the kit's number of restarts, and if loading takes too long. If the worker
+dies, the kit is not ready from the same iteration of the event loop on.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from mealkit.runtime.life.worker_process import ChildProcess, ProcessExit, Reape
 from mealkit.runtime.state import Status
 from mealkit.runtime.worker_client.pool import Upstream, WorkerLostError
 
-# Deaths that lie further apart than this are not one fault; the count begins anew.
+# Deaths that are further apart have different causes, so the count restarts.
 STABLE_SECONDS = 600.0
 
 _FIRST_PAUSE_SECONDS = 0.5
@@ -29,7 +29,7 @@ _POLL_SECONDS = 0.025
 _LAST_WORDS_SECONDS = 0.5
 _STOP_SECONDS = 5.0
 
-# What is said of an engine that ended when nothing better is known; a cause, if found, replaces it.
+# The codes for an engine that ended without a known cause; a known cause replaces them.
 _UNEXPLAINED = {"ENGINE_START", "ENGINE_DIED"}
 
 
@@ -37,7 +37,7 @@ class Supervisor:
     """The worker and its restarts."""
 
     def __init__(self, startup: Startup, upstream: Upstream) -> None:
-        """Plan for a worker; the first one may have been started already."""
+        """Plan the worker; the first one may have been started already."""
         self._plan = startup.plan
         self._begun = startup.worker
         self._serving = startup.lock.serving
@@ -54,8 +54,8 @@ class Supervisor:
         """Start the worker and wait until it has loaded.
 
         Raises:
-            MealkitError: it ended instead, or took too long; the problem that it printed, or that
-                its last words mean, or ``ENGINE_START``.
+            MealkitError: the worker ended, or took too long; the problem is the one that it
+                printed, or the one that its log shows, or ``ENGINE_START``.
         """
         self._reaper.start()
         await self._start()
@@ -66,9 +66,9 @@ class Supervisor:
         warm: Callable[[], Awaitable[None]],
         died: Callable[[Problem, bool], None],
     ) -> None:
-        """Wait for the worker's death and start it again as often as the kit says; then raise.
+        """Restart the worker when it dies, as often as the kit allows; then raise.
 
-        ``died`` is told each death, and whether a restart follows.
+        ``died`` is called after each death, with whether a restart follows.
 
         Raises:
             MealkitError: ``ENGINE_GAVE_UP``, or the cause of the last death, if it is known.
@@ -89,16 +89,16 @@ class Supervisor:
             since = loop.time()
 
     async def explain_loss(self, what: str) -> MealkitError:
-        """Say why the worker did not answer; waits a moment for its end, which may explain it."""
+        """Return why the worker did not answer; waits shortly for its exit as an explanation."""
         child = self._child
         if child is not None:
             await asyncio.wait([child.exited], timeout=_LAST_WORDS_SECONDS)
             if child.exited.done():
                 return await self._explain(child, "ENGINE_DIED", what)
-        return failure("ENGINE_ANSWER", f"the engine ended the connection {what}")
+        return failure("ENGINE_ANSWER", f"the engine closed the connection {what}")
 
     async def stop(self) -> None:
-        """End the worker: asked first, killed after a few seconds."""
+        """Stop the worker: terminate it, and kill it after a few seconds."""
         if self._begun:
             self._reaper.start()
             await self._spawn()
@@ -114,19 +114,19 @@ class Supervisor:
         self._upstream.close()
 
     def kill(self) -> None:
-        """End the worker at once."""
+        """Kill the worker immediately."""
         if self._child:
             self._child.kill()
 
     def condemn(self, fault: Problem) -> None:
-        """End a worker that runs but does not answer; ``fault`` is why it is started again."""
+        """Kill a worker that runs but does not answer; ``fault`` is the reason of the restart."""
         self._verdict = fault
         if self._lifecycle.is_ready:
             self._lifecycle.move(Status.LOADING, fault.sentence, fault)
         self.kill()
 
     async def _start(self) -> None:
-        """Start one worker; return when it answers, raise if it ends first or takes too long."""
+        """Start one worker; return when it answers, raise if it ends before or takes too long."""
         self._upstream.close()
         child = await self._spawn()
         child.exited.add_done_callback(self._turn_off)
@@ -146,9 +146,9 @@ class Supervisor:
         await loaded
 
     async def _spawn(self) -> ChildProcess:
-        """Start a worker, or take over the one that waits."""
+        """Start a worker, or use the one that waits."""
         begun, self._begun, self._verdict = self._begun, None, None
-        # Known before anything is waited for: the one that gives up waiting must find it to end it.
+        # Set before the first await, so that a cancelled start can still kill the worker.
         child = self._child = ChildProcess(begun or self._spawned(), self._reaper)
         await child.listen(self._write_line)
         return child
@@ -177,7 +177,7 @@ class Supervisor:
 
     async def _death(self) -> Problem:
         assert self._child is not None  # noqa: S101  watch comes after start
-        # Not the future itself: cancelling this must not cancel that.
+        # Shielded, so that cancelling this task does not cancel the future.
         await asyncio.wait([self._child.exited])
         error = await self._explain(self._child, "ENGINE_DIED", "")
         return error.problems[0]
@@ -185,12 +185,12 @@ class Supervisor:
     async def _again(
         self, count: int, restarts: int, fault: Problem, warm: Callable[[], Awaitable[None]]
     ) -> Problem | None:
-        """Start the worker again; return what went wrong, if it did."""
+        """Restart the worker; return the problem if it fails."""
         pause = min(_FIRST_PAUSE_SECONDS * 2 ** (count - 1), _LONGEST_PAUSE_SECONDS)
         reason = f"{fault.sentence.splitlines()[0]}; restart {count} of {restarts} in {pause:g} s"
         self._lifecycle.move(Status.LOADING, reason, fault)
         await asyncio.sleep(pause)
-        self._lifecycle.note(f"the engine loads again, restart {count} of {restarts}")
+        self._lifecycle.note(f"the engine is loading again, restart {count} of {restarts}")
         try:
             await self._start()
             await warm()
@@ -200,11 +200,11 @@ class Supervisor:
         return None
 
     def _turn_off(self, exited: "asyncio.Future[ProcessExit]") -> None:
-        """Turn ready off the moment the worker is gone; why is told once its last words are in."""
+        """Turn ready off as soon as the worker has exited; its log is evaluated later."""
         if self._lifecycle.status in {Status.READY, Status.WARMING}:
             how = exited.result()
             message = f"the engine's process ended with {how}"
-            # Not all of its log may be here yet; its end and its control group say much already.
+            # Its log may be incomplete; its exit and its control group already explain much.
             found = self._cause(self._child, how, None, "ENGINE_DIED", message)
             self._lifecycle.move(Status.LOADING, message, found or problem("ENGINE_DIED", message))
 
@@ -230,9 +230,9 @@ class Supervisor:
         code: str,
         what: str,
     ) -> Problem | None:
-        """Return what a death means, as far as the kit's word goes; None if that is not known.
+        """Return the cause of a death, as far as the kit's claims count; None if it is unknown.
 
-        ``said`` is the problem that the worker stated; one that explains nothing is no cause.
+        ``said`` is the problem that the worker printed, which counts only if it explains the death.
         """
         if child is None:
             return None
@@ -248,7 +248,7 @@ class Supervisor:
         memory = memory_state()
         return Evidence(
             log=child.log,
-            # A worker never ends well by itself: vLLM's server exits with 0 when its engine died.
+            # A worker never exits on purpose: vLLM's server exits with 0 if its engine died.
             exit_code=how.code or None,
             signal_name=how.signal_name,
             killed_for_memory=(memory.kills or 0) > self._kills,
@@ -262,7 +262,7 @@ class Supervisor:
 
 
 def _gave_up(restarts: int, fault: Problem) -> MealkitError:
-    """Blame the cause of the last death, if it is known: it has an owner of its own."""
+    """Return the cause of the last death if it is known, because it has a more exact owner."""
     message = (
         f"the engine was restarted {restarts} times and died again; the last time: {fault.message}"
     )
@@ -273,7 +273,7 @@ def _gave_up(restarts: int, fault: Problem) -> MealkitError:
 
 def _shm_bytes() -> int | None:
     try:
-        found = os.statvfs("/dev/shm")  # noqa: S108  the shared memory itself
+        found = os.statvfs("/dev/shm")  # noqa: S108  this is the shared memory
     except OSError:
         return None
     return found.f_blocks * found.f_frsize

@@ -1,7 +1,7 @@
-"""Holds every weight file in the container against the lock, byte by byte.
+"""Compares every weight file in the container with the lock, byte by byte.
 
-Refuses a missing file, a wrong size and a flipped bit. Files are read in parallel threads; hashing
-releases the interpreter's lock, so the gateway goes on answering.
+Raises EngineError for a missing file, a wrong size or wrong content. Files are read in parallel
+threads; hashing releases the interpreter's lock, so the gateway can still answer.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from mealkit.recipe.lock import LockedFile
 
 
 class VerificationStoppedError(Exception):
-    """The check was told to stop; nothing is known of the files."""
+    """The check was stopped before it had a result."""
 
 
 def verify_weights(
@@ -29,15 +29,15 @@ def verify_weights(
 ) -> None:
     """Check that every locked file is below ``root`` with exactly the locked bytes.
 
-    ``advance`` is told bytes as they are hashed, from several threads. Memory is one chunk per
-    thread. The first wrong file ends the check.
+    ``advance`` is called with the number of hashed bytes, from several threads. Each thread uses
+    the memory of one chunk. The first wrong file ends the check.
 
     Raises:
         EngineError: ``WEIGHTS_MISSING`` or ``WEIGHTS_MISMATCH``, with path, expected and found.
         VerificationStoppedError: ``stop`` was set.
     """
     stop = stop or threading.Event()
-    # Names and sizes first: they cost nothing, and tell of all files that are absent or cut.
+    # Names and sizes first: this is fast, and reports all missing and truncated files.
     found = [_check_presence(file, root) for file in files]
     problems = [item for item in found if item is not None]
     if problems:
@@ -61,7 +61,7 @@ def _check_presence(file: LockedFile, root: Path) -> Problem | None:
     except OSError as error:
         message = f"{file.path} is missing: {error.strerror}"
         return problem("WEIGHTS_MISSING", message, where=str(path))
-    # A pipe would never end.
+    # Reading a pipe might never end.
     if not stat.S_ISREG(found.st_mode):
         message = f"{file.path} is not a regular file"
         return problem("WEIGHTS_MISSING", message, where=str(path))
@@ -78,7 +78,7 @@ def _hash(
     path = root / file.path
     state = hashlib.sha256()
     try:
-        # Opened as a regular file or not at all, whatever has come to its path meanwhile.
+        # Opened only as a regular file, even if the path has changed since the check.
         for chunk in file_chunks(path):
             if stop.is_set():
                 raise VerificationStoppedError

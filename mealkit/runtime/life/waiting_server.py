@@ -1,7 +1,8 @@
-"""Answers while the gateway is being imported: alive, and not ready yet.
+"""Answers health requests while the gateway is being imported: alive, and not ready yet.
 
-One request per connection, whose body is not read. Refuses everything but health; it needs no key,
-because it gives nothing. A server of its own, since any other takes longer to import than it lives.
+One request per connection, without reading its body. All paths except health get an error. It needs
+no keys, because it returns no data. It is a separate server because importing any other one would
+take longer than this one runs.
 """
 
 import json
@@ -20,12 +21,12 @@ from mealkit.worker.openai_errors import openai_error
 
 _HEAD_BYTES = 16384
 _MOST_CONNECTIONS = 256
-# For a peer that does not take its answer, or sends a body without end.
+# The limit for a peer that does not read its answer, or sends an endless body.
 _LINGER_SECONDS = 1.0
 
 
 class WaitingServer:
-    """A thread that answers on a listening socket until it is told to leave."""
+    """A thread that answers on a listening socket until ``leave`` is called."""
 
     def __init__(self, listener: socket.socket, lifecycle: Lifecycle) -> None:
         self._listener = listener
@@ -50,13 +51,13 @@ class WaitingServer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Leave, and wait until everybody has gone."""
+        """Leave, and wait until all connections are closed."""
         self.leave()
         self._thread.join()
         self._ours.close()
 
     def leave(self) -> None:
-        """Touch the listening socket no more; who was let in before is still answered."""
+        """Stop accepting connections; open connections are still answered."""
         if not self._has_left.is_set():
             self._ours.send(b"x")
             self._has_left.wait()
@@ -79,7 +80,7 @@ class WaitingServer:
     def _accept(self) -> None:
         try:
             connection, _ = self._listener.accept()
-        except OSError:  # it has gone again
+        except OSError:  # the peer has disconnected
             return
         connection.setblocking(False)  # noqa: FBT003
         visitor = _Visitor(connection)
@@ -100,7 +101,7 @@ class WaitingServer:
                     visitor.is_answered = True
         except OSError:
             data = b""
-        # Until the peer closes: an answer to one that still sends would be lost otherwise.
+        # Wait until the peer closes, because the answer to a peer that still sends would be lost.
         if not data:
             self._close(visitor)
 

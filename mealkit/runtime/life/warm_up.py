@@ -1,4 +1,4 @@
-"""The one real request that a kit must answer before it is ready."""
+"""Sends the real request that a kit must answer before it is ready."""
 
 from collections.abc import Mapping
 from typing import Any, assert_never
@@ -20,15 +20,15 @@ _TEXT = "a first sentence, so that the first caller does not wait"
 
 
 async def warm(service: Service) -> None:
-    """Ask the worker once, and learn from its answer what only the model knows.
+    """Send the worker one request, and read from its answer what is not in the lock.
 
-    A generation is asked for one token. Of a prediction only the schema is asked, since only
-    the kit's author knows an input that means something to it: the code was loaded, and answers.
+    Generation is tested with one token. For prediction only the schema is requested, because only
+    the kit's author knows a meaningful input; the answer shows that the code is loaded.
 
     Raises:
-        MealkitError: it refused (its own problem), or its answer cannot be used
-            (``ENGINE_ANSWER``).
-        WorkerLostError: it ended instead.
+        MealkitError: the worker's own problem, or ``ENGINE_ANSWER``, its answer is not
+            valid.
+        WorkerLostError: the worker ended.
     """
     task = service.served.task
     match task:
@@ -55,7 +55,7 @@ async def _ask(service: Service, endpoint: Endpoint, values: Mapping[str, Any]) 
 
 
 def _few(service: Service) -> dict[str, int]:
-    """Return the parameter that asks for as few tokens as the kit allows."""
+    """Return the parameter for the smallest number of tokens that the kit allows."""
     bounds = service.served.overrides.get("max_tokens")
     return {"max_tokens": max(1, int(bounds.minimum)) if bounds and bounds.minimum else 1}
 
@@ -71,7 +71,7 @@ def _learn_dimensions(service: Service, body: bytes) -> None:
     dimensions = dimensions_of(body)
     before = service.served.dimensions
     if before not in {None, dimensions}:
-        message = f"vectors have {dimensions} numbers now, and had {before} before"
+        message = f"vectors have {dimensions} numbers now, but had {before} before"
         raise failure("ENGINE_ANSWER", message)
     service.served.dimensions = dimensions
 
@@ -81,7 +81,9 @@ def _learn_schema(service: Service, body: bytes) -> None:
         form = parse_json(body, max_depth=MAX_DEPTH)
         is_schema = isinstance(form["input"], dict) and isinstance(form["output"], dict | bool)
     except (ValueError, KeyError, TypeError) as error:
-        raise failure("ENGINE_ANSWER", "the engine does not say what it predicts") from error
+        raise failure(
+            "ENGINE_ANSWER", "the engine's answer has no schema of the prediction"
+        ) from error
     if not is_schema:
         raise failure("ENGINE_ANSWER", "the engine's schema is not a JSON Schema")
     service.served.prediction = form

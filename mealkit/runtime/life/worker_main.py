@@ -1,8 +1,8 @@
 """The worker's process: ``python -m mealkit.runtime.life.worker_main PARENT OPTIONS...``.
 
-It is tied to the gateway: the kernel kills it when its parent ends. It imports what the engine
-needs, waits on its standard input until it may load, and is then ``mealkit.worker.host`` with the
-same options. Standard library only until then.
+The kernel kills it when its parent, the gateway, ends. It imports the engine's packages, waits on
+its standard input until it may load, and then runs ``mealkit.worker.host`` with the same options.
+Standard library only until then.
 """
 
 import gc
@@ -17,10 +17,10 @@ _FIRST_PROCESS = 1
 def main(arguments: list[str]) -> int:
     """Serve until SIGTERM; return the exit code. End at once if the parent has already ended."""
     parent, options = int(arguments[0]), arguments[1:]
-    # With the first process of a container the kernel ends all others.
+    # When process 1 of a container ends, the kernel kills all others.
     if parent != _FIRST_PROCESS:
         _die_with_parent()
-    # It may have ended before it was asked for.
+    # The parent may have ended before the call.
     if os.getppid() != parent:
         return 1
     gc.disable()  # nothing of what is imported is garbage
@@ -33,14 +33,14 @@ def main(arguments: list[str]) -> int:
 
 
 def _prepare(worker: str) -> None:
-    """Have the worker's packages imported. What fails here fails again in the load, with words."""
+    """Import the worker's packages. If this fails, loading fails too and reports the problem."""
     from mealkit.worker.host import import_worker  # noqa: PLC0415
 
     try:
         prepare = getattr(import_worker(worker), "prepare", None)
         if prepare:
             prepare()
-    except Exception:  # noqa: BLE001  whatever an engine raises
+    except Exception:  # noqa: BLE001  an engine may raise anything
         return
 
 

@@ -1,7 +1,7 @@
 """How the worker is started for a lock: its command, its settings file and its environment.
 
-Nothing of the gateway's own environment reaches the worker but what is listed here. This runs
-before anything else does, so it imports what is quick to import and nothing more.
+The worker gets only those variables of the gateway's environment that are listed here. This module
+runs first, so it imports only quick modules.
 """
 
 import json
@@ -20,10 +20,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-# A Unix socket's path has this many bytes at most, and a final zero: unix(7).
+# The maximum length of a Unix socket's path, without the final zero byte: unix(7).
 _SOCKET_PATH_BYTES = 107
 
-# What the machine, and not the kit, decides: which GPUs, and where the driver's libraries are.
+# Variables of the machine, not of the kit: which GPUs, and the path of the driver's libraries.
 _PASSED_ON = frozenset(
     {
         "PATH",
@@ -39,16 +39,16 @@ _PASSED_ON = frozenset(
 
 
 class WorkerPlan:
-    """Everything it takes to start the worker."""
+    """Everything needed to start the worker."""
 
     __slots__ = ("_config", "command", "environment", "socket")
 
     def __init__(self, lock: "Mapping[str, Any]", environment: Mapping[str, str]) -> None:
-        """Plan for a lock as JSON has it.
+        """Plan the worker for a lock in JSON form.
 
         Raises:
             ValueError: the state folder's path is not absolute, or too long for a socket below it.
-            KeyError, TypeError: that is no lock.
+            KeyError, TypeError: the values are not a lock.
         """
         places = DEFAULTS | {name: environment[name] for name in DEFAULTS if name in environment}
         state = places["MEALKIT_STATE"]
@@ -95,7 +95,7 @@ class WorkerPlan:
         path, text = self._config
         state = os.path.dirname(path)  # noqa: PTH120
         os.makedirs(state, exist_ok=True)  # noqa: PTH103
-        # The folder may be older than this container, and what is in it the kit's own doing.
+        # The folder may be older than this container, and the kit's code may have written to it.
         for left in (f"{path}.part", path):
             _clear(left)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
@@ -112,19 +112,19 @@ class WorkerPlan:
 
 
 class Spawned:
-    """A process that was started: its number, and the pipes from and to it.
+    """A started process: its id, and the pipes from and to it.
 
-    A worker waits, after what it can do before anything is known of the machine, for a byte on
-    ``stdin``; when that is closed instead, it ends.
+    After its imports, a worker waits for a byte on ``stdin`` before it loads; if ``stdin`` is
+    closed instead, it exits.
     """
 
     __slots__ = ("pid", "stderr", "stdin", "stdout")
 
     def __init__(self, command: "tuple[str, ...]", environment: Mapping[str, str]) -> None:
-        """Start a command with exactly this environment, in a session of its own, confined.
+        """Start a command with exactly this environment, in its own session, with dropped rights.
 
         Raises:
-            OSError: it cannot be run.
+            OSError: the command cannot be run.
         """
         own, other = zip(os.pipe(), os.pipe(), os.pipe()[::-1], strict=True)
         try:
@@ -152,10 +152,10 @@ class Spawned:
         self.stdin: int | None = stdin
 
     def release(self) -> None:
-        """Let the worker load, if that was not said before."""
+        """Let the worker load, unless it was released before."""
         if self.stdin is None:
             return
-        with suppress(OSError):  # it has ended; its watcher will say so
+        with suppress(OSError):  # the worker has ended; the supervisor reports it
             os.write(self.stdin, b"\n")
         os.close(self.stdin)
         self.stdin = None
@@ -164,8 +164,8 @@ class Spawned:
 def begin(environment: Mapping[str, str]) -> "tuple[WorkerPlan, Spawned, int] | None":
     """Start the container's worker before anything else; it waits until it is released.
 
-    Callers' socket is opened before it: with the worker comes its descriptor. None if any of that
-    fails: the regular start finds the same fault, and can explain it.
+    The listening socket for callers is opened before; its descriptor is returned with the worker.
+    None if anything fails: the regular start then fails in the same way and reports the problem.
     """
     etc = environment.get("MEALKIT_ETC", DEFAULTS["MEALKIT_ETC"])
     listener = None
@@ -193,7 +193,7 @@ def begin(environment: Mapping[str, str]) -> "tuple[WorkerPlan, Spawned, int] | 
 
 
 def _clear(path: str) -> None:
-    """Remove what is at a path, whatever it is; a folder is moved out of the way."""
+    """Remove the file at a path, of any kind; a folder is moved away."""
     with suppress(FileNotFoundError):
         try:
             os.unlink(path)  # noqa: PTH108

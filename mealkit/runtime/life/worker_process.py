@@ -1,6 +1,6 @@
-"""Child processes of the gateway: started apart, listened to, and reaped, orphans too.
+"""Starts child processes of the gateway, reads their output, and reaps them and orphans.
 
-Each is a group of its own, so that nothing of it survives.
+Each child has its own process group, so that its own children can be killed with it.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from mealkit.runtime.life.worker_plan import Spawned
 from mealkit.untrusted import parse_json
 
 TAIL_LINES = 20
-# What explains a death may stand far above the last line: engines trace back several times over.
+# The cause of a death may be far above the last line, because engines print several tracebacks.
 LOG_LINES = 400
 _LINE_BYTES = 4096
 _FIRST_PROCESS = 1
@@ -31,7 +31,7 @@ class ProcessExit:
 
     @classmethod
     def of(cls, status: int) -> "ProcessExit":
-        """Read a wait status."""
+        """Convert a wait status."""
         code = os.waitstatus_to_exitcode(status)
         if code >= 0:
             return cls(code, None)
@@ -45,24 +45,24 @@ class ProcessExit:
 
 
 class Reaper:
-    """Collects every child that ends: those it watches, and orphans that fell to process 1."""
+    """Reaps every child that ends: watched ones, and orphans that process 1 has inherited."""
 
     def __init__(self) -> None:
         self._watched: dict[int, Callable[[ProcessExit], None]] = {}
 
     def start(self) -> None:
-        """Listen for ended children, from the running loop's own thread."""
+        """Wait for ended children, in the thread of the running loop."""
         asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, self.collect)
 
     def watch(self, pid: int, ended: Callable[[ProcessExit], None]) -> None:
-        """Have ``ended`` called, in the loop's thread, as soon as the child ends.
+        """Call ``ended``, in the loop's thread, as soon as the child ends.
 
-        Call it before control goes back to the loop, or the child may be missed.
+        Must be called before control returns to the loop, or the child may be missed.
         """
         self._watched[pid] = ended
 
     def collect(self) -> None:
-        """Tell of every child that has ended."""
+        """Report every child that has ended."""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -79,7 +79,7 @@ class ChildProcess:
     """A running child: its exit, the last lines it wrote, and the problem it reported."""
 
     def __init__(self, spawned: Spawned, reaper: Reaper) -> None:
-        """Take over a process that was started; it may load now. Listen to it next."""
+        """Use a started process, and let it load. Call ``listen`` next."""
         loop = asyncio.get_running_loop()
         self.pid = spawned.pid
         self._spawned = spawned
@@ -109,43 +109,43 @@ class ChildProcess:
         return child
 
     async def listen(self, write_line: Callable[[str, str], None]) -> None:
-        """Read what it writes, and learn of its end."""
+        """Read the process's output, and wait for its end."""
         spawned = self._spawned
         for name, read_end in (("stdout", spawned.stdout), ("stderr", spawned.stderr)):
             await self._listen(name, read_end, write_line)
-        # It may have ended before anybody listened.
+        # It may have ended before this call.
         self._reaper.collect()
 
     @property
     def tail(self) -> str:
-        """The last lines it wrote."""
+        """The last lines of the output."""
         return "\n".join(list(self._log)[-TAIL_LINES:])
 
     @property
     def log(self) -> str:
-        """The last lines it wrote, as many as are kept."""
+        """All stored lines of the output."""
         return "\n".join(self._log)
 
     async def wait_silent(self, seconds: float) -> None:
-        """Wait until all it wrote has been read; a grandchild may hold the pipes open longer."""
+        """Wait until all output has been read; a grandchild may keep the pipes open longer."""
         await asyncio.wait(self._silent, timeout=seconds)
 
     def terminate(self) -> None:
-        """Ask it to end."""
+        """Ask the process to end, with SIGTERM."""
         self._signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End it, and everything it started."""
+        """Kill the process and its process group."""
         self._signal(signal.SIGKILL)
 
     def _signal(self, number: signal.Signals) -> None:
-        # Once it was reaped, its number may be another's.
+        # After it was reaped, its id may belong to another process.
         if not self.exited.done():
             with suppress(ProcessLookupError):
                 os.killpg(self.pid, number)
 
     def _end(self, how: ProcessExit) -> None:
-        self.kill()  # what it started, and left behind
+        self.kill()  # processes that it has started and left behind
         self.exited.set_result(how)
 
     async def _listen(
@@ -166,7 +166,7 @@ class ChildProcess:
 
 
 class _Lines(asyncio.Protocol):
-    """Cuts what arrives into lines, none of them endless."""
+    """Splits received data into lines of limited length."""
 
     def __init__(self, take: Callable[[str], None], silent: asyncio.Future[None]) -> None:
         self._take = take
@@ -193,10 +193,10 @@ class _Lines(asyncio.Protocol):
 
 
 def end_others() -> None:
-    """End what else runs in a container that this is the first process of.
+    """Kill all other processes of the container, if this is its process 1.
 
-    What a worker has started may have left its group, and could take the port that callers know
-    once no process listens there.
+    A process that the worker has started may have left the worker's group. It could bind the kit's
+    port after the gateway has closed it.
     """
     if os.getpid() == _FIRST_PROCESS:
         with suppress(ProcessLookupError):

@@ -1,6 +1,7 @@
-"""What the kit measures of itself, in Prometheus' text format. No caller's text is ever a label.
+"""The kit's metrics, in Prometheus' text format. Text from callers is never a label.
 
-Under names of its own; for what the engine did, under OpenTelemetry's as Prometheus writes them.
+Names begin with ``mealkit_``; metrics of the engine's work have OpenTelemetry's names, in
+Prometheus' spelling.
 """
 
 from collections.abc import Callable
@@ -50,17 +51,17 @@ class Metrics:
     """The counters and gauges of one container."""
 
     def __init__(self, model: str) -> None:
-        """Begin at zero; ``model`` is the one that is served."""
+        """Begin at zero; ``model`` is the name of the served model."""
         registry = CollectorRegistry()
         self._use = _Use(model, registry)
         ProcessCollector(registry=registry)
         self._registry = registry
         self._state = Gauge(
-            "mealkit_state", "1 for the present state", ["state"], registry=registry
+            "mealkit_state", "1 for the current state", ["state"], registry=registry
         )
         self._startup = Gauge(
             "mealkit_startup_seconds",
-            "Seconds of a phase of the start",
+            "Seconds of each phase of the start",
             ["phase"],
             registry=registry,
         )
@@ -81,25 +82,25 @@ class Metrics:
             "mealkit_failures", "Problems, by code and owner", ["code", "owner"], registry=registry
         )
         self._restarts = Counter(
-            "mealkit_worker_restarts", "Times the worker was started again", registry=registry
+            "mealkit_worker_restarts", "Restarts of the worker", registry=registry
         )
         self._running = Gauge(
-            "mealkit_requests_running", "Requests that the engine works on", registry=registry
+            "mealkit_requests_running", "Requests that the engine is processing", registry=registry
         )
         self._waiting = Gauge(
-            "mealkit_requests_waiting", "Requests that wait for their turn", registry=registry
+            "mealkit_requests_waiting", "Requests in the queue", registry=registry
         )
         self._canaries = Counter(
-            "mealkit_canaries", "Signs of life asked of the engine", ["result"], registry=registry
+            "mealkit_canaries", "Canary requests to the engine", ["result"], registry=registry
         )
         self._canary_seconds = Gauge(
-            "mealkit_canary_seconds", "Seconds that the last sign of life took", registry=registry
+            "mealkit_canary_seconds", "Seconds of the last canary request", registry=registry
         )
         self._states = {status: self._state.labels(status.value) for status in Status}
         self._states[Status.STARTING].set(1)
 
     def moved(self, snapshot: Snapshot) -> None:
-        """Record a move of the state machine."""
+        """Record a transition of the state machine."""
         for status, gauge in self._states.items():
             gauge.set(status is snapshot.status)
         for phase, seconds in snapshot.phases.items():
@@ -122,7 +123,7 @@ class Metrics:
         self._use.note(operation, usage, seconds, first_seconds)
 
     def missed(self, operation: str, seconds: float, code: str) -> None:
-        """Count a request that the engine was asked, and that ended with a problem."""
+        """Count a request to the engine that ended with a problem."""
         self._use.note_error(operation, seconds, code)
 
     def restarted(self) -> None:
@@ -130,18 +131,18 @@ class Metrics:
         self._restarts.inc()
 
     def queue(self, running: int, waiting: int) -> None:
-        """Record how many requests the engine works on, and how many wait for their turn."""
+        """Record how many requests the engine is processing, and how many are in the queue."""
         self._running.set(running)
         self._waiting.set(waiting)
 
     def probed(self, result: str, seconds: float) -> None:
-        """Count a sign of life that was asked for."""
+        """Count a canary request."""
         self._canaries.labels(result).inc()
         self._canary_seconds.set(seconds)
 
     def count_connections(self, count: Callable[[], int]) -> None:
-        """Have ``count`` say how many connections there are."""
-        gauge = Gauge("mealkit_connections", "Callers' open connections", registry=self._registry)
+        """Use ``count`` to get the number of open connections."""
+        gauge = Gauge("mealkit_connections", "Open connections of callers", registry=self._registry)
         gauge.set_function(lambda: float(count()))
 
     def text(self) -> bytes:
@@ -150,7 +151,7 @@ class Metrics:
 
 
 class _Use:
-    """What the engine was used for, under the names that dashboards for other engines know."""
+    """Metrics of the engine's work, under the names that dashboards for other engines use."""
 
     def __init__(self, model: str, registry: CollectorRegistry) -> None:
         self._model = model
@@ -163,7 +164,7 @@ class _Use:
 
         self._request = histogram(
             "gen_ai_server_request_duration_seconds",
-            "Seconds that the engine took for a request",
+            "Seconds of the engine for a request",
             _REQUEST_BUCKETS,
             ("error_type",),
         )
@@ -174,12 +175,12 @@ class _Use:
         )
         self._next = histogram(
             "gen_ai_server_time_per_output_token_seconds",
-            "Seconds for each token after the first of a streamed answer",
+            "Seconds per token after the first of a streamed answer",
             _NEXT_BUCKETS,
         )
         self._tokens = histogram(
             "gen_ai_client_token_usage",
-            "Tokens of a request, and of its answer",
+            "Tokens of a request and of its answer",
             _TOKEN_BUCKETS,
             ("gen_ai_token_type",),
         )

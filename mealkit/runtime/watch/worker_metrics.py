@@ -1,7 +1,7 @@
-"""Passes an engine's own metrics on, beside the gateway's: those of a server that has any.
+"""Adds the metrics of an engine that is a server, such as vLLM, to the gateway's.
 
-Refuses everything but the engine's own names, which no other family can have, and waits for a
-worker that hangs no longer than a scrape may take.
+Drops all metrics except those with the engine's own prefix. Stops waiting for a worker that hangs
+before a scrape times out.
 """
 
 import asyncio
@@ -20,11 +20,11 @@ _AVAILABLE = (
 
 
 async def worker_metrics(prefix: str | None, upstream: Upstream) -> bytes:
-    """Return an engine's metrics in Prometheus' text format; nothing, if it has none of its own.
+    """Return an engine's metrics in Prometheus' text format; empty if ``prefix`` is None.
 
-    Its own begin with ``prefix``. Those of its server (process_..., python_..., http_...) are left
-    out: the gateway has some of the same names. A worker that does not answer in time, or with
-    something else, has a gauge that says so.
+    The engine's metrics begin with ``prefix``. Those of its server (process_..., python_...,
+    http_...) are dropped, because the gateway has some of the same names. If the worker does not
+    answer in time, or not with metrics, the gauge mealkit_worker_metrics_available is 0.
     """
     if prefix is None:
         return b""
@@ -34,7 +34,7 @@ async def worker_metrics(prefix: str | None, upstream: Upstream) -> bytes:
 
 
 async def _read(upstream: Upstream) -> str | None:
-    # A server may tell metrics while its engine hangs: they are no sign of life.
+    # Metrics do not show that the engine works: a server may return them while its engine hangs.
     apart = upstream.apart()
     try:
         async with asyncio.timeout(WAIT_SECONDS):

@@ -1,7 +1,7 @@
-"""One connection to the worker: HTTP/1.1, one request at a time, its answer whole or as it comes.
+"""One connection to the worker: HTTP/1.1, one request at a time, its answer whole or as a stream.
 
-Refuses answers that are too large or are not HTTP. A general client costs more per request than the
-gateway may.
+Raises WorkerLostError for answers that are too large or are not HTTP. A general client would cost
+more time per request than the gateway may use.
 """
 
 import asyncio
@@ -10,32 +10,32 @@ from dataclasses import dataclass
 
 from mealkit.runtime.worker_client.response import ResponseError, ResponseReader
 
-# 2048 vectors of 4096 numbers, written as text, are 170 MB.
+# 2048 vectors of 4096 numbers as text are 170 MB.
 MAX_ANSWER_BYTES = 256 * 1024 * 1024
 
-# What waits here for a slow reader of a stream; beyond it the worker is not read from.
+# The buffer for a slow reader of a stream; while it is full, the worker is not read from.
 PENDING_BYTES = 64 * 1024
 
 
 class WorkerLostError(Exception):
-    """The worker is not there, or its connection ended before the answer did."""
+    """The worker cannot be reached, or its connection ended before the answer did."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerAnswer:
-    """What the worker answered, whole."""
+    """The whole answer of the worker."""
 
     status: int
     body: bytes
 
 
 class WorkerConnection(asyncio.Protocol):
-    """One connection: one request at a time, its answer gathered from what arrives."""
+    """One connection: one request at a time, its answer assembled from the received data."""
 
     _transport: asyncio.Transport
 
     def __init__(self, hear: Callable[[], None]) -> None:
-        """Prepare; ``hear`` is called whenever anything arrives."""
+        """Prepare; ``hear`` is called whenever data arrives."""
         self._hear = hear
         self._reader = ResponseReader()
         self._news: asyncio.Future[None] | None = None
@@ -54,12 +54,12 @@ class WorkerConnection(asyncio.Protocol):
         return self._reader.status
 
     async def begin(self, method: str, target: str, body: bytes, *, streams: bool) -> None:
-        """Send a request; return when its answer is there, or begins, if it streams."""
+        """Send a request; return when its answer is complete, or, for a stream, when it begins."""
         self.has_received = self.has_ended = False
         self._parts, self._size_bytes, self._streams = [], 0, streams
         self._reader = ResponseReader()
         self._resume()
-        # One write: two would wake the worker twice.
+        # One write, because two would wake the worker twice.
         self._transport.write(_head(method, target, len(body)) + body)
         while not (self.has_ended or (streams and self.status)):
             await self._wait()
@@ -67,12 +67,12 @@ class WorkerConnection(asyncio.Protocol):
             raise self._error
 
     def answer(self) -> WorkerAnswer:
-        """Return the whole answer, which is there."""
+        """Return the complete answer."""
         parts, self._parts = self._parts, []
         return WorkerAnswer(self.status, b"".join(parts))
 
     async def piece(self) -> bytes:
-        """Return what has come; wait for it, if nothing has; nothing at the end."""
+        """Return the received data; wait if there is none; empty at the end."""
         while not self._parts and not self.has_ended:
             await self._wait()
         if not self._parts and self._error:
@@ -83,24 +83,24 @@ class WorkerConnection(asyncio.Protocol):
         return data
 
     def close(self) -> None:
-        """End the connection."""
+        """Close the connection."""
         self.is_open = False
         self._transport.close()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Be open."""
+        """Store the transport of the open connection."""
         assert isinstance(transport, asyncio.Transport)  # noqa: S101  for the type checker
         self._transport = transport
         self.is_open = True
 
     def data_received(self, data: bytes) -> None:
-        """Take what has arrived."""
+        """Read received data."""
         self.has_received = True
         self._hear()
         self._receive(data)
 
     def eof_received(self) -> None:
-        """Take the end of what arrives."""
+        """Handle the end of the received data."""
         # An answer without a length ends here.
         try:
             self._reader.end()
@@ -132,13 +132,13 @@ class WorkerConnection(asyncio.Protocol):
 
     def _receive(self, data: bytes) -> None:
         if self.has_ended:
-            self._fail("the worker sent what was not asked for")
+            self._fail("the worker sent data without a request")
             return
         try:
             for part in self._reader.take(data):
                 self._keep(part)
         except ResponseError as error:
-            self._fail(f"the worker does not speak HTTP: {error}")
+            self._fail(f"the worker's answer is not valid HTTP: {error}")
             return
         if self._reader.is_done:
             self._finish()

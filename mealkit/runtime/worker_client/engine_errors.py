@@ -1,7 +1,7 @@
-"""What the error answers of workers mean: mealkit's own problems, and those of an engine's server.
+"""Reads the error answers of workers: mealkit's own problems, and those of an engine's server.
 
-Refuses to guess: an answer that is neither is ``ENGINE_ANSWER``, with what it says. What an
-engine's own messages mean, the engine's traits say; else the status decides, as OpenAI uses it.
+The engine's traits translate messages of the engine. For other messages the HTTP status decides,
+with OpenAI's meaning. An answer that is neither becomes ``ENGINE_ANSWER``, with its text.
 """
 
 import json
@@ -20,7 +20,7 @@ _APPENDIX = re.compile(r" \(parameter=[^()]*\)$")
 
 
 def problem_of(answer: WorkerAnswer, engine: EngineTraits) -> Problem:
-    """Read the problem in a worker's error answer; one that has none is a problem of its own."""
+    """Return the problem in a worker's error answer; ``ENGINE_ANSWER`` if it has none."""
     try:
         content = json.loads(answer.body)
     except (ValueError, RecursionError):
@@ -29,14 +29,14 @@ def problem_of(answer: WorkerAnswer, engine: EngineTraits) -> Problem:
 
 
 def problem_of_error(content: Any, status: int, engine: EngineTraits) -> Problem:
-    """Read the problem in ``{"error": {...}}``: a whole answer, or an event of a stream.
+    """Return the problem in ``{"error": {...}}``: a whole answer, or an event of a stream.
 
-    ``status`` is the answer's. An error within a stream may have its status in ``error.code``; that
-    one decides, if it is there.
+    ``status`` is the answer's. An error in a stream may have its status in ``error.code``, which
+    then takes precedence.
     """
     error = content.get("error") if isinstance(content, Mapping) else None
     if not isinstance(error, Mapping):
-        message = f"the engine answered {status} and named no known problem"
+        message = f"the engine answered {status} without a known problem"
         return problem("ENGINE_ANSWER", message)
     found = problem_of_json(error)
     if found:
@@ -44,7 +44,7 @@ def problem_of_error(content: Any, status: int, engine: EngineTraits) -> Problem
     said: Any = error.get("message")
     code: Any = error.get("code")
     if not isinstance(said, str):
-        return problem("ENGINE_ANSWER", f"the engine answered {status} and named no known problem")
+        return problem("ENGINE_ANSWER", f"the engine answered {status} without a known problem")
     message = _APPENDIX.sub("", said)
     status = code if type(code) is int else status
     where = error.get("param")
@@ -62,9 +62,9 @@ def _by_status(message: str, status: int, where: str | None) -> Problem:
             )
         case 501:
             return problem(
-                "REQUEST_UNSUPPORTED", f"the engine does not do this: {shown}", where=where
+                "REQUEST_UNSUPPORTED", f"the engine does not support this: {shown}", where=where
             )
         case 429 | 503:
-            return problem("REQUEST_BUSY", f"the engine takes no more requests: {shown}")
+            return problem("REQUEST_BUSY", f"the engine accepts no more requests: {shown}")
         case _:
             return problem("ENGINE_ANSWER", f"the engine answered {status}: {shown}")

@@ -1,6 +1,6 @@
 """Calls the worker over its Unix socket, on connections that stay open.
 
-Refuses answers that are too large or are not HTTP.
+Raises WorkerLostError for answers that are too large or are not HTTP.
 """
 
 import asyncio
@@ -20,28 +20,28 @@ __all__ = ["Stream", "Upstream", "WorkerAnswer", "WorkerLostError"]
 
 
 class Upstream:
-    """The worker's socket, with the connections to it that wait for their next request."""
+    """The worker's socket, with the idle connections to it."""
 
     def __init__(self, path: Path) -> None:
         self._path = str(path)
         self._idle: deque[WorkerConnection] = deque()
         self._busy: set[WorkerConnection] = set()
         self.heard_seconds = 0.0
-        """When the worker was last heard of, on the loop's clock."""
+        """The time of the last data from the worker, on the loop's clock."""
 
     @property
     def waits_for_callers(self) -> bool:
-        """Whether an answer is held up because its caller does not read."""
+        """Whether an answer is delayed because its caller does not read."""
         return any(connection.is_paused for connection in self._busy)
 
     async def request(self, method: str, target: str, body: bytes = b"") -> WorkerAnswer:
-        """Send one request and return its answer; cancelled, it closes the connection.
+        """Send one request and return its answer; close the connection if cancelled.
 
-        A request on a connection that the worker had closed meanwhile is sent once more, on a new
-        one: a worker does not close a connection that carries a request, so it has not seen it.
+        If the worker had closed the idle connection, the request is sent once more on a new one.
+        This is safe because a worker does not close a connection while it processes a request.
 
         Raises:
-            WorkerLostError: there is no worker, or it ended during the answer.
+            WorkerLostError: the worker does not run, or it ended during the answer.
         """
         connection = await self._begin(method, target, body, streams=False)
         answer = connection.answer()
@@ -50,10 +50,10 @@ class Upstream:
 
     @asynccontextmanager
     async def stream(self, method: str, target: str, body: bytes) -> AsyncIterator["Stream"]:
-        """Send one request and give its answer as it comes; left early, it closes the connection.
+        """Send one request and yield its answer as a stream; close the connection if left early.
 
         Raises:
-            WorkerLostError: there is no worker, or it ended before the answer began.
+            WorkerLostError: the worker does not run, or it ended before the answer began.
         """
         connection = await self._begin(method, target, body, streams=True)
         try:
@@ -62,14 +62,14 @@ class Upstream:
             self._leave(connection)
 
     def close(self) -> None:
-        """Close the connections that wait."""
+        """Close the idle connections."""
         while self._idle:
             self._idle.pop().close()
 
     async def _begin(
         self, method: str, target: str, body: bytes, *, streams: bool
     ) -> WorkerConnection:
-        """Send a request; return its connection once the answer's head is there."""
+        """Send a request; return its connection after the answer's head has arrived."""
         while self._idle:
             connection = self._idle.pop()
             if connection.is_open:
@@ -103,7 +103,7 @@ class Upstream:
             connection.close()
 
     def apart(self) -> "Upstream":
-        """Return another way to the same worker: an answer there says nothing of its engine."""
+        """Return separate connections to the worker, whose answers do not count as activity."""
         return Upstream(Path(self._path))
 
     def _hear(self) -> None:
@@ -132,7 +132,7 @@ class Stream:
         return self._connection.status
 
     async def piece(self) -> bytes:
-        """Return what has come since the last call, at least a byte; nothing at the end.
+        """Return the data since the last call, at least one byte; empty at the end.
 
         Raises:
             WorkerLostError: the worker ended during the answer.
@@ -140,10 +140,10 @@ class Stream:
         return await self._connection.piece()
 
     async def rest(self) -> WorkerAnswer:
-        """Return all that has not been read yet.
+        """Return the rest of the answer.
 
         Raises:
-            WorkerLostError: the worker ended during the answer, or it is too large.
+            WorkerLostError: the worker ended during the answer, or the answer is too large.
         """
         parts: list[bytes] = []
         size_bytes = 0

@@ -1,8 +1,8 @@
-"""Reads HTTP/1.1 answers as they arrive: status, then body, piece by piece; it sends nothing.
+"""Reads HTTP/1.1 answers as they arrive: status, then body, piece by piece. No I/O.
 
-For the one peer that the gateway calls: the worker on its Unix socket. A general library spends
-more on each token than the gateway may. Refuses whatever RFC 9112 does not allow, and headers
-that are too large. https://www.rfc-editor.org/rfc/rfc9112
+It serves only the gateway's calls to the worker's Unix socket; a general library would use more
+time per token than the gateway may. Raises ResponseError for what RFC 9112 does not allow, and for
+headers that are too large. https://www.rfc-editor.org/rfc/rfc9112
 """
 
 import re
@@ -18,13 +18,13 @@ _LENGTH = re.compile(rb"[0-9]{1,18}")
 
 
 class ResponseError(Exception):
-    """What arrived is not an answer in HTTP/1.1."""
+    """The received data is not a valid answer in HTTP/1.1."""
 
 
 class _Place(Enum):
     HEAD = auto()
     BODY = auto()
-    """A number of bytes, of the whole body or of a chunk."""
+    """The bytes of a body, or of a chunk, whose length is known."""
     UNTIL_END = auto()
     CHUNK_LINE = auto()
     CHUNK_END = auto()
@@ -33,7 +33,7 @@ class _Place(Enum):
 
 
 class ResponseReader:
-    """One answer; it tells what has arrived of it."""
+    """Parses one answer as its data arrives."""
 
     def __init__(self) -> None:
         self._place = _Place.HEAD
@@ -43,18 +43,18 @@ class ResponseReader:
         self.status = 0
         """The HTTP status; 0 before it has arrived."""
         self.keeps_open = False
-        """Whether the connection may carry another request afterwards."""
+        """Whether the connection may be used for another request."""
 
     @property
     def is_done(self) -> bool:
-        """Whether all of it has arrived."""
+        """Whether the answer has arrived in full."""
         return self._place is _Place.DONE
 
     def take(self, data: bytes) -> list[bytes]:
-        """Take what has arrived; return what there is of the body.
+        """Parse received data; return the parts of the body in it.
 
         Raises:
-            ResponseError: it is not HTTP, or there is more than the answer.
+            ResponseError: the data is not HTTP, or it continues after the answer.
         """
         if self._rest:
             data, self._rest = self._rest + data, b""
@@ -69,18 +69,18 @@ class ResponseReader:
         return body
 
     def end(self) -> None:
-        """Note that nothing more will arrive.
+        """Record the end of the connection.
 
         Raises:
-            ResponseError: something is missing.
+            ResponseError: the answer is incomplete.
         """
         if self._place is _Place.UNTIL_END:
             self._place = _Place.DONE
         if self._place is not _Place.DONE:
-            raise ResponseError("the connection ended within the answer")
+            raise ResponseError("the connection ended during the answer")
 
     def _step(self, data: bytes, at: int, body: list[bytes]) -> int:
-        """Read one part of what has arrived; return where the next one begins, -1: not whole."""
+        """Parse one part; return the start of the next one, or -1 if the part is incomplete."""
         match self._place:
             case _Place.BODY:
                 return self._read_body(data, at, body)
@@ -96,7 +96,7 @@ class ResponseReader:
             case _Place.HEAD:
                 return self._read_head(data, at)
             case _Place.DONE:
-                raise ResponseError("there is more than the answer")
+                raise ResponseError("there is data after the answer")
 
     def _read_body(self, data: bytes, at: int, body: list[bytes]) -> int:
         part = data[at : at + self._left_bytes]
@@ -121,7 +121,7 @@ class ResponseReader:
         if len(data) - at < 2:
             return -1
         if data[at : at + 2] != b"\r\n":
-            raise ResponseError("a chunk is longer than it says")
+            raise ResponseError("a chunk is longer than its stated length")
         self._place = _Place.CHUNK_LINE
         return at + 2
 
@@ -136,7 +136,7 @@ class ResponseReader:
         if end < 0 or end - at > _HEAD_BYTES:
             if len(data) - at > _HEAD_BYTES:
                 raise ResponseError(f"the head has more than {_HEAD_BYTES} bytes")
-            # Whatever is not HTTP may go on for ever without an end.
+            # Data that is not HTTP may never have an end of a line.
             if not b"HTTP/1.".startswith(data[at : at + 7]):
                 raise ResponseError(f"the answer begins with {data[at : at + 40]!r}")
             return -1
@@ -144,7 +144,7 @@ class ResponseReader:
         status = _STATUS_LINE.fullmatch(first)
         if not status:
             raise ResponseError(f"the answer begins with {first[:40]!r}")
-        if status[2].startswith(b"1"):  # a word in between; the answer is still to come
+        if status[2].startswith(b"1"):  # an interim response (1xx); the answer follows
             return end + 4
         self._begin_body(int(status[2]), _headers(lines), is_old=status[1] == b"0")
         return end + 4
@@ -185,5 +185,5 @@ def _headers(lines: list[bytes]) -> dict[bytes, bytes]:
             raise ResponseError(f"a header is {line[:40]!r}")
         name, value = parts[1].lower(), parts[2]
         if found.setdefault(name, value) != value and name == b"content-length":
-            raise ResponseError("two lengths are stated")
+            raise ResponseError("the answer has two lengths")
     return found

@@ -1,6 +1,6 @@
-"""The messages and tools of a chat request, as the gateway writes OpenAI's shapes.
+"""Reads the messages and tools of a chat request, which the gateway has written in OpenAI's format.
 
-Standard library only. Shapes: https://platform.openai.com/docs/api-reference/chat/create
+Standard library only. Format: https://platform.openai.com/docs/api-reference/chat/create
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,15 +13,15 @@ _CHOICES = ("none", "auto", "required")
 
 
 def messages_of(values: Mapping[str, Any]) -> Sequence[Message]:
-    """Return ``messages``; where a call of tools stands alone, with an empty text."""
+    """Return ``messages``; a message with only tool calls gets an empty text."""
     messages = typed(values["messages"], list)
     if not messages:
-        raise ValueError("no message")
+        raise ValueError("there is no message")
     return [_message(typed(item, dict)) for item in messages]
 
 
 def tools_of(values: Mapping[str, Any]) -> Tools | None:
-    """Return ``tools`` with what is said of them; None: there are none."""
+    """Return ``tools`` with their options; None without tools."""
     if "tools" not in values:
         return None
     tools = typed(values["tools"], list)

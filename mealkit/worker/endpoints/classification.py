@@ -1,6 +1,6 @@
-"""``POST /v1/classify`` of a hosted worker: the request, and the answer.
+"""``POST /v1/classify`` of a hosted worker: reads the request, writes the answer.
 
-Standard library only. AnswerFormat: vLLM's, with ``labels`` beside it, which name the
+Standard library only. Format: vLLM's, with the additional field ``labels``, the names of the
 probabilities (https://docs.vllm.ai/en/latest/models/pooling_models/classify.html).
 """
 
@@ -17,7 +17,7 @@ from mealkit.worker.interface import Classifications, ClassificationWorker
 
 @dataclass(frozen=True, slots=True)
 class ClassificationInput:
-    """A request that can be handed to a worker: at least one text, none of them empty."""
+    """A valid request: at least one text, none of them empty."""
 
     texts: Sequence[str]
 
@@ -25,7 +25,7 @@ class ClassificationInput:
 def classification_endpoints(
     worker: ClassificationWorker, model_name: str
 ) -> Mapping[str, WorkerEndpoint]:
-    """Return what a worker for the task ``classification`` answers."""
+    """Return the endpoints of a worker for the task ``classification``."""
 
     def classify(call: EndpointCall) -> bytes:
         request = read_request(call.body, classification_request)
@@ -37,14 +37,14 @@ def classification_endpoints(
 
 
 def classification_request(values: Mapping[str, Any]) -> ClassificationInput:
-    """Return the request that a body's fields make."""
+    """Build the request from a body's fields."""
     return ClassificationInput(texts_of(values["input"]))
 
 
 def classification_answer(
     request: ClassificationInput, found: Classifications, model_name: str
 ) -> bytes:
-    """Write the body of the answer; of labels that are equally likely the first is the answer.
+    """Return the body of the answer; the first of equally likely labels is the answer.
 
     Raises:
         EngineError: ``ENGINE_ANSWER``, the worker's answer does not fit the request.
@@ -53,12 +53,12 @@ def classification_answer(
     widths = {len(row) for row in rows}
     if (len(rows), len(found.token_counts), widths) != (expected, expected, {len(found.labels)}):
         message = (
-            f"the engine gave {len(rows)} rows of {widths} probabilities for {expected} inputs "
+            f"the engine returned {len(rows)} rows of {widths} probabilities for {expected} inputs "
             f"and {len(found.labels)} labels"
         )
         raise failure("ENGINE_ANSWER", message)
     if not all(math.isfinite(number) for row in rows for number in row):
-        raise failure("ENGINE_ANSWER", "a probability is infinite or no number")
+        raise failure("ENGINE_ANSWER", "a probability is infinite or not a number")
     data = [
         {
             "index": index,

@@ -1,6 +1,6 @@
-"""``POST /v1/embeddings`` of a hosted worker: the request, and the answer.
+"""``POST /v1/embeddings`` of a hosted worker: reads the request, writes the answer.
 
-Standard library only. Shape: https://platform.openai.com/docs/api-reference/embeddings
+Standard library only. Format: https://platform.openai.com/docs/api-reference/embeddings
 """
 
 import base64
@@ -17,14 +17,14 @@ from mealkit.worker.interface import Embeddings, EmbeddingWorker
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingInput:
-    """A request that can be handed to a worker: at least one text, none of them empty."""
+    """A valid request: at least one text, none of them empty."""
 
     texts: Sequence[str]
     encoding_format: str
 
 
 def embedding_endpoints(worker: EmbeddingWorker, model_name: str) -> Mapping[str, WorkerEndpoint]:
-    """Return what a worker for the task ``embeddings`` answers."""
+    """Return the endpoints of a worker for the task ``embeddings``."""
 
     def embed(call: EndpointCall) -> bytes:
         request = read_request(call.body, embedding_request)
@@ -34,7 +34,7 @@ def embedding_endpoints(worker: EmbeddingWorker, model_name: str) -> Mapping[str
 
 
 def embedding_request(values: Mapping[str, Any]) -> EmbeddingInput:
-    """Return the request that a body's fields make."""
+    """Build the request from a body's fields."""
     encoding_format = values.get("encoding_format", "float")
     if encoding_format not in ("float", "base64"):
         raise ValueError(encoding_format)
@@ -42,7 +42,7 @@ def embedding_request(values: Mapping[str, Any]) -> EmbeddingInput:
 
 
 def embedding_answer(request: EmbeddingInput, found: Embeddings, model_name: str) -> bytes:
-    """Write the body of the answer; float and base64 carry the same float32 values.
+    """Return the body of the answer; float and base64 contain the same float32 values.
 
     Raises:
         EngineError: ``ENGINE_ANSWER``, the worker's answer does not fit the request.
@@ -53,7 +53,7 @@ def embedding_answer(request: EmbeddingInput, found: Embeddings, model_name: str
         message = f"the engine gave {shape[0]} vectors of {shape[2]} bytes for {expected} inputs"
         raise failure("ENGINE_ANSWER", message)
     write = _base64_of if request.encoding_format == "base64" else _floats_of
-    # The vectors are most of the body, and json.dumps would spell each float32 as a float64.
+    # The vectors are most of the body, and json.dumps would write each float32 as a float64.
     data = ",".join(
         f'{{"object":"embedding","index":{index},"embedding":{write(vector)}}}'
         for index, vector in enumerate(found.vectors)
@@ -65,7 +65,7 @@ def embedding_answer(request: EmbeddingInput, found: Embeddings, model_name: str
 
 
 def _floats_of(vector: bytes) -> str:
-    # Nine digits name every float32 exactly (IEEE 754-2019, 5.12.2).
+    # Nine digits identify every float32 exactly (IEEE 754-2019, 5.12.2).
     numbers = struct.unpack(f"<{len(vector) // 4}f", vector)
     return f"[{','.join(['%.9g'] * len(numbers)) % numbers}]"
 

@@ -1,6 +1,6 @@
-"""The events of generated text in OpenAI's shapes: one answer as a whole, or chunk by chunk.
+"""Writes generated text in OpenAI's formats: as whole answers, or chunk by chunk.
 
-Standard library only. Shapes: https://platform.openai.com/docs/api-reference/chat/object,
+Standard library only. Formats: https://platform.openai.com/docs/api-reference/chat/object,
 .../chat/streaming and .../completions/object.
 """
 
@@ -28,7 +28,7 @@ from mealkit.worker.interface import Cancelled
 
 @dataclass(slots=True)
 class PartialAnswer:
-    """One answer, as far as it has come."""
+    """The received part of one answer."""
 
     text: list[str] = field(default_factory=list)
     tokens: list[ChosenToken] = field(default_factory=list)
@@ -37,27 +37,27 @@ class PartialAnswer:
 
 
 class AnswerFormat(Protocol):
-    """How an endpoint writes answers."""
+    """The format of an endpoint's answers."""
 
     def head(self, *, is_chunk: bool) -> dict[str, Any]:
-        """Return what every chunk, or the whole answer, begins with."""
+        """Return the first fields of every chunk, or of the whole answer."""
 
     def choice(self, index: int, answer: PartialAnswer) -> Mapping[str, Any]:
         """Return one whole answer."""
 
     def opening(self, index: int) -> Mapping[str, Any] | None:
-        """Return what comes before an answer's first chunk, if anything."""
+        """Return the chunk before an answer's first text; None without one."""
 
     def delta(self, index: int, answer: PartialAnswer) -> Mapping[str, Any]:
-        """Return the chunk for what has come since the last."""
+        """Return the chunk for the text since the last one."""
 
 
 def whole(events: Iterator[GenerationEvent], form: AnswerFormat) -> bytes:
-    """Wait for all of the answers and write them.
+    """Wait for all answers and return them as one body.
 
     Raises:
-        Cancelled: the caller has gone.
-        RequestError, EngineError: whatever the events raise.
+        Cancelled: the caller has disconnected.
+        RequestError, EngineError: the errors of the events.
     """
     answers: dict[int, PartialAnswer] = {}
     usage = _Usage()
@@ -75,11 +75,11 @@ def whole(events: Iterator[GenerationEvent], form: AnswerFormat) -> bytes:
 def streamed(
     events: Iterator[GenerationEvent], form: AnswerFormat, *, usage: bool
 ) -> Iterator[bytes]:
-    """Write each event as it comes; ``usage``: tell the tokens at the end.
+    """Yield a chunk for each event; ``usage``: add the number of tokens at the end.
 
     Raises:
-        Cancelled: the caller has gone.
-        RequestError, EngineError: whatever the events raise.
+        Cancelled: the caller has disconnected.
+        RequestError, EngineError: the errors of the events.
     """
     head = json.dumps(form.head(is_chunk=True))[:-1]
     counted = _Usage()
@@ -116,11 +116,11 @@ class ChatFormat:
         self._calls: Counter[int] = Counter()
 
     def head(self, *, is_chunk: bool) -> dict[str, Any]:
-        """Return what every chunk, or the whole answer, begins with."""
+        """Return the first fields of every chunk, or of the whole answer."""
         return {**self._head, "object": f"chat.completion{'.chunk' if is_chunk else ''}"}
 
     def choice(self, index: int, answer: PartialAnswer) -> Mapping[str, Any]:
-        """Return one whole answer; text and calls may both be there, or one of them."""
+        """Return one whole answer, with text, calls, or both."""
         content = "".join(answer.text)
         message: dict[str, Any] = {"role": "assistant", "content": content, "refusal": None}
         if answer.calls:
@@ -134,11 +134,11 @@ class ChatFormat:
         }
 
     def opening(self, index: int) -> Mapping[str, Any] | None:
-        """Return the chunk that says who speaks."""
+        """Return the chunk with the role."""
         return self._chunk(index, {"role": "assistant", "content": ""}, None, None)
 
     def delta(self, index: int, answer: PartialAnswer) -> Mapping[str, Any]:
-        """Return the chunk for what has come since the last."""
+        """Return the chunk for the text since the last one."""
         delta: dict[str, Any] = {}
         if answer.text:
             delta["content"] = "".join(answer.text)
@@ -177,11 +177,11 @@ class CompletionFormat:
         self._offsets: Counter[int] = Counter()
 
     def head(self, *, is_chunk: bool) -> dict[str, Any]:  # noqa: ARG002 - both are the same here
-        """Return what every chunk, or the whole answer, begins with."""
+        """Return the first fields of every chunk, or of the whole answer."""
         return {**self._head, "object": "text_completion"}
 
-    def opening(self, index: int) -> Mapping[str, Any] | None:  # noqa: ARG002 - there is none
-        """Return None: a completion has no speaker."""
+    def opening(self, index: int) -> Mapping[str, Any] | None:  # noqa: ARG002 - not needed
+        """Return None: a completion has no role."""
         return None
 
     def choice(self, index: int, answer: PartialAnswer) -> Mapping[str, Any]:
@@ -189,7 +189,7 @@ class CompletionFormat:
         return self.delta(index, answer)
 
     def delta(self, index: int, answer: PartialAnswer) -> Mapping[str, Any]:
-        """Return the chunk for what has come since the last."""
+        """Return the chunk for the text since the last one."""
         return {
             "index": index,
             "text": "".join(answer.text),
@@ -205,7 +205,7 @@ class CompletionFormat:
         return {
             "tokens": [_text(token.chosen) for token in tokens],
             "token_logprobs": [_logprob(token.chosen) for token in tokens],
-            # The chosen token is always among them, as with OpenAI.
+            # The chosen token is always included, as with OpenAI.
             "top_logprobs": [
                 {_text(item): _logprob(item) for item in (*token.alternatives, token.chosen)}
                 for token in tokens
@@ -270,5 +270,5 @@ def _text(item: Likelihood) -> str:
 
 
 def _logprob(item: Likelihood) -> float:
-    # JSON has no infinity; OpenAI writes this number for whatever is very unlikely.
+    # JSON has no infinity; OpenAI writes this number for very unlikely tokens.
     return max(item.logprob, -9999.0)

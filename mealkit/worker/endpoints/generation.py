@@ -1,6 +1,6 @@
-"""``POST /v1/chat/completions`` and ``/v1/completions`` of a hosted worker: requests to values.
+"""``POST /v1/chat/completions`` and ``/v1/completions`` of a hosted worker: reads requests.
 
-Standard library only. Shapes: https://platform.openai.com/docs/api-reference/chat/create
+Standard library only. Formats: https://platform.openai.com/docs/api-reference/chat/create
 and .../completions/create; top_k, min_p and repetition_penalty are vLLM's.
 """
 
@@ -24,7 +24,7 @@ from mealkit.worker.interface import GenerationWorker
 
 
 def generation_endpoints(worker: GenerationWorker, model_name: str) -> Mapping[str, WorkerEndpoint]:
-    """Return what a worker for the task ``generation`` answers."""
+    """Return the endpoints of a worker for the task ``generation``."""
 
     def chat(call: EndpointCall) -> bytes | Iterator[bytes]:
         request, usage = read_request(call.body, chat_request)
@@ -42,7 +42,7 @@ def generation_endpoints(worker: GenerationWorker, model_name: str) -> Mapping[s
 
 
 def chat_request(values: Mapping[str, Any]) -> tuple[ChatInput, bool | None]:
-    """Return the request that a body's fields make, and whether a stream tells its usage."""
+    """Build the request from a body's fields; also return whether a stream has its usage."""
     has_likelihoods = typed(values["logprobs"], bool)
     request = ChatInput(
         messages=messages_of(values),
@@ -56,7 +56,7 @@ def chat_request(values: Mapping[str, Any]) -> tuple[ChatInput, bool | None]:
 
 
 def completion_request(values: Mapping[str, Any]) -> tuple[CompletionInput, bool | None]:
-    """Return the request that a body's fields make, and whether a stream tells its usage."""
+    """Build the request from a body's fields; also return whether a stream has its usage."""
     asked = values["logprobs"]
     request = CompletionInput(
         prompt=typed(values["prompt"], str),
@@ -83,14 +83,14 @@ def _sampling(values: Mapping[str, Any]) -> Sampling:
 
 
 def _number(parameter: Parameter[Any], value: Any) -> Any:
-    """Return a number within the bounds that kits and the gateway have."""
+    """Return a number; raise unless it is within the bounds of kits and gateway."""
     if not parameter.accepts(value):
         raise ValueError(parameter.name)
     return parameter.kind(value)
 
 
 def _schema(given: Any) -> Mapping[str, Any] | None:
-    """Return the JSON Schema that the answer must fulfil; None: it is text."""
+    """Return the JSON Schema that the answer must match; None for text."""
     if given is None:
         return None
     if given["type"] == "json_object":
@@ -99,7 +99,7 @@ def _schema(given: Any) -> Mapping[str, Any] | None:
 
 
 def _usage(values: Mapping[str, Any]) -> bool | None:
-    """Return whether a stream tells its usage; None: it is no stream."""
+    """Return whether a stream has its usage; None if it is not a stream."""
     if not typed(values["stream"], bool):
         return None
     options = typed(values.get("stream_options", {}), dict)

@@ -26,13 +26,13 @@ class PredictionInput:
 
 
 def prediction_endpoints(worker: PredictionWorker, model_name: str) -> Mapping[str, WorkerEndpoint]:
-    """Return what a worker for the task ``prediction`` answers."""
+    """Return the endpoints of a worker for the task ``prediction``."""
 
     def predict(call: EndpointCall) -> bytes | Iterator[bytes]:
         asked = read_request(call.body, prediction_request)
         streams = worker.schema().streams
         if asked.wants_pieces and not streams:
-            message = "this kit gives its answer whole, not piece by piece"
+            message = "this kit returns its answer in one piece, not as a stream"
             raise failure("REQUEST_UNSUPPORTED", message, where="stream")
         found = worker.predict(asked.values, asked.seed, call.is_cancelled)
         if not streams:
@@ -43,7 +43,7 @@ def prediction_endpoints(worker: PredictionWorker, model_name: str) -> Mapping[s
             return _answer(list(found), model_name)
 
     def schema(call: EndpointCall) -> bytes:
-        # Asked as a sign of life, too: code that is stuck in a request must not look alive.
+        # The canary also requests it: code that hangs in a request must not look healthy.
         worker.wait_turn(call.is_cancelled)
         return _json(asdict(worker.schema())).encode()
 
@@ -51,7 +51,7 @@ def prediction_endpoints(worker: PredictionWorker, model_name: str) -> Mapping[s
 
 
 def prediction_request(values: Mapping[str, Any]) -> PredictionInput:
-    """Return the request that a body's fields make; every field is there."""
+    """Build the request from a body's fields, all of which are required."""
     seed = values["seed"]
     if not SEED.accepts(seed):
         raise ValueError(SEED.name)
@@ -71,13 +71,13 @@ def _events(pieces: Generator[Any, None, None]) -> Iterator[bytes]:
 
 
 def _json(value: Any) -> str:
-    """Write a value as JSON, which has no infinite numbers.
+    """Return a value as JSON, which has no infinite numbers.
 
     Raises:
-        EngineError: ``ENGINE_ANSWER``, it cannot be written.
+        EngineError: ``ENGINE_ANSWER``, the value cannot be written as JSON.
     """
     try:
         return json.dumps(value, allow_nan=False, separators=(",", ":"))
     except (ValueError, TypeError, RecursionError) as error:
-        message = "the kit's code gave a number that is infinite or none, or no JSON at all"
+        message = "the kit's code returned an infinite number or NaN, or a value that is not JSON"
         raise failure("ENGINE_ANSWER", message) from error

@@ -1,6 +1,6 @@
-"""``POST /v1/rerank`` of a hosted worker: the request, and the answer.
+"""``POST /v1/rerank`` of a hosted worker: reads the request, writes the answer.
 
-Standard library only. AnswerFormat: that of Jina, Cohere and vLLM, without the documents
+Standard library only. Format: that of Jina, Cohere and vLLM, without the documents
 (https://docs.vllm.ai/en/latest/models/pooling_models/scoring.html).
 """
 
@@ -23,14 +23,14 @@ from mealkit.worker.interface import Relevance, RerankingWorker
 
 @dataclass(frozen=True, slots=True)
 class RerankingInput:
-    """A request that can be handed to a worker: a query and documents, none of them empty."""
+    """A valid request: a query and documents, none of them empty."""
 
     query: str
     documents: Sequence[str]
 
 
 def reranking_endpoints(worker: RerankingWorker, model_name: str) -> Mapping[str, WorkerEndpoint]:
-    """Return what a worker for the task ``reranking`` answers."""
+    """Return the endpoints of a worker for the task ``reranking``."""
 
     def rerank(call: EndpointCall) -> bytes:
         request = read_request(call.body, reranking_request)
@@ -41,23 +41,23 @@ def reranking_endpoints(worker: RerankingWorker, model_name: str) -> Mapping[str
 
 
 def reranking_request(values: Mapping[str, Any]) -> RerankingInput:
-    """Return the request that a body's fields make."""
+    """Build the request from a body's fields."""
     return RerankingInput(typed(values["query"], str), texts_of(values["documents"]))
 
 
 def reranking_answer(request: RerankingInput, found: Relevance, model_name: str) -> bytes:
-    """Write the body of the answer: best first, and of equals the one that was given first.
+    """Return the body of the answer: best first, equal scores in the order of the request.
 
     Raises:
         EngineError: ``ENGINE_ANSWER``, the worker's answer does not fit the request.
     """
     expected, scores = len(request.documents), found.scores
     if (len(scores), len(found.token_counts)) != (expected, expected):
-        message = f"the engine gave {len(scores)} scores for {expected} documents"
+        message = f"the engine returned {len(scores)} scores for {expected} documents"
         raise failure("ENGINE_ANSWER", message)
     if not all(math.isfinite(score) for score in scores):
-        raise failure("ENGINE_ANSWER", "a score is infinite or no number")
-    # Sorting is stable: equals stay in the order of the documents.
+        raise failure("ENGINE_ANSWER", "a score is infinite or not a number")
+    # Sorting is stable: equal scores stay in the order of the documents.
     order = sorted(range(expected), key=lambda index: -scores[index])
     tokens = sum(found.token_counts)
     answer = {

@@ -1,6 +1,6 @@
-"""``POST /tokenize`` of a hosted worker: the tokens of a text or a chat, as its model sees them.
+"""``POST /tokenize`` of a hosted worker: the tokens of a text or a chat, as the model gets them.
 
-Standard library only. Path and shape are vLLM's (vllm/entrypoints/serve/tokenize).
+Standard library only. Path and format are vLLM's (vllm/entrypoints/serve/tokenize).
 """
 
 import json
@@ -21,14 +21,14 @@ def token_endpoints(
     max_length: int | None,
     chat: Chat | None = None,
 ) -> Mapping[str, WorkerEndpoint]:
-    """Return what a worker that can tell tokens answers; ``chat``: how it tells those of a chat."""
+    """Return the endpoints of a worker that tokenizes; ``chat`` returns the tokens of a chat."""
 
     def tokenize(call: EndpointCall) -> bytes:
         asked = read_request(call.body, _text_or_messages)
         if isinstance(asked, str):
             tokens = worker.tokenize(asked)
         elif chat is None:
-            raise failure("REQUEST_INVALID", "this model has no chats", where="messages")
+            raise failure("REQUEST_INVALID", "this model does not support chats", where="messages")
         else:
             tokens = chat(asked)
         answer = {"count": len(tokens), "max_model_len": max_length, "tokens": list(tokens)}

@@ -1,10 +1,10 @@
-"""A chat to the text that the model reads, by a jinja2 template in a sandbox.
+"""Renders a chat as the model's input text, with a jinja2 template in a sandbox.
 
 The environment is the one that transformers gives to chat templates
-(https://huggingface.co/docs/transformers/chat_templating), without what makes two renderings
-differ: no clock (``strftime_now``), no random choice. The template is the weights' author's: it
-renders on a budget, and nothing of it is computed when it is compiled. Refuses templates that do
-not compile.
+(https://huggingface.co/docs/transformers/chat_templating), without functions that make two
+renderings differ: no clock (``strftime_now``), no random choice. The weights' author wrote the
+template, so it is untrusted: rendering has a budget, and compiling does not evaluate it. Raises
+EngineError for templates that do not compile.
 """
 
 import json
@@ -27,10 +27,10 @@ from mealkit.untrusted import parse_json
 from mealkit.worker.generation_values import Message
 
 WORK = 100_000_000
-"""What one rendering may take: about a second, of which other threads get their share."""
+"""The limit of work for one rendering: about a second, during which other threads also run."""
 MEMORY_BYTES = 512 * 1024 * 1024
-"""What one rendering may write, all that it throws away again included."""
-# For messages as short as these, it is not the caller who asks too much.
+"""The limit of memory for one rendering, including temporary values."""
+# If the messages are at most this long, the template causes the cost, not the caller.
 _SMALL_CHARACTERS = 16 * 1024
 _SHOWN = 1000
 
@@ -42,7 +42,7 @@ class ChatTemplate:
         """Compile a template.
 
         Raises:
-            EngineError: ``ENGINE_START``, it does not compile.
+            EngineError: ``ENGINE_START``, the template does not compile.
         """
         environment = _environment()
         try:
@@ -56,16 +56,16 @@ class ChatTemplate:
         self._special_tokens = dict(special_tokens)
         self._where = where
         self.takes_tools = "tools" in names
-        """Whether it says anything of the functions that the model may call."""
+        """Whether the template uses the functions that the model may call."""
 
     def render(
         self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] | None = None
     ) -> str:
-        """Return the text, up to where the answer begins.
+        """Return the text up to the start of the answer.
 
         Raises:
-            RequestError: ``REQUEST_INVALID``, the template refuses these messages;
-                ``REQUEST_TOO_LARGE``, they take more work than a rendering may.
+            RequestError: ``REQUEST_INVALID``, the template rejects these messages;
+                ``REQUEST_TOO_LARGE``, they exceed the limits of a rendering.
             EngineError: ``ENGINE_ANSWER``, the template fails; ``TEMPLATE_COST``.
         """
         shaped = [_as_templates_expect(message) for message in messages]
@@ -83,7 +83,7 @@ class ChatTemplate:
         except _RefusedError as error:
             message = f"the chat template refuses the messages: {error}"
             raise failure("REQUEST_INVALID", message, where="messages") from error
-        except Exception as error:  # a template can raise whatever Python can
+        except Exception as error:  # a template can raise any exception
             said = str(error)[:_SHOWN]
             message = f"the chat template fails: {type(error).__name__}: {said}"
             raise failure("ENGINE_ANSWER", message, where=self._where) from error
@@ -92,7 +92,7 @@ class ChatTemplate:
         self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] | None
     ) -> MealkitError:
         characters = len(json.dumps([messages, tools], ensure_ascii=False))
-        takes = "the chat template takes more work or memory than it may"
+        takes = "the chat template takes too much time or memory"
         if characters > _SMALL_CHARACTERS:
             message = f"{takes}, for {characters} characters of messages and tools"
             return failure("REQUEST_TOO_LARGE", message, where="messages")
@@ -104,9 +104,9 @@ class _RefusedError(Exception):
 
 
 class _Generation(Extension):
-    """``{% generation %}``: marks what a model was trained to say; the content stands."""
+    """``{% generation %}``: marks the model's text for training; rendered like its content."""
 
-    tags = {"generation"}  # noqa: RUF012 - jinja2 declares it so
+    tags = {"generation"}  # noqa: RUF012 - as jinja2 declares it
 
     def parse(self, parser: Parser) -> list[nodes.Node]:
         next(parser.stream)
@@ -142,7 +142,7 @@ def _tojson(  # transformers' signature, which templates call
     separators: tuple[str, str] | None = None,
     sort_keys: bool = False,  # noqa: FBT001, FBT002
 ) -> str:
-    """Write JSON for a model: jinja2's own filter would escape it for HTML."""
+    """Return JSON for a model; jinja2's own filter would escape it for HTML."""
     return json.dumps(
         value,
         ensure_ascii=ensure_ascii,
@@ -153,7 +153,7 @@ def _tojson(  # transformers' signature, which templates call
 
 
 def _as_templates_expect(message: Message) -> dict[str, Any]:
-    """Give the arguments of tool calls as objects."""
+    """Return a message whose tool calls have their arguments as objects."""
     shaped = {**message, "content": message.get("content") or ""}
     if message.get("tool_calls"):
         shaped["tool_calls"] = [
@@ -163,7 +163,7 @@ def _as_templates_expect(message: Message) -> dict[str, Any]:
     return shaped
 
 
-# Arguments are JSON within the JSON of a request.
+# Arguments are JSON text within the JSON of a request.
 _MAX_DEPTH = 128
 
 

@@ -1,7 +1,7 @@
-"""The loop of one answer: logits → token → text, until a token, a text or a number ends it.
+"""The decoding loop of one answer: logits → token → text, until a stop token, stop text or limit.
 
-Emits whole characters only, nothing of a stop text, and each token's likelihood with the text that
-it belongs to.
+Yields only whole characters, no part of a stop text, and each token's probability together with its
+text.
 """
 
 from collections import deque
@@ -20,18 +20,18 @@ from mealkit.worker.interface import IsCancelled
 
 
 class Constraint(Protocol):
-    """What an answer may say: asked before each token, and told of each."""
+    """The tokens that an answer may have: queried before each token, updated after it."""
 
     def allowed(self) -> NDArray[np.bool_]:
         """Return the tokens that may come next, one flag for each."""
 
     def accept(self, token_id: int) -> None:
-        """Note that a token, one of those, has come."""
+        """Advance by one of the allowed tokens."""
 
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """What one answer is made of and bound by."""
+    """The parts that decode one answer."""
 
     prompt: Sequence[int]
     sampling: Sampling
@@ -44,9 +44,9 @@ class Assignment:
 def written(
     model: TokenModel, assignment: Assignment, logits: Logits
 ) -> Iterator[Written | Finished]:
-    """Write one answer, piece by piece, after the prompt whose logits these are.
+    """Yield one answer, piece by piece, starting from the logits of the prompt.
 
-    It ends without ``Finished`` when the caller has gone.
+    It ends without ``Finished`` if the caller has disconnected.
 
     Raises:
         EngineError: the engine failed.
@@ -84,9 +84,9 @@ def written(
 
 
 class _Likelihoods:
-    """The likelihoods of tokens of which the text has not been given yet, if any are asked for.
+    """The probabilities of tokens whose text was not yielded yet, if the request wants any.
 
-    They are of the model's own distribution, before anything is done to its logits.
+    They are those of the model's own distribution, before its logits are changed.
     """
 
     def __init__(self, model: TokenModel, alternatives: int | None) -> None:
@@ -95,7 +95,7 @@ class _Likelihoods:
         self._waiting: deque[tuple[int, ChosenToken]] = deque()
 
     def note(self, token: int, logits: Logits, start: int) -> None:
-        """Note a token whose text begins at this character."""
+        """Record a token whose text begins at this character."""
         if self._alternatives is None:
             return
         shift = log_probability(logits)
@@ -115,5 +115,5 @@ class _Likelihoods:
         return found
 
     def rest(self) -> Sequence[ChosenToken]:
-        """Return the tokens that are left."""
+        """Return the remaining tokens."""
         return [token for _, token in self._waiting]

@@ -1,7 +1,8 @@
-"""Everything between a request for text and a model's logits: a whole ``GenerationWorker``.
+"""Implements a ``GenerationWorker`` on top of a model that returns logits.
 
-Refuses what does not fit the context, and what this model, template or configuration cannot do.
-One request at a time, in order of arrival, so that nothing which runs beside it changes an answer.
+Raises RequestError for requests that do not fit into the context, and for features that the model,
+template or configuration does not support. Runs one request at a time, in order of arrival, so that
+other requests cannot change an answer.
 """
 
 from collections.abc import Iterator, Sequence
@@ -36,15 +37,15 @@ _MAX_TEMPLATE_BYTES = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """A request that can be answered."""
+    """A checked request."""
 
     prompt: Sequence[int]
     sampling: Sampling
     alternatives: int | None
     constraints: Sequence[Constraint | None]
-    """One for each answer."""
+    """One constraint for each answer."""
     functions: Sequence[str] = ()
-    """Those that an answer may call."""
+    """The functions that an answer may call."""
 
 
 class Generator:
@@ -59,7 +60,8 @@ class Generator:
         """
         checked = GenerationConfig.of(config)
         if checked.max_length > model.context_tokens:
-            message = f"max_length is {checked.max_length}, the model takes {model.context_tokens}"
+            limit = model.context_tokens
+            message = f"max_length is {checked.max_length}, the model's limit is {limit}"
             raise failure("ENGINE_START", message, where="hyperparameters.max_length")
         self._model = model
         self._config = checked
@@ -97,7 +99,7 @@ class Generator:
     def complete(
         self, request: CompletionInput, is_cancelled: IsCancelled
     ) -> Iterator[GenerationEvent]:
-        """Go on with a text.
+        """Continue a text.
 
         Raises:
             RequestError: ``REQUEST_TOO_LONG`` with the tokens and the limit, or
@@ -110,19 +112,19 @@ class Generator:
         return self._answers(plan, is_cancelled)
 
     def tokenize(self, text: str) -> Sequence[int]:
-        """Return the tokens that ``complete`` would see.
+        """Return the tokens of a text, as for ``complete``.
 
         Raises:
-            RequestError: ``REQUEST_TOO_LONG``, there are more than are told.
+            RequestError: ``REQUEST_TOO_LONG``, the text has more tokens than this method returns.
         """
         return self._tokens(text, "prompt", special=False, most=self._most_told)
 
     def tokenize_chat(self, messages: Sequence[Message]) -> Sequence[int]:
-        """Return the tokens that ``chat`` would see, without any tools.
+        """Return the tokens of a conversation, as for ``chat`` without tools.
 
         Raises:
-            RequestError: the chat template refuses the messages, or there is none;
-                ``REQUEST_TOO_LONG``, there are more tokens than are told.
+            RequestError: the chat template rejects the messages, or the model has none;
+                ``REQUEST_TOO_LONG``, there are more tokens than this method returns.
             EngineError: the template fails.
         """
         text = self._chat_template().render(messages)
@@ -180,9 +182,9 @@ class Generator:
 
     def _check_tools(self, template: ChatTemplate) -> None:
         if self._config.tool_calls == "none":
-            raise _unsupported("the kit does not say how its model calls tools", "tools")
+            raise _unsupported("hyperparameters.tool_calls of this kit is none", "tools")
         if not template.takes_tools:
-            raise _unsupported("the chat template takes no tools", "tools")
+            raise _unsupported("the chat template does not support tools", "tools")
 
     def _constraints(
         self, request: ChatInput, tools: Tools | None
@@ -217,7 +219,7 @@ def _template_of(model: TokenModel, config: GenerationConfig) -> ChatTemplate | 
         case "model":
             where, source = "the weights", model.chat_template
             if source is None:
-                message = "the weights bring no chat template"
+                message = "the weights contain no chat template"
                 hint = "set hyperparameters.chat_template to none, or to a file below /models"
                 raise failure("ENGINE_START", message, hint=hint)
         case name:
@@ -232,7 +234,10 @@ def _template_of(model: TokenModel, config: GenerationConfig) -> ChatTemplate | 
 
 
 def _refuse_strict(tools: Tools) -> None:
-    """Refuse a promise that only a grammar can keep, where the model may also just write."""
+    """Raise for strict functions if the model may also answer in plain text.
+
+    Only a grammar guarantees the schema, and plain text has none.
+    """
     for index, item in enumerate(tools.definitions):
         if item["function"].get("strict"):
             message = "a function can be strict only if tool_choice is required, or names it"

@@ -1,8 +1,8 @@
-"""What a JSON Schema lets an answer say next, token by token, by llguidance.
+"""Constrains the tokens of an answer to a JSON Schema or a grammar, with llguidance.
 
-Refuses schemas with what llguidance does not enforce: an answer that has ended fulfils all of its
-schema. JSON is written in one way only (``json.dumps``' separators), so that no answer is spent on
-blanks.
+Raises RequestError for schemas that llguidance does not fully enforce, so that a complete answer
+always matches its schema. The JSON has a fixed format (the separators of ``json.dumps``), so that
+answers do not waste tokens on spaces.
 """
 
 import json
@@ -19,7 +19,7 @@ from mealkit.worker.generation.logits_model import TokenModel
 from mealkit.worker.generation.patterns import check_patterns
 from mealkit.worker.schema_limits import check_schema_size
 
-# These hold whatever the schema itself says in ``x-guidance``.
+# These apply whatever ``x-guidance`` in the schema sets.
 _OPTIONS = {
     "whitespace_flexible": False,
     "item_separator": ", ",
@@ -34,7 +34,7 @@ _MAX_LEXER_STATES = 50_000
 
 
 class Schemas:
-    """Makes constraints for one model; may be used from several threads at once."""
+    """Creates constraints for one model; may be used from several threads."""
 
     def __init__(self, model: TokenModel) -> None:
         self._model = model
@@ -42,7 +42,7 @@ class Schemas:
         self._tokenizer: LLTokenizer | None = None
 
     def constraint(self, schema: Mapping[str, Any], where: str) -> "GrammarConstraint":
-        """Return what makes an answer fulfil a schema.
+        """Return a constraint that makes an answer match a schema.
 
         Raises:
             RequestError: ``REQUEST_UNSUPPORTED``, not all of the schema can be enforced.
@@ -53,7 +53,7 @@ class Schemas:
         return self._constraint(grammar, where)
 
     def grammar(self, lark: str, where: str) -> "GrammarConstraint":
-        """Return what makes an answer follow a grammar.
+        """Return a constraint that makes an answer match a grammar.
 
         Raises:
             RequestError: ``REQUEST_UNSUPPORTED``, not all of the grammar can be enforced.
@@ -66,12 +66,12 @@ class Schemas:
         if warnings := matcher.get_grammar_warnings():
             raise _not_enforced(warnings[0], where)
         constraint = GrammarConstraint(matcher, self._model.vocabulary_size, where)
-        # What cannot even begin is found before the request waits for its turn.
+        # Unusable grammars are found before the request waits in the queue.
         constraint.allowed()
         return constraint
 
     def _tokens(self) -> LLTokenizer:
-        # Not before it is needed: it takes a second and some memory for a large vocabulary.
+        # Created on first use: it takes a second and some memory for a large vocabulary.
         with self._lock:
             if self._tokenizer is None:
                 vocabulary = _Vocabulary(self._model)
@@ -84,7 +84,7 @@ class Schemas:
 
 
 class GrammarConstraint:
-    """What one answer may say."""
+    """The constraint of one answer."""
 
     def __init__(self, matcher: LLMatcher, vocabulary_size: int, where: str) -> None:
         self._matcher = matcher
@@ -92,7 +92,7 @@ class GrammarConstraint:
         self._where = where
 
     def copy(self) -> "GrammarConstraint":
-        """Return one for another answer, which has come as far; compiling a schema takes longer."""
+        """Return a copy in the same state; this is faster than compiling the schema again."""
         matcher = self._matcher.deep_copy()
         return GrammarConstraint(matcher, self._vocabulary_size, self._where)
 
@@ -100,7 +100,7 @@ class GrammarConstraint:
         """Return the tokens that may come next, one flag for each.
 
         Raises:
-            RequestError: ``REQUEST_UNSUPPORTED``, the schema is more than llguidance can follow.
+            RequestError: ``REQUEST_UNSUPPORTED``, the schema exceeds llguidance's limits.
         """
         bits = np.frombuffer(self._matcher.compute_bitmask(), np.uint8)
         self._check()
@@ -108,10 +108,10 @@ class GrammarConstraint:
         return flags.view(np.bool_)
 
     def accept(self, token_id: int) -> None:
-        """Note that a token has come.
+        """Advance by one token.
 
         Raises:
-            RequestError: ``REQUEST_UNSUPPORTED``, the schema is more than llguidance can follow.
+            RequestError: ``REQUEST_UNSUPPORTED``, the schema exceeds llguidance's limits.
         """
         self._matcher.consume_token(token_id)
         self._check()
@@ -124,7 +124,7 @@ class GrammarConstraint:
 class _Vocabulary:
     """A model's vocabulary in llguidance's form."""
 
-    # After this byte, which UTF-8 has not, llguidance takes a token for a special one
+    # With this prefix, a byte that UTF-8 does not use, llguidance treats a token as special
     # (llguidance/docs/special_tokens.md).
     _SPECIAL = b"\xff"
 
@@ -141,12 +141,12 @@ class _Vocabulary:
         self._longest = max(map(len, pieces))
 
     def __call__(self, text: str) -> Sequence[int]:
-        """Split a text that must come next; llguidance takes only the result's tokens as allowed.
+        """Tokenize a required text; llguidance then allows only these tokens.
 
-        Where the model's own tokenizer adds something (a blank before the first word), the longest
-        tokens that fit are taken one after the other.
+        If the model's tokenizer adds something (such as a space before the first word), the longest
+        matching tokens are used instead, one after the other.
         """
-        if not isinstance(text, str):  # llguidance asks whether bytes would do
+        if not isinstance(text, str):  # llguidance tries bytes first
             raise TypeError(type(text).__name__)
         content = text.encode()
         tokens = self._model.tokenize(text, special=True)
@@ -172,15 +172,15 @@ class _Vocabulary:
 def tool_grammar(
     schemas: Mapping[str, Mapping[str, Any]], *, parallel: bool, other: Mapping[str, Any] | None
 ) -> str:
-    """Return the grammar of calls as Hermes models write them, or of an answer without any.
+    """Return the grammar of tool calls in Hermes' format, or of an answer without calls.
 
     Args:
         schemas: the arguments of each function that may be called.
-        parallel: whether several may be called.
-        other: what the answer must fulfil if it calls none; None: it must call one.
+        parallel: whether one answer may call several functions.
+        other: the schema or grammar of an answer without calls; None if a call is required.
 
     Raises:
-        RequestError: ``REQUEST_UNSUPPORTED``, a schema asks too much.
+        RequestError: ``REQUEST_UNSUPPORTED``, a schema cannot be enforced.
     """
     check_schema_size([*schemas.values(), other or {}], "tools")
     for schema in (*schemas.values(), other or {}):
@@ -207,7 +207,7 @@ def tool_grammar(
 
 
 def _not_enforced(reason: str, where: str) -> MealkitError:
-    # After the first line stands the state of the parser.
+    # The lines after the first one are the state of the parser.
     message = f"the schema cannot be enforced: {reason.partition(chr(10))[0]}"
     return failure("REQUEST_UNSUPPORTED", message, where=where)
 

@@ -1,19 +1,19 @@
-"""What text generation needs of a model: tokens to logits, and nothing else.
+"""The interface that text generation requires of a model: tokens in, logits out.
 
-An engine that can give logits fills in ``TokenModel`` and hands it to ``Generator`` (generator.py),
-which is a whole ``GenerationWorker``: this folder does all that lies between a request and logits,
-once for every engine, so that they differ in nothing but the logits.
+An engine that can return logits implements ``TokenModel`` and passes it to ``Generator``
+(generator.py), which is a complete ``GenerationWorker``. This folder does everything between a
+request and the logits for all engines, so that engines differ only in their logits.
 
-    generator.py  requests → prompts → answers, one at a time, in order of arrival
-    config.py     the hyperparameters, checked again
-    chat.py       the chat template, sandboxed
-    tools.py      calls of tools, written by the template, read from the answer
-    decoding.py   the loop: tokens → text; ends, stop texts, likelihoods
-    sampling.py   logits → one token
-    schema.py     which tokens a JSON Schema allows next; patterns.py what that may cost
+    generator.py      requests → prompts → answers, one at a time, in order of arrival
+    pinned_values.py  the hyperparameters, checked again
+    chat_template.py  the chat template, sandboxed
+    tool_calls.py     calls of tools, written by the template, read from the answer
+    decoding.py       the loop: tokens → text; end tokens, stop texts, probabilities
+    token_choice.py   logits → one token
+    grammar.py        the tokens that a JSON Schema allows next; patterns.py limits its cost
 
-Everything here is imported in ``load``, never before: numpy, jinja2 and llguidance belong to the
-engine's packages, which an engine names in its requirements.
+Import these modules only in ``load``: numpy, jinja2 and llguidance are among the engine's packages,
+which an engine lists in its requirements.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,20 +26,20 @@ from mealkit.worker.interface import IsCancelled
 
 
 class TokenModel(Protocol):
-    """One sequence of tokens in an engine.
+    """A model in an engine, with one sequence of tokens.
 
     ``begin`` and ``advance`` are called by one thread at a time; ``tokenize`` and ``piece`` by any,
-    also while those run. Logits are one float32 per token of the vocabulary, hold until the next
-    call, and are not written to. An engine's own errors are raised as ``EngineError``.
+    also while those run. Logits are one float32 per token of the vocabulary, valid until the next
+    call, and read-only. An engine's own errors are raised as ``EngineError``.
     """
 
     @property
     def context_tokens(self) -> int:
-        """The most tokens that a prompt and its answer may have together."""
+        """The maximum number of tokens of a prompt and its answer together."""
 
     @property
     def vocabulary_size(self) -> int:
-        """How many logits there are."""
+        """The number of logits."""
 
     @property
     def end_ids(self) -> frozenset[int]:
@@ -47,35 +47,35 @@ class TokenModel(Protocol):
 
     @property
     def chat_template(self) -> str | None:
-        """The jinja2 text that comes with the weights, if any."""
+        """The jinja2 template of the weights, if any."""
 
     @property
     def special_tokens(self) -> Mapping[str, str]:
-        """The texts that a chat template may name: ``bos_token``, ``eos_token``, ..."""
+        """The special tokens that a chat template may use: ``bos_token``, ``eos_token``, ..."""
 
     def tokenize(self, text: str, *, special: bool) -> list[int]:
         """Return a text's tokens.
 
-        ``special``: the text may name special tokens (a rendered chat template), and nothing is
-        added to it. Otherwise it is plain text, whatever it says, with what the model's tokenizer
-        puts before and after one.
+        ``special``: the text may contain special tokens (a rendered chat template), and no tokens
+        are added. Otherwise all of it is plain text, and the tokens are added that the model's
+        tokenizer puts before and after a text.
         """
 
     def piece(self, token_id: int) -> bytes:
-        """Return the bytes that a token stands for: none for a special token or an unused id."""
+        """Return the bytes of a token; empty for a special token or an unused id."""
 
     def begin(self, tokens: Sequence[int]) -> NDArray[np.float32]:
-        """Forget everything, read these tokens, at least one; return the next one's logits."""
+        """Clear the sequence, read at least one token; return the logits of the next one."""
 
     def advance(self, token_id: int) -> NDArray[np.float32]:
-        """Append a token; return the next one's logits."""
+        """Append a token; return the logits of the next one."""
 
 
 @runtime_checkable
 class InterruptibleModel(TokenModel, Protocol):
-    """A model that can leave a prompt unread: a long one takes minutes on a CPU."""
+    """A model that can stop reading a prompt, because a long one takes minutes on a CPU."""
 
     def begin_unless(
         self, tokens: Sequence[int], is_cancelled: IsCancelled
     ) -> NDArray[np.float32] | None:
-        """As ``begin``; or None, soon after ``is_cancelled`` has begun to answer True."""
+        """As ``begin``; returns None soon after ``is_cancelled`` returns True."""

@@ -1,7 +1,8 @@
-"""How many patterns of a JSON Schema one text may have to match at once.
+"""Limits how many patterns of a JSON Schema a single text may have to match.
 
-llguidance bounds what a schema may cost, but for this: whether any text matches several patterns
-takes it twice as long with each (4.7 seconds for 19, measured with 1.9). Standard library only.
+llguidance limits all other costs of a schema. But checking whether any text matches several
+patterns takes twice as long with each pattern (4.7 seconds for 19, measured with 1.9). Standard
+library only.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,16 +13,16 @@ from mealkit.errors import failure
 MOST_PATTERNS = 10
 
 _PATTERNS = ("format", "pattern")
-# Beside a reference, these add nothing to it.
+# Next to a reference, these add no constraint.
 _NOTES = frozenset(
     {"$comment", "$defs", "default", "definitions", "description", "examples", "title"}
 )
 
 
 def check_patterns(schema: Mapping[str, Any], where: str) -> None:
-    """Refuse a schema in which more patterns than ``MOST_PATTERNS`` could meet.
+    """Raise for a schema that may combine more than ``MOST_PATTERNS`` patterns.
 
-    They meet below an ``allOf``, and beside a ``$ref``; all that stand there are counted.
+    Patterns are combined below an ``allOf`` and next to a ``$ref``; all patterns there count.
 
     Raises:
         RequestError: ``REQUEST_UNSUPPORTED``.
@@ -33,7 +34,7 @@ def check_patterns(schema: Mapping[str, Any], where: str) -> None:
         message = "the schema cannot be enforced: it is nested too deeply"
         raise failure("REQUEST_UNSUPPORTED", message, where=where) from error
     if most > MOST_PATTERNS:
-        message = f"the schema joins {most} patterns or formats, the limit is {MOST_PATTERNS}"
+        message = f"the schema combines {most} patterns or formats, the limit is {MOST_PATTERNS}"
         raise failure("REQUEST_UNSUPPORTED", message, where=where)
 
 
@@ -43,17 +44,17 @@ class _Counter:
         self._counts: dict[int, int] = {}
 
     def count(self, node: Any) -> int:
-        """Return the patterns in a node, and in what it refers to."""
+        """Return the number of patterns in a node and in the nodes that it refers to."""
         if not isinstance(node, dict | list):
             return 0
         if isinstance(node, list):
-            # Many references may name one list.
+            # Many references may point to one list.
             if id(node) not in self._counts:
                 self._counts[id(node)] = 0
                 self._counts[id(node)] = sum(map(self.count, node))
             return self._counts[id(node)]
         if id(node) not in self._counts:
-            # What refers back to a node adds nothing to it.
+            # A reference back to a node adds no patterns.
             self._counts[id(node)] = 0
             own = sum(name in node for name in _PATTERNS)
             below = sum(
@@ -63,11 +64,11 @@ class _Counter:
         return self._counts[id(node)]
 
     def _is_aside(self, node: Any, name: str) -> bool:
-        """Tell what stands in the document only to be referred to."""
+        """Return whether a part of the document is only a target of references."""
         return node is self._document and name in ("$defs", "definitions")
 
     def _target(self, reference: Any) -> Any:
-        """Return what a reference within the document names (RFC 6901), if it is there."""
+        """Return the target of a reference in the document (RFC 6901); None if it is missing."""
         if not isinstance(reference, str) or not reference.startswith("#"):
             return None
         found = self._document

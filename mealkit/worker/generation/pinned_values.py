@@ -1,7 +1,7 @@
-"""The hyperparameters of text generation, checked again where they are used.
+"""Checks the hyperparameters of text generation in the worker.
 
-Refuses values that the generator cannot honour exactly. Standard library only. How tokens are
-chosen comes with every request; here those values are only looked at.
+Raises ContainerError for values that the generator cannot apply exactly. The sampling values come
+with every request; here they are only checked. Standard library only.
 """
 
 from collections.abc import Mapping
@@ -21,14 +21,14 @@ _FIELDS: Mapping[str, type] = {
     "overlong": str,
     **{parameter.name: parameter.kind for parameter in PINNED},
 }
-# Whole numbers up to here are floats without loss.
+# Integers up to this one are exact as floats.
 _MOST = 2**53
 _CHOICES = {"tool_calls": ("none", "hermes"), "overlong": ("refuse",)}
 
 
 @dataclass(frozen=True, slots=True)
 class GenerationConfig:
-    """What the lock pins of text generation, checked."""
+    """The lock's values for text generation, checked."""
 
     model_root: Path
     max_length: int
@@ -57,7 +57,7 @@ class GenerationConfig:
 
 
 def _with_floats(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Take 1 for 1.0: JSON does not tell them apart. An endless integer stays what it is."""
+    """Convert 1 to 1.0, which JSON does not distinguish. A very large integer stays unchanged."""
     return {
         name: float(value)
         if name in _NUMBERS and type(value) is int and abs(value) <= _MOST

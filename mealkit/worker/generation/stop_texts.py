@@ -1,6 +1,6 @@
-"""The pieces of tokens to the text of an answer: whole characters, and nothing of a stop text.
+"""Builds the text of an answer from token pieces: whole characters, without stop texts.
 
-Bytes that are no UTF-8 become U+FFFD; half a character at the very end is left out. Standard
+Bytes that are not UTF-8 become U+FFFD; an incomplete character at the very end is dropped. Standard
 library only.
 """
 
@@ -9,21 +9,21 @@ from collections.abc import Sequence
 
 
 class Pieces:
-    """Puts one answer together; where the text is cut does not depend on how it came in pieces."""
+    """Builds one answer; the place where it ends does not depend on the sizes of the pieces."""
 
     def __init__(self, stop: Sequence[str]) -> None:
         self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
         self._stop = [text for text in stop if text]
         self._held = ""
         self.read_characters = 0
-        """How many have come."""
+        """The number of received characters."""
         self.given_characters = 0
-        """How many have been given."""
+        """The number of returned characters."""
         self.is_stopped = False
-        """Whether a stop text has come; nothing is given after it."""
+        """Whether a stop text has come; no text is returned after it."""
 
     def feed(self, piece: bytes) -> str:
-        """Add a piece; return what is now known to belong to the answer."""
+        """Add a piece; return the text that now certainly belongs to the answer."""
         text = self._decode(piece)
         self.read_characters += len(text)
         if not self._stop:
@@ -40,13 +40,13 @@ class Pieces:
         return given
 
     def end(self) -> str:
-        """Return what was held back, because it could have become a stop text and has not."""
+        """Return the buffered text, which could have become a stop text but did not."""
         given, self._held = self._held, ""
         self.given_characters += len(given)
         return given
 
     def _cut(self) -> int | None:
-        """Return where the stop text begins that is complete first; of several, the longest."""
+        """Return the start of the stop text that is complete first; the longest of several."""
         found = [
             (start + len(text), start)
             for text in self._stop

@@ -1,8 +1,9 @@
-"""Logits to one token: penalties, temperature, the cuts, and a draw that a seed repeats.
+"""Samples one token from logits: penalties, temperature, min_p, top_k, top_p, and a seeded draw.
 
-Refuses logits that are not numbers. The order is vLLM's (0.33, vllm/v1/sample/sampler.py), so that
-a kit means the same on every engine: what the schema allows, logit bias, repetition, frequency and
-presence penalties, temperature, min_p, top_k, top_p, draw.
+Raises EngineError for logits that are not numbers. The order is vLLM's (0.33,
+vllm/v1/sample/sampler.py), so that a kit means the same on every engine: the schema's allowed
+tokens, logit bias, repetition, frequency and presence penalties, temperature, min_p, top_k, top_p,
+random draw.
 """
 
 import math
@@ -17,17 +18,17 @@ from mealkit.worker.generation_values import Sampling
 Logits = NDArray[np.float32]
 Ids = NDArray[np.int64]
 
-# How many of the likeliest tokens are sorted when top_p has to find its own: mostly enough.
+# How many of the most likely tokens are sorted to apply top_p; usually enough.
 _FIRST_SORTED = 64
-# How often the band of weights in which a wide nucleus ends is halved before it is sorted.
+# Bisection steps to narrow the band of weights in which a wide nucleus ends, before sorting it.
 _BISECTIONS = 10
-# How a vocabulary is cut up for partial sums and maxima.
+# The block size of a vocabulary for partial sums and maxima.
 _BLOCK = 512
 _GROUP = 64
 
 
 class Sampler:
-    """Chooses the tokens of one answer, which is number ``index`` of its request."""
+    """Samples the tokens of the answer number ``index`` of a request."""
 
     def __init__(self, sampling: Sampling, prompt: Sequence[int], index: int) -> None:
         self._sampling = sampling
@@ -41,24 +42,24 @@ class Sampler:
         )
         self._counts: dict[int, int] = {}
         self._seen: Ids = np.unique(np.asarray(prompt, np.int64))
-        # Raw 64-bit numbers, because numpy keeps the streams of its bit generators between
-        # releases, but not what its distributions make of them (NEP 19).
+        # Raw 64-bit numbers, because numpy guarantees the streams of its bit generators across
+        # releases, but not those of its distributions (NEP 19).
         self._bits = np.random.PCG64(np.random.SeedSequence(sampling.seed, spawn_key=(index,)))
 
     def choose(self, logits: Logits, allowed: NDArray[np.bool_] | None = None) -> int:
-        """Return the next token, of those ``allowed`` if that is given; equals go to the lowest id.
+        """Return the next token, one of ``allowed`` if given; among equal ones the lowest id.
 
-        Every token takes exactly one random number, unless the temperature is 0, so that the
-        tokens before do not shift the draws.
+        Every token uses exactly one random number, unless the temperature is 0, so that earlier
+        tokens do not shift the random numbers.
 
         Raises:
-            EngineError: ``ENGINE_ANSWER``, the logits are not numbers, or allow nothing.
+            EngineError: ``ENGINE_ANSWER``, the logits are not numbers, or no token is allowed.
         """
         adjusted = logits if self._is_plain and allowed is None else self._adjusted(logits, allowed)
         best = int(adjusted.argmax())
-        # argmax stops at the first NaN, so this one number speaks for all.
+        # argmax returns the first NaN, so checking this one number is enough.
         if not math.isfinite(adjusted[best]):
-            raise failure("ENGINE_ANSWER", "the logits hold infinite values or none at all")
+            raise failure("ENGINE_ANSWER", "the logits contain infinite values or NaN")
         token = best if self._is_greedy else self._draw(adjusted, best)
         if not self._is_plain:
             self._note(token)
@@ -79,8 +80,8 @@ class Sampler:
             ids, amounts = self._bias
             adjusted[ids] += amounts
         if chosen.repetition_penalty != 1:
-            # CTRL's (https://arxiv.org/abs/1909.05858, section 4.1), which divides whatever the
-            # sign; as everywhere since, a negative logit is multiplied, so that it falls too.
+            # CTRL's (https://arxiv.org/abs/1909.05858, section 4.1), which divides for either sign.
+            # Like later implementations, this multiplies negative logits, so that they also fall.
             found = adjusted[self._seen]
             penalty = np.float32(chosen.repetition_penalty)
             adjusted[self._seen] = np.where(found > 0, found / penalty, found * penalty)
@@ -94,7 +95,7 @@ class Sampler:
 
     def _draw(self, logits: Logits, best: int) -> int:
         chosen = self._sampling
-        # 53 bits make every float64 in [0, 1) of the same spacing.
+        # 53 bits give evenly spaced float64 numbers in [0, 1).
         drawn = (int(self._bits.random_raw()) >> 11) * 2.0**-53
         weights = np.exp((logits - logits[best]) / np.float32(chosen.temperature))
         ids = _kept(weights, chosen)
@@ -105,13 +106,13 @@ class Sampler:
 
 
 def likeliest(logits: Logits, count: int) -> Ids:
-    """Return the tokens with the highest logits, highest first, equals by id; no full sort."""
+    """Return the tokens with the highest logits, highest first, equal ones by id."""
     ids = _top(logits, count)
     return ids[np.lexsort((ids, -logits[ids]))]
 
 
 def log_probability(logits: Logits) -> float:
-    """Return what is taken from a logit to make it the logarithm of the token's probability."""
+    """Return the number to subtract from a logit to get the token's log probability."""
     best = logits.max()
     return float(best) + math.log(float(np.exp(logits - best).sum(dtype=np.float64)))
 
@@ -123,8 +124,8 @@ def _bias_of(bias: Mapping[int, float]) -> tuple[Ids, Logits] | None:
 
 
 def _place_of(weights: Logits, drawn: float) -> int:
-    """Return the first place where the sum of the weights so far passes this share of all."""
-    # A running sum over a whole vocabulary would take longer than all the rest: by blocks first.
+    """Return the first place where the running sum of the weights exceeds this share of all."""
+    # Block sums first: a running sum over a vocabulary would take too long.
     whole = weights.size // _BLOCK * _BLOCK
     blocks = weights[:whole].reshape(-1, _BLOCK).sum(axis=1, dtype=np.float64)
     ends = np.cumsum(np.append(blocks, weights[whole:].sum(dtype=np.float64)))
@@ -137,23 +138,23 @@ def _place_of(weights: Logits, drawn: float) -> int:
 
 
 def _passed(sums: NDArray[np.float64], wanted: float) -> int:
-    # Rounding can reach the very end; what has no weight there is not drawn.
+    # Rounding can reach the very end; tokens without weight there are not sampled.
     return min(
         int(np.searchsorted(sums, wanted, side="right")), int(np.searchsorted(sums, sums[-1]))
     )
 
 
 def _kept(weights: Logits, chosen: Sampling) -> Ids | None:
-    """Return the tokens that may be drawn, by id; None: all.
+    """Return the tokens to sample from, by id; None for all.
 
-    ``weights`` are probabilities but for a factor, the largest is 1.
+    ``weights`` are probabilities, scaled so that the largest is 1.
     """
     ids: Ids | None = None
     if chosen.min_p > 0:  # https://arxiv.org/abs/2407.01082
         ids = np.flatnonzero(weights >= np.float32(chosen.min_p))
     if 0 < chosen.top_k < (weights.size if ids is None else ids.size):
         ids = _among(ids, weights, chosen.top_k)
-    if chosen.top_p < 1:  # https://arxiv.org/abs/1904.09751, of what the other cuts have left
+    if chosen.top_p < 1:  # https://arxiv.org/abs/1904.09751, of the tokens that are left
         ids = _nucleus(weights, ids, chosen.top_p)
     return None if ids is None else np.sort(ids)
 
@@ -163,7 +164,7 @@ def _among(ids: Ids | None, weights: Logits, count: int) -> Ids:
 
 
 def _top(values: Logits, count: int) -> Ids:
-    """Return the places of the highest values, by place; of equal ones the first."""
+    """Return the places of the highest values, in order; the first of equal ones."""
     if count >= values.size:
         return np.arange(values.size)
     if count <= 0:
@@ -171,8 +172,8 @@ def _top(values: Logits, count: int) -> Ids:
     low = values
     columns = values.size // _GROUP
     if count < columns // 2:
-        # ``count`` columns have a maximum that is not below this, so that as many values are not:
-        # only those few can be the highest.
+        # At least ``count`` columns have a maximum that is not below this bound, and so at least
+        # as many values are not below it; only these can be the highest.
         maxima = values[: columns * _GROUP].reshape(_GROUP, columns).max(axis=0)
         low = values[values >= np.partition(maxima, columns - count)[columns - count]]
     least = np.partition(low, low.size - count)[low.size - count]
@@ -182,7 +183,7 @@ def _top(values: Logits, count: int) -> Ids:
 
 
 def _nucleus(weights: Logits, ids: Ids | None, top_p: float) -> Ids:
-    """Return the fewest likeliest tokens that have ``top_p`` of all the weight together."""
+    """Return the smallest set of the most likely tokens with a share ``top_p`` of all weight."""
     rest = weights if ids is None else weights[ids]
     wanted = top_p * float(rest.sum(dtype=np.float64))
     places = likeliest(rest, _FIRST_SORTED)
@@ -195,9 +196,9 @@ def _nucleus(weights: Logits, ids: Ids | None, top_p: float) -> Ids:
 
 
 def _wide_nucleus(rest: Logits, wanted: float, high: float) -> Ids:
-    """Do the same where it takes more than a few: those above ``high`` are not enough.
+    """Do the same for many tokens, if those above ``high`` are not enough.
 
-    Bisecting finds a narrow band of weights within which it becomes enough; only that is sorted.
+    Bisection finds the narrow band of weights in which the set ends; only this band is sorted.
     """
     low = 0.0
     for _ in range(_BISECTIONS):

@@ -1,11 +1,11 @@
-"""Calls of tools in an answer's text, as Hermes models write them, one JSON object between tags.
+"""Reads calls of tools from an answer's text, in Hermes' format: one JSON object between tags.
 
 <tool_call>
 {"name": "f", "arguments": {"x": 1}}
 </tool_call>
 
-(https://github.com/NousResearch/Hermes-Function-Calling). What looks like a call and is none, or
-calls a function that nobody has named, stays text. Standard library only.
+(https://github.com/NousResearch/Hermes-Function-Calling). An invalid call, or a call of
+an unknown function, stays text. Standard library only.
 """
 
 import json
@@ -30,7 +30,7 @@ _CLOSE = CLOSING_TAG
 def with_calls(
     events: Iterator[Written | Finished], names: Collection[str]
 ) -> Iterator[GenerationEvent]:
-    """Turn the events of one answer into those of an answer that may call these functions."""
+    """Convert the events of one answer: calls of these functions become events."""
     reader = ToolReader(names)
     for event in events:
         if isinstance(event, Written):
@@ -55,16 +55,16 @@ def _told(
 
 
 class ToolReader:
-    """Splits one answer into text and calls, as it comes."""
+    """Splits one answer into text and calls, while it is generated."""
 
     def __init__(self, names: Collection[str]) -> None:
         self._names = names
         self._held = ""
         self.calls = 0
-        """How many there have been."""
+        """The number of calls so far."""
 
     def feed(self, text: str) -> Iterator[str | FunctionCall]:
-        """Add text; give what is now known to be text or a call, without blanks around."""
+        """Add text; yield complete calls and certain text, both without surrounding spaces."""
         self._held += text
         while self._held:
             start = self._held.find(_OPEN)
@@ -79,7 +79,7 @@ class ToolReader:
             yield self._call_in(written) or written
 
     def end(self) -> Iterator[str | FunctionCall]:
-        """Give what is left: a call that lacks no more than its closing tag, or text."""
+        """Yield the rest: a call that lacks only its closing tag, or text."""
         rest, self._held = self._held, ""
         if call := self._call_in(rest):
             yield call
@@ -87,7 +87,7 @@ class ToolReader:
             yield rest
 
     def _text(self, length: int) -> Iterator[str]:
-        """Give text but for the blanks at its end, which are dropped if a call follows."""
+        """Yield text without the spaces at its end, which are dropped if a call follows."""
         if kept := len(self._held[:length].rstrip()):
             text, self._held = self._cut(kept)
             yield text

@@ -1,8 +1,8 @@
-"""Whole texts, and pairs of them, as tokens: for models that read and do not write.
+"""Tokenizes whole texts and pairs of texts, for models that do not generate.
 
-Refuses texts with more tokens than the limit, and texts without any; a few texts are tokenized at a
-time, since what the tokenizer tells of them takes many times their size. Imports the package
-tokenizers, so only what is imported in ``load`` may import this module.
+Raises RequestError for texts with more tokens than the limit, and for texts without tokens. Only a
+few texts are tokenized in one call, because the tokenizer's output takes many times their size.
+Imports the package tokenizers, so only modules that ``load`` imports may import this one.
 """
 
 from array import array
@@ -21,11 +21,11 @@ from mealkit.worker.measuring import (
 from mealkit.worker.tokenizer.tokenizer_file import require_unicode
 
 _Place = tuple[str, str]
-"""What a text is called in a message, and its field."""
+"""The name of a text in messages, and its field."""
 
-# A query of one token at least, whose place another one then takes.
+# A query with at least one token, which is then replaced by the real query.
 _STAND_IN = "a"
-# A query is tokenized anew with each document, unless that would be more than this.
+# The query is tokenized again with each document, unless that would exceed this many characters.
 _REPEATED_CHARACTERS = 64 * WINDOW_CHARACTERS
 
 
@@ -81,7 +81,7 @@ class TextTokenizer:
         return found
 
     def _pairs_of_large(self, query: str, documents: Sequence[str]) -> list[Tokens]:
-        """Do the same for a long query of many documents, which is tokenized once."""
+        """Do the same for a long query and many documents; the query is tokenized once."""
         with large_text(len(query)):
             asked = list(self._tokenizer.encode(query, add_special_tokens=False).ids)
         found = []
@@ -89,7 +89,7 @@ class TextTokenizer:
             with large_text(len(document)):
                 encoding = self._tokenizer.encode(_STAND_IN, document)
             places = [place for place, part in enumerate(encoding.sequence_ids) if part == 0]
-            if not places:  # a tokenizer that drops the stand-in
+            if not places:  # the tokenizer has dropped the stand-in
                 raise failure("ENGINE_ANSWER", f"the tokenizer has no token for {_STAND_IN!r}")
             start, end = places[0], places[-1] + 1
             ids = [*encoding.ids[:start], *asked, *encoding.ids[end:]]
@@ -99,11 +99,11 @@ class TextTokenizer:
         return found
 
     def ids(self, text: str) -> Sequence[int]:
-        """Return the tokens of a text, special tokens included; more than the limit are told too.
+        """Return the tokens of a text, special tokens included, even above the model's limit.
 
         Raises:
-            RequestError: ``REQUEST_INVALID``, it is not Unicode; ``REQUEST_TOO_LONG``, it has more
-                tokens than are told.
+            RequestError: ``REQUEST_INVALID``, the text is not Unicode; ``REQUEST_TOO_LONG``, it has
+                more tokens than this method returns.
         """
         require_unicode(text)
         most = max(self._max_length, TOLD_TOKENS)
@@ -127,7 +127,7 @@ class TextTokenizer:
             raise failure("REQUEST_TOO_LONG", message, where=where)
         if not ids:
             raise failure("REQUEST_INVALID", f"{name} has no tokens", where=where)
-        # Lists of Python's own numbers would take ten times as much.
+        # Lists of Python's numbers would take ten times as much memory.
         return Tokens(array("i", ids), array("i", type_ids))
 
 
@@ -140,7 +140,7 @@ def _document(index: int) -> _Place:
 
 
 def _groups(texts: Sequence[str], more_characters: int = 0) -> Iterator[list[str]]:
-    """Yield texts that are tokenized at once: few characters, or a single text."""
+    """Yield groups of texts to tokenize in one call: few characters, or a single text."""
     group: list[str] = []
     size = 0
     for text in texts:

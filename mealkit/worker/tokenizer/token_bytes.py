@@ -1,8 +1,8 @@
-"""The bytes that each token stands for, from the tokenizer's own description of its decoder.
+"""Reads the bytes of each token from the description of the decoder in tokenizer.json.
 
-Refuses decoders whose tokens have no bytes of their own (WordPiece and the like). Standard library
-only. Byte-level tokens: GPT-2 (Radford et al. 2019, section 2.2) writes every byte as one printable
-character; byte fallback: SentencePiece writes a byte that no token has as ``<0xNN>``.
+Raises EngineError for decoders whose tokens have no fixed bytes, such as WordPiece. Standard
+library only. Byte-level tokens: GPT-2 (Radford et al. 2019, section 2.2) writes every byte as one
+printable character; byte fallback: SentencePiece writes a byte that no token has as ``<0xNN>``.
 """
 
 import json
@@ -17,10 +17,10 @@ _SPACE = "\u2581"
 
 
 def pieces_of(description: str, where: str) -> Mapping[int, bytes]:
-    """Return the bytes of each token of a tokenizer.json: none for a special one.
+    """Return the bytes of each token of a tokenizer.json; empty for special tokens.
 
     Raises:
-        EngineError: ``ENGINE_START``, its decoder is not known.
+        EngineError: ``ENGINE_START``, the decoder is not supported.
     """
     stated = json.loads(description)
     read = _reader(stated, where)
@@ -31,7 +31,7 @@ def pieces_of(description: str, where: str) -> Mapping[int, bytes]:
 
 
 def _vocabulary(model: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
-    """Yield text and id; a Unigram's vocabulary is a list of texts with their scores."""
+    """Yield text and id of each token; Unigram's vocabulary is a list of texts and scores."""
     vocabulary = model["vocab"]
     if isinstance(vocabulary, dict):
         yield from vocabulary.items()
@@ -52,7 +52,7 @@ def _reader(stated: Mapping[str, Any], where: str) -> Callable[[str], bytes]:
     if replaces or "Metaspace" in kinds:
         return _with_fallback if "ByteFallback" in kinds else _with_spaces
     found = ", ".join(sorted(str(kind) for kind in kinds))
-    message = f"the tokenizer's decoder ({found}) does not say which bytes a token stands for"
+    message = f"the tokenizer's decoder ({found}) does not define the bytes of a token"
     raise failure("ENGINE_START", message, where=where)
 
 
@@ -71,7 +71,7 @@ _BYTES = _byte_of_character()
 def _byte_level(text: str) -> bytes:
     try:
         return bytes(_BYTES[character] for character in text)
-    except KeyError:  # a token that the training added as it stands
+    except KeyError:  # a token that was added unencoded in the training
         return text.encode()
 
 

@@ -1,6 +1,6 @@
-"""A model's own tokenizer.json, opened so that nothing is cut and nothing is filled up.
+"""Opens a model's tokenizer.json, without truncation and without padding.
 
-Imports the package tokenizers, so only what is imported in ``load`` may import this module.
+Imports the package tokenizers, so only modules that ``load`` imports may import this one.
 """
 
 from collections.abc import Callable
@@ -12,29 +12,29 @@ from mealkit.errors import failure
 from mealkit.worker.model_files import require_file
 
 TOKENIZER_FILE = "tokenizer.json"
-# Those of the largest vocabularies, of some 260,000 tokens, have 35 MB.
+# The files of the largest vocabularies, some 260,000 tokens, have 35 MB.
 _MAX_BYTES = 256 * 1024 * 1024
 
 Convert = Callable[[Path], Tokenizer]
-"""What makes a tokenizer of a folder's older files."""
+"""Converts a folder's older tokenizer files into a tokenizer."""
 
 
 def open_tokenizer(root: Path, convert: Convert | None = None) -> Tokenizer:
-    """Open tokenizer.json, or else what ``convert`` makes of the older files.
+    """Open tokenizer.json, or convert the older files with ``convert``.
 
     Raises:
-        EngineError: ``WEIGHTS_MISSING``, there is none; ``ENGINE_START``, it cannot be read.
+        EngineError: ``WEIGHTS_MISSING``, no tokenizer; ``ENGINE_START``, it cannot be read.
     """
     path = root / TOKENIZER_FILE
     tokenizer = convert(root) if convert and not path.is_file() else _read(path)
-    # all-MiniLM-L6-v2's would cut at 128 tokens, and fill up to 128, while the model takes 256.
+    # all-MiniLM-L6-v2's file truncates and pads to 128 tokens, but the model accepts 256.
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer
 
 
 def require_unicode(text: str) -> None:
-    """Refuse half of a surrogate pair: JSON can write it, and it is no text.
+    """Raise for half of a surrogate pair, which JSON can contain, but which is not text.
 
     Raises:
         RequestError: ``REQUEST_INVALID``.

@@ -1,8 +1,8 @@
-"""The half of a ``TokenModel`` that lies in files: tokens, their bytes, ends, the chat template.
+"""The part of a ``TokenModel`` that is read from files: tokens, bytes, end tokens, chat template.
 
-For engines whose models come with a tokenizer.json; one that brings a tokenizer of its own, as
-llama.cpp does, needs none of it. Imports the package tokenizers, so only what is imported in
-``load`` may import this module.
+For engines whose models have a tokenizer.json; an engine with its own tokenizer, such as llama.cpp,
+does not use it. Imports the package tokenizers, so only modules that ``load`` imports may import
+this one.
 """
 
 from collections.abc import Mapping
@@ -19,22 +19,22 @@ from mealkit.worker.tokenizer.tokenizer_file import (
     require_unicode,
 )
 
-# Ids that a vocabulary leaves out: some reserve thousands.
+# The maximum number of unused ids in a vocabulary: some reserve thousands.
 _MOST_UNUSED = 1_000_000
 
 
 class Vocabulary:
-    """What the files beside a model's weights say of its tokens."""
+    """The vocabulary of a model, from the files in its folder."""
 
     def __init__(self, root: Path, convert: Convert | None = None) -> None:
-        """Read the files of a folder; ``convert`` makes a tokenizer.json of older ones.
+        """Read the files of a folder; ``convert`` converts older tokenizer files.
 
         Raises:
             EngineError: ``WEIGHTS_MISSING`` or ``ENGINE_START``.
         """
         self._tokenizer = open_tokenizer(root, convert)
         self._plain = open_tokenizer(root, convert)
-        # Text that spells a special token is text, unless a chat template wrote it.
+        # The name of a special token in a text is plain text, unless a chat template wrote it.
         self._plain.encode_special_tokens = True
         self._special_tokens = _special_tokens(root)
         self._around = _around(root, self._special_tokens, self._tokenizer)
@@ -45,29 +45,29 @@ class Vocabulary:
 
     @property
     def end_ids(self) -> frozenset[int]:
-        """The tokens that the model's own files name as its end."""
+        """The end tokens that the model's files name."""
         return self._end_ids
 
     @property
     def chat_template(self) -> str | None:
-        """chat_template.jinja, or else what tokenizer_config.json has."""
+        """The text of chat_template.jinja, or the template in tokenizer_config.json."""
         return self._chat_template
 
     @property
     def special_tokens(self) -> Mapping[str, str]:
-        """The texts that a chat template may name: ``bos_token``, ``eos_token``, ..."""
+        """The special tokens that a chat template may use: ``bos_token``, ``eos_token``, ..."""
         return self._special_tokens
 
     @property
     def first_id(self) -> int:
-        """A token that there is, for a model to be tried with."""
+        """An existing token, to test a model with."""
         return min(self._pieces)
 
     def tokenize(self, text: str, *, special: bool) -> list[int]:
-        """Return a text's tokens: of a rendered template, or of plain text, whatever it says.
+        """Return the tokens of a rendered template (``special``), or of plain text.
 
         Raises:
-            RequestError: ``REQUEST_INVALID``, it has half of a surrogate pair.
+            RequestError: ``REQUEST_INVALID``, the text has half of a surrogate pair.
         """
         require_unicode(text)
         if special:
@@ -78,18 +78,18 @@ class Vocabulary:
         return [*before, *self._plain.encode(text, add_special_tokens=False).ids, *after]
 
     def piece(self, token_id: int) -> bytes:
-        """Return the bytes that a token stands for: none for a special token or an unused id."""
+        """Return the bytes of a token; empty for a special token or an unused id."""
         return self._pieces.get(token_id, b"")
 
 
 def end_ids_in(stated: Any) -> frozenset[int]:
-    """Return the tokens that an ``eos_token_id`` names: one, several, or none."""
+    """Return the tokens of an ``eos_token_id``, which may be one, several, or none."""
     items = stated if isinstance(stated, list) else [stated]
     return frozenset(item for item in items if type(item) is int)
 
 
 def _require_dense(tokenizer: Any, root: Path) -> None:
-    """Refuse ids far beyond the number of tokens: writing a vocabulary goes through all of them."""
+    """Raise for ids far beyond the number of tokens, because the loop visits all ids."""
     known = tokenizer.get_vocab(with_added_tokens=True)
     highest = max(known.values(), default=0)
     if highest > len(known) + _MOST_UNUSED:
@@ -113,9 +113,9 @@ def _special_tokens(root: Path) -> Mapping[str, str]:
 def _around(
     root: Path, special: Mapping[str, str], tokenizer: Any
 ) -> tuple[list[int], list[int]] | None:
-    """Return what goes before and after a plain text, where tokenizer_config.json says so.
+    """Return the tokens before and after a plain text, according to tokenizer_config.json.
 
-    It wins over tokenizer.json, as it does in transformers; None: only tokenizer.json says it.
+    It takes precedence over tokenizer.json, as in transformers; None if it does not set them.
     """
     stated = read_json(root / "tokenizer_config.json")
     if not {"add_bos_token", "add_eos_token"} & stated.keys():
@@ -140,9 +140,9 @@ def _chat_template(root: Path) -> str | None:
     if path.is_file():
         return read_text(path)
     stated = read_json(root / "tokenizer_config.json").get("chat_template")
-    if isinstance(stated, list):  # several, by name
+    if isinstance(stated, list):  # several templates, with names
         named = [item for item in stated if isinstance(item, dict)]
-        # Of several with one name, the last one counts.
+        # If several have the same name, the last one counts.
         found = [item.get("template") for item in named if item.get("name") == "default"]
         stated = found[-1] if found else None
     return stated if isinstance(stated, str) else None

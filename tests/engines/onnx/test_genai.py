@@ -100,7 +100,7 @@ def test_what_the_files_say_of_the_model(model, folder, tiny_llama):
 
 
 def test_a_context_beyond_the_models_does_not_start(folder, generation_fields):
-    """max_length is held against genai_config.json before anyone asks."""
+    """max_length is compared with genai_config.json before the first request."""
     edited(folder, lambda stated: stated.update(context_length=64))
     fields = {"model_name": "m", "code_root": "/nowhere", **generation_fields}
     settings = {"threads": 1, "graph": "model.onnx"}
@@ -109,7 +109,7 @@ def test_a_context_beyond_the_models_does_not_start(folder, generation_fields):
         OnnxWorker().load(WorkerConfig.from_json(config))
     problem = caught.value.problems[0]
     assert problem.code == "ENGINE_START"
-    assert problem.message == "max_length is 512, the model takes 64"
+    assert problem.message == "max_length is 512, the model's limit is 64"
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ def test_new_key():
     assert kept.line == f"sha256:{hashlib.sha256(key.encode()).hexdigest()} team-a"
     assert read_keys(f"# a comment\n\n {kept.line} \n", "keys") == [kept]
     assert new_key("team-a")[0] != key
-    with pytest.raises(MealkitError, match="cannot name a key"):
+    with pytest.raises(MealkitError, match="is not a valid name of a key"):
         new_key("a b")
 
 
@@ -36,7 +36,7 @@ def test_lines_that_are_no_keys(line):
 def test_one_name_one_key():
     """Two keys with one name could not be told apart."""
     lines = "\n".join(new_key("a")[1].line for _ in range(2))
-    with pytest.raises(MealkitError, match="a second key"):
+    with pytest.raises(MealkitError, match="uses the name 'a' again"):
         read_keys(lines, "keys")
 
 

@@ -1,4 +1,4 @@
-"""Signs of life: an engine that hangs while nobody asks is found, named and started again."""
+"""An engine that hangs while it gets no requests is found, named and restarted."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ def test_idle_engine_that_freezes(start, make_lock):
         lambda: [e for e in kit.events("state") if e["problem"] and e["status"] == "loading"][:1]
     )
     assert (moved["problem"]["code"], moved["owner"]) == ("ENGINE_HUNG", "kit-author")
-    assert "nothing was heard of it" in moved["reason"]
+    assert "it does not answer" in moved["reason"]
     assert "seconds" in moved["problem"]["measured"]
     kit.wait_ready()
     assert kit.worker_pid() != first

@@ -315,8 +315,8 @@ def test_likelihoods_are_told_with_calls_too():
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"tool_calls": "none", "template": TOOL_TEMPLATE}, "how its model calls tools"),
-        ({"tool_calls": "hermes"}, "takes no tools"),
+        ({"tool_calls": "none", "template": TOOL_TEMPLATE}, "tool_calls of this kit is none"),
+        ({"tool_calls": "hermes"}, "does not support tools"),
     ],
 )
 def test_tools_need_a_model_that_knows_them(fields, said):

@@ -49,7 +49,7 @@ MORE = MOST_PATTERNS + 1
 )
 def test_patterns_that_meet_are_counted(schema):
     """Wherever they stand, below an allOf or along references, they are too many."""
-    with pytest.raises(MealkitError, match="joins") as caught:
+    with pytest.raises(MealkitError, match="combines") as caught:
         check_patterns(schema, "response_format")
     found = caught.value.problems[0]
     assert (found.code, found.where) == ("REQUEST_UNSUPPORTED", "response_format")
