@@ -135,7 +135,9 @@ def _write_layer(
 def _write_entries(entries: list[Entry], context: Path, folder: str) -> Iterator[str]:
     """Write a layer as plain files where COPY gives the same; as a tar for what COPY cannot say."""
     special = [entry for entry in entries if not _copies(entry)]
-    if any(not isinstance(entry, TarDirectory) for entry in special):
+    owned = {entry.path for entry in special}
+    has_contents = any(entry.path.rpartition("/")[0] in owned for entry in entries)
+    if has_contents or any(not isinstance(entry, TarDirectory) for entry in special):
         # A root with links: one archive, which ADD unpacks with its owners and modes.
         yield _write_archive(entries, context, folder)
         return

@@ -104,7 +104,7 @@ class DigestCache:
             try:
                 form = parse_json_object(read_file(entry, _MAX_ENTRY_BYTES))
                 current = FileKey.of(path_of(form["path"])).as_json() == form["key"]
-            except (OSError, ValueError, KeyError, TypeError):
+            except (OSError, ValueError, KeyError, TypeError, AttributeError):
                 current = False
             if not current:
                 freed_bytes += entry.stat().st_size

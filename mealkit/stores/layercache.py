@@ -54,7 +54,7 @@ class LayerCache:
             diff_id, created_by = Digest(form["diffId"]), str(form["createdBy"])
             if key is not None and form["key"] != key:
                 return None
-        except (OSError, ValueError, KeyError, TypeError, MealkitError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, MealkitError):
             return None
         blob = self._usable(descriptor.digest, descriptor.size_bytes)
         if blob is None:

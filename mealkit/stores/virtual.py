@@ -43,7 +43,7 @@ class Recipes:
             )
         except (FileNotFoundError, NotADirectoryError):
             return None
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise failure(
                 "BLOB_DAMAGED", f"the recipe of blob {digest} cannot be read", where=str(path)
             ) from error

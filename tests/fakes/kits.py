@@ -1,5 +1,6 @@
 """A small kit, its parts, and inputs that are the same everywhere."""
 
+import copy
 import json
 import re
 from collections.abc import Sequence
@@ -61,6 +62,20 @@ KIT: dict[str, Any] = {
     "hardware": {"gpu": "none", "memory": "1GiB", "disk": "auto", "architectures": ["amd64"]},
     "serving": {"port": 8000, "max_concurrency": 8},
 }
+
+
+def with_value(form: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
+    """A kit's data with another value at a dotted path."""
+    changed = copy.deepcopy(form)
+    at: Any = changed
+    *parents, last = path.split(".")
+    for name in parents:
+        at = at[int(name)] if isinstance(at, list) else at[name]
+    if isinstance(at, list):
+        at[int(last)] = value
+    else:
+        at[last] = value
+    return changed
 
 
 def kit_of(form: dict[str, Any]) -> Kit:

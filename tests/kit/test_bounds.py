@@ -7,10 +7,8 @@ from pathlib import Path
 import pytest
 
 from mealkit.errors import KitError
-from mealkit.kit import search as looking
 from mealkit.kit.bounds import Bounds, OutsideError
 from mealkit.kit.load import load_kit
-from mealkit.kit.search import Search, TooManyError
 from mealkit.untrusted import UntrustedError
 
 
@@ -153,55 +151,3 @@ def test_only_regular_files_are_held(tmp_path):
     """A folder is no file."""
     with pytest.raises(UntrustedError, match="not a regular file"):
         Bounds.of(tmp_path).read(tmp_path, 1)
-
-
-def test_folders_that_link_to_each_other_are_not_looked_through_without_end(tmp_path):
-    """There are more ways through them than anyone could go."""
-    for name in "abcdefgh":
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "file.json").write_text("{}")
-        for other in "abcdefgh":
-            (tmp_path / name / other).symlink_to(tmp_path / other)
-    bounds = Bounds.of(tmp_path)
-    with pytest.raises(TooManyError):
-        Search(tmp_path, bounds).glob("/".join(["*"] * 9))
-    with pytest.raises(TooManyError):
-        list(Search(tmp_path, bounds).files())
-
-
-def test_a_pattern_of_many_stars_is_linear(tmp_path):
-    """Every folder is looked through once for each rest of the pattern."""
-    deep = tmp_path.joinpath(*("d" for _ in range(20)))
-    deep.mkdir(parents=True)
-    (deep / "a.py").write_text("")
-    searched = Search(tmp_path, Bounds.of(tmp_path))
-    assert searched.glob("/".join(["**", "*"] * 10 + ["a.py"])) == ["d/" * 20 + "a.py"]
-    assert searched._left > looking.MAX_ENTRIES - 2000
-
-
-def test_history_caches_and_environments_are_never_taken_by_a_pattern(tmp_path):
-    """A pattern passes them over; a kit in a repository can take everything else."""
-    for name in (".git/config", ".venv/a.py", "__pycache__/a.pyc", "lib/a.py", "lib/.hg/b"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text("")
-    bounds = Bounds.of(tmp_path)
-    for pattern in ("**/*", "*/*", ".git/*", "**/.git/*"):
-        assert set(Search(tmp_path, bounds).glob(pattern)) <= {"lib/a.py"}
-    assert list(Search(tmp_path, bounds).files()) == ["lib/a.py"]
-
-
-def test_a_lock_is_never_a_part_of_itself(write_kit, good):
-    """A pattern that means every file means all but the lock."""
-    folder = write_kit(good.replace("  requirements:", "  code: ['*']\n  requirements:"))
-    (folder / "kit.lock").write_text("{}")
-    assert set(load_kit(folder).code) == {"kit.yaml"}
-
-
-def test_more_code_than_a_lock_can_carry_is_refused(write_kit, good):
-    """Before it is all read into memory."""
-    folder = write_kit(good.replace("  requirements:", "  code: ['lib/*']\n  requirements:"))
-    (folder / "lib").mkdir()
-    for number in range(9):
-        (folder / "lib" / f"{number}.py").write_text("#" * (1024 * 1024))
-    (found,) = _problems(folder)
-    assert "all files together" in found.message

@@ -1,9 +1,18 @@
-"""The paper's own code is read with the kit, file by file, from its folder and nowhere else."""
+"""The files that a kit names are read with it: from its folder, and within bounds."""
+
+from pathlib import Path
 
 import pytest
 
 from mealkit.errors import KitError
+from mealkit.kit.files import decoded, image_path, secret_problem, source_folder
 from mealkit.kit.load import load_kit
+
+
+def _problems(folder, **options):
+    with pytest.raises(KitError) as caught:
+        load_kit(folder, **options)
+    return caught.value.problems
 
 
 def _with_code(good: str, code: str) -> str:
@@ -52,3 +61,97 @@ def test_a_link_out_of_the_folder_is_refused(write_kit, good, tmp_path):
     (folder / "lib" / "secret.py").symlink_to(tmp_path / "secret.py")
     with pytest.raises(KitError, match="KIT_PATH_OUTSIDE"):
         load_kit(folder)
+
+
+def test_a_lock_is_never_a_part_of_itself(write_kit, good):
+    """A pattern that means every file means all but the lock."""
+    folder = write_kit(good.replace("  requirements:", "  code: ['*']\n  requirements:"))
+    (folder / "kit.lock").write_text("{}")
+    assert set(load_kit(folder).code) == {"kit.yaml"}
+
+
+def test_more_code_than_a_lock_can_carry_is_refused(write_kit, good):
+    """Before it is all read into memory."""
+    folder = write_kit(good.replace("  requirements:", "  code: ['lib/*']\n  requirements:"))
+    (folder / "lib").mkdir()
+    for number in range(9):
+        (folder / "lib" / f"{number}.py").write_text("#" * (1024 * 1024))
+    (found,) = _problems(folder)
+    assert "all files together" in found.message
+
+
+def test_a_text_that_is_not_utf_8_is_named_by_its_line():
+    """And by the byte that is none."""
+    assert decoded("ü".encode()) == ("ü", None)
+    text, fault = decoded(b"one\ntwo\xff\n")
+    assert text == ""
+    assert fault is not None
+    assert "byte 0xff on line 2" in fault[0]
+
+
+@pytest.mark.parametrize(
+    ("reference", "path"),
+    [
+        ("oci:base", "base"),
+        ("oci-archive:a/b.tar", "a/b.tar"),
+        ("debian:12", None),
+        ("localhost:5000/oci", None),
+    ],
+)
+def test_a_base_on_this_machine_is_told_from_one_in_a_registry(reference, path):
+    """Only the first has a path."""
+    assert image_path(reference) == path
+
+
+def test_a_source_folder_may_begin_with_a_home(tmp_path, monkeypatch):
+    """That of a user who is not known is no folder."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert source_folder(Path("/kit"), "weights") == Path("/kit/weights")
+    assert source_folder(Path("/kit"), "~/weights") == tmp_path / "weights"
+    with pytest.raises(OSError, match="no such user"):
+        source_folder(Path("/kit"), "~no-such-user/weights")
+
+
+@pytest.mark.parametrize(("name", "word"), [("a/b.pem", "[a/b.pem]"), ("a, b", '["a, b"]')])
+def test_the_line_that_lifts_a_secret_can_be_pasted(name, word):
+    """A name that YAML would read otherwise is quoted."""
+    assert (secret_problem(name, "a key", None).hint or "").endswith(f"allow_secrets: {word}")
+
+
+@pytest.mark.parametrize(
+    ("wheels", "code", "said"),
+    [
+        ("[none.whl]", "KIT_FILE_MISSING", "there is no none.whl"),
+        ("[wheels]", "KIT_FILE_MISSING", "there is no wheel in wheels"),
+        ("[prompts/query.jinja]", "KIT_INVALID", "is not a wheel"),
+        ("[loop]", "KIT_FILE_MISSING", "loop cannot be followed"),
+        ("[out.whl]", "KIT_PATH_OUTSIDE", "out.whl"),
+    ],
+)
+def test_what_is_no_wheel_of_the_kit_is_told(write_kit, good, tmp_path, wheels, code, said):
+    """Missing, an empty folder, another file, a link in a circle, a link out."""
+    folder = write_kit(good.replace("  requirements:", f"  wheels: {wheels}\n  requirements:"))
+    (folder / "wheels").mkdir()
+    (folder / "loop").symlink_to("loop")
+    (tmp_path / "out.whl").write_text("")
+    (folder / "out.whl").symlink_to(tmp_path / "out.whl")
+    (found,) = _problems(folder)
+    assert (found.code, said in found.message) == (code, True)
+
+
+def test_wheels_are_found_by_name_and_by_folder(write_kit, good):
+    """Of a folder, its wheels and nothing else."""
+    text = good.replace("  requirements:", "  wheels: [wheels, a.whl]\n  requirements:")
+    folder = write_kit(text)
+    (folder / "wheels").mkdir()
+    for name in ("wheels/b.whl", "wheels/notes.txt", "a.whl"):
+        (folder / name).write_text("")
+    assert load_kit(folder).wheels == (folder / "wheels/b.whl", folder / "a.whl")
+
+
+def test_the_texts_of_all_prompts_together_are_bounded(write_kit, good):
+    """One file that many prompts name counts for each, because the lock has it for each."""
+    names = "\n".join(f"  p{number}: {{file: prompts/large.jinja}}" for number in range(9))
+    folder = write_kit(good.replace("prompts:\n", f"prompts:\n{names}\n"))
+    (folder / "prompts" / "large.jinja").write_text("x" * (1024 * 1024))
+    assert any("all prompts together" in item.message for item in _problems(folder))

@@ -1,16 +1,14 @@
 """A kit becomes a lock: deterministic, without hosts, and asked of the outside only when needed."""
 
-import copy
 import json
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from fakes.kits import KIT, FixedInputs, kit_of, parts_of
+from fakes.kits import KIT, FixedInputs, kit_of, parts_of, with_value
 from pydantic import BaseModel
 
 from mealkit.errors import LockError
-from mealkit.lock.drift import drift, needs_network
 from mealkit.lock.resolve import Upgrade, requests_of, resolve
 from mealkit.recipe.answers import classification
 from mealkit.recipe.glibc import glibc_of
@@ -20,19 +18,6 @@ from mealkit.recipe.lock import Lock, lock_bytes, read_lock
 
 def _lock(form: dict[str, Any] = KIT, **changes: Any) -> Lock:
     return resolve(parts_of(form, **changes), FixedInputs())
-
-
-def _set(form: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
-    changed = copy.deepcopy(form)
-    at: Any = changed
-    *parents, last = path.split(".")
-    for name in parents:
-        at = at[int(name)] if isinstance(at, list) else at[name]
-    if isinstance(at, list):
-        at[int(last)] = value
-    else:
-        at[last] = value
-    return changed
 
 
 def test_the_same_kit_gives_the_same_bytes():
@@ -173,7 +158,7 @@ KEEPS_ANSWERS = {
 @pytest.mark.parametrize("path", CHANGES_TO_ANSWERS)
 def test_what_changes_an_answer_changes_the_recipe(path):
     """Weights, prompts, sampling values, flags, packages, base: each is in the recipe digest."""
-    changed = _set(KIT, path, CHANGES_TO_ANSWERS[path])
+    changed = with_value(KIT, path, CHANGES_TO_ANSWERS[path])
 
     assert _lock(changed).recipe != _lock().recipe
 
@@ -181,7 +166,7 @@ def test_what_changes_an_answer_changes_the_recipe(path):
 @pytest.mark.parametrize("path", KEEPS_ANSWERS)
 def test_what_keeps_answers_keeps_the_recipe(path):
     """Description, owner, licence, places and limits are not in the recipe digest."""
-    changed = _set(KIT, path, KEEPS_ANSWERS[path])
+    changed = with_value(KIT, path, KEEPS_ANSWERS[path])
 
     assert _lock(changed).recipe == _lock().recipe
 
@@ -203,7 +188,7 @@ def test_a_prompts_text_is_in_the_recipe():
 
 def test_an_edit_of_the_code_is_in_the_recipe():
     """The paper's own code is part of the recipe, by its text."""
-    form = _set(KIT, "runtime.code", ["handler.py"])
+    form = with_value(KIT, "runtime.code", ["handler.py"])
     assert _lock(form, code={"handler.py": "other\n"}).recipe != _lock(form).recipe
 
 
@@ -325,21 +310,21 @@ def test_a_bound_of_the_gateways_packages_leaves_locks_as_they_are():
 def test_modules_are_compiled_where_debian_is_the_base():
     """Unless the kit says otherwise, which takes less disk. What nobody has signed is not run."""
     base = {"source": "image", "reference": "registry.invalid/base:1"}
-    compiled, bare = _lock(), _lock(_set(KIT, "runtime.bytecode", False))
+    compiled, bare = _lock(), _lock(with_value(KIT, "runtime.bytecode", False))
     assert compiled.runtime.bytecode
     assert not bare.runtime.bytecode
     assert compiled.requirements.disk_bytes > bare.requirements.disk_bytes
-    assert not _lock(_set(KIT, "runtime.base", base)).runtime.bytecode
-    assert not _lock(_set(KIT, "runtime.base.allow_unsigned", True)).runtime.bytecode
+    assert not _lock(with_value(KIT, "runtime.base", base)).runtime.bytecode
+    assert not _lock(with_value(KIT, "runtime.base.allow_unsigned", True)).runtime.bytecode
 
 
 def test_wheels_are_chosen_for_the_c_library_that_an_image_is_said_to_have():
     """The lock cannot look inside an image's layers."""
     base = {"source": "image", "reference": "registry.invalid/base:1"}
     inputs = FixedInputs()
-    locked = resolve(parts_of(_set(KIT, "runtime.base", {**base, "glibc": "2.36"})), inputs)
+    locked = resolve(parts_of(with_value(KIT, "runtime.base", {**base, "glibc": "2.36"})), inputs)
     assert glibc_of(locked.runtime.base) == "2.36"
-    assert glibc_of(_lock(_set(KIT, "runtime.base", base)).runtime.base) == "2.28"
+    assert glibc_of(_lock(with_value(KIT, "runtime.base", base)).runtime.base) == "2.28"
 
 
 def test_a_prompt_edit_asks_nothing():
@@ -350,39 +335,3 @@ def test_a_prompt_edit_asks_nothing():
 
     assert inputs.asked == []
     assert edited.prompts["query"].text == "new\n"
-
-
-def test_a_fresh_lock_has_no_drift():
-    """A lock that says what the kit says has drifted nowhere."""
-    assert drift(parts_of(KIT), _lock()) == []
-
-
-@pytest.mark.parametrize(
-    ("path", "value", "reported", "network"),
-    [
-        ("hyperparameters.max_length", 128, "hyperparameters.max_length", False),
-        ("owner.team", "others", "about.owner.team", False),
-        ("serving.port", 9000, "serving.port", False),
-        ("runtime.settings.threads", 4, "engine.settings.threads", False),
-        ("runtime.requirements", ["a"], "requests.packages", True),
-        ("runtime.base.suite", "bookworm", "requests.base", True),
-        ("model.weights.0.files", ["a"], "requests.weights", True),
-    ],
-)
-def test_drift_names_what_the_kit_says_anew(path, value, reported, network):
-    """Each edit of the kit is named, and whether bringing the lock up to date needs the network."""
-    changes = drift(parts_of(_set(KIT, path, value)), _lock())
-
-    assert reported in [change.path for change in changes]
-    assert needs_network(changes) is network
-
-
-def test_drift_names_the_prompts_line():
-    """An edited prompt is reported by its line."""
-    lock = resolve(parts_of(KIT, prompts={"query": "one\ntwo\n"}), FixedInputs())
-
-    changes = drift(parts_of(KIT, prompts={"query": "one\nzwei\n"}), lock)
-
-    assert [(c.path, c.before, c.after) for c in changes if "text" in c.path] == [
-        ("prompts.query.text:2", "two", "zwei")
-    ]

@@ -13,6 +13,7 @@ import pytest
 from fakes.peak import PEAK_KIB
 from fakes.wheels import write_wheel
 
+from mealkit.assembly.wheel_file import open_wheel, record_of
 from mealkit.assembly.wheel_tree import wheel_tree
 from mealkit.errors import MealkitError
 
@@ -212,6 +213,7 @@ MANY = (
     + """
 import io, struct, sys
 from pathlib import Path
+from mealkit.assembly.wheel_file import open_wheel, record_of
 from mealkit.assembly.wheel_tree import wheel_tree
 from mealkit.errors import MealkitError
 before = peak_kib()
@@ -249,3 +251,25 @@ def test_thousands_of_members_are_taken(tmp_path):
     """Real wheels have up to thirty thousand."""
     wheel = write_wheel(tmp_path, "many", {f"many/m{n}.py": b"" for n in range(5000)})
     assert len(tree(wheel)) == 5003
+
+
+def test_a_good_wheel_is_opened_with_its_record(tmp_path):
+    """Every member but RECORD itself has a digest there."""
+    archive = open_wheel(write_wheel(tmp_path, "good", {"good.py": b"1"}))
+    names = set(archive.namelist())
+    assert set(record_of(archive)) == names - {"good-1.0.dist-info/RECORD"}
+
+
+@pytest.mark.parametrize("name", ["RECORD", "a/bad.dist-info/RECORD", "bad.egg-info/RECORD"])
+def test_only_the_record_of_the_wheel_itself_counts(tmp_path, name):
+    """A file of that name elsewhere is a file like any other."""
+    rows = f"a.py,sha256=x,\n{INFO}/RECORD,,\n"
+    archive = open_wheel(written(tmp_path, [(name, "a.py,sha256=other,")], rows))
+    assert record_of(archive) == {"a.py": "x"}
+
+
+def test_other_hashes_of_a_record_are_passed_over(tmp_path):
+    """Old wheels have md5 there, and rows without any."""
+    rows = f"a.py,md5=x,1\nb.py\n\nc.py,,\nd.py,sha256=y,1\n{INFO}/RECORD,,\n"
+    archive = open_wheel(written(tmp_path, [("a.py", b"")], rows))
+    assert record_of(archive) == {"d.py": "y"}
