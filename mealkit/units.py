@@ -18,19 +18,24 @@ _UNITS = {
     "TiB": 2**40,
 }
 _PATTERN = r"^[0-9]+(\.[0-9]+)? ?(B|KB|MB|GB|TB|KiB|MiB|GiB|TiB)$"
+# No file and no memory is larger, and a float has a place for it.
+_MOST_BYTES = 2**63
 
 
 def parse_size(text: str) -> int:
     """Return the number of bytes of a size such as ``16GiB`` or ``1.5 TB``.
 
     Raises:
-        ValueError: the text is not a number with one of the units.
+        ValueError: the text is not a number with one of the units, or the size is too large.
     """
     if not re.fullmatch(_PATTERN, text):
         raise ValueError(f"{text!r} is not a size: write a number and one of {', '.join(_UNITS)}")
     number = re.match(r"[0-9.]+", text)
     assert number is not None  # noqa: S101  the pattern above begins with it
-    return round(float(number[0]) * _UNITS[text[number.end() :].strip()])
+    size = float(number[0]) * _UNITS[text[number.end() :].strip()]
+    if size >= _MOST_BYTES:
+        raise ValueError(f"{text[:40]!r} is too large for a size")
+    return round(size)
 
 
 def show_size(size_bytes: int) -> str:

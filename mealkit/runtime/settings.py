@@ -20,6 +20,9 @@ DEFAULT_PORT = 8000
 # Idle connections use 8 KiB each: 32 MiB in all.
 _CONNECTIONS = 4096
 
+# Python refuses to parse numbers of thousands of digits, and none here needs as many.
+_DIGITS = 7
+
 # The first of each is the default.
 _LEVELS = ("info", "debug", "warning", "error")
 _AUTH = ("keys", "off")
@@ -130,7 +133,7 @@ def _port(environment: Mapping[str, str], etc: Path) -> int:
     text = environment.get("MEALKIT_PORT")
     if text is None:
         return _locked_port(etc / LOCK_NAME)
-    if not (text.isascii() and text.isdigit() and int(text) < 65536):
+    if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS and int(text) < 65536):
         raise failure(
             "CONFIG_INVALID", f"MEALKIT_PORT is {text!r}, not a port number", where="MEALKIT_PORT"
         )
@@ -139,7 +142,7 @@ def _port(environment: Mapping[str, str], etc: Path) -> int:
 
 def _connections(environment: Mapping[str, str]) -> int:
     text = environment.get("MEALKIT_CONNECTIONS", str(_CONNECTIONS))
-    if not (text.isascii() and text.isdigit() and 0 < int(text) < 10**7):
+    if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS and int(text) > 0):
         message = f"MEALKIT_CONNECTIONS is {text!r}, not a number of connections"
         raise failure("CONFIG_INVALID", message, where="MEALKIT_CONNECTIONS")
     return int(text)

@@ -1,20 +1,32 @@
 """Builds an example value for a JSON Schema: the schema's own example, or a simple value."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 _DEEPEST = 8
+# A schema of a few lines that refers to itself could describe more than there is memory for.
+_MOST_VALUES = 1000
+_MOST_CHARACTERS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class _Root:
+    """The whole schema, and how many more values may be made."""
+
+    schema: Mapping[str, Any]
+    left: Iterator[int] = field(default_factory=lambda: iter(range(_MOST_VALUES)))
 
 
 def sample(schema: Mapping[str, Any]) -> Any:
     """Return an example value, which need not match the schema's patterns."""
-    return _sample(schema, schema, 0)
+    return _sample(schema, _Root(schema), 0)
 
 
-def _sample(schema: Any, root: Mapping[str, Any], depth: int) -> Any:
-    if not isinstance(schema, Mapping) or depth > _DEEPEST:
+def _sample(schema: Any, root: _Root, depth: int) -> Any:
+    if not isinstance(schema, Mapping) or depth > _DEEPEST or next(root.left, None) is None:
         return None
-    inner = _other_schema(schema, root)
+    inner = _other_schema(schema, root.schema)
     if inner is not None:
         return _sample(inner, root, depth + 1)
     stated = _stated(schema)
@@ -31,12 +43,10 @@ def _other_schema(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Any:
     return None
 
 
-def _typed(schema: Mapping[str, Any], root: Mapping[str, Any], depth: int) -> Any:
+def _typed(schema: Mapping[str, Any], root: _Root, depth: int) -> Any:
     match schema.get("type"):
         case "object":
-            fields = schema.get("properties", {})
-            needed = schema.get("required", [])
-            return {name: _sample(fields.get(name), root, depth + 1) for name in needed}
+            return _object(schema, root, depth)
         case "array":
             return [_sample(schema.get("items"), root, depth + 1)]
         case "integer" | "number":
@@ -47,9 +57,20 @@ def _typed(schema: Mapping[str, Any], root: Mapping[str, Any], depth: int) -> An
             return _text(schema) if kind == "string" else None
 
 
+def _object(schema: Mapping[str, Any], root: _Root, depth: int) -> dict[str, Any]:
+    fields, needed = schema.get("properties"), schema.get("required")
+    if not isinstance(fields, Mapping) or not isinstance(needed, list):
+        return {}
+    names = [name for name in needed if isinstance(name, str)]
+    return {name: _sample(fields.get(name), root, depth + 1) for name in names}
+
+
 def _text(schema: Mapping[str, Any]) -> str:
-    shortest, longest = schema.get("minLength", 0), schema.get("maxLength")
-    return "text".ljust(shortest, ".")[:longest]
+    shortest, longest = schema.get("minLength"), schema.get("maxLength")
+    text = "text"
+    if type(shortest) is int:
+        text = text.ljust(min(shortest, _MOST_CHARACTERS), ".")
+    return text[: max(longest, 0)] if type(longest) is int else text
 
 
 def _stated(schema: Mapping[str, Any]) -> Any:

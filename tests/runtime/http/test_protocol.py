@@ -3,7 +3,6 @@
 import asyncio
 import functools
 import json
-import time
 import tomllib
 from http.client import HTTPResponse
 from itertools import pairwise
@@ -109,6 +108,16 @@ def test_nonsense_while_an_answer_is_streamed(start, make_api_lock):
     nothing_is_left(kit)
 
 
+def unread_bytes(peer):
+    """Return how much of what was sent the server has not read yet: proc_net_tcp(5), rx_queue."""
+    here, there = (f":{place[1]:04X}" for place in (peer.getsockname(), peer.getpeername()))
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        _, local, remote, _, queues, *_ = line.split()
+        if local.endswith(there) and remote.endswith(here):
+            return int(queues.partition(":")[2], 16)
+    return None
+
+
 @pytest.mark.parametrize("late", [False, True])
 def test_a_caller_that_leaves_two_requests(start, tmp_path, late):
     """The one that is answered ends, the one that waits is never begun, and no slot is kept."""
@@ -121,7 +130,7 @@ def test_a_caller_that_leaves_two_requests(start, tmp_path, late):
             kit.wait_for(lambda: kit.gauge("mealkit_requests_running") == 1)
             if late:
                 peer.sendall(LIVE)
-                time.sleep(0.1)  # until it has been read
+                kit.wait_for(lambda: unread_bytes(peer) == 0)
         kit.wait_for(lambda: kit.gauge("mealkit_requests_running") == 0)
     never.touch()
     nothing_is_left(kit)

@@ -2,9 +2,6 @@
 
 import json
 import signal
-import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -135,46 +132,6 @@ def test_gpu_required_but_absent(start, make_lock):
     assert problem["owner"] == "hardware"
     assert (problem["measured"], problem["required"]) == ("none", "a GPU")
     assert not kit.events("worker started")
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("MEALKIT_PORT", "eighty"),
-        ("MEALKIT_PORT", "70000"),
-        ("MEALKIT_MODELS", "models"),
-        ("MEALKIT_LOG_LEVEL", "loud"),
-        ("MEALKIT_IMAGE_DIGEST", "latest"),
-        ("MEALKIT_HOST", "999.0.0.1"),
-    ],
-)
-def test_settings_that_cannot_be_used(start, name, value):
-    """A bad setting is named, with its value."""
-    kit = start(environment={name: value})
-    assert kit.wait_end() == 9
-    assert kit.lines[-1]["code"] == "CONFIG_INVALID"
-    assert value in kit.lines[-1]["message"]
-
-
-def test_port_that_is_taken(start):
-    """A port in use is named."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        problem = failed(start(environment={"MEALKIT_PORT": str(port)}), "PORT_TAKEN", 9)
-    assert f"127.0.0.1:{port}" in problem["message"]
-
-
-def test_port_of_the_lock(start, make_lock):
-    """Without a setting the lock's port is listened on."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-c", "from mealkit.runtime.settings import read_settings\n"]
-    kit = start(make_lock(serving={"port": port}))
-    command[-1] += f"print(read_settings({{'MEALKIT_ETC': {str(kit.root / 'etc')!r}}}).port)"
-    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == f"{port}\n"
 
 
 def test_lock_that_cannot_be_used(start):

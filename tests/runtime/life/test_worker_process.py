@@ -88,7 +88,9 @@ def test_grandchildren_end_too():
     # Falling silent means that the grandchild, which held the pipe too, is on its way out; as an
     # orphan it may then wait for the machine's first process to collect it.
     status = Path(f"/proc/{lines[0][1]}/stat")
+    deadline = time.monotonic() + 60
     while _state(status) not in {"Z", "X", None}:
+        assert time.monotonic() < deadline
         time.sleep(0.005)
 
 
@@ -106,8 +108,11 @@ def test_orphans_are_collected():
         from mealkit.runtime.life.worker_process import ChildProcess, Reaper
 
         ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
-        ORPHAN = "import os, time; os.setsid(); print('alive', flush=True); time.sleep(0.05)"
-        MIDDLE = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', sys.argv[1]])"
+        # It outlives the one in the middle, whose end closes its input.
+        ORPHAN = "import os, sys; os.setsid(); print('alive', flush=True); sys.stdin.read()"
+        MIDDLE = (
+            "import subprocess as s, sys; s.Popen([sys.executable, '-c', sys.argv[1]], stdin=s.PIPE)"
+        )
 
         async def live():
             reaper = Reaper()

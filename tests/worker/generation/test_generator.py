@@ -220,30 +220,6 @@ def test_requests_that_make_no_sense_are_refused_before_their_turn(prompt, field
     assert model.prompts == []
 
 
-@pytest.mark.parametrize(
-    ("fields", "code"),
-    [
-        ({"max_length": 1001}, "ENGINE_START"),
-        ({"max_length": 0}, "CONFIG_INVALID"),
-        ({"max_length": True}, "CONFIG_INVALID"),
-        ({"temperature": "hot"}, "CONFIG_INVALID"),
-        ({"tool_calls": "smoke"}, "CONFIG_INVALID"),
-        ({"overlong": "truncate"}, "CONFIG_INVALID"),
-        ({"surprise": 1}, "CONFIG_INVALID"),
-        ({"chat_template": "missing.jinja"}, "WEIGHTS_MISSING"),
-    ],
-)
-def test_a_configuration_that_cannot_be_honoured_does_not_start(fields, code):
-    """What the kit pins is checked again where it is used."""
-    with pytest.raises(MealkitError, match=code):
-        Generator(ScriptedModel(), config(**fields))
-
-
-def test_whole_numbers_are_numbers():
-    """JSON writes 1.0 as 1, which is no reason to refuse it."""
-    Generator(ScriptedModel(), config(temperature=0, top_p=1, repetition_penalty=1))
-
-
 def test_a_model_without_a_template_has_no_chats():
     """chat_template: none means no chat; model, where there is none, does not start."""
     with pytest.raises(MealkitError, match="REQUEST_UNSUPPORTED"):
