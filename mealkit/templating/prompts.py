@@ -126,6 +126,14 @@ def _closed_attributes(node: nodes.Node, own: set[str]) -> Iterator[str]:
         case nodes.Getattr(node=nodes.Name(name=text), attr=name) if text not in own:
             if hasattr(str, name) and name not in METHODS[str]:
                 yield name
+        case nodes.Filter():
+            yield from _closed_by_filter(node)
+        case _:
+            pass
+
+
+def _closed_by_filter(node: nodes.Filter) -> Iterator[str]:
+    match node:
         case nodes.Filter(name="attr", args=[nodes.Const(value=str() as name)]):
             if name.startswith("_") or name in _CLOSED:
                 yield name
