@@ -121,10 +121,10 @@ def test_the_line_that_lifts_a_secret_can_be_pasted(name, word):
 @pytest.mark.parametrize(
     ("wheels", "code", "said"),
     [
-        ("[none.whl]", "KIT_FILE_MISSING", "there is no none.whl"),
-        ("[wheels]", "KIT_FILE_MISSING", "there is no wheel in wheels"),
+        ("[none.whl]", "KIT_FILE_MISSING", "none.whl does not exist"),
+        ("[wheels]", "KIT_FILE_MISSING", "wheels contains no wheel"),
         ("[prompts/query.jinja]", "KIT_INVALID", "is not a wheel"),
-        ("[loop]", "KIT_FILE_MISSING", "loop cannot be followed"),
+        ("[loop]", "KIT_FILE_MISSING", "loop cannot be resolved"),
         ("[out.whl]", "KIT_PATH_OUTSIDE", "out.whl"),
     ],
 )
