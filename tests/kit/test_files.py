@@ -108,7 +108,7 @@ def test_a_source_folder_may_begin_with_a_home(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     assert source_folder(Path("/kit"), "weights") == Path("/kit/weights")
     assert source_folder(Path("/kit"), "~/weights") == tmp_path / "weights"
-    with pytest.raises(OSError, match="no such user"):
+    with pytest.raises(OSError, match="this user does not exist"):
         source_folder(Path("/kit"), "~no-such-user/weights")
 
 
