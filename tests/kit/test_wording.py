@@ -79,7 +79,13 @@ def test_a_value_that_is_empty_says_so():
         ("enum", "nome", {"expected": "'none' or 'nvidia'"}, "one of none, nvidia", "'none'?"),
         ("enum", "x", {"expected": "'one'"}, "is 'x', expected one", "choose one"),
         ("string_pattern_mismatch", "A", {"pattern": "[a-z]"}, "the right form", "match [a-z]"),
-        ("string_too_long", "xxx", {"max_length": 2}, "has 3 characters, expected at most 2", "shorten it"),
+        (
+            "string_too_long",
+            "xxx",
+            {"max_length": 2},
+            "has 3 characters, expected at most 2",
+            "shorten it",
+        ),
         ("tuple_type", "a", {}, "expected a list", "write x: [a]"),
         ("dict_type", 1, {}, "expected a mapping", "write its fields below it"),
         ("less_than_equal", 9, {"ge": 1, "le": 8}, "at least 1 and at most 8", "at least 1"),
@@ -115,7 +121,7 @@ def test_a_key_that_is_no_name_is_told_by_its_mapping():
     """The key itself is what is wrong."""
     _, message, hint = told(BAD_KEY, ("prompts", "A B"), "A B")
     assert message == "'A B' is not a valid name in prompts"
-    assert "lower case" in hint
+    assert "lower-case" in hint
 
 
 def test_a_mapping_lists_its_fields():
