@@ -28,7 +28,7 @@ class OutsideError(Exception):
         super().__init__(str(target))
         self.target = target
 
-    def problem(self, name: str, where: str | None, *, is_folder: bool = False) -> Problem:
+    def as_problem(self, name: str, where: str | None, *, is_folder: bool = False) -> Problem:
         """Return the problem: which path points outside, and the option that allows it."""
         folder = self.target if is_folder or self.target.is_dir() else self.target.parent
         return problem(

@@ -281,7 +281,7 @@ class KitFiles:
         self, error: OutsideError, name: str, place: FieldPath, *, is_folder: bool = False
     ) -> None:
         name, where = f"{dotted(place)}: {name}", self._document.where(place)
-        self.problems.append(error.problem(name, where, is_folder=is_folder))
+        self.problems.append(error.as_problem(name, where, is_folder=is_folder))
 
     def _secret(self, name: str, what: str, place: FieldPath) -> None:
         self.problems.append(secret_problem(name, what, self._document.where(place)))

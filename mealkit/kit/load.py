@@ -118,7 +118,7 @@ def _text_of(file: Path, bounds: Bounds) -> str:
     try:
         text, fault = decoded(bounds.read(file, MAX_KIT_BYTES))
     except OutsideError as error:
-        raise KitError(error.problem(str(file), str(file))) from error
+        raise KitError(error.as_problem(str(file), str(file))) from error
     except UntrustedError as error:
         if not file.is_file():
             raise failure("KIT_NOT_FOUND", f"{file} is not a file", where=str(file)) from error

@@ -73,7 +73,7 @@ class FolderReader:
                 folder = source_folder(self._kit_folder, self._path)
                 self._known = self._bounds.resolve(folder)
             except OutsideError as error:
-                problem = error.problem(self._path, "model.weights", is_folder=True)
+                problem = error.as_problem(self._path, "model.weights", is_folder=True)
                 raise KitError(problem) from error
             except (OSError, ValueError) as error:
                 message = f"the folder cannot be followed: {error}"
@@ -145,7 +145,7 @@ class FolderReader:
                 place = stack.enter_context(self._bounds.opened(path))
                 self._require_open(name, place)
             except OutsideError as error:
-                raise KitError(error.problem(name, "model.weights")) from error
+                raise KitError(error.as_problem(name, "model.weights")) from error
             except UntrustedError as error:
                 raise failure("SOURCE_NOT_FOUND", f"{name}: {error}", where=str(path)) from error
             except (FileNotFoundError, NotADirectoryError) as error:

@@ -108,7 +108,7 @@ def test_a_source_folder_may_begin_with_a_home(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     assert source_folder(Path("/kit"), "weights") == Path("/kit/weights")
     assert source_folder(Path("/kit"), "~/weights") == tmp_path / "weights"
-    with pytest.raises(OSError, match="no such user"):
+    with pytest.raises(OSError, match="this user does not exist"):
         source_folder(Path("/kit"), "~no-such-user/weights")
 
 
@@ -121,10 +121,10 @@ def test_the_line_that_lifts_a_secret_can_be_pasted(name, word):
 @pytest.mark.parametrize(
     ("wheels", "code", "said"),
     [
-        ("[none.whl]", "KIT_FILE_MISSING", "there is no none.whl"),
-        ("[wheels]", "KIT_FILE_MISSING", "there is no wheel in wheels"),
+        ("[none.whl]", "KIT_FILE_MISSING", "none.whl does not exist"),
+        ("[wheels]", "KIT_FILE_MISSING", "wheels contains no wheel"),
         ("[prompts/query.jinja]", "KIT_INVALID", "is not a wheel"),
-        ("[loop]", "KIT_FILE_MISSING", "loop cannot be followed"),
+        ("[loop]", "KIT_FILE_MISSING", "loop cannot be resolved"),
         ("[out.whl]", "KIT_PATH_OUTSIDE", "out.whl"),
     ],
 )

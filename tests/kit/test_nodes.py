@@ -52,7 +52,7 @@ def test_only_a_plain_merge_key_merges():
         ("", 1, 1, "the file is empty"),
         ("# nothing\n", 1, 1, "the file is empty"),
         ("a: 1\n---\nb: 2\n", 2, 1, "a second document"),
-        ("a: *x\n", 1, 4, "there is no anchor &x"),
+        ("a: *x\n", 1, 4, "the anchor &x does not exist"),
         ("a: !!python/name:os.system x\n", 1, 4, "has no meaning in a kit"),
         ("a: !own [1]\n", 1, 4, "the tag !own"),
         ("a: b\nc: \x07\n", 2, 4, "the character U+0007"),

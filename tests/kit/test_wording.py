@@ -46,7 +46,7 @@ def test_a_missing_field_is_explained():
 def test_an_unknown_field_is_taken_for_its_likeliest(more, hint):
     """A similar name first, another place next, and what there is at last."""
     found = told("extra_forbidden", ("owner", "tema"), 1, **more)
-    assert found == ("KIT_UNKNOWN_FIELD", "there is no field owner.tema", hint)
+    assert found == ("KIT_UNKNOWN_FIELD", "the field owner.tema does not exist", hint)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_a_text_without_quotes_is_shown_in_quotes(value, raw, said, hint):
 def test_a_value_that_is_empty_says_so():
     """Whatever kind of error it is."""
     _, message, hint = told("int_type", ("serving", "port"), None)
-    assert (message, hint) == ("serving.port has no value", "write a value behind the colon")
+    assert (message, hint) == ("serving.port has no value", "write a value after the colon")
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,13 @@ def test_a_value_that_is_empty_says_so():
         ("enum", "nome", {"expected": "'none' or 'nvidia'"}, "one of none, nvidia", "'none'?"),
         ("enum", "x", {"expected": "'one'"}, "is 'x', expected one", "choose one"),
         ("string_pattern_mismatch", "A", {"pattern": "[a-z]"}, "the right form", "match [a-z]"),
-        ("string_too_long", "xxx", {"max_length": 2}, "has 3 characters, at most 2", "shorten it"),
+        (
+            "string_too_long",
+            "xxx",
+            {"max_length": 2},
+            "has 3 characters, expected at most 2",
+            "shorten it",
+        ),
         ("tuple_type", "a", {}, "expected a list", "write x: [a]"),
         ("dict_type", 1, {}, "expected a mapping", "write its fields below it"),
         ("less_than_equal", 9, {"ge": 1, "le": 8}, "at least 1 and at most 8", "at least 1"),
@@ -114,8 +120,8 @@ def test_a_size_is_shown_with_its_unit(value, hint):
 def test_a_key_that_is_no_name_is_told_by_its_mapping():
     """The key itself is what is wrong."""
     _, message, hint = told(BAD_KEY, ("prompts", "A B"), "A B")
-    assert message == "'A B' is not a name that prompts takes"
-    assert "lower case" in hint
+    assert message == "'A B' is not a valid name in prompts"
+    assert "lower-case" in hint
 
 
 def test_a_mapping_lists_its_fields():

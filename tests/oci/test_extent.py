@@ -38,6 +38,6 @@ def test_an_empty_layer_may_stand_there_often():
 def test_a_blob_of_another_size_is_refused():
     """The message has both sizes, and the blob's digest as its place."""
     check_size(layer(size=3), 3)
-    with pytest.raises(MealkitError, match=r"should have 3 bytes, and has 4") as caught:
+    with pytest.raises(MealkitError, match=r"should have 3 bytes, but has 4") as caught:
         check_size(layer(size=3), 4)
     assert caught.value.problems[0].where == layer().digest

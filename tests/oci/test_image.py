@@ -88,7 +88,7 @@ def test_a_config_of_other_layers_is_refused(oci_base):
         ({"history": {"a": 1}}, "history is not a list"),
         ({"history": ["a"]}, "an entry of the history"),
         ({"os": "linux/../.."}, "not the name of a platform"),
-        ({"config": {"Env": "A=1"}}, "Env has the wrong form"),
+        ({"config": {"Env": "A=1"}}, "Env has the wrong type"),
     ],
 )
 def test_a_config_of_another_form_is_refused(oci_base, changes, said):
@@ -108,8 +108,8 @@ def test_a_history_that_does_not_fit_says_nothing_about_layers(oci_base):
 @pytest.mark.parametrize(
     ("config_type", "layer_type", "said"),
     [
-        ("application/vnd.example+json", None, "not an image that can be run"),
-        (CONFIG, "application/vnd.example.layer", "does not know layers of type"),
+        ("application/vnd.example+json", None, "not a runnable image"),
+        (CONFIG, "application/vnd.example.layer", "does not support layers of type"),
     ],
 )
 def test_what_cannot_be_run_is_refused(oci_base, config_type, layer_type, said):

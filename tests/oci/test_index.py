@@ -97,7 +97,7 @@ def test_indexes_for_other_platforms_are_not_read():
     inner, raw = nested(entry("a", AMD64))
     other = Descriptor(INDEX, Digest.of(b"not there"), 9, platform=ARM64)
     assert chosen([other, inner], AMD64, raw) == "a"
-    with pytest.raises(MealkitError, match=r"no image for linux/s390x .* linux/arm64"):
+    with pytest.raises(MealkitError, match=r"no image for linux/s390x.* linux/arm64"):
         choose([other], source_of(), Platform("linux", "s390x"))
 
 
@@ -144,7 +144,7 @@ def test_a_config_that_contradicts_the_index_is_refused():
     """An image that says it is for arm64 is not for amd64, whatever the index says of it."""
     image = images()[1]
     lie = Descriptor(MANIFEST, image.digest, len(image.raw_manifest), platform=AMD64)
-    with pytest.raises(MealkitError, match=r"no image for linux/amd64 .* linux/arm64"):
+    with pytest.raises(MealkitError, match=r"no image for linux/amd64.* linux/arm64"):
         find_image([lie], reading(index_of([image], {})), AMD64)
 
 

@@ -193,8 +193,8 @@ def test_paths_that_lead_outside_are_refused(path):
 
 def test_clashes_are_refused():
     """Two entries of one path, or one below a file or link, would depend on the reader."""
-    assert "given twice" in refusal([TarFile.of("a", b"1"), TarFile.of("a", b"1")])
-    assert "given twice" in refusal([TarDirectory("a"), TarDirectory("a", 0o700)])
+    assert "occurs twice" in refusal([TarFile.of("a", b"1"), TarFile.of("a", b"1")])
+    assert "occurs twice" in refusal([TarDirectory("a"), TarDirectory("a", 0o700)])
     assert "lib is not a directory" in refusal(
         [TarSymlink("lib", "usr/lib"), TarFile.of("lib/x", b"")]
     )

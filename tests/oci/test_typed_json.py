@@ -25,10 +25,10 @@ def test_a_config_as_it_should_be_has_no_faults():
         ({"architecture": ""}, "architecture is '', not a name"),
         ({"os": 1}, "os is 1, not a name"),
         ({"rootfs": {"type": "x", "diff_ids": ["a", "b"]}}, "rootfs.type is 'x'"),
-        ({"history": [{}]}, "the history tells of 1 layers"),
+        ({"history": [{}]}, "the history has 1 layers"),
         ({"config": [1]}, "config is not an object"),
         *(
-            ({"config": {name: value}}, f"{name} has the wrong form")
+            ({"config": {name: value}}, f"{name} has the wrong type")
             for name, value in [
                 ("Env", ["A"]),
                 ("Env", ["=A"]),
@@ -87,7 +87,7 @@ def test_what_no_process_can_be_given_is_told(form):
     [
         ({"schemaVersion": 1}, "schemaVersion is 1, not 2"),
         ({"schemaVersion": None}, "schemaVersion is None"),
-        ({"mediaType": "a/b"}, "says it is a/b"),
+        ({"mediaType": "a/b"}, "mediaType is a/b"),
         ({"annotations": {"a": 1}}, "annotations are not texts"),
     ],
 )

@@ -174,8 +174,8 @@ def test_a_plain_tar_is_read_from_a_file():
     [
         (written_by_python(tarfile.PAX_FORMAT), "not a folder, a file or a link"),
         (entry(b"a", b"1"), "ends early"),
-        (entry(b"a", b"1") + END + b"more", "goes on"),
-        (entry(b"a", b"1") + END + bytes(2_000_000) + b"more", "goes on"),
+        (entry(b"a", b"1") + END + b"more", "continues"),
+        (entry(b"a", b"1") + END + bytes(2_000_000) + b"more", "continues"),
         (b"", "empty"),
     ],
     ids=["pax", "no-end", "more", "much-more", "empty"],

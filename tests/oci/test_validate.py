@@ -114,7 +114,7 @@ def test_gzip_that_is_cut_off_or_not_gzip_is_found(layer_of, broken):
     packed = replace(layer, blob=BytesBlob(streams[broken]))
     (problem,) = validate(image_of(BASE, (packed,), {}))
     assert problem.code == "IMAGE_INVALID"
-    assert "cut off or not of its media type" in problem.message
+    assert "truncated or does not have its media type" in problem.message
 
 
 def test_a_bomb_is_unpacked_in_pieces(layer_of):

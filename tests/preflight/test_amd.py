@@ -52,7 +52,7 @@ def test_amd(tree):
 def test_amd_that_a_container_may_not_see(tree):
     """Nodes that the kernel shows empty are unknown, not absent; a stepping can be a letter."""
     facts = tree({f"{NODES}/0/properties": "", f"{NODES}/1/properties": "simd_count 4\n"})
-    assert f"{NODES}/0/properties does not say" in facts.amd.unknown["gpus"]
+    assert f"{NODES}/0/properties does not state it" in facts.amd.unknown["gpus"]
     assert facts.amd.gpus[0].target is None
     gfx90a = {f"{NODES}/1/properties": "simd_count 4\ngfx_target_version 90010\n"}
     assert tree(gfx90a).amd.gpus[0].target == "gfx90a"

@@ -19,6 +19,6 @@ def test_toolkit(tree, tmp_path, monkeypatch):
     assert toolkit.installed
     assert toolkit.programs == {"nvidia-ctk": str(programs / "nvidia-ctk")}
     assert [spec.kind for spec in toolkit.cdi] == ["nvidia.com/gpu", "amd.com/gpu", None]
-    assert "does not say" in toolkit.cdi[2].unknown["kind"]
+    assert "does not state it" in toolkit.cdi[2].unknown["kind"]
     assert toolkit.describes("nvidia.com/gpu")
     assert not toolkit.describes("intel.com/gpu")

@@ -33,7 +33,7 @@ def base_image(base: ImageBase, folder: Path, bounds: Bounds, architecture: str)
         try:
             _require_inside(named.path, bounds)
         except OutsideError as error:
-            raise KitError(error.problem(base.reference, "runtime.base")) from error
+            raise KitError(error.as_problem(base.reference, "runtime.base")) from error
         except (OSError, ValueError, TooManyError) as error:
             message = f"{base.reference} cannot be followed: {error}"
             raise failure("IMAGE_NOT_FOUND", message, where="runtime.base") from error

@@ -129,7 +129,7 @@ def _lock_file(path: Path, bounds: Bounds | None = None) -> Lock | None:
     except FileNotFoundError:
         return None
     except OutsideError as error:
-        raise KitError(error.problem(path.name, str(path))) from error
+        raise KitError(error.as_problem(path.name, str(path))) from error
     except UntrustedError as error:
         raise failure("LOCK_INVALID", str(error), where=str(path)) from error
     except OSError as error:
