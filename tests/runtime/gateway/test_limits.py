@@ -121,7 +121,7 @@ def test_bytes_of_bodies():
 
 
 def test_a_slow_body_makes_room():
-    """The one that has been coming longest is given up, for one that needs its memory."""
+    """The body that has been arriving longest is dropped if another one needs its memory."""
 
     async def run():
         bodies, never = HeldBytes(10), asyncio.Event()
