@@ -148,7 +148,7 @@ def test_a_slow_body_makes_room():
             later[0] = 3.0
             own.add(40)
             assert bodies.held_bytes == 70
-            with pytest.raises(RequestError, match="others needed the memory"):
+            with pytest.raises(RequestError, match="other requests needed its memory"):
                 await first
             own.add(0)
             assert not second.done()
