@@ -128,8 +128,9 @@ class Worker(Protocol):
     It may also have ``prepare()``, which imports the modules that ``load`` needs, and uses neither
     model nor machine: it is called while the preflight still checks the machine.
 
-    A task adds one method, such as ``embed`` of ``EmbeddingWorker``.
-    The class is created without arguments, and imports its engine in ``load``, not before.
+    A task adds methods, such as ``embed`` of ``EmbeddingWorker``; the host looks for them by the
+    task's name. The class is created without arguments, and imports its engine in ``load``, not
+    before.
     """
 
     def load(self, config: WorkerConfig) -> None:

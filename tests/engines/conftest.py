@@ -35,7 +35,7 @@ class UnixConnection(http.client.HTTPConnection):
         self.path = path
 
     def connect(self):
-        """Connect; a socket that nobody listens on is an OSError."""
+        """Connect; a socket without a listener is an OSError."""
         self.sock = socket.socket(socket.AF_UNIX)
         try:
             self.sock.connect(str(self.path))
@@ -140,7 +140,7 @@ StartHost = Callable[..., Host]
 
 @pytest.fixture
 def start_host(tmp_path) -> Iterator[StartHost]:
-    """Start host processes: ``start_host(worker, model_root=..., ...)``; all are gone afterwards.
+    """Start host processes: ``start_host(worker, model_root=..., ...)``; all are ended afterwards.
 
     ``packages``: folders with the packages of an engine that the tests' own Python does not have.
     """
@@ -253,7 +253,7 @@ def minilm_gguf(test_cache, minilm_files) -> Path:
 
 @pytest.fixture(scope="session")
 def llama_cpp_settings() -> dict[str, Any]:
-    """Return every flag of the llama-cpp engine, but for the model's file."""
+    """Return every flag of the llama-cpp engine, except the model's file."""
     return {
         "n_batch": 512,
         "n_ubatch": 512,
@@ -304,7 +304,7 @@ def tiny_llama() -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_llama_graph(tiny_llama, tmp_path_factory) -> dict[str, Any]:
-    """Return what the onnx worker is told to write text: the kit's graph beside the weights."""
+    """Return the onnx worker's configuration for generation: a graph next to the weights."""
     folder = tmp_path_factory.mktemp("tiny-llama-onnx")
     shutil.copytree(tiny_llama, folder, dirs_exist_ok=True)
     shutil.copytree(REPOSITORY / "kits/tiny-chat-onnx/graph", folder, dirs_exist_ok=True)
@@ -313,7 +313,7 @@ def tiny_llama_graph(tiny_llama, tmp_path_factory) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def generation_fields(tiny_llama) -> dict[str, Any]:
-    """Return what every generation worker of the tiny Llama is told, but for its settings."""
+    """Return the configuration of every generation worker of the tiny Llama, without settings."""
     return {
         "model_root": str(tiny_llama),
         "task": "generation",

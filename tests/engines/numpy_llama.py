@@ -101,7 +101,7 @@ class NumpyLlama:
 
 
 class NumpyWorker:
-    """A ``GenerationWorker``; an engine's own is no longer than this."""
+    """A ``GenerationWorker``; an engine's own one is not longer than this."""
 
     def load(self, config: WorkerConfig) -> None:
         self._generator = Generator(NumpyLlama(config.model_root), config)

@@ -115,7 +115,7 @@ def test_usage_counts_every_text(host):
 
 
 def test_refusals_have_one_shape(host):
-    """What no gateway writes gets a 400 in the shape of all errors, and the worker goes on."""
+    """A body that no gateway writes gets a 400 in the usual format; the worker keeps running."""
     for body in (b"{", {"model": "m"}, {"model": "m", "input": [1]}, {"model": "m", "input": []}):
         answer = host.request("POST", "/v1/embeddings", body)
         assert (answer.status, answer.error["code"]) == (400, "REQUEST_INVALID")
@@ -124,7 +124,7 @@ def test_refusals_have_one_shape(host):
 
 
 def test_it_ends_when_told(own_host):
-    """SIGTERM after some requests: exit code 0, socket gone, nothing said."""
+    """SIGTERM after some requests: exit code 0, socket removed, no output."""
     vectors(own_host.embed(TEXTS))
     own_host.terminate()
     assert own_host.ended() == (0, "")

@@ -155,7 +155,7 @@ def test_overlong_input_is_refused_with_the_numbers(host):
 
 
 def test_refusals_have_one_shape(host):
-    """What no gateway writes gets a 400 in the shape of all errors, and the worker goes on."""
+    """A body that no gateway writes gets a 400 in the usual format; the worker keeps running."""
     for body in (HALF, {"model": "m"}, {"model": "m", "input": []}):
         answer = host.request("POST", "/v1/classify", body)
         assert (answer.status, answer.error["code"]) == (400, "REQUEST_INVALID")
@@ -169,7 +169,7 @@ def test_other_tasks_are_not_answered(host):
 
 
 def test_it_ends_when_told(own_host):
-    """SIGTERM after some requests: exit code 0, socket gone, nothing said."""
+    """SIGTERM after some requests: exit code 0, socket removed, no output."""
     rows(classify(own_host, TEXTS))
     own_host.terminate()
     assert own_host.ended() == (0, "")
@@ -177,7 +177,7 @@ def test_it_ends_when_told(own_host):
 
 
 def test_it_dies_with_a_signal_that_is_seen(own_host):
-    """A worker that is killed is gone at once, with the signal as its exit code."""
+    """A worker that is killed exits immediately, with the signal as its exit code."""
     rows(classify(own_host, TEXTS))
     own_host.process.kill()
     assert own_host.ended() == (-9, "")

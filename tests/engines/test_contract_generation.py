@@ -276,7 +276,7 @@ def test_json_is_what_the_schema_says(host):
 
 
 def test_tokens_are_counted_as_the_model_sees_them(host):
-    """/tokenize tells the tokens of a chat with its template, and the limit."""
+    """/tokenize returns the tokens of a chat with its template, and the limit."""
     messages = [{"role": "user", "content": "What does join do?"}]
     counted = host.request("POST", "/tokenize", {"model": "m", "messages": messages})
     assert counted.status == 200, counted.body
@@ -332,7 +332,7 @@ def test_a_caller_that_goes_frees_the_model(own_host, stream):
 
 
 def test_sigterm_lets_a_stream_finish(own_host):
-    """A stream that has begun is told to its end, then the process goes with exit code 0."""
+    """A stream that has begun is sent to its end, then the process exits with code 0."""
     expected = text_of(complete(own_host, max_tokens=400, logit_bias={"2": -100}))
     body = {**SAMPLING, "logprobs": None, "echo": False, "prompt": "Return the"}
     body |= {"max_tokens": 400, "logit_bias": {"2": -100}, "stream": True}
@@ -375,7 +375,7 @@ def test_kill_cuts_the_stream(own_host):
     ],
 )
 def test_what_no_gateway_writes_is_refused(host, fields):
-    """It gets a 400 in the shape of all errors, and the worker goes on."""
+    """It gets a 400 in the usual format, and the worker keeps running."""
     answer = chat(host, **fields)
     assert (answer.status, answer.error["code"]) == (400, "REQUEST_INVALID")
     assert answer.error["owner"] == "caller"

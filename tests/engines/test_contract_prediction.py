@@ -292,7 +292,7 @@ def test_one_call_at_a_time(ready, fifos):
 
 
 def test_the_schema_comes_when_it_is_its_turn(ready, fifos):
-    """It is asked as a sign of life: code that is stuck gives none."""
+    """The canary requests it: code that hangs does not answer."""
     host = ready("Slow")
     first = InBackground(lambda: predict(host, running=fifos["running"], go=fifos["go"]))
     Path(fifos["running"]).read_bytes()
@@ -366,7 +366,7 @@ def b64(data):
 
 
 def test_files_come_as_base64_or_data_urls(ready):
-    """With the suffix of their media type, gone after the request."""
+    """With the suffix of their media type, deleted after the request."""
     host = ready("Files")
     found = output(
         predict(
@@ -401,7 +401,7 @@ def test_other_files_are_refused(ready, text, code):
 
 
 def test_all_files_of_a_request_share_one_limit(ready):
-    """Many small ones are no way around it."""
+    """Many small files cannot exceed it either."""
     reply = predict(ready("Files"), file=b64(b"x" * 600), more=[b64(b"x" * 600)])
     assert reply.error["code"] == "REQUEST_TOO_LARGE"
     reply = predict(ready("Files"), file="", more=[""] * 64)

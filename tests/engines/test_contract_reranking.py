@@ -152,7 +152,7 @@ def test_an_overlong_pair_is_refused_with_the_numbers(host):
 
 
 def test_refusals_have_one_shape(host):
-    """What no gateway writes gets a 400 in the shape of all errors, and the worker goes on."""
+    """A body that no gateway writes gets a 400 in the usual format; the worker keeps running."""
     for body in (
         HALF,
         {"model": "m", "query": ["x"], "documents": ["x"]},
@@ -168,7 +168,7 @@ def test_refusals_have_one_shape(host):
 
 
 def test_it_ends_when_told(own_host):
-    """SIGTERM after some requests: exit code 0, socket gone, nothing said."""
+    """SIGTERM after some requests: exit code 0, socket removed, no output."""
     scores(rerank(own_host, QUERY, DOCUMENTS))
     own_host.terminate()
     assert own_host.ended() == (0, "")
@@ -176,7 +176,7 @@ def test_it_ends_when_told(own_host):
 
 
 def test_it_dies_with_a_signal_that_is_seen(own_host):
-    """A worker that is killed is gone at once, with the signal as its exit code."""
+    """A worker that is killed exits immediately, with the signal as its exit code."""
     scores(rerank(own_host, QUERY, DOCUMENTS))
     own_host.process.kill()
     assert own_host.ended() == (-9, "")

@@ -72,7 +72,7 @@ def test_what_counts(source, found):
 
 
 def test_no_engine_is_named_outside_its_folder():
-    """0, but for words that mean something else there; each of these is still needed."""
+    """0, except for words with another meaning there; each exception is still needed."""
     named = {
         (path.relative_to(PACKAGE).as_posix(), name)
         for path in PACKAGE.rglob("*.py")

@@ -110,7 +110,7 @@ def test_a_mistake_names_its_line(text, where, said, tmp_path):
 
 
 def test_every_file_is_parsed(tmp_path):
-    """Not only the handler's; texts that are no code are left alone."""
+    """Not only the handler's; texts that are not code are ignored."""
     files = {"handler.py": GOOD, "lib/a.py": "def", "lib/b.txt": "def"}
     assert [where for _, where, _ in problems(tmp_path, files)] == ["lib/a.py:1"]
 

@@ -207,7 +207,7 @@ def ask(case, kit):
 
 
 def content_of(answer):
-    """Return what an answer says, without what tells one request from the next."""
+    """Return an answer's text, without the fields that differ between requests."""
     assert answer.status_code == 200, answer.text
     body = answer.json()
     return {name: value for name, value in body.items() if name not in {"id", "created"}}
@@ -309,13 +309,13 @@ def test_what_is_too_long_is_refused(case, ask):
 
 
 def test_parameters_that_nobody_knows_are_refused(ask):
-    """By their names: nothing is ignored."""
+    """By their names: no parameter is ignored."""
     answer = ask(surprise=1)
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, "surprise")
 
 
 def test_tokens_are_counted(case, kit, ask):
-    """The tokens that are told are those of the answer's usage."""
+    """The returned tokens are those of the answer's usage."""
     counted = kit.post("/v1/tokenize", **tokens_asked(case))
     if Feature.TOKENS not in kit.client.get("/v1/metadata").json()["engine"]["features"]:
         assert (counted.status_code, counted.json()["error"]["code"]) == (404, "ROUTE_UNKNOWN")
@@ -331,7 +331,7 @@ def tokens_asked(case):
 
 
 def test_a_caller_that_goes_frees_the_engine(case, kit, ask):
-    """The turn is given up, what is left is not computed, and the same engine answers the next one."""
+    """The slot is freed, the rest is not computed, and the same engine answers the next request."""
     worker, expected = kit.worker_pid(), content_of(ask())
     begun = computed_seconds(worker)
     if case.part:
@@ -348,7 +348,7 @@ def test_a_caller_that_goes_frees_the_engine(case, kit, ask):
 
 
 def test_an_engine_that_dies_is_started_again(case, kit, ask, background):
-    """Whoever waits is told, nobody finds it ready, and then it answers as before."""
+    """Waiting callers get an error, no caller finds it ready, and then it answers as before."""
     expected, worker = content_of(ask()), kit.worker_pid()
     waiting = background(kit.post, case.path, **case.endless)
     kit.wait_for(lambda: kit.gauge("mealkit_requests_running") == 1)

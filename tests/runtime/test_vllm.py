@@ -104,7 +104,7 @@ def end_of(kit):
     ],
 )
 def test_a_start_that_fails(serve, said, code, owner, measured, required):
-    """The engine's core says why, its server only that it failed; the cause is what is told."""
+    """The engine's core reports why, its server only that it failed; the cause is reported."""
     found = end_of(serve(load_says=said, load_exits=1))
     assert (found["code"], found["owner"]) == (code, owner)
     if measured is not ...:
@@ -114,7 +114,7 @@ def test_a_start_that_fails(serve, said, code, owner, measured, required):
 
 
 def test_the_longest_context_that_would_fit(serve):
-    """vLLM has computed it: whoever runs the kit is told."""
+    """vLLM has computed it, and the kit's operator gets the number."""
     found = end_of(serve(load_says=f"ValueError: {CONTEXT}", load_exits=1))
     assert "76272" in found["hint"]
 
@@ -223,7 +223,7 @@ def test_embeddings(serve):
     [("core:dies", "ENGINE_DIED", "kit-author"), ("gpu:fails", "FIT_VRAM", "platform")],
 )
 def test_the_engine_dies_and_its_server_ends_well(serve, text, code, owner):
-    """vLLM's server exits with 0 when its engine has died: the log tells why, and it is restarted."""
+    """vLLM's server exits with 0 if its engine died: the log shows why, and it is restarted."""
     kit = serve(serving={"restarts": 1}).wait_ready()
     first = kit.worker_pid()
     assert kit.chat(text).json()["error"]["code"] == "ENGINE_DIED"
@@ -259,7 +259,7 @@ def test_metrics_pass(serve):
 
 
 def test_metrics_while_the_worker_hangs(serve):
-    """A worker that is stopped in its tracks does not hold up whoever watches it."""
+    """A worker that is frozen does not block its supervisor."""
     kit = serve().wait_ready()
     pid = kit.worker_pid()
     os.kill(pid, signal.SIGSTOP)
@@ -272,7 +272,7 @@ def test_metrics_while_the_worker_hangs(serve):
 
 
 def test_stopping_waits_for_answers(serve, tmp_path, background):
-    """vLLM would abort what runs: the gateway drains before it is told to stop."""
+    """vLLM would abort running requests, so the gateway drains before it stops vLLM."""
     gate = tmp_path / "go"
     seen = tmp_path / "requests"
     kit = serve(requests=str(seen)).wait_ready()

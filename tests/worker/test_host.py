@@ -110,7 +110,7 @@ def test_a_connection_outlives_refusals(host):
 
 
 def test_a_body_that_is_too_large_is_refused_and_dropped(host):
-    """A body over the limit is refused with both numbers, and the connection goes on."""
+    """A body over the limit is refused with both numbers, and the connection stays open."""
     connection = host.connect()
     answer = host.request(
         "POST", "/v1/embeddings", b"x" * (MAX_BODY_BYTES + 1), connection=connection
@@ -160,7 +160,7 @@ def test_an_answer_that_does_not_fit_is_refused(host):
 
 
 def test_a_caller_that_goes_away_harms_nobody(host, fifos):
-    """A connection cut during its request is forgotten without a word on stderr."""
+    """A connection that is cut during its request is dropped without output on stderr."""
     running, go = fifos
     connection = host.connect()
     body = {"model": "m", "input": f"wait {running} {go}"}
@@ -202,7 +202,7 @@ def test_health_answers_while_the_worker_loads(start_host, fifos):
 
 
 def test_sigterm_lets_a_running_request_finish(host, fifos):
-    """After SIGTERM nobody can connect, the running request is answered, and the exit code is 0."""
+    """After SIGTERM no new connections, the running request is answered, and the exit code is 0."""
     running, go = fifos
     idle = host.connect()
     assert host.request("GET", "/health", connection=idle).status == 200
@@ -277,14 +277,14 @@ def test_a_socket_left_by_a_killed_host_is_replaced(host, start_host):
 
 
 def test_a_socket_in_use_is_left_alone(host, start_host):
-    """A second host on the same socket refuses to start; the first goes on."""
+    """A second host on the same socket refuses to start; the first keeps running."""
     code, problem = start_host().problem()
     assert (code, problem["code"], problem["where"]) == (9, "CONFIG_INVALID", str(host.socket))
     assert host.embed("x").status == 200
 
 
 def test_a_file_in_the_place_of_the_socket_is_kept(tmp_path, start_host):
-    """A file that is no socket is never deleted."""
+    """A file that is not a socket is never deleted."""
     path = tmp_path / "precious"
     path.write_text("recipe")
     code, problem = start_host(socket_path=path).problem()

@@ -37,7 +37,7 @@ class Counting:
 
 
 def test_a_text_is_refused_by_its_first_windows():
-    """However long it is, no more of it is tokenized than tells that it is too long."""
+    """However long it is, it is tokenized only until it is certainly too long."""
     tokenize = Counting()
     text = "x" * (100 * MANY)
     assert code_of(lambda: require_fitting(text, 512, tokenize, "it", "input[0]")) == (
@@ -56,7 +56,7 @@ def test_a_text_of_few_characters_is_not_measured():
 
 
 def test_a_text_is_measured_once():
-    """One that may fit is gone through once, and its long blanks once more."""
+    """A text that may fit is read once, and its long runs of spaces once more."""
     tokenize = Counting()
     require_fitting(" " * MANY, MANY - 1, lambda text: tokenize(text)[:400], "it", "input")
     assert tokenize.seen < 2 * MANY
@@ -87,7 +87,7 @@ def test_a_large_text_that_fits(onnx_folder, text):
 
 
 def test_a_special_token_that_takes_blanks(tmp_path):
-    """Blanks beside it are no tokens, in whatever window they are."""
+    """Spaces next to it are not tokens, in any window."""
     path = tmp_path / "tokenizer.json"
     stated = json.loads((BYTE_LEVEL / "tokenizer.json").read_text())
     used = {item["id"] for item in stated["added_tokens"]}
@@ -135,7 +135,7 @@ def test_a_long_query_of_many_documents(onnx_folder):
 
 
 def test_more_tokens_than_are_told(onnx_folder):
-    """Tokens are told of texts over the model's limit, but not of any number."""
+    """Tokens are returned for texts over the model's limit, but only up to a maximum."""
     tokenizer = TextTokenizer(open_tokenizer(onnx_folder), max_length=256)
     assert len(tokenizer.ids("salt " * 20_000)) == 20_002
     assert code_of(lambda: tokenizer.ids("1 " * 600_000)) == ("REQUEST_TOO_LONG", "prompt")

@@ -52,7 +52,7 @@ def test_files_are_read_as_far_as_they_may_be_large(tmp_path):
     [("512", 512), ("0", 2**31), ("-1", 2**31), ("true", 2**31), ("1e3", 2**31), ('"9"', 2**31)],
 )
 def test_positions_are_a_number_above_zero(tmp_path, stated, positions):
-    """What is no number of tokens says nothing."""
+    """A value that is not a number of tokens counts as missing."""
     (tmp_path / "config.json").write_text(f'{{"n_positions": {stated}, "x": Infinity}}')
     assert positions_of(tmp_path) == positions
 
@@ -75,7 +75,7 @@ def test_an_answers_file_is_a_regular_one(tmp_path):
 
 
 def test_ids_far_beyond_the_tokens_end_the_start(tmp_path):
-    """A vocabulary that states an id of two thousand millions is not gone through up to there."""
+    """A vocabulary with an id of two thousand millions is rejected without a loop up to it."""
     text = str(Tokenizer(BPE({"a": 0, "b": 1}, [])).to_str()).replace('"a":0', f'"a":{2**31 - 1}')
     (tmp_path / "tokenizer.json").write_text(text)
     assert code_of(lambda: Vocabulary(tmp_path)) == "ENGINE_START"

@@ -23,7 +23,7 @@ def test_errors_carry_owner_and_place():
 
 
 def test_a_servers_error_names_no_parameter():
-    """What the caller cannot change is no parameter of theirs."""
+    """Errors of the server are not about a parameter of the caller."""
     status, body = error_answer(failure("ENGINE_ANSWER", "no numbers", where="/models/x"))
     error = json.loads(body)["error"]
     assert (status, error["type"], error["param"]) == (502, "server_error", None)

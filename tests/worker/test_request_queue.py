@@ -1,4 +1,4 @@
-"""The queue of requests: order of arrival, so many at once, and callers who go."""
+"""The queue of requests: order of arrival, up to a limit at the same time, and cancelling."""
 
 import threading
 
@@ -9,7 +9,7 @@ from mealkit.worker.request_queue import RequestQueue
 
 
 def started(action, queue, waiting):
-    """Start a thread, and return it once so many wait in the queue."""
+    """Start a thread, and return it when this many wait in the queue."""
     thread = threading.Thread(target=action)
     thread.start()
     while queue.waiting < waiting:
@@ -35,7 +35,7 @@ def test_turns_are_taken_in_order():
 
 
 def test_so_many_run_at_once():
-    """Up to the limit nobody waits; one more does, until one of them ends."""
+    """Up to the limit no request waits; one more waits until another one ends."""
     queue, third = RequestQueue(2), threading.Event()
 
     def enter():
@@ -88,7 +88,7 @@ def test_a_turn_that_comes_too_late_is_handed_on():
 
     with queue:
         threads = [started(late, queue, 1), started(take, queue, 2)]
-        # Before its turn comes: the next look, or the turn itself, finds the caller gone.
+        # Before its slot is free: the next check, or the slot itself, finds the caller disconnected.
         gone.set()
     for thread in threads:
         thread.join()

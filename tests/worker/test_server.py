@@ -1,4 +1,4 @@
-"""Streams over a real socket: whole events, an honest end, and nobody held up."""
+"""Streams over a real socket: whole events, a correct end, and no blocked requests."""
 
 import json
 import socket
@@ -59,7 +59,7 @@ def chunks_of(answer):
 
 
 def test_each_event_is_one_chunk(served):
-    """What an endpoint yields arrives chunk by chunk, and the connection goes on."""
+    """Each event of an endpoint arrives in its own chunk, and the connection stays open."""
     events = [b"data: 1\n\n", b"data: " + b"x" * 100_000 + b"\n\n", DONE]
     connection = served({"POST /x": lambda call: iter(events)})()
     for _ in range(2):
@@ -129,7 +129,7 @@ def test_a_peer_that_goes_ends_the_endpoint(served):
 
 
 def test_a_peer_that_does_not_read_holds_up_nobody(served):
-    """An endpoint comes to its end though nobody has read yet; nothing is lost of what it said."""
+    """An endpoint finishes before its peer has read anything; no event is lost."""
     ended = SimpleQueue()
     events = [b"data: %d %b\n\n" % (number, b"x" * 1000) for number in range(900)]
 
@@ -166,7 +166,7 @@ def test_what_waits_for_a_peer_is_bounded():
 
 
 class Asked:
-    """An endpoint that tells whether anybody waits, each time that it is asked."""
+    """An endpoint that reports whether its caller is connected, at each call."""
 
     def __init__(self):
         self.ask = SimpleQueue()
@@ -186,7 +186,7 @@ class Asked:
 
 
 def test_a_waiting_peer_is_not_gone(served):
-    """Neither the next request, nor the end of its sending, makes a peer one that has gone."""
+    """Neither another request, nor the end of its sending, counts as a disconnected peer."""
     asked = Asked()
     connection = served({"POST /x": asked})()
     connection.request("POST", "/x", b"{}")
@@ -243,7 +243,7 @@ def test_a_drain_answers_those_not_yet_accepted(served):
 
 @pytest.mark.parametrize("events", [(), (b"data: 1\n\n",)])
 def test_a_cancelled_call_ends_its_connection(served, events):
-    """An endpoint that notices that nobody waits gives no answer, and says nothing."""
+    """An endpoint that notices a disconnected caller sends no answer and logs nothing."""
 
     def notice(_call):
         yield from events

@@ -177,7 +177,7 @@ class Supervisor:
 
     async def _death(self) -> Problem:
         assert self._child is not None  # noqa: S101  watch comes after start
-        # Shielded, so that cancelling this task does not cancel the future.
+        # Not awaited directly, because cancelling this task would then cancel the future.
         await asyncio.wait([self._child.exited])
         error = await self._explain(self._child, "ENGINE_DIED", "")
         return error.problems[0]

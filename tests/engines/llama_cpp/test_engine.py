@@ -86,7 +86,7 @@ def test_a_text_for_a_vector_must_fit_into_a_batch(parts):
 
 
 def test_features_follow_the_hyperparameters():
-    """Without a template there is no chat, without a form for calls there are no tools."""
+    """Without a template there is no chat, without a format of calls there are no tools."""
     chosen = {"chat_template": "model", "tool_calls": "hermes"}
     assert RECIPE.features(Task.GENERATION, chosen, {}) == frozenset(Feature)
     chosen = {"chat_template": "none", "tool_calls": "none"}

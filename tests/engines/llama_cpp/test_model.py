@@ -72,7 +72,7 @@ def test_special_and_unused_ids_have_no_piece(loaded):
 
 
 def test_half_a_surrogate_pair_is_refused(loaded):
-    """What is no Unicode text is the caller's mistake, and never reaches the C++ code."""
+    """Text that is not Unicode is the caller's mistake, and never reaches the C++ code."""
     with pytest.raises(MealkitError) as caught:
         loaded().tokenize("x\ud800", special=False)
     assert caught.value.problems[0].code == "REQUEST_INVALID"
@@ -156,7 +156,7 @@ def test_reading_a_prompt_ends_when_nobody_waits(loaded):
 @pytest.mark.parametrize("repack", [False, True])
 @pytest.mark.parametrize("threads", [1, 2])
 def test_quantised_weights_compute_on_any_processor(loaded, quantised, repack, threads):
-    """Eight-bit weights load and repeat their answer, packed anew for the processor or not."""
+    """Eight-bit weights load and repeat their answer, repacked for the processor or not."""
     model = loaded(model=quantised, repack=repack, threads=threads)
     tokens = model.tokenize(PROMPT, special=True)
     first, again = greedy(model, tokens), greedy(model, tokens)

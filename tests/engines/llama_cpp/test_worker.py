@@ -74,7 +74,7 @@ def test_a_broken_file_is_refused_with_the_reason(start, broken, change, reason)
 
 
 def test_a_crash_leaves_its_reason(start, broken, tiny_gguf):
-    """Where llama.cpp gives up instead of refusing, the process dies with the reason as last words."""
+    """If llama.cpp aborts, the process ends with the reason in its log."""
     data = tiny_gguf.read_bytes()
     # The number of layers: a key, its type, and 32 bits.
     place = data.index(b"llama.block_count") + len(b"llama.block_count") + 4 + 3

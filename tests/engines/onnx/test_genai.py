@@ -178,7 +178,7 @@ def test_weights_that_are_not_there_stop_the_start(folder):
 
 
 def test_logits_that_are_no_numbers_stop_the_start(folder):
-    """A weight that is no number makes no answer, and nobody has to ask first."""
+    """A weight that is not a number ends the start, before the first request."""
     path = folder / "model.safetensors"
     data = bytearray(path.read_bytes())
     start = 8 + struct.unpack("<Q", data[:8])[0]

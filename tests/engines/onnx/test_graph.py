@@ -1,4 +1,4 @@
-"""The exported graph: small, valid, and nothing but references into the pinned weights."""
+"""The exported graph: small, valid, and only references into the pinned weights."""
 
 import json
 import shutil

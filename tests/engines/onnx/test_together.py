@@ -113,7 +113,7 @@ def test_a_shared_run_is_bounded():
 
 
 def test_small_requests_pass_between_the_runs_of_a_large_one():
-    """A request of several lengths queues anew for each of them."""
+    """A request of several lengths queues again for each of them."""
     gate = Gate()
     requests = Requests(Together(gate))
     requests.send("large", [tokens(1, 9), tokens(2, 8), tokens(3, 7)])

@@ -67,7 +67,7 @@ def test_settings_that_cannot_be_honoured_are_refused(transformers_settings, cha
 
 
 def test_every_flag_must_be_there(transformers_settings):
-    """A container that is told less than everything does not start."""
+    """A container with an incomplete configuration does not start."""
     for name in transformers_settings:
         fewer = {other: value for other, value in transformers_settings.items() if other != name}
         assert refused(ModelConfig.of, fewer) == f"settings.{name}"

@@ -93,7 +93,7 @@ def test_pooling_and_normalization_are_as_pinned(worker, minilm_files):
 
 
 def test_more_tokens_than_the_model_has_positions_for_stop_the_start(worker, minilm_files):
-    """max_length is tried before anyone asks: 513 positions are one too many."""
+    """max_length is tried before the first request: 513 positions are one too many."""
     problem = worker.load_problem(minilm_files, "embeddings", max_length=513)
     assert problem["code"] == "ENGINE_START"
     assert "max_length 513" in problem["message"]

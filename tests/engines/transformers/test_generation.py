@@ -86,7 +86,7 @@ def test_tokens_and_pieces_are_the_tokenizers(tiny, tiny_llama, text):
 
 
 def test_half_a_surrogate_pair_is_refused(tiny):
-    """What is no Unicode text is the caller's mistake."""
+    """Text that is not Unicode is the caller's mistake."""
     for method in ("plain_tokens", "template_tokens"):
         assert tiny.problem(method, "x\ud800")["code"] == "REQUEST_INVALID"
 

@@ -153,7 +153,7 @@ def test_an_unknown_type_of_model_is_refused_in_the_librarys_words(worker, tiny)
 
 
 def test_an_adapter_is_refused(worker, tiny):
-    """transformers would leave it out without a word."""
+    """transformers would omit it silently."""
     (tiny / "adapter_config.json").write_text("{}")
     problem = worker.load_problem(tiny, "generation")
     assert problem["code"] == "ENGINE_START"
@@ -223,7 +223,7 @@ def test_code_from_another_repository_is_refused(worker, own):
 
 
 def test_code_that_fails_is_an_engine_that_does_not_start(worker, own):
-    """What the model's own code raises is told as it is."""
+    """An error of the model's own code is reported unchanged."""
     # A type of its own: the process remembers the classes of the types that it has loaded.
     (own / "configuration_own.py").write_text(OWN_CONFIG.replace("own-llama", "failing"))
     (own / "modeling_own.py").write_text(OWN_MODEL + "\n\nraise ZeroDivisionError('own')\n")

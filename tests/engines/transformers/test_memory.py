@@ -34,7 +34,7 @@ def test_transformers_once_kept_the_cache_twice(shape, setting):
 
 
 def test_loading_is_the_worst_moment_of_a_small_model_with_a_copy(shape, setting):
-    """A tied output matrix in the file is there while loading, and gone afterwards."""
+    """A tied output matrix in the file is in memory while loading, and freed afterwards."""
     copy = 128256 * 4096 * 2
     found = estimate(shape(tied_copy_bytes=copy), setting(context_tokens=16, prompt_tokens=1))
     assert found.peak.name == "loading"

@@ -48,7 +48,7 @@ def test_labels_are_in_the_order_of_their_numbers(worker, copied):
 
 
 def test_a_classifier_ranks_nothing(worker):
-    """More than one number for a pair is no score."""
+    """More than one number for a pair is not a score."""
     problem = worker.load_problem(CLASSIFIER, "reranking")
     assert problem["code"] == "ENGINE_START"
     assert "expected 1" in problem["message"]
@@ -66,7 +66,7 @@ def test_one_label_has_no_shares(worker):
     ("folder", "task"), [(CLASSIFIER, "classification"), (RERANKER, "reranking")]
 )
 def test_more_tokens_than_positions_stop_the_start(worker, folder, task):
-    """max_length is tried before anyone asks."""
+    """max_length is tried before the first request."""
     limit = json.loads((folder / "config.json").read_text())["max_position_embeddings"]
     problem = worker.load_problem(folder, task, max_length=limit + 1)
     assert problem["code"] == "ENGINE_START"

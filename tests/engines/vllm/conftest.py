@@ -1,4 +1,4 @@
-"""What the vllm engine is held against: vLLM's own definitions, read from its wheel."""
+"""The reference for the vllm engine: vLLM's own definitions, read from its wheel."""
 
 import argparse
 import importlib.util

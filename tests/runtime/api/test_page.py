@@ -21,7 +21,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.mark.parametrize("has_scripts", [True, False])
 def test_page(start, make_api_lock, browser, has_scripts):
-    """The page is whole with and without scripts, and asks nobody but the kit."""
+    """The page is complete with and without scripts, and loads nothing from other hosts."""
     prompts = {"greet": ("Hello <b>{{ name }}</b>!", ("name",))}
     lock = make_api_lock(features=frozenset(Feature), prompts=prompts)
     kit = start(lock).wait_ready()

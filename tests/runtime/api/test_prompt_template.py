@@ -40,7 +40,7 @@ def kit(offer):
     ],
 )
 def test_sandbox(offer, ask, text):
-    """A template reaches nothing but its variables, and does not fail in another way."""
+    """A template can use only its variables, and does not fail in another way."""
     kit = offer(prompts={"p": (text, ("name",))})
     refused = ask(CHAT, kit, prompt="p", variables={"name": "a"})
     assert refused == ("REQUEST_INVALID", "variables")
@@ -77,7 +77,7 @@ def test_prompts_that_could_not_be_filled_in(make_api_lock, text):
 
 
 def test_endless_output(offer):
-    """A prompt that grows without end is given up."""
+    """A prompt that grows without end is aborted."""
     text = "{% for i in range(2000) %}{{ name }}{% endfor %}"
     kit = offer(prompts={"p": (text, ("name",))})
     with pytest.raises(RequestError) as caught:
@@ -86,6 +86,6 @@ def test_endless_output(offer):
 
 
 def test_lock_with_a_broken_template(make_api_lock):
-    """A prompt that is no template ends the start, not a request."""
+    """A prompt that is not a template ends the start, not a request."""
     with pytest.raises(LockError, match="'p' is not a template"):
         ServedModel.of(make_api_lock(prompts={"p": ("{{ name", ())}))

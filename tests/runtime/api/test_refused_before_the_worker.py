@@ -141,7 +141,7 @@ CASES = [
     ids=[f"{case[0].operation}-{number}" for number, case in enumerate(CASES)],
 )
 def test_what_cannot_be_honoured_is_refused(offer, ask, endpoint, values, code, where):
-    """Every value has its type and lies within its bounds, or its parameter is named."""
+    """Every value has its type and is within its bounds, or its parameter is named."""
     task, good = GOOD[endpoint.path]
     features = {"features": frozenset(Feature)} if task is Task.GENERATION else {}
     assert ask(endpoint, offer(task, **features), **{**good, **values}) == (code, where)

@@ -43,7 +43,7 @@ def langchain_chat(url, model):
 
 
 def langchain_completion(url, model):
-    """Go on with a text with LangChain's adapter."""
+    """Continue a text with LangChain's adapter."""
     from langchain_openai import OpenAI
 
     model = OpenAI(

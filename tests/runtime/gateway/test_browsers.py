@@ -56,7 +56,7 @@ def test_an_own_host(kit, host):
 
 
 def test_hosts_that_were_named(named, start):
-    """Whoever runs a kit names more of them, or all."""
+    """The kit's operator can allow more of them, or all."""
     for host in ("kit.example.com", "KIT.example.com:443", "kit", "kit:8000", "127.0.0.1"):
         assert posted(named, Host=host) == ""
     for host in ("example.com", "evil.kit.example.com", "evil.example"):
@@ -127,7 +127,7 @@ def test_a_body_of_json(kit, kind):
 
 
 def test_a_key_proves_more(start):
-    """Where keys are needed, whoever has one may ask by any name, from anywhere, in any type."""
+    """If keys are needed, a caller with one may use any host, origin and type."""
     line = f"sha256:{hashlib.sha256(KEY.encode()).hexdigest()} test"
     kit = start(environment={"MEALKIT_KEYS": line}).wait_ready()
     headers = {"Host": "kit.example.com", "Origin": "https://app.example.com"}

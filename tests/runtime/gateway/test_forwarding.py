@@ -47,7 +47,7 @@ def test_chat(kit):
 
 
 def test_worker_is_asked_for_everything(kit):
-    """The engine is told every value, so that none is its own choice."""
+    """The engine gets every value, so that it never uses its own defaults."""
     asked = kit.asked(max_tokens=2, stop="x", logprobs=True, tools=[])
     assert asked["stop"] == ["END", "x"]
     assert (asked["seed"], asked["temperature"], asked["top_logprobs"]) == (7, 0.0, 0)
@@ -55,7 +55,7 @@ def test_worker_is_asked_for_everything(kit):
 
 
 def test_stream(kit):
-    """A stream passes event by event; the tokens are told only to who asks."""
+    """A stream passes event by event; callers get the number of tokens only on request."""
     answer = kit.chat("count:5", stream=True)
     assert answer.headers["Content-Type"] == "text/event-stream; charset=utf-8"
     assert answer.headers["X-Mealkit-Seed"] == "7"
@@ -168,7 +168,7 @@ def test_caller_that_reads_slowly(kit):
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         peer.sendall(head.encode() + body)
         peer.recv(1000)
-        # The engine has 200 MB to give; others are answered meanwhile.
+        # The engine returns 200 MB; other callers are answered at the same time.
         for _ in range(20):
             assert kit.chat("hello").status_code == 200
         assert memory_bytes(kit) - before < 20_000_000
@@ -235,7 +235,7 @@ def test_other_tasks(start, make_api_lock):
 
 
 def test_tokens(kit):
-    """The tokens of a text are told."""
+    """The tokens of a text are returned."""
     answer = kit.post("/v1/tokenize", prompt="a bb ccc").json()
     assert answer == {"count": 3, "max_model_len": 16, "tokens": [1, 2, 3]}
 
@@ -256,7 +256,7 @@ def test_the_manifest_does_not_tell_the_source(start, make_api_lock):
 
 
 def test_about(kit, make_api_lock):
-    """The manifest is the lock byte by byte; licences are told."""
+    """The manifest is the lock byte by byte; licences are returned."""
     manifest = kit.client.get("/v1/manifest")
     assert manifest.content == (kit.root / "etc" / "kit.lock").read_bytes()
     assert manifest.headers["ETag"].startswith('"sha256:')

@@ -121,7 +121,7 @@ def test_bytes_of_bodies():
 
 
 def test_a_slow_body_makes_room():
-    """The one that has been coming longest is given up, for one that needs its memory."""
+    """The body that has been arriving longest is dropped if another one needs its memory."""
 
     async def run():
         bodies, never = HeldBytes(10), asyncio.Event()
@@ -148,7 +148,7 @@ def test_a_slow_body_makes_room():
             later[0] = 3.0
             own.add(40)
             assert bodies.held_bytes == 70
-            with pytest.raises(RequestError, match="others needed the memory"):
+            with pytest.raises(RequestError, match="other requests needed its memory"):
                 await first
             own.add(0)
             assert not second.done()

@@ -16,7 +16,7 @@ from mealkit.runtime.api.served_model import ServedModel
 MODEL = "stand-in"
 HELLO = [{"role": "user", "content": "hello world"}]
 
-# What a method of the client takes for itself; it is no part of a request.
+# Parameters of the client's methods that are not part of a request.
 NOT_SENT = {"self", "extra_headers", "extra_query", "extra_body", "timeout"}
 
 

@@ -36,7 +36,7 @@ def test_values_that_make_a_prompt_costly_are_the_callers(kit):
 
 
 def test_a_prompt_that_is_costly_whatever_is_sent_is_the_authors(kit):
-    """A prompt that never ends is given up, and its author is named."""
+    """A prompt that never ends is aborted, and its author is the owner."""
     answer = kit.embed("short", prompt="endless")
     assert problem_of(answer) == (500, "TEMPLATE_COST", "kit-author")
 

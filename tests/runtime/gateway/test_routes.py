@@ -98,7 +98,7 @@ def test_more_requests_than_allowed(start, make_lock, tmp_path, background):
 
 
 def test_answer_that_takes_too_long(start, make_lock, tmp_path):
-    """An answer over the kit's time is given up with 504, and its slot is free again."""
+    """An answer over the kit's time limit is aborted with 504, and its slot is free again."""
     kit = start(make_lock(serving={"timeout_seconds": 1, "max_concurrency": 1})).wait_ready()
     answer = kit.embed(f"wait:{tmp_path / 'never'}")
     assert answer.status_code == 504

@@ -128,7 +128,7 @@ def test_container_that_is_stopped(load):
 
 
 def test_stop_while_frozen(load, background):
-    """A worker that is frozen as the kit stops keeps nobody: all are told, then it ends."""
+    """A worker that is frozen when the kit stops blocks no caller: all get an answer."""
     kit, callers = load(drain_seconds=1, canary_seconds=0)
     callers.wait_running()
     os.kill(kit.worker_pid(), signal.SIGSTOP)

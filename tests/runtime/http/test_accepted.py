@@ -179,7 +179,7 @@ def resident_bytes(kit):
 
 
 def test_ten_thousand_idle_connections(start):
-    """They take bounded memory, the oldest make room, and the kit goes on answering."""
+    """They use limited memory, the oldest are closed first, and the kit still answers."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 12_000), hard))
     kit = start(environment={"MEALKIT_CONNECTIONS": "500"}).wait_ready()

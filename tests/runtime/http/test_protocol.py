@@ -87,7 +87,7 @@ def test_requests_that_do_not_wait(start):
 
 
 def test_nonsense_behind_a_request(start):
-    """The request gets its answer, what follows it the refusal, and the kit goes on."""
+    """The request gets its answer, the data after it the refusal, and the kit keeps running."""
     kit = start().wait_ready()
     with kit.connected() as peer:
         peer.sendall(LIVE + b"garbage\r\n\r\n")
@@ -165,7 +165,7 @@ def test_a_stream_in_http_1_0(start, make_api_lock):
 
 
 def test_trailers(start):
-    """They are no headers of the request, and bounded as a head is."""
+    """They are not headers of the request, and have the limits of a head."""
     kit = start().wait_ready()
     body = json.dumps({"model": "stand-in", "input": "hello"}).encode()
     head = POST + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n" % (len(body), body)
@@ -182,7 +182,7 @@ def test_trailers(start):
 
 @pytest.mark.parametrize("data", [b"GET / HTTP/9.9\r\nHost: localhost\r\n\r\n", b"hello\r\n\r\n"])
 def test_a_stop_while_a_refused_caller_lingers(start, data):
-    """The caller that does not go is no reason to end badly."""
+    """A caller that does not disconnect does not make the kit end with an error."""
     kit = start().wait_ready()
     with kit.connected() as peer:
         peer.sendall(data)
@@ -192,7 +192,7 @@ def test_a_stop_while_a_refused_caller_lingers(start, data):
 
 
 def test_a_body_that_comes_after_its_answer(start):
-    """It is passed over, and the connection goes on."""
+    """It is skipped, and the connection stays open."""
     kit = start().wait_ready()
     with kit.connected() as peer:
         peer.sendall(b"POST /nowhere HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n")
@@ -319,7 +319,7 @@ def test_a_head_of_many_lines(start):
 
 
 def test_a_head_of_a_hundred_lines(start):
-    """Proxies add some; a hundred are no attack."""
+    """Proxies add some; a hundred are not an attack."""
     kit = start().wait_ready()
     lines = b"".join(b"X-Number-%d: %b\r\n" % (number, b"y" * 90) for number in range(200))
     with kit.connected() as peer:
@@ -410,7 +410,7 @@ def test_uvicorn_is_one_that_this_was_tested_with():
 
 @looped
 async def test_what_is_private_to_uvicorn_is_still_there():
-    """Every member that is overridden or used exists; one that is gone is named."""
+    """Every member that is overridden or used exists; a missing one is named."""
     protocol, _ = served()
     protocol.data_received(LIVE)
     for holder, names in (

@@ -47,7 +47,7 @@ def test_slow_answer_is_no_hang(start, make_lock, tmp_path, background):
 
 
 def test_load_without_end(start, make_lock, tmp_path):
-    """An engine that never loads ends the start with the time it had, and its last words."""
+    """An engine that never loads ends the start with the time limit, and the end of its log."""
     settings = {"load_waits_for": str(tmp_path / "never"), "load_says": "one of nine shards"}
     kit = start(make_lock(serving={"start_seconds": 1}, settings=settings))
     assert kit.wait_end() == 11

@@ -50,7 +50,7 @@ SHM = "NCCL WARN Error while creating shared memory segment /dev/shm/nccl-KWfVyt
     ],
 )
 def test_death_while_loading(start, make_lock, settings, code, owner):
-    """What the worker wrote and how it ended decide; an exception that nobody caught does too."""
+    """The worker's output and its exit decide; so does an uncaught exception."""
     problem = end_of(start(make_lock(settings=settings, gpu=Gpu.OPTIONAL)))
     assert (problem["code"], problem["owner"]) == (code or "ENGINE_ILLEGAL_INSTRUCTION", owner)
     assert ("contact" in problem) == (owner == "kit-author")

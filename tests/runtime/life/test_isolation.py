@@ -214,7 +214,7 @@ def test_what_is_left_in_the_state_folder_changes_nothing(start, make_lock, name
 
 
 def test_a_termination_log_tells_what_the_gateway_says(start, make_lock):
-    """Where the end is a good one, nothing that the kit wrote there stays; a pipe holds nobody up."""
+    """After success, nothing that the kit wrote there remains; a pipe does not block the exit."""
     kit = start(make_lock()).wait_ready()
     log = kit.root / "termination-log"
     log.write_text('{"code": "HW_GPU_LOST"}')

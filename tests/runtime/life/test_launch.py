@@ -102,7 +102,7 @@ def test_problem_that_the_worker_names(start, make_lock):
 
 
 def test_worker_killed_while_loading(start, make_lock):
-    """A worker that a signal ends while it loads: its name, its last words, the kit's contact."""
+    """A worker that a signal kills while it loads: the signal, its log, the kit's contact."""
     kit = start(make_lock(settings={"load_dies": True}))
     problem = failed(kit, "ENGINE_START", 11)
     assert "SIGKILL while it loaded" in problem["message"]

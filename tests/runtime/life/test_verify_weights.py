@@ -1,4 +1,4 @@
-"""Weights are held against the lock byte by byte; the first lie ends it."""
+"""Weights are compared with the lock byte by byte; the first difference ends the check."""
 
 import os
 import threading
@@ -33,7 +33,7 @@ def ignore(_size):
 
 
 def test_right_weights(locked, tmp_path):
-    """The right bytes pass, and every one of them is told as progress."""
+    """The right bytes pass, and every one of them counts as progress."""
     sizes = []
     verify_weights(locked, tmp_path, sizes.append)
     assert sum(sizes) == sum(len(data) for data in DATA.values())
@@ -96,7 +96,7 @@ def test_file_that_vanishes_while_others_are_hashed(locked, tmp_path):
 
 
 def test_stop(locked, tmp_path):
-    """A check that is told to stop says so, and says nothing about the files."""
+    """A check that is stopped raises an error of its own, without a verdict on the files."""
     stop = threading.Event()
 
     def halt(_size):

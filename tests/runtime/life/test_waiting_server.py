@@ -1,4 +1,4 @@
-"""Before the gateway is there: alive, not ready, and nobody is lost when it takes over."""
+"""Before the gateway runs: alive, not ready, and no connection is lost when it starts."""
 
 import json
 import socket
@@ -63,7 +63,7 @@ def test_body_that_nobody_reads(listener):
 
 
 def test_silent_and_many_peers(listener):
-    """Peers that say nothing hold nobody up, and are not collected without end."""
+    """Silent peers block no one else, and their number is limited."""
     with WaitingServer(listener, Lifecycle(lambda: 0.0)):
         silent = [socket.create_connection(listener.getsockname(), 30) for _ in range(300)]
         assert get(listener, "/healthz")[0] == 200
@@ -73,7 +73,7 @@ def test_silent_and_many_peers(listener):
 
 
 def test_next_server_takes_over(listener):
-    """After it has left, who connects is served by whoever accepts next."""
+    """After it has left, new connections are served by the next process that accepts."""
     with WaitingServer(listener, Lifecycle(lambda: 0.0)) as waiting_server:
         late = socket.create_connection(listener.getsockname(), 30)
         assert get(listener, "/healthz")[0] == 200

@@ -1,4 +1,4 @@
-"""Children of the gateway: how they end is told, what they wrote is kept, nothing survives."""
+"""Children of the gateway: their exit is reported, their output stored, and nothing survives."""
 
 import asyncio
 import json
@@ -44,7 +44,7 @@ def run(program, lines=None):
     ],
 )
 def test_ends(program, how, text):
-    """A child's exit code, or the name of its signal, is told."""
+    """A child's exit code, or the name of its signal, is reported."""
     _, found = run(program)
     assert found == (how or found)
     assert str(found) == (text or str(found))

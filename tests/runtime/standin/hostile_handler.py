@@ -139,7 +139,7 @@ def kernel() -> dict[str, str]:
 
 
 def ports(port: int) -> dict[str, str]:
-    """Take the place of whoever listens on a port."""
+    """Take over a port from the process that listens there."""
 
     def bind(host: str, *options: int) -> None:
         with socket.socket() as taken:

@@ -83,7 +83,7 @@ def test_connection_that_was_closed_meanwhile():
     ],
 )
 def test_answers_that_are_not_whole(reply):
-    """An answer that is cut, or is not HTTP, is no answer."""
+    """An answer that is truncated, or is not HTTP, counts as a lost worker."""
 
     async def conversation(upstream):
         with pytest.raises(WorkerLostError):
@@ -120,7 +120,7 @@ def test_chunked_answer_and_closed_connection():
 
 
 def test_no_worker():
-    """Without a socket there is no worker."""
+    """Without a socket the worker is lost."""
 
     async def conversation():
         with pytest.raises(WorkerLostError, match="cannot be reached"):
@@ -160,7 +160,7 @@ def test_stream_is_read_as_it_comes():
 
 
 def test_stream_that_is_cut():
-    """What came before the end is given, then the loss is told."""
+    """The data before the end is returned, then the loss is raised."""
     server = Server([STREAMED + chunk(b"one"), None])
 
     async def conversation(upstream):

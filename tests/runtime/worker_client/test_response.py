@@ -102,7 +102,7 @@ HEAD = b"HTTP/1.1 200 OK\r\n"
     ],
 )
 def test_what_is_not_http(data):
-    """What is no answer is refused as soon as it is known, in one piece and byte by byte."""
+    """An invalid answer is refused as soon as possible, in one piece and byte by byte."""
     with pytest.raises(ResponseError):
         ResponseReader().take(data)
     with pytest.raises(ResponseError):

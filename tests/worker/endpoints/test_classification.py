@@ -33,7 +33,7 @@ def answer(rows, labels=("a", "b"), counts=None):
 
 @pytest.mark.parametrize("body", [b"{", {}, {"input": None}, {"input": ["x", 1]}, {"input": []}])
 def test_what_the_gateway_cannot_have_written_is_refused(body):
-    """Bytes that are no JSON, and values of other types, end the request."""
+    """Bytes that are not JSON, and values of other types, end the request."""
     assert refused(lambda: read(body)).code == "REQUEST_INVALID"
 
 
@@ -68,5 +68,5 @@ def test_the_answer_has_vllms_shape_and_the_labels():
     ],
 )
 def test_an_answer_that_does_not_fit_is_an_engines_failure(rows, counts):
-    """Missing rows, missing labels and what is no number never reach a caller."""
+    """Missing rows, missing labels and values that are not numbers never reach a caller."""
     assert refused(lambda: answer(rows, counts=counts)).code == "ENGINE_ANSWER"

@@ -39,7 +39,7 @@ from mealkit.worker.interface import Embeddings
     ],
 )
 def test_what_the_gateway_cannot_have_written_is_refused(body):
-    """Bytes that are no JSON, and values of other types, end the request."""
+    """Bytes that are not JSON, and values of other types, end the request."""
     text = body if isinstance(body, str) else json.dumps(body)
     with pytest.raises(MealkitError, match="REQUEST_INVALID"):
         read_request(text.encode(errors="surrogateescape"), embedding_request)
@@ -47,7 +47,7 @@ def test_what_the_gateway_cannot_have_written_is_refused(body):
 
 @pytest.mark.parametrize(("given_input", "texts"), [("x", ["x"]), (["x", " "], ["x", " "])])
 def test_text_and_lists_of_text_are_read(given_input, texts):
-    """One text is a list of one; a blank is a text."""
+    """One text is a list of one; a space is a text."""
     body = json.dumps({"model": "m", "input": given_input}).encode()
     assert read_request(body, embedding_request) == EmbeddingInput(texts, "float")
 

@@ -117,7 +117,7 @@ def test_what_the_gateway_cannot_have_written_gets_one_short_answer(whole, field
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b"\xff", b"[" * 100_000])
 def test_what_is_no_object_gets_one_short_answer(body):
-    """Whatever bytes come, the worker goes on."""
+    """Whatever bytes come, the worker keeps running."""
     with pytest.raises(MealkitError, match="REQUEST_INVALID"):
         endpoints()[1]["POST /v1/completions"](EndpointCall(body, lambda: False))
 
@@ -155,14 +155,14 @@ def test_no_request_is_a_bug(fields):
 
 
 def test_numbers_that_json_does_not_have_are_refused():
-    """NaN and Infinity are no JSON, though Python reads them."""
+    """NaN and Infinity are not JSON, though Python reads them."""
     body = json.dumps(CHAT).replace('"temperature": 0', '"temperature": NaN').encode()
     with pytest.raises(MealkitError, match="NaN"):
         endpoints()[1]["POST /v1/chat/completions"](EndpointCall(body, lambda: False))
 
 
 def test_a_schema_binds_the_answer():
-    """json_schema and json_object are kept, however the model would go on."""
+    """json_schema and json_object are enforced, whatever the model prefers."""
     schema = {"type": "array", "items": {"const": "x"}, "minItems": 1, "maxItems": 1}
     wanted = {"type": "json_schema", "json_schema": {"name": "s", "strict": True, "schema": schema}}
     (choice,) = ask({**CHAT, "response_format": wanted}, b"no!")["choices"]

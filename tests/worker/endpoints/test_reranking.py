@@ -82,6 +82,6 @@ def test_the_best_come_first_and_equals_stay_in_order(scores):
     ],
 )
 def test_an_answer_that_does_not_fit_is_an_engines_failure(found):
-    """Missing scores and what is no number never reach a caller."""
+    """Missing scores and values that are not numbers never reach a caller."""
     request = RerankingInput("q", ["a", "b"])
     assert refused(lambda: reranking_answer(request, found, "m")).code == "ENGINE_ANSWER"

@@ -239,7 +239,7 @@ def test_a_long_conversation_is_rendered():
     ids=["repetition", "loops", "text", "refusal", "indent", "separators"],
 )
 def test_a_template_that_costs_too_much_is_the_authors(source):
-    """It is given up before time or memory are spent; the canary gets an answer, too."""
+    """It is aborted before time or memory run out; the canary gets an answer, too."""
     found = failing(source)
     assert (found.code, found.where, found.owner.value) == (
         "TEMPLATE_COST",
@@ -261,7 +261,7 @@ def test_messages_that_make_a_template_costly_are_the_callers():
     ["{{ 9 ** 9 ** 9 }}", "{% if 'a' * 4000000000 %}{% endif %}", "{{ 'a' | center(10 ** 10) }}"],
 )
 def test_compiling_a_template_computes_nothing(source):
-    """What is constant in it is computed by nobody until it is rendered."""
+    """Its constants are not computed before it is rendered."""
     ChatTemplate(source, {}, "a.jinja")
 
 

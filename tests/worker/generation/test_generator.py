@@ -64,7 +64,7 @@ def tools(choice="auto", *, named=None, parallel=True):
 
 @given(some.lists(some.binary(min_size=1, max_size=4), max_size=12))
 def test_the_answer_is_what_the_tokens_stand_for(script):
-    """Whatever bytes the tokens are, the text is theirs, but for half a character at the end."""
+    """Whatever bytes the tokens have, the text is theirs, except half a character at the end."""
     events = list(complete(generator_of(*script)))
     whole = b"".join(script)
     assert text_of(events) in (
@@ -76,7 +76,7 @@ def test_the_answer_is_what_the_tokens_stand_for(script):
 
 
 def test_events_come_as_soon_as_their_text_is_certain():
-    """Each piece is an event, but for those that wait for the rest of a character."""
+    """Each piece is an event, except those that wait for the rest of a character."""
     crab = "🦀".encode()
     events = list(complete(generator_of(b"a", crab[:2], crab[2:], b"b")))
     assert [item.text for item in events if isinstance(item, Written)] == ["a", "🦀", "b"]
@@ -101,7 +101,7 @@ def test_a_stop_text_across_tokens_is_cut():
 
 
 def test_likelihoods_wait_with_their_text():
-    """Every token is told once, with the event that carries its text's beginning."""
+    """Every token is returned once, with the event that has the start of its text."""
     crab = "🦀".encode()
     events = list(
         complete(generator_of(b"a", crab[:2], crab[2:], b"x"), stop=("xy",), alternatives=2)
@@ -130,7 +130,7 @@ def test_several_answers_are_numbered_and_each_reads_the_prompt_anew():
 
 @pytest.mark.parametrize("after", [0, 1, 3])
 def test_a_caller_that_goes_costs_no_further_token(after):
-    """The model stands still as soon as nobody waits, and the next answers are not begun."""
+    """The model stops as soon as the caller disconnects, and the next answers are not started."""
     model = ScriptedModel([b"a"] * 10)
     asked = iter([False] * (after + 1))
     request = CompletionInput("p", sampling(), 5, None)
@@ -141,7 +141,7 @@ def test_a_caller_that_goes_costs_no_further_token(after):
 
 
 def test_nothing_is_read_for_a_caller_that_has_gone_while_waiting():
-    """A request whose caller has gone before its turn does not touch the model."""
+    """A request whose caller disconnected while it waited does not use the model."""
     model = ScriptedModel([b"a"])
     request = CompletionInput("p", sampling(), 1, None)
     assert list(Generator(model, config()).complete(request, lambda: True)) == []
@@ -149,7 +149,7 @@ def test_nothing_is_read_for_a_caller_that_has_gone_while_waiting():
 
 
 class Patient(ScriptedModel):
-    """A model that asks, while it reads, whether it should go on."""
+    """A model that checks, while it reads, whether it should continue."""
 
     def begin_unless(self, tokens, is_cancelled):
         return None if is_cancelled() else self.begin(tokens)
@@ -267,7 +267,7 @@ def test_one_call_is_the_end_if_only_one_may_be():
     ],
 )
 def test_what_is_no_call_stays_text(written):
-    """Nothing that the model has written is lost, and nobody is called by mistake."""
+    """No text of the model is lost, and no function is called by mistake."""
     events = list(chat(with_tools(b"see: ", written), tools()))
     assert text_of(events) == "see: " + written.decode()
     assert events[-1].reason == "stop"
@@ -281,7 +281,7 @@ def test_without_tools_a_call_is_text():
 
 
 def test_likelihoods_are_told_with_calls_too():
-    """Every token of a call is told, though its text is not."""
+    """Every token of a call is returned, though its text is not."""
     pieces = [CALL[:20], CALL[20:]]
     events = list(chat(with_tools(b"hm ", *pieces), tools(), alternatives=0))
     told = [t.chosen.piece for item in events if isinstance(item, Written) for t in item.tokens]

@@ -117,7 +117,7 @@ def test_a_schema_holds_a_model_that_wants_to_end():
 
 
 def test_blanks_do_not_use_up_the_answer():
-    """JSON is written in one way, so that a model which likes blanks gets on."""
+    """JSON has one fixed format, so that a model which prefers spaces makes progress."""
     model = Noise()
     plain = model.logits
 
@@ -200,7 +200,7 @@ def test_an_answer_may_call_or_fulfil_the_schema():
 
 
 class Blank(ScriptedModel):
-    """A model whose tokenizer puts a blank before the first word, as sentencepiece does."""
+    """A model whose tokenizer puts a space before the first word, as sentencepiece does."""
 
     def tokenize(self, text, *, special):
         return super().tokenize(" " + text, special=special)

@@ -71,7 +71,7 @@ def expected(logits, chosen, prompt, said, allowed, drawn, margin=1e-5):
 
 
 def check_distance(numbers, place, margin):
-    """Refuse to judge where a number lies within rounding of a cut."""
+    """Raise if a number is within rounding of a limit."""
     if any(abs(number - place) <= margin for number in numbers):
         raise TooNearError
 
@@ -166,7 +166,7 @@ def test_the_draws_of_a_seed_never_change():
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 def test_logits_that_are_no_numbers_are_refused(bad, temperature):
-    """One number that is none is the engine's failure, not a token."""
+    """A NaN is the engine's failure, not a token."""
     logits = np.zeros(10, np.float32)
     logits[3] = bad
     with pytest.raises(MealkitError, match="ENGINE_ANSWER"):

@@ -1,4 +1,4 @@
-"""Text and calls are told apart, however they come in pieces."""
+"""Text and calls are distinguished, whatever the sizes of the pieces."""
 
 from hypothesis import given
 from hypothesis import strategies as some

@@ -66,7 +66,7 @@ def test_tokens_of_any_length_can_be_asked_for(onnx_folder):
 
 
 def test_a_text_without_tokens_is_refused(tmp_path):
-    """With a tokenizer that adds no special tokens, a text may have none: there is no mean of it."""
+    """With a tokenizer that adds no special tokens, a text may have none, and so no mean."""
     plain = {
         "version": "1.0",
         "added_tokens": [],

@@ -28,7 +28,7 @@ def test_byte_level_tokens_are_bytes():
 
 
 def test_sentencepiece_tokens_are_text_with_a_mark_for_blanks():
-    """A lower one eighth block is a blank; <0xNN> is a byte where bytes are the last resort."""
+    """A lower one eighth block is a space; <0xNN> is a byte with byte fallback."""
     vocabulary = {"\u2581the": 0, "<0x0A>": 1, "<0xE6>": 2, "ä": 3}
     steps = [REPLACE, {"type": "ByteFallback"}, {"type": "Fuse"}]
     found = pieces_of(described(vocabulary, {"type": "Sequence", "decoders": steps}), "t")
@@ -55,7 +55,7 @@ def test_added_tokens_stand_for_themselves_or_nothing():
 
 @pytest.mark.parametrize("decoder", [None, {"type": "WordPiece"}, {"type": "BPEDecoder"}])
 def test_a_decoder_without_bytes_is_refused(decoder):
-    """WordPiece writes text whose blanks nobody can tell; it does not generate."""
+    """WordPiece does not define the spaces of a text; it does not generate."""
     with pytest.raises(MealkitError) as caught:
         pieces_of(described({"a": 0}, decoder), "tokenizer.json")
     assert caught.value.problems[0].code == "ENGINE_START"
