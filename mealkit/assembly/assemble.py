@@ -1,7 +1,7 @@
-"""Assembles the image of a plan, without a daemon.
+"""Assembles an image from a plan, without a daemon.
 
-Each layer is written once; weights are not copied. The inputs and the store of layers come from
-the caller, and nothing is fetched. The same plan gives the same image.
+Each layer is written once; weights are not copied. It gets the inputs and the store of
+layers from the caller, and makes no network requests. The same plan gives the same image.
 """
 
 import tempfile
@@ -24,13 +24,13 @@ from mealkit.plan.layers import InputFile, LayerKind, LayerPlan, Plan
 from mealkit.plan.planning import OWN_LAYER_BYTES
 from mealkit.progress import Advance
 
-# Changes whenever the same layer plan would give other bytes; kept layers are then made anew.
+# Increase it when the same layer plan gives other bytes; stored layers are then built again.
 _FORMAT = "1"
 
 
 @dataclass(frozen=True, slots=True)
 class WeightFile:
-    """A file that makes a layer together with the bytes around it."""
+    """A file that forms a layer together with the bytes around it."""
 
     path: Path
     expected: Digest
@@ -39,21 +39,21 @@ class WeightFile:
 
 
 class LayerStore(Protocol):
-    """Keeps layers, and makes blobs of what they consist of."""
+    """Stores layers, and creates the blobs of new ones."""
 
     def get(self, key: str) -> Layer | None:
-        """Return the layer that was made for a key, if it is still there."""
+        """Return the stored layer for a key, or None."""
         ...
 
     def put(self, key: str, layer: Layer) -> None:
-        """Keep a layer for a key."""
+        """Store a layer for a key."""
         ...
 
     def write(self, chunks: Iterable[Bytes], size_bytes: int) -> Blob:
         """Write a blob of at least ``size_bytes``.
 
         Raises:
-            StoreError: there is no room for it (``DISK_FULL``); nothing was written.
+            StoreError: the disk has no space for it (``DISK_FULL``); nothing was written.
         """
         ...
 
@@ -63,7 +63,7 @@ class LayerStore(Protocol):
         ...
 
     def virtual(self, files: Sequence[WeightFile], advance: Advance) -> list[Blob]:
-        """Verify files and make blobs of them that are never written.
+        """Verify files, and return virtual blobs, which are never written.
 
         Raises:
             SourceError: a file's bytes are not the expected ones (``SOURCE_DIGEST``).
@@ -73,7 +73,7 @@ class LayerStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class BuiltLayer:
-    """A layer of the new image: its plan (None for a base image's), and whether it was made now."""
+    """A layer of the new image: its plan (None for a base image's), and whether it is reused."""
 
     plan: LayerPlan | None
     layer: Layer
@@ -82,7 +82,7 @@ class BuiltLayer:
 
 @dataclass(frozen=True, slots=True)
 class Assembly:
-    """An assembled image, with and without the weights, and what was made for it."""
+    """An assembled image, with and without the weights, and its layers."""
 
     image: Image
     lean: Image
@@ -105,20 +105,20 @@ def assemble(
 ) -> Assembly:
     """Assemble a plan's image; ``base`` is the base image, if the plan has one.
 
-    ``kept`` are the layers that need not be made. ``advance`` counts the bytes of weights that
+    ``kept`` are the layers that are reused. ``advance`` counts the bytes of weights that
     are verified.
 
     Raises:
-        BuildError: an input is missing, or the base cannot carry the kit (``BASE_INVALID``).
-        SourceError: an input is not what was pinned.
+        BuildError: an input is missing, or the base cannot be used (``BASE_INVALID``).
+        SourceError: an input does not match its pinned digest.
     """
     _check_base(plan, base)
-    # The same bytes may have been made for a layer with another title.
+    # A stored layer with the same bytes may have another title.
     own = {layer: _described(layer, found) for layer, found in kept.items()}
     missing = [layer for layer in plan.layers if layer not in kept]
     for layer, blob in _blobs(plan, missing, inputs, store, advance):
         own[layer] = _described(layer, Layer(LAYER, blob, blob.digest, ""))
-        # At once: a build that is killed does not make it again.
+        # Stored immediately, so that a killed build does not create the layer again.
         store.put(_layer_key(plan, layer), own[layer])
     layers = tuple(own[layer] for layer in plan.layers)
     image = _image(plan, layers, base)
@@ -130,7 +130,7 @@ def assemble(
 
 
 def own_weight(layer: LayerPlan) -> InputFile | None:
-    """Return the file that a layer consists of, if it is one large file of weights."""
+    """Return the file in a layer, if the layer is one large weight file."""
     match layer.kind, layer.contents:
         case LayerKind.WEIGHTS, (InputFile() as file,) if file.size_bytes >= OWN_LAYER_BYTES:
             return file
@@ -139,7 +139,7 @@ def own_weight(layer: LayerPlan) -> InputFile | None:
 
 
 def _layer_key(plan: Plan, layer: LayerPlan) -> str:
-    """Return what a layer is remembered by: everything in the plan that decides its bytes."""
+    """Return the key of a layer: everything in the plan that affects its bytes."""
     contents = [[type(item).__name__, *_values(item)] for item in layer.contents]
     form = [_FORMAT, plan.created_seconds, contents]
     return Digest.of(canonical_json(form)).hex
@@ -158,7 +158,7 @@ def _blobs(
     store: LayerStore,
     advance: Advance,
 ) -> Iterator[tuple[LayerPlan, Blob]]:
-    """Make each layer's blob; first those of one weight file each, whose files are read at once."""
+    """Create each layer's blob; first the layers of one weight file, which are read in parallel."""
     files = {
         layer: _weight_file(plan, file, inputs) for layer in missing if (file := own_weight(layer))
     }
@@ -185,7 +185,7 @@ def _blob(plan: Plan, layer: LayerPlan, inputs: Inputs, store: LayerStore) -> Bl
 
 
 def _described(plan: LayerPlan, layer: Layer) -> Layer:
-    """Say in the history and in the manifest what a layer is for."""
+    """State the purpose of a layer in the history and in the manifest."""
     annotations = {LAYER_KIND: plan.kind.value}
     file = own_weight(plan)
     if file is not None:
@@ -202,7 +202,7 @@ def _check_base(plan: Plan, base: Image | None) -> None:
     if base is None:
         return
     if plan.base is None or base.digest != plan.base.digest:
-        raise failure("BASE_INVALID", f"the base image handed over is {base.digest}")
+        raise failure("BASE_INVALID", f"the base image is {base.digest}")
     platform = base.platform
     if (platform.os, platform.architecture) != ("linux", plan.architecture):
         raise failure(

@@ -1,6 +1,6 @@
-"""The compiled form of a layer's Python modules, beside them, where imports look for it.
+"""Adds the bytecode of a layer's Python modules next to them, in __pycache__ (PEP 3147).
 
-Pure but for the compiler that is handed in: which files, and where their code goes (PEP 3147).
+It selects the modules and names the files; the caller's compiler does the rest.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -11,12 +11,13 @@ from mealkit.digest import file_chunks
 from mealkit.oci.tar import Entry, TarFile
 
 Compile = Callable[[Sequence[Entry], str, Sequence[TarFile], Path], Sequence[Path | None]]
-"""From a root with a Python, its version, modules and a folder to where each one's code is.
+"""Compiles modules, given a root with a Python, its version, the modules and a folder.
 
-None for a module that does not compile. The same modules always get the same bytes.
+Returns the path of each module's bytecode; None for a module that does not compile. The same
+modules always give the same bytes.
 """
 
-# Read by debuggers and installers, not by imports.
+# Debuggers and installers read them; imports do not.
 _ELSEWHERE = ("etc/", "usr/share/")
 
 
@@ -27,9 +28,9 @@ def bytecode(
     compile_modules: Compile,
     scratch: Path,
 ) -> Iterator[TarFile]:
-    """Yield the compiled form of the modules among a layer's entries that have none.
+    """Yield bytecode for the modules among a layer's entries that have none.
 
-    ``root`` holds the image's Python. The bytes are kept in ``scratch``, which must outlive the
+    ``root`` contains the image's Python. The bytes are in ``scratch``, which must outlive the
     entries.
 
     Raises:

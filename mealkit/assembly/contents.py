@@ -1,6 +1,6 @@
-"""A layer's contents become tar entries: wheels unpacked, Debian packages unpacked, files placed.
+"""Turns a layer's contents into tar entries: unpacks wheels and Debian packages, places files.
 
-Is handed every input by its digest; refuses a plan for which one is missing.
+Gets every input by its digest from the caller. Raises BuildError if one is missing.
 """
 
 from collections.abc import Iterator, Mapping
@@ -49,14 +49,14 @@ def layer_entries(
 
 
 def input_path(inputs: Inputs, digest: Digest, name: str) -> Path:
-    """Return where a verified input lies.
+    """Return the path of a verified input.
 
     Raises:
-        BuildError: the build was not handed it (``BUILD_INPUT_MISSING``).
+        BuildError: the input is missing (``BUILD_INPUT_MISSING``).
     """
     path = inputs.get(digest)
     if path is None:
-        raise failure("BUILD_INPUT_MISSING", f"{name} ({digest.short}) was not handed over")
+        raise failure("BUILD_INPUT_MISSING", f"the input {name} ({digest.short}) is missing")
     return path
 
 
@@ -76,12 +76,12 @@ def _entries(content: Content, inputs: Inputs, scratch: Path) -> Iterator[Entry]
             yield from _wheel_entries(content, inputs)
         case DebianTree():
             debs = [(name, input_path(inputs, digest, name)) for name, digest in content.debs]
-            # Late: reading .deb files takes libraries that a rebuild does without.
+            # Imported late: a rebuild does not need the libraries for .deb files.
             from mealkit.assembly.debian_root import debian_root  # noqa: PLC0415
 
             yield from debian_root(debs, content.python, scratch)
         case Bytecode():
-            return  # it is made of the others
+            return  # bytecode is built from the other entries
         case _:
             assert_never(content)
 

@@ -1,8 +1,8 @@
-"""Read one Debian package strictly: its two archives, what it says of itself, and its files.
+"""Reads one Debian package strictly: its two archives, its metadata, and its files.
 
-Refuses everything but what Debian's archive has: an ar archive of exactly ``debian-binary``,
-``control.tar`` and ``data.tar``, with nothing behind it; xz, gzip or no compression; and archives
-that are larger than their packed size allows. Format: deb(5).
+Raises UntrustedError for everything that Debian's archive does not contain. A package is an ar
+archive of exactly ``debian-binary``, ``control.tar`` and ``data.tar`` with nothing after them,
+compressed with xz, gzip or not at all, and unpacks to a plausible size. Format: deb(5).
 """
 
 import io
@@ -31,7 +31,7 @@ _FIELD = re.compile(r"(?P<name>[!-9;-~]+):(?P<value>.*)")
 
 _MOST_CONTROL_BYTES = 16 * 1024 * 1024
 _MOST_BYTES = {"control": 256 * 1024, "md5sums": 8 * 1024 * 1024}
-# Of 64 000 packages of trixie, none unpacks to more than 570 times its size.
+# None of the 64 000 packages in trixie unpacks to more than 570 times its size.
 _MOST_GROWTH = 600
 _LEAST_DATA_BYTES = 8 * 1024 * 1024
 
@@ -47,11 +47,11 @@ class _Part:
 
 @dataclass(frozen=True, slots=True)
 class Deb:
-    """A package that has been opened: its control files in memory, its data still packed."""
+    """An open package: its control files are in memory, its data is still packed."""
 
     path: Path
     control: bytes
-    """The file ``control``: what the package says of itself."""
+    """The file ``control``: the package's metadata."""
     md5sums: bytes | None
     data: _Part
 
@@ -59,7 +59,7 @@ class Deb:
         """Return the first lines of the control file's fields, by their names in lower case.
 
         Raises:
-            UntrustedError: it is not a control file, or has a field twice.
+            UntrustedError: the file is not a control file, or has a field twice.
         """
         return _fields(self.control)
 
@@ -67,7 +67,7 @@ class Deb:
         """Write the package's files as a plain archive, and return its members.
 
         Raises:
-            UntrustedError: it is damaged, or larger than it may be.
+            UntrustedError: the package is damaged, or too large.
             OSError: ``target`` cannot be written.
         """
         most = _LEAST_DATA_BYTES + _MOST_GROWTH * self.data.size_bytes
@@ -79,10 +79,10 @@ class Deb:
 
 
 def open_deb(path: Path) -> Deb:
-    """Open a package, and read what it says of itself.
+    """Open a package, and read its metadata.
 
     Raises:
-        UntrustedError: it is not a package as Debian's archive has them.
+        UntrustedError: the file is not a package like those in Debian's archive.
         OSError: the file cannot be read.
     """
     with path.open("rb") as stream:
@@ -97,10 +97,10 @@ def open_deb(path: Path) -> Deb:
 
 
 def require_deb(path: Path, locked: LockedDeb) -> None:
-    """Refuse a file that is not the package that a lock says it is, whatever its digest.
+    """Raise if a file is not the package that a lock names, even if its digest matches.
 
     Raises:
-        BuildError: ``BASE_INVALID``.
+        BuildError: ``BASE_INVALID``, the file is not this package.
         OSError: the file cannot be read.
     """
     try:
@@ -115,7 +115,9 @@ def require_deb(path: Path, locked: LockedDeb) -> None:
     for name, value in wanted.items():
         if fields.get(name) != value:
             said = shown(fields.get(name, ""))
-            raise _refused(locked, f"is another one: its {name} is {said}, not {shown(value)}")
+            raise _refused(
+                locked, f"is a different package: its {name} is {said}, expected {shown(value)}"
+            )
 
 
 def _refused(locked: LockedDeb, what: str) -> MealkitError:
@@ -123,24 +125,24 @@ def _refused(locked: LockedDeb, what: str) -> MealkitError:
         "BASE_INVALID",
         f"the file that the lock pins as {shown(locked.name)} {what}",
         where=f"sha256:{locked.sha256.hex}",
-        hint="do not use this lock; delete kit.lock, then: mealkit lock",
+        hint="do not use this lock; delete kit.lock, then run: mealkit lock",
     )
 
 
 def _parts(stream: BinaryIO) -> tuple[_Part, _Part]:
-    """Return where the control and data archives are."""
+    """Return the positions of the control and data archives."""
     end = stream.seek(0, io.SEEK_END)
     stream.seek(0)
     if stream.read(len(_MAGIC)) != _MAGIC:
-        raise UntrustedError("it does not begin as an ar archive")
+        raise UntrustedError("it does not start like an ar archive")
     found: list[_Part] = []
     while stream.tell() < end:
         if len(found) == 3:
-            raise UntrustedError("something follows its data")
+            raise UntrustedError("it has bytes after its data")
         found.append(_part(stream, end))
     names = [part.name.partition(".tar")[0] for part in found]
     if names != ["debian-binary", "control", "data"]:
-        raise UntrustedError("it is not of debian-binary, control.tar and data.tar")
+        raise UntrustedError("it does not consist of debian-binary, control.tar and data.tar")
     stream.seek(found[0].offset)
     if stream.read(found[0].size_bytes) != _FORMAT:
         raise UntrustedError("its format is not 2.0")
@@ -154,10 +156,10 @@ def _part(stream: BinaryIO, end: int) -> _Part:
         raise UntrustedError("it has a damaged header")
     part = _Part(name.decode(errors="replace"), stream.tell(), int(size))
     if part.offset + part.size_bytes > end:
-        raise UntrustedError(f"its part {shown(part.name)} is cut off")
+        raise UntrustedError(f"its part {shown(part.name)} is truncated")
     stream.seek(part.size_bytes, io.SEEK_CUR)
     if part.size_bytes % 2 and stream.read(1) not in {b"\n", b""}:
-        raise UntrustedError("its parts are not where they should be")
+        raise UntrustedError("its parts are not at the expected positions")
     return part
 
 

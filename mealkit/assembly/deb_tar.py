@@ -1,7 +1,7 @@
-"""The members of a tar inside a Debian package, as dpkg reads them.
+"""Reads the members of a tar in a Debian package, as dpkg does.
 
-Refuses what is more than a plain tar, names that are not text, one name twice, and more members
-than a package may have.
+Raises UntrustedError for anything that is not a plain tar, names that are not text, duplicate
+names, and too many members.
 """
 
 import re
@@ -15,14 +15,14 @@ from mealkit.oci.untar import Kind, TarStream
 from mealkit.untrusted import UntrustedError, shown
 
 _MOST_MEMBERS = 150_000
-# A member may have a long name and a long target, each with a header of its own.
+# A member may have a long name and a long target, each with its own header.
 _MOST_HEADERS = 3 * _MOST_MEMBERS
 _CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
 class DebMember:
-    """One member of the archive; its bytes begin at ``offset``."""
+    """One member of the archive; its bytes start at ``offset``."""
 
     name: str
     kind: Kind
@@ -33,10 +33,10 @@ class DebMember:
 
 
 def members(stream: BinaryIO) -> Iterator[DebMember]:
-    """Yield the members of a plain tar, from where the stream is to its end.
+    """Yield the members of a plain tar, from the position of the stream to the end.
 
     Raises:
-        UntrustedError: it is damaged, or has what a package may not have.
+        UntrustedError: the tar is damaged, or contains something that is not allowed in a package.
     """
     source = FileSource(stream)
     seen: set[str] = set()

@@ -1,7 +1,8 @@
-"""Unpack Debian packages into the tar entries of a root file system, without dpkg or root.
+"""Unpacks Debian packages into the tar entries of a root file system, without dpkg or root.
 
-Refuses devices, paths that lead outside, packages that disagree about a path, and damaged ones.
-No maintainer script is run: the little that a serving root needs of them is done here.
+Raises BuildError for devices, paths outside the root, packages that disagree about a path, and
+damaged packages. No maintainer script is run; this module does the few steps of them that a
+serving root needs.
 """
 
 import hashlib
@@ -50,20 +51,20 @@ services: files
 def debian_root(debs: Sequence[tuple[str, Path]], python: str, scratch: Path) -> tuple[Entry, ...]:
     """Return the entries of a root made of packages, given as (name, path of the .deb).
 
-    Sorted by path, parents always present, the same for any order of the packages. All belongs to
-    root, without set-uid and set-gid bits, but for the folder that the user of a kit may write.
-    Documentation is left out, copyright files are kept. File contents stay in ``scratch``, an
-    existing folder that must outlive the entries (some 60 MB for a Python).
+    The entries are sorted by path, include all parents, and are the same for any order of the
+    packages. Root owns all of them except the folder that the kit's user may write; they have no
+    set-uid and set-gid bits. Documentation is left out, except copyright files. File contents stay
+    in ``scratch``, an existing folder that must outlive the entries (some 60 MB for a Python).
 
     Raises:
-        BuildError: BASE_INVALID.
-        StoreError: DISK_FULL or DISK_DENIED, the scratch folder cannot be written.
+        BuildError: ``BASE_INVALID``, a package is not valid, or packages contradict each other.
+        StoreError: ``DISK_FULL`` or ``DISK_DENIED``, the scratch folder cannot be written.
     """
     names = [name for name, _ in debs]
     if len(set(names)) != len(names):
-        raise _invalid("a package is handed in twice", None)
+        raise _invalid("a package is given twice", None)
     root = _Root()
-    # base-files first: it owns the folders of a root, and so decides on their modes.
+    # base-files first: it owns the top-level folders, so their modes are taken from it.
     for name, path in sorted(debs, key=lambda deb: (deb[0] != "base-files", deb[0])):
         for entry in unpacked(name, path, scratch):
             root.add(entry, name)
@@ -73,7 +74,7 @@ def debian_root(debs: Sequence[tuple[str, Path]], python: str, scratch: Path) ->
 
 
 class _Root:
-    """The entries so far, and who brought each of them."""
+    """The entries so far, and the package of each."""
 
     def __init__(self) -> None:
         self._entries: dict[str, Entry] = {}
@@ -99,19 +100,21 @@ class _Root:
     def entries(self) -> tuple[Entry, ...]:
         for path in list(self._entries):
             parent = path.rpartition("/")[0]
-            # A parent that is there has its own parents looked at, or has had them.
+            # The parents of an existing parent are added in its own iteration.
             while parent and parent not in self._entries:
                 self._put(TarDirectory(parent))
                 parent = parent.rpartition("/")[0]
             if parent and not isinstance(self._entries[parent], TarDirectory):
                 raise _invalid(
-                    f"{self._owners[path]} has a path below /{parent}, which is no folder", path
+                    f"{self._owners[path]} has a path below /{parent}, which is not a folder", path
                 )
         return tuple(self._entries[path] for path in sorted(self._entries))
 
     def _put(self, entry: Entry) -> None:
         if len(self._entries) == _MOST_ENTRIES:
-            raise _invalid(f"the packages hold more than {_MOST_ENTRIES} files and folders", None)
+            raise _invalid(
+                f"the packages contain more than {_MOST_ENTRIES} files and folders", None
+            )
         self._entries[entry.path] = entry
 
 
@@ -135,11 +138,11 @@ def _digest(file: TarFile) -> bytes:
 
 
 def _additions(root: _Root, python: str) -> Iterator[Entry]:
-    """Yield what maintainer scripts and the installer would have made, and the kit's user."""
+    """Yield the files that maintainer scripts and the installer would create, and the user."""
     if not (_PYTHON.fullmatch(python) and root.get(f"usr/bin/python{python}")):
-        raise _invalid(f"the packages hold no Python {python}", f"usr/bin/python{python}")
+        raise _invalid(f"the packages contain no Python {python}", f"usr/bin/python{python}")
     if not root.get("etc/os-release"):
-        raise _invalid("the packages do not say what they are: base-files is missing", None)
+        raise _invalid("base-files is missing, which names the release", None)
     yield TarSymlink("usr/bin/python3", f"python{python}")
     for name in sorted(_MERGED):
         if root.get(f"usr/{name}"):
@@ -154,7 +157,7 @@ def _additions(root: _Root, python: str) -> Iterator[Entry]:
         raise _invalid("the certificates of all authorities are too large", _AUTHORITIES)
     bundle = b"".join(map(_certificate, authorities))
     yield TarFile.of(_BUNDLE, bundle)
-    # Where Debian's OpenSSL looks if it is told nothing (OPENSSLDIR is /usr/lib/ssl there).
+    # The default place of Debian's OpenSSL (its OPENSSLDIR is /usr/lib/ssl).
     yield TarSymlink("usr/lib/ssl/cert.pem", f"/{_BUNDLE}")
 
 
@@ -163,10 +166,10 @@ def _certificate(entry: TarFile) -> bytes:
 
 
 def unpacked(name: str, path: Path, scratch: Path) -> Iterator[Entry]:
-    """Yield the entries of one package, their bytes kept in ``scratch``. Format: deb(5).
+    """Yield the entries of one package; their bytes are in ``scratch``. Format: deb(5).
 
     Raises:
-        BuildError: ``BASE_INVALID``, the package is damaged, or another one.
+        BuildError: ``BASE_INVALID``, the package is damaged, or a different one.
         StoreError: ``DISK_FULL`` or ``DISK_DENIED``, the scratch folder cannot be written.
     """
     if not PACKAGE_NAME.fullmatch(name):
@@ -187,9 +190,9 @@ def unpacked(name: str, path: Path, scratch: Path) -> Iterator[Entry]:
 
 
 def _status(deb: Deb, name: str, scratch: Path) -> Iterator[Entry]:
-    """Yield what scanners read of a package, in the folder that images without dpkg use."""
+    """Yield the metadata that scanners read, in the folder for images without dpkg."""
     if deb.fields().get("package") != name:
-        raise _invalid(f"the package handed in as {name} is another one", name)
+        raise _invalid(f"the package given as {name} is a different one", name)
     folder = "var/lib/dpkg/status.d"
     for suffix, data in (("", deb.control), (".md5sums", deb.md5sums)):
         if data is not None:
@@ -202,7 +205,7 @@ def _place(member: DebMember) -> str:
     """Return a member's path in the root, "" for the root itself."""
     path = PurePosixPath(member.name)
     if path.is_absolute() or ".." in path.parts or len(path.parts) > _MOST_PARTS:
-        raise UntrustedError(f"{shown(member.name)} leads outside the root")
+        raise UntrustedError(f"{shown(member.name)} is outside the root")
     if not path.parts:
         return ""
     is_merging_link = member.kind is Kind.SYMLINK and len(path.parts) == 1
@@ -211,9 +214,10 @@ def _place(member: DebMember) -> str:
 
 
 def _is_documentation(path: str) -> bool:
-    """Tell what is left out: manuals and translations, and all documentation but for copyright.
+    """Return whether to leave a path out: manuals, translations, documentation except copyright.
 
-    The folder of a package may itself be a link to that of another package, which holds the text.
+    A package's folder in the documentation may be a link to that of another package, which has the
+    copyright file.
     """
     if f"{path}/".startswith(_LEFT_OUT):
         return True
@@ -222,7 +226,7 @@ def _is_documentation(path: str) -> bool:
 
 
 def _entry(place: str, member: DebMember, members: Mapping[str, DebMember], archive: Path) -> Entry:
-    # Nothing may gain rights in an image whose user has none: no set-uid, no set-gid.
+    # No set-uid or set-gid: no program in the image may have more rights than the user.
     mode = member.mode & 0o1777
     if member.kind is Kind.DIRECTORY:
         return TarDirectory(place, mode)
@@ -232,7 +236,7 @@ def _entry(place: str, member: DebMember, members: Mapping[str, DebMember], arch
     is_link = member.kind is Kind.HARDLINK
     content = members.get(member.target) if is_link else member
     if content is None or content.kind is not Kind.FILE:
-        raise UntrustedError(f"{shown(member.name)} is a link to nothing")
+        raise UntrustedError(f"{shown(member.name)} is a hard link to a missing file")
     chunks = partial(file_chunks, archive, content.offset, content.size_bytes)
     return TarFile(place, content.size_bytes, chunks, mode)
 

@@ -1,6 +1,6 @@
-"""The lean image: the same layers without the large files of weights, which are then mounted.
+"""Derives the lean image: the same image without the large weight files, which are then mounted.
 
-A pure function of the full image, so that a store or a registry needs to keep only that one.
+It is computed from the full image, so a store or a registry needs only the full image.
 """
 
 import re
@@ -25,7 +25,7 @@ _SIZE = re.compile(r"[0-9]{1,18}")
 
 @dataclass(frozen=True, slots=True)
 class WeightLayer:
-    """A layer that is one file of weights: which file, and its digest."""
+    """A layer with one weight file: the file's path and digest."""
 
     path: str
     digest: Digest
@@ -34,12 +34,12 @@ class WeightLayer:
 
 
 def weight_layers(image: Image) -> tuple[WeightLayer, ...]:
-    """Return the layers of an image that are one file of weights each."""
+    """Return the layers of an image that contain one weight file each."""
     return tuple(found for layer in image.layers if (found := _weight_layer(layer)))
 
 
 def lean_image(image: Image) -> Image:
-    """Return the image without its layers of weights."""
+    """Return the image without its weight layers."""
     keeps = [_weight_layer(layer) is None for layer in image.layers]
     config = image.config
     return packed_image(
@@ -60,9 +60,9 @@ def _weight_layer(layer: Layer) -> WeightLayer | None:
     try:
         path, digest = layer.annotations[WEIGHT_PATH], Digest(layer.annotations[WEIGHT_DIGEST])
         size = layer.annotations[WEIGHT_BYTES]
-    except (KeyError, ValueError):  # some other layer
+    except (KeyError, ValueError):  # not a weight layer
         return None
-    # The path becomes a mount's, and the size decides on what is fetched.
+    # The path is used for a mount, and the size for the range to fetch.
     if not path.startswith(f"{MODELS}/") or path_fault(path) or not _SIZE.fullmatch(size):
         return None
     return WeightLayer(path, digest, int(size), layer)
@@ -73,7 +73,7 @@ def _kept(items: list[T], keeps: list[bool]) -> list[T]:
 
 
 def _kept_history(history: list[dict[str, Any]], keeps: list[bool]) -> Iterator[dict[str, Any]]:
-    """Leave out the entries of the layers that are left out; empty ones belong to no layer."""
+    """Remove the history entries of removed layers; entries of empty layers stay."""
     layers = iter(keeps)
     for entry in history:
         if entry.get("empty_layer") or next(layers, True):

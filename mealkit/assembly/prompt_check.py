@@ -1,6 +1,6 @@
-"""Prompts are jinja templates: whether they can be filled in, and what is wrong where.
+"""Checks prompts, which are jinja templates, and reports what is wrong where.
 
-Nothing of a prompt is run or computed: what it takes is found in its tree.
+Prompts are parsed, never rendered: their variables are found in the syntax tree.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,14 +12,14 @@ from mealkit.templating.prompts import prompt_environment, read_prompt
 from mealkit.templating.variables import names_taken
 
 MAX_PARTS = 50_000
-"""How many parts the prompts of a kit may have together, whatever each may have."""
+"""The maximum number of parts in all prompts of a kit together."""
 _ENOUGH = 20
 
 
 def prompt_problems(kit: Kit, texts: Mapping[str, str]) -> list[Problem]:
-    """Return a problem for every prompt that the gateway would refuse, or takes other variables.
+    """Return a problem for every prompt that the gateway would refuse, or with wrong variables.
 
-    Some twenty problems are enough: not every prompt of a kit that is all wrong is looked at.
+    It stops after some twenty problems; further prompts are then not checked.
     """
     problems: list[Problem] = []
     known: dict[str, set[str]] = {}
@@ -45,19 +45,19 @@ def prompt_problems(kit: Kit, texts: Mapping[str, str]) -> list[Problem]:
 
 
 def _refused(name: str, prompt: Prompt, error: TemplateRefusedError) -> Problem:
-    message = f"the prompt {name!r} is not a template that can be applied: {error}"
+    message = f"the prompt {name!r} is not a valid template: {error}"
     where = prompt.file if error.line is None else f"{prompt.file}:{error.line}"
     return problem("KIT_PROMPT_INVALID", message, where=where)
 
 
 def _variable_problems(name: str, prompt: Prompt, taken: set[str]) -> Iterator[Problem]:
-    """Compare the variables that a template takes with those that the kit declares."""
+    """Compare the variables that a template uses with those that the kit declares."""
     declared = set(prompt.variables)
     for variable in sorted(taken - declared):
-        message = f"the prompt {name!r} takes {variable!r}, which the kit does not declare"
+        message = f"the prompt {name!r} uses {variable!r}, which the kit does not declare"
         hint = f"add it to prompts.{name}.variables"
         yield problem("KIT_PROMPT_INVALID", message, where=prompt.file, hint=hint)
     for variable in sorted(declared - taken):
-        message = f"the prompt {name!r} does not take {variable!r}, which the kit declares"
-        hint = f"take it out of prompts.{name}.variables"
+        message = f"the prompt {name!r} does not use {variable!r}, which the kit declares"
+        hint = f"remove it from prompts.{name}.variables"
         yield problem("KIT_PROMPT_INVALID", message, where=prompt.file, hint=hint)

@@ -1,6 +1,7 @@
-"""A plan becomes a folder with a Dockerfile that plain ``docker build`` turns into the same files.
+"""Writes a plan as a folder with a Dockerfile; ``docker build`` gives an image of the same files.
 
-Is handed its inputs; fetches nothing. Refuses to write over anything that is there.
+Gets its inputs from the caller; makes no network requests. Raises BuildError if the folder is not
+empty.
 """
 
 import json
@@ -57,10 +58,10 @@ def render(
     target: Path,
     base_reference: str | None,
 ) -> None:
-    """Write the context and its Dockerfile to ``target``, whole or not at all.
+    """Write the context and its Dockerfile to ``target``, completely or not at all.
 
     Raises:
-        BuildError: ``target`` holds something (``OUTPUT_EXISTS``), or an input is missing.
+        BuildError: ``target`` is not empty (``OUTPUT_EXISTS``), or an input is missing.
         StoreError: the disk is full, or may not be written (``DISK_FULL``, ``DISK_DENIED``).
     """
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
@@ -108,7 +109,7 @@ def _quoted(value: str) -> str:
     """Quote a value for ENV and LABEL: https://docs.docker.com/reference/dockerfile/.
 
     Raises:
-        LockError: the value has a character that a Dockerfile cannot say (``LOCK_INVALID``).
+        LockError: a Dockerfile cannot express a character of the value (``LOCK_INVALID``).
     """
     fault = line_fault(value)
     if fault is not None:
@@ -133,12 +134,12 @@ def _write_layer(
 
 
 def _write_entries(entries: list[Entry], context: Path, folder: str) -> Iterator[str]:
-    """Write a layer as plain files where COPY gives the same; as a tar for what COPY cannot say."""
+    """Write a layer as plain files if COPY gives the same result, otherwise as a tar."""
     special = [entry for entry in entries if not _copies(entry)]
     owned = {entry.path for entry in special}
     has_contents = any(entry.path.rpartition("/")[0] in owned for entry in entries)
     if has_contents or any(not isinstance(entry, TarDirectory) for entry in special):
-        # A root with links: one archive, which ADD unpacks with its owners and modes.
+        # A root has links, so it is one archive, which ADD unpacks with owners and modes.
         yield _write_archive(entries, context, folder)
         return
     if special:

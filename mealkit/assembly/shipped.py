@@ -16,7 +16,7 @@ SHIPPED_ROOMS = (
 """Rooms of which every module ships. Of ``engines`` the folder of the kit's engine ships, too."""
 
 BUILD_HALF = ("engine.py", "new")
-"""What stays outside of an engine's folder: what it says of kits, and the kit it begins with."""
+"""The parts of an engine's folder that do not ship: its build side, and the kit of mealkit new."""
 
 # Modules, and the template and style of the page that the gateway shows.
 _ENDINGS = (".py", ".jinja", ".css")
@@ -25,8 +25,8 @@ _ENDINGS = (".py", ".jinja", ".css")
 def shipped_library(engine: str) -> dict[str, bytes]:
     """Return the modules that a kit with this engine needs in its image.
 
-    By their path below the package's parent folder. An engine that does not come with mealkit
-    adds none: its worker is in one of the kit's own wheels.
+    The keys are paths below the package's parent folder. An engine from outside mealkit adds no
+    modules: its worker is in one of the kit's own wheels.
     """
     root = files("mealkit")
     library: dict[str, bytes] = {}

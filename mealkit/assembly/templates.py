@@ -1,4 +1,4 @@
-"""Where mealkit's templates are: in the wheel beside the code, in a checkout beside the package."""
+"""Finds mealkit's templates: inside the package in a wheel, next to it in a checkout."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ _PACKAGE = Path(mealkit.__file__).parent
 def template_root(package: Path = _PACKAGE) -> Path:
     """Return the folder of the templates.
 
-    A wheel carries them as ``mealkit/_templates``; a checkout has them in ``templates``.
+    A wheel has them as ``mealkit/_templates``, a checkout as ``templates``.
     """
     inside = package / "_templates"
     return inside if inside.is_dir() else package.parent / "templates"

@@ -1,8 +1,8 @@
-"""A wheel's zip archive, opened with limits: what it states is bounded before anything is unpacked.
+"""Opens a wheel's zip archive with limits, which are checked before anything is unpacked.
 
-Refuses archives with a directory that is too large to be held, with members that overlap, stand
-there twice, or are packed in a way that wheels do not use, and those that state far more bytes than
-any real wheel of their size has. Format: PKWARE's APPNOTE, as Python's zipfile reads it.
+Raises UntrustedError if the directory is too large, if members overlap, occur twice or have a
+compression that wheels do not use, and if the stated sizes are far above those of any real wheel.
+Format: PKWARE's APPNOTE, as Python's zipfile reads it.
 """
 
 import csv
@@ -17,25 +17,25 @@ from mealkit.untrusted import UntrustedError, open_regular, shown
 
 # Some 90,000 members of the shortest names; real wheels have up to 30,000.
 _MAX_DIRECTORY_BYTES = 4 * 1024 * 1024
-# Wheels shrink to a third; text to a tenth. What shrinks to a hundredth is zeros.
+# Wheels are compressed to a third, text to a tenth. Only zeros shrink to a hundredth.
 _MAX_RATIO = 100
 _ALWAYS_ALLOWED_BYTES = 64 * 1024 * 1024
 _MAX_RECORD_BYTES = 16 * 1024 * 1024
 _MAX_LINE_CHARACTERS = 64 * 1024
 _HEADER_BYTES = 30
-# Writers that know no Unix modes leave 0 there.
+# Writers without Unix modes write 0.
 _FILES = frozenset({0, stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK})
 _METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
 
 
 class _Bounded(io.FileIO):
-    """A file of which no more is read at once than a directory may have."""
+    """A file that limits each read to the allowed size of a directory."""
 
     def __del__(self) -> None:
         self.close()
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Read as a file does, and refuse to read more."""
+        """Read like a file; raise if more is requested."""
         if size is None or size < 0:
             size = max(0, self.size_bytes - self.tell())
         if size > _MAX_DIRECTORY_BYTES:
@@ -52,8 +52,8 @@ def open_wheel(path: Path) -> zipfile.ZipFile:
     """Open a wheel; it is closed with the last reference to it.
 
     Raises:
-        UntrustedError: it breaks a limit.
-        OSError, and what zipfile raises: it cannot be read, or is no regular file.
+        UntrustedError: the wheel exceeds a limit.
+        OSError, and the exceptions of zipfile: the file cannot be read, or is not a regular file.
     """
     file = _Bounded(open_regular(path), "rb")
     try:
@@ -70,11 +70,11 @@ def record_of(archive: zipfile.ZipFile) -> dict[str, str]:
     """Return the SHA-256 digests that a wheel's RECORD states, by member.
 
     Raises:
-        UntrustedError: there is no RECORD, or more than one, or it cannot be read.
+        UntrustedError: the wheel does not have exactly one RECORD, or it cannot be read.
     """
     found = [info for info in archive.infolist() if _is_record(info.filename)]
     if len(found) != 1:
-        raise UntrustedError(f"it has {len(found)} RECORD files, not one")
+        raise UntrustedError(f"it has {len(found)} RECORD files, expected 1")
     if found[0].file_size > _MAX_RECORD_BYTES:
         raise UntrustedError(f"its RECORD has {found[0].file_size} bytes")
     most_rows = 2 * len(archive.infolist()) + 10
@@ -94,9 +94,9 @@ def record_of(archive: zipfile.ZipFile) -> dict[str, str]:
 
 
 def _check_beginning(data: bytes) -> None:
-    # A zip reader takes whatever stands in front of an archive, another format's file too.
+    # Zip readers accept any bytes before an archive, such as a file of another format.
     if data != b"PK\x03\x04":
-        raise UntrustedError("it does not begin as a wheel does")
+        raise UntrustedError("it does not start like a wheel")
 
 
 def _lines(text: str) -> Iterator[str]:
@@ -112,7 +112,7 @@ def _is_record(name: str) -> bool:
 
 
 def _check(members: list[zipfile.ZipInfo], file_bytes: int) -> None:
-    """Refuse members by what the directory states of them."""
+    """Raise if the directory states something that is not allowed for a member."""
     names = set()
     for info in members:
         if info.filename in names:
@@ -122,21 +122,21 @@ def _check(members: list[zipfile.ZipInfo], file_bytes: int) -> None:
             raise UntrustedError(f"{shown(info.filename)} is neither stored nor deflated")
         mode = info.external_attr >> 16
         if stat.S_IFMT(mode) not in _FILES:
-            raise UntrustedError(f"{shown(info.filename)} is no file")
+            raise UntrustedError(f"{shown(info.filename)} is not a file")
     _check_overlaps(members, file_bytes)
     stated_bytes = sum(info.file_size for info in members)
     if stated_bytes > _ALWAYS_ALLOWED_BYTES + _MAX_RATIO * file_bytes:
         raise UntrustedError(
-            f"its files would be {stated_bytes} bytes, and it has {file_bytes}: no real wheel is so"
+            f"its files would have {stated_bytes} bytes, too many for a wheel of {file_bytes}"
         )
 
 
 def _check_overlaps(members: list[zipfile.ZipInfo], file_bytes: int) -> None:
-    """Refuse members that share bytes: each of many could stand for all of them."""
+    """Raise if members share bytes: a small file could then unpack to many large ones."""
     end = 0
     for info in sorted(members, key=lambda item: item.header_offset):
         if info.header_offset < end:
             raise UntrustedError(f"{shown(info.filename)} overlaps another member")
         end = info.header_offset + _HEADER_BYTES + len(info.orig_filename) + info.compress_size
     if end > file_bytes:
-        raise UntrustedError("its members go beyond its end")
+        raise UntrustedError("its members extend beyond its end")

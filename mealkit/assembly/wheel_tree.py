@@ -1,7 +1,7 @@
-"""Wheels unpacked into one package tree, as the wheel format says, without pip or an interpreter.
+"""Unpacks wheels into one package tree, without pip or an interpreter.
 
-Refuses members that lead outside the tree, bytes that RECORD contradicts, and two wheels that
-disagree about a file. Console scripts are left out: they carry an interpreter's absolute path.
+Raises BuildError for members outside the tree, bytes that do not match RECORD, and two wheels that
+disagree about a file. Console scripts are left out: they contain an interpreter's absolute path.
 Format: https://packaging.python.org/en/latest/specifications/binary-distribution-format/
 """
 
@@ -20,9 +20,9 @@ from mealkit.errors import failure
 from mealkit.names import clash, loose_path_fault
 from mealkit.untrusted import shown
 
-# What zipfile raises: members without a name are an IndexError, places beyond the file an OSError;
-# encrypted members are RuntimeError, unknown compression NotImplementedError,
-# headers that end early struct.error; a ValueError is a name or a date that is none.
+# The exceptions of zipfile: IndexError for a member without a name, OSError for an offset beyond
+# the file, RuntimeError for an encrypted member, NotImplementedError for an unknown compression,
+# struct.error for a truncated header, ValueError for an invalid name or date.
 _DAMAGED = (
     zipfile.BadZipFile,
     zlib.error,
@@ -38,7 +38,7 @@ _DAMAGED = (
 
 @dataclass(frozen=True, slots=True)
 class WheelMember:
-    """One file of a package tree: where it goes, and the wheel's member that holds its bytes."""
+    """One file of a package tree: its path, and the wheel's member with its bytes."""
 
     path: str
     wheel: Path
@@ -67,15 +67,15 @@ class WheelMember:
         if self.record_sha256 not in {None, found}:
             raise _invalid(
                 self.wheel.name,
-                f"{self.member} has digest {found}, its RECORD says {self.record_sha256}",
+                f"{self.member} has digest {found}, its RECORD states {self.record_sha256}",
             )
 
 
 def wheel_tree(wheels: Sequence[tuple[str, Path]]) -> list[WheelMember]:
-    """Return the files of all wheels, given as (file name, path), sorted by where they go.
+    """Return the files of all wheels, given as (file name, path), sorted by path in the tree.
 
-    Each wheel stays open as long as one of its members is kept: a wheel of a thousand files has
-    its directory read once.
+    Each wheel stays open as long as one of its members is referenced, so that its directory is
+    read only once.
 
     Raises:
         BuildError: a wheel is damaged, or two of them disagree (``WHEEL_INVALID``).
@@ -85,17 +85,19 @@ def wheel_tree(wheels: Sequence[tuple[str, Path]]) -> list[WheelMember]:
         for member in _members(filename, path):
             other = placed.setdefault(member.path, member)
             if (other.size_bytes, other.crc) != (member.size_bytes, member.crc):
-                raise _invalid(filename, f"{member.path} is in {other.wheel.name} too, and differs")
+                raise _invalid(
+                    filename, f"{member.path} is also in {other.wheel.name}, with other content"
+                )
     clashing = clash(placed)
     if clashing is not None:
         wheel = placed[clashing[1]].wheel.name
-        raise _invalid(wheel, f"{clashing[1]!r} cannot be there beside {clashing[0]!r}")
+        raise _invalid(wheel, f"{clashing[1]!r} conflicts with {clashing[0]!r}")
     return [placed[path] for path in sorted(placed)]
 
 
 def _members(filename: str, path: Path) -> Iterator[WheelMember]:
     try:
-        archive = open_wheel(path)  # closed with its last member
+        archive = open_wheel(path)  # closed when its last member is released
         names = [info for info in archive.infolist() if not info.is_dir()]
         record = record_of(archive)
         for info in names:
@@ -116,11 +118,11 @@ def _members(filename: str, path: Path) -> Iterator[WheelMember]:
 
 
 def _target(filename: str, member: str) -> str | None:
-    """Return where a member goes in the tree; None for what a package tree does not need."""
+    """Return the path of a member in the tree; None if a package tree does not need it."""
     parts = PurePosixPath(member).parts
     fault = loose_path_fault(member)
     if fault is not None:
-        raise _invalid(filename, f"the member {shown(member)} leads outside: {fault}")
+        raise _invalid(filename, f"the path of the member {shown(member)} is not allowed: {fault}")
     if parts[0].endswith(".data"):
         if len(parts) < 3 or parts[1] not in {"purelib", "platlib", "data"}:
             return None

@@ -138,7 +138,7 @@ def test_an_input_that_was_not_handed_over_is_named(tmp_path):
     plan = replace(plan, base=replace(plan.base, digest=base.digest))
     store = LocalStore(tmp_path / "store")
 
-    with store.use(), pytest.raises(BuildError, match="was not handed over"):
+    with store.use(), pytest.raises(BuildError, match="is missing"):
         assemble(plan, {}, {}, LocalLayerStore(store), base, lambda _: None)
 
 

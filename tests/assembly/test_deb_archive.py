@@ -70,20 +70,20 @@ def zipped(data: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        (b"", "begin as an ar"),
-        (b"PK\x03\x04" + deb_of("a"), "begin as an ar"),
+        (b"", "start like an ar"),
+        (b"PK\x03\x04" + deb_of("a"), "start like an ar"),
         (zipped(deb_of("a")), ""),
-        (deb_of("a") + b"\n", "follows its data"),
-        (ar_of(FORMAT, CONTROL, DATA, ("_gpgorigin", b"x")), "follows its data"),
-        (ar_of(FORMAT, CONTROL, DATA, DATA), "follows its data"),
-        (ar_of(FORMAT, DATA, CONTROL), "not of debian-binary"),
-        (ar_of(CONTROL, DATA), "not of debian-binary"),
-        (ar_of(FORMAT, CONTROL), "not of debian-binary"),
+        (deb_of("a") + b"\n", "bytes after its data"),
+        (ar_of(FORMAT, CONTROL, DATA, ("_gpgorigin", b"x")), "bytes after its data"),
+        (ar_of(FORMAT, CONTROL, DATA, DATA), "bytes after its data"),
+        (ar_of(FORMAT, DATA, CONTROL), "not consist of debian-binary"),
+        (ar_of(CONTROL, DATA), "not consist of debian-binary"),
+        (ar_of(FORMAT, CONTROL), "not consist of debian-binary"),
         (ar_of(("debian-binary", b"3.0\n"), CONTROL, DATA), "format is not 2.0"),
         (sized(b"-1"), "damaged header"),
         (sized(b"+60"), "damaged header"),
         (sized(b"1_0"), "damaged header"),
-        (sized(b"9999999999"), "cut off"),
+        (sized(b"9999999999"), "truncated"),
         (sized(b"1"), ""),
     ],
     **NAMED,
@@ -175,8 +175,14 @@ def changed(place: int, new: bytes) -> bytes:
         (tar_of(member("usr/x", b"x")) + b"more", "continues after"),
         (tar_of(member("usr/x", b"x" * 600))[:1100], "ends early"),
         (b"", "is empty"),
-        (tar_of(member("usr/x", type=tarfile.LNKTYPE, linkname="../../etc/passwd")), "to nothing"),
-        (tar_of(member("usr/x", type=tarfile.LNKTYPE, linkname="/etc/passwd")), "to nothing"),
+        (
+            tar_of(member("usr/x", type=tarfile.LNKTYPE, linkname="../../etc/passwd")),
+            "to a missing file",
+        ),
+        (
+            tar_of(member("usr/x", type=tarfile.LNKTYPE, linkname="/etc/passwd")),
+            "to a missing file",
+        ),
     ],
     **NAMED,
 )
@@ -196,7 +202,7 @@ def test_files_that_a_package_may_not_have(tmp_path, data, said):
         (b"no field", "the line"),
         (b" continues nothing", "the line"),
         (b"Package: \xff", "UTF-8"),
-        (b"Package: b\n a\n", "another one"),
+        (b"Package: b\n a\n", "a different package"),
         (b"#" * 300_000, "too large"),
     ],
     **NAMED,
@@ -251,13 +257,13 @@ def test_long_names_and_large_numbers_are_read(tmp_path):
     assert found[1].target == f"/{long}"
 
 
-def test_a_package_handed_in_twice(tmp_path):
+def test_a_package_given_twice(tmp_path):
     """Two packages of one name would be read from one file."""
     path = tmp_path / "a.deb"
     path.write_bytes(deb_of("a"))
     with pytest.raises(MealkitError) as caught:
         debian_root([("a", path), ("a", path)], "3.13", tmp_path)
-    assert "handed in twice" in caught.value.problems[0].message
+    assert "given twice" in caught.value.problems[0].message
 
 
 @pytest.mark.parametrize("name", ["../a", "a/b", "", "A", "a" * 200, "a\n"])

@@ -292,7 +292,7 @@ def test_another_package_than_named_is_refused(kitchen):
     """A package that calls itself otherwise is refused, however well its digest fits."""
     path = kitchen.add("a", member("usr/x", b"x"))
     kitchen.debs[-1] = ("b", path)
-    assert "the package handed in as b is another one" in kitchen.problem().message
+    assert "the package given as b is a different one" in kitchen.problem().message
 
 
 def test_root_without_its_python_or_release_is_refused(kitchen):

@@ -70,7 +70,7 @@ def test_members_that_unpack_to_far_too_much_are_refused_before(tmp_path):
     """200 KB that would be 200 MB: the directory says so, and nothing is unpacked."""
     path = written(tmp_path, [("zeros.bin", bytes(200 << 20))])
     assert path.stat().st_size < 300_000
-    with pytest.raises(MealkitError, match="no real wheel is so"):
+    with pytest.raises(MealkitError, match="too many for a wheel"):
         tree(path)
 
 
@@ -154,7 +154,7 @@ def test_names_that_no_folder_takes_are_refused(tmp_path, name):
 def test_members_that_are_no_files_are_refused(tmp_path, mode):
     """FIFOs, devices and sockets."""
     path = written(tmp_path, [("x", b"", {"external_attr": mode << 16})])
-    with pytest.raises(MealkitError, match="is no file"):
+    with pytest.raises(MealkitError, match="is not a file"):
         tree(path)
 
 

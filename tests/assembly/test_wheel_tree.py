@@ -71,7 +71,7 @@ def test_members_that_lead_outside_are_refused(tmp_path, path):
     """A wheel cannot place a file outside its tree."""
     wheel = write_wheel(tmp_path, "bad", {path: b""})
 
-    with pytest.raises(BuildError, match="leads outside"):
+    with pytest.raises(BuildError, match="is not allowed"):
         _tree(wheel)
 
 
@@ -81,7 +81,7 @@ def test_bytes_that_record_contradicts_are_refused(tmp_path):
 
     member = next(member for member in _tree(wheel) if member.path == "bad.py")
 
-    with pytest.raises(BuildError, match="RECORD says"):
+    with pytest.raises(BuildError, match="RECORD states"):
         _bytes(member)
 
 
@@ -112,7 +112,7 @@ def test_a_wheel_behind_another_file_is_refused(tmp_path):
     wheel = write_wheel(tmp_path, "good", {"good.py": b"1\n"})
     other = tmp_path / "good-1.0-py3-none-any.deb"
     other.write_bytes(b"!<arch>\n" + wheel.read_bytes())
-    with pytest.raises(BuildError, match="does not begin as a wheel"):
+    with pytest.raises(BuildError, match="does not start like a wheel"):
         wheel_tree([(wheel.name, other)])
 
 
@@ -133,7 +133,7 @@ def test_a_file_that_another_wheel_needs_as_a_folder_is_refused(tmp_path):
     """Two wheels that cannot both be unpacked are WHEEL_INVALID, not half a tree."""
     one = write_wheel(tmp_path, "one", {"space": b""})
     two = write_wheel(tmp_path, "two", {"space/two.py": b""})
-    with pytest.raises(BuildError, match="cannot be there beside"):
+    with pytest.raises(BuildError, match="conflicts with"):
         _tree(one, two)
 
 

@@ -75,7 +75,7 @@ def test_a_name_that_is_free_is_given(home, strange):
     """Where no other image has the name there is nothing to take; a second run changes nothing."""
     for _ in range(2):
         heard = run(strange["layout"], home)
-        assert not any(phase.startswith("note: it calls") for phase in heard.phases)
+        assert not any(phase.startswith("note: its name") for phase in heard.phases)
         assert LocalStore(home.store).resolve("little:1.0.0").digest == strange["digest"]
 
 
@@ -85,7 +85,7 @@ def test_a_build_says_when_its_name_moves(kit, home):
     def built():
         heard = Heard()
         report = build_kit(kit, frozen=False, outputs=Outputs(), home=home, progress=heard)
-        return report.digest, [item for item in heard.phases if "little:1.0.0 was the name" in item]
+        return report.digest, [item for item in heard.phases if "little:1.0.0 now names the new image" in item]
 
     first, notes = built()
     assert notes == []
