@@ -1,7 +1,7 @@
-"""Files from addresses into the cache: resumed after a kill, hashed while written, verified.
+"""Downloads files into the cache: resumes after a kill, hashes while writing, verifies.
 
-Refuses bytes that are not the expected ones, more of them than were stated or the disk has room
-for, and never leaves them behind.
+Raises SourceError for bytes that are not the expected ones or more bytes than stated, and
+StoreError if the disk has no space. Such bytes are never left behind.
 """
 
 from collections.abc import Mapping
@@ -29,17 +29,17 @@ from mealkit.web.http_client import (
 )
 from mealkit.web.retry import TRANSIENT_STATUS, Retry, retry_after_seconds
 
-# An attempt that brought this much counts as progress: the count of attempts begins anew.
+# An attempt that received this much counts as progress, and resets the count of attempts.
 _PROGRESS_BYTES = 1024 * 1024
-# An attempt in which a server said nothing until it was given up counts as several.
+# An attempt in which the server was silent until the timeout counts as several.
 _SILENT_ATTEMPTS = 3
-# How much may come when neither a pin nor the server says how much it is.
+# The maximum size if neither a pin nor the server states the size.
 MAX_UNSTATED_BYTES = 1024**3
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A file to fetch: where it is, and what is known of its bytes."""
+    """A file to fetch: its address, and what is known about its bytes."""
 
     url: str
     expected: Digest | None = None
@@ -48,12 +48,12 @@ class Wanted:
 
     @property
     def key(self) -> str:
-        """What its part is called: by its bytes if they are known, so that mirrors share it."""
+        """The name of its partial file: by digest if it is known, so that mirrors share it."""
         return (self.expected or Digest.of(self.url.encode())).hex
 
 
 class Downloader:
-    """Fetches files into a cache; may be used from several threads and processes at once."""
+    """Fetches files into a cache; several threads and processes may use it concurrently."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class Downloader:
         self._max_unstated_bytes = max_unstated_bytes
 
     def telling(self, task: Task) -> "Downloader":
-        """Return this downloader, which tells another task of its bytes."""
+        """Return this downloader with another task for its progress."""
         other = copy(self)
         other.task = task
         return other
@@ -86,9 +86,9 @@ class Downloader:
     ) -> tuple[Digest, Path]:
         """Return the digest and the cached, verified file of an address.
 
-        The address is http(s), ``file://`` or a path. What is cached is not asked for again. Of two
-        that want the same bytes at once, the second waits and finds them done. The task is told
-        the bytes that are done, negative ones when a download has to start over.
+        The address is http(s), ``file://`` or a path. A cached file is not downloaded again. If two
+        fetch the same bytes concurrently, the second waits and then finds them in the cache. The
+        task gets the number of bytes, a negative one if a download has to start over.
 
         Raises:
             SourceError: ``SOURCE_DIGEST``, ``SOURCE_SIZE``, ``SOURCE_NOT_FOUND``,
@@ -108,9 +108,9 @@ class Downloader:
                 return self._complete(part, wanted)
 
     def _complete(self, part: PartialDownload, wanted: Wanted) -> tuple[Digest, Path]:
-        """Fill a part and move it into the cache; once more from the start if it was resumed.
+        """Complete a part and move it into the cache; a resumed one is retried from the start.
 
-        The second time is for a part that another mirror, or a crash of the machine, left wrong.
+        The retry is for a part that another mirror, or a crash of the machine, left damaged.
         """
         resumed = self._fill(part, wanted)
         found = part.digest
@@ -130,7 +130,7 @@ class Downloader:
         return found, self.cache.add(part.path, found)
 
     def _fill(self, part: PartialDownload, wanted: Wanted) -> bool:
-        """Write what is missing; tell whether bytes of an earlier attempt were kept."""
+        """Write the missing bytes; return whether bytes of an earlier attempt were used."""
         local = _local_path(wanted.url)
         if local is not None:
             part.restart()
@@ -157,10 +157,10 @@ class Downloader:
         return kept_bytes > 0
 
     def _transfer(self, part: PartialDownload, wanted: Wanted) -> None:
-        """Ask once for what is missing and write it.
+        """Request the missing bytes once, and write them.
 
         Raises:
-            _InterruptedError: it may go better another time.
+            _InterruptedError: another attempt may succeed.
         """
         started_at = part.size_bytes
         headers = {**safe_headers(wanted.url, wanted.headers), **part.range_headers(wanted.url)}
@@ -207,10 +207,10 @@ class Downloader:
 
 
 class _InterruptedError(Exception):
-    """An attempt that ended early; ``final`` is what to say if it was the last one.
+    """An attempt that ended early; ``final`` is the problem if it was the last one.
 
-    ``attempts`` is how many of those that are allowed it counts for, ``asked_seconds`` how long the
-    server asks to be left alone.
+    ``attempts`` is the number of allowed attempts that it counts for, ``asked_seconds`` the delay
+    that the server requests.
     """
 
     def __init__(
@@ -223,10 +223,10 @@ class _InterruptedError(Exception):
 
 
 def _most_bytes(part: PartialDownload, wanted: Wanted, stated: int | None) -> int | None:
-    """Return how many bytes the file may have in the end; None if nothing says it.
+    """Return the maximum size of the complete file; None if it is not known.
 
     Raises:
-        SourceError: ``SOURCE_SIZE``, the server is about to send more than are wanted.
+        SourceError: ``SOURCE_SIZE``, the server states more bytes than expected.
     """
     whole = None if stated is None else part.size_bytes + stated
     if wanted.size_bytes is None:
@@ -247,7 +247,7 @@ def _endless(most_bytes: int, wanted: Wanted) -> MealkitError:
 
 
 def _continues(response: httpx2.Response, started_at: int) -> bool:
-    """Tell whether an answer begins where the part ends, rather than at the file's start."""
+    """Return whether an answer starts where the part ends, not at the start of the file."""
     if response.status_code != 206:
         return started_at == 0
     return bool(response.headers.get("Content-Range", "").startswith(f"bytes {started_at}-"))
@@ -264,7 +264,7 @@ def _wrong_size(message: str, wanted: Wanted) -> MealkitError:
     return failure(
         "SOURCE_SIZE",
         message,
-        hint="the source holds another file; use a mirror, or mealkit lock --upgrade weights",
+        hint="the source has another file; use a mirror, or mealkit lock --upgrade weights",
         where=bare_url(wanted.url),
     )
 

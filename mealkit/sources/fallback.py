@@ -1,6 +1,6 @@
-"""The places of a kit's weights: which adapter each needs, and the next one when one fails.
+"""Selects the adapter for each place of a kit's weights, and the next place if one fails.
 
-Refuses to hide what is not a place's fault, such as a full disk, behind a mirror.
+An error that a mirror cannot solve, such as a full disk, is raised immediately.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,9 +17,9 @@ from mealkit.sources.wheel import WheelReader
 
 T = TypeVar("T")
 
-# A place that fails like this may be replaced by a mirror.
+# After these errors, a mirror is tried.
 _PLACE_FAULTS = ("SOURCE_", "PACKAGES_", "WHEEL_")
-# Of several problems, the one that tells most stands first: wrong bytes before no answer.
+# The most informative of several problems comes first: wrong bytes before no answer.
 _TELLING = (
     "SOURCE_DIGEST",
     "SOURCE_SIZE",
@@ -35,9 +35,9 @@ _TELLING = (
 def open_place(
     place: Place, kit_folder: Path, supplies: Supplies, commit: str | None = None
 ) -> PlaceReader:
-    """Return the adapter of a place; nothing is asked for yet.
+    """Return the adapter of a place; this makes no request.
 
-    ``commit`` is what a lock resolved a revision of the Hub to.
+    ``commit`` is the commit to which a lock resolved a revision on the Hub.
     """
     match place:
         case HubPlace():
@@ -53,23 +53,23 @@ def open_place(
 
 
 def path_in_image(entry: Weights, name: str) -> str:
-    """Return where a file of an entry stands, below /models."""
+    """Return the path of an entry's file, below /models."""
     return f"{PurePosixPath(entry.into)}/{name}" if entry.into else name
 
 
 def is_place_fault(error: MealkitError) -> bool:
-    """Tell whether another place may do better."""
+    """Return whether another place may succeed."""
     return all(item.code.startswith(_PLACE_FAULTS) for item in error.problems)
 
 
 def first_that_works(
     readers: Sequence[PlaceReader], attempt: Callable[[PlaceReader], T]
 ) -> tuple[T, list[Problem]]:
-    """Return what the first place gives that can, and the problems of those before it.
+    """Return the result of the first place that succeeds, and the problems of those before it.
 
     Raises:
-        SourceError: no place can; it carries the problems of all, the most telling first.
-        MealkitError: what is not a place's fault, at once.
+        SourceError: all places fail; it has the problems of all, the most informative first.
+        MealkitError: another place would not help; raised immediately.
     """
     problems: list[Problem] = []
     for reader in readers:

@@ -1,7 +1,6 @@
-"""The verified store of input files: each stands once, under its digest, read-only.
+"""The store of verified input files: each is stored once, under its digest, read-only.
 
-Refuses to hand out a file whose size, times or inode changed since it was verified, unless its
-bytes still hash to its name.
+A file whose size, times or inode changed since it was verified is hashed again before it is used.
 """
 
 import fcntl
@@ -23,8 +22,8 @@ _MAX_RECORD_BYTES = 4096
 class FileCache:
     """Input files by digest, below one folder; several processes may share it.
 
-    ``sha256/<hex>`` is a file, ``verified/<hex>.json`` what it looked like when it was verified,
-    ``parts/`` holds downloads that are not finished.
+    ``sha256/<hex>`` is a file, ``verified/<hex>.json`` its size, times and inode when it was
+    verified, and ``parts/`` contains unfinished downloads.
     """
 
     def __init__(self, root: Path) -> None:
@@ -33,7 +32,7 @@ class FileCache:
         self.parts = root / "parts"
 
     def path(self, digest: Digest) -> Path | None:
-        """Return the verified file, or None if it is not here.
+        """Return the verified file, or None if it is missing.
 
         A file that changed since it was verified is hashed again, and deleted if it is damaged.
         """
@@ -51,7 +50,7 @@ class FileCache:
         return target
 
     def add(self, part: Path, digest: Digest) -> Path:
-        """Take a file whose bytes were just found to have this digest; ``part`` is moved.
+        """Add a file whose digest was just verified; ``part`` is moved.
 
         Raises:
             StoreError: the disk is full or cannot be written (``DISK_FULL``, ``DISK_DENIED``).
@@ -76,9 +75,9 @@ class FileCache:
         size_bytes: int,
         require: Callable[[Digest], None],
     ) -> tuple[Digest, Path]:
-        """Write a file's bytes, and take it unless ``require`` raises for its digest.
+        """Write a file's bytes, and add it unless ``require`` raises for its digest.
 
-        ``size_bytes`` is what the disk must have room for.
+        ``size_bytes`` is the space that the disk must have.
 
         Raises:
             StoreError: the disk is full or cannot be written (``DISK_FULL``, ``DISK_DENIED``).
@@ -95,19 +94,19 @@ class FileCache:
             return digest, self.add(part.path, digest)
 
     def drop(self, digest: Digest) -> None:
-        """Delete a file, if it is here; a process that has it open can still read it."""
+        """Delete a file if it exists; a process that has it open can still read it."""
         (self._files / digest.hex).unlink(missing_ok=True)
         (self._records / f"{digest.hex}.json").unlink(missing_ok=True)
 
     @contextmanager
     def new_part(self) -> Iterator[PartialFile]:
-        """Open a file to write into, on the same file system; what is not added is deleted.
+        """Open a file for writing, on the same file system; it is deleted unless it is added.
 
         Raises:
             StoreError: the disk is full or cannot be written (``DISK_FULL``, ``DISK_DENIED``).
         """
         with partial_file(self.parts / "new") as part:
-            # Locked so that ``prune`` tells it from what a killed process left.
+            # Locked, so that ``prune`` can distinguish it from the leftovers of a killed process.
             fcntl.flock(part.stream, fcntl.LOCK_EX)
             yield part
 
@@ -137,7 +136,7 @@ class FileCache:
             return None
 
     def _write_record(self, digest: Digest, target: Path) -> None:
-        """Remember what the file looks like, once a later write would show in its times."""
+        """Record the file's size, times and inode, when a later write would change its times."""
         with disk_errors(self._records):
             wait_ns = target.stat().st_ctime_ns + TICK_NS - time.time_ns()
             if 0 < wait_ns <= TICK_NS:

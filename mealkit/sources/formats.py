@@ -1,7 +1,7 @@
-"""What a weight file is, told from its content; its name can only make it more suspicious.
+"""Detects the format of a weight file from its content. The name is used only to reject a file.
 
-Refuses what is none of safetensors, GGUF, ONNX, JSON, text, the numbers that an ONNX graph keeps in
-a file of their own, and pickle unless it is allowed.
+Raises SourceError unless the file is safetensors, GGUF, ONNX, JSON, text, the external data of an
+ONNX graph, or a pickle that is allowed.
 """
 
 import json
@@ -21,7 +21,7 @@ from mealkit.untrusted import UntrustedError, shown
 
 Format = Literal["safetensors", "gguf", "onnx", "onnx-data", "json", "text", "pickle"]
 
-# Names under which pickles travel: their loaders unpickle whatever stands there.
+# Usual names of pickles: loaders unpickle files with these names, whatever they contain.
 _PICKLE_SUFFIXES = frozenset(
     {".bin", ".pt", ".pth", ".pkl", ".pickle", ".joblib", ".ckpt", ".dill", ".pt2"}
 )
@@ -39,10 +39,10 @@ def classify(
     allow_pickle: bool = False,
     is_graph_data: Callable[[], bool] = lambda: False,
 ) -> Format:
-    """Return what a file's content is; reads its first bytes, and the directory of an archive.
+    """Return the format of a file; reads its first bytes, and the directory of an archive.
 
-    ``is_graph_data`` is asked of what is nothing else: whether an ONNX graph beside it has tensors
-    there, so that it may be any numbers.
+    ``is_graph_data`` is called for a file of no other format. It returns whether an ONNX graph
+    stores tensors in it; such a file may contain any numbers.
 
     Raises:
         SourceError: ``WEIGHTS_PICKLE`` unless ``allow_pickle``, ``WEIGHTS_FORMAT`` for anything
@@ -82,7 +82,7 @@ def _content(name: str, ranges: RangeReader) -> Format | None:
 
 
 def _begins_safetensors(name: str, head: bytes) -> bool:
-    """Tell a safetensors header: 8 bytes of its length, then JSON; its reader is the strict one."""
+    """Return whether it starts like safetensors: a length of 8 bytes, then JSON."""
     if head[8:9] != b"{":
         return False
     length = int.from_bytes(head[:8], "little")
@@ -90,7 +90,7 @@ def _begins_safetensors(name: str, head: bytes) -> bool:
 
 
 def _holds_pickle(name: str, head: bytes, ranges: RangeReader) -> bool:
-    """Tell an archive with a pickle in it, or a numpy array of objects."""
+    """Return whether it is an archive with a pickle, or with a numpy array of objects."""
     if head[:4] == b"PK\x03\x04":
         return _archive_holds_pickle(name, ranges)
     return head[: len(_NPY_MAGIC)] == _NPY_MAGIC and _npy_holds_objects(head)
@@ -118,14 +118,14 @@ def _arrays(names: Sequence[str]) -> list[str]:
 
 def _member_holds_objects(archive: zipfile.ZipFile, member: str) -> bool:
     if archive.getinfo(member).compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        # Others are not written by numpy, and unpack to megabytes at once.
-        raise UntrustedError(f"the compression of {shown(member)} is not one of arrays")
+        # numpy does not write other compressions, and they can unpack to megabytes at once.
+        raise UntrustedError(f"the compression of {shown(member)} is not used for arrays")
     with archive.open(member) as stream:
         return _npy_holds_objects(stream.read(_NPY_HEADER_BYTES))
 
 
 def _npy_holds_objects(head: bytes) -> bool:
-    """Tell an array of Python objects, which numpy stores as a pickle.
+    """Return whether it is an array of Python objects, which numpy stores as a pickle.
 
     Source: numpy.lib.format, the header's ``descr``.
     """
@@ -139,7 +139,7 @@ def _text(head: bytes, *, whole: bool) -> Format | None:
     try:
         text = head.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        # A character may be cut where the head ends, nowhere else.
+        # Only the last character may be incomplete, because the head may end in it.
         if whole or error.start < len(head) - 3:
             return None
         text = head[: error.start].decode("utf-8-sig")
@@ -147,7 +147,7 @@ def _text(head: bytes, *, whole: bool) -> Format | None:
         return None
     if not whole:
         return "json" if _JSON_START.match(text.encode()) else "text"
-    try:  # only whether it is JSON counts, and the head is short
+    try:  # this only checks whether it is JSON, and the head is short
         json.loads(text)
     except (ValueError, RecursionError):
         return "text"

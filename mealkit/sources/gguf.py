@@ -1,7 +1,7 @@
-"""The header of a GGUF file: what the model is like, and its tensors.
+"""Reads the header of a GGUF file: the model's metadata and its tensors.
 
-Refuses a header that contradicts itself or the file's size, one that has far more in it than models
-have, and other versions than 2 and 3. Source: docs/gguf.md and ggml.h of the ggml project.
+Raises SourceError for a header that contradicts itself or the file's size, that contains far more
+than models have, or that is not version 2 or 3. Source: docs/gguf.md and ggml.h of ggml.
 """
 
 import math
@@ -13,7 +13,7 @@ from mealkit.errors import MealkitError, failure
 from mealkit.sources.ranges import RangeReader
 from mealkit.untrusted import shown
 
-# Header bytes that are passed through, and what they may be made of. Large vocabularies have some
+# Limits for the header: its bytes, and the number of its parts. Large vocabularies have some
 # 800,000 texts with their merges, large mixtures of experts some 100,000 tensors.
 _MAX_HEADER_BYTES = 512 * 1024 * 1024
 _MAX_ENTRIES = 20_000
@@ -23,7 +23,7 @@ _MAX_TEXTS = 4_000_000
 _MAX_KEY_BYTES = 65_535
 _MAX_NAME_BYTES = 64 * 1024
 _MAX_DIMENSIONS = 8
-# What is kept of the metadata; of what is longer, only the length.
+# Metadata up to this size is kept; of longer values only the length.
 _KEPT_ARRAY = 4096
 _KEPT_TEXT_BYTES = 4096
 _MAX_KEPT_BYTES = 4 * 1024 * 1024
@@ -83,7 +83,7 @@ _TYPES = {
 
 @dataclass(frozen=True, slots=True)
 class ArrayLength:
-    """An array of the metadata that is too long to keep, or of strings; or a text, in bytes."""
+    """The length of an array or a text in the metadata that is not kept."""
 
     length: int
 
@@ -93,7 +93,7 @@ Value = int | float | bool | str | tuple[int | float | bool, ...] | ArrayLength
 
 @dataclass(frozen=True, slots=True)
 class GgufHeader:
-    """Metadata, and what the tensors add up to."""
+    """Metadata, and the totals of the tensors."""
 
     metadata: Mapping[str, Value]
     parameters: int
@@ -101,7 +101,7 @@ class GgufHeader:
 
 
 def read_gguf(name: str, ranges: RangeReader) -> GgufHeader:
-    """Return a GGUF file's metadata and totals; nothing but its header is read.
+    """Return a GGUF file's metadata and totals; reads only its header.
 
     Raises:
         SourceError: ``WEIGHTS_DAMAGED``, or ``WEIGHTS_FORMAT`` for another version.
@@ -118,7 +118,7 @@ def read_gguf(name: str, ranges: RangeReader) -> GgufHeader:
     for _ in range(entries):
         key = cursor.text(_MAX_KEY_BYTES)
         if key in metadata:
-            raise cursor.damaged(f"{shown(key)} stands twice")
+            raise cursor.damaged(f"{shown(key)} occurs twice")
         metadata[key] = cursor.value(int(cursor.number("<I")))
     return _with_tensors(cursor, tensors, metadata, ranges.size_bytes)
 
@@ -132,16 +132,18 @@ def _with_tensors(
         kind, count, offset = _tensor(cursor)
         dtype, block, block_bytes = _TYPES[kind]
         if count % block:
-            raise cursor.damaged(f"a tensor of {count} numbers is not made of {dtype} blocks")
+            raise cursor.damaged(
+                f"a tensor of {count} numbers does not consist of whole {dtype} blocks"
+            )
         tensor_bytes = count // block * block_bytes
         parameters += count
         sizes[dtype] = sizes.get(dtype, 0) + tensor_bytes
         total_bytes += tensor_bytes
-        # No two tensors share bytes: together they are no longer than the data.
+        # Tensors cannot share bytes, so together they are at most as long as the data.
         end = max(end, offset + tensor_bytes, total_bytes)
     alignment = metadata.get("general.alignment", 32)
     if type(alignment) is not int or alignment <= 0:
-        raise cursor.damaged(f"alignment {alignment} is none")
+        raise cursor.damaged(f"alignment {alignment} is not valid")
     start = -(-cursor.offset // alignment) * alignment
     if tensors and start + end > size_bytes:
         raise cursor.damaged(f"tensors end at {start + end}, the file at {size_bytes} bytes")
@@ -149,7 +151,7 @@ def _with_tensors(
 
 
 def _tensor(cursor: "_Cursor") -> tuple[int, int, int]:
-    """Read what the header says of a tensor: its type, its numbers, its offset."""
+    """Read a tensor's entry in the header: its type, the count of its numbers, its offset."""
     cursor.skip(cursor.length(_MAX_NAME_BYTES))
     dimensions = int(cursor.number("<I"))
     if dimensions > _MAX_DIMENSIONS:
@@ -163,7 +165,7 @@ def _tensor(cursor: "_Cursor") -> tuple[int, int, int]:
 
 
 class _Cursor:
-    """A place in a header, read piece by piece; refuses to leave the file."""
+    """A position in a header, which is read piece by piece; raises at the end of the file."""
 
     def __init__(self, name: str, ranges: RangeReader) -> None:
         self._name = name
@@ -179,7 +181,7 @@ class _Cursor:
         return failure("WEIGHTS_DAMAGED", f"{self._name}: {message}", where=self._name)
 
     def take(self, length: int) -> bytes:
-        """Read bytes; the caller has bounded how many."""
+        """Read bytes; the caller has checked their number."""
         inside = self.offset - self._window_at
         if inside + length > len(self._window):
             self._require(length)
@@ -189,7 +191,7 @@ class _Cursor:
         return self._window[inside : inside + length]
 
     def skip(self, length: int) -> None:
-        """Pass over bytes without reading them."""
+        """Skip bytes without reading them."""
         self._require(length)
         self.offset += length
         if self.offset - self._window_at > len(self._window):
@@ -200,7 +202,7 @@ class _Cursor:
         return found
 
     def length(self, most: int) -> int:
-        """Read the length of a text that may not be longer."""
+        """Read the length of a text, and check it against a limit."""
         length = int(self.number("<Q"))
         if length > most:
             raise self.damaged(f"a name of {length} bytes is longer than {most}")
@@ -245,12 +247,12 @@ class _Cursor:
         if length > _KEPT_ARRAY:
             self.skip(size_bytes)
             return ArrayLength(length)
-        # As objects they take more than in the file.
+        # As Python objects they take more memory than in the file.
         self._keep(_OBJECT_BYTES * length)
         return struct.unpack(f"<{length}{form[1]}", self.take(size_bytes))
 
     def _skip_texts(self, count: int) -> None:
-        """Pass over texts; there may be millions, so what lies in the window is one loop."""
+        """Skip texts. There may be millions, so the texts in the window are handled in one loop."""
         unpack = struct.Struct("<Q").unpack_from
         while count:
             inside, last = self.offset - self._window_at, len(self._window) - 8
@@ -259,7 +261,7 @@ class _Cursor:
                 count -= 1
             self.skip(self._window_at + inside - self.offset)
             if count:
-                # What follows is read anew: the length of the next text at least.
+                # Read the following bytes again, which are at least the length of the next text.
                 self._require(8)
                 self._window = self._ranges.read(self.offset, _CHUNK_BYTES)
                 self._window_at = self.offset
@@ -272,5 +274,5 @@ class _Cursor:
     def _require(self, length: int) -> None:
         if self.offset + length > self._end:
             raise self.damaged(
-                f"the header goes on to {self.offset + length} bytes, it may end at {self._end}"
+                f"the header extends to {self.offset + length} bytes, but must end at {self._end}"
             )

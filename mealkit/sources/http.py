@@ -1,6 +1,6 @@
-"""Weights below an address: a file's name is put behind it.
+"""Weights below an address: a file's name is appended to it.
 
-Refuses patterns, for an address lists nothing.
+Raises an error for patterns, because an address does not list its files.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,13 +24,13 @@ class HttpReader:
         self._supplies = supplies
 
     def pin(self, patterns: Sequence[str], asserted: Mapping[str, Digest]) -> list[PinnedFile]:
-        """Download and hash each file; of one whose digest is asserted only its header is read."""
+        """Download and hash each file; if the kit asserts its digest, read only its header."""
         pinned = []
         for name in sorted(set(patterns)):
             if is_pattern(name):
                 raise failure(
                     "SOURCE_NOT_FOUND",
-                    f"{name} is a pattern, and an address lists no files",
+                    f"{name} is a pattern, but an address does not list its files",
                     hint="write every file's name",
                     where=bare_url(self._url),
                 )
@@ -44,7 +44,7 @@ class HttpReader:
         return pinned
 
     def origin(self, name: str) -> HttpOrigin:
-        """Return the file's name, not the address: a lock holds no hosts."""
+        """Return the file's name, not the address: a lock contains no hosts."""
         return HttpOrigin(file=name)
 
     def fetch(self, name: str, expected: Digest, size_bytes: int) -> Path:
@@ -55,7 +55,7 @@ class HttpReader:
         return path
 
     def notices(self) -> list[Problem]:
-        """Return nothing."""
+        """Return no problems: nothing is known about an address."""
         return []
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
-"""Weights on the Hugging Face Hub, or a server that speaks its API (``HF_ENDPOINT``).
+"""Weights on the Hugging Face Hub, or on a server with the same API (``HF_ENDPOINT``).
 
-The Hub's own client is asked what there is; the bytes come through our downloader, for the client
-accepts a flipped byte and does not resume after a kill. Refuses a revision that is no commit.
+The Hub's own client lists the files. mealkit's downloader gets the bytes, because the client
+accepts a flipped byte and does not resume after a kill.
 """
 
 import os
@@ -27,17 +27,17 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What the Hub says of a repository at a commit."""
+    """A repository at a commit, as the Hub describes it."""
 
     commit: str
     sizes_bytes: Mapping[str, int]
-    """Every file that a kit can take, by its name."""
+    """Every file that a kit can use, by its name."""
     pipeline_tag: str | None
-    """What it is for, in the Hub's words."""
+    """Its task, as the Hub names it."""
 
 
 class HubReader:
-    """A repository at a revision; ``commit`` is what a lock resolved the revision to."""
+    """A repository at a revision; ``commit`` is the commit to which a lock resolved it."""
 
     def __init__(self, place: HubPlace, supplies: Supplies, commit: str | None = None) -> None:
         self._place = place
@@ -47,16 +47,16 @@ class HubReader:
         self._lock = threading.Lock()
 
     def pin(self, patterns: Sequence[str], asserted: Mapping[str, Digest]) -> list[PinnedFile]:
-        """Take the digests of large files from the Hub; download and hash the small ones."""
+        """Use the Hub's digests of large files; download and hash the small ones."""
         files = {item.name: item for item in self._repository().files}
         names = select(list(files), patterns, self._where)
         return [self._pinned(files[name], asserted.get(name)) for name in names]
 
     def listing(self) -> Listing:
-        """Return everything that is there, without reading any of it.
+        """Return all files of the repository, without reading them.
 
         Raises:
-            SourceError: the Hub cannot be asked, or states no commit.
+            SourceError: the Hub cannot be reached, or states no commit.
         """
         found = self._repository()
         sizes = {
@@ -128,7 +128,7 @@ class HubReader:
             raise failure(
                 "SOURCE_SIZE",
                 f"{name}: the Hub states {lfs.size} bytes and serves {ranges.size_bytes}",
-                hint="use a mirror, or tell the operator of this Hub",
+                hint="use a mirror, or report it to the operator of this Hub",
                 where=self._where,
             )
         return PinnedFile(name, digest, lfs.size, ranges)
@@ -141,7 +141,7 @@ class HubReader:
         return url, headers
 
     def _headers(self) -> dict[str, str]:
-        """Return the token that the Hub's own client would send; raise if it may not be asked."""
+        """Return the token that the Hub's own client would send; raise if HF_HUB_OFFLINE is set."""
         from huggingface_hub import constants, get_token  # noqa: PLC0415  late: slow to import
 
         if _is_offline():
@@ -162,7 +162,7 @@ class HubReader:
 
     def _ask(self) -> RepositoryAnswer:
         endpoint = _endpoint()
-        # What the Hub says of digests is believed, so no one on the way may change it.
+        # mealkit trusts the digests from the Hub, so the connection must be protected.
         require_safe(endpoint, digest_expected=False)
         if _is_offline():
             raise self._offline()
@@ -171,7 +171,7 @@ class HubReader:
     def _offline(self) -> MealkitError:
         return failure(
             "SOURCE_UNREACHABLE",
-            "the Hub is not asked, because HF_HUB_OFFLINE is set",
+            "the Hub is not used, because HF_HUB_OFFLINE is set",
             hint="unset HF_HUB_OFFLINE, or add a mirror to kit.yaml",
             where=self._where,
         )

@@ -1,8 +1,8 @@
-"""What the Hub says of a repository: its own client asks, with limits, and the answer is typed.
+"""Reads a repository's description from the Hub, with its own client, limits and types.
 
-Refuses an answer that is too long, has too many values or leads elsewhere, and one that is not of
-the form that the API documents: https://huggingface.co/docs/hub/api. A file's name may be anything;
-who takes a file refuses what no path can be.
+Raises SourceError for an answer that is too long, has too many values or redirects elsewhere, or
+that does not have the documented form: https://huggingface.co/docs/hub/api. Names of files are not
+checked here; the code that uses a file checks its name.
 """
 
 from typing import TYPE_CHECKING, Annotated
@@ -25,11 +25,11 @@ from mealkit.web.http_client import (
 if TYPE_CHECKING:
     from huggingface_hub.errors import HfHubHTTPError
 
-# Some 300 bytes are said of a file: a repository of twenty thousand files.
+# The description of a file has some 300 bytes: enough for twenty thousand files.
 _MAX_ANSWER_BYTES = 8 * 1024 * 1024
 _MAX_VALUES = 300_000
 _TIMEOUT_SECONDS = 60.0
-# Nothing of this machine is told to the Hub: no versions of other libraries.
+# The Hub gets no information about this machine, such as versions of other libraries.
 _HEADERS = {"user-agent": USER_AGENT}
 
 _FileName = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
@@ -40,7 +40,7 @@ class _Form(BaseModel):
 
 
 class LargeFile(_Form):
-    """What the Hub says of a file that it keeps by its digest."""
+    """The Hub's description of a file that it stores by its digest."""
 
     sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{64}$")]
     size: Bytes
@@ -68,12 +68,12 @@ class RepositoryAnswer(_Form):
 
 
 def ask_repository(endpoint: str, repo: str, revision: str) -> RepositoryAnswer:
-    """Ask the Hub what a repository has at a revision.
+    """Return the Hub's description of a repository at a revision.
 
     Raises:
         SourceError: ``SOURCE_NOT_FOUND``, ``SOURCE_DENIED``, ``SOURCE_UNREACHABLE``,
-            ``SOURCE_REDIRECTS``, ``SOURCE_INSECURE``, or ``SOURCE_ANSWER``: the answer is not of
-            the API's form.
+            ``SOURCE_REDIRECTS``, ``SOURCE_INSECURE``, or ``SOURCE_ANSWER``, the answer does
+            not have the API's form.
     """
     from huggingface_hub import HfApi, errors  # noqa: PLC0415  late: slow to import
 
@@ -99,7 +99,7 @@ def ask_repository(endpoint: str, repo: str, revision: str) -> RepositoryAnswer:
 
 
 def _guard_session() -> None:
-    """Have the Hub's own client follow redirects only to where they may lead, and read so much."""
+    """Make the Hub's own client check redirects and limit the size of answers."""
     from huggingface_hub import get_session  # noqa: PLC0415  late: slow to import
 
     session = get_session()
@@ -110,7 +110,7 @@ def _guard_session() -> None:
 
 
 def _check_answer(response: httpx2.Response) -> None:
-    """Read an answer with limits, before the client makes objects of it."""
+    """Read an answer with limits, before the client parses it."""
     response.stream = Bounded(response, _MAX_ANSWER_BYTES)
     if response.status_code == 200 and response.request.method == "GET":
         parse_json(response.read(), max_values=_MAX_VALUES)
@@ -130,13 +130,15 @@ def _refused(error: "HfHubHTTPError", endpoint: str, where: str) -> MealkitError
     from huggingface_hub import errors  # noqa: PLC0415  late: slow to import
 
     if isinstance(error, errors.GatedRepoError):
-        return failure("SOURCE_DENIED", "the Hub wants its terms accepted first", where=where)
+        return failure(
+            "SOURCE_DENIED", "the Hub requires that you accept its terms first", where=where
+        )
     if isinstance(error, errors.RevisionNotFoundError):
-        return failure("SOURCE_NOT_FOUND", "there is no such revision", where=where)
+        return failure("SOURCE_NOT_FOUND", "the revision does not exist", where=where)
     if isinstance(error, errors.RepositoryNotFoundError):
         return failure(
             "SOURCE_NOT_FOUND",
-            "there is no such repository, or it is private",
+            "the repository does not exist, or is private",
             hint="correct model.weights in kit.yaml, or log in: hf auth login",
             where=where,
         )

@@ -1,6 +1,6 @@
 """Weights in a folder on this machine: hashed where they are, and never copied.
 
-Refuses files outside of the kit's bounds, whatever links lead there, and files that look like
+Raises an error for files outside the kit's bounds, also through links, and for files that look like
 secrets.
 """
 
@@ -22,12 +22,12 @@ from mealkit.sources.ranges import FileRanges
 from mealkit.sources.source import PinnedFile, Supplies, matches, require_digest
 from mealkit.untrusted import UntrustedError, read_file
 
-# So many files are held open at once while they are hashed.
+# The maximum number of files that are open at once for hashing.
 _HELD = 128
 
 
 class FolderReader:
-    """A folder, by its path in the kit, relative to the kit's own."""
+    """A folder, by its path relative to the kit's folder."""
 
     def __init__(self, place: FolderPlace, kit_folder: Path, supplies: Supplies) -> None:
         self._path = place.path
@@ -37,7 +37,7 @@ class FolderReader:
         self._known: Path | None = None
 
     def pin(self, patterns: Sequence[str], asserted: Mapping[str, Digest]) -> list[PinnedFile]:
-        """Hash the files that are meant."""
+        """Hash the matching files."""
         names = self._selected(patterns)
         pinned = []
         for name, (digest, path) in zip(names, self._hashed(names), strict=True):
@@ -48,26 +48,26 @@ class FolderReader:
         return pinned
 
     def origin(self, name: str) -> FolderOrigin:
-        """Return the file's path in the folder, not the folder's: a lock holds no local paths."""
+        """Return the file's path in the folder, since a lock contains no local paths."""
         return FolderOrigin(file=name)
 
     def fetch(self, name: str, expected: Digest, size_bytes: int) -> Path:
-        """Return the file itself, once its bytes were found to be the expected ones."""
+        """Return the file itself, after its bytes were verified."""
         ((digest, path),) = self._hashed([name])
         require_digest(name, expected, digest, str(self._folder / name))
         self._supplies.task.advance(size_bytes)
         return path
 
     def notices(self) -> list[Problem]:
-        """Return nothing: a folder is what it is."""
+        """Return no problems: nothing is known about a folder."""
         return []
 
     def close(self) -> None:
-        """Do nothing: nothing was made."""
+        """Do nothing: there is nothing to close."""
 
     @property
     def _folder(self) -> Path:
-        """The folder, once it is known to be within the bounds."""
+        """The folder, after a check that it is within the bounds."""
         if self._known is None:
             try:
                 folder = source_folder(self._kit_folder, self._path)
@@ -83,7 +83,7 @@ class FolderReader:
     def _selected(self, patterns: Sequence[str]) -> list[str]:
         folder = self._folder
         if not folder.is_dir():
-            raise failure("SOURCE_NOT_FOUND", "there is no such folder", where=str(folder))
+            raise failure("SOURCE_NOT_FOUND", "the folder does not exist", where=str(folder))
         meant = {name for name in patterns if self._is_file(name)}
         left = [name for name in patterns if name not in meant]
         if any(map(has_wildcard, left)):
@@ -91,7 +91,7 @@ class FolderReader:
             try:
                 there = list(search.files())
             except (OSError, TooManyError) as error:
-                message = f"the folder cannot be looked through: {error}"
+                message = f"the folder cannot be listed: {error}"
                 raise failure("SOURCE_NOT_FOUND", message, where=str(folder)) from error
             for pattern in [item for item in left if has_wildcard(item)]:
                 found = {name for name in there if matches(name, [pattern])}
@@ -118,7 +118,7 @@ class FolderReader:
         return failure("SOURCE_NOT_FOUND", message, where=str(self._folder))
 
     def _hashed(self, names: Sequence[str]) -> Iterator[tuple[Digest, Path]]:
-        """Yield the digest of each file and where it really is."""
+        """Yield the digest of each file and its real path."""
         for start in range(0, len(names), _HELD):
             batch = names[start : start + _HELD]
             with ExitStack() as stack:
@@ -138,7 +138,7 @@ class FolderReader:
 
     @contextmanager
     def _held(self, name: str) -> Iterator[Path]:
-        """Hold a file that the kit may have."""
+        """Open a file that the kit may use."""
         path = self._folder / name
         with ExitStack() as stack:
             try:
@@ -157,7 +157,7 @@ class FolderReader:
             yield place
 
     def _require_open(self, name: str, place: Path) -> None:
-        """Refuse a file that looks like a secret, unless the kit says that all may see it."""
+        """Raise if a file looks like a secret, unless the kit allows it to be public."""
         known = posixpath.normpath(posixpath.join(self._path, name))
         if known in self._supplies.allow_secrets:
             return

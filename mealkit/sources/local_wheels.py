@@ -1,6 +1,7 @@
 """Wheel files that a kit brings itself, for packages that no index has as a wheel.
 
-Refuses a file whose name says nothing of Python and platform, and what is not a regular file.
+Raises BuildError for a file whose name does not state Python and platform, and for anything that is
+not a regular file.
 """
 
 import tempfile
@@ -32,7 +33,7 @@ def local_wheels(paths: Sequence[Path]) -> list[LocalWheel]:
 
     Raises:
         KitError: a path is missing (``KIT_FILE_MISSING``).
-        BuildError: a wheel's name says nothing, or it cannot be read (``WHEEL_INVALID``).
+        BuildError: a wheel's name is not valid, or it cannot be read (``WHEEL_INVALID``).
     """
     files: dict[str, Path] = {}
     for path in paths:
@@ -61,7 +62,7 @@ def _local_wheel(path: Path) -> LocalWheel:
 
 @contextmanager
 def links_to(local: Sequence[LocalWheel]) -> Iterator[Path | None]:
-    """Make a folder that shows uv the kit's own wheels, and nothing else beside them."""
+    """Create a folder for uv that contains only the kit's own wheels."""
     if not local:
         yield None
         return
@@ -72,7 +73,7 @@ def links_to(local: Sequence[LocalWheel]) -> Iterator[Path | None]:
 
 
 def pins_of(local: Sequence[LocalWheel]) -> tuple[str, ...]:
-    """Pin packages to the kit's own wheels, where there is just one version of them."""
+    """Pin packages to the kit's own wheels, if they have only one version."""
     versions: dict[str, set[str]] = {}
     for wheel in local:
         versions.setdefault(wheel.name, set()).add(wheel.version)

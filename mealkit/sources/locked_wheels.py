@@ -1,6 +1,6 @@
-"""Locked wheels into the cache; uv is only asked where they are, and only if one is missing.
+"""Fetches locked wheels into the cache; uv looks up the addresses of those that are missing.
 
-Refuses bytes that are not the pinned ones.
+Raises SourceError for bytes that are not the pinned ones.
 """
 
 import re
@@ -23,11 +23,11 @@ def fetch_wheels(
     *,
     wheels: Sequence[Path] = (),
 ) -> dict[Digest, Path]:
-    """Return the cached file of every locked wheel; uv is only asked for those that are missing.
+    """Return the cached file of every locked wheel; uv is used only for those that are missing.
 
     Raises:
-        SourceError: ``PACKAGES_GONE`` (the index no longer has these bytes), or what a download
-            can raise.
+        SourceError: ``PACKAGES_GONE`` (the index no longer has these bytes), or an error of a
+            download.
         KitError: a local wheel is missing (``KIT_FILE_MISSING``).
     """
     done: dict[Digest, Path] = {}
@@ -56,8 +56,8 @@ def _local_address(wheel: LockedWheel, own: dict[Digest, Path]) -> str:
     if wheel.sha256 not in own:
         raise failure(
             "KIT_FILE_MISSING",
-            f"runtime.wheels holds no {wheel.filename} with {wheel.sha256}",
-            hint="put the wheel back, or: mealkit lock --upgrade python",
+            f"runtime.wheels contains no {wheel.filename} with {wheel.sha256}",
+            hint="restore the wheel, or: mealkit lock --upgrade python",
         )
     return str(own[wheel.sha256])
 

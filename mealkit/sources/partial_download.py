@@ -1,6 +1,6 @@
-"""A download that is not finished: a file that one process at a time may write, and its hash.
+"""An unfinished download: a file that one process at a time may write, and its hash.
 
-Refuses to be resumed from an address whose file may have changed since.
+It is not resumed from an address whose file may have changed in the meantime.
 """
 
 import fcntl
@@ -19,7 +19,7 @@ _MAX_NOTE_BYTES = 64 * 1024
 
 
 class PartialDownload:
-    """An open part; made by ``open_partial_download``, which holds its lock."""
+    """An open part; ``open_partial_download`` creates it and locks it."""
 
     def __init__(self, path: Path, handle: int) -> None:
         self.path = path
@@ -28,21 +28,21 @@ class PartialDownload:
         self.size_bytes = 0
         self._note = path.with_suffix(".json")
         self._origin = _read_note(self._note)
-        # A part that a killed process left is hashed again: nothing else tells what it holds.
+        # A part that a killed process left is hashed again, because its content is not known.
         for chunk in file_chunks(path):
             self._state.update(chunk)
             self.size_bytes += len(chunk)
 
     @property
     def digest(self) -> Digest:
-        """The digest of what was written so far."""
+        """The digest of the bytes written so far."""
         return Digest(f"sha256:{self._state.hexdigest()}")
 
     def write(self, chunk: bytes | memoryview) -> None:
         """Append bytes.
 
         Raises:
-            StoreError: ``DISK_FULL`` or ``DISK_DENIED``; what was written whole stays.
+            StoreError: ``DISK_FULL`` or ``DISK_DENIED``; completely written bytes stay.
         """
         view = memoryview(chunk)
         while view:
@@ -53,15 +53,15 @@ class PartialDownload:
             view = view[written:]
 
     def may_resume(self, url: str, *, trusted: bool) -> bool:
-        """Tell whether what is here may be continued from an address.
+        """Return whether this part may be continued from an address.
 
-        With an expected digest (``trusted``) any address will do, for the digest decides in the
-        end; without one, only the same address with a validator that the server can check.
+        With an expected digest (``trusted``) any address is possible, because the digest is
+        checked at the end. Without one, only the same address with a validator for the server.
         """
         return trusted or (self._origin.get("url") == url and bool(self._validator))
 
     def range_headers(self, url: str) -> dict[str, str]:
-        """Return the headers that ask for the rest, if there is something to continue.
+        """Return the headers that request the rest, if there is something to continue.
 
         Source: RFC 9110, sections 13.1.5 (If-Range) and 14.2 (Range).
         """
@@ -73,7 +73,7 @@ class PartialDownload:
         return asked
 
     def remember(self, url: str, headers: Mapping[str, str]) -> None:
-        """Note which version of an address's file this is, for when it is resumed."""
+        """Record the version of an address's file, for resuming."""
         etag = headers.get("ETag", "")
         validator = headers.get("Last-Modified", "") if etag.startswith("W/") else etag
         self._origin = {"url": url, "validator": validator or headers.get("Last-Modified", "")}
@@ -81,13 +81,13 @@ class PartialDownload:
             self._note.write_text(json.dumps(self._origin), encoding="utf-8")
 
     def restart(self) -> None:
-        """Throw away what was written, and stay open."""
+        """Discard the written bytes, and stay open."""
         os.ftruncate(self._handle, 0)
         self._state = hashlib.sha256()
         self.size_bytes = 0
 
     def forget_origin(self) -> None:
-        """Delete the note on where it came from, before the part is moved away."""
+        """Delete the record of its origin, before the part is moved away."""
         self._note.unlink(missing_ok=True)
 
     def discard(self) -> None:
@@ -102,9 +102,9 @@ class PartialDownload:
 
 @contextmanager
 def open_partial_download(folder: Path, key: str) -> Iterator[PartialDownload | None]:
-    """Open a part and lock it, waiting for the process that holds it now.
+    """Open a part and lock it; wait for the process that has locked it now.
 
-    Gives None if it was finished or deleted meanwhile: look into the cache, then try again.
+    Returns None if it was finished or deleted in the meantime: check the cache, then try again.
 
     Raises:
         StoreError: ``DISK_FULL`` or ``DISK_DENIED``.
@@ -114,7 +114,7 @@ def open_partial_download(folder: Path, key: str) -> Iterator[PartialDownload | 
         folder.mkdir(parents=True, exist_ok=True)
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        # The lock is on the file itself: once it was moved into the cache, its path is free again.
+        # The lock is on the file itself: after it was moved into the cache, its path is free again.
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield PartialDownload(path, handle) if _is_at(path, handle) else None
     finally:

@@ -1,28 +1,29 @@
-"""Whether bytes are a Python pickle, of any protocol and under any name.
+"""Detects Python pickles of any protocol and under any name.
 
-Follows the opcodes and the depth of the stack, as an unpickler would, and runs nothing.
+It follows the opcodes and the depth of the stack, as an unpickler does, but runs nothing.
 """
 
 import pickletools
 from collections.abc import Iterator
 
-# Opcodes that call something; by the time one is reached, an unpickler has run it.
+# Opcodes that call something; an unpickler runs them as soon as it reads them.
 _CALLS = frozenset({"REDUCE", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "BUILD"})
-# Text such as "N.B." is a pickle of two opcodes by chance; three or more, with a sound stack, not.
+# Text such as "N.B." is by chance a pickle of two opcodes; three or more with a valid stack are not
+# chance.
 _CHANCE_OPCODES = 3
-# A head that is cut off after this many sound opcodes is one too.
+# A truncated head with this many valid opcodes also counts as a pickle.
 _CUT_OPCODES = 64
 _NEWEST_PROTOCOL = 5
-# What may follow an opcode; nothing, where the file is cut.
+# The possible arguments of an opcode; none if the file ends there.
 _AFTER_PROTOCOL = frozenset({"", *(opcode.code for opcode in pickletools.opcodes)})
 
 
 def is_pickle(head: bytes, *, whole: bool) -> bool:
-    """Tell whether a file begins as a pickle; ``whole`` if ``head`` is all of it.
+    """Return whether a file starts like a pickle; ``whole`` if ``head`` is the complete file.
 
     Source of the opcodes and their effect on the stack: the standard library's pickletools.
     """
-    # Numbers may begin like this, too; then no opcode follows, and no unpickler goes on.
+    # Numbers may also start like this; then no opcode follows, and an unpickler stops.
     begins = len(head) > 1 and head[0] == 0x80 and head[1] <= _NEWEST_PROTOCOL
     if begins and head[2:3].decode("latin-1") in _AFTER_PROTOCOL:
         return True
@@ -43,19 +44,19 @@ def _opcodes(head: bytes) -> Iterator[pickletools.OpcodeInfo]:
     try:
         for opcode, _, _ in pickletools.genops(head):
             yield opcode
-    except (ValueError, IndexError, OverflowError):  # an unknown opcode, or a cut argument
+    except (ValueError, IndexError, OverflowError):  # an unknown opcode, or a truncated argument
         return
 
 
 class _Stack:
-    """The depth of an unpickler's stack, and where its marks are."""
+    """The depth of an unpickler's stack, and the positions of its marks."""
 
     def __init__(self) -> None:
         self._depth = 0
         self._marks: list[int] = []
 
     def apply(self, opcode: pickletools.OpcodeInfo) -> bool:
-        """Follow one opcode; tell whether the stack held what it takes."""
+        """Follow one opcode; return whether the stack had its operands."""
         takes = list(opcode.stack_before)
         if pickletools.markobject in takes:
             if not self._marks:

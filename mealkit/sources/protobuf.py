@@ -1,7 +1,7 @@
-"""What the protocol buffer of an ONNX model tells: that it is one, and the files of its tensors.
+"""Detects the protocol buffer of an ONNX model, and finds the files of its tensors.
 
-Only tags and lengths are read; graphs and tensors are stepped over. Refuses to go through more than
-graphs have in them. Source: onnx/onnx.proto.
+It reads only tags and lengths, and skips graphs and tensors. Raises UntrustedError for more content
+than real graphs have. Source: onnx/onnx.proto.
 """
 
 import re
@@ -9,7 +9,7 @@ import re
 from mealkit.sources.ranges import RangeReader
 from mealkit.untrusted import UntrustedError
 
-# Wire types, and the bytes of those that have a fixed size.
+# Wire types, and the sizes of those with a fixed size.
 _VARINT, _LENGTH = 0, 2
 _FIXED_BYTES = {1: 8, 5: 4}
 # The fields of ModelProto and their wire types.
@@ -29,7 +29,7 @@ _FIELDS = {
 }
 _GRAPH, _IR_VERSION = 7, 1
 _GRAPH, _IR_VERSION = 7, 1
-# The messages that lead to the names of files, each with the fields that lead on. GraphProto: node,
+# The messages on the path to the names of files, each with the fields to follow. GraphProto: node,
 # initializer, sparse_initializer; NodeProto: attribute; AttributeProto: t, g, tensors, graphs;
 # SparseTensorProto: values, indices; TensorProto: external_data.
 _LEADS_TO: dict[str, dict[int, str]] = {
@@ -42,11 +42,11 @@ _LEADS_TO: dict[str, dict[int, str]] = {
 }
 # StringStringEntryProto: key, value
 _KEY, _VALUE = 1, 2
-# Messages within messages: some 30 graphs within graphs. Deeper ones are not looked into.
+# The limit for nested messages: some 30 nested graphs. Deeper ones are not read.
 _MAX_DEPTH = 100
 _MAX_FIELDS = 20_000
-# Large graphs have some 50,000 nodes of a dozen fields. A field whose head has two bytes is one
-# step, any other three: so much longer it takes.
+# Large graphs have some 50,000 nodes of a dozen fields. A field with a head of two bytes counts as
+# one step, any other as three, because it takes three times as long.
 _MAX_STEPS = 2_500_000
 _SLOW_STEPS = 3
 _MAX_WINDOWS = 40_000
@@ -54,13 +54,13 @@ _MAX_NAME_BYTES = 4096
 _MAX_FILES = 10_000
 _MAX_VARINT_BYTES = 10
 _VARINT_BYTES = re.compile(rb"[\x80-\xff]{0,9}+[\x00-\x7f]")
-# A window grows as long as it is read to its end: each may cost a request.
+# A window grows as long as it is read to its end, because each may cost a request.
 _WINDOW_BYTES = 16 * 1024
 _LARGE_WINDOW_BYTES = 1024 * 1024
 
 
 def is_onnx(ranges: RangeReader) -> bool:
-    """Tell whether a file consists of ModelProto's fields, among them a version and a graph."""
+    """Return whether a file consists of ModelProto's fields, with a version and a graph."""
     walk = _Walk(ranges)
     seen: set[int] = set()
     for _ in range(_MAX_FIELDS):
@@ -81,13 +81,13 @@ def is_onnx(ranges: RangeReader) -> bool:
 
 
 def external_files(ranges: RangeReader) -> frozenset[str]:
-    """Return the files that keep a model's tensors, by the names that its graph has for them.
+    """Return the names of the files with a model's tensors, as its graph states them.
 
-    Goes through the file once, from its beginning to its end. Nothing is returned for what lies
-    behind a place that is no protocol buffer.
+    It reads the file once, from start to end. Anything after bytes that are not a protocol buffer
+    is ignored.
 
     Raises:
-        UntrustedError: the graph has far more in it than graphs have.
+        UntrustedError: the graph contains far more than real graphs do.
     """
     walk = _Walk(ranges)
     names: set[str] = set()
@@ -115,7 +115,7 @@ def external_files(ranges: RangeReader) -> frozenset[str]:
 
 
 def _location(walk: "_Walk", end: int) -> set[str]:
-    """Read an entry of external_data; return its value if it is the place of the data."""
+    """Read an entry of external_data; return its value if it is the data's location."""
     keys: list[str] = []
     values: set[str] = set()
     while walk.offset < end:
@@ -135,7 +135,7 @@ def _location(walk: "_Walk", end: int) -> set[str]:
 
 
 class _Walk:
-    """A place in a file, read through a window that moves forwards."""
+    """A position in a file, which is read through a window that moves forwards."""
 
     def __init__(self, ranges: RangeReader) -> None:
         self.offset = 0
@@ -147,7 +147,7 @@ class _Walk:
         self._steps = 0
 
     def varint(self) -> int | None:
-        """Read a varint and move behind it; None if there is none."""
+        """Read a varint and move past it; return None if it is not valid."""
         inside = self.offset - self._window_at
         if not 0 <= inside <= len(self._window) - _MAX_VARINT_BYTES:
             self._move()
@@ -165,13 +165,14 @@ class _Walk:
         return value
 
     def field(self, end: int) -> tuple[int, int] | None:
-        """Read a field's head; return its number and where it ends, 0 if it is no message.
+        """Read a field's head; return its number and its end, 0 if it is not a message.
 
-        The place is then where its content begins. None: it is none, or goes beyond ``end``.
+        The position is then at the start of its content. Returns None if the head is not valid, or
+        the field extends beyond ``end``.
         """
         self._steps += 1
         if self._steps > _MAX_STEPS:
-            raise UntrustedError(f"its graph takes more than {_MAX_STEPS} steps to go through")
+            raise UntrustedError(f"its graph takes more than {_MAX_STEPS} steps to read")
         inside = self.offset - self._window_at
         head = self._window[inside : inside + 2]
         # Most fields have a head of two bytes; there may be millions.
@@ -193,7 +194,7 @@ class _Walk:
         return (tag >> 3 if wire == _LENGTH else 0), stop
 
     def text(self, end: int) -> str:
-        """Read a text from here to ``end``; of one that is too long for a name, the beginning."""
+        """Read a text up to ``end``; if it is too long for a name, only its start."""
         length = min(end - self.offset, _MAX_NAME_BYTES)
         inside = self.offset - self._window_at
         if not 0 <= inside <= inside + length <= len(self._window):
@@ -204,7 +205,7 @@ class _Walk:
     def _move(self) -> None:
         self._windows += 1
         if self._windows > _MAX_WINDOWS:
-            raise UntrustedError(f"its graph lies in more than {_MAX_WINDOWS} pieces")
+            raise UntrustedError(f"its graph is spread over more than {_MAX_WINDOWS} pieces")
         read_through = self.offset == self._window_at + len(self._window)
         self._next_bytes = (
             min(2 * self._next_bytes, _LARGE_WINDOW_BYTES) if read_through else _WINDOW_BYTES

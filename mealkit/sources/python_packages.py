@@ -1,6 +1,6 @@
-"""Python packages, resolved by uv to wheels that are pinned by sha256.
+"""Resolves Python packages with uv to wheels that are pinned by sha256.
 
-Refuses packages that have only their source, and requirements that name an address.
+Raises LockError for packages without a wheel, and for requirements that name an address.
 """
 
 import re
@@ -20,7 +20,7 @@ from mealkit.sources.uv_target import wheel_tags
 from mealkit.sources.uv_tool import OfferedWheel, Question, UvRefusedError, ask_uv
 from mealkit.untrusted import shown
 
-# How uv names, in its hints, the packages that it would have to build.
+# The names of packages that uv would have to build, in its hints.
 _WITHOUT_WHEEL = re.compile(
     r"Wheels are (?:required|available) for `([^`]+)`|only found wheels for `([^`]+)`"
 )
@@ -36,14 +36,13 @@ def resolve_packages(
 ) -> tuple[LockedWheel, ...]:
     """Return the wheels that satisfy requirements on a target, sorted by name; no addresses.
 
-    ``wheels`` are local wheel files, or folders of them: a package that stands there is taken from
-    there and from nowhere else. ``excludes`` are packages that are left out although others depend
-    on them.
+    ``wheels`` are local wheel files, or folders of them. A package that has a local wheel is taken
+    only from there. ``excludes`` are packages that are left out although others depend on them.
 
     Raises:
         LockError: ``PACKAGES_SOURCE_ONLY`` or ``PACKAGES_UNSOLVABLE``.
         KitError: a local wheel is missing (``KIT_FILE_MISSING``).
-        BuildError: a local wheel's name says nothing (``WHEEL_INVALID``).
+        BuildError: a local wheel's name is not valid (``WHEEL_INVALID``).
         SourceError: ``SOURCE_UNREACHABLE``, ``SOURCE_DENIED`` or ``PACKAGES_TOOL``.
     """
     for text in requirements:
@@ -65,7 +64,7 @@ def resolve_packages(
 
 
 def find_wheel(name: str, version: str, target: PythonTarget) -> OfferedWheel:
-    """Return where the index has a package's wheel for a target, with the digest that it states.
+    """Return the address of a package's wheel for a target, with the digest that the index states.
 
     Raises:
         SourceError: ``SOURCE_NOT_FOUND``, ``SOURCE_UNREACHABLE``, ``SOURCE_DENIED`` or
@@ -98,7 +97,7 @@ def _require_plain(text: str) -> None:
     if requirement.url:
         raise failure(
             "PACKAGES_UNSOLVABLE",
-            f"{requirement.name} is required from an address, which a lock does not hold",
+            f"{requirement.name} is required from an address, which a lock cannot contain",
             hint="get the wheel and name its file in runtime.wheels",
         )
 
@@ -133,7 +132,7 @@ def _choose(
 
 
 def _best(wheels: Sequence[OfferedWheel], tags: Sequence[Tag]) -> OfferedWheel | None:
-    """Return the wheel whose tag stands first among the target's."""
+    """Return the wheel whose tag is first among the target's."""
     rank = {tag: place for place, tag in enumerate(tags)}
     ranked = []
     for wheel in wheels:
@@ -148,12 +147,12 @@ def _best(wheels: Sequence[OfferedWheel], tags: Sequence[Tag]) -> OfferedWheel |
 
 
 def _explain(refused: UvRefusedError, question: Question) -> MealkitError:
-    """Tell a package without a wheel from requirements that contradict each other.
+    """Distinguish packages without a wheel from requirements that contradict each other.
 
-    uv's hints name candidates; each is asked for alone, and one that fails alone has no wheel.
+    uv's hints name candidates; each is resolved alone, and one that fails alone has no wheel.
     """
     wanted = {canonicalize_name(Requirement(text).name): text for text in question.requirements}
-    if "all of:" not in refused.reason:  # one chain of versions, so an exact one is to blame
+    if "all of:" not in refused.reason:  # one chain of versions, so an exact version is the cause
         for pin in _WHEELLESS_PIN.findall(refused.reason):
             wanted[canonicalize_name(pin.partition("==")[0])] = pin
     named = {first or second for first, second in _WITHOUT_WHEEL.findall(refused.reason)}

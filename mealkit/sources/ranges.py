@@ -1,7 +1,7 @@
-"""Pieces of a file, from disk or by HTTP ranges, so that a header costs no download.
+"""Reads pieces of a file, from disk or by HTTP ranges, so that a header needs no full download.
 
-Refuses to read a whole file only because a server does not know ranges, a server that sends other
-pieces than were asked for, and a file whose size changes while it is read.
+Raises SourceError if a server does not support ranges and the whole file would have to be read, if
+it sends other pieces than requested, and if a file's size changes while it is read.
 """
 
 import io
@@ -25,13 +25,13 @@ from mealkit.web.http_client import (
     transport_failure,
 )
 
-# What is asked for at least, and kept: formats and small headers are told from it.
+# The first request has at least this size and is kept: enough for formats and small headers.
 HEAD_BYTES = 16 * 1024
-# How much of a file may be passed over to reach a piece, when a server does not know ranges.
+# The maximum number of bytes to skip before a piece if a server does not support ranges.
 _PASSED_OVER_BYTES = 8 * 1024 * 1024
 _ATTEMPTS = 3
 _READ_AHEAD_BYTES = 8 * 1024
-# Headers of real files take a few dozen.
+# Headers of real files need a few dozen.
 _MAX_REQUESTS = 1000
 # RFC 9110, section 14.4.
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,20})-(?:-?[0-9]{1,20})/([0-9]{1,20})")
@@ -46,7 +46,7 @@ class RangeReader(Protocol):
         ...
 
     def read(self, offset: int, length: int) -> bytes:
-        """Return ``length`` bytes from ``offset``; fewer only where the file ends."""
+        """Return ``length`` bytes from ``offset``; fewer only at the end of the file."""
         ...
 
 
@@ -54,8 +54,8 @@ class FileRanges:
     """Pieces of a local file.
 
     Raises, from ``read`` and ``size_bytes``:
-        SourceError: ``SOURCE_CHANGED``, it cannot be read, is not a regular file, or its size is
-            not what it was at first.
+        SourceError: ``SOURCE_CHANGED``, the file cannot be read, is not a regular file, or its
+            size has changed.
     """
 
     def __init__(self, path: Path) -> None:
@@ -70,7 +70,7 @@ class FileRanges:
         return self._size_bytes
 
     def read(self, offset: int, length: int) -> bytes:
-        """Return ``length`` bytes from ``offset``; fewer only where the file ends."""
+        """Return ``length`` bytes from ``offset``; fewer only at the end of the file."""
         length = max(0, min(length, self.size_bytes - offset))
         try:
             chunks = file_chunks(self._path, offset, length, max(1, min(length, CHUNK_BYTES)))
@@ -84,7 +84,7 @@ class FileRanges:
     def _stat_size(self) -> int:
         try:
             size_bytes = self._path.stat().st_size
-            if not size_bytes:  # files of the kernel state none, and have some
+            if not size_bytes:  # files of the kernel state a size of 0, but have content
                 all(file_chunks(self._path))
         except OSError as error:
             raise self._changed(f"it cannot be read: {error.strerror}") from error
@@ -95,12 +95,12 @@ class FileRanges:
 
 
 class HttpRanges:
-    """Pieces of a file at an address; the first ones are asked for once and kept.
+    """Pieces of a file at an address; the first ones are requested once and kept.
 
     Raises, from ``read`` and ``size_bytes``:
-        SourceError: as ``Downloader.fetch``; ``SOURCE_ANSWER`` too if the server does not know
-            ranges and the piece lies too far inside, if it sends another piece or less of it, or
-            if too many pieces are needed.
+        SourceError: as ``Downloader.fetch``; also ``SOURCE_ANSWER`` if the server does not support
+            ranges and the piece is too far from the start, if it sends another piece or less of
+            it, or if too many pieces are needed.
     """
 
     def __init__(
@@ -127,7 +127,7 @@ class HttpRanges:
         return self._size_bytes
 
     def read(self, offset: int, length: int) -> bytes:
-        """Return ``length`` bytes from ``offset``; fewer only where the file ends."""
+        """Return ``length`` bytes from ``offset``; fewer only at the end of the file."""
         head = self._load_head()
         length = max(0, min(length, self._size_bytes - offset))
         if not length or offset + length <= len(head):
@@ -142,12 +142,12 @@ class HttpRanges:
     def _ask(self, offset: int, length: int) -> bytes:
         self._requests += 1
         if self._requests > _MAX_REQUESTS:
-            raise self._wrong(f"its header lies in more than {_MAX_REQUESTS} pieces")
+            raise self._wrong(f"its header is spread over more than {_MAX_REQUESTS} pieces")
         for attempt in range(_ATTEMPTS):
             try:
                 return self._ask_once(offset, length)
             except httpx2.TimeoutException as error:
-                # A second wait is enough.
+                # One more wait is enough.
                 if attempt:
                     raise transport_failure(error, self._url) from error
             except httpx2.TransportError as error:
@@ -183,7 +183,7 @@ class HttpRanges:
 
     def _received(self, response: httpx2.Response, wanted_bytes: int) -> bytearray:
         received, pace = bytearray(), Pace(self._url)
-        # Leaving the loop closes the connection: the rest of the file is never sent.
+        # Leaving the loop closes the connection, so the rest of the file is not sent.
         for chunk in response.iter_raw():
             received += chunk
             pace.count(len(chunk))
@@ -208,9 +208,9 @@ class HttpRanges:
 
 
 class RangeFile:
-    """A file to read and to move in, over pieces; refuses to read much at once.
+    """A seekable file over pieces; raises if too much is read at once.
 
-    Reads ahead, because readers ask for a few bytes at a time.
+    It reads ahead, because readers request a few bytes at a time.
     """
 
     def __init__(self, ranges: RangeReader, max_read_bytes: int) -> None:
@@ -221,24 +221,24 @@ class RangeFile:
         self._window = b""
 
     def seekable(self) -> bool:
-        """Tell that it can be moved in."""
+        """Return True: it can be moved in."""
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move to a place and return it."""
+        """Move to a position and return it."""
         start = (0, self._position, self._ranges.size_bytes)[whence]
         self._position = max(0, start + offset)
         return self._position
 
     def tell(self) -> int:
-        """Return the place."""
+        """Return the position."""
         return self._position
 
     def read(self, length: int = -1) -> bytes:
-        """Return ``length`` bytes, all that are left if it is negative; fewer where the file ends.
+        """Return ``length`` bytes, the rest if it is negative; fewer at the end of the file.
 
         Raises:
-            UntrustedError: that are more than may be read at once.
+            UntrustedError: the number exceeds the limit for one read.
         """
         left = max(0, self._ranges.size_bytes - self._position)
         length = left if length < 0 else min(length, left)

@@ -1,6 +1,6 @@
-"""What a model is like, from the headers of its weights and its config.json.
+"""Reads a model's shape from the headers of its weights and its config.json.
 
-Refuses a config.json that is not JSON; what it leaves out stays unknown.
+Raises SourceError for a config.json that is not JSON; missing fields stay unknown.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -38,10 +38,10 @@ class ModelFile:
 
 
 def shape_of(files: Sequence[ModelFile]) -> ModelShape:
-    """Return what headers and config.json say; sharded weights are added up.
+    """Return the shape from headers and config.json; sharded weights are added up.
 
-    Where there is GGUF metadata, config.json does not count. The description's bytes count ONNX
-    graphs and pickles, whose headers tell no types, whole, under ``ONNX`` and ``PICKLE``.
+    If there is GGUF metadata, config.json is ignored. ONNX graphs and pickles, whose headers state
+    no types, count with their whole size, under ``ONNX`` and ``PICKLE``.
 
     Raises:
         SourceError: ``WEIGHTS_DAMAGED`` or ``WEIGHTS_FORMAT``.
@@ -68,7 +68,7 @@ def _described(
     headers: Sequence[GgufHeader],
     config: Mapping[str, Any],
 ) -> Shape | None:
-    """Return what the estimator counts with; None where the files say too little for it."""
+    """Return the description for the estimator; None if the files contain too little for it."""
     packed = _added_up(size for header in headers for size in header.bytes_by_dtype.items())
     plain = _added_up(size for part in tensors for size in part.by_name.values())
     whole = [
@@ -86,7 +86,7 @@ def _described(
             shape = shape_of_config(config, by_name)
     except PreflightError:
         return None
-    # Names may stand twice, in parts of a model in folders of their own: their bytes do too.
+    # Names may occur twice, in parts of a model in separate folders; then both sizes count.
     return replace(shape, bytes_by_dtype=_added_up([*packed.items(), *plain.items(), *whole]))
 
 
@@ -98,13 +98,13 @@ def _added_up(sizes: Iterable[tuple[str, int]]) -> dict[str, int]:
 
 
 def _metadata_of(headers: Sequence[GgufHeader]) -> Mapping[str, Any] | None:
-    """Return the metadata of the first file that names an architecture; other shards need not."""
+    """Return the metadata of the first file that names an architecture; other shards may not."""
     every = (header.metadata for header in headers)
     return next((item for item in every if isinstance(item.get("general.architecture"), str)), None)
 
 
 def _config_of(files: Sequence[ModelFile]) -> dict[str, Any]:
-    """Read the config.json that lies nearest to the top; an empty one if there is none."""
+    """Read the config.json nearest to the top; return an empty one if it is missing."""
     configs = [file for file in files if PurePosixPath(file.path).name == "config.json"]
     if not configs:
         return {}
@@ -114,10 +114,10 @@ def _config_of(files: Sequence[ModelFile]) -> dict[str, Any]:
 
 
 def read_config(name: str, ranges: RangeReader) -> Any:
-    """Return what a config.json says, as Python reads it.
+    """Return the content of a config.json, as Python parses it.
 
     Raises:
-        SourceError: ``WEIGHTS_DAMAGED``, it is not JSON, or far larger than such files are.
+        SourceError: ``WEIGHTS_DAMAGED``, the file is not JSON, or far too large.
     """
     try:
         return parse_json(_whole(ranges), as_python=True)

@@ -1,6 +1,6 @@
-"""The locked files of a model, fetched from wherever their bytes may be had.
+"""Fetches the locked files of a model from any source that has their bytes.
 
-Refuses any bytes but the locked ones, and a content that is not of the locked format.
+Raises SourceError for other bytes than the locked ones, and for content of another format.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,7 +26,7 @@ Notice = Callable[[Problem], None]
 
 
 def ignore_notice(_problem: Problem) -> None:
-    """Listen to problems that were got around, and do nothing."""
+    """Ignore the problems that a mirror solved."""
 
 
 def fetch_weights(
@@ -38,14 +38,14 @@ def fetch_weights(
 ) -> dict[Digest, Path]:
     """Return a verified local path for every locked file: cached, or from its place or a mirror.
 
-    Several are downloaded at once. Files of a folder stay where they are. The supplies' task is
-    told of every byte once (negative numbers when a download starts over), and ``notice`` of every
-    place that failed before another did not; one call at a time.
+    Several files are downloaded in parallel. Files in a folder stay in place. The supplies' task
+    counts every byte once (negative numbers if a download starts over). ``notice`` is called for
+    every place that failed before another succeeded; one call at a time.
 
     Raises:
         LockError: the kit has no entry for a locked file (``LOCK_STALE``).
         SourceError: every place of a file failed, with all their problems; ``WEIGHTS_PICKLE`` or
-            ``WEIGHTS_FORMAT``: the content is not what the lock says.
+            ``WEIGHTS_FORMAT``: the content does not have the locked format.
         StoreError: ``DISK_FULL`` or ``DISK_DENIED``.
     """
     with ExitStack() as stack:
@@ -60,7 +60,7 @@ def fetch_weights(
 
 
 class _InTurn:
-    """A task that several downloads tell of their bytes, until they are stopped."""
+    """A task that counts the bytes of several downloads, until they are stopped."""
 
     def __init__(self, task: Task, stop: Stop) -> None:
         self.advance = stop.guarded(task.advance)
@@ -68,7 +68,7 @@ class _InTurn:
 
 
 class _Sites:
-    """The open places of every entry, and which of them do not answer."""
+    """The open places of every entry, and the places that do not answer."""
 
     def __init__(
         self,
@@ -98,7 +98,7 @@ class _Sites:
         raise failure("LOCK_STALE", f"no entry of model.weights gives {file.path}", where=file.path)
 
     def ask(self, reader: PlaceReader, fetch: Callable[[], Path]) -> Path:
-        """Fetch from a place, unless it has failed to answer for another file already."""
+        """Fetch from a place, unless it already did not answer for another file."""
         known = self._down.get(id(reader))
         if known is not None:
             raise known
@@ -112,7 +112,7 @@ class _Sites:
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """What every thread needs to fetch one file."""
+    """The values that every thread needs to fetch a file."""
 
     model: Model
     supplies: Supplies
@@ -125,7 +125,7 @@ class _Job:
             path = self._fetch_from_places(file)
         else:
             self.supplies.task.advance(file.size_bytes)
-        # The header that a Hub showed to the lock need not have been that of these bytes.
+        # The header that a Hub sent when the kit was locked may not be that of these bytes.
         form = classify(
             file.path,
             FileRanges(path),
@@ -135,7 +135,7 @@ class _Job:
         if form != file.format:
             raise failure(
                 "WEIGHTS_FORMAT",
-                f"{file.path} is {form} by its content, the lock says {file.format}",
+                f"{file.path} is {form} by its content, the lock states {file.format}",
                 hint="mealkit lock --upgrade weights",
                 where=file.path,
             )
@@ -170,7 +170,7 @@ def _name_at(entry: Weights, path: str) -> str | None:
 
 
 def _gave(entry: Weights, name: str, file: LockedFile) -> bool:
-    """Tell whether a locked file may come from an entry: a place of it is among the origins."""
+    """Return whether a locked file may come from an entry: one of its places is an origin."""
     return any(
         _is_origin(place, name, origin)
         for place in (entry, *entry.mirrors)

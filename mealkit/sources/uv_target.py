@@ -1,4 +1,4 @@
-"""What a Python and its platform mean for wheels: uv's name of it, its tags, its markers.
+"""The properties of a Python and its platform for wheels: uv's platform name, tags, markers.
 
 The Python is a CPython on a glibc Linux.
 """
@@ -11,11 +11,11 @@ from packaging.tags import Tag, compatible_tags, cpython_tags
 from mealkit.lock.resolve import PythonTarget
 
 _MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
-# The oldest glibc that wheels of a machine can be built for (PEP 600).
+# The oldest glibc that wheels for an architecture can be built for (PEP 600).
 _OLDEST_MINOR = {"x86_64": 5, "aarch64": 17}
 # Older names of three of the platforms (PEP 600).
 _ALIASES = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
-# The minor versions of glibc that uv knows as platforms, up to its newest.
+# The minor versions of glibc that uv has as platforms, up to its newest.
 _UV_MINORS = (17, 28, *range(31, 41))
 
 
@@ -37,7 +37,7 @@ def wheel_tags(target: PythonTarget) -> list[Tag]:
 
 
 def marker_holds(marker: str | None, target: PythonTarget) -> bool:
-    """Tell whether an environment marker is true on the target (PEP 508).
+    """Return whether an environment marker is true on the target (PEP 508).
 
     Raises:
         packaging.markers.InvalidMarker: the text is not a marker.
@@ -62,7 +62,7 @@ def marker_holds(marker: str | None, target: PythonTarget) -> bool:
 
 
 def _machine(target: PythonTarget) -> str:
-    """Return the architecture as Python and wheels say it."""
+    """Return the architecture as Python and wheels name it."""
     return _MACHINES.get(target.architecture, target.architecture)
 
 

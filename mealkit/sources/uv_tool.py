@@ -1,7 +1,7 @@
-"""uv, asked which wheels satisfy requirements; its answer as data, its refusals as problems.
+"""Runs uv to find the wheels for requirements; returns its result as data, its errors as problems.
 
-Refuses to build from source, and to be swayed by a project's settings: it runs in an empty folder,
-so only the user's and the system's configuration (uv.toml, UV_*) say where the index is.
+uv must not build from source, and runs in an empty folder, so that no project's settings apply:
+only the user's and the system's configuration (uv.toml, UV_*) name the index.
 """
 
 import os
@@ -33,7 +33,7 @@ _DENIED = re.compile(r"\b(401 Unauthorized|403 Forbidden)\b|lack of valid authen
 
 
 class UvRefusedError(Exception):
-    """uv found no answer; ``reason`` is its own text, without addresses and warnings."""
+    """uv found no solution; ``reason`` is its own text, without addresses and warnings."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -42,7 +42,7 @@ class UvRefusedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class OfferedWheel:
-    """A wheel that uv would install for a package, and where it is."""
+    """A wheel that uv would install for a package, and its address."""
 
     name: str
     version: str
@@ -54,7 +54,7 @@ class OfferedWheel:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What uv is asked: requirements, one to a line, and what bounds the answer."""
+    """The input for uv: requirements, one per line, and the limits for the result."""
 
     requirements: Sequence[str]
     target: PythonTarget
@@ -65,7 +65,7 @@ class Question:
 
 
 def ask_uv(question: Question) -> list[OfferedWheel]:
-    """Return every wheel that the index and ``links`` offer for the packages of the solution.
+    """Return every wheel that the index and ``links`` have for the packages in the solution.
 
     Raises:
         UvRefusedError: there is no solution.
@@ -107,7 +107,7 @@ def _command(question: Question, folder: Path) -> list[str]:
         *("pip", "compile", "-", "--format", "pylock.toml", "--only-binary", ":all:"),
         *("--python-version", question.target.python),
         *("--python-platform", uv_platform(question.target)),
-        # Its own Python is enough to resolve for another one; uv must not download that other.
+        # uv's own Python is enough to resolve for another one, which uv must not download.
         *("--python", sys.executable, "--no-python-downloads"),
         *("--no-header", "--no-annotate", "--quiet", "--no-progress"),
     ]
@@ -147,7 +147,7 @@ def _unreachable(reason: str) -> MealkitError:
 
 
 def _trimmed(text: str) -> str:
-    """Return uv's reason in one paragraph: no addresses, no warnings, no headline."""
+    """Return uv's reason in one paragraph, without addresses, warnings and the headline."""
     body = re.sub(r"^warning: .*\n(?:  .*\n)*", "", text, flags=re.MULTILINE)
     body = re.sub(r"`?https?://[^\s`]+`?", "the index", body)
     body = re.sub(r"^error: (No solution found when resolving dependencies.*)?", "", body)
@@ -180,7 +180,7 @@ def _offered(text: str, target: PythonTarget) -> list[OfferedWheel]:
 
 
 def _text(value: Any) -> str:
-    """Return what an index calls something; a line break would end a line of what uv is asked."""
+    """Return a name from an index; raise for a line break, which would end a line of uv's input."""
     if not isinstance(value, str) or line_fault(value) is not None:
         raise ValueError(f"{shown(str(value))} is not a name")
     return value

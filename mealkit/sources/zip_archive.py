@@ -1,6 +1,7 @@
-"""ZIP archives of others, opened so that their directory costs no more than it may.
+"""Opens untrusted ZIP archives, with a limit for the size of their directory.
 
-Refuses a directory that is too large to be held, and whatever Python's zipfile cannot read.
+Raises UntrustedError for a directory that is too large, and for everything that Python's zipfile
+cannot read.
 """
 
 import struct
@@ -14,9 +15,9 @@ from typing import IO, cast
 from mealkit.sources.ranges import FileRanges, RangeFile, RangeReader
 from mealkit.untrusted import UntrustedError
 
-# Some 90,000 members, which take ten times as much once they are objects.
+# Some 90,000 members, which take ten times as much memory as objects.
 _MAX_DIRECTORY_BYTES = 4 * 1024 * 1024
-# What zipfile raises on bytes that are no archive, or one that it does not know.
+# The exceptions of zipfile for bytes that are not an archive, or one that it does not support.
 _UNREADABLE = (
     zipfile.BadZipFile,
     zlib.error,
@@ -35,7 +36,7 @@ def open_archive(ranges: RangeReader) -> Iterator[zipfile.ZipFile]:
     """Open an archive to read; its members are stored or deflated.
 
     Raises:
-        UntrustedError: also from the body: it cannot be read, or its directory is too large.
+        UntrustedError: the archive cannot be read, also in the body, or its directory is too large.
     """
     file = RangeFile(ranges, _MAX_DIRECTORY_BYTES)
     with reading_archive(), zipfile.ZipFile(cast("IO[bytes]", file)) as archive:
@@ -43,11 +44,11 @@ def open_archive(ranges: RangeReader) -> Iterator[zipfile.ZipFile]:
 
 
 def require_directory(path: Path) -> None:
-    """Refuse a file whose directory is too large for zipfile to be given the file.
+    """Raise if the directory of a file is too large for zipfile.
 
     Raises:
-        UntrustedError: it is, or the file is no archive.
-        OSError: there is no such file.
+        UntrustedError: the directory is too large, or the file is not an archive.
+        OSError: the file does not exist.
     """
     path.stat()
     with open_archive(FileRanges(path)):
@@ -56,7 +57,7 @@ def require_directory(path: Path) -> None:
 
 @contextmanager
 def reading_archive() -> Iterator[None]:
-    """Turn what zipfile raises into one error.
+    """Turn the exceptions of zipfile into one error.
 
     Raises:
         UntrustedError: the archive cannot be read.

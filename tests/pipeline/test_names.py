@@ -85,7 +85,9 @@ def test_a_build_says_when_its_name_moves(kit, home):
     def built():
         heard = Heard()
         report = build_kit(kit, frozen=False, outputs=Outputs(), home=home, progress=heard)
-        return report.digest, [item for item in heard.phases if "little:1.0.0 now names the new image" in item]
+        return report.digest, [
+            item for item in heard.phases if "little:1.0.0 now names the new image" in item
+        ]
 
     first, notes = built()
     assert notes == []

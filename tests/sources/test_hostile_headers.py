@@ -84,7 +84,7 @@ TENSOR = b'{"dtype":"U8","shape":[0],"data_offsets":[0,0]}'
         (b'{"' + b"\\" * 10_000_000, "a member is larger than"),
         (b"{" + b" " * 10_000_000 + b"}", "a member is larger than"),
         (b'{"__metadata__":{"a":"' + b"x" * 10_000_000 + b'"}}', "a member is larger than"),
-        (b'{"a":{"dtype":"U8","shape":[' + b"1," * 300_000 + b"1],}", "not sound"),
+        (b'{"a":{"dtype":"U8","shape":[' + b"1," * 300_000 + b"1],}", "not valid"),
         (
             b'{"a":{"dtype":"U8","shape":[' + b"1," * 65 + b'1],"data_offsets":[0,1]}}',
             "'a' has 66 dimensions",
@@ -95,9 +95,9 @@ TENSOR = b'{"dtype":"U8","shape":[0],"data_offsets":[0,0]}'
         ),
         (b'{"a":{"dtype":"U8","shape":[1e999],"data_offsets":[0,0]}}', "is too large"),
         (b'{"a":{"dtype":"U8","shape":[NaN],"data_offsets":[0,0]}}', "NaN is not JSON"),
-        (b'{"a":{"dtype":["U8"],"shape":[],"data_offsets":[0,0]}}', "not sound"),
-        (b'{"a":{"dtype":"U8","shape":[],"data_offsets":[0,0,0]}}', "not sound"),
-        (b'{"\x1b[31m\\n":null}', "not sound"),
+        (b'{"a":{"dtype":["U8"],"shape":[],"data_offsets":[0,0]}}', "not valid"),
+        (b'{"a":{"dtype":"U8","shape":[],"data_offsets":[0,0,0]}}', "not valid"),
+        (b'{"\x1b[31m\\n":null}', "not valid"),
     ],
     ids=range(12),
 )

@@ -327,9 +327,7 @@ for ask in (
         text=True,
         check=True,
     )
-    assert (
-        done.stdout.count("SOURCE_UNREACHABLE: the Hub is not asked, because HF_HUB_OFFLINE") == 2
-    )
+    assert done.stdout.count("SOURCE_UNREACHABLE: the Hub is not used, because HF_HUB_OFFLINE") == 2
     assert filled.seen == []
 
 

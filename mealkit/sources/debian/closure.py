@@ -1,6 +1,6 @@
-"""Find the packages that a set of packages needs: the dependency closure, the same every time.
+"""Finds all dependencies of a set of packages; the same packages always give the same result.
 
-Refuses a need that no package of the suite meets, and packages that exclude one another.
+Raises LockError if no package of the suite satisfies a dependency, or if packages conflict.
 """
 
 from collections import deque
@@ -10,13 +10,13 @@ from typing import Protocol
 from mealkit.errors import failure
 from mealkit.sources.debian.package import IndexEntry, Relation
 
-# A refusal names this many; the rest are counted. A base takes some thousand steps.
+# A problem names this many; the rest are counted. A base takes some thousand steps.
 _SHOWN = 20
 _MOST_STEPS = 2_000_000
 
 
 class PackageLookup(Protocol):
-    """What the resolver asks of a package index."""
+    """The part of a package index that the resolver uses."""
 
     def newest(self, name: str) -> IndexEntry | None:
         """Return the highest version of a package, or None."""
@@ -30,16 +30,15 @@ class PackageLookup(Protocol):
 def closure(
     index: PackageLookup, roots: Iterable[str], excluded: Collection[tuple[str, str]] = ()
 ) -> tuple[IndexEntry, ...]:
-    """Return the roots and all that they need, directly or not, sorted by name.
+    """Return the roots and all their direct and indirect dependencies, sorted by name.
 
-    Of a dependency's alternatives the one that is there already is taken, or else the first that
-    can be met: by the package of that name, or by the first package (by name) that provides it.
-    Only the highest version of a package counts. The result depends on the set of packages in
-    the index alone, never on their order there. ``excluded`` holds (package, dependency) pairs
-    that are not followed.
+    Among a dependency's alternatives, one that is already selected is used, otherwise the first
+    that can be satisfied: by the package of that name, or by the first package (by name) that
+    provides it. Only the highest version of a package counts. The result does not depend on the
+    order of packages in the index. ``excluded`` contains (package, dependency) pairs to ignore.
 
     Raises:
-        LockError: DEBIAN_UNSOLVABLE, naming every need that is not met.
+        LockError: ``DEBIAN_UNSOLVABLE``, with every dependency that is not satisfied.
     """
     chosen = _Chosen()
     unmet: list[str] = []
@@ -63,12 +62,12 @@ def closure(
     if problems := unmet or chosen.conflicts():
         more = f" and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
         said = "; ".join(problems[:_SHOWN])
-        raise failure("DEBIAN_UNSOLVABLE", f"the suite's packages do not fit: {said}{more}")
+        raise failure("DEBIAN_UNSOLVABLE", f"the suite's packages cannot be combined: {said}{more}")
     return tuple(chosen.entries[name] for name in sorted(chosen.entries))
 
 
 class _Chosen:
-    """The packages that were taken so far, and what they provide; counts the work that it takes."""
+    """The packages selected so far, and the names that they provide; limits the number of steps."""
 
     def __init__(self) -> None:
         self.entries: dict[str, IndexEntry] = {}
@@ -81,10 +80,12 @@ class _Chosen:
             self._provided.setdefault(provided.name, []).append((entry.package.name, provided))
 
     def spend(self, steps: int) -> None:
-        """Count steps: relations that are looked at."""
+        """Count checked relations; raise if there are too many."""
         self._left -= steps
         if self._left < 0:
-            raise failure("DEBIAN_UNSOLVABLE", "the suite's packages need one another without end")
+            raise failure(
+                "DEBIAN_UNSOLVABLE", "the suite's packages have too many dependencies to resolve"
+            )
 
     def meets(self, relation: Relation, but_for: str | None = None) -> bool:
         named = self.entries.get(relation.name)
@@ -95,7 +96,7 @@ class _Chosen:
         return any(who != but_for and _is_met_by(relation, item) for who, item in provided)
 
     def conflicts(self) -> list[str]:
-        """Name every pair of packages of which one conflicts with, or breaks, the other."""
+        """Name every pair of packages in which one conflicts with, or breaks, the other."""
         return [
             f"{name} {entry.package.version} excludes {relation}"
             for name, entry in sorted(self.entries.items())
@@ -119,7 +120,7 @@ def _first_that_meets(
 
 
 def _is_met_by(relation: Relation, provided: Relation) -> bool:
-    """Tell whether what is provided is what is needed; a bound needs a version (Policy, 7.5)."""
+    """Return whether a provided name meets a relation; a bound needs a version (Policy, 7.5)."""
     return provided.name == relation.name and (
         relation.operator is None
         or (provided.version is not None and relation.allows(provided.version))

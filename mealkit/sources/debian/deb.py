@@ -1,6 +1,6 @@
-"""Fetch pinned packages: where a .deb may be found, and what it means when it is nowhere.
+"""Fetches pinned packages from the first mirror that has them.
 
-The downloader that it is handed compares the bytes with the digest.
+The downloader that it gets compares the bytes with the digest.
 """
 
 from pathlib import Path
@@ -15,18 +15,18 @@ from mealkit.sources.debian.package import inside_mirror
 
 
 class Downloads(Protocol):
-    """What fetches an address into a cache, refusing all but the pinned bytes."""
+    """Fetches an address into a cache, and accepts only the pinned bytes."""
 
     def fetch(self, url: str, *, expected: Digest, size_bytes: int) -> tuple[Digest, Path]:
-        """Return the digest and the verified file; SOURCE_NOT_FOUND tells that there is none."""
+        """Return the digest and the verified file; SOURCE_NOT_FOUND if the address has no file."""
         ...
 
 
 def deb_urls(package: LockedDeb, mirrors: DebianMirrors) -> list[str]:
-    """Return every address that may hold a package, the likeliest first; none is asked.
+    """Return every address that may have a package, the likeliest first; makes no requests.
 
     Raises:
-        LockError: ``LOCK_INVALID``, the lock names a path that leads outside a mirror.
+        LockError: ``LOCK_INVALID``, the lock names a path outside a mirror.
     """
     try:
         filename = inside_mirror(package.filename)
@@ -40,25 +40,25 @@ def deb_urls(package: LockedDeb, mirrors: DebianMirrors) -> list[str]:
 
 
 def fetch_deb(package: LockedDeb, mirrors: DebianMirrors, downloads: Downloads) -> Path:
-    """Return a pinned package's verified file, from the first mirror that yields its bytes.
+    """Return a pinned package's verified file, from the first mirror that has its bytes.
 
     Raises:
-        SourceError: DEBIAN_GONE when no mirror has it, or what ``downloads`` raised where one that
-            has it (or may have it) could not be read.
-        StoreError: DISK_FULL or DISK_DENIED, at once.
+        SourceError: ``DEBIAN_GONE`` if no mirror has it, or the error of ``downloads`` if a mirror
+            that may have it could not be read.
+        StoreError: ``DISK_FULL`` or ``DISK_DENIED``, without trying further mirrors.
     """
     refusals: list[SourceError] = []
     for url in deb_urls(package, mirrors):
         try:
             return downloads.fetch(url, expected=package.sha256, size_bytes=package.size_bytes)[1]
-        except SourceError as error:  # a full disk is none of the mirror's doing
+        except SourceError as error:  # another mirror does not help if the disk is full
             if error.problems[0].code != "SOURCE_NOT_FOUND":
                 refusals.append(error)
     raise refusals[0] if refusals else gone(package)
 
 
 def gone(package: LockedDeb) -> MealkitError:
-    """Make the error for a pinned package that no mirror has any more."""
+    """Return the error for a pinned package that no mirror has any more."""
     return failure(
         "DEBIAN_GONE",
         f"{package.name} {package.version} is no longer on any Debian mirror of this machine",

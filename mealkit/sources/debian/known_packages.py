@@ -1,10 +1,10 @@
-"""What this machine remembers of Debian's signed indexes: the packages and dates that they stated.
+"""Records the packages and dates from Debian's signed indexes on this machine.
 
-A package that an index vouched for stays vouched for, when mirrors have long replaced it. A suite
-whose index was seen with a date is not taken with an older one: a mirror that serves old indexes,
-still well signed, would hold fixes back. Refuses a release that is older than one seen before.
+A package that was in a signed index stays accepted after mirrors have replaced it. A release older
+than one seen before is refused with SourceError: a mirror that serves old indexes with valid
+signatures could otherwise withhold security fixes.
 
-One small file for each package, by its digest, and for each suite, in a folder of the user's own.
+It writes one small file per package, named by its digest, and one per suite.
 """
 
 import re
@@ -20,7 +20,7 @@ from mealkit.untrusted import UntrustedError, parse_json_object, read_file
 
 _MOST_BYTES = 64 * 1024
 _SUITE = re.compile(r"[a-z][a-z0-9.-]{0,63}")
-# What an index says of a package, but for its path: that changes with the mirror's archive.
+# The fields of a package in an index, without its path, which depends on the mirror.
 _STATED = ("name", "version", "architecture", "size_bytes", "sha256")
 
 
@@ -28,16 +28,16 @@ class DebianMemory:
     """The record of one home; several processes may share it."""
 
     def __init__(self, folder: Path) -> None:
-        """Keep the record in a folder, which need not exist yet."""
+        """Store the record in a folder, which is created if it is missing."""
         self._packages = folder / "packages"
         self._releases = folder / "releases"
 
     def vouches_for(self, package: LockedDeb) -> bool:
-        """Tell whether a signed index named this package, with its version, size and digest."""
+        """Return whether a signed index named this package, with its version, size and digest."""
         return _read(self._packages / f"{package.sha256.hex}.json") == _stated(package)
 
     def keep(self, packages: Iterable[LockedDeb]) -> None:
-        """Remember packages that an index named whose signature was checked.
+        """Record packages from an index whose signature was checked.
 
         Raises:
             StoreError: ``DISK_FULL`` or ``DISK_DENIED``.
@@ -47,10 +47,10 @@ class DebianMemory:
                 _write(self._packages / f"{package.sha256.hex}.json", _stated(package))
 
     def require_newest(self, suite: str, date: datetime | None, where: str) -> None:
-        """Refuse a release that is older than one of its suite that was seen here.
+        """Raise if a release is older than the newest one of its suite that was seen here.
 
         Raises:
-            SourceError: ``DEBIAN_INDEX``.
+            SourceError: ``DEBIAN_INDEX``, it is older.
         """
         newest = self.newest(suite)
         if newest is None or (date is not None and date >= newest):
@@ -66,7 +66,7 @@ class DebianMemory:
         )
 
     def saw(self, suite: str, date: datetime | None) -> None:
-        """Remember the date of a release whose signature was checked, if it is the newest.
+        """Record the date of a release whose signature was checked, if it is the newest.
 
         Raises:
             StoreError: ``DISK_FULL`` or ``DISK_DENIED``.
@@ -76,7 +76,7 @@ class DebianMemory:
             _write(self._release(suite), {"date": date.astimezone(UTC).isoformat()})
 
     def newest(self, suite: str) -> datetime | None:
-        """Return the newest date that a suite's index was seen with."""
+        """Return the date of the newest index of a suite that was seen here."""
         form = _read(self._release(suite))
         try:
             return datetime.fromisoformat(str(form["date"])).astimezone(UTC) if form else None

@@ -1,6 +1,6 @@
-"""Read the small files of a mirror, its indexes, into memory over http, https or from a folder.
+"""Reads a mirror's indexes into memory over http, https or from a folder.
 
-Refuses more bytes than the caller allows; what the bytes are worth, signatures and digests tell.
+Raises SourceError for more bytes than the caller allows. The caller checks signatures and digests.
 """
 
 import time
@@ -15,7 +15,7 @@ from mealkit.untrusted import UntrustedError, read_file
 from mealkit.web.http_client import bare_url, open_client, require_answer, transport_failure
 
 _GONE = frozenset({404, 410})
-# A slow line has ten times this rate; a server that delays a build has less.
+# A slow connection has ten times this rate; only a server that delays builds has less.
 _PATIENCE_SECONDS = 30
 _LEAST_RATE = 4096
 
@@ -24,19 +24,19 @@ class Fetch(Protocol):
     """Read an address into memory, for instance ``fetch(".../dists/trixie/InRelease", 2**24)``."""
 
     def __call__(self, url: str, limit_bytes: int) -> bytes | None:
-        """Return the bytes, or None if there is no such file; raise SourceError otherwise."""
+        """Return the bytes, or None if the file does not exist; raise SourceError otherwise."""
         ...
 
 
 class MirrorFetch:
     """Fetch over http(s), as every source does, or from a folder.
 
-    Plain http will do: releases are signed, and all else is listed there with its digest.
-    Use it as a context manager: connections are kept between calls.
+    Plain http is safe here: releases are signed, and list all other files with their digests.
+    Use it as a context manager: connections stay open between calls.
     """
 
     def __init__(self, patience_seconds: float = _PATIENCE_SECONDS) -> None:
-        """Open connections; a mirror that sends too slowly for longer than that is given up."""
+        """Open connections; a mirror that sends too slowly for this long counts as unreachable."""
         self._client = open_client()
         self._patience_seconds = patience_seconds
 
@@ -47,7 +47,7 @@ class MirrorFetch:
         self._client.close()
 
     def __call__(self, url: str, limit_bytes: int) -> bytes | None:
-        """Return the bytes at an address, or None if there is no such file.
+        """Return the bytes at an address, or None if the file does not exist.
 
         Raises:
             SourceError: SOURCE_DENIED, SOURCE_UNREACHABLE, SOURCE_REDIRECTS or SOURCE_ANSWER
@@ -103,6 +103,6 @@ def _read_file(path: Path, limit_bytes: int) -> bytes | None:
 def _too_long(where: str, limit_bytes: int) -> MealkitError:
     return failure(
         "SOURCE_ANSWER",
-        f"the Debian mirror sends more than the {limit_bytes} bytes that are due",
+        f"the Debian mirror sends more than the expected {limit_bytes} bytes",
         where=bare_url(where),
     )

@@ -1,6 +1,6 @@
-"""Find the Debian mirrors of this machine: its own settings first, then apt's sources.
+"""Finds the Debian mirrors of this machine: mealkit's own settings first, then apt's sources.
 
-Refuses to guess: no host is built in, so a machine that names no mirror gets a problem.
+There is no default mirror: raises SourceError if the machine names none.
 """
 
 import os
@@ -18,8 +18,8 @@ _KEYRINGS = (
     Path("/usr/share/keyrings/debian-archive-keyring.pgp"),
 )
 
-# An apt entry is Debian's own archive if it offers `main` of one of Debian's suites. Vendors name
-# theirs otherwise (`cloud-sdk-bookworm`, `bookworm-pgdg`) or call the component otherwise.
+# An apt entry is Debian's own archive if it offers `main` of one of Debian's suites. Vendors use
+# other names for suites (`cloud-sdk-bookworm`, `bookworm-pgdg`) or components.
 _DEBIAN_SUITE = re.compile(
     r"(?:oldoldstable|oldstable|stable|testing|unstable|sid"
     r"|bullseye|bookworm|trixie|forky|duke)"
@@ -30,10 +30,10 @@ _SECURITY = frozenset({"-security", "/updates"})
 
 @dataclass(frozen=True, slots=True)
 class DebianMirrors:
-    """Where Debian's index and packages may be read, best first, and the keys that sign them.
+    """The mirrors for Debian's index and packages, best first, and the keys that sign them.
 
-    ``archives`` hold SUITE and SUITE-updates, ``security`` holds SUITE-security (it may be empty).
-    The addresses carry no trailing slash; http, https and file are spoken.
+    ``archives`` have SUITE and SUITE-updates, ``security`` has SUITE-security (it may be empty).
+    The addresses have no trailing slash; http, https and file are supported.
     """
 
     archives: tuple[str, ...]
@@ -46,9 +46,9 @@ def debian_mirrors(
 ) -> DebianMirrors:
     """Return the mirrors that the environment names, or else those of the system's apt sources.
 
-    ``MEALKIT_DEBIAN_MIRROR`` and ``MEALKIT_DEBIAN_SECURITY_MIRROR`` hold addresses separated by
-    blanks. Where the first is set, apt's sources are not read at all: an internal mirror means
-    that no other host is to be asked. ``MEALKIT_DEBIAN_KEYRING`` names another keyring.
+    ``MEALKIT_DEBIAN_MIRROR`` and ``MEALKIT_DEBIAN_SECURITY_MIRROR`` contain addresses separated by
+    spaces. If the first is set, apt's sources are not read: with an internal mirror, no other host
+    may be contacted. ``MEALKIT_DEBIAN_KEYRING`` names another keyring.
 
     Raises:
         SourceError: DEBIAN_NO_MIRROR, nothing is configured.
@@ -61,7 +61,7 @@ def debian_mirrors(
         if not own:
             raise failure(
                 "DEBIAN_NO_MIRROR",
-                "MEALKIT_DEBIAN_MIRROR holds no http:, https: or file: address",
+                "MEALKIT_DEBIAN_MIRROR contains no http:, https: or file: address",
                 where=" ".join(named).rpartition("@")[2],
             )
         return DebianMirrors(own, tuple(_addresses((named_security or "").split())), keyring)
@@ -90,7 +90,7 @@ def _keyring(environ: Mapping[str, str]) -> Path:
 
 
 def _addresses(found: Iterable[str]) -> Iterator[str]:
-    """Yield the addresses that can be fetched from, in one spelling."""
+    """Yield the addresses that mealkit can read, normalised."""
     for address in found:
         scheme, _, rest = address.partition(":")
         match scheme:
@@ -99,10 +99,10 @@ def _addresses(found: Iterable[str]) -> Iterator[str]:
             case "file" | "copy":
                 yield "file:///" + rest.strip("/")
             case "mirror+file":
-                # What Debian's cloud images use: a file with one address on each line.
+                # Debian's cloud images use a file with one address on each line.
                 yield from _addresses(_mirror_list(Path("/" + rest.strip("/"))))
             case _:
-                continue  # cdrom:, tor+http:, ... are none of our transports
+                continue  # cdrom:, tor+http:, ... are not supported
 
 
 def _has_host(address: str) -> bool:
@@ -142,7 +142,7 @@ def _paragraph_entries(text: str) -> Iterator[tuple[str, str]]:
     try:
         entries = list(paragraphs(text))
     except ValueError:
-        return  # apt itself will say what is wrong with its file; other entries may still serve
+        return  # apt itself reports what is wrong with its file; other entries may be usable
     for entry in entries:
         enabled = entry.get("enabled", "yes").lower() not in {"no", "false", "0", "off"}
         if enabled and "deb" in entry.get("types", "").split():

@@ -1,6 +1,6 @@
-"""Debian packages as an index describes them: what the lock keeps of one, and its relations.
+"""Debian packages as an index describes them: the fields for the lock, and the relations.
 
-Refuses an index entry that lacks a field or whose path would lead outside the mirror.
+Raises ValueError for an index entry that lacks a field or whose path is outside the mirror.
 """
 
 import re
@@ -22,7 +22,7 @@ _RELATION = re.compile(
 )
 
 
-# Debian Policy, 5.6.7, 5.6.12 and 11.1. An index of today has 1603 relations in a field at most.
+# Debian Policy, 5.6.7, 5.6.12 and 11.1. Current indexes have at most 1603 relations in a field.
 _NAME = re.compile(r"[a-z0-9][a-z0-9+.-]{0,127}")
 _VERSION = re.compile(r"[A-Za-z0-9.+:~-]{1,128}")
 _ARCHITECTURE = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
@@ -32,7 +32,7 @@ _MOST_RELATIONS = 4096
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """One alternative of a dependency: a name, and perhaps a bound on the version."""
+    """One alternative of a dependency: a name, and optionally a bound on the version."""
 
     name: str
     operator: str | None = None
@@ -42,7 +42,7 @@ class Relation:
         return f"{self.name} ({self.operator} {self.version})" if self.operator else self.name
 
     def allows(self, version: str) -> bool:
-        """Tell whether a version lies within the bound. Order: Debian Policy, 5.6.12."""
+        """Return whether a version satisfies the bound. Order: Debian Policy, 5.6.12."""
         if self.operator is None or self.version is None:
             return True
         found, bound = NativeVersion(version), NativeVersion(self.version)
@@ -53,7 +53,7 @@ class Relation:
                 return bool(found < bound)
             case ">>":
                 return bool(found > bound)
-            case "<=" | "<":  # a lone sign is the old spelling of the inclusive one
+            case "<=" | "<":  # a single < or > is the old spelling of <= or >=
                 return bool(found <= bound)
             case _:
                 return bool(found >= bound)
@@ -61,9 +61,9 @@ class Relation:
 
 @dataclass(frozen=True, slots=True)
 class IndexEntry:
-    """A package as an index describes it: what is pinned of it, and how it relates to others.
+    """A package as an index describes it: its pinned fields, and its relations to others.
 
-    ``depends`` holds Pre-Depends and Depends: all of them, by any one of each one's alternatives.
+    ``depends`` contains Pre-Depends and Depends. All must be satisfied, each by one alternative.
     """
 
     package: LockedDeb
@@ -73,7 +73,7 @@ class IndexEntry:
 
 
 def index_entry(fields: dict[str, str]) -> IndexEntry:
-    """Make an entry of an index's paragraph (field names in lower case).
+    """Return the entry for a paragraph of an index (field names in lower case).
 
     Raises:
         ValueError: a field is missing or cannot be read.
@@ -98,20 +98,20 @@ def index_entry(fields: dict[str, str]) -> IndexEntry:
 
 
 def inside_mirror(filename: str) -> str:
-    """Return a package's path below a mirror's root, if it is one.
+    """Return a package's path below a mirror's root.
 
     Raises:
-        ValueError: it leads elsewhere, or is not a path that a mirror has.
+        ValueError: the path is outside the mirror, or not valid on a mirror.
     """
     path = PurePosixPath(_like(_FILENAME, filename))
     if path.is_absolute() or ".." in path.parts:
-        raise ValueError(f"{filename!r} leads outside the mirror")
+        raise ValueError(f"{filename!r} is outside the mirror")
     return str(path)
 
 
 def _like(pattern: re.Pattern[str], text: str) -> str:
     if not pattern.fullmatch(text):
-        raise ValueError(f"{text[:80]!r} is not what an index may have there")
+        raise ValueError(f"{text[:80]!r} is not valid in an index")
     return text
 
 
@@ -133,5 +133,5 @@ def _relation(text: str) -> Relation:
     match = _RELATION.fullmatch(text.strip())
     if not match:
         raise ValueError(f"{text.strip()[:80]!r} is not a relation between packages")
-    # The qualifier (:any) only matters where architectures are mixed, which a base never does.
+    # The qualifier (:any) matters only for mixed architectures, which a base never has.
     return Relation(match["name"], match["operator"], match["version"])

@@ -1,7 +1,7 @@
-"""Fetch, check, keep and search the package indexes of a suite.
+"""Fetches, checks, caches and searches the package indexes of a suite.
 
-Refuses bytes that the signed release does not vouch for. Parsing is a plain loop over paragraphs:
-an index has some 60 000 of them, of which a base needs forty, so only those are read in full.
+Raises SourceError for bytes that do not match the signed release. An index has some 60 000
+paragraphs, of which a base needs forty; only those are parsed completely.
 """
 
 from collections.abc import Collection, Iterable, Iterator
@@ -19,16 +19,16 @@ from mealkit.sources.debian.release import ListedFile, Release
 from mealkit.untrusted import UntrustedError, decompressed
 from mealkit.web.http_client import bare_url
 
-# How an index may be packed, and how large it may be then: trixie's has 10 MB as .xz.
+# The possible compressions of an index, with the maximum size: trixie's has 10 MB as .xz.
 _MOST_PACKED_BYTES = {".xz": 32 * 1024**2, ".gz": 32 * 1024**2, "": 64 * 1024**2}
-# All indexes of a suite together: those of trixie have 59 MB and 72 000 paragraphs.
+# For all indexes of a suite together: those of trixie have 59 MB and 72 000 paragraphs.
 _MOST_BYTES = 80 * 1024**2
 _MOST_PARAGRAPHS = 150_000
 _MOST_PARAGRAPH_BYTES = 1024**2
 
 
 class PackageIndex:
-    """The packages of all indexes of a suite, by name and by what they provide."""
+    """The packages of all indexes of a suite, by name and by the names that they provide."""
 
     def __init__(self) -> None:
         self._paragraphs: dict[str, list[bytes]] = {}
@@ -39,17 +39,17 @@ class PackageIndex:
         self._count = 0
 
     def add(self, chunks: Iterable[bytes]) -> None:
-        """Add an index, handed over as decompressed chunks of any size.
+        """Add an index from decompressed chunks of any size.
 
         Raises:
-            ValueError: a paragraph does not begin with a package's name, or cannot be read; or
-                there are more of them than fit into memory.
+            ValueError: a paragraph does not start with a package's name, or cannot be read; or
+                there are more paragraphs than the limit.
         """
         for name, paragraph in _named_paragraphs(chunks):
             self._bytes += len(paragraph)
             self._count += 1
             if self._bytes > _MOST_BYTES or self._count > _MOST_PARAGRAPHS:
-                raise ValueError("there are more packages than a suite has")
+                raise ValueError("there are more packages than any suite has")
             self._paragraphs.setdefault(name, []).append(paragraph)
             if b"\nProvides:" in paragraph:
                 fields = next(paragraphs(paragraph.decode()))
@@ -84,7 +84,7 @@ class PackageIndex:
 
 
 def entries_of(chunks: Iterable[bytes], names: Collection[str]) -> Iterator[IndexEntry]:
-    """Yield every entry of an index for one of these packages, whatever its version.
+    """Yield every entry of an index for these packages, in all versions.
 
     Raises:
         ValueError: the index, or one of these entries, cannot be read.
@@ -99,11 +99,12 @@ def read_index(
 ) -> Iterator[bytes]:
     """Yield a suite's index of `main` in decompressed chunks, fetched only if the cache lacks it.
 
-    ``address`` is the suite's folder on the mirror. The compressed index is kept in ``cache``
-    under its digest and checked again whenever it is read.
+    ``address`` is the suite's folder on the mirror. The compressed index is stored in ``cache``
+    under its digest and checked again each time it is read.
 
     Raises:
-        SourceError: DEBIAN_INDEX (not listed, not there, or not the bytes that were signed).
+        SourceError: ``DEBIAN_INDEX``, the index is not listed, is missing, or differs from the
+            signed one.
     """
     stem = f"main/binary-{architecture}/Packages"
     for suffix, most_bytes in _MOST_PACKED_BYTES.items():
@@ -122,18 +123,18 @@ def read_index(
     raise failure(
         "DEBIAN_INDEX",
         f"the Debian index lists no packages of main for {architecture}",
-        hint="use a mirror that carries this architecture, or correct hardware.architectures",
+        hint="use a mirror with this architecture, or correct hardware.architectures",
         where=bare_url(address),
     )
 
 
 def _named_paragraphs(chunks: Iterable[bytes]) -> Iterator[tuple[str, bytes]]:
-    """Yield every paragraph of an index, with the package's name that it begins with."""
+    """Yield every paragraph of an index, with the package's name at its start."""
     for paragraph in _raw_paragraphs(chunks):
         line, _, _ = paragraph.partition(b"\n")
         field, _, name = line.partition(b":")
         if field != b"Package":
-            raise ValueError(f"a paragraph begins with {field[:40]!r}")
+            raise ValueError(f"a paragraph starts with {field[:40]!r}")
         yield name.strip().decode(), paragraph
 
 
@@ -142,7 +143,7 @@ def _raw_paragraphs(chunks: Iterable[bytes]) -> Iterator[bytes]:
     for chunk in chunks:
         *whole, rest = (rest + chunk).split(b"\n\n")
         if max(map(len, (*whole, rest))) > _MOST_PARAGRAPH_BYTES:
-            raise ValueError("a paragraph is larger than any package's")
+            raise ValueError("a paragraph is too large")
         yield from (text for text in map(_bare, whole) if text)
     if last := _bare(rest):
         yield last
@@ -153,7 +154,7 @@ def _bare(paragraph: bytes) -> bytes:
 
 
 def _rank(entry: IndexEntry) -> tuple[NativeVersion, str]:
-    """Order by version; equal ones by digest, so that the order of the indexes never matters."""
+    """Order by version, then by digest, so that the order of the indexes does not matter."""
     return NativeVersion(entry.package.version), entry.package.sha256
 
 

@@ -1,7 +1,7 @@
-"""Read Debian control paragraphs: ``Field: value`` lines, continued by indented ones.
+"""Reads Debian control paragraphs: ``Field: value`` lines, continued by indented ones.
 
-Reads what apt writes and nothing cleverer; a line that is none of these, and a field that a
-paragraph has twice, is refused.
+It reads the format that apt writes. Raises ValueError for any other line, and for a field that
+occurs twice in a paragraph.
 """
 
 import re
@@ -13,11 +13,12 @@ _SIZE = re.compile(r"[0-9]{1,15}", re.ASCII)
 def paragraphs(text: str) -> Iterator[dict[str, str]]:
     """Yield every paragraph as field → value, with field names in lower case.
 
-    A continued value keeps its line breaks. Format: deb822(5); comment lines start with ``#``.
+    A value with several lines keeps its line breaks. Format: deb822(5); comment lines start with
+    ``#``.
 
     Raises:
-        ValueError: a line is neither a field, a continuation, a comment nor empty; or a field is
-            there twice.
+        ValueError: a line is neither a field, a continuation, a comment nor empty; or a
+            field occurs twice.
     """
     fields: dict[str, list[str]] = {}
     last: list[str] = []
@@ -35,10 +36,10 @@ def paragraphs(text: str) -> Iterator[dict[str, str]]:
 
 
 def size_in_bytes(text: str) -> int:
-    """Read a size: decimal digits alone.
+    """Read a size, which consists of decimal digits only.
 
     Raises:
-        ValueError: it is written in any other way.
+        ValueError: the text has another form.
     """
     if not _SIZE.fullmatch(text):
         raise ValueError(f"{text[:40]!r} is not a size")
@@ -46,10 +47,10 @@ def size_in_bytes(text: str) -> int:
 
 
 def _add(line: str, fields: dict[str, list[str]], last: list[str]) -> list[str]:
-    """Put a line into the fields; return the lines of the field that the next may continue."""
+    """Add a line to the fields; return the lines of the field that the next line may continue."""
     if line[0] in " \t":
         if not last:
-            raise ValueError(f"{line.strip()[:80]!r} continues nothing")
+            raise ValueError(f"{line.strip()[:80]!r} continues no field")
         last.append(line.strip())
         return last
     name, colon, value = line.partition(":")
@@ -57,7 +58,7 @@ def _add(line: str, fields: dict[str, list[str]], last: list[str]) -> list[str]:
         raise ValueError(f"{line[:80]!r} is not a field")
     name = name.strip().lower()
     if name in fields:
-        raise ValueError(f"the field {name[:80]!r} is there twice")
+        raise ValueError(f"the field {name[:80]!r} occurs twice")
     fields[name] = [value.strip()]
     return fields[name]
 

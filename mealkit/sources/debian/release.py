@@ -1,6 +1,7 @@
-"""Read a suite's signed index, InRelease: what it lists, and whether Debian's keys vouch for it.
+"""Reads a suite's signed index, InRelease, and checks its signature.
 
-Refuses what no key of the keyring signed, what has expired, and what names another suite.
+Raises SourceError for an index that no key in the keyring signed, that has expired, or that is for
+another suite.
 """
 
 import re
@@ -43,7 +44,7 @@ class ListedFile:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """What a suite's index says: its names, its date and end, and the files it vouches for."""
+    """A suite's index: its names, its date and expiry, and the files that it lists."""
 
     names: frozenset[str]
     date: datetime | None
@@ -53,13 +54,14 @@ class Release:
 
 
 def verified(signed: bytes, keyring: Path, where: str) -> bytes:
-    """Return the text that a key of the keyring signed: never the bytes around it.
+    """Return the text that a key in the keyring signed, without the bytes around it.
 
     One good signature by a known key is enough, as for apt: a release is signed by the keys of
-    two Debian versions, and an older keyring knows only one of them. A bad one is never forgiven.
+    two Debian versions, and an older keyring has only one of them. A bad signature is always an
+    error.
 
     Raises:
-        SourceError: DEBIAN_UNSIGNED.
+        SourceError: ``DEBIAN_UNSIGNED``.
     """
     if not _is_one_signed_message(signed):
         raise failure("DEBIAN_UNSIGNED", "the Debian index is not one signed message", where=where)
@@ -88,16 +90,16 @@ def verified(signed: bytes, keyring: Path, where: str) -> bytes:
             )
         except subprocess.TimeoutExpired as error:
             raise failure(
-                "DEBIAN_UNSIGNED", "the signatures cannot be checked in time", where=where
+                "DEBIAN_UNSIGNED", "checking the signatures takes too long", where=where
             ) from error
         _judge(ran.stdout.decode(errors="replace"), where)
         return text.read_bytes()
 
 
 def signed_text(message: bytes) -> bytes:
-    """Return the text inside a signed message, unchecked; a message without a signature as it is.
+    """Return the text in a signed message without checking it; an unsigned message unchanged.
 
-    Only for a mirror that the kit's author allowed to be unsigned.
+    Use it only if the kit's author allowed an unsigned mirror.
     """
     if not message.startswith(_BEGIN):
         return message
@@ -110,7 +112,7 @@ def parse_release(text: bytes, where: str) -> Release:
     """Parse the text of a release. Format: the Debian repository format, section "Release" files.
 
     Raises:
-        SourceError: DEBIAN_INDEX, it is not a release or lists no SHA-256 digests.
+        SourceError: ``DEBIAN_INDEX``, the text is not a release or lists no SHA-256 digests.
     """
     try:
         fields = next(paragraphs(text.decode()), {})
@@ -128,18 +130,20 @@ def parse_release(text: bytes, where: str) -> Release:
 
 
 def check_suite(release: Release, suite: str, where: str) -> None:
-    """Refuse a release of another suite.
+    """Raise if a release is for another suite.
 
     Raises:
         SourceError: DEBIAN_INDEX.
     """
     if suite not in release.names:
         found = " or ".join(sorted(release.names))
-        raise failure("DEBIAN_INDEX", f"the Debian index of {suite} is one of {found}", where=where)
+        raise failure(
+            "DEBIAN_INDEX", f"the Debian index of {suite} states the suite {found}", where=where
+        )
 
 
 def check_release(release: Release, suite: str, where: str, now: datetime | None = None) -> None:
-    """Refuse a release of another suite, or one that has expired (an old one, played back).
+    """Raise if a release is for another suite, or has expired (such as an old one, replayed).
 
     Raises:
         SourceError: DEBIAN_INDEX.
@@ -157,7 +161,7 @@ def check_release(release: Release, suite: str, where: str, now: datetime | None
 
 
 def _is_one_signed_message(signed: bytes) -> bool:
-    """Tell whether the bytes are a single signed message with nothing before or behind it."""
+    """Return whether the bytes are one signed message with nothing before or after it."""
     marks = [line.rstrip() for line in signed.split(b"\n") if line.startswith(b"-----")]
     return (
         marks == [_BEGIN, _SIGNATURE, _END]
@@ -167,14 +171,14 @@ def _is_one_signed_message(signed: bytes) -> bool:
 
 
 def _judge(status: str, where: str) -> None:
-    """Decide from gpgv's status lines. Format: GnuPG's doc/DETAILS, "status-fd"."""
+    """Check gpgv's status lines. Format: GnuPG's doc/DETAILS, "status-fd"."""
     lines = [line.removeprefix("[GNUPG:] ").split() for line in status.splitlines()]
     for keyword, *words in lines:
         if keyword == "BADSIG":
             raise failure(
                 "DEBIAN_UNSIGNED",
                 f"the Debian index was changed after key {words[0]} signed it",
-                hint="use another mirror: this one, or the network, alters what Debian signed",
+                hint="use another mirror: this one, or the network, changes what Debian signed",
                 where=where,
             )
     if not _has_good_signature(lines):
@@ -183,16 +187,16 @@ def _judge(status: str, where: str) -> None:
             for keyword, *words in lines
             if keyword in _DOUBTS
         ]
-        reason = "; ".join(doubts) or "no signature that counts"
+        reason = "; ".join(doubts) or "there is no accepted signature"
         raise failure(
-            "DEBIAN_UNSIGNED", f"the Debian index is not vouched for: {reason}", where=where
+            "DEBIAN_UNSIGNED", f"the Debian index has no valid signature: {reason}", where=where
         )
 
 
 def _has_good_signature(lines: list[list[str]]) -> bool:
-    """Tell whether a GOODSIG (known key, not expired, not revoked) is there with a strong hash.
+    """Return whether a GOODSIG (known key, not expired, not revoked) has a strong hash.
 
-    Of each signature VALIDSIG comes behind GOODSIG, or behind EXPKEYSIG and its like.
+    For each signature, VALIDSIG follows GOODSIG, EXPKEYSIG or another result.
     """
     verdict = ""
     for keyword, *words in lines:

@@ -1,6 +1,7 @@
-"""Resolve the `debian` base: which packages, pinned by digest, make a root for a Python.
+"""Resolves the `debian` base: the packages, pinned by digest, of a root for a Python.
 
-Refuses a suite or a Python that the mirrors do not have, and indexes that Debian did not sign.
+Raises SourceError or LockError for a suite or a Python that the mirrors do not have, and for
+indexes that Debian did not sign.
 """
 
 import re
@@ -29,7 +30,7 @@ _RELEASE_LIMIT_BYTES = 4 * 1024 * 1024
 _SUITE = re.compile(r"[a-z][a-z0-9.-]*")
 _PYTHON = re.compile(r"python(3\.[0-9]+)-minimal")
 
-# What a serving Python needs, beside python3.X-minimal and libpython3.X-stdlib.
+# The packages that a serving Python needs besides python3.X-minimal and libpython3.X-stdlib.
 ROOTS = (
     "base-files",  # the folders of a root, /etc/os-release, the /bin and /lib links
     "ca-certificates",
@@ -39,7 +40,7 @@ ROOTS = (
     "tzdata",  # for zoneinfo; a dependency of the stdlib in trixie only
 )
 
-# Dependencies that only serve maintainer scripts, which are never run: (package, dependency).
+# Dependencies that only maintainer scripts need, which are never run: (package, dependency).
 EXCLUDED = {
     ("base-files", "awk"): "its postinst merges passwd lines with it",
     ("ca-certificates", "openssl"): "update-ca-certificates hashes with it; the bundle needs none",
@@ -62,18 +63,18 @@ def resolve_base(  # noqa: PLR0913 - most of them by name
 ) -> tuple[LockedDeb, ...]:
     """Return the packages of a root for ``python`` ("3.13") from ``suite``, sorted by name.
 
-    ``more`` are packages that the root has besides, with what they depend on.
+    ``more`` are additional packages; their dependencies are added, too.
 
-    Reads SUITE, SUITE-updates (where there is one) and, if the mirrors hold security updates,
-    SUITE-security; the highest version of each package counts. Verified package indexes are kept
+    Reads SUITE, SUITE-updates (if it exists) and, if the mirrors have security updates,
+    SUITE-security; the highest version of each package counts. Verified package indexes are stored
     in ``cache`` under their digest, so that only the small signed releases are read every time.
-    ``memory`` is asked whether a release is older than one seen before, and remembers what the
-    signed indexes say of the packages; it hears nothing of unsigned ones.
+    ``memory`` checks that a release is not older than one seen before, and records the packages in
+    the signed indexes, but not those in unsigned ones.
 
     Raises:
-        SourceError: DEBIAN_UNSIGNED, DEBIAN_INDEX, SOURCE_NOT_FOUND (no mirror has the suite), or
-            what ``MirrorFetch`` raises when no mirror could be read.
-        LockError: DEBIAN_UNSOLVABLE.
+        SourceError: ``DEBIAN_UNSIGNED``, ``DEBIAN_INDEX``, ``SOURCE_NOT_FOUND`` (no mirror has the
+            suite), or the error of ``MirrorFetch`` if no mirror could be read.
+        LockError: ``DEBIAN_UNSOLVABLE``.
     """
     if not _SUITE.fullmatch(suite):
         raise failure("DEBIAN_UNSOLVABLE", f"{suite!r} is not the name of a Debian suite")
@@ -98,11 +99,11 @@ def resolve_base(  # noqa: PLR0913 - most of them by name
 
 
 class IndexReader:
-    """Reads a suite's release and index from the first of several mirrors that serves them.
+    """Reads a suite's release and index from the first mirror that has them.
 
-    Without a keyring, releases need no signature. With ``old``, any that was ever signed will do:
-    one that has expired, or is older than one seen before. For packages that are pinned already,
-    it says as well as a new one that they are Debian's.
+    Without a keyring, releases need no signature. With ``old``, any signed release is accepted,
+    even if it has expired or is older than one seen before: for packages that are already pinned,
+    it proves as well as a new one that they are Debian's.
     """
 
     def __init__(
@@ -123,9 +124,9 @@ class IndexReader:
     def read(
         self, addresses: tuple[str, ...], suite: str, architecture: str
     ) -> tuple[str, Iterator[bytes]] | None:
-        """Return the mirror that served, and the checked index in chunks.
+        """Return the mirror that was used, and the checked index in chunks.
 
-        None if every mirror says that it has no such suite.
+        Returns None if every mirror reports that it does not have the suite.
         """
         refusals: list[MealkitError] = []
         for address in addresses:
@@ -135,7 +136,7 @@ class IndexReader:
                 if release:
                     index = read_index(release, folder, architecture, self._fetch, self._cache)
                     return address, index
-            except MealkitError as error:  # another mirror may serve what this one does not
+            except MealkitError as error:  # another mirror may have it
                 refusals.append(error)
         if refusals:
             raise refusals[0]
@@ -174,17 +175,18 @@ def _indexes(
         )
     address, index = main
     yield index
-    # From the same mirror: what another one says of updates means nothing for this one's suite.
+    # From the same mirror: the updates on another one may not match this one's suite.
     if updates := reader.read((address,), f"{suite}-updates", architecture):
         yield updates[1]
     if mirrors.security:
         security = reader.read(mirrors.security, f"{suite}-security", architecture)
         if security is None:
-            # Going on would quietly leave known holes open: an attacker may have cut the answer.
+            # Without it, known security holes would stay open silently, for example if an attacker
+            # blocked the answer.
             raise failure(
                 "DEBIAN_INDEX",
                 f"no security mirror of this machine has {suite}-security",
-                hint="correct MEALKIT_DEBIAN_SECURITY_MIRROR, or set it to nothing to do without",
+                hint="correct MEALKIT_DEBIAN_SECURITY_MIRROR, or set it to an empty value",
                 where=" ".join(map(bare_url, mirrors.security)),
             )
         yield security[1]

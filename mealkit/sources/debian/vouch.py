@@ -1,8 +1,9 @@
-"""Hold the packages of a lock against Debian's signed indexes: those of today, or ones seen before.
+"""Checks that the packages of a lock are in a signed index of Debian, current or seen before.
 
-A digest in a lock says that bytes are what the lock's author wanted; that they are Debian's,
-only a signed index says. Refuses packages that neither this machine's memory nor a signed index of
-its mirrors names, with their version, architecture, size and digest.
+A digest in a lock only proves that the bytes are those that the lock's author chose. Only a signed
+index proves that they are Debian's. Raises LockError for packages whose name, version,
+architecture, size and digest are neither in this machine's record nor in a signed index on its
+mirrors.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,14 +29,14 @@ def require_vouched(
     cache: Path,
     memory: DebianMemory,
 ) -> None:
-    """Refuse packages for which no signed index vouches.
+    """Raise if a package is in no signed index.
 
-    Mirrors are asked only if ``memory`` does not know every package; what they vouch for is
-    remembered then. An old index will do: a snapshot of the archive vouches for what mirrors have
-    replaced since.
+    Mirrors are read only if ``memory`` does not have every package; it then records the packages
+    of their indexes. Old indexes are accepted, such as a snapshot of the archive with packages that
+    mirrors have replaced since.
 
     Raises:
-        LockError: ``DEBIAN_UNVOUCHED``, followed by why indexes could not be read, if so.
+        LockError: ``DEBIAN_UNVOUCHED``, and the problems of indexes that could not be read.
         StoreError: ``DISK_FULL`` or ``DISK_DENIED``.
     """
     unknown = _unknown(packages, memory)
@@ -49,7 +50,7 @@ def require_vouched(
             for address, name in _places(found, suite):
                 try:
                     memory.keep(_named(reader, address, name, architecture, unknown))
-                except SourceError as error:  # another index may name what is missing
+                except SourceError as error:  # another index may have the missing packages
                     refusals.append(error)
                 unknown = _unknown(unknown, memory)
                 if not unknown:
@@ -64,7 +65,7 @@ def _unknown(packages: Sequence[LockedDeb], memory: DebianMemory) -> list[Locked
 
 
 def _places(mirrors: DebianMirrors, suite: str) -> list[tuple[str, str]]:
-    """Return every index that may name a suite's packages: (mirror, suite)."""
+    """Return every index that may have a suite's packages: (mirror, suite)."""
     places = [(place, name) for place in mirrors.archives for name in (suite, f"{suite}-updates")]
     return [*places, *((place, f"{suite}-security") for place in mirrors.security)]
 
@@ -72,7 +73,7 @@ def _places(mirrors: DebianMirrors, suite: str) -> list[tuple[str, str]]:
 def _named(
     reader: IndexReader, address: str, suite: str, architecture: str, wanted: Sequence[LockedDeb]
 ) -> list[LockedDeb]:
-    """Return what one index says of the packages that have the wanted names and digests."""
+    """Return the entries of one index with the wanted names and digests."""
     found = reader.read((address,), suite, architecture)
     if found is None:
         return []
@@ -92,6 +93,6 @@ def _unvouched(
 ) -> MealkitError:
     named = ", ".join(f"{package.name} {package.version}" for package in unknown[:_SHOWN])
     more = f" and {len(unknown) - _SHOWN} more" if len(unknown) > _SHOWN else ""
-    message = f"no signed index of {suite} that was read here names {named}{more} as it is locked"
+    message = f"no signed index of {suite} that was read here contains {named}{more} as locked"
     causes = [found for error in refusals[:_SHOWN] for found in error.problems]
     return failures([problem("DEBIAN_UNVOUCHED", message, where="runtime.base"), *causes])

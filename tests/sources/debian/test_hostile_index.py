@@ -115,7 +115,7 @@ def test_packages_that_need_one_another_without_end(problem, tiny_suite, stanza)
     many = "".join(stanza(f"maker-{number}", provides=offers) for number in range(200))
     needs = ", ".join(f"offer-{number} (>= 9)" for number in range(1000))
     found = problem(tiny_suite + many + stanza("greedy", depends=needs), more=("greedy",))
-    assert (found.code, "without end" in found.message) == ("DEBIAN_UNSOLVABLE", True)
+    assert (found.code, "too many dependencies" in found.message) == ("DEBIAN_UNSOLVABLE", True)
 
 
 def test_a_long_refusal_is_shortened(problem, tiny_suite, stanza):
@@ -153,10 +153,10 @@ print(json.dumps([said, int(most[1]) // 1024]))
 @pytest.mark.parametrize(
     ("count", "size", "large", "said"),
     [
-        (150_000, 0, 0, "more packages than a suite has"),
+        (150_000, 0, 0, "more packages than any suite has"),
         (149_000, 500, 0, ""),
-        (90_000, 1000, 0, "more packages than a suite has"),
-        (10, 0, 1_100_000, "larger than any package's"),
+        (90_000, 1000, 0, "more packages than any suite has"),
+        (10, 0, 1_100_000, "too large"),
     ],
 )
 def test_an_index_of_very_many_packages(count, size, large, said):

@@ -152,6 +152,6 @@ def test_unreadable_sources_do_not_hide_others(apt):
 def test_unusable_setting_is_a_problem(apt, address):
     """A setting that names no usable address is said, not passed over for apt's sources."""
     (apt / "sources.list.d" / "debian.sources").write_text(SOURCES)
-    with pytest.raises(SourceError, match="MEALKIT_DEBIAN_MIRROR holds no") as caught:
+    with pytest.raises(SourceError, match="MEALKIT_DEBIAN_MIRROR contains no") as caught:
         debian_mirrors({"MEALKIT_DEBIAN_MIRROR": address}, apt)
     assert "secret" not in str(caught.value.problems)

@@ -58,5 +58,5 @@ def test_pieces_do_not_matter(stanza, cuts):
 
 def test_what_is_no_index_is_refused():
     """A page of something else is refused, not taken for an empty index."""
-    with pytest.raises(ValueError, match="begins with"):
+    with pytest.raises(ValueError, match="starts with"):
         index_of("<html>\n<p>Sign in to the network</p>\n")
