@@ -22,7 +22,7 @@ def explain(
     *,
     as_json: Json = False,
 ) -> None:
-    """Explain a problem's code: what it means, who owns it, and what to do."""
+    """Explain a problem's code: its meaning, its owner, what to do."""
     codes = list(CATALOGUE) if code is None else [_known(code)]
     if as_json:
         forms = [_form(item) for item in codes]

@@ -1,6 +1,7 @@
 """OCI archives: a layout in one tar file, as skopeo and podman read it (``oci-archive:``).
 
-Refuses compressed archives: their blobs cannot be read in place, and weights do not compress.
+Raises StoreError for compressed archives: their blobs cannot be read in place, and compression does
+not make weights smaller.
 """
 
 import errno
@@ -27,20 +28,21 @@ from mealkit.untrusted import UntrustedError, open_regular
 
 _BLOBS = "blobs/sha256/"
 _INDEX = "index.json"
-# A blob for each layer of each image.
+# One blob for each layer of each image.
 _MAX_ENTRIES = 100_000
 
 
 def write_archive(
     content: Content, file: Path, name: str | None = None, advance: Advance = silent
 ) -> None:
-    """Write an image or an index with all its bytes as one file; the same gives the same bytes.
+    """Write an image or an index with all its bytes as one file, reproducibly.
 
-    A file that is there is replaced, once the new one is whole. ``advance`` is told the bytes.
+    An existing file is replaced when the new one is complete. ``advance`` is called with the
+    number of bytes.
 
     Raises:
         BuildError: ``OUTPUT_EXISTS``: the path is a folder.
-        StoreError: ``DISK_FULL``; and what reading the blobs raises. Nothing is left behind.
+        StoreError: ``DISK_FULL``; and the errors of reading the blobs. Nothing is left behind.
     """
     if file.is_dir():
         raise failure("OUTPUT_EXISTS", f"{file} is a folder", where=str(file))
@@ -69,18 +71,18 @@ def read_archive(
     *,
     is_preference: bool = False,
 ) -> Image:
-    """Return an image of an archive; its blobs are read in place.
+    """Return an image in an archive; its blobs are read in place.
 
     Raises:
-        StoreError: ``IMAGE_NOT_FOUND``: no such file or image; ``IMAGE_INVALID``: not an archive,
-            or a compressed one; ``BLOB_MISSING``, ``BLOB_DAMAGED``.
+        StoreError: ``IMAGE_NOT_FOUND``: the file or image does not exist; ``IMAGE_INVALID``: it is
+            not an archive, or a compressed one; ``BLOB_MISSING``, ``BLOB_DAMAGED``.
     """
     entries, source = open_archive(file, name)
     return find_image(entries, source, platform, is_preference=is_preference)
 
 
 def open_archive(file: Path, name: str | None = None) -> tuple[tuple[Descriptor, ...], Source]:
-    """Return what an archive lists, all of it or under a name, and how its bytes are read.
+    """Return the content of an archive, all or with one name, and the reader of its bytes.
 
     Raises:
         StoreError: ``IMAGE_NOT_FOUND``, ``IMAGE_INVALID``, ``DISK_DENIED``.
@@ -104,14 +106,14 @@ def open_archive(file: Path, name: str | None = None) -> tuple[tuple[Descriptor,
 
 
 def _told(blob: Blob, advance: Advance) -> Iterator[bytes | memoryview]:
-    """Yield a blob's bytes, and tell of each chunk once it was taken."""
+    """Yield a blob's bytes, and report each chunk after it was used."""
     for chunk in blob.chunks():
         yield chunk
         advance(len(chunk))
 
 
 def _members(file: Path) -> dict[str, FileRange]:
-    """Look at the headers of a tar; later entries of one path win, links are not followed."""
+    """Read the headers of a tar; later entries of one path win, links are not followed."""
     try:
         opened = open_regular(file)
     except FileNotFoundError as error:
@@ -124,12 +126,12 @@ def _members(file: Path) -> dict[str, FileRange]:
         with open(opened, "rb") as stream:  # noqa: PTH123  a descriptor
             return dict(_ranges(file, stream))
     except UntrustedError as error:
-        hint = "unpack it first, if it is compressed: gunzip FILE"
+        hint = "if it is compressed, unpack it first: gunzip FILE"
         raise _invalid(file, f"cannot be read as a tar file: {error}", hint) from error
 
 
 def _ranges(file: Path, stream: BinaryIO) -> Iterator[tuple[str, FileRange]]:
-    """Yield the parts of a layout in a tar, and where in the file they are."""
+    """Yield the parts of a layout in a tar, and their positions in the file."""
     size_bytes = os.fstat(stream.fileno()).st_size
     source = FileSource(stream)
     for member in TarStream(source, max_entries=_MAX_ENTRIES).members():

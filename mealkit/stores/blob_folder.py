@@ -1,6 +1,7 @@
 """A folder of blobs, named by their digests (OCI image-layout.md, ``blobs/sha256/<hex>``).
 
-Refuses bytes that are not those of their digest: a blob has its name only when it is whole.
+Raises StoreError for bytes that do not match their digest. A blob gets its name only when it is
+complete.
 """
 
 import errno
@@ -24,14 +25,14 @@ from mealkit.stores.blobs import FileBlob, FileRange, VirtualBlob
 _COPY_BYTES = 64 * CHUNK_BYTES
 _NOT_HERE = frozenset({errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM})
 
-# Tells a blob's file from whatever else lies in its folder.
+# Distinguishes a blob's file from other files in its folder.
 HEX_NAME = re.compile(r"[0-9a-f]{64}").fullmatch
 
 
 class BlobFolder:
     """Blobs below ``root``; several processes may write into it at once.
 
-    Temporary files lie in ``root`` itself, their names start with a dot and end in ``.part``.
+    Temporary files are in ``root`` itself; their names start with a dot and end with ``.part``.
     """
 
     def __init__(self, root: Path) -> None:
@@ -39,9 +40,9 @@ class BlobFolder:
         self.folder = root / "blobs" / "sha256"
 
     def find(self, digest: Digest) -> FileBlob | None:
-        """Return a blob that is there; its bytes are not looked at.
+        """Return a blob if it exists, without reading its bytes.
 
-        What is not a regular file is not there: a FIFO would be waited for, a device has no end.
+        Only a regular file counts: a FIFO would block, and a device has no end.
         """
         path = self.folder / digest.hex
         try:
@@ -53,27 +54,27 @@ class BlobFolder:
         return FileBlob(path, digest, found.st_size) if stat.S_ISREG(found.st_mode) else None
 
     def holds(self, blob: Blob) -> bool:
-        """Tell whether a blob is there with all its bytes; a short one does not count."""
+        """Return whether a blob exists with all its bytes; a truncated one does not count."""
         found = self.find(blob.digest)
         return found is not None and found.size_bytes == blob.size_bytes
 
     def write(self, blob: Blob, advance: Advance) -> FileBlob:
-        """Write a blob; ``advance`` is told the bytes.
+        """Write a blob; ``advance`` is called with the number of bytes.
 
         Raises:
-            StoreError: ``BLOB_DAMAGED``: its bytes are not those of its digest; ``DISK_FULL``;
-                and whatever reading the blob raises. Nothing is left behind.
+            StoreError: ``BLOB_DAMAGED``: its bytes do not match its digest; ``DISK_FULL``; and the
+                errors of reading the blob. Nothing is left behind.
         """
         return self._write(blob.chunks(), advance, blob)
 
     def add(self, chunks: Iterable[bytes | memoryview], advance: Advance) -> FileBlob:
-        """Write bytes whose digest is not known before; they get their name at the end."""
+        """Write bytes whose digest is not yet known; they get their name at the end."""
         return self._write(chunks, advance, None)
 
     def copy(self, blob: VirtualBlob, advance: Advance) -> FileBlob:
-        """Write a virtual blob without reading it where the file system can share its blocks.
+        """Write a virtual blob; it is not read if the file system can share its blocks.
 
-        It is not hashed again: its source is the file that was hashed, before and after.
+        It is not hashed again: the source is checked to be the hashed file, before and after.
 
         Raises:
             StoreError: ``BLOB_MISSING``, ``DISK_FULL``. Nothing is left behind.
@@ -100,7 +101,7 @@ class BlobFolder:
         )
 
     def remove(self, digest: Digest) -> int:
-        """Delete a blob; return the bytes freed."""
+        """Delete a blob; return the freed bytes."""
         path = self.folder / digest.hex
         freed_bytes = path.stat().st_size
         with disk_errors(path):
@@ -108,7 +109,7 @@ class BlobFolder:
         return freed_bytes
 
     def partials(self) -> list[Path]:
-        """Return temporary files: of writers at work, and of writers that were killed."""
+        """Return the temporary files of active and of killed writers."""
         return sorted(self.root.glob(".*.part"))
 
     def _write(
@@ -138,7 +139,7 @@ class BlobFolder:
 
 
 def _copy_range(part: FileRange, out: BinaryIO, advance: Advance) -> None:
-    """Let the kernel copy a range to the end of a file, sharing blocks where it can."""
+    """Let the kernel copy a range to the end of a file, sharing blocks if possible."""
     position, end = part.offset, part.offset + part.length
     target = out.tell()
     with disk_errors(Path(out.name)), part.path.open("rb", buffering=0) as source:
@@ -154,7 +155,7 @@ def _copy_range(part: FileRange, out: BinaryIO, advance: Advance) -> None:
                 continue
             if not copied and copy is _send:
                 raise failure("SOURCE_CHANGED", f"{part.path} became shorter while it was copied")
-            if not copied:  # some file systems say so of files that they cannot copy
+            if not copied:  # some file systems return 0 for files that they cannot copy
                 copy = _send
                 continue
             position, target = position + copied, target + copied

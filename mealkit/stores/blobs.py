@@ -1,6 +1,6 @@
-"""Blobs that lie in files: whole, as a range, or virtual (head + an untouched file + tail).
+"""Blobs in files: complete, as a range, or virtual (head + an unchanged file + tail).
 
-Refuses to yield a byte that may not be what was hashed: a source file that changed is an error.
+Raises SourceError if a source file has changed since it was hashed.
 """
 
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from mealkit.errors import MealkitError, failure
 from mealkit.files.identity import FileKey
 from mealkit.oci.image import Blob, BytesBlob
 
-# Manifests and configs are a few KB; distribution-spec asks registries to take 4 MiB.
+# Manifests and configs have a few KB; distribution-spec requires registries to accept 4 MiB.
 MAX_JSON_BYTES = 4 * 1024 * 1024
 
 
@@ -30,7 +30,7 @@ Part = bytes | FileRange
 
 @dataclass(frozen=True, slots=True)
 class FileBlob:
-    """A blob that is a file, or ``size_bytes`` of one from ``offset`` on."""
+    """A blob in a file: ``size_bytes`` from ``offset``."""
 
     path: Path
     digest: Digest
@@ -38,22 +38,22 @@ class FileBlob:
     offset: int = 0
 
     def chunks(self, offset: int = 0, length: int | None = None) -> Iterator[memoryview]:
-        """Yield the asked range; a yielded view is valid until the next one.
+        """Yield the requested range; a yielded view is valid until the next one.
 
         Raises:
-            StoreError: ``BLOB_MISSING``: the file is gone; ``BLOB_DAMAGED``: it is shorter.
+            StoreError: ``BLOB_MISSING``: the file was deleted; ``BLOB_DAMAGED``: it is shorter.
         """
         for part in self.parts(offset, length):
             if isinstance(part, FileRange):
                 yield from _range_chunks(part, self.digest)
 
     def parts(self, offset: int = 0, length: int | None = None) -> tuple[Part, ...]:
-        """Return the asked range as a range of the file."""
+        """Return the requested range as a range of the file."""
         whole = FileRange(self.path, self.offset, self.size_bytes)
         return _cut((whole,), offset, length)
 
     def check(self) -> None:
-        """Make sure that the file is there and long enough.
+        """Check that the file exists and is long enough.
 
         Raises:
             StoreError: ``BLOB_MISSING`` or ``BLOB_DAMAGED``.
@@ -68,9 +68,9 @@ class FileBlob:
 
 @dataclass(frozen=True, slots=True)
 class VirtualBlob:
-    """Head bytes, a whole file that stays where it is, tail bytes: a layer never written down.
+    """A layer that is never written: head bytes, a complete file in its place, tail bytes.
 
-    It is valid as long as the file is the one that was hashed, which its key tells.
+    It is valid as long as the file is the one that was hashed, as its key shows.
     """
 
     digest: Digest
@@ -82,16 +82,16 @@ class VirtualBlob:
 
     @property
     def size_bytes(self) -> int:
-        """How many bytes there are, head and tail included."""
+        """The number of bytes, with head and tail."""
         return len(self.head) + self.key.size_bytes + len(self.tail)
 
     def chunks(self, offset: int = 0, length: int | None = None) -> Iterator[bytes | memoryview]:
-        """Yield the asked range; a yielded view is valid until the next one.
+        """Yield the requested range; a yielded view is valid until the next one.
 
-        The source is looked at before the first byte and after the last one.
+        The source is checked before the first byte and after the last one.
 
         Raises:
-            StoreError: ``BLOB_MISSING``: the source is gone.
+            StoreError: ``BLOB_MISSING``: the source was deleted.
             SourceError: ``SOURCE_CHANGED``: it is not the file that was hashed.
         """
         self.check()
@@ -103,7 +103,7 @@ class VirtualBlob:
         self.check()
 
     def parts(self, offset: int = 0, length: int | None = None) -> tuple[Part, ...]:
-        """Return the asked range as bytes and ranges of files, for ``socket.sendfile``.
+        """Return the requested range as bytes and ranges of files, for ``socket.sendfile``.
 
         The sender calls ``check`` before and after.
         """
@@ -111,11 +111,11 @@ class VirtualBlob:
         return _cut((self.head, middle, self.tail), offset, length)
 
     def check(self) -> None:
-        """Make sure that the source is still the file that was hashed.
+        """Check that the source is still the file that was hashed.
 
         Raises:
-            StoreError: ``BLOB_MISSING``: it is gone.
-            SourceError: ``SOURCE_CHANGED``: it is another one, or was written to.
+            StoreError: ``BLOB_MISSING``: the source was deleted.
+            SourceError: ``SOURCE_CHANGED``: it was replaced, or written to.
         """
         try:
             found = FileKey.of(self.source)
@@ -125,7 +125,7 @@ class VirtualBlob:
             raise failure(
                 "SOURCE_CHANGED",
                 f"{self.source} changed after it was verified: {self.key.difference(found)}",
-                hint="mealkit build, which verifies it again",
+                hint="mealkit build verifies it again",
                 where=str(self.source),
             )
 
@@ -145,10 +145,12 @@ def small_bytes(blob: Blob) -> bytes:
     """Return all bytes of a manifest or config, checked against their digest.
 
     Raises:
-        StoreError: ``BLOB_DAMAGED``; ``IMAGE_INVALID``: it is too large to be one.
+        StoreError: ``BLOB_DAMAGED``; ``IMAGE_INVALID``: it is too large.
     """
     if blob.size_bytes > MAX_JSON_BYTES:
-        raise failure("IMAGE_INVALID", f"{blob.size_bytes} bytes are no manifest or config")
+        raise failure(
+            "IMAGE_INVALID", f"{blob.size_bytes} bytes are too many for a manifest or config"
+        )
     data = b"".join(bytes(chunk) for chunk in blob.chunks())  # a yielded view is reused
     found = Digest.of(data)
     if found != blob.digest:
@@ -157,7 +159,7 @@ def small_bytes(blob: Blob) -> bytes:
 
 
 def _cut(parts: tuple[Part, ...], offset: int, length: int | None) -> tuple[Part, ...]:
-    """Cut ``length`` bytes from ``offset`` out of parts that lie end to end."""
+    """Return the range of ``length`` bytes from ``offset`` in consecutive parts."""
     cut: list[Part] = []
     left = length
     for part in parts:
@@ -191,11 +193,13 @@ def _range_chunks(part: FileRange, digest: Digest) -> Iterator[memoryview]:
 def _unreadable(path: Path, digest: Digest, error: OSError) -> MealkitError:
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return failure(
-            "BLOB_MISSING", f"{path}, which holds blob {digest.short}, is gone", where=str(path)
+            "BLOB_MISSING",
+            f"{path}, which contains blob {digest.short}, was deleted",
+            where=str(path),
         )
     return failure(
         "DISK_DENIED",
-        f"{path}, which holds blob {digest.short}, cannot be read: {error.strerror}",
+        f"{path}, which contains blob {digest.short}, cannot be read: {error.strerror}",
         where=str(path),
     )
 
@@ -203,6 +207,6 @@ def _unreadable(path: Path, digest: Digest, error: OSError) -> MealkitError:
 def _short(path: Path, digest: Digest, found_bytes: int) -> MealkitError:
     return failure(
         "BLOB_DAMAGED",
-        f"{path}, which holds blob {digest.short}, ends after {found_bytes} bytes",
+        f"{path}, which contains blob {digest.short}, ends after {found_bytes} bytes",
         where=str(path),
     )

@@ -1,6 +1,6 @@
 """The digest cache: a file that did not change is not hashed again.
 
-Refuses to trust an entry that was made in the same tick of the clock as the file's last change.
+An entry is not used if it was written in the same clock tick as the file's last change.
 """
 
 import os
@@ -32,13 +32,13 @@ class HashJob:
 
     @property
     def frame(self) -> str:
-        """What tells this head and tail from others."""
+        """The key that distinguishes this head and tail from others."""
         return f"{Digest.of(self.head).hex}-{Digest.of(self.tail).hex}"
 
 
 @dataclass(frozen=True, slots=True)
 class HashedFile:
-    """A file as it was hashed: its key then, its own digest, and that of head + file + tail."""
+    """A hashed file: its key at that time, its own digest, and that of head + file + tail."""
 
     key: FileKey
     file: Digest
@@ -48,20 +48,20 @@ class HashedFile:
 class DigestCache:
     """Digests by path and file key, one small JSON file per path.
 
-    Several processes may use one folder: files are replaced whole, and what is lost when two
-    write at once is only work. A file that cannot be read counts as absent.
+    Several processes may use one folder: files are replaced atomically. If two write concurrently,
+    one result is lost and computed again later. A file that cannot be read counts as missing.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def digest_files(self, jobs: Sequence[HashJob], advance: Advance = silent) -> list[HashedFile]:
-        """Return both digests of each file; hash what is not known, on all CPUs.
+        """Return both digests of each file; hash unknown files, on all CPUs.
 
-        ``advance`` is told the bytes of each file once, known ones at once.
+        ``advance`` is called once with the bytes of each file, for known files immediately.
 
         Raises:
-            SourceError: ``SOURCE_CHANGED``: a file is gone, or changed while it was hashed.
+            SourceError: ``SOURCE_CHANGED``: a file was deleted, or changed while it was hashed.
         """
         keys = [_settled_key(job.path) for job in jobs]
         known = [self._load(job.path, key) for job, key in zip(jobs, keys, strict=True)]
@@ -84,7 +84,7 @@ class DigestCache:
         for job, record, hashes in zip(jobs, known, found, strict=True):
             file, layer = record.file or hashes.file, hashes.layer or record.layers.get(job.frame)
             if file is None or layer is None:
-                raise AssertionError("a hash that was asked for was not computed")
+                raise AssertionError("a requested hash was not computed")
             if hashes.file or hashes.layer:
                 self._save(job.path, record.with_digests(file, {job.frame: layer}))
             done.append(HashedFile(record.key, file, layer))
@@ -98,7 +98,7 @@ class DigestCache:
             return None
 
     def prune(self) -> int:
-        """Drop entries of files that are gone or changed; return the bytes freed."""
+        """Delete entries of files that were deleted or changed; return the freed bytes."""
         freed_bytes = 0
         for entry in self._folder.glob("*.json"):
             try:
@@ -115,7 +115,7 @@ class DigestCache:
         return self._folder / f"{Digest.of(os.fsencode(path.resolve())).hex}.json"
 
     def _load(self, path: Path, key: FileKey) -> "_Record":
-        """Return what is known of the file with this key; an empty record if nothing is."""
+        """Return the record of the file with this key; an empty one if it is not known."""
         now_ns = time.time_ns()
         try:
             record = _Record.from_json(
@@ -133,7 +133,7 @@ class DigestCache:
 
 @dataclass(frozen=True, slots=True)
 class _Record:
-    """What is known of one file, and when the first hash of it began."""
+    """The digests of one file, and the time when its first hash was started."""
 
     key: FileKey
     started_ns: int
@@ -165,9 +165,9 @@ class _Record:
 
 
 def _settled_key(path: Path) -> FileKey:
-    """Look at a file; if it was written just now, wait until a later write would show.
+    """Read a file's key; for a file just written, wait until a later write would change it.
 
-    It takes a few milliseconds at most, and lets what is hashed next be trusted next time.
+    This takes a few milliseconds at most, so that the next hash can be reused later.
     """
     try:
         key = FileKey.of(path)

@@ -1,7 +1,7 @@
-"""An image into a Docker engine, as the tar that ``docker load`` reads, made while it is sent.
+"""Loads an image into a Docker engine, as the tar that ``docker load`` reads, while building it.
 
-Layers that the engine has already are left out (*sparse*); if it then misses one, everything is
-sent. Refuses to call it done when the engine ends up with another image.
+Layers that the engine already has are left out (*sparse*); if one is missing then, everything is
+sent. Raises ContainerError if the engine has another image at the end.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -20,13 +20,13 @@ from mealkit.oci.tar import TarFile, tar_chunks
 from mealkit.progress import Advance, silent
 from mealkit.untrusted import UntrustedError, parse_json
 
-# The engine says nothing while it applies a layer, however large; only the connection can end.
+# The engine is silent while it applies a layer of any size, so there is no read timeout.
 _PATIENCE = None
 
 
 @dataclass(frozen=True, slots=True)
 class LoadReport:
-    """The engine's name for the image, and what it took to get it there."""
+    """The engine's name for the image, and what was sent and reused."""
 
     image_id: str
     sent_bytes: int
@@ -43,16 +43,16 @@ def load(
     client: docker.DockerClient,
     advance: Advance = silent,
 ) -> LoadReport:
-    """Put an image into the engine under these names (``NAME[:TAG]``).
+    """Load an image into the engine under these names (``NAME[:TAG]``).
 
-    Layers travel as they are stored; the engine unpacks gzip itself, and zstd from version 23.
-    ``advance`` gets the layers' bytes, once each, sent or found there. A sparse load is not
-    documented by Docker, seen to work from 20.10 on; that is why it is only a first try.
+    Layers are sent as they are stored; the engine unpacks gzip itself, and zstd from version 23.
+    ``advance`` gets the layers' bytes, once each, sent or already present. Docker does not document
+    sparse loads; they work from version 20.10. So a full load follows if a sparse one fails.
 
     Raises:
-        ContainerError: ``CLIENT_UNAVAILABLE``, or ``CLIENT_REFUSED`` with the engine's words.
-        SourceError: ``SOURCE_CHANGED``: a layer's bytes are not those of its diff id any more.
-        StoreError: ``REFERENCE_INVALID``: a name cannot be read; ``BLOB_*`` from the layers.
+        ContainerError: ``CLIENT_UNAVAILABLE``, or ``CLIENT_REFUSED`` with the engine's message.
+        SourceError: ``SOURCE_CHANGED``: a layer's bytes no longer match its diff id.
+        StoreError: ``REFERENCE_INVALID``: a name is not valid; ``BLOB_*`` from the layers.
         RegistryError: ``REGISTRY_*`` from layers that are in a registry.
     """
     tags = [_tag(name) for name in names]
@@ -82,14 +82,14 @@ def load(
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """The image that has a name in the engine now, and what its labels say of it."""
+    """The image that has a name in the engine now, and its labels."""
 
     image_id: str
     labels: Mapping[str, str]
 
 
 def holder_of(name: str, image: Image, client: docker.DockerClient) -> Holder | None:
-    """Return the image that has a name in the engine; None if no other one than ``image`` has it.
+    """Return the image with a name in the engine; None if it is ``image`` or none.
 
     Raises:
         ContainerError: ``CLIENT_UNAVAILABLE``.
@@ -108,7 +108,7 @@ def holder_of(name: str, image: Image, client: docker.DockerClient) -> Holder | 
 
 @dataclass(frozen=True, slots=True)
 class _Progress:
-    """Reports each byte of each layer once, however often it is sent."""
+    """Reports each byte of each layer once, even if it is sent several times."""
 
     layers: Sequence[Layer]
     advance: Advance
@@ -131,7 +131,7 @@ def _tag(name: str) -> str:
 
 
 def _inspect(client: docker.DockerClient, names: Iterable[str]) -> str | None:
-    """Return the id of the first of these images that the engine has."""
+    """Return the id of the first of these images in the engine."""
     for name in names:
         try:
             return client.images.get(name).id
@@ -147,9 +147,9 @@ def _name(client: docker.DockerClient, image_id: str, tags: Sequence[str]) -> No
 
 
 def _present_layers(image: Image, client: docker.DockerClient) -> int:
-    """Count how many layers, from the bottom, one of the engine's images has too.
+    """Return how many layers, from the bottom, are also in one of the engine's images.
 
-    The engine finds a layer by the chain of diff ids below it, so only a common beginning counts.
+    The engine finds a layer by the chain of diff ids below it, so only a common start counts.
     """
     wanted = [str(layer.diff_id) for layer in image.layers]
     longest = 0
@@ -170,7 +170,7 @@ def _present_layers(image: Image, client: docker.DockerClient) -> int:
 def _archive(
     image: Image, tags: Sequence[str], present: int, progress: _Progress
 ) -> Iterator[bytes | memoryview]:
-    """Yield the archive: manifest.json, the config, and the layers that are not there yet."""
+    """Yield the archive: manifest.json, the config, and the missing layers."""
     config_name = f"{image.config_descriptor.digest.hex}.json"
     paths = [f"{index:03}-{layer.diff_id.hex}.tar" for index, layer in enumerate(image.layers)]
     manifest = [{"Config": config_name, "RepoTags": list(tags), "Layers": paths}]
@@ -200,7 +200,7 @@ def _counted(
 
 
 def _send(archive: Iterator[bytes | memoryview], client: docker.DockerClient) -> int:
-    """Post an archive; return its size in bytes. Raises ``_Refused``: the engine took it not."""
+    """Post an archive; return its size in bytes. Raises ``_Refused`` if the engine refuses it."""
     sent_bytes = 0
 
     def body() -> Iterator[bytes]:
@@ -221,7 +221,7 @@ def _send(archive: Iterator[bytes | memoryview], client: docker.DockerClient) ->
         lines = [line for line in response.iter_lines() if line]
     if response.status_code != 200:
         raise _Refused(_words(lines))
-    for line in lines:  # the engine says 200 first, and what went wrong later
+    for line in lines:  # the engine answers 200 first, and reports errors later
         form = _json(line)
         if "error" in form or "errorDetail" in form:
             raise _Refused(_words([line]))
@@ -229,15 +229,15 @@ def _send(archive: Iterator[bytes | memoryview], client: docker.DockerClient) ->
 
 
 def _loaded(image: Image, tags: Sequence[str], client: docker.DockerClient) -> str:
-    """Return the id under which the engine has the image now."""
+    """Return the engine's id of the image."""
     config, manifest = str(image.config_descriptor.digest), str(image.digest)
     image_id = _inspect(client, [config, manifest, *tags])
     if image_id is None:
-        raise _Refused("it reported no error and does not have the image")
+        raise _Refused("it reported no error, but does not have the image")
     if image_id not in {config, manifest}:  # its own manifest, in a containerd image store
         layers = client.images.get(image_id).attrs["RootFS"]["Layers"]
         if layers != [str(layer.diff_id) for layer in image.layers]:
-            raise _Refused(f"it has {image_id} under the name {tags[0]}")
+            raise _Refused(f"the name {tags[0]} belongs to {image_id} there")
     return image_id
 
 
@@ -246,7 +246,7 @@ def _refusal(words: str) -> MealkitError:
         return failure("SOURCE_CHANGED", f"docker found a layer changed: {words}")
     hint = None
     if "no space left" in words:
-        hint = "free space where docker keeps its data: docker system df"
+        hint = "free space on the disk with docker's data: docker system df"
     return failure("CLIENT_REFUSED", f"docker cannot load the image: {words}", hint=hint)
 
 

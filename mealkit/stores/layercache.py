@@ -1,6 +1,6 @@
-"""The layer cache: which layer came out of which layer plan, so that a rebuild skips the work.
+"""The layer cache: the layer that was built from each layer plan, for rebuilds.
 
-Refuses to answer with a layer whose blob is not there any more.
+A layer whose blob was deleted is not returned.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from mealkit.oci.descriptor import Descriptor
 from mealkit.oci.image import Blob, Layer
 from mealkit.untrusted import parse_json_object, read_file
 
-# A descriptor with its annotations: a few hundred bytes.
+# A descriptor with its annotations has a few hundred bytes.
 _MAX_ENTRY_BYTES = 1024 * 1024
 
 
@@ -25,11 +25,11 @@ class LayerCache:
         self._usable = usable
 
     def get(self, key: str) -> Layer | None:
-        """Return the layer that was kept for a key, if its blob can be used."""
+        """Return the stored layer for a key, if its blob can be used."""
         return self._read(self._path(key), key)
 
     def put(self, key: str, layer: Layer) -> None:
-        """Keep what a key gave; the blob must be in the store already."""
+        """Store the layer for a key; its blob must already be in the store."""
         form = {
             "key": key,
             "descriptor": layer.descriptor.as_json(),
@@ -39,7 +39,7 @@ class LayerCache:
         write_whole(self._path(key), canonical_json(form), durable=False)
 
     def prune(self) -> int:
-        """Drop what cannot be used any more; return the bytes freed."""
+        """Delete entries that can no longer be used; return the freed bytes."""
         freed_bytes = 0
         for path in self._folder.glob("*"):
             if self._read(path, None) is None:

@@ -1,7 +1,7 @@
 """OCI layouts (image-layout.md): images as a folder that every other tool reads.
 
-Refuses to write into a folder that holds something else. The index is written last: until then
-the image is not there.
+Raises BuildError for a folder that contains something else. The index is written last, so other
+tools see the image only when it is complete.
 """
 
 from pathlib import Path
@@ -21,14 +21,15 @@ from mealkit.stores.blobs import FileBlob, VirtualBlob, small_bytes
 def write_layout(
     content: Content, folder: Path, name: str | None = None, advance: Advance = silent
 ) -> None:
-    """Write an image or an index with all its bytes as a layout, or add it to one that is there.
+    """Write an image or an index with all its bytes as a layout, or add it to an existing one.
 
-    Weights are copied without being read where the file system can share blocks; they are never
-    linked to the original file. ``advance`` is told every blob's bytes, known ones at once.
+    Weights are copied without reading them if the file system can share blocks. They are never
+    linked to the original file. ``advance`` is called with every blob's bytes, immediately for
+    those that exist.
 
     Raises:
-        BuildError: ``OUTPUT_EXISTS``: the folder holds something that is not a layout.
-        StoreError: ``DISK_FULL``, ``BLOB_DAMAGED``; and what reading the blobs raises.
+        BuildError: ``OUTPUT_EXISTS``: the folder is not empty and not a layout.
+        StoreError: ``DISK_FULL``, ``BLOB_DAMAGED``; and the errors of reading the blobs.
     """
     _prepare(folder)
     blobs = BlobFolder(folder)
@@ -60,10 +61,10 @@ def read_layout(
     *,
     is_preference: bool = False,
 ) -> Image:
-    """Return an image of a layout; without a name or platform there must be only one.
+    """Return an image in a layout; without a name or platform there must be only one.
 
     Raises:
-        StoreError: ``IMAGE_NOT_FOUND``: no layout, or not this image; ``IMAGE_INVALID``,
+        StoreError: ``IMAGE_NOT_FOUND``: no layout, or no such image in it; ``IMAGE_INVALID``,
             ``BLOB_MISSING``, ``BLOB_DAMAGED``.
     """
     entries, source = open_layout(folder, name)
@@ -71,10 +72,10 @@ def read_layout(
 
 
 def open_layout(folder: Path, name: str | None = None) -> tuple[tuple[Descriptor, ...], Source]:
-    """Return what a layout lists, all of it or under a name, and how its bytes are read.
+    """Return the content of a layout, all or with one name, and the reader of its bytes.
 
     Raises:
-        StoreError: ``IMAGE_NOT_FOUND``: no layout, or not this name; ``IMAGE_INVALID``.
+        StoreError: ``IMAGE_NOT_FOUND``: no layout, or no such name in it; ``IMAGE_INVALID``.
     """
     if not (folder / LAYOUT_FILE).is_file() or not (folder / "index.json").is_file():
         raise failure("IMAGE_NOT_FOUND", f"{folder} is not an OCI layout", where=str(folder))
@@ -93,13 +94,13 @@ def open_layout(folder: Path, name: str | None = None) -> tuple[tuple[Descriptor
 
 
 def _prepare(folder: Path) -> None:
-    """Make the folder a layout without images, unless it is one already."""
+    """Turn the folder into a layout without images, unless it is already a layout."""
     with disk_errors(folder):
         if (folder / LAYOUT_FILE).is_file():
             return
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise failure(
-                "OUTPUT_EXISTS", f"{folder} is there and is not an OCI layout", where=str(folder)
+                "OUTPUT_EXISTS", f"{folder} exists and is not an OCI layout", where=str(folder)
             )
         folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / LAYOUT_FILE, LAYOUT_BYTES)

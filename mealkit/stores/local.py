@@ -1,8 +1,8 @@
-"""The local store: images as mealkit builds them, weights left where they are.
+"""The local store: images as mealkit builds them, with the weights in their original place.
 
 Layout: ``index.json`` and ``blobs/sha256`` as in an OCI layout, ``recipes/sha256`` for virtual
-blobs, and caches. Refuses to name an image before every byte of it is there; killed at any point,
-it works as before.
+blobs, and caches. An image gets its name only when all its bytes are stored, so a process may be
+killed at any time without damage to the store.
 """
 
 import re
@@ -41,8 +41,8 @@ _DIGEST_PREFIX = re.compile(r"(?:sha256:)?([0-9a-f]{6,64})")
 class StoredImage:
     """An image, or an index of images, as a list shows it.
 
-    ``size_bytes`` is what it takes to send it; ``stored_bytes`` what it takes here, shared blobs
-    included; ``missing`` the blobs that are gone or whose source changed.
+    ``size_bytes`` is its size when sent; ``stored_bytes`` its size on disk here, with shared blobs;
+    ``missing`` are the blobs that were deleted or whose source changed.
     """
 
     names: tuple[str, ...]
@@ -54,7 +54,7 @@ class StoredImage:
 
 
 class LocalStore:
-    """Images below one folder, which is made when the first one is put there.
+    """Images in one folder, which is created with the first image.
 
     Any number of processes may use it. ``digests`` and ``layers`` are its caches.
     """
@@ -68,13 +68,13 @@ class LocalStore:
 
     @contextmanager
     def use(self) -> Iterator[None]:
-        """Keep ``prune`` away while blobs are added that no image refers to yet."""
+        """Block ``prune`` while blobs are added that no image refers to yet."""
         with locked(self.root / "lock", shared=True):
             yield
 
     @contextmanager
     def own(self) -> Iterator[None]:
-        """Keep everyone else away.
+        """Lock the store for this process alone.
 
         Raises:
             StoreError: ``STORE_BUSY``: another process uses the store.
@@ -85,22 +85,22 @@ class LocalStore:
     def put(
         self, content: Image | ImageIndex, names: Sequence[str], advance: Advance = silent
     ) -> None:
-        """Keep an image, or an index with its images, under names (``NAME:TAG``).
+        """Store an image, or an index with its images, under names (``NAME:TAG``).
 
-        Blobs that are here are not read. Virtual blobs stay virtual. ``advance`` is told every
-        blob's bytes, known ones at once. What is written is unpacked once, and compared with its
-        diff id. An image that loses its name to this one stays, without it.
+        Existing blobs are not read. Virtual blobs stay virtual. ``advance`` is called with every
+        blob's bytes, immediately for existing ones. Written layers are unpacked once and compared
+        with their diff ids. An image that loses its name to this one stays without the name.
 
         Raises:
-            StoreError: ``REFERENCE_INVALID``; ``DISK_FULL``; ``BLOB_DAMAGED``: bytes are not those
-                of their digest; ``IMAGE_INVALID``: a layer is not that of its diff id; and what
-                reading the blobs raises. The store is as before.
+            StoreError: ``REFERENCE_INVALID``; ``DISK_FULL``; ``BLOB_DAMAGED``: bytes do not match
+                their digest; ``IMAGE_INVALID``: a layer does not match its diff id; and the errors
+                of reading the blobs. The store is then unchanged.
         """
         checked = [_name(name) for name in names]
         images = content.images if isinstance(content, ImageIndex) else (content,)
         for image in images:
             if Digest.of(image.raw_config) != image.config_descriptor.digest:
-                message = "the manifest names another config than the image has"
+                message = "the manifest names a different config than the image has"
                 raise failure("IMAGE_INVALID", message)
         layers = [layer for image in images for layer in image.layers]
         with self.use():
@@ -115,11 +115,11 @@ class LocalStore:
             self._change(lambda index: index.with_image(content.descriptor, checked))
 
     def add(self, chunks: Iterable[bytes | memoryview], advance: Advance = silent) -> FileBlob:
-        """Write bytes whose digest is not known before. Call it within ``use``."""
+        """Write bytes whose digest is not yet known. Call it within ``use``."""
         return self.blobs.add(chunks, advance)
 
     def blob(self, digest: Digest) -> FileBlob | VirtualBlob:
-        """Return a blob; the source of a virtual one is looked at when it is read.
+        """Return a blob; the source of a virtual one is checked when it is read.
 
         Raises:
             StoreError: ``BLOB_MISSING``; ``BLOB_DAMAGED``: its recipe cannot be read.
@@ -132,7 +132,7 @@ class LocalStore:
         return found
 
     def has(self, digest: Digest) -> bool:
-        """Tell whether a blob can be read, as far as that shows without reading it."""
+        """Return whether a blob can be read, as far as this is visible without reading it."""
         try:
             self.blob(digest).check()
         except MealkitError:
@@ -140,16 +140,16 @@ class LocalStore:
         return True
 
     def stored_bytes(self, digest: Digest) -> int | None:
-        """Return how much disk a blob takes, or None if it is not there."""
+        """Return the disk space of a blob, or None if it is missing."""
         real = self.blobs.find(digest)
         return real.size_bytes if real else self.recipes.stored_bytes(digest)
 
     def image(self, text: str, platform: Platform | None = None) -> Image:
-        """Return the image of a name, a digest, or the first digits of one (six or more).
+        """Return the image with a name, a digest, or the first digits of one (six or more).
 
-        A name without a tag is enough if only one image has it. A text that is a name of one
-        image and the first digits of another means neither. Of an index, the image for the
-        platform is meant.
+        A name without a tag is enough if only one image has it. A text that is the name of one
+        image and the first digits of another is ambiguous and finds none. From an index, the image
+        for the platform is returned.
 
         Raises:
             StoreError: ``IMAGE_NOT_FOUND``; ``BLOB_MISSING`` or ``BLOB_DAMAGED`` for what it needs.
@@ -158,7 +158,7 @@ class LocalStore:
         return find_image(entries, source, platform, is_preference=True)
 
     def opened(self, text: str) -> tuple[tuple[Descriptor, ...], Source]:
-        """Return what ``resolve`` finds, and how its bytes are read."""
+        """Return the result of ``resolve``, and the reader of its bytes."""
         return (self.resolve(text),), self._source(text)
 
     def content(self, text: str) -> Image | ImageIndex:
@@ -186,13 +186,13 @@ class LocalStore:
         raise failure("IMAGE_NOT_FOUND", message, where=str(self.root))
 
     def images(self) -> list[StoredImage]:
-        """List all images, named ones first; damaged ones too."""
+        """List all images, named ones first; also damaged ones."""
         index = self.index()
         found = [self._stored(item, index.names(item.digest)) for item in index.images().values()]
         return sorted(found, key=lambda item: (not item.names, item.names, item.digest))
 
     def tag(self, text: str, name: str) -> None:
-        """Give an image one more name; an image that had it loses it.
+        """Give an image one more name; another image with this name loses it.
 
         Raises:
             StoreError: ``IMAGE_NOT_FOUND``, ``REFERENCE_INVALID``.
@@ -201,7 +201,7 @@ class LocalStore:
         self._change(lambda index: index.with_image(_bare(found), [checked]))
 
     def claim(self, digest: Digest, name: str) -> Digest | None:
-        """Give an image a name that it states of itself, unless the name is another image's.
+        """Give an image the name that it states, unless another image has that name.
 
         Return the digest of the image that has the name already and keeps it, or None.
 
@@ -222,7 +222,7 @@ class LocalStore:
         return next((holder for holder in holders if holder != digest), None)
 
     def untag(self, name: str) -> None:
-        """Take a name away; its image stays. Raises ``IMAGE_NOT_FOUND`` (StoreError)."""
+        """Remove a name; its image stays. Raises ``IMAGE_NOT_FOUND`` (StoreError)."""
         if self.index().named(name) is None:
             raise failure("IMAGE_NOT_FOUND", f"no image is named {name!r}", where=str(self.root))
         self._change(lambda index: index.without_name(name))
@@ -239,11 +239,11 @@ class LocalStore:
             self._change(lambda index: index.without_image(found.digest))
 
     def index(self) -> Index:
-        """Return which images are there."""
+        """Return the index of the images."""
         return Index.read(self.root / "index.json")
 
     def _change(self, change: Callable[[Index], Index]) -> None:
-        """Replace the index by a changed one; changes of several processes come one by one."""
+        """Replace the index by a changed one; only one process changes it at a time."""
         with locked(self.root / "index.lock"):
             write_whole(self.root / "index.json", change(self.index()).as_bytes())
 
@@ -258,7 +258,7 @@ class LocalStore:
             raise
 
     def _keep(self, blob: Blob, advance: Advance) -> bool:
-        """Keep a blob; tell whether it had to be written."""
+        """Store a blob; return whether it had to be written."""
         if self.blobs.holds(blob):
             advance(blob.size_bytes)
         elif isinstance(blob, VirtualBlob):
@@ -273,7 +273,7 @@ class LocalStore:
         return False
 
     def _absent_bytes(self, blobs: Sequence[Blob]) -> int:
-        """Count what ``_keep`` will write."""
+        """Return the number of bytes that ``_keep`` will write."""
         real = {blob.digest: blob.size_bytes for blob in blobs if not isinstance(blob, VirtualBlob)}
         return sum(size for digest, size in real.items() if not self._usable(digest, size))
 
@@ -287,7 +287,7 @@ class LocalStore:
         """Return every blob of an image or an index, its own bytes included.
 
         Raises:
-            StoreError: ``BLOB_MISSING``, ``BLOB_DAMAGED`` or ``IMAGE_INVALID``: it cannot be known.
+            StoreError: ``BLOB_MISSING``, ``BLOB_DAMAGED`` or ``IMAGE_INVALID``: they are not known.
         """
         needed = {top.digest: top}
         if top.media_type in INDEX_TYPES:
@@ -299,7 +299,7 @@ class LocalStore:
         return needed
 
     def _listed(self, top: Descriptor) -> tuple[Descriptor, ...]:
-        """Return what an index lists; nothing for an image."""
+        """Return the images in an index; empty for an image."""
         if top.media_type not in INDEX_TYPES:
             return ()
         return Index.parse(small_bytes(self.blob(top.digest)), top.digest).descriptors
@@ -331,7 +331,7 @@ class LocalStore:
 
 
 def _name(text: str) -> str:
-    """Check a name to be given: it must have a tag, and no digest."""
+    """Check a new name: it must have a tag, and no digest."""
     reference = Reference.parse(text)
     if reference.tag is None or reference.digest is not None:
         raise failure("REFERENCE_INVALID", f"{text!r} is not a name with a tag, like name:1.0.0")
@@ -339,7 +339,7 @@ def _name(text: str) -> str:
 
 
 def _bare(found: Descriptor) -> Descriptor:
-    """Return a descriptor without what belongs to one of its names."""
+    """Return a descriptor without the fields that belong to one of its names."""
     return Descriptor(found.media_type, found.digest, found.size_bytes, platform=found.platform)
 
 
@@ -367,7 +367,7 @@ def _by_reference(index: Index, every: Mapping[Digest, Descriptor], text: str) -
 
 
 def _is_named(text: str, name: str) -> bool:
-    """Tell whether a name in an index, which another tool may have written, is of a repository."""
+    """Return whether a name in an index is in a repository; other tools may have written it."""
     try:
         return Reference.parse(text).name == name
     except MealkitError:

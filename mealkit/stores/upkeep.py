@@ -1,6 +1,6 @@
-"""Upkeep of the local store: throw away what nothing needs, and look again at sources that moved.
+"""Maintains the local store: deletes unused files, and verifies sources again that were moved.
 
-Refuses to run while another process adds to the store.
+Raises StoreError while another process adds to the store.
 """
 
 from collections.abc import Iterable
@@ -22,7 +22,7 @@ from mealkit.stores.local import LocalStore
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """What ``prune`` did: disk freed, and the blobs that were deleted because they are damaged."""
+    """The result of ``prune``: the freed disk space, and the deleted damaged blobs."""
 
     freed_bytes: int
     damaged: tuple[Digest, ...]
@@ -37,13 +37,13 @@ def prune(
 ) -> Pruned:
     """Delete what no image needs: blobs, recipes, cache entries, files of killed writers.
 
-    ``nameless`` also gives up images without a name. ``damaged`` reads every blob that is kept
-    (``advance`` is told the bytes) and deletes those whose bytes are wrong or whose source
-    changed; the images that need them stay listed, and the next build puts the blobs back.
+    ``nameless`` also deletes images without a name. ``damaged`` reads every remaining blob (and
+    calls ``advance`` with the bytes) and deletes those whose bytes are wrong or whose source
+    changed. The images that need them stay listed, and the next build restores the blobs.
 
     Raises:
-        StoreError: ``STORE_BUSY``; ``BLOB_DAMAGED`` or ``BLOB_MISSING``: it cannot be known what
-            an image needs, unless ``damaged`` is asked for, which gives such images up.
+        StoreError: ``STORE_BUSY``; ``BLOB_DAMAGED`` or ``BLOB_MISSING``: the blobs that an image
+            needs are not known. With ``damaged``, such images are deleted instead.
     """
     if not store.root.is_dir():
         return Pruned(0, ())
@@ -61,13 +61,13 @@ def prune(
 
 
 def refresh_sources(image: Image, store: LocalStore, advance: Advance = silent) -> None:
-    """Hash the sources of virtual layers again whose times or place on disk changed.
+    """Hash the sources of virtual layers again if their times or their place on disk changed.
 
-    Where the bytes are the same (the file was linked, touched, copied back), the recipe is
-    renewed and the image works again; ``advance`` is told the bytes.
+    If the bytes are the same (the file was linked, touched, copied back), the recipe is renewed and
+    the image works again. ``advance`` is called with the bytes.
 
     Raises:
-        StoreError: ``BLOB_MISSING``: a source is gone.
+        StoreError: ``BLOB_MISSING``: a source was deleted.
         SourceError: ``SOURCE_CHANGED``: a source has other bytes now.
     """
     stale = [
@@ -83,14 +83,14 @@ def refresh_sources(image: Image, store: LocalStore, advance: Advance = silent) 
         if found.file != blob.file_digest:
             raise failure(
                 "SOURCE_CHANGED",
-                f"{blob.source} has the digest {found.file}, not {blob.file_digest}",
+                f"{blob.source} has the digest {found.file}, expected {blob.file_digest}",
                 where=str(blob.source),
             )
         store.recipes.write(replace(blob, key=key))
 
 
 def _new_key(blob: VirtualBlob) -> FileKey | None:
-    """Return the key of a source that is not the one it was, or None."""
+    """Return the key of a source that has changed, or None."""
     try:
         blob.check()
     except MealkitError as error:
@@ -119,7 +119,7 @@ def _needed(store: LocalStore, index: Index) -> set[Digest]:
 
 
 def _sweep(store: LocalStore, needed: Iterable[Digest]) -> int:
-    """Delete all that is not needed; no other process is at work, so temporary files are stale."""
+    """Delete what is not needed; no other process is active, so temporary files are stale."""
     kept = set(needed)
     freed_bytes = sum(
         folder.remove(digest)
@@ -140,7 +140,7 @@ def _cache_partials(store: LocalStore) -> list[Path]:
 
 
 def _damaged(store: LocalStore, digests: Iterable[Digest], advance: Advance) -> tuple[Digest, ...]:
-    """Read blobs and return those that are not what they should be; absent ones are not there."""
+    """Read blobs and return the damaged ones; missing ones are ignored."""
     bad = []
     for digest in digests:
         try:

@@ -1,6 +1,6 @@
-"""Recipes: virtual blobs as the local store keeps them, a few KB each, whatever they stand for.
+"""Recipes of virtual blobs in the local store, a few KB each, independent of the blob's size.
 
-Refuses a recipe file that cannot be read.
+Raises StoreError for a recipe file that cannot be read.
 """
 
 import base64
@@ -14,18 +14,18 @@ from mealkit.stores.blob_folder import HEX_NAME
 from mealkit.stores.blobs import VirtualBlob
 from mealkit.untrusted import parse_json_object, read_file
 
-# A header and a footer of tar, and a path.
+# A recipe has a header and a footer of tar, and a path.
 _MAX_RECIPE_BYTES = 1024 * 1024
 
 
 class Recipes:
-    """A folder of recipes, named by the digests of the blobs they make."""
+    """A folder of recipes, named by the digests of their blobs."""
 
     def __init__(self, root: Path) -> None:
         self._folder = root / "recipes" / "sha256"
 
     def find(self, digest: Digest) -> VirtualBlob | None:
-        """Return the virtual blob; its source is not looked at.
+        """Return the virtual blob; its source is not checked.
 
         Raises:
             StoreError: ``BLOB_DAMAGED``: the recipe cannot be read.
@@ -49,7 +49,7 @@ class Recipes:
             ) from error
 
     def write(self, blob: VirtualBlob) -> None:
-        """Keep a virtual blob; one that is there already is not written again."""
+        """Store a virtual blob; an existing one is not written again."""
         form = {
             "head": base64.b64encode(blob.head).decode(),
             "source": text_of(blob.source.resolve()),
@@ -62,7 +62,7 @@ class Recipes:
             write_whole(path, data)
 
     def stored_bytes(self, digest: Digest) -> int | None:
-        """Return how much disk the recipe takes, or None if there is none."""
+        """Return the disk space of the recipe, or None if it is missing."""
         try:
             return self._path(digest).stat().st_size
         except (FileNotFoundError, NotADirectoryError):
@@ -77,14 +77,14 @@ class Recipes:
         )
 
     def remove(self, digest: Digest) -> int:
-        """Delete a recipe; return the bytes freed."""
+        """Delete a recipe; return the freed bytes."""
         freed_bytes = self.stored_bytes(digest) or 0
         with disk_errors(self._folder):
             self._path(digest).unlink()
         return freed_bytes
 
     def partials(self) -> list[Path]:
-        """Return temporary files of writers that were killed, or are at work."""
+        """Return the temporary files of killed and of active writers."""
         return sorted(self._folder.glob(".*.part"))
 
     def _path(self, digest: Digest) -> Path:

@@ -62,7 +62,7 @@ def test_wheels_that_disagree_are_refused(tmp_path):
     one = write_wheel(tmp_path, "one", {"space.py": b"1\n"})
     two = write_wheel(tmp_path, "two", {"space.py": b"2\n"})
 
-    with pytest.raises(BuildError, match=r"space.py is in one-1.0-py3-none-any.whl too"):
+    with pytest.raises(BuildError, match=r"space.py is also in one-1.0-py3-none-any.whl"):
         _tree(one, two)
 
 

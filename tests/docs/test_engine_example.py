@@ -110,7 +110,9 @@ def test_its_kit_is_checked(engine, kit):
     wrong = kit.with_name("wrong")
     shutil.copytree(kit, wrong)
     (wrong / "kit.yaml").write_text(text.replace("engine: ", "settings: {words: 3}\n  engine: "))
-    with pytest.raises(AssertionError, match=r"settings\.words\n +where .*kit\.yaml:\d+"):
+    with pytest.raises(
+        AssertionError, match=r"settings\.words does not exist\n +where .*kit\.yaml:\d+"
+    ):
         python(library, "-m", "mealkit", "check", wrong)
 
 

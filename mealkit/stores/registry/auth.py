@@ -1,7 +1,7 @@
 """Answers a registry's challenges: Basic, and Bearer tokens (distribution's token spec).
 
-Refuses to send a credential over plain HTTP to a host that is not this machine, or to a token
-server that is not the registry's own.
+Raises RegistryError before a credential would be sent over plain HTTP to another machine, or to a
+token server that is not the registry's own.
 """
 
 import re
@@ -21,10 +21,10 @@ from mealkit.stores.registry.realms import Realms
 
 # "a token should never be returned with less than 60 seconds to live" (token spec)
 _LEAST_LIFE_SECONDS = 60.0
-# Renewed early: a token that dies during a request costs sending the body again.
+# Renewed early: if a token expires during a request, the body must be sent again.
 _USED_PART_OF_LIFE = 0.75
 
-# Challenges are a line; what is longer is not one. (httpx2 takes heads of 100 KB.)
+# A challenge is one line; anything longer is not valid. (httpx2 accepts heads of 100 KB.)
 _MOST_CHALLENGE = 8 * 1024
 _MOST_TOKEN = 64 * 1024
 _TOKEN = re.compile(r"[\x21-\x7e]+")
@@ -33,7 +33,7 @@ _SCHEME = re.compile(r"(?:^|,)\s*([A-Za-z][A-Za-z0-9-]*)(?=\s+[A-Za-z_-]+\s*=|\s
 _PARAMETER = re.compile(r'([A-Za-z_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
 
 Fetch = Callable[[httpx2.Request], tuple[int, Any]]
-"""Sends a request to a token server; gives the status and the JSON body, None if it is not JSON."""
+"""Sends a request to a token server; returns the status and the JSON body, None if not JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Challenge:
 def challenges_of(header: str) -> list[Challenge]:
     """Read a ``WWW-Authenticate`` header (RFC 9110 section 11.6.1); schemes in lower case."""
     header = header[:_MOST_CHALLENGE]
-    # Quoted values are blanked for finding schemes, as they may hold commas and words.
+    # Quoted values are blanked for finding schemes, because they may contain commas and words.
     blank = re.sub(
         r'"(?:[^"\\]|\\.)*"', lambda found: '"' + "_" * (len(found[0]) - 2) + '"', header
     )
@@ -69,7 +69,7 @@ class Authorizer:
     ) -> None:
         """Use ``credentials`` for ``registry``, and ``fetch`` to reach its token server.
 
-        ``realms`` are token servers that the user named besides.
+        ``realms`` are additional token servers that the user named.
         """
         self._realms = realms or Realms()
         self._registry = registry
@@ -81,7 +81,7 @@ class Authorizer:
         self._lock = threading.Lock()
 
     def header(self, scopes: tuple[str, ...]) -> str | None:
-        """Return the header for scopes, or None while the registry has not asked for one."""
+        """Return the header for scopes, or None as long as the registry has not required one."""
         with self._lock:
             if self._challenge is None:
                 return None
@@ -91,7 +91,7 @@ class Authorizer:
             return self._make(self._challenge, scopes)
 
     def renew(self, asked: str, scopes: tuple[str, ...], refused: str | None) -> str | None:
-        """Answer a 401: return a header other than the ``refused`` one, or None if there is none.
+        """Answer a 401: return another header than ``refused``, or None if no other is possible.
 
         Raises:
             RegistryError: ``REGISTRY_DENIED``, ``REGISTRY_REFUSED``, ``REGISTRY_INSECURE``.
@@ -109,7 +109,7 @@ class Authorizer:
             return None if made == refused else made
 
     def denied(self, what: str) -> MealkitError:
-        """Make the error for a refusal, with what is known about the credentials used."""
+        """Return the error for a refusal, with the known facts about the credentials."""
         known = self._credentials.lookup(self._registry)
         state = "with the credentials that are stored" if known else "without credentials"
         notes = "".join(f"; {text}" for text in self._credentials.troubles)
@@ -121,7 +121,7 @@ class Authorizer:
         )
 
     def scrub(self, text: str) -> str:
-        """Blank every secret that was used out of a text that came from outside."""
+        """Remove every used secret from a text that came from outside."""
         for secret in sorted(self._secrets, key=len, reverse=True):
             text = text.replace(secret, "***")
         return text
@@ -171,13 +171,13 @@ class Authorizer:
         return token, max(seconds, 0.0)
 
     def _require_own(self, realm: httpx2.URL) -> None:
-        """Refuse to tell a stranger what is kept for the registry."""
+        """Raise if the token server may not get the registry's credentials."""
         authority = realm.netloc.decode()
         if self._realms.may_know(self._registry, authority):
             return
         raise failure(
             "REGISTRY_REALM",
-            f"{self._registry} wants its credentials sent to {authority!r}",
+            f"{self._registry} requests that its credentials be sent to {authority!r}",
             where=self._registry,
             hint=f"if that is its token server: {REALMS_VARIABLE}={self._registry}={realm.host}",
         )

@@ -1,6 +1,6 @@
-"""A blob that stays in its registry until it is read, and survives cut connections.
+"""A blob that stays in its registry until it is read; interrupted reads are resumed.
 
-Refuses bytes that the digest does not name: a whole read is hashed on the way.
+Raises RegistryError for bytes that do not match the digest: a complete read is hashed.
 """
 
 import contextlib
@@ -31,11 +31,11 @@ class RegistryBlob:
         return self.clients[-1].endpoint.registry
 
     def chunks(self, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
-        """Yield the asked range; a cut connection is taken up again where it ended.
+        """Yield the requested range; after a lost connection the read continues where it ended.
 
         Raises:
-            RegistryError: ``REGISTRY_DIGEST`` when a whole read gave other bytes (the last chunk
-                is out by then: use none before the end), ``REGISTRY_UNREACHABLE``,
+            RegistryError: ``REGISTRY_DIGEST``, a complete read gave other bytes (all chunks were
+                yielded by then: do not use any before the end), ``REGISTRY_UNREACHABLE``,
                 ``REGISTRY_DENIED``, ``REGISTRY_REFUSED``.
             StoreError: ``BLOB_MISSING``.
         """
@@ -53,8 +53,8 @@ class RegistryBlob:
             raise self._other_bytes(f"has digest {found}", *used)
 
     def _range(self, start: int, end: int, used: set[RegistryClient]) -> Iterator[bytes]:
-        """Yield a range, from the first client that has it; note those that gave bytes."""
-        # Those that once gave other bytes come last, so that another command's try is not wasted.
+        """Yield a range, from the first client that has it; record the clients that sent bytes."""
+        # Clients that once sent other bytes come last, to save a useless attempt.
         clients = sorted(self.clients, key=lambda client: self.digest in client.distrusted)
         for index, client in enumerate(clients):
             used.add(client)
@@ -89,7 +89,7 @@ class RegistryBlob:
                 ) from cut
 
     def _once(self, client: RegistryClient, start: int, end: int) -> Iterator[bytes]:
-        """Yield what one request gives of a range, no more than was asked for."""
+        """Yield the part of a range that one request returns, at most the requested bytes."""
         is_part = (start, end) != (0, self.size_bytes)
         headers = {"Range": f"bytes={start}-{end - 1}"} if is_part else {}
         name = client.endpoint.repository(self.repository)
@@ -108,7 +108,7 @@ class RegistryBlob:
                     return
 
     def _checked_start(self, client: RegistryClient, response: httpx2.Response, start: int) -> int:
-        """Return how many bytes of a response come before ``start``; refuse another blob."""
+        """Return the number of bytes of a response before ``start``; check that it is this blob."""
         if response.status_code == 404:
             name = client.endpoint.registry
             raise failure(
@@ -141,7 +141,7 @@ class RegistryBlob:
         names = ", ".join(sorted(client.endpoint.registry for client in clients))
         return failure(
             "REGISTRY_DIGEST",
-            f"what {names} gives for {self.digest} ({self.size_bytes} bytes) {what}",
+            f"the answer of {names} for {self.digest} ({self.size_bytes} bytes) {what}",
             where=names,
         )
 

@@ -1,7 +1,7 @@
 """HTTP to one registry: authorization, redirects, retries with back-off, and plain errors.
 
-Refuses plain HTTP to other machines, redirects off TLS or nearer to this machine than the registry
-is, and never sends a credential to another host.
+Raises RegistryError for plain HTTP to other machines, and for redirects to plain HTTP or to a more
+private network than the registry's. Never sends a credential to another host.
 """
 
 import contextlib
@@ -34,7 +34,7 @@ _DEFAULT_PORTS = {"https": 443, "http": 80}
 
 
 class RegistryClient:
-    """Speaks to one registry or mirror; safe between threads."""
+    """Sends requests to one registry or mirror; safe between threads."""
 
     def __init__(
         self,
@@ -44,23 +44,23 @@ class RegistryClient:
         retry: Retry,
         realms: Realms | None = None,
     ) -> None:
-        """Speak through ``http``, which is shared and closed by its maker."""
+        """Use ``http``, which is shared and which the caller closes."""
         self.endpoint = endpoint
         self.retry = retry
         self.distrusted: set[Digest] = set()
-        """Digests for which other bytes came from here."""
+        """Digests for which this client returned other bytes."""
         self._http = http
         self._authorizer = Authorizer(endpoint.registry, credentials, self._fetch_token, realms)
         self._base: httpx2.URL | None = None
         self._lock = threading.Lock()
 
     def send(self, call: RegistryCall, limit_bytes: int = SMALL_BYTES) -> RegistryAnswer:
-        """Send a request and read its whole answer, of any status but 401.
+        """Send a request and read its complete answer, of any status except 401.
 
         Raises:
             RegistryError: ``REGISTRY_UNREACHABLE``, ``REGISTRY_DENIED``, ``REGISTRY_INSECURE``,
                 ``REGISTRY_REFUSED`` (also for an answer longer than ``limit_bytes``).
-            httpx2.TransportError: a call that is not retried did not get through.
+            httpx2.TransportError: a call that is not retried failed.
         """
         attempt = 1
         while True:
@@ -77,12 +77,12 @@ class RegistryClient:
 
     @contextlib.contextmanager
     def open(self, call: RegistryCall) -> Iterator[httpx2.Response]:
-        """Send a request and give its response, of any status but 401, with the body unread.
+        """Send a request and yield its response, of any status except 401, with the body unread.
 
         Raises:
             RegistryError: as ``send`` does.
-            httpx2.TransportError: the body was cut; or, for a call that is not retried, anything
-                that went wrong on the way.
+            httpx2.TransportError: the body was truncated; or, for a call that is not retried, any
+                error of the connection.
         """
         response = (
             self._patiently(lambda: self._follow(call)) if call.is_retried else self._follow(call)
@@ -93,22 +93,22 @@ class RegistryClient:
             response.close()
 
     def url(self, path: str) -> httpx2.URL:
-        """Return the address of a path, or of a ``Location`` that the registry gave."""
+        """Return the address of a path, or of a ``Location`` from the registry."""
         base = self._origin()
         try:
             url = base.join(path)
         except httpx2.InvalidURL as error:
-            raise self._odd("leads to an address that cannot be read") from error
+            raise self._odd("redirects to an address that is not valid") from error
         if base.scheme == "https" and url.scheme == "http" and url.host == base.host:
-            # Registries behind a proxy that ends TLS give their own idea of the scheme.
+            # Registries behind a proxy that terminates TLS may state the wrong scheme.
             url = url.copy_with(scheme=base.scheme, port=base.port)
         self._require_hop(base, url)
         if url.scheme == "http" and not is_loopback(url.host):
-            raise self._insecure(f"leads to {url.scheme}://{url.netloc.decode()}")
+            raise self._insecure(f"redirects to {url.scheme}://{url.netloc.decode()}")
         return url
 
     def refusal(self, what: str, answer: RegistryAnswer) -> MealkitError:
-        """Make the error for an answer that refuses ``what``, with the registry's own words."""
+        """Return the error for an answer that refuses ``what``, with the registry's own message."""
         name = self.endpoint.registry
         if answer.status in {401, 403}:
             return self._authorizer.denied(what)
@@ -120,18 +120,18 @@ class RegistryClient:
         )
 
     def words(self, answer: RegistryAnswer) -> str:
-        """Return the registry's own words, without the secrets that were sent to it."""
+        """Return the registry's own message, without the secrets that were sent to it."""
         return self._authorizer.scrub(words_of(answer.body))
 
     def unreachable(self, error: httpx2.TransportError, attempts: int = 1) -> MealkitError:
-        """Make the error for a registry that did not get or give all that was sent."""
+        """Return the error for a connection to the registry that failed."""
         name = self.endpoint.registry
         reason = " ".join(str(error).split()) or type(error).__name__
         if "WRONG_VERSION_NUMBER" in reason or "RECORD_LAYER_FAILURE" in reason:
-            return failure("REGISTRY_INSECURE", f"{name} does not speak TLS", where=name)
+            return failure("REGISTRY_INSECURE", f"{name} does not support TLS", where=name)
         hint = None
         if "CERTIFICATE_VERIFY_FAILED" in reason:
-            hint = "put the registry's authority into the system's store, or set SSL_CERT_FILE"
+            hint = "add the registry's authority to the system's store, or set SSL_CERT_FILE"
         tried = f", tried {attempts} times" if attempts > 1 else ""
         return failure(
             "REGISTRY_UNREACHABLE",
@@ -170,7 +170,7 @@ class RegistryClient:
             try:
                 target = self.url(str(url.join(location)))
             except httpx2.InvalidURL as error:
-                raise self._odd("leads to an address that cannot be read") from error
+                raise self._odd("redirects to an address that is not valid") from error
             self._require_hop(url, target)
             url = target
         raise self._odd(f"redirects more than {_MOST_REDIRECTS} times")
@@ -195,11 +195,11 @@ class RegistryClient:
     def _once(
         self, call: RegistryCall, url: httpx2.URL, authorization: str | None
     ) -> httpx2.Response:
-        # Bytes are counted and hashed as they are stored, so none may be compressed on the way.
+        # Bytes are counted and hashed as they are stored, so the transfer must not be compressed.
         headers = {"Accept-Encoding": "identity", **call.headers}
         if authorization:
             headers["Authorization"] = authorization
-        # httpx2 hands the chunks to the socket as they are; its types do not know memoryview.
+        # httpx2 passes the chunks to the socket unchanged; its types do not include memoryview.
         content = cast("Iterable[bytes]", call.body()) if call.body else None
         request = self._http.build_request(call.method, url, headers=headers, content=content)
         return self._http.send(request, stream=True, follow_redirects=False)
@@ -222,7 +222,7 @@ class RegistryClient:
             return self._base
 
     def _find_origin(self) -> httpx2.URL:
-        """Return the registry's address; a loopback one may speak either scheme."""
+        """Return the registry's address; a loopback one may use http or https."""
         authority = self.endpoint.authority
         if not self.endpoint.is_loopback:
             return httpx2.URL(f"https://{authority}")
@@ -234,7 +234,7 @@ class RegistryClient:
             status = 400
         except httpx2.TransportError:
             return plain
-        # What servers of TLS answer to plain HTTP.
+        # The answer of TLS servers to plain HTTP.
         return httpx2.URL(f"https://{authority}") if status == 400 else plain
 
     def _fetch_token(self, request: httpx2.Request) -> tuple[int, Any]:
@@ -266,9 +266,7 @@ class RegistryClient:
 
     def _busy(self, status: int, attempts: int, asked_seconds: float | None) -> MealkitError:
         name = self.endpoint.registry
-        patience = (
-            f", and asks for {asked_seconds:.0f} seconds of patience" if asked_seconds else ""
-        )
+        patience = f", and asks to wait {asked_seconds:.0f} seconds" if asked_seconds else ""
         return failure(
             "REGISTRY_REFUSED" if status == 429 else "REGISTRY_UNREACHABLE",
             f"{name} answers {status}, tried {attempts} times{patience}",
@@ -286,7 +284,7 @@ def _origin_of(url: httpx2.URL) -> tuple[str, str, int | None]:
 
 
 def _is_final(error: httpx2.TransportError) -> bool:
-    """Tell whether trying again cannot help."""
+    """Return whether another attempt cannot help."""
     text = str(error)
     if isinstance(error, httpx2.UnsupportedProtocol | httpx2.LocalProtocolError):
         return True

@@ -1,7 +1,8 @@
 """Credentials for registries, from the files and helpers that docker and podman use.
 
-Reads only; never puts a secret into a message. Formats: docker's ``config.json`` (``auths``,
-``credHelpers``, ``credsStore``), containers-auth.json(5), docker-credential-helpers' ``get``.
+It only reads files, and never puts a secret into a message. Formats: docker's ``config.json``
+(``auths``, ``credHelpers``, ``credsStore``), containers-auth.json(5), docker-credential-helpers'
+``get``.
 """
 
 import base64
@@ -26,7 +27,7 @@ _HUB_KEY = "https://index.docker.io/v1/"
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """A user name and a password, or an identity token that stands for both."""
+    """A user name and a password, or an identity token instead of both."""
 
     username: str = field(repr=False)
     password: str = field(repr=False)
@@ -40,13 +41,13 @@ class Credential:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Everything that must not be printed."""
+        """All texts that must not be printed."""
         held = (self.password, self.identity_token or "", self.basic.removeprefix("Basic "))
         return tuple(text for text in held if text)
 
 
 class Credentials:
-    """Looks credentials up once per name and remembers them; safe between threads."""
+    """Looks up credentials once per name and caches them; safe between threads."""
 
     def __init__(self, files: tuple[Path, ...], search_path: str | None = None) -> None:
         """Use configuration files in this order; helpers are searched on ``search_path``."""
@@ -59,7 +60,7 @@ class Credentials:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Credentials":
-        """Use the files that docker and podman would use; one that is not there is skipped."""
+        """Use the files that docker and podman use; missing ones are skipped."""
         home = Path(environment.get("HOME", "/nonexistent"))
         docker = Path(environment.get("DOCKER_CONFIG", home / ".docker")) / "config.json"
         files = [docker]
@@ -70,10 +71,10 @@ class Credentials:
         return cls(tuple(files), environment.get("PATH"))
 
     def lookup(self, registry: str, repository: str = "") -> Credential | None:
-        """Return the credential for a repository: the one of the longest name that has one.
+        """Return the credential for a repository: that of the longest matching name.
 
-        A helper that is missing or fails is noted in ``troubles`` and counts as no credential,
-        so that public images stay readable.
+        A helper that is missing or fails is recorded in ``troubles`` and counts as no credential,
+        so that public images can still be read.
 
         Raises:
             RegistryError: ``REGISTRY_DENIED``: a credential file cannot be read.
@@ -124,13 +125,13 @@ class Credentials:
         except (OSError, subprocess.TimeoutExpired):
             return self._trouble(f"{program} did not answer")
         if done.returncode:
-            # The protocol says "not found" in words only, on stdout.
+            # The protocol reports "not found" only as a text on stdout.
             silent = b"not found" in done.stdout.lower()
             return None if silent else self._trouble(f"{program} ended with {done.returncode}")
         try:
             return _of_answer(parse_json(done.stdout))
         except (UntrustedError, KeyError, TypeError):
-            return self._trouble(f"{program} answered with something else than its protocol")
+            return self._trouble(f"the answer of {program} does not follow its protocol")
 
     def _trouble(self, text: str) -> Credential | None:
         if text not in self.troubles:
@@ -146,7 +147,7 @@ def _names(registry: str, repository: str) -> Iterator[str]:
 
 
 def _keys(name: str) -> tuple[str, ...]:
-    """Return the spellings under which a registry may stand in a file or helper."""
+    """Return the spellings that files and helpers use for a registry."""
     if name == _HUB:
         return (_HUB_KEY, name)
     return (name, f"https://{name}", f"https://{name}/", f"https://{name}/v1/", f"http://{name}")
@@ -170,9 +171,9 @@ def _of_entry(entry: Any) -> Credential | None:
 
 
 def _of_answer(answer: Any) -> Credential | None:
-    """Read what a helper answers; KeyError or TypeError if it is something else."""
+    """Parse a helper's answer; raises KeyError or TypeError if it is not valid."""
     username, secret = str(answer["Username"]), str(answer["Secret"])
-    if not username and not secret:  # what docker-credential-pass says of an unknown registry
+    if not username and not secret:  # the answer of docker-credential-pass for an unknown registry
         return None
     if username == "<token>":
         return Credential("<token>", "", secret)

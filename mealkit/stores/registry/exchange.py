@@ -1,4 +1,4 @@
-"""What is said to a registry and what it answers, as values."""
+"""Requests to a registry and its answers, as values."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -9,18 +9,18 @@ import httpx2
 from mealkit.untrusted import UntrustedError, parse_json
 
 # Registries must take manifests of 4 MiB (distribution-spec "Pushing Manifests"); configs of large
-# images stay below it too. Whatever is longer is not what was asked for.
+# images also stay below it. Anything longer is not a valid answer.
 SMALL_BYTES = 4 * 1024 * 1024
 
 _QUOTED_CHARACTERS = 300
 
 Body = Callable[[], Iterable[bytes | memoryview]]
-"""Makes a request's body anew, so that a request can be sent again."""
+"""Creates a request's body again, so that the request can be repeated."""
 
 
 @dataclass(frozen=True, slots=True)
 class RegistryCall:
-    """One request. ``path`` is a path at the registry, or a whole address that it gave."""
+    """One request. ``path`` is a path at the registry, or a complete address from it."""
 
     method: str
     path: str
@@ -32,7 +32,7 @@ class RegistryCall:
 
 @dataclass(frozen=True, slots=True)
 class RegistryAnswer:
-    """A whole small response."""
+    """A complete small response."""
 
     status: int
     headers: httpx2.Headers
@@ -40,7 +40,7 @@ class RegistryAnswer:
 
 
 def json_of(body: bytes) -> Any:
-    """Read JSON; None if it is something else."""
+    """Parse JSON; return None if it is not JSON."""
     try:
         return parse_json(body)
     except UntrustedError:
@@ -48,7 +48,7 @@ def json_of(body: bytes) -> Any:
 
 
 def words_of(body: bytes) -> str:
-    """Return a registry's own words (distribution-spec "Error Codes"), made fit to print."""
+    """Return a registry's own message (distribution-spec "Error Codes"), in printable form."""
     form = json_of(body)
     errors = form.get("errors") if isinstance(form, dict) else None
     if isinstance(errors, list) and all(isinstance(item, dict) for item in errors):

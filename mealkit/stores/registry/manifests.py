@@ -1,7 +1,7 @@
-"""Manifests and indexes of any kind in a registry: fetched and put by a tag or a digest.
+"""Reads and writes manifests and indexes of any kind in a registry, by tag or digest.
 
-Refuses bytes that their digest does not name. Protocol: distribution-spec v1.1, "Pulling
-manifests" and "Pushing manifests".
+Raises RegistryError for bytes that do not match their digest. Protocol: distribution-spec v1.1,
+"Pulling manifests" and "Pushing manifests".
 """
 
 from collections.abc import Sequence
@@ -22,14 +22,14 @@ _ACCEPT = ", ".join(sorted(MANIFEST_TYPES | INDEX_TYPES))
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """A manifest or an index as a registry gave it."""
+    """A manifest or an index from a registry."""
 
     raw: bytes
     media_type: str
 
     @property
     def descriptor(self) -> Descriptor:
-        """What an index would say of it."""
+        """Its descriptor."""
         return Descriptor(self.media_type, Digest.of(self.raw), len(self.raw))
 
 
@@ -40,7 +40,7 @@ def get_manifest(clients: Sequence[RegistryClient], reference: Reference, name: 
     registry.
 
     Raises:
-        StoreError: ``IMAGE_NOT_FOUND``; ``IMAGE_INVALID``: it is neither.
+        StoreError: ``IMAGE_NOT_FOUND``; ``IMAGE_INVALID``: it is neither a manifest nor an index.
         RegistryError: ``REGISTRY_*``.
     """
     for client in clients[:-1]:
@@ -54,9 +54,9 @@ def get_manifest(clients: Sequence[RegistryClient], reference: Reference, name: 
 def put_manifest(
     client: RegistryClient, reference: Reference, content: Content, name: str
 ) -> Outcome:
-    """Put a manifest or index under a tag or its digest, unless the name means it already.
+    """Push a manifest or index under a tag or its digest, unless the name already refers to it.
 
-    Some registries freeze their tags. What the manifest refers to must be there.
+    Some registries do not allow changing a tag. The blobs of the manifest must exist there.
 
     Raises:
         RegistryError: ``REGISTRY_*``.
@@ -76,7 +76,7 @@ def put_manifest(
     if said and said.startswith("sha256:") and said != described.digest:
         raise failure(
             "REGISTRY_DIGEST",
-            f"{client.endpoint.registry} took {described.digest} and calls it {said}",
+            f"{client.endpoint.registry} accepted {described.digest} but states the digest {said}",
             where=client.endpoint.registry,
         )
     return Outcome.UPLOADED
@@ -101,14 +101,14 @@ def _get(client: RegistryClient, reference: Reference, name: str) -> Fetched:
     if said and said.startswith("sha256:") and said != found:
         raise failure(
             "REGISTRY_DIGEST",
-            f"what {client.endpoint.registry} gives for {said} has digest {found}",
+            f"the answer of {client.endpoint.registry} for {said} has digest {found}",
             where=client.endpoint.registry,
         )
     return Fetched(answer.body, _media_type(answer.body, answer.headers.get("content-type", "")))
 
 
 def _media_type(raw: bytes, header: str) -> str:
-    """Return what a body says it is, or else what the header says (image-spec manifest.md)."""
+    """Return the media type in a body, or else in the header (image-spec manifest.md)."""
     form = json_object(raw, "manifest")
     found = form.get("mediaType") or header.partition(";")[0].strip()
     if isinstance(found, str) and found in MANIFEST_TYPES | INDEX_TYPES:

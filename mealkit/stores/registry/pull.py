@@ -1,6 +1,7 @@
-"""Images in registries as values: manifest and config are read, layers are left where they are.
+"""Images in registries as values: reads manifest and config, and leaves layers in the registry.
 
-Refuses images of another platform, schema 1, and bytes that their digests do not name.
+Raises StoreError for images for another platform and for schema 1, and RegistryError for bytes that
+do not match their digests.
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,7 +20,7 @@ from mealkit.stores.registry.reaching import Registries
 
 
 class RemoteImages:
-    """Reads images from registries; a few KB each, until a layer's chunks are asked for."""
+    """Reads images from registries; a few KB each, until a layer is read."""
 
     def __init__(self, registries: Registries) -> None:
         """Read through ``registries``, which must stay open while blobs are read."""
@@ -39,7 +40,7 @@ class RemoteImages:
     def image(self, reference: Reference, platform: Platform | None = None) -> Image:
         """Return an image whose layers are read from the registry when they are needed.
 
-        Without a platform, an index must hold one image only.
+        Without a platform, an index must have exactly one image.
 
         Raises:
             StoreError: ``IMAGE_NOT_FOUND`` (also for another platform), ``IMAGE_INVALID``,
@@ -53,9 +54,9 @@ class RemoteImages:
     def annotations(
         self, reference: Reference, platform: Platform | None = None
     ) -> Mapping[str, str]:
-        """Return the annotations of an image's manifest; nothing else of it is read.
+        """Return the annotations of an image's manifest; reads only the manifest.
 
-        The platform only chooses within an index: a manifest does not say its own.
+        The platform only selects within an index: a manifest does not state its own.
 
         Raises:
             StoreError: ``IMAGE_NOT_FOUND``, ``IMAGE_INVALID``, ``REFERENCE_INVALID``.
@@ -67,7 +68,7 @@ class RemoteImages:
             return Manifest.read(source.read(chosen), chosen.media_type).annotations
 
     def opened(self, reference: Reference) -> tuple[tuple[Descriptor, ...], Source]:
-        """Return the manifest or index that a reference names, and how the rest is read.
+        """Return the manifest or index that a reference names, and the reader of the rest.
 
         Raises:
             StoreError: ``IMAGE_NOT_FOUND``, ``IMAGE_INVALID``, ``REFERENCE_INVALID``.
@@ -95,7 +96,7 @@ class RemoteImages:
 
 @contextmanager
 def _named(reference: Reference) -> Iterator[None]:
-    """Say of which image it is that a part cannot be read."""
+    """Add the name of the image to the error of one of its parts."""
     try:
         yield
     except MealkitError as error:

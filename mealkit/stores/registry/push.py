@@ -1,7 +1,7 @@
-"""An image, an index or an artifact into a registry: blobs first, the manifest last.
+"""Pushes an image, an index or an artifact to a registry: blobs first, the manifest last.
 
-What is there already is not sent again. Refuses to call it done when the registry states another
-digest than the image's.
+Existing blobs are not sent again. Raises RegistryError if the registry states another digest than
+the image's.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ _AT_ONCE = 3
 
 @dataclass(frozen=True, slots=True)
 class PushedBlob:
-    """A layer or a config, and how it came to be in the repository."""
+    """A layer or a config, and how it got into the repository."""
 
     digest: Digest
     size_bytes: int
@@ -34,7 +34,7 @@ class PushedBlob:
 
 @dataclass(frozen=True, slots=True)
 class PushReport:
-    """What a push did: the digest of the manifest or index, its layers, then its configs."""
+    """The result of a push: the digest of the manifest or index, its layers, then its configs."""
 
     digest: Digest
     blobs: tuple[PushedBlob, ...]
@@ -56,19 +56,19 @@ def push(
     advance: Advance = silent,
     piece_bytes: int = PIECE_BYTES,
 ) -> PushReport:
-    """Put something into a registry under a reference's tag (``latest`` if it has none) or digest.
+    """Push to a registry under a reference's tag (``latest`` if it has none) or digest.
 
-    Images of an index go before it, by their digests.
+    Images in an index are pushed before it, by their digests.
 
-    ``mount_from`` are repositories of the same registry that may have some of the layers; those
-    that layers were read from need not be named. ``advance`` is told the
-    layers' bytes, sent or found there. A registry that refuses whole blobs gets pieces of
+    ``mount_from`` are repositories in the same registry that may have some of the layers; the
+    repositories that layers were read from are added automatically. ``advance`` is called with the
+    layers' bytes, sent or already there. A registry that refuses complete blobs gets pieces of
     ``piece_bytes``.
 
     Raises:
         RegistryError: ``REGISTRY_*``.
-        SourceError: ``SOURCE_CHANGED``: a layer's source is not what it was.
-        StoreError: ``REFERENCE_INVALID``: no registry, or a digest that is not the image's.
+        SourceError: ``SOURCE_CHANGED``: a layer's source has changed.
+        StoreError: ``REFERENCE_INVALID``: it has no registry, or a digest that is not the image's.
     """
     client = registries.client(reference)
     digest = content.descriptor.digest
@@ -110,7 +110,7 @@ def _repositories_of(blobs: Sequence[Blob], registry: str | None) -> list[str]:
 
 
 def _put_all(blobs: Sequence[Blob], uploader: Uploader) -> dict[Digest, Outcome]:
-    """Put blobs, a few at a time; the first failure stops the others."""
+    """Push blobs, a few in parallel; the first failure stops the others."""
     by_digest = {blob.digest: blob for blob in blobs}
     outcomes = side_by_side(
         uploader.put, list(by_digest.values()), threads=_AT_ONCE, stop=uploader.stop

@@ -1,6 +1,6 @@
-"""The registries that a command speaks to: one client each, with shared settings.
+"""The registries that a command uses: one client each, with shared settings.
 
-The settings come from the environment once; nothing is read or sent before it is needed.
+The settings are read from the environment once. Files and registries are used only when needed.
 """
 
 import os
@@ -39,7 +39,7 @@ class Registries:
     ) -> None:
         """Use these settings; ``transport`` replaces the network.
 
-        ``realms`` are the token servers that may be told a registry's credentials besides its own.
+        ``realms`` are the additional token servers that may get a registry's credentials.
         """
         self._realms = realms
         self.retry = retry or Retry()
@@ -58,7 +58,7 @@ class Registries:
 
         Raises:
             RegistryError: ``REGISTRY_INSECURE``: a mirror would be read without TLS.
-            StoreError: ``REFERENCE_INVALID``: one of them cannot be read.
+            StoreError: ``REFERENCE_INVALID``: one of them is not valid.
         """
         mirrors = mirrors_of(environment.get("MEALKIT_REGISTRY_MIRRORS", ""))
         realms = realms_of(environment.get("MEALKIT_TOKEN_REALMS", ""))
@@ -71,7 +71,7 @@ class Registries:
         self.close()
 
     def close(self) -> None:
-        """End all connections; blobs of these registries cannot be read any more."""
+        """Close all connections; blobs in these registries can no longer be read."""
         with self._lock:
             if self._http is not None:
                 self._http.close()
@@ -89,7 +89,7 @@ class Registries:
     def sources(self, reference: Reference) -> tuple[RegistryClient, ...]:
         """Return the clients to read from: the registry's mirrors, then the registry itself."""
         mirrors = self._mirrors.get(_registry(reference), ())
-        # A mirror is tried once: the next one, or the registry, is the better second try.
+        # A mirror is tried once: another mirror or the registry is the better second attempt.
         hasty = Retry(1, sleep=self.retry.sleep)
         return (*(self._client(mirror, hasty) for mirror in mirrors), self.client(reference))
 
@@ -107,7 +107,7 @@ class Registries:
         return httpx2.Client(
             verify=ssl.create_default_context(),
             transport=self._transport,
-            # The environment's proxies are not for this machine's own registries.
+            # The environment's proxies are not used for registries on this machine.
             mounts=dict.fromkeys(_LOOPBACK),
             timeout=_TIMEOUT,
             headers={"User-Agent": USER_AGENT},

@@ -1,8 +1,8 @@
-"""Which token servers may be told a registry's credentials: its own, and those the user named.
+"""Decides which token servers may get a registry's credentials: its own, and those the user named.
 
-A registry says in its challenge where tokens are to be had. Who controls the registry's name
-controls the names below it, and is controlled by those above it; any other host is a stranger to
-whom the user has given no password. Source of the pairs: what the registries answer, and
+A registry names its token server in its challenge. The owner of the registry's name controls the
+names below it, and the owners of the names above control it. The user has given no password to any
+other host. Source of the known pairs: the registries' answers, and
 docs.docker.com/registry/spec/auth/token, docs.gitlab.com "GitLab container registry".
 """
 
@@ -14,7 +14,7 @@ from mealkit.errors import failure
 
 VARIABLE = "MEALKIT_TOKEN_REALMS"
 
-# Token servers of public registries that are neither above nor below them.
+# Token servers of public registries whose names are neither above nor below them.
 _KNOWN: Mapping[str, tuple[str, ...]] = {
     "registry.digitalocean.com": ("api.digitalocean.com",),
     "registry-1.docker.io": ("auth.docker.io",),
@@ -28,7 +28,7 @@ class Realms:
     named: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def may_know(self, registry: str, realm: str) -> bool:
-        """Tell whether a token server may be told what the user keeps for a registry.
+        """Return whether a token server may get the user's credentials for a registry.
 
         Both are ``host[:port]``.
         """
@@ -48,7 +48,7 @@ def realms_of(setting: str) -> Realms:
     """Read ``registry=host[,host]`` pairs, with white space or semicolons between them.
 
     Raises:
-        StoreError: ``REFERENCE_INVALID``: a pair cannot be read.
+        StoreError: ``REFERENCE_INVALID``: a pair is not valid.
     """
     named: dict[str, frozenset[str]] = {}
     for pair in setting.replace(";", " ").split():
@@ -66,5 +66,5 @@ def realms_of(setting: str) -> Realms:
 
 
 def _host(authority: str) -> str:
-    """Return the host of ``host[:port]``, in the one spelling that names are compared in."""
+    """Return the host of ``host[:port]``, normalised for comparison."""
     return host_of(authority).rstrip(".")

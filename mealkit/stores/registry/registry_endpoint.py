@@ -1,6 +1,6 @@
-"""Where a registry answers, and which mirrors stand in for it.
+"""The addresses of registries and their mirrors.
 
-Refuses plain HTTP for any host that is not this machine.
+Raises RegistryError for plain HTTP to any host except this machine.
 """
 
 from collections.abc import Mapping
@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from mealkit.addresses import host_of, is_loopback
 from mealkit.errors import failure
 
-# The one registry whose API lives under another name than the one people write.
+# The only registry whose API has another host name than the one in references.
 _HUB = "docker.io"
 _HUB_API = "registry-1.docker.io"
 
 
 @dataclass(frozen=True, slots=True)
 class RegistryEndpoint:
-    """Where to reach a registry or a mirror of one.
+    """The address of a registry, or of a mirror of one.
 
     ``registry`` is the name that people and credential files use, ``authority`` is host and port,
-    ``prefix`` is put before every repository (mirrors that hold several registries need it).
+    ``prefix`` is added before every repository (for mirrors of several registries).
     """
 
     registry: str
@@ -32,14 +32,14 @@ class RegistryEndpoint:
         return is_loopback(host_of(self.authority))
 
     def repository(self, name: str) -> str:
-        """Return the repository's name as this endpoint knows it."""
+        """Return the repository's name at this endpoint."""
         if self.registry == _HUB and "/" not in name:
             name = f"library/{name}"
         return f"{self.prefix}{name}"
 
 
 def endpoint_of(registry: str) -> RegistryEndpoint:
-    """Return where the registry of a reference answers."""
+    """Return the endpoint of a reference's registry."""
     return RegistryEndpoint(registry, _HUB_API if registry == _HUB else registry)
 
 
@@ -50,7 +50,7 @@ def mirrors_of(setting: str) -> Mapping[str, tuple[RegistryEndpoint, ...]]:
 
     Raises:
         RegistryError: ``REGISTRY_INSECURE``.
-        StoreError: ``REFERENCE_INVALID``: a pair cannot be read.
+        StoreError: ``REFERENCE_INVALID``: a pair is not valid.
     """
     found: dict[str, tuple[RegistryEndpoint, ...]] = {}
     for pair in setting.replace(";", " ").split():

@@ -1,4 +1,4 @@
-"""An upload session as the registry tells it: where to go on, and how much it holds.
+"""The state of an upload session: the address to continue at, and the bytes received so far.
 
 Protocol: distribution-spec v1.1, "Pushing blobs".
 """
@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 from mealkit.digest import Digest
 from mealkit.stores.registry.exchange import RegistryAnswer, words_of
 
-# Between round trips and what a cut costs; registries that want smaller pieces say so.
+# A compromise between round trips and the cost of a lost connection. Registries may state less.
 PIECE_BYTES = 32 * 1024 * 1024
 _LEAST_PIECE_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """An open upload session: where to send on, and how many bytes the registry has."""
+    """An open upload session: the address to continue at, and how many bytes the registry has."""
 
     location: str
     offset: int = 0
@@ -30,7 +30,7 @@ def closing(location: str, digest: Digest) -> str:
 
 
 def within_limits(upload: Upload, answer: RegistryAnswer) -> Upload:
-    """Heed ``OCI-Chunk-Min-Length`` (distribution-spec "Pushing a blob in chunks")."""
+    """Raise the piece size to ``OCI-Chunk-Min-Length`` ("Pushing a blob in chunks")."""
     text = answer.headers.get("oci-chunk-min-length", "")
     if not text.isdigit():
         return upload
@@ -39,7 +39,7 @@ def within_limits(upload: Upload, answer: RegistryAnswer) -> Upload:
 
 
 def held_bytes(answer: RegistryAnswer, otherwise: int) -> int:
-    """Read how much a registry has from ``Range: 0-LAST``; ``0-0`` is its way to say nothing."""
+    """Read how many bytes a registry has from ``Range: 0-LAST``; ``0-0`` means none."""
     start, dash, last = answer.headers.get("range", "").removeprefix("bytes=").partition("-")
     if start != "0" or not dash or not last.isdigit():
         return otherwise
@@ -47,5 +47,5 @@ def held_bytes(answer: RegistryAnswer, otherwise: int) -> int:
 
 
 def says_digest(answer: RegistryAnswer) -> bool:
-    """Tell whether a registry refuses bytes because they are not the digest's."""
+    """Return whether a registry refuses bytes because they do not match the digest."""
     return answer.status == 400 and "DIGEST_INVALID" in words_of(answer.body)

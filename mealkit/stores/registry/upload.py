@@ -1,8 +1,8 @@
-"""One blob into one repository: found there, mounted from another, or uploaded.
+"""Pushes one blob to one repository: finds it there, mounts it from another, or uploads it.
 
-Refuses to send bytes that are not the digest's: the registry's own check decides, and a refusal
-says whether the blob's source or the registry is at fault. Protocol: distribution-spec v1.1,
-"Pushing blobs"; the quirks answered here are seen in the wild, each is named at its place.
+The registry checks the digest. If it refuses the bytes, the error states whether the blob's source
+or the registry is the cause. Protocol: distribution-spec v1.1, "Pushing blobs"; comments in
+the code name the deviations of real registries.
 """
 
 import hashlib
@@ -33,14 +33,14 @@ _STREAM = "application/octet-stream"
 
 
 class Outcome(StrEnum):
-    """How a blob came to be in the repository."""
+    """How a blob got into the repository."""
 
     UPLOADED = "uploaded"
     EXISTING = "existing"
     MOUNTED = "mounted"
 
 
-class _Cut(Exception):  # noqa: N818  says to go on from ``upload``, or with a new session
+class _Cut(Exception):  # noqa: N818  continue from ``upload``, or with a new session
     def __init__(self, reason: MealkitError, upload: Upload | None) -> None:
         super().__init__(str(reason))
         self.reason = reason
@@ -49,7 +49,7 @@ class _Cut(Exception):  # noqa: N818  says to go on from ``upload``, or with a n
 
 @dataclass(frozen=True, slots=True)
 class Uploader:
-    """Puts blobs into a repository; ``mount_from`` are repositories of the same registry."""
+    """Pushes blobs to a repository; ``mount_from`` are repositories in the same registry."""
 
     client: RegistryClient
     repository: str
@@ -59,11 +59,11 @@ class Uploader:
     stop: Stop = field(default_factory=Stop)
 
     def put(self, blob: Blob) -> Outcome:
-        """Make the repository have the blob; ``advance`` gets its bytes, once each.
+        """Ensure that the repository has the blob; ``advance`` gets its bytes, once each.
 
         Raises:
-            RegistryError: ``REGISTRY_*``; ``REGISTRY_DIGEST`` when the registry is at fault.
-            SourceError: ``SOURCE_CHANGED``: the blob's bytes are not its digest's any more.
+            RegistryError: ``REGISTRY_*``; ``REGISTRY_DIGEST`` if the registry is the cause.
+            SourceError: ``SOURCE_CHANGED``: the blob's bytes no longer match its digest.
             StoppedError: ``stop`` was set.
         """
         if self._has(self.repository, blob):
@@ -87,14 +87,14 @@ class Uploader:
         return size is None or size == str(blob.size_bytes)
 
     def _mounted(self, blob: Blob) -> bool:
-        """Ask for a mount from each repository that has the blob and lets it be read."""
+        """Request a mount from each repository that has the blob and allows reading it."""
         for source in dict.fromkeys(self.mount_from):
             if source == self.repository:
                 continue
             try:
                 if not self._has(source, blob):
                     continue
-            except MealkitError:  # not readable with these credentials, or gone
+            except MealkitError:  # not readable with these credentials, or deleted
                 continue
             path = f"/v2/{self.repository}/blobs/uploads/?mount={blob.digest}&from={source}"
             headers = {"Content-Length": "0"}
@@ -104,7 +104,7 @@ class Uploader:
         return False
 
     def _scopes(self, other: str | None = None) -> tuple[str, ...]:
-        """Return what a token must allow: writing here and, for a mount, reading there."""
+        """Return the scopes of a token: writing here and, for a mount, reading there."""
         own = f"repository:{self.repository}:pull,push"
         if other in {None, self.repository}:
             return (own,)
@@ -153,13 +153,14 @@ class Uploader:
         if answer.status in {401, 403}:
             raise self.client.refusal(f"PUT {blob.digest}", answer)
         refusal = self.client.refusal(f"PUT {blob.digest} of {blob.size_bytes} bytes", answer)
-        if answer.status == 404:  # the session is gone: the registry was restarted
+        if answer.status == 404:  # the session no longer exists: the registry was restarted
             raise _Cut(refusal, None)
-        # A proxy with a limit on bodies answers 413, others know pieces only: try these, once.
+        # A proxy with a limit for bodies answers 413, and some registries accept only pieces: try
+        # pieces once.
         raise _Cut(refusal, replace(self._start(), is_pieced=True))
 
     def _pieces(self, blob: Blob, upload: Upload, meter: Meter) -> None:
-        """Send what is left with PATCH after PATCH, then close with an empty PUT."""
+        """Send the rest with PATCH requests, then close with an empty PUT."""
         while upload.offset < blob.size_bytes:
             upload = self._piece(blob, upload, meter)
         call = closing(upload.location, blob.digest)
@@ -177,7 +178,7 @@ class Uploader:
         answer = self._send("PATCH", upload.location, body, upload)
         refusal = self.client.refusal(f"PATCH {blob.digest} at byte {upload.offset}", answer)
         match answer.status:
-            case 200 | 201 | 202 | 204:  # the specification says 202; ECR says 201
+            case 200 | 201 | 202 | 204:  # the specification requires 202; ECR returns 201
                 end = upload.offset + length
                 held = held_bytes(answer, upload.offset + length)
                 if not upload.offset < held <= end:
@@ -197,7 +198,7 @@ class Uploader:
     def _send(
         self, method: str, path: str, body: BlobRange | None, upload: Upload
     ) -> RegistryAnswer:
-        """Send a part of a session; anything that may pass is a cut, with what is known then."""
+        """Send a part of a session; raise ``_Cut`` with the state if it may succeed later."""
         headers = {"Content-Type": _STREAM, "Content-Length": "0"}
         if body is not None:
             headers["Content-Length"] = str(body.length)
@@ -216,7 +217,7 @@ class Uploader:
         return answer
 
     def _status(self, upload: Upload) -> Upload | None:
-        """Ask the registry what it has of a session; None: begin anew."""
+        """Ask the registry for the state of a session; None if the upload must start again."""
         try:
             answer = self.client.send(RegistryCall("GET", upload.location, self._scopes()))
         except MealkitError:
@@ -232,7 +233,7 @@ class Uploader:
         return BlobRange(blob, offset, wanted, meter, self.stop)
 
     def _blame(self, blob: Blob, answer: RegistryAnswer) -> MealkitError:
-        """Read the blob again, to say whose fault a refused digest is."""
+        """Read the blob again, to find the cause of a refused digest."""
         state = hashlib.sha256()
         for chunk in blob.chunks():
             state.update(chunk)
@@ -241,10 +242,10 @@ class Uploader:
         if found != blob.digest:
             return failure(
                 "SOURCE_CHANGED",
-                f"the bytes of {blob.digest} have digest {found} now, and {name} refused them",
+                f"the bytes of {blob.digest} now have digest {found}, and {name} refused them",
             )
         return failure(
             "REGISTRY_DIGEST",
-            f"{name} says that {blob.digest} arrived as other bytes: {self.client.words(answer)}",
+            f"{name} reports other bytes for {blob.digest}: {self.client.words(answer)}",
             where=name,
         )

@@ -1,6 +1,6 @@
-"""What an upload sends: a range of a blob, counted, and stopped from outside.
+"""The body of an upload: a range of a blob, with a byte count and a way to cancel it.
 
-Refuses to send fewer or more bytes than were announced.
+Raises SourceError if the blob has fewer or more bytes than announced.
 """
 
 from collections.abc import Iterator
@@ -14,13 +14,13 @@ from mealkit.progress import Advance
 
 @dataclass(slots=True)
 class Meter:
-    """Reports each byte once, however often it is sent; one blob's, so one thread's."""
+    """Reports each byte of one blob once, even if it is sent several times; for one thread."""
 
     advance: Advance
     highest: int = 0
 
     def reached(self, position: int) -> None:
-        """Take note that everything before ``position`` was sent."""
+        """Record that everything before ``position`` was sent."""
         if position > self.highest:
             self.advance(position - self.highest)
             self.highest = position
@@ -28,7 +28,7 @@ class Meter:
 
 @dataclass(frozen=True, slots=True)
 class BlobRange:
-    """A part of a blob as a request's body; ends with ``StoppedError`` once ``stop`` is set."""
+    """A part of a blob as a request's body; raises ``StoppedError`` after ``stop`` is set."""
 
     blob: Blob
     offset: int
@@ -50,5 +50,5 @@ class BlobRange:
             what = "more" if left < 0 else f"{left} bytes fewer"
             raise failure(
                 "SOURCE_CHANGED",
-                f"{self.blob.digest} has {what} than its {self.blob.size_bytes} bytes now",
+                f"{self.blob.digest} now has {what} than its {self.blob.size_bytes} bytes",
             )

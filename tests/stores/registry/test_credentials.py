@@ -102,7 +102,7 @@ def test_the_store_is_asked_for_every_registry(home, environment):
         ("echo credentials not found in native keychain; exit 1", None),
         ('echo \'{"ServerURL":"","Username":"","Secret":""}\'', None),
         ("echo the keychain is locked: s3cret; exit 1", "docker-credential-x ended with 1"),
-        ("echo s3cret", "docker-credential-x answered with something else than its protocol"),
+        ("echo s3cret", "the answer of docker-credential-x does not follow its protocol"),
         (None, "docker-credential-x is not on PATH"),
     ],
 )
