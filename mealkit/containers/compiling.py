@@ -1,12 +1,12 @@
-"""Compile Python files; run by the Python of an image, with nothing of mealkit or its own library.
+"""Compiles Python files. The Python of an image runs this script, without mealkit's modules.
 
-Reads records from standard input: the path that the code shall name as its file, and the source;
-before each its length in eight bytes, little-endian. Writes for each record the length of the code,
-likewise, and the code; a length of 0 for what does not compile, which is left out, as pip leaves it
-out. Each file is compiled in a child of its own, forked from the same state: so its bytes depend on
-nothing but its source, its path and the interpreter.
+It reads records from standard input: the file name for the code, and the source, each after its
+length in eight bytes, little-endian. For each record it writes the length of the code in the same
+form, and the code. The length is 0 for a module that does not compile; it gets no bytecode, as with
+pip. Each file is compiled in a separate child, forked from the same state, so its bytes depend only
+on its source, its path and the interpreter.
 
-Ends with 0; with 1 if a child has ended otherwise, with why as its last line of standard error.
+Exits with 0; with 1 if a child failed, with the reason as the last line of standard error.
 """
 
 import _frozen_importlib_external as external
@@ -15,7 +15,7 @@ import marshal
 import os
 import sys
 
-# Found by hash, and not checked: PEP 552. The file's time is not in it, and the image is read-only.
+# Unchecked hash-based bytecode (PEP 552): it has no file time, and the image is read-only.
 _UNCHECKED_HASH = (1).to_bytes(4, "little")
 
 
@@ -35,13 +35,13 @@ def main() -> int:
 
 
 def read() -> bytes | None:
-    """Read a part of a record; None at the end."""
+    """Read a part of a record; return None at the end."""
     length = sys.stdin.buffer.read(8)
     return sys.stdin.buffer.read(int.from_bytes(length, "little")) if length else None
 
 
 def outcome(path: str, source: bytes) -> int:
-    """Write a source's code, if it has any; return 0, or 1 if the compiler failed."""
+    """Write a source's code, if it compiles; return 0, or 1 if the compiler failed."""
     try:
         write(coded(path, source))
     except BaseException as error:  # noqa: BLE001  whatever it is, the parent tells
@@ -52,14 +52,14 @@ def outcome(path: str, source: bytes) -> int:
 
 
 def coded(path: str, source: bytes) -> bytes:
-    """Return a source's code in the form that its import expects; nothing if it has none."""
+    """Return a source's code in the form that imports expect; empty if it does not compile."""
     try:
         code = compile(source, path, "exec", dont_inherit=True, optimize=0)
     except (SyntaxError, ValueError, RecursionError):
         return b""
     except MemoryError as error:
-        # The parser says so of sources that are nested too deeply: with words, but before 3.12
-        # without any, as for a machine that has no memory left.
+        # The parser raises MemoryError for sources that are nested too deeply: with a message, but
+        # before 3.12 without one, as if the machine had no memory left.
         if error.args or sys.version_info < (3, 12):
             return b""
         raise
@@ -69,7 +69,7 @@ def coded(path: str, source: bytes) -> bytes:
 
 
 def write(data: bytes) -> None:
-    """Write a length and what is so long."""
+    """Write the length of data, and the data."""
     left = memoryview(len(data).to_bytes(8, "little") + data)
     while left:
         left = left[os.write(1, left) :]

@@ -1,8 +1,8 @@
-"""Starts one program of strangers, shut in; talks to it over its streams, and ends it for sure.
+"""Runs one untrusted program in a sandbox: talks to it over its streams, and always ends it.
 
-The program sees a root folder that it cannot write, its three streams, and nothing else: no
-network, no other process, no file of this machine, no rights, and limits on everything it could
-use up. Refuses to run it any other way: where the kernel allows no namespaces, nothing is run.
+The program has only a read-only root folder and its three streams: no network, no other process, no
+file of this machine, no rights, and limits for all resources. If the kernel does not allow
+namespaces, nothing is run.
 """
 
 import contextlib
@@ -22,10 +22,10 @@ from mealkit.containers.sandbox_plan import may_become
 from mealkit.digest import CHUNK_BYTES
 from mealkit.untrusted import parse_json_object
 
-# "nobody" of every distribution; it owns nothing.
+# The user "nobody" of every distribution, who owns no files.
 NOBODY = 65534
 
-# What finds mealkit's modules, behind all of Python's own, and nothing else that is installed.
+# Adds the path of mealkit's modules after Python's own, without other installed packages.
 _STARTS = (
     "import sys; sys.path.append({!r}); from mealkit.containers.confined_init import main; main()"
 )
@@ -33,16 +33,16 @@ _PACKAGES = Path(__file__).parents[2]
 _MEMORY_BYTES = 2 * 1024**3
 _STACK_BYTES = 8 * 1024**2
 _OPEN_FILES = 32
-# The program, what it forks, and the processes that watch over it.
+# The program, its forks, and the processes that supervise it.
 _PROCESSES = 16
 _SAID_BYTES = 64 * 1024
-# Since then the kernel counts the processes of a user namespace apart from the user's others.
+# Since this version the kernel counts the processes of a user namespace separately.
 _COUNTS_APART = (5, 14)
 _END_SECONDS = 30
 
 
 class EndedError(Exception):
-    """The program ended, or was ended, before it said all that was asked of it."""
+    """The program ended, or was ended, before its answer was complete."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,27 +50,27 @@ class Ending:
     """How a confined program ended."""
 
     step: str | None = None
-    """The step of shutting it in, or of starting it, that failed; the program did not run then."""
+    """The step of the setup or the start that failed; the program did not run then."""
     errno: int | None = None
-    """What that step failed with."""
+    """The error number of that step."""
     code: int | None = None
     """Its exit code; minus the number of the signal that ended it."""
     said: str = ""
-    """The end of what it wrote to its error stream: words of strangers."""
+    """The end of its error stream, which is untrusted text."""
     late: bool = False
-    """Whether it was ended because its time was up."""
+    """Whether it was ended because it exceeded its time."""
 
 
 class Confined:
-    """A running program; use it as a context manager, at whose end nothing of it runs any more."""
+    """A running program; use it as a context manager, which ends all its processes."""
 
     def __init__(
         self, root: Path, command: Sequence[str], environment: Mapping[str, str], seconds: float
     ) -> None:
-        """Start ``command`` with ``root`` as its whole file system; end it after ``seconds``.
+        """Start ``command`` with ``root`` as its only file system; end it after ``seconds``.
 
         Raises:
-            OSError: no process can be started at all.
+            OSError: no process can be started.
         """
         self._late = False
         own_users = not may_become(NOBODY)
@@ -98,7 +98,7 @@ class Confined:
                 cwd="/",
                 env={},
                 pass_fds=(alive, report),
-                start_new_session=True,  # the terminal's Ctrl-C is for mealkit, which ends it
+                start_new_session=True,  # Ctrl-C goes only to mealkit
             )
         except BaseException:
             os.close(self._alive)
@@ -128,7 +128,7 @@ class Confined:
         """Write to its input stream.
 
         Raises:
-            EndedError: it takes no more.
+            EndedError: the program has ended or closed the stream.
         """
         assert self._process.stdin is not None  # noqa: S101  it is a pipe
         left = memoryview(data)
@@ -139,10 +139,10 @@ class Confined:
             raise EndedError from error
 
     def read(self, size_bytes: int) -> bytes:
-        """Read exactly that much of its output stream; ask for no more than memory has room for.
+        """Read exactly this many bytes of its output stream, which must fit into memory.
 
         Raises:
-            EndedError: there is no more.
+            EndedError: the stream ends earlier.
         """
         assert self._process.stdout is not None  # noqa: S101  it is a pipe
         parts: list[bytes] = []
@@ -156,9 +156,9 @@ class Confined:
         return b"".join(parts)
 
     def stop(self) -> None:
-        """Let nothing of it run on; from any thread, and without waiting.
+        """Make all its processes end; from any thread, and without waiting.
 
-        Its process 1 watches a pipe: when that closes it ends, and all the others with it.
+        Its process 1 watches a pipe. When the pipe closes, it ends, and all the others with it.
         """
         with self._lock:
             if self._alive >= 0:
@@ -166,9 +166,9 @@ class Confined:
                 self._alive = -1
 
     def end(self) -> Ending:
-        """End whatever still runs of it, and say how it ended.
+        """End all its processes, and return how it ended.
 
-        No other thread may use its streams any more.
+        After this call no other thread may use its streams.
         """
         if self._ending is None:
             self._timer.cancel()
@@ -192,7 +192,7 @@ class Confined:
         return self._ending
 
     def wait(self) -> Ending:
-        """Let it come to its own end, or to that of its time; then as `end`."""
+        """Wait until it ends by itself or its time is over; then like `end`."""
         assert self._process.stdin is not None  # noqa: S101  it is a pipe
         self._process.stdin.close()
         self._process.wait()
@@ -203,7 +203,7 @@ class Confined:
         self.stop()
 
     def _said(self) -> str:
-        """Read the end of its error stream: as much as a pipe keeps, and without waiting."""
+        """Read the end of its error stream: as much as the pipe contains, without waiting."""
         assert self._process.stderr is not None  # noqa: S101  it is a pipe
         opened = self._process.stderr.fileno()
         os.set_blocking(opened, False)
@@ -213,7 +213,7 @@ class Confined:
 
 
 def _told(report: int) -> dict[str, Any]:
-    """Read what the processes around the program said of it, which are mealkit's own."""
+    """Read the report of mealkit's own processes around the program."""
     os.set_blocking(report, False)
     with contextlib.suppress(BlockingIOError, ValueError):
         return parse_json_object(os.read(report, _SAID_BYTES).partition(b"}")[0] + b"}")
@@ -221,7 +221,7 @@ def _told(report: int) -> dict[str, Any]:
 
 
 def _limits(seconds: float, *, own_users: bool) -> dict[str, int]:
-    """Return the limits of the program's every process, by the names of the module resource."""
+    """Return the limits for each of the program's processes, by names of the module resource."""
     return {
         "RLIMIT_CORE": 0,
         "RLIMIT_CPU": int(seconds) + 1,
@@ -240,7 +240,7 @@ def _counts_apart() -> bool:
 
 
 def _others(own_users: bool) -> int:  # noqa: FBT001  named where it is called
-    """Count what runs already as the user that the program will be towards this machine."""
+    """Count the processes that already run as the user that the program has on this machine."""
     user, threads = (os.getuid() if own_users else NOBODY), 0
     for status in Path("/proc").glob("[0-9]*/status"):
         with contextlib.suppress(OSError, ValueError, KeyError):

@@ -1,8 +1,9 @@
 """The system calls that a confined Python may make, as a program for the kernel's seccomp filter.
 
-An allow list: what a Python needs to start, to read its own files, to compile and to fork. No
-sockets, no mounts, no tracing, no keys, no shared memory, no new namespaces. Every other call
-fails as one that the kernel does not have. Refuses processors whose calls it does not know.
+It is an allow list: the calls that a Python needs to start, to read its own files, to compile and
+to fork. No sockets, mounts, tracing, keys, shared memory or new namespaces. Every other call fails
+with ENOSYS, as if the kernel did not have it. Raises OSError for processors whose calls are not
+listed.
 
 Format: the kernel's seccomp_filter.rst and filter.rst. Numbers: arch/x86/entry/syscalls/
 syscall_64.tbl, and include/uapi/asm-generic/unistd.h for aarch64.
@@ -12,7 +13,7 @@ import errno
 import struct
 from collections.abc import Iterator
 
-# (name, number on x86_64, number on aarch64); None where the processor's kernel has no such call.
+# (name, number on x86_64, number on aarch64); None if the processor has no such call.
 _CALLS: tuple[tuple[str, int | None, int | None], ...] = (
     ("read", 0, 63),
     ("write", 1, 64),
@@ -86,20 +87,20 @@ _CALLS: tuple[tuple[str, int | None, int | None], ...] = (
 # (machine, AUDIT_ARCH, clone, ioctl): linux/audit.h
 _MACHINES = {"x86_64": (0xC000003E, 56, 16), "aarch64": (0xC00000B7, 220, 29)}
 
-# Every CLONE_NEW* that clone() takes.
+# All CLONE_NEW* flags that clone() accepts.
 _NEW_NAMESPACES = 0x7E020000
 
 _LOAD, _EQUAL, _ANY_BIT, _RETURN = 0x20, 0x15, 0x45, 0x06
 _ALLOW, _FAIL, _KILL = 0x7FFF0000, 0x00050000, 0x80000000
-# struct seccomp_data: the call's number, the processor, where it came from, six arguments.
+# struct seccomp_data: the call's number, the processor, the caller's address, six arguments.
 _NUMBER, _PROCESSOR, _FIRST_ARGUMENT = 0, 4, 16
 
 
 def filter_program(machine: str) -> bytes:
-    """Return the filter for a processor, as `os.uname` names it.
+    """Return the filter for a processor, with its name from `os.uname`.
 
     Raises:
-        OSError: ENOSYS, its calls are not known here.
+        OSError: ENOSYS, the processor's calls are not known here.
     """
     if machine not in _MACHINES:
         raise OSError(errno.ENOSYS, f"no list of system calls for {machine}")
@@ -118,7 +119,7 @@ def _instructions(machine: str) -> Iterator[bytes]:
         if isinstance(number, int):
             yield _instruction(_EQUAL, number, 0, 1)
             yield _instruction(_RETURN, _ALLOW)
-    # Python asks of its streams whether they are terminals; none is.
+    # Python checks whether its streams are terminals; none is.
     yield _instruction(_EQUAL, ioctl, 0, 1)
     yield _instruction(_RETURN, _FAIL | errno.ENOTTY)
     # clone3, whose flags a filter cannot see, is not in the list; the C library then calls this.

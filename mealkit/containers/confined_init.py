@@ -1,11 +1,12 @@
-"""Runs one program of strangers in namespaces of its own, without rights, network or home.
+"""Runs one untrusted program in its own namespaces, without rights, network or home.
 
-The first process of a confined run, of the standard library alone, started by `confined` with the
-host's Python. Three processes: this one makes the namespaces; its child is their process 1, and
-stays with them until the program ends or the starter goes; the grandchild shuts itself in and
-becomes the program. When process 1 ends, the kernel ends all that is left in there.
+It is the first process of a confined run, imports only the standard library, and is started by
+`confined` with the host's Python. There are three processes. This one creates the namespaces. Its
+child is their process 1, and stays until the program ends or the parent process exits. The
+grandchild gives up all rights and becomes the program. When process 1 ends, the kernel ends all
+remaining processes in the namespaces.
 
-Refuses to go on after any step that failed: what is not confined is not run.
+It stops at the first step that fails: a program that is not confined is not run.
 """
 
 import ctypes
@@ -51,10 +52,10 @@ class _Filter(ctypes.Structure):
 
 
 def main() -> None:
-    """Do what the JSON in the first argument orders; say on its ``report`` pipe how it went.
+    """Run the order in the JSON of the first argument; write the result to its ``report`` pipe.
 
-    One JSON object: ``step`` and ``errno`` of what failed, or the program's ``code``, which is
-    minus the signal that ended it.
+    The result is one JSON object: ``step`` and ``errno`` of a failure, or the program's ``code``,
+    which is negative for a signal.
     """
     orders = json.loads(sys.argv[1])
     try:
@@ -94,8 +95,8 @@ def _write(path: str, text: str) -> None:
 
 
 def _keep(orders: dict[str, Any]) -> None:
-    """Be process 1: start the program, and stay until it ends or the starter lets go."""
-    # Nothing in here may look into this process, whose rights it lacks.
+    """Be process 1: start the program, and stay until it ends or the parent closes its pipe."""
+    # The program must not read the memory of this process, which has more rights.
     libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
     child = os.fork()
     if child == 0:
@@ -117,7 +118,7 @@ def _keep(orders: dict[str, Any]) -> None:
 
 
 def _become(orders: dict[str, Any]) -> None:
-    """Shut this process in, for good, and become the program."""
+    """Confine this process permanently, and become the program."""
     root = orders["root"]
     mount("none", "/", flags=MS_REC | _MS_PRIVATE)
     mount(root, root, flags=MS_BIND)
@@ -140,7 +141,7 @@ def _become(orders: dict[str, Any]) -> None:
 
 
 def _close_all_but(report: int) -> None:
-    """Leave the program its three streams; the report closes when it starts."""
+    """Keep only the three streams open; the report closes when the program starts."""
     os.closerange(3, report)
     os.closerange(report + 1, max(report + 1, os.sysconf("SC_OPEN_MAX")))
     os.set_inheritable(report, False)  # noqa: FBT003
@@ -173,7 +174,7 @@ def _filter_calls() -> None:
 
 
 def _close_streams() -> None:
-    """Leave the program's streams to the program: they end when it does."""
+    """Close the program's streams here, so that they end with the program."""
     for number in (0, 1, 2):
         os.close(number)
 

@@ -1,6 +1,7 @@
-"""What container clients are asked for and what they answer, the same words for all of them.
+"""The requests to container clients and their answers, the same types for all clients.
 
-Refuses: names and ports that no client could use. Nothing here knows docker or namespaces.
+Raises an error for names and ports that no client can use. Nothing here depends on docker or
+namespaces.
 """
 
 import re
@@ -15,29 +16,29 @@ from mealkit.errors import failure
 LABEL_KIT = "dev.mealkit.kit"
 LABEL_RECIPE = "dev.mealkit.recipe"
 LABEL_RUN = "dev.mealkit.run"
-"""Set on what mealkit itself started: a container that someone started by hand is not ours."""
+"""Set on containers that mealkit started; other containers are not listed."""
 
 
 LINE_BYTES = 64 * 1024
-"""A longer line of a log is read in pieces: its writer decides how long it is."""
+"""A longer line of a log is read in pieces, because its length is not limited."""
 
-# The names that Docker takes (daemon/names), which are also safe as names of folders.
+# The names that Docker accepts (daemon/names), which are also safe as names of folders.
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}")
 _SIGNAL_EXIT = 128  # the shells' and the engines' convention: 128 + the signal's number
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedImage:
-    """An image that the engine's daemon already has, by its id or its tag."""
+    """An image that the engine's daemon already has, by id or tag."""
 
     reference: str
 
 
 @dataclass(frozen=True, slots=True)
 class UnpackedRoot:
-    """A root file system on disk, with what its image's config says of running it.
+    """A root file system on disk, with the settings of its image's config for running it.
 
-    The folder is only read, so that several containers can share it.
+    The folder is used read-only, so several containers can share it.
     """
 
     folder: Path
@@ -48,13 +49,13 @@ class UnpackedRoot:
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """A host file or folder that shows, read-only, at an absolute path in the container."""
+    """A host file or folder that is mounted read-only at an absolute path in the container."""
 
     source: Path
     target: str
 
     def __post_init__(self) -> None:
-        """Refuse targets that are relative or climb."""
+        """Raise for targets that are relative or contain ".."."""
         target = PurePosixPath(self.target)
         if not target.is_absolute() or ".." in target.parts or target == PurePosixPath("/"):
             raise failure(
@@ -63,10 +64,10 @@ class Mount:
             )
 
     def require_readable(self) -> None:
-        """Refuse a source that only its owner could read: engines say so only when loading.
+        """Raise for a source that only its owner can read, which would fail later, while loading.
 
         Raises:
-            ContainerError: CLIENT_REFUSED, it is missing, or others may not read it.
+            ContainerError: CLIENT_REFUSED, it is missing, or other users may not read it.
         """
         source = self.source
         try:
@@ -86,11 +87,11 @@ class Mount:
 class RunSpec:
     """One container to start.
 
-    ``content`` decides which client can serve it: docker and podman take a ``LoadedImage``, the
-    sandbox an ``UnpackedRoot``. ``environment`` comes on top of the image's own. ``host_port`` 0
-    means any free one. ``gpus`` asks for all GPUs of the machine. ``shared_memory_bytes`` is the
-    size of ``/dev/shm``; None: the client's own (docker: 64 MiB, the sandbox: half the memory).
-    ``fetches`` is whether the kit may reach others: it fetches files that requests name.
+    ``content`` decides which client can run it: docker and podman use a ``LoadedImage``, the
+    sandbox an ``UnpackedRoot``. ``environment`` is added to the image's own. ``host_port`` 0 means
+    any free port. ``gpus`` requests all GPUs of the machine. ``shared_memory_bytes`` is the size of
+    ``/dev/shm``; None for the client's default (docker: 64 MiB, the sandbox: half the memory).
+    ``fetches`` states whether the kit has access to the network, to fetch files that requests name.
     """
 
     name: str
@@ -110,12 +111,12 @@ class RunSpec:
     stop_seconds: int = 30
 
     def __post_init__(self) -> None:
-        """Refuse names and ports that no client could use."""
+        """Raise for names and ports that no client can use."""
         if not _NAME.fullmatch(self.name):
             raise failure(
                 "USAGE",
                 f"{self.name!r} cannot name a container",
-                hint="use letters, digits, '.', '_' and '-', beginning with a letter or digit",
+                hint="use letters, digits, '.', '_' and '-', starting with a letter or digit",
             )
         if not 0 <= self.host_port <= 65535 or not 1 <= self.container_port <= 65535:
             raise failure(
@@ -126,7 +127,7 @@ class RunSpec:
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """How a container ended. Both ``code`` and ``signal`` are None if its end was not seen."""
+    """How a container ended. Both ``code`` and ``signal`` are None if its exit was not recorded."""
 
     code: int | None = None
     signal: str | None = None
@@ -156,7 +157,7 @@ class Exit:
         if self.signal is not None:
             return f"was ended by {self.signal}"
         if self.code is None:
-            return "ended, and nobody saw how"
+            return "ended, and its exit code was not recorded"
         return f"exited with code {self.code}"
 
 
@@ -177,6 +178,6 @@ class Container:
 
     @property
     def url(self) -> str:
-        """Where its gateway answers, without a slash at the end."""
+        """The address of its gateway, without a slash at the end."""
         host = f"[{self.address}]" if ":" in self.address else self.address
         return f"http://{host}:{self.port}"

@@ -1,6 +1,7 @@
 """Docker, and podman through its Docker-compatible socket, by the SDK; never by the command line.
 
-Refuses mounts into an engine on another machine, and containers that mealkit did not start.
+Raises ContainerError for mounts into an engine on another machine. Does not touch containers that
+mealkit did not start.
 """
 
 import os
@@ -40,33 +41,33 @@ if TYPE_CHECKING:
 
 _NO_HOSTS = {"", "localunixsocket"}
 _OPERATION_SECONDS = 60
-_ANSWER_SECONDS = 10  # a daemon that hangs shall not hold up the choice of another client
-_ANY_VERSION = "1.41"  # names one so that the SDK asks the daemon for none
+_ANSWER_SECONDS = 10  # a daemon that hangs must not delay the choice of another client
+_ANY_VERSION = "1.41"  # a fixed version, so that the SDK does not query the daemon for one
 
 
 class DockerClient:
-    """A container client that speaks to a daemon.
+    """A container client that uses a daemon.
 
-    It isolates by the engine's namespaces, its own network, memory and process limits.
+    It isolates with the engine's namespaces, a separate network, and memory and process limits.
     """
 
     takes = LoadedImage
 
     def __init__(self, name: str = "docker", base_url: str | None = None) -> None:
-        """Speak to ``base_url``, or to where DOCKER_HOST or the active Docker context point."""
+        """Use the daemon at ``base_url``, else that of DOCKER_HOST or the active Docker context."""
         self.name = name
         self._base_url = base_url
 
     @classmethod
     def podman(cls, environment: Mapping[str, str] = os.environ) -> "DockerClient":
-        """Speak to podman's socket: the user's own if there is one, else the system's."""
+        """Use podman's socket: the user's own if it exists, else the system's."""
         runtime = environment.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}"
         sockets = [Path(runtime, "podman/podman.sock"), Path("/run/podman/podman.sock")]
         chosen = next((path for path in sockets if path.exists()), sockets[0])
         return cls("podman", f"unix://{chosen}")
 
     def available(self) -> str | None:
-        """Say why this client cannot be used here; None if it can."""
+        """Return the reason why this client cannot be used here; None if it can."""
         try:
             with self.connected("answer", _ANSWER_SECONDS) as client:
                 client.ping()
@@ -75,7 +76,7 @@ class DockerClient:
         return None
 
     def limits(self) -> tuple[str, ...]:
-        """Say what this client does not isolate; nothing worth naming."""
+        """Return what this client does not isolate: nothing notable."""
         return ()
 
     def start(self, spec: RunSpec) -> Container:
@@ -83,7 +84,7 @@ class DockerClient:
 
         Raises:
             ContainerError: PORT_TAKEN, CONTAINER_EXISTS, CLIENT_REFUSED or CLIENT_UNAVAILABLE.
-            StoreError: IMAGE_NOT_FOUND, the daemon lacks the image.
+            StoreError: IMAGE_NOT_FOUND, the daemon does not have the image.
         """
         with self.connected(f"start {spec.name}") as client:
             host = _remote_host(client)
@@ -101,7 +102,7 @@ class DockerClient:
             return self._ours(theirs, host)
 
     def list(self) -> list[Container]:
-        """List what mealkit started here, running or ended, by name."""
+        """List the containers that mealkit started here, running or ended, by name."""
         with self.connected("list containers") as client:
             host = _remote_host(client)
             found = client.containers.list(
@@ -111,34 +112,34 @@ class DockerClient:
             return sorted((self._ours(item, host) for item in mine), key=lambda item: item.name)
 
     def state(self, name: str) -> Container:
-        """Look at one container again.
+        """Read the state of one container again.
 
         Raises:
             ContainerError: CONTAINER_NOT_FOUND.
         """
-        with self.connected(f"look at {name}") as client:
+        with self.connected(f"read the state of {name}") as client:
             return self._ours(self._find(client, name), _remote_host(client))
 
     def logs(self, name: str, *, follow: bool = False, tail: int | None = None) -> Iterator[str]:
         """Yield the log's lines, the last ``tail`` of them; with ``follow``, until it ends.
 
         Raises:
-            ContainerError: CONTAINER_NOT_FOUND; CLIENT_UNAVAILABLE if the daemon goes away.
+            ContainerError: CONTAINER_NOT_FOUND; CLIENT_UNAVAILABLE if the daemon ends.
         """
         with self.connected(f"read the log of {name}") as client:
             theirs = self._find(client, name)
-            # Quiet minutes are normal while a log is followed.
+            # Minutes without output are normal while a log is followed.
             if follow:
                 client.api.timeout = None  # type: ignore[assignment] # requests takes None
             chunks = theirs.logs(stream=True, follow=follow, tail="all" if tail is None else tail)
             with closing(chunks):
                 yield from _lines(chunks)
-            theirs.reload()  # the SDK takes a daemon that went away for the log's end
+            theirs.reload()  # the SDK treats the end of the daemon as the end of the log
 
     def stop(self, name: str, timeout_seconds: int) -> Exit:
         """Send SIGTERM, and SIGKILL after ``timeout_seconds``; return how it ended.
 
-        A container that ended before is left as it is. Its log stays until ``remove``.
+        A container that has already ended is not changed. Its log stays until ``remove``.
 
         Raises:
             ContainerError: CONTAINER_NOT_FOUND.
@@ -150,7 +151,7 @@ class DockerClient:
             return _exit(theirs.attrs["State"]) or Exit()
 
     def remove(self, name: str) -> None:
-        """Remove a container, its log and its network, killing it if it still runs.
+        """Remove a container, its log and its network; kill it if it still runs.
 
         Raises:
             ContainerError: CONTAINER_NOT_FOUND.
@@ -170,7 +171,7 @@ class DockerClient:
         ``seconds`` is how long the daemon may be silent.
 
         Raises:
-            ContainerError: CLIENT_UNAVAILABLE or CLIENT_REFUSED, saying what was being done.
+            ContainerError: CLIENT_UNAVAILABLE or CLIENT_REFUSED, with the action that failed.
         """
         with ours(self.name, doing):
             with closing(self._client(_ANY_VERSION, seconds)) as silent:
@@ -192,8 +193,8 @@ class DockerClient:
             theirs = client.containers.get(name)
         except docker.errors.NotFound:
             theirs = None
-        # The engine takes the first digits of an id for a name, and an image may bring labels: what
-        # was started here has its own name as the label, and is asked for by that.
+        # The engine accepts the first digits of an id as a name, and an image may have labels. So
+        # mealkit finds its containers by a label with their own name.
         if theirs is None or not theirs.name == theirs.labels.get(LABEL_RUN) == name:
             raise failure("CONTAINER_NOT_FOUND", f"{self.name} runs no kit named {name!r}")
         return theirs
@@ -235,12 +236,12 @@ class DockerClient:
 
 
 def _knock(client: "docker.DockerClient", seconds: int) -> None:
-    """Connect to a daemon's socket once, for an error that is not wrapped five times over.
+    """Connect to a daemon's socket once, to get an error without the SDK's nesting.
 
     The SDK also forgets to close a socket that cannot connect.
 
     Raises:
-        OSError: no daemon answers there, or not to this user.
+        OSError: no daemon listens there, or this user may not connect.
     """
     path = getattr(client.api.get_adapter(str(client.api.base_url)), "socket_path", None)
     if path is not None:
@@ -250,7 +251,7 @@ def _knock(client: "docker.DockerClient", seconds: int) -> None:
 
 
 def _remote_host(client: "docker.DockerClient") -> str | None:
-    """Name the machine that the daemon runs on, if it is another one."""
+    """Return the name of the daemon's machine, if it is another one."""
     url = urlsplit(str(client.api.base_url))
     if url.scheme.startswith("http+docker"):  # the SDK's spelling of a Unix socket
         return (url.hostname or "ssh") if "ssh" in url.scheme else None
@@ -259,7 +260,7 @@ def _remote_host(client: "docker.DockerClient") -> str | None:
 
 
 def _published(attributes: Mapping[str, Any]) -> tuple[str, int]:
-    """Read where the port shows: from the running network, or from what was asked for."""
+    """Read the published address of the port: from the running network, or from the request."""
     running = (attributes.get("NetworkSettings") or {}).get("Ports") or {}
     asked = (attributes.get("HostConfig") or {}).get("PortBindings") or {}
     for ports in (running, asked):

@@ -1,6 +1,6 @@
-"""Turns what Docker's SDK raises into problems with owners, once.
+"""Turns the exceptions of Docker's SDK into problems with owners.
 
-Refuses to let a foreign error, or a daemon's stack of wrapped texts, travel further up.
+The problem contains one line, not a daemon's nested messages.
 """
 
 import re
@@ -24,7 +24,7 @@ _PROBLEMS = [
         (
             "available, non-overlapping IPv4 address pool|address pools have been fully subnetted",
             "CLIENT_REFUSED",
-            "docker network prune; or give the daemon more default-address-pools",
+            "docker network prune; or configure more default-address-pools for the daemon",
         ),
         ("name .* is (already )?in use", "CONTAINER_EXISTS", None),
         (
@@ -43,8 +43,8 @@ _PROBLEMS = [
 
 @contextmanager
 def ours(client: str, doing: str) -> Iterator[None]:
-    """Raise our problems instead of the SDK's, and those of the HTTP library below it."""
-    # Late: the SDK costs 0.2 s, and most commands do not need it.
+    """Raise mealkit's problems instead of exceptions of the SDK or its HTTP library."""
+    # Imported late: the SDK takes 0.2 s, and most commands do not need it.
     import docker.errors  # noqa: PLC0415
     import requests  # noqa: PLC0415
     import urllib3.exceptions  # noqa: PLC0415
@@ -63,7 +63,7 @@ def ours(client: str, doing: str) -> Iterator[None]:
 
 
 def refused(client: str, doing: str, status: int | None, text: str) -> MealkitError:
-    """Name the problem behind a daemon's refusal."""
+    """Return the problem for a daemon's error."""
     for pattern, code, hint in _PROBLEMS:
         if pattern.search(text):
             return failure(code, f"{client} cannot {doing}: {text}", hint=hint)
@@ -72,18 +72,18 @@ def refused(client: str, doing: str, status: int | None, text: str) -> MealkitEr
 
 
 def reason(error: BaseException) -> str:
-    """Dig the one line that helps out of the SDK's nested errors."""
+    """Return the most useful line of the SDK's nested errors."""
     for link in _chain(error):
         match link:
             case FileNotFoundError():
-                return "there is no socket where its daemon should listen"
+                return "the socket of its daemon does not exist"
             case PermissionError():
                 return "this user may not use its socket (on most systems: join the group docker)"
             case ConnectionRefusedError():
-                return "nothing listens where its daemon should"
+                return "no daemon listens at its socket"
             case _:
                 continue
-    # The innermost error says most; the outer ones repeat its repr in brackets.
+    # The innermost error is the most specific; the outer ones repeat it in brackets.
     last = _chain(error)[-1]
     return (str(last) or type(last).__name__).splitlines()[0][:300]
 

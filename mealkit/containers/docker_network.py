@@ -1,9 +1,9 @@
-"""A network of its own for each kit in docker and podman, gone with its container.
+"""A separate network for each kit in docker and podman, which is removed with its container.
 
-On the engine's common network every other container could ask a kit that is published on loopback
-and therefore wants no keys. Engines keep networks apart from each other. A kit that fetches nothing
-has no way out either: what it sends keeps an address that no one answers to. podman ignores the
-options, and keeps networks apart by itself. Refuses to remove networks that are not ours.
+On the engine's common network, every other container could call a kit that is published on loopback
+and therefore requires no keys. Engines isolate networks from each other. A kit that fetches nothing
+cannot reach the outside: its packets keep an address to which no answer returns. podman ignores the
+options, and isolates networks by default. Networks that mealkit did not create are never removed.
 """
 
 import re
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     import docker
     from docker.models.networks import Network
 
-# Nothing takes so long from a network to its container.
+# Starting the container of a network never takes this long.
 _LEFT_SECONDS = 3600
 
 
 @contextmanager
 def network_for(client: "docker.DockerClient", spec: RunSpec) -> Iterator[str]:
-    """Make a network for a kit, and give its name; it is removed if the block fails."""
-    # The name is new: with a name that was there, the kit would join another container's network.
+    """Create a network for a kit, and yield its name; it is removed if the block fails."""
+    # The name is new: with an existing name, the kit would join another container's network.
     network = client.networks.create(
         f"mealkit-{spec.name}-{secrets.token_hex(4)}",
         driver="bridge",
@@ -44,7 +44,7 @@ def network_for(client: "docker.DockerClient", spec: RunSpec) -> Iterator[str]:
 
 
 def networks_of(client: "docker.DockerClient", attributes: dict[str, Any]) -> "list[Network]":
-    """Return the networks that were made for a container, by its attributes."""
+    """Return the networks that were created for a container, from its attributes."""
     import docker.errors  # noqa: PLC0415
 
     found = []
@@ -58,13 +58,13 @@ def networks_of(client: "docker.DockerClient", attributes: dict[str, Any]) -> "l
 
 
 def remove_networks(networks: "list[Network]") -> None:
-    """Remove networks, unless somebody else has joined them meanwhile."""
+    """Remove networks, unless other containers have joined them."""
     for network in networks:
         _remove(network)
 
 
 def remove_left(client: "docker.DockerClient", now_seconds: float) -> None:
-    """Remove networks of ours whose container was removed by others, or never made."""
+    """Remove mealkit's networks whose container was removed by others, or never created."""
     labelled: dict[str, str | list[str] | bool] = {"label": LABEL_RUN}
     networks = client.networks.list(filters=labelled)
     if not networks:

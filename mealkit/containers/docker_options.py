@@ -1,6 +1,6 @@
-"""What a kit's container may do in Docker and podman, as the arguments of the SDK.
+"""The limits of a kit's container in Docker and podman, as the arguments of the SDK.
 
-Refuses a spec that is meant for the sandbox.
+Raises ContainerError for a spec that is for the sandbox.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     import docker
     from docker.types import DeviceRequest
 
-# Many libraries start a thread per core and pool; a fork bomb still ends here.
+# Many libraries start a thread per core and pool; a fork bomb is still stopped.
 PIDS_LIMIT = 4096
 
 _TMPFS = "rw,nosuid,nodev"
 
 
 def options(client: "docker.DockerClient", name: str, spec: RunSpec) -> dict[str, Any]:
-    """Give the arguments of ``containers.create`` for a spec; ``name`` is the client's.
+    """Return the arguments of ``containers.create`` for a spec; ``name`` is the client's.
 
     Raises:
         ContainerError: CLIENT_REFUSED, the spec is for the sandbox.
@@ -34,7 +34,7 @@ def options(client: "docker.DockerClient", name: str, spec: RunSpec) -> dict[str
     from docker.types import LogConfig, Mount  # noqa: PLC0415
 
     if not isinstance(spec.content, LoadedImage):
-        raise failure("CLIENT_REFUSED", f"{name} takes a loaded image, not an unpacked root")
+        raise failure("CLIENT_REFUSED", f"{name} needs a loaded image, not an unpacked root")
     podman = _is_podman(client)
     return {
         "image": spec.content.reference,
@@ -61,7 +61,7 @@ def options(client: "docker.DockerClient", name: str, spec: RunSpec) -> dict[str
         "shm_size": spec.shared_memory_bytes,
         "device_requests": _devices(podman=podman) if spec.gpus else None,
         "stop_signal": "SIGTERM",
-        # Some daemons log elsewhere by default, from where nothing can be read back.
+        # The default log of some daemons cannot be read back.
         "log_config": LogConfig(type="json-file", config={"max-size": "10m", "max-file": "3"}),
         "detach": True,
     }
@@ -70,10 +70,10 @@ def options(client: "docker.DockerClient", name: str, spec: RunSpec) -> dict[str
 def _confinement(client: "docker.DockerClient", *, podman: bool) -> dict[str, Any]:
     security = ["no-new-privileges:true"]
     if any("selinux" in item for item in client.info().get("SecurityOptions") or ()):
-        # Otherwise mounted files need a relabelling, which changes the store's files.
+        # Otherwise SELinux requires relabelling mounted files, which changes the store's files.
         security.append("label=disable")
-    # The user owns these, since runc gives a mount the mode that its place has in the image.
-    # podman knows no other ids than the user's own.
+    # The user owns these, because runc gives a mount the mode of its folder in the image.
+    # rootless podman has only the user's own ids.
     owned = "U" if podman else f"uid={USER_ID},gid={USER_ID}"
     return {
         "user": f"{USER_ID}:{USER_ID}",
@@ -83,7 +83,7 @@ def _confinement(client: "docker.DockerClient", *, podman: bool) -> dict[str, An
         "pids_limit": PIDS_LIMIT,
         "tmpfs": {
             "/tmp": f"{_TMPFS},noexec,{owned},mode=1777",  # noqa: S108 - the container's own
-            # Engines compile into their cache, so this one may hold programs.
+            # Inference engines compile into their cache, so programs in it may be run.
             f"/{STATE}": f"{_TMPFS},exec,{owned},mode=0700",
         },
     }
@@ -98,6 +98,6 @@ def _devices(*, podman: bool) -> "list[DeviceRequest]":
 
 
 def _is_podman(client: "docker.DockerClient") -> bool:
-    """Ask the daemon itself: DOCKER_HOST can lead to podman too."""
+    """Query the daemon itself: DOCKER_HOST can also point to podman."""
     components = client.version().get("Components") or ()
     return any("podman" in item.get("Name", "").lower() for item in components)

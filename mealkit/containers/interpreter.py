@@ -1,9 +1,9 @@
-"""The Python of an image, run on this machine to compile the image's modules, and shut in for it.
+"""Runs an image's Python in the build sandbox, to compile the image's modules.
 
-It runs through its own loader, with its own libraries: nothing of this machine but its kernel and
-its processor takes part, so that two machines give the same bytes. What is compiled is not run.
-What that Python does otherwise reaches nothing: it is confined, and what it answers is read with
-limits, as bytes of strangers. Refuses machines that cannot run that Python, or cannot confine it.
+It runs with its own loader and libraries, and uses only the kernel and processor of this machine,
+so two machines give the same bytes. The compiled code is not run. The Python is confined, and its
+answers are read with limits, as untrusted bytes. Raises BuildError if this machine cannot run or
+confine that Python.
 """
 
 import errno
@@ -26,21 +26,21 @@ from mealkit.untrusted import shown
 
 _LOADERS = ("ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1")
 _SCRIPT = Path(__file__).with_name("compiling.py")
-# Isolated, without site, and silent about how others write.
+# Isolated, without site, and without warnings about the modules' code.
 _FLAGS = ("-I", "-S", "-W", "ignore")
-# Whatever is set here may not matter; and the C locale needs no file of this machine.
+# This machine's environment must have no effect; the C locale needs no file of this machine.
 _ENVIRONMENT = {"LC_ALL": "C"}
-# More would not be faster: they are handed their files one after the other.
+# More would not be faster: they get their files one after the other.
 _MOST_PROCESSES = 4
 _LENGTH_BYTES = 8
-# The time that compiling may take: this, and so much more for its source. A slow machine compiles
-# ten times as fast.
+# The time limit for compiling: this, plus a time for the size of the source. A slow machine is ten
+# times as fast.
 _LEAST_SECONDS = 60.0
 _SOURCE_BYTES_PER_SECOND = 50_000
 # Code is 0.3 to 4 times its source.
 _LEAST_CODE_BYTES = 64 * 1024
 _MOST_GROWTH = 16
-# How a root's entries contradict one another on disk.
+# The errors on disk if a root's entries contradict each other.
 _CONTRADICTIONS = frozenset(
     {errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTEMPTY}
 )
@@ -55,14 +55,14 @@ def compile_modules(
     folder: Path,
     least_seconds: float = _LEAST_SECONDS,
 ) -> list[Path | None]:
-    """Compile modules by the Python in ``root``; return where each one's code is, in their order.
+    """Compile modules with the Python in ``root``; return the path of each one's code, in order.
 
-    None for a module that does not compile. The files are in ``folder``, which exists. A Python
-    that takes longer than ``least_seconds``, and the time that so much source may take, is ended.
+    The path is None for a module that does not compile. The files are in ``folder``, which exists.
+    The Python is ended after ``least_seconds`` plus a time for the size of the source.
 
     Raises:
-        BuildError: ``BYTECODE_UNAVAILABLE``, that Python cannot be run and shut in here, or its
-            compiler crashed, hung, or answered with what cannot be code.
+        BuildError: ``BYTECODE_UNAVAILABLE``, the Python cannot be run in a sandbox here, or its
+            compiler crashed, hung, or gave an answer that cannot be code.
         StoreError: ``DISK_FULL`` or ``DISK_DENIED``, the folder cannot be written.
     """
     targets = [folder.absolute() / f"{number}.pyc" for number in range(len(modules))]
@@ -79,7 +79,7 @@ def compile_modules(
         ]
         pool = running.enter_context(ThreadPoolExecutor(count))
         for process in started:
-            # Before the pool waits for its threads, since those may wait for the processes.
+            # Before the pool waits for its threads, because they may wait for the processes.
             running.callback(process.stop)
         handed = zip(started, shares, strict=True)
         for done in [pool.submit(_compile, process, share) for process, share in handed]:
@@ -88,16 +88,16 @@ def compile_modules(
 
 
 def unpack(root: Sequence[Entry], home: Path) -> None:
-    """Write a root's entries below ``home``, readable for all, and never through a link out of it.
+    """Write a root's entries below ``home``, readable for all, never through a link to outside.
 
     Raises:
-        BuildError: ``BYTECODE_UNAVAILABLE``, an entry leads outside, or contradicts another.
+        BuildError: ``BYTECODE_UNAVAILABLE``, an entry is outside, or contradicts another.
         StoreError: ``DISK_FULL`` or ``DISK_DENIED``.
     """
     try:
         for entry in root:
             _place(entry, home)
-        # Whatever this user's umask is: the root is read by another user, 65534.
+        # Independent of this user's umask, because another user (65534) reads the root.
         for path, _, _ in os.walk(home):
             Path(path).chmod(0o755)
     except OSError as error:
@@ -110,7 +110,7 @@ def unpack(root: Sequence[Entry], home: Path) -> None:
 def _place(entry: Entry, home: Path) -> None:
     path = home / entry.path
     if not _is_inside(path.parent, home):
-        raise _unavailable(f"its packages hold {shown(entry.path)}, which is outside of them")
+        raise _unavailable(f"its packages contain {shown(entry.path)}, which is outside the root")
     path.parent.mkdir(parents=True, exist_ok=True)
     match entry:
         case TarDirectory():
@@ -131,34 +131,34 @@ def _place(entry: Entry, home: Path) -> None:
 def _is_inside(folder: Path, home: Path) -> bool:
     try:
         return folder.resolve().is_relative_to(home)
-    except RuntimeError as error:  # how pathlib says that links go round
+    except RuntimeError as error:  # pathlib raises it for a loop of links
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(folder)) from error
 
 
 def _relative(path: str, target: str) -> str:
-    """Return a target that counts from the root as one that counts from where the link is."""
+    """Return a target relative to the root as one relative to the place of the link."""
     return "../" * path.count("/") + target.lstrip("/")
 
 
 def python_command(home: Path, python: str) -> tuple[str, ...]:
-    """Return what runs the Python of a root, from that root as the working folder.
+    """Return the command for the Python of a root, with that root as the working folder.
 
     Raises:
-        BuildError: ``BYTECODE_UNAVAILABLE``, there is no loader.
+        BuildError: ``BYTECODE_UNAVAILABLE``, the root has no loader.
     """
     loaders = [path for name in _LOADERS for path in home.rglob(name) if path.is_file()]
     if not loaders:
-        raise _unavailable("its packages hold no loader for programs")
-    # From the root on: a colon in a folder's name would end it.
+        raise _unavailable("its packages contain no loader for programs")
+    # Relative to the root, because a colon in a folder's name would separate paths.
     libraries = sorted({str(path.parent.relative_to(home)) for path in home.rglob("*.so*")})
     loader = str(min(loaders).relative_to(home))
-    # Without a cache of libraries.
+    # Without the cache of library paths.
     how = ("--inhibit-cache", "--library-path", ":".join(libraries))
     return (loader, *how, f"usr/bin/python{python}", *_FLAGS)
 
 
 def run_python(home: Path, command: Sequence[str], script: str, seconds: float) -> Confined:
-    """Start a script by the Python of an unpacked root, confined.
+    """Start a script with the Python of an unpacked root, confined.
 
     Raises:
         BuildError: ``BYTECODE_UNAVAILABLE``, no process can be started.
@@ -176,14 +176,14 @@ def _start(home: Path, command: Sequence[str], share: Sequence[Job], seconds: fl
 
 
 def _compile(process: Confined, share: Sequence[Job]) -> set[Path]:
-    """Hand over one module after the other, each when the one before is answered."""
+    """Send the modules one by one, each after the answer for the previous one."""
     written: set[Path] = set()
     for module, target in share:
         try:
             _ask(process, module)
             length = int.from_bytes(process.read(_LENGTH_BYTES), "little")
             if length > _LEAST_CODE_BYTES + _MOST_GROWTH * module.size_bytes:
-                raise _unavailable(f"{shown(module.path)}: it answers with {length} bytes of code")
+                raise _unavailable(f"{shown(module.path)}: its answer has {length} bytes of code")
             if length:
                 _keep(process, length, target)
                 written.add(target)
@@ -193,7 +193,7 @@ def _compile(process: Confined, share: Sequence[Job]) -> set[Path]:
 
 
 def _ask(process: Confined, module: TarFile) -> None:
-    """Write a record as the script reads it: names as they are in the tar, whatever their bytes."""
+    """Write a record for the script; names have the same bytes as in the tar."""
     name = f"/{module.path}".encode(errors="surrogateescape")
     process.write(len(name).to_bytes(_LENGTH_BYTES, "little") + name)
     process.write(module.size_bytes.to_bytes(_LENGTH_BYTES, "little"))
@@ -204,7 +204,7 @@ def _ask(process: Confined, module: TarFile) -> None:
             break
         process.write(chunk)
     if left:
-        message = f"{module.path} has not the {module.size_bytes} bytes that it should have"
+        message = f"{module.path} does not have the expected {module.size_bytes} bytes"
         raise failure("SOURCE_CHANGED", message, where=module.path)
 
 
@@ -216,7 +216,7 @@ def _keep(process: Confined, length: int, target: Path) -> None:
                 file.write(part)
                 length -= len(part)
     except OSError as error:
-        # The file is a scratch file; the folder is what a person can do something about.
+        # The file is a scratch file; the folder is what the user can change.
         bare = OSError(error.errno, error.strerror)
         raise disk_failure(bare, "bytecode cannot be written", str(target.parent)) from error
 
@@ -224,24 +224,24 @@ def _keep(process: Confined, length: int, target: Path) -> None:
 def _refusal(ending: Ending, module: TarFile) -> MealkitError:
     last = ending.said.splitlines()[-1:]
     if ending.late:
-        return _unavailable(f"it is not done with {shown(module.path)} in the time that it has")
+        return _unavailable(f"compiling {shown(module.path)} exceeded the time limit")
     if ending.step == "start":
         why = os.strerror(ending.errno or 0)
         is_closed = ending.errno == errno.EACCES
-        hint = "set TMPDIR to a folder whose programs may be run" if is_closed else None
+        hint = "set TMPDIR to a folder on a file system without noexec" if is_closed else None
         return _unavailable(f"its loader cannot be started: {why}", hint)
     if ending.step is not None:
         return _unconfined(ending)
     if last:
-        return _unavailable(f"it says {shown(last[0])}")
+        return _unavailable(f"its error output ends with {shown(last[0])}")
     return _unavailable("it ended early" if ending.code is None else f"exit code {ending.code}")
 
 
 def _unconfined(ending: Ending) -> MealkitError:
     why = switched_off() or f"{ending.step}: {os.strerror(ending.errno or 0)}"
     return _unavailable(
-        f"it is only run in namespaces of its own, and there are none to be had ({why})",
-        "set runtime.bytecode: false in kit.yaml, or build where this user may make namespaces",
+        f"it runs only in separate namespaces, which cannot be created here ({why})",
+        "set runtime.bytecode: false in kit.yaml, or build where this user may create namespaces",
     )
 
 

@@ -1,7 +1,7 @@
 """Unpacks an image's layers into a root folder that the sandbox can share.
 
-Refuses what leads outside the folder, device nodes, layers that are not of their media type or not
-of their diff id, and more bytes or files than a real image has. Format: OCI image-spec v1.1,
+Raises StoreError for entries outside the folder, device nodes, layers that do not match their media
+type or diff id, and more bytes or files than a real image has. Format: OCI image-spec v1.1,
 layer.md (order, whiteouts, opaque whiteouts).
 """
 
@@ -26,10 +26,10 @@ from mealkit.progress import Advance, silent
 from mealkit.untrusted import UntrustedError
 
 _WHITEOUT = b".wh."
-_AUFS = b".wh..wh."  # names with this beginning are for AUFS alone, but for one
+_AUFS = b".wh..wh."  # names with this prefix are only for AUFS, except one
 _OPAQUE = b".wh..wh..opq"
 
-# Where the sandbox mounts something; a shared root is read-only, so they must be there before.
+# The folders that the sandbox mounts at; a shared root is read-only, so they must exist before.
 _MOUNT_POINTS = ("proc", "sys", "dev", "tmp", MODELS, STATE)
 
 
@@ -40,11 +40,11 @@ def unpack_root(
 ) -> Path:
     """Apply layers, lowest first; return ``target``.
 
-    An existing ``target`` is taken as finished, so name it by the image's digest: it appears whole
-    or not at all. Modes and times are kept, but setuid and setgid bits are dropped and the owner
-    may always enter and change folders. Owners are kept only for root. ``advance`` is told the
-    bytes read. Blobs are trusted to have the bytes of their digests: verify them on the way in.
-    What they unpack to is compared with the diff ids here.
+    An existing ``target`` counts as complete, so name it by the image's digest; it is created
+    atomically. Modes and times are preserved, but setuid and setgid bits are removed and the owner
+    may always enter and change folders. Owners are preserved only for root. ``advance`` is called
+    with the number of bytes read. Blobs must already be verified against their digests; the
+    unpacked data is compared with the diff ids here.
 
     Raises:
         StoreError: IMAGE_INVALID for a layer that may not be unpacked, DISK_FULL, DISK_DENIED.
@@ -63,7 +63,7 @@ def unpack_root(
         finally:
             _delete_partial(partial)
     except OSError as error:
-        plain = OSError(error.errno, error.strerror)  # names are relative, and not text
+        plain = OSError(error.errno, error.strerror)  # names are relative, and may not be text
         raise disk_failure(plain, f"{target} cannot be written", str(target)) from error
     return target
 
@@ -81,12 +81,12 @@ def _apply_all(root: RootFolder, layers: Sequence[Layer], target: Path, advance:
             root.enter(os.fsencode(name).split(b"/"), make=True)
         except EntryError as error:
             raise failure(
-                "IMAGE_INVALID", f"the image has no room for a folder at /{name}: it {error}"
+                "IMAGE_INVALID", f"the image cannot have a folder at /{name}: it {error}"
             ) from error
 
 
 class _Space:
-    """Asks for space on the disk before it is written to."""
+    """Checks the free space on the disk before writing."""
 
     def __init__(self, opened: int, target: Path) -> None:
         self._opened = opened
@@ -94,7 +94,7 @@ class _Space:
         self._left_bytes = 0
 
     def require(self, needed_bytes: int) -> None:
-        """Refuse to begin what cannot fit, as far as is known.
+        """Raise if the known size does not fit on the disk.
 
         Raises:
             StoreError: ``DISK_FULL``, with what is needed and what is free.
@@ -104,7 +104,7 @@ class _Space:
         require_free(self._target, needed_bytes, self._left_bytes)
 
     def take(self, size_bytes: int) -> None:
-        """Count a file that is about to be written; raises as `require` does."""
+        """Count a file that will be written next; raises as `require` does."""
         if size_bytes > self._left_bytes:
             self.require(size_bytes)
         self._left_bytes -= size_bytes
@@ -126,7 +126,7 @@ def _apply(root: RootFolder, layer: Layer, space: _Space, advance: Advance) -> N
     source.drain()  # the padding: the digest is that of every byte
     found = blob.digest if state is None else Digest.from_hex(state.hexdigest())
     if found != layer.diff_id:
-        raise UntrustedError(f"it unpacks to {found}, not to its diff id {layer.diff_id}")
+        raise UntrustedError(f"it unpacks to {found}, expected its diff id {layer.diff_id}")
 
 
 def _place(root: RootFolder, stream: TarStream, member: TarMember, space: _Space) -> None:
@@ -157,7 +157,7 @@ def _make(
         case Kind.SYMLINK if member.target:
             root.make_symlink(name, member.target)
         case Kind.SYMLINK:
-            raise EntryError("is a link to nothing")
+            raise EntryError("is a link to a missing file")
         case _:
             raise EntryError("is a device or another special file")
 
@@ -173,14 +173,14 @@ def _aim(member: TarMember) -> list[bytes]:
 
 
 def _white_out(root: RootFolder, above: Sequence[bytes], name: bytes) -> None:
-    """Delete what lower layers brought, and leave what this one did."""
+    """Delete the files of lower layers, and keep those of this layer."""
     if any(part.startswith(_AUFS) and part != _OPAQUE for part in (*above, name)):
         return
     if any(part.startswith(_WHITEOUT) for part in above):
         raise EntryError("is below a whiteout")
     hidden = name.removeprefix(_WHITEOUT)
     if name != _OPAQUE and hidden in {b"", b".", b".."}:
-        raise EntryError("is a whiteout of nothing in its folder")
+        raise EntryError("is a whiteout of a name that is not valid")
     root.enter(above, make=True)
     if name == _OPAQUE:
         root.hide_all()
@@ -198,17 +198,17 @@ def _write(
             left = memoryview(piece)
             while left:
                 left = left[os.write(opened, left) :]
-        # Setuid programs have no use under no_new_privs, and would be a trap on the host.
+        # Setuid programs have no effect under no_new_privs, and would be dangerous on the host.
         _own(opened, member)
         os.fchmod(opened, member.mode & 0o1777)
-        # Compiled Python modules are checked against the time of their source.
+        # Python compares bytecode with the time of its source.
         os.utime(opened, (member.mtime_seconds, member.mtime_seconds))
     finally:
         os.close(opened)
 
 
 def _settle_metadata(folder: int, name: bytes, member: TarMember) -> None:
-    """Set owner and mode of what is not a file."""
+    """Set owner and mode of an entry that is not a file."""
     if member.kind is Kind.DIRECTORY:
         flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
         opened = os.open(name, flags, dir_fd=folder)
@@ -224,7 +224,7 @@ def _settle_metadata(folder: int, name: bytes, member: TarMember) -> None:
 
 def _own(opened: int, member: TarMember) -> None:
     if os.geteuid() == 0:
-        with suppress(OSError):  # root of a namespace that lacks this id
+        with suppress(OSError):  # root in a user namespace without this id
             os.fchown(opened, member.uid, member.gid)
 
 
@@ -241,7 +241,7 @@ def _hashed(chunks: Iterator[Bytes], update: Callable[[Bytes], None]) -> Iterato
 
 
 def _settle(folder: Path) -> None:
-    """Bring the files to the disk before the name that vouches for them."""
+    """Flush the files to disk before the folder gets its name, which marks it as complete."""
     opened = os.open(folder, os.O_RDONLY)
     try:
         ctypes.CDLL(None).syncfs(opened)
@@ -253,12 +253,12 @@ def _put(partial: Path, target: Path) -> None:
     try:
         partial.rename(target)
     except OSError:
-        if not target.is_dir():  # else another process was faster, with the same bytes
+        if not target.is_dir():  # otherwise another process was faster, with the same bytes
             raise
 
 
 def _delete_partial(partial: Path) -> None:
-    """Delete what was made, if it did not get its name."""
+    """Delete the unfinished folder, if it did not get its name."""
     with suppress(OSError):
         folder = os.open(partial.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:

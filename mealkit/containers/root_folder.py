@@ -1,9 +1,9 @@
-"""A folder on disk that is changed as if it were /, by paths that strangers wrote.
+"""Changes a folder on disk as if it were /, by untrusted paths.
 
-Every step is taken from an open folder to a name in it, and no step follows a link by itself: links
-are read, and walked inside the folder. So nothing outside is read, written or deleted, whatever the
-paths and links say, and whatever another process puts in their place meanwhile. Refuses folders
-that are too deep to be deleted again, too many of them, and paths that take too long to walk.
+Every step goes from an open folder to a name in it, and the kernel follows no links: links are
+read, and resolved inside the folder. So nothing outside is read, written or deleted, whatever paths
+and links contain, even if another process replaces them at the same time. Raises EntryError for
+folders that are too deep to delete, for too many folders, and for paths with too many steps.
 """
 
 import errno
@@ -20,10 +20,10 @@ from mealkit.oci.untar import EntryError
 
 T = TypeVar("T")
 
-MAX_DEPTH = 128  # each level keeps folders open, and a process may have some 1000
+MAX_DEPTH = 128  # each level needs open folders, and a process may have some 1000
 MAX_NODES = 500_000
-_MAX_LINKS = 40  # as the kernel's own path walk
-# A path of 4095 bytes has 2048 parts, each link in it as many again.
+_MAX_LINKS = 40  # the limit of the kernel
+# A path of 4095 bytes has 2048 parts, and each link in it may add as many.
 _MAX_STEPS_OF_PATH = 4096
 _MAX_STEPS = 5_000_000
 
@@ -33,7 +33,7 @@ _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 @dataclass(slots=True)
 class _Step:
-    """An open folder on the way from the root, and a key that tells its path from any other."""
+    """An open folder on the path from the root, with a key that is unique for its path."""
 
     name: bytes
     opened: int
@@ -41,7 +41,7 @@ class _Step:
 
 
 class RootFolder:
-    """An open root. What is placed counts as fresh until `start_layer`: whiteouts pass it by."""
+    """An open root. New entries are fresh until `start_layer`; whiteouts do not delete them."""
 
     def __init__(self, folder: Path, *, max_nodes: int = MAX_NODES) -> None:
         self._chain = [_Step(b"", os.open(folder, _FOLDER), hash(b""))]
@@ -52,7 +52,7 @@ class RootFolder:
         self._cleared: set[int] = set()
 
     def close(self) -> None:
-        """Close every folder that is open."""
+        """Close all open folders."""
         self._leave(0)
 
     @property
@@ -61,17 +61,17 @@ class RootFolder:
         return self._chain[0].opened
 
     def start_layer(self) -> None:
-        """Forget what is fresh."""
+        """Forget which entries are fresh."""
         self._fresh, self._holds_fresh, self._cleared = set(), set(), set()
 
     def enter(self, parts: Sequence[bytes], *, make: bool) -> int:
         """Walk to a folder, following links inside the root, and return its descriptor.
 
-        It stays open until the next call. With ``make``, folders that are missing are made.
+        It stays open until the next call. With ``make``, missing folders are created.
 
         Raises:
-            EntryError: the path leads through something that is not a folder, or nowhere, is
-                too deep, or its links never end.
+            EntryError: a part of the path is not a folder or missing, or the path is too deep or
+                has a loop of links.
             OSError: the disk refuses.
         """
         known = 0
@@ -84,7 +84,7 @@ class RootFolder:
         return self._chain[-1].opened
 
     def _walk(self, left: list[bytes], *, make: bool) -> None:
-        """Take the steps that are left, the last one first."""
+        """Take the remaining steps, which are stored in reverse order."""
         links, steps = 0, 0
         while left:
             steps += 1
@@ -93,15 +93,15 @@ class RootFolder:
                 links += 1
                 left.extend(reversed(aim.split(b"/")))
             if links > _MAX_LINKS:
-                raise EntryError("leads through links that never end")
+                raise EntryError("has a loop of links")
             if steps > _MAX_STEPS_OF_PATH:
-                raise EntryError("takes too many steps to walk")
+                raise EntryError("needs too many steps")
         self._left_steps -= steps
         if self._left_steps < 0:
-            raise EntryError("is one of too many that lead through links")
+            raise EntryError("is one of too many paths through links")
 
     def place(self, name: bytes) -> None:
-        """Note that a name of the entered folder is fresh."""
+        """Record that a name in the current folder is fresh."""
         self._fresh.add(hash((self._chain[-1].key, name)))
         for step in reversed(self._chain):
             if step.key in self._holds_fresh:
@@ -109,7 +109,7 @@ class RootFolder:
             self._holds_fresh.add(step.key)
 
     def make_folder(self, name: bytes) -> None:
-        """Make a folder in the entered one, in place of anything that is not a folder."""
+        """Create a folder in the current one; replace anything that is not a folder."""
         try:
             self._mkdir(name)
         except FileExistsError:
@@ -118,20 +118,20 @@ class RootFolder:
                 self._mkdir(name)
 
     def make_file(self, name: bytes) -> int:
-        """Make a file in the entered folder, in place of anything there; return its descriptor."""
+        """Create a file in the current folder, replacing anything there; return its descriptor."""
         here = self._chain[-1].opened
         return self._in_place(name, lambda: os.open(name, _NEW_FILE, 0o600, dir_fd=here))
 
     def make_symlink(self, name: bytes, target: bytes) -> None:
-        """Make a symbolic link in the entered folder, in place of anything there."""
+        """Create a symbolic link in the current folder, replacing anything there."""
         here = self._chain[-1].opened
         self._in_place(name, lambda: os.symlink(target, name, dir_fd=here))
 
     def make_hardlink(self, parts: Sequence[bytes], aim: Sequence[bytes]) -> None:
-        """Give the file at ``aim`` one more name; neither is followed if it is a link itself.
+        """Add a name for the file at ``aim``; if one of them is a link, it is not followed.
 
         Raises:
-            EntryError: there is no file or link at ``aim``, or its path cannot be walked.
+            EntryError: ``aim`` is not a file or link, or its path cannot be resolved.
         """
         source = os.dup(self.enter(aim[:-1], make=False))
         try:
@@ -148,7 +148,7 @@ class RootFolder:
             os.close(source)
 
     def _in_place(self, name: bytes, make: Callable[[], T]) -> T:
-        """Make what may not be there yet; only a name that is taken is deleted first."""
+        """Create an entry; delete an existing one with the same name first."""
         self._count()
         try:
             return make()
@@ -157,16 +157,16 @@ class RootFolder:
             return make()
 
     def delete(self, name: bytes) -> None:
-        """Delete a name of the entered folder, with all below it."""
+        """Delete a name in the current folder, with everything below it."""
         delete_tree(self._chain[-1].opened, name)
 
     def hide(self, name: bytes) -> None:
-        """Delete what is not fresh of a name of the entered folder."""
+        """Delete a name in the current folder, except fresh entries."""
         here = self._chain[-1]
         self._hide(here.opened, name, hash((here.key, name)))
 
     def hide_all(self) -> None:
-        """Delete what is not fresh of everything in the entered folder."""
+        """Delete everything in the current folder, except fresh entries."""
         here = self._chain[-1]
         self._clear(here.opened, here.key)
 
@@ -182,7 +182,7 @@ class RootFolder:
             delete_tree(folder, name)
 
     def _clear(self, folder: int, key: int) -> None:
-        """Delete all that is old in a folder; done once for each folder of a layer."""
+        """Delete all old entries in a folder; this happens once per folder and layer."""
         if key in self._cleared:
             return
         self._cleared.add(key)
@@ -190,7 +190,7 @@ class RootFolder:
             self._hide(folder, name, hash((key, name)))
 
     def _step(self, name: bytes, *, make: bool) -> bytes | None:
-        """Enter a folder of the current one; or return where the link of this name leads."""
+        """Enter a folder in the current one; if the name is a link, return its target."""
         if name in {b"", b"."}:
             return None
         if name == b"..":
@@ -214,7 +214,7 @@ class RootFolder:
             return os.open(name, _FOLDER, dir_fd=folder)
         except FileNotFoundError:
             if not make:
-                raise EntryError("leads through a folder that is not there") from None
+                raise EntryError("is below a folder that does not exist") from None
         self._mkdir(name)
         return os.open(name, _FOLDER, dir_fd=folder)
 
@@ -236,9 +236,9 @@ class RootFolder:
 
 
 def delete_tree(folder: int, name: bytes) -> None:
-    """Delete a name of an open folder, with all below it; a link is deleted, not followed.
+    """Delete a name in an open folder, with everything below it; links are not followed.
 
-    A name that is not there is none to delete.
+    A missing name is not an error.
 
     Raises:
         OSError: the disk refuses.
@@ -266,7 +266,7 @@ def _delete_folder(folder: int, name: bytes) -> None:
         try:
             os.rmdir(name, dir_fd=folder)
         except OSError as error:
-            # Some file systems pass over names while others are deleted.
+            # Some file systems skip names while others are deleted.
             if error.errno != errno.ENOTEMPTY or not found:
                 raise
         else:
@@ -274,17 +274,17 @@ def _delete_folder(folder: int, name: bytes) -> None:
 
 
 def _names(folder: int) -> Iterator[bytes]:
-    """Yield the names in a folder as the kernel gives them: there may be very many."""
+    """Yield the names in a folder one by one, because there may be very many."""
     with os.scandir(folder) as entries:
         for entry in entries:
             yield os.fsencode(entry.name)
 
 
 def _aim(folder: int, name: bytes) -> bytes:
-    """Return where a link leads.
+    """Return the target of a link.
 
     Raises:
-        EntryError: the name is a file's.
+        EntryError: the name is that of a file.
     """
     with suppress(OSError):
         return os.readlink(name, dir_fd=folder)

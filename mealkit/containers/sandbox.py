@@ -1,7 +1,7 @@
 """A container client for machines without an engine: Linux namespaces by util-linux's unshare.
 
-Refuses what it cannot keep: it limits memory only where it can. A kit has no network: it is handed
-the socket that its callers reach, and nothing else.
+It limits memory only if this user may create control groups; ``limits`` reports what it does not
+isolate. A kit has no network: it gets only the socket that its callers connect to.
 """
 
 import os
@@ -22,7 +22,7 @@ _FOLLOW_SECONDS = 0.2
 
 
 class Sandbox:
-    """A container client without a daemon; each sandbox has a keeper process of its own."""
+    """A container client without a daemon; each sandbox has its own keeper process."""
 
     takes = UnpackedRoot
     name = CLIENT
@@ -32,7 +32,7 @@ class Sandbox:
         self._state = state
 
     def available(self) -> str | None:
-        """Say why this client cannot be used here; None if it can. Tries it for real."""
+        """Return the reason why this client cannot be used here; None if it can."""
         try:
             namespaces()
         except MealkitError as error:
@@ -40,16 +40,16 @@ class Sandbox:
         return None
 
     def limits(self) -> tuple[str, ...]:
-        """Say, in sentences, what this client does not isolate."""
+        """Return what this client does not isolate, as sentences."""
         found = [
             "a kit that fetches files shares this machine's network",
             "the size of the log is not limited",
-            "of GPUs it gets the device files alone: the driver's libraries must be in the image",
+            "only GPUs' device files are there: the image must contain the driver's libraries",
         ]
         if not is_filtered():
             found.append("system calls are not filtered on this processor")
         if memory_parent() is None:
-            found.append("memory is not limited: this user may not make control groups")
+            found.append("memory is not limited: this user may not create control groups")
         return tuple(found)
 
     def start(self, spec: RunSpec) -> Container:
@@ -58,7 +58,7 @@ class Sandbox:
         Raises:
             ContainerError: PORT_TAKEN, CONTAINER_EXISTS, CONTAINER_FAILED, CLIENT_REFUSED or
                 CLIENT_UNAVAILABLE.
-            PreflightError: HW_NO_GPU, GPUs are asked for and there are none.
+            PreflightError: HW_NO_GPU, GPUs are requested and the machine has none.
         """
         allowed = namespaces()
         self._check_name(spec.name)
@@ -75,18 +75,18 @@ class Sandbox:
         return record.now()
 
     def _check_name(self, name: str) -> None:
-        """Refuse a name that is taken, before its port is."""
+        """Raise if the name is taken, before the port is checked."""
         with locked_state(self._state):
             is_taken = (self._state / name).exists()
         if is_taken:
-            raise failure("CONTAINER_EXISTS", f"the sandbox has a kit named {name!r} already")
+            raise failure("CONTAINER_EXISTS", f"the sandbox already has a kit named {name!r}")
 
     def list(self) -> list[Container]:
-        """List what was started here, running or ended, by name."""
+        """List the sandboxes that were started here, running or ended, by name."""
         return [record.now() for record in records(self._state)]
 
     def state(self, name: str) -> Container:
-        """Look at one sandbox again.
+        """Read the state of one sandbox again.
 
         Raises:
             ContainerError: CONTAINER_NOT_FOUND.
@@ -102,7 +102,7 @@ class Sandbox:
         record = self._find(name)
         with record.log.open("rb") as log:
             if tail is not None:
-                # Whole lines only: what is written later completes a line that is not.
+                # Complete lines only: a later write completes the last line.
                 last = deque((len(line) for line in _pieces(log, 0)), maxlen=tail)
                 log.seek(-sum(last), os.SEEK_END)
             held = b""
@@ -122,17 +122,17 @@ class Sandbox:
     def stop(self, name: str, timeout_seconds: int) -> Exit:
         """Send SIGTERM, and SIGKILL after ``timeout_seconds``; return how it ended.
 
-        A sandbox that ended before is left as it is. Its log stays until ``remove``.
+        A sandbox that has already ended is not changed. Its log stays until ``remove``.
 
         Raises:
-            ContainerError: CONTAINER_NOT_FOUND; CLIENT_REFUSED if it is another user's.
+            ContainerError: CONTAINER_NOT_FOUND; CLIENT_REFUSED if it belongs to another user.
         """
         record = self._find(name)
         end(record, timeout_seconds)
         return record.now().exit or Exit()
 
     def remove(self, name: str) -> None:
-        """Remove a sandbox's record and log, killing it if it still runs.
+        """Remove a sandbox's record and log; kill it if it still runs.
 
         Raises:
             ContainerError: CONTAINER_NOT_FOUND.
@@ -146,9 +146,9 @@ class Sandbox:
 
 
 def _pieces(log: BinaryIO, begun_bytes: int) -> Iterator[bytes]:
-    """Yield lines to the end of what is there; of the first one ``begun_bytes`` were read before.
+    """Yield the lines up to the end of the log; ``begun_bytes`` of the first were read before.
 
-    A line that is longer than lines may be comes in pieces.
+    A line that exceeds the limit is yielded in pieces.
     """
     most = LINE_BYTES - begun_bytes
     while piece := log.readline(most):

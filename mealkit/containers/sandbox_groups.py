@@ -1,6 +1,6 @@
-"""Control groups that limit a sandbox's memory and processes, where this user may make them.
+"""Control groups that limit a sandbox's memory and processes, if this user may create them.
 
-Refuses to guess: without a group that it may write, it answers None and the group limits nothing.
+Without a group that this user may write, it returns None and nothing is limited.
 Formats: the kernel's cgroup-v2.rst, cgroup-v1/memory.rst and cgroup-v1/pids.rst.
 """
 
@@ -13,11 +13,11 @@ _OWN = Path("/proc/self/cgroup")
 
 
 def make_groups(name: str, memory_bytes: int | None, processes: int) -> list[Path]:
-    """Make what groups can be made for a sandbox; one for both limits where the kernel has one."""
+    """Create the possible groups for a sandbox; one for both limits if the kernel has one."""
     made: list[Path] = []
     memory = memory_parent()
     if memory is not None and memory_bytes is not None:
-        with contextlib.suppress(OSError):  # limits() has said that it depends on the machine
+        with contextlib.suppress(OSError):  # limits() reports that this depends on the machine
             made.append(make_group(memory, name, memory_bytes))
     if made and (made[0] / "cgroup.controllers").is_file():
         with contextlib.suppress(OSError):
@@ -33,12 +33,12 @@ def make_groups(name: str, memory_bytes: int | None, processes: int) -> list[Pat
 
 
 def memory_parent(system: Path = _SYSTEM, own: Path = _OWN) -> Path | None:
-    """Find the group below which this process may make ones with limited memory, if any."""
+    """Return the group below which this process may create groups with a memory limit, if any."""
     for line in own.read_text().splitlines():
         _, controllers, inside = line.split(":", 2)
         if controllers == "" and (system / "cgroup.controllers").is_file():
             here = system / inside.lstrip("/")
-            # A group with processes cannot have limited children, so a sibling is the usual way.
+            # A group with processes cannot have limited children, so a sibling is created.
             for parent in (here, here.parent):
                 if parent.is_relative_to(system) and _delegates_memory(parent):
                     return parent
@@ -50,7 +50,7 @@ def memory_parent(system: Path = _SYSTEM, own: Path = _OWN) -> Path | None:
 
 
 def processes_parent(system: Path = _SYSTEM, own: Path = _OWN) -> Path | None:
-    """Find the same for processes, where they have a hierarchy of their own (version 1)."""
+    """Return the same for processes, if they have a separate hierarchy (version 1)."""
     for line in own.read_text().splitlines():
         _, controllers, inside = line.split(":", 2)
         if "pids" in controllers.split(","):
@@ -61,7 +61,7 @@ def processes_parent(system: Path = _SYSTEM, own: Path = _OWN) -> Path | None:
 
 
 def make_group(parent: Path, name: str, limit_bytes: int) -> Path:
-    """Make a group that may use ``limit_bytes`` of memory and no swap, and return it.
+    """Create a group that may use ``limit_bytes`` of memory and no swap, and return it.
 
     Raises:
         OSError: the kernel refuses.
@@ -70,12 +70,12 @@ def make_group(parent: Path, name: str, limit_bytes: int) -> Path:
     version_2 = (parent / "cgroup.controllers").is_file()
     limit = "memory.max" if version_2 else "memory.limit_in_bytes"
     (group / limit).write_text(str(limit_bytes))
-    # Swap accounting is a choice of the kernel's builder.
+    # Not every kernel is built with swap accounting.
     swap = ("memory.swap.max", "0") if version_2 else ("memory.memsw.limit_in_bytes", limit_bytes)
     with contextlib.suppress(OSError):
         (group / swap[0]).write_text(str(swap[1]))
     if version_2:
-        with contextlib.suppress(OSError):  # since Linux 4.19: all of it or none
+        with contextlib.suppress(OSError):  # since Linux 4.19: kill the whole group or nothing
             (group / "memory.oom.group").write_text("1")
     return group
 

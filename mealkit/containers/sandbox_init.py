@@ -1,12 +1,12 @@
 """The first process in a sandbox: builds its view of the file system, gives up all rights, execs.
 
-A script of the standard library alone, run by path inside fresh namespaces, with the host's Python.
-Refuses to go on after any step that failed. Everything it needs is imported before the host's
-files go out of sight.
+It is a script that imports only the standard library, and is run by path inside new namespaces
+with the host's Python. It stops at the first step that fails. It imports everything before the
+host's files become inaccessible.
 
-Order matters: the new root becomes / while the host's is still mounted on top of it, out of reach
-of absolute paths. So targets are absolute and cannot follow a link out of the new root, and
-sources are relative to the host's root, which is the working directory until it is detached.
+The order matters: the new root becomes / while the host's root is still mounted on top of it, where
+absolute paths do not reach it. So targets are absolute and cannot follow a link out of the new
+root. Sources are relative to the host's root, which is the working directory until it is detached.
 """
 
 import ctypes
@@ -33,16 +33,16 @@ PR_SET_PDEATHSIG, PR_SET_SECCOMP, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 1, 22, 
 SECCOMP_MODE_FILTER = 2
 KEYCTL_JOIN_SESSION_KEYRING = 1
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
-LISTENER = 3  # where sd_listen_fds(3) has a process look for its first socket
+LISTENER = 3  # the descriptor of the first socket according to sd_listen_fds(3)
 # The others are the numbers of all newer architectures.
 PIVOT_ROOT, _KEYCTL = {"x86_64": (155, 250)}.get(platform.machine(), (41, 219))
 
-# A remount must repeat the flags that an unprivileged user may not lift: (statvfs, mount).
+# A remount must repeat the flags that an unprivileged user may not remove: (statvfs, mount).
 _KEPT_FLAGS = ((2, 2), (4, 4), (8, 8), (1024, 1024), (2048, 2048), (4096, 1 << 21))
 
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 _DEVICE_LINKS = {"fd": "", "stdin": "/0", "stdout": "/1", "stderr": "/2"}
-# What a container engine hides too: the host's kernel shows here, not the sandbox's.
+# Container engines hide these, too: they show the host's kernel, not the sandbox's.
 _PROC_READ_ONLY = ("sys", "irq", "bus", "fs", "sysrq-trigger")
 _PROC_HIDDEN = (
     *("kcore", "keys", "key-users", "latency_stats", "timer_list", "timer_stats", "sched_debug"),
@@ -54,16 +54,16 @@ libc = ctypes.CDLL(None, use_errno=True)
 
 
 def main(folder: Path, listener: int) -> None:
-    """Set up what ``folder/plan.json`` describes and become its entrypoint.
+    """Set up the sandbox in ``folder/plan.json`` and become its entrypoint.
 
-    A step that fails is written to the pipe ``folder/setup``; the pipe closing without a word
-    means that the entrypoint runs. ``listener`` is the socket that callers reach.
+    A step that fails is written to the pipe ``folder/setup``. If the pipe closes without a message,
+    the entrypoint runs. ``listener`` is the socket that callers connect to.
     """
     if listener != LISTENER:
         os.dup2(listener, LISTENER)
         os.close(listener)
     plan = json.loads((folder / "plan.json").read_bytes())
-    # Fails if no process reads: a starter that was killed wants no sandbox any more.
+    # Fails if no process reads: without its parent process, the sandbox must not start.
     setup = os.open(folder / "setup", os.O_WRONLY | os.O_NONBLOCK)
     try:
         _write_identity(folder)
@@ -83,7 +83,7 @@ def main(folder: Path, listener: int) -> None:
 
 
 def _write_identity(folder: Path) -> None:
-    """Leave this process's pid and start time as the host sees them (its /proc is still here)."""
+    """Write this process's pid and start time as the host sees them (its /proc is mounted)."""
     fields = Path("/proc/self/stat").read_text().split(" ", 1)
     identity = {"pid": int(fields[0]), "start_ticks": int(fields[1].rpartition(")")[2].split()[19])}
     partial = folder / ".init.json"
@@ -103,7 +103,7 @@ def _enter_root(root: str) -> None:
 
 def _mount_kernel_views(*, own_users: bool) -> None:
     mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
-    if own_users:  # the one that _become makes is the last: no rights to be had in another
+    if own_users:  # _become creates the last one, so that no process can gain rights in another
         Path("/proc/sys/user/max_user_namespaces").write_text("1")
     for name in _PROC_READ_ONLY:
         path = f"/proc/{name}"
@@ -142,7 +142,7 @@ def _mount_devices(extra: list[str]) -> None:
 
 def _mount_writable(plan: dict[str, Any]) -> None:
     _mount_tmpfs("/tmp", "mode=1777", MS_NOEXEC)  # noqa: S108 - the sandbox's own
-    # With users of its own, the sandbox's user is this namespace's root.
+    # With its own user namespace, the sandbox's user is the root of this namespace.
     owner = 0 if plan["own_users"] else plan["user_id"]
     _mount_tmpfs(plan["writable"], f"mode=700,uid={owner},gid={owner}", 0)
 
@@ -160,11 +160,11 @@ def _mount_inputs(mounts: list[tuple[str, str]]) -> None:
 
 
 def _make_mount_point(target: str, covers: list[str], *, folder: bool) -> None:
-    """Make a place to mount at, in a root that is read-only: on a small file system of our own."""
+    """Create a mount point in a read-only root, on a small separate file system."""
     existing = next(path for path in Path(target).parents if path.exists()).resolve()
     if not any(existing.is_relative_to(cover) for cover in covers):
         if existing == Path("/"):
-            raise FileNotFoundError(2, "the root has no folder to mount it in", target)
+            raise FileNotFoundError(2, "the root has no folder for the mount point", target)
         _cover(str(existing))
         covers.append(str(existing))
     path = Path(target)
@@ -176,7 +176,7 @@ def _make_mount_point(target: str, covers: list[str], *, folder: bool) -> None:
 
 
 def _cover(folder: str) -> None:
-    """Put a writable file system over a folder, in which everything that was there still shows."""
+    """Mount a writable file system over a folder, with all its entries still visible."""
     host = os.open(".", os.O_PATH | os.O_DIRECTORY)
     hidden = os.open(folder, os.O_PATH | os.O_DIRECTORY)
     with os.scandir(folder) as listing:
@@ -204,7 +204,7 @@ def _detach_host() -> None:
 
 
 def _turn_loopback_on() -> None:
-    """Let the sandbox's processes talk to each other; its network has nothing else."""
+    """Enable the loopback interface, the only one in the sandbox's network."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         name = struct.pack("16sh14x", b"lo", 0)
         (flags,) = struct.unpack("16xh14x", fcntl.ioctl(any_socket, SIOCGIFFLAGS, name))
@@ -212,9 +212,9 @@ def _turn_loopback_on() -> None:
 
 
 def _become(plan: dict[str, Any]) -> None:
-    """Give up every right, for good, and run the entrypoint as the sandbox's process 1."""
-    # The starter's has keys of its own. Where the kernel has none, or a container that this runs in
-    # refuses the call, there is nothing to leave and nothing to reach.
+    """Give up all rights permanently, and run the entrypoint as the sandbox's process 1."""
+    # Leaves the parent's session keyring. If the kernel has none, or a surrounding container
+    # refuses the call, no keyring is accessible anyway.
     libc.syscall(_KEYCTL, KEYCTL_JOIN_SESSION_KEYRING, None)
     name = plan["hostname"].encode()
     call("set the host name", libc.sethostname(name, len(name)))
@@ -231,11 +231,14 @@ def _become(plan: dict[str, Any]) -> None:
         os.setresgid(user, user, user)
         os.setresuid(user, user, user)
     call("refuse new rights", libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
-    # A change of user forgets it; without it, a sandbox would outlive its keeper.
+    # A change of user resets it; without it, a sandbox would outlive its keeper.
     call("tie to the keeper", libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_NPROC, (plan["processes"], plan["processes"]))
-    for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores these, and exec keeps that
+    for number in (
+        signal.SIGPIPE,
+        signal.SIGXFSZ,
+    ):  # Python ignores these signals, and exec would inherit that
         signal.signal(number, signal.SIG_DFL)
     for opened in os.listdir("/proc/self/fd"):  # noqa: PTH208
         if int(opened) > LISTENER:
@@ -247,7 +250,7 @@ def _become(plan: dict[str, Any]) -> None:
 
 
 def _filter_calls(program: bytes) -> None:
-    """Have the kernel refuse calls from here on; no program: it has none for this processor."""
+    """Install the filter of system calls; without a program, this processor has none."""
     if not program:
         return
     held = ctypes.create_string_buffer(program, len(program))
@@ -257,10 +260,10 @@ def _filter_calls(program: bytes) -> None:
 
 
 def drop_bounding_set() -> None:
-    """Let no program that is started from here on gain a capability."""
+    """Prevent programs started from now on from gaining capabilities."""
     for capability in range(64):
         if libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0:
-            return  # the kernel knows no more
+            return  # the kernel has no further capabilities
 
 
 def _mount_tmpfs(target: str, options: str, flags: int, *, devices: bool = False) -> None:
@@ -269,7 +272,7 @@ def _mount_tmpfs(target: str, options: str, flags: int, *, devices: bool = False
 
 
 def make_read_only(target: str, *, devices: bool = False) -> None:
-    """Make a mount read-only, without set-uid programs, and without devices unless asked for."""
+    """Make a mount read-only, without set-uid programs, and without devices unless requested."""
     found = os.statvfs(target).f_flag
     kept = sum(mount_flag for flag, mount_flag in _KEPT_FLAGS if found & flag)
     flags = MS_REMOUNT | MS_BIND | MS_RDONLY | kept | MS_NOSUID
@@ -280,7 +283,7 @@ def mount(source: str, target: str, kind: str = "none", flags: int = 0, options:
     """Mount a file system, or a folder of one at another place.
 
     Raises:
-        OSError: with what was mounted where.
+        OSError: with the source and target of the mount.
     """
     result = libc.mount(
         os.fsencode(source),
@@ -293,7 +296,7 @@ def mount(source: str, target: str, kind: str = "none", flags: int = 0, options:
 
 
 def call(doing: str, result: int) -> None:
-    """Raise what a call into the C library failed with, and what it was for."""
+    """Raise the error of a call into the C library, with its purpose."""
     if result < 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number), doing)

@@ -1,7 +1,7 @@
-"""Stays with one sandbox from start to end, so that its exit is seen after the starter has gone.
+"""Supervises one sandbox until it ends, and records its exit code.
 
-A script of the standard library alone, run by path in its own session; refuses nothing by itself.
-Dies with the sandbox, and the sandbox dies with it.
+It also runs after its parent process has exited. It is a script that imports only the standard
+library, and is run by path in its own session. It ends with the sandbox, and the sandbox with it.
 """
 
 import contextlib
@@ -19,13 +19,13 @@ _CGROUP_BUSY_SECONDS = 2.0
 
 
 def daemonize(folder: Path, alive: int, listener: int) -> None:
-    """Let the starter go, and run this script again where its children get a pid namespace.
+    """Detach from the parent process, and run this script again in a new pid namespace.
 
-    ``alive`` is a descriptor that no other process has: the starter sees it close at the end.
-    ``listener`` is the socket that callers reach, for the sandbox.
+    ``alive`` is a descriptor that no other process has: the parent sees it close at the end.
+    ``listener`` is the socket that callers connect to, for the sandbox.
     """
     if os.fork():
-        os._exit(0)  # the starter waits for this one, so that it has no child to reap later
+        os._exit(0)  # the parent waits for this process, so that it has no child to reap later
     plan = json.loads((folder / "plan.json").read_bytes())
     numbers = (str(alive), str(listener))
     command = [*plan["around"], *plan["python"], __file__, str(folder), *numbers, "keep"]
@@ -33,9 +33,9 @@ def daemonize(folder: Path, alive: int, listener: int) -> None:
 
 
 def keep(folder: Path, alive: int, listener: int) -> None:
-    """Run what ``folder/plan.json`` describes; write ``exit.json`` when it ends."""
+    """Run the sandbox in ``folder/plan.json``; write ``exit.json`` when it ends."""
     os.set_inheritable(alive, False)  # noqa: FBT003
-    # Not ignored, since that would be inherited: a shutdown is the sandbox's to react to.
+    # Handled, not ignored, because ignoring is inherited; the sandbox itself reacts to a shutdown.
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: None)
     write(folder / "keeper.json", myself())
@@ -43,19 +43,19 @@ def keep(folder: Path, alive: int, listener: int) -> None:
     groups = [Path(group) for group in plan["groups"]]
 
     def tie() -> None:
-        # Otherwise a sandbox whose keeper was killed would run on, and no one would see its end.
+        # Otherwise a sandbox whose keeper was killed would continue, and its exit would be lost.
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         for group in groups:
             (group / "cgroup.procs").write_text("0")
 
     command = [*plan["within"], *plan["python"], plan["init"], str(folder), str(listener)]
-    # The first child is process 1 of the pid namespace, and stays it: unshare and init only exec.
+    # The first child stays process 1 of the pid namespace: unshare and init only exec.
     child = subprocess.Popen(
         command,
         preexec_fn=tie,  # noqa: PLW1509 - there is one thread
         pass_fds=[listener],
     )
-    # Callers shall see it close when the sandbox closes it.
+    # Closed here, so that callers see it close when the sandbox closes it.
     os.close(listener)
     status = child.wait()
     ending = {
@@ -70,13 +70,13 @@ def keep(folder: Path, alive: int, listener: int) -> None:
 
 
 def myself() -> dict[str, int]:
-    """Identify this process: a pid alone is used again one day, with its start time it is not."""
+    """Return the pid and start time of this process; a pid alone may be reused."""
     fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
     return {"pid": os.getpid(), "start_ticks": int(fields[19])}
 
 
 def write(path: Path, value: object) -> None:
-    """Write JSON so that a reader sees all of it or none."""
+    """Write JSON atomically."""
     partial = path.with_name(f".{path.name}")
     partial.write_text(json.dumps(value))
     partial.replace(path)

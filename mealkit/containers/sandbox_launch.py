@@ -1,6 +1,6 @@
 """Starts the processes of a recorded sandbox, and ends them.
 
-Refuses to leave a half-started one: a start either runs the entrypoint or says what failed.
+A start either runs the entrypoint, or raises the step that failed and leaves no process behind.
 """
 
 import os
@@ -16,14 +16,14 @@ from mealkit.containers import sandbox_keeper
 from mealkit.containers.sandbox_record import Record, has_ended
 from mealkit.errors import failure
 
-_KILL_SECONDS = 30  # for the kernel to take down a large process
+_KILL_SECONDS = 30  # for the kernel to end a large process
 _LOG_TAIL_BYTES = 2000
 
 
 def launch(record: Record, listener: int) -> None:
     """Start the keeper, and return once the entrypoint runs.
 
-    ``listener`` is the socket that callers reach, which the sandbox gets.
+    ``listener`` is the socket that callers connect to, which the sandbox gets.
 
     Raises:
         ContainerError: CONTAINER_FAILED with the step that failed.
@@ -48,7 +48,7 @@ def launch(record: Record, listener: int) -> None:
         problem = _wait_for_setup(setup, alive)
     if problem is None:
         tail = record.log.read_bytes()[-_LOG_TAIL_BYTES:].decode(errors="replace").strip()
-        problem = f"{tail or 'unshare ended without a word'}"
+        problem = f"{tail or 'unshare ended without a message'}"
     if problem:
         raise failure(
             "CONTAINER_FAILED",
@@ -58,12 +58,12 @@ def launch(record: Record, listener: int) -> None:
 
 
 def end(record: Record, grace_seconds: float = 0) -> None:
-    """Send SIGTERM if there is a grace, then SIGKILL; return when nothing of the sandbox runs.
+    """Send SIGTERM if a grace period is given, then SIGKILL; return when all processes have ended.
 
     Raises:
-        ContainerError: CLIENT_REFUSED, it is another user's, or the kernel cannot end it.
+        ContainerError: CLIENT_REFUSED, it belongs to another user, or the kernel cannot end it.
     """
-    # The first process takes all others with it; without one yet, the keeper does.
+    # The end of the first process ends all others; if it does not exist yet, that of the keeper.
     for name in ("init", "keeper"):
         opened = record.process(name)
         if opened is None:
@@ -88,12 +88,12 @@ def end(record: Record, grace_seconds: float = 0) -> None:
 
 
 def _kept_well(record: Record, keeper: int) -> bool:
-    """Give the keeper time to write down how its sandbox ended, if there was one."""
+    """Give the keeper, if any, time to record how its sandbox ended."""
     return (record.folder / "init.json").exists() and has_ended(keeper, _KILL_SECONDS)
 
 
 def _wait_for_setup(setup: int, alive: int) -> str | None:
-    """Return "" once the entrypoint runs, what failed, or None if the init never started.
+    """Return "" if the entrypoint runs, the failure, or None if the init never started.
 
     A pipe that no process has opened for writing yet is silent; it hangs up when its writer, the
     init, execs or ends. The keeper ends after the init.

@@ -1,6 +1,6 @@
-"""Decides how a sandbox will be: its namespaces, port, devices and command, as data for its init.
+"""Plans a sandbox: its namespaces, port, devices and command, as data for its init.
 
-Refuses, before anything starts, what the machine does not allow and files that are not there.
+Raises an error before anything starts, if the machine does not allow it or a file is missing.
 """
 
 import contextlib
@@ -34,7 +34,7 @@ from mealkit.seccomp import container_refusals, filter_program
 CLIENT = "sandbox"
 
 PROCESSES = 4096
-"""How many processes and threads a sandbox may have: as in an engine's container."""
+"""The maximum number of processes and threads in a sandbox, as in an engine's container."""
 
 _BACKLOG = 1024
 
@@ -45,7 +45,7 @@ _NETWORK = ("--net",)
 _GPU_NODES = ("nvidia[0-9]*", "nvidiactl", "nvidia-uvm*", "nvidia-caps/*", "dri/*", "kfd")
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-# What distributions switch user namespaces off with: (file, value that does, what to tell).
+# How distributions disable user namespaces: (file, the value that does, the message).
 _SWITCHES = (
     ("kernel/unprivileged_userns_clone", "0", "kernel.unprivileged_userns_clone is 0"),
     (
@@ -59,10 +59,10 @@ _SWITCHES = (
 
 @dataclass(frozen=True, slots=True)
 class Namespaces:
-    """The commands that make namespaces here: ``around`` the keeper's children, ``within`` them.
+    """The commands that create namespaces here: ``around`` the keeper's children, ``within`` them.
 
-    Root needs no user namespace, and without one the kit's user is nobody else on the host. With
-    ``own_users``, the kit's user is the caller towards the host.
+    Root needs no user namespace; without one, the kit's user has no other rights on the host. With
+    ``own_users``, the host sees the kit's user as the caller.
     """
 
     around: tuple[str, ...]
@@ -71,7 +71,7 @@ class Namespaces:
 
 
 def namespaces() -> Namespaces:
-    """Try for real which namespaces this user may make.
+    """Test which namespaces this user may create.
 
     Raises:
         ContainerError: CLIENT_UNAVAILABLE with the kernel's reason.
@@ -97,12 +97,12 @@ def namespaces() -> Namespaces:
 
 
 def is_filtered() -> bool:
-    """Tell whether system calls can be refused on this processor."""
+    """Return whether system calls can be filtered on this processor."""
     return filter_program(container_refusals(), platform.machine()) is not None
 
 
 def listening(spec: RunSpec) -> socket.socket:
-    """Return the socket that callers reach; it is the sandbox's, which cannot make one itself.
+    """Return the socket that callers connect to; the sandbox gets it, because it cannot open one.
 
     Raises:
         ContainerError: PORT_TAKEN; CLIENT_REFUSED, the address or port cannot be used.
@@ -125,12 +125,12 @@ def plan(spec: RunSpec, port: int, allowed: Namespaces) -> tuple[Container, dict
     """Describe the sandbox for its record, and for its keeper and init.
 
     Raises:
-        ContainerError: CLIENT_REFUSED, an input is not there or cannot be read.
+        ContainerError: CLIENT_REFUSED, an input is missing or cannot be read.
         PreflightError: HW_NO_GPU.
     """
     content = spec.content
     if not isinstance(content, UnpackedRoot):
-        raise failure("CLIENT_REFUSED", "the sandbox takes an unpacked root, not a loaded image")
+        raise failure("CLIENT_REFUSED", "the sandbox needs an unpacked root, not a loaded image")
     if not content.folder.is_dir() or not content.entrypoint:
         raise failure("CLIENT_REFUSED", f"{content.folder} is not a root with an entrypoint")
     for mount in spec.mounts:
@@ -142,7 +142,7 @@ def plan(spec: RunSpec, port: int, allowed: Namespaces) -> tuple[Container, dict
         **spec.environment,
         "MEALKIT_HOST": spec.host_address,
         "MEALKIT_PORT": str(port),
-        # The socket is there already: sd_listen_fds(3). The entrypoint is process 1.
+        # The socket is already open: sd_listen_fds(3). The entrypoint is process 1.
         "LISTEN_FDS": "1",
         "LISTEN_PID": "1",
     }
@@ -193,19 +193,19 @@ def _groups(spec: RunSpec) -> list[Path]:
 def _gpu_nodes() -> list[str]:
     found = sorted(str(path) for pattern in _GPU_NODES for path in Path("/dev").glob(pattern))
     if not found:
-        raise failure("HW_NO_GPU", "a GPU is asked for, and /dev has none")
+        raise failure("HW_NO_GPU", "a GPU is requested, but /dev has none")
     return found
 
 
 def may_become(user: int) -> bool:
-    """Say whether this is root, and not root of a user namespace that lacks the user."""
+    """Return whether this is root, and not root in a user namespace without the kit's user."""
     lines = [line.split() for line in Path("/proc/self/uid_map").read_text().splitlines()]
     mapped = any(int(first) <= user < int(first) + int(count) for first, _, count in lines)
     return mapped and os.geteuid() == 0
 
 
 def switched_off() -> str | None:
-    """Name the switch with which this machine forbids user namespaces, if one is known."""
+    """Return the setting that disables user namespaces on this machine, if it is known."""
     for name, off, text in _SWITCHES:
         with contextlib.suppress(OSError):
             if Path("/proc/sys", name).read_text().strip() == off:

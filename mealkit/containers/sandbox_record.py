@@ -1,8 +1,8 @@
-"""The record of one sandbox: a folder with what was asked, who runs, how it ended, and its log.
+"""The record of one sandbox: a folder with its request, its processes, its exit and its log.
 
-Refuses to take another process for the sandbox's: a pid counts only with its start time and boot.
+A process is identified by its pid, start time and boot, so a reused pid is not mistaken for it.
 
-In the folder: ``record.json`` (starter), ``plan.json`` (what the keeper runs), ``keeper.json`` and
+In the folder: ``record.json`` (starter), ``plan.json`` (for the keeper), ``keeper.json`` and
 ``init.json`` (pid and start time), ``exit.json`` (keeper), ``setup`` (a pipe, init), ``log``.
 """
 
@@ -30,7 +30,7 @@ _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A sandbox's folder, and what it was started as."""
+    """A sandbox's folder, and its container as it was started."""
 
     folder: Path
     container: Container
@@ -41,7 +41,7 @@ class Record:
         """Read a record.
 
         Raises:
-            ContainerError: CONTAINER_NOT_FOUND, there is none, or another program made it.
+            ContainerError: CONTAINER_NOT_FOUND, the record is missing or not mealkit's.
         """
         try:
             form = _read(folder / "record.json")
@@ -54,11 +54,11 @@ class Record:
 
     @property
     def log(self) -> Path:
-        """What the sandbox wrote to its output and error streams."""
+        """The log of the sandbox's output and error streams."""
         return self.folder / "log"
 
     def plan(self) -> dict[str, Any]:
-        """Read what the keeper was told."""
+        """Read the plan for the keeper."""
         return _read(self.folder / "plan.json")
 
     def process(self, name: str) -> int | None:
@@ -73,14 +73,14 @@ class Record:
             opened = os.pidfd_open(identity["pid"])
         except OSError:
             return None
-        # The pid is held now, so what is read belongs to the process that was opened, or it ended.
+        # The pidfd prevents reuse of the pid: the start time is this process's, or it ended.
         if _start_ticks(identity["pid"]) == identity["start_ticks"] and not has_ended(opened):
             return opened
         os.close(opened)
         return None
 
     def now(self) -> Container:
-        """Look at how the sandbox is at this moment."""
+        """Return the current state of the sandbox."""
         for name in ("init", "keeper"):
             opened = self.process(name)
             if opened is not None:
@@ -108,7 +108,7 @@ class Record:
 
 
 def create(state: Path, container: Container, plan: Mapping[str, Any]) -> Record:
-    """Make a record, whole or not at all.
+    """Create a record atomically.
 
     Raises:
         ContainerError: CONTAINER_EXISTS.
@@ -116,7 +116,7 @@ def create(state: Path, container: Container, plan: Mapping[str, Any]) -> Record
     """
     folder = state / container.name
     if folder.exists():
-        message = f"the sandbox has a kit named {container.name!r} already"
+        message = f"the sandbox already has a kit named {container.name!r}"
         raise failure("CONTAINER_EXISTS", message)
     record = Record(folder, container, boot())
     form = {"boot": record.boot, "container": asdict(container)}
@@ -129,7 +129,7 @@ def create(state: Path, container: Container, plan: Mapping[str, Any]) -> Record
 
 
 def records(state: Path) -> list[Record]:
-    """Read all records, by name; what is not one is left alone."""
+    """Read all records, by name; ignore everything else."""
     found: list[Record] = []
     if not state.is_dir():
         return found
@@ -142,7 +142,7 @@ def records(state: Path) -> list[Record]:
 
 @contextmanager
 def locked_state(state: Path) -> Iterator[None]:
-    """Lock the state folder, so that two starters do not take one port.
+    """Lock the state folder, so that two starts do not take the same port.
 
     Raises:
         StoreError: DISK_FULL or DISK_DENIED.
@@ -154,14 +154,14 @@ def locked_state(state: Path) -> Iterator[None]:
 
 
 def has_ended(opened: int, timeout_seconds: float = 0) -> bool:
-    """Wait for a pidfd's process to end; say whether it did."""
+    """Wait for a pidfd's process to end; return whether it did."""
     poll = select.poll()
     poll.register(opened, select.POLLIN)
     return bool(poll.poll(timeout_seconds * 1000))
 
 
 def boot() -> str:
-    """Identify this boot of the machine; start times count from it."""
+    """Return the id of this boot of the machine; start times count from it."""
     return _BOOT.read_text().strip()
 
 
@@ -174,6 +174,6 @@ def _start_ticks(pid: int) -> int | None:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    # Paths may have any bytes: what is not UTF-8 stands there as half a pair.
+    # Paths may have any bytes: bytes that are not UTF-8 are written as surrogates.
     form: dict[str, Any] = parse_json(read_file(path, _MAX_BYTES), half_pairs=True)
     return form

@@ -1,6 +1,6 @@
-"""Chooses the container client: the one that is asked for, or the first that works here.
+"""Chooses the container client: the requested one, or the first that works here.
 
-Refuses to fall back in silence: every client that does not work says why.
+Raises ContainerError if none works, with the reason for each.
 """
 
 from collections.abc import Sequence
@@ -13,15 +13,15 @@ from mealkit.errors import failure
 
 
 class NamedClient(Protocol):
-    """What choosing needs to know of a client."""
+    """The part of a client that the choice needs."""
 
     @property
     def name(self) -> str:
-        """What people call it."""
+        """The name of the client."""
         ...
 
     def available(self) -> str | None:
-        """Say why it cannot be used here; None if it can."""
+        """Return the reason why it cannot be used here; None if it can."""
         ...
 
 
@@ -29,7 +29,7 @@ C = TypeVar("C", bound=NamedClient)
 
 
 def all_clients(state: Path) -> tuple[DockerClient | Sandbox, ...]:
-    """Give every client, the one that isolates most first; ``state`` keeps sandboxes' records."""
+    """Return all clients, the one that isolates best first; ``state`` is for sandboxes' records."""
     return (DockerClient(), DockerClient.podman(), Sandbox(state))
 
 
@@ -37,7 +37,7 @@ def choose(clients: Sequence[C], wanted: str | None = None) -> C:
     """Return the client named ``wanted``, or the first of ``clients`` that works here.
 
     Raises:
-        ContainerError: CLIENT_NONE or CLIENT_UNAVAILABLE, with the reason of each.
+        ContainerError: CLIENT_NONE or CLIENT_UNAVAILABLE, with the reason for each.
         KitError: USAGE, no client has the name.
     """
     named = [client for client in clients if wanted in {None, client.name}]

@@ -73,10 +73,7 @@ def forwarded(address):
 def test_a_missing_daemon_says_so(tmp_path):
     """Without a socket there is a reason, not a stack of nested errors."""
     client = DockerClient(base_url=f"unix://{tmp_path}/none.sock")
-    assert (
-        client.available()
-        == "docker cannot answer: there is no socket where its daemon should listen"
-    )
+    assert client.available() == "docker cannot answer: the socket of its daemon does not exist"
     with pytest.raises(ContainerError) as error:
         client.list()
     assert error.value.problems[0].code == "CLIENT_UNAVAILABLE"
@@ -87,7 +84,7 @@ def test_a_dead_socket_says_so(tmp_path):
     path = tmp_path / "dead.sock"
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(path))
-    assert "nothing listens" in DockerClient(base_url=f"unix://{path}").available()
+    assert "no daemon listens" in DockerClient(base_url=f"unix://{path}").available()
 
 
 def test_docker_host_is_honoured(tmp_path, monkeypatch):
