@@ -79,10 +79,10 @@ def test_an_answer_in_pieces_of_any_size(size):
 @pytest.mark.parametrize(
     ("arrives", "said"),
     [
-        (b"garbage\r\n\r\n", "does not speak HTTP"),
+        (b"garbage\r\n\r\n", "is not valid HTTP"),
         (WHOLE[:-1], "ended the connection"),
         (b"", "ended the connection"),
-        (CHUNKED + b"zz\r\n", "does not speak HTTP"),
+        (CHUNKED + b"zz\r\n", "is not valid HTTP"),
     ],
     ids=range(4),
 )

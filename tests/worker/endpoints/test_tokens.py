@@ -32,7 +32,7 @@ def test_a_chat():
     """It is told as the model's template writes it."""
     said = {"messages": [{"role": "user", "content": "a"}]}
     assert ask(said, chat=lambda messages: [len(messages), 2, 3])["tokens"] == [1, 2, 3]
-    with pytest.raises(RequestError, match="has no chats"):
+    with pytest.raises(RequestError, match="REQUEST_INVALID"):
         ask(said)
 
 
