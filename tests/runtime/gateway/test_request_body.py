@@ -1,8 +1,14 @@
 """A request's body, up to the kit's limit."""
 
+import asyncio
 import socket
+from typing import Any
 
 import pytest
+from starlette.requests import ClientDisconnect, Request
+
+from mealkit.errors import RequestError
+from mealkit.runtime.gateway.request_body import read_body
 
 
 @pytest.fixture
@@ -28,3 +34,71 @@ def test_body_over_the_limit(start, make_lock):
             reply = peer.makefile("rb").read()
         assert reply.startswith(b"HTTP/1.1 413 ")
         assert b"REQUEST_TOO_LARGE" in reply
+
+
+class Sender:
+    """A caller that sends parts, and counts how many were taken."""
+
+    def __init__(self, parts: list[bytes], length: str | None = None) -> None:
+        self.parts, self.taken, self.held = parts, 0, 0
+        headers = [] if length is None else [(b"content-length", length.encode("latin-1"))]
+        self.request = Request({"type": "http", "headers": headers}, self.receive)
+
+    async def receive(self) -> dict[str, Any]:
+        if self.taken == len(self.parts):
+            return {"type": "http.disconnect"}
+        self.taken += 1
+        more = self.taken < len(self.parts)
+        return {"type": "http.request", "body": self.parts[self.taken - 1], "more_body": more}
+
+    def hold(self, size_bytes: int) -> None:
+        self.held += size_bytes
+
+    def read(self, limit_bytes: int = 10) -> bytes:
+        return asyncio.run(read_body(self.request, limit_bytes, self.hold))
+
+
+@pytest.mark.parametrize("parts", [[b""], [b"x" * 10], [b"x" * 4, b"", b"x" * 6]])
+def test_a_body_up_to_the_limit_is_read_whole(parts):
+    """The limit is a size that is still taken, and every byte that is kept was announced."""
+    sender = Sender(parts)
+    assert sender.read() == b"".join(parts)
+    assert sender.held == len(b"".join(parts))
+
+
+@pytest.mark.parametrize(
+    ("parts", "length", "taken"),
+    [
+        ([b"x" * 11], None, 1),
+        ([b"x" * 10, b"x", b"x" * 8], None, 3),
+        ([b"x" * 9] * 9, None, 3),
+        ([b"x"], "21", 0),
+        ([b"x" * 20], "20", 1),
+    ],
+)
+def test_a_larger_body_is_not_read_far(parts, length, taken):
+    """A little more is read, so that the caller sees the answer, and nothing of it is kept."""
+    sender = Sender(parts, length)
+    with pytest.raises(RequestError, match="REQUEST_TOO_LARGE"):
+        sender.read()
+    assert sender.taken == taken
+    assert sender.held <= 10
+
+
+def test_a_caller_that_goes_while_sending():
+    """Half a body is no request."""
+    sender = Sender([])
+    with pytest.raises(ClientDisconnect):
+        sender.read()
+
+
+def test_a_body_for_which_there_is_no_room():
+    """What refuses to keep a part ends the reading at once."""
+
+    def refuse(_size_bytes: int) -> None:
+        raise RuntimeError("no room")
+
+    sender = Sender([b"x", b"x", b"x"])
+    with pytest.raises(RuntimeError, match="no room"):
+        asyncio.run(read_body(sender.request, 10, refuse))
+    assert sender.taken == 1

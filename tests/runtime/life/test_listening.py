@@ -1,9 +1,14 @@
 """The socket that callers reach."""
 
 import json
+import os
 import socket
 import subprocess
 import sys
+
+import pytest
+
+from mealkit.runtime.life.listening import open_listener, passed_listener
 
 
 def failed(kit, code, exit_code):
@@ -35,3 +40,49 @@ def test_port_of_the_lock(start, make_lock):
     kit = start(make_lock(serving={"port": port}))
     command[-1] += f"print(read_settings({{'MEALKIT_ETC': {str(kit.root / 'etc')!r}}}).port)"
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == f"{port}\n"
+
+
+def test_a_new_socket_listens():
+    """A caller can connect before anybody accepts."""
+    descriptor = open_listener("127.0.0.1", 0)
+    with socket.socket(fileno=descriptor) as listener:
+        with socket.create_connection(listener.getsockname(), 5):
+            assert not os.get_inheritable(descriptor)
+        with pytest.raises(OSError, match="in use"):
+            open_listener("127.0.0.1", listener.getsockname()[1])
+
+
+def test_an_address_with_colons_is_of_version_6():
+    """Both families can be listened on."""
+    with socket.socket(fileno=open_listener("::1", 0)) as listener:
+        assert listener.family is socket.AF_INET6
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {},
+        {"LISTEN_FDS": "1"},
+        {"LISTEN_PID": "1", "LISTEN_FDS": "1"},
+        {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "2"},
+        {"LISTEN_PID": str(os.getpid())},
+    ],
+)
+def test_sockets_of_another_process_are_not_taken(environment):
+    """Only one socket that was meant for this process is its listener."""
+    assert passed_listener(environment) is None
+
+
+def test_a_socket_that_was_passed_on_is_taken_over():
+    """The third descriptor is used, and what the process starts does not inherit it."""
+    program = (
+        "import os, socket; from mealkit.runtime.life.listening import listening\n"
+        "listener = socket.create_server(('127.0.0.1', 0))\n"
+        "os.set_inheritable(os.dup2(listener.fileno(), 3), True)\n"
+        "passed = {'LISTEN_PID': str(os.getpid()), 'LISTEN_FDS': '1'}\n"
+        "print(listening(passed, '999.0.0.1', 0), os.get_inheritable(3))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "3 False\n"

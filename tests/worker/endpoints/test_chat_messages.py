@@ -3,36 +3,12 @@
 import json
 
 import pytest
-from worker.generation.scripted import ScriptedModel, config
+from worker.endpoints.asking import CHAT, endpoints
 
 from mealkit.errors import MealkitError
-from mealkit.worker.endpoints.generation import generation_endpoints
+from mealkit.worker.endpoints.chat_messages import messages_of, tools_of
 from mealkit.worker.endpoints.request import EndpointCall
-from mealkit.worker.generation.generator import Generator
-
-SAMPLING = {
-    "model": "m",
-    "stream": False,
-    "max_tokens": 40,
-    "temperature": 0,
-    "top_p": 1,
-    "top_k": 0,
-    "min_p": 0,
-    "repetition_penalty": 1,
-    "presence_penalty": 0,
-    "frequency_penalty": 0,
-    "seed": 7,
-    "stop": [],
-    "n": 1,
-}
-CHAT = {**SAMPLING, "logprobs": False, "messages": [{"role": "user", "content": "hi"}]}
-TEMPLATE = "{{ tools }}{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}"
-
-
-def endpoints(*script):
-    model = ScriptedModel(script, template=TEMPLATE)
-    generator = Generator(model, config(tool_calls="hermes"))
-    return model, generation_endpoints(generator, "m")
+from mealkit.worker.generation_values import Tools
 
 
 def test_a_chat_has_messages():
@@ -57,3 +33,56 @@ def test_messages_reach_the_template_as_text():
     body = json.dumps({**CHAT, "messages": messages}).encode()
     served["POST /v1/chat/completions"](EndpointCall(body, lambda: False))
     assert bytes(model.prompts[0]) == b"Nonesystem: a\nb\nassistant: \ntool: 7\nuser: \n"
+
+
+FUNCTIONS = [{"type": "function", "function": {"name": name}} for name in ("f", "g")]
+
+
+def named(name):
+    return {"type": "function", "function": {"name": name}}
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({}, None),
+        ({"tools": FUNCTIONS}, Tools(FUNCTIONS, "auto", None, parallel=True)),
+        (
+            {"tools": FUNCTIONS, "tool_choice": "required", "parallel_tool_calls": False},
+            Tools(FUNCTIONS, "required", None, parallel=False),
+        ),
+        (
+            {"tools": FUNCTIONS, "tool_choice": named("g")},
+            Tools(FUNCTIONS, "required", "g", parallel=False),
+        ),
+    ],
+)
+def test_tools_and_which_of_them_must_be_called(fields, expected):
+    """One that is named must be called, and is called once."""
+    assert tools_of(fields) == expected
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"tools": {}},
+        {"tools": [1]},
+        {"tools": [{"function": {}}]},
+        {"tools": FUNCTIONS, "tool_choice": named("h")},
+        {"tools": FUNCTIONS, "tool_choice": "maybe"},
+        {"tools": FUNCTIONS, "tool_choice": None},
+        {"tools": FUNCTIONS, "parallel_tool_calls": 1},
+    ],
+    ids=range(7),
+)
+def test_tools_that_the_gateway_does_not_write(fields):
+    """They are refused, not guessed at."""
+    with pytest.raises((TypeError, LookupError)):
+        tools_of(fields)
+
+
+def test_a_call_that_stands_alone_has_an_empty_text():
+    """Templates take text; other fields stay as they are."""
+    call = {"function": {"name": "f", "arguments": "{}"}, "id": "1"}
+    (message,) = messages_of({"messages": [{"role": "assistant", "tool_calls": [call]}]})
+    assert message == {"role": "assistant", "tool_calls": [call], "content": ""}
