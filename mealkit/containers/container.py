@@ -57,7 +57,7 @@ class Mount:
     def __post_init__(self) -> None:
         """Raise for targets that are relative or contain ".."."""
         target = PurePosixPath(self.target)
-        if not target.is_absolute() or ".." in target.parts or target == PurePosixPath("/"):
+        if not target.is_absolute() or ".." in target.parts or len(target.parts) < 2:
             raise failure(
                 "CLIENT_REFUSED",
                 f"the mount target {self.target!r} is not an absolute path below /",

@@ -93,3 +93,12 @@ def test_a_lean_image_is_its_own_lean_image():
     lean = lean_image(image(layer("base"), layer("weights", GOOD)))
     assert lean_image(lean).digest == lean.digest
     assert lean_image(replace(lean)).layers == lean.layers
+
+
+def test_history_beyond_the_layers_is_kept():
+    """It belongs to none of those that are left out."""
+    full = image(layer("base"), layer("weights", GOOD))
+    base, weights = full.config["history"]
+    more = {"created_by": "more"}
+    config = {**full.config, "history": [base, weights, more]}
+    assert lean_image(packed_image(config, full.layers, {})).config["history"] == [base, more]

@@ -211,7 +211,7 @@ def test_an_interrupt_ends_with_130(environment, tmp_path):
 # A verb of its own in the real program: it waits until it is interrupted.
 _WAITING = """
 import signal
-import time
+import threading
 from mealkit.cli import program
 
 # As in a terminal: a shell lets what it starts in the background ignore Ctrl-C.
@@ -221,8 +221,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 def wait() -> None:
     print("waiting", flush=True)
     # Not signal.pause(): a signal that came just before it would be waited for again.
-    while True:
-        time.sleep(0.05)
+    threading.Event().wait()
 
 program.app(["wait"], prog_name="mealkit")
 """

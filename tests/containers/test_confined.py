@@ -68,7 +68,10 @@ def lines(ending: Ending) -> list[str]:
 
 
 def wait_for(condition: Callable[[], Any]) -> Any:
+    """Wait for a condition; the limit only bounds a failure."""
+    end = time.monotonic() + 60
     while not (found := condition()):
+        assert time.monotonic() < end, "waited in vain"
         time.sleep(0.01)
     return found
 

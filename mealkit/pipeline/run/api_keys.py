@@ -82,8 +82,8 @@ def remove_key(name: str, file: Path) -> None:
             hint = f"mealkit key list --file {file}"
             raise failure("USAGE", f"there is no key named {name!r}", where=str(file), hint=hint)
         # A single byte is written: a reader never sees half a change.
-        place = text.index(f"sha256:{kept.sha256.hex()}")
-        os.pwrite(descriptor, b"#", len(text[:place].encode()))
+        before = text[: _start_of(kept, text)]
+        os.pwrite(descriptor, b"#", len(before.encode(errors="surrogateescape")))
         os.fsync(descriptor)
 
 
@@ -104,4 +104,15 @@ def _text(descriptor: int) -> str:
     size_bytes = os.fstat(descriptor).st_size
     if size_bytes > _MAX_BYTES:
         raise OSError(errno.EINVAL, f"it has more than {_MAX_BYTES} bytes")
-    return os.pread(descriptor, size_bytes, 0).decode(errors="replace")
+    return os.pread(descriptor, size_bytes, 0).decode(errors="surrogateescape")
+
+
+def _start_of(kept: KeyHash, text: str) -> int:
+    """Return where a key's line begins in the text of its file; a comment may quote the line."""
+    start = 0
+    for line in text.splitlines(keepends=True):
+        content = line.lstrip()
+        if content.startswith(f"sha256:{kept.sha256.hex()}"):
+            return start + len(line) - len(content)
+        start += len(line)
+    raise AssertionError("a key that was read from the text is not in it")

@@ -86,3 +86,16 @@ def test_what_is_no_file_is_not_waited_for(tmp_path):
             with pytest.raises(MealkitError) as caught:
                 call(file)
             assert caught.value.problems[0].code == "DISK_DENIED"
+
+
+@pytest.mark.parametrize("comment", ["# {line}", "# vi\udce9lle", "#\u2028", "   "])
+def test_a_key_is_removed_whatever_stands_above_it(tmp_path, comment):
+    """A comment that quotes it, that is not UTF-8, or that has a separator of its own."""
+    file = tmp_path / "keys.txt"
+    line = new_key("one")[1].line
+    above = comment.format(line=line)
+    file.write_bytes(f"{above}\n  {line}\n".encode(errors="surrogateescape"))
+    remove_key("one", file)
+    assert list_keys(file) == []
+    expected = f"{above}\n  #{line[1:]}\n".encode(errors="surrogateescape")
+    assert file.read_bytes() == expected
