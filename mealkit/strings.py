@@ -5,11 +5,13 @@ folder, end a line, or be read as an option.
 """
 
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, Field, GetPydanticSchema, StringConstraints
+from pydantic_core import core_schema
 
 from mealkit.names import line_fault, lines_fault, loose_path_fault, path_fault
+from mealkit.units import SIZE_PATTERN, parse_size
 
 _TEXT_CHARACTERS = 2000
 _DOCUMENT_CHARACTERS = 1024 * 1024
@@ -144,3 +146,19 @@ Bytes = Annotated[int, Field(ge=0, lt=2**63)]
 """A size, as file systems and registries count it."""
 Count = Annotated[int, Field(ge=0, le=2**53)]
 """A number of things."""
+
+
+def _size(text: str) -> str:
+    parse_size(text)
+    return text
+
+
+def _size_schema(_source: Any, _handler: Any) -> core_schema.CoreSchema:
+    return core_schema.no_info_after_validator_function(
+        _size,
+        core_schema.str_schema(pattern=SIZE_PATTERN, strict=True),
+    )
+
+
+Size = Annotated[str, GetPydanticSchema(_size_schema)]
+"""A size with its unit, as text; ``parse_size`` returns its bytes."""

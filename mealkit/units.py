@@ -1,10 +1,6 @@
-"""Parses and formats sizes with a unit, such as ``16GiB``."""
+"""Parses and formats sizes with a unit, such as ``16GiB``. Imports only the standard library."""
 
 import re
-from typing import Annotated, Any
-
-from pydantic import GetPydanticSchema
-from pydantic_core import core_schema
 
 _UNITS = {
     "B": 1,
@@ -17,7 +13,7 @@ _UNITS = {
     "GiB": 2**30,
     "TiB": 2**40,
 }
-_PATTERN = r"^[0-9]+(\.[0-9]+)? ?(B|KB|MB|GB|TB|KiB|MiB|GiB|TiB)$"
+SIZE_PATTERN = r"^[0-9]+(\.[0-9]+)? ?(B|KB|MB|GB|TB|KiB|MiB|GiB|TiB)$"
 # No file and no memory is larger, and a float has a place for it.
 _MOST_BYTES = 2**63
 
@@ -28,7 +24,7 @@ def parse_size(text: str) -> int:
     Raises:
         ValueError: the text is not a number with one of the units, or the size is too large.
     """
-    if not re.fullmatch(_PATTERN, text):
+    if not re.fullmatch(SIZE_PATTERN, text):
         raise ValueError(f"{text!r} is not a size: write a number and one of {', '.join(_UNITS)}")
     number = re.match(r"[0-9.]+", text)
     assert number is not None  # noqa: S101  the pattern above begins with it
@@ -46,19 +42,3 @@ def show_size(size_bytes: int) -> str:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
         size /= 1024
     return f"{size:.1f} TiB"
-
-
-def _checked(text: str) -> str:
-    parse_size(text)
-    return text
-
-
-def _schema(_source: Any, _handler: Any) -> core_schema.CoreSchema:
-    return core_schema.no_info_after_validator_function(
-        _checked,
-        core_schema.str_schema(pattern=_PATTERN, strict=True),
-    )
-
-
-Size = Annotated[str, GetPydanticSchema(_schema)]
-"""A size with its unit, as text; ``parse_size`` returns its bytes."""

@@ -3,7 +3,8 @@
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from mealkit.units import Size, parse_size, show_size
+from mealkit.strings import Size
+from mealkit.units import parse_size, show_size
 
 
 @pytest.mark.parametrize(

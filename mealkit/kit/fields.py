@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from mealkit.kit.document import Path
-from mealkit.units import Size
+from mealkit.strings import Size
 
 _DISCRIMINATOR = "source"
 

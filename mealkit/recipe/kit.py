@@ -32,12 +32,12 @@ from mealkit.strings import (
     Python,
     RelativePath,
     Sha256,
+    Size,
     Text,
     Url,
     Variable,
     Version,
 )
-from mealkit.units import Size
 
 
 class StrictModel(BaseModel):

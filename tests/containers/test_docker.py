@@ -7,7 +7,7 @@ import threading
 import time
 import urllib.request
 import uuid
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,6 +27,13 @@ SOCKET = "/var/run/docker.sock"
 def docker_spec(probe_image):
     name = f"mealkit-test-docker-{uuid.uuid4().hex[:12]}"
     return RunSpec(name, "probe", "sha256:0", LoadedImage(probe_image), 8000)
+
+
+def own_address() -> str:
+    """Return an address of this machine that is not loopback: the engine's on its bridge."""
+    with closing(docker.from_env()) as client:
+        (config,) = client.networks.get("bridge").attrs["IPAM"]["Config"]
+        return config["Gateway"]
 
 
 @contextmanager
@@ -210,7 +217,8 @@ def test_a_gpu_that_the_engine_cannot_give_is_refused(docker_spec):
 @pytest.mark.docker
 def test_an_engine_elsewhere_cannot_mount(docker_spec, home):
     """Mounts, and a loopback port, are refused with a way out when the engine is remote."""
-    with forwarded("127.0.0.2") as (url, _):
+    address = own_address()
+    with forwarded(address) as (url, _):
         client = DockerClient(base_url=url)
         assert client.available() is None
         with pytest.raises(ContainerError, match="another machine") as error:
@@ -220,7 +228,7 @@ def test_an_engine_elsewhere_cannot_mount(docker_spec, home):
             client.start(docker_spec)
         started = client.start(replace(docker_spec, host_address="0.0.0.0"))
         try:
-            assert started.address == "127.0.0.2"
+            assert started.address == address
         finally:
             client.remove(docker_spec.name)
 

@@ -2,14 +2,13 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from fakes.engines import estimate, memory_of
 from fakes.kits import KIT, FixedInputs, parts_of
 
-from mealkit.engines.onnx.engine import RECIPE
+from mealkit.engines.vllm.engine import RECIPE as VLLM
 from mealkit.lock.resolve import resolve
 from mealkit.memory.shape import (
     Experts,
@@ -98,7 +97,7 @@ def read_model(tmp_path: Any, safetensors: Callable[..., bytes]) -> ReadModel:
 
 def locked(shape: ModelShape) -> Lock:
     """The lock of a vLLM kit with such a model, written and read again."""
-    parts = parts_of(KIT, recipe=replace(RECIPE, name="vllm"), settings={"max_model_len": 32768})
+    parts = parts_of(KIT, recipe=VLLM, settings={"max_model_len": 32768})
     return read_lock(lock_bytes(resolve(parts, Described(shape))))
 
 
