@@ -13,10 +13,10 @@ from mealkit.errors import failure
 from mealkit.importing.engine_part import engine_part, engines_for_published, how_served
 from mealkit.importing.hub_files import beside, chosen, left_behind, weights_of
 from mealkit.importing.proposal import LeftOut, Proposal
+from mealkit.importing.quoting import verbatim
 from mealkit.importing.repository import Repository, spdx
 from mealkit.importing.stated_pooling import embedding, gguf_embedding, prompts, scoring
 from mealkit.importing.stated_sampling import Values, sampling, template
-from mealkit.importing.verbatim import verbatim
 from mealkit.recipe.kit import Task
 
 # The names of tasks on the Hub: https://huggingface.co/docs/hub/models-tasks

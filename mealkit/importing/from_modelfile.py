@@ -18,10 +18,9 @@ from mealkit.errors import MealkitError, failure
 from mealkit.importing.engine_part import engine_part
 from mealkit.importing.modelfile_values import MESSAGE_WORDS, convert, leave_out
 from mealkit.importing.proposal import LeftOut, Proposal
-from mealkit.importing.quoting import short
+from mealkit.importing.quoting import short, verbatim
 from mealkit.importing.repository import spdx
 from mealkit.importing.stated_sampling import HALF, Values, template
-from mealkit.importing.verbatim import verbatim
 from mealkit.kit.bounds import OPTION
 from mealkit.recipe.kit import Task
 from mealkit.untrusted import shown

@@ -16,6 +16,8 @@ from mealkit.names import one_line
 _MOST_SHOWN = 500
 # Characters with a meaning in Markdown, or in the HTML that it may contain.
 _MARKS = re.compile(r"([\\`*_\[\]<>!|&~#])")
+# Characters that can open a tag; and what Jinja, or a kit, would change.
+_TEMPLATE_SYNTAX = re.compile(r"\{[{%#]|\{\Z|[\x00-\x08\x0b-\x1f\x7f]|\ufeff")
 
 
 class _Dumper(yaml.SafeDumper):
@@ -57,6 +59,13 @@ def python_texts(texts: Mapping[str, str]) -> str:
     """Return a dictionary of strings as a Python literal."""
     items = (f"{python_text(name)}: {python_text(value)}" for name, value in texts.items())
     return f"{{{', '.join(items)}}}"
+
+
+def verbatim(text: str) -> str:
+    """Return a Jinja template that renders to a text, even if another template follows it."""
+    if not _TEMPLATE_SYNTAX.search(text):
+        return text
+    return "{{ " + json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f") + " }}"
 
 
 def cell(text: str) -> str:

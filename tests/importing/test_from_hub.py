@@ -7,8 +7,8 @@ import pytest
 
 from mealkit.errors import MealkitError
 from mealkit.importing.from_hub import propose
+from mealkit.importing.quoting import verbatim
 from mealkit.importing.repository import Repository, spdx
-from mealkit.importing.verbatim import verbatim
 
 GIB = 1024**3
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

@@ -20,9 +20,8 @@ from mealkit.importing.from_hub import propose as hub_proposal
 from mealkit.importing.from_modelfile import parse_modelfile
 from mealkit.importing.from_modelfile import propose as modelfile_proposal
 from mealkit.importing.proposal import LeftOut, Proposal, proposal_files
-from mealkit.importing.quoting import python_text, python_texts, yaml_value
+from mealkit.importing.quoting import python_text, python_texts, verbatim, yaml_value
 from mealkit.importing.repository import Repository, spdx
-from mealkit.importing.verbatim import verbatim
 from mealkit.kit.document import read_document
 from mealkit.names import hidden_character
 
