@@ -1,5 +1,6 @@
 """Which modules of a layer are compiled, and where their code goes."""
 
+import ast
 from pathlib import Path
 
 from mealkit.assembly import assemble
@@ -53,11 +54,13 @@ def test_code_that_a_package_brings_stays(tmp_path):
 
 
 def test_a_compiler_that_changes_has_its_layers_made_anew():
-    """Kept layers know nothing of it: whoever changes it raises the number of their format."""
-    assert (assemble._FORMAT, Digest.of(Path(compiling.__file__).read_bytes()).hex[:16]) == (
-        "1",
-        "558f20291b4d9c0a",
-    )
+    """Stored layers do not record the compiler: a change of its code needs a new layer format."""
+    tree = ast.parse(Path(compiling.__file__).read_text("utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Module, ast.FunctionDef)) and ast.get_docstring(node):
+            del node.body[0]
+    code = Digest.of(ast.unparse(tree).encode()).hex[:16]
+    assert (assemble._FORMAT, code) == ("1", "aee1c91635a310a0")
 
 
 def test_nothing_is_started_for_a_layer_without_modules(tmp_path):
