@@ -25,8 +25,8 @@ def test_a_prompt_that_takes_what_is_declared_is_right():
 @pytest.mark.parametrize(
     ("text", "declared", "message", "hint"),
     [
-        ("{{ a }}", (), "takes 'a', which the kit does not declare", "add it to prompts.p0"),
-        ("plain", ("a",), "does not take 'a', which the kit declares", "take it out of prompts.p0"),
+        ("{{ a }}", (), "uses 'a', which the kit does not declare", "add it to prompts.p0"),
+        ("plain", ("a",), "does not use 'a', which the kit declares", "remove it from prompts.p0.variables"),
     ],
 )
 def test_a_variable_on_one_side_alone_is_told(text, declared, message, hint):

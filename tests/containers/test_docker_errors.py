@@ -39,9 +39,9 @@ def test_an_unknown_text_is_sorted_by_its_status(status, code):
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (FileNotFoundError(2, "x"), "there is no socket"),
+        (FileNotFoundError(2, "x"), "the socket of its daemon does not exist"),
         (PermissionError(13, "x"), "may not use its socket"),
-        (ConnectionRefusedError(111, "x"), "nothing listens"),
+        (ConnectionRefusedError(111, "x"), "no daemon listens"),
         (OSError("first\nsecond"), "first"),
         (OSError(), "OSError"),
     ],

@@ -37,7 +37,7 @@ COPY layers/02-weights/ /
 #   prometheus_client-99.0-py3-none-any.whl  sha256:0000000000000000000000000000000000000000000000000000000000000000
 #   pydantic-99.0-py3-none-any.whl  sha256:0000000000000000000000000000000000000000000000000000000000000000
 #   starlette-99.0-py3-none-any.whl  sha256:0000000000000000000000000000000000000000000000000000000000000000
-#   uvicorn-99.0-py3-none-any.whl  sha256:0000000000000000000000000000000000000000000000000000000000000000
+#   uvicorn-0.54.99-py3-none-any.whl  sha256:0000000000000000000000000000000000000000000000000000000000000000
 ADD layers/03-gateway-folders.tar /
 COPY layers/03-gateway/ /
 
@@ -55,7 +55,7 @@ ENV PYTHONUNBUFFERED="1"
 LABEL dev.mealkit.kit="little:1.0.0"
 LABEL dev.mealkit.owner="{\"contact\":\"mailto:cooks@kitchen.invalid\",\"support\":\"at noon\",\"team\":\"cooks\"}"
 LABEL dev.mealkit.recipe="sha256:0000000000000000000000000000000000000000000000000000000000000000"
-LABEL dev.mealkit.requirements="{\"architectures\":[\"amd64\"],\"built_for\":{},\"cuda\":null,\"demand\":{\"batched_tokens\":8192,\"concurrency\":8,\"context_tokens\":16,\"cuda_graphs\":true,\"engine\":\"onnx\",\"flash_attention\":true,\"float_bytes\":4,\"kv_dtype\":\"f32\",\"layer_split\":1,\"micro_batch\":512,\"tensor_parallel\":1,\"transformers_version\":null,\"utilisation\":0.9},\"disk_bytes\":1652466,\"dtypes\":[],\"gpu\":\"none\",\"memory_bytes\":405213376,\"model\":null,\"port\":8000,\"shm_bytes\":0,\"weights_bytes\":1600120}"
+LABEL dev.mealkit.requirements="{\"architectures\":[\"amd64\"],\"built_for\":{},\"cuda\":null,\"demand\":{\"batched_tokens\":8192,\"concurrency\":8,\"context_tokens\":16,\"cuda_graphs\":true,\"engine\":\"onnx\",\"flash_attention\":true,\"float_bytes\":4,\"kv_dtype\":\"f32\",\"layer_split\":1,\"micro_batch\":512,\"tensor_parallel\":1,\"transformers_version\":null,\"utilisation\":0.9},\"disk_bytes\":1652571,\"dtypes\":[],\"gpu\":\"none\",\"memory_bytes\":405213376,\"model\":null,\"port\":8000,\"shm_bytes\":0,\"weights_bytes\":1600120}"
 LABEL org.opencontainers.image.base.digest="sha256:0000000000000000000000000000000000000000000000000000000000000000"
 LABEL org.opencontainers.image.base.name="base"
 LABEL org.opencontainers.image.licenses="Apache-2.0"

@@ -222,4 +222,4 @@ def test_an_encoder_does_not_write(start, minilm_gguf, llama_cpp_settings):
     """A model that has no way of going on with a text is refused for the task generation."""
     _, problem = start(minilm_gguf.parent, model=minilm_gguf.name).problem()
     assert problem["code"] == "ENGINE_START"
-    assert "left to right" in problem["message"]
+    assert "not autoregressive" in problem["message"]

@@ -188,7 +188,7 @@ def test_a_server_that_dawdles_is_left(server, pages):
             handler.close_connection = True
 
     pages["/slow"] = dawdle
-    assert "takes too long" in refused(f"{server.url}/slow", f"{server.url}/", seconds=0.3).message
+    assert "took too long" in refused(f"{server.url}/slow", f"{server.url}/", seconds=0.3).message
     assert refused(f"{server.url}/slow", f"{server.url}/", seconds=-1).code == "REQUEST_INVALID"
     ends.set()
 
