@@ -157,7 +157,7 @@ def test_an_interpreter_that_this_machine_cannot_run(kit_that, home):
     """The machine is of the kit's architecture, so what cannot be run is its author's."""
     (problem,) = end_of(kit_that(GARBAGE), "docker", home).problems
     assert (problem.code, problem.owner) == ("ENGINE_START", "kit-author")
-    assert "is like HOST_ARCHITECTURE" in problem.message
+    assert "resembles HOST_ARCHITECTURE" in problem.message
     assert "exec format error" in problem.message
 
 
