@@ -74,7 +74,7 @@ def main(worker_path: str, config: str, size: str, threads: str, texts: str) -> 
     embed = worker.embed
 
     def ask(texts: list[str]) -> None:
-        embed(texts)
+        embed(texts, lambda: False)
 
     before = time.process_time()
     found = throughput([ask] * int(threads), int(size), int(texts))

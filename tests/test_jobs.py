@@ -80,6 +80,9 @@ def test_one_thread_at_a_time_tells_of_progress():
 
 
 _ENDLESS = """
+import signal
+# As in a terminal: a shell lets what it starts in the background ignore Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from mealkit.jobs import Stop, side_by_side
 stop = Stop()
 def work(item):

@@ -26,7 +26,12 @@ def test_a_prompt_that_takes_what_is_declared_is_right():
     ("text", "declared", "message", "hint"),
     [
         ("{{ a }}", (), "uses 'a', which the kit does not declare", "add it to prompts.p0"),
-        ("plain", ("a",), "does not use 'a', which the kit declares", "remove it from prompts.p0.variables"),
+        (
+            "plain",
+            ("a",),
+            "does not use 'a', which the kit declares",
+            "remove it from prompts.p0.variables",
+        ),
     ],
 )
 def test_a_variable_on_one_side_alone_is_told(text, declared, message, hint):

@@ -2,6 +2,7 @@
 
 import contextlib
 import gzip
+import json
 import os
 import tempfile
 import zlib
@@ -15,6 +16,7 @@ import httpx2
 from fakes.cog_projects import GREETING
 from fakes.engines import estimate, memory_of
 from fakes.odd_server import odd_server
+from worker.endpoints.asking import CHAT
 
 from fuzz import seeds
 from fuzz.harness import Target
@@ -45,7 +47,7 @@ from mealkit.runtime.life.worker_process import read_problem
 from mealkit.sources.debian.package_index import PackageIndex
 from mealkit.sources.debian.paragraphs import paragraphs
 from mealkit.sources.debian.release import parse_release, signed_text
-from mealkit.sources.download import Downloader, ignore_progress
+from mealkit.sources.download import Downloader
 from mealkit.sources.file_cache import FileCache
 from mealkit.sources.formats import classify
 from mealkit.sources.gguf import read_gguf
@@ -231,7 +233,7 @@ def hub(data: bytes) -> None:
             reader = HubReader(place, supplies)
             reader.listing()
             with contextlib.suppress(MealkitError):  # the server has no such file
-                reader.pin(["model.safetensors"], {}, ignore_progress)
+                reader.pin(["model.safetensors"], {})
         finally:
             del os.environ["HF_ENDPOINT"]
 
@@ -343,7 +345,7 @@ TARGETS = [
     Target("digest", lambda data: Digest(text_of(data)), [b"sha256:" + b"0" * 64], (ValueError,)),
     Target("request head", request_head, seeds.REQUESTS, (h11.RemoteProtocolError,), inputs=800),
     Target("request body", gateway_reads, seeds.OBJECTS, inputs=500),
-    Target("worker's request body", worker_reads, seeds.OBJECTS, inputs=500),
+    Target("worker's request body", worker_reads, [json.dumps(CHAT).encode()], inputs=500),
     Target("tool calls", calls, seeds.CALLS, inputs=500),
     Target("log", log, [*seeds.LOGS, *seeds.PROBLEMS], inputs=500),
     Target("handler", handler, seeds.HANDLERS, inputs=400),

@@ -148,5 +148,7 @@ def test_expired_release_is_refused_with_both_times():
 
 def test_release_of_another_suite_is_refused():
     """A signed release of an older suite cannot stand in for the one asked for."""
-    with pytest.raises(SourceError, match="the Debian index of forky states the suite stable or trixie"):
+    with pytest.raises(
+        SourceError, match="the Debian index of forky states the suite stable or trixie"
+    ):
         check_release(parse_release(TEXT, "here"), "forky", "here")
