@@ -5,9 +5,9 @@ from contextlib import contextmanager
 from typing import assert_never
 
 from mealkit.errors import MealkitError
+from mealkit.oci.choosing import Source, find_image
 from mealkit.oci.descriptor import Descriptor, Platform
 from mealkit.oci.image import Image
-from mealkit.oci.index import Source, find_image
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.targets import (
     ArchiveFile,

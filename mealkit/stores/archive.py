@@ -14,10 +14,11 @@ from typing import BinaryIO
 from mealkit.digest import CHUNK_BYTES, Digest, file_chunks
 from mealkit.errors import MealkitError, failure
 from mealkit.files.whole import partial_file, require_space, sync_folder
+from mealkit.oci.choosing import Source, find_image
 from mealkit.oci.descriptor import Descriptor, Platform
 from mealkit.oci.extent import check_size
 from mealkit.oci.image import Blob, BytesBlob, Content, Image, with_parts
-from mealkit.oci.index import LAYOUT_BYTES, LAYOUT_FILE, Index, Source, find_image
+from mealkit.oci.index import LAYOUT_BYTES, LAYOUT_FILE, Index
 from mealkit.oci.tar import TarFile, tar_chunks
 from mealkit.oci.tar_source import FileSource
 from mealkit.oci.untar import Kind, TarStream

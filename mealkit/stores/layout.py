@@ -9,10 +9,11 @@ from pathlib import Path
 from mealkit.errors import failure
 from mealkit.files.locks import locked
 from mealkit.files.whole import disk_errors, require_space, sync_folder, write_whole
+from mealkit.oci.choosing import Source, find_image
 from mealkit.oci.descriptor import Descriptor, Platform
 from mealkit.oci.extent import check_size
 from mealkit.oci.image import BytesBlob, Content, Image, with_parts
-from mealkit.oci.index import LAYOUT_BYTES, LAYOUT_FILE, Index, Source, find_image
+from mealkit.oci.index import LAYOUT_BYTES, LAYOUT_FILE, Index
 from mealkit.progress import Advance, silent
 from mealkit.stores.blob_folder import BlobFolder
 from mealkit.stores.blobs import FileBlob, VirtualBlob, small_bytes

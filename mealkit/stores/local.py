@@ -15,15 +15,10 @@ from mealkit.digest import Digest
 from mealkit.errors import MealkitError, failure
 from mealkit.files.locks import locked
 from mealkit.files.whole import require_space, sync_folder, write_whole
+from mealkit.oci.choosing import Source, content_at, find_image
 from mealkit.oci.descriptor import INDEX_TYPES, Descriptor, Platform
 from mealkit.oci.image import Blob, BytesBlob, Image, Layer, with_parts
-from mealkit.oci.index import (
-    ImageIndex,
-    Index,
-    Source,
-    content_at,
-    find_image,
-)
+from mealkit.oci.index import ImageIndex, Index
 from mealkit.oci.manifest import Manifest
 from mealkit.oci.reference import Reference
 from mealkit.oci.validate import check_diff_id

@@ -34,9 +34,10 @@ from mealkit.importing.proposal import proposal_files
 from mealkit.importing.repository import Repository
 from mealkit.kit.load import load_kit
 from mealkit.memory.setting import Setting
+from mealkit.oci.choosing import Source, choose
 from mealkit.oci.descriptor import LAYER, LAYER_GZIP, Descriptor
 from mealkit.oci.image import BytesBlob, Image, Layer, read_image
-from mealkit.oci.index import Index, Source, choose
+from mealkit.oci.index import Index
 from mealkit.oci.reference import Reference
 from mealkit.recipe.kit import HubPlace
 from mealkit.recipe.lock import read_lock

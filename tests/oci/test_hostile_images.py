@@ -16,9 +16,10 @@ from mealkit.assembly.lean import (
 )
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError
+from mealkit.oci.choosing import Source, choose
 from mealkit.oci.descriptor import INDEX, LAYER, MANIFEST, Descriptor, Platform
 from mealkit.oci.image import BytesBlob, Layer, image_of, read_image
-from mealkit.oci.index import Index, Source, choose
+from mealkit.oci.index import Index
 from mealkit.oci.mutate import append
 from mealkit.oci.validate import validate
 

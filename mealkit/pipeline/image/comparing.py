@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mealkit.lock.compare import Change, compare
-from mealkit.oci.index import image_at, manifests_below
+from mealkit.oci.choosing import image_at, manifests_below
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.image.image_lock import lock_of
 from mealkit.pipeline.kit.opened_kit import OpenedKit, lock_at, open_kit

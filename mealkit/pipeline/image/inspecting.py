@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from mealkit.errors import MealkitError, Problem
+from mealkit.oci.choosing import find_image, image_at, manifests_below
 from mealkit.oci.image import Image
-from mealkit.oci.index import find_image, image_at, manifests_below
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.image.image_lock import lock_of
 from mealkit.pipeline.opening_images import open_source, this_platform

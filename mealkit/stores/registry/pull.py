@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from mealkit.errors import MealkitError, failure
+from mealkit.oci.choosing import Source, choose, find_image
 from mealkit.oci.descriptor import INDEX_TYPES, MANIFEST_TYPES, Descriptor, Platform
 from mealkit.oci.image import Image
-from mealkit.oci.index import Source, choose, find_image
 from mealkit.oci.manifest import Manifest
 from mealkit.oci.reference import Reference
 from mealkit.stores.registry.blob import RegistryBlob
