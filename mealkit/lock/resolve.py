@@ -13,20 +13,16 @@ from typing import Protocol
 from pydantic import JsonValue, ValidationError
 
 from mealkit.digest import Digest, canonical_json
-from mealkit.engines.demand import Use, dtypes_of, shared_memory_bytes
 from mealkit.engines.engine import Recipe
 from mealkit.errors import MealkitError, failure
-from mealkit.memory.setting import Compared
-from mealkit.memory.shape import Shape
-from mealkit.recipe.cuda_builds import built_for, cuda_of
+from mealkit.lock.resolved import Resolved, is_compiled, stated_requirements
 from mealkit.recipe.glibc import glibc_of
-from mealkit.recipe.kit import Architecture, Base, Gpu, Kit, Task, kit_json
+from mealkit.recipe.kit import Architecture, Base, Kit, Task, kit_json
 from mealkit.recipe.lock import (
     About,
     Lock,
     LockedBase,
     LockedCode,
-    LockedDebianBase,
     LockedEngine,
     LockedFile,
     LockedGateway,
@@ -38,9 +34,7 @@ from mealkit.recipe.lock import (
     Requests,
     first_fault,
 )
-from mealkit.recipe.requirements import Demand, Requirements
 from mealkit.recipe.variant import architectures_of, joined, plain_lock
-from mealkit.units import parse_size
 
 
 class Upgrade(StrEnum):
@@ -178,7 +172,7 @@ def _resolve(
             files, found = inputs.weights(parts.kit)
         shape = _plausible(found)
     _check_length(parts, shape)
-    resolved = _Resolved(base, engine_packages, gateway_packages, files, shape)
+    resolved = Resolved(base, engine_packages, gateway_packages, files, shape)
     with _lockable("what was found"):
         return _lock(parts, resolved, asked)
 
@@ -233,7 +227,7 @@ def offline_lock(parts: KitParts, previous: Lock) -> Lock:
 
 
 def _offline(parts: KitParts, previous: Lock) -> Lock:
-    resolved = _Resolved(
+    resolved = Resolved(
         previous.runtime.base,
         previous.engine.packages,
         previous.gateway.packages,
@@ -255,16 +249,7 @@ def _check_length(parts: KitParts, shape: ModelShape) -> None:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Resolved:
-    base: LockedBase
-    engine_packages: tuple[LockedWheel, ...]
-    gateway_packages: tuple[LockedWheel, ...]
-    files: tuple[LockedFile, ...]
-    shape: ModelShape
-
-
-def _lock(parts: KitParts, resolved: _Resolved, asked: Requests) -> Lock:
+def _lock(parts: KitParts, resolved: Resolved, asked: Requests) -> Lock:
     kit, recipe = parts.kit, parts.recipe
     return Lock(
         mealkit_version=parts.mealkit_version,
@@ -314,20 +299,14 @@ def _lock(parts: KitParts, resolved: _Resolved, asked: Requests) -> Lock:
             python=kit.runtime.python,
             interpreter=_interpreter(kit),
             architecture=parts.architecture,
-            bytecode=_is_compiled(kit),
+            bytecode=is_compiled(kit),
         ),
-        requirements=_requirements(parts, resolved),
+        requirements=stated_requirements(
+            kit, recipe, {**parts.hyperparameters, **parts.settings}, resolved
+        ),
         serving=kit.serving,
         requests=asked,
     )
-
-
-def _is_compiled(kit: Kit) -> bool:
-    if kit.runtime.bytecode is not None:
-        return kit.runtime.bytecode
-    base = kit.runtime.base
-    # The build runs the Python in it, so its packages must be signed.
-    return base.source == "debian" and not base.allow_unsigned
 
 
 def _interpreter(kit: Kit) -> str:
@@ -335,62 +314,3 @@ def _interpreter(kit: Kit) -> str:
     if base.source == "debian":
         return f"/usr/bin/python{kit.runtime.python}"
     return base.interpreter or f"python{kit.runtime.python}"
-
-
-def _requirements(parts: KitParts, resolved: _Resolved) -> Requirements:
-    hardware = parts.kit.hardware
-    weights_bytes = sum(file.size_bytes for file in resolved.files)
-    packed = sum(
-        wheel.size_bytes for wheel in (*resolved.engine_packages, *resolved.gateway_packages)
-    )
-    base = resolved.base
-    packed += (
-        sum(deb.size_bytes for deb in base.packages)
-        if isinstance(base, LockedDebianBase)
-        else base.size_bytes
-    )
-    # Wheels and Debian packages unpack to about three and a half times their size; with bytecode to
-    # 3.6 to 4.6 times (measured on the example kits).
-    unpacked = packed * 14 // 3 if _is_compiled(parts.kit) else packed * 7 // 2
-    disk_bytes = weights_bytes + unpacked
-    model = resolved.shape.described
-    packages = [(wheel.name, wheel.version) for wheel in resolved.engine_packages]
-    use = Use(
-        flags={**parts.hyperparameters, **parts.settings},
-        concurrency=parts.kit.serving.max_concurrency,
-        model=model,
-        packages=dict(packages),
-    )
-    demand = parts.recipe.demand(use)
-    cuda = cuda_of(packages)
-    return Requirements(
-        architectures=hardware.architectures,
-        gpu=hardware.gpu,
-        memory_bytes=_memory_bytes(parts.recipe, weights_bytes, hardware.gpu, model, demand)
-        if hardware.memory == "auto"
-        else parse_size(hardware.memory),
-        disk_bytes=disk_bytes if hardware.disk == "auto" else parse_size(hardware.disk),
-        weights_bytes=weights_bytes,
-        port=parts.kit.serving.port,
-        model=model,
-        demand=demand,
-        dtypes=dtypes_of(use, parts.recipe.computes_in),
-        cuda=f"{cuda[0]}.{cuda[1]}" if cuda else None,
-        built_for=built_for(packages, parts.architecture),
-        shm_bytes=shared_memory_bytes(demand),
-    )
-
-
-def _memory_bytes(
-    recipe: Recipe, weights_bytes: int, gpu: Gpu, model: Shape | None, demand: Demand | None
-) -> int:
-    """Estimate the container's memory: by the engine's measured factor, or the model's own terms.
-
-    The terms are for text on a CPU: the cache of a long context does not grow with the weights.
-    """
-    measured = recipe.estimated_memory_bytes(weights_bytes)
-    memory = recipe.traits.memory
-    if gpu is not Gpu.NONE or not model or not demand or not model.generates or not memory:
-        return measured
-    setting = replace(demand.setting(memory), compared=Compared.ALLOCATED)
-    return max(measured, recipe.memory_bytes + memory.estimate(model, setting).high_bytes)

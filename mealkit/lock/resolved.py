@@ -1,0 +1,104 @@
+"""The inputs of a lock for one architecture, and what a machine must have to run them. No I/O."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from pydantic import JsonValue
+
+from mealkit.engines.demand import Use, dtypes_of, shared_memory_bytes
+from mealkit.engines.engine import Recipe
+from mealkit.memory.setting import Compared
+from mealkit.memory.shape import Shape
+from mealkit.recipe.cuda_builds import built_for, cuda_of
+from mealkit.recipe.kit import Gpu, Kit
+from mealkit.recipe.lock import (
+    LockedBase,
+    LockedDebianBase,
+    LockedFile,
+    LockedWheel,
+    ModelShape,
+)
+from mealkit.recipe.requirements import Demand, Requirements
+from mealkit.units import parse_size
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """Every input that was resolved."""
+
+    base: LockedBase
+    engine_packages: tuple[LockedWheel, ...]
+    gateway_packages: tuple[LockedWheel, ...]
+    files: tuple[LockedFile, ...]
+    shape: ModelShape
+
+
+def is_compiled(kit: Kit) -> bool:
+    """Return whether the image contains bytecode."""
+    if kit.runtime.bytecode is not None:
+        return kit.runtime.bytecode
+    base = kit.runtime.base
+    # The build runs the Python in it, so its packages must be signed.
+    return base.source == "debian" and not base.allow_unsigned
+
+
+def stated_requirements(
+    kit: Kit, recipe: Recipe, flags: Mapping[str, JsonValue], resolved: Resolved
+) -> Requirements:
+    """Return what a machine must have for a kit with these inputs; ``flags`` are the engine's."""
+    hardware = kit.hardware
+    weights_bytes = sum(file.size_bytes for file in resolved.files)
+    packed = sum(
+        wheel.size_bytes for wheel in (*resolved.engine_packages, *resolved.gateway_packages)
+    )
+    base = resolved.base
+    packed += (
+        sum(deb.size_bytes for deb in base.packages)
+        if isinstance(base, LockedDebianBase)
+        else base.size_bytes
+    )
+    # Wheels and Debian packages unpack to about three and a half times their size; with bytecode to
+    # 3.6 to 4.6 times (measured on the example kits).
+    unpacked = packed * 14 // 3 if is_compiled(kit) else packed * 7 // 2
+    disk_bytes = weights_bytes + unpacked
+    model = resolved.shape.described
+    packages = [(wheel.name, wheel.version) for wheel in resolved.engine_packages]
+    use = Use(
+        flags=flags,
+        concurrency=kit.serving.max_concurrency,
+        model=model,
+        packages=dict(packages),
+    )
+    demand = recipe.demand(use)
+    cuda = cuda_of(packages)
+    return Requirements(
+        architectures=hardware.architectures,
+        gpu=hardware.gpu,
+        memory_bytes=_memory_bytes(recipe, weights_bytes, hardware.gpu, model, demand)
+        if hardware.memory == "auto"
+        else parse_size(hardware.memory),
+        disk_bytes=disk_bytes if hardware.disk == "auto" else parse_size(hardware.disk),
+        weights_bytes=weights_bytes,
+        port=kit.serving.port,
+        model=model,
+        demand=demand,
+        dtypes=dtypes_of(use, recipe.computes_in),
+        cuda=f"{cuda[0]}.{cuda[1]}" if cuda else None,
+        built_for=built_for(packages, hardware.architectures[0].value),
+        shm_bytes=shared_memory_bytes(demand),
+    )
+
+
+def _memory_bytes(
+    recipe: Recipe, weights_bytes: int, gpu: Gpu, model: Shape | None, demand: Demand | None
+) -> int:
+    """Estimate the container's memory: by the engine's measured factor, or the model's own terms.
+
+    The terms are for text on a CPU: the cache of a long context does not grow with the weights.
+    """
+    measured = recipe.estimated_memory_bytes(weights_bytes)
+    memory = recipe.traits.memory
+    if gpu is not Gpu.NONE or not model or not demand or not model.generates or not memory:
+        return measured
+    setting = replace(demand.setting(memory), compared=Compared.ALLOCATED)
+    return max(measured, recipe.memory_bytes + memory.estimate(model, setting).high_bytes)
