@@ -167,7 +167,7 @@ def test_new_mount_points_hide_nothing(sandbox, root_spec, probe_root, until):
         Mount(source, "/opt/full/z"),
     )
     sandbox.start(replace(root_spec, mounts=mounts))
-    inside = Path(f"/proc/{pid_of(sandbox, 'probe', 'init')}/root/opt/full")
+    inside = Path("/proc", str(pid_of(sandbox, "probe", "init")), "root/opt/full")
     assert sorted(path.name for path in inside.iterdir()) == ["a", "link", "there", "z"]
     assert {(inside / name).read_text() for name in ("a/b/new", "there", "link", "z")} == {
         "the weights\n"
