@@ -1,6 +1,7 @@
-"""Fixtures of the memory estimator, which fitting is tested with too, and a kernel's files by hand."""
+"""Fixtures: the memory estimator's, a kernel's files by hand, and recorded machines with changes."""
 
 import pytest
+from fakes.machines import MACHINES, facts_of, lines_of
 from memory.conftest import setting, shape
 
 from mealkit.preflight.facts import Facts, read_facts
@@ -23,5 +24,18 @@ def tree(tmp_path):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
         return read_facts(roots=Roots(*(tmp_path / name for name in ROOTS)), machine=machine)
+
+    return read
+
+
+@pytest.fixture
+def recording(tmp_path):
+    """Change lines of a recorded machine, and read the facts of what comes out."""
+
+    def read(name: str, changes: dict[str, str], **options) -> Facts:
+        lines = lines_of((MACHINES / f"{name}.machine").read_text()) | changes
+        path = tmp_path / "changed.machine"
+        path.write_text("".join(f"{key} = {value}\n" for key, value in lines.items() if value))
+        return facts_of(path, tmp_path / "roots", **options)
 
     return read

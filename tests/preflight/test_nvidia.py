@@ -2,30 +2,9 @@
 
 import signal
 
-import pytest
-from fakes.machines import (
-    MACHINES,
-    facts_of,
-    lines_of,
-)
-
-from mealkit.preflight.facts import Facts
 from mealkit.preflight.nvidia import Access
 
 MIB = 1024**2
-
-
-@pytest.fixture
-def recording(tmp_path):
-    """Change lines of a recorded machine, and read the facts of what comes out."""
-
-    def read(name: str, changes: dict[str, str], **options) -> Facts:
-        lines = lines_of((MACHINES / f"{name}.machine").read_text()) | changes
-        path = tmp_path / "changed.machine"
-        path.write_text("".join(f"{key} = {value}\n" for key, value in lines.items() if value))
-        return facts_of(path, tmp_path / "roots", **options)
-
-    return read
 
 
 def test_driver_that_hangs(recording):

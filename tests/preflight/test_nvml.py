@@ -10,7 +10,6 @@ from fakes.machines import (
     LIBRARY,
     MACHINES,
     driver_of,
-    facts_of,
     lines_of,
     machine,
     machine_names,
@@ -47,19 +46,6 @@ EXPECTED = {
 
 def _mib(size_bytes: int | None) -> float | None:
     return None if size_bytes is None else size_bytes / MIB
-
-
-@pytest.fixture
-def recording(tmp_path):
-    """Change lines of a recorded machine, and read the facts of what comes out."""
-
-    def read(name: str, changes: dict[str, str], **options) -> Facts:
-        lines = lines_of((MACHINES / f"{name}.machine").read_text()) | changes
-        path = tmp_path / "changed.machine"
-        path.write_text("".join(f"{key} = {value}\n" for key, value in lines.items() if value))
-        return facts_of(path, tmp_path / "roots", **options)
-
-    return read
 
 
 def test_every_recording_is_expected():

@@ -24,6 +24,20 @@ def offer(make_api_lock) -> Callable[..., ServedModel]:
     return make
 
 
+PROMPTS = {
+    "greet": ("Hello {{ name }}!\n", ("name",)),
+    "query": ("query: {{ text }}", ("text",)),
+    "ask": ("{{ task }}: {{ text }}", ("task", "text")),
+    "plain": ("as it is", ()),
+}
+
+
+@pytest.fixture
+def kit(offer) -> Callable[..., ServedModel]:
+    """Work out what a lock with these prompts offers: ``kit(task)``."""
+    return lambda task=Task.GENERATION: offer(task, prompts=PROMPTS)
+
+
 @pytest.fixture
 def ask() -> Callable[..., Any]:
     """What the worker is asked, or the code and the parameter of a refusal."""

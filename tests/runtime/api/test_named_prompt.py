@@ -11,17 +11,6 @@ from mealkit.runtime.api.rerank import RERANK
 from mealkit.runtime.api.tokenize import TOKENIZE
 
 UNSUPPORTED = "REQUEST_UNSUPPORTED"
-PROMPTS = {
-    "greet": ("Hello {{ name }}!\n", ("name",)),
-    "query": ("query: {{ text }}", ("text",)),
-    "ask": ("{{ task }}: {{ text }}", ("task", "text")),
-    "plain": ("as it is", ()),
-}
-
-
-@pytest.fixture
-def kit(offer):
-    return lambda task=Task.GENERATION: offer(task, prompts=PROMPTS)
 
 
 def test_prompt_becomes_a_user_message(kit, ask):

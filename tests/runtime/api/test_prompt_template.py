@@ -3,21 +3,8 @@
 import pytest
 
 from mealkit.errors import LockError, RequestError
-from mealkit.recipe.kit import Task
 from mealkit.runtime.api.chat import CHAT
 from mealkit.runtime.api.served_model import ServedModel
-
-PROMPTS = {
-    "greet": ("Hello {{ name }}!\n", ("name",)),
-    "query": ("query: {{ text }}", ("text",)),
-    "ask": ("{{ task }}: {{ text }}", ("task", "text")),
-    "plain": ("as it is", ()),
-}
-
-
-@pytest.fixture
-def kit(offer):
-    return lambda task=Task.GENERATION: offer(task, prompts=PROMPTS)
 
 
 @pytest.mark.parametrize(

@@ -1,22 +1,9 @@
 """Requests to count tokens."""
 
-import pytest
-
-from mealkit.recipe.kit import Feature, Task
+from mealkit.recipe.kit import Feature
 from mealkit.runtime.api.tokenize import TOKENIZE
 
 UNSUPPORTED = "REQUEST_UNSUPPORTED"
-PROMPTS = {
-    "greet": ("Hello {{ name }}!\n", ("name",)),
-    "query": ("query: {{ text }}", ("text",)),
-    "ask": ("{{ task }}: {{ text }}", ("task", "text")),
-    "plain": ("as it is", ()),
-}
-
-
-@pytest.fixture
-def kit(offer):
-    return lambda task=Task.GENERATION: offer(task, prompts=PROMPTS)
 
 
 def test_no_chat_without_the_feature(offer, ask):
