@@ -10,9 +10,11 @@ export OMP_NUM_THREADS ?= 1
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
+# The file has every package, so pip has nothing to resolve. If it did, it would refuse the lock as soon
+# as a newer version of a package that another one asks for with an extra is published.
 $(VENV)/.ready: pyproject.toml requirements/dev.txt
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) --require-hashes --requirement requirements/dev.txt
+	$(PIP) --no-deps --require-hashes --requirement requirements/dev.txt
 	$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
