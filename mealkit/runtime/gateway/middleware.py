@@ -17,7 +17,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from mealkit.errors import MealkitError, Problem, problem
 from mealkit.runtime.gateway.problem_answers import problem_answer
 from mealkit.runtime.gateway.service import NOTES, Service
-from mealkit.runtime.state import Status
 
 _SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 
@@ -92,8 +91,8 @@ class RequestMiddleware:
         headers["X-Mealkit-Recipe"] = self._service.recipe
         headers["X-Request-Id"] = request_id
         headers.raw.append(_NO_GUESSING)
-        is_draining = self._service.lifecycle.status is Status.DRAINING
-        if message["status"] == 413 or is_draining:
+        # A caller's next connection goes to a kit that is ready.
+        if message["status"] == 413 or self._service.lifecycle.is_stopping:
             headers["Connection"] = "close"
 
     def _admit_bug(self, error: Exception, request_id: str) -> Problem:

@@ -113,7 +113,7 @@ class Service:
             EngineError: ``NOT_READY`` or ``DRAINING``.
         """
         status = self.lifecycle.status
-        if status is Status.READY:
+        if status is Status.READY or status is Status.LAME_DUCK:
             return
         if status is Status.DRAINING:
             raise failure("DRAINING", "the kit is shutting down")

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 
@@ -94,6 +95,8 @@ class ServingContainer:
         await asyncio.wait({kit, stopped, serving}, return_when=asyncio.FIRST_COMPLETED)
         try:
             if stopped.done():
+                if stopped.result() is signal.SIGTERM and self._lifecycle.is_ready:
+                    await self._lame_duck(kit)
                 await self._drain(kit)
                 return 0
             if kit.done():
@@ -154,6 +157,23 @@ class ServingContainer:
         self._service.metrics.failed(fault)
         if will_restart:
             self._service.metrics.restarted()
+
+    async def _lame_duck(self, kit: "asyncio.Task[None]") -> None:
+        """Answer new requests for a while: load balancers do not know yet that the kit stops.
+
+        A second signal ends it, and so does the end of the engine, which is not restarted.
+        """
+        seconds = self._lock.serving.lame_duck_seconds
+        if not seconds:
+            return
+        reason = f"stopping; new requests are answered for {seconds} s"
+        self._lifecycle.move(Status.LAME_DUCK, reason)
+        kit.cancel()
+        again = asyncio.create_task(self._stops.get())
+        engine = self._supervisor.exited
+        early: set[asyncio.Future[Any]] = {again, engine}
+        await asyncio.wait(early, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        again.cancel()
 
     async def _drain(self, kit: "asyncio.Task[None]") -> None:
         drain_seconds = self._lock.serving.drain_seconds
