@@ -3,7 +3,6 @@
 It turns all errors of endpoints, also unexpected exceptions, into answers. Bodies are never logged.
 """
 
-import os
 import re
 import time
 from collections.abc import Collection
@@ -15,7 +14,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mealkit.errors import MealkitError, Problem, problem
-from mealkit.runtime.gateway.problem_answers import problem_answer
+from mealkit.runtime.gateway.problem_answers import new_request_id, problem_answer
 from mealkit.runtime.gateway.service import NOTES, Service
 
 _SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
@@ -47,7 +46,7 @@ class RequestMiddleware:
         notes: dict[str, Any] = {}
         NOTES.set(notes)
         request_id = _request_id(scope)
-        scope["state"] = {"request_id": request_id, "caller": ""}
+        scope["state"] = {"request_id": request_id, "caller": "", "reached": False}
         status = 0
 
         async def send_marked(message: Message) -> None:
@@ -76,7 +75,7 @@ class RequestMiddleware:
             await self._app(scope, receive, send)
         except HTTPException as error:
             fault, headers = _no_endpoint(scope, error), error.headers
-            self._service.metrics.failed(fault)
+            self._service.note_problem(fault)
         except MealkitError as error:
             fault = self._service.explain(error)
             headers = _CHALLENGE if fault.code == "REQUEST_KEY" else None
@@ -98,13 +97,16 @@ class RequestMiddleware:
     def _admit_bug(self, error: Exception, request_id: str) -> Problem:
         self._service.journal.error("bug", request_id=request_id, error=repr(error))
         fault = problem("INTERNAL", f"the gateway failed with {type(error).__name__}")
-        self._service.metrics.failed(fault)
+        self._service.note_problem(fault)
         return fault
 
     def _note(self, scope: Scope, status: int, notes: dict[str, Any]) -> None:
         path, caller = scope["path"], scope["state"]["caller"]
         known = path in self._routes
-        self._service.metrics.answered(path if known else "other", status, notes["seconds"])
+        # A refusal takes almost no time, and would make the kit look faster than it is.
+        is_refusal = not scope["state"]["reached"] and (status >= 400 or "code" in notes)
+        seconds = None if is_refusal else notes["seconds"]
+        self._service.metrics.answered(path if known else "other", status, seconds)
         # Probes come every few seconds and would fill the log.
         write = self._service.journal.info if scope["method"] == "POST" else None
         (write or self._service.journal.debug)(
@@ -131,4 +133,4 @@ def _request_id(scope: Scope) -> str:
     for name, value in scope["headers"]:
         if name == b"x-request-id" and _SANE_ID.fullmatch(value):
             return str(value, "ascii")
-    return os.urandom(16).hex()
+    return new_request_id()

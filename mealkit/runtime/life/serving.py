@@ -20,7 +20,7 @@ import uvicorn
 
 from mealkit.errors import MealkitError, Problem, failure
 from mealkit.runtime.gateway.keys import Keys
-from mealkit.runtime.gateway.problem_answers import refusal_bytes
+from mealkit.runtime.gateway.problem_answers import new_request_id, refusal_bytes
 from mealkit.runtime.gateway.routes import create_app
 from mealkit.runtime.gateway.service import Service
 from mealkit.runtime.http.accepted import AcceptedConnections, possible_connections
@@ -34,6 +34,7 @@ from mealkit.runtime.state import Status
 from mealkit.runtime.watch.journal import Journal
 from mealkit.runtime.watch.metrics import Metrics
 from mealkit.runtime.worker_client.pool import Upstream, WorkerLostError
+from mealkit.worker.openai_errors import status_of
 
 # AcceptedConnections closes idle connections; this value only disables uvicorn's own timers.
 _KEEP_ALIVE_SECONDS = 3600
@@ -226,7 +227,9 @@ def _server_config(service: Service) -> uvicorn.Config:
 
     def refusal(fault: Problem) -> bytes:
         service.metrics.failed(fault)
-        return refusal_bytes(fault, service.recipe)
+        request_id, status = new_request_id(), status_of(fault)
+        service.journal.info("request", request_id=request_id, status=status, code=fault.code)
+        return refusal_bytes(fault, service.recipe, request_id)
 
     return uvicorn.Config(
         create_app(service),

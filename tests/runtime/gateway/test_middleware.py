@@ -31,6 +31,32 @@ def test_request_ids(kit):
     assert len(odd.headers["X-Request-Id"]) == 32
 
 
+def test_refusals_are_named_in_log_and_metrics(kit):
+    """A refusal's log line has code and parameter; it is counted by code, and not timed."""
+    assert kit.embed("hello").status_code == 200
+    for more in ({"nope": 1}, {"a name with words": 1}, {"dimensions": "x"}):
+        assert kit.embed("hello", **more).status_code == 400
+    with kit.connected() as raw:
+        raw.sendall(b"nonsense\r\n\r\n")
+        raw.recv(4096)
+    done, *refused, unreadable = kit.wait_for(
+        lambda: kit.events("request")[4:] and kit.events("request")
+    )
+    assert "code" not in done
+    assert [(line["code"], line.get("param")) for line in refused] == [
+        ("REQUEST_UNSUPPORTED", "nope"),
+        ("REQUEST_UNSUPPORTED", None),
+        ("REQUEST_INVALID", "dimensions"),
+    ]
+    assert (unreadable["code"], unreadable["status"]) == ("REQUEST_INVALID", 400)
+    text = kit.client.get("/metrics").text
+    assert 'mealkit_failures_total{code="REQUEST_UNSUPPORTED",owner="caller"} 2.0' in text
+    assert 'mealkit_request_seconds_count{route="/v1/embeddings"} 1.0' in text
+    duration = "gen_ai_server_request_duration_seconds_count"
+    timed = [line for line in text.splitlines() if line.startswith(duration)]
+    assert [line.split()[-1] for line in timed] == ["1.0"]
+
+
 def test_bodies_are_not_logged(kit):
     """Nothing of a request's text is in the log."""
     kit.embed("a very private sentence")
