@@ -5,7 +5,6 @@ It turns all errors of endpoints, also unexpected exceptions, into answers. Bodi
 
 import re
 import time
-from collections.abc import Collection
 from typing import Any
 
 from starlette.datastructures import MutableHeaders
@@ -14,6 +13,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mealkit.errors import MealkitError, Problem, problem
+from mealkit.runtime.gateway.path_spellings import Paths
 from mealkit.runtime.gateway.problem_answers import new_request_id, problem_answer
 from mealkit.runtime.gateway.service import NOTES, Service
 
@@ -31,10 +31,10 @@ _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="mealkit"'}
 class RequestMiddleware:
     """ASGI middleware around every endpoint."""
 
-    def __init__(self, app: ASGIApp, service: Service, routes: Collection[str]) -> None:
+    def __init__(self, app: ASGIApp, service: Service, paths: Paths) -> None:
         self._app = app
         self._service = service
-        self._routes = frozenset(routes)
+        self._paths = paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -42,6 +42,8 @@ class RequestMiddleware:
             return
         # Within an app, Starlette's routes raise an exception for unknown paths and methods.
         scope["app"] = self
+        if scope["path"] not in self._paths:
+            scope["path"] = self._paths.usual(scope["path"])
         began = time.perf_counter()
         notes: dict[str, Any] = {}
         NOTES.set(notes)
@@ -74,7 +76,7 @@ class RequestMiddleware:
             state["caller"] = self._service.authenticate(scope)
             await self._app(scope, receive, send)
         except HTTPException as error:
-            fault, headers = _no_endpoint(scope, error), error.headers
+            fault, headers = self._no_endpoint(scope, error), error.headers
             self._service.note_problem(fault)
         except MealkitError as error:
             fault = self._service.explain(error)
@@ -94,6 +96,14 @@ class RequestMiddleware:
         if message["status"] == 413 or self._service.lifecycle.is_stopping:
             headers["Connection"] = "close"
 
+    def _no_endpoint(self, scope: Scope, error: HTTPException) -> Problem:
+        """Return the problem of an unknown endpoint or method."""
+        path = scope["path"][:200]
+        if error.status_code == 405:
+            return problem("METHOD_UNKNOWN", f"{path} does not accept {scope['method']}")
+        hint = self._paths.hint(path)
+        return problem("ROUTE_UNKNOWN", f"there is no endpoint {path}", hint=hint)
+
     def _admit_bug(self, error: Exception, request_id: str) -> Problem:
         self._service.journal.error("bug", request_id=request_id, error=repr(error))
         fault = problem("INTERNAL", f"the gateway failed with {type(error).__name__}")
@@ -102,7 +112,7 @@ class RequestMiddleware:
 
     def _note(self, scope: Scope, status: int, notes: dict[str, Any]) -> None:
         path, caller = scope["path"], scope["state"]["caller"]
-        known = path in self._routes
+        known = path in self._paths
         # A refusal takes almost no time, and would make the kit look faster than it is.
         is_refusal = not scope["state"]["reached"] and (status >= 400 or "code" in notes)
         seconds = None if is_refusal else notes["seconds"]
@@ -118,14 +128,6 @@ class RequestMiddleware:
             status=status,
             **notes,
         )
-
-
-def _no_endpoint(scope: Scope, error: HTTPException) -> Problem:
-    """Return the problem of an unknown endpoint or method."""
-    path = scope["path"][:200]
-    if error.status_code == 405:
-        return problem("METHOD_UNKNOWN", f"{path} does not accept {scope['method']}")
-    return problem("ROUTE_UNKNOWN", f"there is no endpoint {path}")
 
 
 def _request_id(scope: Scope) -> str:

@@ -38,6 +38,7 @@ from mealkit.runtime.urls import (
     METRICS_PATH,
     OPENAPI_PATH,
     READY_PATHS,
+    START_PATH,
 )
 from mealkit.runtime.watch.journal import Journal
 from mealkit.runtime.watch.metrics import Metrics
@@ -53,7 +54,7 @@ _SMALL_BYTES = 16 * 1024
 
 # Probes may use any host name or address.
 _HEALTH = frozenset({*LIVE_PATHS, *READY_PATHS})
-_OPENED = {"metrics": (METRICS_PATH,), "docs": (DOCS_PATH, OPENAPI_PATH)}
+_OPENED = {"metrics": (METRICS_PATH,), "docs": (DOCS_PATH, OPENAPI_PATH, START_PATH)}
 
 _PARAMETER = re.compile(r"[A-Za-z0-9_.\[\]-]{1,100}")
 _UNKNOWN = ("",)

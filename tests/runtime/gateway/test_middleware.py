@@ -12,13 +12,37 @@ def kit(start):
 
 def test_routes_that_are_not_there(kit):
     """What is not on the list is a problem too, and so is another method."""
-    for path in ("/", "/doc", "/v1/embeddings/", "/v1/models/other", "/v1/chat/completions"):
+    for path in ("/", "/doc", "/v1/models/other", "/v1/chat/completions"):
         answer = kit.client.get(path)
         assert answer.status_code == 404
         assert set(answer.json()["error"]) == ERROR_FIELDS
     answer = kit.client.get("/v1/embeddings")
     assert (answer.status_code, answer.headers["Allow"]) == (405, "POST")
     assert answer.json()["error"]["code"] == "METHOD_UNKNOWN"
+
+
+def test_other_spellings_of_paths(kit):
+    """Slashes too many are no matter, also of a POST; a path without /v1 gets a hint."""
+    base = str(kit.client.base_url).rstrip("/")
+    for path in ("/v1/models/", "//v1//models", "/v1/models/stand-in/", "/healthz/", "/docs//"):
+        assert kit.client.get(base + path).status_code == 200
+    assert kit.client.get("/v1/models/").json()["object"] == "list"
+    for path in ("/v1/embeddings/", "//v1/embeddings"):
+        assert kit.post(base + path, input="hello").json()["data"]
+    counted = 'mealkit_requests_total{route="/v1/embeddings",status="200"} 2.0'
+    assert counted in kit.client.get("/metrics").text
+    for path in ("/embeddings", "/embeddings/", "/v1/v1/embeddings", "/kits/a/v1/embeddings"):
+        error = kit.post(path, input="hello").json()["error"]
+        assert error["code"] == "ROUTE_UNKNOWN"
+        assert "use the path /v1/embeddings;" in error["hint"]
+
+
+def test_start_page(kit):
+    """A browser is sent to the page; a program that asks for nothing is not."""
+    answer = kit.client.get("/", headers={"Accept": "text/html,*/*;q=0.8"})
+    assert (answer.status_code, answer.headers["Location"]) == (307, "docs")
+    assert kit.client.get("/", headers={"Accept": "*/*"}).status_code == 404
+    assert "/" not in kit.client.get("/v1/metadata").json()["endpoints"]
 
 
 def test_request_ids(kit):
