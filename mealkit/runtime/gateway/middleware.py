@@ -26,6 +26,9 @@ CLIENT_GONE = 499
 _NO_GUESSING = (b"x-content-type-options", b"nosniff")
 
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="mealkit"'}
+# RFC 9110, section 12.5.3: the encodings of bodies that this server accepts.
+_ENCODINGS = {"Accept-Encoding": "gzip, identity"}
+_HEADERS = {"REQUEST_KEY": _CHALLENGE, "REQUEST_MEDIA_TYPE": _ENCODINGS}
 
 
 class RequestMiddleware:
@@ -80,7 +83,7 @@ class RequestMiddleware:
             self._service.note_problem(fault)
         except MealkitError as error:
             fault = self._service.explain(error)
-            headers = _CHALLENGE if fault.code == "REQUEST_KEY" else None
+            headers = _HEADERS.get(fault.code)
         else:
             return
         contact = self._service.contact(fault)
