@@ -8,7 +8,7 @@ import os
 import socket
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 _NO_HOSTS = {"", "localunixsocket"}
 _OPERATION_SECONDS = 60
 _ANSWER_SECONDS = 10  # a daemon that hangs must not delay the choice of another client
+_NOT_RUNNING = 409  # the container has ended in the meantime
 _ANY_VERSION = "1.41"  # a fixed version, so that the SDK does not query the daemon for one
 
 
@@ -89,10 +90,11 @@ class DockerClient:
         with self.connected(f"start {spec.name}") as client:
             host = _remote_host(client)
             self._check(spec, host)
-            chosen = options(client, self.name, spec)
             remove_left(client, time.time())
             with network_for(client, spec) as network:
-                theirs = client.containers.create(**chosen, network=network)
+                chosen = options(client, self.name, spec, network)
+                created = client.api.create_container(**chosen)
+                theirs = client.containers.get(created["Id"])
                 try:
                     theirs.start()
                     theirs.reload()
@@ -137,16 +139,19 @@ class DockerClient:
             theirs.reload()  # the SDK treats the end of the daemon as the end of the log
 
     def stop(self, name: str, timeout_seconds: int) -> Exit:
-        """Send SIGTERM, and SIGKILL after ``timeout_seconds``; return how it ended.
+        """Send SIGINT, and SIGKILL after ``timeout_seconds``; return how it ended.
 
-        A container that has already ended is not changed. Its log stays until ``remove``.
+        A kit drains at once on SIGINT; on SIGTERM it waits for load balancers first. A container
+        that has already ended is not changed. Its log stays until ``remove``.
 
         Raises:
             ContainerError: CONTAINER_NOT_FOUND.
         """
         with self.connected(f"stop {name}") as client:
             theirs = self._find(client, name)
-            theirs.stop(timeout=timeout_seconds)
+            if timeout_seconds and theirs.attrs["State"].get("Running"):
+                _interrupt(theirs, timeout_seconds)
+            theirs.stop(timeout=0)
             theirs.reload()
             return _exit(theirs.attrs["State"]) or Exit()
 
@@ -248,6 +253,21 @@ def _knock(client: "docker.DockerClient", seconds: int) -> None:
         with socket.socket(socket.AF_UNIX) as door:
             door.settimeout(seconds)
             door.connect(path)
+
+
+def _interrupt(theirs: "Theirs", seconds: int) -> None:
+    """Send SIGINT to a container; return when it has ended, or after ``seconds``."""
+    import docker.errors  # noqa: PLC0415
+    import requests  # noqa: PLC0415  the SDK passes on its errors
+
+    try:
+        theirs.kill(signal="SIGINT")
+    except docker.errors.APIError as error:
+        if error.status_code != _NOT_RUNNING:
+            raise
+    # The SDK reports the end of a wait as either of the two.
+    with suppress(requests.Timeout, requests.ConnectionError):
+        theirs.wait(timeout=seconds)
 
 
 def _remote_host(client: "docker.DockerClient") -> str | None:

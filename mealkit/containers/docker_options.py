@@ -1,5 +1,7 @@
 """The limits of a kit's container in Docker and podman, as the arguments of the SDK.
 
+They are those of the SDK's ``api``, because its ``containers.create`` has no stop timeout.
+
 Raises ContainerError for a spec that is for the sandbox.
 """
 
@@ -25,17 +27,16 @@ PIDS_LIMIT = 4096
 _TMPFS = "rw,nosuid,nodev"
 
 
-def options(client: "docker.DockerClient", name: str, spec: RunSpec) -> dict[str, Any]:
-    """Return the arguments of ``containers.create`` for a spec; ``name`` is the client's.
+def options(
+    client: "docker.DockerClient", name: str, spec: RunSpec, network: str
+) -> dict[str, Any]:
+    """Return the arguments of ``api.create_container`` for a spec; ``name`` is the client's.
 
     Raises:
         ContainerError: CLIENT_REFUSED, the spec is for the sandbox.
     """
-    from docker.types import LogConfig, Mount  # noqa: PLC0415
-
     if not isinstance(spec.content, LoadedImage):
         raise failure("CLIENT_REFUSED", f"{name} needs a loaded image, not an unpacked root")
-    podman = _is_podman(client)
     return {
         "image": spec.content.reference,
         "name": spec.name,
@@ -50,21 +51,35 @@ def options(client: "docker.DockerClient", name: str, spec: RunSpec) -> dict[str
             LABEL_RECIPE: spec.recipe,
             LABEL_RUN: spec.name,
         },
-        "ports": {f"{spec.container_port}/tcp": (spec.host_address, spec.host_port or None)},
-        "mounts": [
+        "ports": [(str(spec.container_port), "tcp")],
+        "user": f"{USER_ID}:{USER_ID}",
+        "host_config": _host_config(client, spec, network),
+        "networking_config": {network: None},
+        "stop_signal": "SIGTERM",
+        # Otherwise `docker stop`, and a stop of the daemon, would kill it after ten seconds.
+        "stop_timeout": spec.stop_seconds,
+    }
+
+
+def _host_config(client: "docker.DockerClient", spec: RunSpec, network: str) -> dict[str, Any]:
+    from docker.types import LogConfig, Mount  # noqa: PLC0415
+
+    podman = _is_podman(client)
+    return client.api.create_host_config(
+        port_bindings={f"{spec.container_port}/tcp": (spec.host_address, spec.host_port or None)},
+        network_mode=network,
+        mounts=[
             Mount(item.target, str(item.source.resolve()), type="bind", read_only=True)
             for item in spec.mounts
         ],
         **_confinement(client, podman=podman),
-        "mem_limit": spec.memory_bytes,
-        "memswap_limit": spec.memory_bytes,
-        "shm_size": spec.shared_memory_bytes,
-        "device_requests": _devices(podman=podman) if spec.gpus else None,
-        "stop_signal": "SIGTERM",
+        mem_limit=spec.memory_bytes,
+        memswap_limit=spec.memory_bytes,
+        shm_size=spec.shared_memory_bytes,
+        device_requests=_devices(podman=podman) if spec.gpus else None,
         # The default log of some daemons cannot be read back.
-        "log_config": LogConfig(type="json-file", config={"max-size": "10m", "max-file": "3"}),
-        "detach": True,
-    }
+        log_config=LogConfig(type="json-file", config={"max-size": "10m", "max-file": "3"}),
+    )
 
 
 def _confinement(client: "docker.DockerClient", *, podman: bool) -> dict[str, Any]:
@@ -76,7 +91,6 @@ def _confinement(client: "docker.DockerClient", *, podman: bool) -> dict[str, An
     # rootless podman has only the user's own ids.
     owned = "U" if podman else f"uid={USER_ID},gid={USER_ID}"
     return {
-        "user": f"{USER_ID}:{USER_ID}",
         "read_only": True,
         "cap_drop": ["ALL"],
         "security_opt": security,

@@ -120,7 +120,7 @@ class Sandbox:
                 yield held.decode(errors="replace")
 
     def stop(self, name: str, timeout_seconds: int) -> Exit:
-        """Send SIGTERM, and SIGKILL after ``timeout_seconds``; return how it ended.
+        """Send SIGINT, and SIGKILL after ``timeout_seconds``; return how it ended.
 
         A sandbox that has already ended is not changed. Its log stays until ``remove``.
 

@@ -58,7 +58,7 @@ def launch(record: Record, listener: int) -> None:
 
 
 def end(record: Record, grace_seconds: float = 0) -> None:
-    """Send SIGTERM if a grace period is given, then SIGKILL; return when all processes have ended.
+    """Send SIGINT if a grace period is given, then SIGKILL; return when all processes have ended.
 
     Raises:
         ContainerError: CLIENT_REFUSED, it belongs to another user, or the kernel cannot end it.
@@ -71,7 +71,7 @@ def end(record: Record, grace_seconds: float = 0) -> None:
         with _closing(opened):
             try:
                 if name == "init" and grace_seconds:
-                    signal.pidfd_send_signal(opened, signal.SIGTERM)
+                    signal.pidfd_send_signal(opened, signal.SIGINT)
                     has_ended(opened, grace_seconds)
                 if name == "init" or not _kept_well(record, opened):
                     signal.pidfd_send_signal(opened, signal.SIGKILL)

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from mealkit.recipe.kit import StrictModel
+from mealkit.recipe.answers import StrictModel
 from mealkit.recipe.sampling_parameters import (
     FREQUENCY_PENALTY,
     MAX_TOKENS,

@@ -1,14 +1,14 @@
 """Marks which fields can change an answer, and returns the part that the recipe digest hashes.
 
 Every field of the kit and of the lock has one of the two markers; a test finds fields without one.
-Raises TypeError for an unmarked field: there is no default.
+Raises TypeError for an unmarked field: there is no default. Their models have one base class.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,14 @@ class Classification:
 
 CHANGES_ANSWERS = Classification(changes_answers=True)
 KEEPS_ANSWERS = Classification(changes_answers=False)
+
+
+class StrictModel(BaseModel):
+    """The base of all models of a kit and its lock: frozen, strict, without unknown fields."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True
+    )
 
 
 def classification(model: type[BaseModel], name: str) -> Classification:

@@ -8,15 +8,14 @@ from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     JsonValue,
     StringConstraints,
     model_validator,
 )
 
-from mealkit.recipe.answers import CHANGES_ANSWERS, KEEPS_ANSWERS
+from mealkit.recipe.answers import CHANGES_ANSWERS, KEEPS_ANSWERS, StrictModel
+from mealkit.recipe.serving_settings import Serving
 from mealkit.strings import (
     AbsolutePath,
     DebianPackage,
@@ -38,14 +37,6 @@ from mealkit.strings import (
     Variable,
     Version,
 )
-
-
-class StrictModel(BaseModel):
-    """The base of all models of a kit and its lock: frozen, strict, without unknown fields."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True
-    )
 
 
 class Paper(StrictModel):
@@ -326,29 +317,6 @@ class Hardware(StrictModel):
         if len(set(self.architectures)) != len(self.architectures):
             raise ValueError("an architecture appears twice")
         return self
-
-
-class Serving(StrictModel):
-    """The settings of the server."""
-
-    port: Annotated[Annotated[int, Field(ge=1, le=65535)], KEEPS_ANSWERS] = 8000
-    """The port in the container."""
-    max_concurrency: Annotated[Annotated[int, Field(ge=1, le=10000)], KEEPS_ANSWERS] = 8
-    """How many requests the engine answers concurrently; more wait."""
-    max_queue: Annotated[Annotated[int, Field(ge=0, le=100000)], KEEPS_ANSWERS] = 32
-    """How many requests may wait; more get 429 with Retry-After."""
-    max_body: Annotated[Size, KEEPS_ANSWERS] = "4MiB"
-    """The largest request body."""
-    timeout_seconds: Annotated[Annotated[int, Field(ge=1, le=86400)], KEEPS_ANSWERS] = 60
-    """How many seconds an answer may take, including the time in the queue."""
-    start_seconds: Annotated[Annotated[int, Field(ge=1, le=86400)], KEEPS_ANSWERS] = 3600
-    """How many seconds the engine may take to load."""
-    canary_seconds: Annotated[Annotated[int, Field(ge=0, le=86400)], KEEPS_ANSWERS] = 30
-    """Seconds without a request after which the gateway sends a small test request; 0: never."""
-    drain_seconds: Annotated[Annotated[int, Field(ge=0, le=3600)], KEEPS_ANSWERS] = 20
-    """How many seconds running requests may continue after a request to stop."""
-    restarts: Annotated[Annotated[int, Field(ge=0, le=100)], KEEPS_ANSWERS] = 3
-    """How often a worker that died or hung is restarted before the kit fails."""
 
 
 class Kit(StrictModel):

@@ -21,10 +21,11 @@ from mealkit.digest import Digest, canonical_json
 from mealkit.errors import MealkitError, failure
 from mealkit.memory.shape import Shape
 from mealkit.names import clash, one_line
-from mealkit.recipe.answers import CHANGES_ANSWERS, KEEPS_ANSWERS, answer_part
-from mealkit.recipe.kit import Contact, Feature, Override, Paper, Serving, StrictModel, Task
+from mealkit.recipe.answers import CHANGES_ANSWERS, KEEPS_ANSWERS, StrictModel, answer_part
+from mealkit.recipe.kit import Contact, Feature, Override, Paper, Task
 from mealkit.recipe.origins import Origin
 from mealkit.recipe.requirements import Requirements
+from mealkit.recipe.serving_settings import Serving
 from mealkit.strings import (
     Bytes,
     Count,

@@ -4,8 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from mealkit.recipe.answers import KEEPS_ANSWERS
-from mealkit.recipe.kit import StrictModel
+from mealkit.recipe.answers import KEEPS_ANSWERS, StrictModel
 from mealkit.strings import (
     HubCommit,
     HubRepository,

@@ -20,11 +20,14 @@ class Status(StrEnum):
     LOADING = "loading"
     WARMING = "warming"
     READY = "ready"
+    LAME_DUCK = "lame-duck"
+    """Not ready any more, but new requests are still answered."""
     DRAINING = "draining"
     FAILED = "failed"
 
 
 _ALWAYS = frozenset({Status.DRAINING, Status.FAILED})
+_STOPPING = frozenset({Status.LAME_DUCK, Status.DRAINING})
 
 _MOVES: dict[Status, frozenset[Status]] = {
     Status.STARTING: frozenset({Status.PREFLIGHT}) | _ALWAYS,
@@ -33,7 +36,8 @@ _MOVES: dict[Status, frozenset[Status]] = {
     Status.LOADING: frozenset({Status.LOADING, Status.WARMING}) | _ALWAYS,
     Status.WARMING: frozenset({Status.READY, Status.LOADING}) | _ALWAYS,
     # A worker that died is started and loaded again.
-    Status.READY: frozenset({Status.LOADING}) | _ALWAYS,
+    Status.READY: frozenset({Status.LOADING, Status.LAME_DUCK}) | _ALWAYS,
+    Status.LAME_DUCK: _ALWAYS,
     Status.DRAINING: frozenset({Status.FAILED}),
     Status.FAILED: frozenset(),
 }
@@ -88,8 +92,13 @@ class Lifecycle:
 
     @property
     def is_ready(self) -> bool:
-        """Whether the kit may answer requests."""
+        """Whether load balancers should send requests to the kit."""
         return self._status is Status.READY
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether the kit was told to stop."""
+        return self._status in _STOPPING
 
     def move(self, status: Status, reason: str, problem: Problem | None = None) -> None:
         """Change the status; a change to ready clears the last problem.

@@ -3,7 +3,7 @@
  * GET /exit/N     exits with code N;   GET /crash  dies of SIGSEGV
  * GET /connect/A/P  connects to port P of address A and answers with the error's name, or ok
  * GET /eat/N      takes and touches N MiB of memory;   GET /say/WORD  writes WORD to the log
- * PROBE_STUBBORN=1 ignores SIGTERM; PROBE_EXIT=N exits at once with code N. */
+ * PROBE_STUBBORN=1 ignores the request to stop; PROBE_EXIT=N exits at once with code N. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -147,7 +147,7 @@ static void answer(int caller) {
 int main(int count, char **arguments, char **environment) {
     (void)count; (void)arguments;
     const char *host = getenv("MEALKIT_HOST"), *port = getenv("MEALKIT_PORT"), *code = getenv("PROBE_EXIT");
-    if (!getenv("PROBE_STUBBORN")) signal(SIGTERM, end);
+    if (!getenv("PROBE_STUBBORN")) signal(SIGINT, end);
     look(environment);
     fputs(report, stdout);
     fputs("to the error stream\n", stderr);

@@ -167,13 +167,13 @@ def test_a_kit_that_ends_at_once_is_no_failed_start(client, spec, with_environme
 
 
 def test_stop_lets_the_kit_end_itself(client, spec, started):
-    """SIGTERM comes first; a second stop changes nothing."""
+    """SIGINT comes first, on which a kit drains at once; a second stop changes nothing."""
     assert client.stop(spec.name, 60) == Exit(0)
     assert client.stop(spec.name, 60) == Exit(0)
 
 
 def test_stop_kills_after_the_timeout(client, spec, with_environment, until):
-    """A kit that ignores SIGTERM is killed."""
+    """A kit that ignores the request to stop is killed."""
     client.start(with_environment(spec, PROBE_STUBBORN="1"))
     until(lambda: "serving" in list(client.logs(spec.name)))
     assert client.stop(spec.name, 1) == Exit(137, "SIGKILL")

@@ -282,14 +282,16 @@ def test_refusals_are_sorted(text, code):
 
 
 @pytest.mark.docker
-def test_shared_memory_is_as_large_as_asked(docker_spec):
-    """A kit whose GPUs talk over /dev/shm gets what it needs instead of docker's 64 MiB."""
+def test_what_docker_would_make_too_small(docker_spec):
+    """GPUs that talk over /dev/shm get more than docker's 64 MiB, and a stop more than 10 seconds."""
     client = DockerClient()
-    container = client.start(replace(docker_spec, shared_memory_bytes=256 * 1024**2))
+    spec = replace(docker_spec, shared_memory_bytes=256 * 1024**2, stop_seconds=77)
+    container = client.start(spec)
     try:
         with client.connected("look at it") as sdk:
-            host = sdk.containers.get(container.name).attrs["HostConfig"]
-        assert host["ShmSize"] == 256 * 1024**2
+            found = sdk.containers.get(container.name).attrs
+        assert found["HostConfig"]["ShmSize"] == 256 * 1024**2
+        assert found["Config"]["StopTimeout"] == 77
     finally:
         client.remove(container.name)
 

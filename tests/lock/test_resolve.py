@@ -149,6 +149,7 @@ KEEPS_ANSWERS = {
     "serving.canary_seconds": 0,
     "serving.max_body": "1MiB",
     "serving.timeout_seconds": 5,
+    "serving.lame_duck_seconds": 0,
     "serving.drain_seconds": 5,
     "serving.restarts": 0,
     "serving": {},

@@ -21,7 +21,7 @@ import pytest
 
 import mealkit
 from mealkit.digest import Digest
-from mealkit.recipe.kit import Architecture, Contact, Feature, Gpu, Override, Serving, Task
+from mealkit.recipe.kit import Architecture, Contact, Feature, Gpu, Override, Task
 from mealkit.recipe.lock import (
     About,
     Lock,
@@ -37,6 +37,7 @@ from mealkit.recipe.lock import (
     lock_bytes,
 )
 from mealkit.recipe.requirements import Requirements
+from mealkit.recipe.serving_settings import Serving
 
 MODEL_NAME = "stand-in"
 WEIGHTS = {"model.bin": bytes(range(256)) * 40_000, "sub/tokenizer.json": b"{}"}
@@ -138,7 +139,8 @@ def _make_lock(
             disk_bytes=1024,
             weights_bytes=1024,
         ),
-        serving=Serving(**(serving or {})),
+        # Most tests stop a kit that no load balancer knows.
+        serving=Serving(**({"lame_duck_seconds": 0} | (serving or {}))),
         requests=Requests(weights=_NOTHING, packages=_NOTHING, gateway=_NOTHING, base=_NOTHING),
     )
 

@@ -17,7 +17,8 @@ from mealkit.engines.published_models import (
 )
 from mealkit.errors import Problem, problem
 from mealkit.kit.load import LoadedKit
-from mealkit.recipe.kit import StrictModel, Task
+from mealkit.recipe.answers import StrictModel
+from mealkit.recipe.kit import Task
 from mealkit.recipe.requirements import Demand
 from mealkit.strings import LoosePath
 

@@ -21,7 +21,8 @@ from mealkit.engines.published_models import (
     Served,
     on_processors,
 )
-from mealkit.recipe.kit import StrictModel, Task
+from mealkit.recipe.answers import StrictModel
+from mealkit.recipe.kit import Task
 from mealkit.recipe.requirements import Demand
 from mealkit.strings import LoosePath
 

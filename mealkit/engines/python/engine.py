@@ -8,7 +8,8 @@ from mealkit.engines.engine import Recipe, Values
 from mealkit.engines.handler_source import Handler, handler_problems
 from mealkit.errors import Problem
 from mealkit.kit.load import LoadedKit
-from mealkit.recipe.kit import StrictModel, Task
+from mealkit.recipe.answers import StrictModel
+from mealkit.recipe.kit import Task
 from mealkit.recipe.sampling_parameters import SEED
 
 _ADDRESS = r"^https?://[A-Za-z0-9.\-\[\]:]+/(?:[A-Za-z0-9._~%!$&'()*+,;=:@-]+/)*$"

@@ -16,7 +16,8 @@ from mealkit.engines.published_models import Comments, PublishedModels, Served, 
 from mealkit.engines.transformers.traits import TRAITS
 from mealkit.errors import Problem, problem
 from mealkit.kit.load import LoadedKit
-from mealkit.recipe.kit import Gpu, StrictModel, Task
+from mealkit.recipe.answers import StrictModel
+from mealkit.recipe.kit import Gpu, Task
 from mealkit.recipe.requirements import Demand
 
 

@@ -12,7 +12,8 @@ from mealkit.engines.published_models import Comments, Published, PublishedModel
 from mealkit.engines.vllm.traits import TRAITS
 from mealkit.errors import Problem, problem
 from mealkit.kit.load import LoadedKit
-from mealkit.recipe.kit import DebianBase, Feature, Gpu, StrictModel, Task
+from mealkit.recipe.answers import StrictModel
+from mealkit.recipe.kit import DebianBase, Feature, Gpu, Task
 from mealkit.recipe.requirements import Demand
 
 # From this size on, a GPU is the usual choice for generation.

@@ -280,8 +280,8 @@ def _spec(
         fetches=bool(lock.engine.settings.get("fetch_from")),
         labels=image.labels
         | labels(request.overrides)
-        | {"dev.mealkit.stop-seconds": str(lock.serving.drain_seconds + 10)},
-        stop_seconds=lock.serving.drain_seconds + 10,
+        | {"dev.mealkit.stop-seconds": str(lock.serving.stop_seconds)},
+        stop_seconds=lock.serving.stop_seconds,
     )
 
 

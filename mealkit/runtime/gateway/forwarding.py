@@ -49,12 +49,10 @@ class Answering:
         """
         request = Request(scope, receive)
         reply = _Reply(send, request.state.request_id)
-        began = time.perf_counter()
         try:
             await self._answer(request, reply)
         except MealkitError as error:
-            seconds, code = time.perf_counter() - began, error.problems[0].code
-            self._service.metrics.missed(self._endpoint.operation, seconds, code)
+            self._note_failure(request, error)
             if not reply.has_begun:
                 raise
             await reply.fail(self._service.explain(error))
@@ -69,7 +67,7 @@ class Answering:
                     asked = await service.read(request, held, self._endpoint)
                     service.require_ready()
                     async with service.admit(request):
-                        await _unless_gone(request, self._work(asked, reply))
+                        await _unless_gone(request, self._work(request, asked, reply))
         except TimeoutError as error:
             message = f"there was no answer within {limit_seconds} seconds"
             if reply.has_begun:
@@ -78,9 +76,10 @@ class Answering:
         except WorkerLostError as error:
             raise await service.explain_loss(error) from error
 
-    async def _work(self, asked: Asked, reply: "_Reply") -> None:
+    async def _work(self, request: Request, asked: Asked, reply: "_Reply") -> None:
         if asked.length_check:
             asked.length_check.require(await self._ask(COUNTING_PATH, asked.length_check.body))
+        request.state.reached = time.perf_counter()
         await (self._streamed if asked.streams else self._whole)(asked, reply)
 
     async def _whole(self, asked: Asked, reply: "_Reply") -> None:
@@ -127,6 +126,12 @@ class Answering:
                 [self._service.claims.of_answer(problem_of(answer, self._service.traits))]
             )
         return answer.body
+
+    def _note_failure(self, request: Request, error: MealkitError) -> None:
+        """Count a failure's seconds, unless the engine never got the request."""
+        if began := request.state.reached:
+            seconds, code = time.perf_counter() - began, error.problems[0].code
+            self._service.metrics.missed(self._endpoint.operation, seconds, code)
 
     def _note(self, usage: TokenUsage, seconds: float, first_seconds: float | None) -> None:
         self._service.note_use(self._endpoint.operation, usage, seconds, first_seconds)

@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +29,8 @@ _LINE = re.compile(rf"sha256:([0-9a-f]{{64}})[ \t]+({_NAME})")
 _SECRETS = frozenset(
     {b"authorization", b"proxy-authorization", b"cookie", b"x-api-key", b"api-key"}
 )
+# Where clients of other APIs send a key: Anthropic's, and Azure's.
+_KEY_HEADERS = (b"x-api-key", b"api-key")
 # Longer than any key of mealkit, so it need not be hashed.
 _MOST_BYTES = 512
 
@@ -118,17 +120,21 @@ class Keys:
         if self.is_open:
             return ""
         self._look_again(now)
-        scheme, _, key = headers.get(b"authorization", b"").partition(b" ")
-        if scheme.lower() != b"bearer" or not key.strip():
-            raise failure("REQUEST_KEY", "the request has no API key")
-        asked = _hash(key.strip()[:_MOST_BYTES])
+        keys = list(_keys_in(headers))
+        for key in keys:
+            if name := self._name_of(key):
+                return name
+        if keys:
+            raise failure("REQUEST_KEY", "the API key is not one of this kit's")
+        raise failure("REQUEST_KEY", "the request has no API key")
+
+    def _name_of(self, key: bytes) -> str:
+        asked = _hash(key[:_MOST_BYTES])
         name = ""
         # All hashes are compared, so that the time does not reveal which one matches.
         for known in self._hashes:
             if hmac.compare_digest(known.sha256, asked):
                 name = known.name
-        if not name:
-            raise failure("REQUEST_KEY", "the API key is not one of this kit's")
         return name
 
     def _look_again(self, now: float) -> None:
@@ -161,6 +167,16 @@ def take_secrets(headers: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     if taken:
         headers[:] = [item for item in headers if item[0] not in _SECRETS]
     return taken
+
+
+def _keys_in(headers: Mapping[bytes, bytes]) -> Iterator[bytes]:
+    """Yield the keys of a request; some clients always send a placeholder in one of the headers."""
+    scheme, _, key = headers.get(b"authorization", b"").partition(b" ")
+    if scheme.lower() == b"bearer" and (key := key.strip()):
+        yield key
+    for name in _KEY_HEADERS:
+        if key := headers.get(name, b"").strip():
+            yield key
 
 
 def _hash(key: bytes) -> bytes:

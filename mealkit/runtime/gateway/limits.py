@@ -1,7 +1,8 @@
 """Limits of concurrent work: requests at the engine, requests in the queue, bytes of bodies.
 
 Raises RequestError (429) beyond the limits. The queue is fair between callers: callers take turns,
-and the requests of one caller run in order of arrival.
+and the requests of one caller run in order of arrival. If the queue is full, the caller with the
+most requests loses its newest one to a caller with fewer.
 """
 
 import asyncio
@@ -28,6 +29,8 @@ class FairQueue:
         self._changed = changed
         # By caller, in the order in which callers are served.
         self._lines: dict[str, deque[asyncio.Future[None]]] = {}
+        # By caller: how many requests run or wait.
+        self._places: dict[str, int] = {}
         self.running = 0
         """The number of requests at the engine."""
         self.waiting = 0
@@ -37,45 +40,64 @@ class FairQueue:
         """Wait for a slot, and take it; False if ``gone`` ends first. Free it with ``end``.
 
         Raises:
-            RequestError: ``REQUEST_BUSY``, the queue is full.
+            RequestError: ``REQUEST_BUSY``, the queue is full, or became full and other callers have
+                fewer requests in it.
         """
         if self.running < self._most_running and not self.waiting:
             self.running += 1
+            self._places[caller] = self._places.get(caller, 0) + 1
             self._changed()
             return True
         if self.waiting >= self._most_waiting:
-            raise failure(
-                "REQUEST_BUSY",
-                f"{self.running} requests are running, the limit is {self._most_running}, "
-                f"and {self.waiting} wait, the limit is {self._most_waiting}",
-            )
+            self._make_room(caller)
         turn = self._stand_in_line(caller)
         leaving: asyncio.Future[object] = asyncio.ensure_future(gone())
         either: set[asyncio.Future[Any]] = {turn, leaving}
         try:
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
-            if turn.done():
-                self.end()
-            else:
+            if not turn.done():
                 self._leave_line(caller, turn)
+            elif turn.exception() is None:
+                self.end(caller)
             raise
         finally:
             leaving.cancel()
         if not turn.done():
             self._leave_line(caller, turn)
             return False
+        turn.result()
         return True
 
-    def end(self) -> None:
-        """Free a slot; the next request gets it immediately."""
+    def end(self, caller: str) -> None:
+        """Free a caller's slot; the next request gets it immediately."""
         self.running -= 1
+        self._leave_place(caller)
         self._serve_next()
         self._changed()
+
+    def _make_room(self, caller: str) -> None:
+        """Refuse the newest waiting request of the caller with the most requests.
+
+        Raises:
+            RequestError: ``REQUEST_BUSY``, no other caller has more requests than this one gets.
+        """
+        largest = max(self._lines, key=lambda item: self._places[item], default=caller)
+        busy = failure(
+            "REQUEST_BUSY",
+            f"{self.running} requests are running, the limit is {self._most_running}, "
+            f"and {self.waiting} wait, the limit is {self._most_waiting}",
+        )
+        if self._places.get(largest, 0) <= self._places.get(caller, 0) + 1:
+            raise busy
+        newest = self._lines[largest][-1]
+        self._leave_line(largest, newest)
+        newest.set_exception(busy)
 
     def _stand_in_line(self, caller: str) -> "asyncio.Future[None]":
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._lines.setdefault(caller, deque()).append(turn)
+        self._places[caller] = self._places.get(caller, 0) + 1
         self.waiting += 1
         self._changed()
         return turn
@@ -85,7 +107,13 @@ class FairQueue:
         if not self._lines[caller]:
             del self._lines[caller]
         self.waiting -= 1
+        self._leave_place(caller)
         self._changed()
+
+    def _leave_place(self, caller: str) -> None:
+        left = self._places.pop(caller) - 1
+        if left:
+            self._places[caller] = left
 
     def _serve_next(self) -> None:
         while self._lines and self.running < self._most_running:

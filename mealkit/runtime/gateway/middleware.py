@@ -3,10 +3,8 @@
 It turns all errors of endpoints, also unexpected exceptions, into answers. Bodies are never logged.
 """
 
-import os
 import re
 import time
-from collections.abc import Collection
 from typing import Any
 
 from starlette.datastructures import MutableHeaders
@@ -15,9 +13,9 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mealkit.errors import MealkitError, Problem, problem
-from mealkit.runtime.gateway.problem_answers import problem_answer
+from mealkit.runtime.gateway.path_spellings import Paths
+from mealkit.runtime.gateway.problem_answers import new_request_id, problem_answer
 from mealkit.runtime.gateway.service import NOTES, Service
-from mealkit.runtime.state import Status
 
 _SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 
@@ -28,15 +26,18 @@ CLIENT_GONE = 499
 _NO_GUESSING = (b"x-content-type-options", b"nosniff")
 
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="mealkit"'}
+# RFC 9110, section 12.5.3: the encodings of bodies that this server accepts.
+_ENCODINGS = {"Accept-Encoding": "gzip, identity"}
+_HEADERS = {"REQUEST_KEY": _CHALLENGE, "REQUEST_MEDIA_TYPE": _ENCODINGS}
 
 
 class RequestMiddleware:
     """ASGI middleware around every endpoint."""
 
-    def __init__(self, app: ASGIApp, service: Service, routes: Collection[str]) -> None:
+    def __init__(self, app: ASGIApp, service: Service, paths: Paths) -> None:
         self._app = app
         self._service = service
-        self._routes = frozenset(routes)
+        self._paths = paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -44,11 +45,13 @@ class RequestMiddleware:
             return
         # Within an app, Starlette's routes raise an exception for unknown paths and methods.
         scope["app"] = self
+        if scope["path"] not in self._paths:
+            scope["path"] = self._paths.usual(scope["path"])
         began = time.perf_counter()
         notes: dict[str, Any] = {}
         NOTES.set(notes)
         request_id = _request_id(scope)
-        scope["state"] = {"request_id": request_id, "caller": ""}
+        scope["state"] = {"request_id": request_id, "caller": "", "reached": False}
         status = 0
 
         async def send_marked(message: Message) -> None:
@@ -76,11 +79,11 @@ class RequestMiddleware:
             state["caller"] = self._service.authenticate(scope)
             await self._app(scope, receive, send)
         except HTTPException as error:
-            fault, headers = _no_endpoint(scope, error), error.headers
-            self._service.metrics.failed(fault)
+            fault, headers = self._no_endpoint(scope, error), error.headers
+            self._service.note_problem(fault)
         except MealkitError as error:
             fault = self._service.explain(error)
-            headers = _CHALLENGE if fault.code == "REQUEST_KEY" else None
+            headers = _HEADERS.get(fault.code)
         else:
             return
         contact = self._service.contact(fault)
@@ -92,20 +95,31 @@ class RequestMiddleware:
         headers["X-Mealkit-Recipe"] = self._service.recipe
         headers["X-Request-Id"] = request_id
         headers.raw.append(_NO_GUESSING)
-        is_draining = self._service.lifecycle.status is Status.DRAINING
-        if message["status"] == 413 or is_draining:
+        # A caller's next connection goes to a kit that is ready.
+        if message["status"] == 413 or self._service.lifecycle.is_stopping:
             headers["Connection"] = "close"
+
+    def _no_endpoint(self, scope: Scope, error: HTTPException) -> Problem:
+        """Return the problem of an unknown endpoint or method."""
+        path = scope["path"][:200]
+        if error.status_code == 405:
+            return problem("METHOD_UNKNOWN", f"{path} does not accept {scope['method']}")
+        hint = self._paths.hint(path)
+        return problem("ROUTE_UNKNOWN", f"there is no endpoint {path}", hint=hint)
 
     def _admit_bug(self, error: Exception, request_id: str) -> Problem:
         self._service.journal.error("bug", request_id=request_id, error=repr(error))
         fault = problem("INTERNAL", f"the gateway failed with {type(error).__name__}")
-        self._service.metrics.failed(fault)
+        self._service.note_problem(fault)
         return fault
 
     def _note(self, scope: Scope, status: int, notes: dict[str, Any]) -> None:
         path, caller = scope["path"], scope["state"]["caller"]
-        known = path in self._routes
-        self._service.metrics.answered(path if known else "other", status, notes["seconds"])
+        known = path in self._paths
+        # A refusal takes almost no time, and would make the kit look faster than it is.
+        is_refusal = not scope["state"]["reached"] and (status >= 400 or "code" in notes)
+        seconds = None if is_refusal else notes["seconds"]
+        self._service.metrics.answered(path if known else "other", status, seconds)
         # Probes come every few seconds and would fill the log.
         write = self._service.journal.info if scope["method"] == "POST" else None
         (write or self._service.journal.debug)(
@@ -119,17 +133,9 @@ class RequestMiddleware:
         )
 
 
-def _no_endpoint(scope: Scope, error: HTTPException) -> Problem:
-    """Return the problem of an unknown endpoint or method."""
-    path = scope["path"][:200]
-    if error.status_code == 405:
-        return problem("METHOD_UNKNOWN", f"{path} does not accept {scope['method']}")
-    return problem("ROUTE_UNKNOWN", f"there is no endpoint {path}")
-
-
 def _request_id(scope: Scope) -> str:
     """Return the caller's id if it is safe for log and headers; otherwise create one."""
     for name, value in scope["headers"]:
         if name == b"x-request-id" and _SANE_ID.fullmatch(value):
             return str(value, "ascii")
-    return os.urandom(16).hex()
+    return new_request_id()

@@ -48,9 +48,13 @@ def problem_answer(
     return JsonAnswer({"error": content}, status, {**extra, **(headers or {})})
 
 
-def refusal_bytes(problem: Problem, recipe: str) -> bytes:
+def new_request_id() -> str:
+    """Return an id for a request whose caller gave none."""
+    return os.urandom(16).hex()
+
+
+def refusal_bytes(problem: Problem, recipe: str, request_id: str) -> bytes:
     """Return the whole answer to an unreadable request, after which the connection is closed."""
-    request_id = os.urandom(16).hex()
     body = json.dumps({"error": problem_content(problem, request_id)}).encode()
     status = HTTPStatus(status_of(problem))
     lines = (

@@ -18,6 +18,7 @@ from mealkit.runtime.api.about import licences, manifest, metadata, model_card
 from mealkit.runtime.api.endpoints import offered
 from mealkit.runtime.gateway.forwarding import Answering
 from mealkit.runtime.gateway.middleware import RequestMiddleware
+from mealkit.runtime.gateway.path_spellings import Paths
 from mealkit.runtime.gateway.problem_answers import JsonAnswer
 from mealkit.runtime.gateway.service import Service
 from mealkit.runtime.urls import (
@@ -26,10 +27,13 @@ from mealkit.runtime.urls import (
     METRICS_PATH,
     OPENAPI_PATH,
     READY_PATHS,
+    START_PATH,
 )
 from mealkit.runtime.watch.metrics import CONTENT_TYPE
 from mealkit.runtime.watch.worker_metrics import worker_metrics
 from mealkit.untrusted import shown
+
+_MODEL_PATH = "/v1/models/"
 
 
 def create_app(service: Service) -> RequestMiddleware:
@@ -54,11 +58,13 @@ def create_app(service: Service) -> RequestMiddleware:
         Route(DOCS_PATH, endpoints.docs),
         Route(METRICS_PATH, endpoints.metrics),
         Route("/v1/models", endpoints.models),
-        Route("/v1/models/{name:path}", endpoints.model),
+        Route(_MODEL_PATH + "{name:path}", endpoints.model),
     ]
     endpoints.paths = [route.path for route in routes]
-    # No redirects for a trailing slash: such a path is unknown.
-    return RequestMiddleware(Router(routes, redirect_slashes=False), service, endpoints.paths)
+    routes.append(Route(START_PATH, endpoints.start))
+    # The middleware has removed a trailing slash: some clients do not follow redirects of a POST.
+    router = Router(routes, redirect_slashes=False)
+    return RequestMiddleware(router, service, Paths([*endpoints.paths, START_PATH], _MODEL_PATH))
 
 
 class _Endpoints:
@@ -85,6 +91,12 @@ class _Endpoints:
         if service.lifecycle.is_ready:
             return JsonAnswer(content)
         return JsonAnswer(content, 503, {"Retry-After": "1"})
+
+    async def start(self, request: Request) -> Response:
+        """Send browsers to the page; the address is relative, because of prefixes of proxies."""
+        if "text/html" in request.headers.get("accept", ""):
+            return Response(status_code=307, headers={"Location": DOCS_PATH.lstrip("/")})
+        raise failure("ROUTE_UNKNOWN", f"there is no endpoint {START_PATH}")
 
     async def metadata(self, _request: Request) -> Response:
         """Describe this kit."""

@@ -6,6 +6,7 @@ they are not, and for more concurrent requests than the lock allows.
 
 import asyncio
 import gc
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from contextvars import ContextVar
@@ -37,11 +38,13 @@ from mealkit.runtime.urls import (
     METRICS_PATH,
     OPENAPI_PATH,
     READY_PATHS,
+    START_PATH,
 )
 from mealkit.runtime.watch.journal import Journal
 from mealkit.runtime.watch.metrics import Metrics
 from mealkit.runtime.worker_client.pool import Upstream
 from mealkit.units import parse_size
+from mealkit.worker.openai_errors import status_of
 
 # How long after the end of its connections a process's exit may be reported.
 _NEWS_SECONDS = 0.5
@@ -51,7 +54,10 @@ _SMALL_BYTES = 16 * 1024
 
 # Probes may use any host name or address.
 _HEALTH = frozenset({*LIVE_PATHS, *READY_PATHS})
-_OPENED = {"metrics": (METRICS_PATH,), "docs": (DOCS_PATH, OPENAPI_PATH)}
+_OPENED = {"metrics": (METRICS_PATH,), "docs": (DOCS_PATH, OPENAPI_PATH, START_PATH)}
+
+_PARAMETER = re.compile(r"[A-Za-z0-9_.\[\]-]{1,100}")
+_UNKNOWN = ("",)
 
 # Additional fields for the log line of the current request.
 NOTES: ContextVar[dict[str, Any]] = ContextVar("notes")
@@ -113,7 +119,7 @@ class Service:
             EngineError: ``NOT_READY`` or ``DRAINING``.
         """
         status = self.lifecycle.status
-        if status is Status.READY:
+        if status is Status.READY or status is Status.LAME_DUCK:
             return
         if status is Status.DRAINING:
             raise failure("DRAINING", "the kit is shutting down")
@@ -164,7 +170,9 @@ class Service:
             EngineError: ``NOT_READY``, the engine was lost while the request waited.
             ClientDisconnect: the caller disconnected while the request waited.
         """
-        if not await self.queue.take(request.state.caller, request.receive):
+        # Callers without a key share a line if they have one address, such as that of their proxy.
+        caller = request.state.caller or (request.scope["client"] or _UNKNOWN)[0]
+        if not await self.queue.take(caller, request.receive):
             raise ClientDisconnect
         try:
             # Requests that have waited may still be answered while the kit drains.
@@ -172,7 +180,7 @@ class Service:
                 self.require_ready()
             yield
         finally:
-            self.queue.end()
+            self.queue.end(caller)
 
     def note_use(
         self, operation: str, usage: TokenUsage, seconds: float, first_seconds: float | None
@@ -221,9 +229,18 @@ class Service:
         return self.lock.about.owner.model_dump(mode="json")
 
     def explain(self, error: MealkitError) -> Problem:
-        """Count an error's first problem, and return it."""
-        self.metrics.failed(error.problems[0])
+        """Count and note an error's first problem, and return it."""
+        self.note_problem(error.problems[0])
         return error.problems[0]
+
+    def note_problem(self, problem: Problem) -> None:
+        """Count the problem of the current request, and name it in the request's log line."""
+        self.metrics.failed(problem)
+        notes = NOTES.get()
+        notes["code"] = problem.code
+        # A name that no endpoint has may be a part of the caller's text.
+        if problem.where and status_of(problem) < 500 and _PARAMETER.fullmatch(problem.where):
+            notes["param"] = problem.where
 
     def _note_move(self, snapshot: Snapshot) -> None:
         if snapshot.status is Status.READY:

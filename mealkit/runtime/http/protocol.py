@@ -6,6 +6,7 @@ callers who are silent or do not read.
 """
 
 import asyncio
+import re
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +16,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from mealkit.errors import Problem, problem
 from mealkit.runtime.http.accepted import AcceptedConnections
+from mealkit.runtime.http.half_closed import HalfClosed
 
 # Similar to other servers: nginx 32 KiB, Node.js 16 KiB.
 MAX_HEAD_BYTES = 64 * 1024
@@ -35,6 +37,8 @@ _LINGER_SECONDS = 2.0
 
 # h11's status hint for a head that is too large.
 _TOO_LARGE = 431
+
+_ABSOLUTE = re.compile(rb"https?://([^/?#@]+)([/?].*)?", re.IGNORECASE)
 
 # The first bytes of a TLS handshake record: RFC 8446, section 5.1.
 _TLS = b"\x16\x03"
@@ -58,6 +62,7 @@ class OneWriteProtocol(H11Protocol):
         self._all = connections
         self._refusal = refusal
         self._has_refused = False
+        self._half_closed: HalfClosed | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Accept a connection."""
@@ -68,9 +73,18 @@ class OneWriteProtocol(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Remove a connection."""
         self._all.closed(self)
+        if self._half_closed:
+            self._half_closed.end()
         super().connection_lost(exc)
         # uvicorn does not release it if a caller has reset the connection, which would leak memory.
         self._unset_keepalive_if_required()
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Keep the connection of a caller that has sent its request and waits for the answer."""
+        if self._has_refused or not (self._is_answering() or self._unread):
+            return False
+        self._half_closed = self._half_closed or HalfClosed(self._gathered, self._awaits_answer)
+        return True
 
     def shutdown(self) -> None:
         """Close the connection after its answer is written; that of a refused caller now."""
@@ -138,6 +152,8 @@ class OneWriteProtocol(H11Protocol):
         elif self._is_unanswered():
             self._all.began_body(self)
         self._read_soon()
+        if self._half_closed and not self._is_unanswered() and not self._unread:
+            self.transport.close()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002  uvicorn's text is not a problem of the catalogue
         """Answer an unreadable request with an error, and close the connection."""
@@ -166,6 +182,11 @@ class OneWriteProtocol(H11Protocol):
     def _is_answering(self) -> bool:
         """Return whether a whole request has arrived and its answer is not complete."""
         return self._is_unanswered() and not self._awaits_body()
+
+    def _awaits_answer(self) -> bool:
+        """Return whether an interim answer may be sent: before the answer, and not to HTTP/1.0."""
+        cycle: RequestResponseCycle = self.cycle
+        return not cycle.response_started and cycle.scope["http_version"] == "1.1"
 
     def _fault(self) -> Problem:
         """Return the problem for the parser's error, which is being handled."""
@@ -211,6 +232,8 @@ class _Strict(h11.Connection):
         if isinstance(event, h11.Request):
             _check_size(event, len(event.method) + len(event.target))
             _check_framing(event)
+            if not event.target.startswith(b"/"):
+                event = _with_path(event)
             lengths = (value for name, value in event.headers if name == b"content-length")
             self.plain_bytes = int(next(lengths, 0))
             self._chunks = self._body_bytes = 0
@@ -254,6 +277,24 @@ def _check_framing(request: h11.Request) -> None:
         raise h11.RemoteProtocolError("Transfer-Encoding in HTTP/1.0")
     if request.http_version not in {b"1.0", b"1.1"}:
         raise h11.RemoteProtocolError(f"version {request.http_version.decode()}")
+
+
+def _with_path(request: h11.Request) -> h11.Request:
+    """Return a request for an absolute address as one for its path: RFC 9112, section 3.2.2.
+
+    Callers that were told to use a proxy send these. The Host header then does not count.
+    """
+    found = _ABSOLUTE.fullmatch(request.target)
+    if not found:
+        return request
+    host, rest = found[1], found[2] or b"/"
+    others = [(name, value) for name, value in request.headers if name != b"host"]
+    return h11.Request(
+        method=request.method,
+        target=rest if rest.startswith(b"/") else b"/" + rest,
+        headers=[(b"host", host), *others],
+        http_version=request.http_version,
+    )
 
 
 class _Gathered(asyncio.Transport):

@@ -152,8 +152,9 @@ def _write_termination_log(settings: Settings | None, data: bytes) -> None:
             os.close(descriptor)
 
 
-def _leave(number: int, _frame: object) -> None:
-    raise SystemExit(0 if number == signal.SIGTERM else 128 + number)
+def _leave(_number: int, _frame: object) -> None:
+    # mealkit stop sends SIGINT, and a stop is no failure.
+    raise SystemExit(0)
 
 
 def _listen(

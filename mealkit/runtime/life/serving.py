@@ -14,12 +14,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 
 from mealkit.errors import MealkitError, Problem, failure
 from mealkit.runtime.gateway.keys import Keys
-from mealkit.runtime.gateway.problem_answers import refusal_bytes
+from mealkit.runtime.gateway.problem_answers import new_request_id, refusal_bytes
 from mealkit.runtime.gateway.routes import create_app
 from mealkit.runtime.gateway.service import Service
 from mealkit.runtime.http.accepted import AcceptedConnections, possible_connections
@@ -33,6 +34,7 @@ from mealkit.runtime.state import Status
 from mealkit.runtime.watch.journal import Journal
 from mealkit.runtime.watch.metrics import Metrics
 from mealkit.runtime.worker_client.pool import Upstream, WorkerLostError
+from mealkit.worker.openai_errors import status_of
 
 # AcceptedConnections closes idle connections; this value only disables uvicorn's own timers.
 _KEEP_ALIVE_SECONDS = 3600
@@ -94,6 +96,8 @@ class ServingContainer:
         await asyncio.wait({kit, stopped, serving}, return_when=asyncio.FIRST_COMPLETED)
         try:
             if stopped.done():
+                if stopped.result() is signal.SIGTERM and self._lifecycle.is_ready:
+                    await self._lame_duck(kit)
                 await self._drain(kit)
                 return 0
             if kit.done():
@@ -155,6 +159,23 @@ class ServingContainer:
         if will_restart:
             self._service.metrics.restarted()
 
+    async def _lame_duck(self, kit: "asyncio.Task[None]") -> None:
+        """Answer new requests for a while: load balancers do not know yet that the kit stops.
+
+        A second signal ends it, and so does the end of the engine, which is not restarted.
+        """
+        seconds = self._lock.serving.lame_duck_seconds
+        if not seconds:
+            return
+        reason = f"stopping; new requests are answered for {seconds} s"
+        self._lifecycle.move(Status.LAME_DUCK, reason)
+        kit.cancel()
+        again = asyncio.create_task(self._stops.get())
+        engine = self._supervisor.exited
+        early: set[asyncio.Future[Any]] = {again, engine}
+        await asyncio.wait(early, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        again.cancel()
+
     async def _drain(self, kit: "asyncio.Task[None]") -> None:
         drain_seconds = self._lock.serving.drain_seconds
         self._lifecycle.move(Status.DRAINING, f"stopping; running requests have {drain_seconds} s")
@@ -206,7 +227,9 @@ def _server_config(service: Service) -> uvicorn.Config:
 
     def refusal(fault: Problem) -> bytes:
         service.metrics.failed(fault)
-        return refusal_bytes(fault, service.recipe)
+        request_id, status = new_request_id(), status_of(fault)
+        service.journal.info("request", request_id=request_id, status=status, code=fault.code)
+        return refusal_bytes(fault, service.recipe, request_id)
 
     return uvicorn.Config(
         create_app(service),

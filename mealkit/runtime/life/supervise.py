@@ -88,6 +88,12 @@ class Supervisor:
                 fault = await self._again(count, restarts, fault, warm)
             since = loop.time()
 
+    @property
+    def exited(self) -> "asyncio.Future[ProcessExit]":
+        """The end of the current worker; do not cancel it."""
+        assert self._child is not None  # noqa: S101  a kit that was ready has a worker
+        return self._child.exited
+
     async def explain_loss(self, what: str) -> MealkitError:
         """Return why the worker did not answer; waits shortly for its exit as an explanation."""
         child = self._child

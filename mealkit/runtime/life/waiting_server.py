@@ -117,7 +117,9 @@ class WaitingServer:
 
     def _answer(self, head: bytes) -> bytes:
         method, _, rest = head.partition(b" ")
-        path = str(rest.partition(b" ")[0].partition(b"?")[0], "latin-1")
+        path = str(rest.partition(b" ")[0].partition(b"?")[0], "latin-1").rstrip("/")
+        if "://" in path:  # a caller that was told to use a proxy
+            path = "/" + path.split("/", 3)[-1]
         snapshot = self._lifecycle.snapshot()
         request_id = os.urandom(16).hex()
         status, content = b"503 Service Unavailable", snapshot.as_json()

@@ -70,7 +70,7 @@ class Metrics:
         )
         self._seconds = Histogram(
             "mealkit_request_seconds",
-            "Seconds from a request to the end of its answer",
+            "Seconds from a request to the end of its answer, without refusals",
             ["route"],
             buckets=_BUCKETS,
             registry=registry,
@@ -106,10 +106,11 @@ class Metrics:
         for phase, seconds in snapshot.phases.items():
             self._startup.labels(phase).set(seconds)
 
-    def answered(self, route: str, status: int, seconds: float) -> None:
-        """Count a request."""
+    def answered(self, route: str, status: int, seconds: float | None) -> None:
+        """Count a request; ``seconds`` is None for a refusal, which is not in the durations."""
         self._requests.labels(route, str(status)).inc()
-        self._seconds.labels(route).observe(seconds)
+        if seconds is not None:
+            self._seconds.labels(route).observe(seconds)
 
     def failed(self, fault: Problem) -> None:
         """Count a problem."""
@@ -123,7 +124,7 @@ class Metrics:
         self._use.note(operation, usage, seconds, first_seconds)
 
     def missed(self, operation: str, seconds: float, code: str) -> None:
-        """Count a request to the engine that ended with a problem."""
+        """Count a request that has reached the engine and ended with a problem."""
         self._use.note_error(operation, seconds, code)
 
     def restarted(self) -> None:

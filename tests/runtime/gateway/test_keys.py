@@ -72,6 +72,22 @@ def test_settings_that_cannot_be_used(start, change):
     assert kit.lines[-1]["code"] == "CONFIG_INVALID"
 
 
+def test_keys_in_other_headers(start):
+    """Clients of other APIs send a key in x-api-key or api-key, some beside a placeholder."""
+    key, kept = new_key("team")
+    kit = start(environment={"MEALKIT_KEYS": kept.line}).wait_ready()
+    for headers, status in (
+        ({"x-api-key": key}, 200),
+        ({"api-key": key}, 200),
+        ({"Authorization": "Bearer none", "x-api-key": key}, 200),
+        ({"Authorization": f"Basic {key}"}, 401),
+        ({"x-api-key": "none"}, 401),
+        ({"x-api-key": ""}, 401),
+    ):
+        assert kit.client.get("/v1/models", headers=headers).status_code == status
+    assert key not in "".join(kit.raw)
+
+
 def test_requests_with_and_without_key(start):
     """Health and metrics are open; all else wants a key, which no log ever shows."""
     key, kept = new_key("team-a")

@@ -26,14 +26,14 @@ def test_round_robin_between_callers():
             assert await queue.take(caller, forever)
             served.append((caller, number))
             await asyncio.sleep(0)
-            queue.end()
+            queue.end(caller)
 
         tasks = []
         for caller, count in (("many", 4), ("few", 2), ("one", 1)):
             tasks += [asyncio.create_task(ask(caller, number)) for number in range(count)]
         await asyncio.sleep(0)
         assert (queue.running, queue.waiting) == (1, 7)
-        queue.end()
+        queue.end("first")
         await asyncio.gather(*tasks)
         assert (queue.running, queue.waiting) == (0, 0)
 
@@ -56,10 +56,46 @@ def test_too_many():
             RequestError, match="2 requests are running, the limit is 2, and 1 wait"
         ):
             await queue.take("", forever)
-        queue.end()
+        queue.end("")
         assert await waits
 
     asyncio.run(run())
+
+
+def test_a_full_queue_is_shared():
+    """A caller with fewer requests takes the place of the newest of the caller with the most."""
+    refused, served = [], []
+
+    async def run():
+        queue = FairQueue(1, 4, lambda: None)
+        assert await queue.take("many", forever)
+
+        async def ask(caller, number):
+            try:
+                assert await queue.take(caller, forever)
+            except RequestError:
+                refused.append((caller, number))
+                return
+            served.append((caller, number))
+            queue.end(caller)
+
+        tasks = []
+        for caller, count in (("many", 6), ("few", 4), ("one", 1)):
+            for number in range(count):
+                tasks.append(asyncio.create_task(ask(caller, number)))
+                await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert (queue.running, queue.waiting) == (1, 4)
+        queue.end("many")
+        await asyncio.gather(*tasks)
+        assert (queue.running, queue.waiting) == (0, 0)
+        assert await queue.take("many", forever)
+        queue.end("many")
+
+    asyncio.run(run())
+    # With the running one, "many" has kept as many places as "few", or one more.
+    assert served == [("many", 0), ("few", 0), ("one", 0), ("few", 1)]
+    assert len(refused) == 7
 
 
 @given(
@@ -82,18 +118,18 @@ def test_no_turn_is_lost(callers):
                     served += 1
                     await asyncio.sleep(0)
                 finally:
-                    queue.end()
+                    queue.end(caller)
 
         for _ in range(2):
             assert await queue.take("", forever)
         tasks = [(asyncio.create_task(ask(caller, how)), how) for caller, how in callers]
         await asyncio.sleep(0)
-        queue.end()
+        queue.end("")
         for task, how in tasks:
             if how == "cancel":
                 task.cancel()
         leave.set()
-        queue.end()
+        queue.end("")
         await asyncio.gather(*(task for task, _ in tasks), return_exceptions=True)
         assert (queue.running, queue.waiting) == (0, 0)
         assert served >= sum(how == "stay" for _, how in callers)

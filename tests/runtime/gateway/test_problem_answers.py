@@ -5,7 +5,12 @@ import json
 import pytest
 
 from mealkit.errors import problem
-from mealkit.runtime.gateway.problem_answers import JsonAnswer, problem_answer, refusal_bytes
+from mealkit.runtime.gateway.problem_answers import (
+    JsonAnswer,
+    new_request_id,
+    problem_answer,
+    refusal_bytes,
+)
 
 CONTACT = {"team": "authors"}
 
@@ -44,7 +49,9 @@ def test_text_that_no_one_can_encode_is_still_answered():
 
 def test_a_refusal_is_a_whole_answer():
     """Its length is right, its id is new each time, and the connection ends with it."""
-    first, second = (refusal_bytes(problem("REQUEST_INVALID", "é"), "r") for _ in range(2))
+    first, second = (
+        refusal_bytes(problem("REQUEST_INVALID", "é"), "r", new_request_id()) for _ in range(2)
+    )
     head, _, body = first.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 400 Bad Request\r\n")
     assert f"Content-Length: {len(body)}".encode() in head

@@ -1,6 +1,8 @@
 """A request's body, up to the kit's limit."""
 
 import asyncio
+import gzip
+import json
 import socket
 from typing import Any
 
@@ -39,9 +41,12 @@ def test_body_over_the_limit(start, make_lock):
 class Sender:
     """A caller that sends parts, and counts how many were taken."""
 
-    def __init__(self, parts: list[bytes], length: str | None = None) -> None:
+    def __init__(
+        self, parts: list[bytes], length: str | None = None, encoding: str | None = None
+    ) -> None:
         self.parts, self.taken, self.held = parts, 0, 0
-        headers = [] if length is None else [(b"content-length", length.encode("latin-1"))]
+        stated = ((b"content-length", length), (b"content-encoding", encoding))
+        headers = [(name, value.encode("latin-1")) for name, value in stated if value is not None]
         self.request = Request({"type": "http", "headers": headers}, self.receive)
 
     async def receive(self) -> dict[str, Any]:
@@ -83,6 +88,65 @@ def test_a_larger_body_is_not_read_far(parts, length, taken):
         sender.read()
     assert sender.taken == taken
     assert sender.held <= 10
+
+
+TEXT = b'\xef\xbb\xbf{"input": "hello"}' + b" " * 200_000
+PACKED = gzip.compress(TEXT)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", " GZIP ", "x-gzip"])
+@pytest.mark.parametrize("packed", [PACKED, gzip.compress(TEXT[:9]) + gzip.compress(TEXT[9:])])
+def test_a_packed_body(packed, encoding):
+    """It is unpacked up to the limit, which counts for what comes out, and without its BOM."""
+    sender = Sender([packed[:5], packed[5:]], encoding=encoding)
+    assert sender.read(len(TEXT)) == TEXT[3:]
+    assert sender.held == len(packed) + len(TEXT)
+    with pytest.raises(RequestError, match="REQUEST_TOO_LARGE") as error:
+        Sender([packed], encoding=encoding).read(len(TEXT) - 1)
+    assert "when unpacked" in str(error.value)
+
+
+def test_a_bomb_is_unpacked_only_up_to_the_limit():
+    """A hundred megabytes of zeros in a hundred kilobytes fill no memory."""
+    sender = Sender([gzip.compress(bytes(100_000_000), 1)], encoding="gzip")
+    with pytest.raises(RequestError, match="REQUEST_TOO_LARGE"):
+        sender.read(1_000_000)
+    assert sender.held <= 2_000_000
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding", "said"),
+    [
+        (PACKED[:-9], "gzip", "REQUEST_INVALID.*its end is missing"),
+        (PACKED[:-8] + bytes(8), "gzip", "REQUEST_INVALID.*not valid gzip"),
+        (b"{}", "gzip", "REQUEST_INVALID.*not valid gzip"),
+        (PACKED + b"more", "gzip", "REQUEST_INVALID.*not valid gzip"),
+        (gzip.compress(b"") * 100, "gzip", "REQUEST_INVALID.*more than 64 gzip files"),
+        (b"{}", "br", "REQUEST_MEDIA_TYPE.*'br', expected gzip or none"),
+        (b"{}", "zstd", "REQUEST_MEDIA_TYPE"),
+        (b"{}", "deflate", "REQUEST_MEDIA_TYPE"),
+        (PACKED, "gzip, gzip", "REQUEST_MEDIA_TYPE"),
+    ],
+)
+def test_a_body_that_cannot_be_unpacked(body, encoding, said):
+    """Broken data and other encodings are refused, and the reason is named."""
+    with pytest.raises(RequestError, match=said):
+        Sender([body], encoding=encoding).read(1_000_000)
+
+
+def test_packed_bodies_through_the_gateway(kit):
+    """A packed request gets its answer; another encoding is told which one is accepted."""
+    body = json.dumps({"model": "stand-in", "input": "hello"}).encode()
+    sent = {"Content-Encoding": "gzip", "Content-Type": "application/json"}
+    answer = kit.client.post("/v1/embeddings", content=gzip.compress(body), headers=sent)
+    assert answer.json()["data"]
+    answer = kit.client.post("/v1/embeddings", content=b"\xef\xbb\xbf" + body)
+    assert answer.json()["data"]
+    refused = kit.client.post(
+        "/v1/embeddings", content=body, headers=sent | {"Content-Encoding": "br"}
+    )
+    assert refused.status_code == 415
+    assert refused.headers["Accept-Encoding"] == "gzip, identity"
 
 
 def test_a_caller_that_goes_while_sending():

@@ -11,6 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx2
 import pytest
 
+from mealkit.runtime.gateway.keys import new_key
+
 CALLERS = 20
 HUNG_SECONDS = 1
 
@@ -113,6 +115,32 @@ def test_worker_that_dies_or_freezes(load, mishap):
     metrics = kit.client.get("/metrics").text
     for line in ("mealkit_requests_running 0.0", "mealkit_requests_waiting 0.0"):
         assert line in metrics
+
+
+def test_a_key_that_keeps_the_queue_full(start, make_api_lock, tmp_path):
+    """Another key's requests are all answered; of the greedy key's, the newest are refused."""
+    gate = tmp_path / "gate"
+    (greedy, greedy_hash), (modest, modest_hash) = new_key("greedy"), new_key("modest")
+    lock = make_api_lock(serving={"max_concurrency": 1, "max_queue": 4})
+    lines = f"{greedy_hash.line}\n{modest_hash.line}"
+    kit = start(lock, environment={"MEALKIT_KEYS": lines}).wait_ready()
+
+    def ask(key, text):
+        body = {"model": "stand-in", "messages": [{"role": "user", "content": text}]}
+        told = {"Authorization": f"Bearer {key}"}
+        return kit.client.post("/v1/chat/completions", json=body, headers=told).status_code
+
+    with ThreadPoolExecutor(CALLERS) as pool:
+        first = pool.submit(ask, greedy, f"wait:{gate}")
+        kit.wait_for(lambda: kit.gauge("mealkit_requests_running") == 1)
+        flood = [pool.submit(ask, greedy, "slow:1:0.01") for _ in range(12)]
+        kit.wait_for(lambda: sum(call.done() for call in flood) == 8)
+        others = [pool.submit(ask, modest, "slow:1:0.01") for _ in range(2)]
+        kit.wait_for(lambda: sum(call.done() for call in flood) == 10)
+        gate.touch()
+        assert [call.result() for call in others] == [200, 200]
+        assert first.result() == 200
+        assert Counter(call.result() for call in flood) == {429: 10, 200: 2}
 
 
 def test_container_that_is_stopped(load):

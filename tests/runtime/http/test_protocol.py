@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import json
+import socket
 import tomllib
 from http.client import HTTPResponse
 from itertools import pairwise
@@ -21,6 +22,12 @@ from mealkit.runtime.http.accepted import AcceptedConnections
 from mealkit.runtime.http.protocol import OneWriteProtocol
 
 LIVE = b"GET /v1/health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+@pytest.fixture(scope="module")
+def kept(start_shared):
+    """A kit for tests that leave nothing of themselves."""
+    return start_shared().wait_ready()
 
 
 def looped(test):
@@ -133,6 +140,53 @@ def test_a_caller_that_leaves_two_requests(start, tmp_path, late):
                 kit.wait_for(lambda: unread_bytes(peer) == 0)
         kit.wait_for(lambda: kit.gauge("mealkit_requests_running") == 0)
     never.touch()
+    nothing_is_left(kit)
+
+
+@pytest.mark.parametrize(
+    ("target", "host", "status"),
+    [
+        (b"http://127.0.0.1:9/v1/models", b"localhost", 200),
+        (b"HTTP://127.0.0.1/v1/models?a=b", b"elsewhere.example", 200),
+        (b"https://localhost/v1/models/", b"localhost", 200),
+        (b"http://localhost?a", b"localhost", 404),
+        (b"http://elsewhere.example/v1/models", b"localhost", 403),
+        (b"http://user@localhost/v1/models", b"localhost", 404),
+        (b"ftp://localhost/v1/models", b"localhost", 404),
+        (b"*", b"localhost", 404),
+    ],
+)
+def test_a_whole_address_in_the_request_line(kept, target, host, status):
+    """It stands for its path, and its host counts instead of the header's: RFC 9112, 3.2.2."""
+    with kept.connected() as peer:
+        peer.sendall(b"GET %b HTTP/1.1\r\nHost: %b\r\n\r\n" % (target, host))
+        answer = HTTPResponse(peer)
+        answer.begin()
+        assert answer.status == status
+        answer.read()
+
+
+@pytest.mark.parametrize("version", [b"1.1", b"1.0"])
+def test_a_caller_that_ends_its_sending_side(kept, tmp_path, version):
+    """It gets every answer that it has asked for, the late ones too; then the connection ends."""
+    kit, gate = kept, tmp_path / "gate"
+    body = json.dumps({"model": "stand-in", "input": f"wait:{gate}"}).encode()
+    slow = request(body, "/v1/embeddings").replace(b"HTTP/1.1", b"HTTP/" + version)
+    with kit.connected() as peer:
+        peer.sendall(LIVE + slow)
+        peer.shutdown(socket.SHUT_WR)
+        kit.wait_for(lambda: kit.gauge("mealkit_requests_running") == 1)
+        quick, late = HTTPResponse(peer), HTTPResponse(peer)
+        quick.begin()
+        assert (quick.status, quick.read() != b"") == (200, True)
+        if version == b"1.1":
+            # The caller is asked whether it is still there, before the engine has answered.
+            assert peer.recv(12, socket.MSG_PEEK) == b"HTTP/1.1 100"
+        gate.touch()
+        late.begin()
+        assert late.status == 200
+        assert json.loads(late.read())["data"]
+        assert peer.recv(1) == b""
     nothing_is_left(kit)
 
 
@@ -388,10 +442,17 @@ CHANGED = "uvicorn's {kind} has no {name} any more, which OneWriteProtocol relie
 # What OneWriteProtocol overrides, calls or reads of uvicorn's private classes.
 OF_PROTOCOL = {
     "_unset_keepalive_if_required", "conn", "connection_lost", "connection_made", "cycle",
-    "data_received", "flow", "loop", "on_response_complete", "send_400_response", "shutdown",
+    "data_received", "eof_received", "flow", "loop", "on_response_complete", "send_400_response", "shutdown",
     "transport",
 }  # fmt: skip
-OF_CYCLE = {"disconnected", "message_event", "more_body", "response_complete", "response_started"}
+OF_CYCLE = {
+    "disconnected",
+    "message_event",
+    "more_body",
+    "response_complete",
+    "response_started",
+    "scope",
+}
 OF_FLOW = {"read_paused", "resume_reading"}
 
 

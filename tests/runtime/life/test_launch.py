@@ -1,6 +1,7 @@
 """The container half as real processes: start, failures of the start, stop."""
 
 import json
+import os
 import signal
 from pathlib import Path
 
@@ -197,6 +198,62 @@ def test_drain(start, tmp_path, background):
     assert kit.wait_end() == 0
     assert not [line for line in kit.lines if "event" not in line]
     assert kit.events("worker stopped")[0]["how"] == "exit code 0"
+
+
+def test_requests_while_load_balancers_do_not_know_yet(start, make_lock, tmp_path, background):
+    """SIGTERM: ready goes off, new requests are answered on connections that close, then it drains.
+
+    A second signal ends that time; requests that run then still get their answers.
+    """
+    gate = tmp_path / "gate"
+    kit = start(make_lock(serving={"lame_duck_seconds": 3600})).wait_ready()
+    before = kit.connected()
+    kit.process.terminate()
+    body = kit.wait_status("lame-duck")
+    assert kit.ready().status_code == 503
+    assert "new requests are answered for 3600 s" in body["reason"]
+    for _ in range(2):
+        answer = kit.embed("hello")
+        assert (answer.status_code, answer.headers["Connection"]) == (200, "close")
+    request = b"GET /v1/models HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with before:
+        before.sendall(request)
+        assert before.recv(4096).startswith(b"HTTP/1.1 200")
+    slow = background(kit.embed, f"wait:{gate}")
+    kit.wait_for(lambda: "mealkit_requests_running 1.0" in kit.client.get("/metrics").text)
+    kit.process.terminate()
+    kit.wait_status("draining")
+    assert kit.embed("hello").json()["error"]["code"] == "DRAINING"
+    gate.touch()
+    assert slow.result().status_code == 200
+    assert kit.wait_end() == 0
+
+
+def test_lame_duck_ends_after_its_time(start, make_lock):
+    """After its seconds the drain begins without a second signal."""
+    kit = start(make_lock(serving={"lame_duck_seconds": 1})).wait_ready()
+    kit.process.terminate()
+    assert kit.wait_end() == 0
+    states = [line["status"] for line in kit.events("state")]
+    assert states[-3:] == ["ready", "lame-duck", "draining"]
+
+
+def test_engine_that_ends_while_its_kit_is_a_lame_duck(start, make_lock):
+    """A kit that stops does not restart its engine: it drains, and ends well."""
+    kit = start(make_lock(serving={"lame_duck_seconds": 3600})).wait_ready()
+    kit.process.terminate()
+    kit.wait_status("lame-duck")
+    os.kill(kit.worker_pid(), signal.SIGKILL)
+    assert kit.wait_end() == 0
+    assert len(kit.events("worker started")) == 1
+
+
+def test_interrupt_drains_at_once(start, make_lock):
+    """SIGINT, from Ctrl-C or `mealkit stop`: no load balancer is waited for."""
+    kit = start(make_lock(serving={"lame_duck_seconds": 3600})).wait_ready()
+    kit.process.send_signal(signal.SIGINT)
+    assert kit.wait_end() == 0
+    assert "lame-duck" not in [line["status"] for line in kit.events("state")]
 
 
 def test_drain_that_takes_too_long(start, make_lock, tmp_path, background):
