@@ -181,13 +181,14 @@ def _prepare(values: dict[str, Any], served: ServedModel) -> Asked:
     _add_likelihoods(body, asked, served)
     _add_form(body, asked, served)
     _add_tools(body, asked, served)
+    length_check = length_check_of(served, body, "messages")
     return Asked(
         PATH,
         body_of(body),
         streams=bool(asked.stream),
         wants_usage=wants_usage(asked),
         seed=body.get("seed"),
-        length_check=length_check_of(served, body, "messages"),
+        length_check=length_check,
     )
 
 

@@ -60,13 +60,14 @@ def _prepare(values: dict[str, Any], served: ServedModel) -> Asked:
     body["logprobs"] = asked.logprobs
     if asked.logprobs is not None:
         served.require(Feature.LOGPROBS, "logprobs")
+    length_check = length_check_of(served, body, "prompt")
     return Asked(
         PATH,
         body_of(body),
         streams=bool(asked.stream),
         wants_usage=wants_usage(asked),
         seed=body.get("seed"),
-        length_check=length_check_of(served, body, "prompt"),
+        length_check=length_check,
     )
 
 

@@ -8,6 +8,7 @@ import asyncio
 import json
 import time
 from collections.abc import Coroutine
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
@@ -80,7 +81,8 @@ class Answering:
 
     async def _work(self, asked: Asked, reply: "_Reply") -> None:
         if asked.length_check:
-            asked.length_check.require(await self._ask(COUNTING_PATH, asked.length_check.body))
+            counted = await self._ask(COUNTING_PATH, asked.length_check.body)
+            asked = replace(asked, body=asked.length_check.fitted(asked.body, counted))
         await (self._streamed if asked.streams else self._whole)(asked, reply)
 
     async def _whole(self, asked: Asked, reply: "_Reply") -> None:

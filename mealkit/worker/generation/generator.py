@@ -29,7 +29,7 @@ from mealkit.worker.generation_values import (
     Tools,
 )
 from mealkit.worker.interface import IsCancelled, WorkerConfig
-from mealkit.worker.measuring import TOLD_TOKENS, large_text, require_fitting, require_room
+from mealkit.worker.measuring import TOLD_TOKENS, large_text, require_fitting, room_for_answer
 from mealkit.worker.request_queue import RequestQueue
 
 _MAX_TEMPLATE_BYTES = 1024 * 1024
@@ -93,8 +93,7 @@ class Generator:
             self._constraints(request, tools),
             [_name_of(item) for item in tools.definitions] if tools else (),
         )
-        self._check(plan, "messages")
-        return self._answers(plan, is_cancelled)
+        return self._answers(self._checked(plan, "messages"), is_cancelled)
 
     def complete(
         self, request: CompletionInput, is_cancelled: IsCancelled
@@ -108,8 +107,7 @@ class Generator:
         """
         prompt = self._tokens(request.prompt, "prompt", special=False, most=self._config.max_length)
         plan = _Plan(prompt, request.sampling, request.alternatives, [None] * request.count)
-        self._check(plan, "prompt")
-        return self._answers(plan, is_cancelled)
+        return self._answers(self._checked(plan, "prompt"), is_cancelled)
 
     def tokenize(self, text: str) -> Sequence[int]:
         """Return the tokens of a text, as for ``complete``.
@@ -164,16 +162,18 @@ class Generator:
             return self._model.begin_unless(prompt, is_cancelled)
         return self._model.begin(prompt)
 
-    def _check(self, plan: _Plan, where: str) -> None:
+    def _checked(self, plan: _Plan, where: str) -> _Plan:
+        """Return the plan with at most the tokens that the context has left."""
         count, wanted = len(plan.prompt), plan.sampling.max_tokens
         if not count:
             raise failure("REQUEST_INVALID", "the prompt has no tokens", where=where)
-        require_room(count, wanted, self._config.max_length, where)
+        most = room_for_answer(count, wanted, self._config.max_length, where)
         size = self._model.vocabulary_size
         for token_id in plan.sampling.logit_bias:
             if not 0 <= token_id < size:
                 message = f"logit_bias names the token {token_id}, the model has {size}"
                 raise failure("REQUEST_INVALID", message, where="logit_bias")
+        return replace(plan, sampling=replace(plan.sampling, max_tokens=most))
 
     def _chat_template(self) -> ChatTemplate:
         if self._template is None:

@@ -152,12 +152,12 @@ def test_hints(offer):
     assert caught.value.problems[0].hint == "use tools"
 
 
-def test_room_is_counted_where_the_engine_would_shorten(offer):
+def test_room_is_counted_where_the_engine_requires_it(offer):
     """Only of vLLM, and only of a prompt that may not fit: its text could be a token a byte."""
     kit = offer()
     ask = {"model": "stand-in", "messages": [{"role": "user", "content": "a" * 5000}]}
     assert CHAT.prepare(ask, kit).length_check is None
-    tight = replace(kit, shortens_answers=True)
+    tight = replace(kit, requires_room=True)
     check = CHAT.prepare(ask, tight).length_check
     assert json.loads(check.body) == {key: ask[key] for key in ("model", "messages")}
     assert (check.max_tokens, check.limit_tokens, check.where) == (32, 64, "messages")
