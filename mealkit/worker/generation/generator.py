@@ -5,7 +5,7 @@ template or configuration does not support. Runs one request at a time, in order
 other requests cannot change an answer.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -14,7 +14,7 @@ from mealkit.errors import MealkitError, failure
 from mealkit.untrusted import read_file
 from mealkit.worker.generation.chat_template import ChatTemplate
 from mealkit.worker.generation.decoding import Assignment, Constraint, written
-from mealkit.worker.generation.grammar import GrammarConstraint, Schemas, tool_grammar
+from mealkit.worker.generation.grammar import CallGrammar, GrammarConstraint, Schemas
 from mealkit.worker.generation.logits_model import InterruptibleModel, TokenModel
 from mealkit.worker.generation.pinned_values import GenerationConfig
 from mealkit.worker.generation.token_choice import Logits
@@ -197,19 +197,24 @@ class Generator:
             if request.schema is None:
                 return None
             return self._schemas.constraint(request.schema, "response_format")
-        must = tools.choice == "required"
-        if not must and request.schema is None:
-            _refuse_strict(tools)
-            return None
-        schemas = {
-            _name_of(item): item["function"].get("parameters") or {"type": "object"}
+        called = {
+            _name_of(item): item["function"]
             for item in tools.definitions
             if tools.named in (None, _name_of(item))
         }
-        other = None if must else request.schema
-        return self._schemas.grammar(
-            tool_grammar(schemas, parallel=tools.parallel, other=other), "tools"
-        )
+        if tools.choice == "required":
+            return self._schemas.grammar(_calls(called, tools).required(), "tools")
+        if request.schema is not None:
+            grammar = _calls(called, tools).or_matching(request.schema)
+            return self._schemas.grammar(grammar, "tools")
+        if not any(function.get("strict") for function in called.values()):
+            return None
+        # Only what is strict has to match its schema: a loose one may not be enforceable.
+        strict = {
+            name: function if function.get("strict") else {} for name, function in called.items()
+        }
+        text = _calls(strict, tools).after_text()
+        return self._schemas.grammar(text, "tools", has_text=True)
 
 
 def _template_of(model: TokenModel, config: GenerationConfig) -> ChatTemplate | None:
@@ -233,15 +238,9 @@ def _template_of(model: TokenModel, config: GenerationConfig) -> ChatTemplate | 
     return ChatTemplate(source, model.special_tokens, where)
 
 
-def _refuse_strict(tools: Tools) -> None:
-    """Raise for strict functions if the model may also answer in plain text.
-
-    Only a grammar guarantees the schema, and plain text has none.
-    """
-    for index, item in enumerate(tools.definitions):
-        if item["function"].get("strict"):
-            message = "a function can be strict only if tool_choice is required, or names it"
-            raise _unsupported(message, f"tools[{index}]")
+def _calls(functions: Mapping[str, Mapping[str, Any]], tools: Tools) -> CallGrammar:
+    schemas = {name: function.get("parameters") for name, function in functions.items()}
+    return CallGrammar(schemas, tools.parallel)
 
 
 def _name_of(definition: Any) -> str:

@@ -300,10 +300,3 @@ def test_tools_need_a_model_that_knows_them(fields, said):
     with pytest.raises(MealkitError, match=said) as caught:
         chat(generator_of(**fields), tools())
     assert caught.value.problems[0].code == "REQUEST_UNSUPPORTED"
-
-
-def test_strict_is_refused_where_it_cannot_be_kept():
-    """A function can be strict only where every word of the answer is bound."""
-    strict = [{"type": "function", "function": {"name": "f", "strict": True}}]
-    with pytest.raises(MealkitError, match="strict"):
-        chat(with_tools(), Tools(strict, "auto", None, parallel=True))
