@@ -378,7 +378,7 @@ CATALOGUE: dict[str, Entry] = {
     # Requests
     "REQUEST_INVALID": Entry("the request's body is not valid for this endpoint", _CALLER, RequestError, 400, "correct the field that is named"),
     "REQUEST_UNSUPPORTED": Entry("the request uses a feature that this kit does not support", _CALLER, RequestError, 400, "leave the parameter out"),
-    "REQUEST_TOO_LONG": Entry("the input has more tokens than the kit accepts", _CALLER, RequestError, 413, "shorten the input, or split it"),
+    "REQUEST_TOO_LONG": Entry("the input has more tokens than the kit accepts", _CALLER, RequestError, 400, "shorten the input, or split it"),
     "REQUEST_TOO_LARGE": Entry("the request's body has more bytes than the kit accepts", _CALLER, RequestError, 413, "send fewer inputs per request"),
     "REQUEST_MODEL": Entry("the request names a model that this kit does not serve", _CALLER, RequestError, 404, "use the name that /v1/models lists"),
     "REQUEST_KEY": Entry("the request has no valid API key", _CALLER, RequestError, 401, "send it as Authorization: Bearer KEY, or in x-api-key or api-key; get a key from the kit's operator"),

@@ -36,8 +36,8 @@ class EngineTraits:
     hardware_source: str = ""
     """Where these limits are documented."""
 
-    shortens_answers: bool = False
-    """Whether it silently shortens an answer that does not fit the context."""
+    requires_room: bool = False
+    """Whether it refuses a ``max_tokens`` that does not fit into the context."""
     metrics_prefix: str | None = None
     """The prefix of its own metrics; None: it has no metrics."""
     error_meaning: Callable[[str, int], Problem | None] = no_meaning

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from mealkit.errors import failure
+from mealkit.errors import MealkitError, failure
 
 WINDOW_CHARACTERS = 16_384
 """Texts up to this size are tokenized in one call."""
@@ -51,10 +51,11 @@ def require_fitting(
         surely += max(0, min(count, fewer) - _TOKENS_OF_CUTS)
         found += count
         if surely > limit_tokens or found > most:
-            message = (
-                f"{what} has {len(text)} characters, more than the limit of {limit_tokens} tokens"
-            )
-            raise failure("REQUEST_TOO_LONG", message, where=where)
+            size = f"{what} has {len(text)} characters"
+            if limit_tokens == TOLD_TOKENS:
+                message = f"{size}, more than the {limit_tokens} tokens that can be returned"
+                raise failure("REQUEST_TOO_LONG", message, where=where)
+            raise too_long(size, limit_tokens, where)
 
 
 @contextmanager
@@ -67,18 +68,22 @@ def large_text(size_characters: int) -> Iterator[None]:
         yield
 
 
-def require_room(prompt_tokens: int, max_tokens: int, limit_tokens: int, where: str) -> None:
-    """Raise for a prompt that leaves less than ``max_tokens`` of the context for the answer.
+def too_long(found: str, limit_tokens: int, where: str | None) -> MealkitError:
+    """Return the error for an input with more tokens than the model's context has.
+
+    Clients that shorten a conversation look for the words "maximum context length is N tokens".
+    """
+    message = f"{found}, but this model's maximum context length is {limit_tokens} tokens"
+    return failure("REQUEST_TOO_LONG", message, where=where)
+
+
+def room_for_answer(prompt_tokens: int, max_tokens: int, limit_tokens: int, where: str) -> int:
+    """Return how many tokens an answer may have: ``max_tokens``, or fewer if fewer are left.
 
     Raises:
-        RequestError: ``REQUEST_TOO_LONG``, with all three numbers.
+        RequestError: ``REQUEST_TOO_LONG``, no token is left.
     """
     left = limit_tokens - prompt_tokens
-    if left >= max_tokens:
-        return
-    message = (
-        f"the prompt has {prompt_tokens} tokens, which leaves {max(0, left)} of {limit_tokens}: "
-        f"max_tokens is {max_tokens}"
-    )
-    hint = f"set max_tokens to {left} at most, or shorten the prompt" if left > 0 else None
-    raise failure("REQUEST_TOO_LONG", message, where=where, hint=hint)
+    if left < 1:
+        raise too_long(f"the prompt has {prompt_tokens} tokens", limit_tokens, where)
+    return min(max_tokens, left)

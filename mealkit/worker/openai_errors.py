@@ -9,6 +9,8 @@ from typing import Any
 from mealkit.errors import CATALOGUE, MealkitError, Problem
 from mealkit.worker.event_stream import event
 
+# Clients shorten a conversation when they see this code.
+_OPENAI_CODES = {"REQUEST_TOO_LONG": "context_length_exceeded"}
 # The limit for message and place, which may quote a long part of a request.
 _MOST_CHARACTERS = 2000
 
@@ -30,6 +32,12 @@ def openai_error(problem: Problem) -> dict[str, Any]:
         # Errors of the server are not about a parameter of the caller.
         "param": where if status < 500 else None,
     }
+
+
+def error_for_callers(problem: Problem) -> dict[str, Any]:
+    """Return the error object with OpenAI's code, if it has one, and mealkit's beside it."""
+    code = _OPENAI_CODES.get(problem.code, problem.code)
+    return {**openai_error(problem), "code": code, "mealkit_code": problem.code}
 
 
 def error_answer(error: MealkitError) -> tuple[int, bytes]:

@@ -68,7 +68,7 @@ class _Size:
         heights = _heights(found)
         whole = heights[id(schema)]
         levels = whole + sum(
-            heights.get(id(target), 1) if (target := _target(schema, name)) is not None else whole
+            heights.get(id(target), 1) if (target := target_of(schema, name)) is not None else whole
             for name in references
         )
         if levels > MAX_LEVELS:
@@ -151,7 +151,7 @@ def _heights(found: Sequence[tuple[Any, int]]) -> dict[int, int]:
     return heights
 
 
-def _target(schema: Mapping[str, Any], reference: str) -> Any:
+def target_of(schema: Mapping[str, Any], reference: str) -> Any:
     """Return the target of a reference (RFC 6901) within the schema; None if it is missing."""
     place, mark, path = reference.partition("#")
     if place or not mark or (path and not path.startswith("/")):

@@ -213,7 +213,7 @@ def test_an_overlong_chat(client):
     for stream in (False, True):
         with pytest.raises(openai.APIStatusError) as caught:
             client.chat.completions.create(model=NAME, messages=messages, stream=stream)
-        assert (caught.value.status_code, caught.value.code) == (413, "REQUEST_TOO_LONG")
+        assert (caught.value.status_code, caught.value.code) == (400, "context_length_exceeded")
         assert "512" in caught.value.message
 
 

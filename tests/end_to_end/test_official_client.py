@@ -86,7 +86,7 @@ def test_errors(client):
     assert (refused.value.code, refused.value.param) == ("REQUEST_UNSUPPORTED", "top_p")
     with pytest.raises(openai.APIStatusError) as refused:
         said(client, messages=[{"role": "user", "content": "word " * 600}])
-    assert (refused.value.status_code, refused.value.code) == (413, "REQUEST_TOO_LONG")
+    assert (refused.value.status_code, refused.value.code) == (400, "context_length_exceeded")
     with pytest.raises(openai.NotFoundError):
         client.embeddings.create(model="tiny-llama", input="a")
 

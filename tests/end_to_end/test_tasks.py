@@ -143,8 +143,8 @@ def test_classifier_counts_as_torch_does(classifier):
         answer = classifier("/v1/tokenize", prompt=case["text"])
         assert (answer["count"], answer["max_model_len"]) == (case["tokens"], 128)
         assert len(answer["tokens"]) == case["tokens"]
-    problem = classifier("/v1/classify", 413, input=["Copy.", "copy " * 200])["error"]
-    assert (problem["code"], problem["owner"]) == ("REQUEST_TOO_LONG", "caller")
+    problem = classifier("/v1/classify", 400, input=["Copy.", "copy " * 200])["error"]
+    assert (problem["code"], problem["owner"]) == ("context_length_exceeded", "caller")
     assert "202" in problem["message"]
     assert "128" in problem["message"]
 
@@ -178,8 +178,8 @@ def test_reranker_gives_torchs_scores(reranker):
 def test_reranker_counts_tokens(reranker):
     """A text's tokens can be asked for; a pair that is too long is refused with its document."""
     assert reranker("/v1/tokenize", prompt="copy copy")["count"] == 4
-    problem = reranker("/v1/rerank", 413, query="Copy?", documents=["copy", "copy " * 200])["error"]
-    assert (problem["code"], problem["owner"]) == ("REQUEST_TOO_LONG", "caller")
+    problem = reranker("/v1/rerank", 400, query="Copy?", documents=["copy", "copy " * 200])["error"]
+    assert (problem["code"], problem["owner"]) == ("context_length_exceeded", "caller")
     assert "document 1" in problem["message"]
 
 

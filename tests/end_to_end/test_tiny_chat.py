@@ -120,7 +120,7 @@ def test_docker_answers_as_the_arithmetic_says(kit: Path, home: Home, serve):
         ask(url, "word " * 600)
     problem = json.load(refused.value)["error"]
     refused.value.close()
-    assert (refused.value.code, problem["code"]) == (413, "REQUEST_TOO_LONG")
+    assert (refused.value.code, problem["code"]) == (400, "context_length_exceeded")
     assert "512" in problem["message"]
 
 

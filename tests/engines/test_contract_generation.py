@@ -299,17 +299,20 @@ def test_names_of_special_tokens_are_text_but_in_chats(host):
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_what_does_not_fit_is_refused(host, stream):
-    """One token too many is refused with the numbers, before anything is said; none is cut."""
-    used = chat(host, max_tokens=1).json["usage"]["prompt_tokens"]
+    """A prompt that leaves no token is refused with the numbers, before anything is said."""
     options = {"stream_options": {"include_usage": True}} if stream else {}
-    refused = chat(host, max_tokens=513 - used, stream=stream, **options)
-    assert (refused.status, refused.error["code"]) == (413, "REQUEST_TOO_LONG")
-    for number in (used, 513 - used, 512):
-        assert str(number) in refused.error["message"]
     refused = chat(host, "word " * 600, stream=stream, **options)
-    assert (refused.status, refused.error["code"]) == (413, "REQUEST_TOO_LONG")
-    full = chat(host, max_tokens=512 - used, logit_bias={"2": -100})
-    assert full.json["usage"]["total_tokens"] == 512
+    assert (refused.status, refused.error["code"]) == (400, "REQUEST_TOO_LONG")
+    assert "maximum context length is 512 tokens" in refused.error["message"]
+
+
+def test_an_answer_may_fill_the_context(host):
+    """And no token more: a larger max_tokens yields to the room that is left."""
+    used = chat(host, max_tokens=1).json["usage"]["prompt_tokens"]
+    for wanted in (512 - used, 513 - used, 10_000):
+        full = chat(host, max_tokens=wanted, logit_bias={"2": -100})
+        assert full.json["usage"]["total_tokens"] == 512
+        assert full.json["choices"][0]["finish_reason"] == "length"
 
 
 @pytest.mark.parametrize("stream", [False, True])

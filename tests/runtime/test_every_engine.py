@@ -62,7 +62,7 @@ class Case:
     part: Mapping[str, Any] | None = None
     """The fields of one that takes a sixteenth of that, if it computes."""
     overlong: str = "word " * 600
-    refusal: tuple[int, str] = (413, "REQUEST_TOO_LONG")
+    refusal: tuple[int, str] = (400, "context_length_exceeded")
     packages: Path | None = None
     code: Mapping[str, str] = field(default_factory=dict)
 

@@ -50,7 +50,7 @@ def test_overlong_text_is_refused_with_numbers(kit):
     """A text over the model's length is refused with its tokens and the limit, never cut."""
     answer = kit.embed("word " * 300)
     error = answer.json()["error"]
-    assert (answer.status_code, error["code"]) == (413, "REQUEST_TOO_LONG")
+    assert (answer.status_code, error["code"]) == (400, "context_length_exceeded")
     assert "302" in error["message"]
     assert "256" in error["message"]
     assert kit.client.get("/v1/metadata").json()["limits"]["dimensions"] == 384

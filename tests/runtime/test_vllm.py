@@ -186,29 +186,33 @@ def test_overlong_requests(serve):
         answer = kit.embed(text)
         error = answer.json()["error"]
         assert (answer.status_code, error["code"], error["owner"]) == (
-            413,
-            "REQUEST_TOO_LONG",
+            400,
+            "context_length_exceeded",
             "caller",
         )
-        assert error["message"] == f"the input has {count} tokens, the limit is {LIMIT}"
+        assert error["message"] == (
+            f"the input has {count} tokens, but this model's maximum context length is {LIMIT} tokens"
+        )
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_answers_that_would_be_shortened(serve, stream):
-    """vLLM would end an answer where the context ends: what leaves too little room is refused."""
-    kit = serve().wait_ready()
-    answer = kit.chat("a " * (LIMIT - MOST + 1), stream=stream)
-    error = answer.json()["error"]
-    assert (answer.status_code, error["code"]) == (413, "REQUEST_TOO_LONG")
-    assert error["message"] == (
-        f"the prompt has {LIMIT - MOST + 1} tokens, which leaves {MOST - 1} of {LIMIT}: "
-        f"max_tokens is {MOST}"
-    )
-    assert error["hint"] == f"set max_tokens to {MOST - 1} at most, or shorten the prompt"
-    assert kit.chat("a " * (LIMIT - MOST), stream=stream).status_code == 200
-    refused = kit.post("/v1/completions", prompt="a " * (LIMIT - 1), max_tokens=2)
-    assert (refused.status_code, refused.json()["error"]["param"]) == (413, "prompt")
-    assert kit.chat("a " * (LIMIT - 1), max_tokens=1).status_code == 200
+def test_max_tokens_yields_to_the_room(serve, tmp_path, stream):
+    """vLLM refuses a max_tokens that does not fit, so it is lowered, down to one token."""
+    seen = tmp_path / "requests"
+    kit = serve(requests=str(seen)).wait_ready()
+    for words, asked, room in (
+        (LIMIT - MOST, None, MOST),
+        (LIMIT - MOST + 1, None, MOST - 1),
+        (LIMIT - 1, 10**6, 1),
+    ):
+        limit = {} if asked is None else {"max_tokens": asked}
+        assert kit.chat("a " * words, stream=stream, **limit).status_code == 200
+        sent = json.loads(seen.read_text().splitlines()[-1])["body"]
+        assert sent["max_tokens"] == room
+    refused = kit.post("/v1/completions", prompt="a " * LIMIT, stream=stream, max_tokens=1)
+    error = refused.json()["error"]
+    assert (refused.status_code, error["param"]) == (400, "prompt")
+    assert f"maximum context length is {LIMIT} tokens" in error["message"]
 
 
 def test_embeddings(serve):

@@ -3,14 +3,14 @@
 import json
 
 from mealkit.errors import failure
-from mealkit.worker.openai_errors import error_answer, error_event
+from mealkit.worker.openai_errors import error_answer, error_event, error_for_callers
 
 
 def test_errors_carry_owner_and_place():
     """An error has OpenAI's fields, and ours beside them."""
     error = failure("REQUEST_TOO_LONG", "input 3 has 301 tokens", where="input[3]")
     status, body = error_answer(error)
-    assert status == 413
+    assert status == 400
     assert json.loads(body)["error"] == {
         "message": "input 3 has 301 tokens",
         "type": "invalid_request_error",
@@ -20,6 +20,16 @@ def test_errors_carry_owner_and_place():
         "hint": "shorten the input, or split it",
         "where": "input[3]",
     }
+
+
+def test_callers_get_the_code_that_clients_know():
+    """OpenAI's, if it has one, beside mealkit's own."""
+    for code, known in (
+        ("REQUEST_TOO_LONG", "context_length_exceeded"),
+        ("REQUEST_INVALID", "REQUEST_INVALID"),
+    ):
+        form = error_for_callers(failure(code, "m").problems[0])
+        assert (form["code"], form["mealkit_code"]) == (known, code)
 
 
 def test_a_servers_error_names_no_parameter():

@@ -80,7 +80,7 @@ def test_a_failure_before_the_first_event_is_a_status(served):
         yield b""
 
     answer = ask(served({"POST /x": fail})())
-    assert answer.status == 413
+    assert answer.status == 400
     assert json.loads(answer.read())["error"]["code"] == "REQUEST_TOO_LONG"
 
 

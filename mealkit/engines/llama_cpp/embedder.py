@@ -15,7 +15,7 @@ from mealkit.engines.llama_cpp import native
 from mealkit.engines.llama_cpp.config import LlamaCppConfig
 from mealkit.errors import failure
 from mealkit.worker.interface import Embeddings, IsCancelled, require_waiting
-from mealkit.worker.measuring import TOLD_TOKENS, large_text, require_fitting
+from mealkit.worker.measuring import TOLD_TOKENS, large_text, require_fitting, too_long
 from mealkit.worker.request_queue import RequestQueue
 
 # The minimum of sentence-transformers' divisor, which keeps a zero vector zero.
@@ -74,8 +74,7 @@ class Embedder:
         limit = self._config.context_tokens
         tokens = self._measured(text, limit, f"input {index}", f"input[{index}]")
         if len(tokens) > limit:
-            message = f"input {index} has {len(tokens)} tokens, the limit is {limit}"
-            raise failure("REQUEST_TOO_LONG", message, where=f"input[{index}]")
+            raise too_long(f"input {index} has {len(tokens)} tokens", limit, f"input[{index}]")
         if not tokens:
             message = f"input {index} has no tokens"
             raise failure("REQUEST_INVALID", message, where=f"input[{index}]")

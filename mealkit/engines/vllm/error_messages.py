@@ -7,6 +7,7 @@ vllm/entrypoints/serve/exception_handling/error_response.py, vllm/v1/engine/exce
 import re
 
 from mealkit.errors import Problem, problem
+from mealkit.worker.measuring import too_long
 
 _LIMIT = r"This model's maximum context length is (?P<limit>\d+) tokens\."
 _TOO_MANY_TOKENS = re.compile(
@@ -34,15 +35,14 @@ def error_meaning(message: str, status: int) -> Problem | None:
         return problem("ENGINE_DIED", "the engine's core ended during the request")
     if match := _TOO_MANY_TOKENS.search(message) or _TOO_LONG_INPUT.search(message):
         some = match.groupdict().get("some") or ""
-        text = f"the input has {some}{match['count']} tokens, the limit is {match['limit']}"
-        return problem("REQUEST_TOO_LONG", text)
+        return _too_long(f"{some}{match['count']} tokens", match["limit"])
     if match := _TOO_MANY_CHARACTERS.search(message):
-        text = (
-            f"the input has {match['count']} characters, which is more than"
-            f" {match['limit']} tokens can have"
-        )
-        return problem("REQUEST_TOO_LONG", text)
+        return _too_long(f"{match['count']} characters", match["limit"])
     if match := _TOO_MUCH_ASKED.search(message):
         text = f"{match['name']} is {match['count']}, the limit is {match['limit']} tokens"
         return problem("REQUEST_TOO_LONG", text, where=match["name"])
     return None
+
+
+def _too_long(size: str, limit_tokens: str) -> Problem:
+    return too_long(f"the input has {size}", int(limit_tokens), None).problems[0]

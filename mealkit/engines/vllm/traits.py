@@ -21,9 +21,8 @@ TRAITS = EngineTraits(
     # vllm/v1/worker/gpu_worker.py
     refused_dtypes=frozenset({"bf16"}),
     hardware_source="https://docs.vllm.ai/en/latest/features/quantization/ (supported hardware)",
-    # It lowers a max_tokens that does not fit: vllm/entrypoints/serve/utils/api_utils.py,
-    # get_max_tokens.
-    shortens_answers=True,
+    # "you requested N output tokens and your prompt contains ...": vllm/renderers/params.py
+    requires_room=True,
     metrics_prefix="vllm:",
     error_meaning=error_meaning,
 )

@@ -272,6 +272,8 @@ class ErrorContent(AnswerPart):
     type: str
     """OpenAI's error type, such as invalid_request_error."""
     code: str
+    """OpenAI's code, if it has one for the problem; otherwise the same as ``mealkit_code``."""
+    mealkit_code: str
     """The problem's code in mealkit's catalogue."""
     param: str | None
     """The parameter that caused the problem."""

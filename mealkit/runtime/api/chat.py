@@ -12,10 +12,15 @@ from pydantic import Field, StringConstraints
 
 from mealkit.errors import failure
 from mealkit.recipe.kit import Feature, Task
-from mealkit.recipe.sampling_parameters import MAX_TOKENS, TOP_LOGPROBS
+from mealkit.recipe.sampling_parameters import TOP_LOGPROBS
 from mealkit.runtime.api.answer_models import ChatAnswer, ChatChunk
 from mealkit.runtime.api.endpoint import Asked, Endpoint
-from mealkit.runtime.api.messages import Messages, messages_for_worker, refuse_other_media
+from mealkit.runtime.api.messages import (
+    Hinted,
+    Messages,
+    messages_for_worker,
+    refuse_other_media,
+)
 from mealkit.runtime.api.named_prompt import NamedPrompt, Variables, fill, named_prompt
 from mealkit.runtime.api.prompt_length import length_check_of
 from mealkit.runtime.api.reading import (
@@ -26,7 +31,14 @@ from mealkit.runtime.api.reading import (
     read_request,
     unsupported,
 )
-from mealkit.runtime.api.sampling import REFUSED, GenerationRequest, sampling_values, wants_usage
+from mealkit.runtime.api.sampling import (
+    REFUSED,
+    GenerationRequest,
+    TokenLimit,
+    sampling_values,
+    token_limit,
+    wants_usage,
+)
 from mealkit.runtime.api.served_model import ServedModel
 from mealkit.worker.schema_limits import check_schema_size
 
@@ -35,7 +47,7 @@ PATH = "/v1/chat/completions"
 FunctionName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 
 
-class Function(Request):
+class Function(Hinted):
     """A function that the model may call."""
 
     name: FunctionName
@@ -48,10 +60,10 @@ class Function(Request):
     """Whether the arguments must match the schema."""
 
 
-class Tool(Request):
+class Tool(Hinted):
     """A tool that the model may call."""
 
-    type: Literal["function"]
+    type: Literal["function"] = "function"
     """The kind of tool: always a function."""
     function: Function
     """The function."""
@@ -67,7 +79,7 @@ class NamedFunction(Request):
 class NamedTool(Request):
     """The tool that the model must call."""
 
-    type: Literal["function"]
+    type: Literal["function"] = "function"
     """The kind of tool: always a function."""
     function: NamedFunction
     """The function."""
@@ -121,7 +133,7 @@ class ChatRequest(GenerationRequest):
     """A prompt of the kit, appended as the last user message: a name or an object."""
     variables: Variables | None = None
     """A text for each variable of ``prompt``."""
-    max_completion_tokens: Annotated[int | None, Field(**MAX_TOKENS.bounds), WHOLE] = None
+    max_completion_tokens: TokenLimit = None
     """The maximum number of tokens of the answer: the newer name of max_tokens."""
     logprobs: bool | None = None
     """Whether the answer includes the log probabilities of its tokens."""
@@ -136,20 +148,25 @@ class ChatRequest(GenerationRequest):
     """Whether one answer may call several tools."""
     safety_identifier: str | None = None
     """The caller's id of its end user. It is ignored: it never changes an answer."""
+    prediction: Any = None
+    """A guess of the answer, to speed it up. It is ignored: it never changes an answer."""
 
 
 _REFUSED: Mapping[str, RefusedParameter] = {
     **REFUSED,
+    "add_special_tokens": RefusedParameter("the chat template writes them", (False,)),
     "audio": RefusedParameter("answers are text"),
+    "best_of": RefusedParameter("every generated answer is returned", (1,), "use n"),
+    "echo": RefusedParameter("the answer is only the text after the messages", (False,)),
     "function_call": RefusedParameter(
-        "this is the old name of tool_choice", hint="use tool_choice"
+        "this is the old name of tool_choice", ("none", "auto"), "use tool_choice"
     ),
-    "functions": RefusedParameter("this is the old name of tools", hint="use tools"),
+    "functions": RefusedParameter("this is the old name of tools", ([],), "use tools"),
     "modalities": RefusedParameter("answers are text", (["text"],)),
     "moderation": RefusedParameter("this kit does not moderate content"),
-    "prediction": RefusedParameter("this kit does not use predicted outputs"),
-    "reasoning_effort": RefusedParameter("the kit's author has set it"),
-    "verbosity": RefusedParameter("the kit's author has set it"),
+    # OpenAI's defaults, which some clients always send, mean the same as leaving them out.
+    "reasoning_effort": RefusedParameter("the kit's author has set it", ("medium",)),
+    "verbosity": RefusedParameter("the kit's author has set it", ("medium",)),
     "web_search_options": RefusedParameter("a kit has no access to the network"),
 }
 
@@ -157,26 +174,22 @@ _REFUSED: Mapping[str, RefusedParameter] = {
 def _prepare(values: dict[str, Any], served: ServedModel) -> Asked:
     refuse_other_media(values.get("messages"))
     asked = read_request(ChatRequest, values, _REFUSED)
-    body = sampling_values(asked, served, _asked_tokens(asked))
+    body = sampling_values(
+        asked, served, token_limit(asked.max_tokens, asked.max_completion_tokens)
+    )
     body["messages"] = _messages(asked, served)
     _add_likelihoods(body, asked, served)
     _add_form(body, asked, served)
     _add_tools(body, asked, served)
+    length_check = length_check_of(served, body, "messages")
     return Asked(
         PATH,
         body_of(body),
         streams=bool(asked.stream),
         wants_usage=wants_usage(asked),
         seed=body.get("seed"),
-        length_check=length_check_of(served, body, "messages"),
+        length_check=length_check,
     )
-
-
-def _asked_tokens(asked: ChatRequest) -> int | None:
-    if asked.max_tokens is not None and asked.max_completion_tokens is not None:
-        message = "max_tokens and max_completion_tokens are the same parameter; send one"
-        raise failure("REQUEST_INVALID", message, where="max_completion_tokens")
-    return asked.max_tokens or asked.max_completion_tokens
 
 
 def _messages(asked: ChatRequest, served: ServedModel) -> list[dict[str, Any]]:
@@ -194,7 +207,7 @@ def _add_likelihoods(body: dict[str, Any], asked: ChatRequest, served: ServedMod
     if asked.logprobs:
         served.require(Feature.LOGPROBS, "logprobs")
         body["top_logprobs"] = asked.top_logprobs or TOP_LOGPROBS.neutral
-    elif asked.top_logprobs is not None:
+    elif asked.top_logprobs:
         message = "top_logprobs is given without logprobs: true"
         raise failure("REQUEST_INVALID", message, where="top_logprobs")
 

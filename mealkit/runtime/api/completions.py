@@ -18,7 +18,13 @@ from mealkit.runtime.api.endpoint import Asked, Endpoint
 from mealkit.runtime.api.named_prompt import NamedPrompt, fill
 from mealkit.runtime.api.prompt_length import length_check_of
 from mealkit.runtime.api.reading import WHOLE, RefusedParameter, body_of, read_request, unsupported
-from mealkit.runtime.api.sampling import REFUSED, GenerationRequest, sampling_values, wants_usage
+from mealkit.runtime.api.sampling import (
+    REFUSED,
+    GenerationRequest,
+    sampling_values,
+    token_limit,
+    wants_usage,
+)
 from mealkit.runtime.api.served_model import ServedModel
 
 PATH = "/v1/completions"
@@ -36,6 +42,9 @@ class CompletionRequest(GenerationRequest):
 
 _REFUSED: Mapping[str, RefusedParameter] = {
     **REFUSED,
+    "add_special_tokens": RefusedParameter(
+        "the tokens that the model expects before a text are always added", (True,)
+    ),
     "best_of": RefusedParameter("every generated answer is returned", (1,), "use n"),
     "echo": RefusedParameter("the answer is only the text after the prompt", (False,)),
     "suffix": RefusedParameter("the text is continued only at its end", ("",)),
@@ -45,19 +54,20 @@ _REFUSED: Mapping[str, RefusedParameter] = {
 def _prepare(values: dict[str, Any], served: ServedModel) -> Asked:
     _refuse_lists(values.get("prompt"))
     asked = read_request(CompletionRequest, values, _REFUSED)
-    body = sampling_values(asked, served, asked.max_tokens)
+    body = sampling_values(asked, served, token_limit(asked.max_tokens))
     body["prompt"] = _text(asked, served)
     body["echo"] = False
     body["logprobs"] = asked.logprobs
     if asked.logprobs is not None:
         served.require(Feature.LOGPROBS, "logprobs")
+    length_check = length_check_of(served, body, "prompt")
     return Asked(
         PATH,
         body_of(body),
         streams=bool(asked.stream),
         wants_usage=wants_usage(asked),
         seed=body.get("seed"),
-        length_check=length_check_of(served, body, "prompt"),
+        length_check=length_check,
     )
 
 

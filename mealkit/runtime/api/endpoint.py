@@ -38,7 +38,7 @@ class Asked:
     seed: int | None = None
     """The seed of the random numbers, if any are used."""
     length_check: LengthCheck | None = None
-    """The prompt to count first, if the engine would truncate the answer."""
+    """The prompt to count first, if the engine requires a ``max_tokens`` that fits."""
     shape: Callable[[bytes], bytes] | None = None
     """Converts the worker's answer for the caller; None if the caller gets it unchanged."""
 

@@ -1,7 +1,8 @@
 """Adapts a request's schema to one kit: its pinned values, bounds, prompts and features.
 
 The endpoint accepts what the schema allows. The exception is rules between tools that JSON Schema
-cannot express, such as that ``tool_choice`` names one of ``tools``. Parameters and values that the
+cannot express, such as that ``tool_choice`` names one of ``tools``, or that two parameters may be
+given together if they are equal. Parameters and values that the
 endpoint always refuses are not in the schema.
 """
 
@@ -10,7 +11,7 @@ from typing import Any
 
 from mealkit.recipe.kit import Feature
 from mealkit.runtime.api.named_prompt import TEXT
-from mealkit.runtime.api.sampling import MAX_TOKENS_NAMES, NUMBERS
+from mealkit.runtime.api.sampling import MAX_TOKENS_NAMES, NUMBERS, SAME_AS_NEUTRAL
 from mealkit.runtime.api.served_model import ServedModel, show_bounds
 
 Schema = dict[str, Any]
@@ -77,12 +78,19 @@ def without_tools(schemas: dict[str, Schema]) -> None:
 def _number(name: str, field: Schema, served: ServedModel) -> Schema:
     pinned = served.hyperparameters.get(name)
     bounds = served.overrides.get(name)
+    same = SAME_AS_NEUTRAL.get(name)
     if bounds is None:
         said = "it is not a hyperparameter of this kit" if pinned is None else f"pinned to {pinned}"
-        return {**_pinned(field, pinned), "description": f"{field['description']} Here: {said}."}
+        only = _pinned(field, pinned)
+        if same is not None and pinned == 0:
+            only["enum"] = [*only["enum"], same]
+        return {**only, "description": f"{field['description']} Here: {said}."}
     said = f"{show_bounds(bounds)}; {pinned} if omitted"
+    bounded = _bounded(field, bounds.minimum, bounds.maximum, pinned)
+    if same is not None and (not bounds.minimum or pinned == 0):
+        bounded["anyOf"].append({"const": same})
     return {
-        **_bounded(field, bounds.minimum, bounds.maximum, pinned),
+        **bounded,
         "description": f"{field['description']} Here: {said}.",
         "default": pinned,
     }
@@ -91,14 +99,13 @@ def _number(name: str, field: Schema, served: ServedModel) -> Schema:
 def _max_tokens(field: Schema, served: ServedModel) -> Schema:
     pinned = served.hyperparameters.get("max_tokens")
     bounds = served.overrides.get("max_tokens")
-    low: float | None = bounds.minimum if bounds else None
-    high: float | None = bounds.maximum if bounds else None
-    if bounds is None and isinstance(pinned, int):
-        high = pinned
+    high = bounds.maximum if bounds else pinned
     said = f"{pinned} if omitted" + (f", at most {high:g}" if high is not None else "")
+    bounded = _bounded(field, bounds.minimum if bounds else None, None, pinned)
+    bounded["anyOf"].append({"const": -1})
     return {
-        **_bounded(field, low, high, pinned),
-        "description": f"{field['description']} Here: {said}.",
+        **bounded,
+        "description": f"{field['description']} Here: {said}; a larger number is lowered.",
     }
 
 
@@ -176,11 +183,10 @@ def _variables(name: str, served: ServedModel, *, applies: bool) -> Schema:
 def _rules(fields: Mapping[str, Schema], served: ServedModel) -> list[Schema]:
     """Return the rules between parameters, such as ``top_logprobs`` only with ``logprobs``."""
     rules: list[Schema] = []
-    if "stream_options" in fields:
-        rules.append(_only_with("stream_options", "stream", {"const": True}))
     if "top_logprobs" in fields:
-        rules.append(_only_with("top_logprobs", "logprobs", {"const": True}))
+        rules.append(_only_with("top_logprobs", {"minimum": 1}, "logprobs", {"const": True}))
     if "max_completion_tokens" in fields:
+        # Accepted if they are equal, which JSON Schema cannot express.
         both = {"max_tokens": {"not": _NULL}, "max_completion_tokens": {"not": _NULL}}
         rules.append({"not": {"properties": both, "required": list(both)}})
     if "messages" in fields:
@@ -203,8 +209,8 @@ def _rules(fields: Mapping[str, Schema], served: ServedModel) -> list[Schema]:
     return rules
 
 
-def _only_with(name: str, other: str, value: Schema) -> Schema:
-    given = {"properties": {name: {"not": _NULL}}, "required": [name]}
+def _only_with(name: str, least: Schema, other: str, value: Schema) -> Schema:
+    given = {"properties": {name: {"type": "integer", **least}}, "required": [name]}
     return {"if": given, "then": {"properties": {other: value}, "required": [other]}}
 
 

@@ -1,7 +1,8 @@
 """The messages of a chat, in OpenAI's format; content is text, whole or in parts.
 
 Raises RequestError for images, audio and files. Chat templates accept only text, so parts are
-joined with line breaks.
+joined with line breaks. Fields that clients write into the history, but that no template reads,
+are accepted and not used: otherwise a client could not send back the answer that it got.
 """
 
 from typing import Annotated, Any, Literal
@@ -16,7 +17,20 @@ from mealkit.runtime.api.served_model import ServedModel
 _OTHER_PARTS = ("image_url", "input_audio", "file", "video_url", "audio_url", "refusal")
 
 
-class TextPart(Request):
+Unused = Annotated[Any, Field(exclude=True)]
+"""Any value, which the worker does not get."""
+Absent = Annotated[None, Field(exclude=True)]
+"""Only null, which means the same as leaving the field out."""
+
+
+class Hinted(Request):
+    """A part of a request that may have a hint for a prompt cache."""
+
+    cache_control: Unused = None
+    """A hint for a prompt cache. It is ignored: it never changes an answer."""
+
+
+class TextPart(Hinted):
     """A part of a message's content."""
 
     type: Literal["text"]
@@ -31,9 +45,11 @@ _MAX_PARTS = 1024
 Content = (
     str | Annotated[list[TextPart], Field(min_length=1, max_length=_MAX_PARTS, fail_fast=True)]
 )
+# Models and tools may answer with nothing.
+_AnyContent = str | Annotated[list[TextPart], Field(max_length=_MAX_PARTS, fail_fast=True)]
 
 
-class _Spoken(Request):
+class _Spoken(Hinted):
     content: Content
     """The text, whole or in parts."""
     name: str | None = None
@@ -66,54 +82,83 @@ class CalledFunction(Request):
 
     name: str
     """The function's name."""
-    arguments: str
-    """The arguments, as JSON."""
+    arguments: str | None = None
+    """The arguments, as JSON; null or an empty text for none."""
+    parsed_arguments: Unused = None
+    """The arguments as OpenAI's client has read them. They are ignored."""
 
 
-class ToolCall(Request):
+class ToolCall(Hinted):
     """A call of a tool."""
 
     id: str
     """The id of the call, which the tool's message repeats."""
-    type: Literal["function"]
+    type: Literal["function"] = "function"
     """The kind of tool: always a function."""
     function: CalledFunction
     """The function that was called."""
+    index: Unused = None
+    """The place of the call in a stream. It is ignored: the order counts."""
 
 
-class AssistantMessage(Request):
+class AssistantMessage(Hinted):
     """A message of the model: a text, calls of tools, or both."""
 
     model_config = ConfigDict(
         json_schema_extra={
             "anyOf": [
-                {"required": [name], "properties": {name: {"not": {"type": "null"}}}}
-                for name in ("content", "tool_calls")
+                {"required": ["content"], "properties": {"content": {"not": {"type": "null"}}}},
+                {
+                    "required": ["tool_calls"],
+                    "properties": {"tool_calls": {"type": "array", "minItems": 1}},
+                },
             ]
         }
     )
 
     role: Literal["assistant"]
     """The role of the message's author."""
-    content: Content | None = None
+    content: _AnyContent | None = None
     """The text, whole or in parts."""
     name: str | None = None
     """The name of the message's author, for chat templates that use it."""
-    tool_calls: (
-        Annotated[list[ToolCall], Field(min_length=1, max_length=_MAX_PARTS, fail_fast=True)] | None
-    ) = None
+    tool_calls: Annotated[list[ToolCall], Field(max_length=_MAX_PARTS, fail_fast=True)] | None = (
+        None
+    )
     """The tools that the model called."""
+    reasoning_content: str | None = None
+    """The model's thoughts before its answer, for chat templates that use them."""
+    reasoning: str | None = None
+    """The same as ``reasoning_content``, by its newer name."""
+    refusal: Absent = None
+    """Only null: a refusal cannot be passed on to the model."""
+    audio: Absent = None
+    """Only null: answers are text."""
+    function_call: Absent = None
+    """Only null: the old name of ``tool_calls``."""
+    annotations: Unused = None
+    """Notes about the text, such as sources. They are ignored: no chat template reads them."""
+    parsed: Unused = None
+    """The content as OpenAI's client has read it. It is ignored."""
+    reasoning_details: Unused = None
+    """Thoughts in the format of one provider. They are ignored."""
+    thinking_blocks: Unused = None
+    """Thoughts in the format of one provider. They are ignored."""
+    provider_specific_fields: Unused = None
+    """What LiteLLM has added. It is ignored."""
 
 
-class ToolMessage(Request):
+class ToolMessage(Hinted):
     """The result of a tool."""
 
     role: Literal["tool"]
     """The role of the message's author."""
-    content: Content
+    content: _AnyContent
     """The text, whole or in parts."""
     tool_call_id: str
     """The id of the call that the message answers."""
+    name: str | None = None
+    """The name of the function that was called, for chat templates that use it."""
 
 
 def _as_it_is(message: Any) -> Any:
@@ -159,11 +204,18 @@ def _plain(message: Any, index: int, served: ServedModel) -> dict[str, Any]:
     values: dict[str, Any] = message.model_dump(exclude_none=True)
     if values["role"] == "tool":
         served.require(Feature.TOOLS, f"messages[{index}].role")
+    if not values.get("tool_calls", True):
+        del values["tool_calls"]
     if not values.keys() & {"content", "tool_calls"}:
         where = f"messages[{index}].content"
         raise failure("REQUEST_INVALID", f"{where} is missing", where=where)
     if "tool_calls" in values:
         served.require(Feature.TOOLS, f"messages[{index}].tool_calls")
+        for call in values["tool_calls"]:
+            call["function"]["arguments"] = call["function"].get("arguments", "").strip() or "{}"
+    if thoughts := values.get("reasoning_content") or values.get("reasoning"):
+        # Templates read the one name or the other.
+        values |= {"reasoning_content": thoughts, "reasoning": thoughts}
     content = values.get("content")
     if isinstance(content, list):
         values["content"] = "\n".join(part["text"] for part in content)

@@ -1,17 +1,16 @@
-"""Checks that prompt and answer fit together, for engines that would truncate the answer silently.
+"""Lowers max_tokens to what the context has left, for engines that refuse a larger one.
 
 The engine counts the prompt's tokens first, unless the prompt is so short that it certainly fits.
 """
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from mealkit.errors import failure
 from mealkit.runtime.api.reading import body_of
 from mealkit.runtime.api.served_model import ServedModel
-from mealkit.worker.measuring import require_room
+from mealkit.worker.measuring import room_for_answer
 
 COUNTING_PATH = "/tokenize"
 """The worker's endpoint that counts tokens."""
@@ -20,6 +19,8 @@ COUNTING_PATH = "/tokenize"
 # become tokens). A chat template adds at most this many tokens for each message, and in all.
 _TOKENS_OF_A_MESSAGE = 64
 _TOKENS_OF_A_TEMPLATE = 2048
+# The end of a body, as ``body_of`` writes it.
+_LAST = b'"max_tokens":%d}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,28 +33,30 @@ class LengthCheck:
     limit_tokens: int
     where: str
 
-    def require(self, counted: bytes) -> None:
-        """Raise if the prompt, as the worker counted it, leaves too little space for the answer.
+    def fitted(self, body: bytes, counted: bytes) -> bytes:
+        """Return a request's body with a ``max_tokens`` that fits, from the count of the prompt.
 
         Raises:
-            RequestError: ``REQUEST_TOO_LONG``, with the numbers.
+            RequestError: ``REQUEST_TOO_LONG``, the prompt leaves no token for the answer.
             EngineError: ``ENGINE_ANSWER``, the worker's answer has no count.
         """
         try:
             count = json.loads(counted)["count"]
         except (ValueError, KeyError, TypeError) as error:
             raise failure("ENGINE_ANSWER", "the engine does not count tokens") from error
-        require_room(count, self.max_tokens, self.limit_tokens, self.where)
+        room = room_for_answer(count, self.max_tokens, self.limit_tokens, self.where)
+        return body.removesuffix(_LAST % self.max_tokens) + _LAST % room
 
 
-def length_check_of(served: ServedModel, body: Mapping[str, Any], where: str) -> LengthCheck | None:
+def length_check_of(served: ServedModel, body: dict[str, Any], where: str) -> LengthCheck | None:
     """Return the prompt to count before a generation; None if no count is needed.
 
-    None if the engine itself rejects prompts that are too long, or if the prompt certainly fits.
-    ``where`` is the prompt's field in ``body``.
+    None if the engine itself shortens answers to the context, or if the prompt certainly fits.
+    ``where`` is the prompt's field in ``body``. If a count is needed, ``max_tokens`` becomes the
+    last field of ``body``, where ``fitted`` replaces it.
     """
     limit = served.hyperparameters.get("max_length")
-    if not served.shortens_answers or not isinstance(limit, int):
+    if not served.requires_room or not isinstance(limit, int):
         return None
     asked = {name: body[name] for name in ("model", where, "tools") if name in body}
     counted = body_of(asked)
@@ -61,4 +64,5 @@ def length_check_of(served: ServedModel, body: Mapping[str, Any], where: str) ->
     most = len(counted) + messages * _TOKENS_OF_A_MESSAGE + _TOKENS_OF_A_TEMPLATE
     if counted.isascii() and most + body["max_tokens"] <= limit:
         return None
-    return LengthCheck(counted, body["max_tokens"], limit, where)
+    body["max_tokens"] = max_tokens = body.pop("max_tokens")
+    return LengthCheck(counted, max_tokens, limit, where)

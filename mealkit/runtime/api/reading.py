@@ -122,6 +122,8 @@ def raise_invalid(error: ValidationError, values: Any) -> NoReturn:
     if first["type"] == "extra_forbidden":
         message = f"{shown(path)} is not a parameter of this endpoint"
         raise failure("REQUEST_UNSUPPORTED", message, where=where) from error
+    if first["type"] == "none_required":
+        raise unsupported(f"{where} is not supported, expected null", where) from error
     if first["type"] == "missing":
         raise failure("REQUEST_INVALID", f"{where} is missing", where=where) from error
     reasons = dict.fromkeys(_reason(item) for place, item in found if place == path)

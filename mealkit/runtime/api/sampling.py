@@ -7,7 +7,7 @@ omits a parameter, the kit's value applies, never a default of the engine. Names
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints
 
@@ -31,6 +31,7 @@ from mealkit.recipe.sampling_parameters import (
     TOP_K,
     TOP_P,
 )
+from mealkit.runtime.api.other_servers import OF_OTHER_SERVERS
 from mealkit.runtime.api.reading import WHOLE, RefusedParameter, Request, unsupported
 from mealkit.runtime.api.served_model import ServedModel, require_within
 
@@ -61,6 +62,17 @@ Biases = Annotated[
     Field(json_schema_extra={"additionalProperties": False}),
 ]
 
+_LARGEST_LIMIT = 2**63 - 1
+
+TokenLimit = Annotated[
+    Annotated[int, Field(ge=MAX_TOKENS.least, le=_LARGEST_LIMIT)] | Literal[-1] | None, WHOLE
+]
+"""A maximum number of tokens, however large; -1 is none, as with llama.cpp."""
+TopK = Annotated[Annotated[int, Field(**TOP_K.bounds)] | Literal[-1] | None, WHOLE]
+
+SAME_AS_NEUTRAL: Mapping[str, int] = {TOP_K.name: -1}
+"""Numbers that other servers read as a parameter's neutral value."""
+
 _DRAWS = tuple(parameter for parameter in PINNED if parameter is not MAX_TOKENS)
 NUMBERS = tuple(parameter.name for parameter in _DRAWS)
 """The hyperparameters that a request may name, in addition to ``max_tokens`` and ``stop``."""
@@ -73,6 +85,10 @@ class StreamOptions(Request):
 
     include_usage: bool | None = None
     """Whether the stream ends with a chunk that has the number of tokens."""
+    continuous_usage_stats: Annotated[
+        bool | None, Field(json_schema_extra={"enum": [False, None]})
+    ] = None
+    """The number of tokens in every chunk. It is not supported, so true is refused."""
     include_obfuscation: Annotated[
         bool | None, Field(json_schema_extra={"enum": [False, None]})
     ] = None
@@ -86,13 +102,13 @@ class GenerationRequest(Request):
     """The model's name."""
     temperature: Annotated[float | None, Field(**TEMPERATURE.field)] = None
     top_p: Annotated[float | None, Field(**TOP_P.field)] = None
-    top_k: Annotated[int | None, Field(**TOP_K.field), WHOLE] = None
+    top_k: Annotated[TopK, Field(description=f"{TOP_K.meaning[:-1]}, as does -1.")] = None
     min_p: Annotated[float | None, Field(**MIN_P.field)] = None
     repetition_penalty: Annotated[float | None, Field(**REPETITION_PENALTY.field)] = None
     presence_penalty: Annotated[float | None, Field(**PRESENCE_PENALTY.field)] = None
     frequency_penalty: Annotated[float | None, Field(**FREQUENCY_PENALTY.field)] = None
     seed: Annotated[int | None, Field(**SEED.field), WHOLE] = None
-    max_tokens: Annotated[int | None, Field(**MAX_TOKENS.field), WHOLE] = None
+    max_tokens: Annotated[TokenLimit, Field(description=MAX_TOKENS.meaning)] = None
     stop: (
         StopText | Annotated[list[StopText], Field(max_length=MOST_STOPS, fail_fast=True)] | None
     ) = None
@@ -102,22 +118,24 @@ class GenerationRequest(Request):
     stream: bool | None = None
     """Whether the answer is streamed, as server-sent events."""
     stream_options: StreamOptions | None = None
-    """What a stream contains in addition to the answer."""
+    """What a stream contains in addition to the answer; ignored without a stream."""
     user: str | None = None
     """The caller's id of its end user. It is ignored: it never changes an answer."""
+    metadata: dict[str, Any] | None = None
+    """The caller's notes about the request. They are ignored: nothing is stored."""
+    prompt_cache_key: str | None = None
+    """Which requests begin alike. It is ignored: it never changes an answer."""
+    prompt_cache_retention: str | None = None
+    """How long to keep a prompt cached. It is ignored: it never changes an answer."""
+    prompt_cache_options: Any = None
+    """How to cache the prompt. They are ignored: they never change an answer."""
+    cache_prompt: bool | None = None
+    """Whether to cache the prompt. It is ignored: it never changes an answer."""
 
 
-_NO_PROMPT_CACHE = RefusedParameter("this kit has no prompt cache that callers can control")
-# Parameters of both of OpenAI's endpoints that no kit supports.
+# Parameters of both endpoints that no kit supports.
 REFUSED: Mapping[str, RefusedParameter] = {
-    "metadata": RefusedParameter("this kit stores nothing", ({},)),
-    "prompt_cache_key": _NO_PROMPT_CACHE,
-    "prompt_cache_options": RefusedParameter(
-        "this kit has no prompt cache that callers can control"
-    ),
-    "prompt_cache_retention": RefusedParameter(
-        "this kit has no prompt cache that callers can control"
-    ),
+    **OF_OTHER_SERVERS,
     "service_tier": RefusedParameter("all requests have the same priority", ("auto", "default")),
     "store": RefusedParameter("this kit stores nothing", (False,)),
 }
@@ -139,7 +157,10 @@ def sampling_values(
         # Always, because the gateway's metrics count the tokens.
         values["stream_options"] = {"include_usage": True}
     for parameter in _DRAWS:
-        chosen = served.choose(parameter.name, getattr(asked, parameter.name))
+        wanted = getattr(asked, parameter.name)
+        if wanted is not None and wanted == SAME_AS_NEUTRAL.get(parameter.name):
+            wanted = parameter.neutral
+        chosen = served.choose(parameter.name, wanted)
         if chosen is not None:
             values[parameter.name] = parameter.kind(chosen)
     values["max_tokens"] = _max_tokens(served, max_tokens)
@@ -158,32 +179,51 @@ def wants_usage(asked: GenerationRequest) -> bool:
     """Return whether a stream's caller wants the chunk that has the number of tokens.
 
     Raises:
-        RequestError: ``stream_options`` is given without a stream, or has an unsupported option.
+        RequestError: ``stream_options`` has an unsupported option.
     """
     options = asked.stream_options
-    if options is None:
+    if options is None or not asked.stream:
         return False
-    if not asked.stream:
-        message = "stream_options is given without stream: true"
-        raise failure("REQUEST_INVALID", message, where="stream_options")
     if options.include_obfuscation:
         message = "stream_options.include_obfuscation is not supported: streams are not padded"
         raise unsupported(message, "stream_options.include_obfuscation")
+    if options.continuous_usage_stats:
+        message = "stream_options.continuous_usage_stats is not supported: use include_usage"
+        raise unsupported(message, "stream_options.continuous_usage_stats")
     return bool(options.include_usage)
 
 
+def token_limit(*limits: int | None) -> int | None:
+    """Return a caller's limit of tokens, given under one name or, with equal values, several.
+
+    Raises:
+        RequestError: ``REQUEST_INVALID``, the values differ.
+    """
+    given = {limit for limit in limits if limit is not None and limit > 0}
+    if len(given) > 1:
+        message = (
+            f"{' and '.join(MAX_TOKENS_NAMES)} are the same parameter, and their values differ"
+        )
+        raise failure("REQUEST_INVALID", message, where=MAX_TOKENS_NAMES[-1])
+    return next(iter(given), None)
+
+
 def _max_tokens(served: ServedModel, asked: int | None) -> Any:
-    """Return the maximum number of tokens of an answer; callers may always choose fewer."""
+    """Return the maximum number of tokens of an answer: the kit's, if the caller's is larger.
+
+    It is a cap, so an answer within the smaller one is also within the larger one.
+    """
     pinned = served.hyperparameters.get("max_tokens")
     bounds = served.overrides.get("max_tokens")
     if asked is None or asked == pinned:
         return pinned
+    most = pinned if bounds is None else bounds.maximum
+    capped = min(asked, MAX_TOKENS.most if most is None else int(most))
+    if isinstance(pinned, int) and capped < pinned <= asked:
+        return pinned
     if bounds is not None:
-        require_within("max_tokens", asked, bounds)
-    elif isinstance(pinned, int) and asked > pinned:
-        message = f"max_tokens is {asked}, the limit of this kit is {pinned}"
-        raise unsupported(message, "max_tokens", "choose fewer, or leave it out")
-    return asked
+        require_within("max_tokens", capped, bounds)
+    return capped
 
 
 def _refuse_twice(biases: Mapping[str, float]) -> None:

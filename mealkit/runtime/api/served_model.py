@@ -37,8 +37,8 @@ class ServedModel:
     hyperparameters: Mapping[str, Any]
     overrides: Mapping[str, Override]
     prompts: Prompts
-    shortens_answers: bool = field(default=False)
-    """Whether the engine truncates an answer that does not fit, without an error."""
+    requires_room: bool = field(default=False)
+    """Whether the engine refuses a ``max_tokens`` that does not fit into its context."""
     dimensions: int | None = field(default=None)
     """The length of the model's vectors, known after the first answer."""
     prediction: Mapping[str, Any] | None = field(default=None)
@@ -59,7 +59,7 @@ class ServedModel:
             hyperparameters=lock.hyperparameters,
             overrides=lock.overrides,
             prompts=Prompts(lock.prompts),
-            shortens_answers=traits_of(lock.engine.name).shortens_answers,
+            requires_room=traits_of(lock.engine.name).requires_room,
         )
 
     def require_model(self, name: str) -> None:

@@ -8,6 +8,7 @@ import asyncio
 import json
 import time
 from collections.abc import Coroutine
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
@@ -78,7 +79,8 @@ class Answering:
 
     async def _work(self, request: Request, asked: Asked, reply: "_Reply") -> None:
         if asked.length_check:
-            asked.length_check.require(await self._ask(COUNTING_PATH, asked.length_check.body))
+            counted = await self._ask(COUNTING_PATH, asked.length_check.body)
+            asked = replace(asked, body=asked.length_check.fitted(asked.body, counted))
         request.state.reached = time.perf_counter()
         await (self._streamed if asked.streams else self._whole)(asked, reply)
 

@@ -11,7 +11,7 @@ from typing import Any
 from starlette.responses import Response
 
 from mealkit.errors import Problem
-from mealkit.worker.openai_errors import openai_error, status_of
+from mealkit.worker.openai_errors import error_for_callers, status_of
 
 # Seconds after which the caller should try again.
 _RETRY_AFTER = {
@@ -73,7 +73,7 @@ def problem_content(
     problem: Problem, request_id: str, contact: dict[str, str] | None = None
 ) -> dict[str, Any]:
     """Return a problem as OpenAI's error object, with the id of the request."""
-    content = {**openai_error(problem), "request_id": request_id}
+    content = {**error_for_callers(problem), "request_id": request_id}
     if contact:
         content["contact"] = contact
     return content

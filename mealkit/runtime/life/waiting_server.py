@@ -17,7 +17,7 @@ from typing import Self
 from mealkit.errors import problem
 from mealkit.runtime.state import Lifecycle
 from mealkit.runtime.urls import LIVE_PATHS, READY_PATHS
-from mealkit.worker.openai_errors import openai_error
+from mealkit.worker.openai_errors import error_for_callers
 
 _HEAD_BYTES = 16384
 _MOST_CONNECTIONS = 256
@@ -130,7 +130,7 @@ class WaitingServer:
             content = {name: content[name] for name in ("status", "elapsed_seconds")}
         elif path not in READY_PATHS:
             fault = problem("NOT_READY", f"the kit is {snapshot.status}: {snapshot.reason}")
-            content = {"error": {**openai_error(fault), "request_id": request_id}}
+            content = {"error": {**error_for_callers(fault), "request_id": request_id}}
         body = json.dumps(content).encode()
         lines = [
             b"HTTP/1.1 " + status,

@@ -25,6 +25,9 @@ class Constraint(Protocol):
     def allowed(self) -> NDArray[np.bool_]:
         """Return the tokens that may come next, one flag for each."""
 
+    def repeats_name(self, token_id: int) -> bool:
+        """Return whether an allowed token would give a JSON object the same name twice."""
+
     def accept(self, token_id: int) -> None:
         """Advance by one of the allowed tokens."""
 
@@ -59,7 +62,7 @@ def written(
     reason: Literal["stop", "length"] = "length"
     count = 0
     while not assignment.is_cancelled():
-        token = sampler.choose(logits, constraint.allowed() if constraint else None)
+        token = _next(sampler, logits, constraint)
         count += 1
         if token in model.end_ids:
             reason = "stop"
@@ -81,6 +84,12 @@ def written(
     if text or tokens:
         yield Written(index, text, tokens)
     yield Finished(index, reason, count)
+
+
+def _next(sampler: Sampler, logits: Logits, constraint: Constraint | None) -> int:
+    if constraint is None:
+        return sampler.choose(logits)
+    return sampler.choose(logits, constraint.allowed(), constraint.repeats_name)
 
 
 class _Likelihoods:

@@ -5,7 +5,7 @@ template or configuration does not support. Runs one request at a time, in order
 other requests cannot change an answer.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -14,7 +14,7 @@ from mealkit.errors import MealkitError, failure
 from mealkit.untrusted import read_file
 from mealkit.worker.generation.chat_template import ChatTemplate
 from mealkit.worker.generation.decoding import Assignment, Constraint, written
-from mealkit.worker.generation.grammar import GrammarConstraint, Schemas, tool_grammar
+from mealkit.worker.generation.grammar import CallGrammar, GrammarConstraint, Schemas
 from mealkit.worker.generation.logits_model import InterruptibleModel, TokenModel
 from mealkit.worker.generation.pinned_values import GenerationConfig
 from mealkit.worker.generation.token_choice import Logits
@@ -29,7 +29,7 @@ from mealkit.worker.generation_values import (
     Tools,
 )
 from mealkit.worker.interface import IsCancelled, WorkerConfig
-from mealkit.worker.measuring import TOLD_TOKENS, large_text, require_fitting, require_room
+from mealkit.worker.measuring import TOLD_TOKENS, large_text, require_fitting, room_for_answer
 from mealkit.worker.request_queue import RequestQueue
 
 _MAX_TEMPLATE_BYTES = 1024 * 1024
@@ -93,8 +93,7 @@ class Generator:
             self._constraints(request, tools),
             [_name_of(item) for item in tools.definitions] if tools else (),
         )
-        self._check(plan, "messages")
-        return self._answers(plan, is_cancelled)
+        return self._answers(self._checked(plan, "messages"), is_cancelled)
 
     def complete(
         self, request: CompletionInput, is_cancelled: IsCancelled
@@ -108,8 +107,7 @@ class Generator:
         """
         prompt = self._tokens(request.prompt, "prompt", special=False, most=self._config.max_length)
         plan = _Plan(prompt, request.sampling, request.alternatives, [None] * request.count)
-        self._check(plan, "prompt")
-        return self._answers(plan, is_cancelled)
+        return self._answers(self._checked(plan, "prompt"), is_cancelled)
 
     def tokenize(self, text: str) -> Sequence[int]:
         """Return the tokens of a text, as for ``complete``.
@@ -164,16 +162,18 @@ class Generator:
             return self._model.begin_unless(prompt, is_cancelled)
         return self._model.begin(prompt)
 
-    def _check(self, plan: _Plan, where: str) -> None:
+    def _checked(self, plan: _Plan, where: str) -> _Plan:
+        """Return the plan with at most the tokens that the context has left."""
         count, wanted = len(plan.prompt), plan.sampling.max_tokens
         if not count:
             raise failure("REQUEST_INVALID", "the prompt has no tokens", where=where)
-        require_room(count, wanted, self._config.max_length, where)
+        most = room_for_answer(count, wanted, self._config.max_length, where)
         size = self._model.vocabulary_size
         for token_id in plan.sampling.logit_bias:
             if not 0 <= token_id < size:
                 message = f"logit_bias names the token {token_id}, the model has {size}"
                 raise failure("REQUEST_INVALID", message, where="logit_bias")
+        return replace(plan, sampling=replace(plan.sampling, max_tokens=most))
 
     def _chat_template(self) -> ChatTemplate:
         if self._template is None:
@@ -197,19 +197,24 @@ class Generator:
             if request.schema is None:
                 return None
             return self._schemas.constraint(request.schema, "response_format")
-        must = tools.choice == "required"
-        if not must and request.schema is None:
-            _refuse_strict(tools)
-            return None
-        schemas = {
-            _name_of(item): item["function"].get("parameters") or {"type": "object"}
+        called = {
+            _name_of(item): item["function"]
             for item in tools.definitions
             if tools.named in (None, _name_of(item))
         }
-        other = None if must else request.schema
-        return self._schemas.grammar(
-            tool_grammar(schemas, parallel=tools.parallel, other=other), "tools"
-        )
+        if tools.choice == "required":
+            return self._schemas.grammar(_calls(called, tools).required(), "tools")
+        if request.schema is not None:
+            grammar = _calls(called, tools).or_matching(request.schema)
+            return self._schemas.grammar(grammar, "tools")
+        if not any(function.get("strict") for function in called.values()):
+            return None
+        # Only what is strict has to match its schema: a loose one may not be enforceable.
+        strict = {
+            name: function if function.get("strict") else {} for name, function in called.items()
+        }
+        text = _calls(strict, tools).after_text()
+        return self._schemas.grammar(text, "tools", has_text=True)
 
 
 def _template_of(model: TokenModel, config: GenerationConfig) -> ChatTemplate | None:
@@ -233,15 +238,9 @@ def _template_of(model: TokenModel, config: GenerationConfig) -> ChatTemplate | 
     return ChatTemplate(source, model.special_tokens, where)
 
 
-def _refuse_strict(tools: Tools) -> None:
-    """Raise for strict functions if the model may also answer in plain text.
-
-    Only a grammar guarantees the schema, and plain text has none.
-    """
-    for index, item in enumerate(tools.definitions):
-        if item["function"].get("strict"):
-            message = "a function can be strict only if tool_choice is required, or names it"
-            raise _unsupported(message, f"tools[{index}]")
+def _calls(functions: Mapping[str, Mapping[str, Any]], tools: Tools) -> CallGrammar:
+    schemas = {name: function.get("parameters") for name, function in functions.items()}
+    return CallGrammar(schemas, tools.parallel)
 
 
 def _name_of(definition: Any) -> str:

@@ -7,7 +7,7 @@ random draw.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,11 +46,17 @@ class Sampler:
         # releases, but not those of its distributions (NEP 19).
         self._bits = np.random.PCG64(np.random.SeedSequence(sampling.seed, spawn_key=(index,)))
 
-    def choose(self, logits: Logits, allowed: NDArray[np.bool_] | None = None) -> int:
+    def choose(
+        self,
+        logits: Logits,
+        allowed: NDArray[np.bool_] | None = None,
+        is_unwanted: Callable[[int], bool] | None = None,
+    ) -> int:
         """Return the next token, one of ``allowed`` if given; among equal ones the lowest id.
 
-        Every token uses exactly one random number, unless the temperature is 0, so that earlier
-        tokens do not shift the random numbers.
+        An unwanted token is returned only if all allowed ones are. Every token uses exactly one
+        random number, unless the temperature is 0, so that earlier tokens do not shift the random
+        numbers.
 
         Raises:
             EngineError: ``ENGINE_ANSWER``, the logits are not numbers, or no token is allowed.
@@ -60,9 +66,24 @@ class Sampler:
         # argmax returns the first NaN, so checking this one number is enough.
         if not math.isfinite(adjusted[best]):
             raise failure("ENGINE_ANSWER", "the logits contain infinite values or NaN")
-        token = best if self._is_greedy else self._draw(adjusted, best)
+        drawn = 0.0 if self._is_greedy else self._random()
+        token = self._drawn(adjusted, best, drawn)
+        if is_unwanted and is_unwanted(token):
+            token = self._other(adjusted, token, drawn, is_unwanted)
         if not self._is_plain:
             self._note(token)
+        return token
+
+    def _other(
+        self, logits: Logits, first: int, drawn: float, is_unwanted: Callable[[int], bool]
+    ) -> int:
+        left, token = logits.copy(), first
+        while is_unwanted(token):
+            left[token] = -np.inf
+            best = int(left.argmax())
+            if not math.isfinite(left[best]):
+                return first
+            token = self._drawn(left, best, drawn)
         return token
 
     def _note(self, token: int) -> None:
@@ -93,10 +114,14 @@ class Sampler:
             adjusted[ids] -= np.float32(chosen.presence_penalty)
         return adjusted
 
-    def _draw(self, logits: Logits, best: int) -> int:
-        chosen = self._sampling
+    def _random(self) -> float:
         # 53 bits give evenly spaced float64 numbers in [0, 1).
-        drawn = (int(self._bits.random_raw()) >> 11) * 2.0**-53
+        return (int(self._bits.random_raw()) >> 11) * 2.0**-53
+
+    def _drawn(self, logits: Logits, best: int, drawn: float) -> int:
+        if self._is_greedy:
+            return best
+        chosen = self._sampling
         weights = np.exp((logits - logits[best]) / np.float32(chosen.temperature))
         ids = _kept(weights, chosen)
         if ids is not None:

@@ -9,6 +9,7 @@ an unknown function, stays text. Standard library only.
 """
 
 import json
+import sys
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
@@ -24,6 +25,7 @@ from mealkit.worker.generation_values import (
 CLOSING_TAG = "</tool_call>"
 
 _OPEN = "<tool_call>"
+_LARGEST = sys.float_info.max
 _CLOSE = CLOSING_TAG
 
 
@@ -36,7 +38,8 @@ def with_calls(
         if isinstance(event, Written):
             yield from _told(reader.feed(event.text), event.index, event.tokens)
         else:
-            yield from _told(reader.end(), event.index, ())
+            rest = reader.end(is_cut=event.reason == "length")
+            yield from _told(rest, event.index, ())
             is_call = event.reason == "stop" and reader.calls
             yield replace(event, reason="tool_calls") if is_call else event
 
@@ -52,6 +55,22 @@ def _told(
             yield Called(index, item)
     if tokens:
         yield Written(index, "", tokens)
+
+
+def _between_tags(call: str) -> str:
+    """Return the JSON of a call, whose closing tag may be incomplete."""
+    rest = call.removeprefix(_OPEN)
+    tags = (_CLOSE[:length] for length in range(len(_CLOSE), 0, -1))
+    return rest.removesuffix(next((tag for tag in tags if rest.endswith(tag)), ""))
+
+
+def _begins_call(text: str) -> bool:
+    return bool(text) and (text.startswith(_OPEN) or _OPEN.startswith(text))
+
+
+def _finite(number: str) -> float:
+    """Return the nearest number that JSON can write: 1e999 is valid JSON."""
+    return max(-_LARGEST, min(_LARGEST, float(number)))
 
 
 class ToolReader:
@@ -78,11 +97,17 @@ class ToolReader:
             written, self._held = self._cut(end + len(_CLOSE))
             yield self._call_in(written) or written
 
-    def end(self) -> Iterator[str | FunctionCall]:
-        """Yield the rest: a call that lacks only its closing tag, or text."""
+    def end(self, *, is_cut: bool = False) -> Iterator[str | FunctionCall]:
+        """Yield the rest: a call that lacks only its closing tag or the tag's end, or text.
+
+        ``is_cut``: the answer has reached its maximum number of tokens. The beginning of a call,
+        or of its tag, is then dropped, because it is not text.
+        """
         rest, self._held = self._held, ""
         if call := self._call_in(rest):
             yield call
+        elif is_cut and _begins_call(rest.lstrip()):
+            return
         elif rest.strip() or (rest and not self.calls):
             yield rest
 
@@ -100,7 +125,7 @@ class ToolReader:
         if not content.startswith(_OPEN):
             return None
         try:
-            found = json.loads(content.removeprefix(_OPEN).removesuffix(_CLOSE))
+            found = json.loads(_between_tags(content), parse_float=_finite)
             name, arguments = found["name"], found["arguments"]
             text = json.dumps(arguments, ensure_ascii=False, allow_nan=False)
         except (ValueError, KeyError, TypeError, RecursionError):

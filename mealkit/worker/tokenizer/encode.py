@@ -17,6 +17,7 @@ from mealkit.worker.measuring import (
     WINDOW_CHARACTERS,
     large_text,
     require_fitting,
+    too_long,
 )
 from mealkit.worker.tokenizer.tokenizer_file import require_unicode
 
@@ -123,8 +124,7 @@ class TextTokenizer:
     def _checked(self, ids: Sequence[int], type_ids: Sequence[int], place: _Place) -> Tokens:
         name, where = place
         if len(ids) > self._max_length:
-            message = f"{name} has {len(ids)} tokens, the limit is {self._max_length}"
-            raise failure("REQUEST_TOO_LONG", message, where=where)
+            raise too_long(f"{name} has {len(ids)} tokens", self._max_length, where)
         if not ids:
             raise failure("REQUEST_INVALID", f"{name} has no tokens", where=where)
         # Lists of Python's numbers would take ten times as much memory.

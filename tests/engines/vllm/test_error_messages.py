@@ -40,11 +40,14 @@ def answer(message, status=400, kind="BadRequestError"):
 @pytest.mark.parametrize(
     ("message", "said"),
     [
-        (TOKENS, "the input has at least 4097 tokens, the limit is 4096"),
-        (CHARACTERS, "the input has 900000 characters, which is more than 4096 tokens"),
+        (
+            TOKENS,
+            "the input has at least 4097 tokens, but this model's maximum context length is 4096",
+        ),
+        (CHARACTERS, "the input has 900000 characters, but this model's maximum context"),
         (OUTPUT, "max_tokens is 9000, the limit is 4096 tokens"),
-        (LENGTH, "the input has 5000 tokens, the limit is 4096"),
-        (OLDER, "the input has 5017 tokens, the limit is 4096"),
+        (LENGTH, "the input has 5000 tokens, but this model's maximum context length is 4096"),
+        (OLDER, "the input has 5017 tokens, but this model's maximum context length is 4096"),
     ],
 )
 def test_overlong_has_the_numbers(message, said):

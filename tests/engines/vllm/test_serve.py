@@ -133,7 +133,9 @@ def test_an_overlong_request_is_refused_with_the_numbers(run):
         found = problem_of(WorkerAnswer(answer.status_code, answer.content), TRAITS)
         assert answer.status_code == 400
         assert found.code == "REQUEST_TOO_LONG"
-        assert found.message == f"the input has {count} tokens, the limit is 4"
+        assert found.message == (
+            f"the input has {count} tokens, but this model's maximum context length is 4 tokens"
+        )
 
 
 def test_tokens_are_counted(run):

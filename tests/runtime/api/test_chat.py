@@ -19,10 +19,15 @@ TOOL = {
 
 
 def test_two_names_of_the_length(offer, ask):
-    """The newer name of max_tokens means the same; both at once are refused."""
-    assert ask(CHAT, offer(), messages=HELLO, max_completion_tokens=3)["max_tokens"] == 3
-    both = ask(CHAT, offer(), messages=HELLO, max_completion_tokens=3, max_tokens=3)
-    assert both == ("REQUEST_INVALID", "max_completion_tokens")
+    """The newer name of max_tokens means the same; two values are refused unless they are equal."""
+    for given in (
+        {"max_completion_tokens": 3},
+        {"max_completion_tokens": 3, "max_tokens": 3},
+        {"max_completion_tokens": 3, "max_tokens": -1},
+    ):
+        assert ask(CHAT, offer(), messages=HELLO, **given)["max_tokens"] == 3
+    differ = ask(CHAT, offer(), messages=HELLO, max_completion_tokens=3, max_tokens=4)
+    assert differ == ("REQUEST_INVALID", "max_completion_tokens")
 
 
 FORM = {
@@ -83,6 +88,21 @@ def test_features(offer, ask, values, feature, expected):
         {"n": 1, "logit_bias": {}},
         {"store": False, "metadata": {}, "service_tier": "auto", "modalities": ["text"]},
         {"user": "u", "safety_identifier": "s"},
+        {"prompt_cache_key": "k", "prompt_cache_retention": "24h", "cache_prompt": True},
+        {"metadata": {"trace": "t"}, "prompt_cache_options": {"mode": "explicit"}},
+        {"prediction": {"type": "content", "content": "x"}},
+        {"logprobs": False, "top_logprobs": 0},
+        {"top_k": -1, "max_tokens": -1, "max_completion_tokens": -1},
+        {"stream": False, "stream_options": {"include_usage": True}},
+        {"functions": [], "function_call": "none", "service_tier": "default"},
+        {"reasoning_effort": "medium", "verbosity": "medium"},
+        {"stop": [], "tools": None, "tool_choice": None, "response_format": None},
+        {"presence_penalty": 0, "frequency_penalty": 0.0, "top_p": 1, "min_p": 0},
+        {"best_of": 1, "echo": False, "add_special_tokens": False, "use_beam_search": False},
+        {"min_tokens": 0, "ignore_eos": False, "length_penalty": 1.0, "stop_token_ids": []},
+        {"skip_special_tokens": True, "chat_template_kwargs": {}, "priority": 0},
+        {"mirostat": 0, "typical_p": 1, "repeat_penalty": 1.0, "n_predict": -1, "id_slot": -1},
+        {"audio": None, "guided_json": None, "grammar": ""},
     ],
 )
 def test_what_asks_for_nothing(offer, ask, values):
@@ -105,17 +125,19 @@ def test_what_asks_for_nothing(offer, ask, values):
         ({"tools": [{"type": "retrieval"}]}, "REQUEST_INVALID", "tools[0].type"),
         ({"response_format": {"type": "grammar"}}, "REQUEST_INVALID", "response_format"),
         ({"functions": [{"name": "f"}]}, UNSUPPORTED, "functions"),
-        ({"function_call": "auto"}, UNSUPPORTED, "function_call"),
+        ({"function_call": {"name": "f"}}, UNSUPPORTED, "function_call"),
         ({"modalities": ["audio"]}, UNSUPPORTED, "modalities"),
         ({"audio": {"voice": "x"}}, UNSUPPORTED, "audio"),
-        ({"metadata": {"a": "b"}}, UNSUPPORTED, "metadata"),
         ({"service_tier": "flex"}, UNSUPPORTED, "service_tier"),
         ({"reasoning_effort": "low"}, UNSUPPORTED, "reasoning_effort"),
         ({"verbosity": "low"}, UNSUPPORTED, "verbosity"),
         ({"web_search_options": {}}, UNSUPPORTED, "web_search_options"),
-        ({"prediction": {"type": "content", "content": "x"}}, UNSUPPORTED, "prediction"),
-        ({"prompt_cache_key": "x"}, UNSUPPORTED, "prompt_cache_key"),
         ({"chat_template": "x"}, UNSUPPORTED, "chat_template"),
+        ({"min_tokens": 2}, UNSUPPORTED, "min_tokens"),
+        ({"ignore_eos": True}, UNSUPPORTED, "ignore_eos"),
+        ({"repeat_penalty": 1.1}, UNSUPPORTED, "repeat_penalty"),
+        ({"top_k": -2}, "REQUEST_INVALID", "top_k"),
+        ({"max_tokens": -2}, "REQUEST_INVALID", "max_tokens"),
     ],
 )
 def test_refusals(offer, ask, values, code, where):
@@ -126,16 +148,16 @@ def test_refusals(offer, ask, values, code, where):
 def test_hints(offer):
     """The old names of tools are refused with the new ones."""
     with pytest.raises(RequestError) as caught:
-        CHAT.prepare({"model": "stand-in", "messages": HELLO, "functions": []}, offer())
+        CHAT.prepare({"model": "stand-in", "messages": HELLO, "functions": [TOOL]}, offer())
     assert caught.value.problems[0].hint == "use tools"
 
 
-def test_room_is_counted_where_the_engine_would_shorten(offer):
+def test_room_is_counted_where_the_engine_requires_it(offer):
     """Only of vLLM, and only of a prompt that may not fit: its text could be a token a byte."""
     kit = offer()
     ask = {"model": "stand-in", "messages": [{"role": "user", "content": "a" * 5000}]}
     assert CHAT.prepare(ask, kit).length_check is None
-    tight = replace(kit, shortens_answers=True)
+    tight = replace(kit, requires_room=True)
     check = CHAT.prepare(ask, tight).length_check
     assert json.loads(check.body) == {key: ask[key] for key in ("model", "messages")}
     assert (check.max_tokens, check.limit_tokens, check.where) == (32, 64, "messages")

@@ -30,6 +30,79 @@ def test_text_parts(offer, ask):
     assert asked["messages"] == [{"role": "user", "content": "one\ntwo"}]
 
 
+ANSWER = {"role": "assistant", "content": "a"}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"refusal": None, "audio": None, "function_call": None, "annotations": []},
+        {"tool_calls": []},
+        {"tool_calls": None, "name": None, "refusal": None},
+        {"annotations": [{"type": "url_citation"}], "parsed": {"a": 1}},
+        {"reasoning_content": None, "reasoning": None, "reasoning_details": [], "parsed": None},
+        {"provider_specific_fields": {"x": 1}, "thinking_blocks": [{"thinking": "t"}]},
+        {"cache_control": {"type": "ephemeral"}},
+    ],
+)
+def test_an_answer_may_be_sent_back(offer, ask, fields):
+    """Null, an empty list, and what no template reads mean what leaving the field out means."""
+    messages = [{"role": "user", "content": "u"}, {**ANSWER, **fields}]
+    asked = ask(CHAT, offer(), messages=messages)
+    assert asked["messages"] == [{"role": "user", "content": "u"}, ANSWER]
+
+
+def test_calls_may_be_sent_back(offer, ask):
+    """As clients put them together from a stream, with the fields that they add; and no result."""
+    written = {"name": "weather", "arguments": "{}"}
+    messages = [
+        {"role": "assistant", "content": [], "tool_calls": [{**CALL, "index": 0}]},
+        {"role": "tool", "content": [], "tool_call_id": "c", "name": "weather"},
+        {
+            "role": "assistant",
+            "tool_calls": [{"id": "c", "function": {**written, "arguments": ""}}],
+        },
+        {
+            "role": "assistant",
+            "tool_calls": [{**CALL, "function": {**written, "parsed_arguments": {}}}],
+        },
+    ]
+    asked = ask(CHAT, offer(features=ALL), messages=messages)["messages"]
+    assert asked == [
+        {"role": "assistant", "content": "", "tool_calls": [CALL]},
+        {"role": "tool", "content": "", "tool_call_id": "c", "name": "weather"},
+        {"role": "assistant", "tool_calls": [CALL]},
+        {"role": "assistant", "tool_calls": [CALL]},
+    ]
+
+
+@pytest.mark.parametrize("name", ["reasoning_content", "reasoning"])
+def test_thoughts_reach_the_template_by_both_names(offer, ask, name):
+    """Some templates read the older name, others the newer one."""
+    asked = ask(CHAT, offer(), messages=[{**ANSWER, name: "hm"}])
+    assert asked["messages"] == [{**ANSWER, "reasoning_content": "hm", "reasoning": "hm"}]
+
+
+def test_hints_for_caches_are_not_used(offer, ask):
+    """On parts, messages and tools: they reach neither the template nor the engine."""
+    hint = {"cache_control": {"type": "ephemeral"}}
+    function = {"name": "weather", **hint}
+    asked = ask(
+        CHAT,
+        offer(features=ALL),
+        messages=[
+            {"role": "system", "content": "s", **hint},
+            {"role": "user", "content": [{"type": "text", "text": "u", **hint}]},
+        ],
+        tools=[{"function": function, **hint}],
+    )
+    assert asked["messages"] == [
+        {"role": "system", "content": "s"},
+        {"role": "user", "content": "u"},
+    ]
+    assert asked["tools"] == [{"type": "function", "function": {"name": "weather"}}]
+
+
 @pytest.mark.parametrize(
     ("messages", "code", "where"),
     [
@@ -49,6 +122,8 @@ def test_text_parts(offer, ask):
         ),
         ([{"role": "tool", "content": "a", "tool_call_id": "c"}], UNSUPPORTED, "messages[0].role"),
         ([{"role": "assistant", "tool_calls": [CALL]}], UNSUPPORTED, "messages[0].tool_calls"),
+        ([{"role": "assistant", "tool_calls": []}], "REQUEST_INVALID", "messages[0].content"),
+        ([{"role": "assistant", "content": None}], "REQUEST_INVALID", "messages[0].content"),
     ],
 )
 def test_messages_that_are_refused(offer, ask, messages, code, where):

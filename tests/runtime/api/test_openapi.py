@@ -89,7 +89,8 @@ def test_pinned_and_open_values(described):
     assert takes(description, path, temperature=0)  # the kit's own, outside the bounds
     for name, value in (("temperature", 0.1), ("temperature", 1.5), ("top_p", 0.9)):
         assert not takes(description, path, **{name: value})
-    assert not takes(description, path, max_tokens=10)
+    assert takes(description, path, max_tokens=10)  # a cap, which counts as 9
+    assert not takes(description, path, max_tokens=0)
     assert not takes(description, path, model="other")
     properties = description["components"]["schemas"]["CompletionRequest"]["properties"]
     assert "pinned to 1.0" in properties["top_p"]["description"]

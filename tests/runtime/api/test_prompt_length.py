@@ -7,6 +7,7 @@ import pytest
 
 from mealkit.errors import EngineError, RequestError
 from mealkit.runtime.api.prompt_length import length_check_of
+from mealkit.runtime.api.reading import body_of
 from mealkit.runtime.engine_traits import traits_of
 
 ROOMY, TIGHT = 8192, 512
@@ -24,10 +25,10 @@ ROOMY, TIGHT = 8192, 512
     ],
 )
 def test_what_surely_fits_is_not_counted(offer, engine, limit, text, is_counted):
-    """Of an engine that would shorten the answer, all but short texts in ASCII are counted."""
+    """Of an engine that requires a fitting number, all but short texts in ASCII are counted."""
     served = dataclasses.replace(
         offer(),
-        shortens_answers=traits_of(engine).shortens_answers,
+        requires_room=traits_of(engine).requires_room,
         hyperparameters={"max_length": limit},
     )
     body = {"model": "m", "messages": [{"role": "user", "content": text}], "max_tokens": 16}
@@ -35,29 +36,33 @@ def test_what_surely_fits_is_not_counted(offer, engine, limit, text, is_counted)
 
 
 def test_what_was_counted_decides(offer):
-    """A prompt and its answer may fill the context, and no token more."""
-    kit = dataclasses.replace(offer(), shortens_answers=True, hyperparameters={"max_length": 100})
-    check = length_check_of(kit, {"model": "m", "prompt": "x", "max_tokens": 40}, "prompt")
+    """An answer may fill the context, and a prompt that leaves no token of it is refused."""
+    kit = dataclasses.replace(offer(), requires_room=True, hyperparameters={"max_length": 100})
+    body = {"model": "m", "prompt": "x", "max_tokens": 40}
+    check = length_check_of(kit, body, "prompt")
     assert check is not None
-    check.require(b'{"count": 60}')
-    with pytest.raises(RequestError, match="REQUEST_TOO_LONG") as caught:
-        check.require(b'{"count": 61}')
+    sent = body_of(body)
+    for count, room in ((59, 40), (60, 40), (61, 39), (99, 1)):
+        fitted = check.fitted(sent, b'{"count": %d}' % count)
+        assert json.loads(fitted) == {**body, "max_tokens": room}
+    with pytest.raises(RequestError, match="maximum context length is 100 tokens") as caught:
+        check.fitted(sent, b'{"count": 100}')
     assert caught.value.problems[0].where == "prompt"
 
 
 @pytest.mark.parametrize("answer", [b"", b"[]", b"{}", b"null", b"\xff"])
 def test_a_worker_that_does_not_count_is_at_fault(offer, answer):
     """Its answer is no reason to refuse the caller."""
-    kit = dataclasses.replace(offer(), shortens_answers=True, hyperparameters={"max_length": 100})
+    kit = dataclasses.replace(offer(), requires_room=True, hyperparameters={"max_length": 100})
     check = length_check_of(kit, {"model": "m", "prompt": "x", "max_tokens": 40}, "prompt")
     assert check is not None
     with pytest.raises(EngineError, match="ENGINE_ANSWER"):
-        check.require(answer)
+        check.fitted(b"{}", answer)
 
 
 def test_tools_are_counted_with_the_messages(offer):
     """They are part of the prompt, though not of its text."""
-    kit = dataclasses.replace(offer(), shortens_answers=True, hyperparameters={"max_length": TIGHT})
+    kit = dataclasses.replace(offer(), requires_room=True, hyperparameters={"max_length": TIGHT})
     body = {"model": "m", "messages": [], "tools": ["t"], "seed": 1, "max_tokens": 1}
     check = length_check_of(kit, body, "messages")
     assert check is not None

@@ -79,14 +79,17 @@ def test_refusal_names_value_and_way_out(offer):
     assert "overrides" in problem.hint
 
 
-def test_shorter_answers(offer, ask):
-    """Fewer tokens than the kit's may always be asked for; more only where the kit says so."""
-    assert ask(COMPLETIONS, offer(), prompt="a", max_tokens=1)["max_tokens"] == 1
-    assert ask(COMPLETIONS, offer(), prompt="a", max_tokens=33) == (UNSUPPORTED, "max_tokens")
+def test_a_limit_of_tokens_is_a_cap(offer, ask):
+    """Fewer tokens than the kit's may always be asked for; a larger number counts as the kit's."""
+    for asked, used in ((1, 1), (33, 32), (2**31, 32), (-1, 32), (None, 32)):
+        assert ask(COMPLETIONS, offer(), prompt="a", max_tokens=asked)["max_tokens"] == used
     more = offer(overrides={"max_tokens": {"minimum": 2, "maximum": 40}})
-    assert ask(COMPLETIONS, more, prompt="a", max_tokens=40)["max_tokens"] == 40
-    for value in (1, 41):
-        assert ask(COMPLETIONS, more, prompt="a", max_tokens=value) == (UNSUPPORTED, "max_tokens")
+    for asked, used in ((40, 40), (41, 40), (2, 2)):
+        assert ask(COMPLETIONS, more, prompt="a", max_tokens=asked)["max_tokens"] == used
+    assert ask(COMPLETIONS, more, prompt="a", max_tokens=1) == (UNSUPPORTED, "max_tokens")
+    fewer = offer(overrides={"max_tokens": {"maximum": 8}})
+    for asked, used in ((9, 8), (31, 8), (32, 32), (33, 32)):
+        assert ask(COMPLETIONS, fewer, prompt="a", max_tokens=asked)["max_tokens"] == used
 
 
 def test_stops_are_added(offer, ask):
@@ -129,7 +132,11 @@ def test_features(offer, ask, values, feature, name):
         ({"logit_bias": {"x": 1}}, "REQUEST_INVALID", "logit_bias.x"),
         ({"logit_bias": {"1": 101}}, "REQUEST_INVALID", "logit_bias.1"),
         ({"stream": 1}, "REQUEST_INVALID", "stream"),
-        ({"stream_options": {"include_usage": True}}, "REQUEST_INVALID", "stream_options"),
+        (
+            {"stream": True, "stream_options": {"continuous_usage_stats": True}},
+            UNSUPPORTED,
+            "stream_options.continuous_usage_stats",
+        ),
         ({"stream": True, "stream_options": {"x": 1}}, UNSUPPORTED, "stream_options.x"),
         (
             {"stream": True, "stream_options": {"include_obfuscation": True}},

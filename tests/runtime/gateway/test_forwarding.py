@@ -100,7 +100,7 @@ def test_refusals_before_a_stream(kit):
     ):
         answer = kit.post(path, stream=True, **body)
         error = answer.json()["error"]
-        assert (answer.status_code, error["code"]) == (413, "REQUEST_TOO_LONG")
+        assert (answer.status_code, error["code"]) == (400, "context_length_exceeded")
         assert error["message"] == "the request has 300 tokens, the limit is 16"
 
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-ERROR_FIELDS = {"message", "type", "code", "param", "owner", "hint", "where", "request_id"}
+OURS = {"mealkit_code", "owner", "hint", "where", "request_id"}
+ERROR_FIELDS = {"message", "type", "code", "param"} | OURS
 
 
 @pytest.fixture

@@ -120,8 +120,8 @@ def test_models(client):
         ({"messages": []}, openai.BadRequestError, "REQUEST_INVALID", "messages"),
         (
             {"messages": [{"role": "user", "content": "refuse"}]},
-            openai.APIStatusError,
-            "REQUEST_TOO_LONG",
+            openai.BadRequestError,
+            "context_length_exceeded",
             None,
         ),
         (
@@ -197,8 +197,18 @@ HONOURED = {
     EMBEDDINGS: {"input": "other", "encoding_format": "base64"},
 }
 # Taken, and nothing else is possible: the name of the one model, the length of its vectors, and
-# marks of the caller's own users, which never change an answer.
-TAKEN = {"model": MODEL, "dimensions": 4, "user": "u", "safety_identifier": "s"}
+# what never changes an answer: marks of the caller's own, and hints for caches.
+TAKEN = {
+    "model": MODEL,
+    "dimensions": 4,
+    "user": "u",
+    "safety_identifier": "s",
+    "metadata": {"a": "b"},
+    "prediction": {"type": "content", "content": "x"},
+    "prompt_cache_key": "k",
+    "prompt_cache_options": {"mode": "explicit"},
+    "prompt_cache_retention": "24h",
+}
 PENALTIES = ("frequency_penalty", "presence_penalty")
 # What a parameter needs beside it.
 BESIDE = {

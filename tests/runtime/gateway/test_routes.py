@@ -8,7 +8,8 @@ import struct
 import pytest
 
 MODEL_NAME = "stand-in"
-ERROR_FIELDS = {"message", "type", "code", "param", "owner", "hint", "where", "request_id"}
+OPENAI_FIELDS = {"message", "type", "code", "param"}
+ERROR_FIELDS = OPENAI_FIELDS | {"mealkit_code", "owner", "hint", "where", "request_id"}
 
 
 @pytest.fixture
@@ -75,7 +76,7 @@ def test_overlong_input_keeps_its_numbers(kit):
     """The worker's refusal of an overlong input reaches the caller as it is."""
     answer = kit.embed("long:300")
     error = answer.json()["error"]
-    assert (answer.status_code, error["code"]) == (413, "REQUEST_TOO_LONG")
+    assert (answer.status_code, error["code"]) == (400, "context_length_exceeded")
     assert error["message"] == "the input has 300 tokens, the limit is 16"
     assert error["param"] == "input[0]"
 
@@ -130,7 +131,7 @@ def test_metrics(kit):
         'mealkit_state{state="ready"} 1.0',
         'mealkit_state{state="loading"} 0.0',
         'mealkit_requests_total{route="/v1/embeddings",status="200"} 1.0',
-        'mealkit_requests_total{route="/v1/embeddings",status="413"} 1.0',
+        'mealkit_requests_total{route="/v1/embeddings",status="400"} 1.0',
         'mealkit_requests_total{route="other",status="404"} 1.0',
         'mealkit_request_seconds_count{route="/v1/embeddings"} 2.0',
         "mealkit_tokens_total 3.0",

@@ -133,7 +133,7 @@ class Server:
         command, _, value = text.partition(":")
         if command == "refuse":
             raise RefusedError(
-                "REQUEST_TOO_LONG", "the request has 300 tokens, the limit is 16", 413
+                "REQUEST_TOO_LONG", "the request has 300 tokens, the limit is 16", 400
             )
         if command == "wait":
             while not is_there(value):  # noqa: ASYNC110  another process makes the file

@@ -61,7 +61,7 @@ def test_through_the_gateway(start, make_api_lock):
     """A stream's figures reach metrics and log line; the text of neither side does."""
     kit = start(make_api_lock()).wait_ready()
     assert kit.chat("private words here", stream=True).status_code == 200
-    assert kit.chat("refuse").status_code == 413
+    assert kit.chat("refuse").status_code == 400
     text = kit.client.get("/metrics").text
     assert "gen_ai_server_time_to_first_token_seconds_count" in text
     assert 'error_type="REQUEST_TOO_LONG"' in text

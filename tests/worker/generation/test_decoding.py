@@ -72,6 +72,9 @@ class Only:
     def allowed(self):
         return self.flags
 
+    def repeats_name(self, _token_id):
+        return False
+
     def accept(self, token_id):
         self.came.append(token_id)
 

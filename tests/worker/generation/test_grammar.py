@@ -12,6 +12,7 @@ from worker.generation.scripted import ScriptedModel, config, sampling
 from mealkit.errors import MealkitError
 from mealkit.worker.generation.generator import Generator
 from mealkit.worker.generation.grammar import Schemas
+from mealkit.worker.generation.names_once import NamesOnce
 from mealkit.worker.generation_values import Called, ChatInput, Finished, Tools, Written
 
 SCHEMAS = [
@@ -160,6 +161,166 @@ def test_a_schema_that_cannot_be_kept_is_refused(schema):
         answer(Noise(), schema)
     found = caught.value.problems[0]
     assert (found.code, found.where) == ("REQUEST_UNSUPPORTED", "response_format")
+
+
+A = {"type": "object", "properties": {"k": {"const": "a"}}, "required": ["k"]}
+B = {"type": "object", "properties": {"k": {"const": "b"}, "x": {}}, "required": ["k", "x"]}
+DEFINED = {"$defs": {"a": A, "b": B, "x": {"type": "object", "properties": {"x": {}}}}}
+REFERRED = [{"$ref": f"#/$defs/{name}"} for name in "abx"]
+ANY_NAME = {"type": "string", "description": "a name"}
+COUNTS = {"type": "object", "additionalProperties": {"type": "integer"}, "maxProperties": 2}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {**COUNTS, "propertyNames": ANY_NAME},
+        {**COUNTS, "propertyNames": True, "dependentRequired": {}, "unevaluatedProperties": True},
+        {"type": "array", "items": {"const": 1}, "uniqueItems": False, "maxItems": 2},
+        {"type": "string", "format": "phone", "maxLength": 5},
+        {"type": "string", "format": "password", "maxLength": 5},
+        {"type": "string", "maxLength": 5, "if": {"minLength": 2}, "minContains": 1},
+        {"oneOf": [{"type": "null"}, {"type": "boolean"}], "title": "t", "default": None},
+        {"oneOf": REFERRED[:2], "discriminator": {"propertyName": "k"}, **DEFINED},
+        {"$schema": "http://json-schema.org/draft-07/schema#", "$id": "https://a.invalid/b", **A},
+        {"x-order": 1, "examples": [1], "deprecated": True, "readOnly": True, "const": 1},
+        {
+            "type": "object",
+            "properties": {"uniqueItems": {"const": 1}, "format": {"enum": ["phone"]}},
+            "required": ["uniqueItems", "format"],
+            "additionalProperties": False,
+        },
+    ],
+    ids=json.dumps,
+)
+def test_keywords_without_effect_are_left_out(schema):
+    """What no answer can break is no reason to refuse a schema; what it can break binds still."""
+    text, _, last = answer(Noise(3), schema, max_tokens=600)
+    if last.reason == "stop":
+        jsonschema.validate(json.loads(text), schema)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"oneOf": REFERRED[1:], **DEFINED},
+        {"oneOf": [{"type": "integer"}, {"type": "number"}]},
+        {"oneOf": [{"enum": [1, 2]}, {"enum": [2, 3]}]},
+        {"oneOf": [{**A, "required": []}, {**B, "required": ["x"]}]},
+    ],
+    ids=json.dumps,
+)
+def test_an_answer_that_may_match_two_parts_is_refused_with_a_way_out(schema):
+    """OneOf binds only if its parts exclude each other; the hint says what to write instead."""
+    with pytest.raises(MealkitError) as caught:
+        answer(Noise(), schema)
+    [found] = caught.value.problems
+    assert "oneOf" in found.message
+    assert "write anyOf" in found.hint
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_no_object_has_a_name_twice(seed, temperature):
+    """Even if the model would write nothing else: the second time, the name goes on."""
+    model = Noise(seed, liking=-1000.0)
+    plain = model.logits
+
+    def repeating():
+        logits = plain()
+        logits[[model.vocabulary.index(b"name"), ord('"')]] += 20
+        return logits
+
+    model.logits = repeating
+    text, _, _ = answer(
+        model,
+        {"type": "object", "additionalProperties": {"const": 1}, "minProperties": 3},
+        temperature=temperature,
+        max_tokens=80,
+    )
+    names = []
+    json.JSONDecoder(object_pairs_hook=names.extend).decode(text[: text.rindex(",")] + "}")
+    keys = [name for name, _ in names]
+    assert len(keys) > 1
+    assert len(set(keys)) == len(keys)
+
+
+def test_a_name_that_only_may_be_repeated_is():
+    """An object that the schema forces to go on has no way out, and is written as before."""
+    place = NamesOnce().after(b'{"a": {"a": [1, "a", "a"], "b": "\\"a"}, "\\u0062": "a"')
+    assert place is not None
+    assert place.after(b', "c"') is not None
+    assert place.after(b', "a"') is None
+    assert place.after(b', "b') is not None
+    assert place.after(b', "b"') is None
+
+
+STRICT = [{**item, "function": {**item["function"], "strict": True}} for item in FUNCTIONS]
+LOOSE = {"type": "function", "function": {"name": "loose", "parameters": {"not": {}}}}
+
+
+@pytest.mark.parametrize("parallel", [True, False])
+def test_a_strict_function_binds_as_soon_as_a_call_opens(parallel):
+    """Text is free until then; and a function that is not strict may have a schema of any kind."""
+    seen = set()
+    for seed in range(16):
+        model = Noise(seed, liking=-1.0)
+        plain = model.logits
+
+        def calling(model=model, plain=plain):
+            logits = plain()
+            logits[model.vocabulary.index(b"<tool_call>")] += 8
+            return logits
+
+        model.logits = calling
+        tools = Tools([*STRICT, LOOSE], "auto", None, parallel=parallel)
+        text, calls, last = answer(model, None, tools, max_tokens=400, temperature=1.0, seed=seed)
+        assert "<tool" not in text or last.reason == "length"
+        for call in calls:
+            assert call.name in {"add", "subtract", "loose"}
+            if call.name != "loose":
+                jsonschema.validate(
+                    json.loads(call.arguments), FUNCTIONS[0]["function"]["parameters"]
+                )
+        seen |= {bool(text), bool(calls) and "called"}
+    assert {True, "called"} <= seen
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"properties": {"x": {"type": "integer"}}, "required": ["x"]},
+        {"type": ["object", "null"], "properties": {"x": {"const": 1}}, "required": ["x"]},
+        {"$ref": "#/$defs/a", "$defs": {"a": A}},
+        {
+            "type": "object",
+            "properties": {"x": {"$ref": "#/$defs/a"}, "y": {"$ref": "#/properties/x"}},
+            "required": ["x", "y"],
+            "$defs": {"a": A},
+        },
+        None,
+    ],
+    ids=json.dumps,
+)
+def test_arguments_are_an_object(parameters):
+    """Whatever the function's schema leaves out; its references lead to its own definitions."""
+    given = {"name": "f"} if parameters is None else {"name": "f", "parameters": parameters}
+    tool = {"type": "function", "function": given}
+    for seed in range(4):
+        tools = Tools([FUNCTIONS[0], tool], "required", "f", parallel=False)
+        text, calls, last = answer(Noise(seed), None, tools, max_tokens=900)
+        assert text == ""
+        if last.reason == "tool_calls":
+            arguments = json.loads(calls[0].arguments)
+            assert isinstance(arguments, dict)
+            jsonschema.validate(arguments, parameters or {})
+
+
+def test_arguments_that_are_no_object_are_refused():
+    """They are not called with anything else."""
+    tool = {"type": "function", "function": {"name": "f", "parameters": {"type": "string"}}}
+    with pytest.raises(MealkitError, match="expected object"):
+        answer(Noise(), None, Tools([tool], "required", None, parallel=False))
 
 
 @pytest.mark.parametrize("named", [None, "subtract"])

@@ -1,5 +1,8 @@
 """Text and calls are distinguished, whatever the sizes of the pieces."""
 
+import json
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
@@ -33,6 +36,34 @@ def read(pieces, names=("f",)):
                 text += item
     assert reader.calls == len(calls)
     return text, calls
+
+
+@pytest.mark.parametrize(
+    ("written", "text", "count"),
+    [
+        ("<tool_", "", 0),
+        ("I call \n<tool_", "I call", 0),
+        ("<tool_call>", "", 0),
+        ('<tool_call>\n{"name": "f", "argu', "", 0),
+        ('<tool_call>\n{"name": "f", "arguments": {}}\n</tool_', "", 1),
+        ('<tool_call>{"name": "f", "arguments": {}}</tool_call>\n<to', "", 1),
+        ("a < b", "a < b", 0),
+        ("a <", "a", 0),
+        ("  ", "  ", 0),
+    ],
+)
+def test_a_call_that_is_cut_is_not_text(written, text, count):
+    """If max_tokens ends an answer within a call, nothing of the call is left over."""
+    reader = ToolReader(["f"])
+    items = [*reader.feed(written), *reader.end(is_cut=True)]
+    assert "".join(item for item in items if isinstance(item, str)) == text
+    assert reader.calls == count
+
+
+def test_a_number_of_any_size_is_an_argument():
+    """JSON allows 1e999; a call with it is a call."""
+    _, [(_, call)] = read(['<tool_call>{"name": "f", "arguments": {"x": -1e999}}</tool_call>'])
+    assert json.loads(call.arguments)["x"] < -1e300
 
 
 @given(some.lists(parts, max_size=6), some.data())

@@ -34,7 +34,7 @@ def test_the_limit_is_inclusive(onnx_folder):
     assert len(tokenizer.texts(["salt " * 254])[0].ids) == 256
     assert refused(lambda: tokenizer.texts(["a", "b", "c", "salt " * 299])) == (
         "REQUEST_TOO_LONG",
-        "input 3 has 301 tokens, the limit is 256",
+        "input 3 has 301 tokens, but this model's maximum context length is 256 tokens",
         "input[3]",
     )
 
@@ -54,7 +54,7 @@ def test_the_limit_holds_for_query_and_document_together(onnx_folder):
     assert len(tokenizer.pairs("salt", ["salt " * 252])[0].ids) == 256
     assert refused(lambda: tokenizer.pairs("salt", ["salt", "salt " * 253])) == (
         "REQUEST_TOO_LONG",
-        "the query with document 1 has 257 tokens, the limit is 256",
+        "the query with document 1 has 257 tokens, but this model's maximum context length is 256 tokens",
         "documents[1]",
     )
 
