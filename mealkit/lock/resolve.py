@@ -160,7 +160,11 @@ def _resolve(
     if previous and kept and kept.packages == asked.packages and Upgrade.PYTHON not in upgrade:
         engine_packages = previous.engine.packages
     else:
-        wanted = (*parts.recipe.requirements_for(parts.task), *parts.kit.runtime.requirements)
+        wanted = (
+            *parts.recipe.requirements_for(parts.task),
+            *parts.recipe.bounds_for(parts.task),
+            *parts.kit.runtime.requirements,
+        )
         with _lockable("the engine's packages"):
             engine_packages = inputs.packages(wanted, parts.recipe.excludes, target)
     if previous and kept and kept.gateway == asked.gateway and Upgrade.PYTHON not in upgrade:

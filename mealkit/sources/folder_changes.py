@@ -55,7 +55,7 @@ def changed_weights(
     }
     if not changed and not missing:
         return None
-    forms = _forms(model, locked, now, changed)
+    forms = _forms(model, locked, now, changed, any_data=supplies.any_data)
     files = dict(before)
     for path, file in changed.items():
         origins = before[path].origins if path in before else (FolderOrigin(file=file.name),)
@@ -85,12 +85,14 @@ def _forms(
     locked: LockedModel,
     now: Mapping[str, PinnedFile],
     changed: Mapping[str, PinnedFile],
+    *,
+    any_data: bool,
 ) -> dict[str, Format]:
     """Return the formats of the changed files; graphs that did not change name their data, too."""
     data = frozenset(file.path for file in locked.files if file.format == "onnx-data")
     graphs = {path: file.ranges for path, file in now.items() if path.endswith(".onnx")}
     readers = {path: file.ranges for path, file in changed.items()}
-    return forms_of(readers, model, graphs=graphs, known_data=data)
+    return forms_of(readers, model, graphs=graphs, known_data=data, any_data=any_data)
 
 
 def _shapes(before: LockedFile | None, after: LockedFile) -> bool:

@@ -52,7 +52,7 @@ def folder_problems(document: Document, supplies: Supplies) -> list[Problem]:
         problems += [_on_line(item, document, index) for item in missing]
     # The graph that names a file may come from elsewhere.
     is_whole = len(entries) == len(_entries(document))
-    return [*problems, *_format_problems(files, document, is_whole=is_whole)]
+    return [*problems, *_format_problems(files, document, supplies, is_whole=is_whole)]
 
 
 def _present(
@@ -69,7 +69,11 @@ def _present(
 
 
 def _format_problems(
-    files: Mapping[str, tuple[int, RangeReader]], document: Document, *, is_whole: bool
+    files: Mapping[str, tuple[int, RangeReader]],
+    document: Document,
+    supplies: Supplies,
+    *,
+    is_whole: bool,
 ) -> Iterator[Problem]:
     graph_data = cache(lambda: graph_data_of({path: item[1] for path, item in files.items()}))
     allow_pickle = _part(_part(document.data, "model"), "allow_pickle") is True
@@ -79,14 +83,21 @@ def _format_problems(
             return not is_whole or path in graph_data()
 
         try:
-            classify(path, ranges, allow_pickle=allow_pickle, is_graph_data=is_named)
+            classify(
+                path,
+                ranges,
+                allow_pickle=allow_pickle,
+                is_graph_data=is_named,
+                any_data=supplies.any_data,
+            )
         except MealkitError as error:
             yield from (_on_line(item, document, index) for item in error.problems)
 
 
 def _on_line(problem: Problem, document: Document, index: int) -> Problem:
     """Return the problem with the line of its entry in kit.yaml."""
-    message = f"{problem.message}, in {problem.where}" if problem.where else problem.message
+    place = problem.where or ""
+    message = problem.message if place in problem.message else f"{problem.message}, in {place}"
     where = document.where(("model", "weights", index))
     return replace(problem, message=f"model.weights.{index}: {message}", where=where)
 

@@ -15,7 +15,7 @@ from mealkit.errors import KitError, MealkitError, Problem, failure, failures, p
 from mealkit.kit.bounds import Bounds, OutsideError
 from mealkit.kit.confidential import MAX_SCANNED_BYTES, secret_name, secrets_in
 from mealkit.kit.files import secret_problem, source_folder
-from mealkit.kit.search import Search, TooManyError, has_wildcard
+from mealkit.kit.search import Search, TooManyError, has_wildcard, link_in_text
 from mealkit.recipe.kit import FolderPlace
 from mealkit.recipe.origins import FolderOrigin
 from mealkit.sources.ranges import FileRanges, RangeReader
@@ -141,6 +141,9 @@ class FolderReader:
         note = f"; links out of the folder are not followed: {links}" if links else ""
         path = self._folder / name
         what = "is not a regular file" if path.exists() and not has_wildcard(name) else ""
+        above = path if has_wildcard(name) else next(filter(Path.is_file, path.parents), path)
+        if target := link_in_text(above):
+            note = f"; {above.name} is a link to {target} that Git wrote as text (core.symlinks)"
         message = f"{name} {what}" if what else f"there is no {name}{note}"
         return problem("SOURCE_NOT_FOUND", message, where=str(self._folder))
 

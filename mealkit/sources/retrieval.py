@@ -131,6 +131,7 @@ class _Job:
             FileRanges(path),
             allow_pickle=self.model.allow_pickle,
             is_graph_data=lambda: file.format == "onnx-data",
+            any_data=file.format == "data",
         )
         if form != file.format:
             raise failure(

@@ -60,7 +60,11 @@ def resolve_weights(
         if clashing is not None:
             message = f"{shown(clashing[0])} and {shown(clashing[1])} cannot both be there"
             raise failure("WEIGHTS_CLASH", message, where=clashing[1])
-        forms = forms_of({path: file.ranges for path, (file, _) in found.items()}, model)
+        forms = forms_of(
+            {path: file.ranges for path, (file, _) in found.items()},
+            model,
+            any_data=supplies.any_data,
+        )
         shape = shape_of(
             [ModelFile(path, forms[path], found[path][0].ranges) for path in sorted(found)]
         )
@@ -74,6 +78,7 @@ def forms_of(
     *,
     graphs: Mapping[str, RangeReader] | None = None,
     known_data: frozenset[str] = frozenset(),
+    any_data: bool = False,
 ) -> dict[str, Format]:
     """Return the format of each file by its path.
 
@@ -92,6 +97,7 @@ def forms_of(
             files[path],
             allow_pickle=model.allow_pickle,
             is_graph_data=lambda: path in graph_data(),
+            any_data=any_data,
         )
 
     return {path: form(path) for path in files}

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mealkit.engines.registry import takes_any_data
 from mealkit.engines.typed_parts import engine_problems
 from mealkit.errors import Problem
 from mealkit.kit.bounds import Bounds
@@ -57,4 +58,7 @@ def _folder_problems(document: Document, home: Home, allowed: Sequence[Path]) ->
         return []
     with downloader(home) as fetcher:
         roots = Bounds.of(Path(document.name).parent, allowed).roots
-        return folder_problems(document, Supplies(fetcher, allowed=roots))
+        runtime = document.data.get("runtime")
+        engine = runtime.get("engine") if isinstance(runtime, dict) else None
+        any_data = takes_any_data(engine)
+        return folder_problems(document, Supplies(fetcher, allowed=roots, any_data=any_data))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mealkit.digest import Digest
+from mealkit.engines.registry import takes_any_data
 from mealkit.kit.bounds import Bounds
 from mealkit.kit.files import source_folder
 from mealkit.oci.tar import weight_footer, weight_header
@@ -48,7 +49,8 @@ def open_supplies(
 
     with downloader(home, task) as fetcher:
         lifted = frozenset(kit.allow_secrets)
-        yield Supplies(fetcher, hash_files, bounds.roots, lifted)
+        any_data = takes_any_data(kit.runtime.engine)
+        yield Supplies(fetcher, hash_files, bounds.roots, lifted, any_data)
 
 
 def _image_path(kit: Kit, kit_folder: Path, path: Path) -> str:
