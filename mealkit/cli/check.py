@@ -1,12 +1,15 @@
 """mealkit check: report all problems of a kit at once."""
 
-from mealkit.cli.options import HERE, AllowFolder, Json, KitPath
+import typer
+
+from mealkit.cli.options import HERE, AllowFolder, Json, KitPath, session_of
 from mealkit.cli.output import print_json, print_line, print_problem, say
 
 EXAMPLES = ("mealkit check", "mealkit check kits/sbert-minilm", "mealkit check my-kit --json")
 
 
 def check(
+    context: typer.Context,
     path: KitPath = HERE,
     *,
     allow_folder: AllowFolder = [],  # noqa: B006  typer copies it
@@ -15,7 +18,9 @@ def check(
     """Check a kit and every file it names, without the network."""
     from mealkit.pipeline.kit.checking import check_kit
 
-    report = check_kit(path, allow_folder)
+    session = session_of(context)
+    progress = session.progress(as_json=as_json)
+    report = check_kit(path, session.home, allow_folder, progress)
     if as_json:
         warnings = [item.as_json() for item in report.warnings]
         lock = {"missing": report.stale is None, "stale": list(report.stale or ())}
@@ -27,6 +32,4 @@ def check(
         print_problem(warning, warning=True)
     if report.stale is None:
         say("the kit has no lock yet; write it with: mealkit lock")
-    elif report.stale:
-        say(f"the lock is stale ({', '.join(report.stale)}); update it with: mealkit lock")
     print_line(f"{report.name} {report.version} is valid")

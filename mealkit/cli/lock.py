@@ -9,7 +9,7 @@ import typer
 from mealkit.cli.changes import change_lines
 from mealkit.cli.options import HERE, AllowFolder, Json, KitPath, session_of
 from mealkit.cli.output import print_json, print_line, say
-from mealkit.errors import failure
+from mealkit.errors import failure, failures
 
 EXAMPLES = (
     "mealkit lock",
@@ -45,7 +45,7 @@ def lock(
     if check:
         if upgrade:
             raise failure("USAGE", "--check changes nothing, --upgrade does")
-        _check(path, allow_folder, as_json=as_json)
+        _check(context, path, allow_folder, as_json=as_json)
         return
     from mealkit.lock.resolve import Upgrade
     from mealkit.pipeline.kit.locking import lock_kit
@@ -69,18 +69,18 @@ def lock(
     print_line(str(report.recipe))
 
 
-def _check(path: KitPath, allowed: list[Path], *, as_json: bool) -> None:
+def _check(context: typer.Context, path: KitPath, allowed: list[Path], *, as_json: bool) -> None:
     from mealkit.pipeline.kit.locking import check_lock
 
-    changes = check_lock(path, allowed)
+    session = session_of(context)
+    found = check_lock(path, session.home, allowed, session.progress(as_json=as_json))
     if as_json:
-        print_json({"changes": [item.as_json() for item in changes]})
+        print_json({"changes": [item.as_json() for item in found.changes]})
     else:
-        for line in change_lines(changes):
+        for line in change_lines(found.changes):
             print_line(line)
-    if changes:
-        parts = ", ".join(item.path for item in changes)
-        raise failure("LOCK_STALE", f"the kit differs from its lock: {parts}", where=path)
+    if found.stale:
+        raise failures([found.stale])
 
 
 def _verdict(*, created: bool, changed: bool) -> str:

@@ -81,6 +81,9 @@ class Recipe:
     """Returns its features for a task with these hyperparameters and settings."""
     task_requirements: Mapping[Task, tuple[str, ...]] = field(default_factory=dict)
     """The additional packages that it imports for a task."""
+    bounds: Mapping[str, str] = field(default_factory=dict)
+    """The versions of these packages that its worker runs with, such as ``>=2.5``, by name. Locks
+    contain no digest of this text, so a lock stays valid when a bound changes."""
     demand: Callable[[Use], Demand | None] = no_demand
     """Returns the values that affect its memory, from its flags."""
     computes_in: Dtype | None = None
@@ -114,6 +117,11 @@ class Recipe:
     def requirements_for(self, task: Task) -> tuple[str, ...]:
         """Return the Python packages that its worker imports for a task."""
         return (*self.requirements, *self.task_requirements.get(task, ()))
+
+    def bounds_for(self, task: Task) -> tuple[str, ...]:
+        """Return the bounds of the packages that its worker imports for a task."""
+        wanted = self.requirements_for(task)
+        return tuple(f"{name}{bound}" for name, bound in self.bounds.items() if name in wanted)
 
     def estimated_memory_bytes(self, weights_bytes: int) -> int:
         """Estimate the memory of the whole container: gateway, engine and weights."""

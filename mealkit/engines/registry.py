@@ -47,6 +47,11 @@ def traits_of(name: str | None) -> EngineTraits:
     return recipe_of(name).traits
 
 
+def takes_any_data(name: object) -> bool:
+    """Return whether an engine takes files of no known format; False for an unknown engine."""
+    return isinstance(name, str) and name in engine_names() and "data" in recipe_of(name).formats
+
+
 def usual_engine(weights: str, *, generates: bool) -> str:
     """Return the engine that usually serves a model, by the format of its weights.
 

@@ -47,8 +47,28 @@ def check_engine_parts(loaded: LoadedKit) -> EngineParts:
         recipe = recipe_of(kit.runtime.engine)
         if recipe.needs_weights and not kit.model.weights:
             wrong.append(_no_weights(recipe, loaded.lines))
+        wrong += _bound_problems(kit, recipe, found.task, loaded.lines)
         wrong += recipe.check(loaded, found.settings)
     return replace(found, problems=(*found.problems, *wrong))
+
+
+def _bound_problems(kit: Kit, recipe: Recipe, task: Task, lines: Document) -> list[Problem]:
+    """Return a problem for every requirement that excludes the versions that the engine needs."""
+    if not kit.runtime.requirements:
+        return []
+    from mealkit.kit.requirement_lines import contradicts  # noqa: PLC0415  late: few kits need it
+
+    found = []
+    for index, line in enumerate(kit.runtime.requirements):
+        for bound in recipe.bounds_for(task):
+            if contradicts(line, bound):
+                message = (
+                    f"runtime.requirements.{index}: {line}: the engine {recipe.name} needs {bound}"
+                )
+                hint = f"require {bound}, and change the code that needs another version"
+                where = lines.where(("runtime", "requirements", index))
+                found.append(problem("KIT_INVALID", message, where=where, hint=hint))
+    return found
 
 
 def _override_problems(kit: Kit, parts: EngineParts, lines: Document) -> list[Problem]:

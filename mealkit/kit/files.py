@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mealkit.errors import Problem, problem
+from mealkit.files.pointers import pointer_in
 from mealkit.kit.bounds import Bounds, OutsideError
 from mealkit.kit.confidential import addresses_with_passwords, secret_name, secrets_in
 from mealkit.kit.document import Document
@@ -233,6 +234,8 @@ class KitFiles:
         text, fault = decoded(data)
         if fault is None and "\0" in text:
             fault = ("contains a NUL character", "name a text file")
+        if pointer := pointer_in(data):
+            fault = (f"is {pointer.kind}", pointer.fix)
         if fault:
             self._report(code, place, f"{Path(name).name} {fault[0]}", fault[1])
             return None

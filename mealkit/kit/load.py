@@ -13,12 +13,13 @@ from pydantic import ValidationError
 
 from mealkit.errors import KitError, Problem, failure, problem
 from mealkit.kit.bounds import Bounds, OutsideError
+from mealkit.kit.confidential import masked
 from mealkit.kit.document import Document, read_document
 from mealkit.kit.document import Path as FieldPath
 from mealkit.kit.files import KIT_NAME, KitFiles, decoded
 from mealkit.kit.problems import problems_of
 from mealkit.recipe.kit import Kit
-from mealkit.untrusted import UntrustedError
+from mealkit.untrusted import UntrustedError, shown
 
 MAX_KIT_BYTES = 1024 * 1024
 
@@ -79,7 +80,8 @@ def load_kit(
     prompts, code, wheels = files.prompts(), files.code(), files.wheels()
     files.check_places()
     files.check_own_text(text)
-    problems = _in_order([*found, *refused, *check(document), *files.problems])
+    lines = _requirement_problems(document)
+    problems = _in_order([*found, *refused, *lines, *check(document), *files.problems])
     if problems or kit is None:
         raise KitError(*problems)
     warnings = tuple(_warnings(kit, document))
@@ -91,6 +93,21 @@ def _validated(document: Document) -> tuple[Kit | None, list[Problem]]:
         return Kit.model_validate_json(json.dumps(document.data)), []
     except ValidationError as error:
         return None, problems_of(error, Kit, document.data, document)
+
+
+def _requirement_problems(document: Document) -> Iterator[Problem]:
+    """Yield a problem for every line of ``runtime.requirements`` that a kit cannot have."""
+    runtime = document.data.get("runtime") if isinstance(document.data, dict) else None
+    lines = runtime.get("requirements") if isinstance(runtime, dict) else None
+    if not isinstance(lines, list) or not lines:
+        return
+    from mealkit.kit.requirement_lines import fault_in  # noqa: PLC0415  late: few kits need it
+
+    for index, line in enumerate(lines):
+        if isinstance(line, str) and (fault := fault_in(line)):
+            message = f"runtime.requirements.{index}: {shown(masked(line))}: {fault.why}"
+            where = document.where(("runtime", "requirements", index))
+            yield problem("KIT_INVALID", message, hint=fault.instead, where=where)
 
 
 def _in_order(problems: list[Problem]) -> list[Problem]:

@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
 from mealkit.kit.bounds import Bounds, OutsideError
+from mealkit.untrusted import UntrustedError, read_file
 
 MAX_ENTRIES = 50_000
 """The maximum number of files and folders that one search reads."""
@@ -21,6 +22,7 @@ MAX_DEPTH = 32
 NEVER_BY_PATTERN = frozenset({".git", ".hg", ".svn", ".jj", "__pycache__", ".venv"})
 """Folders that patterns skip, because history, caches and environments are not part of a kit."""
 
+_LONGEST_LINK = 1024
 _WILD = frozenset("*?[")
 
 
@@ -37,6 +39,24 @@ class TooManyError(Exception):
 def has_wildcard(pattern: str) -> bool:
     """Return whether a name is a pattern."""
     return any(sign in _WILD for sign in pattern)
+
+
+def link_in_text(path: Path) -> Path | None:
+    """Return the target of a link that Git wrote as a text file; None if it is none.
+
+    Git does so where links are not allowed (``core.symlinks`` is false): the file's whole content
+    is a relative path, which must exist.
+    """
+    try:
+        if path.is_symlink() or not 0 < path.stat().st_size <= _LONGEST_LINK:
+            return None
+        text = read_file(path, _LONGEST_LINK).decode()
+    except (OSError, UntrustedError, UnicodeDecodeError):
+        return None
+    if not text.isprintable() or "/" not in text.strip("/") or text.startswith("/"):
+        return None
+    target = path.parent / text
+    return target if target.exists() else None
 
 
 class Search:

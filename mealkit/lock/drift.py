@@ -8,7 +8,7 @@ from mealkit.lock.resolve import KitParts, offline_lock, requests_of
 from mealkit.recipe.lock import Lock
 from mealkit.recipe.variant import architectures_of, joined, plain_lock, plain_locks
 
-_REQUEST = re.compile(r"(?:^|\.)requests\.|^variants\.\w+$")
+_REQUEST = re.compile(r"(?:^|\.)requests\.|^variants\.\w+$|^model\.shape$")
 
 
 def drift(parts: KitParts, lock: Lock) -> list[Change]:
@@ -17,7 +17,7 @@ def drift(parts: KitParts, lock: Lock) -> list[Change]:
     Parts that must be resolved from the network (weights, packages, base, or everything for an
     architecture that the lock lacks) are named as a whole.
     """
-    return [*_values(parts, lock), *_asked(parts, lock)]
+    return [*_values(parts, lock), *_local(parts, lock), *_asked(parts, lock)]
 
 
 def needs_network(changes: list[Change]) -> bool:
@@ -34,6 +34,17 @@ def _values(parts: KitParts, lock: Lock) -> Iterator[Change]:
     wanted = offline_lock(parts, lock)
     known = _from(wanted.runtime.architecture, lock)
     yield from compare(known.model_dump(mode="json"), wanted.model_dump(mode="json"))
+
+
+def _local(parts: KitParts, lock: Lock) -> Iterator[Change]:
+    """Yield the local files that are missing, and a shape that local files alone do not give."""
+    if parts.current is None:
+        return
+    before = {file.path: file.sha256 for file in lock.model.files}
+    for path in parts.current.missing:
+        yield Change(f"model.files.{path}.sha256", before[path], None)
+    if parts.current.shape is None:
+        yield Change("model.shape", None, "to be read again")
 
 
 def _from(architecture: str, lock: Lock) -> Lock:

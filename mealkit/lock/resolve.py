@@ -15,7 +15,7 @@ from pydantic import JsonValue, ValidationError
 from mealkit.digest import Digest, canonical_json
 from mealkit.engines.engine import Recipe
 from mealkit.errors import MealkitError, failure
-from mealkit.lock.resolved import Resolved, is_compiled, stated_requirements
+from mealkit.lock.resolved import CurrentWeights, Resolved, is_compiled, stated_requirements
 from mealkit.recipe.glibc import glibc_of
 from mealkit.recipe.kit import Architecture, Base, Kit, Task, kit_json
 from mealkit.recipe.lock import (
@@ -86,6 +86,8 @@ class KitParts:
     local_wheels: Mapping[str, Digest]
     gateway_requirements: tuple[str, ...]
     mealkit_version: str
+    current: CurrentWeights | None = None
+    """The weights, if local files differ from those in the lock."""
     gateway_bounds: tuple[str, ...] = ()
     """Versions that the gateway is tested with. They are not part of the request: a lock that was
     written with other bounds remains valid."""
@@ -127,10 +129,12 @@ def resolve(
         SourceError, LockError: an input cannot be resolved.
     """
     locks: list[Lock] = []
-    for own in parts.variants():
+    for variant in parts.variants():
+        own = variant
         before = plain_lock(previous, own.architecture) if previous else None
         if locks:  # all architectures share the weights that the first one resolved
             before = _with_model(before or locks[0], locks[0])
+            own = replace(own, current=None)
             upgrade -= {Upgrade.WEIGHTS}
         locks.append(_resolve(own, inputs, before, upgrade))
     return joined(locks)
@@ -156,7 +160,11 @@ def _resolve(
     if previous and kept and kept.packages == asked.packages and Upgrade.PYTHON not in upgrade:
         engine_packages = previous.engine.packages
     else:
-        wanted = (*parts.recipe.requirements_for(parts.task), *parts.kit.runtime.requirements)
+        wanted = (
+            *parts.recipe.requirements_for(parts.task),
+            *parts.recipe.bounds_for(parts.task),
+            *parts.kit.runtime.requirements,
+        )
         with _lockable("the engine's packages"):
             engine_packages = inputs.packages(wanted, parts.recipe.excludes, target)
     if previous and kept and kept.gateway == asked.gateway and Upgrade.PYTHON not in upgrade:
@@ -166,15 +174,31 @@ def _resolve(
         with _lockable("the gateway's packages"):
             gateway_packages = inputs.packages(wanted, (), target)
     if previous and kept and kept.weights == asked.weights and Upgrade.WEIGHTS not in upgrade:
-        files, shape = previous.model.files, previous.model.shape
+        files, shape = _kept_weights(parts, inputs, previous)
     else:
-        with _lockable("the weights"):
-            files, found = inputs.weights(parts.kit)
-        shape = _plausible(found)
+        files, shape = _new_weights(parts.kit, inputs)
     _check_length(parts, shape)
     resolved = Resolved(base, engine_packages, gateway_packages, files, shape)
     with _lockable("what was found"):
         return _lock(parts, resolved, asked)
+
+
+def _new_weights(kit: Kit, inputs: Inputs) -> tuple[tuple[LockedFile, ...], ModelShape]:
+    with _lockable("the weights"):
+        files, found = inputs.weights(kit)
+    return files, _plausible(found)
+
+
+def _kept_weights(
+    parts: KitParts, inputs: Inputs, previous: Lock
+) -> tuple[tuple[LockedFile, ...], ModelShape]:
+    """Return the locked files, with local ones as they are now."""
+    current = parts.current
+    if current is None:
+        return previous.model.files, previous.model.shape
+    if current.shape is not None and not current.missing:
+        return current.files, _plausible(current.shape)
+    return _new_weights(parts.kit.model_copy(update={"model": current.model}), inputs)
 
 
 def _plausible(shape: ModelShape) -> ModelShape:
@@ -227,12 +251,15 @@ def offline_lock(parts: KitParts, previous: Lock) -> Lock:
 
 
 def _offline(parts: KitParts, previous: Lock) -> Lock:
+    files, shape = previous.model.files, previous.model.shape
+    if parts.current is not None:
+        files, shape = parts.current.files, _plausible(parts.current.shape or shape)
     resolved = Resolved(
         previous.runtime.base,
         previous.engine.packages,
         previous.gateway.packages,
-        previous.model.files,
-        previous.model.shape,
+        files,
+        shape,
     )
     return _lock(parts, resolved, previous.requests)
 

@@ -10,7 +10,7 @@ from mealkit.engines.engine import Recipe
 from mealkit.memory.setting import Compared
 from mealkit.memory.shape import Shape
 from mealkit.recipe.cuda_builds import built_for, cuda_of
-from mealkit.recipe.kit import Gpu, Kit
+from mealkit.recipe.kit import Gpu, Kit, Model
 from mealkit.recipe.lock import (
     LockedBase,
     LockedDebianBase,
@@ -31,6 +31,20 @@ class Resolved:
     gateway_packages: tuple[LockedWheel, ...]
     files: tuple[LockedFile, ...]
     shape: ModelShape
+
+
+@dataclass(frozen=True, slots=True)
+class CurrentWeights:
+    """The model's files of a lock, with those of folder sources as they are now."""
+
+    files: tuple[LockedFile, ...]
+    """Sorted by path; a missing file is still as it is locked."""
+    shape: ModelShape | None
+    """None: the shape changed, and headers that are not on this machine are needed for it."""
+    missing: tuple[str, ...]
+    """The paths of locked files that are no longer in their folder."""
+    model: Model
+    """The kit's model with every other source pinned to what is locked."""
 
 
 def is_compiled(kit: Kit) -> bool:

@@ -97,7 +97,8 @@ class LockedFile(StrictModel):
     size_bytes: Annotated[Bytes, CHANGES_ANSWERS]
     """The file's size."""
     format: Annotated[
-        Literal["safetensors", "gguf", "onnx", "onnx-data", "json", "text", "pickle"], KEEPS_ANSWERS
+        Literal["safetensors", "gguf", "onnx", "onnx-data", "json", "text", "pickle", "data"],
+        KEEPS_ANSWERS,
     ]
     """The file's format, detected from its content."""
     origins: Annotated[tuple[Origin, ...], KEEPS_ANSWERS]

@@ -1,17 +1,22 @@
 """Detects the format of a weight file from its content. The name is used only to reject a file.
 
 Raises SourceError unless the file is safetensors, GGUF, ONNX, JSON, text, the external data of an
-ONNX graph, or a pickle that is allowed.
+ONNX graph, or a pickle that is allowed; for an engine that takes any data, unless it is a pickle or
+a program.
 """
 
+import bz2
 import json
+import lzma
 import re
 import zipfile
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import PurePosixPath
 from typing import Literal
 
 from mealkit.errors import failure
+from mealkit.files.pointers import MAX_POINTER_BYTES, pointer_in
 from mealkit.sources.pickles import is_pickle
 from mealkit.sources.protobuf import is_onnx
 from mealkit.sources.ranges import HEAD_BYTES, RangeReader
@@ -19,17 +24,32 @@ from mealkit.sources.safetensors import MAX_HEADER_BYTES
 from mealkit.sources.zip_archive import open_archive
 from mealkit.untrusted import UntrustedError, shown
 
-Format = Literal["safetensors", "gguf", "onnx", "onnx-data", "json", "text", "pickle"]
+Format = Literal["safetensors", "gguf", "onnx", "onnx-data", "json", "text", "pickle", "data"]
 
 # Usual names of pickles: loaders unpickle files with these names, whatever they contain.
 _PICKLE_SUFFIXES = frozenset(
     {".bin", ".pt", ".pth", ".pkl", ".pickle", ".joblib", ".ckpt", ".dill", ".pt2"}
 )
+# Files with these names have this format: an engine would fail on any text.
+_STRICT_SUFFIXES = {".safetensors": "safetensors", ".gguf": "GGUF", ".onnx": "ONNX"}
 _JSON_START = re.compile(rb'\s*(\{\s*["}]|\[\s*[\[{"\dtfn\]-])')
 _NPY_MAGIC = b"\x93NUMPY"
 _NPY_HEADER_BYTES = 4096
 _OBJECT_TYPE = re.compile(rb"['|]O")
 _MAX_ARRAYS = 1000
+# ELF, Windows, macOS (32 and 64 bits, several architectures), WebAssembly.
+_PROGRAMS = (
+    b"\x7fELF",
+    b"MZ",
+    b"\xfe\xed\xfa",
+    b"\xce\xfa\xed\xfe",
+    b"\xcf\xfa\xed\xfe",
+    b"\xca\xfe\xba\xbe",
+    b"\0asm",
+)
+# Zstandard, LZ4: the standard library cannot unpack them.
+_PACKED = (b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18")
+_LZMA_BYTES = 64 * 1024 * 1024
 
 
 def classify(
@@ -38,22 +58,29 @@ def classify(
     *,
     allow_pickle: bool = False,
     is_graph_data: Callable[[], bool] = lambda: False,
+    any_data: bool = False,
 ) -> Format:
     """Return the format of a file; reads its first bytes, and the directory of an archive.
 
     ``is_graph_data`` is called for a file of no other format. It returns whether an ONNX graph
-    stores tensors in it; such a file may contain any numbers.
+    stores tensors in it; such a file may contain any numbers. With ``any_data``, other files are
+    ``data``, such as pictures and arrays for the kit's own code.
 
     Raises:
         SourceError: ``WEIGHTS_PICKLE`` unless ``allow_pickle``, ``WEIGHTS_FORMAT`` for anything
             unknown, ``WEIGHTS_DAMAGED`` for an archive that cannot be read.
     """
     found = _content(name, ranges)
-    suspicious = PurePosixPath(name).suffix.lower() in _PICKLE_SUFFIXES
+    suffix = PurePosixPath(name).suffix.lower()
+    if found in ("text", "json"):
+        _require_no_stand_in(name, suffix, ranges)
+    suspicious = suffix in _PICKLE_SUFFIXES
     if suspicious and found in ("text", "json", None):
         found = "pickle"
     if found is None and is_graph_data():
         return "onnx-data"
+    if found is None and any_data:
+        found = _data(name, ranges)
     if found is None:
         raise failure(
             "WEIGHTS_FORMAT",
@@ -65,6 +92,25 @@ def classify(
             "WEIGHTS_PICKLE", f"{name} is a pickle, which runs code when loaded", where=name
         )
     return found
+
+
+def _require_no_stand_in(name: str, suffix: str, ranges: RangeReader) -> None:
+    """Raise for a text that stands for another file, or has the name of a binary format.
+
+    Raises:
+        SourceError: ``WEIGHTS_FORMAT``.
+    """
+    pointer = pointer_in(ranges.read(0, MAX_POINTER_BYTES + 1))
+    if pointer is not None:
+        message = f"{name} is {pointer.kind}"
+        raise failure("WEIGHTS_FORMAT", message, hint=pointer.fix, where=name)
+    if suffix in _STRICT_SUFFIXES:
+        raise failure(
+            "WEIGHTS_FORMAT",
+            f"{name} is text, not {_STRICT_SUFFIXES[suffix]}",
+            hint="download the file again: an error page or a placeholder is in its place",
+            where=name,
+        )
 
 
 def _content(name: str, ranges: RangeReader) -> Format | None:
@@ -79,6 +125,44 @@ def _content(name: str, ranges: RangeReader) -> Format | None:
     if is_onnx(ranges):
         return "onnx"
     return _text(head, whole=whole)
+
+
+def _data(name: str, ranges: RangeReader) -> Format:
+    """Return whether data of no known format is a pickle, which may be compressed.
+
+    Raises:
+        SourceError: ``WEIGHTS_FORMAT``, it is a program, or compressed so that it cannot be told.
+    """
+    head = ranges.read(0, HEAD_BYTES)
+    if head.startswith(_PROGRAMS):
+        message, hint = f"{name} is a program, not data", "name its package in runtime.requirements"
+        raise failure("WEIGHTS_FORMAT", message, hint=hint, where=name)
+    if head.startswith(_PACKED):
+        message, hint = f"{name} is compressed data", "unpack it, and name what was in it"
+        raise failure("WEIGHTS_FORMAT", message, hint=hint, where=name)
+    return "pickle" if is_pickle(_unpacked_head(head), whole=False) else "data"
+
+
+def _unpacked_head(head: bytes) -> bytes:
+    """Return the first bytes of compressed data; nothing if it is not compressed."""
+    unpackers: list[tuple[bytes, Callable[[], bytes]]] = [
+        (b"\x1f\x8b", lambda: zlib.decompressobj(31).decompress(head, HEAD_BYTES)),
+        (b"\x78", lambda: zlib.decompressobj().decompress(head, HEAD_BYTES)),
+        (b"BZh", lambda: bz2.BZ2Decompressor().decompress(head, HEAD_BYTES)),
+        (b"\xfd7zXZ", lambda: _lzma(lzma.FORMAT_XZ, head)),
+        (b"\x5d\x00", lambda: _lzma(lzma.FORMAT_ALONE, head)),
+    ]
+    for magic, unpack in unpackers:
+        if head.startswith(magic):
+            try:
+                return unpack()
+            except (zlib.error, OSError, lzma.LZMAError, EOFError):
+                return b""
+    return b""
+
+
+def _lzma(form: int, head: bytes) -> bytes:
+    return lzma.LZMADecompressor(form, memlimit=_LZMA_BYTES).decompress(head, HEAD_BYTES)
 
 
 def _begins_safetensors(name: str, head: bytes) -> bool:

@@ -11,14 +11,14 @@ from itertools import islice
 from pathlib import Path
 
 from mealkit.digest import Digest
-from mealkit.errors import KitError, MealkitError, Problem, failure
+from mealkit.errors import KitError, MealkitError, Problem, failure, failures, problem
 from mealkit.kit.bounds import Bounds, OutsideError
 from mealkit.kit.confidential import MAX_SCANNED_BYTES, secret_name, secrets_in
 from mealkit.kit.files import secret_problem, source_folder
-from mealkit.kit.search import Search, TooManyError, has_wildcard
+from mealkit.kit.search import Search, TooManyError, has_wildcard, link_in_text
 from mealkit.recipe.kit import FolderPlace
 from mealkit.recipe.origins import FolderOrigin
-from mealkit.sources.ranges import FileRanges
+from mealkit.sources.ranges import FileRanges, RangeReader
 from mealkit.sources.source import PinnedFile, Supplies, matches, require_digest
 from mealkit.untrusted import UntrustedError, read_file
 
@@ -38,14 +38,29 @@ class FolderReader:
 
     def pin(self, patterns: Sequence[str], asserted: Mapping[str, Digest]) -> list[PinnedFile]:
         """Hash the matching files."""
-        names = self._selected(patterns)
-        pinned = []
-        for name, (digest, path) in zip(names, self._hashed(names), strict=True):
-            require_digest(name, asserted.get(name), digest, str(self._folder / name))
-            ranges = FileRanges(path)
-            self._supplies.task.advance(ranges.size_bytes)
-            pinned.append(PinnedFile(name, digest, ranges.size_bytes, ranges))
+        names, missing = self._selected(patterns)
+        if missing:
+            raise failures(missing)
+        pinned = self._pinned(names)
+        for file in pinned:
+            require_digest(file.name, asserted.get(file.name), file.digest, self._at(file.name))
         return pinned
+
+    def present(self, patterns: Sequence[str]) -> list[PinnedFile]:
+        """Hash the matching files that exist."""
+        return self._pinned(self._selected(patterns)[0])
+
+    def readable(self, patterns: Sequence[str]) -> tuple[dict[str, RangeReader], list[Problem]]:
+        """Return readers of the matching files, unhashed, and a problem for every missing one."""
+        names, problems = self._selected(patterns)
+        found: dict[str, RangeReader] = {}
+        for name in names:
+            try:
+                with self._held(name) as held:
+                    found[name] = FileRanges(held.readlink())
+            except MealkitError as error:
+                problems += error.problems
+        return found, problems
 
     def origin(self, name: str) -> FolderOrigin:
         """Return the file's path in the folder, since a lock contains no local paths."""
@@ -54,7 +69,7 @@ class FolderReader:
     def fetch(self, name: str, expected: Digest, size_bytes: int) -> Path:
         """Return the file itself, after its bytes were verified."""
         ((digest, path),) = self._hashed([name])
-        require_digest(name, expected, digest, str(self._folder / name))
+        require_digest(name, expected, digest, self._at(name))
         self._supplies.task.advance(size_bytes)
         return path
 
@@ -73,19 +88,33 @@ class FolderReader:
                 folder = source_folder(self._kit_folder, self._path)
                 self._known = self._bounds.resolve(folder)
             except OutsideError as error:
-                problem = error.as_problem(self._path, "model.weights", is_folder=True)
-                raise KitError(problem) from error
+                outside = error.as_problem(self._path, "model.weights", is_folder=True)
+                raise KitError(outside) from error
             except (OSError, ValueError) as error:
                 message = f"the folder cannot be followed: {error}"
                 raise failure("SOURCE_NOT_FOUND", message, where=self._path) from error
         return self._known
 
-    def _selected(self, patterns: Sequence[str]) -> list[str]:
+    def _at(self, name: str) -> str:
+        return str(self._folder / name)
+
+    def _pinned(self, names: Sequence[str]) -> list[PinnedFile]:
+        pinned = []
+        for name, (digest, path) in zip(names, self._hashed(names), strict=True):
+            ranges = FileRanges(path)
+            self._supplies.task.advance(ranges.size_bytes)
+            pinned.append(PinnedFile(name, digest, ranges.size_bytes, ranges))
+        return pinned
+
+    def _selected(self, patterns: Sequence[str]) -> tuple[list[str], list[Problem]]:
+        """Return the matching files, and a problem for every name or pattern without a file."""
         folder = self._folder
         if not folder.is_dir():
-            raise failure("SOURCE_NOT_FOUND", "the folder does not exist", where=str(folder))
+            where = str(folder)
+            return [], [problem("SOURCE_NOT_FOUND", "the folder does not exist", where=where)]
         meant = {name for name in patterns if self._is_file(name)}
         left = [name for name in patterns if name not in meant]
+        missing: list[Problem] = []
         if any(map(has_wildcard, left)):
             search = Search(folder, self._bounds)
             try:
@@ -96,12 +125,10 @@ class FolderReader:
             for pattern in [item for item in left if has_wildcard(item)]:
                 found = {name for name in there if matches(name, [pattern])}
                 if not found:
-                    raise self._missing(pattern, search.outside)
+                    missing.append(self._missing(pattern, search.outside))
                 meant |= found
-        for name in left:
-            if not has_wildcard(name):
-                raise self._missing(name, {})
-        return sorted(meant)
+        missing += [self._missing(name, {}) for name in left if not has_wildcard(name)]
+        return sorted(meant), missing
 
     def _is_file(self, name: str) -> bool:
         try:
@@ -109,13 +136,16 @@ class FolderReader:
         except (OSError, ValueError):
             return False
 
-    def _missing(self, name: str, outside: Mapping[str, Path]) -> MealkitError:
+    def _missing(self, name: str, outside: Mapping[str, Path]) -> Problem:
         links = ", ".join(f"{link} -> {target}" for link, target in islice(outside.items(), 3))
         note = f"; links out of the folder are not followed: {links}" if links else ""
         path = self._folder / name
         what = "is not a regular file" if path.exists() and not has_wildcard(name) else ""
+        above = path if has_wildcard(name) else next(filter(Path.is_file, path.parents), path)
+        if target := link_in_text(above):
+            note = f"; {above.name} is a link to {target} that Git wrote as text (core.symlinks)"
         message = f"{name} {what}" if what else f"there is no {name}{note}"
-        return failure("SOURCE_NOT_FOUND", message, where=str(self._folder))
+        return problem("SOURCE_NOT_FOUND", message, where=str(self._folder))
 
     def _hashed(self, names: Sequence[str]) -> Iterator[tuple[Digest, Path]]:
         """Yield the digest of each file and its real path."""

@@ -7,13 +7,14 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.requirements import Requirement
 from packaging.tags import Tag
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
 from mealkit.errors import MealkitError, failure
+from mealkit.kit.confidential import masked
+from mealkit.kit.requirement_lines import fault_in
 from mealkit.lock.resolve import PythonTarget
-from mealkit.names import line_fault
 from mealkit.recipe.lock import LockedWheel
 from mealkit.sources.local_wheels import LocalWheel, links_to, local_wheels, pins_of
 from mealkit.sources.uv_target import wheel_tags
@@ -84,22 +85,9 @@ def find_wheel(name: str, version: str, target: PythonTarget) -> OfferedWheel:
 
 
 def _require_plain(text: str) -> None:
-    try:
-        requirement = Requirement(text)
-    except (InvalidRequirement, RecursionError) as error:
-        raise failure(
-            "PACKAGES_UNSOLVABLE",
-            f"{shown(text)} is not a requirement",
-            hint="write NAME or NAME==VERSION in runtime.requirements",
-        ) from error
-    if line_fault(text) is not None:
-        raise failure("PACKAGES_UNSOLVABLE", f"{shown(text)} is not a requirement of one line")
-    if requirement.url:
-        raise failure(
-            "PACKAGES_UNSOLVABLE",
-            f"{requirement.name} is required from an address, which a lock cannot contain",
-            hint="get the wheel and name its file in runtime.wheels",
-        )
+    if fault := fault_in(text):
+        message = f"{shown(masked(text))} cannot be required: {fault.why}"
+        raise failure("PACKAGES_UNSOLVABLE", message, hint=fault.instead)
 
 
 def _choose(

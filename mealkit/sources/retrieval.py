@@ -92,8 +92,8 @@ class _Sites:
     def of(self, file: LockedFile) -> tuple[str, list[PlaceReader]]:
         """Return a file's name at its places, and the places in the kit's order."""
         for entry in self._model.weights:
-            name = _name_at(entry, file.path)
-            if name is not None and _gave(entry, name, file):
+            name = name_at(entry, file.path)
+            if name is not None and gave(entry, name, file):
                 return name, self._readers[id(entry)]
         raise failure("LOCK_STALE", f"no entry of model.weights gives {file.path}", where=file.path)
 
@@ -131,6 +131,7 @@ class _Job:
             FileRanges(path),
             allow_pickle=self.model.allow_pickle,
             is_graph_data=lambda: file.format == "onnx-data",
+            any_data=file.format == "data",
         )
         if form != file.format:
             raise failure(
@@ -163,13 +164,14 @@ def _commit(place: Place, locked: Sequence[LockedFile]) -> str | None:
     return None
 
 
-def _name_at(entry: Weights, path: str) -> str | None:
+def name_at(entry: Weights, path: str) -> str | None:
+    """Return the name at its places of the file with a path in the image; None if it gives none."""
     prefix = path_in_image(entry, "")
     name = path.removeprefix(prefix)
     return name if path.startswith(prefix) and matches(name, entry.files) else None
 
 
-def _gave(entry: Weights, name: str, file: LockedFile) -> bool:
+def gave(entry: Weights, name: str, file: LockedFile) -> bool:
     """Return whether a locked file may come from an entry: one of its places is an origin."""
     return any(
         _is_origin(place, name, origin)

@@ -48,6 +48,9 @@ class Supplies:
     allow_secrets: frozenset[str] = frozenset()
     """Files that are allowed although they look like secrets."""
 
+    any_data: bool = False
+    """Whether files of no known format can be weights, as for an engine that runs own code."""
+
     @property
     def task(self) -> Task:
         """Called with the number of bytes that are done."""

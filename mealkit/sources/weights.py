@@ -60,7 +60,11 @@ def resolve_weights(
         if clashing is not None:
             message = f"{shown(clashing[0])} and {shown(clashing[1])} cannot both be there"
             raise failure("WEIGHTS_CLASH", message, where=clashing[1])
-        forms = _forms({path: file.ranges for path, (file, _) in found.items()}, model)
+        forms = forms_of(
+            {path: file.ranges for path, (file, _) in found.items()},
+            model,
+            any_data=supplies.any_data,
+        )
         shape = shape_of(
             [ModelFile(path, forms[path], found[path][0].ranges) for path in sorted(found)]
         )
@@ -68,9 +72,24 @@ def resolve_weights(
     return locked, shape, list(dict.fromkeys(notices))
 
 
-def _forms(files: Mapping[str, RangeReader], model: Model) -> dict[str, Format]:
+def forms_of(
+    files: Mapping[str, RangeReader],
+    model: Model,
+    *,
+    graphs: Mapping[str, RangeReader] | None = None,
+    known_data: frozenset[str] = frozenset(),
+    any_data: bool = False,
+) -> dict[str, Format]:
+    """Return the format of each file by its path.
+
+    ``graphs`` are the files that may be graphs, by default all of them; ``known_data`` are the
+    paths that other graphs name.
+
+    Raises:
+        SourceError: ``WEIGHTS_PICKLE``, ``WEIGHTS_FORMAT`` or ``WEIGHTS_DAMAGED``.
+    """
     # At most once, and only for files of no other format: on a Hub, each piece is a request.
-    graph_data = cache(lambda: _graph_data(files))
+    graph_data = cache(lambda: known_data | graph_data_of(files if graphs is None else graphs))
 
     def form(path: str) -> Format:
         return classify(
@@ -78,12 +97,13 @@ def _forms(files: Mapping[str, RangeReader], model: Model) -> dict[str, Format]:
             files[path],
             allow_pickle=model.allow_pickle,
             is_graph_data=lambda: path in graph_data(),
+            any_data=any_data,
         )
 
     return {path: form(path) for path in files}
 
 
-def _graph_data(files: Mapping[str, RangeReader]) -> frozenset[str]:
+def graph_data_of(files: Mapping[str, RangeReader]) -> frozenset[str]:
     """Return the paths of the files in which graphs store tensors."""
     return frozenset(
         posixpath.normpath(posixpath.join(posixpath.dirname(path), name))

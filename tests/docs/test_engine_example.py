@@ -121,8 +121,9 @@ import json, sys
 from pathlib import Path
 from fakes.kits import FixedInputs
 from mealkit.lock.resolve import resolve
+from mealkit.pipeline.home import Home
 from mealkit.pipeline.kit.opened_kit import open_kit
-lock = resolve(open_kit(Path(sys.argv[1])).parts, FixedInputs())
+lock = resolve(open_kit(Path(sys.argv[1]), Home(Path(sys.argv[1]))).parts, FixedInputs())
 print(json.dumps({"engine": lock.engine.model_dump(mode="json"),
                   "requirements": lock.requirements.model_dump(mode="json")}))
 """

@@ -57,7 +57,7 @@ def test_nothing_of_this_machine_takes_part(demo, tmp_path):
     lock = read_lock((demo.kit / "kit.lock").read_bytes())
     base = plan_image(lock, shipped_library("onnx")).layers[0]
     (content,) = [item for item in base.contents if isinstance(item, Bytecode)]
-    inputs = fetch_inputs(open_kit(demo.kit), lock, [base], demo.home, Heard())
+    inputs = fetch_inputs(open_kit(demo.kit, demo.home), lock, [base], demo.home, Heard())
     root = tmp_path / "root"
     root.mkdir()
     unpack(_interpreter(content, inputs, tmp_path), root)

@@ -228,3 +228,17 @@ class LaterFailing:
 class WrongResult:
     def predict(self) -> list[int]:
         return ["one"]
+
+
+class SameFile:
+    """One file several times, in one answer or in several pieces."""
+
+    def predict(self, n: int = 2) -> list[Path]:
+        file = Path(tempfile.mkdtemp()) / "a.txt"
+        file.write_text("x")
+        return [file] * n
+
+
+class SameFileInPieces:
+    def predict(self, n: int = 2) -> Iterator[Path]:
+        yield from SameFile().predict(n)

@@ -421,6 +421,13 @@ def test_files_go_out_as_data_urls(ready):
     assert (schema["type"], schema["format"]) == ("string", "uri")
 
 
+def test_one_file_may_be_named_several_times(ready):
+    """In one answer, and in the pieces of a stream."""
+    text = f"data:text/plain;base64,{b64(b'x')}"
+    assert output(predict(ready("SameFile"), n=3)) == [text] * 3
+    assert output(predict(ready("SameFileInPieces"), n=3)) == [text] * 3
+
+
 def test_files_go_out_from_inside_a_result(ready):
     """Wherever the annotation says path."""
     found = output(predict(ready("FilesOut"), texts=["a", "b"]))

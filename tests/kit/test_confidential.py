@@ -116,7 +116,11 @@ def test_a_prompt_and_the_kit_itself_are_looked_at(write_kit, good):
         load_kit(write_kit(text))
     assert "an address with a password" in str(caught.value)
     assert "pw1" not in str(caught.value)
-    load_kit(write_kit("allow_secrets: [kit.yaml, prompts/query.jinja]\n" + text))
+    with pytest.raises(KitError) as caught:
+        load_kit(write_kit("allow_secrets: [kit.yaml, prompts/query.jinja]\n" + text))
+    # It is open, and still no requirement that a lock can contain.
+    assert [item.code for item in caught.value.problems] == ["KIT_INVALID"]
+    assert "pw1" not in str(caught.value)
 
 
 def test_a_link_does_not_hide_a_secrets_name(write_kit, good):

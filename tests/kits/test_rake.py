@@ -85,11 +85,12 @@ def test_texts_without_much_in_them(rake, text, keywords):
     assert [item.keyword for item in rake.predict(text, top=100)] == keywords
 
 
-def test_the_lock_is_the_kits():
+def test_the_lock_is_the_kits(tmp_path):
     """What was built is what stands here."""
+    from mealkit.pipeline.home import Home  # noqa: PLC0415
     from mealkit.pipeline.kit.locking import check_lock  # noqa: PLC0415
 
-    assert check_lock(KIT) == []
+    assert check_lock(KIT, Home(tmp_path)).stale is None
 
 
 @pytest.mark.online

@@ -92,6 +92,18 @@ def test_a_kit_is_compared_as_it_is_written_now(kit, build, home):
     assert (notice.code, notice.where) == ("LOCK_STALE", str(kit / "kit.lock"))
 
 
+def test_an_edited_weight_file_is_a_difference(kit, build, home):
+    """The folder is compared as it is now, and the stale lock is told of."""
+    report = build(kit)
+    (kit / "weights" / "config.json").write_text('{"hidden_size": 8, "model_type": "bert"}')
+    heard = Heard()
+    found = named(diff(str(report.digest), str(kit), home, progress=heard))
+    assert "model.files.config.json.sha256" in found
+    assert found["recipe"][0] != found["recipe"][1]
+    (notice,) = heard.notices
+    assert notice.code == "LOCK_STALE"
+
+
 def test_a_lock_that_lacks_inputs_of_its_kit_is_not_compared(kit, build, home):
     """What the kit asks for now would have to be looked up first."""
     report = build(kit)

@@ -90,7 +90,7 @@ def edit_lock(kit: Path, **runtime: object) -> None:
     base = lock.runtime.base.model_copy(update=runtime.pop("base", {}))
     changed = lock.runtime.model_copy(update={"base": base, **runtime})
     forged = lock.model_copy(update={"runtime": changed})
-    fitting = offline_lock(open_kit(kit).parts, forged)
+    fitting = offline_lock(open_kit(kit, Home(kit.parent)).parts, forged)
     path.write_bytes(lock_bytes(forged.model_copy(update={"requirements": fitting.requirements})))
 
 
@@ -217,7 +217,7 @@ def test_a_lock_of_another_base(kit, home, archive, tmp_path):
     lock = read_lock(path.read_bytes())
     runtime = lock.runtime.model_copy(update={"base": read_lock(whole).runtime.base})
     forged = lock.model_copy(update={"runtime": runtime})
-    fitting = offline_lock(open_kit(little).parts, forged)
+    fitting = offline_lock(open_kit(little, home).parts, forged)
     path.write_bytes(lock_bytes(forged.model_copy(update={"requirements": fitting.requirements})))
     assert refused(little, home) == "LOCK_INVALID"
 

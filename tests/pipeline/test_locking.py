@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,11 +10,16 @@ import time
 from pathlib import Path
 
 import pytest
+from fakes.hub_server import REPO
 from fakes.little import Heard, edit_kit, offline_environment, safetensors
 from fakes.wheels import write_wheel
 
-from mealkit.errors import LockError, MealkitError, SourceError
+from mealkit.digest import Digest
+from mealkit.errors import LockError, MealkitError
 from mealkit.lock.resolve import Upgrade
+from mealkit.pipeline.image.building import build_kit, render_kit
+from mealkit.pipeline.image.outputs import Outputs
+from mealkit.pipeline.kit.checking import check_kit
 from mealkit.pipeline.kit.locking import LockReport, check_lock, lock_kit
 from mealkit.recipe.lock import read_lock
 
@@ -54,10 +60,10 @@ def test_a_lock_names_no_host_no_path_and_no_time(kit, home, tmp_path):
     assert lock(elsewhere, type(home)(tmp_path / "home2")).path.read_text() == text
 
 
-def test_a_check_without_a_lock_says_so(kit):
+def test_a_check_without_a_lock_says_so(kit, home):
     """``--check`` never makes a lock."""
     with pytest.raises(LockError) as raised:
-        check_lock(kit)
+        check_lock(kit, home)
     assert raised.value.problems[0].code == "LOCK_MISSING"
     assert not (kit / "kit.lock").exists()
 
@@ -67,14 +73,14 @@ def test_a_prompt_edit_is_drift_by_line_and_needs_no_network(kit, home):
     lock(kit, home)
     (kit / "prompts" / "query.jinja").write_text("question: {{ text }}\n")
 
-    changes = {change.path: change for change in check_lock(kit)}
+    changes = {change.path: change for change in check_lock(kit, home).changes}
     heard = Heard()
     report = lock(kit, home, progress=heard)
 
     line = changes["prompts.query.text:1"]
     assert (line.before, line.after) == ("query: {{ text }}", "question: {{ text }}")
     assert heard.phases == []
-    assert check_lock(kit) == []
+    assert check_lock(kit, home).stale is None
     assert {change.path for change in report.changes} >= {"prompts.query.text:1"}
 
 
@@ -115,7 +121,7 @@ def test_drift_is_named_in_the_words_of_the_lock(kit, home, change, path):
     """Every value that the lock holds is compared under its own name."""
     lock(kit, home)
     edit_kit(kit, change)
-    changed = [item.path for item in check_lock(kit)]
+    changed = [item.path for item in check_lock(kit, home).changes]
     # What a machine needs follows from the rest.
     assert [item for item in changed if not item.startswith("requirements.")] == [path]
 
@@ -133,27 +139,115 @@ def test_who_answers_for_a_kit_is_no_part_of_its_recipe(kit, home):
     assert pooling.recipe != first
 
 
-def test_changed_weights_are_seen_when_asked_and_by_the_build(kit, home, build):
-    """The lock decides: other bytes under the same name stop the build, ``--upgrade`` takes them."""
+def test_changed_weights_are_drift_and_are_locked_without_being_asked(kit, home, build):
+    """Another file under the same name is named with both digests, by every verb."""
+    before = Digest.of((kit / "weights" / "model.safetensors").read_bytes())
     lock(kit, home)
+    build(kit)
     (kit / "weights" / "model.safetensors").write_bytes(safetensors(400_000, seed=7))
-    assert check_lock(kit) == []
+    now = Digest.of((kit / "weights" / "model.safetensors").read_bytes())
+    path = "model.files.model.safetensors"
 
-    with pytest.raises(SourceError) as raised:
-        build(kit)
-    assert raised.value.problems[0].code == "SOURCE_DIGEST"
-    assert "expected sha256:" in raised.value.problems[0].message
+    checked = check_lock(kit, home)
+    (warning,) = check_kit(kit, home).warnings
+    heard = Heard()
+    built = build_kit(kit, frozen=False, outputs=Outputs(), home=home, progress=heard)
 
-    report = lock(kit, home, frozenset({Upgrade.WEIGHTS}))
-    assert any("model.safetensors" in change.path for change in report.changes)
-    assert build(kit).recipe == report.recipe
+    assert (f"{path}.sha256", before, now) in named(checked.changes)
+    for problem in (checked.stale, warning):
+        assert problem.code == "LOCK_STALE"
+        assert f"{path} (locked {before}, now {now})" in problem.message
+        assert problem.hint == f"mealkit lock {kit}"
+    assert any(f"{path} (locked {before}, now {now})" in phase for phase in heard.phases)
+    assert read_lock((kit / "kit.lock").read_bytes(), "").recipe == built.recipe
+    assert check_lock(kit, home).stale is None
+
+
+def named(changes):
+    return [(change.path, change.before, change.after) for change in changes]
+
+
+def test_a_frozen_lock_refuses_an_edited_file(kit, home, build, tmp_path):
+    """A configuration in the kit's own folder is an input like the weights."""
+    lock(kit, home)
+    build(kit)
+    (kit / "weights" / "config.json").write_text('{"model_type": "llama"}')
+    with pytest.raises(LockError, match=r"config\.json \(locked sha256:") as raised:
+        build(kit, frozen=True)
+    assert raised.value.exit_code == 4
+    with pytest.raises(LockError, match=r"config\.json \(locked sha256:"):
+        render_kit(kit, tmp_path / "out", frozen=True, home=home, progress=Heard())
+
+
+def test_a_new_and_a_missing_file_are_drift(kit, home):
+    """A pattern is compared with the folder as it is; a missing file stops the lock."""
+    edit_kit(kit, lambda form: form["model"]["weights"][0].update(files=["*"]))
+    lock(kit, home)
+    (kit / "weights" / "words.txt").write_text("a\n")
+    paths = [change.path for change in lock(kit, home).changes]
+    assert "model.files.words.txt" in paths
+
+    (kit / "weights" / "config.json").unlink()
+    edit_kit(kit, lambda form: form["owner"].update(team="bakers"))
+    checked = check_lock(kit, home)
+    assert ("model.files.config.json.sha256", None) in [
+        (change.path, change.after) for change in checked.changes
+    ]
+    assert "config.json (locked" in checked.stale.message
+    assert "now missing)" in checked.stale.message
+
+
+def test_only_local_files_move_when_a_local_file_changed(kit, home, hub):
+    """Files of a branch stay at the locked commit, and the Hub is not asked for a text."""
+    hub.add("generation_config.json", b"{}")
+    entry = {
+        "source": "hub",
+        "repo": REPO,
+        "revision": "main",
+        "files": ["*.json"],
+        "into": "far",
+    }
+    edit_kit(kit, lambda form: form["model"]["weights"].append(entry))
+    (kit / "weights" / "words.txt").write_text("a\n")
+    edit_kit(kit, lambda form: form["model"]["weights"][0]["files"].append("words.txt"))
+    lock(kit, home)
+    asked = len(hub.seen)
+    hub.add("generation_config.json", b'{"top_k": 1}')
+    hub.add("later.json", b"{}")
+    (kit / "weights" / "words.txt").write_text("b\n")
+    changed = {change.path for change in lock(kit, home).changes}
+    assert changed == {"model.files.words.txt.sha256"}
+    assert len(hub.seen) == asked
+
+    # The shape depends on config.json and all headers: they are in the home, or read at the commit.
+    shutil.rmtree(home.files)
+    hub.add("generation_config.json", b"{}")
+    (kit / "weights" / "config.json").write_text('{"hidden_size": 8, "model_type": "bert"}')
+    changed = {change.path for change in lock(kit, home).changes}
+    assert "model.files.config.json.sha256" in changed
+    assert not any("far/" in path for path in changed)
+
+
+def test_a_file_is_hashed_again_only_if_it_was_written(kit, home):
+    """Size, times and inode tell; a write that restores the modification time is noticed."""
+    path = kit / "weights" / "model.safetensors"
+    lock(kit, home)
+    records = {item: item.read_bytes() for item in (home.store / "digests").glob("*.json")}
+    assert check_lock(kit, home).stale is None
+    assert {item: item.read_bytes() for item in records} == records
+
+    before = path.stat()
+    path.write_bytes(safetensors(400_000, seed=9))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert path.stat().st_size == before.st_size
+    assert "model.safetensors (locked" in check_lock(kit, home).stale.message
 
 
 def test_a_replaced_wheel_of_the_kit_is_drift(kit, home):
     """Wheels beside the kit are part of what it asks for."""
     lock(kit, home)
     write_wheel(kit / "wheels", "numpy", {"numpy.py": b"HERE = 2\n"}, version="99.0")
-    changes = [change.path for change in check_lock(kit)]
+    changes = [change.path for change in check_lock(kit, home).changes]
     assert sorted(changes) == ["requests.gateway", "requests.packages"]
     report = lock(kit, home)
     assert any(change.path.startswith("engine.packages.numpy") for change in report.changes)
@@ -175,7 +269,7 @@ def test_a_torn_lock_is_refused_with_the_way_out(kit, home):
     path = lock(kit, home).path
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(LockError) as raised:
-        check_lock(kit)
+        check_lock(kit, home)
     assert raised.value.problems[0].code == "LOCK_INVALID"
     assert raised.value.problems[0].where == str(path)
 
@@ -240,15 +334,15 @@ def test_the_mode_of_a_lock_does_not_depend_on_the_umask(kit, home):
     assert path.stat().st_mode & 0o777 == 0o644
 
 
-def test_a_lock_that_is_no_file_is_not_waited_for(kit):
+def test_a_lock_that_is_no_file_is_not_waited_for(kit, home):
     """A FIFO is refused; a link out of the kit's folder is not read."""
     os.mkfifo(kit / "kit.lock")
     with pytest.raises(MealkitError, match="LOCK_INVALID"):
-        check_lock(kit)
+        check_lock(kit, home)
     (kit / "kit.lock").unlink()
     (kit / "kit.lock").symlink_to("/etc/hostname")
     with pytest.raises(MealkitError, match="KIT_PATH_OUTSIDE"):
-        check_lock(kit)
+        check_lock(kit, home)
 
 
 def test_a_base_whose_blobs_link_out_is_refused(kit, home, tmp_path):

@@ -46,7 +46,7 @@ MIB = 2**20
 
 def stated(target: Path | str, home: Home, progress: Progress = SILENT) -> Stated:
     """What a target states, as ``preflight`` asks for it."""
-    return stated_by(open_recipe(str(target), (), progress), "amd64", home)
+    return stated_by(open_recipe(str(target), home, (), progress), "amd64", home)
 
 
 def recording(folder: Path, name: str, **changes) -> Path:

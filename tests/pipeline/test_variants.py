@@ -140,7 +140,7 @@ def test_a_kit_is_compared_with_its_index(pair, home, build):
 def test_each_machine_is_told_its_own_variants_needs(pair, home, build):
     """A preflight of an arm64 machine reads what the arm64 image needs."""
     build(pair)
-    for recipe in (open_kit(pair).lock_as_written(), StoredName("little:1.0.0")):
+    for recipe in (open_kit(pair, home).lock_as_written(), StoredName("little:1.0.0")):
         for name in BOTH:
             stated = stated_by(recipe, name, home)
             assert [item.value for item in stated.requirements.architectures] == [name]

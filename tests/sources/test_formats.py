@@ -4,10 +4,12 @@ import bz2
 import gzip
 import io
 import json
+import lzma
 import pickle
 import pickletools
 import struct
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -224,6 +226,81 @@ def test_anything_else_is_refused(tmp_path: Path, data: bytes) -> None:
     with pytest.raises(SourceError) as error:
         classify("weights", ranges_of(tmp_path, data))
     assert error.value.problems[0].code == "WEIGHTS_FORMAT"
+
+
+LFS = (
+    b"version https://git-lfs.github.com/spec/v1\n"
+    b"oid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\nsize 12345\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "said", "hint"),
+    [
+        ("model.safetensors", LFS, "a Git LFS pointer", "git lfs pull"),
+        ("tokenizer.json", LFS, "a Git LFS pointer", "git lfs pull"),
+        ("words.txt", LFS.replace(b"\n", b"\r\n"), "a Git LFS pointer", "git lfs pull"),
+        ("model.bin", LFS, "a Git LFS pointer", "git lfs pull"),
+        (
+            "a.onnx",
+            b"version http://git-media.io/v/2\noid x\n",
+            "a Git LFS pointer",
+            "git lfs pull",
+        ),
+        ("a.bin", b"/annex/objects/SHA256E-s12--ab.bin\n", "a git-annex pointer", "git annex get"),
+        ("a.bin", b"../.git/annex/objects/f/SHA256E-s1", "a git-annex pointer", "git annex get"),
+        ("model.safetensors", b"<!doctype html>", "text, not safetensors", "download"),
+        ("model.GGUF", b"404: Not Found", "text, not GGUF", "download"),
+        ("model.onnx", b"{}", "text, not ONNX", "download"),
+        ("model.safetensors", b"", "text, not safetensors", "download"),
+    ],
+)
+def test_what_stands_for_another_file_is_refused(tmp_path: Path, name, data, said, hint) -> None:
+    """A pointer under any name, and text under the name of a binary format."""
+    with pytest.raises(SourceError) as error:
+        classify(name, ranges_of(tmp_path, data), allow_pickle=True)
+    (problem,) = error.value.problems
+    assert problem.code == "WEIGHTS_FORMAT"
+    assert said in problem.message
+    assert hint in problem.hint
+
+
+PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(60)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "form"),
+    [
+        ("blank.png", PNG, "data"),
+        ("tones.wav", b"RIFF\x24\0\0\0WAVEfmt " + bytes(40), "data"),
+        ("font.ttf", b"\0\1\0\0" + bytes(60), "data"),
+        ("mean.npy", npy(np.zeros(4)), "data"),
+        ("words.txt.gz", gzip.compress(b"words " * 50, mtime=0), "data"),
+        ("words.bz2", bz2.compress(b"words " * 50), "data"),
+        ("settings.json", b"{}", "json"),
+        ("model.pt", PICKLES["torch"], "WEIGHTS_PICKLE"),
+        ("array.npy", npy(np.array([{}], dtype=object)), "WEIGHTS_PICKLE"),
+        ("a.dat", gzip.compress(pickle.dumps([print] * 9), mtime=0), "WEIGHTS_PICKLE"),
+        ("a.dat", bz2.compress(pickle.dumps([print] * 9)), "WEIGHTS_PICKLE"),
+        ("a.dat", lzma.compress(pickle.dumps([print] * 9)), "WEIGHTS_PICKLE"),
+        ("a.dat", zlib.compress(pickle.dumps([print] * 9)), "WEIGHTS_PICKLE"),
+        ("a.pth", PNG, "WEIGHTS_PICKLE"),
+        ("a.zst", b"\x28\xb5\x2f\xfd" + bytes(60), "WEIGHTS_FORMAT"),
+        ("lib.so", b"\x7fELF" + bytes(60), "WEIGHTS_FORMAT"),
+    ],
+)
+def test_own_code_reads_any_data_but_pickles_and_programs(tmp_path: Path, name, data, form) -> None:
+    """Pictures, sounds, fonts and arrays; also compressed, unless a pickle is inside."""
+    try:
+        found = str(classify(name, ranges_of(tmp_path, data), any_data=True))
+    except SourceError as error:
+        found = error.problems[0].code
+    assert found == form
+
+
+def test_a_text_about_pointers_is_text(tmp_path: Path) -> None:
+    """Only a file that begins as one is a pointer."""
+    assert classify("notes.txt", ranges_of(tmp_path, b"# " + LFS)) == "text"
 
 
 def test_a_cut_archive_is_damaged(tmp_path: Path) -> None:

@@ -126,6 +126,8 @@ RECIPE = Recipe(
     },
     settings=LlamaCppSettings,
     requirements=("llama-cpp-python", "numpy", "jinja2", "llguidance"),
+    # Functions such as llama_memory_clear exist since llama-cpp-python 0.3.10.
+    bounds={"llama-cpp-python": ">=0.3.10", "jinja2": ">=3.1", "llguidance": ">=1"},
     excludes=(),
     # When llama.cpp aborts, it would start a debugger; its messages are sufficient.
     environment={"GGML_NO_BACKTRACE": "1", "OMP_NUM_THREADS": "1"},

@@ -66,6 +66,8 @@ RECIPE = Recipe(
     hyperparameters={Task.PREDICTION: PredictionHyperparameters},
     settings=PythonSettings,
     requirements=("pydantic",),
+    # TypeAdapter, GetPydanticSchema and WithJsonSchema are needed.
+    bounds={"pydantic": ">=2.5"},
     excludes=(),
     environment={
         # The iteration order of sets of strings is the same in every process.
@@ -75,7 +77,9 @@ RECIPE = Recipe(
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "TOKENIZERS_PARALLELISM": "false",
     },
-    formats=frozenset({"safetensors", "gguf", "onnx", "onnx-data", "json", "text", "pickle"}),
+    formats=frozenset(
+        {"safetensors", "gguf", "onnx", "onnx-data", "json", "text", "pickle", "data"}
+    ),
     # The container of a handler that imports nothing uses 72 MiB (measured). The rest depends on
     # the code: this is enough for the import of torch; hardware.memory can set more.
     memory_factor=1.5,

@@ -38,14 +38,17 @@ def incoming(where: str) -> Any:
 
 
 def outgoing(max_bytes: int) -> Any:
-    """Return the type of an output file."""
+    """Return the type of an output file; the ``RequestFiles`` of its request delete it."""
 
-    def written(path: Any) -> str:
+    def written(path: Any, info: ValidationInfo) -> str:
         if isinstance(path, PurePath):
-            return answer_file(Path(path), max_bytes)
+            text = answer_file(Path(path), max_bytes)
+            if isinstance(info.context, RequestFiles):
+                info.context.give(Path(path))
+            return text
         raise ValueError("expected a path")
 
-    schema = core_schema.no_info_plain_validator_function(written)
+    schema = core_schema.with_info_plain_validator_function(written)
     form = {"type": "string", "format": "uri", "description": _OUT}
     return Annotated[Path, GetPydanticSchema(lambda *_: schema), WithJsonSchema(form)]
 

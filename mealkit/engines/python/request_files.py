@@ -11,6 +11,7 @@ import mimetypes
 import re
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
@@ -37,9 +38,11 @@ class RequestFiles:
         self._deadline = time.monotonic() + limits.fetch_seconds
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._count = 0
+        self._given: dict[Path, None] = {}
 
     def close(self) -> None:
         """Delete the files."""
+        self._delete_given(0)
         if self._folder is not None:
             self._folder.cleanup()
             self._folder = None
@@ -69,9 +72,30 @@ class RequestFiles:
         path.write_bytes(data)
         return path
 
+    def give(self, path: Path) -> None:
+        """Delete a file of the answer with the others, if it is in the temporary folder.
+
+        Not earlier: the answer may name it again.
+        """
+        real = path.resolve()
+        if real.is_relative_to(Path(tempfile.gettempdir()).resolve()):
+            self._given.pop(real, None)
+            self._given[real] = None
+
+    def end_piece(self) -> None:
+        """Delete files of earlier pieces of the answer, apart from the last ones that it named."""
+        self._delete_given(MAX_FILES)
+
+    def _delete_given(self, kept: int) -> None:
+        while len(self._given) > kept:
+            path = next(iter(self._given))
+            del self._given[path]
+            with suppress(OSError):  # the code may have deleted it
+                path.unlink()
+
 
 def answer_file(path: Path, max_bytes: int) -> str:
-    """Return a file as a data: URL; delete it if it is in the temporary folder.
+    """Return a file as a data: URL.
 
     Raises:
         EngineError: ``ENGINE_ANSWER``, the file is missing or too large.
@@ -84,8 +108,6 @@ def answer_file(path: Path, max_bytes: int) -> str:
             )
             raise failure("ENGINE_ANSWER", message, hint="raise runtime.settings.max_file_bytes")
         data = read_file(path, max_bytes)
-        if path.resolve().is_relative_to(Path(tempfile.gettempdir()).resolve()):
-            path.unlink()
     except OSError as error:
         message = f"the kit's code returned a file that cannot be read: {error.strerror}"
         raise failure("ENGINE_ANSWER", message) from error

@@ -84,14 +84,14 @@ class Signature:
             raise self._refusal(error) from error
         return {name: getattr(found, f"p{index}") for index, name in enumerate(self._names)}
 
-    def write(self, result: Any) -> Any:
+    def write(self, result: Any, files: RequestFiles) -> Any:
         """Check a result, or a piece of one, and return it as a JSON value.
 
         Raises:
             EngineError: ``ENGINE_ANSWER``, it does not match the signature, or is not JSON.
         """
         try:
-            checked = self._output.validate_python(result)
+            checked = self._output.validate_python(result, context=files)
             _require_finite(self._output.dump_python(checked))
             return self._output.dump_python(checked, mode="json", by_alias=True, warnings="error")
         except ValidationError as error:

@@ -81,7 +81,7 @@ class PythonWorker:
             return self._pieces(values, seed, files, is_cancelled)
         try:
             arguments = signature.read(values, files)
-            return signature.write(handling.answer(arguments, seed, is_cancelled))
+            return signature.write(handling.answer(arguments, seed, is_cancelled), files)
         finally:
             files.close()
 
@@ -97,7 +97,8 @@ class PythonWorker:
             arguments = signature.read(values, files)
             with closing(handling.pieces(arguments, seed, is_cancelled)) as pieces:
                 for piece in pieces:
-                    yield signature.write(piece)
+                    yield signature.write(piece, files)
+                    files.end_piece()
         finally:
             files.close()
 

@@ -89,6 +89,13 @@ RECIPE = Recipe(
         "jinja2",
         "llguidance",
     ),
+    # from_pretrained has the parameter dtype since transformers 4.56, which needs torch 2.2.
+    bounds={
+        "transformers": ">=4.56",
+        "torch": ">=2.2",
+        "jinja2": ">=3.1",
+        "llguidance": ">=1",
+    },
     # For torch.compile, torch.distributed and the Hub client, which no worker imports.
     excludes=("networkx", "fsspec", "setuptools", "hf-xet", "typer", "click"),
     environment={

@@ -81,7 +81,7 @@ def build_kit(
         MealkitError: the first step that fails, of kit, lock, sources, build, store or registry.
     """
     places = outputs.places()
-    kit = open_kit(path, allowed)
+    kit = open_kit(path, home, allowed, progress)
     return build_opened(kit, frozen=frozen, places=places, home=home, progress=progress)
 
 
@@ -124,7 +124,7 @@ def render_kit(  # noqa: PLR0913  as many as the verb has options
     from mealkit.assembly.render import render
     from mealkit.containers.interpreter import compile_modules
 
-    kit = open_kit(path, allowed)
+    kit = open_kit(path, home, allowed, progress)
     whole = fresh_lock(kit, frozen=frozen, home=home, progress=progress)
     lock = plain_lock(whole, architecture or this_platform().architecture)
     if architecture not in {None, lock.runtime.architecture}:

@@ -36,7 +36,7 @@ def diff(
             lock that lacks required inputs (``LOCK_MISSING``, ``LOCK_STALE``).
         MealkitError: one of them cannot be read.
     """
-    sides = [_opened(text, home, allowed) for text in dict.fromkeys((before, after))]
+    sides = [_opened(text, home, allowed, progress) for text in dict.fromkeys((before, after))]
     kits = [side for side in sides if isinstance(side, OpenedKit)]
     for kit in kits:
         if kit.drift:
@@ -48,10 +48,10 @@ def diff(
     return list(compare(forms[0], forms[-1]))
 
 
-def _opened(text: str, home: Home, allowed: Sequence[Path]) -> OpenedKit | Lock:
+def _opened(text: str, home: Home, allowed: Sequence[Path], progress: Progress) -> OpenedKit | Lock:
     match recipe_named(text):
         case KitFolder() as kit:
-            return open_kit(kit, allowed)
+            return open_kit(kit, home, allowed, progress)
         case LockFile() as file:
             return lock_at(file)
         case image:

@@ -95,7 +95,8 @@ def _fetch_weights(
     from mealkit.sources.retrieval import fetch_weights
 
     task = progress.task("weights", sum(file.size_bytes for file in files))
-    with open_supplies(kit, home, task) as supplies:
-        found = fetch_weights(kit.folder, kit.parts.kit.model, files, supplies, progress.notice)
+    whole = kit.parts.kit
+    with open_supplies(whole, kit.folder, kit.bounds, home, task) as supplies:
+        found = fetch_weights(kit.folder, whole.model, files, supplies, progress.notice)
     task.done(f"{len(files)} files")
     return found

@@ -4,8 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mealkit.engines.registry import takes_any_data
+from mealkit.engines.typed_parts import engine_problems
 from mealkit.errors import Problem
+from mealkit.kit.bounds import Bounds
+from mealkit.kit.document import Document
+from mealkit.pipeline.home import Home
 from mealkit.pipeline.kit.opened_kit import open_kit
+from mealkit.progress import SILENT, Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,16 +27,38 @@ class CheckReport:
     stale: tuple[str, ...] | None
 
 
-def check_kit(path: str | Path, allowed: Sequence[Path] = ()) -> CheckReport:
+def check_kit(
+    path: str | Path, home: Home, allowed: Sequence[Path] = (), progress: Progress = SILENT
+) -> CheckReport:
     """Check a kit and every file in its folder, without the network.
 
-    The kit may use its own folder and those in ``allowed``.
+    The kit may use its own folder and those in ``allowed``. A stale lock is one of the warnings.
 
     Raises:
         KitError: all problems of the kit at once.
         LockError: its lock cannot be read.
     """
-    kit = open_kit(path, allowed)
-    stale = tuple(change.path for change in kit.drift) if kit.lock else None
+
+    def problems(document: Document) -> list[Problem]:
+        return [*engine_problems(document), *_folder_problems(document, home, allowed)]
+
+    kit = open_kit(path, home, allowed, progress, problems)
     about = kit.parts.kit
-    return CheckReport(about.name, about.version, kit.warnings, stale)
+    stale = [kit.stale()] if kit.drift else []
+    paths = tuple(change.path for change in kit.drift) if kit.lock else None
+    return CheckReport(about.name, about.version, (*kit.warnings, *stale), paths)
+
+
+def _folder_problems(document: Document, home: Home, allowed: Sequence[Path]) -> list[Problem]:
+    from mealkit.pipeline.kit.supplies import downloader
+    from mealkit.sources.folder_check import folder_entries, folder_problems
+    from mealkit.sources.source import Supplies
+
+    if not folder_entries(document):
+        return []
+    with downloader(home) as fetcher:
+        roots = Bounds.of(Path(document.name).parent, allowed).roots
+        runtime = document.data.get("runtime")
+        engine = runtime.get("engine") if isinstance(runtime, dict) else None
+        any_data = takes_any_data(engine)
+        return folder_problems(document, Supplies(fetcher, allowed=roots, any_data=any_data))

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mealkit.digest import Digest
-from mealkit.errors import failure, failures
+from mealkit.errors import Problem, failure, failures
 from mealkit.files.whole import write_whole
 from mealkit.lock.compare import Change, compare
 from mealkit.lock.resolve import Upgrade, resolve
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.kit.opened_kit import OpenedKit, open_kit
 from mealkit.pipeline.kit.resolving_inputs import KitInputs
-from mealkit.progress import Progress
+from mealkit.progress import SILENT, Progress
 from mealkit.recipe.lock import Lock, lock_bytes
 
 
@@ -39,22 +39,32 @@ def lock_kit(
     Raises:
         KitError, LockError, SourceError: the kit is wrong, or an input cannot be resolved.
     """
-    kit = open_kit(path, allowed)
+    kit = open_kit(path, home, allowed, progress)
     for warning in kit.warnings:
         progress.notice(warning)
     return _locked(kit, upgrade, home, progress)[1]
 
 
-def check_lock(path: str | Path, allowed: Sequence[Path] = ()) -> list[Change]:
-    """Return the differences between the kit and its lock, without the network.
+@dataclass(frozen=True, slots=True)
+class LockCheck:
+    """The differences between a kit and its lock, and the problem if there are any."""
+
+    changes: tuple[Change, ...]
+    stale: Problem | None
+
+
+def check_lock(
+    path: str | Path, home: Home, allowed: Sequence[Path] = (), progress: Progress = SILENT
+) -> LockCheck:
+    """Compare a kit and its lock, without the network.
 
     Raises:
         LockError: the kit has no lock (``LOCK_MISSING``).
     """
-    kit = open_kit(path, allowed)
+    kit = open_kit(path, home, allowed, progress)
     if kit.lock is None:
         raise failure("LOCK_MISSING", "the kit has no lock", where=str(kit.lock_path))
-    return kit.drift
+    return LockCheck(tuple(kit.drift), kit.stale() if kit.drift else None)
 
 
 def fresh_lock(kit: OpenedKit, *, frozen: bool, home: Home, progress: Progress) -> Lock:
@@ -69,7 +79,7 @@ def fresh_lock(kit: OpenedKit, *, frozen: bool, home: Home, progress: Progress) 
         if frozen:
             raise failures([kit.stale()])
         how = "without the network" if kit.is_resolved else "from its sources"
-        progress.phase(f"{kit.lock_path.name} is updated, {how}")
+        progress.phase(f"{kit.lock_path.name} is updated, {how}: {kit.stale().message}")
     elif frozen:
         raise failure("LOCK_MISSING", "the kit has no lock", where=str(kit.lock_path))
     return _locked(kit, frozenset(), home, progress)[0]

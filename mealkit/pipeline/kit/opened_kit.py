@@ -3,8 +3,8 @@
 A command opens a kit once, and passes the opened kit on.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -14,17 +14,23 @@ from mealkit.engines.registry import recipe_of
 from mealkit.engines.typed_parts import check_engine_parts, engine_problems
 from mealkit.errors import KitError, Problem, failure, failures, problem
 from mealkit.kit.bounds import Bounds, OutsideError
+from mealkit.kit.document import Document
 from mealkit.kit.load import LoadedKit, load_kit
 from mealkit.lock.compare import Change
 from mealkit.lock.drift import drift, needs_network
-from mealkit.lock.resolve import KitParts, offline_lock
+from mealkit.lock.resolve import KitParts, offline_lock, requests_of
+from mealkit.lock.resolved import CurrentWeights
+from mealkit.pipeline.home import Home
 from mealkit.pipeline.targets import KitFolder, LockFile, kit_named
+from mealkit.progress import SILENT, SILENT_TASK, Progress
 from mealkit.recipe.lock import LOCK_NAME, MAX_LOCK_BYTES, Lock, read_lock
 from mealkit.runtime.gateway_packages import GATEWAY_BOUNDS, GATEWAY_REQUIREMENTS
 from mealkit.untrusted import UntrustedError, read_file
 
 # A message names this many differences; the rest are counted.
 _SHOWN = 6
+# Hashing less takes a moment, which needs no display.
+_LARGE_BYTES = 256 * 1024 * 1024
 
 
 @dataclass(frozen=True)  # without slots, because `drift` is cached
@@ -74,22 +80,42 @@ class OpenedKit:
 
     def stale(self) -> Problem:
         """Return the problem ``LOCK_STALE``, with the differences."""
-        names = [change.path for change in self.drift]
+        # The files first: a change of one is also a change of sizes and requirements.
+        changes = sorted(self.drift, key=lambda change: not change.path.startswith("model.files."))
+        names = [_named(change) for change in changes]
         more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
         message = f"the kit differs from its lock: {', '.join(names[:_SHOWN])}{more}"
         hint = f"mealkit lock {self.folder}"
         return problem("LOCK_STALE", message, where=str(self.lock_path), hint=hint)
 
 
-def open_kit(kit: str | Path | KitFolder, allowed: Sequence[Path] = ()) -> OpenedKit:
+def _named(change: Change) -> str:
+    """Return the path of a change; of a file, with both digests."""
+    if not change.path.startswith("model.files.") or not change.path.endswith(".sha256"):
+        return change.path
+    now = change.after or "missing"
+    return f"{change.path.removesuffix('.sha256')} (locked {change.before}, now {now})"
+
+
+def open_kit(
+    kit: str | Path | KitFolder,
+    home: Home,
+    allowed: Sequence[Path] = (),
+    progress: Progress = SILENT,
+    check: Callable[[Document], list[Problem]] = engine_problems,
+) -> OpenedKit:
     """Read a kit, check all of it, and read its lock; it may use the ``allowed`` folders too.
+
+    Files of folder sources are compared with the lock. The digests are in the ``home``'s cache, so
+    a file that did not change is not read again. ``check`` returns further problems of kit.yaml.
 
     Raises:
         KitError: all problems of the kit at once, or the path is not a kit.
         LockError: the lock cannot be read (``LOCK_INVALID``).
+        SourceError: a local file changed to something that a lock cannot contain.
     """
     named = kit if isinstance(kit, KitFolder) else kit_named(str(kit))
-    loaded = load_kit(named.path, engine_problems, allowed=allowed)
+    loaded = load_kit(named.path, check, allowed=allowed)
     engine = check_engine_parts(loaded)
     problems = [*engine.problems, *_prompt_problems(loaded)]
     if problems:
@@ -108,9 +134,30 @@ def open_kit(kit: str | Path | KitFolder, allowed: Sequence[Path] = ()) -> Opene
         gateway_bounds=GATEWAY_BOUNDS,
     )
     lock = _lock_file(loaded.folder / LOCK_NAME, loaded.bounds)
-    return OpenedKit(
-        loaded.folder, parts, lock, loaded.wheels, loaded.bounds, tuple(loaded.warnings)
-    )
+    warnings = tuple(loaded.warnings)
+    opened = OpenedKit(loaded.folder, parts, lock, loaded.wheels, loaded.bounds, warnings)
+    if lock is None or requests_of(parts).weights != lock.requests.weights:
+        return opened  # all weights are resolved again
+    current = _current_weights(opened, lock, home, progress)
+    return replace(opened, parts=replace(parts, current=current)) if current else opened
+
+
+def _current_weights(
+    kit: OpenedKit, lock: Lock, home: Home, progress: Progress
+) -> CurrentWeights | None:
+    """Return the weights, if local files differ from the lock."""
+    whole = kit.parts.kit
+    if not any(entry.source == "folder" for entry in whole.model.weights):
+        return None
+    from mealkit.pipeline.kit.supplies import open_supplies
+    from mealkit.sources.folder_changes import changed_weights
+
+    large = lock.requirements.weights_bytes > _LARGE_BYTES
+    task = progress.task("comparing local files", None) if large else SILENT_TASK
+    with open_supplies(whole, kit.folder, kit.bounds, home, task) as supplies:
+        current = changed_weights(kit.folder, whole.model, lock.model, supplies)
+    task.done()
+    return current
 
 
 def _lock_file(path: Path, bounds: Bounds | None = None) -> Lock | None:

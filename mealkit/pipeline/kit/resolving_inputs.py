@@ -33,8 +33,9 @@ class KitInputs:
 
         self._progress.phase("resolving the weights")
         task = self._progress.task("weights", None)
-        with open_supplies(self._kit, self._home, task) as supplies:
-            files, shape, notices = resolve_weights(self._kit.folder, kit.model, supplies)
+        folder = self._kit.folder
+        with open_supplies(kit, folder, self._kit.bounds, self._home, task) as supplies:
+            files, shape, notices = resolve_weights(folder, kit.model, supplies)
         task.done(f"{len(files)} files")
         for notice in notices:
             self._progress.notice(notice)

@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mealkit.digest import Digest
+from mealkit.engines.registry import takes_any_data
+from mealkit.kit.bounds import Bounds
 from mealkit.kit.files import source_folder
 from mealkit.oci.tar import weight_footer, weight_header
 from mealkit.paths import MODELS
 from mealkit.pipeline.home import Home
-from mealkit.pipeline.kit.opened_kit import OpenedKit
 from mealkit.progress import SILENT_TASK, Task
+from mealkit.recipe.kit import Kit
 from mealkit.stores.digests import DigestCache, HashJob
 
 if TYPE_CHECKING:
@@ -31,8 +33,10 @@ def downloader(home: Home, task: Task = SILENT_TASK) -> Iterator["Downloader"]:
 
 
 @contextmanager
-def open_supplies(kit: OpenedKit, home: Home, task: Task) -> Iterator["Supplies"]:
-    """Open the supplies for the adapters of weights."""
+def open_supplies(
+    kit: Kit, folder: Path, bounds: Bounds, home: Home, task: Task
+) -> Iterator["Supplies"]:
+    """Open the supplies for the adapters of weights of a kit in a folder."""
     from mealkit.sources.source import Supplies
 
     digests = DigestCache(home.store / "digests")
@@ -40,19 +44,20 @@ def open_supplies(kit: OpenedKit, home: Home, task: Task) -> Iterator["Supplies"
     def hash_files(paths: Sequence[Path]) -> list[Digest]:
         # The digest of the file's layer is computed together with the file's own. Both are needed,
         # and two threads hash twice in the time of one.
-        jobs = [_hash_job(path, _image_path(kit, path)) for path in paths]
+        jobs = [_hash_job(path, _image_path(kit, folder, path)) for path in paths]
         return [found.file for found in digests.digest_files(jobs)]
 
     with downloader(home, task) as fetcher:
-        lifted = frozenset(kit.parts.kit.allow_secrets)
-        yield Supplies(fetcher, hash_files, kit.bounds.roots, lifted)
+        lifted = frozenset(kit.allow_secrets)
+        any_data = takes_any_data(kit.runtime.engine)
+        yield Supplies(fetcher, hash_files, bounds.roots, lifted, any_data)
 
 
-def _image_path(kit: OpenedKit, path: Path) -> str:
+def _image_path(kit: Kit, kit_folder: Path, path: Path) -> str:
     """Return where a file of a folder source goes in the image."""
-    for entry in kit.parts.kit.model.weights:
+    for entry in kit.model.weights:
         if entry.source == "folder":
-            folder = source_folder(kit.folder, entry.path).resolve()
+            folder = source_folder(kit_folder, entry.path).resolve()
             if path.resolve().is_relative_to(folder):
                 name = path.resolve().relative_to(folder).as_posix()
                 return f"{MODELS}/{entry.into}/{name}" if entry.into else f"{MODELS}/{name}"

@@ -55,7 +55,7 @@ def find_model(target: str, home: Home, allowed: Sequence[Path], progress: Progr
 def _lock_of(target: str, home: Home, allowed: Sequence[Path], progress: Progress) -> Lock:
     from mealkit.pipeline.image.image_lock import lock_of
 
-    found = open_recipe(target, allowed, progress)
+    found = open_recipe(target, home, allowed, progress)
     if isinstance(found, Lock):
         return found
     with open_image(found, home) as image:

@@ -88,7 +88,7 @@ def preflight_target(
         PreflightError: a file contains no facts (``FACTS_INVALID``).
         MealkitError: the kit cannot be read, or states no requirements.
     """
-    recipe = open_recipe(request.target, request.allowed, progress)
+    recipe = open_recipe(request.target, home, request.allowed, progress)
     if not request.hosts:
         found = stated_by(recipe, architecture(), home)
         facts = _facts_for(found, home)

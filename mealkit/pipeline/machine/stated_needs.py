@@ -50,7 +50,9 @@ class Stated:
         return traits_of(demand.engine if demand else None)
 
 
-def open_recipe(target: str, allowed: Sequence[Path], progress: Progress) -> Lock | ImageTarget:
+def open_recipe(
+    target: str, home: Home, allowed: Sequence[Path], progress: Progress
+) -> Lock | ImageTarget:
     """Return the lock for a kit's current contents, or a lock file; for an image, its target.
 
     ``progress`` gets a warning if a kit's lock is stale.
@@ -64,7 +66,7 @@ def open_recipe(target: str, allowed: Sequence[Path], progress: Progress) -> Loc
 
     match recipe_named(target):
         case KitFolder() as named:
-            kit = open_kit(named, allowed)
+            kit = open_kit(named, home, allowed, progress)
             lock = kit.lock_as_written()
             if kit.drift:
                 progress.notice(kit.stale())

@@ -107,7 +107,9 @@ def run_kit(request: RunRequest, home: Home, progress: Progress) -> RunReport:
     """
     access_of(request.address, request.keys)
     named = kit_or_image_named(request.target)
-    opened = open_kit(named, request.allowed) if isinstance(named, KitFolder) else named
+    opened = (
+        open_kit(named, home, request.allowed, progress) if isinstance(named, KitFolder) else named
+    )
     facts = host_facts(home)
     checked = _check_stated(opened, request, facts, home, progress)
     image = _image(opened, home, progress)

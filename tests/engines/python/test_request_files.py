@@ -97,13 +97,31 @@ def test_files_are_gone_when_their_request_is(files):
     assert not path.parent.exists()
 
 
-def test_an_answers_file_is_a_data_url(tmp_path):
-    """Its type is its name's, and what lies in the temporary folder is deleted."""
+def test_an_answers_file_is_a_data_url(files, tmp_path):
+    """Its type is its name's; in the temporary folder it is deleted with its request."""
     with tempfile.NamedTemporaryFile(suffix=".png", delete=False) as written:
         written.write(b"png")
     path = Path(written.name)
-    assert answer_file(path, 3) == "data:image/png;base64," + encoded(b"png")
+    for _ in range(2):
+        assert answer_file(path, 3) == "data:image/png;base64," + encoded(b"png")
+        files.give(path)
+    assert path.exists()
+    files.close()
     assert not path.exists()
+
+
+def test_a_long_stream_keeps_only_its_last_files(files):
+    """A stream of pictures does not fill the disk."""
+    folder = Path(tempfile.mkdtemp())
+    paths = [folder / f"{number}.png" for number in range(MAX_FILES + 2)]
+    for path in paths:
+        path.write_bytes(b"png")
+        files.give(path)
+        files.end_piece()
+    assert [path.exists() for path in paths] == [False] * 2 + [True] * MAX_FILES
+    files.close()
+    assert list(folder.iterdir()) == []
+    folder.rmdir()
 
 
 @pytest.mark.parametrize("make", ["missing", "folder", "large", "pipe"])

@@ -1,0 +1,155 @@
+"""Finds files of folder sources that differ from the lock, and describes the model with them.
+
+No network: a file from elsewhere stays as it is locked. Raises SourceError for a changed file that
+a lock cannot contain.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import TypeVar
+
+from mealkit.lock.resolved import CurrentWeights
+from mealkit.recipe.kit import FolderWeights, HubPlace, Model, Place, Weights
+from mealkit.recipe.lock import LockedFile, LockedModel, ModelShape
+from mealkit.recipe.origins import FolderOrigin, HubOrigin
+from mealkit.sources.fallback import path_in_image
+from mealkit.sources.formats import Format
+from mealkit.sources.kit_folder import FolderReader
+from mealkit.sources.ranges import FileRanges, RangeReader
+from mealkit.sources.read_shape import ModelFile, shape_of
+from mealkit.sources.retrieval import gave, name_at
+from mealkit.sources.source import PinnedFile, Supplies
+from mealkit.sources.weights import forms_of
+
+P = TypeVar("P", bound=Place)
+
+_SHAPING = frozenset({"safetensors", "gguf", "onnx", "onnx-data", "pickle"})
+
+
+def changed_weights(
+    kit_folder: Path, model: Model, locked: LockedModel, supplies: Supplies
+) -> CurrentWeights | None:
+    """Return a model's files with those of folder sources as they are now; None if none differs.
+
+    A missing file counts as locked if its entry has a mirror, or if its bytes are in the cache.
+
+    Raises:
+        KitError: a file is outside the kit's bounds, or looks like a secret.
+        SourceError: a changed file has a format that a lock cannot contain.
+    """
+    before = {file.path: file for file in locked.files}
+    now: dict[str, PinnedFile] = {}
+    gone: list[LockedFile] = []
+    for entry in model.weights:
+        if isinstance(entry, FolderWeights):
+            pinned = FolderReader(entry, kit_folder, supplies).present(entry.files)
+            now |= {path_in_image(entry, file.name): file for file in pinned}
+            if not entry.mirrors:
+                gone += [file for file in _from_folder(entry, locked) if file.path not in now]
+    cached = supplies.downloader.cache.path
+    missing = tuple(sorted(file.path for file in gone if cached(file.sha256) is None))
+    changed = {
+        path: file
+        for path, file in now.items()
+        if path not in before or before[path].sha256 != file.digest
+    }
+    if not changed and not missing:
+        return None
+    forms = _forms(model, locked, now, changed, any_data=supplies.any_data)
+    files = dict(before)
+    for path, file in changed.items():
+        origins = before[path].origins if path in before else (FolderOrigin(file=file.name),)
+        files[path] = LockedFile(
+            path=path,
+            sha256=file.digest,
+            size_bytes=file.size_bytes,
+            format=forms[path],
+            origins=origins,
+        )
+    shape: ModelShape | None = locked.shape
+    if any(_shapes(before.get(path), files[path]) for path in changed):
+        shape = _shape(files, now, supplies)
+    whole = tuple(files[path] for path in sorted(files))
+    return CurrentWeights(whole, shape, missing, _pinned_model(model, locked))
+
+
+def _from_folder(entry: Weights, locked: LockedModel) -> Iterator[LockedFile]:
+    for file in locked.files:
+        name = name_at(entry, file.path)
+        if name is not None and FolderOrigin(file=name) in file.origins:
+            yield file
+
+
+def _forms(
+    model: Model,
+    locked: LockedModel,
+    now: Mapping[str, PinnedFile],
+    changed: Mapping[str, PinnedFile],
+    *,
+    any_data: bool,
+) -> dict[str, Format]:
+    """Return the formats of the changed files; graphs that did not change name their data, too."""
+    data = frozenset(file.path for file in locked.files if file.format == "onnx-data")
+    graphs = {path: file.ranges for path, file in now.items() if path.endswith(".onnx")}
+    readers = {path: file.ranges for path, file in changed.items()}
+    return forms_of(readers, model, graphs=graphs, known_data=data, any_data=any_data)
+
+
+def _shapes(before: LockedFile | None, after: LockedFile) -> bool:
+    """Return whether a change of a file can change the model's shape."""
+    if PurePosixPath(after.path).name == "config.json":
+        return True
+    return after.format in _SHAPING or (before is not None and before.format in _SHAPING)
+
+
+def _shape(
+    files: Mapping[str, LockedFile], now: Mapping[str, PinnedFile], supplies: Supplies
+) -> ModelShape | None:
+    """Return the shape of the current files; None if a header is not on this machine."""
+    read: list[ModelFile] = []
+    for path, file in sorted(files.items()):
+        if not _shapes(None, file):
+            continue
+        ranges: RangeReader
+        if path in now:
+            ranges = now[path].ranges
+        elif (stored := supplies.downloader.cache.path(file.sha256)) is not None:
+            ranges = FileRanges(stored)
+        else:
+            return None
+        read.append(ModelFile(path, file.format, ranges))
+    return shape_of(read)
+
+
+def _pinned_model(model: Model, locked: LockedModel) -> Model:
+    """Return the model with everything but folders pinned to what is locked.
+
+    So a branch does not move because a local file changed.
+    """
+    weights = tuple(_pinned_entry(entry, locked) for entry in model.weights)
+    return model.model_copy(update={"weights": weights})
+
+
+def _pinned_entry(entry: Weights, locked: LockedModel) -> Weights:
+    if isinstance(entry, FolderWeights):
+        return entry
+    own: dict[str, LockedFile] = {}
+    for file in locked.files:
+        name = name_at(entry, file.path)
+        if name is not None and gave(entry, name, file):
+            own[name] = file
+    update = {
+        "files": tuple(own),
+        "sha256": {name: file.sha256.hex for name, file in own.items()},
+        "mirrors": tuple(_at_commit(place, locked) for place in entry.mirrors),
+    }
+    return _at_commit(entry.model_copy(update=update), locked)
+
+
+def _at_commit(place: P, locked: LockedModel) -> P:
+    """Return a place on the Hub at the locked commit; any other as it is."""
+    if isinstance(place, HubPlace):
+        for origin in (origin for file in locked.files for origin in file.origins):
+            if isinstance(origin, HubOrigin) and origin.repo == place.repo:
+                return place.model_copy(update={"revision": origin.commit})
+    return place
