@@ -32,7 +32,10 @@ _ENGINES_OWN = {"dev", "proc", "sys", ".dockerenv"}
 _ENGINES_FILES = {"etc/hosts", "etc/hostname", "etc/resolv.conf", "etc/mtab"}
 
 # What the engine writes into a config beside what the Dockerfile says.
-_CONFIG = ("Entrypoint", "Env", "User", "WorkingDir", "Labels", "ExposedPorts", "StopSignal", "Cmd")
+_CONFIG = (
+    *("Entrypoint", "Env", "User", "WorkingDir", "Labels", "ExposedPorts", "StopSignal", "Cmd"),
+    "Healthcheck",
+)
 
 
 @dataclass(frozen=True, slots=True)
