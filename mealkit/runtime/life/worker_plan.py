@@ -27,12 +27,15 @@ _SOCKET_PATH_BYTES = 107
 # gives a container with a read-only root the second one.
 _OTHERS = ("/tmp", "/dev/shm")  # noqa: S108  a new folder of a random name, for this user alone
 
-# Variables of the machine, not of the kit: which GPUs, and the path of the driver's libraries.
+# Variables of the machine, not of the kit: which GPUs, the path of the driver's libraries, and the
+# authorities that a kit which fetches files trusts.
 _PASSED_ON = frozenset(
     {
         "PATH",
         "LANG",
         "LD_LIBRARY_PATH",
+        "SSL_CERT_FILE",
+        "SSL_CERT_DIR",
         "CUDA_VISIBLE_DEVICES",
         "HIP_VISIBLE_DEVICES",
         "ROCR_VISIBLE_DEVICES",
