@@ -12,6 +12,9 @@ from enum import IntEnum
 
 LOOPBACK = "127.0.0.1"
 
+# What listens on all addresses of a version is reached on that version's loopback address.
+_EVERYWHERE = {"0.0.0.0": LOOPBACK, "::": "::1"}  # noqa: S104  compared, not bound
+
 # Networks whose addresses contain an IPv4 address: RFC 6052, RFC 3056.
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
@@ -52,6 +55,11 @@ def is_loopback(host: str) -> bool:
     # Older Pythons ignore the embedded address.
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return (mapped or address).is_loopback
+
+
+def caller_address(listening: str) -> str:
+    """Return the address at which this machine reaches what listens on an address."""
+    return _EVERYWHERE.get(listening, listening)
 
 
 def scopes_of(host: str) -> list[AddressScope]:

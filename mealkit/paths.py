@@ -1,7 +1,9 @@
-"""Paths in the image, and the user of its processes; shared by the build and the runtime.
+"""Paths in the image, its variables, and the user of its processes; for the build and the runtime.
 
-Imports nothing.
+Imports nothing that takes time.
 """
+
+from collections.abc import Mapping
 
 MODELS = "models"
 ENGINE = "opt/mealkit/engine"
@@ -16,7 +18,7 @@ USER_ID = 65532
 """The user of a kit's container; the worker is this user even if the gateway is root."""
 
 DEFAULTS = {
-    "MEALKIT_HOST": "0.0.0.0",  # noqa: S104  the container has its own address
+    "MEALKIT_HOST": "::",
     "MEALKIT_MODELS": f"/{MODELS}",
     "MEALKIT_ETC": f"/{SETTINGS}",
     "MEALKIT_STATE": f"/{STATE}",
@@ -24,3 +26,16 @@ DEFAULTS = {
     "MEALKIT_TERMINATION_LOG": "/dev/termination-log",
 }
 """The defaults of the container's environment variables."""
+
+
+def stated_port(environment: Mapping[str, str]) -> tuple[str, str] | None:
+    """Return the variable that sets the port, and its text; None if there is none.
+
+    It is the user's, or the one of platforms such as Knative. In Kubernetes, a service that is
+    named ``mealkit`` sets ``MEALKIT_PORT`` to its address, which is no statement about this port.
+    """
+    for name in ("MEALKIT_PORT", "PORT"):
+        text = environment.get(name)
+        if text is not None and not text.startswith("tcp://"):
+            return name, text
+    return None

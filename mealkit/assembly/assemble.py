@@ -27,6 +27,8 @@ from mealkit.progress import Advance
 # Increase it when the same layer plan gives other bytes; stored layers are then built again.
 _FORMAT = "1"
 
+_NANOSECONDS = 1_000_000_000
+
 
 @dataclass(frozen=True, slots=True)
 class WeightFile:
@@ -233,6 +235,13 @@ def _config(plan: Plan) -> Mapping[str, Any]:
             "WorkingDir": run.working_directory,
             "Labels": dict(run.labels),
             "StopSignal": run.stop_signal,
+            "Healthcheck": {
+                "Test": ["CMD", *run.health.command],
+                "Interval": run.health.interval_seconds * _NANOSECONDS,
+                "Timeout": run.health.timeout_seconds * _NANOSECONDS,
+                "StartPeriod": run.health.start_seconds * _NANOSECONDS,
+                "Retries": run.health.retries,
+            },
         },
     }
 

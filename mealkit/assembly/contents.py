@@ -70,8 +70,7 @@ def _entries(content: Content, inputs: Inputs, scratch: Path) -> Iterator[Entry]
         case TextFile():
             yield TarFile.of(content.path, content.data, content.mode)
         case Folder():
-            owner = content.owner_id
-            yield TarDirectory(content.path, content.mode, owner, owner)
+            yield TarDirectory(content.path, content.mode, content.owner_id, content.group_id)
         case WheelTree():
             yield from _wheel_entries(content, inputs)
         case DebianTree():

@@ -101,6 +101,8 @@ def dockerfile(plan: Plan, lock: Lock, steps: list[Step], base_reference: str | 
         working_directory=run.working_directory,
         port=run.exposed_port,
         stop_signal=run.stop_signal,
+        health=run.health,
+        health_command=json.dumps(list(run.health.command)),
         entrypoint=json.dumps(list(run.entrypoint)),
     )
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from mealkit.addresses import LOOPBACK, is_loopback
+from mealkit.addresses import LOOPBACK, caller_address, is_loopback
 from mealkit.containers.container import (
     LABEL_KIT,
     LABEL_RECIPE,
@@ -212,7 +212,7 @@ class DockerClient:
                 " of this one",
                 hint=EMBEDDED_HINT,
             )
-        if remote_host and spec.host_address == LOOPBACK:
+        if remote_host and is_loopback(spec.host_address):
             raise failure(
                 "CLIENT_REFUSED",
                 f"{self.name} runs on another machine ({remote_host}), whose loopback address"
@@ -288,7 +288,7 @@ def _published(attributes: Mapping[str, Any]) -> tuple[str, int]:
             for binding in bindings or ():
                 address = binding.get("HostIp") or LOOPBACK
                 port = int(binding.get("HostPort") or 0)
-                return (LOOPBACK if address in {"0.0.0.0", "::"} else address), port  # noqa: S104
+                return caller_address(address), port
     return LOOPBACK, 0
 
 

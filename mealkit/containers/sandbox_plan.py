@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mealkit.addresses import LOOPBACK
+from mealkit.addresses import caller_address
 from mealkit.containers import sandbox_init
 from mealkit.containers.container import (
     LABEL_KIT,
@@ -112,6 +112,8 @@ def listening(spec: RunSpec) -> socket.socket:
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if address == "::":
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         listener.bind((address, port))
         listener.listen(_BACKLOG)
     except OSError as error:
@@ -172,14 +174,13 @@ def plan(spec: RunSpec, port: int, allowed: Namespaces) -> tuple[Container, dict
 
 def _container(spec: RunSpec, port: int) -> Container:
     labels = {LABEL_KIT: spec.kit, LABEL_RECIPE: spec.recipe, LABEL_RUN: spec.name}
-    everywhere = spec.host_address in {"0.0.0.0", "::"}  # noqa: S104 - compared, not bound
     return Container(
         id=spec.name,
         name=spec.name,
         client=CLIENT,
         kit=spec.kit,
         recipe=spec.recipe,
-        address=LOOPBACK if everywhere else spec.host_address,
+        address=caller_address(spec.host_address),
         port=port,
         started_seconds=time.time(),
         labels={**spec.labels, **labels},

@@ -12,6 +12,7 @@ from mealkit.digest import Digest
 FILE_MODE = 0o644
 EXECUTABLE_MODE = 0o755
 DIRECTORY_MODE = 0o755
+SHARED_DIRECTORY_MODE = 0o775
 
 
 class LayerKind(StrEnum):
@@ -50,6 +51,7 @@ class Folder:
     path: str
     mode: int = DIRECTORY_MODE
     owner_id: int = 0
+    group_id: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,21 @@ class ImageBase:
 
 
 @dataclass(frozen=True, slots=True)
+class HealthCheck:
+    """The command that asks whether the container is ready, and how often it is run, in seconds.
+
+    The specification reserves its field, ``Healthcheck``, and Docker reads it, also in OCI images.
+    """
+
+    command: tuple[str, ...]
+    interval_seconds: int
+    timeout_seconds: int
+    start_seconds: int
+    """How long after the start a failure does not count."""
+    retries: int
+
+
+@dataclass(frozen=True, slots=True)
 class RunConfig:
     """The part of the image's config about running it (OCI image-spec v1.1, config.md)."""
 
@@ -107,6 +124,7 @@ class RunConfig:
     working_directory: str
     exposed_port: int
     stop_signal: str
+    health: HealthCheck
     labels: Mapping[str, str]
 
 

@@ -8,10 +8,12 @@ from collections.abc import Mapping
 from mealkit.digest import canonical_json
 from mealkit.paths import CODE, ENGINE, GATEWAY, LIBRARY, MODELS, SETTINGS, STATE, USER_ID
 from mealkit.plan.layers import (
+    SHARED_DIRECTORY_MODE,
     Bytecode,
     Content,
     DebianTree,
     Folder,
+    HealthCheck,
     ImageBase,
     InputFile,
     LayerKind,
@@ -147,7 +149,8 @@ def _gateway_layer(
 ) -> LayerPlan:
     contents: list[Content] = [
         Folder(MODELS),
-        Folder(STATE, owner_id=USER_ID),
+        # Platforms such as OpenShift start images as any user, in group 0.
+        Folder(STATE, mode=SHARED_DIRECTORY_MODE, owner_id=USER_ID),
         _wheel_tree(GATEWAY, lock.gateway.packages),
     ]
     contents += [TextFile(f"{LIBRARY}/{path}", data) for path, data in sorted(library.items())]
@@ -187,13 +190,29 @@ def _run_config(lock: Lock) -> RunConfig:
             "PYTHONPATH": f"/{LIBRARY}:/{GATEWAY}",
             "PYTHONDONTWRITEBYTECODE": "1",
             "PYTHONUNBUFFERED": "1",
-            "MEALKIT_PORT": str(lock.serving.port),
         },
         user=f"{USER_ID}:{USER_ID}",
         working_directory="/",
         exposed_port=lock.serving.port,
         stop_signal="SIGTERM",
+        health=_health(lock.runtime.interpreter),
         labels=_labels(lock),
+    )
+
+
+def _health(interpreter: str) -> HealthCheck:
+    """Return the check of an image with this Python.
+
+    A model may load for long, and a start that fails ends the container by itself. An engine that
+    died has half a minute to be ready again before the container is called unhealthy.
+    """
+    return HealthCheck(
+        # Without site: a check takes 20 ms of CPU time.
+        command=(interpreter, "-S", "-P", "-m", "mealkit.runtime.health_check"),
+        interval_seconds=5,
+        timeout_seconds=5,
+        start_seconds=3600,
+        retries=6,
     )
 
 

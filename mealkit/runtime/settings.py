@@ -13,7 +13,7 @@ from pathlib import Path
 from mealkit.addresses import is_loopback
 from mealkit.digest import Digest
 from mealkit.errors import failure
-from mealkit.paths import DEFAULTS, LOCK_NAME
+from mealkit.paths import DEFAULTS, LOCK_NAME, stated_port
 
 DEFAULT_PORT = 8000
 
@@ -37,9 +37,10 @@ class Settings:
     """The container's folders, address and access rules."""
 
     host: str
-    """The address to listen on (``MEALKIT_HOST``)."""
+    """The address to listen on; ``::``: all, of both versions (``MEALKIT_HOST``)."""
     port: int
-    """The port to listen on; 0: any free one, which the log names (``MEALKIT_PORT``)."""
+    """The port to listen on; 0: any free one, which the log names (``MEALKIT_PORT``, or the
+    platform's ``PORT``)."""
     models: Path
     """The folder of the weights (``MEALKIT_MODELS``)."""
     etc: Path
@@ -130,13 +131,12 @@ def _folder(environment: Mapping[str, str], name: str) -> Path:
 
 
 def _port(environment: Mapping[str, str], etc: Path) -> int:
-    text = environment.get("MEALKIT_PORT")
-    if text is None:
+    stated = stated_port(environment)
+    if stated is None:
         return _locked_port(etc / LOCK_NAME)
+    name, text = stated
     if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS and int(text) < 65536):
-        raise failure(
-            "CONFIG_INVALID", f"MEALKIT_PORT is {text!r}, not a port number", where="MEALKIT_PORT"
-        )
+        raise failure("CONFIG_INVALID", f"{name} is {text!r}, not a port number", where=name)
     return int(text)
 
 

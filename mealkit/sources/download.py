@@ -28,6 +28,7 @@ from mealkit.web.http_client import (
     transport_failure,
 )
 from mealkit.web.retry import TRANSIENT_STATUS, Retry, retry_after_seconds
+from mealkit.web.trust import untrusted_words
 
 # An attempt that received this much counts as progress, and resets the count of attempts.
 _PROGRESS_BYTES = 1024 * 1024
@@ -181,6 +182,8 @@ class Downloader:
         except (httpx2.TooManyRedirects, httpx2.InvalidURL, httpx2.UnsupportedProtocol) as error:
             raise transport_failure(error, wanted.url) from error
         except httpx2.HTTPError as error:
+            if untrusted_words(str(error)):
+                raise transport_failure(error, wanted.url) from error
             cut = part.size_bytes > 0
             final = _cut(part, wanted) if cut else transport_failure(error, wanted.url)
             silent = isinstance(error, httpx2.TimeoutException)

@@ -5,6 +5,7 @@ that does not have the documented form: https://huggingface.co/docs/hub/api. Nam
 checked here; the code that uses a file checks its name.
 """
 
+from functools import cache
 from typing import TYPE_CHECKING, Annotated
 
 import httpx2
@@ -18,6 +19,7 @@ from mealkit.web.http_client import (
     USER_AGENT,
     Bounded,
     check_redirect,
+    new_client,
     status_failure,
     transport_failure,
 )
@@ -78,7 +80,7 @@ def ask_repository(endpoint: str, repo: str, revision: str) -> RepositoryAnswer:
     from huggingface_hub import HfApi, errors  # noqa: PLC0415  late: slow to import
 
     where = f"{repo}@{revision}"
-    _guard_session()
+    _replace_client()
     try:
         info = HfApi(endpoint=endpoint, headers=_HEADERS).model_info(
             repo, revision=revision, files_metadata=True, timeout=_TIMEOUT_SECONDS
@@ -98,15 +100,15 @@ def ask_repository(endpoint: str, repo: str, revision: str) -> RepositoryAnswer:
         raise _unreadable(where, error) from error
 
 
-def _guard_session() -> None:
-    """Make the Hub's own client check redirects and limit the size of answers."""
-    from huggingface_hub import get_session  # noqa: PLC0415  late: slow to import
+@cache
+def _replace_client() -> None:
+    """Give the Hub's library a client of ours, which checks redirects and limits answers."""
+    from huggingface_hub import set_client_factory  # noqa: PLC0415  late: slow to import
 
-    session = get_session()
-    known = session.event_hooks.get("response", [])
-    added = [hook for hook in (check_redirect, _check_answer) if hook not in known]
-    if added:
-        session.event_hooks = {**session.event_hooks, "response": [*known, *added]}
+    hooks = {"response": [check_redirect, _check_answer]}
+    set_client_factory(
+        lambda: new_client(follow_redirects=True, timeout=_TIMEOUT_SECONDS, event_hooks=hooks)
+    )
 
 
 def _check_answer(response: httpx2.Response) -> None:

@@ -24,6 +24,7 @@ from mealkit.web.http_client import (
     stated_bytes,
     transport_failure,
 )
+from mealkit.web.trust import untrusted_words
 
 # The first request has at least this size and is kept: enough for formats and small headers.
 HEAD_BYTES = 16 * 1024
@@ -151,7 +152,7 @@ class HttpRanges:
                 if attempt:
                     raise transport_failure(error, self._url) from error
             except httpx2.TransportError as error:
-                if attempt == _ATTEMPTS - 1:
+                if attempt == _ATTEMPTS - 1 or untrusted_words(str(error)):
                     raise transport_failure(error, self._url) from error
             except (httpx2.HTTPError, httpx2.InvalidURL) as error:
                 raise transport_failure(error, self._url) from error

@@ -22,6 +22,8 @@ from mealkit.lock.resolve import PythonTarget
 from mealkit.names import line_fault
 from mealkit.sources.uv_target import marker_holds, uv_platform
 from mealkit.untrusted import shown
+from mealkit.web.http_client import no_proxy_variables
+from mealkit.web.trust import untrusted_words, uv_variables
 
 _TIMEOUT_SECONDS = 600
 _UNREACHABLE = re.compile(
@@ -83,7 +85,7 @@ def ask_uv(question: Question) -> list[OfferedWheel]:
                 encoding="utf-8",
                 errors="replace",
                 cwd=folder,
-                env={**os.environ, "NO_COLOR": "1"},
+                env=_environment(),
                 timeout=_TIMEOUT_SECONDS,
                 check=False,
             )
@@ -97,6 +99,12 @@ def ask_uv(question: Question) -> list[OfferedWheel]:
         return _offered(done.stdout, question.target)
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise failure("PACKAGES_TOOL", f"uv's answer cannot be read: {error}") from error
+
+
+def _environment() -> dict[str, str]:
+    """Return the variables of uv: the user's, with the same authorities and proxies as our own."""
+    added = {**uv_variables(os.environ), **no_proxy_variables(os.environ)}
+    return {**os.environ, **added, "NO_COLOR": "1"}
 
 
 def _command(question: Question, folder: Path) -> list[str]:
@@ -131,6 +139,10 @@ def _refusal(text: str) -> Exception:
             f"the package index refuses access: {reason}",
             hint="give uv its credentials: uv auth login, netrc, or UV_INDEX_*",
         )
+    untrusted = untrusted_words(reason)
+    if untrusted:
+        message, hint = untrusted
+        return failure("SOURCE_UNREACHABLE", f"the package index: {message}", hint=hint)
     if _UNREACHABLE.search(text):
         return _unreachable(reason)
     if "No solution found" in text or "not found in the" in text:

@@ -8,9 +8,9 @@ machines.
 import netrc
 import os
 import re
-import ssl
 import time
 from collections.abc import Generator, Iterator, Mapping
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import httpx2
@@ -20,7 +20,11 @@ from mealkit.addresses import is_loopback
 from mealkit.errors import MealkitError, failure
 from mealkit.web.redirects import DowngradeError, HopError, StrangeError, check_hop
 from mealkit.web.retry import TRANSIENT_STATUS
+from mealkit.web.trust import tls_context, untrusted_words
 
+# The environment's proxies are not used for these.
+_LOOPBACK = ("all://localhost", "all://127.0.0.1", "all://[::1]")
+_LOOPBACK_HOSTS = ("localhost", "127.0.0.0/8", "::1")
 _TIMEOUT = httpx2.Timeout(30.0, connect=15.0)
 # The minimum number of bytes that a server must send, and the time over which it is averaged.
 _LEAST_BYTES_PER_SECOND = 1024
@@ -31,13 +35,37 @@ _REDIRECT_BYTES = 64 * 1024
 USER_AGENT = f"mealkit/{__version__}"
 
 
+def new_client(**options: Any) -> httpx2.Client:
+    """Return a client that trusts the system's authorities and uses the environment's proxies.
+
+    Servers on this machine are asked without a proxy.
+
+    Raises:
+        SourceError: ``SOURCE_UNREACHABLE``: a proxy's address cannot be used.
+    """
+    try:
+        return httpx2.Client(verify=tls_context(), mounts=dict.fromkeys(_LOOPBACK), **options)
+    except (ValueError, httpx2.InvalidURL) as error:
+        raise failure(
+            "SOURCE_UNREACHABLE",
+            f"a proxy cannot be used: {error}",
+            hint="set HTTPS_PROXY, HTTP_PROXY and ALL_PROXY to an address of http, https or socks5",
+        ) from error
+
+
+def no_proxy_variables(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables with which another program asks servers on this machine directly."""
+    stated = environment.get("no_proxy") or environment.get("NO_PROXY")
+    value = ",".join((*((stated,) if stated else ()), *_LOOPBACK_HOSTS))
+    return {"NO_PROXY": value, "no_proxy": value}
+
+
 def open_client() -> httpx2.Client:
     """Open a client that uses the system's certificates, proxy variables and netrc.
 
     It follows a limited number of redirects. A token is dropped when a redirect leaves its host.
     """
-    return httpx2.Client(
-        verify=ssl.create_default_context(),
+    return new_client(
         auth=_Credentials(),
         follow_redirects=True,
         max_redirects=_MAX_REDIRECTS,
@@ -205,6 +233,10 @@ def transport_failure(error: httpx2.HTTPError | httpx2.InvalidURL, url: str) -> 
     if isinstance(error, httpx2.DecodingError):  # also from `Bounded`
         return failure("SOURCE_ANSWER", f"cannot be read: {error}", where=bare_url(url))
     reason = str(error) or type(error).__name__
+    untrusted = untrusted_words(reason)
+    if untrusted:
+        message, hint = untrusted
+        return failure("SOURCE_UNREACHABLE", message, where=bare_url(url), hint=hint)
     return failure("SOURCE_UNREACHABLE", f"cannot be reached: {reason}", where=bare_url(url))
 
 

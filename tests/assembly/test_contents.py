@@ -48,10 +48,10 @@ def test_a_file_is_placed_as_it_is(tmp_path):
 
 def test_texts_and_folders_have_their_modes_and_owners(tmp_path):
     """A folder's group is that of its owner."""
-    text, folder = entries(tmp_path, TextFile("a", b"1", 0o755), Folder("b", 0o700, 65532))
+    text, folder = entries(tmp_path, TextFile("a", b"1", 0o755), Folder("b", 0o770, 65532, 7))
     assert isinstance(text, TarFile)
     assert (text.path, text.mode, data_of(text)) == ("a", 0o755, b"1")
-    assert folder == TarDirectory("b", 0o700, 65532, 65532)
+    assert folder == TarDirectory("b", 0o770, 65532, 7)
 
 
 def test_a_wheel_is_unpacked_below_its_tree(tmp_path):

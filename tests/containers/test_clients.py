@@ -112,6 +112,15 @@ def test_port_is_published_on_loopback_alone(started):
         socket.create_connection(("127.0.0.2", started.port), timeout=5)
 
 
+@pytest.mark.parametrize("address", ["::1", "::"])
+def test_port_is_published_on_an_address_of_version_6(client, spec, until, address):
+    """The kit is reached at IPv6's loopback address, which an engine may keep apart from IPv4's."""
+    container = client.start(replace(spec, host_address=address))
+    until(lambda: "serving" in list(client.logs(spec.name)))
+    assert container.address == "::1"
+    assert ask(container, "/report")
+
+
 def test_start_answers_what_it_started(client, spec, started):
     """Start, state and list agree."""
     assert started.exit is None

@@ -44,7 +44,7 @@ def test_only_a_kit_that_fetches_keeps_the_network(spec):
 
 @pytest.mark.parametrize(
     ("host", "expected"),
-    [("0.0.0.0", "127.0.0.1"), ("::", "127.0.0.1"), ("127.0.0.2", "127.0.0.2")],
+    [("0.0.0.0", "127.0.0.1"), ("::", "::1"), ("::1", "::1"), ("127.0.0.2", "127.0.0.2")],
 )
 def test_a_kit_that_listens_everywhere_is_reached_on_loopback(spec, host, expected):
     """Nobody can connect to the address of all addresses."""

@@ -32,7 +32,10 @@ _ENGINES_OWN = {"dev", "proc", "sys", ".dockerenv"}
 _ENGINES_FILES = {"etc/hosts", "etc/hostname", "etc/resolv.conf", "etc/mtab"}
 
 # What the engine writes into a config beside what the Dockerfile says.
-_CONFIG = ("Entrypoint", "Env", "User", "WorkingDir", "Labels", "ExposedPorts", "StopSignal", "Cmd")
+_CONFIG = (
+    *("Entrypoint", "Env", "User", "WorkingDir", "Labels", "ExposedPorts", "StopSignal", "Cmd"),
+    "Healthcheck",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,7 +348,8 @@ _LINE = re.compile(
     r"|ADD layers/[0-9]{2}-[a-z]+(-folders)?\.tar /|CMD \[\]"
     r"|(ENV [A-Z_]+|LABEL [a-z.]+)=\"([^\"\\]|\\.)*\""
     r"|USER 65532:65532|WORKDIR /|EXPOSE 8000|STOPSIGNAL SIGTERM"
-    r"|ENTRYPOINT \[\"[^\"]*\"(, \"[^\"]*\")*\])"
+    r"|(HEALTHCHECK --interval=5s --timeout=5s --start-period=3600s --retries=6 CMD|ENTRYPOINT)"
+    r" \[\"[^\"]*\"(, \"[^\"]*\")*\])"
 )
 
 

@@ -47,7 +47,6 @@ COPY layers/04-kit/ /
 
 # The container runs as an unprivileged user; its root may be read-only.
 ENV LANG="C.UTF-8"
-ENV MEALKIT_PORT="8000"
 ENV PATH="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 ENV PYTHONDONTWRITEBYTECODE="1"
 ENV PYTHONPATH="/opt/mealkit/lib:/opt/mealkit/gateway"
@@ -66,6 +65,7 @@ USER 65532:65532
 WORKDIR /
 EXPOSE 8000
 STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=5s --timeout=5s --start-period=3600s --retries=6 CMD ["python3.13", "-S", "-P", "-m", "mealkit.runtime.health_check"]
 ENTRYPOINT ["python3.13", "-s", "-P", "-m", "mealkit.runtime"]
 # Clear the base image's default arguments.
 CMD []

@@ -41,6 +41,7 @@ def refused(**changes):
     ("name", "value"),
     [
         *[("MEALKIT_PORT", text) for text in ("", "-1", "65536", "٣", "8e3", "9" * 5000)],
+        ("PORT", "eighty"),
         *[("MEALKIT_CONNECTIONS", text) for text in ("0", "-1", "10000000", "9" * 5000)],
         *[("MEALKIT_STATE", text) for text in ("", "state", "./a")],
         *[("MEALKIT_AUTH", text) for text in ("", "on", "OFF")],
@@ -50,7 +51,7 @@ def refused(**changes):
         ("MEALKIT_IMAGE_DIGEST", "sha256:0"),
         ("MEALKIT_KEYS_FILE", "keys"),
     ],
-    ids=range(27),
+    ids=range(28),
 )
 def test_a_value_that_cannot_be_used_names_its_variable(name, value):
     """Every setting has a form."""
@@ -60,10 +61,25 @@ def test_a_value_that_cannot_be_used_names_its_variable(name, value):
 def test_without_settings_the_image_decides():
     """The defaults are a kit's image, whose metrics are open and whose answers need a key."""
     settings = read_settings({})
-    assert (settings.host, settings.port, settings.auth) == ("0.0.0.0", DEFAULT_PORT, "keys")
+    assert (settings.host, settings.port, settings.auth) == ("::", DEFAULT_PORT, "keys")
     assert settings.open == {"metrics"}
     assert (settings.keys_file, settings.image_digest, settings.hosts) == (None, None, frozenset())
     assert settings.lock_path == settings.etc / "kit.lock"
+
+
+@pytest.mark.parametrize(
+    ("variables", "port"),
+    [
+        ({"PORT": "9000"}, 9000),
+        ({"PORT": "9000", "MEALKIT_PORT": "9001"}, 9001),
+        # In Kubernetes, a service that is named mealkit sets it in every pod beside it.
+        ({"MEALKIT_PORT": "tcp://10.0.0.1:80"}, DEFAULT_PORT),
+        ({"MEALKIT_PORT": "tcp://10.0.0.1:80", "PORT": "9000"}, 9000),
+    ],
+)
+def test_a_platform_may_set_the_port(variables, port):
+    """PORT is the port where the user states none, and a service's address is not a port."""
+    assert read(**variables).port == port
 
 
 def test_lists_of_names():

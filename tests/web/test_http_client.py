@@ -1,14 +1,17 @@
 """Credentials and addresses: each goes where it belongs, and nowhere else."""
 
 import base64
+import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
 
-from mealkit.errors import SourceError
+from mealkit.errors import MealkitError, SourceError
 from mealkit.sources.download import Downloader
 from mealkit.sources.file_cache import FileCache
 from mealkit.web.http_client import bare_url, check_redirect, is_private_path, open_client
@@ -146,3 +149,44 @@ def test_a_server_on_this_machine_leads_to_no_metadata(hub: Any, cache: FileCach
     with open_client() as client, pytest.raises(SourceError) as caught:
         Downloader(cache, client).fetch(f"{hub.url}/plain/file")
     assert caught.value.problems[0].code == "SOURCE_REDIRECTS"
+
+
+def serve_socks(listener: socket.socket, target: tuple[str, int]) -> bytes:
+    """Answer one connection as a SOCKS5 proxy (RFC 1928) that knows one server; return its name."""
+    peer, _ = listener.accept()
+    with peer, socket.create_connection(target) as server:
+        peer.recv(100)
+        peer.sendall(b"\x05\x00")
+        head = peer.recv(5)
+        name = peer.recv(head[4] + 2)[:-2]
+        peer.sendall(b"\x05\x00\x00\x01" + bytes(6))
+        server.sendall(peer.recv(65536))
+        while data := server.recv(65536):
+            peer.sendall(data)
+    return name
+
+
+def test_a_socks_proxy_is_used(hub: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It resolves the name, and only for servers that are not on this machine."""
+    hub.add("a.json", b"{}")
+    place = urlsplit(hub.url)
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
+        address = f"socks5h://127.0.0.1:{listener.getsockname()[1]}"
+        monkeypatch.setenv("ALL_PROXY", address)
+        asked = pool.submit(serve_socks, listener, (str(place.hostname), int(place.port or 0)))
+        with open_client() as client:
+            assert client.get(f"{hub.url}/example/model/resolve/main/a.json").status_code == 200
+            url = "http://files.invalid/example/model/resolve/main/a.json"
+            answer = client.get(url, headers={"Connection": "close"})
+        assert (answer.status_code, asked.result()) == (200, b"files.invalid")
+
+
+@pytest.mark.parametrize("proxy", ["socks4://127.0.0.1:1", "ftp://127.0.0.1:1", "http://[::1"])
+def test_a_proxy_that_cannot_be_used_is_named(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hint names the variables and the kinds of proxies."""
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    with pytest.raises(MealkitError) as caught:
+        open_client()
+    (problem,) = caught.value.problems
+    assert (problem.code, problem.owner.value) == ("SOURCE_UNREACHABLE", "platform")
+    assert "ALL_PROXY" in problem.hint

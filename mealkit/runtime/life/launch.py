@@ -14,6 +14,7 @@ import time
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mealkit.errors import (
@@ -29,7 +30,7 @@ from mealkit.runtime.gateway.keys import Keys
 from mealkit.runtime.life import isolation
 from mealkit.runtime.life.listening import listening, passed_listener
 from mealkit.runtime.life.waiting_server import WaitingServer
-from mealkit.runtime.life.worker_plan import Spawned, WorkerPlan
+from mealkit.runtime.life.worker_plan import Spawned, WorkerPlan, placed_plan
 from mealkit.runtime.settings import Settings, read_settings
 from mealkit.runtime.state import Lifecycle
 from mealkit.runtime.watch.journal import Journal
@@ -86,10 +87,11 @@ class _Launch:
         with ExitStack() as stack:
             plan, worker, opened = self._begun or (None, None, None)
             listener = stack.enter_context(_listen(settings, self._environment, opened))
+            host, port, *_ = listener.getsockname()
             if passed_listener(self._environment) is not None:
                 # The socket's address, not the setting, decides whether callers need a key.
-                settings = self.settings = replace(settings, host=listener.getsockname()[0])
-            journal.info("listening", host=settings.host, port=listener.getsockname()[1])
+                settings = self.settings = replace(settings, host=host)
+            journal.info("listening", host=host, port=port)
             for what in isolation.missing:
                 journal.warning("isolation", missing=what)
             keys = Keys(settings)
@@ -100,6 +102,9 @@ class _Launch:
             from mealkit.runtime.life.start import Startup  # noqa: PLC0415
 
             plan = plan or _plan(data, settings, self._environment)
+            if plan.state != str(settings.state):
+                journal.warning("state", closed=str(settings.state), used=plan.state)
+                settings = self.settings = replace(settings, state=Path(plan.state))
             startup = Startup(settings, lock, journal, lifecycle, plan, worker)
             startup.check_machine(self._environment)
             stack.enter_context(startup.verification)
@@ -192,8 +197,7 @@ def _lock(data: bytes, settings: Settings) -> "Lock":
 def _plan(data: bytes, settings: Settings, environment: Mapping[str, str]) -> WorkerPlan:
     """Plan the worker, after the first attempt has failed."""
     try:
-        plan = WorkerPlan(json.loads(data), environment)
-        plan.place()
+        return placed_plan(json.loads(data), environment)
     except ValueError as error:
         raise failure("CONFIG_INVALID", str(error), where="MEALKIT_STATE") from error
     except OSError as error:
@@ -201,6 +205,6 @@ def _plan(data: bytes, settings: Settings, environment: Mapping[str, str]) -> Wo
             "DISK_DENIED",
             f"the state folder cannot be written to: {error.strerror}",
             where=str(settings.state),
-            hint=f"make it writable: docker run --tmpfs {settings.state}:uid=65532,mode=0700",
+            hint=f"mount a folder that user {os.geteuid()} may write to: an emptyDir in Kubernetes,"
+            f" or docker run --tmpfs {settings.state}:exec,uid={os.geteuid()},mode=0700",
         ) from error
-    return plan

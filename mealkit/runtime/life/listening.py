@@ -6,10 +6,13 @@ only quick modules.
 """
 
 import _socket
+import errno
 import os
 from collections.abc import Mapping
 
 _BACKLOG = 1024
+# Every address of the machine, of both versions; where IPv6 does not exist, those of IPv4.
+_EVERYWHERE, _EVERYWHERE_IPV4 = "::", "0.0.0.0"  # noqa: S104  the container has its own address
 _FIRST_PASSED = 3
 
 
@@ -34,17 +37,29 @@ def passed_listener(environment: Mapping[str, str]) -> int | None:
 
 
 def open_listener(host: str, port: int) -> int:
-    """Bind and listen; return the descriptor.
+    """Bind and listen; return the descriptor. ``::`` is every address, also those of IPv4.
 
     Raises:
         OSError: the address cannot be listened on.
     """
+    try:
+        return _open(host, port)
+    except OSError as error:
+        # The kernel has no IPv6, or it is switched off, as in most containers of Docker.
+        if host != _EVERYWHERE or error.errno not in {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL}:
+            raise
+        return _open(_EVERYWHERE_IPV4, port)
+
+
+def _open(host: str, port: int) -> int:
     family = _socket.AF_INET6 if ":" in host else _socket.AF_INET
     # asyncio disables Nagle's algorithm only for sockets with an explicit protocol; with it, an
     # answer in two writes would take 40 ms longer.
     listener = _socket.socket(family, _socket.SOCK_STREAM, _socket.IPPROTO_TCP)
     try:
         listener.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
+        if host == _EVERYWHERE:
+            listener.setsockopt(_socket.IPPROTO_IPV6, _socket.IPV6_V6ONLY, 0)
         listener.bind((host, port))
         listener.listen(_BACKLOG)
     except BaseException:

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 
-from mealkit.paths import DEFAULTS, LOCK_NAME, USER_ID
+from mealkit.paths import DEFAULTS, LOCK_NAME, USER_ID, stated_port
 from mealkit.runtime.life.isolation import CONFINEMENT, has_two_users
 from mealkit.runtime.life.listening import listening
 
@@ -23,12 +23,19 @@ if TYPE_CHECKING:
 # The maximum length of a Unix socket's path, without the final zero byte: unix(7).
 _SOCKET_PATH_BYTES = 107
 
-# Variables of the machine, not of the kit: which GPUs, and the path of the driver's libraries.
+# Where a user who may not write to the state folder may write: in the order of their size. Docker
+# gives a container with a read-only root the second one.
+_OTHERS = ("/tmp", "/dev/shm")  # noqa: S108  a new folder of a random name, for this user alone
+
+# Variables of the machine, not of the kit: which GPUs, the path of the driver's libraries, and the
+# authorities that a kit which fetches files trusts.
 _PASSED_ON = frozenset(
     {
         "PATH",
         "LANG",
         "LD_LIBRARY_PATH",
+        "SSL_CERT_FILE",
+        "SSL_CERT_DIR",
         "CUDA_VISIBLE_DEVICES",
         "HIP_VISIBLE_DEVICES",
         "ROCR_VISIBLE_DEVICES",
@@ -41,7 +48,7 @@ _PASSED_ON = frozenset(
 class WorkerPlan:
     """Everything needed to start the worker."""
 
-    __slots__ = ("_config", "command", "environment", "socket")
+    __slots__ = ("_config", "command", "environment", "socket", "state")
 
     def __init__(self, lock: "Mapping[str, Any]", environment: Mapping[str, str]) -> None:
         """Plan the worker for a lock in JSON form.
@@ -51,7 +58,7 @@ class WorkerPlan:
             KeyError, TypeError: the values are not a lock.
         """
         places = DEFAULTS | {name: environment[name] for name in DEFAULTS if name in environment}
-        state = places["MEALKIT_STATE"]
+        state = self.state = places["MEALKIT_STATE"]
         self.socket = f"{state}/worker.sock"
         if not state.startswith("/") or len(os.fsencode(self.socket)) > _SOCKET_PATH_BYTES:
             raise ValueError(f"MEALKIT_STATE is too long for a socket below it: {state}")
@@ -80,6 +87,8 @@ class WorkerPlan:
             **{name: environment[name] for name in sorted(_PASSED_ON & environment.keys())},
             "HOME": state,
             "TMPDIR": state,
+            # The user may be any number, and libraries ask for its name.
+            "LOGNAME": "mealkit",
             "PYTHONDONTWRITEBYTECODE": "1",
             "PYTHONUNBUFFERED": "1",
             **engine["environment"],
@@ -99,7 +108,7 @@ class WorkerPlan:
         for left in (f"{path}.part", path):
             _clear(left)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        with open(os.open(f"{path}.part", flags, 0o644), "w") as partial:  # noqa: PTH123
+        with open(os.open(f"{path}.part", flags, 0o664), "w") as partial:  # noqa: PTH123
             partial.write(text)
         os.replace(f"{path}.part", path)  # noqa: PTH105
         self.remove_socket()
@@ -109,6 +118,33 @@ class WorkerPlan:
     def remove_socket(self) -> None:
         """Remove the socket of a worker that has ended."""
         _clear(self.socket)
+
+
+def placed_plan(lock: "Mapping[str, Any]", environment: Mapping[str, str]) -> WorkerPlan:
+    """Plan the worker, with its files in the first state folder that can be written to.
+
+    Raises:
+        ValueError, KeyError, TypeError: see ``WorkerPlan``.
+        OSError: the folder cannot be written to, and neither can another place.
+    """
+    if os.getegid() == 0 and os.geteuid() != 0:
+        # Such a user is any number, and the next start may have another one, of the same group.
+        os.umask(0o002)
+    plan = WorkerPlan(lock, environment)
+    try:
+        plan.place()
+    except OSError:
+        if "MEALKIT_STATE" in environment:
+            raise
+        for folder in _OTHERS:
+            with suppress(OSError):
+                state = f"{folder}/mealkit-{os.urandom(8).hex()}"
+                os.mkdir(state, 0o700)  # noqa: PTH102
+                plan = WorkerPlan(lock, {**environment, "MEALKIT_STATE": state})
+                plan.place()
+                return plan
+        raise
+    return plan
 
 
 class Spawned:
@@ -172,11 +208,10 @@ def begin(environment: Mapping[str, str]) -> "tuple[WorkerPlan, Spawned, int] | 
     try:
         with open(f"{etc}/{LOCK_NAME}", "rb") as file:  # noqa: PTH123
             lock = json.load(file)
-        plan = WorkerPlan(lock, environment)
-        plan.place()
+        plan = placed_plan(lock, environment)
         host = environment.get("MEALKIT_HOST", DEFAULTS["MEALKIT_HOST"])
-        port = int(environment.get("MEALKIT_PORT", lock["serving"]["port"]))
-        listener = listening(environment, host, port)
+        _, port = stated_port(environment) or ("", lock["serving"]["port"])
+        listener = listening(environment, host, int(port))
         return plan, Spawned(plan.command, plan.environment), listener
     except (
         OSError,

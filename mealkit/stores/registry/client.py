@@ -27,6 +27,7 @@ from mealkit.stores.registry.realms import Realms
 from mealkit.stores.registry.registry_endpoint import RegistryEndpoint
 from mealkit.web.redirects import DowngradeError, HopError, StrangeError, check_hop
 from mealkit.web.retry import TRANSIENT_STATUS, Retry, retry_after_seconds
+from mealkit.web.trust import untrusted_words
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS = 5
@@ -129,13 +130,11 @@ class RegistryClient:
         reason = " ".join(str(error).split()) or type(error).__name__
         if "WRONG_VERSION_NUMBER" in reason or "RECORD_LAYER_FAILURE" in reason:
             return failure("REGISTRY_INSECURE", f"{name} does not support TLS", where=name)
-        hint = None
-        if "CERTIFICATE_VERIFY_FAILED" in reason:
-            hint = "add the registry's authority to the system's store, or set SSL_CERT_FILE"
+        message, hint = untrusted_words(reason) or (f"cannot be reached: {reason}", None)
         tried = f", tried {attempts} times" if attempts > 1 else ""
         return failure(
             "REGISTRY_UNREACHABLE",
-            f"{name} cannot be reached: {self._authorizer.scrub(reason)}{tried}",
+            f"{name}: {self._authorizer.scrub(message)}{tried}",
             where=name,
             hint=hint,
         )

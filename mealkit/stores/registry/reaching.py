@@ -4,7 +4,6 @@ The settings are read from the environment once. Files and registries are used o
 """
 
 import os
-import ssl
 import threading
 from collections.abc import Mapping
 from typing import Self
@@ -17,12 +16,11 @@ from mealkit.stores.registry.client import RegistryClient
 from mealkit.stores.registry.credentials import Credentials
 from mealkit.stores.registry.realms import Realms, realms_of
 from mealkit.stores.registry.registry_endpoint import RegistryEndpoint, endpoint_of, mirrors_of
-from mealkit.web.http_client import USER_AGENT
+from mealkit.web.http_client import USER_AGENT, new_client
 from mealkit.web.retry import Retry
 
 # A registry may hash or move a whole layer before it answers the request that ends an upload.
 _TIMEOUT = httpx2.Timeout(60.0, connect=10.0, read=300.0, pool=None)
-_LOOPBACK = ("all://localhost", "all://127.0.0.1", "all://[::1]")
 
 
 class Registries:
@@ -104,11 +102,8 @@ class Registries:
             return self._clients[endpoint]
 
     def _open(self) -> httpx2.Client:
-        return httpx2.Client(
-            verify=ssl.create_default_context(),
+        return new_client(
             transport=self._transport,
-            # The environment's proxies are not used for registries on this machine.
-            mounts=dict.fromkeys(_LOOPBACK),
             timeout=_TIMEOUT,
             headers={"User-Agent": USER_AGENT},
         )

@@ -58,6 +58,34 @@ def test_an_address_with_colons_is_of_version_6():
         assert listener.family is socket.AF_INET6
 
 
+@pytest.mark.parametrize("caller", ["127.0.0.1", "::1"])
+def test_everywhere_is_both_versions(caller):
+    """The default address is reached over IPv4 and over IPv6."""
+    with socket.socket(fileno=open_listener("::", 0)) as listener:
+        port = listener.getsockname()[1]
+        socket.create_connection((caller, port), 5).close()
+
+
+def test_everywhere_without_version_6():
+    """Where the kernel makes no socket of IPv6, the default address is that of IPv4."""
+    program = (
+        "import ctypes, errno, platform, socket, struct\n"
+        "from mealkit.runtime.life.listening import open_listener\n"
+        "from mealkit.seccomp import Refusal, filter_program\n"
+        "no_six = Refusal('socket', errno.EAFNOSUPPORT, argument=0, values=(socket.AF_INET6,))\n"
+        "code = filter_program([no_six], platform.machine())\n"
+        "held = ctypes.create_string_buffer(code, len(code))\n"
+        "form = struct.pack('HP', len(code) // 8, ctypes.addressof(held))\n"
+        "libc = ctypes.CDLL(None)\n"
+        "assert libc.prctl(38, 1, 0, 0, 0) == 0 == libc.prctl(22, 2, form, 0, 0)\n"
+        "print(socket.socket(fileno=open_listener('::', 0)).getsockname()[0])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "0.0.0.0\n"
+
+
 @pytest.mark.parametrize(
     "environment",
     [

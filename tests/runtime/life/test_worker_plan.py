@@ -42,6 +42,7 @@ def test_nothing_else_of_the_environment_reaches_the_worker(lock, tmp_path):
         "CUDA_VISIBLE_DEVICES": "1",
         "HOME": "/h",
         "TMPDIR": str(tmp_path),
+        "LOGNAME": "mealkit",
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONUNBUFFERED": "1",
         "TELEMETRY": "off",
