@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from fakes.gguf import write_gguf
 from fakes.graphs import graph_with_data
 from fakes.hub_server import COMMIT, hub_in_use
 
@@ -189,6 +190,48 @@ def test_modelfiles_without_a_model(home, tmp_path, text, code):
         import_kit(tmp_path / "tiny", "modelfile", source, engine=None, home=home)
     assert caught.value.problems[0].code == code
     assert not (tmp_path / "tiny").exists()
+
+
+def written_gguf(path, **more):
+    keys = {"general.architecture": "llama", "llama.context_length": 2048, **more}
+    write_gguf(path, {name.replace("__", "."): value for name, value in keys.items()}, {})
+
+
+def test_a_modelfile_in_utf_16_and_a_long_template(home, tmp_path):
+    """The template of many models is longer than four kilobytes."""
+    written_gguf(tmp_path / "m.gguf", tokenizer__chat_template="{{ messages }}" * 1000)
+    text = 'FROM ./m.gguf\r\nSYSTEM "Be brief.\r\nNever guess."\r\n'
+    (tmp_path / "Modelfile").write_bytes(b"\xff\xfe" + text.encode("utf-16-le"))
+    source = str(tmp_path / "Modelfile")
+    made = import_kit(tmp_path / "kit", "modelfile", source, engine=None, home=home)
+    kit = load_kit(made.path, allowed=[tmp_path]).kit
+    assert kit.hyperparameters["chat_template"] == "model"
+    assert (made.path.parent / "prompts" / "system.jinja").read_text() == "Be brief.\nNever guess."
+
+
+def test_a_modelfile_of_a_gguf_in_parts(home, tmp_path):
+    """All parts are in the kit, also where FROM names one; a missing one is refused."""
+    for number in (1, 2):
+        name = f"big-0000{number}-of-00002.gguf"
+        written_gguf(tmp_path / name, split__no=number - 1, split__count=2)
+    (tmp_path / "Modelfile").write_text("FROM ./big-00001-of-00002.gguf\n")
+    source = str(tmp_path / "Modelfile")
+    made = import_kit(tmp_path / "kit", "modelfile", source, engine=None, home=home)
+    (entry,) = load_kit(made.path, allowed=[tmp_path]).kit.model.weights
+    assert entry.files == ("big-00001-of-00002.gguf", "big-00002-of-00002.gguf")
+    (tmp_path / "big-00002-of-00002.gguf").unlink()
+    with pytest.raises(MealkitError, match=r"big-00002-of-00002\.gguf, which does not exist"):
+        import_kit(tmp_path / "other", "modelfile", source, engine=None, home=home)
+
+
+def test_a_git_lfs_pointer_is_not_a_gguf(home, tmp_path):
+    """The hint says how to get the file."""
+    (tmp_path / "m.gguf").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
+    (tmp_path / "Modelfile").write_text("FROM ./m.gguf\n")
+    source = str(tmp_path / "Modelfile")
+    with pytest.raises(MealkitError, match="Git LFS pointer") as caught:
+        import_kit(tmp_path / "kit", "modelfile", source, engine=None, home=home)
+    assert "git lfs pull" in caught.value.problems[0].hint
 
 
 def test_a_modelfile_that_cannot_be_read(home, tmp_path):

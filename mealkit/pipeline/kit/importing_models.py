@@ -3,7 +3,7 @@
 In a repository only small texts and headers are read, never the weights.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,9 @@ _TEXTS = (
     "sentence_bert_config.json",
     "config_sentence_transformers.json",
 )
+# The first words of a Git LFS pointer: https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md
+_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+_LFS_HINT = "fetch the file: git lfs pull, in its repository"
 _MAX_TEXT_BYTES = 16 * 1024 * 1024
 # The largest models have some 20 MB of texts, mostly the index of their weights.
 _MOST_TEXT_BYTES = 32 * 1024 * 1024
@@ -67,32 +70,43 @@ def from_modelfile(source: str, engine: str | None, home: Home) -> Proposal:  # 
         KitError: the Modelfile cannot be read, or names no local GGUF.
         SourceError: the GGUF is damaged.
     """
-    from mealkit.importing.from_modelfile import from_path, parse_modelfile, propose
-    from mealkit.sources.gguf import read_gguf
-    from mealkit.sources.ranges import FileRanges
+    from mealkit.importing.from_modelfile import propose
+    from mealkit.importing.modelfile import decode_modelfile, named_files, parse_modelfile
+    from mealkit.importing.modelfile_weights import chosen_model, with_all_parts
 
     try:
         path = Path(source).expanduser()
     except RuntimeError as error:
         raise failure("USAGE", f"there is no such user: {source}") from error
     try:
-        text = read_file(path, _MAX_MODELFILE_BYTES).decode()
-    except (OSError, UntrustedError, UnicodeDecodeError) as error:
+        data = read_file(path, _MAX_MODELFILE_BYTES)
+    except (OSError, UntrustedError) as error:
         message = f"the Modelfile cannot be read: {error}"
         raise failure("KIT_FILE_MISSING", message, where=str(path)) from error
-    if "\0" in text:
-        raise failure("KIT_INVALID", "it contains the character U+0000", where=str(path))
-    directives = parse_modelfile(text, str(path))
-    model = from_path(directives, path.absolute().parent, str(path))
-    if not model.is_file():
-        what = "is a folder" if model.is_dir() else "does not exist"
+    directives = parse_modelfile(decode_modelfile(data, str(path)), str(path))
+    named = named_files(directives, path.absolute().parent, str(path))
+    headers = [(item, _metadata(item, str(path))) for item in with_all_parts(named)]
+    return propose(directives, chosen_model(headers, str(path)), str(path))
+
+
+def _metadata(file: Path, where: str) -> Mapping[str, Any]:
+    """Read the metadata of a GGUF that a Modelfile names."""
+    from mealkit.sources.gguf import read_gguf
+    from mealkit.sources.ranges import FileRanges
+
+    if not file.is_file():
+        what = "is a folder" if file.is_dir() else "does not exist"
         hint = "name the GGUF file itself; for safetensors: mealkit new NAME --from hub OWNER/NAME"
-        message = f"FROM names {model}, which {what}"
-        raise failure("KIT_FILE_MISSING", message, where=str(path), hint=hint)
-    ranges = FileRanges(model)
-    if ranges.read(0, 4) != b"GGUF":
-        raise failure("WEIGHTS_FORMAT", f"FROM names {model}, which is not a GGUF", where=str(path))
-    return propose(directives, model, read_gguf(model.name, ranges).metadata, str(path))
+        message = f"FROM names {file}, which {what}"
+        raise failure("KIT_FILE_MISSING", message, where=where, hint=hint)
+    ranges = FileRanges(file)
+    head = ranges.read(0, len(_LFS_POINTER))
+    if head == _LFS_POINTER:
+        message = f"FROM names {file}, which is a Git LFS pointer, not the file itself"
+        raise failure("WEIGHTS_FORMAT", message, where=where, hint=_LFS_HINT)
+    if head[:4] != b"GGUF":
+        raise failure("WEIGHTS_FORMAT", f"FROM names {file}, which is not a GGUF", where=where)
+    return read_gguf(file.name, ranges).metadata
 
 
 def _read(repo: str, reader: "HubReader", file: str | None) -> "Repository":
