@@ -47,13 +47,7 @@ def propose(directives: Sequence[Directive], model: GgufModel, where: str) -> Pr
     metadata = model.metadata
     architecture = str(metadata.get("general.architecture", ""))
     _require_generator(architecture, where)
-    values = Values()
-    convert(values, [(item.word, item.value) for item in directives if item.name == "PARAMETER"])
-    _context(values, metadata.get(f"{architecture}.context_length"))
-    template(values, metadata.get("tokenizer.chat_template"), "the GGUF")
-    _template(values, directives)
-    for item in directives:
-        leave_out(values, item.name, item.value)
+    values = _values(directives, metadata, architecture)
     files: dict[str, str] = {}
     system = [item.value for item in directives if item.name == "SYSTEM"]
     if system:
@@ -105,7 +99,8 @@ def propose(directives: Sequence[Directive], model: GgufModel, where: str) -> Pr
 def _require_generator(architecture: str, where: str) -> None:
     if architecture in GGUF_ENCODERS:
         message = f"its model is a {architecture}, which generates no text"
-        hint = "write its kit yourself: mealkit new NAME --engine llama-cpp, task: embeddings"
+        engine = usual_engine("gguf", generates=False)
+        hint = f"write its kit yourself: mealkit new NAME --engine {engine}, task: embeddings"
         raise failure("KIT_INVALID", message, where=where, hint=hint)
 
 
@@ -120,6 +115,20 @@ def _comments(folder: Path, values: Values, of_engine: Comments) -> Comments:
         **{("hyperparameters", name): text for name, text in values.comments.items()},
         **of_engine,
     }
+
+
+def _values(
+    directives: Sequence[Directive], metadata: Mapping[str, Any], architecture: str
+) -> Values:
+    """Return the hyperparameters, and what a kit does not have of the Modelfile."""
+    values = Values()
+    convert(values, [(item.word, item.value) for item in directives if item.name == "PARAMETER"])
+    _context(values, metadata.get(f"{architecture}.context_length"))
+    template(values, metadata.get("tokenizer.chat_template"), "the GGUF")
+    _template(values, directives)
+    for item in directives:
+        leave_out(values, item.name, item.value)
+    return values
 
 
 def _template(values: Values, directives: Sequence[Directive]) -> None:

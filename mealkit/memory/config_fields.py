@@ -33,11 +33,20 @@ def positions_of(config: Mapping[str, Any]) -> int:
     """Return the longest input of a model in tokens, from its config.json; 0 if none is stated."""
     text = {**config, **part_of(config, "text_config")}
     stated = number_of(text, *_POSITIONS)
-    if name_of(text.get("model_type")) not in _AFTER_PADDING:
+    if not _is_after_padding(text):
         return stated
     padding = text.get("pad_token_id")
     unused = (padding if type(padding) is int and padding >= 0 else _USUAL_PADDING) + 1
     return stated - unused if stated > unused else stated
+
+
+def _is_after_padding(text: Mapping[str, Any]) -> bool:
+    kind = name_of(text.get("model_type"))
+    if kind is not None:
+        return kind in _AFTER_PADDING
+    named = text.get("architectures")
+    first = str(named[0]).lower() if isinstance(named, list) and named else ""
+    return first.startswith(tuple(item.replace("-", "") for item in _AFTER_PADDING))
 
 
 def name_of(value: object) -> str | None:

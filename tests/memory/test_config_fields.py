@@ -17,6 +17,12 @@ from mealkit.memory.config_fields import positions_of
         ({"model_type": "roberta", "max_position_embeddings": 1}, 1),
         ({"model_type": "a", "text_config": {"n_positions": 64}}, 64),
         ({"model_type": "roberta"}, 0),
+        (
+            {"architectures": ["XLMRobertaForMaskedLM"], "max_position_embeddings": 514},
+            512,
+        ),
+        ({"architectures": ["BertModel"], "max_position_embeddings": 514}, 514),
+        ({"architectures": [], "max_position_embeddings": 514}, 514),
         ({"model_type": ["roberta"], "n_positions": 64}, 64),
     ],
 )

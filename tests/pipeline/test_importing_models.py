@@ -69,6 +69,9 @@ def test_a_generator_of_the_hub(hub, home, tmp_path):
     [
         ("example/model@main", "vllm", "vllm"),
         ("example/model/tiny-f16.gguf", None, "llama-cpp"),
+        ("https://huggingface.co/example/model/blob/main/tiny-f16.gguf", None, "llama-cpp"),
+        ("hf.co/example/model:F16", None, "llama-cpp"),
+        ("https://huggingface.co/example/model/tree/main/", None, "transformers"),
         ("example/model", "llama-cpp", "llama-cpp"),
     ],
 )
@@ -127,10 +130,17 @@ def test_an_encoder_of_the_hub(hub, home, tmp_path):
         ("example/model@0000000000000000000000000000000000000000", "SOURCE_NOT_FOUND"),
         ("example", "USAGE"),
         ("example/", "USAGE"),
+        ("example/two words", "USAGE"),
+        ("./a-folder", "USAGE"),
+        ("https://huggingface.co/datasets/example/model", "USAGE"),
+        ("example/model:Q4_K_M", "USAGE"),
+        ("example/model/nothing.gguf", "USAGE"),
+        ("example/model/model.safetensors", "USAGE"),
     ],
 )
 def test_what_the_hub_does_not_have(hub, home, tmp_path, source, code):
     """Nothing is written, and the source is named."""
+    add_tiny(hub)
     with pytest.raises(MealkitError) as caught:
         import_kit(tmp_path / "tiny", "hub", source, engine=None, home=home)
     assert caught.value.problems[0].code == code
@@ -154,7 +164,31 @@ def test_configs_that_are_damaged(hub, home, tmp_path):
     hub.claim("model.safetensors", b"", 1000)
     made = import_kit(tmp_path / "tiny", "hub", "example/model", engine=None, home=home)
     assert_holds(made)
-    assert {item.what for item in made.left_out} >= {"the context", "the licence of the weights"}
+    assert {item.what for item in made.left_out} >= {
+        *("the context", "the licence of the weights"),
+        *("generation_config.json", "tokenizer_config.json"),
+    }
+
+
+def test_a_tokenizer_of_mistral(hub, home, tmp_path):
+    """vLLM reads it, and it writes the chats."""
+    hub.add("config.json", b'\xef\xbb\xbf{"architectures": ["MistralForCausalLM"]}')
+    hub.claim("model.safetensors", b"", 9_000_000_000)
+    hub.claim("tekken.json", b"", 19_000_000)
+    made = import_kit(tmp_path / "kit", "hub", "example/model", engine=None, home=home)
+    kit = assert_holds(made)
+    assert kit.model.weights[0].files == ("model.safetensors", "config.json", "tekken.json")
+    assert kit.runtime.settings["tokenizer_mode"] == "mistral"
+    assert kit.hyperparameters["chat_template"] == "model"
+
+
+def test_a_hub_that_serves_pointers(hub, home, tmp_path):
+    """A mirror without Git LFS has no model's files."""
+    hub.add("config.json", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    hub.claim("model.safetensors", b"", 1000)
+    with pytest.raises(MealkitError, match=r"config\.json is a Git LFS pointer") as caught:
+        import_kit(tmp_path / "kit", "hub", "example/model", engine=None, home=home)
+    assert caught.value.problems[0].code == "SOURCE_ANSWER"
 
 
 def test_a_modelfile(home, tmp_path):
