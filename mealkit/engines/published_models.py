@@ -5,7 +5,7 @@ its part of the kit.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from mealkit.recipe.kit import Task
@@ -52,6 +52,17 @@ class Description:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenizerFiles:
+    """A form in which an engine reads a tokenizer."""
+
+    files: tuple[str, ...]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """The engine's settings for this form."""
+    has_chat_format: bool = False
+    """Whether the tokenizer itself writes chats, so that the model needs no chat template."""
+
+
+@dataclass(frozen=True, slots=True)
 class PublishedModels:
     """How an engine serves published models."""
 
@@ -63,6 +74,10 @@ class PublishedModels:
     """Returns its part of the kit: ``runtime``, ``hardware`` and ``serving``, with comments."""
     reads_configs: bool = True
     """Whether it reads tokenizer and configs from separate files."""
+    tokenizers: tuple[TokenizerFiles, ...] = ()
+    """The forms in which it reads a tokenizer, the best one first; none if the weights have it."""
+    whole_name: str | None = None
+    """The name that weights in one file must have; None if it reads any name."""
     data_endings: tuple[str, ...] = ()
     """The suffixes of files that contain the numbers of a weight file."""
     description: Description | None = None

@@ -7,34 +7,31 @@ state are guesses, which are written out and listed.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mealkit.engines.published_models import Comments, Description, Published, Served
+from mealkit.engines.published_models import (
+    Comments,
+    Published,
+    PublishedModels,
+    Served,
+)
 from mealkit.engines.registry import engine_names, recipe_of
 from mealkit.errors import failure
 from mealkit.importing.engine_part import engine_part, engines_for_published, how_served
-from mealkit.importing.hub_files import beside, chosen, left_behind, weights_of
+from mealkit.importing.hub_files import (
+    beside,
+    chosen,
+    left_behind,
+    missing_tokenizer,
+    require_file,
+    tokenizer_of,
+    weights_of,
+)
+from mealkit.importing.hub_task import labels_of, stated_task
 from mealkit.importing.proposal import LeftOut, Proposal
 from mealkit.importing.quoting import verbatim
 from mealkit.importing.repository import Repository, spdx
 from mealkit.importing.stated_pooling import embedding, gguf_embedding, prompts, scoring
 from mealkit.importing.stated_sampling import Values, sampling, template
 from mealkit.recipe.kit import Task
-
-# The names of tasks on the Hub: https://huggingface.co/docs/hub/models-tasks
-_TAGS = {
-    "text-generation": Task.GENERATION,
-    "conversational": Task.GENERATION,
-    "feature-extraction": Task.EMBEDDINGS,
-    "sentence-similarity": Task.EMBEDDINGS,
-    "text-classification": Task.CLASSIFICATION,
-    "text-ranking": Task.RERANKING,
-}
-_ARCHITECTURES = {
-    "ForCausalLM": Task.GENERATION,
-    "LMHeadModel": Task.GENERATION,
-    "ForSequenceClassification": Task.CLASSIFICATION,
-}
-_MOST_NAMES = 100
-_GGUF_ENCODERS = frozenset({"bert", "nomic-bert", "jina-bert-v2", "modern-bert"})
 
 
 def propose(repository: Repository, file: str | None, engine: str | None) -> Proposal:
@@ -45,58 +42,62 @@ def propose(repository: Repository, file: str | None, engine: str | None) -> Pro
             repository states (``KIT_INVALID``).
         SourceError: the repository has no weights that a kit accepts.
     """
+    require_file(repository, file)
     found = weights_of(repository)
-    architecture = _gguf_architecture(repository, file)
-    task, why = _task(repository, architecture)
+    stated = stated_task(repository, _gguf_metadata(repository, found, file, engine))
+    task = stated.task
     sizes_bytes = {
         name: sum(repository.sizes_bytes[file] for file in files) for name, files in found.items()
     }
     picked = _engine(Published(task, sizes_bytes, file), engine)
     how = how_served(picked)
-    _require_description(repository, task, picked, how.description)
+    _require_description(repository, task, picked, how)
     weights = chosen(repository, found.get(how.weights, ()), picked, how, file)
-    values = _values(repository, task, how.weights, weights[0])
+    values = _values(repository, task, how, weights[0])
     files = [*weights, *(name for name in beside(repository, how) if name not in weights)]
     words = prompts(values, repository) if task is Task.EMBEDDINGS else {}
     served = Served(task, repository.config(), weights[0], values.values["max_length"])
     part = engine_part(picked, served)
+    form = tokenizer_of(repository, how)
+    part.form["runtime"]["settings"].update(form.settings if form else {})
     license_id = spdx(repository.card.get("license"), repository.card.get("license_name"))
-    left = [
-        *values.left_out,
-        *part.left_out,
-        *left_behind(repository, files),
-        *_unsaid(repository, license_id),
-    ]
-    kit: dict[str, Any] = {
-        "description": f"{repository.name}, with {picked}.",
-        "license": "Apache-2.0",
-        "model": {
-            "name": repository.name,
-            "license": license_id or "LicenseRef-unknown",
-            "task": task.value,
-            "weights": [
-                {
-                    "source": "hub",
-                    "repo": repository.repo,
-                    "revision": repository.commit,
-                    "files": files,
-                }
-            ],
-        },
-        "prompts": {
-            name: {"file": f"prompts/{name}.jinja", "variables": ["text"]} for name in words
-        },
-        "hyperparameters": values.values,
-        **part.form,
-    }
+    without = missing_tokenizer(repository, picked, how)
     return Proposal(
         origin=f"{repository.repo} at {repository.commit}",
         engine=picked,
-        kit=kit,
+        kit={
+            "description": f"{repository.name}, with {picked}.",
+            "license": "Apache-2.0",
+            "model": _model(repository, task, license_id, files),
+            "prompts": {
+                name: {"file": f"prompts/{name}.jinja", "variables": ["text"]} for name in words
+            },
+            "hyperparameters": values.values,
+            **part.form,
+        },
         files={**_prompt_files(words), **part.files},
-        comments=_comments(why, values, part.comments),
-        left_out=left,
+        comments=_comments(stated.why, values, part.comments),
+        left_out=[
+            *stated.left_out,
+            *([without] if without else []),
+            *values.left_out,
+            *part.left_out,
+            *left_behind(repository, files),
+            *_unsaid(repository, license_id),
+        ],
     )
+
+
+def _model(
+    repository: Repository, task: Task, license_id: str | None, files: Sequence[str]
+) -> dict[str, Any]:
+    place = {"source": "hub", "repo": repository.repo, "revision": repository.commit}
+    return {
+        "name": repository.name,
+        "license": license_id or "LicenseRef-unknown",
+        "task": task.value,
+        "weights": [{**place, "files": [*files]}],
+    }
 
 
 def _prompt_files(words: Mapping[str, str]) -> dict[str, str]:
@@ -113,26 +114,6 @@ def _comments(why: str, values: Values, of_engine: Comments) -> Comments:
     }
 
 
-def _task(repository: Repository, gguf_architecture: str | None) -> tuple[Task, str]:
-    if "modules.json" in repository.sizes_bytes:
-        return Task.EMBEDDINGS, "modules.json: a sentence-transformers model."
-    if repository.tag in _TAGS:
-        return _TAGS[repository.tag], f"The repository's tag is {repository.tag}."
-    names = repository.config().get("architectures")
-    for name in names[:_MOST_NAMES] if isinstance(names, list) else ():
-        for end, task in _ARCHITECTURES.items():
-            if str(name).endswith(end):
-                one = task is Task.CLASSIFICATION and _labels(repository) == 1
-                return (Task.RERANKING if one else task), f"config.json states {name}."
-    if gguf_architecture is not None:
-        encodes = gguf_architecture in _GGUF_ENCODERS
-        said = f"The GGUF's architecture is {gguf_architecture}."
-        return (Task.EMBEDDINGS if encodes else Task.GENERATION), said
-    message = "neither the repository's card nor its config.json states its task"
-    stated = f" (the tag is {repository.tag})" if repository.tag else ""
-    raise failure("KIT_INVALID", message + stated, where=repository.repo, hint="mealkit new NAME")
-
-
 def _engine(model: Published, asked: str | None) -> str:
     """Choose the most suitable engine; a requested one must support the task."""
     if asked is not None:
@@ -143,14 +124,23 @@ def _engine(model: Published, asked: str | None) -> str:
             hint = f"choose one of {', '.join(able)}"
             raise failure("USAGE", f"{asked} does not support {model.task}", hint=hint)
         return asked
-    engines = engines_for_published()
+    engines = {
+        name: how
+        for name, how in engines_for_published().items()
+        if model.task in recipe_of(name).hyperparameters
+    }
     return max(engines, key=lambda name: engines[name].suits(model))
 
 
 def _require_description(
-    repository: Repository, task: Task, engine: str, description: Description | None
+    repository: Repository, task: Task, engine: str, how: PublishedModels
 ) -> None:
-    """Check that the model has the description file that the engine needs."""
+    """Check that the model has the files that describe it for the engine."""
+    if how.weights == "safetensors" and "config.json" not in repository.sizes_bytes:
+        message = f"it has no config.json, which {engine} needs"
+        hint = "use a repository of the model in the format of transformers"
+        raise failure("KIT_INVALID", message, where=repository.repo, hint=hint)
+    description = how.description
     if description is None or task is not description.needed_for:
         return
     if description.file not in repository.sizes_bytes:
@@ -159,7 +149,8 @@ def _require_description(
         raise failure("KIT_INVALID", message, where=repository.repo, hint=hint)
 
 
-def _values(repository: Repository, task: Task, weights: str, first: str) -> Values:
+def _values(repository: Repository, task: Task, how: PublishedModels, first: str) -> Values:
+    weights = how.weights
     metadata = repository.headers.get(first, {})
     architecture = str(metadata.get("general.architecture", ""))
     if weights == "gguf" and task is Task.EMBEDDINGS:
@@ -175,11 +166,14 @@ def _values(repository: Repository, task: Task, weights: str, first: str) -> Val
             jinja = repository.texts.get("chat_template.jinja")
             source = "chat_template.jinja" if jinja else "tokenizer_config.json"
             template(found, jinja or tokenizer.get("chat_template"), source)
+            form = tokenizer_of(repository, how)
+            if form is not None and form.has_chat_format:
+                found.set("chat_template", "model", f"The tokenizer's own, in {form.files[0]}.")
             return found
         case Task.EMBEDDINGS:
             return embedding(repository)
         case _:
-            labels = 1 if task is Task.RERANKING else _labels(repository)
+            labels = 1 if task is Task.RERANKING else labels_of(repository)
             return scoring(repository, labels=labels)
 
 
@@ -195,18 +189,21 @@ def gguf_sampling(repository: Repository, metadata: Mapping[str, Any], architect
     return found
 
 
-def _labels(repository: Repository) -> int:
-    config = repository.config()
-    named, number = config.get("id2label"), config.get("num_labels")
-    if isinstance(named, dict) and named:
-        return len(named)
-    return number if type(number) is int else 2
-
-
-def _gguf_architecture(repository: Repository, file: str | None) -> str | None:
+def _gguf_metadata(
+    repository: Repository,
+    found: Mapping[str, Sequence[str]],
+    file: str | None,
+    engine: str | None,
+) -> Mapping[str, Any] | None:
+    """Return the metadata of the GGUF, empty if it was not read; None if the kit uses none."""
+    engines = engines_for_published()
+    wanted = engines[engine].weights if engine in engines else None
+    named = (file or "").endswith(".gguf")
+    only = found.keys() == {"gguf"}
+    if not (named or wanted == "gguf" or (only and wanted is None)):
+        return None
     names = [file] if file and file in repository.headers else sorted(repository.headers)
-    stated = repository.headers[names[0]].get("general.architecture") if names else None
-    return stated if isinstance(stated, str) else None
+    return repository.headers[names[0]] if names else {}
 
 
 def _unsaid(repository: Repository, license_id: str | None) -> Sequence[LeftOut]:
@@ -218,4 +215,8 @@ def _unsaid(repository: Repository, license_id: str | None) -> Sequence[LeftOut]
         why = "config.json refers to the repository's own code (auto_map)"
         instead = "check that the engine supports this model without that code: mealkit run"
         found.append(LeftOut("custom code", why, instead))
+    for name in sorted(repository.texts):
+        if name.endswith(".json") and not repository.is_readable(name):
+            why = "it is not valid JSON, so nothing of it is used"
+            found.append(LeftOut(name, why, "check the values that it would have stated"))
     return found

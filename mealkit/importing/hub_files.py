@@ -4,12 +4,13 @@ No I/O. Raises an error for pickles, and if a repository has several models and 
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
-from mealkit.engines.published_models import Description, PublishedModels
-from mealkit.errors import failure
+from mealkit.engines.published_models import Description, PublishedModels, TokenizerFiles
+from mealkit.errors import MealkitError, failure
+from mealkit.importing.gguf_names import is_projector_name, of_quantisation, part_of_name
 from mealkit.importing.proposal import LeftOut
 from mealkit.importing.repository import Repository
 
@@ -33,19 +34,76 @@ _BESIDE = (
 # sentence-transformers' files, which engines read as well.
 _SENTENCE = ("modules.json", "sentence_bert_config.json")
 _PICKLES = frozenset({".bin", ".pt", ".pth", ".pkl", ".ckpt"})
-_SPLIT = re.compile(r"-(?P<number>\d{5})-of-\d{5}(?=\.gguf$)")
+_SHARD = re.compile(r"(?P<stem>.+)-\d{5}-of-(?P<count>\d{5})\.safetensors")
+_WHOLE = "model.safetensors"
+# Files that importers read, and that describe a repository: a kit without them loses nothing.
+_READ = frozenset(
+    {*(INDEX, "README.md", "config_sentence_transformers.json", "adapter_config.json")}
+)
+_DESCRIBING = re.compile(
+    r"(.*/)?(\.gitattributes|\.gitignore|(README|LICEN[CS]E|NOTICE|USE_POLICY)[^/]*"
+    r"|[^/]+\.(md|png|jpe?g|gif|svg|webp|pdf))",
+    re.IGNORECASE,
+)
+# Forms of tokenizers that engines read only with other code.
+_TOKENIZERS = frozenset(
+    {
+        *("qwen.tiktoken", "sentencepiece.bpe.model", "source.spm", "spiece.model", "spm.model"),
+        *("target.spm", "tekken.json", "tiktoken.model", "tokenizer.model", "tokenizer.model.v3"),
+    }
+)
+_FORMATS = {"safetensors": "safetensors", "gguf": "GGUF", "onnx": "ONNX"}
+_OTHER_REPOSITORY = "use another repository of the model"
+_PROJECTOR_WORDS = (
+    "it reads pictures or sound for the model, which kits do not support",
+    "nothing, if callers send text only",
+)
 
 
 def weights_of(repository: Repository) -> Mapping[str, Sequence[str]]:
     """Return the weights of a repository, by format; only the first file of a GGUF in parts."""
     names = sorted(repository.sizes_bytes)
-    parts = [(name, _SPLIT.search(name)) for name in names if name.endswith(".gguf")]
     found = {
         "safetensors": _safetensors(repository, names),
-        "gguf": [name for name, part in parts if part is None or int(part["number"]) == 1],
+        "gguf": models_in_gguf(names),
         "onnx": [name for name in names if name.endswith(".onnx")],
     }
     return {name: files for name, files in found.items() if files}
+
+
+def models_in_gguf(names: Iterable[str]) -> list[str]:
+    """Return one name for each model in GGUF: the first of its parts. Projectors are not models."""
+    there = [
+        name for name in sorted(names) if name.endswith(".gguf") and not is_projector_name(name)
+    ]
+    parts = [(name, part_of_name(name)) for name in there]
+    return [name for name, part in parts if part is None or part.number == 1]
+
+
+def file_of_quantisation(repo: str, sizes_bytes: Mapping[str, int], quantisation: str) -> str:
+    """Return the GGUF of a quantisation, such as ``Q4_K_M``.
+
+    Raises:
+        KitError: there is none, or there are several (``USAGE``).
+    """
+    there = models_in_gguf(sizes_bytes)
+    found = of_quantisation(there, quantisation)
+    if len(found) == 1:
+        return found[0]
+    message = f"{len(found) or 'no'} GGUFs have {quantisation} in their name"
+    raise _name_one(repo, sizes_bytes, there, message)
+
+
+def require_file(repository: Repository, file: str | None) -> None:
+    """Check that a file that the user named exists.
+
+    Raises:
+        KitError: it does not (``USAGE``).
+    """
+    if file is not None and not _has(repository, file):
+        there = [name for files in weights_of(repository).values() for name in files]
+        message = f"{file} does not exist"
+        raise _name_one(repository.repo, repository.sizes_bytes, there, message)
 
 
 def chosen(
@@ -60,25 +118,50 @@ def chosen(
     ``there`` are the files in the engine's format.
 
     Raises:
-        KitError: there are several models and none was named (``USAGE``).
+        KitError: there are several models and none was named, or the engine does not choose by
+            a file's name (``USAGE``); it does not read the weights' names (``KIT_INVALID``).
         SourceError: there are no weights (``SOURCE_NOT_FOUND``), or only pickles
             (``WEIGHTS_PICKLE``).
     """
     if not there:
-        raise _nothing(repository, engine)
+        raise _nothing(repository, engine, how)
     if how.weights == "safetensors":
+        _require_one_model(repository, there, engine, how, file)
         return there
-    name = _one_of(repository, there, file or _described(repository, how.description))
-    part = _SPLIT.search(name)
+    part = part_of_name(file) if file else None
+    named = part.names[0] if part else file
+    name = _one_of(repository, there, named or _described(repository, how.description))
+    part = part_of_name(name)
     if part is None:
         numbers = (f"{name}{ending}" for ending in how.data_endings)
         return [name, *(item for item in numbers if _has(repository, item))]
-    stem, end = name[: part.start()], name[part.end() :]
-    return [
-        item
-        for item in sorted(repository.sizes_bytes)
-        if item.startswith(stem) and item.endswith(end) and _SPLIT.search(item)
-    ]
+    missing = next((item for item in part.names if not _has(repository, item)), None)
+    if missing is not None:
+        message = f"it has {name}, but not {missing}, which is a part of the same model"
+        raise failure("SOURCE_NOT_FOUND", message, where=repository.repo, hint=_OTHER_REPOSITORY)
+    return part.names
+
+
+def tokenizer_of(repository: Repository, how: PublishedModels) -> TokenizerFiles | None:
+    """Return the first form of a tokenizer that the engine reads; None if there is none."""
+    return next(
+        (form for form in how.tokenizers if all(_has(repository, name) for name in form.files)),
+        None,
+    )
+
+
+def missing_tokenizer(repository: Repository, engine: str, how: PublishedModels) -> LeftOut | None:
+    """Return what to do about a tokenizer that the engine does not read; None if it reads it."""
+    if not how.tokenizers or tokenizer_of(repository, how) is not None:
+        return None
+    there = [name for name in sorted(repository.sizes_bytes) if name in _TOKENIZERS]
+    has = f"the repository has {', '.join(there)}" if there else "the repository has none"
+    return LeftOut(
+        "the tokenizer",
+        f"{engine} reads {how.tokenizers[0].files[0]}, and {has}: the kit cannot start without it",
+        "convert it with transformers (AutoTokenizer, save_pretrained), and name the result in"
+        " model.weights",
+    )
 
 
 def beside(repository: Repository, how: PublishedModels) -> Iterator[str]:
@@ -91,7 +174,9 @@ def beside(repository: Repository, how: PublishedModels) -> Iterator[str]:
             yield from (name for name in description.read_without if _has(repository, name))
             return
         yield description.file
-    yield from (name for name in (INDEX, *_BESIDE, *_SENTENCE) if _has(repository, name))
+    form = tokenizer_of(repository, how)
+    taken = dict.fromkeys((INDEX, *_BESIDE, *_SENTENCE, *(form.files if form else ())))
+    yield from (name for name in taken if _has(repository, name))
     modules = repository.json("modules.json")
     for item in modules if isinstance(modules, list) else ():
         folder = item.get("path") if isinstance(item, dict) else None
@@ -102,7 +187,8 @@ def beside(repository: Repository, how: PublishedModels) -> Iterator[str]:
 def left_behind(repository: Repository, taken: Sequence[str]) -> Iterator[LeftOut]:
     """Yield the files that the kit does not use, kind by kind."""
     rest = [name for name in sorted(repository.sizes_bytes) if name not in set(taken)]
-    kinds = [
+    kinds: list[tuple[Callable[[str], bool], str, str]] = [
+        (is_projector_name, *_PROJECTOR_WORDS),
         (_is_pickle, "they are pickles, which run code when loaded", "nothing: the kit needs none"),
         (
             _is_code,
@@ -111,17 +197,23 @@ def left_behind(repository: Repository, taken: Sequence[str]) -> Iterator[LeftOu
         ),
         (
             _is_weight,
-            "the kit uses the model in one format only",
-            "name one after the repository",
+            "the kit has the model once, in one format",
+            "nothing; for another GGUF or graph, name it after the repository",
         ),
         (
-            lambda name: PurePosixPath(name).name == "tokenizer.model",
-            "it is a sentencepiece file, whose format kits do not accept",
-            "nothing, if tokenizer.json exists; else convert it",
+            lambda name: PurePosixPath(name).name in _TOKENIZERS,
+            "it is a tokenizer in a form that the kit does not use",
+            "nothing, if the kit has tokenizer.json; else convert it",
+        ),
+        (
+            lambda name: not _is_needless(name),
+            "engines here do not read it",
+            "check whether the model's answers depend on it",
         ),
     ]
     for is_kind, why, instead in kinds:
         names = [name for name in rest if is_kind(name)]
+        rest = [name for name in rest if name not in set(names)]
         if names:
             shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if names[3:] else "")
             yield LeftOut(shown, why, instead)
@@ -133,11 +225,41 @@ def _safetensors(repository: Repository, names: Sequence[str]) -> Sequence[str]:
         listed = sorted({str(name) for name in shards.values()})
         if all(name in repository.sizes_bytes for name in listed):
             return listed
-    top = [name for name in names if name.endswith(".safetensors") and "/" not in name]
-    # Some repositories contain the whole model twice, under two sets of names.
-    return [name for name in top if name.startswith("model")] or [
-        name for name in top if not name.startswith("adapter")
+    top = [
+        name
+        for name in names
+        if name.endswith(".safetensors") and "/" not in name and not name.startswith("adapter")
     ]
+    # Some repositories contain the whole model twice, under two sets of names.
+    if _WHOLE in top:
+        return [_WHOLE]
+    shards = [name for name in top if _SHARD.fullmatch(name)]
+    return [name for name in shards if name.startswith("model-")] or shards or top
+
+
+def _require_one_model(
+    repository: Repository,
+    there: Sequence[str],
+    engine: str,
+    how: PublishedModels,
+    file: str | None,
+) -> None:
+    """Check that the safetensors are one model, under names that the engine reads."""
+    if file is not None:
+        message = f"{engine} reads all safetensors of a model, and does not choose by {file}"
+        hint = f"leave the file out: --from hub {repository.repo}"
+        raise failure("USAGE", f"{repository.repo}: {message}", hint=hint)
+    is_whole = list(there) == [_WHOLE] or _has(repository, INDEX)
+    if how.whole_name is not None and not is_whole:
+        message = f"{engine} reads {how.whole_name}, and the repository has {there[0]}"
+        hint = (
+            "choose another engine with --engine, or put the files into a folder as it reads them"
+        )
+        raise failure("KIT_INVALID", message, where=repository.repo, hint=hint)
+    models = {match["stem"] if (match := _SHARD.fullmatch(name)) else name for name in there}
+    if not is_whole and len(models) > 1:
+        message = f"it has several models, which {engine} would load as one: {', '.join(there[:3])}"
+        raise failure("KIT_INVALID", message, where=repository.repo, hint=_OTHER_REPOSITORY)
 
 
 def _described(repository: Repository, description: Description | None) -> str | None:
@@ -155,21 +277,33 @@ def _one_of(repository: Repository, there: Sequence[str], file: str | None) -> s
         return there[0]
     if file is not None and file in there:
         return file
-    listed = ", ".join(f"{name} ({_size(repository.sizes_bytes[name])})" for name in there[:12])
     message = f"{file} does not exist" if file else f"there are {len(there)} models"
-    hint = f"name one: --from hub {repository.repo}/FILE; the files are {listed}"
-    raise failure("USAGE", f"{repository.repo}: {message}", hint=hint)
+    raise _name_one(repository.repo, repository.sizes_bytes, there, message)
 
 
-def _nothing(repository: Repository, engine: str) -> Exception:
+def _name_one(
+    repo: str, sizes_bytes: Mapping[str, int], there: Sequence[str], message: str
+) -> MealkitError:
+    listed = ", ".join(f"{name} ({_size(sizes_bytes[name])})" for name in there[:12])
+    hint = f"name one: --from hub {repo}/FILE; the files are {listed}"
+    alone = f"leave file and quantisation out: --from hub {repo}"
+    return failure("USAGE", f"{repo}: {message}", hint=hint if there else alone)
+
+
+def _nothing(repository: Repository, engine: str, how: PublishedModels) -> Exception:
+    others = [_FORMATS[name] for name in weights_of(repository)]
+    if others:
+        wanted = _FORMATS[how.weights]
+        message = f"it has no {wanted}, which {engine} reads, but {' and '.join(others)}"
+        hint = "choose another engine with --engine, or another repository"
+        return failure("SOURCE_NOT_FOUND", message, where=repository.repo, hint=hint)
     pickles = [name for name in sorted(repository.sizes_bytes) if _is_pickle(name)]
     if pickles:
         message = f"its only weights are pickles, which run code when loaded: {pickles[0]}"
         hint = "use a repository with safetensors, or convert them"
         return failure("WEIGHTS_PICKLE", message, where=repository.repo, hint=hint)
     message = f"it has no weights that the engine {engine} supports"
-    hint = "choose another with --engine, or another repository"
-    return failure("SOURCE_NOT_FOUND", message, where=repository.repo, hint=hint)
+    return failure("SOURCE_NOT_FOUND", message, where=repository.repo, hint=_OTHER_REPOSITORY)
 
 
 def _has(repository: Repository, name: str) -> bool:
@@ -177,7 +311,8 @@ def _has(repository: Repository, name: str) -> bool:
 
 
 def _is_pickle(name: str) -> bool:
-    return PurePosixPath(name).suffix in _PICKLES
+    # OpenVINO's weights have the same ending, and are plain numbers.
+    return PurePosixPath(name).suffix in _PICKLES and "openvino" not in name.lower()
 
 
 def _is_code(name: str) -> bool:
@@ -186,6 +321,12 @@ def _is_code(name: str) -> bool:
 
 def _is_weight(name: str) -> bool:
     return PurePosixPath(name).suffix in {".safetensors", ".gguf", ".onnx", ".h5", ".msgpack"}
+
+
+def _is_needless(name: str) -> bool:
+    """Return whether a kit without this file loses nothing."""
+    known = name in _READ or name in _BESIDE or name in _SENTENCE
+    return known or name.endswith("/config.json") or _DESCRIBING.fullmatch(name) is not None
 
 
 def _size(size_bytes: int) -> str:

@@ -44,13 +44,18 @@ _COUNTS: Mapping[str, tuple[str, int, int]] = {
 }
 # Ollama's values for "without limit" and "as long as the context".
 _ENDLESS = frozenset({"-1", "-2"})
-# https://github.com/ollama/ollama/blob/main/docs/modelfile.md, "Valid Parameters and Values"
-_DEFAULTS: dict[str, Any] = {
-    "temperature": 0.8,
-    "top_k": 40,
-    "top_p": 0.9,
-    "repetition_penalty": 1.1,
-    "seed": 0,
+_OWN_DEFAULT = "Not stated: Ollama's own default."
+# https://docs.ollama.com/modelfile, "Valid Parameters and Values", and DefaultOptions in Ollama's
+# api/types.go: the values since August 2026, with their comments.
+_DEFAULTS: dict[str, tuple[Any, str]] = {
+    "temperature": (0.8, _OWN_DEFAULT),
+    "top_k": (40, _OWN_DEFAULT),
+    "top_p": (0.9, _OWN_DEFAULT),
+    "repetition_penalty": (
+        1.0,
+        "Not stated: Ollama's own default since August 2026. Before, it was 1.1.",
+    ),
+    "seed": (0, "Ollama uses a random seed; a kit gives the same answer again."),
 }
 _OTHER = {
     "repeat_last_n": (
@@ -64,6 +69,7 @@ _OTHER = {
     "typical_p": ("kits do not support typical sampling", "use min_p"),
     "num_gpu": ("the kit runs on a CPU", "set runtime.settings.n_gpu_layers and hardware.gpu"),
     "num_keep": ("a kit never truncates a request", "nothing"),
+    "draft_num_predict": ("kits do not draft tokens", "nothing: it leaves answers as they are"),
     "num_batch": ("it is a setting of the engine", "set runtime.settings.n_batch"),
     "use_mmap": ("it is a setting of the engine", "set runtime.settings.use_mmap"),
     "use_mlock": ("it is a setting of the engine", "set runtime.settings.use_mlock"),
@@ -73,35 +79,52 @@ _DIRECTIVES = {
         "kits do not support adapters: without the adapter this is ANOTHER MODEL",
         "merge it into the weights, and write FROM the merged GGUF",
     ),
+    "DRAFT": (
+        "kits do not support a model that drafts tokens for another",
+        "nothing: it makes answers faster, and leaves them as they are",
+    ),
+    "PARSER": (
+        "it is Ollama's own code, which reads tool calls and reasoning in answers",
+        "set hyperparameters.tool_calls if the model calls tools",
+    ),
+    "RENDERER": (
+        "it is Ollama's own code, which writes prompts instead of a template",
+        "compare a prompt with one of the GGUF's template, which the kit uses",
+    ),
     "REQUIRES": ("it is a version of Ollama", "nothing: kits do not use Ollama"),
 }
+NO_TEMPLATE_WORDS = (
+    "it is a Go template, kits use Jinja, and the GGUF has no template: this kit cannot chat",
+    "write it as a .jinja file, name it in model.weights and in hyperparameters.chat_template",
+)
+SYSTEM_WORDS = (
+    "Ollama sends it with every chat; a kit adds nothing to a conversation",
+    "callers name the prompt system in their request, or send its text themselves",
+)
 MESSAGE_WORDS = (
     "a kit does not add messages to a conversation",
     "callers send these messages before their own",
 )
 
 
-def convert(values: Values, parameters: Sequence[str]) -> None:
-    """Set the values of the parameters, then Ollama's defaults for the others."""
+def convert(values: Values, parameters: Sequence[tuple[str, str]]) -> None:
+    """Set the values of the parameters, by name, then Ollama's defaults for the others."""
     stop: list[str] = []
-    for parameter in parameters:
-        name, _, text = parameter.strip().partition(" ")
-        text = text.strip().strip('"')
+    for name, text in parameters:
         if name == "stop":
             _stop(values, stop, text)
         elif name in _SAMPLING:
-            _sampling(values, name, text)
+            _sampling(values, name, text.strip())
         elif name in _COUNTS:
-            _count(values, name, text)
+            _count(values, name, text.strip())
         else:
             why = ("kits have no hyperparameter for it", "check whether answers depend on it")
             values.leave_out(f"PARAMETER {name}", *_OTHER.get(name, why))
     if stop:
         values.set("stop", stop, "From PARAMETER stop.")
-    for name, value in _DEFAULTS.items():
+    for name, (value, comment) in _DEFAULTS.items():
         if name not in values.values:
-            said = "Ollama uses a random seed; a kit gives the same answer again."
-            values.set(name, value, said if name == "seed" else "Not stated: Ollama's own default.")
+            values.set(name, value, comment)
 
 
 def leave_out(values: Values, name: str, value: str) -> None:

@@ -11,7 +11,8 @@ from typing import Any
 from mealkit.kit.document import read_document
 from mealkit.untrusted import UntrustedError, parse_json
 
-_FENCE = "---"
+# The YAML at the top of README.md, with any line breaks: huggingface_hub's repocard.py.
+_CARD = re.compile(r"\s*---[ \t]*[\r\n]+(?P<head>.*?)[\r\n]+---", re.DOTALL)
 _LONGEST_LICENSE = 200
 _MOST_CARD_CHARACTERS = 256 * 1024
 # The Hub's names of licences whose SPDX identifier is different; others differ only in their case.
@@ -65,15 +66,15 @@ class Repository:
     @property
     def card(self) -> Mapping[str, Any]:
         """The YAML at the top of README.md; empty if there is none."""
-        text = self.texts.get("README.md", "").lstrip("\ufeff")
-        head, fence, _ = text.removeprefix(f"{_FENCE}\n").partition(f"\n{_FENCE}")
-        if not text.startswith(f"{_FENCE}\n") or not fence:
+        match = _CARD.match(self.texts.get("README.md", "").lstrip("\ufeff"))
+        if match is None:
             return {}
+        head = match["head"]
         if len(head) > _MOST_CARD_CHARACTERS:
             return {}
         # The kit's own reader: it has limits, and rejects YAML that is not JSON. If one field of a
         # card is not valid, the others are still used.
-        card = read_document(head, "README.md")[0].data
+        card = read_document(head.replace("\r\n", "\n").replace("\r", "\n"), "README.md")[0].data
         return card if isinstance(card, dict) else {}
 
     @property
@@ -88,6 +89,14 @@ class Repository:
             return parse_json(self.texts.get(name, "{}").encode(errors="surrogatepass"))
         except UntrustedError:
             return {}
+
+    def is_readable(self, name: str) -> bool:
+        """Return whether a file is missing, or valid JSON."""
+        try:
+            parse_json(self.texts.get(name, "{}").encode(errors="surrogatepass"))
+        except UntrustedError:
+            return False
+        return True
 
     def map(self, name: str) -> Mapping[str, Any]:
         """Return the JSON object in a file; empty for anything else."""

@@ -12,6 +12,7 @@ from mealkit.errors import failure
 from mealkit.importing.quoting import short
 from mealkit.importing.repository import Repository
 from mealkit.importing.stated_sampling import Values
+from mealkit.memory.config_fields import positions_of
 from mealkit.recipe.sampling_parameters import MOST_CONTEXT_TOKENS
 
 # sentence-transformers: modules.json lists the steps for a text, with one folder each.
@@ -20,8 +21,10 @@ _MODES = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls"}
 # llama.cpp's enum of pooling types, stored as BERT.pooling_type in GGUF: include/llama.h
 _GGUF_MODES = {1: "mean", 2: "cls"}
 
+# sentence-transformers' names of the functions that turn a cross-encoder's logit into a score.
+_ACTIVATIONS = {"Identity": "none", "Sigmoid": "sigmoid"}
+_OLDER = "sbert_ce_default_activation_function"
 _NAME = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*")
-_POSITIONS = ("max_position_embeddings", "n_positions")
 
 
 def embedding(repository: Repository) -> Values:
@@ -74,15 +77,25 @@ def gguf_embedding(metadata: Mapping[str, Any], architecture: str, where: str) -
 
 
 def scoring(repository: Repository, *, labels: int) -> Values:
-    """Return the hyperparameters for classification, or for reranking if there is one label."""
+    """Return the hyperparameters for classification, or for reranking if there is one label.
+
+    Raises:
+        KitError: no engine here computes its scores (``KIT_INVALID``).
+    """
     found = Values()
     length(found, repository)
-    several = repository.config().get("problem_type") == "multi_label_classification"
-    if labels == 1:
-        source = "One label: its logit becomes a score between 0 and 1."
+    stated = activation(repository)
+    kind = repository.config().get("problem_type")
+    if labels == 1 and stated is not None:
+        found.set("function", *stated)
+    elif labels == 1:
+        source = "Not stated: sentence-transformers' default for one label, between 0 and 1."
         found.set("function", "sigmoid", source)
-    elif several:
+    elif kind == "multi_label_classification":
         found.set("function", "sigmoid", "config.json: problem_type is multi_label_classification.")
+    elif kind == "regression":
+        message = "it computes numbers that are not probabilities (problem_type is regression)"
+        raise failure("KIT_INVALID", message, where=f"{repository.repo}: config.json")
     else:
         found.set(
             "function", "softmax", "One label per text: config.json does not state otherwise."
@@ -90,12 +103,40 @@ def scoring(repository: Repository, *, labels: int) -> Values:
     return found
 
 
+def activation(repository: Repository) -> tuple[str, str] | None:
+    """Return a cross-encoder's function from logit to score, and its source; None if not stated.
+
+    Raises:
+        KitError: it is a function that no engine here has (``KIT_INVALID``).
+    """
+    config = repository.map("config.json")
+    newer = config.get("sentence_transformers")
+    newest = "config_sentence_transformers.json"
+    places = [
+        ("activation_fn", newest, repository.map(newest).get("activation_fn")),
+        (
+            "sentence_transformers.activation_fn",
+            "config.json",
+            newer.get("activation_fn") if isinstance(newer, dict) else None,
+        ),
+        (_OLDER, "config.json", config.get(_OLDER)),
+    ]
+    for name, file, stated in places:
+        if not isinstance(stated, str):
+            continue
+        kind = stated.rpartition(".")[2]
+        if kind not in _ACTIVATIONS:
+            message = f"{name} is {short(stated)}, which no engine here computes"
+            raise failure("KIT_INVALID", message, where=f"{repository.repo}: {file}")
+        return _ACTIVATIONS[kind], f"From {file}: {name} is {kind}."
+    return None
+
+
 def length(found: Values, repository: Repository) -> None:
     """Set the maximum length of an input."""
     sentence = repository.map("sentence_bert_config.json").get("max_seq_length")
     tokenizer = repository.map("tokenizer_config.json").get("model_max_length")
-    config = repository.config()
-    positions = next((config[name] for name in _POSITIONS if name in config), None)
+    positions = positions_of(repository.map("config.json"))
     sources = {
         "max_seq_length of sentence_bert_config.json": sentence,
         "model_max_length of tokenizer_config.json": tokenizer,
@@ -103,7 +144,10 @@ def length(found: Values, repository: Repository) -> None:
     }
     for source, value in sources.items():
         if type(value) is int and 0 < value < MOST_CONTEXT_TOKENS:
-            found.set("max_length", value, f"From {source}.")
+            # The model has no position for the tokens after these.
+            beyond = f" {source} is {value}." if 0 < positions < value else ""
+            at = "the positions in config.json" if beyond else source
+            found.set("max_length", min(value, positions or value), f"From {at}.{beyond}")
             return
     found.set("max_length", 512, "Not stated by the model: a guess.")
     found.leave_out("the longest input", "no config states it", "set hyperparameters.max_length")

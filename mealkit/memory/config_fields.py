@@ -6,6 +6,18 @@ from typing import Any
 MOST = 2**31
 """The maximum for a model's numbers; larger values are ignored."""
 _MAX_NAME_CHARACTERS = 128
+# The names of the number of positions in different families of models.
+_POSITIONS = ("max_position_embeddings", "n_positions", "max_seq_len", "n_ctx")
+# Families that number the positions of an input from pad_token_id + 1 on, so that the table of
+# positions has rows that no input uses: create_position_ids_from_input_ids in transformers.
+_AFTER_PADDING = frozenset(
+    {
+        *("camembert", "data2vec-text", "ibert", "layoutlmv3", "lilt", "longformer", "luke"),
+        *("markuplm", "mpnet", "roberta", "roberta-prelayernorm", "xlm-roberta"),
+        *("xlm-roberta-xl", "xmod"),
+    }
+)
+_USUAL_PADDING = 1
 
 
 def number_of(fields: Mapping[str, Any], *names: str) -> int:
@@ -15,6 +27,26 @@ def number_of(fields: Mapping[str, Any], *names: str) -> int:
         if type(found) is int and 0 < found <= MOST:
             return found
     return 0
+
+
+def positions_of(config: Mapping[str, Any]) -> int:
+    """Return the longest input of a model in tokens, from its config.json; 0 if none is stated."""
+    text = {**config, **part_of(config, "text_config")}
+    stated = number_of(text, *_POSITIONS)
+    if not _is_after_padding(text):
+        return stated
+    padding = text.get("pad_token_id")
+    unused = (padding if type(padding) is int and padding >= 0 else _USUAL_PADDING) + 1
+    return stated - unused if stated > unused else stated
+
+
+def _is_after_padding(text: Mapping[str, Any]) -> bool:
+    kind = name_of(text.get("model_type"))
+    if kind is not None:
+        return kind in _AFTER_PADDING
+    named = text.get("architectures")
+    first = str(named[0]).lower() if isinstance(named, list) and named else ""
+    return first.startswith(tuple(item.replace("-", "") for item in _AFTER_PADDING))
 
 
 def name_of(value: object) -> str | None:

@@ -7,7 +7,7 @@ No I/O. For values that are missing, assumes the most expensive one, and lists i
 from collections.abc import Mapping
 from typing import Any
 
-from mealkit.memory.config_fields import name_of, number_of, numbers_of, part_of
+from mealkit.memory.config_fields import name_of, number_of, numbers_of, part_of, positions_of
 from mealkit.memory.shape import (
     Experts,
     LatentAttention,
@@ -38,7 +38,6 @@ _GENERATING = ("CausalLM", "LMHead", "ConditionalGeneration")
 _FULL_EVERY = {"gemma2": 2, "gemma3": 6, "gemma3_text": 6, "cohere2": 4, "gpt-oss": 2, "gpt_oss": 2}
 _OUTPUT_NAMES = ("lm_head.weight", "output.weight")
 _MOST_BITS = 64
-_POSITIONS = ("max_position_embeddings", "n_positions", "max_seq_len", "n_ctx")
 
 
 def shape_of_config(config: Mapping[str, Any], tensors: Mapping[str, tuple[str, int]]) -> Shape:
@@ -139,8 +138,8 @@ def architecture_of_config(config: Mapping[str, Any]) -> str | None:
 
 
 def positions_of_config(config: Mapping[str, Any]) -> int | None:
-    """Return the longest input that a config.json states, in tokens."""
-    return number_of({**config, **part_of(config, "text_config")}, *_POSITIONS) or None
+    """Return the longest input of the model of a config.json, in tokens."""
+    return positions_of(config) or None
 
 
 def positions_of_gguf(metadata: Mapping[str, Any]) -> int | None:

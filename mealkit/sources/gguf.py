@@ -23,9 +23,10 @@ _MAX_TEXTS = 4_000_000
 _MAX_KEY_BYTES = 65_535
 _MAX_NAME_BYTES = 64 * 1024
 _MAX_DIMENSIONS = 8
-# Metadata up to this size is kept; of longer values only the length.
+# Metadata up to this size is kept; of longer values only the length. The longest texts are chat
+# templates, of up to some 20 kB, and licences.
 _KEPT_ARRAY = 4096
-_KEPT_TEXT_BYTES = 4096
+_KEPT_TEXT_BYTES = 256 * 1024
 _MAX_KEPT_BYTES = 4 * 1024 * 1024
 _OBJECT_BYTES = 8
 _CHUNK_BYTES = 256 * 1024
@@ -224,7 +225,7 @@ class _Cursor:
 
     def _text_value(self) -> Value:
         length = int(self.number("<Q"))
-        if length > _KEPT_TEXT_BYTES:
+        if length > min(_KEPT_TEXT_BYTES, _MAX_KEPT_BYTES - self._kept_bytes):
             self.skip(length)
             return ArrayLength(length)
         self._keep(length)

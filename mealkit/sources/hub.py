@@ -137,7 +137,7 @@ class HubReader:
         from huggingface_hub import hf_hub_url  # noqa: PLC0415  late: slow to import
 
         headers = self._headers()
-        url = hf_hub_url(self._place.repo, name, revision=self._commit(), endpoint=_endpoint())
+        url = hf_hub_url(self._place.repo, name, revision=self._commit(), endpoint=hub_endpoint())
         return url, headers
 
     def _headers(self) -> dict[str, str]:
@@ -161,7 +161,7 @@ class HubReader:
         return self._info
 
     def _ask(self) -> RepositoryAnswer:
-        endpoint = _endpoint()
+        endpoint = hub_endpoint()
         # mealkit trusts the digests from the Hub, so the connection must be protected.
         require_safe(endpoint, digest_expected=False)
         if _is_offline():
@@ -183,7 +183,8 @@ def _is_offline() -> bool:
     return bool(constants.is_offline_mode())
 
 
-def _endpoint() -> str:
+def hub_endpoint() -> str:
+    """Return the address of the Hub: ``HF_ENDPOINT``, or the public one."""
     from huggingface_hub import constants  # noqa: PLC0415  late: slow to import
 
     return os.environ.get("HF_ENDPOINT", constants.ENDPOINT).rstrip("/")

@@ -21,6 +21,7 @@ from mealkit.memory.shape import Shape
 from mealkit.recipe.lock import ModelShape
 from mealkit.sources.formats import Format
 from mealkit.sources.gguf import GgufHeader, read_gguf
+from mealkit.sources.model_parts import require_all_parts, require_all_shards
 from mealkit.sources.ranges import RangeReader
 from mealkit.sources.safetensors import Tensors, read_safetensors
 from mealkit.untrusted import UntrustedError, parse_json
@@ -44,12 +45,18 @@ def shape_of(files: Sequence[ModelFile]) -> ModelShape:
     no types, count with their whole size, under ``ONNX`` and ``PICKLE``.
 
     Raises:
+        KitError: ``KIT_INVALID``, parts of a model are missing.
         SourceError: ``WEIGHTS_DAMAGED`` or ``WEIGHTS_FORMAT``.
     """
     tensors = [
         read_safetensors(file.path, file.ranges) for file in files if file.format == "safetensors"
     ]
-    headers = [read_gguf(file.path, file.ranges) for file in files if file.format == "gguf"]
+    graphs = {
+        file.path: read_gguf(file.path, file.ranges) for file in files if file.format == "gguf"
+    }
+    require_all_parts(graphs)
+    require_all_shards({file.path: file.ranges for file in files})
+    headers = list(graphs.values())
     metadata, config = _metadata_of(headers), _config_of(files)
     return ModelShape(
         architecture=name_of(metadata["general.architecture"])

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from mealkit.errors import MealkitError, failure
+from mealkit.memory import config_fields
 from mealkit.untrusted import UntrustedError, parse_json_object, read_file
 
-# The names of the number of positions in different families of models.
-_POSITIONS = ("max_position_embeddings", "n_positions", "max_seq_len", "n_ctx")
 _UNBOUNDED = 2**31
 # tokenizer_config.json may list a hundred thousand tokens.
 _MAX_BYTES = 64 * 1024 * 1024
@@ -82,10 +81,7 @@ def positions_of(root: Path) -> int:
     Raises:
         EngineError: ``ENGINE_START``, the file cannot be read.
     """
-    stated = read_json(root / "config.json")
-    texts = {**stated, **object_of(stated, "text_config")}
-    found = [texts[name] for name in _POSITIONS if type(texts.get(name)) is int]
-    return min(found[0], _UNBOUNDED) if found and found[0] > 0 else _UNBOUNDED
+    return config_fields.positions_of(read_json(root / "config.json")) or _UNBOUNDED
 
 
 def object_of(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:

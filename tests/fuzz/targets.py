@@ -29,7 +29,7 @@ from mealkit.errors import MealkitError
 from mealkit.evidence.recognition import Evidence, last_words, recognise
 from mealkit.importing.from_cog import cog_proposal
 from mealkit.importing.from_hub import propose
-from mealkit.importing.from_modelfile import parse_modelfile
+from mealkit.importing.modelfile import parse_modelfile
 from mealkit.importing.proposal import proposal_files
 from mealkit.importing.repository import Repository
 from mealkit.kit.load import load_kit

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from mealkit.errors import MealkitError
-from mealkit.importing.from_modelfile import from_path, parse_modelfile, propose
+from mealkit.importing.from_modelfile import propose
+from mealkit.importing.modelfile import parse_modelfile
+from mealkit.importing.modelfile_weights import GgufModel
 
 METADATA = {
     "general.architecture": "llama",
@@ -13,54 +15,15 @@ METADATA = {
     "llama.context_length": 512,
     "tokenizer.chat_template": "{{ messages }}",
 }
-GGUF = Path("/srv/tiny.gguf")
 
 
 def kit_of(text, metadata=METADATA):
-    return propose(parse_modelfile(text, "Modelfile"), GGUF, metadata, "Modelfile")
+    model = GgufModel(Path("/srv"), ["tiny.gguf"], metadata)
+    return propose(parse_modelfile(text, "Modelfile"), model, "Modelfile")
 
 
 def left(proposal):
     return {item.what: item for item in proposal.left_out}
-
-
-def test_instructions():
-    """In any case, over several lines in quotes, with comments between."""
-    text = """# hello
-    from ./m.gguf
-
-PARAMETER stop "a b"
-system \"\"\"one
-two\"\"\"
-MESSAGE user \"\"\"hi
-there\"\"\"
-TEMPLATE \"\"\"{{ .Prompt }}\"\"\"
-LICENSE "MIT"
-"""
-    found = [(item.name, item.value, item.line) for item in parse_modelfile(text, "Modelfile")]
-    assert found == [
-        ("FROM", "./m.gguf", 2),
-        ("PARAMETER", 'stop "a b"', 4),
-        ("SYSTEM", "one\ntwo", 5),
-        ("MESSAGE", "user hi\nthere", 7),
-        ("TEMPLATE", "{{ .Prompt }}", 9),
-        ("LICENSE", "MIT", 10),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("text", "said", "line"),
-    [
-        ("FROM a\nRUN ls", "'RUN' is not an instruction", 2),
-        ("FROM a\n=", "'=' is not an instruction", 2),
-        ('SYSTEM """never', "the quotes of SYSTEM are not closed", 1),
-    ],
-)
-def test_what_is_no_modelfile(text, said, line):
-    """The line that is wrong is named."""
-    with pytest.raises(MealkitError, match=said) as caught:
-        parse_modelfile(text, "Modelfile")
-    assert caught.value.problems[0].where == f"Modelfile:{line}"
 
 
 def test_parameters_become_hyperparameters():
@@ -93,7 +56,7 @@ def test_what_a_modelfile_leaves_to_ollama():
     found = kit_of("FROM x.gguf\nPARAMETER num_predict -1")
     values = found.kit["hyperparameters"]
     assert (values["temperature"], values["top_k"], values["top_p"]) == (0.8, 40, 0.9)
-    assert (values["repetition_penalty"], values["seed"]) == (1.1, 0)
+    assert (values["repetition_penalty"], values["seed"]) == (1.0, 0)
     assert (values["max_length"], values["max_tokens"]) == (512, 256)
     assert found.comments["hyperparameters", "temperature"] == "Not stated: Ollama's own default."
     assert "num_ctx" in left(found)
@@ -154,29 +117,35 @@ def test_a_gguf_without_a_template():
     assert found.kit["model"]["name"] == "tiny"
 
 
-@pytest.mark.parametrize(
-    ("value", "hint"),
-    [
-        ("llama3.2:3b", "ollama show --modelfile llama3.2:3b"),
-        ("hf.co/someone/Some-GGUF:Q4_K_M", "--from hub someone/Some-GGUF/FILE.gguf"),
-    ],
-)
-def test_names_of_ollamas_own(value, hint):
-    """A name says nothing of which bytes are meant; the hint says how to find them."""
-    directives = parse_modelfile(f"FROM {value}", "Modelfile")
-    with pytest.raises(MealkitError, match="is not a file") as caught:
-        from_path(directives, Path("/srv"), "Modelfile")
-    assert hint in caught.value.problems[0].hint
+def test_a_template_that_only_ollama_has():
+    """The list states that the kit cannot chat, and how to write the template."""
+    bare = {"general.architecture": "llama"}
+    item = left(kit_of("FROM x.gguf\nTEMPLATE {{ .Prompt }}", bare))["TEMPLATE"]
+    assert "this kit cannot chat" in item.why
+    assert "hyperparameters.chat_template" in item.instead
+    assert "cannot chat" not in left(kit_of("FROM x.gguf\nTEMPLATE {{ .Prompt }}"))["TEMPLATE"].why
 
 
-def test_paths():
-    """Relative to the Modelfile; Ollama's blobs have no ending."""
-    for value, path in (
-        ("m.gguf", "/srv/m.gguf"),
-        ("../m.gguf", "/srv/../m.gguf"),
-        ("/var/blobs/sha256-abc", "/var/blobs/sha256-abc"),
-    ):
-        directives = parse_modelfile(f"FROM {value}", "Modelfile")
-        assert from_path(directives, Path("/srv"), "Modelfile") == Path(path)
-    with pytest.raises(MealkitError, match="has no FROM"):
-        from_path(parse_modelfile("SYSTEM x", "Modelfile"), Path("/srv"), "Modelfile")
+def test_a_system_prompt_is_not_sent_by_itself():
+    """It is a prompt of the kit, and the list says that callers must name it."""
+    found = kit_of("FROM x.gguf\nSYSTEM Be brief.")
+    assert found.files["prompts/system.jinja"] == "Be brief."
+    assert "callers name the prompt system" in left(found)["SYSTEM"].instead
+
+
+def test_stop_texts_keep_their_spaces_and_line_breaks():
+    """Quotes keep what is within them."""
+    found = kit_of('FROM x.gguf\nPARAMETER stop "\n\n"\nPARAMETER stop """\nUser: """\n')
+    assert found.kit["hyperparameters"]["stop"] == ["\n\n", "\nUser: "]
+
+
+def test_ollamas_own_code_is_listed():
+    """A renderer, a parser and a draft model have no place in a kit."""
+    found = kit_of("FROM x.gguf\nRENDERER qwen3\nPARSER qwen3\nDRAFT ./d.gguf")
+    assert left(found).keys() >= {"RENDERER qwen3", "PARSER qwen3", "DRAFT ./d.gguf"}
+
+
+def test_a_model_that_generates_no_text():
+    """Its parameters would be those of a generator."""
+    with pytest.raises(MealkitError, match="nomic-bert, which generates no text"):
+        kit_of("FROM x.gguf", {"general.architecture": "nomic-bert"})

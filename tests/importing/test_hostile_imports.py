@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from mealkit.errors import MealkitError
 from mealkit.importing.from_cog import cog_proposal
 from mealkit.importing.from_hub import propose as hub_proposal
-from mealkit.importing.from_modelfile import parse_modelfile
 from mealkit.importing.from_modelfile import propose as modelfile_proposal
+from mealkit.importing.modelfile import parse_modelfile
+from mealkit.importing.modelfile_weights import GgufModel
 from mealkit.importing.proposal import LeftOut, Proposal, proposal_files
 from mealkit.importing.quoting import python_text, python_texts, verbatim, yaml_value
 from mealkit.importing.repository import Repository, spdx
@@ -438,7 +439,8 @@ def test_any_modelfile_becomes_a_kit_or_a_refusal(lines, name, context):
     }
     try:
         directives = parse_modelfile(text, "Modelfile")
-        found = modelfile_proposal(directives, Path("/srv/tiny.gguf"), metadata, "Modelfile")
+        model = GgufModel(Path("/srv"), ["tiny.gguf"], metadata)
+        found = modelfile_proposal(directives, model, "Modelfile")
     except MealkitError as error:
         assert error.problems[0].code == "KIT_INVALID"  # noqa: PT017
     else:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from mealkit.importing.modelfile import parse_modelfile
 from mealkit.importing.modelfile_values import convert, leave_out
 from mealkit.importing.stated_sampling import Values
 from mealkit.recipe.sampling_parameters import MOST_STOP_CHARACTERS, MOST_STOPS
@@ -9,7 +10,8 @@ from mealkit.recipe.sampling_parameters import MOST_STOP_CHARACTERS, MOST_STOPS
 
 def converted(*parameters):
     values = Values()
-    convert(values, parameters)
+    lines = "".join(f"PARAMETER {item}\n" for item in parameters)
+    convert(values, [(item.word, item.value) for item in parse_modelfile(lines, "Modelfile")])
     return values
 
 
@@ -20,7 +22,7 @@ def test_what_is_not_stated_is_ollamas_default():
         "temperature": 0.8,
         "top_k": 40,
         "top_p": 0.9,
-        "repetition_penalty": 1.1,
+        "repetition_penalty": 1.0,
         "seed": 0,
     }
     assert "random" in found.comments["seed"]

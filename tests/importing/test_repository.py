@@ -19,10 +19,11 @@ def test_its_name_is_without_its_owner():
     assert repository().name == "Some-7B"
 
 
-@pytest.mark.parametrize("mark", ["", "\ufeff"])
-def test_a_card_is_the_head_of_the_readme(mark):
-    """With or without a byte order mark."""
-    card = with_card(f"{mark}---\nlicense: mit\ntags: [a]\n---\n# Title\n").card
+@pytest.mark.parametrize("mark", ["", "\ufeff", "\n"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "  \n"])
+def test_a_card_is_the_head_of_the_readme(mark, end):
+    """With or without a byte order mark, with the line breaks of any system."""
+    card = with_card(f"{mark}---\nlicense: mit\ntags: [a]\n---\n# Title\n".replace("\n", end)).card
     assert card == {"license": "mit", "tags": ["a"]}
 
 

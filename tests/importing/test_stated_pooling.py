@@ -83,7 +83,7 @@ def test_what_no_file_states_is_a_guess_and_told():
         ({"sentence_bert_config": {"max_seq_length": 128}, "config": {"n_positions": 512}}, 128),
         ({"tokenizer_config": {"model_max_length": 10**30}, "config": {"n_positions": 512}}, 512),
         ({"sentence_bert_config": {"max_seq_length": True}}, 512),
-        ({"config": {"max_position_embeddings": 0, "n_positions": 64}}, 512),
+        ({"config": {"max_position_embeddings": 0, "n_positions": 64}}, 64),
         ({"sentence_bert_config": {"max_seq_length": "9"}, "config": {"n_positions": 77}}, 77),
     ],
 )
@@ -135,3 +135,52 @@ def test_prompts_with_names_that_a_kit_can_have_are_taken():
     assert taken == {"query": "q: "}
     assert {item.what for item in found.left_out} == {"prompt 'Bad Name'", "prompt 'nul'"}
     assert prompts(found, repository(config_sentence_transformers={"prompts": []})) == {}
+
+
+@pytest.mark.parametrize(
+    ("texts", "function"),
+    [
+        ({"config": {}}, "sigmoid"),
+        (
+            {
+                "config": {
+                    "sbert_ce_default_activation_function": "torch.nn.modules.linear.Identity"
+                }
+            },
+            "none",
+        ),
+        ({"config": {"sentence_transformers": {"activation_fn": "torch.nn.Identity"}}}, "none"),
+        (
+            {"config": {"sentence_transformers": {"activation_fn": "torch.nn.Sigmoid"}}},
+            "sigmoid",
+        ),
+        ({"config_sentence_transformers": {"activation_fn": "torch.nn.Identity"}}, "none"),
+    ],
+)
+def test_a_reranker_has_the_function_of_its_config(texts, function):
+    """In each place where sentence-transformers has written it."""
+    found = scoring(repository(**texts), labels=1)
+    assert found.values["function"] == function
+    assert (": " in found.comments["function"]) is True
+
+
+@pytest.mark.parametrize(
+    ("config", "labels", "said"),
+    [
+        ({"sbert_ce_default_activation_function": "torch.nn.Tanh"}, 1, "Tanh"),
+        ({"problem_type": "regression"}, 2, "not probabilities"),
+    ],
+)
+def test_scores_that_no_engine_computes(config, labels, said):
+    """They would be other numbers."""
+    with pytest.raises(MealkitError, match=said):
+        scoring(repository(config=config), labels=labels)
+
+
+def test_no_input_is_longer_than_the_positions():
+    """Whatever sentence-transformers' config states."""
+    found = Values()
+    config = {"model_type": "xlm-roberta", "max_position_embeddings": 514}
+    length(found, repository(sentence_bert_config={"max_seq_length": 514}, config=config))
+    assert found.values["max_length"] == 512
+    assert "max_seq_length of sentence_bert_config.json is 514" in found.comments["max_length"]

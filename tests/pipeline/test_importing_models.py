@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from fakes.gguf import write_gguf
 from fakes.graphs import graph_with_data
 from fakes.hub_server import COMMIT, hub_in_use
 
@@ -68,6 +69,9 @@ def test_a_generator_of_the_hub(hub, home, tmp_path):
     [
         ("example/model@main", "vllm", "vllm"),
         ("example/model/tiny-f16.gguf", None, "llama-cpp"),
+        ("https://huggingface.co/example/model/blob/main/tiny-f16.gguf", None, "llama-cpp"),
+        ("hf.co/example/model:F16", None, "llama-cpp"),
+        ("https://huggingface.co/example/model/tree/main/", None, "transformers"),
         ("example/model", "llama-cpp", "llama-cpp"),
     ],
 )
@@ -126,10 +130,17 @@ def test_an_encoder_of_the_hub(hub, home, tmp_path):
         ("example/model@0000000000000000000000000000000000000000", "SOURCE_NOT_FOUND"),
         ("example", "USAGE"),
         ("example/", "USAGE"),
+        ("example/two words", "USAGE"),
+        ("./a-folder", "USAGE"),
+        ("https://huggingface.co/datasets/example/model", "USAGE"),
+        ("example/model:Q4_K_M", "USAGE"),
+        ("example/model/nothing.gguf", "USAGE"),
+        ("example/model/model.safetensors", "USAGE"),
     ],
 )
 def test_what_the_hub_does_not_have(hub, home, tmp_path, source, code):
     """Nothing is written, and the source is named."""
+    add_tiny(hub)
     with pytest.raises(MealkitError) as caught:
         import_kit(tmp_path / "tiny", "hub", source, engine=None, home=home)
     assert caught.value.problems[0].code == code
@@ -153,7 +164,31 @@ def test_configs_that_are_damaged(hub, home, tmp_path):
     hub.claim("model.safetensors", b"", 1000)
     made = import_kit(tmp_path / "tiny", "hub", "example/model", engine=None, home=home)
     assert_holds(made)
-    assert {item.what for item in made.left_out} >= {"the context", "the licence of the weights"}
+    assert {item.what for item in made.left_out} >= {
+        *("the context", "the licence of the weights"),
+        *("generation_config.json", "tokenizer_config.json"),
+    }
+
+
+def test_a_tokenizer_of_mistral(hub, home, tmp_path):
+    """vLLM reads it, and it writes the chats."""
+    hub.add("config.json", b'\xef\xbb\xbf{"architectures": ["MistralForCausalLM"]}')
+    hub.claim("model.safetensors", b"", 9_000_000_000)
+    hub.claim("tekken.json", b"", 19_000_000)
+    made = import_kit(tmp_path / "kit", "hub", "example/model", engine=None, home=home)
+    kit = assert_holds(made)
+    assert kit.model.weights[0].files == ("model.safetensors", "config.json", "tekken.json")
+    assert kit.runtime.settings["tokenizer_mode"] == "mistral"
+    assert kit.hyperparameters["chat_template"] == "model"
+
+
+def test_a_hub_that_serves_pointers(hub, home, tmp_path):
+    """A mirror without Git LFS has no model's files."""
+    hub.add("config.json", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    hub.claim("model.safetensors", b"", 1000)
+    with pytest.raises(MealkitError, match=r"config\.json is a Git LFS pointer") as caught:
+        import_kit(tmp_path / "kit", "hub", "example/model", engine=None, home=home)
+    assert caught.value.problems[0].code == "SOURCE_ANSWER"
 
 
 def test_a_modelfile(home, tmp_path):
@@ -189,6 +224,48 @@ def test_modelfiles_without_a_model(home, tmp_path, text, code):
         import_kit(tmp_path / "tiny", "modelfile", source, engine=None, home=home)
     assert caught.value.problems[0].code == code
     assert not (tmp_path / "tiny").exists()
+
+
+def written_gguf(path, **more):
+    keys = {"general.architecture": "llama", "llama.context_length": 2048, **more}
+    write_gguf(path, {name.replace("__", "."): value for name, value in keys.items()}, {})
+
+
+def test_a_modelfile_in_utf_16_and_a_long_template(home, tmp_path):
+    """The template of many models is longer than four kilobytes."""
+    written_gguf(tmp_path / "m.gguf", tokenizer__chat_template="{{ messages }}" * 1000)
+    text = 'FROM ./m.gguf\r\nSYSTEM "Be brief.\r\nNever guess."\r\n'
+    (tmp_path / "Modelfile").write_bytes(b"\xff\xfe" + text.encode("utf-16-le"))
+    source = str(tmp_path / "Modelfile")
+    made = import_kit(tmp_path / "kit", "modelfile", source, engine=None, home=home)
+    kit = load_kit(made.path, allowed=[tmp_path]).kit
+    assert kit.hyperparameters["chat_template"] == "model"
+    assert (made.path.parent / "prompts" / "system.jinja").read_text() == "Be brief.\nNever guess."
+
+
+def test_a_modelfile_of_a_gguf_in_parts(home, tmp_path):
+    """All parts are in the kit, also where FROM names one; a missing one is refused."""
+    for number in (1, 2):
+        name = f"big-0000{number}-of-00002.gguf"
+        written_gguf(tmp_path / name, split__no=number - 1, split__count=2)
+    (tmp_path / "Modelfile").write_text("FROM ./big-00001-of-00002.gguf\n")
+    source = str(tmp_path / "Modelfile")
+    made = import_kit(tmp_path / "kit", "modelfile", source, engine=None, home=home)
+    (entry,) = load_kit(made.path, allowed=[tmp_path]).kit.model.weights
+    assert entry.files == ("big-00001-of-00002.gguf", "big-00002-of-00002.gguf")
+    (tmp_path / "big-00002-of-00002.gguf").unlink()
+    with pytest.raises(MealkitError, match=r"big-00002-of-00002\.gguf, which does not exist"):
+        import_kit(tmp_path / "other", "modelfile", source, engine=None, home=home)
+
+
+def test_a_git_lfs_pointer_is_not_a_gguf(home, tmp_path):
+    """The hint says how to get the file."""
+    (tmp_path / "m.gguf").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
+    (tmp_path / "Modelfile").write_text("FROM ./m.gguf\n")
+    source = str(tmp_path / "Modelfile")
+    with pytest.raises(MealkitError, match="Git LFS pointer") as caught:
+        import_kit(tmp_path / "kit", "modelfile", source, engine=None, home=home)
+    assert "git lfs pull" in caught.value.problems[0].hint
 
 
 def test_a_modelfile_that_cannot_be_read(home, tmp_path):

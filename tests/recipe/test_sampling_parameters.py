@@ -143,7 +143,7 @@ def test_importers_have_the_bounds(parameter, value):
     """What a kit would refuse is left out of an imported one, with a word about it."""
     called = {ours: theirs for theirs, ours in OLLAMA.items()}.get(parameter.name, parameter.name)
     values = Values()
-    convert(values, [f"{called} {value!r}"])
+    convert(values, [(called, repr(value))])
     is_endless = parameter is MAX_TOKENS and value == -1
     is_taken = values.values.get(parameter.name) == value and not values.left_out
     assert is_taken is parameter.accepts(value) or is_endless
@@ -170,7 +170,7 @@ def test_texts_that_end_an_answer_are_the_same_everywhere(text):
     written = {**WRITTEN, "logprobs": False, "messages": MESSAGES, "stop": [text]}
     assert is_built(chat_request, written) is is_stop(text)
     values = Values()
-    convert(values, [f'stop "{text}"'])
+    convert(values, [("stop", str(text))])
     assert bool(values.left_out) is not is_stop(str(text))
 
 
@@ -183,6 +183,6 @@ def test_so_many_texts_may_end_an_answer():
         request = {"model": "m", "messages": MESSAGES, "stop": texts}
         assert takes(ChatRequest, request) is is_taken
         values = Values()
-        convert(values, [f"stop {text}" for text in texts])
+        convert(values, [("stop", text) for text in texts])
         assert len(values.values["stop"]) == MOST_STOPS
         assert bool(values.left_out) is not is_taken

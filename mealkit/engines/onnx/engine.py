@@ -19,6 +19,7 @@ from mealkit.engines.published_models import (
     Published,
     PublishedModels,
     Served,
+    TokenizerFiles,
     on_processors,
 )
 from mealkit.recipe.answers import StrictModel
@@ -49,7 +50,9 @@ def _demand(use: Use) -> Demand | None:
 
 
 def _suits(model: Published) -> int:
-    """Return 2 if there are graphs but no safetensors."""
+    """Return 3 for a graph that was named, or 2 if there are graphs but no safetensors."""
+    if (model.named_file or "").endswith(".onnx"):
+        return 3
     formats = model.bytes_by_format
     return 2 if "onnx" in formats and "safetensors" not in formats else 0
 
@@ -87,6 +90,7 @@ RECIPE = Recipe(
         weights="onnx",
         suits=_suits,
         part=_part,
+        tokenizers=(TokenizerFiles(("tokenizer.json",)),),
         # A graph's numbers may be in a separate file, with one of two usual names.
         data_endings=(".data", "_data"),
         # onnxruntime-genai's file for a graph that generates text.

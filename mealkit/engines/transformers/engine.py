@@ -12,7 +12,13 @@ from mealkit.engines.hyperparameters import (
     GenerationHyperparameters,
     RerankingHyperparameters,
 )
-from mealkit.engines.published_models import Comments, PublishedModels, Served, on_processors
+from mealkit.engines.published_models import (
+    Comments,
+    PublishedModels,
+    Served,
+    TokenizerFiles,
+    on_processors,
+)
 from mealkit.engines.transformers.traits import TRAITS
 from mealkit.errors import Problem, problem
 from mealkit.kit.load import LoadedKit
@@ -125,6 +131,13 @@ RECIPE = Recipe(
         weights="safetensors",
         suits=lambda _model: 1,
         part=_part,
+        # The older files are converted.
+        tokenizers=(
+            TokenizerFiles(("tokenizer.json",)),
+            TokenizerFiles(("vocab.json", "merges.txt")),
+            TokenizerFiles(("vocab.txt",)),
+        ),
+        whole_name="model.safetensors",
         left_out=(
             "a build of torch for CPUs",
             "the index's own build is for GPUs, and has gigabytes that this kit does not use",

@@ -8,7 +8,13 @@ from pydantic import Field, JsonValue, model_validator
 from mealkit.engines.demand import Use
 from mealkit.engines.engine import Recipe
 from mealkit.engines.hyperparameters import EmbeddingHyperparameters, GenerationHyperparameters
-from mealkit.engines.published_models import Comments, Published, PublishedModels, Served
+from mealkit.engines.published_models import (
+    Comments,
+    Published,
+    PublishedModels,
+    Served,
+    TokenizerFiles,
+)
 from mealkit.engines.vllm.traits import TRAITS
 from mealkit.errors import Problem, problem
 from mealkit.kit.load import LoadedKit
@@ -249,5 +255,15 @@ RECIPE = Recipe(
     demand=demand,
     traits=TRAITS,
     is_usual_for=lambda weights, generates: weights == "safetensors" and generates,
-    published_models=PublishedModels(weights="safetensors", suits=suits, part=part),
+    published_models=PublishedModels(
+        weights="safetensors",
+        suits=suits,
+        part=part,
+        tokenizers=(
+            TokenizerFiles(("tokenizer.json",)),
+            TokenizerFiles(("tekken.json",), {"tokenizer_mode": "mistral"}, has_chat_format=True),
+            TokenizerFiles(("vocab.json", "merges.txt")),
+            TokenizerFiles(("vocab.txt",)),
+        ),
+    ),
 )

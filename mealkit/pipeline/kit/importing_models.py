@@ -3,7 +3,7 @@
 In a repository only small texts and headers are read, never the weights.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,8 +28,14 @@ _TEXTS = (
     "modules.json",
     "*/config.json",
     "sentence_bert_config.json",
+    "adapter_config.json",
+    "preprocessor_config.json",
+    "processor_config.json",
     "config_sentence_transformers.json",
 )
+# The first words of a Git LFS pointer: https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md
+_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+_LFS_HINT = "fetch the file: git lfs pull, in its repository"
 _MAX_TEXT_BYTES = 16 * 1024 * 1024
 # The largest models have some 20 MB of texts, mostly the index of their weights.
 _MOST_TEXT_BYTES = 32 * 1024 * 1024
@@ -39,25 +45,30 @@ _MAX_MODELFILE_BYTES = 4 * 1024 * 1024
 
 
 def from_hub(source: str, engine: str | None, home: Home) -> Proposal:
-    """Propose the kit of ``OWNER/NAME[/FILE][@REVISION]`` on the Hub.
+    """Propose the kit of a model on the Hub, named as `hub_address` reads it.
 
     Raises:
         KitError: the source has another form (``USAGE``), or cannot be converted.
         SourceError: the Hub does not have it, or cannot be reached.
     """
     from mealkit.importing.from_hub import propose
+    from mealkit.importing.hub_address import hub_address
+    from mealkit.importing.hub_files import file_of_quantisation
     from mealkit.pipeline.kit.supplies import downloader
     from mealkit.recipe.kit import HubPlace
-    from mealkit.sources.hub import HubReader
+    from mealkit.sources.hub import HubReader, hub_endpoint
     from mealkit.sources.source import Supplies
 
-    repo, file, revision = _hub_name(source)
+    address = hub_address(source, hub_endpoint())
+    place = HubPlace(source="hub", repo=address.repo, revision=address.revision)
     with downloader(home) as fetcher:
         supplies = Supplies(fetcher)
-        with closing(
-            HubReader(HubPlace(source="hub", repo=repo, revision=revision), supplies)
-        ) as reader:
-            return propose(_read(repo, reader, file), file, engine)
+        with closing(HubReader(place, supplies)) as reader:
+            file = address.file
+            if address.quantisation is not None:
+                sizes_bytes = reader.listing().sizes_bytes
+                file = file_of_quantisation(address.repo, sizes_bytes, address.quantisation)
+            return propose(_read(address.repo, reader, file), file, engine)
 
 
 def from_modelfile(source: str, engine: str | None, home: Home) -> Proposal:  # noqa: ARG001
@@ -67,32 +78,43 @@ def from_modelfile(source: str, engine: str | None, home: Home) -> Proposal:  # 
         KitError: the Modelfile cannot be read, or names no local GGUF.
         SourceError: the GGUF is damaged.
     """
-    from mealkit.importing.from_modelfile import from_path, parse_modelfile, propose
-    from mealkit.sources.gguf import read_gguf
-    from mealkit.sources.ranges import FileRanges
+    from mealkit.importing.from_modelfile import propose
+    from mealkit.importing.modelfile import decode_modelfile, named_files, parse_modelfile
+    from mealkit.importing.modelfile_weights import chosen_model, with_all_parts
 
     try:
         path = Path(source).expanduser()
     except RuntimeError as error:
         raise failure("USAGE", f"there is no such user: {source}") from error
     try:
-        text = read_file(path, _MAX_MODELFILE_BYTES).decode()
-    except (OSError, UntrustedError, UnicodeDecodeError) as error:
+        data = read_file(path, _MAX_MODELFILE_BYTES)
+    except (OSError, UntrustedError) as error:
         message = f"the Modelfile cannot be read: {error}"
         raise failure("KIT_FILE_MISSING", message, where=str(path)) from error
-    if "\0" in text:
-        raise failure("KIT_INVALID", "it contains the character U+0000", where=str(path))
-    directives = parse_modelfile(text, str(path))
-    model = from_path(directives, path.absolute().parent, str(path))
-    if not model.is_file():
-        what = "is a folder" if model.is_dir() else "does not exist"
+    directives = parse_modelfile(decode_modelfile(data, str(path)), str(path))
+    named = named_files(directives, path.absolute().parent, str(path))
+    headers = [(item, _metadata(item, str(path))) for item in with_all_parts(named)]
+    return propose(directives, chosen_model(headers, str(path)), str(path))
+
+
+def _metadata(file: Path, where: str) -> Mapping[str, Any]:
+    """Read the metadata of a GGUF that a Modelfile names."""
+    from mealkit.sources.gguf import read_gguf
+    from mealkit.sources.ranges import FileRanges
+
+    if not file.is_file():
+        what = "is a folder" if file.is_dir() else "does not exist"
         hint = "name the GGUF file itself; for safetensors: mealkit new NAME --from hub OWNER/NAME"
-        message = f"FROM names {model}, which {what}"
-        raise failure("KIT_FILE_MISSING", message, where=str(path), hint=hint)
-    ranges = FileRanges(model)
-    if ranges.read(0, 4) != b"GGUF":
-        raise failure("WEIGHTS_FORMAT", f"FROM names {model}, which is not a GGUF", where=str(path))
-    return propose(directives, model, read_gguf(model.name, ranges).metadata, str(path))
+        message = f"FROM names {file}, which {what}"
+        raise failure("KIT_FILE_MISSING", message, where=where, hint=hint)
+    ranges = FileRanges(file)
+    head = ranges.read(0, len(_LFS_POINTER))
+    if head == _LFS_POINTER:
+        message = f"FROM names {file}, which is a Git LFS pointer, not the file itself"
+        raise failure("WEIGHTS_FORMAT", message, where=where, hint=_LFS_HINT)
+    if head[:4] != b"GGUF":
+        raise failure("WEIGHTS_FORMAT", f"FROM names {file}, which is not a GGUF", where=where)
+    return read_gguf(file.name, ranges).metadata
 
 
 def _read(repo: str, reader: "HubReader", file: str | None) -> "Repository":
@@ -103,11 +125,16 @@ def _read(repo: str, reader: "HubReader", file: str | None) -> "Repository":
     wanted = _bounded(listing, list(dict.fromkeys(texts)))
     pinned = reader.pin(wanted, {}) if wanted else []
     read = {item.name: item.ranges.read(0, _MAX_TEXT_BYTES) for item in pinned}
+    pointer = next((name for name, data in read.items() if data.startswith(_LFS_POINTER)), None)
+    if pointer is not None:
+        message = f"{pointer} is a Git LFS pointer, not the file itself"
+        hint = "use a Hub that has the repository's files, and not only their pointers"
+        raise failure("SOURCE_ANSWER", message, where=repo, hint=hint)
     return Repository(
         repo=repo,
         commit=listing.commit,
         sizes_bytes=listing.sizes_bytes,
-        texts={name: data.decode(errors="replace") for name, data in read.items()},
+        texts={name: data.decode("utf-8-sig", errors="replace") for name, data in read.items()},
         headers=dict(_headers(reader, listing, file)),
         pipeline_tag=listing.pipeline_tag,
     )
@@ -129,12 +156,14 @@ def _headers(
     reader: "HubReader", listing: "Listing", file: str | None
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Read the metadata of the GGUF that is named, or of the only one."""
+    from mealkit.importing.gguf_names import part_of_name
+    from mealkit.importing.hub_files import models_in_gguf
     from mealkit.sources.gguf import read_gguf
 
-    there = [name for name in sorted(listing.sizes_bytes) if name.endswith(".gguf")]
-    names = [name for name in there if name == file] or (there if len(there) == 1 else [])
-    first = [name for name in there if "-00001-of-" in name]
-    names = names or (first if len(first) == 1 and len(there) > 1 else [])
+    part = part_of_name(file) if file else None
+    named = part.names[0] if part else file
+    there = models_in_gguf(listing.sizes_bytes)
+    names = [name for name in there if name == named] or (there if len(there) == 1 else [])
     for item in reader.pin(names, {}) if names else ():
         yield item.name, dict(read_gguf(item.name, item.ranges).metadata)
 
@@ -148,12 +177,3 @@ def _matching(listing: "Listing", pattern: str) -> Sequence[str]:
         for item in sorted(listing.sizes_bytes)
         if item.count("/") == 1 and item.endswith(f"/{name}")
     ]
-
-
-def _hub_name(source: str) -> tuple[str, str | None, str]:
-    name, _, revision = source.partition("@")
-    parts = name.split("/", 2)
-    if len(parts) < 2 or not all(parts):
-        message = f"{source!r} is not OWNER/NAME, OWNER/NAME@REVISION or OWNER/NAME/FILE@REVISION"
-        raise failure("USAGE", message)
-    return "/".join(parts[:2]), parts[2] if len(parts) > 2 else None, revision or "main"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mealkit.engines.registry import usual_engine
 from mealkit.errors import MealkitError, failure
+from mealkit.importing.gguf_names import part_of_name
 from mealkit.memory.describe import shape_of_config, shape_of_gguf
 from mealkit.memory.setting import KvDtype
 from mealkit.memory.shape import Shape
@@ -63,8 +64,9 @@ def _lock_of(target: str, home: Home, allowed: Sequence[Path], progress: Progres
 
 
 def _ranges(path: Path) -> dict[str, RangeReader]:
-    """Return readers of a folder's files; or of one file and the config.json beside it."""
-    names = path.iterdir() if path.is_dir() else [path, path.with_name("config.json")]
+    """Return readers of a folder's files; or of one model's files and the config.json beside it."""
+    one = [path.with_name(name) for name in (*_parts(path.name), "config.json")]
+    names = path.iterdir() if path.is_dir() else one
     return {file.name: FileRanges(file) for file in sorted(names) if file.is_file()}
 
 
@@ -98,7 +100,7 @@ def _on_the_hub(target: str, home: Home) -> FoundModel:
     from mealkit.sources.source import PinnedFile, Supplies
 
     repo, file, revision = _hub_name(target)
-    patterns = [[file]] if file else [["model*.safetensors"], ["*.safetensors"], ["*.gguf"]]
+    patterns = [_parts(file)] if file else [["model*.safetensors"], ["*.safetensors"], ["*.gguf"]]
     with downloader(home) as fetcher:
         supplies = Supplies(fetcher)
         place = HubPlace(source="hub", repo=repo, revision=revision)
@@ -115,6 +117,12 @@ def _on_the_hub(target: str, home: Home) -> FoundModel:
             files = next(filter(None, map(pinned, patterns)))
             files = [*files, *pinned(["config.json"])]
             return _read(f"{repo}@{revision}", {item.name: item.ranges for item in files})
+
+
+def _parts(name: str) -> list[str]:
+    """Return the names of all parts of the model of which a file is a part."""
+    part = part_of_name(name)
+    return list(part.names) if part else [name]
 
 
 def _hub_name(target: str) -> tuple[str, str | None, str]:
@@ -161,6 +169,7 @@ def _from_safetensors(
 
 def _from_gguf(name: str, graphs: Mapping[str, RangeReader]) -> FoundModel:
     from mealkit.sources.gguf import read_gguf
+    from mealkit.sources.model_parts import require_all_parts
 
     parts = [item for item in graphs if "-of-" in item]
     if len(graphs) > 1 and len(parts) != len(graphs):
@@ -170,7 +179,9 @@ def _from_gguf(name: str, graphs: Mapping[str, RangeReader]) -> FoundModel:
             where=name,
             hint="name one of them: hub:OWNER/REPO/FILE, or its path",
         )
-    headers = [read_gguf(item, ranges) for item, ranges in graphs.items()]
+    by_name = {item: read_gguf(item, ranges) for item, ranges in graphs.items()}
+    require_all_parts(by_name)
+    headers = list(by_name.values())
     totals: dict[str, int] = {}
     for header in headers:
         for dtype, size_bytes in header.bytes_by_dtype.items():
