@@ -42,6 +42,8 @@ class OutputText(Request):
     """Ignored: it is not a part of the text."""
     logprobs: list[Any] | None = None
     """Ignored: it is not a part of the text."""
+    parsed: Any = None
+    """Ignored: the text, as a client's helper has parsed it."""
 
 
 TextPart = Annotated[InputText | OutputText, Field(discriminator="type")]
@@ -79,6 +81,8 @@ class InputCall(_Item):
     """The function's name."""
     arguments: str
     """The arguments, as JSON."""
+    parsed_arguments: Any = None
+    """Ignored: the arguments, as a client's helper has parsed them."""
 
 
 class InputCallOutput(_Item):
