@@ -135,7 +135,11 @@ def _request(schema: dict[str, Any], endpoint: Endpoint) -> Iterator[str]:
             for item in Feature
             if endpoint.is_offered(_offer(task, _but(item))) and _needs(schema, name, task, item)
         ]
-        given = (_features_of(features), _BESIDE.get(name, ""), _OPEN.get(name, ""))
+        beside = _BESIDE.get(name, "")
+        # One endpoint may ask for log probabilities in another way than the others.
+        if beside.strip("`").partition(":")[0] not in names:
+            beside = ""
+        given = (_features_of(features), beside, _OPEN.get(name, ""))
         # A feature and a parameter may have one name.
         needs = ", ".join(dict.fromkeys(item for item in given if item))
         meaning = _text(field.get("description", ""))
@@ -179,7 +183,9 @@ def _answers(schemas: dict[str, Any]) -> Iterator[str]:
     yield (
         "Fields in **bold** are always present; engines may add others. A stream consists of "
         "server-sent events: `data:` with an object, and at the end `data: [DONE]`. An error after "
-        "the first piece is sent as an event with an `error`, and ends the stream."
+        "the first piece is sent as an event with an `error`, and ends the stream. The events of "
+        "`/v1/responses` also have `event:` with their type; the last one is "
+        "`response.completed`, `response.incomplete` or `response.failed`, without `[DONE]`."
     )
     yield from ("", "| endpoint | answer | event of a stream |", "|---|---|---|")
     for endpoint in ENDPOINTS:

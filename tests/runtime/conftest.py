@@ -255,7 +255,7 @@ def make_lock() -> Callable[..., Lock]:
     return _make_lock
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def make_api_lock() -> Callable[..., Lock]:
     """Make the lock of a kit whose engine is the stand-in server: ``make_api_lock(task, ...)``."""
     return _make_api_lock

@@ -6,7 +6,7 @@ No I/O.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 
 from pydantic import BaseModel
 
@@ -22,6 +22,16 @@ class Counting(StrEnum):
     """In the answer's ``usage``; for a stream, in its last chunk."""
     NOTHING = "nothing"
     """Nowhere: the tokens are not counted."""
+
+
+class StreamForm(Protocol):
+    """The form of one stream, if the caller gets other events than the worker sends."""
+
+    def take(self, events: bytes) -> bytes:
+        """Convert whole events of the worker; return those for the caller, or none yet."""
+
+    def fail(self, error: Mapping[str, Any]) -> bytes:
+        """Return the last events of a stream that fails; ``error`` is OpenAI's error object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +51,8 @@ class Asked:
     """The prompt to count first, if the engine requires a ``max_tokens`` that fits."""
     shape: Callable[[bytes], bytes] | None = None
     """Converts the worker's answer for the caller; None if the caller gets it unchanged."""
+    stream_form: Callable[[], StreamForm] | None = None
+    """Converts the worker's events for the caller; None if the caller gets them unchanged."""
 
     @property
     def held_bytes(self) -> int:
@@ -68,5 +80,7 @@ class Endpoint:
     counting: Counting = Counting.USAGE
     event: type[BaseModel] | None = None
     """The content of each event of a stream; None if the endpoint does not stream."""
+    ends_with_done: bool = True
+    """Whether the last event of a stream is ``[DONE]``."""
     refusals: Mapping[str, RefusedParameter] = field(default_factory=dict)
     """The parameters of other APIs that this endpoint refuses by name."""

@@ -7,12 +7,14 @@ from mealkit.runtime.api.embeddings import EMBEDDINGS
 from mealkit.runtime.api.endpoint import Endpoint
 from mealkit.runtime.api.predict import PREDICT
 from mealkit.runtime.api.rerank import RERANK, RERANK_COHERE
+from mealkit.runtime.api.responses.responses_endpoint import RESPONSES
 from mealkit.runtime.api.served_model import ServedModel
 from mealkit.runtime.api.tokenize import TOKENIZE
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     CHAT,
     COMPLETIONS,
+    RESPONSES,
     EMBEDDINGS,
     RERANK,
     RERANK_COHERE,

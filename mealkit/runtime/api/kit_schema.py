@@ -27,6 +27,7 @@ _NEEDS: Mapping[str, Feature] = {
     "parallel_tool_calls": Feature.TOOLS,
 }
 _NULL: Schema = {"type": "null"}
+_CALLS = ("/InputCall", "/InputCallOutput")
 # The fields that readers need first.
 _FIRST = ("model", "messages", "prompt", "variables", "input", "query", "documents")
 
@@ -58,8 +59,20 @@ def schema_for_kit(schema: Schema, served: ServedModel) -> Schema:
     return {**schema, "properties": first | fields, **({"allOf": rules} if rules else {})}
 
 
+def without_json(schemas: dict[str, Schema]) -> None:
+    """Remove the formats of JSON from the schema of a response's text."""
+    if "TextOptions" in schemas:
+        form = schemas["TextOptions"]["properties"]["format"]["anyOf"][0]
+        form["oneOf"] = [kind for kind in form["oneOf"] if kind["$ref"].endswith("/PlainText")]
+        form["discriminator"]["mapping"] = {"text": form["oneOf"][0]["$ref"]}
+
+
 def without_tools(schemas: dict[str, Schema]) -> None:
-    """Remove calls of tools from the schemas of messages."""
+    """Remove calls of tools from the schemas of messages and of a response's input."""
+    for schema in schemas.values():
+        for way in schema.get("properties", {}).get("input", {}).get("anyOf", []):
+            kinds = way.get("items", {}).get("oneOf", [])
+            kinds[:] = [kind for kind in kinds if not kind["$ref"].endswith(_CALLS)]
     message = schemas.get("AssistantMessage")
     if message is None:
         return
@@ -183,7 +196,7 @@ def _variables(name: str, served: ServedModel, *, applies: bool) -> Schema:
 def _rules(fields: Mapping[str, Schema], served: ServedModel) -> list[Schema]:
     """Return the rules between parameters, such as ``top_logprobs`` only with ``logprobs``."""
     rules: list[Schema] = []
-    if "top_logprobs" in fields:
+    if {"top_logprobs", "logprobs"} <= fields.keys():
         rules.append(_only_with("top_logprobs", {"minimum": 1}, "logprobs", {"const": True}))
     if "max_completion_tokens" in fields:
         # Accepted if they are equal, which JSON Schema cannot express.

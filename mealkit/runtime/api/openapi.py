@@ -15,7 +15,7 @@ from mealkit.recipe.lock import Lock
 from mealkit.runtime.api.answer_models import ErrorAnswer
 from mealkit.runtime.api.endpoint import Endpoint
 from mealkit.runtime.api.endpoints import offered
-from mealkit.runtime.api.kit_schema import Schema, schema_for_kit, without_tools
+from mealkit.runtime.api.kit_schema import Schema, schema_for_kit, without_json, without_tools
 from mealkit.runtime.api.knowledge import KNOWLEDGE, Knowledge
 from mealkit.runtime.api.schema_words import objects_of
 from mealkit.runtime.api.served_model import ServedModel
@@ -40,6 +40,8 @@ def describe(lock: Lock, served: ServedModel) -> dict[str, Any]:
     _add(schemas, ErrorAnswer)
     if Feature.TOOLS not in served.features:
         without_tools(schemas)
+    if Feature.JSON_SCHEMA not in served.features:
+        without_json(schemas)
     used = objects_of(paths, schemas)
     about = lock.about
     return {
@@ -101,7 +103,8 @@ def _operation(
     content = {_JSON: {"schema": _answer(endpoint, served, schemas)}}
     if endpoint.event and "stream" in request["properties"]:
         event = _add(schemas, endpoint.event)
-        said = "Server-sent events: each `data:` is one of these, the last one is `[DONE]`."
+        end = "the last one is `[DONE]`" if endpoint.ends_with_done else "`event:` has its type"
+        said = f"Server-sent events: each `data:` is one of these, {end}."
         content[_EVENTS] = {"schema": {"description": said, "x-event": event}}
     example = {"model": served.model, **endpoint.example(served)}
     return {

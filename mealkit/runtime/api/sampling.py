@@ -76,8 +76,8 @@ SAME_AS_NEUTRAL: Mapping[str, int] = {TOP_K.name: -1}
 _DRAWS = tuple(parameter for parameter in PINNED if parameter is not MAX_TOKENS)
 NUMBERS = tuple(parameter.name for parameter in _DRAWS)
 """The hyperparameters that a request may name, in addition to ``max_tokens`` and ``stop``."""
-MAX_TOKENS_NAMES = (MAX_TOKENS.name, "max_completion_tokens")
-"""The two names of the maximum number of tokens of an answer."""
+MAX_TOKENS_NAMES = (MAX_TOKENS.name, "max_completion_tokens", "max_output_tokens")
+"""The names of the maximum number of tokens of an answer."""
 
 
 class StreamOptions(Request):
@@ -95,8 +95,8 @@ class StreamOptions(Request):
     """Random padding against eavesdroppers. It is not supported, so true is refused."""
 
 
-class GenerationRequest(Request):
-    """The parameters that chat and completions share."""
+class SamplingRequest(Request):
+    """The parameters that all endpoints of generation share."""
 
     model: str
     """The model's name."""
@@ -108,12 +108,10 @@ class GenerationRequest(Request):
     presence_penalty: Annotated[float | None, Field(**PRESENCE_PENALTY.field)] = None
     frequency_penalty: Annotated[float | None, Field(**FREQUENCY_PENALTY.field)] = None
     seed: Annotated[int | None, Field(**SEED.field), WHOLE] = None
-    max_tokens: Annotated[TokenLimit, Field(description=MAX_TOKENS.meaning)] = None
     stop: (
         StopText | Annotated[list[StopText], Field(max_length=MOST_STOPS, fail_fast=True)] | None
     ) = None
     """Texts that end the answer and are not part of it, in addition to the kit's own."""
-    n: Annotated[int | None, Field(**ANSWERS.field), WHOLE] = None
     logit_bias: Annotated[Biases | None, Field(description=LOGIT_BIAS.meaning)] = None
     stream: bool | None = None
     """Whether the answer is streamed, as server-sent events."""
@@ -131,6 +129,13 @@ class GenerationRequest(Request):
     """How to cache the prompt. They are ignored: they never change an answer."""
     cache_prompt: bool | None = None
     """Whether to cache the prompt. It is ignored: it never changes an answer."""
+
+
+class GenerationRequest(SamplingRequest):
+    """The parameters that chat and completions share."""
+
+    max_tokens: Annotated[TokenLimit, Field(description=MAX_TOKENS.meaning)] = None
+    n: Annotated[int | None, Field(**ANSWERS.field), WHOLE] = None
 
 
 # Parameters of both endpoints that no kit supports.

@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope, Send
 
 from mealkit.errors import MealkitError, Problem, failure, failures
-from mealkit.runtime.api.endpoint import Asked, Counting, Endpoint
+from mealkit.runtime.api.endpoint import Asked, Counting, Endpoint, StreamForm
 from mealkit.runtime.api.prompt_length import COUNTING_PATH
 from mealkit.runtime.api.usage import TokenUsage, usage_in, usage_of
 from mealkit.runtime.gateway.events import Events
@@ -106,12 +106,13 @@ class Answering:
                 raise failures(
                     [service.claims.of_answer(problem_of(await stream.rest(), service.traits))]
                 )
-            await reply.begin(asked.seed)
+            form = asked.stream_form() if asked.stream_form else None
+            await reply.begin(asked.seed, form)
             while piece := await stream.piece():
                 if data := events.take(piece):
                     if first_seconds is None:
                         first_seconds = time.perf_counter() - began
-                    await reply.more(data)
+                    await reply.more(form.take(data) if form else data)
                 if events.problem:
                     raise failures([service.claims.of_answer(events.problem)])
         if not events.is_done:
@@ -146,6 +147,7 @@ class _Reply:
         self._send = send
         self._request_id = request_id
         self.has_begun = False
+        self._form: StreamForm | None = None
 
     async def whole(self, body: bytes, seed: int | None) -> None:
         self.has_begun = True
@@ -160,9 +162,10 @@ class _Reply:
         last = (len(body) - 1) // _PIECE_BYTES * _PIECE_BYTES if body else 0
         await self._send({"type": "http.response.body", "body": body[last:]})
 
-    async def begin(self, seed: int | None) -> None:
+    async def begin(self, seed: int | None, form: StreamForm | None) -> None:
         """Begin a stream."""
         self.has_begun = True
+        self._form = form
         headers = [
             (b"content-type", b"text/event-stream; charset=utf-8"),
             (b"cache-control", b"no-cache"),
@@ -181,10 +184,14 @@ class _Reply:
 
     async def fail(self, fault: Problem) -> None:
         """End a stream with a problem; stop waiting if the caller does not read it."""
-        event = json.dumps({"error": problem_content(fault, self._request_id)})
+        error = problem_content(fault, self._request_id)
+        if self._form:
+            events = self._form.fail(error)
+        else:
+            events = f"data: {json.dumps({'error': error})}\n\n".encode()
         try:
             async with asyncio.timeout(_LAST_EVENT_SECONDS):
-                await self.more(f"data: {event}\n\n".encode())
+                await self.more(events)
                 await self.end()
         except TimeoutError as error:
             raise ClientDisconnect from error

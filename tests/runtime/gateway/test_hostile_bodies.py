@@ -59,6 +59,23 @@ CHATS = {
     "a string without end": b'{"a":"' + b"\\\\" * 2_000_000,
     "blanks": b" " * 4_000_000,
 }
+RESPONSES = {
+    "wrong items": body(input=[{"role": "user", "content": 1}] * 60_000),
+    "items": body(input=[HELLO] * 40_000),
+    "items of a long kind": body(input=[{"type": "x" * 3_000_000}]),
+    "only reasoning": body(input=[{"type": "reasoning"}] * 4_096),
+    "unknown names in an item": body(input=[{**HELLO, **dict.fromkeys(map(str, range(60_000)))}]),
+    "parts of an item": body(
+        input=[{**HELLO, "content": [{"type": "input_text", "text": "a"}] * 40_000}]
+    ),
+    "wrong parts of an item": body(input=[{**HELLO, "content": [{"type": "input_text"}] * 40_000}]),
+    "flat tools": body(input="a", tools=[{}] * 60_000),
+    "a large schema of a text": body(
+        input="a",
+        text={"format": {"type": "json_schema", "name": "f", "schema": {"enum": [*range(90_000)]}}},
+    ),
+    "half a pair in instructions": rb'{"model":"stand-in","input":"a","instructions":"\ud800"}',
+}
 EMBEDDINGS = {
     "a million wrong inputs": b'{"model":"stand-in","input":["a",' + b"1," * 1_000_000 + b"1]}",
     "wrong inputs": b'{"model":"stand-in","input":["a",' + b"1," * 190_000 + b"1]}",
@@ -77,8 +94,10 @@ def kits(start_shared, make_shared_lock):
         | {"frequency_penalty": 0.0, "seed": 7, "stop": [], "chat_template": "model"}
         | {"tool_calls": "hermes", "overlong": "refuse"},
     )
+    chat_kit = start_shared(generation).wait_ready()
     return {
-        "/v1/chat/completions": start_shared(generation).wait_ready(),
+        "/v1/chat/completions": chat_kit,
+        "/v1/responses": chat_kit,
         "/v1/embeddings": start_shared(make_shared_lock()).wait_ready(),
     }
 
@@ -98,7 +117,11 @@ def cpu_seconds(kit):
     ("path", "data"),
     [
         pytest.param(path, data, id=name)
-        for path, bodies in (("/v1/chat/completions", CHATS), ("/v1/embeddings", EMBEDDINGS))
+        for path, bodies in (
+            ("/v1/chat/completions", CHATS),
+            ("/v1/responses", RESPONSES),
+            ("/v1/embeddings", EMBEDDINGS),
+        )
         for name, data in bodies.items()
     ],
 )
