@@ -68,8 +68,7 @@ async def _agents(model):
     pieces = [
         event.data.delta
         async for event in streamed.stream_events()
-        if event.type == "raw_response_event"
-        and event.data.type == "response.output_text.delta"
+        if event.type == "raw_response_event" and event.data.type == "response.output_text.delta"
     ]
     called = await Runner.run(caller, HELLO)
     again = Runner.run_streamed(caller, HELLO)
