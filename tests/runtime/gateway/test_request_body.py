@@ -95,7 +95,11 @@ PACKED = gzip.compress(TEXT)
 
 
 @pytest.mark.parametrize("encoding", ["gzip", " GZIP ", "x-gzip"])
-@pytest.mark.parametrize("packed", [PACKED, gzip.compress(TEXT[:9]) + gzip.compress(TEXT[9:])])
+@pytest.mark.parametrize(
+    "packed",
+    [PACKED, gzip.compress(TEXT[:9]) + gzip.compress(TEXT[9:])],
+    ids=["one file", "two files"],
+)
 def test_a_packed_body(packed, encoding):
     """It is unpacked up to the limit, which counts for what comes out, and without its BOM."""
     sender = Sender([packed[:5], packed[5:]], encoding=encoding)
@@ -127,6 +131,7 @@ def test_a_bomb_is_unpacked_only_up_to_the_limit():
         (b"{}", "deflate", "REQUEST_MEDIA_TYPE"),
         (PACKED, "gzip, gzip", "REQUEST_MEDIA_TYPE"),
     ],
+    ids=["cut", "changed", "plain", "followed", "many", "br", "zstd", "deflate", "twice"],
 )
 def test_a_body_that_cannot_be_unpacked(body, encoding, said):
     """Broken data and other encodings are refused, and the reason is named."""
