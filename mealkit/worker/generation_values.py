@@ -6,6 +6,7 @@ default. Standard library only.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any, Literal
 
 Message = Mapping[str, Any]
@@ -42,16 +43,30 @@ class Tools:
     """Whether one answer may call several functions."""
 
 
+class PromptEnd(Enum):
+    """Where a prompt ends."""
+
+    ANSWER = "answer"
+    """At the start of the model's answer."""
+    MESSAGES = "messages"
+    """After the last message, without the start of an answer."""
+    WITHIN_LAST = "within last"
+    """In the last message, which the answer continues."""
+
+
 @dataclass(frozen=True, slots=True)
 class CompletionInput:
     """A text to continue."""
 
     prompt: str
+    """The names of special tokens in it are these tokens."""
     sampling: Sampling
     count: int
     """The number of answers."""
     alternatives: int | None
     """The number of likely tokens to return with each chosen one; None for no probabilities."""
+    adds_special_tokens: bool = True
+    """Whether the tokens are added that the model's tokenizer puts before and after a text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +82,7 @@ class ChatInput:
     tools: Tools | None
     schema: Mapping[str, Any] | None
     """The JSON Schema that the answer must match."""
+    end: PromptEnd = PromptEnd.ANSWER
 
 
 @dataclass(frozen=True, slots=True)

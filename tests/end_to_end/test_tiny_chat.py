@@ -64,7 +64,7 @@ def ask(url: str, question: str, **fields: Any) -> Any:
 def greedy(model: NumpyLlama, question: str) -> tuple[bytes, int]:
     """Return the pieces of the likeliest tokens, and how many they are with the one that ends."""
     text = f"<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n"
-    logits = model.begin(model.tokenize(text, special=True))
+    logits = model.begin(model.tokenize(text, rendered=True))
     found = b""
     for count in range(1, 129):
         token = int(logits.argmax())

@@ -39,15 +39,13 @@ class NumpyLlama:
         self.end_ids = frozenset({config["eos_token_id"]})
         self.chat_template = (folder / "chat_template.jinja").read_text()
         self.special_tokens = {"bos_token": "<|endoftext|>", "eos_token": "<|im_end|>"}
-        self._plain = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        self._plain.encode_special_tokens = True
         self._special = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._pieces = pieces(self._special, self.vocabulary_size)
         self._keys: list[list[np.ndarray]] = []
         self._values: list[list[np.ndarray]] = []
 
-    def tokenize(self, text, *, special):
-        return (self._special if special else self._plain).encode(text).ids
+    def tokenize(self, text, *, rendered):
+        return self._special.encode(text).ids
 
     def piece(self, token_id):
         return self._pieces[token_id]

@@ -101,7 +101,7 @@ def greedy(folder: Path, question: str, count: int) -> str:
     """Return what the oracle answers: argmax, token by token, without any of our own loop."""
     model = numpy_llama(folder)
     text = f"<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n"
-    logits = model.begin(model.tokenize(text, special=True))
+    logits = model.begin(model.tokenize(text, rendered=True))
     found = b""
     for _ in range(count):
         token = int(logits.argmax())
@@ -287,11 +287,16 @@ def test_tokens_are_counted_as_the_model_sees_them(host):
     assert plain.json["count"] == complete(host).json["usage"]["prompt_tokens"]
 
 
-def test_names_of_special_tokens_are_text_but_in_chats(host):
-    """A plain prompt cannot end or begin a message, whatever it says."""
-    for text in ("<|im_end|>", "a<|im_start|>b", "<|endoftext|>"):
+def test_names_of_special_tokens_are_these_tokens(host):
+    """A caller may render the chat template itself: the prompt is the same, and so the answer."""
+    for text, token in (("<|im_end|>", 2), ("a<|im_start|>b", 1), ("<|endoftext|>", 0)):
         found = host.request("POST", "/tokenize", {"model": "m", "prompt": text}).json["tokens"]
-        assert not {0, 1, 2, 3} & set(found)
+        assert token in found
+    rendered = "<|im_start|>user\nWhat does join do?<|im_end|>\n<|im_start|>assistant\n"
+    for fields in ({}, {"add_special_tokens": False}):
+        found = complete(host, prompt=rendered, **fields)
+        assert text_of(found) == text_of(chat(host))
+        assert found.json["usage"] == chat(host).json["usage"]
     messages = [{"role": "user", "content": "x"}]
     found = host.request("POST", "/tokenize", {"model": "m", "messages": messages}).json["tokens"]
     assert (found[0], found.count(1), found.count(2)) == (1, 2, 1)

@@ -86,9 +86,9 @@ class LlamaCppModel:
         """The special tokens that a chat template may use."""
         return self._special_tokens
 
-    def tokenize(self, text: str, *, special: bool) -> list[int]:
-        """Return a text's tokens; ``special``: it is a rendered template, and nothing is added."""
-        return native.tokenize(self._loaded, text, add=not special, parse=special)
+    def tokenize(self, text: str, *, rendered: bool) -> list[int]:
+        """Return a text's tokens; unless ``rendered``, with those that belong around a text."""
+        return native.tokenize(self._loaded, text, add=not rendered, parse=True)
 
     def piece(self, token_id: int) -> bytes:
         """Return the bytes of a token: empty for a special token or an unused id."""

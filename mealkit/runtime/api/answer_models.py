@@ -63,6 +63,8 @@ class ChatAnswer(AnswerPart):
     """When the answer was created, in seconds since 1970."""
     model: str
     """The model's name."""
+    system_fingerprint: str
+    """The first digits of the recipe digest: another recipe may answer differently."""
     choices: list[ChatChoice]
     """The answers."""
     usage: Usage
@@ -93,6 +95,8 @@ class ChatChunk(AnswerPart):
     """When the answer was started, in seconds since 1970."""
     model: str
     """The model's name."""
+    system_fingerprint: str
+    """The first digits of the recipe digest: another recipe may answer differently."""
     choices: list[ChatDelta]
     """The next pieces of the answers; empty in the chunk that has the usage."""
     usage: Usage | None = None
@@ -123,6 +127,8 @@ class CompletionAnswer(AnswerPart):
     """When the answer was created, in seconds since 1970."""
     model: str
     """The model's name."""
+    system_fingerprint: str
+    """The first digits of the recipe digest: another recipe may answer differently."""
     choices: list[CompletionChoice]
     """The answers."""
     usage: Usage
@@ -140,6 +146,8 @@ class CompletionChunk(AnswerPart):
     """When the answer was started, in seconds since 1970."""
     model: str
     """The model's name."""
+    system_fingerprint: str
+    """The first digits of the recipe digest: another recipe may answer differently."""
     choices: list[CompletionChoice]
     """The next pieces of the answers; empty in the chunk that has the usage."""
     usage: Usage | None = None

@@ -146,6 +146,11 @@ class ChatRequest(GenerationRequest):
     """Whether the model must call a tool, and which one."""
     parallel_tool_calls: bool | None = None
     """Whether one answer may call several tools."""
+    continue_final_message: bool | None = None
+    """Whether the answer continues the last message, which is then the assistant's. Without it, the
+    answer is a message of its own."""
+    add_generation_prompt: bool | None = None
+    """Whether the prompt ends with the start of an answer, as by default."""
     safety_identifier: str | None = None
     """The caller's id of its end user. It is ignored: it never changes an answer."""
     prediction: Any = None
@@ -181,6 +186,7 @@ def _prepare(values: dict[str, Any], served: ServedModel) -> Asked:
     _add_likelihoods(body, asked, served)
     _add_form(body, asked, served)
     _add_tools(body, asked, served)
+    _add_end(body, asked)
     length_check = length_check_of(served, body, "messages")
     return Asked(
         PATH,
@@ -244,6 +250,29 @@ def _add_tools(body: dict[str, Any], asked: ChatRequest, served: ServedModel) ->
         choice_value = choice
     body["tool_choice"] = choice_value
     body["parallel_tool_calls"] = asked.parallel_tool_calls is not False
+
+
+def _add_end(body: dict[str, Any], asked: ChatRequest) -> None:
+    if asked.continue_final_message:
+        _refuse_continuing(body, asked)
+        body["continue_final_message"] = True
+        body["add_generation_prompt"] = False
+    elif asked.add_generation_prompt is False:
+        body["add_generation_prompt"] = False
+
+
+def _refuse_continuing(body: Mapping[str, Any], asked: ChatRequest) -> None:
+    where = "continue_final_message"
+    if asked.add_generation_prompt:
+        message = f"{where} and add_generation_prompt exclude each other"
+        raise failure("REQUEST_INVALID", message, where=where)
+    last = body["messages"][-1]
+    if last["role"] != "assistant" or "tool_calls" in last:
+        message = f"{where} needs a text of the assistant as the last message"
+        raise failure("REQUEST_INVALID", message, where=where)
+    if "response_format" in body:
+        message = f"{where} is not supported with response_format, which binds an answer as a whole"
+        raise unsupported(message, where)
 
 
 CHAT = Endpoint(

@@ -36,15 +36,16 @@ class CompletionRequest(GenerationRequest):
     prompt: (
         str | Annotated[list[str], Field(min_length=1, max_length=1, fail_fast=True)] | NamedPrompt
     )
-    """The text, or a list with one text; or a prompt of the kit, with its variables."""
+    """The text, or a list with one text; or a prompt of the kit, with its variables. The name of a
+    special token in it is that token."""
+    add_special_tokens: bool | None = None
+    """Whether the tokens are added that the model expects around a text, as by default: false for
+    a text that has them, such as a rendered chat template."""
     logprobs: Annotated[int | None, Field(**COMPLETION_LOGPROBS.field), WHOLE] = None
 
 
 _REFUSED: Mapping[str, RefusedParameter] = {
     **REFUSED,
-    "add_special_tokens": RefusedParameter(
-        "the tokens that the model expects before a text are always added", (True,)
-    ),
     "best_of": RefusedParameter("every generated answer is returned", (1,), "use n"),
     "echo": RefusedParameter("the answer is only the text after the prompt", (False,)),
     "suffix": RefusedParameter("the text is continued only at its end", ("",)),
@@ -57,6 +58,8 @@ def _prepare(values: dict[str, Any], served: ServedModel) -> Asked:
     body = sampling_values(asked, served, token_limit(asked.max_tokens))
     body["prompt"] = _text(asked, served)
     body["echo"] = False
+    if asked.add_special_tokens is False:
+        body["add_special_tokens"] = False
     body["logprobs"] = asked.logprobs
     if asked.logprobs is not None:
         served.require(Feature.LOGPROBS, "logprobs")

@@ -19,6 +19,8 @@ COUNTING_PATH = "/tokenize"
 # become tokens). A chat template adds at most this many tokens for each message, and in all.
 _TOKENS_OF_A_MESSAGE = 64
 _TOKENS_OF_A_TEMPLATE = 2048
+# The fields that change the prompt's tokens.
+_SHAPING = ("tools", "add_special_tokens", "add_generation_prompt", "continue_final_message")
 # The end of a body, as ``body_of`` writes it.
 _LAST = b'"max_tokens":%d}'
 
@@ -58,7 +60,7 @@ def length_check_of(served: ServedModel, body: dict[str, Any], where: str) -> Le
     limit = served.hyperparameters.get("max_length")
     if not served.requires_room or not isinstance(limit, int):
         return None
-    asked = {name: body[name] for name in ("model", where, "tools") if name in body}
+    asked = {name: body[name] for name in ("model", where, *_SHAPING) if name in body}
     counted = body_of(asked)
     messages = len(body.get("messages", ()))
     most = len(counted) + messages * _TOKENS_OF_A_MESSAGE + _TOKENS_OF_A_TEMPLATE

@@ -19,6 +19,7 @@ from mealkit.runtime.api.endpoint import Asked, Counting, Endpoint, StreamForm
 from mealkit.runtime.api.prompt_length import COUNTING_PATH
 from mealkit.runtime.api.usage import TokenUsage, usage_in, usage_of
 from mealkit.runtime.gateway.events import Events
+from mealkit.runtime.gateway.fingerprint import Fingerprint
 from mealkit.runtime.gateway.problem_answers import JsonAnswer, problem_content
 from mealkit.runtime.gateway.service import Service
 from mealkit.runtime.worker_client.engine_errors import problem_of
@@ -41,6 +42,8 @@ class Answering:
     def __init__(self, service: Service, endpoint: Endpoint) -> None:
         self._service = service
         self._endpoint = endpoint
+        is_marked = "system_fingerprint" in endpoint.answer.model_fields
+        self._fingerprint = Fingerprint(service.lock.recipe) if is_marked else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request.
@@ -93,6 +96,8 @@ class Answering:
             body = await asyncio.to_thread(asked.shape, body)
         elif asked.shape:
             body = asked.shape(body)
+        elif self._fingerprint:
+            body = self._fingerprint.of_whole(body)
         await reply.whole(body, asked.seed)
 
     async def _streamed(self, asked: Asked, reply: "_Reply") -> None:
@@ -112,6 +117,8 @@ class Answering:
                 if data := events.take(piece):
                     if first_seconds is None:
                         first_seconds = time.perf_counter() - began
+                    if self._fingerprint:
+                        data = self._fingerprint.of_events(data)
                     await reply.more(form.take(data) if form else data)
                 if events.problem:
                     raise failures([service.claims.of_answer(events.problem)])

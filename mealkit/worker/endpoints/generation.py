@@ -19,7 +19,7 @@ from mealkit.recipe.sampling_parameters import (
 from mealkit.worker.endpoints.chat_messages import messages_of, tools_of
 from mealkit.worker.endpoints.generated_text import ChatFormat, CompletionFormat, streamed, whole
 from mealkit.worker.endpoints.request import EndpointCall, WorkerEndpoint, read_request, typed
-from mealkit.worker.generation_values import ChatInput, CompletionInput, Sampling
+from mealkit.worker.generation_values import ChatInput, CompletionInput, PromptEnd, Sampling
 from mealkit.worker.interface import GenerationWorker
 
 
@@ -51,6 +51,7 @@ def chat_request(values: Mapping[str, Any]) -> tuple[ChatInput, bool | None]:
         alternatives=_number(TOP_LOGPROBS, values["top_logprobs"]) if has_likelihoods else None,
         tools=tools_of(values),
         schema=_schema(values.get("response_format")),
+        end=_end(values),
     )
     return request, _usage(values)
 
@@ -63,6 +64,7 @@ def completion_request(values: Mapping[str, Any]) -> tuple[CompletionInput, bool
         sampling=_sampling(values),
         count=_number(ANSWERS, values["n"]),
         alternatives=None if asked is None else _number(COMPLETION_LOGPROBS, asked),
+        adds_special_tokens=typed(values.get("add_special_tokens", True), bool),
     )
     return request, _usage(values)
 
@@ -96,6 +98,13 @@ def _schema(given: Any) -> Mapping[str, Any] | None:
     if given["type"] == "json_object":
         return {"type": "object"}
     return typed(given["json_schema"]["schema"], dict)
+
+
+def _end(values: Mapping[str, Any]) -> PromptEnd:
+    if typed(values.get("continue_final_message", False), bool):
+        return PromptEnd.WITHIN_LAST
+    opens = typed(values.get("add_generation_prompt", True), bool)
+    return PromptEnd.ANSWER if opens else PromptEnd.MESSAGES
 
 
 def _usage(values: Mapping[str, Any]) -> bool | None:

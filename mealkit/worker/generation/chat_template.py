@@ -24,7 +24,8 @@ from mealkit.templating.parsing import TemplateRefusedError, parse
 from mealkit.templating.variables import names_taken
 from mealkit.templating.weight import weigh
 from mealkit.untrusted import parse_json
-from mealkit.worker.generation_values import Message
+from mealkit.worker.generation.template_roles import TemplateRoles, with_system_first
+from mealkit.worker.generation_values import Message, PromptEnd
 
 WORK = 100_000_000
 """The limit of work for one rendering: about a second, during which other threads also run."""
@@ -33,6 +34,10 @@ MEMORY_BYTES = 512 * 1024 * 1024
 # If the messages are at most this long, the template causes the cost, not the caller.
 _SMALL_CHARACTERS = 16 * 1024
 _SHOWN = 1000
+
+
+# Marks the end of a message to continue: private characters, which no template looks for.
+_CUT = "\ue0c7\ue0d8"
 
 
 class ChatTemplate:
@@ -55,38 +60,92 @@ class ChatTemplate:
             raise failure("ENGINE_START", message, where=where) from error
         self._special_tokens = dict(special_tokens)
         self._where = where
+        self._roles = TemplateRoles(self._probe)
         self.takes_tools = "tools" in names
         """Whether the template uses the functions that the model may call."""
 
     def render(
-        self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] | None = None
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        end: PromptEnd = PromptEnd.ANSWER,
     ) -> str:
-        """Return the text up to the start of the answer.
+        """Return the text up to the start of the answer, or as far as ``end`` says.
 
         Raises:
             RequestError: ``REQUEST_INVALID``, the template rejects these messages;
+                ``REQUEST_UNSUPPORTED``, it writes nothing for one of them;
                 ``REQUEST_TOO_LARGE``, they exceed the limits of a rendering.
             EngineError: ``ENGINE_ANSWER``, the template fails; ``TEMPLATE_COST``.
         """
-        shaped = [_as_templates_expect(message) for message in messages]
+        shaped = self._roles.readable([_as_templates_expect(message) for message in messages])
+        if end is PromptEnd.WITHIN_LAST:
+            shaped = [*shaped[:-1], {**shaped[-1], "content": f"{shaped[-1]['content']}{_CUT}"}]
+        opens = end is PromptEnd.ANSWER
+        try:
+            text = self._text_or_merged(shaped, tools, opens_answer=opens)
+        except _RefusedError as error:
+            message = f"the chat template refuses the messages: {error}"
+            raise failure("REQUEST_INVALID", message, where="messages") from error
+        if end is not PromptEnd.WITHIN_LAST:
+            return text
+        before, found, _ = text.rpartition(_CUT)
+        if not found:
+            message = "the chat template does not write the last message, which is to be continued"
+            raise failure("REQUEST_UNSUPPORTED", message, where="continue_final_message")
+        return before
+
+    def _text_or_merged(
+        self,
+        shaped: Sequence[Message],
+        tools: Sequence[Mapping[str, Any]] | None,
+        *,
+        opens_answer: bool,
+    ) -> str:
+        """Return the text; if the template refuses it, with one system message at the beginning."""
+        try:
+            return self._text(shaped, tools, opens_answer=opens_answer)
+        except _RefusedError as error:
+            merged = with_system_first(shaped)
+            if merged is shaped:
+                raise
+            try:
+                return self._text(merged, tools, opens_answer=opens_answer)
+            except _RefusedError:
+                raise error from None
+
+    def _text(
+        self,
+        shaped: Sequence[Message],
+        tools: Sequence[Mapping[str, Any]] | None,
+        *,
+        opens_answer: bool,
+    ) -> str:
         values = {
             **self._special_tokens,
             "messages": shaped,
             "tools": tools,
             "documents": None,
-            "add_generation_prompt": True,
+            "add_generation_prompt": opens_answer,
         }
         try:
             return self._template.render(values, CostMeter(WORK, MEMORY_BYTES))
         except TooCostlyError as error:
             raise self._too_costly(shaped, tools) from error
-        except _RefusedError as error:
-            message = f"the chat template refuses the messages: {error}"
-            raise failure("REQUEST_INVALID", message, where="messages") from error
+        except _RefusedError:
+            raise
         except Exception as error:  # a template can raise any exception
             said = str(error)[:_SHOWN]
             message = f"the chat template fails: {type(error).__name__}: {said}"
             raise failure("ENGINE_ANSWER", message, where=self._where) from error
+
+    def _probe(
+        self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] | None
+    ) -> str | None:
+        try:
+            return self._text(messages, tools, opens_answer=True)
+        except (_RefusedError, MealkitError):
+            return None
 
     def _too_costly(
         self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] | None

@@ -81,8 +81,9 @@ class Generator:
         tools = request.tools if request.tools and request.tools.choice != "none" else None
         if tools:
             self._check_tools(template)
-        text = template.render(request.messages, tools.definitions if tools else None)
-        prompt = self._tokens(text, "messages", special=True, most=self._config.max_length)
+        definitions = tools.definitions if tools else None
+        text = template.render(request.messages, definitions, request.end)
+        prompt = self._tokens(text, "messages", rendered=True, most=self._config.max_length)
         sampling = request.sampling
         if tools and not tools.parallel:
             sampling = replace(sampling, stop=(*sampling.stop, CLOSING_TAG))
@@ -105,7 +106,8 @@ class Generator:
                 ``REQUEST_INVALID``.
             EngineError: the engine failed.
         """
-        prompt = self._tokens(request.prompt, "prompt", special=False, most=self._config.max_length)
+        rendered, most = not request.adds_special_tokens, self._config.max_length
+        prompt = self._tokens(request.prompt, "prompt", rendered=rendered, most=most)
         plan = _Plan(prompt, request.sampling, request.alternatives, [None] * request.count)
         return self._answers(self._checked(plan, "prompt"), is_cancelled)
 
@@ -115,7 +117,7 @@ class Generator:
         Raises:
             RequestError: ``REQUEST_TOO_LONG``, the text has more tokens than this method returns.
         """
-        return self._tokens(text, "prompt", special=False, most=self._most_told)
+        return self._tokens(text, "prompt", rendered=False, most=self._most_told)
 
     def tokenize_chat(self, messages: Sequence[Message]) -> Sequence[int]:
         """Return the tokens of a conversation, as for ``chat`` without tools.
@@ -126,14 +128,14 @@ class Generator:
             EngineError: the template fails.
         """
         text = self._chat_template().render(messages)
-        return self._tokens(text, "messages", special=True, most=self._most_told)
+        return self._tokens(text, "messages", rendered=True, most=self._most_told)
 
     @property
     def _most_told(self) -> int:
         return max(self._config.max_length, TOLD_TOKENS)
 
-    def _tokens(self, text: str, where: str, *, special: bool, most: int) -> Sequence[int]:
-        tokenize = partial(self._model.tokenize, special=special)
+    def _tokens(self, text: str, where: str, *, rendered: bool, most: int) -> Sequence[int]:
+        tokenize = partial(self._model.tokenize, rendered=rendered)
         require_fitting(text, most, tokenize, "the prompt", where)
         with large_text(len(text)):
             return tokenize(text)

@@ -166,7 +166,7 @@ class _Vocabulary:
         if not isinstance(text, str):  # llguidance tries bytes first
             raise TypeError(type(text).__name__)
         content = text.encode()
-        tokens = self._model.tokenize(text, special=True)
+        tokens = self._model.tokenize(text, rendered=True)
         if b"".join(map(self._model.piece, tokens)) == content:
             return tokens
         found: list[int] = []

@@ -53,12 +53,12 @@ class TokenModel(Protocol):
     def special_tokens(self) -> Mapping[str, str]:
         """The special tokens that a chat template may use: ``bos_token``, ``eos_token``, ..."""
 
-    def tokenize(self, text: str, *, special: bool) -> list[int]:
+    def tokenize(self, text: str, *, rendered: bool) -> list[int]:
         """Return a text's tokens.
 
-        ``special``: the text may contain special tokens (a rendered chat template), and no tokens
-        are added. Otherwise all of it is plain text, and the tokens are added that the model's
-        tokenizer puts before and after a text.
+        The name of a special token in the text is that token, as with vLLM and llama.cpp's server.
+        ``rendered``: the text is a rendered chat template, and no tokens are added. Otherwise
+        those are added that the model's tokenizer puts before and after a text.
         """
 
     def piece(self, token_id: int) -> bytes:

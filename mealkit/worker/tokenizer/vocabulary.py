@@ -33,9 +33,6 @@ class Vocabulary:
             EngineError: ``WEIGHTS_MISSING`` or ``ENGINE_START``.
         """
         self._tokenizer = open_tokenizer(root, convert)
-        self._plain = open_tokenizer(root, convert)
-        # The name of a special token in a text is plain text, unless a chat template wrote it.
-        self._plain.encode_special_tokens = True
         self._special_tokens = _special_tokens(root)
         self._around = _around(root, self._special_tokens, self._tokenizer)
         _require_dense(self._tokenizer, root)
@@ -63,19 +60,19 @@ class Vocabulary:
         """An existing token, to test a model with."""
         return min(self._pieces)
 
-    def tokenize(self, text: str, *, special: bool) -> list[int]:
-        """Return the tokens of a rendered template (``special``), or of plain text.
+    def tokenize(self, text: str, *, rendered: bool) -> list[int]:
+        """Return a text's tokens; unless ``rendered``, with those that belong around a text.
 
         Raises:
             RequestError: ``REQUEST_INVALID``, the text has half of a surrogate pair.
         """
         require_unicode(text)
-        if special:
+        if rendered:
             return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
         if self._around is None:
-            return list(self._plain.encode(text).ids)
+            return list(self._tokenizer.encode(text).ids)
         before, after = self._around
-        return [*before, *self._plain.encode(text, add_special_tokens=False).ids, *after]
+        return [*before, *self._tokenizer.encode(text, add_special_tokens=False).ids, *after]
 
     def piece(self, token_id: int) -> bytes:
         """Return the bytes of a token; empty for a special token or an unused id."""

@@ -63,8 +63,8 @@ def greedy(model, tokens, count):
 @pytest.mark.parametrize("prompt", PROMPTS)
 def test_tokens_are_the_oracles(model, oracle, prompt):
     """80 tokens, likeliest first, are those of the numpy forward pass; logits differ by little."""
-    tokens = model.tokenize(prompt, special=True)
-    assert tokens == oracle.tokenize(prompt, special=True)
+    tokens = model.tokenize(prompt, rendered=True)
+    assert tokens == oracle.tokenize(prompt, rendered=True)
     chosen, logits = greedy(model, tokens, 80)
     expected, theirs = greedy(oracle, tokens, 80)
     assert chosen == expected
@@ -73,7 +73,7 @@ def test_tokens_are_the_oracles(model, oracle, prompt):
 
 def test_nothing_is_left_of_what_was_read_before(model):
     """A request's logits are the same bits after other requests, short and long."""
-    tokens = model.tokenize(PROMPT, special=True)
+    tokens = model.tokenize(PROMPT, rendered=True)
     first = greedy(model, tokens, 20)
     greedy(model, [5] * 400, 10)
     model.begin([7])
@@ -84,7 +84,7 @@ def test_nothing_is_left_of_what_was_read_before(model):
 
 def test_a_prompt_that_nobody_waits_for_is_left(model):
     """A cancelled prompt gives nothing, and the next one is whole."""
-    tokens = model.tokenize(PROMPT, special=True)
+    tokens = model.tokenize(PROMPT, rendered=True)
     expected = np.array(model.begin(tokens))
     assert model.begin_unless(tokens, lambda: True) is None
     assert np.array_equal(model.begin(tokens), expected)
@@ -207,5 +207,5 @@ def test_memory_is_that_of_one_sequence(folder, monkeypatch):
     monkeypatch.setattr(onnxruntime_genai, "Generator", Counted)
     model = GenaiModel(GraphConfig(folder, "model.onnx", 1), 512)
     for _ in range(3):
-        greedy(model, model.tokenize(PROMPT, special=True), 2)
+        greedy(model, model.tokenize(PROMPT, rendered=True), 2)
     assert len(alive) == 1

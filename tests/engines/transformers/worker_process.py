@@ -51,11 +51,11 @@ class Methods:
 
     def plain_tokens(self, text):
         """Return the tokens of plain text."""
-        return self.worker._generator._model.tokenize(text, special=False)
+        return self.worker._generator._model.tokenize(text, rendered=False)
 
     def template_tokens(self, text):
         """Return the tokens of a rendered template."""
-        return self.worker._generator._model.tokenize(text, special=True)
+        return self.worker._generator._model.tokenize(text, rendered=True)
 
     def greedy(self, prompt, count):
         """Return the likeliest tokens, one after the other, and the first one's logits."""

@@ -110,6 +110,36 @@ def test_what_asks_for_nothing(offer, ask, values):
     assert ask(CHAT, offer(), messages=HELLO, **values) == ask(CHAT, offer(), messages=HELLO)
 
 
+TALK = [*HELLO, {"role": "assistant", "content": "Hel"}]
+
+
+def test_where_the_prompt_ends(offer, ask):
+    """An answer may continue the last message; otherwise it is a message of its own."""
+    ends = ("continue_final_message", "add_generation_prompt")
+    for values, told in (
+        ({}, {}),
+        (dict(zip(ends, (False, True), strict=True)), {}),
+        ({"continue_final_message": True}, dict(zip(ends, (True, False), strict=True))),
+        ({"add_generation_prompt": False}, {"add_generation_prompt": False}),
+    ):
+        asked = ask(CHAT, offer(), messages=TALK, **values)
+        assert {name: asked[name] for name in ends if name in asked} == told
+
+
+@pytest.mark.parametrize(
+    ("values", "code"),
+    [
+        ({"messages": HELLO}, "REQUEST_INVALID"),
+        ({"add_generation_prompt": True}, "REQUEST_INVALID"),
+        ({"response_format": {"type": "json_object"}}, UNSUPPORTED),
+    ],
+)
+def test_what_cannot_be_continued(offer, ask, values, code):
+    """A message of another author; and an answer whose format binds it from its beginning."""
+    asked = {"messages": TALK, "continue_final_message": True, **values}
+    assert ask(CHAT, offer(features=ALL), **asked) == (code, "continue_final_message")
+
+
 @pytest.mark.parametrize(
     ("values", "code", "where"),
     [

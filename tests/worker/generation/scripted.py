@@ -67,7 +67,7 @@ class ScriptedModel:
         self.count = 0
         self._busy = threading.Lock()
 
-    def tokenize(self, text: str, *, special: bool) -> list[int]:
+    def tokenize(self, text: str, *, rendered: bool) -> list[int]:
         return list(text.encode())
 
     def piece(self, token_id: int) -> bytes:

@@ -363,8 +363,8 @@ def test_an_answer_may_call_or_fulfil_the_schema():
 class Blank(ScriptedModel):
     """A model whose tokenizer puts a space before the first word, as sentencepiece does."""
 
-    def tokenize(self, text, *, special):
-        return super().tokenize(" " + text, special=special)
+    def tokenize(self, text, *, rendered):
+        return super().tokenize(" " + text, rendered=rendered)
 
 
 def test_a_tokenizer_that_adds_to_a_text_does_not_confuse_the_schema():

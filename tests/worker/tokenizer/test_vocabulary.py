@@ -36,19 +36,16 @@ def vocabulary(tmp_path):
     return read
 
 
-def test_special_text_is_special_only_in_a_template(vocabulary):
-    """What a caller writes is text, whatever it says."""
+def test_names_of_special_tokens_are_these_tokens(vocabulary):
+    """In a rendered template, and in a text, which also gets the tokens that belong around it."""
     found = vocabulary()
-    assert found.tokenize("</s>", special=True) == [257]
-    plain = found.tokenize("</s>", special=False)
-    assert plain[0] == 256
-    assert 257 not in plain
-    assert b"".join(found.piece(token) for token in plain) == b"</s>"
+    assert found.tokenize("</s>", rendered=True) == [257]
+    assert found.tokenize("</s>", rendered=False) == [256, 257]
 
 
 def test_nothing_is_cut(vocabulary):
     """A limit in the file is not the model's."""
-    assert len(vocabulary().tokenize("abcdef", special=True)) == 6
+    assert len(vocabulary().tokenize("abcdef", rendered=True)) == 6
 
 
 @pytest.mark.parametrize(
@@ -67,8 +64,8 @@ def test_what_goes_around_a_text(vocabulary, config, before, after):
     found = vocabulary(
         special_tokens_map={"bos_token": "<s>", "eos_token": "</s>"}, tokenizer_config=config
     )
-    letter = found.tokenize("a", special=True)
-    assert found.tokenize("a", special=False) == [*before, *letter, *after]
+    letter = found.tokenize("a", rendered=True)
+    assert found.tokenize("a", rendered=False) == [*before, *letter, *after]
 
 
 def test_ends_are_gathered_from_all_files(vocabulary):
@@ -108,7 +105,7 @@ def test_tokens_that_are_not_there_stand_for_nothing(vocabulary):
 def test_half_of_a_pair_is_no_text(vocabulary):
     """It is the caller's fault."""
     with pytest.raises(MealkitError, match="REQUEST_INVALID"):
-        vocabulary().tokenize("\ud800", special=False)
+        vocabulary().tokenize("\ud800", rendered=False)
 
 
 def test_ids_far_apart_are_refused(vocabulary, tmp_path):
