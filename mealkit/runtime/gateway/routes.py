@@ -14,7 +14,7 @@ from starlette.routing import Route, Router
 
 from mealkit.digest import Digest
 from mealkit.errors import failure
-from mealkit.runtime.api.about import licences, manifest, metadata, model_card
+from mealkit.runtime.api.about import licences, manifest, metadata, model_cards
 from mealkit.runtime.api.endpoints import offered
 from mealkit.runtime.gateway.forwarding import Answering
 from mealkit.runtime.gateway.middleware import RequestMiddleware
@@ -31,7 +31,6 @@ from mealkit.runtime.urls import (
 )
 from mealkit.runtime.watch.metrics import CONTENT_TYPE
 from mealkit.runtime.watch.worker_metrics import worker_metrics
-from mealkit.untrusted import shown
 
 _MODEL_PATH = "/v1/models/"
 
@@ -142,17 +141,17 @@ class _Endpoints:
         return Response(text, headers={"Content-Type": CONTENT_TYPE})
 
     async def models(self, _request: Request) -> Response:
-        """List the one model."""
-        return JsonAnswer({"object": "list", "data": [model_card(self._service.lock)]})
+        """List the one model, under each of its names."""
+        cards = model_cards(self._service.lock)
+        return JsonAnswer({"object": "list", "data": list(cards.values())})
 
     async def model(self, request: Request) -> Response:
         """Describe the one model."""
         name = request.path_params["name"]
-        served = self._service.lock.model.name
-        if name != served:
-            message = f"this kit has no model {shown(name)}; it has: {served!r}"
-            raise failure("REQUEST_MODEL", message, where="model")
-        return JsonAnswer(model_card(self._service.lock))
+        cards = model_cards(self._service.lock)
+        if name not in cards:
+            self._service.served.require_model(name)
+        return JsonAnswer(cards[name])
 
     async def _describe(self) -> dict[str, Any]:
         """Return the description; it is built again after the first answer has added facts."""
