@@ -19,7 +19,7 @@ class Serving(StrictModel):
     max_concurrency: Annotated[Annotated[int, Field(ge=1, le=10000)], KEEPS_ANSWERS] = 8
     """How many requests the engine answers concurrently; more wait."""
     max_queue: Annotated[Annotated[int, Field(ge=0, le=100000)], KEEPS_ANSWERS] = 32
-    """How many requests may wait; more get 429 with Retry-After."""
+    """How many requests may wait; more get 429 with Retry-After. The keys share the places."""
     max_body: Annotated[Size, KEEPS_ANSWERS] = "4MiB"
     """The largest request body."""
     timeout_seconds: Annotated[Annotated[int, Field(ge=1, le=86400)], KEEPS_ANSWERS] = 60

@@ -18,6 +18,7 @@ from mealkit.runtime.api.about import licences, manifest, metadata, model_cards
 from mealkit.runtime.api.endpoints import offered
 from mealkit.runtime.gateway.forwarding import Answering
 from mealkit.runtime.gateway.middleware import RequestMiddleware
+from mealkit.runtime.gateway.outer_address import outer_address
 from mealkit.runtime.gateway.path_spellings import Paths
 from mealkit.runtime.gateway.problem_answers import JsonAnswer
 from mealkit.runtime.gateway.service import Service
@@ -121,14 +122,18 @@ class _Endpoints:
 
     async def docs(self, request: Request) -> Response:
         """Return the kit's API as a page."""
-        lock, served = self._service.lock, self._service.served
+        if request.scope["raw_path"].endswith(b"/"):
+            # Otherwise the page's relative address of the description would be wrong.
+            return Response(status_code=308, headers={"Location": f"..{DOCS_PATH}"})
+        lock, served, settings = self._service.lock, self._service.served, self._service.settings
         described = await self._describe()
         module = await _late("mealkit.runtime.api.page")
-        content = module.page(lock, served, described, request.headers.get("host", ""))
+        address = outer_address(request.headers, is_behind_proxy=settings.is_behind_proxy)
+        content = module.page(lock, served, described, address)
         headers = {
             "Content-Security-Policy": module.CONTENT_POLICY,
             "Referrer-Policy": "no-referrer",
-            # The page contains the host of the request.
+            # The page contains the address of the request.
             "Cache-Control": "no-store",
         }
         return Response(content, headers=headers, media_type="text/html")
