@@ -383,7 +383,7 @@ CATALOGUE: dict[str, Entry] = {
     "REQUEST_MODEL": Entry("the request names a model that this kit does not serve", _CALLER, RequestError, 404, "use the name that /v1/models lists"),
     "REQUEST_KEY": Entry("the request has no valid API key", _CALLER, RequestError, 401, "send it as Authorization: Bearer KEY, or in x-api-key or api-key; get a key from the kit's operator"),
     "REQUEST_HOST": Entry("the kit requires no key, and the request's Host is not a known name of this kit", _CALLER, RequestError, 403, "use the kit's IP address or localhost; the kit's operator can add other names to MEALKIT_HOSTS, or require keys"),
-    "REQUEST_ORIGIN": Entry("the kit requires no key, and the request comes from a web page of another origin", _CALLER, RequestError, 403, "send the request from a program; the kit's operator can add other origins to MEALKIT_ORIGINS, or require keys"),
+    "REQUEST_ORIGIN": Entry("the kit requires no key, and the request comes from a web page of another origin", _CALLER, RequestError, 403, "send the request from a program; the kit's operator can add other origins to MEALKIT_ORIGINS"),
     "REQUEST_MEDIA_TYPE": Entry("the request's Content-Type is not JSON, or its Content-Encoding is not gzip", _CALLER, RequestError, 415, "send the header Content-Type: application/json (curl: --json, or -H 'Content-Type: application/json')"),
     "REQUEST_BUSY": Entry("the kit is at its limit of concurrent requests", _CALLER, RequestError, 429, "try again after the seconds in Retry-After"),
     "REQUEST_TIMEOUT": Entry("the answer took longer than the kit allows", _PLATFORM, RequestError, 504, "send a smaller request, or give the kit more resources"),

@@ -49,6 +49,15 @@ def run(  # noqa: PLR0913  one parameter for each option
             show_default="none",
         ),
     ] = None,
+    origin: Annotated[
+        list[str],
+        typer.Option(
+            metavar="ORIGIN",
+            help="Let pages of this origin call the kit from a browser, such as"
+            " https://app.example.com; may be repeated.",
+            show_default="none",
+        ),
+    ] = [],  # noqa: B006
     embedded: Annotated[
         bool,
         typer.Option("--embedded", help="Load the full image instead of mounting the weights."),
@@ -75,6 +84,7 @@ def run(  # noqa: PLR0913  one parameter for each option
         port=port,
         address=address,
         keys=keys,
+        origins=tuple(origin),
         embedded=embedded,
         timeout_seconds=timeout,
         overrides=overrides,

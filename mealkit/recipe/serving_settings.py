@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from mealkit.recipe.answers import KEEPS_ANSWERS, StrictModel
-from mealkit.strings import Size
+from mealkit.strings import Line, Size
 
 # For the last answers after the drain, and for the engine to end.
 _LAST_SECONDS = 10
@@ -19,11 +19,17 @@ class Serving(StrictModel):
     max_concurrency: Annotated[Annotated[int, Field(ge=1, le=10000)], KEEPS_ANSWERS] = 8
     """How many requests the engine answers concurrently; more wait."""
     max_queue: Annotated[Annotated[int, Field(ge=0, le=100000)], KEEPS_ANSWERS] = 32
-    """How many requests may wait; more get 429 with Retry-After."""
+    """How many requests may wait; more get 429 with Retry-After. The keys share the places."""
     max_body: Annotated[Size, KEEPS_ANSWERS] = "4MiB"
     """The largest request body."""
     timeout_seconds: Annotated[Annotated[int, Field(ge=1, le=86400)], KEEPS_ANSWERS] = 60
     """How many seconds an answer may take, including the time in the queue."""
+    keepalive_seconds: Annotated[Annotated[int, Field(ge=0, le=3600)], KEEPS_ANSWERS] = 3
+    """Seconds of silence after which a waiting stream gets a comment line, so that proxies do not
+    close it; 0: never. After the first one, an error is an event and not a status."""
+    model_aliases: Annotated[Annotated[tuple[Line, ...], Field(max_length=32)], KEEPS_ANSWERS] = ()
+    """Other names of the model for callers, such as "gpt-4o-mini" for a program that cannot be
+    changed. Answers have the model's own name."""
     start_seconds: Annotated[Annotated[int, Field(ge=1, le=86400)], KEEPS_ANSWERS] = 3600
     """How many seconds the engine may take to load."""
     canary_seconds: Annotated[Annotated[int, Field(ge=0, le=86400)], KEEPS_ANSWERS] = 30

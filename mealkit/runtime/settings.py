@@ -26,6 +26,7 @@ _DIGITS = 7
 # The first of each is the default.
 _LEVELS = ("info", "debug", "warning", "error")
 _AUTH = ("keys", "off")
+_FORWARDED = ("off", "on")
 _OPEN = frozenset({"metrics", "docs"})
 
 _HOST = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]{0,251}[a-z0-9_])?")
@@ -67,8 +68,11 @@ class Settings:
     """Host names that callers without a key may use, in addition to addresses and localhost; ``*``
     allows all (``MEALKIT_HOSTS``, separated by commas)."""
     origins: frozenset[str]
-    """Origins of web pages that may send requests without a key, in addition to the kit's own;
-    ``*`` allows all (``MEALKIT_ORIGINS``, separated by commas)."""
+    """Origins of web pages that may call the kit and read its answers, in addition to its own
+    page; ``*`` allows all (``MEALKIT_ORIGINS``, separated by commas)."""
+    is_behind_proxy: bool
+    """Whether a proxy sets ``X-Forwarded-Host``, ``-Proto`` and ``-Prefix`` (``MEALKIT_FORWARDED``
+    is ``on``)."""
     open: frozenset[str]
     """Paths that need no key, in addition to health: ``metrics``, ``docs`` (``MEALKIT_OPEN``,
     separated by commas)."""
@@ -117,6 +121,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         ),
         hosts=_names(environment, "MEALKIT_HOSTS", _HOST, "kit.example.com,kit"),
         origins=_names(environment, "MEALKIT_ORIGINS", _ORIGIN, "https://app.example.com"),
+        is_behind_proxy=_choice(environment, "MEALKIT_FORWARDED", _FORWARDED) == "on",
         open=_open(environment),
     )
 

@@ -150,6 +150,8 @@ KEEPS_ANSWERS = {
     "serving.max_body": "1MiB",
     "serving.timeout_seconds": 5,
     "serving.lame_duck_seconds": 0,
+    "serving.keepalive_seconds": 0,
+    "serving.model_aliases": ["gpt-4o-mini"],
     "serving.drain_seconds": 5,
     "serving.restarts": 0,
     "serving": {},

@@ -47,6 +47,7 @@ def refused(**changes):
         *[("MEALKIT_AUTH", text) for text in ("", "on", "OFF")],
         *[("MEALKIT_OPEN", text) for text in ("health", "metrics,keys")],
         *[("MEALKIT_HOSTS", text) for text in ("a b", "http://a", "-a", "a.")],
+        ("MEALKIT_FORWARDED", "yes"),
         *[("MEALKIT_ORIGINS", text) for text in ("a.invalid", "https://a/b", "https://")],
         ("MEALKIT_IMAGE_DIGEST", "sha256:0"),
         ("MEALKIT_KEYS_FILE", "keys"),

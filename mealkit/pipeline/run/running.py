@@ -59,6 +59,8 @@ class RunRequest:
     address: str = "127.0.0.1"
     keys: Path | None = None
     """The file with the hashes of the keys; if given, callers need one of the keys."""
+    origins: tuple[str, ...] = ()
+    """The origins of pages that may call the kit from a browser."""
     embedded: bool = False
     timeout_seconds: float = 600.0
     overrides: Mapping[str, str] = field(default_factory=dict)
@@ -270,6 +272,7 @@ def _spec(
         container_port=lock.serving.port,
         environment={
             "MEALKIT_IMAGE_DIGEST": str(image.digest),
+            **({"MEALKIT_ORIGINS": ",".join(request.origins)} if request.origins else {}),
             **variables(request.overrides),
             **access,
         },

@@ -85,10 +85,15 @@ def limits(lock: Lock, served: ServedModel) -> dict[str, Any]:
     }
 
 
-def model_card(lock: Lock) -> dict[str, Any]:
-    """Return the model in OpenAI's format; created is 0, as nothing in an image has a time."""
+def model_cards(lock: Lock) -> dict[str, dict[str, Any]]:
+    """Return the model in OpenAI's format, by its own name first, then by its aliases."""
+    return {name: _card(name, lock) for name in (lock.model.name, *lock.serving.model_aliases)}
+
+
+def _card(name: str, lock: Lock) -> dict[str, Any]:
+    # created is 0, as nothing in an image has a time.
     return {
-        "id": lock.model.name,
+        "id": name,
         "object": "model",
         "created": 0,
         "owned_by": lock.about.owner.team,

@@ -45,9 +45,10 @@ def schema_for_kit(schema: Schema, served: ServedModel) -> Schema:
     for name in MAX_TOKENS_NAMES:
         if name in fields:
             fields[name] = _max_tokens(fields[name], served)
-    is_needed = "model" in schema.get("required", [])
-    one = {"const": served.model} if is_needed else {"enum": [served.model, None]}
-    fields["model"] = {**one, "description": fields["model"]["description"]}
+    fields["model"] = {
+        **_names(served, is_needed="model" in schema.get("required", [])),
+        "description": fields["model"]["description"],
+    }
     if "dimensions" in fields and served.dimensions:
         fields["dimensions"] = _pinned(fields["dimensions"], served.dimensions)
     if "messages" in fields and Feature.CHAT not in served.features:
@@ -65,6 +66,13 @@ def without_json(schemas: dict[str, Schema]) -> None:
         form = schemas["TextOptions"]["properties"]["format"]["anyOf"][0]
         form["oneOf"] = [kind for kind in form["oneOf"] if kind["$ref"].endswith("/PlainText")]
         form["discriminator"]["mapping"] = {"text": form["oneOf"][0]["$ref"]}
+
+
+def _names(served: ServedModel, *, is_needed: bool) -> Schema:
+    names: list[str | None] = [served.model, *sorted(served.aliases)]
+    if is_needed:
+        return {"enum": names} if served.aliases else {"const": served.model}
+    return {"enum": [*names, None]}
 
 
 def without_tools(schemas: dict[str, Schema]) -> None:

@@ -23,7 +23,7 @@ class ModelCard(AnswerPart):
 
 
 class ModelList(AnswerPart):
-    """The list of models, with one entry."""
+    """The list of the model's names: its own, then its aliases."""
 
     object: Literal["list"]
     """The kind of answer."""
@@ -115,7 +115,7 @@ class Knowledge:
 _FINE = {200: "The answer."}
 
 KNOWLEDGE: tuple[Knowledge, ...] = (
-    Knowledge("/v1/models", "List the one model", ModelList, _FINE),
+    Knowledge("/v1/models", "List the one model, under each of its names", ModelList, _FINE),
     Knowledge("/v1/models/{name}", "Describe the one model", ModelCard, _FINE),
     Knowledge("/v1/metadata", "Describe this kit", Metadata, _FINE),
     Knowledge("/v1/manifest", "Return the kit's lock; only digests of its code", Manifest, _FINE),

@@ -54,8 +54,9 @@ def describe(lock: Lock, served: ServedModel) -> dict[str, Any]:
             "contact": _contact(lock),
             "license": {"name": about.license},
         },
-        "servers": [{"url": "/"}],
-        "security": [{"key": []}, {}],
+        # Relative to the description's own address: a proxy may add a prefix.
+        "servers": [{"url": "."}],
+        "security": [{"key": []}, {"x-api-key": []}, {"api-key": []}, {}],
         "paths": paths,
         "components": {
             "schemas": {name: schemas[name] for name in used},
@@ -64,7 +65,8 @@ def describe(lock: Lock, served: ServedModel) -> dict[str, Any]:
                     "type": "http",
                     "scheme": "bearer",
                     "description": "An API key of this kit; required if the kit has keys.",
-                }
+                },
+                **{name: _key_in(name) for name in ("x-api-key", "api-key")},
             },
             "headers": HEADERS,
         },
@@ -193,6 +195,11 @@ HEADERS: dict[str, Any] = {
 
 def _headers() -> dict[str, Any]:
     return {name: {"$ref": f"#/components/headers/{name}"} for name in HEADERS}
+
+
+def _key_in(header: str) -> dict[str, str]:
+    description = "The same key, for clients of other APIs."
+    return {"type": "apiKey", "in": "header", "name": header, "description": description}
 
 
 def _introduction(lock: Lock, served: ServedModel) -> str:

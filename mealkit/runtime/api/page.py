@@ -6,7 +6,6 @@ The page has no scripts and loads no other files: its content security policy fo
 import base64
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,6 @@ from mealkit.runtime.api.schema_words import Words, objects_of, plain, words_of
 from mealkit.runtime.api.served_model import ServedModel, show_bounds
 
 _FOLDER = Path(__file__).parent
-_HOST = re.compile(r"[A-Za-z0-9.:\[\]-]{1,255}")
 _STYLE = (_FOLDER / "page.css").read_text("utf-8")
 _STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 
@@ -39,9 +37,8 @@ _TEMPLATE = Environment(
 ).from_string((_FOLDER / "page.html.jinja").read_text("utf-8"))
 
 
-def page(lock: Lock, served: ServedModel, description: Mapping[str, Any], host: str) -> str:
-    """Return the page; ``host`` is the host of the caller's request, for the examples."""
-    address = f"http://{host}" if _HOST.fullmatch(host) else "http://127.0.0.1:8000"
+def page(lock: Lock, served: ServedModel, description: Mapping[str, Any], address: str) -> str:
+    """Return the page; ``address`` is the address of the kit, for the examples."""
     return _TEMPLATE.render(
         style=_STYLE,
         kit=lock.about,

@@ -37,6 +37,8 @@ class ServedModel:
     hyperparameters: Mapping[str, Any]
     overrides: Mapping[str, Override]
     prompts: Prompts
+    aliases: frozenset[str] = field(default=frozenset())
+    """Other names of the model for callers."""
     requires_room: bool = field(default=False)
     """Whether the engine refuses a ``max_tokens`` that does not fit into its context."""
     dimensions: int | None = field(default=None)
@@ -59,8 +61,15 @@ class ServedModel:
             hyperparameters=lock.hyperparameters,
             overrides=lock.overrides,
             prompts=Prompts(lock.prompts),
+            aliases=frozenset(lock.serving.model_aliases),
             requires_room=traits_of(lock.engine.name).requires_room,
         )
+
+    def resolve_alias(self, values: dict[str, Any]) -> None:
+        """Replace an alias in a request's values by the model's own name."""
+        name = values.get("model")
+        if isinstance(name, str) and name in self.aliases:
+            values["model"] = self.model
 
     def require_model(self, name: str) -> None:
         """Raise if a request names another model.

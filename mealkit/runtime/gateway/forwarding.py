@@ -5,7 +5,6 @@ error becomes its last event, so that the caller always gets the reason.
 """
 
 import asyncio
-import json
 import time
 from collections.abc import Coroutine
 from dataclasses import replace
@@ -14,24 +13,19 @@ from typing import Any, TypeVar
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope, Send
 
-from mealkit.errors import MealkitError, Problem, failure, failures
-from mealkit.runtime.api.endpoint import Asked, Counting, Endpoint, StreamForm
+from mealkit.errors import MealkitError, failure, failures
+from mealkit.runtime.api.endpoint import Asked, Counting, Endpoint
 from mealkit.runtime.api.prompt_length import COUNTING_PATH
 from mealkit.runtime.api.usage import TokenUsage, usage_in, usage_of
 from mealkit.runtime.gateway.events import Events
 from mealkit.runtime.gateway.fingerprint import Fingerprint
-from mealkit.runtime.gateway.problem_answers import JsonAnswer, problem_content
+from mealkit.runtime.gateway.reply import KeepAlive, Reply
 from mealkit.runtime.gateway.service import Service
 from mealkit.runtime.worker_client.engine_errors import problem_of
 from mealkit.runtime.worker_client.pool import WorkerLostError
 
-# A caller that does not read has this long to take the event that ends its stream.
-_LAST_EVENT_SECONDS = 2.0
-
 # A larger answer is converted in a thread, so that other requests are not blocked.
 _SHAPED_BYTES = 64 * 1024
-
-_PIECE_BYTES = 256 * 1024
 
 _T = TypeVar("_T")
 
@@ -52,7 +46,7 @@ class Answering:
             MealkitError: the request is refused, or fails, before any of the answer was sent.
         """
         request = Request(scope, receive)
-        reply = _Reply(send, request.state.request_id)
+        reply = Reply(send, request.state.request_id)
         try:
             await self._answer(request, reply)
         except MealkitError as error:
@@ -61,7 +55,7 @@ class Answering:
                 raise
             await reply.fail(self._service.explain(error))
 
-    async def _answer(self, request: Request, reply: "_Reply") -> None:
+    async def _answer(self, request: Request, reply: Reply) -> None:
         service = self._service
         service.require_ready()
         limit_seconds = service.lock.serving.timeout_seconds
@@ -70,8 +64,11 @@ class Answering:
                 with service.bodies.held() as held:
                     asked = await service.read(request, held, self._endpoint)
                     service.require_ready()
-                    async with service.admit(request):
-                        await _unless_gone(request, self._work(request, asked, reply))
+                    reply.prepare(asked)
+                    silence = service.lock.serving.keepalive_seconds if asked.streams else 0
+                    with KeepAlive(reply, silence):
+                        async with service.admit(request):
+                            await _unless_gone(request, self._work(request, asked, reply))
         except TimeoutError as error:
             message = f"there was no answer within {limit_seconds} seconds"
             if reply.has_begun:
@@ -80,14 +77,14 @@ class Answering:
         except WorkerLostError as error:
             raise await service.explain_loss(error) from error
 
-    async def _work(self, request: Request, asked: Asked, reply: "_Reply") -> None:
+    async def _work(self, request: Request, asked: Asked, reply: Reply) -> None:
         if asked.length_check:
             counted = await self._ask(COUNTING_PATH, asked.length_check.body)
             asked = replace(asked, body=asked.length_check.fitted(asked.body, counted))
         request.state.reached = time.perf_counter()
         await (self._streamed if asked.streams else self._whole)(asked, reply)
 
-    async def _whole(self, asked: Asked, reply: "_Reply") -> None:
+    async def _whole(self, asked: Asked, reply: Reply) -> None:
         began = time.perf_counter()
         body = await self._ask(asked.target, asked.body)
         usage = usage_of(body) if self._endpoint.counting is Counting.USAGE else TokenUsage()
@@ -98,9 +95,9 @@ class Answering:
             body = asked.shape(body)
         elif self._fingerprint:
             body = self._fingerprint.of_whole(body)
-        await reply.whole(body, asked.seed)
+        await reply.whole(body)
 
-    async def _streamed(self, asked: Asked, reply: "_Reply") -> None:
+    async def _streamed(self, asked: Asked, reply: Reply) -> None:
         counts = self._endpoint.counting is Counting.USAGE
         service = self._service
         events = Events(counts=counts, wants_usage=asked.wants_usage, engine=service.traits)
@@ -111,15 +108,14 @@ class Answering:
                 raise failures(
                     [service.claims.of_answer(problem_of(await stream.rest(), service.traits))]
                 )
-            form = asked.stream_form() if asked.stream_form else None
-            await reply.begin(asked.seed, form)
+            await reply.begin()
             while piece := await stream.piece():
                 if data := events.take(piece):
                     if first_seconds is None:
                         first_seconds = time.perf_counter() - began
                     if self._fingerprint:
                         data = self._fingerprint.of_events(data)
-                    await reply.more(form.take(data) if form else data)
+                    await reply.events(data)
                 if events.problem:
                     raise failures([service.claims.of_answer(events.problem)])
         if not events.is_done:
@@ -145,68 +141,6 @@ class Answering:
 
     def _note(self, usage: TokenUsage, seconds: float, first_seconds: float | None) -> None:
         self._service.note_use(self._endpoint.operation, usage, seconds, first_seconds)
-
-
-class _Reply:
-    """The answer to the caller."""
-
-    def __init__(self, send: Send, request_id: str) -> None:
-        self._send = send
-        self._request_id = request_id
-        self.has_begun = False
-        self._form: StreamForm | None = None
-
-    async def whole(self, body: bytes, seed: int | None) -> None:
-        self.has_begun = True
-        headers = [
-            (b"content-type", JsonAnswer.media_type.encode()),
-            (b"content-length", b"%d" % len(body)),
-        ]
-        await self._start(headers, seed)
-        # A large answer is sent in pieces: copying it in one step would block other requests.
-        for start in range(0, len(body) - _PIECE_BYTES, _PIECE_BYTES):
-            await self.more(body[start : start + _PIECE_BYTES])
-        last = (len(body) - 1) // _PIECE_BYTES * _PIECE_BYTES if body else 0
-        await self._send({"type": "http.response.body", "body": body[last:]})
-
-    async def begin(self, seed: int | None, form: StreamForm | None) -> None:
-        """Begin a stream."""
-        self.has_begun = True
-        self._form = form
-        headers = [
-            (b"content-type", b"text/event-stream; charset=utf-8"),
-            (b"cache-control", b"no-cache"),
-            # Otherwise nginx would buffer the events.
-            (b"x-accel-buffering", b"no"),
-        ]
-        await self._start(headers, seed)
-
-    async def more(self, data: bytes) -> None:
-        """Send events; waits while the caller does not read."""
-        await self._send({"type": "http.response.body", "body": data, "more_body": True})
-
-    async def end(self) -> None:
-        """End a stream."""
-        await self._send({"type": "http.response.body", "body": b""})
-
-    async def fail(self, fault: Problem) -> None:
-        """End a stream with a problem; stop waiting if the caller does not read it."""
-        error = problem_content(fault, self._request_id)
-        if self._form:
-            events = self._form.fail(error)
-        else:
-            events = f"data: {json.dumps({'error': error})}\n\n".encode()
-        try:
-            async with asyncio.timeout(_LAST_EVENT_SECONDS):
-                await self.more(events)
-                await self.end()
-        except TimeoutError as error:
-            raise ClientDisconnect from error
-
-    async def _start(self, headers: list[tuple[bytes, bytes]], seed: int | None) -> None:
-        if seed is not None:
-            headers.append((b"x-mealkit-seed", b"%d" % seed))
-        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
 
 
 async def _unless_gone(request: Request, work: Coroutine[Any, Any, _T]) -> _T:

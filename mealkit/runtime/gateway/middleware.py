@@ -13,6 +13,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mealkit.errors import MealkitError, Problem, problem
+from mealkit.runtime.gateway.cors import Cors
 from mealkit.runtime.gateway.path_spellings import Paths
 from mealkit.runtime.gateway.problem_answers import new_request_id, problem_answer
 from mealkit.runtime.gateway.service import NOTES, Service
@@ -38,6 +39,7 @@ class RequestMiddleware:
         self._app = app
         self._service = service
         self._paths = paths
+        self._cors = Cors(service.settings.origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -58,7 +60,7 @@ class RequestMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                self._mark(message, request_id)
+                self._mark(message, scope)
             await send(message)
 
         with self._service.open_request():
@@ -75,6 +77,9 @@ class RequestMiddleware:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         state = scope["state"]
+        if self._cors.is_on and (permission := self._cors.preflight(scope)):
+            await permission(scope, receive, send)
+            return
         try:
             state["caller"] = self._service.authenticate(scope)
             await self._app(scope, receive, send)
@@ -90,10 +95,12 @@ class RequestMiddleware:
         answer = problem_answer(fault, state["request_id"], contact, dict(headers or {}))
         await answer(scope, receive, send)
 
-    def _mark(self, message: Message, request_id: str) -> None:
+    def _mark(self, message: Message, scope: Scope) -> None:
         headers = MutableHeaders(scope=message)
         headers["X-Mealkit-Recipe"] = self._service.recipe
-        headers["X-Request-Id"] = request_id
+        headers["X-Request-Id"] = scope["state"]["request_id"]
+        if self._cors.is_on:
+            self._cors.mark(scope, headers)
         headers.raw.append(_NO_GUESSING)
         # A caller's next connection goes to a kit that is ready.
         if message["status"] == 413 or self._service.lifecycle.is_stopping:

@@ -14,10 +14,11 @@ from starlette.routing import Route, Router
 
 from mealkit.digest import Digest
 from mealkit.errors import failure
-from mealkit.runtime.api.about import licences, manifest, metadata, model_card
+from mealkit.runtime.api.about import licences, manifest, metadata, model_cards
 from mealkit.runtime.api.endpoints import offered
 from mealkit.runtime.gateway.forwarding import Answering
 from mealkit.runtime.gateway.middleware import RequestMiddleware
+from mealkit.runtime.gateway.outer_address import outer_address
 from mealkit.runtime.gateway.path_spellings import Paths
 from mealkit.runtime.gateway.problem_answers import JsonAnswer
 from mealkit.runtime.gateway.service import Service
@@ -31,7 +32,6 @@ from mealkit.runtime.urls import (
 )
 from mealkit.runtime.watch.metrics import CONTENT_TYPE
 from mealkit.runtime.watch.worker_metrics import worker_metrics
-from mealkit.untrusted import shown
 
 _MODEL_PATH = "/v1/models/"
 
@@ -122,14 +122,18 @@ class _Endpoints:
 
     async def docs(self, request: Request) -> Response:
         """Return the kit's API as a page."""
-        lock, served = self._service.lock, self._service.served
+        if request.scope["raw_path"].endswith(b"/"):
+            # Otherwise the page's relative address of the description would be wrong.
+            return Response(status_code=308, headers={"Location": f"..{DOCS_PATH}"})
+        lock, served, settings = self._service.lock, self._service.served, self._service.settings
         described = await self._describe()
         module = await _late("mealkit.runtime.api.page")
-        content = module.page(lock, served, described, request.headers.get("host", ""))
+        address = outer_address(request.headers, is_behind_proxy=settings.is_behind_proxy)
+        content = module.page(lock, served, described, address)
         headers = {
             "Content-Security-Policy": module.CONTENT_POLICY,
             "Referrer-Policy": "no-referrer",
-            # The page contains the host of the request.
+            # The page contains the address of the request.
             "Cache-Control": "no-store",
         }
         return Response(content, headers=headers, media_type="text/html")
@@ -142,17 +146,17 @@ class _Endpoints:
         return Response(text, headers={"Content-Type": CONTENT_TYPE})
 
     async def models(self, _request: Request) -> Response:
-        """List the one model."""
-        return JsonAnswer({"object": "list", "data": [model_card(self._service.lock)]})
+        """List the one model, under each of its names."""
+        cards = model_cards(self._service.lock)
+        return JsonAnswer({"object": "list", "data": list(cards.values())})
 
     async def model(self, request: Request) -> Response:
         """Describe the one model."""
         name = request.path_params["name"]
-        served = self._service.lock.model.name
-        if name != served:
-            message = f"this kit has no model {shown(name)}; it has: {served!r}"
-            raise failure("REQUEST_MODEL", message, where="model")
-        return JsonAnswer(model_card(self._service.lock))
+        cards = model_cards(self._service.lock)
+        if name not in cards:
+            self._service.served.require_model(name)
+        return JsonAnswer(cards[name])
 
     async def _describe(self) -> dict[str, Any]:
         """Return the description; it is built again after the first answer has added facts."""

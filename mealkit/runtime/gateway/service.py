@@ -154,7 +154,7 @@ class Service:
         body = await held.read(read_body(request, self.max_body_bytes, held.add))
         values = read_object(body) if len(body) <= _SMALL_BYTES else None
         if values is not None and not fills_many(self.served, values):
-            asked = endpoint.prepare(values, self.served)
+            asked = _asked(endpoint, values, self.served)
         else:
             async with self._large_bodies:
                 asked = await asyncio.to_thread(_prepared, endpoint, body, self.served)
@@ -252,6 +252,11 @@ class Service:
         self.metrics.queue(self.queue.running, self.queue.waiting)
 
 
+def _asked(endpoint: Endpoint, values: dict[str, Any], served: ServedModel) -> Asked:
+    served.resolve_alias(values)
+    return endpoint.prepare(values, served)
+
+
 def _prepared(endpoint: Endpoint, body: bytes, served: ServedModel) -> Asked:
     """Parse a large request, with the garbage collector switched off.
 
@@ -260,6 +265,6 @@ def _prepared(endpoint: Endpoint, body: bytes, served: ServedModel) -> Asked:
     """
     gc.disable()
     try:
-        return endpoint.prepare(read_object(body), served)
+        return _asked(endpoint, read_object(body), served)
     finally:
         gc.enable()

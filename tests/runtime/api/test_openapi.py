@@ -152,10 +152,11 @@ def test_page(described):
     """The page shows everything, and nothing that a kit's author wrote is markup."""
     prompts = {"bad": ("<script>alert(1)</script>{{ text }}", ("text",))}
     lock, offer, description = described(Task.GENERATION, prompts=prompts, overrides=OVERRIDES)
-    shown = page(lock, offer, description, "kit.example.invalid:8000")
+    shown = page(lock, offer, description, "http://kit.example.invalid:8000")
     assert "<script>" not in shown
     assert "&lt;script&gt;alert(1)" in shown
     for text in (str(lock.recipe), "REQUEST_TOO_LONG", "0.2 to 1", "authors@example.invalid"):
         assert text in shown
     assert "curl http://kit.example.invalid:8000/v1/chat/completions" in shown
-    assert "http://127.0.0.1:8000/" in page(lock, offer, description, "<img src=x>")
+    assert description["servers"] == [{"url": "."}]
+    assert 'href="openapi.json"' in shown

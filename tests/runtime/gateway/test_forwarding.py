@@ -143,6 +143,56 @@ def test_stream_that_takes_too_long(start, make_api_lock):
     assert kit.chat("hello").status_code == 200
 
 
+def test_a_stream_that_is_silent(start, make_api_lock, tmp_path, background):
+    """Comments keep it alive in the queue, and while the model is silent; all events follow."""
+    serving = {"max_concurrency": 1, "keepalive_seconds": 1}
+    kit = start(make_api_lock(serving=serving)).wait_ready()
+    gates = [tmp_path / "first", tmp_path / "second"]
+    first = background(kit.chat, f"wait:{gates[0]}")
+    kit.wait_for(lambda: kit.gauge("mealkit_requests_running") == 1)
+    messages = [{"role": "user", "content": f"wait:{gates[1]}"}]
+    body = {"model": MODEL_NAME, "stream": True, "messages": messages}
+    with kit.client.stream("POST", "/v1/chat/completions", json=body) as answer:
+        assert (answer.status_code, answer.headers["X-Mealkit-Seed"]) == (200, "7")
+        pieces = answer.iter_text()
+        assert next(pieces) == ": waiting\n\n"
+        assert kit.gauge("mealkit_requests_waiting") == 1
+        gates[0].touch()
+        kit.wait_for(lambda: kit.gauge("mealkit_requests_waiting") == 0)
+        assert next(pieces) == ": waiting\n\n"
+        gates[1].touch()
+        events = [event for event in "".join(pieces).split("\n\n") if event.startswith("data: ")]
+    assert events[-1] == "data: [DONE]"
+    assert first.result().status_code == 200
+
+
+def test_a_refusal_after_a_comment(start, make_api_lock, tmp_path, background):
+    """It is the last event, with its code in the log line; without comments it is a status."""
+    for seconds, status in ((1, 200), (0, 413)):
+        gate = tmp_path / f"gate-{seconds}"
+        serving = {"max_concurrency": 1, "keepalive_seconds": seconds}
+        kit = start(make_api_lock(serving=serving)).wait_ready()
+        first = background(kit.chat, f"wait:{gate}")
+        kit.wait_for(lambda kit=kit: kit.gauge("mealkit_requests_running") == 1)
+        body = {"model": MODEL_NAME, "stream": True}
+        body["messages"] = [{"role": "user", "content": "refuse"}]
+        if seconds:
+            with kit.client.stream("POST", "/v1/chat/completions", json=body) as answer:
+                pieces = answer.iter_text()
+                assert next(pieces) == ": waiting\n\n"
+                gate.touch()
+                error = json.loads("".join(pieces).split("data: ")[1])["error"]
+        else:
+            second = background(kit.client.post, "/v1/chat/completions", json=body)
+            kit.wait_for(lambda kit=kit: kit.gauge("mealkit_requests_waiting") == 1)
+            gate.touch()
+            error, answer = second.result().json()["error"], second.result()
+        assert (answer.status_code, error["code"]) == (status, "REQUEST_TOO_LONG")
+        assert first.result().status_code == 200
+        lines = kit.wait_for(lambda kit=kit: kit.events("request")[1:] and kit.events("request"))
+        assert {"status": status, "code": "REQUEST_TOO_LONG"}.items() <= lines[-1].items()
+
+
 def test_caller_that_leaves_a_stream(kit, tmp_path):
     """When the caller goes, the engine stops: its connection is closed."""
     gone = tmp_path / "gone"

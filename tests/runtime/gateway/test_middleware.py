@@ -25,7 +25,7 @@ def test_routes_that_are_not_there(kit):
 def test_other_spellings_of_paths(kit):
     """Slashes too many are no matter, also of a POST; a path without /v1 gets a hint."""
     base = str(kit.client.base_url).rstrip("/")
-    for path in ("/v1/models/", "//v1//models", "/v1/models/stand-in/", "/healthz/", "/docs//"):
+    for path in ("/v1/models/", "//v1//models", "/v1/models/stand-in/", "/healthz/"):
         assert kit.client.get(base + path).status_code == 200
     assert kit.client.get("/v1/models/").json()["object"] == "list"
     for path in ("/v1/embeddings/", "//v1/embeddings"):
@@ -43,6 +43,8 @@ def test_start_page(kit):
     answer = kit.client.get("/", headers={"Accept": "text/html,*/*;q=0.8"})
     assert (answer.status_code, answer.headers["Location"]) == (307, "docs")
     assert kit.client.get("/", headers={"Accept": "*/*"}).status_code == 404
+    answer = kit.client.get("/docs/", follow_redirects=True)
+    assert (answer.status_code, answer.url.path) == (200, "/docs")
     assert "/" not in kit.client.get("/v1/metadata").json()["endpoints"]
 
 

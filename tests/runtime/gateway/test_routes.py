@@ -30,6 +30,25 @@ def test_embeddings_shape(kit):
     assert vector == (3.0, 0.5, 0.25, -1.0)
 
 
+def test_aliases(start, make_api_lock):
+    """A request may use an alias; the answer, and what the engine gets, has the model's own name."""
+    names = ("gpt-4o-mini", "org/plain")
+    kit = start(make_api_lock(serving={"model_aliases": names})).wait_ready()
+    listed = kit.client.get("/v1/models").json()["data"]
+    assert [card["id"] for card in listed] == [MODEL_NAME, *names]
+    assert kit.client.get("/v1/models/org/plain").json()["id"] == "org/plain"
+    for text in ("hello", "a b " * 10_000):
+        answer = kit.client.post("/v1/completions", json={"model": "gpt-4o-mini", "prompt": text})
+        assert (answer.status_code, answer.json()["model"]) == (200, MODEL_NAME)
+    assert (
+        kit.client.post("/v1/completions", json={"model": "gpt-4o", "prompt": "a"}).status_code
+        == 404
+    )
+    described = kit.client.get("/openapi.json").json()["components"]["schemas"]
+    allowed = described["CompletionRequest"]["properties"]["model"]["enum"]
+    assert allowed == [MODEL_NAME, *names]
+
+
 def test_parameters_that_change_nothing(kit):
     """The model's own dimensions, a user, and null parameters are accepted."""
     answer = kit.embed("hello", dimensions=4, user="u-1", encoding_format=None)
