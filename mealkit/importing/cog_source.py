@@ -10,9 +10,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from mealkit.engines.handler_source import class_named, method_named
+from mealkit.engines.imported_modules import imported_modules
 from mealkit.engines.python_syntax import parse_python
 from mealkit.errors import failure
-from mealkit.importing.cog_modules import imported_modules
 from mealkit.importing.proposal import LeftOut
 from mealkit.untrusted import UntrustedError
 
@@ -122,6 +122,8 @@ def read_predictor(texts: Mapping[str, str], file: str, class_name: str) -> Pred
 
 def _left_of_helpers(texts: Mapping[str, str], file: str) -> Iterator[LeftOut]:
     for path, tree in imported_modules(texts, file).items():
+        if path == file:
+            continue
         yield from _imports(tree, path)
         yield from _fetches(tree, path)
 

@@ -106,7 +106,7 @@ def test_a_graphs_own_data(folder: Path, supplies: Supplies, model: MakeModel) -
         (b"<!doctype html><title>Sign in</title>", "is text, not safetensors"),
     ],
 )
-def test_what_stands_for_a_file_is_refused_from_every_source(  # noqa: PLR0913
+def test_what_stands_for_a_file_is_refused_from_every_source(
     folder: Path,
     supplies: Supplies,
     model: MakeModel,

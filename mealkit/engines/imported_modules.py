@@ -1,12 +1,13 @@
-"""Finds the modules of a Cog project that its predictor imports, and their calls for weights.
+"""Finds the modules that Python code imports: its own files, and those that nothing provides.
 
-No I/O: parses the sources, never imports them. Files that cannot be parsed, and those beyond the
-limit for all of them, are skipped.
+Build side only. No I/O: parses the sources, never imports them. Files that cannot be parsed, and
+those beyond the limit for all of them, are skipped.
 """
 
 import ast
 import posixpath
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Collection, Iterator, Mapping
 
 from mealkit.engines.python_syntax import MAX_TOKENS, count_tokens, parse_python
 from mealkit.untrusted import UntrustedError
@@ -15,7 +16,7 @@ _MOST_TOKENS = 4 * MAX_TOKENS
 
 
 def imported_modules(texts: Mapping[str, str], file: str) -> dict[str, ast.Module]:
-    """Return the syntax trees of the files that a file imports, directly or through others."""
+    """Return the syntax trees of a file, and of those that it imports, also through others."""
     found: dict[str, ast.Module] = {}
     roots = ("", posixpath.dirname(file))
     left, todo, seen = _MOST_TOKENS, [file], {file}
@@ -34,8 +35,48 @@ def imported_modules(texts: Mapping[str, str], file: str) -> dict[str, ast.Modul
             if inner not in seen:
                 seen.add(inner)
                 todo.append(inner)
-    found.pop(file, None)
     return dict(sorted(found.items()))
+
+
+def unprovided_modules(
+    texts: Mapping[str, str], file: str, packages: Collection[str]
+) -> Iterator[tuple[str, int, str]]:
+    """Yield the modules that an import needs and nothing provides, each with its file and line.
+
+    ``packages`` are the modules of installed packages. Only imports that always run count; files
+    that ``file`` names in a text count like imported ones.
+    """
+    roots: tuple[str, ...] = ("", posixpath.dirname(file))
+    trees = imported_modules(texts, file)
+    for named in sorted(_named_files(trees.get(file), texts)):
+        trees |= imported_modules(texts, named)
+        roots += (posixpath.dirname(named),)
+    tops = {_top(path, root) for path in texts for root in roots if path.endswith(".py")}
+    known = {*tops, *packages, *sys.stdlib_module_names}
+    for path, tree in sorted(trees.items()):
+        for item in tree.body:
+            match item:
+                case ast.Import(names=names):
+                    modules = [alias.name for alias in names]
+                case ast.ImportFrom(level=0, module=str(module)):
+                    modules = [module]
+                case _:
+                    continue
+            for name in modules:
+                if name.partition(".")[0] not in known:
+                    yield path, item.lineno, name
+
+
+def _named_files(tree: ast.Module | None, texts: Mapping[str, str]) -> set[str]:
+    every = ast.walk(tree) if tree else ()
+    constants = (item.value for item in every if isinstance(item, ast.Constant))
+    return {text for text in constants if isinstance(text, str) and text.endswith(".py")} & {*texts}
+
+
+def _top(path: str, root: str) -> str:
+    """Return the name by which a path below a folder of the import path begins."""
+    inner = path.removeprefix(f"{root}/") if root else path
+    return inner.partition("/")[0].removesuffix(".py")
 
 
 def _files_of(
