@@ -3,27 +3,39 @@
 No I/O; resolves no versions.
 """
 
-import posixpath
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import canonicalize_name
-
+from mealkit.importing.cog_requirements import ReadRequirements, read_requirements
 from mealkit.importing.proposal import LeftOut
-from mealkit.names import line_fault
 
 # The Python of each Debian suite that a minimal root file system can be built from.
 _SUITES = {"3.11": "bookworm", "3.13": "trixie"}
-_PYTHON, _SUITE = "3.13", "trixie"
+_PYTHON, _OLDEST = "3.13", "3.11"
+_OLD = re.compile(r"3\.(\d{1,2})")
 
-_LONGEST_LINE = 1000
-# Requirements files may include each other: this is deeper than any project needs.
-_MOST_FILES = 64
 # The values that are true in YAML 1.1, as Cog reads them.
 _YES = frozenset({"true", "yes", "on", "y"})
+# Names of Ubuntu, and of old releases, for packages that Debian has under another name.
+_RENAMED = {
+    "libgl1-mesa-glx": "libgl1",
+    "libegl1-mesa": "libegl1",
+    "libgles2-mesa": "libgles2",
+    "libjpeg8": "libjpeg62-turbo",
+    "libjpeg-turbo8": "libjpeg62-turbo",
+    "libjpeg8-dev": "libjpeg62-turbo-dev",
+    "libjpeg-turbo8-dev": "libjpeg62-turbo-dev",
+    "libpng12-0": "libpng16-16",
+    "libtiff5": "libtiff6",
+    "libwebp6": "libwebp7",
+    "libffi7": "libffi8",
+    "libav-tools": "ffmpeg",
+    "netcat": "netcat-openbsd",
+    "ttf-dejavu": "fonts-dejavu",
+    "ttf-liberation": "fonts-liberation",
+}
 _DEBIAN_NAME = re.compile(r"[a-z0-9][a-z0-9+.-]+")
 
 
@@ -41,18 +53,20 @@ class CogBuild:
     comments: dict[tuple[str | int, ...], str] = field(default_factory=dict)
 
 
-def read_build(build: Mapping[str, Any], texts: Mapping[str, str]) -> CogBuild:
-    """Read ``build``; ``texts`` are the project's files, which include requirements."""
+def read_build(
+    build: Mapping[str, Any], texts: Mapping[str, str], wide: Mapping[str, str] | None = None
+) -> CogBuild:
+    """Read ``build``; ``texts`` are the project's files, ``wide`` those that are UTF-16."""
     python, left_python = _python(build.get("python_version"))
-    requirements, left_requirements = _requirements(build, texts)
+    requirements = _requirements(build, texts, wide or {})
     packages, left_packages = _packages(build)
     return CogBuild(
         python=python,
         suite=_SUITES[python],
         gpu=str(build.get("gpu")).lower() in _YES,
-        requirements=tuple(requirements),
+        requirements=requirements.kept,
         packages=tuple(packages),
-        left_out=(*left_python, *left_requirements, *left_packages, *_left_of_build(build)),
+        left_out=(*left_python, *requirements.left_out, *left_packages, *_left_of_build(build)),
         comments={
             ("runtime", "requirements"): "From cog.yaml; `mealkit lock` pins all of them.",
             ("runtime", "base", "packages"): (
@@ -64,92 +78,45 @@ def read_build(build: Mapping[str, Any], texts: Mapping[str, str]) -> CogBuild:
 
 
 def _python(asked: Any) -> tuple[str, list[LeftOut]]:
+    """Return the nearest Python that a suite has: wheels of old packages are for old Pythons."""
     if asked is None:
         return _PYTHON, []
     # YAML, and so Cog, reads 3.10 without quotes as the number 3.1.
-    minor = ".".join(str(asked).split(".")[:2])
+    written = "3.10" if isinstance(asked, float) and asked == 3.1 else str(asked)
+    minor = ".".join(written.split(".")[:2])
     if minor in _SUITES:
         return minor, []
+    found = _OLD.fullmatch(minor)
+    python = _OLDEST if found and int(found[1]) <= 11 else _PYTHON
     known = " and ".join(_SUITES)
     left = LeftOut(
         f"build.python_version: {asked}",
-        f"Debian's suites have Python {known}; the kit has {_PYTHON}",
-        "correct the requirements' versions, or name a base image with another Python",
+        f"Debian's suites have Python {known}; the kit has {python}",
+        f"require versions that have wheels for {python}: mealkit lock names those that have none",
     )
-    return _PYTHON, [left]
+    return python, [left]
 
 
 def _requirements(
-    build: Mapping[str, Any], texts: Mapping[str, str]
-) -> tuple[list[str], list[LeftOut]]:
+    build: Mapping[str, Any], texts: Mapping[str, str], wide: Mapping[str, str]
+) -> ReadRequirements:
     lines = [
         (f"build.python_packages[{index}]", str(item))
         for index, item in enumerate(_list(build, "python_packages"))
     ]
-    left: list[LeftOut] = []
     file = build.get("python_requirements")
-    if isinstance(file, str):
-        lines += _lines_of(posixpath.normpath(file), texts, left, set())
-    kept: list[str] = []
-    for where, line in lines:
-        refused = _refused(line)
-        if refused is None:
-            kept.append(str(Requirement(line)))
-        else:
-            left.append(LeftOut(f"{where}: {line}", *refused))
-    return kept, left
-
-
-def _lines_of(
-    file: str, texts: Mapping[str, str], left: list[LeftOut], read: set[str]
-) -> Iterator[tuple[str, str]]:
-    """Return the lines of a requirements file and of the files that it includes, each file once."""
-    if file in read:
-        return
-    read.add(file)
-    if file not in texts or len(read) > _MOST_FILES:
-        left.append(LeftOut(file, "the file does not exist", "name its packages in requirements"))
-        return
-    joined = texts[file].replace("\\\n", " ")
-    for number, raw in enumerate(joined.splitlines(), 1):
-        line = raw.split(" #")[0].split(" --hash")[0].strip()
-        if not line or line.startswith("#"):
-            continue
-        option, _, value = line.partition(" ")
-        if option in {"-r", "--requirement"}:
-            inner = posixpath.normpath(posixpath.join(posixpath.dirname(file), value.strip()))
-            yield from _lines_of(inner, texts, left, read)
-        else:
-            yield f"{file}:{number}", line
-
-
-def _refused(line: str) -> tuple[str, str] | None:
-    """Return why a kit cannot have a requirement, and what to do; None if it can."""
-    if line.startswith("-"):
-        why = "the machine sets the package index; the lock contains only digests"
-        return why, "set it in uv.toml or UV_INDEX_URL on the machine that locks the kit"
-    try:
-        requirement = Requirement(line)
-    except (InvalidRequirement, RecursionError):
-        requirement = None
-    if requirement is None or line_fault(line) is not None or len(line) > _LONGEST_LINE:
-        return (
-            "it does not name a package that has wheels",
-            "build a wheel, and name it in runtime.wheels",
-        )
-    if requirement.url is not None:
-        why = "it has an address instead of a version"
-        return why, "build a wheel of it (pip wheel), and name it in runtime.wheels"
-    if canonicalize_name(requirement.name) == "cog":
-        return "the kit has a module cog of its own", "nothing"
-    return None
+    return read_requirements(lines, file if isinstance(file, str) else None, texts, wide)
 
 
 def _packages(build: Mapping[str, Any]) -> tuple[list[str], list[LeftOut]]:
     kept: list[str] = []
     left: list[LeftOut] = []
     for name in _list(build, "system_packages"):
-        if isinstance(name, str) and _DEBIAN_NAME.fullmatch(name):
+        if isinstance(name, str) and name in _RENAMED:
+            kept.append(_RENAMED[name])
+            why = f"Debian has what it stood for as {_RENAMED[name]}, which the kit names"
+            left.append(LeftOut(f"build.system_packages: {name}", why, "nothing"))
+        elif isinstance(name, str) and _DEBIAN_NAME.fullmatch(name):
             kept.append(name)
         else:
             why = "only a package's name is taken over; the lock pins its version"

@@ -5,10 +5,12 @@ for a missing class.
 """
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from mealkit.engines.handler_source import class_named, method_named
+from mealkit.engines.imported_modules import imported_modules
 from mealkit.engines.python_syntax import parse_python
 from mealkit.errors import failure
 from mealkit.importing.proposal import LeftOut
@@ -33,12 +35,32 @@ _FETCHES = frozenset(
     {
         "from_pretrained",
         "hf_hub_download",
+        "cached_download",
+        "download_url",
+        "download_url_to_file",
+        "load_file_from_url",
         "load_state_dict_from_url",
         "snapshot_download",
         "urlopen",
         "urlretrieve",
     }
 )
+# Functions with common names, with the module or object that they belong to.
+_FETCHES_OF = frozenset(
+    {
+        "clip.load",
+        "gdown.download",
+        "httpx.get",
+        "httpx.stream",
+        "hub.load",
+        "requests.get",
+        "requests.request",
+        "wget.download",
+        "whisper.load_model",
+    }
+)
+_FILES = frozenset({"File", "Path"})
+_LONGEST_TYPE = 1000
 _PROGRAMS = ("pget", "wget", "curl", "git", "gsutil", "aws")
 
 
@@ -52,17 +74,19 @@ class Predictor:
     """predict, or run for a runner."""
     description: str | None
     """The first line of its docstring."""
+    takes_files: bool
+    """Whether a caller may send it files."""
     left_out: tuple[LeftOut, ...]
 
 
-def read_predictor(text: str, file: str, class_name: str) -> Predictor:
-    """Read a predictor's file.
+def read_predictor(texts: Mapping[str, str], file: str, class_name: str) -> Predictor:
+    """Read a predictor's file, and the files of the project that it imports.
 
     Raises:
         KitError: the file is not Python, or the class or its method is missing (``USAGE``).
     """
     try:
-        tree = parse_python(text, file)
+        tree = parse_python(texts[file], file)
     except UntrustedError as error:
         raise failure("USAGE", f"{file} cannot be parsed: {error}", where=file) from error
     except (SyntaxError, ValueError) as error:
@@ -86,8 +110,46 @@ def read_predictor(text: str, file: str, class_name: str) -> Predictor:
         class_name=class_name,
         method=method,
         description=said.splitlines()[0].strip() if said else None,
-        left_out=(*_imports(tree, file), *_fetches(tree, file), *_pieces(tree, file)),
+        takes_files=described is not None and _takes_files(described),
+        left_out=(
+            *_imports(tree, file),
+            *_fetches(tree, file),
+            *_pieces(tree, file),
+            *_left_of_helpers(texts, file),
+        ),
     )
+
+
+def _left_of_helpers(texts: Mapping[str, str], file: str) -> Iterator[LeftOut]:
+    for path, tree in imported_modules(texts, file).items():
+        if path == file:
+            continue
+        yield from _imports(tree, path)
+        yield from _fetches(tree, path)
+
+
+def _takes_files(method: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    every = [*method.args.posonlyargs, *method.args.args, *method.args.kwonlyargs]
+    return any(
+        _last_name(part) in _FILES
+        for item in every
+        if item.annotation is not None
+        for part in _annotation_parts(item.annotation)
+    )
+
+
+def _annotation_parts(annotation: ast.expr) -> Iterator[ast.expr]:
+    """Yield the parts of an annotation, also of one that is written as a text."""
+    for part in ast.walk(annotation):
+        if isinstance(part, ast.Constant) and isinstance(part.value, str):
+            with suppress(SyntaxError, ValueError, RecursionError, MemoryError):
+                yield from (
+                    item
+                    for item in ast.walk(ast.parse(part.value[:_LONGEST_TYPE], mode="eval"))
+                    if isinstance(item, ast.expr)
+                )
+        elif isinstance(part, ast.expr):
+            yield part
 
 
 def _imports(tree: ast.Module, file: str) -> Iterator[LeftOut]:
@@ -117,7 +179,7 @@ def _fetches(tree: ast.Module, file: str) -> Iterator[LeftOut]:
             continue
         name = _last_name(item.func)
         program = _program(item)
-        if name in _FETCHES or program:
+        if name in _FETCHES or _owned_name(item.func) in _FETCHES_OF or program:
             what = f"{file}:{item.lineno} {program or name}"
             if name == "from_pretrained" and not _names_repository(item):
                 continue
@@ -140,6 +202,15 @@ def _pieces(tree: ast.Module, file: str) -> Iterator[LeftOut]:
                 "join the pieces if callers expect one text",
             )
             return
+
+
+def _owned_name(item: ast.expr) -> str | None:
+    """Return the last two parts of a dotted name: ``hub.load`` of ``torch.hub.load``."""
+    match item:
+        case ast.Attribute(attr=name, value=owner):
+            return f"{_last_name(owner)}.{name}"
+        case _:
+            return None
 
 
 def _last_name(item: ast.expr) -> str | None:

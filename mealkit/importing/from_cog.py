@@ -5,7 +5,7 @@ KitError for a project without a predictor. Format: https://cog.run/yaml/
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
@@ -15,62 +15,53 @@ import jinja2
 from mealkit.assembly.templates import template_root
 from mealkit.engines.registry import code_engine
 from mealkit.errors import failure
+from mealkit.files.pointers import pointer_in
 from mealkit.importing.cog_build import CogBuild, read_build
+from mealkit.importing.cog_files import CONFIG, TO_THE_CONTAINER, CogProject, sort_files
 from mealkit.importing.cog_source import Predictor, read_predictor
 from mealkit.importing.proposal import LeftOut, Proposal
 from mealkit.importing.quoting import python_text, python_texts, short
 from mealkit.kit.bounds import OPTION
-from mealkit.kit.confidential import is_secret_setting, masked, secret_name, secrets_in
+from mealkit.kit.confidential import is_secret_setting, masked
 from mealkit.kit.document import read_document
-from mealkit.names import path_fault
-
-CONFIG = "cog.yaml"
 
 _HANDLER = "mealkit_handler.py"
 _MODULE = "cog.py"
-# Weights that do not run code when they are loaded, in formats that a lock accepts.
-_WEIGHTS = frozenset({".safetensors", ".gguf", ".onnx"})
-_PICKLES = frozenset({".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle", ".joblib"})
-# Other files of a project: not needed in a kit, or written by mealkit.
-_NOT_CODE = frozenset({CONFIG, "README.md", "kit.yaml", "kit.lock", "kit.schema.json"})
-# Files that the kit's engine accepts as code.
 _MOST_AT_ONCE = 1024
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-# Only their requirements are read, or a kit does not use them; they may contain a password.
-_REQUIREMENTS = re.compile(r"requirements[\w.-]*\.(?:txt|in)")
-_TO_THE_CONTAINER = "pass it to the container when it runs"
+# A file in base64 is a third larger.
+_FILE_BYTES, _BODY = 48 * 2**20, "64MiB"
 _POINTER = re.compile(r"([A-Za-z0-9_/.-]+\.py)(?::([A-Za-z_]\w*))?")
 
 
-def cog_proposal(texts: Mapping[str, str], others: Mapping[str, int], folder: str) -> Proposal:
+def cog_proposal(project: CogProject) -> Proposal:
     """Propose the kit of a Cog project.
-
-    ``texts`` are its small text files, ``others`` the sizes of all other files; the keys are paths
-    in ``folder``.
 
     Raises:
         KitError: cog.yaml is missing, or its predictor does not exist (``USAGE``).
     """
-    config = _config(texts, folder)
+    texts, folder = project.texts, project.folder
+    config = _config(project)
     predictor = _predictor(config, texts)
-    build = read_build(_mapping(config, "build"), texts)
+    build = read_build(_mapping(config, "build"), texts, project.wide)
     name = _model_name(config, folder)
-    weights, left_weights = _weights(texts, others, folder)
-    code, left_code = _code(texts)
     environment, left_environment = _environment(config)
-    form = _form(name, predictor, build, sorted([*code, _HANDLER, _MODULE]))
-    form["model"]["weights"] = weights
+    own = _own_files(predictor, environment)
+    found = sort_files(project, predictor.file, own, f"{_HANDLER}:Handler", build.python)
+    form = _form(name, predictor, build, sorted([*found.code, *own]))
+    if found.data:
+        form["model"]["weights"] = [{"source": "folder", "path": folder, "files": list(found.data)}]
     _set_concurrency(form, config)
     left_out = [
         *build.left_out,
         *_left_of_config(config),
         *left_environment,
-        *left_weights,
-        *left_code,
+        *found.left_out,
         *predictor.left_out,
+        *(_take_files(form) if predictor.takes_files else ()),
     ]
     left_out = [replace(item, what=masked(item.what)) for item in left_out]
-    files = {**code, **_own_files(predictor, environment)}
+    files = {**found.code, **own}
     comments = {
         ("license",): "For the code. Write its SPDX identifier, and that of the weights below.",
         ("runtime", "code"): f"mealkit wrote {_HANDLER} and {_MODULE}; the rest is from Cog.",
@@ -78,7 +69,7 @@ def cog_proposal(texts: Mapping[str, str], others: Mapping[str, int], folder: st
             "Files on this machine: move them to a source that others can use, or into the kit's"
             f" folder. Until then: {OPTION} FOLDER."
         )
-        if weights
+        if found.data
         else "The project contains none: name the files that the predictor loads.",
         **build.comments,
     }
@@ -87,9 +78,11 @@ def cog_proposal(texts: Mapping[str, str], others: Mapping[str, int], folder: st
     )
 
 
-def _config(texts: Mapping[str, str], folder: str) -> dict[str, Any]:
+def _config(project: CogProject) -> dict[str, Any]:
+    texts = project.texts
     if CONFIG not in texts:
-        raise failure("USAGE", f"{folder} has no {CONFIG}", where=folder)
+        why = f": it is {project.skipped[CONFIG]}" if CONFIG in project.skipped else ""
+        raise failure("USAGE", f"{project.folder} has no {CONFIG}{why}", where=project.folder)
     # The kit's own reader: it has limits, and rejects YAML that is not JSON.
     document, problems = read_document(texts[CONFIG], CONFIG)
     if problems:
@@ -113,7 +106,9 @@ def _predictor(config: Mapping[str, Any], texts: Mapping[str, str]) -> Predictor
     if file not in texts:
         message = f"{CONFIG} names {file}, which does not exist"
         raise failure("USAGE", message, where=CONFIG)
-    return read_predictor(texts[file], file, class_name)
+    if pointer := pointer_in(texts[file].encode()):
+        raise failure("USAGE", f"{file} is {pointer.kind}", hint=pointer.fix, where=file)
+    return read_predictor(texts, file, class_name)
 
 
 def _model_name(config: Mapping[str, Any], folder: str) -> str:
@@ -147,34 +142,23 @@ def _form(name: str, predictor: Predictor, build: CogBuild, code: Sequence[str])
     }
 
 
+def _take_files(form: dict[str, Any]) -> Iterator[LeftOut]:
+    """Set limits that fit pictures and sounds; yield what callers can still not send."""
+    form["serving"]["max_body"] = _BODY
+    form["runtime"]["settings"]["max_file_bytes"] = _FILE_BYTES
+    size = _FILE_BYTES // 2**20
+    yield LeftOut(
+        "files that callers send as addresses, or that are large",
+        f"the kit takes files as data: URLs and base64, up to {size} MiB, and fetches none",
+        "name addresses in runtime.settings.fetch_from; raise max_file_bytes and serving.max_body",
+    )
+
+
 def _set_concurrency(form: dict[str, Any], config: Mapping[str, Any]) -> None:
     most = _mapping(config, "concurrency").get("max")
     if isinstance(most, int) and 1 < most <= _MOST_AT_ONCE:
         form["runtime"]["settings"]["concurrency"] = most
         form["serving"]["max_concurrency"] = max(most, 8)
-
-
-def _code(texts: Mapping[str, str]) -> tuple[dict[str, str], list[LeftOut]]:
-    """Return the project's code without suspected secrets, because a lock contains all of it."""
-    code: dict[str, str] = {}
-    left: list[LeftOut] = []
-    for path, text in texts.items():
-        if path in _NOT_CODE or _is_no_name(path):
-            continue
-        if _REQUIREMENTS.fullmatch(PurePosixPath(path).name):
-            continue
-        sight = next(secrets_in(text, path), None)
-        what = secret_name(path) or (sight and f"{sight.what} (its line {sight.line})")
-        if what:
-            left.append(LeftOut(path, f"it looks like {what}", _TO_THE_CONTAINER))
-        else:
-            code[path] = text
-    return code, left
-
-
-def _is_no_name(path: str) -> bool:
-    """Return whether a kit cannot name a file: its path is not valid, or would be a pattern."""
-    return path_fault(path) is not None or any(sign in path for sign in "*?[")
 
 
 def _own_files(predictor: Predictor, environment: Mapping[str, str]) -> dict[str, str]:
@@ -193,37 +177,6 @@ def _own_files(predictor: Predictor, environment: Mapping[str, str]) -> dict[str
     return {_HANDLER: handler, _MODULE: (root / f"{_MODULE}.jinja").read_text("utf-8")}
 
 
-def _weights(
-    texts: Mapping[str, str], others: Mapping[str, int], folder: str
-) -> tuple[list[dict[str, Any]], list[LeftOut]]:
-    """Return the project's weights, and what to report about its other binary files."""
-    kept = sorted(
-        path
-        for path in others
-        if PurePosixPath(path).suffix.lower() in _WEIGHTS and not _is_no_name(path)
-    )
-    left = [
-        LeftOut(path, "a kit cannot use this name", "rename it")
-        for path in sorted(texts)
-        if _is_no_name(path)
-    ]
-    for path in sorted(others.keys() - set(kept)):
-        if PurePosixPath(path).suffix.lower() in _PICKLES:
-            why = "a pickle runs its author's code when it is loaded"
-            instead = "convert it to safetensors; or add it to model.weights with allow_pickle"
-        else:
-            why = "code must be text of at most 1 MiB, and weights must have a known format"
-            instead = "add it to a base image, or let callers send it"
-        left.append(LeftOut(path, why, instead))
-    left += [
-        LeftOut(path, "the kit has its own", "copy the parts that you want to keep")
-        for path in sorted(_NOT_CODE & texts.keys() - {CONFIG})
-    ]
-    if not kept:
-        return [], left
-    return [{"source": "folder", "path": folder, "files": kept}], left
-
-
 def _environment(config: Mapping[str, Any]) -> tuple[dict[str, str], list[LeftOut]]:
     kept: dict[str, str] = {}
     left: list[LeftOut] = []
@@ -237,7 +190,7 @@ def _environment(config: Mapping[str, Any]) -> tuple[dict[str, str], list[LeftOu
             )
         elif equals and is_secret_setting(name, value):
             why = "it looks like a secret, and everyone who gets the kit can read it"
-            left.append(LeftOut(f"environment: {name}", why, _TO_THE_CONTAINER))
+            left.append(LeftOut(f"environment: {name}", why, TO_THE_CONTAINER))
         elif equals and "\0" not in value:
             kept[name] = value
         else:

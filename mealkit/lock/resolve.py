@@ -6,7 +6,7 @@ as a path outside its folder or a name with a line break.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Protocol
 
@@ -88,6 +88,8 @@ class KitParts:
     mealkit_version: str
     current: CurrentWeights | None = None
     """The weights, if local files differ from those in the lock."""
+    current_bases: Mapping[str, LockedBase] = field(default_factory=dict)
+    """Base images on this machine that differ from those in the lock, by architecture."""
     gateway_bounds: tuple[str, ...] = ()
     """Versions that the gateway is tested with. They are not part of the request: a lock that was
     written with other bounds remains valid."""
@@ -152,7 +154,7 @@ def _resolve(
     asked = requests_of(parts)
     kept = previous.requests if previous else None
     if previous and kept and kept.base == asked.base and Upgrade.BASE not in upgrade:
-        base = previous.runtime.base
+        base = parts.current_bases.get(parts.architecture, previous.runtime.base)
     else:
         with _lockable("the base"):
             base = inputs.base(parts.kit.runtime.base, parts.kit.runtime.python, parts.architecture)
@@ -255,7 +257,7 @@ def _offline(parts: KitParts, previous: Lock) -> Lock:
     if parts.current is not None:
         files, shape = parts.current.files, _plausible(parts.current.shape or shape)
     resolved = Resolved(
-        previous.runtime.base,
+        parts.current_bases.get(previous.runtime.architecture, previous.runtime.base),
         previous.engine.packages,
         previous.gateway.packages,
         files,

@@ -5,6 +5,7 @@ Raises LockError for packages without a wheel, and for requirements that name an
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -26,6 +27,9 @@ _WITHOUT_WHEEL = re.compile(
     r"Wheels are (?:required|available) for `([^`]+)`|only found wheels for `([^`]+)`"
 )
 _WHEELLESS_PIN = re.compile(r"([\w.-]+==[\w.+!-]+) has no (?:usable )?wheels")
+
+# Those that bases have; with a newer one, a package may have no wheel yet.
+_PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 
 
 def resolve_packages(
@@ -102,7 +106,7 @@ def _choose(
         best = _best([wheel for wheel in wheels if wheel.filename in local] or wheels, tags)
         own = local.get(best.filename) if best else None
         if best is None:
-            raise _source_only([name], target)
+            raise _source_only([name], target, [])
         digest = own.digest if own else best.digest
         if digest is None:
             raise failure("PACKAGES_TOOL", f"the index states no sha256 for {best.filename}")
@@ -157,14 +161,32 @@ def _explain(refused: UvRefusedError, question: Question) -> MealkitError:
         except UvRefusedError:
             alone.append(name)
     if alone:
-        return _source_only(alone, question.target)
+        first = wanted.get(canonicalize_name(alone[0]), alone[0])
+        return _source_only(alone, question.target, _pythons_of(first, question))
     return failure("PACKAGES_UNSOLVABLE", refused.reason)
 
 
-def _source_only(names: Sequence[str], target: PythonTarget) -> MealkitError:
+def _pythons_of(requirement: str, question: Question) -> list[str]:
+    """Return the versions of Python that a kit may have and that the requirement has wheels for."""
+    found = []
+    for python in _PYTHONS:
+        target = replace(question.target, python=python)
+        try:
+            ask_uv(Question((requirement,), target, links=question.links, with_dependencies=False))
+        except (UvRefusedError, MealkitError):
+            continue
+        found.append(python)
+    return found
+
+
+def _source_only(
+    names: Sequence[str], target: PythonTarget, pythons: Sequence[str]
+) -> MealkitError:
     platform = f"Python {target.python} on {target.architecture} with glibc {target.glibc}"
+    built = f"build one there (pip wheel {names[0]}) and name its file in runtime.wheels"
+    there = f"; {names[0]} has wheels for Python {', '.join(pythons)}" if pythons else ""
     return failure(
         "PACKAGES_SOURCE_ONLY",
-        f"no wheel for {platform}: {', '.join(names)}",
-        hint=f"build one there (pip wheel {names[0]}) and name its file in runtime.wheels",
+        f"no wheel for {platform}: {', '.join(names)}{there}",
+        hint=f"require another version, set runtime.python, or {built}" if pythons else built,
     )

@@ -97,6 +97,30 @@ def b64(data):
     return base64.b64encode(data).decode()
 
 
+def test_a_module_may_open_files_while_it_is_imported(begin):
+    """Code and pinned files lie in the folder where the predictor is imported."""
+    predictor = """\
+from cog import BasePredictor
+
+import words
+
+FONT = open("font.ttf", "rb").read()
+
+
+class Predictor(BasePredictor):
+    def predict(self) -> str:
+        return f"{words.WORDS} {len(FONT)}"
+"""
+    files = {
+        "cog.yaml": "predict: predict.py:Predictor\n",
+        "predict.py": predictor,
+        "words.py": "WORDS = open('words.txt').read()\n",
+        "words.txt": "soup",
+        "font.ttf": b"\0\1\0\0" + bytes(60),
+    }
+    assert output(begin(files)) == "soup 64"
+
+
 def test_files_and_secrets(begin):
     """Path and File in, an output of several values with files in it."""
     host = begin(FILES)

@@ -27,6 +27,7 @@ from mealkit.digest import Digest
 from mealkit.engines.handler_source import Handler, handler_problems
 from mealkit.errors import MealkitError
 from mealkit.evidence.recognition import Evidence, last_words, recognise
+from mealkit.importing.cog_files import CogProject
 from mealkit.importing.from_cog import cog_proposal
 from mealkit.importing.from_hub import propose
 from mealkit.importing.modelfile import parse_modelfile
@@ -191,13 +192,13 @@ def wheel(data: bytes) -> None:
 
 def cog(data: bytes) -> None:
     texts = {name: item for name, item in GREETING.items() if isinstance(item, str)}
-    found = cog_proposal({**texts, "cog.yaml": text_of(data)}, {}, "soup")
+    found = cog_proposal(CogProject("soup", {**texts, "cog.yaml": text_of(data)}, {}))
     proposal_files(found, "soup")
 
 
 def cog_code(data: bytes) -> None:
     texts = {name: item for name, item in GREETING.items() if isinstance(item, str)}
-    cog_proposal({**texts, "predict.py": text_of(data)}, {}, "soup")
+    cog_proposal(CogProject("soup", {**texts, "predict.py": text_of(data)}, {}))
 
 
 def repository(name: str) -> Callable[[bytes], None]:

@@ -16,13 +16,16 @@ def left(build, **texts):
         ("3.11", "3.11", "bookworm", False),
         ("3.11.9", "3.11", "bookworm", False),
         (3.13, "3.13", "trixie", False),
-        ("3.10", "3.13", "trixie", True),
-        (3.1, "3.13", "trixie", True),
+        ("3.8", "3.11", "bookworm", True),
+        ("3.10", "3.11", "bookworm", True),
+        (3.1, "3.11", "bookworm", True),
+        ("3.12", "3.13", "trixie", True),
+        ("3.14.1", "3.13", "trixie", True),
         (["3.11"], "3.13", "trixie", True),
     ],
 )
 def test_a_python_is_that_of_a_debian_suite(asked, python, suite, is_told):
-    """Another one is told, and the newest is taken."""
+    """Another one is told, and the nearest is taken; old packages have wheels for old Pythons."""
     found = read_build({"python_version": asked}, {})
     assert (found.python, found.suite, bool(found.left_out)) == (python, suite, is_told)
 

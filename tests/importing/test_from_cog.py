@@ -8,14 +8,15 @@ import yaml
 from fakes.cog_projects import FILES, GREETING, LADEN, LATER, PIECES, WEIGHTED
 
 from mealkit.errors import MealkitError
+from mealkit.importing.cog_files import CogProject
 from mealkit.importing.from_cog import cog_proposal
 from mealkit.importing.proposal import proposal_files
 
 
-def propose(files):
+def propose(files, **more):
     texts = {name: text for name, text in files.items() if isinstance(text, str)}
     others = {name: len(data) for name, data in files.items() if isinstance(data, bytes)}
-    return cog_proposal(texts, others, "/projects/soup")
+    return cog_proposal(CogProject("/projects/soup", texts, others, **more))
 
 
 def left_out(files):
@@ -44,9 +45,9 @@ def test_everything_that_a_kit_does_otherwise_is_told():
     assert set(found) == {
         "build.python_version: 3.10",
         "requirements.txt:2: --extra-index-url https://wheels.example.invalid/cu121",
-        "requirements.txt:5: soup @ git+https://example.invalid/soup.git@abc",
-        "requirements.txt:6: ./local/wheel.whl",
-        "requirements.txt:7: cog==0.9.0",
+        "requirements.txt:6: soup @ git+https://example.invalid/soup.git@abc",
+        "requirements.txt:7: ./local/wheel.whl",
+        "requirements.txt:8: cog==0.9.0",
         "missing.txt",
         "build.system_packages: libsm6=2:1.2",
         "build.pre_install[0]: echo begin",
@@ -60,6 +61,7 @@ def test_everything_that_a_kit_does_otherwise_is_told():
         "surprise",
         "concurrency.default_target",
         "environment: TOKEN",
+        "files that callers send as addresses, or that are large",
         "README.md",
         "src/predict.py:5 current_scope of cog",
         "src/predict.py:6 emit_metric of cog.server.scope",
@@ -92,11 +94,11 @@ def test_weights_are_named_where_they_lie():
     assert weights == {
         "source": "folder",
         "path": "/projects/soup",
-        "files": ["weights/model.safetensors"],
+        "files": ["picture.png", "weights/model.safetensors"],
     }
     found = left_out(WEIGHTED)
     assert "pickle" in found["weights/old.pth"].why
-    assert "picture.png" in found
+    assert "picture.png" not in found
     assert "words.json" in proposal.kit["runtime"]["code"]
 
 
@@ -164,7 +166,7 @@ def test_the_files_of_a_proposal():
     assert form["runtime"]["requirements"] == ["torch==2.4.0", "numpy<3,>=1.26"]
     assert json.dumps(form)
     rows = [line for line in str(files["README.md"]).splitlines() if line.startswith("| `")]
-    assert len(rows) == 25
+    assert len(rows) == 26
     assert all(line.count(" | ") == 2 for line in rows)
 
 
@@ -202,3 +204,109 @@ def test_secrets_are_left_out_without_their_values():
     assert "/src/cache" in written
     assert not any("requirements" in path for path in proposal.files)
     assert not any("requirements" in path for path in proposal.kit["runtime"]["code"])
+
+
+LFS = "version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 123456789\n"
+
+
+def test_a_pointer_of_git_lfs_is_neither_code_nor_weights():
+    """What to do is said; a predictor that is one is refused."""
+    proposal = propose({**GREETING, "weights/model.safetensors": LFS, "words.json": LFS})
+    assert proposal.kit["model"]["weights"] == []
+    assert proposal.kit["runtime"]["code"] == ["cog.py", "mealkit_handler.py", "predict.py"]
+    left = {item.what: item.instead for item in proposal.left_out}
+    assert set(left) == {"weights/model.safetensors", "words.json"}
+    assert all("git lfs pull" in instead for instead in left.values())
+    with pytest.raises(MealkitError, match="Git LFS pointer"):
+        propose({**GREETING, "predict.py": LFS})
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("skeleton/config.py", "NAME =\n"),
+        ("old.py", "print 'x'\n"),
+        ("queue.py", "X = 1\n"),
+        ("pydantic/__init__.py", ""),
+    ],
+)
+def test_code_that_a_check_refuses_is_left_out(path, text):
+    """So the proposed kit is valid."""
+    config = GREETING["cog.yaml"].replace("3.13", "3.11")
+    proposal = propose({**GREETING, "cog.yaml": config, path: text})
+    assert path not in proposal.kit["runtime"]["code"]
+    assert path not in proposal.files
+    (left,) = proposal.left_out
+    assert left.what == path
+
+
+def test_what_docker_ignores_is_not_in_the_kit():
+    """Except the predictor; requirements are read all the same, as by Cog."""
+    files = {
+        **GREETING,
+        "cog.yaml": GREETING["cog.yaml"] + "\n",
+        "notes/a.txt": "x",
+        "big.png": b"x",
+        "keep.txt": "x",
+    }
+    proposal = propose(files, ignore="*\n!keep.txt\n")
+    assert proposal.kit["runtime"]["code"] == [
+        "cog.py",
+        "keep.txt",
+        "mealkit_handler.py",
+        "predict.py",
+    ]
+    assert proposal.kit["model"]["weights"] == []
+    (left,) = proposal.left_out
+    assert left.what == "big.png, notes/a.txt"
+    assert ".dockerignore" in left.why
+
+
+def test_what_was_not_read_is_told():
+    """Hidden files and links; a cog.yaml that links out is named so."""
+    skipped = {".hydra/config.yaml": "a hidden file", "settings.py": "a link out of the project"}
+    left = {item.what: item.why for item in propose(GREETING, skipped=skipped).left_out}
+    assert left == {path: f"it is {why}" for path, why in skipped.items()}
+    with pytest.raises(MealkitError, match=r"has no cog\.yaml: it is a link out of the project"):
+        propose({"predict.py": ""}, skipped={"cog.yaml": "a link out of the project"})
+
+
+def test_downloads_in_imported_modules_are_told():
+    """Through packages and relative imports; not those of modules that nothing imports."""
+    files = {
+        **GREETING,
+        "predict.py": "from lib import setup\nimport tools.net as net\n" + GREETING["predict.py"],
+        "lib/__init__.py": "",
+        "lib/setup.py": "from . import weights\nimport gdown\ngdown.download('x')\n",
+        "lib/weights.py": "import torch\nM = torch.hub.load('a/b', 'c')\n",
+        "tools/net.py": "from urllib.request import urlretrieve as get, urlopen\nurlopen('x')\n",
+        "train.py": "from huggingface_hub import snapshot_download\nsnapshot_download('a/b')\n",
+    }
+    assert set(left_out(files)) == {
+        "lib/setup.py:3 download",
+        "lib/weights.py:2 load",
+        "tools/net.py:2 urlopen",
+    }
+
+
+@pytest.mark.parametrize(
+    "annotation", ["Path", "cog.Path", "Optional[Path]", "List[File]", "'Path | None'"]
+)
+def test_a_predictor_that_takes_files_gets_limits_that_fit_files(annotation):
+    """What callers can still not send is told."""
+    text = GREETING["predict.py"].replace("name: str", f"picture: {annotation}, name: str")
+    proposal = propose({**GREETING, "predict.py": text})
+    assert proposal.kit["serving"]["max_body"] == "64MiB"
+    assert proposal.kit["runtime"]["settings"]["max_file_bytes"] == 48 * 2**20
+    (left,) = proposal.left_out
+    assert "fetch_from" in left.instead
+
+
+def test_texts_beyond_what_code_may_have_are_pinned_as_files():
+    """A lock contains the text of all code."""
+    words = {f"words/{number}.txt": "x" * 1_000_000 for number in range(6)}
+    proposal = propose({**GREETING, **words})
+    (weights,) = proposal.kit["model"]["weights"]
+    code = proposal.kit["runtime"]["code"]
+    assert sorted([*weights["files"], *(path for path in code if path in words)]) == sorted(words)
+    assert sum(path in words for path in code) == 4

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mealkit.errors import MealkitError
+from mealkit.importing.cog_files import CogProject
 from mealkit.importing.from_cog import cog_proposal
 from mealkit.importing.from_hub import propose as hub_proposal
 from mealkit.importing.from_modelfile import propose as modelfile_proposal
@@ -165,7 +166,7 @@ def test_a_licence_is_an_identifier(text):
 
 def cog(files):
     texts = {**GREETING, **files}
-    return cog_proposal(texts, {}, "/srv/cog-blur")
+    return cog_proposal(CogProject("/srv/cog-blur", texts, {}))
 
 
 @pytest.mark.parametrize(
@@ -201,9 +202,10 @@ def test_an_alias_bomb_takes_little_memory():
         "import resource, sys\n"
         "resource.setrlimit(resource.RLIMIT_AS, (2**30, 2**30))\n"
         "resource.setrlimit(resource.RLIMIT_CPU, (20, 20))\n"
+        "from mealkit.importing.cog_files import CogProject\n"
         "from mealkit.importing.from_cog import cog_proposal\n"
         "from mealkit.errors import MealkitError\n"
-        "try:\n    cog_proposal({'cog.yaml': sys.stdin.read()}, {}, 'x')\n"
+        "try:\n    cog_proposal(CogProject('x', {'cog.yaml': sys.stdin.read()}, {}))\n"
         "except MealkitError as error:\n    print(error.problems[0].code)\n"
         "print(peak_kib())\n"
     )

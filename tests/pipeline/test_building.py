@@ -6,7 +6,7 @@ import shutil
 import pytest
 from fakes.little import Heard, base_of, edit_kit, layer_of, little_base, little_kit
 
-from mealkit.errors import BuildError, KitError, MealkitError, SourceError
+from mealkit.errors import BuildError, KitError, LockError, MealkitError, SourceError
 from mealkit.oci.tar import TarFile
 from mealkit.oci.validate import validate
 from mealkit.pipeline.home import home_at
@@ -15,6 +15,7 @@ from mealkit.pipeline.image.image_lock import lock_of
 from mealkit.pipeline.image.inspecting import images, inspect
 from mealkit.pipeline.image.outputs import Outputs
 from mealkit.pipeline.opening_images import open_image
+from mealkit.recipe.lock import read_lock
 from mealkit.stores.archive import read_archive, write_archive
 from mealkit.stores.layout import read_layout
 from mealkit.stores.local import LocalStore
@@ -110,19 +111,23 @@ def test_the_layers_of_a_base_are_reused_as_they_are(tmp_path, home, kind):
     assert validate(image) == []
 
 
-def test_another_base_under_the_same_name_stops_the_build(kit, home, build):
-    """The lock pins a digest: a moved tag is named, not followed."""
+def test_another_base_in_the_kits_folder_is_drift(kit, home, build):
+    """It is named with both digests, refused by a frozen build, and locked by any other."""
     build(kit)
+    before = read_lock((kit / "kit.lock").read_bytes()).runtime.base
     shutil.rmtree(kit / "base")
     other = little_kit(kit.parent / "other")
     shutil.rmtree(other / "base")
     from mealkit.stores.layout import write_layout  # noqa: PLC0415
 
     write_layout(little_base("moved"), kit / "base", "base:1")
-    with pytest.raises(SourceError) as raised:
-        build(kit)
-    assert raised.value.problems[0].code == "SOURCE_DIGEST"
-    assert "--upgrade base" in raised.value.problems[0].hint
+    with pytest.raises(LockError) as raised:
+        build(kit, frozen=True)
+    now = little_base("moved").digest
+    assert f"runtime.base (locked {before.digest}, now {now})" in raised.value.problems[0].message
+    build(kit)
+    assert read_lock((kit / "kit.lock").read_bytes()).runtime.base.digest == now
+    build(kit, frozen=True)
 
 
 def test_a_base_for_another_machine_is_refused(tmp_path, home):

@@ -1,4 +1,4 @@
-"""A project's folder is read for an importer: small texts whole, of the rest the sizes, no links."""
+"""A project's folder is read for an importer: small texts whole, of the rest the sizes."""
 
 import pytest
 
@@ -23,17 +23,53 @@ def test_texts_and_others(tmp_path):
     assert found.others == {"latin": 3, "nul": 3, "large.txt": TEXT_BYTES + 1}
 
 
-def test_hidden_files_caches_and_links_are_left_alone(tmp_path):
-    """A link could lead anywhere, also into itself."""
-    (tmp_path / "project" / "__pycache__").mkdir(parents=True)
-    (tmp_path / "secret").write_text("hush")
+def test_what_is_not_read_is_named(tmp_path):
+    """Hidden files, and links that lead out of the project or nowhere; not what only tools use."""
     project = tmp_path / "project"
-    (project / "__pycache__" / "a.txt").write_text("")
-    (project / ".env").write_text("KEY=hush")
+    for name in ("__pycache__/a.txt", ".env", ".hydra/config.yaml", ".git/config", ".gitignore"):
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / name).write_text("KEY=hush")
+    (tmp_path / "secret").write_text("hush")
     (project / "out").symlink_to(tmp_path / "secret")
+    (project / "far").symlink_to(tmp_path)
+    (project / "lost.py").symlink_to("nowhere.py")
+    (project / "self").symlink_to("self")
     (project / "round").symlink_to(project)
-    assert read_folder(project).texts == {}
-    assert read_folder(project).others == {}
+    found = read_folder(project)
+    assert (found.texts, found.others) == ({}, {})
+    assert found.skipped == {
+        ".env": "a hidden file",
+        ".hydra/config.yaml": "a hidden file",
+        "out": "a link out of the project",
+        "far": "a link out of the project",
+        "lost.py": "a link that leads nowhere",
+        "self": "a link that leads nowhere",
+    }
+
+
+def test_links_inside_the_project_are_followed(tmp_path):
+    """To files and folders, and those that Git wrote as texts where links are not allowed."""
+    (tmp_path / "variants").mkdir()
+    (tmp_path / "variants" / "small.py").write_text("WORD = 1\n")
+    (tmp_path / "settings.py").symlink_to("variants/small.py")
+    (tmp_path / "written.py").write_text("variants/small.py")
+    (tmp_path / "lib").symlink_to("variants")
+    found = read_folder(tmp_path)
+    assert found.texts == dict.fromkeys(
+        ("variants/small.py", "settings.py", "written.py", "lib/small.py"), "WORD = 1\n"
+    )
+    assert found.skipped == {}
+
+
+def test_a_text_in_utf16_and_the_ignore_file_are_read_apart(tmp_path):
+    """Neither is a text of the project."""
+    (tmp_path / "requirements.txt").write_bytes("six\r\n".encode("utf-16"))
+    (tmp_path / ".dockerignore").write_text("*.bin\n")
+    found = read_folder(tmp_path)
+    assert found.texts == {}
+    assert found.utf16 == {"requirements.txt": "six\r\n"}
+    assert found.others == {"requirements.txt": 12}
+    assert found.ignore == "*.bin\n"
 
 
 def test_a_folder_that_is_none_is_refused(tmp_path):

@@ -141,6 +141,18 @@ def test_a_package_with_only_its_source_is_refused(index: Path) -> None:
         assert "runtime.wheels" in problem.hint
 
 
+def test_the_pythons_that_a_package_has_wheels_for_are_named(index: Path) -> None:
+    """An old pin with wheels for an old Python only."""
+    write_wheel(index, "torch", "2.1.0", tag="cp311-cp311-manylinux_2_28_x86_64")
+    write_wheel(index, "torch", "2.4.0", tag="cp312-cp312-manylinux_2_28_x86_64")
+    with pytest.raises(LockError) as error:
+        resolve("torch==2.1.0")
+    (problem,) = error.value.problems
+    assert problem.code == "PACKAGES_SOURCE_ONLY"
+    assert problem.message.endswith("torch; torch has wheels for Python 3.11")
+    assert "set runtime.python" in problem.hint
+
+
 @pytest.mark.parametrize(
     "requirements", [("alpha==9",), ("nothing-of-this-name",), ("alpha<2", "beta")]
 )

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from fakes.graphs import graph_with_data
+from fakes.hub_server import COMMIT, REPO, HubServer
 from fakes.told import Told
 
 from mealkit.digest import Digest, digest_of_file
@@ -88,6 +89,41 @@ def test_a_graphs_own_data(folder: Path, supplies: Supplies, model: MakeModel) -
         resolve_weights(folder, model(entry(path="weights", files=["onnx/*"])), supplies)
     assert codes(refused) == ["WEIGHTS_FORMAT"]
     assert "onnx/other.data" in refused.value.problems[0].message
+
+
+@pytest.mark.parametrize(
+    ("source", "place"),
+    [
+        ("folder", {"path": "weights"}),
+        ("http", {"url": "{hub}/plain"}),
+        ("hub", {"repo": REPO, "revision": COMMIT}),
+    ],
+)
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 1\n", "Git LFS pointer"),
+        (b"<!doctype html><title>Sign in</title>", "is text, not safetensors"),
+    ],
+)
+def test_what_stands_for_a_file_is_refused_from_every_source(
+    folder: Path,
+    supplies: Supplies,
+    model: MakeModel,
+    hub: HubServer,
+    source: str,
+    place: dict[str, str],
+    data: bytes,
+    said: str,
+) -> None:
+    """A pointer that was committed or copied as the file itself, and a page of a web server."""
+    (folder / "weights" / "model.safetensors").write_bytes(data)
+    hub.add("model.safetensors", data)
+    where = {name: text.replace("{hub}", hub.url) for name, text in place.items()}
+    kit = model(entry(source, **where, files=["model.safetensors"]))
+    with pytest.raises(SourceError, match=said) as refused:
+        resolve_weights(folder, kit, supplies)
+    assert codes(refused) == ["WEIGHTS_FORMAT"]
 
 
 def test_all_files_of_a_folder_are_hashed_in_one_go(

@@ -1,17 +1,27 @@
 """The build side of the python engine: the paper's own code, its packages and its typed inputs."""
 
+from collections.abc import Iterator
 from typing import Annotated, ClassVar
 
 from pydantic import Field, JsonValue, StringConstraints
 
 from mealkit.engines.engine import Recipe, Values
 from mealkit.engines.handler_source import Handler, handler_problems
-from mealkit.errors import Problem
+from mealkit.engines.imported_modules import unprovided_modules
+from mealkit.errors import Problem, problem
 from mealkit.kit.load import LoadedKit
 from mealkit.recipe.answers import StrictModel
 from mealkit.recipe.kit import Task
 from mealkit.recipe.sampling_parameters import SEED
 
+# pydantic with the packages that it needs, the kit's own library, and modules that newer versions
+# of Python have.
+_PROVIDED = frozenset(
+    {
+        *("pydantic", "pydantic_core", "annotated_types", "typing_extensions", "typing_inspection"),
+        *("mealkit", "annotationlib", "compression"),
+    }
+)
 _ADDRESS = r"^https?://[A-Za-z0-9.\-\[\]:]+/(?:[A-Za-z0-9._~%!$&'()*+,;=:@-]+/)*$"
 
 
@@ -57,7 +67,25 @@ def check_code(loaded: LoadedKit, settings: Values) -> list[Problem]:
         where=loaded.where(("runtime", "settings", "handler")),
         python=(int(major), int(minor)),
     )
-    return handler_problems(handler, loaded.code)
+    problems = handler_problems(handler, loaded.code)
+    return problems or list(_import_problems(loaded, handler.file))
+
+
+def _import_problems(loaded: LoadedKit, file: str) -> Iterator[Problem]:
+    """Yield the imports that nothing provides, if that is certain: with no package of the kit's."""
+    runtime = loaded.kit.runtime
+    base = runtime.base
+    if runtime.requirements or runtime.wheels or base.source == "image":
+        return
+    if any(name.startswith("python3-") for name in base.packages):
+        return
+    for path, line, name in unprovided_modules(loaded.code, file, _PROVIDED):
+        yield problem(
+            "KIT_INVALID",
+            f"runtime.code: {path} imports {name}, which nothing in the kit provides",
+            where=f"{path}:{line}",
+            hint="add its package to runtime.requirements, or its file to runtime.code",
+        )
 
 
 RECIPE = Recipe(

@@ -102,7 +102,9 @@ class Handling:
         if inspect.iscoroutinefunction(inspect.unwrap(load)):
             self._loop.run(lambda: load(**given), never)
         else:
-            load(**given)
+            left = load(**given)
+            if inspect.isawaitable(left):  # of a load that decides while it runs
+                self._loop.run(lambda: left, never)
 
     def _begun(self, arguments: Mapping[str, Any], seed: int) -> Any:
         _begin_draws(seed)

@@ -1,11 +1,11 @@
 """Opens the base image of a kit: in a registry, an OCI layout, or an archive."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mealkit.digest import Digest
-from mealkit.errors import KitError, MealkitError, failure
+from mealkit.errors import KitError, MealkitError, StoreError, failure
 from mealkit.kit.bounds import Bounds, OutsideError
 from mealkit.kit.files import image_path
 from mealkit.kit.search import Search, TooManyError
@@ -15,6 +15,8 @@ from mealkit.oci.reference import Reference
 from mealkit.pipeline.opening_images import open_elsewhere
 from mealkit.pipeline.targets import RegistryReference, base_named
 from mealkit.recipe.kit import Base, ImageBase
+from mealkit.recipe.lock import Lock, LockedBase, LockedImageBase
+from mealkit.recipe.variant import plain_locks
 from mealkit.untrusted import shown
 
 
@@ -47,6 +49,43 @@ def _require_inside(path: Path, bounds: Bounds) -> None:
     if path.is_dir():
         for name in Search(path, bounds).files():
             bounds.resolve(path / name)
+
+
+def locked_base(
+    base: ImageBase, folder: Path, bounds: Bounds, architecture: str
+) -> LockedImageBase:
+    """Return what a lock says of a base image.
+
+    Raises:
+        KitError, StoreError, RegistryError: as ``base_image``.
+    """
+    with base_image(base, folder, bounds, architecture) as image:
+        return LockedImageBase(
+            name=base_name(base),
+            digest=image.digest,
+            size_bytes=sum(layer.blob.size_bytes for layer in image.layers),
+            glibc=base.glibc,
+        )
+
+
+def changed_bases(base: Base, folder: Path, bounds: Bounds, lock: Lock) -> dict[str, LockedBase]:
+    """Return, by architecture, a base image on this machine if it is not the locked one.
+
+    One that cannot be read is left out: what needs it says so.
+
+    Raises:
+        KitError: its path is outside the kit's bounds (``KIT_PATH_OUTSIDE``).
+    """
+    found: dict[str, LockedBase] = {}
+    if base.source == "debian" or image_path(base.reference) is None:
+        return found
+    for plain in plain_locks(lock):
+        architecture = plain.runtime.architecture
+        with suppress(StoreError):
+            now = locked_base(base, folder, bounds, architecture)
+            if now != plain.runtime.base:
+                found[architecture] = now
+    return found
 
 
 def base_name(base: ImageBase) -> str:

@@ -53,10 +53,19 @@ def import_kit(
 
 def from_cog(source: str, _engine: str | None, _home: Home) -> Proposal:
     """Propose a kit from a Cog project's folder."""
+    from mealkit.importing.cog_files import CogProject
     from mealkit.importing.from_cog import cog_proposal
 
     content = read_folder(Path(source))
-    return cog_proposal(content.texts, content.others, str(content.folder))
+    project = CogProject(
+        str(content.folder),
+        content.texts,
+        content.others,
+        content.utf16,
+        content.skipped,
+        content.ignore,
+    )
+    return cog_proposal(project)
 
 
 # To add a format, add a function here, and a module in mealkit/importing that turns texts into a

@@ -29,6 +29,8 @@ from mealkit.untrusted import UntrustedError, read_file
 
 # A message names this many differences; the rest are counted.
 _SHOWN = 6
+# The inputs that may be on this machine.
+_LOCAL = ("model.files.", "runtime.base")
 # Hashing less takes a moment, which needs no display.
 _LARGE_BYTES = 256 * 1024 * 1024
 
@@ -81,7 +83,7 @@ class OpenedKit:
     def stale(self) -> Problem:
         """Return the problem ``LOCK_STALE``, with the differences."""
         # The files first: a change of one is also a change of sizes and requirements.
-        changes = sorted(self.drift, key=lambda change: not change.path.startswith("model.files."))
+        changes = sorted(self.drift, key=lambda change: not change.path.startswith(_LOCAL))
         names = [_named(change) for change in changes]
         more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
         message = f"the kit differs from its lock: {', '.join(names[:_SHOWN])}{more}"
@@ -90,11 +92,11 @@ class OpenedKit:
 
 
 def _named(change: Change) -> str:
-    """Return the path of a change; of a file, with both digests."""
-    if not change.path.startswith("model.files.") or not change.path.endswith(".sha256"):
+    """Return the path of a change; of a local input, with both digests."""
+    path, _, last = change.path.rpartition(".")
+    if last not in {"sha256", "digest"} or not path.startswith(_LOCAL):
         return change.path
-    now = change.after or "missing"
-    return f"{change.path.removesuffix('.sha256')} (locked {change.before}, now {now})"
+    return f"{path} (locked {change.before}, now {change.after or 'missing'})"
 
 
 def open_kit(
@@ -136,10 +138,21 @@ def open_kit(
     lock = _lock_file(loaded.folder / LOCK_NAME, loaded.bounds)
     warnings = tuple(loaded.warnings)
     opened = OpenedKit(loaded.folder, parts, lock, loaded.wheels, loaded.bounds, warnings)
-    if lock is None or requests_of(parts).weights != lock.requests.weights:
-        return opened  # all weights are resolved again
-    current = _current_weights(opened, lock, home, progress)
-    return replace(opened, parts=replace(parts, current=current)) if current else opened
+    return opened if lock is None else _as_it_is_now(opened, lock, home, progress)
+
+
+def _as_it_is_now(kit: OpenedKit, lock: Lock, home: Home, progress: Progress) -> OpenedKit:
+    """Return a kit with the local inputs that differ from its lock."""
+    from mealkit.pipeline.kit.bases import changed_bases
+
+    parts, asked = kit.parts, requests_of(kit.parts.variants()[0])
+    if asked.weights == lock.requests.weights:  # else all weights are resolved again
+        current = _current_weights(kit, lock, home, progress)
+        parts = replace(parts, current=current)
+    if asked.base == lock.requests.base:
+        bases = changed_bases(parts.kit.runtime.base, kit.folder, kit.bounds, lock)
+        parts = replace(parts, current_bases=bases)
+    return replace(kit, parts=parts)
 
 
 def _current_weights(

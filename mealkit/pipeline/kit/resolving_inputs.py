@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from mealkit.lock.resolve import PythonTarget
 from mealkit.pipeline.home import Home
-from mealkit.pipeline.kit.bases import base_image, base_name
+from mealkit.pipeline.kit.bases import locked_base
 from mealkit.pipeline.kit.opened_kit import OpenedKit
 from mealkit.pipeline.kit.supplies import open_supplies
 from mealkit.progress import Progress
@@ -13,7 +13,6 @@ from mealkit.recipe.lock import (
     LockedBase,
     LockedDebianBase,
     LockedFile,
-    LockedImageBase,
     LockedWheel,
     ModelShape,
 )
@@ -58,13 +57,7 @@ class KitInputs:
         """Resolve the base to the digests of its packages, or of its manifest."""
         if base.source == "image":
             self._progress.phase(f"resolving the base image {base.reference} for {architecture}")
-            with base_image(base, self._kit.folder, self._kit.bounds, architecture) as image:
-                return LockedImageBase(
-                    name=base_name(base),
-                    digest=image.digest,
-                    size_bytes=sum(layer.blob.size_bytes for layer in image.layers),
-                    glibc=base.glibc,
-                )
+            return locked_base(base, self._kit.folder, self._kit.bounds, architecture)
         from mealkit.sources.debian.known_packages import DebianMemory
         from mealkit.sources.debian.mirrors import debian_mirrors
         from mealkit.sources.debian.resolver import resolve_base

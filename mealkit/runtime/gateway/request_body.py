@@ -105,4 +105,5 @@ async def _unpacked(packed: bytes, limit_bytes: int, hold: Callable[[int], None]
 
 def _too_large(size: str, limit_bytes: int) -> MealkitError:
     message = f"the body has {size}, the limit is {limit_bytes} bytes"
-    return failure("REQUEST_TOO_LARGE", message)
+    hint = "send less at once; the kit's author can raise serving.max_body in kit.yaml"
+    return failure("REQUEST_TOO_LARGE", message, hint=hint)

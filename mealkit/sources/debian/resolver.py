@@ -6,6 +6,7 @@ indexes that Debian did not sign.
 
 import re
 from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 
 from mealkit.errors import MealkitError, failure
@@ -87,6 +88,8 @@ def resolve_base(  # noqa: PLR0913 - most of them by name
                 index.add(chunks)
         if index.newest(f"python{python}-minimal") is None:
             raise _no_python(index, suite, python)
+        if unknown := [name for name in more if not _has(index, name)]:
+            raise _no_package(index, suite, unknown)
         roots = (f"python{python}-minimal", f"libpython{python}-stdlib", *ROOTS, *more)
         found = tuple(entry.package for entry in closure(index, roots, EXCLUDED))
     except ValueError as error:
@@ -190,6 +193,20 @@ def _indexes(
                 where=" ".join(map(bare_url, mirrors.security)),
             )
         yield security[1]
+
+
+def _has(index: PackageIndex, name: str) -> bool:
+    return index.newest(name) is not None or bool(index.providers(name))
+
+
+def _no_package(index: PackageIndex, suite: str, unknown: Sequence[str]) -> MealkitError:
+    near = get_close_matches(unknown[0], list(index.names()), n=3) if unknown else []
+    instead = f"similar names: {', '.join(near)}" if near else "correct or delete the name"
+    return failure(
+        "DEBIAN_UNSOLVABLE",
+        f"{suite} has no package {', '.join(unknown)}",
+        hint=f"{instead}, in runtime.base.packages",
+    )
 
 
 def _no_python(index: PackageIndex, suite: str, python: str) -> MealkitError:

@@ -302,6 +302,7 @@ def test_more_packages_come_with_what_they_need(mirror, tiny_suite, stanza, reso
     mirror.publish("trixie", tiny_suite + more + stanza("binutils"))
     found = [package.name for package in resolve(more=("gcc",))]
     assert found == sorted([*BASE, "gcc", "gcc-14", "binutils"])
-    refused = problem(more=("no-such-package",))
+    refused = problem(more=("gcc", "binutil", "no-such-package"))
     assert refused.code == "DEBIAN_UNSOLVABLE"
-    assert "no-such-package" in refused.message
+    assert refused.message == "trixie has no package binutil, no-such-package"
+    assert "binutils" in refused.hint
