@@ -34,8 +34,12 @@ def stated_port(environment: Mapping[str, str]) -> tuple[str, str] | None:
     It is the user's, or the one of platforms such as Knative. In Kubernetes, a service that is
     named ``mealkit`` sets ``MEALKIT_PORT`` to its address, which is no statement about this port.
     """
-    for name in ("MEALKIT_PORT", "PORT"):
-        text = environment.get(name)
+    # An empty PORT is that of a file with a variable that nobody has set.
+    stated = {
+        "MEALKIT_PORT": environment.get("MEALKIT_PORT"),
+        "PORT": environment.get("PORT") or None,
+    }
+    for name, text in stated.items():
         if text is not None and not text.startswith("tcp://"):
             return name, text
     return None

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from mealkit.errors import MealkitError, failure
+from mealkit.web.trust import untrusted_words
 
 EMBEDDED_HINT = "mealkit run --embedded, which loads the full image and mounts nothing"
 
@@ -85,7 +86,10 @@ def reason(error: BaseException) -> str:
                 continue
     # The innermost error is the most specific; the outer ones repeat it in brackets.
     last = _chain(error)[-1]
-    return (str(last) or type(last).__name__).splitlines()[0][:300]
+    text = (str(last) or type(last).__name__).splitlines()[0][:300]
+    untrusted = untrusted_words(text)
+    # Docker's clients have a store of their own.
+    return f"{untrusted[0]} (ca.pem in DOCKER_CERT_PATH names its authority)" if untrusted else text
 
 
 def _text(error: Exception) -> str:

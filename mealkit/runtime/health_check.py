@@ -38,13 +38,13 @@ def _asked(environment: Mapping[str, str]) -> tuple[str, str]:
     """Return the status and the body of the kit's answer."""
     port = _port(environment)
     host = environment.get("MEALKIT_HOST", DEFAULTS["MEALKIT_HOST"])
-    *others, last = _ALL.get(host, (host,))
-    for address in others:
+    faults: list[OSError] = []
+    for address in _ALL.get(host, (host,)):
         try:
             return _answer(address, port)
-        except OSError:
-            continue
-    return _answer(last, port)
+        except OSError as error:
+            faults.append(error)
+    raise faults[0]
 
 
 def _port(environment: Mapping[str, str]) -> int:

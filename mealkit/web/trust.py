@@ -11,8 +11,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-import httpx2
-
 # OpenSSL's own: they replace the system's store.
 _REPLACING = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 # Those of other clients, a file or a folder; the first that is set is used.
@@ -33,6 +31,8 @@ def tls_context() -> ssl.SSLContext:
     Unlike Python's default it accepts authorities that lack fields that RFC 5280 requires, as many
     companies' do, and trusts an authority in the store that another one has signed.
     """
+    import httpx2  # noqa: PLC0415  late: the words and variables are also for other clients
+
     if any(os.environ.get(name) for name in _REPLACING):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.set_default_verify_paths()

@@ -43,6 +43,7 @@ def test_an_unknown_text_is_sorted_by_its_status(status, code):
         (PermissionError(13, "x"), "may not use its socket"),
         (ConnectionRefusedError(111, "x"), "no daemon listens"),
         (OSError("first\nsecond"), "first"),
+        (OSError("certificate verify failed: unknown"), "not trusted: unknown (ca.pem in DOCKER"),
         (OSError(), "OSError"),
     ],
 )

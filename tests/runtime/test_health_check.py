@@ -93,3 +93,4 @@ def test_nobody_answers(port):
     code, printed = check(MEALKIT_PORT=port, MEALKIT_ETC=os.devnull)
     assert code == 1
     assert printed.startswith("the kit does not answer")
+    assert port != "1" or "refused" in printed

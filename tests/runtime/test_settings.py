@@ -73,6 +73,7 @@ def test_without_settings_the_image_decides():
     [
         ({"PORT": "9000"}, 9000),
         ({"PORT": "9000", "MEALKIT_PORT": "9001"}, 9001),
+        ({"PORT": ""}, DEFAULT_PORT),
         # In Kubernetes, a service that is named mealkit sets it in every pod beside it.
         ({"MEALKIT_PORT": "tcp://10.0.0.1:80"}, DEFAULT_PORT),
         ({"MEALKIT_PORT": "tcp://10.0.0.1:80", "PORT": "9000"}, 9000),
