@@ -156,6 +156,9 @@ def _scores(repository: Repository, stated: Task | None, why: str) -> StatedTask
         return StatedTask(Task.RERANKING, f"{why} It has one label, and scores pairs of texts.")
     if labels == 1:
         task = stated or Task.RERANKING
+        if repository.config().get("problem_type") == "regression":
+            message = "it computes one number that is not a probability (problem_type: regression)"
+            raise _refused(repository, message, _own_code())
         reason = "it has one label: a score of a text, or of a pair of texts as in a reranker"
         item = LeftOut(f"the task: {task} is a guess", reason, "ask the publisher; set model.task")
         return StatedTask(task, why, (item,))

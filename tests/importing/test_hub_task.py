@@ -69,6 +69,7 @@ def test_a_model_with_one_label(config, card, task):
         (named("BertForMaskedLM"), "text-classification", "which has another head"),
         (named("Qwen3ForCausalLM"), "text-ranking", "which has another head"),
         ({**CLASSIFIER, "num_labels": 3}, "text-ranking", "it has 3 labels"),
+        ({**CLASSIFIER, **ONE, "problem_type": "regression"}, None, "not a probability"),
         (CLASSIFIER, "text-generation", "which has another head"),
         (named("T5ForConditionalGeneration"), "text-generation", "an encoder and a decoder"),
         (named("XForCausalLM", is_encoder_decoder=True), "text-generation", "decoders only"),
