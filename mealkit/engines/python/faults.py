@@ -37,7 +37,7 @@ def request_failure(error: BaseException, code_root: Path) -> MealkitError:
     A failure is written to the log, with the messages and lines of its causes.
     """
     if _refuses(error, code_root):
-        said = _bounded(str(error)) or "the kit's code refuses the input"
+        said = _bounded(error) or "the kit's code refuses the input"
         return failure("REQUEST_INVALID", said, where="input")
     sys.stderr.write("\n".join(_log_lines(error, code_root)) + "\n")
     where = line_of(error, code_root)
@@ -68,7 +68,7 @@ def _log_lines(error: BaseException, code_root: Path) -> Iterator[str]:
         if cause is None:
             return
         start = "because of" if number else "the kit's code raised"
-        yield _bounded(f"{start} {type(cause).__name__}: {cause}")
+        yield f"{start} {type(cause).__name__}: {_bounded(cause)}"
         frames = [
             frame
             for frame in traceback.extract_tb(cause.__traceback__)
@@ -79,9 +79,14 @@ def _log_lines(error: BaseException, code_root: Path) -> Iterator[str]:
         cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
 
 
-def _bounded(text: str) -> str:
-    line = one_line(text)
-    return line if len(line) <= _MOST_CHARACTERS else f"{line[:_MOST_CHARACTERS]}..."
+def _bounded(error: BaseException) -> str:
+    """Return an exception's message on one line, truncated."""
+    try:
+        text = str(error)
+    except Exception as fault:  # noqa: BLE001  the class is the author's
+        text = f"its message cannot be read: {type(fault).__name__}"
+    cut = text[:_MOST_CHARACTERS]
+    return one_line(cut) + ("..." if len(cut) < len(text) else "")
 
 
 def line_of(error: BaseException, code_root: Path) -> str | None:

@@ -65,6 +65,7 @@ def test_a_value_error_that_the_code_raises_is_the_callers(raised, tmp_path, cap
         "try:\n    int('x')\nexcept ValueError:\n    raise",
         "assert 1 > 2",
         "raise TypeError('x')",
+        "class Mute(Exception):\n    def __str__(self):\n        raise OSError\nraise Mute",
     ],
 )
 def test_other_errors_are_the_kits(raised, tmp_path, capsys, text):
