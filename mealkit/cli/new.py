@@ -35,8 +35,8 @@ def new(
         typer.Option(
             "--from",
             metavar="KIND SOURCE",
-            help="Convert from another tool: cog FOLDER, hub OWNER/NAME[/FILE][@REVISION],"
-            " or modelfile FILE.",
+            help="Convert from another tool: cog FOLDER, hub OWNER/NAME (also with :QUANT or /FILE,"
+            " and @REVISION; or its address), or modelfile FILE.",
         ),
     ] = None,
 ) -> None:

@@ -106,7 +106,8 @@ def _of_text(repository: Repository, metadata: Mapping[str, Any] | None) -> Stat
     kind = repository.map("config_sentence_transformers.json").get("model_type")
     if "modules.json" in repository.sizes_bytes and kind != "CrossEncoder":
         return StatedTask(Task.EMBEDDINGS, "modules.json: a sentence-transformers model.")
-    tag, name = repository.tag, _architecture(repository)
+    # A GGUF states itself what it is: the config beside it may be that of a larger model.
+    tag, name = repository.tag, "" if metadata else _architecture(repository)
     head = next((task for end, task in _HEADS.items() if name.endswith(end)), None)
     if kind == "CrossEncoder":
         _require_plain_scores(repository)
@@ -122,11 +123,18 @@ def _of_text(repository: Repository, metadata: Mapping[str, Any] | None) -> Stat
         _require_decoder(repository, name)
         return StatedTask(head, f"config.json states {name}.")
     _require_known_head(repository, name)
-    if metadata is not None and isinstance(metadata.get("general.architecture"), str):
-        architecture = metadata["general.architecture"]
+    return _of_gguf(repository, metadata)
+
+
+def _of_gguf(repository: Repository, metadata: Mapping[str, Any] | None) -> StatedTask:
+    """Return the task of a GGUF's architecture."""
+    if metadata == {}:  # of several GGUFs none was read, because none was named
+        return StatedTask(Task.GENERATION, "The weights are in GGUF.")
+    architecture = (metadata or {}).get("general.architecture")
+    if isinstance(architecture, str):
         task = Task.EMBEDDINGS if architecture in GGUF_ENCODERS else Task.GENERATION
         return StatedTask(task, f"The GGUF's architecture is {architecture}.")
-    stated = f" (the tag is {short(tag)})" if tag else ""
+    stated = f" (the tag is {short(repository.tag)})" if repository.tag else ""
     message = f"neither the repository's card nor its config.json states its task{stated}"
     raise _refused(repository, message, "mealkit new NAME")
 
@@ -156,6 +164,9 @@ def _scores(repository: Repository, stated: Task | None, why: str) -> StatedTask
         return StatedTask(Task.RERANKING, f"{why} It has one label, and scores pairs of texts.")
     if labels == 1:
         task = stated or Task.RERANKING
+        if repository.config().get("problem_type") == "regression":
+            message = "it computes one number that is not a probability (problem_type: regression)"
+            raise _refused(repository, message, _own_code())
         reason = "it has one label: a score of a text, or of a pair of texts as in a reranker"
         item = LeftOut(f"the task: {task} is a guess", reason, "ask the publisher; set model.task")
         return StatedTask(task, why, (item,))
@@ -241,7 +252,7 @@ def _more_than_text(repository: Repository) -> str | None:
     if repository.tag in _WITH_MORE_THAN_TEXT:
         return f"the tag is {repository.tag}"
     config = repository.map("config.json")
-    part = next((name for name in _OTHER_SENSES if config.get(name)), None)
+    part = next((name for name in _OTHER_SENSES if config.get(name) is not None), None)
     if part is not None:
         return f"config.json has {part}"
     for file in ("preprocessor_config.json", "processor_config.json"):

@@ -59,15 +59,15 @@ def chosen_model(headers: Sequence[tuple[Path, Mapping[str, Any]]], where: str) 
     _require_model(first, metadata, where)
     part = part_of_name(first.name)
     expected = [first.with_name(name) for name in part.names] if part else [first]
-    others = [path for path, _ in models if path not in expected]
-    if others:
-        message = f"FROM names several models: {first.name} and {others[0].name}"
-        hint = "write one Modelfile for each; a kit has one model"
-        raise failure("KIT_INVALID", message, where=where, hint=hint)
     count = metadata.get("split.count")
     if type(count) is int and count > len(expected):
         message = f"{first.name} is one of {count} parts, and its name does not lead to the others"
         hint = "name all parts as llama.cpp does: NAME-00001-of-00003.gguf, ..."
+        raise failure("KIT_INVALID", message, where=where, hint=hint)
+    others = [path for path, _ in models if path not in expected]
+    if others:
+        message = f"FROM names several models: {first.name} and {others[0].name}"
+        hint = "write one Modelfile for each; a kit has one model"
         raise failure("KIT_INVALID", message, where=where, hint=hint)
     return GgufModel(first.parent, [path.name for path in expected], metadata, left_out)
 

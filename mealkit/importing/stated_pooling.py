@@ -89,7 +89,7 @@ def scoring(repository: Repository, *, labels: int) -> Values:
     if labels == 1 and stated is not None:
         found.set("function", *stated)
     elif labels == 1:
-        source = "Not stated: sentence-transformers' default for one label, between 0 and 1."
+        source = "Not stated: with one label, (sentence-)transformers use the sigmoid."
         found.set("function", "sigmoid", source)
     elif kind == "multi_label_classification":
         found.set("function", "sigmoid", "config.json: problem_type is multi_label_classification.")

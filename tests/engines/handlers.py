@@ -219,6 +219,13 @@ class Failing:
         raise KeyError(secret)  # the line that is named
 
 
+class Refusing:
+    def predict(self, text: str) -> Iterator[int]:
+        if not text:
+            raise ValueError("text has no words")
+        yield int(text)
+
+
 class LaterFailing:
     async def predict(self, how: str, secret: str = "") -> Any:
         await asyncio.sleep(0)

@@ -315,7 +315,7 @@ def test_more_calls_at_once_if_the_kit_says_so(ready, fifos):
 
 @pytest.mark.parametrize("class_name", ["Failing", "LaterFailing"])
 def test_an_error_of_the_code_is_its_authors(ready, class_name):
-    """With the type and the line, and nothing of what the caller sent, not even in the log."""
+    """The answer has the type and the line; the log has also the exception's message."""
     host = ready(class_name)
     lines = (HERE / "handlers.py").read_text().splitlines()
     line = next(i for i, text in enumerate(lines, 1) if "the line that is named" in text)
@@ -330,7 +330,20 @@ def test_an_error_of_the_code_is_its_authors(ready, class_name):
     code, said = host.ended()
     assert code == 0
     assert f"handler.py:{line} in _deep" in said
-    assert "hush" not in said
+    assert "the kit's code raised KeyError: 'hush'" in said
+    assert "hush" not in reply.body.decode()
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_value_error_that_the_code_raises_is_the_callers(ready, stream):
+    """With its message; one that only an operation raises is the author's."""
+    host = ready("Refusing")
+    reply = predict(host, text="", stream=stream)
+    assert (reply.status, reply.error["code"]) == (400, "REQUEST_INVALID")
+    assert (reply.error["owner"], reply.error["where"]) == ("caller", "input")
+    assert reply.error["message"] == "text has no words"
+    reply = predict(host, text="x")
+    assert (reply.status, reply.error["code"]) == (500, "HANDLER_FAILED")
 
 
 @pytest.mark.parametrize("how", ["object", "nan", "deep", "surrogate"])

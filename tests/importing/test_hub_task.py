@@ -69,6 +69,7 @@ def test_a_model_with_one_label(config, card, task):
         (named("BertForMaskedLM"), "text-classification", "which has another head"),
         (named("Qwen3ForCausalLM"), "text-ranking", "which has another head"),
         ({**CLASSIFIER, "num_labels": 3}, "text-ranking", "it has 3 labels"),
+        ({**CLASSIFIER, **ONE, "problem_type": "regression"}, None, "not a probability"),
         (CLASSIFIER, "text-generation", "which has another head"),
         (named("T5ForConditionalGeneration"), "text-generation", "an encoder and a decoder"),
         (named("XForCausalLM", is_encoder_decoder=True), "text-generation", "decoders only"),
@@ -85,7 +86,8 @@ def test_what_no_engine_serves_is_refused(config, tag, said):
 @pytest.mark.parametrize(
     ("config", "tag", "texts"),
     [
-        ({"vision_config": {"a": 1}}, None, {}),
+        ({"vision_config": {}}, None, {}),
+        ({**named("Idefics3ForConditionalGeneration"), "vision_config": {}}, None, {}),
         ({"audio_config": {"a": 1}}, "text-generation", {}),
         ({}, "image-text-to-text", {}),
         ({}, None, {"preprocessor_config__json": {"image_processor_type": "X"}}),
@@ -101,6 +103,11 @@ def test_a_model_that_reads_pictures(config, tag, texts):
     of_gguf = stated_task(found, {"general.architecture": "llama"})
     assert of_gguf.task == "generation"
     assert of_gguf.left_out[0].what == "pictures, sound"
+
+
+def test_several_ggufs_of_which_none_was_read():
+    """Which one is meant is asked later."""
+    assert stated_task(repository(), {}).task == "generation"
 
 
 def test_an_adapter_is_not_a_model():

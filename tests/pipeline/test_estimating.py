@@ -159,8 +159,12 @@ def test_a_file_on_the_hub_can_be_named(hub, home):
     with pytest.raises(MealkitError) as caught:
         estimate_target(EstimateRequest("hub:example/model"), home)
     assert caught.value.problems[0].code == "ESTIMATE_UNKNOWN"
-    report = estimate_target(EstimateRequest("hub:example/model/q4.gguf@main"), home)
-    assert report.shape.layers == 4
+    for named in (
+        *("example/model/q4.gguf@main", "example/model:Q4"),
+        "https://huggingface.co/example/model/blob/main/q4.gguf",
+    ):
+        report = estimate_target(EstimateRequest(f"hub:{named}"), home)
+        assert report.shape.layers == 4
 
 
 @pytest.mark.parametrize(

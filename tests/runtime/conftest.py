@@ -21,6 +21,7 @@ import pytest
 
 import mealkit
 from mealkit.digest import Digest
+from mealkit.engines.registry import recipe_of
 from mealkit.recipe.kit import Architecture, Contact, Feature, Gpu, Override, Task
 from mealkit.recipe.lock import (
     About,
@@ -266,6 +267,32 @@ def background() -> Iterator[Callable[..., Future[httpx2.Response]]]:
     """Run a call in a thread of its own: ``background(kit.embed, "text").result()``."""
     with ThreadPoolExecutor(16) as pool:
         yield pool.submit
+
+
+def python_kit(make_lock: Callable[..., Lock], **changes: Any) -> Lock:
+    """A lock whose worker runs handler.py:Handler, which `with_code` puts there."""
+    recipe = recipe_of("python")
+    settings = recipe.settings.model_validate({"handler": "handler.py:Handler"})
+    values = recipe.hyperparameters[Task.PREDICTION].model_validate({"seed": 0})
+    return make_lock(
+        worker=recipe.worker,
+        task=Task.PREDICTION,
+        hyperparameters=values.model_dump(mode="json"),
+        settings=settings.model_dump(mode="json"),
+        engine="python",
+        environment=recipe.environment,
+        **changes,
+    )
+
+
+def with_code(text: str) -> Callable[[Path], None]:
+    """Return the change that puts a text in the place of the kit's handler."""
+
+    def place(root: Path) -> None:
+        (root / "etc" / "code").mkdir()
+        (root / "etc" / "code" / "handler.py").write_text(text)
+
+    return place
 
 
 @pytest.fixture

@@ -1,14 +1,23 @@
-"""Turns exceptions of the author's code into problems with the exception's type and line only.
+"""Turns exceptions of the author's code into problems, and writes them to the worker's log.
 
-An exception's message may contain a caller's data, so neither the caller nor the log gets it.
-Imports only the standard library.
+A caller gets the exception's type and line, because its message may describe the kit's inside; the
+operator's log gets the message. A ``raise ValueError`` in the kit's own code is meant for the
+caller, with its message, as it is in a validator of pydantic. Imports only the standard library.
 """
 
 import sys
 import traceback
+from collections.abc import Iterator
+from opcode import opmap
 from pathlib import Path
 
 from mealkit.errors import MealkitError, failure
+from mealkit.names import one_line
+
+_MOST_CHARACTERS = 1000
+_MOST_FRAMES = 10
+_MOST_CAUSES = 3
+_RAISE = opmap["RAISE_VARARGS"]
 
 
 def start_failure(error: BaseException, code_root: Path, doing: str) -> MealkitError:
@@ -23,18 +32,61 @@ def start_failure(error: BaseException, code_root: Path, doing: str) -> MealkitE
 
 
 def request_failure(error: BaseException, code_root: Path) -> MealkitError:
-    """Return the problem of code that failed on a request, and write its traceback to the log."""
-    name = type(error).__name__
-    lines = [f"the kit's code raised {name}:"]
-    lines += [
-        f"  {frame.filename}:{frame.lineno} in {frame.name}"
-        for frame in traceback.extract_tb(error.__traceback__)
-        if _inside(frame.filename, code_root)
-    ]
-    sys.stderr.write("\n".join(lines) + "\n")
+    """Return the problem of code that failed on a request, or that refuses the input.
+
+    A failure is written to the log, with the messages and lines of its causes.
+    """
+    if _refuses(error, code_root):
+        said = _bounded(error) or "the kit's code refuses the input"
+        return failure("REQUEST_INVALID", said, where="input")
+    sys.stderr.write("\n".join(_log_lines(error, code_root)) + "\n")
     where = line_of(error, code_root)
     at = f" at {where}" if where else ""
+    name = type(error).__name__
     return failure("HANDLER_FAILED", f"the kit's code raised {name}{at}", where=where)
+
+
+def _refuses(error: BaseException, code_root: Path) -> bool:
+    """Return whether the exception comes from a ``raise ValueError(...)`` in the kit's own code.
+
+    Other ValueErrors are mistakes of the code: of a library that it called, or of an operation such
+    as ``int(text)``.
+    """
+    trace = error.__traceback__
+    if not isinstance(error, ValueError) or trace is None:
+        return False
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    code = trace.tb_frame.f_code
+    return _inside(code.co_filename, code_root) and code.co_code[trace.tb_lasti] == _RAISE
+
+
+def _log_lines(error: BaseException, code_root: Path) -> Iterator[str]:
+    """Yield the exception and its causes, each with the last lines of the kit's own code."""
+    cause: BaseException | None = error
+    for number in range(1 + _MOST_CAUSES):
+        if cause is None:
+            return
+        start = "because of" if number else "the kit's code raised"
+        yield f"{start} {type(cause).__name__}: {_bounded(cause)}"
+        frames = [
+            frame
+            for frame in traceback.extract_tb(cause.__traceback__)
+            if _inside(frame.filename, code_root)
+        ]
+        for frame in frames[-_MOST_FRAMES:]:
+            yield f"  {frame.filename}:{frame.lineno} in {frame.name}"
+        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
+
+
+def _bounded(error: BaseException) -> str:
+    """Return an exception's message on one line, truncated."""
+    try:
+        text = str(error)
+    except Exception as fault:  # noqa: BLE001  the class is the author's
+        text = f"its message cannot be read: {type(fault).__name__}"
+    cut = text[:_MOST_CHARACTERS]
+    return one_line(cut) + ("..." if len(cut) < len(text) else "")
 
 
 def line_of(error: BaseException, code_root: Path) -> str | None:

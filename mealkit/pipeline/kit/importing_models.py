@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mealkit.errors import failure
+from mealkit.files.pointers import MAX_POINTER_BYTES, pointer_in
 from mealkit.importing.proposal import Proposal
 from mealkit.pipeline.home import Home
 from mealkit.untrusted import UntrustedError, read_file
@@ -33,9 +34,6 @@ _TEXTS = (
     "processor_config.json",
     "config_sentence_transformers.json",
 )
-# The first words of a Git LFS pointer: https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md
-_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
-_LFS_HINT = "fetch the file: git lfs pull, in its repository"
 _MAX_TEXT_BYTES = 16 * 1024 * 1024
 # The largest models have some 20 MB of texts, mostly the index of their weights.
 _MOST_TEXT_BYTES = 32 * 1024 * 1024
@@ -108,10 +106,10 @@ def _metadata(file: Path, where: str) -> Mapping[str, Any]:
         message = f"FROM names {file}, which {what}"
         raise failure("KIT_FILE_MISSING", message, where=where, hint=hint)
     ranges = FileRanges(file)
-    head = ranges.read(0, len(_LFS_POINTER))
-    if head == _LFS_POINTER:
-        message = f"FROM names {file}, which is a Git LFS pointer, not the file itself"
-        raise failure("WEIGHTS_FORMAT", message, where=where, hint=_LFS_HINT)
+    head = ranges.read(0, MAX_POINTER_BYTES + 1)
+    if pointer := pointer_in(head):
+        message = f"FROM names {file}, which is {pointer.kind}"
+        raise failure("WEIGHTS_FORMAT", message, where=where, hint=pointer.fix)
     if head[:4] != b"GGUF":
         raise failure("WEIGHTS_FORMAT", f"FROM names {file}, which is not a GGUF", where=where)
     return read_gguf(file.name, ranges).metadata
@@ -125,11 +123,10 @@ def _read(repo: str, reader: "HubReader", file: str | None) -> "Repository":
     wanted = _bounded(listing, list(dict.fromkeys(texts)))
     pinned = reader.pin(wanted, {}) if wanted else []
     read = {item.name: item.ranges.read(0, _MAX_TEXT_BYTES) for item in pinned}
-    pointer = next((name for name, data in read.items() if data.startswith(_LFS_POINTER)), None)
-    if pointer is not None:
-        message = f"{pointer} is a Git LFS pointer, not the file itself"
-        hint = "use a Hub that has the repository's files, and not only their pointers"
-        raise failure("SOURCE_ANSWER", message, where=repo, hint=hint)
+    for name, data in read.items():
+        if pointer := pointer_in(data):
+            hint = "use a Hub that has the repository's files, and not only their pointers"
+            raise failure("SOURCE_ANSWER", f"{name} is {pointer.kind}", where=repo, hint=hint)
     return Repository(
         repo=repo,
         commit=listing.commit,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mealkit.engines.registry import usual_engine
 from mealkit.errors import MealkitError, failure
-from mealkit.importing.gguf_names import part_of_name
+from mealkit.importing.gguf_names import is_projector_name, part_of_name
 from mealkit.memory.describe import shape_of_config, shape_of_gguf
 from mealkit.memory.setting import KvDtype
 from mealkit.memory.shape import Shape
@@ -21,6 +21,8 @@ from mealkit.pipeline.targets import HubModel, WeightFiles, read_target
 from mealkit.progress import Progress
 from mealkit.recipe.lock import Lock
 from mealkit.sources.ranges import FileRanges, RangeReader
+
+_PATTERNS = (["model*.safetensors"], ["*.safetensors"], ["*.gguf"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,17 +96,24 @@ def _locked(lock: Lock) -> FoundModel:
 
 
 def _on_the_hub(target: str, home: Home) -> FoundModel:
+    from mealkit.importing.hub_address import hub_address
+    from mealkit.importing.hub_files import file_of_quantisation
     from mealkit.pipeline.kit.supplies import downloader
     from mealkit.recipe.kit import HubPlace
-    from mealkit.sources.hub import HubReader
+    from mealkit.sources.hub import HubReader, hub_endpoint
     from mealkit.sources.source import PinnedFile, Supplies
 
-    repo, file, revision = _hub_name(target)
-    patterns = [_parts(file)] if file else [["model*.safetensors"], ["*.safetensors"], ["*.gguf"]]
+    address = hub_address(target.removeprefix("hub:"), hub_endpoint())
+    repo, revision = address.repo, address.revision
     with downloader(home) as fetcher:
         supplies = Supplies(fetcher)
         place = HubPlace(source="hub", repo=repo, revision=revision)
         with closing(HubReader(place, supplies)) as reader:
+            file = address.file
+            if address.quantisation is not None:
+                sizes_bytes = reader.listing().sizes_bytes
+                file = file_of_quantisation(repo, sizes_bytes, address.quantisation)
+            patterns = [_parts(file)] if file else _PATTERNS
 
             def pinned(names: Sequence[str]) -> list[PinnedFile]:
                 try:
@@ -125,21 +134,14 @@ def _parts(name: str) -> list[str]:
     return list(part.names) if part else [name]
 
 
-def _hub_name(target: str) -> tuple[str, str | None, str]:
-    name, _, revision = target.removeprefix("hub:").partition("@")
-    owner, _, rest = name.partition("/")
-    repo, _, file = rest.partition("/")
-    if not owner or not repo:
-        raise failure("USAGE", f"{target!r} is not hub:OWNER/REPO[/FILE][@REVISION]")
-    return f"{owner}/{repo}", file or None, revision or "main"
-
-
 def _read(name: str, files: Mapping[str, RangeReader]) -> FoundModel:
     """Read the headers of a model's files."""
     tensors = [item for item in sorted(files) if item.endswith(".safetensors")]
     # Some publishers put the whole model there twice, under different names.
     tensors = [item for item in tensors if item.startswith("model")] or tensors
-    graphs = [item for item in sorted(files) if item.endswith(".gguf")]
+    graphs = [
+        item for item in sorted(files) if item.endswith(".gguf") and not is_projector_name(item)
+    ]
     if tensors and "config.json" in files:
         return _from_safetensors(name, {item: files[item] for item in tensors}, files)
     if graphs:

@@ -1,4 +1,7 @@
-"""Builds an example value for a JSON Schema: the schema's own example, or a simple value."""
+"""Builds example values for a JSON Schema: the schema's own example, or a simple value.
+
+`sample` invents values, for people to read; `stated_example` only takes what the author wrote.
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -21,6 +24,43 @@ class _Root:
 def sample(schema: Mapping[str, Any]) -> Any:
     """Return an example value, which need not match the schema's patterns."""
     return _sample(schema, _Root(schema), 0)
+
+
+def stated_example(schema: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str]:
+    """Return the input that the schema of an object states, and the first field without a value.
+
+    The input is None if a required field has no example, default or fixed value. Optional fields
+    are in it only if they have an example.
+    """
+    root = _Root(schema)
+    found: dict[str, Any] = {}
+    fields, needed = schema.get("properties"), schema.get("required")
+    names = [name for name in needed if isinstance(name, str)] if isinstance(needed, list) else []
+    for name, field_schema in fields.items() if isinstance(fields, Mapping) else ():
+        value = _own_example(field_schema, root, required=name in names, depth=0)
+        if value is not None:
+            found[name] = value
+    missing = next((name for name in names if name not in found), None)
+    return (found, "") if missing is None else (None, missing)
+
+
+def _own_example(schema: Any, root: _Root, *, required: bool, depth: int) -> Any:
+    """Return what the author stated for a field; None without it."""
+    if not isinstance(schema, Mapping) or depth > _DEEPEST:
+        return None
+    examples = schema.get("examples")
+    if isinstance(examples, list) and examples:
+        return examples[0]
+    stated = _stated(schema) if required else schema.get("example")
+    reference = schema.get("$ref")
+    if stated is not None or not isinstance(reference, str):
+        return stated
+    inner = _resolve(reference, root.schema)
+    found = _own_example(inner, root, required=required, depth=depth + 1)
+    if found is not None or not required or not isinstance(inner, Mapping):
+        return found
+    # A model of fields with defaults is complete without a value.
+    return {} if inner.get("type") == "object" and not inner.get("required") else None
 
 
 def _sample(schema: Any, root: _Root, depth: int) -> Any:

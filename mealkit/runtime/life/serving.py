@@ -28,7 +28,7 @@ from mealkit.runtime.http.protocol import OneWriteProtocol
 from mealkit.runtime.life.canary import Canary
 from mealkit.runtime.life.start import Startup
 from mealkit.runtime.life.supervise import Supervisor
-from mealkit.runtime.life.warm_up import warm
+from mealkit.runtime.life.warm_up import probe, warm
 from mealkit.runtime.life.worker_process import end_others
 from mealkit.runtime.state import Status
 from mealkit.runtime.watch.journal import Journal
@@ -122,7 +122,7 @@ class ServingContainer:
         gc.collect()
         gc.freeze()
         gc.enable()
-        canary = Canary(self._service, lambda: warm(self._service), self._supervisor.condemn)
+        canary = Canary(self._service, lambda: probe(self._service), self._supervisor.condemn)
         singing = asyncio.create_task(canary.watch())
         try:
             await self._supervisor.watch(self._warm, self._died)
@@ -146,13 +146,14 @@ class ServingContainer:
         with self._phase("warming"):
             try:
                 async with asyncio.timeout(limit_seconds):
-                    await warm(self._service)
+                    untried = await warm(self._service)
             except TimeoutError as error:
                 message = f"the engine's first answer took more than {limit_seconds} seconds"
                 raise failure("ENGINE_START", message) from error
             except WorkerLostError as error:
                 raise await self._supervisor.explain_loss("at its first request") from error
-        self._lifecycle.move(Status.READY, "answering requests")
+        reason = "answering requests"
+        self._lifecycle.move(Status.READY, f"{reason}; {untried}" if untried else reason)
 
     def _died(self, fault: Problem, will_restart: bool) -> None:  # noqa: FBT001
         self._service.metrics.failed(fault)

@@ -3,13 +3,15 @@
 from collections.abc import Mapping
 from typing import Any, assert_never
 
-from mealkit.errors import failure, failures
+from mealkit.errors import RequestError, failure, failures
 from mealkit.recipe.kit import Feature, Task
 from mealkit.runtime.api.chat import CHAT
 from mealkit.runtime.api.classify import CLASSIFY
 from mealkit.runtime.api.completions import COMPLETIONS
 from mealkit.runtime.api.embeddings import EMBEDDINGS, dimensions_of
 from mealkit.runtime.api.endpoint import Endpoint
+from mealkit.runtime.api.example_values import stated_example
+from mealkit.runtime.api.predict import PREDICT
 from mealkit.runtime.api.reading import MAX_DEPTH
 from mealkit.runtime.api.rerank import RERANK
 from mealkit.runtime.gateway.service import Service
@@ -19,11 +21,36 @@ from mealkit.untrusted import parse_json
 _TEXT = "a first sentence, so that the first caller does not wait"
 
 
-async def warm(service: Service) -> None:
-    """Send the worker one request, and read from its answer what is not in the lock.
+async def warm(service: Service) -> str | None:
+    """Send the worker a first request, and read from its answer what is not in the lock.
 
-    Generation is tested with one token. For prediction only the schema is requested, because only
-    the kit's author knows a meaningful input; the answer shows that the code is loaded.
+    For prediction it is the example that the kit's author states. Returns why there was no such
+    request, if the author states no example; None otherwise.
+
+    Raises:
+        MealkitError: the worker's own problem, or ``ENGINE_ANSWER``, its answer is not
+            valid.
+        WorkerLostError: the worker ended.
+    """
+    await probe(service)
+    form = service.served.prediction
+    if service.served.task is not Task.PREDICTION or form is None:
+        return None
+    example, missing = stated_example(form["input"])
+    if example is None:
+        return f"predict was not tried, because its input {missing} has no example and no default"
+    try:
+        await _ask(service, PREDICT, {"input": example})
+    except RequestError as error:
+        # Code may need one of several optional inputs: it has run, and refuses to go on.
+        return f"the kit refuses its own example: {error.problems[0].message}"
+    return None
+
+
+async def probe(service: Service) -> None:
+    """Send the worker a small request: one token, one short text, or the schema of a prediction.
+
+    The code of a prediction is not run, because it may take long, or have effects.
 
     Raises:
         MealkitError: the worker's own problem, or ``ENGINE_ANSWER``, its answer is not

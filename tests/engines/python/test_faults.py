@@ -22,15 +22,57 @@ def raised(tmp_path):
     return run
 
 
-def test_a_callers_text_is_not_repeated(raised, tmp_path, capsys):
-    """A failure on a request names the type and the line, in the log and in the answer."""
-    error = raised("def f(x):\n    raise ValueError(x)\nf('secret')\n")
+def test_the_log_has_the_message_and_the_answer_has_not(raised, tmp_path, capsys):
+    """The answer names the type and the line; the log has the causes, each with its lines."""
+    code = (
+        "def f(x):\n    try:\n        {}[x]\n    except KeyError:\n        raise OSError(x * 999)\n"
+    )
+    error = raised(f"{code}f('secret\\nline')\n")
     (problem,) = request_failure(error, tmp_path / "code").problems
-    assert (problem.code, problem.where) == ("HANDLER_FAILED", "handler.py:2")
-    assert problem.message == "the kit's code raised ValueError at handler.py:2"
-    said = capsys.readouterr().err
-    assert "secret" not in said + str(problem)
-    assert said.count("handler.py:") == 2
+    assert (problem.code, problem.where) == ("HANDLER_FAILED", "handler.py:5")
+    assert problem.message == "the kit's code raised OSError at handler.py:5"
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("the kit's code raised OSError: secret linesecret line")
+    assert len(lines[0]) < 1100
+    assert lines[3].startswith("because of KeyError: 'secret")
+    assert [line.rpartition("/")[2] for line in lines if line.startswith("  ")] == [
+        *("handler.py:6 in <module>", "handler.py:5 in f", "handler.py:3 in f")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("raise ValueError('top must be less than 5')", "top must be less than 5"),
+        ("raise UnicodeError('a\\nb')", "a b"),
+        ("class Odd(ValueError): pass\nraise Odd", "the kit's code refuses the input"),
+        ("try:\n    int('x')\nexcept ValueError as e:\n    raise ValueError('n') from e", "n"),
+    ],
+)
+def test_a_value_error_that_the_code_raises_is_the_callers(raised, tmp_path, capsys, text, said):
+    """With its message, in one line, and without a traceback in the log."""
+    (problem,) = request_failure(raised(text), tmp_path / "code").problems
+    assert (problem.code, problem.where, problem.message) == ("REQUEST_INVALID", "input", said)
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "int('x')",
+        "a, b = 'xyz'",
+        "import json; json.loads('{')",
+        "try:\n    int('x')\nexcept ValueError:\n    raise",
+        "assert 1 > 2",
+        "raise TypeError('x')",
+        "class Mute(Exception):\n    def __str__(self):\n        raise OSError\nraise Mute",
+    ],
+)
+def test_other_errors_are_the_kits(raised, tmp_path, capsys, text):
+    """Also a ValueError of a library or an operation: the code did not say that it means callers."""
+    (problem,) = request_failure(raised(text), tmp_path / "code").problems
+    assert problem.code == "HANDLER_FAILED"
+    assert capsys.readouterr().err != ""
 
 
 def test_the_line_is_the_kits_own(raised, tmp_path):

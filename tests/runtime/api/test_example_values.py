@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from mealkit.runtime.api.example_values import sample
+from mealkit.runtime.api.example_values import sample, stated_example
 
 
 @pytest.mark.parametrize(
@@ -76,3 +76,34 @@ def test_a_long_text_is_not_written_out():
 def test_what_is_no_schema_has_some_value(schema):
     """The worker's own words about its input cannot make the gateway fail."""
     json.dumps(sample(schema))
+    stated_example(schema)
+    stated_example({"properties": {"a": schema}, "required": ["a"]})
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ({"examples": ["salt"], "default": "oil"}, "salt"),
+        ({"type": "string", "enum": ["a", "b"]}, "a"),
+        ({"const": 5}, 5),
+        ({"$ref": "#/$defs/Example"}, {"x": 1}),
+        ({"$ref": "#/$defs/Complete"}, {}),
+        ({"$ref": "#/$defs/Needy"}, None),
+        ({"$ref": "#/$defs/Loop"}, None),
+        ({"type": "string"}, None),
+        ({"type": "boolean"}, None),
+    ],
+)
+def test_only_what_the_author_stated_is_an_example(field, value):
+    """A required field without it leaves the input without an example."""
+    schema = {
+        "properties": {"a": field, "b": {"default": 1}},
+        "required": ["a"],
+        "$defs": {
+            "Example": {"type": "object", "examples": [{"x": 1}]},
+            "Complete": {"type": "object", "properties": {"x": {"default": 1}}},
+            "Needy": {"type": "object", "required": ["x"]},
+            "Loop": {"$ref": "#/$defs/Loop"},
+        },
+    }
+    assert stated_example(schema) == (({"a": value}, "") if value is not None else (None, "a"))

@@ -11,10 +11,8 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from runtime.conftest import LIBRARY, container_command
+from runtime.conftest import LIBRARY, container_command, python_kit, with_code
 
-from mealkit.engines.registry import recipe_of
-from mealkit.recipe.kit import Task
 from mealkit.recipe.lock import lock_bytes
 from mealkit.runtime.gateway.keys import new_key, take_secrets
 
@@ -24,29 +22,6 @@ REFUSED = {"EACCES", "EPERM", "ENOSYS", "EADDRINUSE", "EAFNOSUPPORT", "ENODEV"}
 pytestmark = pytest.mark.skipif(
     platform.machine() != "x86_64", reason="the attempts' numbers are this processor's"
 )
-
-
-def python_kit(make_lock, **changes):
-    recipe = recipe_of("python")
-    settings = recipe.settings.model_validate({"handler": "handler.py:Handler"})
-    values = recipe.hyperparameters[Task.PREDICTION].model_validate({"seed": 0})
-    return make_lock(
-        worker=recipe.worker,
-        task=Task.PREDICTION,
-        hyperparameters=values.model_dump(mode="json"),
-        settings=settings.model_dump(mode="json"),
-        engine="python",
-        environment=recipe.environment,
-        **changes,
-    )
-
-
-def with_code(text):
-    def place(root):
-        (root / "etc" / "code").mkdir()
-        (root / "etc" / "code" / "handler.py").write_text(text)
-
-    return place
 
 
 @pytest.fixture

@@ -55,7 +55,7 @@ def warmed(make_api_lock, tmp_path):
                 )
                 service.served.dimensions = dimensions
                 try:
-                    await warm(service)
+                    run.untried = await warm(service)
                 finally:
                     upstream.close()
                 return service.served
@@ -104,11 +104,34 @@ def test_other_tasks_are_asked_once(warmed, task, path):
     assert [target for target, _ in warmed({}, task)[1]] == [path]
 
 
-def test_a_prediction_is_asked_for_its_schema(warmed):
-    """Its input is not guessed."""
-    form = {"input": {"type": "object"}, "output": True, "streams": False}
+def prediction(required=(), **fields):
+    taken = {"type": "object", "properties": fields, "required": list(required)}
+    return {"input": taken, "output": True, "streams": False}
+
+
+@pytest.mark.parametrize(
+    ("form", "example"),
+    [
+        (prediction(), {}),
+        (prediction(top={"default": 3}), {}),
+        (prediction(top={"default": 3, "examples": [5]}), {"top": 5}),
+        (prediction(["text"], text={"examples": ["salt", "oil"]}, top={}), {"text": "salt"}),
+    ],
+)
+def test_a_prediction_answers_the_example_of_its_author(warmed, form, example):
+    """After its schema is known, and before the kit is ready."""
+    served, (first, (target, body)) = warmed(form, Task.PREDICTION)
+    assert (served.prediction, first) == (form, ("GET /schema", None))
+    assert (target, body["input"], body["stream"]) == ("POST /v1/predict", example, False)
+    assert warmed.untried is None
+
+
+def test_a_prediction_without_an_example_is_not_tried(warmed):
+    """Its input is not guessed, and the kit's state says so."""
+    form = prediction(["top", "text"], top={"examples": [1]}, text={"type": "string"})
     served, asked = warmed(form, Task.PREDICTION)
     assert (served.prediction, asked) == (form, [("GET /schema", None)])
+    assert "predict was not tried, because its input text has no example" in warmed.untried
 
 
 @pytest.mark.parametrize(
