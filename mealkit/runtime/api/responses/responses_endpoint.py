@@ -28,8 +28,8 @@ from mealkit.runtime.api.responses.response_request import (
     REFUSED,
     ResponseRequest,
     SchemaFormat,
+    refuse_changes,
     refuse_other_tools,
-    refuse_verbosity,
 )
 from mealkit.runtime.api.sampling import SamplingRequest
 from mealkit.runtime.api.served_model import ServedModel
@@ -52,7 +52,7 @@ def _prepare(values: dict[str, Any], served: ServedModel) -> Asked:
     refuse_other_items(values.get("input"))
     refuse_other_tools(values)
     request = read_request(ResponseRequest, values, REFUSED)
-    refuse_verbosity(request)
+    refuse_changes(request)
     conversation = conversation_of(request.instructions, request.input)
     try:
         asked = CHAT.prepare(_chat_of(request, conversation), served)

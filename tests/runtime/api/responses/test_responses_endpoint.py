@@ -62,7 +62,14 @@ OPEN = {name: {} for name in ("temperature", "top_p", "seed", "top_k")}
         ({"store": True, "metadata": {"a": "b"}, "user": "u", "safety_identifier": "s"}, {}),
         ({"prompt_cache_key": "k", "prompt_cache_retention": "24h", "max_tool_calls": 3}, {}),
         ({"background": False, "truncation": "disabled", "service_tier": "auto"}, {}),
-        ({"reasoning": {"effort": None}, "conversation": None, "tools": []}, {}),
+        (
+            {
+                "reasoning": {"effort": "medium", "summary": "auto"},
+                "conversation": None,
+                "tools": [],
+            },
+            {},
+        ),
     ],
 )
 def test_the_engine_is_asked_what_a_chat_asks(offer, ask, values, same):
@@ -80,7 +87,7 @@ def test_the_engine_is_asked_what_a_chat_asks(offer, ask, values, same):
         ({"conversation": "conv_1"}, "conversation"),
         ({"background": True}, "background"),
         ({"prompt": {"id": "pmpt_1"}}, "prompt"),
-        ({"reasoning": {"effort": "high"}}, "reasoning"),
+        ({"reasoning": {"effort": "high"}}, "reasoning.effort"),
         ({"truncation": "auto"}, "truncation"),
         ({"service_tier": "flex"}, "service_tier"),
         ({"context_management": [{"type": "compaction"}]}, "context_management"),
@@ -157,6 +164,7 @@ TAKEN = {
     "prompt_cache_options": {"mode": "implicit"},
     "prompt_cache_retention": "24h",
     "safety_identifier": "s",
+    "reasoning": {"effort": "medium", "summary": "auto"},
     "store": True,
     "stream_options": {"include_obfuscation": False},
     "user": "u",
