@@ -100,8 +100,6 @@ class ResponseRequest(SamplingRequest):
     top_logprobs: Annotated[int | None, Field(**TOP_LOGPROBS.field), WHOLE] = None
     store: bool | None = None
     """Has no effect: nothing is stored, and the answer says so with ``store: false``."""
-    metadata: dict[str, Any] | None = None
-    """The caller's notes, which the answer repeats."""
     max_tool_calls: int | None = None
     """Has no effect: it limits calls of built-in tools, and a kit has none."""
     safety_identifier: str | None = None

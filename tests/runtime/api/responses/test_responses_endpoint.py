@@ -6,7 +6,7 @@ import json
 import openai
 import pytest
 
-from mealkit.errors import RequestError
+from mealkit.errors import RequestError, problem
 from mealkit.recipe.kit import Feature, Task
 from mealkit.runtime.api.chat import CHAT
 from mealkit.runtime.api.responses.responses_endpoint import RESPONSES
@@ -133,6 +133,29 @@ def test_the_name_is_in_the_message(offer):
     values = {"model": "stand-in", "input": "hi", "text": {"format": {"type": "json_object"}}}
     with pytest.raises(RequestError, match=r": text\.format is not supported"):
         RESPONSES.prepare(values, offer())
+
+
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [
+        ("messages", "input"),
+        ("messages[2].content", "input[1].content"),
+        ("messages[0]", "instructions"),
+        ("messages[9]", "input[1]"),
+        ("response_format", "text.format"),
+        ("tools[0]", "tools[0]"),
+        (None, None),
+    ],
+)
+def test_the_engines_own_refusals(offer, where, expected):
+    """What the engine refuses has the name of this request's parameter, too."""
+    items = [USER, {"role": "user", "content": "again"}]
+    values = {"model": "stand-in", "instructions": "Be brief.", "input": items}
+    asked = RESPONSES.prepare(values, offer())
+    told = problem("REQUEST_INVALID", f"{where} is wrong", where=where)
+    renamed = asked.renamed(told)
+    assert (renamed.where, renamed.code) == (expected, told.code)
+    assert renamed.message == f"{expected} is wrong"
 
 
 def every_parameter():
