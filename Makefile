@@ -20,7 +20,7 @@ $(VENV)/.ready: pyproject.toml requirements/dev.txt
 
 # What the tests need beyond the virtual environment, each in a folder of its own. If one cannot be
 # downloaded or built, its tests are skipped with a reason.
-ENGINES := .engines/clients/.ready
+ENGINES := .engines/clients/.ready .engines/npm/.ready
 ifeq ($(shell uname -sm),Linux x86_64)
 ENGINES += .engines/llama-cpp/.ready .engines/transformers/.ready
 endif
@@ -43,6 +43,13 @@ TORCH := kits/tiny-chat-transformers
 .engines/clients/.ready: requirements/clients.txt | $(VENV)/.ready
 	@rm -rf $(@D)
 	@$(PIP) --target $(@D) --no-compile --no-deps --only-binary :all: --require-hashes --requirement $< \
+		&& touch $@ || rm -rf $(@D)
+
+# The lock has no addresses of packages: npm gets them from the registry that it is configured for.
+NPM := tests/end_to_end/clients
+.engines/npm/.ready: $(NPM)/package.json $(NPM)/package-lock.json
+	@rm -rf $(@D) && mkdir -p $(@D) && cp $^ $(@D)
+	@(cd $(@D) && npm ci --ignore-scripts --no-audit --no-fund --loglevel error) \
 		&& touch $@ || rm -rf $(@D)
 
 demo: $(VENV)/.ready  ## lock, build, run and query the example kit
@@ -87,6 +94,7 @@ lock-dev: $(VENV)/.ready  ## update the pins of the development environment
 		--no-emit-index-url --no-header --group clients -o requirements/clients.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-header --group fuzz -o requirements/fuzz.txt
+	cd $(NPM) && npm update --package-lock-only --ignore-scripts --no-audit --no-fund
 
 clean:  ## delete what make created
 	rm -rf $(VENV) .engines .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel
 
+from mealkit.errors import Problem
 from mealkit.runtime.api.prompt_length import LengthCheck
 from mealkit.runtime.api.reading import RefusedParameter, Request
 from mealkit.runtime.api.served_model import ServedModel
@@ -53,6 +54,8 @@ class Asked:
     """Converts the worker's answer for the caller; None if the caller gets it unchanged."""
     stream_form: Callable[[], StreamForm] | None = None
     """Converts the worker's events for the caller; None if the caller gets them unchanged."""
+    renamed: Callable[[Problem], Problem] | None = None
+    """Names the caller's parameter in the worker's problem; None if the names are the same."""
 
     @property
     def held_bytes(self) -> int:

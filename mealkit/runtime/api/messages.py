@@ -49,6 +49,22 @@ Content = (
 _AnyContent = str | Annotated[list[TextPart], Field(max_length=_MAX_PARTS, fail_fast=True)]
 
 
+class AnswerTextPart(TextPart):
+    """A part of the model's own message, into which clients copy that message's other fields."""
+
+    role: Unused = None
+    """The role of the message's author, which the message has. It is ignored."""
+    refusal: Absent = None
+    """Only null: a refusal cannot be passed on to the model."""
+    tool_calls: Unused = None
+    """The tools that the model called, which the message has. They are ignored."""
+    annotations: Unused = None
+    """Notes about the text, such as sources. They are ignored: no chat template reads them."""
+
+
+_AnswerContent = str | Annotated[list[AnswerTextPart], Field(max_length=_MAX_PARTS, fail_fast=True)]
+
+
 class _Spoken(Hinted):
     content: Content
     """The text, whole or in parts."""
@@ -118,7 +134,7 @@ class AssistantMessage(Hinted):
 
     role: Literal["assistant"]
     """The role of the message's author."""
-    content: _AnyContent | None = None
+    content: _AnswerContent | None = None
     """The text, whole or in parts."""
     name: str | None = None
     """The name of the message's author, for chat templates that use it."""

@@ -78,11 +78,16 @@ class Answering:
             raise await service.explain_loss(error) from error
 
     async def _work(self, request: Request, asked: Asked, reply: Reply) -> None:
-        if asked.length_check:
-            counted = await self._ask(COUNTING_PATH, asked.length_check.body)
-            asked = replace(asked, body=asked.length_check.fitted(asked.body, counted))
-        request.state.reached = time.perf_counter()
-        await (self._streamed if asked.streams else self._whole)(asked, reply)
+        try:
+            if asked.length_check:
+                counted = await self._ask(COUNTING_PATH, asked.length_check.body)
+                asked = replace(asked, body=asked.length_check.fitted(asked.body, counted))
+            request.state.reached = time.perf_counter()
+            await (self._streamed if asked.streams else self._whole)(asked, reply)
+        except MealkitError as error:
+            if asked.renamed is None:
+                raise
+            raise failures([asked.renamed(problem) for problem in error.problems]) from error
 
     async def _whole(self, asked: Asked, reply: Reply) -> None:
         began = time.perf_counter()

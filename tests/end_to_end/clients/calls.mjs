@@ -92,7 +92,8 @@ async function openai_responses(url, model) {
   const second = await responses.create({ ...short, instructions: "Be brief.", input: turns });
   const pieces = [];
   const kinds = [];
-  for await (const event of await responses.create({ ...short, input, stream: true })) {
+  const streamed = { ...short, instructions: "Be brief.", input, stream: true };
+  for await (const event of await responses.create(streamed)) {
     kinds.push(event.type);
     if (event.type === "response.output_text.delta") pieces.push(event.delta);
   }
@@ -130,7 +131,8 @@ async function ai(model, options = {}) {
   const turns = [...messages, ...first.response.messages, { role: "user", content: AGAIN }];
   const second = await generateText({ ...given, system: "Be brief.", messages: turns });
   const pieces = [];
-  const streamed = streamText({ ...given, messages, onError: ({ error }) => pieces.push(`${error}`) });
+  const onError = ({ error }) => pieces.push(`${error}`);
+  const streamed = streamText({ ...given, system: "Be brief.", messages, onError });
   for await (const piece of streamed.textStream) pieces.push(piece);
   const heard = [];
   const weather = tool({

@@ -25,22 +25,18 @@ class Verdict(BaseModel):
     returns: bool
 
 
-def agents_responses(url, model):
-    """Run agents of the Agents SDK on the Responses API, which is its default."""
-    from agents import OpenAIResponsesModel
+def agents(url, model):
+    """Run agents of the Agents SDK on chat completions, and on the Responses API, its default."""
+    from agents import OpenAIChatCompletionsModel, OpenAIResponsesModel
     from openai import AsyncOpenAI
 
     client = AsyncOpenAI(base_url=f"{url}/v1", api_key="any", max_retries=0)
-    return asyncio.run(_agents(OpenAIResponsesModel(model, client)))
 
+    async def both():
+        kinds = (OpenAIChatCompletionsModel, OpenAIResponsesModel)
+        return [await _agents(kind(model, client)) for kind in kinds]
 
-def agents_chat(url, model):
-    """Run agents of the Agents SDK on chat completions."""
-    from agents import OpenAIChatCompletionsModel
-    from openai import AsyncOpenAI
-
-    client = AsyncOpenAI(base_url=f"{url}/v1", api_key="any", max_retries=0)
-    return asyncio.run(_agents(OpenAIChatCompletionsModel(model, client)))
+    return asyncio.run(both())
 
 
 async def _agents(model):
@@ -84,22 +80,18 @@ async def _agents(model):
     }
 
 
-def pydantic_ai_chat(url, model):
-    """Run agents of pydantic-ai on chat completions."""
-    from pydantic_ai.models.openai import OpenAIChatModel
+def pydantic_ai(url, model):
+    """Run agents of pydantic-ai on chat completions, and on the Responses API."""
+    from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel
     from pydantic_ai.providers.openai import OpenAIProvider
 
     provider = OpenAIProvider(base_url=f"{url}/v1", api_key="any")
-    return asyncio.run(_pydantic_ai(OpenAIChatModel(model, provider=provider)))
 
+    async def both():
+        kinds = (OpenAIChatModel, OpenAIResponsesModel)
+        return [await _pydantic_ai(kind(model, provider=provider)) for kind in kinds]
 
-def pydantic_ai_responses(url, model):
-    """Run agents of pydantic-ai on the Responses API."""
-    from pydantic_ai.models.openai import OpenAIResponsesModel
-    from pydantic_ai.providers.openai import OpenAIProvider
-
-    provider = OpenAIProvider(base_url=f"{url}/v1", api_key="any")
-    return asyncio.run(_pydantic_ai(OpenAIResponsesModel(model, provider=provider)))
+    return asyncio.run(both())
 
 
 async def _pydantic_ai(model):
@@ -125,14 +117,9 @@ async def _pydantic_ai(model):
     }
 
 
-def langchain_chat(url, model):
-    """Talk with LangChain's adapter, on chat completions."""
-    return _langchain(url, model, use_responses_api=False)
-
-
-def langchain_responses(url, model):
-    """Talk with LangChain's adapter, on the Responses API."""
-    return _langchain(url, model, use_responses_api=True)
+def langchain(url, model):
+    """Talk with LangChain's adapter, on chat completions, and on the Responses API."""
+    return [_langchain(url, model, use_responses_api=new) for new in (False, True)]
 
 
 def _langchain(url, model, *, use_responses_api):
@@ -179,7 +166,7 @@ def _langchain(url, model, *, use_responses_api):
     }
 
 
-def llama_index_chat(url, model):
+def llama_index(url, model):
     """Talk with LlamaIndex's adapter."""
     from llama_index.core.llms import ChatMessage
     from llama_index.core.tools import FunctionTool
@@ -214,7 +201,7 @@ def llama_index_chat(url, model):
         role="tool", content="rain", additional_kwargs={"tool_call_id": call.tool_id}
     )
     after = short.chat([turns[1], called.message, answered])
-    return {
+    found = {
         "turns": [first.message.content, second.message.content],
         "pieces": pieces,
         "heard": [call.tool_kwargs["place"]],
@@ -222,6 +209,7 @@ def llama_index_chat(url, model):
         "structured": [long.structured_predict(Verdict, _prompt()).model_dump()],
         "tokens": first.raw.usage.completion_tokens,
     }
+    return [found]
 
 
 def _prompt():
@@ -230,11 +218,13 @@ def _prompt():
     return PromptTemplate(HELLO)
 
 
-def litellm_chat(url, model):
+def litellm(url, model):
     """Talk through LiteLLM, on chat completions and on the Responses API."""
     # Otherwise it would fetch a table of prices.
     os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
-    import litellm
+    import litellm as lite
+
+    lite.suppress_debug_info = True  # it would be printed among the answer
 
     given = {"model": f"openai/{model}", "api_base": f"{url}/v1", "api_key": "any"}
     given |= {"num_retries": 0}
@@ -246,7 +236,7 @@ def litellm_chat(url, model):
     turns = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": HELLO}]
 
     def ask(messages, max_tokens=SHORT, **values):
-        return litellm.completion(messages=messages, max_tokens=max_tokens, **given, **values)
+        return lite.completion(messages=messages, max_tokens=max_tokens, **given, **values)
 
     first = ask(turns)
     second = ask([*turns, first.choices[0].message, {"role": "user", "content": AGAIN}])
@@ -257,20 +247,20 @@ def litellm_chat(url, model):
     after = ask([turns[1], called, answered], tools=tools)
     form = {"type": "json_schema", "json_schema": {"name": "verdict", "schema": parameters}}
     structured = ask(turns[1:], 96, response_format=form).choices[0].message.content
-    response = litellm.responses(input=HELLO, max_output_tokens=SHORT, **given)
+    response = lite.responses(input=HELLO, max_output_tokens=SHORT, **given)
     try:
         ask([{"role": "user", "content": "word " * 600}])
-    except litellm.ContextWindowExceededError:
+    except lite.ContextWindowExceededError:
         overflow = "context"
-    return {
+    found = {
         "turns": [first.choices[0].message.content, second.choices[0].message.content],
         "pieces": pieces,
         "heard": [json.loads(call.function.arguments)["place"]],
         "after": [after.choices[0].message.content, response.output[0].content[0].text],
         "structured": [json.loads(structured)],
         "tokens": first.usage.completion_tokens,
-        "overflow": overflow,
     }
+    return [found, overflow]
 
 
 if __name__ == "__main__":

@@ -52,6 +52,15 @@ def test_an_answer_may_be_sent_back(offer, ask, fields):
     assert asked["messages"] == [{"role": "user", "content": "u"}, ANSWER]
 
 
+def test_a_part_of_an_answer_may_repeat_its_fields(offer, ask):
+    """The Agents SDK from npm copies the fields of an answer into the part that has its text."""
+    part = {"type": "text", "text": "hm", "role": "assistant", "refusal": None, "tool_calls": []}
+    asked = ask(CHAT, offer(), messages=[{"role": "assistant", "content": [part]}])
+    assert asked["messages"] == [{"role": "assistant", "content": "hm"}]
+    user = [{"role": "user", "content": [part]}]
+    assert ask(CHAT, offer(), messages=user) == (UNSUPPORTED, "messages[0].content[0].role")
+
+
 def test_calls_may_be_sent_back(offer, ask):
     """As clients put them together from a stream, with the fields that they add; and no result."""
     written = {"name": "weather", "arguments": "{}"}

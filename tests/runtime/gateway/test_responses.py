@@ -61,7 +61,7 @@ def test_turns(client):
         ({"temperature": 0.5}, openai.BadRequestError, "REQUEST_UNSUPPORTED", "temperature"),
         ({"model": "other"}, openai.NotFoundError, "REQUEST_MODEL", "model"),
         ({"input": []}, openai.BadRequestError, "REQUEST_INVALID", "input"),
-        ({"input": "refuse"}, openai.APIStatusError, "REQUEST_TOO_LONG", None),
+        ({"input": "refuse"}, openai.APIStatusError, "context_length_exceeded", None),
         ({"input": "garbage"}, openai.InternalServerError, "ENGINE_ANSWER", None),
     ],
 )

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag
 
 from mealkit.errors import failure
-from mealkit.runtime.api.messages import MAX_MESSAGES
+from mealkit.runtime.api.messages import MAX_MESSAGES, Hinted
 from mealkit.runtime.api.reading import Request, unsupported
 from mealkit.untrusted import shown
 
@@ -20,7 +20,7 @@ _MAX_PARTS = 1024
 _TEXT_PARTS = frozenset({"input_text", "output_text"})
 
 
-class InputText(Request):
+class InputText(Hinted):
     """A text that the caller wrote."""
 
     type: Literal["input_text"]
@@ -94,6 +94,8 @@ class InputCallOutput(_Item):
     """The id of the call."""
     output: Texts
     """The text, whole or in parts."""
+    name: str | None = None
+    """The function's name. It is ignored: the call has it."""
 
 
 class InputReasoning(_Item):

@@ -7,16 +7,18 @@ from pydantic import Field
 
 from mealkit.recipe.sampling_parameters import MAX_TOKENS, TOP_LOGPROBS
 from mealkit.runtime.api.chat import AnyJson, FunctionName, PlainText
+from mealkit.runtime.api.messages import Hinted
+from mealkit.runtime.api.other_servers import OF_OTHER_SERVERS
 from mealkit.runtime.api.reading import WHOLE, RefusedParameter, Request, unsupported
 from mealkit.runtime.api.responses.input_items import InputItems
-from mealkit.runtime.api.sampling import SamplingRequest
+from mealkit.runtime.api.sampling import SamplingRequest, TokenLimit
 from mealkit.untrusted import shown
 
 LIKELIHOODS = "message.output_text.logprobs"
 """The value of ``include`` that asks for log probabilities."""
 
 
-class FunctionTool(Request):
+class FunctionTool(Hinted):
     """A function that the model may call."""
 
     type: Literal["function"]
@@ -64,6 +66,17 @@ class TextOptions(Request):
     """Only OpenAI's default, medium: the kit's author has set how the model answers."""
 
 
+class ReasoningOptions(Request):
+    """How the model thinks; a kit's answers have no reasoning of their own."""
+
+    effort: Annotated[str | None, Field(json_schema_extra={"enum": ["medium", None]})] = None
+    """Only OpenAI's default, medium: the kit's author has set how the model thinks."""
+    summary: str | None = None
+    """Ignored: there is no reasoning to summarize."""
+    generate_summary: str | None = None
+    """The old name of ``summary``. It is ignored."""
+
+
 class ResponseRequest(SamplingRequest):
     """A conversation to answer, as OpenAI's Responses API has it; the kit stores nothing."""
 
@@ -71,9 +84,11 @@ class ResponseRequest(SamplingRequest):
     """The conversation so far: a text of the user, or a list of items."""
     instructions: str | None = None
     """Instructions that apply to the whole conversation: its first, system message."""
-    max_output_tokens: Annotated[int | None, Field(**MAX_TOKENS.field), WHOLE] = None
+    max_output_tokens: Annotated[TokenLimit, Field(description=MAX_TOKENS.meaning)] = None
     text: TextOptions | None = None
     """The text of the answer, such as its format."""
+    reasoning: ReasoningOptions | None = None
+    """How the model thinks."""
     tools: Annotated[list[FunctionTool], Field(max_length=128, fail_fast=True)] | None = None
     """The functions that the model may call."""
     tool_choice: Literal["none", "auto", "required"] | ChosenFunction | None = None
@@ -85,23 +100,16 @@ class ResponseRequest(SamplingRequest):
     top_logprobs: Annotated[int | None, Field(**TOP_LOGPROBS.field), WHOLE] = None
     store: bool | None = None
     """Has no effect: nothing is stored, and the answer says so with ``store: false``."""
-    metadata: dict[str, Any] | None = None
-    """The caller's notes, which the answer repeats."""
     max_tool_calls: int | None = None
     """Has no effect: it limits calls of built-in tools, and a kit has none."""
     safety_identifier: str | None = None
     """The caller's id of its end user. It is ignored: it never changes an answer."""
-    prompt_cache_key: str | None = None
-    """Ignored: it never changes an answer."""
-    prompt_cache_options: dict[str, Any] | None = None
-    """Ignored: it never changes an answer."""
-    prompt_cache_retention: str | None = None
-    """Ignored: it never changes an answer."""
 
 
 _STORES = "this kit stores nothing"
 _WHOLE_INPUT = "send the whole conversation in input"
 REFUSED: Mapping[str, RefusedParameter] = {
+    **OF_OTHER_SERVERS,
     "background": RefusedParameter(_STORES, (False,), "leave it out, and wait for the answer"),
     "context_management": RefusedParameter("inputs are never shortened", ([],)),
     "conversation": RefusedParameter(_STORES, hint=_WHOLE_INPUT),
@@ -110,10 +118,6 @@ REFUSED: Mapping[str, RefusedParameter] = {
     "prompt": RefusedParameter(
         "it names a prompt that OpenAI stores",
         hint="the kit's own prompts are used with prompt in /v1/chat/completions",
-    ),
-    "reasoning": RefusedParameter(
-        "the kit's author has set how the model thinks",
-        ({}, {"effort": None}, {"summary": None}, {"effort": None, "summary": None}),
     ),
     "service_tier": RefusedParameter("all requests have the same priority", ("auto", "default")),
     "truncation": RefusedParameter("inputs are never shortened", ("disabled",)),
@@ -135,16 +139,19 @@ def refuse_other_tools(values: Mapping[str, Any]) -> None:
             raise unsupported(message, where, "OpenAI's built-in tools run at OpenAI")
 
 
-def refuse_verbosity(asked: ResponseRequest) -> None:
-    """Raise if the request sets how long the answer is in another way than OpenAI's default.
+def refuse_changes(asked: ResponseRequest) -> None:
+    """Raise if the request sets how the model thinks or talks in another way than by default.
 
     Raises:
         RequestError: ``REQUEST_UNSUPPORTED``.
     """
-    verbosity = asked.text.verbosity if asked.text else None
-    if verbosity not in (None, "medium"):
-        message = "text.verbosity is not supported: the kit's author has set it"
-        raise unsupported(message, "text.verbosity")
+    given = {
+        "text.verbosity": asked.text.verbosity if asked.text else None,
+        "reasoning.effort": asked.reasoning.effort if asked.reasoning else None,
+    }
+    for where, value in given.items():
+        if value not in (None, "medium"):
+            raise unsupported(f"{where} is not supported: the kit's author has set it", where)
 
 
 def _list(value: Any) -> list[Any]:

@@ -28,8 +28,8 @@ from mealkit.runtime.api.responses.response_request import (
     REFUSED,
     ResponseRequest,
     SchemaFormat,
+    refuse_changes,
     refuse_other_tools,
-    refuse_verbosity,
 )
 from mealkit.runtime.api.sampling import SamplingRequest
 from mealkit.runtime.api.served_model import ServedModel
@@ -52,22 +52,21 @@ def _prepare(values: dict[str, Any], served: ServedModel) -> Asked:
     refuse_other_items(values.get("input"))
     refuse_other_tools(values)
     request = read_request(ResponseRequest, values, REFUSED)
-    refuse_verbosity(request)
+    refuse_changes(request)
     conversation = conversation_of(request.instructions, request.input)
+    renamed = partial(_renamed, places=conversation.places)
     try:
         asked = CHAT.prepare(_chat_of(request, conversation), served)
     except MealkitError as error:
-        renamed = [_renamed(problem, conversation.places) for problem in error.problems]
-        raise failures(renamed) from error
+        raise failures([renamed(problem) for problem in error.problems]) from error
     echoed = _echoed(request, served)
-    check = asked.length_check
     return replace(
         asked,
         # The last event has the number of tokens.
         wants_usage=True,
-        length_check=check and replace(check, where="input"),
         shape=partial(response_body, echoed=echoed),
         stream_form=partial(ResponseStream, echoed),
+        renamed=renamed,
     )
 
 
@@ -109,13 +108,11 @@ def _echoed(request: ResponseRequest, served: ServedModel) -> Mapping[str, Any]:
         "instructions": request.instructions,
         "max_output_tokens": request.max_output_tokens,
         "max_tool_calls": request.max_tool_calls,
-        "metadata": request.metadata or {},
+        "metadata": {},
         "model": request.model,
         "parallel_tool_calls": request.parallel_tool_calls is not False,
         "previous_response_id": None,
-        "prompt_cache_key": request.prompt_cache_key,
         "reasoning": {"effort": None, "summary": None},
-        "safety_identifier": request.safety_identifier,
         "service_tier": "default",
         "store": False,
         "temperature": served.choose("temperature", request.temperature),
@@ -128,7 +125,6 @@ def _echoed(request: ResponseRequest, served: ServedModel) -> Mapping[str, Any]:
         "top_logprobs": request.top_logprobs or 0,
         "top_p": served.choose("top_p", request.top_p),
         "truncation": "disabled",
-        "user": request.user,
     }
 
 
@@ -142,7 +138,11 @@ def _renamed(problem: Problem, places: list[str]) -> Problem:
     found = _PLACE.match(problem.where or "")
     if not found:
         return problem
-    name = places[int(found[1])] if found[1] else _NAMES.get(found[0], found[0])
+    if found[1]:
+        # The engine may have joined messages.
+        name = places[min(int(found[1]), len(places) - 1)]
+    else:
+        name = _NAMES.get(found[0], found[0])
     message = problem.message.replace(found[0], name)
     return replace(problem, message=message, where=name + found.string[found.end() :])
 

@@ -78,7 +78,6 @@ def test_what_is_repeated(shaped):
         "tools": [TOOL],
         "tool_choice": {"type": "function", "name": "f"},
         "instructions": "Be brief.",
-        "metadata": {"a": "\ud800"},
     }
     found = shaped({"content": "{}"}, store=True, text=text, **values)
     assert (found["store"], found["text"], found["model"]) == (False, text, "stand-in")

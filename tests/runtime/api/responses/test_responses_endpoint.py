@@ -6,7 +6,7 @@ import json
 import openai
 import pytest
 
-from mealkit.errors import RequestError
+from mealkit.errors import RequestError, problem
 from mealkit.recipe.kit import Feature, Task
 from mealkit.runtime.api.chat import CHAT
 from mealkit.runtime.api.responses.responses_endpoint import RESPONSES
@@ -62,7 +62,14 @@ OPEN = {name: {} for name in ("temperature", "top_p", "seed", "top_k")}
         ({"store": True, "metadata": {"a": "b"}, "user": "u", "safety_identifier": "s"}, {}),
         ({"prompt_cache_key": "k", "prompt_cache_retention": "24h", "max_tool_calls": 3}, {}),
         ({"background": False, "truncation": "disabled", "service_tier": "auto"}, {}),
-        ({"reasoning": {"effort": None}, "conversation": None, "tools": []}, {}),
+        (
+            {
+                "reasoning": {"effort": "medium", "summary": "auto"},
+                "conversation": None,
+                "tools": [],
+            },
+            {},
+        ),
     ],
 )
 def test_the_engine_is_asked_what_a_chat_asks(offer, ask, values, same):
@@ -80,7 +87,7 @@ def test_the_engine_is_asked_what_a_chat_asks(offer, ask, values, same):
         ({"conversation": "conv_1"}, "conversation"),
         ({"background": True}, "background"),
         ({"prompt": {"id": "pmpt_1"}}, "prompt"),
-        ({"reasoning": {"effort": "high"}}, "reasoning"),
+        ({"reasoning": {"effort": "high"}}, "reasoning.effort"),
         ({"truncation": "auto"}, "truncation"),
         ({"service_tier": "flex"}, "service_tier"),
         ({"context_management": [{"type": "compaction"}]}, "context_management"),
@@ -128,6 +135,29 @@ def test_the_name_is_in_the_message(offer):
         RESPONSES.prepare(values, offer())
 
 
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [
+        ("messages", "input"),
+        ("messages[2].content", "input[1].content"),
+        ("messages[0]", "instructions"),
+        ("messages[9]", "input[1]"),
+        ("response_format", "text.format"),
+        ("tools[0]", "tools[0]"),
+        (None, None),
+    ],
+)
+def test_the_engines_own_refusals(offer, where, expected):
+    """What the engine refuses has the name of this request's parameter, too."""
+    items = [USER, {"role": "user", "content": "again"}]
+    values = {"model": "stand-in", "instructions": "Be brief.", "input": items}
+    asked = RESPONSES.prepare(values, offer())
+    told = problem("REQUEST_INVALID", f"{where} is wrong", where=where)
+    renamed = asked.renamed(told)
+    assert (renamed.where, renamed.code) == (expected, told.code)
+    assert renamed.message == f"{expected} is wrong"
+
+
 def every_parameter():
     """Every parameter of the client's method: a newer client may bring new ones."""
     with openai.OpenAI(api_key="any", base_url="http://127.0.0.1:1") as client:
@@ -157,6 +187,7 @@ TAKEN = {
     "prompt_cache_options": {"mode": "implicit"},
     "prompt_cache_retention": "24h",
     "safety_identifier": "s",
+    "reasoning": {"effort": "medium", "summary": "auto"},
     "store": True,
     "stream_options": {"include_obfuscation": False},
     "user": "u",
