@@ -12,8 +12,8 @@ import httpx2
 
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError, failure
-from mealkit.stores.registry.client import RegistryClient
-from mealkit.stores.registry.exchange import SMALL_BYTES, RegistryAnswer, RegistryCall
+from mealkit.stores.registry.client import RegistryClient, answer_of
+from mealkit.stores.registry.exchange import SMALL_BYTES, RegistryCall
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ class RegistryBlob:
         if response.status_code == 416:
             raise self._other_bytes(f"has no byte {start}", client)
         if response.status_code != 200:
-            answer = RegistryAnswer(response.status_code, response.headers, _beginning(response))
+            answer = answer_of(response, _beginning(response))
             raise client.refusal(f"GET {self.digest}", answer)
         size = response.headers.get("content-length")
         if size is not None and size != str(self.size_bytes):
