@@ -6,7 +6,7 @@ Raises RegistryError for bytes that do not match the digest: a complete read is 
 import contextlib
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import httpx2
 
@@ -29,6 +29,10 @@ class RegistryBlob:
     def registry(self) -> str:
         """The name of the registry that has the blob (not of a mirror)."""
         return self.clients[-1].endpoint.registry
+
+    def at_registry(self) -> "RegistryBlob":
+        """Return the same blob without its mirrors."""
+        return replace(self, clients=self.clients[-1:])
 
     def chunks(self, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         """Yield the requested range; after a lost connection the read continues where it ended.
