@@ -17,8 +17,10 @@ from mealkit.oci.descriptor import Platform
 from mealkit.oci.image import Image
 from mealkit.oci.reference import Reference
 from mealkit.oci.tar import weight_footer, weight_header
+from mealkit.oci.validate import require_unpackable
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.image.fetching_layers import Span, fetch_file, fetch_layers
+from mealkit.pipeline.image.image_lock import kit_layer
 from mealkit.progress import Advance, Progress
 from mealkit.sources.file_cache import FileCache
 from mealkit.stores.blobs import VirtualBlob
@@ -28,15 +30,28 @@ from mealkit.stores.registry.pull import RemoteImages
 from mealkit.stores.registry.reaching import Registries
 
 
-def pull(reference: Reference, architecture: str, home: Home, progress: Progress) -> Image:
+def pull(
+    reference: Reference,
+    architecture: str,
+    home: Home,
+    progress: Progress,
+    *,
+    is_unpacked: bool = False,
+) -> Image:
     """Pull an image into the local store, under its reference; present blobs are not fetched.
 
+    ``is_unpacked``: mealkit itself will unpack it, for the sandbox.
+
     Raises:
-        RegistryError, StoreError: the registry refuses, or bytes do not match their digest.
+        RegistryError, StoreError: the registry refuses, bytes do not match their digest, or the
+            layers cannot be unpacked here (``IMAGE_UNCHECKED``).
     """
     store, cache = LocalStore(home.store), FileCache(home.files)
     with Registries.from_environment() as registries, store.use():
         image = RemoteImages(registries).image(reference, Platform("linux", architecture))
+        require_unpackable([layer for layer in (kit_layer(image),) if layer], "reading the lock")
+        if is_unpacked:
+            require_unpackable(image.layers, "the sandbox", "use --client docker")
         _pull_weights(image, store, cache, progress)
         fetch_layers(image.layers, f"pulling {reference}", store, cache, progress)
         store.put(image, [_name(reference, image)])
