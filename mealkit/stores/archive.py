@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from mealkit.digest import CHUNK_BYTES, Digest, file_chunks
 from mealkit.errors import MealkitError, failure
-from mealkit.files.whole import partial_file, require_space, sync_folder
+from mealkit.files.whole import partial_file, remove_leftovers, require_space, sync_folder
 from mealkit.oci.choosing import Source, find_image
 from mealkit.oci.descriptor import Descriptor, Platform
 from mealkit.oci.extent import check_size
@@ -38,8 +38,8 @@ def write_archive(
 ) -> None:
     """Write an image or an index with all its bytes as one file, reproducibly.
 
-    An existing file is replaced when the new one is complete. ``advance`` is called with the
-    number of bytes.
+    An existing file is replaced when the new one is complete, and what a killed process left of it
+    is deleted. ``advance`` is called with the number of bytes.
 
     Raises:
         BuildError: ``OUTPUT_EXISTS``: the path is a folder.
@@ -57,6 +57,7 @@ def write_archive(
         TarFile(f"{_BLOBS}{digest.hex}", blob.size_bytes, partial(_told, blob, advance))
         for digest, blob in blobs.items()
     ]
+    remove_leftovers(file.absolute().parent, file.name)
     require_space(file.absolute().parent, sum(entry.size_bytes for entry in entries))
     with partial_file(file.absolute()) as out:
         for chunk in tar_chunks(entries):

@@ -105,7 +105,9 @@ class Authorizer:
             if challenge is None:
                 return None
             self._challenge = challenge
-            made = self._make(challenge, scopes)
+            # A registry may know the repository by another name, such as one with a prefix.
+            stated = challenge.parameters.get("scope", "").split()
+            made = self._make(challenge, scopes, tuple(stated))
             return None if made == refused else made
 
     def denied(self, what: str, words: str = "") -> MealkitError:
@@ -134,7 +136,9 @@ class Authorizer:
             text = text.replace(secret, "***")
         return text
 
-    def _make(self, challenge: Challenge, scopes: tuple[str, ...]) -> str | None:
+    def _make(
+        self, challenge: Challenge, scopes: tuple[str, ...], stated: tuple[str, ...] = ()
+    ) -> str | None:
         credential = self._credential(scopes)
         if credential:
             self._secrets.update(credential.secrets)
@@ -143,7 +147,8 @@ class Authorizer:
                 return None
             self._headers[scopes] = (credential.basic, float("inf"))
             return credential.basic
-        token, life_seconds = self._token(challenge, scopes, credential)
+        asked = tuple(dict.fromkeys((*scopes, *stated)))
+        token, life_seconds = self._token(challenge, asked, credential)
         self._secrets.add(token)
         header = f"Bearer {token}"
         self._headers[scopes] = (header, time.monotonic() + life_seconds * _USED_PART_OF_LIFE)
@@ -160,9 +165,8 @@ class Authorizer:
         realm = self._realm(challenge)
         if credential is not None:
             self._require_own(realm)
-        asked = scopes or tuple(filter(None, [challenge.parameters.get("scope")]))
         service = challenge.parameters.get("service", "")
-        answer = self._fetch(_token_request(realm, service, asked, credential))
+        answer = self._fetch(_token_request(realm, service, scopes, credential))
         if answer.status in {400, 401, 403}:
             raise self.denied("a token", self.scrub(words_of(answer.body)))
         form = json_of(answer.body)

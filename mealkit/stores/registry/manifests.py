@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError, failure
-from mealkit.oci.descriptor import INDEX_TYPES, MANIFEST, MANIFEST_TYPES, Descriptor
+from mealkit.oci.descriptor import INDEX, INDEX_TYPES, MANIFEST, MANIFEST_TYPES, Descriptor
 from mealkit.oci.image import Content
 from mealkit.oci.manifest import json_object
 from mealkit.oci.reference import Reference
@@ -125,4 +125,6 @@ def _media_type(raw: bytes, header: str) -> str:
         return found
     if form.get("schemaVersion") == 2 and "config" in form and "layers" in form:
         return MANIFEST
+    if form.get("schemaVersion") == 2 and "manifests" in form:
+        return INDEX
     raise failure("IMAGE_INVALID", f"its manifest is of the type {found!r}")

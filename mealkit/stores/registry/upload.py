@@ -94,6 +94,8 @@ class Uploader:
         size = answer.headers.get("content-length")
         if answer.digest is not None:
             return answer.digest == blob.digest and size in {None, str(blob.size_bytes)}
+        if size is None:
+            return self._can_read(path, repository, blob)
         return size == str(blob.size_bytes) and not answer.is_page
 
     def _can_read(self, path: str, repository: str, blob: Blob) -> bool:
