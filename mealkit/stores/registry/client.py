@@ -168,10 +168,21 @@ class RegistryClient:
         tried = f", tried {attempts} times" if attempts > 1 else ""
         return failure(
             "REGISTRY_UNREACHABLE",
-            f"{name}: {self._authorizer.scrub(message)}{tried}{self._note}",
+            f"{self._asked(error)}: {self._authorizer.scrub(message)}{tried}{self._note}",
             where=name,
             hint=hint,
         )
+
+    def _asked(self, error: httpx2.TransportError) -> str:
+        """Return the name of the host that a request was for: redirects lead to others."""
+        name = self.endpoint.registry
+        try:
+            url = error.request.url
+        except RuntimeError:  # it has no request
+            return name
+        if self._base is None or _origin_of(url) == _origin_of(self._base):
+            return name
+        return f"{url.netloc.decode()}, which {name} redirects to"
 
     def _patiently(self, once: Callable[[], httpx2.Response]) -> httpx2.Response:
         attempt, silent = 1, 0
