@@ -23,7 +23,7 @@ from mealkit.pipeline.home import Home, home_at
 from mealkit.pipeline.image.building import build_kit
 from mealkit.pipeline.image.image_lock import lock_of
 from mealkit.pipeline.image.inspecting import inspect
-from mealkit.pipeline.image.outputs import Outputs
+from mealkit.pipeline.image.outputs import Outputs, deliver
 from mealkit.pipeline.image.pulling import pull
 from mealkit.pipeline.machine.stated_needs import stated_by
 from mealkit.pipeline.opening_images import current_image, open_image
@@ -319,3 +319,15 @@ def test_a_layer_that_python_cannot_unpack_is_refused_before_the_pull(quirky, ta
     assert caught.value.problems[0].code == "IMAGE_UNCHECKED"
     assert not [path for _, path, _ in quirky.seen if weights_of(built) in path]
     assert not Path(home.files / "parts").exists()
+
+
+def test_an_image_is_delivered_to_every_place(quirky, built, tmp_path):
+    """--push and --output may be repeated; what is in the registry is not sent again."""
+    texts = [f"{quirky.host}/other/kit:{tag}" for tag in ("1.0.0", "latest")]
+    files = [f"oci-archive:{tmp_path}/a.tar", f"oci:{tmp_path}/b"]
+    places = Outputs(push=[*texts, texts[0]], output=files).places()
+    lines = deliver(built, "little:1", places, ("little",), Heard())
+    assert [line.split("@")[0] for line in lines[2:]] == [f"pushed to {text}" for text in texts]
+    assert {"1.0.0", "latest"} <= set(quirky.manifests)
+    assert (tmp_path / "a.tar").is_file()
+    assert (tmp_path / "b" / "index.json").is_file()

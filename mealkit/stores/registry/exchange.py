@@ -85,7 +85,7 @@ def words_of(body: bytes) -> str:
     words = _words_in(json_of(body))
     if words is None:
         page = _TITLE.search(beginning) if beginning.lstrip().startswith("<") else None
-        words = f"a web page, {page[1]!r}" if page else beginning
+        words = f"a web page, {' '.join(page[1].split())!r}" if page else beginning
     printable = "".join(sign if sign.isprintable() else " " for sign in words)
     return " ".join(printable.split())[:_QUOTED_CHARACTERS]
 
