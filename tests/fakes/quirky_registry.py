@@ -7,13 +7,15 @@ import re
 import socket
 import threading
 import urllib.parse
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 
 class Server(ThreadingHTTPServer):
     daemon_threads = True
 
-    def handle_error(self, *_):
+    def handle_error(self, *_: Any) -> None:
         """Say nothing: clients that go away in the middle are what the tests are about."""
 
 
@@ -27,8 +29,8 @@ class QuirkyRegistry:
         self.blobs: dict[str, bytes] = {}
         self.manifests: dict[str, tuple[str, bytes]] = {}
         self.sessions: dict[str, bytearray] = {}
-        self.quirks: list = []
-        self.seen: list[tuple[str, str, dict]] = []
+        self.quirks: list[Callable[[Any], Any]] = []
+        self.seen: list[tuple[str, str, dict[str, str]]] = []
         outer = self
 
         class Handler(_RegistryHandler):
@@ -50,7 +52,7 @@ class _RegistryHandler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     registry: QuirkyRegistry
 
-    def answer(self, status, body=b"", **headers):
+    def answer(self, status: int, body: bytes = b"", **headers: str) -> bool:
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name.replace("_", "-"), value)
@@ -61,7 +63,7 @@ class _RegistryHandler(BaseHTTPRequestHandler):
             self.wfile.write(body)
         return True
 
-    def reset(self):
+    def reset(self) -> bool:
         """End the connection with a TCP reset."""
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         self.close_connection = True
@@ -73,10 +75,10 @@ class _RegistryHandler(BaseHTTPRequestHandler):
     def body(self) -> bytes:
         return self.rfile.read(int(self.headers.get("Content-Length", 0)))
 
-    def log_message(self, *_):
+    def log_message(self, *_: Any) -> None:
         pass
 
-    def _serve(self):
+    def _serve(self) -> None:
         self.url = urllib.parse.urlsplit(self.path)
         self.query = dict(urllib.parse.parse_qsl(self.url.query))
         self.registry.seen.append((self.command, self.path, dict(self.headers)))
@@ -95,10 +97,10 @@ class _RegistryHandler(BaseHTTPRequestHandler):
                 return kind
         return "root"
 
-    def _root(self):
+    def _root(self) -> None:
         self.answer(200, b"{}")
 
-    def _blobs(self):
+    def _blobs(self) -> None:
         data = self.registry.blobs.get(self.url.path.rpartition("/")[2])
         if data is None:
             self.answer(404)
@@ -109,7 +111,7 @@ class _RegistryHandler(BaseHTTPRequestHandler):
         else:
             self.answer(200, data)
 
-    def _manifests(self):
+    def _manifests(self) -> None:
         name = self.url.path.rpartition("/")[2]
         if self.command == "PUT":
             data = self.body()
@@ -124,7 +126,7 @@ class _RegistryHandler(BaseHTTPRequestHandler):
         else:
             self.answer(404)
 
-    def _uploads(self):
+    def _uploads(self) -> bool:
         sessions = self.registry.sessions
         name = self.url.path.rpartition("/")[2]
         if self.command == "POST":
@@ -152,7 +154,7 @@ class _RegistryHandler(BaseHTTPRequestHandler):
             return self.answer(202, Range=f"0-{len(held) - 1}", Location=self.url.path)
         return self._close_upload(name, bytes(sessions.pop(name)))
 
-    def _close_upload(self, name, data):
+    def _close_upload(self, name: str, data: bytes) -> bool:
         digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
         if digest != self.query["digest"]:
             body = {"errors": [{"code": "DIGEST_INVALID", "message": "not the digest"}]}
