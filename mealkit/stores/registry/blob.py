@@ -14,6 +14,7 @@ from mealkit.digest import Digest
 from mealkit.errors import MealkitError, failure
 from mealkit.stores.registry.client import RegistryClient, answer_of
 from mealkit.stores.registry.exchange import SMALL_BYTES, RegistryCall
+from mealkit.web.http_client import Pace
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,9 @@ class RegistryBlob:
         with client.open(call) as response:
             skip = self._checked_start(client, response, start)
             left = end - start
+            pace = Pace(str(response.request.url))
             for chunk in response.iter_raw():
+                pace.count(len(chunk))
                 kept = chunk[skip : skip + left]
                 skip = max(skip - len(chunk), 0)
                 left -= len(kept)
@@ -131,7 +134,8 @@ class RegistryBlob:
             return 0
         if response.status_code == 416:
             raise self._other_bytes(f"has no byte {start}", client)
-        if response.status_code != 200:
+        is_page = answer_of(response, b"").is_page
+        if response.status_code != 200 or is_page:
             answer = answer_of(response, _beginning(response))
             raise client.refusal(f"GET {self.digest}", answer)
         size = response.headers.get("content-length")

@@ -24,7 +24,7 @@ from mealkit.stores.registry.exchange import (
 )
 from mealkit.stores.registry.realms import Realms
 from mealkit.stores.registry.registry_endpoint import RegistryEndpoint
-from mealkit.web.http_client import bare_url
+from mealkit.web.http_client import Pace, bare_url
 from mealkit.web.redirects import DowngradeError, HopError, StrangeError, check_hop
 from mealkit.web.retry import TRANSIENT_STATUS, Retry, retry_after_seconds
 from mealkit.web.trust import untrusted_words
@@ -258,9 +258,10 @@ class RegistryClient:
         return self._http.send(request, stream=True, follow_redirects=False)
 
     def _read(self, response: httpx2.Response, limit_bytes: int) -> bytes:
-        body = bytearray()
+        body, pace = bytearray(), Pace(str(response.request.url))
         try:
             for chunk in response.iter_bytes():
+                pace.count(len(chunk))
                 body += chunk
                 if len(body) > limit_bytes:
                     raise self._odd(f"answers with more than {limit_bytes} bytes")
