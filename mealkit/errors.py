@@ -306,7 +306,7 @@ CATALOGUE: dict[str, Entry] = {
     "REFERENCE_INVALID": Entry("a reference to an image cannot be read", _CALLER, StoreError, 400, "write it as NAME:VERSION or REGISTRY/NAME:TAG"),
     "IMAGE_NOT_FOUND": Entry("the image does not exist", _CALLER, StoreError, 404, "mealkit images lists the images; mealkit build builds one"),
     "IMAGE_INVALID": Entry("an image contradicts its own digests or the specification", _UPSTREAM, StoreError, 502, "build or pull the image again"),
-    "IMAGE_UNCHECKED": Entry("a part of an image cannot be checked on this machine", _PLATFORM, StoreError, 501, "use Python 3.14 or later, which supports zstd"),
+    "IMAGE_UNCHECKED": Entry("a part of an image cannot be checked on this machine", _PLATFORM, StoreError, 501, "use Python 3.14 or later, which supports zstd, or install backports.zstd beside mealkit"),
     "BLOB_MISSING": Entry("a blob that an image needs is missing", _PLATFORM, StoreError, 500, "mealkit build restores it"),
     "BLOB_DAMAGED": Entry("a blob's bytes do not match its digest", _PLATFORM, StoreError, 500, "mealkit prune --damaged, then mealkit build"),
     "STORE_BUSY": Entry("another process has locked the store", _CALLER, StoreError, 409, "wait for the other command to end"),

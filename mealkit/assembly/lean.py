@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from mealkit.digest import Digest
 from mealkit.names import path_fault
+from mealkit.oci.compression import PLAIN_TYPES
 from mealkit.oci.image import Image, Layer, packed_image
 from mealkit.paths import MODELS
 
@@ -21,6 +22,7 @@ WEIGHT_PATH = "dev.mealkit.weight.path"
 WEIGHT_DIGEST = "dev.mealkit.weight.sha256"
 WEIGHT_BYTES = "dev.mealkit.weight.bytes"
 _SIZE = re.compile(r"[0-9]{1,18}")
+_HISTORY = re.compile(r"mealkit: ([a-z]+): ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,16 @@ class WeightLayer:
     digest: Digest
     size_bytes: int
     layer: Layer
+
+
+def layer_kind(layer: Layer) -> str | None:
+    """Return the purpose that mealkit stated for a layer; None for layers of others.
+
+    Copies by other tools lose the annotations of layers; the history is in the config and stays.
+    """
+    stated = layer.annotations.get(LAYER_KIND)
+    history = _HISTORY.match(layer.created_by)
+    return stated or (history[1] if history else None)
 
 
 def weight_layers(image: Image) -> tuple[WeightLayer, ...]:
@@ -57,6 +69,10 @@ def lean_image(image: Image) -> Image:
 
 
 def _weight_layer(layer: Layer) -> WeightLayer | None:
+    if (
+        layer.media_type not in PLAIN_TYPES
+    ):  # compressed by another tool: its file cannot be mounted
+        return None
     try:
         path, digest = layer.annotations[WEIGHT_PATH], Digest(layer.annotations[WEIGHT_DIGEST])
         size = layer.annotations[WEIGHT_BYTES]

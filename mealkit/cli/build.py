@@ -4,7 +4,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mealkit.cli.options import HERE, AllowFolder, Json, KitPath, Locked, session_of
+from mealkit.cli.options import (
+    HERE,
+    AllowFolder,
+    Json,
+    KitPath,
+    Locked,
+    PlainHttp,
+    session_of,
+    use_plain_http,
+)
 from mealkit.cli.output import print_json, print_line, say, table
 
 if TYPE_CHECKING:
@@ -15,6 +24,7 @@ EXAMPLES = (
     "mealkit build my-kit --locked --load",
     "mealkit build --output oci-archive:my-kit.tar",
     "mealkit build --push registry.example.org/team/my-kit:1.0.0",
+    "mealkit build --push registry:5000/my-kit:1.0.0 --plain-http registry:5000",
 )
 
 
@@ -25,16 +35,23 @@ def build(  # noqa: PLR0913  one parameter for each option
     locked: Locked = False,
     load: Annotated[bool, typer.Option("--load", help="Also load the image into Docker.")] = False,
     output: Annotated[
-        str | None,
+        list[str],
         typer.Option(
             metavar="oci:DIR|oci-archive:FILE",
-            help="Also write the image to this layout or archive.",
+            help="Also write the image to this layout or archive; may be repeated.",
+            show_default=False,
         ),
-    ] = None,
+    ] = [],  # noqa: B006  typer copies it
     push: Annotated[
-        str | None, typer.Option(metavar="REF", help="Also push the image to a registry.")
-    ] = None,
-    allow_folder: AllowFolder = [],  # noqa: B006  typer copies it
+        list[str],
+        typer.Option(
+            metavar="REF",
+            help="Also push the image to a registry; may be repeated.",
+            show_default=False,
+        ),
+    ] = [],  # noqa: B006
+    plain_http: PlainHttp = [],  # noqa: B006
+    allow_folder: AllowFolder = [],  # noqa: B006
     as_json: Json = False,
 ) -> None:
     """Build a kit's image into the local store, and print its digest.
@@ -46,6 +63,7 @@ def build(  # noqa: PLR0913  one parameter for each option
     from mealkit.pipeline.image.outputs import Outputs
 
     session = session_of(context)
+    use_plain_http(plain_http)
     report = build_kit(
         path,
         frozen=locked,

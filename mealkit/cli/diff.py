@@ -3,7 +3,7 @@
 import typer
 
 from mealkit.cli.changes import change_lines
-from mealkit.cli.options import AllowFolder, Json, RecipeSide, session_of
+from mealkit.cli.options import AllowFolder, Json, PlainHttp, RecipeSide, session_of, use_plain_http
 from mealkit.cli.output import print_json, print_line
 
 EXAMPLES = (
@@ -18,6 +18,7 @@ def diff(
     before: RecipeSide,
     after: RecipeSide,
     *,
+    plain_http: PlainHttp = [],  # noqa: B006
     allow_folder: AllowFolder = [],  # noqa: B006  typer copies it
     as_json: Json = False,
 ) -> None:
@@ -25,6 +26,7 @@ def diff(
     from mealkit.pipeline.image.comparing import diff as changes_between
 
     session = session_of(context)
+    use_plain_http(plain_http)
     progress = session.progress(as_json=as_json)
     changes = changes_between(before, after, session.home, allow_folder, progress)
     if as_json:

@@ -5,7 +5,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mealkit.cli.options import HERE, AllowFolder, Json, ModelTarget, session_of
+from mealkit.cli.options import (
+    HERE,
+    AllowFolder,
+    Json,
+    ModelTarget,
+    PlainHttp,
+    session_of,
+    use_plain_http,
+)
 from mealkit.cli.output import has_colour, print_json, print_line, table
 from mealkit.memory.setting import KvDtype
 
@@ -69,6 +77,7 @@ def estimate(  # noqa: PLR0913  one parameter for each option
     memory: Annotated[
         str | None, typer.Option(metavar="SIZE", help="The memory of each GPU, such as 24GiB.")
     ] = None,
+    plain_http: PlainHttp = [],  # noqa: B006
     allow_folder: AllowFolder = [],  # noqa: B006  typer copies it
     as_json: Json = False,
 ) -> None:
@@ -87,6 +96,7 @@ def estimate(  # noqa: PLR0913  one parameter for each option
         allowed=tuple(allow_folder),
     )
     session = session_of(context)
+    use_plain_http(plain_http)
     report = estimate_target(request, session.home, session.progress(as_json=as_json))
     if as_json:
         print_json(report.as_json())

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mealkit.cli.options import ImageTarget, Json, session_of
+from mealkit.cli.options import ImageTarget, Json, PlainHttp, session_of, use_plain_http
 from mealkit.cli.output import print_json, print_line, table
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ def inspect(
     verify: Annotated[
         bool, typer.Option("--verify", help="Read every byte and compare it with its digest.")
     ] = False,
+    plain_http: PlainHttp = [],  # noqa: B006  typer copies it
     as_json: Json = False,
 ) -> None:
     """Show an image's layers, labels, lock and config."""
@@ -31,6 +32,7 @@ def inspect(
     from mealkit.pipeline.image.inspecting import inspect as inspect_image
 
     session = session_of(context)
+    use_plain_http(plain_http)
     progress = session.progress(as_json=as_json)
     found = inspect_image(target, verify=verify, home=session.home, progress=progress)
     if as_json:

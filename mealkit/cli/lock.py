@@ -7,7 +7,15 @@ from typing import Annotated
 import typer
 
 from mealkit.cli.changes import change_lines
-from mealkit.cli.options import HERE, AllowFolder, Json, KitPath, session_of
+from mealkit.cli.options import (
+    HERE,
+    AllowFolder,
+    Json,
+    KitPath,
+    PlainHttp,
+    session_of,
+    use_plain_http,
+)
 from mealkit.cli.output import print_json, print_line, say
 from mealkit.errors import failure, failures
 
@@ -26,7 +34,7 @@ class LockPart(StrEnum):
     WEIGHTS = "weights"
 
 
-def lock(
+def lock(  # noqa: PLR0913  one parameter for each option
     context: typer.Context,
     path: KitPath = HERE,
     *,
@@ -38,6 +46,7 @@ def lock(
         list[LockPart] | None,
         typer.Option(help="Resolve this part to its newest version; may be repeated."),
     ] = None,
+    plain_http: PlainHttp = [],  # noqa: B006
     allow_folder: AllowFolder = [],  # noqa: B006  typer copies it
     as_json: Json = False,
 ) -> None:
@@ -51,6 +60,7 @@ def lock(
     from mealkit.pipeline.kit.locking import lock_kit
 
     session = session_of(context)
+    use_plain_http(plain_http)
     report = lock_kit(
         path,
         upgrade=frozenset(Upgrade(part.value) for part in upgrade or ()),

@@ -1,5 +1,6 @@
 """Options and arguments that several verbs share, and the session that the global options set."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mealkit.kit.bounds import OPTION, VARIABLE
+from mealkit.stores.registry.registry_endpoint import PLAIN_VARIABLE
 
 if TYPE_CHECKING:
     from mealkit.pipeline.home import Home
@@ -53,6 +55,16 @@ AllowFolder = Annotated[
         show_default=False,
     ),
 ]
+PlainHttp = Annotated[
+    list[str],
+    typer.Option(
+        "--plain-http",
+        metavar="REGISTRY",
+        envvar=PLAIN_VARIABLE,
+        help="Use HTTP without TLS for this registry, as in registry:5000; may be repeated.",
+        show_default=False,
+    ),
+]
 HERE = "."
 
 
@@ -75,6 +87,15 @@ class Session:
         from mealkit.cli.progress_display import display_for
 
         return display_for(quiet=self.quiet, as_json=as_json)
+
+
+def use_plain_http(registries: list[str]) -> None:
+    """Pass the option on to the pipeline, which reads settings of registries from the environment.
+
+    Each of its steps opens the registries that it needs.
+    """
+    if registries:
+        os.environ[PLAIN_VARIABLE] = " ".join(registries)
 
 
 def session_of(context: typer.Context) -> Session:

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mealkit.cli.options import HERE, AllowFolder, Json, RecipeTarget, session_of
+from mealkit.cli.options import (
+    HERE,
+    AllowFolder,
+    Json,
+    PlainHttp,
+    RecipeTarget,
+    session_of,
+    use_plain_http,
+)
 from mealkit.cli.output import print_json, print_line, table
 
 if TYPE_CHECKING:
@@ -56,6 +64,7 @@ def preflight(  # noqa: PLR0913  one parameter for each option
     ] = [],  # noqa: B006  typer copies it
     override: Override = [],  # noqa: B006
     reason: Reason = [],  # noqa: B006
+    plain_http: PlainHttp = [],  # noqa: B006
     allow_folder: AllowFolder = [],  # noqa: B006
     as_json: Json = False,
 ) -> None:
@@ -71,6 +80,7 @@ def preflight(  # noqa: PLR0913  one parameter for each option
     overrides = overrides_of(override, reason)
     request = PreflightRequest(target, tuple(host), overrides, tuple(allow_folder))
     session = session_of(context)
+    use_plain_http(plain_http)
     answer = preflight_target(request, session.home, session.progress(as_json=as_json))
     if as_json:
         print_json(answer.as_json())

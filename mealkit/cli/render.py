@@ -5,7 +5,15 @@ from typing import Annotated
 
 import typer
 
-from mealkit.cli.options import HERE, AllowFolder, KitPath, Locked, session_of
+from mealkit.cli.options import (
+    HERE,
+    AllowFolder,
+    KitPath,
+    Locked,
+    PlainHttp,
+    session_of,
+    use_plain_http,
+)
 from mealkit.cli.output import print_line
 
 EXAMPLES = (
@@ -15,7 +23,7 @@ EXAMPLES = (
 )
 
 
-def render(
+def render(  # noqa: PLR0913  one parameter for each option
     context: typer.Context,
     path: KitPath = HERE,
     *,
@@ -31,12 +39,14 @@ def render(
         ),
     ] = None,
     locked: Locked = False,
+    plain_http: PlainHttp = [],  # noqa: B006
     allow_folder: AllowFolder = [],  # noqa: B006  typer copies it
 ) -> None:
     """Write a Dockerfile and its pinned context, for docker build."""
     from mealkit.pipeline.image.building import render_kit
 
     session = session_of(context)
+    use_plain_http(plain_http)
     folder = render_kit(
         path,
         output,

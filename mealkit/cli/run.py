@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from mealkit.cli.options import HERE, AllowFolder, Json, KitOrImage, session_of
+from mealkit.cli.options import (
+    HERE,
+    AllowFolder,
+    Json,
+    KitOrImage,
+    PlainHttp,
+    session_of,
+    use_plain_http,
+)
 from mealkit.cli.output import print_json, print_line, say
 from mealkit.cli.preflight import Override, Reason
 
@@ -68,6 +76,7 @@ def run(  # noqa: PLR0913  one parameter for each option
     ] = 600.0,
     override: Override = [],  # noqa: B006  typer copies it
     reason: Reason = [],  # noqa: B006
+    plain_http: PlainHttp = [],  # noqa: B006
     allow_folder: AllowFolder = [],  # noqa: B006
     as_json: Json = False,
 ) -> None:
@@ -76,6 +85,7 @@ def run(  # noqa: PLR0913  one parameter for each option
     from mealkit.preflight.override import overrides_of
 
     session = session_of(context)
+    use_plain_http(plain_http)
     overrides = overrides_of(override, reason)
     request = RunRequest(
         target=target,

@@ -21,6 +21,7 @@ from mealkit.oci.compression import PLAIN_TYPES, max_unpacked_bytes, unpacked
 from mealkit.oci.image import Layer
 from mealkit.oci.tar_source import Bytes, StreamSource
 from mealkit.oci.untar import EntryError, Kind, TarMember, TarStream, parts_of
+from mealkit.oci.validate import require_unpackable
 from mealkit.paths import MODELS, STATE
 from mealkit.progress import Advance, silent
 from mealkit.untrusted import UntrustedError
@@ -69,6 +70,7 @@ def unpack_root(
 
 
 def _apply_all(root: RootFolder, layers: Sequence[Layer], target: Path, advance: Advance) -> None:
+    require_unpackable(layers, "the sandbox", "use --client docker")
     space = _Space(root.opened, target)
     space.require(sum(layer.blob.size_bytes for layer in layers))
     for number, layer in enumerate(layers, start=1):

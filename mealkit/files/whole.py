@@ -4,9 +4,13 @@ Leaves no incomplete file behind when the disk is full or a process is killed.
 """
 
 import errno
+import fcntl
+import glob
 import os
+import re
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,6 +22,9 @@ from mealkit.units import show_size
 
 # No space, no quota, or a size limit: in each case there was no space for the bytes.
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+_WRITER = re.compile(r"\.([0-9]{1,10})-[0-9a-f]{8}\.part\Z")
+_OLD_SECONDS = 3600
 
 
 def disk_failure(error: OSError, doing: str, where: str) -> MealkitError:
@@ -85,7 +92,8 @@ class PartialFile:
 def partial_file(target: Path) -> Iterator[PartialFile]:
     """Open a temporary file next to ``target``; it is deleted unless it is finished.
 
-    The temporary name begins with a dot and ends in ``.part``.
+    The temporary name begins with a dot and ends in ``.part``. The file is locked as long as it is
+    written, see ``remove_leftovers``.
 
     Raises:
         StoreError: ``DISK_FULL`` or ``DISK_DENIED``.
@@ -95,6 +103,7 @@ def partial_file(target: Path) -> Iterator[PartialFile]:
         path = _temporary(target)
         stream = path.open("xb", buffering=CHUNK_BYTES)
     try:
+        _lock(stream.fileno())
         yield PartialFile(path, stream)
     finally:
         with suppress(OSError):  # finished data was flushed before; do not hide the failure
@@ -106,7 +115,7 @@ def partial_file(target: Path) -> Iterator[PartialFile]:
 def whole_folder(target: Path, doing: str, *, mode: int = 0o777) -> Iterator[Path]:
     """Yield a folder to fill, which is renamed to ``target`` if the block succeeds, else deleted.
 
-    An empty folder at ``target`` is replaced.
+    An empty folder at ``target`` is replaced. What a killed process left of it is deleted.
 
     Raises:
         StoreError: ``DISK_FULL`` or ``DISK_DENIED``, also from the block; ``doing`` is the message.
@@ -115,9 +124,11 @@ def whole_folder(target: Path, doing: str, *, mode: int = 0o777) -> Iterator[Pat
     try:
         with disk_errors(target, doing):
             target.parent.mkdir(parents=True, exist_ok=True)
+            remove_leftovers(target.parent, target.name)
             partial.mkdir(mode)
-            yield partial
-            partial.replace(target)
+            with _locked_folder(partial):
+                yield partial
+                partial.replace(target)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
@@ -138,6 +149,53 @@ def write_whole(path: Path, data: bytes, *, durable: bool = True, mode: int | No
         partial.finish(path, durable=durable)
     if durable:
         sync_folder(path.parent)
+
+
+def remove_leftovers(folder: Path, name: str | None = None) -> None:
+    """Delete the temporary files and folders for ``name`` that killed processes left in a folder.
+
+    Without a name, those for all names. A living writer has locked its own. One that has just
+    created its own and has not locked it yet is known by the number of its process in the name.
+    """
+    for path in folder.glob(f".{'*' if name is None else glob.escape(name)}.*.part"):
+        found = _WRITER.search(path.name)
+        with suppress(OSError):
+            if found and not _is_written(path, int(found[1])):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _is_written(path: Path, process: int) -> bool:
+    """Return whether a process may still write a temporary file; raises OSError if it is gone."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if time.time() - os.fstat(descriptor).st_mtime > _OLD_SECONDS:
+            return False  # its process's number may be another's by now, or of another machine
+        if process == os.getpid():
+            return False  # of an earlier container, whose only process had the same number
+        os.kill(process, 0)
+    except BlockingIOError:
+        return True
+    except ProcessLookupError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def _lock(descriptor: int) -> None:
+    with suppress(OSError):  # some network file systems have no locks
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+@contextmanager
+def _locked_folder(folder: Path) -> Iterator[None]:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        _lock(descriptor)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def sync_folder(folder: Path) -> None:

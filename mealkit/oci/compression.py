@@ -2,7 +2,7 @@
 
 Raises UntrustedError for bytes that do not have their media type, for streams that end early, and
 for layers that decompress to far more than real ones. Formats: gzip (RFC 1952), zstd (RFC 8878), if
-Python has it.
+Python or the package backports.zstd has it.
 """
 
 import importlib
@@ -112,8 +112,10 @@ def _frames(chunks: Iterable[Bytes], module: Any, max_bytes: int) -> Iterator[by
 
 
 def _zstd() -> Any:
-    """Return Python's zstd module, which exists since 3.14, or None."""
-    try:
-        return importlib.import_module("compression.zstd")
-    except ImportError:
-        return None
+    """Return Python's zstd module, which exists since 3.14, or the backport of it, or None."""
+    for name in ("compression.zstd", "backports.zstd"):
+        try:
+            return importlib.import_module(name)
+        except ImportError:
+            continue
+    return None

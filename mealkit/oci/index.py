@@ -1,5 +1,6 @@
 """An index: images for several platforms, or the images of a store or layout (image-index.md)."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,6 +17,9 @@ from mealkit.untrusted import UntrustedError, read_file
 REF_NAME = "org.opencontainers.image.ref.name"
 LAYOUT_FILE = "oci-layout"
 LAYOUT_BYTES = b'{"imageLayoutVersion":"1.0.0"}'
+
+# descriptor.md "Digests", with an algorithm other than sha256.
+_OTHER_DIGEST = re.compile(r"(?!sha256:)[a-z0-9]+(?:[+._-][a-z0-9]+)*:[a-zA-Z0-9=_-]+")
 
 MAX_INDEX_BYTES = 16 * 1024 * 1024
 """The maximum size of an index."""
@@ -60,7 +64,7 @@ class Index:
                 raise failure("IMAGE_INVALID", "it has no list of manifests")
             if "layers" in form or "config" in form:
                 raise failure("IMAGE_INVALID", "it also has layers, which only a manifest may have")
-            for item in forms:
+            for item in filter(_is_supported, forms):
                 Descriptor.from_json(item)
             return cls(tuple(forms), *read_extras(form, "index"))
         except MealkitError as error:
@@ -74,8 +78,11 @@ class Index:
 
     @property
     def descriptors(self) -> tuple[Descriptor, ...]:
-        """All descriptors; an image with several names occurs several times."""
-        return tuple(Descriptor.from_json(form) for form in self.forms)
+        """All descriptors; an image with several names occurs several times.
+
+        Entries with another digest than SHA-256 are left out: other images are not affected.
+        """
+        return tuple(Descriptor.from_json(form) for form in filter(_is_supported, self.forms))
 
     def images(self) -> dict[Digest, Descriptor]:
         """Return each image once."""
@@ -165,6 +172,12 @@ def index_of(images: Sequence[Image], annotations: Mapping[str, str]) -> ImageIn
     """Return an index of images, in their order."""
     forms = tuple(image.descriptor.as_json() for image in images)
     return ImageIndex(Index(forms, annotations=annotations).as_bytes(), tuple(images))
+
+
+def _is_supported(form: Any) -> bool:
+    """Return whether an entry's digest is SHA-256, or is not a digest at all, which is a fault."""
+    digest = form.get("digest") if isinstance(form, dict) else None
+    return not (isinstance(digest, str) and _OTHER_DIGEST.fullmatch(digest))
 
 
 def _name_of(form: dict[str, Any]) -> Any:

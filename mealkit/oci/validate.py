@@ -5,7 +5,7 @@ Returns all problems together.
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError, Problem, failure, problem
@@ -53,6 +53,26 @@ def check_diff_id(layer: Layer) -> None:
     if found != layer.diff_id:
         message = f"layer {layer.blob.digest} should unpack to {layer.diff_id}"
         raise failure("IMAGE_INVALID", f"{message}; it unpacks to {found}", where=layer.diff_id)
+
+
+def require_unpackable(layers: Sequence[Layer], purpose: str, or_else: str = "") -> None:
+    """Check that this machine can decompress layers.
+
+    ``purpose`` is what needs it, as in "the sandbox", and ``or_else`` another way.
+
+    Raises:
+        StoreError: ``IMAGE_UNCHECKED``.
+    """
+    for layer in layers:
+        if layer.media_type == LAYER_ZSTD and not can_unpack(LAYER_ZSTD):
+            raise failure(
+                "IMAGE_UNCHECKED",
+                f"layer {layer.blob.digest} is zstd, which this Python cannot unpack,"
+                f" and {purpose} needs its content",
+                hint="use Python 3.14 or later, or install backports.zstd beside mealkit"
+                f"{'; or ' if or_else else ''}{or_else}",
+                where=layer.blob.digest,
+            )
 
 
 def _statement_problems(image: Image) -> list[Problem]:

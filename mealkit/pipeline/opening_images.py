@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import assert_never
 
-from mealkit.errors import MealkitError
+from mealkit.digest import Digest
+from mealkit.errors import MealkitError, Problem
 from mealkit.oci.choosing import Source, find_image
 from mealkit.oci.descriptor import Descriptor, Platform
 from mealkit.oci.image import Image
@@ -20,7 +22,9 @@ from mealkit.pipeline.targets import (
     image_named,
 )
 from mealkit.preflight.cpu import architecture
+from mealkit.progress import SILENT, Progress
 from mealkit.stores.local import LocalStore
+from mealkit.web.retry import Retry
 
 Opened = tuple[Sequence[Descriptor], Source]
 """The image or index that a target names, and the reader of its bytes."""
@@ -28,30 +32,39 @@ Opened = tuple[Sequence[Descriptor], Source]
 
 @contextmanager
 def open_image(
-    target: str | ImageTarget, home: Home, platform: Platform | None = None
+    target: str | ImageTarget,
+    home: Home,
+    platform: Platform | None = None,
+    progress: Progress = SILENT,
 ) -> Iterator[Image]:
     """Open an image; its layers can be read while it is open.
 
-    An image in a registry is taken from the local store if it is there. From an index, the image
-    for ``platform`` is opened, by default this machine's.
+    An image in a registry is taken from the local store if the store has what its tag names now.
+    From an index, the image for ``platform`` is opened, by default this machine's.
 
     Raises:
         KitError: the target is not an image (``TARGET_UNFIT``).
         StoreError, RegistryError: the image does not exist, or cannot be read.
     """
-    with open_source(target, home) as (entries, source):
+    with open_source(target, home, platform, progress) as (entries, source):
         yield find_image(entries, source, platform or this_platform(), is_preference=True)
 
 
 @contextmanager
-def open_source(target: str | ImageTarget, home: Home) -> Iterator[Opened]:
+def open_source(
+    target: str | ImageTarget,
+    home: Home,
+    platform: Platform | None = None,
+    progress: Progress = SILENT,
+) -> Iterator[Opened]:
     """Open the image or index without choosing a platform; otherwise like ``open_image``."""
     found = image_named(target) if isinstance(target, str) else target
+    if isinstance(found, RegistryReference):
+        current = current_image(found, home, platform, progress)
+        found = current if isinstance(current, StoredDigest) else found
     match found:
         case StoredName() | StoredDigest():
             yield LocalStore(home.store).opened(found.text)
-        case RegistryReference() if (stored := _stored(found, home)) is not None:
-            yield stored
         case RegistryReference() | LayoutFolder() | ArchiveFile():
             with _opened_elsewhere(found) as opened:
                 yield opened
@@ -64,27 +77,82 @@ def this_platform() -> Platform:
     return Platform("linux", architecture())
 
 
-def stored_image(
-    target: RegistryReference, home: Home, platform: Platform | None = None
-) -> Image | None:
-    """Return the image in the local store with the name of a registry's image, or None.
+def current_image(
+    target: RegistryReference,
+    home: Home,
+    platform: Platform | None = None,
+    progress: Progress = SILENT,
+) -> StoredDigest | RegistryReference:
+    """Return what a reference names now: an image in the local store, or one in the registry.
+
+    A tag may have moved since it was pulled, so the registry is asked for its digest. If the
+    registry cannot be reached, the image that was pulled before is returned, with a warning that
+    names its digest. A digest cannot move: the registry is asked only for one that is not stored.
 
     Raises:
-        StoreError: the store cannot be read.
+        StoreError, RegistryError: the image does not exist, or the registry refuses.
     """
-    opened = _stored(target, home)
-    if opened is None:
-        return None
-    return find_image(*opened, platform or this_platform(), is_preference=True)
-
-
-def _stored(target: RegistryReference, home: Home) -> Opened | None:
+    if target.is_absent:
+        return target
+    wanted, store = platform or this_platform(), LocalStore(home.store)
+    stored = _stored_digest(target, store, wanted)
+    if target.reference.digest is not None:
+        return replace(target, is_absent=True) if stored is None else StoredDigest(str(stored))
+    progress.phase(f"asking {target.reference.registry} for {target.text}")
     try:
-        return LocalStore(home.store).opened(target.text)
+        found = _digest_at_registry(target, wanted, is_stored=stored is not None)
+    except MealkitError as error:
+        if stored is None:
+            raise
+        if error.problems[0].code != "REGISTRY_UNREACHABLE":
+            raise _with_stored(error, stored) from error
+        progress.notice(_not_asked(error.problems[0], target, stored))
+        return StoredDigest(str(stored))
+    if found == stored:
+        return StoredDigest(str(found))
+    if stored is not None:
+        progress.phase(f"note: {target.text} is now {found}; the image pulled before is {stored}")
+    return replace(target, is_absent=True)
+
+
+def _stored_digest(
+    target: RegistryReference, store: LocalStore, platform: Platform
+) -> Digest | None:
+    try:
+        opened = store.opened(target.text)
     except MealkitError as error:
         if error.problems[0].code != "IMAGE_NOT_FOUND":
             raise
         return None
+    return find_image(*opened, platform, is_preference=True).digest
+
+
+def _digest_at_registry(
+    target: RegistryReference, platform: Platform, *, is_stored: bool
+) -> Digest:
+    from mealkit.stores.registry.pull import RemoteImages
+    from mealkit.stores.registry.reaching import Registries
+
+    # If there is an image to start, a machine without a network should not wait long.
+    retry = Retry(attempts=2) if is_stored else None
+    with Registries.from_environment(retry=retry) as registries:
+        return RemoteImages(registries).resolve(target.reference, platform).digest
+
+
+def _with_stored(error: MealkitError, stored: Digest) -> MealkitError:
+    """Add to a refusal how to use the image that was pulled before, whatever its tag names now."""
+    found = error.problems[0]
+    hint = f"{found.hint}; or use the image that was pulled before by its digest: {stored}"
+    return type(error)(replace(found, hint=hint))
+
+
+def _not_asked(problem: Problem, target: RegistryReference, stored: Digest) -> Problem:
+    """Return the warning that a tag may have moved."""
+    return replace(
+        problem,
+        message=f"{problem.message}; {target.text} is the image that was pulled before, {stored}",
+        hint="if the tag may have moved, try again when the registry can be reached",
+    )
 
 
 @contextmanager

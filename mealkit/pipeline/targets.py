@@ -8,7 +8,7 @@ an existing path means that path; any other text names an image:
     my-kit/kit.lock              a lock
     my-kit:1.0.0                 an image in the local store, by name
     sha256:4f53..., 4f53cd       an image in the local store, by digest or its first digits
-    registry.example.org/a/b:1   an image in a registry, unless the local store has it
+    registry.example.org/a/b:1   an image in a registry; the local store may have it already
     oci:DIR, oci-archive:FILE    an image in an OCI layout or archive
 """
 
@@ -68,6 +68,8 @@ class RegistryReference:
 
     text: str
     reference: Reference
+    is_absent: bool = False
+    """Whether this command has found out that the local store lacks what it names now."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,14 @@
 """OCI archives: a layout in one tar file, as skopeo and podman read it (``oci-archive:``).
 
+Also reads what ``docker save`` writes.
+
 Raises StoreError for compressed archives: their blobs cannot be read in place, and compression does
 not make weights smaller.
 """
 
 import errno
 import os
+import posixpath
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -13,7 +16,7 @@ from typing import BinaryIO
 
 from mealkit.digest import CHUNK_BYTES, Digest, file_chunks
 from mealkit.errors import MealkitError, failure
-from mealkit.files.whole import partial_file, require_space, sync_folder
+from mealkit.files.whole import partial_file, remove_leftovers, require_space, sync_folder
 from mealkit.oci.choosing import Source, find_image
 from mealkit.oci.descriptor import Descriptor, Platform
 from mealkit.oci.extent import check_size
@@ -25,10 +28,13 @@ from mealkit.oci.untar import Kind, TarStream
 from mealkit.progress import Advance, silent
 from mealkit.stores.blob_folder import HEX_NAME
 from mealkit.stores.blobs import FileBlob, FileRange, small_bytes
+from mealkit.stores.docker_archive import LIST_NAME, open_docker_archive
 from mealkit.untrusted import UntrustedError, open_regular
 
 _BLOBS = "blobs/sha256/"
 _INDEX = "index.json"
+# Lists, configs, and layers, whose folders have no common name.
+_DOCKER_NAMES = (".json", ".tar")
 # One blob for each layer of each image.
 _MAX_ENTRIES = 100_000
 
@@ -38,8 +44,8 @@ def write_archive(
 ) -> None:
     """Write an image or an index with all its bytes as one file, reproducibly.
 
-    An existing file is replaced when the new one is complete. ``advance`` is called with the
-    number of bytes.
+    An existing file is replaced when the new one is complete, and what a killed process left of it
+    is deleted. ``advance`` is called with the number of bytes.
 
     Raises:
         BuildError: ``OUTPUT_EXISTS``: the path is a folder.
@@ -57,6 +63,7 @@ def write_archive(
         TarFile(f"{_BLOBS}{digest.hex}", blob.size_bytes, partial(_told, blob, advance))
         for digest, blob in blobs.items()
     ]
+    remove_leftovers(file.absolute().parent, file.name)
     require_space(file.absolute().parent, sum(entry.size_bytes for entry in entries))
     with partial_file(file.absolute()) as out:
         for chunk in tar_chunks(entries):
@@ -99,6 +106,8 @@ def open_archive(file: Path, name: str | None = None) -> tuple[tuple[Descriptor,
         return FileBlob(file, descriptor.digest, found.length, found.offset)
 
     found = members.get(_INDEX)
+    if found is None and LIST_NAME in members:
+        return open_docker_archive(str(file), members, name)
     if found is None or found.length > CHUNK_BYTES:
         raise _invalid(file, "has no index.json of an OCI layout")
     raw_index = b"".join(bytes(chunk) for chunk in file_chunks(file, found.offset, found.length))
@@ -114,7 +123,7 @@ def _told(blob: Blob, advance: Advance) -> Iterator[bytes | memoryview]:
 
 
 def _members(file: Path) -> dict[str, FileRange]:
-    """Read the headers of a tar; later entries of one path win, links are not followed."""
+    """Read the headers of a tar; later entries of one path win."""
     try:
         opened = open_regular(file)
     except FileNotFoundError as error:
@@ -132,17 +141,29 @@ def _members(file: Path) -> dict[str, FileRange]:
 
 
 def _ranges(file: Path, stream: BinaryIO) -> Iterator[tuple[str, FileRange]]:
-    """Yield the parts of a layout in a tar, and their positions in the file."""
+    """Yield the parts of a layout or of docker's format in a tar, and their positions in the file.
+
+    Docker's older archives have a link for a layer that occurs twice.
+    """
+    links: dict[str, str] = {}
+    found: dict[str, FileRange] = {}
     size_bytes = os.fstat(stream.fileno()).st_size
     source = FileSource(stream)
     for member in TarStream(source, max_entries=_MAX_ENTRIES).members():
         name = member.path.decode(errors="replace").removeprefix("./")
         is_blob = name.startswith(_BLOBS) and HEX_NAME(name.removeprefix(_BLOBS))
-        if member.kind is not Kind.FILE or not (is_blob or name == _INDEX):
+        if not (is_blob or name.endswith(_DOCKER_NAMES)):
+            continue
+        if member.kind is Kind.SYMLINK:
+            target = member.target.decode(errors="replace")
+            links[name] = posixpath.normpath(posixpath.join(posixpath.dirname(name), target))
+        if member.kind is not Kind.FILE:
             continue
         if source.position + member.size_bytes > size_bytes:
             raise UntrustedError(f"it ends within {name}")
-        yield name, FileRange(file, source.position, member.size_bytes)
+        found[name] = FileRange(file, source.position, member.size_bytes)
+        yield name, found[name]
+    yield from ((name, found[target]) for name, target in links.items() if target in found)
 
 
 def _invalid(file: Path, what: str, hint: str | None = None) -> MealkitError:

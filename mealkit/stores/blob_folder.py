@@ -18,7 +18,7 @@ from mealkit.digest import CHUNK_BYTES, Digest
 from mealkit.errors import failure
 from mealkit.files.whole import PartialFile, disk_errors, disk_failure, partial_file
 from mealkit.oci.image import Blob
-from mealkit.progress import Advance
+from mealkit.progress import Advance, silent
 from mealkit.stores.blobs import FileBlob, FileRange, VirtualBlob
 
 # Enough for the kernel to share or copy at full speed, little enough to show progress.
@@ -70,6 +70,24 @@ class BlobFolder:
     def add(self, chunks: Iterable[bytes | memoryview], advance: Advance) -> FileBlob:
         """Write bytes whose digest is not yet known; they get their name at the end."""
         return self._write(chunks, advance, None)
+
+    def adopt(self, file: Path, digest: Digest) -> None:
+        """Move a file here that was just verified; it is copied from another file system.
+
+        Raises:
+            StoreError: ``DISK_FULL`` or ``DISK_DENIED``.
+        """
+        with disk_errors(self.root):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with file.open("rb") as stream:
+                os.fsync(stream.fileno())
+            try:
+                file.replace(self.folder / digest.hex)
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    raise
+                self.write(FileBlob(file, digest, file.stat().st_size), silent)
+                file.unlink()
 
     def copy(self, blob: VirtualBlob, advance: Advance) -> FileBlob:
         """Write a virtual blob; it is not read if the file system can share its blocks.

@@ -8,7 +8,13 @@ from pathlib import Path
 
 from mealkit.errors import failure
 from mealkit.files.locks import locked
-from mealkit.files.whole import disk_errors, require_space, sync_folder, write_whole
+from mealkit.files.whole import (
+    disk_errors,
+    remove_leftovers,
+    require_space,
+    sync_folder,
+    write_whole,
+)
 from mealkit.oci.choosing import Source, find_image
 from mealkit.oci.descriptor import Descriptor, Platform
 from mealkit.oci.extent import check_size
@@ -37,6 +43,7 @@ def write_layout(
     written = list(with_parts(content))
     layers = [blob for item in written for blob in item.blobs]
     absent = {blob.digest: blob for blob in layers if not blobs.holds(blob)}
+    remove_leftovers(folder)
     require_space(
         folder,
         sum(blob.size_bytes for blob in absent.values() if not isinstance(blob, VirtualBlob)),

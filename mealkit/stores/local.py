@@ -242,9 +242,20 @@ class LocalStore:
         with locked(self.root / "index.lock"):
             write_whole(self.root / "index.json", change(self.index()).as_bytes())
 
+    def adopt(self, layer: Layer, file: Path) -> None:
+        """Move a file with the verified bytes of a layer into the store. Call it within ``use``.
+
+        Raises:
+            StoreError: ``DISK_FULL``; ``IMAGE_INVALID``: the layer does not match its diff id.
+        """
+        self.blobs.adopt(file, layer.blob.digest)
+        self._check_written(layer)
+
     def _keep_layer(self, layer: Layer, advance: Advance) -> None:
-        if not self._keep(layer.blob, advance):
-            return
+        if self._keep(layer.blob, advance):
+            self._check_written(layer)
+
+    def _check_written(self, layer: Layer) -> None:
         written = self.blob(layer.blob.digest)
         try:
             check_diff_id(replace(layer, blob=written))

@@ -8,6 +8,7 @@ machines.
 import netrc
 import os
 import re
+import ssl
 import time
 from collections.abc import Generator, Iterator, Mapping
 from typing import Any
@@ -35,16 +36,19 @@ _REDIRECT_BYTES = 64 * 1024
 USER_AGENT = f"mealkit/{__version__}"
 
 
-def new_client(**options: Any) -> httpx2.Client:
+def new_client(verify: ssl.SSLContext | None = None, **options: Any) -> httpx2.Client:
     """Return a client that trusts the system's authorities and uses the environment's proxies.
 
-    Servers on this machine are asked without a proxy.
+    Servers on this machine are asked without a proxy. ``verify`` is a context with more
+    certificates.
 
     Raises:
         SourceError: ``SOURCE_UNREACHABLE``: a proxy's address cannot be used.
     """
     try:
-        return httpx2.Client(verify=tls_context(), mounts=dict.fromkeys(_LOOPBACK), **options)
+        return httpx2.Client(
+            verify=verify or tls_context(), mounts=dict.fromkeys(_LOOPBACK), **options
+        )
     except (ValueError, httpx2.InvalidURL) as error:
         raise failure(
             "SOURCE_UNREACHABLE",

@@ -52,7 +52,7 @@ def little(tmp_path, monkeypatch) -> tuple[Path, Home]:
 def test_a_pushed_kit_is_pulled_and_served_by_docker_alone(demo: Demo, registry, sdk, started):
     """One digest everywhere; a second push sends no layer."""
     name = f"{registry.host}/kits/alone"
-    outputs = Outputs(push=f"{name}:1.0.0")
+    outputs = Outputs(push=[f"{name}:1.0.0"])
     report = build(demo.kit, demo.home, outputs)
     assert report.digest == demo.report.digest
     assert skopeo("inspect", "--tls-verify=false", f"docker://{name}:1.0.0")["Digest"] == str(
@@ -108,7 +108,7 @@ def test_an_image_with_a_time_is_pulled_as_it_is(little, registry, tmp_path, mon
     kit, home = little
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
     reference = f"{registry.host}/kits/timed:1"
-    report = build(kit, home, Outputs(push=reference))
+    report = build(kit, home, Outputs(push=[reference]))
     other = home_at(tmp_path / "other")
     image = pull(Reference.parse(reference), "amd64", other, Heard())
     assert image.digest == report.digest
@@ -122,7 +122,7 @@ def test_a_pull_of_flipped_bytes_leaves_nothing(little, registry, tmp_path):
     # Other weights than the other tests': the registry keeps a blob once.
     weights = kit / "weights" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-4] + b"flip")
-    report = build(kit, home, Outputs(push=reference))
+    report = build(kit, home, Outputs(push=[reference]))
     (weight,) = weight_layers(LocalStore(home.store).image(str(report.digest)))
     digest = weight.layer.blob.digest.hex
     blob = registry.folder / f"data/docker/registry/v2/blobs/sha256/{digest[:2]}/{digest}/data"
@@ -142,7 +142,7 @@ def test_preflight_facts_can_be_read_from_the_manifest_alone(little, registry):
     """What a kit needs and who owns it stand in the manifest, before a layer is pulled."""
     kit, home = little
     reference = f"{registry.host}/kits/facts:1"
-    build(kit, home, Outputs(push=reference))
+    build(kit, home, Outputs(push=[reference]))
     raw = json.dumps(skopeo("inspect", "--raw", "--tls-verify=false", f"docker://{reference}"))
     assert "dev.mealkit.requirements" in raw
     assert "cooks@kitchen.invalid" in raw
@@ -155,8 +155,8 @@ def test_layout_and_archive_are_read_by_skopeo_and_umoci(little, tmp_path):
     """Other people's tools agree on the digest, and unpack the weights as they were."""
     kit, home = little
     layout, archive = tmp_path / "layout", tmp_path / "kit.tar"
-    report = build(kit, home, Outputs(output=f"oci:{layout}"))
-    build(kit, home, Outputs(output=f"oci-archive:{archive}"))
+    report = build(kit, home, Outputs(output=[f"oci:{layout}"]))
+    build(kit, home, Outputs(output=[f"oci-archive:{archive}"]))
     for source in (f"oci:{layout}", f"oci-archive:{archive}"):
         raw = skopeo("inspect", "--raw", source)
         assert len(raw["layers"]) == len(report.images[0].layers)

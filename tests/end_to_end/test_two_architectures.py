@@ -37,7 +37,7 @@ def pair(tmp_path, monkeypatch):
 def test_a_registry_has_both_under_one_name(pair, tmp_path, registry):
     """Other tools see the index; a pull and a preflight take the machine's own image."""
     name = f"{registry.host}/kits/pair:1"
-    report = build(pair, home_at(tmp_path / "home"), Outputs(push=name))
+    report = build(pair, home_at(tmp_path / "home"), Outputs(push=[name]))
     raw = subprocess.run(
         [need("skopeo"), "inspect", "--raw", "--tls-verify=false", f"docker://{name}"],
         check=True,
@@ -51,7 +51,7 @@ def test_a_registry_has_both_under_one_name(pair, tmp_path, registry):
         stated = stated_by(target, built.architecture, home)
         assert [item.value for item in stated.requirements.architectures] == [built.architecture]
         assert pull(reference, built.architecture, home, Heard()).digest == built.digest
-    again = build(pair, home_at(tmp_path / "home"), Outputs(push=name))
+    again = build(pair, home_at(tmp_path / "home"), Outputs(push=[name]))
     assert "(0 bytes sent)" in again.delivered[0]
 
 

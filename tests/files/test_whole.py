@@ -1,6 +1,9 @@
 """Whole files and folders: there with all their bytes or not at all, and no litter."""
 
+import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +12,7 @@ from mealkit.errors import MealkitError
 from mealkit.files.whole import (
     disk_errors,
     partial_file,
+    remove_leftovers,
     require_space,
     sync_folder,
     whole_folder,
@@ -90,3 +94,48 @@ def test_space_is_asked_for_before_anything_is_written(tmp_path: Path) -> None:
     require_space(tmp_path / "new", 1)
     with pytest.raises(MealkitError, match=r"DISK_FULL: .* needs 1048576\.0 TiB more, .* are free"):
         require_space(tmp_path, 2**60)
+
+
+_WRITER = """
+import sys, os, signal
+from pathlib import Path
+from mealkit.files.whole import partial_file, whole_folder
+
+with partial_file(Path(sys.argv[1])) as part, whole_folder(Path(sys.argv[2]), "no") as folder:
+    part.write(b"x" * 100)
+    part.flush()
+    (folder / "file").write_bytes(b"x")
+    print("written", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_what_a_killed_process_left_is_deleted(tmp_path: Path) -> None:
+    """A living writer's files stay; those of a killed one go with the next write of the target."""
+    command = [sys.executable, "-c", _WRITER, str(tmp_path / "k.tar"), str(tmp_path / "kit")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.PIPE) as writer:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == b"written\n"
+        remove_leftovers(tmp_path)
+        remove_leftovers(tmp_path, "k.tar")
+        assert len(names(tmp_path)) == 2
+        writer.kill()
+        writer.wait()
+    remove_leftovers(tmp_path, "other.tar")
+    assert len(names(tmp_path)) == 2
+    remove_leftovers(tmp_path, "k.tar")
+    with whole_folder(tmp_path / "kit", "no"):
+        assert len(names(tmp_path)) == 1
+    assert names(tmp_path) == ["kit"]
+
+
+def test_a_leftover_of_another_machine_is_deleted_when_it_is_old(tmp_path: Path) -> None:
+    """The number of its process may belong to another here, so its age decides."""
+    left = tmp_path / f".k.tar.{os.getppid()}-0123abcd.part"
+    left.write_bytes(b"x")
+    remove_leftovers(tmp_path, "k.tar")
+    assert names(tmp_path) == [left.name]
+    os.utime(left, (1, 1))
+    (tmp_path / ".k.tar.mine.part").write_bytes(b"x")
+    remove_leftovers(tmp_path, "k.tar")
+    assert names(tmp_path) == [".k.tar.mine.part"]

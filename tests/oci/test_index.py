@@ -35,3 +35,17 @@ def test_what_could_be_an_index_and_a_manifest_is_refused():
     both = {"manifests": [], "layers": [], "config": entry("a").as_json()}
     with pytest.raises(MealkitError, match="IMAGE_INVALID"):
         Index.parse(json.dumps(both).encode(), "here")
+
+
+def test_an_entry_with_another_kind_of_digest_does_not_hide_the_others():
+    """sha512 is a digest for other tools; an index with one still lists its other images."""
+    other = {"mediaType": MANIFEST, "digest": f"sha512:{'a' * 128}", "size": 9}
+    mine = {"mediaType": MANIFEST, "digest": f"sha256:{'b' * 64}", "size": 9}
+    raw = json.dumps({"schemaVersion": 2, "manifests": [other, mine]}).encode()
+    found = Index.parse(raw, "here")
+    assert [item.digest for item in found.descriptors] == [mine["digest"]]
+    assert found.forms == (other, mine)
+    for wrong in ("sha256:short", "", 7, None):
+        raw = json.dumps({"manifests": [{**other, "digest": wrong}, mine]}).encode()
+        with pytest.raises(MealkitError, match="IMAGE_INVALID"):
+            Index.parse(raw, "here")

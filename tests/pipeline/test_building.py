@@ -143,8 +143,8 @@ def test_a_base_for_another_machine_is_refused(tmp_path, home):
 def test_outputs_are_the_same_image(kit, home, build, tmp_path):
     """Layout and archive hold the digest that the build printed, and pass validation."""
     layout, archive = tmp_path / "layout", tmp_path / "image.tar"
-    first = build(kit, Outputs(output=f"oci:{layout}"))
-    second = build(kit, Outputs(output=f"oci-archive:{archive}"))
+    first = build(kit, Outputs(output=[f"oci:{layout}"]))
+    second = build(kit, Outputs(output=[f"oci-archive:{archive}"]))
     assert first.digest == second.digest
     for image in (read_layout(layout), read_archive(archive)):
         assert image.digest == first.digest
@@ -160,7 +160,7 @@ def test_outputs_are_the_same_image(kit, home, build, tmp_path):
 def test_an_output_that_is_neither_is_refused(kit, build, tmp_path):
     """A path without its kind could be either, so nothing is written."""
     with pytest.raises(KitError) as raised:
-        build(kit, Outputs(output=str(tmp_path / "out")))
+        build(kit, Outputs(output=[str(tmp_path / "out")]))
     assert raised.value.problems[0].code == "TARGET_UNFIT"
     assert not (tmp_path / "out").exists()
 

@@ -18,7 +18,7 @@ from mealkit.progress import Silent
 def two(kit, build, tmp_path):
     """A kit, and one with another prompt line, another pooling and another numpy; both built."""
     (kit / "prompts" / "query.jinja").write_text("one\ntwo {{ text }}\nthree\n")
-    build(kit, Outputs(output=f"oci-archive:{tmp_path}/first.tar"))
+    build(kit, Outputs(output=[f"oci-archive:{tmp_path}/first.tar"]))
     other = tmp_path / "other"
     shutil.copytree(kit, other)
     (other / "prompts" / "query.jinja").write_text("one\n2 {{ text }}\nthree\n")
@@ -26,7 +26,7 @@ def two(kit, build, tmp_path):
     edit_kit(other, lambda form: form.update(version="1.1.0"))
     (other / "wheels" / "numpy-99.0-py3-none-any.whl").unlink()
     write_wheel(other / "wheels", "numpy", {"numpy.py": b"HERE = 2\n"}, version="99.1")
-    build(other, Outputs(output=f"oci:{tmp_path}/second"))
+    build(other, Outputs(output=[f"oci:{tmp_path}/second"]))
     return kit, other
 
 

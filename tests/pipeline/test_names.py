@@ -29,14 +29,14 @@ def strange(kit, tmp_path):
     build_kit(
         other,
         frozen=False,
-        outputs=Outputs(output=f"oci:{tmp_path}/strange"),
+        outputs=Outputs(output=[f"oci:{tmp_path}/strange"]),
         home=home_at(tmp_path / "elsewhere"),
         progress=Heard(),
     )
     report = build_kit(
         other,
         frozen=False,
-        outputs=Outputs(output=f"oci-archive:{tmp_path}/strange.tar"),
+        outputs=Outputs(output=[f"oci-archive:{tmp_path}/strange.tar"]),
         home=home_at(tmp_path / "elsewhere"),
         progress=Heard(),
     )
@@ -130,7 +130,7 @@ def test_an_image_from_elsewhere_does_not_take_over_a_name_in_docker(kit, home, 
     build_kit(
         kit,
         frozen=False,
-        outputs=Outputs(output=f"oci:{home.root.parent}/mine"),
+        outputs=Outputs(output=[f"oci:{home.root.parent}/mine"]),
         home=home,
         progress=Heard(),
     )

@@ -255,9 +255,9 @@ def test_a_stale_lock_is_told_of(kit, build, home):
 
 def test_kits_and_images_state_the_same(kit, build, home, tmp_path):
     """Folder, lock, store, layout and archive give one answer."""
-    outputs = Outputs(output=f"oci-archive:{tmp_path}/kit.tar")
+    outputs = Outputs(output=[f"oci-archive:{tmp_path}/kit.tar"])
     report = build(kit, outputs)
-    build(kit, Outputs(output=f"oci:{tmp_path}/layout"))
+    build(kit, Outputs(output=[f"oci:{tmp_path}/layout"]))
     names = (
         str(kit),
         str(kit / "kit.lock"),

@@ -120,7 +120,7 @@ def test_a_layout_without_its_scheme_is_no_output_and_no_base_either(layout, tmp
     """Before anything is built, or looked for in a registry."""
     folder = little_kit(tmp_path / "kit")
     with pytest.raises(KitError) as raised:
-        build(folder, home, Outputs(output=str(layout)))
+        build(folder, home, Outputs(output=[str(layout)]))
     assert raised.value.problems[0].hint.startswith(f"write oci:{layout}")
     assert not (folder / "kit.lock").exists()
     edit_kit(folder, lambda form: form["runtime"]["base"].update(reference="base"))

@@ -92,8 +92,8 @@ def test_weights_are_there_once(pair, build):
 def test_layouts_and_archives_have_both(pair, build, tmp_path):
     """skopeo sees the index, and mealkit and skopeo find each image by its platform."""
     layout, archive = tmp_path / "layout", tmp_path / "image.tar"
-    report = build(pair, Outputs(output=f"oci:{layout}"))
-    build(pair, Outputs(output=f"oci-archive:{archive}"))
+    report = build(pair, Outputs(output=[f"oci:{layout}"]))
+    build(pair, Outputs(output=[f"oci-archive:{archive}"]))
     for name, built in zip(BOTH, report.images, strict=True):
         for found in (
             read_layout(layout, platform=platform(name)),

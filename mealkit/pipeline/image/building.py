@@ -27,6 +27,7 @@ from mealkit.progress import Progress
 from mealkit.recipe.kit import ImageBase
 from mealkit.recipe.lock import Lock
 from mealkit.recipe.variant import architectures_of, plain_lock, plain_locks
+from mealkit.sources.file_cache import FileCache
 from mealkit.stores.local import LocalStore
 
 
@@ -189,6 +190,10 @@ def _assembled(
     """Assemble the image of a plain lock; its base stays open as long as ``bases``."""
     plan = _plan(lock)
     base = bases.enter_context(_base(kit, plan))
+    if base is not None:
+        from mealkit.pipeline.image.fetching_layers import fetch_layers
+
+        fetch_layers(base.layers, "pulling the base", store, FileCache(home.files), progress)
     layers = LocalLayerStore(store)
     kept = kept_layers(plan, layers)
     missing = tuple(layer for layer in plan.layers if layer not in kept)

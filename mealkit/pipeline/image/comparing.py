@@ -55,7 +55,7 @@ def _opened(text: str, home: Home, allowed: Sequence[Path], progress: Progress) 
         case LockFile() as file:
             return lock_at(file)
         case image:
-            with open_source(image, home) as (entries, source):
+            with open_source(image, home, progress=progress) as (entries, source):
                 found = manifests_below(entries, source)
                 return joined([lock_of(image_at(item, source)) for item in found])
 

@@ -6,13 +6,14 @@ It reads no other layer, and stores nothing.
 import hashlib
 from collections.abc import Callable, Iterator
 
-from mealkit.assembly.lean import LAYER_KIND
+from mealkit.assembly.lean import layer_kind
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError, failure
 from mealkit.oci.compression import unpacked
 from mealkit.oci.image import Image, Layer
 from mealkit.oci.tar_source import Bytes, StreamSource
 from mealkit.oci.untar import EntryError, Kind, TarStream, parts_of
+from mealkit.oci.validate import require_unpackable
 from mealkit.paths import SETTINGS
 from mealkit.plan.layers import LayerKind
 from mealkit.recipe.lock import LOCK_NAME, Lock, read_lock
@@ -23,7 +24,17 @@ _MAX_LAYER_BYTES = 64 * 1024 * 1024
 _MAX_LOCK_BYTES = 4 * 1024 * 1024
 _MAX_ENTRIES = 100_000
 
+_KIT_LABEL = "dev.mealkit.kit"
+_OTHER = "mealkit run starts only kits; start other images with a container client"
+_SQUASHED = "a tool has joined its layers; copy the image with its layers, as docker push does"
+
 _LOCK_PARTS = f"{SETTINGS}/{LOCK_NAME}".encode().split(b"/")
+
+
+def kit_layer(image: Image) -> Layer | None:
+    """Return the layer with the lock, or None if the image is not a kit's."""
+    layers = (layer for layer in reversed(image.layers) if layer_kind(layer) == LayerKind.KIT)
+    return next(layers, None)
 
 
 def lock_of(image: Image) -> Lock:
@@ -34,20 +45,14 @@ def lock_of(image: Image) -> Lock:
             (``IMAGE_INVALID``, ``BLOB_DAMAGED``).
         LockError: its lock cannot be read (``LOCK_INVALID``).
     """
-    layer = next(
-        (
-            item
-            for item in reversed(image.layers)
-            if item.annotations.get(LAYER_KIND) == LayerKind.KIT
-        ),
-        None,
-    )
+    layer = kit_layer(image)
     if layer is None or layer.blob.size_bytes > _MAX_LAYER_BYTES:
         raise failure(
             "IMAGE_INVALID",
             f"{image.digest} is not an image that mealkit built: it has no kit layer",
-            hint="mealkit run starts only kits; start other images with a container client",
+            hint=_SQUASHED if _KIT_LABEL in image.labels else _OTHER,
         )
+    require_unpackable([layer], "reading the lock")
     return read_lock(_lock_bytes(image, layer), f"{image.digest.short}/{LOCK_NAME}")
 
 

@@ -46,7 +46,7 @@ def inspect(target: str, *, verify: bool, home: Home, progress: Progress) -> Ins
         KitError: the target is not an image (``TARGET_UNFIT``).
         StoreError, RegistryError: the image does not exist, or cannot be read.
     """
-    with open_source(target, home) as (entries, source):
+    with open_source(target, home, progress=progress) as (entries, source):
         image = find_image(entries, source, this_platform(), is_preference=True)
         found = manifests_below(entries, source)
         every = [image_at(item, source) for item in found] if verify else []

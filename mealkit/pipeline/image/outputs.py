@@ -23,11 +23,14 @@ _KIT = "dev.mealkit.kit"
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """The options: load into Docker, write to ``oci:DIR`` or ``oci-archive:FILE``, push."""
+    """The options: load into Docker, write to ``oci:DIR`` or ``oci-archive:FILE``, push.
+
+    An image can be written and pushed to several places.
+    """
 
     load: bool = False
-    output: str | None = None
-    push: str | None = None
+    output: Sequence[str] = ()
+    push: Sequence[str] = ()
 
     def places(self) -> "Places":
         """Parse the options, before anything is built.
@@ -38,8 +41,8 @@ class Outputs:
         """
         return Places(
             load=self.load,
-            output=None if self.output is None else output_named(self.output),
-            push=None if self.push is None else registry_named(self.push),
+            output=tuple(output_named(text) for text in dict.fromkeys(self.output)),
+            push=tuple(registry_named(text) for text in dict.fromkeys(self.push)),
         )
 
 
@@ -48,8 +51,8 @@ class Places:
     """The parsed places to deliver a built image to."""
 
     load: bool
-    output: LayoutFolder | ArchiveFile | None
-    push: RegistryReference | None
+    output: tuple[LayoutFolder | ArchiveFile, ...]
+    push: tuple[RegistryReference, ...]
 
 
 def deliver(
@@ -67,13 +70,13 @@ def deliver(
     Raises:
         MealkitError: delivering to one of the places fails.
     """
-    lines: list[str] = []
-    if places.output:
-        lines.append(_write(content, name, places.output, progress))
+    lines = [_write(content, name, place, progress) for place in places.output]
     if places.load:
         lines.append(_load(_own(content), name, progress))
-    if places.push:
-        lines.append(_push(content, places.push, mount_from, progress))
+    for target in places.push:
+        lines.append(_push(content, target, mount_from, progress))
+        # What was just pushed can be mounted, if the next place is in the same registry.
+        mount_from = (*mount_from, target.reference.repository)
     return tuple(lines)
 
 

@@ -6,40 +6,55 @@ once.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 
 from mealkit.assembly.lean import WeightLayer, weight_layers
 from mealkit.digest import Digest
-from mealkit.errors import failure
+from mealkit.errors import MealkitError, failure
 from mealkit.files.identity import FileKey
 from mealkit.oci.descriptor import Platform
 from mealkit.oci.image import Image
 from mealkit.oci.reference import Reference
 from mealkit.oci.tar import weight_footer, weight_header
+from mealkit.oci.validate import require_unpackable
 from mealkit.pipeline.home import Home
-from mealkit.progress import Progress
+from mealkit.pipeline.image.fetching_layers import Span, fetch_file, fetch_layers
+from mealkit.pipeline.image.image_lock import kit_layer
+from mealkit.progress import Advance, Progress
 from mealkit.sources.file_cache import FileCache
 from mealkit.stores.blobs import VirtualBlob
 from mealkit.stores.local import LocalStore
+from mealkit.stores.registry.blob import RegistryBlob
 from mealkit.stores.registry.pull import RemoteImages
 from mealkit.stores.registry.reaching import Registries
 
 
-def pull(reference: Reference, architecture: str, home: Home, progress: Progress) -> Image:
+def pull(
+    reference: Reference,
+    architecture: str,
+    home: Home,
+    progress: Progress,
+    *,
+    is_unpacked: bool = False,
+) -> Image:
     """Pull an image into the local store, under its reference; present blobs are not fetched.
 
+    ``is_unpacked``: mealkit itself will unpack it, for the sandbox.
+
     Raises:
-        RegistryError, StoreError: the registry refuses, or bytes do not match their digest.
+        RegistryError, StoreError: the registry refuses, bytes do not match their digest, or the
+            layers cannot be unpacked here (``IMAGE_UNCHECKED``).
     """
     store, cache = LocalStore(home.store), FileCache(home.files)
     with Registries.from_environment() as registries, store.use():
         image = RemoteImages(registries).image(reference, Platform("linux", architecture))
+        require_unpackable([layer for layer in (kit_layer(image),) if layer], "reading the lock")
+        if is_unpacked:
+            require_unpackable(image.layers, "the sandbox", "use --client docker")
         _pull_weights(image, store, cache, progress)
-        task = progress.task(f"pulling {reference}", _size(image))
-        store.put(image, [_name(reference, image)], task.advance)
-        task.done()
+        fetch_layers(image.layers, f"pulling {reference}", store, cache, progress)
+        store.put(image, [_name(reference, image)])
     return store.image(str(image.digest))
 
 
@@ -48,17 +63,13 @@ def _name(reference: Reference, image: Image) -> str:
     return f"{reference.name}:{tag}"
 
 
-def _size(image: Image) -> int:
-    return sum(layer.blob.size_bytes for layer in image.layers)
-
-
 def _pull_weights(image: Image, store: LocalStore, cache: FileCache, progress: Progress) -> None:
     missing = [weight for weight in weight_layers(image) if not store.has(weight.layer.blob.digest)]
     if missing:
         epoch_seconds = _epoch_seconds(image)
         task = progress.task("pulling weights", sum(weight.size_bytes for weight in missing))
         for weight in missing:
-            store.recipes.write(_unwrapped(weight, epoch_seconds, cache, task.advance))
+            store.recipes.write(_unwrapped(weight, epoch_seconds, cache, task.advance, progress))
         task.done(f"{len(missing)} files")
 
 
@@ -71,7 +82,7 @@ def _epoch_seconds(image: Image) -> int:
 
 
 def _unwrapped(
-    weight: WeightLayer, epoch_seconds: int, cache: FileCache, advance: Callable[[int], None]
+    weight: WeightLayer, epoch_seconds: int, cache: FileCache, advance: Advance, progress: Progress
 ) -> VirtualBlob:
     """Fetch a weight layer, store its file in the cache, and return the virtual layer.
 
@@ -83,7 +94,7 @@ def _unwrapped(
     blob = weight.layer.blob
     if blob.size_bytes != len(head) + weight.size_bytes + len(tail):
         raise _unlike(weight, "its size differs")
-    path = cache.path(weight.digest) or _fetched(weight, len(head), cache, advance)
+    path = _fetched(weight, len(head), cache, advance, progress)
     state = hashlib.sha256(head)
     with path.open("rb") as stream:
         while chunk := stream.read(1024 * 1024):
@@ -95,18 +106,18 @@ def _unwrapped(
 
 
 def _fetched(
-    weight: WeightLayer, head_bytes: int, cache: FileCache, advance: Callable[[int], None]
+    weight: WeightLayer, head_bytes: int, cache: FileCache, advance: Advance, progress: Progress
 ) -> Path:
-    def told() -> Iterator[bytes | memoryview]:
-        for chunk in weight.layer.blob.chunks(head_bytes, weight.size_bytes):
-            yield chunk
-            advance(len(chunk))
-
-    def require(found: Digest) -> None:
-        if found != weight.digest:
-            raise _unlike(weight, f"its file has digest {found.hex}")
-
-    return cache.add_chunks(told(), weight.size_bytes, require)[1]
+    blob = weight.layer.blob
+    if not isinstance(blob, RegistryBlob):
+        raise TypeError("the layer is not in a registry")
+    span = Span(blob, head_bytes, weight.size_bytes, weight.digest)
+    try:
+        return fetch_file(span, cache, advance, progress)
+    except MealkitError as error:
+        if error.problems[0].code == "REGISTRY_DIGEST":
+            raise _unlike(weight, error.problems[0].message) from error
+        raise
 
 
 def _unlike(weight: WeightLayer, reason: str) -> Exception:

@@ -61,7 +61,7 @@ def _lock_of(target: str, home: Home, allowed: Sequence[Path], progress: Progres
     found = open_recipe(target, home, allowed, progress)
     if isinstance(found, Lock):
         return found
-    with open_image(found, home) as image:
+    with open_image(found, home, progress=progress) as image:
         return lock_of(image)
 
 

@@ -90,14 +90,14 @@ def preflight_target(
     """
     recipe = open_recipe(request.target, home, request.allowed, progress)
     if not request.hosts:
-        found = stated_by(recipe, architecture(), home)
+        found = stated_by(recipe, architecture(), home, progress)
         facts = _facts_for(found, home)
         report = preflight(facts, found.requirements, here_context(found, facts, home, Start()))
         machine = Machine(facts.host, apply(report, request.overrides))
         return PreflightAnswer(found.name, found.owner, (machine,))
     described = _described(request.hosts)
     kinds = dict.fromkeys(facts.architecture for facts in described.values())
-    stated = {kind: stated_by(recipe, kind, home) for kind in kinds}
+    stated = {kind: stated_by(recipe, kind, home, progress) for kind in kinds}
     machines = tuple(
         Machine(
             name,

@@ -12,21 +12,24 @@ from pydantic import ValidationError
 
 from mealkit.engines.registry import traits_of
 from mealkit.oci.descriptor import Platform
+from mealkit.oci.image import Image
 from mealkit.pipeline.home import Home
-from mealkit.pipeline.opening_images import open_image, stored_image
+from mealkit.pipeline.opening_images import current_image, open_image
 from mealkit.pipeline.targets import (
     ImageTarget,
     KitFolder,
     LockFile,
     RegistryReference,
+    StoredDigest,
     recipe_named,
 )
-from mealkit.progress import Progress
+from mealkit.progress import SILENT, Progress
 from mealkit.recipe.kit import Contact
 from mealkit.recipe.lock import Lock
-from mealkit.recipe.requirements import Requirements, read_requirements
+from mealkit.recipe.requirements import ANNOTATION, Requirements, read_requirements
 from mealkit.recipe.traits import EngineTraits
 from mealkit.recipe.variant import plain_lock
+from mealkit.stores.local import LocalStore
 from mealkit.untrusted import UntrustedError, parse_json_object
 
 # NAME:VERSION of a kit.
@@ -77,7 +80,9 @@ def open_recipe(
             return image
 
 
-def stated_by(recipe: Lock | ImageTarget, architecture: str, home: Home) -> Stated:
+def stated_by(
+    recipe: Lock | ImageTarget, architecture: str, home: Home, progress: Progress = SILENT
+) -> Stated:
     """Return the statements in a lock, an image's annotations, or a registry's manifest.
 
     From several variants, the one for the architecture is used.
@@ -92,22 +97,29 @@ def stated_by(recipe: Lock | ImageTarget, architecture: str, home: Home) -> Stat
             name = f"{lock.about.name}:{lock.about.version}"
             return Stated(name, lock.requirements, lock.about.owner, is_here=True)
         case RegistryReference() as remote:
-            stored = stored_image(remote, home, platform)
-            if stored is not None:
-                return _stated(stored.annotations, remote.text, is_here=True)
-            return _stated(_annotations(remote, platform), remote.text, is_here=False)
+            current = current_image(remote, home, platform, progress)
+            if isinstance(current, StoredDigest):
+                stored = LocalStore(home.store).image(current.text, platform)
+                return _stated(_texts_of(stored), remote.text, is_here=True)
+            return _stated(_texts_at(current, platform), remote.text, is_here=False)
         case named:
             with open_image(named, home, platform) as image:
-                return _stated(image.annotations, named.text, is_here=True)
+                return _stated(_texts_of(image), named.text, is_here=True)
 
 
-def _annotations(target: RegistryReference, platform: Platform) -> Mapping[str, str]:
+def _texts_of(image: Image) -> Mapping[str, str]:
+    """Return the manifest's annotations, or the labels: other tools drop annotations in copies."""
+    return image.annotations if ANNOTATION in image.annotations else image.labels
+
+
+def _texts_at(target: RegistryReference, platform: Platform) -> Mapping[str, str]:
     from mealkit.stores.registry.pull import RemoteImages
     from mealkit.stores.registry.reaching import Registries
 
     with Registries.from_environment() as registries:
         remote = RemoteImages(registries)
-        return remote.annotations(target.reference, platform)
+        found = remote.annotations(target.reference, platform)
+        return found if ANNOTATION in found else remote.image(target.reference, platform).labels
 
 
 def bytes_to_write(stated: Stated, *, embedded: bool = False) -> int:

@@ -20,7 +20,7 @@ from mealkit.pipeline.machine.clients import ContainerClient, clients
 from mealkit.pipeline.machine.machine_facts import host_facts
 from mealkit.pipeline.machine.preflighting import Start, check_start, here_context
 from mealkit.pipeline.machine.stated_needs import Stated, stated_by
-from mealkit.pipeline.opening_images import open_image, stored_image, this_platform
+from mealkit.pipeline.opening_images import current_image, open_image, this_platform
 from mealkit.pipeline.run.caller_access import access_of
 from mealkit.pipeline.run.examples import example_command
 from mealkit.pipeline.run.readiness import Trust, explained, wait_until_ready
@@ -109,12 +109,17 @@ def run_kit(request: RunRequest, home: Home, progress: Progress) -> RunReport:
     """
     access_of(request.address, request.keys)
     named = kit_or_image_named(request.target)
-    opened = (
-        open_kit(named, home, request.allowed, progress) if isinstance(named, KitFolder) else named
-    )
+    opened: OpenedKit | ImageTarget
+    match named:
+        case KitFolder():
+            opened = open_kit(named, home, request.allowed, progress)
+        case RegistryReference():
+            opened = current_image(named, home, progress=progress)
+        case _:
+            opened = named
     facts = host_facts(home)
     checked = _check_stated(opened, request, facts, home, progress)
-    image = _image(opened, home, progress)
+    image = _image(opened, request.client, home, progress)
     shown = _Runnable(image, lock_of(image), built_here=isinstance(opened, OpenedKit))
     owner = shown.lock.about.owner
     try:
@@ -138,7 +143,7 @@ def _check_stated(
     A kit without a lock, or whose inputs must be resolved again, states no requirements yet.
     """
     if not isinstance(opened, OpenedKit):
-        stated = stated_by(opened, facts.architecture, home)
+        stated = stated_by(opened, facts.architecture, home, progress)
     elif opened.is_resolved:
         stated = stated_by(opened.lock_as_written(), facts.architecture, home)
     else:
@@ -199,7 +204,9 @@ def _with_contact(error: MealkitError, owner: Contact) -> MealkitError:
     )
 
 
-def _image(opened: OpenedKit | ImageTarget, home: Home, progress: Progress) -> Image:
+def _image(
+    opened: OpenedKit | ImageTarget, client: str | None, home: Home, progress: Progress
+) -> Image:
     """Return the image of a kit, from the local store or a registry; it is in the store then."""
     store = LocalStore(home.store)
     match opened:
@@ -211,12 +218,11 @@ def _image(opened: OpenedKit | ImageTarget, home: Home, progress: Progress) -> I
         case StoredName() | StoredDigest():
             return _verified(store.image(opened.text, this_platform()), store, progress)
         case RegistryReference():
-            stored = stored_image(opened, home)
-            if stored is not None:
-                return _verified(stored, store, progress)
+            from mealkit.containers.select import choose
             from mealkit.pipeline.image.pulling import pull
 
-            return pull(opened.reference, architecture(), home, progress)
+            is_unpacked = choose(clients(home), client).name == "sandbox"
+            return pull(opened.reference, architecture(), home, progress, is_unpacked=is_unpacked)
         case LayoutFolder() | ArchiveFile():
             with open_image(opened, home) as found:
                 return _stored(found, opened.text, store, progress)

@@ -9,13 +9,13 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import httpx2
 
 from mealkit.addresses import is_loopback
 from mealkit.errors import MealkitError, failure
 from mealkit.stores.registry.credentials import Credential, Credentials
+from mealkit.stores.registry.exchange import RegistryAnswer, json_of, words_of
 from mealkit.stores.registry.realms import VARIABLE as REALMS_VARIABLE
 from mealkit.stores.registry.realms import Realms
 
@@ -32,8 +32,8 @@ _TOKEN = re.compile(r"[\x21-\x7e]+")
 _SCHEME = re.compile(r"(?:^|,)\s*([A-Za-z][A-Za-z0-9-]*)(?=\s+[A-Za-z_-]+\s*=|\s*(?:,|$))")
 _PARAMETER = re.compile(r'([A-Za-z_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
 
-Fetch = Callable[[httpx2.Request], tuple[int, Any]]
-"""Sends a request to a token server; returns the status and the JSON body, None if not JSON."""
+Fetch = Callable[[httpx2.Request], RegistryAnswer]
+"""Sends a request to a token server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class Authorizer:
     ) -> None:
         """Use ``credentials`` for ``registry``, and ``fetch`` to reach its token server.
 
-        ``realms`` are additional token servers that the user named.
+        ``realms`` are additional token servers that the user named, and the hosts that need no TLS.
         """
         self._realms = realms or Realms()
         self._registry = registry
@@ -105,19 +105,29 @@ class Authorizer:
             if challenge is None:
                 return None
             self._challenge = challenge
-            made = self._make(challenge, scopes)
+            # A registry may know the repository by another name, such as one with a prefix.
+            stated = challenge.parameters.get("scope", "").split()
+            made = self._make(challenge, scopes, tuple(stated))
             return None if made == refused else made
 
-    def denied(self, what: str) -> MealkitError:
-        """Return the error for a refusal, with the known facts about the credentials."""
+    def denied(self, what: str, words: str = "") -> MealkitError:
+        """Return the error for a refusal, with the registry's words and the state of credentials.
+
+        A registry that has never asked for credentials and says why it refuses has another reason,
+        such as a quota or an immutable tag: then logging in does not help.
+        """
         known = self._credentials.lookup(self._registry)
-        state = "with the credentials that are stored" if known else "without credentials"
+        state = " with the credentials that are stored" if known else " without credentials"
+        is_about_access = self._challenge is not None or not words
         notes = "".join(f"; {text}" for text in self._credentials.troubles)
         return failure(
             "REGISTRY_DENIED",
-            f"{self._registry} refuses {what} {state}{notes}",
+            f"{self._registry} refuses {what}{state if is_about_access else ''}"
+            f"{': ' if words else ''}{words}{notes if is_about_access else ''}",
             where=self._registry,
-            hint=f"docker login {self._registry}",
+            hint=f"docker login {self._registry}"
+            if is_about_access
+            else "read the registry's own message, or ask the registry's operator",
         )
 
     def scrub(self, text: str) -> str:
@@ -126,7 +136,9 @@ class Authorizer:
             text = text.replace(secret, "***")
         return text
 
-    def _make(self, challenge: Challenge, scopes: tuple[str, ...]) -> str | None:
+    def _make(
+        self, challenge: Challenge, scopes: tuple[str, ...], stated: tuple[str, ...] = ()
+    ) -> str | None:
         credential = self._credential(scopes)
         if credential:
             self._secrets.update(credential.secrets)
@@ -135,7 +147,8 @@ class Authorizer:
                 return None
             self._headers[scopes] = (credential.basic, float("inf"))
             return credential.basic
-        token, life_seconds = self._token(challenge, scopes, credential)
+        asked = tuple(dict.fromkeys((*scopes, *stated)))
+        token, life_seconds = self._token(challenge, asked, credential)
         self._secrets.add(token)
         header = f"Bearer {token}"
         self._headers[scopes] = (header, time.monotonic() + life_seconds * _USED_PART_OF_LIFE)
@@ -152,18 +165,18 @@ class Authorizer:
         realm = self._realm(challenge)
         if credential is not None:
             self._require_own(realm)
-        asked = scopes or tuple(filter(None, [challenge.parameters.get("scope")]))
         service = challenge.parameters.get("service", "")
-        status, form = self._fetch(_token_request(realm, service, asked, credential))
-        if status in {400, 401, 403}:
-            raise self.denied("a token")
+        answer = self._fetch(_token_request(realm, service, scopes, credential))
+        if answer.status in {400, 401, 403}:
+            raise self.denied("a token", self.scrub(words_of(answer.body)))
+        form = json_of(answer.body)
         form = form if isinstance(form, dict) else {}
         token = form.get("token") or form.get("access_token")
         is_token = isinstance(token, str) and len(token) <= _MOST_TOKEN and _TOKEN.fullmatch(token)
-        if status != 200 or not isinstance(token, str) or not is_token:
+        if answer.status != 200 or not isinstance(token, str) or not is_token:
             raise failure(
                 "REGISTRY_REFUSED",
-                f"the token server of {self._registry} answers {status} without a token",
+                f"the token server of {self._registry} answers {answer.status} without a token",
                 where=realm.host,
             )
         lasts = form.get("expires_in")
@@ -188,12 +201,14 @@ class Authorizer:
         except httpx2.InvalidURL:
             realm = httpx2.URL("")
         authority = realm.netloc.decode()
-        if realm.scheme == "https" or (realm.scheme == "http" and is_loopback(realm.host)):
+        is_plain = is_loopback(realm.host) or self._realms.is_plain(self._registry, authority)
+        if realm.scheme == "https" or (realm.scheme == "http" and is_plain):
             return realm
         raise failure(
             "REGISTRY_INSECURE",
             f"{self._registry} names a token server that does not use TLS: {authority!r}",
             where=self._registry,
+            hint=f"use a token server with TLS, or allow HTTP: --plain-http {authority}",
         )
 
 

@@ -6,14 +6,15 @@ Raises RegistryError for bytes that do not match the digest: a complete read is 
 import contextlib
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import httpx2
 
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError, failure
-from mealkit.stores.registry.client import RegistryClient
-from mealkit.stores.registry.exchange import SMALL_BYTES, RegistryAnswer, RegistryCall
+from mealkit.stores.registry.client import RegistryClient, answer_of
+from mealkit.stores.registry.exchange import SMALL_BYTES, RegistryCall
+from mealkit.web.http_client import Pace
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,10 @@ class RegistryBlob:
     def registry(self) -> str:
         """The name of the registry that has the blob (not of a mirror)."""
         return self.clients[-1].endpoint.registry
+
+    def at_registry(self) -> "RegistryBlob":
+        """Return the same blob without its mirrors."""
+        return replace(self, clients=self.clients[-1:])
 
     def chunks(self, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         """Yield the requested range; after a lost connection the read continues where it ended.
@@ -98,7 +103,9 @@ class RegistryBlob:
         with client.open(call) as response:
             skip = self._checked_start(client, response, start)
             left = end - start
+            pace = Pace(str(response.request.url))
             for chunk in response.iter_raw():
+                pace.count(len(chunk))
                 kept = chunk[skip : skip + left]
                 skip = max(skip - len(chunk), 0)
                 left -= len(kept)
@@ -127,8 +134,9 @@ class RegistryBlob:
             return 0
         if response.status_code == 416:
             raise self._other_bytes(f"has no byte {start}", client)
-        if response.status_code != 200:
-            answer = RegistryAnswer(response.status_code, response.headers, _beginning(response))
+        is_page = answer_of(response, b"").is_page
+        if response.status_code != 200 or is_page:
+            answer = answer_of(response, _beginning(response))
             raise client.refusal(f"GET {self.digest}", answer)
         size = response.headers.get("content-length")
         if size is not None and size != str(self.size_bytes):

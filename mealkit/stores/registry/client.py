@@ -7,7 +7,7 @@ private network than the registry's. Never sends a credential to another host.
 import contextlib
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, cast
+from typing import cast
 
 import httpx2
 
@@ -20,17 +20,26 @@ from mealkit.stores.registry.exchange import (
     SMALL_BYTES,
     RegistryAnswer,
     RegistryCall,
-    json_of,
     words_of,
 )
 from mealkit.stores.registry.realms import Realms
 from mealkit.stores.registry.registry_endpoint import RegistryEndpoint
+from mealkit.web.http_client import Pace, bare_url
 from mealkit.web.redirects import DowngradeError, HopError, StrangeError, check_hop
 from mealkit.web.retry import TRANSIENT_STATUS, Retry, retry_after_seconds
 from mealkit.web.trust import untrusted_words
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_SAME_METHOD = frozenset({307, 308})
+_READS = frozenset({"GET", "HEAD"})
 _MOST_REDIRECTS = 5
+_SHOWN_CHARACTERS = 200
+# For the head of an answer, and between two parts of a body.
+TIMEOUT = httpx2.Timeout(60.0, connect=10.0, pool=None)
+# A registry may hash or move a whole layer before it answers the request that ends an upload.
+_PATIENT_TIMEOUT = httpx2.Timeout(60.0, connect=10.0, read=300.0, pool=None)
+# After this many attempts in which a registry said nothing until the timeout, it is given up.
+_MOST_SILENT_ATTEMPTS = 2
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 
 
@@ -44,8 +53,13 @@ class RegistryClient:
         credentials: Credentials,
         retry: Retry,
         realms: Realms | None = None,
+        note: str = "",
     ) -> None:
-        """Use ``http``, which is shared and which the caller closes."""
+        """Use ``http``, which is shared and which the caller closes.
+
+        ``note`` is added when the registry cannot be reached.
+        """
+        self._note = note
         self.endpoint = endpoint
         self.retry = retry
         self.distrusted: set[Digest] = set()
@@ -56,7 +70,7 @@ class RegistryClient:
         self._lock = threading.Lock()
 
     def send(self, call: RegistryCall, limit_bytes: int = SMALL_BYTES) -> RegistryAnswer:
-        """Send a request and read its complete answer, of any status except 401.
+        """Send a request and read its complete answer, of any status.
 
         Raises:
             RegistryError: ``REGISTRY_UNREACHABLE``, ``REGISTRY_DENIED``, ``REGISTRY_INSECURE``,
@@ -68,7 +82,7 @@ class RegistryClient:
             try:
                 with self.open(call) as response:
                     body = self._read(response, limit_bytes)
-                    return RegistryAnswer(response.status_code, response.headers, body)
+                    return answer_of(response, body)
             except httpx2.TransportError as error:
                 if not call.is_retried:
                     raise
@@ -78,7 +92,7 @@ class RegistryClient:
 
     @contextlib.contextmanager
     def open(self, call: RegistryCall) -> Iterator[httpx2.Response]:
-        """Send a request and yield its response, of any status except 401, with the body unread.
+        """Send a request and yield its response, of any status, with the body unread.
 
         Raises:
             RegistryError: as ``send`` does.
@@ -104,21 +118,31 @@ class RegistryClient:
             # Registries behind a proxy that terminates TLS may state the wrong scheme.
             url = url.copy_with(scheme=base.scheme, port=base.port)
         self._require_hop(base, url)
-        if url.scheme == "http" and not is_loopback(url.host):
+        is_plain = is_loopback(url.host) or self.endpoint.is_named_plain
+        if url.scheme == "http" and not is_plain:
             raise self._insecure(f"redirects to {url.scheme}://{url.netloc.decode()}")
         return url
 
     def refusal(self, what: str, answer: RegistryAnswer) -> MealkitError:
         """Return the error for an answer that refuses ``what``, with the registry's own message."""
-        name = self.endpoint.registry
-        if answer.status in {401, 403}:
-            return self._authorizer.denied(what)
-        words = self.words(answer)
+        name, words = self.endpoint.registry, self.words(answer)
+        who = name
+        if self.is_elsewhere(answer):
+            # Its refusal says nothing about the registry's credentials, which it did not get.
+            who = f"{answer.url.netloc.decode()}, which {name} redirects to,"
+        elif answer.status in {401, 403}:
+            return self._authorizer.denied(what, words)
+        target = answer.headers.get("location", "") if answer.status in _REDIRECTS else ""
+        said = words or (f"redirects to {bare_url(target)[:_SHOWN_CHARACTERS]}" if target else "")
         return failure(
             "REGISTRY_REFUSED",
-            f"{name} answers {answer.status} to {what}{': ' if words else ''}{words}",
+            f"{who} answers {answer.status} to {what}{': ' if said else ''}{said}",
             where=name,
         )
+
+    def is_elsewhere(self, answer: RegistryAnswer) -> bool:
+        """Return whether another host than the registry's answered, after a redirect."""
+        return _origin_of(answer.url) != _origin_of(self._origin())
 
     def words(self, answer: RegistryAnswer) -> str:
         """Return the registry's own message, without the secrets that were sent to it."""
@@ -129,18 +153,39 @@ class RegistryClient:
         name = self.endpoint.registry
         reason = " ".join(str(error).split()) or type(error).__name__
         if "WRONG_VERSION_NUMBER" in reason or "RECORD_LAYER_FAILURE" in reason:
-            return failure("REGISTRY_INSECURE", f"{name} does not support TLS", where=name)
-        message, hint = untrusted_words(reason) or (f"cannot be reached: {reason}", None)
+            return failure(
+                "REGISTRY_INSECURE",
+                f"{name} does not support TLS",
+                where=name,
+                hint=f"use a registry with TLS, or allow HTTP: --plain-http {name}",
+            )
+        if isinstance(error, httpx2.ReadTimeout):
+            reason = "it accepts connections and does not answer"
+        untrusted = untrusted_words(reason)
+        message, hint = untrusted or (f"cannot be reached: {reason}", None)
+        if untrusted:
+            hint = f"{hint}, or in /etc/docker/certs.d/{self.endpoint.authority}/ca.crt"
         tried = f", tried {attempts} times" if attempts > 1 else ""
         return failure(
             "REGISTRY_UNREACHABLE",
-            f"{name}: {self._authorizer.scrub(message)}{tried}",
+            f"{self._asked(error)}: {self._authorizer.scrub(message)}{tried}{self._note}",
             where=name,
             hint=hint,
         )
 
+    def _asked(self, error: httpx2.TransportError) -> str:
+        """Return the name of the host that a request was for: redirects lead to others."""
+        name = self.endpoint.registry
+        try:
+            url = error.request.url
+        except RuntimeError:  # it has no request
+            return name
+        if self._base is None or _origin_of(url) == _origin_of(self._base):
+            return name
+        return f"{url.netloc.decode()}, which {name} redirects to"
+
     def _patiently(self, once: Callable[[], httpx2.Response]) -> httpx2.Response:
-        attempt = 1
+        attempt, silent = 1, 0
         while True:
             asked = None
             try:
@@ -152,7 +197,9 @@ class RegistryClient:
                 if not self.retry.wait(attempt, asked):
                     raise self._busy(response.status_code, attempt, asked)
             except httpx2.TransportError as error:
-                if _is_final(error) or not self.retry.wait(attempt):
+                silent += isinstance(error, httpx2.ReadTimeout)
+                is_last = _is_final(error) or silent >= _MOST_SILENT_ATTEMPTS
+                if is_last or not self.retry.wait(attempt):
                     raise self.unreachable(error, attempt) from error
             attempt += 1
 
@@ -162,8 +209,9 @@ class RegistryClient:
         for _ in range(_MOST_REDIRECTS + 1):
             response = self._authorized(call, url)
             location = response.headers.get("location")
-            is_read = call.method in {"GET", "HEAD"}
-            if not (is_read and location and response.status_code in _REDIRECTS):
+            # The others would turn a POST into a GET: they come from login pages.
+            followed = _REDIRECTS if call.method in _READS else _SAME_METHOD
+            if not (location and response.status_code in followed):
                 return response
             response.close()
             try:
@@ -181,15 +229,15 @@ class RegistryClient:
         if response.status_code != 401 or not is_home:
             return response
         asked = response.headers.get("www-authenticate", "")
-        response.close()
-        header = self._authorizer.renew(asked, call.scopes, header)
-        if header is None:
-            raise self._authorizer.denied(_what(call, url))
-        response = self._once(call, url, header)
-        if response.status_code == 401:
+        try:
+            header = self._authorizer.renew(asked, call.scopes, header)
+        except BaseException:
             response.close()
-            raise self._authorizer.denied(_what(call, url))
-        return response
+            raise
+        if header is None:
+            return response
+        response.close()
+        return self._once(call, url, header)
 
     def _once(
         self, call: RegistryCall, url: httpx2.URL, authorization: str | None
@@ -200,13 +248,20 @@ class RegistryClient:
             headers["Authorization"] = authorization
         # httpx2 passes the chunks to the socket unchanged; its types do not include memoryview.
         content = cast("Iterable[bytes]", call.body()) if call.body else None
-        request = self._http.build_request(call.method, url, headers=headers, content=content)
+        request = self._http.build_request(
+            call.method,
+            url,
+            headers=headers,
+            content=content,
+            timeout=TIMEOUT if call.method in _READS else _PATIENT_TIMEOUT,
+        )
         return self._http.send(request, stream=True, follow_redirects=False)
 
     def _read(self, response: httpx2.Response, limit_bytes: int) -> bytes:
-        body = bytearray()
+        body, pace = bytearray(), Pace(str(response.request.url))
         try:
             for chunk in response.iter_bytes():
+                pace.count(len(chunk))
                 body += chunk
                 if len(body) > limit_bytes:
                     raise self._odd(f"answers with more than {limit_bytes} bytes")
@@ -221,14 +276,16 @@ class RegistryClient:
             return self._base
 
     def _find_origin(self) -> httpx2.URL:
-        """Return the registry's address; a loopback one may use http or https."""
+        """Return the registry's address; one that may be plain is asked with HTTP first."""
         authority = self.endpoint.authority
-        if not self.endpoint.is_loopback:
+        if not self.endpoint.may_be_plain:
             return httpx2.URL(f"https://{authority}")
         plain = httpx2.URL(f"http://{authority}")
         try:
-            with self._http.stream("GET", plain.join("/v2/")) as response:
+            with self._http.stream("GET", plain.join("/v2/"), timeout=TIMEOUT) as response:
                 status = response.status_code
+        except httpx2.ReadTimeout as error:
+            raise self.unreachable(error) from error
         except (httpx2.RemoteProtocolError, httpx2.ReadError):
             status = 400
         except httpx2.TransportError:
@@ -236,14 +293,14 @@ class RegistryClient:
         # The answer of TLS servers to plain HTTP.
         return httpx2.URL(f"https://{authority}") if status == 400 else plain
 
-    def _fetch_token(self, request: httpx2.Request) -> tuple[int, Any]:
+    def _fetch_token(self, request: httpx2.Request) -> RegistryAnswer:
         self._require_hop(self._origin(), request.url)
         response = self._patiently(
             lambda: self._http.send(request, stream=True, follow_redirects=False)
         )
         with contextlib.closing(response):
             try:
-                return response.status_code, json_of(self._read(response, SMALL_BYTES))
+                return answer_of(response, self._read(response, SMALL_BYTES))
             except httpx2.TransportError as error:
                 raise self.unreachable(error) from error
 
@@ -274,8 +331,9 @@ class RegistryClient:
         )
 
 
-def _what(call: RegistryCall, url: httpx2.URL) -> str:
-    return f"{call.method} {url.path}"
+def answer_of(response: httpx2.Response, body: bytes) -> RegistryAnswer:
+    """Return the answer in a response whose body, or the beginning of it, was read."""
+    return RegistryAnswer(response.status_code, response.headers, body, response.request.url)
 
 
 def _origin_of(url: httpx2.URL) -> tuple[str, str, int | None]:

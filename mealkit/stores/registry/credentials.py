@@ -21,6 +21,7 @@ from mealkit.untrusted import UntrustedError, parse_json, read_file
 
 _HELPER_SECONDS = 30
 _MAX_CONFIG_BYTES = 1024 * 1024
+_RUN = Path("/run/containers")
 _HUB = "docker.io"
 _HUB_KEY = "https://index.docker.io/v1/"
 
@@ -61,14 +62,16 @@ class Credentials:
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Credentials":
         """Use the files that docker and podman use; missing ones are skipped."""
-        home = Path(environment.get("HOME", "/nonexistent"))
-        docker = Path(environment.get("DOCKER_CONFIG", home / ".docker")) / "config.json"
-        files = [docker]
+        home = Path(environment.get("HOME") or "/nonexistent")
+        docker = Path(environment.get("DOCKER_CONFIG") or home / ".docker") / "config.json"
         if named := environment.get("REGISTRY_AUTH_FILE"):
-            files.insert(0, Path(named))
-        elif runtime := environment.get("XDG_RUNTIME_DIR"):
-            files.append(Path(runtime) / "containers" / "auth.json")
-        return cls(tuple(files), environment.get("PATH"))
+            return cls((Path(named), docker), environment.get("PATH"))
+        # ``podman login`` writes to the first, and reads the second too: containers-auth.json(5).
+        runtime = environment.get("XDG_RUNTIME_DIR")
+        podman = Path(runtime) / "containers" if runtime else _RUN / str(os.getuid())
+        config = Path(environment.get("XDG_CONFIG_HOME") or home / ".config") / "containers"
+        files = (docker, podman / "auth.json", config / "auth.json")
+        return cls(files, environment.get("PATH"))
 
     def lookup(self, registry: str, repository: str = "") -> Credential | None:
         """Return the credential for a repository: that of the longest matching name.
@@ -89,7 +92,7 @@ class Credentials:
 
     def _search(self, name: str) -> Credential | None:
         if self._configs is None:
-            self._configs = [_read(path) for path in self._files if path.is_file()]
+            self._configs = [_read(path) for path in self._files if _is_there(path)]
         for config in self._configs:
             if found := self._of_config(config, name):
                 return found
@@ -183,6 +186,13 @@ def _of_answer(answer: Any) -> Credential | None:
 def _mapping(config: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     value = config.get(key)
     return value if isinstance(value, dict) else {}
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # its folder is another user's
+        return False
 
 
 def _read(path: Path) -> Mapping[str, Any]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError, failure
-from mealkit.oci.descriptor import INDEX_TYPES, MANIFEST, MANIFEST_TYPES, Descriptor
+from mealkit.oci.descriptor import INDEX, INDEX_TYPES, MANIFEST, MANIFEST_TYPES, Descriptor
 from mealkit.oci.image import Content
 from mealkit.oci.manifest import json_object
 from mealkit.oci.reference import Reference
@@ -66,20 +66,30 @@ def put_manifest(
     path = f"/v2/{repository}/manifests/{name}"
     scopes = (f"repository:{repository}:pull,push",)
     known = client.send(RegistryCall("HEAD", path, scopes, {"Accept": described.media_type}))
-    if known.status == 200 and known.headers.get("docker-content-digest") == described.digest:
+    if known.status == 200 and known.digest == described.digest:
         return Outcome.EXISTING
     headers = {"Content-Type": described.media_type, "Content-Length": str(len(raw))}
-    answer = client.send(RegistryCall("PUT", path, scopes, headers, lambda: (raw,)))
+    put = RegistryCall("PUT", path, scopes, headers, lambda: (raw,))
+    answer = client.send(put)
     if answer.status not in {200, 201, 202}:
         raise client.refusal(f"PUT manifest {described.digest} of {repository}", answer)
-    said = answer.headers.get("docker-content-digest")
-    if said and said.startswith("sha256:") and said != described.digest:
+    if answer.digest not in {None, described.digest}:
         raise failure(
             "REGISTRY_DIGEST",
-            f"{client.endpoint.registry} accepted {described.digest} but states the digest {said}",
+            f"{client.endpoint.registry} accepted {described.digest}"
+            f" but states the digest {answer.digest}",
             where=client.endpoint.registry,
         )
+    if not answer.confirms(described.digest) and not _is_there(client, put, described):
+        raise client.refusal(f"PUT manifest {name} of {repository}, which is not there", answer)
     return Outcome.UPLOADED
+
+
+def _is_there(client: RegistryClient, put: RegistryCall, described: Descriptor) -> bool:
+    """Read a manifest back whose upload was answered without a proof that it is there."""
+    headers = {"Accept": described.media_type}
+    answer = client.send(RegistryCall("GET", put.path, put.scopes, headers))
+    return answer.status == 200 and Digest.of(answer.body) == described.digest
 
 
 def _get(client: RegistryClient, reference: Reference, name: str) -> Fetched:
@@ -94,11 +104,11 @@ def _get(client: RegistryClient, reference: Reference, name: str) -> Fetched:
             where=client.endpoint.registry,
             hint="correct the reference, or push the image",
         )
-    if answer.status != 200:
+    if answer.status != 200 or answer.is_page:
         raise client.refusal(f"GET manifest {name} of {repository}", answer)
     found = Digest.of(answer.body)
-    said = name if name.startswith("sha256:") else answer.headers.get("docker-content-digest")
-    if said and said.startswith("sha256:") and said != found:
+    said = name if name.startswith("sha256:") else answer.digest
+    if said and said != found:
         raise failure(
             "REGISTRY_DIGEST",
             f"the answer of {client.endpoint.registry} for {said} has digest {found}",
@@ -115,4 +125,6 @@ def _media_type(raw: bytes, header: str) -> str:
         return found
     if form.get("schemaVersion") == 2 and "config" in form and "layers" in form:
         return MANIFEST
+    if form.get("schemaVersion") == 2 and "manifests" in form:
+        return INDEX
     raise failure("IMAGE_INVALID", f"its manifest is of the type {found!r}")

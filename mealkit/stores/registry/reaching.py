@@ -4,6 +4,7 @@ The settings are read from the environment once. Files and registries are used o
 """
 
 import os
+import ssl
 import threading
 from collections.abc import Mapping
 from typing import Self
@@ -12,15 +13,22 @@ import httpx2
 
 from mealkit.errors import failure
 from mealkit.oci.reference import Reference
-from mealkit.stores.registry.client import RegistryClient
+from mealkit.stores.registry.certificates import CertificateFolders
+from mealkit.stores.registry.client import TIMEOUT, RegistryClient
 from mealkit.stores.registry.credentials import Credentials
+from mealkit.stores.registry.realms import VARIABLE as REALMS_VARIABLE
 from mealkit.stores.registry.realms import Realms, realms_of
-from mealkit.stores.registry.registry_endpoint import RegistryEndpoint, endpoint_of, mirrors_of
+from mealkit.stores.registry.registry_endpoint import (
+    MIRRORS_VARIABLE,
+    PLAIN_VARIABLE,
+    RegistryEndpoint,
+    endpoint_of,
+    mirrors_of,
+    plain_of,
+)
 from mealkit.web.http_client import USER_AGENT, new_client
 from mealkit.web.retry import Retry
-
-# A registry may hash or move a whole layer before it answers the request that ends an upload.
-_TIMEOUT = httpx2.Timeout(60.0, connect=10.0, read=300.0, pool=None)
+from mealkit.web.trust import tls_context
 
 
 class Registries:
@@ -33,34 +41,45 @@ class Registries:
         *,
         retry: Retry | None = None,
         realms: Realms | None = None,
+        certificates: CertificateFolders | None = None,
         transport: httpx2.BaseTransport | None = None,
     ) -> None:
         """Use these settings; ``transport`` replaces the network.
 
-        ``realms`` are the additional token servers that may get a registry's credentials.
+        ``realms`` are the additional token servers that may get a registry's credentials, and the
+        registries that use HTTP without TLS.
         """
-        self._realms = realms
+        self._realms = realms or Realms()
+        self._certificates = certificates or CertificateFolders()
         self.retry = retry or Retry()
         self._credentials = credentials
         self._mirrors = mirrors or {}
         self._transport = transport
-        self._http: httpx2.Client | None = None
+        self._https: list[httpx2.Client] = []
+        """The shared client first, then one for each registry with its own certificates."""
         self._clients: dict[RegistryEndpoint, RegistryClient] = {}
         self._lock = threading.Lock()
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
-        """Use the credentials of docker and podman, and mealkit's own variables.
+    def from_environment(
+        cls, environment: Mapping[str, str] = os.environ, *, retry: Retry | None = None
+    ) -> Self:
+        """Use credentials and certificates of docker and podman, and mealkit's own variables.
 
-        They are ``MEALKIT_REGISTRY_MIRRORS`` and ``MEALKIT_TOKEN_REALMS``.
+        They are ``MEALKIT_REGISTRY_MIRRORS``, ``MEALKIT_TOKEN_REALMS`` and ``MEALKIT_PLAIN_HTTP``.
 
         Raises:
             RegistryError: ``REGISTRY_INSECURE``: a mirror would be read without TLS.
             StoreError: ``REFERENCE_INVALID``: one of them is not valid.
         """
-        mirrors = mirrors_of(environment.get("MEALKIT_REGISTRY_MIRRORS", ""))
-        realms = realms_of(environment.get("MEALKIT_TOKEN_REALMS", ""))
-        return cls(Credentials.from_environment(environment), mirrors, realms=realms)
+        plain = plain_of(environment.get(PLAIN_VARIABLE, ""))
+        return cls(
+            Credentials.from_environment(environment),
+            mirrors_of(environment.get(MIRRORS_VARIABLE, ""), plain),
+            retry=retry,
+            realms=realms_of(environment.get(REALMS_VARIABLE, ""), plain),
+            certificates=CertificateFolders.from_environment(environment),
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -71,9 +90,9 @@ class Registries:
     def close(self) -> None:
         """Close all connections; blobs in these registries can no longer be read."""
         with self._lock:
-            if self._http is not None:
-                self._http.close()
-            self._http = None
+            for http in self._https:
+                http.close()
+            self._https.clear()
             self._clients.clear()
 
     def client(self, reference: Reference) -> RegistryClient:
@@ -82,38 +101,44 @@ class Registries:
         Raises:
             StoreError: ``REFERENCE_INVALID``: the reference names no registry.
         """
-        return self._client(endpoint_of(_registry(reference)), self.retry)
+        return self._client(self._endpoint(reference), self.retry)
 
     def sources(self, reference: Reference) -> tuple[RegistryClient, ...]:
         """Return the clients to read from: the registry's mirrors, then the registry itself."""
-        mirrors = self._mirrors.get(_registry(reference), ())
+        mirrors = self._mirrors.get(self._endpoint(reference).registry, ())
         # A mirror is tried once: another mirror or the registry is the better second attempt.
         hasty = Retry(1, sleep=self.retry.sleep)
         return (*(self._client(mirror, hasty) for mirror in mirrors), self.client(reference))
 
+    def _endpoint(self, reference: Reference) -> RegistryEndpoint:
+        if reference.registry is None:
+            raise failure(
+                "REFERENCE_INVALID",
+                f"{str(reference)!r} names no registry",
+                hint="write it as REGISTRY/NAME:TAG",
+            )
+        return endpoint_of(reference.registry, self._realms.plain)
+
     def _client(self, endpoint: RegistryEndpoint, retry: Retry) -> RegistryClient:
         with self._lock:
-            if self._http is None:
-                self._http = self._open()
+            if not self._https:
+                self._https.append(self._open(tls_context()))
             if endpoint not in self._clients:
+                http = self._https[0]
+                names = (endpoint.registry, endpoint.authority)
+                context, note = self._certificates.context(names, tls_context)
+                if context is not None:
+                    http = self._open(context)
+                    self._https.append(http)
                 self._clients[endpoint] = RegistryClient(
-                    endpoint, self._http, self._credentials, retry, self._realms
+                    endpoint, http, self._credentials, retry, self._realms, note
                 )
             return self._clients[endpoint]
 
-    def _open(self) -> httpx2.Client:
+    def _open(self, context: ssl.SSLContext) -> httpx2.Client:
         return new_client(
+            verify=context,
             transport=self._transport,
-            timeout=_TIMEOUT,
+            timeout=TIMEOUT,
             headers={"User-Agent": USER_AGENT},
         )
-
-
-def _registry(reference: Reference) -> str:
-    if reference.registry is None:
-        raise failure(
-            "REFERENCE_INVALID",
-            f"{str(reference)!r} names no registry",
-            hint="write it as REGISTRY/NAME:TAG",
-        )
-    return reference.registry

@@ -23,9 +23,15 @@ _KNOWN: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Realms:
-    """The token servers that the user named, by registry."""
+    """The token servers that the user named, by registry; and the hosts that need no TLS."""
 
     named: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    plain: frozenset[str] = frozenset()
+    """Registries and token servers that the user allowed to use HTTP, as ``host[:port]``."""
+
+    def is_plain(self, registry: str, realm: str) -> bool:
+        """Return whether a registry's token server may use HTTP: by name, or on its own host."""
+        return realm in self.plain or (registry in self.plain and _host(registry) == _host(realm))
 
     def may_know(self, registry: str, realm: str) -> bool:
         """Return whether a token server may get the user's credentials for a registry.
@@ -44,8 +50,10 @@ class Realms:
         return there.endswith(f".{here}") or here.endswith(f".{there}")
 
 
-def realms_of(setting: str) -> Realms:
+def realms_of(setting: str, plain: frozenset[str] = frozenset()) -> Realms:
     """Read ``registry=host[,host]`` pairs, with white space or semicolons between them.
+
+    ``plain`` are the hosts that need no TLS.
 
     Raises:
         StoreError: ``REFERENCE_INVALID``: a pair is not valid.
@@ -62,7 +70,7 @@ def realms_of(setting: str) -> Realms:
             )
         known = named.get(registry, frozenset())
         named[registry] = known | {_host(host) for host in hosts.split(",") if host}
-    return Realms(named)
+    return Realms(named, plain)
 
 
 def _host(authority: str) -> str:

@@ -27,9 +27,10 @@ from mealkit.stores.registry.session import (
     within_limits,
 )
 from mealkit.stores.registry.upload_body import BlobRange, Meter
-from mealkit.web.retry import TRANSIENT_STATUS
+from mealkit.web.retry import TRANSIENT_STATUS, retry_after_seconds
 
 _STREAM = "application/octet-stream"
+_DONE = frozenset({200, 201, 202, 204})
 
 
 class Outcome(StrEnum):
@@ -41,10 +42,14 @@ class Outcome(StrEnum):
 
 
 class _Cut(Exception):  # noqa: N818  continue from ``upload``, or with a new session
-    def __init__(self, reason: MealkitError, upload: Upload | None) -> None:
+    def __init__(
+        self, reason: MealkitError, upload: Upload | None, asked_seconds: float | None = None
+    ) -> None:
+        """``asked_seconds`` is the registry's ``Retry-After``."""
         super().__init__(str(reason))
         self.reason = reason
         self.upload = upload
+        self.asked_seconds = asked_seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +73,12 @@ class Uploader:
         """
         if self._has(self.repository, blob):
             outcome = Outcome.EXISTING
-        elif self._mounted(blob):
-            outcome = Outcome.MOUNTED
         else:
-            self._upload(blob, Meter(self.advance))
-            return Outcome.UPLOADED
+            started = self._mounted(blob)
+            if started is not None:
+                self._upload(blob, started, Meter(self.advance))
+                return Outcome.UPLOADED
+            outcome = Outcome.MOUNTED
         self.advance(blob.size_bytes)
         return outcome
 
@@ -81,13 +87,29 @@ class Uploader:
         answer = self.client.send(RegistryCall("HEAD", path, self._scopes(repository)))
         if answer.status == 404:
             return False
+        if answer.status == 405 or (answer.status != 200 and self.client.is_elsewhere(answer)):
+            return self._can_read(path, repository, blob)
         if answer.status != 200:
             raise self.client.refusal(f"HEAD {blob.digest}", answer)
         size = answer.headers.get("content-length")
-        return size is None or size == str(blob.size_bytes)
+        if answer.digest is not None:
+            return answer.digest == blob.digest and size in {None, str(blob.size_bytes)}
+        if size is None:
+            return self._can_read(path, repository, blob)
+        return size == str(blob.size_bytes) and not answer.is_page
 
-    def _mounted(self, blob: Blob) -> bool:
-        """Request a mount from each repository that has the blob and allows reading it."""
+    def _can_read(self, path: str, repository: str, blob: Blob) -> bool:
+        """Read the first byte: a storage's address may be signed for GET only, not for HEAD."""
+        call = RegistryCall("GET", path, self._scopes(repository), {"Range": "bytes=0-0"})
+        with self.client.open(call) as response:
+            total = response.headers.get("content-range", "").rpartition("/")[2]
+            return response.status_code == 206 and total == str(blob.size_bytes)
+
+    def _mounted(self, blob: Blob) -> Upload | None:
+        """Request a mount from each repository that has the blob and allows reading it.
+
+        Return the session to upload the blob in, or None if it was mounted.
+        """
         for source in dict.fromkeys(self.mount_from):
             if source == self.repository:
                 continue
@@ -99,9 +121,11 @@ class Uploader:
             path = f"/v2/{self.repository}/blobs/uploads/?mount={blob.digest}&from={source}"
             headers = {"Content-Length": "0"}
             answer = self.client.send(RegistryCall("POST", path, self._scopes(source), headers))
-            if answer.status == 201:
-                return True
-        return False
+            if answer.status == 201 and self._is_taken(answer, blob):
+                return None
+            if answer.status == 202 and answer.location:  # not granted: it is a session instead
+                return self._session(answer, answer.location)
+        return self._start()
 
     def _scopes(self, other: str | None = None) -> tuple[str, ...]:
         """Return the scopes of a token: writing here and, for a mount, reading there."""
@@ -110,8 +134,7 @@ class Uploader:
             return (own,)
         return (own, f"repository:{other}:pull")
 
-    def _upload(self, blob: Blob, meter: Meter) -> None:
-        upload = self._start()
+    def _upload(self, blob: Blob, upload: Upload, meter: Meter) -> None:
         failures = 0
         while True:
             before = upload.offset
@@ -123,7 +146,7 @@ class Uploader:
             except _Cut as cut:
                 is_further = cut.upload is not None and cut.upload.offset > before
                 failures = 1 if is_further else failures + 1
-                if not self.client.retry.wait(failures):
+                if not self.client.retry.wait(failures, cut.asked_seconds):
                     raise cut.reason from cut
                 # A server that refuses a large body may reset the connection before its answer is
                 # read, so that the second try is made in pieces.
@@ -136,9 +159,11 @@ class Uploader:
         answer = self.client.send(
             RegistryCall("POST", path, self._scopes(), {"Content-Length": "0"})
         )
-        location = answer.headers.get("location")
-        if answer.status != 202 or not location:
+        if answer.status != 202 or not answer.location:
             raise self.client.refusal(f"POST an upload to {self.repository}", answer)
+        return self._session(answer, answer.location)
+
+    def _session(self, answer: RegistryAnswer, location: str) -> Upload:
         return within_limits(Upload(location, piece_bytes=self.piece_bytes), answer)
 
     def _whole(self, blob: Blob, upload: Upload, meter: Meter) -> None:
@@ -146,15 +171,20 @@ class Uploader:
         answer = self._send(
             "PUT", closing(upload.location, blob.digest), self._body(blob, 0, None, meter), upload
         )
-        if answer.status in {200, 201, 204}:
-            return
+        if answer.status in _DONE:
+            return self._require_taken(answer, blob)
         if says_digest(answer):
             raise self._blame(blob, answer)
-        if answer.status in {401, 403}:
+        if answer.status == 403:
             raise self.client.refusal(f"PUT {blob.digest}", answer)
         refusal = self.client.refusal(f"PUT {blob.digest} of {blob.size_bytes} bytes", answer)
         if answer.status == 404:  # the session no longer exists: the registry was restarted
             raise _Cut(refusal, None)
+        if answer.status == 401:
+            smaller = self._smaller(upload, blob.size_bytes)
+            if smaller is None:
+                raise refusal
+            raise _Cut(refusal, smaller)
         # A proxy with a limit for bodies answers 413, and some registries accept only pieces: try
         # pieces once.
         raise _Cut(refusal, replace(self._start(), is_pieced=True))
@@ -165,8 +195,8 @@ class Uploader:
             upload = self._piece(blob, upload, meter)
         call = closing(upload.location, blob.digest)
         answer = self._send("PUT", call, None, upload)
-        if answer.status in {200, 201, 204}:
-            return
+        if answer.status in _DONE:
+            return self._require_taken(answer, blob)
         if says_digest(answer):
             raise self._blame(blob, answer)
         refusal = self.client.refusal(f"PUT {blob.digest}", answer)
@@ -183,17 +213,26 @@ class Uploader:
                 held = held_bytes(answer, upload.offset + length)
                 if not upload.offset < held <= end:
                     raise _Cut(refusal, None)
-                location = answer.headers.get("location", upload.location)
-                return replace(upload, location=location, offset=held)
+                return replace(upload, location=answer.location or upload.location, offset=held)
             case 404:
                 raise _Cut(refusal, None)
-            case 413 | 416 if upload.piece_bytes > upload.least_bytes:
+            case 401 | 413 | 416 if smaller := self._smaller(upload, length):
                 # 416 is either a wrong offset or, at GHCR, a piece above 4 MiB.
-                known = self._status(upload) or self._start()
-                half = max(upload.piece_bytes // 2, upload.least_bytes)
-                return replace(known, is_pieced=True, piece_bytes=half)
+                return smaller
             case _:
                 raise refusal
+
+    def _smaller(self, upload: Upload, sent_bytes: int) -> Upload | None:
+        """Return the session with half the bytes in a request; None if that is not possible.
+
+        401 to a body whose token was new means that the token expired before the registry, or a
+        proxy in front of it, had the whole body: a smaller one takes less time.
+        """
+        if sent_bytes <= upload.least_bytes:
+            return None
+        known = self._status(upload) or self._start()
+        half = max(min(upload.piece_bytes, sent_bytes) // 2, upload.least_bytes)
+        return replace(known, is_pieced=True, piece_bytes=half)
 
     def _send(
         self, method: str, path: str, body: BlobRange | None, upload: Upload
@@ -213,7 +252,8 @@ class Uploader:
             raise _Cut(self.client.unreachable(error), self._status(upload)) from error
         if answer.status in TRANSIENT_STATUS:
             refusal = self.client.refusal(f"{method} of a blob to {self.repository}", answer)
-            raise _Cut(refusal, self._status(upload))
+            asked = retry_after_seconds(answer.headers)
+            raise _Cut(refusal, self._status(upload), asked)
         return answer
 
     def _status(self, upload: Upload) -> Upload | None:
@@ -225,12 +265,20 @@ class Uploader:
         held = held_bytes(answer, 0)
         if answer.status != 204 or not held:
             return None
-        location = answer.headers.get("location", upload.location)
+        location = answer.location or upload.location
         return replace(upload, location=location, offset=held, is_pieced=True)
 
     def _body(self, blob: Blob, offset: int, length: int | None, meter: Meter) -> BlobRange:
         wanted = blob.size_bytes if length is None else length
         return BlobRange(blob, offset, wanted, meter, self.stop)
+
+    def _require_taken(self, answer: RegistryAnswer, blob: Blob) -> None:
+        if not self._is_taken(answer, blob):
+            raise self.client.refusal(f"PUT {blob.digest}, which is not there", answer)
+
+    def _is_taken(self, answer: RegistryAnswer, blob: Blob) -> bool:
+        """Return whether an answer proves that the repository has the blob; else look there."""
+        return answer.confirms(blob.digest) or self._has(self.repository, blob)
 
     def _blame(self, blob: Blob, answer: RegistryAnswer) -> MealkitError:
         """Read the blob again, to find the cause of a refused digest."""

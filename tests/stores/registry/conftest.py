@@ -2,7 +2,6 @@
 
 import base64
 import contextlib
-import hashlib
 import io
 import json
 import os
@@ -15,10 +14,11 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
+from fakes.quirky_registry import QuirkyRegistry, Server
 from fakes.served import free_port, need
 
 from mealkit.digest import Digest
@@ -119,13 +119,6 @@ def registry_with_password(tmp_path_factory):
     server.kill()
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, *_):
-        """Say nothing: clients that go away in the middle are what the tests are about."""
-
-
 class TokenServer:
     """Gives docker-registry's tokens (JWT, RS256, signed by openssl) and keeps what it was asked."""
 
@@ -167,7 +160,7 @@ class TokenServer:
             def log_message(self, *_):
                 pass
 
-        self.server = _Server(("127.0.0.1", 0), Handler)
+        self.server = Server(("127.0.0.1", 0), Handler)
         self.realm = f"http://127.0.0.1:{self.server.server_port}/token"
         threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
 
@@ -224,150 +217,6 @@ def registry_with_tokens(tmp_path_factory, token_server):
     server = RegistryProcess(tmp_path_factory.mktemp("with-tokens"), auth).start()
     yield server
     server.kill()
-
-
-class QuirkyRegistry:
-    """A small correct registry in memory, with a place to misbehave before each request.
-
-    ``quirks`` are called with the request's handler; one that answers by itself returns True.
-    """
-
-    def __init__(self) -> None:
-        self.blobs: dict[str, bytes] = {}
-        self.manifests: dict[str, tuple[str, bytes]] = {}
-        self.sessions: dict[str, bytearray] = {}
-        self.quirks: list = []
-        self.seen: list[tuple[str, str, dict]] = []
-        outer = self
-
-        class Handler(_RegistryHandler):
-            registry = outer
-
-        self.server = _Server(("127.0.0.1", 0), Handler)
-        self.host = f"127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
-
-    def count(self, method: str, part: str) -> int:
-        return sum(1 for seen, path, _ in self.seen if seen == method and part in path)
-
-    def close(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
-
-
-class _RegistryHandler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    registry: QuirkyRegistry
-
-    def answer(self, status, body=b"", **headers):
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name.replace("_", "-"), value)
-        if "Content_Length" not in headers:
-            self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
-        return True
-
-    def reset(self):
-        """End the connection with a TCP reset."""
-        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-        self.close_connection = True
-        self.rfile.close()
-        self.wfile.close()
-        self.connection.close()
-        return True
-
-    def body(self) -> bytes:
-        return self.rfile.read(int(self.headers.get("Content-Length", 0)))
-
-    def log_message(self, *_):
-        pass
-
-    def _serve(self):
-        self.url = urllib.parse.urlsplit(self.path)
-        self.query = dict(urllib.parse.parse_qsl(self.url.query))
-        self.registry.seen.append((self.command, self.path, dict(self.headers)))
-        try:
-            if any(quirk(self) for quirk in list(self.registry.quirks)):
-                return
-            getattr(self, f"_{self._kind()}")()
-        except (BrokenPipeError, ConnectionResetError, ValueError):
-            self.close_connection = True
-
-    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = _serve  # noqa: N815
-
-    def _kind(self) -> str:
-        for kind in ("uploads", "blobs", "manifests"):
-            if f"/{kind}/" in self.url.path:
-                return kind
-        return "root"
-
-    def _root(self):
-        self.answer(200, b"{}")
-
-    def _blobs(self):
-        data = self.registry.blobs.get(self.url.path.rpartition("/")[2])
-        if data is None:
-            self.answer(404)
-        elif found := re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", "")):
-            start, end = int(found[1]), min(int(found[2]) + 1, len(data))
-            span = f"bytes {start}-{end - 1}/{len(data)}"
-            self.answer(206, data[start:end], Content_Range=span)
-        else:
-            self.answer(200, data)
-
-    def _manifests(self):
-        name = self.url.path.rpartition("/")[2]
-        if self.command == "PUT":
-            data = self.body()
-            digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
-            self.registry.manifests[name] = (self.headers["Content-Type"], data)
-            self.registry.manifests[digest] = self.registry.manifests[name]
-            self.answer(201, Docker_Content_Digest=digest)
-        elif name in self.registry.manifests:
-            media_type, data = self.registry.manifests[name]
-            digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
-            self.answer(200, data, Content_Type=media_type, Docker_Content_Digest=digest)
-        else:
-            self.answer(404)
-
-    def _uploads(self):
-        sessions = self.registry.sessions
-        name = self.url.path.rpartition("/")[2]
-        if self.command == "POST":
-            name = os.urandom(8).hex()
-            sessions[name] = bytearray()
-            return self.answer(202, Location=f"{self.url.path}{name}")
-        if name not in sessions:
-            self.body()
-            return self.answer(404)
-        held = sessions[name]
-        if self.command == "GET":
-            return self.answer(204, Range=f"0-{max(len(held) - 1, 0)}", Location=self.url.path)
-        start = self.headers.get("Content-Range", f"{len(held)}-").partition("-")[0]
-        left = int(self.headers.get("Content-Length", 0))
-        if int(start) != len(held):
-            self.rfile.read(left)
-            return self.answer(416, Range=f"0-{max(len(held) - 1, 0)}")
-        while left and (piece := self.rfile.read(min(left, 65536))):
-            held += piece
-            left -= len(piece)
-        if left:
-            self.close_connection = True
-            return True
-        if self.command == "PATCH":
-            return self.answer(202, Range=f"0-{len(held) - 1}", Location=self.url.path)
-        return self._close_upload(name, bytes(sessions.pop(name)))
-
-    def _close_upload(self, name, data):
-        digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
-        if digest != self.query["digest"]:
-            body = {"errors": [{"code": "DIGEST_INVALID", "message": "not the digest"}]}
-            return self.answer(400, json.dumps(body).encode())
-        self.registry.blobs[digest] = data
-        return self.answer(201, Docker_Content_Digest=digest)
 
 
 @pytest.fixture

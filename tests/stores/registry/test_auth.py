@@ -9,6 +9,7 @@ from mealkit.errors import MealkitError
 from mealkit.oci.reference import Reference
 from mealkit.stores.registry.auth import Challenge, challenges_of
 from mealkit.stores.registry.pull import RemoteImages
+from mealkit.stores.registry.realms import Realms
 
 TARGET = Reference("registry.example", "team/kit", "1")
 BEARER = (
@@ -172,3 +173,40 @@ def test_a_token_is_used_again_and_renewed_before_it_ends(make_registries):
             with pytest.raises(MealkitError, match="IMAGE_NOT_FOUND"):
                 images.resolve(TARGET)
         assert sum(item.url.host == "auth.registry.example" for item in seen) == fetched
+
+
+def test_a_token_servers_reason_is_told(make_registries):
+    """A wrong password is said in the token server's words."""
+    words = b'{"details": "incorrect username or password"}'
+    transport, _ = registry_that(BEARER, lambda _: httpx2.Response(401, content=words))
+    auths = {"registry.example": {"username": "cook", "password": "s3cret"}}
+    problem = codes(make_registries(auths, transport=transport))
+    assert problem.message.endswith("that are stored: incorrect username or password")
+    assert problem.hint == "docker login registry.example"
+
+
+def test_the_scope_that_a_registry_names_is_asked_for_too(make_registries):
+    """A registry behind a prefix knows the repository by another name."""
+    asked = 'Bearer realm="https://auth.registry.example/token",scope="repository:p/team/kit:pull"'
+    transport, seen = registry_that(asked, token({"access_token": "good"}))
+    assert codes(make_registries(transport=transport)).code == "IMAGE_NOT_FOUND"
+    (request,) = [item for item in seen if item.url.host == "auth.registry.example"]
+    assert request.url.params.get_list("scope") == [
+        "repository:team/kit:pull",
+        "repository:p/team/kit:pull",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("plain", "code"),
+    [
+        ({"registry.example"}, "REGISTRY_INSECURE"),
+        ({"registry.example", "auth.registry.example"}, "IMAGE_NOT_FOUND"),
+    ],
+)
+def test_a_token_server_without_tls_needs_to_be_named(make_registries, plain, code):
+    """HTTP for a registry is not HTTP for a token server on another host."""
+    asked = 'Bearer realm="http://auth.registry.example/token"'
+    transport, _ = registry_that(asked, token({"token": "good"}))
+    realms = Realms(plain=frozenset(plain))
+    assert codes(make_registries(transport=transport, realms=realms)).code == code

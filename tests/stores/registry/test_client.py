@@ -12,6 +12,7 @@ from mealkit.oci.reference import Reference
 from mealkit.stores.registry.pull import RemoteImages
 from mealkit.stores.registry.push import push
 from mealkit.stores.registry.reaching import Registries
+from mealkit.stores.registry.realms import Realms
 
 TARGET = Reference("registry.example:5000", "kit", "1")
 
@@ -186,3 +187,90 @@ def test_the_environment_is_read_once(tmp_path):
         reference = Reference("registry.example", "kit", "1")
         names = [client.endpoint.registry for client in registries.sources(reference)]
     assert names == ["localhost:1", "registry.example"]
+
+
+def test_a_silent_registry_is_given_up_after_two_attempts(make_registries, waits):
+    """The head of an answer is waited for twice, not five times, and the problem says so."""
+    seen = []
+
+    def handle(request):
+        seen.append(request.extensions["timeout"]["read"])
+        raise httpx2.ReadTimeout("timed out")
+
+    problem = problem_of(make_registries(transport=httpx2.MockTransport(handle)))
+    assert problem.code == "REGISTRY_UNREACHABLE"
+    assert "does not answer" in problem.message
+    assert seen == [60.0, 60.0]
+    assert waits == [0.5]
+
+
+def test_a_silent_loopback_registry_is_asked_once_for_its_scheme(make_registries):
+    """A registry that may be plain is not asked anything else after a minute of silence."""
+    seen = []
+
+    def handle(request):
+        seen.append(request.url.path)
+        raise httpx2.ReadTimeout("timed out")
+
+    registries = make_registries(transport=httpx2.MockTransport(handle))
+    assert problem_of(registries, Reference("localhost:1", "kit", "1")).code == (
+        "REGISTRY_UNREACHABLE"
+    )
+    assert seen == ["/v2/"]
+
+
+def test_the_end_of_an_upload_has_more_time(make_registries, make_image):
+    """A registry may hash a whole layer before it answers."""
+    seen = {}
+
+    def handle(request):
+        seen.setdefault(request.method, request.extensions["timeout"]["read"])
+        location = {"Location": "/v2/kit/blobs/uploads/s"}
+        return httpx2.Response(
+            {"HEAD": 404, "POST": 202}.get(request.method, 201), headers=location
+        )
+
+    push(make_image({"a": b"a"}), TARGET, make_registries(transport=httpx2.MockTransport(handle)))
+    assert seen["PUT"] > seen["HEAD"] == 60.0
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_plain_http_is_used_for_registries_that_are_named(make_registries, named):
+    """Only a registry that the user named is asked without TLS; the hint says how."""
+    seen = []
+
+    def handle(request):
+        seen.append(str(request.url))
+        if request.url.scheme == "https":
+            raise httpx2.ConnectError("[SSL: WRONG_VERSION_NUMBER] wrong version number")
+        return httpx2.Response(404)
+
+    plain = frozenset({TARGET.registry}) if named else frozenset()
+    transport = httpx2.MockTransport(handle)
+    problem = problem_of(make_registries(transport=transport, realms=Realms(plain=plain)))
+    assert problem.code == ("IMAGE_NOT_FOUND" if named else "REGISTRY_INSECURE")
+    assert named or f"--plain-http {TARGET.registry}" in problem.hint
+    assert {url.partition(":")[0] for url in seen} == {"http" if named else "https"}
+
+
+def test_a_redirect_to_a_host_that_is_down_names_that_host(make_registries):
+    """The registry is not blamed for the storage or the login page that it redirects to."""
+
+    def handle(request):
+        if request.url.host == TARGET.registry.partition(":")[0]:
+            return httpx2.Response(307, headers={"Location": "https://storage.example/blob"})
+        raise httpx2.ConnectError("refused", request=request)
+
+    problem = problem_of(make_registries(transport=httpx2.MockTransport(handle)))
+    assert problem.code == "REGISTRY_UNREACHABLE"
+    assert problem.message.startswith("storage.example, which registry.example:5000 redirects to")
+
+
+def test_a_web_page_is_not_a_manifest(make_registries):
+    """A portal that answers a pull is the registry's refusal, not a damaged image."""
+    answer = httpx2.Response(
+        200, headers={"Content-Type": "text/html"}, text="<title>Hello</title>"
+    )
+    problem = problem_of(make_registries(transport=httpx2.MockTransport(lambda _: answer)))
+    assert problem.code == "REGISTRY_REFUSED"
+    assert "a web page, 'Hello'" in problem.message

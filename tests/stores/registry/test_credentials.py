@@ -1,5 +1,6 @@
 import base64
 import json
+import os
 
 import pytest
 
@@ -58,6 +59,32 @@ def test_docker_config_names_the_folder(home, environment, tmp_path):
     (tmp_path / "other").mkdir()
     found = Credentials.from_environment(environment | {"DOCKER_CONFIG": str(tmp_path / "other")})
     assert found.lookup("r.example") is None
+
+
+@pytest.mark.parametrize(
+    ("more", "place"),
+    [
+        ({"DOCKER_CONFIG": ""}, ".docker/config.json"),
+        ({}, ".config/containers/auth.json"),
+        ({"XDG_CONFIG_HOME": "{home}/settings"}, "settings/containers/auth.json"),
+        ({"XDG_RUNTIME_DIR": "{home}/run"}, "run/containers/auth.json"),
+        ({"XDG_RUNTIME_DIR": "{home}/run"}, ".config/containers/auth.json"),
+    ],
+)
+def test_the_places_of_docker_and_podman_are_read(home, environment, more, place):
+    """An empty variable counts as none; podman's places are read beside docker's."""
+    path = home / place
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"auths": {"r.example": {"auth": AUTH}}}))
+    named = {name: text.format(home=home) for name, text in more.items()}
+    found = Credentials.from_environment(environment | named).lookup("r.example")
+    assert found.username == "cook"
+
+
+def test_podman_without_a_session_writes_below_run(environment):
+    """Servers, cron and CI have no XDG_RUNTIME_DIR: containers-auth.json(5)."""
+    files = Credentials.from_environment(environment)._files
+    assert f"/run/containers/{os.getuid()}/auth.json" in map(str, files)
 
 
 def test_podmans_file_comes_first_and_knows_repositories(home, environment, tmp_path):

@@ -375,3 +375,27 @@ def test_a_mirror_that_lies_is_noticed_and_then_avoided(quirky, mirrored, in_bot
     with refused("REGISTRY_DIGEST"):
         list(layer.chunks())
     assert b"".join(layer.chunks()) == image.layers[0].blob.data
+
+
+def test_a_web_page_is_not_a_layer(quirky, registries, image, target):
+    """A portal that answers the storage's address is a refusal with the page's title."""
+    layer = RemoteImages(registries).image(target).layers[0].blob
+
+    def page(handler):
+        text = b"<title>Sign in</title>"
+        return "/blobs/" in handler.path and handler.answer(200, text, Content_Type="text/html")
+
+    quirky.quirks.append(page)
+    with refused("REGISTRY_REFUSED") as caught:
+        b"".join(layer.chunks())
+    assert "a web page, 'Sign in'" in caught.value.problems[0].message
+
+
+@pytest.mark.parametrize("content_type", ["application/json; charset=utf-8", "text/plain", ""])
+def test_an_index_is_known_by_its_content(quirky, registries, image, target, content_type):
+    """Some registries state no media type, and an index need not either."""
+    media_type, raw = quirky.manifests[image.digest]
+    form = {"mediaType": media_type, "digest": image.digest, "size": len(raw)}
+    index = canonical_json({"schemaVersion": 2, "manifests": [form]})
+    put(quirky, "1", index, content_type)
+    assert RemoteImages(registries).resolve(target, AMD64).digest == image.digest

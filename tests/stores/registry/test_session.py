@@ -19,7 +19,7 @@ DIGEST = Digest.of(b"blob")
 
 def answer(status=202, body=b"", **headers):
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return RegistryAnswer(status, httpx2.Headers(named), body)
+    return RegistryAnswer(status, httpx2.Headers(named), body, httpx2.URL("http://r.example/v2/"))
 
 
 @pytest.mark.parametrize(

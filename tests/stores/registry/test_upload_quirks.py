@@ -1,11 +1,14 @@
 """What registries do in the wild, from a small registry on loopback that does it on demand."""
 
+import json
 import os
 
 import pytest
+from fakes.quirky_registry import QuirkyRegistry
 
 from mealkit.errors import MealkitError
 from mealkit.oci.reference import Reference
+from mealkit.stores.registry.pull import RemoteImages
 from mealkit.stores.registry.push import push
 
 MIB = 1024 * 1024
@@ -311,3 +314,176 @@ def test_one_failed_layer_stops_the_others(quirky, registries, make_image, targe
         push(image, target, registries)
     assert caught.value.problems[0].code == "REGISTRY_DENIED"
     assert not quirky.manifests
+
+
+PAGE = b"<html><title>Sign in</title><body>Welcome</body></html>"
+
+
+def page(status):
+    def action(handler):
+        handler.body()
+        return handler.answer(status, PAGE, Content_Type="text/html; charset=utf-8")
+
+    return action
+
+
+@pytest.mark.parametrize("status", [200, 201, 202])
+@pytest.mark.parametrize(
+    ("method", "part"),
+    [
+        ("HEAD", "/blobs/"),
+        ("POST", "/uploads/"),
+        ("PUT", "/uploads/"),
+        ("HEAD", "/manifests/"),
+        ("PUT", "/manifests/"),
+    ],
+)
+def test_a_web_page_is_not_a_registrys_answer(
+    quirky, registries, image, target, method, part, status
+):
+    """A login page or a captive portal at any step: the push ends well only if all is there."""
+    quirky.quirks.append(always(method, part, page(status)))
+    if method == "HEAD":
+        push(image, target, registries)
+        assert arrived(quirky, image)
+        assert quirky.manifests["1"][1] == image.raw_manifest
+        return
+    with pytest.raises(MealkitError, match="Sign in") as caught:
+        push(image, target, registries)
+    assert caught.value.problems[0].code == "REGISTRY_REFUSED"
+    assert not quirky.manifests
+
+
+def test_a_mount_that_is_said_and_not_done_is_an_upload(quirky, registries, image, target):
+    """201 to a mount counts if the registry names the digest, or has the blob."""
+    quirky.blobs[image.layers[0].blob.digest] = image.layers[0].blob.data
+    quirky.quirks += [
+        always("HEAD", "/v2/kit/blobs", refuse(404)),
+        always("POST", "mount=", page(201)),
+    ]
+    push(image, target, registries, mount_from=["other"])
+    assert quirky.count("PUT", "uploads") == 2
+
+
+def test_an_upload_waits_as_long_as_the_registry_asks(quirky, registries, image, target, waits):
+    """Retry-After counts for uploads as for every other request."""
+    quirky.quirks.append(once("PUT", "uploads", refuse(503, Retry_After="12")))
+    push(image, target, registries)
+    assert arrived(quirky, image)
+    assert waits == [12.0]
+
+
+def test_an_upload_that_outlives_its_token_goes_on_in_pieces(
+    quirky, make_registries, image, target
+):
+    """401 to a large body with a new token: smaller bodies reach the registry in time."""
+
+    def slow(handler):
+        if handler.command in {"PUT", "PATCH"} and "uploads" in handler.path:
+            too_long = int(handler.headers["Content-Length"]) > MIB
+            return too_long and refuse(401, WWW_Authenticate='Basic realm="x"')(handler)
+        return False
+
+    def guard(handler):
+        if "Authorization" in handler.headers:
+            return False
+        return refuse(401, WWW_Authenticate='Basic realm="x"')(handler)
+
+    quirky.quirks += [guard, slow]
+    push(image, target, make_registries({quirky.host: {"username": "u", "password": "p"}}))
+    assert arrived(quirky, image)
+    lengths = [int(head["Content-Length"]) for kind, _, head in quirky.seen if kind == "PATCH"]
+    assert min(lengths) <= MIB
+
+
+@pytest.mark.parametrize(
+    ("method", "part"), [("POST", "/uploads/"), ("PUT", "/uploads/"), ("PUT", "/manifests/")]
+)
+def test_the_registrys_reason_is_told(quirky, registries, image, target, method, part):
+    """A quota or an immutable tag is said in the registry's words, cleaned; not as a login."""
+    words = {
+        "errors": [{"code": "DENIED", "message": "the quota\u001b[31m of t is 9 GiB" + "." * 900}]
+    }
+
+    def deny(handler):
+        handler.body()
+        return handler.answer(403, json.dumps(words).encode())
+
+    quirky.quirks.append(always(method, part, deny))
+    with pytest.raises(MealkitError) as caught:
+        push(image, target, registries)
+    (problem,) = caught.value.problems
+    assert problem.code == "REGISTRY_DENIED"
+    assert "DENIED: the quota [31m of t is 9 GiB" in problem.message
+    assert len(problem.message) < 500
+    assert "docker login" not in problem.hint
+
+
+def test_a_redirected_upload_goes_to_the_other_registry(quirky, make_registries, image, target):
+    """307 keeps method and body; the credential stays; Location is relative to the answer."""
+    other = QuirkyRegistry()
+
+    def guard(handler):
+        if "Authorization" in handler.headers:
+            return False
+        return refuse(401, WWW_Authenticate='Basic realm="x"')(handler)
+
+    def redirect(handler):
+        handler.body()
+        return handler.answer(307, Location=f"http://{other.host}{handler.path}")
+
+    quirky.quirks += [guard, always("POST", "uploads", redirect)]
+    other.quirks.append(lambda handler: "Authorization" in handler.headers and refuse(400)(handler))
+    push(image, target, make_registries({quirky.host: {"username": "u", "password": "p"}}))
+    assert arrived(other, image)
+    other.close()
+
+
+@pytest.mark.parametrize("status", [301, 302, 303])
+def test_a_redirect_that_would_change_the_method_is_told(quirky, registries, image, target, status):
+    """A login page's redirect of a POST is not followed, and its address is named."""
+    elsewhere = refuse(status, Location="https://login.example/start?token=s3cret")
+    quirky.quirks.append(always("POST", "uploads", elsewhere))
+    with pytest.raises(MealkitError) as caught:
+        push(image, target, registries)
+    (problem,) = caught.value.problems
+    assert f"answers {status}" in problem.message
+    assert "https://login.example/start" in problem.message
+    assert "s3cret" not in problem.message
+
+
+def test_a_blob_behind_an_address_for_reading_only_is_there(quirky, registries, image, target):
+    """HEAD that storage refuses is asked as the first byte; storage's 403 blames no credential."""
+    storage = QuirkyRegistry()
+    storage.blobs = quirky.blobs
+    storage.quirks.append(always("HEAD", "", refuse(403)))
+    push(image, target, registries)
+
+    def redirect(handler):
+        there = f"http://{storage.host}{handler.path}"
+        return "/blobs/sha256" in handler.path and handler.answer(307, Location=there)
+
+    quirky.quirks.append(redirect)
+    quirky.seen.clear()
+    report = push(image, Reference(quirky.host, "kit", "2"), registries)
+    assert report.sent_bytes == 0
+    assert not quirky.count("PUT", "uploads")
+    storage.quirks.append(always("GET", "", refuse(403)))
+    with pytest.raises(MealkitError) as caught:
+        b"".join(RemoteImages(registries).image(target).layers[0].blob.chunks())
+    (problem,) = caught.value.problems
+    assert problem.code == "REGISTRY_REFUSED"
+    assert storage.host in problem.message
+    storage.close()
+
+
+def test_a_head_without_a_size_is_asked_for_a_byte(quirky, registries, image, target):
+    """An answer that states neither size nor digest proves nothing; the first byte does."""
+    push(image, target, registries)
+
+    def bare(handler):
+        handler.close_connection = True
+        return handler.wfile.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n") > 0
+
+    quirky.quirks.append(always("HEAD", "/blobs/", bare))
+    assert push(image, Reference(quirky.host, "kit", "2"), registries).sent_bytes == 0
