@@ -38,6 +38,8 @@ class EngineTraits:
 
     requires_room: bool = False
     """Whether it refuses a ``max_tokens`` that does not fit into the context."""
+    checks_tokens: bool = True
+    """Whether it checks that tokens sent as a text's are its own tokenizer's."""
     metrics_prefix: str | None = None
     """The prefix of its own metrics; None: it has no metrics."""
     error_meaning: Callable[[str, int], Problem | None] = no_meaning

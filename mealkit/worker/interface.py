@@ -256,6 +256,14 @@ class TokenizingWorker(Worker, Protocol):
 
 
 @runtime_checkable
+class DetokenizingWorker(TokenizingWorker, Protocol):
+    """A worker that can also return the text of tokens."""
+
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        """Return the text of tokens, without special ones; any numbers from 0 are accepted."""
+
+
+@runtime_checkable
 class ServerWorker(Protocol):
     """An engine that is itself a server, which replaces the host's process."""
 

@@ -49,6 +49,12 @@ class Embedder:
         most = max(self._config.context_tokens, TOLD_TOKENS)
         return self._measured(text, most, "the text", "prompt")
 
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        """Return the text of tokens, without special ones; unknown numbers have none."""
+        size = llama_cpp.llama_vocab_n_tokens(self._loaded.vocabulary)
+        pieces = (native.piece(self._loaded, token) for token in tokens if 0 <= token < size)
+        return b"".join(pieces).decode(errors="replace")
+
     def embed(self, texts: Sequence[str], is_cancelled: IsCancelled) -> Embeddings:
         """Embed each text separately.
 

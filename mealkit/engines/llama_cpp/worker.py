@@ -86,6 +86,12 @@ class LlamaCppWorker:
             return self._embedder.tokenize(text)
         return self._loaded_generator().tokenize(text)
 
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        """Return the text of tokens. See ``DetokenizingWorker``."""
+        if self._embedder is None:
+            raise failure("NOT_READY", "the worker has not loaded")
+        return self._embedder.detokenize(tokens)
+
     def tokenize_chat(self, messages: Sequence[Message]) -> Sequence[int]:
         """Return the tokens of a conversation, as specified by ``Generator.tokenize_chat``."""
         return self._loaded_generator().tokenize_chat(messages)

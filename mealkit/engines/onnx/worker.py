@@ -136,6 +136,12 @@ class OnnxWorker:
         model = self._encoder or self._classifier or self._reranker
         return model.tokenizer.ids(text) if model else self._loaded_generator().tokenize(text)
 
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        """Return the text of tokens. See ``DetokenizingWorker``."""
+        if self._encoder is None:
+            raise _not_loaded("embeddings")
+        return self._encoder.tokenizer.text(tokens)
+
     def tokenize_chat(self, messages: Sequence[Message]) -> Sequence[int]:
         """Return the tokens of a conversation, as specified by ``Generator.tokenize_chat``."""
         return self._loaded_generator().tokenize_chat(messages)

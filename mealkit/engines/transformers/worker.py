@@ -128,6 +128,10 @@ class TransformersWorker:
         encoder = self._embedder or self._classifier or self._reranker
         return encoder.tokenizer.ids(text) if encoder else _ready(self._generator).tokenize(text)
 
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        """Return the text of tokens. See ``DetokenizingWorker``."""
+        return _ready(self._embedder).tokenizer.text(tokens)
+
     def tokenize_chat(self, messages: Sequence[Message]) -> Sequence[int]:
         """Return the tokens that ``chat`` would get. See ``GenerationWorker``."""
         return _ready(self._generator).tokenize_chat(messages)

@@ -23,6 +23,8 @@ TRAITS = EngineTraits(
     hardware_source="https://docs.vllm.ai/en/latest/features/quantization/ (supported hardware)",
     # "you requested N output tokens and your prompt contains ...": vllm/renderers/params.py
     requires_room=True,
+    # It embeds any numbers as they are, without the tokens that belong around a text.
+    checks_tokens=False,
     metrics_prefix="vllm:",
     error_meaning=error_meaning,
 )

@@ -41,6 +41,8 @@ class ServedModel:
     """Other names of the model for callers."""
     requires_room: bool = field(default=False)
     """Whether the engine refuses a ``max_tokens`` that does not fit into its context."""
+    checks_tokens: bool = field(default=True)
+    """Whether the engine finds out that tokens are another tokenizer's."""
     dimensions: int | None = field(default=None)
     """The length of the model's vectors, known after the first answer."""
     prediction: Mapping[str, Any] | None = field(default=None)
@@ -63,6 +65,7 @@ class ServedModel:
             prompts=Prompts(lock.prompts),
             aliases=frozenset(lock.serving.model_aliases),
             requires_room=traits_of(lock.engine.name).requires_room,
+            checks_tokens=traits_of(lock.engine.name).checks_tokens,
         )
 
     def resolve_alias(self, values: dict[str, Any]) -> None:

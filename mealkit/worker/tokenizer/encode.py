@@ -113,6 +113,11 @@ class TextTokenizer:
             ids: Sequence[int] = self._tokenizer.encode(text).ids
         return ids
 
+    def text(self, ids: Sequence[int]) -> str:
+        """Return the text of tokens, without special ones; unknown numbers have none."""
+        found: str = self._tokenizer.decode(list(ids), skip_special_tokens=True)
+        return found
+
     def _require_fitting(self, text: str, place: _Place) -> None:
         require_unicode(text)
         require_fitting(text, self._max_length, self._plain, *place)
