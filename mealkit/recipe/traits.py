@@ -37,7 +37,7 @@ class EngineTraits:
     """Where these limits are documented."""
 
     requires_room: bool = False
-    """Whether it refuses a ``max_tokens`` that does not fit into the context."""
+    """Whether it may refuse a ``max_tokens`` that does not fit: the gateway then lowers it."""
     checks_tokens: bool = True
     """Whether it checks that tokens sent as a text's are its own tokenizer's."""
     metrics_prefix: str | None = None

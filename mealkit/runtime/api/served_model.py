@@ -40,7 +40,7 @@ class ServedModel:
     aliases: frozenset[str] = field(default=frozenset())
     """Other names of the model for callers."""
     requires_room: bool = field(default=False)
-    """Whether the engine refuses a ``max_tokens`` that does not fit into its context."""
+    """Whether the engine may refuse a ``max_tokens`` that does not fit into its context."""
     checks_tokens: bool = field(default=True)
     """Whether the engine finds out that tokens are another tokenizer's."""
     dimensions: int | None = field(default=None)
