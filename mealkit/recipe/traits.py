@@ -36,6 +36,9 @@ class EngineTraits:
     hardware_source: str = ""
     """Where these limits are documented."""
 
+    renders_chats: bool = False
+    """Whether a server of its own renders the chat template, so that the gateway must see to it
+    that no message gets lost."""
     requires_room: bool = False
     """Whether it may refuse a ``max_tokens`` that does not fit: the gateway then lowers it."""
     checks_tokens: bool = True

@@ -21,6 +21,7 @@ TRAITS = EngineTraits(
     # vllm/v1/worker/gpu_worker.py
     refused_dtypes=frozenset({"bf16"}),
     hardware_source="https://docs.vllm.ai/en/latest/features/quantization/ (supported hardware)",
+    renders_chats=True,
     # Versions differ: some lower a max_tokens that does not fit (get_max_tokens in
     # vllm/entrypoints/serve/utils/api_utils.py), others refuse it.
     requires_room=True,
