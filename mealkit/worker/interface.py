@@ -145,11 +145,16 @@ class Worker(Protocol):
 class EmbeddingWorker(Worker, Protocol):
     """A worker for the task ``embeddings``."""
 
-    def embed(self, texts: Sequence[str], is_cancelled: IsCancelled) -> Embeddings:
+    def embed(
+        self, texts: Sequence[str], is_cancelled: IsCancelled, *, truncate: bool = False
+    ) -> Embeddings:
         """Embed texts, none of them empty; called from several threads concurrently.
 
+        ``truncate``: of a text that is too long, embed the first tokens that fit, between the
+        tokens that belong around a text. Otherwise texts are never truncated.
+
         Raises:
-            RequestError: a text cannot be embedded whole; texts are never truncated.
+            RequestError: a text cannot be embedded whole.
             EngineError: the engine failed, or its answer is not valid.
             Cancelled: the caller has disconnected.
         """

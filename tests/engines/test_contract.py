@@ -143,6 +143,20 @@ def test_tokens_of_a_text_are_the_text(host):
         assert refused.error["where"] == "input[0]"
 
 
+def test_a_text_is_cut_only_if_asked(host):
+    """What does not fit is refused; asked to, the engine embeds the tokens that fit."""
+    long = "word " * 3000
+    refused = host.embed(long)
+    if refused.status == 200:  # an engine without a limit
+        return
+    assert (refused.status, refused.error["code"]) == (400, "REQUEST_TOO_LONG")
+    limit = int(refused.error["message"].split()[-2])
+    cut = host.embed(long, truncate_prompt_tokens=limit, truncation_side="right")
+    assert cut.json["usage"]["total_tokens"] == limit
+    same = vectors(host.embed("word " * (limit - 2)))
+    assert cosine(vectors(cut)[0], same[0]) >= 0.99999
+
+
 def test_it_ends_when_told(own_host):
     """SIGTERM after some requests: exit code 0, socket removed, no output."""
     vectors(own_host.embed(TEXTS))

@@ -59,7 +59,9 @@ class LlamaCppWorker:
         else:
             self._generator = Generator(LlamaCppModel(checked), config)
 
-    def embed(self, texts: Sequence[str], is_cancelled: IsCancelled = never) -> Embeddings:
+    def embed(
+        self, texts: Sequence[str], is_cancelled: IsCancelled = never, *, truncate: bool = False
+    ) -> Embeddings:
         """Embed any number of texts; each gets the same vector as alone.
 
         Raises:
@@ -68,7 +70,7 @@ class LlamaCppWorker:
         """
         if self._embedder is None:
             raise failure("NOT_READY", "the worker has not loaded")
-        return self._embedder.embed(texts, is_cancelled)
+        return self._embedder.embed(texts, is_cancelled, truncate=truncate)
 
     def chat(self, request: ChatInput, is_cancelled: IsCancelled) -> Iterator[GenerationEvent]:
         """Answer a conversation, as specified by ``Generator.chat``."""

@@ -84,7 +84,9 @@ class OnnxWorker:
                 message = f"onnx does not support the task {config.task!r}"
                 raise failure("CONFIG_INVALID", message, where="worker.task")
 
-    def embed(self, texts: Sequence[str], is_cancelled: IsCancelled = never) -> Embeddings:
+    def embed(
+        self, texts: Sequence[str], is_cancelled: IsCancelled = never, *, truncate: bool = False
+    ) -> Embeddings:
         """Embed any number of texts; each gets the same vector as alone.
 
         Raises:
@@ -93,7 +95,7 @@ class OnnxWorker:
         """
         if self._encoder is None:
             raise _not_loaded("embeddings")
-        return self._encoder.embed(texts, is_cancelled)
+        return self._encoder.embed(texts, is_cancelled, truncate=truncate)
 
     def classify(self, texts: Sequence[str], is_cancelled: IsCancelled = never) -> Classifications:
         """Classify any number of texts; each gets the same probabilities as alone.

@@ -99,9 +99,11 @@ class TransformersWorker:
             case _:
                 self._generator = _generator(config, model)
 
-    def embed(self, texts: Sequence[str], is_cancelled: IsCancelled = never) -> Embeddings:
+    def embed(
+        self, texts: Sequence[str], is_cancelled: IsCancelled = never, *, truncate: bool = False
+    ) -> Embeddings:
         """Embed texts; each gets the same vector as alone. See ``EmbeddingWorker``."""
-        return _ready(self._embedder).embed(texts, is_cancelled)
+        return _ready(self._embedder).embed(texts, is_cancelled, truncate=truncate)
 
     def classify(self, texts: Sequence[str], is_cancelled: IsCancelled = never) -> Classifications:
         """Classify texts, each as if it were alone. See ``ClassificationWorker``."""

@@ -41,6 +41,9 @@ class EmbeddingRequest(Request):
     """The format of vectors: numbers (the default), or base64 of little-endian float32."""
     dimensions: Annotated[int | None, WHOLE] = None
     """The length of a vector; only the model's own length is accepted."""
+    truncate: bool | Literal["NONE", "END"] | None = None
+    """Whether a text that is too long is cut at its end: true, or END. Only if the kit's
+    ``overlong`` is ``truncate_if_asked``."""
     user: str | None = None
     """The caller's id of its end user. It is ignored: it never changes an answer."""
     prompt: str | NamedPrompt | None = None
@@ -49,13 +52,12 @@ class EmbeddingRequest(Request):
     """A text for each of the prompt's other variables."""
 
 
-_TRUNCATING = RefusedParameter("texts are never truncated", (False, "NONE"))
+_TRUNCATING = RefusedParameter("texts are only cut at their end", hint="use truncate")
 _REFUSED: Mapping[str, RefusedParameter] = {
     "add_special_tokens": RefusedParameter("they are always added", (True,)),
     "input_type": RefusedParameter("a prompt of the kit does this", hint="use prompt"),
     "normalize": RefusedParameter("the kit pins this"),
     "priority": RefusedParameter("all requests have the same priority", (0,)),
-    "truncate": _TRUNCATING,
     "truncate_prompt_tokens": _TRUNCATING,
     "truncation_side": _TRUNCATING,
 }
@@ -67,15 +69,33 @@ def _prepare(values: dict[str, Any], served: ServedModel) -> Asked:
     if asked.dimensions not in {None, served.dimensions}:
         message = f"dimensions is {asked.dimensions}, this model's vectors have {served.dimensions}"
         raise unsupported(message, "dimensions")
-    encoding = {"encoding_format": asked.encoding_format or "float"}
+    encoding: dict[str, Any] = {"encoding_format": asked.encoding_format or "float"}
+    if asked.truncate not in {None, False, "NONE"}:
+        encoding |= _truncating(served)
     prompt = named_prompt(asked.prompt, asked.variables)
     if are_tokens(asked.input):
-        if prompt is not None or not served.checks_tokens:
+        if prompt is not None or not served.checks_tokens or len(encoding) > 1:
             refuse_tokens(asked.input)
         tokens = read_tokens(asked.input)
         return Asked(PATH, body_of({"model": asked.model, "tokens": tokens, **encoding}))
     texts = fill_each(served, prompt, read_texts(asked.input))
     return Asked(PATH, body_of({"model": asked.model, "input": texts, **encoding}))
+
+
+def _truncating(served: ServedModel) -> dict[str, Any]:
+    """Return vLLM's parameters of truncation, which mealkit's own engines read as well.
+
+    Raises:
+        RequestError: ``REQUEST_UNSUPPORTED``, the kit does not allow it.
+    """
+    if served.hyperparameters.get("overlong") != "truncate_if_asked":
+        message = "truncate is not supported: this kit never truncates texts"
+        hint = "send less text; the kit's author can allow it with overlong: truncate_if_asked"
+        raise unsupported(message, "truncate", hint)
+    return {
+        "truncate_prompt_tokens": served.hyperparameters["max_length"],
+        "truncation_side": "right",
+    }
 
 
 def dimensions_of(body: bytes) -> int:

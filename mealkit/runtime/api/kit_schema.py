@@ -49,8 +49,7 @@ def schema_for_kit(schema: Schema, served: ServedModel) -> Schema:
         **_names(served, is_needed="model" in schema.get("required", [])),
         "description": fields["model"]["description"],
     }
-    if "dimensions" in fields and served.dimensions:
-        fields["dimensions"] = _pinned(fields["dimensions"], served.dimensions)
+    _limit_embeddings(fields, served)
     if "messages" in fields and Feature.CHAT not in served.features:
         del fields["messages"]
     if "prompt" in fields:
@@ -94,6 +93,14 @@ def without_tools(schemas: dict[str, Schema]) -> None:
                 way["items"]["discriminator"]["mapping"].pop("tool", None)
                 kinds = way["items"]["oneOf"]
                 kinds[:] = [kind for kind in kinds if not kind["$ref"].endswith("/ToolMessage")]
+
+
+def _limit_embeddings(fields: dict[str, Schema], served: ServedModel) -> None:
+    if "dimensions" in fields and served.dimensions:
+        fields["dimensions"] = _pinned(fields["dimensions"], served.dimensions)
+    if "truncate" in fields and served.hyperparameters.get("overlong") == "refuse":
+        only = {"enum": [False, "NONE", None]}
+        fields["truncate"] = {**only, "description": fields["truncate"]["description"]}
 
 
 def _number(name: str, field: Schema, served: ServedModel) -> Schema:

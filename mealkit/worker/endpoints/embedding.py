@@ -29,6 +29,7 @@ class EmbeddingInput:
     texts: Sequence[str]
     encoding_format: str
     tokens: Sequence[Sequence[int]] = ()
+    truncate: bool = False
 
 
 def embedding_endpoints(worker: EmbeddingWorker, model_name: str) -> Mapping[str, WorkerEndpoint]:
@@ -36,7 +37,11 @@ def embedding_endpoints(worker: EmbeddingWorker, model_name: str) -> Mapping[str
 
     def embed(call: EndpointCall) -> bytes:
         request = _as_texts(read_request(call.body, embedding_request), worker)
-        return embedding_answer(request, worker.embed(request.texts, call.is_cancelled), model_name)
+        if request.truncate:
+            found = worker.embed(request.texts, call.is_cancelled, truncate=True)
+        else:
+            found = worker.embed(request.texts, call.is_cancelled)
+        return embedding_answer(request, found, model_name)
 
     return {"POST /v1/embeddings": embed}
 
@@ -47,7 +52,8 @@ def embedding_request(values: Mapping[str, Any]) -> EmbeddingInput:
     if encoding_format not in ("float", "base64"):
         raise ValueError(encoding_format)
     if "tokens" not in values:
-        return EmbeddingInput(texts_of(values["input"]), encoding_format)
+        truncate = values.get("truncate_prompt_tokens") is not None
+        return EmbeddingInput(texts_of(values["input"]), encoding_format, truncate=truncate)
     tokens = [
         [typed(token, int) for token in typed(item, list)] for item in typed(values["tokens"], list)
     ]

@@ -34,12 +34,26 @@ def test_tokens_reach_the_worker(offer, ask):
         ({"input": [[1]] * 2049}, "REQUEST_TOO_LARGE", "input"),
         ({"input": [1], "prompt": "query"}, UNSUPPORTED, "input"),
         ({"input": "a", "truncate": True}, UNSUPPORTED, "truncate"),
+        ({"input": "a", "truncate": "END"}, UNSUPPORTED, "truncate"),
+        ({"input": "a", "truncate": "START"}, "REQUEST_INVALID", "truncate"),
         ({"input": "a", "truncate_prompt_tokens": 5}, UNSUPPORTED, "truncate_prompt_tokens"),
     ],
 )
 def test_refused_tokens(offer, ask, values, code, where):
     """What is no token, tokens with a prompt around them, and every kind of truncation."""
     assert ask(EMBEDDINGS, offer(Task.EMBEDDINGS), **values) == (code, where)
+
+
+def test_texts_are_cut_where_the_kit_allows_it(offer, ask):
+    """At their end, if the caller asks for it, and never tokens."""
+    kit = offer(Task.EMBEDDINGS)
+    allowed = {**kit.hyperparameters, "overlong": "truncate_if_asked", "max_length": 16}
+    kit = replace(kit, hyperparameters=allowed)
+    cut = {"truncate_prompt_tokens": 16, "truncation_side": "right"}
+    for value, sent in ((True, cut), ("END", cut), (False, {}), (None, {})):
+        asked = ask(EMBEDDINGS, kit, input="a", truncate=value)
+        assert {name: asked[name] for name in cut if name in asked} == sent
+    assert ask(EMBEDDINGS, kit, input=[1], truncate=True) == (UNSUPPORTED, "input")
 
 
 def test_tokens_that_the_engine_would_not_check(offer, ask):
