@@ -28,6 +28,18 @@ _NEEDS: Mapping[str, Feature] = {
 }
 _NULL: Schema = {"type": "null"}
 _CALLS = ("/InputCall", "/InputCallOutput")
+_CONTINUING: Schema = {
+    "if": {
+        "properties": {"continue_final_message": {"const": True}},
+        "required": ["continue_final_message"],
+    },
+    "then": {
+        "properties": {
+            "add_generation_prompt": {"not": {"const": True}},
+            "response_format": {"anyOf": [_NULL, {"properties": {"type": {"const": "text"}}}]},
+        }
+    },
+}
 # The fields that readers need first.
 _FIRST = ("model", "messages", "prompt", "variables", "input", "query", "documents")
 
@@ -217,6 +229,8 @@ def _rules(fields: Mapping[str, Schema], served: ServedModel) -> list[Schema]:
         # Accepted if they are equal, which JSON Schema cannot express.
         both = {"max_tokens": {"not": _NULL}, "max_completion_tokens": {"not": _NULL}}
         rules.append({"not": {"properties": both, "required": list(both)}})
+    if "continue_final_message" in fields:
+        rules.append(_CONTINUING)
     if "messages" in fields:
         ways = [
             {"required": [name], "properties": {name: {"not": _NULL}}}
