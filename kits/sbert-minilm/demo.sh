@@ -54,7 +54,7 @@ try:
     urllib.request.urlopen(urllib.request.Request(f"{sys.argv[1]}/v1/embeddings", body, {"Content-Type": "application/json"}))
 except urllib.error.HTTPError as error:
     problem = json.load(error)["error"]
-    print(error.code, problem["code"], "-", problem["message"], f"(owner: {problem['owner']})")
+    print(error.code, problem["mealkit_code"], "-", problem["message"], f"(owner: {problem['owner']})")
 PY
 
 say "Stop."

@@ -35,8 +35,9 @@ class EmbeddingHyperparameters(StrictModel):
     """The maximum number of tokens of an input, including special tokens."""
     normalize: bool
     """Whether vectors are scaled to length 1."""
-    overlong: Literal["refuse"] = "refuse"
-    """An input over max_length is refused, never truncated."""
+    overlong: Literal["refuse", "truncate_if_asked"] = "refuse"
+    """An input over max_length is refused; with truncate_if_asked, a request with `truncate` gets
+    the vector of its beginning."""
 
 
 class ClassificationHyperparameters(StrictModel):

@@ -36,8 +36,13 @@ class EngineTraits:
     hardware_source: str = ""
     """Where these limits are documented."""
 
+    renders_chats: bool = False
+    """Whether a server of its own renders the chat template, so that the gateway must see to it
+    that no message gets lost."""
     requires_room: bool = False
-    """Whether it refuses a ``max_tokens`` that does not fit into the context."""
+    """Whether it may refuse a ``max_tokens`` that does not fit: the gateway then lowers it."""
+    checks_tokens: bool = True
+    """Whether it checks that tokens sent as a text's are its own tokenizer's."""
     metrics_prefix: str | None = None
     """The prefix of its own metrics; None: it has no metrics."""
     error_meaning: Callable[[str, int], Problem | None] = no_meaning

@@ -32,7 +32,7 @@ class EmbeddingConfig:
         """
         chosen = config.hyperparameters
         fields = {"pooling": str, "max_length": int, "normalize": bool, "overlong": str}
-        _require_hyperparameters(chosen, fields)
+        _require_hyperparameters(chosen, fields, ("refuse", "truncate_if_asked"))
         require_one_of(chosen["pooling"], ("mean", "cls"), "hyperparameters.pooling")
         return cls(chosen["pooling"], chosen["max_length"], chosen["normalize"])
 
@@ -52,12 +52,16 @@ class ScoringConfig:
             ContainerError: ``CONFIG_INVALID``, naming the field.
         """
         chosen = config.hyperparameters
-        _require_hyperparameters(chosen, {"function": str, "max_length": int, "overlong": str})
+        _require_hyperparameters(
+            chosen, {"function": str, "max_length": int, "overlong": str}, ("refuse",)
+        )
         require_one_of(chosen["function"], functions, "hyperparameters.function")
         return cls(chosen["function"], chosen["max_length"])
 
 
-def _require_hyperparameters(chosen: Mapping[str, Any], fields: Mapping[str, type]) -> None:
+def _require_hyperparameters(
+    chosen: Mapping[str, Any], fields: Mapping[str, type], overlong: Sequence[str]
+) -> None:
     require_fields(chosen, fields, "hyperparameters")
-    require_one_of(chosen["overlong"], ("refuse",), "hyperparameters.overlong")
+    require_one_of(chosen["overlong"], overlong, "hyperparameters.overlong")
     require_positive(chosen["max_length"], "hyperparameters.max_length")

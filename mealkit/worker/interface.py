@@ -145,11 +145,16 @@ class Worker(Protocol):
 class EmbeddingWorker(Worker, Protocol):
     """A worker for the task ``embeddings``."""
 
-    def embed(self, texts: Sequence[str], is_cancelled: IsCancelled) -> Embeddings:
+    def embed(
+        self, texts: Sequence[str], is_cancelled: IsCancelled, *, truncate: bool = False
+    ) -> Embeddings:
         """Embed texts, none of them empty; called from several threads concurrently.
 
+        ``truncate``: of a text that is too long, embed the first tokens that fit, between the
+        tokens that belong around a text. Otherwise texts are never truncated.
+
         Raises:
-            RequestError: a text cannot be embedded whole; texts are never truncated.
+            RequestError: a text cannot be embedded whole.
             EngineError: the engine failed, or its answer is not valid.
             Cancelled: the caller has disconnected.
         """
@@ -253,6 +258,14 @@ class TokenizingWorker(Worker, Protocol):
 
     def tokenize(self, text: str) -> Sequence[int]:
         """Return the tokens of a text as the model gets them, special tokens included."""
+
+
+@runtime_checkable
+class DetokenizingWorker(TokenizingWorker, Protocol):
+    """A worker that can also return the text of tokens."""
+
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        """Return the text of tokens, without special ones; any numbers from 0 are accepted."""
 
 
 @runtime_checkable

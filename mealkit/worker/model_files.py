@@ -84,6 +84,24 @@ def positions_of(root: Path) -> int:
     return config_fields.positions_of(read_json(root / "config.json")) or _UNBOUNDED
 
 
+def chat_template_of(root: Path) -> str | None:
+    """Return the text of chat_template.jinja, or the template in tokenizer_config.json.
+
+    Raises:
+        EngineError: ``ENGINE_START``, a file cannot be read.
+    """
+    path = root / "chat_template.jinja"
+    if path.is_file():
+        return read_text(path)
+    stated = read_json(root / "tokenizer_config.json").get("chat_template")
+    if isinstance(stated, list):  # several templates, with names
+        named = [item for item in stated if isinstance(item, dict)]
+        # If several have the same name, the last one counts.
+        found = [item.get("template") for item in named if item.get("name") == "default"]
+        stated = found[-1] if found else None
+    return stated if isinstance(stated, str) else None
+
+
 def object_of(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """Return the object in a field; an empty one if the field is missing or not an object."""
     found = values.get(name)

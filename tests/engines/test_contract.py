@@ -123,6 +123,40 @@ def test_refusals_have_one_shape(host):
     vectors(host.embed("x"))
 
 
+def test_tokens_of_a_text_are_the_text(host):
+    """As /tokenize returns them; numbers of another tokenizer are not, whatever they mean here."""
+    tokens = [
+        host.request("POST", "/tokenize", {"model": "m", "prompt": text}).json.get("tokens")
+        for text in TEXTS[:3]
+    ]
+    body = {"model": "m", "tokens": tokens, "encoding_format": "float"}
+    if None in tokens:  # an engine that has no tokenizer of its own
+        answer = host.request("POST", "/v1/embeddings", {**body, "tokens": [[1]]})
+        assert (answer.status, answer.error["code"]) == (400, "REQUEST_UNSUPPORTED")
+        return
+    answer = host.request("POST", "/v1/embeddings", body)
+    assert vectors(answer) == vectors(host.embed(TEXTS[:3]))
+    inner = tokens[0][1:-1]
+    for other in (inner, [15339], [*tokens[0], 1], [2**31 - 1], [tokens[0][0], tokens[0][-1]]):
+        refused = host.request("POST", "/v1/embeddings", {**body, "tokens": [other]})
+        assert (refused.status, refused.error["code"]) == (400, "REQUEST_INVALID")
+        assert refused.error["where"] == "input[0]"
+
+
+def test_a_text_is_cut_only_if_asked(host):
+    """What does not fit is refused; asked to, the engine embeds the tokens that fit."""
+    long = "word " * 3000
+    refused = host.embed(long)
+    if refused.status == 200:  # an engine without a limit
+        return
+    assert (refused.status, refused.error["code"]) == (400, "REQUEST_TOO_LONG")
+    limit = int(refused.error["message"].split()[-2])
+    cut = host.embed(long, truncate_prompt_tokens=limit, truncation_side="right")
+    assert cut.json["usage"]["total_tokens"] == limit
+    same = vectors(host.embed("word " * (limit - 2)))
+    assert cosine(vectors(cut)[0], same[0]) >= 0.99999
+
+
 def test_it_ends_when_told(own_host):
     """SIGTERM after some requests: exit code 0, socket removed, no output."""
     vectors(own_host.embed(TEXTS))

@@ -308,6 +308,83 @@ def test_what_is_too_long_is_refused(case, ask):
     assert any(character.isdigit() for character in error["message"])
 
 
+ANSWERED = {"role": "assistant", "content": "It joins."}
+SENT_BACK = {
+    **ANSWERED,
+    "refusal": None,
+    "audio": None,
+    "function_call": None,
+    "tool_calls": [],
+    "annotations": [],
+    "reasoning_content": None,
+}
+HINT = {"cache_control": {"type": "ephemeral"}}
+# What clients send in place of the plainest request, of which it changes nothing.
+CHATS = (
+    ({}, {"prompt_cache_key": "k", "metadata": {"a": "b"}, "top_logprobs": 0, "top_k": -1}),
+    ({"max_tokens": 4}, {"max_completion_tokens": 4, "max_tokens": 4, "parallel_tool_calls": True}),
+    ({}, {"max_tokens": -1, "stream_options": {"include_usage": True}, "store": False}),
+    (
+        conversation(QUESTION),
+        {"messages": [{"role": "user", "content": [{"type": "text", "text": QUESTION, **HINT}]}]},
+    ),
+    *(
+        (
+            {"messages": [{"role": "user", "content": "Hi"}, ANSWERED, *more]},
+            {"messages": [{"role": "user", "content": "Hi"}, SENT_BACK, *more]},
+        )
+        for more in ([], [{"role": "user", "content": "And split?"}])
+    ),
+)
+
+
+def test_what_changes_nothing_is_taken(case, ask):
+    """Clients' hints, neutral values, and their form of an answer in the history."""
+    if case.task is Task.GENERATION:
+        for plain, sent in CHATS:
+            assert content_of(ask(**sent)) == content_of(ask(**plain))
+    elif case.task is Task.EMBEDDINGS:
+        assert content_of(ask(truncate=False, user="u")) == content_of(ask())
+
+
+def test_max_tokens_is_a_cap(case, ask):
+    """A larger one than the kit's is lowered to it, and each to what the context has left."""
+    if case.task is not Task.GENERATION:
+        return
+    kept = {"logit_bias": {"2": -100}}
+    if case.engine != "vllm":  # its stand-in repeats the prompt
+        assert ask(max_tokens=2**31, **kept).json()["usage"]["completion_tokens"] == 400
+    long = ask("word " * 440, **kept).json()["usage"]
+    assert long["total_tokens"] <= 512
+    assert long["completion_tokens"] <= 40
+    error = ask("word " * 600).json()["error"]
+    assert "maximum context length is 512 tokens" in error["message"]
+    assert error["mealkit_code"] == "REQUEST_TOO_LONG"
+
+
+def test_a_developer_is_heard(case, ask):
+    """The template of the tiny Llama has no such role, so it is the system."""
+    if case.task is not Task.GENERATION:
+        return
+    told = [
+        ask(messages=[{"role": role, "content": "Be short."}, *conversation(QUESTION)["messages"]])
+        for role in ("developer", "system")
+    ]
+    assert content_of(told[0]) == content_of(told[1])
+
+
+def test_an_answer_may_be_continued(case, ask):
+    """With the same text as at once, and only the rest of it."""
+    if case.task is not Task.GENERATION or case.engine == "vllm":
+        return
+    whole = ask(max_tokens=12).json()["choices"][0]["message"]["content"]
+    begun = [*conversation(QUESTION)["messages"], {"role": "assistant", "content": whole}]
+    rest = ask(messages=begun, continue_final_message=True, max_tokens=4)
+    apart = ask(messages=begun, max_tokens=4)
+    assert rest.status_code == apart.status_code == 200
+    assert rest.json()["usage"]["prompt_tokens"] < apart.json()["usage"]["prompt_tokens"]
+
+
 def test_parameters_that_nobody_knows_are_refused(ask):
     """By their names: no parameter is ignored."""
     answer = ask(surprise=1)

@@ -45,7 +45,7 @@ CXX = "InvalidCxxCompiler: No working C++ compiler found in torch._inductor.conf
 def serve(start, make_lock):
     """Start a kit of vLLM: ``serve(task, settings, **what the stand-in does)``."""
 
-    def begin(task=Task.GENERATION, settings=None, serving=None, **standin):
+    def begin(task=Task.GENERATION, settings=None, serving=None, template=None, **standin):
         flags = VllmSettings.model_validate({"dtype": "bfloat16", **(settings or {})})
         values = (
             {"max_length": LIMIT, "max_tokens": MOST}
@@ -64,7 +64,14 @@ def serve(start, make_lock):
             gpu=Gpu.OPTIONAL,
             environment={**RECIPE.environment, "STANDIN": json.dumps(standin)},
         )
-        return start(lock, environment={"MEALKIT_ENGINE_PATH": f"{LIBRARY}:{VLLM}"})
+
+        def place(root):
+            if template is not None:
+                (root / "models").mkdir(exist_ok=True)
+                (root / "models/chat_template.jinja").write_text(template)
+
+        environment = {"MEALKIT_ENGINE_PATH": f"{LIBRARY}:{VLLM}"}
+        return start(lock, change=place, environment=environment)
 
     return begin
 
@@ -213,6 +220,33 @@ def test_max_tokens_yields_to_the_room(serve, tmp_path, stream):
     error = refused.json()["error"]
     assert (refused.status_code, error["param"]) == (400, "prompt")
     assert f"maximum context length is {LIMIT} tokens" in error["message"]
+
+
+THREE_ROLES = """
+{%- for m in messages %}
+{%- if m.role == 'system' and not loop.first %}{{ raise_exception('first') }}{% endif %}
+{%- if m.role in ('system', 'user', 'assistant') %}{{ m.role }}: {{ m.content }}
+{% endif %}
+{%- endfor %}"""
+
+
+def test_no_message_gets_lost(serve, tmp_path):
+    """vLLM renders the template itself, so the gateway sends what this template would write."""
+    seen = tmp_path / "requests"
+    kit = serve(template=THREE_ROLES, requests=str(seen)).wait_ready()
+    messages = [
+        {"role": "developer", "content": "one"},
+        {"role": "user", "content": "a b"},
+        {"role": "system", "content": "two"},
+        {"role": "user", "content": "c"},
+    ]
+    assert kit.post("/v1/chat/completions", messages=messages).status_code == 200
+    sent = [json.loads(line)["body"]["messages"] for line in seen.read_text().splitlines()]
+    assert sent[-1] == [
+        {"role": "system", "content": "one\n\ntwo"},
+        {"role": "user", "content": "a b"},
+        {"role": "user", "content": "c"},
+    ]
 
 
 def test_embeddings(serve):

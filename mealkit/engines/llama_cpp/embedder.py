@@ -49,15 +49,23 @@ class Embedder:
         most = max(self._config.context_tokens, TOLD_TOKENS)
         return self._measured(text, most, "the text", "prompt")
 
-    def embed(self, texts: Sequence[str], is_cancelled: IsCancelled) -> Embeddings:
-        """Embed each text separately.
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        """Return the text of tokens, without special ones; unknown numbers have none."""
+        size = llama_cpp.llama_vocab_n_tokens(self._loaded.vocabulary)
+        pieces = (native.piece(self._loaded, token) for token in tokens if 0 <= token < size)
+        return b"".join(pieces).decode(errors="replace")
+
+    def embed(
+        self, texts: Sequence[str], is_cancelled: IsCancelled, *, truncate: bool
+    ) -> Embeddings:
+        """Embed each text separately; ``truncate``: the first tokens that fit.
 
         Raises:
             RequestError: ``REQUEST_TOO_LONG`` or ``REQUEST_INVALID``, naming the text.
             EngineError: ``ENGINE_ANSWER``, llama.cpp failed or returned invalid numbers.
             Cancelled: the caller has disconnected.
         """
-        given = [self._tokens(text, index) for index, text in enumerate(texts)]
+        given = [self._tokens(text, index, truncate=truncate) for index, text in enumerate(texts)]
         vectors = []
         for tokens in given:
             with self._queue:
@@ -70,15 +78,25 @@ class Embedder:
             [len(tokens) for tokens in given],
         )
 
-    def _tokens(self, text: str, index: int) -> list[int]:
+    def _tokens(self, text: str, index: int, *, truncate: bool) -> list[int]:
         limit = self._config.context_tokens
-        tokens = self._measured(text, limit, f"input {index}", f"input[{index}]")
+        if truncate:
+            tokens = self._shortened(self.tokenize(text), limit)
+        else:
+            tokens = self._measured(text, limit, f"input {index}", f"input[{index}]")
         if len(tokens) > limit:
             raise too_long(f"input {index} has {len(tokens)} tokens", limit, f"input[{index}]")
         if not tokens:
             message = f"input {index} has no tokens"
             raise failure("REQUEST_INVALID", message, where=f"input[{index}]")
         return tokens
+
+    def _shortened(self, tokens: list[int], limit: int) -> list[int]:
+        if len(tokens) <= limit:
+            return tokens
+        # A special token at the end stays: it has no text.
+        after = 0 if native.piece(self._loaded, tokens[-1]) else 1
+        return [*tokens[: limit - after], *tokens[len(tokens) - after :]]
 
     def _measured(self, text: str, most: int, what: str, where: str) -> list[int]:
         tokenize = partial(native.tokenize, self._loaded, add=True, parse=False)

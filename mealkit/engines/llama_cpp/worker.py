@@ -59,7 +59,9 @@ class LlamaCppWorker:
         else:
             self._generator = Generator(LlamaCppModel(checked), config)
 
-    def embed(self, texts: Sequence[str], is_cancelled: IsCancelled = never) -> Embeddings:
+    def embed(
+        self, texts: Sequence[str], is_cancelled: IsCancelled = never, *, truncate: bool = False
+    ) -> Embeddings:
         """Embed any number of texts; each gets the same vector as alone.
 
         Raises:
@@ -68,7 +70,7 @@ class LlamaCppWorker:
         """
         if self._embedder is None:
             raise failure("NOT_READY", "the worker has not loaded")
-        return self._embedder.embed(texts, is_cancelled)
+        return self._embedder.embed(texts, is_cancelled, truncate=truncate)
 
     def chat(self, request: ChatInput, is_cancelled: IsCancelled) -> Iterator[GenerationEvent]:
         """Answer a conversation, as specified by ``Generator.chat``."""
@@ -85,6 +87,12 @@ class LlamaCppWorker:
         if self._embedder is not None:
             return self._embedder.tokenize(text)
         return self._loaded_generator().tokenize(text)
+
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        """Return the text of tokens. See ``DetokenizingWorker``."""
+        if self._embedder is None:
+            raise failure("NOT_READY", "the worker has not loaded")
+        return self._embedder.detokenize(tokens)
 
     def tokenize_chat(self, messages: Sequence[Message]) -> Sequence[int]:
         """Return the tokens of a conversation, as specified by ``Generator.tokenize_chat``."""

@@ -20,8 +20,10 @@ class Encoder:
         read = partial(pooled, how=how.pooling, normalize=how.normalize)
         self._graph = Graph(config, "last_hidden_state", read, how.max_length)
 
-    def embed(self, texts: Sequence[str], is_cancelled: IsCancelled) -> Embeddings:
+    def embed(
+        self, texts: Sequence[str], is_cancelled: IsCancelled, *, truncate: bool
+    ) -> Embeddings:
         """Embed each text as if it were alone; see ``EmbeddingWorker``."""
-        tokens = self.tokenizer.texts(texts)
+        tokens = self.tokenizer.texts(texts, truncate=truncate)
         vectors = [row.tobytes() for row in self._graph.rows(tokens, is_cancelled)]
         return Embeddings(vectors, self._graph.width, [len(item.ids) for item in tokens])

@@ -84,7 +84,9 @@ class OnnxWorker:
                 message = f"onnx does not support the task {config.task!r}"
                 raise failure("CONFIG_INVALID", message, where="worker.task")
 
-    def embed(self, texts: Sequence[str], is_cancelled: IsCancelled = never) -> Embeddings:
+    def embed(
+        self, texts: Sequence[str], is_cancelled: IsCancelled = never, *, truncate: bool = False
+    ) -> Embeddings:
         """Embed any number of texts; each gets the same vector as alone.
 
         Raises:
@@ -93,7 +95,7 @@ class OnnxWorker:
         """
         if self._encoder is None:
             raise _not_loaded("embeddings")
-        return self._encoder.embed(texts, is_cancelled)
+        return self._encoder.embed(texts, is_cancelled, truncate=truncate)
 
     def classify(self, texts: Sequence[str], is_cancelled: IsCancelled = never) -> Classifications:
         """Classify any number of texts; each gets the same probabilities as alone.
@@ -135,6 +137,12 @@ class OnnxWorker:
         """
         model = self._encoder or self._classifier or self._reranker
         return model.tokenizer.ids(text) if model else self._loaded_generator().tokenize(text)
+
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        """Return the text of tokens. See ``DetokenizingWorker``."""
+        if self._encoder is None:
+            raise _not_loaded("embeddings")
+        return self._encoder.tokenizer.text(tokens)
 
     def tokenize_chat(self, messages: Sequence[Message]) -> Sequence[int]:
         """Return the tokens of a conversation, as specified by ``Generator.tokenize_chat``."""

@@ -44,9 +44,11 @@ class Embedder:
         self._run = _Run("AutoModel", config, spare=("pooler.",))
         self._run.warm(self._vector, how.max_length)
 
-    def embed(self, texts: Sequence[str], is_cancelled: IsCancelled) -> Embeddings:
+    def embed(
+        self, texts: Sequence[str], is_cancelled: IsCancelled, *, truncate: bool
+    ) -> Embeddings:
         """Embed each text as if it were alone; see ``EmbeddingWorker``."""
-        tokens = self.tokenizer.texts(texts)
+        tokens = self.tokenizer.texts(texts, truncate=truncate)
         vectors = self._run.each(self._vector, tokens, is_cancelled)
         found = [vector.astype("<f4", copy=False).tobytes() for vector in vectors]
         return Embeddings(found, len(vectors[0]), [len(item.ids) for item in tokens])

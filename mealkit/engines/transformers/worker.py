@@ -99,9 +99,11 @@ class TransformersWorker:
             case _:
                 self._generator = _generator(config, model)
 
-    def embed(self, texts: Sequence[str], is_cancelled: IsCancelled = never) -> Embeddings:
+    def embed(
+        self, texts: Sequence[str], is_cancelled: IsCancelled = never, *, truncate: bool = False
+    ) -> Embeddings:
         """Embed texts; each gets the same vector as alone. See ``EmbeddingWorker``."""
-        return _ready(self._embedder).embed(texts, is_cancelled)
+        return _ready(self._embedder).embed(texts, is_cancelled, truncate=truncate)
 
     def classify(self, texts: Sequence[str], is_cancelled: IsCancelled = never) -> Classifications:
         """Classify texts, each as if it were alone. See ``ClassificationWorker``."""
@@ -127,6 +129,10 @@ class TransformersWorker:
         """Return the tokens of a text of any length. See ``TokenizingWorker``."""
         encoder = self._embedder or self._classifier or self._reranker
         return encoder.tokenizer.ids(text) if encoder else _ready(self._generator).tokenize(text)
+
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        """Return the text of tokens. See ``DetokenizingWorker``."""
+        return _ready(self._embedder).tokenizer.text(tokens)
 
     def tokenize_chat(self, messages: Sequence[Message]) -> Sequence[int]:
         """Return the tokens that ``chat`` would get. See ``GenerationWorker``."""

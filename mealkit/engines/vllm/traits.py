@@ -21,8 +21,12 @@ TRAITS = EngineTraits(
     # vllm/v1/worker/gpu_worker.py
     refused_dtypes=frozenset({"bf16"}),
     hardware_source="https://docs.vllm.ai/en/latest/features/quantization/ (supported hardware)",
-    # "you requested N output tokens and your prompt contains ...": vllm/renderers/params.py
+    renders_chats=True,
+    # Versions differ: some lower a max_tokens that does not fit (get_max_tokens in
+    # vllm/entrypoints/serve/utils/api_utils.py), others refuse it.
     requires_room=True,
+    # It embeds any numbers as they are, without the tokens that belong around a text.
+    checks_tokens=False,
     metrics_prefix="vllm:",
     error_meaning=error_meaning,
 )

@@ -147,7 +147,7 @@ class ChatRequest(GenerationRequest):
     parallel_tool_calls: bool | None = None
     """Whether one answer may call several tools."""
     continue_final_message: bool | None = None
-    """Whether the answer continues the last message, which is then the assistant's. Without it, the
+    """Whether the answer continues the last message, usually one of the assistant. Without it, the
     answer is a message of its own."""
     add_generation_prompt: bool | None = None
     """Whether the prompt ends with the start of an answer, as by default."""
@@ -266,9 +266,8 @@ def _refuse_continuing(body: Mapping[str, Any], asked: ChatRequest) -> None:
     if asked.add_generation_prompt:
         message = f"{where} and add_generation_prompt exclude each other"
         raise failure("REQUEST_INVALID", message, where=where)
-    last = body["messages"][-1]
-    if last["role"] != "assistant" or "tool_calls" in last:
-        message = f"{where} needs a text of the assistant as the last message"
+    if "tool_calls" in body["messages"][-1]:
+        message = f"{where} needs a text as the last message, not calls"
         raise failure("REQUEST_INVALID", message, where=where)
     if "response_format" in body:
         message = f"{where} is not supported with response_format, which binds an answer as a whole"

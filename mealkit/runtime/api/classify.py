@@ -7,12 +7,11 @@ from typing import Any
 
 from mealkit.recipe.kit import Task
 from mealkit.runtime.api.answer_models import ClassifyAnswer
-from mealkit.runtime.api.embeddings import refuse_tokens
 from mealkit.runtime.api.endpoint import Asked, Endpoint
 from mealkit.runtime.api.named_prompt import NamedPrompt, Variables, fill_each, named_prompt
 from mealkit.runtime.api.reading import Request, body_of, read_request
 from mealkit.runtime.api.served_model import ServedModel
-from mealkit.runtime.api.texts import Texts, read_texts
+from mealkit.runtime.api.texts import Texts, read_texts, refuse_tokens
 
 PATH = "/v1/classify"
 

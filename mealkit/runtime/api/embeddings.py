@@ -1,11 +1,12 @@
 """``POST /v1/embeddings``: vectors of texts, through a prompt of the kit if one is named.
 
-Raises RequestError for token ids, for another length than the model's, and for another model's
-name. Format:
+Raises RequestError for tokens next to a prompt, for another length than the model's, and for
+another model's name. Format:
 https://platform.openai.com/docs/api-reference/embeddings/create
 """
 
 import math
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from mealkit.errors import failure
@@ -13,9 +14,16 @@ from mealkit.recipe.kit import Task
 from mealkit.runtime.api.answer_models import EmbeddingAnswer
 from mealkit.runtime.api.endpoint import Asked, Endpoint
 from mealkit.runtime.api.named_prompt import NamedPrompt, Variables, fill_each, named_prompt
-from mealkit.runtime.api.reading import WHOLE, Request, body_of, read_request, unsupported
+from mealkit.runtime.api.reading import (
+    WHOLE,
+    RefusedParameter,
+    Request,
+    body_of,
+    read_request,
+    unsupported,
+)
 from mealkit.runtime.api.served_model import ServedModel
-from mealkit.runtime.api.texts import Texts, read_texts
+from mealkit.runtime.api.texts import Texts, are_tokens, read_texts, read_tokens, refuse_tokens
 from mealkit.untrusted import parse_json
 
 PATH = "/v1/embeddings"
@@ -27,11 +35,15 @@ class EmbeddingRequest(Request):
     model: str
     """The model's name."""
     input: Texts
-    """A text, or a list of texts, none of them empty. Texts are never truncated."""
+    """A text, or a list of texts, none of them empty; or the tokens of a text, or a list of them,
+    as ``/v1/tokenize`` of this kit returns them. Texts are never truncated."""
     encoding_format: Literal["float", "base64"] | None = None
     """The format of vectors: numbers (the default), or base64 of little-endian float32."""
     dimensions: Annotated[int | None, WHOLE] = None
     """The length of a vector; only the model's own length is accepted."""
+    truncate: bool | Literal["NONE", "END"] | None = None
+    """Whether a text that is too long is cut at its end: true, or END. Only if the kit's
+    ``overlong`` is ``truncate_if_asked``."""
     user: str | None = None
     """The caller's id of its end user. It is ignored: it never changes an answer."""
     prompt: str | NamedPrompt | None = None
@@ -40,33 +52,50 @@ class EmbeddingRequest(Request):
     """A text for each of the prompt's other variables."""
 
 
+_TRUNCATING = RefusedParameter("texts are only cut at their end", hint="use truncate")
+_REFUSED: Mapping[str, RefusedParameter] = {
+    "add_special_tokens": RefusedParameter("they are always added", (True,)),
+    "input_type": RefusedParameter("a prompt of the kit does this", hint="use prompt"),
+    "normalize": RefusedParameter("the kit pins this"),
+    "priority": RefusedParameter("all requests have the same priority", (0,)),
+    "truncate_prompt_tokens": _TRUNCATING,
+    "truncation_side": _TRUNCATING,
+}
+
+
 def _prepare(values: dict[str, Any], served: ServedModel) -> Asked:
-    refuse_tokens(values.get("input"))
-    asked = read_request(EmbeddingRequest, values, {})
+    asked = read_request(EmbeddingRequest, values, _REFUSED)
     served.require_model(asked.model)
     if asked.dimensions not in {None, served.dimensions}:
         message = f"dimensions is {asked.dimensions}, this model's vectors have {served.dimensions}"
         raise unsupported(message, "dimensions")
-    texts = read_texts(asked.input)
-    body = {
-        "model": asked.model,
-        "input": fill_each(served, named_prompt(asked.prompt, asked.variables), texts),
-        "encoding_format": asked.encoding_format or "float",
-    }
-    return Asked(PATH, body_of(body))
+    encoding: dict[str, Any] = {"encoding_format": asked.encoding_format or "float"}
+    if asked.truncate not in {None, False, "NONE"}:
+        encoding |= _truncating(served)
+    prompt = named_prompt(asked.prompt, asked.variables)
+    if are_tokens(asked.input):
+        if prompt is not None or not served.checks_tokens or len(encoding) > 1:
+            refuse_tokens(asked.input)
+        tokens = read_tokens(asked.input)
+        return Asked(PATH, body_of({"model": asked.model, "tokens": tokens, **encoding}))
+    texts = fill_each(served, prompt, read_texts(asked.input))
+    return Asked(PATH, body_of({"model": asked.model, "input": texts, **encoding}))
 
 
-def refuse_tokens(value: Any) -> None:
-    """Raise if an input is a list of token ids.
+def _truncating(served: ServedModel) -> dict[str, Any]:
+    """Return vLLM's parameters of truncation, which mealkit's own engines read as well.
 
     Raises:
-        RequestError: ``REQUEST_UNSUPPORTED``.
+        RequestError: ``REQUEST_UNSUPPORTED``, the kit does not allow it.
     """
-    first = value[0] if isinstance(value, list) and value else None
-    if type(first) is int or (isinstance(first, list) and first and type(first[0]) is int):
-        message = "input is a list of token ids, which another tokenizer may have made"
-        hint = "send the text itself (LangChain: check_embedding_ctx_length=False)"
-        raise unsupported(message, "input", hint)
+    if served.hyperparameters.get("overlong") != "truncate_if_asked":
+        message = "truncate is not supported: this kit never truncates texts"
+        hint = "send less text; the kit's author can allow it with overlong: truncate_if_asked"
+        raise unsupported(message, "truncate", hint)
+    return {
+        "truncate_prompt_tokens": served.hyperparameters["max_length"],
+        "truncation_side": "right",
+    }
 
 
 def dimensions_of(body: bytes) -> int:
@@ -94,4 +123,5 @@ EMBEDDINGS = Endpoint(
     is_offered=lambda served: served.task is Task.EMBEDDINGS,
     prepare=_prepare,
     example=lambda _: {"input": ["a first text", "a second one"]},
+    refusals=_REFUSED,
 )

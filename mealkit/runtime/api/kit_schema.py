@@ -28,6 +28,18 @@ _NEEDS: Mapping[str, Feature] = {
 }
 _NULL: Schema = {"type": "null"}
 _CALLS = ("/InputCall", "/InputCallOutput")
+_CONTINUING: Schema = {
+    "if": {
+        "properties": {"continue_final_message": {"const": True}},
+        "required": ["continue_final_message"],
+    },
+    "then": {
+        "properties": {
+            "add_generation_prompt": {"not": {"const": True}},
+            "response_format": {"anyOf": [_NULL, {"properties": {"type": {"const": "text"}}}]},
+        }
+    },
+}
 # The fields that readers need first.
 _FIRST = ("model", "messages", "prompt", "variables", "input", "query", "documents")
 
@@ -49,8 +61,7 @@ def schema_for_kit(schema: Schema, served: ServedModel) -> Schema:
         **_names(served, is_needed="model" in schema.get("required", [])),
         "description": fields["model"]["description"],
     }
-    if "dimensions" in fields and served.dimensions:
-        fields["dimensions"] = _pinned(fields["dimensions"], served.dimensions)
+    _limit_embeddings(fields, served)
     if "messages" in fields and Feature.CHAT not in served.features:
         del fields["messages"]
     if "prompt" in fields:
@@ -94,6 +105,14 @@ def without_tools(schemas: dict[str, Schema]) -> None:
                 way["items"]["discriminator"]["mapping"].pop("tool", None)
                 kinds = way["items"]["oneOf"]
                 kinds[:] = [kind for kind in kinds if not kind["$ref"].endswith("/ToolMessage")]
+
+
+def _limit_embeddings(fields: dict[str, Schema], served: ServedModel) -> None:
+    if "dimensions" in fields and served.dimensions:
+        fields["dimensions"] = _pinned(fields["dimensions"], served.dimensions)
+    if "truncate" in fields and served.hyperparameters.get("overlong") == "refuse":
+        only = {"enum": [False, "NONE", None]}
+        fields["truncate"] = {**only, "description": fields["truncate"]["description"]}
 
 
 def _number(name: str, field: Schema, served: ServedModel) -> Schema:
@@ -210,6 +229,8 @@ def _rules(fields: Mapping[str, Schema], served: ServedModel) -> list[Schema]:
         # Accepted if they are equal, which JSON Schema cannot express.
         both = {"max_tokens": {"not": _NULL}, "max_completion_tokens": {"not": _NULL}}
         rules.append({"not": {"properties": both, "required": list(both)}})
+    if "continue_final_message" in fields:
+        rules.append(_CONTINUING)
     if "messages" in fields:
         ways = [
             {"required": [name], "properties": {name: {"not": _NULL}}}

@@ -213,7 +213,8 @@ def messages_for_worker(messages: list[Any], served: ServedModel) -> list[dict[s
     Raises:
         RequestError: ``REQUEST_UNSUPPORTED``, they use tools and the engine does not support them.
     """
-    return [_plain(message, index, served) for index, message in enumerate(messages)]
+    plain = [_plain(message, index, served) for index, message in enumerate(messages)]
+    return [dict(message) for message in served.readable(plain)]
 
 
 def _plain(message: Any, index: int, served: ServedModel) -> dict[str, Any]:

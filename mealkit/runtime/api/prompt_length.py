@@ -1,4 +1,4 @@
-"""Lowers max_tokens to what the context has left, for engines that refuse a larger one.
+"""Lowers max_tokens to what the context has left, for engines that may refuse a larger one.
 
 The engine counts the prompt's tokens first, unless the prompt is so short that it certainly fits.
 """

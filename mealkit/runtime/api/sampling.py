@@ -206,10 +206,9 @@ def token_limit(*limits: int | None) -> int | None:
     """
     given = {limit for limit in limits if limit is not None and limit > 0}
     if len(given) > 1:
-        message = (
-            f"{' and '.join(MAX_TOKENS_NAMES)} are the same parameter, and their values differ"
-        )
-        raise failure("REQUEST_INVALID", message, where=MAX_TOKENS_NAMES[-1])
+        first, second, *_ = MAX_TOKENS_NAMES
+        message = f"{first} and {second} are the same parameter, and their values differ"
+        raise failure("REQUEST_INVALID", message, where=second)
     return next(iter(given), None)
 
 

@@ -11,6 +11,7 @@ from mealkit.errors import MealkitError, failure
 from mealkit.recipe.kit import Feature, Override, Task
 from mealkit.recipe.lock import Lock
 from mealkit.runtime.api.prompt_set import Prompts
+from mealkit.runtime.api.template_messages import Readable, as_they_are
 from mealkit.runtime.engine_traits import traits_of
 from mealkit.untrusted import shown
 
@@ -40,7 +41,11 @@ class ServedModel:
     aliases: frozenset[str] = field(default=frozenset())
     """Other names of the model for callers."""
     requires_room: bool = field(default=False)
-    """Whether the engine refuses a ``max_tokens`` that does not fit into its context."""
+    """Whether the engine may refuse a ``max_tokens`` that does not fit into its context."""
+    readable: Readable = field(default=as_they_are)
+    """Rewrites the messages that the chat template would lose, if the engine does not."""
+    checks_tokens: bool = field(default=True)
+    """Whether the engine finds out that tokens are another tokenizer's."""
     dimensions: int | None = field(default=None)
     """The length of the model's vectors, known after the first answer."""
     prediction: Mapping[str, Any] | None = field(default=None)
@@ -63,6 +68,7 @@ class ServedModel:
             prompts=Prompts(lock.prompts),
             aliases=frozenset(lock.serving.model_aliases),
             requires_room=traits_of(lock.engine.name).requires_room,
+            checks_tokens=traits_of(lock.engine.name).checks_tokens,
         )
 
     def resolve_alias(self, values: dict[str, Any]) -> None:

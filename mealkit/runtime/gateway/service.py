@@ -23,6 +23,7 @@ from mealkit.runtime.api.endpoint import Asked, Endpoint
 from mealkit.runtime.api.named_prompt import fills_many
 from mealkit.runtime.api.reading import read_object
 from mealkit.runtime.api.served_model import ServedModel
+from mealkit.runtime.api.template_messages import readable_for
 from mealkit.runtime.api.usage import TokenUsage
 from mealkit.runtime.claims import Claims
 from mealkit.runtime.engine_traits import traits_of
@@ -101,6 +102,9 @@ class Service:
         self.traits = traits_of(self.lock.engine.name)
         self.claims = Claims.of(self.lock)
         self.served = ServedModel.of(self.lock)
+        if self.traits.renders_chats:
+            pinned = self.lock.hyperparameters.get("chat_template")
+            self.served.readable = readable_for(self.settings.models, pinned)
         self.max_body_bytes = parse_size(self.lock.serving.max_body)
         serving = self.lock.serving
         self.queue = FairQueue(serving.max_concurrency, serving.max_queue, self._note_queue)

@@ -11,24 +11,37 @@ from dataclasses import dataclass
 from typing import Any
 
 from mealkit.errors import failure
-from mealkit.worker.endpoints.request import EndpointCall, WorkerEndpoint, read_request, texts_of
-from mealkit.worker.interface import Embeddings, EmbeddingWorker
+from mealkit.worker.endpoints.request import (
+    EndpointCall,
+    WorkerEndpoint,
+    read_request,
+    texts_of,
+    typed,
+)
+from mealkit.worker.endpoints.tokens import text_of
+from mealkit.worker.interface import DetokenizingWorker, Embeddings, EmbeddingWorker
 
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingInput:
-    """A valid request: at least one text, none of them empty."""
+    """A valid request: at least one text, none of them empty; or the tokens of texts."""
 
     texts: Sequence[str]
     encoding_format: str
+    tokens: Sequence[Sequence[int]] = ()
+    truncate: bool = False
 
 
 def embedding_endpoints(worker: EmbeddingWorker, model_name: str) -> Mapping[str, WorkerEndpoint]:
     """Return the endpoints of a worker for the task ``embeddings``."""
 
     def embed(call: EndpointCall) -> bytes:
-        request = read_request(call.body, embedding_request)
-        return embedding_answer(request, worker.embed(request.texts, call.is_cancelled), model_name)
+        request = _as_texts(read_request(call.body, embedding_request), worker)
+        if request.truncate:
+            found = worker.embed(request.texts, call.is_cancelled, truncate=True)
+        else:
+            found = worker.embed(request.texts, call.is_cancelled)
+        return embedding_answer(request, found, model_name)
 
     return {"POST /v1/embeddings": embed}
 
@@ -38,7 +51,26 @@ def embedding_request(values: Mapping[str, Any]) -> EmbeddingInput:
     encoding_format = values.get("encoding_format", "float")
     if encoding_format not in ("float", "base64"):
         raise ValueError(encoding_format)
-    return EmbeddingInput(texts_of(values["input"]), encoding_format)
+    if "tokens" not in values:
+        truncate = values.get("truncate_prompt_tokens") is not None
+        return EmbeddingInput(texts_of(values["input"]), encoding_format, truncate=truncate)
+    tokens = [
+        [typed(token, int) for token in typed(item, list)] for item in typed(values["tokens"], list)
+    ]
+    if not tokens:
+        raise ValueError("there are no tokens")
+    return EmbeddingInput((), encoding_format, tokens)
+
+
+def _as_texts(request: EmbeddingInput, worker: EmbeddingWorker) -> EmbeddingInput:
+    if not request.tokens:
+        return request
+    if not isinstance(worker, DetokenizingWorker):
+        raise failure("REQUEST_UNSUPPORTED", "the engine reads only texts", where="input")
+    texts = [
+        text_of(worker, tokens, f"input[{index}]") for index, tokens in enumerate(request.tokens)
+    ]
+    return EmbeddingInput(texts, request.encoding_format)
 
 
 def embedding_answer(request: EmbeddingInput, found: Embeddings, model_name: str) -> bytes:

@@ -11,7 +11,7 @@ from mealkit.errors import failure
 from mealkit.worker.endpoints.chat_messages import messages_of
 from mealkit.worker.endpoints.request import EndpointCall, WorkerEndpoint, read_request, typed
 from mealkit.worker.generation_values import Message
-from mealkit.worker.interface import GenerationWorker, TokenizingWorker
+from mealkit.worker.interface import DetokenizingWorker, GenerationWorker, TokenizingWorker
 
 Chat = Callable[[Sequence[Message]], Sequence[int]]
 
@@ -35,6 +35,29 @@ def token_endpoints(
         return json.dumps(answer).encode()
 
     return {"POST /tokenize": tokenize}
+
+
+def text_of(worker: DetokenizingWorker, tokens: Sequence[int], where: str) -> str:
+    """Return the text that has exactly these tokens, special ones included.
+
+    Numbers of another tokenizer have a text, too, but not its tokens around it: other models do not
+    begin or end a text with the numbers that this one does.
+
+    Raises:
+        RequestError: ``REQUEST_INVALID``, there is no such text.
+    """
+    text = worker.detokenize(tokens)
+    is_marked = bool(tokens) and "" in (
+        worker.detokenize(tokens[:1]),
+        worker.detokenize(tokens[-1:]),
+    )
+    # Some tokenizers put a space before the first word.
+    for candidate in (text, text.removeprefix(" ")):
+        if is_marked and candidate and list(worker.tokenize(candidate)) == list(tokens):
+            return candidate
+    message = f"{where} is not what this kit's /v1/tokenize returns for a text"
+    hint = "send the text itself (LangChain: check_embedding_ctx_length=False)"
+    raise failure("REQUEST_INVALID", message, where=where, hint=hint)
 
 
 def _text_or_messages(values: Mapping[str, Any]) -> str | Sequence[Message]:

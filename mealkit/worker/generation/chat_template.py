@@ -24,7 +24,7 @@ from mealkit.templating.parsing import TemplateRefusedError, parse
 from mealkit.templating.variables import names_taken
 from mealkit.templating.weight import weigh
 from mealkit.untrusted import parse_json
-from mealkit.worker.generation.template_roles import TemplateRoles, with_system_first
+from mealkit.worker.generation.template_roles import TemplateRoles
 from mealkit.worker.generation_values import Message, PromptEnd
 
 WORK = 100_000_000
@@ -64,6 +64,14 @@ class ChatTemplate:
         self.takes_tools = "tools" in names
         """Whether the template uses the functions that the model may call."""
 
+    def readable(self, messages: Sequence[Message]) -> Sequence[Message]:
+        """Return the messages in roles and at places where the template writes them.
+
+        Raises:
+            RequestError: ``REQUEST_UNSUPPORTED``, the template writes nothing for a message.
+        """
+        return self._roles.readable(messages)
+
     def render(
         self,
         messages: Sequence[Message],
@@ -78,12 +86,12 @@ class ChatTemplate:
                 ``REQUEST_TOO_LARGE``, they exceed the limits of a rendering.
             EngineError: ``ENGINE_ANSWER``, the template fails; ``TEMPLATE_COST``.
         """
-        shaped = self._roles.readable([_as_templates_expect(message) for message in messages])
+        shaped = [_as_templates_expect(message) for message in self.readable(messages)]
         if end is PromptEnd.WITHIN_LAST:
             shaped = [*shaped[:-1], {**shaped[-1], "content": f"{shaped[-1]['content']}{_CUT}"}]
         opens = end is PromptEnd.ANSWER
         try:
-            text = self._text_or_merged(shaped, tools, opens_answer=opens)
+            text = self._text(shaped, tools, opens_answer=opens)
         except _RefusedError as error:
             message = f"the chat template refuses the messages: {error}"
             raise failure("REQUEST_INVALID", message, where="messages") from error
@@ -94,25 +102,6 @@ class ChatTemplate:
             message = "the chat template does not write the last message, which is to be continued"
             raise failure("REQUEST_UNSUPPORTED", message, where="continue_final_message")
         return before
-
-    def _text_or_merged(
-        self,
-        shaped: Sequence[Message],
-        tools: Sequence[Mapping[str, Any]] | None,
-        *,
-        opens_answer: bool,
-    ) -> str:
-        """Return the text; if the template refuses it, with one system message at the beginning."""
-        try:
-            return self._text(shaped, tools, opens_answer=opens_answer)
-        except _RefusedError as error:
-            merged = with_system_first(shaped)
-            if merged is shaped:
-                raise
-            try:
-                return self._text(merged, tools, opens_answer=opens_answer)
-            except _RefusedError:
-                raise error from None
 
     def _text(
         self,

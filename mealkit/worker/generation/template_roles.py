@@ -12,6 +12,7 @@ from typing import Any
 from mealkit.errors import MealkitError, failure
 from mealkit.worker.generation_values import Message
 
+_ASKED_ABOUT = frozenset({"developer", "system", "tool"})
 _PROBE = "qzjxkw"
 _OTHER_ROLE = "qzjxkv"
 _USER = {"role": "user", "content": "a"}
@@ -43,6 +44,8 @@ class TemplateRoles:
             RequestError: ``REQUEST_UNSUPPORTED``, the template writes nothing for a message.
         """
         roles = {message["role"] for message in messages}
+        if not roles & _ASKED_ABOUT or not self._can_be_asked:
+            return messages
         if "developer" in roles and not self._knows_developer:
             messages = [_as_system(message) for message in messages]
             roles = {message["role"] for message in messages}
@@ -50,10 +53,14 @@ class TemplateRoles:
             if not self._writes_system:
                 raise _unwritten("system", "put the instructions into the first user message")
             if _has_later_system(messages) and not self._writes_later_system:
-                messages = with_system_first(messages)
+                messages = _with_system_first(messages)
         if "tool" in roles and not self._writes_tool:
             raise _unwritten("tool", "put the results into a user message")
         return messages
+
+    @cached_property
+    def _can_be_asked(self) -> bool:
+        return self._render([_USER], None) is not None
 
     @cached_property
     def _knows_developer(self) -> bool:
@@ -71,7 +78,8 @@ class TemplateRoles:
     @cached_property
     def _writes_later_system(self) -> bool:
         answer = {"role": "assistant", "content": "b"}
-        return self._writes(_USER, answer, {"role": "system", "content": _PROBE}, _USER)
+        later = {"role": "system", "content": _PROBE}
+        return _PROBE in (self._render([_USER, answer, later, _USER], None) or "")
 
     @cached_property
     def _writes_tool(self) -> bool:
@@ -85,10 +93,8 @@ class TemplateRoles:
         return text is None or _PROBE in text
 
 
-def with_system_first(messages: Sequence[Message]) -> Sequence[Message]:
+def _with_system_first(messages: Sequence[Message]) -> Sequence[Message]:
     """Return the messages with all system texts joined in one message at the beginning."""
-    if not _has_later_system(messages):
-        return messages
     texts = [str(message["content"]) for message in messages if message["role"] == "system"]
     others = [message for message in messages if message["role"] != "system"]
     return [{"role": "system", "content": "\n\n".join(texts)}, *others]

@@ -45,13 +45,17 @@ class TextTokenizer:
         self._tokenizer = tokenizer
         self._max_length = max_length
 
-    def texts(self, texts: Sequence[str]) -> list[Tokens]:
+    def texts(self, texts: Sequence[str], *, truncate: bool = False) -> list[Tokens]:
         """Tokenize each text with the special tokens that the model was trained with.
+
+        ``truncate``: keep the first tokens that fit of a text that is too long.
 
         Raises:
             RequestError: ``REQUEST_TOO_LONG`` with the number of tokens and the limit;
                 ``REQUEST_INVALID``, a text has no tokens, or is not Unicode.
         """
+        if truncate:
+            return [self._shortened(text, _input(index)) for index, text in enumerate(texts)]
         for index, text in enumerate(texts):
             self._require_fitting(text, _input(index))
         found: list[Tokens] = []
@@ -112,6 +116,25 @@ class TextTokenizer:
         with large_text(len(text)):
             ids: Sequence[int] = self._tokenizer.encode(text).ids
         return ids
+
+    def _shortened(self, text: str, place: _Place) -> Tokens:
+        require_unicode(text)
+        with large_text(len(text)):
+            encoding = self._tokenizer.encode(text)
+        ids, type_ids, more = encoding.ids, encoding.type_ids, len(encoding.ids) - self._max_length
+        if more > 0:
+            # The special tokens at the end stay.
+            mask = encoding.special_tokens_mask
+            after = next((place for place, flag in enumerate(reversed(mask)) if not flag), 0)
+            end = len(ids) - after
+            ids = [*ids[: end - more], *ids[end:]]
+            type_ids = [*type_ids[: end - more], *type_ids[end:]]
+        return self._checked(ids, type_ids, place)
+
+    def text(self, ids: Sequence[int]) -> str:
+        """Return the text of tokens, without special ones; unknown numbers have none."""
+        found: str = self._tokenizer.decode(list(ids), skip_special_tokens=True)
+        return found
 
     def _require_fitting(self, text: str, place: _Place) -> None:
         require_unicode(text)

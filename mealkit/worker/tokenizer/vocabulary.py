@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mealkit.errors import failure
-from mealkit.worker.model_files import read_json, read_text
+from mealkit.worker.model_files import chat_template_of, read_json
 from mealkit.worker.tokenizer.token_bytes import pieces_of
 from mealkit.worker.tokenizer.tokenizer_file import (
     TOKENIZER_FILE,
@@ -37,7 +37,7 @@ class Vocabulary:
         self._around = _around(root, self._special_tokens, self._tokenizer)
         _require_dense(self._tokenizer, root)
         self._pieces = pieces_of(self._tokenizer.to_str(), str(root))
-        self._chat_template = _chat_template(root)
+        self._chat_template = chat_template_of(root)
         self._end_ids = _end_ids(root, self._special_tokens, self._tokenizer)
 
     @property
@@ -130,16 +130,3 @@ def _end_ids(root: Path, special: Mapping[str, str], tokenizer: Any) -> frozense
     for name in ("generation_config.json", "config.json"):
         found |= end_ids_in(read_json(root / name).get("eos_token_id"))
     return found
-
-
-def _chat_template(root: Path) -> str | None:
-    path = root / "chat_template.jinja"
-    if path.is_file():
-        return read_text(path)
-    stated = read_json(root / "tokenizer_config.json").get("chat_template")
-    if isinstance(stated, list):  # several templates, with names
-        named = [item for item in stated if isinstance(item, dict)]
-        # If several have the same name, the last one counts.
-        found = [item.get("template") for item in named if item.get("name") == "default"]
-        stated = found[-1] if found else None
-    return stated if isinstance(stated, str) else None

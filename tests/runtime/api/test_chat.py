@@ -110,6 +110,10 @@ def test_what_asks_for_nothing(offer, ask, values):
     assert ask(CHAT, offer(), messages=HELLO, **values) == ask(CHAT, offer(), messages=HELLO)
 
 
+CALLING = {
+    "role": "assistant",
+    "tool_calls": [{"id": "c", "function": {"name": "weather", "arguments": "{}"}}],
+}
 TALK = [*HELLO, {"role": "assistant", "content": "Hel"}]
 
 
@@ -129,13 +133,13 @@ def test_where_the_prompt_ends(offer, ask):
 @pytest.mark.parametrize(
     ("values", "code"),
     [
-        ({"messages": HELLO}, "REQUEST_INVALID"),
+        ({"messages": [*HELLO, CALLING]}, "REQUEST_INVALID"),
         ({"add_generation_prompt": True}, "REQUEST_INVALID"),
         ({"response_format": {"type": "json_object"}}, UNSUPPORTED),
     ],
 )
 def test_what_cannot_be_continued(offer, ask, values, code):
-    """A message of another author; and an answer whose format binds it from its beginning."""
+    """Calls of tools; and an answer whose format binds it from its beginning."""
     asked = {"messages": TALK, "continue_final_message": True, **values}
     assert ask(CHAT, offer(features=ALL), **asked) == (code, "continue_final_message")
 

@@ -42,6 +42,19 @@ def langchain_chat(url, model):
     return {"whole": whole.content, "pieces": pieces, "usage": whole.usage_metadata}
 
 
+def langchain_overflow(url, model):
+    """Ask for too much; LangChain's agents shorten the conversation at this error."""
+    from langchain_core.exceptions import ContextOverflowError
+    from langchain_openai import ChatOpenAI
+
+    chat = ChatOpenAI(base_url=f"{url}/v1", api_key="any", model=model, max_retries=0)
+    try:
+        chat.invoke("refuse")
+    except ContextOverflowError as error:
+        return str(error)
+    return None
+
+
 def langchain_completion(url, model):
     """Continue a text with LangChain's adapter."""
     from langchain_openai import OpenAI

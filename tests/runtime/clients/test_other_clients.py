@@ -34,6 +34,12 @@ def test_chat(start, make_api_lock, name):
     assert found["whole"] == "".join(found["pieces"]) == "HELLO WORLD "
 
 
+def test_overflow(start, make_api_lock):
+    """LangChain recognises a conversation that is too long."""
+    found = call_at(start(make_api_lock()).wait_ready(), "langchain_overflow")
+    assert "context_length_exceeded" in found
+
+
 def test_completion(start, make_api_lock):
     """LangChain's adapter of completions, which sends its prompt in a list."""
     kit = start(make_api_lock()).wait_ready()

@@ -112,6 +112,16 @@ def test_models(client):
         client.models.retrieve("other")
 
 
+def test_several_turns(client):
+    """The answer goes back as it came: as an object, as all of its fields, and as those set."""
+    messages = list(HELLO)
+    for form in (lambda said: said, lambda said: said.model_dump(), lambda said: said.to_dict()):
+        answer = client.chat.completions.create(model=MODEL, messages=messages)
+        messages += [form(answer.choices[0].message), {"role": "user", "content": "and then?"}]
+    assert len(messages) == len(HELLO) + 6
+    assert client.chat.completions.create(model=MODEL, messages=messages).choices
+
+
 @pytest.mark.parametrize(
     ("values", "kind", "code", "param"),
     [

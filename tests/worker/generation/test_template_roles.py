@@ -75,11 +75,11 @@ def test_later_instructions_stay_where_they_may(source):
     assert said(source, *LATER) == ["<system>one", "<user>hi", "<system>two", "<user>and?"]
 
 
-def test_what_a_template_refuses_for_another_reason_is_said_in_its_words():
-    """Joining the system messages is tried once; the first refusal is the caller's answer."""
+def test_a_template_that_cannot_be_asked_gets_the_messages_as_they_are():
+    """What it refuses is the caller's answer, in the template's words."""
     source = STRICT + "{{ raise_exception('never') }}"
     with pytest.raises(MealkitError, match="system must be first") as caught:
-        said(source, *LATER)
+        said(source, LATER[0], LATER[1], ("system", "two"))
     assert caught.value.problems[0].code == "REQUEST_INVALID"
 
 

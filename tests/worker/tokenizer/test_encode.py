@@ -39,6 +39,16 @@ def test_the_limit_is_inclusive(onnx_folder):
     )
 
 
+def test_a_text_that_is_cut_keeps_its_ends(onnx_folder):
+    """The first tokens that fit, between those that belong around a text; others stay whole."""
+    tokenizer = TextTokenizer(open_tokenizer(onnx_folder), max_length=5)
+    whole = TextTokenizer(open_tokenizer(onnx_folder), max_length=99)
+    cut, short = tokenizer.texts(["salt pepper salt pepper salt", "salt"], truncate=True)
+    assert list(cut.ids) == list(whole.texts(["salt pepper salt"])[0].ids)
+    assert len(cut.type_ids) == 5
+    assert list(short.ids) == list(whole.texts(["salt"])[0].ids)
+
+
 def test_pairs_follow_the_tokenizers_template(onnx_folder):
     """A query and a document stand in one sequence, told apart by their types."""
     tokenizer = TextTokenizer(open_tokenizer(onnx_folder), max_length=256)
