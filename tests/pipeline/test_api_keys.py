@@ -68,6 +68,8 @@ def test_access(tmp_path):
     variables, (mount,) = access_of("0.0.0.0", file)
     assert variables == {"MEALKIT_KEYS_FILE": mount.target}
     assert mount.source == file
+    pages = access_of("127.0.0.1", None, ("https://a.example", "http://b.example"))[0]
+    assert pages["MEALKIT_ORIGINS"] == "https://a.example,http://b.example"
     remove_key("one", file)
     with pytest.raises(MealkitError, match="has no key"):
         access_of("127.0.0.1", file)

@@ -18,6 +18,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from fakes.served import need
 
 import mealkit
 from mealkit.digest import Digest
@@ -374,6 +375,19 @@ def _environment(root: Path) -> dict[str, str]:
         "MEALKIT_ENGINE_PATH": f"{LIBRARY}:{STANDIN}",
         "MEALKIT_TERMINATION_LOG": str(root / "termination-log"),
     }
+
+
+@pytest.fixture
+def browser() -> Iterator[Any]:
+    """A real browser, Chromium."""
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415
+
+    program = need("chromium")
+    with sync_playwright() as playwright:
+        # Chromium's own sandbox wants more rights than containers of tests have.
+        found = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield found
+        found.close()
 
 
 @pytest.fixture

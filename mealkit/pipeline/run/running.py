@@ -266,7 +266,7 @@ def _spec(
     progress: Progress,
 ) -> RunSpec:
     image, lock = shown.image, shown.lock
-    access, keys = access_of(request.address, request.keys)
+    access, keys = access_of(request.address, request.keys, request.origins)
     mounted = () if request.embedded else _mounts(image)
     started = shown if not mounted else replace(shown, image=lean_image(image))
     content = _content(started, client, home, progress)
@@ -278,7 +278,6 @@ def _spec(
         container_port=lock.serving.port,
         environment={
             "MEALKIT_IMAGE_DIGEST": str(image.digest),
-            **({"MEALKIT_ORIGINS": ",".join(request.origins)} if request.origins else {}),
             **variables(request.overrides),
             **access,
         },

@@ -61,13 +61,13 @@ class Answering:
         limit_seconds = service.lock.serving.timeout_seconds
         try:
             async with asyncio.timeout(limit_seconds):
-                with service.bodies.held() as held:
+                with service.body_of(request) as held:
                     asked = await service.read(request, held, self._endpoint)
                     service.require_ready()
                     reply.prepare(asked)
                     silence = service.lock.serving.keepalive_seconds if asked.streams else 0
                     with KeepAlive(reply, silence):
-                        async with service.admit(request):
+                        async with service.admit(request, held):
                             await _unless_gone(request, self._work(request, asked, reply))
         except TimeoutError as error:
             message = f"there was no answer within {limit_seconds} seconds"

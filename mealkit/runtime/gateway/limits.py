@@ -9,7 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from mealkit.errors import failure
 
@@ -17,6 +17,8 @@ from mealkit.errors import failure
 _LARGEST_BODIES = 8
 # A body that takes longer to arrive is dropped if other requests need its memory.
 _SLOW_SECONDS = 2.0
+
+_T = TypeVar("_T")
 
 
 class FairQueue:
@@ -136,40 +138,66 @@ class HeldBytes:
         self._limit_bytes = _LARGEST_BODIES * largest_bytes
         # The bodies that are still arriving, oldest first.
         self._coming: dict[Held, float] = {}
+        # All bodies, oldest first, and the bytes of each caller.
+        self._bodies: dict[Held, None] = {}
+        self._by_caller: dict[str, int] = {}
         self.held_bytes = 0
         """The number of bytes in memory."""
 
     @contextmanager
-    def held(self) -> Iterator["Held"]:
+    def held(self, caller: str = "") -> Iterator["Held"]:
         """Yield a counter for one body's bytes; they are released at the end of the block.
 
         Raises:
-            RequestError: ``REQUEST_BUSY``, the limit is reached, or the body arrived slowly and
-                other requests needed its memory.
+            RequestError: ``REQUEST_BUSY``, the limit is reached, or the body arrived slowly, or its
+                caller has many, and other requests needed its memory.
         """
-        own = Held(self)
+        own = Held(self, caller)
+        self._bodies[own] = None
         self._coming[own] = asyncio.get_running_loop().time()
         try:
             yield own
         finally:
             own.keep(0)
+            del self._bodies[own]
 
-    def add(self, own: "Held", size_bytes: int) -> None:
-        """Count more bytes for one body; drop a slow body if its memory is needed.
+    def make_room(self, own: "Held", size_bytes: int) -> None:
+        """Drop other bodies until more bytes of one body fit.
 
         Raises:
-            RequestError: ``REQUEST_BUSY``, the limit is reached.
+            RequestError: ``REQUEST_BUSY``, no other body may be dropped for this one.
         """
         while self.held_bytes + size_bytes > self._limit_bytes:
-            slowest, began = next(iter(self._coming.items()), (own, 0.0))
-            if slowest is own or asyncio.get_running_loop().time() - began < _SLOW_SECONDS:
+            if slowest := self._slow_body(own):
+                slowest.give_up("the body arrived slowly, and other requests needed its memory")
+            elif newest := self._body_of_the_largest(own, size_bytes):
+                newest.give_up("the caller's bodies are large, and others needed their memory")
+            else:
                 raise failure(
                     "REQUEST_BUSY",
                     f"bodies of {self.held_bytes} bytes are being read or waiting, "
                     f"the limit is {self._limit_bytes}",
                 )
-            slowest.give_up()
+
+    def count(self, caller: str, size_bytes: int) -> None:
+        """Count bytes for a caller; a negative number releases them."""
         self.held_bytes += size_bytes
+        left = self._by_caller.pop(caller, 0) + size_bytes
+        if left:
+            self._by_caller[caller] = left
+
+    def _slow_body(self, own: "Held") -> "Held | None":
+        slowest, began = next(iter(self._coming.items()), (own, 0.0))
+        is_slow = asyncio.get_running_loop().time() - began >= _SLOW_SECONDS
+        return slowest if slowest is not own and is_slow else None
+
+    def _body_of_the_largest(self, own: "Held", size_bytes: int) -> "Held | None":
+        """Return the newest body of the caller with the most bytes, if another has fewer."""
+        largest = max(self._by_caller, key=self._by_caller.__getitem__, default=own.caller)
+        if self._by_caller.get(largest, 0) <= self._by_caller.get(own.caller, 0) + size_bytes:
+            return None
+        bodies = (body for body in reversed(self._bodies) if body.caller == largest)
+        return next((body for body in bodies if body.may_be_dropped), None)
 
     def came(self, own: "Held") -> None:
         """Record that a body has arrived in full."""
@@ -179,29 +207,35 @@ class HeldBytes:
 class Held:
     """The memory of one body."""
 
-    def __init__(self, all_of_them: HeldBytes) -> None:
+    def __init__(self, all_of_them: HeldBytes, caller: str) -> None:
         self._all = all_of_them
+        self.caller = caller
+        """Whose body it is."""
         self._bytes = 0
-        self._reader: asyncio.Task[Any] | None = None
-        self._is_given_up = False
+        self._waiting: asyncio.Task[Any] | None = None
+        self._given_up = ""
 
-    async def read(self, reading: Coroutine[Any, Any, bytes]) -> bytes:
-        """Wait for a body, unless other requests need its memory first.
+    @property
+    def may_be_dropped(self) -> bool:
+        """Whether the body uses memory, and its request is not at the engine yet."""
+        return bool(self._bytes and self._waiting)
+
+    async def unless_needed(self, work: Coroutine[Any, Any, _T]) -> _T:
+        """Wait for the body, or for a slot, unless other requests need its memory first.
 
         Raises:
-            RequestError: ``REQUEST_BUSY``, other requests needed it; or the errors of ``reading``.
+            RequestError: ``REQUEST_BUSY``, other requests needed it; or the errors of ``work``.
         """
         # Not asyncio.timeout: it would take a third of the time in which a small body is read.
-        self._reader = asyncio.current_task()
+        self._waiting = asyncio.current_task()
         try:
-            return await reading
+            return await work
         except asyncio.CancelledError as error:
-            if not self._is_given_up or (self._reader and self._reader.uncancel()):
+            if not self._given_up or (self._waiting and self._waiting.uncancel()):
                 raise
-            message = "the body arrived slowly, and other requests needed its memory"
-            raise failure("REQUEST_BUSY", message) from error
+            raise failure("REQUEST_BUSY", self._given_up) from error
         finally:
-            self._reader = None
+            self._waiting = None
             self._all.came(self)
 
     def add(self, size_bytes: int) -> None:
@@ -210,18 +244,19 @@ class Held:
         Raises:
             RequestError: ``REQUEST_BUSY``, the limit is reached.
         """
-        self._all.add(self, size_bytes)
+        self._all.make_room(self, size_bytes)
+        self._all.count(self.caller, size_bytes)
         self._bytes += size_bytes
 
     def keep(self, size_bytes: int) -> None:
         """Set the number of bytes; a larger number is accepted even beyond the limit."""
         self._all.came(self)
-        self._all.held_bytes += size_bytes - self._bytes
+        self._all.count(self.caller, size_bytes - self._bytes)
         self._bytes = size_bytes
 
-    def give_up(self) -> None:
-        """Drop a body that is still arriving."""
+    def give_up(self, reason: str) -> None:
+        """Drop a body that is still arriving, or waits for a slot."""
         self.keep(0)
-        if self._reader is not None:
-            self._is_given_up = True
-            self._reader.cancel()
+        if self._waiting is not None:
+            self._given_up = reason
+            self._waiting.cancel()

@@ -8,7 +8,7 @@ import asyncio
 import gc
 import re
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -144,6 +144,12 @@ class Service:
             return ""
         return self.keys.caller_of(given, asyncio.get_running_loop().time())
 
+    def body_of(self, request: Request) -> AbstractContextManager[Held]:
+        """Return a counter for the memory of a request's body, in the name of its caller."""
+        # Callers without a key count as one if they have one address, such as that of their proxy.
+        caller = request.state.caller or (request.scope["client"] or _UNKNOWN)[0]
+        return self.bodies.held(caller)
+
     async def read(self, request: Request, held: Held, endpoint: Endpoint) -> Asked:
         """Read a request, and reserve the memory for the request to the engine.
 
@@ -155,7 +161,7 @@ class Service:
                 memory; or the errors of the endpoint.
             ClientDisconnect: the caller disconnected while sending.
         """
-        body = await held.read(read_body(request, self.max_body_bytes, held.add))
+        body = await held.unless_needed(read_body(request, self.max_body_bytes, held.add))
         values = read_object(body) if len(body) <= _SMALL_BYTES else None
         if values is not None and not fills_many(self.served, values):
             asked = _asked(endpoint, values, self.served)
@@ -166,17 +172,16 @@ class Service:
         return asked
 
     @asynccontextmanager
-    async def admit(self, request: Request) -> AsyncIterator[None]:
+    async def admit(self, request: Request, held: Held) -> AsyncIterator[None]:
         """Reserve a slot at the engine for a request, until the end of its answer.
 
         Raises:
-            RequestError: ``REQUEST_BUSY``, the queue is full.
+            RequestError: ``REQUEST_BUSY``, the queue is full, or other callers need the request's
+                place or memory.
             EngineError: ``NOT_READY``, the engine was lost while the request waited.
             ClientDisconnect: the caller disconnected while the request waited.
         """
-        # Callers without a key share a line if they have one address, such as that of their proxy.
-        caller = request.state.caller or (request.scope["client"] or _UNKNOWN)[0]
-        if not await self.queue.take(caller, request.receive):
+        if not await held.unless_needed(self.queue.take(held.caller, request.receive)):
             raise ClientDisconnect
         try:
             # Requests that have waited may still be answered while the kit drains.
@@ -184,7 +189,7 @@ class Service:
                 self.require_ready()
             yield
         finally:
-            self.queue.end(caller)
+            self.queue.end(held.caller)
 
     def note_use(
         self, operation: str, usage: TokenUsage, seconds: float, first_seconds: float | None

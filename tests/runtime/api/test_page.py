@@ -1,22 +1,8 @@
 """The page for people, in a real browser: no script, nothing loaded, no word of complaint."""
 
-from collections.abc import Iterator
-
 import pytest
-from fakes.served import need
-from playwright.sync_api import Browser, sync_playwright
 
 from mealkit.recipe.kit import Feature
-
-
-@pytest.fixture
-def browser() -> Iterator[Browser]:
-    program = need("chromium")
-    with sync_playwright() as playwright:
-        # Chromium's own sandbox wants more rights than containers of tests have.
-        found = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield found
-        found.close()
 
 
 @pytest.mark.parametrize("has_scripts", [True, False])

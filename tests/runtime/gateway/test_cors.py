@@ -1,5 +1,8 @@
 """Pages of other origins: a permission only for those that the operator names."""
 
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
 import pytest
 
 from mealkit.runtime.gateway.keys import new_key
@@ -10,6 +13,22 @@ QUESTION = {
     "Access-Control-Request-Headers": "authorization,content-type",
 }
 KEY, KEPT = new_key("team")
+CALLS = """async ([base, key]) => {
+  const call = async (key, stream, read) => {
+    const messages = [{role: "user", content: "hi"}];
+    const headers = {"Content-Type": "application/json", "Authorization": "Bearer " + key};
+    const body = JSON.stringify({model: "stand-in", messages, stream});
+    try {
+      const answer = await fetch(base + "/v1/chat/completions", {method: "POST", headers, body});
+      return await read(answer);
+    } catch (error) { return error.name; }
+  };
+  return [
+    await call("none", false, async a => [a.status, (await a.json()).error.code]),
+    await call(key, false, async a => [a.status, (await a.json()).choices[0].message.content.trim()]),
+    await call(key, true, async a => await a.text()),
+  ];
+}"""
 ALLOWED = "Access-Control-Allow-Origin"
 
 
@@ -18,6 +37,19 @@ def kit(start_shared, make_shared_lock):
     """A kit with keys that allows one origin."""
     environment = {"MEALKIT_KEYS": KEPT.line, "MEALKIT_ORIGINS": f"{PAGE},http://localhost:3000"}
     return start_shared(environment=environment).wait_ready()
+
+
+class EmptyPage(BaseHTTPRequestHandler):
+    """A web server with one empty page."""
+
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
 
 
 def asked(kit, origin, **headers):
@@ -73,6 +105,26 @@ def test_streams(start, make_api_lock):
     body = {"model": "stand-in", "messages": [{"role": "user", "content": "hi"}], "stream": True}
     answer = kit.client.post("/v1/chat/completions", json=body, headers={"Origin": "null"})
     assert (answer.status_code, answer.headers[ALLOWED]) == (200, "null")
+
+
+def test_in_a_browser(start, make_api_lock, browser):
+    """A page of a named origin reads answers, errors and streams; other pages read nothing."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), EmptyPage) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        port = server.server_address[1]
+        environment = {"MEALKIT_KEYS": KEPT.line, "MEALKIT_ORIGINS": f"http://localhost:{port}"}
+        kit = start(make_api_lock(), environment=environment).wait_ready()
+        results = []
+        for host in ("localhost", "127.0.0.1"):
+            page = browser.new_page()
+            page.goto(f"http://{host}:{port}/")
+            results.append(page.evaluate(CALLS, [str(kit.client.base_url).rstrip("/"), KEY]))
+        server.shutdown()
+    (refused, answered, streamed), unreadable = results
+    assert refused == [401, "REQUEST_KEY"]
+    assert answered == [200, "HI"]
+    assert streamed.endswith("data: [DONE]\n\n")
+    assert unreadable == ["TypeError"] * 3
 
 
 def test_default(start):

@@ -168,7 +168,7 @@ def test_a_stream_that_is_silent(start, make_api_lock, tmp_path, background):
 
 def test_a_refusal_after_a_comment(start, make_api_lock, tmp_path, background):
     """It is the last event, with its code in the log line; without comments it is a status."""
-    for seconds, status in ((1, 200), (0, 413)):
+    for seconds, status in ((1, 200), (0, 400)):
         gate = tmp_path / f"gate-{seconds}"
         serving = {"max_concurrency": 1, "keepalive_seconds": seconds}
         kit = start(make_api_lock(serving=serving)).wait_ready()
@@ -187,7 +187,7 @@ def test_a_refusal_after_a_comment(start, make_api_lock, tmp_path, background):
             kit.wait_for(lambda kit=kit: kit.gauge("mealkit_requests_waiting") == 1)
             gate.touch()
             error, answer = second.result().json()["error"], second.result()
-        assert (answer.status_code, error["code"]) == (status, "REQUEST_TOO_LONG")
+        assert (answer.status_code, error["mealkit_code"]) == (status, "REQUEST_TOO_LONG")
         assert first.result().status_code == 200
         lines = kit.wait_for(lambda kit=kit: kit.events("request")[1:] and kit.events("request"))
         assert {"status": status, "code": "REQUEST_TOO_LONG"}.items() <= lines[-1].items()

@@ -156,6 +156,40 @@ def test_bytes_of_bodies():
     asyncio.run(run())
 
 
+def test_memory_is_shared():
+    """A caller with fewer bytes takes the memory of the newest waiting body of the largest one."""
+
+    async def run():
+        bodies, never, dropped = HeldBytes(10), asyncio.Event(), []
+
+        async def wait(number):
+            with bodies.held("large") as held:
+                held.add(20)
+                try:
+                    await held.unless_needed(never.wait())
+                except RequestError:
+                    dropped.append(number)
+
+        tasks = [asyncio.create_task(wait(number)) for number in range(4)]
+        await asyncio.sleep(0)
+        with bodies.held("small") as own, bodies.held("large") as more:
+            own.add(10)
+            assert bodies.held_bytes == 70
+            own.add(10)
+            own.add(20)
+            await asyncio.sleep(0)
+            assert (dropped, bodies.held_bytes) == ([3, 2], 80)
+            for held in (own, more):
+                with pytest.raises(RequestError, match="bodies of 80 bytes"):
+                    held.add(10)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert bodies.held_bytes == 0
+
+    asyncio.run(run())
+
+
 def test_a_slow_body_makes_room():
     """The body that has been arriving longest is dropped if another one needs its memory."""
 
@@ -172,7 +206,7 @@ def test_a_slow_body_makes_room():
                     await never.wait()
                     return b""
 
-                await held.read(reading())
+                await held.unless_needed(reading())
 
         first, second = (asyncio.create_task(slow(size)) for size in (50, 30))
         await asyncio.sleep(0)
