@@ -40,10 +40,14 @@ def changed_weights(
     before = {file.path: file for file in locked.files}
     now: dict[str, PinnedFile] = {}
     gone: list[LockedFile] = []
+    is_asserted = True
     for entry in model.weights:
         if isinstance(entry, FolderWeights):
             pinned = FolderReader(entry, kit_folder, supplies).present(entry.files)
             now |= {path_in_image(entry, file.name): file for file in pinned}
+            is_asserted &= all(
+                entry.sha256.get(file.name, file.digest.hex) == file.digest.hex for file in pinned
+            )
             if not entry.mirrors:
                 gone += [file for file in _from_folder(entry, locked) if file.path not in now]
     cached = supplies.downloader.cache.path
@@ -67,7 +71,9 @@ def changed_weights(
             origins=origins,
         )
     shape: ModelShape | None = locked.shape
-    if any(_shapes(before.get(path), files[path]) for path in changed):
+    if not is_asserted:
+        shape = None  # resolving the weights says which digest the kit asserts
+    elif any(_shapes(before.get(path), files[path]) for path in changed):
         shape = _shape(files, now, supplies)
     whole = tuple(files[path] for path in sorted(files))
     return CurrentWeights(whole, shape, missing, _pinned_model(model, locked))

@@ -15,7 +15,7 @@ from fakes.little import Heard, edit_kit, offline_environment, safetensors
 from fakes.wheels import write_wheel
 
 from mealkit.digest import Digest
-from mealkit.errors import LockError, MealkitError
+from mealkit.errors import LockError, MealkitError, SourceError
 from mealkit.lock.resolve import Upgrade
 from mealkit.pipeline.image.building import build_kit, render_kit
 from mealkit.pipeline.image.outputs import Outputs
@@ -241,6 +241,20 @@ def test_a_file_is_hashed_again_only_if_it_was_written(kit, home):
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert path.stat().st_size == before.st_size
     assert "model.safetensors (locked" in check_lock(kit, home).stale.message
+
+
+def test_a_digest_that_the_kit_asserts_is_not_locked_over(kit, home, build):
+    """Another file is drift, and neither a lock nor a build takes it."""
+    asserted = Digest.of((kit / "weights" / "config.json").read_bytes()).hex
+    edit_kit(kit, lambda form: form["model"]["weights"][0].update(sha256={"config.json": asserted}))
+    lock(kit, home)
+    before = (kit / "kit.lock").read_bytes()
+    (kit / "weights" / "config.json").write_text("{}")
+    assert check_lock(kit, home).stale.code == "LOCK_STALE"
+    for verb in (lambda: lock(kit, home), lambda: build(kit)):
+        with pytest.raises(SourceError, match=f"expected sha256:{asserted}"):
+            verb()
+    assert (kit / "kit.lock").read_bytes() == before
 
 
 def test_a_replaced_wheel_of_the_kit_is_drift(kit, home):
