@@ -82,6 +82,7 @@ def _config(project: CogProject) -> dict[str, Any]:
     texts = project.texts
     if CONFIG not in texts:
         why = f": it is {project.skipped[CONFIG]}" if CONFIG in project.skipped else ""
+        why = ": it is not UTF-8 text" if CONFIG in project.others else why
         raise failure("USAGE", f"{project.folder} has no {CONFIG}{why}", where=project.folder)
     # The kit's own reader: it has limits, and rejects YAML that is not JSON.
     document, problems = read_document(texts[CONFIG], CONFIG)
