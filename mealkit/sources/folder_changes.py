@@ -23,7 +23,8 @@ from mealkit.sources.weights import forms_of
 
 P = TypeVar("P", bound=Place)
 
-_SHAPING = frozenset({"safetensors", "gguf", "onnx", "onnx-data", "pickle"})
+# Files of these formats have no tensors.
+_PLAIN = frozenset({"json", "text", "data"})
 
 
 def changed_weights(
@@ -105,7 +106,7 @@ def _shapes(before: LockedFile | None, after: LockedFile) -> bool:
     """Return whether a change of a file can change the model's shape."""
     if PurePosixPath(after.path).name == "config.json":
         return True
-    return after.format in _SHAPING or (before is not None and before.format in _SHAPING)
+    return not {after.format, before.format if before else after.format} <= _PLAIN
 
 
 def _shape(
