@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
+from mealkit.lock.resolve import lockable
 from mealkit.lock.resolved import CurrentWeights
 from mealkit.recipe.kit import FolderWeights, HubPlace, Model, Place, Weights
 from mealkit.recipe.lock import LockedFile, LockedModel, ModelShape
@@ -19,7 +20,7 @@ from mealkit.sources.ranges import FileRanges, RangeReader
 from mealkit.sources.read_shape import ModelFile, shape_of
 from mealkit.sources.retrieval import gave, name_at
 from mealkit.sources.source import PinnedFile, Supplies
-from mealkit.sources.weights import forms_of
+from mealkit.sources.weights import forms_of, require_apart
 
 P = TypeVar("P", bound=Place)
 
@@ -60,17 +61,19 @@ def changed_weights(
     }
     if not changed and not missing:
         return None
+    require_apart({**before, **changed})
     forms = _forms(model, locked, now, changed, any_data=supplies.any_data)
     files = dict(before)
-    for path, file in changed.items():
-        origins = before[path].origins if path in before else (FolderOrigin(file=file.name),)
-        files[path] = LockedFile(
-            path=path,
-            sha256=file.digest,
-            size_bytes=file.size_bytes,
-            format=forms[path],
-            origins=origins,
-        )
+    with lockable("the weights"):
+        for path, file in changed.items():
+            known = before[path].origins if path in before else None
+            files[path] = LockedFile(
+                path=path,
+                sha256=file.digest,
+                size_bytes=file.size_bytes,
+                format=forms[path],
+                origins=known or (FolderOrigin(file=file.name),),
+            )
     shape: ModelShape | None = locked.shape
     if not is_asserted:
         shape = None  # resolving the weights says which digest the kit asserts

@@ -257,6 +257,20 @@ def test_a_digest_that_the_kit_asserts_is_not_locked_over(kit, home, build):
     assert (kit / "kit.lock").read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    ("name", "code"), [("a\nb.json", "SOURCE_ANSWER"), ("cafe\u0301.json", "WEIGHTS_CLASH")]
+)
+def test_a_new_file_that_no_lock_can_contain_is_a_problem(kit, home, name, code):
+    """By its name, for every verb that compares the folder."""
+    edit_kit(kit, lambda form: form["model"]["weights"][0].update(files=["*"]))
+    (kit / "weights" / "caf\u00e9.json").write_text("{}")
+    lock(kit, home)
+    (kit / "weights" / name).write_text("{}")
+    for verb in (check_lock, check_kit, lock):
+        with pytest.raises(MealkitError, match=code):
+            verb(kit, home)
+
+
 def test_a_replaced_wheel_of_the_kit_is_drift(kit, home):
     """Wheels beside the kit are part of what it asks for."""
     lock(kit, home)
