@@ -82,7 +82,7 @@ def sort_files(
     for path, text in project.texts.items():
         if path in ignored or path in own or _is_no_code(path):
             continue
-        if why := _unfit(path, text):
+        if why := unfit(path, text):
             left.append(why)
         else:
             code[path] = text
@@ -99,7 +99,7 @@ def _is_no_code(path: str) -> bool:
     return path in _NOT_CODE or _is_no_name(path) or is_requirements
 
 
-def _unfit(path: str, text: str) -> LeftOut | None:
+def unfit(path: str, text: str) -> LeftOut | None:
     """Return why a text cannot be in a kit: a lock contains all of it."""
     if pointer := pointer_in(text.encode()):
         return LeftOut(

@@ -17,7 +17,13 @@ from mealkit.engines.registry import code_engine
 from mealkit.errors import failure
 from mealkit.files.pointers import pointer_in
 from mealkit.importing.cog_build import CogBuild, read_build
-from mealkit.importing.cog_files import CONFIG, TO_THE_CONTAINER, CogProject, sort_files
+from mealkit.importing.cog_files import (
+    CONFIG,
+    TO_THE_CONTAINER,
+    CogProject,
+    sort_files,
+    unfit,
+)
 from mealkit.importing.cog_source import Predictor, read_predictor
 from mealkit.importing.proposal import LeftOut, Proposal
 from mealkit.importing.quoting import python_text, python_texts, short
@@ -82,6 +88,7 @@ def _config(project: CogProject) -> dict[str, Any]:
     texts = project.texts
     if CONFIG not in texts:
         why = f": it is {project.skipped[CONFIG]}" if CONFIG in project.skipped else ""
+        why = ": it is not UTF-8 text" if CONFIG in project.others else why
         raise failure("USAGE", f"{project.folder} has no {CONFIG}{why}", where=project.folder)
     # The kit's own reader: it has limits, and rejects YAML that is not JSON.
     document, problems = read_document(texts[CONFIG], CONFIG)
@@ -108,6 +115,9 @@ def _predictor(config: Mapping[str, Any], texts: Mapping[str, str]) -> Predictor
         raise failure("USAGE", message, where=CONFIG)
     if pointer := pointer_in(texts[file].encode()):
         raise failure("USAGE", f"{file} is {pointer.kind}", hint=pointer.fix, where=file)
+    if left := unfit(file, texts[file]):
+        hint = "read it from the environment when the container runs, then convert again"
+        raise failure("KIT_SECRET", f"the predictor {file}: {left.why}", hint=hint, where=file)
     return read_predictor(texts, file, class_name)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mealkit.errors import Problem, problem
-from mealkit.files.pointers import pointer_in
+from mealkit.files.pointers import MAX_POINTER_BYTES, pointer_in
 from mealkit.kit.bounds import Bounds, OutsideError
 from mealkit.kit.confidential import addresses_with_passwords, secret_name, secrets_in
 from mealkit.kit.document import Document
@@ -19,7 +19,7 @@ from mealkit.kit.document import Path as FieldPath
 from mealkit.kit.search import Search, TooManyError, has_wildcard
 from mealkit.kit.wording import dotted
 from mealkit.names import loose_path_fault
-from mealkit.untrusted import UntrustedError
+from mealkit.untrusted import UntrustedError, read_file
 
 KIT_NAME = "kit.yaml"
 MAX_TEXT_BYTES = 1024 * 1024
@@ -215,12 +215,17 @@ class KitFiles:
 
     def _is_wheel(self, name: str, place: FieldPath) -> bool:
         try:
-            with self._bounds.opened(self._folder / name):
-                return True
+            with self._bounds.opened(self._folder / name) as held:
+                small = held.stat().st_size <= MAX_POINTER_BYTES
+                pointer = pointer_in(read_file(held, MAX_POINTER_BYTES)) if small else None
         except OutsideError as error:
             self._outside(error, name, place)
         except (OSError, UntrustedError) as error:
             self._report("KIT_FILE_MISSING", place, f"{name} cannot be read: {_reason(error)}")
+        else:
+            if pointer is None:
+                return True
+            self._report("KIT_INVALID", place, f"{name} is {pointer.kind}", pointer.fix)
         return False
 
     def _text(self, name: str, place: FieldPath, code: str) -> str | None:

@@ -20,6 +20,9 @@ _INSTEAD_OF_OPTION = {
     ("-e", "--editable"): "name its files in runtime.code, or build a wheel for runtime.wheels",
     ("--hash",): "leave it out: the lock pins the hash of every wheel",
     ("--pre",): "write the version that is meant: NAME==1.0rc1",
+    ("--no-binary", "--no-build-isolation", "--config-settings", "--global-option"): (
+        "build the wheel with it (pip wheel), and name its file in runtime.wheels"
+    ),
 }
 _INDEX = "set it on the machine that locks: UV_INDEX_URL, UV_INDEX, UV_FIND_LINKS, or uv.toml"
 

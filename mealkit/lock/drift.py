@@ -37,7 +37,7 @@ def _values(parts: KitParts, lock: Lock) -> Iterator[Change]:
 
 
 def _local(parts: KitParts, lock: Lock) -> Iterator[Change]:
-    """Yield the local files that are missing, and a shape that local files alone do not give."""
+    """Yield the local files that are missing, and whether the weights must be resolved again."""
     if parts.current is None:
         return
     before = {file.path: file.sha256 for file in lock.model.files}

@@ -156,7 +156,7 @@ def _resolve(
     if previous and kept and kept.base == asked.base and Upgrade.BASE not in upgrade:
         base = parts.current_bases.get(parts.architecture, previous.runtime.base)
     else:
-        with _lockable("the base"):
+        with lockable("the base"):
             base = inputs.base(parts.kit.runtime.base, parts.kit.runtime.python, parts.architecture)
     target = PythonTarget(parts.kit.runtime.python, parts.architecture, glibc_of(base))
     if previous and kept and kept.packages == asked.packages and Upgrade.PYTHON not in upgrade:
@@ -167,13 +167,13 @@ def _resolve(
             *parts.recipe.bounds_for(parts.task),
             *parts.kit.runtime.requirements,
         )
-        with _lockable("the engine's packages"):
+        with lockable("the engine's packages"):
             engine_packages = inputs.packages(wanted, parts.recipe.excludes, target)
     if previous and kept and kept.gateway == asked.gateway and Upgrade.PYTHON not in upgrade:
         gateway_packages = previous.gateway.packages
     else:
         wanted = (*parts.gateway_requirements, *parts.gateway_bounds)
-        with _lockable("the gateway's packages"):
+        with lockable("the gateway's packages"):
             gateway_packages = inputs.packages(wanted, (), target)
     if previous and kept and kept.weights == asked.weights and Upgrade.WEIGHTS not in upgrade:
         files, shape = _kept_weights(parts, inputs, previous)
@@ -181,12 +181,12 @@ def _resolve(
         files, shape = _new_weights(parts.kit, inputs)
     _check_length(parts, shape)
     resolved = Resolved(base, engine_packages, gateway_packages, files, shape)
-    with _lockable("what was found"):
+    with lockable("what was found"):
         return _lock(parts, resolved, asked)
 
 
 def _new_weights(kit: Kit, inputs: Inputs) -> tuple[tuple[LockedFile, ...], ModelShape]:
-    with _lockable("the weights"):
+    with lockable("the weights"):
         files, found = inputs.weights(kit)
     return files, _plausible(found)
 
@@ -212,7 +212,7 @@ def _plausible(shape: ModelShape) -> ModelShape:
 
 
 @contextmanager
-def _lockable(what: str) -> Iterator[None]:
+def lockable(what: str) -> Iterator[None]:
     """Turn an invalid value into a problem that names its source."""
     try:
         yield

@@ -40,7 +40,8 @@ class CurrentWeights:
     files: tuple[LockedFile, ...]
     """Sorted by path; a missing file is still as it is locked."""
     shape: ModelShape | None
-    """None: the shape changed, and headers that are not on this machine are needed for it."""
+    """None: the weights must be resolved again, because headers that are not on this machine are
+    needed for the shape, or a file does not have the digest that the kit asserts."""
     missing: tuple[str, ...]
     """The paths of locked files that are no longer in their folder."""
     model: Model

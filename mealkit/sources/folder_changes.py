@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
+from mealkit.lock.resolve import lockable
 from mealkit.lock.resolved import CurrentWeights
 from mealkit.recipe.kit import FolderWeights, HubPlace, Model, Place, Weights
 from mealkit.recipe.lock import LockedFile, LockedModel, ModelShape
@@ -19,11 +20,12 @@ from mealkit.sources.ranges import FileRanges, RangeReader
 from mealkit.sources.read_shape import ModelFile, shape_of
 from mealkit.sources.retrieval import gave, name_at
 from mealkit.sources.source import PinnedFile, Supplies
-from mealkit.sources.weights import forms_of
+from mealkit.sources.weights import forms_of, require_apart
 
 P = TypeVar("P", bound=Place)
 
-_SHAPING = frozenset({"safetensors", "gguf", "onnx", "onnx-data", "pickle"})
+# Files of these formats have no tensors.
+_PLAIN = frozenset({"json", "text", "data"})
 
 
 def changed_weights(
@@ -40,10 +42,14 @@ def changed_weights(
     before = {file.path: file for file in locked.files}
     now: dict[str, PinnedFile] = {}
     gone: list[LockedFile] = []
+    is_asserted = True
     for entry in model.weights:
         if isinstance(entry, FolderWeights):
             pinned = FolderReader(entry, kit_folder, supplies).present(entry.files)
             now |= {path_in_image(entry, file.name): file for file in pinned}
+            is_asserted &= all(
+                entry.sha256.get(file.name, file.digest.hex) == file.digest.hex for file in pinned
+            )
             if not entry.mirrors:
                 gone += [file for file in _from_folder(entry, locked) if file.path not in now]
     cached = supplies.downloader.cache.path
@@ -55,19 +61,23 @@ def changed_weights(
     }
     if not changed and not missing:
         return None
+    require_apart({**before, **changed})
     forms = _forms(model, locked, now, changed, any_data=supplies.any_data)
     files = dict(before)
-    for path, file in changed.items():
-        origins = before[path].origins if path in before else (FolderOrigin(file=file.name),)
-        files[path] = LockedFile(
-            path=path,
-            sha256=file.digest,
-            size_bytes=file.size_bytes,
-            format=forms[path],
-            origins=origins,
-        )
+    with lockable("the weights"):
+        for path, file in changed.items():
+            known = before[path].origins if path in before else None
+            files[path] = LockedFile(
+                path=path,
+                sha256=file.digest,
+                size_bytes=file.size_bytes,
+                format=forms[path],
+                origins=known or (FolderOrigin(file=file.name),),
+            )
     shape: ModelShape | None = locked.shape
-    if any(_shapes(before.get(path), files[path]) for path in changed):
+    if not is_asserted:
+        shape = None  # resolving the weights says which digest the kit asserts
+    elif any(_shapes(before.get(path), files[path]) for path in changed):
         shape = _shape(files, now, supplies)
     whole = tuple(files[path] for path in sorted(files))
     return CurrentWeights(whole, shape, missing, _pinned_model(model, locked))
@@ -99,7 +109,7 @@ def _shapes(before: LockedFile | None, after: LockedFile) -> bool:
     """Return whether a change of a file can change the model's shape."""
     if PurePosixPath(after.path).name == "config.json":
         return True
-    return after.format in _SHAPING or (before is not None and before.format in _SHAPING)
+    return not {after.format, before.format if before else after.format} <= _PLAIN
 
 
 def _shape(

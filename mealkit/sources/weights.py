@@ -5,7 +5,7 @@ digest that the kit asserts.
 """
 
 import posixpath
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack, closing
 from functools import cache
 from pathlib import Path
@@ -56,10 +56,7 @@ def resolve_weights(
                 if path in found:
                     raise failure("WEIGHTS_CLASH", f"two entries give {path}", where=path)
                 found[path] = file, _origins(known, file.name)
-        clashing = clash(found)
-        if clashing is not None:
-            message = f"{shown(clashing[0])} and {shown(clashing[1])} cannot both be there"
-            raise failure("WEIGHTS_CLASH", message, where=clashing[1])
+        require_apart(found)
         forms = forms_of(
             {path: file.ranges for path, (file, _) in found.items()},
             model,
@@ -70,6 +67,18 @@ def resolve_weights(
         )
     locked = tuple(_locked(path, forms[path], *found[path]) for path in sorted(found))
     return locked, shape, list(dict.fromkeys(notices))
+
+
+def require_apart(paths: Collection[str]) -> None:
+    """Raise if two paths cannot both be in an image.
+
+    Raises:
+        KitError: ``WEIGHTS_CLASH``.
+    """
+    clashing = clash(paths)
+    if clashing is not None:
+        message = f"{shown(clashing[0])} and {shown(clashing[1])} cannot both be there"
+        raise failure("WEIGHTS_CLASH", message, where=clashing[1])
 
 
 def forms_of(

@@ -100,16 +100,19 @@ def b64(data):
 def test_a_module_may_open_files_while_it_is_imported(begin):
     """Code and pinned files lie in the folder where the predictor is imported."""
     predictor = """\
+from pathlib import Path
+
 from cog import BasePredictor
 
 import words
 
 FONT = open("font.ttf", "rb").read()
+SAME = (Path(__file__).parent / "font.ttf").read_bytes()
 
 
 class Predictor(BasePredictor):
     def predict(self) -> str:
-        return f"{words.WORDS} {len(FONT)}"
+        return f"{words.WORDS} {len(FONT)} {SAME == FONT}"
 """
     files = {
         "cog.yaml": "predict: predict.py:Predictor\n",
@@ -118,7 +121,7 @@ class Predictor(BasePredictor):
         "words.txt": "soup",
         "font.ttf": b"\0\1\0\0" + bytes(60),
     }
-    assert output(begin(files)) == "soup 64"
+    assert output(begin(files)) == "soup 64 True"
 
 
 def test_files_and_secrets(begin):

@@ -148,7 +148,7 @@ class FixedInputs:
     ) -> tuple[LockedWheel, ...]:
         self.asked.append("packages")
         self.requirements.append(tuple(requirements))
-        names = sorted(requirement.partition("<")[0] for requirement in requirements)
+        names = sorted({re.split(r"[<>]", requirement)[0] for requirement in requirements})
         return tuple(locked_wheel(f"{name}{self.salt}") for name in names)
 
     def base(self, base: Base, python: str, architecture: str) -> LockedBase:

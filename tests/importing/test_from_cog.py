@@ -271,6 +271,15 @@ def test_what_was_not_read_is_told():
         propose({"predict.py": ""}, skipped={"cog.yaml": "a link out of the project"})
 
 
+def test_a_predictor_with_a_secret_is_refused():
+    """A kit without it could not run, and a kit with it would give the secret to everyone."""
+    token = "hf_" + "a" * 34
+    text = GREETING["predict.py"] + f"\nTOKEN = '{token}'\n"
+    with pytest.raises(MealkitError, match="KIT_SECRET") as caught:
+        propose({**GREETING, "predict.py": text})
+    assert token not in str(caught.value)
+
+
 def test_downloads_in_imported_modules_are_told():
     """Through packages and relative imports; not those of modules that nothing imports."""
     files = {

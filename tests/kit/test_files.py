@@ -155,3 +155,16 @@ def test_the_texts_of_all_prompts_together_are_bounded(write_kit, good):
     folder = write_kit(good.replace("prompts:\n", f"prompts:\n{names}\n"))
     (folder / "prompts" / "large.jinja").write_text("x" * (1024 * 1024))
     assert any("all prompts together" in item.message for item in _problems(folder))
+
+
+@pytest.mark.parametrize("place", ["prompt", "code", "wheel"])
+def test_a_pointer_is_not_taken_for_the_file(write_kit, good, place):
+    """Git LFS stores a large file elsewhere and leaves a small text in its place."""
+    more = {"code": "code: [a.py]", "wheel": "wheels: [a.whl]"}.get(place, "code: []")
+    folder = write_kit(good.replace("  requirements:", f"  {more}\n  requirements:"))
+    name = {"prompt": "prompts/query.jinja", "code": "a.py", "wheel": "a.whl"}[place]
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 12\n"
+    (folder / name).write_text(pointer)
+    with pytest.raises(KitError, match="is a Git LFS pointer") as caught:
+        load_kit(folder)
+    assert "git lfs pull" in caught.value.problems[0].hint

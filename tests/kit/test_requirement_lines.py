@@ -18,6 +18,7 @@ from mealkit.kit.requirement_lines import contradicts, fault_in
         ("six==1.16.0 --index-url https://index.invalid/simple", "--index-url is an option"),
         ("six==1.16.0 --hash=sha256:ab", "--hash is an option"),
         ("--pre", "--pre is an option"),
+        ("--no-binary :all:", "--no-binary is an option"),
         ("git+https://forge.invalid/x.git@abc", "an address"),
         ("https://forge.invalid/x-1.0-py3-none-any.whl", "an address"),
         ("six @ https://forge.invalid/six.whl", "an address"),

@@ -15,7 +15,7 @@ from fakes.little import Heard, edit_kit, offline_environment, safetensors
 from fakes.wheels import write_wheel
 
 from mealkit.digest import Digest
-from mealkit.errors import LockError, MealkitError
+from mealkit.errors import KitError, LockError, MealkitError, SourceError
 from mealkit.lock.resolve import Upgrade
 from mealkit.pipeline.image.building import build_kit, render_kit
 from mealkit.pipeline.image.outputs import Outputs
@@ -243,6 +243,34 @@ def test_a_file_is_hashed_again_only_if_it_was_written(kit, home):
     assert "model.safetensors (locked" in check_lock(kit, home).stale.message
 
 
+def test_a_digest_that_the_kit_asserts_is_not_locked_over(kit, home, build):
+    """Another file is drift, and neither a lock nor a build takes it."""
+    asserted = Digest.of((kit / "weights" / "config.json").read_bytes()).hex
+    edit_kit(kit, lambda form: form["model"]["weights"][0].update(sha256={"config.json": asserted}))
+    lock(kit, home)
+    before = (kit / "kit.lock").read_bytes()
+    (kit / "weights" / "config.json").write_text("{}")
+    assert check_lock(kit, home).stale.code == "LOCK_STALE"
+    for verb in (lambda: lock(kit, home), lambda: build(kit)):
+        with pytest.raises(SourceError, match=f"expected sha256:{asserted}"):
+            verb()
+    assert (kit / "kit.lock").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "code"), [("a\nb.json", "SOURCE_ANSWER"), ("cafe\u0301.json", "WEIGHTS_CLASH")]
+)
+def test_a_new_file_that_no_lock_can_contain_is_a_problem(kit, home, name, code):
+    """By its name, for every verb that compares the folder."""
+    edit_kit(kit, lambda form: form["model"]["weights"][0].update(files=["*"]))
+    (kit / "weights" / "caf\u00e9.json").write_text("{}")
+    lock(kit, home)
+    (kit / "weights" / name).write_text("{}")
+    for verb in (check_lock, check_kit, lock):
+        with pytest.raises(MealkitError, match=code):
+            verb(kit, home)
+
+
 def test_a_replaced_wheel_of_the_kit_is_drift(kit, home):
     """Wheels beside the kit are part of what it asks for."""
     lock(kit, home)
@@ -369,3 +397,34 @@ def test_a_lock_names_no_folder_that_was_allowed(kit, home, tmp_path):
         allowed=[tmp_path / "private models"],
     )
     assert "private models" not in (kit / "kit.lock").read_text()
+
+
+def test_a_check_names_every_file_and_every_requirement_at_once(kit, home):
+    """Files that are missing, stand for others or are of another format; also without a lock."""
+    (kit / "weights" / "pointer.json").write_text(
+        "version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 12\n"
+    )
+    (kit / "weights" / "other.gguf").write_text("Not Found")
+    files = ["config.json", "nothing.txt", "pointer.json", "other.gguf", "*.onnx"]
+    edit_kit(kit, lambda form: form["model"]["weights"][0].update(files=files))
+    edit_kit(
+        kit, lambda form: form["runtime"].update(requirements=["-r more.txt", "a @ file:///x"])
+    )
+    with pytest.raises(KitError) as raised:
+        check_kit(kit, home)
+    assert sorted(item.code for item in raised.value.problems) == [
+        *["KIT_INVALID"] * 2,
+        *["SOURCE_NOT_FOUND"] * 2,
+        *["WEIGHTS_FORMAT"] * 2,
+    ]
+    assert all(":" in item.where for item in raised.value.problems)
+
+
+def test_a_missing_file_with_a_mirror_is_no_problem(kit, home):
+    """The mirror has it when the kit is built."""
+    mirror = {"source": "http", "url": "http://127.0.0.1:9/models"}
+    entry = {"files": ["config.json"], "mirrors": [mirror]}
+    edit_kit(kit, lambda form: form["model"]["weights"][0].update(entry))
+    assert check_kit(kit, home).stale is None
+    (kit / "weights" / "config.json").unlink()
+    assert check_kit(kit, home).warnings == ()

@@ -253,6 +253,19 @@ def test_a_stale_lock_is_told_of(kit, build, home):
     assert "requirements.memory_bytes" in notice.message
 
 
+def test_an_edited_weight_file_is_told_of_and_counted(kit, build, home):
+    """The requirements are those of the folder as it is now."""
+    build(kit)
+    before = stated(kit, home).requirements
+    (kit / "weights" / "config.json").write_text('{"model_type": "bert", "hidden_size": 4444}')
+    heard = Heard()
+    now = stated(kit, home, heard).requirements
+    (notice,) = heard.notices
+    assert notice.code == "LOCK_STALE"
+    assert "model.files.config.json (locked sha256:" in notice.message
+    assert now.weights_bytes != before.weights_bytes
+
+
 def test_kits_and_images_state_the_same(kit, build, home, tmp_path):
     """Folder, lock, store, layout and archive give one answer."""
     outputs = Outputs(output=[f"oci-archive:{tmp_path}/kit.tar"])

@@ -73,8 +73,14 @@ RECIPE = Recipe(
     settings=OnnxSettings,
     requirements=("onnxruntime", "tokenizers", "numpy"),
     task_requirements={Task.GENERATION: ("onnxruntime-genai", "jinja2", "llguidance")},
-    # Generators take tokens one by one since onnxruntime-genai 0.6.
-    bounds={"onnxruntime-genai": ">=0.6", "jinja2": ">=3.1", "llguidance": ">=1"},
+    # Generators take tokens one by one since onnxruntime-genai 0.6, and texts are encoded with
+    # encode_batch_fast, of tokenizers 0.20.
+    bounds={
+        "tokenizers": ">=0.20",
+        "onnxruntime-genai": ">=0.6",
+        "jinja2": ">=3.1",
+        "llguidance": ">=1",
+    },
     # tokenizers can download from the Hub, onnxruntime can train and quantise: workers do neither.
     excludes=("huggingface-hub", "flatbuffers", "packaging", "protobuf"),
     environment={"ORT_DISABLE_TELEMETRY": "1", "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},

@@ -99,6 +99,7 @@ RECIPE = Recipe(
     bounds={
         "transformers": ">=4.56",
         "torch": ">=2.2",
+        "tokenizers": ">=0.20",
         "jinja2": ">=3.1",
         "llguidance": ">=1",
     },

@@ -68,7 +68,9 @@ def locked_base(
         )
 
 
-def changed_bases(base: Base, folder: Path, bounds: Bounds, lock: Lock) -> dict[str, LockedBase]:
+def changed_bases(
+    base: ImageBase, folder: Path, bounds: Bounds, lock: Lock
+) -> dict[str, LockedBase]:
     """Return, by architecture, a base image on this machine if it is not the locked one.
 
     One that cannot be read is left out: what needs it says so.
@@ -77,14 +79,13 @@ def changed_bases(base: Base, folder: Path, bounds: Bounds, lock: Lock) -> dict[
         KitError: its path is outside the kit's bounds (``KIT_PATH_OUTSIDE``).
     """
     found: dict[str, LockedBase] = {}
-    if base.source == "debian" or image_path(base.reference) is None:
-        return found
     for plain in plain_locks(lock):
-        architecture = plain.runtime.architecture
-        with suppress(StoreError):
-            now = locked_base(base, folder, bounds, architecture)
-            if now != plain.runtime.base:
-                found[architecture] = now
+        before, architecture = plain.runtime.base, plain.runtime.architecture
+        if isinstance(before, LockedImageBase):  # else the lock is not this kit's
+            with suppress(StoreError):
+                now = locked_base(base, folder, bounds, architecture)
+                if now.digest != before.digest:
+                    found[architecture] = now
     return found
 
 

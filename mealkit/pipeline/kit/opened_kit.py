@@ -15,6 +15,7 @@ from mealkit.engines.typed_parts import check_engine_parts, engine_problems
 from mealkit.errors import KitError, Problem, failure, failures, problem
 from mealkit.kit.bounds import Bounds, OutsideError
 from mealkit.kit.document import Document
+from mealkit.kit.files import image_path
 from mealkit.kit.load import LoadedKit, load_kit
 from mealkit.lock.compare import Change
 from mealkit.lock.drift import drift, needs_network
@@ -143,14 +144,15 @@ def open_kit(
 
 def _as_it_is_now(kit: OpenedKit, lock: Lock, home: Home, progress: Progress) -> OpenedKit:
     """Return a kit with the local inputs that differ from its lock."""
-    from mealkit.pipeline.kit.bases import changed_bases
-
     parts, asked = kit.parts, requests_of(kit.parts.variants()[0])
     if asked.weights == lock.requests.weights:  # else all weights are resolved again
         current = _current_weights(kit, lock, home, progress)
         parts = replace(parts, current=current)
-    if asked.base == lock.requests.base:
-        bases = changed_bases(parts.kit.runtime.base, kit.folder, kit.bounds, lock)
+    base = parts.kit.runtime.base
+    if base.source == "image" and image_path(base.reference) and asked.base == lock.requests.base:
+        from mealkit.pipeline.kit.bases import changed_bases
+
+        bases = changed_bases(base, kit.folder, kit.bounds, lock)
         parts = replace(parts, current_bases=bases)
     return replace(kit, parts=parts)
 

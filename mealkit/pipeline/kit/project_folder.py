@@ -20,6 +20,7 @@ _MOST_TEXT_BYTES = 32 * 1024 * 1024
 _MOST_FILES = 20_000
 _DEEPEST = 32
 _MOST_NAMED = 50
+_MORE = "another hidden file or link"
 _SKIPPED = frozenset({"__pycache__", "node_modules", "venv"})
 # Hidden files that matter to tools and not to a program that runs.
 _OF_TOOLS = frozenset(
@@ -133,6 +134,8 @@ class _Walk:
     def _skip(self, name: str, why: str) -> None:
         if len(self._skipped) < _MOST_NAMED:
             self._skipped[name] = why
+        else:
+            self._skipped[_MORE] = f"one of more than {_MOST_NAMED} such files"
 
 
 def _add(name: str, path: Path, content: FolderContent, left_bytes: int) -> int:
