@@ -52,7 +52,7 @@ def refused(**changes):
         ("MEALKIT_IMAGE_DIGEST", "sha256:0"),
         ("MEALKIT_KEYS_FILE", "keys"),
     ],
-    ids=range(28),
+    ids=range(29),
 )
 def test_a_value_that_cannot_be_used_names_its_variable(name, value):
     """Every setting has a form."""
