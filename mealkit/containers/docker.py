@@ -181,15 +181,21 @@ class DockerClient:
         with ours(self.name, doing):
             with closing(self._client(_ANY_VERSION, seconds)) as silent:
                 _knock(silent, seconds)
-            with closing(self._client("auto", seconds)) as client:
+                # The SDK's own "auto" asks before a client can be told to use no proxy.
+                version = _version_of(silent)
+            with closing(self._client(version, seconds)) as client:
                 yield client
 
     def _client(self, version: str, seconds: int) -> "docker.DockerClient":
         import docker  # noqa: PLC0415
 
         if self._base_url is None:
-            return docker.from_env(version=version, timeout=seconds)
-        return docker.DockerClient(base_url=self._base_url, version=version, timeout=seconds)
+            client = docker.from_env(version=version, timeout=seconds)
+        else:
+            client = docker.DockerClient(base_url=self._base_url, version=version, timeout=seconds)
+        if _remote_host(client) is None:
+            client.api.trust_env = False  # no proxy on the way to this machine
+        return client
 
     def _find(self, client: "docker.DockerClient", name: str) -> "Theirs":
         import docker.errors  # noqa: PLC0415
@@ -253,6 +259,16 @@ def _knock(client: "docker.DockerClient", seconds: int) -> None:
         with socket.socket(socket.AF_UNIX) as door:
             door.settimeout(seconds)
             door.connect(path)
+
+
+def _version_of(client: "docker.DockerClient") -> str:
+    """Return the version of the API that the daemon states."""
+    import docker.errors  # noqa: PLC0415
+
+    try:
+        return str(client.version(api_version=False)["ApiVersion"])
+    except (KeyError, TypeError) as error:
+        raise docker.errors.DockerException("its version is missing in its answer") from error
 
 
 def _interrupt(theirs: "Theirs", seconds: int) -> None:

@@ -41,8 +41,9 @@ def options(
         "image": spec.content.reference,
         "name": spec.name,
         "environment": {
+            # The kit listens on all addresses of the container, as is its default: the engine
+            # publishes one, and may reach the container over IPv6.
             **spec.environment,
-            "MEALKIT_HOST": "0.0.0.0",  # noqa: S104 - of the container; published on less
             "MEALKIT_PORT": str(spec.container_port),
         },
         "labels": {

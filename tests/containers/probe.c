@@ -154,7 +154,7 @@ int main(int count, char **arguments, char **environment) {
     fflush(stdout);
     if (code) return atoi(code);
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(atoi(port ? port : "0"))};
-    inet_pton(AF_INET, host ? host : "127.0.0.1", &address.sin_addr);
+    inet_pton(AF_INET, host ? host : "0.0.0.0", &address.sin_addr);
     int listener = 3, yes = 1;
     if (!getenv("LISTEN_FDS")) {
         listener = socket(AF_INET, SOCK_STREAM, 0);

@@ -234,6 +234,16 @@ def test_an_engine_elsewhere_cannot_mount(docker_spec, home):
 
 
 @pytest.mark.docker
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:9", "http://127.0.0.1:9"])
+def test_a_daemon_on_this_machine_is_asked_without_a_proxy(monkeypatch, proxy):
+    """Over TCP, too, as Docker's own client does; the proxy is not there."""
+    for name in ("ALL_PROXY", "HTTP_PROXY", "http_proxy"):
+        monkeypatch.setenv(name, proxy)
+    with forwarded("127.0.0.1") as (url, _):
+        assert DockerClient(base_url=url).available() is None
+
+
+@pytest.mark.docker
 def test_a_daemon_that_goes_away_while_a_log_is_followed(docker_spec, until):
     """The stream ends with our problem, not with the HTTP library's."""
     ours = DockerClient()

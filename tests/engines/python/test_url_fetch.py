@@ -195,12 +195,13 @@ def test_a_server_that_dawdles_is_left(server, pages):
 
 @pytest.fixture
 def authority(tmp_path, monkeypatch):
-    """A certificate for localhost that this process trusts."""
+    """A certificate for localhost that this process trusts, without key identifiers, as many are."""
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
     subprocess.run(
         [
             *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
             *("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"),
+            *("-addext", "subjectKeyIdentifier=none", "-addext", "authorityKeyIdentifier=none"),
             *("-keyout", key, "-out", certificate),
         ],
         check=True,
