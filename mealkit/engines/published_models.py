@@ -78,6 +78,8 @@ class PublishedModels:
     """The forms in which it reads a tokenizer, the best one first; none if the weights have it."""
     whole_name: str | None = None
     """The name that weights in one file must have; None if it reads any name."""
+    reads_quantised: bool = True
+    """Whether it reads weights with a ``quantization_config`` without further packages."""
     data_endings: tuple[str, ...] = ()
     """The suffixes of files that contain the numbers of a weight file."""
     description: Description | None = None

@@ -27,7 +27,7 @@ from mealkit.importing.hub_files import (
 )
 from mealkit.importing.hub_task import labels_of, stated_task
 from mealkit.importing.proposal import LeftOut, Proposal
-from mealkit.importing.quoting import verbatim
+from mealkit.importing.quoting import short, verbatim
 from mealkit.importing.repository import Repository, spdx
 from mealkit.importing.stated_pooling import embedding, gguf_embedding, prompts, scoring
 from mealkit.importing.stated_sampling import Values, sampling, template
@@ -84,6 +84,7 @@ def propose(repository: Repository, file: str | None, engine: str | None) -> Pro
             *part.left_out,
             *left_behind(repository, files),
             *_unsaid(repository, license_id),
+            *_quantised(repository, picked, how),
         ],
     )
 
@@ -220,3 +221,13 @@ def _unsaid(repository: Repository, license_id: str | None) -> Sequence[LeftOut]
             why = "it is not valid JSON, so nothing of it is used"
             found.append(LeftOut(name, why, "check the values that it would have stated"))
     return found
+
+
+def _quantised(repository: Repository, engine: str, how: PublishedModels) -> Sequence[LeftOut]:
+    stated = repository.config().get("quantization_config")
+    if how.reads_quantised or not how.reads_configs or not isinstance(stated, dict):
+        return ()
+    method = short(str(stated.get("quant_method", "quantised")))
+    why = f"{engine} needs a package for it, which the kit does not name"
+    instead = "choose another engine with --engine, or name the package in runtime.requirements"
+    return (LeftOut(f"the reader of {method} weights", why, instead),)

@@ -29,6 +29,7 @@ from mealkit.importing.stated_sampling import HALF, Values, template
 from mealkit.kit.bounds import OPTION
 from mealkit.recipe.kit import Task
 
+_SYSTEM = "The text of SYSTEM: callers apply it by its name, or send it themselves."
 # The first words of licences, if a text contains no identifier: https://spdx.org/licenses/
 _LICENSES = {
     "apache license": "Apache-2.0",
@@ -86,7 +87,7 @@ def propose(directives: Sequence[Directive], model: GgufModel, where: str) -> Pr
         engine=engine,
         kit=kit,
         files={**files, **part.files},
-        comments=_comments(model.folder, values, part.comments),
+        comments=_comments(model.folder, values, part.comments, has_system=bool(system)),
         left_out=[
             *model.left_out,
             *values.left_out,
@@ -104,14 +105,14 @@ def _require_generator(architecture: str, where: str) -> None:
         raise failure("KIT_INVALID", message, where=where, hint=hint)
 
 
-def _comments(folder: Path, values: Values, of_engine: Comments) -> Comments:
+def _comments(folder: Path, values: Values, of_engine: Comments, *, has_system: bool) -> Comments:
     return {
         ("license",): "For the files in this folder.",
         ("model", "weights"): (
             "A file on this machine: move it to a source that others can use, or into the kit's"
             f" folder. Until then: {OPTION} {shlex.quote(str(folder))}"
         ),
-        ("prompts",): "The text of SYSTEM: callers apply it by its name, or send it themselves.",
+        **({("prompts",): _SYSTEM} if has_system else {}),
         **{("hyperparameters", name): text for name, text in values.comments.items()},
         **of_engine,
     }

@@ -95,12 +95,18 @@ def file_of_quantisation(repo: str, sizes_bytes: Mapping[str, int], quantisation
 
 
 def require_file(repository: Repository, file: str | None) -> None:
-    """Check that a file that the user named exists.
+    """Check that a file that the user named exists, and can be a model.
 
     Raises:
-        KitError: it does not (``USAGE``).
+        KitError: it does not, or cannot (``USAGE``).
     """
-    if file is not None and not _has(repository, file):
+    if file is None:
+        return
+    if is_projector_name(file):
+        message = f"{file} is not a model: it reads pictures or sound for one"
+        models = models_in_gguf(repository.sizes_bytes)
+        raise _name_one(repository.repo, repository.sizes_bytes, models, message)
+    if not _has(repository, file):
         there = [name for files in weights_of(repository).values() for name in files]
         message = f"{file} does not exist"
         raise _name_one(repository.repo, repository.sizes_bytes, there, message)
@@ -175,7 +181,9 @@ def beside(repository: Repository, how: PublishedModels) -> Iterator[str]:
             return
         yield description.file
     form = tokenizer_of(repository, how)
-    taken = dict.fromkeys((INDEX, *_BESIDE, *_SENTENCE, *(form.files if form else ())))
+    # An index whose files are not there is of another model.
+    index = (INDEX,) if _indexed(repository) else ()
+    taken = dict.fromkeys((*index, *_BESIDE, *_SENTENCE, *(form.files if form else ())))
     yield from (name for name in taken if _has(repository, name))
     modules = repository.json("modules.json")
     for item in modules if isinstance(modules, list) else ():
@@ -219,12 +227,16 @@ def left_behind(repository: Repository, taken: Sequence[str]) -> Iterator[LeftOu
             yield LeftOut(shown, why, instead)
 
 
+def _indexed(repository: Repository) -> Sequence[str]:
+    """Return the files in the index of the safetensors; none if one of them does not exist."""
+    listed = repository.map(INDEX).get("weight_map")
+    names = sorted({str(name) for name in listed.values()}) if isinstance(listed, dict) else []
+    return names if all(_has(repository, name) for name in names) else []
+
+
 def _safetensors(repository: Repository, names: Sequence[str]) -> Sequence[str]:
-    shards = repository.map(INDEX).get("weight_map")
-    if isinstance(shards, dict):
-        listed = sorted({str(name) for name in shards.values()})
-        if all(name in repository.sizes_bytes for name in listed):
-            return listed
+    if indexed := _indexed(repository):
+        return indexed
     top = [
         name
         for name in names
@@ -249,7 +261,7 @@ def _require_one_model(
         message = f"{engine} reads all safetensors of a model, and does not choose by {file}"
         hint = f"leave the file out: --from hub {repository.repo}"
         raise failure("USAGE", f"{repository.repo}: {message}", hint=hint)
-    is_whole = list(there) == [_WHOLE] or _has(repository, INDEX)
+    is_whole = list(there) == [_WHOLE] or bool(_indexed(repository))
     if how.whole_name is not None and not is_whole:
         message = f"{engine} reads {how.whole_name}, and the repository has {there[0]}"
         hint = (

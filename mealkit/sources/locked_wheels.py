@@ -41,7 +41,9 @@ def fetch_wheels(
             downloader.task.advance(cached.stat().st_size)
     own = {wheel.digest: wheel.path for wheel in local_wheels(wheels)} if missing else {}
     remote = [wheel for wheel in missing if not wheel.local]
-    addresses = _addresses(remote, target) if remote else {}
+    addresses: dict[Digest, str] = {}
+    for part in _without_conflicts(remote):
+        addresses |= _addresses(part, target)
     for wheel in missing:
         address = _local_address(wheel, own) if wheel.local else addresses[wheel.sha256]
         _, done[wheel.sha256] = downloader.fetch(
@@ -50,6 +52,20 @@ def fetch_wheels(
             size_bytes=wheel.size_bytes or None,
         )
     return done
+
+
+def _without_conflicts(locked: Sequence[LockedWheel]) -> list[list[LockedWheel]]:
+    """Return the wheels in parts, each with one version of a package: a question has one answer.
+
+    An image has two sets of packages, the engine's and the gateway's, which may differ.
+    """
+    parts: list[dict[str, LockedWheel]] = []
+    for wheel in locked:
+        part = next((item for item in parts if wheel.name not in item), None)
+        if part is None:
+            parts.append(part := {})
+        part[wheel.name] = wheel
+    return [list(part.values()) for part in parts]
 
 
 def _local_address(wheel: LockedWheel, own: dict[Digest, Path]) -> str:

@@ -80,6 +80,14 @@ def test_a_small_generator_goes_to_transformers():
     assert propose(generator(GIB), None, "vllm").engine == "vllm"
 
 
+def test_quantised_weights_that_an_engine_does_not_read_are_listed():
+    """vLLM reads them by itself."""
+    config = {**LLAMA, "quantization_config": {"quant_method": "gptq", "bits": 4}}
+    assert "the reader of gptq weights" in left(propose(generator(GIB, config=config), None, None))
+    found = propose(generator(GIB, config=config), None, "vllm")
+    assert "the reader of gptq weights" not in left(found)
+
+
 def test_sampling_defaults_become_hyperparameters():
     """What transformers would draw with is written out; what has no place is listed."""
     generation = {

@@ -13,6 +13,7 @@ from mealkit.importing.hub_files import (
     file_of_quantisation,
     left_behind,
     missing_tokenizer,
+    require_file,
     tokenizer_of,
     weights_of,
 )
@@ -55,9 +56,13 @@ def test_shards_are_those_of_the_index_if_all_are_there(missing, expected):
     shards = {"x": "a-2", "y": "a-1", "z": "a-2"}
     names = ["a-1"] if missing else ["a-1", "a-2"]
     found = Repository(
-        "someone/m", "0" * 40, dict.fromkeys(names, 1), {INDEX: json.dumps({"weight_map": shards})}
+        "someone/m",
+        "0" * 40,
+        dict.fromkeys([*names, INDEX], 1),
+        {INDEX: json.dumps({"weight_map": shards})},
     )
     assert weights_of(found).get("safetensors", []) == expected
+    assert (INDEX in beside(found, how_served("vllm"))) is (not missing)
 
 
 def test_a_gguf_in_parts_is_named_by_its_first_and_taken_whole():
@@ -177,6 +182,8 @@ def test_a_projector_is_not_a_model():
     """It is listed, and does not make a second model."""
     names = ("m.gguf", "mmproj-m-f16.gguf")
     assert picked("llama-cpp", *names) == ["m.gguf"]
+    with pytest.raises(MealkitError, match=r"USAGE.*is not a model"):
+        require_file(repository(*names), names[1])
     (item,) = left_behind(repository(*names), ["m.gguf"])
     assert (item.what, "pictures" in item.why) == ("mmproj-m-f16.gguf", True)
 

@@ -225,6 +225,18 @@ def test_locked_wheels_are_fetched_and_cached(
     assert fetch_wheels(locked, downloader, TRIXIE) == paths
 
 
+def test_two_versions_of_a_package_are_fetched(index: Path, downloader: Downloader) -> None:
+    """The engine and the gateway of an image may pin different ones."""
+    write_wheel(index, "beta", "1.0")
+    locked = []
+    for version in ("1.0", "2.0"):
+        write_wheel(index, "alpha", version, requires="beta")
+        locked += resolve("alpha")
+    assert [wheel.version for wheel in locked if wheel.name == "alpha"] == ["1.0", "2.0"]
+    paths = fetch_wheels(locked, downloader, TRIXIE)
+    assert paths.keys() == {wheel.sha256 for wheel in locked}
+
+
 def test_a_wheel_that_changed_or_went_is_gone(index: Path, downloader: Downloader) -> None:
     """Other bytes under the pinned name, or none, are refused by the wheel's name."""
     wheel = write_wheel(index, "alpha", "1.0")

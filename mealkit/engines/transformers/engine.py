@@ -139,6 +139,7 @@ RECIPE = Recipe(
             TokenizerFiles(("vocab.txt",)),
         ),
         whole_name="model.safetensors",
+        reads_quantised=False,
         left_out=(
             "a build of torch for CPUs",
             "the index's own build is for GPUs, and has gigabytes that this kit does not use",

@@ -152,6 +152,8 @@ class ServingContainer:
                 raise failure("ENGINE_START", message) from error
             except WorkerLostError as error:
                 raise await self._supervisor.explain_loss("at its first request") from error
+            except MealkitError as error:
+                raise await self._supervisor.with_log(error) from error
         reason = "answering requests"
         self._lifecycle.move(Status.READY, f"{reason}; {untried}" if untried else reason)
 

@@ -103,6 +103,17 @@ class Supervisor:
                 return await self._explain(child, "ENGINE_DIED", what)
         return failure("ENGINE_ANSWER", f"the engine closed the connection {what}")
 
+    async def with_log(self, error: MealkitError) -> MealkitError:
+        """Return a problem of the kit's own first request, with the end of the worker's log.
+
+        The log has the exception's message; no caller has sent anything yet.
+        """
+        if self._child is None or error.problems[0].code != "HANDLER_FAILED":
+            return error
+        await self._child.wait_silent(_LAST_WORDS_SECONDS)
+        fault = error.problems[0]
+        return failures([replace(fault, message=fault.message + last_words(self._child.tail))])
+
     async def stop(self) -> None:
         """Stop the worker: terminate it, and kill it after a few seconds."""
         if self._begun:

@@ -42,11 +42,12 @@ def test_predict_has_run_when_the_kit_is_ready(start, make_lock):
 
 
 def test_predict_that_fails_on_its_example_is_not_ready(start, make_lock):
-    """The container ends with the line, and its log has the exception's message."""
+    """The container ends with the line, and with the exception's message from its log."""
     kit = start(python_kit(make_lock), change=handler(result="{}[text]"))
     assert kit.wait_end() == 11
     assert kit.lines[-1]["code"] == "HANDLER_FAILED"
     assert kit.lines[-1]["where"] == "handler.py:9"
+    assert "| the kit's code raised KeyError: 'salt'" in kit.lines[-1]["message"]
     assert "the kit's code raised KeyError: 'salt'" in said(kit)
 
 
