@@ -30,7 +30,10 @@ CHAT_MORE = {
     "tools",
     "tool_choice",
     "parallel_tool_calls",
+    "continue_final_message",
+    "add_generation_prompt",
 }
+COMPLETION_MORE = {"logit_bias", "add_special_tokens"}
 SCHEMA = {
     "input": {
         "type": "object",
@@ -101,7 +104,7 @@ class Server:
                         writer, form, form["messages"][-1].get("content", ""), chat=True
                     )
                 case "POST /v1/completions":
-                    require(form, SAMPLING | {"prompt", "logprobs", "echo"}, {"logit_bias"})
+                    require(form, SAMPLING | {"prompt", "logprobs", "echo"}, COMPLETION_MORE)
                     await self.generate(writer, form, form["prompt"], chat=False)
                 case "POST /v1/rerank":
                     self.rerank(writer, form)

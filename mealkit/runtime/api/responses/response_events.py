@@ -134,18 +134,17 @@ class ResponseStream:
             "error": {"code": "server_error", "message": error.get("message")},
             "output": self._output,
         }
-        return self._written("error", {**told, "error": error}) + self._written(
-            "response.failed", {"response": failed}
-        )
+        events = [
+            *self._begin(),
+            ("error", {**told, "error": error}),
+            ("response.failed", {"response": failed}),
+        ]
+        return b"".join(self._written(*event) for event in events)
 
     def _events(self, event: bytes) -> Iterator[_Event]:
         if not event.startswith(_DATA):
             return
-        if not self._has_begun:
-            self._has_begun = True
-            begun = unfinished(self._name, self._created, self._echoed)
-            yield "response.created", {"response": begun}
-            yield "response.in_progress", {"response": begun}
+        yield from self._begin()
         if event == DONE.strip():
             yield from self._end()
             return
@@ -154,6 +153,14 @@ class ResponseStream:
             self._usage = usage_in(chunk["usage"])
         for choice in chunk["choices"]:
             yield from self._choice(choice)
+
+    def _begin(self) -> Iterator[_Event]:
+        if self._has_begun:
+            return
+        self._has_begun = True
+        begun = unfinished(self._name, self._created, self._echoed)
+        yield "response.created", {"response": begun}
+        yield "response.in_progress", {"response": begun}
 
     def _choice(self, choice: Mapping[str, Any]) -> Iterator[_Event]:
         delta = choice["delta"]

@@ -100,6 +100,8 @@ class ResponseRequest(SamplingRequest):
     top_logprobs: Annotated[int | None, Field(**TOP_LOGPROBS.field), WHOLE] = None
     store: bool | None = None
     """Has no effect: nothing is stored, and the answer says so with ``store: false``."""
+    truncation: Literal["auto", "disabled"] | None = None
+    """Has no effect: an input that is too long is refused, and never shortened."""
     max_tool_calls: int | None = None
     """Has no effect: it limits calls of built-in tools, and a kit has none."""
     safety_identifier: str | None = None
@@ -120,7 +122,6 @@ REFUSED: Mapping[str, RefusedParameter] = {
         hint="the kit's own prompts are used with prompt in /v1/chat/completions",
     ),
     "service_tier": RefusedParameter("all requests have the same priority", ("auto", "default")),
-    "truncation": RefusedParameter("inputs are never shortened", ("disabled",)),
 }
 
 

@@ -156,6 +156,12 @@ def test_a_failure(stream):
     assert events[-1]["response"]["error"]["message"] == error["message"]
 
 
+def test_a_failure_before_the_first_event(stream):
+    """A stream that fails while it waits still begins with the response."""
+    events = events_of(stream.fail({"message": "no memory"}))
+    assert kinds(events) == [*BEGIN, "error", "response.failed"]
+
+
 @pytest.mark.parametrize(
     "event",
     [b"data: no JSON\n\n", b"data: 3\n\n", b"data: {}\n\n", data({"choices": [{}]})],

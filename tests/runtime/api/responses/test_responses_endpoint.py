@@ -62,6 +62,7 @@ OPEN = {name: {} for name in ("temperature", "top_p", "seed", "top_k")}
         ({"store": True, "metadata": {"a": "b"}, "user": "u", "safety_identifier": "s"}, {}),
         ({"prompt_cache_key": "k", "prompt_cache_retention": "24h", "max_tool_calls": 3}, {}),
         ({"background": False, "truncation": "disabled", "service_tier": "auto"}, {}),
+        ({"truncation": "auto"}, {}),
         (
             {
                 "reasoning": {"effort": "medium", "summary": "auto"},
@@ -88,7 +89,6 @@ def test_the_engine_is_asked_what_a_chat_asks(offer, ask, values, same):
         ({"background": True}, "background"),
         ({"prompt": {"id": "pmpt_1"}}, "prompt"),
         ({"reasoning": {"effort": "high"}}, "reasoning.effort"),
-        ({"truncation": "auto"}, "truncation"),
         ({"service_tier": "flex"}, "service_tier"),
         ({"context_management": [{"type": "compaction"}]}, "context_management"),
         ({"text": {"verbosity": "low"}}, "text.verbosity"),
@@ -190,6 +190,7 @@ TAKEN = {
     "reasoning": {"effort": "medium", "summary": "auto"},
     "store": True,
     "stream_options": {"include_obfuscation": False},
+    "truncation": "auto",
     "user": "u",
 }
 BESIDE = {
