@@ -209,8 +209,9 @@ class CallGrammar:
         Raises:
             RequestError: ``REQUEST_UNSUPPORTED``, a schema cannot be enforced.
         """
+        calls = self._calls(schema)
         other = f"other: %json {_rule(_checked(schema, 'response_format'))}"
-        return "\n".join(["start: calls | other", *self._calls(schema), other])
+        return "\n".join(["start: calls | other", *calls, other])
 
     def after_text(self) -> str:
         """Return the grammar of any text, in which a call follows its schema from its tag on.
@@ -255,7 +256,7 @@ def _arguments(name: str, schema: Mapping[str, Any] | None) -> Mapping[str, Any]
         RequestError: ``REQUEST_UNSUPPORTED``, the schema allows no object.
     """
     kind = (schema or {}).get("type", "object")
-    if "object" not in ([kind] if isinstance(kind, str) else kind):
+    if "object" not in (kind if isinstance(kind, list) else [kind]):
         message = f"the parameters of {name} are of type {kind!r:.100}, expected object"
         raise failure("REQUEST_UNSUPPORTED", message, where="tools")
     return {**(schema or {}), "type": "object"}

@@ -56,7 +56,9 @@ def _inside(place: NamesOnce, byte: int) -> NamesOnce | None:
     content = place.string or b""
     if place.is_escaped or byte != _QUOTE:
         is_escaped = byte == _ESCAPE and not place.is_escaped
-        return replace(place, string=content + bytes([byte]), is_escaped=is_escaped)
+        # Only names are compared later.
+        content = content + bytes([byte]) if place.awaits_name else b""
+        return replace(place, string=content, is_escaped=is_escaped)
     if not place.awaits_name:
         return replace(place, string=None)
     *outer, names = place.around

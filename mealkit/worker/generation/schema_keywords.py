@@ -26,6 +26,8 @@ _FORMATS = frozenset(
     | {"time", "uri", "uri-reference", "uri-template", "uuid"}
 )
 _MOST_ALTERNATIVES = 64
+# Comparisons within one schema, which take a tenth of a second at most.
+_MOST_STEPS = 100_000
 
 
 def enforceable(schema: Mapping[str, Any], root: str = "#") -> dict[str, Any]:
@@ -40,6 +42,7 @@ class _Rewriter:
     def __init__(self, document: Mapping[str, Any], root: str) -> None:
         self._document = document
         self._root = root
+        self._exclusion = _Exclusion()
 
     def rewritten(self, node: Mapping[str, Any]) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -73,7 +76,7 @@ class _Rewriter:
         if not isinstance(alternatives, list) or len(alternatives) > _MOST_ALTERNATIVES:
             return False
         found = [self._resolved(item) for item in alternatives]
-        return all(_are_disjoint(one, other) for one, other in combinations(found, 2))
+        return all(self._exclusion.are_disjoint(*pair) for pair in combinations(found, 2))
 
     def _resolved(self, node: Any) -> Any:
         """Return the definition that a node refers to, if it is only a reference."""
@@ -123,28 +126,39 @@ _ONLY_WITH: Mapping[str, frozenset[str]] = {
 }
 
 
-def _are_disjoint(one: Any, other: Any) -> bool:
-    """Return whether certainly no value matches both schemas."""
-    if not isinstance(one, dict) or not isinstance(other, dict):
-        return one is False or other is False
-    values, others = _values(one), _values(other)
-    if values is not None and others is not None:
-        return not any(_same(value, item) for value in values for item in others)
-    kinds = _types(one) & _types(other)
-    return not kinds or (kinds == {"object"} and _have_disjoint_fields(one, other))
+class _Exclusion:
+    """Finds out which schemas exclude each other, in a limited number of steps."""
 
+    def __init__(self) -> None:
+        self._left = _MOST_STEPS
 
-def _have_disjoint_fields(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    fields, others = _fields(one), _fields(other)
-    for name in _required(one) | _required(other):
-        if name in fields and name in others:
-            if _are_disjoint(fields[name], others[name]):
+    def are_disjoint(self, one: Any, other: Any) -> bool:
+        """Return whether certainly no value matches both schemas."""
+        if not isinstance(one, dict) or not isinstance(other, dict):
+            return one is False or other is False
+        self._left -= 1
+        if self._left < 0 or one is other:
+            return False
+        values, others = _values(one), _values(other)
+        if values is not None and others is not None:
+            self._left -= len(values) * len(others)
+            return not any(_same(value, item) for value in values for item in others)
+        kinds = _types(one) & _types(other)
+        return not kinds or (kinds == {"object"} and self._have_disjoint_fields(one, other))
+
+    def _have_disjoint_fields(self, one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+        fields, others = _fields(one), _fields(other)
+        first, second = _required(one), _required(other)
+        self._left -= len(first) + len(second)
+        for name in first | second:
+            if name in fields and name in others:
+                if self.are_disjoint(fields[name], others[name]):
+                    return True
+            elif (name in first and _forbids(other, name)) or (
+                name in second and _forbids(one, name)
+            ):
                 return True
-        elif (name in _required(one) and _forbids(other, name)) or (
-            name in _required(other) and _forbids(one, name)
-        ):
-            return True
-    return False
+        return False
 
 
 def _fields(schema: Mapping[str, Any]) -> Mapping[str, Any]:

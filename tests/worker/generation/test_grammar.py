@@ -13,6 +13,7 @@ from mealkit.errors import MealkitError
 from mealkit.worker.generation.generator import Generator
 from mealkit.worker.generation.grammar import Schemas
 from mealkit.worker.generation.names_once import NamesOnce
+from mealkit.worker.generation.schema_keywords import enforceable
 from mealkit.worker.generation_values import Called, ChatInput, Finished, Tools, Written
 
 SCHEMAS = [
@@ -316,11 +317,22 @@ def test_arguments_are_an_object(parameters):
             jsonschema.validate(arguments, parameters or {})
 
 
-def test_arguments_that_are_no_object_are_refused():
+@pytest.mark.parametrize("kind", ["string", ["null"], None, 5, {}])
+def test_arguments_that_are_no_object_are_refused(kind):
     """They are not called with anything else."""
-    tool = {"type": "function", "function": {"name": "f", "parameters": {"type": "string"}}}
+    tool = {"type": "function", "function": {"name": "f", "parameters": {"type": kind}}}
     with pytest.raises(MealkitError, match="expected object"):
         answer(Noise(), None, Tools([tool], "required", None, parallel=False))
+
+
+def test_comparing_alternatives_takes_limited_time():
+    """However often a schema refers to large definitions; then oneOf is refused as before."""
+    names = [f"p{number}" for number in range(1500)]
+    large = {"type": "object", "properties": {name: {} for name in names}, "required": names}
+    both = {"oneOf": [{"$ref": "#/$defs/a"}, {"$ref": "#/$defs/b"}]}
+    schema = {"$defs": {"a": large, "b": {**large}}, "anyOf": [both] * 1500}
+    found = enforceable(schema)
+    assert all("oneOf" in item for item in found["anyOf"])
 
 
 @pytest.mark.parametrize("named", [None, "subtract"])
