@@ -24,12 +24,12 @@ def test_check_works_in_the_kits_own_folder(mealkit, kit, tmp_path):
 
 
 def test_check_as_json(mealkit, kit):
-    """With its warnings, and the state of the lock."""
+    """With its warnings (a new kit has no graph yet), and the state of the lock."""
     file = kit / "kit.yaml"
     file.write_text(file.read_text().replace("  task:", "  allow_pickle: true\n  task:"))
     form = json.loads(mealkit("check", "soup", "--json").stdout)
     assert (form["name"], form["version"]) == ("soup", "0.1.0")
-    assert [item["code"] for item in form["warnings"]] == ["KIT_PICKLE_ALLOWED"]
+    assert [item["code"] for item in form["warnings"]] == ["KIT_PICKLE_ALLOWED", "SOURCE_NOT_FOUND"]
     assert form["lock"] == {"missing": True, "stale": []}
 
 

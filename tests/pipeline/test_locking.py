@@ -420,8 +420,13 @@ def test_a_check_names_every_file_and_every_requirement_at_once(kit, home):
     assert all(":" in item.where for item in raised.value.problems)
 
 
-def test_a_missing_file_with_a_mirror_is_no_problem(kit, home):
-    """The mirror has it when the kit is built."""
+def test_a_missing_local_file_is_told(kit, home):
+    """It may still have to be made, as in a new kit; with a mirror, it is no problem."""
+    entry = {"files": ["config.json", "later.json"]}
+    edit_kit(kit, lambda form: form["model"]["weights"][0].update(entry))
+    (warning,) = check_kit(kit, home).warnings
+    assert warning.code == "SOURCE_NOT_FOUND"
+    assert "there is no later.json" in warning.message
     mirror = {"source": "http", "url": "http://127.0.0.1:9/models"}
     entry = {"files": ["config.json"], "mirrors": [mirror]}
     edit_kit(kit, lambda form: form["model"]["weights"][0].update(entry))

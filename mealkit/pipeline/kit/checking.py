@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mealkit.engines.registry import takes_any_data
 from mealkit.engines.typed_parts import engine_problems
-from mealkit.errors import Problem
+from mealkit.errors import KitError, Problem
 from mealkit.kit.bounds import Bounds
 from mealkit.kit.document import Document
 from mealkit.pipeline.home import Home
@@ -32,21 +32,28 @@ def check_kit(
 ) -> CheckReport:
     """Check a kit and every file in its folder, without the network.
 
-    The kit may use its own folder and those in ``allowed``. A stale lock is one of the warnings.
+    The kit may use its own folder and those in ``allowed``. Warnings are a stale lock, and a missing
+    local file, which may still have to be made.
 
     Raises:
         KitError: all problems of the kit at once.
         LockError: its lock cannot be read.
     """
+    missing: list[Problem] = []
 
     def problems(document: Document) -> list[Problem]:
-        return [*engine_problems(document), *_folder_problems(document, home, allowed)]
+        found = _folder_problems(document, home, allowed)
+        missing.extend(item for item in found if item.code == "SOURCE_NOT_FOUND")
+        return [*engine_problems(document), *(item for item in found if item not in missing)]
 
-    kit = open_kit(path, home, allowed, progress, problems)
+    try:
+        kit = open_kit(path, home, allowed, progress, problems)
+    except KitError as error:
+        raise KitError(*error.problems, *missing) from error
     about = kit.parts.kit
     stale = [kit.stale()] if kit.drift else []
     paths = tuple(change.path for change in kit.drift) if kit.lock else None
-    return CheckReport(about.name, about.version, (*kit.warnings, *stale), paths)
+    return CheckReport(about.name, about.version, (*kit.warnings, *missing, *stale), paths)
 
 
 def _folder_problems(document: Document, home: Home, allowed: Sequence[Path]) -> list[Problem]:
