@@ -22,7 +22,7 @@ from mealkit.runtime.api.reading import (
     read_request,
     unsupported,
 )
-from mealkit.runtime.api.served_model import ServedModel
+from mealkit.runtime.api.served_model import TRUNCATING, ServedModel
 from mealkit.runtime.api.texts import Texts, are_tokens, read_texts, read_tokens, refuse_tokens
 from mealkit.untrusted import parse_json
 
@@ -88,9 +88,9 @@ def _truncating(served: ServedModel) -> dict[str, Any]:
     Raises:
         RequestError: ``REQUEST_UNSUPPORTED``, the kit does not allow it.
     """
-    if served.hyperparameters.get("overlong") != "truncate_if_asked":
+    if served.hyperparameters.get("overlong") != TRUNCATING:
         message = "truncate is not supported: this kit never truncates texts"
-        hint = "send less text; the kit's author can allow it with overlong: truncate_if_asked"
+        hint = f"send less text; the kit's author can allow it with overlong: {TRUNCATING}"
         raise unsupported(message, "truncate", hint)
     return {
         "truncate_prompt_tokens": served.hyperparameters["max_length"],

@@ -12,7 +12,7 @@ from typing import Any
 from mealkit.recipe.kit import Feature
 from mealkit.runtime.api.named_prompt import TEXT
 from mealkit.runtime.api.sampling import MAX_TOKENS_NAMES, NUMBERS, SAME_AS_NEUTRAL
-from mealkit.runtime.api.served_model import ServedModel, show_bounds
+from mealkit.runtime.api.served_model import TRUNCATING, ServedModel, show_bounds
 
 Schema = dict[str, Any]
 
@@ -110,7 +110,7 @@ def without_tools(schemas: dict[str, Schema]) -> None:
 def _limit_embeddings(fields: dict[str, Schema], served: ServedModel) -> None:
     if "dimensions" in fields and served.dimensions:
         fields["dimensions"] = _pinned(fields["dimensions"], served.dimensions)
-    if "truncate" in fields and served.hyperparameters.get("overlong") == "refuse":
+    if "truncate" in fields and served.hyperparameters.get("overlong") != TRUNCATING:
         only = {"enum": [False, "NONE", None]}
         fields["truncate"] = {**only, "description": fields["truncate"]["description"]}
 

@@ -27,6 +27,10 @@ _CANNOT = {
 }
 
 
+TRUNCATING = "truncate_if_asked"
+"""The value of the hyperparameter ``overlong`` with which callers may have texts truncated."""
+
+
 @dataclass(slots=True)
 class ServedModel:
     """The model, its features, the values that the kit pins, and those that callers may set."""

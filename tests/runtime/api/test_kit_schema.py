@@ -96,6 +96,16 @@ def test_a_kit_without_prompts(offer):
     assert next(iter(fields)) == "model"
 
 
+@pytest.mark.parametrize("overlong", [None, "refuse", "truncate_if_asked"])
+def test_texts_are_cut_only_where_the_kit_says_so(offer, overlong):
+    """Another kit accepts only the values that cut nothing."""
+    kit = offer(Task.EMBEDDINGS)
+    kit.hyperparameters = {**kit.hyperparameters, "overlong": overlong}
+    for value, is_neutral in ((True, False), ("END", False), (False, True), ("NONE", True)):
+        allowed = is_neutral or overlong == "truncate_if_asked"
+        assert allows(EMBEDDINGS, kit, {"input": "a", "truncate": value}) is allowed
+
+
 def test_the_length_of_vectors_once_it_is_known(offer):
     """A caller may name the one that the model has."""
     kit = offer(Task.EMBEDDINGS)
