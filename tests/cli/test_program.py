@@ -108,7 +108,8 @@ def test_all_problems_of_a_kit_are_shown_at_once(mealkit, kit):
     spoiled = file.read_text().replace('python: "3.13"', "python: 3.13").replace("mean", "max")
     file.write_text(spoiled.replace("gpu: none", "gpu: some"))
     result = mealkit("check", "soup")
-    assert result.stderr.count("error[") == 3
+    assert result.stderr.count("error[") == 4
+    assert "there is no model.onnx" in result.stderr
     assert "hyperparameters.pooling is 'max'" in result.stderr
     assert "soup/kit.yaml:" in result.stderr
 

@@ -29,6 +29,7 @@ def problems(folder, files, handler="handler.py:Handler", python="3.11", weights
             "code": sorted(files),
             "base": {"source": "debian", "suite": "trixie"},
             "python": python,
+            "requirements": ["lib"],  # what the code imports from lib may be right
         },
     }
     for name, text in files.items():

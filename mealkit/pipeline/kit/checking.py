@@ -32,8 +32,8 @@ def check_kit(
 ) -> CheckReport:
     """Check a kit and every file in its folder, without the network.
 
-    The kit may use its own folder and those in ``allowed``. Warnings are a stale lock, and a missing
-    local file, which may still have to be made.
+    The kit may use its own folder and those in ``allowed``. Warnings are a stale lock and a
+    missing local file, which may still have to be made.
 
     Raises:
         KitError: all problems of the kit at once.
