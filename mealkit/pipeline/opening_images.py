@@ -99,19 +99,18 @@ def current_image(
     if target.reference.digest is not None:
         return replace(target, is_absent=True) if stored is None else StoredDigest(str(stored))
     progress.phase(f"asking {target.reference.registry} for {target.text}")
+    if stored is None:
+        return replace(target, is_absent=True)
     try:
-        found = _digest_at_registry(target, wanted, is_stored=stored is not None)
+        found = _digest_at_registry(target, wanted)
     except MealkitError as error:
-        if stored is None:
-            raise
         if error.problems[0].code != "REGISTRY_UNREACHABLE":
             raise _with_stored(error, stored) from error
         progress.notice(_not_asked(error.problems[0], target, stored))
         return StoredDigest(str(stored))
     if found == stored:
         return StoredDigest(str(found))
-    if stored is not None:
-        progress.phase(f"note: {target.text} is now {found}; the image pulled before is {stored}")
+    progress.phase(f"note: {target.text} is now {found}; the image pulled before is {stored}")
     return replace(target, is_absent=True)
 
 
@@ -127,15 +126,12 @@ def _stored_digest(
     return find_image(*opened, platform, is_preference=True).digest
 
 
-def _digest_at_registry(
-    target: RegistryReference, platform: Platform, *, is_stored: bool
-) -> Digest:
+def _digest_at_registry(target: RegistryReference, platform: Platform) -> Digest:
     from mealkit.stores.registry.pull import RemoteImages
     from mealkit.stores.registry.reaching import Registries
 
-    # If there is an image to start, a machine without a network should not wait long.
-    retry = Retry(attempts=2) if is_stored else None
-    with Registries.from_environment(retry=retry) as registries:
+    # There is an image to use, so a machine without a network should not wait long.
+    with Registries.from_environment(retry=Retry(attempts=2)) as registries:
         return RemoteImages(registries).resolve(target.reference, platform).digest
 
 

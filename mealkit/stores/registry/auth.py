@@ -107,7 +107,9 @@ class Authorizer:
             self._challenge = challenge
             # A registry may know the repository by another name, such as one with a prefix.
             stated = challenge.parameters.get("scope", "").split()
-            made = self._make(challenge, scopes, tuple(stated))
+            known_names = {scope.rpartition(":")[0] for scope in scopes}
+            others = [scope for scope in stated if scope.rpartition(":")[0] not in known_names]
+            made = self._make(challenge, scopes, tuple(others))
             return None if made == refused else made
 
     def denied(self, what: str, words: str = "") -> MealkitError:

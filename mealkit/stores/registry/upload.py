@@ -85,7 +85,7 @@ class Uploader:
     def _has(self, repository: str, blob: Blob) -> bool:
         path = f"/v2/{repository}/blobs/{blob.digest}"
         answer = self.client.send(RegistryCall("HEAD", path, self._scopes(repository)))
-        if answer.status == 404:
+        if answer.status == 404 or (answer.is_page and answer.status < 300):
             return False
         if answer.status == 405 or (answer.status != 200 and self.client.is_elsewhere(answer)):
             return self._can_read(path, repository, blob)
@@ -96,7 +96,7 @@ class Uploader:
             return answer.digest == blob.digest and size in {None, str(blob.size_bytes)}
         if size is None:
             return self._can_read(path, repository, blob)
-        return size == str(blob.size_bytes) and not answer.is_page
+        return size == str(blob.size_bytes)
 
     def _can_read(self, path: str, repository: str, blob: Blob) -> bool:
         """Read the first byte: a storage's address may be signed for GET only, not for HEAD."""
