@@ -71,6 +71,11 @@ def minilm_files(test_cache: Path, minilm_wheel: Path) -> Path:
     return folder
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name long bytes by their parameter: archives contain the time, and ids must not change."""
+    return argname if isinstance(val, bytes) and len(val) > 40 else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what this machine cannot run, and say why."""
     reasons = {"docker": _no_docker(), "gpu": _no_gpu()}
