@@ -82,8 +82,7 @@ def other_kind(metadata: Mapping[str, Any]) -> str | None:
     """Return what a GGUF is if it is not a model of text that engines here run; else None."""
     kind, architecture = metadata.get("general.type"), metadata.get("general.architecture")
     found = _OTHER_TYPES.get(kind) if isinstance(kind, str) else None
-    is_named = isinstance(architecture, str)
-    return found or (_OTHER_ARCHITECTURES.get(architecture) if is_named else None)
+    return found or _OTHER_ARCHITECTURES.get(str(architecture))
 
 
 def is_encoder(metadata: Mapping[str, Any]) -> bool:
