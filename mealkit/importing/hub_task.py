@@ -250,10 +250,12 @@ def _require_plain_scores(repository: Repository) -> None:
 def _require_whole_model(repository: Repository, metadata: Mapping[str, Any] | None) -> None:
     """Raise for an adapter, which changes another model and is none itself."""
     adapter = repository.map("adapter_config.json")
+    # Safetensors of a whole model have a config.json; some adapters have other names.
+    endings = (".safetensors", ".gguf", ".onnx")
     whole = [
         name
         for name in repository.sizes_bytes
-        if name.endswith((".safetensors", ".gguf", ".onnx"))
+        if name.endswith(endings if "config.json" in repository.sizes_bytes else endings[1:])
         and not PurePosixPath(name).name.startswith("adapter")
     ]
     is_adapter = not whole and (bool(adapter) or repository.card.get("library_name") == "peft")

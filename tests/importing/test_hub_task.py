@@ -179,9 +179,12 @@ def test_a_gguf_for_vectors():
     assert stated_task(repository(), {**metadata, "qwen3.pooling_type": 0}).task == "generation"
 
 
-def test_an_adapter_in_a_folder():
-    """A checkpoint of it is not a whole model either."""
+@pytest.mark.parametrize(
+    "name", ["checkpoint-1/adapter_model.safetensors", "lora.safetensors", "x/step.safetensors"]
+)
+def test_an_adapter_under_other_names(name):
+    """Also in a folder: a whole model has a config.json."""
     texts = {"README.md": '---\n{"library_name": "peft", "base_model": "a/base"}\n---\n'}
-    sizes = dict.fromkeys([*texts, "checkpoint-1/adapter_model.safetensors"], 1)
+    sizes = dict.fromkeys([*texts, name], 1)
     with pytest.raises(MealkitError, match="it is an adapter of a/base"):
         stated_task(Repository("a/b", "0" * 40, sizes, texts), None)
