@@ -32,6 +32,7 @@ _KNOWN = frozenset(
 # Instructions whose value comes after a word: the parameter's name, the message's role.
 _WITH_WORD = frozenset({"MESSAGE", "PARAMETER"})
 _QUOTES = ('"""', '"')
+_ON_THE_HUB = re.compile(r"(?:https?://)?(?:hf\.co|huggingface\.co)/")
 # A drive, or another machine.
 _OTHER_DISK = re.compile(r"[A-Za-z]:[\\/]|\\\\")
 # Without a byte order mark, Ollama reads UTF-8. Windows PowerShell writes UTF-16.
@@ -136,8 +137,8 @@ def _path(item: Directive, folder: Path, where: str, is_file: Callable[[Path], b
         except RuntimeError as error:  # the user does not exist
             message = f"FROM names {shown(value)}, the home of a user who does not exist"
             raise failure("KIT_INVALID", message, where=at) from error
-    if value.startswith(("hf.co/", "huggingface.co/")):
-        hint = f"mealkit new NAME --from hub {value.partition('/')[2]}"
+    if found := _ON_THE_HUB.match(value):
+        hint = f"mealkit new NAME --from hub {value[found.end() :]}"
     else:
         hint = (
             f"find Ollama's file of the model (ollama show --modelfile {value}) and write"

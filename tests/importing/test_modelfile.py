@@ -55,6 +55,7 @@ def test_what_is_no_modelfile(text, said, line):
     ("value", "hint"),
     [
         ("llama3.2:3b", "ollama show --modelfile llama3.2:3b"),
+        ("https://huggingface.co/a/B-GGUF", "--from hub a/B-GGUF"),
         ("hf.co/someone/Some-GGUF:Q4_K_M", "--from hub someone/Some-GGUF:Q4_K_M"),
     ],
 )

@@ -3,7 +3,7 @@
 In a repository only small texts and headers are read, never the weights.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -96,9 +96,13 @@ def from_modelfile(source: str, engine: str | None, home: Home) -> Proposal:  # 
 
 
 def _is_file(path: Path) -> bool:
+    return _is(path.is_file)
+
+
+def _is(asked: Callable[[], bool]) -> bool:
     try:
-        return path.is_file()
-    except OSError:  # a name that is too long
+        return asked()
+    except OSError:  # a name that is too long, or a folder that may not be read
         return False
 
 
@@ -108,7 +112,7 @@ def _metadata(file: Path, where: str) -> Mapping[str, Any]:
     from mealkit.sources.ranges import FileRanges
 
     if not _is_file(file):
-        what = "is a folder" if file.is_dir() else "does not exist"
+        what = "is a folder" if _is(file.is_dir) else "does not exist"
         hint = "name the GGUF file itself; for safetensors: mealkit new NAME --from hub OWNER/NAME"
         message = f"FROM names {file}, which {what}"
         raise failure("KIT_FILE_MISSING", message, where=where, hint=hint)
