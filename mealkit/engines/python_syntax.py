@@ -32,6 +32,6 @@ def parse_python(text: str, path: str) -> ast.Module:
     if tokens > MAX_TOKENS:
         raise UntrustedError(f"it has {tokens} tokens, more than {MAX_TOKENS}")
     try:
-        return ast.parse(text, path)
+        return ast.parse(text.removeprefix("\ufeff"), path)  # as Python reads a file
     except (RecursionError, MemoryError):  # the parser's errors for the depth
         raise UntrustedError("it nests too deep") from None

@@ -18,6 +18,10 @@ _OLD = re.compile(r"3\.(\d{1,2})")
 
 # The values that are true in YAML 1.1, as Cog reads them.
 _YES = frozenset({"true", "yes", "on", "y"})
+_LISTS = frozenset({"environment", "pre_install", "python_packages", "run", "system_packages"})
+# These configure Cog's own build.
+_OF_COG = ("python_overrides", "sdk_version", "cog_runtime", "fast")
+_FIELDS = _LISTS | {"cuda", "cudnn", "gpu", "python_requirements", "python_version", *_OF_COG}
 # Names of Ubuntu, and of old releases, for packages that Debian has under another name.
 _RENAMED = {
     "libgl1-mesa-glx": "libgl1",
@@ -37,6 +41,7 @@ _RENAMED = {
     "ttf-liberation": "fonts-liberation",
 }
 _DEBIAN_NAME = re.compile(r"[a-z0-9][a-z0-9+.-]+")
+_PINNED_NAME = re.compile(r"([a-z0-9][a-z0-9+.-]+)(?::[a-z0-9]+)?\s*=\s*\S+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +123,10 @@ def _packages(build: Mapping[str, Any]) -> tuple[list[str], list[LeftOut]]:
             left.append(LeftOut(f"build.system_packages: {name}", why, "nothing"))
         elif isinstance(name, str) and _DEBIAN_NAME.fullmatch(name):
             kept.append(name)
+        elif isinstance(name, str) and (pinned := _PINNED_NAME.fullmatch(name)):
+            kept.append(_RENAMED.get(pinned[1], pinned[1]))
+            why = "the suite has one version of it, which the lock pins"
+            left.append(LeftOut(f"build.system_packages: {name}", why, "nothing, if that one fits"))
         else:
             why = "only a package's name is taken over; the lock pins its version"
             left.append(LeftOut(f"build.system_packages: {name}", why, "add it by its name"))
@@ -134,6 +143,13 @@ def _left_of_build(build: Mapping[str, Any]) -> Iterator[LeftOut]:
                 "run it once, and name its result in model.weights or runtime.wheels",
             )
     yield from _left_of_versions(build)
+    for name in sorted(build.keys() - _FIELDS):
+        yield LeftOut(
+            f"build.{name}", "mealkit does not know this field", "see Cog's documentation"
+        )
+    for name in sorted(build.keys() & _LISTS):
+        if build[name] is not None and not isinstance(build[name], list):
+            yield LeftOut(f"build.{name}", "it is not a list", "write a list into cog.yaml")
 
 
 def _left_of_versions(build: Mapping[str, Any]) -> Iterator[LeftOut]:
@@ -148,7 +164,7 @@ def _left_of_versions(build: Mapping[str, Any]) -> Iterator[LeftOut]:
                 "CUDA is part of the wheels of torch and others, the driver is part of the machine",
                 "require wheels that are built for this version",
             )
-    for name in ("python_overrides", "sdk_version", "cog_runtime", "fast"):
+    for name in _OF_COG:
         if name in build:
             why = "it configures Cog's own build"
             yield LeftOut(f"build.{name}: {build[name]}", why, "nothing, or pin the version")

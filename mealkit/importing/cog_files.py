@@ -89,14 +89,19 @@ def sort_files(
     left += [_own_name(path) for path in sorted(own.keys() & project.texts.keys())]
     left += _drop_refused(code, predictor, own, handler, python)
     moved = _beyond_limits(code)
-    data, left_data = _data([item for item in project.others if item not in ignored])
+    others = [item for item in project.others if item not in ignored and not _is_read(item)]
+    data, left_data = _data(others)
     left += [*left_data, *_left_of_names(project.texts, ignored)]
     return SortedFiles(code, sorted([*data, *moved]), tuple(left))
 
 
 def _is_no_code(path: str) -> bool:
-    is_requirements = _REQUIREMENTS.fullmatch(PurePosixPath(path).name) is not None
-    return path in _NOT_CODE or _is_no_name(path) or is_requirements
+    return path in _NOT_CODE or _is_no_name(path) or _is_read(path)
+
+
+def _is_read(path: str) -> bool:
+    """Return whether only the importer reads a file."""
+    return path == CONFIG or _REQUIREMENTS.fullmatch(PurePosixPath(path).name) is not None
 
 
 def unfit(path: str, text: str) -> LeftOut | None:

@@ -27,6 +27,8 @@ _OPTIONS = re.compile(r"(?:^|\s)-{1,2}[A-Za-z]")
 _OPTION = re.compile(r"(-{1,2}[A-Za-z][\w-]*)(?:\s*=\s*|\s+|(?=[^\s-]))?([^-\s]\S*)?")
 _FILES = frozenset({"-r", "--requirement"})
 _CONSTRAINTS = frozenset({"-c", "--constraint"})
+# Options without a value.
+_FLAGS = frozenset({"--no-index", "--pre", "--prefer-binary", "--require-hashes"})
 # A kit does the same without them: it takes only wheels, and pins the hash of each.
 _NEEDLESS = frozenset(
     {
@@ -101,9 +103,13 @@ class _Reading:
         begin = _OPTIONS.search(line)
         requirement = (line[: begin.start()] if begin else line).strip()
         if begin:
-            self._options(where, line[begin.start() :].strip(), folder, alone=not requirement)
-        if not requirement:
-            return
+            options = line[begin.start() :].strip()
+            for behind in self._options(where, options, folder, alone=not requirement):
+                self._requirement(where, behind, constrains=constrains)
+        if requirement:
+            self._requirement(where, requirement, constrains=constrains)
+
+    def _requirement(self, where: str, requirement: str, *, constrains: bool) -> None:
         refused = self._refused(requirement)
         if refused is not None:
             self._leave(f"{where}: {requirement}", *refused)
@@ -126,11 +132,16 @@ class _Reading:
                     kept.specifier &= item.specifier
             yield str(kept)
 
-    def _options(self, where: str, text: str, folder: str, *, alone: bool) -> None:
+    def _options(self, where: str, text: str, folder: str, *, alone: bool) -> list[str]:
+        """Read options; return the requirements behind them, which Cog reads as well."""
+        behind = _OPTION.sub(" ", text).split()
         for found in _OPTION.finditer(text):
             name, value = found[1], found[2] or ""
             if name[:2] in _FILES | _CONSTRAINTS and not name.startswith("--") and len(name) > 2:
                 name, value = name[:2], name[2:] + value  # -rmore.txt
+            if value and name in _FLAGS:
+                behind.append(value)
+                value = ""
             if name in _FILES | _CONSTRAINTS and alone:
                 inner = posixpath.normpath(posixpath.join(folder, value))
                 self.file(inner, constrains=name in _CONSTRAINTS)
@@ -138,6 +149,7 @@ class _Reading:
                 fault = fault_in(name)
                 what = f"{where}: {name} {value}".rstrip()
                 self._leave(what, fault.why if fault else "it is not known", _instead(fault))
+        return behind
 
     def _refused(self, line: str) -> tuple[str, str] | None:
         """Return why a kit cannot have a requirement, and what to do; None if it can."""
@@ -163,7 +175,7 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
     """Yield the lines as pip reads them: continued ones joined, without comments."""
     number = 1
     for raw in _joined(text.removeprefix("\ufeff")):
-        line = _COMMENT.sub("", raw.replace("\0", " ")).strip()
+        line = _COMMENT.sub("", raw.replace("\0", " ").replace("\t", " ")).strip()
         if line:
             yield number, line
         number += raw.count("\0") + 1

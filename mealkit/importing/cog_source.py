@@ -13,6 +13,7 @@ from mealkit.engines.handler_source import class_named, method_named
 from mealkit.engines.imported_modules import imported_modules
 from mealkit.engines.python_syntax import parse_python
 from mealkit.errors import failure
+from mealkit.importing.cog_downloads import downloads_in, last_name
 from mealkit.importing.proposal import LeftOut
 from mealkit.untrusted import UntrustedError
 
@@ -30,38 +31,8 @@ _NAMES = frozenset(
         "Secret",
     }
 )
-# The last names of functions with which setups fetch weights.
-_FETCHES = frozenset(
-    {
-        "from_pretrained",
-        "hf_hub_download",
-        "cached_download",
-        "download_url",
-        "download_url_to_file",
-        "load_file_from_url",
-        "load_state_dict_from_url",
-        "snapshot_download",
-        "urlopen",
-        "urlretrieve",
-    }
-)
-# Functions with common names, with the module or object that they belong to.
-_FETCHES_OF = frozenset(
-    {
-        "clip.load",
-        "gdown.download",
-        "httpx.get",
-        "httpx.stream",
-        "hub.load",
-        "requests.get",
-        "requests.request",
-        "wget.download",
-        "whisper.load_model",
-    }
-)
 _FILES = frozenset({"File", "Path"})
 _LONGEST_TYPE = 1000
-_PROGRAMS = ("pget", "wget", "curl", "git", "gsutil", "aws")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,46 +63,81 @@ def read_predictor(texts: Mapping[str, str], file: str, class_name: str) -> Pred
     except (SyntaxError, ValueError) as error:
         line = getattr(error, "lineno", None) or 1
         raise failure("USAGE", f"{file} is not Python", where=f"{file}:{line}") from error
-    body = class_named(tree, class_name)
+    trees = {**imported_modules(texts, file), file: tree}
+    body = _class(trees, file, class_name)
     if body is None:
         if method_named(tree, class_name) is not None:
             hint = "put it into a class with a method predict first"
             message = f"{file}: {class_name} is a function, not a class"
             raise failure("USAGE", message, where=file, hint=hint)
         raise failure("USAGE", f"{file} has no class {class_name}", where=file)
-    method = next((name for name in ("predict", "run") if method_named(body, name)), None)
-    if method is None:
+    bodies = [body, *_bases(trees, body)]
+    found = ((name, method_named(item, name)) for item in bodies for name in ("predict", "run"))
+    method, described = next((item for item in found if item[1] is not None), ("", None))
+    if described is None:
         message = f"{class_name} has no method predict"
         raise failure("USAGE", message, where=f"{file}:{body.lineno}")
-    described = method_named(body, method)
-    said = ast.get_docstring(described) if described else None
+    said = ast.get_docstring(described)
     return Predictor(
         file=file,
         class_name=class_name,
         method=method,
         description=said.splitlines()[0].strip() if said else None,
-        takes_files=described is not None and _takes_files(described),
+        takes_files=_takes_files(described),
         left_out=(
             *_imports(tree, file),
-            *_fetches(tree, file),
+            *downloads_in(tree, file),
             *_pieces(tree, file),
-            *_left_of_helpers(texts, file),
+            *_left_of_helpers(trees, file),
         ),
     )
 
 
-def _left_of_helpers(texts: Mapping[str, str], file: str) -> Iterator[LeftOut]:
-    for path, tree in imported_modules(texts, file).items():
+def _class(trees: Mapping[str, ast.Module], file: str, name: str) -> ast.ClassDef | None:
+    """Return a class that a file defines, or that it imports from another file of the project."""
+    tree = trees[file]
+    if (body := class_named(tree, name)) is not None:
+        return body
+    imported = [
+        alias.name
+        for item in tree.body
+        if isinstance(item, ast.ImportFrom)
+        for alias in item.names
+        if name == (alias.asname or alias.name)
+    ]
+    return _defined(trees, imported[-1]) if imported else None
+
+
+def _defined(trees: Mapping[str, ast.Module], name: str) -> ast.ClassDef | None:
+    found = (class_named(tree, name) for tree in trees.values())
+    return next((body for body in found if body is not None), None)
+
+
+def _bases(trees: Mapping[str, ast.Module], body: ast.ClassDef) -> Iterator[ast.ClassDef]:
+    """Yield the classes of the project that a class inherits from, by their names."""
+    todo, seen = [body], {body.name}
+    while todo:
+        for base in todo.pop().bases:
+            name = last_name(base)
+            above = _defined(trees, name) if name is not None and name not in seen else None
+            if above is not None:
+                seen.add(above.name)
+                todo.append(above)
+                yield above
+
+
+def _left_of_helpers(trees: Mapping[str, ast.Module], file: str) -> Iterator[LeftOut]:
+    for path, tree in sorted(trees.items()):
         if path == file:
             continue
         yield from _imports(tree, path)
-        yield from _fetches(tree, path)
+        yield from downloads_in(tree, path)
 
 
 def _takes_files(method: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     every = [*method.args.posonlyargs, *method.args.args, *method.args.kwonlyargs]
     return any(
-        _last_name(part) in _FILES
+        last_name(part) in _FILES
         for item in every
         if item.annotation is not None
         for part in _annotation_parts(item.annotation)
@@ -172,29 +178,11 @@ def _imports(tree: ast.Module, file: str) -> Iterator[LeftOut]:
             )
 
 
-def _fetches(tree: ast.Module, file: str) -> Iterator[LeftOut]:
-    """Yield the calls that fetch files, as far as their names show it."""
-    for item in ast.walk(tree):
-        if not isinstance(item, ast.Call):
-            continue
-        name = _last_name(item.func)
-        program = _program(item)
-        if name in _FETCHES or _owned_name(item.func) in _FETCHES_OF or program:
-            what = f"{file}:{item.lineno} {program or name}"
-            if name == "from_pretrained" and not _names_repository(item):
-                continue
-            yield LeftOut(
-                what,
-                "a kit has no network when it starts: its weights are pinned and verified",
-                "name the files in model.weights with a commit, and load them by their path",
-            )
-
-
 def _pieces(tree: ast.Module, file: str) -> Iterator[LeftOut]:
     for item in ast.walk(tree):
         if not isinstance(item, ast.Name | ast.Attribute):
             continue
-        name = _last_name(item)
+        name = last_name(item)
         if name in {"ConcatenateIterator", "AsyncConcatenateIterator"}:
             yield LeftOut(
                 f"{file}:{item.lineno} {name}",
@@ -202,48 +190,3 @@ def _pieces(tree: ast.Module, file: str) -> Iterator[LeftOut]:
                 "join the pieces if callers expect one text",
             )
             return
-
-
-def _owned_name(item: ast.expr) -> str | None:
-    """Return the last two parts of a dotted name: ``hub.load`` of ``torch.hub.load``."""
-    match item:
-        case ast.Attribute(attr=name, value=owner):
-            return f"{_last_name(owner)}.{name}"
-        case _:
-            return None
-
-
-def _last_name(item: ast.expr) -> str | None:
-    match item:
-        case ast.Name(id=name) | ast.Attribute(attr=name):
-            return name
-        case _:
-            return None
-
-
-def _program(call: ast.Call) -> str | None:
-    """Return the program that a call of subprocess or os starts, if it is a downloader."""
-    if _last_name(call.func) not in {
-        "run",
-        "call",
-        "check_call",
-        "check_output",
-        "system",
-        "Popen",
-    }:
-        return None
-    for item in ast.walk(call):
-        if isinstance(item, ast.Constant) and isinstance(item.value, str):
-            first = item.value.split()[:1]
-            if first and first[0] in _PROGRAMS:
-                return first[0]
-    return None
-
-
-def _names_repository(call: ast.Call) -> bool:
-    """Return whether from_pretrained gets OWNER/NAME, or a value that is not a literal path."""
-    match call.args[:1]:
-        case [ast.Constant(value=str(text))]:
-            return not text.startswith((".", "/", "models/"))
-        case _:
-            return True

@@ -48,7 +48,7 @@ def cog_proposal(project: CogProject) -> Proposal:
     """
     texts, folder = project.texts, project.folder
     config = _config(project)
-    predictor = _predictor(config, texts)
+    predictor = _predictor(config, project)
     build = read_build(_mapping(config, "build"), texts, project.wide)
     name = _model_name(config, folder)
     environment, left_environment = _environment(config)
@@ -85,13 +85,13 @@ def cog_proposal(project: CogProject) -> Proposal:
 
 
 def _config(project: CogProject) -> dict[str, Any]:
-    texts = project.texts
-    if CONFIG not in texts:
+    text = project.texts.get(CONFIG, project.wide.get(CONFIG))
+    if text is None:
         why = f": it is {project.skipped[CONFIG]}" if CONFIG in project.skipped else ""
-        why = ": it is not UTF-8 text" if CONFIG in project.others else why
+        why = ": it is not text of at most 1 MiB" if CONFIG in project.others else why
         raise failure("USAGE", f"{project.folder} has no {CONFIG}{why}", where=project.folder)
     # The kit's own reader: it has limits, and rejects YAML that is not JSON.
-    document, problems = read_document(texts[CONFIG], CONFIG)
+    document, problems = read_document(text, CONFIG)
     if problems:
         first = problems[0]
         raise failure("USAGE", f"{CONFIG}: {first.message}", where=first.where, hint=first.hint)
@@ -101,7 +101,8 @@ def _config(project: CogProject) -> dict[str, Any]:
     return config
 
 
-def _predictor(config: Mapping[str, Any], texts: Mapping[str, str]) -> Predictor:
+def _predictor(config: Mapping[str, Any], project: CogProject) -> Predictor:
+    texts = project.texts
     pointer = config.get("predict", config.get("run"))
     found = _POINTER.fullmatch(pointer) if isinstance(pointer, str) else None
     if found is None:
@@ -111,7 +112,8 @@ def _predictor(config: Mapping[str, Any], texts: Mapping[str, str]) -> Predictor
     file = str(PurePosixPath(found[1]))
     class_name = found[2] or "Predictor"
     if file not in texts:
-        message = f"{CONFIG} names {file}, which does not exist"
+        why = "is not UTF-8 text" if file in project.others else "does not exist"
+        message = f"{CONFIG} names {file}, which {why}"
         raise failure("USAGE", message, where=CONFIG)
     if pointer := pointer_in(texts[file].encode()):
         raise failure("USAGE", f"{file} is {pointer.kind}", hint=pointer.fix, where=file)
@@ -190,6 +192,8 @@ def _own_files(predictor: Predictor, environment: Mapping[str, str]) -> dict[str
 def _environment(config: Mapping[str, Any]) -> tuple[dict[str, str], list[LeftOut]]:
     kept: dict[str, str] = {}
     left: list[LeftOut] = []
+    if not isinstance(config.get("environment", []), list):
+        left.append(LeftOut("environment", "it is not a list", "write NAME=VALUE in a list"))
     for item in _list(config, "environment"):
         name, equals, value = str(item).partition("=")
         if equals and not _VARIABLE.fullmatch(name):

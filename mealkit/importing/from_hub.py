@@ -33,6 +33,9 @@ from mealkit.importing.stated_pooling import embedding, gguf_embedding, prompts,
 from mealkit.importing.stated_sampling import Values, sampling, template
 from mealkit.recipe.kit import Task
 
+# The only programs that read weights with these quant_methods.
+_PROGRAMS = {"exl2": "ExLlamaV2", "exl3": "ExLlamaV3"}
+
 
 def propose(repository: Repository, file: str | None, engine: str | None) -> Proposal:
     """Propose the kit of a repository; ``file`` names one of several GGUFs or graphs.
@@ -60,7 +63,9 @@ def propose(repository: Repository, file: str | None, engine: str | None) -> Pro
     part = engine_part(picked, served)
     form = tokenizer_of(repository, how)
     part.form["runtime"]["settings"].update(form.settings if form else {})
-    license_id = spdx(repository.card.get("license"), repository.card.get("license_name"))
+    licenses = _licenses(repository)
+    named = repository.card.get("license_name")
+    license_id = spdx(licenses[0], named) if len(licenses) == 1 else None
     without = missing_tokenizer(repository, picked, how)
     return Proposal(
         origin=f"{repository.repo} at {repository.commit}",
@@ -99,6 +104,14 @@ def _model(
         "task": task.value,
         "weights": [{**place, "files": [*files]}],
     }
+
+
+def _licenses(repository: Repository) -> Sequence[str]:
+    """Return the licences that the card states."""
+    stated = repository.card.get("license")
+    return [
+        item for item in (stated if isinstance(stated, list) else [stated]) if isinstance(item, str)
+    ]
 
 
 def _prompt_files(words: Mapping[str, str]) -> dict[str, str]:
@@ -141,12 +154,31 @@ def _require_description(
         message = f"it has no config.json, which {engine} needs"
         hint = "use a repository of the model in the format of transformers"
         raise failure("KIT_INVALID", message, where=repository.repo, hint=hint)
+    if how.weights == "safetensors":
+        _require_readable(repository)
     description = how.description
     if description is None or task is not description.needed_for:
         return
     if description.file not in repository.sizes_bytes:
         message = f"it has no {description.file} next to its files, which {engine} needs for {task}"
         hint = "choose another engine with --engine, or name the files in your own kit"
+        raise failure("KIT_INVALID", message, where=repository.repo, hint=hint)
+
+
+def _require_readable(repository: Repository) -> None:
+    """Raise for weights that only another program reads."""
+    config = repository.map("config.json")
+    stated = config.get("quantization_config")
+    method = stated.get("quant_method") if isinstance(stated, dict) else None
+    # MLX writes numbers of bits without a method.
+    program = (
+        "MLX"
+        if method is None and isinstance(config.get("quantization"), dict)
+        else _PROGRAMS.get(str(method))
+    )
+    if program is not None:
+        message = f"its weights are quantised for {program}, which no engine here reads"
+        hint = "use the repository that they were made of, or its GGUFs"
         raise failure("KIT_INVALID", message, where=repository.repo, hint=hint)
 
 
@@ -211,6 +243,8 @@ def _unsaid(repository: Repository, license_id: str | None) -> Sequence[LeftOut]
     found = []
     if license_id is None:
         why = "the repository's card does not state it"
+        if several := _licenses(repository):
+            why = f"the repository's card states several: {', '.join(several)}"
         found.append(LeftOut("the licence of the weights", why, "ask their publisher"))
     if "auto_map" in repository.map("config.json"):
         why = "config.json refers to the repository's own code (auto_map)"

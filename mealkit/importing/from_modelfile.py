@@ -12,7 +12,7 @@ from mealkit.engines.published_models import Comments, Served
 from mealkit.engines.registry import usual_engine
 from mealkit.errors import failure
 from mealkit.importing.engine_part import engine_part
-from mealkit.importing.gguf_names import GGUF_ENCODERS
+from mealkit.importing.gguf_names import is_encoder
 from mealkit.importing.modelfile import Directive
 from mealkit.importing.modelfile_values import (
     MESSAGE_WORDS,
@@ -30,13 +30,20 @@ from mealkit.kit.bounds import OPTION
 from mealkit.recipe.kit import Task
 
 _SYSTEM = "The text of SYSTEM: callers apply it by its name, or send it themselves."
-# The first words of licences, if a text contains no identifier: https://spdx.org/licenses/
-_LICENSES = {
-    "apache license": "Apache-2.0",
-    "mit license": "MIT",
-    "gnu general public license": "GPL-3.0-only",
-    "bsd 3-clause license": "BSD-3-Clause",
-}
+# The first words of licences, and words that follow soon: https://spdx.org/licenses/
+_LICENSES = (
+    ("apache license", "version 2.0", "Apache-2.0"),
+    ("mit license", "", "MIT"),
+    ("gnu general public license", "version 3", "GPL-3.0-only"),
+    ("gnu general public license", "version 2", "GPL-2.0-only"),
+    ("gnu lesser general public license", "version 3", "LGPL-3.0-only"),
+    ("gnu affero general public license", "version 3", "AGPL-3.0-only"),
+    ("mozilla public license", "2.0", "MPL-2.0"),
+    ("bsd 3-clause license", "", "BSD-3-Clause"),
+    ("bsd 2-clause license", "", "BSD-2-Clause"),
+)
+_HEAD_CHARACTERS = 200
+_LONGEST_NAME = 40
 
 
 def propose(directives: Sequence[Directive], model: GgufModel, where: str) -> Proposal:
@@ -47,7 +54,7 @@ def propose(directives: Sequence[Directive], model: GgufModel, where: str) -> Pr
     """
     metadata = model.metadata
     architecture = str(metadata.get("general.architecture", ""))
-    _require_generator(architecture, where)
+    _require_generator(metadata, architecture, where)
     values = _values(directives, metadata, architecture)
     files: dict[str, str] = {}
     system = [item.value for item in directives if item.name == "SYSTEM"]
@@ -64,9 +71,7 @@ def propose(directives: Sequence[Directive], model: GgufModel, where: str) -> Pr
     )
     if isinstance(values.values.get("threads"), int):
         part.form["runtime"]["settings"]["threads"] = values.values.pop("threads")
-    if license_id is None:
-        why = "neither LICENSE nor the GGUF states it"
-        values.leave_out("the licence of the weights", why, "ask their publisher")
+    _list_license(values, license_id, text)
     named = metadata.get("general.name")
     name = short(named if isinstance(named, str) else "") or short(Path(model.files[0]).stem)
     kit = {
@@ -97,9 +102,9 @@ def propose(directives: Sequence[Directive], model: GgufModel, where: str) -> Pr
     )
 
 
-def _require_generator(architecture: str, where: str) -> None:
-    if architecture in GGUF_ENCODERS:
-        message = f"its model is a {architecture}, which generates no text"
+def _require_generator(metadata: Mapping[str, Any], architecture: str, where: str) -> None:
+    if is_encoder(metadata):
+        message = f"its model ({architecture}) generates no text"
         engine = usual_engine("gguf", generates=False)
         hint = f"write its kit yourself: mealkit new NAME --engine {engine}, task: embeddings"
         raise failure("KIT_INVALID", message, where=where, hint=hint)
@@ -146,8 +151,11 @@ def _template(values: Values, directives: Sequence[Directive]) -> None:
 def _context(values: Values, trained: Any) -> None:
     """Set the context; Ollama's own default depends on the GPU."""
     stated = values.values.get("max_length")
+    known = type(trained) is int and trained > 0
+    if known and stated is not None and stated > trained:
+        source = f"From the GGUF: Ollama too lowers num_ctx ({stated}) to the model's own context."
+        values.set("max_length", trained, source)
     if stated is None:
-        known = type(trained) is int and trained > 0
         context = min(4096, trained) if known else 4096
         source = "Not stated: Ollama would choose by the GPU's memory; this is its minimum."
         values.set("max_length", context, source)
@@ -162,15 +170,35 @@ def _context(values: Values, trained: Any) -> None:
 def _license(
     directives: Sequence[Directive], metadata: Mapping[str, Any]
 ) -> tuple[str | None, str | None]:
-    texts = [item.value for item in directives if item.name == "LICENSE" and item.value]
+    """Return the identifier of the licence, and the texts of LICENSE."""
+    texts = [item.value for item in directives if item.name == "LICENSE" and item.value.strip()]
     text = "\n\n".join(texts) or None
-    first = texts[0].strip().lower() if texts else ""
-    for begin, found in _LICENSES.items():
-        if first.startswith(begin):
-            return found, text
-    if first and "\n" not in first and len(first) < 40:
-        return spdx(first), text
+    named = dict.fromkeys(map(_license_of, texts))
+    if len(named) == 1 and None not in named:
+        return next(iter(named)), text
+    if len(named) > 1:
+        return None, text  # a kit that names one of several would leave the others out
     return spdx(metadata.get("general.license"), metadata.get("general.license.name")), text
+
+
+def _license_of(text: str) -> str | None:
+    """Return the identifier of a licence from its name or the head of its text."""
+    head = " ".join(text[:_HEAD_CHARACTERS].lower().split())
+    for begin, more, found in _LICENSES:
+        if head.removeprefix("the ").startswith(begin) and more in head:
+            return found
+    name = text.strip()
+    return spdx(name) if "\n" not in name and len(name) < _LONGEST_NAME else None
+
+
+def _list_license(values: Values, license_id: str | None, text: str | None) -> None:
+    if license_id is not None:
+        return
+    why, instead = "neither LICENSE nor the GGUF states it", "ask their publisher"
+    if text is not None:
+        why = "mealkit does not know the text of LICENSE, or there are several"
+        instead = "read LICENSE.weights, and write model.license: an SPDX identifier, or A AND B"
+    values.leave_out("the licence of the weights", why, instead)
 
 
 def _messages(directives: Sequence[Directive]) -> Iterator[LeftOut]:

@@ -10,17 +10,36 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-GGUF_ENCODERS = frozenset(
+# The architectures whose models generate no text, by llama.cpp's names.
+_ENCODERS = frozenset(
     {
         *("bert", "nomic-bert", "nomic-bert-moe", "jina-bert-v2", "jina-bert-v3", "modern-bert"),
         *("neo-bert", "eurobert", "t5encoder", "gemma-embedding"),
     }
 )
-"""The architectures whose models generate no text, by llama.cpp's names."""
+# Architectures of GGUFs that llama.cpp does not run as a decoder of text: tools for pictures, video
+# and sound write GGUFs, too.
+_OTHER_ARCHITECTURES = {
+    **dict.fromkeys(
+        (
+            *("aura", "chroma", "cosmos", "flux", "hidream", "hyvid", "ltxv", "lumina2", "pig"),
+            *("qwen_image", "sd1", "sd3", "sdxl", "wan", "wavtokenizer-dec", "whisper", "z_image"),
+        ),
+        "a model of pictures or sound",
+    ),
+    "controlvector": "a control vector for another model",
+    "t5": "a model with an encoder and a decoder",
+}
+_OTHER_TYPES = {
+    "adapter": "an adapter for another model",
+    "imatrix": "the statistics by which a model was quantised",
+}
 _PART = re.compile(r"-(?P<number>\d{5})-of-(?P<count>\d{5})(?=\.gguf$)")
 _MOST_PARTS = 10_000
 # The file of a model that reads pictures or sound, for a model of text: llama.cpp's tools/mtmd.
 _PROJECTOR = re.compile(r"(^|[^a-z])mmproj", re.IGNORECASE)
+# The statistics that publishers of quantised models add: llama.cpp's tools/imatrix.
+_STATISTICS = re.compile(r"(^|[^a-z])imatrix", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +71,28 @@ def is_projector(metadata: Mapping[str, Any]) -> bool:
     """Return whether a GGUF is the part of a model that reads pictures or sound."""
     kind = metadata.get("general.type")
     return metadata.get("general.architecture") == "clip" or kind in {"mmproj", "projector"}
+
+
+def is_statistics_name(name: str) -> bool:
+    """Return whether a file is named like the statistics by which a model was quantised."""
+    return name.endswith(".gguf") and _STATISTICS.search(PurePosixPath(name).name) is not None
+
+
+def other_kind(metadata: Mapping[str, Any]) -> str | None:
+    """Return what a GGUF is if it is not a model of text that engines here run; else None."""
+    kind, architecture = metadata.get("general.type"), metadata.get("general.architecture")
+    found = _OTHER_TYPES.get(kind) if isinstance(kind, str) else None
+    return found or _OTHER_ARCHITECTURES.get(str(architecture))
+
+
+def is_encoder(metadata: Mapping[str, Any]) -> bool:
+    """Return whether a GGUF computes vectors or scores, and generates no text.
+
+    Decoders that were trained for vectors state how they pool; 0 is llama.cpp's "none".
+    """
+    architecture = metadata.get("general.architecture")
+    pools = metadata.get(f"{architecture}.pooling_type") not in (None, 0)
+    return architecture in _ENCODERS or pools
 
 
 def of_quantisation(names: Sequence[str], quantisation: str) -> list[str]:

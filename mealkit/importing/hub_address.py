@@ -6,7 +6,7 @@ No I/O. Raises KitError for folders, and for addresses that are not of a model.
 import re
 from dataclasses import dataclass
 from typing import NoReturn
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -76,7 +76,9 @@ def _path(source: str, url: str, endpoint: str) -> str:
     kind = path.partition("/")[0]
     if kind in _OTHER_KINDS:
         _refuse(source, f"is not a model: the address is one of the Hub's {kind}")
-    return path
+    # The address of a file's page in the browser: .../NAME?show_file_info=FILE
+    shown_file = parse_qs(parts.query).get("show_file_info", [])
+    return "/".join([path.rstrip("/"), *shown_file[:1]]) if shown_file else path
 
 
 def _address(source: str, path: str) -> HubAddress:

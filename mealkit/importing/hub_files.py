@@ -4,13 +4,19 @@ No I/O. Raises an error for pickles, and if a repository has several models and 
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
 from mealkit.engines.published_models import Description, PublishedModels, TokenizerFiles
 from mealkit.errors import MealkitError, failure
-from mealkit.importing.gguf_names import is_projector_name, of_quantisation, part_of_name
+from mealkit.importing.gguf_names import (
+    is_projector_name,
+    is_statistics_name,
+    of_quantisation,
+    part_of_name,
+)
 from mealkit.importing.proposal import LeftOut
 from mealkit.importing.repository import Repository
 
@@ -52,6 +58,8 @@ _TOKENIZERS = frozenset(
         *("target.spm", "tekken.json", "tiktoken.model", "tokenizer.model", "tokenizer.model.v3"),
     }
 )
+# Where older tools describe quantised weights.
+_QUANTISED = frozenset({"quant_config.json", "quantize_config.json", "hf_quant_config.json"})
 _FORMATS = {"safetensors": "safetensors", "gguf": "GGUF", "onnx": "ONNX"}
 _OTHER_REPOSITORY = "use another repository of the model"
 _PROJECTOR_WORDS = (
@@ -72,11 +80,14 @@ def weights_of(repository: Repository) -> Mapping[str, Sequence[str]]:
 
 
 def models_in_gguf(names: Iterable[str]) -> list[str]:
-    """Return one name for each model in GGUF: the first of its parts. Projectors are not models."""
-    there = [
-        name for name in sorted(names) if name.endswith(".gguf") and not is_projector_name(name)
-    ]
-    parts = [(name, part_of_name(name)) for name in there]
+    """Return one name for each model in GGUF: the first of its parts.
+
+    Projectors and statistics are not models.
+    """
+    others = (is_projector_name, is_statistics_name)
+    there = [name for name in names if name.endswith(".gguf")]
+    models = sorted(name for name in there if not any(is_other(name) for is_other in others))
+    parts = [(name, part_of_name(name)) for name in models]
     return [name for name, part in parts if part is None or part.number == 1]
 
 
@@ -197,6 +208,12 @@ def left_behind(repository: Repository, taken: Sequence[str]) -> Iterator[LeftOu
     rest = [name for name in sorted(repository.sizes_bytes) if name not in set(taken)]
     kinds: list[tuple[Callable[[str], bool], str, str]] = [
         (is_projector_name, *_PROJECTOR_WORDS),
+        (is_statistics_name, "it says how a model was quantised", "nothing: the kit needs none"),
+        (
+            lambda name: name in _QUANTISED,
+            "it says how the weights are quantised, which engines read in config.json only",
+            "nothing, if config.json has quantization_config; else use another repository",
+        ),
         (_is_pickle, "they are pickles, which run code when loaded", "nothing: the kit needs none"),
         (
             _is_code,
@@ -262,6 +279,10 @@ def _require_one_model(
         hint = f"leave the file out: --from hub {repository.repo}"
         raise failure("USAGE", f"{repository.repo}: {message}", hint=hint)
     is_whole = list(there) == [_WHOLE] or bool(_indexed(repository))
+    missing = None if is_whole else _missing_shard(repository, there)
+    if missing is not None:
+        message = f"it has {there[0]}, but not {missing}, which is a part of the same model"
+        raise failure("SOURCE_NOT_FOUND", message, where=repository.repo, hint=_OTHER_REPOSITORY)
     if how.whole_name is not None and not is_whole:
         message = f"{engine} reads {how.whole_name}, and the repository has {there[0]}"
         hint = (
@@ -272,6 +293,16 @@ def _require_one_model(
     if not is_whole and len(models) > 1:
         message = f"it has several models, which {engine} would load as one: {', '.join(there[:3])}"
         raise failure("KIT_INVALID", message, where=repository.repo, hint=_OTHER_REPOSITORY)
+
+
+def _missing_shard(repository: Repository, there: Sequence[str]) -> str | None:
+    """Return the first part that the names of the others state, and that does not exist."""
+    matches = filter(None, map(_SHARD.fullmatch, there))
+    for (stem, count), number in sorted(Counter(match.group(1, 2) for match in matches).items()):
+        if number < int(count):
+            every = (f"{stem}-{item:05}-of-{count}.safetensors" for item in range(1, number + 2))
+            return next(name for name in every if not _has(repository, name))
+    return None
 
 
 def _described(repository: Repository, description: Description | None) -> str | None:

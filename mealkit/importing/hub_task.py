@@ -6,11 +6,12 @@ adapters, models that read pictures or sound, and tasks that kits do not have.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any
 
 from mealkit.engines.registry import code_engine
 from mealkit.errors import MealkitError, failure
-from mealkit.importing.gguf_names import GGUF_ENCODERS
+from mealkit.importing.gguf_names import is_encoder, other_kind
 from mealkit.importing.proposal import LeftOut
 from mealkit.importing.quoting import short
 from mealkit.importing.repository import Repository
@@ -43,7 +44,10 @@ _WITH_MORE_THAN_TEXT = frozenset(
     }
 )
 # Parts of config.json that describe how a model reads pictures or sound.
-_OTHER_SENSES = ("vision_config", "audio_config", "speech_config", "mm_vision_tower", "visual")
+_OTHER_SENSES = (
+    *("audio_config", "audio_processor", "img_processor", "mm_audio_tower", "mm_vision_tower"),
+    *("speech_config", "vision_config", "vision_encoder", "vision_tower", "visual"),
+)
 _PROCESSORS = ("feature_extractor_type", "image_processor_type", "processor_class")
 _HEADS = {
     "ForCausalLM": Task.GENERATION,
@@ -132,8 +136,8 @@ def _of_gguf(repository: Repository, metadata: Mapping[str, Any] | None) -> Stat
         return StatedTask(Task.GENERATION, "The weights are in GGUF.")
     architecture = (metadata or {}).get("general.architecture")
     if isinstance(architecture, str):
-        task = Task.EMBEDDINGS if architecture in GGUF_ENCODERS else Task.GENERATION
-        return StatedTask(task, f"The GGUF's architecture is {architecture}.")
+        task = Task.EMBEDDINGS if is_encoder(metadata or {}) else Task.GENERATION
+        return StatedTask(task, f"From the GGUF's metadata: {architecture}.")
     stated = f" (the tag is {short(repository.tag)})" if repository.tag else ""
     message = f"neither the repository's card nor its config.json states its task{stated}"
     raise _refused(repository, message, "mealkit new NAME")
@@ -174,7 +178,20 @@ def _scores(repository: Repository, stated: Task | None, why: str) -> StatedTask
         reason = "the model compares a text with a sentence about it; the kit only reads the text"
         item = LeftOut("zero-shot classification", reason, _own_code())
         return StatedTask(Task.CLASSIFICATION, why, (item,))
+    if _scores_pairs(repository) or _infers(repository):
+        reason = "the model classifies two texts together; a kit classifies one"
+        return StatedTask(
+            Task.CLASSIFICATION, why, (LeftOut("pairs of texts", reason, _own_code()),)
+        )
     return StatedTask(Task.CLASSIFICATION, why)
+
+
+def _infers(repository: Repository) -> bool:
+    """Return whether the labels say what follows from one text about another."""
+    named = repository.config().get("id2label")
+    return isinstance(named, dict) and "entailment" in (
+        str(item).lower() for item in named.values()
+    )
 
 
 def _scores_pairs(repository: Repository) -> bool:
@@ -233,13 +250,18 @@ def _require_plain_scores(repository: Repository) -> None:
 def _require_whole_model(repository: Repository, metadata: Mapping[str, Any] | None) -> None:
     """Raise for an adapter, which changes another model and is none itself."""
     adapter = repository.map("adapter_config.json")
+    # Safetensors of a whole model have a config.json; some adapters have other names.
+    endings = (".safetensors", ".gguf", ".onnx")
     whole = [
         name
         for name in repository.sizes_bytes
-        if name.endswith((".safetensors", ".gguf", ".onnx")) and not name.startswith("adapter")
+        if name.endswith(endings if "config.json" in repository.sizes_bytes else endings[1:])
+        and not PurePosixPath(name).name.startswith("adapter")
     ]
     is_adapter = not whole and (bool(adapter) or repository.card.get("library_name") == "peft")
-    if not is_adapter and (metadata or {}).get("general.type") != "adapter":
+    if not is_adapter and (kind := other_kind(metadata or {})) is not None:
+        raise _refused(repository, f"it is {kind}", "use a repository of a whole model of text")
+    if not is_adapter:
         return
     base = adapter.get("base_model_name_or_path") or repository.card.get("base_model")
     of = f" of {short(base)}" if isinstance(base, str) else ""

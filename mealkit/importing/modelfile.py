@@ -6,7 +6,7 @@ for a model. Format: https://docs.ollama.com/modelfile, and parser/parser.go of 
 
 import codecs
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +32,9 @@ _KNOWN = frozenset(
 # Instructions whose value comes after a word: the parameter's name, the message's role.
 _WITH_WORD = frozenset({"MESSAGE", "PARAMETER"})
 _QUOTES = ('"""', '"')
+_ON_THE_HUB = re.compile(r"(?:https?://)?(?:hf\.co|huggingface\.co)/")
+# A drive, or another machine.
+_OTHER_DISK = re.compile(r"[A-Za-z]:[\\/]|\\\\")
 # Without a byte order mark, Ollama reads UTF-8. Windows PowerShell writes UTF-16.
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -100,8 +103,12 @@ def parse_modelfile(text: str, where: str) -> list[Directive]:
     return found
 
 
-def named_files(directives: Sequence[Directive], folder: Path, where: str) -> list[Path]:
+def named_files(
+    directives: Sequence[Directive], folder: Path, where: str, is_file: Callable[[Path], bool]
+) -> list[Path]:
     """Return the files in FROM, relative to the Modelfile's folder, each once.
+
+    As in Ollama, any name is that of a file if the file exists.
 
     Raises:
         KitError: FROM is missing, or one of them does not name a file (``KIT_INVALID``).
@@ -109,11 +116,20 @@ def named_files(directives: Sequence[Directive], folder: Path, where: str) -> li
     names = [item for item in directives if item.name == "FROM" and item.value]
     if not names:
         raise failure("KIT_INVALID", "the Modelfile has no FROM", where=where)
-    return list(dict.fromkeys(_path(item, folder, where) for item in names))
+    return list(dict.fromkeys(_path(item, folder, where, is_file) for item in names))
 
 
-def _path(item: Directive, folder: Path, where: str) -> Path:
+def _path(item: Directive, folder: Path, where: str, is_file: Callable[[Path], bool]) -> Path:
     value, at = item.value, f"{where}:{item.line}"
+    if is_file(folder / value):
+        return folder / value
+    if _OTHER_DISK.match(value):
+        message = f"FROM names {shown(value)}, which is a path on Windows"
+        raise failure(
+            "KIT_INVALID", message, where=at, hint="write the file's path on this machine"
+        )
+    if value.startswith((".\\", "..\\")):
+        value = value.replace("\\", "/")
     # Ollama's own files have their digests as names: .../blobs/sha256-...
     if value.endswith(".gguf") or value.startswith((".", "/", "~")):
         try:
@@ -121,8 +137,8 @@ def _path(item: Directive, folder: Path, where: str) -> Path:
         except RuntimeError as error:  # the user does not exist
             message = f"FROM names {shown(value)}, the home of a user who does not exist"
             raise failure("KIT_INVALID", message, where=at) from error
-    if value.startswith(("hf.co/", "huggingface.co/")):
-        hint = f"mealkit new NAME --from hub {value.partition('/')[2]}"
+    if found := _ON_THE_HUB.match(value):
+        hint = f"mealkit new NAME --from hub {value[found.end() :]}"
     else:
         hint = (
             f"find Ollama's file of the model (ollama show --modelfile {value}) and write"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mealkit.errors import failure
-from mealkit.importing.gguf_names import is_projector, part_of_name
+from mealkit.importing.gguf_names import is_projector, other_kind, part_of_name
 from mealkit.importing.proposal import LeftOut
 
 _PROJECTOR_WORDS = (
@@ -73,7 +73,7 @@ def chosen_model(headers: Sequence[tuple[Path, Mapping[str, Any]]], where: str) 
 
 
 def _require_model(path: Path, metadata: Mapping[str, Any], where: str) -> None:
-    if metadata.get("general.type") == "adapter":
-        message = f"FROM names {path.name}, which is an adapter for another model"
-        hint = "merge it into its model, and write FROM the merged GGUF"
+    if (kind := other_kind(metadata)) is not None:
+        message = f"FROM names {path.name}, which is {kind}"
+        hint = "write FROM the GGUF of a whole model of text; merge an adapter into its model first"
         raise failure("KIT_INVALID", message, where=where, hint=hint)

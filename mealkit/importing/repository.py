@@ -12,7 +12,7 @@ from mealkit.kit.document import read_document
 from mealkit.untrusted import UntrustedError, parse_json
 
 # The YAML at the top of README.md, with any line breaks: huggingface_hub's repocard.py.
-_CARD = re.compile(r"\s*---[ \t]*[\r\n]+(?P<head>.*?)[\r\n]+---", re.DOTALL)
+_CARD = re.compile(r"\s*---[ \t]*[\r\n]+(?P<head>.*?)[\r\n]+---[ \t]*(?:[\r\n]|\Z)", re.DOTALL)
 _LONGEST_LICENSE = 200
 _MOST_CARD_CHARACTERS = 256 * 1024
 # The Hub's names of licences whose SPDX identifier is different; others differ only in their case.

@@ -24,6 +24,7 @@ _GGUF_MODES = {1: "mean", 2: "cls"}
 # sentence-transformers' names of the functions that turn a cross-encoder's logit into a score.
 _ACTIVATIONS = {"Identity": "none", "Sigmoid": "sigmoid"}
 _OLDER = "sbert_ce_default_activation_function"
+_OWN_MODULE = re.compile(r"(sentence_transformers\.([\w.]+\.)?)?(Transformer|Pooling|Normalize)|")
 _NAME = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*")
 
 
@@ -36,13 +37,16 @@ def embedding(repository: Repository) -> Values:
     found = Values()
     stated = repository.json(_MODULES)
     modules = stated if isinstance(stated, list) else []
-    kinds = [str(item.get("type", "")).rpartition(".")[2] for item in modules if _is_map(item)]
-    strange = [kind for kind in kinds if kind not in {"Transformer", "Pooling", "Normalize", ""}]
+    types = [str(item.get("type", "")) for item in modules if _is_map(item)]
+    kinds = [item.rpartition(".")[2] for item in types]
+    # Modules of other packages do more than those of the same name: custom_st.Transformer.
+    strange = [item for item in types if not _OWN_MODULE.fullmatch(item)]
     if strange:
         message = f"its vectors go through {', '.join(strange)}, which no engine here supports"
         raise failure("KIT_INVALID", message, where=f"{repository.repo}: {_MODULES}")
     _pool(found, repository, modules)
     length(found, repository)
+    _texts(found, repository)
     if not modules:
         found.set("normalize", value=True, source="Not stated by the model: a guess.")
         found.leave_out("normalisation", f"{_MODULES} is missing", "look it up in the paper")
@@ -153,6 +157,19 @@ def length(found: Values, repository: Repository) -> None:
     found.leave_out("the longest input", "no config states it", "set hyperparameters.max_length")
 
 
+def _texts(found: Values, repository: Repository) -> None:
+    """List what sentence-transformers does to a text, and a kit does not."""
+    if repository.map("sentence_bert_config.json").get("do_lower_case") is True:
+        why = "sentence-transformers writes texts in lower case first (do_lower_case)"
+        instead = "callers send lower case, unless the tokenizer changes it as well"
+        found.leave_out("lower case", why, instead)
+    stated = repository.map("config_sentence_transformers.json")
+    name = stated.get("default_prompt_name")
+    if isinstance(name, str) and name:
+        why = "sentence-transformers adds it to every text; a kit adds a prompt that is named"
+        found.leave_out(f"default prompt {name!r}", why, "callers name the prompt in their request")
+
+
 def prompts(found: Values, repository: Repository) -> dict[str, str]:
     """Return the texts that sentence-transformers puts before inputs, by the prompt's name."""
     stated = repository.map("config_sentence_transformers.json").get("prompts")
@@ -192,6 +209,9 @@ def _pool(found: Values, repository: Repository, modules: Any) -> None:
         message = f"its pooling is {', '.join(modes) or 'none'}, which no engine here supports"
         raise failure("KIT_INVALID", message, where=f"{repository.repo}: {name}")
     found.set("pooling", known[0], f"From {name}.")
+    if stated.get("include_prompt") is False:
+        why = f"{name} pools only the tokens after a prompt (include_prompt); a kit pools all"
+        found.leave_out("pooling without the prompt", why, "use the model without prompts")
 
 
 def _said(stated: bool, source: str) -> str:  # noqa: FBT001

@@ -98,6 +98,7 @@ def test_commands_and_versions_are_told():
 
 
 @pytest.mark.parametrize("name", ["run", "system_packages", "python_packages", "environment"])
-def test_a_field_that_should_be_a_list_and_is_none_is_nothing(name):
+def test_a_field_that_should_be_a_list_is_listed(name):
     """It is not read letter by letter."""
-    assert left({name: "text"}) == []
+    assert left({name: "text"}) == [f"build.{name}"]
+    assert left({name: None}) == []

@@ -56,6 +56,9 @@ def test_a_line_with_options_keeps_its_package():
         ("a; python_version < '3.12' --hash=sha256:0\n", ('a; python_version < "3.12"',)),
         ("--only-binary :all:\na", ("a",)),
         ("a-b==1\n", ("a-b==1",)),
+        ("-f https://h.invalid/x.html a==1\n", ("a==1",)),
+        ("--pre a==1 --extra-index-url https://h.invalid/x\n", ("a==1",)),
+        ("a\t==1\t# why\n", ("a==1",)),
     ],
 )
 def test_lines_are_read_as_pip_reads_them(text, kept):

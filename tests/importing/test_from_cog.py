@@ -76,7 +76,7 @@ def test_everything_that_a_kit_does_otherwise_is_told():
 def test_what_a_laden_project_keeps():
     """Packages with their versions, Debian's by name, the GPU, environment and concurrency."""
     proposal = propose(LADEN)
-    assert proposal.kit["runtime"]["base"]["packages"] == ["libgl1", "ffmpeg"]
+    assert proposal.kit["runtime"]["base"]["packages"] == ["libgl1", "ffmpeg", "libsm6"]
     assert proposal.kit["runtime"]["requirements"] == ["torch==2.4.0", "numpy<3,>=1.26"]
     assert proposal.kit["hardware"]["gpu"] == "required"
     assert proposal.kit["runtime"]["settings"]["concurrency"] == 4
@@ -124,6 +124,59 @@ def test_predictors_and_runners(files, method, class_name):
     handler = propose(files).files["mealkit_handler.py"]
     assert f'METHOD = "{method}"' in handler
     assert f'"{class_name}"' in handler
+
+
+@pytest.mark.parametrize(
+    ("predictor", "helper"),
+    [
+        ("from base import Base\nclass Predictor(Base): pass\n", "Base"),
+        ("import base\nclass Own(base.Base): pass\nclass Predictor(Own): pass\n", "Base"),
+        ("from base import Real as Predictor\n", "Real"),
+        ("from base import Predictor\n", "Predictor"),
+    ],
+)
+def test_a_predictor_may_be_inherited_or_imported(predictor, helper):
+    """From another file of the project."""
+    base = f"""from cog import BasePredictor, Path
+class {helper}(BasePredictor):
+    def predict(self, picture: Path) -> str:
+        \"\"\"Describe a picture.\"\"\"
+        return ""
+"""
+    proposal = propose({**GREETING, "predict.py": predictor, "base.py": base})
+    assert 'METHOD = "predict"' in proposal.files["mealkit_handler.py"]
+    assert proposal.kit["description"] == "Describe a picture."
+    assert proposal.kit["serving"]["max_body"] == "64MiB"
+
+
+def test_a_predictor_that_windows_wrote():
+    """A byte order mark and CRLF are Python."""
+    text = "\ufeff" + GREETING["predict.py"].replace("\n", "\r\n")
+    assert propose({**GREETING, "predict.py": text}).left_out == []
+
+
+def test_a_predictor_in_another_encoding():
+    """It exists, and the message says what is wrong with it."""
+    files = {name: text for name, text in GREETING.items() if name != "predict.py"}
+    with pytest.raises(MealkitError, match=r"predict\.py, which is not UTF-8 text"):
+        propose({**files, "predict.py": "# ü\n".encode("latin-1")})
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        ("build: {made_up: 1, gpu: true}\n", ["build.made_up"]),
+        ("build: {system_packages: ffmpeg}\n", ["build.system_packages"]),
+        ("environment: {A: b}\n", ["environment"]),
+        ("build: {system_packages: ['ffmpeg=7:4.2']}\n", ["build.system_packages: ffmpeg=7:4.2"]),
+    ],
+)
+def test_fields_that_are_not_read_are_listed(config, expected):
+    """Unknown ones, and those of another type; a package stays without its version."""
+    proposal = propose({**GREETING, "cog.yaml": f"predict: predict.py:Predictor\n{config}"})
+    assert [item.what for item in proposal.left_out] == expected
+    packages = proposal.kit["runtime"]["base"].get("packages")
+    assert packages == (["ffmpeg"] if ":4.2" in config else None)
 
 
 @pytest.mark.parametrize(

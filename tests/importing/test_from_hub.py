@@ -88,6 +88,41 @@ def test_quantised_weights_that_an_engine_does_not_read_are_listed():
     assert "the reader of gptq weights" not in left(found)
 
 
+@pytest.mark.parametrize(
+    ("config", "program"),
+    [
+        ({"quantization": {"bits": 4}}, "MLX"),
+        ({"quantization": {"bits": 4}, "quantization_config": {"bits": 4}}, "MLX"),
+        ({"quantization_config": {"quant_method": "exl2"}}, "ExLlamaV2"),
+    ],
+)
+def test_weights_that_only_another_program_reads(config, program):
+    """With either engine."""
+    for engine in ("transformers", "vllm"):
+        with pytest.raises(MealkitError, match=f"quantised for {program}"):
+            propose(generator(GIB, config={**LLAMA, **config}), None, engine)
+
+
+def test_weights_that_an_older_tool_quantised():
+    """Their description is listed: no engine here reads that file."""
+    made = propose(generator(GIB, **{"quantize_config.json": {"bits": 4}}), None, None)
+    (item,) = [item for item in made.left_out if item.what == "quantize_config.json"]
+    assert "how the weights are quantised" in item.why
+
+
+@pytest.mark.parametrize(
+    ("stated", "expected", "said"),
+    [(["mit"], "MIT", None), (["mit", "apache-2.0"], "LicenseRef-unknown", "several: mit, apache")],
+)
+def test_licences_in_a_list(stated, expected, said):
+    """One is taken; of several, how they go together is the publisher's to say."""
+    card = f"---\n{json.dumps({'license': stated})}\n---\n"
+    made = propose(generator(GIB, **{"README.md": card}), None, None)
+    assert made.kit["model"]["license"] == expected
+    whys = [item.why for item in made.left_out if item.what == "the licence of the weights"]
+    assert [said in why for why in whys] == ([True] if said else [])
+
+
 def test_sampling_defaults_become_hyperparameters():
     """What transformers would draw with is written out; what has no place is listed."""
     generation = {

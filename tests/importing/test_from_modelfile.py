@@ -99,14 +99,47 @@ def test_instructions_without_a_place():
     assert found.kit["model"]["license"] == "Apache-2.0"
 
 
-def test_licences():
-    """From the text, else from the GGUF; the text is kept."""
-    text = 'FROM x.gguf\nLICENSE """Apache License\nVersion 2.0, January 2004"""'
-    found = kit_of(text)
-    assert found.kit["model"]["license"] == "Apache-2.0"
-    assert found.files["LICENSE.weights"].startswith("Apache License\nVersion")
+@pytest.mark.parametrize(
+    ("text", "identifier"),
+    [
+        ("Apache License\nVersion 2.0, January 2004", "Apache-2.0"),
+        ("\n      The MIT License (MIT)\n\nCopyright", "MIT"),
+        ("GNU GENERAL PUBLIC LICENSE\n   Version 2, June 1991", "GPL-2.0-only"),
+        ("GNU GENERAL PUBLIC LICENSE\n   Version 3, 29 June 2007", "GPL-3.0-only"),
+        ("GNU AFFERO GENERAL PUBLIC LICENSE\nVersion 3, 19 November 2007", "AGPL-3.0-only"),
+        ("LLAMA 3.2 COMMUNITY LICENSE AGREEMENT\nLlama 3.2 Version", None),
+        ('MIT"""\nLICENSE """Use Policy\nof the model', None),
+        ('MIT"""\nLICENSE """MIT License\nCopyright', "MIT"),
+    ],
+)
+def test_licences(text, identifier):
+    """From all texts of LICENSE, which are kept; an unknown one is listed as what it is."""
+    found = kit_of(f'FROM x.gguf\nLICENSE """{text}"""')
+    assert found.kit["model"]["license"] == (identifier or "LicenseRef-unknown")
+    assert found.files["LICENSE.weights"].split() == text.replace('"""\nLICENSE """', " ").split()
+    if identifier is None:
+        assert "the text of LICENSE" in left(found)["the licence of the weights"].why
+
+
+def test_a_licence_that_only_the_gguf_states():
+    """Its identifier is that of the metadata."""
     stated = {**METADATA, "general.license": "mit"}
     assert kit_of("FROM x.gguf", stated).kit["model"]["license"] == "MIT"
+
+
+def test_a_context_beyond_the_models_own():
+    """It is lowered to the GGUF's, as Ollama does: the engine would refuse to start."""
+    found = kit_of("FROM x.gguf\nPARAMETER num_ctx 131072")
+    assert found.kit["hyperparameters"]["max_length"] == 512
+    assert found.kit["hyperparameters"]["max_tokens"] < 512
+    assert "131072" in found.comments["hyperparameters", "max_length"]
+
+
+@pytest.mark.parametrize("kind", [1, 3, 4])
+def test_a_decoder_that_was_trained_for_vectors(kind):
+    """It is no generator, although its architecture is one's."""
+    with pytest.raises(MealkitError, match=r"\(llama\) generates no text"):
+        kit_of("FROM x.gguf", {**METADATA, "llama.pooling_type": kind})
 
 
 def test_a_gguf_without_a_template():
@@ -147,5 +180,5 @@ def test_ollamas_own_code_is_listed():
 
 def test_a_model_that_generates_no_text():
     """Its parameters would be those of a generator."""
-    with pytest.raises(MealkitError, match="nomic-bert, which generates no text"):
+    with pytest.raises(MealkitError, match=r"\(nomic-bert\) generates no text"):
         kit_of("FROM x.gguf", {"general.architecture": "nomic-bert"})

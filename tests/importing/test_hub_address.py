@@ -35,6 +35,14 @@ SHA = "0123456789abcdef0123456789abcdef01234567"
             "https://huggingface.co/a/b/resolve/v1/c%20d.gguf?download=true",
             HubAddress("a/b", "v1", "c d.gguf"),
         ),
+        (
+            "https://huggingface.co/a/b?show_file_info=d%2Fc.gguf",
+            HubAddress("a/b", "main", "d/c.gguf"),
+        ),
+        (
+            "https://huggingface.co/a/b/tree/v1?show_file_info=c.gguf",
+            HubAddress("a/b", "v1", "c.gguf"),
+        ),
         ("http://127.0.0.1:8080/a/b", HubAddress("a/b", "main")),
         ("hf://a/b@v1/c.gguf", HubAddress("a/b", "v1", "c.gguf")),
         ("a/b/tree/v1", HubAddress("a/b", "v1")),

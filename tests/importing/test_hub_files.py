@@ -65,6 +65,25 @@ def test_shards_are_those_of_the_index_if_all_are_there(missing, expected):
     assert (INDEX in beside(found, how_served("vllm"))) is (not missing)
 
 
+@pytest.mark.parametrize("engine", ["vllm", "transformers"])
+@pytest.mark.parametrize(("there", "missing"), [((1, 3), 2), ((2,), 1)])
+def test_shards_without_the_others(engine, there, missing):
+    """A part of a model is not a model; some tools count parts from 0."""
+    names = [f"model-0000{number}-of-00003.safetensors" for number in there]
+    with pytest.raises(MealkitError, match=f"not model-0000{missing}-of-00003"):
+        picked(engine, *names)
+    every = [f"model-0000{number}-of-00003.safetensors" for number in (0, 1, 2)]
+    assert picked("vllm", *every) == every
+
+
+def test_statistics_of_a_quantisation_are_not_a_model():
+    """The one model beside them needs no name."""
+    names = ("m-Q4_K_M.gguf", "m-imatrix.gguf", "imatrix_unsloth.gguf")
+    assert weights_of(repository(*names))["gguf"] == ["m-Q4_K_M.gguf"]
+    (item,) = left_behind(repository(*names), ["m-Q4_K_M.gguf"])
+    assert item.what == "imatrix_unsloth.gguf, m-imatrix.gguf"
+
+
 def test_a_gguf_in_parts_is_named_by_its_first_and_taken_whole():
     """Its parts, and no other file's."""
     parts = [f"m-q4-0000{number}-of-00003.gguf" for number in (1, 2, 3)]

@@ -89,6 +89,8 @@ def test_what_no_engine_serves_is_refused(config, tag, said):
         ({"vision_config": {}}, None, {}),
         ({**named("Idefics3ForConditionalGeneration"), "vision_config": {}}, None, {}),
         ({"audio_config": {"a": 1}}, "text-generation", {}),
+        ({"img_processor": {"name": "clip"}}, None, {}),
+        ({"vision_tower": "a/clip"}, "text-generation", {}),
         ({}, "image-text-to-text", {}),
         ({}, None, {"preprocessor_config__json": {"image_processor_type": "X"}}),
         ({}, None, {"processor_config__json": {"processor_class": "MolmoProcessor"}}),
@@ -138,3 +140,51 @@ def test_zero_shot_classification_is_listed():
     card = {"pipeline_tag": "zero-shot-classification"}
     found = stated_task(repository(CLASSIFIER, card), None)
     assert [item.what for item in found.left_out] == ["zero-shot classification"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "card", "expected"),
+    [
+        (("CONTRADICTION", "NEUTRAL", "ENTAILMENT"), {}, ["pairs of texts"]),
+        (("no", "yes"), {"library_name": "sentence-transformers"}, ["pairs of texts"]),
+        (("no", "yes"), {}, []),
+    ],
+)
+def test_a_classifier_of_two_texts(labels, card, expected):
+    """A kit classifies one text, and the list says so."""
+    config = {**CLASSIFIER, "id2label": dict(enumerate(labels))}
+    found = stated_task(repository(config, {"pipeline_tag": "text-classification", **card}), None)
+    assert found.task == "classification"
+    assert [item.what for item in found.left_out] == expected
+
+
+@pytest.mark.parametrize(
+    ("metadata", "said"),
+    [
+        ({"general.architecture": "flux"}, "a model of pictures or sound"),
+        ({"general.architecture": "t5"}, "a model with an encoder and a decoder"),
+        ({"general.type": "imatrix"}, "the statistics"),
+    ],
+)
+def test_a_gguf_that_is_not_a_model_of_text(metadata, said):
+    """By its own metadata."""
+    with pytest.raises(MealkitError, match=said):
+        stated_task(repository(), metadata)
+
+
+def test_a_gguf_for_vectors():
+    """Its pooling says so, although its architecture also generates."""
+    metadata = {"general.architecture": "qwen3", "qwen3.pooling_type": 3}
+    assert stated_task(repository(), metadata).task == "embeddings"
+    assert stated_task(repository(), {**metadata, "qwen3.pooling_type": 0}).task == "generation"
+
+
+@pytest.mark.parametrize(
+    "name", ["checkpoint-1/adapter_model.safetensors", "lora.safetensors", "x/step.safetensors"]
+)
+def test_an_adapter_under_other_names(name):
+    """Also in a folder: a whole model has a config.json."""
+    texts = {"README.md": '---\n{"library_name": "peft", "base_model": "a/base"}\n---\n'}
+    sizes = dict.fromkeys([*texts, name], 1)
+    with pytest.raises(MealkitError, match="it is an adapter of a/base"):
+        stated_task(Repository("a/b", "0" * 40, sizes, texts), None)

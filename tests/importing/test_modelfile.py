@@ -8,6 +8,10 @@ from mealkit.errors import MealkitError
 from mealkit.importing.modelfile import decode_modelfile, named_files, parse_modelfile
 
 
+def files_of(directives, *there):
+    return named_files(directives, Path("/srv"), "Modelfile", lambda path: str(path) in there)
+
+
 def test_instructions():
     """In any case, over several lines in quotes, with comments between."""
     text = """# hello
@@ -51,6 +55,7 @@ def test_what_is_no_modelfile(text, said, line):
     ("value", "hint"),
     [
         ("llama3.2:3b", "ollama show --modelfile llama3.2:3b"),
+        ("https://huggingface.co/a/B-GGUF", "--from hub a/B-GGUF"),
         ("hf.co/someone/Some-GGUF:Q4_K_M", "--from hub someone/Some-GGUF:Q4_K_M"),
     ],
 )
@@ -58,8 +63,23 @@ def test_names_of_ollamas_own(value, hint):
     """A name says nothing of which bytes are meant; the hint says how to find them."""
     directives = parse_modelfile(f"FROM {value}", "Modelfile")
     with pytest.raises(MealkitError, match="is not a file") as caught:
-        named_files(directives, Path("/srv"), "Modelfile")
+        files_of(directives)
     assert hint in caught.value.problems[0].hint
+
+
+@pytest.mark.parametrize("name", ["blobs/sha256-abc", "m.bin", "M.GGUF", "llama3.2:3b"])
+def test_any_name_of_a_file_that_exists(name):
+    """As Ollama reads FROM: it looks for a file first, whatever the name."""
+    directives = parse_modelfile(f"FROM {name}", "Modelfile")
+    assert files_of(directives, f"/srv/{name}") == [Path("/srv", name)]
+
+
+@pytest.mark.parametrize("name", [r"C:\Users\me\m.gguf", "d:/m.gguf", r"\\server\share\m.gguf"])
+def test_a_path_of_another_machine(name):
+    """The message names the path, and does not take it for a model of Ollama's own."""
+    with pytest.raises(MealkitError, match="a path on Windows") as caught:
+        files_of(parse_modelfile(f"FROM {name}", "Modelfile"))
+    assert "on this machine" in caught.value.problems[0].hint
 
 
 def test_paths():
@@ -68,11 +88,12 @@ def test_paths():
         ("m.gguf", "/srv/m.gguf"),
         ("../m.gguf", "/srv/../m.gguf"),
         ("/var/blobs/sha256-abc", "/var/blobs/sha256-abc"),
+        (".\\models\\m.gguf", "/srv/./models/m.gguf"),
     ):
         directives = parse_modelfile(f"FROM {value}", "Modelfile")
-        assert named_files(directives, Path("/srv"), "Modelfile") == [Path(path)]
+        assert files_of(directives) == [Path(path)]
     with pytest.raises(MealkitError, match="has no FROM"):
-        named_files(parse_modelfile("SYSTEM x", "Modelfile"), Path("/srv"), "Modelfile")
+        files_of(parse_modelfile("SYSTEM x", "Modelfile"))
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,9 @@ def test_a_projector_is_listed():
         ({"a.gguf": LLAMA, "b.gguf": LLAMA}, "several models: a.gguf and b.gguf"),
         ({"p.gguf": CLIP}, "only files that read pictures"),
         ({"l.gguf": {**LLAMA, "general.type": "adapter"}}, "an adapter"),
+        ({"i.gguf": {"general.type": "imatrix"}}, "was quantised"),
+        ({"f.gguf": {"general.architecture": "flux"}}, "pictures or sound"),
+        ({"t.gguf": {"general.architecture": "t5"}}, "an encoder and a decoder"),
         ({"sha256-ab": {**LLAMA, "split.count": 2}}, "one of 2 parts"),
     ],
 )

@@ -61,6 +61,37 @@ def test_a_step_that_no_engine_has_is_refused_by_name():
         embedding(steps(TRANSFORMER, POOLING, dense, pooling_mode="mean"))
 
 
+def test_a_module_of_another_package_is_refused():
+    """It may do more than the one of sentence-transformers with the same name."""
+    own = {"type": "custom_st.Transformer", "path": ""}
+    with pytest.raises(MealkitError, match=r"custom_st\.Transformer"):
+        embedding(steps(own, POOLING, pooling_mode_mean_tokens=True))
+    newer = {"type": "sentence_transformers.base.modules.transformer.Transformer", "path": ""}
+    embedding(steps(newer, POOLING, pooling_mode_mean_tokens=True))
+
+
+@pytest.mark.parametrize(
+    ("texts", "what"),
+    [
+        ({"sentence_bert_config": {"do_lower_case": True}}, "lower case"),
+        (
+            {"config_sentence_transformers": {"default_prompt_name": "query"}},
+            "default prompt 'query'",
+        ),
+        (
+            {"1_Pooling__config": {"pooling_mode_cls_token": True, "include_prompt": False}},
+            "pooling without the prompt",
+        ),
+    ],
+)
+def test_what_a_kit_does_not_do_to_a_text_is_listed(texts, what):
+    """Vectors differ from those of sentence-transformers."""
+    form = {"modules": [TRANSFORMER, POOLING], "1_Pooling__config": {"pooling_mode": "cls"}}
+    found = embedding(repository(**{**form, **texts}))
+    assert what in [item.what for item in found.left_out]
+    assert what not in [item.what for item in embedding(repository(**form)).left_out]
+
+
 @pytest.mark.parametrize(("modules", "expected"), [((NORMALIZE,), True), ((), False)])
 def test_vectors_are_normalised_if_a_step_says_so(modules, expected):
     """Both are known once the steps are."""

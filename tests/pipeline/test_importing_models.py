@@ -212,6 +212,7 @@ def test_a_modelfile(home, tmp_path):
         ("FROM .", "KIT_FILE_MISSING"),
         ("FROM ./Modelfile", "WEIGHTS_FORMAT"),
         ("FROM ./cut.gguf", "WEIGHTS_DAMAGED"),
+        (f"FROM {'x' * 5000}.gguf\n", "KIT_FILE_MISSING"),
         ("FROM llama3.2", "KIT_INVALID"),
     ],
 )

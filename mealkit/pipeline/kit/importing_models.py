@@ -3,7 +3,7 @@
 In a repository only small texts and headers are read, never the weights.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -90,9 +90,20 @@ def from_modelfile(source: str, engine: str | None, home: Home) -> Proposal:  # 
         message = f"the Modelfile cannot be read: {error}"
         raise failure("KIT_FILE_MISSING", message, where=str(path)) from error
     directives = parse_modelfile(decode_modelfile(data, str(path)), str(path))
-    named = named_files(directives, path.absolute().parent, str(path))
+    named = named_files(directives, path.absolute().parent, str(path), _is_file)
     headers = [(item, _metadata(item, str(path))) for item in with_all_parts(named)]
     return propose(directives, chosen_model(headers, str(path)), str(path))
+
+
+def _is_file(path: Path) -> bool:
+    return _is(path.is_file)
+
+
+def _is(asked: Callable[[], bool]) -> bool:
+    try:
+        return asked()
+    except OSError:  # a name that is too long, or a folder that may not be read
+        return False
 
 
 def _metadata(file: Path, where: str) -> Mapping[str, Any]:
@@ -100,8 +111,8 @@ def _metadata(file: Path, where: str) -> Mapping[str, Any]:
     from mealkit.sources.gguf import read_gguf
     from mealkit.sources.ranges import FileRanges
 
-    if not file.is_file():
-        what = "is a folder" if file.is_dir() else "does not exist"
+    if not _is_file(file):
+        what = "is a folder" if _is(file.is_dir) else "does not exist"
         hint = "name the GGUF file itself; for safetensors: mealkit new NAME --from hub OWNER/NAME"
         message = f"FROM names {file}, which {what}"
         raise failure("KIT_FILE_MISSING", message, where=where, hint=hint)
