@@ -29,8 +29,9 @@ def test_a_card_is_the_head_of_the_readme(mark, end):
 
 def test_a_card_ends_at_a_line_of_its_own():
     """Not at a field that begins with three dashes."""
-    assert with_card("---\n---a: 1\nlicense: mit\n---\n# Title\n").card == {
-        "---a": 1,
+    assert with_card("---\ntags: [a]\n---x: 1\nlicense: mit\n---\n# Title\n").card == {
+        "tags": ["a"],
+        "---x": 1,
         "license": "mit",
     }
 
