@@ -53,7 +53,9 @@ _WEIGHTS = re.compile(
 )
 _LOCAL = (".", "/", "~", "models/", "weights/", "checkpoints/")
 # The keywords of the loaders for the model.
-_NAMES = frozenset({"model", "model_name_or_path", "model_size_or_path", "pretrained_model_name"})
+_NAMES = frozenset(
+    {"model", "model_name_or_path", "model_size_or_path", "pretrained_model_name_or_path"}
+)
 _WHY = "a kit has no network when it starts: its weights are pinned and verified"
 _INSTEAD = "name the files in model.weights with a commit, and load them by their path"
 
@@ -142,7 +144,10 @@ def _asks_for_published(keyword: str | None, value: ast.expr) -> bool:
 
 
 def _is_local(call: ast.Call) -> bool:
-    """Return whether a call loads from a path, or takes no name at all."""
+    """Return whether a loader gets a path in the project.
+
+    Other functions are called ``pipeline``, too: only a call with OWNER/NAME loads a model.
+    """
     named = [*call.args[:1], *(item.value for item in call.keywords if item.arg in _NAMES)]
     texts = [item.value for item in named if isinstance(item, ast.Constant)]
     if last_name(call.func) == "pipeline":

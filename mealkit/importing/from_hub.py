@@ -33,6 +33,9 @@ from mealkit.importing.stated_pooling import embedding, gguf_embedding, prompts,
 from mealkit.importing.stated_sampling import Values, sampling, template
 from mealkit.recipe.kit import Task
 
+# Newer GGUFs state their publisher's sampling parameters: general.sampling.temp, ...
+_OF_SAMPLING = "general.sampling."
+_MOST_STATED = 20
 # The only programs that read weights with these quant_methods.
 _PROGRAMS = {"exl2": "ExLlamaV2", "exl3": "ExLlamaV3"}
 
@@ -219,6 +222,10 @@ def gguf_sampling(repository: Repository, metadata: Mapping[str, Any], architect
         source = "From context_length of the GGUF's metadata. A shorter context needs less memory."
         found.set("max_length", context, source)
     template(found, metadata.get("tokenizer.chat_template"), "the GGUF")
+    stated = [name for name in sorted(metadata) if name.startswith(_OF_SAMPLING)][:_MOST_STATED]
+    for name in stated:
+        why = f"it is {short(str(metadata[name]))} in the GGUF, which llama.cpp's server would use"
+        found.leave_out(name, why, "compare it with the kit's hyperparameters")
     return found
 
 

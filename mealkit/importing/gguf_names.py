@@ -36,6 +36,11 @@ _OTHER_TYPES = {
 }
 _PART = re.compile(r"-(?P<number>\d{5})-of-(?P<count>\d{5})(?=\.gguf$)")
 _MOST_PARTS = 10_000
+PROJECTOR_WORDS = (
+    "it reads pictures or sound for the model, which kits do not support",
+    "nothing, if callers send text only",
+)
+"""Why a projector is left out, and what to do."""
 # The file of a model that reads pictures or sound, for a model of text: llama.cpp's tools/mtmd.
 _PROJECTOR = re.compile(r"(^|[^a-z])mmproj", re.IGNORECASE)
 # The statistics that publishers of quantised models add: llama.cpp's tools/imatrix.

@@ -12,6 +12,7 @@ from typing import Any
 from mealkit.engines.published_models import Description, PublishedModels, TokenizerFiles
 from mealkit.errors import MealkitError, failure
 from mealkit.importing.gguf_names import (
+    PROJECTOR_WORDS,
     is_projector_name,
     is_statistics_name,
     of_quantisation,
@@ -62,10 +63,6 @@ _TOKENIZERS = frozenset(
 _QUANTISED = frozenset({"quant_config.json", "quantize_config.json", "hf_quant_config.json"})
 _FORMATS = {"safetensors": "safetensors", "gguf": "GGUF", "onnx": "ONNX"}
 _OTHER_REPOSITORY = "use another repository of the model"
-_PROJECTOR_WORDS = (
-    "it reads pictures or sound for the model, which kits do not support",
-    "nothing, if callers send text only",
-)
 
 
 def weights_of(repository: Repository) -> Mapping[str, Sequence[str]]:
@@ -207,7 +204,7 @@ def left_behind(repository: Repository, taken: Sequence[str]) -> Iterator[LeftOu
     """Yield the files that the kit does not use, kind by kind."""
     rest = [name for name in sorted(repository.sizes_bytes) if name not in set(taken)]
     kinds: list[tuple[Callable[[str], bool], str, str]] = [
-        (is_projector_name, *_PROJECTOR_WORDS),
+        (is_projector_name, *PROJECTOR_WORDS),
         (is_statistics_name, "it says how a model was quantised", "nothing: the kit needs none"),
         (
             lambda name: name in _QUANTISED,

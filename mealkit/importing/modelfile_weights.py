@@ -9,13 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from mealkit.errors import failure
-from mealkit.importing.gguf_names import is_projector, other_kind, part_of_name
+from mealkit.importing.gguf_names import PROJECTOR_WORDS, is_projector, other_kind, part_of_name
 from mealkit.importing.proposal import LeftOut
-
-_PROJECTOR_WORDS = (
-    "it reads pictures or sound for the model, which kits do not support",
-    "nothing, if callers send text only",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +42,7 @@ def chosen_model(headers: Sequence[tuple[Path, Mapping[str, Any]]], where: str) 
         KitError: there is not exactly one model, or not all of its parts (``KIT_INVALID``).
     """
     left_out = [
-        LeftOut(f"FROM {path.name}", *_PROJECTOR_WORDS)
+        LeftOut(f"FROM {path.name}", *PROJECTOR_WORDS)
         for path, metadata in headers
         if is_projector(metadata)
     ]

@@ -44,6 +44,8 @@ def test_downloads(call, name):
     "call",
     [
         "AutoModel.from_pretrained('./weights')",
+        "AutoModel.from_pretrained(pretrained_model_name_or_path='./weights')",
+        "self.pipeline(prompt, num_steps=4)",
         "SentenceTransformer('models/minilm')",
         "WhisperModel('/src/weights')",
         "pipeline('text-classification', model='./weights')",

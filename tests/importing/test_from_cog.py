@@ -155,6 +155,18 @@ def test_a_predictor_that_windows_wrote():
     assert propose({**GREETING, "predict.py": text}).left_out == []
 
 
+def test_a_project_in_utf_16():
+    """Its cog.yaml is read as YAML allows, and its requirements as pip does; neither is a weight."""
+    config = GREETING["cog.yaml"] + "\n"
+    files = {name: text for name, text in GREETING.items() if name != "cog.yaml"}
+    wide = {"cog.yaml": config, "requirements.txt": "six\n"}
+    binary = {name: text.encode("utf-16") for name, text in wide.items()}
+    proposal = propose({**files, **binary}, wide=wide)
+    assert proposal.kit["runtime"]["python"] == propose(GREETING).kit["runtime"]["python"]
+    assert proposal.kit["model"]["weights"] == []
+    assert proposal.left_out == []
+
+
 def test_a_predictor_in_another_encoding():
     """It exists, and the message says what is wrong with it."""
     files = {name: text for name, text in GREETING.items() if name != "predict.py"}

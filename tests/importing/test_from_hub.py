@@ -248,6 +248,14 @@ def test_gguf():
     assert found.kit["runtime"]["settings"]["model"] == parts[0]
 
 
+def test_sampling_parameters_in_a_gguf_are_listed():
+    """llama.cpp's server would use them."""
+    metadata = {"general.architecture": "llama", "general.sampling.temp": 0.6}
+    made = propose(repository({"a.gguf": GIB}, headers={"a.gguf": metadata}), None, None)
+    (item,) = [item for item in made.left_out if item.what == "general.sampling.temp"]
+    assert "0.6" in item.why
+
+
 MODULES = [
     {"idx": 0, "path": "", "type": "sentence_transformers.models.Transformer"},
     {"idx": 1, "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},

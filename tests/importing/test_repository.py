@@ -27,6 +27,15 @@ def test_a_card_is_the_head_of_the_readme(mark, end):
     assert card == {"license": "mit", "tags": ["a"]}
 
 
+def test_a_card_ends_at_a_line_of_its_own():
+    """Not at a field that begins with three dashes."""
+    assert with_card("---\ntags: [a]\n---x: 1\nlicense: mit\n---\n# Title\n").card == {
+        "tags": ["a"],
+        "---x": 1,
+        "license": "mit",
+    }
+
+
 @pytest.mark.parametrize(
     "text",
     [
