@@ -193,9 +193,10 @@ class RegistryClient:
                 if response.status_code not in TRANSIENT_STATUS:
                     return response
                 asked = retry_after_seconds(response.headers)
-                response.close()
+                with contextlib.closing(response):
+                    answer = answer_of(response, beginning_of(response))
                 if not self.retry.wait(attempt, asked):
-                    raise self._busy(response.status_code, attempt, asked)
+                    raise self._busy(answer, attempt, asked)
             except httpx2.TransportError as error:
                 silent += isinstance(error, httpx2.ReadTimeout)
                 is_last = _is_final(error) or silent >= _MOST_SILENT_ATTEMPTS
@@ -214,13 +215,17 @@ class RegistryClient:
             if not (location and response.status_code in followed):
                 return response
             response.close()
-            try:
-                target = self.url(str(url.join(location)))
-            except httpx2.InvalidURL as error:
-                raise self._odd("redirects to an address that is not valid") from error
-            self._require_hop(url, target)
-            url = target
+            url = self._target(url, location)
         raise self._odd(f"redirects more than {_MOST_REDIRECTS} times")
+
+    def _target(self, source: httpx2.URL, location: str) -> httpx2.URL:
+        """Return the address that a redirect names, if it may be followed."""
+        try:
+            target = self.url(str(source.join(location)))
+        except httpx2.InvalidURL as error:
+            raise self._odd("redirects to an address that is not valid") from error
+        self._require_hop(source, target)
+        return target
 
     def _authorized(self, call: RegistryCall, url: httpx2.URL) -> httpx2.Response:
         is_home = _origin_of(url) == _origin_of(self._origin())
@@ -294,7 +299,20 @@ class RegistryClient:
         return httpx2.URL(f"https://{authority}") if status == 400 else plain
 
     def _fetch_token(self, request: httpx2.Request) -> RegistryAnswer:
+        """Ask a token server; follow its redirects, without credentials to another host."""
         self._require_hop(self._origin(), request.url)
+        for _ in range(_MOST_REDIRECTS + 1):
+            answer = self._token_answer(request)
+            location = answer.headers.get("location")
+            # The identity token in the body of a POST is not sent to a second address.
+            if request.method != "GET" or not (location and answer.status in _REDIRECTS):
+                return answer
+            target = self._target(request.url, location)
+            is_same = _origin_of(target) == _origin_of(request.url)
+            request = httpx2.Request("GET", target, headers=request.headers if is_same else {})
+        raise self._odd(f"has a token server that redirects more than {_MOST_REDIRECTS} times")
+
+    def _token_answer(self, request: httpx2.Request) -> RegistryAnswer:
         response = self._patiently(
             lambda: self._http.send(request, stream=True, follow_redirects=False)
         )
@@ -320,20 +338,34 @@ class RegistryClient:
         name = self.endpoint.registry
         return failure("REGISTRY_REFUSED", f"{name} {what}", where=name)
 
-    def _busy(self, status: int, attempts: int, asked_seconds: float | None) -> MealkitError:
-        name = self.endpoint.registry
+    def _busy(
+        self, answer: RegistryAnswer, attempts: int, asked_seconds: float | None
+    ) -> MealkitError:
+        name, words = self.endpoint.registry, self.words(answer)
         patience = f", and asks to wait {asked_seconds:.0f} seconds" if asked_seconds else ""
         return failure(
-            "REGISTRY_REFUSED" if status == 429 else "REGISTRY_UNREACHABLE",
-            f"{name} answers {status}, tried {attempts} times{patience}",
+            "REGISTRY_REFUSED" if answer.status == 429 else "REGISTRY_UNREACHABLE",
+            f"{name} answers {answer.status}, tried {attempts} times{patience}"
+            f"{': ' if words else ''}{words}",
             where=name,
-            hint="try again later" if status == 429 else None,
+            hint="try again later, or ask the registry's operator",
         )
 
 
 def answer_of(response: httpx2.Response, body: bytes) -> RegistryAnswer:
     """Return the answer in a response whose body, or the beginning of it, was read."""
     return RegistryAnswer(response.status_code, response.headers, body, response.request.url)
+
+
+def beginning_of(response: httpx2.Response) -> bytes:
+    """Read the beginning of a body, for the words in it; as much of it as arrives."""
+    body = bytearray()
+    with contextlib.suppress(httpx2.TransportError, httpx2.DecodingError):
+        for chunk in response.iter_bytes():
+            body += chunk
+            if len(body) > SMALL_BYTES:
+                break
+    return bytes(body)
 
 
 def _origin_of(url: httpx2.URL) -> tuple[str, str, int | None]:

@@ -98,9 +98,11 @@ def _get(client: RegistryClient, reference: Reference, name: str) -> Fetched:
     call = RegistryCall("GET", path, (f"repository:{repository}:pull",), {"Accept": _ACCEPT})
     answer = client.send(call)
     if answer.status == 404:
+        words = client.words(answer)
         raise failure(
             "IMAGE_NOT_FOUND",
-            f"{client.endpoint.registry} has no image {repository}, {name}",
+            f"{client.endpoint.registry} has no image {repository}, {name}"
+            f"{': ' if words else ''}{words}",
             where=client.endpoint.registry,
             hint="correct the reference, or push the image",
         )
