@@ -32,14 +32,16 @@ from mealkit.web.trust import untrusted_words
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _SAME_METHOD = frozenset({307, 308})
 _READS = frozenset({"GET", "HEAD"})
+_WRITES = frozenset({"PUT", "PATCH"})
 _MOST_REDIRECTS = 5
 _SHOWN_CHARACTERS = 200
 # For the head of an answer, and between two parts of a body.
 TIMEOUT = httpx2.Timeout(60.0, connect=10.0, pool=None)
 # A registry may hash or move a whole layer before it answers the request that ends an upload.
 _PATIENT_TIMEOUT = httpx2.Timeout(60.0, connect=10.0, read=300.0, pool=None)
-# After this many attempts in which a registry said nothing until the timeout, it is given up.
-_MOST_SILENT_ATTEMPTS = 2
+MOST_SILENT_ATTEMPTS = 2
+"""After this many attempts in which a registry said nothing until the timeout, it is given up."""
+
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 
 
@@ -199,7 +201,7 @@ class RegistryClient:
                     raise self._busy(answer, attempt, asked)
             except httpx2.TransportError as error:
                 silent += isinstance(error, httpx2.ReadTimeout)
-                is_last = _is_final(error) or silent >= _MOST_SILENT_ATTEMPTS
+                is_last = _is_final(error) or silent >= MOST_SILENT_ATTEMPTS
                 if is_last or not self.retry.wait(attempt):
                     raise self.unreachable(error, attempt) from error
             attempt += 1
@@ -224,6 +226,8 @@ class RegistryClient:
             target = self.url(str(source.join(location)))
         except httpx2.InvalidURL as error:
             raise self._odd("redirects to an address that is not valid") from error
+        if not target.host:
+            raise self._odd("redirects to an address without a host")
         self._require_hop(source, target)
         return target
 
@@ -258,7 +262,7 @@ class RegistryClient:
             url,
             headers=headers,
             content=content,
-            timeout=TIMEOUT if call.method in _READS else _PATIENT_TIMEOUT,
+            timeout=_PATIENT_TIMEOUT if call.method in _WRITES else TIMEOUT,
         )
         return self._http.send(request, stream=True, follow_redirects=False)
 

@@ -231,7 +231,28 @@ def test_the_end_of_an_upload_has_more_time(make_registries, make_image):
         )
 
     push(make_image({"a": b"a"}), TARGET, make_registries(transport=httpx2.MockTransport(handle)))
-    assert seen["PUT"] > seen["HEAD"] == 60.0
+    assert seen["PUT"] > seen["HEAD"] == seen["POST"] == 60.0
+
+
+@pytest.mark.parametrize(("silent", "expected"), [("PUT", [300.0, 300.0]), ("POST", [60.0, 60.0])])
+def test_a_registry_that_never_confirms_an_upload_is_given_up(
+    make_registries, make_image, silent, expected
+):
+    """Silence at any step of an upload ends it after two attempts."""
+    seen = []
+
+    def handle(request):
+        if request.method == silent:
+            seen.append(request.extensions["timeout"]["read"])
+            raise httpx2.ReadTimeout("timed out", request=request)
+        location = {"Location": "/v2/kit/blobs/uploads/s"}
+        status = {"HEAD": 404, "GET": 404, "POST": 202}[request.method]
+        return httpx2.Response(status, headers=location)
+
+    registries = make_registries(transport=httpx2.MockTransport(handle))
+    with pytest.raises(MealkitError, match="does not answer"):
+        push(make_image({}), TARGET, registries)
+    assert seen == expected
 
 
 @pytest.mark.parametrize("named", [True, False])
