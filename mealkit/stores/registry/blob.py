@@ -11,7 +11,7 @@ import httpx2
 
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError, failure
-from mealkit.stores.registry.client import RegistryClient, answer_of, beginning_of
+from mealkit.stores.registry.client import RegistryClient, answer_of, beginning_of, worth_asking
 from mealkit.stores.registry.exchange import RegistryCall
 from mealkit.web.http_client import Pace
 
@@ -59,7 +59,9 @@ class RegistryBlob:
     def _range(self, start: int, end: int, used: set[RegistryClient]) -> Iterator[bytes]:
         """Yield a range, from the first client that has it; record the clients that sent bytes."""
         # Clients that once sent other bytes come last, to save a useless attempt.
-        clients = sorted(self.clients, key=lambda client: self.digest in client.distrusted)
+        clients = sorted(
+            worth_asking(self.clients), key=lambda client: self.digest in client.distrusted
+        )
         for index, client in enumerate(clients):
             used.add(client)
             try:

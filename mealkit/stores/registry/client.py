@@ -6,7 +6,7 @@ private network than the registry's. Never sends a credential to another host.
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import cast
 
 import httpx2
@@ -66,6 +66,8 @@ class RegistryClient:
         self.retry = retry
         self.distrusted: set[Digest] = set()
         """Digests for which this client returned other bytes."""
+        self.is_silent = False
+        """Whether a request ended in a timeout; then a mirror is not asked again."""
         self._http = http
         self._authorizer = Authorizer(endpoint.registry, credentials, self._fetch_token, realms)
         self._base: httpx2.URL | None = None
@@ -151,7 +153,8 @@ class RegistryClient:
         return self._authorizer.scrub(words_of(answer.body))
 
     def unreachable(self, error: httpx2.TransportError, attempts: int = 1) -> MealkitError:
-        """Return the error for a connection to the registry that failed."""
+        """Return the error for a connection to the registry that failed; remember a timeout."""
+        self.is_silent |= isinstance(error, httpx2.TimeoutException)
         name = self.endpoint.registry
         reason = " ".join(str(error).split()) or type(error).__name__
         if "WRONG_VERSION_NUMBER" in reason or "RECORD_LAYER_FAILURE" in reason:
@@ -354,6 +357,11 @@ class RegistryClient:
             where=name,
             hint="try again later, or ask the registry's operator",
         )
+
+
+def worth_asking(clients: Sequence[RegistryClient]) -> tuple[RegistryClient, ...]:
+    """Return the clients without the mirrors that did not answer; the last one is the registry."""
+    return (*(client for client in clients[:-1] if not client.is_silent), clients[-1])
 
 
 def answer_of(response: httpx2.Response, body: bytes) -> RegistryAnswer:
