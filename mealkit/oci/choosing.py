@@ -18,6 +18,8 @@ _MAX_DEPTH = 4
 _MOST_INDEXES = 64
 # The only version of arm64 that images are built for; most images do not state it.
 _DEFAULT_VARIANTS = {("arm64", "v8"): None}
+# The names of the kernel, which container engines also accept.
+_ARCHITECTURES = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +165,9 @@ def _best(found: Iterable[Descriptor], wanted: Platform) -> list[tuple[int, Desc
 
 def _rank(found: Platform | None, wanted: Platform) -> int | None:
     """Return how well a platform fits, 0 for best; None if it does not fit."""
-    if found is None:
+    if found is None or not (found.os or found.architecture):  # some tools write empty names
         return 3
+    found = _in_go_names(found)
     if (found.os, found.architecture) != (wanted.os, wanted.architecture):
         return None
     own, asked = _variant(found), _variant(wanted)
@@ -173,6 +176,11 @@ def _rank(found: Platform | None, wanted: Platform) -> int | None:
     if own is None:
         return 1
     return 2 if asked is None else None
+
+
+def _in_go_names(platform: Platform) -> Platform:
+    name = platform.architecture.lower()
+    return Platform(platform.os.lower(), _ARCHITECTURES.get(name, name), platform.variant)
 
 
 def _variant(platform: Platform) -> str | None:

@@ -106,6 +106,7 @@ def _prepare(folder: Path) -> None:
     with disk_errors(folder):
         if (folder / LAYOUT_FILE).is_file():
             return
+        remove_leftovers(folder, LAYOUT_FILE)
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise failure(
                 "OUTPUT_EXISTS", f"{folder} exists and is not an OCI layout", where=str(folder)

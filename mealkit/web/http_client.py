@@ -24,7 +24,7 @@ from mealkit.web.retry import TRANSIENT_STATUS
 from mealkit.web.trust import tls_context, untrusted_words
 
 # The environment's proxies are not used for these.
-_LOOPBACK = ("all://localhost", "all://127.0.0.1", "all://[::1]")
+_LOOPBACK = ("all://localhost", "all://127.0.0.0/8", "all://[::1]")
 _LOOPBACK_HOSTS = ("localhost", "127.0.0.0/8", "::1")
 _TIMEOUT = httpx2.Timeout(30.0, connect=15.0)
 # The minimum number of bytes that a server must send, and the time over which it is averaged.

@@ -52,10 +52,15 @@ def variant(architecture, name=None):
         ([variant("arm64"), variant("arm64", "v8")], variant("arm64"), "a"),
         ([None, variant("amd64")], variant("amd64"), "b"),
         ([None, variant("arm64")], variant("amd64"), "a"),
+        ([Platform("", ""), variant("arm64")], variant("amd64"), "a"),
+        ([Platform("", ""), variant("amd64")], variant("amd64"), "b"),
+        ([variant("aarch64", "v8"), variant("x86_64")], variant("amd64"), "b"),
+        ([variant("aarch64", "v8"), variant("x86_64")], variant("arm64"), "a"),
+        ([Platform("Linux", "AMD64"), variant("arm64")], variant("amd64"), "a"),
     ],
 )
 def test_the_best_variant_is_chosen(platforms, wanted, expected):
-    """The very variant is best, then one for every machine; in an index and in a list alike."""
+    """The very variant is best, then one for every machine, by any of the names in use."""
     entries = [entry(text, platform) for text, platform in zip("ab", platforms, strict=False)]
     top, raw = nested(*entries)
     docker, docker_raw = nested(*entries, media_type=DOCKER_INDEX)

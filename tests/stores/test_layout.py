@@ -128,6 +128,18 @@ def test_what_others_wrote_into_an_index_is_kept(layout, make_image):
     assert read_layout(layout, "1.0")
 
 
+def test_a_write_that_was_killed_at_its_start_can_be_repeated(tmp_path, image):
+    """What it left in a folder without any content is deleted; the folder becomes a layout."""
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / f".oci-layout.{gone.pid}-0123abcd.part").write_bytes(b"{")
+    write_layout(image, tmp_path / "new")
+    assert read_layout(tmp_path / "new").digest == image.digest
+    names = sorted(path.name for path in (tmp_path / "new").iterdir())
+    assert names == ["blobs", "index.json", "oci-layout"]
+
+
 def test_a_folder_that_holds_something_else_is_left_alone(tmp_path, image, archive):
     """Neither a full folder nor a file is overwritten by a layout, nor a folder by an archive."""
     (tmp_path / "full").mkdir()

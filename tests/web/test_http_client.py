@@ -181,6 +181,25 @@ def test_a_socks_proxy_is_used(hub: Any, monkeypatch: pytest.MonkeyPatch) -> Non
         assert (answer.status_code, asked.result()) == (200, b"files.invalid")
 
 
+def test_every_loopback_address_is_asked_without_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A registry may listen on another address of this machine than the first."""
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+    with socket.create_server(("127.0.0.2", 0)) as listener, ThreadPoolExecutor(1) as pool:
+        port = listener.getsockname()[1]
+
+        def serve() -> None:
+            peer, _ = listener.accept()
+            with peer:
+                peer.recv(65536)
+                peer.sendall(answer)
+
+        served = pool.submit(serve)
+        with open_client() as client:
+            assert client.get(f"http://127.0.0.2:{port}/").status_code == 200
+        served.result()
+
+
 @pytest.mark.parametrize("proxy", ["socks4://127.0.0.1:1", "ftp://127.0.0.1:1", "http://[::1"])
 def test_a_proxy_that_cannot_be_used_is_named(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The hint names the variables and the kinds of proxies."""

@@ -176,9 +176,13 @@ class Authorizer:
         token = form.get("token") or form.get("access_token")
         is_token = isinstance(token, str) and len(token) <= _MOST_TOKEN and _TOKEN.fullmatch(token)
         if answer.status != 200 or not isinstance(token, str) or not is_token:
+            # A form that a server gives with 200 may have other secrets.
+            is_form = answer.status == 200 and form
+            words = "" if is_form else self.scrub(words_of(answer.body))
             raise failure(
                 "REGISTRY_REFUSED",
-                f"the token server of {self._registry} answers {answer.status} without a token",
+                f"the token server of {self._registry} answers {answer.status} without a token"
+                f"{': ' if words else ''}{words}",
                 where=realm.host,
             )
         lasts = form.get("expires_in")

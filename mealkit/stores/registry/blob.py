@@ -3,7 +3,6 @@
 Raises RegistryError for bytes that do not match the digest: a complete read is hashed.
 """
 
-import contextlib
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -12,8 +11,8 @@ import httpx2
 
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError, failure
-from mealkit.stores.registry.client import RegistryClient, answer_of
-from mealkit.stores.registry.exchange import SMALL_BYTES, RegistryCall
+from mealkit.stores.registry.client import RegistryClient, answer_of, beginning_of, worth_asking
+from mealkit.stores.registry.exchange import RegistryCall
 from mealkit.web.http_client import Pace
 
 
@@ -60,7 +59,9 @@ class RegistryBlob:
     def _range(self, start: int, end: int, used: set[RegistryClient]) -> Iterator[bytes]:
         """Yield a range, from the first client that has it; record the clients that sent bytes."""
         # Clients that once sent other bytes come last, to save a useless attempt.
-        clients = sorted(self.clients, key=lambda client: self.digest in client.distrusted)
+        clients = sorted(
+            worth_asking(self.clients), key=lambda client: self.digest in client.distrusted
+        )
         for index, client in enumerate(clients):
             used.add(client)
             try:
@@ -136,7 +137,7 @@ class RegistryBlob:
             raise self._other_bytes(f"has no byte {start}", client)
         is_page = answer_of(response, b"").is_page
         if response.status_code != 200 or is_page:
-            answer = answer_of(response, _beginning(response))
+            answer = answer_of(response, beginning_of(response))
             raise client.refusal(f"GET {self.digest}", answer)
         size = response.headers.get("content-length")
         if size is not None and size != str(self.size_bytes):
@@ -152,13 +153,3 @@ class RegistryBlob:
             f"the answer of {names} for {self.digest} ({self.size_bytes} bytes) {what}",
             where=names,
         )
-
-
-def _beginning(response: httpx2.Response) -> bytes:
-    body = bytearray()
-    with contextlib.suppress(httpx2.TransportError):
-        for chunk in response.iter_raw():
-            body += chunk
-            if len(body) > SMALL_BYTES:
-                break
-    return bytes(body)

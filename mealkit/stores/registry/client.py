@@ -6,7 +6,7 @@ private network than the registry's. Never sends a credential to another host.
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import cast
 
 import httpx2
@@ -32,14 +32,16 @@ from mealkit.web.trust import untrusted_words
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _SAME_METHOD = frozenset({307, 308})
 _READS = frozenset({"GET", "HEAD"})
+_WRITES = frozenset({"PUT", "PATCH"})
 _MOST_REDIRECTS = 5
 _SHOWN_CHARACTERS = 200
 # For the head of an answer, and between two parts of a body.
 TIMEOUT = httpx2.Timeout(60.0, connect=10.0, pool=None)
 # A registry may hash or move a whole layer before it answers the request that ends an upload.
 _PATIENT_TIMEOUT = httpx2.Timeout(60.0, connect=10.0, read=300.0, pool=None)
-# After this many attempts in which a registry said nothing until the timeout, it is given up.
-_MOST_SILENT_ATTEMPTS = 2
+MOST_SILENT_ATTEMPTS = 2
+"""After this many attempts in which a registry said nothing until the timeout, it is given up."""
+
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 
 
@@ -64,6 +66,8 @@ class RegistryClient:
         self.retry = retry
         self.distrusted: set[Digest] = set()
         """Digests for which this client returned other bytes."""
+        self.is_silent = False
+        """Whether a request ended in a timeout; then a mirror is not asked again."""
         self._http = http
         self._authorizer = Authorizer(endpoint.registry, credentials, self._fetch_token, realms)
         self._base: httpx2.URL | None = None
@@ -149,7 +153,8 @@ class RegistryClient:
         return self._authorizer.scrub(words_of(answer.body))
 
     def unreachable(self, error: httpx2.TransportError, attempts: int = 1) -> MealkitError:
-        """Return the error for a connection to the registry that failed."""
+        """Return the error for a connection to the registry that failed; remember a timeout."""
+        self.is_silent |= isinstance(error, httpx2.TimeoutException)
         name = self.endpoint.registry
         reason = " ".join(str(error).split()) or type(error).__name__
         if "WRONG_VERSION_NUMBER" in reason or "RECORD_LAYER_FAILURE" in reason:
@@ -193,12 +198,13 @@ class RegistryClient:
                 if response.status_code not in TRANSIENT_STATUS:
                     return response
                 asked = retry_after_seconds(response.headers)
-                response.close()
+                with contextlib.closing(response):
+                    answer = answer_of(response, beginning_of(response))
                 if not self.retry.wait(attempt, asked):
-                    raise self._busy(response.status_code, attempt, asked)
+                    raise self._busy(answer, attempt, asked)
             except httpx2.TransportError as error:
                 silent += isinstance(error, httpx2.ReadTimeout)
-                is_last = _is_final(error) or silent >= _MOST_SILENT_ATTEMPTS
+                is_last = _is_final(error) or silent >= MOST_SILENT_ATTEMPTS
                 if is_last or not self.retry.wait(attempt):
                     raise self.unreachable(error, attempt) from error
             attempt += 1
@@ -214,13 +220,19 @@ class RegistryClient:
             if not (location and response.status_code in followed):
                 return response
             response.close()
-            try:
-                target = self.url(str(url.join(location)))
-            except httpx2.InvalidURL as error:
-                raise self._odd("redirects to an address that is not valid") from error
-            self._require_hop(url, target)
-            url = target
+            url = self._target(url, location)
         raise self._odd(f"redirects more than {_MOST_REDIRECTS} times")
+
+    def _target(self, source: httpx2.URL, location: str) -> httpx2.URL:
+        """Return the address that a redirect names, if it may be followed."""
+        try:
+            target = self.url(str(source.join(location)))
+        except httpx2.InvalidURL as error:
+            raise self._odd("redirects to an address that is not valid") from error
+        if not target.host:
+            raise self._odd("redirects to an address without a host")
+        self._require_hop(source, target)
+        return target
 
     def _authorized(self, call: RegistryCall, url: httpx2.URL) -> httpx2.Response:
         is_home = _origin_of(url) == _origin_of(self._origin())
@@ -253,7 +265,7 @@ class RegistryClient:
             url,
             headers=headers,
             content=content,
-            timeout=TIMEOUT if call.method in _READS else _PATIENT_TIMEOUT,
+            timeout=_PATIENT_TIMEOUT if call.method in _WRITES else TIMEOUT,
         )
         return self._http.send(request, stream=True, follow_redirects=False)
 
@@ -294,7 +306,20 @@ class RegistryClient:
         return httpx2.URL(f"https://{authority}") if status == 400 else plain
 
     def _fetch_token(self, request: httpx2.Request) -> RegistryAnswer:
+        """Ask a token server; follow its redirects, without credentials to another host."""
         self._require_hop(self._origin(), request.url)
+        for _ in range(_MOST_REDIRECTS + 1):
+            answer = self._token_answer(request)
+            location = answer.headers.get("location")
+            # The identity token in the body of a POST is not sent to a second address.
+            if request.method != "GET" or not (location and answer.status in _REDIRECTS):
+                return answer
+            target = self._target(request.url, location)
+            is_same = _origin_of(target) == _origin_of(request.url)
+            request = httpx2.Request("GET", target, headers=request.headers if is_same else {})
+        raise self._odd(f"has a token server that redirects more than {_MOST_REDIRECTS} times")
+
+    def _token_answer(self, request: httpx2.Request) -> RegistryAnswer:
         response = self._patiently(
             lambda: self._http.send(request, stream=True, follow_redirects=False)
         )
@@ -320,20 +345,39 @@ class RegistryClient:
         name = self.endpoint.registry
         return failure("REGISTRY_REFUSED", f"{name} {what}", where=name)
 
-    def _busy(self, status: int, attempts: int, asked_seconds: float | None) -> MealkitError:
-        name = self.endpoint.registry
+    def _busy(
+        self, answer: RegistryAnswer, attempts: int, asked_seconds: float | None
+    ) -> MealkitError:
+        name, words = self.endpoint.registry, self.words(answer)
         patience = f", and asks to wait {asked_seconds:.0f} seconds" if asked_seconds else ""
         return failure(
-            "REGISTRY_REFUSED" if status == 429 else "REGISTRY_UNREACHABLE",
-            f"{name} answers {status}, tried {attempts} times{patience}",
+            "REGISTRY_REFUSED" if answer.status == 429 else "REGISTRY_UNREACHABLE",
+            f"{name} answers {answer.status}, tried {attempts} times{patience}"
+            f"{': ' if words else ''}{words}",
             where=name,
-            hint="try again later" if status == 429 else None,
+            hint="try again later, or ask the registry's operator",
         )
+
+
+def worth_asking(clients: Sequence[RegistryClient]) -> tuple[RegistryClient, ...]:
+    """Return the clients without the mirrors that did not answer; the last one is the registry."""
+    return (*(client for client in clients[:-1] if not client.is_silent), clients[-1])
 
 
 def answer_of(response: httpx2.Response, body: bytes) -> RegistryAnswer:
     """Return the answer in a response whose body, or the beginning of it, was read."""
     return RegistryAnswer(response.status_code, response.headers, body, response.request.url)
+
+
+def beginning_of(response: httpx2.Response) -> bytes:
+    """Read the beginning of a body, for the words in it; as much of it as arrives."""
+    body = bytearray()
+    with contextlib.suppress(httpx2.TransportError, httpx2.DecodingError):
+        for chunk in response.iter_bytes():
+            body += chunk
+            if len(body) > SMALL_BYTES:
+                break
+    return bytes(body)
 
 
 def _origin_of(url: httpx2.URL) -> tuple[str, str, int | None]:

@@ -13,7 +13,7 @@ from mealkit.oci.descriptor import INDEX, INDEX_TYPES, MANIFEST, MANIFEST_TYPES,
 from mealkit.oci.image import Content
 from mealkit.oci.manifest import json_object
 from mealkit.oci.reference import Reference
-from mealkit.stores.registry.client import RegistryClient
+from mealkit.stores.registry.client import RegistryClient, worth_asking
 from mealkit.stores.registry.exchange import RegistryCall
 from mealkit.stores.registry.upload import Outcome
 
@@ -43,7 +43,7 @@ def get_manifest(clients: Sequence[RegistryClient], reference: Reference, name: 
         StoreError: ``IMAGE_NOT_FOUND``; ``IMAGE_INVALID``: it is neither a manifest nor an index.
         RegistryError: ``REGISTRY_*``.
     """
-    for client in clients[:-1]:
+    for client in worth_asking(clients)[:-1]:
         try:
             return _get(client, reference, name)
         except MealkitError:
@@ -98,9 +98,11 @@ def _get(client: RegistryClient, reference: Reference, name: str) -> Fetched:
     call = RegistryCall("GET", path, (f"repository:{repository}:pull",), {"Accept": _ACCEPT})
     answer = client.send(call)
     if answer.status == 404:
+        words = client.words(answer)
         raise failure(
             "IMAGE_NOT_FOUND",
-            f"{client.endpoint.registry} has no image {repository}, {name}",
+            f"{client.endpoint.registry} has no image {repository}, {name}"
+            f"{': ' if words else ''}{words}",
             where=client.endpoint.registry,
             hint="correct the reference, or push the image",
         )

@@ -16,7 +16,7 @@ from mealkit.errors import MealkitError, failure
 from mealkit.jobs import Stop
 from mealkit.oci.image import Blob
 from mealkit.progress import Advance
-from mealkit.stores.registry.client import RegistryClient
+from mealkit.stores.registry.client import MOST_SILENT_ATTEMPTS, RegistryClient
 from mealkit.stores.registry.exchange import RegistryAnswer, RegistryCall
 from mealkit.stores.registry.session import (
     PIECE_BYTES,
@@ -50,6 +50,11 @@ class _Cut(Exception):  # noqa: N818  continue from ``upload``, or with a new se
         self.reason = reason
         self.upload = upload
         self.asked_seconds = asked_seconds
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether the registry took a request and said nothing until the timeout."""
+        return isinstance(self.__cause__, httpx2.ReadTimeout)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +140,7 @@ class Uploader:
         return (own, f"repository:{other}:pull")
 
     def _upload(self, blob: Blob, upload: Upload, meter: Meter) -> None:
-        failures = 0
+        failures = silent = 0
         while True:
             before = upload.offset
             try:
@@ -146,7 +151,9 @@ class Uploader:
             except _Cut as cut:
                 is_further = cut.upload is not None and cut.upload.offset > before
                 failures = 1 if is_further else failures + 1
-                if not self.client.retry.wait(failures, cut.asked_seconds):
+                silent = cut.is_silent + (0 if is_further else silent)
+                is_last = silent >= MOST_SILENT_ATTEMPTS
+                if is_last or not self.client.retry.wait(failures, cut.asked_seconds):
                     raise cut.reason from cut
                 # A server that refuses a large body may reset the connection before its answer is
                 # read, so that the second try is made in pieces.

@@ -185,6 +185,42 @@ def test_a_token_servers_reason_is_told(make_registries):
     assert problem.hint == "docker login registry.example"
 
 
+def test_a_token_servers_page_is_told(make_registries):
+    """A web page instead of a token is named by its title."""
+    page = b"<html><title>Sign in</title>"
+    transport, _ = registry_that(BEARER, lambda _: httpx2.Response(200, content=page))
+    problem = codes(make_registries(transport=transport))
+    assert problem.message.endswith("answers 200 without a token: a web page, 'Sign in'")
+
+
+@pytest.mark.parametrize(
+    ("location", "code", "has_credentials"),
+    [
+        ("/v2/token", "IMAGE_NOT_FOUND", True),
+        ("https://login.example/token", "IMAGE_NOT_FOUND", False),
+        ("http://login.example/token", "REGISTRY_INSECURE", None),
+    ],
+)
+def test_a_token_servers_redirect_is_followed(make_registries, location, code, has_credentials):
+    """A token server may have moved; only its own host gets the credentials again."""
+    moved = []
+
+    def handle(request):
+        if request.url.path.endswith("/token"):
+            moved.append("authorization" in request.headers)
+            if len(moved) == 1:
+                return httpx2.Response(307, headers={"Location": location})
+            return token({"token": "good"})(request)
+        is_known = request.headers.get("authorization") == "Bearer good"
+        headers = {"WWW-Authenticate": BEARER}
+        return httpx2.Response(404 if is_known else 401, headers=headers)
+
+    auths = {"registry.example": {"username": "cook", "password": "s3cret"}}
+    problem = codes(make_registries(auths, transport=httpx2.MockTransport(handle)))
+    assert problem.code == code
+    assert moved == [True, *([] if has_credentials is None else [has_credentials])]
+
+
 def test_the_scope_that_a_registry_names_is_asked_for_too(make_registries):
     """A registry behind a prefix knows the repository by another name."""
     asked = 'Bearer realm="https://auth.registry.example/token",scope="repository:p/team/kit:pull"'

@@ -7,12 +7,15 @@ from email.utils import formatdate
 import httpx2
 import pytest
 
+from mealkit.digest import Digest
 from mealkit.errors import MealkitError
 from mealkit.oci.reference import Reference
+from mealkit.stores.registry.blob import RegistryBlob
 from mealkit.stores.registry.pull import RemoteImages
 from mealkit.stores.registry.push import push
 from mealkit.stores.registry.reaching import Registries
 from mealkit.stores.registry.realms import Realms
+from mealkit.stores.registry.registry_endpoint import RegistryEndpoint
 
 TARGET = Reference("registry.example:5000", "kit", "1")
 
@@ -231,7 +234,28 @@ def test_the_end_of_an_upload_has_more_time(make_registries, make_image):
         )
 
     push(make_image({"a": b"a"}), TARGET, make_registries(transport=httpx2.MockTransport(handle)))
-    assert seen["PUT"] > seen["HEAD"] == 60.0
+    assert seen["PUT"] > seen["HEAD"] == seen["POST"] == 60.0
+
+
+@pytest.mark.parametrize(("silent", "expected"), [("PUT", [300.0, 300.0]), ("POST", [60.0, 60.0])])
+def test_a_registry_that_never_confirms_an_upload_is_given_up(
+    make_registries, make_image, silent, expected
+):
+    """Silence at any step of an upload ends it after two attempts."""
+    seen = []
+
+    def handle(request):
+        if request.method == silent:
+            seen.append(request.extensions["timeout"]["read"])
+            raise httpx2.ReadTimeout("timed out", request=request)
+        location = {"Location": "/v2/kit/blobs/uploads/s"}
+        status = {"HEAD": 404, "GET": 404, "POST": 202}[request.method]
+        return httpx2.Response(status, headers=location)
+
+    registries = make_registries(transport=httpx2.MockTransport(handle))
+    with pytest.raises(MealkitError, match="does not answer"):
+        push(make_image({}), TARGET, registries)
+    assert seen == expected
 
 
 @pytest.mark.parametrize("named", [True, False])
@@ -274,3 +298,24 @@ def test_a_web_page_is_not_a_manifest(make_registries):
     problem = problem_of(make_registries(transport=httpx2.MockTransport(lambda _: answer)))
     assert problem.code == "REGISTRY_REFUSED"
     assert "a web page, 'Hello'" in problem.message
+
+
+def test_a_silent_mirror_is_asked_once(make_registries):
+    """A mirror that takes a request and says nothing costs one timeout, not one per request."""
+    seen = []
+
+    def handle(request):
+        seen.append(request.url.host)
+        if request.url.host == "mirror.example":
+            raise httpx2.ReadTimeout("timed out", request=request)
+        return httpx2.Response(404)
+
+    mirror = RegistryEndpoint("mirror.example", "mirror.example")
+    registries = make_registries(
+        mirrors={TARGET.registry: (mirror,)}, transport=httpx2.MockTransport(handle)
+    )
+    assert problem_of(registries).code == problem_of(registries).code == "IMAGE_NOT_FOUND"
+    assert seen == ["mirror.example", "registry.example", "registry.example"]
+    with pytest.raises(MealkitError, match="BLOB_MISSING"):
+        list(RegistryBlob(Digest.of(b"a"), 1, "kit", registries.sources(TARGET)).chunks())
+    assert seen.count("mirror.example") == 1

@@ -487,3 +487,13 @@ def test_a_head_without_a_size_is_asked_for_a_byte(quirky, registries, image, ta
 
     quirky.quirks.append(always("HEAD", "/blobs/", bare))
     assert push(image, Reference(quirky.host, "kit", "2"), registries).sent_bytes == 0
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_the_reason_of_a_passing_trouble_is_told(quirky, registries, image, target, status):
+    """After the last try, the registry's own words are in the problem, as with other refusals."""
+    words = b'{"errors": [{"code": "UNAVAILABLE", "message": "read-only until noon"}]}'
+    quirky.quirks.append(always("POST", "uploads", lambda handler: handler.answer(status, words)))
+    with pytest.raises(MealkitError) as caught:
+        push(image, target, registries)
+    assert "read-only until noon" in caught.value.problems[0].message
