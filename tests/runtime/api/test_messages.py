@@ -43,6 +43,7 @@ ANSWER = {"role": "assistant", "content": "a"}
         {"reasoning_content": None, "reasoning": None, "reasoning_details": [], "parsed": None},
         {"provider_specific_fields": {"x": 1}, "thinking_blocks": [{"thinking": "t"}]},
         {"cache_control": {"type": "ephemeral"}},
+        {"refusal": "", "id": None, "phase": None, "tool_call_id": None, "token_ids": None},
     ],
 )
 def test_an_answer_may_be_sent_back(offer, ask, fields):
@@ -75,11 +76,16 @@ def test_calls_may_be_sent_back(offer, ask):
             "role": "assistant",
             "tool_calls": [{**CALL, "function": {**written, "parsed_arguments": {}}}],
         },
+        {
+            "role": "assistant",
+            "tool_calls": [{**CALL, "type": None, "custom": None, "extra_content": {"google": {}}}],
+        },
     ]
     asked = ask(CHAT, offer(features=ALL), messages=messages)["messages"]
     assert asked == [
         {"role": "assistant", "content": "", "tool_calls": [CALL]},
         {"role": "tool", "content": "", "tool_call_id": "c", "name": "weather"},
+        {"role": "assistant", "tool_calls": [CALL]},
         {"role": "assistant", "tool_calls": [CALL]},
         {"role": "assistant", "tool_calls": [CALL]},
     ]
@@ -94,7 +100,7 @@ def test_thoughts_reach_the_template_by_both_names(offer, ask, name):
 
 def test_hints_for_caches_are_not_used(offer, ask):
     """On parts, messages and tools: they reach neither the template nor the engine."""
-    hint = {"cache_control": {"type": "ephemeral"}}
+    hint = {"cache_control": {"type": "ephemeral"}, "prompt_cache_breakpoint": {}}
     function = {"name": "weather", **hint}
     asked = ask(
         CHAT,
