@@ -32,6 +32,13 @@ FunctionKind = Annotated[
     WithJsonSchema({"enum": ["function", None]}),
 ]
 """The kind of a tool, or null: some clients write all fields of a call."""
+Nothing = Annotated[
+    None,
+    BeforeValidator(lambda items: None if items == [] else items),
+    WithJsonSchema({"enum": [[], None]}),
+    Field(exclude=True),
+]
+"""Null or an empty list, which mean the same as leaving the field out."""
 Absent = Annotated[None, Field(exclude=True)]
 """Only null, which means the same as leaving the field out."""
 
@@ -80,7 +87,21 @@ class AnswerTextPart(TextPart):
 _AnswerContent = str | Annotated[list[AnswerTextPart], Field(max_length=_MAX_PARTS, fail_fast=True)]
 
 
-class _Spoken(Hinted):
+class _Message(Hinted):
+    id: Unused = None
+    """The message's id. It is ignored: no chat template reads it."""
+
+
+class _OthersMessage(_Message):
+    """A message that the model did not write, with the fields of those that it wrote."""
+
+    tool_calls: Nothing = None
+    """Only null, or an empty list: only the model calls tools."""
+    annotations: Nothing = None
+    """Only null, or an empty list: only the model's texts have notes."""
+
+
+class _Spoken(_OthersMessage):
     content: Content
     """The text, whole or in parts."""
     name: str | None = None
@@ -138,7 +159,7 @@ class ToolCall(Hinted):
     """What LiteLLM has added. It is ignored."""
 
 
-class AssistantMessage(Hinted):
+class AssistantMessage(_Message):
     """A message of the model: a text, calls of tools, or both."""
 
     model_config = ConfigDict(
@@ -185,7 +206,7 @@ class AssistantMessage(Hinted):
     """What LiteLLM has added. It is ignored."""
 
 
-class ToolMessage(Hinted):
+class ToolMessage(_OthersMessage):
     """The result of a tool."""
 
     role: Literal["tool"]
