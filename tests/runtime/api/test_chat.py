@@ -108,6 +108,7 @@ def test_features(offer, ask, values, feature, expected):
         {"dry_multiplier": 0, "dry_base": 1.75, "dry_allowed_length": 2, "dry_penalty_last_n": -1},
         {"mirostat": 0, "mirostat_tau": 5, "mirostat_eta": 0.1, "typ_p": 1, "top_n_sigma": -1},
         {"repeat_last_n": -1, "post_sampling_probs": False, "return_progress": False},
+        {"reasoning_format": "auto", "parse_tool_calls": True, "min_keep": 0, "lora": []},
         {"cache_salt": "s", "reasoning": None, "unknown": None},
     ],
 )
