@@ -32,7 +32,7 @@ _ABOUT = """\
 All parameters and answers of all kits. *One* kit accepts fewer: its own `/openapi.json` and
 `/docs` show which endpoints it has, what it pins, and the bounds within which a caller may choose.
 The names are OpenAI's; parameters that OpenAI does not have are named as in vLLM. A parameter that
-is not listed here is refused with its name. If a parameter is optional, null means left out.
+is not listed here is refused with its name, unless its value is null: null means left out.
 
 [Call a kit](../how-to/call-a-kit.md) has examples; [One API](../explanation/one-api.md) explains
 the reasons.
@@ -155,6 +155,8 @@ def _request(schema: dict[str, Any], endpoint: Endpoint) -> Iterator[str]:
         for name, refusal in sorted(endpoint.refusals.items()):
             hint = f"; {refusal.hint}" if refusal.hint else ""
             neutral = ", ".join(_code(value) for value in refusal.neutral)
+            if refusal.only_with:
+                neutral = f"any: it has no effect without `{refusal.only_with}`"
             yield f"| `{name}` | {refusal.why}{hint} | {neutral} |"
 
 

@@ -5,7 +5,7 @@ default. Standard library only.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Literal
 
@@ -141,6 +141,8 @@ class Finished:
     index: int
     reason: Literal["stop", "length", "tool_calls"]
     tokens: int
+    stop_text: str | None = field(default=None, compare=False)
+    """The stop text that has ended the answer."""
 
 
 GenerationEvent = Started | Written | Called | Finished

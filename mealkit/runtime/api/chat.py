@@ -16,6 +16,7 @@ from mealkit.recipe.sampling_parameters import TOP_LOGPROBS
 from mealkit.runtime.api.answer_models import ChatAnswer, ChatChunk
 from mealkit.runtime.api.endpoint import Asked, Endpoint
 from mealkit.runtime.api.messages import (
+    FunctionKind,
     Hinted,
     Messages,
     messages_for_worker,
@@ -63,7 +64,7 @@ class Function(Hinted):
 class Tool(Hinted):
     """A tool that the model may call."""
 
-    type: Literal["function"] = "function"
+    type: FunctionKind = "function"
     """The kind of tool: always a function."""
     function: Function
     """The function."""

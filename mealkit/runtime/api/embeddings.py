@@ -56,7 +56,7 @@ _TRUNCATING = RefusedParameter("texts are only cut at their end", hint="use trun
 _REFUSED: Mapping[str, RefusedParameter] = {
     "add_special_tokens": RefusedParameter("they are always added", (True,)),
     "input_type": RefusedParameter("a prompt of the kit does this", hint="use prompt"),
-    "normalize": RefusedParameter("the kit pins this"),
+    "normalize": RefusedParameter("the kit pins this, and only its own value is accepted"),
     "priority": RefusedParameter("all requests have the same priority", (0,)),
     "truncate_prompt_tokens": _TRUNCATING,
     "truncation_side": _TRUNCATING,
@@ -64,6 +64,9 @@ _REFUSED: Mapping[str, RefusedParameter] = {
 
 
 def _prepare(values: dict[str, Any], served: ServedModel) -> Asked:
+    pinned = served.hyperparameters.get("normalize")
+    if pinned is not None and values.get("normalize") is pinned:
+        values = {name: value for name, value in values.items() if name != "normalize"}
     asked = read_request(EmbeddingRequest, values, _REFUSED)
     served.require_model(asked.model)
     if asked.dimensions not in {None, served.dimensions}:

@@ -7,7 +7,7 @@ are accepted and not used: otherwise a client could not send back the answer tha
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from mealkit.errors import failure
 from mealkit.recipe.kit import Feature
@@ -19,6 +19,26 @@ _OTHER_PARTS = ("image_url", "input_audio", "file", "video_url", "audio_url", "r
 
 Unused = Annotated[Any, Field(exclude=True)]
 """Any value, which the worker does not get."""
+Empty = Annotated[
+    None,
+    BeforeValidator(lambda text: None if text == "" else text),
+    WithJsonSchema({"enum": ["", None]}),
+    Field(exclude=True),
+]
+"""Null or an empty text, which mean the same as leaving the field out."""
+FunctionKind = Annotated[
+    Literal["function"],
+    BeforeValidator(lambda kind: "function" if kind is None else kind),
+    WithJsonSchema({"enum": ["function", None]}),
+]
+"""The kind of a tool, or null: some clients write all fields of a call."""
+Nothing = Annotated[
+    None,
+    BeforeValidator(lambda items: None if items == [] else items),
+    WithJsonSchema({"enum": [[], None]}),
+    Field(exclude=True),
+]
+"""Null or an empty list, which mean the same as leaving the field out."""
 Absent = Annotated[None, Field(exclude=True)]
 """Only null, which means the same as leaving the field out."""
 
@@ -28,6 +48,8 @@ class Hinted(Request):
 
     cache_control: Unused = None
     """A hint for a prompt cache. It is ignored: it never changes an answer."""
+    prompt_cache_breakpoint: Unused = None
+    """The same, as OpenAI names it. It is ignored."""
 
 
 class TextPart(Hinted):
@@ -54,8 +76,8 @@ class AnswerTextPart(TextPart):
 
     role: Unused = None
     """The role of the message's author, which the message has. It is ignored."""
-    refusal: Absent = None
-    """Only null: a refusal cannot be passed on to the model."""
+    refusal: Empty = None
+    """Only null, or an empty text: a refusal cannot be passed on to the model."""
     tool_calls: Unused = None
     """The tools that the model called, which the message has. They are ignored."""
     annotations: Unused = None
@@ -65,7 +87,21 @@ class AnswerTextPart(TextPart):
 _AnswerContent = str | Annotated[list[AnswerTextPart], Field(max_length=_MAX_PARTS, fail_fast=True)]
 
 
-class _Spoken(Hinted):
+class _Message(Hinted):
+    id: Unused = None
+    """The message's id. It is ignored: no chat template reads it."""
+
+
+class _OthersMessage(_Message):
+    """A message that the model did not write, with the fields of those that it wrote."""
+
+    tool_calls: Nothing = None
+    """Only null, or an empty list: only the model calls tools."""
+    annotations: Nothing = None
+    """Only null, or an empty list: only the model's texts have notes."""
+
+
+class _Spoken(_OthersMessage):
     content: Content
     """The text, whole or in parts."""
     name: str | None = None
@@ -102,6 +138,8 @@ class CalledFunction(Request):
     """The arguments, as JSON; null or an empty text for none."""
     parsed_arguments: Unused = None
     """The arguments as OpenAI's client has read them. They are ignored."""
+    provider_specific_fields: Unused = None
+    """What LiteLLM has added. It is ignored."""
 
 
 class ToolCall(Hinted):
@@ -109,15 +147,19 @@ class ToolCall(Hinted):
 
     id: str
     """The id of the call, which the tool's message repeats."""
-    type: Literal["function"] = "function"
+    type: FunctionKind = "function"
     """The kind of tool: always a function."""
     function: CalledFunction
     """The function that was called."""
     index: Unused = None
     """The place of the call in a stream. It is ignored: the order counts."""
+    extra_content: Unused = None
+    """What Google's models add to a call. It is ignored."""
+    provider_specific_fields: Unused = None
+    """What LiteLLM has added. It is ignored."""
 
 
-class AssistantMessage(Hinted):
+class AssistantMessage(_Message):
     """A message of the model: a text, calls of tools, or both."""
 
     model_config = ConfigDict(
@@ -146,8 +188,8 @@ class AssistantMessage(Hinted):
     """The model's thoughts before its answer, for chat templates that use them."""
     reasoning: str | None = None
     """The same as ``reasoning_content``, by its newer name."""
-    refusal: Absent = None
-    """Only null: a refusal cannot be passed on to the model."""
+    refusal: Empty = None
+    """Only null, or an empty text: a refusal cannot be passed on to the model."""
     audio: Absent = None
     """Only null: answers are text."""
     function_call: Absent = None
@@ -164,7 +206,7 @@ class AssistantMessage(Hinted):
     """What LiteLLM has added. It is ignored."""
 
 
-class ToolMessage(Hinted):
+class ToolMessage(_OthersMessage):
     """The result of a tool."""
 
     role: Literal["tool"]

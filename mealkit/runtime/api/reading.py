@@ -2,8 +2,8 @@
 
 Raises RequestError, with the parameter's name, for a name that occurs twice, an unknown name, a
 wrong type, and parameters of OpenAI's API that this API does not support. No parameter is ignored,
-except those documented as ignored, such as ``user``. Only the first few mistakes in a request are
-examined, because a message for each of a million would fill the memory.
+except null, and those documented as ignored, such as ``user``. Only the first few mistakes in a
+request are examined, because a message for each of a million would fill the memory.
 """
 
 import json
@@ -38,7 +38,11 @@ WHOLE = BeforeValidator(_whole)
 
 
 class Request(BaseModel):
-    """The body of a request, or an object in it: strict, without unknown parameters."""
+    """The body of a request, or an object in it: strict, without unknown parameters.
+
+    An unknown parameter that is null is dropped: clients that write all fields of their own classes
+    leave it out in this way.
+    """
 
     model_config = ConfigDict(
         extra="forbid", strict=True, use_attribute_docstrings=True, allow_inf_nan=False
@@ -46,11 +50,16 @@ class Request(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _refuse_many(cls, values: Any) -> Any:
-        """Raise one error for an object with many parameters, not one for each parameter."""
-        if isinstance(values, dict) and len(values) > _MAX_PARAMETERS:
+    def _drop_nulls(cls, values: Any) -> Any:
+        """Drop unknown nulls; raise one error for many parameters, not one for each of them."""
+        if not isinstance(values, dict):
+            return values
+        if len(values) > _MAX_PARAMETERS:
             raise ValueError(f"has {len(values)} parameters, the limit is {_MAX_PARAMETERS}")
-        return values
+        if None not in values.values():
+            return values
+        known = cls.model_fields
+        return {name: item for name, item in values.items() if item is not None or name in known}
 
 
 class AnswerPart(BaseModel):
@@ -67,6 +76,8 @@ class RefusedParameter:
     neutral: tuple[Any, ...] = ()
     """Values that mean the same as omitting the parameter, in addition to null."""
     hint: str | None = None
+    only_with: str | None = None
+    """The refused parameter without which this one has no effect, so that every value passes."""
 
 
 _R = TypeVar("_R", bound=Request)
@@ -165,8 +176,10 @@ def unsupported(message: str, where: str, hint: str | None = None) -> MealkitErr
 
 def _refuse(name: str, value: Any, refusal: RefusedParameter) -> None:
     # Not "in": in Python True equals 1.
-    if value is None or any(
-        value == item and type(value) is type(item) for item in refusal.neutral
+    if (
+        value is None
+        or refusal.only_with
+        or any(value == item and type(value) is type(item) for item in refusal.neutral)
     ):
         return
     raise unsupported(f"{name} is not supported: {refusal.why}", name, refusal.hint)

@@ -127,6 +127,8 @@ class SamplingRequest(Request):
     """How long to keep a prompt cached. It is ignored: it never changes an answer."""
     prompt_cache_options: Any = None
     """How to cache the prompt. They are ignored: they never change an answer."""
+    cache_salt: str | None = None
+    """Which callers share a prompt cache. It is ignored: it never changes an answer."""
     cache_prompt: bool | None = None
     """Whether to cache the prompt. It is ignored: it never changes an answer."""
 

@@ -70,8 +70,8 @@ def written(
         told.note(token, logits, pieces.read_characters)
         if text := pieces.feed(model.piece(token)):
             yield Written(index, text, told.up_to(pieces.given_characters))
-        if pieces.is_stopped:
-            yield Finished(index, "stop", count)
+        if pieces.stopped_by:
+            yield Finished(index, "stop", count, pieces.stopped_by)
             return
         if count == most:
             break

@@ -19,8 +19,8 @@ class Pieces:
         """The number of received characters."""
         self.given_characters = 0
         """The number of returned characters."""
-        self.is_stopped = False
-        """Whether a stop text has come; no text is returned after it."""
+        self.stopped_by: str | None = None
+        """The stop text that has come; no text is returned after it."""
 
     def feed(self, piece: bytes) -> str:
         """Add a piece; return the text that now certainly belongs to the answer."""
@@ -30,11 +30,11 @@ class Pieces:
             self.given_characters = self.read_characters
             return text
         self._held += text
-        cut = self._cut() if text else None
-        if cut is None:
+        found = self._first_stop() if text else None
+        if found is None:
             cut = len(self._held) - self._maybe_stop()
         else:
-            self.is_stopped = True
+            cut, self.stopped_by = found
         given, self._held = self._held[:cut], self._held[cut:]
         self.given_characters += len(given)
         return given
@@ -45,14 +45,14 @@ class Pieces:
         self.given_characters += len(given)
         return given
 
-    def _cut(self) -> int | None:
-        """Return the start of the stop text that is complete first; the longest of several."""
+    def _first_stop(self) -> tuple[int, str] | None:
+        """Return the stop text that is complete first, the longest of several, and its start."""
         found = [
-            (start + len(text), start)
+            (start + len(text), start, text)
             for text in self._stop
             if (start := self._held.find(text)) >= 0
         ]
-        return min(found)[1] if found else None
+        return min(found)[1:] if found else None
 
     def _maybe_stop(self) -> int:
         """Return how many of the last characters are the beginning of a stop text."""

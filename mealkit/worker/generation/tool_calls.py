@@ -38,7 +38,9 @@ def with_calls(
         if isinstance(event, Written):
             yield from _told(reader.feed(event.text), event.index, event.tokens)
         else:
-            rest = reader.end(is_cut=event.reason == "length")
+            # A call is whole if it ends at its closing tag, which is the stop text of a single one.
+            is_cut = event.reason == "length" or event.stop_text not in {None, CLOSING_TAG}
+            rest = reader.end(is_cut=is_cut)
             yield from _told(rest, event.index, ())
             is_call = event.reason == "stop" and reader.calls
             yield replace(event, reason="tool_calls") if is_call else event
@@ -100,8 +102,8 @@ class ToolReader:
     def end(self, *, is_cut: bool = False) -> Iterator[str | FunctionCall]:
         """Yield the rest: a call that lacks only its closing tag or the tag's end, or text.
 
-        ``is_cut``: the answer has reached its maximum number of tokens. The beginning of a call,
-        or of its tag, is then dropped, because it is not text.
+        ``is_cut``: the answer has reached its maximum number of tokens, or a stop text. The
+        beginning of a call, or of its tag, is then dropped, because it is not text.
         """
         rest, self._held = self._held, ""
         if call := self._call_in(rest):

@@ -103,6 +103,13 @@ def test_features(offer, ask, values, feature, expected):
         {"skip_special_tokens": True, "chat_template_kwargs": {}, "priority": 0},
         {"mirostat": 0, "typical_p": 1, "repeat_penalty": 1.0, "n_predict": -1, "id_slot": -1},
         {"audio": None, "guided_json": None, "grammar": ""},
+        # What the page of llama.cpp's server sends with every request.
+        {"xtc_probability": 0, "xtc_threshold": 0.1, "dynatemp_range": 0, "dynatemp_exponent": 1},
+        {"dry_multiplier": 0, "dry_base": 1.75, "dry_allowed_length": 2, "dry_penalty_last_n": -1},
+        {"mirostat": 0, "mirostat_tau": 5, "mirostat_eta": 0.1, "typ_p": 1, "top_n_sigma": -1},
+        {"repeat_last_n": -1, "post_sampling_probs": False, "return_progress": False},
+        {"reasoning_format": "auto", "parse_tool_calls": True, "min_keep": 0, "lora": []},
+        {"cache_salt": "s", "reasoning": None, "unknown": None},
     ],
 )
 def test_what_asks_for_nothing(offer, ask, values):

@@ -43,6 +43,7 @@ ANSWER = {"role": "assistant", "content": "a"}
         {"reasoning_content": None, "reasoning": None, "reasoning_details": [], "parsed": None},
         {"provider_specific_fields": {"x": 1}, "thinking_blocks": [{"thinking": "t"}]},
         {"cache_control": {"type": "ephemeral"}},
+        {"refusal": "", "id": "msg_1", "phase": None, "tool_call_id": None, "token_ids": None},
     ],
 )
 def test_an_answer_may_be_sent_back(offer, ask, fields):
@@ -50,6 +51,19 @@ def test_an_answer_may_be_sent_back(offer, ask, fields):
     messages = [{"role": "user", "content": "u"}, {**ANSWER, **fields}]
     asked = ask(CHAT, offer(), messages=messages)
     assert asked["messages"] == [{"role": "user", "content": "u"}, ANSWER]
+
+
+@pytest.mark.parametrize("role", ["system", "developer", "user", "tool"])
+def test_other_messages_may_have_an_answers_fields(offer, ask, role):
+    """Clients that have one class for all messages write them as null, or empty."""
+    plain = {"role": role, "content": "c"} | ({"tool_call_id": "c"} if role == "tool" else {})
+    nothing = {"id": "m", "tool_calls": [], "annotations": [], "refusal": None, "audio": None}
+    able = offer(features=ALL)
+    messages = [{"role": "assistant", "tool_calls": [CALL]}, plain]
+    expected = ask(CHAT, able, messages=messages)
+    assert ask(CHAT, able, messages=[messages[0], {**plain, **nothing}]) == expected
+    called = [messages[0], {**plain, "tool_calls": [CALL]}]
+    assert ask(CHAT, able, messages=called) == (UNSUPPORTED, "messages[1].tool_calls")
 
 
 def test_a_part_of_an_answer_may_repeat_its_fields(offer, ask):
@@ -75,11 +89,16 @@ def test_calls_may_be_sent_back(offer, ask):
             "role": "assistant",
             "tool_calls": [{**CALL, "function": {**written, "parsed_arguments": {}}}],
         },
+        {
+            "role": "assistant",
+            "tool_calls": [{**CALL, "type": None, "custom": None, "extra_content": {"google": {}}}],
+        },
     ]
     asked = ask(CHAT, offer(features=ALL), messages=messages)["messages"]
     assert asked == [
         {"role": "assistant", "content": "", "tool_calls": [CALL]},
         {"role": "tool", "content": "", "tool_call_id": "c", "name": "weather"},
+        {"role": "assistant", "tool_calls": [CALL]},
         {"role": "assistant", "tool_calls": [CALL]},
         {"role": "assistant", "tool_calls": [CALL]},
     ]
@@ -94,7 +113,7 @@ def test_thoughts_reach_the_template_by_both_names(offer, ask, name):
 
 def test_hints_for_caches_are_not_used(offer, ask):
     """On parts, messages and tools: they reach neither the template nor the engine."""
-    hint = {"cache_control": {"type": "ephemeral"}}
+    hint = {"cache_control": {"type": "ephemeral"}, "prompt_cache_breakpoint": {}}
     function = {"name": "weather", **hint}
     asked = ask(
         CHAT,

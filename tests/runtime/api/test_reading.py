@@ -147,3 +147,18 @@ def test_text_that_can_be_written():
         *(True, True, True),
         *(False, False),
     ]
+
+
+def test_unknown_nulls_are_left_out():
+    """Null means that a parameter is left out, whether it is known or not; at any depth."""
+    values = {"name": "n", "other": None, "inner": {"size": 1, "other": None}}
+    read = read_request(Sample, values, {})
+    assert read == Sample(name="n", inner=Inner(size=1))
+    assert refused(read_request, Sample, {"name": None, "other": None}, {}) == (
+        "REQUEST_INVALID",
+        "name",
+    )
+    assert refused(read_request, Sample, {"name": "n", "other": 0}, {}) == (
+        "REQUEST_UNSUPPORTED",
+        "other",
+    )

@@ -66,7 +66,7 @@ CASES = [
     (CHAT, {"messages": [{"role": "user", "content": "\ud800"}]}, INVALID, "messages[0].content"),
     (CHAT, {"messages": [{"role": "user", "content": "x", "mood": 1}]}, UNSUPPORTED, "messages[0].mood"),
     (CHAT, {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]}, UNSUPPORTED, "messages[0].content[0]"),
-    (CHAT, {"messages": [{"role": "user", "content": "x", "tool_calls": []}]}, UNSUPPORTED, "messages[0].tool_calls"),
+    (CHAT, {"messages": [{"role": "user", "content": "x", "tool_calls": [{}]}]}, UNSUPPORTED, "messages[0].tool_calls"),
     (CHAT, {"messages": [{"role": "assistant", "tool_calls": [{"type": "function"}]}]}, INVALID, "messages[0].tool_calls[0].id"),
     (CHAT, {"messages": [{"role": "assistant", "content": "x", "refusal": "no"}]}, UNSUPPORTED, "messages[0].refusal"),
     (CHAT, {"tools": [{"type": "browser"}]}, INVALID, "tools[0].type"),

@@ -17,6 +17,16 @@ def test_embeddings(offer, ask):
     assert asked == {"model": "stand-in", "input": ["a"], "encoding_format": "float"}
 
 
+def test_a_kits_own_normalize_may_be_repeated(offer, ask):
+    """It changes nothing; the other value would, and is refused."""
+    kit = offer(Task.EMBEDDINGS, hyperparameters={"max_length": 16, "normalize": True})
+    plain = ask(EMBEDDINGS, kit, input="a")
+    assert ask(EMBEDDINGS, kit, input="a", normalize=True) == plain
+    assert ask(EMBEDDINGS, kit, input="a", normalize=False) == (UNSUPPORTED, "normalize")
+    other = offer(Task.EMBEDDINGS)
+    assert ask(EMBEDDINGS, other, input="a", normalize=True) == (UNSUPPORTED, "normalize")
+
+
 def test_tokens_reach_the_worker(offer, ask):
     """One list, or several; the worker checks that they are its own tokenizer's."""
     for given, sent in (([101, 7, 102], [[101, 7, 102]]), ([[101, 102], [5]], [[101, 102], [5]])):

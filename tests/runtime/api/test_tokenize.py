@@ -21,3 +21,13 @@ def test_tokens(offer, ask):
     assert ask(TOKENIZE, kit, messages=messages) == {"model": "stand-in", "messages": messages}
     for values in ({}, {"prompt": "a", "messages": messages}):
         assert ask(TOKENIZE, kit, **values) == ("REQUEST_INVALID", "prompt")
+
+
+def test_neutral_values_of_other_servers(offer, ask):
+    """What clients of vLLM always send changes no token; what would change one is refused."""
+    kit = offer(features=frozenset(Feature))
+    neutral = {"add_generation_prompt": True, "return_token_strs": False, "tools": []}
+    assert ask(TOKENIZE, kit, prompt="a", **neutral) == ask(TOKENIZE, kit, prompt="a")
+    tools = [{"type": "function", "function": {"name": "f"}}]
+    for name, value in {"add_generation_prompt": False, "tools": tools}.items():
+        assert ask(TOKENIZE, kit, prompt="a", **{name: value}) == (UNSUPPORTED, name)

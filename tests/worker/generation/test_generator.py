@@ -254,6 +254,14 @@ def test_one_call_is_the_end_if_only_one_may_be():
     assert events[-1] == Finished(0, "tool_calls", 1)
 
 
+def test_a_call_that_a_stop_text_cuts_is_not_text():
+    """What the answer has before the call is left; a call that lacks only its tag is one."""
+    events = list(chat(with_tools(b"I add.", CALL), tools(), stop=('"x"',)))
+    assert (text_of(events), events[-1].reason) == ("I add.", "stop")
+    events = list(chat(with_tools(b"I add.", CALL), tools(), stop=("</tool",)))
+    assert (text_of(events), events[-1].reason) == ("I add.", "tool_calls")
+
+
 @pytest.mark.parametrize(
     "written",
     [

@@ -18,7 +18,7 @@ def put_together(pieces, stop):
     for piece in pieces:
         given_texts.append(found.feed(piece))
         assert found.given_characters == len("".join(given_texts))
-        if found.is_stopped:
+        if found.stopped_by:
             return given_texts
     return [*given_texts, found.end()]
 
@@ -63,7 +63,7 @@ def test_nothing_of_a_stop_text_is_given_early():
         "",
         "",
     ]
-    assert pieces.is_stopped
+    assert pieces.stopped_by
 
 
 def test_half_a_character_is_never_given():

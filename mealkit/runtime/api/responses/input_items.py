@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import ConfigDict, Discriminator, Field, Tag
 
 from mealkit.errors import failure
 from mealkit.runtime.api.messages import MAX_MESSAGES, Hinted
@@ -27,8 +27,6 @@ class InputText(Hinted):
     """The kind of part."""
     text: str
     """The text."""
-    prompt_cache_breakpoint: dict[str, Any] | None = None
-    """Ignored: it never changes an answer."""
 
 
 class OutputText(Request):
@@ -47,7 +45,7 @@ class OutputText(Request):
 
 
 TextPart = Annotated[InputText | OutputText, Field(discriminator="type")]
-Texts = str | Annotated[list[TextPart], Field(min_length=1, max_length=_MAX_PARTS, fail_fast=True)]
+Texts = str | Annotated[list[TextPart], Field(max_length=_MAX_PARTS, fail_fast=True)]
 
 
 class _Item(Request):
@@ -60,7 +58,15 @@ class _Item(Request):
 class InputMessage(_Item):
     """A message of the conversation."""
 
-    type: Literal["message"] = "message"
+    # Models may answer with nothing; the chat refuses the others.
+    model_config = ConfigDict(
+        json_schema_extra={
+            "if": {"properties": {"role": {"const": "assistant"}}},
+            "else": {"properties": {"content": {"minItems": 1}}},
+        }
+    )
+
+    type: Literal["message"] | None = None
     """The kind of item; a message may omit it."""
     role: Literal["user", "assistant", "system", "developer"]
     """The role of the message's author."""
@@ -79,10 +85,12 @@ class InputCall(_Item):
     """The id of the call, which the function's output repeats."""
     name: str
     """The function's name."""
-    arguments: str
-    """The arguments, as JSON."""
+    arguments: str | None = None
+    """The arguments, as JSON; null or an empty text for none."""
     parsed_arguments: Any = None
     """Ignored: the arguments, as a client's helper has parsed them."""
+    caller: Any = None
+    """Ignored: at OpenAI, a program of a built-in tool may call a function."""
 
 
 class InputCallOutput(_Item):
@@ -96,6 +104,8 @@ class InputCallOutput(_Item):
     """The text, whole or in parts."""
     name: str | None = None
     """The function's name. It is ignored: the call has it."""
+    caller: Any = None
+    """Ignored: the call has it."""
 
 
 class InputReasoning(_Item):
@@ -114,7 +124,8 @@ class InputReasoning(_Item):
 def _kind(item: Any) -> Any:
     """Return an item's type; an item without one is a message."""
     if isinstance(item, dict):
-        return item.get("type", "message")
+        kind = item.get("type")
+        return "message" if kind is None else kind
     return getattr(item, "type", None)
 
 
@@ -225,9 +236,8 @@ def _refuse_other_parts(content: Any, where: str) -> None:
     for place, kind in _kinds_of_parts(content):
         if kind not in _TEXT_PARTS:
             named = f"{where}[{place}]"
-            raise unsupported(
-                f"{named} is of type {shown(kind)}, this kit accepts only text", named
-            )
+            expected = "this kit accepts only text: input_text or output_text"
+            raise unsupported(f"{named} is of type {shown(kind)}, {expected}", named)
 
 
 def _kinds_of_parts(content: Any) -> Iterator[tuple[int, str]]:

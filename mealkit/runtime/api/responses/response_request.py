@@ -31,6 +31,10 @@ class FunctionTool(Hinted):
     """The JSON Schema of the function's arguments."""
     strict: bool | None = None
     """Whether the arguments must match the schema."""
+    allowed_callers: Annotated[list[Literal["direct"]] | None, Field(exclude=True)] = None
+    """Only ``direct``: programs cannot call functions."""
+    defer_loading: Annotated[Literal[False] | None, Field(exclude=True)] = None
+    """Only false: the model is told of all functions."""
 
 
 class ChosenFunction(Request):
@@ -75,6 +79,10 @@ class ReasoningOptions(Request):
     """Ignored: there is no reasoning to summarize."""
     generate_summary: str | None = None
     """The old name of ``summary``. It is ignored."""
+    context: str | None = None
+    """Ignored: the model gets no reasoning of earlier turns."""
+    mode: Literal["standard"] | None = None
+    """Only OpenAI's default, standard."""
 
 
 class ResponseRequest(SamplingRequest):

@@ -83,6 +83,24 @@ ONE, TWO = ("call_1", "{}"), ("call_2", '{"a":1}')
                 {"role": "tool", "tool_call_id": "call_1", "content": "3"},
             ],
         ),
+        # As answers of OpenAI are, and with all fields of a client's classes.
+        (
+            {"input": [
+                {**USER, "type": None, "name": None},
+                {**CALL, "caller": {"type": "direct"}, "namespace": None, "arguments": None},
+                {**RESULT, "output": [], "caller": None},
+                {**ANSWER, "content": []},
+            ]},
+            [
+                USER,
+                {"role": "assistant", "tool_calls": [
+                    {**call, "function": {**call["function"], "arguments": "{}"}}
+                    for call in called(ONE)
+                ]},
+                {"role": "tool", "tool_call_id": "call_1", "content": ""},
+                {"role": "assistant", "content": ""},
+            ],
+        ),
     ],
 )  # fmt: skip
 def test_messages(offer, ask, values, messages):
@@ -109,6 +127,8 @@ def test_messages(offer, ask, values, messages):
         ),
         ([{**USER, "role": "tool"}], ("REQUEST_INVALID", "input[0].role")),
         ([USER, {"role": "user"}], ("REQUEST_INVALID", "input[1].content")),
+        ([USER, {"role": "user", "content": []}], ("REQUEST_INVALID", "input[1].content")),
+        ([{**CALL, "namespace": "crm"}], ("REQUEST_UNSUPPORTED", "input[0].namespace")),
         ([{**USER, "extra": 1}], ("REQUEST_UNSUPPORTED", "input[0].extra")),
         ([3], ("REQUEST_INVALID", "input[0]")),
         (3, ("REQUEST_INVALID", "input")),

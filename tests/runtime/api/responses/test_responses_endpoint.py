@@ -63,6 +63,11 @@ OPEN = {name: {} for name in ("temperature", "top_p", "seed", "top_k")}
         ({"prompt_cache_key": "k", "prompt_cache_retention": "24h", "max_tool_calls": 3}, {}),
         ({"background": False, "truncation": "disabled", "service_tier": "auto"}, {}),
         ({"truncation": "auto"}, {}),
+        ({"reasoning": {"context": "auto", "mode": "standard", "effort": None}}, {}),
+        (
+            {"tools": [{**FLAT, "allowed_callers": ["direct"], "defer_loading": False}]},
+            {"tools": [NESTED]},
+        ),
         (
             {
                 "reasoning": {"effort": "medium", "summary": "auto"},
@@ -89,6 +94,7 @@ def test_the_engine_is_asked_what_a_chat_asks(offer, ask, values, same):
         ({"background": True}, "background"),
         ({"prompt": {"id": "pmpt_1"}}, "prompt"),
         ({"reasoning": {"effort": "high"}}, "reasoning.effort"),
+        ({"tools": [{**FLAT, "output_schema": {}}]}, "tools[0].output_schema"),
         ({"service_tier": "flex"}, "service_tier"),
         ({"context_management": [{"type": "compaction"}]}, "context_management"),
         ({"text": {"verbosity": "low"}}, "text.verbosity"),
