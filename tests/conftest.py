@@ -72,8 +72,8 @@ def minilm_files(test_cache: Path, minilm_wheel: Path) -> Path:
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
-    """Name long bytes by their parameter: archives contain the time, and ids must not change."""
-    return argname if isinstance(val, bytes) and len(val) > 40 else None
+    """Name archives by their parameter: they contain the time, and ids must not change."""
+    return argname if isinstance(val, bytes) and len(val) > 40 and not val.isascii() else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

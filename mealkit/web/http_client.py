@@ -224,6 +224,18 @@ class Pace:
         self._since, self._sent_bytes = time.monotonic(), 0
 
 
+def proxy_words(url: str) -> str:
+    """Return words that name the proxy through which an address is asked; empty without one."""
+    from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415  only for problems
+
+    parts = urlsplit(url)
+    proxies = getproxies()
+    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    if not proxy or is_loopback(parts.hostname or "") or proxy_bypass(parts.netloc):
+        return ""
+    return f", through the proxy {proxy.rpartition('://')[2].rpartition('@')[2].rstrip('/')}"
+
+
 def transport_failure(error: httpx2.HTTPError | httpx2.InvalidURL, url: str) -> MealkitError:
     """Return the failure for an error of the connection."""
     if isinstance(error, httpx2.TooManyRedirects):
@@ -241,6 +253,7 @@ def transport_failure(error: httpx2.HTTPError | httpx2.InvalidURL, url: str) -> 
     if untrusted:
         message, hint = untrusted
         return failure("SOURCE_UNREACHABLE", message, where=bare_url(url), hint=hint)
+    reason += proxy_words(url)
     return failure("SOURCE_UNREACHABLE", f"cannot be reached: {reason}", where=bare_url(url))
 
 

@@ -24,7 +24,7 @@ from mealkit.stores.registry.exchange import (
 )
 from mealkit.stores.registry.realms import Realms
 from mealkit.stores.registry.registry_endpoint import RegistryEndpoint
-from mealkit.web.http_client import Pace, bare_url
+from mealkit.web.http_client import Pace, bare_url, proxy_words
 from mealkit.web.redirects import DowngradeError, HopError, StrangeError, check_hop
 from mealkit.web.retry import TRANSIENT_STATUS, Retry, retry_after_seconds
 from mealkit.web.trust import untrusted_words
@@ -166,6 +166,7 @@ class RegistryClient:
             )
         if isinstance(error, httpx2.ReadTimeout):
             reason = "it accepts connections and does not answer"
+        reason += proxy_words(str(self._url_of(error) or f"https://{self.endpoint.authority}"))
         untrusted = untrusted_words(reason)
         message, hint = untrusted or (f"cannot be reached: {reason}", None)
         if untrusted:
@@ -180,14 +181,16 @@ class RegistryClient:
 
     def _asked(self, error: httpx2.TransportError) -> str:
         """Return the name of the host that a request was for: redirects lead to others."""
-        name = self.endpoint.registry
-        try:
-            url = error.request.url
-        except RuntimeError:  # it has no request
-            return name
-        if self._base is None or _origin_of(url) == _origin_of(self._base):
+        name, url = self.endpoint.registry, self._url_of(error)
+        if url is None or self._base is None or _origin_of(url) == _origin_of(self._base):
             return name
         return f"{url.netloc.decode()}, which {name} redirects to"
+
+    def _url_of(self, error: httpx2.TransportError) -> httpx2.URL | None:
+        try:
+            return error.request.url
+        except RuntimeError:  # it has no request
+            return None
 
     def _patiently(self, once: Callable[[], httpx2.Response]) -> httpx2.Response:
         attempt, silent = 1, 0

@@ -1,5 +1,6 @@
 """Reaching registries: schemes, TLS, retries and what is said when it does not work."""
 
+import socket
 import subprocess
 import time
 from email.utils import formatdate
@@ -319,3 +320,15 @@ def test_a_silent_mirror_is_asked_once(make_registries):
     with pytest.raises(MealkitError, match="BLOB_MISSING"):
         list(RegistryBlob(Digest.of(b"a"), 1, "kit", registries.sources(TARGET)).chunks())
     assert seen.count("mirror.example") == 1
+
+
+def test_the_proxy_on_the_way_is_named(make_registries, monkeypatch):
+    """A proxy that does not answer is not taken for the registry; its password is not shown."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        proxy = f"127.0.0.1:{free.getsockname()[1]}"
+    monkeypatch.setenv("HTTPS_PROXY", f"http://cook:s3cret@{proxy}/")
+    problem = problem_of(make_registries())
+    assert f"cannot be reached: [Errno 111] Connection refused, through the proxy {proxy}" in (
+        problem.message
+    )
+    assert "s3cret" not in str(problem)
