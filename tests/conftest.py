@@ -72,8 +72,9 @@ def minilm_files(test_cache: Path, minilm_wheel: Path) -> Path:
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
-    """Name long bytes by their parameter: archives contain the time, and ids must not change."""
-    return argname if isinstance(val, bytes) and len(val) > 40 else None
+    """Name archives by their parameter: they contain the time, and ids must not change."""
+    is_archive = isinstance(val, bytes) and len(val) > 40 and (b"\0" in val or not val.isascii())
+    return argname if is_archive else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
