@@ -60,7 +60,11 @@ def test_a_target_has_the_same_rules_as_a_name():
         found_in(entry(b"a", kind=b"2", target=b"b\nc") + END)
 
 
-@pytest.mark.parametrize("data", [b"", entry(b"a"), entry(b"a", kind=b"3") + END])
+@pytest.mark.parametrize(
+    "data",
+    [b"", entry(b"a"), entry(b"a", kind=b"3") + END],
+    ids=["empty", "without an end", "a device"],
+)
 def test_what_is_no_plain_tar_is_refused(data):
     """Empty, without an end, with a device."""
     with pytest.raises(UntrustedError):

@@ -102,7 +102,11 @@ def test_a_pickle_is_accepted_when_the_kit_says_so(tmp_path: Path, kind: str) ->
 
 
 @pytest.mark.parametrize("name", ["a.bin", "a.PT", "a.pth", "a.pkl", "a.joblib", "a.ckpt"])
-@pytest.mark.parametrize("data", [b"plain text", b"{}", b"\x1f\x8b" + bytes(50), bytes(100)])
+@pytest.mark.parametrize(
+    "data",
+    [b"plain text", b"{}", b"\x1f\x8b" + bytes(50), bytes(100)],
+    ids=["text", "json", "gzip", "zeros"],
+)
 def test_a_pickle_name_is_refused_unless_the_content_is_known(
     tmp_path: Path, name: str, data: bytes
 ) -> None:
@@ -220,6 +224,7 @@ def test_only_numbers_are_a_graphs_data(tmp_path: Path) -> None:
         npy(np.zeros(4)),
         "größer".encode("latin-1"),
     ],
+    ids=["gzip", "bzip2", "zeros", "program", "text with zero", "array", "latin-1"],
 )
 def test_anything_else_is_refused(tmp_path: Path, data: bytes) -> None:
     """What is none of the known formats is refused by that name."""
