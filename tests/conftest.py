@@ -72,8 +72,9 @@ def minilm_files(test_cache: Path, minilm_wheel: Path) -> Path:
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
-    """Name archives by their parameter: they contain the time, and ids must not change."""
-    return argname if isinstance(val, bytes) and len(val) > 40 and not val.isascii() else None
+    """Name ZIP files by their parameter: they contain the time, and ids must not change."""
+    is_zip = isinstance(val, bytes) and val.startswith(b"PK\3\4")
+    return argname if is_zip else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
