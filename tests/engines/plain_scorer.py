@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from mealkit.errors import failure
 from mealkit.worker.interface import Classifications, IsCancelled, Relevance, WorkerConfig
+from mealkit.worker.measuring import too_long
 
 LABELS = ("even", "odd")
 LIMIT = 100
@@ -44,6 +44,5 @@ def _count(text: str, name: str, where: str) -> int:
     if words[-1:] == ["bug"]:
         raise ZeroDivisionError("a bug")
     if len(words) > LIMIT:
-        message = f"{name} has {len(words)} tokens, the limit is {LIMIT}"
-        raise failure("REQUEST_TOO_LONG", message, where=where)
+        raise too_long(f"{name} has {len(words)} tokens", LIMIT, where)
     return len(words)
