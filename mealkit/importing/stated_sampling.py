@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mealkit.importing.proposal import LeftOut
+from mealkit.memory.config_fields import POSITIONS
 from mealkit.recipe.sampling_parameters import (
     MIN_P,
     MOST_CONTEXT_TOKENS,
@@ -18,8 +19,6 @@ from mealkit.recipe.sampling_parameters import (
 )
 
 _GENERATION = "generation_config.json"
-# The names in configs for a model's number of positions.
-_POSITIONS = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "n_ctx")
 HALF = "Half of the context: prompt and answer share it."
 """The comment of an answer's token limit, if the configs state none that leaves space."""
 
@@ -111,7 +110,7 @@ def template(found: Values, text: Any, source: str) -> None:
 
 
 def _context(found: Values, config: Mapping[str, Any], tokenizer: Mapping[str, Any]) -> None:
-    stated = [(name, config.get(name)) for name in _POSITIONS]
+    stated = [(name, config.get(name)) for name in POSITIONS]
     name, positions = next(((name, item) for name, item in stated if _is_count(item)), ("", None))
     limit = tokenizer.get("model_max_length")
     if positions is None and _is_count(limit):

@@ -6,8 +6,8 @@ from typing import Any
 MOST = 2**31
 """The maximum for a model's numbers; larger values are ignored."""
 _MAX_NAME_CHARACTERS = 128
-# The names of the number of positions in different families of models.
-_POSITIONS = ("max_position_embeddings", "n_positions", "max_seq_len", "n_ctx")
+POSITIONS = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "n_ctx")
+"""The names of the number of positions in different families of models, the first one counts."""
 # Families that number the positions of an input from pad_token_id + 1 on, so that the table of
 # positions has rows that no input uses: create_position_ids_from_input_ids in transformers.
 _AFTER_PADDING = frozenset(
@@ -32,7 +32,7 @@ def number_of(fields: Mapping[str, Any], *names: str) -> int:
 def positions_of(config: Mapping[str, Any]) -> int:
     """Return the longest input of a model in tokens, from its config.json; 0 if none is stated."""
     text = {**config, **part_of(config, "text_config")}
-    stated = number_of(text, *_POSITIONS)
+    stated = number_of(text, *POSITIONS)
     if not _is_after_padding(text):
         return stated
     padding = text.get("pad_token_id")
