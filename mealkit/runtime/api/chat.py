@@ -23,6 +23,7 @@ from mealkit.runtime.api.messages import (
     refuse_other_media,
 )
 from mealkit.runtime.api.named_prompt import NamedPrompt, Variables, fill, named_prompt
+from mealkit.runtime.api.other_servers import OF_OTHER_SERVERS
 from mealkit.runtime.api.prompt_length import length_check_of
 from mealkit.runtime.api.reading import (
     WHOLE,
@@ -33,7 +34,6 @@ from mealkit.runtime.api.reading import (
     unsupported,
 )
 from mealkit.runtime.api.sampling import (
-    REFUSED,
     GenerationRequest,
     TokenLimit,
     sampling_values,
@@ -159,7 +159,7 @@ class ChatRequest(GenerationRequest):
 
 
 _REFUSED: Mapping[str, RefusedParameter] = {
-    **REFUSED,
+    **OF_OTHER_SERVERS,
     "add_special_tokens": RefusedParameter("the chat template writes them", (False,)),
     "audio": RefusedParameter("answers are text"),
     "best_of": RefusedParameter("every generated answer is returned", (1,), "use n"),

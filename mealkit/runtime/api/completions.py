@@ -16,10 +16,10 @@ from mealkit.recipe.sampling_parameters import COMPLETION_LOGPROBS
 from mealkit.runtime.api.answer_models import CompletionAnswer, CompletionChunk
 from mealkit.runtime.api.endpoint import Asked, Endpoint
 from mealkit.runtime.api.named_prompt import NamedPrompt, fill
+from mealkit.runtime.api.other_servers import OF_OTHER_SERVERS
 from mealkit.runtime.api.prompt_length import length_check_of
 from mealkit.runtime.api.reading import WHOLE, RefusedParameter, body_of, read_request, unsupported
 from mealkit.runtime.api.sampling import (
-    REFUSED,
     GenerationRequest,
     sampling_values,
     token_limit,
@@ -45,7 +45,7 @@ class CompletionRequest(GenerationRequest):
 
 
 _REFUSED: Mapping[str, RefusedParameter] = {
-    **REFUSED,
+    **OF_OTHER_SERVERS,
     "best_of": RefusedParameter("every generated answer is returned", (1,), "use n"),
     "echo": RefusedParameter("the answer is only the text after the prompt", (False,)),
     "suffix": RefusedParameter("the text is continued only at its end", ("",)),

@@ -31,8 +31,7 @@ from mealkit.recipe.sampling_parameters import (
     TOP_K,
     TOP_P,
 )
-from mealkit.runtime.api.other_servers import OF_OTHER_SERVERS
-from mealkit.runtime.api.reading import WHOLE, RefusedParameter, Request, unsupported
+from mealkit.runtime.api.reading import WHOLE, Request, unsupported
 from mealkit.runtime.api.served_model import ServedModel, require_within
 
 StopText = Annotated[str, StringConstraints(min_length=1, max_length=MOST_STOP_CHARACTERS)]
@@ -131,6 +130,10 @@ class SamplingRequest(Request):
     """Which callers share a prompt cache. It is ignored: it never changes an answer."""
     cache_prompt: bool | None = None
     """Whether to cache the prompt. It is ignored: it never changes an answer."""
+    service_tier: str | None = None
+    """How urgent the request is. It is ignored: all requests have the same priority."""
+    store: bool | None = None
+    """Has no effect: nothing is stored."""
 
 
 class GenerationRequest(SamplingRequest):
@@ -138,14 +141,6 @@ class GenerationRequest(SamplingRequest):
 
     max_tokens: Annotated[TokenLimit, Field(description=MAX_TOKENS.meaning)] = None
     n: Annotated[int | None, Field(**ANSWERS.field), WHOLE] = None
-
-
-# Parameters of both endpoints that no kit supports.
-REFUSED: Mapping[str, RefusedParameter] = {
-    **OF_OTHER_SERVERS,
-    "service_tier": RefusedParameter("all requests have the same priority", ("auto", "default")),
-    "store": RefusedParameter("this kit stores nothing", (False,)),
-}
 
 
 def sampling_values(

@@ -147,7 +147,6 @@ def test_features(offer, ask, values, feature, name):
         ({"best_of": True}, UNSUPPORTED, "best_of"),
         ({"echo": True}, UNSUPPORTED, "echo"),
         ({"suffix": "x"}, UNSUPPORTED, "suffix"),
-        ({"store": True}, UNSUPPORTED, "store"),
         ({"guided_json": {}}, UNSUPPORTED, "guided_json"),
         ({"prompt": ["a", "b"]}, UNSUPPORTED, "prompt"),
         ({"prompt": [1, 2]}, UNSUPPORTED, "prompt"),

@@ -106,8 +106,6 @@ class ResponseRequest(SamplingRequest):
     include: Annotated[list[str], Field(max_length=32, fail_fast=True)] | None = None
     """Log probabilities, as ``message.output_text.logprobs``; other values have no effect."""
     top_logprobs: Annotated[int | None, Field(**TOP_LOGPROBS.field), WHOLE] = None
-    store: bool | None = None
-    """Has no effect: nothing is stored, and the answer says so with ``store: false``."""
     truncation: Literal["auto", "disabled"] | None = None
     """Has no effect: an input that is too long is refused, and never shortened."""
     max_tool_calls: int | None = None
@@ -129,7 +127,6 @@ REFUSED: Mapping[str, RefusedParameter] = {
         "it names a prompt that OpenAI stores",
         hint="the kit's own prompts are used with prompt in /v1/chat/completions",
     ),
-    "service_tier": RefusedParameter("all requests have the same priority", ("auto", "default")),
 }
 
 

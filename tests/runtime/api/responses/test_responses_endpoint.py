@@ -61,7 +61,7 @@ OPEN = {name: {} for name in ("temperature", "top_p", "seed", "top_k")}
         # Neither changes an answer.
         ({"store": True, "metadata": {"a": "b"}, "user": "u", "safety_identifier": "s"}, {}),
         ({"prompt_cache_key": "k", "prompt_cache_retention": "24h", "max_tool_calls": 3}, {}),
-        ({"background": False, "truncation": "disabled", "service_tier": "auto"}, {}),
+        ({"background": False, "truncation": "disabled", "service_tier": "flex"}, {}),
         ({"truncation": "auto"}, {}),
         ({"reasoning": {"context": "auto", "mode": "standard", "effort": None}}, {}),
         (
@@ -95,7 +95,6 @@ def test_the_engine_is_asked_what_a_chat_asks(offer, ask, values, same):
         ({"prompt": {"id": "pmpt_1"}}, "prompt"),
         ({"reasoning": {"effort": "high"}}, "reasoning.effort"),
         ({"tools": [{**FLAT, "output_schema": {}}]}, "tools[0].output_schema"),
-        ({"service_tier": "flex"}, "service_tier"),
         ({"context_management": [{"type": "compaction"}]}, "context_management"),
         ({"text": {"verbosity": "low"}}, "text.verbosity"),
         ({"tools": [FLAT, {"type": "web_search"}]}, "tools[1]"),
@@ -193,6 +192,7 @@ TAKEN = {
     "prompt_cache_options": {"mode": "implicit"},
     "prompt_cache_retention": "24h",
     "safety_identifier": "s",
+    "service_tier": "priority",
     "reasoning": {"effort": "medium", "summary": "auto"},
     "store": True,
     "stream_options": {"include_obfuscation": False},
