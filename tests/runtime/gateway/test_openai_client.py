@@ -218,6 +218,8 @@ TAKEN = {
     "prompt_cache_key": "k",
     "prompt_cache_options": {"mode": "explicit"},
     "prompt_cache_retention": "24h",
+    "service_tier": "priority",
+    "store": True,
 }
 PENALTIES = ("frequency_penalty", "presence_penalty")
 # What a parameter needs beside it.
