@@ -34,7 +34,8 @@ def test_a_project_with_a_package_runs_in_a_container(tmp_path, run_kit_named):
     project = write_project(tmp_path / "blur", BLUR)
     home = home_at(tmp_path / "new-home")
     made = import_kit(tmp_path / "kits" / "blur", "cog", str(project), engine=None, home=home)
-    assert made.left_out == ()
+    # Cog fetches addresses, a kit does so only where its author allows it.
+    assert [left.what.split()[0] for left in made.left_out] == ["files"]
     assert "libsm6" in made.path.read_text()
     assert (made.path.parent / "predict.py").read_text() == BLUR["predict.py"]
 
