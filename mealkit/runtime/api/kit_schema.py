@@ -240,14 +240,7 @@ def _rules(fields: Mapping[str, Schema], served: ServedModel) -> list[Schema]:
         rules.append({"oneOf" if "variables" not in fields else "anyOf": ways})
     if "variables" in fields:
         applies = "messages" not in fields
-        rules.extend(_prompt_rule(name, served, applies=applies) for name in served.prompts.names)
-        by_name = {"prompt": {"type": "string"}}
-        rules.append(
-            {
-                "if": {"properties": {"variables": {"type": "object"}}, "required": ["variables"]},
-                "then": {"properties": by_name, "required": ["prompt"]},
-            }
-        )
+        rules.append(_prompts_rule(served, applies=applies))
     return rules
 
 
@@ -256,11 +249,21 @@ def _only_with(name: str, least: Schema, other: str, value: Schema) -> Schema:
     return {"if": given, "then": {"properties": {other: value}, "required": [other]}}
 
 
-def _prompt_rule(name: str, served: ServedModel, *, applies: bool) -> Schema:
-    variables = _variables(name, served, applies=applies)
-    named = {"properties": {"prompt": {"const": name}}, "required": ["prompt"]}
-    allowed = variables if variables["required"] else {"anyOf": [variables, _NULL]}
-    then: Schema = {"properties": {"variables": allowed}}
-    if variables["required"]:
-        then["required"] = ["variables"]
-    return {"if": named, "then": then}
+def _prompts_rule(served: ServedModel, *, applies: bool) -> Schema:
+    """Return the rule that a prompt that is named by a text has its variables beside it.
+
+    One rule with a way for each prompt: tools that generate requests multiply the rules' ways.
+    """
+    known = {name: _variables(name, served, applies=applies) for name in served.prompts.names}
+    needy = [name for name, variables in known.items() if variables["required"]]
+    without: dict[str, Schema] = {"variables": _NULL, "prompt": {"not": {"enum": needy}}}
+    if not needy:
+        del without["prompt"]
+    given = [
+        {
+            "properties": {"prompt": {"const": name}, "variables": variables},
+            "required": ["prompt", "variables"],
+        }
+        for name, variables in known.items()
+    ]
+    return {"anyOf": [{"properties": without}, *given]}

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from mealkit.recipe.sampling_parameters import MAX_TOKENS, TOP_LOGPROBS
 from mealkit.runtime.api.chat import AnyJson, FunctionName, PlainText
@@ -16,6 +16,13 @@ from mealkit.untrusted import shown
 
 LIKELIHOODS = "message.output_text.logprobs"
 """The value of ``include`` that asks for log probabilities."""
+
+
+def _refuse_true(value: bool | None) -> bool | None:  # noqa: FBT001  pydantic's signature
+    # Not Literal[False], which accepts 0.
+    if value:
+        raise ValueError("is true, expected false")
+    return value
 
 
 class FunctionTool(Hinted):
@@ -33,7 +40,11 @@ class FunctionTool(Hinted):
     """Whether the arguments must match the schema."""
     allowed_callers: Annotated[list[Literal["direct"]] | None, Field(exclude=True)] = None
     """Only ``direct``: programs cannot call functions."""
-    defer_loading: Annotated[Literal[False] | None, Field(exclude=True)] = None
+    defer_loading: Annotated[
+        bool | None,
+        AfterValidator(_refuse_true),
+        Field(exclude=True, json_schema_extra={"enum": [False, None]}),
+    ] = None
     """Only false: the model is told of all functions."""
 
 
