@@ -13,26 +13,12 @@ from pathlib import Path
 
 import pytest
 from engines.numpy_llama import NumpyLlama
+from worker.endpoints.asking import SAMPLING
 
 from mealkit.worker.generation.stop_texts import Pieces
 
 WORKERS = ["numpy", "onnx", "llama_cpp", "transformers"]
 
-SAMPLING = {
-    "model": "m",
-    "stream": False,
-    "max_tokens": 40,
-    "temperature": 0,
-    "top_p": 1,
-    "top_k": 0,
-    "min_p": 0,
-    "repetition_penalty": 1,
-    "presence_penalty": 0,
-    "frequency_penalty": 0,
-    "seed": 7,
-    "stop": [],
-    "n": 1,
-}
 QUESTIONS = [
     "What does join do?",
     "What does open do?",

@@ -270,6 +270,16 @@ def background() -> Iterator[Callable[..., Future[httpx2.Response]]]:
         yield pool.submit
 
 
+def failed(kit: Running, code: str, exit_code: int) -> dict[str, Any]:
+    """Check the end of a failed start; return the problem."""
+    assert kit.wait_end() == exit_code
+    problems = [line for line in kit.lines if "event" not in line]
+    assert [line["code"] for line in problems] == [code]
+    assert kit.lines[-1] == problems[0]
+    assert json.loads((kit.root / "termination-log").read_text()) == problems[0]
+    return problems[0]
+
+
 def python_kit(make_lock: Callable[..., Lock], **changes: Any) -> Lock:
     """A lock whose worker runs handler.py:Handler, which `with_code` puts there."""
     recipe = recipe_of("python")

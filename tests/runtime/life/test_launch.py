@@ -1,25 +1,15 @@
 """The container half as real processes: start, failures of the start, stop."""
 
-import json
 import os
 import signal
 from pathlib import Path
 
 import pytest
+from runtime.conftest import failed
 
 from mealkit.recipe.kit import Gpu
 
 WEIGHTS_BYTES = 256 * 40_000
-
-
-def failed(kit, code, exit_code):
-    """Check the end of a failed start; return the problem."""
-    assert kit.wait_end() == exit_code
-    problems = [line for line in kit.lines if "event" not in line]
-    assert [line["code"] for line in problems] == [code]
-    assert kit.lines[-1] == problems[0]
-    assert json.loads((kit.root / "termination-log").read_text()) == problems[0]
-    return problems[0]
 
 
 def test_becomes_ready_phase_by_phase(start):

@@ -1,24 +1,14 @@
 """The socket that callers reach."""
 
-import json
 import os
 import socket
 import subprocess
 import sys
 
 import pytest
+from runtime.conftest import failed
 
 from mealkit.runtime.life.listening import open_listener, passed_listener
-
-
-def failed(kit, code, exit_code):
-    """Check the end of a failed start; return the problem."""
-    assert kit.wait_end() == exit_code
-    problems = [line for line in kit.lines if "event" not in line]
-    assert [line["code"] for line in problems] == [code]
-    assert kit.lines[-1] == problems[0]
-    assert json.loads((kit.root / "termination-log").read_text()) == problems[0]
-    return problems[0]
 
 
 def test_port_that_is_taken(start):
