@@ -70,7 +70,7 @@ def read_folder(folder: Path) -> FolderContent:
     skipped: dict[str, str] = {}
     left_bytes = _MOST_TEXT_BYTES
     with disk_errors(folder, "the folder cannot be read"):
-        ignore = _text_of(top / _IGNORE_FILE, TEXT_BYTES) or ""
+        ignore = _text_in(_data_of(top / _IGNORE_FILE)) or ""
         content = FolderContent(top, skipped=skipped, ignore=ignore)
         for name, path in sorted(_Walk(top, skipped).files().items()):
             left_bytes -= _add(name, path, content, left_bytes)
@@ -142,26 +142,34 @@ def _add(name: str, path: Path, content: FolderContent, left_bytes: int) -> int:
     """Add a file; return its number of bytes of text."""
     size_bytes = path.lstat().st_size
     if size_bytes <= min(TEXT_BYTES, left_bytes):
-        text = _text_of(path, TEXT_BYTES)
+        data = _data_of(path)
+        text = _text_in(data)
         if text is not None:
             content.texts[name] = text
             return size_bytes
-        if wide := _utf16_of(path):
+        if wide := _utf16_in(data):
             content.utf16[name] = wide
     content.others[name] = size_bytes
     return 0
 
 
-def _text_of(path: Path, max_bytes: int) -> str | None:
+def _data_of(path: Path) -> bytes:
+    """Return a small file's content; a byte that no text has if it cannot be read as one."""
     try:
-        text = read_file(path, max_bytes, follow=False).decode()
-    except (FileNotFoundError, UnicodeDecodeError, UntrustedError):
+        return read_file(path, TEXT_BYTES, follow=False)
+    except (FileNotFoundError, UntrustedError):
+        return b"\0"
+
+
+def _text_in(data: bytes) -> str | None:
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
         return None
     return None if "\0" in text else text
 
 
-def _utf16_of(path: Path) -> str | None:
-    data = read_file(path, TEXT_BYTES, follow=False)
+def _utf16_in(data: bytes) -> str | None:
     try:
         return data.decode("utf-16") if data.startswith(_UTF16) else None
     except UnicodeDecodeError:
