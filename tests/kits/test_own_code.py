@@ -63,7 +63,9 @@ def ask(url, *, stream=False, **values):
             return error.code, json.load(error)
     if not stream:
         return 200, json.loads(text)
-    return 200, [item.removeprefix("data: ") for item in text.split("\n\n") if item]
+    # A comment keeps a silent stream open: it says nothing.
+    events = [item for item in text.split("\n\n") if item and not item.startswith(":")]
+    return 200, [item.removeprefix("data: ") for item in events]
 
 
 def ask_until_answered(url):
