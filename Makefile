@@ -22,7 +22,7 @@ $(VENV)/.ready: pyproject.toml requirements/dev.txt
 # downloaded or built, its tests are skipped with a reason.
 ENGINES := .engines/clients/.ready .engines/npm/.ready
 ifeq ($(shell uname -sm),Linux x86_64)
-ENGINES += .engines/llama-cpp/.ready .engines/transformers/.ready
+ENGINES += .engines/llama-cpp/.ready .engines/transformers/.ready .engines/vllm/.ready
 endif
 
 LLAMA := kits/tiny-chat-llama-cpp
@@ -38,6 +38,12 @@ TORCH := kits/tiny-chat-transformers
 	@rm -rf $(@D)
 	@$(TORCH)/get_wheel.sh && $(PIP) --target $(@D) --no-deps --only-binary :all: --require-hashes \
 		--find-links $(TORCH)/wheels --requirement $< && touch $@ || rm -rf $(@D)
+
+# More than a hundred packages, 3 GB: uv needs seconds where pip needs minutes.
+.engines/vllm/.ready: requirements/engine-vllm.txt $(TORCH)/wheel.sha256 | $(VENV)/.ready
+	@rm -rf $(@D)
+	@$(TORCH)/get_wheel.sh && $(BIN)/uv pip install --quiet --python $(BIN)/python --target $(@D) --no-deps \
+		--only-binary :all: --require-hashes --find-links $(TORCH)/wheels --requirement $< && touch $@ || rm -rf $(@D)
 
 # Clients, not engines; with pip's bytecode, their 280 MB would be 380.
 .engines/clients/.ready: requirements/clients.txt | $(VENV)/.ready
