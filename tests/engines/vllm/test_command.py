@@ -37,6 +37,9 @@ def values_of(annotation: Any) -> list[Any]:
 
 
 SETTINGS = {name: values_of(field.annotation) for name, field in VllmSettings.model_fields.items()}
+ON_CPU: dict[str, Any] = {"device": "cpu", "kv_cache_gib": 1, "threads": 1}
+# Those that are no flag: variables, and the choice of the package.
+NO_FLAG = ("batch_invariant", "device", "kv_cache_gib", "threads")
 CHAT = {
     "chat_template": ["model", "none", "templates/chat.jinja"],
     "tool_calls": ["none", "hermes"],
@@ -72,8 +75,9 @@ def test_every_value_of_every_setting(parser, configure, task, name, value):
     """Alone, each value arrives where vLLM has a flag of that name."""
     beside = {"dtype": value} if name == "kv_cache_dtype" and value in SETTINGS["dtype"] else {}
     beside |= {"max_num_seqs": 1} if name == "max_num_batched_tokens" else {}
+    beside |= ON_CPU if name in ON_CPU and value not in {None, "cuda"} else {}
     found = parsed(parser, configure(task, {**beside, name: value}))
-    if name == "batch_invariant":
+    if name in NO_FLAG:
         assert not hasattr(found, name)
     elif name == "max_num_batched_tokens":
         assert found.max_num_batched_tokens >= value
@@ -93,6 +97,12 @@ def test_every_value_of_every_setting(parser, configure, task, name, value):
 def test_settings_in_any_combination(parser, configure, chosen, chat, embed, seed):
     """Together, they are still what vLLM's parser takes, and no flag stands twice."""
     assume(chosen["max_num_seqs"] <= chosen["max_num_batched_tokens"])
+    # Half of these settings are for one device only; the other's have their own test.
+    if chosen["device"] == "cpu":
+        only = {"batch_invariant": False, "tensor_parallel_size": 1, "attention_backend": None}
+        chosen |= {"kv_cache_gib": 1, "threads": 1, **only}
+    else:
+        chosen |= {"kv_cache_gib": None, "threads": None}
     assume(
         chosen["kv_cache_dtype"] not in SETTINGS["dtype"]
         or chosen["kv_cache_dtype"] == chosen["dtype"]
@@ -210,12 +220,27 @@ def test_features():
     [
         ({"max_num_seqs": 64, "max_num_batched_tokens": 32}, "expected at least max_num_seqs"),
         ({"kv_cache_dtype": "float16"}, "kv_cache_dtype is float16, but dtype is bfloat16"),
+        ({"threads": 2}, "threads is 2, but device is cuda"),
+        ({"device": "cpu", "threads": 2}, "device is cpu, so set kv_cache_gib"),
+        ({"device": "cpu", "kv_cache_gib": 1}, "device is cpu, so set threads"),
+        ({**ON_CPU, "batch_invariant": True}, "batch_invariant is true, but device is cpu"),
+        ({**ON_CPU, "tensor_parallel_size": 2}, "tensor_parallel_size is 2, but device is cpu"),
+        ({**ON_CPU, "attention_backend": "FLASHINFER"}, 'attention_backend is "FLASHINFER"'),
     ],
 )
 def test_settings_that_vllm_would_refuse(values, said):
     """What its own checks would say after minutes of loading is said before."""
     with pytest.raises(ValidationError, match=said):
         VllmSettings.model_validate({"dtype": "bfloat16", **values})
+
+
+@pytest.mark.parametrize(
+    ("values", "resolved"),
+    [({}, True), ({"batch_invariant": False}, False), (ON_CPU, False)],
+)
+def test_batch_invariance_as_the_device_has_it(configure, values, resolved):
+    """The lock has the value and not null: true on a GPU, false on a CPU, else the kit's."""
+    assert configure(settings=values).settings["batch_invariant"] is resolved
 
 
 def kit_of(tmp_path, **changes):
