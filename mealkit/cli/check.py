@@ -24,12 +24,14 @@ def check(
     if as_json:
         warnings = [item.as_json() for item in report.warnings]
         lock = {"missing": report.stale is None, "stale": list(report.stale or ())}
-        print_json(
-            {"name": report.name, "version": report.version, "warnings": warnings, "lock": lock}
-        )
+        form = {"name": report.name, "version": report.version, "warnings": warnings, "lock": lock}
+        print_json({**form, "excluded": report.excluded})
         return
     for warning in report.warnings:
         print_problem(warning, warning=True)
+    for who, names in report.excluded.items():
+        if names:
+            say(f"left out of the lock by {who}: {', '.join(names)}")
     if report.stale is None:
         say("the kit has no lock yet; write it with: mealkit lock")
     print_line(f"{report.name} {report.version} is valid")

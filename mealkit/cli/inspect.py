@@ -70,6 +70,8 @@ def _describe(found: "Inspection") -> None:
         print_line(f"kit     {lock.about.name} {lock.about.version}")
         print_line(f"recipe  {lock.recipe}")
         print_line(f"model   {lock.model.name}, {len(lock.model.files)} files")
+        if lock.engine.excluded:
+            print_line(f"without {', '.join(lock.engine.excluded)} (runtime.exclude)")
         print_line(f"owner   {lock.about.owner.team}, {lock.about.owner.contact}")
     rows = [
         (str(item["digest"]), show_size(int(item["size"])), str(item["createdBy"]))

@@ -48,6 +48,11 @@ def no_problems(_loaded: LoadedKit, _settings: Values) -> list[Problem]:
     return []
 
 
+def no_requirements(_settings: Values) -> tuple[str, ...]:
+    """Return an empty tuple: the packages of an engine whose settings require none."""
+    return ()
+
+
 def never(_weights: str, _generates: bool) -> bool:  # noqa: FBT001
     """Return False: the engine is not the usual one for any model."""
     return False
@@ -81,6 +86,8 @@ class Recipe:
     """Returns its features for a task with these hyperparameters and settings."""
     task_requirements: Mapping[Task, tuple[str, ...]] = field(default_factory=dict)
     """The additional packages that it imports for a task."""
+    settings_requirements: Callable[[Values], tuple[str, ...]] = no_requirements
+    """Returns the additional packages for its settings, such as its build for a device."""
     bounds: Mapping[str, str] = field(default_factory=dict)
     """The versions of these packages that its worker runs with, such as ``>=2.5``, by name. Locks
     contain no digest of this text, so a lock stays valid when a bound changes."""
@@ -114,13 +121,14 @@ class Recipe:
         """The task of a kit that does not name one."""
         return next(iter(self.hyperparameters))
 
-    def requirements_for(self, task: Task) -> tuple[str, ...]:
-        """Return the Python packages that its worker imports for a task."""
-        return (*self.requirements, *self.task_requirements.get(task, ()))
+    def requirements_for(self, task: Task, settings: Values) -> tuple[str, ...]:
+        """Return the Python packages that its worker imports for a task with these settings."""
+        of_task = self.task_requirements.get(task, ())
+        return (*self.requirements, *of_task, *self.settings_requirements(settings))
 
-    def bounds_for(self, task: Task) -> tuple[str, ...]:
-        """Return the bounds of the packages that its worker imports for a task."""
-        wanted = self.requirements_for(task)
+    def bounds_for(self, task: Task, settings: Values) -> tuple[str, ...]:
+        """Return the bounds of the packages that its worker imports, likewise."""
+        wanted = self.requirements_for(task, settings)
         return tuple(f"{name}{bound}" for name, bound in self.bounds.items() if name in wanted)
 
     def estimated_memory_bytes(self, weights_bytes: int) -> int:

@@ -47,12 +47,13 @@ def check_engine_parts(loaded: LoadedKit) -> EngineParts:
         recipe = recipe_of(kit.runtime.engine)
         if recipe.needs_weights and not kit.model.weights:
             wrong.append(_no_weights(recipe, loaded.lines))
-        wrong += _bound_problems(kit, recipe, found.task, loaded.lines)
+        wrong += _bound_problems(kit, recipe, found, loaded.lines)
+        wrong += _exclude_problems(kit, recipe, found, loaded.lines)
         wrong += recipe.check(loaded, found.settings)
     return replace(found, problems=(*found.problems, *wrong))
 
 
-def _bound_problems(kit: Kit, recipe: Recipe, task: Task, lines: Document) -> list[Problem]:
+def _bound_problems(kit: Kit, recipe: Recipe, parts: EngineParts, lines: Document) -> list[Problem]:
     """Return a problem for every requirement that excludes the versions that the engine needs."""
     if not kit.runtime.requirements:
         return []
@@ -60,7 +61,7 @@ def _bound_problems(kit: Kit, recipe: Recipe, task: Task, lines: Document) -> li
 
     found = []
     for index, line in enumerate(kit.runtime.requirements):
-        for bound in recipe.bounds_for(task):
+        for bound in recipe.bounds_for(parts.task, parts.settings):
             if contradicts(line, bound):
                 message = (
                     f"runtime.requirements.{index}: {line}: the engine {recipe.name} needs {bound}"
@@ -68,6 +69,34 @@ def _bound_problems(kit: Kit, recipe: Recipe, task: Task, lines: Document) -> li
                 hint = f"require {bound}, and change the code that needs another version"
                 where = lines.where(("runtime", "requirements", index))
                 found.append(problem("KIT_INVALID", message, where=where, hint=hint))
+    return found
+
+
+def _exclude_problems(
+    kit: Kit, recipe: Recipe, parts: EngineParts, lines: Document
+) -> list[Problem]:
+    """Return a problem for every name in ``runtime.exclude`` that is required or appears twice."""
+    names = kit.runtime.exclude
+    if not names:
+        return []
+    from mealkit.kit.requirement_lines import required_name  # noqa: PLC0415  late, as above
+
+    needed = {required_name(line) for line in recipe.requirements_for(parts.task, parts.settings)}
+    required = {required_name(line) for line in kit.runtime.requirements}
+    found = []
+    for index, name in enumerate(names):
+        hint = f"delete {name} from runtime.exclude"
+        if name in needed:
+            why = f"the engine {recipe.name} needs it"
+        elif name in required:
+            why, hint = "runtime.requirements requires it", f"{hint}, or from runtime.requirements"
+        elif name in names[:index]:
+            why = "it appears twice"
+        else:
+            continue
+        message = f"runtime.exclude.{index}: {name}: {why}"
+        where = lines.where(("runtime", "exclude", index))
+        found.append(problem("KIT_INVALID", message, where=where, hint=hint))
     return found
 
 

@@ -78,7 +78,7 @@ class _Reading:
         self._texts = texts
         self._wide = wide
         self._read: set[tuple[str, bool]] = set()
-        self._bounds = recipe_of(code_engine()).bounds_for(Task.PREDICTION)
+        self._bounds = recipe_of(code_engine()).bounds_for(Task.PREDICTION, {})
 
     def file(self, name: str, *, constrains: bool = False) -> None:
         """Read a file, once."""

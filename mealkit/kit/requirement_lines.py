@@ -56,6 +56,11 @@ def fault_in(line: str) -> LineFault | None:
     return None
 
 
+def required_name(line: str) -> str:
+    """Return the normalised name of the package that a line without faults requires."""
+    return canonicalize_name(Requirement(line).name)
+
+
 def contradicts(line: str, bound: str) -> bool:
     """Return whether no version satisfies both a requirement and a bound, as in ``name>=2.5``.
 
@@ -63,7 +68,7 @@ def contradicts(line: str, bound: str) -> bool:
     every range.
     """
     wanted, limit = Requirement(line), Requirement(bound)
-    if canonicalize_name(wanted.name) != canonicalize_name(limit.name):
+    if required_name(line) != required_name(bound):
         return False
     tried = [Version("99999")]
     for item in (*wanted.specifier, *limit.specifier):

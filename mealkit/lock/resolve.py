@@ -58,6 +58,16 @@ class Inputs(Protocol):
         """Resolve Python packages to wheels for a target."""
         ...
 
+    def dependents(
+        self,
+        names: Sequence[str],
+        requirements: Sequence[str],
+        packages: Sequence[LockedWheel],
+        target: "PythonTarget",
+    ) -> Mapping[str, tuple[str, ...]]:
+        """Return which of the ``packages`` depend on each of these names, which were left out."""
+        ...
+
     def base(self, base: Base, python: str, architecture: str) -> LockedBase:
         """Resolve the base of the image."""
         ...
@@ -93,6 +103,22 @@ class KitParts:
     gateway_bounds: tuple[str, ...] = ()
     """Versions that the gateway is tested with. They are not part of the request: a lock that was
     written with other bounds remains valid."""
+
+    @property
+    def requirements(self) -> tuple[str, ...]:
+        """The Python packages that the engine imports for this kit, as its recipe names them."""
+        return self.recipe.requirements_for(self.task, self.settings)
+
+    @property
+    def all_requirements(self) -> tuple[str, ...]:
+        """Those, with the versions that the engine runs with, and the kit's own."""
+        bounds = self.recipe.bounds_for(self.task, self.settings)
+        return (*self.requirements, *bounds, *self.kit.runtime.requirements)
+
+    @property
+    def excludes(self) -> tuple[str, ...]:
+        """The dependencies that are left out: the engine's, which no kit needs, and the kit's."""
+        return (*self.recipe.excludes, *self.kit.runtime.exclude)
 
     @property
     def architecture(self) -> str:
@@ -131,6 +157,7 @@ def resolve(
         SourceError, LockError: an input cannot be resolved.
     """
     locks: list[Lock] = []
+    needless = set(parts.kit.runtime.exclude)
     for variant in parts.variants():
         own = variant
         before = plain_lock(previous, own.architecture) if previous else None
@@ -138,8 +165,31 @@ def resolve(
             before = _with_model(before or locks[0], locks[0])
             own = replace(own, current=None)
             upgrade -= {Upgrade.WEIGHTS}
-        locks.append(_resolve(own, inputs, before, upgrade))
+        lock = _resolve(own, inputs, before, upgrade)
+        needless -= _left_out(own, inputs, before, lock)
+        locks.append(lock)
+    if needless:
+        raise _needless(sorted(needless))
     return joined(locks)
+
+
+def _left_out(parts: KitParts, inputs: Inputs, before: Lock | None, lock: Lock) -> set[str]:
+    """Return which names of ``runtime.exclude`` a package depends on; all, if nothing changed."""
+    names, packages = lock.engine.excluded, lock.engine.packages
+    if not names or (before and before.engine == lock.engine):
+        return set(names)
+    target = PythonTarget(lock.runtime.python, parts.architecture, glibc_of(lock.runtime.base))
+    found = inputs.dependents(names, parts.all_requirements, packages, target)
+    return {name for name in names if found.get(name)}
+
+
+def _needless(names: Sequence[str]) -> MealkitError:
+    return failure(
+        "KIT_INVALID",
+        f"runtime.exclude names {', '.join(names)}, which no package of the kit depends on",
+        where="runtime.exclude",
+        hint=f"delete {' and '.join(names)} from runtime.exclude, or correct the spelling",
+    )
 
 
 def _with_model(before: Lock, found: Lock) -> Lock:
@@ -162,13 +212,8 @@ def _resolve(
     if previous and kept and kept.packages == asked.packages and Upgrade.PYTHON not in upgrade:
         engine_packages = previous.engine.packages
     else:
-        wanted = (
-            *parts.recipe.requirements_for(parts.task),
-            *parts.recipe.bounds_for(parts.task),
-            *parts.kit.runtime.requirements,
-        )
         with lockable("the engine's packages"):
-            engine_packages = inputs.packages(wanted, parts.recipe.excludes, target)
+            engine_packages = inputs.packages(parts.all_requirements, parts.excludes, target)
     if previous and kept and kept.gateway == asked.gateway and Upgrade.PYTHON not in upgrade:
         gateway_packages = previous.gateway.packages
     else:
@@ -227,9 +272,9 @@ def requests_of(parts: KitParts) -> Requests:
     base = [kit_json(kit.runtime.base), kit.runtime.python, parts.architecture]
     found_where = (dict(parts.local_wheels), base)
     packages = [
-        parts.recipe.requirements_for(parts.task),
+        parts.requirements,
         kit.runtime.requirements,
-        parts.recipe.excludes,
+        parts.excludes,
         *found_where,
     ]
     weights = [[kit_json(item) for item in kit.model.weights], kit.model.allow_pickle]
@@ -321,6 +366,7 @@ def _lock(parts: KitParts, resolved: Resolved, asked: Requests) -> Lock:
             ),
             environment=dict(recipe.environment),
             packages=resolved.engine_packages,
+            excluded=tuple(sorted(kit.runtime.exclude)),
         ),
         gateway=LockedGateway(packages=resolved.gateway_packages),
         runtime=LockedRuntime(

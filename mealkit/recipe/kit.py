@@ -26,6 +26,7 @@ from mealkit.strings import (
     LoosePath,
     MachinePath,
     Name,
+    NormalName,
     PackageName,
     PackageVersion,
     Python,
@@ -265,6 +266,9 @@ class Runtime(StrictModel):
     the modules in the build."""
     requirements: Annotated[tuple[Line, ...], CHANGES_ANSWERS] = ()
     """Additional Python packages, as pip writes them, and versions for the engine's own."""
+    exclude: Annotated[tuple[NormalName, ...], CHANGES_ANSWERS] = ()
+    """Dependencies that are left out of the lock on purpose, by name, with what only they need. The
+    engine must not import them for this kit: a worker that does cannot start."""
     wheels: Annotated[tuple[LoosePath, ...], CHANGES_ANSWERS] = ()
     """Local wheel files, or folders of them, for packages that no index has as a wheel."""
     code: Annotated[tuple[LoosePath, ...], CHANGES_ANSWERS] = ()

@@ -175,6 +175,8 @@ class LockedEngine(StrictModel):
     """Environment variables of the worker."""
     packages: Annotated[tuple[LockedWheel, ...], CHANGES_ANSWERS]
     """The worker's Python packages, sorted by name."""
+    excluded: Annotated[tuple[NormalName, ...], CHANGES_ANSWERS] = ()
+    """The packages that the kit leaves out although others depend on them, sorted by name."""
 
 
 class LockedGateway(StrictModel):
@@ -356,7 +358,9 @@ class Lock(StrictModel):
 
 
 def _plain(form: dict[str, Any]) -> dict[str, Any]:
-    """Drop an empty ``variants``: the lock for one architecture does not have this field."""
+    """Drop the fields that few locks have: an empty ``variants``, an empty ``engine.excluded``."""
+    engine = {name: value for name, value in form["engine"].items() if value or name != "excluded"}
+    form = {**form, "engine": engine}
     return {name: value for name, value in form.items() if value or name != "variants"}
 
 

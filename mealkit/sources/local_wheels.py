@@ -5,6 +5,7 @@ not a regular file.
 """
 
 import tempfile
+import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ from mealkit.digest import Digest, digest_of_file
 from mealkit.errors import failure
 from mealkit.names import line_fault
 from mealkit.untrusted import shown
+
+EMPTY_VERSION = "99999"
+"""The version of a wheel without content, newer than that of any real one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +65,29 @@ def _local_wheel(path: Path) -> LocalWheel:
 
 
 @contextmanager
-def links_to(local: Sequence[LocalWheel]) -> Iterator[Path | None]:
-    """Create a folder for uv that contains only the kit's own wheels."""
-    if not local:
+def links_to(local: Sequence[LocalWheel], empty: Sequence[str] = ()) -> Iterator[Path | None]:
+    """Create a folder for uv that contains only the kit's own wheels.
+
+    For each name in ``empty``, it also contains a wheel without content and dependencies.
+    """
+    if not local and not empty:
         yield None
         return
     with tempfile.TemporaryDirectory(prefix="mealkit-wheels-") as folder:
         for wheel in local:
             (Path(folder) / wheel.path.name).symlink_to(wheel.path)
+        for name in empty:
+            _write_empty(Path(folder), name)
         yield Path(folder)
+
+
+def _write_empty(folder: Path, name: str) -> None:
+    stem = f"{name.replace('-', '_')}-{EMPTY_VERSION}"
+    with zipfile.ZipFile(folder / f"{stem}-py3-none-any.whl", "w") as wheel:
+        about = f"Metadata-Version: 2.1\nName: {name}\nVersion: {EMPTY_VERSION}\n"
+        wheel.writestr(f"{stem}.dist-info/METADATA", about)
+        wheel.writestr(f"{stem}.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        wheel.writestr(f"{stem}.dist-info/RECORD", "")
 
 
 def pins_of(local: Sequence[LocalWheel]) -> tuple[str, ...]:

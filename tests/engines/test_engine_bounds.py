@@ -14,9 +14,12 @@ def test_each_bound_fits_what_the_engine_asks_for():
     for name in engine_names():
         recipe = recipe_of(name)
         for task in recipe.hyperparameters:
-            wanted, bounds = recipe.requirements_for(task), recipe.bounds_for(task)
-            assert all(fault_in(item) is None for item in (*wanted, *bounds))
-            assert not any(contradicts(item, bound) for item in wanted for bound in bounds)
+            for device in ("cpu", "cuda"):
+                settings = {"device": device}
+                wanted = recipe.requirements_for(task, settings)
+                bounds = recipe.bounds_for(task, settings)
+                assert all(fault_in(item) is None for item in (*wanted, *bounds))
+                assert not any(contradicts(item, bound) for item in wanted for bound in bounds)
 
 
 @pytest.mark.parametrize(

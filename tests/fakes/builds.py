@@ -1,6 +1,6 @@
 """A little lock and its inputs on disk, made without the pipeline: for tests of building."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fakes.kits import FixedInputs, parts_of
@@ -37,6 +37,16 @@ class LocalInputs(FixedInputs):
                 )
             )
         return tuple(files), ModelShape()
+
+    def dependents(
+        self,
+        names: Sequence[str],
+        requirements: Sequence[str],
+        packages: Sequence[LockedWheel],
+        target: PythonTarget,
+    ) -> Mapping[str, tuple[str, ...]]:
+        """Return the first package for every name."""
+        return dict.fromkeys(names, (packages[0].name,))
 
     def packages(
         self, requirements: Sequence[str], excludes: Sequence[str], target: PythonTarget

@@ -3,7 +3,7 @@
 import copy
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mealkit.digest import Digest
@@ -127,6 +127,7 @@ class FixedInputs:
         self.salt = salt
         self.asked: list[str] = []
         self.requirements: list[tuple[str, ...]] = []
+        self.excludes: list[tuple[str, ...]] = []
 
     def weights(self, kit: Kit) -> tuple[tuple[LockedFile, ...], ModelShape]:
         self.asked.append("weights")
@@ -148,8 +149,23 @@ class FixedInputs:
     ) -> tuple[LockedWheel, ...]:
         self.asked.append("packages")
         self.requirements.append(tuple(requirements))
+        self.excludes.append(tuple(excludes))
         names = sorted({re.split(r"[<>]", requirement)[0] for requirement in requirements})
         return tuple(locked_wheel(f"{name}{self.salt}") for name in names)
+
+    def dependents(
+        self,
+        names: Sequence[str],
+        requirements: Sequence[str],
+        packages: Sequence[LockedWheel],
+        target: PythonTarget,
+    ) -> Mapping[str, tuple[str, ...]]:
+        self.asked.append("dependents")
+        elsewhere = {"only-amd64", "only-arm64"} - {f"only-{target.architecture}"}
+        needed = [
+            name for name in names if name not in elsewhere and not name.startswith("needless")
+        ]
+        return dict.fromkeys(needed, (packages[0].name,))
 
     def base(self, base: Base, python: str, architecture: str) -> LockedBase:
         self.asked.append("base")

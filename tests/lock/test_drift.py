@@ -33,6 +33,7 @@ def test_a_fresh_lock_has_no_drift():
         ("serving.port", 9000, "serving.port", False),
         ("runtime.settings.threads", 4, "engine.settings.threads", False),
         ("runtime.requirements", ["a"], "requests.packages", True),
+        ("runtime.exclude", ["sympy"], "engine.excluded", True),
         ("runtime.base.suite", "bookworm", "requests.base", True),
         ("model.weights.0.files", ["a"], "requests.weights", True),
     ],

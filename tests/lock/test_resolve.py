@@ -8,7 +8,7 @@ import pytest
 from fakes.kits import KIT, FixedInputs, kit_of, parts_of, with_value
 from pydantic import BaseModel
 
-from mealkit.errors import LockError
+from mealkit.errors import KitError, LockError
 from mealkit.lock.resolve import Upgrade, requests_of, resolve
 from mealkit.recipe.answers import classification
 from mealkit.recipe.glibc import glibc_of
@@ -113,6 +113,7 @@ CHANGES_TO_ANSWERS = {
     "runtime.base": {"source": "image", "reference": "registry.invalid/base:1"},
     "runtime.python": "3.12",
     "runtime.requirements": ["tokenizers==0.1"],
+    "runtime.exclude": ["sympy"],
     "runtime.code": ["handler.py"],
     "overrides": {"max_length": {"maximum": 256}},
     "hardware.architectures": ["arm64"],
@@ -338,3 +339,47 @@ def test_a_prompt_edit_asks_nothing():
 
     assert inputs.asked == []
     assert edited.prompts["query"].text == "new\n"
+
+
+def test_what_the_kit_excludes_is_in_its_lock():
+    """Names are passed to the resolver beside the engine's own, and recorded in order."""
+    inputs = FixedInputs()
+    lock = resolve(parts_of(with_value(KIT, "runtime.exclude", ["sympy", "mpmath"])), inputs)
+    engines = parts_of(KIT).recipe.excludes
+    assert inputs.excludes == [(*engines, "sympy", "mpmath"), ()]
+    assert lock.engine.excluded == ("mpmath", "sympy")
+    assert read_lock(lock_bytes(lock)) == lock
+
+
+def test_a_lock_without_excludes_has_no_field_for_them():
+    """A lock of a kit that leaves nothing out is the same as before there was such a field."""
+    assert "excluded" not in json.loads(lock_bytes(_lock()))["engine"]
+
+
+def test_an_exclude_that_nothing_requires_is_refused():
+    """A misspelt name, or one that the packages no longer depend on, is named with an edit."""
+    form = with_value(KIT, "runtime.exclude", ["sympy", "needless-one"])
+    with pytest.raises(KitError) as caught:
+        _lock(form)
+    found = caught.value.problems[0]
+    assert "names needless-one, which no package" in found.message
+    assert found.hint == "delete needless-one from runtime.exclude, or correct the spelling"
+
+
+@pytest.mark.parametrize(("salt", "asked"), [("", 0), ("other", 1)])
+def test_excludes_are_looked_up_again_only_for_other_packages(salt, asked):
+    """A lock whose packages stay is updated without the package index."""
+    form = with_value(KIT, "runtime.exclude", ["sympy"])
+    inputs = FixedInputs(salt)
+    upgrade = frozenset({Upgrade.PYTHON}) if salt else frozenset[Upgrade]()
+    resolve(parts_of(form), inputs, _lock(form), upgrade)
+    assert inputs.asked.count("dependents") == asked
+
+
+def test_an_exclude_may_be_for_one_architecture():
+    """A dependency that only one architecture's packages have can be left out."""
+    form = with_value(KIT, "runtime.exclude", ["only-arm64"])
+    both = with_value(form, "hardware.architectures", ["amd64", "arm64"])
+    assert _lock(both).engine.excluded == ("only-arm64",)
+    with pytest.raises(KitError, match="only-arm64"):
+        _lock(form)

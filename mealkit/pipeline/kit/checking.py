@@ -1,6 +1,6 @@
 """Checks a kit: reports all its problems at once, and whether its lock matches."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,12 +19,15 @@ class CheckReport:
     """A valid kit: its name, its warnings, and whether its lock is up to date.
 
     ``stale`` names the parts in which the kit differs from its lock; None if it has no lock.
+    ``excluded`` has the dependencies that are left out of the lock, by the kit or engine that asks
+    for it.
     """
 
     name: str
     version: str
     warnings: tuple[Problem, ...]
     stale: tuple[str, ...] | None
+    excluded: Mapping[str, tuple[str, ...]]
 
 
 def check_kit(
@@ -53,7 +56,12 @@ def check_kit(
     about = kit.parts.kit
     stale = [kit.stale()] if kit.drift else []
     paths = tuple(change.path for change in kit.drift) if kit.lock else None
-    return CheckReport(about.name, about.version, (*kit.warnings, *missing, *stale), paths)
+    excluded = {
+        "runtime.exclude": about.runtime.exclude,
+        f"the engine {kit.parts.recipe.name}": kit.parts.recipe.excludes,
+    }
+    warnings = (*kit.warnings, *missing, *stale)
+    return CheckReport(about.name, about.version, warnings, paths, excluded)
 
 
 def _folder_problems(document: Document, home: Home, allowed: Sequence[Path]) -> list[Problem]:

