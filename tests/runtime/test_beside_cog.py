@@ -54,7 +54,11 @@ def answer_of_kit(kit, values):
         return "answer", answer.json()["output"]
     error = answer.json()["error"]
     if answer.status_code == 400:
-        return "refused", [(error["where"] or "").removeprefix("input").lstrip(".").partition("[")[0]], error["message"]
+        return (
+            "refused",
+            [(error["where"] or "").removeprefix("input").lstrip(".").partition("[")[0]],
+            error["message"],
+        )
     return "failed", error["message"]
 
 
@@ -123,14 +127,75 @@ def d(x):
 
 
 EXPLORE = [
-    *[("INPUTS", v) for v in ({}, {"text":"a"}, {"text":"a","flag":1}, {"text":1}, {"text":"a","loud":"true"},{"text":"a","loud":1},{"text":"a","ratio":1},{"text":"a","size":3},{"text":"a","size":4},{"text":"a","size":"4"},{"text":"a","word":"abcd"},{"text":"a","word":"äöü"},{"text":"a","code":"A"},{"text":"a","code":"1a"},{"text":"a","words":["x",1]},{"text":"a","words":[]},{"text":"a","words":"x"},{"text":"a","numbers":[-1]},{"text":"a","note":"n","other":"o","either":"e","table":{"a":1},"maybe":[1],"token":"t","picture":d(b"p")},{"text":"a","note":None},{"text":"a","either":1.5},{"text":"a","maybe":None},{"text":"a","count":3.0},{"text":"a","count":10**30},{"text":"a","picture":"https://127.0.0.1:1/x.png"},{"text":"a","picture":"/etc/passwd"}, {"text":"\U0001f372\0"})],
-    *[("OUTPUTS", {"case": c}) for c in re.findall(r'^    "([\w ]+)": ', PROJECTS["OUTPUTS"]["predict.py"], re.M)],
-    *[("RECORD", {"case": c}) for c in "plain positional wrong dict more less changed shown files none".split()],
+    *[
+        ("INPUTS", v)
+        for v in (
+            {},
+            {"text": "a"},
+            {"text": "a", "flag": 1},
+            {"text": 1},
+            {"text": "a", "loud": "true"},
+            {"text": "a", "loud": 1},
+            {"text": "a", "ratio": 1},
+            {"text": "a", "size": 3},
+            {"text": "a", "size": 4},
+            {"text": "a", "size": "4"},
+            {"text": "a", "word": "abcd"},
+            {"text": "a", "word": "äöü"},
+            {"text": "a", "code": "A"},
+            {"text": "a", "code": "1a"},
+            {"text": "a", "words": ["x", 1]},
+            {"text": "a", "words": []},
+            {"text": "a", "words": "x"},
+            {"text": "a", "numbers": [-1]},
+            {
+                "text": "a",
+                "note": "n",
+                "other": "o",
+                "either": "e",
+                "table": {"a": 1},
+                "maybe": [1],
+                "token": "t",
+                "picture": d(b"p"),
+            },
+            {"text": "a", "note": None},
+            {"text": "a", "either": 1.5},
+            {"text": "a", "maybe": None},
+            {"text": "a", "count": 3.0},
+            {"text": "a", "count": 10**30},
+            {"text": "a", "picture": "https://127.0.0.1:1/x.png"},
+            {"text": "a", "picture": "/etc/passwd"},
+            {"text": "\U0001f372\0"},
+        )
+    ],
+    *[
+        ("OUTPUTS", {"case": c})
+        for c in re.findall(r'^    "([\w ]+)": ', PROJECTS["OUTPUTS"]["predict.py"], re.M)
+    ],
+    *[
+        ("RECORD", {"case": c})
+        for c in "plain positional wrong dict more less changed shown files none".split()
+    ],
     *[("STREAMED", v) for v in ({}, {"fail": 1})],
-    *[("FAULTS", {"case": c}) for c in ("value", "runtime", "library", "exit", "interrupt", "another type", "x")],
-    *[("GREETING", v) for v in ({"name":"Ada"},{"name":"Ada","seed":7},{"name":"Ada","style":"loud","times":2,"seed":7,"sign":"B"},{"name":"Ada","seed":1,"sign":None})],
-    ("PIECES", {"text": "ab"}), ("LATER", {"text": "ab"}), ("LATER", {}), ("OPEN_FILE", {"text": "soup"}), ("WEIGHTED", {"text": "salt and pepper"}),
-    ("FILES", {"picture":d(b"abc"),"table":d(b"soup"),"token":"hush","more":[d(b"x")]}),
+    *[
+        ("FAULTS", {"case": c})
+        for c in ("value", "runtime", "library", "exit", "interrupt", "another type", "x")
+    ],
+    *[
+        ("GREETING", v)
+        for v in (
+            {"name": "Ada"},
+            {"name": "Ada", "seed": 7},
+            {"name": "Ada", "style": "loud", "times": 2, "seed": 7, "sign": "B"},
+            {"name": "Ada", "seed": 1, "sign": None},
+        )
+    ],
+    ("PIECES", {"text": "ab"}),
+    ("LATER", {"text": "ab"}),
+    ("LATER", {}),
+    ("OPEN_FILE", {"text": "soup"}),
+    ("WEIGHTED", {"text": "salt and pepper"}),
+    ("FILES", {"picture": d(b"abc"), "table": d(b"soup"), "token": "hush", "more": [d(b"x")]}),
 ]
 
 
@@ -142,7 +207,25 @@ def test_explore(serve_beside):
         try:
             cog, kit = serve_beside(name).answers(values)
         except Exception as e:
-            pairs = serve_beside.__closure__; print("BROKEN", name, str(e)[-300:], [line for cell in pairs if isinstance(cell.cell_contents, dict) and name in cell.cell_contents for line in cell.cell_contents[name].kit.raw[-3:]])
+            pairs = serve_beside.__closure__
+            print(
+                "BROKEN",
+                name,
+                str(e)[-300:],
+                [
+                    line
+                    for cell in pairs
+                    if isinstance(cell.cell_contents, dict) and name in cell.cell_contents
+                    for line in cell.cell_contents[name].kit.raw[-3:]
+                ],
+            )
             broken.add(name)
             continue
-        print("SAME" if cog == kit[:2] else "DIFF", name, values, str(cog)[:300], "" if cog == kit[:2] else str(kit)[:300], sep=" | ")
+        print(
+            "SAME" if cog == kit[:2] else "DIFF",
+            name,
+            values,
+            str(cog)[:300],
+            "" if cog == kit[:2] else str(kit)[:300],
+            sep=" | ",
+        )
