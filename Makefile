@@ -20,7 +20,7 @@ $(VENV)/.ready: pyproject.toml requirements/dev.txt
 
 # What the tests need beyond the virtual environment, each in a folder of its own. If one cannot be
 # downloaded or built, its tests are skipped with a reason.
-ENGINES := .engines/clients/.ready .engines/npm/.ready
+ENGINES := .engines/clients/.ready .engines/cog/.ready .engines/npm/.ready
 ifeq ($(shell uname -sm),Linux x86_64)
 ENGINES += .engines/llama-cpp/.ready .engines/transformers/.ready .engines/vllm/.ready
 endif
@@ -44,6 +44,11 @@ TORCH := kits/tiny-chat-transformers
 	@rm -rf $(@D)
 	@$(TORCH)/get_wheel.sh && $(BIN)/uv pip install --quiet --python $(BIN)/python --target $(@D) --no-deps \
 		--only-binary :all: --require-hashes --find-links $(TORCH)/wheels --requirement $< && touch $@ || rm -rf $(@D)
+
+.engines/cog/.ready: requirements/engine-cog.txt | $(VENV)/.ready
+	@rm -rf $(@D)
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --target $(@D) --no-deps --only-binary :all: \
+		--require-hashes --requirement $< && touch $@ || rm -rf $(@D)
 
 # Clients, not engines; with pip's bytecode, their 280 MB would be 380.
 .engines/clients/.ready: requirements/clients.txt | $(VENV)/.ready

@@ -5,7 +5,7 @@ for a missing class.
 """
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -24,13 +24,21 @@ _NAMES = frozenset(
         "BaseModel",
         "BasePredictor",
         "BaseRunner",
+        "CancelationException",
         "ConcatenateIterator",
+        "ExperimentalFeatureWarning",
         "File",
         "Input",
+        "Opaque",
         "Path",
         "Secret",
+        "concurrent",
+        "streaming",
     }
 )
+# These the module has, too, but what they record is dropped.
+_METRICS = frozenset({"current_scope", "emit_metric"})
+_DROPPED = ("metrics that a predictor records are dropped", "see /metrics, or write to the log")
 _FILES = frozenset({"File", "Path"})
 _LONGEST_TYPE = 1000
 
@@ -47,6 +55,8 @@ class Predictor:
     """The first line of its docstring."""
     takes_files: bool
     """Whether a caller may send it files."""
+    concurrency: int | None
+    """How many predictions it allows at once, if its decorator states that."""
     left_out: tuple[LeftOut, ...]
 
 
@@ -84,10 +94,12 @@ def read_predictor(texts: Mapping[str, str], file: str, class_name: str) -> Pred
         method=method,
         description=said.splitlines()[0].strip() if said else None,
         takes_files=_takes_files(described),
+        concurrency=_concurrency(described),
         left_out=(
             *_imports(tree, file),
+            *_metrics(tree, file),
+            *_health_checks(bodies, file),
             *downloads_in(tree, file),
-            *_pieces(tree, file),
             *_left_of_helpers(trees, file),
         ),
     )
@@ -144,6 +156,17 @@ def _takes_files(method: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     )
 
 
+def _concurrency(method: ast.FunctionDef | ast.AsyncFunctionDef) -> int | None:
+    """Return the number of ``@concurrent(max=...)``."""
+    for item in method.decorator_list:
+        if isinstance(item, ast.Call) and last_name(item.func) == "concurrent":
+            for given in item.keywords:
+                if given.arg == "max" and isinstance(given.value, ast.Constant):
+                    most = given.value.value
+                    return most if isinstance(most, int) else None
+    return None
+
+
 def _annotation_parts(annotation: ast.expr) -> Iterator[ast.expr]:
     """Yield the parts of an annotation, also of one that is written as a text."""
     for part in ast.walk(annotation):
@@ -171,22 +194,25 @@ def _imports(tree: ast.Module, file: str) -> Iterator[LeftOut]:
             case _:
                 continue
         for name in names:
-            yield LeftOut(
-                f"{file}:{item.lineno} {name} of {module}",
-                "the kit's module cog has only the names for inputs and outputs",
-                "remove it from the predictor, or add it to cog.py",
-            )
+            why = "the kit's module cog has only the names for inputs and outputs"
+            instead = "remove it from the predictor, or add it to cog.py"
+            if name in _METRICS and module == "cog":
+                why, instead = _DROPPED
+            yield LeftOut(f"{file}:{item.lineno} {name} of {module}", why, instead)
 
 
-def _pieces(tree: ast.Module, file: str) -> Iterator[LeftOut]:
+def _metrics(tree: ast.Module, file: str) -> Iterator[LeftOut]:
+    """Yield the first metric that a predictor records by its own method."""
     for item in ast.walk(tree):
-        if not isinstance(item, ast.Name | ast.Attribute):
-            continue
-        name = last_name(item)
-        if name in {"ConcatenateIterator", "AsyncConcatenateIterator"}:
-            yield LeftOut(
-                f"{file}:{item.lineno} {name}",
-                "callers who stream get the pieces, all others get them as a list",
-                "join the pieces if callers expect one text",
-            )
+        if isinstance(item, ast.Attribute) and item.attr == "record_metric":
+            yield LeftOut(f"{file}:{item.lineno} record_metric", *_DROPPED)
+            return
+
+
+def _health_checks(bodies: Sequence[ast.ClassDef], file: str) -> Iterator[LeftOut]:
+    for body in bodies:
+        if (method := method_named(body, "healthcheck")) is not None:
+            why = "a kit's health is that of its worker, and of a small request that it answers"
+            instead = "raise an exception in predict if the model cannot answer"
+            yield LeftOut(f"{file}:{method.lineno} healthcheck", why, instead)
             return

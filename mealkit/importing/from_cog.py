@@ -57,7 +57,7 @@ def cog_proposal(project: CogProject) -> Proposal:
     form = _form(name, predictor, build, sorted([*found.code, *own]))
     if found.data:
         form["model"]["weights"] = [{"source": "folder", "path": folder, "files": list(found.data)}]
-    _set_concurrency(form, config)
+    _set_concurrency(form, config, predictor)
     left_out = [
         *build.left_out,
         *_left_of_config(config),
@@ -166,8 +166,8 @@ def _take_files(form: dict[str, Any]) -> Iterator[LeftOut]:
     )
 
 
-def _set_concurrency(form: dict[str, Any], config: Mapping[str, Any]) -> None:
-    most = _mapping(config, "concurrency").get("max")
+def _set_concurrency(form: dict[str, Any], config: Mapping[str, Any], predictor: Predictor) -> None:
+    most = _mapping(config, "concurrency").get("max", predictor.concurrency)
     if isinstance(most, int) and 1 < most <= _MOST_AT_ONCE:
         form["runtime"]["settings"]["concurrency"] = most
         form["serving"]["max_concurrency"] = max(most, 8)

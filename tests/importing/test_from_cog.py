@@ -5,6 +5,7 @@ import json
 
 import pytest
 import yaml
+from fakes.cog_features import STREAMED
 from fakes.cog_projects import FILES, GREETING, LADEN, LATER, PIECES, WEIGHTED
 
 from mealkit.errors import MealkitError
@@ -68,7 +69,6 @@ def test_everything_that_a_kit_does_otherwise_is_told():
         "src/predict.py:12 pget",
         "src/predict.py:13 from_pretrained",
         "src/predict.py:15 load_state_dict_from_url",
-        "src/predict.py:17 ConcatenateIterator",
     }
     assert all(item.why and item.instead for item in found.values())
 
@@ -85,6 +85,23 @@ def test_what_a_laden_project_keeps():
     assert '{"HF_HOME": "/src/cache"}' in handler
     assert '"src/predict.py", "Predictor"' in handler
     assert "src/train.py" in proposal.kit["runtime"]["code"]
+
+
+def test_what_a_runner_of_newer_versions_uses_is_taken_over_or_told():
+    """Its decorators; the metrics that it records, and its own check of its health."""
+    runner = STREAMED["run.py"].replace("max=1", "max=3")
+    runner += "\n    def healthcheck(self) -> bool:\n        return True\n"
+    proposal = propose({**STREAMED, "run.py": runner})
+    assert proposal.kit["runtime"]["settings"]["concurrency"] == 3
+    assert [item.what for item in proposal.left_out] == [
+        "run.py:2 current_scope of cog",
+        "run.py:7 record_metric",
+        "run.py:20 healthcheck",
+    ]
+    config = STREAMED["cog.yaml"] + "concurrency: {max: 2}\n"
+    stated = propose({**STREAMED, "run.py": runner, "cog.yaml": config})
+    assert stated.kit["runtime"]["settings"]["concurrency"] == 2
+    assert propose(PIECES).left_out == propose(GREETING).left_out == []
 
 
 def test_weights_are_named_where_they_lie():
@@ -231,7 +248,7 @@ def test_the_files_of_a_proposal():
     assert form["runtime"]["requirements"] == ["torch==2.4.0", "numpy<3,>=1.26"]
     assert json.dumps(form)
     rows = [line for line in str(files["README.md"]).splitlines() if line.startswith("| `")]
-    assert len(rows) == 26
+    assert len(rows) == 25
     assert all(line.count(" | ") == 2 for line in rows)
 
 

@@ -23,7 +23,7 @@ from pydantic_core import PydanticSerializationError
 
 from mealkit.engines.python.config import HandlerConfig
 from mealkit.engines.python.faults import start_failure
-from mealkit.engines.python.file_types import incoming, outgoing, with_files
+from mealkit.engines.python.file_types import incoming, outgoing, outgoing_untyped, with_files
 from mealkit.engines.python.request_files import RequestFiles
 from mealkit.errors import MealkitError, failure
 from mealkit.worker.interface import PredictionSchema
@@ -60,10 +60,11 @@ class Signature:
         self.streams = _is_stream(predict, gives)
         if self.streams and get_origin(gives) in _STREAMS:
             gives = get_args(gives)[0]
+        most = config.limits.max_file_bytes
         try:
             self._input = self._input_model(parameters, hints)
             self._output: TypeAdapter[Any] = TypeAdapter(
-                with_files(gives, outgoing(config.limits.max_file_bytes))
+                with_files(gives, outgoing(most), outgoing_untyped(most))
             )
             self.schema = self._schema()
         except MealkitError:
@@ -92,13 +93,13 @@ class Signature:
         """
         try:
             checked = self._output.validate_python(result, context=files)
-            _require_finite(self._output.dump_python(checked))
+            _require_json(self._output.dump_python(checked))
             return self._output.dump_python(checked, mode="json", by_alias=True, warnings="error")
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             at = _dotted(("output", *first["loc"]))
             message = f"the kit's code returned a value of another type: {at}: {first['type']}"
-        except (PydanticSerializationError, ArithmeticError, UnicodeDecodeError, RecursionError):
+        except (PydanticSerializationError, ArithmeticError, UnicodeError, RecursionError):
             message = (
                 f"the kit's code returned {type(result).__name__}, which cannot be written as JSON"
             )
@@ -159,21 +160,26 @@ class Signature:
         return failure("REQUEST_INVALID", message, where=where, hint=hint)
 
 
-def _require_finite(value: Any) -> None:
-    """Check that there are only numbers that JSON has; pydantic would write null for others.
+def _require_json(value: Any) -> None:
+    """Check that there are only numbers and characters that JSON has.
+
+    pydantic would write null for other numbers, and half a character for a lone surrogate.
 
     Raises:
         ArithmeticError: there is a number that JSON does not have.
+        UnicodeError: there is a lone surrogate.
     """
     match value:
         case float() if not math.isfinite(value):
             raise ArithmeticError
+        case str():
+            value.encode()
         case dict():
             for item in value.values():
-                _require_finite(item)
+                _require_json(item)
         case list() | tuple() | set() | frozenset():
             for item in value:
-                _require_finite(item)
+                _require_json(item)
         case _:
             pass
 

@@ -2,14 +2,15 @@
 
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path, PosixPath
-from typing import Annotated, Literal, Optional
+from typing import Annotated, Any, Literal, Optional
 
 import pytest
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from mealkit.engines.python.config import FileLimits
-from mealkit.engines.python.file_types import incoming, outgoing, with_files
+from mealkit.engines.python.file_types import incoming, outgoing, outgoing_untyped, with_files
 from mealkit.engines.python.request_files import RequestFiles
 
 
@@ -18,6 +19,20 @@ class Part(BaseModel):
 
     image: Path
     name: str = "n"
+
+
+@dataclass
+class Pair:
+    """A dataclass with anything in it."""
+
+    one: Any
+    two: int = 2
+
+
+class Named(BaseModel):
+    """A model whose fields have other names outside."""
+
+    inside: Any = Field(serialization_alias="outside")
 
 
 class Plain(BaseModel):
@@ -99,6 +114,38 @@ def test_a_file_goes_out_as_a_data_url(tmp_path):
     assert kind.dump_python(given)["image"] == "data:text/plain;base64,eA=="
     with pytest.raises(ValidationError, match="expected a path"):
         TypeAdapter(outgoing(10)).validate_python("x.txt")
+
+
+URL = "data:text/plain;base64,eA=="
+
+
+@pytest.mark.parametrize(
+    ("annotation", "make", "expected"),
+    [
+        (Any, lambda path: path, URL),
+        (dict, lambda path: {"a": {"b": path}}, {"a": {"b": URL}}),
+        (list, lambda path: [(path, 1)], [[URL, 1]]),
+        (dict[str, Any] | None, lambda path: {"a": {path}}, {"a": [URL]}),
+        (Any, lambda path: (item for item in [path]), [URL]),
+        (Any, lambda path: [Pair(path), Pair(1)], [{"one": URL, "two": 2}, {"one": 1, "two": 2}]),
+        (Any, lambda path: Named(inside=[path]), {"outside": [URL]}),
+        (Any, lambda _path: Named(inside=1), {"outside": 1}),
+        (Named, lambda path: Named(inside={"a": path}), {"outside": {"a": URL}}),
+        (Any, lambda _path: {"a": [1, "b", None]}, {"a": [1, "b", None]}),
+        (tuple, lambda _path: (1, 2), [1, 2]),
+    ],
+    ids=range(11),
+)
+def test_a_path_in_a_type_that_says_nothing_about_it_goes_out_as_a_file(
+    tmp_path, annotation, make, expected
+):
+    """At any depth, also in objects; what has no paths stays as it is."""
+    path = tmp_path / "x.txt"
+    path.write_bytes(b"x")
+    kind = TypeAdapter(with_files(annotation, outgoing(10), outgoing_untyped(10)))
+    given = kind.validate_python(make(path))
+    assert kind.dump_python(given, mode="json", by_alias=True, warnings="error") == expected
+    assert "path" not in str(kind.json_schema(mode="serialization"))
 
 
 def test_the_schema_says_what_a_text_means():
