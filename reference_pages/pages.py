@@ -16,6 +16,7 @@ from mealkit.engines.whole_schema import full_schema
 from mealkit.errors import CATALOGUE, Entry, MealkitError, Owner
 from reference_pages.api_page import api_page
 from reference_pages.kit_page import kit_page
+from reference_pages.metrics_page import metrics_page
 
 _NOTE = "<!-- Written by `make docs`; edit the code instead. -->"
 _WIDTH = 96
@@ -27,6 +28,7 @@ def pages() -> Mapping[str, str]:
         "api.md": f"{_NOTE}\n{api_page()}",
         "cli.md": "\n".join(_cli_page()) + "\n",
         "kit.md": f"{_NOTE}\n{kit_page()}",
+        "metrics.md": f"{_NOTE}\n{metrics_page()}",
         "problems.md": "\n".join(_problems_page()) + "\n",
         "kit.schema.json": json.dumps(full_schema(), indent=2, ensure_ascii=False) + "\n",
     }

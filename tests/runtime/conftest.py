@@ -212,7 +212,7 @@ class Running:
         return socket.create_connection((base.host, base.port), PATIENCE_SECONDS)
 
     def gauge(self, name: str) -> float:
-        """Return what a metric without labels stands at."""
+        """Return a metric's value; ``name`` includes its labels, if it has any."""
         lines = self.client.get("/metrics").text.splitlines()
         (line,) = [line for line in lines if line.startswith(f"{name} ")]
         return float(line.split()[1])

@@ -269,8 +269,7 @@ def test_the_engine_dies_and_its_server_ends_well(serve, text, code, owner):
     assert (body["problem"]["code"], body["problem"]["owner"]) == (code, owner)
     kit.wait_ready()
     assert kit.events("worker started")[-1]["pid"] != first
-    counted = f'mealkit_failures_total{{code="{code}",owner="{owner}"}}'
-    assert counted in kit.client.get("/metrics").text
+    assert kit.gauge(f'mealkit_failures_total{{code="{code}",owner="{owner}"}}')
     kit.chat(text)
     assert end_of(kit)["code"] == (code if code == "FIT_VRAM" else "ENGINE_GAVE_UP")
 

@@ -6,10 +6,17 @@ Prometheus' spelling.
 
 from collections.abc import Callable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+)
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
-from mealkit.errors import Problem
+from mealkit.errors import CATALOGUE, EngineError, PreflightError, Problem, RequestError
 from mealkit.runtime.api.usage import TokenUsage
 from mealkit.runtime.state import Snapshot, Status
 
@@ -31,8 +38,13 @@ _BUCKETS = (
     10.0,
     30.0,
     60.0,
+    # A kit may give an answer more than a minute.
+    120.0,
+    300.0,
+    600.0,
 )
-
+# What can happen to a kit that serves.
+_SERVING_ERRORS = (EngineError, PreflightError, RequestError)
 
 # OpenTelemetry's semantic conventions for generative AI, and their advice on buckets:
 # https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-metrics/
@@ -52,6 +64,8 @@ class Metrics:
 
     def __init__(self, model: str) -> None:
         """Begin at zero; ``model`` is the name of the served model."""
+        # Prometheus would store the times as one more series for each counter, and ignore them.
+        disable_created_metrics()
         registry = CollectorRegistry()
         self._use = _Use(model, registry)
         ProcessCollector(registry=registry)
@@ -96,8 +110,20 @@ class Metrics:
         self._canary_seconds = Gauge(
             "mealkit_canary_seconds", "Seconds of the last canary request", registry=registry
         )
+        self._begin_at_zero()
         self._states = {status: self._state.labels(status.value) for status in Status}
         self._states[Status.STARTING].set(1)
+
+    def _begin_at_zero(self) -> None:
+        """Show the counters of rare events before the first one.
+
+        A counter that begins at 1 has not increased, for Prometheus: an alert would miss the event.
+        """
+        for code, entry in CATALOGUE.items():
+            if issubclass(entry.error, _SERVING_ERRORS):
+                self._failures.labels(code, entry.owner.value)
+        for result in ("ok", "failed"):
+            self._canaries.labels(result)
 
     def moved(self, snapshot: Snapshot) -> None:
         """Record a transition of the state machine."""

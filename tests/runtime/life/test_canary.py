@@ -10,7 +10,7 @@ def test_idle_engine_that_freezes(start, make_lock):
     """Ready goes off with the cause, the worker is killed and started again, and ready is on."""
     kit = start(make_lock(serving=HURRY)).wait_ready()
     first = kit.worker_pid()
-    kit.wait_for(lambda: 'mealkit_canaries_total{result="ok"} ' in kit.client.get("/metrics").text)
+    kit.wait_for(lambda: kit.gauge('mealkit_canaries_total{result="ok"}'))
     os.kill(first, signal.SIGSTOP)
     (moved,) = kit.wait_for(
         lambda: [e for e in kit.events("state") if e["problem"] and e["status"] == "loading"][:1]

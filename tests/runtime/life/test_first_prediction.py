@@ -37,7 +37,7 @@ def test_predict_has_run_when_the_kit_is_ready(start, make_lock):
     lock = python_kit(make_lock, serving={"canary_seconds": 1})
     kit = start(lock, change=handler()).wait_ready()
     assert kit.events("state")[-1]["reason"] == "answering requests"
-    kit.wait_for(lambda: 'mealkit_canaries_total{result="ok"} ' in kit.client.get("/metrics").text)
+    kit.wait_for(lambda: kit.gauge('mealkit_canaries_total{result="ok"}'))
     assert said(kit).count("asked for salt") == 1
 
 

@@ -1,0 +1,97 @@
+"""Writes the reference page of the metrics: those that a gateway prints after one of each event."""
+
+from collections.abc import Iterator
+
+from prometheus_client.metrics_core import Metric
+from prometheus_client.parser import text_string_to_metric_families
+
+from mealkit.errors import problem
+from mealkit.runtime.api.endpoints import ENDPOINTS
+from mealkit.runtime.api.usage import TokenUsage
+from mealkit.runtime.state import Lifecycle
+from mealkit.runtime.watch.metrics import Metrics
+
+_ABOUT = """\
+A kit prints its metrics at `/metrics`, in Prometheus' text format.
+[Monitor with Prometheus](../how-to/monitor-with-prometheus.md) has the configuration of the scrape, and alerts.
+
+A histogram has a series for each bucket, `..._bucket`, and `..._sum` and `..._count`. The labels' values are the kit's
+or mealkit's own; no text of a caller is a label, so callers cannot add series.
+"""
+_LABELS = {
+    "state": "`starting`, `preflight`, `verifying`, `loading`, `warming`, `ready`, `lame-duck`, "
+    "`draining` or `failed`: see [health and owners](../explanation/health-and-owners.md)",
+    "phase": "`preflight`, `verifying`, `loading` or `warming`; they overlap",
+    "route": "the path of an endpoint, or `other` for all other paths, also those of `/v1/models/NAME`",
+    "status": "the HTTP status; `499` if the caller disconnected before the answer",
+    "code": "a code of the [problems](problems.md)",
+    "owner": "who can solve the problem",
+    "result": "`ok` or `failed`",
+    "error_type": "a problem's code; empty for an answer",
+    "gen_ai_provider_name": "`mealkit`",
+    "gen_ai_request_model": "the name of the kit's model",
+    "gen_ai_token_type": "`input` or `output`",
+}
+_GROUPS = (
+    ("mealkit_", "The gateway", "Names of mealkit's own."),
+    (
+        "gen_ai_",
+        "The engine's work",
+        "OpenTelemetry's semantic conventions for generative AI, with the buckets that they advise. "
+        "Embeddings, scores and predictions are counted, too; a task without tokens has no tokens.",
+    ),
+    ("process_", "The gateway's process", "Without the engine's, which is another process."),
+)
+_ENGINES_OWN = """
+## The engine's own
+
+An engine that has metrics of its own adds them: vLLM's begin with `vllm:` and are described by vLLM. They are missing
+while it loads or hangs, and `mealkit_worker_metrics_available`, a gauge, is 0 then and 1 otherwise. Kits of other
+engines do not have this gauge.
+"""
+
+
+def metrics_page() -> str:
+    """Return the page."""
+    return "\n".join([*_lines(), _ENGINES_OWN.rstrip()]) + "\n"
+
+
+def _lines() -> Iterator[str]:
+    yield from ("# Metrics", "", _ABOUT.rstrip())
+    found = [family for family in _families() if family.samples]
+    for prefix, title, about in _GROUPS:
+        yield from ("", f"## {title}", "", about, "", "| name | type | labels | meaning |")
+        yield "|---|---|---|---|"
+        yield from (_row(family) for family in found if family.name.startswith(prefix))
+    yield from ("", "## Labels", "", "| label | values |", "|---|---|")
+    operations = ", ".join(sorted({f"`{endpoint.operation}`" for endpoint in ENDPOINTS}))
+    known = {**_LABELS, "gen_ai_operation_name": f"{operations}"}
+    yield from (f"| `{label}` | {known[label]} |" for label in sorted(_labels(found)))
+
+
+def _families() -> list[Metric]:
+    """Return what a kit prints that has seen everything once, sorted by name."""
+    metrics = Metrics("model")
+    metrics.count_connections(lambda: 1)
+    lifecycle = Lifecycle(lambda: 0.0)
+    lifecycle.begin("loading")
+    metrics.moved(lifecycle.snapshot())
+    metrics.answered("/v1/chat/completions", 200, 1.0)
+    metrics.used("chat", TokenUsage(2, 2), 1.0, 0.5)
+    metrics.missed("chat", 1.0, "REQUEST_TIMEOUT")
+    metrics.failed(problem("REQUEST_TIMEOUT", ""))
+    families = text_string_to_metric_families(metrics.text().decode())
+    return sorted(families, key=lambda family: family.name)
+
+
+def _row(family: Metric) -> str:
+    total = "_total" if family.type == "counter" else ""
+    labels = ", ".join(f"`{label}`" for label in sorted(_labels([family])))
+    meaning = family.documentation.removesuffix(".")
+    return f"| `{family.name}{total}` | {family.type} | {labels} | {meaning} |"
+
+
+def _labels(families: list[Metric]) -> set[str]:
+    return {label for item in families for sample in item.samples for label in sample.labels} - {
+        "le"
+    }
