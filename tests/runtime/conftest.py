@@ -46,7 +46,7 @@ WEIGHTS = {"model.bin": bytes(range(256)) * 40_000, "sub/tokenizer.json": b"{}"}
 LIBRARY = Path(mealkit.__file__).parent.parent
 STANDIN = Path(__file__).parent / "standin"
 # Torch takes a minute to load on a busy machine.
-PATIENCE_SECONDS = 240.0
+PATIENCE_SECONDS = 480.0
 GENERATION = {
     "max_length": 64,
     "max_tokens": 32,
