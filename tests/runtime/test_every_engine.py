@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from engines.conftest import installed_engine
 from engines.numpy_llama import begun, greedy, numpy_llama
+from fakes.served import cosine, golden
 
 import mealkit
 from mealkit.engines.registry import recipe_of
@@ -144,20 +145,38 @@ def transformers(_request):
     return writes("transformers", {}, files(TINY_LLAMA, *PUBLISHED), packages)
 
 
+ON_CPU = {
+    "device": "cpu",
+    "dtype": "float32",
+    "kv_cache_gib": 1,
+    "threads": 1,
+    "max_num_seqs": 16,
+    "enforce_eager": True,
+}
+
+
 def vllm(_request):
-    settings = {
-        "device": "cpu",
-        "dtype": "float32",
-        "kv_cache_gib": 1,
-        "threads": 1,
-        "batch_invariant": False,
-        "max_num_seqs": 16,
-        "enforce_eager": True,
-    }
     # Its own endpoint for health answers while its engine hangs: the canary has to find out.
     serving = {"canary_seconds": 5, "timeout_seconds": 30}
     weights, packages = files(TINY_LLAMA, *PUBLISHED), installed_engine("vllm")
-    return writes("vllm", settings, weights, packages, serving=serving)
+    return writes("vllm", ON_CPU, weights, packages, serving=serving)
+
+
+def vllm_embeddings(request):
+    minilm = request.getfixturevalue("minilm_files")
+    names = ("model.safetensors", "config.json", "tokenizer.json", "tokenizer_config.json")
+    return Case(
+        engine="vllm",
+        task=Task.EMBEDDINGS,
+        values=EMBEDDING,
+        settings=ON_CPU,
+        weights=files(minilm, *names),
+        path="/v1/embeddings",
+        asks=lambda text: {"input": text},
+        endless={"input": ["word " * 200] * 512},
+        part={"input": ["word " * 200] * 32},
+        packages=installed_engine("vllm"),
+    )
 
 
 def python(_request):
@@ -175,7 +194,7 @@ def python(_request):
     )
 
 
-ENGINES = (onnx, onnx_embeddings, llama_cpp, transformers, vllm, python)
+ENGINES = (onnx, onnx_embeddings, llama_cpp, transformers, vllm, vllm_embeddings, python)
 
 
 @pytest.fixture(
@@ -317,6 +336,16 @@ def test_a_stream_says_what_the_whole_says(case, ask):
     else:
         pieces = [event["choices"][0]["delta"].get("content") or "" for event in events]
         assert "".join(pieces) == whole["choices"][0]["message"]["content"]
+
+
+def test_vectors_are_torchs(case, ask):
+    """Whichever engine computes them, vectors are those of the published model."""
+    if case.task is not Task.EMBEDDINGS:
+        return
+    texts = golden()
+    vectors = content_of(ask([text for text, _ in texts]))["data"]
+    for (text, expected), vector in zip(texts, vectors, strict=True):
+        assert cosine(vector["embedding"], expected) >= 0.99999, text
 
 
 QUESTIONS = (QUESTION, "What does open do?", "Is 'ä' 🍲 a letter?", "How are classes made?")
@@ -610,6 +639,8 @@ def computing(kit):
 
 def test_an_engine_that_dies_is_started_again(case, kit, ask, background):
     """Waiting callers get an error, no caller finds it ready, and then it answers as before."""
+    if case.engine == "vllm" and case.task is Task.EMBEDDINGS:
+        return  # the same server as for text, which takes longest to start
     expected, worker = content_of(ask()), kit.worker_pid()
     waiting = background(kit.post, case.path, **case.endless)
     kit.wait_for(lambda: kit.gauge("mealkit_requests_running") == 1)
@@ -623,7 +654,8 @@ def test_an_engine_that_dies_is_started_again(case, kit, ask, background):
 
 def test_an_engine_that_hangs_is_started_again(case, kit, ask):
     """Although vLLM's own /health answers while its core is frozen, the kit is not ready."""
-    if case.engine != "vllm":  # the others are one process, whose freezes test_canary has
+    # The others are one process; test_canary has their freezes.
+    if case.engine != "vllm" or case.task is not Task.GENERATION:
         return
     expected, worker = content_of(ask()), kit.worker_pid()
     children = Path(f"/proc/{worker}/task/{worker}/children").read_text().split()
