@@ -117,17 +117,20 @@ def _mount_kernel_views(*, own_users: bool, emulated: bool) -> None:
         if Path(f"/proc/{name}").exists():
             _mount_tmpfs(f"/proc/{name}", "mode=555", MS_NOEXEC)
             make_read_only(f"/proc/{name}")
+    _mount_sys(emulated=emulated)
+
+
+def _mount_sys(*, emulated: bool) -> None:
+    """Show the machine's processors and memory nodes, which libraries count.
+
+    Libraries for another architecture crash on what is there (cpuinfo in onnxruntime).
+    """
     _mount_tmpfs("/sys", "mode=755", MS_NOEXEC)
-    if not emulated:  # libraries for another architecture crash on what it states (cpuinfo)
-        _mount_processors()
+    if not emulated:
+        Path("/sys/devices/system").mkdir(parents=True)
+        mount("sys/devices/system", "/sys/devices/system", flags=MS_BIND)
+        make_read_only("/sys/devices/system")
     make_read_only("/sys")
-
-
-def _mount_processors() -> None:
-    """Show the machine's processors and memory nodes, which libraries count."""
-    Path("/sys/devices/system").mkdir(parents=True)
-    mount("sys/devices/system", "/sys/devices/system", flags=MS_BIND)
-    make_read_only("/sys/devices/system")
 
 
 def _mount_devices(extra: list[str]) -> None:
