@@ -191,6 +191,7 @@ ALIKE = [
         "plain", "positional", "wrong", "dict", "more", "less", "changed", "shown", "files", "none",
     )],
     ("STREAMED", {}, ANSWER),
+    ("STREAMED", {"more": {"a": [1]}}, ANSWER),
     ("STREAMED", {"fail": 1}, FAILED),
     *[("FAULTS", {"case": case}, FAILED) for case in ("runtime", "library", "exit", "interrupt")],
     ("FAULTS", {"case": "another type"}, ANSWER),
@@ -318,23 +319,46 @@ def described(field, schemas):
     return found
 
 
+def schemas_of(pair):
+    """Return all schemas of Cog's server, and the kit's for input and output."""
+    theirs = json.loads(pair.cog.send("GET", "/openapi.json")[1])["components"]["schemas"]
+    document = pair.kit.client.get("/openapi.json").json()
+    post = document["paths"]["/v1/predict"]["post"]
+    found = []
+    for content in (post["requestBody"]["content"], post["responses"]["200"]["content"]):
+        name = content["application/json"]["schema"]["$ref"].rpartition("/")[2]
+        found.append(document["components"]["schemas"][name]["properties"])
+    return theirs, found[0]["input"], found[1]["output"]
+
+
 @pytest.mark.parametrize("name", ["INPUTS", "GREETING", "FILES", "LATER", "BLUR"])
 def test_both_describe_the_same_inputs(serve, name):
     """In the same order, with types, limits, choices, defaults and descriptions."""
-    pair = serve(name)
-    theirs = json.loads(pair.cog.send("GET", "/openapi.json")[1])["components"]["schemas"]
-    ours = pair.kit.client.get("/openapi.json").json()["components"]["schemas"]
-    expected = {
-        key: described(value, theirs) for key, value in theirs["Input"]["properties"].items()
-    }
-    found = {key: described(value, ours) for key, value in ours["Input"]["properties"].items()}
+    theirs, ours, _ = schemas_of(serve(name))
+    fields = sorted(theirs["Input"]["properties"].items(), key=lambda item: item[1]["x-order"])
+    expected = {key: described(value, theirs) for key, value in fields}
+    found = {key: described(value, {}) for key, value in ours["properties"].items()}
     for key, field in expected.items():
         if "description" not in field and "a file: " in found[key].get("description", ""):
             del found[key]["description"]
     assert list(found) == list(expected)
     assert found == expected
     left_out = {"seed"} if name == "GREETING" else set()
-    assert set(ours["Input"].get("required", [])) == set(theirs["Input"]["required"]) - left_out
+    assert set(ours.get("required", [])) == set(theirs["Input"]["required"]) - left_out
+
+
+@pytest.mark.parametrize("name", ["RECORD", "FILES"])
+def test_both_describe_the_same_records(serve, name):
+    """The fields of an output with their types; a file is an address."""
+    theirs, _, ours = schemas_of(serve(name))
+    expected = theirs["Output"]["properties"]
+    assert set(ours["properties"]) == set(expected)
+    for key, field in expected.items():
+        found = described(ours["properties"][key], {})
+        found.pop("default", None)
+        assert found == described(field, theirs)
+    files = ours["properties"]["files" if name == "RECORD" else "others"]["items"]
+    assert files == {"type": "string", "format": "uri"}
 
 
 def events(text):
