@@ -113,6 +113,8 @@ def _memory_bytes(
     """
     measured = recipe.estimated_memory_bytes(weights_bytes)
     memory = recipe.traits.memory
+    if model and demand and memory and demand.cache_space_bytes is not None:
+        return memory.estimate(model, demand.setting(memory)).high_bytes
     if gpu is not Gpu.NONE or not model or not demand or not model.generates or not memory:
         return measured
     setting = replace(demand.setting(memory), compared=Compared.ALLOCATED)

@@ -19,6 +19,7 @@ from mealkit.engines.published_models import (
 from mealkit.engines.vllm.traits import TRAITS
 from mealkit.errors import Problem, problem
 from mealkit.kit.load import LoadedKit
+from mealkit.memory.terms import GIB
 from mealkit.recipe.answers import StrictModel
 from mealkit.recipe.kit import DebianBase, Feature, Gpu, Task
 from mealkit.recipe.requirements import Demand
@@ -233,11 +234,15 @@ def demand(use: Use) -> Demand | None:
         stated["utilisation"] = float(flags["gpu_memory_utilization"])
     if isinstance(flags.get("enforce_eager"), bool):
         stated["cuda_graphs"] = not flags["enforce_eager"]
+    space_gib = use.number("kv_cache_gib")
+    if flags.get("device") == "cpu" and space_gib:
+        stated["cache_space_bytes"] = space_gib * GIB
+    automatic = flags.get("kv_cache_dtype") == "auto"
     return use.demand(
         "vllm",
         context=use.number("max_model_len", "max_length"),
         at_a_time=use.number("max_num_seqs"),
-        kv_dtype=use.kv_dtype("kv_cache_dtype"),
+        kv_dtype=use.computed_kv_dtype if automatic else use.kv_dtype("kv_cache_dtype"),
         library_version=use.release_of("transformers"),
         **stated,
         **use.numbers(
