@@ -39,11 +39,12 @@ TORCH := kits/tiny-chat-transformers
 	@$(TORCH)/get_wheel.sh && $(PIP) --target $(@D) --no-deps --only-binary :all: --require-hashes \
 		--find-links $(TORCH)/wheels --requirement $< && touch $@ || rm -rf $(@D)
 
-# More than a hundred packages, 3 GB: uv needs seconds where pip needs minutes.
+# More than a hundred packages, 3 GB: uv needs seconds where pip needs minutes. Compiled at once, because each
+# of vLLM's four processes would otherwise compile thousands of modules at every start, and keep none.
 .engines/vllm/.ready: requirements/engine-vllm.txt $(TORCH)/wheel.sha256 | $(VENV)/.ready
 	@rm -rf $(@D)
 	@$(TORCH)/get_wheel.sh && $(BIN)/uv pip install --quiet --python $(BIN)/python --target $(@D) --no-deps \
-		--only-binary :all: --require-hashes --find-links $(TORCH)/wheels --requirement $< && touch $@ || rm -rf $(@D)
+		--compile-bytecode --only-binary :all: --require-hashes --find-links $(TORCH)/wheels --requirement $< && touch $@ || rm -rf $(@D)
 
 .engines/cog/.ready: requirements/engine-cog.txt | $(VENV)/.ready
 	@rm -rf $(@D)

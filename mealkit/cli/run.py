@@ -25,6 +25,7 @@ EXAMPLES = (
     "mealkit run my-kit",
     "mealkit run my-kit:1.0.0 --client docker --embedded",
     "mealkit run my-kit --address 0.0.0.0 --keys keys.txt",
+    "mealkit run my-kit --architecture arm64",
     "mealkit run registry.example.org/team/my-kit:1.0.0 --port 0",
 )
 
@@ -70,6 +71,15 @@ def run(  # noqa: PLR0913  one parameter for each option
         bool,
         typer.Option("--embedded", help="Load the full image instead of mounting the weights."),
     ] = False,
+    architecture: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="The architecture of the image to run; another one than this machine's needs an"
+            " emulator.",
+            show_default="this machine's",
+        ),
+    ] = None,
     timeout: Annotated[
         float,
         typer.Option(metavar="SECONDS", min=1, help="Seconds to wait until the kit is ready."),
@@ -96,6 +106,7 @@ def run(  # noqa: PLR0913  one parameter for each option
         keys=keys,
         origins=tuple(origin),
         embedded=embedded,
+        architecture=architecture,
         timeout_seconds=timeout,
         overrides=overrides,
         allowed=tuple(allow_folder),

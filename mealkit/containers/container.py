@@ -92,6 +92,8 @@ class RunSpec:
     any free port. ``gpus`` requests all GPUs of the machine. ``shared_memory_bytes`` is the size of
     ``/dev/shm``; None for the client's default (docker: 64 MiB, the sandbox: half the memory).
     ``fetches`` states whether the kit has access to the network, to fetch files that requests name.
+    ``architecture`` is the image's, if an emulator runs it; its programs must not read what the
+    kernel states about this machine's processors.
     """
 
     name: str
@@ -107,6 +109,7 @@ class RunSpec:
     host_port: int = 0
     gpus: bool = False
     fetches: bool = False
+    architecture: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     stop_seconds: int = 30
 

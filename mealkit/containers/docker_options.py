@@ -39,6 +39,7 @@ def options(
         raise failure("CLIENT_REFUSED", f"{name} needs a loaded image, not an unpacked root")
     return {
         "image": spec.content.reference,
+        "platform": spec.architecture and f"linux/{spec.architecture}",
         "name": spec.name,
         "environment": {
             # The kit listens on all addresses of the container, as is its default: the engine
@@ -73,7 +74,7 @@ def _host_config(client: "docker.DockerClient", spec: RunSpec, network: str) -> 
             Mount(item.target, str(item.source.resolve()), type="bind", read_only=True)
             for item in spec.mounts
         ],
-        **_confinement(client, podman=podman),
+        **_confinement(client, spec, podman=podman),
         mem_limit=spec.memory_bytes,
         memswap_limit=spec.memory_bytes,
         shm_size=spec.shared_memory_bytes,
@@ -83,7 +84,7 @@ def _host_config(client: "docker.DockerClient", spec: RunSpec, network: str) -> 
     )
 
 
-def _confinement(client: "docker.DockerClient", *, podman: bool) -> dict[str, Any]:
+def _confinement(client: "docker.DockerClient", spec: RunSpec, *, podman: bool) -> dict[str, Any]:
     security = ["no-new-privileges:true"]
     if any("selinux" in item for item in client.info().get("SecurityOptions") or ()):
         # Otherwise SELinux requires relabelling mounted files, which changes the store's files.
@@ -100,6 +101,8 @@ def _confinement(client: "docker.DockerClient", *, podman: bool) -> dict[str, An
             "/tmp": f"{_TMPFS},noexec,{owned},mode=1777",  # noqa: S108 - the container's own
             # Inference engines compile into their cache, so programs in it may be run.
             f"/{STATE}": f"{_TMPFS},exec,{owned},mode=0700",
+            # Libraries for another architecture crash on what it states (cpuinfo in onnxruntime).
+            **({"/sys/devices/system/cpu": "ro"} if spec.architecture else {}),
         },
     }
 

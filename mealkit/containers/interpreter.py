@@ -8,6 +8,7 @@ confine that Python.
 
 import errno
 import os
+import platform
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -24,7 +25,8 @@ from mealkit.files.whole import disk_failure
 from mealkit.oci.tar import Entry, TarDirectory, TarFile, TarHardlink, TarSymlink
 from mealkit.untrusted import shown
 
-_LOADERS = ("ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1")
+# The loaders of programs, and the processors that run them.
+_LOADERS = {"ld-linux-x86-64.so.2": "x86_64", "ld-linux-aarch64.so.1": "aarch64"}
 _SCRIPT = Path(__file__).with_name("compiling.py")
 # Isolated, without site, and without warnings about the modules' code.
 _FLAGS = ("-I", "-S", "-W", "ignore")
@@ -37,6 +39,8 @@ _LENGTH_BYTES = 8
 # times as fast.
 _LEAST_SECONDS = 60.0
 _SOURCE_BYTES_PER_SECOND = 50_000
+# An emulator (binfmt_misc) translates the compiler again for every module.
+_TIMES_EMULATED = 40
 # Code is 0.3 to 4 times its source.
 _LEAST_CODE_BYTES = 64 * 1024
 _MOST_GROWTH = 16
@@ -172,6 +176,8 @@ def run_python(home: Path, command: Sequence[str], script: str, seconds: float) 
 def _start(home: Path, command: Sequence[str], share: Sequence[Job], seconds: float) -> Confined:
     source_bytes = sum(module.size_bytes for module, _ in share)
     seconds += source_bytes / _SOURCE_BYTES_PER_SECOND
+    if _LOADERS[Path(command[0]).name] != platform.machine():
+        seconds *= _TIMES_EMULATED
     return run_python(home, command, _SCRIPT.read_text(encoding="utf-8"), seconds)
 
 

@@ -68,7 +68,7 @@ def main(folder: Path, listener: int) -> None:
     try:
         _write_identity(folder)
         _enter_root(plan["root"])
-        _mount_kernel_views(own_users=plan["own_users"])
+        _mount_kernel_views(own_users=plan["own_users"], emulated=plan["emulated"])
         _mount_devices(plan["devices"])
         _mount_writable(plan)
         _mount_inputs(plan["mounts"])
@@ -101,7 +101,7 @@ def _enter_root(root: str) -> None:
     os.close(host)
 
 
-def _mount_kernel_views(*, own_users: bool) -> None:
+def _mount_kernel_views(*, own_users: bool, emulated: bool) -> None:
     mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
     if own_users:  # _become creates the last one, so that no process can gain rights in another
         Path("/proc/sys/user/max_user_namespaces").write_text("1")
@@ -117,11 +117,19 @@ def _mount_kernel_views(*, own_users: bool) -> None:
         if Path(f"/proc/{name}").exists():
             _mount_tmpfs(f"/proc/{name}", "mode=555", MS_NOEXEC)
             make_read_only(f"/proc/{name}")
-    # Libraries count cores and memory nodes here.
+    _mount_sys(emulated=emulated)
+
+
+def _mount_sys(*, emulated: bool) -> None:
+    """Show the machine's processors and memory nodes, which libraries count.
+
+    Libraries for another architecture crash on what is there (cpuinfo in onnxruntime).
+    """
     _mount_tmpfs("/sys", "mode=755", MS_NOEXEC)
-    Path("/sys/devices/system").mkdir(parents=True)
-    mount("sys/devices/system", "/sys/devices/system", flags=MS_BIND)
-    make_read_only("/sys/devices/system")
+    if not emulated:
+        Path("/sys/devices/system").mkdir(parents=True)
+        mount("sys/devices/system", "/sys/devices/system", flags=MS_BIND)
+        make_read_only("/sys/devices/system")
     make_read_only("/sys")
 
 

@@ -167,6 +167,7 @@ def plan(spec: RunSpec, port: int, allowed: Namespaces) -> tuple[Container, dict
         "writable": f"/{STATE}",
         "mounts": [(str(item.source.resolve()), item.target) for item in spec.mounts],
         "devices": _gpu_nodes() if spec.gpus else [],
+        "emulated": spec.architecture is not None,
         "groups": [str(group) for group in _groups(spec)],
     }
     return _container(spec, port), orders

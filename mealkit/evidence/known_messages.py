@@ -51,16 +51,85 @@ _HOST: Sequence[Rule] = (
         "HOST_ULIMIT",
         "the engine cannot start more threads",
     ),
-    # facebookresearch/fairseq#87, vllm-project/vllm#7920
+    # facebookresearch/fairseq#87, vllm-project/vllm#7920; not the warning that an engine logs at
+    # every start under a limit below 65535: vllm/utils/system_utils.py (set_ulimit)
     rule(
-        r"Too many open files",
+        r"(?<!errors like `OSError: \[Errno 24\] )Too many open files",
         "HOST_ULIMIT",
         "the engine cannot open more files",
         hint="raise the limit (docker run --ulimit nofile=65536:65536)",
     ),
 )
 
+# Before the rules for GPUs, whose messages some of these share.
+_CPU: Sequence[Rule] = (
+    # vllm 0.32 on a CPU: vllm/v1/core/kv_cache_utils.py, after the line of v1/worker/cpu_worker.py
+    rule(
+        r"Explicitly set \([\d./]+\) GiB for KV cache on node(?s:.)*?"
+        r"max seq len \((?P<context>\d+)\), \((?P<wanted>[\d.]+ GiB) KV cache is needed, which is"
+        r" larger than the available KV cache memory \((?P<seen>[\d.]+ GiB)\)\."
+        r"( Based on the available memory, the estimated maximum model length is (?P<most>\d+))?",
+        "ENGINE_START",
+        "a context of {context} tokens does not fit into the memory that the kit gives the cache",
+        measured="{seen} for the KV cache",
+        required="{wanted}",
+        hint="raise runtime.settings.kv_cache_gib in kit.yaml, or lower hyperparameters.max_length"
+        " (vLLM's estimate of the longest that fits: {most})",
+    ),
+    # vllm 0.32 on a CPU: vllm/v1/worker/cpu_worker.py
+    rule(
+        r"Available memory on node \S+ \((?P<seen>[\d.]+)/(?P<total>[\d.]+) GiB\) on kv cache"
+        r" allocation is less than requested memory for kv \((?P<wanted>[\d.]+)",
+        "ENGINE_OUT_OF_MEMORY",
+        "the machine has less free memory than the kit's cache needs",
+        measured="{seen} GiB free of {total} GiB",
+        required="{wanted} GiB for the KV cache",
+        hint="use a machine with more memory, or stop other programs that use it",
+    ),
+    # vllm 0.32 on a CPU, with VLLM_BATCH_INVARIANT=1: model_executor/determinism/batch_invariant.py
+    rule(
+        r"batch_invariant\.py\W[^\n]*\n[^\n]*kernel\[[^\n]*\n([^\n]*\n)?"
+        r"[^\n]*TypeError: 'function' object is not subscriptable",
+        "ENGINE_START",
+        "batch_invariant needs Triton's kernels, which the engine has only for GPUs",
+        hint="write batch_invariant: false into runtime.settings",
+    ),
+)
+
 _ENGINE: Sequence[Rule] = (
+    # vllm 0.32: vllm/config/model.py
+    rule(
+        r"Unknown quantization method: (?P<method>\S+?)\. Must be one of",
+        "ENGINE_START",
+        "the engine does not know {method}, by which config.json says that the weights are"
+        " quantised",
+        hint="name weights in model.weights that are quantised by a method of this engine, or not"
+        " at all",
+    ),
+    # vllm 0.32: vllm/config/model.py
+    rule(
+        r"User-specified max_model_len \((?P<wanted>\d+)\) is greater than the derived"
+        r" max_model_len \(max_position_embeddings=(?P<seen>\d+)",
+        "ENGINE_START",
+        "the kit's context is longer than the model's own",
+        measured="{seen} tokens",
+        required="{wanted} tokens",
+        hint="lower hyperparameters.max_length in kit.yaml to {seen}",
+    ),
+    # vllm 0.32: vllm/model_executor/model_loader/default_loader.py
+    rule(
+        r"Cannot find any model weights with `",
+        "ENGINE_START",
+        "the kit's files have no weights in the engine's format",
+        hint="name the .safetensors files in model.weights",
+    ),
+    # safetensors 0.8
+    rule(
+        r"SafetensorError: Error while deserializing header: (?P<why>[^\n]*)",
+        "ENGINE_START",
+        "a file of weights is not whole: {why}",
+        hint="get the file again from its publisher, then: mealkit lock --upgrade weights",
+    ),
     # vllm-project/vllm#6215, #5244; runpod-workers/worker-vllm#43
     rule(
         r"requires you to execute the \w+ file in that repo"
@@ -180,4 +249,4 @@ _ENGINE: Sequence[Rule] = (
     ),
 )
 
-RULES: Sequence[Rule] = (*GPU_RULES, *_HOST, *_ENGINE)
+RULES: Sequence[Rule] = (*_CPU, *GPU_RULES, *_HOST, *_ENGINE)

@@ -135,9 +135,9 @@ class KitParts:
     def _only(self, architecture: Architecture) -> "KitParts":
         kit = self.kit
         hardware = kit.hardware.model_copy(update={"architectures": (architecture,)})
-        # Bytecode is compiled by the image's own Python. No machine can run the Pythons of all
-        # architectures, and the image must not depend on the machine that builds it.
-        runtime = kit.runtime.model_copy(update={"bytecode": False})
+        # Only if the kit says so: if the Pythons of two architectures differ in their version, a
+        # machine that cannot run both cannot build the image.
+        runtime = kit.runtime.model_copy(update={"bytecode": bool(kit.runtime.bytecode)})
         own = kit.model_copy(update={"hardware": hardware, "runtime": runtime})
         return replace(self, kit=own)
 

@@ -33,25 +33,33 @@ from mealkit.recipe.lock import (
     lock_bytes,
 )
 from mealkit.recipe.requirements import ANNOTATION
+from mealkit.recipe.variant import plain_lock
 
 # An engine's configuration files share one layer: overlay2 takes at most 127 layers, and a
 # push queries the registry about each one. A file of weights above this has a layer of its own.
 OWN_LAYER_BYTES = 1024 * 1024
 
-# The Debian packages of a Python that only compiles.
-_INTERPRETER = ("python{}-minimal", "libpython{}-minimal", "libc6", "libexpat1", "zlib1g")
+# The Debian packages of a Python that only compiles: Python's own, and the libraries it needs.
+_PYTHON = ("python{}-minimal", "libpython{}-minimal")
+_INTERPRETER = (*_PYTHON, "libc6", "libexpat1", "zlib1g")
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-def plan_image(lock: Lock, library: Mapping[str, bytes], created_seconds: int = 0) -> Plan:
+def plan_image(
+    lock: Lock,
+    library: Mapping[str, bytes],
+    created_seconds: int = 0,
+    compiler: Lock | None = None,
+) -> Plan:
     """Plan the image of a plain lock: one for a single architecture.
 
     ``library`` is mealkit's own code for the image: module files by their path below the package's
-    parent folder. ``created_seconds`` is the time of everything in the image.
+    parent folder. ``created_seconds`` is the time of everything in the image. ``compiler`` is the
+    plain lock whose Python compiles the modules, see ``compiler_for``; by default the image's own.
     """
     base = lock.runtime.base
-    bytecode = _bytecode(lock)
+    bytecode = _bytecode(lock, compiler or lock)
     layers = (
         *_base_layers(base, lock.runtime.python, bytecode),
         _engine_layer(lock, bytecode),
@@ -78,9 +86,28 @@ def index_annotations(lock: Lock) -> Mapping[str, str]:
     return {name: text for name, text in _labels(lock).items() if name not in own}
 
 
-def _bytecode(lock: Lock) -> tuple[Bytecode, ...]:
+def compiler_for(lock: Lock, whole: Lock, machine: str) -> Lock:
+    """Return the plain lock whose Python compiles a variant's modules on a machine.
+
+    It is the variant for the machine's own architecture if its Python is the same version, because
+    Python's compiler gives the same bytes on every architecture. Else it is the variant itself.
+    """
+    own = plain_lock(whole, machine)
+    fits = own.runtime.architecture == machine and _python_of(own) == _python_of(lock)
+    return own if fits else lock
+
+
+def _python_of(lock: Lock) -> set[tuple[str, str]]:
+    """Return the names and versions of Python's Debian packages."""
+    names = {name.format(lock.runtime.python) for name in _PYTHON}
+    base = lock.runtime.base
+    packages = base.packages if isinstance(base, LockedDebianBase) else ()
+    return {(deb.name, deb.version) for deb in packages if deb.name in names}
+
+
+def _bytecode(lock: Lock, compiler: Lock) -> tuple[Bytecode, ...]:
     """Return the compiler of the image's modules; empty if nothing is compiled."""
-    base, python = lock.runtime.base, lock.runtime.python
+    base, python = compiler.runtime.base, lock.runtime.python
     if not lock.runtime.bytecode or isinstance(base, LockedImageBase):
         return ()
     names = {name.format(python) for name in _INTERPRETER}

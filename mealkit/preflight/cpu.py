@@ -11,6 +11,14 @@ from mealkit.preflight.roots import Roots, read_text, why_unreadable
 # Python's names for processor architectures, with Go's (and so OCI's) names.
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
+# An entry of binfmt_misc for programs of another architecture: the magic is a 64-bit ELF header up
+# to e_machine, in hexadecimal. With the flag F the kernel keeps the emulator open, so it also runs
+# programs in containers, which do not contain it (admin-guide/binfmt-misc.rst).
+_EMULATOR = re.compile(
+    r"enabled\n.*\nflags: \w*F.*\nmagic 7f454c4602[0-9a-f]{26}([0-9a-f]{4})\n", re.DOTALL
+)
+_ELF_MACHINES = {"3e00": "amd64", "b700": "arm64"}
+
 # Linux's names (arch/x86/include/asm/cpufeatures.h, arch/arm64/include/uapi/asm/hwcap.h) for the
 # features that llama.cpp, onnxruntime and oneDNN check.
 _FEATURES = re.compile(
@@ -36,6 +44,17 @@ def architecture(machine: str | None = None) -> str:
     """Return Go's name for a processor architecture, from Python's name or for this machine."""
     machine = machine or platform.machine()
     return _ARCHITECTURES.get(machine, machine)
+
+
+def read_emulated(roots: Roots) -> tuple[str, ...]:
+    """Return the other architectures whose programs the kernel starts with an emulator."""
+    folder = roots.proc / "sys/fs/binfmt_misc"
+    try:
+        entries = [read_text(path) for path in folder.iterdir()]
+    except OSError:
+        return ()
+    found = {match[1] for entry in entries if (match := _EMULATOR.match(entry))}
+    return tuple(sorted(_ELF_MACHINES[machine] for machine in found & _ELF_MACHINES.keys()))
 
 
 def read_cpu(roots: Roots) -> Cpu:

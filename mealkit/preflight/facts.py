@@ -15,7 +15,7 @@ from mealkit.errors import failure
 from mealkit.preflight.amd import Amd, read_amd
 from mealkit.preflight.cgroup import memory_limit_bytes
 from mealkit.preflight.container_client import Client
-from mealkit.preflight.cpu import Cpu, architecture, read_cpu
+from mealkit.preflight.cpu import Cpu, architecture, read_cpu, read_emulated
 from mealkit.preflight.disk import Disk, SharedMemory, read_disk, read_shared_memory
 from mealkit.preflight.fact import Fact
 from mealkit.preflight.nvidia import PATIENCE_SECONDS, Nvidia, read_nvidia
@@ -36,6 +36,8 @@ class Facts(Fact):
     """The machine's name, to distinguish the files of several machines."""
     architecture: str
     """The processor architecture, by its name in Go if it has one."""
+    emulated: tuple[str, ...] = ()
+    """Other architectures whose programs an emulator runs here, also in containers."""
     kernel: str
     """The release of the Linux kernel."""
     cpu: Cpu
@@ -86,6 +88,7 @@ def read_facts(
     return Facts(
         host=platform.node(),
         architecture=architecture(machine),
+        emulated=read_emulated(roots),
         kernel=platform.release(),
         cpu=read_cpu(roots),
         memory_total_bytes=total,

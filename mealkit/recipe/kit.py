@@ -263,7 +263,7 @@ class Runtime(StrictModel):
     bytecode: Annotated[bool | None, KEEPS_ANSWERS] = None
     """Whether the image also contains its Python modules compiled: larger, but starts faster.
     Default: yes for a kit for one architecture with signed Debian packages, whose Python compiles
-    the modules in the build."""
+    the modules in the build. For several architectures it must be set."""
     requirements: Annotated[tuple[Line, ...], CHANGES_ANSWERS] = ()
     """Additional Python packages, as pip writes them, and versions for the engine's own."""
     exclude: Annotated[tuple[NormalName, ...], CHANGES_ANSWERS] = ()
@@ -358,13 +358,6 @@ class Kit(StrictModel):
     allow_secrets: Annotated[tuple[Text, ...], KEEPS_ANSWERS] = ()
     """Files that look like secrets but may be public, each by its path in the problem KIT_SECRET;
     kit.yaml for its own text."""
-
-    @model_validator(mode="after")
-    def _has_one_compiler(self) -> Self:
-        if self.runtime.bytecode and len(self.hardware.architectures) > 1:
-            message = "runtime.bytecode needs a single architecture: no machine runs both Pythons"
-            raise ValueError(message)
-        return self
 
 
 def kit_json(part: StrictModel) -> dict[str, Any]:

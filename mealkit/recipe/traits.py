@@ -41,6 +41,9 @@ class EngineTraits:
     that no message gets lost."""
     requires_room: bool = False
     """Whether it may refuse a ``max_tokens`` that does not fit: the gateway then lowers it."""
+    binds_only_strict: bool = False
+    """Whether a call that a request requires may have any arguments unless its function is strict:
+    the gateway then asks for strict ones."""
     checks_tokens: bool = True
     """Whether it checks that tokens sent as a text's are its own tokenizer's."""
     metrics_prefix: str | None = None

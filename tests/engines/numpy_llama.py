@@ -7,12 +7,14 @@ halves turned, SwiGLU, tied embeddings), in float32, one token at a time.
 import json
 import struct
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 from tokenizers import Tokenizer
 
 from mealkit.worker.generation.generator import Generator
+from mealkit.worker.generation.stop_texts import Pieces
 from mealkit.worker.generation_values import (
     ChatInput,
     CompletionInput,
@@ -96,6 +98,33 @@ class NumpyLlama:
 
     def _norm(self, hidden, name):
         return self._weights[name] * (hidden / np.sqrt(np.mean(hidden**2) + self._epsilon))
+
+
+@cache
+def numpy_llama(folder: Path) -> NumpyLlama:
+    """Return the oracle, in this process."""
+    return NumpyLlama(folder)
+
+
+def begun(folder: Path, question: str) -> np.ndarray:
+    """Return the oracle's logits for the first token of an answer."""
+    model = numpy_llama(folder)
+    text = f"<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n"
+    return model.begin(model.tokenize(text, rendered=True))
+
+
+@cache
+def greedy(folder: Path, question: str, count: int) -> str:
+    """Return what the oracle answers: argmax, token by token, without any of our own loop."""
+    model, logits = numpy_llama(folder), begun(folder, question)
+    found = b""
+    for _ in range(count):
+        token = int(logits.argmax())
+        if token in model.end_ids:
+            break
+        found += model.piece(token)
+        logits = model.advance(token)
+    return Pieces([]).feed(found)
 
 
 class NumpyWorker:

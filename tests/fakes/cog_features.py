@@ -171,8 +171,19 @@ class Predictor(BasePredictor):
 STREAMED = {
     "cog.yaml": "run: run.py:Runner\n",
     "run.py": """\
-import cog
-from cog import BaseRunner, ConcatenateIterator, Input, concurrent, current_scope, streaming
+from typing import Annotated, Optional
+
+from cog import (
+    BaseRunner,
+    CancelationException,
+    ConcatenateIterator,
+    ExperimentalFeatureWarning,
+    Input,
+    Opaque,
+    concurrent,
+    current_scope,
+    streaming,
+)
 
 
 class Runner(BaseRunner):
@@ -181,7 +192,12 @@ class Runner(BaseRunner):
 
     @streaming
     @concurrent(max=1)
-    def run(self, text: str = "ab", fail: int = Input(default=0)) -> ConcatenateIterator[str]:
+    def run(
+        self,
+        text: str = "ab",
+        fail: int = Input(default=0),
+        more: Optional[Annotated[dict, Opaque]] = None,
+    ) -> ConcatenateIterator[str]:
         for number, letter in enumerate(text):
             if fail and number == fail:
                 raise RuntimeError("no more")
@@ -189,6 +205,8 @@ class Runner(BaseRunner):
             current_scope().record_metric("last", letter)
             self.scope.metrics["place"] = number
             yield letter
+        if more:
+            yield str(more)
 """,
 }
 

@@ -221,12 +221,18 @@ from cog import AsyncConcatenateIterator, BaseRunner
 class Runner(BaseRunner):
     async def setup(self) -> None:
         self.loop = asyncio.get_running_loop()
+        self.inside = self.most = 0
 
-    async def run(self, text: str = "abc") -> AsyncConcatenateIterator[str]:
+    async def run(self, text: str = "abc", together: int = 1) -> AsyncConcatenateIterator[str]:
         assert asyncio.get_running_loop() is self.loop
+        self.inside += 1
+        while (most := max(self.most, self.inside)) < together:
+            await asyncio.sleep(0.01)
+        self.most = most
         for letter in text:
             await asyncio.sleep(0)
             yield letter
+        self.inside -= 1
 """,
 }
 

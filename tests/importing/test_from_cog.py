@@ -94,9 +94,9 @@ def test_what_a_runner_of_newer_versions_uses_is_taken_over_or_told():
     proposal = propose({**STREAMED, "run.py": runner})
     assert proposal.kit["runtime"]["settings"]["concurrency"] == 3
     assert [item.what for item in proposal.left_out] == [
-        "run.py:2 current_scope of cog",
-        "run.py:7 record_metric",
-        "run.py:20 healthcheck",
+        "run.py:3 current_scope of cog",
+        "run.py:18 record_metric",
+        "run.py:38 healthcheck",
     ]
     config = STREAMED["cog.yaml"] + "concurrency: {max: 2}\n"
     stated = propose({**STREAMED, "run.py": runner, "cog.yaml": config})

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,7 @@ WEIGHTS = {"model.bin": bytes(range(256)) * 40_000, "sub/tokenizer.json": b"{}"}
 LIBRARY = Path(mealkit.__file__).parent.parent
 STANDIN = Path(__file__).parent / "standin"
 # Torch takes a minute to load on a busy machine.
-PATIENCE_SECONDS = 240.0
+PATIENCE_SECONDS = 480.0
 GENERATION = {
     "max_length": 64,
     "max_tokens": 32,
@@ -365,6 +366,10 @@ def _starting() -> Iterator[Start]:
         running.client.close()
         if running.process.poll() is None:
             running.process.kill()
+            # In a container they would end with the gateway, its process 1.
+            for event in running.events("worker started"):
+                with suppress(ProcessLookupError):
+                    os.killpg(event["pid"], signal.SIGKILL)
         running.wait_end()
         assert running.process.stderr
         running.process.stderr.close()

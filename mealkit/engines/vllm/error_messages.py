@@ -1,7 +1,8 @@
 """The meanings of error messages from vLLM's server, if their status alone is not enough.
 
 The messages are those of vLLM 0.32 and 0.33: vllm/renderers/params.py,
-vllm/entrypoints/serve/exception_handling/error_response.py, vllm/v1/engine/exceptions.py.
+vllm/entrypoints/serve/exception_handling/error_response.py, vllm/v1/engine/exceptions.py,
+vllm/sampling_params.py.
 """
 
 import re
@@ -22,6 +23,7 @@ _TOO_MUCH_ASKED = re.compile(
     r"(?P<name>max_(?:completion_)?tokens)=(?P<count>\d+) cannot be greater than"
     r" max_model_len=(?P<limit>\d+)"
 )
+_GREEDY_COPIES = re.compile(r"n must be 1 when using greedy sampling, got (?P<count>\d+)\.")
 # The messages for callers in 0.33, and in 0.32.
 _ENGINE_DEAD = (
     "The server had an error while processing your request.",
@@ -41,6 +43,9 @@ def error_meaning(message: str, status: int) -> Problem | None:
     if match := _TOO_MUCH_ASKED.search(message):
         text = f"{match['name']} is {match['count']}, the limit is {match['limit']} tokens"
         return problem("REQUEST_TOO_LONG", text, where=match["name"])
+    if match := _GREEDY_COPIES.search(message):
+        text = f"n is {match['count']}, but without chance (temperature 0) every answer is the same"
+        return problem("REQUEST_INVALID", text, where="n", hint="send n: 1, or a temperature")
     return None
 
 

@@ -61,7 +61,7 @@ class VllmServer:
         # -s and -P, like the worker itself; vLLM's console script is not in the image.
         return (
             sys.executable,
-            *("-s", "-P", "-m", "vllm.entrypoints.cli.main", "serve", str(config.model_root)),
+            *("-s", "-P", "-m", "mealkit.engines.vllm.run_vllm", "serve", str(config.model_root)),
             f"--uds={socket}",
             f"--served-model-name={config.model_name}",
             *_ALWAYS,
@@ -70,9 +70,25 @@ class VllmServer:
         )
 
     def environment(self, config: WorkerConfig) -> Mapping[str, str]:
-        """Return the variable that makes answers independent of other requests."""
+        """Return the variables of the device, and the one against other requests' influence."""
         settings = _settings(config)
-        return {"VLLM_BATCH_INVARIANT": "1" if settings["batch_invariant"] else "0"}
+        invariant = {"VLLM_BATCH_INVARIANT": "1" if settings["batch_invariant"] else "0"}
+        if settings["device"] != "cpu":
+            return invariant
+        # Otherwise torch compiles what a first request for log probabilities needs
+        # (vllm/v1/sample/ops/logprobs.py): with a compiler, for a minute, while others wait.
+        eager = {"TORCH_COMPILE_DISABLE": "1"} if settings["enforce_eager"] else {}
+        return {
+            **invariant,
+            **eager,
+            # vLLM would otherwise find out by its distribution's name and version.
+            "VLLM_TARGET_DEVICE": "cpu",
+            "VLLM_CPU_KVCACHE_SPACE": str(settings["kv_cache_gib"]),
+            # By itself, vLLM takes one thread for each core of the machine but one: on another
+            # machine, sums would have another order.
+            "OMP_NUM_THREADS": str(settings["threads"]),
+            "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+        }
 
 
 def _settings(config: WorkerConfig) -> Mapping[str, Any]:
@@ -81,7 +97,7 @@ def _settings(config: WorkerConfig) -> Mapping[str, Any]:
     for name in ("quantization", "attention_backend", "tool_call_parser"):
         if settings.get(name, ...) is None:
             settings[name] = ""
-    # Those that are null on a GPU.
+    # The settings that only a CPU has.
     for name in ("kv_cache_gib", "threads"):
         if settings.get(name, ...) is None:
             settings[name] = 0
@@ -93,9 +109,10 @@ def _settings(config: WorkerConfig) -> Mapping[str, Any]:
 
 
 def _engine_flags(settings: Mapping[str, Any]) -> Iterator[str]:
+    if settings["device"] == "cuda":
+        yield f"--gpu-memory-utilization={settings['gpu_memory_utilization']}"
     for name in (
         "dtype",
-        "gpu_memory_utilization",
         "tensor_parallel_size",
         "max_num_seqs",
         "kv_cache_dtype",
@@ -175,10 +192,8 @@ def _value(values: Mapping[str, Any], name: str, kind: type) -> Any:
 
 
 _FIELDS: Mapping[str, type] = {
-    "dtype": str,
     "device": str,
-    "kv_cache_gib": int,
-    "threads": int,
+    "dtype": str,
     "gpu_memory_utilization": float,
     "tensor_parallel_size": int,
     "max_num_seqs": int,
@@ -192,4 +207,6 @@ _FIELDS: Mapping[str, type] = {
     "tokenizer_mode": str,
     "model_impl": str,
     "tool_call_parser": str,
+    "kv_cache_gib": int,
+    "threads": int,
 }

@@ -25,6 +25,9 @@ TRAITS = EngineTraits(
     # Versions differ: some lower a max_tokens that does not fit (get_max_tokens in
     # vllm/entrypoints/serve/utils/api_utils.py), others refuse it.
     requires_room=True,
+    # Seen with 0.32: such a call's arguments were a text (structural_tag_registry.py,
+    # resolve_tool_strictness).
+    binds_only_strict=True,
     # It embeds any numbers as they are, without the tokens that belong around a text.
     checks_tokens=False,
     metrics_prefix="vllm:",

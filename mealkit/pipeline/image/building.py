@@ -22,7 +22,7 @@ from mealkit.pipeline.kit.locking import fresh_lock
 from mealkit.pipeline.kit.opened_kit import OpenedKit, open_kit
 from mealkit.pipeline.opening_images import this_platform
 from mealkit.plan.layers import Plan
-from mealkit.plan.planning import index_annotations, plan_image
+from mealkit.plan.planning import compiler_for, index_annotations, plan_image
 from mealkit.progress import Progress
 from mealkit.recipe.kit import ImageBase
 from mealkit.recipe.lock import Lock
@@ -135,8 +135,11 @@ def render_kit(  # noqa: PLR0913  as many as the verb has options
             hint=f"--architecture {' or '.join(architectures_of(whole))}",
         )
     require_vouched_base(kit.parts.kit, lock, home, progress)
-    plan = _plan(lock)
-    inputs = fetch_inputs(kit, lock, plan.layers, home, progress)
+    compiler = compiler_for(lock, whole, this_platform().architecture)
+    if compiler is not lock:
+        require_vouched_base(kit.parts.kit, compiler, home, progress)
+    plan = _plan(lock, compiler)
+    inputs = fetch_inputs(kit, lock, plan.layers, home, progress, compiler)
     base = kit.parts.kit.runtime.base
     reference = (
         dockerfile_reference(base, plan.base.digest)
@@ -153,8 +156,8 @@ def image_name(lock: Lock) -> str:
     return f"{lock.about.name}:{lock.about.version}"
 
 
-def _plan(lock: Lock) -> Plan:
-    return plan_image(lock, shipped_library(lock.engine.name), _created_seconds())
+def _plan(lock: Lock, compiler: Lock) -> Plan:
+    return plan_image(lock, shipped_library(lock.engine.name), _created_seconds(), compiler)
 
 
 def _built(
@@ -163,10 +166,14 @@ def _built(
     """Build and store the image of every architecture, and the index if there are several."""
     name = image_name(lock)
     locks = plain_locks(lock)
-    if len(locks) > 1:
+    if len(locks) > 1 and not lock.runtime.bytecode:
         progress.phase("note: images for several architectures are built without bytecode")
+    machine = this_platform().architecture
     with store.use(), ExitStack() as bases:
-        assemblies = [_assembled(kit, plain, store, bases, home, progress) for plain in locks]
+        assemblies = [
+            _assembled(kit, plain, compiler_for(plain, lock, machine), store, bases, home, progress)
+            for plain in locks
+        ]
         content: Image | ImageIndex = assemblies[0].image
         if len(locks) > 1:
             content = index_of([item.image for item in assemblies], index_annotations(lock))
@@ -179,16 +186,17 @@ def _built(
     return content.digest, tuple(_built_image(item) for item in assemblies)
 
 
-def _assembled(
+def _assembled(  # noqa: PLR0913, PLR0917  the kit, its lock, and what the steps work with
     kit: OpenedKit,
     lock: Lock,
+    compiler: Lock,
     store: LocalStore,
     bases: ExitStack,
     home: Home,
     progress: Progress,
 ) -> Assembly:
     """Assemble the image of a plain lock; its base stays open as long as ``bases``."""
-    plan = _plan(lock)
+    plan = _plan(lock, compiler)
     base = bases.enter_context(_base(kit, plan))
     if base is not None:
         from mealkit.pipeline.image.fetching_layers import fetch_layers
@@ -197,7 +205,7 @@ def _assembled(
     layers = LocalLayerStore(store)
     kept = kept_layers(plan, layers)
     missing = tuple(layer for layer in plan.layers if layer not in kept)
-    inputs = fetch_inputs(kit, lock, missing, home, progress) if missing else {}
+    inputs = fetch_inputs(kit, lock, missing, home, progress, compiler) if missing else {}
     weights = [file for layer in missing if (file := own_weight(layer))]
     task = progress.task("assembling", sum(file.size_bytes for file in weights) or None)
     assembly = assemble(plan, kept, inputs, layers, base, task.advance)

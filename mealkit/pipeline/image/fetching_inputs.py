@@ -15,9 +15,16 @@ from mealkit.recipe.lock import Lock, LockedDeb, LockedFile, LockedWheel
 
 
 def fetch_inputs(
-    kit: OpenedKit, lock: Lock, layers: Sequence[LayerPlan], home: Home, progress: Progress
+    kit: OpenedKit,
+    lock: Lock,
+    layers: Sequence[LayerPlan],
+    home: Home,
+    progress: Progress,
+    compiler: Lock | None = None,
 ) -> dict[Digest, Path]:
     """Return a verified file for every input of these layers; fetch those that are missing.
+
+    ``compiler`` is the lock whose Python compiles the modules, by default the same.
 
     Raises:
         SourceError, StoreError: an input cannot be fetched, or the disk has no space for it.
@@ -27,8 +34,11 @@ def fetch_inputs(
     wheels = [
         wheel for wheel in (*lock.engine.packages, *lock.gateway.packages) if wheel.sha256 in wanted
     ]
-    base = lock.runtime.base
-    debs = [deb for deb in base.packages if deb.sha256 in wanted] if base.source == "debian" else []
+    bases = [item.runtime.base for item in (lock, compiler or lock)]
+    packages = {
+        deb.sha256: deb for base in bases if base.source == "debian" for deb in base.packages
+    }
+    debs = [deb for digest, deb in packages.items() if digest in wanted]
     inputs: dict[Digest, Path] = {}
     if wheels:
         inputs |= _fetch_wheels(kit, lock, wheels, home, progress)

@@ -9,7 +9,8 @@ from typing import Any, assert_never
 
 from mealkit.assembly.lean import lean_image, weight_layers
 from mealkit.containers.container import LoadedImage, Mount, RunSpec, UnpackedRoot
-from mealkit.errors import MealkitError, Owner, OwnerContact
+from mealkit.errors import MealkitError, Owner, OwnerContact, failure
+from mealkit.oci.descriptor import Platform
 from mealkit.oci.image import Image
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.image.building import build_opened, image_name
@@ -20,7 +21,7 @@ from mealkit.pipeline.machine.clients import ContainerClient, clients
 from mealkit.pipeline.machine.machine_facts import host_facts
 from mealkit.pipeline.machine.preflighting import Start, check_start, here_context
 from mealkit.pipeline.machine.stated_needs import Stated, stated_by
-from mealkit.pipeline.opening_images import current_image, open_image, this_platform
+from mealkit.pipeline.opening_images import current_image, open_image
 from mealkit.pipeline.run.caller_access import access_of
 from mealkit.pipeline.run.examples import example_command
 from mealkit.pipeline.run.readiness import Trust, explained, wait_until_ready
@@ -62,11 +63,18 @@ class RunRequest:
     origins: tuple[str, ...] = ()
     """The origins of pages that may call the kit from a browser."""
     embedded: bool = False
+    architecture: str | None = None
+    """The architecture of the image to run; None: this machine's, if the image has several."""
     timeout_seconds: float = 600.0
     overrides: Mapping[str, str] = field(default_factory=dict)
     """The reasons for overriding blocking findings of the preflight, by code."""
     allowed: tuple[Path, ...] = ()
     """Folders that may contain the kit's files, besides its own folder."""
+
+    @property
+    def platform(self) -> Platform:
+        """The platform of the image to choose."""
+        return Platform("linux", self.architecture or architecture())
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +122,12 @@ def run_kit(request: RunRequest, home: Home, progress: Progress) -> RunReport:
         case KitFolder():
             opened = open_kit(named, home, request.allowed, progress)
         case RegistryReference():
-            opened = current_image(named, home, progress=progress)
+            opened = current_image(named, home, request.platform, progress)
         case _:
             opened = named
     facts = host_facts(home)
     checked = _check_stated(opened, request, facts, home, progress)
-    image = _image(opened, request.client, home, progress)
+    image = _image(opened, request, home, progress)
     shown = _Runnable(image, lock_of(image), built_here=isinstance(opened, OpenedKit))
     owner = shown.lock.about.owner
     try:
@@ -143,9 +151,9 @@ def _check_stated(
     A kit without a lock, or whose inputs must be resolved again, states no requirements yet.
     """
     if not isinstance(opened, OpenedKit):
-        stated = stated_by(opened, facts.architecture, home, progress)
+        stated = stated_by(opened, request.platform.architecture, home, progress)
     elif opened.is_resolved:
-        stated = stated_by(opened.lock_as_written(), facts.architecture, home)
+        stated = stated_by(opened.lock_as_written(), request.platform.architecture, home)
     else:
         return None
     try:
@@ -158,6 +166,13 @@ def _check_stated(
 def _check(
     stated: Stated, request: RunRequest, facts: Facts, home: Home, progress: Progress
 ) -> None:
+    built = [item.value for item in stated.requirements.architectures]
+    if request.architecture not in {None, *built}:
+        raise failure(
+            "USAGE",
+            f"{stated.name} is not built for {request.architecture}",
+            hint=f"--architecture {' or '.join(built)}; or add it to hardware.architectures",
+        )
     start = Start(request.client, request.address, request.port, request.embedded)
     context = here_context(stated, facts, home, start)
     check_start(stated, context, facts, request.overrides, progress)
@@ -205,26 +220,27 @@ def _with_contact(error: MealkitError, owner: Contact) -> MealkitError:
 
 
 def _image(
-    opened: OpenedKit | ImageTarget, client: str | None, home: Home, progress: Progress
+    opened: OpenedKit | ImageTarget, request: RunRequest, home: Home, progress: Progress
 ) -> Image:
     """Return the image of a kit, from the local store or a registry; it is in the store then."""
-    store = LocalStore(home.store)
+    store, platform = LocalStore(home.store), request.platform
     match opened:
         case OpenedKit() as kit:
             report = build_opened(
                 kit, frozen=False, places=Outputs().places(), home=home, progress=progress
             )
-            return store.image(str(report.digest), this_platform())
+            return store.image(str(report.digest), platform)
         case StoredName() | StoredDigest():
-            return _verified(store.image(opened.text, this_platform()), store, progress)
+            return _verified(store.image(opened.text, platform), store, progress)
         case RegistryReference():
             from mealkit.containers.select import choose
             from mealkit.pipeline.image.pulling import pull
 
-            is_unpacked = choose(clients(home), client).name == "sandbox"
-            return pull(opened.reference, architecture(), home, progress, is_unpacked=is_unpacked)
+            is_unpacked = choose(clients(home), request.client).name == "sandbox"
+            wanted = platform.architecture
+            return pull(opened.reference, wanted, home, progress, is_unpacked=is_unpacked)
         case LayoutFolder() | ArchiveFile():
-            with open_image(opened, home) as found:
+            with open_image(opened, home, platform) as found:
                 return _stored(found, opened.text, store, progress)
         case _:
             assert_never(opened)
@@ -288,11 +304,18 @@ def _spec(
         host_port=lock.serving.port if request.port is None else request.port,
         gpus=lock.requirements.gpu is not Gpu.NONE and has_gpu_devices(),
         fetches=bool(lock.engine.settings.get("fetch_from")),
+        architecture=_foreign(image),
         labels=image.labels
         | labels(request.overrides)
         | {"dev.mealkit.stop-seconds": str(lock.serving.stop_seconds)},
         stop_seconds=lock.serving.stop_seconds,
     )
+
+
+def _foreign(image: Image) -> str | None:
+    """Return the image's architecture, if it is not this machine's."""
+    name = image.platform.architecture
+    return None if name == architecture() else name
 
 
 def _whole_pages(size_bytes: int) -> int:

@@ -6,20 +6,25 @@ from mealkit.recipe.requirements import Requirements
 
 
 def look(facts: Facts, requirements: Requirements, _context: Context) -> Finding:
-    """Block on any other architecture: this machine cannot run its instructions."""
-    fits = facts.architecture in requirements.architectures
+    """Block on another architecture, unless an emulator runs its programs here."""
+    severity, message = Severity.BLOCKS, "processor architecture"
+    if facts.architecture in requirements.architectures:
+        severity = Severity.PASSES
+    elif set(facts.emulated) & set(requirements.architectures):
+        severity = Severity.WARNS
+        message += " (an emulator runs it: many times slower, with a less isolated engine)"
     return Finding(
         code="HOST_ARCHITECTURE",
-        severity=Severity.PASSES if fits else Severity.BLOCKS,
+        severity=severity,
         measured=facts.architecture,
         required=" or ".join(requirements.architectures),
-        message="processor architecture",
+        message=message,
     )
 
 
 CHECK = Check(
     code="HOST_ARCHITECTURE",
-    rule="the machine's architecture is one that the image is built for",
+    rule="the machine's architecture is one that the image is built for, or it has an emulator",
     source="OCI image-spec v1.1, config.md (architecture)",
     look=look,
     of_gpus=False,

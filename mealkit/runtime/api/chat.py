@@ -249,6 +249,10 @@ def _add_tools(body: dict[str, Any], asked: ChatRequest, served: ServedModel) ->
         choice_value: Any = choice.model_dump()
     else:
         choice_value = choice
+    is_required = isinstance(choice, NamedTool) or choice == "required"
+    if is_required and served.binds_only_strict:
+        for tool in body["tools"]:
+            tool["function"]["strict"] = True
     body["tool_choice"] = choice_value
     body["parallel_tool_calls"] = asked.parallel_tool_calls is not False
 

@@ -46,6 +46,8 @@ class ServedModel:
     """Other names of the model for callers."""
     requires_room: bool = field(default=False)
     """Whether the engine may refuse a ``max_tokens`` that does not fit into its context."""
+    binds_only_strict: bool = field(default=False)
+    """Whether the engine binds the arguments of a required call only if its function is strict."""
     readable: Readable = field(default=as_they_are)
     """Rewrites the messages that the chat template would lose, if the engine does not."""
     checks_tokens: bool = field(default=True)
@@ -72,6 +74,7 @@ class ServedModel:
             prompts=Prompts(lock.prompts),
             aliases=frozenset(lock.serving.model_aliases),
             requires_room=traits_of(lock.engine.name).requires_room,
+            binds_only_strict=traits_of(lock.engine.name).binds_only_strict,
             checks_tokens=traits_of(lock.engine.name).checks_tokens,
         )
 

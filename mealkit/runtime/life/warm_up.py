@@ -32,7 +32,7 @@ async def warm(service: Service) -> str | None:
             valid.
         WorkerLostError: the worker ended.
     """
-    await probe(service)
+    await probe(service, likelihoods=True)
     form = service.served.prediction
     if service.served.task is not Task.PREDICTION or form is None:
         return None
@@ -47,10 +47,12 @@ async def warm(service: Service) -> str | None:
     return None
 
 
-async def probe(service: Service) -> None:
+async def probe(service: Service, *, likelihoods: bool = False) -> None:
     """Send the worker a small request: one token, one short text, or the schema of a prediction.
 
-    The code of a prediction is not run, because it may take long, or have effects.
+    The code of a prediction is not run, because it may take long, or have effects. With
+    ``likelihoods``, generation is also asked for log probabilities, if the engine has them: engines
+    compile that part on its first use, and the first caller would wait for the compiler.
 
     Raises:
         MealkitError: the worker's own problem, or ``ENGINE_ANSWER``, its answer is not
@@ -58,14 +60,17 @@ async def probe(service: Service) -> None:
         WorkerLostError: the worker ended.
     """
     task = service.served.task
+    wants = likelihoods and Feature.LOGPROBS in service.served.features
     match task:
         case Task.EMBEDDINGS:
             _learn_dimensions(service, await _ask(service, EMBEDDINGS, {"input": _TEXT}))
         case Task.GENERATION if Feature.CHAT in service.served.features:
             messages = [{"role": "user", "content": _TEXT}]
-            await _ask(service, CHAT, {"messages": messages, **_few(service)})
+            fields = {"messages": messages, "logprobs": wants}
+            await _ask(service, CHAT, {**fields, **_few(service)})
         case Task.GENERATION:
-            await _ask(service, COMPLETIONS, {"prompt": _TEXT, **_few(service)})
+            fields = {"prompt": _TEXT, "logprobs": 1 if wants else None}
+            await _ask(service, COMPLETIONS, {**fields, **_few(service)})
         case Task.CLASSIFICATION:
             await _ask(service, CLASSIFY, {"input": _TEXT})
         case Task.RERANKING:

@@ -49,7 +49,7 @@ EMBED = {"pooling": ["mean", "cls"], "normalize": [False, True]}
 
 def parsed(parser, config):
     command = VllmServer().command(config, SOCKET)
-    start = ["-s", "-P", "-m", "vllm.entrypoints.cli.main", "serve", "/models"]
+    start = ["-s", "-P", "-m", "mealkit.engines.vllm.run_vllm", "serve", "/models"]
     assert [sys.executable, *start] == list(command[:7])
     return parser.parse_args(command[6:])
 
@@ -169,6 +169,21 @@ def test_the_environment_is_vllms(configure, definitions):
     for value, text in ((True, "1"), (False, "0")):
         config = configure(settings={"batch_invariant": value})
         assert VllmServer().environment(config) == {"VLLM_BATCH_INVARIANT": text}
+
+
+def test_what_a_cpu_needs(parser, configure, definitions):
+    """Cache and threads are the lock's, not the machine's, and no share of a GPU is passed."""
+    config = configure(settings={**ON_CPU, "kv_cache_gib": 3, "threads": 2})
+    environment = VllmServer().environment(config)
+    assert environment == {
+        "VLLM_BATCH_INVARIANT": "0",
+        "VLLM_TARGET_DEVICE": "cpu",
+        "VLLM_CPU_KVCACHE_SPACE": "3",
+        "OMP_NUM_THREADS": "2",
+        "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+    }
+    assert set(environment) - {"OMP_NUM_THREADS"} <= set(definitions["environment"])
+    assert "gpu-memory" not in " ".join(VllmServer().command(config, SOCKET))
 
 
 @pytest.mark.parametrize(

@@ -77,3 +77,10 @@ def test_what_it_does_not_explain_goes_by_its_status():
     found = problem_of(answer("Invalid grammar specification."), TRAITS)
     assert (found.code, found.owner) == ("REQUEST_INVALID", "caller")
     assert problem_of(answer(DEAD[0], 400), TRAITS).code == "REQUEST_INVALID"
+
+
+def test_copies_without_chance_are_refused_by_name():
+    """vLLM 0.32 computes one answer at temperature 0, where other engines repeat it."""
+    found = problem_of(answer("n must be 1 when using greedy sampling, got 2."), TRAITS)
+    assert (found.code, found.owner, found.where) == ("REQUEST_INVALID", "caller", "n")
+    assert "n is 2" in found.message

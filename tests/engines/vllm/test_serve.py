@@ -102,7 +102,7 @@ def test_the_process_itself_becomes_the_server(run):
     """One process, one id: what is signalled and reaped is vLLM."""
     running = run().wait_healthy()
     command = Path(f"/proc/{running.process.pid}/cmdline").read_bytes().split(b"\0")
-    assert b"vllm.entrypoints.cli.main" in command
+    assert b"mealkit.engines.vllm.run_vllm" in command
     environment = Path(f"/proc/{running.process.pid}/environ").read_bytes().split(b"\0")
     assert b"VLLM_BATCH_INVARIANT=1" in environment
     os.kill(running.process.pid, signal.SIGTERM)

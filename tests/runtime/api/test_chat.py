@@ -205,3 +205,17 @@ def test_room_is_counted_where_the_engine_requires_it(offer):
     assert CHAT.prepare(ask, wide).length_check is None
     ask["messages"] *= 7
     assert CHAT.prepare(ask, wide).length_check is not None
+
+
+def test_arguments_are_bound_where_the_engine_binds_only_strict_ones(offer, ask):
+    """Only of vLLM, and only of calls that the request requires."""
+    kit = offer(features=ALL)
+    lax = replace(kit, binds_only_strict=True)
+    plain, strict = {"type": "function", "function": {"name": "f"}}, [True]
+    for choice in ("required", {"type": "function", "function": {"name": "f"}}):
+        fields = {"messages": HELLO, "tools": [plain], "tool_choice": choice}
+        sent = ask(CHAT, lax, **fields)["tools"]
+        assert [tool["function"].get("strict") for tool in sent] == strict
+        assert ask(CHAT, kit, **fields)["tools"] == [plain]
+    for more in ({}, {"tool_choice": "auto"}):
+        assert ask(CHAT, lax, messages=HELLO, tools=[plain], **more)["tools"] == [plain]

@@ -96,6 +96,17 @@ def test_a_generation_is_asked_for_as_little_as_it_may(warmed, features, overrid
 
 
 @pytest.mark.parametrize(
+    ("feature", "asked"), [(Feature.CHAT, (True, 0)), (Feature.COMPLETION, (1, None))]
+)
+def test_likelihoods_are_asked_for_once(warmed, feature, asked):
+    """An engine that compiles this part on its first use does so before the kit is ready."""
+    _, ((_, body),) = warmed(
+        {"usage": USAGE}, Task.GENERATION, features=frozenset({feature, Feature.LOGPROBS})
+    )
+    assert (body["logprobs"], body.get("top_logprobs")) == asked
+
+
+@pytest.mark.parametrize(
     ("task", "path"),
     [(Task.CLASSIFICATION, "POST /v1/classify"), (Task.RERANKING, "POST /v1/rerank")],
 )

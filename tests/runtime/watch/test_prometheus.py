@@ -230,9 +230,7 @@ def test_every_metric_of_the_documentation_has_data(load, prometheus):
     rows = re.findall(r"^\| `([a-z_]+)` \| (counter|gauge|histogram) ", METRICS.read_text(), re.M)
     assert len(rows) > 20
     names = [f"{name}_count" if kind == "histogram" else name for name, kind in rows]
-    without = [
-        name for name in names if not prometheus.values(f"max_over_time({name}[10m]) > 0")
-    ]
+    without = [name for name in names if not prometheus.values(f"max_over_time({name}[10m]) > 0")]
     assert not without
 
 
