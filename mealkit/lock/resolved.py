@@ -114,7 +114,9 @@ def _memory_bytes(
     cache_bytes = demand.cache_space_bytes or 0 if demand else 0
     measured = recipe.estimated_memory_bytes(weights_bytes, use.flags) + cache_bytes
     if model and demand and memory and demand.cache_space_bytes is not None:
-        return memory.estimate(model, demand.setting(memory)).high_bytes
+        # What was read of the weights' files counts as used when the cache is reserved.
+        whole = memory.estimate(model, demand.setting(memory)).high_bytes
+        return max(measured, weights_bytes + whole)
     if gpu is not Gpu.NONE or not model or not demand or not model.generates or not memory:
         return measured
     setting = replace(demand.setting(memory), compared=Compared.ALLOCATED)
