@@ -19,7 +19,7 @@ from mealkit.memory.setting import KvDtype
 
 if TYPE_CHECKING:
     from mealkit.memory.terms import Term
-    from mealkit.pipeline.machine.estimating import EstimateReport, Room
+    from mealkit.pipeline.machine.estimating import EstimateReport, ReservedCache, Room
     from mealkit.preflight.fit import CardFit, Reach
 
 EXAMPLES = (
@@ -69,8 +69,14 @@ def estimate(  # noqa: PLR0913  one parameter for each option
         ),
     ] = None,
     tensor_parallel: Annotated[
-        int, typer.Option(metavar="GPUS", min=1, help="The number of GPUs that share the model.")
-    ] = 1,
+        int | None,
+        typer.Option(
+            metavar="GPUS",
+            min=1,
+            help="The number of GPUs that share the model.",
+            show_default="the kit's, else 1",
+        ),
+    ] = None,
     gpu: Annotated[
         str | None, typer.Option(metavar="NAME", help="A known GPU, such as 'A100 80GB'.")
     ] = None,
@@ -120,10 +126,12 @@ def _size(memory: str | None, gpu: str | None) -> int | None:
 
 def _describe(report: "EstimateReport") -> None:
     setting, found = report.setting, report.found
-    whole = "in all" if setting.engine.on_processors else "per GPU"
+    reserved = setting.cache_space_bytes
+    whole = "in all" if setting.engine.on_processors or reserved else "per GPU"
     requests = f"{setting.concurrency} x {setting.context_tokens} tokens"
-    cache, gpus = f"{setting.kv_dtype} cache", _gpus(setting.devices)
-    print_line(f"{report.name}: {setting.engine.name}, {requests}, {cache}, {gpus}")
+    cache = f"{setting.kv_dtype} cache"
+    device = _gpus(setting.devices) if reserved is None else "on processors"
+    print_line(f"{report.name}: {setting.engine.name}, {requests}, {cache}, {device}")
     for assumed in report.shape.unknown:
         print_line(f"assumed {assumed}")
     print_line("")
@@ -136,6 +144,8 @@ def _describe(report: "EstimateReport") -> None:
     print_line("")
     for term in found.terms:
         print_line(f"{term.name}: {term.formula} [{term.source}]")
+    if report.reserved:
+        _describe_reserved(report.reserved)
     if report.room:
         _describe_room(report.room)
     _describe_cards(report.cards, setting.devices)
@@ -177,6 +187,16 @@ def _describe_room(room: "Room") -> None:
     print_line(f"{name}{_shown(room.memory_bytes)}{used}: {_words(room.fit.value)}")
     print_line(f"  largest context      {_reach(room.context)}")
     print_line(f"  largest concurrency  {_reach(room.concurrency)}")
+
+
+def _describe_reserved(cache: "ReservedCache") -> None:
+    print_line("")
+    print_line(f"reserved cache {_shown(cache.space_bytes)}: {_words(cache.fit.value)}")
+    print_line(
+        f"  needed               {_interval(cache.needed) or _shown(cache.needed.low_bytes)}"
+    )
+    print_line(f"  largest context      {_reach(cache.context)}")
+    print_line(f"  largest concurrency  {_reach(cache.concurrency)}")
 
 
 def _describe_cards(cards: "tuple[CardFit, ...]", gpus: int) -> None:

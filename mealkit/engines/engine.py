@@ -53,6 +53,11 @@ def no_requirements(_settings: Values) -> tuple[str, ...]:
     return ()
 
 
+def no_memory(_settings: Values) -> tuple[float, int] | None:
+    """Return None: the memory of an engine does not depend on its settings."""
+    return None
+
+
 def never(_weights: str, _generates: bool) -> bool:  # noqa: FBT001
     """Return False: the engine is not the usual one for any model."""
     return False
@@ -86,6 +91,8 @@ class Recipe:
     """Returns its features for a task with these hyperparameters and settings."""
     task_requirements: Mapping[Task, tuple[str, ...]] = field(default_factory=dict)
     """The additional packages that it imports for a task."""
+    settings_memory: Callable[[Values], tuple[float, int] | None] = no_memory
+    """Returns ``memory_factor`` and ``memory_bytes`` for settings that have other ones."""
     settings_requirements: Callable[[Values], tuple[str, ...]] = no_requirements
     """Returns the additional packages for its settings, such as its build for a device."""
     bounds: Mapping[str, str] = field(default_factory=dict)
@@ -131,6 +138,11 @@ class Recipe:
         wanted = self.requirements_for(task, settings)
         return tuple(f"{name}{bound}" for name, bound in self.bounds.items() if name in wanted)
 
-    def estimated_memory_bytes(self, weights_bytes: int) -> int:
+    def own_memory(self, settings: Values) -> tuple[float, int]:
+        """Return the memory of the weights, as a multiple of their size, and that of the engine."""
+        return self.settings_memory(settings) or (self.memory_factor, self.memory_bytes)
+
+    def estimated_memory_bytes(self, weights_bytes: int, settings: Values) -> int:
         """Estimate the memory of the whole container: gateway, engine and weights."""
-        return int(weights_bytes * self.memory_factor) + self.memory_bytes
+        factor, own_bytes = self.own_memory(settings)
+        return int(weights_bytes * factor) + own_bytes

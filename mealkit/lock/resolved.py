@@ -8,7 +8,6 @@ from pydantic import JsonValue
 from mealkit.engines.demand import Use, dtypes_of, shared_memory_bytes
 from mealkit.engines.engine import Recipe
 from mealkit.memory.setting import Compared
-from mealkit.memory.shape import Shape
 from mealkit.recipe.cuda_builds import built_for, cuda_of
 from mealkit.recipe.kit import Gpu, Kit, Model
 from mealkit.recipe.lock import (
@@ -89,7 +88,7 @@ def stated_requirements(
     return Requirements(
         architectures=hardware.architectures,
         gpu=hardware.gpu,
-        memory_bytes=_memory_bytes(recipe, weights_bytes, hardware.gpu, model, demand)
+        memory_bytes=_memory_bytes(recipe, weights_bytes, hardware.gpu, use, demand)
         if hardware.memory == "auto"
         else parse_size(hardware.memory),
         disk_bytes=disk_bytes if hardware.disk == "auto" else parse_size(hardware.disk),
@@ -105,15 +104,21 @@ def stated_requirements(
 
 
 def _memory_bytes(
-    recipe: Recipe, weights_bytes: int, gpu: Gpu, model: Shape | None, demand: Demand | None
+    recipe: Recipe, weights_bytes: int, gpu: Gpu, use: Use, demand: Demand | None
 ) -> int:
     """Estimate the container's memory: by the engine's measured factor, or the model's own terms.
 
     The terms are for text on a CPU: the cache of a long context does not grow with the weights.
     """
-    measured = recipe.estimated_memory_bytes(weights_bytes)
-    memory = recipe.traits.memory
+    memory, model = recipe.traits.memory, use.model
+    cache_bytes = demand.cache_space_bytes or 0 if demand else 0
+    measured = recipe.estimated_memory_bytes(weights_bytes, use.flags) + cache_bytes
+    if model and demand and memory and demand.cache_space_bytes is not None:
+        # What was read of the weights' files counts as used when the cache is reserved.
+        whole = memory.estimate(model, demand.setting(memory)).high_bytes
+        return max(measured, weights_bytes + whole)
     if gpu is not Gpu.NONE or not model or not demand or not model.generates or not memory:
         return measured
     setting = replace(demand.setting(memory), compared=Compared.ALLOCATED)
-    return max(measured, recipe.memory_bytes + memory.estimate(model, setting).high_bytes)
+    _, own_bytes = recipe.own_memory(use.flags)
+    return max(measured, own_bytes + memory.estimate(model, setting).high_bytes)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mealkit.memory.config_fields import name_of, number_of, numbers_of, part_of, positions_of
+from mealkit.memory.recurrent import cached_layers, recurrent_state
 from mealkit.memory.shape import (
     Experts,
     LatentAttention,
@@ -59,7 +60,6 @@ def shape_of_config(config: Mapping[str, Any], tensors: Mapping[str, tuple[str, 
     kv_heads = number_of(text, "num_key_value_heads", "num_kv_heads", "n_head_kv")
     if text.get("multi_query") is True and not text.get("new_decoder_architecture"):
         kv_heads = 1
-    linear = min(layers, _layer_types(text).count("linear_attention"))
     return Shape(
         bytes_by_dtype=_totals(tensors),
         layers=layers,
@@ -71,12 +71,13 @@ def shape_of_config(config: Mapping[str, Any], tensors: Mapping[str, tuple[str, 
         or (hidden // heads if heads else 0),
         vocabulary=number_of(text, "vocab_size"),
         max_positions=positions_of_config(config),
-        cached_layers=layers - linear,
+        cached_layers=cached_layers(text, layers),
         tied_copy_bytes=_tied_copy(text, tensors),
         gated=_is_gated(kind),
         generates=_generates(architecture_of_config(config)),
         latent=_latent(text),
         window=_window(text, layers),
+        recurrent=recurrent_state(text, layers),
         experts=_experts(text, wide),
         quantisation=_quantisation(config),
         unknown=() if wide else ("intermediate size: 4 x hidden size",),

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal
 
-from mealkit.memory.terms import MIB, Estimate
+from mealkit.memory.terms import MIB, Estimate, Term
 
 if TYPE_CHECKING:
     from mealkit.memory.shape import Shape
@@ -96,6 +96,9 @@ class EngineMemory:
     """Whether it caches the latent vector of multi-head latent attention unchanged."""
     most_context_bytes: int = 800 * MIB
     """The maximum memory on a GPU besides tensors that was seen for its process."""
+    needed_cache: Callable[["Shape", "Setting"], Term] | None = None
+    """Estimates the cache that all requests need, if they fit only into a cache of fixed size that
+    it reserves (``Setting.cache_space_bytes``); None: its cache grows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +124,9 @@ class Setting:
     """The maximum number of tokens that are computed together, for all requests."""
     cuda_graphs: bool = True
     """Whether CUDA graphs are captured."""
+    cache_space_bytes: int | None = None
+    """Main memory that the engine reserves for its cache, to compute on processors; None: it uses
+    a GPU."""
     micro_batch: int = 512
     """The maximum number of tokens of one request that are computed together."""
     flash_attention: bool = True

@@ -61,6 +61,18 @@ class SlidingWindow:
 
 
 @dataclass(frozen=True, slots=True)
+class RecurrentState:
+    """Layers that keep a state of fixed size for each request, as Mamba does."""
+
+    layers: Dimension
+    state_bytes: Bytes
+    """The size of one layer's state for one request."""
+
+    def __post_init__(self) -> None:
+        _require_plausible(self)
+
+
+@dataclass(frozen=True, slots=True)
 class Experts:
     """A mixture of experts: all are loaded, and each token uses a few of them."""
 
@@ -120,6 +132,7 @@ class Shape:
     """Whether it generates text, token by token, with a cache; encoders do not."""
     latent: LatentAttention | None = None
     window: SlidingWindow | None = None
+    recurrent: RecurrentState | None = None
     experts: Experts | None = None
     quantisation: Quantisation | None = None
     unknown: tuple[Line, ...] = field(default=())

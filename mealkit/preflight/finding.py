@@ -130,6 +130,8 @@ class Check:
     """Returns the finding; None: the rule does not apply."""
     of_gpus: bool = True
     """Whether it is about GPUs, which a kit may not use or need."""
+    of_caches: bool = False
+    """Whether it is also about the cache that an engine on processors reserves."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from mealkit.memory.setting import Setting
 from mealkit.memory.shape import Shape
-from mealkit.memory.terms import Estimate
+from mealkit.memory.terms import Estimate, Term
 from mealkit.preflight.cards import Card
 
 # No current model has a longer context, and no engine answers more concurrent requests.
@@ -46,7 +46,7 @@ class CardFit:
     fit: Fit
 
 
-def verdict(found: Estimate, room_bytes: int) -> Fit:
+def verdict(found: Estimate | Term, room_bytes: int) -> Fit:
     """Compare an estimate with the memory that the engine may use."""
     if found.high_bytes <= room_bytes:
         return Fit.FITS
@@ -56,28 +56,25 @@ def verdict(found: Estimate, room_bytes: int) -> Fit:
 def largest_context(shape: Shape, setting: Setting, memory_bytes: int) -> Reach:
     """Return the longest context that fits into GPUs of this memory, up to the model's own limit.
 
-    Assumes a prompt that fills the context, unless the setting states the prompt's length.
+    Assumes a prompt that fills the context, unless the setting states the prompt's length. An
+    engine that reserves its cache is compared with that space, not with the memory.
     """
 
-    def at(tokens: int) -> Estimate:
+    def at(tokens: int) -> Estimate | Term:
         prompt = setting.prompt_tokens
         shorter = None if prompt is None else min(prompt, tokens)
-        return setting.engine.estimate(
-            shape, replace(setting, context_tokens=tokens, prompt_tokens=shorter)
-        )
+        return _needed(shape, replace(setting, context_tokens=tokens, prompt_tokens=shorter))
 
-    return _reach(
-        at, shape.max_positions or _MOST_TOKENS, setting.engine.usable_bytes(memory_bytes, setting)
-    )
+    return _reach(at, shape.max_positions or _MOST_TOKENS, _room_bytes(setting, memory_bytes))
 
 
 def largest_concurrency(shape: Shape, setting: Setting, memory_bytes: int) -> Reach:
-    """Return how many concurrent requests with a full context fit into GPUs of this memory."""
+    """Return how many concurrent requests with a full context fit, likewise."""
 
-    def at(requests: int) -> Estimate:
-        return setting.engine.estimate(shape, replace(setting, concurrency=requests))
+    def at(requests: int) -> Estimate | Term:
+        return _needed(shape, replace(setting, concurrency=requests))
 
-    return _reach(at, _MOST_REQUESTS, setting.engine.usable_bytes(memory_bytes, setting))
+    return _reach(at, _MOST_REQUESTS, _room_bytes(setting, memory_bytes))
 
 
 def fits(shape: Shape, setting: Setting, cards: Sequence[Card]) -> list[CardFit]:
@@ -90,7 +87,20 @@ def fits(shape: Shape, setting: Setting, cards: Sequence[Card]) -> list[CardFit]
     return found
 
 
-def _reach(at: Callable[[int], Estimate], most: int, room_bytes: int) -> Reach:
+def _needed(shape: Shape, setting: Setting) -> Estimate | Term:
+    """Return what grows with contexts and requests: everything, or a cache of fixed size."""
+    if setting.cache_space_bytes is not None and setting.engine.needed_cache:
+        return setting.engine.needed_cache(shape, setting)
+    return setting.engine.estimate(shape, setting)
+
+
+def _room_bytes(setting: Setting, memory_bytes: int) -> int:
+    if setting.cache_space_bytes is not None:
+        return setting.cache_space_bytes
+    return setting.engine.usable_bytes(memory_bytes, setting)
+
+
+def _reach(at: Callable[[int], Estimate | Term], most: int, room_bytes: int) -> Reach:
     return Reach(
         _greatest(lambda number: at(number).high_bytes <= room_bytes, most),
         _greatest(lambda number: at(number).likely_bytes <= room_bytes, most),

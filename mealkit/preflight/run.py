@@ -77,7 +77,7 @@ def preflight(facts: Facts, requirements: Requirements, context: Context) -> Rep
 
 
 def _applies(check: Check, facts: Facts, requirements: Requirements) -> bool:
-    if not check.of_gpus:
+    if not check.of_gpus or (check.of_caches and requirements.reserves_cache):
         return True
     if requirements.gpu is Gpu.OPTIONAL:
         return bool(devices_of(facts))

@@ -59,8 +59,7 @@ MAX_LOCK_BYTES = 16 * 1024 * 1024
 
 
 def _require_apart(paths: Iterable[str]) -> None:
-    found = clash(paths)
-    if found is not None:
+    if found := clash(paths):
         raise ValueError(f"{found[0]!r} and {found[1]!r} cannot both exist")
 
 
@@ -360,8 +359,8 @@ class Lock(StrictModel):
 def _plain(form: dict[str, Any]) -> dict[str, Any]:
     """Drop the fields that few locks have: an empty ``variants``, an empty ``engine.excluded``."""
     engine = {name: value for name, value in form["engine"].items() if value or name != "excluded"}
-    form = {**form, "engine": engine}
-    return {name: value for name, value in form.items() if value or name != "variants"}
+    parts = {**form, "engine": engine}
+    return {name: value for name, value in parts.items() if value or name != "variants"}
 
 
 def lock_bytes(lock: Lock) -> bytes:
@@ -389,11 +388,8 @@ def read_lock(data: bytes, where: str = LOCK_NAME) -> Lock:
     except MealkitError as error:  # a value that another room refuses
         raise failure("LOCK_INVALID", error.problems[0].message, where=where) from error
     if stated != lock.recipe:
-        raise failure(
-            "LOCK_INVALID",
-            f"the content gives recipe digest {lock.recipe}, the file states {shown(str(stated))}",
-            where=where,
-        )
+        message = f"its recipe digest is {lock.recipe}, but it states {shown(str(stated))}"
+        raise failure("LOCK_INVALID", message, where=where)
     return lock
 
 

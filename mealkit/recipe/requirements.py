@@ -57,6 +57,9 @@ class Demand(_Form):
     """The maximum number of tokens that are computed together, for all requests."""
     cuda_graphs: bool = True
     """Whether CUDA graphs are captured."""
+    cache_space_bytes: Bytes | None = None
+    """Main memory that the engine reserves for its cache, to compute on processors; null: it uses a
+    GPU, or its cache grows."""
     micro_batch: Tokens = 512
     """The maximum number of tokens of one request that are computed together."""
     flash_attention: bool = True
@@ -105,6 +108,11 @@ class Requirements(_Form):
     if they are not known."""
     shm_bytes: Bytes = 0
     """Shared memory that the engine's processes need."""
+
+    @property
+    def reserves_cache(self) -> bool:
+        """Whether the engine computes on processors with a cache of fixed size."""
+        return self.demand is not None and self.demand.cache_space_bytes is not None
 
     @property
     def gpus(self) -> int:

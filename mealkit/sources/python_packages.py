@@ -39,6 +39,10 @@ _WITHOUT_WHEEL = re.compile(
     r"Wheels are (?:required|available) for `([^`]+)`|only found wheels for `([^`]+)`"
 )
 _WHEELLESS_PIN = re.compile(r"([\w.-]+==[\w.+!-]+) has no (?:usable )?wheels")
+# A build that is not on the index of all packages, such as torch==2.13.0+cpu, with a marker or not.
+_NO_LOCAL_VERSION = re.compile(
+    r"there is no version of (?P<name>[\w.-]+)(?:\{[^}]*\})?==(?P<version>[\w.!]+\+[\w.]+)"
+)
 
 # Those that bases have; with a newer one, a package may have no wheel yet.
 _PYTHONS = ("3.11", "3.12", "3.13", "3.14")
@@ -206,6 +210,10 @@ def _explain(refused: UvRefusedError, question: Question) -> MealkitError:
     if alone:
         first = wanted.get(canonicalize_name(alone[0]), alone[0])
         return _source_only(alone, question.target, _pythons_of(first, question))
+    if local := _NO_LOCAL_VERSION.search(refused.reason):
+        wheel = f"{local['name']}=={local['version']}"
+        hint = f"get the wheel of {wheel}, and name its file or folder in runtime.wheels"
+        return failure("PACKAGES_UNSOLVABLE", refused.reason, hint=hint)
     return failure("PACKAGES_UNSOLVABLE", refused.reason)
 
 

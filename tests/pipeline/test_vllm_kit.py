@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from fakes import hub_server
 from fakes.engines import report_of
+from fakes.gpu_servers import BLOCKS, PASSES, WARNS, severity
 from fakes.little import OFFLINE, Heard
-from fakes.machines import MACHINES, facts_of, machine
+from fakes.machines import MACHINES, facts_of, machine, made_facts
 
 from mealkit.engines.typed_parts import check_engine_parts
 from mealkit.kit.load import load_kit
@@ -164,3 +165,14 @@ def verdict(locked, name):
 
 def blockers(report):
     return {problem.code for problem in report.blockers}
+
+
+@pytest.mark.parametrize(("total_gib", "expected"), [(8, PASSES), (3, WARNS), (1, BLOCKS)])
+def test_the_kit_for_cpus_needs_main_memory(total_gib, expected):
+    """Its weights, vLLM's processes and the reserved cache, which is certain, are told before."""
+    lock = read_lock((KIT.parent / "tiny-chat-vllm" / "kit.lock").read_bytes())
+    processes, cache = 3 * 2**30, 2**30
+    for_weights = lock.requirements.memory_bytes - processes - cache
+    assert 3 < for_weights / lock.weights_bytes < 4
+    facts = made_facts(memory_total_bytes=total_gib * 2**30)
+    assert severity("HOST_MEMORY", facts, lock.requirements) is expected

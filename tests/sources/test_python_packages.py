@@ -15,7 +15,7 @@ from mealkit.lock.resolve import PythonTarget
 from mealkit.recipe.lock import LockedWheel
 from mealkit.sources.download import Downloader
 from mealkit.sources.locked_wheels import fetch_wheels
-from mealkit.sources.python_packages import resolve_packages
+from mealkit.sources.python_packages import dependents_of, resolve_packages
 
 TRIXIE = PythonTarget("3.13", "amd64", "2.41")
 
@@ -168,6 +168,31 @@ def test_what_cannot_be_solved_says_why(index: Path, requirements: tuple[str, ..
     assert requirements[0].split("==")[0].split("<")[0] in problem.message
     assert "://" not in problem.message
     assert "\n" not in problem.message
+
+
+def test_a_build_from_another_index_is_named_with_the_edit(index: Path) -> None:
+    """A local version, such as torch's for CPUs, is not loosened but brought as a wheel."""
+    write_wheel(index, "alpha", "1.0", requires="beta==1.0+cpu; python_version > '3'")
+    write_wheel(index, "beta", "1.0")
+    with pytest.raises(LockError) as error:
+        resolve("alpha")
+    problem = error.value.problems[0]
+    assert problem.code == "PACKAGES_UNSOLVABLE"
+    wanted = "get the wheel of beta==1.0+cpu, and name its file or folder in runtime.wheels"
+    assert problem.hint == wanted
+
+
+def test_dependents_of_what_was_left_out(index: Path, tmp_path: Path) -> None:
+    """Each name has the packages that require it; its own dependencies need not exist."""
+    own = write_wheel(tmp_path / "own", "gamma", "1.0+cpu", requires="heavy<3; extra == 'all'")
+    write_wheel(index, "alpha", "1.0", requires="heavy>=2,<3")
+    write_wheel(index, "beta", "1.0", requires="heavy")
+    write_wheel(index, "heavy", "2.0", requires="gigabytes-of-cuda")
+    wanted = ("alpha", "beta<2", "gamma")
+    locked = resolve(*wanted, excludes=["heavy", "unused"], wheels=[own])
+    assert [item.name for item in locked] == ["alpha", "beta", "gamma"]
+    found = dependents_of(["heavy", "unused"], wanted, locked, TRIXIE, [own])
+    assert found == {"heavy": ("alpha", "beta"), "unused": ()}
 
 
 @pytest.mark.parametrize(

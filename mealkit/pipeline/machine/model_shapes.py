@@ -12,7 +12,6 @@ from mealkit.engines.registry import usual_engine
 from mealkit.errors import MealkitError, failure
 from mealkit.importing.gguf_names import is_projector_name, part_of_name
 from mealkit.memory.describe import shape_of_config, shape_of_gguf
-from mealkit.memory.setting import KvDtype
 from mealkit.memory.shape import Shape
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.machine.stated_needs import open_recipe
@@ -20,6 +19,7 @@ from mealkit.pipeline.opening_images import open_image
 from mealkit.pipeline.targets import HubModel, WeightFiles, read_target
 from mealkit.progress import Progress
 from mealkit.recipe.lock import Lock
+from mealkit.recipe.requirements import Demand
 from mealkit.sources.ranges import FileRanges, RangeReader
 
 _PATTERNS = (["model*.safetensors"], ["*.safetensors"], ["*.gguf"])
@@ -32,11 +32,9 @@ class FoundModel:
     name: str
     shape: Shape
     engine: str
-    context_tokens: int | None = None
+    demand: Demand | None = None
+    """The values that the kit pins; None: it pins none, or its engine has no memory model."""
     concurrency: int = 1
-    kv_dtype: KvDtype = "f16"
-    library_version: tuple[int, int] | None = None
-    """The version of the engine's library, if memory depends on it."""
 
 
 def find_model(target: str, home: Home, allowed: Sequence[Path], progress: Progress) -> FoundModel:
@@ -84,15 +82,7 @@ def _locked(lock: Lock) -> FoundModel:
         # The lock's engine has no memory model: it is estimated as plain PyTorch.
         engine = usual_engine("safetensors", generates=False)
         return FoundModel(name, shape, engine, concurrency=lock.serving.max_concurrency)
-    return FoundModel(
-        name,
-        shape,
-        demand.engine,
-        demand.context_tokens,
-        demand.concurrency,
-        demand.kv_dtype,
-        demand.library_version,
-    )
+    return FoundModel(name, shape, demand.engine, demand, demand.concurrency)
 
 
 def _on_the_hub(target: str, home: Home) -> FoundModel:

@@ -9,7 +9,7 @@ from mealkit.units import show_size
 
 
 def look(facts: Facts, requirements: Requirements, _context: Context) -> Finding:
-    """Block only if the weights alone exceed the whole memory; warn below the estimate.
+    """Block only if weights and reserved cache exceed the whole memory; warn below the estimate.
 
     The requirement is an estimate, and the available memory may change before it is needed.
     """
@@ -18,6 +18,8 @@ def look(facts: Facts, requirements: Requirements, _context: Context) -> Finding
     needed_bytes = requirements.memory_bytes
     # With a GPU, the weights may pass through memory in pieces.
     certain_bytes = requirements.weights_bytes if requirements.gpu is Gpu.NONE else 0
+    if requirements.demand and requirements.demand.cache_space_bytes:
+        certain_bytes += requirements.demand.cache_space_bytes
     severity = Severity.PASSES
     measured = show_optional(usable_bytes)
     message = "memory of the machine"
