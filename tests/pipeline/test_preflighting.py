@@ -183,7 +183,7 @@ def test_run_asks_before_it_pulls(home):
         run_kit(RunRequest(reference, port=0), home, Heard())
     (problem,) = [item for item in caught.value.problems if item.code == "HOST_MEMORY"]
     assert problem.measured
-    assert problem.required.startswith("1.0 PiB")
+    assert problem.required.startswith("1024.0 TiB")
     assert registry.asked == MANIFEST_ONLY
 
 
