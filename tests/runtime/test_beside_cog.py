@@ -391,6 +391,7 @@ def test_both_stream_the_same_pieces(serve, fail):
     assert [data["chunk"] for kind, data in theirs if kind == "output"] == pieces
     assert [data["output"] for _, data in ours if "output" in data] == pieces
     assert theirs[-1][1]["status"] == ("failed" if fail else "succeeded")
+    assert theirs[-1][1]["metrics"]["pieces"] == len(pieces)
     assert [data["error"]["code"] for _, data in ours if "error" in data] == [
         "HANDLER_FAILED"
     ] * fail
