@@ -189,7 +189,7 @@ def test_an_error_within_a_stream(serve):
 def test_overlong_requests(serve):
     """The numbers are vLLM's, the problem is the caller's."""
     kit = serve(Task.EMBEDDINGS).wait_ready()
-    for text, count in (("a " * (LIMIT + 1), f"at least {LIMIT + 1}"), ("a " * 50, "50")):
+    for text in ("a " * (LIMIT + 1), "a " * 50):
         answer = kit.embed(text)
         error = answer.json()["error"]
         assert (answer.status_code, error["code"], error["owner"]) == (
@@ -198,7 +198,8 @@ def test_overlong_requests(serve):
             "caller",
         )
         assert error["message"] == (
-            f"the input has {count} tokens, but this model's maximum context length is {LIMIT} tokens"
+            f"the input has at least {LIMIT + 1} tokens, but this model's maximum context length is"
+            f" {LIMIT} tokens"
         )
 
 

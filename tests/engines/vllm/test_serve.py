@@ -46,7 +46,8 @@ class Running:
                 "PYTHONPATH": f"{LIBRARY}:{STANDIN}",
                 "STANDIN": json.dumps(standin),
             },
-            stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
         )
         self.client = httpx2.Client(
@@ -75,7 +76,7 @@ class Running:
         if self.process.poll() is None:
             self.process.kill()
         if not self.said:
-            self.said = self.process.communicate()[1]
+            self.said = self.process.communicate()[0]
         self.folder.cleanup()
         return self.said
 
@@ -128,13 +129,13 @@ def test_a_chat(run):
 def test_an_overlong_request_is_refused_with_the_numbers(run):
     """What vLLM says becomes the caller's problem, with the tokens and the limit."""
     running = run(values={"max_length": 4, "max_tokens": 3}).wait_healthy()
-    for text, count in (("a b c d e", "at least 5"), ("a b c d e f g", "7")):
+    for text in ("a b c d e", "a b c d e f g"):
         answer = running.chat(text)
         found = problem_of(WorkerAnswer(answer.status_code, answer.content), TRAITS)
         assert answer.status_code == 400
         assert found.code == "REQUEST_TOO_LONG"
         assert found.message == (
-            f"the input has {count} tokens, but this model's maximum context length is 4 tokens"
+            "the input has at least 5 tokens, but this model's maximum context length is 4 tokens"
         )
 
 

@@ -22,6 +22,12 @@ from typing import Any
 from vllm.recorded import DEFINITIONS, make_parser, said
 
 STANDIN: dict[str, Any] = json.loads(os.environ.get("STANDIN", "{}"))
+# Logged at every start under a limit of fewer than 65535 open files.
+FEW_FILES = (
+    "WARNING [system_utils.py:255] Found ulimit of 20000 and failed to automatically increase with"
+    " error current limit exceeds maximum limit. This can cause fd limit errors like `OSError:"
+    " [Errno 24] Too many open files`. Consider increasing with ulimit -n"
+)
 # vLLM looks every 5 seconds whether its engine has died (launcher.py, watchdog_loop).
 WATCHDOG_SECONDS = 0.2
 
@@ -38,8 +44,8 @@ class RefusedError(Exception):
 def log(text: str, process: str = "APIServer") -> None:
     """Write as vLLM's loggers do, the process before the text."""
     for line in text.splitlines():
-        sys.stderr.write(f"({process} pid={os.getpid()}) {line}\n")
-    sys.stderr.flush()
+        sys.stdout.write(f"({process} pid={os.getpid()}) {line}\n")
+    sys.stdout.flush()
 
 
 class Server(ThreadingHTTPServer):
@@ -113,11 +119,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def _check(self, text: str) -> int:
         limit = self.server.options.max_model_len
-        tokens = self._count(text)
+        # The tokenizer stops one token after the limit.
+        tokens = min(self._count(text), limit + 1)
         if tokens > limit:
-            # The tokenizer stops one token after the limit.
-            some = "at least " if tokens == limit + 1 else ""
-            message = said("too many tokens", limit, some, tokens)
+            message = said("too many tokens", limit, "at least ", tokens)
             message += f" (parameter=input_tokens, value={tokens})"
             raise RefusedError(400, "BadRequestError", message, "input_tokens")
         return tokens
@@ -291,6 +296,7 @@ def main() -> None:
     options = make_parser().parse_args(sys.argv[2:])
     assert sys.argv[1] == "serve"
     log(f"INFO {said('version and model', DEFINITIONS['version'], options.model_tag)}")
+    log(FEW_FILES)
     server = Server(options)
 
     def stop(*_: object) -> None:
