@@ -123,7 +123,7 @@ def load(case: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 def needed_bytes(settings: Any, specs: Any) -> int:
     """Return the smallest cache that vLLM accepts for one request with the whole context."""
-    low, high = 0, 2**40
+    low, high = 0, settings.cache_config.kv_cache_memory_bytes
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if refusal(settings, specs, middle) else (low, middle)

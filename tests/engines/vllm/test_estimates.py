@@ -228,12 +228,15 @@ def loaded(request: pytest.FixtureRequest, models: dict[str, Loaded]) -> Loaded:
 
 
 def test_weights_are_within_the_interval(loaded):
-    """Parameters and buffers as vLLM loads them, with padding and tables, on a GPU as on a CPU."""
+    """Parameters and buffers as vLLM loads them, with padding and tables, on a GPU as on a CPU.
+
+    Of such small models, the padding and the tables of positions are up to 13 %, and 46 % of gpt-oss.
+    """
     real = loaded.found["parameters"] + loaded.found["buffers"]
     on_gpu = replace(loaded.setting, cache_space_bytes=None)
     ours = term(estimate(loaded.shape, on_gpu), "weights")
     print(f"| {loaded.name} | weights | {real} | {ours.low_bytes} to {ours.high_bytes} |")
-    assert ours.low_bytes <= real <= ours.high_bytes <= 1.1 * real
+    assert ours.low_bytes <= real <= ours.high_bytes <= 1.2 * real
 
 
 def test_one_request_s_cache_is_exact(loaded):
