@@ -37,6 +37,9 @@ _WIDTHS: dict[Dtype, int] = {"fp32": 4, "fp16": 2, "bf16": 2}
 # NVIDIA's and other engines' requirement if several processes share the GPUs' work:
 # https://docs.nvidia.com/nim/large-language-models/latest/ (--shm-size=16GB), vllm#1771
 _SHARED_BYTES = 16 * 2**30
+# On processors, a message queue between an engine's processes: vLLM 0.32 refuses to start with less
+# than 160 MiB free (shm_broadcast.py, check_shm_free_space).
+_SHARED_ON_PROCESSORS_BYTES = 512 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,5 +137,12 @@ def dtypes_of(use: Use, by_itself: Dtype | None = None) -> tuple[Dtype, ...]:
 
 
 def shared_memory_bytes(demand: Demand | None) -> int:
-    """Return the shared memory that an engine needs: much, if several GPUs work together."""
-    return _SHARED_BYTES if demand and demand.tensor_parallel > 1 else 0
+    """Return the shared memory that an engine needs: much, if several GPUs work together.
+
+    An engine that reserves its cache in main memory has processes that exchange messages there.
+    """
+    if demand is None:
+        return 0
+    if demand.tensor_parallel > 1:
+        return _SHARED_BYTES
+    return 0 if demand.cache_space_bytes is None else _SHARED_ON_PROCESSORS_BYTES

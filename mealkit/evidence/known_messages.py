@@ -20,9 +20,10 @@ _HOST: Sequence[Rule] = (
         "HOST_SHM",
         "shared memory is too small for the data that the GPUs' processes exchange",
     ),
-    # msr-fiddle/pipedream#28, pytorch/pytorch#5040; logicalclocks/hopsworks#1557
+    # msr-fiddle/pipedream#28, pytorch/pytorch#5040; logicalclocks/hopsworks#1557; vLLM 0.32
     rule(
         r"insufficient shared memory \(shm\)|workers are out of shared memory"
+        r"|Insufficient space in /dev/shm"
         r"|unable to write to file </torch_\w+>",
         "HOST_SHM",
         "shared memory is too small for the data that the engine's processes exchange",

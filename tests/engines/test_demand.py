@@ -27,6 +27,7 @@ def test_vllm():
         "concurrency": 4,
         "kv_dtype": "fp8",
         "float_bytes": 2,
+        "cache_space_bytes": None,
         "tensor_parallel": 2,
         "utilisation": 0.85,
         "batched_tokens": 2048,
@@ -81,9 +82,11 @@ def test_dtypes(engine, flags, model, expected):
 
 
 def test_shared_memory_for_several_gpus():
-    """One GPU's process shares nothing."""
+    """One GPU's process shares nothing; the processes on a CPU have a queue of 160 MiB."""
     one, two = (demand_of("vllm", {"tensor_parallel_size": n}, 1, SEVEN) for n in (1, 2))
     assert [shared_memory_bytes(item) for item in (None, one, two)] == [0, 0, 16 * GIB]
+    on_cpu = demand_of("vllm", {"device": "cpu", "kv_cache_gib": 1}, 1, SEVEN)
+    assert shared_memory_bytes(on_cpu) == GIB // 2
 
 
 @pytest.mark.parametrize(("dtype", "cached"), [("float32", "f32"), ("bfloat16", "bf16")])

@@ -65,6 +65,13 @@ REAL = [
         id="torch-file",
     ),
     pytest.param(
+        # vLLM 0.32 in docker, on a CPU
+        "RuntimeError: Insufficient space in /dev/shm for shared-memory allocation: 160 MiB"
+        " required, 64 MiB free. Increase /dev/shm (e.g. --shm-size or --ipc=host).",
+        ("HOST_SHM", None, None, "engine's processes"),
+        id="vllm-shm",
+    ),
+    pytest.param(
         # RobotLocomotion/spartan#369
         "Bus error (core dumped) model share memory",
         ("HOST_SHM", None, None, "bus error"),

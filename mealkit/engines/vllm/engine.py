@@ -119,9 +119,9 @@ class VllmSettings(StrictModel):
                 if number is not None:
                     raise ValueError(f"{name} is {number}, but device is cuda: it is for CPUs")
             return self
-        for name, number in for_cpus.items():
-            if number is None:
-                raise ValueError(f"device is cpu, so set {name}: vLLM would choose by the machine")
+        if missing := [name for name, number in for_cpus.items() if number is None]:
+            names = " and ".join(missing)
+            raise ValueError(f"device is cpu, so set {names}: vLLM would choose by the machine")
         only: dict[str, JsonValue] = {
             "batch_invariant": False,  # 0.32 dies in its sampler with it
             "tensor_parallel_size": 1,
@@ -286,6 +286,7 @@ def part(model: Served) -> tuple[dict[str, Any], Comments]:
             "engine": "vllm",
             "settings": {
                 "dtype": dtype,
+                "device": "cuda",
                 "gpu_memory_utilization": 0.9,
                 "tensor_parallel_size": 1,
                 "max_num_seqs": 32,
@@ -299,6 +300,9 @@ def part(model: Served) -> tuple[dict[str, Any], Comments]:
     }
     comments: Comments = {
         ("runtime", "settings", "dtype"): said,
+        ("runtime", "settings", "device"): (
+            "Or cpu, with hardware.gpu: none; mealkit check names the other settings for it."
+        ),
         ("runtime", "settings", "batch_invariant"): (
             "The same answer whatever else is computed; it needs a GPU of compute capability 9.0."
         ),

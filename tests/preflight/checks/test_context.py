@@ -1,6 +1,7 @@
 """GPU memory for the pinned context."""
 
 import pytest
+from fakes.engines import demand_of
 from fakes.gpu_servers import (
     BLOCKS,
     PASSES,
@@ -8,7 +9,10 @@ from fakes.gpu_servers import (
     look,
     server,
 )
-from fakes.needs import SEVENTY, gpu_needs
+from fakes.machines import made_facts
+from fakes.needs import SEVEN, SEVENTY, cpu_needs, gpu_needs
+
+GIB = 2**30
 
 
 @pytest.mark.parametrize(
@@ -34,3 +38,23 @@ def test_context(needs, expected):
     assert (finding and finding.severity) is expected
     if expected in {WARNS, BLOCKS}:
         assert "tokens for sure" in finding.measured
+
+
+@pytest.mark.parametrize(
+    ("space_gib", "requests", "expected", "measured"),
+    [
+        # 32768 tokens x 28 layers x 2 x 4 heads x 128 x 2 bytes are 1.75 GiB.
+        (2, 1, PASSES, "2.0 GiB for the cache"),
+        (2, 2, WARNS, "space for 1 requests with the pinned context"),
+        # 1 GiB is 146 blocks of 128 tokens, one of which is never used.
+        (1, 2, BLOCKS, "space for 18560 tokens for sure"),
+    ],
+)
+def test_a_reserved_cache(space_gib, requests, expected, measured):
+    """On processors the pinned context must fit into the cache that the kit reserves."""
+    flags = {"max_length": 32768, "dtype": "bfloat16", "device": "cpu", "kv_cache_gib": space_gib}
+    needs = cpu_needs(model=SEVEN, demand=demand_of("vllm", flags, requests, SEVEN))
+    finding = look("FIT_CONTEXT", made_facts(), needs)
+    assert finding is not None
+    assert finding.severity is expected
+    assert measured in finding.measured
