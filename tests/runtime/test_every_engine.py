@@ -612,7 +612,7 @@ def test_metrics_can_be_read(case, kit, ask):
     assert "mealkit_state" in names
     if case.engine == "vllm":
         assert {"vllm:prompt_tokens", "vllm:num_requests_running"} <= set(names)
-        assert not [name for name in names if name.startswith(("python_", "process_", "http_"))]
+        assert not [name for name in names if name.startswith(("python_", "http_"))]
 
 
 def tokens_asked(case):
