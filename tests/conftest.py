@@ -79,7 +79,7 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what this machine cannot run, and say why."""
-    reasons = {"docker": _no_docker(), "gpu": _no_gpu()}
+    reasons = {"docker": _no_docker(), "gpu": _no_gpu(), "arm64": _no_arm64()}
     for item in items:
         for marker, reason in reasons.items():
             if reason and item.get_closest_marker(marker):
@@ -113,6 +113,15 @@ def _no_docker() -> str | None:
         warnings.simplefilter("ignore", ResourceWarning)
         gc.collect()
     return reason
+
+
+def _no_arm64() -> str | None:
+    from mealkit.preflight.cpu import architecture, read_emulated  # noqa: PLC0415
+    from mealkit.preflight.roots import Roots  # noqa: PLC0415
+
+    if "arm64" in {architecture(), *read_emulated(Roots())}:
+        return None
+    return "no emulator for arm64 is registered: .ci/register_arm64 does it"
 
 
 def _no_gpu() -> str | None:

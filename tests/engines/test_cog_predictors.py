@@ -1,4 +1,7 @@
-"""Predictors of Cog projects answer as before, unchanged, through the kit that mealkit proposes."""
+"""Predictors of Cog projects answer as before, unchanged, through the kit that mealkit proposes.
+
+``tests/runtime/test_beside_cog.py`` compares more of them with Cog itself.
+"""
 
 import base64
 
@@ -7,10 +10,6 @@ import yaml
 from fakes.cog_projects import (
     FILES,
     GREETING,
-    LATER,
-    OPEN_FILE,
-    PIECES,
-    WEIGHTED,
     write_project,
 )
 
@@ -86,13 +85,6 @@ def test_inputs_keep_their_defaults_and_bounds(begin):
     assert fields["name"]["description"] == "Whom to greet"
 
 
-def test_code_and_weights_lie_side_by_side(begin):
-    """The predictor opens them by relative paths, with its environment."""
-    host = begin(WEIGHTED)
-    size = len(WEIGHTED["weights/model.safetensors"])
-    assert output(host, text="salt and pepper") == [size, 2, 4]
-
-
 def b64(data):
     return base64.b64encode(data).decode()
 
@@ -134,20 +126,6 @@ def test_files_and_secrets(begin):
         "others": [f"data:application/octet-stream;base64,{b64(b'x')}"],
     }
     assert output(host, picture="", table="")["text"] == "none"
-
-
-def test_an_open_file_goes_out(begin):
-    """Its content, as a file; the class is Predictor where cog.yaml names none."""
-    assert output(begin(OPEN_FILE), text="soup").endswith(f";base64,{b64(b'soup')}")
-
-
-@pytest.mark.parametrize("project", [PIECES, LATER])
-def test_pieces(begin, project):
-    """One by one, or as a list; a runner's coroutines run on the loop of its setup."""
-    host = begin(project)
-    assert output(host, text="ab") == ["a", "b"]
-    body = predict(host, stream=True, text="ab").body
-    assert body == b'data: {"output":"a"}\n\ndata: {"output":"b"}\n\ndata: [DONE]\n\n'
 
 
 def test_an_error_names_the_predictors_line(begin):

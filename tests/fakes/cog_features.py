@@ -6,15 +6,24 @@ _PLAIN = "predict: predict.py:Predictor\n"
 INPUTS = {
     "cog.yaml": _PLAIN,
     "predict.py": """\
+from enum import Enum
 from typing import List, Optional, Union
 
 from cog import BasePredictor, Input, Path, Secret
+
+
+class Shade(str, Enum):
+    DARK = "dark"
+    PALE = "pale"
 
 
 class Predictor(BasePredictor):
     def predict(
         self,
         text: str,
+        hint: Optional[str] = Input(description="Perhaps"),
+        shade: str = Input(choices=list(Shade), default="dark"),
+        flavors: List[str] = Input(description="Each one long enough", min_length=2, default=["ab"]),
         count: int = Input(description="How many", ge=1, le=5, default=2),
         ratio: float = Input(ge=0, le=1, default=0.5),
         loud: bool = False,

@@ -118,6 +118,33 @@ def test_a_kit_is_estimated_from_its_lock(home):
     assert report.cards == ()
 
 
+def test_a_kit_on_processors_is_compared_with_its_reserved_cache(home):
+    """vLLM itself logs 327.50 requests of 512 tokens for it, and never uses one of the blocks."""
+    kit = Path(__file__).parents[2] / "kits" / "tiny-chat-vllm"
+    report = estimate_target(EstimateRequest(str(kit), memory_bytes=8 * 2**30), home)
+    assert (report.setting.kv_dtype, report.setting.float_bytes) == ("f32", 4)
+    assert report.setting.batched_tokens == 512
+    assert report.reserved is not None
+    assert report.reserved.space_bytes == 2**30
+    assert (report.reserved.context.sure, report.reserved.concurrency.sure) == (512, 327)
+    assert report.room is not None
+    assert (report.room.usable_bytes, report.room.fit.value) == (8 * 2**30, "fits")
+    assert report.cards == ()
+    longer = EstimateRequest(str(kit), context_tokens=2**20)
+    assert estimate_target(longer, home).reserved.fit.value == "does-not-fit"
+
+
+def test_the_command_shows_the_reserved_cache():
+    """Beside the memory of the processes; no GPU is spoken of."""
+    result = run(Path(__file__).parents[2] / "kits" / "tiny-chat-vllm")
+    assert result.exit_code == 0, result.output
+    for words in ("on processors", "processes", "reserved cache 1.0 GiB: fits", "in all"):
+        assert words in result.stdout
+    assert "GPU" not in result.stdout
+    form = json.loads(run(Path(__file__).parents[2] / "kits" / "tiny-chat-vllm", "--json").stdout)
+    assert form["reserved_cache"]["largest_concurrency"] == {"sure": 327, "likely": 327}
+
+
 def test_a_kit_without_a_lock_is_refused(home, tmp_path):
     """Nothing is known of its weights yet."""
     kit = Path(__file__).parents[2] / "kits" / "sbert-minilm"

@@ -37,7 +37,6 @@ from mealkit.pipeline.run.running import RunRequest, run_kit
 from mealkit.preflight.finding import Severity, Verdict
 from mealkit.preflight.nvidia import Access, Nvidia, NvidiaGpu
 from mealkit.progress import SILENT, Progress
-from mealkit.recipe.kit import Architecture
 from mealkit.recipe.requirements import Requirements
 from mealkit.stores.layout import write_layout
 
@@ -153,6 +152,8 @@ class OneManifest:
 
 
 # Whether it is a registry, and the manifest.
+# More memory than any machine has, so that the preflight blocks everywhere.
+TOO_MUCH = 1 << 50
 MANIFEST_ONLY = ["/v2/", "/v2/team/lunch/manifests/1"]
 
 
@@ -177,15 +178,12 @@ def test_a_registry_is_asked_for_the_manifest_alone(home, tmp_path):
 
 def test_run_asks_before_it_pulls(home):
     """A kit that does not fit is refused with its numbers, and nothing of it was fetched."""
-    registry = OneManifest(cpu_needs(architectures=(Architecture.ARM64,)))
+    registry = OneManifest(cpu_needs(memory_bytes=TOO_MUCH, weights_bytes=TOO_MUCH))
     with registry.served() as reference, pytest.raises(PreflightError) as caught:
         run_kit(RunRequest(reference, port=0), home, Heard())
-    (problem,) = caught.value.problems
-    assert (problem.code, problem.measured, problem.required) == (
-        "HOST_ARCHITECTURE",
-        "amd64",
-        "arm64",
-    )
+    (problem,) = [item for item in caught.value.problems if item.code == "HOST_MEMORY"]
+    assert problem.measured
+    assert problem.required.startswith("1024.0 TiB")
     assert registry.asked == MANIFEST_ONLY
 
 
@@ -202,15 +200,27 @@ def test_run_names_whom_to_ask(home):
 
 def test_an_override_goes_on_to_the_pull(home):
     """Only then is more asked for, and what was overridden is told."""
-    registry = OneManifest(cpu_needs(architectures=(Architecture.ARM64,)))
+    registry = OneManifest(cpu_needs(memory_bytes=TOO_MUCH, weights_bytes=TOO_MUCH))
     heard = Heard()
-    overrides = {"HOST_ARCHITECTURE": "an emulator is set up"}
+    overrides = {"HOST_MEMORY": "the estimate is wrong"}
     with registry.served() as reference, pytest.raises(MealkitError) as caught:
         run_kit(RunRequest(reference, port=0, overrides=overrides), home, heard)
-    assert caught.value.problems[0].code != "HOST_ARCHITECTURE"
+    assert caught.value.problems[0].code != "HOST_MEMORY"
     assert len(registry.asked) > 1
-    told = [item.message for item in heard.notices if item.code == "HOST_ARCHITECTURE"]
-    assert told == ["processor architecture, overridden: an emulator is set up"]
+    told = [item.message for item in heard.notices if item.code == "HOST_MEMORY"]
+    assert [text.partition(", ")[2] for text in told] == ["overridden: the estimate is wrong"]
+
+
+def test_an_architecture_that_the_kit_does_not_have(home):
+    """Asking for it is refused before anything is pulled, and the hint names what there is."""
+    registry = OneManifest(cpu_needs())
+    with registry.served() as reference, pytest.raises(MealkitError) as caught:
+        run_kit(RunRequest(reference, port=0, architecture="arm64"), home, Heard())
+    (problem,) = caught.value.problems
+    assert problem.code == "USAGE"
+    assert "lunch:1.0.0 is not built for arm64" in problem.message
+    assert "--architecture amd64" in problem.hint
+    assert registry.asked == MANIFEST_ONLY
 
 
 @pytest.mark.parametrize("requirements", ["", "{}", '{"gpu": "required", "quantum": 1}'])

@@ -16,10 +16,11 @@ from mealkit.plan.layers import (
     TextFile,
     WheelTree,
 )
-from mealkit.plan.planning import OWN_LAYER_BYTES, index_annotations, plan_image
+from mealkit.plan.planning import OWN_LAYER_BYTES, compiler_for, index_annotations, plan_image
 from mealkit.recipe.lock import LockedFile, lock_bytes
 from mealkit.recipe.origins import FolderOrigin
 from mealkit.recipe.requirements import ANNOTATION
+from mealkit.recipe.variant import joined, plain_locks
 
 LIBRARY = {"mealkit/b.py": b"b", "mealkit/a.py": b"a"}
 ON_IMAGE = with_value(KIT, "runtime.base", {"source": "image", "reference": "base:1"})
@@ -185,3 +186,41 @@ def test_an_index_states_only_what_is_true_of_each_image():
         "org.opencontainers.image.base.name",
         "org.opencontainers.image.base.digest",
     }
+
+
+def with_python(lock, version):
+    """A plain lock whose base has Python in this version."""
+    base = lock.runtime.base
+    (deb,) = base.packages
+    architecture = lock.runtime.architecture
+    name = f"python{lock.runtime.python}-minimal"
+    added = {"name": name, "version": version, "sha256": digest(f"{architecture} {version}")}
+    packages = (deb, deb.model_copy(update=added))
+    runtime = {"base": base.model_copy(update={"packages": packages})}
+    return lock.model_copy(update={"runtime": lock.runtime.model_copy(update=runtime)})
+
+
+@pytest.mark.parametrize(
+    ("versions", "machine", "expected"),
+    [
+        (("1", "1"), "amd64", ("amd64", "amd64")),
+        (("1", "1"), "arm64", ("arm64", "arm64")),
+        (("1", "1"), "riscv64", ("amd64", "arm64")),
+        (("1", "2"), "amd64", ("amd64", "arm64")),
+    ],
+)
+def test_the_machines_own_python_compiles_for_both_if_it_is_the_same_version(
+    versions, machine, expected
+):
+    """Else each image's Python compiles its own modules; the plan has the packages of that one."""
+    form = with_value(KIT, "hardware.architectures", ["amd64", "arm64"])
+    form = with_value(form, "runtime.bytecode", value=True)
+    pairs = zip(plain_locks(lock_of(form)), versions, strict=True)
+    whole = joined([with_python(lock, version) for lock, version in pairs])
+    locks = plain_locks(whole)
+    compilers = [compiler_for(lock, whole, machine) for lock in locks]
+    assert tuple(item.runtime.architecture for item in compilers) == expected
+    for lock, compiler in zip(locks, compilers, strict=True):
+        found = plan_image(lock, LIBRARY, compiler=compiler)
+        (item,) = contents(found, LayerKind.ENGINE, Bytecode)
+        assert item.debs[1][1] == compiler.runtime.base.packages[1].sha256

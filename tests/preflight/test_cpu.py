@@ -23,3 +23,28 @@ def test_processors(tree):
     arm = tree({"proc/cpuinfo": "processor : 0\nFeatures : fp asimd sve i8mm\nCPU part : 0xd85\n"})
     assert arm.cpu.features == ("asimd", "i8mm", "sve")
     assert list(arm.cpu.unknown) == ["model"]
+
+
+# Entries of binfmt_misc, as the kernel shows those that Debian's qemu-user-static registers.
+ENTRY = "{state}\ninterpreter /usr/libexec/qemu\nflags: {flags}\noffset 0\nmagic {magic}\nmask ff\n"
+MAGIC = "7f454c460201010000000000000000000200"
+
+
+@pytest.mark.parametrize(
+    ("state", "flags", "magic", "expected"),
+    [
+        ("enabled", "POF", f"{MAGIC}b700", ("arm64",)),
+        ("enabled", "F", f"{MAGIC}3e00", ("amd64",)),
+        ("disabled", "POF", f"{MAGIC}b700", ()),
+        # Without F, the emulator would have to be in the container.
+        ("enabled", "PO", f"{MAGIC}b700", ()),
+        ("enabled", "POF", f"{MAGIC}f300", ()),
+        ("enabled", "POF", "7f454c460102010000000000000000000002002b", ()),
+    ],
+)
+def test_emulated_architectures(tree, state, flags, magic, expected):
+    """Those with an emulator that is enabled and also runs programs in containers."""
+    entry = ENTRY.format(state=state, flags=flags, magic=magic)
+    folder = "proc/sys/fs/binfmt_misc"
+    found = tree({f"{folder}/status": "enabled\n", f"{folder}/qemu": entry})
+    assert found.emulated == expected

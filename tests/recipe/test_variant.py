@@ -20,8 +20,8 @@ def form_of(*architectures, **runtime):
     return form
 
 
-def lock_of(*architectures, previous=None, inputs=None, upgrade=frozenset()):
-    parts = parts_of(form_of(*architectures))
+def lock_of(*architectures, previous=None, inputs=None, upgrade=frozenset(), **runtime):
+    parts = parts_of(form_of(*architectures, **runtime))
     return resolve(parts, inputs or FixedInputs(), previous, upgrade)
 
 
@@ -35,13 +35,14 @@ def test_one_architecture_says_nothing_of_variants():
     assert plain_locks(lock) == (lock,)
 
 
-def test_each_variant_is_the_lock_of_a_kit_for_it_alone():
-    """But for bytecode, which is compiled only where all of it can be."""
-    lock = lock_of(*BOTH)
+@pytest.mark.parametrize("bytecode", [None, True])
+def test_each_variant_is_the_lock_of_a_kit_for_it_alone(bytecode):
+    """Except for bytecode: the default for several architectures is none."""
+    lock = lock_of(*BOTH, bytecode=bytecode)
     assert architectures_of(lock) == BOTH
     for name in BOTH:
         plain, alone = plain_lock(lock, name), lock_of(name)
-        runtime = alone.runtime.model_copy(update={"bytecode": False})
+        runtime = alone.runtime.model_copy(update={"bytecode": bool(bytecode)})
         assert plain.runtime == runtime
         assert plain.requests == alone.requests
         assert plain.recipe == alone.recipe
@@ -138,9 +139,9 @@ def test_locks_of_two_kits_are_not_joined():
 
 @pytest.mark.parametrize(
     "form",
-    [form_of("amd64", "amd64"), form_of(), form_of(*BOTH, bytecode=True), form_of("riscv64")],
+    [form_of("amd64", "amd64"), form_of(), form_of("riscv64")],
 )
 def test_kits_that_cannot_be_built_for_both_are_refused(form):
-    """An architecture twice, none, an unknown one; and bytecode, which no machine could compile."""
+    """An architecture twice, none, and an unknown one."""
     with pytest.raises(ValidationError):
         kit_of(form)

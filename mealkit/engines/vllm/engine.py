@@ -238,9 +238,15 @@ def demand(use: Use) -> Demand | None:
     if flags.get("device") == "cpu" and space_gib:
         stated["cache_space_bytes"] = space_gib * GIB
     automatic = flags.get("kv_cache_dtype") == "auto"
+    context = use.number("max_model_len", "max_length")
+    batched = use.number("max_num_batched_tokens")
+    if batched and context and "pooling" in flags:  # a whole input is one batch: serve.py
+        batched = max(batched, context)
+    if batched:
+        stated["batched_tokens"] = batched
     return use.demand(
         "vllm",
-        context=use.number("max_model_len", "max_length"),
+        context=context,
         at_a_time=use.number("max_num_seqs"),
         kv_dtype=use.computed_kv_dtype if automatic else use.kv_dtype("kv_cache_dtype"),
         library_version=use.release_of("transformers"),
@@ -248,7 +254,6 @@ def demand(use: Use) -> Demand | None:
         **use.numbers(
             tensor_parallel="tensor_parallel_size",
             layer_split="pipeline_parallel_size",
-            batched_tokens="max_num_batched_tokens",
         ),
     )
 

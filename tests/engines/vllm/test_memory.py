@@ -90,3 +90,12 @@ def test_the_demand_states_the_cache_s_type_and_space(flags, expected, shape):
     found = demand_of("vllm", {"max_length": 512, **flags}, 1, model)
     assert found is not None
     assert (found.kv_dtype, found.cache_space_bytes) == expected
+
+
+@pytest.mark.parametrize(("flags", "expected"), [({}, 2048), ({"pooling": "mean"}, 16384)])
+def test_an_input_of_embeddings_is_one_batch(flags, expected, shape):
+    """However few tokens the kit lets vLLM compute together."""
+    stated = {"max_length": 16384, "max_num_batched_tokens": 2048, **flags}
+    found = demand_of("vllm", stated, 1, shape())
+    assert found is not None
+    assert found.batched_tokens == expected
