@@ -176,7 +176,8 @@ def resolve(
 def _left_out(parts: KitParts, inputs: Inputs, before: Lock | None, lock: Lock) -> set[str]:
     """Return which names of ``runtime.exclude`` a package depends on; all, if nothing changed."""
     names, packages = lock.engine.excluded, lock.engine.packages
-    if not names or (before and before.engine == lock.engine):
+    known = before.engine if before else None
+    if not names or (known and (known.excluded, known.packages) == (names, packages)):
         return set(names)
     target = PythonTarget(lock.runtime.python, parts.architecture, glibc_of(lock.runtime.base))
     found = inputs.dependents(names, parts.all_requirements, packages, target)

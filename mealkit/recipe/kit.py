@@ -267,8 +267,8 @@ class Runtime(StrictModel):
     requirements: Annotated[tuple[Line, ...], CHANGES_ANSWERS] = ()
     """Additional Python packages, as pip writes them, and versions for the engine's own."""
     exclude: Annotated[tuple[NormalName, ...], CHANGES_ANSWERS] = ()
-    """Dependencies that are left out of the lock on purpose, by name, with what only they need. The
-    engine must not import them for this kit: a worker that does cannot start."""
+    """Dependencies that are left out of the lock on purpose, with what only they need: names in
+    lower case, with hyphens. A worker that imports one of them cannot start."""
     wheels: Annotated[tuple[LoosePath, ...], CHANGES_ANSWERS] = ()
     """Local wheel files, or folders of them, for packages that no index has as a wheel."""
     code: Annotated[tuple[LoosePath, ...], CHANGES_ANSWERS] = ()

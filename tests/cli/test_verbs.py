@@ -26,20 +26,25 @@ def test_check_works_in_the_kits_own_folder(mealkit, kit, tmp_path):
 def test_check_as_json(mealkit, kit):
     """With its warnings (a new kit has no graph yet), and the state of the lock."""
     file = kit / "kit.yaml"
-    file.write_text(file.read_text().replace("  task:", "  allow_pickle: true\n  task:"))
+    text = file.read_text().replace("  task:", "  allow_pickle: true\n  task:")
+    file.write_text(text.replace("  engine: onnx\n", "  engine: onnx\n  exclude: [sympy]\n"))
     form = json.loads(mealkit("check", "soup", "--json").stdout)
     assert (form["name"], form["version"]) == ("soup", "0.1.0")
     assert [item["code"] for item in form["warnings"]] == ["KIT_PICKLE_ALLOWED", "SOURCE_NOT_FOUND"]
     assert form["lock"] == {"missing": True, "stale": []}
+    assert form["excluded"]["runtime.exclude"] == ["sympy"]
+    assert "flatbuffers" in form["excluded"]["the engine onnx"]
 
 
 def test_warnings_of_a_kit_are_shown(mealkit, kit):
     """But are no failure."""
     file = kit / "kit.yaml"
-    file.write_text(file.read_text().replace("  task:", "  allow_pickle: true\n  task:"))
+    text = file.read_text().replace("  task:", "  allow_pickle: true\n  task:")
+    file.write_text(text.replace("  engine: onnx\n", "  engine: onnx\n  exclude: [sympy]\n"))
     result = mealkit("check", "soup")
     assert result.returncode == 0
     assert "warning[KIT_PICKLE_ALLOWED] " in result.stderr
+    assert "left out of the lock by runtime.exclude: sympy\n" in result.stderr
 
 
 def test_schema_prints_what_is_committed(mealkit):

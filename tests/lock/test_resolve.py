@@ -372,7 +372,8 @@ def test_excludes_are_looked_up_again_only_for_other_packages(salt, asked):
     form = with_value(KIT, "runtime.exclude", ["sympy"])
     inputs = FixedInputs(salt)
     upgrade = frozenset({Upgrade.PYTHON}) if salt else frozenset[Upgrade]()
-    resolve(parts_of(form), inputs, _lock(form), upgrade)
+    edited = with_value(form, "runtime.settings.threads", 2)
+    resolve(parts_of(edited), inputs, _lock(form), upgrade)
     assert inputs.asked.count("dependents") == asked
 
 
