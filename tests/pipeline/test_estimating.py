@@ -7,6 +7,7 @@ import shutil
 import struct
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from mealkit.errors import MealkitError
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.machine.estimating import EstimateRequest, estimate_target
 
+KITS = Path(__file__).parents[2] / "kits"
 CONFIG = {
     "architectures": ["LlamaForCausalLM"],
     "model_type": "llama",
@@ -110,7 +112,7 @@ def test_a_gguf_file_says_everything_itself(tmp_path, home):
 
 def test_a_kit_is_estimated_from_its_lock(home):
     """By the engine, the length and the concurrency that it pins; no GPU is spoken of."""
-    kit = Path(__file__).parents[2] / "kits" / "sbert-minilm"
+    kit = KITS / "sbert-minilm"
     report = estimate_target(EstimateRequest(str(kit)), home)
     setting = report.setting
     assert (setting.engine.name, setting.context_tokens, setting.concurrency) == ("onnx", 256, 8)
@@ -118,10 +120,34 @@ def test_a_kit_is_estimated_from_its_lock(home):
     assert report.cards == ()
 
 
-def test_a_kit_on_processors_is_compared_with_its_reserved_cache(home):
+def wheels_of(kit):
+    """The folder to which the kit's linked wheel leads."""
+    return next((kit / "wheels").iterdir()).resolve().parent
+
+
+@pytest.fixture(scope="module")
+def on_processors(tmp_path_factory):
+    """A copy of the kit on vLLM's build for CPUs, with the wheel that it pins."""
+    wheel = next((KITS / "tiny-chat-transformers" / "wheels").glob("torch-*.whl"), None)
+    if wheel is None:
+        pytest.skip("the wheel of torch is not there: make .engines/transformers/.ready")
+    folder = tmp_path_factory.mktemp("kits")
+    shutil.copytree(KITS / "tiny-llama", folder / "tiny-llama")
+    kit = folder / "tiny-chat-vllm"
+    shutil.copytree(KITS / kit.name, kit, ignore=shutil.ignore_patterns("wheels"))
+    (kit / "wheels").mkdir()
+    (kit / "wheels" / wheel.name).symlink_to(wheel)
+    return kit
+
+
+def test_a_kit_on_processors_is_compared_with_its_reserved_cache(on_processors, home):
     """vLLM itself logs 327.50 requests of 512 tokens for it, and never uses one of the blocks."""
-    kit = Path(__file__).parents[2] / "kits" / "tiny-chat-vllm"
-    report = estimate_target(EstimateRequest(str(kit), memory_bytes=8 * 2**30), home)
+    asked = EstimateRequest(
+        str(on_processors),
+        memory_bytes=8 * 2**30,
+        allowed=(on_processors.parent / "tiny-llama", wheels_of(on_processors)),
+    )
+    report = estimate_target(asked, home)
     assert (report.setting.kv_dtype, report.setting.float_bytes) == ("f32", 4)
     assert report.setting.batched_tokens == 512
     assert report.reserved is not None
@@ -130,24 +156,27 @@ def test_a_kit_on_processors_is_compared_with_its_reserved_cache(home):
     assert report.room is not None
     assert (report.room.usable_bytes, report.room.fit.value) == (8 * 2**30, "fits")
     assert report.cards == ()
-    longer = EstimateRequest(str(kit), context_tokens=2**20)
-    assert estimate_target(longer, home).reserved.fit.value == "does-not-fit"
+    longer = estimate_target(replace(asked, context_tokens=2**20), home)
+    assert longer.reserved.fit.value == "does-not-fit"
 
 
-def test_the_command_shows_the_reserved_cache():
+def test_the_command_shows_the_reserved_cache(on_processors):
     """Beside the memory of the processes; no GPU is spoken of."""
-    result = run(Path(__file__).parents[2] / "kits" / "tiny-chat-vllm")
+    command = [on_processors]
+    for folder in (on_processors.parent / "tiny-llama", wheels_of(on_processors)):
+        command += ["--allow-folder", folder]
+    result = run(*command)
     assert result.exit_code == 0, result.output
     for words in ("on processors", "processes", "reserved cache 1.0 GiB: fits", "in all"):
         assert words in result.stdout
     assert "GPU" not in result.stdout
-    form = json.loads(run(Path(__file__).parents[2] / "kits" / "tiny-chat-vllm", "--json").stdout)
+    form = json.loads(run(*command, "--json").stdout)
     assert form["reserved_cache"]["largest_concurrency"] == {"sure": 327, "likely": 327}
 
 
 def test_a_kit_without_a_lock_is_refused(home, tmp_path):
     """Nothing is known of its weights yet."""
-    kit = Path(__file__).parents[2] / "kits" / "sbert-minilm"
+    kit = KITS / "sbert-minilm"
     copy = shutil.copytree(kit, tmp_path / "kit", ignore=shutil.ignore_patterns("kit.lock"))
     with pytest.raises(MealkitError) as caught:
         estimate_target(EstimateRequest(str(copy)), home)
