@@ -93,13 +93,13 @@ class Signature:
         """
         try:
             checked = self._output.validate_python(result, context=files)
-            _require_json(self._output.dump_python(checked))
+            _require_finite(self._output.dump_python(checked))
             return self._output.dump_python(checked, mode="json", by_alias=True, warnings="error")
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             at = _dotted(("output", *first["loc"]))
             message = f"the kit's code returned a value of another type: {at}: {first['type']}"
-        except (PydanticSerializationError, ArithmeticError, UnicodeError, RecursionError):
+        except (PydanticSerializationError, ArithmeticError, UnicodeDecodeError, RecursionError):
             message = (
                 f"the kit's code returned {type(result).__name__}, which cannot be written as JSON"
             )
@@ -160,26 +160,21 @@ class Signature:
         return failure("REQUEST_INVALID", message, where=where, hint=hint)
 
 
-def _require_json(value: Any) -> None:
-    """Check that there are only numbers and characters that JSON has.
-
-    pydantic would write null for other numbers, and half a character for a lone surrogate.
+def _require_finite(value: Any) -> None:
+    """Check that there are only numbers that JSON has; pydantic would write null for others.
 
     Raises:
         ArithmeticError: there is a number that JSON does not have.
-        UnicodeError: there is a lone surrogate.
     """
     match value:
         case float() if not math.isfinite(value):
             raise ArithmeticError
-        case str():
-            value.encode()
         case dict():
             for item in value.values():
-                _require_json(item)
+                _require_finite(item)
         case list() | tuple() | set() | frozenset():
             for item in value:
-                _require_json(item)
+                _require_finite(item)
         case _:
             pass
 
