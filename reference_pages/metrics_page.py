@@ -21,7 +21,7 @@ values are the kit's or mealkit's own; no text of a caller is a label, so caller
 _LABELS = {
     "state": ", ".join(f"`{status}`" for status in Status),
     "phase": "`preflight`, `verifying`, `loading` or `warming`; they overlap",
-    "route": "the path of an endpoint, or `other` for all other paths, also those of `/v1/models/NAME`",
+    "route": "an endpoint's path, or `other` for all other paths and `/v1/models/NAME`",
     "status": "the HTTP status; `499` if the caller disconnected before the answer",
     "code": "a code of the [problems](problems.md)",
     "owner": "who can solve the problem",
