@@ -2,60 +2,66 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes
 # Engines spin on busy machines when they are given more threads than cores.
 export OMP_NUM_THREADS ?= 1
+# Images of Python switch off its bytecode. Each process that a test starts would compile its modules again.
+export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test fuzz check bench fmt docs lock-dev clean help
+.PHONY: demo packages test fuzz check bench fmt docs lock-dev clean help
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-# The file has every package, so pip has nothing to resolve. If it did, it would refuse the lock as soon
-# as a newer version of a package that another one asks for with an extra is published.
+# The files have every package, so nothing is resolved. If it were, pip would refuse the lock as soon
+# as a newer version of a package that another one asks for with an extra is published. pip gets uv, and
+# uv everything else, in a fifth of pip's time.
 $(VENV)/.ready: pyproject.toml requirements/dev.txt
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) --no-deps --require-hashes --requirement requirements/dev.txt
+	sed -n '/^uv==/,/[^\\]$$/p' requirements/dev.txt | $(PIP) --no-deps --require-hashes --requirement /dev/stdin
+	$(UV) --compile-bytecode --requirement requirements/dev.txt
 	$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 # What the tests need beyond the virtual environment, each in a folder of its own. If one cannot be
 # downloaded or built, its tests are skipped with a reason.
-ENGINES := .engines/clients/.ready .engines/cog/.ready .engines/npm/.ready
+ENGINES := .engines/clients/.ready .engines/cog/.ready
 ifeq ($(shell uname -sm),Linux x86_64)
-ENGINES += .engines/llama-cpp/.ready .engines/transformers/.ready .engines/vllm/.ready
+# First what takes longest.
+ENGINES := .engines/llama-cpp/.ready .engines/transformers/.ready .engines/vllm/.ready $(ENGINES)
 endif
+
+packages: $(ENGINES)  ## install the engines and clients that the tests need
 
 LLAMA := kits/tiny-chat-llama-cpp
 .engines/llama-cpp/.ready: requirements/engine-llama-cpp.txt $(LLAMA)/wheel.sha256 | $(VENV)/.ready
 	@rm -rf $(@D)
 	@$(LLAMA)/build_wheel.sh \
-		&& $(PIP) --target $(@D) --no-deps --only-binary :all: --require-hashes --requirement $< \
+		&& $(UV) --target $(@D) --compile-bytecode --only-binary :all: --requirement $< \
 		&& $(PIP) --target $(@D) --no-deps $(LLAMA)/wheels/llama_cpp_python-*.whl \
 		&& touch $@ || rm -rf $(@D)
 
 TORCH := kits/tiny-chat-transformers
 .engines/transformers/.ready: requirements/engine-transformers.txt $(TORCH)/wheel.sha256 | $(VENV)/.ready
 	@rm -rf $(@D)
-	@$(TORCH)/get_wheel.sh && $(PIP) --target $(@D) --no-deps --only-binary :all: --require-hashes \
+	@$(TORCH)/get_wheel.sh && $(UV) --target $(@D) --compile-bytecode --only-binary :all: \
 		--find-links $(TORCH)/wheels --requirement $< && touch $@ || rm -rf $(@D)
 
-# More than a hundred packages, 3 GB: uv needs seconds where pip needs minutes. Compiled at once, because each
-# of vLLM's four processes would otherwise compile thousands of modules at every start, and keep none.
-.engines/vllm/.ready: requirements/engine-vllm.txt $(TORCH)/wheel.sha256 | $(VENV)/.ready
+# More than a hundred packages, 3 GB. Compiled at once, because each of vLLM's four processes would otherwise
+# compile thousands of modules at every start, and keep none. After transformers, which downloads torch.
+.engines/vllm/.ready: requirements/engine-vllm.txt $(TORCH)/wheel.sha256 | $(VENV)/.ready .engines/transformers/.ready
 	@rm -rf $(@D)
-	@$(TORCH)/get_wheel.sh && $(BIN)/uv pip install --quiet --python $(BIN)/python --target $(@D) --no-deps \
-		--compile-bytecode --only-binary :all: --require-hashes --find-links $(TORCH)/wheels --requirement $< && touch $@ || rm -rf $(@D)
+	@$(TORCH)/get_wheel.sh && $(UV) --target $(@D) --compile-bytecode --only-binary :all: \
+		--find-links $(TORCH)/wheels --requirement $< && touch $@ || rm -rf $(@D)
 
 .engines/cog/.ready: requirements/engine-cog.txt | $(VENV)/.ready
 	@rm -rf $(@D)
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --target $(@D) --no-deps --only-binary :all: \
-		--require-hashes --requirement $< && touch $@ || rm -rf $(@D)
+	@$(UV) --target $(@D) --only-binary :all: --requirement $< && touch $@ || rm -rf $(@D)
 
-# Clients, not engines; with pip's bytecode, their 280 MB would be 380.
+# Clients, not engines: most of their modules are never imported, so each is compiled by its first import.
 .engines/clients/.ready: requirements/clients.txt | $(VENV)/.ready
 	@rm -rf $(@D)
-	@$(PIP) --target $(@D) --no-compile --no-deps --only-binary :all: --require-hashes --requirement $< \
-		&& touch $@ || rm -rf $(@D)
+	@$(UV) --target $(@D) --only-binary :all: --requirement $< && touch $@ || rm -rf $(@D)
 
 # The lock has no addresses of packages: npm gets them from the registry that it is configured for.
 NPM := tests/end_to_end/clients
@@ -69,14 +75,13 @@ demo: $(VENV)/.ready  ## lock, build, run and query the example kit
 
 # With COVERAGE=1 the tests fail, too, where they reach less of mealkit than the floor in
 # pyproject.toml; processes that tests start are not measured.
-test: $(VENV)/.ready $(ENGINES)  ## run every test this machine can run
+test: $(VENV)/.ready packages .engines/npm/.ready  ## run every test this machine can run
 	$(BIN)/pytest -n auto --dist loadgroup $(if $(COVERAGE),--cov --cov-report=)
 
 # Without it the fuzzers are not guided by coverage.
 .engines/fuzz/.ready: requirements/fuzz.txt | $(VENV)/.ready
 	@rm -rf $(@D)
-	@$(PIP) --target $(@D) --no-deps --only-binary :all: --require-hashes --requirement $< \
-		&& touch $@ || rm -rf $(@D)
+	@$(UV) --target $(@D) --only-binary :all: --requirement $< && touch $@ || rm -rf $(@D)
 
 FUZZ_SECONDS ?= 60
 fuzz: $(VENV)/.ready .engines/fuzz/.ready  ## fuzz each parser for FUZZ_SECONDS, guided by coverage

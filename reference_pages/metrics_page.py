@@ -8,21 +8,20 @@ from prometheus_client.parser import text_string_to_metric_families
 from mealkit.errors import problem
 from mealkit.runtime.api.endpoints import ENDPOINTS
 from mealkit.runtime.api.usage import TokenUsage
-from mealkit.runtime.state import Lifecycle
+from mealkit.runtime.state import Lifecycle, Status
 from mealkit.runtime.watch.metrics import Metrics
 
 _ABOUT = """\
-A kit prints its metrics at `/metrics`, in Prometheus' text format.
-[Monitor with Prometheus](../how-to/monitor-with-prometheus.md) has the configuration of the scrape, and alerts.
+A kit prints its metrics at `/metrics`, in Prometheus' text format. The configuration of a scrape,
+and alerts, are in [Monitor with Prometheus](../how-to/monitor-with-prometheus.md).
 
-A histogram has a series for each bucket, `..._bucket`, and `..._sum` and `..._count`. The labels' values are the kit's
-or mealkit's own; no text of a caller is a label, so callers cannot add series.
+A histogram has a series for each bucket, `..._bucket`, and `..._sum` and `..._count`. The labels'
+values are the kit's or mealkit's own; no text of a caller is a label, so callers cannot add series.
 """
 _LABELS = {
-    "state": "`starting`, `preflight`, `verifying`, `loading`, `warming`, `ready`, `lame-duck`, "
-    "`draining` or `failed`: see [health and owners](../explanation/health-and-owners.md)",
+    "state": ", ".join(f"`{status}`" for status in Status),
     "phase": "`preflight`, `verifying`, `loading` or `warming`; they overlap",
-    "route": "the path of an endpoint, or `other` for all other paths, also those of `/v1/models/NAME`",
+    "route": "an endpoint's path, or `other` for all other paths and `/v1/models/NAME`",
     "status": "the HTTP status; `499` if the caller disconnected before the answer",
     "code": "a code of the [problems](problems.md)",
     "owner": "who can solve the problem",
@@ -37,17 +36,16 @@ _GROUPS = (
     (
         "gen_ai_",
         "The engine's work",
-        "OpenTelemetry's semantic conventions for generative AI, with the buckets that they advise. "
-        "Embeddings, scores and predictions are counted, too; a task without tokens has no tokens.",
+        "OpenTelemetry's semantic conventions for generative AI, with the buckets they advise.",
     ),
     ("process_", "The gateway's process", "Without the engine's, which is another process."),
 )
 _ENGINES_OWN = """
 ## The engine's own
 
-An engine that has metrics of its own adds them: vLLM's begin with `vllm:` and are described by vLLM. They are missing
-while it loads or hangs, and `mealkit_worker_metrics_available`, a gauge, is 0 then and 1 otherwise. Kits of other
-engines do not have this gauge.
+An engine that has metrics of its own adds them: vLLM's begin with `vllm:` and are described by
+vLLM. They are missing while it loads or hangs, and `mealkit_worker_metrics_available`, a gauge, is
+0 then and 1 otherwise. Kits of other engines do not have this gauge.
 """
 
 

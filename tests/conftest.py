@@ -77,10 +77,13 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     return argname if is_zip else None
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what this machine cannot run, and say why."""
+    """Skip what this machine cannot run, and say why; keep tests of one process together."""
     reasons = {"docker": _no_docker(), "gpu": _no_gpu(), "arm64": _no_arm64()}
     for item in items:
+        if group := _group(item):
+            item.add_marker(pytest.mark.xdist_group(group))
         for marker, reason in reasons.items():
             if reason and item.get_closest_marker(marker):
                 item.add_marker(pytest.mark.skip(reason=reason))
@@ -94,6 +97,15 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
     if report.skipped and forbidden and not hasattr(report, "wasxfail"):
         report.outcome = "failed"
     return report
+
+
+def _group(item: pytest.Item) -> str | None:
+    """Name the tests of a module that share a kit or an engine: each worker would start its own."""
+    shares = {"start_shared", "start_shared_host"} & set(getattr(item, "fixturenames", ()))
+    if not shares or item.get_closest_marker("xdist_group"):
+        return None
+    params = item.callspec.params if hasattr(item, "callspec") else {}
+    return f"{item.path.stem}-{params.get('engine', '')}"
 
 
 def _no_docker() -> str | None:

@@ -65,7 +65,7 @@ class Metrics:
     def __init__(self, model: str) -> None:
         """Begin at zero; ``model`` is the name of the served model."""
         # Prometheus would store the times as one more series for each counter, and ignore them.
-        disable_created_metrics()
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         registry = CollectorRegistry()
         self._use = _Use(model, registry)
         ProcessCollector(registry=registry)
