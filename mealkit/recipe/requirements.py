@@ -5,9 +5,17 @@ Rejects fields that this mealkit does not know, because it could not check those
 
 import json
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    StringConstraints,
+    ValidationError,
+    model_serializer,
+)
 
 from mealkit.errors import MealkitError, failure
 from mealkit.memory.setting import EngineMemory, KvDtype, Setting
@@ -24,6 +32,7 @@ Dtype = Literal["fp32", "fp16", "bf16", "int8", "fp8", "fp4"]
 Capability = Annotated[
     str, StringConstraints(pattern=r"^[0-9]{1,3}\.[0-9][af]?(\+PTX)?$", max_length=16)
 ]
+_RESERVED = "cache_space_bytes"
 Tokens = Annotated[int, Field(ge=1, le=2**40)]
 Several = Annotated[int, Field(ge=1, le=2**20)]
 
@@ -66,6 +75,12 @@ class Demand(_Form):
     """Whether attention is computed without the matrix of all scores."""
     library_version: Annotated[tuple[int, int] | None, Field(alias="transformers_version")] = None
     """The version of the engine's library, if memory depends on it; null: a current one."""
+
+    @model_serializer(mode="wrap")
+    def _as_older_ones(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Drop the reserved cache if there is none: the bytes of other kits' locks stay."""
+        form: dict[str, Any] = handler(self)
+        return {name: value for name, value in form.items() if value or name != _RESERVED}
 
     @property
     def gpus(self) -> int:

@@ -27,7 +27,6 @@ def test_vllm():
         "concurrency": 4,
         "kv_dtype": "fp8",
         "float_bytes": 2,
-        "cache_space_bytes": None,
         "tensor_parallel": 2,
         "utilisation": 0.85,
         "batched_tokens": 2048,
