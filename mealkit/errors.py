@@ -332,7 +332,7 @@ CATALOGUE: dict[str, Entry] = {
     "PORT_TAKEN": Entry("the port is in use", _CALLER, ContainerError, 409, "choose another with --port, or 0 for any free one"),
     # The machine
     "FACTS_INVALID": Entry("the file does not contain facts about a machine", _CALLER, PreflightError, 400, "write it on that machine: mealkit host --json"),
-    "HOST_ARCHITECTURE": Entry("the machine's architecture is not one of the kit's", _PLATFORM, PreflightError, 503, "run the kit on a machine of a listed architecture, or add this one to hardware.architectures"),
+    "HOST_ARCHITECTURE": Entry("the machine's architecture is not one of the kit's", _PLATFORM, PreflightError, 503, "run the kit on a machine of a listed architecture, add this one to hardware.architectures, or register an emulator (qemu-user-static)"),
     "HOST_MEMORY": Entry("the machine or the cgroup has less memory than the kit needs", _PLATFORM, PreflightError, 503, "raise the memory limit, or use a larger machine"),
     "HOST_DISK": Entry("the disk has less free space than the kit needs", _PLATFORM, PreflightError, 503, "free space, or set MEALKIT_HOME to a larger disk"),
     "ESTIMATE_UNKNOWN": Entry("the model's files do not contain enough to estimate its memory", _CALLER, PreflightError, 400, "name a model with safetensors or GGUF weights and its config.json"),
