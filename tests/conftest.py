@@ -7,10 +7,13 @@ import subprocess
 import sys
 import warnings
 import zipfile
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 import pytest
+from fakes import podman
+from fakes.container_engines import Engine, engine_named
 from hypothesis import HealthCheck, settings
 
 # Nothing here asserts a speed, not even of making examples: machines are shared.
@@ -71,6 +74,20 @@ def minilm_files(test_cache: Path, minilm_wheel: Path) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def running_engine() -> Iterator[Callable[[str], Engine]]:
+    """Return an engine by its name, started when a test first needs it."""
+    with ExitStack() as stack:
+        started: dict[str, Engine] = {}
+
+        def engine(name: str) -> Engine:
+            if name not in started:
+                started[name] = stack.enter_context(engine_named(name))
+            return started[name]
+
+        yield engine
+
+
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     """Name ZIP files by their parameter: they contain the time, and ids must not change."""
     is_zip = isinstance(val, bytes) and val.startswith(b"PK\3\4")
@@ -80,7 +97,12 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what this machine cannot run, and say why; keep tests of one process together."""
-    reasons = {"docker": _no_docker(), "gpu": _no_gpu(), "arm64": _no_arm64()}
+    reasons = {
+        "docker": _no_docker(),
+        "podman": podman.missing(),
+        "gpu": _no_gpu(),
+        "arm64": _no_arm64(),
+    }
     for item in items:
         if group := _group(item):
             item.add_marker(pytest.mark.xdist_group(group))

@@ -32,7 +32,13 @@ from mealkit.containers.docker_network import (
     remove_networks,
     seconds_of,
 )
-from mealkit.containers.docker_options import options
+from mealkit.containers.docker_options import (
+    daemon_headers,
+    is_podman,
+    missing_limits,
+    options,
+    require_devices,
+)
 from mealkit.errors import MealkitError, failure
 
 if TYPE_CHECKING:
@@ -43,6 +49,7 @@ _NO_HOSTS = {"", "localunixsocket"}
 _OPERATION_SECONDS = 60
 _ANSWER_SECONDS = 10  # a daemon that hangs must not delay the choice of another client
 _NOT_RUNNING = 409  # the container has ended in the meantime
+_NOT_RUNNING_IN_PODMAN = "container state improper"
 _ANY_VERSION = "1.41"  # a fixed version, so that the SDK does not query the daemon for one
 
 
@@ -61,7 +68,9 @@ class DockerClient:
 
     @classmethod
     def podman(cls, environment: Mapping[str, str] = os.environ) -> "DockerClient":
-        """Use podman's socket: the user's own if it exists, else the system's."""
+        """Use the socket in CONTAINER_HOST, else the user's own if it exists, else the system's."""
+        if url := environment.get("CONTAINER_HOST"):
+            return cls("podman", url)
         runtime = environment.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}"
         sockets = [Path(runtime, "podman/podman.sock"), Path("/run/podman/podman.sock")]
         chosen = next((path for path in sockets if path.exists()), sockets[0])
@@ -77,8 +86,9 @@ class DockerClient:
         return None
 
     def limits(self) -> tuple[str, ...]:
-        """Return what this client does not isolate: nothing notable."""
-        return ()
+        """Return what this client does not isolate, as sentences."""
+        with self.connected("describe itself") as client:
+            return missing_limits(client)
 
     def start(self, spec: RunSpec) -> Container:
         """Create and start a container; nothing is left behind if that fails.
@@ -90,6 +100,7 @@ class DockerClient:
         with self.connected(f"start {spec.name}") as client:
             host = _remote_host(client)
             self._check(spec, host)
+            self._check_address(spec, client)
             remove_left(client, time.time())
             with network_for(client, spec) as network:
                 chosen = options(client, self.name, spec, network)
@@ -98,8 +109,10 @@ class DockerClient:
                 try:
                     theirs.start()
                     theirs.reload()
+                    if spec.gpus and is_podman(client):
+                        require_devices(self.name, theirs.attrs)
                 except BaseException:
-                    theirs.remove(force=True, v=True)
+                    _destroy(theirs)
                     raise
             return self._ours(theirs, host)
 
@@ -164,7 +177,7 @@ class DockerClient:
         with self.connected(f"remove {name}") as client:
             theirs = self._find(client, name)
             networks = networks_of(client, theirs.attrs)
-            theirs.remove(force=True, v=True)
+            _destroy(theirs)
             remove_networks(networks)
 
     @contextmanager
@@ -178,6 +191,13 @@ class DockerClient:
         Raises:
             ContainerError: CLIENT_UNAVAILABLE or CLIENT_REFUSED, with the action that failed.
         """
+        if (self._base_url or "").startswith("ssh://"):
+            raise failure(
+                "CLIENT_UNAVAILABLE",
+                f"{self.name} cannot {doing}: {self._base_url} is not an address that starts with"
+                " unix:// or tcp://",
+                hint="forward the socket: ssh -L /tmp/podman.sock:REMOTE_SOCKET HOST",
+            )
         with ours(self.name, doing):
             with closing(self._client(_ANY_VERSION, seconds)) as silent:
                 _knock(silent, seconds)
@@ -228,6 +248,19 @@ class DockerClient:
         for mount in spec.mounts:
             mount.require_readable()
 
+    def _check_address(self, spec: RunSpec, client: "docker.DockerClient") -> None:
+        """Raise for an address that podman of root would publish, but not answer at.
+
+        Its networks have no IPv6, and the kernel forwards no packets from IPv6's loopback address.
+        Without root a program of podman's forwards the port, as Docker's does.
+        """
+        if ":" in spec.host_address and is_podman(client) and not client.info().get("Rootless"):
+            raise failure(
+                "CLIENT_REFUSED",
+                f"{self.name} of root does not answer at IPv6 addresses ({spec.host_address})",
+                hint="use --address 127.0.0.1 or 0.0.0.0, or start podman's service without root",
+            )
+
     def _ours(self, theirs: "Theirs", remote_host: str | None) -> Container:
         attributes = theirs.attrs
         address, port = _published(attributes)
@@ -265,22 +298,35 @@ def _version_of(client: "docker.DockerClient") -> str:
     """Return the version of the API that the daemon states."""
     import docker.errors  # noqa: PLC0415
 
+    version = daemon_headers(client).get("Api-Version")
+    if version is None:
+        raise docker.errors.DockerException("its version is missing in its answer")
+    return version
+
+
+def _signal(theirs: "Theirs", name: str) -> None:
+    """Send a signal to a container, unless it has ended."""
+    import docker.errors  # noqa: PLC0415
+
     try:
-        return str(client.version(api_version=False)["ApiVersion"])
-    except (KeyError, TypeError) as error:
-        raise docker.errors.DockerException("its version is missing in its answer") from error
+        theirs.kill(signal=name)
+    except docker.errors.APIError as error:
+        # podman has no status for it.
+        if error.status_code != _NOT_RUNNING and _NOT_RUNNING_IN_PODMAN not in str(error):
+            raise
+
+
+def _destroy(theirs: "Theirs") -> None:
+    """Kill and remove a container; podman's forced removal first waits for the stop timeout."""
+    _signal(theirs, "SIGKILL")
+    theirs.remove(force=True, v=True)
 
 
 def _interrupt(theirs: "Theirs", seconds: int) -> None:
     """Send SIGINT to a container; return when it has ended, or after ``seconds``."""
-    import docker.errors  # noqa: PLC0415
     import requests  # noqa: PLC0415  the SDK passes on its errors
 
-    try:
-        theirs.kill(signal="SIGINT")
-    except docker.errors.APIError as error:
-        if error.status_code != _NOT_RUNNING:
-            raise
+    _signal(theirs, "SIGINT")
     # The SDK reports the end of a wait as either of the two.
     with suppress(requests.Timeout, requests.ConnectionError):
         theirs.wait(timeout=seconds)

@@ -3,7 +3,8 @@
 On the engine's common network, every other container could call a kit that is published on loopback
 and therefore requires no keys. Engines isolate networks from each other. A kit that fetches nothing
 cannot reach the outside: its packets keep an address to which no answer returns. podman ignores the
-options, and isolates networks by default. Networks that mealkit did not create are never removed.
+options, and isolates these networks from each other, but not from its default network. Networks
+that mealkit did not create are never removed.
 """
 
 import re

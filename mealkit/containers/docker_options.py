@@ -5,6 +5,7 @@ They are those of the SDK's ``api``, because its ``containers.create`` has no st
 Raises ContainerError for a spec that is for the sandbox.
 """
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from mealkit.containers.container import (
@@ -66,7 +67,7 @@ def options(
 def _host_config(client: "docker.DockerClient", spec: RunSpec, network: str) -> dict[str, Any]:
     from docker.types import LogConfig, Mount  # noqa: PLC0415
 
-    podman = _is_podman(client)
+    podman = is_podman(client)
     return client.api.create_host_config(
         port_bindings={f"{spec.container_port}/tcp": (spec.host_address, spec.host_port or None)},
         network_mode=network,
@@ -86,7 +87,8 @@ def _host_config(client: "docker.DockerClient", spec: RunSpec, network: str) -> 
 
 def _confinement(client: "docker.DockerClient", spec: RunSpec, *, podman: bool) -> dict[str, Any]:
     security = ["no-new-privileges:true"]
-    if any("selinux" in item for item in client.info().get("SecurityOptions") or ()):
+    # podman starts programs to answer with its information, and ignores the label without SELinux.
+    if podman or any("selinux" in item for item in client.info().get("SecurityOptions") or ()):
         # Otherwise SELinux requires relabelling mounted files, which changes the store's files.
         security.append("label=disable")
     # The user owns these, because runc gives a mount the mode of its folder in the image.
@@ -115,7 +117,51 @@ def _devices(*, podman: bool) -> "list[DeviceRequest]":
     return [DeviceRequest(count=-1, capabilities=[["gpu", "utility", "compute"]])]
 
 
-def _is_podman(client: "docker.DockerClient") -> bool:
+def daemon_headers(client: "docker.DockerClient") -> Mapping[str, str]:
+    """Return the headers with the versions of a daemon's API.
+
+    podman runs its runtime and its monitor for every other statement of its versions.
+    """
+    with client.api.get(f"{client.api.base_url}/_ping", timeout=client.api.timeout) as answer:
+        headers: Mapping[str, str] = answer.headers
+        return headers
+
+
+def is_podman(client: "docker.DockerClient") -> bool:
     """Query the daemon itself: DOCKER_HOST can also point to podman."""
-    components = client.version().get("Components") or ()
-    return any("podman" in item.get("Name", "").lower() for item in components)
+    return "Libpod-Api-Version" in daemon_headers(client)
+
+
+def missing_limits(client: "docker.DockerClient") -> tuple[str, ...]:
+    """Return what a daemon does not isolate, as sentences."""
+    found = []
+    information = client.info()
+    rootless = information.get("Rootless") and information.get("CgroupVersion") == "1"
+    if rootless or not information.get("MemoryLimit", True):
+        found.append(
+            "memory is not limited, nor the number of processes: this daemon cannot use control"
+            " groups (without root it needs their version 2)"
+        )
+    if is_podman(client):
+        found.append(
+            "the kit can connect to other machines, and to containers on podman's default network;"
+            " before podman 6 these can call it too"
+        )
+    return tuple(found)
+
+
+def require_devices(name: str, attributes: Mapping[str, Any]) -> None:
+    """Check that podman gave a started container the devices that were requested.
+
+    The Docker-compatible API of podman 4 ignores the request, and starts the kit without a GPU.
+
+    Raises:
+        ContainerError: CLIENT_REFUSED, the container has no devices.
+    """
+    running = (attributes.get("State") or {}).get("Running")
+    if running and not (attributes.get("HostConfig") or {}).get("Devices"):
+        raise failure(
+            "CLIENT_REFUSED",
+            f"{name} did not give the kit a GPU: its service ignores the request",
+            hint="use --client docker, or podman run --device nvidia.com/gpu=all with the image",
+        )

@@ -1,7 +1,7 @@
 """Loads an image into a Docker engine, as the tar that ``docker load`` reads, while building it.
 
 Layers that the engine already has are left out (*sparse*); if one is missing then, everything is
-sent. Raises ContainerError if the engine has another image at the end.
+sent, as always to podman. Raises ContainerError if the engine has another image at the end.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -242,12 +242,13 @@ def _loaded(image: Image, tags: Sequence[str], client: docker.DockerClient) -> s
 
 
 def _refusal(words: str) -> MealkitError:
-    if "invalid diffID" in words:
-        return failure("SOURCE_CHANGED", f"docker found a layer changed: {words}")
+    # Docker's words, and podman's.
+    if "invalid diffID" in words or "Digest did not match" in words:
+        return failure("SOURCE_CHANGED", f"the engine found a layer changed: {words}")
     hint = None
     if "no space left" in words:
-        hint = "free space on the disk with docker's data: docker system df"
-    return failure("CLIENT_REFUSED", f"docker cannot load the image: {words}", hint=hint)
+        hint = "free space on the disk with the engine's data: docker system df"
+    return failure("CLIENT_REFUSED", f"the engine cannot load the image: {words}", hint=hint)
 
 
 def _words(lines: Sequence[bytes]) -> str:

@@ -12,14 +12,14 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 
-import docker
 import pytest
+from fakes.container_engines import ENGINES, Engine
 
 from mealkit.containers.container import LoadedImage, Mount, RunSpec, UnpackedRoot
-from mealkit.containers.docker import DockerClient
 from mealkit.containers.sandbox import Sandbox
 
 REPOSITORY = Path(__file__).parents[2]
@@ -46,6 +46,7 @@ class AnotherUsersSandbox:
     """A sandbox of an unprivileged user: every call is a process of that user, which then ends."""
 
     name = "sandbox"
+    takes = UnpackedRoot
 
     def __init__(self, home: Path) -> None:
         self.home = home
@@ -114,22 +115,41 @@ def probe_root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def probe_image(probe_root: Path) -> Iterator[str]:
-    """The same root as an image in the daemon, by its id: podman reads bare names differently."""
+def probe_in(probe_root: Path) -> Iterator[Callable[[Engine], str]]:
+    """The same root as an image in an engine, by its id: podman reads bare names differently."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as archive:
         archive.add(probe_root, arcname=".")
-    client = docker.from_env()
-    said = client.api.import_image_from_data(
-        packed.getvalue(),
-        repository="localhost/mealkit-test-probe",
-        tag=uuid.uuid4().hex,
-        changes=['ENTRYPOINT ["/app/probe"]', "LABEL dev.mealkit.kit=from-image"],
-    )
-    image = json.loads(said.strip().splitlines()[-1])["status"]
-    yield image
-    client.images.remove(image, force=True)
-    client.close()
+    images: dict[str, str] = {}
+    with ExitStack() as stack:
+
+        def image_in(engine: Engine) -> str:
+            if engine.name not in images:
+                client = stack.enter_context(closing(engine.sdk()))
+                said = client.api.import_image_from_data(
+                    packed.getvalue(),
+                    repository="localhost/mealkit-test-probe",
+                    tag=uuid.uuid4().hex,
+                    changes=['ENTRYPOINT ["/app/probe"]', "LABEL dev.mealkit.kit=from-image"],
+                )
+                image = json.loads(said.strip().splitlines()[-1])["status"]
+                stack.callback(client.images.remove, image, force=True)
+                images[engine.name] = image
+            return images[engine.name]
+
+        yield image_in
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest, running_engine) -> Engine:
+    """Each container engine in turn."""
+    return running_engine(request.param)
+
+
+@pytest.fixture
+def probe_image(engine: Engine, probe_in) -> str:
+    """The probe in the engine."""
+    return probe_in(engine)
 
 
 @pytest.fixture
@@ -151,16 +171,18 @@ def home() -> Iterator[Path]:
 CLIENTS = ["sandbox", *(["unprivileged"] if os.geteuid() == 0 else [])]
 
 
-@pytest.fixture(params=[*CLIENTS, pytest.param("docker", marks=pytest.mark.docker)])
-def client(request: pytest.FixtureRequest, home: Path, tmp_path: Path) -> Iterator[object]:
+@pytest.fixture(params=[*CLIENTS, *ENGINES])
+def client(
+    request: pytest.FixtureRequest, running_engine, home: Path, tmp_path: Path
+) -> Iterator[object]:
     """Each container client in turn; what a test leaves is removed."""
     match request.param:
-        case "docker":
-            made: object = DockerClient()
         case "unprivileged":
-            made = AnotherUsersSandbox(home)
-        case _:
+            made: object = AnotherUsersSandbox(home)
+        case "sandbox":
             made = Sandbox(tmp_path / "state")
+        case name:
+            made = running_engine(name).client()
     yield made
     for container in made.list():
         if container.kit == KIT:
@@ -171,10 +193,18 @@ KIT = f"probe-{uuid.uuid4().hex[:8]}"
 
 
 @pytest.fixture
-def spec(client: object, home: Path, probe_root: Path, request: pytest.FixtureRequest) -> RunSpec:
+def spec(
+    client: object,
+    home: Path,
+    probe_root: Path,
+    probe_in,
+    running_engine,
+    request: pytest.FixtureRequest,
+) -> RunSpec:
     """A spec that the client takes: the probe with its weights mounted."""
-    if client.name == "docker":
-        content = LoadedImage(request.getfixturevalue("probe_image"))
+    if client.takes is LoadedImage:
+        name = request.node.callspec.params["client"]
+        content = LoadedImage(probe_in(running_engine(name)))
     else:
         content = UnpackedRoot(probe_root, ("/app/probe",))
     return RunSpec(

@@ -94,7 +94,9 @@ static void look(char **environment) {
     struct rlimit processes;
     getrlimit(RLIMIT_NPROC, &processes);
     note("core %ld\nprocesses %ld\n", (long)core.rlim_cur, (long)processes.rlim_max);
-    note_call("clone", syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, 0, 0, 0, 0));
+    long child = syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, 0, 0, 0, 0);
+    if (child == 0) _exit(0);
+    note_call("clone", child);
     note_call("setns", setns(0, 0));
     note_call("ptrace", syscall(SYS_ptrace, 16, 1, 0, 0));
     note_call("add_key", syscall(SYS_add_key, "user", "probe", "x", 1, -3));

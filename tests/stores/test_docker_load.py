@@ -12,7 +12,8 @@ import threading
 
 import docker
 import pytest
-from fakes.engine_images import image_tags, remove_tags
+from fakes.container_engines import ENGINES
+from fakes.engine_images import image_tags
 
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError
@@ -43,9 +44,15 @@ def program(tmp_path_factory):
     return (folder / "hello").read_bytes()
 
 
+@pytest.fixture(params=ENGINES)
+def engine(request, running_engine):
+    """Each container engine in turn."""
+    return running_engine(request.param)
+
+
 @pytest.fixture
-def client():
-    client = docker.from_env()
+def client(engine):
+    client = engine.sdk()
     yield client
     client.close()
 
@@ -55,7 +62,9 @@ def name(client):
     """A name of the test's own; what has it afterwards is deleted."""
     name = f"mealkit-test-load-{os.urandom(4).hex()}"
     yield name
-    remove_tags({tag for tag in image_tags(client) if tag.startswith(name)})
+    for tag in image_tags(client):
+        if f"{name}:" in tag:
+            client.images.remove(tag)
 
 
 def tar_of(files):
@@ -83,7 +92,6 @@ def run(client, name):
     return client.containers.run(name, remove=True).decode().strip()
 
 
-@pytest.mark.docker
 @pytest.mark.parametrize("zipped", [False, True])
 def test_a_loaded_image_runs(client, name, program, zipped):
     """An image is loaded under its names with its config's digest as id, and runs."""
@@ -98,22 +106,23 @@ def test_a_loaded_image_runs(client, name, program, zipped):
     assert run(client, name) == run(client, f"{name}:2") == "hi"
 
 
-@pytest.mark.docker
-def test_only_a_changed_top_layer_is_sent(client, name, program):
-    """After an edit of the top layer, the layers below are left out, and the image runs."""
+def test_only_a_changed_top_layer_is_sent(engine, client, name, program):
+    """After an edit of the top layer, the layers below are left out, and the image runs.
+
+    Podman takes no archive without them, so it gets all of it.
+    """
     weights = layer_of({"weights": os.urandom(3_000_000)})
     base = layer_of({"hello": program})
     load(image_with(base, weights, layer_of({"greeting": b"one"})), [name], client)
     done = []
     changed = image_with(base, weights, layer_of({"greeting": b"two"}))
     report = load(changed, [f"{name}:2"], client, done.append)
-    assert report.reused_layers == 2
-    assert report.sent_bytes < 20_000
+    assert report.reused_layers == (0 if engine.podman else 2)
+    assert (report.sent_bytes < 20_000) == (engine.podman is None)
     assert sum(done) == sum(layer.blob.size_bytes for layer in changed.layers)
     assert run(client, f"{name}:2") == "two"
 
 
-@pytest.mark.docker
 def test_an_image_that_is_there_is_only_named(client, name, program):
     """Loading the same image again sends nothing and adds the name."""
     image = image_with(layer_of({"hello": program}), layer_of({"greeting": os.urandom(4)}))
@@ -125,13 +134,12 @@ def test_an_image_that_is_there_is_only_named(client, name, program):
     assert client.images.get(f"{name}:again").id == report.image_id
 
 
-@pytest.mark.docker
-def test_a_changed_config_alone_sends_no_layer(client, name, program):
+def test_a_changed_config_alone_sends_no_layer(engine, client, name, program):
     """Another label on the same layers is a load without any layer."""
     layers = (layer_of({"hello": program}), layer_of({"greeting": os.urandom(8).hex().encode()}))
     load(image_with(*layers), [name], client)
     report = load(image_with(*layers, Labels={"a": "b"}), [f"{name}:2"], client)
-    assert report.reused_layers == 2
+    assert report.reused_layers == (0 if engine.podman else 2)
     assert client.images.get(f"{name}:2").labels == {"a": "b"}
 
 
@@ -163,13 +171,12 @@ class ForgetfulClient(docker.DockerClient):
         self.__dict__["api"] = value
 
 
-@pytest.mark.docker
-def test_a_wrong_guess_falls_back_to_everything(client, name, program):
+def test_a_wrong_guess_falls_back_to_everything(engine, client, name, program):
     """When the engine lacks a layer that was left out, the whole image is sent."""
     image = image_with(
         layer_of({"hello": program, "salt": os.urandom(100)}), layer_of({"greeting": b"fell back"})
     )
-    guessing = ForgetfulClient.from_env()
+    guessing = ForgetfulClient(base_url=f"unix://{engine.socket}")
     guessing.believed = tuple(str(layer.diff_id) for layer in image.layers[:1])
     done = []
     try:
@@ -182,18 +189,16 @@ def test_a_wrong_guess_falls_back_to_everything(client, name, program):
     assert run(client, name) == "fell back"
 
 
-@pytest.mark.docker
 def test_a_changed_layer_is_refused_and_leaves_nothing(client, name, program):
     """A layer whose bytes are not its diff id's is SOURCE_CHANGED, and no image is left."""
     good = layer_of({"hello": program, "salt": os.urandom(10)})
     bad = Layer(LAYER, good.blob, Digest.of(b"other"), "test")
     with pytest.raises(MealkitError) as caught:
         load(image_with(bad), [name], client)
-    assert caught.value.problems[0].code == "SOURCE_CHANGED"
+    assert caught.value.problems[0].code == "SOURCE_CHANGED", caught.value
     assert client.images.list(name) == []
 
 
-@pytest.mark.docker
 def test_a_layer_that_is_no_tar_is_refused_with_the_engines_words(client, name):
     """What the engine says in the body of its 200 is an error."""
     data = b"not a tar" * 200
@@ -212,7 +217,6 @@ class BrokenBlob(BytesBlob):
         yield self.data[: len(self.data) // 2]
 
 
-@pytest.mark.docker
 def test_a_layer_that_ends_early_is_named(client, name, program):
     """A source that shrank ends the load as SOURCE_CHANGED; the engine stays as it was."""
     whole = layer_of({"hello": program, "salt": os.urandom(10)})
@@ -224,7 +228,6 @@ def test_a_layer_that_ends_early_is_named(client, name, program):
     assert client.ping()
 
 
-@pytest.mark.docker
 def test_an_unreadable_name_is_refused(client, program):
     """A name that is no reference is refused before anything is sent."""
     with pytest.raises(MealkitError, match="REFERENCE_INVALID"):

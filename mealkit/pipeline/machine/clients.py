@@ -50,9 +50,15 @@ class ContainerClient(Protocol):
 
 
 def running_kits(home: Home) -> list[Container]:
-    """List the containers that mealkit started on this machine, from every working client."""
-    found = [item for client in _working(home) for item in client.list()]
-    return sorted(found, key=lambda item: (item.name, item.client))
+    """List the containers that mealkit started on this machine, from every working client.
+
+    DOCKER_HOST may point to podman's socket, so that two clients list the same containers.
+    """
+    found: dict[str, Container] = {}
+    for client in _working(home):
+        for item in client.list():
+            found.setdefault(item.id, item)
+    return sorted(found.values(), key=lambda item: (item.name, item.client))
 
 
 def read_logs(name: str, *, follow: bool, tail: int | None, home: Home) -> Iterator[str]:

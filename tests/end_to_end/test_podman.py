@@ -1,0 +1,93 @@
+"""``mealkit run`` and ``podman kube play`` in podman's own service, as root and without root."""
+
+from contextlib import closing
+
+import pytest
+from fakes.container_engines import PODMANS, Engine
+from fakes.how_to import file_in
+from fakes.little import Heard
+from fakes.served import Demo, assert_serves, free_port, wait_ready
+
+from mealkit.pipeline.machine.clients import read_logs, running_kits, stop_kit
+from mealkit.pipeline.run.running import RunReport, RunRequest, run_kit
+from mealkit.stores.docker_load import load
+
+pytestmark = pytest.mark.online
+
+IMAGE = "localhost/my-kit:1"
+
+
+# Without root its networks are apart, so another service beside that of other tests is possible.
+ROOTLESS = pytest.param(
+    "podman-rootless", marks=[pytest.mark.podman, pytest.mark.xdist_group("demo")]
+)
+
+
+@pytest.fixture(scope="module", params=[PODMANS[0], ROOTLESS])
+def engine(request: pytest.FixtureRequest, running_engine) -> Engine:
+    """Podman of root, and of a user."""
+    return running_engine(request.param)
+
+
+@pytest.fixture
+def running(engine: Engine, demo: Demo, unique, monkeypatch) -> tuple[RunReport, Heard]:
+    """The example kit, found by the variable that says where a session's sockets are.
+
+    Another user's podman cannot mount files of this user's home, so it gets the full image.
+    """
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(engine.podman.runtime))
+    # As users of podman set it for other tools.
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{engine.podman.socket}")
+    heard = Heard()
+    request = RunRequest(
+        str(demo.kit),
+        client="podman",
+        name=unique("podman"),
+        port=0,
+        embedded=engine.name == "podman-rootless",
+    )
+    return run_kit(request, demo.home, heard), heard
+
+
+def test_a_kit_runs_is_listed_and_stops(engine, running, demo):
+    """Its vectors are right, its health check is in the image, and what podman lacks is printed."""
+    report, heard = running
+    assert_serves(report.url)
+    assert "podman's default network" in " ".join(heard.phases)
+    assert any("memory is not limited" in limit for limit in report.limits) == (
+        engine.name == "podman-rootless"
+    )
+    checked = engine.podman.run("healthcheck", "run", report.name)
+    assert (checked.returncode, checked.stderr) == (0, "")
+    assert [item.name for item in running_kits(demo.home)].count(report.name) == 1
+    lines = list(read_logs(report.name, follow=False, tail=None, home=demo.home))
+    assert any('"status": "ready"' in line for line in lines)
+    ended = stop_kit(report.name, timeout_seconds=None, home=demo.home)
+    assert ended.code == 0
+    assert report.name not in [item.name for item in running_kits(demo.home)]
+    with closing(engine.sdk()) as sdk:
+        assert sdk.containers.list(all=True) == []
+        assert [network.name for network in sdk.networks.list()] == ["bridge"]
+
+
+@pytest.mark.parametrize("engine", PODMANS[:1], indirect=True)
+def test_kube_play_starts_the_pod_of_the_documentation(engine, demo):
+    """With another image and port the kit answers, within the limits that the file states."""
+    with closing(engine.sdk()) as sdk:
+        load(demo.image, [IMAGE], sdk)
+    port = free_port()
+    pod = file_in("how-to/run-on-a-server.md", "# my-kit.yaml")
+    pod = pod.replace("registry.example.org/team/my-kit@sha256:...", IMAGE)
+    path = engine.podman.folder / "my-kit.yaml"
+    path.write_text(pod.replace("hostPort: 8000", f"hostPort: {port}"))
+    played = engine.podman.run("kube", "play", str(path))
+    assert played.returncode == 0, played.stderr
+    try:
+        url = f"http://127.0.0.1:{port}"
+        wait_ready(url)
+        assert_serves(url)
+        with closing(engine.sdk()) as sdk:
+            host = sdk.containers.get("my-kit-kit").attrs["HostConfig"]
+        assert (host["ReadonlyRootfs"], host["Memory"]) == (True, 600 * 2**20)
+    finally:
+        engine.podman.run("kube", "down", str(path))
