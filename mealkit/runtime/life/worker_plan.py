@@ -33,6 +33,7 @@ _PASSED_ON = frozenset(
     {
         "PATH",
         "LANG",
+        "QEMU_CPU",
         "LD_LIBRARY_PATH",
         "SSL_CERT_FILE",
         "SSL_CERT_DIR",
