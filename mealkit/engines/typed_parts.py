@@ -94,7 +94,7 @@ def _exclude_problems(
         elif name in required:
             why, hint = "runtime.requirements requires it", f"{hint}, or from runtime.requirements"
         elif name in names[:index]:
-            why = "it appears twice"
+            why, hint = "it appears twice", f"delete one {name} from runtime.exclude"
         else:
             continue
         message = f"runtime.exclude.{index}: {name}: {why}"
