@@ -91,6 +91,8 @@ class Recipe:
     """Returns its features for a task with these hyperparameters and settings."""
     task_requirements: Mapping[Task, tuple[str, ...]] = field(default_factory=dict)
     """The additional packages that it imports for a task."""
+    warn: Callable[[LoadedKit, Values], list[Problem]] = no_problems
+    """Returns warnings about a kit that may run in spite of them."""
     settings_memory: Callable[[Values], tuple[float, int] | None] = no_memory
     """Returns ``memory_factor`` and ``memory_bytes`` for settings that have other ones."""
     settings_requirements: Callable[[Values], tuple[str, ...]] = no_requirements

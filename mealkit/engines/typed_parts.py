@@ -30,6 +30,7 @@ class EngineParts:
     settings: Mapping[str, JsonValue]
     """Every flag, including the defaults of those that the kit leaves out."""
     problems: tuple[Problem, ...]
+    warnings: tuple[Problem, ...] = ()
 
 
 def check_engine_parts(loaded: LoadedKit) -> EngineParts:
@@ -43,6 +44,7 @@ def check_engine_parts(loaded: LoadedKit) -> EngineParts:
         loaded.lines,
     )
     wrong = [] if found.problems else _override_problems(kit, found, loaded.lines)
+    warnings: list[Problem] = []
     if not found.problems:
         recipe = recipe_of(kit.runtime.engine)
         if recipe.needs_weights and not kit.model.weights:
@@ -50,7 +52,8 @@ def check_engine_parts(loaded: LoadedKit) -> EngineParts:
         wrong += _bound_problems(kit, recipe, found, loaded.lines)
         wrong += _exclude_problems(kit, recipe, found, loaded.lines)
         wrong += recipe.check(loaded, found.settings)
-    return replace(found, problems=(*found.problems, *wrong))
+        warnings = [] if wrong else recipe.warn(loaded, found.settings)
+    return replace(found, problems=(*found.problems, *wrong), warnings=tuple(warnings))
 
 
 def _bound_problems(kit: Kit, recipe: Recipe, parts: EngineParts, lines: Document) -> list[Problem]:
@@ -91,7 +94,7 @@ def _exclude_problems(
         elif name in required:
             why, hint = "runtime.requirements requires it", f"{hint}, or from runtime.requirements"
         elif name in names[:index]:
-            why = "it appears twice"
+            why, hint = "it appears twice", f"delete one {name} from runtime.exclude"
         else:
             continue
         message = f"runtime.exclude.{index}: {name}: {why}"

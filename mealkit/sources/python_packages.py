@@ -93,26 +93,36 @@ def dependents_of(
 ) -> dict[str, tuple[str, ...]]:
     """Return which of the resolved ``packages`` depend on packages that were left out, by name.
 
-    uv resolves again, to the same versions, and finds an empty wheel for each name instead of the
-    real one, whose own dependencies it would have to look up. ``requirements`` and ``wheels`` are
-    those of ``resolve_packages``.
+    uv resolves again, to the same versions, and does not look up what those packages depend on.
+    ``requirements`` and ``wheels`` are those of ``resolve_packages``.
 
     Raises:
         SourceError: ``SOURCE_UNREACHABLE``, ``SOURCE_DENIED`` or ``PACKAGES_TOOL``.
     """
-    with links_to(local_wheels(wheels), names) as links:
-        question = Question(
-            tuple(requirements),
-            target,
-            constraints=tuple(f"{wheel.name}=={wheel.version}" for wheel in packages),
-            overrides=tuple(f"{name}=={EMPTY_VERSION}" for name in names),
-            links=links,
-        )
-        try:
-            found = ask_dependents(question)
-        except UvRefusedError as refused:
-            raise failure("PACKAGES_TOOL", f"uv fails: {refused.reason}") from refused
+    local = local_wheels(wheels)
+    question = Question(
+        tuple(requirements),
+        target,
+        constraints=tuple(f"{wheel.name}=={wheel.version}" for wheel in packages),
+        leaves=names,
+    )
+    try:
+        with links_to(local) as links:
+            found = ask_dependents(replace(question, links=links))
+    except (UvRefusedError, MealkitError):
+        # The index may have no wheel of such a package, or deny it. With an empty one instead, uv
+        # also counts what is required only on other systems, because it ignores their markers.
+        with links_to(local, names) as links:
+            found = _dependents_of_empty(names, replace(question, leaves=(), links=links))
     return {name: found.get(name, ()) for name in names}
+
+
+def _dependents_of_empty(names: Sequence[str], question: Question) -> dict[str, tuple[str, ...]]:
+    overrides = tuple(f"{name}=={EMPTY_VERSION}" for name in names)
+    try:
+        return ask_dependents(replace(question, overrides=overrides))
+    except UvRefusedError as refused:
+        raise failure("PACKAGES_TOOL", f"uv fails: {refused.reason}") from refused
 
 
 def find_wheel(name: str, version: str, target: PythonTarget) -> OfferedWheel:

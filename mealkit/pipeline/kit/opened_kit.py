@@ -137,7 +137,7 @@ def open_kit(
         gateway_bounds=GATEWAY_BOUNDS,
     )
     lock = _lock_file(loaded.folder / LOCK_NAME, loaded.bounds)
-    warnings = tuple(loaded.warnings)
+    warnings = (*loaded.warnings, *engine.warnings)
     opened = OpenedKit(loaded.folder, parts, lock, loaded.wheels, loaded.bounds, warnings)
     return opened if lock is None else _as_it_is_now(opened, lock, home, progress)
 

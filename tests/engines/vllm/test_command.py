@@ -238,13 +238,6 @@ def test_features():
     [
         ({"max_num_seqs": 64, "max_num_batched_tokens": 32}, "expected at least max_num_seqs"),
         ({"kv_cache_dtype": "float16"}, "kv_cache_dtype is float16, but dtype is bfloat16"),
-        ({"threads": 2}, "threads is 2, but device is cuda"),
-        ({"device": "cpu"}, "device is cpu, so set kv_cache_gib and threads: "),
-        ({"device": "cpu", "threads": 2}, "device is cpu, so set kv_cache_gib: "),
-        ({"device": "cpu", "kv_cache_gib": 1}, "device is cpu, so set threads"),
-        ({**ON_CPU, "batch_invariant": True}, "batch_invariant is true, but device is cpu"),
-        ({**ON_CPU, "tensor_parallel_size": 2}, "tensor_parallel_size is 2, but device is cpu"),
-        ({**ON_CPU, "attention_backend": "FLASHINFER"}, 'attention_backend is "FLASHINFER"'),
     ],
 )
 def test_settings_that_vllm_would_refuse(values, said):
@@ -329,3 +322,45 @@ def test_a_kit_for_a_cpu(tmp_path, changes, message, hint):
     found = kit_of(tmp_path, **{**on_cpu, **changes})
     expected = [(message, hint)] if message else []
     assert [(item.message, item.hint) for item in found] == expected
+
+
+def test_settings_of_the_other_device(tmp_path):
+    """Each is told with its line and edit, and beside what else is wrong."""
+    found = kit_of(
+        tmp_path,
+        hardware__gpu="required",
+        runtime__base={**BASE, "packages": ["libnuma1", "util-linux", "dash"]},
+        runtime__settings={
+            "dtype": "float32",
+            "enforce_eager": True,
+            "device": "cpu",
+            "threads": 2,
+            "batch_invariant": True,
+            "tensor_parallel_size": 2,
+            "attention_backend": "FLASHINFER",
+        },
+    )
+    prefix = "runtime.settings."
+    said = [(item.message.removeprefix(prefix), item.hint) for item in found]
+    assert said[:4] == [
+        (
+            "kv_cache_gib is not set, but device is cpu: vLLM would choose by the machine",
+            "write a number of your choice, such as kv_cache_gib: 4",
+        ),
+        (
+            "batch_invariant is true, but device is cpu",
+            "write batch_invariant: false, or delete batch_invariant",
+        ),
+        (
+            "tensor_parallel_size is 2, but device is cpu",
+            "write tensor_parallel_size: 1, or delete tensor_parallel_size",
+        ),
+        (
+            'attention_backend is "FLASHINFER", but device is cpu',
+            "write attention_backend: null, or delete attention_backend",
+        ),
+    ]
+    assert [item.message[:24] for item in found[4:]] == ["vLLM's device is cpu, bu"]
+    [found] = kit_of(tmp_path, runtime__settings={"dtype": "bfloat16", "threads": 2})
+    assert found.message == "runtime.settings.threads is 2, but device is cuda: it is for CPUs"
+    assert found.hint == "delete threads, or write device: cpu"
