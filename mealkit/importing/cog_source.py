@@ -41,6 +41,7 @@ _METRICS = frozenset({"current_scope", "emit_metric"})
 _DROPPED = ("metrics that a predictor records are dropped", "see /metrics, or write to the log")
 _FILES = frozenset({"File", "Path"})
 _LONGEST_TYPE = 1000
+_CORRECT = "let predict in cog.yaml name a class that has a method predict or run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +81,13 @@ def read_predictor(texts: Mapping[str, str], file: str, class_name: str) -> Pred
             hint = "put it into a class with a method predict first"
             message = f"{file}: {class_name} is a function, not a class"
             raise failure("USAGE", message, where=file, hint=hint)
-        raise failure("USAGE", f"{file} has no class {class_name}", where=file)
+        raise failure("USAGE", f"{file} has no class {class_name}", where=file, hint=_CORRECT)
     bodies = [body, *_bases(trees, body)]
     found = ((name, method_named(item, name)) for item in bodies for name in ("predict", "run"))
     method, described = next((item for item in found if item[1] is not None), ("", None))
     if described is None:
-        message = f"{class_name} has no method predict"
-        raise failure("USAGE", message, where=f"{file}:{body.lineno}")
+        message = f"{class_name} has no method predict or run"
+        raise failure("USAGE", message, where=f"{file}:{body.lineno}", hint=_CORRECT)
     said = ast.get_docstring(described)
     return Predictor(
         file=file,

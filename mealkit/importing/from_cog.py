@@ -114,7 +114,8 @@ def _predictor(config: Mapping[str, Any], project: CogProject) -> Predictor:
     if file not in texts:
         why = "is not UTF-8 text" if file in project.others else "does not exist"
         message = f"{CONFIG} names {file}, which {why}"
-        raise failure("USAGE", message, where=CONFIG)
+        hint = "correct predict, or add the file"
+        raise failure("USAGE", message, where=CONFIG, hint=hint)
     if pointer := pointer_in(texts[file].encode()):
         raise failure("USAGE", f"{file} is {pointer.kind}", hint=pointer.fix, where=file)
     if left := unfit(file, texts[file]):

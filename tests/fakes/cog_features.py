@@ -65,7 +65,7 @@ import uuid
 from typing import Any
 
 import numpy as np
-from cog import BaseModel, BasePredictor, Path
+from cog import BaseModel, BasePredictor, Path, Secret
 
 
 class Color(enum.Enum):
@@ -127,6 +127,7 @@ CASES = {
     "generator": lambda: (letter for letter in "ab"),
     "iterator": lambda: iter([1, 2]),
     "range": lambda: range(2),
+    "secret": lambda: Secret("a"),
     "object": object,
 }
 
@@ -263,6 +264,7 @@ FAULTS = {
 import multiprocessing
 import os
 import sys
+import threading
 import time
 
 from cog import BasePredictor
@@ -271,6 +273,7 @@ from cog import BasePredictor
 class Predictor(BasePredictor):
     def setup(self):
         self.count = 0
+        self.is_main = threading.current_thread() is threading.main_thread()
 
     def predict(self, case: str) -> str:
         self.count += 1
@@ -292,6 +295,8 @@ class Predictor(BasePredictor):
             case "sleep":
                 while True:
                     time.sleep(0.01)
+            case "thread of setup":
+                return f"main: {self.is_main}"
             case "pool":
                 with multiprocessing.Pool(1) as pool:
                     return str(pool.map(abs, [-1]))

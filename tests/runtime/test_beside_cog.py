@@ -258,7 +258,9 @@ class Difference:
 
 
 NULL = "| `null` for an optional input |"
-WRITTEN = "| a result that is not JSON: bytes, a date, a decimal, a UUID, an iterator |"
+WRITTEN = (
+    "| a result that is not JSON: bytes, a date, a decimal, a UUID, numpy's `bool`, an iterator |"
+)
 DIFFERENCES = [
     Difference("INPUTS", {"text": "a", "flag": 1}, (ANSWER, "'a'"), (REFUSED, "flag"),
         "| an input that the predictor does not have |"),
@@ -289,6 +291,10 @@ DIFFERENCES = [
             ("bytes", "abc"), ("bool of numpy", "True"), ("date", "2026-01-02"), ("decimal", "1.5"), ("uuid", "0001"),
             ("iterator", "[1, 2]"),
     )],
+    Difference("OUTPUTS", {"case": "secret"}, (ANSWER, "'a'"), (ANSWER, "***"),
+        "| a secret in a result |"),
+    Difference("FAULTS", {"case": "thread of setup"}, (ANSWER, "main: True"),
+        (ANSWER, "main: False"), "| `signal.signal` in `setup` |"),
     Difference("OUTPUTS", {"case": "missing"}, (ANSWER, "None"), (FAILED, "ENGINE_ANSWER"),
         "| a returned path without a file |"),
     Difference("OUTPUTS", {"case": "open text"}, (FAILED, "IOBase"), (ANSWER, "YWJj"),
