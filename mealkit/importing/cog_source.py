@@ -15,6 +15,7 @@ from mealkit.engines.python_syntax import parse_python
 from mealkit.errors import failure
 from mealkit.importing.cog_downloads import downloads_in, last_name
 from mealkit.importing.proposal import LeftOut
+from mealkit.importing.quoting import short
 from mealkit.untrusted import UntrustedError
 
 # The names in the kit's own module cog: templates/import/cog/cog.py.
@@ -61,8 +62,10 @@ class Predictor:
     left_out: tuple[LeftOut, ...]
 
 
-def read_predictor(texts: Mapping[str, str], file: str, class_name: str) -> Predictor:
+def read_predictor(texts: Mapping[str, str], file: str, stated: str | None) -> Predictor:
     """Read a predictor's file, and the files of the project that it imports.
+
+    Without a stated class it is ``Runner``, or ``Predictor`` if there is none.
 
     Raises:
         KitError: the file is not Python, or the class or its method is missing (``USAGE``).
@@ -75,7 +78,9 @@ def read_predictor(texts: Mapping[str, str], file: str, class_name: str) -> Pred
         line = getattr(error, "lineno", None) or 1
         raise failure("USAGE", f"{file} is not Python", where=f"{file}:{line}") from error
     trees = {**imported_modules(texts, file), file: tree}
-    body = _class(trees, file, class_name)
+    names = ("Runner", "Predictor") if stated is None else (stated,)
+    classes = ((name, _class(trees, file, name)) for name in names)
+    class_name, body = next((item for item in classes if item[1] is not None), (names[-1], None))
     if body is None:
         if method_named(tree, class_name) is not None:
             hint = "put it into a class with a method predict first"
@@ -101,6 +106,7 @@ def read_predictor(texts: Mapping[str, str], file: str, class_name: str) -> Pred
             *_metrics(tree, file),
             *_health_checks(bodies, file),
             *downloads_in(tree, file),
+            *_fixed_paths(tree, file),
             *_left_of_helpers(trees, file),
         ),
     )
@@ -145,6 +151,7 @@ def _left_of_helpers(trees: Mapping[str, ast.Module], file: str) -> Iterator[Lef
             continue
         yield from _imports(tree, path)
         yield from downloads_in(tree, path)
+        yield from _fixed_paths(tree, path)
 
 
 def _takes_files(method: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
@@ -200,6 +207,18 @@ def _imports(tree: ast.Module, file: str) -> Iterator[LeftOut]:
             if name in _METRICS and module == "cog":
                 why, instead = _DROPPED
             yield LeftOut(f"{file}:{item.lineno} {name} of {module}", why, instead)
+
+
+def _fixed_paths(tree: ast.Module, file: str) -> Iterator[LeftOut]:
+    """Yield the paths that begin with the folder of Cog's images."""
+    for item in ast.walk(tree):
+        match item:
+            case ast.Constant(value=str(text)) if text == "/src" or text.startswith("/src/"):
+                why = "a kit has no folder /src, and runs the predictor in a folder of its own"
+                instead = "use a path that is relative to the project's folder"
+                yield LeftOut(f"{file}:{item.lineno} {short(text)}", why, instead)
+            case _:
+                pass
 
 
 def _metrics(tree: ast.Module, file: str) -> Iterator[LeftOut]:

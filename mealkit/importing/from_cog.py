@@ -110,7 +110,6 @@ def _predictor(config: Mapping[str, Any], project: CogProject) -> Predictor:
         hint = "only a project with predict: FILE.py:CLASS can be converted to a kit"
         raise failure("USAGE", message, where=CONFIG, hint=hint)
     file = str(PurePosixPath(found[1]))
-    class_name = found[2] or "Predictor"
     if file not in texts:
         why = "is not UTF-8 text" if file in project.others else "does not exist"
         message = f"{CONFIG} names {file}, which {why}"
@@ -121,7 +120,7 @@ def _predictor(config: Mapping[str, Any], project: CogProject) -> Predictor:
     if left := unfit(file, texts[file]):
         hint = "read it from the environment when the container runs, then convert again"
         raise failure("KIT_SECRET", f"the predictor {file}: {left.why}", hint=hint, where=file)
-    return read_predictor(texts, file, class_name)
+    return read_predictor(texts, file, found[2])
 
 
 def _model_name(config: Mapping[str, Any], folder: str) -> str:

@@ -216,7 +216,7 @@ class Predictor(BasePredictor):
 
 # What newer projects import, and pieces that callers may stream.
 STREAMED = {
-    "cog.yaml": "run: run.py:Runner\n",
+    "cog.yaml": "run: run.py\n",
     "run.py": """\
 from typing import Annotated, Optional
 

@@ -104,6 +104,40 @@ def test_what_a_runner_of_newer_versions_uses_is_taken_over_or_told():
     assert propose(PIECES).left_out == propose(GREETING).left_out == []
 
 
+def test_paths_in_the_folder_of_cogs_images_are_told():
+    """A kit has no such folder; in the predictor and in what it imports."""
+    predictor = """\
+from cog import BasePredictor
+import lib
+
+
+class Predictor(BasePredictor):
+    def predict(self, name: str) -> str:
+        return open(f"/src/{name}").read() + "/srcs" + "a/src/"
+"""
+    files = {"predict.py": predictor, "lib.py": "import sys\n\nsys.path.append('/src')\n"}
+    found = left_out({**GREETING, **files})
+    assert list(found) == ["predict.py:7 /src/", "lib.py:3 /src"]
+    assert "relative" in found["lib.py:3 /src"].instead
+
+
+@pytest.mark.parametrize(
+    ("classes", "expected"),
+    [(("Predictor",), "Predictor"), (("Predictor", "Runner"), "Runner"), (("Other",), None)],
+)
+def test_without_a_class_it_is_cogs_usual_one(classes, expected):
+    """A runner comes first."""
+    source = "".join(
+        f"class {name}:\n    def run(self) -> str:\n        return ''\n" for name in classes
+    )
+    files = {"cog.yaml": "run: run.py\n", "run.py": source}
+    if expected is None:
+        with pytest.raises(MealkitError, match="has no class Predictor"):
+            propose(files)
+    else:
+        assert f'"run.py", "{expected}"' in propose(files).files["mealkit_handler.py"]
+
+
 def test_weights_are_named_where_they_lie():
     """Those that load without running code; of the others it is told why not."""
     proposal = propose(WEIGHTED)
