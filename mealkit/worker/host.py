@@ -69,7 +69,7 @@ def main(arguments: list[str] | None = None) -> int:
         # Not before: an engine's server in this process must get the signals itself.
         before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
         # A pool of processes ends its children with SIGTERM, and waits until they have ended.
-        os.register_at_fork(after_in_child=lambda: _handle(before))
+        os.register_at_fork(after_in_child=lambda: _set_handlers(before))
         server = listen(options.socket)
     except MealkitError as error:
         return _report(error)
@@ -86,7 +86,7 @@ def main(arguments: list[str] | None = None) -> int:
     return code
 
 
-def _handle(handlers: Mapping[signal.Signals, Any]) -> None:
+def _set_handlers(handlers: Mapping[signal.Signals, Any]) -> None:
     for number, handler in handlers.items():
         signal.signal(number, handler)
 

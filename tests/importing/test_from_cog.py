@@ -1,12 +1,13 @@
 """A Cog project becomes a kit: what can be taken over is, and all else is told with its reason."""
 
 import ast
+import importlib
 import json
 
 import pytest
 import yaml
 from fakes.cog_features import STREAMED
-from fakes.cog_projects import FILES, GREETING, LADEN, LATER, PIECES, WEIGHTED
+from fakes.cog_projects import FILES, GREETING, LADEN, LATER, PIECES, WEIGHTED, write_project
 
 from mealkit.errors import MealkitError
 from mealkit.importing.cog_files import CogProject
@@ -119,6 +120,24 @@ class Predictor(BasePredictor):
     found = left_out({**GREETING, **files})
     assert list(found) == ["predict.py:7 /src/", "lib.py:3 /src"]
     assert "relative" in found["lib.py:3 /src"].instead
+
+
+def test_a_record_may_have_a_list_as_its_default(tmp_path, monkeypatch):
+    """As in older versions of Cog; each record has its own, also those of a derived class."""
+    write_project(tmp_path, {"own_cog.py": propose(GREETING).files["cog.py"]})
+    monkeypatch.syspath_prepend(tmp_path)
+    base = importlib.import_module("own_cog").BaseModel
+
+    class Output(base):
+        files: list[str] = []  # noqa: RUF012  what is tested
+
+    class More(Output):
+        pass
+
+    for kind in (Output, More):
+        made = kind()
+        made.files.append("a.png")
+        assert (made.files, kind().files, kind(["b"]).files) == (["a.png"], [], ["b"])
 
 
 @pytest.mark.parametrize(
