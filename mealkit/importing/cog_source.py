@@ -15,6 +15,7 @@ from mealkit.engines.python_syntax import parse_python
 from mealkit.errors import failure
 from mealkit.importing.cog_downloads import downloads_in, last_name
 from mealkit.importing.proposal import LeftOut
+from mealkit.importing.quoting import short
 from mealkit.untrusted import UntrustedError
 
 # The names in the kit's own module cog: templates/import/cog/cog.py.
@@ -41,6 +42,7 @@ _METRICS = frozenset({"current_scope", "emit_metric"})
 _DROPPED = ("metrics that a predictor records are dropped", "see /metrics, or write to the log")
 _FILES = frozenset({"File", "Path"})
 _LONGEST_TYPE = 1000
+_CORRECT = "let predict in cog.yaml name a class that has a method predict or run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +62,10 @@ class Predictor:
     left_out: tuple[LeftOut, ...]
 
 
-def read_predictor(texts: Mapping[str, str], file: str, class_name: str) -> Predictor:
+def read_predictor(texts: Mapping[str, str], file: str, stated: str | None) -> Predictor:
     """Read a predictor's file, and the files of the project that it imports.
+
+    Without a stated class it is ``Runner``, or ``Predictor`` if there is none.
 
     Raises:
         KitError: the file is not Python, or the class or its method is missing (``USAGE``).
@@ -74,19 +78,21 @@ def read_predictor(texts: Mapping[str, str], file: str, class_name: str) -> Pred
         line = getattr(error, "lineno", None) or 1
         raise failure("USAGE", f"{file} is not Python", where=f"{file}:{line}") from error
     trees = {**imported_modules(texts, file), file: tree}
-    body = _class(trees, file, class_name)
+    names = ("Runner", "Predictor") if stated is None else (stated,)
+    classes = ((name, _class(trees, file, name)) for name in names)
+    class_name, body = next((item for item in classes if item[1] is not None), (names[-1], None))
     if body is None:
         if method_named(tree, class_name) is not None:
             hint = "put it into a class with a method predict first"
             message = f"{file}: {class_name} is a function, not a class"
             raise failure("USAGE", message, where=file, hint=hint)
-        raise failure("USAGE", f"{file} has no class {class_name}", where=file)
+        raise failure("USAGE", f"{file} has no class {class_name}", where=file, hint=_CORRECT)
     bodies = [body, *_bases(trees, body)]
     found = ((name, method_named(item, name)) for item in bodies for name in ("predict", "run"))
     method, described = next((item for item in found if item[1] is not None), ("", None))
     if described is None:
-        message = f"{class_name} has no method predict"
-        raise failure("USAGE", message, where=f"{file}:{body.lineno}")
+        message = f"{class_name} has no method predict or run"
+        raise failure("USAGE", message, where=f"{file}:{body.lineno}", hint=_CORRECT)
     said = ast.get_docstring(described)
     return Predictor(
         file=file,
@@ -100,6 +106,7 @@ def read_predictor(texts: Mapping[str, str], file: str, class_name: str) -> Pred
             *_metrics(tree, file),
             *_health_checks(bodies, file),
             *downloads_in(tree, file),
+            *_fixed_paths(tree, file),
             *_left_of_helpers(trees, file),
         ),
     )
@@ -144,6 +151,7 @@ def _left_of_helpers(trees: Mapping[str, ast.Module], file: str) -> Iterator[Lef
             continue
         yield from _imports(tree, path)
         yield from downloads_in(tree, path)
+        yield from _fixed_paths(tree, path)
 
 
 def _takes_files(method: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
@@ -199,6 +207,18 @@ def _imports(tree: ast.Module, file: str) -> Iterator[LeftOut]:
             if name in _METRICS and module == "cog":
                 why, instead = _DROPPED
             yield LeftOut(f"{file}:{item.lineno} {name} of {module}", why, instead)
+
+
+def _fixed_paths(tree: ast.Module, file: str) -> Iterator[LeftOut]:
+    """Yield the paths that begin with the folder of Cog's images."""
+    for item in ast.walk(tree):
+        match item:
+            case ast.Constant(value=str(text)) if text == "/src" or text.startswith("/src/"):
+                why = "a kit has no folder /src, and runs the predictor in a folder of its own"
+                instead = "use a path that is relative to the project's folder"
+                yield LeftOut(f"{file}:{item.lineno} {short(text)}", why, instead)
+            case _:
+                pass
 
 
 def _metrics(tree: ast.Module, file: str) -> Iterator[LeftOut]:

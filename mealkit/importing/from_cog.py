@@ -110,17 +110,17 @@ def _predictor(config: Mapping[str, Any], project: CogProject) -> Predictor:
         hint = "only a project with predict: FILE.py:CLASS can be converted to a kit"
         raise failure("USAGE", message, where=CONFIG, hint=hint)
     file = str(PurePosixPath(found[1]))
-    class_name = found[2] or "Predictor"
     if file not in texts:
         why = "is not UTF-8 text" if file in project.others else "does not exist"
         message = f"{CONFIG} names {file}, which {why}"
-        raise failure("USAGE", message, where=CONFIG)
+        hint = "correct predict, or add the file"
+        raise failure("USAGE", message, where=CONFIG, hint=hint)
     if pointer := pointer_in(texts[file].encode()):
         raise failure("USAGE", f"{file} is {pointer.kind}", hint=pointer.fix, where=file)
     if left := unfit(file, texts[file]):
         hint = "read it from the environment when the container runs, then convert again"
         raise failure("KIT_SECRET", f"the predictor {file}: {left.why}", hint=hint, where=file)
-    return read_predictor(texts, file, class_name)
+    return read_predictor(texts, file, found[2])
 
 
 def _model_name(config: Mapping[str, Any], folder: str) -> str:

@@ -19,7 +19,7 @@ from importlib import import_module
 from pathlib import Path
 from queue import SimpleQueue
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from mealkit.errors import MealkitError, failure
 from mealkit.worker.endpoints.classification import classification_endpoints
@@ -67,8 +67,9 @@ def main(arguments: list[str] | None = None) -> int:
         if isinstance(worker, ServerWorker):
             become(worker.command(config, options.socket), worker.environment(config))
         # Not before: an engine's server in this process must get the signals itself.
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, stop)
+        before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+        # A pool of processes ends its children with SIGTERM, and waits until they have ended.
+        os.register_at_fork(after_in_child=lambda: _set_handlers(before))
         server = listen(options.socket)
     except MealkitError as error:
         return _report(error)
@@ -83,6 +84,11 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stderr.flush()
         os._exit(code)
     return code
+
+
+def _set_handlers(handlers: Mapping[signal.Signals, Any]) -> None:
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 def import_worker(path: str) -> Worker | ServerWorker:

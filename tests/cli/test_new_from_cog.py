@@ -33,6 +33,8 @@ def test_nothing_is_written_for_what_cannot_be_read(mealkit, tmp_path):
         (("soup", "--from", "dish", "cog-soup"), "choose one of cog"),
         (("soup", "--from", "cog", "cog-soup", "--engine", "onnx"), "the engine python, not onnx"),
         (("soup", "--from", "cog", "empty"), "empty has no cog.yaml"),
+        (("soup", "--from", "cog", "https://example.invalid/a"), "clone it, and name its folder"),
+        (("soup", "--from", "cog", "cog-soup/predict.py"), "is a file, not a folder"),
         (("soup", "--from", "cog", "nowhere"), "there is no folder nowhere"),
         (("Soup", "--from", "cog", "cog-soup"), "is not a valid name for a kit"),
         (("cog-soup", "--from", "cog", "cog-soup"), "KIT_EXISTS"),

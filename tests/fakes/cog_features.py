@@ -31,6 +31,7 @@ class Predictor(BasePredictor):
         color: str = Input(choices=["red", "green"], default="red", deprecated=True),
         word: str = Input(min_length=2, max_length=3, default="ab"),
         code: str = Input(regex="[a-z]+", default="x"),
+        plain: str = Input(regex="^(?!x)[a-z]+$", default="ab"),
         words: List[str] = Input(default=["a"]),
         numbers: list[int] = Input(default=[1, 2], ge=0),
         note: Optional[str] = None,
@@ -43,7 +44,7 @@ class Predictor(BasePredictor):
     ) -> str:
         \"\"\"Say what was given.\"\"\"
         given = {name: value for name, value in locals().items() if name != "self"}
-        given["token"] = (str(token), token.get_secret_value())
+        given["token"] = (str(token), repr(token), token.get_secret_value(), Secret().secret_value)
         if picture is not None:
             given["picture"] = (picture.suffix, picture.read_bytes())
         return repr(given)
@@ -52,7 +53,7 @@ class Predictor(BasePredictor):
 
 # Every kind of output, of a predictor that promises nothing about it.
 OUTPUTS = {
-    "cog.yaml": _PLAIN,
+    "cog.yaml": f"build: {{python_packages: [numpy]}}\n{_PLAIN}",
     "predict.py": """\
 import dataclasses
 import datetime
@@ -63,7 +64,8 @@ import tempfile
 import uuid
 from typing import Any
 
-from cog import BaseModel, BasePredictor, Path
+import numpy as np
+from cog import BaseModel, BasePredictor, Path, Secret
 
 
 class Color(enum.Enum):
@@ -101,13 +103,20 @@ CASES = {
     "set": lambda: {1},
     "keys": lambda: {1: "a"},
     "time": lambda: datetime.datetime(2026, 1, 2, 3, 4, 5),
+    "zone": lambda: [datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC)],
     "date": lambda: datetime.date(2026, 1, 2),
     "decimal": lambda: decimal.Decimal("1.5"),
     "uuid": lambda: uuid.UUID(int=1),
     "enum": lambda: Color.RED,
-    "dataclass": lambda: Point(1, 2.0),
+    "dataclass": lambda: Point(np.int64(1), 2.0),
+    "numbers": lambda: {"a": np.float32(0.5), "b": [np.int64(1), np.uint8(2), np.float64(0.1)]},
+    "array": lambda: np.eye(2, dtype=np.float32),
+    "arrays": lambda: (np.array([True]), {"a": np.array(5), "b": np.array(["x", None], object)}),
+    "nan in array": lambda: np.array([np.nan]),
+    "bool of numpy": lambda: np.bool_(True),
     "record": lambda: [Record(text="a")],
     "path": lambda: written("a.png", b"abc"),
+    "webp": lambda: written("a.webp", b"abc"),
     "paths": lambda: [written("a.txt", b"abc"), written("b", b"")],
     "nested": lambda: {"a": {"b": written("a.jpg", b"abc")}},
     "missing": lambda: Path("/nowhere/a.png"),
@@ -118,6 +127,7 @@ CASES = {
     "generator": lambda: (letter for letter in "ab"),
     "iterator": lambda: iter([1, 2]),
     "range": lambda: range(2),
+    "secret": lambda: Secret("a"),
     "object": object,
 }
 
@@ -132,10 +142,21 @@ class Predictor(BasePredictor):
 RECORD = {
     "cog.yaml": _PLAIN,
     "predict.py": """\
+import copy
+import dataclasses
 import tempfile
 from typing import List, Optional
 
 from cog import BaseModel, BasePredictor, Path
+
+
+class Box(BaseModel, frozen=True):
+    x: float
+    tags: List[str] = dataclasses.field(default_factory=list)
+    size: int = dataclasses.field(init=False)
+
+    def __post_init__(self):
+        object.__setattr__(self, "size", len(self.tags))
 
 
 class Base(BaseModel):
@@ -170,6 +191,23 @@ class Predictor(BasePredictor):
                 made.text = f"{made!r} {made == Output(text='a')}"
             case "files":
                 made.files = [path]
+            case "asdict":
+                return dataclasses.asdict(made)
+            case "replaced":
+                return dataclasses.replace(made, count=5)
+            case "fields":
+                made.note = repr([item.name for item in dataclasses.fields(made)])
+            case "options":
+                box = Box(1.5, ["a"])
+                made.note = [box, Box(2), hash(Box(2, ())) == hash(Box(2, ())), copy.deepcopy(box)]
+            case "matched":
+                match made:
+                    case Output(text, count):
+                        made.note = f"{text} {count}"
+            case "missing":
+                return Output()
+            case "unknown":
+                return Output("a", what=2)
             case "none":
                 return None
         return made
@@ -178,7 +216,7 @@ class Predictor(BasePredictor):
 
 # What newer projects import, and pieces that callers may stream.
 STREAMED = {
-    "cog.yaml": "run: run.py:Runner\n",
+    "cog.yaml": "run: run.py\n",
     "run.py": """\
 from typing import Annotated, Optional
 
@@ -223,8 +261,10 @@ class Runner(BaseRunner):
 FAULTS = {
     "cog.yaml": _PLAIN,
     "predict.py": """\
+import multiprocessing
 import os
 import sys
+import threading
 import time
 
 from cog import BasePredictor
@@ -233,6 +273,7 @@ from cog import BasePredictor
 class Predictor(BasePredictor):
     def setup(self):
         self.count = 0
+        self.is_main = threading.current_thread() is threading.main_thread()
 
     def predict(self, case: str) -> str:
         self.count += 1
@@ -254,6 +295,11 @@ class Predictor(BasePredictor):
             case "sleep":
                 while True:
                     time.sleep(0.01)
+            case "thread of setup":
+                return f"main: {self.is_main}"
+            case "pool":
+                with multiprocessing.Pool(1) as pool:
+                    return str(pool.map(abs, [-1]))
             case "die":
                 os._exit(4)
         return f"prediction {self.count}"

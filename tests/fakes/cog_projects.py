@@ -156,6 +156,7 @@ FILES = {
     "cog.yaml": "predict: predict.py:Predictor\n",
     "predict.py": """\
 import io
+import shutil
 import tempfile
 from typing import Any, List
 
@@ -180,7 +181,9 @@ class Predictor(BasePredictor):
         path = Path(tempfile.mkdtemp()) / "out.png"
         path.write_bytes(picture.read_bytes()[::-1])
         text = table.read().decode() + token.get_secret_value()
-        return Output(text=text, picture=path, others=[Path(item) for item in more])
+        # Cog may delete the files of a request before it reads those of the answer.
+        others = [shutil.copy(item, path.parent / item.name) for item in more]
+        return Output(text=text, picture=path, others=others)
 """,
 }
 
@@ -204,7 +207,15 @@ PIECES = {
 from cog import BasePredictor, ConcatenateIterator
 
 
+def counted(method):
+    def call(*values, **named):
+        return method(*values, **named)
+
+    return call
+
+
 class Predictor(BasePredictor):
+    @counted
     def predict(self, text: str) -> ConcatenateIterator[str]:
         yield from text
 """,

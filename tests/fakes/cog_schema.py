@@ -64,7 +64,7 @@ def schema_of(info: Any, *, streams: bool) -> dict[str, Any]:
 def main(reference: str) -> None:
     """Write the schema of FILE.py:CLASS of this folder, and serve it."""
     file, _, class_name = reference.partition(":")
-    sys.path.insert(0, str(Path.cwd()))
+    sys.path[:0] = [str(Path.cwd()), str(Path(file).parent.resolve())]
     info = _inspector.create_predictor(Path(file).stem, class_name)
     source = Path(importlib.import_module(Path(file).stem).__file__ or "").read_text()
     target = Path(".cog/openapi_schema.json")

@@ -26,6 +26,7 @@ class CogServer:
     def __init__(self, folder: Path, packages: Sequence[Path]) -> None:
         config = yaml.safe_load((folder / "cog.yaml").read_text())
         file, _, class_name = config.get("predict", config.get("run")).partition(":")
+        class_name = class_name or ("Runner" if "run" in config else "Predictor")
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         stated = dict(item.split("=", 1) for item in config.get("environment", ()))
@@ -34,7 +35,7 @@ class CogServer:
             "PATH": os.environ["PATH"],
             "PYTHONPATH": os.pathsep.join(map(str, packages)),
             "PORT": str(port),
-            "COG_PREDICT_TYPE_STUB": f"{file}:{class_name or 'Predictor'}",
+            "COG_PREDICT_TYPE_STUB": f"{file}:{class_name}",
             "COG_MAX_CONCURRENCY": str(config.get("concurrency", {}).get("max", 1)),
             **stated,
         }

@@ -1,12 +1,13 @@
 """A Cog project becomes a kit: what can be taken over is, and all else is told with its reason."""
 
 import ast
+import importlib
 import json
 
 import pytest
 import yaml
 from fakes.cog_features import STREAMED
-from fakes.cog_projects import FILES, GREETING, LADEN, LATER, PIECES, WEIGHTED
+from fakes.cog_projects import FILES, GREETING, LADEN, LATER, PIECES, WEIGHTED, write_project
 
 from mealkit.errors import MealkitError
 from mealkit.importing.cog_files import CogProject
@@ -102,6 +103,58 @@ def test_what_a_runner_of_newer_versions_uses_is_taken_over_or_told():
     stated = propose({**STREAMED, "run.py": runner, "cog.yaml": config})
     assert stated.kit["runtime"]["settings"]["concurrency"] == 2
     assert propose(PIECES).left_out == propose(GREETING).left_out == []
+
+
+def test_paths_in_the_folder_of_cogs_images_are_told():
+    """A kit has no such folder; in the predictor and in what it imports."""
+    predictor = """\
+from cog import BasePredictor
+import lib
+
+
+class Predictor(BasePredictor):
+    def predict(self, name: str) -> str:
+        return open(f"/src/{name}").read() + "/srcs" + "a/src/"
+"""
+    files = {"predict.py": predictor, "lib.py": "import sys\n\nsys.path.append('/src')\n"}
+    found = left_out({**GREETING, **files})
+    assert list(found) == ["predict.py:7 /src/", "lib.py:3 /src"]
+    assert "relative" in found["lib.py:3 /src"].instead
+
+
+def test_a_record_may_have_a_list_as_its_default(tmp_path, monkeypatch):
+    """As in older versions of Cog; each record has its own, also those of a derived class."""
+    write_project(tmp_path, {"own_cog.py": propose(GREETING).files["cog.py"]})
+    monkeypatch.syspath_prepend(tmp_path)
+    base = importlib.import_module("own_cog").BaseModel
+
+    class Output(base):
+        files: list[str] = []  # noqa: RUF012  what is tested
+
+    class More(Output):
+        pass
+
+    for kind in (Output, More):
+        made = kind()
+        made.files.append("a.png")
+        assert (made.files, kind().files, kind(["b"]).files) == (["a.png"], [], ["b"])
+
+
+@pytest.mark.parametrize(
+    ("classes", "expected"),
+    [(("Predictor",), "Predictor"), (("Predictor", "Runner"), "Runner"), (("Other",), None)],
+)
+def test_without_a_class_it_is_cogs_usual_one(classes, expected):
+    """A runner comes first."""
+    source = "".join(
+        f"class {name}:\n    def run(self) -> str:\n        return ''\n" for name in classes
+    )
+    files = {"cog.yaml": "run: run.py\n", "run.py": source}
+    if expected is None:
+        with pytest.raises(MealkitError, match="has no class Predictor"):
+            propose(files)
+    else:
+        assert f'"run.py", "{expected}"' in propose(files).files["mealkit_handler.py"]
 
 
 def test_weights_are_named_where_they_lie():

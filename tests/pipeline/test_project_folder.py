@@ -75,8 +75,8 @@ def test_a_text_in_utf16_and_the_ignore_file_are_read_apart(tmp_path):
 def test_a_folder_that_is_none_is_refused(tmp_path):
     """A file, or nothing."""
     (tmp_path / "file").write_text("")
-    for name in ("file", "nothing"):
-        with pytest.raises(MealkitError, match="there is no folder") as caught:
+    for name, said in (("file", "is a file, not a folder"), ("nothing", "there is no folder")):
+        with pytest.raises(MealkitError, match=said) as caught:
             read_folder(tmp_path / name)
         assert caught.value.problems[0].code == "USAGE"
 

@@ -107,7 +107,7 @@ def begin(tmp_path_factory, make_shared_lock, start_shared, files_url):
 
         def start(name):
             folder = tmp_path_factory.mktemp(name.lower())
-            more = [pillow] if name == "BLUR" else []
+            more = [pillow] if name in {"BLUR", "OUTPUTS"} else []
             project = write_project(folder / "project", PROJECTS[name])
             copied = write_project(folder / "cog", PROJECTS[name])
             server = servers.enter_context(CogServer(copied, [cog, *more]))
@@ -173,33 +173,36 @@ ANSWER, REFUSED, FAILED = "answer", "refused", "failed"
 # A project, an input, and how both answer it.
 ALIKE = [
     *[("INPUTS", {"text": "a", **more}, ANSWER) for more in (
-        {}, GIVEN, {"word": "äöü"}, {"code": "1a"}, {"text": "\U0001f372\0"}, {"count": 5},
+        {}, GIVEN, {"word": "äöü"}, {"code": "1a"}, {"plain": "ax"}, {"text": "\U0001f372\0"}, {"count": 5},
     )],
     *[("INPUTS", values, REFUSED) for values in (
         {}, {"text": 1}, {"text": None}, *({"text": "a", **more} for more in (
             {"count": 0}, {"count": 6}, {"count": "2"}, {"count": True}, {"count": 10**30},
             {"ratio": 1.5}, {"ratio": "1"}, {"loud": 1}, {"loud": "true"}, {"size": 3},
-            {"size": "4"}, {"color": "blue"}, {"word": "abcd"}, {"word": ""}, {"code": "A"},
+            {"size": "4"}, {"color": "blue"}, {"word": "abcd"}, {"word": ""}, {"code": "A"}, {"plain": "xa"},
             {"words": "x"}, {"words": ["x", 1]}, {"numbers": ["1"]}, {"either": 1.5},
             {"table": []}, {"token": 1}, {"shade": "grey"}, {"picture": 1},
         )),
     )],
     *[("OUTPUTS", {"case": case}, ANSWER) for case in (
-        "none", "bool", "float", "long", "unicode", "tuple", "set", "keys", "time", "enum",
-        "dataclass", "record", "path", "paths", "nested", "open", "open file", "open in list",
+        "none", "bool", "float", "long", "unicode", "tuple", "set", "keys", "time", "zone", "enum",
+        "dataclass", "numbers", "array", "arrays", "webp", "record", "path", "paths", "nested", "open", "open file", "open in list",
         "generator",
     )],
     *[("OUTPUTS", {"case": case}, FAILED) for case in (
-        "nan", "infinity", "range", "object", "of no name",
+        "nan", "infinity", "nan in array", "range", "object", "of no name",
     )],
     *[("RECORD", {"case": case}, ANSWER) for case in (
         "plain", "positional", "wrong", "dict", "more", "less", "changed", "shown", "files", "none",
+        "asdict", "replaced", "fields", "options", "matched",
     )],
+    *[("RECORD", {"case": case}, FAILED) for case in ("missing", "unknown")],
     ("STREAMED", {}, ANSWER),
     ("STREAMED", {"more": {"a": [1]}}, ANSWER),
     ("STREAMED", {"fail": 1}, FAILED),
     *[("FAULTS", {"case": case}, FAILED) for case in ("runtime", "library", "exit", "interrupt")],
     ("FAULTS", {"case": "another type"}, ANSWER),
+    ("FAULTS", {"case": "pool"}, ANSWER),
     ("GREETING", {"name": "Ada", "seed": 7}, ANSWER),
     ("GREETING", {"name": "B", "style": "loud", "times": 2, "seed": 7, "sign": "B"}, ANSWER),
     ("GREETING", {"name": "7", "seed": 7}, REFUSED),
@@ -255,7 +258,9 @@ class Difference:
 
 
 NULL = "| `null` for an optional input |"
-WRITTEN = "| a result that is not JSON: bytes, a date, a decimal, a UUID, an iterator |"
+WRITTEN = (
+    "| a result that is not JSON: bytes, a date, a decimal, a UUID, numpy's `bool`, an iterator |"
+)
 DIFFERENCES = [
     Difference("INPUTS", {"text": "a", "flag": 1}, (ANSWER, "'a'"), (REFUSED, "flag"),
         "| an input that the predictor does not have |"),
@@ -283,9 +288,13 @@ DIFFERENCES = [
         "| half a character (a lone surrogate) |"),
     *[Difference("OUTPUTS", {"case": case}, (FAILED, "not JSON serializable"), (ANSWER, text),
         WRITTEN) for case, text in (
-            ("bytes", "abc"), ("date", "2026-01-02"), ("decimal", "1.5"), ("uuid", "0001"),
+            ("bytes", "abc"), ("bool of numpy", "True"), ("date", "2026-01-02"), ("decimal", "1.5"), ("uuid", "0001"),
             ("iterator", "[1, 2]"),
     )],
+    Difference("OUTPUTS", {"case": "secret"}, (ANSWER, "'a'"), (ANSWER, "***"),
+        "| a secret in a result |"),
+    Difference("FAULTS", {"case": "thread of setup"}, (ANSWER, "main: True"),
+        (ANSWER, "main: False"), "| `signal.signal` in `setup` |"),
     Difference("OUTPUTS", {"case": "missing"}, (ANSWER, "None"), (FAILED, "ENGINE_ANSWER"),
         "| a returned path without a file |"),
     Difference("OUTPUTS", {"case": "open text"}, (FAILED, "IOBase"), (ANSWER, "YWJj"),

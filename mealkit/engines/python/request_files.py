@@ -27,6 +27,34 @@ _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,8}$")
 _DEFAULT_TYPE = "application/octet-stream"
 # Only Python's own table: the machine's tables would change the answers.
 _TYPES = mimetypes.MimeTypes()
+# What models read and write, and older versions of Python do not know; the last type of a suffix
+# is that of an answer, and the first suffix of a type is that of an input.
+for _type, _known in (
+    ("image/jpg", ".jpg"),
+    ("image/jpeg", ".jpg"),
+    ("image/webp", ".webp"),
+    ("audio/x-wav", ".wav"),
+    ("audio/wave", ".wav"),
+    ("audio/wav", ".wav"),
+    ("audio/x-flac", ".flac"),
+    ("audio/flac", ".flac"),
+    ("audio/ogg", ".ogg"),
+    ("audio/mp3", ".mp3"),
+    ("audio/mpeg", ".mp3"),
+    ("audio/x-m4a", ".m4a"),
+    ("audio/mp4", ".m4a"),
+    ("audio/webm", ".webm"),
+    ("video/webm", ".webm"),
+    ("video/x-matroska", ".mkv"),
+    ("model/gltf-binary", ".glb"),
+    ("model/gltf+json", ".gltf"),
+    ("text/markdown", ".md"),
+    ("application/yaml", ".yaml"),
+    ("application/x-subrip", ".srt"),
+    ("application/gzip", ".gz"),
+):
+    _TYPES.add_type(_type, _known)
+_COMPRESSED = {"gzip": "application/gzip", "bzip2": "application/x-bzip2", "xz": "application/x-xz"}
 
 
 class RequestFiles:
@@ -114,7 +142,10 @@ def answer_file(path: Path, max_bytes: int) -> str:
     except UntrustedError as error:
         message = f"the kit's code returned a path that cannot be read: {error}"
         raise failure("ENGINE_ANSWER", message) from error
-    media_type = _TYPES.guess_type(path.name)[0] or _DEFAULT_TYPE
+    media_type, encoding = _TYPES.guess_type(path.name)
+    if encoding is not None:
+        media_type = _COMPRESSED.get(encoding)
+    media_type = media_type or _DEFAULT_TYPE
     return f"data:{media_type};base64,{base64.b64encode(data).decode()}"
 
 

@@ -56,6 +56,9 @@ def from_cog(source: str, _engine: str | None, _home: Home) -> Proposal:
     from mealkit.importing.cog_files import CogProject
     from mealkit.importing.from_cog import cog_proposal
 
+    if "://" in source:
+        hint = f"clone it, and name its folder: git clone {source}"
+        raise failure("USAGE", f"{source} is an address, not a folder", hint=hint)
     content = read_folder(Path(source))
     project = CogProject(
         str(content.folder),

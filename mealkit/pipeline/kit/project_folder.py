@@ -64,6 +64,9 @@ def read_folder(folder: Path) -> FolderContent:
         KitError: the folder does not exist, or has too many files (``USAGE``).
         StoreError: a file cannot be read.
     """
+    if folder.is_file():
+        hint = f"name its folder: {folder.parent}"
+        raise failure("USAGE", f"{folder} is a file, not a folder", where=str(folder), hint=hint)
     if not folder.is_dir():
         raise failure("USAGE", f"there is no folder {folder}", where=str(folder))
     top = folder.resolve()

@@ -45,6 +45,12 @@ def encoded(data):
         ("data:no/such;base64," + encoded(b"x"), b"x", ""),
         ("data:,%zz%41", b"%zzA", ".txt"),
         ("data:,a,b", b"a,b", ".txt"),
+        ("data:image/webp,a", b"a", ".webp"),
+        ("data:audio/wav,a", b"a", ".wav"),
+        ("data:audio/webm;codecs=opus,a", b"a", ".webm"),
+        ("data:audio/ogg,a", b"a", ".ogg"),
+        ("data:audio/mp4,a", b"a", ".m4a"),
+        ("data:image/jpg,a", b"a", ".jpg"),
     ],
 )
 def test_a_text_stands_for_bytes(files, text, data, suffix):
@@ -108,6 +114,28 @@ def test_an_answers_file_is_a_data_url(files, tmp_path):
     assert path.exists()
     files.close()
     assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "media_type"),
+    [
+        ("a.webp", "image/webp"),
+        ("a.wav", "audio/wav"),
+        ("a.flac", "audio/flac"),
+        ("a.jpg", "image/jpeg"),
+        ("a.mp3", "audio/mpeg"),
+        ("a.webm", "video/webm"),
+        ("a.glb", "model/gltf-binary"),
+        ("a.tar.gz", "application/gzip"),
+        ("a.csv.xz", "application/x-xz"),
+        ("a.csv.br", "application/octet-stream"),
+        ("a", "application/octet-stream"),
+    ],
+)
+def test_an_answers_type_is_that_of_its_name(tmp_path, name, media_type):
+    """Whatever the version of Python knows; a compressed file is not what it contains."""
+    (tmp_path / name).write_bytes(b"a")
+    assert answer_file(tmp_path / name, 1) == f"data:{media_type};base64,YQ=="
 
 
 def test_a_long_stream_keeps_only_its_last_files(files):
