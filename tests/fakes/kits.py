@@ -159,6 +159,8 @@ class FixedInputs:
         requirements: Sequence[str],
         packages: Sequence[LockedWheel],
         target: PythonTarget,
+        *,
+        excludes: Sequence[str],
     ) -> Mapping[str, tuple[str, ...]]:
         self.asked.append("dependents")
         elsewhere = {"only-amd64", "only-arm64"} - {f"only-{target.architecture}"}
