@@ -117,7 +117,8 @@ def dependents_of(
         # also counts what is required only on other systems, because it ignores their markers.
         with links_to(local, names) as links:
             found = _dependents_of_empty(names, replace(question, leaves=(), links=links))
-    return {name: found.get(name, ()) for name in names}
+    locked = {wheel.name for wheel in packages}
+    return {name: tuple(who for who in found.get(name, ()) if who in locked) for name in names}
 
 
 def _dependents_of_empty(names: Sequence[str], question: Question) -> dict[str, tuple[str, ...]]:
