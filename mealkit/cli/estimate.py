@@ -185,8 +185,9 @@ def _describe_room(room: "Room") -> None:
     used = "" if room.usable_bytes == room.memory_bytes else f", {_shown(room.usable_bytes)} usable"
     print_line("")
     print_line(f"{name}{_shown(room.memory_bytes)}{used}: {_words(room.fit.value)}")
-    print_line(f"  largest context      {_reach(room.context)}")
-    print_line(f"  largest concurrency  {_reach(room.concurrency)}")
+    if room.context and room.concurrency:
+        print_line(f"  largest context      {_reach(room.context)}")
+        print_line(f"  largest concurrency  {_reach(room.concurrency)}")
 
 
 def _describe_reserved(cache: "ReservedCache") -> None:

@@ -64,8 +64,13 @@ class Inputs(Protocol):
         requirements: Sequence[str],
         packages: Sequence[LockedWheel],
         target: "PythonTarget",
+        *,
+        excludes: Sequence[str],
     ) -> Mapping[str, tuple[str, ...]]:
-        """Return which of the ``packages`` depend on each of these names, which were left out."""
+        """Return which of the ``packages`` depend on each of these names, which were left out.
+
+        ``excludes`` was left out as well, without a question.
+        """
         ...
 
     def base(self, base: Base, python: str, architecture: str) -> LockedBase:
@@ -180,7 +185,9 @@ def _left_out(parts: KitParts, inputs: Inputs, before: Lock | None, lock: Lock) 
     if not names or (known and (known.excluded, known.packages) == (names, packages)):
         return set(names)
     target = PythonTarget(lock.runtime.python, parts.architecture, glibc_of(lock.runtime.base))
-    found = inputs.dependents(names, parts.all_requirements, packages, target)
+    found = inputs.dependents(
+        names, parts.all_requirements, packages, target, excludes=parts.recipe.excludes
+    )
     return {name for name in names if found.get(name)}
 
 

@@ -89,12 +89,14 @@ def dependents_of(
     requirements: Sequence[str],
     packages: Sequence[LockedWheel],
     target: PythonTarget,
+    *,
+    excludes: Sequence[str] = (),
     wheels: Sequence[Path] = (),
 ) -> dict[str, tuple[str, ...]]:
     """Return which of the resolved ``packages`` depend on packages that were left out, by name.
 
     uv resolves again, to the same versions, and does not look up what those packages depend on.
-    ``requirements`` and ``wheels`` are those of ``resolve_packages``.
+    ``requirements``, ``excludes`` and ``wheels`` are those of ``resolve_packages``.
 
     Raises:
         SourceError: ``SOURCE_UNREACHABLE``, ``SOURCE_DENIED`` or ``PACKAGES_TOOL``.
@@ -103,6 +105,7 @@ def dependents_of(
     question = Question(
         tuple(requirements),
         target,
+        excludes=tuple(name for name in excludes if name not in names),
         constraints=tuple(f"{wheel.name}=={wheel.version}" for wheel in packages),
         leaves=names,
     )
@@ -114,7 +117,8 @@ def dependents_of(
         # also counts what is required only on other systems, because it ignores their markers.
         with links_to(local, names) as links:
             found = _dependents_of_empty(names, replace(question, leaves=(), links=links))
-    return {name: found.get(name, ()) for name in names}
+    locked = {wheel.name for wheel in packages}
+    return {name: tuple(who for who in found.get(name, ()) if who in locked) for name in names}
 
 
 def _dependents_of_empty(names: Sequence[str], question: Question) -> dict[str, tuple[str, ...]]:

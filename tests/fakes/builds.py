@@ -44,6 +44,8 @@ class LocalInputs(FixedInputs):
         requirements: Sequence[str],
         packages: Sequence[LockedWheel],
         target: PythonTarget,
+        *,
+        excludes: Sequence[str],
     ) -> Mapping[str, tuple[str, ...]]:
         """Return the first package for every name."""
         return dict.fromkeys(names, (packages[0].name,))

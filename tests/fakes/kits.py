@@ -128,6 +128,7 @@ class FixedInputs:
         self.asked: list[str] = []
         self.requirements: list[tuple[str, ...]] = []
         self.excludes: list[tuple[str, ...]] = []
+        self.unquestioned: tuple[str, ...] = ()
 
     def weights(self, kit: Kit) -> tuple[tuple[LockedFile, ...], ModelShape]:
         self.asked.append("weights")
@@ -159,8 +160,11 @@ class FixedInputs:
         requirements: Sequence[str],
         packages: Sequence[LockedWheel],
         target: PythonTarget,
+        *,
+        excludes: Sequence[str],
     ) -> Mapping[str, tuple[str, ...]]:
         self.asked.append("dependents")
+        self.unquestioned = tuple(excludes)
         elsewhere = {"only-amd64", "only-arm64"} - {f"only-{target.architecture}"}
         needed = [
             name for name in names if name not in elsewhere and not name.startswith("needless")

@@ -375,6 +375,8 @@ def test_excludes_are_looked_up_again_only_for_other_packages(salt, asked):
     edited = with_value(form, "runtime.settings.threads", 2)
     resolve(parts_of(edited), inputs, _lock(form), upgrade)
     assert inputs.asked.count("dependents") == asked
+    # What the engine leaves out itself is no question.
+    assert inputs.unquestioned == (parts_of(edited).recipe.excludes if asked else ())
 
 
 def test_an_exclude_may_be_for_one_architecture():

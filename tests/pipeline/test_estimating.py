@@ -155,9 +155,18 @@ def test_a_kit_on_processors_is_compared_with_its_reserved_cache(on_processors, 
     assert (report.reserved.context.sure, report.reserved.concurrency.sure) == (512, 327)
     assert report.room is not None
     assert (report.room.usable_bytes, report.room.fit.value) == (8 * 2**30, "fits")
+    assert (report.room.context, report.room.concurrency) == (None, None)
     assert report.cards == ()
     longer = estimate_target(replace(asked, context_tokens=2**20), home)
     assert longer.reserved.fit.value == "does-not-fit"
+    for on_gpus in (
+        replace(asked, memory_bytes=None, gpu="T4"),
+        replace(asked, tensor_parallel=2),
+    ):  # the same model on other devices, without the processors' cache and processes
+        found = estimate_target(on_gpus, home)
+        assert (found.reserved, found.setting.cache_space_bytes) == (None, None)
+        assert "processes" not in {term.name for term in found.found.terms}
+        assert found.room.context.sure == 512
 
 
 def test_the_command_shows_the_reserved_cache(on_processors):

