@@ -346,6 +346,7 @@ CATALOGUE: dict[str, Entry] = {
     "HOST_ULIMIT": Entry("a limit on processes, threads, open files or locked memory is too low", _PLATFORM, PreflightError, 503, "raise the container's limit (docker run --pids-limit 4096 --ulimit nofile=65536)"),
     "HOST_CLOCK": Entry("the machine's clock is wrong", _PLATFORM, PreflightError, 503, "set the clock (timedatectl set-ntp true)"),
     "HOST_PERMISSIONS": Entry("this user, or the container, may not use a device that the kit needs", _PLATFORM, PreflightError, 503, "give the container the device, and its user the group that owns it; then start it again"),
+    "HW_CPU": Entry("the processor lacks instructions that the kit's engine is compiled for", _HARDWARE, PreflightError, 503, "run the kit on a machine with such a processor; in a virtual machine, pass the host's processor through"),
     "HW_NO_GPU": Entry("the kit requires a GPU, and no GPU is visible", _HARDWARE, PreflightError, 503, "run the kit on a machine with a GPU, and give the container access to it"),
     "HW_GPU_COUNT": Entry("the kit uses more GPUs than the machine has", _HARDWARE, PreflightError, 503, "run the kit on a machine with as many GPUs as it requires, and give the container all of them"),
     "HW_COMPUTE_CAPABILITY": Entry("the GPU is older than the kit's engine or quantisation requires", _HARDWARE, PreflightError, 503, "run the kit on a GPU with at least the required compute capability"),

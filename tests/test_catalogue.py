@@ -50,6 +50,7 @@ COMPUTED = {
 FAMILIES = sorted({code.partition("_")[0] for code in CATALOGUE if "_" in code})
 LOOKS_LIKE_A_CODE = re.compile(rf"({'|'.join(FAMILIES)})_[A-Z0-9]+(_[A-Z0-9]+)*")
 NO_CODES = {
+    "CONTAINER_HOST": "the variable that names podman's socket",
     "REGISTRY_AUTH_FILE": "the variable that names a file of credentials",
     "SOURCE_DATE_EPOCH": "the variable of reproducible builds",
 }
@@ -191,7 +192,7 @@ def fixes() -> Iterator[tuple[str, str]]:
 
 
 # Commands of other programs, whose options are not ours to check.
-_FOREIGN = re.compile(r"\b(docker|pip|nvidia-ctk|nvidia-smi|hf|timedatectl)\b[^,;)]*")
+_FOREIGN = re.compile(r"\b(docker|podman|pip|nvidia-ctk|nvidia-smi|hf|timedatectl)\b[^,;)]*")
 _VERB = re.compile(r"(?<![/\w])mealkit (?!takes|as|built)([a-z]+)([^,;:()]*)")
 _OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 

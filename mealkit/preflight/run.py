@@ -20,6 +20,7 @@ from mealkit.preflight.checks import (
     gpu_lost,
     heads,
     host_memory,
+    instruction_sets,
     mig,
     mismatch,
     open_files,
@@ -38,6 +39,7 @@ from mealkit.recipe.requirements import Requirements
 
 CHECKS: Sequence[Check] = (
     architecture.CHECK,
+    instruction_sets.CHECK,
     host_memory.CHECK,
     free_disk.CHECK,
     writable_folders.CHECK,

@@ -27,6 +27,9 @@ class EngineTraits:
     runs_kit_code: bool = True
     """Whether its process runs code from the kit: its errors then blame only the kit."""
 
+    instruction_sets: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """What its build for processors needs of them, by Go's name of the architecture, in Linux's
+    names: ``{"amd64": {"avx2"}}``."""
     least_capability: Capability | None = None
     """The minimum compute capability of NVIDIA GPUs; None: any."""
     quantisation_capabilities: Mapping[str, Capability] = field(default_factory=dict)

@@ -7,6 +7,8 @@ from mealkit.recipe.traits import EngineTraits
 TRAITS = EngineTraits(
     memory=MEMORY,
     runs_kit_code=False,
+    # vllm/platforms/cpu.py (import_kernels): without AVX-512 it loads the kernels for AVX2.
+    instruction_sets={"amd64": frozenset({"avx2"})},
     # docs.vllm.ai: "GPU: compute capability 7.0 or higher".
     least_capability=(7, 0),
     # docs.vllm.ai/en/v0.15.1/features/quantization/: AWQ from Turing on, GPTQ and bitsandbytes
