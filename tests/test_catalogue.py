@@ -7,6 +7,7 @@ verbs and options that the fixes may name.
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -214,6 +215,12 @@ def test_fixes_name_what_the_command_line_has():
     assert wrong == []
 
 
+@cache
+def problems_page() -> str:
+    """Return the generated page, which takes a second to make."""
+    return pages()["problems.md"]
+
+
 @pytest.mark.parametrize("code", CATALOGUE)
 def test_explain_shows_all_of_an_entry(code):
     """And the generated page has it too."""
@@ -222,7 +229,7 @@ def test_explain_shows_all_of_an_entry(code):
     numbers = (str(entry.error.exit_code), str(entry.http_status))
     for text in (code, entry.meaning, entry.owner.value, entry.owner.who, entry.fix, *numbers):
         assert text in shown
-    assert f"| `{code}` |" in pages()["problems.md"]
+    assert f"| `{code}` |" in problems_page()
 
 
 def test_unknown_codes_are_answered_with_the_nearest():

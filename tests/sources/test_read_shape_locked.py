@@ -97,7 +97,7 @@ def read_model(tmp_path: Any, safetensors: Callable[..., bytes]) -> ReadModel:
 
 def locked(shape: ModelShape) -> Lock:
     """The lock of a vLLM kit with such a model, written and read again."""
-    parts = parts_of(KIT, recipe=VLLM, settings={"max_model_len": 32768})
+    parts = parts_of(KIT, recipe=VLLM, settings={"device": "cuda", "max_model_len": 32768})
     return read_lock(lock_bytes(resolve(parts, Described(shape))))
 
 
