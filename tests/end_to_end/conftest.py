@@ -1,5 +1,6 @@
 """The example kit, built once for all tests here, and what it takes to run and to ask it."""
 
+import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -37,6 +38,14 @@ def home_with_files(shared_files: Path) -> Callable[[Path], Home]:
         return home_at(root)
 
     return make
+
+
+@pytest.fixture(scope="module")
+def large_home(tmp_path_factory: pytest.TempPathFactory, home_with_files) -> Iterator[Home]:
+    """A home that has fetched what it needs before; nothing is left of the gigabytes it builds."""
+    root = tmp_path_factory.mktemp("large")
+    yield home_with_files(root / "home")
+    shutil.rmtree(root)
 
 
 @pytest.fixture(scope="session")

@@ -1,13 +1,12 @@
 """The chat kit on torch: from its committed lock to answers that the numpy Llama gives too."""
 
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from end_to_end.test_tiny_chat import assert_answers
 from fakes.little import Heard
 from fakes.served import ROOT
+from fakes.torch_kits import MODEL, WHEELS, copy_with_wheel, torch_wheel
 
 from mealkit.digest import digest_of_file
 from mealkit.pipeline.home import Home
@@ -16,41 +15,18 @@ from mealkit.pipeline.image.outputs import Outputs
 from mealkit.recipe.lock import read_lock
 
 KIT = ROOT / "kits" / "tiny-chat-transformers"
-MODEL = ROOT / "kits" / "tiny-llama"
-WHEEL = KIT / "wheels" / "torch-2.13.0+cpu-cp311-cp311-manylinux_2_28_x86_64.whl"
 
 pytestmark = pytest.mark.xdist_group("tiny-chat-transformers")
 
 
 @pytest.fixture(scope="module")
-def wheel() -> Path:
-    """The wheel that ``make test`` has fetched."""
-    if not WHEEL.is_file():
-        pytest.skip("the wheel of torch is not there: make .engines/transformers/.ready")
-    return WHEEL
+def kit(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return copy_with_wheel(KIT, tmp_path_factory.mktemp("chat"))
 
 
-@pytest.fixture(scope="module")
-def kit(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the kit beside a copy of its model; the wheel is large, and linked."""
-    folder = tmp_path_factory.mktemp("chat")
-    shutil.copytree(MODEL, folder / MODEL.name)
-    shutil.copytree(KIT, folder / KIT.name, ignore=shutil.ignore_patterns("wheels"))
-    (folder / KIT.name / "wheels").mkdir()
-    (folder / KIT.name / "wheels" / wheel.name).symlink_to(wheel)
-    return folder / KIT.name
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory, home_with_files) -> Iterator[Home]:
-    """A home that has fetched what it needs before; nothing is left of the gigabyte it builds."""
-    root = tmp_path_factory.mktemp("chat-home")
-    yield home_with_files(root / "home")
-    shutil.rmtree(root)
-
-
-def test_the_lock_pins_the_wheel_that_is_fetched(wheel: Path):
+def test_the_lock_pins_the_wheel_that_is_fetched():
     """The wheel is, byte for byte, the one that the lock, the script and the tests' engine name."""
+    wheel = torch_wheel()
     lock = read_lock((KIT / "kit.lock").read_bytes())
     (pinned,) = [item for item in lock.engine.packages if item.name == "torch"]
     assert (pinned.local, pinned.filename) == (True, wheel.name)
@@ -71,14 +47,16 @@ def test_the_tests_run_what_the_kit_runs():
 
 @pytest.mark.online
 @pytest.mark.docker
-def test_docker_answers_as_the_arithmetic_says(kit: Path, home: Home, serve):
+def test_docker_answers_as_the_arithmetic_says(kit: Path, large_home: Home, serve):
     """Built from the committed lock and run in docker: the numpy Llama's tokens."""
-    allowed = (kit.parent / MODEL.name, WHEEL.parent)
-    build_kit(kit, frozen=True, outputs=Outputs(), home=home, progress=Heard(), allowed=allowed)
-    assert_answers(serve(kit, home, "docker", allowed=allowed).url)
+    allowed = (kit.parent / MODEL.name, WHEELS)
+    build_kit(
+        kit, frozen=True, outputs=Outputs(), home=large_home, progress=Heard(), allowed=allowed
+    )
+    assert_answers(serve(kit, large_home, "docker", allowed=allowed).url)
 
 
 @pytest.mark.online
-def test_the_sandbox_answers_the_same(kit: Path, home: Home, serve):
+def test_the_sandbox_answers_the_same(kit: Path, large_home: Home, serve):
     """Without a container engine: the same tokens."""
-    assert_answers(serve(kit, home, "sandbox", allowed=(kit.parent / MODEL.name, WHEEL.parent)).url)
+    assert_answers(serve(kit, large_home, "sandbox", allowed=(kit.parent / MODEL.name, WHEELS)).url)

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from fakes.torch_kits import WHEELS, copy_with_wheel
 from typer.testing import CliRunner
 
 from mealkit.cli.program import app
@@ -120,24 +121,10 @@ def test_a_kit_is_estimated_from_its_lock(home):
     assert report.cards == ()
 
 
-def wheels_of(kit):
-    """The folder to which the kit's linked wheel leads."""
-    return next((kit / "wheels").iterdir()).resolve().parent
-
-
 @pytest.fixture(scope="module")
 def on_processors(tmp_path_factory):
     """A copy of the kit on vLLM's build for CPUs, with the wheel that it pins."""
-    wheel = next((KITS / "tiny-chat-transformers" / "wheels").glob("torch-*.whl"), None)
-    if wheel is None:
-        pytest.skip("the wheel of torch is not there: make .engines/transformers/.ready")
-    folder = tmp_path_factory.mktemp("kits")
-    shutil.copytree(KITS / "tiny-llama", folder / "tiny-llama")
-    kit = folder / "tiny-chat-vllm"
-    shutil.copytree(KITS / kit.name, kit, ignore=shutil.ignore_patterns("wheels"))
-    (kit / "wheels").mkdir()
-    (kit / "wheels" / wheel.name).symlink_to(wheel)
-    return kit
+    return copy_with_wheel(KITS / "tiny-chat-vllm", tmp_path_factory.mktemp("kits"))
 
 
 def test_a_kit_on_processors_is_compared_with_its_reserved_cache(on_processors, home):
@@ -145,7 +132,7 @@ def test_a_kit_on_processors_is_compared_with_its_reserved_cache(on_processors, 
     asked = EstimateRequest(
         str(on_processors),
         memory_bytes=8 * 2**30,
-        allowed=(on_processors.parent / "tiny-llama", wheels_of(on_processors)),
+        allowed=(on_processors.parent / "tiny-llama", WHEELS),
     )
     report = estimate_target(asked, home)
     assert (report.setting.kv_dtype, report.setting.float_bytes) == ("f32", 4)
@@ -172,7 +159,7 @@ def test_a_kit_on_processors_is_compared_with_its_reserved_cache(on_processors, 
 def test_the_command_shows_the_reserved_cache(on_processors):
     """Beside the memory of the processes; no GPU is spoken of."""
     command = [on_processors]
-    for folder in (on_processors.parent / "tiny-llama", wheels_of(on_processors)):
+    for folder in (on_processors.parent / "tiny-llama", WHEELS):
         command += ["--allow-folder", folder]
     result = run(*command)
     assert result.exit_code == 0, result.output

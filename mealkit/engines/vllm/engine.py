@@ -1,4 +1,4 @@
-"""The build side of the vllm engine: vLLM's server on NVIDIA GPUs over pinned safetensors."""
+"""The build side of the vllm engine: vLLM's server, on GPUs or CPUs, over pinned safetensors."""
 
 import json
 from collections.abc import Iterator, Mapping

@@ -119,10 +119,9 @@ def _weights(shape: Shape, setting: Setting) -> Term:
 
 def needed_cache(shape: Shape, setting: Setting) -> Term:
     """Return the term of the cache for all requests, in the blocks of the device."""
-    low, likely, high = (cache_bytes(shape, setting, each) for each in _blocks(shape, setting))
-    text = (
-        f"{cache_formula(shape, setting)}, in blocks of {_blocks(shape, setting)[1].tokens} tokens"
-    )
+    blocks = _blocks(shape, setting)
+    low, likely, high = (cache_bytes(shape, setting, each) for each in blocks)
+    text = f"{cache_formula(shape, setting)}, in blocks of {blocks[1].tokens} tokens"
     if shape.recurrent:
         text += (
             f", {shape.recurrent.layers} layers keep {shape.recurrent.state_bytes} bytes instead"
