@@ -24,7 +24,7 @@ $(VENV)/.ready: pyproject.toml requirements/dev.txt
 
 # What the tests need beyond the virtual environment, each in a folder of its own. If one cannot be
 # downloaded or built, its tests are skipped with a reason.
-ENGINES := .engines/clients/.ready .engines/cog/.ready
+ENGINES := .engines/clients/.ready .engines/cog/.ready .engines/readers/.ready
 ifeq ($(shell uname -sm),Linux x86_64)
 # First what takes longest.
 ENGINES := .engines/llama-cpp/.ready .engines/transformers/.ready .engines/vllm/.ready $(ENGINES)
@@ -59,6 +59,10 @@ TORCH := kits/tiny-chat-transformers
 
 # Clients, not engines: most of their modules are never imported, so each is compiled by its first import.
 .engines/clients/.ready: requirements/clients.txt | $(VENV)/.ready
+	@rm -rf $(@D)
+	@$(UV) --target $(@D) --only-binary :all: --requirement $< && touch $@ || rm -rf $(@D)
+
+.engines/readers/.ready: requirements/readers.txt | $(VENV)/.ready
 	@rm -rf $(@D)
 	@$(UV) --target $(@D) --only-binary :all: --requirement $< && touch $@ || rm -rf $(@D)
 
@@ -110,6 +114,8 @@ lock-dev: $(VENV)/.ready  ## update the pins of the development environment
 		--no-emit-index-url --no-header --group clients -o requirements/clients.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-header --group fuzz -o requirements/fuzz.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-header --group readers -o requirements/readers.txt
 	cd $(NPM) && npm update --package-lock-only --ignore-scripts --no-audit --no-fund
 
 clean:  ## delete what make created

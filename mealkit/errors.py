@@ -15,7 +15,8 @@ The tree, with exit codes (1 is an unexpected error, 2 is a usage error of the c
     ├── ContainerError   9   a container client cannot do what the command needs
     ├── PreflightError  10   this machine does not fit the kit
     ├── EngineError     11   the engine did not start, or died
-    └── RequestError    12   a caller's request is refused
+    ├── RequestError    12   a caller's request is refused
+    └── TrustError      13   a signature is missing or wrong, or a policy refuses an image
 """
 
 from collections.abc import Mapping
@@ -125,6 +126,12 @@ class RequestError(MealkitError):
     """A caller's request is refused."""
 
     exit_code = 12
+
+
+class TrustError(MealkitError):
+    """A signature is missing or wrong, or a policy refuses an image."""
+
+    exit_code = 13
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,7 +105,7 @@ class LocalStore:
             small = [image.raw_config for image in images]
             small += [item.raw_manifest for item in with_parts(content)]
             for data in small:
-                self._keep(BytesBlob(data), advance)
+                self.keep(BytesBlob(data), advance)
             sync_folder(self.blobs.folder)
             self._change(lambda index: index.with_image(content.descriptor, checked))
 
@@ -252,7 +252,7 @@ class LocalStore:
         self._check_written(layer)
 
     def _keep_layer(self, layer: Layer, advance: Advance) -> None:
-        if self._keep(layer.blob, advance):
+        if self.keep(layer.blob, advance):
             self._check_written(layer)
 
     def _check_written(self, layer: Layer) -> None:
@@ -263,8 +263,8 @@ class LocalStore:
             self.blobs.remove(written.digest)
             raise
 
-    def _keep(self, blob: Blob, advance: Advance) -> bool:
-        """Store a blob; return whether it had to be written."""
+    def keep(self, blob: Blob, advance: Advance = silent) -> bool:
+        """Store a blob; return whether it had to be written. Call it within ``use``."""
         if self.blobs.holds(blob):
             advance(blob.size_bytes)
         elif isinstance(blob, VirtualBlob):
@@ -279,7 +279,7 @@ class LocalStore:
         return False
 
     def _absent_bytes(self, blobs: Sequence[Blob]) -> int:
-        """Return the number of bytes that ``_keep`` will write."""
+        """Return the number of bytes that ``keep`` will write."""
         real = {blob.digest: blob.size_bytes for blob in blobs if not isinstance(blob, VirtualBlob)}
         return sum(size for digest, size in real.items() if not self._usable(digest, size))
 

@@ -16,6 +16,7 @@ from mealkit.oci.image import Image
 from mealkit.oci.index import Index
 from mealkit.oci.validate import blob_problems
 from mealkit.progress import Advance, silent
+from mealkit.stores.attached import Attached
 from mealkit.stores.blobs import VirtualBlob
 from mealkit.stores.local import LocalStore
 
@@ -53,6 +54,9 @@ def prune(
         if index != before:
             write_whole(store.root / "index.json", index.as_bytes())
         needed = _needed(store, index)
+        attached = Attached(store)
+        attached.prune(needed)
+        needed |= attached.needs(needed)
         freed_bytes = _sweep(store, needed)
         bad = _damaged(store, sorted(needed), advance) if damaged else ()
         freed_bytes += sum(_delete(store, digest) for digest in bad)
