@@ -42,7 +42,7 @@ class Attached:
             StoreError: ``DISK_FULL``; ``BLOB_DAMAGED``; and the errors of reading the blobs.
         """
         stated = artifact.manifest.subject
-        about = subject or (stated and stated.digest)
+        about = subject or (stated.digest if stated else None)
         if about is None:
             raise ValueError("the artifact has no subject")
         with self._store.use():
