@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from mealkit.digest import Digest
+from mealkit.errors import MealkitError
 from mealkit.files.locks import locked
 from mealkit.files.whole import sync_folder, write_whole
 from mealkit.oci.artifact import Artifact, read_artifact
@@ -91,10 +92,24 @@ class Attached:
                 needed |= {item.digest, *(blob.digest for blob in manifest.references)}
                 wanted.add(item.digest)
 
-    def prune(self, kept: Iterable[Digest]) -> None:
-        """Remove the artifacts whose subject is not kept. Call it within ``own``."""
+    def prune(self, kept: Iterable[Digest], *, damaged: bool = False) -> None:
+        """Remove the artifacts whose subject is not kept. Call it within ``own``.
+
+        ``damaged`` also removes those whose manifest cannot be read.
+        """
+        index = before = Index.read(self._path)
+        if damaged:
+            bad = {digest for digest in index.images() if not self._is_readable(digest)}
+            index = replace(index, forms=tuple(f for f in index.forms if f["digest"] not in bad))
+            write_whole(self._path, index.as_bytes())
         needed = self.needs(kept)
-        index = Index.read(self._path)
-        forms = tuple(form for form in index.forms if form["digest"] in needed)
-        if forms != index.forms:
-            write_whole(self._path, replace(index, forms=forms).as_bytes())
+        index = replace(index, forms=tuple(f for f in index.forms if f["digest"] in needed))
+        if index != before:
+            write_whole(self._path, index.as_bytes())
+
+    def _is_readable(self, digest: Digest) -> bool:
+        try:
+            raw = small_bytes(self._store.blob(digest))
+            return Digest.of(raw) == digest and bool(Manifest.read(raw, MANIFEST))
+        except MealkitError:
+            return False

@@ -146,7 +146,7 @@ class RegistryClient:
 
     def is_elsewhere(self, answer: RegistryAnswer) -> bool:
         """Return whether another host than the registry's answered, after a redirect."""
-        return _origin_of(answer.url) != _origin_of(self._origin())
+        return not self._is_home(answer.url)
 
     def words(self, answer: RegistryAnswer) -> str:
         """Return the registry's own message, without the secrets that were sent to it."""
@@ -222,9 +222,20 @@ class RegistryClient:
             followed = _REDIRECTS if call.method in _READS else _SAME_METHOD
             if not (location and response.status_code in followed):
                 return response
+            if call.stays and self._leaves(url, location):
+                return response
             response.close()
             url = self._target(url, location)
         raise self._odd(f"redirects more than {_MOST_REDIRECTS} times")
+
+    def _is_home(self, url: httpx2.URL) -> bool:
+        return _origin_of(url) == _origin_of(self._origin())
+
+    def _leaves(self, url: httpx2.URL, location: str) -> bool:
+        try:
+            return not self._is_home(url.join(location))
+        except httpx2.InvalidURL:
+            return True
 
     def _target(self, source: httpx2.URL, location: str) -> httpx2.URL:
         """Return the address that a redirect names, if it may be followed."""
@@ -238,7 +249,7 @@ class RegistryClient:
         return target
 
     def _authorized(self, call: RegistryCall, url: httpx2.URL) -> httpx2.Response:
-        is_home = _origin_of(url) == _origin_of(self._origin())
+        is_home = self._is_home(url)
         header = self._authorizer.header(call.scopes) if is_home else None
         response = self._once(call, url, header)
         if response.status_code != 401 or not is_home:

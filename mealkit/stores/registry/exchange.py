@@ -23,7 +23,10 @@ Body = Callable[[], Iterable[bytes | memoryview]]
 
 @dataclass(frozen=True, slots=True)
 class RegistryCall:
-    """One request. ``path`` is a path at the registry, or a complete address from it."""
+    """One request. ``path`` is a path at the registry, or a complete address from it.
+
+    ``stays``: a redirect to another host is the answer, and is not followed.
+    """
 
     method: str
     path: str
@@ -31,6 +34,7 @@ class RegistryCall:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: Body | None = None
     is_retried: bool = True
+    stays: bool = False
 
 
 @dataclass(frozen=True, slots=True)
