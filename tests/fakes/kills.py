@@ -15,6 +15,7 @@ import json
 import os
 import random
 import signal
+import ssl
 import subprocess
 import sys
 import threading
@@ -25,6 +26,7 @@ from pathlib import Path
 
 _EVENTS = ("open", "os.", "fcntl.", "socket.", "shutil.", "tempfile.")
 _TESTS = Path(__file__).parents[1]
+_END = "-----END CERTIFICATE-----\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +62,20 @@ class Nursery:
 
 
 @contextmanager
-def nursery(*modules: str) -> Iterator[Nursery]:
-    """Start a process that has imported these modules."""
+def nursery(folder: Path, *modules: str) -> Iterator[Nursery]:
+    """Start a process that has imported these modules; ``folder`` is for a file of its own."""
     paths = [str(_TESTS), str(_TESTS.parent)]
+    # Reading all of the system's authorities would take longer than the work.
+    authorities = Path(ssl.get_default_verify_paths().cafile or "").read_text()
+    authority = folder / "authority.pem"
+    authority.write_text(authorities[: authorities.index(_END) + len(_END)])
     process = subprocess.Popen(
         [sys.executable, "-c", f"from fakes.kills import _serve; _serve({modules!r})"],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(paths),
+            "SSL_CERT_FILE": str(authority),
+        },
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -10,8 +10,11 @@ from mealkit.pipeline.image.outputs import Outputs, deliver
 from mealkit.pipeline.image.pulling import pull
 from mealkit.progress import SilentTask, Task
 from mealkit.stores.local import LocalStore
+from mealkit.stores.registry import push as _imported  # once, not in each process
 
 Tick = Callable[[int], int]
+
+del _imported
 
 
 class Ticking(Heard):

@@ -22,12 +22,12 @@ from mealkit.stores.registry.push import push
 from mealkit.stores.registry.reaching import Registries
 
 pytestmark = pytest.mark.xdist_group("kills")
-KILLS = 45
+KILLS = 40
 
 
 @pytest.fixture(scope="module")
-def run() -> Iterator[Nursery]:
-    with nursery("fakes.transfers") as found:
+def run(tmp_path_factory) -> Iterator[Nursery]:
+    with nursery(tmp_path_factory.mktemp("nursery"), "fakes.transfers") as found:
         yield found
 
 
