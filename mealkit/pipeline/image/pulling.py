@@ -6,7 +6,6 @@ once.
 """
 
 import hashlib
-from datetime import datetime
 from pathlib import Path
 
 from mealkit.assembly.lean import WeightLayer, weight_layers
@@ -66,19 +65,12 @@ def _name(reference: Reference, image: Image) -> str:
 def _pull_weights(image: Image, store: LocalStore, cache: FileCache, progress: Progress) -> None:
     missing = [weight for weight in weight_layers(image) if not store.has(weight.layer.blob.digest)]
     if missing:
-        epoch_seconds = _epoch_seconds(image)
         task = progress.task("pulling weights", sum(weight.size_bytes for weight in missing))
         for weight in missing:
-            store.recipes.write(_unwrapped(weight, epoch_seconds, cache, task.advance, progress))
+            store.recipes.write(
+                _unwrapped(weight, image.created_seconds, cache, task.advance, progress)
+            )
         task.done(f"{len(missing)} files")
-
-
-def _epoch_seconds(image: Image) -> int:
-    """Return the modification time of the image's files: SOURCE_DATE_EPOCH of its build, or 0."""
-    try:
-        return int(datetime.fromisoformat(image.config["created"]).timestamp())
-    except (KeyError, TypeError, ValueError):
-        return 0
 
 
 def _unwrapped(
