@@ -1,5 +1,6 @@
 """mealkit build: build a kit's image into the local store."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,11 +11,13 @@ from mealkit.cli.options import (
     Json,
     KitPath,
     Locked,
+    ModelPack,
     PlainHttp,
     session_of,
     use_plain_http,
 )
 from mealkit.cli.output import print_json, print_line, say, table
+from mealkit.errors import failure
 
 if TYPE_CHECKING:
     from mealkit.pipeline.image.building import BuildReport, BuiltImage
@@ -25,6 +28,7 @@ EXAMPLES = (
     "mealkit build --output oci-archive:my-kit.tar",
     "mealkit build --push registry.example.org/team/my-kit:1.0.0",
     "mealkit build --push registry:5000/my-kit:1.0.0 --plain-http registry:5000",
+    "mealkit build --push registry.example.org/team/my-kit:1.0.0 --modelpack",
 )
 
 
@@ -50,6 +54,7 @@ def build(  # noqa: PLR0913  one parameter for each option
             show_default=False,
         ),
     ] = [],  # noqa: B006
+    modelpack: ModelPack = False,
     plain_http: PlainHttp = [],  # noqa: B006
     allow_folder: AllowFolder = [],  # noqa: B006
     as_json: Json = False,
@@ -62,16 +67,24 @@ def build(  # noqa: PLR0913  one parameter for each option
     from mealkit.pipeline.image.building import build_kit
     from mealkit.pipeline.image.outputs import Outputs
 
+    if modelpack and not push:
+        raise failure("USAGE", "--modelpack needs a registry", hint="add --push REGISTRY/NAME:TAG")
     session = session_of(context)
     use_plain_http(plain_http)
+    progress = session.progress(as_json=as_json)
     report = build_kit(
         path,
         frozen=locked,
         outputs=Outputs(load, output, push),
         home=session.home,
-        progress=session.progress(as_json=as_json),
+        progress=progress,
         allowed=allow_folder,
     )
+    if modelpack:
+        from mealkit.pipeline.publish.packing import push_modelpacks
+
+        packs = push_modelpacks(str(report.digest), push, session.home, progress)
+        report = replace(report, delivered=(*report.delivered, *packs))
     if as_json:
         print_json(_form(report))
         return

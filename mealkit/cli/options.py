@@ -65,6 +65,13 @@ PlainHttp = Annotated[
         show_default=False,
     ),
 ]
+ModelPack = Annotated[
+    bool,
+    typer.Option(
+        "--modelpack",
+        help="Also push the weights as a CNCF ModelPack that refers to the image.",
+    ),
+]
 HERE = "."
 
 
