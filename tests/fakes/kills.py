@@ -88,7 +88,7 @@ def nursery(folder: Path, *modules: str) -> Iterator[Nursery]:
 
 def points(moments: int, count: int, seed: int) -> Sequence[int]:
     """Choose moments to die at, in random order; the same ones each time."""
-    chosen = random.Random(seed)  # noqa: S311
+    chosen = random.Random(seed)
     return [chosen.randint(1, moments) for _ in range(count)]
 
 
