@@ -347,6 +347,11 @@ CATALOGUE: dict[str, Entry] = {
     "SIGNATURE_EXPIRED": Entry("a signature was made outside the time in which its key is valid", _AUTHOR, TrustError, 403, "sign again with a key that is valid: mealkit sign REF --key FILE"),
     "SIGNATURE_REVOKED": Entry("the key of a signature is revoked", _AUTHOR, TrustError, 403, "check the image, and sign it with a new key: mealkit sign REF --key FILE"),
     "SIGNATURE_LEGACY": Entry("an image has only a signature in the older layout, without a bundle", _AUTHOR, TrustError, 403, "mealkit sign REF --key FILE writes both; or accept the older layout: mealkit verify REF --legacy"),
+    "PREDICATE_INVALID": Entry("a statement to sign is not a JSON object, or is too large", _CALLER, TrustError, 400, "name a file with one JSON object"),
+    # Proof by rebuilding
+    "REBUILD_DIFFERS": Entry("an image is not the one that its lock makes", _AUTHOR, TrustError, 403, "do not use the image; ask its owner, with the name of the file that differs"),
+    "REBUILD_UNPROVEN": Entry("a layer could not be built again, because an input cannot be had", _UPSTREAM, TrustError, 503, "name a folder with the input (--inputs DIR), or a mirror that still has it, such as a snapshot of Debian's archive"),
+    "REBUILD_VERSION": Entry("an image contains another version of mealkit than the one that builds it again", _CALLER, TrustError, 409, "use that version"),
     # Containers
     "CLIENT_NONE": Entry("no container client works on this machine", _PLATFORM, ContainerError, 503, "start docker, or allow user namespaces for the sandbox"),
     "CLIENT_UNAVAILABLE": Entry("the chosen container client does not work on this machine", _PLATFORM, ContainerError, 503, "start it, or choose another with --client"),

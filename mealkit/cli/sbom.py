@@ -25,10 +25,11 @@ def sbom(
     plain_http: PlainHttp = [],  # noqa: B006
     allow_folder: AllowFolder = [],  # noqa: B006  typer copies it
 ) -> None:
-    """Print the SBOM of a kit, a lock or an image: CycloneDX 1.6, as JSON.
+    """Print the SBOM of a kit, a lock or an image.
 
-    It lists the model with its card, every file of it, prompts, Debian and Python packages, each
-    with its digest. It is made from the lock; no key is needed. mealkit attest signs it.
+    It is a CycloneDX 1.6 document in JSON. It lists the model with its card, every file of it, the
+    prompts, the Debian packages and the Python packages, each with its digest. It is made from the
+    lock, and no key is needed.
     """
     from mealkit.pipeline.publish.describing import describe
 
