@@ -28,6 +28,7 @@ from mealkit.cli import (
     images,
     inspect,
     key,
+    keygen,
     lock,
     logs,
     new,
@@ -38,7 +39,9 @@ from mealkit.cli import (
     run,
     sbom,
     schema,
+    sign,
     stop,
+    verify,
     version,
 )
 from mealkit.cli.crash import crash_problem
@@ -118,6 +121,9 @@ _VERBS: Sequence[_Verb] = (
     ("host", host.host, host.EXAMPLES),
     ("estimate", estimate.estimate, estimate.EXAMPLES),
     ("preflight", preflight.preflight, preflight.EXAMPLES),
+    ("keygen", keygen.keygen, keygen.EXAMPLES),
+    ("sign", sign.sign, sign.EXAMPLES),
+    ("verify", verify.verify, verify.EXAMPLES),
     ("key", key.key, key.EXAMPLES),
     ("run", run.run, run.EXAMPLES),
     ("ps", ps.ps, ps.EXAMPLES),
