@@ -12,11 +12,16 @@ from mealkit.cli.options import (
     KitPath,
     Locked,
     ModelPack,
+    OptionalKeyFile,
+    PassphraseFd,
+    PassphraseFile,
     PlainHttp,
+    Sign,
     session_of,
     use_plain_http,
 )
 from mealkit.cli.output import print_json, print_line, say, table
+from mealkit.cli.sign import sign_lines, signing_key
 from mealkit.errors import failure
 
 if TYPE_CHECKING:
@@ -29,6 +34,7 @@ EXAMPLES = (
     "mealkit build --push registry.example.org/team/my-kit:1.0.0",
     "mealkit build --push registry:5000/my-kit:1.0.0 --plain-http registry:5000",
     "mealkit build --push registry.example.org/team/my-kit:1.0.0 --modelpack",
+    "mealkit build --push registry.example.org/team/my-kit:1.0.0 --sign --key team.key",
 )
 
 
@@ -55,6 +61,10 @@ def build(  # noqa: PLR0913  one parameter for each option
         ),
     ] = [],  # noqa: B006
     modelpack: ModelPack = False,
+    sign: Sign = False,
+    key: OptionalKeyFile = None,
+    passphrase_file: PassphraseFile = None,
+    passphrase_fd: PassphraseFd = None,
     plain_http: PlainHttp = [],  # noqa: B006
     allow_folder: AllowFolder = [],  # noqa: B006
     as_json: Json = False,
@@ -66,12 +76,15 @@ def build(  # noqa: PLR0913  one parameter for each option
     """
     from mealkit.pipeline.image.building import build_kit
     from mealkit.pipeline.image.outputs import Outputs
+    from mealkit.pipeline.publish.key_files import PassphraseSource
 
     if modelpack and not push:
         raise failure("USAGE", "--modelpack needs a registry", hint="add --push REGISTRY/NAME:TAG")
     session = session_of(context)
     use_plain_http(plain_http)
     progress = session.progress(as_json=as_json)
+    source = PassphraseSource(passphrase_fd, passphrase_file)
+    signer = signing_key(key, source, progress, is_wanted=sign)
     report = build_kit(
         path,
         frozen=locked,
@@ -85,6 +98,12 @@ def build(  # noqa: PLR0913  one parameter for each option
 
         packs = push_modelpacks(str(report.digest), push, session.home, progress)
         report = replace(report, delivered=(*report.delivered, *packs))
+    if signer is not None:
+        from mealkit.pipeline.publish.signing import sign_everywhere
+
+        signed = sign_everywhere(report.digest, push, signer, session.home)
+        lines = [line for item in signed for line in sign_lines(item)]
+        report = replace(report, delivered=(*report.delivered, *lines))
     if as_json:
         print_json(_form(report))
         return

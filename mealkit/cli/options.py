@@ -76,6 +76,14 @@ SigningKeyFile = Annotated[
     Path,
     typer.Option("--key", metavar="FILE", help="The private key to sign with (mealkit keygen)."),
 ]
+Sign = Annotated[
+    bool,
+    typer.Option("--sign", help="Also sign the image, where it was pushed and in the local store."),
+]
+OptionalKeyFile = Annotated[
+    Path | None,
+    typer.Option("--key", metavar="FILE", help="The private key for --sign (mealkit keygen)."),
+]
 PassphraseFile = Annotated[
     Path | None,
     typer.Option(
