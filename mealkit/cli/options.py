@@ -72,6 +72,12 @@ ModelPack = Annotated[
         help="Also push the weights as a CNCF ModelPack that refers to the image.",
     ),
 ]
+Replace = Annotated[
+    bool,
+    typer.Option(
+        "--replace", help="Let the new image have the version, if an image with other bytes has it."
+    ),
+]
 HERE = "."
 
 
