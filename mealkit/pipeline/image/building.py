@@ -67,7 +67,7 @@ class BuildReport:
     delivered: tuple[str, ...]
 
 
-def build_kit(
+def build_kit(  # noqa: PLR0913  as many as the verb has options
     path: str | Path,
     *,
     frozen: bool,

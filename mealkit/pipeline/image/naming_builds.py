@@ -1,4 +1,4 @@
-"""Names what was built: a version that exists in the local store keeps its bytes, unless told so."""
+"""Names what was built: a version in the local store keeps its bytes, unless the user says so."""
 
 from enum import Enum, auto
 

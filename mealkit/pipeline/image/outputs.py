@@ -59,7 +59,7 @@ class Places:
     push: tuple[RegistryReference, ...]
 
 
-def deliver(
+def deliver(  # noqa: PLR0913  the content, where it goes, and what goes with it
     content: Image | ImageIndex,
     name: str,
     places: Places,

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError, Problem, failure
+from mealkit.jobs import Stop, side_by_side
 from mealkit.oci.artifact import Artifact
 from mealkit.oci.descriptor import INDEX_TYPES, Descriptor
 from mealkit.oci.image import Content
@@ -34,6 +35,8 @@ _SUFFIXES_BY_LAYER = {
     "application/vnd.dsse.envelope.v1+json": ATTESTATIONS,
 }
 _MOST = 1000
+# A registry answers small requests one after the other on each connection.
+_AT_ONCE = 4
 # A companion that cannot be read for these reasons may be read in a moment.
 _PASSING = frozenset({"REGISTRY_UNREACHABLE", "REGISTRY_DENIED"})
 
@@ -95,10 +98,12 @@ def remote_companions(
     notice: Notice,
     *,
     suffixes: Sequence[str] = OLDER_SUFFIXES,
+    left_out: frozenset[str] = frozenset(),
 ) -> tuple[Companion, ...]:
     """Return what a repository has about manifests, and about that in turn.
 
-    One that cannot be read is left out, and ``notice`` is called with the reason.
+    ``left_out`` are artifact types that are not wanted. One that cannot be read is left out, and
+    ``notice`` is called with the reason.
 
     Raises:
         StoreError: ``IMAGE_INVALID``: there are too many.
@@ -109,12 +114,14 @@ def remote_companions(
     def about(subject: Digest) -> Iterator[Companion]:
         for item in source.listed(subject):
             with _noticing(notice):
-                yield _referrer(source, item, subject)
+                if item.artifact_type not in left_out:
+                    found = _referrer(source, item, subject)
+                    yield from () if found.kind in left_out else (found,)
         for suffix in suffixes:
             with _noticing(notice):
-                found = source.tagged(f"{fallback_tag(subject)}{suffix}")
-                if found is not None:
-                    yield Companion(found, subject, suffix)
+                tagged = source.tagged(f"{fallback_tag(subject)}{suffix}")
+                if tagged is not None:
+                    yield Companion(tagged, subject, suffix)
 
     return _closure(about, subjects)
 
@@ -196,17 +203,19 @@ def _closure(
     about: Callable[[Digest], Iterator[Companion]], subjects: Iterable[Digest]
 ) -> tuple[Companion, ...]:
     """Follow companions of companions, each manifest once; subjects come before companions."""
-    waiting, found, seen = list(subjects), dict[Digest, Companion](), set[Digest]()
+    waiting, found = dict.fromkeys(subjects), dict[Digest, Companion]()
+    seen: set[Digest] = set()
     while waiting:
-        subject = waiting.pop(0)
-        if subject in seen:
-            continue
-        seen.add(subject)
-        for item in about(subject):
-            found.setdefault(item.digest, item)
-            waiting.append(item.digest)
-            if len(found) > _MOST:
-                raise failure("IMAGE_INVALID", f"more than {_MOST} manifests refer to {subject}")
+        seen |= waiting.keys()
+        level = side_by_side(
+            lambda subject: tuple(about(subject)), list(waiting), threads=_AT_ONCE, stop=Stop()
+        )
+        fresh = {item.digest: item for items in level for item in items}
+        found |= {digest: item for digest, item in fresh.items() if digest not in found}
+        if len(found) > _MOST:
+            message = f"more than {_MOST} manifests refer to {next(iter(seen))}, or to one another"
+            raise failure("IMAGE_INVALID", message)
+        waiting = dict.fromkeys(digest for digest in fresh if digest not in seen)
     return tuple(found.values())
 
 

@@ -4,27 +4,32 @@ import json
 import threading
 
 import pytest
-from fakes.little import OFFLINE, Heard, edit_kit, little_base, little_pair
+from fakes.little import OFFLINE, Heard, little_base, little_pair
 from fakes.quirky_registry import QuirkyRegistry
 from stores.registry.conftest import RegistryProcess
 
+from mealkit.assembly.lean import weight_layers
+from mealkit.digest import Digest
 from mealkit.errors import MealkitError
 from mealkit.oci.artifact import Attachment, artifact_of
-from mealkit.oci.image import BytesBlob, with_parts
-from mealkit.oci.index import index_of
+from mealkit.oci.descriptor import INDEX, Descriptor
+from mealkit.oci.image import BytesBlob
+from mealkit.oci.index import Index
 from mealkit.oci.reference import Reference
 from mealkit.pipeline.home import home_at
 from mealkit.pipeline.image.building import build_kit
 from mealkit.pipeline.image.outputs import Outputs
+from mealkit.pipeline.image.pulling import pull_content
 from mealkit.pipeline.image.uploading import upload
 from mealkit.pipeline.publish.copying import copy
 from mealkit.pipeline.publish.pushing import PushRequest, push_target
 from mealkit.stores.attached import Attached
 from mealkit.stores.local import LocalStore
-from mealkit.stores.registry.companions import MODEL_PACK, Companion
+from mealkit.stores.registry.companions import MODEL_PACK, Companion, publish
 from mealkit.stores.registry.reaching import Registries
 from mealkit.stores.registry.referrers import RegistryReferrers, fallback_tag
-from mealkit.stores.registry.remote_content import remote_content
+from mealkit.stores.registry.remote_content import RegistryContent, remote_content
+from mealkit.stores.upkeep import prune
 
 BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 SIMPLE = "application/vnd.dev.cosign.simplesigning.v1+json"
@@ -271,8 +276,6 @@ def test_a_copy_has_everything_that_refers_to_it(shared, quirky, fallback, regis
 
 
 def put_companion(companion, text):
-    from mealkit.stores.registry.companions import publish
-
     with Registries.from_environment() as registries:
         publish(companion, Reference.parse(text), registries)
 
@@ -328,3 +331,115 @@ def test_a_referrer_that_cannot_be_read_is_named_and_does_not_stop_a_copy(quirky
         target.close()
     assert [item.digest for item in done.companions] == [bundle("good", image.descriptor).digest]
     assert sorted(item.code for item in heard.notices) == ["IMAGE_INVALID", "IMAGE_NOT_FOUND"]
+
+
+@pytest.fixture
+def home(tmp_path):
+    """The home of another machine."""
+    return home_at(tmp_path / "other")
+
+
+def pull(text, home, architecture=None):
+    heard = Heard()
+    return pull_content(Reference.parse(text), architecture, home, heard), heard
+
+
+def kept(home, subject):
+    """What a store has about a manifest, and about that."""
+    attached = Attached(LocalStore(home.store))
+    found = attached.listed(subject)
+    texts = {read(attached.artifact(item)) for item in found}
+    return texts.union(*(kept(home, item.digest) for item in found))
+
+
+def disk_bytes(home):
+    return sum(path.stat().st_size for path in home.root.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("architecture", [None, "arm64"])
+def test_a_pull_keeps_what_is_about_the_image_and_its_index(shared, host, home, architecture):
+    """Signatures of the index and of the image are in the store, without ModelPacks, until pruned."""
+    source, _, index = shared
+    text = f"{host}/pull/{architecture or 'all'}:1.0.0"
+    push(source, "little:1.0.0", text)
+    arm = index.images[1]
+    pack = bundle("the weights again", arm.descriptor, MODEL_PACK)
+    put_companion(Companion(pack, arm.digest), text)
+    put_companion(Companion(bundle("about arm64", arm.descriptor), arm.digest), text)
+    done, _ = pull(text, home, architecture)
+    store = LocalStore(home.store)
+    assert done.digest == index.digest
+    assert done.stored == (arm.digest if architecture else index.digest)
+    assert store.resolve(text).digest == done.stored
+    prune(store)
+    assert kept(home, index.digest) == EVERYTHING
+    assert kept(home, arm.digest) == {"about arm64"}
+    assert kept(home, index.images[0].digest) == (set() if architecture else {"about one image"})
+    assert [item.digest for item in Attached(store).indexes(arm.digest)] == [index.digest]
+    store.remove(text)
+    prune(store)
+    assert not list(store.blobs.digests())
+
+
+def test_pulled_weights_are_one_plain_file_that_is_mounted(shared, quirky, home):
+    """The weights of a pulled kit are on disk once, as the verified file itself; again adds none."""
+    source, kit, _ = shared
+    text = f"{quirky.host}/once:1.0.0"
+    push(source, "little:1.0.0", text)
+    done, _ = pull(text, home, "amd64")
+    image = LocalStore(home.store).image(str(done.stored))
+    (weight,) = weight_layers(image)
+    file = weight.layer.blob.source
+    assert file.read_bytes() == (kit / "weights" / "model.safetensors").read_bytes()
+    assert home.files in file.parents
+    first = disk_bytes(home)
+    assert first < 2 * file.stat().st_size
+    seen = len(quirky.seen)
+    pull(text, home, "amd64")
+    assert disk_bytes(home) == first
+    blobs = {path.rpartition("/")[2] for _, path, _ in quirky.seen[seen:] if "/blobs/" in path}
+    assert not blobs & {str(layer.blob.digest) for layer in image.layers}
+
+
+def test_a_registry_without_its_signatures_is_a_warning(shared, quirky, home):
+    """If the list of referrers cannot be read, the image is pulled and the reason is told."""
+    source, *_ = shared
+    text = f"{quirky.host}/unlisted:1.0.0"
+    push(source, "little:1.0.0", text)
+    quirky.quirks.append(lambda call: "/sha256-" in call.path and call.answer(403))
+    done, heard = pull(text, home, "amd64")
+    assert done.companions == 0
+    assert [item.code for item in heard.notices] == ["REGISTRY_DENIED"]
+
+
+def test_an_artifact_that_is_too_large_stays_in_the_registry(quirky, home):
+    """An artifact of gigabytes that refers to an image does not fill the disk of who pulls it."""
+    image, text = little_base("large"), f"{quirky.host}/large:1"
+    put(image, text)
+    huge = bundle("x", image.descriptor)
+    form = json.loads(huge.raw_manifest)
+    form["layers"][0]["size"] = 70 * 2**20
+    raw = json.dumps(form).encode()
+    kind = "application/vnd.oci.image.manifest.v1+json"
+    quirky.manifests[str(Digest.of(raw))] = (kind, raw)
+    done, heard = pull(text, home, "amd64")
+    assert (done.companions, heard.notices[0].measured) == (0, "70.0 MiB")
+
+
+def test_an_index_with_other_parts_is_pulled_whole(quirky, home):
+    """What an index lists beside images, as BuildKit does, is stored too, so that prune works."""
+    image = little_base("whole")
+    extra = bundle("an attestation", None)
+    unknown = {"os": "unknown", "architecture": "unknown"}
+    forms = (image.descriptor.as_json(), extra.descriptor.as_json() | {"platform": unknown})
+    index = RegistryContent(Index(forms).as_bytes(), _described(Index(forms)), (), (image, extra))
+    text = f"{quirky.host}/whole:1"
+    put(index, text)
+    done, _ = pull(text, home)
+    prune(LocalStore(home.store))
+    (stored,) = LocalStore(home.store).images()
+    assert (stored.digest, stored.missing) == (done.digest, ())
+
+
+def _described(index):
+    return Descriptor(INDEX, Digest.of(index.as_bytes()), len(index.as_bytes()))
