@@ -16,6 +16,7 @@ from mealkit.cli.options import (
     PassphraseFd,
     PassphraseFile,
     PlainHttp,
+    Replace,
     Sign,
     session_of,
     use_plain_http,
@@ -65,6 +66,7 @@ def build(  # noqa: PLR0913  one parameter for each option
     key: OptionalKeyFile = None,
     passphrase_file: PassphraseFile = None,
     passphrase_fd: PassphraseFd = None,
+    replaces: Replace = False,
     plain_http: PlainHttp = [],  # noqa: B006
     allow_folder: AllowFolder = [],  # noqa: B006
     as_json: Json = False,
@@ -73,8 +75,11 @@ def build(  # noqa: PLR0913  one parameter for each option
 
     No daemon is needed. Weights are neither copied nor compressed. For a kit with several
     architectures one image is built for each, and an index of them; the index's digest is printed.
+    A version that exists keeps its bytes, here and in a registry: the build of another image is
+    refused without --replace. A tag without a digit, such as latest, may move.
     """
     from mealkit.pipeline.image.building import build_kit
+    from mealkit.pipeline.image.naming_builds import Taken
     from mealkit.pipeline.image.outputs import Outputs
     from mealkit.pipeline.publish.key_files import PassphraseSource
 
@@ -92,6 +97,7 @@ def build(  # noqa: PLR0913  one parameter for each option
         home=session.home,
         progress=progress,
         allowed=allow_folder,
+        taken=Taken.REPLACED if replaces else Taken.REFUSED,
     )
     if modelpack:
         from mealkit.pipeline.publish.packing import push_modelpacks

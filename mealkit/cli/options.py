@@ -102,6 +102,12 @@ PassphraseFd = Annotated[
         show_default=False,
     ),
 ]
+Replace = Annotated[
+    bool,
+    typer.Option(
+        "--replace", help="Let the new image have the version, if an image with other bytes has it."
+    ),
+]
 HERE = "."
 
 

@@ -6,26 +6,31 @@ once.
 """
 
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 
 from mealkit.assembly.lean import WeightLayer, weight_layers
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError, failure
 from mealkit.files.identity import FileKey
+from mealkit.oci.choosing import content_at, find_image
 from mealkit.oci.descriptor import Platform
 from mealkit.oci.image import Image
+from mealkit.oci.index import ImageIndex
 from mealkit.oci.reference import Reference
 from mealkit.oci.tar import weight_footer, weight_header
 from mealkit.oci.validate import require_unpackable
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.image.fetching_layers import Span, fetch_file, fetch_layers
 from mealkit.pipeline.image.image_lock import kit_layer
+from mealkit.pipeline.image.keeping_companions import keep_companions, keep_other_parts
 from mealkit.progress import Advance, Progress
 from mealkit.sources.file_cache import FileCache
+from mealkit.stores.attached import Attached
 from mealkit.stores.blobs import VirtualBlob
 from mealkit.stores.local import LocalStore
 from mealkit.stores.registry.blob import RegistryBlob
-from mealkit.stores.registry.pull import RemoteImages
+from mealkit.stores.registry.pull import RemoteImages, named_problems
 from mealkit.stores.registry.reaching import Registries
 
 
@@ -45,21 +50,78 @@ def pull(
         RegistryError, StoreError: the registry refuses, bytes do not match their digest, or the
             layers cannot be unpacked here (``IMAGE_UNCHECKED``).
     """
+    unpacked = "the sandbox" if is_unpacked else None
+    done = pull_content(reference, architecture, home, progress, unpacked_for=unpacked)
+    return LocalStore(home.store).image(str(done.stored))
+
+
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    """The result of a pull."""
+
+    name: str
+    """The name in the local store."""
+    digest: Digest
+    """What the reference names: an image, or an index."""
+    stored: Digest
+    """What the local store has under the name: all of it, or one image of an index."""
+    platforms: tuple[Platform, ...]
+    companions: int
+    """The number of signatures and other artifacts about it that were kept."""
+
+
+def pull_content(
+    reference: Reference,
+    architecture: str | None,
+    home: Home,
+    progress: Progress,
+    *,
+    unpacked_for: str | None = None,
+) -> Pulled:
+    """Pull one image, or with the architecture None all images; otherwise like ``pull``.
+
+    What refers to it is kept in the local store, except for ModelPacks, which have the same weights
+    again. Of an index with several images, its bytes are kept: signatures are about the index.
+    """
     store, cache = LocalStore(home.store), FileCache(home.files)
     with Registries.from_environment() as registries, store.use():
-        image = RemoteImages(registries).image(reference, Platform("linux", architecture))
-        require_unpackable([layer for layer in (kit_layer(image),) if layer], "reading the lock")
-        if is_unpacked:
-            require_unpackable(image.layers, "the sandbox", "use --client docker")
-        _pull_weights(image, store, cache, progress)
-        fetch_layers(image.layers, f"pulling {reference}", store, cache, progress)
-        store.put(image, [_name(reference, image)])
-    return store.image(str(image.digest))
+        top, content = _opened(reference, architecture, registries)
+        images = content.images if isinstance(content, ImageIndex) else (content,)
+        for image in images:
+            kit = kit_layer(image)
+            require_unpackable([kit] if kit else [], "reading the lock")
+            if unpacked_for:
+                require_unpackable(image.layers, unpacked_for, "use --client docker")
+        for image in images:
+            _pull_weights(image, store, cache, progress)
+            fetch_layers(image.layers, f"pulling {reference}", store, cache, progress)
+        name = f"{reference.name}:{reference.tag or content.digest.short}"
+        if isinstance(content, ImageIndex):
+            keep_other_parts(content, reference, registries, store)
+        store.put(content, [name])
+        if isinstance(top, ImageIndex) and top is not content:
+            Attached(store).cover(top, [content.digest])
+        subjects = dict.fromkeys((top.digest, *(image.digest for image in images)))
+        kept = keep_companions(subjects, reference, registries, store, progress)
+    platforms = tuple(image.platform for image in images)
+    return Pulled(name, top.digest, content.digest, platforms, kept)
 
 
-def _name(reference: Reference, image: Image) -> str:
-    tag = reference.tag or image.digest.short
-    return f"{reference.name}:{tag}"
+def _opened(
+    reference: Reference, architecture: str | None, registries: Registries
+) -> tuple[Image | ImageIndex, Image | ImageIndex]:
+    """Return what a reference names, and the part of it to pull."""
+    remote = RemoteImages(registries)
+    with named_problems(reference):
+        entries, source = remote.opened(reference)
+        (item,) = entries
+        if architecture is None:
+            whole = content_at(item, source)
+            return whole, whole
+        image = find_image(entries, source, Platform("linux", architecture))
+        if item.digest == image.digest:
+            return image, image
+        return ImageIndex(source.read(item), (image,), item.media_type), image
 
 
 def _pull_weights(image: Image, store: LocalStore, cache: FileCache, progress: Progress) -> None:

@@ -15,6 +15,7 @@ from mealkit.oci.image import Image
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.image.building import build_opened, image_name
 from mealkit.pipeline.image.image_lock import lock_of
+from mealkit.pipeline.image.naming_builds import Taken
 from mealkit.pipeline.image.outputs import Outputs
 from mealkit.pipeline.kit.opened_kit import OpenedKit, open_kit
 from mealkit.pipeline.machine.clients import ContainerClient, clients
@@ -230,7 +231,12 @@ def _image(
     match opened:
         case OpenedKit() as kit:
             report = build_opened(
-                kit, frozen=False, places=Outputs().places(), home=home, progress=progress
+                kit,
+                frozen=False,
+                places=Outputs().places(),
+                home=home,
+                progress=progress,
+                taken=Taken.KEPT,
             )
             return store.image(str(report.digest), platform)
         case StoredName() | StoredDigest():

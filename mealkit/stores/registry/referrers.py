@@ -15,8 +15,9 @@ from mealkit.digest import Digest
 from mealkit.errors import MealkitError, failure
 from mealkit.oci.artifact import Artifact, read_artifact
 from mealkit.oci.descriptor import INDEX, INDEX_TYPES, Descriptor
-from mealkit.oci.image import Blob
+from mealkit.oci.image import Blob, Content
 from mealkit.oci.index import Index
+from mealkit.oci.manifest import json_object, read_extras
 from mealkit.oci.reference import Reference
 from mealkit.progress import Advance, silent
 from mealkit.stores.registry.blob import RegistryBlob
@@ -108,7 +109,7 @@ class RegistryReferrers:
 
 
 def attach(
-    artifact: Artifact,
+    content: Content,
     reference: Reference,
     registries: Registries,
     *,
@@ -117,20 +118,24 @@ def attach(
 ) -> PushReport:
     """Push an artifact with a subject into the subject's repository, and list it as a referrer.
 
+    Any manifest or index that states a subject can be attached.
+
     Raises:
         RegistryError: ``REGISTRY_*``; ``REGISTRY_REFUSED``: other writers replaced the list again
             and again.
         StoreError, SourceError: a blob of the artifact cannot be read.
     """
-    subject = artifact.manifest.subject
+    form = json_object(content.raw_manifest, "manifest")
+    kind, subject, annotations = read_extras(form, "manifest")
     if subject is None:
         raise ValueError("the artifact has no subject")
-    own = Reference(reference.registry, reference.repository, digest=artifact.digest)
-    report = push(artifact, own, registries, mount_from=mount_from, advance=advance)
+    own = Reference(reference.registry, reference.repository, digest=content.descriptor.digest)
+    report = push(content, own, registries, mount_from=mount_from, advance=advance)
     client = registries.client(own)
     offered = _by_api(client, own, subject.digest)
-    if offered is None or artifact.digest not in {item.digest for item in offered}:
-        entry = replace(artifact.descriptor, annotations=artifact.manifest.annotations)
+    if offered is None or own.digest not in {item.digest for item in offered}:
+        kind = kind or content.descriptor.artifact_type
+        entry = replace(content.descriptor, annotations=annotations, artifact_type=kind)
         _change_list(client, own, subject.digest, lambda index: index.with_image(entry, []))
     return report
 
