@@ -68,6 +68,8 @@ class RegistryClient:
         """Digests for which this client returned other bytes."""
         self.is_silent = False
         """Whether a request ended in a timeout; then a mirror is not asked again."""
+        self.is_unranged = False
+        """Whether it answered a request for a range with something else; then it gets no more."""
         self._http = http
         self._authorizer = Authorizer(endpoint.registry, credentials, self._fetch_token, realms)
         self._base: httpx2.URL | None = None
