@@ -11,8 +11,8 @@ import httpx2
 
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError, failure
-from mealkit.stores.registry.client import RegistryClient, answer_of, beginning_of, worth_asking
-from mealkit.stores.registry.exchange import RegistryCall
+from mealkit.stores.registry.client import RegistryClient, worth_asking
+from mealkit.stores.registry.exchange import RegistryCall, answer_of, beginning_of
 from mealkit.web.http_client import Pace
 
 
