@@ -9,6 +9,7 @@ A piece of work is a function of a module (``"fakes.transfers:pull_kit"``) that 
 be called with each progress, and texts. It is named, not given, because another process calls it.
 """
 
+import gc
 import importlib
 import itertools
 import json
@@ -95,6 +96,7 @@ def points(moments: int, count: int, seed: int) -> Sequence[int]:
 def _serve(modules: Sequence[str]) -> None:
     for name in modules:
         importlib.import_module(name)
+    gc.freeze()
     for line in sys.stdin:
         order = json.loads(line)
         reader, writer = os.pipe()
@@ -103,7 +105,7 @@ def _serve(modules: Sequence[str]) -> None:
             os.close(reader)
             _work(writer, **order)
         os.close(writer)
-        with open(reader, encoding="utf-8") as stream:
+        with os.fdopen(reader, encoding="utf-8") as stream:
             said = stream.read()
         _, status = os.waitpid(child, 0)
         killed = os.WIFSIGNALED(status)
@@ -122,7 +124,7 @@ def _work(writer: int, work: str, arguments: list[str], die_at: int | None) -> N
         import traceback  # noqa: PLC0415
 
         error = "".join(traceback.format_exception(failed))
-    with open(writer, "w", encoding="utf-8") as stream:
+    with os.fdopen(writer, "w", encoding="utf-8") as stream:
         json.dump({"moments": tick(0), "error": error}, stream)
     os._exit(0)
 
@@ -141,7 +143,7 @@ def _counting(die_at: int | None) -> Callable[[int], int]:
         return last[0]
 
     def heard(event: str, _: object) -> None:
-        if event.startswith(_EVENTS) and event not in {"os.kill"}:
+        if event.startswith(_EVENTS) and event != "os.kill":
             tick()
 
     sys.addaudithook(heard)

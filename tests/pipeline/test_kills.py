@@ -39,7 +39,7 @@ def built(tmp_path_factory) -> tuple[Home, Image]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in OFFLINE.items():
             patch.setenv(name, value)
-        kit = little_kit(folder / "kit")
+        kit = little_kit(folder / "kit", weights_bytes=9_000_000)  # read in pieces
         report = build_kit(kit, frozen=False, outputs=Outputs(), home=home, progress=SILENT)
     return home, LocalStore(home.store).image(str(report.digest))
 

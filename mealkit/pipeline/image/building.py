@@ -215,9 +215,10 @@ def _assembled(  # noqa: PLR0913, PLR0917  the kit, its lock, and what the steps
     plan = _plan(lock, compiler)
     base = bases.enter_context(_base(kit, plan))
     if base is not None:
-        from mealkit.pipeline.image.fetching_layers import fetch_layers
+        from mealkit.pipeline.image.fetching_layers import Fetching
 
-        fetch_layers(base.layers, "pulling the base", store, FileCache(home.files), progress)
+        with Fetching(store, FileCache(home.files), progress) as fetching:
+            fetching.fetch_layers(base.layers, "pulling the base")
     layers = LocalLayerStore(store)
     kept = kept_layers(plan, layers)
     missing = tuple(layer for layer in plan.layers if layer not in kept)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mealkit.assembly.lean import WeightLayer, weight_layers
-from mealkit.digest import Digest
+from mealkit.digest import Digest, file_chunks
 from mealkit.errors import MealkitError, failure
 from mealkit.files.identity import FileKey
 from mealkit.oci.choosing import content_at, find_image
@@ -21,7 +21,7 @@ from mealkit.oci.reference import Reference
 from mealkit.oci.tar import weight_footer, weight_header
 from mealkit.oci.validate import require_unpackable
 from mealkit.pipeline.home import Home
-from mealkit.pipeline.image.fetching_layers import Span, fetch_file, fetch_layers
+from mealkit.pipeline.image.fetching_layers import Fetching, Span
 from mealkit.pipeline.image.image_lock import kit_layer
 from mealkit.pipeline.image.keeping_companions import keep_companions, keep_other_parts
 from mealkit.progress import Advance, Progress
@@ -92,9 +92,10 @@ def pull_content(
             require_unpackable([kit] if kit else [], "reading the lock")
             if unpacked_for:
                 require_unpackable(image.layers, unpacked_for, "use --client docker")
-        for image in images:
-            _pull_weights(image, store, cache, progress)
-            fetch_layers(image.layers, f"pulling {reference}", store, cache, progress)
+        with Fetching(store, cache, progress) as fetching:
+            for image in images:
+                _pull_weights(image, store, fetching)
+                fetching.fetch_layers(image.layers, f"pulling {reference}")
         name = f"{reference.name}:{reference.tag or content.digest.short}"
         if isinstance(content, ImageIndex):
             keep_other_parts(content, reference, registries, store)
@@ -124,19 +125,18 @@ def _opened(
         return ImageIndex(source.read(item), (image,), item.media_type), image
 
 
-def _pull_weights(image: Image, store: LocalStore, cache: FileCache, progress: Progress) -> None:
+def _pull_weights(image: Image, store: LocalStore, fetching: Fetching) -> None:
     missing = [weight for weight in weight_layers(image) if not store.has(weight.layer.blob.digest)]
-    if missing:
-        task = progress.task("pulling weights", sum(weight.size_bytes for weight in missing))
-        for weight in missing:
-            store.recipes.write(
-                _unwrapped(weight, image.created_seconds, cache, task.advance, progress)
-            )
-        task.done(f"{len(missing)} files")
+
+    def fetch(weight: WeightLayer, advance: Advance) -> None:
+        store.recipes.write(_unwrapped(weight, image.created_seconds, fetching, advance))
+
+    total_bytes = sum(weight.size_bytes for weight in missing)
+    fetching.each(fetch, missing, "pulling weights", total_bytes, "files")
 
 
 def _unwrapped(
-    weight: WeightLayer, epoch_seconds: int, cache: FileCache, advance: Advance, progress: Progress
+    weight: WeightLayer, epoch_seconds: int, fetching: Fetching, advance: Advance
 ) -> VirtualBlob:
     """Fetch a weight layer, store its file in the cache, and return the virtual layer.
 
@@ -146,32 +146,28 @@ def _unwrapped(
     head = weight_header(weight.path, weight.size_bytes, epoch_seconds=epoch_seconds)
     tail = weight_footer(weight.size_bytes)
     blob = weight.layer.blob
-    if blob.size_bytes != len(head) + weight.size_bytes + len(tail):
-        raise _unlike(weight, "its size differs")
-    path = _fetched(weight, len(head), cache, advance, progress)
-    state = hashlib.sha256(head)
-    with path.open("rb") as stream:
-        while chunk := stream.read(1024 * 1024):
-            state.update(chunk)
-    state.update(tail)
-    if Digest.from_hex(state.hexdigest()) != blob.digest:
-        raise _unlike(weight, "its header differs")
-    return VirtualBlob(blob.digest, head, path, FileKey.of(path), tail, weight.digest)
-
-
-def _fetched(
-    weight: WeightLayer, head_bytes: int, cache: FileCache, advance: Advance, progress: Progress
-) -> Path:
-    blob = weight.layer.blob
     if not isinstance(blob, RegistryBlob):
         raise TypeError("the layer is not in a registry")
-    span = Span(blob, head_bytes, weight.size_bytes, weight.digest)
+    if blob.size_bytes != len(head) + weight.size_bytes + len(tail):
+        raise _unlike(weight, "its size differs")
+    span = Span(blob, len(head), weight.size_bytes, weight.digest, head, tail)
     try:
-        return fetch_file(span, cache, advance, progress)
+        path, whole = fetching.fetch_file(span, advance)
     except MealkitError as error:
         if error.problems[0].code == "REGISTRY_DIGEST":
             raise _unlike(weight, error.problems[0].message) from error
         raise
+    if (whole or _digest_within(head, path, tail)) != blob.digest:
+        raise _unlike(weight, "its header differs")
+    return VirtualBlob(blob.digest, head, path, FileKey.of(path), tail, weight.digest)
+
+
+def _digest_within(head: bytes, file: Path, tail: bytes) -> Digest:
+    state = hashlib.sha256(head)
+    for chunk in file_chunks(file):
+        state.update(chunk)
+    state.update(tail)
+    return Digest.from_hex(state.hexdigest())
 
 
 def _unlike(weight: WeightLayer, reason: str) -> Exception:

@@ -20,6 +20,8 @@ from mealkit.stores.registry.exchange import (
     SMALL_BYTES,
     RegistryAnswer,
     RegistryCall,
+    answer_of,
+    beginning_of,
     words_of,
 )
 from mealkit.stores.registry.realms import Realms
@@ -68,6 +70,8 @@ class RegistryClient:
         """Digests for which this client returned other bytes."""
         self.is_silent = False
         """Whether a request ended in a timeout; then a mirror is not asked again."""
+        self.is_unranged = False
+        """Whether it answered a request for a range with something else; then it gets no more."""
         self._http = http
         self._authorizer = Authorizer(endpoint.registry, credentials, self._fetch_token, realms)
         self._base: httpx2.URL | None = None
@@ -376,22 +380,6 @@ class RegistryClient:
 def worth_asking(clients: Sequence[RegistryClient]) -> tuple[RegistryClient, ...]:
     """Return the clients without the mirrors that did not answer; the last one is the registry."""
     return (*(client for client in clients[:-1] if not client.is_silent), clients[-1])
-
-
-def answer_of(response: httpx2.Response, body: bytes) -> RegistryAnswer:
-    """Return the answer in a response whose body, or the beginning of it, was read."""
-    return RegistryAnswer(response.status_code, response.headers, body, response.request.url)
-
-
-def beginning_of(response: httpx2.Response) -> bytes:
-    """Read the beginning of a body, for the words in it; as much of it as arrives."""
-    body = bytearray()
-    with contextlib.suppress(httpx2.TransportError, httpx2.DecodingError):
-        for chunk in response.iter_bytes():
-            body += chunk
-            if len(body) > SMALL_BYTES:
-                break
-    return bytes(body)
 
 
 def _origin_of(url: httpx2.URL) -> tuple[str, str, int | None]:
