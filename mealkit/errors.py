@@ -288,7 +288,7 @@ CATALOGUE: dict[str, Entry] = {
     "SOURCE_UNREACHABLE": Entry("the source cannot be reached", _PLATFORM, SourceError, 503, "check the network or the mirror's settings, or add a mirror to kit.yaml"),
     "SOURCE_REDIRECTS": Entry("the source redirects endlessly, or to an address in the local network", _UPSTREAM, SourceError, 502, "correct the address in kit.yaml, or use a mirror"),
     "SOURCE_ANSWER": Entry("the source's response is not valid", _UPSTREAM, SourceError, 502, "try again later, or use a mirror"),
-    "SOURCE_UNPINNED": Entry("a revision is a branch or tag where a commit is needed", _AUTHOR, SourceError, 400, "write the 40-digit commit that is named into kit.yaml"),
+    "SOURCE_UNPINNED": Entry("a branch or tag is named where a commit or digest is needed", _AUTHOR, SourceError, 400, "write the commit or digest that is named into kit.yaml"),
     "SOURCE_CHANGED": Entry("a local input changed while it was read, or after it was verified", _CALLER, SourceError, 409, "do not change the file during the build, then run the command again"),
     "SOURCE_INSECURE": Entry("a source would be read without encryption and without a digest", _AUTHOR, SourceError, 400, "use https, or a loopback address"),
     "DISK_FULL": Entry("there is no space left on the disk", _PLATFORM, StoreError, 507, "mealkit prune, or set MEALKIT_HOME to a larger disk"),

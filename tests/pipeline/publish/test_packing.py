@@ -35,11 +35,15 @@ def _closed(required=(), **fields):
 CONFIG = _closed(
     ["descriptor", "config", "modelfs"],
     descriptor=_closed(
-        **dict.fromkeys(("family", "name", "version", "title", "description", "vendor", "docURL"), _TEXT),
+        **dict.fromkeys(
+            ("family", "name", "version", "title", "description", "vendor", "docURL"), _TEXT
+        ),
         licenses=_TEXTS,
     ),
     config=_closed(
-        **dict.fromkeys(("architecture", "format", "paramSize", "precision", "quantization"), _TEXT),
+        **dict.fromkeys(
+            ("architecture", "format", "paramSize", "precision", "quantization"), _TEXT
+        ),
         capabilities=_closed(inputTypes=_MODALITIES, outputTypes=_MODALITIES),
     ),
     modelfs=_closed(["type", "diffIds"], type={"const": "layers"}, diffIds=_TEXTS),
