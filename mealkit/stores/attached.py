@@ -20,7 +20,8 @@ from mealkit.progress import Advance, silent
 from mealkit.stores.blobs import small_bytes
 from mealkit.stores.local import LocalStore
 
-_SUBJECT = "dev.mealkit.subject"
+SUBJECT = "dev.mealkit.subject"
+"""The annotation of an artifact in an index, with the digest that it is about."""
 _FILE = "attached.json"
 
 
@@ -51,7 +52,7 @@ class Attached:
                 self._store.keep(blob, advance)
             self._store.keep(BytesBlob(artifact.raw_manifest))
             sync_folder(self._store.blobs.folder)
-            entry = replace(artifact.descriptor, annotations={_SUBJECT: about})
+            entry = replace(artifact.descriptor, annotations={SUBJECT: about})
             with locked(self._store.root / "attached.lock"):
                 index = Index.read(self._path).with_image(entry, [])
                 write_whole(self._path, index.as_bytes())
@@ -61,7 +62,7 @@ class Attached:
         found = [
             item
             for item in Index.read(self._path).descriptors
-            if item.annotations.get(_SUBJECT) == subject
+            if item.annotations.get(SUBJECT) == subject
             and artifact_type in {None, item.artifact_type}
         ]
         return tuple(sorted(found, key=lambda item: item.digest))
@@ -83,7 +84,7 @@ class Attached:
             fresh = [
                 item
                 for item in entries
-                if item.digest not in needed and item.annotations.get(_SUBJECT) in wanted
+                if item.digest not in needed and item.annotations.get(SUBJECT) in wanted
             ]
             if not fresh:
                 return needed
