@@ -18,7 +18,7 @@ from mealkit.oci.image import Blob, Image, with_parts
 from mealkit.oci.index import ImageIndex
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.publish.proposing import ProposedFile, proposed_files
-from mealkit.pipeline.publish.unwrapping import created_seconds, unwrap
+from mealkit.pipeline.publish.unwrapping import unwrap
 from mealkit.progress import Progress
 from mealkit.sources.file_cache import FileCache
 from mealkit.stores.archive_content import ArchiveContent, read_content
@@ -135,10 +135,9 @@ def _unwrap(
     """Store the files of weight layers, and their layers as virtual ones."""
     if not weights:
         return
-    epoch_seconds = created_seconds(image)
     task = progress.task("loading weights", sum(weight.size_bytes for weight in weights))
     for weight in weights:
-        store.recipes.write(unwrap(weight, epoch_seconds, cache, task.advance))
+        store.recipes.write(unwrap(weight, image.created_seconds, cache, task.advance))
     task.done(f"{len(weights)} files")
 
 

@@ -8,18 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    PublicFormat,
-    load_pem_public_key,
-)
-
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError, failure
 from mealkit.files.whole import whole_folder
 from mealkit.oci.artifact import Artifact, Attachment, artifact_of
 from mealkit.oci.image import BytesBlob
 from mealkit.stores.blobs import small_bytes
+from mealkit.trust.keys import read_public_key
 from mealkit.untrusted import UntrustedError, read_file, shown
 
 PROPOSAL_TYPE = "application/vnd.mealkit.proposal.v1"
@@ -49,6 +44,7 @@ def proposal(policy: Path | None, keys: Sequence[Path]) -> Artifact | None:
 
     Raises:
         KitError: ``USAGE``: a file is not what it should be; two have the same name.
+        TrustError: ``KEY_INVALID``: a file is not a public key.
         StoreError: ``DISK_DENIED``.
     """
     files = [(policy, POLICY_TYPE)] if policy else []
@@ -58,8 +54,8 @@ def proposal(policy: Path | None, keys: Sequence[Path]) -> Artifact | None:
     attachments: dict[str, Attachment] = {}
     for path, kind in files:
         data = _read(path)
-        if kind == KEY_TYPE and fingerprint_of(data) is None:
-            raise _unfit(path, "is not a public key in PEM form", "--key NAME.pub")
+        if kind == KEY_TYPE:
+            read_public_key(data, str(path))
         if kind == POLICY_TYPE and b"PRIVATE KEY" in data:
             raise _unfit(path, "has a private key", "a policy names public keys")
         if path.name in attachments:
@@ -86,7 +82,7 @@ def proposed_files(artifact: Artifact) -> tuple[ProposedFile, ...]:
             message = f"a proposal has a file with the name {shown(name)}"
             raise failure("IMAGE_INVALID", message, where=artifact.digest)
         data = small_bytes(blob)
-        key = fingerprint_of(data) if item.media_type == KEY_TYPE else None
+        key = _fingerprint(data) if item.media_type == KEY_TYPE else None
         found[name] = ProposedFile(name, data, key)
     return tuple(found.values())
 
@@ -105,14 +101,12 @@ def write_proposal(files: Sequence[ProposedFile], folder: Path) -> None:
             (partial / item.name).write_bytes(item.data)
 
 
-def fingerprint_of(pem: bytes) -> str | None:
-    """Return the SHA-256 of a public key in DER, in hex, or None if it is not a public key."""
+def _fingerprint(pem: bytes) -> str | None:
+    """Return a public key's fingerprint, or None if it is not a key that mealkit can use."""
     try:
-        key = load_pem_public_key(pem)
-        der = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    except ValueError:
+        return read_public_key(pem, "the proposed key").fingerprint
+    except MealkitError:
         return None
-    return Digest.of(der).hex
 
 
 def _read(path: Path) -> bytes:

@@ -6,27 +6,17 @@ hash them, and a third reads ahead.
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
 from pathlib import Path
 
 from mealkit.assembly.lean import WeightLayer
 from mealkit.digest import Digest, file_chunks
 from mealkit.errors import failure
 from mealkit.files.identity import FileKey
-from mealkit.oci.image import Image
 from mealkit.oci.tar import weight_footer, weight_header
 from mealkit.progress import Advance
 from mealkit.sources.file_cache import FileCache
 from mealkit.sources.partial_download import PartialDownload, open_partial_download
 from mealkit.stores.blobs import VirtualBlob
-
-
-def created_seconds(image: Image) -> int:
-    """Return the modification time of the image's files: SOURCE_DATE_EPOCH of its build, or 0."""
-    try:
-        return int(datetime.fromisoformat(image.config["created"]).timestamp())
-    except (KeyError, TypeError, ValueError):
-        return 0
 
 
 def unwrap(
