@@ -21,7 +21,8 @@ from mealkit.progress import Advance, silent
 from mealkit.stores.blobs import small_bytes
 from mealkit.stores.local import LocalStore
 
-_SUBJECT = "dev.mealkit.subject"
+SUBJECT = "dev.mealkit.subject"
+"""The annotation of an artifact in an index, with the digest that it is about."""
 _FILE = "attached.json"
 
 
@@ -65,7 +66,7 @@ class Attached:
     def indexes(self, image: Digest) -> tuple[Descriptor, ...]:
         """Return the indexes in the store that list an image, and those it was pulled with."""
         entries = Index.read(self._path).descriptors
-        found = [item for item in entries if item.annotations.get(_SUBJECT) == image]
+        found = [item for item in entries if item.annotations.get(SUBJECT) == image]
         stored = self._store.index().images().values()
         tops = [item for item in stored if image in self._listed_in(item)]
         indexes = {item.digest: item for item in (*found, *tops) if item.media_type in INDEX_TYPES}
@@ -76,7 +77,7 @@ class Attached:
         found = [
             item
             for item in Index.read(self._path).descriptors
-            if item.annotations.get(_SUBJECT) == subject
+            if item.annotations.get(SUBJECT) == subject
             and item.media_type not in INDEX_TYPES
             and artifact_type in {None, item.artifact_type}
         ]
@@ -99,7 +100,7 @@ class Attached:
             fresh = [
                 item
                 for item in entries
-                if item.digest not in needed and item.annotations.get(_SUBJECT) in wanted
+                if item.digest not in needed and item.annotations.get(SUBJECT) in wanted
             ]
             if not fresh:
                 return needed
@@ -123,7 +124,7 @@ class Attached:
             write_whole(self._path, index.as_bytes())
 
     def _list(self, item: Descriptor, about: Digest) -> None:
-        entry = replace(item, annotations={_SUBJECT: about})
+        entry = replace(item, annotations={SUBJECT: about})
         with locked(self._store.root / "attached.lock"):
             index = Index.read(self._path)
             known = {(form["digest"], _subject_of(form)) for form in index.forms}
@@ -157,4 +158,4 @@ class Attached:
 
 
 def _subject_of(form: Mapping[str, Any]) -> Any:
-    return (form.get("annotations") or {}).get(_SUBJECT)
+    return (form.get("annotations") or {}).get(SUBJECT)

@@ -108,7 +108,7 @@ class LocalStore:
         with self.use():
             require_space(self.root, self._absent_bytes([layer.blob for layer in layers]))
             for layer in layers:
-                self._keep_layer(layer, advance)
+                self.keep_layer(layer, advance)
             small = [image.raw_config for image in images]
             small += [item.raw_manifest for item in with_parts(content)]
             for data in small:
@@ -272,7 +272,12 @@ class LocalStore:
         self.blobs.adopt(file, layer.blob.digest)
         self._check_written(layer)
 
-    def _keep_layer(self, layer: Layer, advance: Advance) -> None:
+    def keep_layer(self, layer: Layer, advance: Advance = silent) -> None:
+        """Store a layer before its image, compared with its diff id. Call it within ``use``.
+
+        Raises:
+            StoreError: ``DISK_FULL``, ``BLOB_DAMAGED``, ``IMAGE_INVALID``.
+        """
         if self.keep(layer.blob, advance):
             self._check_written(layer)
 
