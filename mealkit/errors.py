@@ -325,6 +325,7 @@ CATALOGUE: dict[str, Entry] = {
     "HOME_UNSAFE": Entry("another user could change mealkit's files or temporary files", _CALLER, StoreError, 403, "set MEALKIT_HOME to a folder of your own that others cannot write to"),
     "CATALOGUE_INVALID": Entry("a catalogue of kits, or an entry in it, cannot be read", _UPSTREAM, StoreError, 502, "report it to the team that keeps the catalogue"),
     "CATALOGUE_CONFLICT": Entry("the catalogue has another kit under this name and version", _CALLER, StoreError, 409, "release a new version; or replace the entry: mealkit catalog add --replace"),
+    "CATALOGUE_CHANGED": Entry("a catalogue no longer lists what it listed before", _UPSTREAM, StoreError, 409, "ask the team that keeps the catalogue whether that is meant"),
     "CATALOGUE_MISSING": Entry("no catalogue is named or configured", _CALLER, StoreError, 400, "name one: --catalog REGISTRY/NAME; or list it in mealkit's config.yaml"),
     "SETTINGS_INVALID": Entry("mealkit's configuration on this machine is not valid", _CALLER, KitError, 400, "correct the line that the message names"),
     "KIT_UNLISTED": Entry("no catalogue lists the kit", _CALLER, StoreError, 404, "mealkit catalog search TEXT"),

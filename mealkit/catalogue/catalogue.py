@@ -82,7 +82,7 @@ class Catalogue:
                 "CATALOGUE_INVALID",
                 f"with {len(forms)} entries the index has {len(raw)} bytes; registries accept"
                 f" {_MAX_BYTES}",
-                hint="remove versions that nobody needs, or keep a second catalogue",
+                hint="remove old versions, or keep a second catalogue",
             )
         return raw
 

@@ -28,7 +28,7 @@ _Few = Field(max_length=_MOST_SIGNERS)
 
 
 class Trust(BaseModel):
-    """What was verified when the entry was written; a reader that trusts nobody verifies again."""
+    """What was verified when the entry was written; a policy verifies it again."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 

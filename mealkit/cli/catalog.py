@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from mealkit.pipeline.publish.cataloguing import Changed
     from mealkit.pipeline.publish.finding_kits import FoundKit, Searched
 
-HELP = "Publish kits in a catalogue, and find them by name, task, licence, owner or GPU."
+HELP = "Publish kits in a catalogue, and find them."
 EXAMPLES = {
     "add": (
-        "mealkit catalog add localhost:5000/kits/rake:1.0.0 --catalog localhost:5000/catalog",
-        "mealkit catalog add registry.example.org/kits/rake:1.0.0 --readme README.md",
+        "mealkit catalog add host:5000/rake:1 --catalog host:5000/catalog",
+        "mealkit catalog add host:5000/rake:1 --readme README.md",
     ),
     "remove": ("mealkit catalog remove rake:1.0.0",),
     "list": ("mealkit catalog list", "mealkit catalog list --catalog oci:/srv/share/catalog"),
@@ -69,9 +69,9 @@ def add(  # noqa: PLR0913  one parameter for each option
     from mealkit.pipeline.publish.cataloguing import Addition
     from mealkit.pipeline.publish.cataloguing import add as add_kit
 
-    del context
     use_plain_http(plain_http)
-    _tell(add_kit(Addition(target, catalog, readme, replace)), "lists", as_json=as_json)
+    wanted = Addition(target, catalog, readme, replace)
+    _tell(add_kit(wanted, session_of(context).home), "lists", as_json=as_json)
 
 
 def remove(

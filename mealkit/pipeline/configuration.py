@@ -69,11 +69,11 @@ def _parsed(raw: bytes, path: Path) -> Configuration:
     text, fault = decoded(raw)
     if fault:
         raise failure(_CODE, f"{path} {fault[0]}", where=str(path), hint=fault[1])
+    if all(line.lstrip()[:1] in {"", "#"} for line in text.splitlines()):
+        return Configuration()
     document, found = read_document(text, str(path))
     if found:
         raise _error([*found])
-    if document.data is None:
-        return Configuration()
     try:
         read = Configuration.model_validate_json(json.dumps(document.data))
     except ValidationError as error:

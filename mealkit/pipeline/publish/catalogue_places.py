@@ -4,6 +4,7 @@ In a registry, each record has a tag of its own, ``record-HEX``, and the index h
 ``latest``. A folder is an OCI layout: ``index.json`` is the index, and each record is a blob.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,8 +21,10 @@ from mealkit.progress import silent
 from mealkit.stores.blob_folder import BlobFolder
 from mealkit.stores.blobs import small_bytes
 from mealkit.stores.registry.blob import RegistryBlob
-from mealkit.stores.registry.exchange import RegistryCall, json_of
+from mealkit.stores.registry.client import RegistryClient
+from mealkit.stores.registry.exchange import json_of
 from mealkit.stores.registry.manifests import get_manifest, put_manifest
+from mealkit.stores.registry.pages import pages
 from mealkit.stores.registry.push import push
 from mealkit.stores.registry.reaching import Registries
 from mealkit.untrusted import UntrustedError, read_file
@@ -44,7 +47,8 @@ class RepositoryJournal:
 
     def names(self) -> frozenset[Digest]:
         """Return the digests of all records, from the repository's tags."""
-        tags = _tags(self.reference, self.registries)
+        client = self.registries.client(self.reference)
+        tags = _tags(client, client.endpoint.repository(self.reference.repository))
         return frozenset(Digest.from_hex(tag[len(_TAG) :]) for tag in tags if _is_record(tag))
 
     def manifest(self, name: Digest) -> bytes | None:
@@ -163,21 +167,13 @@ def _is_record(tag: str) -> bool:
     return tag.startswith(_TAG) and len(digits) == 64 and set(digits) <= set("0123456789abcdef")
 
 
-def _tags(reference: Reference, registries: Registries) -> list[str]:
-    client = registries.client(reference)
-    repository = client.endpoint.repository(reference.repository)
-    path, found = f"/v2/{repository}/tags/list?n=1000", []
-    for _ in range(100):
-        answer = client.send(RegistryCall("GET", path, (f"repository:{repository}:pull",)))
+def _tags(client: RegistryClient, repository: str) -> Iterator[str]:
+    """Yield the tags of a repository; none if it does not exist."""
+    for answer in pages(client, f"/v2/{repository}/tags/list", repository):
         if answer.status == 404:
-            break
+            return
         form = json_of(answer.body)
         tags = form.get("tags") if isinstance(form, dict) else None
         if answer.status != 200 or not isinstance(tags, list | None):
             raise client.refusal(f"GET tags of {repository}", answer)
-        found += [tag for tag in tags or () if isinstance(tag, str)]
-        target, _, rest = answer.headers.get("link", "").partition(">")
-        if not target.startswith("<") or "next" not in rest:
-            break
-        path = str(answer.url.join(target[1:]))
-    return found
+        yield from (tag for tag in tags or () if isinstance(tag, str))

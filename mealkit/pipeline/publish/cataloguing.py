@@ -2,25 +2,23 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mealkit.catalogue.catalogue import Catalogue, Listed, versions_of
+from mealkit.catalogue.catalogue import Catalogue, Listed, log_of, versions_of
 from mealkit.catalogue.entry import Entry
-from mealkit.catalogue.journal import Journal, change, read_catalogue
+from mealkit.catalogue.merging import Journal, change, read_catalogue
 from mealkit.catalogue.records import MAX_README_BYTES, new_record
 from mealkit.digest import Digest
 from mealkit.errors import failure
-from mealkit.oci.choosing import image_at, manifests_below
 from mealkit.oci.reference import Reference
 from mealkit.pipeline.configuration import configuration_path, read_configuration
-from mealkit.pipeline.image.image_lock import lock_of
+from mealkit.pipeline.home import Home
 from mealkit.pipeline.publish.catalogue_places import FolderJournal, RepositoryJournal
-from mealkit.pipeline.targets import registry_named
+from mealkit.pipeline.publish.kit_image import KitImage, open_kit_image
+from mealkit.pipeline.targets import RegistryReference, registry_named
 from mealkit.recipe.lock import Lock
 from mealkit.recipe.requirements import Requirements
-from mealkit.recipe.variant import joined
-from mealkit.stores.registry.pull import RemoteImages
 from mealkit.stores.registry.reaching import Registries
 from mealkit.untrusted import UntrustedError, read_file
 
@@ -114,14 +112,14 @@ def read_one(catalog: str) -> Catalogue:
     """
     with open_journal(catalog) as journal:
         found = read_catalogue(journal)
-        if journal.index() is None and not found.records:
+        if found.log == log_of(()):
             message = f"there is no catalogue {journal.where}"
             hint = f"begin one: mealkit catalog add REGISTRY/NAME:TAG --catalog {catalog}"
             raise failure("IMAGE_NOT_FOUND", message, where=journal.where, hint=hint)
         return found
 
 
-def add(wanted: Addition) -> Changed:
+def add(wanted: Addition, home: Home) -> Changed:
     """Add a kit in a registry to a catalogue.
 
     Raises:
@@ -130,7 +128,7 @@ def add(wanted: Addition) -> Changed:
         RegistryError: ``REGISTRY_*``.
     """
     catalog, readme = one_catalog(wanted.catalog), _readme(wanted.readme)
-    entry = described(registry_named(wanted.target).reference)
+    entry = described(registry_named(wanted.target), home)
     with open_journal(catalog) as journal:
         before = read_catalogue(journal)
         known = before.of(entry.name, entry.version)
@@ -177,23 +175,26 @@ def remove(text: str, catalog: str | None) -> Changed:
         return Changed(journal.where, gone, is_new=True, total=len(after.kits))
 
 
-def described(reference: Reference) -> Entry:
+def described(target: RegistryReference, home: Home) -> Entry:
     """Return the entry for a kit in a registry; reads its manifests and its locks.
 
     Raises:
         StoreError: the image does not exist, or is not a kit's.
         RegistryError: ``REGISTRY_*``.
     """
-    with Registries.from_environment() as registries:
-        (top,), source = RemoteImages(registries).opened(reference)
-        images = [image_at(item, source) for item in manifests_below([top], source)]
-        lock = joined([lock_of(image) for image in images])
+    # What the local store has under the reference does not count.
+    with open_kit_image(replace(target, is_absent=True), home) as kit:
+        return _entry(target.reference, kit)
+
+
+def _entry(reference: Reference, kit: KitImage) -> Entry:
+    lock = kit.lock
     about, model = lock.about, lock.model
     return Entry(
         name=about.name,
         version=about.version,
         reference=str(Reference(reference.registry, reference.repository, reference.tag)),
-        digest=top.digest,
+        digest=kit.subject.digest,
         recipe=lock.recipe,
         description=about.description,
         owner=about.owner,
@@ -203,7 +204,9 @@ def described(reference: Reference) -> Entry:
         task=model.task,
         engine=lock.engine.name,
         paper=about.paper,
-        download_bytes=max(sum(item.blob.size_bytes for item in image.layers) for image in images),
+        download_bytes=max(
+            sum(item.blob.size_bytes for item in image.layers) for image in kit.images
+        ),
         requirements=_requirements(lock),
     )
 

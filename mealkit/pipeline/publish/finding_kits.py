@@ -1,14 +1,15 @@
 """Finds kits in catalogues: by a search, or by a short name."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mealkit.catalogue.catalogue import Catalogue, Listed
 from mealkit.catalogue.entry import Entry
 from mealkit.catalogue.query import Query, best, fit_in_memory, fit_on_card, matches
 from mealkit.engines.registry import traits_of
-from mealkit.errors import Problem, failure
+from mealkit.errors import MealkitError, Problem, failure
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.publish.cataloguing import chosen_catalogs, read_one
 from mealkit.preflight.cards import card_of
@@ -50,6 +51,10 @@ class FoundKit:
     """Whether it fits, if that was asked."""
     versions: tuple[str, ...] = ()
     """All versions in that catalogue, newest first, if one kit was asked for."""
+    other_owners: tuple[str, ...] = ()
+    """The teams that own other versions of the kit in that catalogue."""
+    elsewhere: tuple[tuple[str, Entry], ...] = ()
+    """What later catalogues list under the name, if it is another image; if that was asked."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -102,8 +107,11 @@ def search_kits(wanted: Search) -> Searched:
     return Searched(tuple(kits), total, tuple(problems))
 
 
-def find_kit(text: str, catalogs: tuple[str, ...] = ()) -> FoundKit:
+def find_kit(text: str, catalogs: tuple[str, ...] = (), *, elsewhere: bool = False) -> FoundKit:
     """Return the kit that ``NAME`` or ``NAME:VERSION`` names, from the first catalogue that has it.
+
+    Without a version, the newest one is returned. ``elsewhere``: the later catalogues are read,
+    too, if they can be.
 
     Raises:
         StoreError: ``KIT_UNLISTED``: no catalogue has it; ``CATALOGUE_CONFLICT``: it is listed with
@@ -112,11 +120,13 @@ def find_kit(text: str, catalogs: tuple[str, ...] = ()) -> FoundKit:
     """
     name, _, version = text.partition(":")
     every = chosen_catalogs(catalogs)
-    for where in every:
+    for number, where in enumerate(every):
         catalogue = read_one(where)
         found = catalogue.of(name, version or None)
         if found:
-            return _chosen(where, found, catalogue)
+            chosen = _chosen(where, found, catalogue)
+            later = every[number + 1 :] if elsewhere else ()
+            return replace(chosen, elsewhere=tuple(_others(chosen.entry, later, version)))
     raise failure("KIT_UNLISTED", f"{text} is not in {' or '.join(every)}")
 
 
@@ -131,8 +141,18 @@ def _chosen(where: str, found: tuple[Listed, ...], catalogue: Catalogue) -> Foun
             where=where,
             hint=f"run the right one by its digest: mealkit run {entry.pinned}",
         )
-    versions = dict.fromkeys(item.entry.version for item in catalogue.of(entry.name))
-    return FoundKit(where, entry, versions=tuple(versions))
+    every = [item.entry for item in catalogue.of(entry.name)]
+    versions = dict.fromkeys(item.version for item in every)
+    owners = {item.owner.team for item in every} - {entry.owner.team}
+    return FoundKit(where, entry, versions=tuple(versions), other_owners=tuple(sorted(owners)))
+
+
+def _others(entry: Entry, catalogs: tuple[str, ...], version: str) -> Iterator[tuple[str, Entry]]:
+    for where in catalogs:
+        with suppress(MealkitError):  # it could not have been chosen anyway
+            found = read_one(where).of(entry.name, version or None)
+            if found and found[0].entry.digest != entry.digest:
+                yield where, found[0].entry
 
 
 def _fit_of(wanted: Search) -> Callable[[Requirements], Fit] | None:

@@ -22,7 +22,7 @@ from mealkit.pipeline.machine.clients import ContainerClient, clients
 from mealkit.pipeline.machine.machine_facts import host_facts
 from mealkit.pipeline.machine.preflighting import Start, check_start, here_context
 from mealkit.pipeline.machine.stated_needs import Stated, stated_by
-from mealkit.pipeline.opening_images import current_image, open_image
+from mealkit.pipeline.opening_images import current_image, open_image, resolved
 from mealkit.pipeline.run.caller_access import access_of
 from mealkit.pipeline.run.examples import example_command
 from mealkit.pipeline.run.readiness import Trust, explained, wait_until_ready
@@ -120,7 +120,7 @@ def run_kit(request: RunRequest, home: Home, progress: Progress) -> RunReport:
             the one that the container stated, if it stated one.
     """
     access_of(request.address, request.keys)
-    named = kit_or_image_named(request.target)
+    named = resolved(kit_or_image_named(request.target), home, progress)
     opened: OpenedKit | ImageTarget
     match named:
         case KitFolder():
@@ -247,12 +247,33 @@ def _image(
 
             is_unpacked = choose(clients(home), request.client).name == "sandbox"
             wanted = platform.architecture
-            return pull(opened.reference, wanted, home, progress, is_unpacked=is_unpacked)
+            pulled = pull(opened.reference, wanted, home, progress, is_unpacked=is_unpacked)
+            return _named_as_listed(pulled, opened, store)
         case LayoutFolder() | ArchiveFile():
             with open_image(opened, home, platform) as found:
                 return _stored(found, opened.text, store, progress)
         case _:
             assert_never(opened)
+
+
+def _named_as_listed(image: Image, target: RegistryReference, store: LocalStore) -> Image:
+    """Give an image from a catalogue its own name here, so that the next run needs no catalogue.
+
+    Raises:
+        StoreError: ``CATALOGUE_CONFLICT``: it is not the kit that the catalogue says it is.
+    """
+    if target.listed_as is None:
+        return image
+    name = image_name(lock_of(image))
+    if name != target.listed_as:
+        raise failure(
+            "CATALOGUE_CONFLICT",
+            f"the catalogue lists {target.listed_as}, but {target.text} is {name}",
+            where=target.text,
+            hint=f"if you want {name}: mealkit run {target.text}",
+        )
+    store.claim(image.digest, name)
+    return image
 
 
 def _stored(image: Image, target: str, store: LocalStore, progress: Progress) -> Image:
