@@ -59,3 +59,5 @@ class Verified:
 
     A signer can state any time; it is a proof only as far as the key is trusted.
     """
+    reference: str | None = None
+    """The repository that a signature in the older layout names; podman accepts it only there."""
