@@ -57,16 +57,16 @@ class Document:
         return Spot(1, None)
 
 
-def read_document(
-    text: str, name: str, whole: str = "the kit"
-) -> tuple[Document, list[Problem]]:
+def read_document(text: str, name: str, whole: str = "the kit") -> tuple[Document, list[Problem]]:
     """Read a YAML text; returns all problems that were found, an empty list for a valid text."""
     try:
         root = compose(text)
     except Syntax as error:
         code = "KIT_ANCHOR_BOMB" if error.too_large else "KIT_SYNTAX"
         place = f"{name}:{error.line}:{error.column}"
-        return Document(name, whole=whole), [problem(code, error.message, where=place, hint=error.hint)]
+        return Document(name, whole=whole), [
+            problem(code, error.message, where=place, hint=error.hint)
+        ]
     reader = _Reader(name)
     try:
         data = reader.value(root, ())

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mealkit.digest import Digest
-from mealkit.errors import CATALOGUE, OwnerContact, Problem, problem
+from mealkit.errors import CATALOGUE, Owner, OwnerContact, Problem, problem
 from mealkit.oci.reference import Reference
 from mealkit.recipe.kit import Contact
 from mealkit.recipe.lock import Lock
@@ -69,5 +69,7 @@ class Finding:
         if asked:
             hint = f"{found.hint}; the policy's owner is {asked.team}, {asked.contact}"
             found = replace(found, hint=hint)
+        if found.owner is not Owner.KIT_AUTHOR:
+            return found
         owner = facts.lock.about.owner
         return replace(found, contact=OwnerContact(owner.team, owner.contact, owner.support))

@@ -1,8 +1,8 @@
 """Evaluates licences as SPDX expressions against lists of allowed and denied licences.
 
 ``OR`` is the recipient's choice, so one side is enough; ``AND`` needs both. An exception (``WITH``)
-and a later version (``+``) only add permissions, so an allowed licence is enough for them. Text that
-is not an SPDX expression, such as the name of a model's own licence, is one licence.
+and a later version (``+``) only add permissions, so an allowed licence is enough for them. Text
+that is not an SPDX expression, such as the name of a model's own licence, is one licence.
 """
 
 import re

@@ -1,8 +1,8 @@
 """Records of known vulnerabilities in OSV's format, and which versions of a package they affect.
 
-Format: https://ossf.github.io/osv-schema/. Understands the ecosystems PyPI and Debian. A record that
-cannot be evaluated, such as one with a version that cannot be compared, counts as affecting the
-package: what is unknown is not safe.
+Format: https://ossf.github.io/osv-schema/. Understands the ecosystems PyPI and Debian. A record
+that cannot be evaluated, such as one with a version that cannot be compared, counts as affecting
+the package.
 """
 
 import re

@@ -55,6 +55,8 @@ class PolicyIdentity(StrictModel):
     """The certificate's identity: an address of a mailbox, or the URL of a workflow."""
     issuer: Line
     """The URL of the service that confirmed the identity."""
+    trusted_root: MachinePath
+    """A file with Sigstore's certificates and logs (trusted_root.json), relative to the policy."""
 
 
 class Signatures(StrictModel):
@@ -169,7 +171,7 @@ class Policy(StrictModel):
     signatures: Signatures = Field(default_factory=Signatures)
     """Which signatures an image needs."""
     local_builds: Literal["allow", "refuse"] = "refuse"
-    """Whether `mealkit run FOLDER` may start what it has built; the rules for content still count."""
+    """Whether `mealkit run FOLDER` may start what it builds; the rules for content still count."""
     registries: dict[Scope, RegistryRule] | None = None
     """The places that images come from: registry.example.org/team. The longest match counts."""
     names: Literal["match", "any"] = "match"

@@ -5,19 +5,11 @@ never the absence of a policy.
 """
 
 import datetime as dt
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    PublicFormat,
-    load_pem_public_key,
-)
 from pydantic import ValidationError
 
 from mealkit.engines.registry import engine_names
@@ -26,22 +18,21 @@ from mealkit.kit.document import Document, read_document
 from mealkit.kit.document import Path as FieldPath
 from mealkit.kit.files import decoded
 from mealkit.kit.problems import problems_of
+from mealkit.trust.keys import MAX_KEY_BYTES, PublicKey, read_public_key
 from mealkit.trust.policy import Policy, PolicyKey
 from mealkit.untrusted import UntrustedError, read_file
 
 MAX_POLICY_BYTES = 1024 * 1024
-_MAX_KEY_BYTES = 16 * 1024
 # More keys than any team has; each costs a signature's check.
 _MOST_KEYS = 200
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedKey:
-    """A public key of a policy; ``fingerprint`` is the SHA-256 of its DER form, in hex."""
+    """A public key of a policy, with the policy's name for it."""
 
     name: str
-    pem: bytes
-    fingerprint: str
+    key: PublicKey
     entry: PolicyKey
 
 
@@ -166,27 +157,18 @@ def _loaded_key(name: str, entry: PolicyKey, path: Path, document: Document) -> 
     if entry.file is not None:
         file = path.parent / Path(entry.file).expanduser()
         try:
-            pem = read_file(file, _MAX_KEY_BYTES)
+            pem = read_file(file, MAX_KEY_BYTES)
         except (OSError, UntrustedError) as error:
             raise unreadable(file, error, where) from error
-    return LoadedKey(name, pem, _fingerprint(pem, name, where), entry)
+    return LoadedKey(name, _public_key(pem, name, where), entry)
 
 
-def _fingerprint(pem: bytes, name: str, where: str) -> str:
-    if b"PRIVATE KEY" in pem:
-        hint = "name the public key: mealkit keygen writes it beside the private one"
-        raise failure("POLICY_INVALID", f"{name} is a private key", hint=hint, where=where)
+def _public_key(pem: bytes, name: str, where: str) -> PublicKey:
     try:
-        key = load_pem_public_key(pem)
-    except (ValueError, UnsupportedAlgorithm) as error:
-        message = f"{name} is not a public key in PEM"
-        hint = "write a block that begins with -----BEGIN PUBLIC KEY-----"
-        raise failure("POLICY_INVALID", message, hint=hint, where=where) from error
-    if not isinstance(key, ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey):
-        message = f"{name} is neither an ECDSA key nor an Ed25519 key"
-        raise failure("POLICY_INVALID", message, hint="make one: mealkit keygen", where=where)
-    der = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    return hashlib.sha256(der).hexdigest()
+        return read_public_key(pem, name)
+    except MealkitError as error:
+        found = error.problems[0]
+        raise failure("POLICY_INVALID", found.message, hint=found.hint, where=where) from error
 
 
 def today_utc() -> dt.date:

@@ -58,7 +58,7 @@ def signer_name(signer: Signer, loaded: LoadedPolicy) -> str | None:
     match signer:
         case KeySigner(fingerprint):
             keys = loaded.keys.values()
-            return next((key.name for key in keys if key.fingerprint == fingerprint), None)
+            return next((key.name for key in keys if key.key.fingerprint == fingerprint), None)
         case IdentitySigner():
             wanted = (signer.identity, signer.issuer)
             known = loaded.policy.identities.items()
@@ -115,7 +115,7 @@ def signature_finding(facts: ImageFacts, loaded: LoadedPolicy, today: dt.date) -
         "signatures",
         where if passed or not doubts else doubts[0].where,
         passed,
-        _measured(counted, doubts),
+        _measured(counted, () if passed else doubts),
         f"{at_least} of {who}" if at_least > 1 or "," in who else f"a signature of {who}",
         "POLICY_UNSIGNED",
     )

@@ -6,6 +6,7 @@ once.
 """
 
 import hashlib
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
@@ -29,6 +30,9 @@ from mealkit.stores.registry.blob import RegistryBlob
 from mealkit.stores.registry.pull import RemoteImages
 from mealkit.stores.registry.reaching import Registries
 
+Accept = Callable[[Image, Registries], None]
+"""Asks the policies of the machine about an image in a registry; raises TrustError."""
+
 
 def pull(
     reference: Reference,
@@ -36,13 +40,16 @@ def pull(
     home: Home,
     progress: Progress,
     *,
+    accept: Accept,
     is_unpacked: bool = False,
 ) -> Image:
     """Pull an image into the local store, under its reference; present blobs are not fetched.
 
+    ``accept`` is called before a layer is fetched, and raises if the image may not be used.
     ``is_unpacked``: mealkit itself will unpack it, for the sandbox.
 
     Raises:
+        TrustError: a policy of this machine refuses the image; no layer but the kit's was read.
         RegistryError, StoreError: the registry refuses, bytes do not match their digest, or the
             layers cannot be unpacked here (``IMAGE_UNCHECKED``).
     """
@@ -50,6 +57,7 @@ def pull(
     with Registries.from_environment() as registries, store.use():
         image = RemoteImages(registries).image(reference, Platform("linux", architecture))
         require_unpackable([layer for layer in (kit_layer(image),) if layer], "reading the lock")
+        accept(image, registries)
         if is_unpacked:
             require_unpackable(image.layers, "the sandbox", "use --client docker")
         _pull_weights(image, store, cache, progress)

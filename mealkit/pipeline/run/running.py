@@ -12,6 +12,7 @@ from mealkit.containers.container import LoadedImage, Mount, RunSpec, UnpackedRo
 from mealkit.errors import MealkitError, Owner, OwnerContact, failure
 from mealkit.oci.descriptor import Platform
 from mealkit.oci.image import Image
+from mealkit.oci.reference import Reference
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.image.building import build_opened, image_name
 from mealkit.pipeline.image.image_lock import lock_of
@@ -22,6 +23,13 @@ from mealkit.pipeline.machine.machine_facts import host_facts
 from mealkit.pipeline.machine.preflighting import Start, check_start, here_context
 from mealkit.pipeline.machine.stated_needs import Stated, stated_by
 from mealkit.pipeline.opening_images import current_image, open_image
+from mealkit.pipeline.publish.admitting import (
+    Candidate,
+    acceptance,
+    require_accepted,
+    require_local_builds,
+    stored_candidate,
+)
 from mealkit.pipeline.run.caller_access import access_of
 from mealkit.pipeline.run.examples import example_command
 from mealkit.pipeline.run.readiness import Trust, explained, wait_until_ready
@@ -130,7 +138,8 @@ def run_kit(request: RunRequest, home: Home, progress: Progress) -> RunReport:
             opened = named
     facts = host_facts(home)
     checked = _check_stated(opened, request, facts, home, progress)
-    image = _image(opened, request, home, progress)
+    origin = named.reference if isinstance(named, RegistryReference) else None
+    image = _image(opened, origin, request, home, progress)
     shown = _Runnable(image, lock_of(image), built_here=isinstance(opened, OpenedKit))
     owner = shown.lock.about.owner
     try:
@@ -223,27 +232,49 @@ def _with_contact(error: MealkitError, owner: Contact) -> MealkitError:
 
 
 def _image(
-    opened: OpenedKit | ImageTarget, request: RunRequest, home: Home, progress: Progress
+    opened: OpenedKit | ImageTarget,
+    origin: Reference | None,
+    request: RunRequest,
+    home: Home,
+    progress: Progress,
 ) -> Image:
-    """Return the image of a kit, from the local store or a registry; it is in the store then."""
+    """Return the image of a kit, from the local store or a registry; it is in the store then.
+
+    It is accepted by every policy of this machine. ``origin`` is the reference that named it.
+    """
     store, platform = LocalStore(home.store), request.platform
     match opened:
         case OpenedKit() as kit:
+            require_local_builds(request.target)
             report = build_opened(
                 kit, frozen=False, places=Outputs().places(), home=home, progress=progress
             )
-            return store.image(str(report.digest), platform)
+            image = store.image(str(report.digest), platform)
+            require_accepted(lambda: Candidate(request.target, image, (), None), progress)
+            return image
         case StoredName() | StoredDigest():
-            return _verified(store.image(opened.text, platform), store, progress)
+            image = store.image(opened.text, platform)
+            text = request.target
+            require_accepted(lambda: stored_candidate(text, image, store, origin), progress)
+            return _verified(image, store, progress)
         case RegistryReference():
             from mealkit.containers.select import choose
             from mealkit.pipeline.image.pulling import pull
 
             is_unpacked = choose(clients(home), request.client).name == "sandbox"
             wanted = platform.architecture
-            return pull(opened.reference, wanted, home, progress, is_unpacked=is_unpacked)
+            accept = acceptance(opened.reference, progress)
+            return pull(
+                opened.reference,
+                wanted,
+                home,
+                progress,
+                accept=accept,
+                is_unpacked=is_unpacked,
+            )
         case LayoutFolder() | ArchiveFile():
             with open_image(opened, home, platform) as found:
+                require_accepted(lambda: stored_candidate(opened.text, found, store), progress)
                 return _stored(found, opened.text, store, progress)
         case _:
             assert_never(opened)
