@@ -65,6 +65,28 @@ PlainHttp = Annotated[
         show_default=False,
     ),
 ]
+SigningKeyFile = Annotated[
+    Path,
+    typer.Option("--key", metavar="FILE", help="The private key to sign with (mealkit keygen)."),
+]
+PassphraseFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--passphrase-file",
+        metavar="FILE",
+        help="Read the key's passphrase from this file, not from the terminal.",
+        show_default=False,
+    ),
+]
+PassphraseFd = Annotated[
+    int | None,
+    typer.Option(
+        "--passphrase-fd",
+        metavar="NUMBER",
+        help="Read the key's passphrase from this file descriptor.",
+        show_default=False,
+    ),
+]
 HERE = "."
 
 

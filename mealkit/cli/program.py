@@ -27,6 +27,7 @@ from mealkit.cli import (
     images,
     inspect,
     key,
+    keygen,
     lock,
     logs,
     new,
@@ -37,7 +38,9 @@ from mealkit.cli import (
     render,
     run,
     schema,
+    sign,
     stop,
+    verify,
     version,
 )
 from mealkit.cli.crash import crash_problem
@@ -114,6 +117,9 @@ _VERBS: Sequence[_Verb] = (
     ("host", host.host, host.EXAMPLES),
     ("estimate", estimate.estimate, estimate.EXAMPLES),
     ("preflight", preflight.preflight, preflight.EXAMPLES),
+    ("keygen", keygen.keygen, keygen.EXAMPLES),
+    ("sign", sign.sign, sign.EXAMPLES),
+    ("verify", verify.verify, verify.EXAMPLES),
     ("key", key.key, key.EXAMPLES),
     ("run", run.run, run.EXAMPLES),
     ("ps", ps.ps, ps.EXAMPLES),

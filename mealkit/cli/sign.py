@@ -1,0 +1,82 @@
+"""mealkit sign: sign an image in a registry or in the local store."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mealkit.cli.options import (
+    Json,
+    PassphraseFd,
+    PassphraseFile,
+    PlainHttp,
+    SigningKeyFile,
+    session_of,
+    use_plain_http,
+)
+from mealkit.cli.output import print_json, print_line, say
+
+if TYPE_CHECKING:
+    from mealkit.pipeline.publish.signing import SignReport
+
+EXAMPLES = (
+    "mealkit sign registry.example.org/team/my-kit:1.0.0 --key team.key",
+    "mealkit sign my-kit:1.0.0 --key team.key --passphrase-file passphrase.txt",
+)
+
+
+def sign(  # noqa: PLR0913  one parameter for each option
+    context: typer.Context,
+    target: Annotated[
+        str,
+        typer.Argument(metavar="TARGET", help="REGISTRY/NAME:TAG, or an image in the local store."),
+    ],
+    *,
+    key: SigningKeyFile,
+    passphrase_file: PassphraseFile = None,
+    passphrase_fd: PassphraseFd = None,
+    plain_http: PlainHttp = [],  # noqa: B006  typer copies it
+    as_json: Json = False,
+) -> None:
+    """Sign an image, and print the digest that was signed.
+
+    In a registry, the signature is written in both layouts: as a Sigstore bundle that refers to the
+    image, and under the tag sha256-….sig, which podman and skopeo read. What the key has signed
+    already stays as it is; signatures by other keys stay, too. For a kit with several
+    architectures, the index is signed, which covers its images.
+    """
+    from mealkit.pipeline.publish.key_files import PassphraseSource, signing_key_at
+    from mealkit.pipeline.publish.signing import sign as sign_image
+
+    session = session_of(context)
+    use_plain_http(plain_http)
+    progress = session.progress(as_json=as_json)
+    secret = signing_key_at(key, PassphraseSource(passphrase_fd, passphrase_file), progress)
+    report = sign_image(target, secret, session.home)
+    if as_json:
+        print_json(sign_form(report))
+        return
+    if not session.quiet:
+        for line in sign_lines(report):
+            say(line)
+    print_line(report.digest)
+
+
+def sign_lines(report: "SignReport") -> list[str]:
+    """Return a line for each place of a signature."""
+    return [
+        f"{'signed' if item.is_new else 'already signed'} in {item.place} ({item.form.value})"
+        f" by {report.fingerprint[:12]}"
+        for item in report.signatures
+    ]
+
+
+def sign_form(report: "SignReport") -> dict[str, Any]:
+    """Return the JSON form of what was signed."""
+    return {
+        "digest": report.digest,
+        "fingerprint": report.fingerprint,
+        "signatures": [
+            {"place": item.place, "form": item.form.value, "isNew": item.is_new}
+            for item in report.signatures
+        ],
+    }

@@ -1,0 +1,147 @@
+"""mealkit verify: check who signed an image."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, assert_never
+
+import typer
+
+from mealkit.cli.options import ImageTarget, Json, PlainHttp, session_of, use_plain_http
+from mealkit.cli.output import print_json, print_line, say, table
+
+if TYPE_CHECKING:
+    from mealkit.pipeline.publish.verifying import Trusted, Verification
+    from mealkit.trust.verified import Signer
+
+EXAMPLES = (
+    "mealkit verify registry.example.org/team/my-kit:1.0.0 --key team.pub",
+    "mealkit verify my-kit:1.0.0 --key team.pub,until=2027-12-31 --key new.pub,from=2027-12-01",
+)
+
+
+def verify(  # noqa: PLR0913  one parameter for each option
+    context: typer.Context,
+    target: ImageTarget,
+    *,
+    key: Annotated[
+        list[str],
+        typer.Option(
+            metavar="FILE[,from=DATE][,until=DATE][,revoked=DATE]",
+            help="Trust this public key, for the time that is stated; may be repeated.",
+            show_default=False,
+        ),
+    ] = [],  # noqa: B006  typer copies it
+    identity: Annotated[
+        str | None,
+        typer.Option(help="Trust this identity; needs --issuer and --trusted-root."),
+    ] = None,
+    issuer: Annotated[
+        str | None, typer.Option(metavar="URL", help="Who has to confirm the identity.")
+    ] = None,
+    trusted_root: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The certificates and logs for --identity."),
+    ] = None,
+    legacy: Annotated[
+        bool,
+        typer.Option("--legacy", help="Accept a signature in the older layout without a bundle."),
+    ] = False,
+    plain_http: PlainHttp = [],  # noqa: B006
+    as_json: Json = False,
+) -> None:
+    """Check who signed an image, without asking any service.
+
+    Fails with 13 unless at least one of the keys or the identity has signed exactly this image.
+    Prints everything that they have signed about it: who, what, when and in which layout. The time
+    is what the signer states. An image in a registry is checked there.
+    """
+    from mealkit.pipeline.publish.verifying import verify as verify_image
+
+    session = session_of(context)
+    use_plain_http(plain_http)
+    trusted = _trusted(key, (identity, issuer, trusted_root), legacy=legacy)
+    found = verify_image(target, trusted, session.home)
+    if as_json:
+        print_json(_form(found))
+        return
+    if not session.quiet:
+        _describe(found, trusted)
+    print_line(found.subject.digest)
+
+
+def _trusted(
+    keys: list[str], identity: tuple[str | None, str | None, Path | None], *, legacy: bool
+) -> "Trusted":
+    from mealkit.errors import failure
+    from mealkit.pipeline.publish.key_files import trusted_keys
+    from mealkit.pipeline.publish.verifying import Trusted
+    from mealkit.trust.keyless import Identity
+
+    name, issuer, root = identity
+    identities: tuple[Identity, ...] = ()
+    if name and issuer and root:
+        identities = (Identity(name, issuer, root),)
+    elif name or issuer or root:
+        raise failure("USAGE", "--identity, --issuer and --trusted-root belong together")
+    if not keys and not identities:
+        hint = "mealkit verify TARGET --key FILE.pub"
+        raise failure("USAGE", "whose signature to expect is not stated", hint=hint)
+    return Trusted(trusted_keys(keys), identities, legacy)
+
+
+def _describe(found: "Verification", trusted: "Trusted") -> None:
+    from mealkit.trust.statement import rfc3339
+    from mealkit.trust.verified import SIGNED
+
+    labels = {item.key.fingerprint: item.label for item in trusted.keys.keys}
+    rows = [
+        (
+            _signer(one.signer, labels),
+            "signature" if one.predicate_type == SIGNED else one.predicate_type,
+            one.form.value,
+            rfc3339(one.signed_seconds) if one.signed_seconds is not None else "not stated",
+        )
+        for one in found.verified
+    ]
+    for line in table(("signer", "signed", "layout", "time"), rows, frozenset()):
+        say(line)
+    for one in found.elsewhere:
+        say(
+            f"note: podman and skopeo refuse this copy: its signature in the older layout is for"
+            f" {one.reference}; to sign it here: mealkit sign {found.place}@{found.subject.digest}"
+            " --key FILE"
+        )
+    for problem in found.refused:
+        say(f"note: another signature does not count: {problem.sentence}")
+
+
+def _signer(signer: "Signer", labels: dict[str, str]) -> str:
+    from mealkit.trust.verified import IdentitySigner, KeySigner
+
+    match signer:
+        case KeySigner(fingerprint):
+            return labels.get(fingerprint, fingerprint[:12])
+        case IdentitySigner(identity, issuer):
+            return f"{identity} ({issuer})"
+        case _:
+            assert_never(signer)
+
+
+def _form(found: "Verification") -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return {
+        "digest": found.subject.digest,
+        "place": found.place,
+        "verified": [
+            {
+                "signer": asdict(one.signer),
+                "form": one.form.value,
+                "predicateType": one.predicate_type,
+                "artifact": one.artifact,
+                "signedSeconds": one.signed_seconds,
+                "reference": one.reference,
+            }
+            for one in found.verified
+        ],
+        "refused": [item.as_json() for item in found.refused],
+    }

@@ -1,0 +1,201 @@
+"""Signs images: in a registry in both layouts, in the local store as a bundle.
+
+A signature that the key has made already is kept, so signing again changes nothing. Raises
+RegistryError and StoreError as the places do.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import assert_never
+
+from mealkit.digest import Digest
+from mealkit.errors import failure
+from mealkit.oci.artifact import Artifact, Attachment
+from mealkit.oci.descriptor import Descriptor
+from mealkit.oci.reference import Reference
+from mealkit.pipeline.home import Home
+from mealkit.pipeline.publish.gathering import Referrers, RepositoryReferrers, gather
+from mealkit.pipeline.targets import (
+    ArchiveFile,
+    LayoutFolder,
+    RegistryReference,
+    StoredDigest,
+    StoredName,
+    image_named,
+)
+from mealkit.stores.attached import Attached
+from mealkit.stores.local import LocalStore
+from mealkit.stores.registry.manifests import get_manifest
+from mealkit.stores.registry.push import push
+from mealkit.stores.registry.reaching import Registries
+from mealkit.stores.registry.referrers import RegistryReferrers, attach, detach
+from mealkit.trust.bundle import bundle_artifact, signed_bundle
+from mealkit.trust.keyring import KeyRing, TrustedKey
+from mealkit.trust.keys import SigningKey
+from mealkit.trust.simple_signing import (
+    MAX_SIGNATURES,
+    signature_artifact,
+    signature_tag,
+    simple_payload,
+    simple_signature,
+)
+from mealkit.trust.statement import Statement
+from mealkit.trust.verified import SIGNED, Form, Verified
+
+LOCAL = "the local store"
+"""The name of the local store as a place."""
+
+# Another signer may replace the tag between reading and writing: write until ours stays.
+_MOST_ATTEMPTS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedSignature:
+    """A signature of an image: where it is, in which layout, and whether it was added now."""
+
+    place: str
+    form: Form
+    is_new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SignReport:
+    """What was signed, by which key, and where the signatures are."""
+
+    digest: Digest
+    fingerprint: str
+    signatures: tuple[PlacedSignature, ...]
+
+
+def sign(target: str, key: SigningKey, home: Home) -> SignReport:
+    """Sign an image or an index in a registry or in the local store.
+
+    An image in a registry is also signed in the local store if it is there. A registry's mirrors
+    are not asked: what is signed is what the registry itself has.
+
+    Raises:
+        KitError: the target cannot be signed (``TARGET_UNFIT``).
+        RegistryError, StoreError: the image does not exist, or the place refuses.
+    """
+    store = LocalStore(home.store)
+    match image_named(target):
+        case StoredName() | StoredDigest() as found:
+            return _sign_in_store(store.resolve(found.text), key, store)
+        case RegistryReference(reference=reference):
+            with Registries.from_environment() as registries:
+                name = reference.digest or reference.tag or "latest"
+                client = registries.client(reference)
+                subject = get_manifest((client,), reference, name).descriptor
+                return sign_in_registry(subject, reference, key, registries, store)
+        case LayoutFolder() | ArchiveFile() as found:
+            message = f"{found.text} is not in a registry or in the local store"
+            hint = "sign the image where it is built or pushed, then write the layout"
+            raise failure("TARGET_UNFIT", message, where=found.text, hint=hint)
+        case other:
+            assert_never(other)
+
+
+def sign_in_registry(
+    subject: Descriptor,
+    reference: Reference,
+    key: SigningKey,
+    registries: Registries,
+    store: LocalStore,
+) -> SignReport:
+    """Sign an image that is in a registry, in both layouts; also in the store if it is there.
+
+    Raises:
+        RegistryError: ``REGISTRY_*``.
+        StoreError: a place's list cannot be read.
+    """
+    inner = RegistryReferrers((registries.client(reference),), reference)
+    repository, local = RepositoryReferrers(inner), Attached(store)
+    made = _made_by(key, subject, repository)
+    there = _bundle_in(made, subject, repository)
+    is_stored = subject.digest in store.index().images()
+    here = _bundle_in(_made_by(key, subject, local), subject, local) if is_stored else None
+    bundle = there or here or _new_bundle(subject, key)
+    if there is None:
+        attach(bundle, reference, registries)
+    is_named = any(one.reference == reference.name for one in made)
+    if not is_named:
+        _add_simple(subject, reference, key, registries, inner)
+    placed = [
+        PlacedSignature(reference.name, Form.BUNDLE, there is None),
+        PlacedSignature(reference.name, Form.SIMPLE_SIGNING, not is_named),
+    ]
+    if is_stored:
+        if here is None:
+            local.add(bundle)
+        placed.append(PlacedSignature(LOCAL, Form.BUNDLE, here is None))
+    return SignReport(subject.digest, key.public.fingerprint, tuple(placed))
+
+
+def _sign_in_store(subject: Descriptor, key: SigningKey, store: LocalStore) -> SignReport:
+    local = Attached(store)
+    here = _bundle_in(_made_by(key, subject, local), subject, local)
+    if here is None:
+        local.add(_new_bundle(subject, key))
+    placed = PlacedSignature(LOCAL, Form.BUNDLE, here is None)
+    return SignReport(subject.digest, key.public.fingerprint, (placed,))
+
+
+def _made_by(key: SigningKey, subject: Descriptor, referrers: Referrers) -> tuple[Verified, ...]:
+    """Return the plain signatures that this key has made."""
+    ring = KeyRing((TrustedKey(key.public),))
+    found = gather(subject, referrers, ring, legacy=True).verified
+    return tuple(one for one in found if one.predicate_type == SIGNED)
+
+
+def _bundle_in(
+    made: Sequence[Verified], subject: Descriptor, referrers: Referrers
+) -> Artifact | None:
+    wanted = {one.artifact for one in made if one.form is Form.BUNDLE}
+    for item in referrers.listed(subject.digest) if wanted else ():
+        if item.digest in wanted:
+            return referrers.artifact(item)
+    return None
+
+
+def _new_bundle(subject: Descriptor, key: SigningKey) -> Artifact:
+    statement = Statement(subject.digest, SIGNED, {}, int(time.time()))
+    return bundle_artifact(signed_bundle(statement.as_bytes(), key), statement, subject)
+
+
+def _add_simple(
+    subject: Descriptor,
+    reference: Reference,
+    key: SigningKey,
+    registries: Registries,
+    referrers: RegistryReferrers,
+) -> None:
+    """Add a signature to those under the tag, and read it back until it stays."""
+    tag = signature_tag(subject.digest)
+    payload = simple_payload(subject.digest, reference.name, int(time.time()))
+    own = simple_signature(payload, key)
+    client = registries.client(reference)
+    for attempt in range(1, _MOST_ATTEMPTS + 1):
+        before = referrers.tagged(tag)
+        others = _layers_of(before)
+        if len(others) >= MAX_SIGNATURES:
+            message = f"{tag} has {len(others)} signatures; the limit is {MAX_SIGNATURES}"
+            raise failure("SIGNATURE_INVALID", message, where=reference.name)
+        artifact = signature_artifact((*others, own), subject)
+        attach(artifact, reference, registries)
+        named = Reference(reference.registry, reference.repository, tag=tag)
+        push(artifact, named, registries)
+        if before is not None:
+            detach(subject.digest, before.digest, reference, registries)
+        client.retry.sleep(0.05 * attempt)
+        if own.descriptor in (item.descriptor for item in _layers_of(referrers.tagged(tag))):
+            return
+    message = f"other signers replace {tag} at the same time"
+    raise failure("REGISTRY_REFUSED", message, where=reference.name, hint="run the command again")
+
+
+def _layers_of(artifact: Artifact | None) -> tuple[Attachment, ...]:
+    if artifact is None:
+        return ()
+    pairs = zip(artifact.manifest.layers, artifact.blobs, strict=False)
+    return tuple(Attachment(item.media_type, blob, item.annotations) for item, blob in pairs)
