@@ -5,16 +5,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mealkit.trust.finding import Finding, ImageFacts
-from mealkit.trust.patterns import matches, one_of
 from mealkit.trust.policy import (
     RequiredAttestation,
     RequiredProvenance,
     RequiredTestResult,
 )
 from mealkit.trust.policy_file import LoadedPolicy
+from mealkit.trust.policy_finding import Finding, ImageFacts
 from mealkit.trust.signer_rules import doubt_about, reasons, required_signers, signed_day
 from mealkit.trust.verified import PROVENANCE, SBOM, TEST_RESULT, Form, Verified
+from mealkit.trust.wildcards import matches, one_of
 
 _Fault = Callable[[RequiredAttestation, Mapping[str, Any]], str | None]
 

@@ -8,13 +8,13 @@ from collections.abc import Iterator, Sequence
 
 from mealkit.recipe.lock import LockedDebianBase
 from mealkit.trust.attestation_rules import attestation_findings
-from mealkit.trust.finding import Finding, ImageFacts
 from mealkit.trust.licence_rules import is_allowed
-from mealkit.trust.patterns import matches, one_of
 from mealkit.trust.policy import Bases, OwnerRule
 from mealkit.trust.policy_file import LoadedPolicy
+from mealkit.trust.policy_finding import Finding, ImageFacts
 from mealkit.trust.signer_rules import scope_of, signature_finding
 from mealkit.trust.vulnerabilities import Known, vulnerability_finding
+from mealkit.trust.wildcards import matches, one_of
 
 
 def decide(

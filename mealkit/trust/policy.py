@@ -1,10 +1,11 @@
 """The fields of policy.yaml: which images this machine pulls, loads and runs."""
 
 import datetime as dt
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
+from mealkit.kit.schema import DIALECT, model_schema
 from mealkit.recipe.answers import StrictModel
 from mealkit.recipe.kit import Contact
 from mealkit.strings import Line, MachinePath, Name, Text
@@ -196,3 +197,8 @@ class Policy(StrictModel):
         if not self.keys and not self.identities:
             raise ValueError("it has neither keys nor identities, so it could accept nothing")
         return self
+
+
+def policy_schema() -> dict[str, Any]:
+    """Return the JSON Schema of policy.yaml, for editors."""
+    return {"$schema": DIALECT, "title": POLICY_NAME, **model_schema(Policy, "")}

@@ -4,7 +4,6 @@ Raises one TrustError with all problems, as for kit.yaml. A policy that cannot b
 never the absence of a policy.
 """
 
-import datetime as dt
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -61,13 +60,16 @@ def load_policy(path: Path) -> LoadedPolicy:
         TrustError: ``POLICY_UNREADABLE`` or ``POLICY_INVALID``, with all problems.
     """
     text = _text_of(path)
+    if not _has_content(text):
+        hint = "mealkit policy new FILE writes one to start from"
+        raise failure("POLICY_INVALID", "the policy is empty", where=str(path), hint=hint)
     document, found = read_document(text, str(path), "the policy")
     if document.data is None and found:
         raise failures([_as_policys(item) for item in found])
     policy, refused = _validated(document)
     problems = [_as_policys(item) for item in (*found, *refused)]
     if policy is None:
-        raise failures(problems or [_empty(document)])
+        raise failures(problems)
     problems += _unknown_names(policy, document)
     keys: dict[str, LoadedKey] = {}
     for name, entry in policy.keys.items():
@@ -104,8 +106,9 @@ def _as_policys(item: Problem) -> Problem:
     return problem("POLICY_INVALID", item.message, hint=hint, where=item.where)
 
 
-def _empty(document: Document) -> Problem:
-    return problem("POLICY_INVALID", "the policy is empty", where=document.where(()))
+def _has_content(text: str) -> bool:
+    lines = (line.strip() for line in text.splitlines())
+    return any(line and not line.startswith("#") for line in lines)
 
 
 def _validated(document: Document) -> tuple[Policy | None, list[Problem]]:
@@ -169,8 +172,3 @@ def _public_key(pem: bytes, name: str, where: str) -> PublicKey:
     except MealkitError as error:
         found = error.problems[0]
         raise failure("POLICY_INVALID", found.message, hint=found.hint, where=where) from error
-
-
-def today_utc() -> dt.date:
-    """Return the day of this machine's clock, in UTC."""
-    return dt.datetime.now(dt.UTC).date()

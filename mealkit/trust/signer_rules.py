@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
-from mealkit.trust.finding import Finding, ImageFacts
 from mealkit.trust.policy import RegistryRule
 from mealkit.trust.policy_file import LoadedKey, LoadedPolicy
+from mealkit.trust.policy_finding import Finding, ImageFacts
 from mealkit.trust.verified import SIGNED, IdentitySigner, KeySigner, Signer, Verified
 
 # Clocks differ, and the day of another time zone may be tomorrow.

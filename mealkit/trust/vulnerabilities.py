@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from mealkit.recipe.lock import Lock, LockedDebianBase
 from mealkit.recipe.variant import plain_locks
-from mealkit.trust.finding import Finding
 from mealkit.trust.osv import SEVERITIES, Package, Vulnerability
 from mealkit.trust.policy_file import LoadedPolicy
+from mealkit.trust.policy_finding import Finding
 from mealkit.trust.vex import Statement, is_excepted
 
 _DEBIAN_RELEASES = {"bullseye": "11", "bookworm": "12", "trixie": "13", "forky": "14"}

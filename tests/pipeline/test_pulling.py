@@ -42,7 +42,8 @@ from mealkit.pipeline.home import home_at
 from mealkit.pipeline.image.pulling import pull
 from mealkit.progress import SILENT
 
-pull(Reference.parse(sys.argv[1]), "amd64", home_at(Path(sys.argv[2])), SILENT)
+at, home = Reference.parse(sys.argv[1]), home_at(Path(sys.argv[2]))
+pull(at, "amd64", home, SILENT, accept=lambda *_: None)
 """
 
 

@@ -33,10 +33,10 @@ from mealkit.progress import Progress
 from mealkit.stores.attached import Attached
 from mealkit.stores.local import LocalStore
 from mealkit.trust.decision import decide
-from mealkit.trust.finding import Finding, ImageFacts
 from mealkit.trust.keyless import Identity
 from mealkit.trust.keyring import KeyRing, TrustedKey
 from mealkit.trust.policy_file import LoadedPolicy, load_policy
+from mealkit.trust.policy_finding import Finding, ImageFacts
 from mealkit.trust.vulnerability_files import read_known
 
 if TYPE_CHECKING:
@@ -50,8 +50,8 @@ class Candidate:
     name: str
     """The image, as the caller named it."""
     image: Image
-    tops: tuple[Descriptor, ...]
-    """What the name names: the image itself, or an index that lists it."""
+    indexes: Callable[[], tuple[Descriptor, ...]]
+    """Returns the indexes that list it: a signature of one covers the image."""
     referrers: Referrers | None
     """The artifacts about it; None for a kit that this command builds."""
     reference: Reference | None = None
@@ -60,7 +60,7 @@ class Candidate:
     @property
     def subjects(self) -> tuple[Descriptor, ...]:
         """The manifests whose signatures count: that of the image, and those of its indexes."""
-        every = (*self.tops, self.image.descriptor)
+        every = (*self.indexes(), self.image.descriptor)
         return tuple({item.digest: item for item in every}.values())
 
 
@@ -98,29 +98,24 @@ def policy_at(path: Path) -> LoadedPolicy:
     return load_policy(path)
 
 
-def require_accepted(
-    candidate: Callable[[], Candidate],
-    progress: Progress,
-    policies: Sequence[LoadedPolicy] | None = None,
-) -> None:
-    """Raise if a policy of this machine refuses an image.
-
-    ``candidate`` is called only if there is a policy.
+def accepted(
+    candidate: Candidate, progress: Progress, policies: Sequence[LoadedPolicy] | None = None
+) -> Image:
+    """Return the image of a candidate if every policy of this machine accepts it.
 
     Raises:
         TrustError: ``POLICY_*``, one problem for each rule that refuses it.
         StoreError, RegistryError: the image or its signatures cannot be read.
     """
     asked = policies_here() if policies is None else policies
-    if not asked:
-        return
-    found = candidate()
-    decisions = decisions_about(found, asked)
-    problems = [item for decision in decisions for item in decision.problems]
-    if problems:
-        raise failures(problems)
-    files = ", ".join(str(item.policy.path) for item in decisions)
-    progress.phase(f"{found.image.digest.short} is accepted by {files}")
+    if asked:
+        decisions = decisions_about(candidate, asked)
+        problems = [item for decision in decisions for item in decision.problems]
+        if problems:
+            raise failures(problems)
+        files = ", ".join(str(item.policy.path) for item in decisions)
+        progress.phase(f"{candidate.image.digest.short} is accepted by {files}")
+    return candidate.image
 
 
 def decisions_about(candidate: Candidate, policies: Sequence[LoadedPolicy]) -> tuple[Decision, ...]:
@@ -170,22 +165,22 @@ def _signed(facts: ImageFacts, candidate: Candidate, loaded: LoadedPolicy) -> Im
     )
 
 
+def built_candidate(name: str, image: Image) -> Candidate:
+    """Return the image of a kit that this command has built as a candidate."""
+    return Candidate(name, image, tuple, None)
+
+
 def stored_candidate(
-    text: str, image: Image, store: LocalStore, reference: Reference | None = None
+    name: str, image: Image, store: LocalStore, reference: Reference | None = None
 ) -> Candidate:
-    """Return a stored image as a candidate: what was pulled with it is what it is decided by."""
-    return Candidate(text, image, indexes_of(image, store), Attached(store), reference)
+    """Return a stored image as a candidate: the signatures count that are stored with it."""
 
+    def indexes() -> tuple[Descriptor, ...]:
+        tops = (item for item in store.index().images().values() if item.media_type in INDEX_TYPES)
+        opened = [store.opened(item.digest) for item in tops]
+        return tuple(top for entries, source in opened for top in _listing(entries, source, image))
 
-def indexes_of(image: Image, store: LocalStore) -> tuple[Descriptor, ...]:
-    """Return the indexes in the store that list an image: a signature of one covers the image."""
-    found = []
-    for top in store.index().images().values():
-        if top.media_type in INDEX_TYPES:
-            entries, source = store.opened(top.digest)
-            if image.digest in {item.digest for item in manifests_below(entries, source)}:
-                found.append(top)
-    return tuple(found)
+    return Candidate(name, image, indexes, Attached(store), reference)
 
 
 def opened_candidate(
@@ -194,7 +189,7 @@ def opened_candidate(
     """Return what a name names as a candidate; an index counts only if it lists the image."""
     entries, source = opened
     image = find_image(entries, source, this_platform(), is_preference=True)
-    return Candidate(text, image, _listing(entries, source, image), referrers, reference)
+    return Candidate(text, image, lambda: _listing(entries, source, image), referrers, reference)
 
 
 def _listing(entries: Sequence[Descriptor], source: Source, image: Image) -> tuple[Descriptor, ...]:
@@ -256,13 +251,12 @@ def acceptance(reference: Reference, progress: Progress) -> "Callable[[Image, Re
     from mealkit.stores.registry.pull import RemoteImages
 
     def accept(image: Image, registries: "Registries") -> None:
-        def candidate() -> Candidate:
+        def indexes() -> tuple[Descriptor, ...]:
             entries, source = RemoteImages(registries).opened(reference)
-            tops = _listing(entries, source, image)
-            referrers = referrers_at(reference, registries)
-            return Candidate(str(reference), image, tops, referrers, reference)
+            return _listing(entries, source, image)
 
-        require_accepted(candidate, progress)
+        referrers = referrers_at(reference, registries)
+        accepted(Candidate(str(reference), image, indexes, referrers, reference), progress)
 
     return accept
 

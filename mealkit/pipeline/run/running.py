@@ -24,9 +24,9 @@ from mealkit.pipeline.machine.preflighting import Start, check_start, here_conte
 from mealkit.pipeline.machine.stated_needs import Stated, stated_by
 from mealkit.pipeline.opening_images import current_image, open_image
 from mealkit.pipeline.publish.admitting import (
-    Candidate,
     acceptance,
-    require_accepted,
+    accepted,
+    built_candidate,
     require_local_builds,
     stored_candidate,
 )
@@ -250,12 +250,10 @@ def _image(
                 kit, frozen=False, places=Outputs().places(), home=home, progress=progress
             )
             image = store.image(str(report.digest), platform)
-            require_accepted(lambda: Candidate(request.target, image, (), None), progress)
-            return image
+            return accepted(built_candidate(request.target, image), progress)
         case StoredName() | StoredDigest():
             image = store.image(opened.text, platform)
-            text = request.target
-            require_accepted(lambda: stored_candidate(text, image, store, origin), progress)
+            accepted(stored_candidate(request.target, image, store, origin), progress)
             return _verified(image, store, progress)
         case RegistryReference():
             from mealkit.containers.select import choose
@@ -263,18 +261,11 @@ def _image(
 
             is_unpacked = choose(clients(home), request.client).name == "sandbox"
             wanted = platform.architecture
-            accept = acceptance(opened.reference, progress)
-            return pull(
-                opened.reference,
-                wanted,
-                home,
-                progress,
-                accept=accept,
-                is_unpacked=is_unpacked,
-            )
+            at, accept = opened.reference, acceptance(opened.reference, progress)
+            return pull(at, wanted, home, progress, accept=accept, is_unpacked=is_unpacked)
         case LayoutFolder() | ArchiveFile():
             with open_image(opened, home, platform) as found:
-                require_accepted(lambda: stored_candidate(opened.text, found, store), progress)
+                accepted(stored_candidate(opened.text, found, store), progress)
                 return _stored(found, opened.text, store, progress)
         case _:
             assert_never(opened)
