@@ -85,6 +85,21 @@ HubRepository = Annotated[
 HubRevision = Annotated[
     str, StringConstraints(pattern=r"^[^\s-]\S*$", max_length=255), _checked(line_fault)
 ]
+ArtifactReference = Annotated[
+    str,
+    StringConstraints(
+        # The registry, the repository, and a tag, a digest or both.
+        pattern=r"^[A-Za-z0-9.\[\]:-]+/[a-z0-9._/-]+"
+        r"(?::[A-Za-z0-9_][A-Za-z0-9._-]{0,127}|(?::[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?"
+        r"@sha256:[0-9a-f]{64})$",
+        max_length=512,
+    ),
+]
+"""An artifact in a registry, by its tag or digest."""
+ArtifactRepository = Annotated[
+    str, StringConstraints(pattern=r"^[a-z0-9]+(?:[._/-]+[a-z0-9]+)*$", max_length=255)
+]
+"""A repository's name, without its registry."""
 HubCommit = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
 
 # https://packaging.python.org/en/latest/specifications/name-normalization/

@@ -83,7 +83,7 @@ def _cli_page() -> Iterator[str]:
 
 
 def _help(verb: str) -> str:
-    arguments = [verb, "--help"] if verb else ["--help"]
+    arguments = [*verb.split(), "--help"]
     environment = {"NO_COLOR": "1", "MEALKIT_HOME": None}
     result = CliRunner().invoke(
         app, arguments, prog_name="mealkit", env=environment, terminal_width=_WIDTH

@@ -1,5 +1,6 @@
 """mealkit build: build a kit's image into the local store."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,11 +11,19 @@ from mealkit.cli.options import (
     Json,
     KitPath,
     Locked,
+    ModelPack,
+    OptionalKeyFile,
+    PassphraseFd,
+    PassphraseFile,
     PlainHttp,
+    Replace,
+    Sign,
     session_of,
     use_plain_http,
 )
 from mealkit.cli.output import print_json, print_line, say, table
+from mealkit.cli.sign import sign_lines, signing_key
+from mealkit.errors import failure
 
 if TYPE_CHECKING:
     from mealkit.pipeline.image.building import BuildReport, BuiltImage
@@ -25,6 +34,8 @@ EXAMPLES = (
     "mealkit build --output oci-archive:my-kit.tar",
     "mealkit build --push registry.example.org/team/my-kit:1.0.0",
     "mealkit build --push registry:5000/my-kit:1.0.0 --plain-http registry:5000",
+    "mealkit build --push registry.example.org/team/my-kit:1.0.0 --modelpack",
+    "mealkit build --push registry.example.org/team/my-kit:1.0.0 --sign --key team.key",
 )
 
 
@@ -50,6 +61,12 @@ def build(  # noqa: PLR0913  one parameter for each option
             show_default=False,
         ),
     ] = [],  # noqa: B006
+    modelpack: ModelPack = False,
+    sign: Sign = False,
+    key: OptionalKeyFile = None,
+    passphrase_file: PassphraseFile = None,
+    passphrase_fd: PassphraseFd = None,
+    replaces: Replace = False,
     plain_http: PlainHttp = [],  # noqa: B006
     allow_folder: AllowFolder = [],  # noqa: B006
     as_json: Json = False,
@@ -58,20 +75,41 @@ def build(  # noqa: PLR0913  one parameter for each option
 
     No daemon is needed. Weights are neither copied nor compressed. For a kit with several
     architectures one image is built for each, and an index of them; the index's digest is printed.
+    A version that exists keeps its bytes, here and in a registry: the build of another image is
+    refused without --replace. A tag without a digit, such as latest, may move.
     """
     from mealkit.pipeline.image.building import build_kit
+    from mealkit.pipeline.image.naming_builds import Taken
     from mealkit.pipeline.image.outputs import Outputs
+    from mealkit.pipeline.publish.key_files import PassphraseSource
 
+    if modelpack and not push:
+        raise failure("USAGE", "--modelpack needs a registry", hint="add --push REGISTRY/NAME:TAG")
     session = session_of(context)
     use_plain_http(plain_http)
+    progress = session.progress(as_json=as_json)
+    source = PassphraseSource(passphrase_fd, passphrase_file)
+    signer = signing_key(key, source, progress, is_wanted=sign)
     report = build_kit(
         path,
         frozen=locked,
         outputs=Outputs(load, output, push),
         home=session.home,
-        progress=session.progress(as_json=as_json),
+        progress=progress,
         allowed=allow_folder,
+        taken=Taken.REPLACED if replaces else Taken.REFUSED,
     )
+    if modelpack:
+        from mealkit.pipeline.publish.packing import push_modelpacks
+
+        packs = push_modelpacks(str(report.digest), push, session.home, progress)
+        report = replace(report, delivered=(*report.delivered, *packs))
+    if signer is not None:
+        from mealkit.pipeline.publish.signing import sign_everywhere
+
+        signed = sign_everywhere(report.digest, push, signer, session.home)
+        lines = [line for item in signed for line in sign_lines(item)]
+        report = replace(report, delivered=(*report.delivered, *lines))
     if as_json:
         print_json(_form(report))
         return

@@ -65,9 +65,24 @@ PlainHttp = Annotated[
         show_default=False,
     ),
 ]
+ModelPack = Annotated[
+    bool,
+    typer.Option(
+        "--modelpack",
+        help="Also push the weights as a CNCF ModelPack that refers to the image.",
+    ),
+]
 SigningKeyFile = Annotated[
     Path,
     typer.Option("--key", metavar="FILE", help="The private key to sign with (mealkit keygen)."),
+]
+Sign = Annotated[
+    bool,
+    typer.Option("--sign", help="Also sign the image, where it was pushed and in the local store."),
+]
+OptionalKeyFile = Annotated[
+    Path | None,
+    typer.Option("--key", metavar="FILE", help="The private key for --sign (mealkit keygen)."),
 ]
 PassphraseFile = Annotated[
     Path | None,
@@ -85,6 +100,12 @@ PassphraseFd = Annotated[
         metavar="NUMBER",
         help="Read the key's passphrase from this file descriptor.",
         show_default=False,
+    ),
+]
+Replace = Annotated[
+    bool,
+    typer.Option(
+        "--replace", help="Let the new image have the version, if an image with other bytes has it."
     ),
 ]
 HERE = "."

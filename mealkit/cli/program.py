@@ -19,7 +19,9 @@ from typer.core import TyperGroup
 
 from mealkit.cli import (
     build,
+    catalog,
     check,
+    copy,
     diff,
     estimate,
     explain,
@@ -28,6 +30,7 @@ from mealkit.cli import (
     inspect,
     key,
     keygen,
+    load,
     lock,
     logs,
     new,
@@ -35,8 +38,12 @@ from mealkit.cli import (
     preflight,
     prune,
     ps,
+    pull,
+    push,
     render,
     run,
+    save,
+    sbom,
     schema,
     sign,
     stop,
@@ -56,6 +63,9 @@ _BROKEN_PIPE_EXIT = 141
 _NO_PATH = frozenset({errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL})
 
 _AS_JSON = "mealkit.as_json"
+
+# What a verb of several words begins with, and what its verbs are for.
+_GROUPS = {"catalog": catalog.HELP}
 
 _Verb = tuple[str, Callable[..., None], Sequence[str]]
 
@@ -113,6 +123,9 @@ _VERBS: Sequence[_Verb] = (
     ("schema", schema.schema, schema.EXAMPLES),
     ("lock", lock.lock, lock.EXAMPLES),
     ("build", build.build, build.EXAMPLES),
+    ("push", push.push, push.EXAMPLES),
+    ("pull", pull.pull, pull.EXAMPLES),
+    ("copy", copy.copy, copy.EXAMPLES),
     ("render", render.render, render.EXAMPLES),
     ("host", host.host, host.EXAMPLES),
     ("estimate", estimate.estimate, estimate.EXAMPLES),
@@ -125,10 +138,18 @@ _VERBS: Sequence[_Verb] = (
     ("ps", ps.ps, ps.EXAMPLES),
     ("logs", logs.logs, logs.EXAMPLES),
     ("stop", stop.stop, stop.EXAMPLES),
+    ("save", save.save, save.EXAMPLES),
+    ("load", load.load, load.EXAMPLES),
     ("images", images.images, images.EXAMPLES),
     ("inspect", inspect.inspect, inspect.EXAMPLES),
     ("policy", policy.policy, policy.EXAMPLES),
+    ("sbom", sbom.sbom, sbom.EXAMPLES),
     ("diff", diff.diff, diff.EXAMPLES),
+    ("catalog add", catalog.add, catalog.EXAMPLES["add"]),
+    ("catalog remove", catalog.remove, catalog.EXAMPLES["remove"]),
+    ("catalog list", catalog.list_kits, catalog.EXAMPLES["list"]),
+    ("catalog search", catalog.search, catalog.EXAMPLES["search"]),
+    ("catalog show", catalog.show, catalog.EXAMPLES["show"]),
     ("prune", prune.prune, prune.EXAMPLES),
     ("explain", explain.explain, explain.EXAMPLES),
     ("version", version.version, version.EXAMPLES),
@@ -145,8 +166,15 @@ def _examples(lines: Sequence[str]) -> str:
     return "\n\n\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
 
 
+_groups = {"": app}
+for _name, _text in _GROUPS.items():
+    _groups[_name] = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help=_text)
 for _name, _function, _lines in _VERBS:
-    app.command(_name, help=cleandoc(_function.__doc__ or "") + _examples(_lines))(_function)
+    _group, _, _verb = _name.rpartition(" ")
+    _help_text = cleandoc(_function.__doc__ or "") + _examples(_lines)
+    _groups[_group].command(_verb, help=_help_text)(_function)
+for _name in _GROUPS:
+    app.add_typer(_groups[_name], name=_name)
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001  typer calls it with the option's value

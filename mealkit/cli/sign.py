@@ -1,5 +1,6 @@
 """mealkit sign: sign an image in a registry or in the local store."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,13 +15,18 @@ from mealkit.cli.options import (
     use_plain_http,
 )
 from mealkit.cli.output import print_json, print_line, say
+from mealkit.errors import failure
 
 if TYPE_CHECKING:
+    from mealkit.pipeline.publish.key_files import PassphraseSource
     from mealkit.pipeline.publish.signing import SignReport
+    from mealkit.progress import Progress
+    from mealkit.trust.keys import SigningKey
 
 EXAMPLES = (
     "mealkit sign registry.example.org/team/my-kit:1.0.0 --key team.key",
     "mealkit sign my-kit:1.0.0 --key team.key --passphrase-file passphrase.txt",
+    "mealkit sign my-kit:1.0.0 --key team.key --model-signature model.sig",
 )
 
 
@@ -34,6 +40,13 @@ def sign(  # noqa: PLR0913  one parameter for each option
     key: SigningKeyFile,
     passphrase_file: PassphraseFile = None,
     passphrase_fd: PassphraseFd = None,
+    model_signature: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Also sign the model's files (OpenSSF Model Signing), and write that to FILE.",
+        ),
+    ] = None,
     plain_http: PlainHttp = [],  # noqa: B006  typer copies it
     as_json: Json = False,
 ) -> None:
@@ -52,6 +65,10 @@ def sign(  # noqa: PLR0913  one parameter for each option
     progress = session.progress(as_json=as_json)
     secret = signing_key_at(key, PassphraseSource(passphrase_fd, passphrase_file), progress)
     report = sign_image(target, secret, session.home)
+    if model_signature is not None:
+        from mealkit.pipeline.publish.model_signatures import sign_model_files
+
+        sign_model_files(target, secret, session.home, model_signature)
     if as_json:
         print_json(sign_form(report))
         return
@@ -59,6 +76,21 @@ def sign(  # noqa: PLR0913  one parameter for each option
         for line in sign_lines(report):
             say(line)
     print_line(report.digest)
+
+
+def signing_key(
+    key: Path | None,
+    passphrase: "PassphraseSource",
+    progress: "Progress",
+    *,
+    is_wanted: bool,
+) -> "SigningKey | None":
+    """Return the key for --sign of another verb, before its work starts; None without --sign."""
+    from mealkit.pipeline.publish.key_files import signing_key_at
+
+    if is_wanted != (key is not None):
+        raise failure("USAGE", "--sign and --key belong together", hint="--sign --key FILE")
+    return None if key is None else signing_key_at(key, passphrase, progress)
 
 
 def sign_lines(report: "SignReport") -> list[str]:

@@ -45,6 +45,14 @@ def verify(  # noqa: PLR0913  one parameter for each option
         bool,
         typer.Option("--legacy", help="Accept a signature in the older layout without a bundle."),
     ] = False,
+    model_signature: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Also verify the signature of the model's files (OpenSSF Model Signing), and"
+            " write it to FILE.",
+        ),
+    ] = None,
     plain_http: PlainHttp = [],  # noqa: B006
     as_json: Json = False,
 ) -> None:
@@ -60,6 +68,11 @@ def verify(  # noqa: PLR0913  one parameter for each option
     use_plain_http(plain_http)
     trusted = _trusted(key, (identity, issuer, trusted_root), legacy=legacy)
     found = verify_image(target, trusted, session.home)
+    if model_signature is not None:
+        from mealkit.pipeline.publish.model_signatures import write_model_signature
+
+        keys = [item.key for item in trusted.keys.keys]
+        write_model_signature(target, keys, session.home, model_signature)
     if as_json:
         print_json(_form(found))
         return

@@ -7,6 +7,7 @@ Formats: OCI image-spec v1.1, manifest.md and config.md.
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Protocol
 
 from mealkit.digest import Digest, canonical_json
@@ -154,6 +155,14 @@ class Image:
     def platform(self) -> Platform:
         """The operating system and architecture that the config states."""
         return Platform.from_json(self.config)
+
+    @property
+    def created_seconds(self) -> int:
+        """The time that the config states, in seconds since 1970; 0 if it states none."""
+        try:
+            return int(datetime.fromisoformat(self.config["created"]).timestamp())
+        except (KeyError, TypeError, ValueError, OverflowError):
+            return 0
 
     @property
     def annotations(self) -> dict[str, str]:

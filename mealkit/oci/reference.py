@@ -17,6 +17,7 @@ _REPOSITORY = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
 _TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
 _LABEL = r"(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
 _REGISTRY = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-fA-F:.]+\])(?::[0-9]{{1,5}})?")
+_DIGIT = re.compile(r"[0-9]")
 _IDENTIFIER = re.compile(r"sha256|[0-9a-f]{64}")
 _MAX_NAME_LENGTH = 255
 
@@ -64,6 +65,11 @@ class Reference:
     def name(self) -> str:
         """Registry and repository, without tag and digest."""
         return f"{self.registry}/{self.repository}" if self.registry else self.repository
+
+    @property
+    def is_version(self) -> bool:
+        """Whether the tag names one version for good; a tag without a digit (latest) may move."""
+        return bool(self.tag and _DIGIT.search(self.tag))
 
     def __str__(self) -> str:
         tag = "" if self.tag is None else f":{self.tag}"

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import assert_never
+from typing import TypeVar, assert_never
 
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError, Problem
@@ -25,6 +25,8 @@ from mealkit.preflight.cpu import architecture
 from mealkit.progress import SILENT, Progress
 from mealkit.stores.local import LocalStore
 from mealkit.web.retry import Retry
+
+_Target = TypeVar("_Target")
 
 Opened = tuple[Sequence[Descriptor], Source]
 """The image or index that a target names, and the reader of its bytes."""
@@ -59,6 +61,7 @@ def open_source(
 ) -> Iterator[Opened]:
     """Open the image or index without choosing a platform; otherwise like ``open_image``."""
     found = image_named(target) if isinstance(target, str) else target
+    found = resolved(found, home, progress)
     if isinstance(found, RegistryReference):
         current = current_image(found, home, platform, progress)
         found = current if isinstance(current, StoredDigest) else found
@@ -70,6 +73,24 @@ def open_source(
                 yield opened
         case _:
             assert_never(found)
+
+
+def resolved(
+    target: _Target, home: Home, progress: Progress = SILENT
+) -> _Target | RegistryReference:
+    """Return a target; for a name that the local store lacks, what the user's catalogues list.
+
+    Without catalogues, a name is one in the local store. ``progress`` is told where a kit is from.
+
+    Raises:
+        StoreError: ``KIT_UNLISTED``; ``CATALOGUE_*``.
+        RegistryError: a catalogue cannot be read.
+    """
+    if not isinstance(target, StoredName):
+        return target
+    from mealkit.pipeline.publish.short_names import from_catalogs
+
+    return from_catalogs(target, home, progress) or target
 
 
 def this_platform() -> Platform:

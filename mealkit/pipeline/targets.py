@@ -6,7 +6,7 @@ an existing path means that path; any other text names an image:
 
     my-kit, my-kit/kit.yaml      a kit: its folder, or its kit file
     my-kit/kit.lock              a lock
-    my-kit:1.0.0                 an image in the local store, by name
+    my-kit:1.0.0, my-kit         an image in the local store, by name; or else a catalogue's kit
     sha256:4f53..., 4f53cd       an image in the local store, by digest or its first digits
     registry.example.org/a/b:1   an image in a registry; the local store may have it already
     oci:DIR, oci-archive:FILE    an image in an OCI layout or archive
@@ -50,7 +50,7 @@ class LockFile:
 
 @dataclass(frozen=True, slots=True)
 class StoredName:
-    """An image in the local store, by its name."""
+    """An image by its name: in the local store, or else in the user's catalogues."""
 
     text: str
 
@@ -70,6 +70,8 @@ class RegistryReference:
     reference: Reference
     is_absent: bool = False
     """Whether this command has found out that the local store lacks what it names now."""
+    listed_as: str | None = None
+    """The kit's NAME:VERSION, if a catalogue gave the reference."""
 
 
 @dataclass(frozen=True, slots=True)

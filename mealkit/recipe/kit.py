@@ -18,6 +18,7 @@ from mealkit.recipe.answers import CHANGES_ANSWERS, KEEPS_ANSWERS, StrictModel
 from mealkit.recipe.serving_settings import Serving
 from mealkit.strings import (
     AbsolutePath,
+    ArtifactReference,
     DebianPackage,
     Glibc,
     HubRepository,
@@ -113,7 +114,19 @@ class FolderPlace(StrictModel):
     --allow-folder."""
 
 
-Place = Annotated[HubPlace | WheelPlace | HttpPlace | FolderPlace, Field(discriminator="source")]
+class OciPlace(StrictModel):
+    """A model in a registry: a CNCF ModelPack, a ModelKit of KitOps, or a model of Docker."""
+
+    source: Annotated[Literal["oci"], KEEPS_ANSWERS]
+    """The kind of source."""
+    reference: Annotated[ArtifactReference, KEEPS_ANSWERS]
+    """REGISTRY/NAME:TAG, with or without @sha256:.... The lock resolves a tag to a digest, and
+    reports it."""
+
+
+Place = Annotated[
+    HubPlace | WheelPlace | HttpPlace | FolderPlace | OciPlace, Field(discriminator="source")
+]
 
 
 class _Files(StrictModel):
@@ -143,8 +156,13 @@ class FolderWeights(FolderPlace, _Files):
     """Weights from a folder."""
 
 
+class OciWeights(OciPlace, _Files):
+    """Weights from a registry."""
+
+
 Weights = Annotated[
-    HubWeights | WheelWeights | HttpWeights | FolderWeights, Field(discriminator="source")
+    HubWeights | WheelWeights | HttpWeights | FolderWeights | OciWeights,
+    Field(discriminator="source"),
 ]
 
 

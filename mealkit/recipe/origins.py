@@ -4,8 +4,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from mealkit.digest import Digest
 from mealkit.recipe.answers import KEEPS_ANSWERS, StrictModel
 from mealkit.strings import (
+    ArtifactRepository,
     HubCommit,
     HubRepository,
     PackageName,
@@ -58,6 +60,20 @@ class FolderOrigin(StrictModel):
     """The file's path in the folder."""
 
 
+class OciOrigin(StrictModel):
+    """A file of an artifact in a registry, which the kit states."""
+
+    source: Annotated[Literal["oci"], KEEPS_ANSWERS] = "oci"
+    """The kind of source."""
+    repository: Annotated[ArtifactRepository, KEEPS_ANSWERS]
+    """The repository's name, without its registry."""
+    digest: Annotated[Digest, KEEPS_ANSWERS]
+    """The digest of the artifact's manifest."""
+    file: Annotated[RelativePath, KEEPS_ANSWERS]
+    """The file's path in the artifact."""
+
+
 Origin = Annotated[
-    HubOrigin | WheelOrigin | HttpOrigin | FolderOrigin, Field(discriminator="source")
+    HubOrigin | WheelOrigin | HttpOrigin | FolderOrigin | OciOrigin,
+    Field(discriminator="source"),
 ]

@@ -7,11 +7,21 @@ from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TypeVar, assert_never
 
+from mealkit.digest import Digest
 from mealkit.errors import MealkitError, Problem, failures
-from mealkit.recipe.kit import FolderPlace, HttpPlace, HubPlace, Place, Weights, WheelPlace
+from mealkit.recipe.kit import (
+    FolderPlace,
+    HttpPlace,
+    HubPlace,
+    OciPlace,
+    Place,
+    Weights,
+    WheelPlace,
+)
 from mealkit.sources.http import HttpReader
 from mealkit.sources.hub import HubReader
 from mealkit.sources.kit_folder import FolderReader
+from mealkit.sources.model_artifact import ArtifactReader
 from mealkit.sources.source import PlaceReader, Supplies
 from mealkit.sources.wheel import WheelReader
 
@@ -33,21 +43,24 @@ _TELLING = (
 
 
 def open_place(
-    place: Place, kit_folder: Path, supplies: Supplies, commit: str | None = None
+    place: Place, kit_folder: Path, supplies: Supplies, locked: str | None = None
 ) -> PlaceReader:
     """Return the adapter of a place; this makes no request.
 
-    ``commit`` is the commit to which a lock resolved a revision on the Hub.
+    ``locked`` is the commit to which a lock resolved a revision on the Hub, or the digest to which
+    it resolved the tag of an artifact.
     """
     match place:
         case HubPlace():
-            return HubReader(place, supplies, commit)
+            return HubReader(place, supplies, locked)
         case WheelPlace():
             return WheelReader(place, supplies)
         case HttpPlace():
             return HttpReader(place, supplies)
         case FolderPlace():
             return FolderReader(place, kit_folder, supplies)
+        case OciPlace():
+            return ArtifactReader(place, supplies, Digest(locked) if locked else None)
         case _:
             assert_never(place)
 

@@ -4,21 +4,21 @@ No network: a file from elsewhere stays as it is locked. Raises SourceError for 
 a lock cannot contain.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from mealkit.lock.resolve import lockable
 from mealkit.lock.resolved import CurrentWeights
-from mealkit.recipe.kit import FolderWeights, HubPlace, Model, Place, Weights
+from mealkit.recipe.kit import FolderWeights, HubPlace, Model, OciPlace, Place, Weights
 from mealkit.recipe.lock import LockedFile, LockedModel, ModelShape
-from mealkit.recipe.origins import FolderOrigin, HubOrigin
+from mealkit.recipe.origins import FolderOrigin
 from mealkit.sources.fallback import path_in_image
 from mealkit.sources.formats import Format
 from mealkit.sources.kit_folder import FolderReader
 from mealkit.sources.ranges import FileRanges, RangeReader
 from mealkit.sources.read_shape import ModelFile, shape_of
-from mealkit.sources.retrieval import gave, name_at
+from mealkit.sources.retrieval import gave, locked_revision, name_at
 from mealkit.sources.source import PinnedFile, Supplies
 from mealkit.sources.weights import forms_of, require_apart
 
@@ -151,15 +151,19 @@ def _pinned_entry(entry: Weights, locked: LockedModel) -> Weights:
     update = {
         "files": tuple(own),
         "sha256": {name: file.sha256.hex for name, file in own.items()},
-        "mirrors": tuple(_at_commit(place, locked) for place in entry.mirrors),
+        "mirrors": tuple(_at_revision(place, own.values()) for place in entry.mirrors),
     }
-    return _at_commit(entry.model_copy(update=update), locked)
+    return _at_revision(entry.model_copy(update=update), own.values())
 
 
-def _at_commit(place: P, locked: LockedModel) -> P:
-    """Return a place on the Hub at the locked commit; any other as it is."""
+def _at_revision(place: P, locked: Collection[LockedFile]) -> P:
+    """Return a place at the locked commit or digest; one without either as it is."""
+    revision = locked_revision(place, tuple(locked))
+    if revision is None:
+        return place
     if isinstance(place, HubPlace):
-        for origin in (origin for file in locked.files for origin in file.origins):
-            if isinstance(origin, HubOrigin) and origin.repo == place.repo:
-                return place.model_copy(update={"revision": origin.commit})
+        return place.model_copy(update={"revision": revision})
+    if isinstance(place, OciPlace):
+        tagged = place.reference.partition("@")[0]
+        return place.model_copy(update={"reference": f"{tagged}@{revision}"})
     return place

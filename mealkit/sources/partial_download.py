@@ -7,7 +7,8 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,27 +17,38 @@ from mealkit.files.whole import disk_errors
 from mealkit.untrusted import UntrustedError, parse_json_object, read_file
 
 _MAX_NOTE_BYTES = 64 * 1024
+# How often a thread that another can stop asks for a lock.
+_LOCK_SECONDS = 0.05
 
 
 class PartialDownload:
     """An open part; ``open_partial_download`` creates it and locks it."""
 
-    def __init__(self, path: Path, handle: int) -> None:
+    def __init__(self, path: Path, handle: int, head: bytes = b"") -> None:
         self.path = path
         self._handle = handle
-        self._state = hashlib.sha256()
+        self._head = head
+        self._begin()
         self.size_bytes = 0
         self._note = path.with_suffix(".json")
         self._origin = _read_note(self._note)
         # A part that a killed process left is hashed again, because its content is not known.
         for chunk in file_chunks(path):
-            self._state.update(chunk)
-            self.size_bytes += len(chunk)
+            self._count(chunk)
 
     @property
     def digest(self) -> Digest:
         """The digest of the bytes written so far."""
         return Digest(f"sha256:{self._state.hexdigest()}")
+
+    def digest_within(self, tail: bytes) -> Digest:
+        """Return the digest of a layer: the head, the bytes written so far, and a tail.
+
+        It is counted along, so that nobody reads a large file a second time.
+        """
+        state = self._within.copy()
+        state.update(tail)
+        return Digest(f"sha256:{state.hexdigest()}")
 
     def write(self, chunk: bytes | memoryview) -> None:
         """Append bytes.
@@ -48,8 +60,7 @@ class PartialDownload:
         while view:
             with disk_errors(self.path):
                 written = os.pwrite(self._handle, view, self.size_bytes)
-            self._state.update(view[:written])
-            self.size_bytes += written
+            self._count(view[:written])
             view = view[written:]
 
     def may_resume(self, url: str, *, trusted: bool) -> bool:
@@ -83,8 +94,7 @@ class PartialDownload:
     def restart(self) -> None:
         """Discard the written bytes, and stay open."""
         os.ftruncate(self._handle, 0)
-        self._state = hashlib.sha256()
-        self.size_bytes = 0
+        self._begin()
 
     def forget_origin(self) -> None:
         """Delete the record of its origin, before the part is moved away."""
@@ -95,14 +105,30 @@ class PartialDownload:
         self._note.unlink(missing_ok=True)
         self.path.unlink(missing_ok=True)
 
+    def _begin(self) -> None:
+        self.size_bytes = 0
+        self._state = hashlib.sha256()
+        self._within = hashlib.sha256(self._head)
+
+    def _count(self, chunk: bytes | memoryview) -> None:
+        self.size_bytes += len(chunk)
+        self._state.update(chunk)
+        if self._head:
+            self._within.update(chunk)
+
     @property
     def _validator(self) -> str:
         return self._origin.get("validator", "")
 
 
 @contextmanager
-def open_partial_download(folder: Path, key: str) -> Iterator[PartialDownload | None]:
+def open_partial_download(
+    folder: Path, key: str, *, head: bytes = b"", check: Callable[[], None] | None = None
+) -> Iterator[PartialDownload | None]:
     """Open a part and lock it; wait for the process that has locked it now.
+
+    ``head`` is what ``digest_within`` begins with. ``check`` is called while this waits, and may
+    raise an error to end it.
 
     Returns None if it was finished or deleted in the meantime: check the cache, then try again.
 
@@ -115,10 +141,22 @@ def open_partial_download(folder: Path, key: str) -> Iterator[PartialDownload | 
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         # The lock is on the file itself: after it was moved into the cache, its path is free again.
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield PartialDownload(path, handle) if _is_at(path, handle) else None
+        _lock(handle, check)
+        yield PartialDownload(path, handle, head) if _is_at(path, handle) else None
     finally:
         os.close(handle)
+
+
+def _lock(handle: int, check: Callable[[], None] | None) -> None:
+    while check is not None:
+        check()
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(_LOCK_SECONDS)
+        else:
+            return
+    fcntl.flock(handle, fcntl.LOCK_EX)
 
 
 def _is_at(path: Path, handle: int) -> bool:

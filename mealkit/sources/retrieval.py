@@ -11,10 +11,27 @@ from pathlib import Path
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError, Problem, failure
 from mealkit.jobs import Stop, side_by_side
+from mealkit.oci.reference import Reference
 from mealkit.progress import Task
-from mealkit.recipe.kit import FolderPlace, HttpPlace, HubPlace, Model, Place, Weights, WheelPlace
+from mealkit.recipe.kit import (
+    FolderPlace,
+    HttpPlace,
+    HubPlace,
+    Model,
+    OciPlace,
+    Place,
+    Weights,
+    WheelPlace,
+)
 from mealkit.recipe.lock import LockedFile
-from mealkit.recipe.origins import FolderOrigin, HttpOrigin, HubOrigin, Origin, WheelOrigin
+from mealkit.recipe.origins import (
+    FolderOrigin,
+    HttpOrigin,
+    HubOrigin,
+    OciOrigin,
+    Origin,
+    WheelOrigin,
+)
 from mealkit.sources.fallback import first_that_works, open_place, path_in_image
 from mealkit.sources.formats import classify
 from mealkit.sources.ranges import FileRanges
@@ -82,9 +99,10 @@ class _Sites:
         self._down: dict[int, MealkitError] = {}
         self._readers: dict[int, list[PlaceReader]] = {}
         for entry in model.weights:
+            own = [file for file in locked if name_at(entry, file.path) is not None]
             self._readers[id(entry)] = [
                 stack.enter_context(
-                    closing(open_place(place, kit_folder, supplies, _commit(place, locked)))
+                    closing(open_place(place, kit_folder, supplies, locked_revision(place, own)))
                 )
                 for place in (entry, *entry.mirrors)
             ]
@@ -153,15 +171,22 @@ class _Job:
         return path
 
 
-def _commit(place: Place, locked: Sequence[LockedFile]) -> str | None:
-    """Return the commit that the lock resolved a place's revision to."""
-    if not isinstance(place, HubPlace):
-        return None
-    for file in locked:
-        for origin in file.origins:
-            if isinstance(origin, HubOrigin) and origin.repo == place.repo:
+def locked_revision(place: Place, locked: Sequence[LockedFile]) -> str | None:
+    """Return the commit or the digest that the lock resolved a place's revision or tag to."""
+    for origin in (origin for file in locked for origin in file.origins):
+        match place, origin:
+            case HubPlace(), HubOrigin() if origin.repo == place.repo:
                 return origin.commit
+            case OciPlace(), OciOrigin() if origin.repository == repository_of(place):
+                return str(origin.digest)
+            case _:
+                pass
     return None
+
+
+def repository_of(place: OciPlace) -> str:
+    """Return the name of an artifact's repository, without its registry."""
+    return Reference.parse(place.reference).repository
 
 
 def name_at(entry: Weights, path: str) -> str | None:
@@ -190,5 +215,7 @@ def _is_origin(place: Place, name: str, origin: Origin) -> bool:
             return name == file
         case FolderPlace(), FolderOrigin(file=file):
             return name == file
+        case OciPlace(), OciOrigin():
+            return (repository_of(place), name) == (origin.repository, origin.file)
         case _:
             return False

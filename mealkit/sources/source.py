@@ -1,6 +1,6 @@
 """The interface of every source of weights: find files, pin them to digests, fetch them.
 
-The adapters are folder, wheel, http and hub; ``weights`` picks one for each place of a kit.
+The adapters are folder, wheel, http, hub and oci; ``weights`` picks one for each place of a kit.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,6 +12,9 @@ from typing import Protocol
 from mealkit.digest import Digest, digest_of_file
 from mealkit.errors import Problem, failure
 from mealkit.names import path_fault
+from mealkit.oci.descriptor import Descriptor
+from mealkit.oci.image import Blob
+from mealkit.oci.reference import Reference
 from mealkit.progress import Task
 from mealkit.recipe.origins import Origin
 from mealkit.sources.download import Downloader
@@ -34,6 +37,18 @@ def hash_one_by_one(paths: Sequence[Path]) -> list[Digest]:
     return [digest_of_file(path) for path in paths]
 
 
+class Artifacts(Protocol):
+    """Reads artifacts in registries, with the mirrors and credentials of the caller."""
+
+    def manifest(self, reference: Reference) -> tuple[bytes, str]:
+        """Return the bytes of a manifest or index, checked against their digest, and its type."""
+        ...
+
+    def blob(self, reference: Reference, item: Descriptor) -> Blob:
+        """Return a blob of the reference's repository; a complete read of it is verified."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Supplies:
     """What adapters receive: the downloader with its cache, and a way to hash files in place.
@@ -50,6 +65,8 @@ class Supplies:
 
     any_data: bool = False
     """Whether files of no known format can be weights, as for an engine that runs own code."""
+    artifacts: Artifacts | None = None
+    """Reads models in registries."""
 
     @property
     def task(self) -> Task:

@@ -1,38 +1,33 @@
 """OCI archives: a layout in one tar file, as skopeo and podman read it (``oci-archive:``).
 
-Also reads what ``docker save`` writes.
+Also reads what ``docker save`` writes, and archives in several volumes.
 
 Raises StoreError for compressed archives: their blobs cannot be read in place, and compression does
 not make weights smaller.
 """
 
-import errno
-import os
 import posixpath
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
-from mealkit.digest import CHUNK_BYTES, Digest, file_chunks
 from mealkit.errors import MealkitError, failure
 from mealkit.files.whole import partial_file, remove_leftovers, require_space, sync_folder
 from mealkit.oci.choosing import Source, find_image
 from mealkit.oci.descriptor import Descriptor, Platform
 from mealkit.oci.extent import check_size
-from mealkit.oci.image import Blob, BytesBlob, Content, Image, with_parts
-from mealkit.oci.index import LAYOUT_BYTES, LAYOUT_FILE, Index
-from mealkit.oci.tar import TarFile, tar_chunks
+from mealkit.oci.image import Content, Image
+from mealkit.oci.index import MAX_INDEX_BYTES, Index
 from mealkit.oci.tar_source import FileSource
-from mealkit.oci.untar import Kind, TarStream
+from mealkit.oci.untar import EntryError, Kind, TarMember, TarStream, parts_of
 from mealkit.progress import Advance, silent
 from mealkit.stores.blob_folder import HEX_NAME
-from mealkit.stores.blobs import FileBlob, FileRange, small_bytes
-from mealkit.stores.docker_archive import LIST_NAME, open_docker_archive
-from mealkit.untrusted import UntrustedError, open_regular
+from mealkit.stores.blobs import FileBlob, RangesBlob, range_blob, ranges_bytes, small_bytes
+from mealkit.stores.docker_archive import LIST_NAME, NamedEntry, Ranges, docker_entries
+from mealkit.stores.packed_archive import BLOBS, INDEX_NAME, NamedContent, packed
+from mealkit.stores.volume_reading import JoinedFiles, join_files
+from mealkit.untrusted import UntrustedError
 
-_BLOBS = "blobs/sha256/"
-_INDEX = "index.json"
 # Lists, configs, and layers, whose folders have no common name.
 _DOCKER_NAMES = (".json", ".tar")
 # One blob for each layer of each image.
@@ -53,20 +48,11 @@ def write_archive(
     """
     if file.is_dir():
         raise failure("OUTPUT_EXISTS", f"{file} is a folder", where=str(file))
-    index = Index().with_image(content.descriptor, [] if name is None else [name])
-    blobs: dict[Digest, Blob] = {}
-    for item in with_parts(content):
-        blobs |= {blob.digest: blob for blob in item.blobs}
-        blobs[item.descriptor.digest] = BytesBlob(item.raw_manifest)
-    entries = [TarFile.of(LAYOUT_FILE, LAYOUT_BYTES), TarFile.of(_INDEX, index.as_bytes())]
-    entries += [
-        TarFile(f"{_BLOBS}{digest.hex}", blob.size_bytes, partial(_told, blob, advance))
-        for digest, blob in blobs.items()
-    ]
+    archive = packed([NamedContent(content, () if name is None else (name,))], ())
     remove_leftovers(file.absolute().parent, file.name)
-    require_space(file.absolute().parent, sum(entry.size_bytes for entry in entries))
+    require_space(file.absolute().parent, archive.size_bytes)
     with partial_file(file.absolute()) as out:
-        for chunk in tar_chunks(entries):
+        for chunk in archive.chunks(advance=advance):
             out.write(chunk)
         out.finish(file.absolute())
     sync_folder(file.absolute().parent)
@@ -95,63 +81,85 @@ def open_archive(file: Path, name: str | None = None) -> tuple[tuple[Descriptor,
     Raises:
         StoreError: ``IMAGE_NOT_FOUND``, ``IMAGE_INVALID``, ``DISK_DENIED``.
     """
-    members = _members(file)
+    archive = open_joined(join_files([file]))
+    found = [item for item in archive.entries if name in {None, *item.names}]
+    if name is not None and not found:
+        there = ", ".join(sorted({name for item in archive.entries for name in item.names}))
+        message = f"no image in {file} has the name {name!r}; names: {there or 'none'}"
+        raise failure("IMAGE_NOT_FOUND", message, where=str(file))
+    return tuple(item.descriptor for item in found), archive.source
 
-    def blob_of(descriptor: Descriptor) -> FileBlob:
-        found = members.get(f"{_BLOBS}{descriptor.digest.hex}")
+
+@dataclass(frozen=True, slots=True)
+class OpenedArchive:
+    """The entries of an archive's index, and the reader of its bytes; ``members`` are its files."""
+
+    entries: tuple[NamedEntry, ...]
+    source: Source
+    members: Mapping[str, Ranges]
+
+    @property
+    def has_two_lists(self) -> bool:
+        """Whether there is a list of Docker's beside the index of the layout."""
+        return INDEX_NAME in self.members and LIST_NAME in self.members
+
+
+def open_joined(joined: JoinedFiles, *, strict: bool = False) -> OpenedArchive:
+    """Open an archive in one or several files; raises as ``open_archive`` does.
+
+    ``strict`` refuses what readers interpret differently: a path that occurs twice or points
+    outside, special files, and links to blobs.
+    """
+    members = _members(joined, strict=strict)
+    where = joined.where
+
+    def blob_of(descriptor: Descriptor) -> FileBlob | RangesBlob:
+        found = members.get(f"{BLOBS}{descriptor.digest.hex}")
         if found is None:
-            message = f"{file} has no blob {descriptor.digest}"
-            raise failure("BLOB_MISSING", message, where=str(file))
-        check_size(descriptor, found.length)
-        return FileBlob(file, descriptor.digest, found.length, found.offset)
+            message = f"{where} has no blob {descriptor.digest}"
+            raise failure("BLOB_MISSING", message, where=where)
+        blob = range_blob(descriptor.digest, found)
+        check_size(descriptor, blob.size_bytes)
+        return blob
 
-    found = members.get(_INDEX)
+    found = members.get(INDEX_NAME)
     if found is None and LIST_NAME in members:
-        return open_docker_archive(str(file), members, name)
-    if found is None or found.length > CHUNK_BYTES:
-        raise _invalid(file, "has no index.json of an OCI layout")
-    raw_index = b"".join(bytes(chunk) for chunk in file_chunks(file, found.offset, found.length))
-    source = Source(str(file), lambda item: small_bytes(blob_of(item)), blob_of)
-    return Index.parse(raw_index, f"{file}: index.json").entries(name), source
+        return OpenedArchive(*docker_entries(where, members), members)
+    if found is None or sum(item.length for item in found) > MAX_INDEX_BYTES:
+        raise _invalid(where, "has no index.json of an OCI layout")
+    index = Index.parse(ranges_bytes(found), f"{where}: {INDEX_NAME}")
+    source = Source(where, lambda item: small_bytes(blob_of(item)), blob_of)
+    entries = (NamedEntry(item, index.names(item.digest)) for item in index.images().values())
+    return OpenedArchive(tuple(entries), source, members)
 
 
-def _told(blob: Blob, advance: Advance) -> Iterator[bytes | memoryview]:
-    """Yield a blob's bytes, and report each chunk after it was used."""
-    for chunk in blob.chunks():
-        yield chunk
-        advance(len(chunk))
-
-
-def _members(file: Path) -> dict[str, FileRange]:
-    """Read the headers of a tar; later entries of one path win."""
+def _members(joined: JoinedFiles, *, strict: bool) -> dict[str, Ranges]:
+    """Read the headers of a tar; later entries of one path win, or are refused."""
     try:
-        opened = open_regular(file)
-    except FileNotFoundError as error:
-        raise failure("IMAGE_NOT_FOUND", f"there is no archive {file}", where=str(file)) from error
-    except OSError as error:
-        if error.errno == errno.EINVAL and not file.is_dir():
-            raise _invalid(file, "is not a regular file") from error
-        raise failure("DISK_DENIED", f"{file}: {error.strerror}", where=str(file)) from error
-    try:
-        with open(opened, "rb") as stream:  # noqa: PTH123  a descriptor
-            return dict(_ranges(file, stream))
+        with joined.stream() as stream:
+            return dict(_ranges(joined, FileSource(stream), strict=strict))
     except UntrustedError as error:
         hint = "if it is compressed, unpack it first: gunzip FILE"
-        raise _invalid(file, f"cannot be read as a tar file: {error}", hint) from error
+        raise _invalid(joined.where, f"cannot be read as a tar file: {error}", hint) from error
+    except OSError as error:
+        where = joined.where
+        raise failure("DISK_DENIED", f"{where}: {error.strerror}", where=where) from error
 
 
-def _ranges(file: Path, stream: BinaryIO) -> Iterator[tuple[str, FileRange]]:
+def _ranges(
+    joined: JoinedFiles, source: FileSource, *, strict: bool
+) -> Iterator[tuple[str, Ranges]]:
     """Yield the parts of a layout or of docker's format in a tar, and their positions in the file.
 
     Docker's older archives have a link for a layer that occurs twice.
     """
     links: dict[str, str] = {}
-    found: dict[str, FileRange] = {}
-    size_bytes = os.fstat(stream.fileno()).st_size
-    source = FileSource(stream)
+    found: dict[str, Ranges] = {}
     for member in TarStream(source, max_entries=_MAX_ENTRIES).members():
         name = member.path.decode(errors="replace").removeprefix("./")
-        is_blob = name.startswith(_BLOBS) and HEX_NAME(name.removeprefix(_BLOBS))
+        if strict:
+            _require_plain(member, name)
+        is_blob = name.startswith(BLOBS) and HEX_NAME(name.removeprefix(BLOBS))
         if not (is_blob or name.endswith(_DOCKER_NAMES)):
             continue
         if member.kind is Kind.SYMLINK:
@@ -159,12 +167,27 @@ def _ranges(file: Path, stream: BinaryIO) -> Iterator[tuple[str, FileRange]]:
             links[name] = posixpath.normpath(posixpath.join(posixpath.dirname(name), target))
         if member.kind is not Kind.FILE:
             continue
-        if source.position + member.size_bytes > size_bytes:
+        if source.position + member.size_bytes > joined.size_bytes:
             raise UntrustedError(f"it ends within {name}")
-        found[name] = FileRange(file, source.position, member.size_bytes)
+        if strict and name in found:
+            raise UntrustedError(f"it has {name} twice")
+        found[name] = joined.cut(source.position, member.size_bytes)
         yield name, found[name]
     yield from ((name, found[target]) for name, target in links.items() if target in found)
 
 
-def _invalid(file: Path, what: str, hint: str | None = None) -> MealkitError:
-    return failure("IMAGE_INVALID", f"{file} {what}", hint=hint, where=str(file))
+def _require_plain(member: TarMember, name: str) -> None:
+    """Refuse a path that points outside, and anything but files, folders and Docker's links."""
+    try:
+        is_outside = name.startswith("/") or not parts_of(member.path)
+    except EntryError:
+        is_outside = True
+    if is_outside and name not in {"", "."}:
+        raise UntrustedError(f"its entry {member.shown} points outside")
+    is_link = member.kind is Kind.SYMLINK and name.endswith(".tar")
+    if not is_link and member.kind not in {Kind.FILE, Kind.DIRECTORY}:
+        raise UntrustedError(f"its entry {member.shown} is {member.kind.value}")
+
+
+def _invalid(where: str, what: str, hint: str | None = None) -> MealkitError:
+    return failure("IMAGE_INVALID", f"{where} {what}", hint=hint, where=where)

@@ -1,4 +1,4 @@
-"""Blobs in files: complete, as a range, or virtual (head + an unchanged file + tail).
+"""Blobs in files: complete, as ranges, or virtual (head + an unchanged file + tail).
 
 Raises SourceError if a source file has changed since it was hashed.
 """
@@ -130,12 +130,61 @@ class VirtualBlob:
             )
 
 
+@dataclass(frozen=True, slots=True)
+class RangesBlob:
+    """A blob in ranges of several files, in their order: the volumes of an archive."""
+
+    digest: Digest
+    ranges: tuple[FileRange, ...]
+
+    @property
+    def size_bytes(self) -> int:
+        """The number of bytes in all ranges."""
+        return sum(item.length for item in self.ranges)
+
+    def chunks(self, offset: int = 0, length: int | None = None) -> Iterator[memoryview]:
+        """Yield the requested range; a yielded view is valid until the next one.
+
+        Raises:
+            StoreError: ``BLOB_MISSING``: a file was deleted; ``BLOB_DAMAGED``: it is shorter.
+        """
+        for part in self.parts(offset, length):
+            yield from _range_chunks(part, self.digest)
+
+    def parts(self, offset: int = 0, length: int | None = None) -> tuple[FileRange, ...]:
+        """Return the requested range as ranges of the files."""
+        return cut_ranges(self.ranges, offset, length)
+
+
+def range_blob(digest: Digest, ranges: tuple[FileRange, ...]) -> FileBlob | RangesBlob:
+    """Return the blob in ranges of files; of one file, the kernel can send it."""
+    if len(ranges) == 1:
+        return FileBlob(ranges[0].path, digest, ranges[0].length, ranges[0].offset)
+    return RangesBlob(digest, ranges)
+
+
+def ranges_bytes(ranges: tuple[FileRange, ...]) -> bytes:
+    """Return all bytes of ranges of files; the caller checks how many they are."""
+    return b"".join(
+        bytes(chunk)
+        for item in ranges
+        for chunk in file_chunks(item.path, item.offset, item.length)
+    )
+
+
+def cut_ranges(
+    ranges: tuple[FileRange, ...], offset: int, length: int | None
+) -> tuple[FileRange, ...]:
+    """Return the range of ``length`` bytes from ``offset`` in consecutive ranges of files."""
+    return tuple(part for part in _cut(ranges, offset, length) if isinstance(part, FileRange))
+
+
 def parts_of(blob: Blob) -> tuple[Part, ...] | None:
     """Return a blob as bytes and ranges of files, or None if it can only be streamed."""
     match blob:
         case BytesBlob(data):
             return (data,)
-        case FileBlob() | VirtualBlob():
+        case FileBlob() | VirtualBlob() | RangesBlob():
             return blob.parts()
         case _:
             return None

@@ -5,35 +5,45 @@ manifest is made here from the config's diff ids, which are the digests of the l
 moby's image/spec/v1.2.md, "Combined Image JSON + Filesystem Changeset Format".
 """
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from mealkit.digest import Digest, file_chunks
+from mealkit.digest import Digest
 from mealkit.errors import MealkitError, failure
 from mealkit.oci.choosing import Source
 from mealkit.oci.descriptor import CONFIG, LAYER, MANIFEST, Descriptor
 from mealkit.oci.image import Blob, BytesBlob
 from mealkit.oci.manifest import Manifest, json_object
-from mealkit.stores.blobs import MAX_JSON_BYTES, FileBlob, FileRange, small_bytes
+from mealkit.stores.blobs import MAX_JSON_BYTES, FileRange, range_blob, ranges_bytes, small_bytes
 from mealkit.untrusted import UntrustedError, parse_json
+
+Ranges = tuple[FileRange, ...]
 
 LIST_NAME = "manifest.json"
 """The file that lists the images."""
 
 
-def open_docker_archive(
-    where: str, members: Mapping[str, FileRange], name: str | None = None
-) -> tuple[tuple[Descriptor, ...], Source]:
-    """Return the images of an archive, all or the one with a name, and the reader of its bytes.
+@dataclass(frozen=True, slots=True)
+class NamedEntry:
+    """An entry of an archive's index, and the names that the archive gives it."""
+
+    descriptor: Descriptor
+    names: tuple[str, ...]
+
+
+def docker_entries(
+    where: str, members: Mapping[str, Ranges]
+) -> tuple[tuple[NamedEntry, ...], Source]:
+    """Return the images of an archive, and the reader of its bytes.
 
     ``members`` are the archive's files. Layers are compared with their digests when they are
     stored or unpacked.
 
     Raises:
-        StoreError: ``IMAGE_INVALID``: the list or a config cannot be read; ``IMAGE_NOT_FOUND``: no
-            image has the name.
+        StoreError: ``IMAGE_INVALID``: the list or a config cannot be read.
     """
-    found: list[tuple[Descriptor, tuple[str, ...]]] = []
+    found: list[NamedEntry] = []
     blobs: dict[Digest, Blob] = {}
     try:
         for form in _listed(members):
@@ -41,23 +51,32 @@ def open_docker_archive(
             blobs |= parts
             digest = Digest.of(raw)
             blobs[digest] = BytesBlob(raw)
-            names = form.get("RepoTags") or ()
-            found.append((Descriptor(MANIFEST, digest, len(raw)), tuple(map(str, names))))
+            names = tuple(map(str, form.get("RepoTags") or ()))
+            found.append(NamedEntry(Descriptor(MANIFEST, digest, len(raw)), names))
     except (UntrustedError, KeyError, TypeError, ValueError) as error:
         raise _invalid(where, f"it is not what docker save writes: {error}") from error
-    entries = tuple(item for item, names in found if name in {None, *names})
-    if not entries:
-        there = ", ".join(name for _, names in found for name in names) or "none"
-        message = f"no image in {where} has the name {name!r}; names: {there}"
-        raise failure("IMAGE_NOT_FOUND", message, where=where)
 
     def blob_of(item: Descriptor) -> Blob:
         return blobs[item.digest]
 
-    return entries, Source(where, lambda item: small_bytes(blob_of(item)), blob_of)
+    return tuple(found), Source(where, lambda item: small_bytes(blob_of(item)), blob_of)
 
 
-def _listed(members: Mapping[str, FileRange]) -> list[dict[str, Any]]:
+def require_listed(where: str, members: Mapping[str, Ranges], configs: Container[Digest]) -> None:
+    """Check that the list beside an OCI index names no other images than the index.
+
+    Raises:
+        StoreError: ``IMAGE_INVALID``: some readers would see other images than others.
+    """
+    try:
+        for form in _listed(members):
+            if Digest.of(_bytes(members[form["Config"]])) not in configs:
+                raise _invalid(where, f"{LIST_NAME} and index.json name different images")
+    except (UntrustedError, KeyError, TypeError, ValueError) as error:
+        raise _invalid(where, f"its {LIST_NAME} is not what docker save writes: {error}") from error
+
+
+def _listed(members: Mapping[str, Ranges]) -> list[dict[str, Any]]:
     forms = parse_json(_bytes(members[LIST_NAME]))
     if not isinstance(forms, list) or not all(isinstance(form, dict) for form in forms):
         raise TypeError(f"{LIST_NAME} is not a list of images")
@@ -65,7 +84,7 @@ def _listed(members: Mapping[str, FileRange]) -> list[dict[str, Any]]:
 
 
 def _image(
-    form: Mapping[str, Any], members: Mapping[str, FileRange]
+    form: Mapping[str, Any], members: Mapping[str, Ranges]
 ) -> tuple[bytes, dict[Digest, Blob]]:
     """Return an image's manifest, and the blobs that it names."""
     raw_config = _bytes(members[form["Config"]])
@@ -75,8 +94,7 @@ def _image(
         raise ValueError(f"it lists {len(layers)} layers, and its config {len(diff_ids)}")
     config = BytesBlob(raw_config)
     blobs: dict[Digest, Blob] = {
-        digest: FileBlob(part.path, digest, part.length, part.offset)
-        for digest, part in zip(diff_ids, layers, strict=True)
+        digest: range_blob(digest, part) for digest, part in zip(diff_ids, layers, strict=True)
     }
     manifest = Manifest(
         Descriptor(CONFIG, config.digest, config.size_bytes),
@@ -85,10 +103,11 @@ def _image(
     return manifest.as_bytes(), {**blobs, config.digest: config}
 
 
-def _bytes(part: FileRange) -> bytes:
-    if part.length > MAX_JSON_BYTES:
-        raise UntrustedError(f"a list or a config has {part.length} bytes")
-    return b"".join(bytes(chunk) for chunk in file_chunks(part.path, part.offset, part.length))
+def _bytes(part: Ranges) -> bytes:
+    size_bytes = sum(item.length for item in part)
+    if size_bytes > MAX_JSON_BYTES:
+        raise UntrustedError(f"a list or a config has {size_bytes} bytes")
+    return ranges_bytes(part)
 
 
 def _invalid(where: str, what: str) -> MealkitError:

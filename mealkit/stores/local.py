@@ -78,15 +78,22 @@ class LocalStore:
             yield
 
     def put(
-        self, content: Image | ImageIndex, names: Sequence[str], advance: Advance = silent
+        self,
+        content: Image | ImageIndex,
+        names: Sequence[str],
+        advance: Advance = silent,
+        *,
+        replaces: bool = True,
     ) -> None:
         """Store an image, or an index with its images, under names (``NAME:TAG``).
 
         Existing blobs are not read. Virtual blobs stay virtual. ``advance`` is called with every
         blob's bytes, immediately for existing ones. Written layers are unpacked once and compared
-        with their diff ids. An image that loses its name to this one stays without the name.
+        with their diff ids. An image that loses its name to this one stays without the name;
+        without ``replaces`` the name of another image is refused.
 
         Raises:
+            StoreError: ``VERSION_EXISTS``: another image has one of the names.
             StoreError: ``REFERENCE_INVALID``; ``DISK_FULL``; ``BLOB_DAMAGED``: bytes do not match
                 their digest; ``IMAGE_INVALID``: a layer does not match its diff id; and the errors
                 of reading the blobs. The store is then unchanged.
@@ -101,13 +108,27 @@ class LocalStore:
         with self.use():
             require_space(self.root, self._absent_bytes([layer.blob for layer in layers]))
             for layer in layers:
-                self._keep_layer(layer, advance)
+                self.keep_layer(layer, advance)
             small = [image.raw_config for image in images]
             small += [item.raw_manifest for item in with_parts(content)]
             for data in small:
                 self.keep(BytesBlob(data), advance)
             sync_folder(self.blobs.folder)
-            self._change(lambda index: index.with_image(content.descriptor, checked))
+
+            def change(index: Index) -> Index:
+                if not replaces:
+                    _require_free(index, checked, content.digest)
+                return index.with_image(content.descriptor, checked)
+
+            self._change(change)
+
+    def require_free(self, name: str, digest: Digest) -> None:
+        """Check that no other image has a name.
+
+        Raises:
+            StoreError: ``VERSION_EXISTS``.
+        """
+        _require_free(self.index(), [name], digest)
 
     def add(self, chunks: Iterable[bytes | memoryview], advance: Advance = silent) -> FileBlob:
         """Write bytes whose digest is not yet known. Call it within ``use``."""
@@ -251,7 +272,12 @@ class LocalStore:
         self.blobs.adopt(file, layer.blob.digest)
         self._check_written(layer)
 
-    def _keep_layer(self, layer: Layer, advance: Advance) -> None:
+    def keep_layer(self, layer: Layer, advance: Advance = silent) -> None:
+        """Store a layer before its image, compared with its diff id. Call it within ``use``.
+
+        Raises:
+            StoreError: ``DISK_FULL``, ``BLOB_DAMAGED``, ``IMAGE_INVALID``.
+        """
         if self.keep(layer.blob, advance):
             self._check_written(layer)
 
@@ -342,6 +368,14 @@ def _name(text: str) -> str:
     if reference.tag is None or reference.digest is not None:
         raise failure("REFERENCE_INVALID", f"{text!r} is not a name with a tag, like name:1.0.0")
     return str(reference)
+
+
+def _require_free(index: Index, names: Sequence[str], digest: Digest) -> None:
+    for name in names:
+        found = index.named(name)
+        if found is not None and found.digest != digest:
+            message = f"{name} is already the name of {found.digest}; the new image is {digest}"
+            raise failure("VERSION_EXISTS", message, where=name)
 
 
 def _bare(found: Descriptor) -> Descriptor:

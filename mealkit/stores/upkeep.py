@@ -55,7 +55,7 @@ def prune(
             write_whole(store.root / "index.json", index.as_bytes())
         needed = _needed(store, index)
         attached = Attached(store)
-        attached.prune(needed)
+        attached.prune(needed, damaged=damaged)
         needed |= attached.needs(needed)
         freed_bytes = _sweep(store, needed)
         bad = _damaged(store, sorted(needed), advance) if damaged else ()

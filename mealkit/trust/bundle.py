@@ -192,16 +192,20 @@ def _material(material: dict[str, Any]) -> tuple[str | None, bytes | None]:
         return hint, None
     if "certificate" in material:
         return None, _bytes(_object(material, "certificate"), "rawBytes")
+    if "x509CertificateChain" in material:  # counts only for a verifier that has the key
+        return None, None
     raise invalid("the bundle names neither a key nor a certificate")
 
 
 def _stated(bundle: Bundle) -> str:
     if bundle.certificate is not None:
         return "an identity with a certificate"
+    if not bundle.hint:
+        return "a key without a name"
     try:
-        return f"the key {base64.b64decode(bundle.hint or '', validate=True).hex() or 'unnamed'}"
+        return f"the key {base64.b64decode(bundle.hint, validate=True).hex()}"
     except (ValueError, binascii.Error):
-        return f"the key {shown(bundle.hint or '')}"
+        return f"the key {shown(bundle.hint)}"
 
 
 def _object(form: dict[str, Any], name: str) -> dict[str, Any]:

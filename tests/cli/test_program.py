@@ -48,7 +48,7 @@ def _on_terminal(arguments: list[str], environment: dict[str, str], folder: Path
 @pytest.mark.parametrize("verb", ["", *verb_names()])
 def test_every_help_has_examples(verb):
     """And fits a terminal."""
-    arguments = [verb, "--help"] if verb else ["--help"]
+    arguments = [*verb.split(), "--help"]
     result = CliRunner().invoke(app, arguments, terminal_width=80)
     assert result.exit_code == 0
     assert "\n  Examples:\n    mealkit " in result.stdout or "docker build" in result.stdout

@@ -15,6 +15,7 @@ from mealkit.oci.index import ImageIndex, index_of
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.image.fetching_inputs import fetch_inputs
 from mealkit.pipeline.image.layer_store import LocalLayerStore
+from mealkit.pipeline.image.naming_builds import Taken, keep_under, require_same_lock
 from mealkit.pipeline.image.outputs import Outputs, Places, deliver
 from mealkit.pipeline.image.vouching import require_vouched_base
 from mealkit.pipeline.kit.bases import base_image, base_repositories, dockerfile_reference
@@ -28,6 +29,7 @@ from mealkit.recipe.kit import ImageBase
 from mealkit.recipe.lock import Lock
 from mealkit.recipe.variant import architectures_of, plain_lock, plain_locks
 from mealkit.sources.file_cache import FileCache
+from mealkit.stores.attached import Attached
 from mealkit.stores.local import LocalStore
 
 
@@ -65,7 +67,7 @@ class BuildReport:
     delivered: tuple[str, ...]
 
 
-def build_kit(
+def build_kit(  # noqa: PLR0913  as many as the verb has options
     path: str | Path,
     *,
     frozen: bool,
@@ -73,6 +75,7 @@ def build_kit(
     home: Home,
     progress: Progress,
     allowed: Sequence[Path] = (),
+    taken: Taken = Taken.REFUSED,
 ) -> BuildReport:
     """Build a kit's image, or its images and their index, into the local store.
 
@@ -83,11 +86,19 @@ def build_kit(
     """
     places = outputs.places()
     kit = open_kit(path, home, allowed, progress)
-    return build_opened(kit, frozen=frozen, places=places, home=home, progress=progress)
+    return build_opened(
+        kit, frozen=frozen, places=places, home=home, progress=progress, taken=taken
+    )
 
 
 def build_opened(
-    kit: OpenedKit, *, frozen: bool, places: Places, home: Home, progress: Progress
+    kit: OpenedKit,
+    *,
+    frozen: bool,
+    places: Places,
+    home: Home,
+    progress: Progress,
+    taken: Taken = Taken.REFUSED,
 ) -> BuildReport:
     """Build the image of an opened kit; otherwise like ``build_kit``."""
     for warning in kit.warnings:
@@ -96,11 +107,21 @@ def build_opened(
     for plain in plain_locks(lock):
         require_vouched_base(kit.parts.kit, plain, home, progress)
     store = LocalStore(home.store)
-    digest, images = _built(kit, lock, store, home, progress)
     name = image_name(lock)
+    if taken is Taken.REFUSED:
+        require_same_lock(store, name, lock)
+    digest, images = _built(kit, lock, store, home, progress, taken)
     sources = base_repositories(kit.parts.kit.runtime.base)
     # Read from the store: the connection to a base image's registry is closed by now.
-    delivered = deliver(store.content(str(digest)), name, places, sources, progress)
+    delivered = deliver(
+        store.content(str(digest)),
+        name,
+        places,
+        sources,
+        progress,
+        attached=Attached(store),
+        replaces=taken is Taken.REPLACED,
+    )
     return BuildReport(name, digest, lock.recipe, images, delivered)
 
 
@@ -161,7 +182,7 @@ def _plan(lock: Lock, compiler: Lock) -> Plan:
 
 
 def _built(
-    kit: OpenedKit, lock: Lock, store: LocalStore, home: Home, progress: Progress
+    kit: OpenedKit, lock: Lock, store: LocalStore, home: Home, progress: Progress, taken: Taken
 ) -> tuple[Digest, tuple[BuiltImage, ...]]:
     """Build and store the image of every architecture, and the index if there are several."""
     name = image_name(lock)
@@ -177,12 +198,7 @@ def _built(
         content: Image | ImageIndex = assemblies[0].image
         if len(locks) > 1:
             content = index_of([item.image for item in assemblies], index_annotations(lock))
-        before = store.index().named(name)
-        store.put(content, [name])
-        if before is not None and before.digest != content.digest:
-            progress.phase(
-                f"note: {name} now names the new image; {before.digest} stays without a name"
-            )
+        keep_under(content, name, store, taken, progress)
     return content.digest, tuple(_built_image(item) for item in assemblies)
 
 
@@ -199,9 +215,10 @@ def _assembled(  # noqa: PLR0913, PLR0917  the kit, its lock, and what the steps
     plan = _plan(lock, compiler)
     base = bases.enter_context(_base(kit, plan))
     if base is not None:
-        from mealkit.pipeline.image.fetching_layers import fetch_layers
+        from mealkit.pipeline.image.fetching_layers import Fetching
 
-        fetch_layers(base.layers, "pulling the base", store, FileCache(home.files), progress)
+        with Fetching(store, FileCache(home.files), progress) as fetching:
+            fetching.fetch_layers(base.layers, "pulling the base")
     layers = LocalLayerStore(store)
     kept = kept_layers(plan, layers)
     missing = tuple(layer for layer in plan.layers if layer not in kept)

@@ -29,7 +29,7 @@ def fetch_inputs(
     Raises:
         SourceError, StoreError: an input cannot be fetched, or the disk has no space for it.
     """
-    wanted = _wanted(layers)
+    wanted = inputs_of(layers)
     files = [file for file in lock.model.files if file.sha256 in wanted]
     wheels = [
         wheel for wheel in (*lock.engine.packages, *lock.gateway.packages) if wheel.sha256 in wanted
@@ -41,15 +41,16 @@ def fetch_inputs(
     debs = [deb for digest, deb in packages.items() if digest in wanted]
     inputs: dict[Digest, Path] = {}
     if wheels:
-        inputs |= _fetch_wheels(kit, lock, wheels, home, progress)
+        inputs |= fetch_locked_wheels(lock, wheels, home, progress, kit.local_wheels)
     if debs:
-        inputs |= _fetch_debs(debs, home, progress)
+        inputs |= fetch_locked_debs(debs, home, progress)
     if files:
         inputs |= _fetch_weights(kit, files, home, progress)
     return inputs
 
 
-def _wanted(layers: Sequence[LayerPlan]) -> set[Digest]:
+def inputs_of(layers: Sequence[LayerPlan]) -> set[Digest]:
+    """Return the digests of the inputs that layers are made of."""
     found: set[Digest] = set()
     for layer in layers:
         for content in layer.contents:
@@ -65,9 +66,14 @@ def _wanted(layers: Sequence[LayerPlan]) -> set[Digest]:
     return found
 
 
-def _fetch_wheels(
-    kit: OpenedKit, lock: Lock, wheels: Sequence[LockedWheel], home: Home, progress: Progress
+def fetch_locked_wheels(
+    lock: Lock,
+    wheels: Sequence[LockedWheel],
+    home: Home,
+    progress: Progress,
+    local: Sequence[Path] = (),
 ) -> dict[Digest, Path]:
+    """Return the verified file of every wheel; ``local`` are the wheels that the kit brings."""
     from mealkit.sources.locked_wheels import fetch_wheels
 
     target = PythonTarget(
@@ -75,12 +81,15 @@ def _fetch_wheels(
     )
     task = progress.task("Python wheels", sum(wheel.size_bytes for wheel in wheels))
     with downloader(home, task) as fetcher:
-        found = fetch_wheels(wheels, fetcher, target, wheels=kit.local_wheels)
+        found = fetch_wheels(wheels, fetcher, target, wheels=local)
     task.done(f"{len(wheels)} wheels")
     return found
 
 
-def _fetch_debs(debs: Sequence[LockedDeb], home: Home, progress: Progress) -> dict[Digest, Path]:
+def fetch_locked_debs(
+    debs: Sequence[LockedDeb], home: Home, progress: Progress
+) -> dict[Digest, Path]:
+    """Return the verified file of every Debian package."""
     from mealkit.assembly.deb_archive import require_deb
     from mealkit.sources.debian.deb import fetch_deb
     from mealkit.sources.debian.mirrors import debian_mirrors

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from mealkit.errors import failure
 from mealkit.oci.image import Image, with_parts
@@ -16,6 +16,10 @@ from mealkit.pipeline.targets import (
     registry_named,
 )
 from mealkit.progress import Progress
+
+if TYPE_CHECKING:
+    from mealkit.pipeline.image.uploading import Uploaded
+    from mealkit.stores.registry.companions import ArtifactSource, Companion
 
 # The label with the name and version of an image's kit.
 _KIT = "dev.mealkit.kit"
@@ -55,17 +59,22 @@ class Places:
     push: tuple[RegistryReference, ...]
 
 
-def deliver(
+def deliver(  # noqa: PLR0913  the content, where it goes, and what goes with it
     content: Image | ImageIndex,
     name: str,
     places: Places,
     mount_from: Sequence[str],
     progress: Progress,
+    *,
+    attached: "ArtifactSource | None" = None,
+    replaces: bool = False,
 ) -> tuple[str, ...]:
     """Deliver the image or index to every place; return a line for each.
 
     Docker gets the image for this machine.
     ``mount_from`` are repositories in a registry that may already have some of the layers.
+    What ``attached`` has about the image is pushed with it. Without ``replaces``, a version that
+    a registry has is not given to other bytes.
 
     Raises:
         MealkitError: delivering to one of the places fails.
@@ -73,11 +82,18 @@ def deliver(
     lines = [_write(content, name, place, progress) for place in places.output]
     if places.load:
         lines.append(_load(_own(content), name, progress))
+    companions = _companions(content, attached) if attached and places.push else ()
     for target in places.push:
-        lines.append(_push(content, target, mount_from, progress))
+        lines.append(_push(content, target, mount_from, progress, companions, replaces=replaces))
         # What was just pushed can be mounted, if the next place is in the same registry.
         mount_from = (*mount_from, target.reference.repository)
     return tuple(lines)
+
+
+def _companions(content: Image | ImageIndex, attached: "ArtifactSource") -> "tuple[Companion, ...]":
+    from mealkit.stores.registry.companions import stored_companions
+
+    return stored_companions(attached, [item.descriptor.digest for item in with_parts(content)])
 
 
 def _write(
@@ -123,17 +139,31 @@ def _push(
     target: RegistryReference,
     mount_from: Sequence[str],
     progress: Progress,
+    companions: "Sequence[Companion]",
+    *,
+    replaces: bool,
 ) -> str:
-    from mealkit.stores.registry.push import push
+    from mealkit.pipeline.image.uploading import upload
     from mealkit.stores.registry.reaching import Registries
 
-    task = progress.task(f"pushing to {target.text}", _size(content))
     with Registries.from_environment() as registries:
-        report = push(
-            content, target.reference, registries, mount_from=mount_from, advance=task.advance
+        done = upload(
+            content,
+            target.reference,
+            registries,
+            progress,
+            companions=companions,
+            mount_from=mount_from,
+            replaces=replaces,
         )
-    task.done()
-    return f"pushed to {target.text}@{report.digest} ({report.sent_bytes} bytes sent)"
+    return uploaded_line(done, target.text)
+
+
+def uploaded_line(done: "Uploaded", text: str) -> str:
+    """Return the line that says what was pushed where."""
+    also = f", with {len(done.companions)} artifacts about it" if done.companions else ""
+    moved = f"; before, the tag named {done.moved_from}" if done.moved_from else ""
+    return f"pushed to {text}@{done.digest} ({done.sent_bytes} bytes sent){also}{moved}"
 
 
 def _own(content: Image | ImageIndex) -> Image:

@@ -7,27 +7,31 @@ once.
 
 import hashlib
 from collections.abc import Callable
-from datetime import datetime
+from dataclasses import dataclass
 from pathlib import Path
 
 from mealkit.assembly.lean import WeightLayer, weight_layers
-from mealkit.digest import Digest
+from mealkit.digest import Digest, file_chunks
 from mealkit.errors import MealkitError, failure
 from mealkit.files.identity import FileKey
+from mealkit.oci.choosing import content_at, find_image
 from mealkit.oci.descriptor import Platform
 from mealkit.oci.image import Image
+from mealkit.oci.index import ImageIndex
 from mealkit.oci.reference import Reference
 from mealkit.oci.tar import weight_footer, weight_header
 from mealkit.oci.validate import require_unpackable
 from mealkit.pipeline.home import Home
-from mealkit.pipeline.image.fetching_layers import Span, fetch_file, fetch_layers
+from mealkit.pipeline.image.fetching_layers import Fetching, Span
 from mealkit.pipeline.image.image_lock import kit_layer
+from mealkit.pipeline.image.keeping_companions import keep_companions, keep_other_parts
 from mealkit.progress import Advance, Progress
 from mealkit.sources.file_cache import FileCache
+from mealkit.stores.attached import Attached
 from mealkit.stores.blobs import VirtualBlob
 from mealkit.stores.local import LocalStore
 from mealkit.stores.registry.blob import RegistryBlob
-from mealkit.stores.registry.pull import RemoteImages
+from mealkit.stores.registry.pull import RemoteImages, named_problems
 from mealkit.stores.registry.reaching import Registries
 
 Accept = Callable[[Image, Registries], None]
@@ -53,44 +57,97 @@ def pull(
         RegistryError, StoreError: the registry refuses, bytes do not match their digest, or the
             layers cannot be unpacked here (``IMAGE_UNCHECKED``).
     """
+    unpacked = "the sandbox" if is_unpacked else None
+    done = pull_content(
+        reference, architecture, home, progress, accept=accept, unpacked_for=unpacked
+    )
+    return LocalStore(home.store).image(str(done.stored))
+
+
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    """The result of a pull."""
+
+    name: str
+    """The name in the local store."""
+    digest: Digest
+    """What the reference names: an image, or an index."""
+    stored: Digest
+    """What the local store has under the name: all of it, or one image of an index."""
+    platforms: tuple[Platform, ...]
+    companions: int
+    """The number of signatures and other artifacts about it that were kept."""
+
+
+def pull_content(
+    reference: Reference,
+    architecture: str | None,
+    home: Home,
+    progress: Progress,
+    *,
+    accept: Accept,
+    unpacked_for: str | None = None,
+) -> Pulled:
+    """Pull one image, or with the architecture None all images; otherwise like ``pull``.
+
+    What refers to it is kept in the local store, except for ModelPacks, which have the same weights
+    again. Of an index with several images, its bytes are kept: signatures are about the index.
+    """
     store, cache = LocalStore(home.store), FileCache(home.files)
     with Registries.from_environment() as registries, store.use():
-        image = RemoteImages(registries).image(reference, Platform("linux", architecture))
-        require_unpackable([layer for layer in (kit_layer(image),) if layer], "reading the lock")
-        accept(image, registries)
-        if is_unpacked:
-            require_unpackable(image.layers, "the sandbox", "use --client docker")
-        _pull_weights(image, store, cache, progress)
-        fetch_layers(image.layers, f"pulling {reference}", store, cache, progress)
-        store.put(image, [_name(reference, image)])
-    return store.image(str(image.digest))
+        top, content = _opened(reference, architecture, registries)
+        images = content.images if isinstance(content, ImageIndex) else (content,)
+        for image in images:
+            kit = kit_layer(image)
+            require_unpackable([kit] if kit else [], "reading the lock")
+            accept(image, registries)
+            if unpacked_for:
+                require_unpackable(image.layers, unpacked_for, "use --client docker")
+        with Fetching(store, cache, progress) as fetching:
+            for image in images:
+                _pull_weights(image, store, fetching)
+                fetching.fetch_layers(image.layers, f"pulling {reference}")
+        name = f"{reference.name}:{reference.tag or content.digest.short}"
+        if isinstance(content, ImageIndex):
+            keep_other_parts(content, reference, registries, store)
+        store.put(content, [name])
+        if isinstance(top, ImageIndex) and top is not content:
+            Attached(store).cover(top, [content.digest])
+        subjects = dict.fromkeys((top.digest, *(image.digest for image in images)))
+        kept = keep_companions(subjects, reference, registries, store, progress)
+    platforms = tuple(image.platform for image in images)
+    return Pulled(name, top.digest, content.digest, platforms, kept)
 
 
-def _name(reference: Reference, image: Image) -> str:
-    tag = reference.tag or image.digest.short
-    return f"{reference.name}:{tag}"
+def _opened(
+    reference: Reference, architecture: str | None, registries: Registries
+) -> tuple[Image | ImageIndex, Image | ImageIndex]:
+    """Return what a reference names, and the part of it to pull."""
+    remote = RemoteImages(registries)
+    with named_problems(reference):
+        entries, source = remote.opened(reference)
+        (item,) = entries
+        if architecture is None:
+            whole = content_at(item, source)
+            return whole, whole
+        image = find_image(entries, source, Platform("linux", architecture))
+        if item.digest == image.digest:
+            return image, image
+        return ImageIndex(source.read(item), (image,), item.media_type), image
 
 
-def _pull_weights(image: Image, store: LocalStore, cache: FileCache, progress: Progress) -> None:
+def _pull_weights(image: Image, store: LocalStore, fetching: Fetching) -> None:
     missing = [weight for weight in weight_layers(image) if not store.has(weight.layer.blob.digest)]
-    if missing:
-        epoch_seconds = _epoch_seconds(image)
-        task = progress.task("pulling weights", sum(weight.size_bytes for weight in missing))
-        for weight in missing:
-            store.recipes.write(_unwrapped(weight, epoch_seconds, cache, task.advance, progress))
-        task.done(f"{len(missing)} files")
 
+    def fetch(weight: WeightLayer, advance: Advance) -> None:
+        store.recipes.write(_unwrapped(weight, image.created_seconds, fetching, advance))
 
-def _epoch_seconds(image: Image) -> int:
-    """Return the modification time of the image's files: SOURCE_DATE_EPOCH of its build, or 0."""
-    try:
-        return int(datetime.fromisoformat(image.config["created"]).timestamp())
-    except (KeyError, TypeError, ValueError):
-        return 0
+    total_bytes = sum(weight.size_bytes for weight in missing)
+    fetching.each(fetch, missing, "pulling weights", total_bytes, "files")
 
 
 def _unwrapped(
-    weight: WeightLayer, epoch_seconds: int, cache: FileCache, advance: Advance, progress: Progress
+    weight: WeightLayer, epoch_seconds: int, fetching: Fetching, advance: Advance
 ) -> VirtualBlob:
     """Fetch a weight layer, store its file in the cache, and return the virtual layer.
 
@@ -100,32 +157,28 @@ def _unwrapped(
     head = weight_header(weight.path, weight.size_bytes, epoch_seconds=epoch_seconds)
     tail = weight_footer(weight.size_bytes)
     blob = weight.layer.blob
-    if blob.size_bytes != len(head) + weight.size_bytes + len(tail):
-        raise _unlike(weight, "its size differs")
-    path = _fetched(weight, len(head), cache, advance, progress)
-    state = hashlib.sha256(head)
-    with path.open("rb") as stream:
-        while chunk := stream.read(1024 * 1024):
-            state.update(chunk)
-    state.update(tail)
-    if Digest.from_hex(state.hexdigest()) != blob.digest:
-        raise _unlike(weight, "its header differs")
-    return VirtualBlob(blob.digest, head, path, FileKey.of(path), tail, weight.digest)
-
-
-def _fetched(
-    weight: WeightLayer, head_bytes: int, cache: FileCache, advance: Advance, progress: Progress
-) -> Path:
-    blob = weight.layer.blob
     if not isinstance(blob, RegistryBlob):
         raise TypeError("the layer is not in a registry")
-    span = Span(blob, head_bytes, weight.size_bytes, weight.digest)
+    if blob.size_bytes != len(head) + weight.size_bytes + len(tail):
+        raise _unlike(weight, "its size differs")
+    span = Span(blob, len(head), weight.size_bytes, weight.digest, head, tail)
     try:
-        return fetch_file(span, cache, advance, progress)
+        path, whole = fetching.fetch_file(span, advance)
     except MealkitError as error:
         if error.problems[0].code == "REGISTRY_DIGEST":
             raise _unlike(weight, error.problems[0].message) from error
         raise
+    if (whole or _digest_within(head, path, tail)) != blob.digest:
+        raise _unlike(weight, "its header differs")
+    return VirtualBlob(blob.digest, head, path, FileKey.of(path), tail, weight.digest)
+
+
+def _digest_within(head: bytes, file: Path, tail: bytes) -> Digest:
+    state = hashlib.sha256(head)
+    for chunk in file_chunks(file):
+        state.update(chunk)
+    state.update(tail)
+    return Digest.from_hex(state.hexdigest())
 
 
 def _unlike(weight: WeightLayer, reason: str) -> Exception:

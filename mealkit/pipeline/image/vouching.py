@@ -34,6 +34,18 @@ def require_vouched_base(kit: Kit, lock: Lock, home: Home, progress: Progress) -
         if lock.runtime.bytecode:
             raise _invalid("unsigned packages may not compile modules")
         return
+    require_signed(base, lock.runtime.architecture, home, progress)
+
+
+def require_signed(
+    base: LockedDebianBase, architecture: str, home: Home, progress: Progress
+) -> None:
+    """Raise if a package is in no signed index of Debian.
+
+    Raises:
+        LockError: ``DEBIAN_UNVOUCHED``.
+        StoreError: ``DISK_FULL`` or ``DISK_DENIED``, the result cannot be stored.
+    """
     from mealkit.sources.debian.known_packages import DebianMemory
     from mealkit.sources.debian.mirrors import debian_mirrors
     from mealkit.sources.debian.vouch import require_vouched
@@ -42,7 +54,7 @@ def require_vouched_base(kit: Kit, lock: Lock, home: Home, progress: Progress) -
     require_vouched(
         base.packages,
         base.suite,
-        lock.runtime.architecture,
+        architecture,
         mirrors=debian_mirrors,
         cache=home.indexes,
         memory=DebianMemory(home.debian),

@@ -1,7 +1,8 @@
 """Prepares what the source adapters need: a downloader, and digests of a kit's files."""
 
+import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,8 +18,12 @@ from mealkit.recipe.kit import Kit
 from mealkit.stores.digests import DigestCache, HashJob
 
 if TYPE_CHECKING:
+    from mealkit.oci.descriptor import Descriptor
+    from mealkit.oci.reference import Reference
     from mealkit.sources.download import Downloader
     from mealkit.sources.source import Supplies
+    from mealkit.stores.registry.blob import RegistryBlob
+    from mealkit.stores.registry.reaching import Registries
 
 
 @contextmanager
@@ -47,10 +52,47 @@ def open_supplies(
         jobs = [_hash_job(path, _image_path(kit, folder, path)) for path in paths]
         return [found.file for found in digests.digest_files(jobs)]
 
-    with downloader(home, task) as fetcher:
+    with downloader(home, task) as fetcher, closing(RegistryArtifacts()) as artifacts:
         lifted = frozenset(kit.allow_secrets)
         any_data = takes_any_data(kit.runtime.engine)
-        yield Supplies(fetcher, hash_files, bounds.roots, lifted, any_data)
+        yield Supplies(fetcher, hash_files, bounds.roots, lifted, any_data, artifacts)
+
+
+class RegistryArtifacts:
+    """Artifacts in registries, which are opened for the first one; safe between threads."""
+
+    def __init__(self) -> None:
+        self._registries: Registries | None = None
+        self._lock = threading.Lock()
+
+    def manifest(self, reference: "Reference") -> tuple[bytes, str]:
+        """Return the bytes of a manifest or index, checked against their digest, and its type."""
+        from mealkit.stores.registry.manifests import get_manifest
+
+        clients = self._opened().sources(reference)
+        name = reference.digest or reference.tag or "latest"
+        found = get_manifest(clients, reference, name)
+        return found.raw, found.media_type
+
+    def blob(self, reference: "Reference", item: "Descriptor") -> "RegistryBlob":
+        """Return a blob of the reference's repository; a complete read of it is verified."""
+        from mealkit.stores.registry.blob import RegistryBlob
+
+        clients = self._opened().sources(reference)
+        return RegistryBlob(item.digest, item.size_bytes, reference.repository, clients)
+
+    def close(self) -> None:
+        """Close the connections."""
+        if self._registries is not None:
+            self._registries.close()
+
+    def _opened(self) -> "Registries":
+        from mealkit.stores.registry.reaching import Registries
+
+        with self._lock:
+            if self._registries is None:
+                self._registries = Registries.from_environment()
+            return self._registries
 
 
 def _image_path(kit: Kit, kit_folder: Path, path: Path) -> str:

@@ -14,7 +14,7 @@ from mealkit.engines.registry import traits_of
 from mealkit.oci.descriptor import Platform
 from mealkit.oci.image import Image
 from mealkit.pipeline.home import Home
-from mealkit.pipeline.opening_images import current_image, open_image
+from mealkit.pipeline.opening_images import current_image, open_image, resolved
 from mealkit.pipeline.targets import (
     ImageTarget,
     KitFolder,
@@ -77,7 +77,7 @@ def open_recipe(
         case LockFile() as file:
             return lock_at(file)
         case image:
-            return image
+            return resolved(image, home, progress)
 
 
 def stated_by(

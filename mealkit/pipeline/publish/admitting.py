@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from mealkit.errors import Problem, failure, failures
 from mealkit.oci.choosing import Source, find_image, manifests_below
-from mealkit.oci.descriptor import INDEX_TYPES, Descriptor
+from mealkit.oci.descriptor import Descriptor
 from mealkit.oci.image import Image
 from mealkit.oci.reference import Reference
 from mealkit.pipeline.home import Home
@@ -174,13 +174,8 @@ def stored_candidate(
     name: str, image: Image, store: LocalStore, reference: Reference | None = None
 ) -> Candidate:
     """Return a stored image as a candidate: the signatures count that are stored with it."""
-
-    def indexes() -> tuple[Descriptor, ...]:
-        tops = (item for item in store.index().images().values() if item.media_type in INDEX_TYPES)
-        opened = [store.opened(item.digest) for item in tops]
-        return tuple(top for entries, source in opened for top in _listing(entries, source, image))
-
-    return Candidate(name, image, indexes, Attached(store), reference)
+    attached = Attached(store)
+    return Candidate(name, image, lambda: attached.indexes(image.digest), attached, reference)
 
 
 def opened_candidate(

@@ -23,6 +23,7 @@ from mealkit.pipeline.targets import (
     StoredDigest,
     StoredName,
     image_named,
+    registry_named,
 )
 from mealkit.stores.attached import Attached
 from mealkit.stores.local import LocalStore
@@ -94,6 +95,19 @@ def sign(target: str, key: SigningKey, home: Home) -> SignReport:
             raise failure("TARGET_UNFIT", message, where=found.text, hint=hint)
         case other:
             assert_never(other)
+
+
+def sign_everywhere(
+    digest: Digest, references: Sequence[str], key: SigningKey, home: Home
+) -> tuple[SignReport, ...]:
+    """Sign an image at each reference that it was pushed to, by its digest, or else in the store.
+
+    Raises:
+        RegistryError, StoreError: the place refuses.
+    """
+    places = [registry_named(text).reference for text in dict.fromkeys(references)]
+    targets = [f"{place.name}@{digest}" for place in places] or [str(digest)]
+    return tuple(sign(target, key, home) for target in targets)
 
 
 def sign_in_registry(

@@ -15,12 +15,14 @@ from mealkit.oci.artifact import Artifact, read_artifact
 from mealkit.oci.choosing import Source
 from mealkit.oci.descriptor import Descriptor
 from mealkit.oci.manifest import Manifest
+from mealkit.oci.reference import Reference
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.opening_images import open_source
 from mealkit.pipeline.publish.gathering import Gathered, Referrers, RepositoryReferrers, gather
 from mealkit.pipeline.publish.signing import LOCAL
 from mealkit.pipeline.targets import (
     ArchiveFile,
+    ImageTarget,
     LayoutFolder,
     RegistryReference,
     StoredDigest,
@@ -67,6 +69,8 @@ class SignedImage:
     subject: Descriptor
     place: str
     referrers: Referrers
+    target: ImageTarget
+    """The image by its digest, which no other process can move."""
 
 
 def verify(target: str, trusted: Trusted, home: Home) -> Verification:
@@ -107,7 +111,7 @@ def require_signed(gathered: Gathered, subject: Digest, place: str) -> None:
 
 
 @contextmanager
-def signed_image(target: str, home: Home) -> Iterator[SignedImage]:
+def signed_image(text: str, home: Home) -> Iterator[SignedImage]:
     """Open an image or index with the artifacts about it; a registry stays connected.
 
     An image in a registry is read there, and not from the local store.
@@ -116,10 +120,11 @@ def signed_image(target: str, home: Home) -> Iterator[SignedImage]:
         KitError: the target is not an image (``TARGET_UNFIT``).
         RegistryError, StoreError: the image does not exist, or cannot be read.
     """
-    match image_named(target):
+    match image_named(text):
         case StoredName() | StoredDigest() as found:
             store = LocalStore(home.store)
-            yield SignedImage(store.resolve(found.text), LOCAL, Attached(store))
+            subject = store.resolve(found.text)
+            yield SignedImage(subject, LOCAL, Attached(store), StoredDigest(subject.digest))
         case RegistryReference(reference=reference):
             from mealkit.stores.registry.manifests import get_manifest
             from mealkit.stores.registry.reaching import Registries
@@ -130,11 +135,13 @@ def signed_image(target: str, home: Home) -> Iterator[SignedImage]:
                 name = reference.digest or reference.tag or "latest"
                 subject = get_manifest(clients, reference, name).descriptor
                 referrers = RepositoryReferrers(RegistryReferrers(clients, reference))
-                yield SignedImage(subject, reference.name, referrers)
+                pinned = Reference(reference.registry, reference.repository, digest=subject.digest)
+                target = RegistryReference(str(pinned), pinned)
+                yield SignedImage(subject, reference.name, referrers, target)
         case LayoutFolder() | ArchiveFile() as found:
             with open_source(found, home) as (entries, source):
                 subject = _only_image(entries, found.text)
-                yield SignedImage(subject, found.text, _Listed(tuple(entries), source))
+                yield SignedImage(subject, found.text, _Listed(tuple(entries), source), found)
         case other:
             assert_never(other)
 

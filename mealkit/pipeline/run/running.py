@@ -5,42 +5,30 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, assert_never
+from typing import Any
 
 from mealkit.assembly.lean import lean_image, weight_layers
 from mealkit.containers.container import LoadedImage, Mount, RunSpec, UnpackedRoot
 from mealkit.errors import MealkitError, Owner, OwnerContact, failure
 from mealkit.oci.descriptor import Platform
 from mealkit.oci.image import Image
-from mealkit.oci.reference import Reference
 from mealkit.pipeline.home import Home
-from mealkit.pipeline.image.building import build_opened, image_name
+from mealkit.pipeline.image.building import image_name
 from mealkit.pipeline.image.image_lock import lock_of
-from mealkit.pipeline.image.outputs import Outputs
 from mealkit.pipeline.kit.opened_kit import OpenedKit, open_kit
 from mealkit.pipeline.machine.clients import ContainerClient, clients
 from mealkit.pipeline.machine.machine_facts import host_facts
 from mealkit.pipeline.machine.preflighting import Start, check_start, here_context
 from mealkit.pipeline.machine.stated_needs import Stated, stated_by
-from mealkit.pipeline.opening_images import current_image, open_image
-from mealkit.pipeline.publish.admitting import (
-    acceptance,
-    accepted,
-    built_candidate,
-    require_local_builds,
-    stored_candidate,
-)
+from mealkit.pipeline.opening_images import current_image, resolved
 from mealkit.pipeline.run.caller_access import access_of
 from mealkit.pipeline.run.examples import example_command
+from mealkit.pipeline.run.image_to_run import Wanted, image_to_run
 from mealkit.pipeline.run.readiness import Trust, explained, wait_until_ready
 from mealkit.pipeline.targets import (
-    ArchiveFile,
     ImageTarget,
     KitFolder,
-    LayoutFolder,
     RegistryReference,
-    StoredDigest,
-    StoredName,
     kit_or_image_named,
 )
 from mealkit.preflight.cpu import architecture
@@ -52,7 +40,6 @@ from mealkit.recipe.kit import Contact, Gpu
 from mealkit.recipe.lock import Lock
 from mealkit.recipe.requirements import Requirements
 from mealkit.stores.blobs import VirtualBlob
-from mealkit.stores.local import LocalStore
 
 # By default QEMU emulates pointer authentication and the widest vectors for arm64, which is five to
 # ten times as slow. QEMU for another architecture would not know this processor.
@@ -127,7 +114,7 @@ def run_kit(request: RunRequest, home: Home, progress: Progress) -> RunReport:
             the one that the container stated, if it stated one.
     """
     access_of(request.address, request.keys)
-    named = kit_or_image_named(request.target)
+    named = resolved(kit_or_image_named(request.target), home, progress)
     opened: OpenedKit | ImageTarget
     match named:
         case KitFolder():
@@ -138,8 +125,8 @@ def run_kit(request: RunRequest, home: Home, progress: Progress) -> RunReport:
             opened = named
     facts = host_facts(home)
     checked = _check_stated(opened, request, facts, home, progress)
-    origin = named.reference if isinstance(named, RegistryReference) else None
-    image = _image(opened, origin, request, home, progress)
+    wanted = Wanted(request.target, opened, request.platform, request.client)
+    image = image_to_run(wanted, named, home, progress)
     shown = _Runnable(image, lock_of(image), built_here=isinstance(opened, OpenedKit))
     owner = shown.lock.about.owner
     try:
@@ -229,74 +216,6 @@ def _with_contact(error: MealkitError, owner: Contact) -> MealkitError:
             for item in error.problems
         )
     )
-
-
-def _image(
-    opened: OpenedKit | ImageTarget,
-    origin: Reference | None,
-    request: RunRequest,
-    home: Home,
-    progress: Progress,
-) -> Image:
-    """Return the image of a kit, from the local store or a registry; it is in the store then.
-
-    It is accepted by every policy of this machine. ``origin`` is the reference that named it.
-    """
-    store, platform = LocalStore(home.store), request.platform
-    match opened:
-        case OpenedKit() as kit:
-            require_local_builds(request.target)
-            report = build_opened(
-                kit, frozen=False, places=Outputs().places(), home=home, progress=progress
-            )
-            image = store.image(str(report.digest), platform)
-            return accepted(built_candidate(request.target, image), progress)
-        case StoredName() | StoredDigest():
-            image = store.image(opened.text, platform)
-            accepted(stored_candidate(request.target, image, store, origin), progress)
-            return _verified(image, store, progress)
-        case RegistryReference():
-            from mealkit.containers.select import choose
-            from mealkit.pipeline.image.pulling import pull
-
-            is_unpacked = choose(clients(home), request.client).name == "sandbox"
-            wanted = platform.architecture
-            at, accept = opened.reference, acceptance(opened.reference, progress)
-            return pull(at, wanted, home, progress, accept=accept, is_unpacked=is_unpacked)
-        case LayoutFolder() | ArchiveFile():
-            with open_image(opened, home, platform) as found:
-                accepted(stored_candidate(opened.text, found, store), progress)
-                return _stored(found, opened.text, store, progress)
-        case _:
-            assert_never(opened)
-
-
-def _stored(image: Image, target: str, store: LocalStore, progress: Progress) -> Image:
-    """Store an image from elsewhere, under its own name if no other image has that name."""
-    name = image_name(lock_of(image))
-    task = progress.task(f"storing {target}", sum(item.blob.size_bytes for item in image.layers))
-    with store.use():
-        store.put(image, [], task.advance)
-        holder = store.claim(image.digest, name)
-    task.done()
-    if holder is not None:
-        progress.phase(
-            f"note: its name {name} already names another image here ({holder});"
-            f" it is stored without a name, as {image.digest}"
-        )
-    return store.image(str(image.digest))
-
-
-def _verified(image: Image, store: LocalStore, progress: Progress) -> Image:
-    """Verify weights again that were changed or moved since the last check."""
-    if all(store.has(layer.blob.digest) for layer in image.layers):
-        return image
-    from mealkit.stores.upkeep import refresh_sources
-
-    task = progress.task("verifying changed files", None)
-    refresh_sources(image, store, task.advance)
-    task.done()
-    return store.image(str(image.digest))
 
 
 def _spec(

@@ -127,7 +127,7 @@ class Authorizer:
             f"{self._registry} refuses {what}{state if is_about_access else ''}"
             f"{': ' if words else ''}{words}{notes if is_about_access else ''}",
             where=self._registry,
-            hint=f"docker login {self._registry}"
+            hint=f"mealkit login {self._registry}"
             if is_about_access
             else "read the registry's own message, or ask the registry's operator",
         )

@@ -11,9 +11,13 @@ import httpx2
 
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError, failure
-from mealkit.stores.registry.client import RegistryClient, answer_of, beginning_of, worth_asking
-from mealkit.stores.registry.exchange import RegistryCall
+from mealkit.stores.registry.client import RegistryClient, worth_asking
+from mealkit.stores.registry.exchange import RegistryCall, answer_of, beginning_of
 from mealkit.web.http_client import Pace
+
+
+class UnrangedError(Exception):
+    """A server answers a request for a piece with the whole blob."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,28 +48,35 @@ class RegistryBlob:
             StoreError: ``BLOB_MISSING``.
         """
         end = self.size_bytes if length is None else min(offset + length, self.size_bytes)
+        used: set[RegistryClient] = set()
         if (offset, end) != (0, self.size_bytes):
-            yield from self._range(offset, end, set())
+            yield from self.unhashed(offset, end, used)
             return
         state = hashlib.sha256()
-        used: set[RegistryClient] = set()
-        for chunk in self._range(0, end, used):
+        for chunk in self.unhashed(0, end, used):
             state.update(chunk)
             yield chunk
         found = f"sha256:{state.hexdigest()}"
         if found != self.digest:
-            raise self._other_bytes(f"has digest {found}", *used)
+            raise self.other_bytes(f"has digest {found}", *used)
 
-    def _range(self, start: int, end: int, used: set[RegistryClient]) -> Iterator[bytes]:
-        """Yield a range, from the first client that has it; record the clients that sent bytes."""
-        # Clients that once sent other bytes come last, to save a useless attempt.
-        clients = sorted(
-            worth_asking(self.clients), key=lambda client: self.digest in client.distrusted
-        )
+    def unhashed(
+        self, start: int, end: int, used: set[RegistryClient], *, is_piece: bool = False
+    ) -> Iterator[bytes]:
+        """Yield a range, from the first client that has it; record the clients that sent bytes.
+
+        The caller compares the digest of all bytes, and calls ``other_bytes`` if it differs.
+        ``is_piece``: the range is one of many, so an answer with the whole blob is not read.
+
+        Raises:
+            UnrangedError: for a piece, a client answers with the whole blob.
+            RegistryError, StoreError: as ``chunks`` does.
+        """
+        clients = self._in_order()
         for index, client in enumerate(clients):
             used.add(client)
             try:
-                for chunk in self._persistently(client, start, end):
+                for chunk in self._persistently(client, start, end, is_piece=is_piece):
                     start += len(chunk)
                     yield chunk
             except MealkitError:
@@ -74,13 +85,26 @@ class RegistryBlob:
             else:
                 return
 
-    def _persistently(self, client: RegistryClient, start: int, end: int) -> Iterator[bytes]:
+    @property
+    def first(self) -> RegistryClient:
+        """The client that is asked first."""
+        return self._in_order()[0]
+
+    def _in_order(self) -> list[RegistryClient]:
+        # Clients that once sent other bytes come last, to save a useless attempt.
+        return sorted(
+            worth_asking(self.clients), key=lambda client: self.digest in client.distrusted
+        )
+
+    def _persistently(
+        self, client: RegistryClient, start: int, end: int, *, is_piece: bool
+    ) -> Iterator[bytes]:
         failures = 0
         while start < end:
             before = start
             cut: httpx2.TransportError | None = None
             try:
-                for chunk in self._once(client, start, end):
+                for chunk in self._once(client, start, end, is_piece=is_piece):
                     start += len(chunk)
                     yield chunk
             except httpx2.TransportError as error:
@@ -94,15 +118,23 @@ class RegistryBlob:
                     where=name,
                 ) from cut
 
-    def _once(self, client: RegistryClient, start: int, end: int) -> Iterator[bytes]:
+    def _once(
+        self, client: RegistryClient, start: int, end: int, *, is_piece: bool
+    ) -> Iterator[bytes]:
         """Yield the part of a range that one request returns, at most the requested bytes."""
-        is_part = (start, end) != (0, self.size_bytes)
+        if is_piece and client.is_unranged:
+            raise UnrangedError
+        is_part = (start, end) != (0, self.size_bytes) and not client.is_unranged
         headers = {"Range": f"bytes={start}-{end - 1}"} if is_part else {}
         name = client.endpoint.repository(self.repository)
         path = f"/v2/{name}/blobs/{self.digest}"
         call = RegistryCall("GET", path, (f"repository:{name}:pull",), headers)
         with client.open(call) as response:
             skip = self._checked_start(client, response, start)
+            if is_part and response.status_code == 200:
+                client.is_unranged = True
+                if is_piece:
+                    raise UnrangedError
             left = end - start
             pace = Pace(str(response.request.url))
             for chunk in response.iter_raw():
@@ -129,22 +161,24 @@ class RegistryBlob:
             unit, _, rest = response.headers.get("content-range", "").partition(" ")
             span, _, total = rest.partition("/")
             if unit != "bytes" or span.partition("-")[0] != str(start):
-                raise self._other_bytes(f"answers with the range {rest!r}", client)
+                client.is_unranged = True
+                raise self.other_bytes(f"answers with the range {rest!r}", client)
             if total not in {"*", str(self.size_bytes)}:
-                raise self._other_bytes(f"has {total} bytes", client)
+                raise self.other_bytes(f"has {total} bytes", client)
             return 0
         if response.status_code == 416:
-            raise self._other_bytes(f"has no byte {start}", client)
+            raise self.other_bytes(f"has no byte {start}", client)
         is_page = answer_of(response, b"").is_page
         if response.status_code != 200 or is_page:
             answer = answer_of(response, beginning_of(response))
             raise client.refusal(f"GET {self.digest}", answer)
         size = response.headers.get("content-length")
         if size is not None and size != str(self.size_bytes):
-            raise self._other_bytes(f"has {size} bytes", client)
+            raise self.other_bytes(f"has {size} bytes", client)
         return start
 
-    def _other_bytes(self, what: str, *clients: RegistryClient) -> MealkitError:
+    def other_bytes(self, what: str, *clients: RegistryClient) -> MealkitError:
+        """Return the error for clients that sent other bytes; they are asked last from now on."""
         for client in clients:
             client.distrusted.add(self.digest)
         names = ", ".join(sorted(client.endpoint.registry for client in clients))

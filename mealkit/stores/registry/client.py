@@ -20,6 +20,8 @@ from mealkit.stores.registry.exchange import (
     SMALL_BYTES,
     RegistryAnswer,
     RegistryCall,
+    answer_of,
+    beginning_of,
     words_of,
 )
 from mealkit.stores.registry.realms import Realms
@@ -68,6 +70,8 @@ class RegistryClient:
         """Digests for which this client returned other bytes."""
         self.is_silent = False
         """Whether a request ended in a timeout; then a mirror is not asked again."""
+        self.is_unranged = False
+        """Whether it answered a request for a range with something else; then it gets no more."""
         self._http = http
         self._authorizer = Authorizer(endpoint.registry, credentials, self._fetch_token, realms)
         self._base: httpx2.URL | None = None
@@ -146,7 +150,7 @@ class RegistryClient:
 
     def is_elsewhere(self, answer: RegistryAnswer) -> bool:
         """Return whether another host than the registry's answered, after a redirect."""
-        return _origin_of(answer.url) != _origin_of(self._origin())
+        return not self._is_home(answer.url)
 
     def words(self, answer: RegistryAnswer) -> str:
         """Return the registry's own message, without the secrets that were sent to it."""
@@ -222,9 +226,20 @@ class RegistryClient:
             followed = _REDIRECTS if call.method in _READS else _SAME_METHOD
             if not (location and response.status_code in followed):
                 return response
+            if call.stays and self._leaves(url, location):
+                return response
             response.close()
             url = self._target(url, location)
         raise self._odd(f"redirects more than {_MOST_REDIRECTS} times")
+
+    def _is_home(self, url: httpx2.URL) -> bool:
+        return _origin_of(url) == _origin_of(self._origin())
+
+    def _leaves(self, url: httpx2.URL, location: str) -> bool:
+        try:
+            return not self._is_home(url.join(location))
+        except httpx2.InvalidURL:
+            return True
 
     def _target(self, source: httpx2.URL, location: str) -> httpx2.URL:
         """Return the address that a redirect names, if it may be followed."""
@@ -238,7 +253,7 @@ class RegistryClient:
         return target
 
     def _authorized(self, call: RegistryCall, url: httpx2.URL) -> httpx2.Response:
-        is_home = _origin_of(url) == _origin_of(self._origin())
+        is_home = self._is_home(url)
         header = self._authorizer.header(call.scopes) if is_home else None
         response = self._once(call, url, header)
         if response.status_code != 401 or not is_home:
@@ -365,22 +380,6 @@ class RegistryClient:
 def worth_asking(clients: Sequence[RegistryClient]) -> tuple[RegistryClient, ...]:
     """Return the clients without the mirrors that did not answer; the last one is the registry."""
     return (*(client for client in clients[:-1] if not client.is_silent), clients[-1])
-
-
-def answer_of(response: httpx2.Response, body: bytes) -> RegistryAnswer:
-    """Return the answer in a response whose body, or the beginning of it, was read."""
-    return RegistryAnswer(response.status_code, response.headers, body, response.request.url)
-
-
-def beginning_of(response: httpx2.Response) -> bytes:
-    """Read the beginning of a body, for the words in it; as much of it as arrives."""
-    body = bytearray()
-    with contextlib.suppress(httpx2.TransportError, httpx2.DecodingError):
-        for chunk in response.iter_bytes():
-            body += chunk
-            if len(body) > SMALL_BYTES:
-                break
-    return bytes(body)
 
 
 def _origin_of(url: httpx2.URL) -> tuple[str, str, int | None]:

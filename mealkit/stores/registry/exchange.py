@@ -1,5 +1,6 @@
 """Requests to a registry and its answers, as values."""
 
+import contextlib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -23,7 +24,10 @@ Body = Callable[[], Iterable[bytes | memoryview]]
 
 @dataclass(frozen=True, slots=True)
 class RegistryCall:
-    """One request. ``path`` is a path at the registry, or a complete address from it."""
+    """One request. ``path`` is a path at the registry, or a complete address from it.
+
+    ``stays``: a redirect to another host is the answer, and is not followed.
+    """
 
     method: str
     path: str
@@ -31,6 +35,7 @@ class RegistryCall:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: Body | None = None
     is_retried: bool = True
+    stays: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +74,22 @@ class RegistryAnswer:
     def is_page(self) -> bool:
         """Whether it is a web page, which no registry answers with."""
         return self.headers.get("content-type", "").lower().startswith("text/html")
+
+
+def answer_of(response: httpx2.Response, body: bytes) -> RegistryAnswer:
+    """Return the answer in a response whose body, or the beginning of it, was read."""
+    return RegistryAnswer(response.status_code, response.headers, body, response.request.url)
+
+
+def beginning_of(response: httpx2.Response) -> bytes:
+    """Read the beginning of a body, for the words in it; as much of it as arrives."""
+    body = bytearray()
+    with contextlib.suppress(httpx2.TransportError, httpx2.DecodingError):
+        for chunk in response.iter_bytes():
+            body += chunk
+            if len(body) > SMALL_BYTES:
+                break
+    return bytes(body)
 
 
 def json_of(body: bytes) -> Any:

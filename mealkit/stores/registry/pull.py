@@ -33,7 +33,7 @@ class RemoteImages:
             StoreError: ``IMAGE_NOT_FOUND``, ``IMAGE_INVALID``, ``REFERENCE_INVALID``.
             RegistryError: ``REGISTRY_*``.
         """
-        with _named(reference):
+        with named_problems(reference):
             entries, source = self.opened(reference)
             return choose(entries, source, platform)
 
@@ -47,7 +47,7 @@ class RemoteImages:
                 ``REFERENCE_INVALID``.
             RegistryError: ``REGISTRY_*``.
         """
-        with _named(reference):
+        with named_problems(reference):
             entries, source = self.opened(reference)
             return find_image(entries, source, platform)
 
@@ -62,7 +62,7 @@ class RemoteImages:
             StoreError: ``IMAGE_NOT_FOUND``, ``IMAGE_INVALID``, ``REFERENCE_INVALID``.
             RegistryError: ``REGISTRY_*``.
         """
-        with _named(reference):
+        with named_problems(reference):
             entries, source = self.opened(reference)
             chosen = choose(entries, source, platform)
             return Manifest.read(source.read(chosen), chosen.media_type).annotations
@@ -95,7 +95,7 @@ class RemoteImages:
 
 
 @contextmanager
-def _named(reference: Reference) -> Iterator[None]:
+def named_problems(reference: Reference) -> Iterator[None]:
     """Add the name of the image to the error of one of its parts."""
     try:
         yield

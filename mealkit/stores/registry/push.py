@@ -63,7 +63,7 @@ def push(
     ``mount_from`` are repositories in the same registry that may have some of the layers; the
     repositories that layers were read from are added automatically. ``advance`` is called with the
     layers' bytes, sent or already there. A registry that refuses complete blobs gets pieces of
-    ``piece_bytes``.
+    ``piece_bytes``. Uploads that a killed push left go on, if ``registries`` has their records.
 
     Raises:
         RegistryError: ``REGISTRY_*``.
@@ -83,7 +83,8 @@ def push(
     configs = [blob for item in with_parts(content) for blob in item.blobs[-1:]]
     sources = (*mount_from, *_repositories_of(layers, reference.registry))
     stop = Stop()
-    uploader = Uploader(client, repository, sources, stop.guarded(advance), piece_bytes, stop)
+    told, kept = stop.guarded(advance), registries.unfinished
+    uploader = Uploader(client, repository, sources, told, piece_bytes, stop, kept)
     outcomes = _put_all(layers, uploader)
     for blob in configs:
         outcomes[blob.digest] = replace(uploader, advance=silent).put(blob)

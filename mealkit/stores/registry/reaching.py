@@ -7,6 +7,7 @@ import os
 import ssl
 import threading
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Self
 
 import httpx2
@@ -26,6 +27,7 @@ from mealkit.stores.registry.registry_endpoint import (
     mirrors_of,
     plain_of,
 )
+from mealkit.stores.registry.unfinished import UnfinishedUploads
 from mealkit.web.http_client import USER_AGENT, new_client
 from mealkit.web.retry import Retry
 from mealkit.web.trust import tls_context
@@ -52,6 +54,8 @@ class Registries:
         self._realms = realms or Realms()
         self._certificates = certificates or CertificateFolders()
         self.retry = retry or Retry()
+        self.unfinished = UnfinishedUploads()
+        """The uploads of killed pushes, with which the next push goes on."""
         self._credentials = credentials
         self._mirrors = mirrors or {}
         self._transport = transport
@@ -62,24 +66,32 @@ class Registries:
 
     @classmethod
     def from_environment(
-        cls, environment: Mapping[str, str] = os.environ, *, retry: Retry | None = None
+        cls,
+        environment: Mapping[str, str] = os.environ,
+        *,
+        retry: Retry | None = None,
+        uploads: Path | None = None,
     ) -> Self:
         """Use credentials and certificates of docker and podman, and mealkit's own variables.
 
-        They are ``MEALKIT_REGISTRY_MIRRORS``, ``MEALKIT_TOKEN_REALMS`` and ``MEALKIT_PLAIN_HTTP``.
+        ``uploads`` is the folder for the records of unfinished uploads; without one there are none.
+        The variables are ``MEALKIT_REGISTRY_MIRRORS``, ``MEALKIT_TOKEN_REALMS`` and
+        ``MEALKIT_PLAIN_HTTP``.
 
         Raises:
             RegistryError: ``REGISTRY_INSECURE``: a mirror would be read without TLS.
             StoreError: ``REFERENCE_INVALID``: one of them is not valid.
         """
         plain = plain_of(environment.get(PLAIN_VARIABLE, ""))
-        return cls(
+        found = cls(
             Credentials.from_environment(environment),
             mirrors_of(environment.get(MIRRORS_VARIABLE, ""), plain),
             retry=retry,
             realms=realms_of(environment.get(REALMS_VARIABLE, ""), plain),
             certificates=CertificateFolders.from_environment(environment),
         )
+        found.unfinished = UnfinishedUploads(uploads)
+        return found
 
     def __enter__(self) -> Self:
         return self

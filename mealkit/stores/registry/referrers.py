@@ -5,7 +5,8 @@ RegistryError as the client does. Protocol: distribution-spec v1.1, "Listing Ref
 "Pushing Manifests with Subject".
 """
 
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -14,21 +15,22 @@ from mealkit.digest import Digest
 from mealkit.errors import MealkitError, failure
 from mealkit.oci.artifact import Artifact, read_artifact
 from mealkit.oci.descriptor import INDEX, INDEX_TYPES, Descriptor
-from mealkit.oci.image import Blob
+from mealkit.oci.image import Blob, Content
 from mealkit.oci.index import Index
+from mealkit.oci.manifest import json_object, read_extras
 from mealkit.oci.reference import Reference
 from mealkit.progress import Advance, silent
 from mealkit.stores.registry.blob import RegistryBlob
 from mealkit.stores.registry.client import RegistryClient
-from mealkit.stores.registry.exchange import RegistryAnswer, RegistryCall
+from mealkit.stores.registry.exchange import RegistryAnswer
 from mealkit.stores.registry.manifests import get_manifest, put_manifest
+from mealkit.stores.registry.pages import pages
 from mealkit.stores.registry.push import PushReport, push
 from mealkit.stores.registry.reaching import Registries
 
 MAX_REFERRERS = 1000
 """More manifests that refer to one image are not read."""
 
-_MOST_PAGES = 100
 # Another writer's index may replace ours between reading and writing: write until ours stays.
 _MOST_ATTEMPTS = 10
 
@@ -59,9 +61,7 @@ class RegistryReferrers:
             RegistryError: ``REGISTRY_*``.
         """
         unique = {item.digest: item for item in self._listed(subject)}
-        if len(unique) > MAX_REFERRERS:
-            message = f"{len(unique)} manifests refer to {subject}; the limit is {MAX_REFERRERS}"
-            raise failure("IMAGE_INVALID", message, where=str(self.reference))
+        _require_few(unique, subject, self.reference)
         kept = (item for item in unique.values() if artifact_type in {None, item.artifact_type})
         return tuple(sorted(kept, key=lambda item: item.digest))
 
@@ -109,7 +109,7 @@ class RegistryReferrers:
 
 
 def attach(
-    artifact: Artifact,
+    content: Content,
     reference: Reference,
     registries: Registries,
     *,
@@ -118,20 +118,24 @@ def attach(
 ) -> PushReport:
     """Push an artifact with a subject into the subject's repository, and list it as a referrer.
 
+    Any manifest or index that states a subject can be attached.
+
     Raises:
         RegistryError: ``REGISTRY_*``; ``REGISTRY_REFUSED``: other writers replaced the list again
             and again.
         StoreError, SourceError: a blob of the artifact cannot be read.
     """
-    subject = artifact.manifest.subject
+    form = json_object(content.raw_manifest, "manifest")
+    kind, subject, annotations = read_extras(form, "manifest")
     if subject is None:
         raise ValueError("the artifact has no subject")
-    own = Reference(reference.registry, reference.repository, digest=artifact.digest)
-    report = push(artifact, own, registries, mount_from=mount_from, advance=advance)
+    own = Reference(reference.registry, reference.repository, digest=content.descriptor.digest)
+    report = push(content, own, registries, mount_from=mount_from, advance=advance)
     client = registries.client(own)
     offered = _by_api(client, own, subject.digest)
-    if offered is None or artifact.digest not in {item.digest for item in offered}:
-        entry = replace(artifact.descriptor, annotations=artifact.manifest.annotations)
+    if offered is None or own.digest not in {item.digest for item in offered}:
+        kind = kind or content.descriptor.artifact_type
+        entry = replace(content.descriptor, annotations=annotations, artifact_type=kind)
         _change_list(client, own, subject.digest, lambda index: index.with_image(entry, []))
     return report
 
@@ -168,9 +172,12 @@ def _change_list(
 ) -> None:
     """Change the list under the fallback tag, and read it back until the change stays."""
     for attempt in range(1, _MOST_ATTEMPTS + 1):
+        started = time.monotonic()
         wanted = change(_by_tag(client, reference, subject))
         put_manifest(client, reference, _ListContent(wanted.as_bytes()), fallback_tag(subject))
-        client.retry.sleep(0.05 * attempt)
+        # Another writer that read the list before our change has written its own by then.
+        took_seconds = time.monotonic() - started
+        client.retry.sleep(0.05 * attempt + 3 * took_seconds)
         found = _by_tag(client, reference, subject)
         if change(found) == found:
             return
@@ -199,28 +206,23 @@ def _by_api(
     Anything but an index counts as not having it: some registries answer with a web page.
     """
     repository = client.endpoint.repository(reference.repository)
+    found: dict[Digest, Descriptor] = {}
     path = f"/v2/{repository}/referrers/{subject}"
-    found: list[Descriptor] = []
-    for page in _pages(client, path, f"repository:{repository}:pull"):
+    for number, page in enumerate(pages(client, path, repository, INDEX)):
         index = _index_in(page, reference)
+        if index is None and number:
+            raise client.refusal(f"GET page {number + 1} of the referrers of {subject}", page)
         if index is None:
             return None
-        found += index.descriptors
-    return tuple(found)
+        found |= index.images()
+        _require_few(found, subject, reference)
+    return tuple(found.values())
 
 
-def _pages(client: RegistryClient, path: str, scope: str) -> Iterator[RegistryAnswer]:
-    """Yield the pages of a list, following ``Link`` (RFC 8288) with ``rel="next"``."""
-    for _ in range(_MOST_PAGES):
-        answer = client.send(RegistryCall("GET", path, (scope,), {"Accept": INDEX}))
-        yield answer
-        link = answer.headers.get("link", "")
-        target, _, parameters = link.partition(">")
-        if not target.startswith("<") or 'rel="next"' not in parameters.replace("'", '"'):
-            return
-        path = str(answer.url.join(target[1:]))
-    message = f"its list of referrers has more than {_MOST_PAGES} pages"
-    raise failure("IMAGE_INVALID", message, where=client.endpoint.registry)
+def _require_few(found: Mapping[Digest, Descriptor], subject: Digest, reference: Reference) -> None:
+    if len(found) > MAX_REFERRERS:
+        message = f"{len(found)} manifests refer to {subject}; the limit is {MAX_REFERRERS}"
+        raise failure("IMAGE_INVALID", message, where=str(reference))
 
 
 def _index_in(answer: RegistryAnswer, reference: Reference) -> Index | None:

@@ -7,12 +7,13 @@ the code name the deviations of real registries.
 
 import hashlib
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 import httpx2
 
-from mealkit.errors import MealkitError, failure
+from mealkit.errors import MealkitError, RegistryError, failure
 from mealkit.jobs import Stop
 from mealkit.oci.image import Blob
 from mealkit.progress import Advance
@@ -26,6 +27,7 @@ from mealkit.stores.registry.session import (
     says_digest,
     within_limits,
 )
+from mealkit.stores.registry.unfinished import Record, UnfinishedUploads
 from mealkit.stores.registry.upload_body import BlobRange, Meter
 from mealkit.web.retry import TRANSIENT_STATUS, retry_after_seconds
 
@@ -67,6 +69,7 @@ class Uploader:
     advance: Advance
     piece_bytes: int = PIECE_BYTES
     stop: Stop = field(default_factory=Stop)
+    unfinished: UnfinishedUploads = field(default_factory=UnfinishedUploads)
 
     def put(self, blob: Blob) -> Outcome:
         """Ensure that the repository has the blob; ``advance`` gets its bytes, once each.
@@ -76,16 +79,43 @@ class Uploader:
             SourceError: ``SOURCE_CHANGED``: the blob's bytes no longer match its digest.
             StoppedError: ``stop`` was set.
         """
-        if self._has(self.repository, blob):
-            outcome = Outcome.EXISTING
-        else:
-            started = self._mounted(blob)
-            if started is not None:
-                self._upload(blob, started, Meter(self.advance))
-                return Outcome.UPLOADED
-            outcome = Outcome.MOUNTED
-        self.advance(blob.size_bytes)
+        meter = Meter(self.advance)
+        outcome = Outcome.EXISTING
+        if not self._has(self.repository, blob):
+            with self._record(blob) as record:
+                outcome = self._put_missing(blob, meter, record)
+                record.forget()
+        meter.reached(blob.size_bytes)
         return outcome
+
+    def _record(self, blob: Blob) -> AbstractContextManager[Record]:
+        return self.unfinished.record(
+            self.client.endpoint.registry, self.repository, blob.digest, blob.size_bytes
+        )
+
+    def _put_missing(self, blob: Blob, meter: Meter, record: Record) -> Outcome:
+        if self._continued(blob, meter, record):
+            return Outcome.UPLOADED
+        started = self._mounted(blob)
+        if started is None:
+            return Outcome.MOUNTED
+        self._upload(blob, started, meter, record)
+        return Outcome.UPLOADED
+
+    def _continued(self, blob: Blob, meter: Meter, record: Record) -> bool:
+        """Go on with the session of an earlier process, if the registry still has it."""
+        location = record.location
+        known = self._status(Upload(location, piece_bytes=self.piece_bytes)) if location else None
+        if known is None or known.offset > blob.size_bytes:
+            return False
+        meter.reached(known.offset)
+        try:
+            self._upload(blob, known, meter, record)
+        except RegistryError as error:
+            if error.problems[0].code != "REGISTRY_DIGEST":
+                raise
+            return False  # what the registry had of it were other bytes
+        return True
 
     def _has(self, repository: str, blob: Blob) -> bool:
         path = f"/v2/{repository}/blobs/{blob.digest}"
@@ -139,13 +169,14 @@ class Uploader:
             return (own,)
         return (own, f"repository:{other}:pull")
 
-    def _upload(self, blob: Blob, upload: Upload, meter: Meter) -> None:
+    def _upload(self, blob: Blob, upload: Upload, meter: Meter, record: Record) -> None:
         failures = silent = 0
         while True:
             before = upload.offset
+            record.remember(upload.location)
             try:
                 if upload.is_pieced:
-                    self._pieces(blob, upload, meter)
+                    self._pieces(blob, upload, meter, record)
                 else:
                     self._whole(blob, upload, meter)
             except _Cut as cut:
@@ -196,10 +227,11 @@ class Uploader:
         # pieces once.
         raise _Cut(refusal, replace(self._start(), is_pieced=True))
 
-    def _pieces(self, blob: Blob, upload: Upload, meter: Meter) -> None:
+    def _pieces(self, blob: Blob, upload: Upload, meter: Meter, record: Record) -> None:
         """Send the rest with PATCH requests, then close with an empty PUT."""
         while upload.offset < blob.size_bytes:
             upload = self._piece(blob, upload, meter)
+            record.remember(upload.location)
         call = closing(upload.location, blob.digest)
         answer = self._send("PUT", call, None, upload)
         if answer.status in _DONE:

@@ -140,7 +140,7 @@ def test_what_cannot_be_answered_is_denied(make_registries, challenge):
     transport, _ = registry_that(challenge, token({}))
     problem = codes(make_registries(transport=transport))
     assert problem.code == "REGISTRY_DENIED"
-    assert problem.hint == "docker login registry.example"
+    assert problem.hint == "mealkit login registry.example"
 
 
 def test_a_registry_that_repeats_a_token_is_not_repeated(make_registries):
@@ -182,7 +182,7 @@ def test_a_token_servers_reason_is_told(make_registries):
     auths = {"registry.example": {"username": "cook", "password": "s3cret"}}
     problem = codes(make_registries(auths, transport=transport))
     assert problem.message.endswith("that are stored: incorrect username or password")
-    assert problem.hint == "docker login registry.example"
+    assert problem.hint == "mealkit login registry.example"
 
 
 def test_a_token_servers_page_is_told(make_registries):

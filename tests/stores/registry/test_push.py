@@ -253,7 +253,7 @@ def test_basic_credentials_are_used(registry_with_password, make_registries, mak
             push(image, target, make_registries(wrong))
         problem = caught.value.problems[0]
         assert problem.code == "REGISTRY_DENIED"
-        assert problem.hint == f"docker login {target.registry}"
+        assert problem.hint == f"mealkit login {target.registry}"
         assert "w-r-o-n-g" not in str(problem)
 
 

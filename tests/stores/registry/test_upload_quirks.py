@@ -416,7 +416,7 @@ def test_the_registrys_reason_is_told(quirky, registries, image, target, method,
     assert problem.code == "REGISTRY_DENIED"
     assert "DENIED: the quota [31m of t is 9 GiB" in problem.message
     assert len(problem.message) < 500
-    assert "docker login" not in problem.hint
+    assert "mealkit login" not in problem.hint
 
 
 def test_a_redirected_upload_goes_to_the_other_registry(quirky, make_registries, image, target):

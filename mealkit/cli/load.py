@@ -1,0 +1,106 @@
+"""mealkit load: load images from an archive into the local store, after the policies agreed."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mealkit.cli.options import Json, session_of
+from mealkit.cli.output import print_json, print_line, say
+
+if TYPE_CHECKING:
+    from mealkit.pipeline.publish.loading import LoadedImage, LoadReport
+
+EXAMPLES = (
+    "mealkit load my-kit.tar",
+    "mealkit load /media/usb/kits.tar.*",
+    "mealkit load --list my-kit.tar",
+)
+
+
+def load(
+    context: typer.Context,
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE...", help="The archive, or all its volumes.", show_default=False
+        ),
+    ],
+    *,
+    only_list: Annotated[
+        bool, typer.Option("--list", help="Show what the archive has, and store nothing.")
+    ] = False,
+    proposal: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Write the policy and the keys that the archive proposes into a new folder.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Load images from an archive into the local store, after the policies of this machine agreed.
+
+    Reads archives of mealkit save, docker save and podman save. Every byte is compared with its
+    digest. An image keeps its names if no other image here has them. Policies and keys in an
+    archive are only proposals.
+    """
+    from mealkit.pipeline.publish.loading import archive_list
+    from mealkit.pipeline.publish.loading import load as load_images
+    from mealkit.pipeline.publish.proposing import write_proposal
+
+    session = session_of(context)
+    if only_list:
+        report = archive_list(files)
+    else:
+        report = load_images(files, session.home, session.progress(as_json=as_json))
+    if proposal is not None:
+        write_proposal(report.proposed, proposal)
+    if as_json:
+        print_json(_form(report, loaded=not only_list))
+        return
+    _describe(report, proposal)
+
+
+def _describe(report: "LoadReport", written: Path | None) -> None:
+    for image in report.images:
+        for line in _lines(image):
+            print_line(line)
+    for item in report.proposed:
+        about = f"public key, fingerprint {item.fingerprint}" if item.fingerprint else "policy"
+        print_line(f"proposed   {item.name} ({about}): not in use")
+    if report.proposed and written is None:
+        say("note: to read what the archive proposes, write it into a folder: --proposal DIR")
+
+
+def _lines(image: "LoadedImage") -> list[str]:
+    from mealkit.units import show_size
+
+    platforms = ", ".join(image.platforms)
+    names, size = ", ".join(image.names) or "-", show_size(image.size_bytes)
+    lines = [f"{names}  {image.digest}  {platforms}  {size}"]
+    lines += [f"  with  {kind}" for kind in image.artifacts]
+    lines += [f"  note: {name} is the name of {holder} here" for name, holder in image.taken]
+    return lines
+
+
+def _form(report: "LoadReport", *, loaded: bool) -> dict[str, Any]:
+    return {
+        "loaded": loaded,
+        "images": [
+            {
+                "digest": str(image.digest),
+                "names": list(image.names),
+                "taken": [{"name": name, "digest": str(digest)} for name, digest in image.taken],
+                "platforms": list(image.platforms),
+                "size": image.size_bytes,
+                "artifacts": list(image.artifacts),
+            }
+            for image in report.images
+        ],
+        "proposed": [
+            {"name": item.name, "digest": str(item.digest), "fingerprint": item.fingerprint}
+            for item in report.proposed
+        ],
+    }

@@ -1,0 +1,73 @@
+"""mealkit pull: pull an image into the local store, with everything that is about it."""
+
+from typing import Annotated
+
+import typer
+
+from mealkit.cli.options import Json, PlainHttp, session_of, use_plain_http
+from mealkit.cli.output import print_json, print_line, say
+
+EXAMPLES = (
+    "mealkit pull registry.example.org/team/my-kit:1.0.0",
+    "mealkit pull registry.example.org/team/my-kit:1.0.0 --architecture all",
+    "mealkit pull registry.example.org/team/my-kit@sha256:4f53cda18c2baa0c0354bb5f9a3ecbe5...",
+)
+
+
+def pull(
+    context: typer.Context,
+    reference: Annotated[
+        str, typer.Argument(metavar="REF", help="A reference: REGISTRY/NAME:TAG or @DIGEST.")
+    ],
+    *,
+    architecture: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|all",
+            help="The architecture of the image to pull, or all of them.",
+            show_default="this machine's",
+        ),
+    ] = None,
+    plain_http: PlainHttp = [],  # noqa: B006  typer copies it
+    as_json: Json = False,
+) -> None:
+    """Pull an image into the local store, and print its digest.
+
+    Its signatures and attestations are kept with it. Weights are stored as verified files, which
+    "mealkit run" mounts; nothing is on disk twice. An interrupted pull continues where it ended.
+    """
+    from mealkit.pipeline.image.pulling import pull_content
+    from mealkit.pipeline.opening_images import this_platform
+    from mealkit.pipeline.publish.admitting import acceptance
+    from mealkit.pipeline.targets import registry_named
+
+    session = session_of(context)
+    use_plain_http(plain_http)
+    named = registry_named(reference).reference
+    wanted = architecture or this_platform().architecture
+    progress = session.progress(as_json=as_json)
+    done = pull_content(
+        named,
+        None if wanted == "all" else wanted,
+        session.home,
+        progress,
+        accept=acceptance(named, progress),
+    )
+    platforms = [str(platform) for platform in done.platforms]
+    if as_json:
+        print_json(
+            {
+                "name": done.name,
+                "digest": str(done.digest),
+                "stored": str(done.stored),
+                "platforms": platforms,
+                "artifacts": done.companions,
+            }
+        )
+        return
+    if not session.quiet:
+        say(f"pulled {done.name}, for {', '.join(platforms)}")
+        if done.digest != done.stored:
+            say(f"index  {done.digest}")
+        say(f"with   {done.companions} artifacts about it, such as signatures")
+    print_line(str(done.stored))

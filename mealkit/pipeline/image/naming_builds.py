@@ -1,0 +1,73 @@
+"""Names what was built: a version in the local store keeps its bytes, unless the user says so."""
+
+from enum import Enum, auto
+
+from mealkit.errors import MealkitError, failure
+from mealkit.oci.image import Image
+from mealkit.oci.index import ImageIndex
+from mealkit.oci.reference import Reference
+from mealkit.pipeline.image.image_lock import lock_of
+from mealkit.progress import Progress
+from mealkit.recipe.lock import Lock
+from mealkit.recipe.variant import plain_locks
+from mealkit.stores.local import LocalStore
+
+
+class Taken(Enum):
+    """What to do if the kit's name and version already belong to an image with other bytes."""
+
+    REFUSED = auto()
+    """Fail: a version has the same bytes everywhere."""
+    REPLACED = auto()
+    """Let the new image have the name."""
+    KEPT = auto()
+    """Let the other image keep the name; the new one has none."""
+
+
+def require_same_lock(store: LocalStore, name: str, lock: Lock) -> None:
+    """Refuse a build whose result cannot be the image that has the name, before the work starts.
+
+    Raises:
+        StoreError: ``VERSION_EXISTS``.
+    """
+    if not Reference.parse(name).is_version:
+        return
+    found = store.index().named(name)
+    if found is None:
+        return
+    try:
+        content = store.content(str(found.digest))
+        images = content.images if isinstance(content, ImageIndex) else (content,)
+        before = tuple(lock_of(image) for image in images)
+    except MealkitError:  # it is damaged, or not a kit: building shows what it is
+        return
+    if before != plain_locks(lock):
+        message = f"{name} is already the name of {found.digest}, whose kit.lock is another"
+        raise failure("VERSION_EXISTS", message, where=name)
+
+
+def keep_under(
+    content: Image | ImageIndex, name: str, store: LocalStore, taken: Taken, progress: Progress
+) -> None:
+    """Store what was built under its name. Call it within ``use``.
+
+    Raises:
+        StoreError: ``VERSION_EXISTS``.
+    """
+    before = store.index().named(name)
+    is_other = before is not None and before.digest != content.digest
+    moves = taken is Taken.REPLACED or not Reference.parse(name).is_version
+    if before is None or not is_other or moves:
+        store.put(content, [name], replaces=moves)
+        if before is not None and is_other:
+            progress.phase(
+                f"note: {name} now names the new image; {before.digest} stays without a name"
+            )
+        return
+    if taken is Taken.REFUSED:
+        store.require_free(name, content.digest)
+    store.put(content, [])
+    progress.phase(
+        f"note: {name} stays the name of {before.digest}; this image is {content.digest}."
+        " To give it the name: mealkit build --replace"
+    )

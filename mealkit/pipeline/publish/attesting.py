@@ -1,0 +1,207 @@
+"""Signs statements about an image, and attaches them to it in a registry and in the local store.
+
+A statement that the key has signed already is kept, so attesting again changes nothing. Raises
+RegistryError and StoreError as the places do.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, assert_never
+
+from mealkit.digest import Digest, canonical_json
+from mealkit.errors import failure
+from mealkit.kit.files import KIT_NAME
+from mealkit.oci.artifact import Artifact
+from mealkit.oci.descriptor import Descriptor
+from mealkit.pipeline.home import Home
+from mealkit.pipeline.kit.opened_kit import open_kit
+from mealkit.pipeline.machine.preflighting import PreflightRequest, preflight_target
+from mealkit.pipeline.publish.describing import sbom_of_image
+from mealkit.pipeline.publish.gathering import Referrers, RepositoryReferrers, gather
+from mealkit.pipeline.publish.kit_image import KitImage, open_kit_image
+from mealkit.pipeline.targets import (
+    ArchiveFile,
+    LayoutFolder,
+    RegistryReference,
+    StoredDigest,
+    StoredName,
+    image_named,
+)
+from mealkit.progress import SILENT, Progress
+from mealkit.stores.attached import Attached
+from mealkit.stores.local import LocalStore
+from mealkit.stores.registry.manifests import get_manifest
+from mealkit.stores.registry.reaching import Registries
+from mealkit.stores.registry.referrers import RegistryReferrers, attach
+from mealkit.trust.bundle import bundle_artifact, signed_bundle
+from mealkit.trust.keyring import KeyRing, TrustedKey
+from mealkit.trust.keys import SigningKey
+from mealkit.trust.preflight_result import result_of
+from mealkit.trust.provenance import BUILDER, Build, provenance_of
+from mealkit.trust.statement import Statement
+from mealkit.trust.verified import PROVENANCE, SBOM, TEST_RESULT
+from mealkit.untrusted import UntrustedError, parse_json_object, read_file
+
+# A bundle has at most 16 MiB, and its payload is written in base64.
+_MAX_PREDICATE_BYTES = 8 * 1024 * 1024
+_LOCAL = "the local store"
+
+
+class Claim(StrEnum):
+    """The statements that mealkit itself can make about a kit."""
+
+    SBOM = "sbom"
+    PROVENANCE = "provenance"
+    TEST_RESULT = "test-result"
+
+
+@dataclass(frozen=True, slots=True)
+class Predicate:
+    """A statement before it is signed."""
+
+    kind: str
+    """The predicate type, a URI."""
+    content: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimOptions:
+    """What a caller knows about a build that its image does not state."""
+
+    kit: Path | None = None
+    """The kit's folder, for the digest of kit.yaml."""
+    builder: str = BUILDER
+
+
+@dataclass(frozen=True, slots=True)
+class Attested:
+    """A signed statement: its type, where it is, and whether it was added now."""
+
+    kind: str
+    place: str
+    is_new: bool
+
+
+def predicate_file(kind: str, path: Path) -> Predicate:
+    """Read a statement that another program made, such as a vulnerability report.
+
+    Raises:
+        TrustError: ``PREDICATE_INVALID``: the file is not a JSON object, or is too large.
+    """
+    try:
+        content = parse_json_object(read_file(path, _MAX_PREDICATE_BYTES))
+    except (UntrustedError, OSError) as error:
+        message = f"{path} is not a JSON object: {error}"
+        raise failure("PREDICATE_INVALID", message, where=str(path)) from error
+    return Predicate(kind, content)
+
+
+def predicate_of(
+    claim: Claim, target: str, options: ClaimOptions, home: Home, progress: Progress = SILENT
+) -> Predicate:
+    """Make a statement about an image from its lock, or by comparing it with this machine.
+
+    Raises:
+        MealkitError: the image or the kit's folder cannot be read, or do not belong together.
+    """
+    with open_kit_image(target, home, progress) as kit:
+        match claim:
+            case Claim.SBOM:
+                return Predicate(SBOM, sbom_of_image(kit))
+            case Claim.PROVENANCE:
+                return Predicate(PROVENANCE, _provenance(kit, options, home, progress))
+            case Claim.TEST_RESULT:
+                answer = preflight_target(PreflightRequest(target), home, progress)
+                (machine,) = answer.machines
+                found = result_of(kit.lock, machine.report.findings, machine.name)
+                return Predicate(TEST_RESULT, found)
+            case _:
+                assert_never(claim)
+
+
+def attest(
+    target: str, predicates: tuple[Predicate, ...], key: SigningKey, home: Home
+) -> tuple[Digest, list[Attested]]:
+    """Sign statements about an image or an index, and attach them where it is.
+
+    An image in a registry also gets them in the local store if it is there.
+
+    Raises:
+        KitError: statements cannot be attached to the target (``TARGET_UNFIT``).
+        RegistryError, StoreError: the image does not exist, or the place refuses.
+    """
+    store = LocalStore(home.store)
+    match image_named(target):
+        case StoredName() | StoredDigest() as found:
+            subject = store.resolve(found.text)
+            return subject.digest, _attach_locally(subject, predicates, key, store)
+        case RegistryReference(reference=reference):
+            with Registries.from_environment() as registries:
+                client = registries.client(reference)
+                name = reference.digest or reference.tag or "latest"
+                subject = get_manifest((client,), reference, name).descriptor
+                place = RepositoryReferrers(RegistryReferrers((client,), reference))
+                done = []
+                for predicate in predicates:
+                    made, is_new = _made(predicate, subject, key, place)
+                    if is_new:
+                        attach(made, reference, registries)
+                    done.append(Attested(predicate.kind, reference.name, is_new))
+            if subject.digest in store.index().images():
+                done += _attach_locally(subject, predicates, key, store)
+            return subject.digest, done
+        case LayoutFolder() | ArchiveFile() as found:
+            message = f"{found.text} is not in a registry or in the local store"
+            raise failure("TARGET_UNFIT", message, where=found.text)
+        case other:
+            assert_never(other)
+
+
+def _attach_locally(
+    subject: Descriptor, predicates: tuple[Predicate, ...], key: SigningKey, store: LocalStore
+) -> list[Attested]:
+    local = Attached(store)
+    done = []
+    for predicate in predicates:
+        made, is_new = _made(predicate, subject, key, local)
+        if is_new:
+            local.add(made)
+        done.append(Attested(predicate.kind, _LOCAL, is_new))
+    return done
+
+
+def _made(
+    predicate: Predicate, subject: Descriptor, key: SigningKey, place: Referrers
+) -> tuple[Artifact, bool]:
+    """Return the artifact with a signed statement, and whether the place lacks it."""
+    ring = KeyRing((TrustedKey(key.public),))
+    wanted = canonical_json(predicate.content)
+    for one in gather(subject, place, ring).verified:
+        if one.predicate_type == predicate.kind and canonical_json(one.predicate) == wanted:
+            listed = {item.digest: item for item in place.listed(subject.digest)}
+            return place.artifact(listed[one.artifact]), False
+    statement = Statement(subject.digest, predicate.kind, predicate.content, int(time.time()))
+    return bundle_artifact(signed_bundle(statement.as_bytes(), key), statement, subject), True
+
+
+def _provenance(
+    kit: KitImage, options: ClaimOptions, home: Home, progress: Progress
+) -> dict[str, Any]:
+    kit_file = None
+    if options.kit is not None:
+        opened = open_kit(str(options.kit), home, (), progress)
+        if opened.lock is None or opened.lock.recipe != kit.lock.recipe or opened.drift:
+            raise failure(
+                "LOCK_STALE",
+                f"the image was built from another lock than the one in {options.kit}",
+                where=str(opened.lock_path),
+                measured=str(opened.lock.recipe) if opened.lock else "no lock",
+                required=str(kit.lock.recipe),
+            )
+        kit_file = Digest.of((opened.folder / KIT_NAME).read_bytes())
+    return provenance_of(
+        Build(kit.lock, kit.images, kit.created_seconds, kit_file, options.builder)
+    )

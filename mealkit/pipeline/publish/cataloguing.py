@@ -1,0 +1,238 @@
+"""Keeps catalogues: opens them where they are, and adds and removes kits."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mealkit.catalogue.catalogue import Catalogue, Listed, log_of, versions_of
+from mealkit.catalogue.entry import Entry
+from mealkit.catalogue.merging import Journal, change, read_catalogue
+from mealkit.catalogue.records import MAX_README_BYTES, new_record
+from mealkit.digest import Digest
+from mealkit.errors import failure
+from mealkit.oci.reference import Reference
+from mealkit.pipeline.configuration import configuration_path, read_configuration
+from mealkit.pipeline.home import Home
+from mealkit.pipeline.publish.catalogue_places import FolderJournal, RepositoryJournal
+from mealkit.pipeline.publish.kit_image import KitImage, open_kit_image
+from mealkit.pipeline.targets import RegistryReference, registry_named
+from mealkit.recipe.lock import Lock
+from mealkit.recipe.requirements import Requirements
+from mealkit.stores.registry.reaching import Registries
+from mealkit.untrusted import UntrustedError, read_file
+
+_FOLDER = "oci:"
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """The result of a change: the catalogue, the kits that were added or removed."""
+
+    where: str
+    kits: tuple[Entry, ...]
+    is_new: bool
+    """Whether the catalogue was changed; an entry may be there already."""
+    total: int
+    """The number of entries that the catalogue lists now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Addition:
+    """The options of adding a kit."""
+
+    target: str
+    catalog: str | None = None
+    readme: Path | None = None
+    replace: bool = False
+    """Whether another kit under the same name and version may be replaced."""
+
+
+def chosen_catalogs(stated: Sequence[str]) -> tuple[str, ...]:
+    """Return the catalogues that a command is about: the stated ones, or the user's.
+
+    Raises:
+        StoreError: ``CATALOGUE_MISSING``: there are none.
+        KitError: ``SETTINGS_INVALID``.
+    """
+    found = tuple(stated) or read_configuration().catalogs
+    if not found:
+        raise failure(
+            "CATALOGUE_MISSING",
+            "no catalogue is named, and none is configured",
+            where=str(configuration_path()),
+        )
+    return found
+
+
+def one_catalog(stated: str | None) -> str:
+    """Return the catalogue to change: the stated one, or the only one of the user's.
+
+    Raises:
+        StoreError: ``CATALOGUE_MISSING``: there is none, or several.
+    """
+    found = chosen_catalogs([stated] if stated else [])
+    if len(found) > 1:
+        raise failure(
+            "CATALOGUE_MISSING",
+            f"{len(found)} catalogues are configured, and none is named",
+            hint=f"name the one to change: --catalog {found[0]}",
+        )
+    return found[0]
+
+
+@contextmanager
+def open_journal(catalog: str) -> Iterator[Journal]:
+    """Open a catalogue: ``REGISTRY/NAME`` or ``oci:FOLDER``.
+
+    Raises:
+        KitError: it is something else (``TARGET_UNFIT``).
+        StoreError: ``REFERENCE_INVALID``.
+    """
+    if catalog.startswith(_FOLDER):
+        yield FolderJournal(Path(catalog.removeprefix(_FOLDER)).expanduser())
+        return
+    reference = registry_named(catalog).reference
+    if reference.tag or reference.digest:
+        raise failure(
+            "TARGET_UNFIT",
+            f"{catalog} has a tag or a digest; a catalogue is a whole repository",
+            where=catalog,
+            hint=f"write {reference.name}",
+        )
+    with Registries.from_environment() as registries:
+        yield RepositoryJournal(reference, registries)
+
+
+def read_one(catalog: str) -> Catalogue:
+    """Return what one catalogue lists.
+
+    Raises:
+        StoreError: ``CATALOGUE_INVALID``; RegistryError: ``REGISTRY_*``.
+    """
+    with open_journal(catalog) as journal:
+        found = read_catalogue(journal)
+        if found.log == log_of(()):
+            message = f"there is no catalogue {journal.where}"
+            hint = f"begin one: mealkit catalog add REGISTRY/NAME:TAG --catalog {catalog}"
+            raise failure("IMAGE_NOT_FOUND", message, where=journal.where, hint=hint)
+        return found
+
+
+def add(wanted: Addition, home: Home) -> Changed:
+    """Add a kit in a registry to a catalogue.
+
+    Raises:
+        StoreError: ``CATALOGUE_CONFLICT``: the catalogue has another kit under the name and
+            version; the image does not exist, or is not a kit's.
+        RegistryError: ``REGISTRY_*``.
+    """
+    catalog, readme = one_catalog(wanted.catalog), _readme(wanted.readme)
+    entry = described(registry_named(wanted.target), home)
+    with open_journal(catalog) as journal:
+        before = read_catalogue(journal)
+        known = before.of(entry.name, entry.version)
+        if readme is None and known:
+            readme = journal.readme(known[0].record)
+        others = [item for item in known if item.entry.digest != entry.digest]
+        if others and not wanted.replace:
+            there = others[0].entry
+            raise failure(
+                "CATALOGUE_CONFLICT",
+                f"{journal.where} has {entry.title} already, with another digest",
+                measured=str(entry.digest),
+                required=f"{there.digest}, {there.reference}",
+                where=journal.where,
+            )
+        if [item.entry for item in known] == [entry] and readme == journal.readme(known[0].record):
+            return Changed(journal.where, (entry,), is_new=False, total=len(before.kits))
+        record = new_record(entry, _records(before, known), len(journal.names()), readme)
+        after = change(journal, record)
+        return Changed(journal.where, (entry,), is_new=True, total=len(after.kits))
+
+
+def remove(text: str, catalog: str | None) -> Changed:
+    """Remove ``NAME:VERSION`` from a catalogue, or ``NAME`` if it has one version.
+
+    Raises:
+        StoreError: ``KIT_UNLISTED``: the catalogue does not list it, or several versions of it.
+    """
+    name, _, version = text.partition(":")
+    with open_journal(one_catalog(catalog)) as journal:
+        before = read_catalogue(journal)
+        found = before.of(name, version or None)
+        if not found:
+            raise failure("KIT_UNLISTED", f"{journal.where} does not list {text}")
+        if len({item.entry.version for item in found}) > 1:
+            raise failure(
+                "KIT_UNLISTED",
+                f"{journal.where} lists {len(found)} versions of {name}: {versions_of(found)}",
+                hint=f"name one: mealkit catalog remove {found[-1].entry.title}",
+            )
+        record = new_record(None, _records(before, found), len(journal.names()))
+        after = change(journal, record)
+        gone = tuple(item.entry for item in found)
+        return Changed(journal.where, gone, is_new=True, total=len(after.kits))
+
+
+def described(target: RegistryReference, home: Home) -> Entry:
+    """Return the entry for a kit in a registry; reads its manifests and its locks.
+
+    Raises:
+        StoreError: the image does not exist, or is not a kit's.
+        RegistryError: ``REGISTRY_*``.
+    """
+    # What the local store has under the reference does not count.
+    with open_kit_image(replace(target, is_absent=True), home) as kit:
+        return _entry(target.reference, kit)
+
+
+def _entry(reference: Reference, kit: KitImage) -> Entry:
+    lock = kit.lock
+    about, model = lock.about, lock.model
+    return Entry(
+        name=about.name,
+        version=about.version,
+        reference=str(Reference(reference.registry, reference.repository, reference.tag)),
+        digest=kit.subject.digest,
+        recipe=lock.recipe,
+        description=about.description,
+        owner=about.owner,
+        license=about.license,
+        model=model.name,
+        model_license=model.license,
+        task=model.task,
+        engine=lock.engine.name,
+        paper=about.paper,
+        download_bytes=max(
+            sum(item.blob.size_bytes for item in image.layers) for image in kit.images
+        ),
+        requirements=_requirements(lock),
+    )
+
+
+def _requirements(lock: Lock) -> dict[str, Requirements]:
+    others = {name: variant.requirements for name, variant in lock.variants.items()}
+    return {lock.runtime.architecture: lock.requirements, **others}
+
+
+def _records(catalogue: Catalogue, kits: Sequence[Listed]) -> list[Digest]:
+    """Return every record of these kits; an entry may have been added twice at the same time."""
+    titles = {item.entry.title for item in kits}
+    return [
+        record.digest
+        for record in catalogue.records
+        if record.entry and record.entry.title in titles
+    ]
+
+
+def _readme(path: Path | None) -> bytes | None:
+    if path is None:
+        return None
+    try:
+        text = read_file(path, MAX_README_BYTES)
+        text.decode()
+    except (UntrustedError, UnicodeDecodeError, OSError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise failure("USAGE", f"{path} cannot be used: {reason}", where="--readme") from error
+    return text

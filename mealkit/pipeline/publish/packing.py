@@ -1,0 +1,114 @@
+"""Packs the weights of a kit's image as a ModelPack, and pushes it next to the image.
+
+Nothing is copied: the files are ranges of the image's layers, which in the local store are the
+verified files themselves. Blobs that the registry has are not sent again.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from mealkit.assembly.lean import layer_kind
+from mealkit.assembly.model_pack import model_pack
+from mealkit.errors import failure
+from mealkit.oci.artifact import Artifact
+from mealkit.oci.compression import PLAIN_TYPES
+from mealkit.oci.image import Image, Layer
+from mealkit.oci.index import ImageIndex
+from mealkit.oci.layer_files import FileInLayer, places_in
+from mealkit.oci.reference import Reference
+from mealkit.paths import MODELS
+from mealkit.pipeline.home import Home
+from mealkit.pipeline.image.image_lock import lock_of
+from mealkit.pipeline.targets import registry_named
+from mealkit.plan.layers import LayerKind
+from mealkit.progress import Progress
+from mealkit.recipe.lock import Lock
+from mealkit.stores.local import LocalStore
+from mealkit.stores.registry.push import PushReport
+from mealkit.stores.registry.reaching import Registries
+from mealkit.stores.registry.referrers import attach
+from mealkit.untrusted import UntrustedError
+
+
+def packed(content: Image | ImageIndex) -> Artifact:
+    """Return the ModelPack of a kit's image or index, which is its subject.
+
+    Raises:
+        StoreError: it is not a kit's image; its weights are not in it (``IMAGE_INVALID``).
+        KitError: ``WEIGHTS_CLASH``.
+    """
+    # The images of an index have the same weights, and each the lock of its own architecture.
+    image = content.images[0] if isinstance(content, ImageIndex) else content
+    lock = lock_of(image)
+    return model_pack(lock, _files_of(image, lock), content.descriptor)
+
+
+def push_modelpacks(
+    digest: str, references: Sequence[str], home: Home, progress: Progress
+) -> tuple[str, ...]:
+    """Push the ModelPack of a stored image next to each place it was pushed to; a line for each.
+
+    Raises:
+        MealkitError: as ``push_modelpack`` does.
+    """
+    content, lines = LocalStore(home.store).content(digest), []
+    mount_from: tuple[str, ...] = ()
+    with Registries.from_environment() as registries:
+        for reference in [registry_named(text).reference for text in dict.fromkeys(references)]:
+            report = push_modelpack(content, reference, registries, progress, mount_from)
+            mount_from = (*mount_from, reference.repository)
+            lines.append(
+                f"ModelPack pushed to {reference.name}@{report.digest}"
+                f" ({report.sent_bytes} bytes sent)"
+            )
+    return tuple(lines)
+
+
+def push_modelpack(
+    content: Image | ImageIndex,
+    reference: Reference,
+    registries: Registries,
+    progress: Progress,
+    mount_from: Sequence[str] = (),
+) -> PushReport:
+    """Push the ModelPack of an image or index that was pushed under a reference.
+
+    Raises:
+        StoreError, KitError: as ``packed`` does.
+        RegistryError: ``REGISTRY_*``.
+    """
+    artifact = packed(content)
+    size_bytes = sum(blob.size_bytes for blob in artifact.blobs[:-1])
+    task = progress.task(f"pushing the ModelPack of {reference}", size_bytes)
+    report = attach(artifact, reference, registries, mount_from=mount_from, advance=task.advance)
+    task.done()
+    return report
+
+
+def _files_of(image: Image, lock: Lock) -> dict[str, FileInLayer]:
+    """Return the model's files in an image by their path below /models."""
+    wanted = {f"{MODELS}/{file.path}": file for file in lock.model.files}
+    found: dict[str, FileInLayer] = {}
+    for layer, path, offset, size_bytes in _places(image):
+        file = wanted.get(path)
+        if file is not None and file.size_bytes == size_bytes:
+            found[file.path] = FileInLayer(file.sha256, size_bytes, layer.blob, offset)
+    missing = sorted({file.path for file in lock.model.files} - set(found))
+    if missing:
+        raise failure(
+            "IMAGE_INVALID",
+            f"{image.digest} does not contain {missing[0]}, so no ModelPack can be made of it",
+            hint="use the image with weights that mealkit build made, not a lean or compressed one",
+        )
+    return found
+
+
+def _places(image: Image) -> Iterator[tuple[Layer, str, int, int]]:
+    for layer in image.layers:
+        if layer_kind(layer) != LayerKind.WEIGHTS or layer.media_type not in PLAIN_TYPES:
+            continue
+        try:
+            for path, offset, size_bytes in places_in(layer.blob):
+                yield layer, path.decode(errors="replace"), offset, size_bytes
+        except UntrustedError as error:
+            message = f"layer {layer.blob.digest.short} of {image.digest} cannot be read: {error}"
+            raise failure("IMAGE_INVALID", message) from error

@@ -1,0 +1,122 @@
+"""Pushes a kit, or an image that exists, with everything that the local store has about it."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import assert_never
+
+from mealkit.assembly.lean import lean_image
+from mealkit.digest import Digest
+from mealkit.errors import failure
+from mealkit.oci.choosing import content_at
+from mealkit.oci.image import Image, with_parts
+from mealkit.oci.index import ImageIndex, index_of
+from mealkit.pipeline.home import Home
+from mealkit.pipeline.image.building import build_kit
+from mealkit.pipeline.image.naming_builds import Taken
+from mealkit.pipeline.image.outputs import Outputs
+from mealkit.pipeline.image.uploading import Uploaded, upload
+from mealkit.pipeline.kit.bases import base_repositories
+from mealkit.pipeline.kit.opened_kit import open_kit
+from mealkit.pipeline.opening_images import open_source
+from mealkit.pipeline.targets import (
+    ArchiveFile,
+    KitFolder,
+    LayoutFolder,
+    RegistryReference,
+    StoredDigest,
+    StoredName,
+    kit_or_image_named,
+    registry_named,
+)
+from mealkit.progress import Progress
+from mealkit.stores.attached import Attached
+from mealkit.stores.local import LocalStore
+from mealkit.stores.registry.companions import stored_companions
+from mealkit.stores.registry.reaching import Registries
+
+
+@dataclass(frozen=True, slots=True)
+class PushRequest:
+    """The arguments and options."""
+
+    target: str
+    reference: str
+    lean: bool = False
+    """Leave the weights out, which are delivered otherwise."""
+    replaces: bool = False
+    frozen: bool = False
+    allowed: Sequence[Path] = ()
+
+
+def push_target(request: PushRequest, home: Home, progress: Progress) -> Uploaded:
+    """Push what a target names to a reference; a kit is built first.
+
+    Raises:
+        MealkitError: the kit or the image cannot be read, or ``upload`` fails.
+    """
+    place = registry_named(request.reference)
+    with _opened(request, home, progress) as (content, mount_from):
+        chosen = lean_content(content) if request.lean else content
+        attached = Attached(LocalStore(home.store))
+        companions = stored_companions(attached, _digests(chosen))
+        if chosen is not content and (left := stored_companions(attached, _digests(content))):
+            progress.phase(
+                f"note: {len(left)} artifacts are about the full image {content.digest}, such as"
+                f" signatures, and are not pushed; the lean image is {chosen.digest}"
+            )
+        with Registries.from_environment() as registries:
+            return upload(
+                chosen,
+                place.reference,
+                registries,
+                progress,
+                companions=companions,
+                mount_from=mount_from,
+                replaces=request.replaces,
+            )
+
+
+def lean_content(content: Image | ImageIndex) -> Image | ImageIndex:
+    """Return an image, or every image of an index, without the layers of weights."""
+    if isinstance(content, Image):
+        return lean_image(content)
+    return index_of([lean_image(image) for image in content.images], content.annotations)
+
+
+def _digests(content: Image | ImageIndex) -> list[Digest]:
+    return [item.descriptor.digest for item in with_parts(content)]
+
+
+@contextmanager
+def _opened(
+    request: PushRequest, home: Home, progress: Progress
+) -> Iterator[tuple[Image | ImageIndex, Sequence[str]]]:
+    """Open the content to push; also yield repositories that may have its layers."""
+    match kit_or_image_named(request.target):
+        case KitFolder() as kit:
+            report = build_kit(
+                kit.text,
+                frozen=request.frozen,
+                outputs=Outputs(),
+                home=home,
+                progress=progress,
+                allowed=request.allowed,
+                taken=Taken.REPLACED if request.replaces else Taken.REFUSED,
+            )
+            base = open_kit(kit, home, request.allowed, progress).parts.kit.runtime.base
+            yield LocalStore(home.store).content(str(report.digest)), base_repositories(base)
+        case StoredName() | StoredDigest() | LayoutFolder() | ArchiveFile() as image:
+            with open_source(image, home, progress=progress) as (entries, source):
+                (found,) = entries
+                yield content_at(found, source), ()
+        case RegistryReference() as elsewhere:
+            raise failure(
+                "TARGET_UNFIT",
+                f"{elsewhere.text} is in a registry",
+                where=elsewhere.text,
+                hint=f"mealkit copy {elsewhere.text} {request.reference}",
+            )
+        case other:
+            assert_never(other)

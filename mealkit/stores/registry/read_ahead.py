@@ -1,0 +1,118 @@
+"""Reads a large blob on several connections, and yields its bytes in their order.
+
+One connection rarely fills a fast network: registries and their storage limit each. The blob is cut
+into pieces. The next few are read at once into memory, so that the reader can hash and write bytes
+in order, and what is on disk is always a beginning, which a later command continues. All blobs of a
+command share the connections and the memory.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Generator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from mealkit.jobs import Stop
+from mealkit.stores.registry.blob import RegistryBlob, UnrangedError
+from mealkit.stores.registry.client import RegistryClient
+
+PIECE_BYTES = 4 * 1024 * 1024
+_CONNECTIONS = 4
+# Those that are being read, and one that waits for its turn: the whole command stays below 100 MiB.
+_PIECES = _CONNECTIONS + 1
+
+
+class ReadAhead:
+    """Connections and memory for reading ahead; the caller closes it."""
+
+    def __init__(self, piece_bytes: int = PIECE_BYTES) -> None:
+        """Cut blobs into pieces of ``piece_bytes``."""
+        self.piece_bytes = piece_bytes
+        self.room = threading.Semaphore(_PIECES)
+        self.pool = ThreadPoolExecutor(_CONNECTIONS, "read-ahead")
+
+    def close(self) -> None:
+        """End the connections' threads; what they still read is dropped."""
+        self.pool.shutdown(cancel_futures=True)
+
+    def is_large(self, size_bytes: int) -> bool:
+        """Return whether that many bytes are read in pieces."""
+        return size_bytes >= 2 * self.piece_bytes
+
+    def chunks(
+        self, blob: RegistryBlob, start: int, end: int, used: set[RegistryClient]
+    ) -> Generator[bytes, None, None]:
+        """Yield a range of a blob in order, several pieces at once if the server has ranges.
+
+        The bytes are not hashed; ``used`` gets the clients that sent some.
+
+        Raises:
+            RegistryError, StoreError: as ``RegistryBlob.chunks`` does.
+        """
+        if not self.is_large(end - start) or blob.first.is_unranged:
+            yield from blob.unhashed(start, end, used)
+            return
+        # The first answer says whether the server has ranges.
+        first = start + self.piece_bytes
+        yield from blob.unhashed(start, first, used)
+        reading = _Reading(self, blob, first, end, used)
+        try:
+            yield from reading.chunks()
+        except UnrangedError:
+            yield from blob.unhashed(reading.yielded_to, end, used)
+        finally:
+            reading.stop()
+
+
+class _Reading:
+    """The pieces of one blob that are being read, or were and wait for their turn."""
+
+    def __init__(
+        self, ahead: ReadAhead, blob: RegistryBlob, start: int, end: int, used: set[RegistryClient]
+    ) -> None:
+        self.yielded_to = start
+        self._ahead = ahead
+        self._blob = blob
+        self._next, self._end = start, end
+        self._used = used
+        self._pieces: deque[Future[list[bytes]]] = deque()
+        self._stop = Stop()
+
+    def chunks(self) -> Generator[bytes, None, None]:
+        while self.yielded_to < self._end:
+            self._begin()
+            if not self._pieces:  # other blobs have all the room: read one without it
+                for chunk in self._blob.unhashed(*self._cut(), self._used, is_piece=True):
+                    self.yielded_to += len(chunk)
+                    yield chunk
+                continue
+            piece = self._pieces.popleft()
+            try:
+                for chunk in piece.result():
+                    self.yielded_to += len(chunk)
+                    yield chunk
+            finally:
+                self._ahead.room.release()
+
+    def stop(self) -> None:
+        """End what is being read, and give its room back."""
+        self._stop.set()
+        for piece in self._pieces:
+            piece.cancel()
+            piece.add_done_callback(lambda _: self._ahead.room.release())
+        self._pieces.clear()
+
+    def _begin(self) -> None:
+        while self._next < self._end and self._ahead.room.acquire(blocking=False):
+            start, end = self._cut()
+            self._pieces.append(self._ahead.pool.submit(self._read, start, end))
+
+    def _cut(self) -> tuple[int, int]:
+        start, self._next = self._next, min(self._next + self._ahead.piece_bytes, self._end)
+        return start, self._next
+
+    def _read(self, start: int, end: int) -> list[bytes]:
+        chunks = []
+        for chunk in self._blob.unhashed(start, end, self._used, is_piece=True):
+            self._stop.check()
+            chunks.append(chunk)
+        return chunks

@@ -1,0 +1,56 @@
+"""Package URLs of a lock's inputs (https://github.com/package-url/purl-spec), without hosts."""
+
+import re
+from urllib.parse import quote
+
+from mealkit.digest import Digest
+from mealkit.recipe.lock import LockedDeb, LockedImageBase, LockedWheel
+from mealkit.recipe.origins import FolderOrigin, HttpOrigin, HubOrigin, Origin, WheelOrigin
+
+DEBIAN_RELEASES = {"bookworm": "12", "trixie": "13"}
+"""The numbers of Debian's suites, which purls and CPEs have instead of their names."""
+
+
+def deb_purl(package: LockedDeb, suite: str) -> str:
+    """Return the purl of a Debian package, as in ``pkg:deb/debian/libc6@2.41-12?arch=...``."""
+    version = _quoted(package.version)
+    release = DEBIAN_RELEASES.get(suite, suite)
+    purl = f"pkg:deb/debian/{_quoted(package.name)}@{version}"
+    return f"{purl}?arch={package.architecture}&distro=debian-{release}"
+
+
+def wheel_purl(wheel: LockedWheel) -> str:
+    """Return the purl of a Python package."""
+    return _python_purl(wheel.name, wheel.version)
+
+
+def kit_purl(name: str, image: Digest) -> str:
+    """Return the purl of a kit's image or index."""
+    return f"pkg:oci/{_quoted(name)}@{quote(image, safe='')}"
+
+
+def base_purl(base: LockedImageBase) -> str | None:
+    """Return the purl of a base image; None if the lock has no name for it."""
+    name = base.name.rpartition("/")[2].lower()
+    return kit_purl(name, base.digest) if name else None
+
+
+def origin_purl(origin: Origin) -> str | None:
+    """Return the purl of the package that has a file of the model; None for URLs and folders."""
+    match origin:
+        case HubOrigin():
+            return f"pkg:huggingface/{_quoted(origin.repo, '/')}@{origin.commit}"
+        case WheelOrigin():
+            return _python_purl(origin.package, origin.version)
+        case HttpOrigin() | FolderOrigin():
+            return None
+
+
+def _python_purl(name: str, version: str) -> str:
+    normal = re.sub(r"[-_.]+", "-", name).lower()
+    return f"pkg:pypi/{normal}@{_quoted(version)}"
+
+
+def _quoted(text: str, more: str = "") -> str:
+    """Percent-encode a part of a purl; a colon stays, as in the epoch of a Debian version."""
+    return quote(text, safe=f":{more}")

@@ -1,0 +1,93 @@
+"""Commands that are killed at random points lose nothing, and the next run completes."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fakes.kills import Nursery, nursery, points
+from fakes.little import OFFLINE, little_kit
+from fakes.quirky_registry import QuirkyRegistry
+
+from mealkit.digest import Digest
+from mealkit.oci.image import Image
+from mealkit.oci.reference import Reference
+from mealkit.oci.validate import validate
+from mealkit.pipeline.home import Home, home_at
+from mealkit.pipeline.image.building import build_kit
+from mealkit.pipeline.image.outputs import Outputs
+from mealkit.pipeline.image.pruning import prune
+from mealkit.progress import SILENT
+from mealkit.stores.local import LocalStore
+from mealkit.stores.registry.push import push
+from mealkit.stores.registry.reaching import Registries
+
+pytestmark = pytest.mark.xdist_group("kills")
+KILLS = 40
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Iterator[Nursery]:
+    with nursery(tmp_path_factory.mktemp("nursery"), "fakes.transfers") as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory) -> tuple[Home, Image]:
+    """A home with the image of a little kit."""
+    folder = tmp_path_factory.mktemp("built")
+    home = home_at(folder / "home")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in OFFLINE.items():
+            patch.setenv(name, value)
+        kit = little_kit(folder / "kit", weights_bytes=9_000_000)  # read in pieces
+        report = build_kit(kit, frozen=False, outputs=Outputs(), home=home, progress=SILENT)
+    return home, LocalStore(home.store).image(str(report.digest))
+
+
+@pytest.fixture
+def registry() -> Iterator[QuirkyRegistry]:
+    server = QuirkyRegistry()
+    yield server
+    server.close()
+
+
+def files_in(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_pull_that_is_killed_anywhere_is_completed_by_the_next(run, built, registry, tmp_path):
+    """No image is listed before it is whole; the next pull has the digest, and nothing piles up."""
+    _, image = built
+    with Registries.from_environment() as registries:
+        push(image, Reference(registry.host, "little", "1"), registries)
+    reference = f"{registry.host}/little:1"
+    moments = run.finish("fakes.transfers:pull_kit", reference, tmp_path / "first")
+    expected = files_in(tmp_path / "first")
+    for number, point in enumerate(points(moments, KILLS, seed=1)):
+        home = home_at(tmp_path / f"home{number}")
+        run.run("fakes.transfers:pull_kit", reference, home.root, die_at=point)
+        listed = LocalStore(home.store).images() if home.store.exists() else []
+        assert [item.missing for item in listed] in ([], [()])
+        run.finish("fakes.transfers:pull_kit", reference, home.root)
+        found = LocalStore(home.store).image(reference)
+        assert found.digest == image.digest
+        assert validate(found) == []
+        prune(damaged=False, nameless=False, home=home, progress=SILENT)
+        assert files_in(home.root) == expected, f"killed at moment {point} of {moments}"
+
+
+def test_a_push_that_is_killed_anywhere_is_completed_by_the_next(run, built, registry):
+    """A tag names an image only when the registry has all of it; the next push completes it."""
+    home, image = built
+    target = f"{registry.host}/little"
+    moments = run.finish("fakes.transfers:push_kit", image.digest, home.root, f"{target}:first")
+    whole = set(registry.blobs)
+    for number, point in enumerate(points(moments, KILLS, seed=2)):
+        registry.blobs.clear()
+        registry.manifests.clear()
+        run.run("fakes.transfers:push_kit", image.digest, home.root, f"{target}:1", die_at=point)
+        if "1" in registry.manifests:
+            assert set(registry.blobs) == whole
+        run.finish("fakes.transfers:push_kit", image.digest, home.root, f"{target}:1")
+        assert Digest.of(registry.manifests["1"][1]) == image.digest
+        assert set(registry.blobs) == whole, f"killed at moment {point} of {moments}, {number}"
