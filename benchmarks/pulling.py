@@ -9,13 +9,16 @@ from pathlib import Path
 from mealkit.oci.reference import Reference
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.image.pulling import pull
+from mealkit.pipeline.publish.admitting import acceptance
 from mealkit.preflight.facts import read_facts
 from mealkit.progress import Silent
 
 
 def main(reference: str, home: str) -> None:
     """Pull one image."""
-    pull(Reference.parse(reference), read_facts().architecture, Home(Path(home)), Silent())
+    named, progress = Reference.parse(reference), Silent()
+    accept = acceptance(named, progress)
+    pull(named, read_facts().architecture, Home(Path(home)), progress, accept=accept)
 
 
 if __name__ == "__main__":

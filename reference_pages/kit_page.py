@@ -25,7 +25,7 @@ def kit_page() -> str:
     schema = kit_schema()
     definitions = schema["$defs"]
     lines = ["# kit.yaml", "", _ABOUT, "", *_table(Kit, schema, definitions)]
-    for model in _models_below(Kit):
+    for model in models_below(Kit):
         lines += ["", f"## {model.__name__}", "", (model.__doc__ or "").strip(), ""]
         lines += _table(model, definitions[model.__name__], definitions)
     for name in engine_names():
@@ -43,7 +43,7 @@ def _engine_table(model: type[BaseModel]) -> Iterator[str]:
     return _table(model, schema, schema.get("$defs", {}))
 
 
-def _models_below(model: type[BaseModel]) -> list[type[BaseModel]]:
+def models_below(model: type[BaseModel]) -> list[type[BaseModel]]:
     """Return the models that a model's fields use, each once, in reading order."""
     found: dict[type[BaseModel], None] = {}
 
@@ -72,11 +72,18 @@ def _table(
     for name in sorted(names, key=lambda item: (item != "source", item not in required)):
         form, field = schema["properties"][name], names[name]
         title = f"**`{name}`**" if name in required else f"`{name}`"
-        value = _value(form, definitions)
-        if name not in required and form.get("default") not in (None, {}, []):
-            value += f", else {_plain(form['default'])}"
-        text = (field.description or "").replace("|", "\\|").replace("``", "`")
+        value, text = field_words(form, field, definitions, is_required=name in required)
         yield f"| {title} | {value} | {_effect(field)} | {text} |"
+
+
+def field_words(
+    form: dict[str, Any], field: FieldInfo, definitions: dict[str, Any], *, is_required: bool
+) -> tuple[str, str]:
+    """Return the words for a field's value and for its meaning."""
+    value = value_words(form, definitions)
+    if not is_required and form.get("default") not in (None, {}, []):
+        value += f", else {_plain(form['default'])}"
+    return value, (field.description or "").replace("|", "\\|").replace("``", "`")
 
 
 def _effect(field: FieldInfo) -> str:
@@ -84,20 +91,20 @@ def _effect(field: FieldInfo) -> str:
     return "yes" if not marks or marks[0].changes_answers else "no"
 
 
-def _value(form: dict[str, Any], definitions: dict[str, Any]) -> str:
+def value_words(form: dict[str, Any], definitions: dict[str, Any]) -> str:
     """Return a type as words."""
     match form:
         case {"$ref": reference}:
             return _linked(str(reference).rpartition("/")[2], definitions)
         case {"anyOf": list() as forms} | {"oneOf": list() as forms}:
             kinds = [item for item in forms if item.get("type") != "null"]
-            return " or ".join(_value(item, definitions) for item in kinds)
+            return " or ".join(value_words(item, definitions) for item in kinds)
         case {"items": items}:
-            return f"list of {_value(items, definitions)}"
+            return f"list of {value_words(items, definitions)}"
         case {"patternProperties": dict() as patterns}:
-            return f"mapping to {_value(next(iter(patterns.values())), definitions)}"
+            return f"mapping to {value_words(next(iter(patterns.values())), definitions)}"
         case {"additionalProperties": dict() as item}:
-            return f"mapping to {_value(item, definitions)}"
+            return f"mapping to {value_words(item, definitions)}"
         case _:
             return _simple(form)
 
@@ -115,6 +122,8 @@ def _simple(form: dict[str, Any]) -> str:
         return " or ".join(f"`{value}`" for value in choices)
     if "KiB" in form.get("pattern", ""):
         return "size"
+    if form.get("format") == "date":
+        return "day"
     if form.get("type") == "integer":
         return f"whole number, {form.get('minimum', 'any')} to {form.get('maximum', 'any')}"
     return _NAMES.get(form.get("type", ""), "any")

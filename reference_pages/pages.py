@@ -14,9 +14,11 @@ from typer.testing import CliRunner
 from mealkit.cli.program import app, verb_names
 from mealkit.engines.whole_schema import full_schema
 from mealkit.errors import CATALOGUE, Entry, MealkitError, Owner
+from mealkit.trust.policy import policy_schema
 from reference_pages.api_page import api_page
 from reference_pages.kit_page import kit_page
 from reference_pages.metrics_page import metrics_page
+from reference_pages.policy_page import policy_page
 
 _NOTE = "<!-- Written by `make docs`; edit the code instead. -->"
 _WIDTH = 96
@@ -29,6 +31,8 @@ def pages() -> Mapping[str, str]:
         "cli.md": "\n".join(_cli_page()) + "\n",
         "kit.md": f"{_NOTE}\n{kit_page()}",
         "metrics.md": f"{_NOTE}\n{metrics_page()}",
+        "policy.md": f"{_NOTE}\n{policy_page()}",
+        "policy.schema.json": json.dumps(policy_schema(), indent=2, ensure_ascii=False) + "\n",
         "problems.md": "\n".join(_problems_page()) + "\n",
         "kit.schema.json": json.dumps(full_schema(), indent=2, ensure_ascii=False) + "\n",
     }

@@ -38,17 +38,20 @@ def pull(
     """
     from mealkit.pipeline.image.pulling import pull_content
     from mealkit.pipeline.opening_images import this_platform
+    from mealkit.pipeline.publish.admitting import acceptance
     from mealkit.pipeline.targets import registry_named
 
     session = session_of(context)
     use_plain_http(plain_http)
     named = registry_named(reference).reference
     wanted = architecture or this_platform().architecture
+    progress = session.progress(as_json=as_json)
     done = pull_content(
         named,
         None if wanted == "all" else wanted,
         session.home,
-        session.progress(as_json=as_json),
+        progress,
+        accept=acceptance(named, progress),
     )
     platforms = [str(platform) for platform in done.platforms]
     if as_json:

@@ -41,6 +41,8 @@ class Document:
     """The file's path, as the caller wrote it."""
     data: Any = None
     spots: Mapping[Path, Spot] = field(default_factory=dict)
+    whole: str = "the kit"
+    """What the file describes, for messages about all of it."""
 
     def where(self, path: Path) -> str:
         """Return ``kit.yaml:LINE`` for a value, or for the nearest part around it that exists."""
@@ -55,21 +57,24 @@ class Document:
         return Spot(1, None)
 
 
-def read_document(text: str, name: str) -> tuple[Document, list[Problem]]:
+def read_document(text: str, name: str, whole: str = "the kit") -> tuple[Document, list[Problem]]:
     """Read a YAML text; returns all problems that were found, an empty list for a valid text."""
     try:
         root = compose(text)
     except Syntax as error:
         code = "KIT_ANCHOR_BOMB" if error.too_large else "KIT_SYNTAX"
         place = f"{name}:{error.line}:{error.column}"
-        return Document(name), [problem(code, error.message, where=place, hint=error.hint)]
+        return Document(name, whole=whole), [
+            problem(code, error.message, where=place, hint=error.hint)
+        ]
     reader = _Reader(name)
     try:
         data = reader.value(root, ())
     except _TooLargeError as error:
         message = f"the aliases expand to more than {error.limit}"
-        return Document(name), [problem("KIT_ANCHOR_BOMB", message, where=f"{name}:{error.line}")]
-    return Document(name, data, reader.spots), reader.problems
+        found = problem("KIT_ANCHOR_BOMB", message, where=f"{name}:{error.line}")
+        return Document(name, whole=whole), [found]
+    return Document(name, data, reader.spots, whole), reader.problems
 
 
 class _TooLargeError(Exception):

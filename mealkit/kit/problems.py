@@ -63,6 +63,7 @@ def _fault(
         siblings=tuple(names_of(parent)) if parent else (),
         home=homes[0] if homes else None,
         where=document.where(path),
+        whole=document.whole,
     )
 
 

@@ -36,6 +36,7 @@ class Fault:
     home: str | None
     where: str
     also: str = ""
+    whole: str = "the kit"
 
     def with_alternative(self, also: str) -> "Fault":
         """Return the fault with another value that its place accepts."""
@@ -45,12 +46,12 @@ class Fault:
     @property
     def name(self) -> str:
         """The place, as written in messages."""
-        return dotted(self.path)
+        return dotted(self.path) if self.path else self.whole
 
     @property
     def last(self) -> str:
         """The last step of the place."""
-        return str(self.path[-1]) if self.path else "the kit"
+        return str(self.path[-1]) if self.path else self.whole
 
     @property
     def expected(self) -> str:
@@ -227,6 +228,10 @@ def _range(fault: Fault) -> _Words:
     return f"{fault.name} is {fault.shown}, expected {bound}", f"write a number of {bound}"
 
 
+def _day(fault: Fault) -> _Words:
+    return f"{fault.name} is {fault.shown}, expected a day", "write year, month, day: 2026-01-31"
+
+
 def _own_words(fault: Fault) -> _Words:
     return f"{fault.name}: {fault.context['error']}", _explained(fault)
 
@@ -271,6 +276,10 @@ _WORDS: Mapping[str, Callable[[Fault], _Words]] = {
     "less_than_equal": _range,
     "less_than": _range,
     "value_error": _own_words,
+    "date_type": _day,
+    "date_parsing": _day,
+    "date_from_datetime_parsing": _day,
+    "date_from_datetime_inexact": _day,
 }
 
 _CODES = {

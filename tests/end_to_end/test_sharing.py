@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes.little import OFFLINE, Heard, edit_kit, little_base, little_kit
+from fakes.little import OFFLINE, Heard, accept_every, edit_kit, little_base, little_kit
 from fakes.served import Demo, assert_serves, ended_of, need, published, wait_ready
 
 from mealkit.assembly.lean import weight_layers
@@ -110,7 +110,7 @@ def test_an_image_with_a_time_is_pulled_as_it_is(little, registry, tmp_path, mon
     reference = f"{registry.host}/kits/timed:1"
     report = build(kit, home, Outputs(push=[reference]))
     other = home_at(tmp_path / "other")
-    image = pull(Reference.parse(reference), "amd64", other, Heard())
+    image = pull(Reference.parse(reference), "amd64", other, Heard(), accept=accept_every)
     assert image.digest == report.digest
     assert validate(image) == []
 
@@ -130,12 +130,15 @@ def test_a_pull_of_flipped_bytes_leaves_nothing(little, registry, tmp_path):
     blob.write_bytes(data[:9000] + bytes([data[9000] ^ 1]) + data[9001:])
     other = home_at(tmp_path / "other")
     with pytest.raises(MealkitError) as raised:
-        pull(Reference.parse(reference), "amd64", other, Heard())
+        pull(Reference.parse(reference), "amd64", other, Heard(), accept=accept_every)
     assert raised.value.problems[0].code in {"IMAGE_INVALID", "REGISTRY_DIGEST", "BLOB_DAMAGED"}
     assert [path for path in other.files.rglob("*") if path.is_file()] == []
 
     blob.write_bytes(data)
-    assert pull(Reference.parse(reference), "amd64", other, Heard()).digest == report.digest
+    assert (
+        pull(Reference.parse(reference), "amd64", other, Heard(), accept=accept_every).digest
+        == report.digest
+    )
 
 
 def test_preflight_facts_can_be_read_from_the_manifest_alone(little, registry):

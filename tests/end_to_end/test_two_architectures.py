@@ -3,7 +3,7 @@
 import subprocess
 
 import pytest
-from fakes.little import OFFLINE, Heard, edit_kit, little_pair
+from fakes.little import OFFLINE, Heard, accept_every, edit_kit, little_pair
 from fakes.served import need
 
 from mealkit.oci.reference import Reference
@@ -44,7 +44,10 @@ def test_a_registry_has_both_under_one_name(pair, tmp_path, registry):
         target = RegistryReference(name, reference)
         stated = stated_by(target, built.architecture, home)
         assert [item.value for item in stated.requirements.architectures] == [built.architecture]
-        assert pull(reference, built.architecture, home, Heard()).digest == built.digest
+        assert (
+            pull(reference, built.architecture, home, Heard(), accept=accept_every).digest
+            == built.digest
+        )
     again = build(pair, home_at(tmp_path / "home"), Outputs(push=[name]))
     assert "(0 bytes sent)" in again.delivered[0]
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from fakes.little import Heard
+from fakes.little import Heard, accept_every
 from mealkit.oci.reference import Reference
 from mealkit.pipeline.home import home_at
 from mealkit.pipeline.image.outputs import Outputs, deliver
@@ -40,7 +40,9 @@ class _TickingTask(SilentTask):
 
 def pull_kit(tick: Tick, reference: str, home: str) -> None:
     """Pull an image into a home."""
-    pull(Reference.parse(reference), "amd64", home_at(Path(home)), Ticking(tick))
+    pull(
+        Reference.parse(reference), "amd64", home_at(Path(home)), Ticking(tick), accept=accept_every
+    )
 
 
 def push_kit(tick: Tick, name: str, home: str, reference: str) -> None:

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from fakes.little import OFFLINE, Heard, little_kit
+from fakes.little import OFFLINE, Heard, accept_every, little_kit
 from fakes.quirky_registry import QuirkyRegistry
 from fakes.served import need
 
@@ -42,7 +42,8 @@ from mealkit.pipeline.home import home_at
 from mealkit.pipeline.image.pulling import pull
 from mealkit.progress import SILENT
 
-pull(Reference.parse(sys.argv[1]), "amd64", home_at(Path(sys.argv[2])), SILENT)
+at, home = Reference.parse(sys.argv[1]), home_at(Path(sys.argv[2]))
+pull(at, "amd64", home, SILENT, accept=lambda *_: None)
 """
 
 
@@ -77,7 +78,7 @@ def target(quirky) -> RegistryReference:
 
 
 def pulled(target: RegistryReference, home: Home, heard: Heard | None = None) -> Image:
-    return pull(target.reference, "amd64", home, heard or Heard())
+    return pull(target.reference, "amd64", home, heard or Heard(), accept=accept_every)
 
 
 def another(target: RegistryReference, home: Home) -> subprocess.Popen[bytes]:
@@ -315,7 +316,7 @@ def test_a_layer_that_python_cannot_unpack_is_refused_before_the_pull(quirky, ta
         pass
     quirky.seen.clear()
     with pytest.raises(MealkitError) as caught:
-        pull(target.reference, "amd64", home, Heard(), is_unpacked=True)
+        pull(target.reference, "amd64", home, Heard(), is_unpacked=True, accept=accept_every)
     assert caught.value.problems[0].code == "IMAGE_UNCHECKED"
     assert not [path for _, path, _ in quirky.seen if weights_of(built) in path]
     assert not Path(home.files / "parts").exists()

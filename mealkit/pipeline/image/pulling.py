@@ -6,6 +6,7 @@ once.
 """
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +34,9 @@ from mealkit.stores.registry.blob import RegistryBlob
 from mealkit.stores.registry.pull import RemoteImages, named_problems
 from mealkit.stores.registry.reaching import Registries
 
+Accept = Callable[[Image, Registries], None]
+"""Asks the policies of the machine about an image in a registry; raises TrustError."""
+
 
 def pull(
     reference: Reference,
@@ -40,18 +44,23 @@ def pull(
     home: Home,
     progress: Progress,
     *,
+    accept: Accept,
     is_unpacked: bool = False,
 ) -> Image:
     """Pull an image into the local store, under its reference; present blobs are not fetched.
 
+    ``accept`` is called before a layer is fetched, and raises if the image may not be used.
     ``is_unpacked``: mealkit itself will unpack it, for the sandbox.
 
     Raises:
+        TrustError: a policy of this machine refuses the image; no layer but the kit's was read.
         RegistryError, StoreError: the registry refuses, bytes do not match their digest, or the
             layers cannot be unpacked here (``IMAGE_UNCHECKED``).
     """
     unpacked = "the sandbox" if is_unpacked else None
-    done = pull_content(reference, architecture, home, progress, unpacked_for=unpacked)
+    done = pull_content(
+        reference, architecture, home, progress, accept=accept, unpacked_for=unpacked
+    )
     return LocalStore(home.store).image(str(done.stored))
 
 
@@ -76,6 +85,7 @@ def pull_content(
     home: Home,
     progress: Progress,
     *,
+    accept: Accept,
     unpacked_for: str | None = None,
 ) -> Pulled:
     """Pull one image, or with the architecture None all images; otherwise like ``pull``.
@@ -90,6 +100,7 @@ def pull_content(
         for image in images:
             kit = kit_layer(image)
             require_unpackable([kit] if kit else [], "reading the lock")
+            accept(image, registries)
             if unpacked_for:
                 require_unpackable(image.layers, unpacked_for, "use --client docker")
         with Fetching(store, cache, progress) as fetching:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, assert_never
+from typing import Any
 
 from mealkit.assembly.lean import lean_image, weight_layers
 from mealkit.containers.container import LoadedImage, Mount, RunSpec, UnpackedRoot
@@ -13,27 +13,22 @@ from mealkit.errors import MealkitError, Owner, OwnerContact, failure
 from mealkit.oci.descriptor import Platform
 from mealkit.oci.image import Image
 from mealkit.pipeline.home import Home
-from mealkit.pipeline.image.building import build_opened, image_name
+from mealkit.pipeline.image.building import image_name
 from mealkit.pipeline.image.image_lock import lock_of
-from mealkit.pipeline.image.naming_builds import Taken
-from mealkit.pipeline.image.outputs import Outputs
 from mealkit.pipeline.kit.opened_kit import OpenedKit, open_kit
 from mealkit.pipeline.machine.clients import ContainerClient, clients
 from mealkit.pipeline.machine.machine_facts import host_facts
 from mealkit.pipeline.machine.preflighting import Start, check_start, here_context
 from mealkit.pipeline.machine.stated_needs import Stated, stated_by
-from mealkit.pipeline.opening_images import current_image, open_image, resolved
+from mealkit.pipeline.opening_images import current_image, resolved
 from mealkit.pipeline.run.caller_access import access_of
 from mealkit.pipeline.run.examples import example_command
+from mealkit.pipeline.run.image_to_run import Wanted, image_to_run
 from mealkit.pipeline.run.readiness import Trust, explained, wait_until_ready
 from mealkit.pipeline.targets import (
-    ArchiveFile,
     ImageTarget,
     KitFolder,
-    LayoutFolder,
     RegistryReference,
-    StoredDigest,
-    StoredName,
     kit_or_image_named,
 )
 from mealkit.preflight.cpu import architecture
@@ -45,7 +40,6 @@ from mealkit.recipe.kit import Contact, Gpu
 from mealkit.recipe.lock import Lock
 from mealkit.recipe.requirements import Requirements
 from mealkit.stores.blobs import VirtualBlob
-from mealkit.stores.local import LocalStore
 
 # By default QEMU emulates pointer authentication and the widest vectors for arm64, which is five to
 # ten times as slow. QEMU for another architecture would not know this processor.
@@ -131,7 +125,8 @@ def run_kit(request: RunRequest, home: Home, progress: Progress) -> RunReport:
             opened = named
     facts = host_facts(home)
     checked = _check_stated(opened, request, facts, home, progress)
-    image = _image(opened, request, home, progress)
+    wanted = Wanted(request.target, opened, request.platform, request.client)
+    image = image_to_run(wanted, named, home, progress)
     shown = _Runnable(image, lock_of(image), built_here=isinstance(opened, OpenedKit))
     owner = shown.lock.about.owner
     try:
@@ -221,87 +216,6 @@ def _with_contact(error: MealkitError, owner: Contact) -> MealkitError:
             for item in error.problems
         )
     )
-
-
-def _image(
-    opened: OpenedKit | ImageTarget, request: RunRequest, home: Home, progress: Progress
-) -> Image:
-    """Return the image of a kit, from the local store or a registry; it is in the store then."""
-    store, platform = LocalStore(home.store), request.platform
-    match opened:
-        case OpenedKit() as kit:
-            report = build_opened(
-                kit,
-                frozen=False,
-                places=Outputs().places(),
-                home=home,
-                progress=progress,
-                taken=Taken.KEPT,
-            )
-            return store.image(str(report.digest), platform)
-        case StoredName() | StoredDigest():
-            return _verified(store.image(opened.text, platform), store, progress)
-        case RegistryReference():
-            from mealkit.containers.select import choose
-            from mealkit.pipeline.image.pulling import pull
-
-            is_unpacked = choose(clients(home), request.client).name == "sandbox"
-            wanted = platform.architecture
-            pulled = pull(opened.reference, wanted, home, progress, is_unpacked=is_unpacked)
-            return _named_as_listed(pulled, opened, store)
-        case LayoutFolder() | ArchiveFile():
-            with open_image(opened, home, platform) as found:
-                return _stored(found, opened.text, store, progress)
-        case _:
-            assert_never(opened)
-
-
-def _named_as_listed(image: Image, target: RegistryReference, store: LocalStore) -> Image:
-    """Give an image from a catalogue its own name here, so that the next run needs no catalogue.
-
-    Raises:
-        StoreError: ``CATALOGUE_CONFLICT``: it is not the kit that the catalogue says it is.
-    """
-    if target.listed_as is None:
-        return image
-    name = image_name(lock_of(image))
-    if name != target.listed_as:
-        raise failure(
-            "CATALOGUE_CONFLICT",
-            f"the catalogue lists {target.listed_as}, but {target.text} is {name}",
-            where=target.text,
-            hint=f"if you want {name}: mealkit run {target.text}",
-        )
-    store.claim(image.digest, name)
-    return image
-
-
-def _stored(image: Image, target: str, store: LocalStore, progress: Progress) -> Image:
-    """Store an image from elsewhere, under its own name if no other image has that name."""
-    name = image_name(lock_of(image))
-    task = progress.task(f"storing {target}", sum(item.blob.size_bytes for item in image.layers))
-    with store.use():
-        store.put(image, [], task.advance)
-        holder = store.claim(image.digest, name)
-    task.done()
-    if holder is not None:
-        progress.phase(
-            f"note: its name {name} already names another image here ({holder});"
-            f" it is stored without a name, as {image.digest}"
-        )
-    return store.image(str(image.digest))
-
-
-def _verified(image: Image, store: LocalStore, progress: Progress) -> Image:
-    """Verify weights again that were changed or moved since the last check."""
-    if all(store.has(layer.blob.digest) for layer in image.layers):
-        return image
-    from mealkit.stores.upkeep import refresh_sources
-
-    task = progress.task("verifying changed files", None)
-    refresh_sources(image, store, task.advance)
-    task.done()
-    return store.image(str(image.digest))
 
 
 def _spec(

@@ -4,7 +4,7 @@ import json
 import threading
 
 import pytest
-from fakes.little import OFFLINE, Heard, little_base, little_pair
+from fakes.little import OFFLINE, Heard, accept_every, little_base, little_pair
 from fakes.quirky_registry import QuirkyRegistry
 from stores.registry.conftest import RegistryProcess
 
@@ -341,7 +341,8 @@ def home(tmp_path):
 
 def pull(text, home, architecture=None):
     heard = Heard()
-    return pull_content(Reference.parse(text), architecture, home, heard), heard
+    named = Reference.parse(text)
+    return pull_content(named, architecture, home, heard, accept=accept_every), heard
 
 
 def kept(home, subject):

@@ -1,0 +1,77 @@
+"""Finds the policies of this machine, and checks that no other user can change them.
+
+Every policy that exists must accept an image. A policy that cannot be read refuses everything.
+"""
+
+import os
+import stat
+from pathlib import Path
+
+import platformdirs
+
+from mealkit.errors import MealkitError, failure
+from mealkit.pipeline.ownership import require_own
+from mealkit.trust.policy import POLICY_NAME
+
+VARIABLE = "MEALKIT_POLICY"
+MACHINE = Path("/etc/mealkit") / POLICY_NAME
+
+
+def policy_paths() -> tuple[Path, ...]:
+    """Return the policies that exist: the machine's, the user's, and the one of the environment.
+
+    Raises:
+        TrustError: ``POLICY_UNREADABLE``: the environment names a file that does not exist, or it
+            cannot be known whether one exists.
+    """
+    found = [path for path in (MACHINE, _users()) if _exists(path)]
+    named = os.environ.get(VARIABLE)
+    if named:
+        path = Path(named).expanduser().absolute()
+        if not _exists(path):
+            message = f"{VARIABLE} names {path}, which does not exist"
+            raise failure("POLICY_UNREADABLE", message, where=VARIABLE)
+        found.append(path)
+    return tuple(dict.fromkeys(found))
+
+
+def require_unchangeable(path: Path) -> None:
+    """Raise if another user can change or replace a policy.
+
+    Raises:
+        TrustError: ``POLICY_UNREADABLE``.
+    """
+    try:
+        require_own(path)
+        mode = path.stat().st_mode
+    except MealkitError as error:
+        message = f"another user can replace {path}: {error.problems[0].message}"
+        raise _unsafe(message, path) from error
+    except OSError as error:
+        raise _unsafe(f"{path} cannot be read: {error.strerror}", path) from error
+    if stat.S_ISREG(mode) and mode & stat.S_IWOTH:
+        raise _unsafe(f"every user can change {path}", path)
+
+
+def _users() -> Path:
+    return platformdirs.user_config_path("mealkit") / POLICY_NAME
+
+
+def _exists(path: Path) -> bool:
+    """Return whether there is a file, or a link to one that is gone.
+
+    Raises:
+        TrustError: ``POLICY_UNREADABLE``: the folder cannot be searched.
+    """
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise _unsafe(f"{path} cannot be read: {error.strerror}", path) from error
+    return True
+
+
+def _unsafe(message: str, path: Path) -> MealkitError:
+    hint = f"correct owner and mode: chown root {path}; chmod 644 {path}"
+    return failure("POLICY_UNREADABLE", message, hint=hint, where=str(path))

@@ -1,0 +1,142 @@
+"""Gets the image that ``mealkit run`` starts into the local store, if the policies accept it."""
+
+from dataclasses import dataclass
+from typing import assert_never
+
+from mealkit.errors import failure
+from mealkit.oci.descriptor import Platform
+from mealkit.oci.image import Image
+from mealkit.pipeline.home import Home
+from mealkit.pipeline.image.building import build_opened, image_name
+from mealkit.pipeline.image.image_lock import lock_of
+from mealkit.pipeline.image.naming_builds import Taken
+from mealkit.pipeline.image.outputs import Outputs
+from mealkit.pipeline.kit.opened_kit import OpenedKit
+from mealkit.pipeline.machine.clients import clients
+from mealkit.pipeline.opening_images import open_image
+from mealkit.pipeline.publish.admitting import (
+    acceptance,
+    accepted,
+    built_candidate,
+    require_local_builds,
+    stored_candidate,
+)
+from mealkit.pipeline.targets import (
+    ArchiveFile,
+    ImageTarget,
+    KitFolder,
+    LayoutFolder,
+    RegistryReference,
+    StoredDigest,
+    StoredName,
+)
+from mealkit.progress import Progress
+from mealkit.stores.local import LocalStore
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be run: as the caller wrote it, and where it was found."""
+
+    text: str
+    opened: OpenedKit | ImageTarget
+    platform: Platform
+    client: str | None
+
+
+def image_to_run(
+    wanted: Wanted, named: KitFolder | ImageTarget, home: Home, progress: Progress
+) -> Image:
+    """Return the image of a kit, from the local store or a registry; it is in the store then.
+
+    ``named`` is what the caller named, before it was looked up here.
+
+    Raises:
+        TrustError: a policy of this machine refuses it.
+    """
+    store, platform = LocalStore(home.store), wanted.platform
+    match wanted.opened:
+        case OpenedKit() as kit:
+            require_local_builds(wanted.text)
+            report = build_opened(
+                kit,
+                frozen=False,
+                places=Outputs().places(),
+                home=home,
+                progress=progress,
+                taken=Taken.KEPT,
+            )
+            image = store.image(str(report.digest), platform)
+            return accepted(built_candidate(wanted.text, image), progress)
+        case StoredName() | StoredDigest() as stored:
+            image = store.image(stored.text, platform)
+            origin = named.reference if isinstance(named, RegistryReference) else None
+            accepted(stored_candidate(wanted.text, image, store, origin), progress)
+            return _verified(image, store, progress)
+        case RegistryReference() as remote:
+            from mealkit.containers.select import choose
+            from mealkit.pipeline.image.pulling import pull
+
+            pulled = pull(
+                remote.reference,
+                platform.architecture,
+                home,
+                progress,
+                accept=acceptance(remote.reference, progress),
+                is_unpacked=choose(clients(home), wanted.client).name == "sandbox",
+            )
+            return _named_as_listed(pulled, remote, store)
+        case LayoutFolder() | ArchiveFile() as file:
+            with open_image(file, home, platform) as found:
+                accepted(stored_candidate(file.text, found, store), progress)
+                return _stored(found, file.text, store, progress)
+        case _:
+            assert_never(wanted.opened)
+
+
+def _named_as_listed(image: Image, target: RegistryReference, store: LocalStore) -> Image:
+    """Give an image from a catalogue its own name here, so that the next run needs no catalogue.
+
+    Raises:
+        StoreError: ``CATALOGUE_CONFLICT``: it is not the kit that the catalogue says it is.
+    """
+    if target.listed_as is None:
+        return image
+    name = image_name(lock_of(image))
+    if name != target.listed_as:
+        raise failure(
+            "CATALOGUE_CONFLICT",
+            f"the catalogue lists {target.listed_as}, but {target.text} is {name}",
+            where=target.text,
+            hint=f"if you want {name}: mealkit run {target.text}",
+        )
+    store.claim(image.digest, name)
+    return image
+
+
+def _stored(image: Image, target: str, store: LocalStore, progress: Progress) -> Image:
+    """Store an image from elsewhere, under its own name if no other image has that name."""
+    name = image_name(lock_of(image))
+    task = progress.task(f"storing {target}", sum(item.blob.size_bytes for item in image.layers))
+    with store.use():
+        store.put(image, [], task.advance)
+        holder = store.claim(image.digest, name)
+    task.done()
+    if holder is not None:
+        progress.phase(
+            f"note: its name {name} already names another image here ({holder});"
+            f" it is stored without a name, as {image.digest}"
+        )
+    return store.image(str(image.digest))
+
+
+def _verified(image: Image, store: LocalStore, progress: Progress) -> Image:
+    """Verify weights again that were changed or moved since the last check."""
+    if all(store.has(layer.blob.digest) for layer in image.layers):
+        return image
+    from mealkit.stores.upkeep import refresh_sources
+
+    task = progress.task("verifying changed files", None)
+    refresh_sources(image, store, task.advance)
+    task.done()
+    return store.image(str(image.digest))

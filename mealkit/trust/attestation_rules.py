@@ -1,0 +1,164 @@
+"""Decides whether an image has the attestations that a policy requires: by whom and how old."""
+
+import datetime as dt
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mealkit.trust.policy import (
+    RequiredAttestation,
+    RequiredProvenance,
+    RequiredTestResult,
+)
+from mealkit.trust.policy_file import LoadedPolicy
+from mealkit.trust.policy_finding import Finding, ImageFacts
+from mealkit.trust.signer_rules import doubt_about, reasons, required_signers, signed_day
+from mealkit.trust.verified import PROVENANCE, SBOM, TEST_RESULT, Form, Verified
+from mealkit.trust.wildcards import matches, one_of
+
+_Fault = Callable[[RequiredAttestation, Mapping[str, Any]], str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """One kind of attestation: its field in the policy, its predicate, and where it has a date."""
+
+    field: str
+    title: str
+    predicate_type: str
+    dates: tuple[tuple[str, ...], ...]
+    fault: _Fault
+
+
+def attestation_findings(
+    facts: ImageFacts, loaded: LoadedPolicy, today: dt.date
+) -> Iterator[Finding]:
+    """Yield the result for every attestation that the policy requires."""
+    for kind in _KINDS:
+        required = getattr(loaded.policy.attestations, kind.field)
+        if required is not None:
+            yield _finding(kind, required, facts, loaded, today)
+
+
+def _finding(
+    kind: _Kind,
+    required: RequiredAttestation,
+    facts: ImageFacts,
+    loaded: LoadedPolicy,
+    today: dt.date,
+) -> Finding:
+    names = required.signed_by or required_signers(facts, loaded)[0]
+    place = ("attestations", kind.field)
+    found = [item for item in facts.verified if _is_of(item, kind, facts)]
+    faults = list[tuple[str, str]]()
+    trusted = list[Verified]()
+    for item in found:
+        doubt = doubt_about(item, names, loaded, today, loaded.where(*place))
+        if doubt:
+            faults.append((doubt.text, doubt.where))
+        else:
+            trusted.append(item)
+    # The newest one counts: a test that failed after one that passed is the image's result.
+    newest = max(trusted, key=lambda item: _day(item, kind) or dt.date.min, default=None)
+    text, fault = f"no {kind.title}", None
+    if newest is not None:
+        text, fault = _checked(newest, kind, required, today)
+        if fault:
+            faults.insert(0, (text, loaded.where(*place, fault)))
+    passed = newest is not None and fault is None
+    if not passed:
+        texts = [item for item, _ in faults]
+        text = f"{text} that counts ({reasons(texts)})" if newest is None and texts else text
+    where = loaded.where(*place) if passed or not faults else faults[0][1]
+    asked = _required(kind, required, names)
+    return Finding(f"attestations.{kind.field}", where, passed, text, asked, "POLICY_ATTESTATION")
+
+
+def _is_of(item: Verified, kind: _Kind, facts: ImageFacts) -> bool:
+    """Return whether a statement is of a kind; CycloneDX may add its version to the type."""
+    named = item.predicate_type
+    same = named == kind.predicate_type or named.startswith(f"{kind.predicate_type}/v")
+    return same and item.subject in facts.subjects and item.form is Form.BUNDLE
+
+
+def _checked(
+    item: Verified, kind: _Kind, required: RequiredAttestation, today: dt.date
+) -> tuple[str, str | None]:
+    """Return what was measured, and the field of the policy that refuses it, or None."""
+    day = _day(item, kind)
+    if required.max_age_days is not None:
+        if day is None:
+            return f"a {kind.title} that states no date", "max_age_days"
+        age = (today - day).days
+        if age > required.max_age_days:
+            return f"{age} days old", "max_age_days"
+        if age < -1:
+            return f"dated {day}, which is in the future", "max_age_days"
+    fault = kind.fault(required, item.predicate)
+    if fault:
+        return fault, "builders" if isinstance(required, RequiredProvenance) else "results"
+    return f"a {kind.title}" + (f" of {day}" if day else ""), None
+
+
+def _day(item: Verified, kind: _Kind) -> dt.date | None:
+    """Return the day that a statement states: when it was signed, else when it was made."""
+    signed = signed_day(item)
+    if signed is not None:
+        return signed
+    for path in kind.dates:
+        value: Any = item.predicate
+        for step in path:
+            value = value.get(step) if isinstance(value, Mapping) else None
+        if isinstance(value, str):
+            try:
+                return dt.date.fromisoformat(value[:10])
+            except ValueError:
+                continue
+    return None
+
+
+def _required(kind: _Kind, required: RequiredAttestation, names: Sequence[str] | None) -> str:
+    parts = [f"a {kind.title}"]
+    parts += [f"signed by {one_of(names)}"] if names else []
+    if required.max_age_days is not None:
+        parts.append(f"at most {required.max_age_days} days old")
+    if isinstance(required, RequiredProvenance) and required.builders:
+        parts.append(f"by the builder {one_of(required.builders)}")
+    if isinstance(required, RequiredTestResult):
+        parts.append(f"with the result {one_of(required.results)}")
+    return ", ".join(parts)
+
+
+def _no_fault(_required: RequiredAttestation, _predicate: Mapping[str, Any]) -> str | None:
+    return None
+
+
+def _builder_fault(required: RequiredAttestation, predicate: Mapping[str, Any]) -> str | None:
+    builders = required.builders if isinstance(required, RequiredProvenance) else None
+    if builders is None:
+        return None
+    details = predicate.get("runDetails")
+    builder = details.get("builder") if isinstance(details, Mapping) else None
+    named = builder.get("id") if isinstance(builder, Mapping) else None
+    if isinstance(named, str) and any(matches(item, named) for item in builders):
+        return None
+    return f"the builder {named}" if isinstance(named, str) else "no builder"
+
+
+def _result_fault(required: RequiredAttestation, predicate: Mapping[str, Any]) -> str | None:
+    allowed = required.results if isinstance(required, RequiredTestResult) else ()
+    result = predicate.get("result")
+    return None if result in allowed else f"the result {result}"
+
+
+_KINDS = (
+    _Kind("sbom", "SBOM", SBOM, (("metadata", "timestamp"),), _no_fault),
+    _Kind(
+        "provenance",
+        "provenance",
+        PROVENANCE,
+        (("runDetails", "metadata", "finishedOn"), ("runDetails", "metadata", "startedOn")),
+        _builder_fault,
+    ),
+    _Kind("test_result", "test result", TEST_RESULT, (), _result_fault),
+)
