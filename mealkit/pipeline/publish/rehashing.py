@@ -52,16 +52,6 @@ class Rehash:
     problems: tuple[Problem, ...]
 
 
-def can_rehash(target: str, home: Home) -> bool:
-    """Return whether a target is a file, a folder, or a kit that runs here."""
-    path = Path(target)
-    is_scheme = target.startswith(("oci:", "oci-archive:"))
-    return is_scheme or look(path) in _ON_DISK or is_running(target, home)
-
-
-_ON_DISK = frozenset({Here.LAYOUT, Here.FOLDER, Here.FILE})
-
-
 def rehash(
     target: str, home: Home, progress: Progress = SILENT, *, against: str | None = None
 ) -> Rehash:
@@ -73,9 +63,10 @@ def rehash(
     Raises:
         MealkitError: the target, or what it is compared with, cannot be read.
     """
-    if look(Path(target)) is Here.LAYOUT:
+    here = look(Path(target))
+    if here is Here.LAYOUT:
         return _image(LayoutFolder(f"oci:{target}", Path(target)), home, progress)
-    if look(Path(target)) is Here.NOTHING and is_running(target, home):
+    if here in {Here.NOTHING, Here.KIT} and is_running(target, home):
         return _container(target, home, progress, against)
     match read_target(target):
         case LayoutFolder() | ArchiveFile() | StoredName() | StoredDigest() as found:
