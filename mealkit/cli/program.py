@@ -18,6 +18,7 @@ import typer
 from typer.core import TyperGroup
 
 from mealkit.cli import (
+    attest,
     build,
     catalog,
     check,
@@ -132,6 +133,7 @@ _VERBS: Sequence[_Verb] = (
     ("preflight", preflight.preflight, preflight.EXAMPLES),
     ("keygen", keygen.keygen, keygen.EXAMPLES),
     ("sign", sign.sign, sign.EXAMPLES),
+    ("attest", attest.attest, attest.EXAMPLES),
     ("verify", verify.verify, verify.EXAMPLES),
     ("key", key.key, key.EXAMPLES),
     ("run", run.run, run.EXAMPLES),
