@@ -35,17 +35,11 @@ def _closed(required=(), **fields):
 CONFIG = _closed(
     ["descriptor", "config", "modelfs"],
     descriptor=_closed(
-        **{
-            name: _TEXT
-            for name in ("family", "name", "version", "title", "description", "vendor", "docURL")
-        },
+        **dict.fromkeys(("family", "name", "version", "title", "description", "vendor", "docURL"), _TEXT),
         licenses=_TEXTS,
     ),
     config=_closed(
-        **{
-            name: _TEXT
-            for name in ("architecture", "format", "paramSize", "precision", "quantization")
-        },
+        **dict.fromkeys(("architecture", "format", "paramSize", "precision", "quantization"), _TEXT),
         capabilities=_closed(inputTypes=_MODALITIES, outputTypes=_MODALITIES),
     ),
     modelfs=_closed(["type", "diffIds"], type={"const": "layers"}, diffIds=_TEXTS),
