@@ -151,6 +151,7 @@ _VERBS: Sequence[_Verb] = (
     ("catalog remove", catalog.remove, catalog.EXAMPLES["remove"]),
     ("catalog list", catalog.list_kits, catalog.EXAMPLES["list"]),
     ("catalog search", catalog.search, catalog.EXAMPLES["search"]),
+    ("catalog site", catalog.site, catalog.EXAMPLES["site"]),
     ("catalog show", catalog.show, catalog.EXAMPLES["show"]),
     ("prune", prune.prune, prune.EXAMPLES),
     ("explain", explain.explain, explain.EXAMPLES),
