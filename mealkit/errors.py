@@ -335,6 +335,7 @@ CATALOGUE: dict[str, Entry] = {
     "REGISTRY_DIGEST": Entry("the registry's bytes do not match the digest", _UPSTREAM, RegistryError, 502, "push or pull again; report it to the registry's operator if it happens again"),
     "REGISTRY_INSECURE": Entry("a registry that is not on this machine would be used without encryption", _CALLER, RegistryError, 400, "use a registry with TLS"),
     "LAYER_TOO_LARGE": Entry("the registry does not accept a layer or a manifest of this size", _CALLER, RegistryError, 413, "split the weights into smaller files, or use another registry"),
+    "MIRROR_UNUSED": Entry("a mirror of the container engine's configuration cannot be used, so the registry is asked", _CALLER, RegistryError, 400, "correct the file, or set MEALKIT_ENGINE_MIRRORS to other files, or to nothing"),
     "REGISTRY_REALM": Entry("a registry requests that its credentials are sent to a token server on another host", _CALLER, RegistryError, 403, "if it is the registry's token server, name it: MEALKIT_TOKEN_REALMS=REGISTRY=HOST"),
     "BYTECODE_UNAVAILABLE": Entry("the image's Python, which compiles its modules, cannot be run in a sandbox on this machine", _PLATFORM, BuildError, 503, "build on a Linux machine of the kit's architecture that allows user namespaces, or set runtime.bytecode: false in kit.yaml"),
     "BUILD_INPUT_MISSING": Entry("an input of the plan is missing", _PLATFORM, BuildError, 500, "mealkit build fetches it"),
