@@ -45,6 +45,11 @@ class Home:
         return self.root / "roots"
 
     @property
+    def uploads(self) -> Path:
+        """The records of uploads that killed pushes left in registries."""
+        return self.root / "uploads"
+
+    @property
     def runs(self) -> Path:
         """Running sandboxes: their records and logs."""
         return self.root / "runs"

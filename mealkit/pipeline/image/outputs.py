@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
 from mealkit.errors import failure
@@ -68,13 +69,15 @@ def deliver(  # noqa: PLR0913  the content, where it goes, and what goes with it
     *,
     attached: "ArtifactSource | None" = None,
     replaces: bool = False,
+    uploads: Path | None = None,
 ) -> tuple[str, ...]:
     """Deliver the image or index to every place; return a line for each.
 
     Docker gets the image for this machine.
     ``mount_from`` are repositories in a registry that may already have some of the layers.
     What ``attached`` has about the image is pushed with it. Without ``replaces``, a version that
-    a registry has is not given to other bytes.
+    a registry has is not given to other bytes. ``uploads`` is the home's folder of unfinished
+    uploads.
 
     Raises:
         MealkitError: delivering to one of the places fails.
@@ -84,7 +87,17 @@ def deliver(  # noqa: PLR0913  the content, where it goes, and what goes with it
         lines.append(_load(_own(content), name, progress))
     companions = _companions(content, attached) if attached and places.push else ()
     for target in places.push:
-        lines.append(_push(content, target, mount_from, progress, companions, replaces=replaces))
+        lines.append(
+            _push(
+                content,
+                target,
+                mount_from,
+                progress,
+                companions,
+                replaces=replaces,
+                uploads=uploads,
+            )
+        )
         # What was just pushed can be mounted, if the next place is in the same registry.
         mount_from = (*mount_from, target.reference.repository)
     return tuple(lines)
@@ -134,7 +147,7 @@ def _load(image: Image, name: str, progress: Progress) -> str:
     return f"loaded into docker as {name} ({report.reused_layers} layers already present){moved}"
 
 
-def _push(
+def _push(  # noqa: PLR0913  as deliver
     content: Image | ImageIndex,
     target: RegistryReference,
     mount_from: Sequence[str],
@@ -142,11 +155,12 @@ def _push(
     companions: "Sequence[Companion]",
     *,
     replaces: bool,
+    uploads: Path | None,
 ) -> str:
     from mealkit.pipeline.image.uploading import upload
     from mealkit.stores.registry.reaching import Registries
 
-    with Registries.from_environment() as registries:
+    with Registries.from_environment(uploads=uploads) as registries:
         done = upload(
             content,
             target.reference,

@@ -14,6 +14,7 @@ from mealkit.progress import Progress
 from mealkit.sources.file_cache import FileCache
 from mealkit.stores.blobs import VirtualBlob
 from mealkit.stores.local import LocalStore
+from mealkit.stores.registry.unfinished import UnfinishedUploads
 from mealkit.stores.upkeep import prune as prune_store
 
 
@@ -33,6 +34,7 @@ def prune(*, damaged: bool, nameless: bool, home: Home, progress: Progress) -> i
         with store.own():
             inputs, roots = _needed(store)
             freed += FileCache(home.files).prune(inputs)
+            freed += UnfinishedUploads(home.uploads).prune()
             freed += sum(_delete(path) for path in _unneeded(home, roots))
     task.done()
     return freed

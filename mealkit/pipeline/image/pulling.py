@@ -6,8 +6,10 @@ once.
 """
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mealkit.assembly.lean import WeightLayer, weight_layers
@@ -37,19 +39,27 @@ from mealkit.stores.registry.reaching import Registries
 Accept = Callable[[Image, Registries], None]
 """Asks the policies of the machine about an image in a registry; raises TrustError."""
 
+Early = Callable[[Image], object]
+"""Begins with an image whose layers are here, all but its weights, while these are fetched.
 
-def pull(
+Its problems are not told: the same is done again when the weights are here, and tells them.
+"""
+
+
+def pull(  # noqa: PLR0913  the parts of a run that are done in between
     reference: Reference,
     architecture: str,
     home: Home,
     progress: Progress,
     *,
     accept: Accept,
+    early: Early | None = None,
     is_unpacked: bool = False,
 ) -> Image:
     """Pull an image into the local store, under its reference; present blobs are not fetched.
 
-    ``accept`` is called before a layer is fetched, and raises if the image may not be used.
+    ``accept`` is called before a layer is fetched, and raises if the image may not be used;
+    ``early`` is called while the weights are fetched, after the other layers.
     ``is_unpacked``: mealkit itself will unpack it, for the sandbox.
 
     Raises:
@@ -59,7 +69,7 @@ def pull(
     """
     unpacked = "the sandbox" if is_unpacked else None
     done = pull_content(
-        reference, architecture, home, progress, accept=accept, unpacked_for=unpacked
+        reference, architecture, home, progress, accept=accept, early=early, unpacked_for=unpacked
     )
     return LocalStore(home.store).image(str(done.stored))
 
@@ -79,13 +89,14 @@ class Pulled:
     """The number of signatures and other artifacts about it that were kept."""
 
 
-def pull_content(
+def pull_content(  # noqa: PLR0913  as pull
     reference: Reference,
     architecture: str | None,
     home: Home,
     progress: Progress,
     *,
     accept: Accept,
+    early: Early | None = None,
     unpacked_for: str | None = None,
 ) -> Pulled:
     """Pull one image, or with the architecture None all images; otherwise like ``pull``.
@@ -107,8 +118,12 @@ def pull_content(
                 require_unpackable(image.layers, unpacked_for, "use --client docker")
         with Fetching(store, cache, progress) as fetching:
             for image in images:
-                _pull_weights(image, store, fetching)
-                fetching.fetch_layers(image.layers, f"pulling {reference}")
+                weights = weight_layers(image)
+                apart = {weight.layer.blob.digest for weight in weights}
+                others = [layer for layer in image.layers if layer.blob.digest not in apart]
+                fetching.fetch_layers(others, f"pulling {reference}")
+                with _beside(early, image, store):
+                    _pull_weights(image, weights, store, fetching)
         name = f"{reference.name}:{reference.tag or content.digest.short}"
         if isinstance(content, ImageIndex):
             keep_other_parts(content, reference, registries, store)
@@ -138,8 +153,34 @@ def _opened(
         return ImageIndex(source.read(item), (image,), item.media_type), image
 
 
-def _pull_weights(image: Image, store: LocalStore, fetching: Fetching) -> None:
-    missing = [weight for weight in weight_layers(image) if not store.has(weight.layer.blob.digest)]
+@contextmanager
+def _beside(early: Early | None, image: Image, store: LocalStore) -> Iterator[None]:
+    """Begin with an image during the block, if there is something to begin with."""
+    if early is None or not weight_layers(image):
+        yield
+        return
+
+    def begin() -> None:
+        layers = [
+            replace(layer, blob=store.blob(layer.blob.digest))
+            if store.has(layer.blob.digest)
+            else layer
+            for layer in image.layers
+        ]
+        with suppress(MealkitError):
+            early(replace(image, layers=tuple(layers)))
+
+    # A daemon: a process that ends for another reason does not wait for a container engine.
+    thread = threading.Thread(target=begin, daemon=True)
+    thread.start()
+    yield
+    thread.join()
+
+
+def _pull_weights(
+    image: Image, weights: Sequence[WeightLayer], store: LocalStore, fetching: Fetching
+) -> None:
+    missing = [weight for weight in weights if not store.has(weight.layer.blob.digest)]
 
     def fetch(weight: WeightLayer, advance: Advance) -> None:
         store.recipes.write(_unwrapped(weight, image.created_seconds, fetching, advance))

@@ -66,7 +66,7 @@ def push_target(request: PushRequest, home: Home, progress: Progress) -> Uploade
                 f"note: {len(left)} artifacts are about the full image {content.digest}, such as"
                 f" signatures, and are not pushed; the lean image is {chosen.digest}"
             )
-        with Registries.from_environment() as registries:
+        with Registries.from_environment(uploads=home.uploads) as registries:
             return upload(
                 chosen,
                 place.reference,

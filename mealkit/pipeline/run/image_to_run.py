@@ -1,7 +1,7 @@
 """Gets the image that ``mealkit run`` starts into the local store, if the policies accept it."""
 
 from dataclasses import dataclass
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from mealkit.errors import failure
 from mealkit.oci.descriptor import Platform
@@ -33,6 +33,9 @@ from mealkit.pipeline.targets import (
 from mealkit.progress import Progress
 from mealkit.stores.local import LocalStore
 
+if TYPE_CHECKING:
+    from mealkit.pipeline.image.pulling import Early
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -45,11 +48,16 @@ class Wanted:
 
 
 def image_to_run(
-    wanted: Wanted, named: KitFolder | ImageTarget, home: Home, progress: Progress
+    wanted: Wanted,
+    named: KitFolder | ImageTarget,
+    home: Home,
+    progress: Progress,
+    early: "Early | None" = None,
 ) -> Image:
     """Return the image of a kit, from the local store or a registry; it is in the store then.
 
-    ``named`` is what the caller named, before it was looked up here.
+    ``named`` is what the caller named, before it was looked up here. ``early`` begins with an
+    image while its weights are pulled.
 
     Raises:
         TrustError: a policy of this machine refuses it.
@@ -83,6 +91,7 @@ def image_to_run(
                 home,
                 progress,
                 accept=acceptance(remote.reference, progress),
+                early=early,
                 is_unpacked=choose(clients(home), wanted.client).name == "sandbox",
             )
             return _named_as_listed(pulled, remote, store)
