@@ -1,5 +1,6 @@
 """mealkit sign: sign an image in a registry or in the local store."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +19,8 @@ from mealkit.cli.output import print_json, print_line, say
 from mealkit.errors import failure
 
 if TYPE_CHECKING:
+    from mealkit.oci.descriptor import Descriptor
+    from mealkit.pipeline.home import Home
     from mealkit.pipeline.publish.key_files import PassphraseSource
     from mealkit.pipeline.publish.signing import SignReport
     from mealkit.progress import Progress
@@ -91,6 +94,19 @@ def signing_key(
     if is_wanted != (key is not None):
         raise failure("USAGE", "--sign and --key belong together", hint="--sign --key FILE")
     return None if key is None else signing_key_at(key, passphrase, progress)
+
+
+def signs(
+    key: "SigningKey | None", push: list[str], home: "Home"
+) -> "Callable[[Descriptor], object] | None":
+    """Return what signs a built image for these references; None without a key."""
+    from mealkit.pipeline.publish.signing import sign_before_push
+    from mealkit.pipeline.targets import registry_named
+
+    if key is None:
+        return None
+    places = [registry_named(text).reference for text in push]
+    return lambda subject: sign_before_push(subject, places, key, home)
 
 
 def sign_lines(report: "SignReport") -> list[str]:

@@ -23,7 +23,6 @@ from mealkit.pipeline.targets import (
     StoredDigest,
     StoredName,
     image_named,
-    registry_named,
 )
 from mealkit.stores.attached import Attached
 from mealkit.stores.local import LocalStore
@@ -82,7 +81,7 @@ def sign(target: str, key: SigningKey, home: Home) -> SignReport:
     store = LocalStore(home.store)
     match image_named(target):
         case StoredName() | StoredDigest() as found:
-            return _sign_in_store(store.resolve(found.text), key, store)
+            return sign_before_push(store.resolve(found.text), (), key, home)
         case RegistryReference(reference=reference):
             with Registries.from_environment() as registries:
                 name = reference.digest or reference.tag or "latest"
@@ -97,17 +96,26 @@ def sign(target: str, key: SigningKey, home: Home) -> SignReport:
             assert_never(other)
 
 
-def sign_everywhere(
-    digest: Digest, references: Sequence[str], key: SigningKey, home: Home
-) -> tuple[SignReport, ...]:
-    """Sign an image at each reference that it was pushed to, by its digest, or else in the store.
+def sign_before_push(
+    subject: Descriptor, references: Sequence[Reference], key: SigningKey, home: Home
+) -> SignReport:
+    """Sign an image in the local store in both layouts, for the places that it is pushed to next.
+
+    What the store has about an image is pushed before its tag, so no reader of the tag ever sees
+    it unsigned. The older layout names the place, so it has a signature for each.
 
     Raises:
-        RegistryError, StoreError: the place refuses.
+        StoreError: the store cannot be read or written.
     """
-    places = [registry_named(text).reference for text in dict.fromkeys(references)]
-    targets = [f"{place.name}@{digest}" for place in places] or [str(digest)]
-    return tuple(sign(target, key, home) for target in targets)
+    local = Attached(LocalStore(home.store))
+    made = _made_by(key, subject, local)
+    is_new = _bundle_in(made, subject, local) is None
+    if is_new:
+        local.add(_new_bundle(subject, key))
+    for name in sorted({item.name for item in references} - {one.reference for one in made}):
+        local.add(signature_artifact([_simple(subject, name, key)], subject))
+    placed = PlacedSignature(LOCAL, Form.BUNDLE, is_new)
+    return SignReport(subject.digest, key.public.fingerprint, (placed,))
 
 
 def sign_in_registry(
@@ -146,15 +154,6 @@ def sign_in_registry(
     return SignReport(subject.digest, key.public.fingerprint, tuple(placed))
 
 
-def _sign_in_store(subject: Descriptor, key: SigningKey, store: LocalStore) -> SignReport:
-    local = Attached(store)
-    here = _bundle_in(_made_by(key, subject, local), subject, local)
-    if here is None:
-        local.add(_new_bundle(subject, key))
-    placed = PlacedSignature(LOCAL, Form.BUNDLE, here is None)
-    return SignReport(subject.digest, key.public.fingerprint, (placed,))
-
-
 def _made_by(key: SigningKey, subject: Descriptor, referrers: Referrers) -> tuple[Verified, ...]:
     """Return the plain signatures that this key has made."""
     ring = KeyRing((TrustedKey(key.public),))
@@ -177,6 +176,10 @@ def _new_bundle(subject: Descriptor, key: SigningKey) -> Artifact:
     return bundle_artifact(signed_bundle(statement.as_bytes(), key), statement, subject)
 
 
+def _simple(subject: Descriptor, name: str, key: SigningKey) -> Attachment:
+    return simple_signature(simple_payload(subject.digest, name, int(time.time())), key)
+
+
 def _add_simple(
     subject: Descriptor,
     reference: Reference,
@@ -186,8 +189,7 @@ def _add_simple(
 ) -> None:
     """Add a signature to those under the tag, and read it back until it stays."""
     tag = signature_tag(subject.digest)
-    payload = simple_payload(subject.digest, reference.name, int(time.time()))
-    own = simple_signature(payload, key)
+    own = _simple(subject, reference.name, key)
     client = registries.client(reference)
     for attempt in range(1, _MOST_ATTEMPTS + 1):
         before = referrers.tagged(tag)

@@ -55,11 +55,17 @@ class Verification:
     place: str
     verified: tuple[Verified, ...]
     refused: tuple[Problem, ...]
+    is_registry: bool
 
     @property
-    def elsewhere(self) -> tuple[Verified, ...]:
-        """Signatures in the older layout that podman refuses here: they name another place."""
-        return tuple(one for one in self.verified if one.reference not in {None, self.place, ""})
+    def elsewhere(self) -> tuple[str, ...]:
+        """The places that all signatures in the older layout name; empty if one names this place.
+
+        podman and skopeo refuse an image in a registry without a signature that names its place.
+        """
+        named = {one.reference for one in self.verified if one.reference is not None}
+        is_elsewhere = self.is_registry and self.place not in named
+        return tuple(sorted(named)) if is_elsewhere else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +96,10 @@ def verify(target: str, trusted: Trusted, home: Home) -> Verification:
             legacy=trusted.legacy,
         )
     require_signed(gathered, found.subject.digest, found.place)
-    return Verification(found.subject, found.place, gathered.verified, gathered.refused)
+    is_registry = isinstance(found.target, RegistryReference)
+    return Verification(
+        found.subject, found.place, gathered.verified, gathered.refused, is_registry
+    )
 
 
 def require_signed(gathered: Gathered, subject: Digest, place: str) -> None:
