@@ -22,7 +22,7 @@ from mealkit.pipeline.machine.preflighting import PreflightRequest, preflight_ta
 from mealkit.pipeline.publish.describing import sbom_of_image
 from mealkit.pipeline.publish.gathering import Referrers, RepositoryReferrers, gather
 from mealkit.pipeline.publish.kit_image import KitImage, open_kit_image
-from mealkit.pipeline.publish.signing import LOCAL
+from mealkit.pipeline.publish.signed_images import LOCAL
 from mealkit.pipeline.targets import (
     ArchiveFile,
     LayoutFolder,

@@ -7,15 +7,17 @@ RegistryError and StoreError as the places do.
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import assert_never
 
 from mealkit.digest import Digest
-from mealkit.errors import failure
+from mealkit.errors import MealkitError, failure
 from mealkit.oci.artifact import Artifact, Attachment
 from mealkit.oci.descriptor import Descriptor
 from mealkit.oci.reference import Reference
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.publish.gathering import Referrers, RepositoryReferrers, gather
+from mealkit.pipeline.publish.signed_images import LOCAL, attach_to, signed_image
 from mealkit.pipeline.targets import (
     ArchiveFile,
     LayoutFolder,
@@ -31,6 +33,7 @@ from mealkit.stores.registry.push import push
 from mealkit.stores.registry.reaching import Registries
 from mealkit.stores.registry.referrers import RegistryReferrers, attach, detach
 from mealkit.trust.bundle import bundle_artifact, signed_bundle
+from mealkit.trust.keyless import sign_with_identity
 from mealkit.trust.keyring import KeyRing, TrustedKey
 from mealkit.trust.keys import SigningKey
 from mealkit.trust.simple_signing import (
@@ -42,9 +45,6 @@ from mealkit.trust.simple_signing import (
 )
 from mealkit.trust.statement import Statement
 from mealkit.trust.verified import SIGNED, Form, Verified
-
-LOCAL = "the local store"
-"""The name of the local store as a place."""
 
 # Another signer may replace the tag between reading and writing: write until ours stays.
 _MOST_ATTEMPTS = 10
@@ -64,7 +64,8 @@ class SignReport:
     """What was signed, by which key, and where the signatures are."""
 
     digest: Digest
-    fingerprint: str
+    signer: str
+    """The fingerprint of the key; for an identity, words."""
     signatures: tuple[PlacedSignature, ...]
 
 
@@ -89,11 +90,29 @@ def sign(target: str, key: SigningKey, home: Home) -> SignReport:
                 subject = get_manifest((client,), reference, name).descriptor
                 return sign_in_registry(subject, reference, key, registries, store)
         case LayoutFolder() | ArchiveFile() as found:
-            message = f"{found.text} is not in a registry or in the local store"
-            hint = "sign the image where it is built or pushed, then write the layout"
-            raise failure("TARGET_UNFIT", message, where=found.text, hint=hint)
+            raise _unfit(found)
         case other:
             assert_never(other)
+
+
+def sign_keyless(target: str, trust_config: Path | None, home: Home) -> SignReport:
+    """Sign an image as a bundle with the identity of this CI job.
+
+    Each call makes a new signature, and an entry in the log.
+
+    Raises:
+        KitError: the target cannot be signed (``TARGET_UNFIT``).
+        TrustError: ``KEYLESS_*``.
+        RegistryError, StoreError: the image does not exist, or the place refuses.
+    """
+    with signed_image(target, home) as found:
+        if isinstance(found.target, LayoutFolder | ArchiveFile):
+            raise _unfit(found.target)
+        statement = Statement(found.subject.digest, SIGNED, {}, int(time.time()))
+        raw = sign_with_identity(statement.as_bytes(), trust_config)
+        attach_to(found, bundle_artifact(raw, statement, found.subject), home)
+        placed = PlacedSignature(found.place, Form.BUNDLE, is_new=True)
+        return SignReport(found.subject.digest, "the identity of this job", (placed,))
 
 
 def sign_before_push(
@@ -152,6 +171,12 @@ def sign_in_registry(
             local.add(bundle)
         placed.append(PlacedSignature(LOCAL, Form.BUNDLE, here is None))
     return SignReport(subject.digest, key.public.fingerprint, tuple(placed))
+
+
+def _unfit(found: LayoutFolder | ArchiveFile) -> MealkitError:
+    message = f"{found.text} is not in a registry or in the local store"
+    hint = "sign the image where it is built or pushed, then write the layout"
+    return failure("TARGET_UNFIT", message, where=found.text, hint=hint)
 
 
 def _made_by(key: SigningKey, subject: Descriptor, referrers: Referrers) -> tuple[Verified, ...]:

@@ -30,7 +30,8 @@ from mealkit.pipeline.publish.gathering import RepositoryReferrers
 from mealkit.pipeline.publish.key_files import PassphraseSource, signing_key_at, write_key_pair
 from mealkit.pipeline.publish.model_signatures import sign_model_files, write_model_signature
 from mealkit.pipeline.publish.pushing import PushRequest, push_target
-from mealkit.pipeline.publish.signing import LOCAL, SignReport, sign
+from mealkit.pipeline.publish.signed_images import LOCAL
+from mealkit.pipeline.publish.signing import SignReport, sign
 from mealkit.pipeline.publish.verifying import Trusted, verify
 from mealkit.stores.layout import write_layout
 from mealkit.stores.local import LocalStore
