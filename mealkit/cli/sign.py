@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mealkit.pipeline.publish.key_files import PassphraseSource
     from mealkit.pipeline.publish.signing import SignReport
     from mealkit.progress import Progress
-    from mealkit.trust.keys import SigningKey
+    from mealkit.trust.signing_keys import SigningKey
 
 EXAMPLES = (
     "mealkit sign registry.example.org/team/my-kit:1.0.0 --key team.key",

@@ -39,9 +39,9 @@ from mealkit.stores.registry.reaching import Registries
 from mealkit.stores.registry.referrers import RegistryReferrers, attach
 from mealkit.trust.bundle import bundle_artifact, signed_bundle
 from mealkit.trust.keyring import KeyRing, TrustedKey
-from mealkit.trust.keys import SigningKey
 from mealkit.trust.preflight_result import result_of
 from mealkit.trust.provenance import BUILDER, Build, provenance_of
+from mealkit.trust.signing_keys import SigningKey
 from mealkit.trust.statement import Statement
 from mealkit.trust.verified import PROVENANCE, SBOM, TEST_RESULT
 from mealkit.untrusted import UntrustedError, parse_json_object, read_file

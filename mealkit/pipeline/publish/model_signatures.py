@@ -18,8 +18,8 @@ from mealkit.pipeline.publish.gathering import Referrers, read_bounded
 from mealkit.pipeline.publish.kit_image import open_kit_image
 from mealkit.pipeline.publish.signed_images import SignedImage, attach_to, signed_image
 from mealkit.trust.bundle import BUNDLE_TYPE, MAX_BUNDLE_BYTES
-from mealkit.trust.keys import PublicKey, SigningKey
 from mealkit.trust.model_signing import SIGNATURE_FILE, sign_model, verify_model_signature
+from mealkit.trust.signing_keys import PublicKey, SigningKey
 
 MODEL_SIGNATURE_TYPE = "application/vnd.dev.mealkit.model-signature.v1+json"
 """The type of the artifact; no standard has one yet."""

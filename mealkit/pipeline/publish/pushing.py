@@ -36,7 +36,7 @@ from mealkit.stores.attached import Attached
 from mealkit.stores.local import LocalStore
 from mealkit.stores.registry.companions import stored_companions
 from mealkit.stores.registry.reaching import Registries
-from mealkit.trust.keys import SigningKey
+from mealkit.trust.signing_keys import SigningKey
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ from mealkit.stores.registry.referrers import RegistryReferrers, attach, detach
 from mealkit.trust.bundle import bundle_artifact, signed_bundle
 from mealkit.trust.keyless import sign_with_identity
 from mealkit.trust.keyring import KeyRing, TrustedKey
-from mealkit.trust.keys import SigningKey
+from mealkit.trust.signing_keys import SigningKey
 from mealkit.trust.simple_signing import (
     MAX_SIGNATURES,
     signature_artifact,

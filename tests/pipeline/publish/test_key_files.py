@@ -19,7 +19,7 @@ from mealkit.pipeline.publish.key_files import (
     trusted_keys,
     write_key_pair,
 )
-from mealkit.trust.keys import Algorithm
+from mealkit.trust.signing_keys import Algorithm
 
 SECRET = b"seven dry words"
 

@@ -40,7 +40,7 @@ from mealkit.stores.registry.reaching import Registries
 from mealkit.stores.registry.referrers import RegistryReferrers, attach
 from mealkit.trust.bundle import BUNDLE_TYPE
 from mealkit.trust.keyring import KeyRing, TrustedKey
-from mealkit.trust.keys import Algorithm, PublicKey, SigningKey, read_public_key
+from mealkit.trust.signing_keys import Algorithm, PublicKey, SigningKey, read_public_key
 from mealkit.trust.simple_signing import SIGNATURE_ANNOTATION, signature_tag
 from mealkit.trust.verified import SIGNED, Form
 
