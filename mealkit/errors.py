@@ -346,6 +346,7 @@ CATALOGUE: dict[str, Entry] = {
     "KEY_PASSPHRASE": Entry("the passphrase of a private key is missing or wrong", _CALLER, TrustError, 401, "type it in a terminal, or use --passphrase-file, --passphrase-fd or MEALKIT_KEY_PASSPHRASE"),
     "KEY_EXPOSED": Entry("other users of the machine can read a private key", _CALLER, TrustError, 403, "chmod 600 FILE; create a new key if it may have been copied"),
     "KEYLESS_MISSING": Entry("signing or verifying with an identity needs a library that is not installed", _CALLER, TrustError, 501, "pip install 'mealkit[keyless]'"),
+    "KEYLESS_FAILED": Entry("an image could not be signed with an identity", _PLATFORM, TrustError, 502, "allow the CI job an identity token for the audience sigstore; or sign with a key: mealkit sign REF --key FILE"),
     "SIGNATURE_MISSING": Entry("an image has no signature", _AUTHOR, TrustError, 403, "mealkit sign REF --key FILE"),
     "SIGNATURE_KEY": Entry("no trusted key made a signature", _AUTHOR, TrustError, 403, "trust the signer's key if you know whose it is, or have a trusted key sign: mealkit sign REF --key FILE"),
     "SIGNATURE_ALTERED": Entry("a signature does not match what it signs", _AUTHOR, TrustError, 403, "do not use the image; report it to the registry's operator, and sign again: mealkit sign REF --key FILE"),

@@ -166,11 +166,11 @@ def _describe(found: "Verification", trusted: "Trusted") -> None:
     ]
     for line in table(("signer", "signed", "layout", "time"), rows, frozenset()):
         say(line)
-    for one in found.elsewhere:
+    if found.elsewhere:
         say(
             f"note: podman and skopeo refuse this copy: its signature in the older layout is for"
-            f" {one.reference}; to sign it here: mealkit sign {found.place}@{found.subject.digest}"
-            " --key FILE"
+            f" {', '.join(found.elsewhere)}; to sign it here, too:"
+            f" mealkit sign {found.place}@{found.subject.digest} --key FILE"
         )
     for problem in found.refused:
         say(f"note: another signature does not count: {problem.sentence}")

@@ -1,11 +1,12 @@
 """Delivers a built image to Docker, a layout, an archive or a registry."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
 from mealkit.errors import failure
+from mealkit.oci.descriptor import Descriptor
 from mealkit.oci.image import Image, with_parts
 from mealkit.oci.index import ImageIndex
 from mealkit.pipeline.opening_images import this_platform
@@ -36,6 +37,8 @@ class Outputs:
     load: bool = False
     output: Sequence[str] = ()
     push: Sequence[str] = ()
+    sign: Callable[[Descriptor], object] | None = None
+    """Signs the image in the local store; called before it is delivered."""
 
     def places(self) -> "Places":
         """Parse the options, before anything is built.
@@ -48,6 +51,7 @@ class Outputs:
             load=self.load,
             output=tuple(output_named(text) for text in dict.fromkeys(self.output)),
             push=tuple(registry_named(text) for text in dict.fromkeys(self.push)),
+            sign=self.sign,
         )
 
 
@@ -58,6 +62,7 @@ class Places:
     load: bool
     output: tuple[LayoutFolder | ArchiveFile, ...]
     push: tuple[RegistryReference, ...]
+    sign: Callable[[Descriptor], object] | None = None
 
 
 def deliver(  # noqa: PLR0913  the content, where it goes, and what goes with it
@@ -82,6 +87,8 @@ def deliver(  # noqa: PLR0913  the content, where it goes, and what goes with it
     Raises:
         MealkitError: delivering to one of the places fails.
     """
+    if places.sign is not None:
+        places.sign(content.descriptor)
     lines = [_write(content, name, place, progress) for place in places.output]
     if places.load:
         lines.append(_load(_own(content), name, progress))

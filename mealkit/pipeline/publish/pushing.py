@@ -20,6 +20,7 @@ from mealkit.pipeline.image.uploading import Uploaded, upload
 from mealkit.pipeline.kit.bases import base_repositories
 from mealkit.pipeline.kit.opened_kit import open_kit
 from mealkit.pipeline.opening_images import open_source
+from mealkit.pipeline.publish.signing import sign_before_push
 from mealkit.pipeline.targets import (
     ArchiveFile,
     KitFolder,
@@ -35,6 +36,7 @@ from mealkit.stores.attached import Attached
 from mealkit.stores.local import LocalStore
 from mealkit.stores.registry.companions import stored_companions
 from mealkit.stores.registry.reaching import Registries
+from mealkit.trust.signing_keys import SigningKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,8 @@ class PushRequest:
     replaces: bool = False
     frozen: bool = False
     allowed: Sequence[Path] = ()
+    signer: SigningKey | None = None
+    """Signs the image before its tag is written."""
 
 
 def push_target(request: PushRequest, home: Home, progress: Progress) -> Uploaded:
@@ -60,6 +64,8 @@ def push_target(request: PushRequest, home: Home, progress: Progress) -> Uploade
     with _opened(request, home, progress) as (content, mount_from):
         chosen = lean_content(content) if request.lean else content
         attached = Attached(LocalStore(home.store))
+        if request.signer is not None:
+            sign_before_push(chosen.descriptor, [place.reference], request.signer, home)
         companions = stored_companions(attached, _digests(chosen))
         if chosen is not content and (left := stored_companions(attached, _digests(content))):
             progress.phase(
