@@ -121,7 +121,8 @@ def verify(  # noqa: PLR0913  one parameter for each option
         keys = [item.key for item in trusted.keys.keys]
         write_model_signature(target, keys, session.home, model_signature)
     if rebuild:
-        verify_bytes(target, options, session, as_json=as_json)
+        signed = found.subject.digest
+        verify_bytes(target, options, session, as_json=as_json, signed=signed)
     elif as_json:
         print_json(_form(found))
     else:

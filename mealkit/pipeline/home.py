@@ -9,6 +9,9 @@ import platformdirs
 from mealkit.errors import failure
 from mealkit.pipeline.ownership import make_own, require_own
 
+REBUILDS = "rebuild-"
+"""The beginning of the names of the folders in which images are built again."""
+
 
 @dataclass(frozen=True, slots=True)
 class Home:

@@ -9,7 +9,7 @@ from mealkit.assembly.lean import lean_image
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError
 from mealkit.oci.index import ImageIndex
-from mealkit.pipeline.home import Home
+from mealkit.pipeline.home import REBUILDS, Home
 from mealkit.progress import Progress
 from mealkit.sources.file_cache import FileCache
 from mealkit.stores.blobs import VirtualBlob
@@ -42,6 +42,7 @@ def prune(*, damaged: bool, nameless: bool, home: Home, progress: Progress) -> i
 
 def _unneeded(home: Home, roots: set[str]) -> Iterator[Path]:
     yield from home.indexes.glob("*")
+    yield from home.root.glob(f"{REBUILDS}*")  # of killed commands: those that run use the store
     if not _sandbox_runs(home):
         yield from (path for path in home.roots.glob("*") if path.name not in roots)
 
