@@ -36,7 +36,7 @@ from mealkit.trust.decision import decide
 from mealkit.trust.keyless import Identity
 from mealkit.trust.keyring import KeyRing, TrustedKey
 from mealkit.trust.policy_file import LoadedPolicy, load_policy
-from mealkit.trust.policy_finding import Finding, ImageFacts
+from mealkit.trust.rule_results import ImageFacts, RuleResult
 from mealkit.trust.vulnerability_files import read_known
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Decision:
 
     policy: LoadedPolicy
     facts: ImageFacts
-    findings: tuple[Finding, ...]
+    findings: tuple[RuleResult, ...]
 
     @property
     def problems(self) -> list[Problem]:
