@@ -335,6 +335,7 @@ CATALOGUE: dict[str, Entry] = {
     "REGISTRY_DIGEST": Entry("the registry's bytes do not match the digest", _UPSTREAM, RegistryError, 502, "push or pull again; report it to the registry's operator if it happens again"),
     "REGISTRY_INSECURE": Entry("a registry that is not on this machine would be used without encryption", _CALLER, RegistryError, 400, "use a registry with TLS"),
     "LAYER_TOO_LARGE": Entry("the registry does not accept a layer or a manifest of this size", _CALLER, RegistryError, 413, "split the weights into smaller files, or use another registry"),
+    "MIRROR_UNUSED": Entry("a mirror of the container engine's configuration cannot be used, so the registry is asked", _CALLER, RegistryError, 400, "correct the file, or set MEALKIT_ENGINE_MIRRORS to other files, or to nothing"),
     "REGISTRY_REALM": Entry("a registry requests that its credentials are sent to a token server on another host", _CALLER, RegistryError, 403, "if it is the registry's token server, name it: MEALKIT_TOKEN_REALMS=REGISTRY=HOST"),
     "BYTECODE_UNAVAILABLE": Entry("the image's Python, which compiles its modules, cannot be run in a sandbox on this machine", _PLATFORM, BuildError, 503, "build on a Linux machine of the kit's architecture that allows user namespaces, or set runtime.bytecode: false in kit.yaml"),
     "BUILD_INPUT_MISSING": Entry("an input of the plan is missing", _PLATFORM, BuildError, 500, "mealkit build fetches it"),
@@ -358,6 +359,7 @@ CATALOGUE: dict[str, Entry] = {
     "REBUILD_DIFFERS": Entry("an image is not the one that its lock makes", _AUTHOR, TrustError, 403, "do not use the image; ask its owner, with the name of the file that differs"),
     "REBUILD_UNPROVEN": Entry("a layer could not be built again, because an input cannot be had", _UPSTREAM, TrustError, 503, "name a folder with the input (--inputs DIR), or a mirror that still has it, such as a snapshot of Debian's archive"),
     "REBUILD_VERSION": Entry("an image contains another version of mealkit than the one that builds it again", _CALLER, TrustError, 409, "use that version"),
+    "CONTENT_DIFFERS": Entry("a file on a disk or in a container is not the one that a lock or an image pins", _PLATFORM, TrustError, 409, "stop using it; put back the pinned files, or find out who changed them"),
     # Containers
     "CLIENT_NONE": Entry("no container client works on this machine", _PLATFORM, ContainerError, 503, "start docker, or allow user namespaces for the sandbox"),
     "CLIENT_UNAVAILABLE": Entry("the chosen container client does not work on this machine", _PLATFORM, ContainerError, 503, "start it, or choose another with --client"),

@@ -27,7 +27,7 @@ _REPLACES = "dev.mealkit.catalogue.replaces"
 # The number of records that its writer saw; so an entry that is added again has another digest.
 _AFTER = "dev.mealkit.catalogue.after"
 
-MAX_README_BYTES = 1024 * 1024
+MAX_README_BYTES = 256 * 1024
 """The maximum size of a README."""
 _MAX_RECORD_BYTES = 128 * 1024
 

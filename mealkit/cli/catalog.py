@@ -1,5 +1,6 @@
 """mealkit catalog: publish kits in catalogues, and find them."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,8 +11,9 @@ from mealkit.cli.output import print_json, print_line, print_problem, say, table
 
 if TYPE_CHECKING:
     from mealkit.catalogue.entry import Entry
+    from mealkit.pipeline.catalogs.open_catalogs import FoundKit
     from mealkit.pipeline.publish.cataloguing import Changed
-    from mealkit.pipeline.publish.finding_kits import FoundKit, Searched
+    from mealkit.pipeline.publish.searching_kits import Searched
 
 HELP = "Publish kits in a catalogue, and find them."
 EXAMPLES = {
@@ -25,6 +27,7 @@ EXAMPLES = {
         "mealkit catalog search embeddings --here",
         "mealkit catalog search --task generation --gpu L4",
     ),
+    "site": ("mealkit catalog site public", "mealkit catalog site public --title 'Our kits'"),
     "show": ("mealkit catalog show rake", "mealkit catalog show rake:1.0.0 --json"),
 }
 
@@ -95,7 +98,7 @@ def list_kits(
     as_json: Json = False,
 ) -> None:
     """List all kits of the catalogues, newest versions first."""
-    from mealkit.pipeline.publish.finding_kits import Search, search_kits
+    from mealkit.pipeline.publish.searching_kits import Search, search_kits
 
     use_plain_http(plain_http)
     _show(search_kits(Search(catalogs=tuple(catalog))), as_json=as_json)
@@ -130,7 +133,7 @@ def search(  # noqa: PLR0913
 
     A kit whose memory cannot be estimated is listed as uncertain.
     """
-    from mealkit.pipeline.publish.finding_kits import Search, search_kits
+    from mealkit.pipeline.publish.searching_kits import Search, search_kits
     from mealkit.units import parse_size
 
     use_plain_http(plain_http)
@@ -155,7 +158,7 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show a kit of a catalogue: the version that run would choose, and the others."""
-    from mealkit.pipeline.publish.finding_kits import find_kit
+    from mealkit.pipeline.catalogs.open_catalogs import find_kit
 
     use_plain_http(plain_http)
     found = find_kit(kit, tuple(catalog))
@@ -164,6 +167,40 @@ def show(
         return
     for line in _facts(found):
         print_line(line)
+
+
+def site(
+    context: typer.Context,
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="The folder; a site in it is replaced.")
+    ],
+    *,
+    title: Annotated[
+        str | None, typer.Option(help="The site's title.", show_default="the catalogue's name")
+    ] = None,
+    catalog: OneCatalog = None,
+    plain_http: PlainHttp = [],  # noqa: B006
+    as_json: Json = False,
+) -> None:
+    """Write a catalogue as a static site for people.
+
+    It has a page for each kit, with a search and filters. The files load nothing from elsewhere;
+    put them on any web server, or open index.html.
+    """
+    from mealkit.pipeline.publish.publishing_site import publish_site
+
+    session = session_of(context)
+    use_plain_http(plain_http)
+    progress = session.progress(as_json=as_json)
+    report = publish_site(folder, catalog, title, session.home, progress)
+    if as_json:
+        problems = [item.as_json() for item in report.problems]
+        print_json({**asdict(report), "problems": problems})
+        return
+    for problem in report.problems:
+        print_problem(problem, warning=True)
+    say(f"{report.kits} kits in {report.versions} versions")
+    print_line(str(folder / "index.html"))
 
 
 def _tell(changed: "Changed", what: str, *, as_json: bool) -> None:

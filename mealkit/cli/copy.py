@@ -8,8 +8,8 @@ from mealkit.cli.options import Json, PlainHttp, Replace, session_of, use_plain_
 from mealkit.cli.push import print_uploaded
 
 EXAMPLES = (
-    "mealkit copy registry.example.org/team/my-kit:1.0.0 registry.example.net/live/my-kit:1.0.0",
-    "mealkit copy registry.example.org/team/my-kit:1.0.0 registry.example.org/team/my-kit:latest",
+    "mealkit copy registry.example.org/my-kit:1.0.0 mirror.example.net/my-kit",
+    "mealkit copy registry:5000/my-kit:1.0.0 registry:5000/my-kit:latest",
 )
 
 
@@ -25,10 +25,11 @@ def copy(
     plain_http: PlainHttp = [],  # noqa: B006  typer copies it
     as_json: Json = False,
 ) -> None:
-    """Copy an image from one registry reference to another, and print its digest.
+    """Copy an image between registries, with its signatures.
 
     All platforms are copied, and everything that refers to the image: signatures, attestations,
     ModelPacks, and what refers to those. Digests stay the same. Nothing is stored on this machine.
+    Prints the digest.
     """
     from mealkit.pipeline.publish.copying import copy as copy_image
 

@@ -18,6 +18,7 @@ import typer
 from typer.core import TyperGroup
 
 from mealkit.cli import (
+    attest,
     build,
     catalog,
     check,
@@ -132,6 +133,7 @@ _VERBS: Sequence[_Verb] = (
     ("preflight", preflight.preflight, preflight.EXAMPLES),
     ("keygen", keygen.keygen, keygen.EXAMPLES),
     ("sign", sign.sign, sign.EXAMPLES),
+    ("attest", attest.attest, attest.EXAMPLES),
     ("verify", verify.verify, verify.EXAMPLES),
     ("key", key.key, key.EXAMPLES),
     ("run", run.run, run.EXAMPLES),
@@ -149,6 +151,7 @@ _VERBS: Sequence[_Verb] = (
     ("catalog remove", catalog.remove, catalog.EXAMPLES["remove"]),
     ("catalog list", catalog.list_kits, catalog.EXAMPLES["list"]),
     ("catalog search", catalog.search, catalog.EXAMPLES["search"]),
+    ("catalog site", catalog.site, catalog.EXAMPLES["site"]),
     ("catalog show", catalog.show, catalog.EXAMPLES["show"]),
     ("prune", prune.prune, prune.EXAMPLES),
     ("explain", explain.explain, explain.EXAMPLES),

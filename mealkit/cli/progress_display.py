@@ -94,7 +94,14 @@ class Bars(Lines):
 
     def __init__(self) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
+        from rich.progress import (
+            BarColumn,
+            DownloadColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+            TransferSpeedColumn,
+        )
 
         # One rule decides about colours, here as in the other output.
         console = Console(stderr=True, no_color=not has_colour(sys.stderr))
@@ -102,6 +109,8 @@ class Bars(Lines):
             TextColumn("{task.description}", markup=False),
             BarColumn(),
             DownloadColumn(binary_units=True),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(compact=True),
             console=console,
             transient=True,
         )

@@ -10,7 +10,7 @@ from mealkit.cli.output import print_json, print_line, say
 EXAMPLES = (
     "mealkit pull registry.example.org/team/my-kit:1.0.0",
     "mealkit pull registry.example.org/team/my-kit:1.0.0 --architecture all",
-    "mealkit pull registry.example.org/team/my-kit@sha256:4f53cda18c2baa0c0354bb5f9a3ecbe5...",
+    "mealkit pull registry:5000/my-kit:1.0.0 --plain-http registry:5000",
 )
 
 
@@ -31,10 +31,11 @@ def pull(
     plain_http: PlainHttp = [],  # noqa: B006  typer copies it
     as_json: Json = False,
 ) -> None:
-    """Pull an image into the local store, and print its digest.
+    """Pull an image into the local store, with its signatures.
 
     Its signatures and attestations are kept with it. Weights are stored as verified files, which
     "mealkit run" mounts; nothing is on disk twice. An interrupted pull continues where it ended.
+    Prints the digest.
     """
     from mealkit.pipeline.image.pulling import pull_content
     from mealkit.pipeline.opening_images import this_platform

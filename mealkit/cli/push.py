@@ -49,11 +49,11 @@ def push(  # noqa: PLR0913  one parameter for each option
     allow_folder: AllowFolder = [],  # noqa: B006
     as_json: Json = False,
 ) -> None:
-    """Push an image to a registry, with its signatures and attestations, and print its digest.
+    """Push an image to a registry, with its signatures.
 
     A kit is built first, if its image does not exist. Whatever the registry has already is not
     sent. The tag is written last. A version that has other bytes there is refused, unless --replace
-    is given; a tag without a digit, such as latest, may move.
+    is given; a tag without a digit, such as latest, may move. Prints the digest.
     """
     from mealkit.pipeline.publish.pushing import PushRequest, push_target
 

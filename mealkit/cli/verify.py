@@ -1,11 +1,12 @@
-"""mealkit verify: check who signed an image."""
+"""mealkit verify: check who signed an image, build it again, or hash files again."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, assert_never
 
 import typer
 
-from mealkit.cli.options import ImageTarget, Json, PlainHttp, session_of, use_plain_http
+from mealkit.cli.byte_proofs import ByteOptions, is_on_this_machine, verify_bytes
+from mealkit.cli.options import Json, PlainHttp, session_of, use_plain_http
 from mealkit.cli.output import print_json, print_line, say, table
 
 if TYPE_CHECKING:
@@ -15,12 +16,22 @@ if TYPE_CHECKING:
 EXAMPLES = (
     "mealkit verify registry.example.org/team/my-kit:1.0.0 --key team.pub",
     "mealkit verify my-kit:1.0.0 --key team.pub,until=2027-12-31 --key new.pub,from=2027-12-01",
+    "mealkit verify registry.example.org/team/my-kit:1.0.0 --rebuild",
+    "mealkit verify weights --against my-kit/kit.lock",
+    "mealkit verify my-kit",
 )
 
 
 def verify(  # noqa: PLR0913  one parameter for each option
     context: typer.Context,
-    target: ImageTarget,
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="TARGET",
+            help="An image (NAME:VERSION, a digest, REGISTRY/NAME:TAG, oci:DIR or"
+            " oci-archive:FILE), a folder of weights, or a kit that mealkit ps shows.",
+        ),
+    ],
     *,
     key: Annotated[
         list[str],
@@ -53,19 +64,55 @@ def verify(  # noqa: PLR0913  one parameter for each option
             " write it to FILE.",
         ),
     ] = None,
+    rebuild: Annotated[
+        bool,
+        typer.Option(
+            "--rebuild", help="Build the image again from the lock inside it, and compare."
+        ),
+    ] = False,
+    inputs: Annotated[
+        list[Path],
+        typer.Option(
+            metavar="FOLDER",
+            help="Files that --rebuild may use by their digests, such as wheels; may be repeated.",
+            show_default=False,
+        ),
+    ] = [],  # noqa: B006
+    base: Annotated[
+        str | None,
+        typer.Option(metavar="REF", help="Where the base image is now, for --rebuild."),
+    ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TARGET",
+            help="The kit, lock or image with which weights or a running kit are compared.",
+        ),
+    ] = None,
     plain_http: PlainHttp = [],  # noqa: B006
     as_json: Json = False,
 ) -> None:
-    """Check who signed an image, without asking any service.
+    """Check who signed an image; or build it again, or hash files again.
 
-    Fails with 13 unless at least one of the keys or the identity has signed exactly this image.
-    Prints everything that they have signed about it: who, what, when and in which layout. The time
-    is what the signer states. An image in a registry is checked there.
+    With a key or an identity: fails with 13 unless at least one of them has signed exactly this
+    image. Prints everything that they have signed about it: who, what, when and in which layout.
+    The time is what the signer states. An image in a registry is checked there, and no service is
+    asked.
+
+    With --rebuild: builds the image again from the lock inside it, without the author, and compares
+    every byte. Without any of these options: hashes an image on this machine, a folder of weights
+    or a running kit again. Both name the first file that differs, and fail with 13.
     """
     from mealkit.pipeline.publish.verifying import verify as verify_image
 
     session = session_of(context)
     use_plain_http(plain_http)
+    options = ByteOptions(rebuild, inputs, base, against)
+    options.require_fitting()
+    is_signed = bool(key or identity or issuer or trusted_root)
+    if not is_signed and (rebuild or is_on_this_machine(target)):
+        verify_bytes(target, options, session, as_json=as_json)
+        return
     trusted = _trusted(key, (identity, issuer, trusted_root), legacy=legacy)
     found = verify_image(target, trusted, session.home)
     if model_signature is not None:
@@ -73,12 +120,14 @@ def verify(  # noqa: PLR0913  one parameter for each option
 
         keys = [item.key for item in trusted.keys.keys]
         write_model_signature(target, keys, session.home, model_signature)
-    if as_json:
+    if rebuild:
+        verify_bytes(target, options, session, as_json=as_json)
+    elif as_json:
         print_json(_form(found))
-        return
-    if not session.quiet:
-        _describe(found, trusted)
-    print_line(found.subject.digest)
+    else:
+        if not session.quiet:
+            _describe(found, trusted)
+        print_line(found.subject.digest)
 
 
 def _trusted(

@@ -24,6 +24,7 @@ from mealkit.containers.container import (
     LoadedImage,
     RunSpec,
 )
+from mealkit.containers.container_files import ContainerContents, exported
 from mealkit.containers.docker_errors import EMBEDDED_HINT, ours
 from mealkit.containers.docker_network import (
     network_for,
@@ -150,6 +151,19 @@ class DockerClient:
             with closing(chunks):
                 yield from _lines(chunks)
             theirs.reload()  # the SDK treats the end of the daemon as the end of the log
+
+    @contextmanager
+    def contents(self, name: str) -> Iterator[ContainerContents]:
+        """Open the files of a container and those mounted into it, as the engine exports them.
+
+        Raises:
+            ContainerError: CONTAINER_NOT_FOUND.
+        """
+        with self.connected(f"read the files of {name}") as client:
+            theirs = self._find(client, name)
+            chunks: Any = theirs.export()  # a generator of bytes; the SDK's types say str
+            with closing(chunks):
+                yield exported(theirs.attrs, chunks)
 
     def stop(self, name: str, timeout_seconds: int) -> Exit:
         """Send SIGINT, and SIGKILL after ``timeout_seconds``; return how it ended.

@@ -8,10 +8,12 @@ import os
 import time
 from collections import deque
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from mealkit.containers.container import LINE_BYTES, Container, Exit, RunSpec, UnpackedRoot
+from mealkit.containers.container_files import ContainerContents, unpacked_files
 from mealkit.containers.sandbox_groups import memory_parent
 from mealkit.containers.sandbox_launch import end, launch
 from mealkit.containers.sandbox_plan import CLIENT, is_filtered, listening, namespaces, plan
@@ -118,6 +120,15 @@ class Sandbox:
                 time.sleep(_FOLLOW_SECONDS)
             if held:
                 yield held.decode(errors="replace")
+
+    @contextmanager
+    def contents(self, name: str) -> Iterator[ContainerContents]:
+        """Open the files of a sandbox and those mounted into it.
+
+        Raises:
+            ContainerError: CONTAINER_NOT_FOUND.
+        """
+        yield unpacked_files(self._find(name).plan())
 
     def stop(self, name: str, timeout_seconds: int) -> Exit:
         """Send SIGINT, and SIGKILL after ``timeout_seconds``; return how it ended.

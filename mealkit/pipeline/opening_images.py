@@ -88,7 +88,7 @@ def resolved(
     """
     if not isinstance(target, StoredName):
         return target
-    from mealkit.pipeline.publish.short_names import from_catalogs
+    from mealkit.pipeline.catalogs.short_names import from_catalogs
 
     return from_catalogs(target, home, progress) or target
 

@@ -11,7 +11,14 @@ from mealkit.digest import Digest
 from mealkit.errors import MealkitError, Problem
 from mealkit.recipe.kit import HubPlace, Place, WheelPlace
 from mealkit.recipe.lock import LockedFile
-from mealkit.recipe.origins import FolderOrigin, HttpOrigin, HubOrigin, Origin, WheelOrigin
+from mealkit.recipe.origins import (
+    FolderOrigin,
+    HttpOrigin,
+    HubOrigin,
+    OciOrigin,
+    Origin,
+    WheelOrigin,
+)
 from mealkit.sources.fallback import is_place_fault, open_place
 from mealkit.sources.source import PlaceReader, Supplies
 
@@ -58,7 +65,7 @@ def _place(origin: Origin) -> tuple[Place, str] | None:
             return HubPlace(source="hub", repo=repo, revision=commit), name
         case WheelOrigin(package=package, version=version, member=name):
             return WheelPlace(source="wheel", package=package, version=version), name
-        case HttpOrigin() | FolderOrigin():
+        case HttpOrigin() | FolderOrigin() | OciOrigin():  # the lock has no addresses
             return None
 
 

@@ -5,7 +5,14 @@ from urllib.parse import quote
 
 from mealkit.digest import Digest
 from mealkit.recipe.lock import LockedDeb, LockedImageBase, LockedWheel
-from mealkit.recipe.origins import FolderOrigin, HttpOrigin, HubOrigin, Origin, WheelOrigin
+from mealkit.recipe.origins import (
+    FolderOrigin,
+    HttpOrigin,
+    HubOrigin,
+    OciOrigin,
+    Origin,
+    WheelOrigin,
+)
 
 DEBIAN_RELEASES = {"bookworm": "12", "trixie": "13"}
 """The numbers of Debian's suites, which purls and CPEs have instead of their names."""
@@ -24,15 +31,15 @@ def wheel_purl(wheel: LockedWheel) -> str:
     return _python_purl(wheel.name, wheel.version)
 
 
-def kit_purl(name: str, image: Digest) -> str:
-    """Return the purl of a kit's image or index."""
-    return f"pkg:oci/{_quoted(name)}@{quote(image, safe='')}"
+def oci_purl(name: str, manifest: Digest) -> str:
+    """Return the purl of an image, an index or an artifact."""
+    return f"pkg:oci/{_quoted(name)}@{quote(manifest, safe='')}"
 
 
 def base_purl(base: LockedImageBase) -> str | None:
     """Return the purl of a base image; None if the lock has no name for it."""
     name = base.name.rpartition("/")[2].lower()
-    return kit_purl(name, base.digest) if name else None
+    return oci_purl(name, base.digest) if name else None
 
 
 def origin_purl(origin: Origin) -> str | None:
@@ -42,6 +49,8 @@ def origin_purl(origin: Origin) -> str | None:
             return f"pkg:huggingface/{_quoted(origin.repo, '/')}@{origin.commit}"
         case WheelOrigin():
             return _python_purl(origin.package, origin.version)
+        case OciOrigin():
+            return oci_purl(origin.repository.rpartition("/")[2], origin.digest)
         case HttpOrigin() | FolderOrigin():
             return None
 

@@ -10,7 +10,7 @@ from uuid import UUID
 from mealkit.digest import Digest
 from mealkit.recipe.lock import Lock, lock_bytes
 from mealkit.recipe.variant import architectures_of
-from mealkit.trust.purls import kit_purl
+from mealkit.trust.purls import oci_purl
 from mealkit.trust.sbom_licences import licence_choice
 from mealkit.trust.sbom_model import (
     MODEL_REF,
@@ -87,7 +87,7 @@ def _kit(lock: Lock, image: Digest | None) -> dict[str, Any]:
         "version": about.version,
         "description": about.description,
         "licenses": licence_choice([about.license]),
-        "purl": kit_purl(about.name, image) if image else None,
+        "purl": oci_purl(about.name, image) if image else None,
         "externalReferences": _papers(lock),
         "properties": [
             marker("mealkit:recipe", str(lock.recipe)),

@@ -9,6 +9,7 @@ from memory.conftest import hub, safetensors_head
 
 from mealkit.pipeline.home import Home, home_at
 from mealkit.pipeline.image.building import BuildReport, build_kit
+from mealkit.pipeline.image.naming_builds import Taken
 from mealkit.pipeline.image.outputs import Outputs
 
 __all__ = ["hub", "safetensors_head"]
@@ -35,11 +36,22 @@ def kit(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def build(home: Home) -> Callable[..., BuildReport]:
-    """Build a kit into the test's home."""
+    """Build a kit into the test's home; ``again`` gives its name to another image."""
 
-    def run(folder: Path, outputs: Outputs | None = None, *, frozen: bool = False) -> BuildReport:
+    def run(
+        folder: Path,
+        outputs: Outputs | None = None,
+        *,
+        frozen: bool = False,
+        again: bool = False,
+    ) -> BuildReport:
         return build_kit(
-            folder, frozen=frozen, outputs=outputs or Outputs(), home=home, progress=Heard()
+            folder,
+            frozen=frozen,
+            outputs=outputs or Outputs(),
+            home=home,
+            progress=Heard(),
+            taken=Taken.REPLACED if again else Taken.REFUSED,
         )
 
     return run

@@ -13,6 +13,7 @@ from mealkit.errors import MealkitError
 from mealkit.oci.image import image_of
 from mealkit.pipeline.home import home_at
 from mealkit.pipeline.image.building import build_kit
+from mealkit.pipeline.image.naming_builds import Taken
 from mealkit.pipeline.image.outputs import Outputs
 from mealkit.pipeline.run.running import RunRequest, run_kit
 from mealkit.stores.docker_load import load
@@ -82,9 +83,11 @@ def test_a_name_that_is_free_is_given(home, strange):
 def test_a_build_says_when_its_name_moves(kit, home):
     """The owner's next build has the name; the one before is named by its digest, and stays."""
 
-    def built():
+    def built(taken=Taken.REFUSED):
         heard = Heard()
-        report = build_kit(kit, frozen=False, outputs=Outputs(), home=home, progress=heard)
+        report = build_kit(
+            kit, frozen=False, outputs=Outputs(), home=home, progress=heard, taken=taken
+        )
         return report.digest, [
             item for item in heard.phases if "little:1.0.0 now names the new image" in item
         ]
@@ -93,10 +96,54 @@ def test_a_build_says_when_its_name_moves(kit, home):
     assert notes == []
     assert built() == (first, [])
     edit_kit(kit, lambda form: form["hyperparameters"].update(pooling="cls"))
-    second, notes = built()
+    with pytest.raises(MealkitError, match="whose kit.lock is another"):
+        built()
+    second, notes = built(Taken.REPLACED)
     assert first != second
     assert len(notes) == 1
     assert str(first) in notes[0]
+
+
+def test_another_image_of_a_version_is_refused_before_its_inputs_are_fetched(kit, home, build):
+    """The refusal comes before the weights are read, and the image that exists keeps its name."""
+    first = build(kit).digest
+    edit_kit(kit, lambda form: form["hyperparameters"].update(pooling="cls"))
+    heard = Heard()
+    with pytest.raises(MealkitError) as error:
+        build_kit(kit, frozen=False, outputs=Outputs(), home=home, progress=heard)
+    problem = error.value.problems[0]
+    assert (problem.code, problem.where) == ("VERSION_EXISTS", "little:1.0.0")
+    assert "--replace" in problem.hint
+    assert LocalStore(home.store).resolve("little:1.0.0").digest == first
+    assert len(LocalStore(home.store).images()) == 1
+
+
+def test_the_same_lock_with_other_bytes_is_refused_at_the_end(kit, home, build, monkeypatch):
+    """Where only the result shows that the bytes differ, the name stays, too."""
+    first = build(kit).digest
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    with pytest.raises(MealkitError, match="is already the name of") as error:
+        build(kit)
+    assert error.value.problems[0].code == "VERSION_EXISTS"
+    assert LocalStore(home.store).resolve("little:1.0.0").digest == first
+
+
+@pytest.mark.parametrize("version", ["1.0.0", "dev"])
+def test_a_run_after_an_edit_takes_the_new_image_and_leaves_the_name(kit, home, build, version):
+    """The author's loop goes on: the new image runs by its digest; a tag like dev moves."""
+    edit_kit(kit, lambda form: form.update(version=version))
+    first = build(kit).digest
+    edit_kit(kit, lambda form: form["hyperparameters"].update(pooling="cls"))
+    heard = Heard()
+    report = build_kit(
+        kit, frozen=False, outputs=Outputs(), home=home, progress=heard, taken=Taken.KEPT
+    )
+    store, name = LocalStore(home.store), f"little:{version}"
+    assert report.digest != first
+    assert store.image(str(report.digest)).digest == report.digest
+    assert store.resolve(name).digest == (first if version == "1.0.0" else report.digest)
+    (note,) = [item for item in heard.phases if item.startswith("note: little:")]
+    assert ("mealkit build --replace" in note) == (version == "1.0.0")
 
 
 def test_names_and_digits_of_digests_do_not_hide_each_other(home):
@@ -165,7 +212,14 @@ def test_a_build_does_not_take_over_what_is_not_its_kits(kit, home, engine):
     client.images.remove(f"{name}:1.0.0", force=True)
     build_kit(kit, frozen=False, outputs=outputs, home=home, progress=Heard())
     edit_kit(kit, lambda form: form["hyperparameters"].update(pooling="cls"))
-    report = build_kit(kit, frozen=False, outputs=outputs, home=home, progress=Heard())
+    report = build_kit(
+        kit,
+        frozen=False,
+        outputs=outputs,
+        home=home,
+        progress=Heard(),
+        taken=Taken.REPLACED,
+    )
     assert "before" in report.delivered[0]
 
 

@@ -35,7 +35,7 @@ def test_an_image_that_lost_its_name_is_given_up_only_if_asked(kit, home, build)
     """An edit takes the name; its old image goes with ``nameless``."""
     old = build(kit).digest
     (kit / "prompts" / "query.jinja").write_text("other {{ text }}\n")
-    new = build(kit).digest
+    new = build(kit, again=True).digest
     pruned(home, nameless=False)
     assert {stored.digest for stored in images(home)} == {old, new}
     assert pruned(home) > 0

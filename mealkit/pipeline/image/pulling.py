@@ -96,6 +96,8 @@ def pull_content(
     store, cache = LocalStore(home.store), FileCache(home.files)
     with Registries.from_environment() as registries, store.use():
         top, content = _opened(reference, architecture, registries)
+        for unused in registries.unused_mirrors:
+            progress.notice(unused)
         images = content.images if isinstance(content, ImageIndex) else (content,)
         for image in images:
             kit = kit_layer(image)

@@ -1,9 +1,11 @@
 """The container clients of this machine, and the kits that run in them."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from mealkit.containers.container import Container, Exit, RunSpec
+from mealkit.containers.container_files import ContainerContents
 from mealkit.errors import failure
 from mealkit.pipeline.home import Home
 
@@ -40,6 +42,10 @@ class ContainerClient(Protocol):
         """Yield the log's lines."""
         ...
 
+    def contents(self, name: str) -> AbstractContextManager[ContainerContents]:
+        """Open the files of a container, and those that are mounted into it."""
+        ...
+
     def stop(self, name: str, timeout_seconds: int) -> Exit:
         """Stop a container; its log stays."""
         ...
@@ -67,7 +73,7 @@ def read_logs(name: str, *, follow: bool, tail: int | None, home: Home) -> Itera
     Raises:
         ContainerError: no kit with this name runs here (``CONTAINER_NOT_FOUND``).
     """
-    return _owner_of(name, home).logs(name, follow=follow, tail=tail)
+    return client_of(name, home).logs(name, follow=follow, tail=tail)
 
 
 def stop_kit(name: str, *, timeout_seconds: int | None, home: Home) -> Exit:
@@ -76,7 +82,7 @@ def stop_kit(name: str, *, timeout_seconds: int | None, home: Home) -> Exit:
     Raises:
         ContainerError: no kit with this name runs here (``CONTAINER_NOT_FOUND``).
     """
-    client = _owner_of(name, home)
+    client = client_of(name, home)
     container = client.state(name)
     seconds = int(container.labels.get("dev.mealkit.stop-seconds", "30"))
     ended = client.stop(name, seconds if timeout_seconds is None else timeout_seconds)
@@ -96,7 +102,17 @@ def _working(home: Home) -> list[ContainerClient]:
     return [client for client in clients(home) if client.available() is None]
 
 
-def _owner_of(name: str, home: Home) -> ContainerClient:
+def is_running(name: str, home: Home) -> bool:
+    """Return whether mealkit started a kit with this name here."""
+    return any(item.name == name for item in running_kits(home))
+
+
+def client_of(name: str, home: Home) -> ContainerClient:
+    """Return the client that a kit was started with.
+
+    Raises:
+        ContainerError: no kit with this name runs here (``CONTAINER_NOT_FOUND``).
+    """
     for client in _working(home):
         if any(item.name == name for item in client.list()):
             return client

@@ -22,6 +22,7 @@ from mealkit.pipeline.machine.preflighting import PreflightRequest, preflight_ta
 from mealkit.pipeline.publish.describing import sbom_of_image
 from mealkit.pipeline.publish.gathering import Referrers, RepositoryReferrers, gather
 from mealkit.pipeline.publish.kit_image import KitImage, open_kit_image
+from mealkit.pipeline.publish.signing import LOCAL
 from mealkit.pipeline.targets import (
     ArchiveFile,
     LayoutFolder,
@@ -47,7 +48,6 @@ from mealkit.untrusted import UntrustedError, parse_json_object, read_file
 
 # A bundle has at most 16 MiB, and its payload is written in base64.
 _MAX_PREDICATE_BYTES = 8 * 1024 * 1024
-_LOCAL = "the local store"
 
 
 class Claim(StrEnum):
@@ -56,6 +56,14 @@ class Claim(StrEnum):
     SBOM = "sbom"
     PROVENANCE = "provenance"
     TEST_RESULT = "test-result"
+
+
+CLAIM_TYPES = {
+    Claim.SBOM: SBOM,
+    Claim.PROVENANCE: PROVENANCE,
+    Claim.TEST_RESULT: TEST_RESULT,
+}
+"""The predicate type of each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +177,7 @@ def _attach_locally(
         made, is_new = _made(predicate, subject, key, local)
         if is_new:
             local.add(made)
-        done.append(Attested(predicate.kind, _LOCAL, is_new))
+        done.append(Attested(predicate.kind, LOCAL, is_new))
     return done
 
 

@@ -1,25 +1,22 @@
 """Keeps catalogues: opens them where they are, and adds and removes kits."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mealkit.catalogue.catalogue import Catalogue, Listed, log_of, versions_of
+from mealkit.catalogue.catalogue import Catalogue, Listed, versions_of
 from mealkit.catalogue.entry import Entry
-from mealkit.catalogue.merging import Journal, change, read_catalogue
+from mealkit.catalogue.merging import change, read_catalogue
 from mealkit.catalogue.records import MAX_README_BYTES, new_record
 from mealkit.digest import Digest
 from mealkit.errors import failure
 from mealkit.oci.reference import Reference
-from mealkit.pipeline.configuration import configuration_path, read_configuration
+from mealkit.pipeline.catalogs.open_catalogs import one_catalog, open_journal
 from mealkit.pipeline.home import Home
-from mealkit.pipeline.publish.catalogue_places import FolderJournal, RepositoryJournal
 from mealkit.pipeline.publish.kit_image import KitImage, open_kit_image
 from mealkit.pipeline.targets import RegistryReference, registry_named
 from mealkit.recipe.lock import Lock
 from mealkit.recipe.requirements import Requirements
-from mealkit.stores.registry.reaching import Registries
 from mealkit.untrusted import UntrustedError, read_file
 
 _FOLDER = "oci:"
@@ -46,77 +43,6 @@ class Addition:
     readme: Path | None = None
     replace: bool = False
     """Whether another kit under the same name and version may be replaced."""
-
-
-def chosen_catalogs(stated: Sequence[str]) -> tuple[str, ...]:
-    """Return the catalogues that a command is about: the stated ones, or the user's.
-
-    Raises:
-        StoreError: ``CATALOGUE_MISSING``: there are none.
-        KitError: ``SETTINGS_INVALID``.
-    """
-    found = tuple(stated) or read_configuration().catalogs
-    if not found:
-        raise failure(
-            "CATALOGUE_MISSING",
-            "no catalogue is named, and none is configured",
-            where=str(configuration_path()),
-        )
-    return found
-
-
-def one_catalog(stated: str | None) -> str:
-    """Return the catalogue to change: the stated one, or the only one of the user's.
-
-    Raises:
-        StoreError: ``CATALOGUE_MISSING``: there is none, or several.
-    """
-    found = chosen_catalogs([stated] if stated else [])
-    if len(found) > 1:
-        raise failure(
-            "CATALOGUE_MISSING",
-            f"{len(found)} catalogues are configured, and none is named",
-            hint=f"name the one to change: --catalog {found[0]}",
-        )
-    return found[0]
-
-
-@contextmanager
-def open_journal(catalog: str) -> Iterator[Journal]:
-    """Open a catalogue: ``REGISTRY/NAME`` or ``oci:FOLDER``.
-
-    Raises:
-        KitError: it is something else (``TARGET_UNFIT``).
-        StoreError: ``REFERENCE_INVALID``.
-    """
-    if catalog.startswith(_FOLDER):
-        yield FolderJournal(Path(catalog.removeprefix(_FOLDER)).expanduser())
-        return
-    reference = registry_named(catalog).reference
-    if reference.tag or reference.digest:
-        raise failure(
-            "TARGET_UNFIT",
-            f"{catalog} has a tag or a digest; a catalogue is a whole repository",
-            where=catalog,
-            hint=f"write {reference.name}",
-        )
-    with Registries.from_environment() as registries:
-        yield RepositoryJournal(reference, registries)
-
-
-def read_one(catalog: str) -> Catalogue:
-    """Return what one catalogue lists.
-
-    Raises:
-        StoreError: ``CATALOGUE_INVALID``; RegistryError: ``REGISTRY_*``.
-    """
-    with open_journal(catalog) as journal:
-        found = read_catalogue(journal)
-        if found.log == log_of(()):
-            message = f"there is no catalogue {journal.where}"
-            hint = f"begin one: mealkit catalog add REGISTRY/NAME:TAG --catalog {catalog}"
-            raise failure("IMAGE_NOT_FOUND", message, where=journal.where, hint=hint)
-        return found
 
 
 def add(wanted: Addition, home: Home) -> Changed:

@@ -7,7 +7,7 @@ containers-certs.d(5). An authority of a registry is trusted for that registry's
 
 import os
 import ssl
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,17 +30,22 @@ class CertificateFolders:
         return cls((*_SYSTEM, config / "containers/certs.d", config / "docker/certs.d"))
 
     def context(
-        self, names: tuple[str, ...], make: Callable[[], ssl.SSLContext]
+        self,
+        names: tuple[str, ...],
+        make: Callable[[], ssl.SSLContext],
+        authorities: Sequence[Path] = (),
     ) -> tuple[ssl.SSLContext | None, str]:
         """Return a context with a registry's certificates, None if there are none; and a note.
 
         ``names`` are the registry's names, with their port if it is not 443. The note says which
-        file this user may not read, such as the key of a client certificate.
+        file this user may not read, such as the key of a client certificate. ``authorities`` are
+        more files with authorities.
 
         Raises:
             RegistryError: ``REGISTRY_UNREACHABLE``: a file is not a certificate, or has no key.
         """
         files = [file for name in dict.fromkeys(names) for file in self._files(name)]
+        files += authorities
         if not files:
             return None, ""
         context, notes = make(), []
@@ -68,7 +73,7 @@ class CertificateFolders:
 
 
 def _load(file: Path, context: ssl.SSLContext) -> None:
-    if file.suffix == ".crt":
+    if file.suffix != ".cert":
         context.load_verify_locations(cafile=file)
         return
     key = file.with_suffix(".key")

@@ -7,6 +7,7 @@ private network than the registry's. Never sends a credential to another host.
 import contextlib
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import cast
 
 import httpx2
@@ -219,6 +220,8 @@ class RegistryClient:
     def _follow(self, call: RegistryCall) -> httpx2.Response:
         """Send a request; follow redirects, without credentials to another host."""
         url = self.url(call.path)
+        if self.endpoint.namespace:
+            url = url.copy_add_param("ns", self.endpoint.namespace)
         for _ in range(_MOST_REDIRECTS + 1):
             response = self._authorized(call, url)
             location = response.headers.get("location")
@@ -255,6 +258,8 @@ class RegistryClient:
     def _authorized(self, call: RegistryCall, url: httpx2.URL) -> httpx2.Response:
         is_home = self._is_home(url)
         header = self._authorizer.header(call.scopes) if is_home else None
+        if is_home:
+            call = replace(call, headers={**dict(self.endpoint.headers), **call.headers})
         response = self._once(call, url, header)
         if response.status_code != 401 or not is_home:
             return response

@@ -43,7 +43,10 @@ def get_manifest(clients: Sequence[RegistryClient], reference: Reference, name: 
         StoreError: ``IMAGE_NOT_FOUND``; ``IMAGE_INVALID``: it is neither a manifest nor an index.
         RegistryError: ``REGISTRY_*``.
     """
+    is_tag = not name.startswith("sha256:")
     for client in worth_asking(clients)[:-1]:
+        if is_tag and not client.endpoint.resolves:
+            continue
         try:
             return _get(client, reference, name)
         except MealkitError:

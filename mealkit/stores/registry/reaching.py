@@ -12,11 +12,12 @@ from typing import Self
 
 import httpx2
 
-from mealkit.errors import failure
+from mealkit.errors import MealkitError, Problem, failure, problem
 from mealkit.oci.reference import Reference
 from mealkit.stores.registry.certificates import CertificateFolders
 from mealkit.stores.registry.client import TIMEOUT, RegistryClient
 from mealkit.stores.registry.credentials import Credentials
+from mealkit.stores.registry.engine_mirrors import EngineMirrors
 from mealkit.stores.registry.realms import VARIABLE as REALMS_VARIABLE
 from mealkit.stores.registry.realms import Realms, realms_of
 from mealkit.stores.registry.registry_endpoint import (
@@ -56,6 +57,9 @@ class Registries:
         self.retry = retry or Retry()
         self.unfinished = UnfinishedUploads()
         """The uploads of killed pushes, with which the next push goes on."""
+        self.engine_mirrors = EngineMirrors()
+        self.unused_mirrors: dict[Problem, None] = {}
+        """The engine's mirrors that were left out so far, with the reason."""
         self._credentials = credentials
         self._mirrors = mirrors or {}
         self._transport = transport
@@ -72,11 +76,11 @@ class Registries:
         retry: Retry | None = None,
         uploads: Path | None = None,
     ) -> Self:
-        """Use credentials and certificates of docker and podman, and mealkit's own variables.
+        """Use credentials, certificates and mirrors of the engines, and mealkit's own variables.
 
         ``uploads`` is the folder for the records of unfinished uploads; without one there are none.
         The variables are ``MEALKIT_REGISTRY_MIRRORS``, ``MEALKIT_TOKEN_REALMS`` and
-        ``MEALKIT_PLAIN_HTTP``.
+        ``MEALKIT_PLAIN_HTTP``; ``MEALKIT_ENGINE_MIRRORS`` replaces the engines' files with mirrors.
 
         Raises:
             RegistryError: ``REGISTRY_INSECURE``: a mirror would be read without TLS.
@@ -91,6 +95,7 @@ class Registries:
             certificates=CertificateFolders.from_environment(environment),
         )
         found.unfinished = UnfinishedUploads(uploads)
+        found.engine_mirrors = EngineMirrors.from_environment(environment)
         return found
 
     def __enter__(self) -> Self:
@@ -117,10 +122,20 @@ class Registries:
 
     def sources(self, reference: Reference) -> tuple[RegistryClient, ...]:
         """Return the clients to read from: the registry's mirrors, then the registry itself."""
-        mirrors = self._mirrors.get(self._endpoint(reference).registry, ())
+        origin = self._endpoint(reference).registry
+        found = self.engine_mirrors.of(origin, self._realms.plain)
+        self.unused_mirrors |= dict.fromkeys(found.unused)
         # A mirror is tried once: another mirror or the registry is the better second attempt.
         hasty = Retry(1, sleep=self.retry.sleep)
-        return (*(self._client(mirror, hasty) for mirror in mirrors), self.client(reference))
+        clients = [self._client(mirror, hasty) for mirror in self._mirrors.get(origin, ())]
+        for mirror in found.endpoints:
+            try:
+                clients.append(self._client(mirror, hasty))
+            except MealkitError as error:  # its certificates cannot be read
+                reason = error.problems[0].message
+                unused = problem("MIRROR_UNUSED", f"the mirror {mirror.authority}: {reason}")
+                self.unused_mirrors[unused] = None
+        return (*dict.fromkeys(clients), self.client(reference))
 
     def _endpoint(self, reference: Reference) -> RegistryEndpoint:
         if reference.registry is None:
@@ -138,7 +153,7 @@ class Registries:
             if endpoint not in self._clients:
                 http = self._https[0]
                 names = (endpoint.registry, endpoint.authority)
-                context, note = self._certificates.context(names, tls_context)
+                context, note = self._certificates.context(names, tls_context, endpoint.authorities)
                 if context is not None:
                     http = self._open(context)
                     self._https.append(http)

@@ -5,14 +5,15 @@ Raises RegistryError for plain HTTP to any host except this machine and those th
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from mealkit.addresses import host_of, is_loopback
 from mealkit.errors import failure
 
 # The only registry whose API has another host name than the one in references.
-_HUB = "docker.io"
-_HUB_NAMES = frozenset({_HUB, "index.docker.io", "registry-1.docker.io"})
+HUB = "docker.io"
+_HUB_NAMES = frozenset({HUB, "index.docker.io", "registry-1.docker.io"})
 _HUB_API = "registry-1.docker.io"
 
 PLAIN_VARIABLE = "MEALKIT_PLAIN_HTTP"
@@ -35,6 +36,14 @@ class RegistryEndpoint:
     """Whether the user named it as one that uses HTTP without TLS."""
     is_hub: bool = False
     """Whether it is Docker Hub or a mirror of it, where ``python`` is ``library/python``."""
+    namespace: str = ""
+    """For a mirror of several registries: the one that is meant; sent as ``?ns=``."""
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    """Headers that only this host gets, such as Dragonfly's ``X-Dragonfly-Registry``."""
+    authorities: tuple[Path, ...] = ()
+    """Files with the certificates of its authorities."""
+    resolves: bool = True
+    """Whether it is asked what a tag names; any is asked for bytes with a digest."""
 
     @property
     def may_be_plain(self) -> bool:
@@ -51,7 +60,7 @@ class RegistryEndpoint:
 def endpoint_of(registry: str, plain: frozenset[str] = frozenset()) -> RegistryEndpoint:
     """Return the endpoint of a reference's registry; ``plain`` registries use HTTP."""
     if registry in _HUB_NAMES:
-        return RegistryEndpoint(_HUB, _HUB_API, is_hub=True)
+        return RegistryEndpoint(HUB, _HUB_API, is_hub=True)
     return RegistryEndpoint(registry, registry, is_named_plain=registry in plain)
 
 
@@ -96,7 +105,7 @@ def mirrors_of(
                 hint=f"correct the pair in {MIRRORS_VARIABLE}",
             )
         is_hub = registry in _HUB_NAMES
-        found[_HUB if is_hub else registry] = tuple(
+        found[HUB if is_hub else registry] = tuple(
             _mirror(text, plain, is_hub=is_hub) for text in mirrors.split(",") if text
         )
     return found

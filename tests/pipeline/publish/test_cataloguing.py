@@ -16,13 +16,14 @@ from mealkit.catalogue.records import new_record
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError, StoreError
 from mealkit.oci.reference import Reference
+from mealkit.pipeline.catalogs.catalogue_places import FolderJournal, RepositoryJournal
+from mealkit.pipeline.catalogs.open_catalogs import find_kit, open_journal, read_one
+from mealkit.pipeline.catalogs.short_names import from_catalogs
 from mealkit.pipeline.home import home_at
 from mealkit.pipeline.image.building import build_kit
 from mealkit.pipeline.image.outputs import Outputs
-from mealkit.pipeline.publish.catalogue_places import FolderJournal, RepositoryJournal
-from mealkit.pipeline.publish.cataloguing import Addition, add, open_journal, read_one, remove
-from mealkit.pipeline.publish.finding_kits import Search, find_kit, search_kits
-from mealkit.pipeline.publish.short_names import from_catalogs
+from mealkit.pipeline.publish.cataloguing import Addition, add, remove
+from mealkit.pipeline.publish.searching_kits import Search, search_kits
 from mealkit.pipeline.targets import StoredName
 from mealkit.stores.registry.reaching import Registries
 

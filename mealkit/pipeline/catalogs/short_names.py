@@ -16,9 +16,9 @@ from mealkit.errors import MealkitError, Problem, failure, problem
 from mealkit.files.locks import locked
 from mealkit.files.whole import write_whole
 from mealkit.oci.reference import Reference
+from mealkit.pipeline.catalogs.open_catalogs import FoundKit, find_kit
 from mealkit.pipeline.configuration import read_configuration
 from mealkit.pipeline.home import Home
-from mealkit.pipeline.publish.finding_kits import FoundKit, find_kit
 from mealkit.pipeline.targets import RegistryReference, StoredName
 from mealkit.progress import Progress
 from mealkit.stores.local import LocalStore

@@ -1,0 +1,130 @@
+"""mealkit attest: sign statements about an image."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mealkit.cli.options import (
+    Json,
+    OptionalKeyFile,
+    PassphraseFd,
+    PassphraseFile,
+    PlainHttp,
+    session_of,
+    use_plain_http,
+)
+from mealkit.cli.output import print_json, print_line, say
+
+if TYPE_CHECKING:
+    from mealkit.pipeline.home import Home
+    from mealkit.pipeline.publish.attesting import ClaimOptions, Predicate
+    from mealkit.progress import Progress
+
+EXAMPLES = (
+    "mealkit attest registry.example.org/team/my-kit:1.0.0 --key team.key",
+    "mealkit attest my-kit:1.0.0 --type provenance --kit my-kit --key team.key",
+    "mealkit attest my-kit:1.0.0 --type https://openvex.dev/ns --predicate vex.json --key team.key",
+    "mealkit attest my-kit:1.0.0 --type provenance --print",
+)
+
+
+def attest(  # noqa: PLR0913  one parameter for each option
+    context: typer.Context,
+    target: Annotated[
+        str,
+        typer.Argument(metavar="TARGET", help="REGISTRY/NAME:TAG, or an image in the local store."),
+    ],
+    *,
+    kind: Annotated[
+        list[str],
+        typer.Option(
+            "--type",
+            metavar="sbom|provenance|test-result|URI",
+            help="What to state; may be repeated. A URI needs --predicate.",
+            show_default="sbom and provenance",
+        ),
+    ] = [],  # noqa: B006  typer copies it
+    predicate: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Sign the JSON object in this file, for one --type."),
+    ] = None,
+    kit: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="The kit's folder: provenance states its kit.yaml."),
+    ] = None,
+    builder: Annotated[
+        str | None,
+        typer.Option(metavar="URI", help="Who built the image, for provenance, as in your CI."),
+    ] = None,
+    print_only: Annotated[
+        bool, typer.Option("--print", help="Print the statement, and sign nothing.")
+    ] = False,
+    key: OptionalKeyFile = None,
+    passphrase_file: PassphraseFile = None,
+    passphrase_fd: PassphraseFd = None,
+    plain_http: PlainHttp = [],  # noqa: B006
+    as_json: Json = False,
+) -> None:
+    """Sign statements about an image: its SBOM, its provenance, a test result, or your own.
+
+    They are attached to the image as Sigstore bundles, in the registry and in the local store.
+    mealkit verify prints them. The SBOM and the provenance come from the lock inside the image; the
+    test result is mealkit preflight on this machine.
+    """
+    from mealkit.errors import failure
+    from mealkit.pipeline.publish.attesting import ClaimOptions
+    from mealkit.pipeline.publish.attesting import attest as attest_image
+    from mealkit.pipeline.publish.key_files import PassphraseSource, signing_key_at
+    from mealkit.trust.provenance import BUILDER
+
+    session = session_of(context)
+    use_plain_http(plain_http)
+    progress = session.progress(as_json=as_json or print_only)
+    options = ClaimOptions(kit, builder or BUILDER)
+    kinds = kind or ["sbom", "provenance"]
+    made = [
+        _predicate(item, target, predicate, options, session.home, progress)
+        for item in dict.fromkeys(kinds)
+    ]
+    if print_only:
+        for item in made:
+            print_json(item.content)
+        return
+    if key is None:
+        raise failure("USAGE", "--key is missing", hint="mealkit attest TARGET --key FILE")
+    secret = signing_key_at(key, PassphraseSource(passphrase_fd, passphrase_file), progress)
+    digest, done = attest_image(target, tuple(made), secret, session.home)
+    if as_json:
+        rows = [{"type": one.kind, "place": one.place, "isNew": one.is_new} for one in done]
+        print_json({"digest": digest, "statements": rows})
+        return
+    if not session.quiet:
+        for one in done:
+            say(f"{'signed' if one.is_new else 'already signed'} in {one.place}: {one.kind}")
+    print_line(digest)
+
+
+def _predicate(
+    kind: str,
+    target: str,
+    file: Path | None,
+    options: "ClaimOptions",
+    home: "Home",
+    progress: "Progress",
+) -> "Predicate":
+    from mealkit.errors import failure
+    from mealkit.pipeline.publish.attesting import (
+        CLAIM_TYPES,
+        Claim,
+        predicate_file,
+        predicate_of,
+    )
+
+    claim = next((item for item in Claim if item.value == kind), None)
+    if file is not None:
+        return predicate_file(CLAIM_TYPES[claim] if claim else kind, file)
+    if claim is None:
+        hint = f"mealkit attest TARGET --type {kind} --predicate FILE"
+        raise failure("USAGE", f"--type {kind} needs the file with the statement", hint=hint)
+    return predicate_of(claim, target, options, home, progress)
