@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
-from mealkit.errors import Problem, failure, failures
+from mealkit.errors import MealkitError, Problem, failure, failures
 from mealkit.oci.choosing import Source, find_image, manifests_below
 from mealkit.oci.descriptor import Descriptor, Platform
 from mealkit.oci.image import Image
@@ -30,6 +30,7 @@ from mealkit.pipeline.targets import (
     StoredDigest,
     StoredName,
     image_named,
+    read_target,
 )
 from mealkit.progress import Progress
 from mealkit.stores.attached import Attached
@@ -280,18 +281,34 @@ def _remote_decisions(
 def require_accepted(target: str, home: Home, progress: Progress) -> tuple[Decision, ...]:
     """Raise if a policy of this machine refuses the image that a target names.
 
-    Returns what each policy says; nothing if the machine has no policy.
+    Returns what each policy says. Returns nothing if the machine has no policy, or if the target is
+    not an image, such as a running kit.
 
     Raises:
         TrustError: ``POLICY_*``.
-        KitError, StoreError, RegistryError: as ``named_decisions`` does.
+        StoreError, RegistryError: the image or its signatures cannot be read.
     """
     policies = policies_here()
-    decisions = named_decisions(target, policies, home, progress) if policies else ()
+    if not policies or not _is_image(target, LocalStore(home.store)):
+        return ()
+    decisions = named_decisions(target, policies, home, progress)
     problems = [item for decision in decisions for item in decision.problems]
     if problems:
         raise failures(problems)
     return decisions
+
+
+def _is_image(target: str, store: LocalStore) -> bool:
+    found = read_target(target)
+    if not isinstance(found, StoredName | StoredDigest):
+        return isinstance(found, RegistryReference | LayoutFolder | ArchiveFile)
+    try:
+        store.resolve(found.text)
+    except MealkitError as error:
+        if error.problems[0].code == "IMAGE_NOT_FOUND":
+            return False
+        raise
+    return True
 
 
 def acceptance(reference: Reference, progress: Progress) -> "Callable[[Image, Registries], None]":
