@@ -39,7 +39,7 @@ COMPUTED = {
     "kit/wording.py": "the code is chosen from constants by the kind of fault",
     "pipeline/machine/preflighting.py": "the first misfit's own code, which a check gave it",
     "pipeline/run/readiness.py": "of two codes, chosen by how a container ended",
-    "trust/policy_finding.py": "the finding's own code, which its rule gave it",
+    "trust/rule_results.py": "the result's own code, which its rule gave it",
     "preflight/finding.py": "the finding's own code, which a check gave it",
     "sources/model_artifact.py": "the code of a source for that of a registry, from the table at its top",
     "runtime/claims.py": "its callers' constants: ENGINE_START, ENGINE_DIED and ENGINE_ANSWER",

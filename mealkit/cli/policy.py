@@ -97,14 +97,19 @@ def _test(
         )
     progress = session.progress(as_json=as_json)
     decisions = named_decisions(target, policies, session.home, progress)
-    if as_json:
-        print_json([_form(item) for item in decisions])
-    else:
-        for decision in decisions:
-            _describe(decision)
+    print_decisions(decisions, as_json=as_json)
     problems = [item for decision in decisions for item in decision.problems]
     if problems:
         raise failures(problems)
+
+
+def print_decisions(decisions: "Sequence[Decision]", *, as_json: bool) -> None:
+    """Print the result of every rule of every policy."""
+    if as_json:
+        print_json([_form(item) for item in decisions])
+        return
+    for decision in decisions:
+        _describe(decision)
 
 
 def _form(decision: "Decision") -> dict[str, object]:

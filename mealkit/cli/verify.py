@@ -8,6 +8,7 @@ import typer
 from mealkit.cli.byte_proofs import ByteOptions, is_on_this_machine, verify_bytes
 from mealkit.cli.options import Json, PlainHttp, session_of, use_plain_http
 from mealkit.cli.output import print_json, print_line, say, table
+from mealkit.cli.policy import print_decisions
 
 if TYPE_CHECKING:
     from mealkit.pipeline.publish.verifying import Trusted, Verification
@@ -97,12 +98,14 @@ def verify(  # noqa: PLR0913  one parameter for each option
     With a key or an identity: fails with 13 unless at least one of them has signed exactly this
     image. Prints everything that they have signed about it: who, what, when and in which layout.
     The time is what the signer states. An image in a registry is checked there, and no service is
-    asked.
+    asked. Every policy of this machine must accept the image as well; without a key, the policies
+    alone decide.
 
     With --rebuild: builds the image again from the lock inside it, without the author, and compares
     every byte. Without any of these options: hashes an image on this machine, a folder of weights
     or a running kit again. Both name the first file that differs, and fail with 13.
     """
+    from mealkit.pipeline.publish.admitting import require_accepted
     from mealkit.pipeline.publish.verifying import verify as verify_image
 
     session = session_of(context)
@@ -110,8 +113,12 @@ def verify(  # noqa: PLR0913  one parameter for each option
     options = ByteOptions(rebuild, inputs, base, against)
     options.require_fitting()
     is_signed = bool(key or identity or issuer or trusted_root)
+    decisions = require_accepted(target, session.home, session.progress(as_json=as_json))
     if not is_signed and (rebuild or is_on_this_machine(target)):
         verify_bytes(target, options, session, as_json=as_json)
+        return
+    if decisions and not is_signed:
+        print_decisions(decisions, as_json=as_json)
         return
     trusted = _trusted(key, (identity, issuer, trusted_root), legacy=legacy)
     found = verify_image(target, trusted, session.home)

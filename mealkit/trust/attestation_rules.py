@@ -11,7 +11,7 @@ from mealkit.trust.policy import (
     RequiredTestResult,
 )
 from mealkit.trust.policy_file import LoadedPolicy
-from mealkit.trust.policy_finding import Finding, ImageFacts
+from mealkit.trust.rule_results import ImageFacts, RuleResult
 from mealkit.trust.signer_rules import doubt_about, reasons, required_signers, signed_day
 from mealkit.trust.verified import PROVENANCE, SBOM, TEST_RESULT, Form, Verified
 from mealkit.trust.wildcards import matches, one_of
@@ -30,23 +30,23 @@ class _Kind:
     fault: _Fault
 
 
-def attestation_findings(
+def attestation_results(
     facts: ImageFacts, loaded: LoadedPolicy, today: dt.date
-) -> Iterator[Finding]:
+) -> Iterator[RuleResult]:
     """Yield the result for every attestation that the policy requires."""
     for kind in _KINDS:
         required = getattr(loaded.policy.attestations, kind.field)
         if required is not None:
-            yield _finding(kind, required, facts, loaded, today)
+            yield _result(kind, required, facts, loaded, today)
 
 
-def _finding(
+def _result(
     kind: _Kind,
     required: RequiredAttestation,
     facts: ImageFacts,
     loaded: LoadedPolicy,
     today: dt.date,
-) -> Finding:
+) -> RuleResult:
     names = required.signed_by or required_signers(facts, loaded)[0]
     place = ("attestations", kind.field)
     found = [item for item in facts.verified if _is_of(item, kind, facts)]
@@ -71,7 +71,9 @@ def _finding(
         text = f"{text} that counts ({reasons(texts)})" if newest is None and texts else text
     where = loaded.where(*place) if passed or not faults else faults[0][1]
     asked = _required(kind, required, names)
-    return Finding(f"attestations.{kind.field}", where, passed, text, asked, "POLICY_ATTESTATION")
+    return RuleResult(
+        f"attestations.{kind.field}", where, passed, text, asked, "POLICY_ATTESTATION"
+    )
 
 
 def _is_of(item: Verified, kind: _Kind, facts: ImageFacts) -> bool:

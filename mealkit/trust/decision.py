@@ -7,46 +7,46 @@ import datetime as dt
 from collections.abc import Iterator, Sequence
 
 from mealkit.recipe.lock import LockedDebianBase
-from mealkit.trust.attestation_rules import attestation_findings
+from mealkit.trust.attestation_rules import attestation_results
 from mealkit.trust.licence_rules import is_allowed
 from mealkit.trust.policy import Bases, OwnerRule
 from mealkit.trust.policy_file import LoadedPolicy
-from mealkit.trust.policy_finding import Finding, ImageFacts
-from mealkit.trust.signer_rules import scope_of, signature_finding
-from mealkit.trust.vulnerabilities import Known, vulnerability_finding
+from mealkit.trust.rule_results import ImageFacts, RuleResult
+from mealkit.trust.signer_rules import scope_of, signature_result
+from mealkit.trust.vulnerabilities import Known, vulnerability_result
 from mealkit.trust.wildcards import matches, one_of
 
 
 def decide(
     facts: ImageFacts, loaded: LoadedPolicy, today: dt.date, known: Known | None = None
-) -> tuple[Finding, ...]:
+) -> tuple[RuleResult, ...]:
     """Return the result of every rule; the image is accepted if all of them passed.
 
     ``known`` are the vulnerabilities of the policy's files; required if the policy names some.
     """
-    return tuple(_findings(facts, loaded, today, known))
+    return tuple(_results(facts, loaded, today, known))
 
 
-def _findings(
+def _results(
     facts: ImageFacts, loaded: LoadedPolicy, today: dt.date, known: Known | None
-) -> Iterator[Finding]:
+) -> Iterator[RuleResult]:
     if facts.built_here:
-        yield _local_finding(loaded)
+        yield _local_result(loaded)
     else:
-        yield signature_finding(facts, loaded, today)
-        yield from _place_findings(facts, loaded)
-    yield from _content_findings(facts, loaded)
+        yield signature_result(facts, loaded, today)
+        yield from _place_results(facts, loaded)
+    yield from _content_results(facts, loaded)
     if not facts.built_here:
-        yield from attestation_findings(facts, loaded, today)
+        yield from attestation_results(facts, loaded, today)
     if loaded.policy.vulnerabilities is not None:
         if known is None:
             raise ValueError("the policy names files of vulnerabilities, which were not read")
-        yield vulnerability_finding(facts.lock, loaded, today, known)
+        yield vulnerability_result(facts.lock, loaded, today, known)
 
 
-def _local_finding(loaded: LoadedPolicy) -> Finding:
+def _local_result(loaded: LoadedPolicy) -> RuleResult:
     said = loaded.policy.local_builds
-    return Finding(
+    return RuleResult(
         "local_builds",
         loaded.where("local_builds"),
         said == "allow",
@@ -56,13 +56,13 @@ def _local_finding(loaded: LoadedPolicy) -> Finding:
     )
 
 
-def _place_findings(facts: ImageFacts, loaded: LoadedPolicy) -> Iterator[Finding]:
+def _place_results(facts: ImageFacts, loaded: LoadedPolicy) -> Iterator[RuleResult]:
     if facts.reference is None or facts.reference.registry is None:
         return
     rules = loaded.policy.registries
     if rules is not None:
         scope = scope_of(facts, loaded)
-        yield Finding(
+        yield RuleResult(
             "registries",
             loaded.where("registries", *([scope[0], "allow"] if scope else [])),
             scope is not None and scope[1].allow,
@@ -71,10 +71,10 @@ def _place_findings(facts: ImageFacts, loaded: LoadedPolicy) -> Iterator[Finding
             "POLICY_REGISTRY",
         )
     if loaded.policy.names == "match":
-        yield _name_finding(facts, loaded)
+        yield _name_result(facts, loaded)
 
 
-def _name_finding(facts: ImageFacts, loaded: LoadedPolicy) -> Finding:
+def _name_result(facts: ImageFacts, loaded: LoadedPolicy) -> RuleResult:
     """Check that a reference names the kit that is in it, not another signed one.
 
     A tag that begins with a digit, as in 1.2.0, v1.2.0 or 1.2, names a version; others may move.
@@ -85,7 +85,7 @@ def _name_finding(facts: ImageFacts, loaded: LoadedPolicy) -> Finding:
     stated = tag.removeprefix("v") if tag.removeprefix("v")[:1].isdigit() else None
     version = about.version.removeprefix("v")
     fits = stated is None or stated == version or version.startswith(f"{stated}.")
-    return Finding(
+    return RuleResult(
         "names",
         loaded.where("names"),
         asked == about.name and fits,
@@ -95,16 +95,16 @@ def _name_finding(facts: ImageFacts, loaded: LoadedPolicy) -> Finding:
     )
 
 
-def _content_findings(facts: ImageFacts, loaded: LoadedPolicy) -> Iterator[Finding]:
+def _content_results(facts: ImageFacts, loaded: LoadedPolicy) -> Iterator[RuleResult]:
     policy, lock = loaded.policy, facts.lock
     if policy.bases is not None:
-        yield _base_finding(facts, policy.bases, loaded)
+        yield _base_result(facts, policy.bases, loaded)
     if policy.licenses is not None:
-        yield _license_finding(facts, loaded)
+        yield _license_result(facts, loaded)
     if policy.owners is not None:
-        yield _owner_finding(facts, policy.owners, loaded)
+        yield _owner_result(facts, policy.owners, loaded)
     if policy.engines is not None:
-        yield Finding(
+        yield RuleResult(
             "engines",
             loaded.where("engines"),
             lock.engine.name in policy.engines,
@@ -114,7 +114,7 @@ def _content_findings(facts: ImageFacts, loaded: LoadedPolicy) -> Iterator[Findi
         )
 
 
-def _base_finding(facts: ImageFacts, bases: Bases, loaded: LoadedPolicy) -> Finding:
+def _base_result(facts: ImageFacts, bases: Bases, loaded: LoadedPolicy) -> RuleResult:
     base = facts.lock.runtime.base
     if isinstance(base, LockedDebianBase):
         field, allowed, measured = "debian", bases.debian or (), f"Debian {base.suite}"
@@ -124,10 +124,10 @@ def _base_finding(facts: ImageFacts, bases: Bases, loaded: LoadedPolicy) -> Find
         passed = any(matches(item, base.name) or item == base.digest for item in allowed)
     required = one_of(allowed) if allowed else "another kind of base"
     where = loaded.where("bases", field)
-    return Finding("bases", where, passed, measured, required, "POLICY_BASE")
+    return RuleResult("bases", where, passed, measured, required, "POLICY_BASE")
 
 
-def _license_finding(facts: ImageFacts, loaded: LoadedPolicy) -> Finding:
+def _license_result(facts: ImageFacts, loaded: LoadedPolicy) -> RuleResult:
     rule = loaded.policy.licenses
     allow, deny = (rule.allow, rule.deny) if rule else (None, None)
     stated = {"the weights": facts.lock.model.license, "the kit": facts.lock.about.license}
@@ -135,7 +135,7 @@ def _license_finding(facts: ImageFacts, loaded: LoadedPolicy) -> Finding:
     field = "allow" if allow is not None else "deny"
     required = [one_of(allow)] if allow is not None else []
     required += [f"none of {', '.join(deny)}"] if deny else []
-    return Finding(
+    return RuleResult(
         "licenses",
         loaded.where("licenses", field),
         not wrong,
@@ -145,7 +145,9 @@ def _license_finding(facts: ImageFacts, loaded: LoadedPolicy) -> Finding:
     )
 
 
-def _owner_finding(facts: ImageFacts, rules: Sequence[OwnerRule], loaded: LoadedPolicy) -> Finding:
+def _owner_result(
+    facts: ImageFacts, rules: Sequence[OwnerRule], loaded: LoadedPolicy
+) -> RuleResult:
     owner = facts.lock.about.owner
     passed = any(
         matches(rule.team, owner.team)
@@ -155,4 +157,4 @@ def _owner_finding(facts: ImageFacts, rules: Sequence[OwnerRule], loaded: Loaded
     said = [f"{it.team} ({it.contact})" if it.contact else it.team for it in rules]
     measured = f"{owner.team} ({owner.contact})"
     where = loaded.where("owners")
-    return Finding("owners", where, passed, measured, one_of(said), "POLICY_OWNER")
+    return RuleResult("owners", where, passed, measured, one_of(said), "POLICY_OWNER")

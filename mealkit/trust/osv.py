@@ -91,9 +91,7 @@ def affecting(
     if record.get("withdrawn"):
         return
     found: dict[Package, Vulnerability] = {}
-    for affected in record.get("affected") or ():
-        if not isinstance(affected, dict):
-            continue
+    for affected in _mappings(record.get("affected")):
         for package in _named(affected, packages):
             if package not in found and _affects(affected, package):
                 found[package] = _vulnerability(record, affected, package)
@@ -118,13 +116,12 @@ def _named(
 def _affects(affected: Mapping[str, Any], package: Package) -> bool:
     """Return whether a package is affected: by the list of versions, or by a range."""
     order = _debian_order if package.ecosystem == _DEBIAN else _python_order
-    versions, ranges = affected.get("versions"), affected.get("ranges")
+    versions, kinds = affected.get("versions"), _mappings(affected.get("ranges"))
     if isinstance(versions, list) and any(_same(order, item, package) for item in versions):
         return True
-    kinds = [item for item in ranges or () if isinstance(item, dict)]
-    usable = [item for item in kinds if item.get("type") == "ECOSYSTEM"]
+    usable = [item for item in kinds if item.get("type") != "GIT"]  # commits are not versions
     if not usable:
-        return not versions and not kinds  # without any version, all are affected
+        return not versions  # without any version, all are affected
     return any(_in_range(item.get("events"), package, order) for item in usable)
 
 
@@ -204,8 +201,8 @@ def _severity(record: Mapping[str, Any], affected: Mapping[str, Any]) -> str | N
     """Return the greatest severity that a record states, by vector or by word."""
     found = set[str]()
     for holder in (record, affected):
-        for item in holder.get("severity") or ():
-            if isinstance(item, dict) and (rating := rating_of(str(item.get("score", "")))):
+        for item in _mappings(holder.get("severity")):
+            if rating := rating_of(str(item.get("score", ""))):
                 found.add(rating)
         for place in ("database_specific", "ecosystem_specific"):
             own = holder.get(place)
@@ -217,11 +214,15 @@ def _severity(record: Mapping[str, Any], affected: Mapping[str, Any]) -> str | N
 
 
 def _fixes(affected: Mapping[str, Any]) -> Iterator[str]:
-    for item in affected.get("ranges") or ():
-        if isinstance(item, dict) and item.get("type") == "ECOSYSTEM":
-            for event in item.get("events") or ():
-                if isinstance(event, dict) and isinstance(event.get("fixed"), str):
+    for item in _mappings(affected.get("ranges")):
+        if item.get("type") != "GIT":
+            for event in _mappings(item.get("events")):
+                if isinstance(event.get("fixed"), str):
                     yield event["fixed"][:128]
+
+
+def _mappings(value: Any) -> list[Mapping[str, Any]]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def _texts(value: Any) -> list[str]:

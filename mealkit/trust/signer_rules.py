@@ -7,7 +7,7 @@ from typing import assert_never
 
 from mealkit.trust.policy import RegistryRule
 from mealkit.trust.policy_file import LoadedKey, LoadedPolicy
-from mealkit.trust.policy_finding import Finding, ImageFacts
+from mealkit.trust.rule_results import ImageFacts, RuleResult
 from mealkit.trust.verified import SIGNED, IdentitySigner, KeySigner, Signer, Verified
 
 # Clocks differ, and the day of another time zone may be tomorrow.
@@ -94,7 +94,7 @@ def _doubt_about_day(
     return None
 
 
-def signature_finding(facts: ImageFacts, loaded: LoadedPolicy, today: dt.date) -> Finding:
+def signature_result(facts: ImageFacts, loaded: LoadedPolicy, today: dt.date) -> RuleResult:
     """Check the image's signatures against the rule for its place."""
     names, at_least, where = required_signers(facts, loaded)
     own = [item for item in facts.verified if item.subject in facts.subjects]
@@ -111,7 +111,7 @@ def signature_finding(facts: ImageFacts, loaded: LoadedPolicy, today: dt.date) -
     doubts += _other_subjects(facts, where)
     passed = len(counted) >= at_least
     who = ", ".join(names or (*loaded.policy.keys, *loaded.policy.identities))
-    return Finding(
+    return RuleResult(
         "signatures",
         where if passed or not doubts else doubts[0].where,
         passed,

@@ -64,12 +64,12 @@ def _openvex(form: Mapping[str, Any]) -> Iterator[Statement]:
     for item in _mappings(form.get("statements")):
         named = item.get("vulnerability")
         details = named if isinstance(named, dict) else {"name": named}
-        names = {details.get("name"), details.get("@id"), *_strings(details.get("aliases"))}
+        names = [details.get("name"), details.get("@id"), *_strings(details.get("aliases"))]
         purls = [purl for product in _mappings(item.get("products")) for purl in _purls(product)]
         yield Statement(
             frozenset(name for name in names if isinstance(name, str)),
             tuple(purls),
-            item.get("status") in _UNAFFECTED,
+            str(item.get("status")) in _UNAFFECTED,
             str(item.get("timestamp") or form.get("timestamp") or ""),
         )
 
@@ -101,7 +101,7 @@ def _cyclonedx(form: Mapping[str, Any]) -> Iterator[Statement]:
             purls.get(target) or _plain(target) for target in targets if isinstance(target, str)
         ]
         time = item.get("updated") or item.get("published") or ""
-        yield Statement(frozenset(names), tuple(found), state in _HARMLESS, str(time))
+        yield Statement(frozenset(names), tuple(found), str(state) in _HARMLESS, str(time))
 
 
 def _plain(purl: str) -> str:

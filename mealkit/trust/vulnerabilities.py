@@ -8,7 +8,7 @@ from mealkit.recipe.lock import Lock, LockedDebianBase
 from mealkit.recipe.variant import plain_locks
 from mealkit.trust.osv import SEVERITIES, Package, Vulnerability
 from mealkit.trust.policy_file import LoadedPolicy
-from mealkit.trust.policy_finding import Finding
+from mealkit.trust.rule_results import RuleResult
 from mealkit.trust.vex import Statement, is_excepted
 
 _DEBIAN_RELEASES = {"bullseye": "11", "bookworm": "12", "trixie": "13", "forky": "14"}
@@ -53,9 +53,9 @@ def _source(filename: str) -> str:
     return filename.rpartition("/")[0].rpartition("/")[2]
 
 
-def vulnerability_finding(
+def vulnerability_result(
     lock: Lock, loaded: LoadedPolicy, today: dt.date, known: Known
-) -> Finding:
+) -> RuleResult:
     """Check the vulnerabilities of a kit's packages, except those that a VEX document excepts."""
     rule = loaded.policy.vulnerabilities
     if rule is None:
@@ -73,7 +73,7 @@ def vulnerability_finding(
             measured = "records without a date" if age is None else f"records {age} days old"
             required = f"records of the last {rule.max_age_days} days"
     where = loaded.where("vulnerabilities", field)
-    return Finding("vulnerabilities", where, passed, measured, required, "POLICY_VULNERABLE")
+    return RuleResult("vulnerabilities", where, passed, measured, required, "POLICY_VULNERABLE")
 
 
 def _rank(found: Vulnerability) -> int:

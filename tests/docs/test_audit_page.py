@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from mealkit.cli.program import app
 from mealkit.stores.layout import write_layout
-from mealkit.trust.keys import Algorithm, new_key
+from mealkit.trust.signing_keys import Algorithm, new_key
 
 # Carried out in tests/end_to_end: test_running.py, test_rendered.py.
 ELSEWHERE = {"mealkit verify my-kit", "mealkit build my-kit --locked --load"}

@@ -8,14 +8,14 @@ from fakes.policies import DAY, IMAGE, NOW, OTHER, line_of
 
 from mealkit.errors import MealkitError
 from mealkit.trust.decision import decide
-from mealkit.trust.policy_finding import Finding
+from mealkit.trust.rule_results import RuleResult
 from mealkit.trust.verified import PROVENANCE, SBOM, TEST_RESULT, Form
 
 TODAY = dt.datetime.fromtimestamp(NOW, dt.UTC).date()
 PLACE = "registry.example.org/team/rake:1.0.0"
 
 
-def rule(findings: tuple[Finding, ...], name: str) -> Finding:
+def rule(findings: tuple[RuleResult, ...], name: str) -> RuleResult:
     (found,) = (item for item in findings if item.rule == name)
     return found
 

@@ -11,16 +11,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
-from mealkit.errors import Problem, failure, failures
+from mealkit.errors import MealkitError, Problem, failure, failures
 from mealkit.oci.choosing import Source, find_image, manifests_below
-from mealkit.oci.descriptor import Descriptor
+from mealkit.oci.descriptor import Descriptor, Platform
 from mealkit.oci.image import Image
 from mealkit.oci.reference import Reference
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.image.image_lock import lock_of
+from mealkit.pipeline.image.keeping_companions import keep_companions
 from mealkit.pipeline.opening_images import Opened, current_image, open_source, this_platform
 from mealkit.pipeline.publish.gathering import Referrers, RepositoryReferrers, gather
 from mealkit.pipeline.publish.policies import policy_paths, require_unchangeable
+from mealkit.pipeline.publish.signed_images import ListedArtifacts
 from mealkit.pipeline.targets import (
     ArchiveFile,
     LayoutFolder,
@@ -28,6 +30,7 @@ from mealkit.pipeline.targets import (
     StoredDigest,
     StoredName,
     image_named,
+    read_target,
 )
 from mealkit.progress import Progress
 from mealkit.stores.attached import Attached
@@ -36,8 +39,9 @@ from mealkit.trust.decision import decide
 from mealkit.trust.keyless import Identity
 from mealkit.trust.keyring import KeyRing, TrustedKey
 from mealkit.trust.policy_file import LoadedPolicy, load_policy
-from mealkit.trust.policy_finding import Finding, ImageFacts
+from mealkit.trust.rule_results import ImageFacts, RuleResult
 from mealkit.trust.vulnerability_files import read_known
+from mealkit.web.retry import Retry
 
 if TYPE_CHECKING:
     from mealkit.stores.registry.reaching import Registries
@@ -56,6 +60,8 @@ class Candidate:
     """The artifacts about it; None for a kit that this command builds."""
     reference: Reference | None = None
     """The place in a registry that it comes from; None: it comes from this machine."""
+    refresh: Callable[[Progress], None] | None = None
+    """Fetches signatures that its registry got later; None: there are no others."""
 
     @property
     def subjects(self) -> tuple[Descriptor, ...]:
@@ -70,7 +76,7 @@ class Decision:
 
     policy: LoadedPolicy
     facts: ImageFacts
-    findings: tuple[Finding, ...]
+    findings: tuple[RuleResult, ...]
 
     @property
     def problems(self) -> list[Problem]:
@@ -109,7 +115,7 @@ def accepted(
     """
     asked = policies_here() if policies is None else policies
     if asked:
-        decisions = decisions_about(candidate, asked)
+        decisions = decisions_about(candidate, asked, progress)
         problems = [item for decision in decisions for item in decision.problems]
         if problems:
             raise failures(problems)
@@ -118,13 +124,25 @@ def accepted(
     return candidate.image
 
 
-def decisions_about(candidate: Candidate, policies: Sequence[LoadedPolicy]) -> tuple[Decision, ...]:
+def decisions_about(
+    candidate: Candidate, policies: Sequence[LoadedPolicy], progress: Progress
+) -> tuple[Decision, ...]:
     """Return what each policy says about an image.
+
+    If one refuses a stored image, the signatures in its registry are fetched, and asked again.
 
     Raises:
         TrustError: a file that a policy names cannot be read (``POLICY_UNREADABLE``).
         StoreError, RegistryError: the image or its signatures cannot be read.
     """
+    decisions = _decisions(candidate, policies)
+    if candidate.refresh is None or not any(item.problems for item in decisions):
+        return decisions
+    candidate.refresh(progress)
+    return _decisions(candidate, policies)
+
+
+def _decisions(candidate: Candidate, policies: Sequence[LoadedPolicy]) -> tuple[Decision, ...]:
     today = dt.datetime.now(dt.UTC).date()
     lock = lock_of(candidate.image)
     facts = ImageFacts(
@@ -175,16 +193,39 @@ def stored_candidate(
 ) -> Candidate:
     """Return a stored image as a candidate: the signatures count that are stored with it."""
     attached = Attached(store)
-    return Candidate(name, image, lambda: attached.indexes(image.digest), attached, reference)
+
+    def indexes() -> tuple[Descriptor, ...]:
+        return attached.indexes(image.digest)
+
+    def refresh(progress: Progress) -> None:
+        from mealkit.stores.registry.reaching import Registries
+
+        if reference is not None:
+            subjects = (image.digest, *(item.digest for item in indexes()))
+            with Registries.from_environment(retry=Retry(attempts=2)) as registries, store.use():
+                keep_companions(subjects, reference, registries, store, progress)
+
+    again = refresh if reference else None
+    return Candidate(name, image, indexes, attached, reference, again)
 
 
 def opened_candidate(
-    text: str, opened: Opened, referrers: Referrers, reference: Reference | None = None
+    name: str,
+    opened: Opened,
+    referrers: Referrers | None = None,
+    reference: Reference | None = None,
+    platform: Platform | None = None,
 ) -> Candidate:
-    """Return what a name names as a candidate; an index counts only if it lists the image."""
+    """Return an opened image as a candidate; by default with the artifacts that lie beside it."""
     entries, source = opened
-    image = find_image(entries, source, this_platform(), is_preference=True)
-    return Candidate(text, image, lambda: _listing(entries, source, image), referrers, reference)
+    image = find_image(entries, source, platform or this_platform(), is_preference=True)
+    return Candidate(
+        name,
+        image,
+        lambda: _listing(entries, source, image),
+        referrers or ListedArtifacts(tuple(entries), source),
+        reference,
+    )
 
 
 def _listing(entries: Sequence[Descriptor], source: Source, image: Image) -> tuple[Descriptor, ...]:
@@ -213,19 +254,19 @@ def named_decisions(
     match found:
         case StoredName() | StoredDigest():
             image = store.image(found.text, this_platform())
-            return decisions_about(stored_candidate(target, image, store, reference), policies)
+            candidate = stored_candidate(target, image, store, reference)
+            return decisions_about(candidate, policies, progress)
         case RegistryReference():
-            return _remote_decisions(found, policies)
+            return _remote_decisions(found, policies, progress)
         case LayoutFolder() | ArchiveFile():
             with open_source(found, home) as opened:
-                candidate = opened_candidate(target, opened, Attached(store))
-                return decisions_about(candidate, policies)
+                return decisions_about(opened_candidate(target, opened), policies, progress)
         case _:
             assert_never(found)
 
 
 def _remote_decisions(
-    target: RegistryReference, policies: Sequence[LoadedPolicy]
+    target: RegistryReference, policies: Sequence[LoadedPolicy], progress: Progress
 ) -> tuple[Decision, ...]:
     from mealkit.stores.registry.pull import RemoteImages
     from mealkit.stores.registry.reaching import Registries
@@ -234,7 +275,40 @@ def _remote_decisions(
         opened = RemoteImages(registries).opened(target.reference)
         referrers = referrers_at(target.reference, registries)
         candidate = opened_candidate(target.text, opened, referrers, target.reference)
-        return decisions_about(candidate, policies)
+        return decisions_about(candidate, policies, progress)
+
+
+def require_accepted(target: str, home: Home, progress: Progress) -> tuple[Decision, ...]:
+    """Raise if a policy of this machine refuses the image that a target names.
+
+    Returns what each policy says. Returns nothing if the machine has no policy, or if the target is
+    not an image, such as a running kit.
+
+    Raises:
+        TrustError: ``POLICY_*``.
+        StoreError, RegistryError: the image or its signatures cannot be read.
+    """
+    policies = policies_here()
+    if not policies or not _is_image(target, LocalStore(home.store)):
+        return ()
+    decisions = named_decisions(target, policies, home, progress)
+    problems = [item for decision in decisions for item in decision.problems]
+    if problems:
+        raise failures(problems)
+    return decisions
+
+
+def _is_image(target: str, store: LocalStore) -> bool:
+    found = read_target(target)
+    if not isinstance(found, StoredName | StoredDigest):
+        return isinstance(found, RegistryReference | LayoutFolder | ArchiveFile)
+    try:
+        store.resolve(found.text)
+    except MealkitError as error:
+        if error.problems[0].code == "IMAGE_NOT_FOUND":
+            return False
+        raise
+    return True
 
 
 def acceptance(reference: Reference, progress: Progress) -> "Callable[[Image, Registries], None]":

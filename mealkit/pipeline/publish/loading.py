@@ -7,6 +7,7 @@ nothing half-loaded, and the next one continues.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from mealkit.assembly.lean import WeightLayer, weight_layers
@@ -16,7 +17,9 @@ from mealkit.files.identity import FileKey
 from mealkit.files.whole import require_space
 from mealkit.oci.image import Blob, Image, with_parts
 from mealkit.oci.index import ImageIndex
+from mealkit.oci.reference import Reference
 from mealkit.pipeline.home import Home
+from mealkit.pipeline.publish.admitting import Candidate, accepted, policies_here
 from mealkit.pipeline.publish.proposing import ProposedFile, proposed_files
 from mealkit.pipeline.publish.unwrapping import unwrap
 from mealkit.progress import Progress
@@ -63,6 +66,7 @@ def load(files: Sequence[Path], home: Home, progress: Progress) -> LoadReport:
     joined = join_files(files)
     try:
         content = read_content(joined)
+        _require_accepted(content, progress)
         store, cache = LocalStore(home.store), FileCache(home.files)
         proposed = _proposed(content)
         with store.use():
@@ -91,6 +95,19 @@ def archive_list(files: Sequence[Path]) -> LoadReport:
         return LoadReport(images, _proposed(content))
     except MealkitError as error:
         raise explained_by_files(error, joined) from error
+
+
+def _require_accepted(content: ArchiveContent, progress: Progress) -> None:
+    """Raise if a policy of this machine refuses an image, by what the archive has about it."""
+    policies = policies_here()
+    for named in content.images:
+        parts = list(with_parts(named.content))
+        indexes = tuple(item.descriptor for item in parts if isinstance(item, ImageIndex))
+        for image in (item for item in parts if isinstance(item, Image)):
+            for name in named.names or (str(image.digest),):
+                reference = Reference.parse(name) if named.names else None
+                asked = Candidate(name, image, partial(tuple, indexes), content, reference)
+                accepted(asked, progress, policies)
 
 
 def _proposed(content: ArchiveContent) -> tuple[ProposedFile, ...]:

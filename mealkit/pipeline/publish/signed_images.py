@@ -75,7 +75,9 @@ def signed_image(text: str, home: Home) -> Iterator[SignedImage]:
         case LayoutFolder() | ArchiveFile() as found:
             with open_source(found, home) as (entries, source):
                 subject = _only_image(entries, found.text)
-                yield SignedImage(subject, found.text, _Listed(tuple(entries), source), found)
+                yield SignedImage(
+                    subject, found.text, ListedArtifacts(tuple(entries), source), found
+                )
         case other:
             assert_never(other)
 
@@ -99,7 +101,7 @@ def attach_to(image: SignedImage, artifact: Artifact, home: Home) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Listed:
+class ListedArtifacts:
     """The artifacts in an OCI layout or archive, whose index lists images and artifacts alike."""
 
     entries: tuple[Descriptor, ...]

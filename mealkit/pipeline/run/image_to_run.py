@@ -13,11 +13,12 @@ from mealkit.pipeline.image.naming_builds import Taken
 from mealkit.pipeline.image.outputs import Outputs
 from mealkit.pipeline.kit.opened_kit import OpenedKit
 from mealkit.pipeline.machine.clients import clients
-from mealkit.pipeline.opening_images import open_image
+from mealkit.pipeline.opening_images import open_source
 from mealkit.pipeline.publish.admitting import (
     acceptance,
     accepted,
     built_candidate,
+    opened_candidate,
     require_local_builds,
     stored_candidate,
 )
@@ -96,9 +97,10 @@ def image_to_run(
             )
             return _named_as_listed(pulled, remote, store)
         case LayoutFolder() | ArchiveFile() as file:
-            with open_image(file, home, platform) as found:
-                accepted(stored_candidate(file.text, found, store), progress)
-                return _stored(found, file.text, store, progress)
+            with open_source(file, home, platform) as opened:
+                candidate = opened_candidate(file.text, opened, platform=platform)
+                accepted(candidate, progress)
+                return _stored(candidate.image, file.text, store, progress)
         case _:
             assert_never(wanted.opened)
 

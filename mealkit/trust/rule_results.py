@@ -33,7 +33,7 @@ class ImageFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class RuleResult:
     """The result of one rule: the values that it compared, and the line that states it."""
 
     rule: str
