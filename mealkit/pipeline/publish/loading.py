@@ -7,6 +7,7 @@ nothing half-loaded, and the next one continues.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from mealkit.assembly.lean import WeightLayer, weight_layers
@@ -17,8 +18,9 @@ from mealkit.files.whole import require_space
 from mealkit.oci.image import Blob, Image, with_parts
 from mealkit.oci.index import ImageIndex
 from mealkit.pipeline.home import Home
+from mealkit.pipeline.image.unwrapping import unwrapped_here
+from mealkit.pipeline.publish.admitting import Candidate, accepted, policies_here
 from mealkit.pipeline.publish.proposing import ProposedFile, proposed_files
-from mealkit.pipeline.publish.unwrapping import unwrap
 from mealkit.progress import Progress
 from mealkit.sources.file_cache import FileCache
 from mealkit.stores.archive_content import ArchiveContent, read_content
@@ -65,6 +67,7 @@ def load(files: Sequence[Path], home: Home, progress: Progress) -> LoadReport:
         content = read_content(joined)
         store, cache = LocalStore(home.store), FileCache(home.files)
         proposed = _proposed(content)
+        _admit(content, progress)
         with store.use():
             _require_space(content, home, store, cache)
             images = _images(content)
@@ -91,6 +94,17 @@ def archive_list(files: Sequence[Path]) -> LoadReport:
         return LoadReport(images, _proposed(content))
     except MealkitError as error:
         raise explained_by_files(error, joined) from error
+
+
+def _admit(content: ArchiveContent, progress: Progress) -> None:
+    """Ask the policies of this machine about every image; the archive's own signatures count."""
+    policies = policies_here()
+    for named in content.images:
+        for image in with_parts(named.content):
+            if isinstance(image, Image):
+                name = named.names[0] if named.names else str(image.digest)
+                indexes = partial(content.indexes_of, image.digest)
+                accepted(Candidate(name, image, indexes, content), progress, policies)
 
 
 def _proposed(content: ArchiveContent) -> tuple[ProposedFile, ...]:
@@ -137,7 +151,8 @@ def _unwrap(
         return
     task = progress.task("loading weights", sum(weight.size_bytes for weight in weights))
     for weight in weights:
-        store.recipes.write(unwrap(weight, image.created_seconds, cache, task.advance))
+        blob = unwrapped_here(weight, image.created_seconds, cache, task.advance)
+        store.recipes.write(blob)
     task.done(f"{len(weights)} files")
 
 
@@ -162,6 +177,8 @@ def _attach(content: ArchiveContent, store: LocalStore, cache: FileCache) -> Non
         if item.subject is not None:
             blobs = tuple(_shared(blob, cache) for blob in item.artifact.blobs)
             attached.add(replace(item.artifact, blobs=blobs), item.subject)
+    for covering in content.indexes:
+        attached.cover(covering.index, [covering.image])
 
 
 def _shared(blob: Blob, cache: FileCache) -> Blob:
