@@ -12,12 +12,15 @@ from pathlib import Path
 
 from mealkit.assembly.lean import WeightLayer, weight_layers
 from mealkit.digest import Digest
-from mealkit.errors import MealkitError
+from mealkit.errors import MealkitError, failure
 from mealkit.files.identity import FileKey
 from mealkit.files.whole import require_space
 from mealkit.oci.image import Blob, Image, with_parts
 from mealkit.oci.index import ImageIndex
+from mealkit.oci.reference import Reference
 from mealkit.pipeline.home import Home
+from mealkit.pipeline.image.building import image_name
+from mealkit.pipeline.image.image_lock import kit_layer, lock_of
 from mealkit.pipeline.image.unwrapping import unwrapped_here
 from mealkit.pipeline.publish.admitting import Candidate, accepted, policies_here
 from mealkit.pipeline.publish.proposing import ProposedFile, proposed_files
@@ -64,7 +67,7 @@ def load(files: Sequence[Path], home: Home, progress: Progress) -> LoadReport:
     """
     joined = join_files(files)
     try:
-        content = read_content(joined)
+        content = _with_own_names(read_content(joined))
         store, cache = LocalStore(home.store), FileCache(home.files)
         proposed = _proposed(content)
         _admit(content, progress)
@@ -89,22 +92,53 @@ def archive_list(files: Sequence[Path]) -> LoadReport:
     """
     joined = join_files(files)
     try:
-        content = read_content(joined)
+        content = _with_own_names(read_content(joined))
         images = tuple(_described(named, content, named.names, ()) for named in content.images)
         return LoadReport(images, _proposed(content))
     except MealkitError as error:
         raise explained_by_files(error, joined) from error
 
 
+def _with_own_names(content: ArchiveContent) -> ArchiveContent:
+    """Return the content with the names that may be used here.
+
+    A kit has the name that its lock states, and those in registries. Another name, in a list that
+    is not signed, could be that of another kit, or of a newer version.
+
+    Raises:
+        StoreError: ``IMAGE_INVALID``: an index has images of several kits; a lock cannot be read.
+        LockError: ``LOCK_INVALID``.
+    """
+    return replace(content, images=tuple(map(_with_own_name, content.images)))
+
+
+def _with_own_name(named: NamedContent) -> NamedContent:
+    images = [item for item in with_parts(named.content) if isinstance(item, Image)]
+    own = {image_name(lock_of(image)) for image in images if kit_layer(image) is not None}
+    if not own:
+        return named
+    if len(own) > 1:
+        kits = " and ".join(sorted(own))
+        raise failure("IMAGE_INVALID", f"{named.content.descriptor.digest} has images of {kits}")
+    away = {name for name in named.names if Reference.parse(name).registry is not None}
+    return replace(named, names=tuple(sorted(own | away)))
+
+
 def _admit(content: ArchiveContent, progress: Progress) -> None:
     """Ask the policies of this machine about every image; the archive's own signatures count."""
     policies = policies_here()
     for named in content.images:
+        origins = [Reference.parse(name) for name in named.names]
+        # Under the name of a registry it has to be what it would have to be from there.
+        away = [origin for origin in origins if origin.registry is not None]
+        places: Sequence[Reference | None] = away or [None]
         for image in with_parts(named.content):
             if isinstance(image, Image):
                 name = named.names[0] if named.names else str(image.digest)
                 indexes = partial(content.indexes_of, image.digest)
-                accepted(Candidate(name, image, indexes, content), progress, policies)
+                for place in places:
+                    candidate = Candidate(name, image, indexes, content, place)
+                    accepted(candidate, progress, policies)
 
 
 def _proposed(content: ArchiveContent) -> tuple[ProposedFile, ...]:

@@ -104,7 +104,7 @@ def save(request: SaveRequest, home: Home, progress: Progress) -> SaveReport:
             request.file,
             request.volume_bytes,
             task.advance,
-            lambda item: progress.phase(_line(item)) if item.path != request.file else None,
+            lambda item: progress.phase(_line(item)) if request.volume_bytes else None,
         )
         task.done()
     images = tuple(SavedImage(item.names, item.content.descriptor.digest) for item in contents)
