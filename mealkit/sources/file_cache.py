@@ -124,6 +124,7 @@ class FileCache:
             if Digest.from_hex(path.name) not in keep:
                 freed_bytes += path.stat().st_size
                 self.drop(Digest.from_hex(path.name))
+        remove_leftovers(self._records)
         for part in self.parts.glob("*.part"):
             with part.open("rb") as stream:
                 try:

@@ -29,7 +29,7 @@ KILLS = 40
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory) -> Iterator[Nursery]:
-    with nursery(tmp_path_factory.mktemp("nursery"), "fakes.transfers") as found:
+    with nursery(tmp_path_factory.mktemp("nursery"), "fakes.transfers", "fakes.archives") as found:
         yield found
 
 
@@ -127,3 +127,44 @@ def test_a_copy_that_is_killed_anywhere_is_completed_by_the_next(run, built, reg
         assert found == whole, f"killed at moment {point} of {moments}"
     source.close()
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_a_save_that_is_killed_anywhere_is_completed_by_the_next(run, built, tmp_path):
+    """A volume gets its name when it is complete; what was listed is not written again."""
+    home, image = built
+    whole = tmp_path / "whole"
+    moments = run.finish("fakes.archives:save_kit", image.digest, home.root, whole / "kit.tar")
+    expected = {path.name: path.read_bytes() for path in whole.iterdir()}
+    for number, point in enumerate(points(moments, KILLS, seed=3)):
+        folder = tmp_path / f"killed{number}"
+        file = folder / "kit.tar"
+        run.run("fakes.archives:save_kit", image.digest, home.root, file, die_at=point)
+        left = {path: path.stat().st_mtime_ns for path in folder.glob("kit.tar.0*")}
+        assert all(path.read_bytes() == expected[path.name] for path in left)
+        sums = folder / "kit.tar.sha256"
+        listed = sums.read_text() if sums.exists() else ""
+        run.finish("fakes.archives:save_kit", image.digest, home.root, file)
+        found = {path.name: path.read_bytes() for path in folder.iterdir()}
+        assert found == expected, f"killed at moment {point} of {moments}"
+        kept = [path for path in left if path.name in listed]
+        assert all(path.stat().st_mtime_ns == left[path] for path in kept)
+
+
+def test_a_load_that_is_killed_anywhere_is_completed_by_the_next(run, built, tmp_path):
+    """No image is listed before it is whole; the next load has the digest, and nothing piles up."""
+    source, image = built
+    run.finish("fakes.archives:save_kit", image.digest, source.root, tmp_path / "kit.tar")
+    files = sorted(tmp_path.glob("kit.tar.0*"))
+    moments = run.finish("fakes.archives:load_kit", tmp_path / "first", *files)
+    expected = files_in(tmp_path / "first")
+    for number, point in enumerate(points(moments, KILLS, seed=4)):
+        home = home_at(tmp_path / f"home{number}")
+        run.run("fakes.archives:load_kit", home.root, *files, die_at=point)
+        listed = LocalStore(home.store).images() if home.store.exists() else []
+        assert [item.missing for item in listed] in ([], [()])
+        run.finish("fakes.archives:load_kit", home.root, *files)
+        found = LocalStore(home.store).image("little:1.0.0")
+        assert found.digest == image.digest
+        assert validate(found) == []
+        prune(damaged=False, nameless=False, home=home, progress=SILENT)
+        assert files_in(home.root) == expected, f"killed at moment {point} of {moments}"

@@ -5,7 +5,6 @@ with the verified files and the layer stays virtual: pulled weights can be mount
 once.
 """
 
-import hashlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -13,20 +12,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mealkit.assembly.lean import WeightLayer, weight_layers
-from mealkit.digest import Digest, file_chunks
-from mealkit.errors import MealkitError, failure
-from mealkit.files.identity import FileKey
+from mealkit.digest import Digest
+from mealkit.errors import MealkitError
 from mealkit.oci.choosing import content_at, find_image
 from mealkit.oci.descriptor import Platform
 from mealkit.oci.image import Image
 from mealkit.oci.index import ImageIndex
 from mealkit.oci.reference import Reference
-from mealkit.oci.tar import weight_footer, weight_header
 from mealkit.oci.validate import require_unpackable
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.image.fetching_layers import Fetching, Span
 from mealkit.pipeline.image.image_lock import kit_layer
 from mealkit.pipeline.image.keeping_companions import keep_companions, keep_other_parts
+from mealkit.pipeline.image.unwrapping import Around, unlike, unwrapped
 from mealkit.progress import Advance, Progress
 from mealkit.sources.file_cache import FileCache
 from mealkit.stores.attached import Attached
@@ -72,6 +70,9 @@ def pull(  # noqa: PLR0913  the parts of a run that are done in between
         reference, architecture, home, progress, accept=accept, early=early, unpacked_for=unpacked
     )
     return LocalStore(home.store).image(str(done.stored))
+
+
+_PUSH_AGAIN = "push the image again, from a store where mealkit inspect --verify reports no problem"
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,36 +198,18 @@ def _unwrapped(
     Raises:
         StoreError: the layer does not match its annotations (``IMAGE_INVALID``).
     """
-    head = weight_header(weight.path, weight.size_bytes, epoch_seconds=epoch_seconds)
-    tail = weight_footer(weight.size_bytes)
     blob = weight.layer.blob
     if not isinstance(blob, RegistryBlob):
         raise TypeError("the layer is not in a registry")
-    if blob.size_bytes != len(head) + weight.size_bytes + len(tail):
-        raise _unlike(weight, "its size differs")
-    span = Span(blob, len(head), weight.size_bytes, weight.digest, head, tail)
-    try:
-        path, whole = fetching.fetch_file(span, advance)
-    except MealkitError as error:
-        if error.problems[0].code == "REGISTRY_DIGEST":
-            raise _unlike(weight, error.problems[0].message) from error
-        raise
-    if (whole or _digest_within(head, path, tail)) != blob.digest:
-        raise _unlike(weight, "its header differs")
-    return VirtualBlob(blob.digest, head, path, FileKey.of(path), tail, weight.digest)
 
+    def stored(around: Around) -> tuple[Path, Digest | None]:
+        head, tail = around.head, around.tail
+        span = Span(blob, len(head), weight.size_bytes, weight.digest, head, tail)
+        try:
+            return fetching.fetch_file(span, advance)
+        except MealkitError as error:
+            if error.problems[0].code == "REGISTRY_DIGEST":
+                raise unlike(weight, error.problems[0].message, _PUSH_AGAIN) from error
+            raise
 
-def _digest_within(head: bytes, file: Path, tail: bytes) -> Digest:
-    state = hashlib.sha256(head)
-    for chunk in file_chunks(file):
-        state.update(chunk)
-    state.update(tail)
-    return Digest.from_hex(state.hexdigest())
-
-
-def _unlike(weight: WeightLayer, reason: str) -> Exception:
-    return failure(
-        "IMAGE_INVALID",
-        f"layer {weight.layer.blob.digest.short} is not {weight.path} ({weight.digest}): {reason}",
-        hint="push the image again, from a store where mealkit inspect --verify reports no problem",
-    )
+    return unwrapped(weight, epoch_seconds, stored, _PUSH_AGAIN)
