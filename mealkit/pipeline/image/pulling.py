@@ -22,9 +22,10 @@ from mealkit.oci.reference import Reference
 from mealkit.oci.validate import require_unpackable
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.image.fetching_layers import Fetching, Span
-from mealkit.pipeline.image.image_lock import kit_layer
+from mealkit.pipeline.image.image_lock import kit_layer, lock_of
 from mealkit.pipeline.image.keeping_companions import keep_companions, keep_other_parts
 from mealkit.pipeline.image.unwrapping import Around, unlike, unwrapped
+from mealkit.pipeline.targets import RegistryReference
 from mealkit.progress import Advance, Progress
 from mealkit.sources.file_cache import FileCache
 from mealkit.stores.attached import Attached
@@ -135,6 +136,27 @@ def pull_content(  # noqa: PLR0913  as pull
         kept = keep_companions(subjects, reference, registries, store, progress)
     platforms = tuple(image.platform for image in images)
     return Pulled(name, top.digest, content.digest, platforms, kept)
+
+
+def named_as_listed(image: Image, target: RegistryReference, store: LocalStore) -> Image:
+    """Give an image from a catalogue its own name here, so that the next run needs no catalogue.
+
+    Raises:
+        StoreError: ``CATALOGUE_CONFLICT``: it is not the kit that the catalogue says it is.
+    """
+    if target.listed_as is None:
+        return image
+    about = lock_of(image).about
+    name = f"{about.name}:{about.version}"
+    if name != target.listed_as:
+        raise failure(
+            "CATALOGUE_CONFLICT",
+            f"the catalogue lists {target.listed_as}, but {target.text} is {name}",
+            where=target.text,
+            hint=f"if you want {name}: mealkit run {target.text}",
+        )
+    store.claim(image.digest, name)
+    return image
 
 
 def _opened(

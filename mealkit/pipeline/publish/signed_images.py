@@ -13,7 +13,7 @@ from mealkit.oci.descriptor import Descriptor
 from mealkit.oci.manifest import Manifest
 from mealkit.oci.reference import Reference
 from mealkit.pipeline.home import Home
-from mealkit.pipeline.opening_images import open_source
+from mealkit.pipeline.opening_images import open_source, resolved
 from mealkit.pipeline.publish.gathering import Referrers, RepositoryReferrers
 from mealkit.pipeline.targets import (
     ArchiveFile,
@@ -54,7 +54,7 @@ def signed_image(text: str, home: Home) -> Iterator[SignedImage]:
         KitError: the target is not an image (``TARGET_UNFIT``).
         RegistryError, StoreError: the image does not exist, or cannot be read.
     """
-    match image_named(text):
+    match resolved(image_named(text), home):
         case StoredName() | StoredDigest() as found:
             store = LocalStore(home.store)
             subject = store.resolve(found.text)

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, assert_never
 
-from mealkit.errors import failure
 from mealkit.oci.descriptor import Platform
 from mealkit.oci.image import Image
 from mealkit.pipeline.home import Home
@@ -84,7 +83,7 @@ def image_to_run(
             return _verified(image, store, progress)
         case RegistryReference() as remote:
             from mealkit.containers.select import choose
-            from mealkit.pipeline.image.pulling import pull
+            from mealkit.pipeline.image.pulling import named_as_listed, pull
 
             pulled = pull(
                 remote.reference,
@@ -95,7 +94,7 @@ def image_to_run(
                 early=early,
                 is_unpacked=choose(clients(home), wanted.client).name == "sandbox",
             )
-            return _named_as_listed(pulled, remote, store)
+            return named_as_listed(pulled, remote, store)
         case LayoutFolder() | ArchiveFile() as file:
             with open_source(file, home, platform) as opened:
                 candidate = opened_candidate(file.text, opened, platform=platform)
@@ -103,26 +102,6 @@ def image_to_run(
                 return _stored(candidate.image, file.text, store, progress)
         case _:
             assert_never(wanted.opened)
-
-
-def _named_as_listed(image: Image, target: RegistryReference, store: LocalStore) -> Image:
-    """Give an image from a catalogue its own name here, so that the next run needs no catalogue.
-
-    Raises:
-        StoreError: ``CATALOGUE_CONFLICT``: it is not the kit that the catalogue says it is.
-    """
-    if target.listed_as is None:
-        return image
-    name = image_name(lock_of(image))
-    if name != target.listed_as:
-        raise failure(
-            "CATALOGUE_CONFLICT",
-            f"the catalogue lists {target.listed_as}, but {target.text} is {name}",
-            where=target.text,
-            hint=f"if you want {name}: mealkit run {target.text}",
-        )
-    store.claim(image.digest, name)
-    return image
 
 
 def _stored(image: Image, target: str, store: LocalStore, progress: Progress) -> Image:
