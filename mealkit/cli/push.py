@@ -10,6 +10,7 @@ from mealkit.cli.options import (
     AllowFolder,
     Json,
     Locked,
+    ModelPack,
     PlainHttp,
     Replace,
     session_of,
@@ -26,6 +27,7 @@ EXAMPLES = (
     "mealkit push my-kit:1.0.0 registry.example.org/team/my-kit:1.0.0",
     "mealkit push sha256:4f53cda18c2b registry.example.org/team/my-kit:latest",
     "mealkit push my-kit registry.example.org/team/my-kit:1.0.0-lean --lean",
+    "mealkit push my-kit registry.example.org/team/my-kit:1.0.0 --modelpack",
 )
 
 
@@ -43,6 +45,7 @@ def push(  # noqa: PLR0913  one parameter for each option
     lean: Annotated[
         bool, typer.Option("--lean", help="Leave out the weights, which are delivered otherwise.")
     ] = False,
+    modelpack: ModelPack = False,
     locked: Locked = False,
     replaces: Replace = False,
     plain_http: PlainHttp = [],  # noqa: B006  typer copies it
@@ -62,7 +65,8 @@ def push(  # noqa: PLR0913  one parameter for each option
     target, reference = names if len(names) == 2 else (HERE, *names)
     session = session_of(context)
     use_plain_http(plain_http)
-    request = PushRequest(target, reference, lean, replaces, locked, tuple(map(Path, allow_folder)))
+    folders = tuple(map(Path, allow_folder))
+    request = PushRequest(target, reference, lean, replaces, locked, folders, modelpack)
     done = push_target(request, session.home, session.progress(as_json=as_json))
     print_uploaded(done, as_json=as_json, quiet=session.quiet)
 
