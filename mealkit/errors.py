@@ -280,6 +280,7 @@ CATALOGUE: dict[str, Entry] = {
     "WEIGHTS_PICKLE": Entry("a weight file is a pickle, which runs code when loaded", _AUTHOR, SourceError, 400, "convert it to safetensors, or set model.allow_pickle: true after reading the code that created it"),
     "WEIGHTS_FORMAT": Entry("a weight file is not safetensors, GGUF, ONNX, external data of one of the kit's ONNX graphs, JSON or plain text", _AUTHOR, SourceError, 400, "convert the file, or leave it out of model.weights"),
     "WEIGHTS_DAMAGED": Entry("a weight file's header contradicts the file's size or the rules of its format", _UPSTREAM, SourceError, 502, "download the file again; if the problem remains, report it to the publisher"),
+    "WEIGHTS_SIGNATURE": Entry("the weights do not have the signature of their publisher that the kit demands", _UPSTREAM, SourceError, 502, "do not use these files; ask the publisher which files and key are right, then correct signed_by in kit.yaml"),
     "WEIGHTS_CLASH": Entry("two entries of model.weights have the same path in the image", _AUTHOR, KitError, 400, "delete one of them, or give one an `into:` folder"),
     "SOURCE_DIGEST": Entry("an input's bytes are not the pinned ones", _UPSTREAM, SourceError, 502, "find out why the bytes changed; if the change is wanted: mealkit lock --upgrade weights"),
     "SOURCE_SIZE": Entry("an input is shorter or longer than pinned", _UPSTREAM, SourceError, 502, "run the command again; it resumes where it stopped"),

@@ -10,6 +10,7 @@ from mealkit.cli.options import (
     AllowFolder,
     Json,
     Locked,
+    ModelPack,
     OptionalKeyFile,
     PassphraseFd,
     PassphraseFile,
@@ -32,6 +33,7 @@ EXAMPLES = (
     "mealkit push sha256:4f53cda18c2b registry.example.org/team/my-kit:latest",
     "mealkit push my-kit registry.example.org/team/my-kit:1.0.0-lean --lean",
     "mealkit push my-kit registry.example.org/team/my-kit:1.0.0 --sign --key team.key",
+    "mealkit push my-kit registry.example.org/team/my-kit:1.0.0 --modelpack",
 )
 
 
@@ -49,6 +51,7 @@ def push(  # noqa: PLR0913  one parameter for each option
     lean: Annotated[
         bool, typer.Option("--lean", help="Leave out the weights, which are delivered otherwise.")
     ] = False,
+    modelpack: ModelPack = False,
     locked: Locked = False,
     replaces: Replace = False,
     sign: Sign = False,
@@ -77,7 +80,7 @@ def push(  # noqa: PLR0913  one parameter for each option
     source = PassphraseSource(passphrase_fd, passphrase_file)
     signer = signing_key(key, source, progress, is_wanted=sign)
     folders = tuple(map(Path, allow_folder))
-    request = PushRequest(target, reference, lean, replaces, locked, folders, signer)
+    request = PushRequest(target, reference, lean, replaces, locked, folders, signer, modelpack)
     done = push_target(request, session.home, progress)
     print_uploaded(done, as_json=as_json, quiet=session.quiet)
 

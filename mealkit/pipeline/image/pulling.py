@@ -13,7 +13,7 @@ from pathlib import Path
 
 from mealkit.assembly.lean import WeightLayer, weight_layers
 from mealkit.digest import Digest
-from mealkit.errors import MealkitError
+from mealkit.errors import MealkitError, failure
 from mealkit.oci.choosing import content_at, find_image
 from mealkit.oci.descriptor import Platform
 from mealkit.oci.image import Image
