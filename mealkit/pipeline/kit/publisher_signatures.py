@@ -14,8 +14,8 @@ from mealkit.recipe.lock import LockedFile
 from mealkit.recipe.publisher_signature import USUAL_SIGNATURE, LockedSignature, SignedBy
 from mealkit.sources.retrieval import gave, name_at, read_beside
 from mealkit.sources.source import Supplies
-from mealkit.trust.keys import PublicKey, read_public_key
 from mealkit.trust.model_signing import read_model_signature, verify_model_signature
+from mealkit.trust.signing_keys import PublicKey, read_public_key
 
 # The digests of 100,000 files have 20 MB.
 _MAX_SIGNATURE_BYTES = 32 * 1024 * 1024

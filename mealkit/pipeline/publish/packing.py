@@ -24,7 +24,7 @@ from mealkit.plan.layers import LayerKind
 from mealkit.progress import Progress
 from mealkit.recipe.lock import Lock
 from mealkit.stores.local import LocalStore
-from mealkit.stores.registry.limits import require_fits
+from mealkit.stores.registry.layer_limits import require_fits
 from mealkit.stores.registry.push import PushReport
 from mealkit.stores.registry.reaching import Registries
 from mealkit.stores.registry.referrers import attach

@@ -8,7 +8,7 @@ from mealkit.digest import Digest
 from mealkit.errors import MealkitError
 from mealkit.oci.descriptor import LAYER
 from mealkit.oci.image import BytesBlob, Layer, image_of
-from mealkit.stores.registry.limits import GB, GIB, MIB, limits_of, require_fits, slow_upload
+from mealkit.stores.registry.layer_limits import GB, GIB, MIB, limits_of, require_fits, slow_upload
 from mealkit.stores.registry.registry_endpoint import endpoint_of
 
 ECR = "123456789012.dkr.ecr.eu-central-1.amazonaws.com"
