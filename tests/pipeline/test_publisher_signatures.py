@@ -7,7 +7,7 @@ import shutil
 import pytest
 from fakes.little import Heard, edit_kit, little_kit
 from fakes.served import ROOT, Registry
-from mealkit.trust.keys import Algorithm, new_key, read_signing_key
+from mealkit.trust.signing_keys import Algorithm, new_key, read_signing_key
 
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError, Owner
