@@ -1,5 +1,6 @@
 """mealkit login: verify credentials with a registry, and keep them where docker looks for them."""
 
+import getpass
 import sys
 from typing import Annotated
 
@@ -58,8 +59,11 @@ def login(
 def _asked(what: str, *, option: str) -> str:
     if not sys.stdin.isatty():
         raise failure("USAGE", "there is no terminal to ask for credentials", hint=f"add {option}")
-    answer: str = typer.prompt(what, hide_input=what == "Password", err=True)
-    return answer
+    if what == "Password":
+        return getpass.getpass("Password: ")
+    sys.stderr.write(f"{what}: ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip()
 
 
 def _piped() -> str:

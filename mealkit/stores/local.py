@@ -5,8 +5,7 @@ blobs, and caches. An image gets its name only when all its bytes are stored, so
 killed at any time without damage to the store.
 """
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,16 +19,20 @@ from mealkit.oci.descriptor import INDEX_TYPES, Descriptor, Platform
 from mealkit.oci.image import Blob, BytesBlob, Image, Layer, with_parts
 from mealkit.oci.index import ImageIndex, Index
 from mealkit.oci.manifest import Manifest
-from mealkit.oci.reference import Reference
 from mealkit.oci.validate import check_diff_id
 from mealkit.progress import Advance, silent
 from mealkit.stores.blob_folder import BlobFolder
 from mealkit.stores.blobs import FileBlob, VirtualBlob, small_bytes
 from mealkit.stores.digests import DigestCache
 from mealkit.stores.layercache import LayerCache
+from mealkit.stores.stored_names import (
+    by_digest,
+    by_reference,
+    checked_name,
+    names_of,
+    require_free_names,
+)
 from mealkit.stores.virtual import Recipes
-
-_DIGEST_PREFIX = re.compile(r"(?:sha256:)?([0-9a-f]{6,64})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +101,7 @@ class LocalStore:
                 their digest; ``IMAGE_INVALID``: a layer does not match its diff id; and the errors
                 of reading the blobs. The store is then unchanged.
         """
-        checked = [_name(name) for name in names]
+        checked = [checked_name(name) for name in names]
         images = content.images if isinstance(content, ImageIndex) else (content,)
         for image in images:
             if Digest.of(image.raw_config) != image.config_descriptor.digest:
@@ -117,18 +120,10 @@ class LocalStore:
 
             def change(index: Index) -> Index:
                 if not replaces:
-                    _require_free(index, checked, content.digest)
+                    require_free_names(index, checked, content.digest)
                 return index.with_image(content.descriptor, checked)
 
             self._change(change)
-
-    def require_free(self, name: str, digest: Digest) -> None:
-        """Check that no other image has a name.
-
-        Raises:
-            StoreError: ``VERSION_EXISTS``.
-        """
-        _require_free(self.index(), [name], digest)
 
     def add(self, chunks: Iterable[bytes | memoryview], advance: Advance = silent) -> FileBlob:
         """Write bytes whose digest is not yet known. Call it within ``use``."""
@@ -190,12 +185,12 @@ class LocalStore:
             return found
         inner = [item for top in index.images().values() for item in self._listed(top)]
         every = {item.digest: item for item in (*inner, *index.images().values())}
-        both = [*_by_digest(every, text), *_by_reference(index, every, text)]
+        both = [*by_digest(every, text), *by_reference(index, every, text)]
         fitting = list({item.digest: item for item in both}.values())
         if len(fitting) == 1:
             return fitting[0]
         if fitting:
-            names = ", ".join(sorted({*index.names()} & _names_of(index, fitting)))
+            names = ", ".join(sorted({*index.names()} & names_of(index, fitting)))
             message = f"{text!r} fits {len(fitting)} images: {names or 'give more digits'}"
         else:
             message = f"there is no image {text!r} in the local store"
@@ -213,7 +208,7 @@ class LocalStore:
         Raises:
             StoreError: ``IMAGE_NOT_FOUND``, ``REFERENCE_INVALID``.
         """
-        checked, found = _name(name), self.resolve(text)
+        checked, found = checked_name(name), self.resolve(text)
         self._change(lambda index: index.with_image(_bare(found), [checked]))
 
     def claim(self, digest: Digest, name: str) -> Digest | None:
@@ -224,7 +219,7 @@ class LocalStore:
         Raises:
             StoreError: ``IMAGE_NOT_FOUND``, ``REFERENCE_INVALID``.
         """
-        checked, found = _name(name), self.resolve(str(digest))
+        checked, found = checked_name(name), self.resolve(str(digest))
         holders: list[Digest] = []
 
         def change(index: Index) -> Index:
@@ -362,57 +357,6 @@ class LocalStore:
         )
 
 
-def _name(text: str) -> str:
-    """Check a new name: it must have a tag, and no digest."""
-    reference = Reference.parse(text)
-    if reference.tag is None or reference.digest is not None:
-        raise failure("REFERENCE_INVALID", f"{text!r} is not a name with a tag, like name:1.0.0")
-    return str(reference)
-
-
-def _require_free(index: Index, names: Sequence[str], digest: Digest) -> None:
-    for name in names:
-        found = index.named(name)
-        if found is not None and found.digest != digest:
-            message = f"{name} is already the name of {found.digest}; the new image is {digest}"
-            raise failure("VERSION_EXISTS", message, where=name)
-
-
 def _bare(found: Descriptor) -> Descriptor:
     """Return a descriptor without the fields that belong to one of its names."""
     return Descriptor(found.media_type, found.digest, found.size_bytes, platform=found.platform)
-
-
-def _by_digest(every: Mapping[Digest, Descriptor], text: str) -> list[Descriptor]:
-    found = _DIGEST_PREFIX.fullmatch(text)
-    if not found:
-        return []
-    return [item for digest, item in every.items() if digest.hex.startswith(found[1])]
-
-
-def _by_reference(index: Index, every: Mapping[Digest, Descriptor], text: str) -> list[Descriptor]:
-    if _DIGEST_PREFIX.fullmatch(text) and ("sha256:" in text or len(text) == 64):
-        return []
-    wanted = Reference.parse(text)
-    if wanted.digest is not None:
-        return [every[wanted.digest]] if wanted.digest in every else []
-    if wanted.tag is not None:
-        return []
-    digests = {
-        item.digest
-        for name in index.names()
-        if _is_named(name, wanted.name) and (item := index.named(name))
-    }
-    return [every[digest] for digest in sorted(digests)]
-
-
-def _is_named(text: str, name: str) -> bool:
-    """Return whether a name in an index is in a repository; other tools may have written it."""
-    try:
-        return Reference.parse(text).name == name
-    except MealkitError:
-        return False
-
-
-def _names_of(index: Index, found: list[Descriptor]) -> set[str]:
-    return {name for item in found for name in index.names(item.digest)}

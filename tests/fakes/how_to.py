@@ -4,6 +4,7 @@ import os
 import re
 import shlex
 from collections.abc import Mapping
+from pathlib import Path
 
 from typer.testing import CliRunner
 
@@ -29,7 +30,8 @@ def commands_in(page: str) -> list[str]:
 class Shell:
     """Runs the commands of a page in this process, as a shell would run them.
 
-    Knows ``mealkit``, ``export NAME=VALUE`` and ``NAME=$(mealkit ...)``; every command must succeed.
+    Knows ``mealkit``, ``< FILE`` at the end, ``export NAME=VALUE`` and ``NAME=$(mealkit ...)``; every
+    command must succeed.
     """
 
     def __init__(self, variables: Mapping[str, str]) -> None:
@@ -45,7 +47,11 @@ class Shell:
             return ""
         program, *arguments = self._words(line)
         assert program == "mealkit", line
-        done = CliRunner().invoke(app, arguments, env=self.variables)
+        typed = None
+        if "<" in arguments:
+            typed = Path(arguments.pop()).read_bytes()
+            arguments.remove("<")
+        done = CliRunner().invoke(app, arguments, env=self.variables, input=typed)
         assert done.exit_code == 0, f"{line}\n{done.output}"
         return done.stdout
 

@@ -55,19 +55,15 @@ def keep_under(
         StoreError: ``VERSION_EXISTS``.
     """
     before = store.index().named(name)
-    is_other = before is not None and before.digest != content.digest
+    other = before.digest if before and before.digest != content.digest else None
     moves = taken is Taken.REPLACED or not Reference.parse(name).is_version
-    if before is None or not is_other or moves:
-        store.put(content, [name], replaces=moves)
-        if before is not None and is_other:
-            progress.phase(
-                f"note: {name} now names the new image; {before.digest} stays without a name"
-            )
+    if other and taken is Taken.KEPT and not moves:
+        store.put(content, [])
+        progress.phase(
+            f"note: {name} stays the name of {other}; this image is {content.digest}."
+            " To give it the name: mealkit build --replace"
+        )
         return
-    if taken is Taken.REFUSED:
-        store.require_free(name, content.digest)
-    store.put(content, [])
-    progress.phase(
-        f"note: {name} stays the name of {before.digest}; this image is {content.digest}."
-        " To give it the name: mealkit build --replace"
-    )
+    store.put(content, [name], replaces=moves)
+    if other:
+        progress.phase(f"note: {name} now names the new image; {other} stays without a name")

@@ -5,12 +5,12 @@ The figures are the operators' own, as of November 2026; each has its source bes
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mealkit.errors import Problem, failures, problem
 from mealkit.oci.image import Blob, Content, with_parts
 from mealkit.stores.registry.registry_endpoint import RegistryEndpoint
-from mealkit.stores.registry.session import PIECE_BYTES
+from mealkit.stores.registry.session import PIECE_BYTES, Upload
 from mealkit.units import show_size
 
 GB, MIB, GIB = 10**9, 2**20, 2**30
@@ -62,6 +62,19 @@ def limits_of(endpoint: RegistryEndpoint) -> Limits:
     """Return the known limits of a registry."""
     host = endpoint.authority.lower()
     return next((item for form, item in _KNOWN if re.fullmatch(form, host)), Limits())
+
+
+def formed(upload: Upload, size_bytes: int, limits: Limits) -> Upload | None:
+    """Return an upload in the form that a registry accepts; None: only from its start."""
+    if not limits.takes_pieces:
+        return None if upload.is_pieced or upload.offset else upload
+    is_large = limits.whole_bytes is not None and size_bytes > limits.whole_bytes
+    most = max(limits.piece_bytes, upload.least_bytes)
+    return replace(
+        upload,
+        is_pieced=upload.is_pieced or is_large,
+        piece_bytes=min(upload.piece_bytes, most),
+    )
 
 
 def require_fits(content: Content, endpoint: RegistryEndpoint) -> None:

@@ -19,6 +19,7 @@ from mealkit.oci.image import Blob
 from mealkit.progress import Advance
 from mealkit.stores.registry.client import MOST_SILENT_ATTEMPTS, RegistryClient
 from mealkit.stores.registry.exchange import RegistryAnswer, RegistryCall
+from mealkit.stores.registry.layer_limits import formed, limits_of
 from mealkit.stores.registry.session import (
     PIECE_BYTES,
     Upload,
@@ -170,8 +171,9 @@ class Uploader:
         return (own, f"repository:{other}:pull")
 
     def _upload(self, blob: Blob, upload: Upload, meter: Meter, record: Record) -> None:
-        failures = silent = 0
+        failures, silent, limits = 0, 0, limits_of(self.client.endpoint)
         while True:
+            upload = formed(upload, blob.size_bytes, limits) or self._start()
             before = upload.offset
             record.remember(upload.location)
             try:

@@ -2,14 +2,26 @@
 
 from dataclasses import dataclass
 
+import httpx2
 import pytest
 
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError
 from mealkit.oci.descriptor import LAYER
-from mealkit.oci.image import BytesBlob, Layer, image_of
-from mealkit.stores.registry.layer_limits import GB, GIB, MIB, limits_of, require_fits, slow_upload
+from mealkit.oci.image import Layer, image_of
+from mealkit.oci.reference import Reference
+from mealkit.stores.registry.layer_limits import (
+    GB,
+    GIB,
+    MIB,
+    formed,
+    limits_of,
+    require_fits,
+    slow_upload,
+)
+from mealkit.stores.registry.push import push
 from mealkit.stores.registry.registry_endpoint import endpoint_of
+from mealkit.stores.registry.session import Upload
 
 ECR = "123456789012.dkr.ecr.eu-central-1.amazonaws.com"
 
@@ -78,10 +90,54 @@ def test_a_time_limit_is_told_as_the_rate_that_it_needs():
     assert slow_upload(image(6 * GB), endpoint_of("quay.io")) is None
 
 
-def test_the_form_of_an_upload_fits_the_registry():
-    """Quay gets large blobs in pieces, Google never, GitHub small pieces if any."""
-    assert limits_of(endpoint_of("quay.io")).whole_bytes == 20 * GB
-    for name in ("europe-docker.pkg.dev", "gcr.io", "eu.gcr.io"):
-        assert not limits_of(endpoint_of(name)).takes_pieces
-    assert limits_of(endpoint_of("ghcr.io")).piece_bytes == 4 * MIB
-    assert BytesBlob(b"x").size_bytes < limits_of(endpoint_of("x.io")).piece_bytes
+class Rerouted(httpx2.HTTPTransport):
+    """The network of a test: every address is the quirky registry's."""
+
+    def __init__(self, host):
+        super().__init__()
+        self.host = host
+
+    def handle_request(self, request):
+        here = httpx2.URL(f"http://{self.host}")
+        url = request.url.copy_with(scheme="http", host=here.host, port=here.port)
+        same = {"headers": request.headers, "extensions": request.extensions}
+        own = httpx2.Request(request.method, url, stream=request.stream, **same)
+        return super().handle_request(own)
+
+
+def test_a_cut_upload_to_a_registry_that_takes_no_pieces_starts_again(
+    quirky, make_registries, make_image
+):
+    """Artifact Registry gets the whole blob in one request once more, not the rest of it."""
+    cuts = [True]
+
+    def cut(call):
+        if call.command == "PUT" and "/uploads/" in call.path and cuts:
+            cuts.pop()
+            name = call.url.path.rpartition("/")[2]
+            quirky.sessions[name] += call.rfile.read(100_000)
+            return call.reset()
+        return False
+
+    quirky.quirks.append(cut)
+    registries = make_registries(transport=Rerouted(quirky.host))
+    image = make_image({"a": bytes(400_000)})
+    push(image, Reference("europe-docker.pkg.dev", "team/kit", "1"), registries)
+    assert quirky.manifests["1"][1] == image.raw_manifest
+    assert not quirky.count("PATCH", "/uploads/")
+    assert not cuts
+
+
+@pytest.mark.parametrize("size_bytes", [20 * GB, 20 * GB + 1])
+def test_a_blob_above_the_largest_body_is_sent_in_pieces(size_bytes):
+    """Quay refuses a request of more than 20 GB."""
+    found = formed(Upload("/here"), size_bytes, limits_of(endpoint_of("quay.io")))
+    assert found.is_pieced == (size_bytes > 20 * GB)
+
+
+def test_pieces_are_no_larger_than_a_registry_takes_and_no_smaller_than_it_states():
+    """GitHub takes 4 MiB; the minimum that a registry states itself counts more."""
+    github = limits_of(endpoint_of("ghcr.io"))
+    assert formed(Upload("/here", is_pieced=True), GB, github).piece_bytes == 4 * MIB
+    stated = Upload("/here", is_pieced=True, piece_bytes=64 * MIB, least_bytes=8 * MIB)
+    assert formed(stated, GB, github).piece_bytes == 8 * MIB

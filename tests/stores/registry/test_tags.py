@@ -22,7 +22,7 @@ def listed(registries, host, name="tags", **options):
 
 def test_versions_are_sorted_as_people_count():
     """1.9 comes before 1.10, a candidate before its release, and words come last."""
-    assert sorted(set(SORTED), key=version_key) == SORTED
+    assert sorted({*SORTED}, key=version_key) == SORTED
 
 
 @pytest.mark.parametrize("page", [None, 2])
