@@ -22,6 +22,7 @@ from benchmarks.report import show, write_section
 from benchmarks.topics.builds import first_builds, rebuilds
 from benchmarks.topics.chat import chats
 from benchmarks.topics.commands import commands
+from benchmarks.topics.fleet import fleets
 from benchmarks.topics.preflight import preflights
 from benchmarks.topics.pushes import pushes
 from benchmarks.topics.requests import requests
@@ -40,6 +41,7 @@ TOPICS: Mapping[str, Topic] = {
     "requests": requests,
     "chat": chats,
     "throughput": throughputs,
+    "fleet": fleets,
 }
 
 _UNITS = {"KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}

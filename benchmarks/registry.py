@@ -15,6 +15,11 @@ from benchmarks.measured import CannotMeasureError
 
 _START_SECONDS = 20.0
 _ACCESS = re.compile(r'"([A-Z]+) /v2/\S* HTTP')
+_SENT = re.compile(r'"GET /v2/\S+ HTTP/1.1" 20\d (\d+)')
+
+_PROXY = """\
+proxy: {{remoteurl: "http://{address}"}}
+"""
 
 _CONFIG = """\
 version: 0.1
@@ -35,10 +40,14 @@ class Registry:
         """Count the requests so far, by method."""
         return Counter(_ACCESS.findall(self.log.read_text(errors="replace")))
 
+    def sent_bytes(self) -> int:
+        """Return how many bytes of manifests and blobs left it so far."""
+        return sum(map(int, _SENT.findall(self.log.read_text(errors="replace"))))
+
 
 @contextmanager
-def registry(folder: Path) -> Iterator[Registry]:
-    """Run an empty docker-registry.
+def registry(folder: Path, of: Registry | None = None) -> Iterator[Registry]:
+    """Run an empty docker-registry; ``of`` is the registry that it is a pull-through cache of.
 
     Raises:
         CannotMeasureError: it is not installed, or does not start.
@@ -49,7 +58,8 @@ def registry(folder: Path) -> Iterator[Registry]:
     folder.mkdir(parents=True)
     port = free_port()
     config = folder / "config.yml"
-    config.write_text(_CONFIG.format(root=folder / "data", port=port))
+    text = _CONFIG.format(root=folder / "data", port=port)
+    config.write_text(text + (_PROXY.format(address=of.address) if of else ""))
     log = folder / "log"
     with log.open("wb") as out:
         process = subprocess.Popen([program, "serve", config], stdout=out, stderr=out)

@@ -61,12 +61,20 @@ class RegistryBlob:
             raise self.other_bytes(f"has digest {found}", *used)
 
     def unhashed(
-        self, start: int, end: int, used: set[RegistryClient], *, is_piece: bool = False
+        self,
+        start: int,
+        end: int,
+        used: set[RegistryClient],
+        *,
+        is_piece: bool = False,
+        else_to: int | None = None,
     ) -> Iterator[bytes]:
         """Yield a range, from the first client that has it; record the clients that sent bytes.
 
         The caller compares the digest of all bytes, and calls ``other_bytes`` if it differs.
         ``is_piece``: the range is one of many, so an answer with the whole blob is not read.
+        ``else_to``: where the range ends if a client answers with the whole blob; a cache that is
+        just fetching it would stop to, if the answer were not read to its end.
 
         Raises:
             UnrangedError: for a piece, a client answers with the whole blob.
@@ -76,7 +84,7 @@ class RegistryBlob:
         for index, client in enumerate(clients):
             used.add(client)
             try:
-                for chunk in self._persistently(client, start, end, is_piece=is_piece):
+                for chunk in self._persistently(client, start, end, else_to, is_piece=is_piece):
                     start += len(chunk)
                     yield chunk
             except MealkitError:
@@ -97,19 +105,21 @@ class RegistryBlob:
         )
 
     def _persistently(
-        self, client: RegistryClient, start: int, end: int, *, is_piece: bool
+        self, client: RegistryClient, start: int, end: int, else_to: int | None, *, is_piece: bool
     ) -> Iterator[bytes]:
         failures = 0
         while start < end:
             before = start
             cut: httpx2.TransportError | None = None
             try:
-                for chunk in self._once(client, start, end, is_piece=is_piece):
+                for chunk in self._once(client, start, end, else_to, is_piece=is_piece):
                     start += len(chunk)
                     yield chunk
             except httpx2.TransportError as error:
                 cut = error
             failures = 1 if start > before else failures + 1
+            if client.is_unranged and else_to is not None:
+                end = else_to
             if start < end and not client.retry.wait(failures):
                 name = client.endpoint.registry
                 raise failure(
@@ -119,7 +129,7 @@ class RegistryBlob:
                 ) from cut
 
     def _once(
-        self, client: RegistryClient, start: int, end: int, *, is_piece: bool
+        self, client: RegistryClient, start: int, end: int, else_to: int | None, *, is_piece: bool
     ) -> Iterator[bytes]:
         """Yield the part of a range that one request returns, at most the requested bytes."""
         if is_piece and client.is_unranged:
@@ -135,6 +145,7 @@ class RegistryBlob:
                 client.is_unranged = True
                 if is_piece:
                     raise UnrangedError
+                end = else_to or end
             left = end - start
             pace = Pace(str(response.request.url))
             for chunk in response.iter_raw():

@@ -51,10 +51,11 @@ class ReadAhead:
         if not self.is_large(end - start) or blob.first.is_unranged:
             yield from blob.unhashed(start, end, used)
             return
-        # The first answer says whether the server has ranges.
-        first = start + self.piece_bytes
-        yield from blob.unhashed(start, first, used)
-        reading = _Reading(self, blob, first, end, used)
+        # The first answer says whether the server has ranges; else it has everything.
+        for chunk in blob.unhashed(start, start + self.piece_bytes, used, else_to=end):
+            start += len(chunk)
+            yield chunk
+        reading = _Reading(self, blob, start, end, used)
         try:
             yield from reading.chunks()
         except UnrangedError:
