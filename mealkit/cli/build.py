@@ -35,7 +35,7 @@ EXAMPLES = (
     "mealkit build --push registry.example.org/team/my-kit:1.0.0",
     "mealkit build --push registry:5000/my-kit:1.0.0 --plain-http registry:5000",
     "mealkit build --push registry.example.org/team/my-kit:1.0.0 --modelpack",
-    "mealkit build --push registry.example.org/team/my-kit:1.0.0 --sign --key team.key",
+    "mealkit build --push registry:5000/my-kit:1.0.0 --sign --key team.key",
 )
 
 

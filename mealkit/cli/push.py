@@ -32,7 +32,7 @@ EXAMPLES = (
     "mealkit push my-kit:1.0.0 registry.example.org/team/my-kit:1.0.0",
     "mealkit push sha256:4f53cda18c2b registry.example.org/team/my-kit:latest",
     "mealkit push my-kit registry.example.org/team/my-kit:1.0.0-lean --lean",
-    "mealkit push my-kit registry.example.org/team/my-kit:1.0.0 --sign --key team.key",
+    "mealkit push my-kit registry:5000/my-kit:1.0.0 --sign --key team.key",
     "mealkit push my-kit registry.example.org/team/my-kit:1.0.0 --modelpack",
 )
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = (
     "mealkit verify registry.example.org/team/my-kit:1.0.0 --key team.pub",
-    "mealkit verify my-kit:1.0.0 --key team.pub,until=2027-12-31 --key new.pub,from=2027-12-01",
+    "mealkit verify my-kit:1.0.0 --key old.pub,until=2027-12-31 --key new.pub",
     "mealkit verify registry.example.org/team/my-kit:1.0.0 --rebuild",
     "mealkit verify weights --against my-kit/kit.lock",
     "mealkit verify my-kit",

@@ -19,6 +19,7 @@ from securesystemslib.exceptions import UnverifiedSignatureError
 from securesystemslib.signer import CryptoSigner, Signature, SSlibKey
 
 from mealkit.errors import MealkitError, failure
+from mealkit.trust.key_encryption import encrypted_pem
 
 MAX_KEY_BYTES = 16 * 1024
 """The maximum size of a key file; an RSA key of 8192 bits has 7 KiB."""
@@ -116,7 +117,7 @@ def read_signing_key(pem: bytes, where: str, passphrase: Callable[[], bytes]) ->
     _require_size(pem, where)
     if b"ENCRYPTED SIGSTORE" in pem or b"ENCRYPTED COSIGN" in pem:
         message = f"{where} is encrypted in cosign's own format; mealkit reads PKCS #8"
-        hint = "mealkit keygen FILE creates a key, which cosign reads with import-key-pair"
+        hint = "mealkit keygen FILE creates a key in PKCS #8"
         raise failure("KEY_INVALID", message, where=where, hint=hint)
     try:
         secret = passphrase() if b"ENCRYPTED" in pem else None
@@ -143,12 +144,13 @@ def new_key(algorithm: Algorithm, passphrase: bytes | None) -> tuple[bytes, byte
             private = ed25519.Ed25519PrivateKey.generate()
         case _:
             assert_never(algorithm)
-    encryption: serialization.KeySerializationEncryption = serialization.NoEncryption()
-    if passphrase is not None:
-        encryption = serialization.BestAvailableEncryption(passphrase)
-    pem = private.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption
-    )
+    pkcs8 = serialization.PrivateFormat.PKCS8
+    plain = serialization.NoEncryption()
+    if passphrase is None:
+        pem = private.private_bytes(serialization.Encoding.PEM, pkcs8, plain)
+    else:
+        der = private.private_bytes(serialization.Encoding.DER, pkcs8, plain)
+        pem = encrypted_pem(der, passphrase)
     return pem, _public_key(private.public_key()).pem
 
 

@@ -14,27 +14,30 @@ from pathlib import Path
 
 import pytest
 from fakes.little import OFFLINE, Heard, little_kit
+from fakes.quirky_registry import QuirkyRegistry
 from fakes.served import ROOT, Registry, need
-from fakes.signatures import new_signer
+from fakes.signatures import new_signer, ring_of, simple
 from securesystemslib.dsse import Envelope
 from securesystemslib.signer import SSlibKey
 
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError, TrustError
+from mealkit.oci.artifact import artifact_of
 from mealkit.oci.image import Image
 from mealkit.oci.reference import Reference
 from mealkit.pipeline.home import Home, home_at
 from mealkit.pipeline.image.building import build_kit
 from mealkit.pipeline.image.outputs import Outputs
-from mealkit.pipeline.publish.gathering import RepositoryReferrers
+from mealkit.pipeline.publish.gathering import RepositoryReferrers, gather
 from mealkit.pipeline.publish.key_files import PassphraseSource, signing_key_at, write_key_pair
 from mealkit.pipeline.publish.model_signatures import sign_model_files, write_model_signature
 from mealkit.pipeline.publish.pushing import PushRequest, push_target
 from mealkit.pipeline.publish.signed_images import LOCAL
-from mealkit.pipeline.publish.signing import SignReport, sign
+from mealkit.pipeline.publish.signing import SignReport, sign, sign_in_registry
 from mealkit.pipeline.publish.verifying import Trusted, verify
 from mealkit.stores.layout import write_layout
 from mealkit.stores.local import LocalStore
+from mealkit.stores.registry.credentials import Credentials
 from mealkit.stores.registry.push import push
 from mealkit.stores.registry.reaching import Registries
 from mealkit.stores.registry.referrers import RegistryReferrers, attach
@@ -42,7 +45,8 @@ from mealkit.trust.bundle import BUNDLE_TYPE
 from mealkit.trust.keyring import KeyRing, TrustedKey
 from mealkit.trust.signing_keys import Algorithm, PublicKey, SigningKey, read_public_key
 from mealkit.trust.simple_signing import SIGNATURE_ANNOTATION, signature_tag
-from mealkit.trust.verified import SIGNED, Form
+from mealkit.trust.verified import SIGNED, Form, KeySigner
+from mealkit.web.retry import Retry
 
 pytestmark = pytest.mark.xdist_group("signing")
 
@@ -213,6 +217,64 @@ def test_a_push_signs_before_the_tag(published):
     found = verify(target, published.trusted(published.second.public), published.home)
     assert {one.form for one in found.verified} == set(Form)
     assert found.elsewhere == ()
+
+
+@pytest.fixture
+def quirky() -> Iterator[QuirkyRegistry]:
+    server = QuirkyRegistry()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def hasty() -> Iterator[Registries]:
+    """Registries that do not wait between attempts."""
+    with Registries(Credentials(()), retry=Retry(sleep=lambda _: None)) as registries:
+        yield registries
+
+
+THING = artifact_of("application/vnd.example.thing", [])
+
+
+@pytest.mark.parametrize("has_referrers", [False, True])
+def test_a_registry_with_and_without_the_referrers_api(quirky, hasty, has_referrers, tmp_path):
+    """Two keys sign in turn, and no signature is lost, whether or not referrers are listed."""
+    quirky.has_referrers = has_referrers
+    reference = Reference.parse(f"{quirky.host}/team/thing:1")
+    first, second, store = new_signer(), new_signer(), LocalStore(tmp_path)
+    push(THING, reference, hasty)
+    for key in (first, second, first):
+        sign_in_registry(THING.descriptor, reference, key, hasty, store)
+    source = RepositoryReferrers(RegistryReferrers(hasty.sources(reference), reference))
+    for key in (first, second):
+        found = gather(THING.descriptor, source, ring_of(key))
+        assert [one.form for one in found.verified] == [Form.BUNDLE, Form.SIMPLE_SIGNING]
+
+
+def test_two_signers_at_the_same_time(quirky, hasty, tmp_path):
+    """A signature that another signer overwrites at the same moment is written again."""
+    reference = Reference.parse(f"{quirky.host}/team/thing:1")
+    mine, other = new_signer(), new_signer()
+    tag, rival = signature_tag(THING.digest), simple([other], THING.descriptor)
+    push(THING, reference, hasty)
+    push(rival, Reference.parse(f"{quirky.host}/team/thing:rival"), hasty)
+    written = []
+
+    def overwrite(request) -> None:
+        """Put the other's artifact under the tag as soon as ours is there, once."""
+        if request.command == "GET" and tag in quirky.manifests and not written:
+            written.append(quirky.manifests[tag])
+            quirky.manifests[tag] = (quirky.manifests[tag][0], rival.raw_manifest)
+
+    quirky.quirks.append(overwrite)
+    sign_in_registry(THING.descriptor, reference, mine, hasty, LocalStore(tmp_path))
+    assert written
+    source = RepositoryReferrers(RegistryReferrers(hasty.sources(reference), reference))
+    found = gather(THING.descriptor, source, ring_of(mine, other), legacy=True)
+    older = [one for one in found.verified if one.form is Form.SIMPLE_SIGNING]
+    assert {one.signer for one in older} == {
+        KeySigner(key.public.fingerprint) for key in (mine, other)
+    }
 
 
 def test_a_layout(published, tmp_path):
