@@ -13,7 +13,7 @@ MAX_FILE_BYTES = 1024 * 1024
 _MOST_LICENCES = 100
 _MOST_CHARACTERS = 100
 _CLASSIFIER = "License :: "
-# Classifiers that are the name of exactly one licence (https://pypi.org/classifiers).
+# Classifiers that are the name of exactly one licence (the package trove-classifiers lists them).
 _OF_CLASSIFIER = {
     "Apache Software License": "Apache-2.0",
     "ISC License (ISCL)": "ISC",
