@@ -7,6 +7,7 @@ import typer
 
 from mealkit.cli.options import (
     Json,
+    Licences,
     OptionalKeyFile,
     PassphraseFd,
     PassphraseFile,
@@ -57,6 +58,7 @@ def attest(  # noqa: PLR0913  one parameter for each option
         str | None,
         typer.Option(metavar="URI", help="Who built the image, for provenance, as in your CI."),
     ] = None,
+    licences: Licences = False,
     print_only: Annotated[
         bool, typer.Option("--print", help="Print the statement, and sign nothing.")
     ] = False,
@@ -81,7 +83,7 @@ def attest(  # noqa: PLR0913  one parameter for each option
     session = session_of(context)
     use_plain_http(plain_http)
     progress = session.progress(as_json=as_json or print_only)
-    options = ClaimOptions(kit, builder or BUILDER)
+    options = ClaimOptions(kit, builder or BUILDER, licences)
     kinds = kind or ["sbom", "provenance"]
     made = [
         _predicate(item, target, predicate, options, session.home, progress)

@@ -104,6 +104,13 @@ Replace = Annotated[
         "--replace", help="Let the new image have the version, if an image with other bytes has it."
     ),
 ]
+Licences = Annotated[
+    bool,
+    typer.Option(
+        "--licences",
+        help="Read the licences of packages from the layers of the image, for the SBOM.",
+    ),
+]
 HERE = "."
 
 

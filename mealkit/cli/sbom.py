@@ -5,6 +5,7 @@ import typer
 from mealkit.cli.options import (
     HERE,
     AllowFolder,
+    Licences,
     PlainHttp,
     RecipeTarget,
     session_of,
@@ -14,6 +15,7 @@ from mealkit.cli.output import print_json
 
 EXAMPLES = (
     "mealkit sbom my-kit:1.0.0",
+    "mealkit sbom my-kit:1.0.0 --licences",
     "mealkit sbom registry.example.org/team/my-kit:1.0.0 > sbom.cdx.json",
 )
 
@@ -22,6 +24,7 @@ def sbom(
     context: typer.Context,
     target: RecipeTarget = HERE,
     *,
+    licences: Licences = False,
     plain_http: PlainHttp = [],  # noqa: B006
     allow_folder: AllowFolder = [],  # noqa: B006  typer copies it
 ) -> None:
@@ -35,4 +38,5 @@ def sbom(
 
     session = session_of(context)
     use_plain_http(plain_http)
-    print_json(describe(target, session.home, allow_folder, session.progress(as_json=True)))
+    progress = session.progress(as_json=True)
+    print_json(describe(target, session.home, allow_folder, progress, licences=licences))

@@ -158,9 +158,9 @@ class Image:
 
     @property
     def created_seconds(self) -> int:
-        """The time that the config states, in seconds since 1970; 0 if it states none."""
+        """The time that the config states, in seconds since 1970; 0 if none, or an earlier one."""
         try:
-            return int(datetime.fromisoformat(self.config["created"]).timestamp())
+            return max(0, int(datetime.fromisoformat(self.config["created"]).timestamp()))
         except (KeyError, TypeError, ValueError, OverflowError):
             return 0
 

@@ -14,7 +14,8 @@ def licence_choice(texts: Sequence[str]) -> list[dict[str, Any]]:
     spdx = [_expression(text) for text in texts]
     known = [item for item in spdx if item is not None]
     if len(known) < len(spdx):
-        return [{"license": {"name": text}} for text in texts]
+        named = dict.fromkeys(one or text for one, text in zip(spdx, texts, strict=True))
+        return [{"license": {"name": name}} for name in named]
     if len(known) > 1:
         known = [f"({item})" if " " in item else item for item in known]
     return [{"expression": " AND ".join(known)}] if known else []

@@ -9,6 +9,7 @@ from fakes.little import Heard
 from fakes.served import Demo, assert_serves, free_port, wait_ready
 
 from mealkit.pipeline.machine.clients import read_logs, running_kits, stop_kit
+from mealkit.pipeline.publish.rehashing import rehash
 from mealkit.pipeline.run.running import RunReport, RunRequest, run_kit
 from mealkit.stores.docker_load import load
 
@@ -60,6 +61,8 @@ def test_a_kit_runs_is_listed_and_stops(engine, running, demo):
     checked = engine.podman.run("healthcheck", "run", report.name)
     assert (checked.returncode, checked.stderr) == (0, "")
     assert [item.name for item in running_kits(demo.home)].count(report.name) == 1
+    if engine.name == "podman-rootless":  # the embedded weights are among its files
+        assert rehash(report.name, demo.home).problems == ()
     lines = list(read_logs(report.name, follow=False, tail=None, home=demo.home))
     assert any('"status": "ready"' in line for line in lines)
     ended = stop_kit(report.name, timeout_seconds=None, home=demo.home)

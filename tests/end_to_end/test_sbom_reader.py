@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 from fakes.served import Demo
 
 from mealkit.pipeline.publish.describing import describe
@@ -39,10 +41,15 @@ def test_syft_finds_the_packages_of_the_sbom_and_no_others(demo: Demo, tmp_path)
         for item in json.loads(done.stdout)["components"]
         if "purl" in item
     }
+    found = describe(str(demo.report.digest), demo.home, licences=True)
     ours = {
-        item["purl"]
-        for item in describe(str(demo.report.digest), demo.home)["components"]
+        item["purl"]: item.get("licenses")
+        for item in found["components"]
         if item.get("purl", "").startswith(("pkg:deb/", "pkg:pypi/"))
     }
-    assert theirs == ours
+    assert theirs == set(ours)
     assert len(ours) > 40
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(json.dumps(found)) is None
+    licences = {purl.partition("@")[0]: found for purl, found in ours.items()}
+    assert licences["pkg:deb/debian/libexpat1"] == [{"expression": "MIT"}]
+    assert licences["pkg:pypi/tokenizers"] == [{"expression": "Apache-2.0"}]

@@ -22,6 +22,7 @@ from mealkit.pipeline.image.building import build_kit, render_kit
 from mealkit.pipeline.image.outputs import Outputs
 from mealkit.pipeline.image.pruning import prune
 from mealkit.pipeline.kit.opened_kit import open_kit
+from mealkit.pipeline.publish.rebuilding import Proof, rebuild
 from mealkit.recipe.lock import Lock, lock_bytes, read_lock
 from mealkit.sources.file_cache import FileCache
 
@@ -129,6 +130,29 @@ def test_another_machine_builds_a_lock_with_a_mirror(kit, home, archive, tmp_pat
     other = home_at(tmp_path / "third")
     shutil.copytree(home.files, other.files)
     assert refused(kit, other) == "DEBIAN_UNVOUCHED"
+
+
+def test_an_auditor_is_told_which_layers_a_dropped_package_leaves_unproven(
+    kit, home, archive, keys, tmp_path
+):
+    """A mirror with newer packages only: what is compiled with the old ones is not made again."""
+    layout = f"oci:{tmp_path / 'layout'}"
+    outputs = Outputs(output=[layout])
+    first = build_kit(kit, frozen=False, outputs=outputs, home=home, progress=Heard())
+    shutil.rmtree(archive)
+    write_archive(archive, python_debs(version="2.41-13"), keys)
+    found = rebuild(layout, home_at(tmp_path / "auditor"), Heard(), inputs=[kit / "wheels"])
+    assert {item.code for item in found.problems} == {"REBUILD_UNPROVEN"}
+    assert "libc6 2.41-12" in found.problems[0].message
+    assert [item.proof for item in found.layers] == [
+        Proof.TAKEN,
+        Proof.TAKEN,
+        Proof.REBUILT,
+        Proof.REBUILT,
+        Proof.TAKEN,
+        Proof.REBUILT,
+    ]
+    assert found.digest == first.digest
 
 
 def test_a_replaced_version_builds_with_a_snapshot(kit, home, archive, keys, tmp_path, monkeypatch):

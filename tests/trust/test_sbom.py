@@ -204,7 +204,7 @@ def test_the_same_lock_gives_the_same_bytes_and_another_one_another_serial_numbe
         (["apache-2.0"], [{"expression": "Apache-2.0"}]),
         (["MIT", "BSD-2-Clause OR MIT"], [{"expression": "MIT AND (BSD-2-Clause OR MIT)"}]),
         (["Llama 3 Community"], [{"license": {"name": "Llama 3 Community"}}]),
-        (["MIT", "ours"], [{"license": {"name": "MIT"}}, {"license": {"name": "ours"}}]),
+        (["mit", "ours"], [{"license": {"name": "MIT"}}, {"license": {"name": "ours"}}]),
     ],
 )
 def test_licences_are_expressions_if_spdx_knows_them(texts, choice):

@@ -82,6 +82,8 @@ class ClaimOptions:
     kit: Path | None = None
     """The kit's folder, for the digest of kit.yaml."""
     builder: str = BUILDER
+    licences: bool = False
+    """Whether the SBOM has the licences of packages, which are read from the layers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,8 @@ def predicate_of(
     with open_kit_image(target, home, progress) as kit:
         match claim:
             case Claim.SBOM:
-                return Predicate(SBOM, sbom_of_image(kit))
+                found = sbom_of_image(kit, progress, licences=options.licences)
+                return Predicate(SBOM, found)
             case Claim.PROVENANCE:
                 return Predicate(PROVENANCE, _provenance(kit, options, home, progress))
             case Claim.TEST_RESULT:

@@ -183,6 +183,18 @@ def test_another_config_is_named_by_its_field(published, audit, tmp_path):
     assert "every layer is equal, but the image's config differs: config.Env" in found.message
 
 
+@pytest.mark.parametrize("created", ["9999-12-31T23:59:59Z", "1960-01-01T00:00:00Z", "yesterday"])
+def test_a_time_that_no_build_has_is_a_difference(published, audit, tmp_path, created):
+    """The time of the image is taken from its config, if a tar can have it."""
+    folder, _, _ = published
+    image = read_layout(folder / "layout")
+    changed = packed_image({**image.config, "created": created}, image.layers, image.annotations)
+    write_layout(changed, tmp_path / "bad", "a:1")
+    found = only_problem(audit(f"oci:{tmp_path / 'bad'}"))
+    assert found.code == "REBUILD_DIFFERS"
+    assert "time: expected 253402300799" in found.message or "differs: created" in found.message
+
+
 def test_a_layer_without_its_inputs_is_taken_from_the_image_and_said_to_be_unproven(
     published, audit
 ):
