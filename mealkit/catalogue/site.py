@@ -45,8 +45,9 @@ def site_files(site: Site, templates: Path) -> dict[str, bytes]:
     environment = _environment(templates)
     kits = kits_of(site.versions)
     shared = {"site": site, "kits": kits, "cards": card_choices(), "memories": memory_choices()}
+    pictures = {kit.name: picture_for(kit.newest.entry) for kit in kits}
     files = {
-        "index.html": _page(environment, "index.html.jinja", root="", **shared),
+        "index.html": _page(environment, "index.html.jinja", root="", pictures=pictures, **shared),
         MARKER: _json([version.entry.form() for version in site.versions]),
         "site.css": (templates / "site.css").read_bytes(),
         "site.js": (templates / "site.js").read_bytes(),

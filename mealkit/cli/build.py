@@ -22,7 +22,7 @@ from mealkit.cli.options import (
     use_plain_http,
 )
 from mealkit.cli.output import print_json, print_line, say, table
-from mealkit.cli.sign import sign_lines, signing_key
+from mealkit.cli.sign import signing_key, signs
 from mealkit.errors import failure
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def build(  # noqa: PLR0913  one parameter for each option
     report = build_kit(
         path,
         frozen=locked,
-        outputs=Outputs(load, output, push),
+        outputs=Outputs(load, output, push, signs(signer, push, session.home)),
         home=session.home,
         progress=progress,
         allowed=allow_folder,
@@ -105,11 +105,8 @@ def build(  # noqa: PLR0913  one parameter for each option
         packs = push_modelpacks(str(report.digest), push, session.home, progress)
         report = replace(report, delivered=(*report.delivered, *packs))
     if signer is not None:
-        from mealkit.pipeline.publish.signing import sign_everywhere
-
-        signed = sign_everywhere(report.digest, push, signer, session.home)
-        lines = [line for item in signed for line in sign_lines(item)]
-        report = replace(report, delivered=(*report.delivered, *lines))
+        line = f"signed by the key {signer.public.fingerprint}"
+        report = replace(report, delivered=(*report.delivered, line))
     if as_json:
         print_json(_form(report))
         return

@@ -56,13 +56,22 @@ def is_on_this_machine(target: str) -> bool:
         return True
 
 
-def verify_bytes(target: str, options: ByteOptions, session: Session, *, as_json: bool) -> None:
+def verify_bytes(
+    target: str,
+    options: ByteOptions,
+    session: Session,
+    *,
+    as_json: bool,
+    signed: str | None = None,
+) -> None:
     """Build an image again, or hash a target again; print the result and raise its problems.
 
+    ``signed`` is the digest whose signature was verified: the target must still name it.
+
     Raises:
-        TrustError: ``REBUILD_*`` or ``CONTENT_DIFFERS``.
+        TrustError: ``REBUILD_*``, ``CONTENT_DIFFERS`` or ``SIGNATURE_SUBJECT``.
     """
-    from mealkit.errors import failures
+    from mealkit.errors import failure, failures
 
     progress = session.progress(as_json=as_json)
     if options.rebuild:
@@ -77,6 +86,9 @@ def verify_bytes(target: str, options: ByteOptions, session: Session, *, as_json
         found = rehash(target, session.home, progress, against=options.against)
         problems = found.problems
         form, lines, result = _rehash_form(found), _rehash_lines(found), found.pinned_by
+    if signed is not None and signed != result:
+        message = f"{target} named another image after its signature was verified"
+        raise failure("SIGNATURE_SUBJECT", message, measured=result, required=signed)
     if as_json:
         print_json({**form, "problems": [item.as_json() for item in problems]})
     elif not session.quiet:

@@ -57,11 +57,19 @@ def add(  # noqa: PLR0913  one parameter for each option
         Path | None,
         typer.Option(metavar="FILE", help="A description in Markdown, for the site."),
     ] = None,
+    key: Annotated[
+        list[str],
+        typer.Option(
+            metavar="FILE[,from=DATE]...",
+            help="Record the signatures of this public key, as verify does; may be repeated.",
+            show_default="the keys of this machine's policies",
+        ),
+    ] = [],  # noqa: B006  typer copies it
     replace: Annotated[
         bool,
         typer.Option("--replace", help="Replace another kit of the same name and version."),
     ] = False,
-    plain_http: PlainHttp = [],  # noqa: B006  typer copies it
+    plain_http: PlainHttp = [],  # noqa: B006
     as_json: Json = False,
 ) -> None:
     """List a kit that is in a registry in a catalogue.
@@ -73,7 +81,7 @@ def add(  # noqa: PLR0913  one parameter for each option
     from mealkit.pipeline.publish.cataloguing import add as add_kit
 
     use_plain_http(plain_http)
-    wanted = Addition(target, catalog, readme, replace)
+    wanted = Addition(target, catalog, readme, tuple(key), replace)
     _tell(add_kit(wanted, session_of(context).home), "lists", as_json=as_json)
 
 

@@ -36,5 +36,6 @@ def copy(
     session = session_of(context)
     use_plain_http(plain_http)
     progress = session.progress(as_json=as_json)
-    done = copy_image(source, target, progress, replaces=replaces)
+    uploads = session.home.uploads
+    done = copy_image(source, target, progress, replaces=replaces, uploads=uploads)
     print_uploaded(done, as_json=as_json, quiet=session.quiet)

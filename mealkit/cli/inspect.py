@@ -9,6 +9,7 @@ from mealkit.cli.output import print_json, print_line, table
 
 if TYPE_CHECKING:
     from mealkit.pipeline.image.inspecting import Inspection
+    from mealkit.recipe.lock import Lock
 
 EXAMPLES = (
     "mealkit inspect my-kit:1.0.0",
@@ -66,13 +67,7 @@ def _describe(found: "Inspection") -> None:
         for name, digest in found.variants:
             print_line(f"        {name}  {digest}")
     if found.lock:
-        lock = found.lock
-        print_line(f"kit     {lock.about.name} {lock.about.version}")
-        print_line(f"recipe  {lock.recipe}")
-        print_line(f"model   {lock.model.name}, {len(lock.model.files)} files")
-        if lock.engine.excluded:
-            print_line(f"without {', '.join(lock.engine.excluded)} (runtime.exclude)")
-        print_line(f"owner   {lock.about.owner.team}, {lock.about.owner.contact}")
+        _describe_kit(found.lock)
     rows = [
         (str(item["digest"]), show_size(int(item["size"])), str(item["createdBy"]))
         for item in found.layers
@@ -83,3 +78,14 @@ def _describe(found: "Inspection") -> None:
         print_line(f"{name}={value}")
     if found.problems is not None and not found.problems:
         print_line("every digest is correct")
+
+
+def _describe_kit(lock: "Lock") -> None:
+    print_line(f"kit     {lock.about.name} {lock.about.version}")
+    print_line(f"recipe  {lock.recipe}")
+    print_line(f"model   {lock.model.name}, {len(lock.model.files)} files")
+    for item in lock.model.signatures:
+        print_line(f"        {len(item.files)} of them signed by the publisher's key {item.key}")
+    if lock.engine.excluded:
+        print_line(f"without {', '.join(lock.engine.excluded)} (runtime.exclude)")
+    print_line(f"owner   {lock.about.owner.team}, {lock.about.owner.contact}")

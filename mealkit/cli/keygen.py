@@ -42,7 +42,7 @@ def keygen(  # noqa: PLR0913  one parameter for each option
     """
     from mealkit.errors import failure
     from mealkit.pipeline.publish.key_files import PassphraseSource, write_key_pair
-    from mealkit.trust.keys import Algorithm
+    from mealkit.trust.signing_keys import Algorithm
 
     if algorithm not in set(Algorithm):
         expected = ", ".join(Algorithm)

@@ -72,10 +72,6 @@ ModelPack = Annotated[
         help="Also push the weights as a CNCF ModelPack that refers to the image.",
     ),
 ]
-SigningKeyFile = Annotated[
-    Path,
-    typer.Option("--key", metavar="FILE", help="The private key to sign with (mealkit keygen)."),
-]
 Sign = Annotated[
     bool,
     typer.Option("--sign", help="Also sign the image, where it was pushed and in the local store."),

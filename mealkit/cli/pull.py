@@ -17,7 +17,10 @@ EXAMPLES = (
 def pull(
     context: typer.Context,
     reference: Annotated[
-        str, typer.Argument(metavar="REF", help="A reference: REGISTRY/NAME:TAG or @DIGEST.")
+        str,
+        typer.Argument(
+            metavar="REF", help="REGISTRY/NAME:TAG or @DIGEST; or NAME[:VERSION] in a catalogue."
+        ),
     ],
     *,
     architecture: Annotated[
@@ -37,16 +40,18 @@ def pull(
     "mealkit run" mounts; nothing is on disk twice. An interrupted pull continues where it ended.
     Prints the digest.
     """
-    from mealkit.pipeline.image.pulling import pull_content
+    from mealkit.pipeline.catalogs.short_names import kit_to_pull
+    from mealkit.pipeline.image.pulling import named_as_listed, pull_content
     from mealkit.pipeline.opening_images import this_platform
     from mealkit.pipeline.publish.admitting import acceptance
-    from mealkit.pipeline.targets import registry_named
+    from mealkit.stores.local import LocalStore
 
     session = session_of(context)
     use_plain_http(plain_http)
-    named = registry_named(reference).reference
-    wanted = architecture or this_platform().architecture
     progress = session.progress(as_json=as_json)
+    target = kit_to_pull(reference, session.home, progress)
+    named = target.reference
+    wanted = architecture or this_platform().architecture
     done = pull_content(
         named,
         None if wanted == "all" else wanted,
@@ -54,6 +59,9 @@ def pull(
         progress,
         accept=acceptance(named, progress),
     )
+    if target.listed_as:
+        store = LocalStore(session.home.store)
+        named_as_listed(store.image(str(done.stored)), target, store)
     platforms = [str(platform) for platform in done.platforms]
     if as_json:
         print_json(

@@ -10,12 +10,18 @@ from mealkit.cli.options import (
     AllowFolder,
     Json,
     Locked,
+    ModelPack,
+    OptionalKeyFile,
+    PassphraseFd,
+    PassphraseFile,
     PlainHttp,
     Replace,
+    Sign,
     session_of,
     use_plain_http,
 )
 from mealkit.cli.output import print_json, print_line, say
+from mealkit.cli.sign import signing_key
 from mealkit.errors import failure
 
 if TYPE_CHECKING:
@@ -26,6 +32,8 @@ EXAMPLES = (
     "mealkit push my-kit:1.0.0 registry.example.org/team/my-kit:1.0.0",
     "mealkit push sha256:4f53cda18c2b registry.example.org/team/my-kit:latest",
     "mealkit push my-kit registry.example.org/team/my-kit:1.0.0-lean --lean",
+    "mealkit push my-kit registry.example.org/team/my-kit:1.0.0 --sign --key team.key",
+    "mealkit push my-kit registry.example.org/team/my-kit:1.0.0 --modelpack",
 )
 
 
@@ -43,8 +51,13 @@ def push(  # noqa: PLR0913  one parameter for each option
     lean: Annotated[
         bool, typer.Option("--lean", help="Leave out the weights, which are delivered otherwise.")
     ] = False,
+    modelpack: ModelPack = False,
     locked: Locked = False,
     replaces: Replace = False,
+    sign: Sign = False,
+    key: OptionalKeyFile = None,
+    passphrase_file: PassphraseFile = None,
+    passphrase_fd: PassphraseFd = None,
     plain_http: PlainHttp = [],  # noqa: B006  typer copies it
     allow_folder: AllowFolder = [],  # noqa: B006
     as_json: Json = False,
@@ -55,6 +68,7 @@ def push(  # noqa: PLR0913  one parameter for each option
     sent. The tag is written last. A version that has other bytes there is refused, unless --replace
     is given; a tag without a digit, such as latest, may move. Prints the digest.
     """
+    from mealkit.pipeline.publish.key_files import PassphraseSource
     from mealkit.pipeline.publish.pushing import PushRequest, push_target
 
     if len(names) not in {1, 2}:
@@ -62,8 +76,12 @@ def push(  # noqa: PLR0913  one parameter for each option
     target, reference = names if len(names) == 2 else (HERE, *names)
     session = session_of(context)
     use_plain_http(plain_http)
-    request = PushRequest(target, reference, lean, replaces, locked, tuple(map(Path, allow_folder)))
-    done = push_target(request, session.home, session.progress(as_json=as_json))
+    progress = session.progress(as_json=as_json)
+    source = PassphraseSource(passphrase_fd, passphrase_file)
+    signer = signing_key(key, source, progress, is_wanted=sign)
+    folders = tuple(map(Path, allow_folder))
+    request = PushRequest(target, reference, lean, replaces, locked, folders, signer, modelpack)
+    done = push_target(request, session.home, progress)
     print_uploaded(done, as_json=as_json, quiet=session.quiet)
 
 

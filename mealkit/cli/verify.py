@@ -128,7 +128,8 @@ def verify(  # noqa: PLR0913  one parameter for each option
         keys = [item.key for item in trusted.keys.keys]
         write_model_signature(target, keys, session.home, model_signature)
     if rebuild:
-        verify_bytes(target, options, session, as_json=as_json)
+        signed = found.subject.digest
+        verify_bytes(target, options, session, as_json=as_json, signed=signed)
     elif as_json:
         print_json(_form(found))
     else:
@@ -173,11 +174,11 @@ def _describe(found: "Verification", trusted: "Trusted") -> None:
     ]
     for line in table(("signer", "signed", "layout", "time"), rows, frozenset()):
         say(line)
-    for one in found.elsewhere:
+    if found.elsewhere:
         say(
             f"note: podman and skopeo refuse this copy: its signature in the older layout is for"
-            f" {one.reference}; to sign it here: mealkit sign {found.place}@{found.subject.digest}"
-            " --key FILE"
+            f" {', '.join(found.elsewhere)}; to sign it here, too:"
+            f" mealkit sign {found.place}@{found.subject.digest} --key FILE"
         )
     for problem in found.refused:
         say(f"note: another signature does not count: {problem.sentence}")

@@ -113,6 +113,18 @@ class KitFiles:
                 return texts
         return texts
 
+    def signers(self) -> dict[str, str]:
+        """Return the text of every key and signature that ``signed_by`` names, by its path."""
+        texts: dict[str, str] = {}
+        for index, entry in _items(_part(self._document.data, "model"), "weights"):
+            for field in ("key", "signature_file"):
+                place: FieldPath = ("model", "weights", index, "signed_by", field)
+                name = _relative(_part(_part(entry, "signed_by"), field))
+                text = self._text(name, place, "KIT_INVALID") if name else None
+                if name and text is not None:
+                    texts[name] = text
+        return texts
+
     def code(self) -> dict[str, str]:
         """Return the text of every file of code that can be read, by its path in the folder."""
         texts: dict[str, str] = {}

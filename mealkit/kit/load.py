@@ -43,6 +43,8 @@ class LoadedKit:
     """The text of every file of code, by its path in the folder."""
     wheels: tuple[Path, ...]
     """The local wheels' files."""
+    signers: Mapping[str, str]
+    """The text of every publisher's key and signature in the folder, by its path."""
     bounds: Bounds
     """The folders that the kit's files may be in."""
     warnings: tuple[Problem, ...]
@@ -77,7 +79,7 @@ def load_kit(
         raise KitError(*found)
     kit, refused = _validated(document)
     files = KitFiles(file.parent, document, bounds)
-    prompts, code, wheels = files.prompts(), files.code(), files.wheels()
+    prompts, code, wheels, signers = files.prompts(), files.code(), files.wheels(), files.signers()
     files.check_places()
     files.check_own_text(text)
     lines = _requirement_problems(document)
@@ -85,7 +87,7 @@ def load_kit(
     if problems or kit is None:
         raise KitError(*problems)
     warnings = tuple(_warnings(kit, document))
-    return LoadedKit(kit, file.parent, document, prompts, code, wheels, bounds, warnings)
+    return LoadedKit(kit, file.parent, document, prompts, code, wheels, signers, bounds, warnings)
 
 
 def _validated(document: Document) -> tuple[Kit | None, list[Problem]]:

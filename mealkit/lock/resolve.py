@@ -4,36 +4,41 @@ No I/O except through ``Inputs``. Raises SourceError for an input that a lock ca
 as a path outside its folder or a name with a line break.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Protocol
 
-from pydantic import JsonValue, ValidationError
+from pydantic import JsonValue
 
 from mealkit.digest import Digest, canonical_json
 from mealkit.engines.engine import Recipe
 from mealkit.errors import MealkitError, failure
-from mealkit.lock.resolved import CurrentWeights, Resolved, is_compiled, stated_requirements
+from mealkit.lock.resolved import Resolved, is_compiled, stated_requirements
+from mealkit.lock.resolved_weights import (
+    CurrentWeights,
+    WeightInputs,
+    Weights,
+    kept_weights,
+    lockable,
+    new_weights,
+    plausible,
+)
 from mealkit.recipe.glibc import glibc_of
 from mealkit.recipe.kit import Architecture, Base, Kit, Task, kit_json
 from mealkit.recipe.lock import (
-    About,
     Lock,
     LockedBase,
     LockedCode,
     LockedEngine,
-    LockedFile,
     LockedGateway,
     LockedModel,
     LockedPrompt,
     LockedRuntime,
     LockedWheel,
     ModelShape,
-    Requests,
-    first_fault,
 )
+from mealkit.recipe.lock_records import About, Requests
 from mealkit.recipe.variant import architectures_of, joined, plain_lock
 
 
@@ -45,12 +50,8 @@ class Upgrade(StrEnum):
     WEIGHTS = "weights"
 
 
-class Inputs(Protocol):
+class Inputs(WeightInputs, Protocol):
     """Resolves the inputs of a lock to digests."""
-
-    def weights(self, kit: Kit) -> tuple[tuple[LockedFile, ...], ModelShape]:
-        """Resolve every file of the model."""
-        ...
 
     def packages(
         self, requirements: Sequence[str], excludes: Sequence[str], target: "PythonTarget"
@@ -105,6 +106,8 @@ class KitParts:
     """The weights, if local files differ from those in the lock."""
     current_bases: Mapping[str, LockedBase] = field(default_factory=dict)
     """Base images on this machine that differ from those in the lock, by architecture."""
+    signers: Mapping[str, str] = field(default_factory=dict)
+    """The publishers' keys and signatures in the kit's folder, by their paths."""
     gateway_bounds: tuple[str, ...] = ()
     """Versions that the gateway is tested with. They are not part of the request: a lock that was
     written with other bounds remains valid."""
@@ -229,49 +232,13 @@ def _resolve(
         with lockable("the gateway's packages"):
             gateway_packages = inputs.packages(wanted, (), target)
     if previous and kept and kept.weights == asked.weights and Upgrade.WEIGHTS not in upgrade:
-        files, shape = _kept_weights(parts, inputs, previous)
+        weights = kept_weights(parts.kit, parts.current, inputs, previous.model)
     else:
-        files, shape = _new_weights(parts.kit, inputs)
-    _check_length(parts, shape)
-    resolved = Resolved(base, engine_packages, gateway_packages, files, shape)
+        weights = new_weights(parts.kit, inputs)
+    _check_length(parts, weights.shape)
+    resolved = Resolved(base, engine_packages, gateway_packages, weights)
     with lockable("what was found"):
         return _lock(parts, resolved, asked)
-
-
-def _new_weights(kit: Kit, inputs: Inputs) -> tuple[tuple[LockedFile, ...], ModelShape]:
-    with lockable("the weights"):
-        files, found = inputs.weights(kit)
-    return files, _plausible(found)
-
-
-def _kept_weights(
-    parts: KitParts, inputs: Inputs, previous: Lock
-) -> tuple[tuple[LockedFile, ...], ModelShape]:
-    """Return the locked files, with local ones as they are now."""
-    current = parts.current
-    if current is None:
-        return previous.model.files, previous.model.shape
-    if current.shape is not None and not current.missing:
-        return current.files, _plausible(current.shape)
-    return _new_weights(parts.kit.model_copy(update={"model": current.model}), inputs)
-
-
-def _plausible(shape: ModelShape) -> ModelShape:
-    """Return the shape that a model's headers state, or an empty one if it is not valid."""
-    try:
-        return ModelShape.model_validate_json(shape.model_dump_json())
-    except (ValidationError, MealkitError):
-        return ModelShape()
-
-
-@contextmanager
-def lockable(what: str) -> Iterator[None]:
-    """Turn an invalid value into a problem that names its source."""
-    try:
-        yield
-    except ValidationError as error:
-        message = f"{what} cannot be written to a lock: {first_fault(error)}"
-        raise failure("SOURCE_ANSWER", message) from error
 
 
 def requests_of(parts: KitParts) -> Requests:
@@ -286,6 +253,8 @@ def requests_of(parts: KitParts) -> Requests:
         *found_where,
     ]
     weights = [[kit_json(item) for item in kit.model.weights], kit.model.allow_pickle]
+    if parts.signers:  # so that another key or signature is verified
+        weights.append({path: Digest.of(text.encode()) for path, text in parts.signers.items()})
     return Requests(
         weights=Digest.of(canonical_json(weights)),
         packages=Digest.of(canonical_json(packages)),
@@ -306,15 +275,16 @@ def offline_lock(parts: KitParts, previous: Lock) -> Lock:
 
 
 def _offline(parts: KitParts, previous: Lock) -> Lock:
-    files, shape = previous.model.files, previous.model.shape
+    model = previous.model
+    weights = Weights(model.files, model.shape, model.signatures)
     if parts.current is not None:
-        files, shape = parts.current.files, _plausible(parts.current.shape or shape)
+        shape = plausible(parts.current.shape or weights.shape)
+        weights = replace(weights, files=parts.current.files, shape=shape)
     resolved = Resolved(
         parts.current_bases.get(previous.runtime.architecture, previous.runtime.base),
         previous.engine.packages,
         previous.gateway.packages,
-        files,
-        shape,
+        weights,
     )
     return _lock(parts, resolved, previous.requests)
 
@@ -347,8 +317,9 @@ def _lock(parts: KitParts, resolved: Resolved, asked: Requests) -> Lock:
             name=kit.model.name,
             license=kit.model.license,
             task=parts.task,
-            files=tuple(sorted(resolved.files, key=lambda file: file.path)),
-            shape=resolved.shape,
+            files=tuple(sorted(resolved.weights.files, key=lambda file: file.path)),
+            shape=resolved.weights.shape,
+            signatures=resolved.weights.signatures,
         ),
         prompts={
             name: LockedPrompt(

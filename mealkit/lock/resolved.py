@@ -7,15 +7,14 @@ from pydantic import JsonValue
 
 from mealkit.engines.demand import Use, dtypes_of, shared_memory_bytes
 from mealkit.engines.engine import Recipe
+from mealkit.lock.resolved_weights import Weights
 from mealkit.memory.setting import Compared
 from mealkit.recipe.cuda_builds import built_for, cuda_of
-from mealkit.recipe.kit import Gpu, Kit, Model
+from mealkit.recipe.kit import Gpu, Kit
 from mealkit.recipe.lock import (
     LockedBase,
     LockedDebianBase,
-    LockedFile,
     LockedWheel,
-    ModelShape,
 )
 from mealkit.recipe.requirements import Demand, Requirements
 from mealkit.units import parse_size
@@ -28,23 +27,7 @@ class Resolved:
     base: LockedBase
     engine_packages: tuple[LockedWheel, ...]
     gateway_packages: tuple[LockedWheel, ...]
-    files: tuple[LockedFile, ...]
-    shape: ModelShape
-
-
-@dataclass(frozen=True, slots=True)
-class CurrentWeights:
-    """The model's files of a lock, with those of folder sources as they are now."""
-
-    files: tuple[LockedFile, ...]
-    """Sorted by path; a missing file is still as it is locked."""
-    shape: ModelShape | None
-    """None: the weights must be resolved again, because headers that are not on this machine are
-    needed for the shape, or a file does not have the digest that the kit asserts."""
-    missing: tuple[str, ...]
-    """The paths of locked files that are no longer in their folder."""
-    model: Model
-    """The kit's model with every other source pinned to what is locked."""
+    weights: Weights
 
 
 def is_compiled(kit: Kit) -> bool:
@@ -61,7 +44,7 @@ def stated_requirements(
 ) -> Requirements:
     """Return what a machine must have for a kit with these inputs; ``flags`` are the engine's."""
     hardware = kit.hardware
-    weights_bytes = sum(file.size_bytes for file in resolved.files)
+    weights_bytes = sum(file.size_bytes for file in resolved.weights.files)
     packed = sum(
         wheel.size_bytes for wheel in (*resolved.engine_packages, *resolved.gateway_packages)
     )
@@ -75,7 +58,7 @@ def stated_requirements(
     # 3.6 to 4.6 times (measured on the example kits).
     unpacked = packed * 14 // 3 if is_compiled(kit) else packed * 7 // 2
     disk_bytes = weights_bytes + unpacked
-    model = resolved.shape.described
+    model = resolved.weights.shape.described
     packages = [(wheel.name, wheel.version) for wheel in resolved.engine_packages]
     use = Use(
         flags=flags,

@@ -14,6 +14,7 @@ from mealkit.oci.compression import max_unpacked_bytes, unpacked
 from mealkit.oci.image import Layer
 from mealkit.oci.tar_source import StreamSource
 from mealkit.oci.untar import TarMember, TarStream
+from mealkit.untrusted import shown
 
 _MAX_ENTRIES = 1_000_000
 # The fields of an entry, with their names for people.
@@ -57,7 +58,7 @@ def first_difference(expected: Layer, found: Layer) -> LayerDifference | None:
     ours, theirs = _Entries(expected), _Entries(found)
     for one in ours.members:
         other = next(theirs.members, None)
-        if other is None or one.path != other.path:
+        if other is None or _path(one) != _path(other):
             return _elsewhere(one, other, ours, theirs)
         if changed := _fields(one, other):
             return changed
@@ -100,18 +101,24 @@ def _elsewhere(
     one: TarMember, other: TarMember | None, ours: _Entries, theirs: _Entries
 ) -> LayerDifference:
     """Return why the names at one place differ: a file is missing, extra, or elsewhere."""
-    later = {item.path for item in theirs.members}
-    if one.path not in later:
+    later = {_path(item) for item in theirs.members}
+    if _path(one) not in later:
         return LayerDifference(_name(one), "presence", "a file", "no such file")
-    if other is not None and other.path not in {item.path for item in ours.members}:
+    if other is not None and _path(other) not in set(map(_path, ours.members)):
         return LayerDifference(_name(other), "presence", "no such file", "a file")
     return LayerDifference(_name(one), "order", "here", f"later, after {other and _name(other)}")
 
 
+def _path(member: TarMember) -> bytes:
+    """Return a path without the slash that writers add to folders."""
+    return member.path.rstrip(b"/")
+
+
 def _name(member: TarMember) -> str:
     """Return a path for a message: quoted only if it has unusual characters."""
-    text = member.path.decode(errors="backslashreplace")
-    return text if member.shown == f"'{text}'" else member.shown
+    text = _path(member).decode(errors="backslashreplace")
+    quoted = shown(text, len(text))
+    return text if quoted == f"'{text}'" else quoted
 
 
 def _text(name: str, value: Any) -> str:

@@ -9,6 +9,9 @@ import platformdirs
 from mealkit.errors import failure
 from mealkit.pipeline.ownership import make_own, require_own
 
+REBUILDS = "rebuild-"
+"""The beginning of the names of the folders in which images are built again."""
+
 
 @dataclass(frozen=True, slots=True)
 class Home:
@@ -43,6 +46,11 @@ class Home:
     def roots(self) -> Path:
         """Unpacked images, for the sandbox."""
         return self.root / "roots"
+
+    @property
+    def uploads(self) -> Path:
+        """The records of uploads that killed pushes left in registries."""
+        return self.root / "uploads"
 
     @property
     def runs(self) -> Path:

@@ -10,11 +10,14 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import (
     Field,
     JsonValue,
+    SerializerFunctionWrapHandler,
     StringConstraints,
+    model_serializer,
     model_validator,
 )
 
 from mealkit.recipe.answers import CHANGES_ANSWERS, KEEPS_ANSWERS, StrictModel
+from mealkit.recipe.publisher_signature import SignedBy
 from mealkit.recipe.serving_settings import Serving
 from mealkit.strings import (
     AbsolutePath,
@@ -138,6 +141,14 @@ class _Files(StrictModel):
     """The required SHA-256 of a file, by the file's name. The lock rejects any other."""
     mirrors: Annotated[tuple[Place, ...], KEEPS_ANSWERS] = ()
     """Other places with the same bytes, tried in order when the source fails."""
+    signed_by: Annotated[SignedBy | None, KEEPS_ANSWERS] = None
+    """The publisher whose signature all these files must have; the lock checks and records it."""
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_rare(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Locks have a digest of this form: it must stay what it was before the field existed.
+        form: dict[str, Any] = handler(self)
+        return {name: value for name, value in form.items() if value or name != "signed_by"}
 
 
 class HubWeights(HubPlace, _Files):

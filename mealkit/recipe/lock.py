@@ -22,8 +22,10 @@ from mealkit.errors import MealkitError, failure
 from mealkit.memory.shape import Shape
 from mealkit.names import clash, one_line
 from mealkit.recipe.answers import CHANGES_ANSWERS, KEEPS_ANSWERS, StrictModel, answer_part
-from mealkit.recipe.kit import Contact, Feature, Override, Paper, Task
+from mealkit.recipe.kit import Feature, Override, Task
+from mealkit.recipe.lock_records import About, Requests
 from mealkit.recipe.origins import Origin
+from mealkit.recipe.publisher_signature import LockedSignature
 from mealkit.recipe.requirements import Requirements
 from mealkit.recipe.serving_settings import Serving
 from mealkit.strings import (
@@ -45,9 +47,7 @@ from mealkit.strings import (
     PackageVersion,
     Python,
     RelativePath,
-    Text,
     Variable,
-    Version,
     WheelName,
     Worker,
 )
@@ -130,6 +130,8 @@ class LockedModel(StrictModel):
     """Every file, sorted by path."""
     shape: Annotated[ModelShape, KEEPS_ANSWERS]
     """Facts about the model, for the memory estimate."""
+    signatures: Annotated[tuple[LockedSignature, ...], KEEPS_ANSWERS] = ()
+    """The publishers' signatures that the kit demands, verified when the lock was made."""
 
     @model_validator(mode="after")
     def _has_files_apart(self) -> Self:
@@ -251,37 +253,6 @@ class LockedRuntime(StrictModel):
     """Whether the image also contains its Python modules compiled."""
 
 
-class About(StrictModel):
-    """Information for people; nothing here changes an answer."""
-
-    name: Annotated[Name, KEEPS_ANSWERS]
-    """The kit's name."""
-    version: Annotated[Version, KEEPS_ANSWERS]
-    """The kit's version."""
-    description: Annotated[Text | None, KEEPS_ANSWERS] = None
-    """The purpose of the kit."""
-    license: Annotated[Line, KEEPS_ANSWERS]
-    """The licence of the kit's own files."""
-    paper: Annotated[Paper | None, KEEPS_ANSWERS] = None
-    """The paper that the kit implements."""
-    owner: Annotated[Contact, KEEPS_ANSWERS]
-    """The team to contact when the kit fails."""
-
-
-class Requests(StrictModel):
-    """Digests of the kit's own entries, part by part; a lock is stale if one of them differs."""
-
-    weights: Annotated[Digest, KEEPS_ANSWERS]
-    """The digest of ``model.weights``."""
-    packages: Annotated[Digest, KEEPS_ANSWERS]
-    """The digest of the engine's package requirements."""
-    gateway: Annotated[Digest | None, KEEPS_ANSWERS] = None
-    """The digest of the gateway's package requirements: a newer mealkit does not change the engine.
-    Null in older locks, which had one digest for both."""
-    base: Annotated[Digest, KEEPS_ANSWERS]
-    """The digest of ``runtime.base`` and of the Python version."""
-
-
 class Variant(StrictModel):
     """The fields that differ for the image of a further architecture; the others are shared."""
 
@@ -357,10 +328,11 @@ class Lock(StrictModel):
 
 
 def _plain(form: dict[str, Any]) -> dict[str, Any]:
-    """Drop the fields that few locks have: an empty ``variants``, an empty ``engine.excluded``."""
-    engine = {name: value for name, value in form["engine"].items() if value or name != "excluded"}
-    parts = {**form, "engine": engine}
-    return {name: value for name, value in parts.items() if value or name != "variants"}
+    """Drop the fields that few locks have, if they are empty, so that older locks stay the same."""
+    kept = {name: value for name, value in form.items() if value or name != "variants"}
+    for part, rare in (("engine", "excluded"), ("model", "signatures")):
+        kept[part] = {name: value for name, value in form[part].items() if value or name != rare}
+    return kept
 
 
 def lock_bytes(lock: Lock) -> bytes:

@@ -8,6 +8,13 @@ from mealkit.runtime.life.isolation import close_process
 from mealkit.runtime.life.worker_plan import begin
 
 if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        from mealkit.runtime.modelcar import modelcar_exit
+
+        # Before the process is closed: KServe's other container reads /models through it.
+        done = modelcar_exit(sys.argv[1:])
+        if done is not None:
+            sys.exit(done)
     # Before any of the kit's code runs.
     close_process()
     # Imported objects are never garbage; the container turns the collector on again.

@@ -13,7 +13,14 @@ from pathlib import Path
 
 from mealkit.digest import Digest, canonical_json, digest_of_file
 from mealkit.files.identity import TICK_NS, FileKey
-from mealkit.files.whole import PartialFile, disk_errors, partial_file, require_space, write_whole
+from mealkit.files.whole import (
+    PartialFile,
+    disk_errors,
+    partial_file,
+    remove_leftovers,
+    require_space,
+    write_whole,
+)
 from mealkit.untrusted import UntrustedError, parse_json, read_file
 
 _MAX_RECORD_BYTES = 4096
@@ -117,6 +124,7 @@ class FileCache:
             if Digest.from_hex(path.name) not in keep:
                 freed_bytes += path.stat().st_size
                 self.drop(Digest.from_hex(path.name))
+        remove_leftovers(self._records)
         for part in self.parts.glob("*.part"):
             with part.open("rb") as stream:
                 try:
@@ -126,6 +134,7 @@ class FileCache:
                 freed_bytes += part.stat().st_size
                 part.with_suffix(".json").unlink(missing_ok=True)
                 part.unlink()
+        remove_leftovers(self._records)
         return freed_bytes
 
     def _recorded(self, digest: Digest) -> FileKey | None:

@@ -8,8 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
-from mealkit.lock.resolve import lockable
-from mealkit.lock.resolved import CurrentWeights
+from mealkit.lock.resolved_weights import CurrentWeights, lockable
 from mealkit.recipe.kit import FolderWeights, HubPlace, Model, OciPlace, Place, Weights
 from mealkit.recipe.lock import LockedFile, LockedModel, ModelShape
 from mealkit.recipe.origins import FolderOrigin

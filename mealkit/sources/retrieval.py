@@ -76,6 +76,36 @@ def fetch_weights(
         return {file.sha256: path for file, path in zip(locked, paths, strict=True)}
 
 
+def read_beside(
+    entry: Weights,
+    name: str,
+    kit_folder: Path,
+    locked: Sequence[LockedFile],
+    supplies: Supplies,
+    max_bytes: int,
+) -> bytes:
+    """Return a file that is at the places of an entry and is not one of the model's.
+
+    It is read at the commit or the digest of the locked files.
+
+    Raises:
+        SourceError: no place has it, or it is larger than ``max_bytes``.
+    """
+    own = [file for file in locked if name_at(entry, file.path) is not None]
+    with ExitStack() as stack:
+        readers = [
+            stack.enter_context(
+                closing(open_place(place, kit_folder, supplies, locked_revision(place, own)))
+            )
+            for place in (entry, *entry.mirrors)
+        ]
+        ((file,), _) = first_that_works(readers, lambda reader: reader.pin([name], {}))
+        if file.size_bytes > max_bytes:
+            message = f"{name} has {file.size_bytes} bytes; at most {max_bytes} are read"
+            raise failure("SOURCE_SIZE", message, where=name)
+        return file.ranges.read(0, file.size_bytes)
+
+
 class _InTurn:
     """A task that counts the bytes of several downloads, until they are stopped."""
 

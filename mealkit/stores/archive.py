@@ -21,6 +21,7 @@ from mealkit.oci.index import MAX_INDEX_BYTES, Index
 from mealkit.oci.tar_source import FileSource
 from mealkit.oci.untar import EntryError, Kind, TarMember, TarStream, parts_of
 from mealkit.progress import Advance, silent
+from mealkit.stores.attached import SUBJECT
 from mealkit.stores.blob_folder import HEX_NAME
 from mealkit.stores.blobs import FileBlob, RangesBlob, range_blob, ranges_bytes, small_bytes
 from mealkit.stores.docker_archive import LIST_NAME, NamedEntry, Ranges, docker_entries
@@ -129,8 +130,13 @@ def open_joined(joined: JoinedFiles, *, strict: bool = False) -> OpenedArchive:
         raise _invalid(where, "has no index.json of an OCI layout")
     index = Index.parse(ranges_bytes(found), f"{where}: {INDEX_NAME}")
     source = Source(where, lambda item: small_bytes(blob_of(item)), blob_of)
-    entries = (NamedEntry(item, index.names(item.digest)) for item in index.images().values())
-    return OpenedArchive(tuple(entries), source, members)
+    about = [item for item in index.descriptors if SUBJECT in item.annotations]
+    entries = [
+        NamedEntry(item, index.names(item.digest))
+        for item in index.images().values()
+        if SUBJECT not in item.annotations
+    ]
+    return OpenedArchive((*entries, *(NamedEntry(item, ()) for item in about)), source, members)
 
 
 def _members(joined: JoinedFiles, *, strict: bool) -> dict[str, Ranges]:

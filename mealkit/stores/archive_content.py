@@ -14,12 +14,13 @@ from mealkit.oci.artifact import Artifact, read_artifact
 from mealkit.oci.choosing import Source, content_at
 from mealkit.oci.descriptor import CONFIG_TYPES, INDEX_TYPES, Descriptor
 from mealkit.oci.image import Image, with_parts
+from mealkit.oci.index import ImageIndex, Index
 from mealkit.oci.manifest import Manifest
 from mealkit.oci.reference import Reference
 from mealkit.stores.archive import open_joined
 from mealkit.stores.attached import SUBJECT
 from mealkit.stores.docker_archive import NamedEntry, require_listed
-from mealkit.stores.packed_archive import AttachedArtifact, NamedContent
+from mealkit.stores.packed_archive import AttachedArtifact, CoveringIndex, NamedContent
 from mealkit.stores.volume_reading import JoinedFiles
 from mealkit.untrusted import shown
 
@@ -35,6 +36,7 @@ class ArchiveContent:
 
     images: tuple[NamedContent, ...]
     artifacts: tuple[AttachedArtifact, ...]
+    indexes: tuple[CoveringIndex, ...] = ()
     _by_digest: Mapping[Digest, Artifact] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -51,6 +53,13 @@ class ArchiveContent:
         found = [item.artifact.descriptor for item in self.artifacts if item.subject == subject]
         kept = (item for item in found if artifact_type in {None, item.artifact_type})
         return tuple(sorted(kept, key=lambda item: item.digest))
+
+    def indexes_of(self, image: Digest) -> tuple[Descriptor, ...]:
+        """Return the indexes that list an image."""
+        tops = [item.content for item in self.images if isinstance(item.content, ImageIndex)]
+        found = [top.descriptor for top in tops if image in {one.digest for one in top.images}]
+        found += [item.index.descriptor for item in self.indexes if item.image == image]
+        return tuple({item.digest: item for item in found}.values())
 
     def artifact(self, listed: Descriptor) -> Artifact:
         """Return an artifact that ``listed`` returned."""
@@ -71,10 +80,13 @@ def read_content(joined: JoinedFiles) -> ArchiveContent:
         raise _invalid(where, f"has {count} entries, at most {_MAX_ENTRIES} are allowed")
     images: list[NamedContent] = []
     artifacts: list[AttachedArtifact] = []
+    indexes: list[CoveringIndex] = []
     for entry in archive.entries:
-        attached = _attached(entry.descriptor, source)
-        if attached is not None:
-            artifacts.append(attached)
+        about = _about(entry.descriptor, source)
+        if isinstance(about, AttachedArtifact):
+            artifacts.append(about)
+        elif isinstance(about, CoveringIndex):
+            indexes.append(about)
         else:
             content = content_at(entry.descriptor, source)
             images.append(NamedContent(content, tuple(_full_names(entry))))
@@ -83,28 +95,35 @@ def read_content(joined: JoinedFiles) -> ArchiveContent:
     if archive.has_two_lists:
         configs = {image.config_descriptor.digest for image in _images(images)}
         require_listed(where, archive.members, configs)
-    _require_subjects(images, artifacts, where)
-    return ArchiveContent(tuple(images), tuple(artifacts))
+    _require_subjects(images, artifacts, indexes, where)
+    return ArchiveContent(tuple(images), tuple(artifacts), tuple(indexes))
 
 
-def _attached(entry: Descriptor, source: Source) -> AttachedArtifact | None:
-    """Return the artifact that an entry names, or None if it is an image or an index of images."""
-    if entry.media_type in INDEX_TYPES:
-        return None
-    raw = source.read(entry)
-    manifest = Manifest.read(raw, entry.media_type)
-    if manifest.config.media_type in CONFIG_TYPES and manifest.artifact_type is None:
-        return None
-    artifact = read_artifact(raw, source.blob_of)
+def _about(entry: Descriptor, source: Source) -> AttachedArtifact | CoveringIndex | None:
+    """Return what an entry names, or None if it is an image or an index with its images."""
     stated = entry.annotations.get(SUBJECT)
     try:
         noted = Digest(stated) if stated is not None else None
     except ValueError as error:
-        raise _invalid(source.where, f"has an artifact about {shown(stated or '')}") from error
+        raise _invalid(source.where, f"has something about {shown(stated or '')}") from error
+    raw = source.read(entry)
+    if entry.media_type in INDEX_TYPES:
+        return None if noted is None else _covering(entry, raw, noted, source)
+    manifest = Manifest.read(raw, entry.media_type)
+    is_image = manifest.config.media_type in CONFIG_TYPES and manifest.artifact_type is None
+    if is_image and noted is None:
+        return None
+    artifact = read_artifact(raw, source.blob_of)
     subject = manifest.subject.digest if manifest.subject else noted
     if noted not in {None, subject}:
         raise _invalid(source.where, f"lists {entry.digest} as about {noted}, but it is not")
     return AttachedArtifact(artifact, subject)
+
+
+def _covering(entry: Descriptor, raw: bytes, image: Digest, source: Source) -> CoveringIndex:
+    if image not in Index.parse(raw, entry.digest).images():
+        raise _invalid(source.where, f"says that {entry.digest} lists {image}, but it does not")
+    return CoveringIndex(ImageIndex(raw, (), entry.media_type), image)
 
 
 def _full_names(entry: NamedEntry) -> Iterator[str]:
@@ -122,11 +141,20 @@ def _images(contents: Sequence[NamedContent]) -> Iterator[Image]:
 
 
 def _require_subjects(
-    images: Sequence[NamedContent], artifacts: Sequence[AttachedArtifact], where: str
+    images: Sequence[NamedContent],
+    artifacts: Sequence[AttachedArtifact],
+    indexes: Sequence[CoveringIndex],
+    where: str,
 ) -> None:
     """Check that every artifact is about something in the archive, or about the archive."""
+    every = {image.digest for image in _images(images)}
+    for covering in indexes:
+        if covering.image not in every:
+            digest = covering.index.digest
+            raise _invalid(where, f"has {digest} for {covering.image}, without that")
     there = {item.descriptor.digest for named in images for item in with_parts(named.content)}
     there |= {item.artifact.digest for item in artifacts}
+    there |= {item.index.digest for item in indexes}
     for item in artifacts:
         if item.subject is not None and item.subject not in there:
             raise _invalid(

@@ -9,11 +9,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from mealkit.digest import Digest
+from mealkit.digest import Digest, canonical_json
 from mealkit.errors import failure
 from mealkit.oci.artifact import Artifact
 from mealkit.oci.image import Blob, BytesBlob, Content, with_parts
-from mealkit.oci.index import LAYOUT_BYTES, LAYOUT_FILE, Index
+from mealkit.oci.index import LAYOUT_BYTES, LAYOUT_FILE, ImageIndex, Index
 from mealkit.oci.tar import END, Bytes, TarDirectory, TarFile, header
 from mealkit.oci.ustar import padding
 from mealkit.progress import Advance, silent
@@ -38,6 +38,15 @@ class AttachedArtifact:
 
     artifact: Artifact
     subject: Digest | None
+
+
+@dataclass(frozen=True, slots=True)
+class CoveringIndex:
+    """An index of which an archive has only one image: signatures may be about the index."""
+
+    index: ImageIndex
+    """The index, without its images."""
+    image: Digest
 
 
 @dataclass(frozen=True)
@@ -101,7 +110,9 @@ class PackedArchive:
 
 
 def packed(
-    contents: Sequence[NamedContent], artifacts: Sequence[AttachedArtifact]
+    contents: Sequence[NamedContent],
+    artifacts: Sequence[AttachedArtifact],
+    indexes: Sequence[CoveringIndex] = (),
 ) -> PackedArchive:
     """Return the archive of images and indexes, and of what is attached to them."""
     index, blobs = Index(), dict[Digest, Blob]()
@@ -109,11 +120,17 @@ def packed(
     for item in contents:
         index = index.with_image(item.content.descriptor, item.names)
         every += with_parts(item.content)
-    for attached in artifacts:
-        notes = {} if attached.subject is None else {SUBJECT: str(attached.subject)}
-        entry = replace(attached.artifact.descriptor, annotations=notes)
-        index = index.with_image(entry, [])
-        every.append(attached.artifact)
+    about: list[tuple[Content, Digest | None]] = [
+        *((attached.artifact, attached.subject) for attached in artifacts),
+        *((covering.index, covering.image) for covering in indexes),
+    ]
+    for content, subject in about:
+        notes = {} if subject is None else {SUBJECT: str(subject)}
+        entry = replace(content.descriptor, annotations=notes)
+        index = replace(index, forms=(*index.forms, entry.as_json()))
+        every.append(content)
+    forms = {canonical_json(form): form for form in index.forms}
+    index = replace(index, forms=tuple(forms[key] for key in sorted(forms)))
     for one in every:
         blobs |= {blob.digest: blob for blob in one.blobs}
         raw = BytesBlob(one.raw_manifest)

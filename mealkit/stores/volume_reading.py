@@ -175,17 +175,20 @@ def _require_one_archive(paths: Sequence[Path], volumes: dict[Path, VolumeHead])
     most = max(sorted(kinds), key=lambda kind: counts[kind])
     raise failures(
         [
-            problem(
-                "VOLUME_FOREIGN",
-                f"{path} is volume {head.volume} of another archive than the other files",
-                measured=head.archive,
-                required=most,
-                where=str(path),
-                hint="name only the volumes of one archive",
-            )
+            _changed(path) or _foreign(path, head, most)
             for path, head in volumes.items()
             if head.archive != most
         ]
+    )
+
+
+def _foreign(path: Path, head: VolumeHead, others: str) -> Problem:
+    return problem(
+        "VOLUME_FOREIGN",
+        f"{path} is volume {head.volume} of another archive than the other files",
+        measured=head.archive,
+        required=others,
+        where=str(path),
     )
 
 

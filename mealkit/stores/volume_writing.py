@@ -124,6 +124,7 @@ class _Writing:
 
     def write(self, pieces: tuple[_Piece, ...]) -> tuple[WrittenFile, ...]:
         """Write the files that are not there yet."""
+        remove_leftovers(self._listed.parent, self._listed.name)
         self._read_list(pieces)
         written: list[WrittenFile] = []
         for number, piece in enumerate(pieces):

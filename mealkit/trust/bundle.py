@@ -17,7 +17,7 @@ from mealkit.oci.artifact import Artifact, Attachment, artifact_of
 from mealkit.oci.descriptor import Descriptor
 from mealkit.oci.image import BytesBlob
 from mealkit.trust.keyring import KeyRing, TrustedKey
-from mealkit.trust.keys import SigningKey
+from mealkit.trust.signing_keys import SigningKey
 from mealkit.trust.statement import PAYLOAD_TYPE, Statement, invalid, read_statement, rfc3339
 from mealkit.trust.verified import Form, KeySigner, Verified
 from mealkit.untrusted import UntrustedError, parse_json_object, shown

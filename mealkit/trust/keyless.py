@@ -1,7 +1,8 @@
 """Signatures by identities that Sigstore's certificate authority has confirmed, instead of keys.
 
 Uses the library ``sigstore``, an extra of mealkit. Verifying makes no network requests: the roots
-of trust come from a file. Raises TrustError.
+of trust come from a file. Signing asks the services that a file names, or Sigstore's own; the
+identity comes from the CI. Raises TrustError.
 """
 
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mealkit.digest import Digest
+from mealkit.digest import Digest, canonical_json
 from mealkit.errors import MealkitError, failure
 from mealkit.trust.bundle import Bundle, statement_about
 from mealkit.trust.verified import Form, IdentitySigner, Verified
@@ -52,6 +53,49 @@ def verified_by_identity(
     )
 
 
+def sign_with_identity(statement: bytes, trust_config: Path | None) -> bytes:
+    """Return the bundle of a statement, signed with the identity that this CI job has.
+
+    ``trust_config`` is a file in Sigstore's format (ClientTrustConfig) with the services and their
+    certificates; None: Sigstore's public ones. The statement gets into a public log there.
+
+    Raises:
+        TrustError: ``KEYLESS_MISSING``; ``KEYLESS_FAILED``: this is not a CI job with an identity,
+            or a service refuses.
+    """
+    try:
+        from sigstore.dsse import Statement as SigstoreStatement  # noqa: PLC0415
+        from sigstore.errors import Error  # noqa: PLC0415
+        from sigstore.models import ClientTrustConfig  # noqa: PLC0415
+        from sigstore.oidc import IdentityToken, detect_credential  # noqa: PLC0415
+        from sigstore.sign import SigningContext  # noqa: PLC0415
+    except ImportError as error:
+        raise _missing() from error
+    try:
+        token = detect_credential()
+        if token is None:
+            raise failure("KEYLESS_FAILED", "this is not a CI job that has an identity")
+        config = (
+            ClientTrustConfig.production()
+            if trust_config is None
+            else ClientTrustConfig.from_json(trust_config.read_text())
+        )
+        context = SigningContext.from_trust_config(config)
+        with context.signer(IdentityToken(token)) as signer:
+            signed = signer.sign_dsse(SigstoreStatement(_with_name(statement)))
+    except (Error, OSError, ValueError) as error:
+        message = f"the image was not signed with an identity: {shown(str(error))}"
+        raise failure("KEYLESS_FAILED", message) from None  # the cause may show the token
+    return bytes(signed.to_json().encode())
+
+
+def _with_name(statement: bytes) -> bytes:
+    """Return a statement whose subject has a name, which the library requires; it is empty."""
+    form = parse_json_object(statement)
+    (subject,) = form["subject"]
+    return canonical_json({**form, "subject": [{"name": "", **subject}]})
+
+
 def _signer(raw: bytes, identities: Sequence[Identity]) -> IdentitySigner:
     try:
         from sigstore.errors import Error  # noqa: PLC0415  an extra, and slow to import
@@ -66,7 +110,7 @@ def _signer(raw: bytes, identities: Sequence[Identity]) -> IdentitySigner:
             verifier = Verifier(trusted_root=TrustedRoot.from_file(str(item.trusted_root)))
             wanted = policy.Identity(identity=item.identity, issuer=item.issuer)
             verifier.verify_dsse(SigstoreBundle.from_json(raw), wanted)
-        except (Error, ValueError) as error:
+        except (Error, OSError, ValueError) as error:
             reasons.append(shown(str(error)))
         else:
             return IdentitySigner(item.identity, item.issuer)

@@ -8,7 +8,7 @@ does not ask when a signature says it was made.
 from dataclasses import dataclass
 
 from mealkit.errors import failure
-from mealkit.trust.keys import PublicKey
+from mealkit.trust.signing_keys import PublicKey
 from mealkit.trust.statement import rfc3339
 
 # Clocks of two machines differ.

@@ -14,7 +14,7 @@ from mealkit.digest import Digest, canonical_json
 from mealkit.errors import failure
 from mealkit.names import path_fault
 from mealkit.trust.bundle import read_bundle, signed_bundle
-from mealkit.trust.keys import PublicKey, SigningKey
+from mealkit.trust.signing_keys import PublicKey, SigningKey
 from mealkit.trust.statement import STATEMENT_TYPE, invalid, only_subject, statement_form
 from mealkit.untrusted import shown
 

@@ -17,8 +17,8 @@ from mealkit.kit.document import Document, read_document
 from mealkit.kit.document import Path as FieldPath
 from mealkit.kit.files import decoded
 from mealkit.kit.problems import problems_of
-from mealkit.trust.keys import MAX_KEY_BYTES, PublicKey, read_public_key
 from mealkit.trust.policy import Policy, PolicyKey
+from mealkit.trust.signing_keys import MAX_KEY_BYTES, PublicKey, read_public_key
 from mealkit.untrusted import UntrustedError, read_file
 
 MAX_POLICY_BYTES = 1024 * 1024

@@ -17,7 +17,7 @@ from mealkit.oci.descriptor import CONFIG, Descriptor
 from mealkit.oci.image import BytesBlob
 from mealkit.trust.bundle import decoded, other_subject
 from mealkit.trust.keyring import KeyRing
-from mealkit.trust.keys import SigningKey
+from mealkit.trust.signing_keys import SigningKey
 from mealkit.trust.statement import invalid
 from mealkit.trust.verified import SIGNED, Form, KeySigner, Verified
 from mealkit.untrusted import UntrustedError, parse_json_object, shown

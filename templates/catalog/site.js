@@ -74,13 +74,14 @@ function startFilters(form) {
 }
 
 function startCopying(command) {
+  const text = command.textContent.trim();
   const button = document.createElement("button");
   button.type = "button";
   button.textContent = "Copy";
-  button.setAttribute("aria-label", `Copy the command ${command.textContent.trim()}`);
+  button.setAttribute("aria-label", `Copy the command ${text}`);
   button.addEventListener("click", async () => {
     try {
-      await navigator.clipboard.writeText(command.textContent.trim());
+      await navigator.clipboard.writeText(text);
       button.textContent = "Copied";
     } catch {
       getSelection().selectAllChildren(command.querySelector("code"));

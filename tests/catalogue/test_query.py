@@ -1,31 +1,12 @@
 """The search: by words and by what fits."""
 
 import pytest
-from fakes.listed import GIB, needs
+from fakes.listed import GIB, needs, on_gpus
 
 from mealkit.catalogue.query import Query, best, fit_in_memory, fit_on_card, matches
-from mealkit.memory.shape import Shape
 from mealkit.preflight.cards import card_of
 from mealkit.preflight.fit import Fit
 from mealkit.recipe.kit import Gpu
-from mealkit.recipe.requirements import Demand
-
-
-def on_gpus(weights_bytes: int, **demand):
-    """Requirements of a model with this many bytes of weights in vLLM."""
-    shape = Shape(
-        bytes_by_dtype={"BF16": weights_bytes},
-        layers=28,
-        hidden_size=3584,
-        intermediate_size=18944,
-        heads=28,
-        kv_heads=4,
-        head_dimension=128,
-        vocabulary=152064,
-        max_positions=32768,
-    )
-    asked = Demand(engine="vllm", context_tokens=4096, **demand)
-    return needs(gpu=Gpu.REQUIRED, model=shape, demand=asked)
 
 
 @pytest.mark.parametrize(

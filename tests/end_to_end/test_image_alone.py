@@ -111,3 +111,31 @@ def test_without_its_weights_it_says_which_file_is_missing(demo, started, sdk, u
     assert "model.safetensors" in json.dumps(last)
     assert last["owner"] == "platform"
     assert status["StatusCode"] == CATALOGUE["WEIGHTS_MISSING"].error.exit_code
+
+
+def test_kserve_reads_its_weights_through_a_modelcar(demo_tag, started, tmp_path):
+    """As in a pod: the check ends well, and another user's container follows the link to the files.
+
+    The two containers share a volume and their processes, and have KServe's user.
+    """
+    models = "/proc/$$/root/models"
+    tmp_path.chmod(0o777)
+    shared = {"user": "1010", "volumes": {str(tmp_path): {"bind": "/mnt", "mode": "rw"}}}
+    check = started(demo_tag, command=["sh", "-c", "echo 'Pre-fetching modelcar demo: ' && true"])
+    assert check.wait(timeout=60)["StatusCode"] == 0
+    text = f"ln -sf {models} /mnt/models && sleep infinity"
+    modelcar = started(demo_tag, command=["sh", "-c", text], **shared)
+    script = (
+        "import pathlib, time\n"
+        "while not (path := pathlib.Path('/mnt/models/config.json')).exists(): time.sleep(0.05)\n"
+        "print(len(path.read_bytes()), sorted(p.name for p in path.parent.iterdir()))"
+    )
+    reader = started(
+        demo_tag,
+        entrypoint=["python3.13", "-c", script],
+        pid_mode=f"container:{modelcar.id}",
+        **shared,
+    )
+    assert reader.wait(timeout=60)["StatusCode"] == 0
+    files = ["config.json", "model.onnx", "model.safetensors", "tokenizer.json"]
+    assert reader.logs().decode() == f"612 {files}\n"

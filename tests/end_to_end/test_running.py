@@ -23,6 +23,7 @@ from mealkit.pipeline.image.building import build_kit
 from mealkit.pipeline.image.image_lock import lock_of
 from mealkit.pipeline.image.outputs import Outputs
 from mealkit.pipeline.machine.clients import read_logs, running_kits, stop_kit
+from mealkit.pipeline.publish.rehashing import rehash
 from mealkit.pipeline.run.running import RunReport, RunRequest, run_kit
 from mealkit.preflight.facts import read_facts
 from mealkit.stores.docker_load import load
@@ -78,6 +79,20 @@ def answer_to_example(report: RunReport) -> dict[str, Any]:
         return form
 
 
+def assert_rehashed(name: str, demo: Demo) -> None:
+    """A running kit is equal to its image, until a file of its root changes: then that is named."""
+    found = rehash(name, demo.home)
+    assert (found.pinned_by, found.problems) == (demo.report.digest, ())
+    (root,) = demo.home.roots.iterdir()
+    file = root / "opt/mealkit/lib/mealkit/paths.py"
+    before = file.read_bytes()
+    file.write_bytes(before + b"import os\n")
+    (problem,) = rehash(name, demo.home).problems
+    file.write_bytes(before)
+    assert problem.code == "CONTENT_DIFFERS"
+    assert problem.message.startswith("opt/mealkit/lib/mealkit/paths.py: expected sha256:")
+
+
 @pytest.mark.docker
 @pytest.mark.online
 @pytest.mark.xdist_group("demo")
@@ -108,6 +123,7 @@ def test_docker_serves_with_the_weights_mounted_from_the_store(demo: Demo, run, 
     assert "starting with docker" in heard.phases
     assert report.owner.contact == "https://example.org/mealkit/sbert-minilm"
     assert len(answer_to_example(report)["data"][0]["embedding"]) == 384
+    assert rehash(report.name, demo.home).problems == ()  # its files and the mounted weights
     lines = list(read_logs(report.name, follow=False, tail=5, home=demo.home))
     assert all(json.loads(line) for line in lines)
     metadata = json.dumps(get(f"{report.url}/v1/metadata")[0])
@@ -144,6 +160,7 @@ def test_the_sandbox_serves_the_same_vectors(demo: Demo, run):
     assert report.limits
     for limit in report.limits:
         assert any(limit in phase for phase in heard.phases)
+    assert_rehashed(report.name, demo)
     ended = stop_kit(report.name, timeout_seconds=None, home=demo.home)
     assert (ended.code, ended.signal) == (0, None)
 

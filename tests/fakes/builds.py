@@ -11,6 +11,7 @@ from mealkit.lock.resolve import PythonTarget, resolve
 from mealkit.recipe.kit import Kit
 from mealkit.recipe.lock import Lock, LockedFile, LockedWheel, ModelShape
 from mealkit.recipe.origins import FolderOrigin
+from mealkit.recipe.publisher_signature import LockedSignature
 
 
 class LocalInputs(FixedInputs):
@@ -49,6 +50,9 @@ class LocalInputs(FixedInputs):
     ) -> Mapping[str, tuple[str, ...]]:
         """Return the first package for every name."""
         return dict.fromkeys(names, (packages[0].name,))
+
+    def signatures(self, kit: Kit, files: Sequence[LockedFile]) -> tuple[LockedSignature, ...]:
+        return ()
 
     def packages(
         self, requirements: Sequence[str], excludes: Sequence[str], target: PythonTarget

@@ -20,6 +20,7 @@ from mealkit.recipe.lock import (
     ModelShape,
 )
 from mealkit.recipe.origins import FolderOrigin
+from mealkit.recipe.publisher_signature import LockedSignature
 
 KIT: dict[str, Any] = {
     "apiVersion": "mealkit/v1",
@@ -144,6 +145,9 @@ class FixedInputs:
             for name in item.files
         ]
         return tuple(files), ModelShape(parameters=10)
+
+    def signatures(self, kit: Kit, files: Sequence[LockedFile]) -> tuple[LockedSignature, ...]:
+        return ()
 
     def packages(
         self, requirements: Sequence[str], excludes: Sequence[str], target: PythonTarget

@@ -8,9 +8,13 @@ from typing import Any
 from mealkit.catalogue.entry import Entry
 from mealkit.catalogue.merging import Journal, change
 from mealkit.catalogue.records import new_record
+from mealkit.catalogue.site_pages import Inside, LayerRow, Version
 from mealkit.digest import Digest
+from mealkit.memory.shape import Shape
 from mealkit.recipe.kit import Contact, Gpu, Task
-from mealkit.recipe.requirements import Requirements
+from mealkit.recipe.lock import Lock
+from mealkit.recipe.requirements import Demand, Requirements
+from mealkit.trust.sbom import sbom_of
 
 GIB = 2**30
 
@@ -71,3 +75,39 @@ def write_side_by_side(
     assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [
         0
     ] * writers
+
+
+def version_of(lock: Lock, readme: str | None = None, **changes: Any) -> Version:
+    """A version of a kit for a site, with everything that its image would say."""
+    about, layer = lock.about, LayerRow("the kit's own files", 2048, Digest.of(b"layer"))
+    stated = {
+        "version": about.version,
+        "description": about.description,
+        "owner": about.owner,
+        "license": about.license,
+        "model": lock.model.name,
+        "model_license": lock.model.license,
+        "task": lock.model.task,
+        "engine": lock.engine.name,
+        "paper": about.paper,
+        "requirements": {lock.runtime.architecture: lock.requirements},
+    }
+    entry = listed_entry(about.name, **{**stated, **changes})
+    return Version(entry, readme, Inside(lock, (layer,), sbom_of(lock, mealkit_version="1")))
+
+
+def on_gpus(weights_bytes: int, **demand: Any) -> Requirements:
+    """Requirements of a model with this many bytes of weights, which vLLM runs on GPUs."""
+    shape = Shape(
+        bytes_by_dtype={"BF16": weights_bytes},
+        layers=28,
+        hidden_size=3584,
+        intermediate_size=18944,
+        heads=28,
+        kv_heads=4,
+        head_dimension=128,
+        vocabulary=152064,
+        max_positions=32768,
+    )
+    asked = Demand(engine="vllm", context_tokens=4096, **demand)
+    return needs(gpu=Gpu.REQUIRED, model=shape, demand=asked)

@@ -10,7 +10,7 @@ from mealkit.oci.descriptor import MANIFEST, Descriptor
 from mealkit.oci.image import BytesBlob
 from mealkit.trust.bundle import BUNDLE_TYPE, bundle_artifact, signed_bundle
 from mealkit.trust.keyring import KeyRing, TrustedKey
-from mealkit.trust.keys import Algorithm, SigningKey, new_key, read_signing_key
+from mealkit.trust.signing_keys import Algorithm, SigningKey, new_key, read_signing_key
 from mealkit.trust.simple_signing import signature_artifact, simple_payload, simple_signature
 from mealkit.trust.statement import Statement
 from mealkit.trust.verified import SIGNED

@@ -8,6 +8,7 @@ from mealkit.oci.reference import Reference
 from mealkit.pipeline.home import home_at
 from mealkit.pipeline.image.outputs import Outputs, deliver
 from mealkit.pipeline.image.pulling import pull
+from mealkit.pipeline.publish.copying import copy
 from mealkit.progress import SilentTask, Task
 from mealkit.stores.local import LocalStore
 from mealkit.stores.registry import push as _imported  # once, not in each process
@@ -47,5 +48,12 @@ def pull_kit(tick: Tick, reference: str, home: str) -> None:
 
 def push_kit(tick: Tick, name: str, home: str, reference: str) -> None:
     """Push an image of a home's store."""
-    image = LocalStore(home_at(Path(home)).store).image(name)
-    deliver(image, name, Outputs(push=[reference]).places(), (), Ticking(tick))
+    here = home_at(Path(home))
+    places = Outputs(push=[reference]).places()
+    image = LocalStore(here.store).image(name)
+    deliver(image, name, places, (), Ticking(tick), uploads=here.uploads)
+
+
+def copy_kit(tick: Tick, source: str, target: str, home: str) -> None:
+    """Copy an image from one registry to another."""
+    copy(source, target, Ticking(tick), uploads=home_at(Path(home)).uploads)

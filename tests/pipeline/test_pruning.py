@@ -55,11 +55,15 @@ def test_files_that_no_image_needs_are_deleted(kit, home, build):
     index = home.indexes / "old"
     index.parent.mkdir(parents=True)
     index.write_bytes(bytes(3000))
+    killed = home.root / "rebuild-killed" / "blobs"
+    killed.mkdir(parents=True)
+    (killed / "x").write_bytes(bytes(4000))
     root = home.roots / ("cd" * 32)
     (root / "etc").mkdir(parents=True)
     (root / "etc" / "x").write_bytes(bytes(1000))
     (root / "etc").chmod(0o555)
-    assert pruned(home) >= 11000
+    assert pruned(home) >= 15000
+    assert not killed.parent.exists()
     assert not unused.exists()
     assert not left.exists()
     assert not index.exists()

@@ -4,6 +4,7 @@ import gzip
 import json
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from fakes.served import need
 
 from mealkit.assembly.lean import lean_image, weight_layers
 from mealkit.digest import Digest
-from mealkit.errors import MealkitError
+from mealkit.errors import MealkitError, failure
 from mealkit.oci.descriptor import DOCKER_LAYER_GZIP, DOCKER_MANIFEST
 from mealkit.oci.image import Image
 from mealkit.oci.reference import Reference
@@ -29,6 +30,7 @@ from mealkit.pipeline.machine.stated_needs import stated_by
 from mealkit.pipeline.opening_images import current_image, open_image
 from mealkit.pipeline.targets import RegistryReference, StoredDigest
 from mealkit.stores.local import LocalStore
+from mealkit.stores.registry.blob import RegistryBlob
 from mealkit.stores.registry.push import push
 from mealkit.stores.registry.reaching import Registries
 
@@ -332,3 +334,32 @@ def test_an_image_is_delivered_to_every_place(quirky, built, tmp_path):
     assert {"1.0.0", "latest"} <= set(quirky.manifests)
     assert (tmp_path / "a.tar").is_file()
     assert (tmp_path / "b" / "index.json").is_file()
+
+
+def test_a_run_begins_with_the_layers_while_the_weights_are_fetched(quirky, target, built, home):
+    """The image without weights can be loaded before the registry has sent them."""
+    begun, ready = threading.Event(), []
+
+    def wait(handler):
+        return weights_of(built) in handler.path and not begun.wait(30)
+
+    def early(image):
+        lean = lean_image(image)
+        assert not any(isinstance(layer.blob, RegistryBlob) for layer in lean.layers)
+        assert validate(lean) == []
+        ready.append(lean.digest)
+        begun.set()
+
+    quirky.quirks.append(wait)
+    image = pull(target.reference, "amd64", home, Heard(), accept=accept_every, early=early)
+    assert ready == [lean_image(image).digest]
+
+
+def test_what_begins_early_and_fails_does_not_fail_the_pull(target, built, home):
+    """The same is done again afterwards, and its problem is told then."""
+
+    def early(_image):
+        raise failure("CLIENT_UNAVAILABLE", "no engine answers")
+
+    image = pull(target.reference, "amd64", home, Heard(), accept=accept_every, early=early)
+    assert image.digest == built.digest

@@ -26,7 +26,6 @@ from mealkit.digest import Digest
 from mealkit.engines.registry import recipe_of
 from mealkit.recipe.kit import Architecture, Contact, Feature, Gpu, Override, Task
 from mealkit.recipe.lock import (
-    About,
     Lock,
     LockedEngine,
     LockedFile,
@@ -36,9 +35,9 @@ from mealkit.recipe.lock import (
     LockedPrompt,
     LockedRuntime,
     ModelShape,
-    Requests,
     lock_bytes,
 )
+from mealkit.recipe.lock_records import About, Requests
 from mealkit.recipe.requirements import Requirements
 from mealkit.recipe.serving_settings import Serving
 

@@ -11,9 +11,9 @@ from fakes.served import ROOT
 from mealkit.digest import Digest
 from mealkit.oci.reference import Reference
 from mealkit.recipe.lock import Lock, read_lock
-from mealkit.trust.keys import Algorithm, new_key, read_public_key
 from mealkit.trust.policy_file import LoadedPolicy, load_policy
 from mealkit.trust.rule_results import ImageFacts
+from mealkit.trust.signing_keys import Algorithm, new_key, read_public_key
 from mealkit.trust.verified import SIGNED, Form, KeySigner, Verified
 
 

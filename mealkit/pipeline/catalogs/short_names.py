@@ -19,7 +19,7 @@ from mealkit.oci.reference import Reference
 from mealkit.pipeline.catalogs.open_catalogs import FoundKit, find_kit
 from mealkit.pipeline.configuration import read_configuration
 from mealkit.pipeline.home import Home
-from mealkit.pipeline.targets import RegistryReference, StoredName
+from mealkit.pipeline.targets import RegistryReference, StoredName, read_target, registry_named
 from mealkit.progress import Progress
 from mealkit.stores.local import LocalStore
 from mealkit.untrusted import UntrustedError, parse_json_object, read_file
@@ -50,6 +50,27 @@ def from_catalogs(target: StoredName, home: Home, progress: Progress) -> Registr
     catalogs = read_configuration().catalogs
     if not catalogs:
         return None
+    return _listed(name, catalogs, home, progress)
+
+
+def kit_to_pull(text: str, home: Home, progress: Progress) -> RegistryReference:
+    """Return what to pull: a reference in a registry, or a name that a catalogue lists now.
+
+    Raises:
+        KitError: it is neither (``TARGET_UNFIT``).
+        StoreError, RegistryError: as ``from_catalogs``.
+    """
+    found = read_target(text)
+    if isinstance(found, StoredName) and _SHORT_NAME.fullmatch(text):
+        catalogs = read_configuration().catalogs
+        if catalogs:
+            return _listed(text, catalogs, home, progress)
+    return registry_named(text)
+
+
+def _listed(
+    name: str, catalogs: tuple[str, ...], home: Home, progress: Progress
+) -> RegistryReference:
     progress.phase(f"looking for {name} in {', '.join(catalogs)}")
     found = _found(name, catalogs)
     _require_reachable(found)

@@ -121,6 +121,7 @@ def build_opened(
         progress,
         attached=Attached(store),
         replaces=taken is Taken.REPLACED,
+        uploads=home.uploads,
     )
     return BuildReport(name, digest, lock.recipe, images, delivered)
 

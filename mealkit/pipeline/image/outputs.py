@@ -1,10 +1,12 @@
 """Delivers a built image to Docker, a layout, an archive or a registry."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
 from mealkit.errors import failure
+from mealkit.oci.descriptor import Descriptor
 from mealkit.oci.image import Image, with_parts
 from mealkit.oci.index import ImageIndex
 from mealkit.pipeline.opening_images import this_platform
@@ -35,6 +37,8 @@ class Outputs:
     load: bool = False
     output: Sequence[str] = ()
     push: Sequence[str] = ()
+    sign: Callable[[Descriptor], object] | None = None
+    """Signs the image in the local store; called before it is delivered."""
 
     def places(self) -> "Places":
         """Parse the options, before anything is built.
@@ -47,6 +51,7 @@ class Outputs:
             load=self.load,
             output=tuple(output_named(text) for text in dict.fromkeys(self.output)),
             push=tuple(registry_named(text) for text in dict.fromkeys(self.push)),
+            sign=self.sign,
         )
 
 
@@ -57,6 +62,7 @@ class Places:
     load: bool
     output: tuple[LayoutFolder | ArchiveFile, ...]
     push: tuple[RegistryReference, ...]
+    sign: Callable[[Descriptor], object] | None = None
 
 
 def deliver(  # noqa: PLR0913  the content, where it goes, and what goes with it
@@ -68,23 +74,37 @@ def deliver(  # noqa: PLR0913  the content, where it goes, and what goes with it
     *,
     attached: "ArtifactSource | None" = None,
     replaces: bool = False,
+    uploads: Path | None = None,
 ) -> tuple[str, ...]:
     """Deliver the image or index to every place; return a line for each.
 
     Docker gets the image for this machine.
     ``mount_from`` are repositories in a registry that may already have some of the layers.
     What ``attached`` has about the image is pushed with it. Without ``replaces``, a version that
-    a registry has is not given to other bytes.
+    a registry has is not given to other bytes. ``uploads`` is the home's folder of unfinished
+    uploads.
 
     Raises:
         MealkitError: delivering to one of the places fails.
     """
+    if places.sign is not None:
+        places.sign(content.descriptor)
     lines = [_write(content, name, place, progress) for place in places.output]
     if places.load:
         lines.append(_load(_own(content), name, progress))
     companions = _companions(content, attached) if attached and places.push else ()
     for target in places.push:
-        lines.append(_push(content, target, mount_from, progress, companions, replaces=replaces))
+        lines.append(
+            _push(
+                content,
+                target,
+                mount_from,
+                progress,
+                companions,
+                replaces=replaces,
+                uploads=uploads,
+            )
+        )
         # What was just pushed can be mounted, if the next place is in the same registry.
         mount_from = (*mount_from, target.reference.repository)
     return tuple(lines)
@@ -134,7 +154,7 @@ def _load(image: Image, name: str, progress: Progress) -> str:
     return f"loaded into docker as {name} ({report.reused_layers} layers already present){moved}"
 
 
-def _push(
+def _push(  # noqa: PLR0913  as deliver
     content: Image | ImageIndex,
     target: RegistryReference,
     mount_from: Sequence[str],
@@ -142,11 +162,12 @@ def _push(
     companions: "Sequence[Companion]",
     *,
     replaces: bool,
+    uploads: Path | None,
 ) -> str:
     from mealkit.pipeline.image.uploading import upload
     from mealkit.stores.registry.reaching import Registries
 
-    with Registries.from_environment() as registries:
+    with Registries.from_environment(uploads=uploads) as registries:
         done = upload(
             content,
             target.reference,

@@ -9,11 +9,12 @@ from mealkit.assembly.lean import lean_image
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError
 from mealkit.oci.index import ImageIndex
-from mealkit.pipeline.home import Home
+from mealkit.pipeline.home import REBUILDS, Home
 from mealkit.progress import Progress
 from mealkit.sources.file_cache import FileCache
 from mealkit.stores.blobs import VirtualBlob
 from mealkit.stores.local import LocalStore
+from mealkit.stores.registry.unfinished import UnfinishedUploads
 from mealkit.stores.upkeep import prune as prune_store
 
 
@@ -33,6 +34,7 @@ def prune(*, damaged: bool, nameless: bool, home: Home, progress: Progress) -> i
         with store.own():
             inputs, roots = _needed(store)
             freed += FileCache(home.files).prune(inputs)
+            freed += UnfinishedUploads(home.uploads).prune()
             freed += sum(_delete(path) for path in _unneeded(home, roots))
     task.done()
     return freed
@@ -40,6 +42,7 @@ def prune(*, damaged: bool, nameless: bool, home: Home, progress: Progress) -> i
 
 def _unneeded(home: Home, roots: set[str]) -> Iterator[Path]:
     yield from home.indexes.glob("*")
+    yield from home.root.glob(f"{REBUILDS}*")  # of killed commands: those that run use the store
     if not _sandbox_runs(home):
         yield from (path for path in home.roots.glob("*") if path.name not in roots)
 

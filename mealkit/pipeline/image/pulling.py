@@ -5,26 +5,27 @@ with the verified files and the layer stays virtual: pulled weights can be mount
 once.
 """
 
-import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mealkit.assembly.lean import WeightLayer, weight_layers
-from mealkit.digest import Digest, file_chunks
+from mealkit.digest import Digest
 from mealkit.errors import MealkitError, failure
-from mealkit.files.identity import FileKey
 from mealkit.oci.choosing import content_at, find_image
 from mealkit.oci.descriptor import Platform
 from mealkit.oci.image import Image
 from mealkit.oci.index import ImageIndex
 from mealkit.oci.reference import Reference
-from mealkit.oci.tar import weight_footer, weight_header
 from mealkit.oci.validate import require_unpackable
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.image.fetching_layers import Fetching, Span
-from mealkit.pipeline.image.image_lock import kit_layer
+from mealkit.pipeline.image.image_lock import kit_layer, lock_of
 from mealkit.pipeline.image.keeping_companions import keep_companions, keep_other_parts
+from mealkit.pipeline.image.unwrapping import Around, unlike, unwrapped
+from mealkit.pipeline.targets import RegistryReference
 from mealkit.progress import Advance, Progress
 from mealkit.sources.file_cache import FileCache
 from mealkit.stores.attached import Attached
@@ -37,19 +38,27 @@ from mealkit.stores.registry.reaching import Registries
 Accept = Callable[[Image, Registries], None]
 """Asks the policies of the machine about an image in a registry; raises TrustError."""
 
+Early = Callable[[Image], object]
+"""Begins with an image whose layers are here, all but its weights, while these are fetched.
 
-def pull(
+Its problems are not told: the same is done again when the weights are here, and tells them.
+"""
+
+
+def pull(  # noqa: PLR0913  the parts of a run that are done in between
     reference: Reference,
     architecture: str,
     home: Home,
     progress: Progress,
     *,
     accept: Accept,
+    early: Early | None = None,
     is_unpacked: bool = False,
 ) -> Image:
     """Pull an image into the local store, under its reference; present blobs are not fetched.
 
-    ``accept`` is called before a layer is fetched, and raises if the image may not be used.
+    ``accept`` is called before a layer is fetched, and raises if the image may not be used;
+    ``early`` is called while the weights are fetched, after the other layers.
     ``is_unpacked``: mealkit itself will unpack it, for the sandbox.
 
     Raises:
@@ -59,9 +68,12 @@ def pull(
     """
     unpacked = "the sandbox" if is_unpacked else None
     done = pull_content(
-        reference, architecture, home, progress, accept=accept, unpacked_for=unpacked
+        reference, architecture, home, progress, accept=accept, early=early, unpacked_for=unpacked
     )
     return LocalStore(home.store).image(str(done.stored))
+
+
+_PUSH_AGAIN = "push the image again, from a store where mealkit inspect --verify reports no problem"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +91,14 @@ class Pulled:
     """The number of signatures and other artifacts about it that were kept."""
 
 
-def pull_content(
+def pull_content(  # noqa: PLR0913  as pull
     reference: Reference,
     architecture: str | None,
     home: Home,
     progress: Progress,
     *,
     accept: Accept,
+    early: Early | None = None,
     unpacked_for: str | None = None,
 ) -> Pulled:
     """Pull one image, or with the architecture None all images; otherwise like ``pull``.
@@ -107,8 +120,12 @@ def pull_content(
                 require_unpackable(image.layers, unpacked_for, "use --client docker")
         with Fetching(store, cache, progress) as fetching:
             for image in images:
-                _pull_weights(image, store, fetching)
-                fetching.fetch_layers(image.layers, f"pulling {reference}")
+                weights = weight_layers(image)
+                apart = {weight.layer.blob.digest for weight in weights}
+                others = [layer for layer in image.layers if layer.blob.digest not in apart]
+                fetching.fetch_layers(others, f"pulling {reference}")
+                with _beside(early, image, store):
+                    _pull_weights(image, weights, store, fetching)
         name = f"{reference.name}:{reference.tag or content.digest.short}"
         if isinstance(content, ImageIndex):
             keep_other_parts(content, reference, registries, store)
@@ -119,6 +136,27 @@ def pull_content(
         kept = keep_companions(subjects, reference, registries, store, progress)
     platforms = tuple(image.platform for image in images)
     return Pulled(name, top.digest, content.digest, platforms, kept)
+
+
+def named_as_listed(image: Image, target: RegistryReference, store: LocalStore) -> Image:
+    """Give an image from a catalogue its own name here, so that the next run needs no catalogue.
+
+    Raises:
+        StoreError: ``CATALOGUE_CONFLICT``: it is not the kit that the catalogue says it is.
+    """
+    if target.listed_as is None:
+        return image
+    about = lock_of(image).about
+    name = f"{about.name}:{about.version}"
+    if name != target.listed_as:
+        raise failure(
+            "CATALOGUE_CONFLICT",
+            f"the catalogue lists {target.listed_as}, but {target.text} is {name}",
+            where=target.text,
+            hint=f"if you want {name}: mealkit run {target.text}",
+        )
+    store.claim(image.digest, name)
+    return image
 
 
 def _opened(
@@ -138,8 +176,34 @@ def _opened(
         return ImageIndex(source.read(item), (image,), item.media_type), image
 
 
-def _pull_weights(image: Image, store: LocalStore, fetching: Fetching) -> None:
-    missing = [weight for weight in weight_layers(image) if not store.has(weight.layer.blob.digest)]
+@contextmanager
+def _beside(early: Early | None, image: Image, store: LocalStore) -> Iterator[None]:
+    """Begin with an image during the block, if there is something to begin with."""
+    if early is None or not weight_layers(image):
+        yield
+        return
+
+    def begin() -> None:
+        layers = [
+            replace(layer, blob=store.blob(layer.blob.digest))
+            if store.has(layer.blob.digest)
+            else layer
+            for layer in image.layers
+        ]
+        with suppress(MealkitError):
+            early(replace(image, layers=tuple(layers)))
+
+    # A daemon: a process that ends for another reason does not wait for a container engine.
+    thread = threading.Thread(target=begin, daemon=True)
+    thread.start()
+    yield
+    thread.join()
+
+
+def _pull_weights(
+    image: Image, weights: Sequence[WeightLayer], store: LocalStore, fetching: Fetching
+) -> None:
+    missing = [weight for weight in weights if not store.has(weight.layer.blob.digest)]
 
     def fetch(weight: WeightLayer, advance: Advance) -> None:
         store.recipes.write(_unwrapped(weight, image.created_seconds, fetching, advance))
@@ -156,36 +220,18 @@ def _unwrapped(
     Raises:
         StoreError: the layer does not match its annotations (``IMAGE_INVALID``).
     """
-    head = weight_header(weight.path, weight.size_bytes, epoch_seconds=epoch_seconds)
-    tail = weight_footer(weight.size_bytes)
     blob = weight.layer.blob
     if not isinstance(blob, RegistryBlob):
         raise TypeError("the layer is not in a registry")
-    if blob.size_bytes != len(head) + weight.size_bytes + len(tail):
-        raise _unlike(weight, "its size differs")
-    span = Span(blob, len(head), weight.size_bytes, weight.digest, head, tail)
-    try:
-        path, whole = fetching.fetch_file(span, advance)
-    except MealkitError as error:
-        if error.problems[0].code == "REGISTRY_DIGEST":
-            raise _unlike(weight, error.problems[0].message) from error
-        raise
-    if (whole or _digest_within(head, path, tail)) != blob.digest:
-        raise _unlike(weight, "its header differs")
-    return VirtualBlob(blob.digest, head, path, FileKey.of(path), tail, weight.digest)
 
+    def stored(around: Around) -> tuple[Path, Digest | None]:
+        head, tail = around.head, around.tail
+        span = Span(blob, len(head), weight.size_bytes, weight.digest, head, tail)
+        try:
+            return fetching.fetch_file(span, advance)
+        except MealkitError as error:
+            if error.problems[0].code == "REGISTRY_DIGEST":
+                raise unlike(weight, error.problems[0].message, _PUSH_AGAIN) from error
+            raise
 
-def _digest_within(head: bytes, file: Path, tail: bytes) -> Digest:
-    state = hashlib.sha256(head)
-    for chunk in file_chunks(file):
-        state.update(chunk)
-    state.update(tail)
-    return Digest.from_hex(state.hexdigest())
-
-
-def _unlike(weight: WeightLayer, reason: str) -> Exception:
-    return failure(
-        "IMAGE_INVALID",
-        f"layer {weight.layer.blob.digest.short} is not {weight.path} ({weight.digest}): {reason}",
-        hint="push the image again, from a store where mealkit inspect --verify reports no problem",
-    )
+    return unwrapped(weight, epoch_seconds, stored, _PUSH_AGAIN)

@@ -11,7 +11,7 @@ from mealkit.oci.image import Content, with_parts
 from mealkit.oci.reference import Reference
 from mealkit.progress import Progress
 from mealkit.stores.registry.companions import Companion, publish, subject_of
-from mealkit.stores.registry.limits import require_fits, slow_upload
+from mealkit.stores.registry.layer_limits import require_fits, slow_upload
 from mealkit.stores.registry.naming import give_name, require_free, tagged
 from mealkit.stores.registry.push import push
 from mealkit.stores.registry.reaching import Registries

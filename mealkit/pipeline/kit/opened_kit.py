@@ -20,7 +20,7 @@ from mealkit.kit.load import LoadedKit, load_kit
 from mealkit.lock.compare import Change
 from mealkit.lock.drift import drift, needs_network
 from mealkit.lock.resolve import KitParts, offline_lock, requests_of
-from mealkit.lock.resolved import CurrentWeights
+from mealkit.lock.resolved_weights import CurrentWeights
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.targets import KitFolder, LockFile, kit_named
 from mealkit.progress import SILENT, SILENT_TASK, Progress
@@ -135,6 +135,7 @@ def open_kit(
         gateway_requirements=GATEWAY_REQUIREMENTS,
         mealkit_version=__version__,
         gateway_bounds=GATEWAY_BOUNDS,
+        signers=loaded.signers,
     )
     lock = _lock_file(loaded.folder / LOCK_NAME, loaded.bounds)
     warnings = (*loaded.warnings, *engine.warnings)

@@ -7,7 +7,7 @@ from mealkit.pipeline.home import Home
 from mealkit.pipeline.kit.bases import locked_base
 from mealkit.pipeline.kit.opened_kit import OpenedKit
 from mealkit.pipeline.kit.supplies import open_supplies
-from mealkit.progress import Progress
+from mealkit.progress import SILENT_TASK, Progress
 from mealkit.recipe.kit import Base, Kit
 from mealkit.recipe.lock import (
     LockedBase,
@@ -16,6 +16,7 @@ from mealkit.recipe.lock import (
     LockedWheel,
     ModelShape,
 )
+from mealkit.recipe.publisher_signature import LockedSignature
 
 
 class KitInputs:
@@ -39,6 +40,15 @@ class KitInputs:
         for notice in notices:
             self._progress.notice(notice)
         return files, shape
+
+    def signatures(self, kit: Kit, files: Sequence[LockedFile]) -> tuple[LockedSignature, ...]:
+        """Verify the publishers' signatures of the files; only the signatures are downloaded."""
+        from mealkit.pipeline.kit.publisher_signatures import verify_publishers
+
+        self._progress.phase("verifying the publishers' signatures of the weights")
+        folder, signers = self._kit.folder, self._kit.parts.signers
+        with open_supplies(kit, folder, self._kit.bounds, self._home, SILENT_TASK) as supplies:
+            return verify_publishers(kit, folder, signers, files, supplies)
 
     def packages(
         self, requirements: Sequence[str], excludes: Sequence[str], target: PythonTarget

@@ -19,10 +19,16 @@ from mealkit.oci.reference import Reference
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.image.image_lock import lock_of
 from mealkit.pipeline.image.keeping_companions import keep_companions
-from mealkit.pipeline.opening_images import Opened, current_image, open_source, this_platform
+from mealkit.pipeline.opening_images import (
+    Opened,
+    current_image,
+    open_source,
+    resolved,
+    this_platform,
+)
 from mealkit.pipeline.publish.gathering import Referrers, RepositoryReferrers, gather
 from mealkit.pipeline.publish.policies import policy_paths, require_unchangeable
-from mealkit.pipeline.publish.verifying import ListedArtifacts
+from mealkit.pipeline.publish.signed_images import ListedArtifacts
 from mealkit.pipeline.targets import (
     ArchiveFile,
     LayoutFolder,
@@ -246,7 +252,7 @@ def named_decisions(
         StoreError, RegistryError: the image or its signatures cannot be read.
         TrustError: ``POLICY_UNREADABLE``.
     """
-    found = image_named(target)
+    found = resolved(image_named(target), home, progress)
     reference = found.reference if isinstance(found, RegistryReference) else None
     if isinstance(found, RegistryReference):
         found = current_image(found, home, progress=progress)

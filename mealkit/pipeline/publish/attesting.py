@@ -22,7 +22,7 @@ from mealkit.pipeline.machine.preflighting import PreflightRequest, preflight_ta
 from mealkit.pipeline.publish.describing import sbom_of_image
 from mealkit.pipeline.publish.gathering import Referrers, RepositoryReferrers, gather
 from mealkit.pipeline.publish.kit_image import KitImage, open_kit_image
-from mealkit.pipeline.publish.signing import LOCAL
+from mealkit.pipeline.publish.signed_images import LOCAL
 from mealkit.pipeline.targets import (
     ArchiveFile,
     LayoutFolder,
@@ -39,9 +39,9 @@ from mealkit.stores.registry.reaching import Registries
 from mealkit.stores.registry.referrers import RegistryReferrers, attach
 from mealkit.trust.bundle import bundle_artifact, signed_bundle
 from mealkit.trust.keyring import KeyRing, TrustedKey
-from mealkit.trust.keys import SigningKey
 from mealkit.trust.preflight_result import result_of
 from mealkit.trust.provenance import BUILDER, Build, provenance_of
+from mealkit.trust.signing_keys import SigningKey
 from mealkit.trust.statement import Statement
 from mealkit.trust.verified import PROVENANCE, SBOM, TEST_RESULT
 from mealkit.untrusted import UntrustedError, parse_json_object, read_file

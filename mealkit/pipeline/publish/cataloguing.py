@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mealkit.catalogue.catalogue import Catalogue, Listed, versions_of
-from mealkit.catalogue.entry import Entry
+from mealkit.catalogue.entry import Entry, Trust
 from mealkit.catalogue.merging import change, read_catalogue
 from mealkit.catalogue.records import MAX_README_BYTES, new_record
 from mealkit.digest import Digest
@@ -13,10 +13,16 @@ from mealkit.errors import failure
 from mealkit.oci.reference import Reference
 from mealkit.pipeline.catalogs.open_catalogs import one_catalog, open_journal
 from mealkit.pipeline.home import Home
+from mealkit.pipeline.publish.admitting import policies_here, referrers_at
+from mealkit.pipeline.publish.gathering import gather
+from mealkit.pipeline.publish.key_files import trusted_keys
 from mealkit.pipeline.publish.kit_image import KitImage, open_kit_image
 from mealkit.pipeline.targets import RegistryReference, registry_named
 from mealkit.recipe.lock import Lock
 from mealkit.recipe.requirements import Requirements
+from mealkit.stores.registry.reaching import Registries
+from mealkit.trust.keyring import KeyRing, TrustedKey
+from mealkit.trust.verified import SIGNED, KeySigner
 from mealkit.untrusted import UntrustedError, read_file
 
 _FOLDER = "oci:"
@@ -41,6 +47,8 @@ class Addition:
     target: str
     catalog: str | None = None
     readme: Path | None = None
+    keys: tuple[str, ...] = ()
+    """The public keys to trust, as for ``verify``; empty: those of this machine's policies."""
     replace: bool = False
     """Whether another kit under the same name and version may be replaced."""
 
@@ -54,7 +62,7 @@ def add(wanted: Addition, home: Home) -> Changed:
         RegistryError: ``REGISTRY_*``.
     """
     catalog, readme = one_catalog(wanted.catalog), _readme(wanted.readme)
-    entry = described(registry_named(wanted.target), home)
+    entry = described(registry_named(wanted.target), wanted.keys, home)
     with open_journal(catalog) as journal:
         before = read_catalogue(journal)
         known = before.of(entry.name, entry.version)
@@ -101,19 +109,43 @@ def remove(text: str, catalog: str | None) -> Changed:
         return Changed(journal.where, gone, is_new=True, total=len(after.kits))
 
 
-def described(target: RegistryReference, home: Home) -> Entry:
-    """Return the entry for a kit in a registry; reads its manifests and its locks.
+def described(target: RegistryReference, keys: Sequence[str], home: Home) -> Entry:
+    """Return the entry for a kit in a registry; reads its manifests, locks and signatures.
 
     Raises:
         StoreError: the image does not exist, or is not a kit's.
         RegistryError: ``REGISTRY_*``.
+        TrustError: a key or a policy cannot be read.
     """
+    ring = _ring(keys)
     # What the local store has under the reference does not count.
     with open_kit_image(replace(target, is_absent=True), home) as kit:
-        return _entry(target.reference, kit)
+        return _entry(target.reference, kit, _trust(target.reference, kit, ring))
 
 
-def _entry(reference: Reference, kit: KitImage) -> Entry:
+def _ring(keys: Sequence[str]) -> KeyRing:
+    if keys:
+        return trusted_keys(keys)
+    named = (key for loaded in policies_here() for key in loaded.keys.values())
+    return KeyRing(tuple(TrustedKey(key.key, key.name) for key in named))
+
+
+def _trust(reference: Reference, kit: KitImage, ring: KeyRing) -> Trust:
+    """Return who of the trusted has signed a kit, and which statements about it are signed."""
+    if not ring.keys:
+        return Trust()
+    with Registries.from_environment() as registries:
+        found = gather(kit.subject, referrers_at(reference, registries), ring).verified
+    signers = {
+        one.signer.fingerprint
+        for one in found
+        if one.predicate_type == SIGNED and isinstance(one.signer, KeySigner)
+    }
+    kinds = {one.predicate_type for one in found if one.predicate_type != SIGNED}
+    return Trust(signers=tuple(sorted(signers)), attested=tuple(sorted(kinds)))
+
+
+def _entry(reference: Reference, kit: KitImage, trust: Trust) -> Entry:
     lock = kit.lock
     about, model = lock.about, lock.model
     return Entry(
@@ -134,6 +166,7 @@ def _entry(reference: Reference, kit: KitImage) -> Entry:
             sum(item.blob.size_bytes for item in image.layers) for image in kit.images
         ),
         requirements=_requirements(lock),
+        trust=trust,
     )
 
 

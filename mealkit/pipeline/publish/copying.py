@@ -1,5 +1,7 @@
 """Copies an image from one reference to another, with everything about it, past the local store."""
 
+from pathlib import Path
+
 from mealkit.errors import failure
 from mealkit.oci.image import with_parts
 from mealkit.oci.reference import Reference
@@ -11,17 +13,25 @@ from mealkit.stores.registry.reaching import Registries
 from mealkit.stores.registry.remote_content import remote_content
 
 
-def copy(source: str, target: str, progress: Progress, *, replaces: bool = False) -> Uploaded:
+def copy(
+    source: str,
+    target: str,
+    progress: Progress,
+    *,
+    replaces: bool = False,
+    uploads: Path | None = None,
+) -> Uploaded:
     """Copy an image, an index with all its images, or an artifact; bytes keep their digests.
 
-    A target without a tag gets the source's. Within one registry, layers are mounted.
+    A target without a tag gets the source's. Within one registry, layers are mounted. ``uploads``
+    is the home's folder of unfinished uploads.
 
     Raises:
         StoreError: ``IMAGE_NOT_FOUND``, ``IMAGE_INVALID``, ``VERSION_EXISTS``.
         RegistryError: ``LAYER_TOO_LARGE``, ``REGISTRY_*``.
     """
     here, there = registry_named(source).reference, _target(source, target)
-    with Registries.from_environment() as registries:
+    with Registries.from_environment(uploads=uploads) as registries:
         progress.phase(f"reading {here}")
         name = here.digest or here.tag or "latest"
         content = remote_content(registries.sources(here), here, name)

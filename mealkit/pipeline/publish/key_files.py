@@ -17,7 +17,7 @@ from pathlib import Path
 from mealkit.errors import failure, problem
 from mealkit.progress import Progress
 from mealkit.trust.keyring import KeyRing, TrustedKey
-from mealkit.trust.keys import (
+from mealkit.trust.signing_keys import (
     MAX_KEY_BYTES,
     Algorithm,
     PublicKey,

@@ -12,16 +12,18 @@ from pathlib import Path
 
 from mealkit.assembly.lean import WeightLayer, weight_layers
 from mealkit.digest import Digest
-from mealkit.errors import MealkitError
+from mealkit.errors import MealkitError, failure
 from mealkit.files.identity import FileKey
 from mealkit.files.whole import require_space
 from mealkit.oci.image import Blob, Image, with_parts
 from mealkit.oci.index import ImageIndex
 from mealkit.oci.reference import Reference
 from mealkit.pipeline.home import Home
+from mealkit.pipeline.image.building import image_name
+from mealkit.pipeline.image.image_lock import kit_layer, lock_of
+from mealkit.pipeline.image.unwrapping import unwrapped_here
 from mealkit.pipeline.publish.admitting import Candidate, accepted, policies_here
 from mealkit.pipeline.publish.proposing import ProposedFile, proposed_files
-from mealkit.pipeline.publish.unwrapping import unwrap
 from mealkit.progress import Progress
 from mealkit.sources.file_cache import FileCache
 from mealkit.stores.archive_content import ArchiveContent, read_content
@@ -65,10 +67,10 @@ def load(files: Sequence[Path], home: Home, progress: Progress) -> LoadReport:
     """
     joined = join_files(files)
     try:
-        content = read_content(joined)
-        _require_accepted(content, progress)
+        content = _with_own_names(read_content(joined))
         store, cache = LocalStore(home.store), FileCache(home.files)
         proposed = _proposed(content)
+        _admit(content, progress)
         with store.use():
             _require_space(content, home, store, cache)
             images = _images(content)
@@ -90,24 +92,53 @@ def archive_list(files: Sequence[Path]) -> LoadReport:
     """
     joined = join_files(files)
     try:
-        content = read_content(joined)
+        content = _with_own_names(read_content(joined))
         images = tuple(_described(named, content, named.names, ()) for named in content.images)
         return LoadReport(images, _proposed(content))
     except MealkitError as error:
         raise explained_by_files(error, joined) from error
 
 
-def _require_accepted(content: ArchiveContent, progress: Progress) -> None:
-    """Raise if a policy of this machine refuses an image, by what the archive has about it."""
+def _with_own_names(content: ArchiveContent) -> ArchiveContent:
+    """Return the content with the names that may be used here.
+
+    A kit has the name that its lock states, and those in registries. Another name, in a list that
+    is not signed, could be that of another kit, or of a newer version.
+
+    Raises:
+        StoreError: ``IMAGE_INVALID``: an index has images of several kits; a lock cannot be read.
+        LockError: ``LOCK_INVALID``.
+    """
+    return replace(content, images=tuple(map(_with_own_name, content.images)))
+
+
+def _with_own_name(named: NamedContent) -> NamedContent:
+    images = [item for item in with_parts(named.content) if isinstance(item, Image)]
+    own = {image_name(lock_of(image)) for image in images if kit_layer(image) is not None}
+    if not own:
+        return named
+    if len(own) > 1:
+        kits = " and ".join(sorted(own))
+        raise failure("IMAGE_INVALID", f"{named.content.descriptor.digest} has images of {kits}")
+    away = {name for name in named.names if Reference.parse(name).registry is not None}
+    return replace(named, names=tuple(sorted(own | away)))
+
+
+def _admit(content: ArchiveContent, progress: Progress) -> None:
+    """Ask the policies of this machine about every image; the archive's own signatures count."""
     policies = policies_here()
     for named in content.images:
-        parts = list(with_parts(named.content))
-        indexes = tuple(item.descriptor for item in parts if isinstance(item, ImageIndex))
-        for image in (item for item in parts if isinstance(item, Image)):
-            for name in named.names or (str(image.digest),):
-                reference = Reference.parse(name) if named.names else None
-                asked = Candidate(name, image, partial(tuple, indexes), content, reference)
-                accepted(asked, progress, policies)
+        origins = [Reference.parse(name) for name in named.names]
+        # Under the name of a registry it has to be what it would have to be from there.
+        away = [origin for origin in origins if origin.registry is not None]
+        places: Sequence[Reference | None] = away or [None]
+        for image in with_parts(named.content):
+            if isinstance(image, Image):
+                name = named.names[0] if named.names else str(image.digest)
+                indexes = partial(content.indexes_of, image.digest)
+                for place in places:
+                    candidate = Candidate(name, image, indexes, content, place)
+                    accepted(candidate, progress, policies)
 
 
 def _proposed(content: ArchiveContent) -> tuple[ProposedFile, ...]:
@@ -154,7 +185,8 @@ def _unwrap(
         return
     task = progress.task("loading weights", sum(weight.size_bytes for weight in weights))
     for weight in weights:
-        store.recipes.write(unwrap(weight, image.created_seconds, cache, task.advance))
+        blob = unwrapped_here(weight, image.created_seconds, cache, task.advance)
+        store.recipes.write(blob)
     task.done(f"{len(weights)} files")
 
 
@@ -179,6 +211,8 @@ def _attach(content: ArchiveContent, store: LocalStore, cache: FileCache) -> Non
         if item.subject is not None:
             blobs = tuple(_shared(blob, cache) for blob in item.artifact.blobs)
             attached.add(replace(item.artifact, blobs=blobs), item.subject)
+    for covering in content.indexes:
+        attached.cover(covering.index, [covering.image])
 
 
 def _shared(blob: Blob, cache: FileCache) -> Blob:

@@ -16,13 +16,10 @@ from mealkit.oci.image import BytesBlob
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.publish.gathering import Referrers, read_bounded
 from mealkit.pipeline.publish.kit_image import open_kit_image
-from mealkit.pipeline.publish.verifying import SignedImage, signed_image
-from mealkit.pipeline.targets import RegistryReference
-from mealkit.stores.attached import Attached
-from mealkit.stores.local import LocalStore
+from mealkit.pipeline.publish.signed_images import SignedImage, attach_to, signed_image
 from mealkit.trust.bundle import BUNDLE_TYPE, MAX_BUNDLE_BYTES
-from mealkit.trust.keys import PublicKey, SigningKey
 from mealkit.trust.model_signing import SIGNATURE_FILE, sign_model, verify_model_signature
+from mealkit.trust.signing_keys import PublicKey, SigningKey
 
 MODEL_SIGNATURE_TYPE = "application/vnd.dev.mealkit.model-signature.v1+json"
 """The type of the artifact; no standard has one yet."""
@@ -45,7 +42,7 @@ def sign_model_files(target: str, key: SigningKey, home: Home, file: Path) -> No
         raw = _signature_by([key.public], found.subject, found.referrers, files, [])
         if raw is None:
             raw = sign_model(name, files, key)
-            _attach(_artifact(raw, found.subject), found, home)
+            attach_to(found, _artifact(raw, found.subject), home)
     _write(raw, file)
 
 
@@ -101,19 +98,6 @@ def _signature_by(
 def _artifact(raw: bytes, subject: Descriptor) -> Artifact:
     layer = Attachment(BUNDLE_TYPE, BytesBlob(raw), {_TITLE: SIGNATURE_FILE})
     return artifact_of(MODEL_SIGNATURE_TYPE, [layer], subject=subject)
-
-
-def _attach(artifact: Artifact, found: SignedImage, home: Home) -> None:
-    """Attach an artifact to an image where it is, and in the local store if it is there, too."""
-    store = LocalStore(home.store)
-    if isinstance(found.target, RegistryReference):
-        from mealkit.stores.registry.reaching import Registries
-        from mealkit.stores.registry.referrers import attach
-
-        with Registries.from_environment() as registries:
-            attach(artifact, found.target.reference, registries)
-    if found.subject.digest in store.index().images():
-        Attached(store).add(artifact)
 
 
 def _write(raw: bytes, file: Path) -> None:

@@ -11,6 +11,7 @@ from mealkit.assembly.model_pack import model_pack
 from mealkit.errors import failure
 from mealkit.oci.artifact import Artifact
 from mealkit.oci.compression import PLAIN_TYPES
+from mealkit.oci.descriptor import Descriptor
 from mealkit.oci.image import Image, Layer
 from mealkit.oci.index import ImageIndex
 from mealkit.oci.layer_files import FileInLayer, places_in
@@ -23,14 +24,17 @@ from mealkit.plan.layers import LayerKind
 from mealkit.progress import Progress
 from mealkit.recipe.lock import Lock
 from mealkit.stores.local import LocalStore
+from mealkit.stores.registry.layer_limits import require_fits
 from mealkit.stores.registry.push import PushReport
 from mealkit.stores.registry.reaching import Registries
 from mealkit.stores.registry.referrers import attach
 from mealkit.untrusted import UntrustedError
 
 
-def packed(content: Image | ImageIndex) -> Artifact:
-    """Return the ModelPack of a kit's image or index, which is its subject.
+def packed(content: Image | ImageIndex, subject: Descriptor | None = None) -> Artifact:
+    """Return the ModelPack of a kit's image or index.
+
+    ``subject`` is what it refers to: by default the image or index, else the lean one of it.
 
     Raises:
         StoreError: it is not a kit's image; its weights are not in it (``IMAGE_INVALID``).
@@ -39,7 +43,7 @@ def packed(content: Image | ImageIndex) -> Artifact:
     # The images of an index have the same weights, and each the lock of its own architecture.
     image = content.images[0] if isinstance(content, ImageIndex) else content
     lock = lock_of(image)
-    return model_pack(lock, _files_of(image, lock), content.descriptor)
+    return model_pack(lock, _files_of(image, lock), subject or content.descriptor)
 
 
 def push_modelpacks(
@@ -50,11 +54,11 @@ def push_modelpacks(
     Raises:
         MealkitError: as ``push_modelpack`` does.
     """
-    content, lines = LocalStore(home.store).content(digest), []
+    artifact, lines = packed(LocalStore(home.store).content(digest)), []
     mount_from: tuple[str, ...] = ()
     with Registries.from_environment() as registries:
         for reference in [registry_named(text).reference for text in dict.fromkeys(references)]:
-            report = push_modelpack(content, reference, registries, progress, mount_from)
+            report = push_modelpack(artifact, reference, registries, progress, mount_from)
             mount_from = (*mount_from, reference.repository)
             lines.append(
                 f"ModelPack pushed to {reference.name}@{report.digest}"
@@ -64,19 +68,19 @@ def push_modelpacks(
 
 
 def push_modelpack(
-    content: Image | ImageIndex,
+    artifact: Artifact,
     reference: Reference,
     registries: Registries,
     progress: Progress,
     mount_from: Sequence[str] = (),
 ) -> PushReport:
-    """Push the ModelPack of an image or index that was pushed under a reference.
+    """Push a ModelPack into the repository of a reference, to which its subject was pushed.
 
     Raises:
-        StoreError, KitError: as ``packed`` does.
-        RegistryError: ``REGISTRY_*``.
+        RegistryError: ``LAYER_TOO_LARGE``, before anything is sent; ``REGISTRY_*``.
+        StoreError, SourceError: a file of the model cannot be read, or changed.
     """
-    artifact = packed(content)
+    require_fits(artifact, registries.client(reference).endpoint)
     size_bytes = sum(blob.size_bytes for blob in artifact.blobs[:-1])
     task = progress.task(f"pushing the ModelPack of {reference}", size_bytes)
     report = attach(artifact, reference, registries, mount_from=mount_from, advance=task.advance)

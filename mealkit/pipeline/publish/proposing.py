@@ -14,7 +14,7 @@ from mealkit.files.whole import whole_folder
 from mealkit.oci.artifact import Artifact, Attachment, artifact_of
 from mealkit.oci.image import BytesBlob
 from mealkit.stores.blobs import small_bytes
-from mealkit.trust.keys import read_public_key
+from mealkit.trust.signing_keys import read_public_key
 from mealkit.untrusted import UntrustedError, read_file, shown
 
 PROPOSAL_TYPE = "application/vnd.mealkit.proposal.v1"

@@ -1,4 +1,4 @@
-"""Publishes a catalogue as a static site: reads every kit by its digest, and replaces the folder."""
+"""Publishes a catalogue as a site: reads every kit by its digest, and replaces the folder."""
 
 import shutil
 from collections.abc import Iterator

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import assert_never
 
@@ -20,6 +20,8 @@ from mealkit.pipeline.image.uploading import Uploaded, upload
 from mealkit.pipeline.kit.bases import base_repositories
 from mealkit.pipeline.kit.opened_kit import open_kit
 from mealkit.pipeline.opening_images import open_source
+from mealkit.pipeline.publish.packing import packed, push_modelpack
+from mealkit.pipeline.publish.signing import sign_before_push
 from mealkit.pipeline.targets import (
     ArchiveFile,
     KitFolder,
@@ -33,8 +35,9 @@ from mealkit.pipeline.targets import (
 from mealkit.progress import Progress
 from mealkit.stores.attached import Attached
 from mealkit.stores.local import LocalStore
-from mealkit.stores.registry.companions import stored_companions
+from mealkit.stores.registry.companions import Companion, stored_companions
 from mealkit.stores.registry.reaching import Registries
+from mealkit.trust.signing_keys import SigningKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,10 @@ class PushRequest:
     replaces: bool = False
     frozen: bool = False
     allowed: Sequence[Path] = ()
+    signer: SigningKey | None = None
+    """Signs the image before its tag is written."""
+    modelpack: bool = False
+    """Push the weights as a ModelPack, too, which refers to the image."""
 
 
 def push_target(request: PushRequest, home: Home, progress: Progress) -> Uploaded:
@@ -60,14 +67,16 @@ def push_target(request: PushRequest, home: Home, progress: Progress) -> Uploade
     with _opened(request, home, progress) as (content, mount_from):
         chosen = lean_content(content) if request.lean else content
         attached = Attached(LocalStore(home.store))
+        if request.signer is not None:
+            sign_before_push(chosen.descriptor, [place.reference], request.signer, home)
         companions = stored_companions(attached, _digests(chosen))
         if chosen is not content and (left := stored_companions(attached, _digests(content))):
             progress.phase(
                 f"note: {len(left)} artifacts are about the full image {content.digest}, such as"
                 f" signatures, and are not pushed; the lean image is {chosen.digest}"
             )
-        with Registries.from_environment() as registries:
-            return upload(
+        with Registries.from_environment(uploads=home.uploads) as registries:
+            done = upload(
                 chosen,
                 place.reference,
                 registries,
@@ -75,6 +84,15 @@ def push_target(request: PushRequest, home: Home, progress: Progress) -> Uploade
                 companions=companions,
                 mount_from=mount_from,
                 replaces=request.replaces,
+            )
+            if not request.modelpack:
+                return done
+            pack = packed(content, chosen.descriptor)
+            sent = push_modelpack(pack, place.reference, registries, progress, mount_from)
+            return replace(
+                done,
+                sent_bytes=done.sent_bytes + sent.sent_bytes,
+                companions=(*done.companions, Companion(pack, chosen.digest)),
             )
 
 

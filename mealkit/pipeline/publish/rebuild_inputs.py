@@ -206,7 +206,7 @@ def _from_origins(
     task = inputs.progress.task("weights", sum(item.size_bytes for item in weights))
     with downloader(inputs.home, task) as fetcher:
         found, problems = fetch_from_origins(weights, Supplies(fetcher))
-    task.done(f"{len(found)} of {len(weights)} files from the sources in the lock")
+    task.done(f"{len(found)} of {len(weights)} files present or from the sources in the lock")
     return found, problems
 
 

@@ -22,7 +22,7 @@ from mealkit.lock.compare import compare
 from mealkit.oci.image import Image, Layer
 from mealkit.oci.index import index_of
 from mealkit.oci.layer_difference import first_difference
-from mealkit.pipeline.home import Home
+from mealkit.pipeline.home import REBUILDS, Home
 from mealkit.pipeline.image.layer_store import LocalLayerStore
 from mealkit.pipeline.opening_images import this_platform
 from mealkit.pipeline.publish.kit_image import KitImage, open_kit_image
@@ -111,10 +111,11 @@ def rebuild(
         TrustError: ``REBUILD_VERSION``: another mealkit built it.
         MealkitError: the image cannot be read, or the disk is full.
     """
-    with open_kit_image(target, home, progress) as kit:
+    # In use, so that no prune deletes inputs, or the folder of the build.
+    with LocalStore(home.store).use(), open_kit_image(target, home, progress) as kit:
         if kit.lock.mealkit_version != __version__:
             raise _other_version(kit.lock)
-        with tempfile.TemporaryDirectory(dir=home.root, prefix="rebuild-") as folder:
+        with tempfile.TemporaryDirectory(dir=home.root, prefix=REBUILDS) as folder:
             store = LocalStore(Path(folder))
             found = RebuildInputs.of(home, progress, inputs, base, target)
             with store.use(), ExitStack() as bases:

@@ -4,7 +4,7 @@ Weights are read from where they are, and images in a registry while they are wr
 stored on the way.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,9 +12,10 @@ from typing import assert_never
 
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError, failures
+from mealkit.oci.artifact import Artifact
 from mealkit.oci.choosing import Source, content_at, find_image
-from mealkit.oci.descriptor import Descriptor, Platform
-from mealkit.oci.image import Blob, Image, with_parts
+from mealkit.oci.descriptor import INDEX_TYPES, Descriptor, Platform
+from mealkit.oci.image import Blob, Content, Image, with_parts
 from mealkit.oci.index import ImageIndex
 from mealkit.oci.validate import blob_problems
 from mealkit.pipeline.home import Home
@@ -25,7 +26,6 @@ from mealkit.pipeline.kit.opened_kit import open_kit
 from mealkit.pipeline.publish.proposing import proposal
 from mealkit.pipeline.targets import (
     ArchiveFile,
-    ImageTarget,
     KitFolder,
     LayoutFolder,
     RegistryReference,
@@ -37,10 +37,16 @@ from mealkit.progress import Progress
 from mealkit.stores.attached import Attached
 from mealkit.stores.blobs import FileBlob
 from mealkit.stores.local import LocalStore
-from mealkit.stores.packed_archive import AttachedArtifact, NamedContent, packed
+from mealkit.stores.packed_archive import AttachedArtifact, CoveringIndex, NamedContent, packed
+from mealkit.stores.registry.companions import (
+    ATTESTATIONS,
+    MODEL_PACK,
+    SIGNATURES,
+    Companion,
+    remote_companions,
+    stored_companions,
+)
 from mealkit.stores.volume_writing import WrittenFile, write_volumes
-
-MODEL_PACK = "application/vnd.cncf.model.manifest.v1+json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +95,7 @@ def save(request: SaveRequest, home: Home, progress: Progress) -> SaveReport:
         about = proposal(request.policy, request.keys)
         if about is not None:
             artifacts.append(AttachedArtifact(about, None))
-        archive = packed(contents, artifacts)
+        archive = packed(contents, artifacts, [item for one in found for item in one.indexes])
         _require_undamaged(archive.blobs, progress)
         total_bytes = sum(blob.size_bytes for blob in archive.blobs)
         task = progress.task(f"saving {request.file}", total_bytes)
@@ -98,7 +104,7 @@ def save(request: SaveRequest, home: Home, progress: Progress) -> SaveReport:
             request.file,
             request.volume_bytes,
             task.advance,
-            lambda item: progress.phase(_line(item)) if item.path != request.file else None,
+            lambda item: progress.phase(_line(item)) if request.volume_bytes else None,
         )
         task.done()
     images = tuple(SavedImage(item.names, item.content.descriptor.digest) for item in contents)
@@ -107,72 +113,129 @@ def save(request: SaveRequest, home: Home, progress: Progress) -> SaveReport:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """What a target names, and what is attached to it."""
+    """What a target names, and what is about it."""
 
     contents: tuple[NamedContent, ...]
     artifacts: tuple[AttachedArtifact, ...]
+    indexes: tuple[CoveringIndex, ...] = ()
 
 
 def _found(
     text: str, request: SaveRequest, home: Home, opened: ExitStack, progress: Progress
 ) -> _Found:
     target = kit_or_image_named(text)
-    named: ImageTarget
-    if isinstance(target, KitFolder):
-        kit = open_kit(target, home, request.allowed, progress)
-        places = Outputs().places()
-        built = build_opened(kit, frozen=False, places=places, home=home, progress=progress)
-        named = StoredDigest(str(built.digest))
-    else:
-        named = target
     store = LocalStore(home.store)
-    match named:
+    match target:
+        case KitFolder():
+            kit = open_kit(target, home, request.allowed, progress)
+            places = Outputs().places()
+            built = build_opened(kit, frozen=False, places=places, home=home, progress=progress)
+            return _stored(str(built.digest), store, request)
         case StoredName() | StoredDigest():
-            entries, source = store.opened(named.text)
-            names = store.index().names(entries[0].digest)
-            return _content(entries, source, names, store, request)
+            return _stored(target.text, store, request)
+        case RegistryReference():
+            return _remote(target, store, request, opened, progress)
         case LayoutFolder():
             from mealkit.stores.layout import open_layout
 
-            entries, source = open_layout(named.path)
-            return _content(entries, source, (), store, request)
+            entries, source = open_layout(target.path)
+            return _Found((_chosen(entries, source, (), request)[0],), ())
         case ArchiveFile():
             from mealkit.stores.archive_content import read_content
             from mealkit.stores.volume_reading import join_files
 
-            held = read_content(join_files([named.path]))
-            return _Found(held.images, held.artifacts)
-        case RegistryReference():
-            from mealkit.stores.registry.pull import RemoteImages
-            from mealkit.stores.registry.reaching import Registries
-
-            registries = opened.enter_context(Registries.from_environment())
-            entries, source = RemoteImages(registries).opened(named.reference)
-            tag = named.reference.tag
-            names = (f"{named.reference.name}:{tag}",) if tag else ()
-            return _content(entries, _stored_first(source, store), names, store, request)
+            held = read_content(join_files([target.path]))
+            return _Found(held.images, held.artifacts, held.indexes)
         case _:
-            assert_never(named)
+            assert_never(target)
 
 
-def _content(
-    entries: Sequence[Descriptor],
-    source: Source,
-    names: Sequence[str],
+def _stored(text: str, store: LocalStore, request: SaveRequest) -> _Found:
+    """Return what the local store has under a name, with what is attached to it."""
+    entries, source = store.opened(text)
+    attached = Attached(store)
+    named, indexes = _chosen(entries, source, store.index().names(entries[0].digest), request)
+    known = {named.content.descriptor.digest, *(item.index.digest for item in indexes)}
+    for image in _images(named.content):
+        indexes += [
+            CoveringIndex(ImageIndex(source.read(item), (), item.media_type), image.digest)
+            for item in attached.indexes(image.digest)
+            if item.digest not in known
+        ]
+    companions = stored_companions(attached, _subjects(named, indexes))
+    return _with_companions(named, indexes, companions, request)
+
+
+def _remote(
+    target: RegistryReference,
     store: LocalStore,
     request: SaveRequest,
+    opened: ExitStack,
+    progress: Progress,
 ) -> _Found:
-    """Return the image or index that a target names, or one image of it."""
-    if request.architecture is not None:
-        platform = Platform("linux", request.architecture)
-        content: Image | ImageIndex = find_image(entries, source, platform)
-    elif len(entries) == 1:
-        content = content_at(entries[0], source)
-    else:
-        content = find_image(entries, source)
-    subjects = [item.descriptor.digest for item in with_parts(content)]
-    artifacts = tuple(_attached(subjects, Attached(store), modelpacks=request.modelpacks))
-    return _Found((NamedContent(content, _names(content, names)),), artifacts)
+    """Return what a registry has under a reference, with what refers to it.
+
+    What the local store has is read from there.
+    """
+    from mealkit.stores.registry.pull import RemoteImages
+    from mealkit.stores.registry.reaching import Registries
+
+    reference = target.reference
+    registries = opened.enter_context(Registries.from_environment())
+    entries, source = RemoteImages(registries).opened(reference)
+    names = (f"{reference.name}:{reference.tag}",) if reference.tag else ()
+    named, indexes = _chosen(entries, _stored_first(source, store), names, request)
+    companions = remote_companions(
+        registries,
+        reference,
+        _subjects(named, indexes),
+        progress.notice,
+        suffixes=(SIGNATURES, ATTESTATIONS),
+        left_out=frozenset() if request.modelpacks else frozenset({MODEL_PACK}),
+    )
+    return _with_companions(named, indexes, companions, request)
+
+
+def _chosen(
+    entries: Sequence[Descriptor], source: Source, names: Sequence[str], request: SaveRequest
+) -> tuple[NamedContent, list[CoveringIndex]]:
+    """Return the image or index that a target names, or one image of it and its index."""
+    content: Image | ImageIndex
+    if request.architecture is None:
+        is_one = len(entries) == 1
+        content = content_at(entries[0], source) if is_one else find_image(entries, source)
+        return NamedContent(content, _names(content, names)), []
+    content = find_image(entries, source, Platform("linux", request.architecture))
+    indexes = [
+        CoveringIndex(ImageIndex(source.read(top), (), top.media_type), content.digest)
+        for top in entries
+        if top.media_type in INDEX_TYPES
+    ]
+    return NamedContent(content, _names(content, names)), indexes
+
+
+def _images(content: Content) -> list[Image]:
+    return [item for item in with_parts(content) if isinstance(item, Image)]
+
+
+def _subjects(named: NamedContent, indexes: Sequence[CoveringIndex]) -> tuple[Digest, ...]:
+    """Return the digests that signatures of the content may be about."""
+    own = [item.descriptor.digest for item in with_parts(named.content)]
+    return tuple(dict.fromkeys((*own, *(item.index.digest for item in indexes))))
+
+
+def _with_companions(
+    named: NamedContent,
+    indexes: Sequence[CoveringIndex],
+    companions: Sequence[Companion],
+    request: SaveRequest,
+) -> _Found:
+    artifacts = tuple(
+        AttachedArtifact(item.content, item.about)
+        for item in companions
+        if isinstance(item.content, Artifact) and (request.modelpacks or item.kind != MODEL_PACK)
+    )
+    return _Found((named,), artifacts, tuple(indexes))
 
 
 def _names(content: Image | ImageIndex, given: Sequence[str]) -> tuple[str, ...]:
@@ -195,21 +258,6 @@ def _joined(contents: Sequence[NamedContent]) -> tuple[NamedContent, ...]:
         known = before.names if before else ()
         by_digest[digest] = replace(item, names=tuple(sorted({*known, *own})))
     return tuple(by_digest.values())
-
-
-def _attached(
-    subjects: Iterable[Digest], source: Attached, *, modelpacks: bool
-) -> Iterator[AttachedArtifact]:
-    """Yield what a store has about manifests, and about that in turn."""
-    waiting, seen = list(subjects), set[Digest]()
-    while waiting:
-        subject = waiting.pop(0)
-        for item in source.listed(subject):
-            if item.digest in seen or (item.artifact_type == MODEL_PACK and not modelpacks):
-                continue
-            seen.add(item.digest)
-            waiting.append(item.digest)
-            yield AttachedArtifact(source.artifact(item), subject)
 
 
 def _stored_first(source: Source, store: LocalStore) -> Source:

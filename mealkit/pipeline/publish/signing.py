@@ -7,15 +7,17 @@ RegistryError and StoreError as the places do.
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import assert_never
 
 from mealkit.digest import Digest
-from mealkit.errors import failure
+from mealkit.errors import MealkitError, failure
 from mealkit.oci.artifact import Artifact, Attachment
 from mealkit.oci.descriptor import Descriptor
 from mealkit.oci.reference import Reference
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.publish.gathering import Referrers, RepositoryReferrers, gather
+from mealkit.pipeline.publish.signed_images import LOCAL, attach_to, signed_image
 from mealkit.pipeline.targets import (
     ArchiveFile,
     LayoutFolder,
@@ -23,7 +25,6 @@ from mealkit.pipeline.targets import (
     StoredDigest,
     StoredName,
     image_named,
-    registry_named,
 )
 from mealkit.stores.attached import Attached
 from mealkit.stores.local import LocalStore
@@ -32,8 +33,9 @@ from mealkit.stores.registry.push import push
 from mealkit.stores.registry.reaching import Registries
 from mealkit.stores.registry.referrers import RegistryReferrers, attach, detach
 from mealkit.trust.bundle import bundle_artifact, signed_bundle
+from mealkit.trust.keyless import sign_with_identity
 from mealkit.trust.keyring import KeyRing, TrustedKey
-from mealkit.trust.keys import SigningKey
+from mealkit.trust.signing_keys import SigningKey
 from mealkit.trust.simple_signing import (
     MAX_SIGNATURES,
     signature_artifact,
@@ -43,9 +45,6 @@ from mealkit.trust.simple_signing import (
 )
 from mealkit.trust.statement import Statement
 from mealkit.trust.verified import SIGNED, Form, Verified
-
-LOCAL = "the local store"
-"""The name of the local store as a place."""
 
 # Another signer may replace the tag between reading and writing: write until ours stays.
 _MOST_ATTEMPTS = 10
@@ -65,7 +64,8 @@ class SignReport:
     """What was signed, by which key, and where the signatures are."""
 
     digest: Digest
-    fingerprint: str
+    signer: str
+    """The fingerprint of the key; for an identity, words."""
     signatures: tuple[PlacedSignature, ...]
 
 
@@ -82,7 +82,7 @@ def sign(target: str, key: SigningKey, home: Home) -> SignReport:
     store = LocalStore(home.store)
     match image_named(target):
         case StoredName() | StoredDigest() as found:
-            return _sign_in_store(store.resolve(found.text), key, store)
+            return sign_before_push(store.resolve(found.text), (), key, home)
         case RegistryReference(reference=reference):
             with Registries.from_environment() as registries:
                 name = reference.digest or reference.tag or "latest"
@@ -90,24 +90,51 @@ def sign(target: str, key: SigningKey, home: Home) -> SignReport:
                 subject = get_manifest((client,), reference, name).descriptor
                 return sign_in_registry(subject, reference, key, registries, store)
         case LayoutFolder() | ArchiveFile() as found:
-            message = f"{found.text} is not in a registry or in the local store"
-            hint = "sign the image where it is built or pushed, then write the layout"
-            raise failure("TARGET_UNFIT", message, where=found.text, hint=hint)
+            raise _unfit(found)
         case other:
             assert_never(other)
 
 
-def sign_everywhere(
-    digest: Digest, references: Sequence[str], key: SigningKey, home: Home
-) -> tuple[SignReport, ...]:
-    """Sign an image at each reference that it was pushed to, by its digest, or else in the store.
+def sign_keyless(target: str, trust_config: Path | None, home: Home) -> SignReport:
+    """Sign an image as a bundle with the identity of this CI job.
+
+    Each call makes a new signature, and an entry in the log.
 
     Raises:
-        RegistryError, StoreError: the place refuses.
+        KitError: the target cannot be signed (``TARGET_UNFIT``).
+        TrustError: ``KEYLESS_*``.
+        RegistryError, StoreError: the image does not exist, or the place refuses.
     """
-    places = [registry_named(text).reference for text in dict.fromkeys(references)]
-    targets = [f"{place.name}@{digest}" for place in places] or [str(digest)]
-    return tuple(sign(target, key, home) for target in targets)
+    with signed_image(target, home) as found:
+        if isinstance(found.target, LayoutFolder | ArchiveFile):
+            raise _unfit(found.target)
+        statement = Statement(found.subject.digest, SIGNED, {}, int(time.time()))
+        raw = sign_with_identity(statement.as_bytes(), trust_config)
+        attach_to(found, bundle_artifact(raw, statement, found.subject), home)
+        placed = PlacedSignature(found.place, Form.BUNDLE, is_new=True)
+        return SignReport(found.subject.digest, "the identity of this job", (placed,))
+
+
+def sign_before_push(
+    subject: Descriptor, references: Sequence[Reference], key: SigningKey, home: Home
+) -> SignReport:
+    """Sign an image in the local store in both layouts, for the places that it is pushed to next.
+
+    What the store has about an image is pushed before its tag, so no reader of the tag ever sees
+    it unsigned. The older layout names the place, so it has a signature for each.
+
+    Raises:
+        StoreError: the store cannot be read or written.
+    """
+    local = Attached(LocalStore(home.store))
+    made = _made_by(key, subject, local)
+    is_new = _bundle_in(made, subject, local) is None
+    if is_new:
+        local.add(_new_bundle(subject, key))
+    for name in sorted({item.name for item in references} - {one.reference for one in made}):
+        local.add(signature_artifact([_simple(subject, name, key)], subject))
+    placed = PlacedSignature(LOCAL, Form.BUNDLE, is_new)
+    return SignReport(subject.digest, key.public.fingerprint, (placed,))
 
 
 def sign_in_registry(
@@ -146,13 +173,10 @@ def sign_in_registry(
     return SignReport(subject.digest, key.public.fingerprint, tuple(placed))
 
 
-def _sign_in_store(subject: Descriptor, key: SigningKey, store: LocalStore) -> SignReport:
-    local = Attached(store)
-    here = _bundle_in(_made_by(key, subject, local), subject, local)
-    if here is None:
-        local.add(_new_bundle(subject, key))
-    placed = PlacedSignature(LOCAL, Form.BUNDLE, here is None)
-    return SignReport(subject.digest, key.public.fingerprint, (placed,))
+def _unfit(found: LayoutFolder | ArchiveFile) -> MealkitError:
+    message = f"{found.text} is not in a registry or in the local store"
+    hint = "sign the image where it is built or pushed, then write the layout"
+    return failure("TARGET_UNFIT", message, where=found.text, hint=hint)
 
 
 def _made_by(key: SigningKey, subject: Descriptor, referrers: Referrers) -> tuple[Verified, ...]:
@@ -177,6 +201,10 @@ def _new_bundle(subject: Descriptor, key: SigningKey) -> Artifact:
     return bundle_artifact(signed_bundle(statement.as_bytes(), key), statement, subject)
 
 
+def _simple(subject: Descriptor, name: str, key: SigningKey) -> Attachment:
+    return simple_signature(simple_payload(subject.digest, name, int(time.time())), key)
+
+
 def _add_simple(
     subject: Descriptor,
     reference: Reference,
@@ -186,8 +214,7 @@ def _add_simple(
 ) -> None:
     """Add a signature to those under the tag, and read it back until it stays."""
     tag = signature_tag(subject.digest)
-    payload = simple_payload(subject.digest, reference.name, int(time.time()))
-    own = simple_signature(payload, key)
+    own = _simple(subject, reference.name, key)
     client = registries.client(reference)
     for attempt in range(1, _MOST_ATTEMPTS + 1):
         before = referrers.tagged(tag)

@@ -1,9 +1,8 @@
 """Gets the image that ``mealkit run`` starts into the local store, if the policies accept it."""
 
 from dataclasses import dataclass
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
-from mealkit.errors import failure
 from mealkit.oci.descriptor import Platform
 from mealkit.oci.image import Image
 from mealkit.pipeline.home import Home
@@ -34,6 +33,9 @@ from mealkit.pipeline.targets import (
 from mealkit.progress import Progress
 from mealkit.stores.local import LocalStore
 
+if TYPE_CHECKING:
+    from mealkit.pipeline.image.pulling import Early
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -46,11 +48,16 @@ class Wanted:
 
 
 def image_to_run(
-    wanted: Wanted, named: KitFolder | ImageTarget, home: Home, progress: Progress
+    wanted: Wanted,
+    named: KitFolder | ImageTarget,
+    home: Home,
+    progress: Progress,
+    early: "Early | None" = None,
 ) -> Image:
     """Return the image of a kit, from the local store or a registry; it is in the store then.
 
-    ``named`` is what the caller named, before it was looked up here.
+    ``named`` is what the caller named, before it was looked up here. ``early`` begins with an
+    image while its weights are pulled.
 
     Raises:
         TrustError: a policy of this machine refuses it.
@@ -76,7 +83,7 @@ def image_to_run(
             return _verified(image, store, progress)
         case RegistryReference() as remote:
             from mealkit.containers.select import choose
-            from mealkit.pipeline.image.pulling import pull
+            from mealkit.pipeline.image.pulling import named_as_listed, pull
 
             pulled = pull(
                 remote.reference,
@@ -84,9 +91,10 @@ def image_to_run(
                 home,
                 progress,
                 accept=acceptance(remote.reference, progress),
+                early=early,
                 is_unpacked=choose(clients(home), wanted.client).name == "sandbox",
             )
-            return _named_as_listed(pulled, remote, store)
+            return named_as_listed(pulled, remote, store)
         case LayoutFolder() | ArchiveFile() as file:
             with open_source(file, home, platform) as opened:
                 candidate = opened_candidate(file.text, opened, platform=platform)
@@ -94,26 +102,6 @@ def image_to_run(
                 return _stored(candidate.image, file.text, store, progress)
         case _:
             assert_never(wanted.opened)
-
-
-def _named_as_listed(image: Image, target: RegistryReference, store: LocalStore) -> Image:
-    """Give an image from a catalogue its own name here, so that the next run needs no catalogue.
-
-    Raises:
-        StoreError: ``CATALOGUE_CONFLICT``: it is not the kit that the catalogue says it is.
-    """
-    if target.listed_as is None:
-        return image
-    name = image_name(lock_of(image))
-    if name != target.listed_as:
-        raise failure(
-            "CATALOGUE_CONFLICT",
-            f"the catalogue lists {target.listed_as}, but {target.text} is {name}",
-            where=target.text,
-            hint=f"if you want {name}: mealkit run {target.text}",
-        )
-    store.claim(image.digest, name)
-    return image
 
 
 def _stored(image: Image, target: str, store: LocalStore, progress: Progress) -> Image:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mealkit.assembly.lean import lean_image, weight_layers
 from mealkit.containers.container import LoadedImage, Mount, RunSpec, UnpackedRoot
@@ -35,11 +35,15 @@ from mealkit.preflight.cpu import architecture
 from mealkit.preflight.facts import Facts
 from mealkit.preflight.here import has_gpu_devices
 from mealkit.preflight.override import labels, variables
-from mealkit.progress import Progress
+from mealkit.progress import SILENT, Progress
 from mealkit.recipe.kit import Contact, Gpu
 from mealkit.recipe.lock import Lock
 from mealkit.recipe.requirements import Requirements
 from mealkit.stores.blobs import VirtualBlob
+
+if TYPE_CHECKING:
+    from mealkit.pipeline.image.pulling import Early
+
 
 # By default QEMU emulates pointer authentication and the widest vectors for arm64, which is five to
 # ten times as slow. QEMU for another architecture would not know this processor.
@@ -126,7 +130,7 @@ def run_kit(request: RunRequest, home: Home, progress: Progress) -> RunReport:
     facts = host_facts(home)
     checked = _check_stated(opened, request, facts, home, progress)
     wanted = Wanted(request.target, opened, request.platform, request.client)
-    image = image_to_run(wanted, named, home, progress)
+    image = image_to_run(wanted, named, home, progress, _early_content(request, home))
     shown = _Runnable(image, lock_of(image), built_here=isinstance(opened, OpenedKit))
     owner = shown.lock.about.owner
     try:
@@ -302,6 +306,21 @@ def _content(
         report = load(image, [name], sdk, task.advance)
     task.done(f"{report.reused_layers} layers already present")
     return LoadedImage(report.image_id)
+
+
+def _early_content(request: RunRequest, home: Home) -> "Early | None":
+    """Return what puts an image without its weights where the client can start it."""
+    if request.embedded:
+        return None
+
+    def begin(image: Image) -> object:
+        from mealkit.containers.select import choose
+
+        client = choose(clients(home), request.client)
+        lean = _Runnable(lean_image(image), lock_of(image), built_here=False)
+        return _content(lean, client, home, SILENT)
+
+    return begin
 
 
 def _unpacked(image: Image, home: Home, progress: Progress) -> UnpackedRoot:

@@ -1,6 +1,6 @@
 """Credentials for registries, from the files and helpers that docker and podman use.
 
-It only reads files, and never puts a secret into a message. Formats: docker's ``config.json``
+It only reads them, and never puts a secret into a message. Formats: docker's ``config.json``
 (``auths``, ``credHelpers``, ``credsStore``), containers-auth.json(5), docker-credential-helpers'
 ``get``.
 """
@@ -19,7 +19,9 @@ from typing import Any
 from mealkit.errors import failure
 from mealkit.untrusted import UntrustedError, parse_json, read_file
 
-_HELPER_SECONDS = 30
+HELPER_SECONDS = 30
+"""How long a credential helper may take."""
+
 _MAX_CONFIG_BYTES = 1024 * 1024
 _RUN = Path("/run/containers")
 _HUB = "docker.io"
@@ -62,16 +64,7 @@ class Credentials:
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Credentials":
         """Use the files that docker and podman use; missing ones are skipped."""
-        home = Path(environment.get("HOME") or "/nonexistent")
-        docker = Path(environment.get("DOCKER_CONFIG") or home / ".docker") / "config.json"
-        if named := environment.get("REGISTRY_AUTH_FILE"):
-            return cls((Path(named), docker), environment.get("PATH"))
-        # ``podman login`` writes to the first, and reads the second too: containers-auth.json(5).
-        runtime = environment.get("XDG_RUNTIME_DIR")
-        podman = Path(runtime) / "containers" if runtime else _RUN / str(os.getuid())
-        config = Path(environment.get("XDG_CONFIG_HOME") or home / ".config") / "containers"
-        files = (docker, podman / "auth.json", config / "auth.json")
-        return cls(files, environment.get("PATH"))
+        return cls(credential_files(environment), environment.get("PATH"))
 
     def lookup(self, registry: str, repository: str = "") -> Credential | None:
         """Return the credential for a repository: that of the longest matching name.
@@ -92,7 +85,7 @@ class Credentials:
 
     def _search(self, name: str) -> Credential | None:
         if self._configs is None:
-            self._configs = [_read(path) for path in self._files if _is_there(path)]
+            self._configs = [read_config(path) for path in self._files if _is_there(path)]
         for config in self._configs:
             if found := self._of_config(config, name):
                 return found
@@ -103,11 +96,11 @@ class Credentials:
         if helper is None and "/" not in name:
             helper = config.get("credsStore")
         if isinstance(helper, str) and helper:
-            for key in _keys(name)[:2]:
+            for key in spellings(name)[:2]:
                 if found := self._of_helper(helper, key):
                     return found
         auths = _mapping(config, "auths")
-        for key in _keys(name):
+        for key in spellings(name):
             if found := _of_entry(auths.get(key)):
                 return found
         return None
@@ -122,7 +115,7 @@ class Credentials:
                 [path, "get"],
                 input=key.encode(),
                 capture_output=True,
-                timeout=_HELPER_SECONDS,
+                timeout=HELPER_SECONDS,
                 check=False,
             )
         except (OSError, subprocess.TimeoutExpired):
@@ -149,7 +142,28 @@ def _names(registry: str, repository: str) -> Iterator[str]:
         yield "/".join(parts[:count])
 
 
-def _keys(name: str) -> tuple[str, ...]:
+def credential_files(environment: Mapping[str, str]) -> tuple[Path, ...]:
+    """Return the files with credentials, in the order in which they are read.
+
+    docker's comes first, unless ``REGISTRY_AUTH_FILE`` names another.
+    """
+    home = Path(environment.get("HOME") or "/nonexistent")
+    docker = Path(environment.get("DOCKER_CONFIG") or home / ".docker") / "config.json"
+    if named := environment.get("REGISTRY_AUTH_FILE"):
+        return (Path(named), docker)
+    # ``podman login`` writes to the first, and reads the second too: containers-auth.json(5).
+    runtime = environment.get("XDG_RUNTIME_DIR")
+    podman = Path(runtime) / "containers" if runtime else _RUN / str(os.getuid())
+    config = Path(environment.get("XDG_CONFIG_HOME") or home / ".config") / "containers"
+    return (docker, podman / "auth.json", config / "auth.json")
+
+
+def key_of(registry: str) -> str:
+    """Return the name under which docker keeps a registry's credentials."""
+    return spellings(registry)[0]
+
+
+def spellings(name: str) -> tuple[str, ...]:
     """Return the spellings that files and helpers use for a registry."""
     if name == _HUB:
         return (_HUB_KEY, name)
@@ -195,7 +209,12 @@ def _is_there(path: Path) -> bool:
         return False
 
 
-def _read(path: Path) -> Mapping[str, Any]:
+def read_config(path: Path) -> Mapping[str, Any]:
+    """Return a file of credentials as JSON.
+
+    Raises:
+        RegistryError: ``REGISTRY_DENIED``: it cannot be read.
+    """
     try:
         config = parse_json(read_file(path, _MAX_CONFIG_BYTES))
     except (OSError, UntrustedError) as error:

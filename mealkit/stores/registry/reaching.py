@@ -75,12 +75,14 @@ class Registries:
         *,
         retry: Retry | None = None,
         uploads: Path | None = None,
+        credentials: Credentials | None = None,
     ) -> Self:
         """Use credentials, certificates and mirrors of the engines, and mealkit's own variables.
 
         ``uploads`` is the folder for the records of unfinished uploads; without one there are none.
         The variables are ``MEALKIT_REGISTRY_MIRRORS``, ``MEALKIT_TOKEN_REALMS`` and
         ``MEALKIT_PLAIN_HTTP``; ``MEALKIT_ENGINE_MIRRORS`` replaces the engines' files with mirrors.
+        ``credentials`` replace the stored ones.
 
         Raises:
             RegistryError: ``REGISTRY_INSECURE``: a mirror would be read without TLS.
@@ -88,7 +90,7 @@ class Registries:
         """
         plain = plain_of(environment.get(PLAIN_VARIABLE, ""))
         found = cls(
-            Credentials.from_environment(environment),
+            credentials or Credentials.from_environment(environment),
             mirrors_of(environment.get(MIRRORS_VARIABLE, ""), plain),
             retry=retry,
             realms=realms_of(environment.get(REALMS_VARIABLE, ""), plain),

@@ -26,7 +26,7 @@ from mealkit.stores.local import LocalStore
 from mealkit.stores.registry.reaching import Registries
 from mealkit.stores.registry.referrers import RegistryReferrers
 from mealkit.trust.keyring import KeyRing, TrustedKey
-from mealkit.trust.keys import Algorithm, new_key, read_signing_key
+from mealkit.trust.signing_keys import Algorithm, new_key, read_signing_key
 from mealkit.trust.verified import PROVENANCE, SBOM, TEST_RESULT
 
 pytestmark = pytest.mark.xdist_group("attesting")

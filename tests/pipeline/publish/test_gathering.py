@@ -28,7 +28,7 @@ from mealkit.pipeline.publish.verifying import require_signed
 from mealkit.stores.attached import Attached
 from mealkit.stores.local import LocalStore
 from mealkit.trust.bundle import MAX_BUNDLE_BYTES, signed_bundle
-from mealkit.trust.keys import Algorithm
+from mealkit.trust.signing_keys import Algorithm
 from mealkit.trust.simple_signing import PAYLOAD_MEDIA_TYPE, signature_artifact, simple_signature
 from mealkit.trust.verified import PROVENANCE, SIGNED, Form, KeySigner
 

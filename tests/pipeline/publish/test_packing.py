@@ -17,6 +17,7 @@ from mealkit.pipeline.home import home_at
 from mealkit.pipeline.image.building import build_kit
 from mealkit.pipeline.image.outputs import Outputs
 from mealkit.pipeline.publish.packing import packed, push_modelpack, push_modelpacks
+from mealkit.pipeline.publish.pushing import PushRequest, push_target
 from mealkit.stores.local import LocalStore
 from mealkit.stores.registry.reaching import Registries
 from mealkit.stores.registry.referrers import RegistryReferrers
@@ -133,7 +134,7 @@ def test_skopeo_copies_what_was_pushed_and_nothing_is_sent_twice(made, registry,
     with Registries.from_environment() as registries:
         referrers = RegistryReferrers(registries.sources(reference), reference)
         (listed,) = referrers.listed(image.digest, MODELPACK)
-        again = push_modelpack(image, reference, registries, Heard())
+        again = push_modelpack(packed(image), reference, registries, Heard())
     assert f"{reference.name}@{listed.digest}" in lines[0]
     assert (again.digest, again.sent_bytes) == (listed.digest, 0)
     source = f"docker://{reference.name}@{listed.digest}"
@@ -152,6 +153,17 @@ def test_a_second_repository_gets_the_blobs_by_a_mount(made, registry):
     build_kit(kit, frozen=True, outputs=Outputs(push=places), home=home, progress=Heard())
     _, second = push_modelpacks(str(image.digest), places, home, Heard())
     assert second.endswith("(0 bytes sent)")
+
+
+def test_a_push_adds_the_modelpack_to_what_it_reports(made, registry):
+    """Also with --lean: then the pack is how the weights are delivered, and about the lean image."""
+    home, _, image = made
+    target = f"{registry.host}/models/lean:1"
+    request = PushRequest("little:1.0.0", target, lean=True, modelpack=True)
+    done = push_target(request, home, Heard())
+    (companion,) = done.companions
+    assert (companion.kind, companion.about) == (MODELPACK, lean_image(image).digest)
+    assert companion.digest == packed(image, lean_image(image).descriptor).digest
 
 
 def test_an_index_has_one_modelpack(home, tmp_path, build):

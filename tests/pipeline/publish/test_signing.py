@@ -29,7 +29,9 @@ from mealkit.pipeline.image.outputs import Outputs
 from mealkit.pipeline.publish.gathering import RepositoryReferrers
 from mealkit.pipeline.publish.key_files import PassphraseSource, signing_key_at, write_key_pair
 from mealkit.pipeline.publish.model_signatures import sign_model_files, write_model_signature
-from mealkit.pipeline.publish.signing import LOCAL, SignReport, sign
+from mealkit.pipeline.publish.pushing import PushRequest, push_target
+from mealkit.pipeline.publish.signed_images import LOCAL
+from mealkit.pipeline.publish.signing import SignReport, sign
 from mealkit.pipeline.publish.verifying import Trusted, verify
 from mealkit.stores.layout import write_layout
 from mealkit.stores.local import LocalStore
@@ -38,7 +40,7 @@ from mealkit.stores.registry.reaching import Registries
 from mealkit.stores.registry.referrers import RegistryReferrers, attach
 from mealkit.trust.bundle import BUNDLE_TYPE
 from mealkit.trust.keyring import KeyRing, TrustedKey
-from mealkit.trust.keys import Algorithm, PublicKey, SigningKey, read_public_key
+from mealkit.trust.signing_keys import Algorithm, PublicKey, SigningKey, read_public_key
 from mealkit.trust.simple_signing import SIGNATURE_ANNOTATION, signature_tag
 from mealkit.trust.verified import SIGNED, Form
 
@@ -189,10 +191,28 @@ def test_a_copy_elsewhere(published, bundle):
     public = published.first.public
     found = verify(str(reference), published.trusted(public), published.home)
     assert {one.form for one in found.verified} == set(Form)
-    assert {one.reference for one in found.elsewhere} == {published.name}
+    assert found.elsewhere == (published.name,)
     assert sign(str(reference), published.first, published.home).signatures[1].is_new
     again = verify(str(reference), published.trusted(public), published.home)
-    assert reference.name in {one.reference for one in again.verified}
+    assert again.elsewhere == ()
+
+
+def test_a_push_signs_before_the_tag(published):
+    """What is pushed with a key is signed in both layouts for its place, before it has its tag."""
+    target = f"{published.registry.host}/pushed/little:1.0.0"
+    before = len(published.registry.requests("PUT"))
+    request = PushRequest("little:1.0.0", target, signer=published.second)
+    push_target(request, published.home, Heard())
+    names = [
+        path.rpartition("/")[2]
+        for path in published.registry.requests("PUT")[before:]
+        if "/manifests/" in path
+    ]
+    assert names[-1] == "1.0.0"
+    assert signature_tag(published.digest) in names
+    found = verify(target, published.trusted(published.second.public), published.home)
+    assert {one.form for one in found.verified} == set(Form)
+    assert found.elsewhere == ()
 
 
 def test_a_layout(published, tmp_path):

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, padding, rsa
 
 from mealkit.errors import TrustError
-from mealkit.trust.keys import Algorithm, new_key, read_public_key, read_signing_key
+from mealkit.trust.signing_keys import Algorithm, new_key, read_public_key, read_signing_key
 
 
 def pem_of(private) -> bytes:

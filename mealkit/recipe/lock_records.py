@@ -1,0 +1,39 @@
+"""The parts of a lock that no answer depends on: whose kit it is, and what was asked for."""
+
+from typing import Annotated
+
+from mealkit.digest import Digest
+from mealkit.recipe.answers import KEEPS_ANSWERS, StrictModel
+from mealkit.recipe.kit import Contact, Paper
+from mealkit.strings import Line, Name, Text, Version
+
+
+class About(StrictModel):
+    """Information for people; nothing here changes an answer."""
+
+    name: Annotated[Name, KEEPS_ANSWERS]
+    """The kit's name."""
+    version: Annotated[Version, KEEPS_ANSWERS]
+    """The kit's version."""
+    description: Annotated[Text | None, KEEPS_ANSWERS] = None
+    """The purpose of the kit."""
+    license: Annotated[Line, KEEPS_ANSWERS]
+    """The licence of the kit's own files."""
+    paper: Annotated[Paper | None, KEEPS_ANSWERS] = None
+    """The paper that the kit implements."""
+    owner: Annotated[Contact, KEEPS_ANSWERS]
+    """The team to contact when the kit fails."""
+
+
+class Requests(StrictModel):
+    """Digests of the kit's own entries, part by part; a lock is stale if one of them differs."""
+
+    weights: Annotated[Digest, KEEPS_ANSWERS]
+    """The digest of ``model.weights``."""
+    packages: Annotated[Digest, KEEPS_ANSWERS]
+    """The digest of the engine's package requirements."""
+    gateway: Annotated[Digest | None, KEEPS_ANSWERS] = None
+    """The digest of the gateway's package requirements: a newer mealkit does not change the engine.
+    Null in older locks, which had one digest for both."""
+    base: Annotated[Digest, KEEPS_ANSWERS]
+    """The digest of ``runtime.base`` and of the Python version."""
