@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from mealkit.errors import MealkitError, failure
-from mealkit.trust.keys import PublicKey
 from mealkit.trust.policy import PolicyIdentity, PolicyKey, RequiredProvenance, RequiredTestResult
 from mealkit.trust.policy_file import LoadedPolicy
+from mealkit.trust.signing_keys import PublicKey
 from mealkit.trust.verified import PROVENANCE, SBOM, TEST_RESULT
 
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from fakes.policies import kit_image
 from fakes.quirky_registry import QuirkyRegistry
-from fakes.served import ROOT
+from fakes.served import ROOT, need
 from fakes.signatures import new_signer
 
 from mealkit.errors import MealkitError
@@ -195,7 +195,7 @@ def test_skopeo_reads_the_policy(export, registry, tmp_path):
     def copied() -> str:
         done = subprocess.run(
             [
-                "skopeo",
+                need("skopeo"),
                 f"--policy={tmp_path}/containers/policy.json",
                 f"--registries.d={tmp_path}/containers/registries.d",
                 "copy",
