@@ -435,6 +435,7 @@ CATALOGUE: dict[str, Entry] = {
     "POLICY_INVALID": Entry("a policy is not valid", _PLATFORM, TrustError, 400, "correct the line that is named; then: mealkit policy check FILE"),
     "POLICY_UNREADABLE": Entry("a policy, or a file that it names, cannot be read, so nothing is accepted", _PLATFORM, TrustError, 500, "correct the file's path, owner or mode; then: mealkit policy check FILE"),
     "POLICY_UNSIGNED": Entry("no signature of the image counts for the policy", _AUTHOR, TrustError, 403, "sign the image with a key that the policy trusts: mealkit sign REFERENCE --key FILE"),
+    "POLICY_EXPORT": Entry("another tool cannot express a rule of the policy", _CALLER, TrustError, 400, "change the rule that is named, or write the other tool's policy by hand"),
     "POLICY_LOCAL": Entry("the policy does not allow kits that were built on this machine", _CALLER, TrustError, 403, "run a signed image from a registry; or set local_builds: allow in the policy"),
     "POLICY_REGISTRY": Entry("the policy does not allow images from this place", _CALLER, TrustError, 403, "use an image from a place that the policy lists under registries"),
     "POLICY_NAME": Entry("the image states another name or version than its reference", _AUTHOR, TrustError, 403, "name the image that you mean by its digest; or push it under its own name and version"),

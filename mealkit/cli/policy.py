@@ -18,16 +18,20 @@ EXAMPLES = (
     "mealkit policy new policy.yaml",
     "mealkit policy check policy.yaml",
     "mealkit policy test registry.example.org/team/my-kit:1.0.0",
+    "mealkit policy export policy.yaml --for kyverno",
+    "mealkit policy export policy.yaml --for podman --output containers",
 )
 
 
-def policy(
+def policy(  # noqa: PLR0913  one parameter for each option
     context: typer.Context,
-    action: Annotated[Literal["new", "check", "test"], typer.Argument(help="The action.")],
+    action: Annotated[
+        Literal["new", "check", "test", "export"], typer.Argument(help="The action.")
+    ],
     target: Annotated[
         str,
         typer.Argument(
-            metavar="TARGET", help="new, check: a policy. test: an image, as for inspect."
+            metavar="TARGET", help="new, check, export: a policy. test: an image, as for inspect."
         ),
     ],
     *,
@@ -40,13 +44,26 @@ def policy(
             show_default="the policies of this machine",
         ),
     ] = [],  # noqa: B006  typer copies it
+    tool: Annotated[
+        Literal["kyverno", "policy-controller", "podman"] | None,
+        typer.Option("--for", help="export: the tool that reads the result.", show_default=False),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="export: write files below this folder.", show_default="stdout"
+        ),
+    ] = None,
     plain_http: PlainHttp = [],  # noqa: B006
     as_json: Json = False,
 ) -> None:
-    """Write a policy, check it, or ask the policies of this machine about an image.
+    """Write a policy, check it, ask it about an image, or write it for other tools.
 
     test prints the result of every rule, with the line of the policy, what was measured and what is
     required. If a rule refuses the image, the exit code is 13.
+
+    export writes what other tools can check: a ClusterPolicy for Kyverno, ClusterImagePolicies for
+    Sigstore's policy-controller, or policy.json and registries.d for podman, skopeo and CRI-O.
     """
     use_plain_http(plain_http)
     match action:
@@ -56,6 +73,8 @@ def policy(
             _check(Path(target), as_json)
         case "test":
             _test(context, target, policy_file, as_json)
+        case "export":
+            _export(Path(target), tool, output)
 
 
 def _new(path: Path) -> None:
@@ -101,6 +120,24 @@ def _test(
     problems = [item for decision in decisions for item in decision.problems]
     if problems:
         raise failures(problems)
+
+
+def _export(path: Path, tool: str | None, output: Path | None) -> None:
+    from mealkit.pipeline.publish.exporting_policies import Tool, exported, write_exported
+
+    if tool is None:
+        hint = f"add --for {' or --for '.join(Tool)}"
+        raise failure("USAGE", "the tool that reads the result is not named", hint=hint)
+    files = exported(path, Tool(tool))
+    if output is not None:
+        for written in write_exported(files, output):
+            print_line(str(written))
+        return
+    for name, text in files.items():
+        if len(files) > 1:
+            say(f"{name}:")
+        for line in text.splitlines():
+            print_line(line)
 
 
 def print_decisions(decisions: "Sequence[Decision]", *, as_json: bool) -> None:

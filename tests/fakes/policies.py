@@ -6,11 +6,12 @@ from pathlib import Path
 from fakes.little import base_of, layer_of
 from mealkit.assembly.lean import LAYER_KIND
 from mealkit.digest import Digest
-from mealkit.oci.image import Image
+from mealkit.oci.image import Image, image_of
 from mealkit.oci.tar import TarDirectory, TarFile
 from mealkit.paths import SETTINGS
 from mealkit.plan.layers import LayerKind
 from mealkit.recipe.lock import LOCK_NAME, Lock, lock_bytes
+from mealkit.recipe.requirements import ANNOTATION
 from mealkit.trust.policy_file import LoadedPolicy
 
 IMAGE = Digest.of(b"image")
@@ -36,7 +37,9 @@ def kit_image(lock: Lock, extra: bytes = b"", architecture: str = "amd64") -> Im
     )
     kit = replace(kit, annotations={LAYER_KIND: LayerKind.KIT.value})
     base = layer_of("base", TarFile.of("x", extra))
-    return base_of(base, kit, architecture=architecture)
+    image = base_of(base, kit, architecture=architecture)
+    stated = lock.requirements.model_dump_json()
+    return image_of(image.config, image.layers, {ANNOTATION: stated})
 
 
 def renamed(lock: Lock, name: str, version: str = "1.0.0") -> Lock:

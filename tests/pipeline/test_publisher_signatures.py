@@ -7,7 +7,6 @@ import shutil
 import pytest
 from fakes.little import Heard, edit_kit, little_kit
 from fakes.served import ROOT, Registry
-from mealkit.trust.signing_keys import Algorithm, new_key, read_signing_key
 
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError, Owner
@@ -28,6 +27,7 @@ from mealkit.recipe.lock import read_lock
 from mealkit.stores.registry.push import push
 from mealkit.stores.registry.reaching import Registries
 from mealkit.trust.model_signing import sign_model
+from mealkit.trust.signing_keys import Algorithm, new_key, read_signing_key
 
 DATA = ROOT / "tests" / "data" / "publisher"
 
