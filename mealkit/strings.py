@@ -88,8 +88,8 @@ HubRevision = Annotated[
 ArtifactReference = Annotated[
     str,
     StringConstraints(
-        # The registry, the repository, and a tag, a digest or both.
-        pattern=r"^[A-Za-z0-9.\[\]:-]+/[a-z0-9._/-]+"
+        # The registry (with a dot or a port), the repository, and a tag, a digest or both.
+        pattern=r"^(?:localhost|[A-Za-z0-9-]*[.:\[][A-Za-z0-9.\[\]:-]*)/[a-z0-9._/-]+"
         r"(?::[A-Za-z0-9_][A-Za-z0-9._-]{0,127}|(?::[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?"
         r"@sha256:[0-9a-f]{64})$",
         max_length=512,

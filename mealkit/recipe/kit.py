@@ -123,8 +123,8 @@ class OciPlace(StrictModel):
     source: Annotated[Literal["oci"], KEEPS_ANSWERS]
     """The kind of source."""
     reference: Annotated[ArtifactReference, KEEPS_ANSWERS]
-    """REGISTRY/NAME:TAG, with or without @sha256:.... The lock resolves a tag to a digest, and
-    reports it."""
+    """The artifact: REGISTRY/NAME:TAG, with or without @sha256:.... The lock resolves a tag to a
+    digest, and reports it."""
 
 
 Place = Annotated[

@@ -13,6 +13,7 @@ from mealkit.digest import Digest
 from mealkit.recipe.kit import Feature, Task
 from mealkit.recipe.lock import Lock, LockedFile
 from mealkit.recipe.origins import HubOrigin
+from mealkit.recipe.publisher_signature import LockedSignature
 from mealkit.trust.purls import origin_purl
 from mealkit.trust.sbom_licences import licence_choice
 
@@ -45,6 +46,7 @@ def model_components(lock: Lock) -> list[dict[str, Any]]:
     """Return the model, each of its files, each prompt, and each file of the paper's code."""
     model = lock.model
     purls = _hub_purls(lock)
+    signed = {path: item for item in model.signatures for path in item.files}
     return [
         {
             "type": "machine-learning-model",
@@ -54,7 +56,10 @@ def model_components(lock: Lock) -> list[dict[str, Any]]:
             "licenses": licence_choice([model.license]),
             "modelCard": _card(lock),
         },
-        *(_file(file, is_chat_template=_is_chat_template(file, lock)) for file in model.files),
+        *(
+            _file(file, signed.get(file.path), is_chat_template=_is_chat_template(file, lock))
+            for file in model.files
+        ),
         *_texts("prompt", {name: item.sha256 for name, item in lock.prompts.items()}),
         *_texts("code", {path: item.sha256 for path, item in lock.code.items()}),
     ]
@@ -148,7 +153,9 @@ def _count(parameters: int) -> str:
     return str(parameters)
 
 
-def _file(file: LockedFile, *, is_chat_template: bool) -> dict[str, Any]:
+def _file(
+    file: LockedFile, signature: LockedSignature | None, *, is_chat_template: bool
+) -> dict[str, Any]:
     name = file.path.rpartition("/")[2]
     properties = [
         marker("mealkit:format", file.format),
@@ -159,6 +166,9 @@ def _file(file: LockedFile, *, is_chat_template: bool) -> dict[str, Any]:
         properties.append(marker(_TOKENIZER, "true"))
     if is_chat_template:
         properties.append(marker(_CHAT_TEMPLATE, "true"))
+    if signature is not None:
+        properties.append(marker("mealkit:publisher:key", signature.key))
+        properties.append(marker("mealkit:publisher:signature", signature.sha256))
     return {
         "type": "file",
         "bom-ref": _ref("models", file.path),

@@ -162,7 +162,8 @@ INDEX_HOSTS = [
         ("conda", "anaconda", "org"),
     )
 ]
-MACHINE_PATHS = re.compile(r"(?<![\w./{}])/(?:work|root|opt/pypi[\w-]*|opt/wheels|home/[a-z]+)/")
+# "/proc/$$/root" is the root of a process's container.
+MACHINE_PATHS = re.compile(r"(?<![\w./{}$])/(?:work|root|opt/pypi[\w-]*|opt/wheels|home/[a-z]+)/")
 
 
 def texts() -> Iterator[tuple[str, str]]:

@@ -16,7 +16,6 @@ from mealkit.oci.artifact import Artifact, Attachment, artifact_of
 from mealkit.oci.image import BytesBlob
 from mealkit.oci.model_artifacts import FILE_PATH, MODELPACK, MODELPACK_CONFIG, TITLE
 from mealkit.oci.reference import Reference
-from mealkit.pipeline.kit.supplies import RegistryArtifacts
 from mealkit.recipe.kit import Task
 from mealkit.recipe.lock import LockedModel
 from mealkit.recipe.origins import OciOrigin
@@ -24,6 +23,7 @@ from mealkit.sources.folder_changes import changed_weights
 from mealkit.sources.retrieval import fetch_weights
 from mealkit.sources.source import Supplies
 from mealkit.sources.weights import resolve_weights
+from mealkit.stores.registry.artifact_reader import RegistryArtifacts
 from mealkit.stores.registry.push import push
 from mealkit.stores.registry.reaching import Registries
 

@@ -11,6 +11,7 @@ from fakes.kits import KIT, FixedInputs, parts_of, with_value
 from mealkit.digest import Digest
 from mealkit.lock.resolve import resolve
 from mealkit.recipe.lock import read_lock
+from mealkit.recipe.publisher_signature import LockedSignature
 from mealkit.trust.sbom import sbom_of
 from mealkit.trust.sbom_licences import licence_choice
 
@@ -143,6 +144,20 @@ def test_tokenizer_chat_template_and_prompts_are_marked_components():
     assert prompt["hashes"] == [
         {"alg": "SHA-256", "content": Digest.of(b"prompts/query.jinja\n").hex}
     ]
+
+
+def test_a_file_that_its_publisher_signed_states_the_key_and_the_signature():
+    """As the lock records it; a file without such a signature states neither."""
+    lock = little()
+    first, second, *_ = lock.model.files
+    record = LockedSignature(key="ab" * 32, sha256=Digest.of(b"s"), files=(first.path,))
+    model = lock.model.model_copy(update={"signatures": (record,)})
+    found = document(lock.model_copy(update={"model": model}))
+    stated = properties(component(found, f"/models/{first.path}"))
+    assert stated["mealkit:publisher:key"] == record.key
+    assert stated["mealkit:publisher:signature"] == str(record.sha256)
+    other = properties(component(found, f"/models/{second.path}"))
+    assert not {name for name in other if "publisher" in name}
 
 
 def test_purls_name_packages_as_other_tools_do():

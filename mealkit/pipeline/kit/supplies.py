@@ -1,8 +1,7 @@
 """Prepares what the source adapters need: a downloader, and digests of a kit's files."""
 
-import threading
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,16 +13,12 @@ from mealkit.oci.tar import weight_footer, weight_header
 from mealkit.paths import MODELS
 from mealkit.pipeline.home import Home
 from mealkit.progress import SILENT_TASK, Task
-from mealkit.recipe.kit import Kit
+from mealkit.recipe.kit import Kit, Place, Weights
 from mealkit.stores.digests import DigestCache, HashJob
 
 if TYPE_CHECKING:
-    from mealkit.oci.descriptor import Descriptor
-    from mealkit.oci.reference import Reference
     from mealkit.sources.download import Downloader
     from mealkit.sources.source import Supplies
-    from mealkit.stores.registry.blob import RegistryBlob
-    from mealkit.stores.registry.reaching import Registries
 
 
 @contextmanager
@@ -52,47 +47,19 @@ def open_supplies(
         jobs = [_hash_job(path, _image_path(kit, folder, path)) for path in paths]
         return [found.file for found in digests.digest_files(jobs)]
 
-    with downloader(home, task) as fetcher, closing(RegistryArtifacts()) as artifacts:
+    with downloader(home, task) as fetcher, ExitStack() as stack:
+        artifacts = None
+        if any(place.source == "oci" for item in kit.model.weights for place in _places(item)):
+            from mealkit.stores.registry.artifact_reader import RegistryArtifacts
+
+            artifacts = stack.enter_context(closing(RegistryArtifacts()))
         lifted = frozenset(kit.allow_secrets)
         any_data = takes_any_data(kit.runtime.engine)
         yield Supplies(fetcher, hash_files, bounds.roots, lifted, any_data, artifacts)
 
 
-class RegistryArtifacts:
-    """Artifacts in registries, which are opened for the first one; safe between threads."""
-
-    def __init__(self) -> None:
-        self._registries: Registries | None = None
-        self._lock = threading.Lock()
-
-    def manifest(self, reference: "Reference") -> tuple[bytes, str]:
-        """Return the bytes of a manifest or index, checked against their digest, and its type."""
-        from mealkit.stores.registry.manifests import get_manifest
-
-        clients = self._opened().sources(reference)
-        name = reference.digest or reference.tag or "latest"
-        found = get_manifest(clients, reference, name)
-        return found.raw, found.media_type
-
-    def blob(self, reference: "Reference", item: "Descriptor") -> "RegistryBlob":
-        """Return a blob of the reference's repository; a complete read of it is verified."""
-        from mealkit.stores.registry.blob import RegistryBlob
-
-        clients = self._opened().sources(reference)
-        return RegistryBlob(item.digest, item.size_bytes, reference.repository, clients)
-
-    def close(self) -> None:
-        """Close the connections."""
-        if self._registries is not None:
-            self._registries.close()
-
-    def _opened(self) -> "Registries":
-        from mealkit.stores.registry.reaching import Registries
-
-        with self._lock:
-            if self._registries is None:
-                self._registries = Registries.from_environment()
-            return self._registries
+def _places(entry: Weights) -> tuple[Place, ...]:
+    return (entry, *entry.mirrors)
 
 
 def _image_path(kit: Kit, kit_folder: Path, path: Path) -> str:
