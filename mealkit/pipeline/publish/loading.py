@@ -18,6 +18,7 @@ from mealkit.files.whole import require_space
 from mealkit.oci.image import Blob, Image, with_parts
 from mealkit.oci.index import ImageIndex
 from mealkit.oci.reference import Reference
+from mealkit.oci.validate import check_diff_id
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.image.building import image_name
 from mealkit.pipeline.image.image_lock import kit_layer, lock_of
@@ -191,17 +192,22 @@ def _unwrap(
 
 
 def _keep_layers(images: Sequence[Image], store: LocalStore, progress: Progress) -> None:
+    """Store the layers; the diff ids of those that are there already are checked, too."""
     layers = {
-        layer.blob.digest: layer
-        for image in images
-        for layer in image.layers
-        if not store.has(layer.blob.digest)
+        (layer.blob.digest, layer.diff_id): layer for image in images for layer in image.layers
     }
-    if layers:
-        task = progress.task("loading", sum(item.blob.size_bytes for item in layers.values()))
-        for layer in layers.values():
+    absent = {
+        digest: layer.blob.size_bytes
+        for (digest, _), layer in layers.items()
+        if not store.has(digest)
+    }
+    task = progress.task("loading", sum(absent.values()))
+    for (digest, _), layer in layers.items():
+        if store.has(digest):
+            check_diff_id(replace(layer, blob=store.blob(digest)))
+        else:
             store.keep_layer(layer, task.advance)
-        task.done(f"{len(layers)} layers")
+    task.done(f"{len(absent)} layers")
 
 
 def _attach(content: ArchiveContent, store: LocalStore, cache: FileCache) -> None:

@@ -1,0 +1,56 @@
+"""A signed kit for two architectures, which several modules save, load and check."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from fakes.little import OFFLINE, Heard, little_pair
+from fakes.signatures import bundled, new_signer, simple
+
+from mealkit.oci.artifact import Attachment, artifact_of
+from mealkit.oci.image import BytesBlob
+from mealkit.oci.index import ImageIndex
+from mealkit.pipeline.home import Home, home_at
+from mealkit.pipeline.image.building import build_kit
+from mealkit.pipeline.image.outputs import Outputs
+from mealkit.stores.attached import Attached
+from mealkit.stores.local import LocalStore
+from mealkit.stores.registry.companions import MODEL_PACK
+from mealkit.trust.keys import SigningKey
+from mealkit.trust.verified import SBOM
+
+
+@dataclass(frozen=True)
+class SignedPair:
+    """A home with the kit little:1.0.0, signed; its index is what the signatures are about."""
+
+    home: Home
+    kit: Path
+    index: ImageIndex
+    signer: SigningKey
+    public: Path
+
+
+@pytest.fixture(scope="session")
+def signed_pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SignedPair]:
+    """The kit, with signatures in both layouts, an SBOM, and a ModelPack with its weights again."""
+    folder = tmp_path_factory.mktemp("signed-pair")
+    home, kit = home_at(folder / "home"), little_pair(folder / "kit")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in OFFLINE.items():
+            patch.setenv(name, value)
+        report = build_kit(kit, frozen=False, outputs=Outputs(), home=home, progress=Heard())
+        store = LocalStore(home.store)
+        index = store.content(str(report.digest))
+        assert isinstance(index, ImageIndex)
+        signer, attached = new_signer(), Attached(store)
+        attached.add(bundled(signer, index.descriptor))
+        attached.add(bundled(signer, index.descriptor, SBOM))
+        attached.add(simple([signer], index.descriptor))
+        weights = (kit / "weights" / "model.safetensors").read_bytes()
+        raw = Attachment("application/vnd.cncf.model.weight.v1.raw", BytesBlob(weights), {})
+        attached.add(artifact_of(MODEL_PACK, [raw], subject=index.descriptor))
+        public = folder / "team.pub"
+        public.write_bytes(signer.public.pem)
+        yield SignedPair(home, kit, index, signer, public)
