@@ -73,7 +73,7 @@ def _listed(
 ) -> RegistryReference:
     progress.phase(f"looking for {name} in {', '.join(catalogs)}")
     found = _found(name, catalogs)
-    _require_reachable(found)
+    require_reachable(found)
     _tell(found, progress)
     _remember(found, home, progress)
     pinned = found.entry.pinned
@@ -90,8 +90,12 @@ def _found(name: str, catalogs: tuple[str, ...]) -> FoundKit:
         raise failure("KIT_UNLISTED", message, where=name) from error
 
 
-def _require_reachable(found: FoundKit) -> None:
-    """Refuse a kit on this machine's own loopback if the catalogue comes from elsewhere."""
+def require_reachable(found: FoundKit) -> None:
+    """Refuse a kit on this machine's own loopback if the catalogue comes from elsewhere.
+
+    Raises:
+        StoreError: ``CATALOGUE_INVALID``.
+    """
     if found.where.startswith("oci:"):
         return
     here, there = Reference.parse(found.where), found.entry.place
