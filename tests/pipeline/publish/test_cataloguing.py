@@ -223,11 +223,11 @@ def test_a_short_name_is_in_the_store_or_in_a_catalogue(published, catalog, user
     found = from_catalogs(StoredName("little"), fresh, heard)
     digest = find_kit("little").entry.digest
     assert str(found.reference) == f"{registry.host}/kits/little@{digest}"
-    assert found.listed_as == "little:1.10.0"
+    assert found.listed.kit == "little:1.10.0"
     told = "\n".join(heard.phases)
     assert f"little:1.10.0 is {found.reference}, from the catalogue {catalog}" in told
     assert "owner cooks, mailto:cooks@kitchen.invalid; not signed" in told
-    assert from_catalogs(StoredName("little:1.9.0"), fresh, heard).listed_as == "little:1.9.0"
+    assert from_catalogs(StoredName("little:1.9.0"), fresh, heard).listed.kit == "little:1.9.0"
     assert from_catalogs(StoredName("little:1.9.0"), home, heard) is None
     assert from_catalogs(StoredName("team/little"), fresh, heard) is None
     with pytest.raises(StoreError, match="other is neither in the local store nor in"):
@@ -254,7 +254,7 @@ def test_the_first_catalogue_counts_and_others_are_told(user, tmp_path):
     user(mine, theirs)
     heard = Heard()
     assert (
-        from_catalogs(StoredName("rake"), home_at(tmp_path / "h"), heard).listed_as == "rake:1.0.0"
+        from_catalogs(StoredName("rake"), home_at(tmp_path / "h"), heard).listed.kit == "rake:1.0.0"
     )
     told = "\n".join(heard.phases)
     assert "note: other versions of rake are owned by guests" in told
@@ -290,8 +290,11 @@ def test_two_digests_for_one_version_are_refused(user, tmp_path):
 def test_a_catalogue_that_goes_back_is_told(user, tmp_path, after, said):
     """An attacker who can write to a catalogue could lead users back to a version with a known fault."""
     folder, home = tmp_path / "a", home_at(tmp_path / "h")
-    user(listed(folder, listed_entry(version="2.0")))
-    from_catalogs(StoredName("rake"), home, Heard())
+    user(listed(folder, listed_entry(version="2.0"), listed_entry(version="1.0")))
+    for name in ("rake", "rake:1.0"):
+        heard = Heard()
+        from_catalogs(StoredName(name), home, heard)
+        assert heard.notices == []
     shutil.rmtree(folder)
     listed(folder, after)
     heard = Heard()
