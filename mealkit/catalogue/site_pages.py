@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from mealkit.catalogue.entry import Entry
@@ -80,8 +81,10 @@ class Kit:
 
     def before(self, version: Version) -> Version | None:
         """Return the version before a version."""
-        following = self.versions[self.versions.index(version) + 1 :]
-        return following[0] if following else None
+        for newer, older in pairwise(self.versions):
+            if newer is version:
+                return older
+        return None
 
 
 def kits_of(versions: Sequence[Version]) -> tuple[Kit, ...]:

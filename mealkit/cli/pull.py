@@ -59,7 +59,7 @@ def pull(
         progress,
         accept=acceptance(named, progress),
     )
-    if target.listed_as:
+    if target.listed:
         store = LocalStore(session.home.store)
         named_as_listed(store.image(str(done.stored)), target, store)
     platforms = [str(platform) for platform in done.platforms]

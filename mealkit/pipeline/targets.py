@@ -63,6 +63,17 @@ class StoredDigest:
 
 
 @dataclass(frozen=True, slots=True)
+class Listing:
+    """What a catalogue states about a kit that was found in it by its name."""
+
+    catalog: str
+    kit: str
+    """NAME:VERSION."""
+    signers: tuple[str, ...]
+    """Those who signed it, as the catalogue states: fingerprints of keys."""
+
+
+@dataclass(frozen=True, slots=True)
 class RegistryReference:
     """An image in a registry; the local store may have it under the same name."""
 
@@ -70,8 +81,8 @@ class RegistryReference:
     reference: Reference
     is_absent: bool = False
     """Whether this command has found out that the local store lacks what it names now."""
-    listed_as: str | None = None
-    """The kit's NAME:VERSION, if a catalogue gave the reference."""
+    listed: Listing | None = None
+    """The entry of a catalogue that gave the reference."""
 
 
 @dataclass(frozen=True, slots=True)

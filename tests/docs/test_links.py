@@ -88,13 +88,24 @@ def test_every_page_can_be_reached():
 
 
 def verbs() -> dict[str, set[str]]:
-    """Return the options of every verb, as the command line knows them; "" has the program's own."""
+    """Return the options of every verb, as the command line knows them; "" has the program's own.
+
+    A verb of several words, such as ``catalog add``, counts with the others of its group.
+    """
     program = typer.main.get_command(app)
-    commands = {"": program, **program.commands}
+    groups = {name: getattr(found, "commands", {}) for name, found in program.commands.items()}
+    commands = {"": [program]} | {
+        name: [found, *groups[name].values()] for name, found in program.commands.items()
+    }
     return {
-        name: {text for item in command.params for text in (*item.opts, *item.secondary_opts)}
+        name: {
+            text
+            for command in found
+            for item in command.params
+            for text in (*item.opts, *item.secondary_opts)
+        }
         | {"--help", "-h"}
-        for name, command in commands.items()
+        for name, found in commands.items()
     }
 
 

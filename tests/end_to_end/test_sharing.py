@@ -20,6 +20,7 @@ from mealkit.pipeline.image.outputs import Outputs
 from mealkit.pipeline.image.pulling import pull
 from mealkit.pipeline.machine.clients import stop_kit
 from mealkit.pipeline.opening_images import open_image
+from mealkit.pipeline.publish.cataloguing import Addition, add
 from mealkit.pipeline.run.running import RunRequest, run_kit
 from mealkit.stores.blobs import VirtualBlob
 from mealkit.stores.local import LocalStore
@@ -101,6 +102,28 @@ def test_a_reference_runs_from_an_empty_home(demo: Demo, registry, tmp_path, uni
         layer.blob.size_bytes for layer in image.layers
     ) - sum(weight.size_bytes for weight in weights)
     assert validate(image) == []
+
+
+@pytest.mark.online
+@pytest.mark.xdist_group("demo")
+def test_a_kit_of_a_catalogue_runs_by_one_word(demo: Demo, registry, tmp_path, unique, monkeypatch):
+    """From an empty home; after that, the local store has the name, and no catalogue is read."""
+    reference, catalog = f"{registry.host}/kits/sbert-minilm:1.0.0", f"{registry.host}/catalog"
+    monkeypatch.setenv("MEALKIT_CATALOGS", catalog)
+    with Registries.from_environment() as registries:
+        push(demo.image, Reference.parse(reference), registries)
+    home, name, heard = home_at(tmp_path / "home"), unique("named"), Heard()
+    add(Addition(reference), home)
+    report = run_kit(RunRequest("sbert-minilm", client="sandbox", name=name, port=0), home, heard)
+    try:
+        assert_serves(report.url)
+    finally:
+        stop_kit(name, timeout_seconds=None, home=home)
+    assert any(f"from the catalogue {catalog}" in phase for phase in heard.phases)
+    monkeypatch.delenv("MEALKIT_CATALOGS")
+    assert inspect("sbert-minilm", verify=False, home=home, progress=heard).digest == str(
+        demo.report.digest
+    )
 
 
 def test_an_image_with_a_time_is_pulled_as_it_is(little, registry, tmp_path, monkeypatch):

@@ -15,6 +15,7 @@ import h11
 import httpx2
 from fakes.cog_projects import GREETING
 from fakes.engines import estimate, memory_of
+from fakes.listed import listed_entry
 from fakes.odd_server import odd_server
 from worker.endpoints.asking import CHAT
 
@@ -22,6 +23,9 @@ from fuzz import seeds
 from fuzz.harness import Target
 from mealkit.assembly.debian_root import unpacked
 from mealkit.assembly.wheel_tree import wheel_tree
+from mealkit.catalogue.catalogue import Catalogue
+from mealkit.catalogue.readme import readme_html
+from mealkit.catalogue.records import new_record, read_record
 from mealkit.containers.root import unpack_root
 from mealkit.digest import Digest
 from mealkit.engines.handler_source import Handler, handler_problems
@@ -129,6 +133,31 @@ def manifest(data: bytes) -> None:
 
 def image_config(data: bytes) -> None:
     image_facts(read_image(seeds.IMAGE.raw_manifest, data, blob_of))
+
+
+def _records() -> list[bytes]:
+    entry = listed_entry()
+    replaced = [Digest.of(b"record")]
+    return [
+        new_record(entry, [], 0).raw_manifest,
+        new_record(None, replaced, 1).raw_manifest,
+    ]
+
+
+def _catalogues() -> list[bytes]:
+    found = [item for raw in _records() if (item := read_record(raw))]
+    return [Catalogue.merged(found, [item.digest for item in found]).as_bytes()]
+
+
+def catalogue(data: bytes) -> None:
+    found = Catalogue.parse(data, "host/catalog")
+    assert len(found.kits) + len(found.faults) <= len(found.records)
+    found.as_bytes()
+
+
+def record(data: bytes) -> None:
+    found = read_record(data)
+    assert found is None or found.digest == Digest.of(data)
 
 
 def index(data: bytes) -> None:
@@ -302,6 +331,9 @@ TARGETS = [
     Target("image manifest", manifest, [seeds.IMAGE.raw_manifest], inputs=500),
     Target("image config", image_config, [seeds.IMAGE.raw_config], inputs=500),
     Target("image index", index, seeds.INDEXES, inputs=500),
+    Target("catalogue", catalogue, _catalogues(), inputs=200),
+    Target("catalogue's record", record, _records(), inputs=200),
+    Target("README", lambda data: readme_html(text_of(data)), seeds.CARDS, inputs=200),
     Target("requirements", requirements, _requirements(), inputs=400),
     Target("layer", layer(LAYER), seeds.LAYERS, inputs=300),
     Target("compressed layer", layer(LAYER_GZIP), seeds.GZIP_LAYERS, inputs=200),

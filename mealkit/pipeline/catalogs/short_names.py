@@ -19,13 +19,20 @@ from mealkit.oci.reference import Reference
 from mealkit.pipeline.catalogs.open_catalogs import FoundKit, find_kit
 from mealkit.pipeline.configuration import read_configuration
 from mealkit.pipeline.home import Home
-from mealkit.pipeline.targets import RegistryReference, StoredName, read_target, registry_named
+from mealkit.pipeline.targets import (
+    Listing,
+    RegistryReference,
+    StoredName,
+    read_target,
+    registry_named,
+)
 from mealkit.progress import Progress
 from mealkit.stores.local import LocalStore
 from mealkit.untrusted import UntrustedError, parse_json_object, read_file
 
 _SHORT_NAME = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*(?::[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?")
 _SEEN = "catalogs.json"
+_MOST_VERSIONS = 50
 _MAX_SEEN_BYTES = 4 * 1024 * 1024
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 
@@ -73,11 +80,12 @@ def _listed(
 ) -> RegistryReference:
     progress.phase(f"looking for {name} in {', '.join(catalogs)}")
     found = _found(name, catalogs)
-    _require_reachable(found)
+    require_reachable(found)
     _tell(found, progress)
     _remember(found, home, progress)
     pinned = found.entry.pinned
-    return RegistryReference(str(pinned), pinned, listed_as=found.entry.title)
+    listing = Listing(found.where, found.entry.title, found.entry.trust.signers)
+    return RegistryReference(str(pinned), pinned, listed=listing)
 
 
 def _found(name: str, catalogs: tuple[str, ...]) -> FoundKit:
@@ -90,8 +98,12 @@ def _found(name: str, catalogs: tuple[str, ...]) -> FoundKit:
         raise failure("KIT_UNLISTED", message, where=name) from error
 
 
-def _require_reachable(found: FoundKit) -> None:
-    """Refuse a kit on this machine's own loopback if the catalogue comes from elsewhere."""
+def require_reachable(found: FoundKit) -> None:
+    """Refuse a kit on this machine's own loopback if the catalogue comes from elsewhere.
+
+    Raises:
+        StoreError: ``CATALOGUE_INVALID``.
+    """
     if found.where.startswith("oci:"):
         return
     here, there = Reference.parse(found.where), found.entry.place
@@ -139,27 +151,34 @@ def _remember(found: FoundKit, home: Home, progress: Progress) -> None:
     key = f"{found.where} {entry.name}"
     with locked(home.root / f"{_SEEN}.lock"):
         seen = _seen(path)
-        before = seen.get(key)
-        if before is not None and (change := _change(before, found)):
+        before = seen.get(key, {})
+        if change := _change(before, found):
             progress.notice(change)
-        seen[key] = {"version": entry.version, "digest": str(entry.digest)}
+        known = {**before, entry.version: str(entry.digest)}
+        newest = sorted(known, key=version_key)[-_MOST_VERSIONS:]
+        seen[key] = {version: known[version] for version in newest}
         write_whole(path, canonical_json(seen), mode=0o600)
 
 
 def _change(before: dict[str, str], found: FoundKit) -> Problem | None:
     """Return the warning about a catalogue that went back, or changed a version."""
     entry = found.entry
-    version, digest = before["version"], before["digest"]
-    if version == entry.version and digest != entry.digest:
-        message = f"{found.where} lists other bytes as {entry.title} than before"
-    elif version not in found.versions and version_key(version) > version_key(entry.version):
-        message = f"{found.where} listed {entry.name}:{version} before, and does not any more"
-    else:
-        return None
-    measured, required = f"{entry.title}, {entry.digest}", f"{entry.name}:{version}, {digest}"
-    return problem(
-        "CATALOGUE_CHANGED", message, where=found.where, measured=measured, required=required
-    )
+    digest = before.get(entry.version, entry.digest)
+    gone = [version for version in before if version not in found.versions]
+    newer = [version for version in gone if version_key(version) > version_key(entry.version)]
+    if digest != entry.digest:
+        return problem(
+            "CATALOGUE_CHANGED",
+            f"{found.where} lists other bytes as {entry.title} than before",
+            where=found.where,
+            measured=entry.digest,
+            required=digest,
+        )
+    if newer:
+        newest = max(newer, key=version_key)
+        message = f"{found.where} listed {entry.name}:{newest} before, and does not any more"
+        return problem("CATALOGUE_CHANGED", message, where=found.where)
+    return None
 
 
 def _seen(path: Path) -> dict[str, dict[str, str]]:
@@ -168,8 +187,7 @@ def _seen(path: Path) -> dict[str, dict[str, str]]:
     except (OSError, UntrustedError):
         return {}  # it was never written, or was damaged: nothing is known
     return {
-        key: {"version": value["version"], "digest": value["digest"]}
+        key: value
         for key, value in form.items()
-        if isinstance(value, dict)
-        and all(isinstance(value.get(part), str) for part in ("version", "digest"))
+        if isinstance(value, dict) and all(isinstance(item, str) for item in value.values())
     }

@@ -144,14 +144,14 @@ def named_as_listed(image: Image, target: RegistryReference, store: LocalStore) 
     Raises:
         StoreError: ``CATALOGUE_CONFLICT``: it is not the kit that the catalogue says it is.
     """
-    if target.listed_as is None:
+    if target.listed is None:
         return image
     about = lock_of(image).about
     name = f"{about.name}:{about.version}"
-    if name != target.listed_as:
+    if name != target.listed.kit:
         raise failure(
             "CATALOGUE_CONFLICT",
-            f"the catalogue lists {target.listed_as}, but {target.text} is {name}",
+            f"the catalogue lists {target.listed.kit}, but {target.text} is {name}",
             where=target.text,
             hint=f"if you want {name}: mealkit run {target.text}",
         )

@@ -83,9 +83,9 @@ def image_to_run(
             return _verified(image, store, progress)
         case RegistryReference() as remote:
             from mealkit.containers.select import choose
-            from mealkit.pipeline.image.pulling import named_as_listed, pull
+            from mealkit.pipeline.image.pulling import pull
 
-            pulled = pull(
+            return pull(
                 remote.reference,
                 platform.architecture,
                 home,
@@ -94,7 +94,6 @@ def image_to_run(
                 early=early,
                 is_unpacked=choose(clients(home), wanted.client).name == "sandbox",
             )
-            return named_as_listed(pulled, remote, store)
         case LayoutFolder() | ArchiveFile() as file:
             with open_source(file, home, platform) as opened:
                 candidate = opened_candidate(file.text, opened, platform=platform)

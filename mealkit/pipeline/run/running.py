@@ -28,6 +28,7 @@ from mealkit.pipeline.run.readiness import Trust, explained, wait_until_ready
 from mealkit.pipeline.targets import (
     ImageTarget,
     KitFolder,
+    Listing,
     RegistryReference,
     kit_or_image_named,
 )
@@ -92,6 +93,8 @@ class RunReport:
     example: str
     owner: Contact
     limits: tuple[str, ...] = field(default=())
+    listed: Listing | None = None
+    """The entry of the catalogue that the kit is from; None: it was not found by a short name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,15 +134,27 @@ def run_kit(request: RunRequest, home: Home, progress: Progress) -> RunReport:
     checked = _check_stated(opened, request, facts, home, progress)
     wanted = Wanted(request.target, opened, request.platform, request.client)
     image = image_to_run(wanted, named, home, progress, _early_content(request, home))
+    listed = _checked_listing(image, named, home)
     shown = _Runnable(image, lock_of(image), built_here=isinstance(opened, OpenedKit))
     owner = shown.lock.about.owner
     try:
         if shown.lock.requirements != checked:
             stated = Stated(shown.kit, shown.lock.requirements, owner, is_here=True)
             _check(stated, request, facts, home, progress)
-        return _run(request, shown, home, progress)
+        return replace(_run(request, shown, home, progress), listed=listed)
     except MealkitError as error:
         raise _with_contact(error, owner) from error
+
+
+def _checked_listing(image: Image, named: KitFolder | ImageTarget, home: Home) -> Listing | None:
+    """Return the entry of the catalogue that an image is from; it must be the entry's kit."""
+    if not isinstance(named, RegistryReference) or named.listed is None:
+        return None
+    from mealkit.pipeline.image.pulling import named_as_listed
+    from mealkit.stores.local import LocalStore
+
+    named_as_listed(image, named, LocalStore(home.store))
+    return named.listed
 
 
 def _check_stated(

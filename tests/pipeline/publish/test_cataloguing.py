@@ -4,10 +4,11 @@ import json
 import shutil
 import subprocess
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 from fakes.listed import listed_entry, write_side_by_side
-from fakes.little import OFFLINE, Heard, edit_kit, little_kit
+from fakes.little import OFFLINE, Heard, accept_every, edit_kit, little_kit
 from fakes.quirky_registry import QuirkyRegistry
 from fakes.served import Registry, need
 
@@ -17,14 +18,17 @@ from mealkit.digest import Digest
 from mealkit.errors import MealkitError, StoreError
 from mealkit.oci.reference import Reference
 from mealkit.pipeline.catalogs.catalogue_places import FolderJournal, RepositoryJournal
-from mealkit.pipeline.catalogs.open_catalogs import find_kit, open_journal, read_one
-from mealkit.pipeline.catalogs.short_names import from_catalogs
+from mealkit.pipeline.catalogs.open_catalogs import FoundKit, find_kit, open_journal, read_one
+from mealkit.pipeline.catalogs.short_names import from_catalogs, kit_to_pull, require_reachable
 from mealkit.pipeline.home import home_at
 from mealkit.pipeline.image.building import build_kit
 from mealkit.pipeline.image.outputs import Outputs
-from mealkit.pipeline.publish.cataloguing import Addition, add, remove
+from mealkit.pipeline.image.pulling import named_as_listed, pull
+from mealkit.pipeline.publish.cataloguing import Addition, add, described, remove
+from mealkit.pipeline.publish.publishing_site import publish_site
 from mealkit.pipeline.publish.searching_kits import Search, search_kits
-from mealkit.pipeline.targets import StoredName
+from mealkit.pipeline.targets import StoredName, registry_named
+from mealkit.stores.local import LocalStore
 from mealkit.stores.registry.reaching import Registries
 
 pytestmark = pytest.mark.xdist_group("catalogues")
@@ -219,11 +223,11 @@ def test_a_short_name_is_in_the_store_or_in_a_catalogue(published, catalog, user
     found = from_catalogs(StoredName("little"), fresh, heard)
     digest = find_kit("little").entry.digest
     assert str(found.reference) == f"{registry.host}/kits/little@{digest}"
-    assert found.listed_as == "little:1.10.0"
+    assert found.listed.kit == "little:1.10.0"
     told = "\n".join(heard.phases)
     assert f"little:1.10.0 is {found.reference}, from the catalogue {catalog}" in told
     assert "owner cooks, mailto:cooks@kitchen.invalid; not signed" in told
-    assert from_catalogs(StoredName("little:1.9.0"), fresh, heard).listed_as == "little:1.9.0"
+    assert from_catalogs(StoredName("little:1.9.0"), fresh, heard).listed.kit == "little:1.9.0"
     assert from_catalogs(StoredName("little:1.9.0"), home, heard) is None
     assert from_catalogs(StoredName("team/little"), fresh, heard) is None
     with pytest.raises(StoreError, match="other is neither in the local store nor in"):
@@ -250,7 +254,7 @@ def test_the_first_catalogue_counts_and_others_are_told(user, tmp_path):
     user(mine, theirs)
     heard = Heard()
     assert (
-        from_catalogs(StoredName("rake"), home_at(tmp_path / "h"), heard).listed_as == "rake:1.0.0"
+        from_catalogs(StoredName("rake"), home_at(tmp_path / "h"), heard).listed.kit == "rake:1.0.0"
     )
     told = "\n".join(heard.phases)
     assert "note: other versions of rake are owned by guests" in told
@@ -286,14 +290,40 @@ def test_two_digests_for_one_version_are_refused(user, tmp_path):
 def test_a_catalogue_that_goes_back_is_told(user, tmp_path, after, said):
     """An attacker who can write to a catalogue could lead users back to a version with a known fault."""
     folder, home = tmp_path / "a", home_at(tmp_path / "h")
-    user(listed(folder, listed_entry(version="2.0")))
-    from_catalogs(StoredName("rake"), home, Heard())
+    user(listed(folder, listed_entry(version="2.0"), listed_entry(version="1.0")))
+    for name in ("rake", "rake:1.0"):
+        heard = Heard()
+        from_catalogs(StoredName(name), home, heard)
+        assert heard.notices == []
     shutil.rmtree(folder)
     listed(folder, after)
     heard = Heard()
     from_catalogs(StoredName("rake"), home, heard)
     assert [item.code for item in heard.notices] == ["CATALOGUE_CHANGED"]
     assert said in heard.notices[0].message
+
+
+def test_an_image_with_another_name_than_its_entry_is_refused(published, user, tmp_path):
+    """An entry leads a known name to another kit, which is signed and in the right registry."""
+    registry, _ = published
+    home, reference = home_at(tmp_path / "h"), f"{registry.host}/kits/little:1.9.0"
+    digest = described(registry_named(reference), (), home).digest
+    entry = listed_entry("rake", reference=reference, digest=digest)
+    user(listed(tmp_path / "a", entry))
+    target = kit_to_pull("rake", home, Heard())
+    image = pull(target.reference, "amd64", home, Heard(), accept=accept_every)
+    with pytest.raises(StoreError, match=r"lists rake:1.0.0, but .* is little:1.9.0"):
+        named_as_listed(image, target, LocalStore(home.store))
+    assert "rake:1.0.0" not in LocalStore(home.store).index().names()
+
+
+def test_a_catalogue_elsewhere_cannot_name_this_machine():
+    """A reference to loopback would reach what listens only for this machine's own users."""
+    found = FoundKit("registry.example.org/catalog", listed_entry(reference="127.0.0.1:5/a"))
+    with pytest.raises(StoreError, match=r"lists rake:1.0.0 at 127.0.0.1:5, on this machine"):
+        require_reachable(found)
+    require_reachable(replace(found, where="localhost:5/catalog"))
+    require_reachable(replace(found, entry=listed_entry()))
 
 
 def test_a_record_that_was_changed_does_not_count(tmp_path):
@@ -305,3 +335,46 @@ def test_a_record_that_was_changed_does_not_count(tmp_path):
     (tmp_path / "a" / "index.json").unlink()
     with pytest.raises(StoreError, match="BLOB_DAMAGED"):
         FolderJournal(tmp_path / "a").manifest(name.digest)
+
+
+def content(folder):
+    paths = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
+
+
+def test_the_site_is_replaced_as_a_whole(published, catalog, tmp_path):
+    """The same catalogue gives the same bytes; what is no longer listed is no longer there."""
+    registry, home = published
+    for version in ("1.9.0", "1.10.0"):
+        add(Addition(f"{registry.host}/kits/little:{version}", catalog), home)
+    folder = tmp_path / "site"
+    report = publish_site(folder, catalog, None, home, Heard())
+    assert (report.kits, report.versions, report.problems) == (1, 2, ())
+    first = content(folder)
+    assert b"What changed since 1.9.0" in first["kits/little/1.10.0.html"]
+    publish_site(folder, catalog, None, home, Heard())
+    assert content(folder) == first
+    remove("little:1.9.0", catalog)
+    publish_site(folder, catalog, None, home, Heard())
+    assert not (folder / "kits/little/1.9.0.html").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["site"]
+
+
+def test_a_folder_that_is_not_a_site_is_not_replaced(tmp_path, user):
+    """Nothing in it is deleted."""
+    user(listed(tmp_path / "a", listed_entry()))
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "index.html").write_text("mine")
+    with pytest.raises(MealkitError, match="OUTPUT_EXISTS"):
+        publish_site(folder, None, None, home_at(tmp_path / "h"), Heard())
+    assert content(folder) == {"index.html": b"mine"}
+
+
+def test_a_kit_that_is_gone_has_a_page(published, tmp_path):
+    """It says what is wrong; the report does, too."""
+    registry, home = published
+    gone = listed_entry(reference=f"{registry.host}/kits/gone:1")
+    found = publish_site(tmp_path / "s", listed(tmp_path / "a", gone), "Ours", home, Heard())
+    assert [item.code for item in found.problems] == ["IMAGE_NOT_FOUND"]
+    assert b"could not be read" in (tmp_path / "s" / "kits" / "rake" / "1.0.0.html").read_bytes()
