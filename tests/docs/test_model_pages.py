@@ -12,6 +12,7 @@ import yaml
 from fakes.how_to import file_in
 from fakes.little import edit_kit, little_kit, offline_environment
 from fakes.served import ROOT, Registry, need
+from mealkit.trust.keys import Algorithm, new_key, read_signing_key
 from typer.testing import CliRunner
 
 from mealkit.cli.program import app
@@ -28,7 +29,6 @@ from mealkit.oci.model_artifacts import (
 from mealkit.oci.reference import Reference
 from mealkit.stores.registry.push import push
 from mealkit.stores.registry.reaching import Registries
-from mealkit.trust.keys import Algorithm, new_key, read_signing_key
 from mealkit.trust.model_signing import sign_model
 
 PUBLISH, TAKE, SERVE = (

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from fakes.little import OFFLINE, Heard, little_pair
 from fakes.signatures import bundled, new_signer, simple
+from mealkit.trust.keys import SigningKey
 
 from mealkit.oci.artifact import Attachment, artifact_of
 from mealkit.oci.image import BytesBlob
@@ -17,7 +18,6 @@ from mealkit.pipeline.image.outputs import Outputs
 from mealkit.stores.attached import Attached
 from mealkit.stores.local import LocalStore
 from mealkit.stores.registry.companions import MODEL_PACK
-from mealkit.trust.keys import SigningKey
 from mealkit.trust.verified import SBOM
 
 
