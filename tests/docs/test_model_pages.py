@@ -12,7 +12,6 @@ import yaml
 from fakes.how_to import file_in
 from fakes.little import edit_kit, little_kit, offline_environment
 from fakes.served import ROOT, Registry, need
-from mealkit.trust.keys import Algorithm, new_key, read_signing_key
 from typer.testing import CliRunner
 
 from mealkit.cli.program import app
@@ -30,6 +29,7 @@ from mealkit.oci.reference import Reference
 from mealkit.stores.registry.push import push
 from mealkit.stores.registry.reaching import Registries
 from mealkit.trust.model_signing import sign_model
+from mealkit.trust.signing_keys import Algorithm, new_key, read_signing_key
 
 PUBLISH, TAKE, SERVE = (
     f"how-to/{name}.md"
