@@ -21,6 +21,7 @@ from benchmarks.measured import CannotMeasureError
 from benchmarks.report import show, write_section
 from benchmarks.topics.builds import first_builds, rebuilds
 from benchmarks.topics.chat import chats
+from benchmarks.topics.cold import colds
 from benchmarks.topics.commands import commands
 from benchmarks.topics.fleet import fleets
 from benchmarks.topics.preflight import preflights
@@ -28,6 +29,7 @@ from benchmarks.topics.pushes import pushes
 from benchmarks.topics.requests import requests
 from benchmarks.topics.starts import starts
 from benchmarks.topics.throughput import throughputs
+from benchmarks.topics.transfers import transfers
 
 Topic = Callable[[Lab], Iterator[Table]]
 
@@ -41,6 +43,8 @@ TOPICS: Mapping[str, Topic] = {
     "requests": requests,
     "chat": chats,
     "throughput": throughputs,
+    "transfer": transfers,
+    "cold": colds,
     "fleet": fleets,
 }
 

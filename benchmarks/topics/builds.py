@@ -146,7 +146,7 @@ def _rebuilds(lab: Lab, kit: SyntheticKit, home: Path) -> Table:
 
     def build(number: int) -> Run:
         kit.edit_prompt(f"mealkit {number}")
-        run = lab.mealkit(home, "build", "--json", kit.folder)
+        run = lab.mealkit(home, "build", "--replace", "--json", kit.folder)
         layers = json.loads(run.output)["layers"]
         changed.update(layer["kind"] for layer in layers if not layer["reused"])
         return run

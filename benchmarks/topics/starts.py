@@ -68,7 +68,7 @@ def _one_round(lab: Lab, home: Path, kit: Path, client: str, those: _Starts) -> 
             with started(lab, home, kit, client) as (_, start):
                 those.kit.append(start)
             engine = bare_outside(home, kit, lab.scratch / "bare")
-        those.bare.append(_bare_seconds(engine, lab.scratch / "bare"))
+        those.bare.append(bare_seconds(engine, lab.scratch / "bare"))
     except CannotMeasureError as error:
         those.reason = str(error)
         return those.reason
@@ -76,8 +76,8 @@ def _one_round(lab: Lab, home: Path, kit: Path, client: str, those: _Starts) -> 
 
 
 @contextmanager
-def started(lab: Lab, home: Path, kit: Path, client: str) -> Iterator[tuple[str, Start]]:
-    """Run the kit with ``mealkit run`` and watch it from outside, until the block ends."""
+def started(lab: Lab, home: Path, kit: Path | str, client: str) -> Iterator[tuple[str, Start]]:
+    """Run a kit or a reference with ``mealkit run`` and watch it from outside, during the block."""
     port, name = free_port(), f"{lab.name}-{client}"
     log = lab.scratch / "run.log"
     ours = [*mealkit_command(), "--home", str(home)]
@@ -111,6 +111,13 @@ def started(lab: Lab, home: Path, kit: Path, client: str) -> Iterator[tuple[str,
 def _when(port: int, path: str, runner: "subprocess.Popen[bytes]") -> float | None:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     return wait_for(lambda: answers(connection, path), lambda: bool(runner.poll()), _LIMIT_SECONDS)
+
+
+def ready_at(port: int) -> float | None:
+    """Return when a kit at a port was first ready; None if it never was."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    path = "/v1/health/ready"
+    return wait_for(lambda: answers(connection, path), lambda: False, _LIMIT_SECONDS)
 
 
 def _phases(port: int) -> dict[str, float]:
@@ -148,7 +155,7 @@ def _has_begun(name: str) -> bool:
         return False
 
 
-def _bare_seconds(engine: BareEngine, folder: Path) -> float:
+def bare_seconds(engine: BareEngine, folder: Path) -> float:
     """Start an engine alone; return the seconds until it answered one real request."""
     with engine.started() as (pid, connect):
         ready = wait_for(
@@ -178,8 +185,13 @@ def example(lab: Lab) -> Iterator[Path]:
 
 def remove_image(lab: Lab) -> None:
     """Remove what ``mealkit run`` loaded into Docker."""
-    command = ["docker", "image", "rm", "--force", f"mealkit-run/{lab.name}:1.0.0"]
-    subprocess.run(command, capture_output=True, check=False)
+    listing = ["docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}"]
+    names = subprocess.run(
+        [*listing, f"mealkit-run/{lab.name}"], capture_output=True, text=True, check=False
+    )
+    for name in names.stdout.split():
+        command = ["docker", "image", "rm", "--force", name]
+        subprocess.run(command, capture_output=True, check=False)
 
 
 def _gateway_size(report: dict[str, object]) -> Row:

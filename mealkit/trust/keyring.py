@@ -1,8 +1,8 @@
 """The public keys that a verifier trusts, each with the time in which it counts.
 
-Raises TrustError for signatures outside that time. A signer states the time himself, so a period
-keeps honest signers to their plan; against a stolen key there is only revocation, which therefore
-does not ask when a signature says it was made.
+Raises TrustError for signatures outside that time. A signer can state any time. So a period only
+keeps honest signers to their plan. Against a stolen key there is only revocation, which ignores the
+time that a signature states.
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """Signatures of a model's files (OpenSSF Model Signing 1.0): writes, reads and verifies them.
 
-Raises TrustError. The signature is a Sigstore bundle in a file beside the model, ``model.sig``.
+Raises TrustError. The signature is a Sigstore bundle in a file next to the model, ``model.sig``.
 Keys are ECDSA only. Format: ossf/model-signing-spec, spec/v1.0.md.
 """
 
@@ -21,7 +21,7 @@ from mealkit.untrusted import shown
 MODEL_SIGNATURE = "https://model_signing/signature/v1.0"
 """The predicate type."""
 SIGNATURE_FILE = "model.sig"
-"""The usual name of the file beside the model."""
+"""The usual name of the file next to the model."""
 
 MAX_RESOURCES = 100_000
 

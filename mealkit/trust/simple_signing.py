@@ -33,6 +33,8 @@ MAX_SIGNATURES = 64
 
 _TYPE = "cosign container image signature"
 _CREATOR = "mealkit"
+# The end of the year 9999, which is the last that a date can have.
+_MOST_SECONDS = 253_402_300_799
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +148,11 @@ def signature_of(descriptor: Descriptor) -> bytes:
 def _signed_seconds(form: dict[str, Any]) -> int | None:
     optional = form.get("optional")
     found = optional.get("timestamp") if isinstance(optional, dict) else None
-    return found if type(found) is int else None
+    if found is None:
+        return None
+    if type(found) is not int or not 0 <= found <= _MOST_SECONDS:
+        raise invalid(f"its time is {shown(str(found))}, not seconds since 1970")
+    return found
 
 
 def _object(form: dict[str, Any], name: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from fakes.served import DEMO, MINILM_SHA256, Demo, copy_of_demo
 from mealkit.oci.validate import validate
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.image.building import build_kit
+from mealkit.pipeline.image.naming_builds import Taken
 from mealkit.pipeline.image.outputs import Outputs
 from mealkit.pipeline.kit.locking import check_lock
 from mealkit.recipe.lock import read_lock
@@ -110,7 +111,14 @@ def test_an_edit_of_the_recipe_changes_the_kit_layer_alone(demo: Demo, tmp_path,
     else:
         edit_kit(kit, lambda form: form["hyperparameters"].update(max_length=128))
     heard = Heard()
-    report = build_kit(kit, frozen=False, outputs=Outputs(), home=demo.home, progress=heard)
+    report = build_kit(
+        kit,
+        frozen=False,
+        outputs=Outputs(),
+        home=demo.home,
+        progress=heard,
+        taken=Taken.KEPT,
+    )
     changed = [row.kind for row in report.images[0].layers if not row.reused]
     assert changed == ["kit"]
     assert report.recipe != demo.report.recipe

@@ -18,6 +18,7 @@ from mealkit.digest import Digest
 from mealkit.errors import KitError, LockError, MealkitError, SourceError
 from mealkit.lock.resolve import Upgrade
 from mealkit.pipeline.image.building import build_kit, render_kit
+from mealkit.pipeline.image.naming_builds import Taken
 from mealkit.pipeline.image.outputs import Outputs
 from mealkit.pipeline.kit.checking import check_kit
 from mealkit.pipeline.kit.locking import LockReport, check_lock, lock_kit
@@ -151,7 +152,14 @@ def test_changed_weights_are_drift_and_are_locked_without_being_asked(kit, home,
     checked = check_lock(kit, home)
     (warning,) = check_kit(kit, home).warnings
     heard = Heard()
-    built = build_kit(kit, frozen=False, outputs=Outputs(), home=home, progress=heard)
+    built = build_kit(
+        kit,
+        frozen=False,
+        outputs=Outputs(),
+        home=home,
+        progress=heard,
+        taken=Taken.REPLACED,
+    )
 
     assert (f"{path}.sha256", before, now) in named(checked.changes)
     for problem in (checked.stale, warning):

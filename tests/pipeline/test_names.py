@@ -96,7 +96,7 @@ def test_a_build_says_when_its_name_moves(kit, home):
     assert notes == []
     assert built() == (first, [])
     edit_kit(kit, lambda form: form["hyperparameters"].update(pooling="cls"))
-    with pytest.raises(MealkitError, match=r"whose kit\.lock is another"):
+    with pytest.raises(MealkitError, match=r"kit\.lock differs: hyperparameters\.pooling$"):
         built()
     second, notes = built(Taken.REPLACED)
     assert first != second

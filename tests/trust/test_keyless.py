@@ -8,10 +8,16 @@ from pathlib import Path
 
 import pytest
 from fakes.own_sigstore import IDENTITY, ISSUER, OwnSigstore
+from fakes.quirky_registry import QuirkyRegistry
 from fakes.served import ROOT
 from fakes.signatures import Listed, bundle_in, bundled, described, new_signer, ring_of, with_bundle
 
+from mealkit.oci.artifact import artifact_of
+from mealkit.oci.reference import Reference
 from mealkit.pipeline.publish.gathering import gather
+from mealkit.stores.registry.credentials import Credentials
+from mealkit.stores.registry.push import push
+from mealkit.stores.registry.reaching import Registries
 from mealkit.trust.keyless import Identity
 from mealkit.trust.keyring import KeyRing
 
@@ -23,13 +29,16 @@ import json, sys
 from pathlib import Path
 from fakes.signatures import Listed, described, with_bundle
 from mealkit.errors import TrustError
+from mealkit.pipeline.home import home_at
 from mealkit.pipeline.publish.gathering import gather
+from mealkit.pipeline.publish.signing import sign_keyless
+from mealkit.pipeline.publish.verifying import Trusted, verify
 from mealkit.trust.keyless import Identity, sign_with_identity
 from mealkit.trust.keyring import KeyRing
 from mealkit.trust.statement import Statement
 from mealkit.trust.verified import SIGNED
 
-folder, identity, issuer = Path(sys.argv[1]), *sys.argv[2:]
+folder, identity, issuer, target = Path(sys.argv[1]), *sys.argv[2:]
 kit, other = described("kit"), described("other")
 statement = Statement(kit.digest, SIGNED, {}, 1_700_000_000).as_bytes()
 bundle = sign_with_identity(statement, folder / "config.json")
@@ -43,6 +52,9 @@ def told(subject, data, *identity):
     return signers or [one.code for one in found.refused]
 
 right = identity, issuer, root
+home = home_at(folder / "home")
+report = sign_keyless(target, folder / "config.json", home)
+there = verify(target, Trusted(KeyRing(), (Identity(*right),)), home)
 print(json.dumps({
     "right": told(kit, bundle, *right),
     "another identity": told(kit, bundle, "x@example.org", issuer, root),
@@ -50,9 +62,9 @@ print(json.dumps({
     "another root": told(kit, bundle, identity, issuer, foreign),
     "altered": told(kit, json.dumps(altered).encode(), *right),
     "replayed": told(other, bundle, *right),
-    "seconds": gather(
-        kit, Listed([with_bundle(bundle, kit)]), KeyRing(), [Identity(*right)]
-    ).verified[0].signed_seconds,
+    "in a registry": [one.signer.identity for one in there.verified],
+    "the same digest": report.digest == there.subject.digest,
+    "seconds": there.verified[0].signed_seconds,
 }))
 """
 
@@ -64,7 +76,14 @@ def sigstore():
     server.close()
 
 
-def test_an_identity_signs_and_verifies(sigstore, tmp_path):
+@pytest.fixture
+def quirky():
+    server = QuirkyRegistry()
+    yield server
+    server.close()
+
+
+def test_an_identity_signs_and_verifies(sigstore, quirky, tmp_path):
     """Fulcio's and Rekor's real clients sign; only the identity, issuer and roots of trust count."""
     if not (READERS / "sigstore").is_dir():
         pytest.skip("make .engines/readers/.ready installs sigstore")
@@ -76,9 +95,12 @@ def test_an_identity_signs_and_verifies(sigstore, tmp_path):
         ("foreign", foreign.trusted_root),
     ):
         (tmp_path / f"{name}.json").write_text(json.dumps(form))
+    thing = artifact_of("application/vnd.example.thing", [])
+    with Registries(Credentials(())) as registries:
+        push(thing, Reference.parse(f"{quirky.host}/team/thing:1"), registries)
     folders = (READERS, ROOT / "tests", ROOT)
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, tmp_path, IDENTITY, ISSUER],
+        [sys.executable, "-c", SCRIPT, tmp_path, IDENTITY, ISSUER, f"{quirky.host}/team/thing:1"],
         capture_output=True,
         text=True,
         check=False,
@@ -99,6 +121,8 @@ def test_an_identity_signs_and_verifies(sigstore, tmp_path):
         "another root": ["SIGNATURE_KEY"],
         "altered": ["SIGNATURE_KEY"],
         "replayed": ["SIGNATURE_SUBJECT"],
+        "in a registry": [IDENTITY],
+        "the same digest": True,
         "seconds": int(sigstore.now.timestamp()),
     }
 

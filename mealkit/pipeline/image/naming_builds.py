@@ -1,8 +1,11 @@
 """Names what was built: a version in the local store keeps its bytes, unless the user says so."""
 
+from collections.abc import Sequence
 from enum import Enum, auto
+from itertools import islice
 
 from mealkit.errors import MealkitError, failure
+from mealkit.lock.compare import compare
 from mealkit.oci.image import Image
 from mealkit.oci.index import ImageIndex
 from mealkit.oci.reference import Reference
@@ -11,6 +14,8 @@ from mealkit.progress import Progress
 from mealkit.recipe.lock import Lock
 from mealkit.recipe.variant import plain_locks
 from mealkit.stores.local import LocalStore
+
+_MOST_SHOWN = 5
 
 
 class Taken(Enum):
@@ -42,8 +47,24 @@ def require_same_lock(store: LocalStore, name: str, lock: Lock) -> None:
     except MealkitError:  # it is damaged, or not a kit: building shows what it is
         return
     if before != plain_locks(lock):
-        message = f"{name} is already the name of {found.digest}, whose kit.lock is another"
+        differs = _differences(before, plain_locks(lock))
+        message = f"{name} is already the name of {found.digest}, whose kit.lock differs: {differs}"
         raise failure("VERSION_EXISTS", message, where=name)
+
+
+def _differences(before: Sequence[Lock], now: Sequence[Lock]) -> str:
+    """Return the names of the first differing fields."""
+    if len(before) != len(now):
+        return "hardware.architectures"
+    changes = (
+        change.path
+        for old, new in zip(before, now, strict=True)
+        for change in compare(old.model_dump(mode="json"), new.model_dump(mode="json"))
+        if not change.path.startswith("recipe")
+    )
+    first = list(islice(dict.fromkeys(changes), _MOST_SHOWN + 1))
+    more = ", ..." if len(first) > _MOST_SHOWN else ""
+    return f"{', '.join(first[:_MOST_SHOWN])}{more}"
 
 
 def keep_under(

@@ -55,10 +55,8 @@ def upload(  # noqa: PLR0913  as many as the verbs have options
     if note := slow_upload(content, client.endpoint):
         progress.phase(note)
     before = require_free(client, reference, digest, replaces=replaces)
-    if reference.digest is None:
-        by_digest = Reference(reference.registry, reference.repository, digest=digest)
-    else:
-        by_digest = Reference(reference.registry, reference.repository, digest=reference.digest)
+    named = reference.digest or digest
+    by_digest = Reference(reference.registry, reference.repository, digest=named)
     size_bytes = size_of(content)
     task = progress.task(f"pushing to {target}", size_bytes)
     report = push(content, by_digest, registries, mount_from=mount_from, advance=task.advance)

@@ -26,10 +26,14 @@ def log_in(registry: str, username: str, password: str, home: Home) -> Login:
     """Verify a user name and a password with a registry, then keep them.
 
     Raises:
+        KitError: ``USAGE``: the user name is not valid.
         RegistryError: ``REGISTRY_DENIED``: the registry refuses them, or they cannot be kept;
             ``REGISTRY_*``.
     """
     name = registry_name(registry)
+    if not username or ":" in username:
+        # RFC 7617: what follows the first colon is the password.
+        raise failure("USAGE", f"{username!r} is not a user name: it is empty, or has a colon")
     credential = Credential(username, password)
     is_verified = _is_verified(name, credential)
     return Login(name, _config(home).save(name, credential), is_verified)

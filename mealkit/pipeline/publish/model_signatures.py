@@ -50,7 +50,7 @@ def write_model_signature(target: str, keys: Sequence[PublicKey], home: Home, fi
     """Write the signature of an image's model files by one of these keys to a file.
 
     Raises:
-        TrustError: ``SIGNATURE_MISSING``: nobody has signed the model; ``SIGNATURE_*``.
+        TrustError: ``SIGNATURE_MISSING``: the model is not signed; ``SIGNATURE_*``.
         RegistryError, StoreError: the image does not exist, or cannot be read.
     """
     refused: list[Problem] = []

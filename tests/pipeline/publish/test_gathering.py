@@ -29,7 +29,12 @@ from mealkit.stores.attached import Attached
 from mealkit.stores.local import LocalStore
 from mealkit.trust.bundle import MAX_BUNDLE_BYTES, signed_bundle
 from mealkit.trust.signing_keys import Algorithm
-from mealkit.trust.simple_signing import PAYLOAD_MEDIA_TYPE, signature_artifact, simple_signature
+from mealkit.trust.simple_signing import (
+    PAYLOAD_MEDIA_TYPE,
+    signature_artifact,
+    simple_payload,
+    simple_signature,
+)
 from mealkit.trust.verified import PROVENANCE, SIGNED, Form, KeySigner
 
 KIT, OTHER = described("kit"), described("another kit")
@@ -263,8 +268,15 @@ def test_bundles_that_are_not_valid(what):
 
 @pytest.mark.parametrize(
     "payload",
-    [b"[]", b'{"critical":{}}', b'{"critical":{"type":"x"}}', b" " * 70_000],
-    ids=["a list", "empty", "another type", "too large"],
+    [
+        b"[]",
+        b'{"critical":{}}',
+        b'{"critical":{"type":"x"}}',
+        b" " * 70_000,
+        simple_payload(KIT.digest, REPOSITORY, 10**30),
+        simple_payload(KIT.digest, REPOSITORY, -1),
+    ],
+    ids=["a list", "empty", "another type", "too large", "an endless time", "before 1970"],
 )
 def test_payloads_of_the_older_layout_that_are_not_valid(payload):
     """A payload in the older layout that is something else, or too large, is refused."""

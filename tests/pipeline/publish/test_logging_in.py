@@ -7,11 +7,14 @@ import pty
 import select
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from stores.registry.conftest import HTPASSWD, PASSWORD, USER, RegistryProcess
 
-from mealkit.pipeline.publish.logging_in import registry_name
+from mealkit.errors import MealkitError
+from mealkit.pipeline.home import Home
+from mealkit.pipeline.publish.logging_in import log_in, registry_name
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +88,14 @@ def test_standard_input_must_be_one_password(guarded, mealkit, words):
     done = mealkit("login", guarded.host, "-u", USER, "--password-stdin", words=words)
     assert "USAGE" in done.stderr
     assert "not one line" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["", "a:b"])
+def test_a_user_name_has_no_colon(guarded, name):
+    """What follows a colon would be sent as the password."""
+    with pytest.raises(MealkitError) as caught:
+        log_in(guarded.host, name, PASSWORD, Home(Path("unused")))
+    assert caught.value.problems[0].code == "USAGE"
 
 
 def test_without_a_terminal_the_password_must_be_piped(guarded, mealkit):
