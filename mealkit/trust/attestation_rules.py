@@ -29,6 +29,11 @@ class _Kind:
     dates: tuple[tuple[str, ...], ...]
     fault: _Fault
 
+    @property
+    def one(self) -> str:
+        """One attestation of this kind, for people."""
+        return f"an {self.title}" if self.title == "SBOM" else f"a {self.title}"
+
 
 def attestation_results(
     facts: ImageFacts, loaded: LoadedPolicy, today: dt.date
@@ -90,7 +95,7 @@ def _checked(
     day = _day(item, kind)
     if required.max_age_days is not None:
         if day is None:
-            return f"a {kind.title} that states no date", "max_age_days"
+            return f"{kind.one} that states no date", "max_age_days"
         age = (today - day).days
         if age > required.max_age_days:
             return f"{age} days old", "max_age_days"
@@ -99,7 +104,7 @@ def _checked(
     fault = kind.fault(required, item.predicate)
     if fault:
         return fault, "builders" if isinstance(required, RequiredProvenance) else "results"
-    return f"a {kind.title}" + (f" of {day}" if day else ""), None
+    return kind.one + (f" of {day}" if day else ""), None
 
 
 def _day(item: Verified, kind: _Kind) -> dt.date | None:
@@ -120,7 +125,7 @@ def _day(item: Verified, kind: _Kind) -> dt.date | None:
 
 
 def _required(kind: _Kind, required: RequiredAttestation, names: Sequence[str] | None) -> str:
-    parts = [f"a {kind.title}"]
+    parts = [kind.one]
     parts += [f"signed by {one_of(names)}"] if names else []
     if required.max_age_days is not None:
         parts.append(f"at most {required.max_age_days} days old")

@@ -17,7 +17,7 @@ from mealkit.kit.document import Document, read_document
 from mealkit.kit.document import Path as FieldPath
 from mealkit.kit.files import decoded
 from mealkit.kit.problems import problems_of
-from mealkit.trust.policy import Policy, PolicyKey
+from mealkit.trust.policy import Policy, PolicyKey, RegistryRule, Signatures
 from mealkit.trust.signing_keys import MAX_KEY_BYTES, PublicKey, read_public_key
 from mealkit.untrusted import UntrustedError, read_file
 
@@ -70,7 +70,7 @@ def load_policy(path: Path) -> LoadedPolicy:
     problems = [_as_policys(item) for item in (*found, *refused)]
     if policy is None:
         raise failures(problems)
-    problems += _unknown_names(policy, document)
+    problems += [*_unknown_names(policy, document), *_unreachable_counts(policy, document)]
     keys: dict[str, LoadedKey] = {}
     for name, entry in policy.keys.items():
         try:
@@ -141,6 +141,25 @@ def _unknown_names(policy: Policy, document: Document) -> Iterator[Problem]:
     if len(policy.keys) > _MOST_KEYS:
         message = f"it has {len(policy.keys)} keys; the limit is {_MOST_KEYS}"
         yield problem("POLICY_INVALID", message, where=document.where(("keys",)))
+
+
+def _unreachable_counts(policy: Policy, document: Document) -> Iterator[Problem]:
+    """Yield a problem for every place that needs more signers than may sign for it."""
+    general = policy.signatures
+    every = (*policy.keys, *policy.identities)
+    rules: list[tuple[FieldPath, RegistryRule | Signatures]] = [(("signatures",), general)]
+    for scope, one in (policy.registries or {}).items():
+        rules.append((("registries", scope), one))
+    for path, rule in rules:
+        signers = set(rule.signed_by or general.signed_by or every)
+        at_least = rule.at_least or general.at_least
+        if at_least > len(signers):
+            yield problem(
+                "POLICY_INVALID",
+                f"{'.'.join(map(str, path))} needs {at_least} signers, and {len(signers)} may sign",
+                hint="name more keys in signed_by; or lower at_least",
+                where=document.where((*path, "at_least")),
+            )
 
 
 def _used_signers(policy: Policy) -> Iterator[tuple[FieldPath, tuple[str, ...]]]:

@@ -36,6 +36,12 @@ def problems(tmp_path, public_keys):
         ("engines: [onnx]\nengines: [onnx]", "appears twice", "delete line"),
         ("local_builds: yes", "local_builds is 'yes'", "allow, refuse"),
         ("signatures: {at_least: 0}", "expected at least 1", "at least 1"),
+        (
+            "signatures: {at_least: 2}",
+            "signatures needs 2 signers, and 1 may sign",
+            "lower at_least",
+        ),
+        ("registries: {r.org: {at_least: 3}}", "registries.r.org needs 3 signers", "signed_by"),
         ("signatures: {signed_by: [b]}", "b is neither a key nor an identity", "write one of a"),
         ("signatures: {signed_by: []}", "signed_by is empty", "the keys and identities"),
         ("attestations: {sbom: {signed_by: [b]}}", "b is neither", "write one of a"),

@@ -15,6 +15,7 @@ from mealkit.errors import MealkitError, Problem, failure, failures
 from mealkit.oci.choosing import Source, find_image, manifests_below
 from mealkit.oci.descriptor import Descriptor, Platform
 from mealkit.oci.image import Image
+from mealkit.oci.index import ImageIndex
 from mealkit.oci.reference import Reference
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.image.image_lock import lock_of
@@ -68,6 +69,8 @@ class Candidate:
     """The place in a registry that it comes from; None: it comes from this machine."""
     refresh: Callable[[Progress], None] | None = None
     """Fetches signatures that its registry got later; None: there are no others."""
+    read: Callable[[Descriptor], bytes] | None = None
+    """Reads the bytes of the indexes, if they are not in the local store."""
 
     @property
     def subjects(self) -> tuple[Descriptor, ...]:
@@ -231,7 +234,25 @@ def opened_candidate(
         lambda: _listing(entries, source, image),
         referrers or ListedArtifacts(tuple(entries), source),
         reference,
+        read=source.read,
     )
+
+
+def keep_artifacts(candidate: Candidate, store: LocalStore) -> None:
+    """Store the artifacts about an image beside it, so that it is accepted by its name as well.
+
+    Raises:
+        StoreError: an artifact is damaged; ``DISK_FULL``.
+    """
+    if candidate.referrers is None:
+        return
+    attached = Attached(store)
+    for subject in candidate.subjects:
+        if subject.digest != candidate.image.digest and candidate.read is not None:
+            index = ImageIndex(candidate.read(subject), (candidate.image,), subject.media_type)
+            attached.cover(index, [candidate.image.digest])
+        for item in candidate.referrers.listed(subject.digest):
+            attached.add(candidate.referrers.artifact(item), subject.digest)
 
 
 def _listing(entries: Sequence[Descriptor], source: Source, image: Image) -> tuple[Descriptor, ...]:

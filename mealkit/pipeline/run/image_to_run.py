@@ -17,6 +17,7 @@ from mealkit.pipeline.publish.admitting import (
     acceptance,
     accepted,
     built_candidate,
+    keep_artifacts,
     opened_candidate,
     require_local_builds,
     stored_candidate,
@@ -97,8 +98,9 @@ def image_to_run(
         case LayoutFolder() | ArchiveFile() as file:
             with open_source(file, home, platform) as opened:
                 candidate = opened_candidate(file.text, opened, platform=platform)
-                accepted(candidate, progress)
-                return _stored(candidate.image, file.text, store, progress)
+                image = _stored(accepted(candidate, progress), file.text, store, progress)
+                keep_artifacts(candidate, store)
+                return image
         case _:
             assert_never(wanted.opened)
 

@@ -13,6 +13,7 @@ from fakes.served import ROOT
 from fakes.signatures import bundle_in, new_signer, with_bundle
 
 from mealkit.errors import MealkitError
+from mealkit.oci.descriptor import Platform
 from mealkit.oci.index import index_of
 from mealkit.oci.reference import Reference
 from mealkit.pipeline.home import home_at
@@ -27,6 +28,8 @@ from mealkit.pipeline.publish.attesting import Predicate, attest
 from mealkit.pipeline.publish.loading import load
 from mealkit.pipeline.publish.saving import SaveRequest, save
 from mealkit.pipeline.publish.signing import sign
+from mealkit.pipeline.run.image_to_run import Wanted, image_to_run
+from mealkit.pipeline.targets import ArchiveFile
 from mealkit.recipe.lock import read_lock
 from mealkit.stores.layout import write_layout
 from mealkit.stores.local import LocalStore
@@ -363,3 +366,17 @@ def test_a_registry_that_does_not_answer_is_not_unsigned(registry, home, policy)
     with pytest.raises(MealkitError) as caught:
         pulled(named(registry), home)
     assert caught.value.problems[0].code.startswith("REGISTRY_")
+
+
+def test_an_archive_keeps_its_signatures_when_it_is_run(home, policy, tmp_path):
+    """What run stores from an archive is accepted by its name the next time, without the archive."""
+    policy()
+    publisher = home_at(tmp_path / "publisher")
+    LocalStore(publisher.store).put(KIT, ["rake:1.0.0"])
+    sign("rake:1.0.0", KEY, publisher)
+    save(SaveRequest(("rake:1.0.0",), tmp_path / "rake.tar"), publisher, Heard())
+    target = ArchiveFile(f"oci-archive:{tmp_path}/rake.tar", tmp_path / "rake.tar")
+    wanted = Wanted(target.text, target, Platform("linux", "amd64"), None)
+    assert image_to_run(wanted, target, home, Heard()).digest == KIT.digest
+    (tmp_path / "rake.tar").unlink()
+    assert require_accepted("rake:1.0.0", home, Heard())
