@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from fakes.little import OFFLINE, Heard, little_pair
 from fakes.signatures import bundled, new_signer, simple
-from mealkit.trust.keys import SigningKey
 
 from mealkit.oci.artifact import Attachment, artifact_of
 from mealkit.oci.image import BytesBlob
@@ -18,6 +17,7 @@ from mealkit.pipeline.image.outputs import Outputs
 from mealkit.stores.attached import Attached
 from mealkit.stores.local import LocalStore
 from mealkit.stores.registry.companions import MODEL_PACK
+from mealkit.trust.signing_keys import SigningKey
 from mealkit.trust.verified import SBOM
 
 
