@@ -30,6 +30,7 @@ from mealkit.pipeline.publish.searching_kits import Search, search_kits
 from mealkit.pipeline.targets import StoredName, registry_named
 from mealkit.stores.local import LocalStore
 from mealkit.stores.registry.reaching import Registries
+from mealkit.trust.keyring import KeyRing
 
 pytestmark = pytest.mark.xdist_group("catalogues")
 
@@ -315,7 +316,7 @@ def test_an_image_with_another_name_than_its_entry_is_refused(published, user, t
     """An entry leads a known name to another kit, which is signed and in the right registry."""
     registry, _ = published
     home, reference = home_at(tmp_path / "h"), f"{registry.host}/kits/little:1.9.0"
-    digest = described(registry_named(reference), (), home).digest
+    digest = described(registry_named(reference), KeyRing(), home).digest
     entry = listed_entry("rake", reference=reference, digest=digest)
     user(listed(tmp_path / "a", entry))
     target = kit_to_pull("rake", home, Heard())
