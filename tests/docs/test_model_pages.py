@@ -12,7 +12,7 @@ import yaml
 from fakes.how_to import file_in
 from fakes.little import edit_kit, little_kit, offline_environment
 from fakes.served import ROOT, Registry, need
-from mealkit.trust.keys import Algorithm, new_key, read_signing_key
+from mealkit.trust.signing_keys import Algorithm, new_key, read_signing_key
 from typer.testing import CliRunner
 
 from mealkit.cli.program import app

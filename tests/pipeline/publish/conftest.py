@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from fakes.little import OFFLINE, Heard, little_pair
 from fakes.signatures import bundled, new_signer, simple
-from mealkit.trust.keys import SigningKey
+from mealkit.trust.signing_keys import SigningKey
 
 from mealkit.oci.artifact import Attachment, artifact_of
 from mealkit.oci.image import BytesBlob
