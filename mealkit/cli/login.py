@@ -35,7 +35,7 @@ def login(
     plain_http: PlainHttp = [],  # noqa: B006  typer copies it
     as_json: Json = False,
 ) -> None:
-    """Verify a user name and a password with a registry, and keep them.
+    """Verify credentials with a registry, and keep them.
 
     They are given to the credential helper that docker uses for the registry; without one they are
     written to docker's config.json, or to the file in REGISTRY_AUTH_FILE, which only you can read.

@@ -23,7 +23,7 @@ def tags(
     plain_http: PlainHttp = [],  # noqa: B006  typer copies it
     as_json: Json = False,
 ) -> None:
-    """List the tags of a repository in a registry, the newest version last."""
+    """List the tags of a repository, the newest version last."""
     from mealkit.pipeline.targets import registry_named
     from mealkit.stores.registry.reaching import Registries
     from mealkit.stores.registry.tags import tags_of

@@ -136,18 +136,23 @@ def test_older_referrers_under_the_fallback_tag_stay_listed(quirky, registries, 
     assert found == {older.digest, newer.digest}
 
 
-def test_writers_at_once_lose_nothing(registry, make_registries, make_image, tmp_path):
-    """Four writers attach at the same time to an image in a registry without the API."""
-    image, place = make_image({"a": b"1"}), Reference(registry.host, "at-once", "1")
-    push(image, place, make_registries())
-    made = [note(str(number), image.descriptor) for number in range(4)]
-    starting = threading.Barrier(len(made))
-    failed = []
+def test_writers_at_once_lose_nothing(quirky, registries, make_image):
+    """Two writers read the same list before either writes it, and both entries are in it at last."""
+    image, place = make_image({"a": b"1"}), Reference(quirky.host, "at-once", "1")
+    push(image, place, registries)
+    made = [note(str(number), image.descriptor) for number in range(2)]
+    both, failed = threading.Barrier(2, timeout=60), []
+
+    def together(call):
+        first = call.command == "PUT" and fallback_tag(image.digest) in call.path
+        if first and quirky.count("PUT", fallback_tag(image.digest)) <= 2:
+            both.wait()
+
+    quirky.quirks.append(together)
 
     def write(artifact):
         try:
             with Registries(_no_credentials(), retry=Retry()) as own:
-                starting.wait()
                 attach(artifact, place, own)
         except BaseException as error:  # noqa: BLE001
             failed.append(error)
@@ -158,7 +163,7 @@ def test_writers_at_once_lose_nothing(registry, make_registries, make_image, tmp
     for thread in threads:
         thread.join()
     assert not failed
-    found = referrers(make_registries(), place).listed(image.digest)
+    found = referrers(registries, place).listed(image.digest)
     assert {item.digest for item in found} == {item.digest for item in made}
 
 
