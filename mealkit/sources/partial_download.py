@@ -44,7 +44,7 @@ class PartialDownload:
     def digest_within(self, tail: bytes) -> Digest:
         """Return the digest of a layer: the head, the bytes written so far, and a tail.
 
-        It is counted along, so that nobody reads a large file a second time.
+        It is hashed along with the file, so a large file is not read a second time.
         """
         state = self._within.copy()
         state.update(tail)

@@ -23,7 +23,7 @@ def test_what_leaves_the_origin(way, servers, origin_bytes):
 
 @pytest.mark.parametrize("way", Way)
 @pytest.mark.parametrize("servers", [1, 100, 1000])
-def test_nobody_is_faster_than_one_server_takes_bytes_in(way, servers):
+def test_a_server_is_not_faster_because_there_are_more(way, servers):
     """The least time is that of one server; more servers never take less."""
     alone = roll_out(1, 14 * GB, way, SITE).seconds
     found = roll_out(servers, 14 * GB, way, SITE).seconds

@@ -17,6 +17,7 @@ from mealkit.sources.file_cache import FileCache
 from mealkit.stores.local import LocalStore
 from mealkit.stores.registry.blob import RegistryBlob
 from mealkit.stores.registry.reaching import Registries
+from mealkit.stores.registry.read_ahead import PIECE_BYTES
 
 LARGE = random.Random(2).randbytes(9 * 1024 * 1024)
 
@@ -88,7 +89,7 @@ def test_a_mirror_that_lies_in_one_piece_is_noticed_and_left(origin, mirror, hom
 def test_what_ends_a_fetch_stays_for_the_next(origin, home):
     """After a cut that does not mend, the bytes in order are on the disk, and are not asked for."""
     digest = Digest.of(LARGE)
-    piece = 4 * 1024 * 1024
+    piece = PIECE_BYTES
 
     def refuse(handler):
         last = f"bytes={2 * piece}-" in handler.headers.get("Range", "")

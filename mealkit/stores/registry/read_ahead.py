@@ -15,10 +15,10 @@ from mealkit.jobs import Stop
 from mealkit.stores.registry.blob import RegistryBlob, UnrangedError
 from mealkit.stores.registry.client import RegistryClient
 
-PIECE_BYTES = 4 * 1024 * 1024
+PIECE_BYTES = 3 * 1024 * 1024
 _CONNECTIONS = 4
-# Those that are being read, and one that waits for its turn: the whole command stays below 100 MiB.
-_PIECES = _CONNECTIONS + 1
+# Those that are being read or wait for their turn: a whole pull stays well below 100 MiB.
+_PIECES = _CONNECTIONS
 
 
 class ReadAhead:
