@@ -179,7 +179,7 @@ def _format(files: tuple[LockedFile, ...]) -> str | None:
     sizes: dict[str, int] = {}
     for file in files:
         if file.format not in {"json", "text"}:
-            name = "onnx" if file.format == "onnx-data" else file.format
+            name = file.format.removesuffix("-data")  # a graph's tensors in files of their own
             sizes[name] = sizes.get(name, 0) + file.size_bytes
     return max(sizes, key=lambda name: (sizes[name], name), default=None)
 

@@ -29,6 +29,8 @@ def readme_html(text: str) -> Markup:
 
 def printable_text(text: str) -> str:
     """Replace the characters that a page must not have, or that change the order of others."""
+    if text.isprintable():
+        return text
     return "".join(
         sign if sign.isprintable() or sign in "\n\t" else "\N{REPLACEMENT CHARACTER}"
         for sign in text

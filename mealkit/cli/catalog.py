@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,7 +10,6 @@ from mealkit.cli.options import Json, PlainHttp, session_of, use_plain_http
 from mealkit.cli.output import print_json, print_line, print_problem, say, table
 
 if TYPE_CHECKING:
-    from mealkit.catalogue.entry import Entry
     from mealkit.pipeline.catalogs.open_catalogs import FoundKit
     from mealkit.pipeline.publish.cataloguing import Changed
     from mealkit.pipeline.publish.searching_kits import Searched
@@ -257,10 +256,10 @@ def _row(found: "FoundKit") -> tuple[str, ...]:
     )
 
 
-def _facts(found: Any) -> list[str]:
+def _facts(found: "FoundKit") -> list[str]:
     from mealkit.units import show_size
 
-    entry: Entry = found.entry
+    entry = found.entry
     needs = entry.any_requirements
     signers = ", ".join(entry.trust.signers) or "none that the catalogue knows of"
     lines = [

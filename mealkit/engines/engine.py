@@ -111,6 +111,8 @@ class Recipe:
     generate text; it is the default if no engine is named."""
     published_models: PublishedModels | None = None
     """How a kit for a published model is written; None: not supported."""
+    products: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """Vendor and product of its packages in the National Vulnerability Database, by name."""
     needs_weights: bool = True
     """Whether a kit without weight files is rejected."""
     check: Callable[[LoadedKit, Values], list[Problem]] = no_problems

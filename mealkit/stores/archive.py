@@ -83,9 +83,10 @@ def open_archive(file: Path, name: str | None = None) -> tuple[tuple[Descriptor,
         StoreError: ``IMAGE_NOT_FOUND``, ``IMAGE_INVALID``, ``DISK_DENIED``.
     """
     archive = open_joined(join_files([file]))
-    found = [item for item in archive.entries if name in {None, *item.names}]
+    own = [item for item in archive.entries if SUBJECT not in item.descriptor.annotations]
+    found = [item for item in own if name in {None, *item.names}]
     if name is not None and not found:
-        there = ", ".join(sorted({name for item in archive.entries for name in item.names}))
+        there = ", ".join(sorted({name for item in own for name in item.names}))
         message = f"no image in {file} has the name {name!r}; names: {there or 'none'}"
         raise failure("IMAGE_NOT_FOUND", message, where=str(file))
     return tuple(item.descriptor for item in found), archive.source

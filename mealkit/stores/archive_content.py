@@ -6,7 +6,7 @@ StoreError for an archive that contradicts itself.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError, failure
@@ -22,10 +22,13 @@ from mealkit.stores.attached import SUBJECT
 from mealkit.stores.docker_archive import NamedEntry, require_listed
 from mealkit.stores.packed_archive import AttachedArtifact, CoveringIndex, NamedContent
 from mealkit.stores.volume_reading import JoinedFiles
+from mealkit.units import show_size
 from mealkit.untrusted import shown
 
 # An archive has a few images, each with a few signatures and attestations.
 _MAX_ENTRIES = 10_000
+# They are in memory together.
+_MAX_READ_BYTES = 256 * 1024 * 1024
 # Docker writes the name of an image here, and only its tag where others write the name.
 _CONTAINERD_NAME = "io.containerd.image.name"
 
@@ -74,7 +77,7 @@ def read_content(joined: JoinedFiles) -> ArchiveContent:
             ``IMAGE_NOT_FOUND``: it has no image; ``BLOB_MISSING``, ``BLOB_DAMAGED``.
     """
     archive = open_joined(joined, strict=True)
-    source, where = archive.source, joined.where
+    source, where = _bounded(archive.source), joined.where
     if len(archive.entries) > _MAX_ENTRIES:
         count = len(archive.entries)
         raise _invalid(where, f"has {count} entries, at most {_MAX_ENTRIES} are allowed")
@@ -97,6 +100,20 @@ def read_content(joined: JoinedFiles) -> ArchiveContent:
         require_listed(where, archive.members, configs)
     _require_subjects(images, artifacts, indexes, where)
     return ArchiveContent(tuple(images), tuple(artifacts), tuple(indexes))
+
+
+def _bounded(source: Source) -> Source:
+    """Return a source that reads only so many bytes of manifests, indexes and configs."""
+    left_bytes = [_MAX_READ_BYTES]
+
+    def read(item: Descriptor) -> bytes:
+        left_bytes[0] -= item.size_bytes
+        if left_bytes[0] < 0:
+            limit = show_size(_MAX_READ_BYTES)
+            raise _invalid(source.where, f"has more than {limit} of manifests and configs")
+        return source.read(item)
+
+    return replace(source, read=read)
 
 
 def _about(entry: Descriptor, source: Source) -> AttachedArtifact | CoveringIndex | None:

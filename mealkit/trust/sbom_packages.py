@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mealkit.digest import Digest
+from mealkit.engines.registry import engine_names, recipe_of
 from mealkit.recipe.lock import Lock, LockedDebianBase, LockedImageBase, LockedWheel
 from mealkit.recipe.variant import plain_locks
 from mealkit.trust.purls import DEBIAN_RELEASES, base_purl, deb_purl, wheel_purl
@@ -15,16 +16,13 @@ Licences = Mapping[Digest, Sequence[str]]
 """The licences that packages state, by the digest of the package."""
 
 BASE_REF, ENGINE_REF, GATEWAY_REF = "base", "engine", "gateway"
-# Products as the NVD names them (vendor, product). Packages without an entry get no CPE, because a
-# guessed one finds the vulnerabilities of others.
-_CPES = {
+# Products as the NVD names them (vendor, product); engines add their own. Packages without an entry
+# get no CPE, because a guessed one finds the vulnerabilities of others.
+_PRODUCTS: Mapping[str, tuple[str, str]] = {
     "jinja2": ("palletsprojects", "jinja"),
     "numpy": ("numpy", "numpy"),
     "starlette": ("encode", "starlette"),
-    "torch": ("linuxfoundation", "pytorch"),
-    "transformers": ("huggingface", "transformers"),
     "uvicorn": ("encode", "uvicorn"),
-    "vllm": ("vllm", "vllm"),
 }
 
 
@@ -47,6 +45,7 @@ class Packages:
 def packages_of(lock: Lock, licences: Licences) -> Packages:
     """Return the packages of a lock: of its base, its engine and its gateway."""
     found = Packages()
+    products = _products(lock.engine.name)
     for plain in plain_locks(lock):
         base = plain.runtime.base
         if isinstance(base, LockedDebianBase):
@@ -58,7 +57,7 @@ def packages_of(lock: Lock, licences: Licences) -> Packages:
             (GATEWAY_REF, plain.gateway.packages),
         ):
             for wheel in wheels:
-                found.add(part, _wheel(wheel, licences))
+                found.add(part, _wheel(wheel, licences, products))
     return found
 
 
@@ -96,9 +95,17 @@ def _add_base_image(found: Packages, base: LockedImageBase) -> None:
     found.unknown.append(reference)
 
 
-def _wheel(wheel: LockedWheel, licences: Licences) -> dict[str, Any]:
+def _products(engine: str) -> Mapping[str, tuple[str, str]]:
+    if engine not in engine_names():  # it is not installed here
+        return _PRODUCTS
+    return {**_PRODUCTS, **recipe_of(engine).products}
+
+
+def _wheel(
+    wheel: LockedWheel, licences: Licences, products: Mapping[str, tuple[str, str]]
+) -> dict[str, Any]:
     component = _package(wheel.name, wheel.version, wheel_purl(wheel), wheel.sha256, licences)
-    if named := _CPES.get(wheel.name):
+    if named := products.get(wheel.name):
         component["cpe"] = _cpe("a", *named, wheel.version.partition("+")[0])
     return {**component, "properties": [marker("mealkit:wheel", wheel.filename)]}
 

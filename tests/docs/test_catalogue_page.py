@@ -45,6 +45,11 @@ def carried_out(tmp_path_factory):
                     removal = here  # it would leave nothing to find
                 case _:
                     printed[line] = shell.run(here)
+        # Without keys, what is known about signatures stays.
+        again = next(line for line in printed if "catalog add" in line).partition(" --readme")[0]
+        shell.run(again.replace("registry.example.org", registry.host))
+        kept = json.loads(shell.run("mealkit catalog show my-kit --json"))
+        assert len(kept["trust"]["signers"]) == 1
         shell.run(removal)
         left = json.loads(shell.run("mealkit catalog list --json"))
     return printed, folder, left

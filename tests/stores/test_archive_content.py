@@ -12,8 +12,9 @@ from mealkit.errors import MealkitError
 from mealkit.oci.artifact import Attachment, artifact_of
 from mealkit.oci.image import BytesBlob
 from mealkit.oci.index import index_of
+from mealkit.stores.archive import read_archive
 from mealkit.stores.archive_content import ArchiveContent, read_content
-from mealkit.stores.packed_archive import AttachedArtifact, NamedContent, packed
+from mealkit.stores.packed_archive import AttachedArtifact, CoveringIndex, NamedContent, packed
 from mealkit.stores.volume_reading import join_files
 
 BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
@@ -184,6 +185,34 @@ def test_a_manifest_with_other_bytes_is_refused(file, image):
 
     write(file, packed([NamedContent(image)], ()))
     assert refusal(rewritten(file, change)).code == "BLOB_DAMAGED"
+
+
+def test_what_is_too_large_is_refused_before_it_is_read(file, image):
+    """An index of more than 16 MiB, a manifest of more than 4 MiB."""
+    archive = packed([NamedContent(image)], ())
+    padded = archive.raw_index[:-1] + b" " * (17 * 1024 * 1024) + b"}"
+    assert refusal(write(file, replace(archive, raw_index=padded))).code == "IMAGE_INVALID"
+    padded = image.raw_manifest[:-1] + b" " * (5 * 1024 * 1024) + b"}"
+    large = packed([NamedContent(replace(image, raw_manifest=padded))], ())
+    problem = refusal(write(file, large))
+    assert (problem.code, "too many" in problem.message) == ("IMAGE_INVALID", True)
+
+
+def test_one_image_of_an_index_is_the_only_one_for_other_commands(file, make_image):
+    """The index is there for its signatures only, and its other image is not."""
+    one, two = make_image("one"), make_image("two")
+    both = index_of([one, two], {})
+    bare = CoveringIndex(replace(both, images=()), one.digest)
+    write(file, packed([NamedContent(one, ("kit:1",))], (), [bare]))
+    assert read_archive(file).digest == one.digest
+    assert [item.digest for item in read(file).indexes_of(one.digest)] == [both.digest]
+    assert read(file).indexes_of(two.digest) == ()
+    lost = CoveringIndex(replace(both, images=()), two.digest)
+    write(file, packed([NamedContent(one)], (), [lost]))
+    assert refusal(file).code == "IMAGE_INVALID"
+    wrong = CoveringIndex(replace(index_of([two], {}), images=()), one.digest)
+    write(file, packed([NamedContent(one)], (), [wrong]))
+    assert refusal(file).code == "IMAGE_INVALID"
 
 
 def test_an_archive_with_artifacts_only_has_no_image(file, image):

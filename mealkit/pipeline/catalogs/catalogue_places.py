@@ -4,7 +4,6 @@ In a registry, each record has a tag of its own, ``record-HEX``, and the index h
 ``latest``. A folder is an OCI layout: ``index.json`` is the index, and each record is a blob.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,12 +20,10 @@ from mealkit.progress import silent
 from mealkit.stores.blob_folder import BlobFolder
 from mealkit.stores.blobs import small_bytes
 from mealkit.stores.registry.blob import RegistryBlob
-from mealkit.stores.registry.client import RegistryClient
-from mealkit.stores.registry.exchange import json_of
 from mealkit.stores.registry.manifests import get_manifest, put_manifest
-from mealkit.stores.registry.pages import pages
 from mealkit.stores.registry.push import push
 from mealkit.stores.registry.reaching import Registries
+from mealkit.stores.registry.tags import tags_of
 from mealkit.untrusted import UntrustedError, read_file
 
 _TAG = "record-"
@@ -47,8 +44,12 @@ class RepositoryJournal:
 
     def names(self) -> frozenset[Digest]:
         """Return the digests of all records, from the repository's tags."""
-        client = self.registries.client(self.reference)
-        tags = _tags(client, client.endpoint.repository(self.reference.repository))
+        try:
+            tags = tags_of(self.registries.client(self.reference), self.reference)
+        except MealkitError as error:
+            if error.problems[0].code != "IMAGE_NOT_FOUND":
+                raise
+            return frozenset()
         return frozenset(Digest.from_hex(tag[len(_TAG) :]) for tag in tags if _is_record(tag))
 
     def manifest(self, name: Digest) -> bytes | None:
@@ -165,15 +166,3 @@ def _readme_in(record: Artifact) -> bytes | None:
 def _is_record(tag: str) -> bool:
     digits = tag.removeprefix(_TAG)
     return tag.startswith(_TAG) and len(digits) == 64 and set(digits) <= set("0123456789abcdef")
-
-
-def _tags(client: RegistryClient, repository: str) -> Iterator[str]:
-    """Yield the tags of a repository; none if it does not exist."""
-    for answer in pages(client, f"/v2/{repository}/tags/list", repository):
-        if answer.status == 404:
-            return
-        form = json_of(answer.body)
-        tags = form.get("tags") if isinstance(form, dict) else None
-        if answer.status != 200 or not isinstance(tags, list | None):
-            raise client.refusal(f"GET tags of {repository}", answer)
-        yield from (tag for tag in tags or () if isinstance(tag, str))

@@ -60,15 +60,20 @@ def add(wanted: Addition, home: Home) -> Changed:
         StoreError: ``CATALOGUE_CONFLICT``: the catalogue has another kit under the name and
             version; the image does not exist, or is not a kit's.
         RegistryError: ``REGISTRY_*``.
+        TrustError: a key or a policy cannot be read.
     """
     catalog, readme = one_catalog(wanted.catalog), _readme(wanted.readme)
-    entry = described(registry_named(wanted.target), wanted.keys, home)
+    ring = _ring(wanted.keys)
+    entry = described(registry_named(wanted.target), ring, home)
     with open_journal(catalog) as journal:
         before = read_catalogue(journal)
         known = before.of(entry.name, entry.version)
         if readme is None and known:
             readme = journal.readme(known[0].record)
         others = [item for item in known if item.entry.digest != entry.digest]
+        if known and not others and not ring.keys:
+            # Without keys, nothing was verified: what is known stays.
+            entry = entry.model_copy(update={"trust": known[0].entry.trust})
         if others and not wanted.replace:
             there = others[0].entry
             raise failure(
@@ -109,15 +114,13 @@ def remove(text: str, catalog: str | None) -> Changed:
         return Changed(journal.where, gone, is_new=True, total=len(after.kits))
 
 
-def described(target: RegistryReference, keys: Sequence[str], home: Home) -> Entry:
+def described(target: RegistryReference, ring: KeyRing, home: Home) -> Entry:
     """Return the entry for a kit in a registry; reads its manifests, locks and signatures.
 
     Raises:
         StoreError: the image does not exist, or is not a kit's.
         RegistryError: ``REGISTRY_*``.
-        TrustError: a key or a policy cannot be read.
     """
-    ring = _ring(keys)
     # What the local store has under the reference does not count.
     with open_kit_image(replace(target, is_absent=True), home) as kit:
         return _entry(target.reference, kit, _trust(target.reference, kit, ring))

@@ -46,7 +46,8 @@ def open_kit_image(
         LockError: the locks inside cannot be read, or are not those of one kit.
     """
     with open_source(target, home, progress=progress) as (entries, source):
-        distinct = {item.digest: item for item in entries}
+        # A layout also lists the artifacts about its images.
+        distinct = {item.digest: item for item in entries if item.artifact_type is None}
         if len(distinct) != 1:
             raise failure(
                 "IMAGE_NOT_FOUND",

@@ -23,6 +23,7 @@ from mealkit.pipeline.targets import registry_named
 from mealkit.plan.layers import LayerKind
 from mealkit.progress import Progress
 from mealkit.recipe.lock import Lock
+from mealkit.recipe.origins import OciOrigin
 from mealkit.stores.local import LocalStore
 from mealkit.stores.registry.layer_limits import require_fits
 from mealkit.stores.registry.push import PushReport
@@ -46,6 +47,18 @@ def packed(content: Image | ImageIndex, subject: Descriptor | None = None) -> Ar
     return model_pack(lock, _files_of(image, lock), subject or content.descriptor)
 
 
+def weights_repositories(content: Image | ImageIndex) -> tuple[str, ...]:
+    """Return the repositories that the weights came from, which may have the same blobs.
+
+    Raises:
+        StoreError, LockError: as ``lock_of`` does.
+    """
+    lock = lock_of(content.images[0] if isinstance(content, ImageIndex) else content)
+    origins = (origin for file in lock.model.files for origin in file.origins)
+    found = (origin.repository for origin in origins if isinstance(origin, OciOrigin))
+    return tuple(dict.fromkeys(found))
+
+
 def push_modelpacks(
     digest: str, references: Sequence[str], home: Home, progress: Progress
 ) -> tuple[str, ...]:
@@ -54,8 +67,8 @@ def push_modelpacks(
     Raises:
         MealkitError: as ``push_modelpack`` does.
     """
-    artifact, lines = packed(LocalStore(home.store).content(digest)), []
-    mount_from: tuple[str, ...] = ()
+    content = LocalStore(home.store).content(digest)
+    artifact, mount_from, lines = packed(content), weights_repositories(content), []
     with Registries.from_environment() as registries:
         for reference in [registry_named(text).reference for text in dict.fromkeys(references)]:
             report = push_modelpack(artifact, reference, registries, progress, mount_from)

@@ -20,7 +20,7 @@ from mealkit.pipeline.image.uploading import Uploaded, upload
 from mealkit.pipeline.kit.bases import base_repositories
 from mealkit.pipeline.kit.opened_kit import open_kit
 from mealkit.pipeline.opening_images import open_source
-from mealkit.pipeline.publish.packing import packed, push_modelpack
+from mealkit.pipeline.publish.packing import packed, push_modelpack, weights_repositories
 from mealkit.pipeline.publish.signing import sign_before_push
 from mealkit.pipeline.targets import (
     ArchiveFile,
@@ -88,7 +88,8 @@ def push_target(request: PushRequest, home: Home, progress: Progress) -> Uploade
             if not request.modelpack:
                 return done
             pack = packed(content, chosen.descriptor)
-            sent = push_modelpack(pack, place.reference, registries, progress, mount_from)
+            sources = (*mount_from, *weights_repositories(content))
+            sent = push_modelpack(pack, place.reference, registries, progress, sources)
             return replace(
                 done,
                 sent_bytes=done.sent_bytes + sent.sent_bytes,

@@ -114,7 +114,7 @@ def rebuild(
     # In use, so that no prune deletes inputs, or the folder of the build.
     with LocalStore(home.store).use(), open_kit_image(target, home, progress) as kit:
         if kit.lock.mealkit_version != __version__:
-            raise _other_version(kit.lock)
+            raise _other_version(kit.lock, target)
         with tempfile.TemporaryDirectory(dir=home.root, prefix=REBUILDS) as folder:
             store = LocalStore(Path(folder))
             found = RebuildInputs.of(home, progress, inputs, base, target)
@@ -286,12 +286,12 @@ def _unproven(layer: LayerPlan, error: Unavailable, one: _Rebuilt) -> Problem:
     )
 
 
-def _other_version(lock: Lock) -> MealkitError:
+def _other_version(lock: Lock, target: str) -> MealkitError:
     version = lock.mealkit_version
     return failure(
         "REBUILD_VERSION",
         f"the image contains mealkit {version}, and this is {__version__}",
         measured=__version__,
         required=version,
-        hint=f"uvx mealkit@{version} verify REF --rebuild",
+        hint=f"uvx mealkit@{version} verify {target} --rebuild",
     )

@@ -1,5 +1,6 @@
 """Loads an archive after the policies of the machine agreed; a refusal leaves nothing."""
 
+import gzip
 import json
 import subprocess
 from dataclasses import replace
@@ -11,6 +12,7 @@ from fakes.signatures import bundled, new_signer, simple
 
 from mealkit.assembly.lean import weight_layers
 from mealkit.errors import MealkitError
+from mealkit.oci.descriptor import LAYER_GZIP
 from mealkit.oci.image import BytesBlob, Image, Layer, image_of
 from mealkit.oci.index import ImageIndex
 from mealkit.oci.validate import validate
@@ -247,7 +249,14 @@ def wrong_diff_id(image: Image) -> Image:
     return with_layer(image, 0, layer)
 
 
-@pytest.mark.parametrize("change", [swapped, other_header, wrong_diff_id])
+def bomb(image: Image) -> Image:
+    """A layer of a few KB that unpacks to 20 MiB."""
+    blob = BytesBlob(gzip.compress(bytes(20 * 1024 * 1024)))
+    layer = Layer(LAYER_GZIP, blob, blob.digest, "bomb")
+    return with_layer(image, 0, layer)
+
+
+@pytest.mark.parametrize("change", [swapped, other_header, wrong_diff_id, bomb])
 def test_a_layer_that_is_not_what_is_stated_is_refused(signed_pair, home, tmp_path, change):
     """Nothing is listed, and no verified file has other bytes than its name."""
     image = change(signed_pair.index.images[0])

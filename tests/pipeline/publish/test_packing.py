@@ -15,12 +15,19 @@ from mealkit.oci.model_artifacts import MODELPACK
 from mealkit.oci.reference import Reference
 from mealkit.pipeline.home import home_at
 from mealkit.pipeline.image.building import build_kit
+from mealkit.pipeline.image.image_lock import lock_of
 from mealkit.pipeline.image.outputs import Outputs
-from mealkit.pipeline.publish.packing import packed, push_modelpack, push_modelpacks
+from mealkit.pipeline.publish.packing import (
+    packed,
+    push_modelpack,
+    push_modelpacks,
+    weights_repositories,
+)
 from mealkit.pipeline.publish.pushing import PushRequest, push_target
 from mealkit.stores.local import LocalStore
 from mealkit.stores.registry.reaching import Registries
 from mealkit.stores.registry.referrers import RegistryReferrers
+from mealkit.stores.registry.upload import Outcome
 
 _TEXT = {"type": "string", "minLength": 1}
 _TEXTS = {"type": "array", "items": _TEXT, "minItems": 1}
@@ -164,6 +171,26 @@ def test_a_push_adds_the_modelpack_to_what_it_reports(made, registry):
     (companion,) = done.companions
     assert (companion.kind, companion.about) == (MODELPACK, lean_image(image).digest)
     assert companion.digest == packed(image, lean_image(image).descriptor).digest
+
+
+def test_blobs_are_mounted_from_where_the_weights_came(made, registry, home, tmp_path, build):
+    """A kit of a ModelPack in the same registry sends none of its files again."""
+    made_home, _, image = made
+    source = f"{registry.host}/models/origin:1"
+    push_target(PushRequest("little:1.0.0", source), made_home, Heard())
+    (line,) = push_modelpacks(str(image.digest), [source], made_home, Heard())
+    digest = line.partition("@")[2].partition(" ")[0]
+    kit = little_kit(tmp_path / "kit", name="again")
+    entry = {"source": "oci", "reference": f"{source.rpartition(':')[0]}@{digest}"}
+    files = ["model.safetensors", "config.json"]
+    edit_kit(kit, lambda form: form["model"].update(weights=[{**entry, "files": files}]))
+    content = LocalStore(home.store).content(str(build(kit).digest))
+    with Registries.from_environment() as registries:
+        place = Reference(registry.host, "elsewhere", "1")
+        sources = weights_repositories(content)
+        report = push_modelpack(packed(content), place, registries, Heard(), sources)
+    mounted = {blob.digest for blob in report.blobs if blob.outcome is Outcome.MOUNTED}
+    assert {file.sha256 for file in lock_of(content).model.files} <= mounted
 
 
 def test_an_index_has_one_modelpack(home, tmp_path, build):

@@ -1,5 +1,6 @@
 """What lies on a disk is hashed again, and the first file that differs is named."""
 
+import json
 import shutil
 
 import pytest
@@ -41,6 +42,17 @@ def test_an_image_on_a_disk_is_read_to_the_last_byte(built, target, monkeypatch)
     monkeypatch.chdir(folder)
     found = rehash(target, home)
     assert (found.pinned_by, found.problems, found.files) == (report.digest, (), 6)
+
+
+def test_a_layout_with_signatures_beside_its_image_is_read(built, tmp_path):
+    """They are listed like images, with their type."""
+    folder, home, report = built
+    shutil.copytree(folder / "layout", tmp_path / "signed")
+    index = tmp_path / "signed" / "index.json"
+    form = json.loads(index.read_text())
+    extra = {**form["manifests"][0], "digest": f"sha256:{'0' * 64}", "artifactType": "a/b"}
+    index.write_text(json.dumps({**form, "manifests": [*form["manifests"], extra]}))
+    assert rehash(str(tmp_path / "signed"), home).pinned_by == report.digest
 
 
 def test_a_flipped_byte_in_a_layout_is_named_by_its_file(built, tmp_path):
