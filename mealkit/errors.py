@@ -443,7 +443,7 @@ CATALOGUE: dict[str, Entry] = {
     "POLICY_LICENSE": Entry("the policy does not allow a licence of the kit", _AUTHOR, TrustError, 403, "use a kit with another licence; or ask the policy's owner to allow it"),
     "POLICY_OWNER": Entry("the policy does not know the kit's owner", _AUTHOR, TrustError, 403, "ask the policy's owner to list the kit's team under owners"),
     "POLICY_ENGINE": Entry("the policy does not allow the kit's engine", _AUTHOR, TrustError, 403, "build the kit with an engine that the policy lists under engines"),
-    "POLICY_ATTESTATION": Entry("an attestation that the policy requires is missing, too old, or signed by another key", _AUTHOR, TrustError, 403, "attach it, signed with a key that the policy names"),
+    "POLICY_ATTESTATION": Entry("an attestation that the policy requires is missing, too old, or signed by another key", _AUTHOR, TrustError, 403, "attach it, signed with a key that the policy names: mealkit attest REFERENCE --key FILE"),
     "POLICY_VULNERABLE": Entry("the kit has a package with a known vulnerability", _AUTHOR, TrustError, 403, "pin a version without it: mealkit lock --upgrade python; or state in a VEX file why the kit is not affected"),
     # Everything else
     "TARGET_UNFIT": Entry("the command does not accept this kind of target", _CALLER, KitError, 400, "mealkit COMMAND --help lists the targets that it accepts"),

@@ -78,7 +78,7 @@ def policy(  # noqa: PLR0913  one parameter for each option
 
 
 def _new(path: Path) -> None:
-    from mealkit.pipeline.publish.new_policy import write_new_policy
+    from mealkit.pipeline.publish.policies import write_new_policy
 
     write_new_policy(path)
     print_line(str(path))

@@ -14,7 +14,7 @@ from mealkit.recipe.origins import (
     WheelOrigin,
 )
 
-DEBIAN_RELEASES = {"bookworm": "12", "trixie": "13"}
+DEBIAN_RELEASES = {"bullseye": "11", "bookworm": "12", "trixie": "13", "forky": "14"}
 """The numbers of Debian's suites, which purls and CPEs have instead of their names."""
 
 

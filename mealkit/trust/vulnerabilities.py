@@ -8,10 +8,10 @@ from mealkit.recipe.lock import Lock, LockedDebianBase
 from mealkit.recipe.variant import plain_locks
 from mealkit.trust.osv import SEVERITIES, Package, Vulnerability
 from mealkit.trust.policy_file import LoadedPolicy
+from mealkit.trust.purls import DEBIAN_RELEASES
 from mealkit.trust.rule_results import RuleResult
 from mealkit.trust.vex import Statement, is_excepted
 
-_DEBIAN_RELEASES = {"bullseye": "11", "bookworm": "12", "trixie": "13", "forky": "14"}
 _MOST_SHOWN = 5
 
 
@@ -42,7 +42,7 @@ def _packages(lock: Lock) -> Iterator[Package]:
             yield Package("PyPI", wheel.name, wheel.version, None, purl)
         base = plain.runtime.base
         if isinstance(base, LockedDebianBase):
-            release = _DEBIAN_RELEASES.get(base.suite)
+            release = DEBIAN_RELEASES.get(base.suite)
             for deb in base.packages:
                 purl = f"pkg:deb/debian/{deb.name}@{deb.version}".lower()
                 yield Package("Debian", _source(deb.filename), deb.version, release, purl)

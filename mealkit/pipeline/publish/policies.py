@@ -1,15 +1,17 @@
-"""Finds the policies of this machine, and checks that no other user can change them.
+"""Finds the policies of this machine, checks that no other user can change them, writes a new one.
 
 Every policy that exists must accept an image. A policy that cannot be read refuses everything.
 """
 
 import os
 import stat
+from importlib.resources import files
 from pathlib import Path
 
 import platformdirs
 
 from mealkit.errors import MealkitError, failure
+from mealkit.files.whole import write_whole
 from mealkit.pipeline.ownership import require_own
 from mealkit.trust.policy import POLICY_NAME
 
@@ -51,6 +53,18 @@ def require_unchangeable(path: Path) -> None:
         raise _unsafe(f"{path} cannot be read: {error.strerror}", path) from error
     if stat.S_ISREG(mode) and mode & stat.S_IWOTH:
         raise _unsafe(f"every user can change {path}", path)
+
+
+def write_new_policy(path: Path) -> None:
+    """Write a policy that explains its fields; it does not replace a file.
+
+    Raises:
+        KitError: ``OUTPUT_EXISTS``.
+        StoreError: ``DISK_FULL``, ``DISK_DENIED``.
+    """
+    if path.exists():
+        raise failure("OUTPUT_EXISTS", f"{path} already exists", where=str(path))
+    write_whole(path, files("mealkit.trust").joinpath("new_policy.yaml").read_bytes())
 
 
 def _users() -> Path:
