@@ -91,8 +91,9 @@ def read_content(joined: JoinedFiles) -> ArchiveContent:
         elif isinstance(about, CoveringIndex):
             indexes.append(about)
         else:
-            content = content_at(entry.descriptor, source)
+            content, covering = whole_or_one(content_at(entry.descriptor, source))
             images.append(NamedContent(content, tuple(_full_names(entry))))
+            indexes += covering
     if not images:
         raise failure("IMAGE_NOT_FOUND", f"{where} has no image", where=where)
     if archive.has_two_lists:
@@ -100,6 +101,33 @@ def read_content(joined: JoinedFiles) -> ArchiveContent:
         require_listed(where, archive.members, configs)
     _require_subjects(images, artifacts, indexes, where)
     return ArchiveContent(tuple(images), tuple(artifacts), tuple(indexes))
+
+
+def whole_or_one(
+    content: Image | ImageIndex,
+) -> tuple[Image | ImageIndex, tuple[CoveringIndex, ...]]:
+    """Return an image, or an index that lists only images.
+
+    From an index that lists one image and other things, such as BuildKit's attestations, the image
+    is returned, and the index as the one that covers it.
+
+    Raises:
+        StoreError: ``IMAGE_INVALID``: it lists several images and other things.
+    """
+    if not isinstance(content, ImageIndex):
+        return content, ()
+    listed = Index.parse(content.raw_manifest, content.digest).images()
+    others = set(listed) - {image.digest for image in content.images}
+    if not others:
+        return content, ()
+    if len(content.images) != 1:
+        raise failure(
+            "IMAGE_INVALID",
+            f"{content.digest} lists {min(others)}, which is not an image",
+            hint="take one image of it: mealkit save --architecture amd64",
+        )
+    (image,) = content.images
+    return image, (CoveringIndex(replace(content, images=()), image.digest),)
 
 
 def _bounded(source: Source) -> Source:

@@ -11,9 +11,9 @@ from mealkit.digest import Digest
 from mealkit.errors import MealkitError
 from mealkit.oci.artifact import Attachment, artifact_of
 from mealkit.oci.image import BytesBlob
-from mealkit.oci.index import index_of
+from mealkit.oci.index import ImageIndex, Index, index_of
 from mealkit.stores.archive import read_archive
-from mealkit.stores.archive_content import ArchiveContent, read_content
+from mealkit.stores.archive_content import ArchiveContent, read_content, whole_or_one
 from mealkit.stores.packed_archive import AttachedArtifact, CoveringIndex, NamedContent, packed
 from mealkit.stores.volume_reading import join_files
 
@@ -213,6 +213,23 @@ def test_one_image_of_an_index_is_the_only_one_for_other_commands(file, make_ima
     wrong = CoveringIndex(replace(index_of([two], {}), images=()), one.digest)
     write(file, packed([NamedContent(one)], (), [wrong]))
     assert refusal(file).code == "IMAGE_INVALID"
+
+
+def test_of_an_index_with_other_things_the_one_image_is_taken(file, make_image):
+    """BuildKit lists its attestations as images for an unknown platform."""
+    one, two = make_image("one"), make_image("two")
+    other = older().descriptor
+    listed = Index.parse(index_of([one], {}).raw_manifest, "").with_image(other, []).as_bytes()
+    built = ImageIndex(listed, (one,))
+    assert whole_or_one(built) == (one, (CoveringIndex(replace(built, images=()), one.digest),))
+    write(file, packed([NamedContent(built, ("kit:1",))], ()))
+    content = read(file)
+    (named,) = content.images
+    assert (named.content.digest, named.names) == (one.digest, ("kit:1",))
+    assert [item.digest for item in content.indexes_of(one.digest)] == [built.digest]
+    both = Index.parse(index_of([one, two], {}).raw_manifest, "").with_image(other, []).as_bytes()
+    with pytest.raises(MealkitError, match="IMAGE_INVALID"):
+        whole_or_one(ImageIndex(both, (one, two)))
 
 
 def test_an_archive_with_artifacts_only_has_no_image(file, image):

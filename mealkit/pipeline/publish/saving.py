@@ -34,6 +34,7 @@ from mealkit.pipeline.targets import (
     kit_or_image_named,
 )
 from mealkit.progress import Progress
+from mealkit.stores.archive_content import read_content, whole_or_one
 from mealkit.stores.attached import Attached
 from mealkit.stores.blobs import FileBlob
 from mealkit.stores.local import LocalStore
@@ -141,7 +142,6 @@ def _found(
             entries, source = open_layout(target.path)
             return _Found((_chosen(entries, source, (), request)[0],), ())
         case ArchiveFile():
-            from mealkit.stores.archive_content import read_content
             from mealkit.stores.volume_reading import join_files
 
             held = read_content(join_files([target.path]))
@@ -203,8 +203,9 @@ def _chosen(
     content: Image | ImageIndex
     if request.architecture is None:
         is_one = len(entries) == 1
-        content = content_at(entries[0], source) if is_one else find_image(entries, source)
-        return NamedContent(content, _names(content, names)), []
+        found = content_at(entries[0], source) if is_one else find_image(entries, source)
+        content, covering = whole_or_one(found)
+        return NamedContent(content, _names(content, names)), [*covering]
     content = find_image(entries, source, Platform("linux", request.architecture))
     indexes = [
         CoveringIndex(ImageIndex(source.read(top), (), top.media_type), content.digest)
