@@ -102,7 +102,7 @@ def remove_from_registry(removal: Removal, progress: Progress) -> str:
         if removal.is_tag_only:
             delete_manifest(client, reference, reference.tag or "")
             return f"removed {reference}; {removal.digest} is still {', '.join(removal.other_tags)}"
-        progress.phase(f"deleting {len(removal.companions)} artifacts about {removal.digest}")
+        progress.phase(f"deleting {removal.digest}, and first what refers to it")
         companions = [item.digest for item in reversed(removal.companions)]
         for digest in (*companions, *removal.manifests):
             # The list of what is about it is empty by now, in a registry without the API.

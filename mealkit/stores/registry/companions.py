@@ -36,7 +36,7 @@ _SUFFIXES_BY_LAYER = {
     "application/vnd.dsse.envelope.v1+json": ATTESTATIONS,
 }
 _MOST = 1000
-# A registry answers small requests one after the other on each connection.
+# More small requests side by side do not help, and registries limit them.
 _AT_ONCE = 4
 # A companion that cannot be read for these reasons may be read in a moment.
 _PASSING = frozenset({"REGISTRY_UNREACHABLE", "REGISTRY_DENIED"})
