@@ -9,7 +9,7 @@ from pathlib import Path
 from mealkit.oci.reference import Reference
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.image.pulling import pull
-from mealkit.pipeline.publish.admitting import acceptance
+from mealkit.pipeline.policy.admitting import acceptance
 from mealkit.preflight.facts import read_facts
 from mealkit.progress import Silent
 

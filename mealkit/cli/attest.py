@@ -19,7 +19,7 @@ from mealkit.cli.output import print_json, print_line, say
 
 if TYPE_CHECKING:
     from mealkit.pipeline.home import Home
-    from mealkit.pipeline.publish.attesting import ClaimOptions, Predicate
+    from mealkit.pipeline.statements.attesting import ClaimOptions, Predicate
     from mealkit.progress import Progress
 
 EXAMPLES = (
@@ -75,9 +75,9 @@ def attest(  # noqa: PLR0913  one parameter for each option
     test result is mealkit preflight on this machine.
     """
     from mealkit.errors import failure
-    from mealkit.pipeline.publish.attesting import ClaimOptions
-    from mealkit.pipeline.publish.attesting import attest as attest_image
-    from mealkit.pipeline.publish.key_files import PassphraseSource, signing_key_at
+    from mealkit.pipeline.signatures.key_files import PassphraseSource, signing_key_at
+    from mealkit.pipeline.statements.attesting import ClaimOptions
+    from mealkit.pipeline.statements.attesting import attest as attest_image
     from mealkit.trust.provenance import BUILDER
 
     session = session_of(context)
@@ -116,7 +116,7 @@ def _predicate(
     progress: "Progress",
 ) -> "Predicate":
     from mealkit.errors import failure
-    from mealkit.pipeline.publish.attesting import (
+    from mealkit.pipeline.statements.attesting import (
         CLAIM_TYPES,
         Claim,
         predicate_file,

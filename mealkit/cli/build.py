@@ -81,7 +81,7 @@ def build(  # noqa: PLR0913  one parameter for each option
     from mealkit.pipeline.image.building import build_kit
     from mealkit.pipeline.image.naming_builds import Taken
     from mealkit.pipeline.image.outputs import Outputs
-    from mealkit.pipeline.publish.key_files import PassphraseSource
+    from mealkit.pipeline.signatures.key_files import PassphraseSource
 
     if modelpack and not push:
         raise failure("USAGE", "--modelpack needs a registry", hint="add --push REGISTRY/NAME:TAG")

@@ -9,8 +9,8 @@ from mealkit.cli.options import Session
 from mealkit.cli.output import print_json, print_line, say, table
 
 if TYPE_CHECKING:
-    from mealkit.pipeline.publish.rebuilding import RebuildReport
-    from mealkit.pipeline.publish.rehashing import Rehash
+    from mealkit.pipeline.audit.rebuilding import RebuildReport
+    from mealkit.pipeline.audit.rehashing import Rehash
 
 _PROOFS = {
     "rebuilt": "built again, equal",
@@ -75,13 +75,13 @@ def verify_bytes(
 
     progress = session.progress(as_json=as_json)
     if options.rebuild:
-        from mealkit.pipeline.publish.rebuilding import rebuild
+        from mealkit.pipeline.audit.rebuilding import rebuild
 
         report = rebuild(target, session.home, progress, inputs=options.inputs, base=options.base)
         problems = report.problems
         form, lines, result = _rebuild_form(report), _rebuild_lines(report), str(report.digest)
     else:
-        from mealkit.pipeline.publish.rehashing import rehash
+        from mealkit.pipeline.audit.rehashing import rehash
 
         found = rehash(target, session.home, progress, against=options.against)
         problems = found.problems

@@ -41,7 +41,7 @@ def keygen(  # noqa: PLR0913  one parameter for each option
     passphrase is asked for in the terminal.
     """
     from mealkit.errors import failure
-    from mealkit.pipeline.publish.key_files import PassphraseSource, write_key_pair
+    from mealkit.pipeline.signatures.key_files import PassphraseSource, write_key_pair
     from mealkit.trust.signing_keys import Algorithm
 
     if algorithm not in set(Algorithm):

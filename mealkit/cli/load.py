@@ -9,7 +9,7 @@ from mealkit.cli.options import Json, session_of
 from mealkit.cli.output import print_json, print_line, say
 
 if TYPE_CHECKING:
-    from mealkit.pipeline.publish.loading import LoadedImage, LoadReport
+    from mealkit.pipeline.archives.loading import LoadedImage, LoadReport
 
 EXAMPLES = (
     "mealkit load my-kit.tar",
@@ -46,9 +46,9 @@ def load(
     digest. An image keeps its names if no other image here has them. Policies and keys in an
     archive are only proposals.
     """
-    from mealkit.pipeline.publish.loading import archive_list
-    from mealkit.pipeline.publish.loading import load as load_images
-    from mealkit.pipeline.publish.proposing import write_proposal
+    from mealkit.pipeline.archives.loading import archive_list
+    from mealkit.pipeline.archives.loading import load as load_images
+    from mealkit.pipeline.archives.proposing import write_proposal
 
     session = session_of(context)
     if only_list:

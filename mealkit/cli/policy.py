@@ -11,7 +11,7 @@ from mealkit.cli.output import print_json, print_line, say
 from mealkit.errors import failure, failures
 
 if TYPE_CHECKING:
-    from mealkit.pipeline.publish.admitting import Decision
+    from mealkit.pipeline.policy.admitting import Decision
     from mealkit.trust.policy_file import LoadedPolicy
 
 EXAMPLES = (
@@ -78,7 +78,7 @@ def policy(  # noqa: PLR0913  one parameter for each option
 
 
 def _new(path: Path) -> None:
-    from mealkit.pipeline.publish.policies import write_new_policy
+    from mealkit.pipeline.policy.policies import write_new_policy
 
     write_new_policy(path)
     print_line(str(path))
@@ -86,7 +86,7 @@ def _new(path: Path) -> None:
 
 
 def _check(path: Path, as_json: bool) -> None:  # noqa: FBT001
-    from mealkit.pipeline.publish.admitting import policy_at
+    from mealkit.pipeline.policy.admitting import policy_at
 
     loaded = policy_at(path)
     keys = {name: key.key.fingerprint for name, key in loaded.keys.items()}
@@ -104,7 +104,7 @@ def _test(
     files: Sequence[Path],
     as_json: bool,  # noqa: FBT001
 ) -> None:
-    from mealkit.pipeline.publish.admitting import named_decisions, policies_here, policy_at
+    from mealkit.pipeline.policy.admitting import named_decisions, policies_here, policy_at
 
     session = session_of(context)
     policies: Sequence[LoadedPolicy] = [policy_at(path) for path in files] or policies_here()
@@ -123,7 +123,7 @@ def _test(
 
 
 def _export(path: Path, tool: str | None, output: Path | None) -> None:
-    from mealkit.pipeline.publish.exporting_policies import Tool, exported, write_exported
+    from mealkit.pipeline.policy.exporting_policies import Tool, exported, write_exported
 
     if tool is None:
         hint = f"add --for {' or --for '.join(Tool)}"

@@ -43,7 +43,7 @@ def pull(
     from mealkit.pipeline.catalogs.short_names import kit_to_pull
     from mealkit.pipeline.image.pulling import named_as_listed, pull_content
     from mealkit.pipeline.opening_images import this_platform
-    from mealkit.pipeline.publish.admitting import acceptance
+    from mealkit.pipeline.policy.admitting import acceptance
     from mealkit.stores.local import LocalStore
 
     session = session_of(context)

@@ -68,8 +68,8 @@ def push(  # noqa: PLR0913  one parameter for each option
     sent. The tag is written last. A version that has other bytes there is refused, unless --replace
     is given; a tag without a digit, such as latest, may move. Prints the digest.
     """
-    from mealkit.pipeline.publish.key_files import PassphraseSource
     from mealkit.pipeline.publish.pushing import PushRequest, push_target
+    from mealkit.pipeline.signatures.key_files import PassphraseSource
 
     if len(names) not in {1, 2}:
         raise failure("USAGE", f"{len(names)} arguments instead of [TARGET] REF")

@@ -9,7 +9,7 @@ from mealkit.cli.options import AllowFolder, Json, PlainHttp, session_of, use_pl
 from mealkit.cli.output import print_json, print_line, say
 
 if TYPE_CHECKING:
-    from mealkit.pipeline.publish.saving import SaveReport
+    from mealkit.pipeline.archives.saving import SaveReport
 
 EXAMPLES = (
     "mealkit save my-kit:1.0.0 my-kit.tar",
@@ -76,8 +76,8 @@ def save(  # noqa: PLR0913  one parameter for each option
     interrupted, run it again: complete volumes stay. Volumes may be moved to another medium before.
     """
     from mealkit.errors import failure
-    from mealkit.pipeline.publish.saving import SaveRequest
-    from mealkit.pipeline.publish.saving import save as save_images
+    from mealkit.pipeline.archives.saving import SaveRequest
+    from mealkit.pipeline.archives.saving import save as save_images
 
     *named, file = targets
     if not named:

@@ -34,7 +34,7 @@ def sbom(
     prompts, the Debian packages and the Python packages, each with its digest. It is made from the
     lock, and no key is needed.
     """
-    from mealkit.pipeline.publish.describing import describe
+    from mealkit.pipeline.statements.describing import describe
 
     session = session_of(context)
     use_plain_http(plain_http)

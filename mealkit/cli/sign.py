@@ -20,8 +20,8 @@ from mealkit.errors import failure
 if TYPE_CHECKING:
     from mealkit.oci.descriptor import Descriptor
     from mealkit.pipeline.home import Home
-    from mealkit.pipeline.publish.key_files import PassphraseSource
-    from mealkit.pipeline.publish.signing import SignReport
+    from mealkit.pipeline.signatures.key_files import PassphraseSource
+    from mealkit.pipeline.signatures.signing import SignReport
     from mealkit.progress import Progress
     from mealkit.trust.signing_keys import SigningKey
 
@@ -78,9 +78,9 @@ def sign(  # noqa: PLR0913  one parameter for each option
     --keyless writes the bundle only. It needs the extra "keyless" and a network, and the signature
     gets into a public log.
     """
-    from mealkit.pipeline.publish.key_files import PassphraseSource, signing_key_at
-    from mealkit.pipeline.publish.signing import sign as sign_image
-    from mealkit.pipeline.publish.signing import sign_keyless
+    from mealkit.pipeline.signatures.key_files import PassphraseSource, signing_key_at
+    from mealkit.pipeline.signatures.signing import sign as sign_image
+    from mealkit.pipeline.signatures.signing import sign_keyless
 
     session = session_of(context)
     use_plain_http(plain_http)
@@ -93,7 +93,7 @@ def sign(  # noqa: PLR0913  one parameter for each option
         secret = signing_key_at(key, PassphraseSource(passphrase_fd, passphrase_file), progress)
         report = sign_image(target, secret, session.home)
         if model_signature is not None:
-            from mealkit.pipeline.publish.model_signatures import sign_model_files
+            from mealkit.pipeline.signatures.model_signatures import sign_model_files
 
             sign_model_files(target, secret, session.home, model_signature)
     if as_json:
@@ -113,7 +113,7 @@ def signing_key(
     is_wanted: bool,
 ) -> "SigningKey | None":
     """Return the key for --sign of another verb, before its work starts; None without --sign."""
-    from mealkit.pipeline.publish.key_files import signing_key_at
+    from mealkit.pipeline.signatures.key_files import signing_key_at
 
     if is_wanted != (key is not None):
         raise failure("USAGE", "--sign and --key belong together", hint="--sign --key FILE")
@@ -124,7 +124,7 @@ def signs(
     key: "SigningKey | None", push: list[str], home: "Home"
 ) -> "Callable[[Descriptor], object] | None":
     """Return what signs a built image for these references; None without a key."""
-    from mealkit.pipeline.publish.signing import sign_before_push
+    from mealkit.pipeline.signatures.signing import sign_before_push
     from mealkit.pipeline.targets import registry_named
 
     if key is None:

@@ -11,7 +11,7 @@ from mealkit.cli.output import print_json, print_line, say, table
 from mealkit.cli.policy import print_decisions
 
 if TYPE_CHECKING:
-    from mealkit.pipeline.publish.verifying import Trusted, Verification
+    from mealkit.pipeline.signatures.verifying import Trusted, Verification
     from mealkit.trust.verified import Signer
 
 EXAMPLES = (
@@ -105,8 +105,8 @@ def verify(  # noqa: PLR0913  one parameter for each option
     every byte. Without any of these options: hashes an image on this machine, a folder of weights
     or a running kit again. Both name the first file that differs, and fail with 13.
     """
-    from mealkit.pipeline.publish.admitting import require_accepted
-    from mealkit.pipeline.publish.verifying import verify as verify_image
+    from mealkit.pipeline.policy.admitting import require_accepted
+    from mealkit.pipeline.signatures.verifying import verify as verify_image
 
     session = session_of(context)
     use_plain_http(plain_http)
@@ -123,7 +123,7 @@ def verify(  # noqa: PLR0913  one parameter for each option
     trusted = _trusted(key, (identity, issuer, trusted_root), legacy=legacy)
     found = verify_image(target, trusted, session.home)
     if model_signature is not None:
-        from mealkit.pipeline.publish.model_signatures import write_model_signature
+        from mealkit.pipeline.signatures.model_signatures import write_model_signature
 
         keys = [item.key for item in trusted.keys.keys]
         write_model_signature(target, keys, session.home, model_signature)
@@ -142,8 +142,8 @@ def _trusted(
     keys: list[str], identity: tuple[str | None, str | None, Path | None], *, legacy: bool
 ) -> "Trusted":
     from mealkit.errors import failure
-    from mealkit.pipeline.publish.key_files import trusted_keys
-    from mealkit.pipeline.publish.verifying import Trusted
+    from mealkit.pipeline.signatures.key_files import trusted_keys
+    from mealkit.pipeline.signatures.verifying import Trusted
     from mealkit.trust.keyless import Identity
 
     name, issuer, root = identity

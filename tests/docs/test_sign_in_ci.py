@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from mealkit.cli.program import app
 from mealkit.pipeline.home import home_at
-from mealkit.pipeline.publish.key_files import public_key_at
+from mealkit.pipeline.signatures.key_files import public_key_at
 
 PASSPHRASE = "seven dry words"
 

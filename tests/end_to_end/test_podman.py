@@ -8,8 +8,8 @@ from fakes.how_to import file_in
 from fakes.little import Heard
 from fakes.served import Demo, assert_serves, free_port, wait_ready
 
+from mealkit.pipeline.audit.rehashing import rehash
 from mealkit.pipeline.machine.clients import read_logs, running_kits, stop_kit
-from mealkit.pipeline.publish.rehashing import rehash
 from mealkit.pipeline.run.running import RunReport, RunRequest, run_kit
 from mealkit.stores.docker_load import load
 

@@ -18,12 +18,12 @@ from fakes.served import MINILM_SHA256, Demo, assert_serves, get
 
 from mealkit.assembly.lean import weight_layers
 from mealkit.errors import CATALOGUE, MealkitError
+from mealkit.pipeline.audit.rehashing import rehash
 from mealkit.pipeline.home import Home, home_at
 from mealkit.pipeline.image.building import build_kit
 from mealkit.pipeline.image.image_lock import lock_of
 from mealkit.pipeline.image.outputs import Outputs
 from mealkit.pipeline.machine.clients import read_logs, running_kits, stop_kit
-from mealkit.pipeline.publish.rehashing import rehash
 from mealkit.pipeline.run.running import RunReport, RunRequest, run_kit
 from mealkit.preflight.facts import read_facts
 from mealkit.stores.docker_load import load

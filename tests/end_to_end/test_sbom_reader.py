@@ -12,7 +12,7 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 from fakes.served import Demo
 
-from mealkit.pipeline.publish.describing import describe
+from mealkit.pipeline.statements.describing import describe
 from mealkit.stores.layout import write_layout
 
 READERS = Path(__file__).parents[2] / ".engines" / "readers"

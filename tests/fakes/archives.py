@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from fakes.transfers import Tick, Ticking
+from mealkit.pipeline.archives.loading import load
+from mealkit.pipeline.archives.saving import SaveRequest, save
 from mealkit.pipeline.home import home_at
-from mealkit.pipeline.publish.loading import load
-from mealkit.pipeline.publish.saving import SaveRequest, save
 
 
 def save_kit(tick: Tick, name: str, home: str, file: str) -> None:

@@ -14,7 +14,7 @@ from fakes.signatures import Listed, bundle_in, bundled, described, new_signer, 
 
 from mealkit.oci.artifact import artifact_of
 from mealkit.oci.reference import Reference
-from mealkit.pipeline.publish.gathering import gather
+from mealkit.pipeline.signatures.gathering import gather
 from mealkit.stores.registry.credentials import Credentials
 from mealkit.stores.registry.push import push
 from mealkit.stores.registry.reaching import Registries
@@ -30,9 +30,9 @@ from pathlib import Path
 from fakes.signatures import Listed, described, with_bundle
 from mealkit.errors import TrustError
 from mealkit.pipeline.home import home_at
-from mealkit.pipeline.publish.gathering import gather
-from mealkit.pipeline.publish.signing import sign_keyless
-from mealkit.pipeline.publish.verifying import Trusted, verify
+from mealkit.pipeline.signatures.gathering import gather
+from mealkit.pipeline.signatures.signing import sign_keyless
+from mealkit.pipeline.signatures.verifying import Trusted, verify
 from mealkit.trust.keyless import Identity, sign_with_identity
 from mealkit.trust.keyring import KeyRing
 from mealkit.trust.statement import Statement

@@ -16,8 +16,8 @@ from mealkit.errors import MealkitError, Problem, failure
 from mealkit.files.whole import disk_errors, whole_folder
 from mealkit.pipeline.catalogs.open_catalogs import one_catalog, open_journal
 from mealkit.pipeline.home import Home
-from mealkit.pipeline.publish.describing import sbom_of_image
-from mealkit.pipeline.publish.kit_image import open_kit_image
+from mealkit.pipeline.image.kit_image import open_kit_image
+from mealkit.pipeline.statements.describing import sbom_of_image
 from mealkit.pipeline.targets import RegistryReference
 from mealkit.progress import Progress
 

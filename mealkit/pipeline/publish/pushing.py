@@ -21,7 +21,7 @@ from mealkit.pipeline.kit.bases import base_repositories
 from mealkit.pipeline.kit.opened_kit import open_kit
 from mealkit.pipeline.opening_images import open_source
 from mealkit.pipeline.publish.packing import packed, push_modelpack, weights_repositories
-from mealkit.pipeline.publish.signing import sign_before_push
+from mealkit.pipeline.signatures.signing import sign_before_push
 from mealkit.pipeline.targets import (
     ArchiveFile,
     KitFolder,

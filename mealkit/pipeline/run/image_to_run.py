@@ -13,7 +13,7 @@ from mealkit.pipeline.image.outputs import Outputs
 from mealkit.pipeline.kit.opened_kit import OpenedKit
 from mealkit.pipeline.machine.clients import clients
 from mealkit.pipeline.opening_images import open_source
-from mealkit.pipeline.publish.admitting import (
+from mealkit.pipeline.policy.admitting import (
     acceptance,
     accepted,
     built_candidate,

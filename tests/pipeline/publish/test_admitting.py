@@ -16,19 +16,19 @@ from mealkit.errors import MealkitError
 from mealkit.oci.descriptor import Platform
 from mealkit.oci.index import index_of
 from mealkit.oci.reference import Reference
+from mealkit.pipeline.archives.loading import load
+from mealkit.pipeline.archives.saving import SaveRequest, save
 from mealkit.pipeline.home import home_at
 from mealkit.pipeline.image.pulling import pull_content
-from mealkit.pipeline.publish.admitting import (
+from mealkit.pipeline.policy.admitting import (
     acceptance,
     named_decisions,
     policies_here,
     require_accepted,
 )
-from mealkit.pipeline.publish.attesting import Predicate, attest
-from mealkit.pipeline.publish.loading import load
-from mealkit.pipeline.publish.saving import SaveRequest, save
-from mealkit.pipeline.publish.signing import sign
 from mealkit.pipeline.run.image_to_run import Wanted, image_to_run
+from mealkit.pipeline.signatures.signing import sign
+from mealkit.pipeline.statements.attesting import Predicate, attest
 from mealkit.pipeline.targets import ArchiveFile
 from mealkit.recipe.lock import read_lock
 from mealkit.stores.layout import write_layout

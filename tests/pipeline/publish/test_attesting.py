@@ -11,7 +11,8 @@ from mealkit.errors import MealkitError
 from mealkit.pipeline.home import home_at
 from mealkit.pipeline.image.building import build_kit
 from mealkit.pipeline.image.outputs import Outputs
-from mealkit.pipeline.publish.attesting import (
+from mealkit.pipeline.signatures.gathering import gather
+from mealkit.pipeline.statements.attesting import (
     Claim,
     ClaimOptions,
     Predicate,
@@ -19,7 +20,6 @@ from mealkit.pipeline.publish.attesting import (
     predicate_file,
     predicate_of,
 )
-from mealkit.pipeline.publish.gathering import gather
 from mealkit.pipeline.targets import image_named
 from mealkit.stores.attached import Attached
 from mealkit.stores.local import LocalStore

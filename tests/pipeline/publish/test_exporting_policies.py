@@ -14,8 +14,8 @@ from fakes.signatures import new_signer
 from mealkit.errors import MealkitError
 from mealkit.oci.reference import Reference
 from mealkit.pipeline.home import home_at
-from mealkit.pipeline.publish.exporting_policies import Tool, exported, write_exported
-from mealkit.pipeline.publish.signing import sign
+from mealkit.pipeline.policy.exporting_policies import Tool, exported, write_exported
+from mealkit.pipeline.signatures.signing import sign
 from mealkit.recipe.lock import read_lock
 from mealkit.stores.registry.push import push
 from mealkit.stores.registry.reaching import Registries

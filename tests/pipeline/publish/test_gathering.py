@@ -23,8 +23,8 @@ from mealkit.errors import RegistryError, TrustError, failure
 from mealkit.oci.artifact import Attachment, artifact_of
 from mealkit.oci.descriptor import CONFIG
 from mealkit.oci.image import BytesBlob
-from mealkit.pipeline.publish.gathering import MAX_ARTIFACTS, gather
-from mealkit.pipeline.publish.verifying import require_signed
+from mealkit.pipeline.signatures.gathering import MAX_ARTIFACTS, gather
+from mealkit.pipeline.signatures.verifying import require_signed
 from mealkit.stores.attached import Attached
 from mealkit.stores.local import LocalStore
 from mealkit.trust.bundle import MAX_BUNDLE_BYTES, signed_bundle

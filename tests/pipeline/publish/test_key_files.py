@@ -11,7 +11,7 @@ import pytest
 from fakes.little import Heard
 
 from mealkit.errors import MealkitError
-from mealkit.pipeline.publish.key_files import (
+from mealkit.pipeline.signatures.key_files import (
     PASSPHRASE_VARIABLE,
     PassphraseSource,
     public_key_at,
@@ -99,7 +99,7 @@ def test_without_a_terminal_nothing_is_asked(monkeypatch):
     """A CI without a passphrase fails at once, instead of waiting for input."""
     monkeypatch.delenv(PASSPHRASE_VARIABLE, raising=False)
     script = (
-        "from mealkit.pipeline.publish.key_files import PassphraseSource\n"
+        "from mealkit.pipeline.signatures.key_files import PassphraseSource\n"
         "PassphraseSource().read('team.key')"
     )
     done = subprocess.run(
@@ -115,7 +115,7 @@ def test_without_a_terminal_nothing_is_asked(monkeypatch):
 def test_a_terminal_is_asked_twice_for_a_new_key():
     """The passphrase of a new key is typed twice, and is not shown."""
     script = (
-        "from mealkit.pipeline.publish.key_files import PassphraseSource\n"
+        "from mealkit.pipeline.signatures.key_files import PassphraseSource\n"
         "print(len(PassphraseSource().read('team.key', is_new=True)))"
     )
     terminal, inner = pty.openpty()

@@ -16,13 +16,13 @@ from mealkit.oci.descriptor import LAYER_GZIP
 from mealkit.oci.image import BytesBlob, Image, Layer, image_of
 from mealkit.oci.index import ImageIndex
 from mealkit.oci.validate import validate
+from mealkit.pipeline.archives.loading import archive_list, load
+from mealkit.pipeline.archives.proposing import write_proposal
+from mealkit.pipeline.archives.saving import SaveRequest, save
 from mealkit.pipeline.home import Home, home_at
 from mealkit.pipeline.image.building import build_kit
 from mealkit.pipeline.image.outputs import Outputs
-from mealkit.pipeline.publish.admitting import accepted, stored_candidate
-from mealkit.pipeline.publish.loading import archive_list, load
-from mealkit.pipeline.publish.proposing import write_proposal
-from mealkit.pipeline.publish.saving import SaveRequest, save
+from mealkit.pipeline.policy.admitting import accepted, stored_candidate
 from mealkit.stores.attached import Attached
 from mealkit.stores.blobs import VirtualBlob
 from mealkit.stores.local import LocalStore

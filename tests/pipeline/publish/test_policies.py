@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from mealkit.errors import MealkitError
-from mealkit.pipeline.publish import policies
-from mealkit.pipeline.publish.policies import policy_paths, require_unchangeable
+from mealkit.pipeline.policy import policies
+from mealkit.pipeline.policy.policies import policy_paths, require_unchangeable
 
 
 @pytest.fixture

@@ -13,11 +13,11 @@ from mealkit import __version__
 from mealkit.assembly.lean import lean_image
 from mealkit.errors import MealkitError
 from mealkit.oci.image import BytesBlob, packed_image
+from mealkit.pipeline.audit.rebuilding import Proof, rebuild
 from mealkit.pipeline.home import home_at
 from mealkit.pipeline.image.building import build_kit
 from mealkit.pipeline.image.image_lock import lock_of
 from mealkit.pipeline.image.outputs import Outputs
-from mealkit.pipeline.publish.rebuilding import Proof, rebuild
 from mealkit.recipe.lock import lock_bytes
 from mealkit.stores.layout import read_layout, write_layout
 

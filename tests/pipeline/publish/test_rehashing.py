@@ -7,10 +7,10 @@ import pytest
 from fakes.little import OFFLINE, Heard, little_kit
 
 from mealkit.errors import MealkitError
+from mealkit.pipeline.audit.rehashing import rehash
 from mealkit.pipeline.home import home_at
 from mealkit.pipeline.image.building import build_kit
 from mealkit.pipeline.image.outputs import Outputs
-from mealkit.pipeline.publish.rehashing import rehash
 from mealkit.recipe.lock import read_lock
 from mealkit.stores.layout import read_layout
 

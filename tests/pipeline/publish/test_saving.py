@@ -11,10 +11,10 @@ from fakes.quirky_registry import QuirkyRegistry
 from mealkit.errors import MealkitError
 from mealkit.oci.image import with_parts
 from mealkit.oci.reference import Reference
+from mealkit.pipeline.archives.proposing import proposed_files
+from mealkit.pipeline.archives.saving import SaveRequest, save
 from mealkit.pipeline.home import home_at
 from mealkit.pipeline.image.uploading import upload
-from mealkit.pipeline.publish.proposing import proposed_files
-from mealkit.pipeline.publish.saving import SaveRequest, save
 from mealkit.stores.archive_content import ArchiveContent, read_content
 from mealkit.stores.attached import Attached
 from mealkit.stores.local import LocalStore

@@ -28,13 +28,13 @@ from mealkit.oci.reference import Reference
 from mealkit.pipeline.home import Home, home_at
 from mealkit.pipeline.image.building import build_kit
 from mealkit.pipeline.image.outputs import Outputs
-from mealkit.pipeline.publish.gathering import RepositoryReferrers, gather
-from mealkit.pipeline.publish.key_files import PassphraseSource, signing_key_at, write_key_pair
-from mealkit.pipeline.publish.model_signatures import sign_model_files, write_model_signature
 from mealkit.pipeline.publish.pushing import PushRequest, push_target
-from mealkit.pipeline.publish.signed_images import LOCAL
-from mealkit.pipeline.publish.signing import SignReport, sign, sign_in_registry
-from mealkit.pipeline.publish.verifying import Trusted, verify
+from mealkit.pipeline.signatures.gathering import RepositoryReferrers, gather
+from mealkit.pipeline.signatures.key_files import PassphraseSource, signing_key_at, write_key_pair
+from mealkit.pipeline.signatures.model_signatures import sign_model_files, write_model_signature
+from mealkit.pipeline.signatures.signed_images import LOCAL
+from mealkit.pipeline.signatures.signing import SignReport, sign, sign_in_registry
+from mealkit.pipeline.signatures.verifying import Trusted, verify
 from mealkit.stores.layout import write_layout
 from mealkit.stores.local import LocalStore
 from mealkit.stores.registry.credentials import Credentials

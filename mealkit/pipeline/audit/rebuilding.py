@@ -22,16 +22,16 @@ from mealkit.lock.compare import compare
 from mealkit.oci.image import Image, Layer
 from mealkit.oci.index import index_of
 from mealkit.oci.layer_difference import first_difference
-from mealkit.pipeline.home import REBUILDS, Home
-from mealkit.pipeline.image.layer_store import LocalLayerStore
-from mealkit.pipeline.opening_images import this_platform
-from mealkit.pipeline.publish.kit_image import KitImage, open_kit_image
-from mealkit.pipeline.publish.rebuild_inputs import (
+from mealkit.pipeline.audit.rebuild_inputs import (
     RebuildInputs,
     Unavailable,
     base_of,
     fetch_for_layer,
 )
+from mealkit.pipeline.home import REBUILDS, Home
+from mealkit.pipeline.image.kit_image import KitImage, open_kit_image
+from mealkit.pipeline.image.layer_store import LocalLayerStore
+from mealkit.pipeline.opening_images import this_platform
 from mealkit.plan.layers import LayerPlan, Plan
 from mealkit.plan.planning import compiler_for, index_annotations, plan_image
 from mealkit.progress import SILENT, Progress

@@ -19,12 +19,12 @@ from mealkit.oci.image import Blob, Image, with_parts
 from mealkit.oci.index import ImageIndex
 from mealkit.oci.reference import Reference
 from mealkit.oci.validate import check_diff_id
+from mealkit.pipeline.archives.proposing import ProposedFile, proposed_files
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.image.building import image_name
 from mealkit.pipeline.image.image_lock import kit_layer, lock_of
 from mealkit.pipeline.image.unwrapping import unwrapped_here
-from mealkit.pipeline.publish.admitting import Candidate, accepted, policies_here
-from mealkit.pipeline.publish.proposing import ProposedFile, proposed_files
+from mealkit.pipeline.policy.admitting import Candidate, accepted, policies_here
 from mealkit.progress import Progress
 from mealkit.sources.file_cache import FileCache
 from mealkit.stores.archive_content import ArchiveContent, read_content

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import assert_never
 
 from mealkit.files.whole import write_whole
-from mealkit.pipeline.publish.admitting import policy_at
+from mealkit.pipeline.policy.admitting import policy_at
 from mealkit.trust.admission import left_out, places_of
 from mealkit.trust.admission_documents import kyverno, podman, policy_controller
 

@@ -27,9 +27,9 @@ from mealkit.pipeline.opening_images import (
     resolved,
     this_platform,
 )
-from mealkit.pipeline.publish.gathering import Referrers, RepositoryReferrers, gather
-from mealkit.pipeline.publish.policies import policy_paths, require_unchangeable
-from mealkit.pipeline.publish.signed_images import ListedArtifacts
+from mealkit.pipeline.policy.policies import policy_paths, require_unchangeable
+from mealkit.pipeline.signatures.gathering import Referrers, RepositoryReferrers, gather
+from mealkit.pipeline.signatures.signed_images import ListedArtifacts
 from mealkit.pipeline.targets import (
     ArchiveFile,
     LayoutFolder,

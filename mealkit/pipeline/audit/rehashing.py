@@ -20,10 +20,10 @@ from mealkit.oci.validate import validate
 from mealkit.paths import MODELS
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.image.image_lock import lock_of
+from mealkit.pipeline.image.kit_image import open_kit_image
 from mealkit.pipeline.machine.clients import client_of, is_running
 from mealkit.pipeline.machine.stated_needs import open_recipe
 from mealkit.pipeline.opening_images import open_image
-from mealkit.pipeline.publish.kit_image import open_kit_image
 from mealkit.pipeline.targets import (
     ArchiveFile,
     Here,

@@ -14,7 +14,7 @@ from mealkit.oci.manifest import Manifest
 from mealkit.oci.reference import Reference
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.opening_images import open_source, resolved
-from mealkit.pipeline.publish.gathering import Referrers, RepositoryReferrers
+from mealkit.pipeline.signatures.gathering import Referrers, RepositoryReferrers
 from mealkit.pipeline.targets import (
     ArchiveFile,
     ImageTarget,

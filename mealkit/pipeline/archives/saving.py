@@ -18,12 +18,12 @@ from mealkit.oci.descriptor import INDEX_TYPES, Descriptor, Platform
 from mealkit.oci.image import Blob, Content, Image, with_parts
 from mealkit.oci.index import ImageIndex
 from mealkit.oci.validate import blob_problems
+from mealkit.pipeline.archives.proposing import proposal
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.image.building import build_opened, image_name
 from mealkit.pipeline.image.image_lock import lock_of
 from mealkit.pipeline.image.outputs import Outputs
 from mealkit.pipeline.kit.opened_kit import open_kit
-from mealkit.pipeline.publish.proposing import proposal
 from mealkit.pipeline.targets import (
     ArchiveFile,
     KitFolder,

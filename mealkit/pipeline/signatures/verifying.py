@@ -10,8 +10,8 @@ from mealkit.digest import Digest
 from mealkit.errors import Problem, failure, failures
 from mealkit.oci.descriptor import Descriptor
 from mealkit.pipeline.home import Home
-from mealkit.pipeline.publish.gathering import Gathered, gather
-from mealkit.pipeline.publish.signed_images import signed_image
+from mealkit.pipeline.signatures.gathering import Gathered, gather
+from mealkit.pipeline.signatures.signed_images import signed_image
 from mealkit.pipeline.targets import RegistryReference
 from mealkit.trust.keyless import Identity
 from mealkit.trust.keyring import KeyRing

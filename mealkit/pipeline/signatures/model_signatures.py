@@ -14,9 +14,9 @@ from mealkit.oci.artifact import Artifact, Attachment, artifact_of
 from mealkit.oci.descriptor import Descriptor
 from mealkit.oci.image import BytesBlob
 from mealkit.pipeline.home import Home
-from mealkit.pipeline.publish.gathering import Referrers, read_bounded
-from mealkit.pipeline.publish.kit_image import open_kit_image
-from mealkit.pipeline.publish.signed_images import SignedImage, attach_to, signed_image
+from mealkit.pipeline.image.kit_image import open_kit_image
+from mealkit.pipeline.signatures.gathering import Referrers, read_bounded
+from mealkit.pipeline.signatures.signed_images import SignedImage, attach_to, signed_image
 from mealkit.trust.bundle import BUNDLE_TYPE, MAX_BUNDLE_BYTES
 from mealkit.trust.model_signing import SIGNATURE_FILE, sign_model, verify_model_signature
 from mealkit.trust.signing_keys import PublicKey, SigningKey

@@ -10,7 +10,7 @@ from mealkit.oci.image import Image, Layer
 from mealkit.oci.tar_source import StreamSource
 from mealkit.oci.untar import Kind, TarStream
 from mealkit.paths import ENGINE, GATEWAY
-from mealkit.pipeline.publish.kit_image import KitImage
+from mealkit.pipeline.image.kit_image import KitImage
 from mealkit.plan.layers import LayerKind
 from mealkit.progress import Progress
 from mealkit.recipe.lock import Lock, LockedDebianBase

@@ -16,8 +16,8 @@ from mealkit.oci.artifact import Artifact, Attachment
 from mealkit.oci.descriptor import Descriptor
 from mealkit.oci.reference import Reference
 from mealkit.pipeline.home import Home
-from mealkit.pipeline.publish.gathering import Referrers, RepositoryReferrers, gather
-from mealkit.pipeline.publish.signed_images import LOCAL, attach_to, signed_image
+from mealkit.pipeline.signatures.gathering import Referrers, RepositoryReferrers, gather
+from mealkit.pipeline.signatures.signed_images import LOCAL, attach_to, signed_image
 from mealkit.pipeline.targets import (
     ArchiveFile,
     LayoutFolder,

@@ -7,9 +7,9 @@ from typing import Any
 from mealkit import __version__
 from mealkit.errors import failure
 from mealkit.pipeline.home import Home
+from mealkit.pipeline.image.kit_image import KitImage, open_kit_image
 from mealkit.pipeline.machine.stated_needs import open_recipe
-from mealkit.pipeline.publish.kit_image import KitImage, open_kit_image
-from mealkit.pipeline.publish.reading_licences import read_licences
+from mealkit.pipeline.statements.reading_licences import read_licences
 from mealkit.progress import SILENT, Progress
 from mealkit.recipe.lock import Lock
 from mealkit.trust.sbom import sbom_of

@@ -17,12 +17,12 @@ from mealkit.kit.files import KIT_NAME
 from mealkit.oci.artifact import Artifact
 from mealkit.oci.descriptor import Descriptor
 from mealkit.pipeline.home import Home
+from mealkit.pipeline.image.kit_image import KitImage, open_kit_image
 from mealkit.pipeline.kit.opened_kit import open_kit
 from mealkit.pipeline.machine.preflighting import PreflightRequest, preflight_target
-from mealkit.pipeline.publish.describing import sbom_of_image
-from mealkit.pipeline.publish.gathering import Referrers, RepositoryReferrers, gather
-from mealkit.pipeline.publish.kit_image import KitImage, open_kit_image
-from mealkit.pipeline.publish.signed_images import LOCAL
+from mealkit.pipeline.signatures.gathering import Referrers, RepositoryReferrers, gather
+from mealkit.pipeline.signatures.signed_images import LOCAL
+from mealkit.pipeline.statements.describing import sbom_of_image
 from mealkit.pipeline.targets import (
     ArchiveFile,
     LayoutFolder,
