@@ -37,6 +37,7 @@ COMPUTED = {
     "kit/document.py": "its readers' methods hand on their callers' constants",
     "kit/files.py": "its readers' methods hand on their callers' constants",
     "kit/wording.py": "the code is chosen from constants by the kind of fault",
+    "pipeline/configuration.py": "SETTINGS_INVALID, instead of the code that a kit's reader gave",
     "pipeline/machine/preflighting.py": "the first misfit's own code, which a check gave it",
     "pipeline/run/readiness.py": "of two codes, chosen by how a container ended",
     "trust/rule_results.py": "the result's own code, which its rule gave it",
@@ -175,11 +176,20 @@ def test_classes_of_errors_have_codes_of_their_own():
 
 
 def command_line() -> dict[str, set[str]]:
-    """The options of every verb of the program, and those before the verb."""
+    """The options of every verb of the program, and those before the verb.
+
+    A verb of two words, such as ``catalog add``, counts with the others of its group.
+    """
     group = get_command(app)
     own = {option for item in group.params for option in item.opts}
     return {
-        name: own | {option for item in verb.params for option in item.opts}
+        name: own
+        | {
+            option
+            for part in (verb, *getattr(verb, "commands", {}).values())
+            for item in part.params
+            for option in item.opts
+        }
         for name, verb in group.commands.items()
     }
 
