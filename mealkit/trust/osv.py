@@ -13,13 +13,13 @@ from typing import Any
 from debian.debian_support import NativeVersion
 from packaging.version import InvalidVersion, Version
 
-from mealkit.trust.cvss import rating_of
 from mealkit.untrusted import UntrustedError, parse_json
 
 MAX_RECORD_BYTES = 8 * 1024 * 1024
 SEVERITIES = ("none", "low", "medium", "high", "critical")
 
 _MAX_VALUES = 400_000
+_VECTOR_CHARACTERS = 200
 _PYPI, _DEBIAN = "PyPI", "Debian"
 # A rebuild of a binary package without a change of the source (Debian Policy, 5.6.12.1).
 _BINARY_REBUILD = re.compile(r"\+b[0-9]+$")
@@ -197,12 +197,25 @@ def _vulnerability(
     )
 
 
+def rating_of(vector: str) -> str | None:
+    """Return the rating of a CVSS vector of version 2, 3 or 4; None if it is not a valid one."""
+    # Its tables take a while to import, and few policies ask for vulnerabilities.
+    from cvss import CVSS2, CVSS3, CVSS4  # noqa: PLC0415
+    from cvss.exceptions import CVSSError  # noqa: PLC0415
+
+    kind = {"CVSS:3": CVSS3, "CVSS:4": CVSS4}.get(vector[:6], CVSS2)
+    try:
+        return str(kind(vector).severities()[0]).lower()
+    except CVSSError:
+        return None
+
+
 def _severity(record: Mapping[str, Any], affected: Mapping[str, Any]) -> str | None:
     """Return the greatest severity that a record states, by vector or by word."""
     found = set[str]()
     for holder in (record, affected):
         for item in _mappings(holder.get("severity")):
-            if rating := rating_of(str(item.get("score", ""))):
+            if rating := rating_of(str(item.get("score", ""))[:_VECTOR_CHARACTERS]):
                 found.add(rating)
         for place in ("database_specific", "ecosystem_specific"):
             own = holder.get(place)

@@ -4,8 +4,7 @@ import json
 
 import pytest
 
-from mealkit.trust.cvss import base_score
-from mealkit.trust.osv import Package, affecting, read_records
+from mealkit.trust.osv import Package, affecting, rating_of, read_records
 from mealkit.untrusted import UntrustedError
 
 PYTHON = Package("PyPI", "jinja2", "3.1.3", None, "pkg:pypi/jinja2@3.1.3")
@@ -115,25 +114,27 @@ def test_the_severity_is_the_greatest_that_is_stated(fields, severity):
     assert one.severity == severity
 
 
-# Scores of the calculator at first.org, from the examples of the specification.
+# Ratings of the calculator at first.org.
 @pytest.mark.parametrize(
-    ("vector", "score"),
+    ("vector", "rating"),
     [
-        ("CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H", 9.8),
-        ("CVSS:3.0/AV:N/AC:L/PR:N/UI:R/S:C/C:L/I:L/A:N", 6.1),
-        ("CVSS:3.1/AV:N/AC:L/PR:L/UI:N/S:C/C:L/I:L/A:N", 6.4),
-        ("CVSS:3.1/AV:N/AC:H/PR:N/UI:R/S:U/C:L/I:N/A:N", 3.1),
-        ("CVSS:3.1/AV:L/AC:L/PR:H/UI:N/S:U/C:L/I:L/A:L", 4.2),
-        ("CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:C/C:H/I:H/A:H", 10.0),
-        ("CVSS:3.1/AV:P/AC:H/PR:H/UI:R/S:U/C:N/I:N/A:N", 0.0),
+        ("CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H", "critical"),
+        ("CVSS:3.0/AV:N/AC:L/PR:N/UI:R/S:C/C:L/I:L/A:N", "medium"),
+        ("CVSS:3.1/AV:N/AC:L/PR:L/UI:N/S:C/C:L/I:L/A:N", "medium"),
+        ("CVSS:3.1/AV:N/AC:H/PR:N/UI:R/S:U/C:L/I:N/A:N", "low"),
+        ("CVSS:3.1/AV:L/AC:L/PR:H/UI:N/S:U/C:L/I:L/A:L", "medium"),
+        ("CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:C/C:H/I:H/A:H", "critical"),
+        ("CVSS:3.1/AV:P/AC:H/PR:H/UI:R/S:U/C:N/I:N/A:N", "none"),
         ("CVSS:3.1/AV:N", None),
-        ("CVSS:2.0/AV:N/AC:L/Au:N/C:P/I:P/A:P", None),
+        ("AV:N/AC:L/Au:N/C:P/I:P/A:P", "high"),
+        ("CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N", "critical"),
+        ("CVSS:5.0/AV:N/AC:L/Au:N/C:P/I:P/A:P", None),
         ("AV:N", None),
     ],
 )
-def test_the_base_score_of_cvss(vector, score):
-    """The base score is that of the specification's formula."""
-    assert base_score(vector) == score
+def test_the_rating_of_a_cvss_vector(vector, rating):
+    """Vectors of versions 2, 3 and 4 have a rating; others have none."""
+    assert rating_of(vector) == rating
 
 
 @pytest.mark.parametrize(
