@@ -10,7 +10,7 @@ from mealkit.digest import Digest
 from mealkit.errors import MealkitError, failure
 from mealkit.oci.descriptor import INDEX_TYPES, MANIFEST_TYPES, Descriptor, Platform
 from mealkit.oci.image import Blob, Image, read_image, require_image
-from mealkit.oci.index import REF_NAME, ImageIndex, Index
+from mealkit.oci.index import REF_NAME, SUBJECT, ImageIndex, Index
 from mealkit.oci.manifest import Manifest
 
 _MAX_DEPTH = 4
@@ -54,6 +54,12 @@ def find_image(
     if platform is not None and _rank(image.platform, platform) is None:
         raise _not_one(0, [str(image.platform)], platform, source.where)
     return image
+
+
+def image_entries(entries: Sequence[Descriptor]) -> tuple[Descriptor, ...]:
+    """Return the entries that are images or indexes of them, without those about others."""
+    own = (item for item in entries if item.artifact_type is None)
+    return tuple(item for item in own if SUBJECT not in item.annotations)
 
 
 def content_at(descriptor: Descriptor, source: Source) -> Image | ImageIndex:

@@ -15,6 +15,8 @@ from mealkit.untrusted import UntrustedError, read_file
 
 # annotations.md: in an index, the name of the image that a descriptor refers to.
 REF_NAME = "org.opencontainers.image.ref.name"
+# In an index of ours: the digest of the manifest that an entry is about.
+SUBJECT = "dev.mealkit.subject"
 LAYOUT_FILE = "oci-layout"
 LAYOUT_BYTES = b'{"imageLayoutVersion":"1.0.0"}'
 

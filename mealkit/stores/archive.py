@@ -17,11 +17,10 @@ from mealkit.oci.choosing import Source, find_image
 from mealkit.oci.descriptor import Descriptor, Platform
 from mealkit.oci.extent import check_size
 from mealkit.oci.image import Content, Image
-from mealkit.oci.index import MAX_INDEX_BYTES, Index
+from mealkit.oci.index import MAX_INDEX_BYTES, SUBJECT, Index
 from mealkit.oci.tar_source import FileSource
 from mealkit.oci.untar import EntryError, Kind, TarMember, TarStream, parts_of
 from mealkit.progress import Advance, silent
-from mealkit.stores.attached import SUBJECT
 from mealkit.stores.blob_folder import HEX_NAME
 from mealkit.stores.blobs import FileBlob, RangesBlob, range_blob, ranges_bytes, small_bytes
 from mealkit.stores.docker_archive import LIST_NAME, NamedEntry, Ranges, docker_entries
@@ -79,6 +78,8 @@ def read_archive(
 def open_archive(file: Path, name: str | None = None) -> tuple[tuple[Descriptor, ...], Source]:
     """Return the content of an archive, all or with one name, and the reader of its bytes.
 
+    The artifacts about it come last.
+
     Raises:
         StoreError: ``IMAGE_NOT_FOUND``, ``IMAGE_INVALID``, ``DISK_DENIED``.
     """
@@ -89,7 +90,8 @@ def open_archive(file: Path, name: str | None = None) -> tuple[tuple[Descriptor,
         there = ", ".join(sorted({name for item in own for name in item.names}))
         message = f"no image in {file} has the name {name!r}; names: {there or 'none'}"
         raise failure("IMAGE_NOT_FOUND", message, where=str(file))
-    return tuple(item.descriptor for item in found), archive.source
+    about = [item for item in archive.entries if SUBJECT in item.descriptor.annotations]
+    return tuple(item.descriptor for item in (*found, *about)), archive.source
 
 
 @dataclass(frozen=True, slots=True)

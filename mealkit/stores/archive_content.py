@@ -14,11 +14,10 @@ from mealkit.oci.artifact import Artifact, read_artifact
 from mealkit.oci.choosing import Source, content_at
 from mealkit.oci.descriptor import CONFIG_TYPES, INDEX_TYPES, Descriptor
 from mealkit.oci.image import Image, with_parts
-from mealkit.oci.index import ImageIndex, Index
+from mealkit.oci.index import SUBJECT, ImageIndex, Index
 from mealkit.oci.manifest import Manifest
 from mealkit.oci.reference import Reference
 from mealkit.stores.archive import open_joined
-from mealkit.stores.attached import SUBJECT
 from mealkit.stores.docker_archive import NamedEntry, require_listed
 from mealkit.stores.packed_archive import AttachedArtifact, CoveringIndex, NamedContent
 from mealkit.stores.volume_reading import JoinedFiles

@@ -15,14 +15,12 @@ from mealkit.files.whole import sync_folder, write_whole
 from mealkit.oci.artifact import Artifact, read_artifact
 from mealkit.oci.descriptor import INDEX_TYPES, MANIFEST, Descriptor
 from mealkit.oci.image import BytesBlob
-from mealkit.oci.index import ImageIndex, Index
+from mealkit.oci.index import SUBJECT, ImageIndex, Index
 from mealkit.oci.manifest import Manifest
 from mealkit.progress import Advance, silent
 from mealkit.stores.blobs import small_bytes
 from mealkit.stores.local import LocalStore
 
-SUBJECT = "dev.mealkit.subject"
-"""The annotation of an artifact in an index, with the digest that it is about."""
 _FILE = "attached.json"
 
 

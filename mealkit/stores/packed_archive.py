@@ -13,11 +13,10 @@ from mealkit.digest import Digest, canonical_json
 from mealkit.errors import failure
 from mealkit.oci.artifact import Artifact
 from mealkit.oci.image import Blob, BytesBlob, Content, with_parts
-from mealkit.oci.index import LAYOUT_BYTES, LAYOUT_FILE, ImageIndex, Index
+from mealkit.oci.index import LAYOUT_BYTES, LAYOUT_FILE, SUBJECT, ImageIndex, Index
 from mealkit.oci.tar import END, Bytes, TarDirectory, TarFile, header
 from mealkit.oci.ustar import padding
 from mealkit.progress import Advance, silent
-from mealkit.stores.attached import SUBJECT
 from mealkit.stores.blobs import parts_of
 
 BLOBS = "blobs/sha256/"

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from mealkit.errors import failure
-from mealkit.oci.choosing import Source, image_at, manifests_below
+from mealkit.oci.choosing import Source, image_at, image_entries, manifests_below
 from mealkit.oci.descriptor import Descriptor
 from mealkit.oci.image import Image
 from mealkit.pipeline.home import Home
@@ -46,8 +46,7 @@ def open_kit_image(
         LockError: the locks inside cannot be read, or are not those of one kit.
     """
     with open_source(target, home, progress=progress) as (entries, source):
-        # A layout also lists the artifacts about its images.
-        distinct = {item.digest: item for item in entries if item.artifact_type is None}
+        distinct = {item.digest: item for item in image_entries(entries)}
         if len(distinct) != 1:
             raise failure(
                 "IMAGE_NOT_FOUND",

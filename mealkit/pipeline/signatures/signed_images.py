@@ -8,7 +8,7 @@ from typing import assert_never
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError, failure
 from mealkit.oci.artifact import Artifact, read_artifact
-from mealkit.oci.choosing import Source
+from mealkit.oci.choosing import Source, image_entries
 from mealkit.oci.descriptor import Descriptor
 from mealkit.oci.manifest import Manifest
 from mealkit.oci.reference import Reference
@@ -130,7 +130,7 @@ class ListedArtifacts:
 
 
 def _only_image(entries: Sequence[Descriptor], where: str) -> Descriptor:
-    images = [item for item in entries if item.artifact_type is None]
+    images = image_entries(entries)
     if len(images) == 1:
         return images[0]
     message = f"{where} has {len(images)} images, expected one"
