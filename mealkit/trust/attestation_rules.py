@@ -3,6 +3,7 @@
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from mealkit.trust.policy import (
@@ -64,7 +65,8 @@ def _result(
         else:
             trusted.append(item)
     # The newest one counts: a test that failed after one that passed is the image's result.
-    newest = max(trusted, key=lambda item: _day(item, kind) or dt.date.min, default=None)
+    # Of two of the same time, the one with a fault counts.
+    newest = max(trusted, key=partial(_age_order, kind, required), default=None)
     text, fault = f"no {kind.title}", None
     if newest is not None:
         text, fault = _checked(newest, kind, required, today)
@@ -79,6 +81,13 @@ def _result(
     return RuleResult(
         f"attestations.{kind.field}", where, passed, text, asked, "POLICY_ATTESTATION"
     )
+
+
+def _age_order(
+    kind: _Kind, required: RequiredAttestation, item: Verified
+) -> tuple[dt.date, int, bool]:
+    day, seconds = _day(item, kind) or dt.date.min, item.signed_seconds or 0
+    return day, seconds, kind.fault(required, item.predicate) is not None
 
 
 def _is_of(item: Verified, kind: _Kind, facts: ImageFacts) -> bool:
