@@ -14,7 +14,7 @@ from fakes.signatures import bundle_in, new_signer, with_bundle
 
 from mealkit.errors import MealkitError
 from mealkit.oci.descriptor import Platform
-from mealkit.oci.index import index_of
+from mealkit.oci.index import ImageIndex, index_of
 from mealkit.oci.reference import Reference
 from mealkit.pipeline.archives.loading import load
 from mealkit.pipeline.archives.saving import SaveRequest, save
@@ -380,3 +380,17 @@ def test_an_archive_keeps_its_signatures_when_it_is_run(home, policy, tmp_path):
     assert image_to_run(wanted, target, home, Heard()).digest == KIT.digest
     (tmp_path / "rake.tar").unlink()
     assert require_accepted("rake:1.0.0", home, Heard())
+
+
+def test_a_signed_list_of_kits_is_not_a_signed_kit(registry, home, policy):
+    """An index with a type of its own, such as a catalogue, does not cover what it lists."""
+    policy()
+    evil = kit_image(LOCK, b"evil")
+    form = json.loads(index_of([evil], {}).raw_manifest)
+    raw = json.dumps(form | {"artifactType": "application/vnd.example.catalogue"}).encode()
+    text = push_as(registry, ImageIndex(raw, (evil,)), "team/rake", "1.0")
+    sign(text, KEY, home_at(home.root.parent / "publisher"))
+    with pytest.raises(MealkitError) as caught:
+        pulled(text, home)
+    assert [item.code for item in caught.value.problems] == ["IMAGE_NOT_FOUND"]
+    assert LocalStore(home.store).images() == []

@@ -218,6 +218,10 @@ def _material(form):
     form["verificationMaterial"] = {"tlogEntries": []}
 
 
+def _both(form):
+    form["verificationMaterial"]["certificate"] = {"rawBytes": "AAAA"}
+
+
 INVALID = {
     "not JSON": lambda: b"{",
     "two names": lambda: b'{"mediaType":"a","mediaType":"b"}',
@@ -230,6 +234,7 @@ INVALID = {
     "two signatures": lambda: changed(bundled(TEAM, KIT), _two),
     "no signatures": lambda: changed(bundled(TEAM, KIT), _none),
     "of a file": lambda: changed(bundled(TEAM, KIT), _file),
+    "a key and a certificate": lambda: changed(bundled(TEAM, KIT), _both),
     "no key": lambda: changed(bundled(TEAM, KIT), _material),
     "two subjects": lambda: signed_bundle(
         statement(
