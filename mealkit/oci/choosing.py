@@ -30,6 +30,8 @@ class Source:
     read: Callable[[Descriptor], bytes]
     """Returns the bytes of a manifest, index or config, checked against their digest."""
     blob_of: Callable[[Descriptor], Blob]
+    attached: tuple[Descriptor, ...] = ()
+    """What is there about the images, if it is listed apart: artifacts, and their indexes."""
 
 
 def find_image(

@@ -8,7 +8,7 @@ not make weights smaller.
 
 import posixpath
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mealkit.errors import MealkitError, failure
@@ -89,7 +89,8 @@ def open_archive(file: Path, name: str | None = None) -> tuple[tuple[Descriptor,
         there = ", ".join(sorted({name for item in own for name in item.names}))
         message = f"no image in {file} has the name {name!r}; names: {there or 'none'}"
         raise failure("IMAGE_NOT_FOUND", message, where=str(file))
-    return tuple(item.descriptor for item in found), archive.source
+    about = tuple(item.descriptor for item in archive.entries if item not in own)
+    return tuple(item.descriptor for item in found), replace(archive.source, attached=about)
 
 
 @dataclass(frozen=True, slots=True)

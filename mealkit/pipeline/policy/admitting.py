@@ -234,8 +234,8 @@ def opened_candidate(
     return Candidate(
         name,
         image,
-        lambda: _listing(entries, source, image),
-        referrers or ListedArtifacts(tuple(entries), source),
+        lambda: _listing((*entries, *source.attached), source, image),
+        referrers or ListedArtifacts((*entries, *source.attached), source),
         reference,
         read=source.read,
     )

@@ -28,6 +28,7 @@ from mealkit.pipeline.policy.admitting import (
 )
 from mealkit.pipeline.run.image_to_run import Wanted, image_to_run
 from mealkit.pipeline.signatures.signing import sign
+from mealkit.pipeline.signatures.verifying import Trusted, verify
 from mealkit.pipeline.statements.attesting import Predicate, attest
 from mealkit.pipeline.targets import ArchiveFile
 from mealkit.recipe.lock import read_lock
@@ -36,6 +37,7 @@ from mealkit.stores.local import LocalStore
 from mealkit.stores.registry.push import push
 from mealkit.stores.registry.reaching import Registries
 from mealkit.stores.registry.referrers import RegistryReferrers, attach, detach, fallback_tag
+from mealkit.trust.keyring import KeyRing, TrustedKey
 from mealkit.trust.verified import SBOM
 
 LOCK = read_lock((ROOT / "kits/rake/kit.lock").read_bytes())
@@ -368,16 +370,22 @@ def test_a_registry_that_does_not_answer_is_not_unsigned(registry, home, policy)
     assert caught.value.problems[0].code.startswith("REGISTRY_")
 
 
-def test_an_archive_keeps_its_signatures_when_it_is_run(home, policy, tmp_path):
+@pytest.mark.parametrize("several", [False, True])
+def test_an_archive_keeps_its_signatures_when_it_is_run(home, policy, tmp_path, several):
     """What run stores from an archive is accepted by its name the next time, without the archive."""
     policy()
     publisher = home_at(tmp_path / "publisher")
-    LocalStore(publisher.store).put(KIT, ["rake:1.0.0"])
+    arm = kit_image(LOCK, architecture="arm64")
+    LocalStore(publisher.store).put(index_of([KIT, arm], {}) if several else KIT, ["rake:1.0.0"])
     sign("rake:1.0.0", KEY, publisher)
-    save(SaveRequest(("rake:1.0.0",), tmp_path / "rake.tar"), publisher, Heard())
+    one = "amd64" if several else None
+    request = SaveRequest(("rake:1.0.0",), tmp_path / "rake.tar", architecture=one)
+    save(request, publisher, Heard())
     target = ArchiveFile(f"oci-archive:{tmp_path}/rake.tar", tmp_path / "rake.tar")
     wanted = Wanted(target.text, target, Platform("linux", "amd64"), None)
     assert image_to_run(wanted, target, home, Heard()).digest == KIT.digest
+    if not several:  # the index in the archive is about an image that was left out
+        assert verify(target.text, Trusted(KeyRing((TrustedKey(KEY.public),))), home).verified
     (tmp_path / "rake.tar").unlink()
     assert require_accepted("rake:1.0.0", home, Heard())
 
