@@ -272,6 +272,30 @@ def test_the_newest_test_result_counts(written, facts, statement):
         assert found.passed is accepted
 
 
+@pytest.mark.parametrize(
+    ("purl", "passed"),
+    [
+        (f"pkg:oci/rake@sha256%3A{IMAGE.hex}?arch=amd64", True),
+        (f"pkg:oci/rake@{OTHER}", False),
+        (f"pkg:oci/rake@sha256%3A{OTHER.hex}", False),
+        ("pkg:oci/rake@1.0.0", True),
+        ("pkg:generic/rake", True),
+        (5, True),
+    ],
+)
+def test_an_sbom_whose_content_is_about_another_image_does_not_count(
+    written, facts, statement, purl, passed
+):
+    """A trusted key may sign the wrong file: an SBOM that names an image must name this one."""
+    content = {"metadata": {"component": {"purl": purl}}}
+    sbom = statement(predicate_type=SBOM, predicate=content)
+    loaded = written(attestations={"sbom": {}})
+    found = decide(facts(verified=(statement(), sbom)), loaded, TODAY)
+    result = rule(found, "attestations.sbom")
+    assert result.passed is passed
+    assert passed or "an SBOM of another image" in result.measured
+
+
 @pytest.mark.parametrize("said", ["allow", "refuse"])
 def test_a_kit_that_is_built_here_needs_no_signature_but_the_right_content(written, facts, said):
     """local_builds decides about a kit's folder; the rules about its content still count."""

@@ -125,6 +125,19 @@ def test_another_key():
     assert STRANGER.public.fingerprint in found.refused[0].message
 
 
+def test_many_signatures_by_others_are_a_few_problems():
+    """A problem is told once, and of hundreds of different ones only the first few."""
+    with pytest.raises(TrustError) as caught:
+        same = [bundled(STRANGER, KIT, f"https://example.org/{number}") for number in range(20)]
+        require_signed(gather(KIT, Listed(same), RING), KIT.digest, "here")
+    assert len(caught.value.problems) == 1
+    others = [bundled(new_signer(), KIT) for _ in range(40)]
+    with pytest.raises(TrustError) as caught:
+        require_signed(gather(KIT, Listed(others), RING), KIT.digest, "here")
+    assert len(caught.value.problems) == 17
+    assert caught.value.problems[-1].message == "24 more signatures do not count"
+
+
 def test_one_of_several_signers_is_enough():
     """A signature by another key does not hide the one that counts, in either layout."""
     artifacts = [bundled(STRANGER, KIT), bundled(TEAM, KIT), simple([STRANGER, TEAM], KIT)]
