@@ -127,8 +127,8 @@ def test_another_key():
 
 def test_many_signatures_by_others_are_a_few_problems():
     """A problem is told once, and of hundreds of different ones only the first few."""
+    same = [bundled(STRANGER, KIT, f"https://example.org/{number}") for number in range(20)]
     with pytest.raises(TrustError) as caught:
-        same = [bundled(STRANGER, KIT, f"https://example.org/{number}") for number in range(20)]
         require_signed(gather(KIT, Listed(same), RING), KIT.digest, "here")
     assert len(caught.value.problems) == 1
     others = [bundled(new_signer(), KIT) for _ in range(40)]
