@@ -30,6 +30,8 @@ class Source:
     read: Callable[[Descriptor], bytes]
     """Returns the bytes of a manifest, index or config, checked against their digest."""
     blob_of: Callable[[Descriptor], Blob]
+    attached: tuple[Descriptor, ...] = ()
+    """What is there about the images, if it is listed apart: artifacts, and their indexes."""
 
 
 def find_image(
@@ -139,7 +141,10 @@ class _Walk:
         if item.media_type in MANIFEST_TYPES:
             yield item
         elif item.media_type in INDEX_TYPES and self._is_new(item, depth):
-            for inner in Index.parse(self._source.read(item), item.digest).descriptors:
+            index = Index.parse(self._source.read(item), item.digest)
+            if index.artifact_type:  # a catalogue, for example, is not one image for platforms
+                return
+            for inner in index.descriptors:
                 yield from self.below(inner, depth + 1)
 
     def _is_new(self, item: Descriptor, depth: int) -> bool:

@@ -74,6 +74,41 @@ def require_own(folder: Path, *, shared: bool = False) -> None:
             )
 
 
+def require_own_files(path: Path) -> None:
+    """Raise if another user could change or replace a file, or a folder and the files in it.
+
+    Raises:
+        StoreError: ``HOME_UNSAFE``.
+        OSError: the folder cannot be read.
+    """
+    require_own(path)
+    if not path.is_dir():
+        _require_unwritable(path)
+        return
+    for file in path.iterdir():
+        if file.is_symlink() or file.is_dir():
+            require_own_files(file)
+        else:
+            _require_owner(file, file.lstat().st_uid, is_last=True)
+            _require_unwritable(file)
+
+
+def _require_unwritable(path: Path) -> None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return
+    if not stat.S_ISREG(found.st_mode) or not found.st_mode & _WRITABLE:
+        return
+    if found.st_mode & stat.S_IWOTH or not _is_private_group(found.st_gid, found.st_uid):
+        mode = f"{stat.S_IMODE(found.st_mode):04o}"
+        raise _unsafe(
+            f"{path} can be written to by others (mode {mode})",
+            f"compare it with its origin, then: chmod go-w {shlex.quote(str(path))}",
+            path,
+        )
+
+
 def _way(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
     """Yield every folder and link on the path to a folder, up to the first that does not exist.
 

@@ -8,7 +8,7 @@ not make weights smaller.
 
 import posixpath
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mealkit.errors import MealkitError, failure
@@ -78,8 +78,6 @@ def read_archive(
 def open_archive(file: Path, name: str | None = None) -> tuple[tuple[Descriptor, ...], Source]:
     """Return the content of an archive, all or with one name, and the reader of its bytes.
 
-    The artifacts about it come last.
-
     Raises:
         StoreError: ``IMAGE_NOT_FOUND``, ``IMAGE_INVALID``, ``DISK_DENIED``.
     """
@@ -90,8 +88,8 @@ def open_archive(file: Path, name: str | None = None) -> tuple[tuple[Descriptor,
         there = ", ".join(sorted({name for item in own for name in item.names}))
         message = f"no image in {file} has the name {name!r}; names: {there or 'none'}"
         raise failure("IMAGE_NOT_FOUND", message, where=str(file))
-    about = [item for item in archive.entries if SUBJECT in item.descriptor.annotations]
-    return tuple(item.descriptor for item in (*found, *about)), archive.source
+    about = tuple(item.descriptor for item in archive.entries if item not in own)
+    return tuple(item.descriptor for item in found), replace(archive.source, attached=about)
 
 
 @dataclass(frozen=True, slots=True)

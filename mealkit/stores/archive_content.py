@@ -165,8 +165,11 @@ def _about(entry: Descriptor, source: Source) -> AttachedArtifact | CoveringInde
 
 
 def _covering(entry: Descriptor, raw: bytes, image: Digest, source: Source) -> CoveringIndex:
-    if image not in Index.parse(raw, entry.digest).images():
-        raise _invalid(source.where, f"says that {entry.digest} lists {image}, but it does not")
+    index = Index.parse(raw, entry.digest)
+    if index.artifact_type or image not in index.images():
+        raise _invalid(
+            source.where, f"says that {entry.digest} is the index of {image}, but it is not"
+        )
     return CoveringIndex(ImageIndex(raw, (), entry.media_type), image)
 
 

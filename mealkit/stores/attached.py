@@ -131,12 +131,13 @@ class Attached:
                 write_whole(self._path, replace(index, forms=forms).as_bytes())
 
     def _listed_in(self, item: Descriptor) -> set[Digest]:
-        """Return the digests in an index; empty for an image, and for an index that is damaged."""
+        """Return the digests in an index; empty for all but valid indexes of images."""
         if item.media_type not in INDEX_TYPES:
             return set()
         try:
             raw = small_bytes(self._store.blob(item.digest))
-            return set(Index.parse(raw, item.digest).images())
+            index = Index.parse(raw, item.digest)
+            return set() if index.artifact_type else set(index.images())
         except MealkitError:
             return set()
 

@@ -3,7 +3,9 @@
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
+from urllib.parse import unquote
 
 from mealkit.trust.policy import (
     RequiredAttestation,
@@ -59,12 +61,16 @@ def _result(
     trusted = list[Verified]()
     for item in found:
         doubt = doubt_about(item, names, loaded, today, loaded.where(*place))
+        other = _other_image(item, facts)
         if doubt:
             faults.append((doubt.text, doubt.where))
+        elif other:
+            faults.append((f"an SBOM of another image, {other}", loaded.where(*place)))
         else:
             trusted.append(item)
     # The newest one counts: a test that failed after one that passed is the image's result.
-    newest = max(trusted, key=lambda item: _day(item, kind) or dt.date.min, default=None)
+    # Of two of the same time, the one with a fault counts.
+    newest = max(trusted, key=partial(_age_order, kind, required), default=None)
     text, fault = f"no {kind.title}", None
     if newest is not None:
         text, fault = _checked(newest, kind, required, today)
@@ -81,11 +87,29 @@ def _result(
     )
 
 
+def _age_order(
+    kind: _Kind, required: RequiredAttestation, item: Verified
+) -> tuple[dt.date, int, bool]:
+    day, seconds = _day(item, kind) or dt.date.min, item.signed_seconds or 0
+    return day, seconds, kind.fault(required, item.predicate) is not None
+
+
 def _is_of(item: Verified, kind: _Kind, facts: ImageFacts) -> bool:
     """Return whether a statement is of a kind; CycloneDX may add its version to the type."""
     named = item.predicate_type
     same = named == kind.predicate_type or named.startswith(f"{kind.predicate_type}/v")
     return same and item.subject in facts.subjects and item.form is Form.BUNDLE
+
+
+def _other_image(item: Verified, facts: ImageFacts) -> str | None:
+    """Return the digest that an SBOM's own content names, if it is that of another image."""
+    purl: Any = item.predicate
+    for step in ("metadata", "component", "purl"):  # CycloneDX; others have no such field
+        purl = purl.get(step) if isinstance(purl, Mapping) else None
+    if not isinstance(purl, str) or not purl.startswith("pkg:oci/"):
+        return None
+    version = unquote(purl.partition("?")[0]).partition("@")[2]
+    return version if version.startswith("sha256:") and version not in facts.subjects else None
 
 
 def _checked(

@@ -28,6 +28,7 @@ BUNDLE_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 MAX_BUNDLE_BYTES = 16 * 1024 * 1024
 """The maximum size of a bundle; the largest contain an SBOM."""
 
+_MATERIALS = frozenset({"publicKey", "certificate", "x509CertificateChain"})
 _CONTENT = "dev.sigstore.bundle.content"
 _PREDICATE_TYPE = "dev.sigstore.bundle.predicateType"
 _CREATED = "org.opencontainers.image.created"
@@ -185,6 +186,8 @@ def decoded(text: Any, what: str) -> bytes:
 
 def _material(material: dict[str, Any]) -> tuple[str | None, bytes | None]:
     """Return the hint of a key, or the certificate; a bundle has one of them."""
+    if len(_MATERIALS & material.keys()) > 1:
+        raise invalid("the bundle names both a key and a certificate")
     if "publicKey" in material:
         hint = _object(material, "publicKey").get("hint", "")
         if not isinstance(hint, str) or len(hint) > 128:

@@ -41,7 +41,7 @@ def _results(
     if loaded.policy.vulnerabilities is not None:
         if known is None:
             raise ValueError("the policy names files of vulnerabilities, which were not read")
-        yield vulnerability_result(facts.lock, loaded, today, known)
+        yield vulnerability_result(facts, loaded, today, known)
 
 
 def _local_result(loaded: LoadedPolicy) -> RuleResult:

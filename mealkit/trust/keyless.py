@@ -13,6 +13,7 @@ from typing import Any
 from mealkit.digest import Digest, canonical_json
 from mealkit.errors import MealkitError, failure
 from mealkit.trust.bundle import Bundle, statement_about
+from mealkit.trust.statement import invalid
 from mealkit.trust.verified import Form, IdentitySigner, Verified
 from mealkit.untrusted import parse_json_object, shown
 
@@ -40,7 +41,9 @@ def verified_by_identity(
     if not identities:
         message = "a signature was made with an identity, and no identity is trusted"
         raise failure("SIGNATURE_KEY", message)
-    signer = _signer(raw, identities)
+    signer, payload = _signer(raw, identities)
+    if payload != bundle.payload:
+        raise invalid("its payload can be read in two ways")
     statement = statement_about(bundle, subject)
     return Verified(
         subject,
@@ -96,7 +99,8 @@ def _with_name(statement: bytes) -> bytes:
     return canonical_json({**form, "subject": [{"name": "", **subject}]})
 
 
-def _signer(raw: bytes, identities: Sequence[Identity]) -> IdentitySigner:
+def _signer(raw: bytes, identities: Sequence[Identity]) -> tuple[IdentitySigner, bytes]:
+    """Return who signed a bundle, and the payload that the library has verified."""
     try:
         from sigstore.errors import Error  # noqa: PLC0415  an extra, and slow to import
         from sigstore.models import Bundle as SigstoreBundle  # noqa: PLC0415
@@ -109,11 +113,11 @@ def _signer(raw: bytes, identities: Sequence[Identity]) -> IdentitySigner:
         try:
             verifier = Verifier(trusted_root=TrustedRoot.from_file(str(item.trusted_root)))
             wanted = policy.Identity(identity=item.identity, issuer=item.issuer)
-            verifier.verify_dsse(SigstoreBundle.from_json(raw), wanted)
+            _, payload = verifier.verify_dsse(SigstoreBundle.from_json(raw), wanted)
         except (Error, OSError, ValueError) as error:
             reasons.append(shown(str(error)))
         else:
-            return IdentitySigner(item.identity, item.issuer)
+            return IdentitySigner(item.identity, item.issuer), payload
     names = ", ".join(f"{item.identity} by {item.issuer}" for item in identities)
     message = f"a signature was not made by a trusted identity: {'; '.join(reasons)}"
     raise failure("SIGNATURE_KEY", message, required=names)

@@ -10,7 +10,10 @@ from collections.abc import Callable, Sequence
 
 from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 
+_WORDS = re.compile(r"\b(?:and|or|with)\b|[()/,;&|]")
 _TOKEN = re.compile(r"\(|\)|[^\s()]+")
+# SPDX has two spellings of these: GPL-3.0 is GPL-3.0-only, and GPL-3.0+ is GPL-3.0-or-later.
+_GNU = re.compile(r"(?<![\w.-])((?:a|l)?gpl-[0-9.]+|gfdl-[0-9.]+)(\+)?(?=[\s()]|$)")
 _MAX_CHARACTERS = 2000
 _MAX_DEPTH = 50
 
@@ -28,7 +31,9 @@ def is_allowed(text: str, allow: Sequence[str] | None, deny: Sequence[str] | Non
 
     expression = _canonical(text)
     if expression is None:
-        return accepts(text.lower().strip())
+        # It may still be one that contains licences of models, which SPDX does not know.
+        parts = {part.strip() for part in _WORDS.split(text.lower())}
+        return not denied & parts and accepts(text.lower().strip())
     return _Evaluation(expression, accepts).value()
 
 
@@ -37,9 +42,10 @@ def _canonical(text: str) -> str | None:
     if len(text) > _MAX_CHARACTERS or text.count("(") > _MAX_DEPTH:
         return None
     try:
-        return str(canonicalize_license_expression(text)).lower()
+        found = str(canonicalize_license_expression(text)).lower()
     except InvalidLicenseExpression:
         return None
+    return _GNU.sub(lambda match: match[1] + ("-or-later" if match[2] else "-only"), found)
 
 
 def _folded(text: str) -> str:
@@ -49,7 +55,10 @@ def _folded(text: str) -> str:
 def _names(licence: str) -> frozenset[str]:
     """Return the names under which a list may have a licence: with and without its additions."""
     plain = licence.partition(" with ")[0]
-    return frozenset({licence, plain, plain.removesuffix("+")})
+    first = plain.removesuffix("+")
+    if plain.endswith("-or-later"):
+        first = f"{plain.removesuffix('-or-later')}-only"
+    return frozenset({licence, plain, first})
 
 
 class _Evaluation:

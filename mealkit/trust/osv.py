@@ -133,7 +133,7 @@ def _in_range(events: Any, package: Package, order: _Order) -> bool:
     if not isinstance(events, list):
         return True
     try:
-        own = order(package.version)
+        own = order(_released(package))
         points = [
             (order(str(value)) if value != "0" else None, kind)
             for event in events
@@ -171,9 +171,14 @@ def _same(order: _Order, text: Any, package: Package) -> bool:
     if text == package.version:
         return True
     try:
-        return bool(order(str(text)) == order(package.version))
+        return bool(order(str(text)) == order(_released(package)))
     except (InvalidVersion, ValueError):
         return False
+
+
+def _released(package: Package) -> str:
+    """Return the version that was released: 2.13.0+cpu is a build of 2.13.0 (PEP 440)."""
+    return package.version.partition("+")[0] if package.ecosystem == _PYPI else package.version
 
 
 def _python_order(text: str) -> Version:

@@ -19,11 +19,12 @@ FORMS = ("bundle", "simple-signing")
 Scope = Annotated[
     str,
     StringConstraints(
-        pattern=r"^(\*\.)?[A-Za-z0-9\[][A-Za-z0-9.:\[\]_-]*(/[a-z0-9][a-z0-9._-]*)*$",
+        pattern=r"^(\*\.[A-Za-z0-9][A-Za-z0-9.:_-]*"
+        r"|[A-Za-z0-9\[][A-Za-z0-9.:\[\]_-]*(/[a-z0-9][a-z0-9._-]*)*)$",
         max_length=255,
     ),
 ]
-"""A host, with or without a repository, as in containers-policy.json."""
+"""A host, with or without a repository, or ``*.`` and a domain, as in containers-policy.json."""
 
 
 class PolicyKey(StrictModel):

@@ -48,6 +48,16 @@ class LoadedPolicy:
         """Return ``policy.yaml:LINE`` of a field, or of the nearest part around it."""
         return self.lines.where(path)
 
+    @property
+    def named_files(self) -> tuple[Path, ...]:
+        """The files and folders that the policy names: keys, certificates, vulnerabilities."""
+        policy = self.policy
+        names = [item.file for item in policy.keys.values() if item.file is not None]
+        names += [item.trusted_root for item in policy.identities.values()]
+        if policy.vulnerabilities is not None:
+            names += [*policy.vulnerabilities.osv, *policy.vulnerabilities.vex]
+        return tuple(self.file(name) for name in names)
+
     def file(self, path: str) -> Path:
         """Return the path of a file that the policy names."""
         return self.path.parent / Path(path).expanduser()

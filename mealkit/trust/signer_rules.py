@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
+from mealkit.stores.registry.registry_endpoint import spellings_of
 from mealkit.trust.policy import RegistryRule
 from mealkit.trust.policy_file import LoadedKey, LoadedPolicy
 from mealkit.trust.rule_results import ImageFacts, RuleResult
@@ -45,24 +46,31 @@ def doubt_about(
 
     ``names`` are the keys and identities that count; None: all of the policy.
     """
-    found = signer_name(verified.signer, loaded)
-    if found is None:
+    found = _signer_names(verified.signer, loaded)
+    if not found:
         return Doubt(f"{_shown(verified.signer)} is not in the policy", where)
-    if names is not None and found not in names:
-        return Doubt(f"{found} may not sign this", where)
-    return _doubt_about_day(verified, loaded.keys.get(found), loaded, today)
+    for name in found:  # a key that is revoked under one name is revoked under its other ones
+        revoked = loaded.keys[name].entry.revoked_since if name in loaded.keys else None
+        if revoked and today >= revoked:
+            line = loaded.where("keys", name, "revoked_since")
+            return Doubt(f"{name} is revoked since {revoked}", line)
+    counting = [name for name in found if names is None or name in names]
+    if not counting:
+        return Doubt(f"{found[0]} may not sign this", where)
+    doubts = [_doubt_about_day(verified, loaded.keys.get(it), loaded, today) for it in counting]
+    return None if None in doubts else doubts[0]
 
 
-def signer_name(signer: Signer, loaded: LoadedPolicy) -> str | None:
-    """Return the policy's name of a signer, or None if the policy does not have it."""
+def _signer_names(signer: Signer, loaded: LoadedPolicy) -> list[str]:
+    """Return the policy's names of a signer; none if the policy does not have it."""
     match signer:
         case KeySigner(fingerprint):
             keys = loaded.keys.values()
-            return next((key.name for key in keys if key.key.fingerprint == fingerprint), None)
+            return [key.name for key in keys if key.key.fingerprint == fingerprint]
         case IdentitySigner():
             wanted = (signer.identity, signer.issuer)
             known = loaded.policy.identities.items()
-            return next((name for name, it in known if (it.identity, it.issuer) == wanted), None)
+            return [name for name, it in known if (it.identity, it.issuer) == wanted]
         case _:
             assert_never(signer)
 
@@ -72,7 +80,7 @@ def _doubt_about_day(
 ) -> Doubt | None:
     """Return why a key does not count on the day of a signature.
 
-    A signer can state any day. So after the revocation, when others may have the key, no stated day
+    A signer can state any day. So after a revocation, when others may have the key, no stated day
     counts; before, the key's owner is trusted to state the right one.
     """
     if key is None:
@@ -82,8 +90,6 @@ def _doubt_about_day(
     def doubt(field: str, text: str) -> Doubt:
         return Doubt(f"{name} {text}", loaded.where("keys", name, field))
 
-    if entry.revoked_since and today >= entry.revoked_since:
-        return doubt("revoked_since", f"is revoked since {entry.revoked_since}")
     day = signed_day(verified) or today
     if (day - today).days > _MOST_DAYS_AHEAD:
         return doubt("file", f"signed on {day}, which is in the future")
@@ -98,7 +104,7 @@ def signature_result(facts: ImageFacts, loaded: LoadedPolicy, today: dt.date) ->
     """Check the image's signatures against the rule for its place."""
     names, at_least, where = required_signers(facts, loaded)
     own = [item for item in facts.verified if item.subject in facts.subjects]
-    counted, doubts = set[str](), list[Doubt]()
+    counted, doubts = set[Signer](), list[Doubt]()
     for item in own:
         if item.predicate_type != SIGNED:
             continue
@@ -106,7 +112,7 @@ def signature_result(facts: ImageFacts, loaded: LoadedPolicy, today: dt.date) ->
         if doubt:
             doubts.append(doubt)
         else:
-            counted.add(_identity(item.signer, loaded))
+            counted.add(item.signer)
     doubts += [Doubt(item.message, where) for item in facts.refused]
     doubts += _other_subjects(facts, where)
     passed = len(counted) >= at_least
@@ -146,11 +152,22 @@ def scope_of(facts: ImageFacts, loaded: LoadedPolicy) -> tuple[str, RegistryRule
     if reference is None or reference.registry is None:
         return None
     rules = loaded.policy.registries or {}
-    name, host = reference.name, reference.registry
-    exact = [item for item in rules if name == item or name.startswith(f"{item}/")]
-    wild = [item for item in rules if item.startswith("*.") and host.endswith(item[1:])]
+    names = spellings_of(reference.registry, reference.repository)
+    exact = [item for item in rules if any(_contains(item, name) for name in names)]
+    wild = [item for item in rules if _is_domain_of(item, names[0].partition("/")[0])]
     best = max(exact, key=len, default=None) or max(wild, key=len, default=None)
     return None if best is None else (best, rules[best])
+
+
+def _contains(scope: str, name: str) -> bool:
+    """Return whether a scope is a place, or contains it."""
+    registry, _, repository = scope.partition("/")
+    own = spellings_of(registry, repository)[0].rstrip("/")
+    return name == own or name.startswith(f"{own}/")
+
+
+def _is_domain_of(scope: str, host: str) -> bool:
+    return scope.startswith("*.") and host.endswith(scope[1:].lower())
 
 
 def _form_doubt(verified: Verified, loaded: LoadedPolicy) -> Doubt | None:
@@ -167,12 +184,7 @@ def _other_subjects(facts: ImageFacts, where: str) -> Iterator[Doubt]:
         yield Doubt(f"a signature is of another image, {digest}", where)
 
 
-def _identity(signer: Signer, loaded: LoadedPolicy) -> str:
-    """Return what makes a signer one signer, whatever names the policy has for it."""
-    return signer.fingerprint if isinstance(signer, KeySigner) else str(signer_name(signer, loaded))
-
-
-def _measured(counted: Iterable[str], doubts: Sequence[Doubt]) -> str:
+def _measured(counted: Iterable[Signer], doubts: Sequence[Doubt]) -> str:
     count = len(set(counted))
     said = f"{count} valid signature{'' if count == 1 else 's'}" if count else "no valid signature"
     texts = list(dict.fromkeys(item.text for item in doubts))

@@ -92,6 +92,11 @@ class SigningKey:
         return bytes.fromhex(self._signer.sign(data).signature)
 
 
+def is_private(pem: bytes) -> bool:
+    """Return whether PEM has a private key, in any format."""
+    return b"PRIVATE KEY" in pem
+
+
 def read_public_key(pem: bytes, where: str) -> PublicKey:
     """Read a public key in PEM.
 
@@ -99,7 +104,7 @@ def read_public_key(pem: bytes, where: str) -> PublicKey:
         TrustError: ``KEY_INVALID``: it is not one, or its algorithm is not supported.
     """
     _require_size(pem, where)
-    if b"PRIVATE KEY" in pem:
+    if is_private(pem):
         message = f"{where} is a private key; a verifier needs only the public one"
         raise failure("KEY_INVALID", message, where=where, hint=f"name {where}.pub")
     try:
@@ -119,8 +124,12 @@ def read_signing_key(pem: bytes, where: str, passphrase: Callable[[], bytes]) ->
         message = f"{where} is encrypted in cosign's own format; mealkit reads PKCS #8"
         hint = "mealkit keygen FILE creates a key in PKCS #8"
         raise failure("KEY_INVALID", message, where=where, hint=hint)
+    if not is_private(pem):
+        message = f"{where} is not a private key, which signing needs"
+        raise failure("KEY_INVALID", message, where=where)
+    # Not within try: an error about a passphrase could show it.
+    secret = passphrase() if b"ENCRYPTED" in pem else None
     try:
-        secret = passphrase() if b"ENCRYPTED" in pem else None
         private = serialization.load_pem_private_key(pem, secret)
         public = _public_key(private.public_key())
         if isinstance(private, rsa.RSAPrivateKey) or public.name not in _SIGNING:

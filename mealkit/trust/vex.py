@@ -14,8 +14,19 @@ from mealkit.untrusted import UntrustedError, parse_json_object
 
 MAX_VEX_BYTES = 32 * 1024 * 1024
 
+_IMAGE = "pkg:oci/"
 _UNAFFECTED = frozenset({"not_affected", "fixed"})
 _HARMLESS = frozenset({"not_affected", "false_positive", "resolved", "resolved_with_pedigree"})
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a statement is about, as purls without qualifiers."""
+
+    product: str | None
+    """The image; None: any that has the package."""
+    package: str | None
+    """The package; None: every one in the image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,17 +35,18 @@ class Statement:
 
     names: frozenset[str]
     """The ids of the vulnerability."""
-    purls: tuple[str, ...]
-    """The packages, as purls without qualifiers."""
+    targets: tuple[Target, ...]
     is_exception: bool
     """Whether the packages are not affected, or not any more."""
     time: str
 
-    def is_about(self, found: Vulnerability) -> bool:
-        """Return whether a vulnerability of a package is the statement's."""
+    def is_about(self, found: Vulnerability, kit: frozenset[str]) -> bool:
+        """Return whether a vulnerability of a package of a kit is the statement's."""
+        package = {found.package.purl, found.package.purl.partition("@")[0]}
         return bool(self.names & found.names) and any(
-            item in {found.package.purl, found.package.purl.partition("@")[0]}
-            for item in self.purls
+            (item.product is None or item.product in kit)
+            and (item.package is None or item.package in package)
+            for item in self.targets
         )
 
 
@@ -54,9 +66,14 @@ def read_vex(data: bytes) -> tuple[Statement, ...]:
     return tuple(sorted(found, key=lambda item: item.time))
 
 
-def is_excepted(found: Vulnerability, statements: tuple[Statement, ...]) -> bool:
-    """Return whether the last statement about a vulnerability says that it does not count."""
-    about = [item for item in statements if item.is_about(found)]
+def is_excepted(
+    found: Vulnerability, statements: tuple[Statement, ...], kit: frozenset[str] = frozenset()
+) -> bool:
+    """Return whether the last statement about a vulnerability says that it does not count.
+
+    ``kit`` are the purls of the image, for statements about one product only.
+    """
+    about = [item for item in statements if item.is_about(found, kit)]
     return bool(about) and about[-1].is_exception
 
 
@@ -65,24 +82,31 @@ def _openvex(form: Mapping[str, Any]) -> Iterator[Statement]:
         named = item.get("vulnerability")
         details = named if isinstance(named, dict) else {"name": named}
         names = [details.get("name"), details.get("@id"), *_strings(details.get("aliases"))]
-        purls = [purl for product in _mappings(item.get("products")) for purl in _purls(product)]
+        products = _mappings(item.get("products"))
         yield Statement(
             frozenset(name for name in names if isinstance(name, str)),
-            tuple(purls),
+            tuple(target for product in products for target in _targets(product)),
             str(item.get("status")) in _UNAFFECTED,
             str(item.get("timestamp") or form.get("timestamp") or ""),
         )
 
 
-def _purls(product: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the packages of a product: its subcomponents if it has some, else itself."""
+def _targets(product: Mapping[str, Any]) -> Iterator[Target]:
+    """Yield the packages of a product, or the product itself: a package, or an image."""
     inner = _mappings(product.get("subcomponents"))
-    for part in inner or [product]:
-        identifiers = part.get("identifiers")
-        stated = identifiers.get("purl") if isinstance(identifiers, dict) else None
-        for text in (part.get("@id"), stated):
-            if isinstance(text, str) and text.startswith("pkg:"):
-                yield _plain(text)
+    for own in _purls(product):
+        if inner:
+            yield from (Target(own, purl) for part in inner for purl in _purls(part))
+        else:
+            yield Target(own, None) if own.startswith(_IMAGE) else Target(None, own)
+
+
+def _purls(component: Mapping[str, Any]) -> Iterator[str]:
+    identifiers = component.get("identifiers")
+    stated = identifiers.get("purl") if isinstance(identifiers, dict) else None
+    for text in (component.get("@id"), stated):
+        if isinstance(text, str) and text.startswith("pkg:"):
+            yield _plain(text)
 
 
 def _cyclonedx(form: Mapping[str, Any]) -> Iterator[Statement]:
@@ -91,17 +115,28 @@ def _cyclonedx(form: Mapping[str, Any]) -> Iterator[Statement]:
         for item in _mappings(form.get("components"))
         if isinstance(item.get("purl"), str) and isinstance(item.get("bom-ref"), str)
     }
+    product = _image_of(form)
     for item in _mappings(form.get("vulnerabilities")):
         analysis = item.get("analysis")
         state = analysis.get("state") if isinstance(analysis, dict) else None
         references = [other.get("id") for other in _mappings(item.get("references"))]
         names = [name for name in (item.get("id"), *references) if isinstance(name, str)]
         targets = [target.get("ref") for target in _mappings(item.get("affects"))]
-        found = [
-            purls.get(target) or _plain(target) for target in targets if isinstance(target, str)
-        ]
+        found = tuple(
+            Target(product, purls.get(target) or _plain(target))
+            for target in targets
+            if isinstance(target, str)
+        )
         time = item.get("updated") or item.get("published") or ""
-        yield Statement(frozenset(names), tuple(found), str(state) in _HARMLESS, str(time))
+        yield Statement(frozenset(names), found, str(state) in _HARMLESS, str(time))
+
+
+def _image_of(form: Mapping[str, Any]) -> str | None:
+    """Return the image that a CycloneDX document is about; None: it is about packages."""
+    metadata = form.get("metadata")
+    component = metadata.get("component") if isinstance(metadata, dict) else None
+    purl = component.get("purl") if isinstance(component, dict) else None
+    return _plain(purl) if isinstance(purl, str) and purl.startswith(_IMAGE) else None
 
 
 def _plain(purl: str) -> str:

@@ -9,7 +9,7 @@ from mealkit.recipe.variant import plain_locks
 from mealkit.trust.osv import SEVERITIES, Package, Vulnerability
 from mealkit.trust.policy_file import LoadedPolicy
 from mealkit.trust.purls import DEBIAN_RELEASES
-from mealkit.trust.rule_results import RuleResult
+from mealkit.trust.rule_results import ImageFacts, RuleResult
 from mealkit.trust.vex import Statement, is_excepted
 
 _MOST_SHOWN = 5
@@ -54,15 +54,16 @@ def _source(filename: str) -> str:
 
 
 def vulnerability_result(
-    lock: Lock, loaded: LoadedPolicy, today: dt.date, known: Known
+    facts: ImageFacts, loaded: LoadedPolicy, today: dt.date, known: Known
 ) -> RuleResult:
     """Check the vulnerabilities of a kit's packages, except those that a VEX document excepts."""
     rule = loaded.policy.vulnerabilities
     if rule is None:
         raise ValueError("the policy has no rule about vulnerabilities")
+    lock, kit = facts.lock, _purls(facts)
     least = SEVERITIES.index(rule.severity)
     counted = [item for item in known.found if _rank(item) >= least]
-    open_ = [item for item in counted if not is_excepted(item, known.statements)]
+    open_ = [item for item in counted if not is_excepted(item, known.statements, kit)]
     field, measured, required = "severity", _counted(lock, known, counted, open_), ""
     passed = not open_
     required = f"no vulnerability of severity {rule.severity} or more"
@@ -74,6 +75,14 @@ def vulnerability_result(
             required = f"records of the last {rule.max_age_days} days"
     where = loaded.where("vulnerabilities", field)
     return RuleResult("vulnerabilities", where, passed, measured, required, "POLICY_VULNERABLE")
+
+
+def _purls(facts: ImageFacts) -> frozenset[str]:
+    """Return the purls of an image, as a VEX document may name it: by digest, version or name."""
+    about = facts.lock.about
+    name = f"pkg:oci/{about.name}".lower()
+    versions = (about.version.lower(), facts.digest, *facts.subjects)
+    return frozenset({name, *(f"{name}@{version}" for version in versions)})
 
 
 def _rank(found: Vulnerability) -> int:

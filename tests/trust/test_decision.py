@@ -94,6 +94,55 @@ def test_the_signature_of_an_index_covers_its_image(written, facts, statement):
     assert rule(decide(signed, written(), TODAY), "signatures").passed
 
 
+def test_a_key_that_is_revoked_under_one_name_does_not_count_under_another(
+    written, facts, statement, public_keys
+):
+    """A key under two names may sign where one of them may, until it is revoked under any."""
+    second = {"pem": public_keys["a"]}
+    signed = facts(verified=(statement(),))
+    loaded = written(key_fields={"b": second}, signatures={"signed_by": ["b"]})
+    assert rule(decide(signed, loaded, TODAY), "signatures").passed
+    loaded = written(key_fields={"b": {**second, "revoked_since": str(TODAY)}})
+    found = rule(decide(signed, loaded, TODAY), "signatures")
+    assert (found.passed, found.where) == (False, line_of(loaded, "revoked_since"))
+    assert "b is revoked since" in found.measured
+
+
+@pytest.mark.parametrize(
+    ("reference", "passed"),
+    [
+        ("REGISTRY.example.org/team/rake:1.0.0", True),
+        ("registry.example.org/Closed", None),
+        ("Registry.Example.Org/closed/rake:1.0.0", False),
+        ("registry.example.org:5000/team/rake:1.0.0", False),
+        ("registry.example.net:5000/rake:1.0.0", True),
+        ("inner.EXAMPLE.com/rake:1.0.0", True),
+        ("docker.io/rake:1.0.0", False),
+        ("index.docker.io/library/rake:1.0.0", False),
+        ("registry-1.docker.io/team/rake:1.0.0", True),
+        ("docker.io/team/rake:1.0.0", True),
+    ],
+)
+def test_a_place_has_several_spellings(written, facts, statement, reference, passed):
+    """A rule is about a place, in whatever case of the host and by which name of Docker Hub."""
+    if passed is None:
+        with pytest.raises(MealkitError):
+            facts(reference)
+        return
+    loaded = written(
+        registries={
+            "registry.example.org": {},
+            "registry.example.org/closed": {"allow": False},
+            "registry.example.net:5000": {},
+            "*.Example.com": {},
+            "index.docker.io": {},
+            "docker.io/library": {"allow": False},
+        }
+    )
+    found = decide(facts(reference, verified=(statement(),)), loaded, TODAY)
+    assert all(item.passed for item in found) is passed
+
+
 @pytest.mark.parametrize(
     ("reference", "passed", "by"),
     [
@@ -205,14 +254,46 @@ def test_a_required_attestation(written, facts, statement, kind, required, chang
 
 
 def test_the_newest_test_result_counts(written, facts, statement):
-    """A test that failed later than one that passed refuses the image."""
+    """A test that failed at the time of one that passed, or later, refuses the image."""
     passed = statement(predicate_type=TEST_RESULT, predicate={"result": "PASSED"})
     failed = replace(passed, predicate={"result": "FAILED"})
     loaded = written(attestations={"test_result": {}})
-    for older, newer, accepted in ((passed, failed, False), (failed, passed, True)):
-        both = (statement(), replace(older, signed_seconds=NOW - DAY), newer)
+    hour, same = 60 * 60, 0
+    for older, newer, earlier, accepted in (
+        (passed, failed, DAY, False),
+        (failed, passed, DAY, True),
+        (passed, failed, hour, False),
+        (failed, passed, hour, True),
+        (passed, failed, same, False),
+        (failed, passed, same, False),
+    ):
+        both = (statement(), replace(older, signed_seconds=NOW - earlier), newer)
         found = rule(decide(facts(verified=both), loaded, TODAY), "attestations.test_result")
         assert found.passed is accepted
+
+
+@pytest.mark.parametrize(
+    ("purl", "passed"),
+    [
+        (f"pkg:oci/rake@sha256%3A{IMAGE.hex}?arch=amd64", True),
+        (f"pkg:oci/rake@{OTHER}", False),
+        (f"pkg:oci/rake@sha256%3A{OTHER.hex}", False),
+        ("pkg:oci/rake@1.0.0", True),
+        ("pkg:generic/rake", True),
+        (5, True),
+    ],
+)
+def test_an_sbom_whose_content_is_about_another_image_does_not_count(
+    written, facts, statement, purl, passed
+):
+    """A trusted key may sign the wrong file: an SBOM that names an image must name this one."""
+    content = {"metadata": {"component": {"purl": purl}}}
+    sbom = statement(predicate_type=SBOM, predicate=content)
+    loaded = written(attestations={"sbom": {}})
+    found = decide(facts(verified=(statement(), sbom)), loaded, TODAY)
+    result = rule(found, "attestations.sbom")
+    assert result.passed is passed
+    assert passed or "an SBOM of another image" in result.measured
 
 
 @pytest.mark.parametrize("said", ["allow", "refuse"])

@@ -10,7 +10,8 @@ from mealkit.untrusted import UntrustedError
 PYTHON = Package("PyPI", "jinja2", "3.1.3", None, "pkg:pypi/jinja2@3.1.3")
 DEBIAN = Package("Debian", "openssl", "3.0.15-1~deb12u1", "12", "pkg:deb/debian/libssl3@3.0.15")
 REBUILT = Package("Debian", "zlib", "1:1.2.13.dfsg-1+b1", "12", "pkg:deb/debian/zlib1g@1")
-PACKAGES = {(item.ecosystem, item.source): [item] for item in (PYTHON, DEBIAN, REBUILT)}
+LOCAL = Package("PyPI", "torch", "2.6.0+cpu", None, "pkg:pypi/torch@2.6.0+cpu")
+PACKAGES = {(item.ecosystem, item.source): [item] for item in (PYTHON, DEBIAN, REBUILT, LOCAL)}
 
 
 def affected(package="PyPI jinja2", **fields):
@@ -76,6 +77,12 @@ def found(*parts, **fields):
             affected("Debian:12 zlib", **ranges(("introduced", "0"), ("fixed", "1:1.2.13.dfsg-2"))),
             True,
         ),
+        (affected("PyPI torch", **ranges(("introduced", "0"), ("last_affected", "2.6.0"))), True),
+        (affected("PyPI torch", **ranges(("introduced", "0"), ("fixed", "2.6.0"))), False),
+        (affected("PyPI torch", **ranges(("introduced", "2.6.1"))), False),
+        (affected("PyPI torch", versions=["2.6.0"]), True),
+        (affected("PyPI torch", versions=["2.6.0+cpu"]), True),
+        (affected("PyPI torch", versions=["2.6.1"]), False),
         ({"package": []}, False),
         ("text", False),
     ],

@@ -77,6 +77,8 @@ def test_a_mistake_is_named_with_its_line_and_an_edit(problems, text, message, h
         (f"{HEAD}keys: {{a: {{pem: x}}}}", "is not a public key in PEM"),
         (f"{HEAD}keys: {{a: {{pem: 'BEGIN PRIVATE KEY'}}}}", "is a private key"),
         (f"{HEAD}keys: {{a: {{pem: x, valid_from: 2026-13-01}}}}", "expected a day"),
+        (f"{HEAD}registries: {{'*.example.org/team': {{allow: false}}}}", "*.example.org/team"),
+        (f"{HEAD}registries: {{registry.example.org/: {{}}}}", "registry.example.org/"),
         (f"{HEAD}keys: {{a: {{pem: x, valid_from: 20260101}}}}", "expected a day"),
         (
             f"{HEAD}keys: {{a: {{pem: x, valid_from: 2026-02-01, valid_until: 2026-01-01}}}}",

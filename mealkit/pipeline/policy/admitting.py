@@ -104,13 +104,16 @@ def policies_here() -> tuple[LoadedPolicy, ...]:
 
 
 def policy_at(path: Path) -> LoadedPolicy:
-    """Return the policy in a file that no other user can change.
+    """Return the policy in a file that no other user can change, as those that it names.
 
     Raises:
         TrustError: ``POLICY_UNREADABLE``, ``POLICY_INVALID``.
     """
     require_unchangeable(path)
-    return load_policy(path)
+    loaded = load_policy(path)
+    for named in loaded.named_files:
+        require_unchangeable(named)
+    return loaded
 
 
 def accepted(
@@ -231,8 +234,8 @@ def opened_candidate(
     return Candidate(
         name,
         image,
-        lambda: _listing(entries, source, image),
-        referrers or ListedArtifacts(tuple(entries), source),
+        lambda: _listing((*entries, *source.attached), source, image),
+        referrers or ListedArtifacts((*entries, *source.attached), source),
         reference,
         read=source.read,
     )

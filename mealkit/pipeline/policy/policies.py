@@ -4,7 +4,6 @@ Every policy that exists must accept an image. A policy that cannot be read refu
 """
 
 import os
-import stat
 from importlib.resources import files
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import platformdirs
 
 from mealkit.errors import MealkitError, failure
 from mealkit.files.whole import write_whole
-from mealkit.pipeline.ownership import require_own
+from mealkit.pipeline.ownership import require_own_files
 from mealkit.trust.policy import POLICY_NAME
 
 VARIABLE = "MEALKIT_POLICY"
@@ -38,21 +37,19 @@ def policy_paths() -> tuple[Path, ...]:
 
 
 def require_unchangeable(path: Path) -> None:
-    """Raise if another user can change or replace a policy.
+    """Raise if another user can change or replace a policy, or a file or folder that it names.
 
     Raises:
         TrustError: ``POLICY_UNREADABLE``.
     """
     try:
-        require_own(path)
-        mode = path.stat().st_mode
+        path.stat()
+        require_own_files(path)
     except MealkitError as error:
-        message = f"another user can replace {path}: {error.problems[0].message}"
+        message = f"another user can change {path}: {error.problems[0].message}"
         raise _unsafe(message, path) from error
     except OSError as error:
         raise _unsafe(f"{path} cannot be read: {error.strerror}", path) from error
-    if stat.S_ISREG(mode) and mode & stat.S_IWOTH:
-        raise _unsafe(f"every user can change {path}", path)
 
 
 def write_new_policy(path: Path) -> None:

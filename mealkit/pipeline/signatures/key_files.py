@@ -22,6 +22,7 @@ from mealkit.trust.signing_keys import (
     Algorithm,
     PublicKey,
     SigningKey,
+    is_private,
     new_key,
     read_public_key,
     read_signing_key,
@@ -53,14 +54,14 @@ class PassphraseSource:
             return _checked(_from_file(self.file), key)
         configured = os.environ.get(PASSPHRASE_VARIABLE)
         if configured:
-            return _checked(configured.encode(), key)
+            return _checked(os.fsencode(configured), key)
         if not sys.stdin.isatty():
             message = f"{key} needs a passphrase, and there is no terminal to ask for it"
             raise failure("KEY_PASSPHRASE", message, where=key)
         first = getpass.getpass(f"passphrase of {key}: ")
         if is_new and getpass.getpass("once more: ") != first:
             raise failure("KEY_PASSPHRASE", "the two passphrases differ", where=key)
-        return _checked(first.encode(), key)
+        return _checked(os.fsencode(first), key)
 
 
 def public_key_at(path: Path) -> PublicKey:
@@ -80,7 +81,7 @@ def signing_key_at(path: Path, passphrase: PassphraseSource, progress: Progress)
     """
     pem = _bytes(path)
     mode = stat.S_IMODE(path.stat().st_mode)
-    if mode & 0o077:
+    if mode & 0o077 and is_private(pem):
         message = f"other users can read the private key {path}: its mode is {mode:04o}"
         progress.notice(problem("KEY_EXPOSED", message, where=str(path)))
     return read_signing_key(pem, str(path), lambda: passphrase.read(str(path)))

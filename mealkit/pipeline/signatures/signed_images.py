@@ -75,9 +75,8 @@ def signed_image(text: str, home: Home) -> Iterator[SignedImage]:
         case LayoutFolder() | ArchiveFile() as found:
             with open_source(found, home) as (entries, source):
                 subject = _only_image(entries, found.text)
-                yield SignedImage(
-                    subject, found.text, ListedArtifacts(tuple(entries), source), found
-                )
+                artifacts = ListedArtifacts((*entries, *source.attached), source)
+                yield SignedImage(subject, found.text, artifacts, found)
         case other:
             assert_never(other)
 

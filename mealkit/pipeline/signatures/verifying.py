@@ -7,7 +7,7 @@ not count.
 from dataclasses import dataclass
 
 from mealkit.digest import Digest
-from mealkit.errors import Problem, failure, failures
+from mealkit.errors import Problem, failure, failures, problem
 from mealkit.oci.descriptor import Descriptor
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.signatures.gathering import Gathered, gather
@@ -16,6 +16,8 @@ from mealkit.pipeline.targets import RegistryReference
 from mealkit.trust.keyless import Identity
 from mealkit.trust.keyring import KeyRing
 from mealkit.trust.verified import SIGNED, Verified
+
+_MOST_PROBLEMS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +81,13 @@ def require_signed(gathered: Gathered, subject: Digest, place: str) -> None:
     """
     if any(one.predicate_type == SIGNED for one in gathered.verified):
         return
-    if gathered.refused:
-        raise failures(list(gathered.refused))
+    # Several signatures of one key, such as those of attestations, have the same problem.
+    refused = list(dict.fromkeys(gathered.refused))
+    if len(refused) > _MOST_PROBLEMS:
+        more = f"{len(refused) - _MOST_PROBLEMS} more signatures do not count"
+        refused[_MOST_PROBLEMS:] = [problem("SIGNATURE_INVALID", more, where=place)]
+    if refused:
+        raise failures(refused)
     message = f"{subject} in {place} has no signature"
     if gathered.verified:
         kinds = ", ".join(sorted({one.predicate_type for one in gathered.verified}))

@@ -59,9 +59,22 @@ class RegistryEndpoint:
 
 def endpoint_of(registry: str, plain: frozenset[str] = frozenset()) -> RegistryEndpoint:
     """Return the endpoint of a reference's registry; ``plain`` registries use HTTP."""
-    if registry in _HUB_NAMES:
+    if registry.lower() in _HUB_NAMES:
         return RegistryEndpoint(HUB, _HUB_API, is_hub=True)
     return RegistryEndpoint(registry, registry, is_named_plain=registry in plain)
+
+
+def spellings_of(registry: str, repository: str) -> tuple[str, ...]:
+    """Return every spelling of a place in a registry that a rule about it may have.
+
+    Host names have no case, and Docker Hub has several, and a namespace that may be left out.
+    """
+    host = registry.lower()
+    host = HUB if host in _HUB_NAMES else host
+    own = f"{host}/{repository}"
+    return (
+        (own, f"{host}/library/{repository}") if host == HUB and "/" not in repository else (own,)
+    )
 
 
 def plain_of(setting: str) -> frozenset[str]:

@@ -1,7 +1,10 @@
 """Images that a policy accepts and refuses, from a registry, the local store and files."""
 
+import io
 import json
+import tarfile
 from base64 import b64decode, b64encode
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,11 +13,12 @@ from fakes.little import Heard
 from fakes.policies import kit_image, renamed
 from fakes.quirky_registry import QuirkyRegistry
 from fakes.served import ROOT
-from fakes.signatures import bundle_in, new_signer, with_bundle
+from fakes.signatures import bundle_in, bundled, new_signer, with_bundle
 
+from mealkit.digest import Digest
 from mealkit.errors import MealkitError
-from mealkit.oci.descriptor import Platform
-from mealkit.oci.index import index_of
+from mealkit.oci.descriptor import INDEX, Descriptor, Platform
+from mealkit.oci.index import ImageIndex, index_of
 from mealkit.oci.reference import Reference
 from mealkit.pipeline.archives.loading import load
 from mealkit.pipeline.archives.saving import SaveRequest, save
@@ -28,14 +32,17 @@ from mealkit.pipeline.policy.admitting import (
 )
 from mealkit.pipeline.run.image_to_run import Wanted, image_to_run
 from mealkit.pipeline.signatures.signing import sign
+from mealkit.pipeline.signatures.verifying import Trusted, verify
 from mealkit.pipeline.statements.attesting import Predicate, attest
 from mealkit.pipeline.targets import ArchiveFile
 from mealkit.recipe.lock import read_lock
+from mealkit.stores.attached import SUBJECT
 from mealkit.stores.layout import write_layout
 from mealkit.stores.local import LocalStore
 from mealkit.stores.registry.push import push
 from mealkit.stores.registry.reaching import Registries
 from mealkit.stores.registry.referrers import RegistryReferrers, attach, detach, fallback_tag
+from mealkit.trust.keyring import KeyRing, TrustedKey
 from mealkit.trust.verified import SBOM
 
 LOCK = read_lock((ROOT / "kits/rake/kit.lock").read_bytes())
@@ -368,15 +375,81 @@ def test_a_registry_that_does_not_answer_is_not_unsigned(registry, home, policy)
     assert caught.value.problems[0].code.startswith("REGISTRY_")
 
 
-def test_an_archive_keeps_its_signatures_when_it_is_run(home, policy, tmp_path):
+@pytest.mark.parametrize("several", [False, True])
+def test_an_archive_keeps_its_signatures_when_it_is_run(home, policy, tmp_path, several):
     """What run stores from an archive is accepted by its name the next time, without the archive."""
     policy()
     publisher = home_at(tmp_path / "publisher")
-    LocalStore(publisher.store).put(KIT, ["rake:1.0.0"])
+    arm = kit_image(LOCK, architecture="arm64")
+    LocalStore(publisher.store).put(index_of([KIT, arm], {}) if several else KIT, ["rake:1.0.0"])
     sign("rake:1.0.0", KEY, publisher)
-    save(SaveRequest(("rake:1.0.0",), tmp_path / "rake.tar"), publisher, Heard())
+    one = "amd64" if several else None
+    request = SaveRequest(("rake:1.0.0",), tmp_path / "rake.tar", architecture=one)
+    save(request, publisher, Heard())
     target = ArchiveFile(f"oci-archive:{tmp_path}/rake.tar", tmp_path / "rake.tar")
     wanted = Wanted(target.text, target, Platform("linux", "amd64"), None)
     assert image_to_run(wanted, target, home, Heard()).digest == KIT.digest
+    if not several:  # the index in the archive is about an image that was left out
+        assert verify(target.text, Trusted(KeyRing((TrustedKey(KEY.public),))), home).verified
     (tmp_path / "rake.tar").unlink()
     assert require_accepted("rake:1.0.0", home, Heard())
+
+
+def forged_archive(folder: Path, raw_index: bytes, publisher) -> Path:
+    """An archive with an evil image, and a signed index that is said to be about it."""
+    evil = kit_image(LOCK, b"evil")
+    LocalStore(publisher.store).put(evil, ["rake:1.0.0"])
+    save(SaveRequest(("rake:1.0.0",), folder / "plain.tar"), publisher, Heard())
+    index = Descriptor(INDEX, Digest.of(raw_index), len(raw_index))
+    signature = bundled(KEY, index)
+    blobs = [raw_index, signature.raw_manifest]
+    blobs += [b"".join(map(bytes, blob.chunks())) for blob in signature.blobs]
+    with tarfile.open(folder / "plain.tar") as plain:
+        members = {item.name: plain.extractfile(item).read() for item in plain if item.isfile()}
+    members |= {f"blobs/sha256/{Digest.of(data).hex}": data for data in blobs}
+    form = json.loads(members["index.json"])
+    for item, subject in ((index, evil.digest), (signature.descriptor, index.digest)):
+        form["manifests"].append(replace(item, annotations={SUBJECT: subject}).as_json())
+    members["index.json"] = json.dumps(form).encode()
+    with tarfile.open(folder / "forged.tar", "w") as forged:
+        for name, data in members.items():
+            header = tarfile.TarInfo(name)
+            header.size = len(data)
+            forged.addfile(header, io.BytesIO(data))
+    return folder / "forged.tar"
+
+
+@pytest.mark.parametrize("kind", ["of another image", "a list of kits", "of this image"])
+def test_an_archive_cannot_say_which_index_covers_an_image(home, policy, tmp_path, kind):
+    """An index that is signed counts for an image only if it is an image index that lists it."""
+    policy()
+    listed = KIT if kind == "of another image" else kit_image(LOCK, b"evil")
+    form = json.loads(index_of([listed], {}).raw_manifest)
+    if kind == "a list of kits":
+        form["artifactType"] = "application/vnd.example.catalogue"
+    raw = json.dumps(form).encode()
+    path = forged_archive(tmp_path, raw, home_at(tmp_path / "publisher"))
+    if kind == "of this image":
+        assert load([path], home, Heard()).images
+        return
+    with pytest.raises(MealkitError) as caught:
+        load([path], home, Heard())
+    assert caught.value.problems[0].code == "IMAGE_INVALID"
+    target = ArchiveFile(f"oci-archive:{path}", path)
+    wanted = Wanted(target.text, target, Platform("linux", "amd64"), None)
+    assert "POLICY_UNSIGNED" in refused(image_to_run, wanted, target, home, Heard())
+    assert LocalStore(home.store).images() == []
+
+
+def test_a_signed_list_of_kits_is_not_a_signed_kit(registry, home, policy):
+    """An index with a type of its own, such as a catalogue, does not cover what it lists."""
+    policy()
+    evil = kit_image(LOCK, b"evil")
+    form = json.loads(index_of([evil], {}).raw_manifest)
+    raw = json.dumps(form | {"artifactType": "application/vnd.example.catalogue"}).encode()
+    text = push_as(registry, ImageIndex(raw, (evil,)), "team/rake", "1.0")
+    sign(text, KEY, home_at(home.root.parent / "publisher"))
+    with pytest.raises(MealkitError) as caught:
+        pulled(text, home)
+    assert [item.code for item in caught.value.problems] == ["IMAGE_NOT_FOUND"]
+    assert LocalStore(home.store).images() == []

@@ -125,6 +125,19 @@ def test_another_key():
     assert STRANGER.public.fingerprint in found.refused[0].message
 
 
+def test_many_signatures_by_others_are_a_few_problems():
+    """A problem is told once, and of hundreds of different ones only the first few."""
+    same = [bundled(STRANGER, KIT, f"https://example.org/{number}") for number in range(20)]
+    with pytest.raises(TrustError) as caught:
+        require_signed(gather(KIT, Listed(same), RING), KIT.digest, "here")
+    assert len(caught.value.problems) == 1
+    others = [bundled(new_signer(), KIT) for _ in range(40)]
+    with pytest.raises(TrustError) as caught:
+        require_signed(gather(KIT, Listed(others), RING), KIT.digest, "here")
+    assert len(caught.value.problems) == 17
+    assert caught.value.problems[-1].message == "24 more signatures do not count"
+
+
 def test_one_of_several_signers_is_enough():
     """A signature by another key does not hide the one that counts, in either layout."""
     artifacts = [bundled(STRANGER, KIT), bundled(TEAM, KIT), simple([STRANGER, TEAM], KIT)]
@@ -218,6 +231,10 @@ def _material(form):
     form["verificationMaterial"] = {"tlogEntries": []}
 
 
+def _both(form):
+    form["verificationMaterial"]["certificate"] = {"rawBytes": "AAAA"}
+
+
 INVALID = {
     "not JSON": lambda: b"{",
     "two names": lambda: b'{"mediaType":"a","mediaType":"b"}',
@@ -230,6 +247,7 @@ INVALID = {
     "two signatures": lambda: changed(bundled(TEAM, KIT), _two),
     "no signatures": lambda: changed(bundled(TEAM, KIT), _none),
     "of a file": lambda: changed(bundled(TEAM, KIT), _file),
+    "a key and a certificate": lambda: changed(bundled(TEAM, KIT), _both),
     "no key": lambda: changed(bundled(TEAM, KIT), _material),
     "two subjects": lambda: signed_bundle(
         statement(

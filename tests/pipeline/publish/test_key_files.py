@@ -78,6 +78,26 @@ def test_a_passphrase_from_a_descriptor_or_a_variable(pair, monkeypatch):
     assert signing_key_at(pair, PassphraseSource(), Heard()).public.name == "ECDSA P-256"
 
 
+def test_a_passphrase_that_is_not_text_is_not_shown(pair, monkeypatch):
+    """A variable may have any bytes; a wrong passphrase is not in the problem, not even a part."""
+    monkeypatch.setenv(PASSPHRASE_VARIABLE, os.fsdecode(b"dry\xffwords"))
+    assert PassphraseSource().read("k") == b"dry\xffwords"
+    with pytest.raises(MealkitError) as caught:
+        signing_key_at(pair, PassphraseSource(), Heard())
+    assert [item.code for item in caught.value.problems] == ["KEY_PASSPHRASE"]
+    assert "ff" not in caught.value.problems[0].message
+
+
+def test_a_public_key_cannot_sign(pair):
+    """The other half of the pair is named as such, without a warning about its mode."""
+    heard = Heard()
+    public = pair.with_name("team.key.pub")
+    with pytest.raises(MealkitError, match="is not a private key, which signing needs") as caught:
+        signing_key_at(public, PassphraseSource(), heard)
+    assert caught.value.problems[0].code == "KEY_INVALID"
+    assert heard.notices == []
+
+
 @pytest.mark.parametrize("content", [b"", b"\n", b"x" * 1025, None])
 def test_a_passphrase_file_that_is_not_one(content, tmp_path):
     """An empty, too long or missing file is a problem."""
