@@ -1,6 +1,5 @@
 """Publishes a catalogue as a site: reads every kit by its digest, and replaces the folder."""
 
-import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -45,7 +44,7 @@ def publish_site(
         StoreError, RegistryError: the catalogue cannot be read; ``DISK_*``.
     """
     name = one_catalog(catalog)
-    folder = Path(os.path.abspath(folder))  # noqa: PTH100  "." has no name that can be changed
+    folder = folder.resolve() if folder.name in {"", ".."} else folder
     _require_site(folder)
     with open_journal(name) as journal:
         catalogue = read_catalogue(journal)
