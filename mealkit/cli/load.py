@@ -23,7 +23,9 @@ def load(
     files: Annotated[
         list[Path],
         typer.Argument(
-            metavar="FILE...", help="The archive, or all its volumes.", show_default=False
+            metavar="FILE...",
+            help="The archive, or all its volumes; - for a file that is the standard input.",
+            show_default=False,
         ),
     ],
     *,
@@ -51,6 +53,7 @@ def load(
     from mealkit.pipeline.archives.proposing import write_proposal
 
     session = session_of(context)
+    files = [Path("/dev/stdin") if str(file) == "-" else file for file in files]
     if only_list:
         report = archive_list(files)
     else:

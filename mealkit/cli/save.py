@@ -82,6 +82,9 @@ def save(  # noqa: PLR0913  one parameter for each option
     *named, file = targets
     if not named:
         raise failure("USAGE", "no file to write is named", hint=EXAMPLES[0])
+    if file == "-" or (Path(file).exists() and not Path(file).is_file()):
+        message = f"{file} is not a file that an archive can be written to"
+        raise failure("USAGE", message, hint="name a new file, such as my-kit.tar", where="FILE")
     session = session_of(context)
     use_plain_http(plain_http)
     request = SaveRequest(

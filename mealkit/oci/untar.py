@@ -4,7 +4,8 @@ Formats: POSIX.1-2017 ustar and pax, GNU's long names and large numbers. Rejects
 interpret differently, so that every other tool sees what was checked: sparse files, pax headers
 with a path or size for all entries, two headers for one entry, names with a zero byte. Only one
 entry's names are in memory. A *plain* tar is what dpkg reads: without pax headers and special
-files, and with only zeros after its end.
+files, and with only zeros after its end. A *whole* tar has nothing that readers skip:
+zeros between its entries, and both blocks of zeros at its end.
 """
 
 import re
@@ -79,13 +80,17 @@ class TarMember:
 class TarStream:
     """Reads a tar once, from its first entry to its last."""
 
-    def __init__(self, source: Source, *, max_entries: int, is_plain: bool = False) -> None:
+    def __init__(
+        self, source: Source, *, max_entries: int, is_plain: bool = False, is_whole: bool = False
+    ) -> None:
         """Read from ``source``; more than ``max_entries`` headers of any kind are an error.
 
-        ``is_plain`` rejects everything that a plain tar does not have.
+        ``is_plain`` rejects everything that a plain tar does not have, ``is_whole`` what a whole
+        one does not have.
         """
         self._source = source
         self._is_plain = is_plain
+        self._is_whole = is_whole
         self._left_entries = max_entries
         self._max_entries = max_entries
         self._left_bytes = 0
@@ -139,7 +144,8 @@ class TarStream:
     def _block(self, *, is_first: bool) -> bytes | None:
         """Read a header's block and check its sum; return None at the end of the tar."""
         block = self._source.take(BLOCK_BYTES)
-        if not block and not is_first and not self._is_plain:
+        needs_end = self._is_plain or self._is_whole
+        if not block and not is_first and not needs_end:
             return None
         if is_first:
             _refuse_compressed(block)
@@ -158,12 +164,15 @@ class TarStream:
         return block
 
     def _check_end(self) -> None:
-        """Check what follows the first block of zeros: in a plain tar, only zeros."""
+        """Check what follows the first block of zeros: in a plain or whole tar, only zeros."""
+        reads_on = self._is_plain or self._is_whole
         following = self._source.take(BLOCK_BYTES)
+        if self._is_whole and len(following) < BLOCK_BYTES:
+            raise UntrustedError("it ends early")
         while following:
             if following.strip(b"\0"):
                 raise UntrustedError("it continues after a block of zeros")
-            following = self._source.take(_STEP_BYTES) if self._is_plain else b""
+            following = self._source.take(_STEP_BYTES) if reads_on else b""
 
     def _whole(self, size: int) -> bytes:
         """Read an extended header's data with its padding."""
@@ -173,7 +182,11 @@ class TarStream:
         return data[:size]
 
     def _pass_over(self) -> None:
-        self._source.skip(self._left_bytes + self._padding_bytes)
+        self._source.skip(self._left_bytes)
+        if not self._is_whole:
+            self._source.skip(self._padding_bytes)
+        elif self._source.take(self._padding_bytes).strip(b"\0"):
+            raise UntrustedError("it has other bytes than zeros between its entries")
         self._left_bytes = self._padding_bytes = 0
 
 

@@ -63,6 +63,28 @@ class PartialDownload:
             self._count(view[:written])
             view = view[written:]
 
+    def store(self, chunk: bytes | memoryview) -> None:
+        """Append bytes without hashing them: another thread gives the same ones to ``hash``.
+
+        Raises:
+            StoreError: ``DISK_FULL`` or ``DISK_DENIED``.
+        """
+        view = memoryview(chunk)
+        while view:
+            with disk_errors(self.path):
+                written = os.pwrite(self._handle, view, self.size_bytes)
+            self.size_bytes += written
+            view = view[written:]
+
+    def hash(self, chunk: bytes | memoryview) -> None:
+        """Hash bytes that ``store`` appends."""
+        self._state.update(chunk)
+
+    def sync(self) -> None:
+        """Wait until the bytes that were written so far are on the disk."""
+        with disk_errors(self.path):
+            os.fdatasync(self._handle)
+
     def may_resume(self, url: str, *, trusted: bool) -> bool:
         """Return whether this part may be continued from an address.
 

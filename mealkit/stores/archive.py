@@ -8,6 +8,7 @@ not make weights smaller.
 
 import posixpath
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from mealkit.oci.choosing import Source, find_image
 from mealkit.oci.descriptor import Descriptor, Platform
 from mealkit.oci.extent import check_size
 from mealkit.oci.image import Content, Image
-from mealkit.oci.index import MAX_INDEX_BYTES, SUBJECT, Index
+from mealkit.oci.index import LAYOUT_FILE, MAX_INDEX_BYTES, SUBJECT, Index
 from mealkit.oci.tar_source import FileSource
 from mealkit.oci.untar import EntryError, Kind, TarMember, TarStream, parts_of
 from mealkit.progress import Advance, silent
@@ -26,12 +27,13 @@ from mealkit.stores.blobs import FileBlob, RangesBlob, range_blob, ranges_bytes,
 from mealkit.stores.docker_archive import LIST_NAME, NamedEntry, Ranges, docker_entries
 from mealkit.stores.packed_archive import BLOBS, INDEX_NAME, NamedContent, packed
 from mealkit.stores.volume_reading import JoinedFiles, join_files
-from mealkit.untrusted import UntrustedError
+from mealkit.untrusted import UntrustedError, parse_json_object
 
 # Lists, configs, and layers, whose folders have no common name.
 _DOCKER_NAMES = (".json", ".tar")
 # One blob for each layer of each image.
 _MAX_ENTRIES = 100_000
+_MAX_LAYOUT_BYTES = 4096
 
 
 def write_archive(
@@ -109,8 +111,8 @@ class OpenedArchive:
 def open_joined(joined: JoinedFiles, *, strict: bool = False) -> OpenedArchive:
     """Open an archive in one or several files; raises as ``open_archive`` does.
 
-    ``strict`` refuses what readers interpret differently: a path that occurs twice or points
-    outside, special files, and links to blobs.
+    ``strict`` refuses what readers interpret differently or skip: a path that occurs twice or
+    points outside, special files, links to blobs, bytes between entries, and a missing end.
     """
     members = _members(joined, strict=strict)
     where = joined.where
@@ -129,6 +131,8 @@ def open_joined(joined: JoinedFiles, *, strict: bool = False) -> OpenedArchive:
         return OpenedArchive(*docker_entries(where, members), members)
     if found is None or sum(item.length for item in found) > MAX_INDEX_BYTES:
         raise _invalid(where, "has no index.json of an OCI layout")
+    if strict and LAYOUT_FILE in members:
+        _require_layout(where, members[LAYOUT_FILE])
     index = Index.parse(ranges_bytes(found), f"{where}: {INDEX_NAME}")
     source = Source(where, lambda item: small_bytes(blob_of(item)), blob_of)
     about = [item for item in index.descriptors if SUBJECT in item.annotations]
@@ -140,13 +144,23 @@ def open_joined(joined: JoinedFiles, *, strict: bool = False) -> OpenedArchive:
     return OpenedArchive((*entries, *(NamedEntry(item, ()) for item in about)), source, members)
 
 
+def _require_layout(where: str, ranges: Ranges) -> None:
+    """Check the file that says in which version of the format the rest is."""
+    stated: object = None
+    if sum(item.length for item in ranges) <= _MAX_LAYOUT_BYTES:
+        with suppress(UntrustedError):
+            stated = parse_json_object(ranges_bytes(ranges)).get("imageLayoutVersion")
+    if not (isinstance(stated, str) and stated.startswith("1.")):
+        raise _invalid(where, f"has an {LAYOUT_FILE} that does not state version 1")
+
+
 def _members(joined: JoinedFiles, *, strict: bool) -> dict[str, Ranges]:
     """Read the headers of a tar; later entries of one path win, or are refused."""
     try:
         with joined.stream() as stream:
             return dict(_ranges(joined, FileSource(stream), strict=strict))
     except UntrustedError as error:
-        hint = "if it is compressed, unpack it first: gunzip FILE"
+        hint = "if it is compressed, unpack it first, for instance with gunzip, unzstd or unxz"
         raise _invalid(joined.where, f"cannot be read as a tar file: {error}", hint) from error
     except OSError as error:
         where = joined.where
@@ -162,12 +176,12 @@ def _ranges(
     """
     links: dict[str, str] = {}
     found: dict[str, Ranges] = {}
-    for member in TarStream(source, max_entries=_MAX_ENTRIES).members():
+    for member in TarStream(source, max_entries=_MAX_ENTRIES, is_whole=strict).members():
         name = member.path.decode(errors="replace").removeprefix("./")
         if strict:
             _require_plain(member, name)
         is_blob = name.startswith(BLOBS) and HEX_NAME(name.removeprefix(BLOBS))
-        if not (is_blob or name.endswith(_DOCKER_NAMES)):
+        if not (is_blob or name == LAYOUT_FILE or name.endswith(_DOCKER_NAMES)):
             continue
         if member.kind is Kind.SYMLINK:
             target = member.target.decode(errors="replace")

@@ -143,9 +143,8 @@ def _head(path: Path) -> VolumeHead | None:
     except FileNotFoundError as error:
         raise failure("IMAGE_NOT_FOUND", f"there is no archive {path}", where=str(path)) from error
     except OSError as error:
-        if error.errno == errno.EINVAL and not path.is_dir():
-            message = f"{path} is not a regular file"
-            raise failure("IMAGE_INVALID", message, where=str(path)) from error
+        if error.errno == errno.EINVAL:
+            raise _not_a_file(path) from error
         raise failure("DISK_DENIED", f"{path}: {error.strerror}", where=str(path)) from error
     with disk_errors(path, f"reading {path}"):
         try:
@@ -157,6 +156,14 @@ def _head(path: Path) -> VolumeHead | None:
     except UntrustedError as error:
         found = _changed(path)
         raise failures([found or _damaged(path, f"{path}: {error}")]) from error
+
+
+def _not_a_file(path: Path) -> MealkitError:
+    hint = "write what comes from a pipe to a file first: parts of it are read in any order"
+    if path.is_dir():
+        hint = f"read an OCI layout with oci:{path}, as in mealkit run"
+    message = f"{path} is not a regular file"
+    return failure("IMAGE_INVALID", message, hint=hint, where=str(path))
 
 
 def _require_one_archive(paths: Sequence[Path], volumes: dict[Path, VolumeHead]) -> None:

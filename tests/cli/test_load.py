@@ -1,6 +1,9 @@
 """``mealkit save`` and ``mealkit load`` from the command line: what they print, and their codes."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -80,3 +83,22 @@ def test_what_cannot_be_done_is_said(line, code, said):
     _, told = run(line, code)
     assert said in told
     assert not list(Path().glob("kit.tar*"))
+
+
+def test_the_standard_input_is_read_if_it_is_a_file_and_nothing_is_saved_to_a_stream(tmp_path):
+    """An archive is read in any order, so a pipe is refused with what to do; as is its output."""
+    run("save base:1 kit.tar")
+    command = [sys.executable, "-m", "mealkit", "load", "-"]
+    environment = {**os.environ, "MEALKIT_HOME": "there"}
+    with Path("kit.tar").open() as file:
+        done = subprocess.run(
+            command, stdin=file, env=environment, capture_output=True, text=True, check=True
+        )
+    assert done.stdout.startswith("base:1  ")
+    raw = Path("kit.tar").read_bytes()
+    done = subprocess.run(command, input=raw, env=environment, capture_output=True, check=False)
+    assert (done.returncode, b"to a file first" in done.stderr) == (6, True)
+    os.mkfifo(tmp_path / "pipe")
+    for target in ("-", "pipe"):
+        assert "error[USAGE]" in run(f"save base:1 {target}", 3)[1]
+    assert not Path("-").exists()

@@ -2,6 +2,7 @@
 
 import json
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -25,6 +26,19 @@ def test_what_was_written_is_there_again(tmp_path):
         assert (part.size_bytes, part.digest) == (6, Digest.of(b"onetwo"))
         part.write(b"!")
         assert part.path.read_bytes() == b"onetwo!"
+
+
+def test_bytes_that_are_stored_and_hashed_in_two_threads_are_those_that_are_written(tmp_path):
+    """Whichever thread is ahead, and also after a part of them was written to the disk."""
+    chunks = [bytes([number]) * 1000 for number in range(50)]
+    with opened(tmp_path) as part:
+        part.write(b"begin")
+        with ThreadPoolExecutor(3) as threads:
+            list(threads.map(lambda use: [use(chunk) for chunk in chunks], (part.store, part.hash)))
+            threads.submit(part.sync).result()
+        whole = b"begin" + b"".join(chunks)
+        assert (part.size_bytes, part.digest) == (len(whole), Digest.of(whole))
+        assert part.path.read_bytes() == whole
 
 
 def test_a_new_start_throws_away_what_was_there(tmp_path):

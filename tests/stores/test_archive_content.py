@@ -175,6 +175,26 @@ def test_what_readers_would_see_differently_is_refused(file, image, change):
     assert refusal(rewritten(file, change)).code in {"IMAGE_INVALID", "BLOB_MISSING"}
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda raw: raw.replace(b'1.0.0"}' + bytes(40), b'1.0.0"}' + bytes(39) + b"x", 1),
+        lambda raw: raw.replace(b'"imageLayoutVersion":"1', b'"imageLayoutVersion":"9', 1),
+        lambda raw: raw[:-1024],
+        lambda raw: raw[:-512],
+        lambda raw: raw + b"x",
+    ],
+    ids=["between entries", "layout", "no end", "half an end", "more"],
+)
+def test_bytes_that_readers_skip_are_those_that_were_written(file, image, change):
+    """Else an archive that was changed on the way would be accepted as it is."""
+    raw = write(file, packed([NamedContent(image, ("test:1",))], ())).read_bytes()
+    assert read(file).images
+    assert change(raw) != raw
+    file.write_bytes(change(raw))
+    assert refusal(file).code == "IMAGE_INVALID"
+
+
 def test_a_manifest_with_other_bytes_is_refused(file, image):
     """It is compared with its digest before its content is read."""
     raw = image.raw_manifest.replace(b"test", b"best")

@@ -24,6 +24,8 @@ from mealkit.stores.blobs import VirtualBlob
 
 # Chunks that were read and are not hashed and written yet.
 _CHUNKS_AHEAD = 3
+# The disk begins to write after so many bytes; otherwise all are written at the end.
+_SYNCED_BYTES = 32 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,11 @@ def _copied(weight: WeightLayer, around: Around, part: PartialDownload, advance:
         layer.update(known)
     advance(part.size_bytes)
     blob, start = weight.layer.blob, len(around.head) + part.size_bytes
-    _spread(blob, start, weight.size_bytes - part.size_bytes, (part.write, layer.update), advance)
+    missing_bytes = weight.size_bytes - part.size_bytes
+    with ThreadPoolExecutor(1) as syncing:
+        to_disk = _Syncing(part, syncing)
+        uses = (to_disk.store, part.hash, layer.update)
+        _spread(blob, start, missing_bytes, uses, advance)
     if part.digest != weight.digest:
         found = part.digest
         part.discard()
@@ -117,6 +123,23 @@ def _copied(weight: WeightLayer, around: Around, part: PartialDownload, advance:
     return Digest.from_hex(layer.hexdigest())
 
 
+class _Syncing:
+    """Writes a part, and has the disk write what is there while the rest is read and hashed."""
+
+    def __init__(self, part: PartialDownload, pool: ThreadPoolExecutor) -> None:
+        self._part = part
+        self._pool = pool
+        self._synced_bytes = part.size_bytes
+        self._running: Future[None] | None = None
+
+    def store(self, chunk: memoryview) -> None:
+        self._part.store(chunk)
+        is_idle = self._running is None or self._running.done()
+        if is_idle and self._part.size_bytes - self._synced_bytes >= _SYNCED_BYTES:
+            self._synced_bytes = self._part.size_bytes
+            self._running = self._pool.submit(self._part.sync)
+
+
 def _spread(
     blob: Blob,
     offset: int,
@@ -124,7 +147,7 @@ def _spread(
     uses: tuple[Callable[[memoryview], object], ...],
     advance: Advance,
 ) -> None:
-    """Read bytes once, and use each chunk in several threads: one writes, one hashes."""
+    """Read bytes once, and use each chunk in several threads: one writes, the others hash."""
     buffers = [bytearray(CHUNK_BYTES) for _ in range(_CHUNKS_AHEAD + 1)]
     waiting = deque[list[Future[object]]]()
     pools = [ThreadPoolExecutor(1) for _ in uses]

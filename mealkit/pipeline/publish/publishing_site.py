@@ -44,6 +44,7 @@ def publish_site(
         StoreError, RegistryError: the catalogue cannot be read; ``DISK_*``.
     """
     name = one_catalog(catalog)
+    folder = folder.resolve() if folder.name in {"", ".."} else folder
     _require_site(folder)
     with open_journal(name) as journal:
         catalogue = read_catalogue(journal)

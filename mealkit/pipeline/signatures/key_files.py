@@ -103,7 +103,7 @@ def write_key_pair(path: Path, algorithm: Algorithm, passphrase: bytes | None) -
         BuildError: ``OUTPUT_EXISTS``: one of the files exists.
         StoreError: ``DISK_DENIED``.
     """
-    public_path = path.with_name(path.name + ".pub")
+    public_path = path.parent / f"{path.name}.pub"
     for file in (path, public_path):
         if file.exists():
             hint = "choose another name; a key that was used must stay, so that it can be checked"

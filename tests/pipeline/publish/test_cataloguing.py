@@ -5,6 +5,7 @@ import shutil
 import subprocess
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from fakes.listed import listed_entry, write_side_by_side
@@ -351,7 +352,7 @@ def content(folder):
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 
-def test_the_site_is_replaced_as_a_whole(published, catalog, tmp_path):
+def test_the_site_is_replaced_as_a_whole(published, catalog, tmp_path, monkeypatch):
     """The same catalogue gives the same bytes; what is no longer listed is no longer there."""
     registry, home = published
     for version in ("1.9.0", "1.10.0"):
@@ -366,6 +367,8 @@ def test_the_site_is_replaced_as_a_whole(published, catalog, tmp_path):
     remove("little:1.9.0", catalog)
     publish_site(folder, catalog, None, home, Heard())
     assert not (folder / "kits/little/1.9.0.html").exists()
+    monkeypatch.chdir(folder)
+    assert publish_site(Path(), catalog, None, home, Heard()).folder == str(folder)
     assert [path.name for path in tmp_path.iterdir()] == ["site"]
 
 

@@ -6,6 +6,7 @@ import stat
 import subprocess
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from fakes.little import Heard
@@ -62,6 +63,7 @@ def test_a_key_is_never_overwritten(existing, tmp_path):
     (tmp_path / existing).write_text("mine")
     made = tmp_path / "team.key"
     assert code_of(lambda: write_key_pair(made, Algorithm.ED25519, None)) == "OUTPUT_EXISTS"
+    assert code_of(lambda: write_key_pair(Path(), Algorithm.ED25519, None)) == "OUTPUT_EXISTS"
     assert [path.name for path in tmp_path.iterdir()] == [existing]
 
 
