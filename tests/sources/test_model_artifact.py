@@ -255,6 +255,45 @@ def test_a_mirror_helps_where_a_registry_fails(weights, pushed, model, reading, 
     assert paths[Digest.of(CONFIG)].read_bytes() == CONFIG
 
 
+@pytest.mark.parametrize("is_stated", [True, False], ids=["digests", "tags"])
+def test_a_mirror_with_another_artifact_of_the_same_name_is_read_at_its_own_digest(
+    is_stated, weights, pushed, model, reading, tmp_path, registry, registries
+):
+    """A lock has no hosts; a mirror that packed the same files otherwise still gives them."""
+    with Registry(tmp_path / "other") as other:
+        first, second = as_raw(weights), as_tars(weights)
+        for server, artifact in ((other, first), (registry, second)):
+            push(artifact, Reference(server.host, "models/twin", "1"), registries)
+        ends = [f"@{item.digest}" if is_stated else "" for item in (first, second)]
+        mirror = {"source": "oci", "reference": f"{registry.host}/models/twin:1{ends[1]}"}
+        kit = model(place(f"{other.host}/models/twin:1{ends[0]}", mirrors=[mirror]))
+        files, _, _ = resolve_weights(tmp_path, kit, reading)
+        assert [origin.digest for origin in files[0].origins] == [first.digest, second.digest]
+    for file in files:  # so every file is fetched
+        reading.downloader.cache.drop(file.sha256)
+    fetched = fetch_weights(tmp_path, kit, files, reading)
+    assert [fetched[file.sha256].read_bytes() for file in files] == [CONFIG, weights]
+
+
+def test_entries_from_one_repository_are_each_read_at_their_own_digest(
+    weights, safetensors, pushed, model, reading, tmp_path, registry, registries
+):
+    """A pattern of the first entry also matches the path of the second's file."""
+    other = safetensors({"v": ("F32", [4], 16)})
+    first = pack(layer(f"{CNCF}.weight.v1.raw", weights, "model.safetensors"))
+    second = pack(layer(f"{CNCF}.weight.v1.raw", other, "adapter.safetensors"))
+    for tag, artifact in (("1", first), ("2", second)):
+        push(artifact, Reference(registry.host, "models/two", tag), registries)
+    entries = [
+        place(f"{registry.host}/models/two:1", "*.safetensors"),
+        place(f"{registry.host}/models/two:2", "*.safetensors", into="adapters"),
+    ]
+    kit = model(*entries)
+    files, _, _ = resolve_weights(tmp_path, kit, reading)
+    fetched = fetch_weights(tmp_path, kit, files, reading)
+    assert [fetched[file.sha256].read_bytes() for file in files] == [other, weights]
+
+
 def test_an_asserted_digest_decides(weights, pushed, model, reading, tmp_path):
     """Before anything is downloaded, and for a file in an archive after its bytes were read."""
     for form in (as_raw, as_tars):
