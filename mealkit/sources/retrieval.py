@@ -198,11 +198,11 @@ def _open_places(
     stack: ExitStack,
 ) -> list[PlaceReader]:
     """Open an entry's places in the kit's order, each at what the lock resolved it to."""
-    own = tuple(given_by(entry, locked).values())
+    own = given_by(entry, locked)
     return [
-        stack.enter_context(closing(open_place(place, kit_folder, supplies, revision)))
+        stack.enter_context(closing(open_place(place, kit_folder, supplies, revision, own)))
         for place in (entry, *entry.mirrors)
-        for revision in locked_revisions(place, own) or (None,)
+        for revision in locked_revisions(place, tuple(own.values())) or (None,)
     ]
 
 

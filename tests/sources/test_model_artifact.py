@@ -20,6 +20,7 @@ from mealkit.oci.reference import Reference
 from mealkit.recipe.kit import Task
 from mealkit.recipe.lock import LockedModel
 from mealkit.recipe.origins import OciOrigin
+from mealkit.sources.fallback import open_place
 from mealkit.sources.folder_changes import changed_weights
 from mealkit.sources.retrieval import fetch_weights
 from mealkit.sources.source import Supplies
@@ -292,6 +293,26 @@ def test_entries_from_one_repository_are_each_read_at_their_own_digest(
     files, _, _ = resolve_weights(tmp_path, kit, reading)
     fetched = fetch_weights(tmp_path, kit, files, reading)
     assert [fetched[file.sha256].read_bytes() for file in files] == [other, weights]
+
+
+def test_an_archive_is_read_once_for_all_files_that_are_wanted(
+    weights, pushed, model, reading, tmp_path
+):
+    """The second file is in the cache when the first was fetched; another file is not."""
+    data = {"model.safetensors": weights, "config.json": CONFIG, "other.json": b"{}"}
+    reference = pushed(pack(layer(f"{CNCF}.weight.v1.tar", tar_of(data))), "once")
+    (entry,) = model(place(reference)).weights
+    wanted = ["config.json", "model.safetensors"]
+    with closing(open_place(entry, tmp_path, reading, names=wanted)) as reader:
+        reader.fetch("config.json", Digest.of(CONFIG), len(CONFIG))
+        cache = reading.downloader.cache
+        assert cache.path(Digest.of(weights)) is not None
+        assert cache.path(Digest.of(b"{}")) is None
+        found = reader.fetch("model.safetensors", Digest.of(weights), len(weights))
+        assert found.read_bytes() == weights
+        with pytest.raises(MealkitError) as raised:
+            reader.fetch("config.json", Digest.of(b"x"), 1)
+    assert raised.value.problems[0].code == "SOURCE_DIGEST"
 
 
 def test_an_asserted_digest_decides(weights, pushed, model, reading, tmp_path):
