@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mealkit.cli.options import (
+    AllowFolder,
     Json,
     Licences,
-    OptionalKeyFile,
     PassphraseFd,
     PassphraseFile,
     PlainHttp,
@@ -62,10 +62,13 @@ def attest(  # noqa: PLR0913  one parameter for each option
     print_only: Annotated[
         bool, typer.Option("--print", help="Print the statement, and sign nothing.")
     ] = False,
-    key: OptionalKeyFile = None,
+    key: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The private key (mealkit keygen).")
+    ] = None,
     passphrase_file: PassphraseFile = None,
     passphrase_fd: PassphraseFd = None,
     plain_http: PlainHttp = [],  # noqa: B006
+    allow_folder: AllowFolder = [],  # noqa: B006
     as_json: Json = False,
 ) -> None:
     """Sign statements about an image: its SBOM, its provenance, a test result, or your own.
@@ -83,7 +86,7 @@ def attest(  # noqa: PLR0913  one parameter for each option
     session = session_of(context)
     use_plain_http(plain_http)
     progress = session.progress(as_json=as_json or print_only)
-    options = ClaimOptions(kit, builder or BUILDER, licences)
+    options = ClaimOptions(kit, builder or BUILDER, licences, tuple(allow_folder))
     kinds = kind or ["sbom", "provenance"]
     made = [
         _predicate(item, target, predicate, options, session.home, progress)

@@ -102,7 +102,7 @@ def build(  # noqa: PLR0913  one parameter for each option
     if modelpack:
         from mealkit.pipeline.publish.packing import push_modelpacks
 
-        packs = push_modelpacks(str(report.digest), push, session.home, progress)
+        packs = push_modelpacks(str(report.digest), push, session.home, progress, signer)
         report = replace(report, delivered=(*report.delivered, *packs))
     if signer is not None:
         line = f"signed by the key {signer.public.fingerprint}"

@@ -3,7 +3,7 @@
 An error that a mirror cannot solve, such as a full disk, is raised immediately.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TypeVar, assert_never
 
@@ -43,12 +43,16 @@ _TELLING = (
 
 
 def open_place(
-    place: Place, kit_folder: Path, supplies: Supplies, locked: str | None = None
+    place: Place,
+    kit_folder: Path,
+    supplies: Supplies,
+    locked: str | None = None,
+    names: Collection[str] = (),
 ) -> PlaceReader:
     """Return the adapter of a place; this makes no request.
 
     ``locked`` is the commit to which a lock resolved a revision on the Hub, or the digest to which
-    it resolved the tag of an artifact.
+    it resolved the tag of an artifact; ``names`` are the files that will be fetched.
     """
     match place:
         case HubPlace():
@@ -60,7 +64,7 @@ def open_place(
         case FolderPlace():
             return FolderReader(place, kit_folder, supplies)
         case OciPlace():
-            return ArtifactReader(place, supplies, Digest(locked) if locked else None)
+            return ArtifactReader(place, supplies, Digest(locked) if locked else None, names)
         case _:
             assert_never(place)
 

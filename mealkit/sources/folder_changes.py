@@ -17,7 +17,7 @@ from mealkit.sources.formats import Format
 from mealkit.sources.kit_folder import FolderReader
 from mealkit.sources.ranges import FileRanges, RangeReader
 from mealkit.sources.read_shape import ModelFile, shape_of
-from mealkit.sources.retrieval import gave, locked_revision, name_at
+from mealkit.sources.retrieval import given_by, locked_revisions, name_at
 from mealkit.sources.source import PinnedFile, Supplies
 from mealkit.sources.weights import forms_of, require_apart
 
@@ -142,24 +142,24 @@ def _pinned_model(model: Model, locked: LockedModel) -> Model:
 def _pinned_entry(entry: Weights, locked: LockedModel) -> Weights:
     if isinstance(entry, FolderWeights):
         return entry
-    own: dict[str, LockedFile] = {}
-    for file in locked.files:
-        name = name_at(entry, file.path)
-        if name is not None and gave(entry, name, file):
-            own[name] = file
+    own = given_by(entry, locked.files)
+    first, *others = _at_revisions(entry, own.values())
+    mirrors = [at for place in entry.mirrors for at in _at_revisions(place, own.values())]
     update = {
         "files": tuple(own),
         "sha256": {name: file.sha256.hex for name, file in own.items()},
-        "mirrors": tuple(_at_revision(place, own.values()) for place in entry.mirrors),
+        "mirrors": (*others, *mirrors),
     }
-    return _at_revision(entry.model_copy(update=update), own.values())
+    return first.model_copy(update=update)
 
 
-def _at_revision(place: P, locked: Collection[LockedFile]) -> P:
-    """Return a place at the locked commit or digest; one without either as it is."""
-    revision = locked_revision(place, tuple(locked))
-    if revision is None:
-        return place
+def _at_revisions(place: P, locked: Collection[LockedFile]) -> list[P]:
+    """Return a place at each commit or digest it may be locked to; one without either as it is."""
+    revisions = locked_revisions(place, tuple(locked))
+    return [_at_revision(place, revision) for revision in revisions] or [place]
+
+
+def _at_revision(place: P, revision: str) -> P:
     if isinstance(place, HubPlace):
         return place.model_copy(update={"revision": revision})
     if isinstance(place, OciPlace):

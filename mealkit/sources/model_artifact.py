@@ -5,7 +5,7 @@ layer that is an archive is fetched, and deleted again when the place is closed.
 """
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,14 +50,25 @@ _AS_SOURCE = {
 
 
 class ArtifactReader:
-    """An artifact; ``digest`` is the one to which a lock resolved its tag."""
+    """An artifact; ``digest`` is the one to which a lock resolved its tag.
 
-    def __init__(self, place: OciPlace, supplies: Supplies, digest: Digest | None = None) -> None:
+    ``names`` are the files that will be fetched: an archive is read once for all of them.
+    """
+
+    def __init__(
+        self,
+        place: OciPlace,
+        supplies: Supplies,
+        digest: Digest | None = None,
+        names: Collection[str] = (),
+    ) -> None:
         self._reference = _at(Reference.parse(place.reference), digest)
         self._supplies = supplies
         self._where = place.reference
         self._lock = threading.Lock()
         self._read: _Model | None = None
+        self._names = tuple(names)
+        self._unpacked: dict[str, tuple[Digest, Path]] = {}
         self._archives: set[Digest] = set()
 
     def pin(self, patterns: Sequence[str], asserted: Mapping[str, Digest]) -> list[PinnedFile]:
@@ -71,7 +82,7 @@ class ArtifactReader:
                 if name is not None and matches(name, patterns)
             }
             if any(is_pattern(item) or item not in direct for item in patterns):
-                pinned |= self._from_archives(patterns, asserted, pinned)
+                pinned |= self._pinned_in_archives(patterns, asserted, pinned)
             self._require_found(patterns, pinned, model)
             return [pinned[name] for name in select(list(pinned), patterns, self._where)]
 
@@ -88,11 +99,10 @@ class ArtifactReader:
                 if layer.is_the_file and layer.name == name:
                     require_digest(name, expected, layer.descriptor.digest, self._where)
                     return self._fetched(layer, is_counted=True)
-            found = self._extracted([name], {name: expected}).get(name)
-            if found is None:
-                raise failure("SOURCE_NOT_FOUND", f"there is no {name}", where=self._where)
+            digest, path = self._from_archive(name)
+            require_digest(name, expected, digest, self._where)
             self._supplies.task.advance(size_bytes)
-            return found[1]
+            return path
 
     def notices(self) -> list[Problem]:
         """Return a problem if the reference is a tag, with the digest that it now means."""
@@ -121,13 +131,22 @@ class ArtifactReader:
         ranges: RangeReader = FileRanges(cached) if cached else _BlobRanges(self, self._blob(item))
         return PinnedFile(name, item.digest, item.size_bytes, ranges)
 
-    def _from_archives(
+    def _from_archive(self, name: str) -> tuple[Digest, Path]:
+        with self._lock:
+            if name not in self._unpacked:
+                self._unpacked |= self._extracted([name, *self._names], {})
+        if name not in self._unpacked:
+            raise failure("SOURCE_NOT_FOUND", f"there is no {name}", where=self._where)
+        return self._unpacked[name]
+
+    def _pinned_in_archives(
         self,
         patterns: Sequence[str],
         asserted: Mapping[str, Digest],
         known: Mapping[str, PinnedFile],
     ) -> dict[str, PinnedFile]:
-        files = self._extracted(patterns, asserted)
+        with self._lock:
+            files = self._extracted(patterns, asserted)
         twice = sorted(set(files) & set(known))
         if twice:
             raise UntrustedError(f"it has the file {shown(twice[0])} twice")
@@ -139,29 +158,26 @@ class ArtifactReader:
     def _extracted(
         self, patterns: Sequence[str], asserted: Mapping[str, Digest]
     ) -> dict[str, tuple[Digest, Path]]:
-        """Extract the matching files of all archives, one thread at a time."""
+        """Extract the matching files of all archives; the caller has the lock."""
         cache = self._supplies.downloader.cache
         found: dict[str, tuple[Digest, Path]] = {}
-        with self._lock:
-            for layer in self._model_unlocked().found.layers:
-                if layer.is_the_file or not _may_match(layer, patterns):
-                    continue
-                if cache.path(layer.descriptor.digest) is None:
-                    self._archives.add(layer.descriptor.digest)
-                path = self._fetched(layer, is_counted=False)
-                files = extracted(
-                    layer,
-                    path,
-                    lambda name: matches(name, patterns),
-                    cache,
-                    lambda name, digest: require_digest(
-                        name, asserted.get(name), digest, self._where
-                    ),
-                )
-                twice = sorted(set(files) & set(found))
-                if twice:
-                    raise UntrustedError(f"it has the file {shown(twice[0])} twice")
-                found |= files
+        for layer in self._model_unlocked().found.layers:
+            if layer.is_the_file or not _may_match(layer, patterns):
+                continue
+            if cache.path(layer.descriptor.digest) is None:
+                self._archives.add(layer.descriptor.digest)
+            path = self._fetched(layer, is_counted=False)
+            files = extracted(
+                layer,
+                path,
+                lambda name: matches(name, patterns),
+                cache,
+                lambda name, digest: require_digest(name, asserted.get(name), digest, self._where),
+            )
+            twice = sorted(set(files) & set(found))
+            if twice:
+                raise UntrustedError(f"it has the file {shown(twice[0])} twice")
+            found |= files
         return found
 
     def _fetched(self, layer: ModelLayer, *, is_counted: bool) -> Path:

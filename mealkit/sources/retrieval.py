@@ -91,14 +91,8 @@ def read_beside(
     Raises:
         SourceError: no place has it, or it is larger than ``max_bytes``.
     """
-    own = [file for file in locked if name_at(entry, file.path) is not None]
     with ExitStack() as stack:
-        readers = [
-            stack.enter_context(
-                closing(open_place(place, kit_folder, supplies, locked_revision(place, own)))
-            )
-            for place in (entry, *entry.mirrors)
-        ]
+        readers = _open_places(entry, kit_folder, locked, supplies, stack)
         ((file,), _) = first_that_works(readers, lambda reader: reader.pin([name], {}))
         if file.size_bytes > max_bytes:
             message = f"{name} has {file.size_bytes} bytes; at most {max_bytes} are read"
@@ -127,15 +121,10 @@ class _Sites:
     ) -> None:
         self._model = model
         self._down: dict[int, MealkitError] = {}
-        self._readers: dict[int, list[PlaceReader]] = {}
-        for entry in model.weights:
-            own = [file for file in locked if name_at(entry, file.path) is not None]
-            self._readers[id(entry)] = [
-                stack.enter_context(
-                    closing(open_place(place, kit_folder, supplies, locked_revision(place, own)))
-                )
-                for place in (entry, *entry.mirrors)
-            ]
+        self._readers: dict[int, list[PlaceReader]] = {
+            id(entry): _open_places(entry, kit_folder, locked, supplies, stack)
+            for entry in model.weights
+        }
 
     def of(self, file: LockedFile) -> tuple[str, list[PlaceReader]]:
         """Return a file's name at its places, and the places in the kit's order."""
@@ -201,17 +190,51 @@ class _Job:
         return path
 
 
-def locked_revision(place: Place, locked: Sequence[LockedFile]) -> str | None:
-    """Return the commit or the digest that the lock resolved a place's revision or tag to."""
+def _open_places(
+    entry: Weights,
+    kit_folder: Path,
+    locked: Sequence[LockedFile],
+    supplies: Supplies,
+    stack: ExitStack,
+) -> list[PlaceReader]:
+    """Open an entry's places in the kit's order, each at what the lock resolved it to."""
+    own = given_by(entry, locked)
+    return [
+        stack.enter_context(closing(open_place(place, kit_folder, supplies, revision, own)))
+        for place in (entry, *entry.mirrors)
+        for revision in locked_revisions(place, tuple(own.values())) or (None,)
+    ]
+
+
+def locked_revisions(place: Place, locked: Sequence[LockedFile]) -> tuple[str, ...]:
+    """Return the commits or digests that a place's revision or tag may have been resolved to.
+
+    They are several if two places have repositories of one name, since a lock has no hosts.
+    ``locked`` are the files of the place's entry.
+    """
+    found: list[str] = []
     for origin in (origin for file in locked for origin in file.origins):
         match place, origin:
             case HubPlace(), HubOrigin() if origin.repo == place.repo:
-                return origin.commit
+                found.append(origin.commit)
             case OciPlace(), OciOrigin() if origin.repository == repository_of(place):
-                return str(origin.digest)
+                found.append(str(origin.digest))
             case _:
                 pass
-    return None
+    stated = _stated_revision(place)
+    return (stated,) if stated in found else tuple(dict.fromkeys(found))
+
+
+def _stated_revision(place: Place) -> str | None:
+    """Return what the kit itself states: a commit, a branch or a digest."""
+    match place:
+        case HubPlace():
+            return place.revision
+        case OciPlace():
+            digest = Reference.parse(place.reference).digest
+            return None if digest is None else str(digest)
+        case _:
+            return None
 
 
 def repository_of(place: OciPlace) -> str:
@@ -224,6 +247,12 @@ def name_at(entry: Weights, path: str) -> str | None:
     prefix = path_in_image(entry, "")
     name = path.removeprefix(prefix)
     return name if path.startswith(prefix) and matches(name, entry.files) else None
+
+
+def given_by(entry: Weights, locked: Sequence[LockedFile]) -> dict[str, LockedFile]:
+    """Return the locked files that an entry gives, by their names at its places."""
+    named = ((name_at(entry, file.path), file) for file in locked)
+    return {name: file for name, file in named if name is not None and gave(entry, name, file)}
 
 
 def gave(entry: Weights, name: str, file: LockedFile) -> bool:

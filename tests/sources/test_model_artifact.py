@@ -6,6 +6,7 @@ import json
 import tarfile
 from collections.abc import Iterator
 from contextlib import closing
+from shutil import rmtree
 
 import pytest
 from fakes.served import Registry
@@ -19,6 +20,7 @@ from mealkit.oci.reference import Reference
 from mealkit.recipe.kit import Task
 from mealkit.recipe.lock import LockedModel
 from mealkit.recipe.origins import OciOrigin
+from mealkit.sources.fallback import open_place
 from mealkit.sources.folder_changes import changed_weights
 from mealkit.sources.retrieval import fetch_weights
 from mealkit.sources.source import Supplies
@@ -253,6 +255,64 @@ def test_a_mirror_helps_where_a_registry_fails(weights, pushed, model, reading, 
     assert "SOURCE_NOT_FOUND" in [notice.code for notice in notices]
     paths = fetch_weights(tmp_path, kit, files, reading)
     assert paths[Digest.of(CONFIG)].read_bytes() == CONFIG
+
+
+@pytest.mark.parametrize("is_stated", [True, False], ids=["digests", "tags"])
+def test_a_mirror_with_another_artifact_of_the_same_name_is_read_at_its_own_digest(
+    is_stated, weights, pushed, model, reading, tmp_path, registry, registries
+):
+    """A lock has no hosts; a mirror that packed the same files otherwise still gives them."""
+    with Registry(tmp_path / "other") as other:
+        first, second = as_raw(weights), as_tars(weights)
+        for server, artifact in ((other, first), (registry, second)):
+            push(artifact, Reference(server.host, "models/twin", "1"), registries)
+        ends = [f"@{item.digest}" if is_stated else "" for item in (first, second)]
+        mirror = {"source": "oci", "reference": f"{registry.host}/models/twin:1{ends[1]}"}
+        kit = model(place(f"{other.host}/models/twin:1{ends[0]}", mirrors=[mirror]))
+        files, _, _ = resolve_weights(tmp_path, kit, reading)
+        assert [origin.digest for origin in files[0].origins] == [first.digest, second.digest]
+        rmtree(tmp_path / "other")
+        fetched = fetch_weights(tmp_path, kit, files, reading)
+    assert [fetched[file.sha256].read_bytes() for file in files] == [CONFIG, weights]
+
+
+def test_entries_from_one_repository_are_each_read_at_their_own_digest(
+    weights, safetensors, pushed, model, reading, tmp_path, registry, registries
+):
+    """A pattern of the first entry also matches the path of the second's file."""
+    other = safetensors({"v": ("F32", [4], 16)})
+    first = pack(layer(f"{CNCF}.weight.v1.raw", weights, "model.safetensors"))
+    second = pack(layer(f"{CNCF}.weight.v1.raw", other, "adapter.safetensors"))
+    for tag, artifact in (("1", first), ("2", second)):
+        push(artifact, Reference(registry.host, "models/two", tag), registries)
+    entries = [
+        place(f"{registry.host}/models/two:1", "*.safetensors"),
+        place(f"{registry.host}/models/two:2", "*.safetensors", into="adapters"),
+    ]
+    kit = model(*entries)
+    files, _, _ = resolve_weights(tmp_path, kit, reading)
+    fetched = fetch_weights(tmp_path, kit, files, reading)
+    assert [fetched[file.sha256].read_bytes() for file in files] == [other, weights]
+
+
+def test_an_archive_is_read_once_for_all_files_that_are_wanted(
+    weights, pushed, model, reading, tmp_path
+):
+    """The second file is in the cache when the first was fetched; another file is not."""
+    data = {"model.safetensors": weights, "config.json": CONFIG, "other.json": b"{}"}
+    reference = pushed(pack(layer(f"{CNCF}.weight.v1.tar", tar_of(data))), "once")
+    (entry,) = model(place(reference)).weights
+    wanted = ["config.json", "model.safetensors"]
+    with closing(open_place(entry, tmp_path, reading, names=wanted)) as reader:
+        reader.fetch("config.json", Digest.of(CONFIG), len(CONFIG))
+        cache = reading.downloader.cache
+        assert cache.path(Digest.of(weights)) is not None
+        assert cache.path(Digest.of(b"{}")) is None
+        found = reader.fetch("model.safetensors", Digest.of(weights), len(weights))
+        assert found.read_bytes() == weights
+        with pytest.raises(MealkitError) as raised:
+            reader.fetch("config.json", Digest.of(b"x"), 1)
+    assert raised.value.problems[0].code == "SOURCE_DIGEST"
 
 
 def test_an_asserted_digest_decides(weights, pushed, model, reading, tmp_path):

@@ -221,7 +221,17 @@ def test_the_same_lock_gives_the_same_bytes_and_another_one_another_serial_numbe
         (["apache-2.0"], [{"expression": "Apache-2.0"}]),
         (["MIT", "BSD-2-Clause OR MIT"], [{"expression": "MIT AND (BSD-2-Clause OR MIT)"}]),
         (["Llama 3 Community"], [{"license": {"name": "Llama 3 Community"}}]),
-        (["mit", "ours"], [{"license": {"name": "MIT"}}, {"license": {"name": "ours"}}]),
+        (["mit", "ours"], [{"license": {"id": "MIT"}}, {"license": {"name": "ours"}}]),
+        (
+            ["ours", "GPL-2.0+", "LicenseRef-x", "mit OR 0BSD", "GPL-2.0-or-later"],
+            [
+                {"license": {"name": "ours"}},
+                {"license": {"name": "GPL-2.0+"}},
+                {"license": {"name": "LicenseRef-x"}},
+                {"license": {"name": "MIT OR 0BSD"}},
+                {"license": {"id": "GPL-2.0-or-later"}},
+            ],
+        ),
     ],
 )
 def test_licences_are_expressions_if_spdx_knows_them(texts, choice):

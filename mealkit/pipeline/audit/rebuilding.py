@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 from mealkit import __version__
 from mealkit.assembly.assemble import Assembly, assemble, own_weight
@@ -270,11 +272,35 @@ def _first_field(expected: bytes, found: bytes) -> str:
         theirs = parse_json_object(found)
     except UntrustedError as error:
         return f"it cannot be read: {error}"
-    change = next(iter(compare(ours, theirs)), None)
-    if change is None:
+    path, before, after = _innermost("", ours, theirs)
+    if before == after:
         return "the same fields are written differently"
-    before, after = (shown(json.dumps(value)) for value in (change.before, change.after))
-    return f"{change.path}: expected {before}, found {after}"
+    return f"{path}: expected {_in_words(before)}, found {_in_words(after)}"
+
+
+def _innermost(path: str, ours: Any, theirs: Any) -> tuple[str, Any, Any]:
+    """Return the path of the first difference, also in lists, and both values."""
+    change = next(iter(compare(ours, theirs, path)), None)
+    if change is None:
+        return path, ours, theirs
+    before, after = change.before, change.after
+    if not isinstance(before, list) or not isinstance(after, list):
+        return change.path, before, after
+    rows = enumerate(zip_longest(before, after))
+    number, (one, other) = next((at, pair) for at, pair in rows if pair[0] != pair[1])
+    return _innermost(f"{change.path}[{number}]", one, other)
+
+
+def _in_words(value: Any) -> str:
+    match value:
+        case None:
+            return "nothing"
+        case str():
+            return shown(value)
+        case bool() | int() | float():
+            return json.dumps(value)
+        case _:
+            return shown(json.dumps(value))
 
 
 def _unproven(layer: LayerPlan, error: Unavailable, one: _Rebuilt) -> Problem:

@@ -12,7 +12,7 @@ from mealkit.errors import MealkitError, failure
 from mealkit.recipe.kit import Kit, Weights
 from mealkit.recipe.lock import LockedFile
 from mealkit.recipe.publisher_signature import USUAL_SIGNATURE, LockedSignature, SignedBy
-from mealkit.sources.retrieval import gave, name_at, read_beside
+from mealkit.sources.retrieval import given_by, read_beside
 from mealkit.sources.source import Supplies
 from mealkit.trust.model_signing import read_model_signature, verify_model_signature
 from mealkit.trust.signing_keys import PublicKey, read_public_key
@@ -37,16 +37,10 @@ def verify_publishers(
     found: list[LockedSignature] = []
     for index, entry in enumerate(kit.model.weights):
         if entry.signed_by is not None:
-            own = _own_files(entry, files)
+            own = given_by(entry, files)
             raw = _signature(entry, entry.signed_by, kit_folder, signers, files, supplies)
             found.append(_verified(entry.signed_by, raw, own, signers, f"model.weights.{index}"))
     return tuple(found)
-
-
-def _own_files(entry: Weights, files: Sequence[LockedFile]) -> dict[str, LockedFile]:
-    """Return the files that an entry gives, by their names at its places."""
-    named = ((name_at(entry, file.path), file) for file in files)
-    return {name: file for name, file in named if name is not None and gave(entry, name, file)}
 
 
 def _signature(

@@ -19,6 +19,7 @@ from mealkit.oci.reference import Reference
 from mealkit.paths import MODELS
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.image.image_lock import lock_of
+from mealkit.pipeline.signatures.signing import sign_in_registry
 from mealkit.pipeline.targets import registry_named
 from mealkit.plan.layers import LayerKind
 from mealkit.progress import Progress
@@ -29,6 +30,7 @@ from mealkit.stores.registry.layer_limits import require_fits
 from mealkit.stores.registry.push import PushReport
 from mealkit.stores.registry.reaching import Registries
 from mealkit.stores.registry.referrers import attach
+from mealkit.trust.signing_keys import SigningKey
 from mealkit.untrusted import UntrustedError
 
 
@@ -60,18 +62,27 @@ def weights_repositories(content: Image | ImageIndex) -> tuple[str, ...]:
 
 
 def push_modelpacks(
-    digest: str, references: Sequence[str], home: Home, progress: Progress
+    digest: str,
+    references: Sequence[str],
+    home: Home,
+    progress: Progress,
+    signer: SigningKey | None = None,
 ) -> tuple[str, ...]:
     """Push the ModelPack of a stored image next to each place it was pushed to; a line for each.
+
+    With a signer, it is signed, too: those who mount it never see the image.
 
     Raises:
         MealkitError: as ``push_modelpack`` does.
     """
-    content = LocalStore(home.store).content(digest)
+    store = LocalStore(home.store)
+    content = store.content(digest)
     artifact, mount_from, lines = packed(content), weights_repositories(content), []
     with Registries.from_environment() as registries:
         for reference in [registry_named(text).reference for text in dict.fromkeys(references)]:
             report = push_modelpack(artifact, reference, registries, progress, mount_from)
+            if signer is not None:
+                sign_in_registry(artifact.descriptor, reference, signer, registries, store)
             mount_from = (*mount_from, reference.repository)
             lines.append(
                 f"ModelPack pushed to {reference.name}@{report.digest}"

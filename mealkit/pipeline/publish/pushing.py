@@ -21,7 +21,7 @@ from mealkit.pipeline.kit.bases import base_repositories
 from mealkit.pipeline.kit.opened_kit import open_kit
 from mealkit.pipeline.opening_images import open_source
 from mealkit.pipeline.publish.packing import packed, push_modelpack, weights_repositories
-from mealkit.pipeline.signatures.signing import sign_before_push
+from mealkit.pipeline.signatures.signing import sign_before_push, sign_in_registry
 from mealkit.pipeline.targets import (
     ArchiveFile,
     KitFolder,
@@ -52,7 +52,7 @@ class PushRequest:
     frozen: bool = False
     allowed: Sequence[Path] = ()
     signer: SigningKey | None = None
-    """Signs the image before its tag is written."""
+    """Signs the image before its tag is written, and the ModelPack."""
     modelpack: bool = False
     """Push the weights as a ModelPack, too, which refers to the image."""
 
@@ -90,6 +90,11 @@ def push_target(request: PushRequest, home: Home, progress: Progress) -> Uploade
             pack = packed(content, chosen.descriptor)
             sources = (*mount_from, *weights_repositories(content))
             sent = push_modelpack(pack, place.reference, registries, progress, sources)
+            if request.signer is not None:
+                store = LocalStore(home.store)
+                sign_in_registry(
+                    pack.descriptor, place.reference, request.signer, registries, store
+                )
             return replace(
                 done,
                 sent_bytes=done.sent_bytes + sent.sent_bytes,

@@ -5,7 +5,7 @@ RegistryError and StoreError as the places do.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -84,6 +84,8 @@ class ClaimOptions:
     builder: str = BUILDER
     licences: bool = False
     """Whether the SBOM has the licences of packages, which are read from the layers."""
+    allowed: Sequence[Path] = ()
+    """Folders outside the kit's own that it may read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +205,7 @@ def _provenance(
 ) -> dict[str, Any]:
     kit_file = None
     if options.kit is not None:
-        opened = open_kit(str(options.kit), home, (), progress)
+        opened = open_kit(str(options.kit), home, options.allowed, progress)
         if opened.lock is None or opened.lock.recipe != kit.lock.recipe or opened.drift:
             raise failure(
                 "LOCK_STALE",

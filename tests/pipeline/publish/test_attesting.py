@@ -115,6 +115,14 @@ def test_the_provenance_of_a_kit_at_hand_also_states_its_kit_file(built, tmp_pat
     with pytest.raises(MealkitError) as raised:
         predicate_of(Claim.PROVENANCE, "little:1.0.0", ClaimOptions(other), home)
     assert raised.value.problems[0].code == "LOCK_STALE"
+    (other / "weights").rename(tmp_path / "weights")
+    text = (other / "kit.yaml").read_text()
+    (other / "kit.yaml").write_text(text.replace("path: weights", "path: ../weights"))
+    for allowed, code in ((), "KIT_PATH_OUTSIDE"), ((tmp_path / "weights",), "LOCK_STALE"):
+        options = ClaimOptions(other, allowed=allowed)
+        with pytest.raises(MealkitError) as raised:
+            predicate_of(Claim.PROVENANCE, "little:1.0.0", options, home)
+        assert raised.value.problems[0].code == code
 
 
 def test_a_preflight_is_a_test_result(built):

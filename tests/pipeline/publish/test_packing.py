@@ -17,6 +17,7 @@ from mealkit.pipeline.home import home_at
 from mealkit.pipeline.image.building import build_kit
 from mealkit.pipeline.image.image_lock import lock_of
 from mealkit.pipeline.image.outputs import Outputs
+from mealkit.pipeline.publish.copying import copy
 from mealkit.pipeline.publish.packing import (
     packed,
     push_modelpack,
@@ -24,10 +25,14 @@ from mealkit.pipeline.publish.packing import (
     weights_repositories,
 )
 from mealkit.pipeline.publish.pushing import PushRequest, push_target
+from mealkit.pipeline.signatures.verifying import Trusted, verify
 from mealkit.stores.local import LocalStore
 from mealkit.stores.registry.reaching import Registries
 from mealkit.stores.registry.referrers import RegistryReferrers
 from mealkit.stores.registry.upload import Outcome
+from mealkit.trust.keyring import KeyRing, TrustedKey
+from mealkit.trust.signing_keys import Algorithm, new_key, read_public_key, read_signing_key
+from mealkit.trust.verified import Form
 
 _TEXT = {"type": "string", "minLength": 1}
 _TEXTS = {"type": "array", "items": _TEXT, "minItems": 1}
@@ -171,6 +176,24 @@ def test_a_push_adds_the_modelpack_to_what_it_reports(made, registry):
     (companion,) = done.companions
     assert (companion.kind, companion.about) == (MODELPACK, lean_image(image).digest)
     assert companion.digest == packed(image, lean_image(image).descriptor).digest
+
+
+def test_a_signer_also_signs_the_modelpack(made, registry, tmp_path):
+    """In both layouts, from both verbs; who verifies it by its digest needs no image, and a copy keeps it."""
+    made_home, _, image = made
+    private, public = new_key(Algorithm.ECDSA_P256, None)
+    key = read_signing_key(private, "key", lambda: b"")
+    trusted = Trusted(KeyRing((TrustedKey(read_public_key(public, "key")),)))
+    places = [f"{registry.host}/signed/{name}:1" for name in ("pushed", "built", "copied")]
+    request = PushRequest("little:1.0.0", places[0], modelpack=True, signer=key)
+    push_target(request, made_home, Heard())
+    push_target(PushRequest("little:1.0.0", places[1]), made_home, Heard())
+    push_modelpacks(str(image.digest), places[1:2], made_home, Heard(), key)
+    copy(places[0], places[2], Heard())
+    for place in places:
+        name = place.rpartition(":")[0]
+        found = verify(f"{name}@{packed(image).digest}", trusted, home_at(tmp_path / "auditor"))
+        assert {one.form for one in found.verified} == {Form.BUNDLE, Form.SIMPLE_SIGNING}
 
 
 def test_blobs_are_mounted_from_where_the_weights_came(made, registry, home, tmp_path, build):

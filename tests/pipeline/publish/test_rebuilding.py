@@ -1,5 +1,6 @@
 """An auditor builds an image again from the lock inside it, and hears which file differs."""
 
+import gzip
 import io
 import shutil
 import tarfile
@@ -171,16 +172,54 @@ def test_other_weights_are_refused_with_both_digests(published, audit, tmp_path)
     assert "models/model.safetensors is not the file that the lock pins" in found.message
 
 
-def test_another_config_is_named_by_its_field(published, audit, tmp_path):
-    """All layers are equal, and the image would start something else."""
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            lambda config: config["config"]["Env"].insert(1, "PYTHONSTARTUP=/models/x"),
+            "config.Env[1]: expected '",
+        ),
+        (
+            lambda config: config["config"]["Env"].append("PYTHONSTARTUP=/models/x"),
+            "]: expected nothing, found 'PYTHONSTARTUP=/models/x'",
+        ),
+        (
+            lambda config: config["history"][2].update(created_by="make"),
+            "history[2].created_by: expected 'mealkit: ",
+        ),
+        (lambda config: config["config"].update(User="0"), "expected '65532:65532', found '0'"),
+    ],
+    ids=["another variable", "one variable more", "history", "user"],
+)
+def test_another_config_is_named_by_its_field(published, audit, tmp_path, change, said):
+    """All layers are equal, and the image would start something else, or says something else."""
     folder, _, _ = published
     image = read_layout(folder / "layout")
     config = image.config
-    config["config"]["Env"].append("PYTHONSTARTUP=/models/x")
+    change(config)
     write_layout(packed_image(config, image.layers, image.annotations), tmp_path / "bad", "a:1")
     found = only_problem(audit(f"oci:{tmp_path / 'bad'}"))
     assert found.code == "REBUILD_DIFFERS"
-    assert "every layer is equal, but the image's config differs: config.Env" in found.message
+    assert "every layer is equal, but the image's config differs: " in found.message
+    assert said in found.message
+
+
+def test_layers_that_a_client_compressed_are_told_by_their_digests(published, audit, tmp_path):
+    """docker push compresses: the files are equal, the image has another digest."""
+    folder, _, _ = published
+    image = read_layout(folder / "layout")
+    layers = [
+        replace(
+            layer,
+            blob=BytesBlob(gzip.compress(b"".join(map(bytes, layer.blob.chunks())))),
+            media_type=f"{layer.media_type}+gzip",
+        )
+        for layer in image.layers
+    ]
+    write_layout(packed_image(image.config, layers, image.annotations), tmp_path / "bad", "a:1")
+    found = only_problem(audit(f"oci:{tmp_path / 'bad'}"))
+    digests = f"layers[0].digest: expected '{image.layers[0].blob.digest}', found '{layers[0].blob.digest}'"
+    assert f"every layer is equal, but the image's manifest differs: {digests}" in found.message
 
 
 @pytest.mark.parametrize("created", ["9999-12-31T23:59:59Z", "1960-01-01T00:00:00Z", "yesterday"])
