@@ -80,7 +80,8 @@ def require_signed(gathered: Gathered, subject: Digest, place: str) -> None:
     if any(one.predicate_type == SIGNED for one in gathered.verified):
         return
     if gathered.refused:
-        raise failures(list(gathered.refused))
+        # The two layouts of one signature are refused for the same reason, which is said once.
+        raise failures(list(dict.fromkeys(gathered.refused)))
     message = f"{subject} in {place} has no signature"
     if gathered.verified:
         kinds = ", ".join(sorted({one.predicate_type for one in gathered.verified}))
