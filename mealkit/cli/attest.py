@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 EXAMPLES = (
     "mealkit attest registry.example.org/team/my-kit:1.0.0 --key team.key",
     "mealkit attest my-kit:1.0.0 --type provenance --kit my-kit --key team.key",
-    "mealkit attest my-kit:1.0.0 --type https://openvex.dev/ns --predicate vex.json --key team.key",
+    "mealkit attest my-kit:1.0.0 --type URI --predicate vex.json --key team.key",
     "mealkit attest my-kit:1.0.0 --type provenance --print",
 )
 
@@ -63,7 +63,8 @@ def attest(  # noqa: PLR0913  one parameter for each option
         bool, typer.Option("--print", help="Print the statement, and sign nothing.")
     ] = False,
     key: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The private key (mealkit keygen).")
+        Path | None,
+        typer.Option(metavar="FILE", help="The private key to sign with (mealkit keygen)."),
     ] = None,
     passphrase_file: PassphraseFile = None,
     passphrase_fd: PassphraseFd = None,
@@ -71,17 +72,18 @@ def attest(  # noqa: PLR0913  one parameter for each option
     allow_folder: AllowFolder = [],  # noqa: B006
     as_json: Json = False,
 ) -> None:
-    """Sign statements about an image: its SBOM, its provenance, a test result, or your own.
+    """Sign statements about an image: its SBOM, provenance, tests.
 
     They are attached to the image as Sigstore bundles, in the registry and in the local store.
     mealkit verify prints them. The SBOM and the provenance come from the lock inside the image; the
-    test result is mealkit preflight on this machine.
+    test result is mealkit preflight on this machine. With --predicate, you sign your own statement.
     """
     from mealkit.errors import failure
     from mealkit.pipeline.signatures.key_files import PassphraseSource, signing_key_at
     from mealkit.pipeline.statements.attesting import ClaimOptions
     from mealkit.pipeline.statements.attesting import attest as attest_image
     from mealkit.trust.provenance import BUILDER
+    from mealkit.trust.verified import title_of
 
     session = session_of(context)
     use_plain_http(plain_http)
@@ -106,7 +108,8 @@ def attest(  # noqa: PLR0913  one parameter for each option
         return
     if not session.quiet:
         for one in done:
-            say(f"{'signed' if one.is_new else 'already signed'} in {one.place}: {one.kind}")
+            state = "signed" if one.is_new else "already signed"
+            say(f"{state} in {one.place}: {title_of(one.kind)}")
     print_line(digest)
 
 

@@ -71,7 +71,7 @@ def add(  # noqa: PLR0913  one parameter for each option
     plain_http: PlainHttp = [],  # noqa: B006
     as_json: Json = False,
 ) -> None:
-    """List a kit that is in a registry in a catalogue.
+    """Add a kit that is in a registry to a catalogue.
 
     The entry has what the kit states about itself, and its digest. Run it again after signing, and
     the entry says so. Several people and pipelines may change a catalogue at once.
@@ -136,7 +136,7 @@ def search(  # noqa: PLR0913
     plain_http: PlainHttp = [],  # noqa: B006
     as_json: Json = False,
 ) -> None:
-    """Find kits by words in what they state, by task, licence and owner, and by what fits.
+    """Find kits by words, task, licence, owner, or by what fits.
 
     A kit whose memory cannot be estimated is listed as uncertain.
     """
@@ -164,7 +164,7 @@ def show(
     plain_http: PlainHttp = [],  # noqa: B006
     as_json: Json = False,
 ) -> None:
-    """Show a kit of a catalogue: the version that run would choose, and the others."""
+    """Show a kit: the version that run chooses, and the others."""
     from mealkit.pipeline.catalogs.open_catalogs import find_kit
 
     use_plain_http(plain_http)

@@ -15,10 +15,12 @@ EXAMPLES = (
 
 def copy(
     context: typer.Context,
-    source: Annotated[str, typer.Argument(metavar="REF", help="The reference to copy.")],
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="The reference to copy.")],
     target: Annotated[
         str,
-        typer.Argument(metavar="REF", help="The new reference; without a tag it gets the first's."),
+        typer.Argument(
+            metavar="DESTINATION", help="The new reference; without a tag it gets the source's."
+        ),
     ],
     *,
     replaces: Replace = False,

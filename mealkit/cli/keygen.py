@@ -34,7 +34,7 @@ def keygen(  # noqa: PLR0913  one parameter for each option
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Create a key pair for signing, and print the fingerprint of the public key.
+    """Create a key pair for signing, and print its fingerprint.
 
     FILE gets the private key (PKCS #8, encrypted), readable for you only; FILE.pub the public one,
     which verifiers need. Without --passphrase-file, --passphrase-fd and MEALKIT_KEY_PASSPHRASE, the

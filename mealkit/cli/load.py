@@ -42,11 +42,11 @@ def load(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Load images from an archive into the local store, after the policies of this machine agreed.
+    """Load images from an archive, if the policies accept them.
 
     Reads archives of mealkit save, docker save and podman save. Every byte is compared with its
-    digest. An image keeps its names if no other image here has them. Policies and keys in an
-    archive are only proposals.
+    digest before an image is in the local store. An image keeps its names if no other image here
+    has them. Policies and keys in an archive are only proposals.
     """
     from mealkit.pipeline.archives.loading import archive_list
     from mealkit.pipeline.archives.loading import load as load_images

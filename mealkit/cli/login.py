@@ -58,7 +58,8 @@ def login(
 
 def _asked(what: str, *, option: str) -> str:
     if not sys.stdin.isatty():
-        raise failure("USAGE", "there is no terminal to ask for credentials", hint=f"add {option}")
+        hint = "mealkit login REGISTRY --username NAME --password-stdin < FILE"
+        raise failure("USAGE", f"{option} is missing, and there is no terminal to ask", hint=hint)
     if what == "Password":
         return getpass.getpass("Password: ")
     sys.stderr.write(f"{what}: ")

@@ -57,7 +57,7 @@ def policy(  # noqa: PLR0913  one parameter for each option
     plain_http: PlainHttp = [],  # noqa: B006
     as_json: Json = False,
 ) -> None:
-    """Write a policy, check it, ask it about an image, or write it for other tools.
+    """Write a policy, check it, ask it about an image, or export it.
 
     test prints the result of every rule, with the line of the policy, what was measured and what is
     required. If a rule refuses the image, the exit code is 13.

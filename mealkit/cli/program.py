@@ -83,6 +83,21 @@ class Program(TyperGroup):
         ctx.meta[_AS_JSON] = "--json" in args
         return super().parse_args(ctx, args)
 
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002  click passes it
+        """Write the verbs in chapters, with their summaries in one column."""
+        width = max(map(len, self.commands))
+        for title, verbs in _CHAPTERS:
+            names = dict.fromkeys(name.partition(" ")[0] for name, _, _ in verbs)
+            with formatter.section(title):
+                formatter.write_dl(
+                    [(name.ljust(width), self._summary(name, formatter)) for name in names]
+                )
+
+    def _summary(self, name: str, formatter: Any) -> str:
+        margins = 6
+        room = formatter.width - margins - max(map(len, self.commands))
+        return self.commands[name].get_short_help_str(room)
+
     def invoke(self, ctx: Any) -> Any:
         """Run the verb."""
         try:
@@ -122,49 +137,86 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 
-_VERBS: Sequence[_Verb] = (
-    ("new", new.new, new.EXAMPLES),
-    ("check", check.check, check.EXAMPLES),
-    ("schema", schema.schema, schema.EXAMPLES),
-    ("lock", lock.lock, lock.EXAMPLES),
-    ("build", build.build, build.EXAMPLES),
-    ("login", login.login, login.EXAMPLES),
-    ("logout", logout.logout, logout.EXAMPLES),
-    ("push", push.push, push.EXAMPLES),
-    ("pull", pull.pull, pull.EXAMPLES),
-    ("copy", copy.copy, copy.EXAMPLES),
-    ("tags", tags.tags, tags.EXAMPLES),
-    ("rmi", rmi.rmi, rmi.EXAMPLES),
-    ("render", render.render, render.EXAMPLES),
-    ("host", host.host, host.EXAMPLES),
-    ("estimate", estimate.estimate, estimate.EXAMPLES),
-    ("preflight", preflight.preflight, preflight.EXAMPLES),
-    ("keygen", keygen.keygen, keygen.EXAMPLES),
-    ("sign", sign.sign, sign.EXAMPLES),
-    ("attest", attest.attest, attest.EXAMPLES),
-    ("verify", verify.verify, verify.EXAMPLES),
-    ("key", key.key, key.EXAMPLES),
-    ("run", run.run, run.EXAMPLES),
-    ("ps", ps.ps, ps.EXAMPLES),
-    ("logs", logs.logs, logs.EXAMPLES),
-    ("stop", stop.stop, stop.EXAMPLES),
-    ("save", save.save, save.EXAMPLES),
-    ("load", load.load, load.EXAMPLES),
-    ("images", images.images, images.EXAMPLES),
-    ("inspect", inspect.inspect, inspect.EXAMPLES),
-    ("policy", policy.policy, policy.EXAMPLES),
-    ("sbom", sbom.sbom, sbom.EXAMPLES),
-    ("diff", diff.diff, diff.EXAMPLES),
-    ("catalog add", catalog.add, catalog.EXAMPLES["add"]),
-    ("catalog remove", catalog.remove, catalog.EXAMPLES["remove"]),
-    ("catalog list", catalog.list_kits, catalog.EXAMPLES["list"]),
-    ("catalog search", catalog.search, catalog.EXAMPLES["search"]),
-    ("catalog site", catalog.site, catalog.EXAMPLES["site"]),
-    ("catalog show", catalog.show, catalog.EXAMPLES["show"]),
-    ("prune", prune.prune, prune.EXAMPLES),
-    ("explain", explain.explain, explain.EXAMPLES),
-    ("version", version.version, version.EXAMPLES),
+# The verbs by what they are for; the help lists them in this order.
+_CHAPTERS: Sequence[tuple[str, Sequence[_Verb]]] = (
+    (
+        "Write and build a kit",
+        (
+            ("new", new.new, new.EXAMPLES),
+            ("check", check.check, check.EXAMPLES),
+            ("schema", schema.schema, schema.EXAMPLES),
+            ("lock", lock.lock, lock.EXAMPLES),
+            ("build", build.build, build.EXAMPLES),
+            ("render", render.render, render.EXAMPLES),
+        ),
+    ),
+    (
+        "Know whether it fits",
+        (
+            ("host", host.host, host.EXAMPLES),
+            ("estimate", estimate.estimate, estimate.EXAMPLES),
+            ("preflight", preflight.preflight, preflight.EXAMPLES),
+        ),
+    ),
+    (
+        "Run a kit",
+        (
+            ("run", run.run, run.EXAMPLES),
+            ("ps", ps.ps, ps.EXAMPLES),
+            ("logs", logs.logs, logs.EXAMPLES),
+            ("stop", stop.stop, stop.EXAMPLES),
+            ("key", key.key, key.EXAMPLES),
+        ),
+    ),
+    (
+        "Publish and fetch",
+        (
+            ("login", login.login, login.EXAMPLES),
+            ("logout", logout.logout, logout.EXAMPLES),
+            ("push", push.push, push.EXAMPLES),
+            ("pull", pull.pull, pull.EXAMPLES),
+            ("copy", copy.copy, copy.EXAMPLES),
+            ("tags", tags.tags, tags.EXAMPLES),
+            ("catalog add", catalog.add, catalog.EXAMPLES["add"]),
+            ("catalog remove", catalog.remove, catalog.EXAMPLES["remove"]),
+            ("catalog list", catalog.list_kits, catalog.EXAMPLES["list"]),
+            ("catalog search", catalog.search, catalog.EXAMPLES["search"]),
+            ("catalog show", catalog.show, catalog.EXAMPLES["show"]),
+            ("catalog site", catalog.site, catalog.EXAMPLES["site"]),
+            ("save", save.save, save.EXAMPLES),
+            ("load", load.load, load.EXAMPLES),
+        ),
+    ),
+    (
+        "Sign, and check what others signed",
+        (
+            ("keygen", keygen.keygen, keygen.EXAMPLES),
+            ("sign", sign.sign, sign.EXAMPLES),
+            ("attest", attest.attest, attest.EXAMPLES),
+            ("verify", verify.verify, verify.EXAMPLES),
+            ("policy", policy.policy, policy.EXAMPLES),
+        ),
+    ),
+    (
+        "Look into images, and remove them",
+        (
+            ("images", images.images, images.EXAMPLES),
+            ("inspect", inspect.inspect, inspect.EXAMPLES),
+            ("sbom", sbom.sbom, sbom.EXAMPLES),
+            ("diff", diff.diff, diff.EXAMPLES),
+            ("rmi", rmi.rmi, rmi.EXAMPLES),
+            ("prune", prune.prune, prune.EXAMPLES),
+        ),
+    ),
+    (
+        "Get help",
+        (
+            ("explain", explain.explain, explain.EXAMPLES),
+            ("version", version.version, version.EXAMPLES),
+        ),
+    ),
 )
+_VERBS: Sequence[_Verb] = tuple(item for _, verbs in _CHAPTERS for item in verbs)
 
 
 def verb_names() -> list[str]:

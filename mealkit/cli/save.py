@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 EXAMPLES = (
     "mealkit save my-kit:1.0.0 my-kit.tar",
     "mealkit save my-kit:1.0.0 other:2.1.0 kits.tar --volume 4GiB",
-    "mealkit save registry.example.org/team/my-kit:1.0.0 /media/usb/my-kit.tar --key team.pub",
+    "mealkit save registry.example.org/my-kit:1.0.0 my-kit.tar --key team.key.pub",
 )
 
 
@@ -69,7 +69,7 @@ def save(  # noqa: PLR0913  one parameter for each option
     allow_folder: AllowFolder = [],  # noqa: B006
     as_json: Json = False,
 ) -> None:
-    """Write images, and everything that is about them, into one file or into volumes.
+    """Write images with their signatures into one file or volumes.
 
     The file is an OCI archive: images with their weights and locks, signatures, SBOMs and other
     attestations. FILE.sha256 has its checksum, or those of its volumes. If the command is

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from mealkit.trust.verified import Signer
 
 EXAMPLES = (
-    "mealkit verify registry.example.org/team/my-kit:1.0.0 --key team.pub",
-    "mealkit verify my-kit:1.0.0 --key old.pub,until=2027-12-31 --key new.pub",
+    "mealkit verify registry.example.org/team/my-kit:1.0.0 --key team.key.pub",
+    "mealkit verify my-kit:1.0.0 --key old.key.pub,until=2027-12-31",
     "mealkit verify registry.example.org/team/my-kit:1.0.0 --rebuild",
     "mealkit verify weights --against my-kit/kit.lock",
     "mealkit verify my-kit",
@@ -93,7 +93,7 @@ def verify(  # noqa: PLR0913  one parameter for each option
     plain_http: PlainHttp = [],  # noqa: B006
     as_json: Json = False,
 ) -> None:
-    """Check who signed an image; or build it again, or hash files again.
+    """Check who signed an image; rebuild it; hash files again.
 
     With a key or an identity: fails with 13 unless at least one of them has signed exactly this
     image. Prints everything that they have signed about it: who, what, when and in which layout.
@@ -160,13 +160,13 @@ def _trusted(
 
 def _describe(found: "Verification", trusted: "Trusted") -> None:
     from mealkit.trust.statement import rfc3339
-    from mealkit.trust.verified import SIGNED
+    from mealkit.trust.verified import title_of
 
     labels = {item.key.fingerprint: item.label for item in trusted.keys.keys}
     rows = [
         (
             _signer(one.signer, labels),
-            "signature" if one.predicate_type == SIGNED else one.predicate_type,
+            title_of(one.predicate_type),
             one.form.value,
             rfc3339(one.signed_seconds) if one.signed_seconds is not None else "not stated",
         )
@@ -180,8 +180,8 @@ def _describe(found: "Verification", trusted: "Trusted") -> None:
             f" {', '.join(found.elsewhere)}; to sign it here, too:"
             f" mealkit sign {found.place}@{found.subject.digest} --key FILE"
         )
-    for problem in found.refused:
-        say(f"note: another signature does not count: {problem.sentence}")
+    for problem in dict.fromkeys(found.refused):
+        say(f"note: another signature does not count: {problem.message}")
 
 
 def _signer(signer: "Signer", labels: dict[str, str]) -> str:

@@ -119,7 +119,7 @@ def current_image(
     stored = _stored_digest(target, store, wanted)
     if target.reference.digest is not None:
         return replace(target, is_absent=True) if stored is None else StoredDigest(str(stored))
-    progress.phase(f"asking {target.reference.registry} for {target.text}")
+    progress.phase(f"looking up {target.text}")
     if stored is None:
         return replace(target, is_absent=True)
     try:

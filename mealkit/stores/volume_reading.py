@@ -26,6 +26,7 @@ from mealkit.stores.volume_files import (
 from mealkit.untrusted import UntrustedError, open_regular
 
 _LIST_SUFFIX = ".sha256"
+_NAME_ALL = "name the file that mealkit save wrote, or all its volumes: mealkit load FILE.*"
 _COPY_AGAIN = "copy the file again from where it was written"
 
 
@@ -76,8 +77,12 @@ def join_files(files: Sequence[Path]) -> JoinedFiles:
     """
     named = {path.absolute(): None for path in files}
     paths = [path for path in named if path.suffix != _LIST_SUFFIX]
-    if not paths or len(paths) > MAX_VOLUMES:
-        raise failure("IMAGE_NOT_FOUND", f"{len(paths)} files cannot be an archive")
+    if not paths:
+        message = "a list of checksums is not an archive"
+        raise failure("IMAGE_NOT_FOUND", message, where=str(files[0]), hint=_NAME_ALL)
+    if len(paths) > MAX_VOLUMES:
+        message = f"an archive has at most {MAX_VOLUMES} volumes, and {len(paths)} are named"
+        raise failure("IMAGE_NOT_FOUND", message, hint=_NAME_ALL)
     heads = {path: _head(path) for path in paths}
     volumes = {path: head for path, head in heads.items() if head is not None}
     if not volumes and len(paths) == 1:
@@ -141,7 +146,8 @@ def _head(path: Path) -> VolumeHead | None:
     try:
         descriptor = open_regular(path)
     except FileNotFoundError as error:
-        raise failure("IMAGE_NOT_FOUND", f"there is no archive {path}", where=str(path)) from error
+        message = f"there is no file {path}"
+        raise failure("IMAGE_NOT_FOUND", message, where=str(path), hint=_NAME_ALL) from error
     except OSError as error:
         if error.errno == errno.EINVAL:
             raise _not_a_file(path) from error

@@ -78,13 +78,14 @@ def _name_result(facts: ImageFacts, loaded: LoadedPolicy) -> RuleResult:
     """Check that a reference names the kit that is in it, not another signed one.
 
     A tag that begins with a digit, as in 1.2.0, v1.2.0 or 1.2, names a version; others may move.
+    1.2.0-lean is the image of version 1.2.0 without its weights.
     """
     about, reference = facts.lock.about, facts.reference
     asked = reference.repository.rpartition("/")[2] if reference else about.name
     tag = (reference.tag if reference else None) or ""
     stated = tag.removeprefix("v") if tag.removeprefix("v")[:1].isdigit() else None
     version = about.version.removeprefix("v")
-    fits = stated is None or stated == version or version.startswith(f"{stated}.")
+    fits = stated in {None, version, f"{version}-lean"} or version.startswith(f"{stated}.")
     return RuleResult(
         "names",
         loaded.where("names"),

@@ -31,7 +31,7 @@ class PolicyKey(StrictModel):
     """A public key, in PEM: ``file`` or ``pem`` is required."""
 
     file: MachinePath | None = None
-    """The file with the public key, relative to the policy: keys/release.pub."""
+    """The file with the public key, relative to the policy: keys/release.key.pub."""
     pem: Text | None = None
     """The public key itself: a block of PEM after `pem: |`."""
     valid_from: dt.date | None = None

@@ -66,10 +66,16 @@ class RuleResult:
             measured=self.measured,
             required=self.required,
         )
-        if asked:
-            hint = f"{found.hint}; the policy's owner is {asked.team}, {asked.contact}"
-            found = replace(found, hint=hint)
+        found = with_policy_owner(found, asked)
         if found.owner is not Owner.KIT_AUTHOR:
             return found
         owner = facts.lock.about.owner
         return replace(found, contact=OwnerContact(owner.team, owner.contact, owner.support))
+
+
+def with_policy_owner(found: Problem, asked: Contact | None) -> Problem:
+    """Return the problem; if the policy names its owner, the hint says who answers for it."""
+    if asked is None:
+        return found
+    hint = f"{found.hint}; the policy's owner is {asked.team}, {asked.contact}"
+    return replace(found, hint=hint)

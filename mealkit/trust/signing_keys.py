@@ -120,6 +120,10 @@ def read_signing_key(pem: bytes, where: str, passphrase: Callable[[], bytes]) ->
         TrustError: ``KEY_INVALID``; ``KEY_PASSPHRASE``: it is wrong.
     """
     _require_size(pem, where)
+    if b"PUBLIC KEY-----" in pem:
+        message = f"{where} is a public key; to sign, mealkit needs the private one"
+        hint = f"name {where.removesuffix('.pub')}" if where.endswith(".pub") else None
+        raise failure("KEY_INVALID", message, where=where, hint=hint)
     if b"ENCRYPTED SIGSTORE" in pem or b"ENCRYPTED COSIGN" in pem:
         message = f"{where} is encrypted in cosign's own format; mealkit reads PKCS #8"
         hint = "mealkit keygen FILE creates a key in PKCS #8"

@@ -13,6 +13,18 @@ SBOM = "https://cyclonedx.org/bom"
 PROVENANCE = "https://slsa.dev/provenance/v1"
 TEST_RESULT = "https://in-toto.io/attestation/test-result/v0.1"
 
+_TITLES = {
+    SIGNED: "signature",
+    SBOM: "SBOM",
+    PROVENANCE: "provenance",
+    TEST_RESULT: "test result",
+}
+
+
+def title_of(predicate_type: str) -> str:
+    """Return the name of a kind of statement, for people; of other kinds the type itself."""
+    return _TITLES.get(predicate_type, predicate_type)
+
 
 class Form(StrEnum):
     """How a signature is written."""

@@ -23,7 +23,7 @@ def run(tmp_path, monkeypatch):
     image = kit_image(read_lock((ROOT / "kits/rake/kit.lock").read_bytes()))
     LocalStore(home_at(tmp_path / "home").store).put(image, ["rake:1.0.0"])
     runner = CliRunner()
-    runner.invoke(app, ["keygen", "release", "--unencrypted"])
+    runner.invoke(app, ["keygen", "release.key", "--unencrypted"])
     return lambda *arguments: runner.invoke(app, ["policy", *arguments])
 
 
@@ -76,11 +76,14 @@ def test_an_unsigned_local_image_is_not_started(run, monkeypatch):
 
 
 def test_a_kit_folder_is_refused_before_it_is_built(run, monkeypatch):
-    """local_builds: refuse ends mealkit run FOLDER at once."""
+    """local_builds: refuse ends mealkit run FOLDER at once, and names the policy's owner."""
     run("new", "policy.yaml")
+    owner = "owner: {team: Kitchen, contact: 'mailto:k@example.org', support: by day}\n"
+    Path("policy.yaml").write_text(Path("policy.yaml").read_text() + owner)
     monkeypatch.setenv("MEALKIT_POLICY", "policy.yaml")
     done = CliRunner().invoke(app, ["run", str(ROOT / "kits/rake"), "--port", "0"])
     assert (done.exit_code, "POLICY_LOCAL" in done.output) == (13, True)
+    assert "the policy's owner is Kitchen, mailto:k@example.org" in done.output
 
 
 def test_verify_without_a_key_asks_the_policies(run, monkeypatch):

@@ -56,9 +56,20 @@ def test_every_help_has_examples(verb):
 
 
 def test_no_verb_summary_is_cut():
-    """The list of verbs is readable on eighty columns."""
-    shown = CliRunner().invoke(app, ["--help"], terminal_width=80).stdout
-    assert "..." not in shown.partition("Commands:")[2]
+    """The lists of verbs are readable on eighty columns."""
+    for group in ([], ["catalog"]):
+        shown = CliRunner().invoke(app, [*group, "--help"], terminal_width=80).stdout
+        assert "..." not in shown.replace("COMMAND [ARGS]...", "")
+
+
+def test_the_verbs_are_listed_in_chapters(mealkit):
+    """Each verb once, with all summaries in one column."""
+    listed = mealkit("--help").stdout.partition("Write and build a kit:\n")[2].splitlines()
+    rows = [line for line in listed if line.startswith("  ")]
+    names = dict.fromkeys(name.partition(" ")[0] for name in verb_names())
+    assert [row.split()[0] for row in rows] == list(names)
+    assert len({len(row) - len(row[2:].partition(" ")[2].lstrip()) for row in rows}) == 1
+    assert "Sign, and check what others signed:" in listed
 
 
 def test_results_go_to_stdout_and_talk_to_stderr(mealkit, kit):
@@ -126,7 +137,7 @@ def test_a_wrong_use_exits_with_two(mealkit):
 def test_without_a_verb_the_help_is_shown(mealkit):
     """And nothing is done."""
     result = mealkit()
-    assert "Commands:" in result.stdout + result.stderr
+    assert "Write and build a kit:" in result.stdout + result.stderr
 
 
 def test_the_version_is_printed(mealkit):

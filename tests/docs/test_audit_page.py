@@ -53,7 +53,7 @@ def auditor(tmp_path_factory):
         shutil.copytree(folder / "my-kit" / "wheels", folder / "wheels")
         write_layout(little_base(), folder / "base", "base:1")
         for name, data in zip(
-            ("team.key", "team.pub"), new_key(Algorithm.ECDSA_P256, None), strict=True
+            ("team.key", "team.key.pub"), new_key(Algorithm.ECDSA_P256, None), strict=True
         ):
             (folder / name).write_bytes(data)
             (folder / name).chmod(0o600)
@@ -71,6 +71,6 @@ def test_every_command_of_the_page_succeeds(auditor):
     assert "mealkit sbom REF" in said
     assert "mealkit attest REF --type provenance --print" in said
     assert said["mealkit verify REF --rebuild"] == said["mealkit verify my-kit:1.0.0"]
-    signed = auditor("mealkit verify REF --key team.pub --json")
+    signed = auditor("mealkit verify REF --key team.key.pub --json")
     for kind in ("https://cyclonedx.org/bom", "https://slsa.dev/provenance/v1"):
         assert f'"predicateType": "{kind}"' in signed

@@ -63,7 +63,7 @@ def test_set_a_policy(reader, monkeypatch):
     new, check, *rest = commands("set-a-policy.md")
     path = reader.etc / "policy.yaml"
     assert reader(new)[0] == 0
-    assert "release.pub" in path.read_text()
+    assert "release.key.pub" in path.read_text()
     path.write_text(reader.real(blocks("set-a-policy.md", "yaml")[0]))
     (reader.etc / "release.key.pub").write_bytes(Path("release.key.pub").read_bytes())
     code, output = reader(check)

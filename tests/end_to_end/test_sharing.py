@@ -62,7 +62,7 @@ def test_a_pushed_kit_is_pulled_and_served_by_docker_alone(demo: Demo, registry,
     before = len(registry.requests("PATCH")) + len(registry.requests("POST"))
     again = build(demo.kit, demo.home, outputs)
     assert len(registry.requests("PATCH")) + len(registry.requests("POST")) == before
-    assert "(0 bytes sent)" in again.delivered[0]
+    assert "(0 B sent)" in again.delivered[0]
 
     image = sdk.images.pull(name, tag="1.0.0")
     try:

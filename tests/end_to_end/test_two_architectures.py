@@ -49,7 +49,7 @@ def test_a_registry_has_both_under_one_name(pair, tmp_path, registry):
             == built.digest
         )
     again = build(pair, home_at(tmp_path / "home"), Outputs(push=[name]))
-    assert "(0 bytes sent)" in again.delivered[0]
+    assert "(0 B sent)" in again.delivered[0]
 
 
 @pytest.mark.docker

@@ -18,6 +18,7 @@ from mealkit.pipeline.targets import (
     registry_named,
 )
 from mealkit.progress import Progress
+from mealkit.units import show_size
 
 if TYPE_CHECKING:
     from mealkit.pipeline.image.uploading import Uploaded
@@ -184,7 +185,7 @@ def uploaded_line(done: "Uploaded", text: str) -> str:
     """Return the line that says what was pushed where."""
     also = f", with {len(done.companions)} artifacts about it" if done.companions else ""
     moved = f"; before, the tag named {done.moved_from}" if done.moved_from else ""
-    return f"pushed to {text}@{done.digest} ({done.sent_bytes} bytes sent){also}{moved}"
+    return f"pushed to {text}@{done.digest} ({show_size(done.sent_bytes)} sent){also}{moved}"
 
 
 def _own(content: Image | ImageIndex) -> Image:

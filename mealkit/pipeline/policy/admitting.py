@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
-from mealkit.errors import MealkitError, Problem, failure, failures
+from mealkit.errors import MealkitError, Problem, failures, problem
 from mealkit.oci.choosing import Source, find_image, manifests_below
 from mealkit.oci.descriptor import Descriptor, Platform
 from mealkit.oci.image import Image
@@ -46,7 +46,7 @@ from mealkit.trust.decision import decide
 from mealkit.trust.keyless import Identity
 from mealkit.trust.keyring import KeyRing, TrustedKey
 from mealkit.trust.policy_file import LoadedPolicy, load_policy
-from mealkit.trust.rule_results import ImageFacts, RuleResult
+from mealkit.trust.rule_results import ImageFacts, RuleResult, with_policy_owner
 from mealkit.trust.vulnerability_files import read_known
 from mealkit.web.retry import Retry
 
@@ -375,10 +375,11 @@ def require_local_builds(name: str) -> None:
     """
     for loaded in policies_here():
         if loaded.policy.local_builds == "refuse":
-            raise failure(
+            found = problem(
                 "POLICY_LOCAL",
                 f"{name} is refused by the rule local_builds",
                 where=loaded.where("local_builds"),
                 measured="a kit that this command builds",
                 required="a signed image",
             )
+            raise failures([with_policy_owner(found, loaded.policy.owner)])

@@ -31,6 +31,7 @@ from mealkit.stores.registry.push import PushReport
 from mealkit.stores.registry.reaching import Registries
 from mealkit.stores.registry.referrers import attach
 from mealkit.trust.signing_keys import SigningKey
+from mealkit.units import show_size
 from mealkit.untrusted import UntrustedError
 
 
@@ -86,7 +87,7 @@ def push_modelpacks(
             mount_from = (*mount_from, reference.repository)
             lines.append(
                 f"ModelPack pushed to {reference.name}@{report.digest}"
-                f" ({report.sent_bytes} bytes sent)"
+                f" ({show_size(report.sent_bytes)} sent)"
             )
     return tuple(lines)
 

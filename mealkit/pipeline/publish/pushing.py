@@ -70,7 +70,9 @@ def push_target(request: PushRequest, home: Home, progress: Progress) -> Uploade
         if request.signer is not None:
             sign_before_push(chosen.descriptor, [place.reference], request.signer, home)
         companions = stored_companions(attached, _digests(chosen))
-        if chosen is not content and (left := stored_companions(attached, _digests(content))):
+        if chosen.digest != content.digest and (
+            left := stored_companions(attached, _digests(content))
+        ):
             progress.phase(
                 f"note: {len(left)} artifacts are about the full image {content.digest}, such as"
                 f" signatures, and are not pushed; the lean image is {chosen.digest}"

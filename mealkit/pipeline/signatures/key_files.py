@@ -80,11 +80,13 @@ def signing_key_at(path: Path, passphrase: PassphraseSource, progress: Progress)
         TrustError: ``KEY_INVALID``, ``KEY_PASSPHRASE``.
     """
     pem = _bytes(path)
+    key = read_signing_key(pem, str(path), lambda: passphrase.read(str(path)))
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & 0o077 and is_private(pem):
         message = f"other users can read the private key {path}: its mode is {mode:04o}"
-        progress.notice(problem("KEY_EXPOSED", message, where=str(path)))
-    return read_signing_key(pem, str(path), lambda: passphrase.read(str(path)))
+        hint = f"chmod 600 {path}; create a new key if it may have been copied"
+        progress.notice(problem("KEY_EXPOSED", message, where=str(path), hint=hint))
+    return key
 
 
 def trusted_keys(texts: Sequence[str]) -> KeyRing:

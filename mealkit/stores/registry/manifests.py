@@ -101,10 +101,10 @@ def _get(client: RegistryClient, reference: Reference, name: str) -> Fetched:
     call = RegistryCall("GET", path, (f"repository:{repository}:pull",), {"Accept": _ACCEPT})
     answer = client.send(call)
     if answer.status == 404:
-        words = client.words(answer)
+        words, separator = client.words(answer), "@" if ":" in name else ":"
         raise failure(
             "IMAGE_NOT_FOUND",
-            f"{client.endpoint.registry} has no image {repository}, {name}"
+            f"{client.endpoint.registry} has no image {repository}{separator}{name}"
             f"{': ' if words else ''}{words}",
             where=client.endpoint.registry,
             hint="correct the reference, or push the image",

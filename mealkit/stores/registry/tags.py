@@ -41,6 +41,7 @@ def tags_of(client: RegistryClient, reference: Reference, *, every: bool = False
                 f"{client.endpoint.registry} has no repository {repository}"
                 f"{': ' if words else ''}{words}",
                 where=reference.name,
+                hint="correct the repository's name, or push an image to it: mealkit push KIT REF",
             )
         if answer.status != 200 or answer.is_page:
             raise client.refusal(f"GET the tags of {repository}", answer)

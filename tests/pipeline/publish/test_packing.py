@@ -164,7 +164,7 @@ def test_a_second_repository_gets_the_blobs_by_a_mount(made, registry):
     places = [f"{registry.host}/mounted/{name}:1" for name in ("first", "second")]
     build_kit(kit, frozen=True, outputs=Outputs(push=places), home=home, progress=Heard())
     _, second = push_modelpacks(str(image.digest), places, home, Heard())
-    assert second.endswith("(0 bytes sent)")
+    assert second.endswith("(0 B sent)")
 
 
 def test_a_push_adds_the_modelpack_to_what_it_reports(made, registry):

@@ -167,6 +167,17 @@ def test_a_lean_push_leaves_weights_and_signatures_of_the_full_image(shared, qui
     assert max(sizes) < 1_600_000
 
 
+def test_a_lean_push_of_an_image_without_large_weights_takes_everything(shared, quirky):
+    """The lean image is the same then, so nothing is said about artifacts that stay."""
+    home, *_ = shared
+    base = little_base("no weights")
+    LocalStore(home.store).put(base, ["plain:1.0.0"])
+    Attached(LocalStore(home.store)).add(bundle("signed", base.descriptor))
+    done, heard = push(home, "plain:1.0.0", f"{quirky.host}/team/plain:1.0.0", lean=True)
+    assert len(done.companions) == 1
+    assert not any("are not pushed" in phase for phase in heard.phases)
+
+
 def test_an_image_in_a_registry_is_not_pushed_but_copied(shared, quirky):
     """A reference as the source of a push suggests copy."""
     home, *_ = shared

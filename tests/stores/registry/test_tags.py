@@ -45,6 +45,7 @@ def test_the_real_registry_lists_its_tags(registry, registries, make_image):
     with pytest.raises(MealkitError, match="has no repository tags/missing") as caught:
         listed(registries, registry.host, "tags/missing")
     assert caught.value.problems[0].code == "IMAGE_NOT_FOUND"
+    assert "push an image to it" in caught.value.problems[0].hint
 
 
 @pytest.mark.parametrize(
