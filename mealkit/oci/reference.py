@@ -22,6 +22,12 @@ _IDENTIFIER = re.compile(r"sha256|[0-9a-f]{64}")
 _MAX_NAME_LENGTH = 255
 
 
+HUB = "docker.io"
+"""Docker Hub, as references name it."""
+HUB_NAMES = frozenset({HUB, "index.docker.io", "registry-1.docker.io"})
+"""The names of Docker Hub's host."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reference:
     """The place of an image: a registry, or the local store if ``registry`` is None.
@@ -117,3 +123,16 @@ def _invalid(text: str, wrong: str) -> MealkitError:
 
 def _fault_text(error: MealkitError) -> str:
     return error.problems[0].message.partition(" is not a reference to an image: ")[2]
+
+
+def spellings_of(registry: str, repository: str) -> tuple[str, ...]:
+    """Return every spelling of a place in a registry that a rule about it may have.
+
+    Host names have no case, and Docker Hub has several, and a namespace that may be left out.
+    """
+    host = registry.lower()
+    host = HUB if host in HUB_NAMES else host
+    own = f"{host}/{repository}"
+    return (
+        (own, f"{host}/library/{repository}") if host == HUB and "/" not in repository else (own,)
+    )

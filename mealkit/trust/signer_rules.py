@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
-from mealkit.stores.registry.registry_endpoint import spellings_of
+from mealkit.oci.reference import spellings_of
 from mealkit.trust.policy import RegistryRule
 from mealkit.trust.policy_file import LoadedKey, LoadedPolicy
 from mealkit.trust.rule_results import ImageFacts, RuleResult

@@ -10,10 +10,9 @@ from pathlib import Path
 
 from mealkit.addresses import host_of, is_loopback
 from mealkit.errors import failure
+from mealkit.oci.reference import HUB, HUB_NAMES
 
 # The only registry whose API has another host name than the one in references.
-HUB = "docker.io"
-_HUB_NAMES = frozenset({HUB, "index.docker.io", "registry-1.docker.io"})
 _HUB_API = "registry-1.docker.io"
 
 PLAIN_VARIABLE = "MEALKIT_PLAIN_HTTP"
@@ -59,22 +58,9 @@ class RegistryEndpoint:
 
 def endpoint_of(registry: str, plain: frozenset[str] = frozenset()) -> RegistryEndpoint:
     """Return the endpoint of a reference's registry; ``plain`` registries use HTTP."""
-    if registry.lower() in _HUB_NAMES:
+    if registry.lower() in HUB_NAMES:
         return RegistryEndpoint(HUB, _HUB_API, is_hub=True)
     return RegistryEndpoint(registry, registry, is_named_plain=registry in plain)
-
-
-def spellings_of(registry: str, repository: str) -> tuple[str, ...]:
-    """Return every spelling of a place in a registry that a rule about it may have.
-
-    Host names have no case, and Docker Hub has several, and a namespace that may be left out.
-    """
-    host = registry.lower()
-    host = HUB if host in _HUB_NAMES else host
-    own = f"{host}/{repository}"
-    return (
-        (own, f"{host}/library/{repository}") if host == HUB and "/" not in repository else (own,)
-    )
 
 
 def plain_of(setting: str) -> frozenset[str]:
@@ -117,7 +103,7 @@ def mirrors_of(
                 where=MIRRORS_VARIABLE,
                 hint=f"correct the pair in {MIRRORS_VARIABLE}",
             )
-        is_hub = registry in _HUB_NAMES
+        is_hub = registry in HUB_NAMES
         found[HUB if is_hub else registry] = tuple(
             _mirror(text, plain, is_hub=is_hub) for text in mirrors.split(",") if text
         )

@@ -61,7 +61,7 @@ def test_a_key_that_others_can_read_is_a_warning(pair):
 def test_a_public_key_does_not_sign(pair):
     """A public key is refused with the name of the private one, and is not called exposed."""
     heard, public = Heard(), pair.with_name("team.key.pub")
-    with pytest.raises(MealkitError, match="team.key.pub is a public key") as caught:
+    with pytest.raises(MealkitError, match=r"team\.key\.pub is a public key") as caught:
         signing_key_at(public, PassphraseSource(), heard)
     assert caught.value.problems[0].hint == f"name {pair}"
     assert heard.notices == []
