@@ -21,7 +21,6 @@ _DIGIT = re.compile(r"[0-9]")
 _IDENTIFIER = re.compile(r"sha256|[0-9a-f]{64}")
 _MAX_NAME_LENGTH = 255
 
-
 HUB = "docker.io"
 """Docker Hub, as references name it."""
 HUB_NAMES = frozenset({HUB, "index.docker.io", "registry-1.docker.io"})

@@ -17,7 +17,8 @@ from urllib.parse import urlsplit
 
 from mealkit.addresses import is_loopback
 from mealkit.errors import MealkitError, Problem, failure
-from mealkit.stores.registry.registry_endpoint import HUB, RegistryEndpoint, endpoint_of
+from mealkit.oci.reference import HUB
+from mealkit.stores.registry.registry_endpoint import RegistryEndpoint, endpoint_of
 from mealkit.untrusted import UntrustedError, parse_json_object, read_file
 
 VARIABLE = "MEALKIT_ENGINE_MIRRORS"
