@@ -82,22 +82,23 @@ def require_own_files(path: Path) -> None:
         OSError: the folder cannot be read.
     """
     require_own(path)
-    if not path.is_dir():
-        _require_unwritable(path)
-        return
-    for file in path.iterdir():
-        if file.is_symlink() or file.is_dir():
-            require_own_files(file)
-        else:
-            _require_owner(file, file.lstat().st_uid, is_last=True)
-            _require_unwritable(file)
-
-
-def _require_unwritable(path: Path) -> None:
     try:
         found = path.stat()
     except FileNotFoundError:
         return
+    if not stat.S_ISDIR(found.st_mode):
+        _require_unwritable(path, found)
+        return
+    user = os.geteuid()
+    with os.scandir(path) as files:
+        for file in files:
+            one = file.stat(follow_symlinks=False)
+            is_safe = one.st_uid in {_ROOT, user} and not one.st_mode & _WRITABLE
+            if not (is_safe and stat.S_ISREG(one.st_mode)):  # fast: there may be many thousands
+                require_own_files(Path(file.path))
+
+
+def _require_unwritable(path: Path, found: os.stat_result) -> None:
     if not stat.S_ISREG(found.st_mode) or not found.st_mode & _WRITABLE:
         return
     if found.st_mode & stat.S_IWOTH or not _is_private_group(found.st_gid, found.st_uid):

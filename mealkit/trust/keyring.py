@@ -30,6 +30,11 @@ class TrustedKey:
     """From this time on, no signature of the key counts, whatever time it states."""
 
     @property
+    def limits(self) -> tuple[int | None, ...]:
+        """The times from and until which it counts, and the time of its revocation."""
+        return self.valid_from, self.valid_until, self.revoked_since
+
+    @property
     def label(self) -> str:
         """The key's name for people: its source and the beginning of its fingerprint."""
         short = self.key.fingerprint[:12]

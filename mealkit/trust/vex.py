@@ -4,6 +4,7 @@ Formats: https://github.com/openvex/spec (v0.2.0) and CycloneDX 1.6, "vulnerabil
 statements about packages count, by purl; one without a version is about every version.
 """
 
+import datetime as dt
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -39,6 +40,12 @@ class Statement:
     is_exception: bool
     """Whether the packages are not affected, or not any more."""
     time: str
+    """When it was made, in UTC and in ISO 8601; empty if that is not known."""
+
+    @property
+    def order(self) -> tuple[str, bool]:
+        """The place among other statements: of two of one time, the exception is first."""
+        return self.time, not self.is_exception
 
     def is_about(self, found: Vulnerability, kit: frozenset[str]) -> bool:
         """Return whether a vulnerability of a package of a kit is the statement's."""
@@ -63,7 +70,7 @@ def read_vex(data: bytes) -> tuple[Statement, ...]:
         found = _cyclonedx(form)
     else:
         raise UntrustedError("it is neither OpenVEX nor CycloneDX with vulnerabilities")
-    return tuple(sorted(found, key=lambda item: item.time))
+    return tuple(sorted(found, key=lambda item: item.order))
 
 
 def is_excepted(
@@ -87,7 +94,7 @@ def _openvex(form: Mapping[str, Any]) -> Iterator[Statement]:
             frozenset(name for name in names if isinstance(name, str)),
             tuple(target for product in products for target in _targets(product)),
             str(item.get("status")) in _UNAFFECTED,
-            str(item.get("timestamp") or form.get("timestamp") or ""),
+            _in_utc(item.get("timestamp") or form.get("timestamp")),
         )
 
 
@@ -115,7 +122,8 @@ def _cyclonedx(form: Mapping[str, Any]) -> Iterator[Statement]:
         for item in _mappings(form.get("components"))
         if isinstance(item.get("purl"), str) and isinstance(item.get("bom-ref"), str)
     }
-    product = _image_of(form)
+    product, metadata = _image_of(form), form.get("metadata")
+    made = metadata.get("timestamp") if isinstance(metadata, dict) else None
     for item in _mappings(form.get("vulnerabilities")):
         analysis = item.get("analysis")
         state = analysis.get("state") if isinstance(analysis, dict) else None
@@ -127,8 +135,8 @@ def _cyclonedx(form: Mapping[str, Any]) -> Iterator[Statement]:
             for target in targets
             if isinstance(target, str)
         )
-        time = item.get("updated") or item.get("published") or ""
-        yield Statement(frozenset(names), found, str(state) in _HARMLESS, str(time))
+        time = _in_utc(item.get("updated") or item.get("published") or made)
+        yield Statement(frozenset(names), found, str(state) in _HARMLESS, time)
 
 
 def _image_of(form: Mapping[str, Any]) -> str | None:
@@ -137,6 +145,13 @@ def _image_of(form: Mapping[str, Any]) -> str | None:
     component = metadata.get("component") if isinstance(metadata, dict) else None
     purl = component.get("purl") if isinstance(component, dict) else None
     return _plain(purl) if isinstance(purl, str) and purl.startswith(_IMAGE) else None
+
+
+def _in_utc(text: Any) -> str:
+    try:
+        return dt.datetime.fromisoformat(str(text)).astimezone(dt.UTC).isoformat()
+    except (ValueError, OverflowError):
+        return ""
 
 
 def _plain(purl: str) -> str:

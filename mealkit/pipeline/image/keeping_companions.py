@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from mealkit.digest import Digest
-from mealkit.errors import RegistryError, problem
+from mealkit.errors import MealkitError, Problem, RegistryError, problem
 from mealkit.oci.artifact import Artifact
 from mealkit.oci.image import BytesBlob, with_parts
 from mealkit.oci.index import ImageIndex
@@ -11,10 +11,12 @@ from mealkit.oci.reference import Reference
 from mealkit.progress import Progress
 from mealkit.stores.attached import Attached
 from mealkit.stores.local import LocalStore
+from mealkit.stores.registry.blob import DAMAGED
 from mealkit.stores.registry.companions import (
     ATTESTATIONS,
     MODEL_PACK,
     SIGNATURES,
+    Companion,
     remote_companions,
 )
 from mealkit.stores.registry.reaching import Registries
@@ -23,6 +25,9 @@ from mealkit.units import show_size
 
 MAX_COMPANION_BYTES = 64 * 1024 * 1024
 """Larger artifacts are not signatures or attestations, and stay in the registry."""
+
+MAX_KEPT_BYTES = 256 * 1024 * 1024
+"""All artifacts about an image that are kept; anyone who can write to a registry can add some."""
 
 
 def keep_companions(
@@ -47,21 +52,43 @@ def keep_companions(
             suffixes=(SIGNATURES, ATTESTATIONS),
             left_out=frozenset({MODEL_PACK}),
         )
-        for item in found:
-            size_bytes = sum(blob.size_bytes for blob in item.content.blobs)
-            if size_bytes > MAX_COMPANION_BYTES:
-                message = f"the artifact {item.digest}, of type {item.kind}, is not kept"
-                limit = f"at most {show_size(MAX_COMPANION_BYTES)}"
-                measured = show_size(size_bytes)
-                progress.notice(
-                    problem("IMAGE_INVALID", message, measured=measured, required=limit)
-                )
-            elif isinstance(item.content, Artifact):
-                attached.add(item.content, item.about)
+        left_bytes = MAX_KEPT_BYTES
+        # Signatures are small; what is large must not take the space of what is needed.
+        for item in sorted(found, key=_size_bytes):
+            size_bytes = _size_bytes(item)
+            limit_bytes = min(left_bytes, MAX_COMPANION_BYTES)
+            if size_bytes > limit_bytes:
+                progress.notice(_not_kept(item, size_bytes, limit_bytes))
+            elif _is_kept(item, attached, progress):
+                left_bytes -= size_bytes
                 kept += 1
     except RegistryError as error:
         progress.notice(error.problems[0])
     return kept
+
+
+def _is_kept(item: Companion, attached: Attached, progress: Progress) -> bool:
+    """Store an artifact; one that is damaged in the registry is a warning, as others are not."""
+    if not isinstance(item.content, Artifact):
+        return False
+    try:
+        attached.add(item.content, item.about)
+    except MealkitError as error:
+        if error.problems[0].code not in DAMAGED:
+            raise
+        progress.notice(error.problems[0])
+        return False
+    return True
+
+
+def _size_bytes(item: Companion) -> int:
+    return sum(blob.size_bytes for blob in item.content.blobs)
+
+
+def _not_kept(item: Companion, size_bytes: int, limit_bytes: int) -> Problem:
+    message = f"the artifact {item.digest}, of type {item.kind}, is not kept"
+    limit = f"at most {show_size(limit_bytes)}"
+    return problem("IMAGE_INVALID", message, measured=show_size(size_bytes), required=limit)
 
 
 def keep_other_parts(

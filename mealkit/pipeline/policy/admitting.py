@@ -112,7 +112,7 @@ def policy_at(path: Path) -> LoadedPolicy:
     require_unchangeable(path)
     loaded = load_policy(path)
     for named in loaded.named_files:
-        require_unchangeable(named)
+        require_unchangeable(named, must_exist=False)  # one that is needed is missed later
     return loaded
 
 

@@ -36,14 +36,15 @@ def policy_paths() -> tuple[Path, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def require_unchangeable(path: Path) -> None:
+def require_unchangeable(path: Path, *, must_exist: bool = True) -> None:
     """Raise if another user can change or replace a policy, or a file or folder that it names.
 
     Raises:
         TrustError: ``POLICY_UNREADABLE``.
     """
     try:
-        path.stat()
+        if must_exist:
+            path.stat()
         require_own_files(path)
     except MealkitError as error:
         message = f"another user can change {path}: {error.problems[0].message}"

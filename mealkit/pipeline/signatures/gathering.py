@@ -15,6 +15,7 @@ from mealkit.errors import MealkitError, Problem, RegistryError, failure, proble
 from mealkit.oci.artifact import Artifact
 from mealkit.oci.descriptor import CONFIG, Descriptor
 from mealkit.oci.image import Blob
+from mealkit.stores.registry.blob import DAMAGED
 from mealkit.stores.registry.referrers import RegistryReferrers
 from mealkit.trust.bundle import (
     BUNDLE_TYPE,
@@ -124,10 +125,8 @@ def gather(
         for proof in _proofs(artifact, subject.digest, trusted):
             try:
                 one = replace(proof(), artifact=artifact.digest)
-            except RegistryError:
-                raise
             except MealkitError as error:
-                refused += error.problems
+                refused += _refusal(error, artifact.digest)
             else:
                 # A tag that moved leaves older artifacts with some of the same signatures.
                 found.setdefault(_identity(one), one)
@@ -169,12 +168,11 @@ def _artifacts(
         try:
             artifact = referrers.artifact(item)
             stated = artifact.manifest.subject
-        except RegistryError:
-            raise
         except MealkitError as error:
-            refused.append(
-                problem("SIGNATURE_INVALID", f"{item.digest}: {error.problems[0].message}")
-            )
+            first = error.problems[0]
+            if isinstance(error, RegistryError) and first.code not in DAMAGED:
+                raise
+            refused.append(problem("SIGNATURE_INVALID", f"{item.digest}: {first.message}"))
             continue
         if stated is not None and stated.digest != subject.digest:
             refused += other_subject(stated.digest, subject.digest).problems
@@ -194,6 +192,20 @@ def _proofs(
     signed = [pair for pair in pairs if pair[0].media_type == PAYLOAD_MEDIA_TYPE]
     for layer, blob in signed[:MAX_SIGNATURES]:
         yield partial(_simple_proof, layer, blob, subject, trusted)
+
+
+def _refusal(error: MealkitError, artifact: Digest) -> tuple[Problem, ...]:
+    """Return why a signature does not count.
+
+    Raises:
+        RegistryError: the registry does not answer, which says nothing about signatures.
+    """
+    if error.problems[0].code in DAMAGED:
+        reason = f"{artifact}: {error.problems[0].message}"
+        return (problem("SIGNATURE_INVALID", reason),)
+    if isinstance(error, RegistryError):
+        raise error
+    return tuple(error.problems)
 
 
 def _bundle_proof(blob: Blob, subject: Digest, trusted: _Trusted) -> Verified:

@@ -93,9 +93,17 @@ def trusted_keys(texts: Sequence[str]) -> KeyRing:
     """Parse ``FILE[,from=DATE][,until=DATE][,revoked=DATE]`` for each key.
 
     Raises:
-        TrustError: ``KEY_INVALID``; ``USAGE``: a limit is not a date.
+        TrustError: ``KEY_INVALID``.
+        KitError: ``USAGE``: a limit is not a date; a key has two different limits.
     """
-    return KeyRing(tuple(_trusted_key(text) for text in texts))
+    found: dict[str, TrustedKey] = {}
+    for text in texts:
+        item = _trusted_key(text)
+        before = found.setdefault(item.key.fingerprint, item)
+        if before.limits != item.limits:
+            message = f"{before.source} and {item.source} are the same key, with different dates"
+            raise failure("USAGE", message, hint=f"name {item.label} once")
+    return KeyRing(tuple(found.values()))
 
 
 def write_key_pair(path: Path, algorithm: Algorithm, passphrase: bytes | None) -> PublicKey:
@@ -133,10 +141,11 @@ def _trusted_key(text: str) -> TrustedKey:
 def _seconds(text: str) -> int:
     try:
         date = datetime.fromisoformat(text)
-    except ValueError as error:
+        in_utc = date.astimezone(UTC) if date.tzinfo else date.replace(tzinfo=UTC)
+    except (ValueError, OverflowError) as error:
         hint = "write it as 2027-12-31 or 2027-12-31T12:00:00Z"
         raise failure("USAGE", f"{text!r} is not a date", hint=hint) from error
-    return int((date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp())
+    return int(in_utc.timestamp())
 
 
 def _bytes(path: Path) -> bytes:

@@ -15,6 +15,9 @@ from mealkit.stores.registry.client import RegistryClient, worth_asking
 from mealkit.stores.registry.exchange import RegistryCall, answer_of, beginning_of
 from mealkit.web.http_client import Pace
 
+DAMAGED = frozenset({"REGISTRY_DIGEST", "BLOB_MISSING"})
+"""The codes of problems that only one blob or manifest of a registry has."""
+
 
 class UnrangedError(Exception):
     """A server answers a request for a piece with the whole blob."""

@@ -17,12 +17,15 @@ from fakes.signatures import bundle_in, bundled, new_signer, with_bundle
 
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError
-from mealkit.oci.descriptor import INDEX, Descriptor, Platform
+from mealkit.oci.artifact import Attachment, artifact_of
+from mealkit.oci.descriptor import INDEX, MANIFEST, Descriptor, Platform
+from mealkit.oci.image import BytesBlob
 from mealkit.oci.index import ImageIndex, index_of
 from mealkit.oci.reference import Reference
 from mealkit.pipeline.archives.loading import load
 from mealkit.pipeline.archives.saving import SaveRequest, save
 from mealkit.pipeline.home import home_at
+from mealkit.pipeline.image.keeping_companions import MAX_COMPANION_BYTES, MAX_KEPT_BYTES
 from mealkit.pipeline.image.pulling import pull_content
 from mealkit.pipeline.policy.admitting import (
     acceptance,
@@ -48,6 +51,7 @@ from mealkit.trust.verified import SBOM
 LOCK = read_lock((ROOT / "kits/rake/kit.lock").read_bytes())
 KIT = kit_image(LOCK)
 KEY, OTHER_KEY = new_signer(), new_signer()
+TRUSTED = Trusted(KeyRing((TrustedKey(KEY.public),)))
 
 
 @pytest.fixture
@@ -366,6 +370,50 @@ def test_a_layout_without_a_signature_is_refused(home, policy, tmp_path):
     assert "POLICY_UNSIGNED" in refused(require_accepted, text, home, Heard())
 
 
+@pytest.mark.parametrize("damage", ["gone", "other bytes", "manifest"])
+def test_damaged_signatures_by_others_change_nothing(registry, home, policy, damage):
+    """An artifact that is listed and cannot be read does not hide the signature that counts."""
+    policy()
+    sign(named(registry), KEY, home_at(home.root.parent / "publisher"))
+    with Registries.from_environment() as registries:
+        for number in range(4):
+            junk = with_bundle(bytes([number]) * 99, KIT.descriptor)
+            attach(junk, Reference(registry.host, "team/rake"), registries)
+            blob = junk.blobs[0].digest
+            match damage:
+                case "gone":
+                    del registry.blobs[blob]
+                case "other bytes":
+                    registry.blobs[blob] = b"x" * 99
+                case _:
+                    media_type, raw = registry.manifests[junk.digest]
+                    registry.manifests[junk.digest] = (media_type, raw + b" ")
+    kept = pulled(named(registry), home)
+    assert (kept.digest, kept.companions) == (KIT.digest, 2)
+    assert verify(named(registry), TRUSTED, home).verified
+    registry.close()
+    assert require_accepted(named(registry), home, Heard())
+
+
+def test_large_artifacts_by_others_do_not_fill_the_disk(registry, home, policy):
+    """Small artifacts, such as signatures, are kept first, and all together up to a limit."""
+    policy()
+    sign(named(registry), KEY, home_at(home.root.parent / "publisher"))
+    large = BytesBlob(bytes(MAX_COMPANION_BYTES - 10_000))
+    registry.blobs |= {blob.digest: blob.data for blob in (large, BytesBlob(b"{}"))}
+    tag = fallback_tag(KIT.digest)
+    index = json.loads(registry.manifests[tag][1])
+    for number in range(MAX_KEPT_BYTES // MAX_COMPANION_BYTES + 3):
+        layer = Attachment("x/y", large, {"number": str(number)})
+        junk = artifact_of("x/y", [layer], subject=KIT.descriptor)
+        registry.manifests[junk.digest] = (MANIFEST, junk.raw_manifest)
+        index["manifests"].insert(0, junk.descriptor.as_json())
+    registry.manifests[tag] = (INDEX, json.dumps(index).encode())
+    assert pulled(named(registry), home).companions == 2 + MAX_KEPT_BYTES // MAX_COMPANION_BYTES
+    registry.close()
+    assert require_accepted(named(registry), home, Heard())
+
+
 def test_a_registry_that_does_not_answer_is_not_unsigned(registry, home, policy):
     """An error of the registry while it lists signatures is an error, not a decision."""
     policy()
@@ -390,7 +438,7 @@ def test_an_archive_keeps_its_signatures_when_it_is_run(home, policy, tmp_path, 
     wanted = Wanted(target.text, target, Platform("linux", "amd64"), None)
     assert image_to_run(wanted, target, home, Heard()).digest == KIT.digest
     if not several:  # the index in the archive is about an image that was left out
-        assert verify(target.text, Trusted(KeyRing((TrustedKey(KEY.public),))), home).verified
+        assert verify(target.text, TRUSTED, home).verified
     (tmp_path / "rake.tar").unlink()
     assert require_accepted("rake:1.0.0", home, Heard())
 

@@ -185,3 +185,13 @@ def test_keys_with_their_time(pair):
     for wrong in (",until=soon", ",since=2001-01-01", ",until=2001-01-01,until=2002-01-01"):
         assert code_of(lambda wrong=wrong: trusted_keys([public + wrong])) == "USAGE"
     assert code_of(lambda: trusted_keys([str(pair.parent / "none")])) == "KEY_INVALID"
+
+
+def test_a_key_that_is_named_twice_is_one_key(pair):
+    """A key cannot be revoked and valid at once, whichever of two files or options is first."""
+    public = str(pair.with_name("team.key.pub"))
+    copy = pair.with_name("copy.pub")
+    copy.write_bytes(Path(public).read_bytes())
+    assert len(trusted_keys([public, str(copy)]).keys) == 1
+    for texts in ([public, f"{copy},revoked=2020-01-01"], [f"{copy},revoked=2020-01-01", public]):
+        assert code_of(lambda texts=texts: trusted_keys(texts)) == "USAGE"
