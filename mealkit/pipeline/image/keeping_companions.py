@@ -16,6 +16,7 @@ from mealkit.stores.registry.companions import (
     MODEL_PACK,
     SIGNATURES,
     remote_companions,
+    unkept,
 )
 from mealkit.stores.registry.reaching import Registries
 from mealkit.stores.registry.remote_content import remote_content
@@ -59,6 +60,8 @@ def keep_companions(
             elif isinstance(item.content, Artifact):
                 attached.add(item.content, item.about)
                 kept += 1
+            else:
+                progress.notice(unkept(item, "is not kept"))
     except RegistryError as error:
         progress.notice(error.problems[0])
     return kept
