@@ -19,6 +19,7 @@ from benchmarks.lab import Lab
 from benchmarks.machine import describe, load_average
 from benchmarks.measured import CannotMeasureError
 from benchmarks.report import show, write_section
+from benchmarks.topics.archives import archives
 from benchmarks.topics.builds import first_builds, rebuilds
 from benchmarks.topics.chat import chats
 from benchmarks.topics.cold import colds
@@ -44,6 +45,7 @@ TOPICS: Mapping[str, Topic] = {
     "chat": chats,
     "throughput": throughputs,
     "transfer": transfers,
+    "archive": archives,
     "cold": colds,
     "fleet": fleets,
 }

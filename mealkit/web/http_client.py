@@ -46,15 +46,24 @@ def new_client(verify: ssl.SSLContext | None = None, **options: Any) -> httpx2.C
         SourceError: ``SOURCE_UNREACHABLE``: a proxy's address cannot be used.
     """
     try:
-        return httpx2.Client(
-            verify=verify or tls_context(), mounts=dict.fromkeys(_LOOPBACK), **options
-        )
+        return _Client(verify=verify or tls_context(), mounts=dict.fromkeys(_LOOPBACK), **options)
     except (ValueError, httpx2.InvalidURL) as error:
         raise failure(
             "SOURCE_UNREACHABLE",
             f"a proxy cannot be used: {error}",
             hint="set HTTPS_PROXY, HTTP_PROXY and ALL_PROXY to an address of http, https or socks5",
         ) from error
+
+
+class _Client(httpx2.Client):
+    """A client for which a host that cannot be looked up is one that cannot be reached."""
+
+    def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
+        try:
+            return super().send(request, **options)
+        except UnicodeError as error:  # of getaddrinfo: a part of the name is empty or too long
+            message = "a part of the host's name is empty or too long"
+            raise httpx2.ConnectError(message, request=request) from error
 
 
 def no_proxy_variables(environment: Mapping[str, str]) -> dict[str, str]:

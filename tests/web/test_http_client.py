@@ -209,3 +209,10 @@ def test_a_proxy_that_cannot_be_used_is_named(proxy: str, monkeypatch: pytest.Mo
     (problem,) = caught.value.problems
     assert (problem.code, problem.owner.value) == ("SOURCE_UNREACHABLE", "platform")
     assert "ALL_PROXY" in problem.hint
+
+
+@pytest.mark.parametrize("host", ["a..invalid", "a" * 70 + ".invalid"])
+def test_a_host_that_cannot_be_looked_up_cannot_be_reached(host: str) -> None:
+    """Registries and servers may name any host when they redirect."""
+    with open_client() as client, pytest.raises(httpx2.ConnectError, match="host's name"):
+        client.get(f"https://{host}/")

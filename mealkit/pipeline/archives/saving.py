@@ -46,6 +46,7 @@ from mealkit.stores.registry.companions import (
     Companion,
     remote_companions,
     stored_companions,
+    unkept,
 )
 from mealkit.stores.volume_writing import WrittenFile, write_volumes
 
@@ -193,6 +194,9 @@ def _remote(
         suffixes=(SIGNATURES, ATTESTATIONS),
         left_out=frozenset() if request.modelpacks else frozenset({MODEL_PACK}),
     )
+    for item in companions:
+        if not isinstance(item.content, Artifact):
+            progress.notice(unkept(item, "is not saved"))
     return _with_companions(named, indexes, companions, request)
 
 

@@ -18,6 +18,7 @@ from mealkit.stores.registry.companions import (
     SIGNATURES,
     Companion,
     remote_companions,
+    unkept,
 )
 from mealkit.stores.registry.reaching import Registries
 from mealkit.stores.registry.remote_content import remote_content
@@ -62,6 +63,8 @@ def keep_companions(
             elif _is_kept(item, attached, progress):
                 left_bytes -= size_bytes
                 kept += 1
+            else:
+                progress.notice(unkept(item, "is not kept"))
     except RegistryError as error:
         progress.notice(error.problems[0])
     return kept

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from mealkit.digest import Digest
-from mealkit.errors import MealkitError, Problem, failure
+from mealkit.errors import MealkitError, Problem, failure, problem
 from mealkit.jobs import Stop, side_by_side
 from mealkit.oci.artifact import Artifact
 from mealkit.oci.descriptor import INDEX_TYPES, Descriptor
@@ -151,6 +151,12 @@ def publish(companion: Companion, reference: Reference, registries: Registries) 
     if companion.suffix is not None:
         put_manifest(registries.client(reference), reference, content, tag)
     return report.sent_bytes
+
+
+def unkept(companion: Companion, what: str) -> Problem:
+    """Return the warning for a companion that only a registry can have: an index."""
+    message = f"{companion.digest}, of type {companion.kind}, {what}: it is an index"
+    return problem("IMAGE_INVALID", message, where=str(companion.about))
 
 
 def merged(own: Artifact, there: Artifact) -> Artifact:

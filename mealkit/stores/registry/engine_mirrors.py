@@ -7,6 +7,7 @@ resolves them. What cannot be used is left out, with the reason: the registry it
 """
 
 import os
+import re
 import stat
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -18,12 +19,13 @@ from urllib.parse import urlsplit
 from mealkit.addresses import is_loopback
 from mealkit.errors import MealkitError, Problem, failure
 from mealkit.oci.reference import HUB
-from mealkit.stores.registry.registry_endpoint import RegistryEndpoint, endpoint_of
+from mealkit.stores.registry.registry_endpoint import AUTHORITY, RegistryEndpoint, endpoint_of
 from mealkit.untrusted import UntrustedError, parse_json_object, read_file
 
 VARIABLE = "MEALKIT_ENGINE_MIRRORS"
 _SYSTEM = (Path("/etc/containerd/certs.d"), Path("/etc/docker/daemon.json"))
-_MAX_BYTES = 64 * 1024
+# The time that TOML takes grows with the square of a line's length.
+_MAX_BYTES = 16 * 1024
 _MAX_MIRRORS = 16
 _MAX_HEADERS = 16
 # What the client itself sets; another value would change what the answer means.
@@ -31,6 +33,9 @@ _OWN_HEADERS = frozenset(
     {"accept", "accept-encoding", "connection", "content-length", "content-type", "cookie", "host"}
     | {"range", "transfer-encoding", "upgrade"}
 )
+
+
+_COMPONENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +156,8 @@ def _endpoint(entry: _Entry, registry: str, plain: frozenset[str]) -> RegistryEn
         host, _ = url.hostname or "", url.port
     except ValueError as error:
         raise _unused(entry, "its address is not valid") from error
-    if url.scheme not in {"http", "https"} or not host or url.query or "@" in url.netloc:
+    is_plain = AUTHORITY.fullmatch(url.netloc) and not url.query and not url.fragment
+    if url.scheme not in {"http", "https"} or not host or not is_plain:
         raise _unused(entry, "its address is not valid")
     if url.scheme == "http" and not (is_loopback(host) or url.netloc in plain):
         raise _unused(entry, f"it has no TLS; allow it with --plain-http {url.netloc}")
@@ -177,7 +183,8 @@ def _prefix(entry: _Entry, path: str) -> str:
     parts = [part for part in path.split("/") if part]
     if not parts or parts == ["v2"]:
         return ""
-    if parts[0] == "v2" and entry.form.get("override_path") is True:
+    is_prefix = all(_COMPONENT.fullmatch(part) for part in parts[1:])
+    if parts[0] == "v2" and is_prefix and entry.form.get("override_path") is True:
         return "/".join((*parts[1:], ""))
     raise _unused(entry, "its path is not /v2, or /v2/PREFIX with override_path")
 

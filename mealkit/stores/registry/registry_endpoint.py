@@ -17,7 +17,7 @@ _HUB_API = "registry-1.docker.io"
 
 PLAIN_VARIABLE = "MEALKIT_PLAIN_HTTP"
 MIRRORS_VARIABLE = "MEALKIT_REGISTRY_MIRRORS"
-_AUTHORITY = re.compile(r"(?:[a-zA-Z0-9._-]+|\[[0-9a-fA-F:.]+\])(?::[0-9]{1,5})?")
+AUTHORITY = re.compile(r"(?:[a-zA-Z0-9._-]+|\[[0-9a-fA-F:.]+\])(?::[0-9]{1,5})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def plain_of(setting: str) -> frozenset[str]:
     """
     named = {text.removeprefix("http://").rstrip("/") for text in re.split(r"[\s,;]+", setting)}
     for name in named - {""}:
-        if not _AUTHORITY.fullmatch(name):
+        if not AUTHORITY.fullmatch(name):
             raise failure(
                 "REFERENCE_INVALID",
                 f"{name!r} is not the name of a registry, as in registry:5000",

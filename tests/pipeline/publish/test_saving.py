@@ -10,6 +10,7 @@ from fakes.quirky_registry import QuirkyRegistry
 
 from mealkit.errors import MealkitError
 from mealkit.oci.image import with_parts
+from mealkit.oci.index import ImageIndex, Index
 from mealkit.oci.reference import Reference
 from mealkit.pipeline.archives.proposing import proposed_files
 from mealkit.pipeline.archives.saving import SaveRequest, save
@@ -20,6 +21,7 @@ from mealkit.stores.attached import Attached
 from mealkit.stores.local import LocalStore
 from mealkit.stores.registry.companions import MODEL_PACK, stored_companions
 from mealkit.stores.registry.reaching import Registries
+from mealkit.stores.registry.referrers import attach
 from mealkit.stores.volume_reading import join_files
 from mealkit.trust.bundle import BUNDLE_TYPE
 from mealkit.trust.simple_signing import SIGNATURE_ARTIFACT_TYPE
@@ -98,6 +100,22 @@ def test_a_registry_s_image_is_streamed_and_nothing_is_stored(signed_pair, regis
     assert kinds(found, signed_pair.index.digest) == SIGNED
     assert not home.store.exists()
     assert not home.files.exists()
+
+
+def test_a_referrer_that_is_an_index_is_left_out_and_told(signed_pair, registry, tmp_path):
+    """An archive has artifacts; other tools attach indexes of them."""
+    top = Index((), subject=signed_pair.index.descriptor, annotations={"made": "elsewhere"})
+    place, heard = Reference(registry.host, "team/little"), Heard()
+    referrer = ImageIndex(top.as_bytes(), ())
+    with Registries.from_environment() as registries:
+        attach(referrer, place, registries)
+    text = f"{registry.host}/team/little:1.0.0"
+    save(SaveRequest([text], tmp_path / "kit.tar"), home_at(tmp_path / "empty"), heard)
+    (told,) = heard.notices
+    assert "is not saved: it is an index" in told.message
+    assert str(referrer.digest) in told.message
+    found = read_content(join_files([tmp_path / "kit.tar"]))
+    assert kinds(found, signed_pair.index.digest) == SIGNED
 
 
 def test_what_the_store_has_is_not_fetched(signed_pair, registry, tmp_path):

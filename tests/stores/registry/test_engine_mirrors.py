@@ -126,6 +126,9 @@ def test_addresses_are_as_containerd_reads_them(hosts, url, keys, prefix):
         ('[host."https://user@m.example"]', "not valid"),
         ('[host."ftp://m.example"]', "not valid"),
         ('[host."https://m.example:port"]', "not valid"),
+        ('[host."https://a\\u0000b"]', "not valid"),
+        ('[host."https://xn--zzzzzzz\\u00ad.example"]', "not valid"),
+        ('[host."https://m.example/v2/../x"]\noverride_path = true', "path"),
         ('[host."https://m.example"]\nheader = {Host = "other"}', "header 'Host'"),
         ('[host."https://m.example"]\nheader = {"A B" = "x"}', "header 'A B'"),
         ('[host."https://m.example"]\nheader = {A = "x\\n"}', "header A"),
@@ -133,8 +136,9 @@ def test_addresses_are_as_containerd_reads_them(hosts, url, keys, prefix):
         ("[host", "not TOML"),
         ("host = 5", "table"),
         ('host = {"https://m.example" = 5}', "table"),
-        ("a = " + "[" * 30_000, "TOML"),
+        ("a = " + "[" * 10_000, "TOML"),
         ("#" * 70_000, "larger"),
+        ("a." * 10_000 + "b = 1", "larger"),
     ],
 )
 def test_what_cannot_be_used_is_left_out_with_its_reason(hosts, text, reason):
