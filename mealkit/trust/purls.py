@@ -18,12 +18,30 @@ DEBIAN_RELEASES = {"bullseye": "11", "bookworm": "12", "trixie": "13", "forky": 
 """The numbers of Debian's suites, which purls and CPEs have instead of their names."""
 
 
+# The folder above is the first letter of the source, or four letters if it begins with "lib".
+_POOL = re.compile(r"pool/(?:.+/)?(?P<start>lib.|.)/(?P<source>(?P=start)[^/]*)/[^/]+")
+
+
 def deb_purl(package: LockedDeb, suite: str) -> str:
-    """Return the purl of a Debian package, as in ``pkg:deb/debian/libc6@2.41-12?arch=...``."""
+    """Return the purl of a Debian package, as in ``pkg:deb/debian/libc6@2.41-12?arch=...``.
+
+    It names the source package (``upstream``) if that is another: security advisories name sources.
+    """
     version = _quoted(package.version)
     release = DEBIAN_RELEASES.get(suite, suite)
     purl = f"pkg:deb/debian/{_quoted(package.name)}@{version}"
-    return f"{purl}?arch={package.architecture}&distro=debian-{release}"
+    source = source_package(package)
+    upstream = "" if source == package.name else f"&upstream={_quoted(source)}"
+    return f"{purl}?arch={package.architecture}&distro=debian-{release}{upstream}"
+
+
+def source_package(package: LockedDeb) -> str:
+    """Return a package's source: in Debian's archive its folder, ``pool/main/o/openssl/...``.
+
+    In an archive with other folders, the source is taken to have the package's own name.
+    """
+    found = _POOL.fullmatch(package.filename)
+    return found["source"] if found else package.name
 
 
 def wheel_purl(wheel: LockedWheel) -> str:

@@ -8,7 +8,7 @@ from mealkit.recipe.lock import Lock, LockedDebianBase
 from mealkit.recipe.variant import plain_locks
 from mealkit.trust.osv import SEVERITIES, Package, Vulnerability
 from mealkit.trust.policy_file import LoadedPolicy
-from mealkit.trust.purls import DEBIAN_RELEASES
+from mealkit.trust.purls import DEBIAN_RELEASES, source_package
 from mealkit.trust.rule_results import ImageFacts, RuleResult
 from mealkit.trust.vex import Statement, is_excepted
 
@@ -45,12 +45,7 @@ def _packages(lock: Lock) -> Iterator[Package]:
             release = DEBIAN_RELEASES.get(base.suite)
             for deb in base.packages:
                 purl = f"pkg:deb/debian/{deb.name}@{deb.version}".lower()
-                yield Package("Debian", _source(deb.filename), deb.version, release, purl)
-
-
-def _source(filename: str) -> str:
-    """Return the source package of a file: its folder in the pool (pool/main/o/openssl/...)."""
-    return filename.rpartition("/")[0].rpartition("/")[2]
+                yield Package("Debian", source_package(deb), deb.version, release, purl)
 
 
 def vulnerability_result(

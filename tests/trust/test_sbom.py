@@ -12,6 +12,7 @@ from mealkit.digest import Digest
 from mealkit.lock.resolve import resolve
 from mealkit.recipe.lock import read_lock
 from mealkit.recipe.publisher_signature import LockedSignature
+from mealkit.trust.purls import deb_purl, source_package
 from mealkit.trust.sbom import sbom_of
 from mealkit.trust.sbom_licences import licence_choice
 
@@ -160,13 +161,32 @@ def test_a_file_that_its_publisher_signed_states_the_key_and_the_signature():
     assert not {name for name in other if "publisher" in name}
 
 
+@pytest.mark.parametrize(
+    ("filename", "source"),
+    [
+        ("pool/updates/main/o/openssl/libssl3_3.0.deb", "openssl"),
+        ("pool/main/libz/libzstd/libzstd1_1.5.deb", "libzstd"),
+        ("pool/libssl3_3.0.deb", "libssl3"),
+        ("trixie/amd64/libssl3_3.0.deb", "libssl3"),
+        ("libssl3_3.0.deb", "libssl3"),
+    ],
+)
+def test_the_source_of_a_package_is_its_folder_in_debians_archive(filename, source):
+    """An archive of one's own may have any folders: none of them is taken for a source."""
+    deb = lock_of("sbert-minilm").runtime.base.packages[0]
+    found = deb.model_copy(update={"filename": filename, "name": "libssl3"})
+    assert source_package(found) == source
+    assert ("upstream=" in deb_purl(found, "trixie")) == (source != "libssl3")
+
+
 def test_purls_name_packages_as_other_tools_do():
-    """Debian's have architecture and release, an epoch stays, a Hub repository has its commit."""
+    """Debian's have architecture, release and source, an epoch stays, a Hub repository has its commit."""
     demo = document(lock_of("sbert-minilm"))
     purls = {item["name"]: item.get("purl") for item in demo["components"]}
     assert purls["zlib1g"].startswith("pkg:deb/debian/zlib1g@1:1.3.dfsg%2Breally1.3.1-1")
     assert purls["libstdc++6"].startswith("pkg:deb/debian/libstdc%2B%2B6@")
     assert purls["tzdata"].endswith("?arch=all&distro=debian-13")
+    assert purls["libssl3t64"].endswith("?arch=amd64&distro=debian-13&upstream=openssl")
     assert purls["typing-extensions"].startswith("pkg:pypi/typing-extensions@")
     assert purls["all-MiniLM-L6-v2"] == (
         "pkg:huggingface/sentence-transformers/all-MiniLM-L6-v2"
