@@ -313,7 +313,7 @@ CATALOGUE: dict[str, Entry] = {
     "LOCK_STALE": Entry("kit.lock does not match kit.yaml", _CALLER, LockError, 409, "mealkit lock"),
     # Images and where they live
     "REFERENCE_INVALID": Entry("a reference to an image cannot be read", _CALLER, StoreError, 400, "write it as NAME:VERSION or REGISTRY/NAME:TAG"),
-    "IMAGE_NOT_FOUND": Entry("the image does not exist", _CALLER, StoreError, 404, "mealkit images lists the images; mealkit build builds one"),
+    "IMAGE_NOT_FOUND": Entry("the image does not exist", _CALLER, StoreError, 404, "mealkit images lists the images; mealkit build builds one, and mealkit pull fetches one"),
     "VERSION_EXISTS": Entry("the name already belongs to an image with other bytes", _CALLER, StoreError, 409, "give the kit a new version in kit.yaml; or, to let the name refer to the new image, add --replace"),
     "IMAGE_INVALID": Entry("an image contradicts its own digests or the specification", _UPSTREAM, StoreError, 502, "build or pull the image again"),
     "IMAGE_UNCHECKED": Entry("a part of an image cannot be checked on this machine", _PLATFORM, StoreError, 501, "use Python 3.14 or later, which supports zstd, or install backports.zstd beside mealkit"),

@@ -21,6 +21,7 @@ from mealkit.oci.reference import Reference
 from mealkit.pipeline.catalogs.catalogue_places import FolderJournal, RepositoryJournal
 from mealkit.pipeline.catalogs.open_catalogs import FoundKit, find_kit, open_journal, read_one
 from mealkit.pipeline.catalogs.short_names import from_catalogs, kit_to_pull, require_reachable
+from mealkit.pipeline.configuration import configuration_path
 from mealkit.pipeline.home import home_at
 from mealkit.pipeline.image.building import build_kit
 from mealkit.pipeline.image.outputs import Outputs
@@ -390,3 +391,11 @@ def test_a_kit_that_is_gone_has_a_page(published, tmp_path):
     found = publish_site(tmp_path / "s", listed(tmp_path / "a", gone), "Ours", home, Heard())
     assert [item.code for item in found.problems] == ["IMAGE_NOT_FOUND"]
     assert b"could not be read" in (tmp_path / "s" / "kits" / "rake" / "1.0.0.html").read_bytes()
+
+
+def test_a_short_name_without_a_catalogue_says_where_to_list_one(home, monkeypatch):
+    """A pull of one word needs a catalogue, and the hint names the file."""
+    monkeypatch.setenv("MEALKIT_CATALOGS", "")
+    with pytest.raises(MealkitError, match="no catalogue is configured") as caught:
+        kit_to_pull("rake", home, Heard())
+    assert str(configuration_path()) in caught.value.problems[0].hint
