@@ -313,7 +313,7 @@ CATALOGUE: dict[str, Entry] = {
     "LOCK_STALE": Entry("kit.lock does not match kit.yaml", _CALLER, LockError, 409, "mealkit lock"),
     # Images and where they live
     "REFERENCE_INVALID": Entry("a reference to an image cannot be read", _CALLER, StoreError, 400, "write it as NAME:VERSION or REGISTRY/NAME:TAG"),
-    "IMAGE_NOT_FOUND": Entry("the image does not exist", _CALLER, StoreError, 404, "mealkit images lists the images; mealkit build builds one"),
+    "IMAGE_NOT_FOUND": Entry("the image does not exist", _CALLER, StoreError, 404, "mealkit images lists the images; mealkit build builds one, and mealkit pull fetches one"),
     "VERSION_EXISTS": Entry("the name already belongs to an image with other bytes", _CALLER, StoreError, 409, "give the kit a new version in kit.yaml; or, to let the name refer to the new image, add --replace"),
     "IMAGE_INVALID": Entry("an image contradicts its own digests or the specification", _UPSTREAM, StoreError, 502, "build or pull the image again"),
     "IMAGE_UNCHECKED": Entry("a part of an image cannot be checked on this machine", _PLATFORM, StoreError, 501, "use Python 3.14 or later, which supports zstd, or install backports.zstd beside mealkit"),
@@ -359,7 +359,7 @@ CATALOGUE: dict[str, Entry] = {
     "PREDICATE_INVALID": Entry("a statement to sign is not a JSON object, or is too large", _CALLER, TrustError, 400, "name a file with one JSON object"),
     # Proof by rebuilding
     "REBUILD_DIFFERS": Entry("an image is not the one that its lock makes", _AUTHOR, TrustError, 403, "do not use the image; ask its owner, with the name of the file that differs"),
-    "REBUILD_UNPROVEN": Entry("a layer could not be built again, because an input cannot be had", _UPSTREAM, TrustError, 503, "name a folder with the input (--inputs DIR), or a mirror that still has it, such as a snapshot of Debian's archive"),
+    "REBUILD_UNPROVEN": Entry("a layer could not be built again, because an input is not available", _UPSTREAM, TrustError, 503, "name a folder with the input (--inputs DIR), or a mirror that still has it, such as a snapshot of Debian's archive"),
     "REBUILD_VERSION": Entry("an image contains another version of mealkit than the one that builds it again", _CALLER, TrustError, 409, "use that version"),
     "CONTENT_DIFFERS": Entry("a file on a disk or in a container is not the one that a lock or an image pins", _PLATFORM, TrustError, 409, "stop using it; put back the pinned files, or find out who changed them"),
     # Containers

@@ -12,6 +12,7 @@ from mealkit.cli.options import (
     PassphraseFd,
     PassphraseFile,
     PlainHttp,
+    SignedTarget,
     session_of,
     use_plain_http,
 )
@@ -32,10 +33,7 @@ EXAMPLES = (
 
 def attest(  # noqa: PLR0913  one parameter for each option
     context: typer.Context,
-    target: Annotated[
-        str,
-        typer.Argument(metavar="TARGET", help="REGISTRY/NAME:TAG, or an image in the local store."),
-    ],
+    target: SignedTarget,
     *,
     kind: Annotated[
         list[str],

@@ -218,12 +218,15 @@ def _tell(changed: "Changed", what: str, *, as_json: bool) -> None:
                 "changed": changed.is_new,
                 "kits": [entry.form() for entry in changed.kits],
                 "total": changed.total,
+                "notes": list(changed.notes),
             }
         )
         return
     for entry in changed.kits:
         words = what if changed.is_new else f"already {what}"
         say(f"{changed.where} {words} {entry.title}, {entry.digest}")
+    for note in changed.notes:
+        say(f"note: {note}")
 
 
 def _show(found: "Searched", *, as_json: bool) -> None:

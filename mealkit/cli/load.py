@@ -1,5 +1,6 @@
 """mealkit load: load images from an archive into the local store, after the policies agreed."""
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -64,6 +65,9 @@ def load(
         print_json(_form(report, loaded=not only_list))
         return
     _describe(report, proposal)
+    names = [name for image in report.images for name in image.names[-1:]]
+    if names and not only_list and not session.quiet:
+        say(f"next: mealkit run {names[0]}")
 
 
 def _describe(report: "LoadReport", written: Path | None) -> None:
@@ -83,9 +87,26 @@ def _lines(image: "LoadedImage") -> list[str]:
     platforms = ", ".join(image.platforms)
     names, size = ", ".join(image.names) or "-", show_size(image.size_bytes)
     lines = [f"{names}  {image.digest}  {platforms}  {size}"]
-    lines += [f"  with  {kind}" for kind in image.artifacts]
+    lines += [f"  with  {_counted(kind, n)}" for kind, n in Counter(image.artifacts).items()]
     lines += [f"  note: {name} is the name of {holder} here" for name, holder in image.taken]
     return lines
+
+
+def _counted(kind: str, count: int) -> str:
+    """Return how many artifacts of a type there are, in words if it is one of mealkit's."""
+    from mealkit.stores.registry.companions import MODEL_PACK
+    from mealkit.trust.bundle import BUNDLE_TYPE
+    from mealkit.trust.simple_signing import SIGNATURE_ARTIFACT_TYPE
+
+    titles = {
+        BUNDLE_TYPE: ("signed statement", "signed statements"),
+        SIGNATURE_ARTIFACT_TYPE: ("signature in the older layout",) * 2,
+        MODEL_PACK: ("ModelPack", "ModelPacks"),
+    }
+    one, several = titles.get(
+        kind, (f"artifact of the type {kind}", f"artifacts of the type {kind}")
+    )
+    return f"{count} {one if count == 1 else several}"
 
 
 def _form(report: "LoadReport", *, loaded: bool) -> dict[str, Any]:

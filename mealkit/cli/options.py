@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mealkit.errors import MealkitError
 from mealkit.kit.bounds import OPTION, VARIABLE
 from mealkit.stores.registry.registry_endpoint import PLAIN_VARIABLE
 
@@ -14,20 +15,56 @@ if TYPE_CHECKING:
     from mealkit.pipeline.home import Home
     from mealkit.progress import Progress
 
+
+def stored_names(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the names in the local store that begin with what was typed, for the shell.
+
+    The shell completes files if there are none.
+    """
+    from mealkit.pipeline.home import home_at
+    from mealkit.stores.local import LocalStore
+
+    try:
+        home = home_at(context.find_root().params.get("home"))
+        names = LocalStore(home.store).index().names()
+    except (MealkitError, OSError):
+        return []
+    return sorted(name for name in names if name.startswith(incomplete))
+
+
 KitPath = Annotated[
     str,
     typer.Argument(metavar="KIT", help="The kit's folder, or its kit.yaml.", show_default="here"),
 ]
 _IMAGE = "NAME:VERSION, a digest, REGISTRY/NAME:TAG, oci:DIR or oci-archive:FILE"
-ImageTarget = Annotated[str, typer.Argument(metavar="TARGET", help=f"An image: {_IMAGE}.")]
+ImageTarget = Annotated[
+    str,
+    typer.Argument(metavar="TARGET", help=f"An image: {_IMAGE}.", autocompletion=stored_names),
+]
 KitOrImage = Annotated[
     str,
     typer.Argument(
-        metavar="TARGET", help=f"A kit's folder, or an image: {_IMAGE}.", show_default="here"
+        metavar="TARGET",
+        help=f"A kit's folder, or an image: {_IMAGE}.",
+        show_default="here",
+        autocompletion=stored_names,
     ),
 ]
 _RECIPE = f"A kit's folder, a kit.lock, or an image: {_IMAGE}."
-RecipeTarget = Annotated[str, typer.Argument(metavar="TARGET", help=_RECIPE, show_default="here")]
+RecipeTarget = Annotated[
+    str,
+    typer.Argument(
+        metavar="TARGET", help=_RECIPE, show_default="here", autocompletion=stored_names
+    ),
+]
+SignedTarget = Annotated[
+    str,
+    typer.Argument(
+        metavar="TARGET",
+        help="REGISTRY/NAME:TAG, or an image in the local store.",
+        autocompletion=stored_names,
+    ),
+]
 RecipeSide = Annotated[str, typer.Argument(help=_RECIPE)]
 ModelTarget = Annotated[
     str,

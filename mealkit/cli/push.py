@@ -18,6 +18,7 @@ from mealkit.cli.options import (
     Replace,
     Sign,
     session_of,
+    stored_names,
     use_plain_http,
 )
 from mealkit.cli.output import print_json, print_line, say
@@ -43,6 +44,7 @@ def push(  # noqa: PLR0913  one parameter for each option
         list[str],
         typer.Argument(
             metavar="[TARGET] REF",
+            autocompletion=stored_names,
             help="A kit's folder (default: here), NAME:VERSION, a digest, oci:DIR or"
             " oci-archive:FILE; and the reference in a registry, REGISTRY/NAME:TAG.",
         ),

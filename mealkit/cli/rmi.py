@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mealkit.cli.options import Json, PlainHttp, session_of, use_plain_http
+from mealkit.cli.options import Json, PlainHttp, session_of, stored_names, use_plain_http
 from mealkit.cli.output import print_json, print_line, say
 from mealkit.errors import failure
 
@@ -24,7 +24,11 @@ def rmi(
     context: typer.Context,
     images: Annotated[
         list[str],
-        typer.Argument(metavar="IMAGE...", help="Names or digests; with --registry, references."),
+        typer.Argument(
+            metavar="IMAGE...",
+            help="Names or digests; with --registry, references.",
+            autocompletion=stored_names,
+        ),
     ],
     *,
     registry: Annotated[

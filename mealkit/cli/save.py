@@ -5,7 +5,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mealkit.cli.options import AllowFolder, Json, PlainHttp, session_of, use_plain_http
+from mealkit.cli.options import (
+    AllowFolder,
+    Json,
+    PlainHttp,
+    session_of,
+    stored_names,
+    use_plain_http,
+)
 from mealkit.cli.output import print_json, print_line, say
 
 if TYPE_CHECKING:
@@ -25,6 +32,7 @@ def save(  # noqa: PLR0913  one parameter for each option
         typer.Argument(
             metavar="TARGET... FILE",
             help="Kits or images, as for run; then the file to write.",
+            autocompletion=stored_names,
             show_default=False,
         ),
     ],

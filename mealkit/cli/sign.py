@@ -11,6 +11,7 @@ from mealkit.cli.options import (
     PassphraseFd,
     PassphraseFile,
     PlainHttp,
+    SignedTarget,
     session_of,
     use_plain_http,
 )
@@ -35,10 +36,7 @@ EXAMPLES = (
 
 def sign(  # noqa: PLR0913  one parameter for each option
     context: typer.Context,
-    target: Annotated[
-        str,
-        typer.Argument(metavar="TARGET", help="REGISTRY/NAME:TAG, or an image in the local store."),
-    ],
+    target: SignedTarget,
     *,
     key: Annotated[
         Path | None,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, assert_never
 import typer
 
 from mealkit.cli.byte_proofs import ByteOptions, is_on_this_machine, verify_bytes
-from mealkit.cli.options import Json, PlainHttp, session_of, use_plain_http
+from mealkit.cli.options import Json, PlainHttp, session_of, stored_names, use_plain_http
 from mealkit.cli.output import print_json, print_line, say, table
 from mealkit.cli.policy import print_decisions
 
@@ -31,6 +31,7 @@ def verify(  # noqa: PLR0913  one parameter for each option
             metavar="TARGET",
             help="An image (NAME:VERSION, a digest, REGISTRY/NAME:TAG, oci:DIR or"
             " oci-archive:FILE), a folder of weights, or a kit that mealkit ps shows.",
+            autocompletion=stored_names,
         ),
     ],
     *,

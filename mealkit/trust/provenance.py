@@ -17,7 +17,7 @@ from mealkit.trust.purls import base_purl, deb_purl, origin_purl, wheel_purl
 BUILD_TYPE = "https://mealkit.dev/build/v1"
 """The name of this kind of build: an image from a lock, assembled without running the kit."""
 BUILDER = "https://mealkit.dev/builder"
-"""The builder, if the signer states no other: mealkit on an unnamed machine."""
+"""The builder, if the signer states no other: mealkit, run on any machine."""
 
 
 @dataclass(frozen=True, slots=True)

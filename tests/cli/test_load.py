@@ -11,7 +11,11 @@ from fakes.little import little_base
 from typer.testing import CliRunner
 
 from mealkit.cli.program import app
+from mealkit.oci.artifact import Attachment, artifact_of
+from mealkit.oci.image import BytesBlob
+from mealkit.stores.attached import Attached
 from mealkit.stores.local import LocalStore
+from mealkit.trust.bundle import BUNDLE_TYPE
 
 KEY = (
     "-----BEGIN PUBLIC KEY-----\n"
@@ -55,6 +59,24 @@ def test_what_is_saved_can_be_listed_and_loaded(monkeypatch):
         assert first.split()[:3] == ["base:1", digest, "linux/amd64"]
         assert second.startswith("proposed   team.pub (public key, fingerprint ")
     assert Path("proposed/team.pub").read_text() == KEY
+
+
+def test_what_is_about_an_image_is_counted():
+    """In words for the types that mealkit writes, each on one line."""
+    store = LocalStore(Path("here/store"))
+    for text in (b"one", b"two"):
+        blob = Attachment(BUNDLE_TYPE, BytesBlob(text), {})
+        subject = little_base().descriptor
+        Attached(store).add(artifact_of(BUNDLE_TYPE, [blob], subject=subject))
+    other = Attachment("text/x", BytesBlob(b"x"), {})
+    Attached(store).add(artifact_of("text/x", [other], subject=little_base().descriptor))
+    run("save base:1 kit.tar")
+    out, _ = run("load --list kit.tar")
+    assert sorted(out.splitlines()[1:]) == [
+        "  with  1 artifact of the type text/x",
+        "  with  2 signed statements",
+    ]
+    assert "next: mealkit run base:1" in run("load kit.tar")[1]
 
 
 def test_volumes_are_told_as_sha256sum_prints_them():

@@ -9,11 +9,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from fakes.little import little_base
 from typer.testing import CliRunner
 
 from mealkit import __version__
 from mealkit.cli.program import app, verb_names
 from mealkit.errors import CATALOGUE
+from mealkit.stores.local import LocalStore
 
 
 def _read_terminal(process: subprocess.Popen[bytes], master: int) -> str:
@@ -282,6 +284,22 @@ def test_verbs_are_completed(mealkit):
     """What the script asks for is answered."""
     asked = {"_MEALKIT_COMPLETE": "complete_bash", "COMP_WORDS": "mealkit ex", "COMP_CWORD": "1"}
     assert "explain" in mealkit(more=asked).stdout
+
+
+@pytest.mark.parametrize("verb", ["run", "sign", "push", "save", "rmi", "inspect"])
+def test_names_in_the_local_store_are_completed(verb, monkeypatch, tmp_path):
+    """What begins as it was typed; a store that is not there has no names."""
+    monkeypatch.setenv("MEALKIT_HOME", str(tmp_path / "home"))
+    words = {
+        "_MEALKIT_COMPLETE": "complete_bash",
+        "COMP_WORDS": f"mealkit {verb} ba",
+        "COMP_CWORD": "2",
+    }
+    before = CliRunner().invoke(app, [], prog_name="mealkit", env=words).stdout
+    (tmp_path / "home").mkdir(0o700, exist_ok=True)
+    LocalStore(tmp_path / "home" / "store").put(little_base(), ["base:1", "other:1"])
+    after = CliRunner().invoke(app, [], prog_name="mealkit", env=words).stdout
+    assert (before.split(), after.split()) == ([], ["base:1"])
 
 
 def test_heavy_imports_are_late(environment, tmp_path):

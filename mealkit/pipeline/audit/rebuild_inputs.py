@@ -42,7 +42,7 @@ _MAX_ENTRIES = 100_000
 
 
 class Unavailable(Exception):  # noqa: N818  it is no error of the program, but a state of an input
-    """An input of a layer cannot be had here."""
+    """An input of a layer is not available here."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         super().__init__(str(problems[0]))
@@ -91,7 +91,7 @@ def fetch_for_layer(
     ``found`` is the layer in the image.
 
     Raises:
-        Unavailable: an input cannot be had.
+        Unavailable: an input is not available.
         TrustError: ``REBUILD_DIFFERS``: the image has other weights than its lock, and no source
             has those of the lock.
         StoreError: ``DISK_FULL`` or ``DISK_DENIED``.

@@ -1,7 +1,7 @@
 """Builds an image again from the lock inside it, and compares every digest.
 
 Needs nothing from the author: the lock has the digest of every input, and inputs with these digests
-may come from anywhere. If an input of a layer cannot be had, the layer of the image takes its
+may come from anywhere. If an input of a layer is not available, the layer of the image takes its
 place, so that everything else can be compared; such a layer is reported as not proven.
 """
 
@@ -51,7 +51,7 @@ class Proof(StrEnum):
     BASE = "base"
     """A layer of the base image, whose digest the lock pins."""
     TAKEN = "taken"
-    """Taken from the image, because an input cannot be had: not proven."""
+    """Taken from the image, because an input is not available: not proven."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,7 +307,7 @@ def _unproven(layer: LayerPlan, error: Unavailable, one: _Rebuilt) -> Problem:
     causes = "; ".join(dict.fromkeys(item.message for item in error.problems[:3]))
     return problem(
         "REBUILD_UNPROVEN",
-        f"layer {layer.title} was not built again, because an input cannot be had: {causes}",
+        f"layer {layer.title} was not built again, because an input is not available: {causes}",
         where=one.image.digest,
     )
 

@@ -17,7 +17,7 @@ from mealkit.files.locks import locked
 from mealkit.files.whole import write_whole
 from mealkit.oci.reference import Reference
 from mealkit.pipeline.catalogs.open_catalogs import FoundKit, find_kit
-from mealkit.pipeline.configuration import read_configuration
+from mealkit.pipeline.configuration import configuration_path, read_configuration
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.targets import (
     Listing,
@@ -72,6 +72,9 @@ def kit_to_pull(text: str, home: Home, progress: Progress) -> RegistryReference:
         catalogs = read_configuration().catalogs
         if catalogs:
             return _listed(text, catalogs, home, progress)
+        message = f"{text} names no registry, and no catalogue is configured"
+        hint = f"write REGISTRY/{text}; or list a catalogue in {configuration_path()}"
+        raise failure("TARGET_UNFIT", message, where=text, hint=hint)
     return registry_named(text)
 
 
@@ -95,7 +98,9 @@ def _found(name: str, catalogs: tuple[str, ...]) -> FoundKit:
         if error.problems[0].code != "KIT_UNLISTED":
             raise
         message = f"{name} is neither in the local store nor in {' or '.join(catalogs)}"
-        raise failure("KIT_UNLISTED", message, where=name) from error
+        kit, _, version = name.partition(":")
+        hint = f"mealkit catalog show {kit}" if version else "mealkit catalog list"
+        raise failure("KIT_UNLISTED", message, where=name, hint=hint) from error
 
 
 def require_reachable(found: FoundKit) -> None:

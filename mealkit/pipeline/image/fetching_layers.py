@@ -141,7 +141,7 @@ class Fetching:
             yield part
 
     def _fill(self, part: PartialDownload, span: Span, advance: Advance) -> None:
-        """Write the missing bytes after those of an earlier command; if they differ, all anew."""
+        """Write the missing bytes after those of an earlier command; all again if they differ."""
         if part.size_bytes > span.size_bytes:
             part.restart()
         advance(part.size_bytes)

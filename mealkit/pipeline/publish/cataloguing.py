@@ -38,6 +38,8 @@ class Changed:
     """Whether the catalogue was changed; an entry may be there already."""
     total: int
     """The number of entries that the catalogue lists now."""
+    notes: tuple[str, ...] = ()
+    """What a reader of the catalogue loses by the change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,19 @@ def add(wanted: Addition, home: Home) -> Changed:
             return Changed(journal.where, (entry,), is_new=False, total=len(before.kits))
         record = new_record(entry, _records(before, known), len(journal.names()), readme)
         after = change(journal, record)
-        return Changed(journal.where, (entry,), is_new=True, total=len(after.kits))
+        notes = _losses(known[0].entry, entry) if known and not others else ()
+        return Changed(journal.where, (entry,), is_new=True, total=len(after.kits), notes=notes)
+
+
+def _losses(before: Entry, after: Entry) -> tuple[str, ...]:
+    """Return what the entry of the same image had before: another place, or more signatures."""
+    notes = []
+    if before.place.name != after.place.name:
+        notes.append(f"before, {after.title} was listed at {before.place.name}")
+    if lost := sorted(set(before.trust.signers) - set(after.trust.signers)):
+        names = ", ".join(signer[:12] for signer in lost)
+        notes.append(f"{after.place.name} has no signature by {names}, which was listed before")
+    return tuple(notes)
 
 
 def remove(text: str, catalog: str | None) -> Changed:

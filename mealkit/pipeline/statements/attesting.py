@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, assert_never
 
 from mealkit.digest import Digest, canonical_json
@@ -157,14 +158,15 @@ def attest(
                 name = reference.digest or reference.tag or "latest"
                 subject = get_manifest((client,), reference, name).descriptor
                 place = RepositoryReferrers(RegistryReferrers((client,), reference))
-                done = []
+                done, signed = [], {}
                 for predicate in predicates:
                     made, is_new = _made(predicate, subject, key, place)
                     if is_new:
                         attach(made, reference, registries)
+                    signed[predicate.kind] = made
                     done.append(Attested(predicate.kind, reference.name, is_new))
-            if subject.digest in store.index().images():
-                done += _attach_locally(subject, predicates, key, store)
+                if subject.digest in store.index().images():
+                    done += _attach_locally(subject, predicates, key, store, signed)
             return subject.digest, done
         case LayoutFolder() | ArchiveFile() as found:
             message = f"{found.text} is not in a registry or in the local store"
@@ -174,12 +176,17 @@ def attest(
 
 
 def _attach_locally(
-    subject: Descriptor, predicates: tuple[Predicate, ...], key: SigningKey, store: LocalStore
+    subject: Descriptor,
+    predicates: tuple[Predicate, ...],
+    key: SigningKey,
+    store: LocalStore,
+    signed: Mapping[str, Artifact] = MappingProxyType({}),
 ) -> list[Attested]:
+    """Attach statements in the local store: those that are signed already, or new ones."""
     local = Attached(store)
     done = []
     for predicate in predicates:
-        made, is_new = _made(predicate, subject, key, local)
+        made, is_new = _made(predicate, subject, key, local, signed.get(predicate.kind))
         if is_new:
             local.add(made)
         done.append(Attested(predicate.kind, LOCAL, is_new))
@@ -187,7 +194,11 @@ def _attach_locally(
 
 
 def _made(
-    predicate: Predicate, subject: Descriptor, key: SigningKey, place: Referrers
+    predicate: Predicate,
+    subject: Descriptor,
+    key: SigningKey,
+    place: Referrers,
+    signed: Artifact | None = None,
 ) -> tuple[Artifact, bool]:
     """Return the artifact with a signed statement, and whether the place lacks it."""
     ring = KeyRing((TrustedKey(key.public),))
@@ -196,6 +207,8 @@ def _made(
         if one.predicate_type == predicate.kind and canonical_json(one.predicate) == wanted:
             listed = {item.digest: item for item in place.listed(subject.digest)}
             return place.artifact(listed[one.artifact]), False
+    if signed is not None:
+        return signed, True
     statement = Statement(subject.digest, predicate.kind, predicate.content, int(time.time()))
     return bundle_artifact(signed_bundle(statement.as_bytes(), key), statement, subject), True
 

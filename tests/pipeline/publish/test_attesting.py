@@ -87,6 +87,9 @@ def test_statements_are_attached_in_the_registry_and_in_the_store(built):
         predicates = {item.predicate_type: item.predicate for item in gathered.verified}
         assert predicates == {item.kind: item.content for item in made}
         assert {item.subject for item in gathered.verified} == {report.digest}
+    # One signature each, in both places, so a push or a pull brings no second one.
+    stored = {item.artifact for item in in_store(home).verified}
+    assert stored == {item.artifact for item in found.verified}
     recipe = predicates[PROVENANCE]["buildDefinition"]["externalParameters"]["recipe"]
     assert recipe == report.recipe
 

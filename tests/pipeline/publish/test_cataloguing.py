@@ -21,6 +21,7 @@ from mealkit.oci.reference import Reference
 from mealkit.pipeline.catalogs.catalogue_places import FolderJournal, RepositoryJournal
 from mealkit.pipeline.catalogs.open_catalogs import FoundKit, find_kit, open_journal, read_one
 from mealkit.pipeline.catalogs.short_names import from_catalogs, kit_to_pull, require_reachable
+from mealkit.pipeline.configuration import configuration_path
 from mealkit.pipeline.home import home_at
 from mealkit.pipeline.image.building import build_kit
 from mealkit.pipeline.image.outputs import Outputs
@@ -28,10 +29,12 @@ from mealkit.pipeline.image.pulling import named_as_listed, pull
 from mealkit.pipeline.publish.cataloguing import Addition, add, described, remove
 from mealkit.pipeline.publish.publishing_site import publish_site
 from mealkit.pipeline.publish.searching_kits import Search, search_kits
+from mealkit.pipeline.signatures.key_files import write_key_pair
 from mealkit.pipeline.targets import StoredName, registry_named
 from mealkit.stores.local import LocalStore
 from mealkit.stores.registry.reaching import Registries
 from mealkit.trust.keyring import KeyRing
+from mealkit.trust.signing_keys import Algorithm
 
 pytestmark = pytest.mark.xdist_group("catalogues")
 
@@ -171,6 +174,28 @@ def test_other_bytes_under_a_version_are_refused(published, place):
     assert error.value.problems[0].code == "CATALOGUE_CONFLICT"
     assert add(Addition(wanted.target, place, replace=True), home).total == 1
     assert find_kit("little", (place,)).entry.reference == wanted.target
+
+
+def test_an_entry_that_loses_signatures_is_noted(published, tmp_path):
+    """The same image, added from a repository without the signatures that were listed."""
+    registry, home = published
+    place, target = f"oci:{tmp_path / 'share'}", f"{registry.host}/kits/little:1.9.0"
+    entry = add(Addition(target, place), home).kits[0]
+    signed = entry.model_copy(
+        update={
+            "reference": f"{registry.host}/signed/little:1.9.0",
+            "trust": entry.trust.model_copy(update={"signers": ("ab" * 32,)}),
+        }
+    )
+    with open_journal(place) as journal:
+        (known,) = read_catalogue(journal).of("little", "1.9.0")
+        change(journal, new_record(signed, [known.record], 1))
+    write_key_pair(tmp_path / "team.key", Algorithm.ECDSA_P256, None)
+    done = add(Addition(target, place, keys=(str(tmp_path / "team.key.pub"),)), home)
+    assert done.notes == (
+        f"before, little:1.9.0 was listed at {registry.host}/signed/little",
+        f"{registry.host}/kits/little has no signature by abababababab, which was listed before",
+    )
 
 
 def test_other_tools_read_a_catalogue(published, catalog, tmp_path):
@@ -390,3 +415,11 @@ def test_a_kit_that_is_gone_has_a_page(published, tmp_path):
     found = publish_site(tmp_path / "s", listed(tmp_path / "a", gone), "Ours", home, Heard())
     assert [item.code for item in found.problems] == ["IMAGE_NOT_FOUND"]
     assert b"could not be read" in (tmp_path / "s" / "kits" / "rake" / "1.0.0.html").read_bytes()
+
+
+def test_a_short_name_without_a_catalogue_says_where_to_list_one(home, monkeypatch):
+    """A pull of one word needs a catalogue, and the hint names the file."""
+    monkeypatch.setenv("MEALKIT_CATALOGS", "")
+    with pytest.raises(MealkitError, match="no catalogue is configured") as caught:
+        kit_to_pull("rake", home, Heard())
+    assert str(configuration_path()) in caught.value.problems[0].hint
