@@ -28,6 +28,7 @@ from benchmarks.topics.fleet import fleets
 from benchmarks.topics.preflight import preflights
 from benchmarks.topics.pushes import pushes
 from benchmarks.topics.requests import requests
+from benchmarks.topics.signatures import signatures
 from benchmarks.topics.starts import starts
 from benchmarks.topics.throughput import throughputs
 from benchmarks.topics.transfers import transfers
@@ -46,6 +47,7 @@ TOPICS: Mapping[str, Topic] = {
     "throughput": throughputs,
     "transfer": transfers,
     "archive": archives,
+    "signature": signatures,
     "cold": colds,
     "fleet": fleets,
 }
