@@ -165,11 +165,12 @@ def _head(path: Path) -> VolumeHead | None:
 
 
 def _not_a_file(path: Path) -> MealkitError:
-    hint = "write what comes from a pipe to a file first: parts of it are read in any order"
+    message, where = f"{path} is not a regular file", str(path)
     if path.is_dir():
         hint = f"read an OCI layout with oci:{path}, as in mealkit run"
-    message = f"{path} is not a regular file"
-    return failure("IMAGE_INVALID", message, hint=hint, where=str(path))
+        return failure("DISK_DENIED", message, hint=hint, where=where)
+    hint = "write what comes from a pipe to a file first: parts of it are read in any order"
+    return failure("IMAGE_INVALID", message, hint=hint, where=where)
 
 
 def _require_one_archive(paths: Sequence[Path], volumes: dict[Path, VolumeHead]) -> None:

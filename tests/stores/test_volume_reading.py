@@ -136,5 +136,5 @@ def test_a_volume_may_be_a_pipe_or_a_folder_and_is_refused(files, tmp_path):
     subprocess.run(["mkfifo", tmp_path / "pipe"], check=True)
     assert problems_of([*files, tmp_path / "pipe"])[0].code == "IMAGE_INVALID"
     folder = problems_of([*files, tmp_path])[0]
-    assert (folder.code, "oci:" in (folder.hint or "")) == ("IMAGE_INVALID", True)
+    assert (folder.code, "oci:" in (folder.hint or "")) == ("DISK_DENIED", True)
     assert problems_of([*files, tmp_path / "none"])[0].code == "IMAGE_NOT_FOUND"
