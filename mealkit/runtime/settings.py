@@ -73,6 +73,9 @@ class Settings:
     is_behind_proxy: bool
     """Whether a proxy sets ``X-Forwarded-Host``, ``-Proto`` and ``-Prefix`` (``MEALKIT_FORWARDED``
     is ``on``)."""
+    verified: Mapping[str, tuple[int, ...]]
+    """Size, times, inode and device of the files of weights that the host has hashed, by digest
+    (``MEALKIT_VERIFIED``)."""
     open: frozenset[str]
     """Paths that need no key, in addition to health: ``metrics``, ``docs`` (``MEALKIT_OPEN``,
     separated by commas)."""
@@ -122,8 +125,20 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         hosts=_names(environment, "MEALKIT_HOSTS", _HOST, "kit.example.com,kit"),
         origins=_names(environment, "MEALKIT_ORIGINS", _ORIGIN, "https://app.example.com"),
         is_behind_proxy=_choice(environment, "MEALKIT_FORWARDED", _FORWARDED) == "on",
+        verified=_verified(environment),
         open=_open(environment),
     )
+
+
+def _verified(environment: Mapping[str, str]) -> Mapping[str, tuple[int, ...]]:
+    name = "MEALKIT_VERIFIED"
+    try:
+        form = json.loads(environment.get(name) or "{}")
+        found = {str(digest): tuple(map(int, key)) for digest, key in form.items()}
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        message = f"{name} is not a JSON object of digests and lists of numbers"
+        raise failure("CONFIG_INVALID", message, where=name) from error
+    return found
 
 
 def _folder(environment: Mapping[str, str], name: str) -> Path:

@@ -51,8 +51,12 @@ def refused(**changes):
         *[("MEALKIT_ORIGINS", text) for text in ("a.invalid", "https://a/b", "https://")],
         ("MEALKIT_IMAGE_DIGEST", "sha256:0"),
         ("MEALKIT_KEYS_FILE", "keys"),
+        *[
+            ("MEALKIT_VERIFIED", text)
+            for text in ("[1]", "{", '{"a": 1}', '{"a": ["b"]}', "[" * 9999)
+        ],
     ],
-    ids=range(29),
+    ids=range(34),
 )
 def test_a_value_that_cannot_be_used_names_its_variable(name, value):
     """Every setting has a form."""

@@ -1,8 +1,9 @@
 """Runs a kit or an image: checks the machine, starts a container, waits until it is ready."""
 
+import json
 import mmap
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -258,6 +259,7 @@ def _spec(
         environment={
             "MEALKIT_IMAGE_DIGEST": str(image.digest),
             **variables(request.overrides),
+            **_verified(image, mounted),
             **_EMULATED_PROCESSOR.get(_foreign(image) or "", {}),
             **access,
         },
@@ -285,6 +287,20 @@ def _foreign(image: Image) -> str | None:
 def _whole_pages(size_bytes: int) -> int:
     """Round up to whole pages: the kernel rounds limits down, which would be too little memory."""
     return -(-size_bytes // mmap.PAGESIZE) * mmap.PAGESIZE
+
+
+def _verified(image: Image, mounted: Sequence[Mount]) -> dict[str, str]:
+    """State which files were hashed here, and what they looked like then.
+
+    The container need not wait for hashing them again, if they are the same.
+    """
+    weights = weight_layers(image) if mounted else ()
+    keys = {
+        str(weight.digest): weight.layer.blob.key.as_json()
+        for weight in weights
+        if isinstance(weight.layer.blob, VirtualBlob)
+    }
+    return {"MEALKIT_VERIFIED": json.dumps(keys)} if keys else {}
 
 
 def _mounts(image: Image) -> tuple[Mount, ...]:

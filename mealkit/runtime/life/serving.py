@@ -1,6 +1,7 @@
 """Runs a container after its server has started: weights and engine, warm-up, ready, drain.
 
-The kit becomes ready only after the weights are verified and one real request was answered.
+The kit becomes ready only after the weights are verified, here or by the host that has mounted
+them, and one real request was answered.
 """
 
 import asyncio
@@ -124,21 +125,49 @@ class ServingContainer:
         gc.enable()
         canary = Canary(self._service, lambda: probe(self._service), self._supervisor.condemn)
         singing = asyncio.create_task(canary.watch())
+        watching = asyncio.create_task(self._supervisor.watch(self._warm, self._died))
         try:
-            await self._supervisor.watch(self._warm, self._died)
+            await self._verify_late(watching)
+            await watching
         finally:
             singing.cancel()
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
 
     async def _verify_and_load(self) -> None:
         loading = asyncio.create_task(self._supervisor.start())
         try:
             # First, because wrong weights explain a failure of the engine.
-            await self._startup.verification.finished()
-            self._lifecycle.move(Status.LOADING, "the engine loads; the weights are verified")
+            verification = self._startup.verification
+            await verification.finished()
+            who = (
+                "the host has verified the weights"
+                if verification.late
+                else "the weights are verified"
+            )
+            self._lifecycle.move(Status.LOADING, f"the engine loads; {who}")
             await loading
         finally:
             loading.cancel()
             await asyncio.gather(loading, return_exceptions=True)
+
+    async def _verify_late(self, watching: "asyncio.Task[None]") -> None:
+        """Verify the rest of the weights while requests are answered, unless the engine ends.
+
+        Raises:
+            EngineError: the weights do not match the lock, so the kit must not answer any more.
+        """
+        verification = self._startup.verification
+        if not verification.late:
+            return
+        verifying = asyncio.create_task(verification.finished_late())
+        try:
+            await asyncio.wait({verifying, watching}, return_when=asyncio.FIRST_COMPLETED)
+            if verifying.done():
+                await verifying
+                self._journal.info("weights verified", files=len(verification.late))
+        finally:
+            verifying.cancel()
 
     async def _warm(self) -> None:
         limit_seconds = self._lock.serving.timeout_seconds

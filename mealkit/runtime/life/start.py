@@ -2,7 +2,8 @@
 
 Raises PreflightError for a machine that does not meet the kit's requirements. The weights are
 hashed while the engine loads and the gateway is imported; no request is answered before all of them
-match the lock.
+match the lock. Weights that the host has hashed, and that have not changed since, are hashed while
+requests are answered, so that a start takes as long for large weights as for small ones.
 """
 
 import asyncio
@@ -20,7 +21,7 @@ from mealkit.preflight.run import preflight
 from mealkit.recipe.lock import Lock
 from mealkit.runtime.engine_traits import traits_of
 from mealkit.runtime.life.memory_counts import memory_state
-from mealkit.runtime.life.verify_weights import verify_weights
+from mealkit.runtime.life.verify_weights import hashed_by_the_host, verify_weights
 from mealkit.runtime.life.worker_plan import Spawned, WorkerPlan
 from mealkit.runtime.settings import Settings
 from mealkit.runtime.state import Lifecycle, Status
@@ -88,14 +89,18 @@ class Verification:
     def __init__(self, lock: Lock, settings: Settings, lifecycle: Lifecycle) -> None:
         lifecycle.move(Status.VERIFYING, "hashing the weights while the engine loads")
         lifecycle.begin("verifying")
+        self._root = settings.models
+        self.late = hashed_by_the_host(lock.model.files, self._root, settings.verified)
+        """The files that are hashed while requests are answered."""
+        first = [file for file in lock.model.files if file not in self.late]
         self._lifecycle = lifecycle
         self._stop = threading.Event()
         self._guard = threading.Lock()
-        self._total_bytes = max(lock.weights_bytes, 1)
+        self._total_bytes = max(sum(file.size_bytes for file in first), 1)
         self._done_bytes = self._percent = 0
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="verification")
         self._outcome = self._pool.submit(
-            verify_weights, lock.model.files, settings.models, self._advance, self._stop
+            verify_weights, first, self._root, self._advance, self._stop
         )
 
     def __enter__(self) -> Self:
@@ -107,13 +112,24 @@ class Verification:
         self._pool.shutdown()
 
     async def finished(self) -> None:
-        """Wait until all weights are verified.
+        """Wait until all weights are verified but those that the host has hashed.
 
         Raises:
             EngineError: the weights do not match the lock.
         """
         await asyncio.wrap_future(self._outcome)
         self._lifecycle.end("verifying")
+
+    async def finished_late(self) -> None:
+        """Hash the rest on one processor, and wait for it.
+
+        Raises:
+            EngineError: the weights do not match the lock.
+        """
+        outcome = self._pool.submit(
+            verify_weights, self.late, self._root, lambda _: None, self._stop, 1
+        )
+        await asyncio.wrap_future(outcome)
 
     def _advance(self, size_bytes: int) -> None:
         with self._guard:

@@ -8,7 +8,7 @@ import hashlib
 import os
 import stat
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
 
@@ -26,11 +26,13 @@ def verify_weights(
     root: Path,
     advance: Callable[[int], None],
     stop: threading.Event | None = None,
+    threads: int | None = None,
 ) -> None:
     """Check that every locked file is below ``root`` with exactly the locked bytes.
 
     ``advance`` is called with the number of hashed bytes, from several threads. Each thread uses
-    the memory of one chunk. The first wrong file ends the check.
+    the memory of one chunk. The first wrong file ends the check. By default there are as many
+    threads as processors.
 
     Raises:
         EngineError: ``WEIGHTS_MISSING`` or ``WEIGHTS_MISMATCH``, with path, expected and found.
@@ -43,8 +45,8 @@ def verify_weights(
     if problems:
         raise failures(problems)
     largest_first = sorted(files, key=lambda file: -file.size_bytes)
-    threads = max(1, min(len(os.sched_getaffinity(0)), len(files)))
-    with ThreadPoolExecutor(threads, thread_name_prefix="verify") as pool:
+    most = threads or len(os.sched_getaffinity(0))
+    with ThreadPoolExecutor(max(1, min(most, len(files))), thread_name_prefix="verify") as pool:
         futures = [pool.submit(_hash, file, root, advance, stop) for file in largest_first]
         done, late = wait(futures, return_when=FIRST_EXCEPTION)
         if late:
@@ -52,6 +54,27 @@ def verify_weights(
             pool.shutdown(cancel_futures=True)
     for future in done:
         future.result()
+
+
+def hashed_by_the_host(
+    files: Sequence[LockedFile], root: Path, verified: Mapping[str, tuple[int, ...]]
+) -> tuple[LockedFile, ...]:
+    """Return the files that are the very ones that the host has hashed, and unchanged since.
+
+    ``verified`` has size, modification time, change time, inode and device by digest, as in
+    ``mealkit.files.identity.FileKey``. A mounted file has those of the host.
+    """
+
+    def is_that(file: LockedFile) -> bool:
+        try:
+            found = (root / file.path).stat()
+        except OSError:
+            return False
+        times = (found.st_mtime_ns, found.st_ctime_ns)
+        key = (found.st_size, *times, found.st_ino, found.st_dev)
+        return stat.S_ISREG(found.st_mode) and verified.get(file.sha256) == key
+
+    return tuple(filter(is_that, files))
 
 
 def _check_presence(file: LockedFile, root: Path) -> Problem | None:

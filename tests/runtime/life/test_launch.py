@@ -1,5 +1,6 @@
 """The container half as real processes: start, failures of the start, stop."""
 
+import json
 import os
 import signal
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 from runtime.conftest import failed
 
+from mealkit.files.identity import FileKey
 from mealkit.recipe.kit import Gpu
 
 WEIGHTS_BYTES = 256 * 40_000
@@ -65,6 +67,24 @@ def test_not_ready_before_weights_are_verified(start):
     assert "contact" not in problem
     assert "ready" not in [event["status"] for event in kit.events("state")]
     assert not Path(f"/proc/{kit.worker_pid()}").exists()
+
+
+def test_weights_that_the_host_has_hashed_are_hashed_while_requests_are_answered(start, make_lock):
+    """The kit is ready before; when the bytes turn out to be wrong, it stops answering."""
+    environment: dict[str, str] = {}
+
+    def vouch(root: Path) -> None:
+        weights = root / "models" / "model.bin"
+        data = bytearray(weights.read_bytes())
+        data[-1] ^= 1
+        weights.write_bytes(data)
+        key = FileKey.of(weights).as_json()
+        locked = next(item for item in make_lock().model.files if item.path == "model.bin")
+        environment["MEALKIT_VERIFIED"] = json.dumps({str(locked.sha256): key})
+
+    kit = start(change=vouch, environment=environment)
+    failed(kit, "WEIGHTS_MISMATCH", 11)
+    assert "ready" in [event["status"] for event in kit.events("state")]
 
 
 def test_missing_and_short_weights(start):

@@ -7,8 +7,13 @@ import pytest
 
 from mealkit.digest import Digest
 from mealkit.errors import EngineError
+from mealkit.files.identity import FileKey
 from mealkit.recipe.lock import LockedFile
-from mealkit.runtime.life.verify_weights import VerificationStoppedError, verify_weights
+from mealkit.runtime.life.verify_weights import (
+    VerificationStoppedError,
+    hashed_by_the_host,
+    verify_weights,
+)
 
 DATA = {"a.safetensors": bytes(3_000_000), "sub/b.json": b"{}", "empty": b""}
 
@@ -127,3 +132,19 @@ def test_what_comes_to_a_files_place_after_the_first_look_is_not_waited_for(lock
         os.sched_setaffinity(0, before)
     with pytest.raises(EngineError, match="WEIGHTS_MIS"):
         verify_weights(locked, tmp_path, ignore)
+
+
+def test_only_the_very_files_of_the_host_are_known(locked, tmp_path):
+    """A file that the host has hashed is known by its identity; a written one, and a copy, are not."""
+    verified = {
+        str(file.sha256): tuple(FileKey.of(tmp_path / file.path).as_json()) for file in locked
+    }
+    assert hashed_by_the_host(locked, tmp_path, verified) == tuple(locked)
+    first, second, third = locked
+    (tmp_path / first.path).write_bytes(DATA[first.path])
+    copy = tmp_path / "copy"
+    copy.write_bytes(DATA[second.path])
+    copy.replace(tmp_path / second.path)
+    assert hashed_by_the_host(locked, tmp_path, verified) == (third,)
+    (tmp_path / third.path).unlink()
+    assert hashed_by_the_host(locked, tmp_path, verified) == ()
