@@ -1,14 +1,16 @@
 """Reads a large blob on several connections, and yields its bytes in their order.
 
-One connection rarely fills a fast network: registries and their storage limit each. The blob is cut
+One connection rarely fills a fast network: registries and their storage limit each. Where one does,
+as on this machine, several cost more than they gain, so the first piece decides. The blob is cut
 into pieces. The next few are read at once into memory, so that the reader can hash and write bytes
 in order, and what is on disk is always a beginning, which a later command continues. All blobs of a
 command share the connections and the memory.
 """
 
 import threading
+import time
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from mealkit.jobs import Stop
@@ -16,6 +18,8 @@ from mealkit.stores.registry.blob import RegistryBlob, UnrangedError
 from mealkit.stores.registry.client import RegistryClient
 
 PIECE_BYTES = 3 * 1024 * 1024
+FAST_BYTES_PER_SECOND = 200e6
+"""From this rate on, one connection is enough: a core hashes and writes little more."""
 _CONNECTIONS = 4
 # Those that are being read or wait for their turn: a whole pull stays well below 100 MiB.
 _PIECES = _CONNECTIONS
@@ -24,9 +28,14 @@ _PIECES = _CONNECTIONS
 class ReadAhead:
     """Connections and memory for reading ahead; the caller closes it."""
 
-    def __init__(self, piece_bytes: int = PIECE_BYTES) -> None:
-        """Cut blobs into pieces of ``piece_bytes``."""
+    def __init__(
+        self,
+        piece_bytes: int = PIECE_BYTES,
+        fast_bytes_per_second: float = FAST_BYTES_PER_SECOND,
+    ) -> None:
+        """Cut blobs into pieces of ``piece_bytes``, unless the first one arrives fast."""
         self.piece_bytes = piece_bytes
+        self.fast_bytes_per_second = fast_bytes_per_second
         self.room = threading.Semaphore(_PIECES)
         self.pool = ThreadPoolExecutor(_CONNECTIONS, "read-ahead")
 
@@ -52,9 +61,13 @@ class ReadAhead:
             yield from blob.unhashed(start, end, used)
             return
         # The first answer says whether the server has ranges; else it has everything.
-        for chunk in blob.unhashed(start, start + self.piece_bytes, used, else_to=end):
+        first = _Timed(blob.unhashed(start, start + self.piece_bytes, used, else_to=end))
+        for chunk in first:
             start += len(chunk)
             yield chunk
+        if first.bytes_per_second >= self.fast_bytes_per_second:
+            yield from blob.unhashed(start, end, used)
+            return
         reading = _Reading(self, blob, start, end, used)
         try:
             yield from reading.chunks()
@@ -62,6 +75,29 @@ class ReadAhead:
             yield from blob.unhashed(reading.yielded_to, end, used)
         finally:
             reading.stop()
+
+
+class _Timed:
+    """Chunks, and how fast they arrived; what their reader does with them is not counted."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+        self._size_bytes = 0
+        self._seconds = 0.0
+
+    @property
+    def bytes_per_second(self) -> float:
+        return self._size_bytes / max(self._seconds, 1e-9)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        began = time.perf_counter()
+        chunk = next(self._chunks)
+        self._seconds += time.perf_counter() - began
+        self._size_bytes += len(chunk)
+        return chunk
 
 
 class _Reading:

@@ -44,5 +44,6 @@ def test_a_large_blob_is_read_in_pieces_and_from_the_registry_if_a_mirror_sends_
     path = fetch_layer(blob, cache, told.append)
     assert path.read_bytes() == DATA
     assert sum(told) == len(DATA)
-    assert mirror.count("GET", ITEM.digest) == 3
-    assert quirky.count("GET", ITEM.digest) == (0 if is_right else 3)
+    # The rest comes in one piece or in two, as the first one arrives fast or not.
+    assert mirror.count("GET", ITEM.digest) in {2, 3}
+    assert quirky.count("GET", ITEM.digest) in ({0} if is_right else {2, 3})

@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 import threading
+from contextlib import closing
 
 import pytest
 from fakes.peak import PEAK_KIB
@@ -25,7 +26,7 @@ DIGEST = Digest.of(DATA)
 
 @pytest.fixture
 def ahead():
-    found = ReadAhead(PIECE)
+    found = ReadAhead(PIECE, fast_bytes_per_second=float("inf"))
     yield found
     found.close()
 
@@ -55,6 +56,13 @@ def test_pieces_come_in_their_order(quirky, blob, ahead, start):
     )
     assert sum(end + 1 - first for first, end in spans) == len(DATA) - start
     assert all(here[1] + 1 == there[0] for here, there in itertools.pairwise(spans))
+
+
+def test_a_fast_connection_is_enough(quirky, blob):
+    """Where the first piece arrives fast, the rest comes with one more request."""
+    with closing(ReadAhead(PIECE, fast_bytes_per_second=0)) as ahead:
+        assert read(ahead, blob) == DATA
+    assert ranges(quirky) == [f"bytes=0-{PIECE - 1}", f"bytes={PIECE}-{len(DATA) - 1}"]
 
 
 def test_several_pieces_are_asked_for_at_once(quirky, blob, ahead):
@@ -184,7 +192,7 @@ from mealkit.stores.registry.blob import RegistryBlob
 from mealkit.stores.registry.read_ahead import ReadAhead
 from mealkit.stores.registry.reaching import Registries
 host, digest, size = sys.argv[1], sys.argv[2], int(sys.argv[3])
-ahead = ReadAhead()
+ahead = ReadAhead(fast_bytes_per_second=float("inf"))
 with Registries.from_environment() as registries:
     clients = registries.sources(Reference(host, "kit", "1"))
     blob = RegistryBlob(digest, size, "kit", clients)
