@@ -1,6 +1,5 @@
 """A signed kit for two architectures, which several modules save, load and check."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,7 +32,7 @@ class SignedPair:
 
 
 @pytest.fixture(scope="session")
-def signed_pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SignedPair]:
+def signed_pair(tmp_path_factory: pytest.TempPathFactory) -> SignedPair:
     """The kit, with signatures in both layouts, an SBOM, and a ModelPack with its weights again."""
     folder = tmp_path_factory.mktemp("signed-pair")
     home, kit = home_at(folder / "home"), little_pair(folder / "kit")
@@ -41,16 +40,16 @@ def signed_pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SignedPair
         for name, value in OFFLINE.items():
             patch.setenv(name, value)
         report = build_kit(kit, frozen=False, outputs=Outputs(), home=home, progress=Heard())
-        store = LocalStore(home.store)
-        index = store.content(str(report.digest))
-        assert isinstance(index, ImageIndex)
-        signer, attached = new_signer(), Attached(store)
-        attached.add(bundled(signer, index.descriptor))
-        attached.add(bundled(signer, index.descriptor, SBOM))
-        attached.add(simple([signer], index.descriptor))
-        weights = (kit / "weights" / "model.safetensors").read_bytes()
-        raw = Attachment("application/vnd.cncf.model.weight.v1.raw", BytesBlob(weights), {})
-        attached.add(artifact_of(MODEL_PACK, [raw], subject=index.descriptor))
-        public = folder / "team.pub"
-        public.write_bytes(signer.public.pem)
-        yield SignedPair(home, kit, index, signer, public)
+    store = LocalStore(home.store)
+    index = store.content(str(report.digest))
+    assert isinstance(index, ImageIndex)
+    signer, attached = new_signer(), Attached(store)
+    attached.add(bundled(signer, index.descriptor))
+    attached.add(bundled(signer, index.descriptor, SBOM))
+    attached.add(simple([signer], index.descriptor))
+    weights = (kit / "weights" / "model.safetensors").read_bytes()
+    raw = Attachment("application/vnd.cncf.model.weight.v1.raw", BytesBlob(weights), {})
+    attached.add(artifact_of(MODEL_PACK, [raw], subject=index.descriptor))
+    public = folder / "team.pub"
+    public.write_bytes(signer.public.pem)
+    return SignedPair(home, kit, index, signer, public)
