@@ -50,8 +50,11 @@ def _lend(link: Path) -> int:
     ends = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, ends)
     link.parent.mkdir(parents=True, exist_ok=True)
+    # Replaced at once: the other container may be reading a link that a restart left.
+    new = link.with_name(f".{link.name}.{os.getpid()}")
     with suppress(FileNotFoundError):
-        link.unlink()
-    link.symlink_to(f"/proc/{os.getpid()}/root/{MODELS}")
+        new.unlink()
+    new.symlink_to(f"/proc/{os.getpid()}/root/{MODELS}")
+    new.replace(link)
     signal.sigwait(ends)
     return 0
