@@ -5,6 +5,7 @@ verified files themselves. Blobs that the registry has are not sent again.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from mealkit.assembly.lean import layer_kind
 from mealkit.assembly.model_pack import model_pack
@@ -71,8 +72,6 @@ def push_modelpacks(
 ) -> tuple[str, ...]:
     """Push the ModelPack of a stored image next to each place it was pushed to; a line for each.
 
-    With a signer, it is signed, too: those who mount it never see the image.
-
     Raises:
         MealkitError: as ``push_modelpack`` does.
     """
@@ -81,9 +80,8 @@ def push_modelpacks(
     artifact, mount_from, lines = packed(content), weights_repositories(content), []
     with Registries.from_environment() as registries:
         for reference in [registry_named(text).reference for text in dict.fromkeys(references)]:
-            report = push_modelpack(artifact, reference, registries, progress, mount_from)
-            if signer is not None:
-                sign_in_registry(artifact.descriptor, reference, signer, registries, store)
+            place = PackPlace(reference, registries, mount_from)
+            report = push_modelpack(artifact, place, store, progress, signer)
             mount_from = (*mount_from, reference.repository)
             lines.append(
                 f"ModelPack pushed to {reference.name}@{report.digest}"
@@ -92,24 +90,43 @@ def push_modelpacks(
     return tuple(lines)
 
 
+@dataclass(frozen=True, slots=True)
+class PackPlace:
+    """Where a ModelPack goes: the repository of a reference, to which its subject was pushed.
+
+    ``mount_from`` are repositories in the same registry that may have its blobs.
+    """
+
+    reference: Reference
+    registries: Registries
+    mount_from: Sequence[str] = ()
+
+
 def push_modelpack(
     artifact: Artifact,
-    reference: Reference,
-    registries: Registries,
+    place: PackPlace,
+    store: LocalStore,
     progress: Progress,
-    mount_from: Sequence[str] = (),
+    signer: SigningKey | None = None,
 ) -> PushReport:
-    """Push a ModelPack into the repository of a reference, to which its subject was pushed.
+    """Push a ModelPack next to its subject; with a signer, sign it there, too.
+
+    Those who mount it never see the image and its signature.
 
     Raises:
         RegistryError: ``LAYER_TOO_LARGE``, before anything is sent; ``REGISTRY_*``.
         StoreError, SourceError: a file of the model cannot be read, or changed.
     """
+    reference, registries = place.reference, place.registries
     require_fits(artifact, registries.client(reference).endpoint)
     size_bytes = sum(blob.size_bytes for blob in artifact.blobs[:-1])
     task = progress.task(f"pushing the ModelPack of {reference}", size_bytes)
-    report = attach(artifact, reference, registries, mount_from=mount_from, advance=task.advance)
+    report = attach(
+        artifact, reference, registries, mount_from=place.mount_from, advance=task.advance
+    )
     task.done()
+    if signer is not None:
+        sign_in_registry(artifact.descriptor, reference, signer, registries, store)
     return report
 
 

@@ -20,8 +20,8 @@ from mealkit.pipeline.image.uploading import Uploaded, upload
 from mealkit.pipeline.kit.bases import base_repositories
 from mealkit.pipeline.kit.opened_kit import open_kit
 from mealkit.pipeline.opening_images import open_source
-from mealkit.pipeline.publish.packing import packed, push_modelpack, weights_repositories
-from mealkit.pipeline.signatures.signing import sign_before_push, sign_in_registry
+from mealkit.pipeline.publish.packing import PackPlace, packed, push_modelpack, weights_repositories
+from mealkit.pipeline.signatures.signing import sign_before_push
 from mealkit.pipeline.targets import (
     ArchiveFile,
     KitFolder,
@@ -66,7 +66,8 @@ def push_target(request: PushRequest, home: Home, progress: Progress) -> Uploade
     place = registry_named(request.reference)
     with _opened(request, home, progress) as (content, mount_from):
         chosen = lean_content(content) if request.lean else content
-        attached = Attached(LocalStore(home.store))
+        store = LocalStore(home.store)
+        attached = Attached(store)
         if request.signer is not None:
             sign_before_push(chosen.descriptor, [place.reference], request.signer, home)
         companions = stored_companions(attached, _digests(chosen))
@@ -91,12 +92,8 @@ def push_target(request: PushRequest, home: Home, progress: Progress) -> Uploade
                 return done
             pack = packed(content, chosen.descriptor)
             sources = (*mount_from, *weights_repositories(content))
-            sent = push_modelpack(pack, place.reference, registries, progress, sources)
-            if request.signer is not None:
-                store = LocalStore(home.store)
-                sign_in_registry(
-                    pack.descriptor, place.reference, request.signer, registries, store
-                )
+            beside = PackPlace(place.reference, registries, sources)
+            sent = push_modelpack(pack, beside, store, progress, request.signer)
             return replace(
                 done,
                 sent_bytes=done.sent_bytes + sent.sent_bytes,

@@ -19,6 +19,7 @@ from mealkit.pipeline.image.image_lock import lock_of
 from mealkit.pipeline.image.outputs import Outputs
 from mealkit.pipeline.publish.copying import copy
 from mealkit.pipeline.publish.packing import (
+    PackPlace,
     packed,
     push_modelpack,
     push_modelpacks,
@@ -146,7 +147,8 @@ def test_skopeo_copies_what_was_pushed_and_nothing_is_sent_twice(made, registry,
     with Registries.from_environment() as registries:
         referrers = RegistryReferrers(registries.sources(reference), reference)
         (listed,) = referrers.listed(image.digest, MODELPACK)
-        again = push_modelpack(packed(image), reference, registries, Heard())
+        place = PackPlace(reference, registries)
+        again = push_modelpack(packed(image), place, LocalStore(home.store), Heard())
     assert f"{reference.name}@{listed.digest}" in lines[0]
     assert (again.digest, again.sent_bytes) == (listed.digest, 0)
     source = f"docker://{reference.name}@{listed.digest}"
@@ -209,9 +211,9 @@ def test_blobs_are_mounted_from_where_the_weights_came(made, registry, home, tmp
     edit_kit(kit, lambda form: form["model"].update(weights=[{**entry, "files": files}]))
     content = LocalStore(home.store).content(str(build(kit).digest))
     with Registries.from_environment() as registries:
-        place = Reference(registry.host, "elsewhere", "1")
-        sources = weights_repositories(content)
-        report = push_modelpack(packed(content), place, registries, Heard(), sources)
+        elsewhere = Reference(registry.host, "elsewhere", "1")
+        place = PackPlace(elsewhere, registries, weights_repositories(content))
+        report = push_modelpack(packed(content), place, LocalStore(home.store), Heard())
     mounted = {blob.digest for blob in report.blobs if blob.outcome is Outcome.MOUNTED}
     assert {file.sha256 for file in lock_of(content).model.files} <= mounted
 
