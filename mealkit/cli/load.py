@@ -94,14 +94,14 @@ def _lines(image: "LoadedImage") -> list[str]:
 
 def _counted(kind: str, count: int) -> str:
     """Return how many artifacts of a type there are, in words if it is one of mealkit's."""
-    from mealkit.stores.registry.companions import MODEL_PACK
+    from mealkit.oci.model_artifacts import MODELPACK
     from mealkit.trust.bundle import BUNDLE_TYPE
     from mealkit.trust.simple_signing import SIGNATURE_ARTIFACT_TYPE
 
     titles = {
         BUNDLE_TYPE: ("signed statement", "signed statements"),
         SIGNATURE_ARTIFACT_TYPE: ("signature in the older layout",) * 2,
-        MODEL_PACK: ("ModelPack", "ModelPacks"),
+        MODELPACK: ("ModelPack", "ModelPacks"),
     }
     one, several = titles.get(
         kind, (f"artifact of the type {kind}", f"artifacts of the type {kind}")

@@ -17,6 +17,7 @@ from mealkit.oci.choosing import Source, content_at, find_image
 from mealkit.oci.descriptor import INDEX_TYPES, Descriptor, Platform
 from mealkit.oci.image import Blob, Content, Image, with_parts
 from mealkit.oci.index import ImageIndex
+from mealkit.oci.model_artifacts import MODELPACK
 from mealkit.oci.validate import blob_problems
 from mealkit.pipeline.archives.proposing import proposal
 from mealkit.pipeline.home import Home
@@ -41,7 +42,6 @@ from mealkit.stores.local import LocalStore
 from mealkit.stores.packed_archive import AttachedArtifact, CoveringIndex, NamedContent, packed
 from mealkit.stores.registry.companions import (
     ATTESTATIONS,
-    MODEL_PACK,
     SIGNATURES,
     Companion,
     remote_companions,
@@ -192,7 +192,7 @@ def _remote(
         _subjects(named, indexes),
         progress.notice,
         suffixes=(SIGNATURES, ATTESTATIONS),
-        left_out=frozenset() if request.modelpacks else frozenset({MODEL_PACK}),
+        left_out=frozenset() if request.modelpacks else frozenset({MODELPACK}),
     )
     for item in companions:
         if not isinstance(item.content, Artifact):
@@ -238,7 +238,7 @@ def _with_companions(
     artifacts = tuple(
         AttachedArtifact(item.content, item.about)
         for item in companions
-        if isinstance(item.content, Artifact) and (request.modelpacks or item.kind != MODEL_PACK)
+        if isinstance(item.content, Artifact) and (request.modelpacks or item.kind != MODELPACK)
     )
     return _Found((named,), artifacts, tuple(indexes))
 

@@ -7,6 +7,7 @@ from mealkit.errors import MealkitError, Problem, RegistryError, problem
 from mealkit.oci.artifact import Artifact
 from mealkit.oci.image import BytesBlob, with_parts
 from mealkit.oci.index import ImageIndex
+from mealkit.oci.model_artifacts import MODELPACK
 from mealkit.oci.reference import Reference
 from mealkit.progress import Progress
 from mealkit.stores.attached import Attached
@@ -14,7 +15,6 @@ from mealkit.stores.local import LocalStore
 from mealkit.stores.registry.blob import DAMAGED
 from mealkit.stores.registry.companions import (
     ATTESTATIONS,
-    MODEL_PACK,
     SIGNATURES,
     Companion,
     remote_companions,
@@ -51,7 +51,7 @@ def keep_companions(
             subjects,
             progress.notice,
             suffixes=(SIGNATURES, ATTESTATIONS),
-            left_out=frozenset({MODEL_PACK}),
+            left_out=frozenset({MODELPACK}),
         )
         left_bytes = MAX_KEPT_BYTES
         # Signatures are small; what is large must not take the space of what is needed.

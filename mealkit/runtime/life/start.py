@@ -92,7 +92,8 @@ class Verification:
         self._root = settings.models
         self.late = hashed_by_the_host(lock.model.files, self._root, settings.verified)
         """The files that are hashed while requests are answered."""
-        first = [file for file in lock.model.files if file not in self.late]
+        late = {file.path for file in self.late}
+        first = [file for file in lock.model.files if file.path not in late]
         self._lifecycle = lifecycle
         self._stop = threading.Event()
         self._guard = threading.Lock()

@@ -16,7 +16,6 @@ from mealkit.oci.artifact import Artifact
 from mealkit.oci.descriptor import INDEX_TYPES, Descriptor
 from mealkit.oci.image import Content
 from mealkit.oci.manifest import json_object, read_extras
-from mealkit.oci.model_artifacts import MODELPACK
 from mealkit.oci.reference import Reference
 from mealkit.stores.registry.manifests import put_manifest
 from mealkit.stores.registry.push import push
@@ -27,9 +26,6 @@ from mealkit.stores.registry.remote_content import remote_content
 SIGNATURES, ATTESTATIONS = ".sig", ".att"
 OLDER_SUFFIXES = (SIGNATURES, ATTESTATIONS, ".sbom")
 """The ends of the tags of cosign's older layout."""
-
-MODEL_PACK = MODELPACK
-"""The artifact type of a ModelPack, which has the same weights again."""
 
 _SUFFIXES_BY_LAYER = {
     "application/vnd.dev.cosign.simplesigning.v1+json": SIGNATURES,

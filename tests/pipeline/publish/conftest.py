@@ -10,12 +10,12 @@ from fakes.signatures import bundled, new_signer, simple
 from mealkit.oci.artifact import Attachment, artifact_of
 from mealkit.oci.image import BytesBlob
 from mealkit.oci.index import ImageIndex
+from mealkit.oci.model_artifacts import MODELPACK
 from mealkit.pipeline.home import Home, home_at
 from mealkit.pipeline.image.building import build_kit
 from mealkit.pipeline.image.outputs import Outputs
 from mealkit.stores.attached import Attached
 from mealkit.stores.local import LocalStore
-from mealkit.stores.registry.companions import MODEL_PACK
 from mealkit.trust.signing_keys import SigningKey
 from mealkit.trust.verified import SBOM
 
@@ -49,7 +49,7 @@ def signed_pair(tmp_path_factory: pytest.TempPathFactory) -> SignedPair:
     attached.add(simple([signer], index.descriptor))
     weights = (kit / "weights" / "model.safetensors").read_bytes()
     raw = Attachment("application/vnd.cncf.model.weight.v1.raw", BytesBlob(weights), {})
-    attached.add(artifact_of(MODEL_PACK, [raw], subject=index.descriptor))
+    attached.add(artifact_of(MODELPACK, [raw], subject=index.descriptor))
     public = folder / "team.pub"
     public.write_bytes(signer.public.pem)
     return SignedPair(home, kit, index, signer, public)

@@ -15,6 +15,7 @@ from mealkit.oci.artifact import Attachment, artifact_of
 from mealkit.oci.descriptor import INDEX, Descriptor
 from mealkit.oci.image import BytesBlob
 from mealkit.oci.index import Index
+from mealkit.oci.model_artifacts import MODELPACK
 from mealkit.oci.reference import Reference
 from mealkit.pipeline.home import home_at
 from mealkit.pipeline.image.building import build_kit
@@ -25,7 +26,7 @@ from mealkit.pipeline.publish.copying import copy
 from mealkit.pipeline.publish.pushing import PushRequest, push_target
 from mealkit.stores.attached import Attached
 from mealkit.stores.local import LocalStore
-from mealkit.stores.registry.companions import MODEL_PACK, Companion, publish
+from mealkit.stores.registry.companions import Companion, publish
 from mealkit.stores.registry.reaching import Registries
 from mealkit.stores.registry.referrers import RegistryReferrers, fallback_tag
 from mealkit.stores.registry.remote_content import RegistryContent, remote_content
@@ -269,7 +270,7 @@ def test_a_copy_has_everything_that_refers_to_it(shared, quirky, fallback, regis
     first, _, second = way.partition(" to ")
     source, target = f"{hosts[first]}/from/kit:1.0.0", f"{hosts[second]}/to/{first}"
     push(home, "little:1.0.0", source)
-    pack = bundle("the weights again", index.images[0].descriptor, MODEL_PACK)
+    pack = bundle("the weights again", index.images[0].descriptor, MODELPACK)
     put_companion(Companion(pack, index.images[0].digest), source)
     put_companion(Companion(simple("old", None, stated=False), index.digest, ".att"), source)
     heard = Heard()
@@ -378,7 +379,7 @@ def test_a_pull_keeps_what_is_about_the_image_and_its_index(shared, host, home, 
     text = f"{host}/pull/{architecture or 'all'}:1.0.0"
     push(source, "little:1.0.0", text)
     arm = index.images[1]
-    pack = bundle("the weights again", arm.descriptor, MODEL_PACK)
+    pack = bundle("the weights again", arm.descriptor, MODELPACK)
     put_companion(Companion(pack, arm.digest), text)
     put_companion(Companion(bundle("about arm64", arm.descriptor), arm.digest), text)
     done, _ = pull(text, home, architecture)

@@ -11,6 +11,7 @@ from fakes.quirky_registry import QuirkyRegistry
 from mealkit.errors import MealkitError
 from mealkit.oci.image import with_parts
 from mealkit.oci.index import ImageIndex, Index
+from mealkit.oci.model_artifacts import MODELPACK
 from mealkit.oci.reference import Reference
 from mealkit.pipeline.archives.proposing import proposed_files
 from mealkit.pipeline.archives.saving import SaveRequest, save
@@ -19,7 +20,7 @@ from mealkit.pipeline.image.uploading import upload
 from mealkit.stores.archive_content import ArchiveContent, read_content
 from mealkit.stores.attached import Attached
 from mealkit.stores.local import LocalStore
-from mealkit.stores.registry.companions import MODEL_PACK, stored_companions
+from mealkit.stores.registry.companions import stored_companions
 from mealkit.stores.registry.reaching import Registries
 from mealkit.stores.registry.referrers import attach
 from mealkit.stores.volume_reading import join_files
@@ -59,7 +60,7 @@ def test_each_blob_is_there_once_and_a_modelpack_only_if_asked(signed_pair, tmp_
             names = [item.name for item in archive if item.isfile()]
         assert len(names) == len(set(names))
         sizes.append((tmp_path / name).stat().st_size)
-        assert (MODEL_PACK in kinds(content, signed_pair.index.digest)) is modelpacks
+        assert (MODELPACK in kinds(content, signed_pair.index.digest)) is modelpacks
     assert sizes[1] - sizes[0] > 1_600_000
 
 
