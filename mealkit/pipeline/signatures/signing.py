@@ -5,7 +5,8 @@ RegistryError and StoreError as the places do.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import assert_never
@@ -72,23 +73,46 @@ class SignReport:
 def sign(target: str, key: SigningKey, home: Home) -> SignReport:
     """Sign an image or an index in a registry or in the local store.
 
-    An image in a registry is also signed in the local store if it is there. A registry's mirrors
-    are not asked: what is signed is what the registry itself has.
+    An image in a registry is also signed in the local store if it is there.
 
     Raises:
         KitError: the target cannot be signed (``TARGET_UNFIT``).
         RegistryError, StoreError: the image does not exist, or the place refuses.
     """
-    store = LocalStore(home.store)
+    with to_sign(target, home) as (subject, place):
+        if place is None:
+            return sign_before_push(subject, (), key, home)
+        store = LocalStore(home.store)
+        return sign_in_registry(subject, place.reference, key, place.registries, store)
+
+
+@dataclass(frozen=True, slots=True)
+class InRegistry:
+    """The place of an image in a registry, which is connected."""
+
+    reference: Reference
+    registries: Registries
+
+
+@contextmanager
+def to_sign(target: str, home: Home) -> Iterator[tuple[Descriptor, InRegistry | None]]:
+    """Yield the image or index to sign, and its registry; None: it is in the local store.
+
+    A registry's mirrors are not asked: what is signed is what the registry itself has.
+
+    Raises:
+        KitError: the target cannot be signed (``TARGET_UNFIT``).
+        RegistryError, StoreError: the image does not exist, or cannot be read.
+    """
     match image_named(target):
         case StoredName() | StoredDigest() as found:
-            return sign_before_push(store.resolve(found.text), (), key, home)
+            yield LocalStore(home.store).resolve(found.text), None
         case RegistryReference(reference=reference):
             with Registries.from_environment() as registries:
                 name = reference.digest or reference.tag or "latest"
                 client = registries.client(reference)
                 subject = get_manifest((client,), reference, name).descriptor
-                return sign_in_registry(subject, reference, key, registries, store)
+                yield subject, InRegistry(reference, registries)
         case LayoutFolder() | ArchiveFile() as found:
             raise _unfit(found)
         case other:

@@ -23,20 +23,11 @@ from mealkit.pipeline.kit.opened_kit import open_kit
 from mealkit.pipeline.machine.preflighting import PreflightRequest, preflight_target
 from mealkit.pipeline.signatures.gathering import Referrers, RepositoryReferrers, gather
 from mealkit.pipeline.signatures.signed_images import LOCAL
+from mealkit.pipeline.signatures.signing import to_sign
 from mealkit.pipeline.statements.describing import sbom_of_image
-from mealkit.pipeline.targets import (
-    ArchiveFile,
-    LayoutFolder,
-    RegistryReference,
-    StoredDigest,
-    StoredName,
-    image_named,
-)
 from mealkit.progress import SILENT, Progress
 from mealkit.stores.attached import Attached
 from mealkit.stores.local import LocalStore
-from mealkit.stores.registry.manifests import get_manifest
-from mealkit.stores.registry.reaching import Registries
 from mealkit.stores.registry.referrers import RegistryReferrers, attach
 from mealkit.trust.bundle import bundle_artifact, signed_bundle
 from mealkit.trust.keyring import KeyRing, TrustedKey
@@ -148,31 +139,21 @@ def attest(
         RegistryError, StoreError: the image does not exist, or the place refuses.
     """
     store = LocalStore(home.store)
-    match image_named(target):
-        case StoredName() | StoredDigest() as found:
-            subject = store.resolve(found.text)
+    with to_sign(target, home) as (subject, place):
+        if place is None:
             return subject.digest, _attach_locally(subject, predicates, key, store)
-        case RegistryReference(reference=reference):
-            with Registries.from_environment() as registries:
-                client = registries.client(reference)
-                name = reference.digest or reference.tag or "latest"
-                subject = get_manifest((client,), reference, name).descriptor
-                place = RepositoryReferrers(RegistryReferrers((client,), reference))
-                done, signed = [], {}
-                for predicate in predicates:
-                    made, is_new = _made(predicate, subject, key, place)
-                    if is_new:
-                        attach(made, reference, registries)
-                    signed[predicate.kind] = made
-                    done.append(Attested(predicate.kind, reference.name, is_new))
-                if subject.digest in store.index().images():
-                    done += _attach_locally(subject, predicates, key, store, signed)
-            return subject.digest, done
-        case LayoutFolder() | ArchiveFile() as found:
-            message = f"{found.text} is not in a registry or in the local store"
-            raise failure("TARGET_UNFIT", message, where=found.text)
-        case other:
-            assert_never(other)
+        client = place.registries.client(place.reference)
+        there = RepositoryReferrers(RegistryReferrers((client,), place.reference))
+        done, signed = [], {}
+        for predicate in predicates:
+            made, is_new = _made(predicate, subject, key, there)
+            if is_new:
+                attach(made, place.reference, place.registries)
+            signed[predicate.kind] = made
+            done.append(Attested(predicate.kind, place.reference.name, is_new))
+        if subject.digest in store.index().images():
+            done += _attach_locally(subject, predicates, key, store, signed)
+        return subject.digest, done
 
 
 def _attach_locally(
