@@ -58,10 +58,23 @@ def find_image(
     return image
 
 
-def image_entries(entries: Sequence[Descriptor]) -> tuple[Descriptor, ...]:
-    """Return the entries that are images or indexes of them, without those about others."""
-    own = (item for item in entries if item.artifact_type is None)
-    return tuple(item for item in own if SUBJECT not in item.annotations)
+def only_entry(entries: Sequence[Descriptor], where: str) -> Descriptor:
+    """Return the one image or index among entries, without the artifacts about it.
+
+    Raises:
+        StoreError: ``IMAGE_NOT_FOUND``: there is none, or there are several.
+    """
+    distinct = {
+        item.digest: item
+        for item in entries
+        if item.artifact_type is None and SUBJECT not in item.annotations
+    }
+    if len(distinct) != 1:
+        message = f"{where} has {len(distinct)} images, expected one"
+        hint = "name one image by its digest"
+        raise failure("IMAGE_NOT_FOUND", message, where=where, hint=hint)
+    (only,) = distinct.values()
+    return only
 
 
 def content_at(descriptor: Descriptor, source: Source) -> Image | ImageIndex:

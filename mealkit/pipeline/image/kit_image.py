@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from mealkit.errors import failure
-from mealkit.oci.choosing import Source, image_at, image_entries, manifests_below
+from mealkit.oci.choosing import Source, image_at, manifests_below, only_entry
 from mealkit.oci.descriptor import Descriptor
 from mealkit.oci.image import Image
 from mealkit.pipeline.home import Home
@@ -46,15 +46,7 @@ def open_kit_image(
         LockError: the locks inside cannot be read, or are not those of one kit.
     """
     with open_source(target, home, progress=progress) as (entries, source):
-        distinct = {item.digest: item for item in image_entries(entries)}
-        if len(distinct) != 1:
-            raise failure(
-                "IMAGE_NOT_FOUND",
-                f"{source.where} has {len(distinct)} images, expected one",
-                where=source.where,
-                hint="name one image by its digest",
-            )
-        (subject,) = distinct.values()
+        subject = only_entry(entries, source.where)
         found = manifests_below([subject], source)
         images = tuple(image_at(item, source) for item in found)
         if not images:

@@ -1,14 +1,14 @@
 """Opens an image where it is, with what lists the artifacts about it, and attaches others to it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import assert_never
 
 from mealkit.digest import Digest
-from mealkit.errors import MealkitError, failure
+from mealkit.errors import MealkitError
 from mealkit.oci.artifact import Artifact, read_artifact
-from mealkit.oci.choosing import Source, image_entries
+from mealkit.oci.choosing import Source, only_entry
 from mealkit.oci.descriptor import Descriptor
 from mealkit.oci.manifest import Manifest
 from mealkit.oci.reference import Reference
@@ -74,7 +74,7 @@ def signed_image(text: str, home: Home) -> Iterator[SignedImage]:
                 yield SignedImage(subject, reference.name, referrers, target)
         case LayoutFolder() | ArchiveFile() as found:
             with open_source(found, home) as (entries, source):
-                subject = _only_image(entries, found.text)
+                subject = only_entry(entries, found.text)
                 artifacts = ListedArtifacts((*entries, *source.attached), source)
                 yield SignedImage(subject, found.text, artifacts, found)
         case other:
@@ -126,11 +126,3 @@ class ListedArtifacts:
         except MealkitError:
             return None  # an index, or damaged: not a signature
         return found.digest if found else None
-
-
-def _only_image(entries: Sequence[Descriptor], where: str) -> Descriptor:
-    images = image_entries(entries)
-    if len(images) == 1:
-        return images[0]
-    message = f"{where} has {len(images)} images, expected one"
-    raise failure("IMAGE_NOT_FOUND", message, where=where)
