@@ -24,7 +24,8 @@ from mealkit.pipeline.home import Home
 from mealkit.pipeline.image.building import image_name
 from mealkit.pipeline.image.image_lock import kit_layer, lock_of
 from mealkit.pipeline.image.unwrapping import unwrapped_here
-from mealkit.pipeline.policy.admitting import Candidate, accepted, policies_here
+from mealkit.pipeline.policy.admitting import accepted, policies_here
+from mealkit.pipeline.policy.candidates import Candidate
 from mealkit.progress import Progress
 from mealkit.sources.file_cache import FileCache
 from mealkit.stores.archive_content import ArchiveContent, read_content

@@ -12,24 +12,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
 from mealkit.errors import MealkitError, Problem, failures, problem
-from mealkit.oci.choosing import Source, find_image, manifests_below
-from mealkit.oci.descriptor import Descriptor, Platform
+from mealkit.oci.descriptor import Descriptor
 from mealkit.oci.image import Image
-from mealkit.oci.index import ImageIndex
 from mealkit.oci.reference import Reference
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.image.image_lock import lock_of
-from mealkit.pipeline.image.keeping_companions import keep_companions
 from mealkit.pipeline.opening_images import (
-    Opened,
     current_image,
     open_source,
     resolved,
     this_platform,
 )
+from mealkit.pipeline.policy.candidates import (
+    Candidate,
+    indexes_with,
+    opened_candidate,
+    referrers_at,
+    stored_candidate,
+)
 from mealkit.pipeline.policy.policies import policy_paths, require_unchangeable
-from mealkit.pipeline.signatures.gathering import Referrers, RepositoryReferrers, gather
-from mealkit.pipeline.signatures.signed_images import ListedArtifacts
+from mealkit.pipeline.signatures.gathering import gather
 from mealkit.pipeline.targets import (
     ArchiveFile,
     LayoutFolder,
@@ -40,7 +42,6 @@ from mealkit.pipeline.targets import (
     read_target,
 )
 from mealkit.progress import Progress
-from mealkit.stores.attached import Attached
 from mealkit.stores.local import LocalStore
 from mealkit.trust.decision import decide
 from mealkit.trust.keyless import Identity
@@ -48,35 +49,9 @@ from mealkit.trust.keyring import KeyRing, TrustedKey
 from mealkit.trust.policy_file import LoadedPolicy, load_policy
 from mealkit.trust.rule_results import ImageFacts, RuleResult, with_policy_owner
 from mealkit.trust.vulnerability_files import read_known
-from mealkit.web.retry import Retry
 
 if TYPE_CHECKING:
     from mealkit.stores.registry.reaching import Registries
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """An image that a policy decides about, and where its signatures are."""
-
-    name: str
-    """The image, as the caller named it."""
-    image: Image
-    indexes: Callable[[], tuple[Descriptor, ...]]
-    """Returns the indexes that list it: a signature of one covers the image."""
-    referrers: Referrers | None
-    """The artifacts about it; None for a kit that this command builds."""
-    reference: Reference | None = None
-    """The place in a registry that it comes from; None: it comes from this machine."""
-    refresh: Callable[[Progress], None] | None = None
-    """Fetches signatures that its registry got later; None: there are no others."""
-    read: Callable[[Descriptor], bytes] | None = None
-    """Reads the bytes of the indexes, if they are not in the local store."""
-
-    @property
-    def subjects(self) -> tuple[Descriptor, ...]:
-        """The manifests whose signatures count: that of the image, and those of its indexes."""
-        every = (*self.indexes(), self.image.descriptor)
-        return tuple({item.digest: item for item in every}.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +103,7 @@ def accepted(
     asked = policies_here() if policies is None else policies
     if asked:
         decisions = decisions_about(candidate, asked, progress)
-        problems = [item for decision in decisions for item in decision.problems]
-        if problems:
-            raise failures(problems)
+        _require_no_problem(decisions)
         files = ", ".join(str(item.policy.path) for item in decisions)
         progress.phase(f"{candidate.image.digest.short} is accepted by {files}")
     return candidate.image
@@ -195,77 +168,6 @@ def _signed(facts: ImageFacts, candidate: Candidate, loaded: LoadedPolicy) -> Im
     )
 
 
-def built_candidate(name: str, image: Image) -> Candidate:
-    """Return the image of a kit that this command has built as a candidate."""
-    return Candidate(name, image, tuple, None)
-
-
-def stored_candidate(
-    name: str, image: Image, store: LocalStore, reference: Reference | None = None
-) -> Candidate:
-    """Return a stored image as a candidate: the signatures count that are stored with it."""
-    attached = Attached(store)
-
-    def indexes() -> tuple[Descriptor, ...]:
-        return attached.indexes(image.digest)
-
-    def refresh(progress: Progress) -> None:
-        from mealkit.stores.registry.reaching import Registries
-
-        if reference is not None:
-            subjects = (image.digest, *(item.digest for item in indexes()))
-            with Registries.from_environment(retry=Retry(attempts=2)) as registries, store.use():
-                keep_companions(subjects, reference, registries, store, progress)
-
-    again = refresh if reference else None
-    return Candidate(name, image, indexes, attached, reference, again)
-
-
-def opened_candidate(
-    name: str,
-    opened: Opened,
-    referrers: Referrers | None = None,
-    reference: Reference | None = None,
-    platform: Platform | None = None,
-) -> Candidate:
-    """Return an opened image as a candidate; by default with the artifacts that lie beside it."""
-    entries, source = opened
-    image = find_image(entries, source, platform or this_platform(), is_preference=True)
-    return Candidate(
-        name,
-        image,
-        lambda: _listing((*entries, *source.attached), source, image),
-        referrers or ListedArtifacts((*entries, *source.attached), source),
-        reference,
-        read=source.read,
-    )
-
-
-def keep_artifacts(candidate: Candidate, store: LocalStore) -> None:
-    """Store the artifacts about an image beside it, so that it is accepted by its name as well.
-
-    Raises:
-        StoreError: an artifact is damaged; ``DISK_FULL``.
-    """
-    if candidate.referrers is None:
-        return
-    attached = Attached(store)
-    for subject in candidate.subjects:
-        if subject.digest != candidate.image.digest and candidate.read is not None:
-            index = ImageIndex(candidate.read(subject), (candidate.image,), subject.media_type)
-            attached.cover(index, [candidate.image.digest])
-        for item in candidate.referrers.listed(subject.digest):
-            attached.add(candidate.referrers.artifact(item), subject.digest)
-
-
-def _listing(entries: Sequence[Descriptor], source: Source, image: Image) -> tuple[Descriptor, ...]:
-    return tuple(
-        entry
-        for entry in entries
-        if image.digest in {item.digest for item in manifests_below([entry], source)}
-    )
-
-
 def named_decisions(
     target: str, policies: Sequence[LoadedPolicy], home: Home, progress: Progress
 ) -> tuple[Decision, ...]:
@@ -322,10 +224,14 @@ def require_accepted(target: str, home: Home, progress: Progress) -> tuple[Decis
     if not policies or not _is_image(target, LocalStore(home.store)):
         return ()
     decisions = named_decisions(target, policies, home, progress)
+    _require_no_problem(decisions)
+    return decisions
+
+
+def _require_no_problem(decisions: Sequence[Decision]) -> None:
     problems = [item for decision in decisions for item in decision.problems]
     if problems:
         raise failures(problems)
-    return decisions
 
 
 def _is_image(target: str, store: LocalStore) -> bool:
@@ -352,19 +258,12 @@ def acceptance(reference: Reference, progress: Progress) -> "Callable[[Image, Re
     def accept(image: Image, registries: "Registries") -> None:
         def indexes() -> tuple[Descriptor, ...]:
             entries, source = RemoteImages(registries).opened(reference)
-            return _listing(entries, source, image)
+            return indexes_with(entries, source, image)
 
         referrers = referrers_at(reference, registries)
         accepted(Candidate(str(reference), image, indexes, referrers, reference), progress)
 
     return accept
-
-
-def referrers_at(reference: Reference, registries: "Registries") -> Referrers:
-    """Return the artifacts about the images of a repository."""
-    from mealkit.stores.registry.referrers import RegistryReferrers
-
-    return RepositoryReferrers(RegistryReferrers(registries.sources(reference), reference))
 
 
 def require_local_builds(name: str) -> None:

@@ -14,7 +14,8 @@ from mealkit.oci.reference import Reference
 from mealkit.pipeline.catalogs.open_catalogs import one_catalog, open_journal
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.image.kit_image import KitImage, open_kit_image
-from mealkit.pipeline.policy.admitting import policies_here, referrers_at
+from mealkit.pipeline.policy.admitting import policies_here
+from mealkit.pipeline.policy.candidates import referrers_at
 from mealkit.pipeline.signatures.gathering import gather
 from mealkit.pipeline.signatures.key_files import trusted_keys
 from mealkit.pipeline.targets import RegistryReference, registry_named

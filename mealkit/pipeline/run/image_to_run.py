@@ -13,13 +13,11 @@ from mealkit.pipeline.image.outputs import Outputs
 from mealkit.pipeline.kit.opened_kit import OpenedKit
 from mealkit.pipeline.machine.clients import clients
 from mealkit.pipeline.opening_images import open_source
-from mealkit.pipeline.policy.admitting import (
-    acceptance,
-    accepted,
+from mealkit.pipeline.policy.admitting import acceptance, accepted, require_local_builds
+from mealkit.pipeline.policy.candidates import (
     built_candidate,
     keep_artifacts,
     opened_candidate,
-    require_local_builds,
     stored_candidate,
 )
 from mealkit.pipeline.targets import (

@@ -22,7 +22,8 @@ from mealkit.pipeline.archives.saving import SaveRequest, save
 from mealkit.pipeline.home import Home, home_at
 from mealkit.pipeline.image.building import build_kit
 from mealkit.pipeline.image.outputs import Outputs
-from mealkit.pipeline.policy.admitting import accepted, stored_candidate
+from mealkit.pipeline.policy.admitting import accepted
+from mealkit.pipeline.policy.candidates import stored_candidate
 from mealkit.stores.attached import Attached
 from mealkit.stores.blobs import VirtualBlob
 from mealkit.stores.local import LocalStore
