@@ -1,11 +1,13 @@
-"""A signed kit for two architectures, which several modules save, load and check."""
+"""A signed kit for two architectures, and registries with and without the referrers API."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from fakes.little import OFFLINE, Heard, little_pair
+from fakes.quirky_registry import QuirkyRegistry
 from fakes.signatures import bundled, new_signer, simple
+from stores.registry.conftest import RegistryProcess
 
 from mealkit.oci.artifact import Attachment, artifact_of
 from mealkit.oci.image import BytesBlob
@@ -16,6 +18,7 @@ from mealkit.pipeline.image.building import build_kit
 from mealkit.pipeline.image.outputs import Outputs
 from mealkit.stores.attached import Attached
 from mealkit.stores.local import LocalStore
+from mealkit.stores.registry.reaching import Registries
 from mealkit.trust.signing_keys import SigningKey
 from mealkit.trust.verified import SBOM
 
@@ -53,3 +56,25 @@ def signed_pair(tmp_path_factory: pytest.TempPathFactory) -> SignedPair:
     public = folder / "team.pub"
     public.write_bytes(signer.public.pem)
     return SignedPair(home, kit, index, signer, public)
+
+
+@pytest.fixture(scope="module")
+def fallback(tmp_path_factory):
+    """The real docker-registry, which has no referrers API."""
+    server = RegistryProcess(tmp_path_factory.mktemp("registry")).start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def quirky():
+    server = QuirkyRegistry()
+    server.has_referrers = True
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def registries():
+    with Registries.from_environment() as found:
+        yield found

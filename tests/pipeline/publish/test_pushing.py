@@ -6,7 +6,6 @@ import threading
 import pytest
 from fakes.little import OFFLINE, Heard, accept_every, little_base, little_pair
 from fakes.quirky_registry import QuirkyRegistry
-from stores.registry.conftest import RegistryProcess
 
 from mealkit.assembly.lean import weight_layers
 from mealkit.digest import Digest
@@ -66,28 +65,6 @@ def shared(tmp_path_factory):
     attached.add(simple("for podman", index.descriptor))
     attached.add(bundle("about one image", index.images[0].descriptor))
     return home, kit, index
-
-
-@pytest.fixture(scope="module")
-def fallback(tmp_path_factory):
-    """The real docker-registry, which has no referrers API."""
-    server = RegistryProcess(tmp_path_factory.mktemp("registry")).start()
-    yield server
-    server.kill()
-
-
-@pytest.fixture
-def quirky():
-    server = QuirkyRegistry()
-    server.has_referrers = True
-    yield server
-    server.close()
-
-
-@pytest.fixture
-def registries():
-    with Registries.from_environment() as found:
-        yield found
 
 
 @pytest.fixture(params=["api", "fallback"])

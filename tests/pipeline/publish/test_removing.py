@@ -4,8 +4,6 @@ from contextlib import suppress
 
 import pytest
 from fakes.little import Heard, bases_of_both, little_base
-from fakes.quirky_registry import QuirkyRegistry
-from stores.registry.conftest import RegistryProcess
 
 from mealkit.errors import MealkitError
 from mealkit.oci.artifact import Attachment, artifact_of
@@ -21,7 +19,6 @@ from mealkit.pipeline.publish.removing import (
 from mealkit.stores.local import LocalStore
 from mealkit.stores.registry.companions import Companion, publish
 from mealkit.stores.registry.push import push
-from mealkit.stores.registry.reaching import Registries
 from mealkit.stores.registry.referrers import RegistryReferrers, fallback_tag
 from mealkit.stores.registry.remote_content import remote_content
 from mealkit.stores.registry.tags import tags_of
@@ -34,30 +31,9 @@ def bundle(text, subject, kind=BUNDLE):
     return artifact_of(kind, [Attachment(kind, BytesBlob(text.encode()), {})], subject=subject)
 
 
-@pytest.fixture(scope="module")
-def fallback(tmp_path_factory):
-    server = RegistryProcess(tmp_path_factory.mktemp("registry")).start()
-    yield server
-    server.kill()
-
-
-@pytest.fixture
-def quirky():
-    server = QuirkyRegistry()
-    server.has_referrers = True
-    yield server
-    server.close()
-
-
 @pytest.fixture(params=["api", "fallback"])
 def host(request, quirky, fallback):
     return quirky.host if request.param == "api" else fallback.host
-
-
-@pytest.fixture
-def registries():
-    with Registries.from_environment() as found:
-        yield found
 
 
 def put(content, text, registries, *companions):
