@@ -1,6 +1,7 @@
 """Entries of catalogues without images, and writers that add them at the same time."""
 
 import os
+import traceback
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
@@ -69,6 +70,9 @@ def write_side_by_side(
                         entry = listed_entry(f"kit-{writer}-{number}")
                         change(journal, new_record(entry, [], number))
                 status = 0
+            except BaseException:
+                traceback.print_exc()
+                raise
             finally:
                 os._exit(status)
         children.append(child)

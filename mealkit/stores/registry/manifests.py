@@ -14,9 +14,11 @@ from mealkit.oci.image import Content
 from mealkit.oci.manifest import json_object
 from mealkit.oci.reference import Reference
 from mealkit.stores.registry.client import RegistryClient, worth_asking
-from mealkit.stores.registry.exchange import RegistryCall
+from mealkit.stores.registry.exchange import RegistryAnswer, RegistryCall
 from mealkit.stores.registry.upload import Outcome
 
+# The blobs of a manifest were seen before it is put, so one that is unknown is there in a moment.
+_MOST_PUTS = 3
 _ACCEPT = ", ".join(sorted(MANIFEST_TYPES | INDEX_TYPES))
 
 
@@ -74,6 +76,10 @@ def put_manifest(
     headers = {"Content-Type": described.media_type, "Content-Length": str(len(raw))}
     put = RegistryCall("PUT", path, scopes, headers, lambda: (raw,))
     answer = client.send(put)
+    attempt = 1
+    while _lacks_a_blob(answer) and attempt < _MOST_PUTS and client.retry.wait(attempt):
+        answer = client.send(put)
+        attempt += 1
     if answer.status not in {200, 201, 202}:
         raise client.refusal(f"PUT manifest {described.digest} of {repository}", answer)
     if answer.digest not in {None, described.digest}:
@@ -86,6 +92,15 @@ def put_manifest(
     if not answer.confirms(described.digest) and not _is_there(client, put, described):
         raise client.refusal(f"PUT manifest {name} of {repository}, which is not there", answer)
     return Outcome.UPLOADED
+
+
+def _lacks_a_blob(answer: RegistryAnswer) -> bool:
+    """Return whether a registry does not see a blob of a manifest.
+
+    docker-registry writes the list of a repository's blobs in place. So while another process
+    pushes one of the same blobs, such as the empty config, it does not see it for a moment.
+    """
+    return answer.status in {400, 404} and b"MANIFEST_BLOB_UNKNOWN" in answer.body
 
 
 def _is_there(client: RegistryClient, put: RegistryCall, described: Descriptor) -> bool:

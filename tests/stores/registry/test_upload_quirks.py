@@ -497,3 +497,25 @@ def test_the_reason_of_a_passing_trouble_is_told(quirky, registries, image, targ
     with pytest.raises(MealkitError) as caught:
         push(image, target, registries)
     assert "read-only until noon" in caught.value.problems[0].message
+
+
+@pytest.mark.parametrize("quirk", [once, always])
+def test_a_manifest_is_put_again_if_the_registry_does_not_see_a_blob(
+    quirky, registries, image, target, quirk
+):
+    """docker-registry misses a blob while another process pushes the same one; not for ever."""
+    words = b'{"errors": [{"code": "MANIFEST_BLOB_UNKNOWN", "message": "blob unknown"}]}'
+
+    def miss(handler):
+        handler.body()
+        return handler.answer(400, words)
+
+    quirky.quirks.append(quirk("PUT", "/manifests/", miss))
+    if quirk is once:
+        push(image, target, registries)
+        assert arrived(quirky, image)
+        return
+    with pytest.raises(MealkitError, match="blob unknown") as caught:
+        push(image, target, registries)
+    assert caught.value.problems[0].code == "REGISTRY_REFUSED"
+    assert quirky.count("PUT", "/manifests/") == 3
