@@ -49,25 +49,24 @@ def fit_on_card(requirements: Requirements, card: Card) -> Fit:
 
     A kit that needs no GPU fits. One whose memory cannot be estimated is uncertain.
     """
-    known = _known(requirements)
-    if requirements.gpu is Gpu.NONE:
-        return Fit.FITS
-    if known is None:
-        return Fit.UNCERTAIN
-    shape, setting = known
-    return fits(shape, setting, [card])[0].fit
+    return _fit(requirements, lambda shape, setting: fits(shape, setting, [card])[0].fit)
 
 
 def fit_in_memory(requirements: Requirements, memory_bytes: int) -> Fit:
     """Return likewise for GPUs with this much memory, whatever their kind."""
-    known = _known(requirements)
+
+    def judge(shape: Shape, setting: Setting) -> Fit:
+        room = setting.engine.usable_bytes(memory_bytes, setting)
+        return verdict(setting.engine.estimate(shape, setting), room)
+
+    return _fit(requirements, judge)
+
+
+def _fit(requirements: Requirements, judge: Callable[[Shape, Setting], Fit]) -> Fit:
     if requirements.gpu is Gpu.NONE:
         return Fit.FITS
-    if known is None:
-        return Fit.UNCERTAIN
-    shape, setting = known
-    room = setting.engine.usable_bytes(memory_bytes, setting)
-    return verdict(setting.engine.estimate(shape, setting), room)
+    known = _known(requirements)
+    return Fit.UNCERTAIN if known is None else judge(*known)
 
 
 def best(fit_of: Callable[[Requirements], Fit], entry: Entry) -> Fit:
