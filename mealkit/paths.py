@@ -34,7 +34,7 @@ def stated_port(environment: Mapping[str, str]) -> tuple[str, str] | None:
     It is the user's, or the one of platforms such as Knative. In Kubernetes, a service that is
     named ``mealkit`` sets ``MEALKIT_PORT`` to its address, which is no statement about this port.
     """
-    # An empty PORT is that of a file with a variable that nobody has set.
+    # An empty PORT is that of a file with a variable that is not set.
     stated = {
         "MEALKIT_PORT": environment.get("MEALKIT_PORT"),
         "PORT": environment.get("PORT") or None,
