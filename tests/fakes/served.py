@@ -142,6 +142,17 @@ def need(program: str) -> str:
     return path
 
 
+def settled(log: Path) -> str:
+    """An access log that has not grown for a while: a server writes a line after it has answered."""
+    text, deadline = log.read_text(), time.monotonic() + 10
+    while time.monotonic() < deadline:
+        time.sleep(0.1)
+        if (now := log.read_text()) == text:
+            break
+        text = now
+    return text
+
+
 class Registry:
     """The docker-registry program on loopback, over an empty folder."""
 
@@ -181,5 +192,5 @@ class Registry:
 
     def requests(self, method: str) -> list[str]:
         """The paths of the requests so far of a method, from the access log."""
-        lines = (self.folder / "log").read_text().splitlines()
+        lines = settled(self.folder / "log").splitlines()
         return [line.split('"')[1].split()[1] for line in lines if f'"{method} ' in line]

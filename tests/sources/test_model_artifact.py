@@ -4,12 +4,13 @@ import gzip
 import io
 import json
 import tarfile
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from shutil import rmtree
 
 import pytest
-from fakes.served import Registry
+from fakes.served import Registry, settled
 
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError
@@ -193,8 +194,10 @@ def test_a_lock_reads_only_headers(weights, pushed, model, reading, tmp_path, re
     kit = model(place(pushed(as_raw(weights), "headers"), "model.safetensors"))
     resolve_weights(tmp_path, kit, reading)
     assert not (tmp_path / "cache" / "sha256").exists()
-    log = (registry.folder / "log").read_text().splitlines()
-    (asked,) = (line for line in log if '"GET /v2/models/headers/blobs/' in line)
+    log, deadline = "", time.monotonic() + 30
+    while '"GET /v2/models/headers/blobs/' not in log and time.monotonic() < deadline:
+        log = settled(registry.folder / "log")
+    (asked,) = (line for line in log.splitlines() if '"GET /v2/models/headers/blobs/' in line)
     assert '" 206 16384 ' in asked
 
 

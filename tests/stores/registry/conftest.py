@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 from fakes.quirky_registry import QuirkyRegistry, Server
-from fakes.served import free_port, need
+from fakes.served import free_port, need, settled
 
 from mealkit.digest import Digest
 from mealkit.oci.descriptor import LAYER, LAYER_GZIP
@@ -88,7 +88,7 @@ class RegistryProcess:
 
     def requests(self) -> list[tuple[str, str, int]]:
         """All requests so far: method, path, status (from the access log)."""
-        found = re.findall(r'"([A-Z]+) (\S+) HTTP/1.1" (\d+)', (self.folder / "log").read_text())
+        found = re.findall(r'"([A-Z]+) (\S+) HTTP/1.1" (\d+)', settled(self.folder / "log"))
         return [(method, path, int(status)) for method, path, status in found]
 
 
