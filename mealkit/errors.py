@@ -134,6 +134,18 @@ class TrustError(MealkitError):
     exit_code = 13
 
 
+class AcceptanceError(MealkitError):
+    """A claim or a case does not hold, or cannot be measured."""
+
+    exit_code = 14
+
+
+class DataError(MealkitError):
+    """Data does not fit the kit's contract."""
+
+    exit_code = 15
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A code's entry in the catalogue: meaning, owner, class, HTTP status and usual fix."""
@@ -446,6 +458,7 @@ CATALOGUE: dict[str, Entry] = {
     "POLICY_ATTESTATION": Entry("an attestation that the policy requires is missing, too old, or signed by another key", _AUTHOR, TrustError, 403, "attach it, signed with a key that the policy names: mealkit attest REFERENCE --key FILE"),
     "POLICY_VULNERABLE": Entry("the kit has a package with a known vulnerability", _AUTHOR, TrustError, 403, "pin a version without it: mealkit lock --upgrade python; or state in a VEX file why the kit is not affected"),
     # Everything else
+    "TEST_REPORT_INVALID": Entry("a file is not the report of a test", _CALLER, AcceptanceError, 400, "write it again: mealkit test KIT --report FILE"),
     "TARGET_UNFIT": Entry("the command does not accept this kind of target", _CALLER, KitError, 400, "mealkit COMMAND --help lists the targets that it accepts"),
     "USAGE": Entry("the command's options contradict each other", _CALLER, KitError, 400, "see --help"),
     "INTERNAL": Entry("mealkit itself failed", _UPSTREAM, MealkitError, 500, "report it with the log"),

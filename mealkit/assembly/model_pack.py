@@ -23,7 +23,8 @@ from mealkit.oci.model_artifacts import (
     raw_layer,
 )
 from mealkit.recipe.kit import Task
-from mealkit.recipe.lock import Lock, LockedFile
+from mealkit.recipe.lock import Lock
+from mealkit.recipe.locked_file import LockedFile
 
 PART = "dev.mealkit.part"
 """The annotation of a layer that is a part of the recipe and not of the model."""

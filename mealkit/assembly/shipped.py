@@ -11,7 +11,8 @@ from mealkit.recipe.traits import engine_package
 
 SHIPPED_ROOMS = (
     "addresses", "errors", "paths", "seccomp", "units", "untrusted", "names", "digest", "strings",
-    "templating", "memory", "evidence", "recipe", "worker", "preflight", "runtime",
+    "templating", "memory", "evidence", "recipe", "worker", "acceptance", "contract", "preflight",
+    "runtime",
 )  # fmt: skip
 """Rooms of which every module ships. Of ``engines`` the folder of the kit's engine ships, too."""
 

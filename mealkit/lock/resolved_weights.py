@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 from mealkit.errors import MealkitError, failure
 from mealkit.recipe.kit import Kit, Model
-from mealkit.recipe.lock import LockedFile, LockedModel, ModelShape, first_fault
+from mealkit.recipe.lock import LockedModel, ModelShape, first_fault
+from mealkit.recipe.locked_file import LockedFile
 from mealkit.recipe.publisher_signature import LockedSignature
 
 

@@ -27,11 +27,11 @@ from mealkit.recipe.lock import (
     LOCK_NAME,
     Lock,
     LockedDebianBase,
-    LockedFile,
     LockedImageBase,
     LockedWheel,
     lock_bytes,
 )
+from mealkit.recipe.locked_file import LockedFile
 from mealkit.recipe.requirements import ANNOTATION
 from mealkit.recipe.variant import plain_lock
 

@@ -22,9 +22,12 @@ from mealkit.errors import MealkitError, failure
 from mealkit.memory.shape import Shape
 from mealkit.names import clash, one_line
 from mealkit.recipe.answers import CHANGES_ANSWERS, KEEPS_ANSWERS, StrictModel, answer_part
+from mealkit.recipe.cases import Cases
+from mealkit.recipe.claims import Claims, LockedDataset
+from mealkit.recipe.data_contract import DataContract
 from mealkit.recipe.kit import Feature, Override, Task
 from mealkit.recipe.lock_records import About, Requests
-from mealkit.recipe.origins import Origin
+from mealkit.recipe.locked_file import LockedFile
 from mealkit.recipe.publisher_signature import LockedSignature
 from mealkit.recipe.requirements import Requirements
 from mealkit.recipe.serving_settings import Serving
@@ -84,24 +87,6 @@ class LockedWheel(StrictModel):
         if re.sub(r"[-_.]+", "-", self.filename.partition("-")[0]).lower() != self.name:
             raise ValueError(f"{self.filename} is not a wheel of {self.name}")
         return self
-
-
-class LockedFile(StrictModel):
-    """One file of the model: its path, and the digest of its bytes."""
-
-    path: Annotated[RelativePath, CHANGES_ANSWERS]
-    """The file's path below /models."""
-    sha256: Annotated[Digest, CHANGES_ANSWERS]
-    """The digest of the file's bytes."""
-    size_bytes: Annotated[Bytes, CHANGES_ANSWERS]
-    """The file's size."""
-    format: Annotated[
-        Literal["safetensors", "gguf", "onnx", "onnx-data", "json", "text", "pickle", "data"],
-        KEEPS_ANSWERS,
-    ]
-    """The file's format, detected from its content."""
-    origins: Annotated[tuple[Origin, ...], KEEPS_ANSWERS]
-    """The place where the file was found, then its other sources, in the kit's order."""
 
 
 class ModelShape(StrictModel):
@@ -302,6 +287,16 @@ class Lock(StrictModel):
     """The settings of the server."""
     requests: Annotated[Requests, KEEPS_ANSWERS]
     """Digests of the kit's own entries, which show whether the lock is stale."""
+    datasets: Annotated[dict[Name, LockedDataset], KEEPS_ANSWERS] = Field(default_factory=dict)
+    """The data on which claims are measured, by name."""
+    claims: Annotated[Claims, KEEPS_ANSWERS] = ()
+    """What is promised of the kit, as the kit states it."""
+    cases: Annotated[Cases, KEEPS_ANSWERS] = ()
+    """Golden examples, as the kit states them."""
+    tests_in_image: Annotated[bool, KEEPS_ANSWERS] = False
+    """Whether the image contains what is needed to measure the claims."""
+    data: Annotated[DataContract | None, CHANGES_ANSWERS] = None
+    """What the inputs must be like."""
     variants: Annotated[dict[MachineName, Variant], CHANGES_ANSWERS] = Field(default_factory=dict)
     """What differs for each further architecture; empty for a kit with one architecture."""
 
@@ -327,9 +322,12 @@ class Lock(StrictModel):
         return sum(file.size_bytes for file in self.model.files)
 
 
+_RARE = frozenset({"variants", "datasets", "claims", "cases", "tests_in_image", "data"})
+
+
 def _plain(form: dict[str, Any]) -> dict[str, Any]:
     """Drop the fields that few locks have, if they are empty, so that older locks stay the same."""
-    kept = {name: value for name, value in form.items() if value or name != "variants"}
+    kept = {name: value for name, value in form.items() if value or name not in _RARE}
     for part, rare in (("engine", "excluded"), ("model", "signatures")):
         kept[part] = {name: value for name, value in form[part].items() if value or name != rare}
     return kept
@@ -337,7 +335,7 @@ def _plain(form: dict[str, Any]) -> dict[str, Any]:
 
 def lock_bytes(lock: Lock) -> bytes:
     """Write a lock: sorted, indented JSON with a final newline, its recipe digest at the top."""
-    form = {"recipe": str(lock.recipe), **lock.model_dump(mode="json")}
+    form = {"recipe": str(lock.recipe), **lock.model_dump(mode="json", by_alias=True)}
     return (json.dumps(form, sort_keys=True, indent=2, ensure_ascii=False) + "\n").encode()
 
 

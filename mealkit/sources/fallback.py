@@ -9,7 +9,7 @@ from typing import TypeVar, assert_never
 
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError, Problem, failures
-from mealkit.recipe.kit import (
+from mealkit.recipe.weight_places import (
     FolderPlace,
     HttpPlace,
     HubPlace,

@@ -9,9 +9,11 @@ from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from mealkit.lock.resolved_weights import CurrentWeights, lockable
-from mealkit.recipe.kit import FolderWeights, HubPlace, Model, OciPlace, Place, Weights
-from mealkit.recipe.lock import LockedFile, LockedModel, ModelShape
+from mealkit.recipe.kit import Model
+from mealkit.recipe.lock import LockedModel, ModelShape
+from mealkit.recipe.locked_file import LockedFile
 from mealkit.recipe.origins import FolderOrigin
+from mealkit.recipe.weight_places import FolderWeights, HubPlace, OciPlace, Place, Weights
 from mealkit.sources.fallback import path_in_image
 from mealkit.sources.formats import Format
 from mealkit.sources.kit_folder import FolderReader

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from mealkit.errors import MealkitError, Problem
 from mealkit.kit.document import Document
-from mealkit.recipe.kit import FolderWeights
+from mealkit.recipe.weight_places import FolderWeights
 from mealkit.sources.fallback import path_in_image
 from mealkit.sources.formats import classify
 from mealkit.sources.kit_folder import FolderReader

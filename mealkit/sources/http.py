@@ -9,8 +9,8 @@ from urllib.parse import quote
 
 from mealkit.digest import Digest
 from mealkit.errors import Problem, failure
-from mealkit.recipe.kit import HttpPlace
 from mealkit.recipe.origins import HttpOrigin
+from mealkit.recipe.weight_places import HttpPlace
 from mealkit.sources.ranges import FileRanges, HttpRanges, RangeReader
 from mealkit.sources.source import PinnedFile, Supplies, is_pattern
 from mealkit.web.http_client import bare_url

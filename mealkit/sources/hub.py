@@ -14,8 +14,8 @@ from pathlib import Path
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError, Problem, failure, problem
 from mealkit.names import path_fault
-from mealkit.recipe.kit import HubPlace
 from mealkit.recipe.origins import HubOrigin
+from mealkit.recipe.weight_places import HubPlace
 from mealkit.sources.hub_api import RepositoryAnswer, RepositoryFile, ask_repository
 from mealkit.sources.ranges import FileRanges, HttpRanges, RangeReader
 from mealkit.sources.source import PinnedFile, Supplies, require_digest, select

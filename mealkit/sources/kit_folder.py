@@ -16,8 +16,8 @@ from mealkit.kit.bounds import Bounds, OutsideError
 from mealkit.kit.confidential import MAX_SCANNED_BYTES, secret_name, secrets_in
 from mealkit.kit.files import secret_problem, source_folder
 from mealkit.kit.search import Search, TooManyError, has_wildcard, link_in_text
-from mealkit.recipe.kit import FolderPlace
 from mealkit.recipe.origins import FolderOrigin
+from mealkit.recipe.weight_places import FolderPlace
 from mealkit.sources.ranges import FileRanges, RangeReader
 from mealkit.sources.source import PinnedFile, Supplies, matches, require_digest
 from mealkit.untrusted import UntrustedError, read_file

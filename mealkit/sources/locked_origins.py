@@ -9,8 +9,7 @@ from pathlib import Path
 
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError, Problem
-from mealkit.recipe.kit import HubPlace, Place, WheelPlace
-from mealkit.recipe.lock import LockedFile
+from mealkit.recipe.locked_file import LockedFile
 from mealkit.recipe.origins import (
     FolderOrigin,
     HttpOrigin,
@@ -19,6 +18,7 @@ from mealkit.recipe.origins import (
     Origin,
     WheelOrigin,
 )
+from mealkit.recipe.weight_places import HubPlace, Place, WheelPlace
 from mealkit.sources.fallback import is_place_fault, open_place
 from mealkit.sources.source import PlaceReader, Supplies
 

@@ -18,8 +18,8 @@ from mealkit.oci.manifest import Manifest
 from mealkit.oci.model_artifacts import ModelLayer, ModelLayers, model_layers
 from mealkit.oci.reference import Reference
 from mealkit.progress import SILENT_TASK
-from mealkit.recipe.kit import OciPlace
 from mealkit.recipe.origins import OciOrigin
+from mealkit.recipe.weight_places import OciPlace
 from mealkit.sources.artifact_layers import extracted, fetch_layer
 from mealkit.sources.ranges import HEAD_BYTES, FileRanges, RangeReader
 from mealkit.sources.source import (

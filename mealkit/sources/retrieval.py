@@ -13,17 +13,8 @@ from mealkit.errors import MealkitError, Problem, failure
 from mealkit.jobs import Stop, side_by_side
 from mealkit.oci.reference import Reference
 from mealkit.progress import Task
-from mealkit.recipe.kit import (
-    FolderPlace,
-    HttpPlace,
-    HubPlace,
-    Model,
-    OciPlace,
-    Place,
-    Weights,
-    WheelPlace,
-)
-from mealkit.recipe.lock import LockedFile
+from mealkit.recipe.kit import Model
+from mealkit.recipe.locked_file import LockedFile
 from mealkit.recipe.origins import (
     FolderOrigin,
     HttpOrigin,
@@ -31,6 +22,15 @@ from mealkit.recipe.origins import (
     OciOrigin,
     Origin,
     WheelOrigin,
+)
+from mealkit.recipe.weight_places import (
+    FolderPlace,
+    HttpPlace,
+    HubPlace,
+    OciPlace,
+    Place,
+    Weights,
+    WheelPlace,
 )
 from mealkit.sources.fallback import first_that_works, open_place, path_in_image
 from mealkit.sources.formats import classify

@@ -13,9 +13,11 @@ from pathlib import Path
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError, Problem, failure
 from mealkit.names import clash
-from mealkit.recipe.kit import Model, Weights
-from mealkit.recipe.lock import LockedFile, ModelShape
+from mealkit.recipe.kit import Model
+from mealkit.recipe.lock import ModelShape
+from mealkit.recipe.locked_file import LockedFile
 from mealkit.recipe.origins import Origin
+from mealkit.recipe.weight_places import Weights
 from mealkit.sources.fallback import first_that_works, is_place_fault, open_place, path_in_image
 from mealkit.sources.formats import Format, classify
 from mealkit.sources.protobuf import external_files

@@ -18,8 +18,8 @@ from mealkit.errors import MealkitError, Problem, failure
 from mealkit.lock.resolve import PythonTarget
 from mealkit.names import loose_path_fault
 from mealkit.progress import SILENT_TASK
-from mealkit.recipe.kit import WheelPlace
 from mealkit.recipe.origins import WheelOrigin
+from mealkit.recipe.weight_places import WheelPlace
 from mealkit.sources.download import Downloader
 from mealkit.sources.python_packages import find_wheel
 from mealkit.sources.ranges import FileRanges

@@ -11,7 +11,8 @@ from typing import Any
 
 from mealkit.digest import Digest
 from mealkit.recipe.kit import Feature, Task
-from mealkit.recipe.lock import Lock, LockedFile
+from mealkit.recipe.lock import Lock
+from mealkit.recipe.locked_file import LockedFile
 from mealkit.recipe.origins import HubOrigin
 from mealkit.recipe.publisher_signature import LockedSignature
 from mealkit.trust.purls import origin_purl

@@ -9,7 +9,8 @@ from fakes.wheels import write_wheel
 from mealkit.digest import Digest, digest_of_file
 from mealkit.lock.resolve import PythonTarget, resolve
 from mealkit.recipe.kit import Kit
-from mealkit.recipe.lock import Lock, LockedFile, LockedWheel, ModelShape
+from mealkit.recipe.lock import Lock, LockedWheel, ModelShape
+from mealkit.recipe.locked_file import LockedFile
 from mealkit.recipe.origins import FolderOrigin
 from mealkit.recipe.publisher_signature import LockedSignature
 

@@ -14,11 +14,11 @@ from mealkit.recipe.lock import (
     LockedBase,
     LockedDeb,
     LockedDebianBase,
-    LockedFile,
     LockedImageBase,
     LockedWheel,
     ModelShape,
 )
+from mealkit.recipe.locked_file import LockedFile
 from mealkit.recipe.origins import FolderOrigin
 from mealkit.recipe.publisher_signature import LockedSignature
 

@@ -44,9 +44,9 @@ from mealkit.oci.descriptor import LAYER, LAYER_GZIP, Descriptor
 from mealkit.oci.image import BytesBlob, Image, Layer, read_image
 from mealkit.oci.index import Index
 from mealkit.oci.reference import Reference
-from mealkit.recipe.kit import HubPlace
 from mealkit.recipe.lock import read_lock
 from mealkit.recipe.requirements import ANNOTATION, read_requirements
+from mealkit.recipe.weight_places import HubPlace
 from mealkit.runtime.api.reading import read_object as gateway_reads
 from mealkit.runtime.http.protocol import _Strict
 from mealkit.runtime.life.worker_process import read_problem

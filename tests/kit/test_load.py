@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mealkit.errors import KitError, MealkitError, Problem
 from mealkit.kit.load import MAX_KIT_BYTES, load_kit
-from mealkit.recipe.kit import HubWeights
+from mealkit.recipe.weight_places import HubWeights
 
 
 def _problems(folder: Path) -> list[Problem]:

@@ -17,7 +17,8 @@ from mealkit.plan.layers import (
     WheelTree,
 )
 from mealkit.plan.planning import OWN_LAYER_BYTES, compiler_for, index_annotations, plan_image
-from mealkit.recipe.lock import LockedFile, lock_bytes
+from mealkit.recipe.lock import lock_bytes
+from mealkit.recipe.locked_file import LockedFile
 from mealkit.recipe.origins import FolderOrigin
 from mealkit.recipe.requirements import ANNOTATION
 from mealkit.recipe.variant import joined, plain_locks

@@ -28,7 +28,6 @@ from mealkit.recipe.kit import Architecture, Contact, Feature, Gpu, Override, Ta
 from mealkit.recipe.lock import (
     Lock,
     LockedEngine,
-    LockedFile,
     LockedGateway,
     LockedImageBase,
     LockedModel,
@@ -38,6 +37,7 @@ from mealkit.recipe.lock import (
     lock_bytes,
 )
 from mealkit.recipe.lock_records import About, Requests
+from mealkit.recipe.locked_file import LockedFile
 from mealkit.recipe.requirements import Requirements
 from mealkit.recipe.serving_settings import Serving
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from mealkit.errors import MealkitError, failure
-from mealkit.recipe.kit import FolderPlace, FolderWeights, HttpPlace, HubPlace, WheelPlace
+from mealkit.recipe.weight_places import FolderPlace, FolderWeights, HttpPlace, HubPlace, WheelPlace
 from mealkit.sources.fallback import first_that_works, is_place_fault, open_place, path_in_image
 from mealkit.sources.http import HttpReader
 from mealkit.sources.hub import HubReader

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mealkit.errors import MealkitError
-from mealkit.recipe.kit import HubPlace
+from mealkit.recipe.weight_places import HubPlace
 from mealkit.sources.hub import HubReader
 from mealkit.sources.weights import resolve_weights
 

@@ -7,7 +7,7 @@ import pytest
 
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError
-from mealkit.recipe.kit import FolderPlace
+from mealkit.recipe.weight_places import FolderPlace
 from mealkit.sources.kit_folder import FolderReader
 
 

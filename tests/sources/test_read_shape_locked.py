@@ -18,7 +18,8 @@ from mealkit.memory.shape import (
     SlidingWindow,
 )
 from mealkit.recipe.kit import Kit
-from mealkit.recipe.lock import Lock, LockedFile, ModelShape, lock_bytes, read_lock
+from mealkit.recipe.lock import Lock, ModelShape, lock_bytes, read_lock
+from mealkit.recipe.locked_file import LockedFile
 from mealkit.recipe.requirements import Requirements
 from mealkit.sources.ranges import FileRanges
 from mealkit.sources.read_shape import ModelFile, shape_of

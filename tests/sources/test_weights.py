@@ -14,7 +14,7 @@ from fakes.told import Told
 from mealkit.digest import Digest, digest_of_file
 from mealkit.errors import LockError, MealkitError, Problem, SourceError, StoreError
 from mealkit.recipe.kit import Model
-from mealkit.recipe.lock import LockedFile
+from mealkit.recipe.locked_file import LockedFile
 from mealkit.recipe.origins import FolderOrigin, HttpOrigin, WheelOrigin
 from mealkit.sources.retrieval import fetch_weights
 from mealkit.sources.source import Supplies

@@ -31,7 +31,8 @@ from mealkit.pipeline.opening_images import open_elsewhere, open_image
 from mealkit.pipeline.targets import RegistryReference, StoredDigest, base_named, image_named
 from mealkit.plan.layers import Bytecode, ImageBase, LayerPlan, Plan
 from mealkit.progress import Progress
-from mealkit.recipe.lock import Lock, LockedDebianBase, LockedFile
+from mealkit.recipe.lock import Lock, LockedDebianBase
+from mealkit.recipe.locked_file import LockedFile
 from mealkit.sources.file_cache import FileCache
 from mealkit.stores.blobs import VirtualBlob
 from mealkit.untrusted import UntrustedError

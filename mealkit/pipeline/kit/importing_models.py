@@ -53,7 +53,7 @@ def from_hub(source: str, engine: str | None, home: Home) -> Proposal:
     from mealkit.importing.hub_address import hub_address
     from mealkit.importing.hub_files import file_of_quantisation
     from mealkit.pipeline.kit.supplies import downloader
-    from mealkit.recipe.kit import HubPlace
+    from mealkit.recipe.weight_places import HubPlace
     from mealkit.sources.hub import HubReader, hub_endpoint
     from mealkit.sources.source import Supplies
 

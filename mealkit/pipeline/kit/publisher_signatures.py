@@ -9,9 +9,10 @@ from pathlib import Path
 
 from mealkit.digest import Digest
 from mealkit.errors import MealkitError, failure
-from mealkit.recipe.kit import Kit, Weights
-from mealkit.recipe.lock import LockedFile
+from mealkit.recipe.kit import Kit
+from mealkit.recipe.locked_file import LockedFile
 from mealkit.recipe.publisher_signature import USUAL_SIGNATURE, LockedSignature, SignedBy
+from mealkit.recipe.weight_places import Weights
 from mealkit.sources.retrieval import given_by, read_beside
 from mealkit.sources.source import Supplies
 from mealkit.trust.model_signing import read_model_signature, verify_model_signature

@@ -9,13 +9,8 @@ from mealkit.pipeline.kit.opened_kit import OpenedKit
 from mealkit.pipeline.kit.supplies import open_supplies
 from mealkit.progress import SILENT_TASK, Progress
 from mealkit.recipe.kit import Base, Kit
-from mealkit.recipe.lock import (
-    LockedBase,
-    LockedDebianBase,
-    LockedFile,
-    LockedWheel,
-    ModelShape,
-)
+from mealkit.recipe.lock import LockedBase, LockedDebianBase, LockedWheel, ModelShape
+from mealkit.recipe.locked_file import LockedFile
 from mealkit.recipe.publisher_signature import LockedSignature
 
 

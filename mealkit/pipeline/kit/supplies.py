@@ -13,7 +13,8 @@ from mealkit.oci.tar import weight_footer, weight_header
 from mealkit.paths import MODELS
 from mealkit.pipeline.home import Home
 from mealkit.progress import SILENT_TASK, Task
-from mealkit.recipe.kit import Kit, Place, Weights
+from mealkit.recipe.kit import Kit
+from mealkit.recipe.weight_places import Place, Weights
 from mealkit.stores.digests import DigestCache, HashJob
 
 if TYPE_CHECKING:

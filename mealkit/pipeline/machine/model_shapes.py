@@ -89,7 +89,7 @@ def _on_the_hub(target: str, home: Home) -> FoundModel:
     from mealkit.importing.hub_address import hub_address
     from mealkit.importing.hub_files import file_of_quantisation
     from mealkit.pipeline.kit.supplies import downloader
-    from mealkit.recipe.kit import HubPlace
+    from mealkit.recipe.weight_places import HubPlace
     from mealkit.sources.hub import HubReader, hub_endpoint
     from mealkit.sources.source import PinnedFile, Supplies
 

@@ -2,7 +2,7 @@
 
 A problem that the container stated comes first; else mealkit derives one from the log, the exit, or
 the client's error. If the image was not built here, its statements count only as the kit's own
-claims (``runtime.claims``).
+claims (``runtime.attribution``).
 """
 
 import time
@@ -15,7 +15,7 @@ from mealkit.evidence.recognition import Evidence, is_measured, recognise
 from mealkit.pipeline.machine.clients import ContainerClient
 from mealkit.progress import Progress
 from mealkit.recipe.lock import Lock, LockedDebianBase
-from mealkit.runtime.claims import Claims
+from mealkit.runtime.attribution import Attribution
 from mealkit.runtime.life.worker_process import read_problem
 from mealkit.untrusted import UntrustedError, parse_json
 
@@ -33,7 +33,7 @@ _STATE_BYTES = 64 * 1024
 class Trust:
     """What mealkit knows about a container without its own statements."""
 
-    claims: Claims
+    attribution: Attribution
     built_here: bool
     """Whether its gateway is ours: built by this command, on a base that mealkit builds."""
     memory_bytes: int | None = None
@@ -43,7 +43,9 @@ class Trust:
     def of(cls, lock: Lock, *, built_here: bool, memory_bytes: int | None) -> "Trust":
         """Return the trust for the lock of a container's image."""
         is_ours = built_here and isinstance(lock.runtime.base, LockedDebianBase)
-        claims = Claims.of(lock) if is_ours else Claims(runs_own_code=True, uses_gpu=False)
+        claims = (
+            Attribution.of(lock) if is_ours else Attribution(runs_own_code=True, uses_gpu=False)
+        )
         return cls(claims, is_ours, memory_bytes)
 
 
@@ -127,7 +129,9 @@ def _ended(client: ContainerClient, name: str, how: Exit, trust: Trust) -> Mealk
     code = _code_of(how, trust)
     stated = _stated(lines, how)
     if stated is not None:
-        return failures([stated if trust.built_here else trust.claims.of_end(stated, code, what)])
+        return failures(
+            [stated if trust.built_here else trust.attribution.of_end(stated, code, what)]
+        )
     evidence = Evidence(
         log="\n".join(lines),
         exit_code=how.code,
@@ -138,7 +142,7 @@ def _ended(client: ContainerClient, name: str, how: Exit, trust: Trust) -> Mealk
     found = recognise(evidence)
     if found is not None:
         believed = is_measured(evidence)
-        return failures([found if believed else trust.claims.of_end(found, code, what)])
+        return failures([found if believed else trust.attribution.of_end(found, code, what)])
     tail = "".join(f"\n{QUOTED}{line}" for line in lines[-_SHOWN_LOG_LINES:])
     return failure(code, f"{what}; its log ends with{tail}")
 

@@ -111,7 +111,7 @@ class Answering:
         async with service.upstream.stream("POST", asked.target, asked.body) as stream:
             if stream.status != 200:
                 raise failures(
-                    [service.claims.of_answer(problem_of(await stream.rest(), service.traits))]
+                    [service.attribution.of_answer(problem_of(await stream.rest(), service.traits))]
                 )
             await reply.begin()
             while piece := await stream.piece():
@@ -122,7 +122,7 @@ class Answering:
                         data = self._fingerprint.of_events(data)
                     await reply.events(data)
                 if events.problem:
-                    raise failures([service.claims.of_answer(events.problem)])
+                    raise failures([service.attribution.of_answer(events.problem)])
         if not events.is_done:
             raise failure("ENGINE_ANSWER", "the engine's stream ended before its last event")
         usage = usage_in(events.usage) if events.usage else TokenUsage()
@@ -134,7 +134,7 @@ class Answering:
         answer = await self._service.upstream.request("POST", target, body)
         if answer.status != 200:
             raise failures(
-                [self._service.claims.of_answer(problem_of(answer, self._service.traits))]
+                [self._service.attribution.of_answer(problem_of(answer, self._service.traits))]
             )
         return answer.body
 

@@ -25,7 +25,7 @@ from mealkit.runtime.api.reading import read_object
 from mealkit.runtime.api.served_model import ServedModel
 from mealkit.runtime.api.template_messages import readable_for
 from mealkit.runtime.api.usage import TokenUsage
-from mealkit.runtime.claims import Claims
+from mealkit.runtime.attribution import Attribution
 from mealkit.runtime.engine_traits import traits_of
 from mealkit.runtime.gateway.browsers import Browsers
 from mealkit.runtime.gateway.keys import Keys, take_secrets
@@ -80,7 +80,7 @@ class Service:
     max_body_bytes: int = field(init=False)
     traits: EngineTraits = field(init=False)
     """The engine's traits."""
-    claims: Claims = field(init=False)
+    attribution: Attribution = field(init=False)
     """Which owners the engine may name for its failures."""
     served: ServedModel = field(init=False)
     """What the kit offers its callers."""
@@ -100,7 +100,7 @@ class Service:
     def __post_init__(self) -> None:
         self.recipe = str(self.lock.recipe)
         self.traits = traits_of(self.lock.engine.name)
-        self.claims = Claims.of(self.lock)
+        self.attribution = Attribution.of(self.lock)
         self.served = ServedModel.of(self.lock)
         if self.traits.renders_chats:
             pinned = self.lock.hyperparameters.get("chat_template")

@@ -12,7 +12,7 @@ from typing import Any
 
 from mealkit.errors import MealkitError, Problem, failure, failures, problem
 from mealkit.evidence.recognition import Evidence, is_measured, last_words, recognise
-from mealkit.runtime.claims import Claims
+from mealkit.runtime.attribution import Attribution
 from mealkit.runtime.life.memory_counts import memory_state
 from mealkit.runtime.life.start import Startup
 from mealkit.runtime.life.worker_plan import Spawned
@@ -41,7 +41,7 @@ class Supervisor:
         self._plan = startup.plan
         self._begun = startup.worker
         self._serving = startup.lock.serving
-        self._claims = Claims.of(startup.lock)
+        self._claims = Attribution.of(startup.lock)
         self._upstream = upstream
         self._lifecycle = startup.lifecycle
         self._journal = startup.journal

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from mealkit.digest import Digest, file_chunks
 from mealkit.errors import Problem, failures, problem
-from mealkit.recipe.lock import LockedFile
+from mealkit.recipe.locked_file import LockedFile
 
 
 class VerificationStoppedError(Exception):

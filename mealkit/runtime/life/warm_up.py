@@ -95,7 +95,7 @@ def _few(service: Service) -> dict[str, int]:
 async def _request(service: Service, method: str, target: str, body: bytes = b"") -> bytes:
     answer = await service.upstream.request(method, target, body)
     if answer.status != 200:
-        raise failures([service.claims.of_answer(problem_of(answer, service.traits))])
+        raise failures([service.attribution.of_answer(problem_of(answer, service.traits))])
     return answer.body
 
 

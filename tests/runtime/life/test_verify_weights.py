@@ -8,7 +8,7 @@ import pytest
 from mealkit.digest import Digest
 from mealkit.errors import EngineError
 from mealkit.files.identity import FileKey
-from mealkit.recipe.lock import LockedFile
+from mealkit.recipe.locked_file import LockedFile
 from mealkit.runtime.life.verify_weights import (
     VerificationStoppedError,
     hashed_by_the_host,

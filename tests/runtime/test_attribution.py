@@ -6,11 +6,11 @@ from runtime.life.test_isolation import python_kit, with_code
 from mealkit.digest import Digest
 from mealkit.errors import CATALOGUE, Owner, problem
 from mealkit.recipe.lock import LockedWheel
-from mealkit.runtime.claims import Claims
+from mealkit.runtime.attribution import Attribution
 
-OWN = Claims(runs_own_code=True, uses_gpu=True)
-ENGINE = Claims(runs_own_code=False, uses_gpu=True)
-NO_GPU = Claims(runs_own_code=False, uses_gpu=False)
+OWN = Attribution(runs_own_code=True, uses_gpu=True)
+ENGINE = Attribution(runs_own_code=False, uses_gpu=True)
+NO_GPU = Attribution(runs_own_code=False, uses_gpu=False)
 
 
 @pytest.mark.parametrize("code", CATALOGUE)
@@ -44,16 +44,16 @@ def test_an_engine_is_believed_what_engines_know():
 
 def test_what_brings_code(make_lock):
     """The engine python, an engine that is not ours, and a wheel from the kit's folder."""
-    assert not Claims.of(make_lock()).runs_own_code
-    assert Claims.of(make_lock(engine="python")).runs_own_code
-    assert Claims.of(make_lock(engine="another")).runs_own_code
+    assert not Attribution.of(make_lock()).runs_own_code
+    assert Attribution.of(make_lock(engine="python")).runs_own_code
+    assert Attribution.of(make_lock(engine="another")).runs_own_code
     wheel = LockedWheel(
         name="x", version="1", filename="x-1-py3-none-any.whl", sha256=Digest.of(b""),
         size_bytes=1, local=True,
     )  # fmt: skip
     lock = make_lock()
     own = lock.model_copy(update={"engine": lock.engine.model_copy(update={"packages": (wheel,)})})
-    assert Claims.of(own).runs_own_code
+    assert Attribution.of(own).runs_own_code
 
 
 HANDLER = """

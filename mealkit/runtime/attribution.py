@@ -31,7 +31,7 @@ _MORE_GPU_CODES = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Claims:
+class Attribution:
     """Which owners a kit may name for its failures."""
 
     runs_own_code: bool
@@ -39,7 +39,7 @@ class Claims:
     uses_gpu: bool
 
     @classmethod
-    def of(cls, lock: Lock) -> "Claims":
+    def of(cls, lock: Lock) -> "Attribution":
         """Read it from a lock: a kit's code is the paper's code, or a wheel in the kit's folder."""
         brings_wheels = any(wheel.local for wheel in lock.engine.packages)
         return cls(

@@ -1,0 +1,26 @@
+"""A file that a lock pins: of the model, or of a data set."""
+
+from typing import Annotated, Literal
+
+from mealkit.digest import Digest
+from mealkit.recipe.answers import CHANGES_ANSWERS, KEEPS_ANSWERS, StrictModel
+from mealkit.recipe.origins import Origin
+from mealkit.strings import Bytes, RelativePath
+
+
+class LockedFile(StrictModel):
+    """One file of the model: its path, and the digest of its bytes."""
+
+    path: Annotated[RelativePath, CHANGES_ANSWERS]
+    """The file's path below /models."""
+    sha256: Annotated[Digest, CHANGES_ANSWERS]
+    """The digest of the file's bytes."""
+    size_bytes: Annotated[Bytes, CHANGES_ANSWERS]
+    """The file's size."""
+    format: Annotated[
+        Literal["safetensors", "gguf", "onnx", "onnx-data", "json", "text", "pickle", "data"],
+        KEEPS_ANSWERS,
+    ]
+    """The file's format, detected from its content."""
+    origins: Annotated[tuple[Origin, ...], KEEPS_ANSWERS]
+    """The place where the file was found, then its other sources, in the kit's order."""
