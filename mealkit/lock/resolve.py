@@ -15,6 +15,13 @@ from mealkit.digest import Digest, canonical_json
 from mealkit.engines.engine import Recipe
 from mealkit.errors import MealkitError, failure
 from mealkit.lock.resolved import Resolved, is_compiled, stated_requirements
+from mealkit.lock.resolved_datasets import (
+    CurrentDatasets,
+    DatasetInputs,
+    dataset_requests,
+    locked_datasets,
+    offline_datasets,
+)
 from mealkit.lock.resolved_weights import (
     CurrentWeights,
     WeightInputs,
@@ -48,9 +55,10 @@ class Upgrade(StrEnum):
     BASE = "base"
     PYTHON = "python"
     WEIGHTS = "weights"
+    DATASETS = "datasets"
 
 
-class Inputs(WeightInputs, Protocol):
+class Inputs(WeightInputs, DatasetInputs, Protocol):
     """Resolves the inputs of a lock to digests."""
 
     def packages(
@@ -104,6 +112,8 @@ class KitParts:
     mealkit_version: str
     current: CurrentWeights | None = None
     """The weights, if local files differ from those in the lock."""
+    current_datasets: CurrentDatasets = CurrentDatasets()
+    """The data sets whose local files differ from those in the lock."""
     current_bases: Mapping[str, LockedBase] = field(default_factory=dict)
     """Base images on this machine that differ from those in the lock, by architecture."""
     signers: Mapping[str, str] = field(default_factory=dict)
@@ -169,10 +179,10 @@ def resolve(
     for variant in parts.variants():
         own = variant
         before = plain_lock(previous, own.architecture) if previous else None
-        if locks:  # all architectures share the weights that the first one resolved
-            before = _with_model(before or locks[0], locks[0])
-            own = replace(own, current=None)
-            upgrade -= {Upgrade.WEIGHTS}
+        if locks:  # all architectures share the weights and data that the first one resolved
+            before = _with_shared(before or locks[0], locks[0])
+            own = replace(own, current=None, current_datasets=CurrentDatasets())
+            upgrade -= {Upgrade.WEIGHTS, Upgrade.DATASETS}
         lock = _resolve(own, inputs, before, upgrade)
         needless -= _left_out(own, inputs, before, lock)
         locks.append(lock)
@@ -203,9 +213,11 @@ def _needless(names: Sequence[str]) -> MealkitError:
     )
 
 
-def _with_model(before: Lock, found: Lock) -> Lock:
-    requests = before.requests.model_copy(update={"weights": found.requests.weights})
-    return before.model_copy(update={"model": found.model, "requests": requests})
+def _with_shared(before: Lock, found: Lock) -> Lock:
+    asked = {"weights": found.requests.weights, "datasets": found.requests.datasets}
+    requests = before.requests.model_copy(update=asked)
+    shared = {"model": found.model, "datasets": found.datasets, "requests": requests}
+    return before.model_copy(update=shared)
 
 
 def _resolve(
@@ -235,8 +247,15 @@ def _resolve(
         weights = kept_weights(parts.kit, parts.current, inputs, previous.model)
     else:
         weights = new_weights(parts.kit, inputs)
+    datasets = locked_datasets(
+        parts.kit,
+        parts.current_datasets,
+        inputs,
+        previous,
+        upgrade=Upgrade.DATASETS in upgrade,
+    )
     _check_length(parts, weights.shape)
-    resolved = Resolved(base, engine_packages, gateway_packages, weights)
+    resolved = Resolved(base, engine_packages, gateway_packages, weights, datasets)
     with lockable("what was found"):
         return _lock(parts, resolved, asked)
 
@@ -260,6 +279,7 @@ def requests_of(parts: KitParts) -> Requests:
         packages=Digest.of(canonical_json(packages)),
         gateway=Digest.of(canonical_json([parts.gateway_requirements, *found_where])),
         base=Digest.of(canonical_json(base)),
+        datasets=dataset_requests(kit),
     )
 
 
@@ -285,6 +305,7 @@ def _offline(parts: KitParts, previous: Lock) -> Lock:
         previous.engine.packages,
         previous.gateway.packages,
         weights,
+        offline_datasets(parts.kit, parts.current_datasets, previous),
     )
     return _lock(parts, resolved, previous.requests)
 
@@ -360,6 +381,11 @@ def _lock(parts: KitParts, resolved: Resolved, asked: Requests) -> Lock:
         ),
         serving=kit.serving,
         requests=asked,
+        datasets=dict(resolved.datasets),
+        claims=kit.claims,
+        cases=kit.cases,
+        tests_in_image=kit.tests_in_image,
+        data=kit.data,
     )
 
 
