@@ -458,6 +458,7 @@ CATALOGUE: dict[str, Entry] = {
     "POLICY_ATTESTATION": Entry("an attestation that the policy requires is missing, too old, or signed by another key", _AUTHOR, TrustError, 403, "attach it, signed with a key that the policy names: mealkit attest REFERENCE --key FILE"),
     "POLICY_VULNERABLE": Entry("the kit has a package with a known vulnerability", _AUTHOR, TrustError, 403, "pin a version without it: mealkit lock --upgrade python; or state in a VEX file why the kit is not affected"),
     # Everything else
+    "DATASET_MISSING": Entry("a file of a data set is neither on this machine, nor in the image, nor at a source in the lock", _CALLER, AcceptanceError, 404, "test the kit in its folder; or tests_in_image: true in kit.yaml"),
     "TEST_REPORT_INVALID": Entry("a file is not the report of a test", _CALLER, AcceptanceError, 400, "write it again: mealkit test KIT --report FILE"),
     "TARGET_UNFIT": Entry("the command does not accept this kind of target", _CALLER, KitError, 400, "mealkit COMMAND --help lists the targets that it accepts"),
     "USAGE": Entry("the command's options contradict each other", _CALLER, KitError, 400, "see --help"),

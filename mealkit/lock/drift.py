@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterator
 
 from mealkit.lock.compare import Change, compare
-from mealkit.lock.resolve import KitParts, offline_lock, requests_of
+from mealkit.lock.kit_parts import KitParts
+from mealkit.lock.resolve import offline_lock, requests_of
 from mealkit.recipe.lock import Lock
 from mealkit.recipe.variant import architectures_of, joined, plain_lock, plain_locks
 

@@ -261,3 +261,6 @@ class LockedDataset(StrictModel):
     def is_only_here(self) -> bool:
         """Whether files were found in a folder, where no other machine finds them."""
         return any(file.origins[:1] and file.origins[0].source == "folder" for file in self.files)
+
+
+LockedDatasets = Annotated[dict[Name, LockedDataset], Field(max_length=MAX_DATASETS)]

@@ -23,7 +23,7 @@ from mealkit.memory.shape import Shape
 from mealkit.names import clash, one_line
 from mealkit.recipe.answers import CHANGES_ANSWERS, KEEPS_ANSWERS, StrictModel, answer_part
 from mealkit.recipe.cases import Cases
-from mealkit.recipe.claims import MAX_DATASETS, Claims, LockedDataset
+from mealkit.recipe.claims import Claims, LockedDataset, LockedDatasets
 from mealkit.recipe.data_contract import DataContract
 from mealkit.recipe.kit import Feature, Override, Task
 from mealkit.recipe.lock_records import About, Requests
@@ -294,9 +294,7 @@ class Lock(StrictModel):
     """The settings of the server."""
     requests: Annotated[Requests, KEEPS_ANSWERS]
     """Digests of the kit's own entries, which show whether the lock is stale."""
-    datasets: Annotated[
-        Annotated[dict[Name, LockedDataset], Field(max_length=MAX_DATASETS)], KEEPS_ANSWERS
-    ] = Field(default_factory=dict)
+    datasets: Annotated[LockedDatasets, KEEPS_ANSWERS] = Field(default_factory=dict)
     """The data on which claims are measured, by name."""
     claims: Annotated[Claims, KEEPS_ANSWERS] = ()
     """What is promised of the kit, as the kit states it."""
@@ -335,6 +333,20 @@ class Lock(StrictModel):
     def weights_bytes(self) -> int:
         """The total size of the model's files."""
         return sum(file.size_bytes for file in self.model.files)
+
+    @property
+    def wheels(self) -> tuple[LockedWheel, ...]:
+        """All Python packages: the engine's, the gateway's and those of the tests."""
+        return (*self.engine.packages, *self.gateway.packages, *self.test_packages)
+
+    @property
+    def datasets_in_image(self) -> dict[str, LockedDataset]:
+        """The data sets that travel in the image: all if it has the tests, else local ones."""
+        return {
+            name: dataset
+            for name, dataset in self.datasets.items()
+            if self.tests_in_image or dataset.is_only_here
+        }
 
 
 _RARE = frozenset(

@@ -74,7 +74,7 @@ def changed_datasets(
     return CurrentDatasets(changed, tuple(missing), frozenset(refused))
 
 
-def fetch_datasets(
+def fetch_locked_datasets(
     kit_folder: Path,
     datasets: Mapping[str, Weights],
     locked: Iterable[LockedFile],

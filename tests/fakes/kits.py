@@ -8,7 +8,7 @@ from typing import Any
 
 from mealkit.digest import Digest
 from mealkit.engines.onnx.engine import RECIPE
-from mealkit.lock.resolve import KitParts, PythonTarget
+from mealkit.lock.kit_parts import KitParts, PythonTarget
 from mealkit.recipe.claims import LockedDataset
 from mealkit.recipe.kit import Base, Kit, Task
 from mealkit.recipe.lock import (

@@ -9,7 +9,6 @@ from mealkit.lock.compare import Change
 from mealkit.lock.drift import asks_outside, drift, needs_network
 from mealkit.lock.resolve import resolve
 
-
 PAIRS = {"source": "folder", "path": "data", "files": ["pairs.jsonl"]}
 
 

@@ -19,7 +19,8 @@ from mealkit.kit.files import image_path
 from mealkit.kit.load import LoadedKit, load_kit
 from mealkit.lock.compare import Change
 from mealkit.lock.drift import drift, needs_network
-from mealkit.lock.resolve import KitParts, offline_lock, requests_of
+from mealkit.lock.kit_parts import KitParts
+from mealkit.lock.resolve import offline_lock, requests_of
 from mealkit.lock.resolved_datasets import CurrentDatasets, dataset_requests
 from mealkit.lock.resolved_weights import CurrentWeights
 from mealkit.pipeline.home import Home

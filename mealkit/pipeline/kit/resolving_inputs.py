@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from mealkit.lock.resolve import PythonTarget
+from mealkit.lock.kit_parts import PythonTarget
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.kit.bases import locked_base
 from mealkit.pipeline.kit.opened_kit import OpenedKit

@@ -52,9 +52,7 @@ def open_supplies(
 
 
 @contextmanager
-def open_dataset_supplies(
-    kit: Kit, bounds: Bounds, home: Home, task: Task
-) -> Iterator["Supplies"]:
+def open_dataset_supplies(kit: Kit, bounds: Bounds, home: Home, task: Task) -> Iterator["Supplies"]:
     """Open the supplies for the adapters of data sets, which may have any format."""
 
     def job(path: Path) -> HashJob:
