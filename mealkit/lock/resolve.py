@@ -281,17 +281,7 @@ def _lock(parts: KitParts, resolved: Resolved, asked: Requests) -> Lock:
         },
         hyperparameters=dict(parts.hyperparameters),
         overrides=kit.overrides,
-        engine=LockedEngine(
-            name=recipe.name,
-            worker=recipe.worker,
-            settings=dict(parts.settings),
-            features=tuple(
-                sorted(recipe.features(parts.task, parts.hyperparameters, parts.settings))
-            ),
-            environment=dict(recipe.environment),
-            packages=resolved.engine_packages,
-            excluded=tuple(sorted(kit.runtime.exclude)),
-        ),
+        engine=_engine(parts, resolved),
         gateway=LockedGateway(packages=resolved.gateway_packages),
         runtime=LockedRuntime(
             base=resolved.base,
@@ -310,6 +300,19 @@ def _lock(parts: KitParts, resolved: Resolved, asked: Requests) -> Lock:
         cases=kit.cases,
         tests_in_image=kit.tests_in_image,
         data=kit.data,
+    )
+
+
+def _engine(parts: KitParts, resolved: Resolved) -> LockedEngine:
+    recipe = parts.recipe
+    return LockedEngine(
+        name=recipe.name,
+        worker=recipe.worker,
+        settings=dict(parts.settings),
+        features=tuple(sorted(recipe.features(parts.task, parts.hyperparameters, parts.settings))),
+        environment=dict(recipe.environment),
+        packages=resolved.engine_packages,
+        excluded=tuple(sorted(parts.kit.runtime.exclude)),
     )
 
 

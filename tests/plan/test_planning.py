@@ -38,10 +38,12 @@ def plan(form=KIT, **changes):
     return plan_image(lock_of(form, **changes), LIBRARY)
 
 
+LOCAL = FolderOrigin(file="pairs.jsonl")
+WHEEL = WheelOrigin(package="data", version="1", member="data/pairs.jsonl")
 PAIRS = {"source": "folder", "path": "data", "files": ["pairs.jsonl", "corpus.jsonl"]}
 
 
-def tested_lock(*, in_image=True, places=(FolderOrigin(file="pairs.jsonl"),)):
+def lock_with_tests(*, in_image=True, places=(LOCAL,)):
     """A lock with a data set, found at these places, and with the packages of a claim."""
     lock = lock_of(with_value(KIT, "datasets", {"pairs": PAIRS}))
     (dataset,) = lock.datasets.values()
@@ -72,7 +74,7 @@ def contents(found, kind, form):
 
 def test_layers_stand_in_the_order_of_their_kinds():
     """What changes seldom is lowest, so that an edit leaves as many layers as can be."""
-    kinds = [layer.kind for layer in plan_image(tested_lock(), LIBRARY).layers]
+    kinds = [layer.kind for layer in plan_image(lock_with_tests(), LIBRARY).layers]
     assert kinds == sorted(kinds, key=list(LayerKind).index)
     assert set(kinds) == set(LayerKind)
 
@@ -103,21 +105,18 @@ def test_the_layers_with_modules_are_compiled_by_the_base_itself():
     assert contents(found, LayerKind.KIT, Bytecode) == []
 
 
-WHEEL = WheelOrigin(package="data", version="1", member="data/pairs.jsonl")
-
-
 @pytest.mark.parametrize(
     ("in_image", "places", "travels"),
     [
         (True, (WHEEL,), True),
         (False, (WHEEL,), False),
-        (False, (WHEEL, FolderOrigin(file="pairs.jsonl")), False),
-        (False, (FolderOrigin(file="pairs.jsonl"), WHEEL), True),
+        (False, (WHEEL, LOCAL), False),
+        (False, (LOCAL, WHEEL), True),
     ],
 )
 def test_data_travels_if_the_tests_do_or_if_it_is_nowhere_else(in_image, places, travels):
     """Each data set is a layer of its own, right below the kit's."""
-    found = plan_image(tested_lock(in_image=in_image, places=places), LIBRARY)
+    found = plan_image(lock_with_tests(in_image=in_image, places=places), LIBRARY)
     *below, _ = found.layers
     assert (below[-1].kind is LayerKind.DATASETS) is travels
     assert ([layer.kind for layer in below].count(LayerKind.TESTS) == 1) is in_image

@@ -22,7 +22,7 @@ from mealkit.pipeline.image.fetching_inputs import (
     fetch_locked_wheels,
     inputs_of,
 )
-from mealkit.pipeline.image.layer_files import files_in_layer
+from mealkit.pipeline.image.taking_files import files_in_layer
 from mealkit.pipeline.image.vouching import require_signed
 from mealkit.pipeline.kit.supplies import downloader
 from mealkit.pipeline.opening_images import open_elsewhere, open_image

@@ -137,7 +137,7 @@ def fetch_datasets(
         SourceError: every place of a file failed.
         StoreError: ``DISK_FULL`` or ``DISK_DENIED``.
     """
-    from mealkit.sources.datasets import fetch_locked_datasets
+    from mealkit.sources.dataset_files import fetch_locked_datasets
 
     whole = kit.parts.kit
     task = progress.task("data sets", sum(file.size_bytes for file in files))

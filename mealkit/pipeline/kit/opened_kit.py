@@ -194,7 +194,7 @@ def _current_datasets(
     if not entries:
         return CurrentDatasets()
     from mealkit.pipeline.kit.supplies import open_dataset_supplies
-    from mealkit.sources.datasets import changed_datasets
+    from mealkit.sources.dataset_files import changed_datasets
 
     size = sum(file.size_bytes for name in entries for file in lock.datasets[name].files)
     is_large = size > _LARGE_BYTES

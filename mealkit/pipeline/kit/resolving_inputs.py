@@ -39,7 +39,7 @@ class KitInputs:
 
     def datasets(self, kit: Kit) -> Mapping[str, LockedDataset]:
         """Resolve every file of the data sets."""
-        from mealkit.sources.datasets import resolve_datasets
+        from mealkit.sources.dataset_files import resolve_datasets
 
         self._progress.phase(f"resolving the data sets {', '.join(kit.datasets)}")
         task = self._progress.task("data sets", None)

@@ -14,7 +14,7 @@ from mealkit.oci.image import Image
 from mealkit.paths import DATASETS
 from mealkit.pipeline.home import Home
 from mealkit.pipeline.image.fetching_inputs import fetch_datasets
-from mealkit.pipeline.image.layer_files import files_in_layer
+from mealkit.pipeline.image.taking_files import files_in_layer
 from mealkit.pipeline.kit.opened_kit import OpenedKit
 from mealkit.pipeline.kit.supplies import downloader
 from mealkit.plan.layers import LayerKind
