@@ -467,6 +467,7 @@ CATALOGUE: dict[str, Entry] = {
     "DATA_QUALITY": Entry("a text is damaged: characters are lost, in a wrong encoding or repeated, or a scan was read wrongly", _CALLER, DataError, 422, "read the text from its source again, with the right encoding"),
     "DATA_DUPLICATES": Entry("two texts of a request are nearly the same", _CALLER, DataError, 422, "leave one of them out"),
     # Everything else
+    "DATASET_MISSING": Entry("a file of a data set is neither on this machine, nor in the image, nor at a source in the lock", _CALLER, AcceptanceError, 404, "test the kit in its folder; or tests_in_image: true in kit.yaml"),
     "TEST_REPORT_INVALID": Entry("a file is not the report of a test", _CALLER, AcceptanceError, 400, "write it again: mealkit test KIT --report FILE"),
     "TARGET_UNFIT": Entry("the command does not accept this kind of target", _CALLER, KitError, 400, "mealkit COMMAND --help lists the targets that it accepts"),
     "USAGE": Entry("the command's options contradict each other", _CALLER, KitError, 400, "see --help"),
