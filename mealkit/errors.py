@@ -468,6 +468,18 @@ CATALOGUE: dict[str, Entry] = {
     "DATA_DUPLICATES": Entry("two texts of a request are nearly the same", _CALLER, DataError, 422, "leave one of them out"),
     # Everything else
     "DATASET_MISSING": Entry("a file of a data set is neither on this machine, nor in the image, nor at a source in the lock", _CALLER, AcceptanceError, 404, "test the kit in its folder; or tests_in_image: true in kit.yaml"),
+    # Tests of claims and cases
+    "TEST_FAILED": Entry("a claim or a case does not hold", _AUTHOR, AcceptanceError, 500, "read the worst rows: the kit, its data or the claim has to change"),
+    "TEST_NOT_JUDGED": Entry("a claim or a case was not judged, and the caller demands it", _CALLER, AcceptanceError, 500, "read the reason, and remove what prevents it; or leave out --strict"),
+    "TEST_NAME_UNKNOWN": Entry("the kit has no claim of this name", _CALLER, AcceptanceError, 404, "mealkit test KIT --json lists the names"),
+    "TEST_NOTHING": Entry("the kit states neither claims nor cases", _AUTHOR, AcceptanceError, 404, "write claims or cases into kit.yaml"),
+    "TEST_DATA_INVALID": Entry("the data of a claim cannot be read", _AUTHOR, AcceptanceError, 400, "correct the file, or the columns that the claim names, then: mealkit lock"),
+    "TEST_DATA_DIFFERS": Entry("a file of data is not the one that the lock pins", _AUTHOR, AcceptanceError, 409, "put back the pinned file, or pin the new one: mealkit lock --upgrade datasets"),
+    "TEST_PACKAGE_MISSING": Entry("a library that a claim needs is not installed", _CALLER, AcceptanceError, 501, "pip install 'mealkit[evaluation]'; in an image: tests_in_image: true in kit.yaml"),
+    "TEST_UNREACHABLE": Entry("the kit to test cannot be reached", _PLATFORM, AcceptanceError, 503, "check the address, and that the kit is ready: /v1/health/ready"),
+    "TEST_KEY": Entry("the kit to test refuses the API key, or requires one", _CALLER, AcceptanceError, 401, "name a file with the key: --api-key-file FILE"),
+    "TEST_NOT_A_KIT": Entry("the address to test does not answer as a kit does", _CALLER, AcceptanceError, 502, "name the address of a kit, without a path unless a proxy adds one"),
+    "TEST_OTHER_RECIPE": Entry("the running kit has another recipe than the one to test", _CALLER, AcceptanceError, 409, "start the kit again, or name the kit that runs: --kit KIT"),
     "TEST_REPORT_INVALID": Entry("a file is not the report of a test", _CALLER, AcceptanceError, 400, "write it again: mealkit test KIT --report FILE"),
     "TARGET_UNFIT": Entry("the command does not accept this kind of target", _CALLER, KitError, 400, "mealkit COMMAND --help lists the targets that it accepts"),
     "USAGE": Entry("the command's options contradict each other", _CALLER, KitError, 400, "see --help"),
