@@ -457,6 +457,15 @@ CATALOGUE: dict[str, Entry] = {
     "POLICY_ENGINE": Entry("the policy does not allow the kit's engine", _AUTHOR, TrustError, 403, "build the kit with an engine that the policy lists under engines"),
     "POLICY_ATTESTATION": Entry("an attestation that the policy requires is missing, too old, or signed by another key", _AUTHOR, TrustError, 403, "attach it, signed with a key that the policy names: mealkit attest REFERENCE --key FILE"),
     "POLICY_VULNERABLE": Entry("the kit has a package with a known vulnerability", _AUTHOR, TrustError, 403, "pin a version without it: mealkit lock --upgrade python; or state in a VEX file why the kit is not affected"),
+    # Data contracts
+    "DATA_SCHEMA": Entry("an input is not valid by the JSON Schema of the kit's data contract", _CALLER, DataError, 422, "correct the field that is named"),
+    "DATA_LENGTH": Entry("a text is shorter or longer than the kit's data contract allows", _CALLER, DataError, 422, "shorten the text, split it, or leave it out"),
+    "DATA_RANGE": Entry("a number is outside of the range of the kit's data contract", _CALLER, DataError, 422, "correct the number; check its unit"),
+    "DATA_AGE": Entry("data is older than the kit's data contract allows, or has no date", _CALLER, DataError, 422, "send newer data, and state its date as in 2026-01-31"),
+    "DATA_PROVENANCE": Entry("data does not state where it is from, as the kit's data contract requires", _CALLER, DataError, 422, "add the member that is named"),
+    "DATA_LANGUAGES": Entry("a text is in a language that the kit was not made for", _CALLER, DataError, 422, "send texts in one of the languages that are named"),
+    "DATA_QUALITY": Entry("a text is damaged: characters are lost, in a wrong encoding or repeated, or a scan was read wrongly", _CALLER, DataError, 422, "read the text from its source again, with the right encoding"),
+    "DATA_DUPLICATES": Entry("two texts of a request are nearly the same", _CALLER, DataError, 422, "leave one of them out"),
     # Everything else
     "TEST_REPORT_INVALID": Entry("a file is not the report of a test", _CALLER, AcceptanceError, 400, "write it again: mealkit test KIT --report FILE"),
     "TARGET_UNFIT": Entry("the command does not accept this kind of target", _CALLER, KitError, 400, "mealkit COMMAND --help lists the targets that it accepts"),

@@ -32,7 +32,10 @@ class _Rule(StrictModel):
 
 
 class SchemaRule(_Rule):
-    """The field's value is valid by a JSON Schema."""
+    """The value is valid by a JSON Schema, or each item of a list, if the schema is not for lists.
+
+    That is so if its type is stated and is not array.
+    """
 
     schema_: Annotated[dict[str, JsonValue], Field(alias="schema"), CHANGES_ANSWERS]
     """The JSON Schema (2020-12); without references to other documents."""
@@ -78,6 +81,8 @@ class AgeRule(_Rule):
 
     maximum_days: Annotated[Annotated[int, Field(ge=0, le=100000)], CHANGES_ANSWERS]
     """The most days between the date and today."""
+    member: Annotated[Line, CHANGES_ANSWERS] = "date"
+    """The member with the date, where the input is an object or a list of objects."""
 
 
 class ProvenanceRule(_Rule):
