@@ -19,6 +19,7 @@ A histogram has a series for each bucket, `..._bucket`, and `..._sum` and `..._c
 values are the kit's or mealkit's own; no text of a caller is a label, so callers cannot add series.
 """
 _LABELS = {
+    "case": "the name of the kit's first case",
     "state": ", ".join(f"`{status}`" for status in Status),
     "phase": "`preflight`, `verifying`, `loading` or `warming`; they overlap",
     "route": "an endpoint's path, or `other` for all other paths and `/v1/models/NAME`",
@@ -78,6 +79,7 @@ def _families() -> list[Metric]:
     metrics.used("chat", TokenUsage(2, 2), 1.0, 0.5)
     metrics.missed("chat", 1.0, "REQUEST_TIMEOUT")
     metrics.failed(problem("REQUEST_TIMEOUT", ""))
+    metrics.compared("salt", is_met=True)
     families = text_string_to_metric_families(metrics.text().decode())
     return sorted(families, key=lambda family: family.name)
 

@@ -79,7 +79,7 @@ class Endpoint:
     prepare: Callable[[dict[str, Any], ServedModel], Asked]
     """Checks a caller's values; raises RequestError with the parameter's name."""
     example: Callable[[ServedModel], dict[str, Any]]
-    """An example of a request, without the model's name."""
+    """An example of a request, without the model's name, for a kit without a case for it."""
     counting: Counting = Counting.USAGE
     event: type[BaseModel] | None = None
     """The content of each event of a stream; None if the endpoint does not stream."""
@@ -87,3 +87,8 @@ class Endpoint:
     """Whether the last event of a stream is ``[DONE]``."""
     refusals: Mapping[str, RefusedParameter] = field(default_factory=dict)
     """The parameters of other APIs that this endpoint refuses by name."""
+
+    def example_of(self, served: ServedModel) -> dict[str, Any]:
+        """Return an example of a request: that of the kit's first case for this endpoint."""
+        own = served.examples.get(self.path)
+        return {"model": served.model, **(self.example(served) if own is None else own)}

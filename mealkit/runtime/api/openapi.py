@@ -108,7 +108,7 @@ def _operation(
         end = "the last one is `[DONE]`" if endpoint.ends_with_done else "`event:` has its type"
         said = f"Server-sent events: each `data:` is one of these, {end}."
         content[_EVENTS] = {"schema": {"description": said, "x-event": event}}
-    example = {"model": served.model, **endpoint.example(served)}
+    example = endpoint.example_of(served)
     return {
         "operationId": endpoint.path.strip("/").replace("/", "_"),
         "summary": endpoint.summary,

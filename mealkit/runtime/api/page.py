@@ -69,7 +69,7 @@ def page(lock: Lock, served: ServedModel, description: Mapping[str, Any], addres
 def _endpoint(
     endpoint: Endpoint, served: ServedModel, description: Mapping[str, Any], address: str
 ) -> dict[str, Any]:
-    body = json.dumps({"model": served.model, **endpoint.example(served)}, ensure_ascii=False)
+    body = json.dumps(endpoint.example_of(served), ensure_ascii=False)
     quoted = body.replace("'", "'\\''")
     return {
         "path": endpoint.path,

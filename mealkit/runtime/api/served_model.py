@@ -3,6 +3,7 @@
 Raises RequestError for what the engine does not support, and for hyperparameters that the kit pins.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -10,6 +11,7 @@ from typing import Any, Self
 from mealkit.errors import MealkitError, failure
 from mealkit.recipe.kit import Feature, Override, Task
 from mealkit.recipe.lock import Lock
+from mealkit.recipe.task_endpoints import case_endpoint
 from mealkit.runtime.api.prompt_set import Prompts
 from mealkit.runtime.api.template_messages import Readable, as_they_are
 from mealkit.runtime.engine_traits import traits_of
@@ -26,6 +28,9 @@ _CANNOT = {
     Feature.MULTIPLE: "returns only one answer per request",
 }
 
+
+# A longer request, such as one with an image in it, is no example for people.
+_EXAMPLE_BYTES = 4096
 
 TRUNCATING = "truncate_if_asked"
 """The value of the hyperparameter ``overlong`` with which callers may have texts truncated."""
@@ -48,6 +53,8 @@ class ServedModel:
     """Whether the engine may refuse a ``max_tokens`` that does not fit into its context."""
     binds_only_strict: bool = field(default=False)
     """Whether the engine binds the arguments of a required call only if its function is strict."""
+    examples: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """The request of the kit's first case for each endpoint that a case is for, by its path."""
     readable: Readable = field(default=as_they_are)
     """Rewrites the messages that the chat template would lose, if the engine does not."""
     checks_tokens: bool = field(default=True)
@@ -76,6 +83,7 @@ class ServedModel:
             requires_room=traits_of(lock.engine.name).requires_room,
             binds_only_strict=traits_of(lock.engine.name).binds_only_strict,
             checks_tokens=traits_of(lock.engine.name).checks_tokens,
+            examples=examples_of(lock),
         )
 
     def resolve_alias(self, values: dict[str, Any]) -> None:
@@ -119,6 +127,15 @@ class ServedModel:
             raise _pinned(name, asked, pinned)
         require_within(name, asked, bounds)
         return asked
+
+
+def examples_of(lock: Lock) -> dict[str, Mapping[str, Any]]:
+    """Return the requests of the cases that are examples for people, by their endpoint's path."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for case in lock.cases:
+        if len(json.dumps(case.request)) <= _EXAMPLE_BYTES and not case.files:
+            found.setdefault(case_endpoint(case, lock), case.request)
+    return found
 
 
 def require_within(name: str, asked: Any, bounds: Override) -> None:

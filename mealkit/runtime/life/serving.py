@@ -11,7 +11,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -27,6 +27,7 @@ from mealkit.runtime.gateway.service import Service
 from mealkit.runtime.http.accepted import AcceptedConnections, possible_connections
 from mealkit.runtime.http.protocol import OneWriteProtocol
 from mealkit.runtime.life.canary import Canary
+from mealkit.runtime.life.first_case import FirstCase
 from mealkit.runtime.life.start import Startup
 from mealkit.runtime.life.supervise import Supervisor
 from mealkit.runtime.life.warm_up import probe, warm
@@ -64,6 +65,8 @@ class ServingContainer:
             self._journal,
         )
         self._supervisor = Supervisor(startup, upstream)
+        cases = startup.lock.cases
+        self._first_case = FirstCase(self._service, cases[0]) if cases else None
         self._stops: asyncio.Queue[signal.Signals] = asyncio.Queue()
 
     def serve(self, listener: socket.socket, take_over: Callable[[], None]) -> int:
@@ -123,7 +126,7 @@ class ServingContainer:
         gc.collect()
         gc.freeze()
         gc.enable()
-        canary = Canary(self._service, lambda: probe(self._service), self._supervisor.condemn)
+        canary = Canary(self._service, self._check_engine, self._supervisor.condemn)
         singing = asyncio.create_task(canary.watch())
         watching = asyncio.create_task(self._supervisor.watch(self._warm, self._died))
         try:
@@ -170,21 +173,33 @@ class ServingContainer:
             verifying.cancel()
 
     async def _warm(self) -> None:
-        limit_seconds = self._lock.serving.timeout_seconds
         self._lifecycle.move(Status.WARMING, "waiting for the answer to a first real request")
         with self._phase("warming"):
-            try:
-                async with asyncio.timeout(limit_seconds):
-                    untried = await warm(self._service)
-            except TimeoutError as error:
-                message = f"the engine's first answer took more than {limit_seconds} seconds"
-                raise failure("ENGINE_START", message) from error
-            except WorkerLostError as error:
-                raise await self._supervisor.explain_loss("at its first request") from error
-            except MealkitError as error:
-                raise await self._supervisor.with_log(error) from error
-        reason = "answering requests"
-        self._lifecycle.move(Status.READY, f"{reason}; {untried}" if untried else reason)
+            notes = [await self._first_answer(warm(self._service))]
+            if self._first_case:
+                notes.append(await self._first_answer(self._first_case.ask()))
+        self._lifecycle.move(Status.READY, "; ".join(["answering requests", *filter(None, notes)]))
+
+    async def _first_answer(self, asking: Coroutine[Any, Any, str | None]) -> str | None:
+        limit_seconds = self._lock.serving.timeout_seconds
+        try:
+            async with asyncio.timeout(limit_seconds):
+                return await asking
+        except TimeoutError as error:
+            message = f"the engine's first answer took more than {limit_seconds} seconds"
+            raise failure("ENGINE_START", message) from error
+        except WorkerLostError as error:
+            raise await self._supervisor.explain_loss("at its first request") from error
+        except MealkitError as error:
+            raise await self._supervisor.with_log(error) from error
+
+    async def _check_engine(self) -> None:
+        """Send the engine a small request: the first case, if it is quick and no request runs."""
+        case = self._first_case
+        if case and case.is_quick and not self._service.queue.running:
+            await case.ask()
+        else:
+            await probe(self._service)
 
     def _died(self, fault: Problem, will_restart: bool) -> None:  # noqa: FBT001
         self._service.metrics.failed(fault)

@@ -24,8 +24,8 @@ _TEXT = "a first sentence, so that the first caller does not wait"
 async def warm(service: Service) -> str | None:
     """Send the worker a first request, and read from its answer what is not in the lock.
 
-    For prediction it is the example that the kit's author states. Returns why there was no such
-    request, if the author states no example; None otherwise.
+    For prediction without a case it is the example that the code's signature states. Returns why
+    there was no such request, if it states no example; None otherwise.
 
     Raises:
         MealkitError: the worker's own problem, or ``ENGINE_ANSWER``, its answer is not
@@ -34,7 +34,7 @@ async def warm(service: Service) -> str | None:
     """
     await probe(service, likelihoods=True)
     form = service.served.prediction
-    if service.served.task is not Task.PREDICTION or form is None:
+    if service.served.task is not Task.PREDICTION or form is None or service.lock.cases:
         return None
     example, missing = stated_example(form["input"])
     if example is None:
@@ -76,14 +76,14 @@ async def probe(service: Service, *, likelihoods: bool = False) -> None:
         case Task.RERANKING:
             await _ask(service, RERANK, {"query": _TEXT, "documents": [_TEXT]})
         case Task.PREDICTION:
-            _learn_schema(service, await _request(service, "GET", "/schema"))
+            _learn_schema(service, await worker_answer(service, "GET", "/schema"))
         case _:
             assert_never(task)
 
 
 async def _ask(service: Service, endpoint: Endpoint, values: Mapping[str, Any]) -> bytes:
     asked = endpoint.prepare({"model": service.served.model, **values}, service.served)
-    return await _request(service, "POST", asked.target, asked.body)
+    return await worker_answer(service, "POST", asked.target, asked.body)
 
 
 def _few(service: Service) -> dict[str, int]:
@@ -92,7 +92,13 @@ def _few(service: Service) -> dict[str, int]:
     return {"max_tokens": max(1, int(bounds.minimum)) if bounds and bounds.minimum else 1}
 
 
-async def _request(service: Service, method: str, target: str, body: bytes = b"") -> bytes:
+async def worker_answer(service: Service, method: str, target: str, body: bytes = b"") -> bytes:
+    """Return the worker's whole answer to a request of the gateway's own.
+
+    Raises:
+        MealkitError: the worker's own problem.
+        WorkerLostError: the worker ended.
+    """
     answer = await service.upstream.request(method, target, body)
     if answer.status != 200:
         raise failures([service.attribution.of_answer(problem_of(answer, service.traits))])

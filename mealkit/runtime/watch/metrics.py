@@ -110,6 +110,12 @@ class Metrics:
         self._canary_seconds = Gauge(
             "mealkit_canary_seconds", "Seconds of the last canary request", registry=registry
         )
+        self._cases = Gauge(
+            "mealkit_case_met",
+            "1 if the last answer to the kit's first case meets its expectation, else 0",
+            ["case"],
+            registry=registry,
+        )
         self._begin_at_zero()
         self._states = {status: self._state.labels(status.value) for status in Status}
         self._states[Status.STARTING].set(1)
@@ -166,6 +172,10 @@ class Metrics:
         """Count a canary request."""
         self._canaries.labels(result).inc()
         self._canary_seconds.set(seconds)
+
+    def compared(self, case: str, *, is_met: bool) -> None:
+        """Record whether the answer to a case of the kit meets its expectation."""
+        self._cases.labels(case).set(is_met)
 
     def count_connections(self, count: Callable[[], int]) -> None:
         """Use ``count`` to get the number of open connections."""
