@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 EXAMPLES = (
     "mealkit attest registry.example.org/team/my-kit:1.0.0 --key team.key",
     "mealkit attest my-kit:1.0.0 --type provenance --kit my-kit --key team.key",
+    "mealkit attest my-kit:1.0.0 --test-report report.json --key team.key",
     "mealkit attest my-kit:1.0.0 --type URI --predicate vex.json --key team.key",
     "mealkit attest my-kit:1.0.0 --type provenance --print",
 )
@@ -44,6 +45,13 @@ def attest(  # noqa: PLR0913  one parameter for each option
             show_default="sbom and provenance",
         ),
     ] = [],  # noqa: B006  typer copies it
+    test_report: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="State the result of mealkit test, from the report that it wrote as JSON.",
+        ),
+    ] = None,
     predicate: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Sign the JSON object in this file, for one --type."),
@@ -75,6 +83,10 @@ def attest(  # noqa: PLR0913  one parameter for each option
     They are attached to the image as Sigstore bundles, in the registry and in the local store.
     mealkit verify prints them. The SBOM and the provenance come from the lock inside the image; the
     test result is mealkit preflight on this machine. With --predicate, you sign your own statement.
+
+    --test-report states which claims and cases a test has shown, where and when: as an in-toto test
+    result with the values that were measured, and as a verification result, which other tools
+    compare. It refuses a report of another recipe, or of other claims or data than the image's.
     """
     from mealkit.errors import failure
     from mealkit.pipeline.signatures.key_files import PassphraseSource, signing_key_at
@@ -87,11 +99,13 @@ def attest(  # noqa: PLR0913  one parameter for each option
     use_plain_http(plain_http)
     progress = session.progress(as_json=as_json or print_only)
     options = ClaimOptions(kit, builder or BUILDER, licences, tuple(allow_folder))
-    kinds = kind or ["sbom", "provenance"]
+    kinds = kind or ([] if test_report else ["sbom", "provenance"])
     made = [
         _predicate(item, target, predicate, options, session.home, progress)
         for item in dict.fromkeys(kinds)
     ]
+    if test_report is not None:
+        made += _of_report(target, test_report, session.home, progress)
     if print_only:
         for item in made:
             print_json(item.content)
@@ -134,3 +148,14 @@ def _predicate(
         hint = f"mealkit attest TARGET --type {kind} --predicate FILE"
         raise failure("USAGE", f"--type {kind} needs the file with the statement", hint=hint)
     return predicate_of(claim, target, options, home, progress)
+
+
+def _of_report(
+    target: str, file: Path, home: "Home", progress: "Progress"
+) -> "tuple[Predicate, ...]":
+    from mealkit.pipeline.image.kit_image import open_kit_image
+    from mealkit.pipeline.statements.attesting import report_file, report_predicates
+
+    report = report_file(file)
+    with open_kit_image(target, home, progress) as kit:
+        return report_predicates(kit.lock, report)

@@ -1,14 +1,23 @@
 """mealkit verify: check who signed an image, build it again, or hash files again."""
 
+import datetime as dt
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, assert_never
 
 import typer
 
 from mealkit.cli.byte_proofs import ByteOptions, is_on_this_machine, verify_bytes
-from mealkit.cli.options import Json, PlainHttp, session_of, stored_names, use_plain_http
+from mealkit.cli.options import (
+    Json,
+    PlainHttp,
+    Session,
+    session_of,
+    stored_names,
+    use_plain_http,
+)
 from mealkit.cli.output import print_json, print_line, say, table
 from mealkit.cli.policy import print_decisions
+from mealkit.cli.shown_tests import forms_of_tests, lines_of_tests
 
 if TYPE_CHECKING:
     from mealkit.pipeline.signatures.verifying import Trusted, Verification
@@ -97,7 +106,8 @@ def verify(  # noqa: PLR0913  one parameter for each option
     """Check who signed an image; rebuild it; hash files again.
 
     With a key or an identity: fails with 13 unless at least one of them has signed exactly this
-    image. Prints everything that they have signed about it: who, what, when and in which layout.
+    image. Prints everything that they have signed about it: who, what, when and in which layout;
+    and of each test its result, its machine, its age, and whether it is stale: of another recipe.
     The time is what the signer states. An image in a registry is checked there, and no service is
     asked. Every policy of this machine must accept the image as well; without a key, the policies
     alone decide.
@@ -131,12 +141,25 @@ def verify(  # noqa: PLR0913  one parameter for each option
     if rebuild:
         signed = found.subject.digest
         verify_bytes(target, options, session, as_json=as_json, signed=signed)
-    elif as_json:
-        print_json(_form(found))
     else:
-        if not session.quiet:
-            _describe(found, trusted)
-        print_line(found.subject.digest)
+        _print(target, found, trusted, session, as_json=as_json)
+
+
+def _print(
+    target: str, found: "Verification", trusted: "Trusted", session: Session, *, as_json: bool
+) -> None:
+    from mealkit.pipeline.signatures.verified_tests import verified_tests
+
+    tests = verified_tests(target, found.subject.digest, found.verified, session.home)
+    today = dt.datetime.now(dt.UTC).date()
+    if as_json:
+        print_json(_form(found) | {"tests": forms_of_tests(tests, today)})
+        return
+    if not session.quiet:
+        _describe(found, trusted)
+        for line in lines_of_tests(tests, today):
+            say(line)
+    print_line(found.subject.digest)
 
 
 def _trusted(

@@ -11,7 +11,8 @@ from mealkit.errors import MealkitError, failure
 from mealkit.trust.policy import PolicyIdentity, PolicyKey, RequiredProvenance, RequiredTestResult
 from mealkit.trust.policy_file import LoadedPolicy
 from mealkit.trust.signing_keys import PublicKey
-from mealkit.trust.verified import PROVENANCE, SBOM, TEST_RESULT
+from mealkit.trust.svr import ALL_PASSED, claim_property
+from mealkit.trust.verified import PROVENANCE, SBOM, TEST_RESULT, VERIFICATION_RESULT
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,10 @@ class Claimed:
     field: tuple[str, ...]
     """The path of the field in the predicate; empty: the content is not compared."""
     values: tuple[str, ...]
+    contains: tuple[str, ...] = ()
+    """The values that the field must contain, if it is a list."""
+    fault: MealkitError | None = None
+    """Why other tools cannot check it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +139,9 @@ def _claimed(
             where = loaded.where("attestations", title.replace("-", "_"))
             message = f"no key that may sign the {title} counts on {today}"
             raise not_exported(message, where, "add a key that is valid today")
+        if isinstance(required, RequiredTestResult) and required.claims is not None:
+            yield _shown_claims(required, title, signers, loaded)
+            continue
         field: tuple[str, ...] = ()
         values: tuple[str, ...] = ()
         if isinstance(required, RequiredProvenance) and required.builders:
@@ -141,3 +149,29 @@ def _claimed(
         elif isinstance(required, RequiredTestResult):
             field, values = ("result",), required.results
         yield Claimed(title, kind, signers, field, values)
+
+
+def _shown_claims(
+    required: RequiredTestResult,
+    title: str,
+    signers: tuple[NamedSigner, ...],
+    loaded: LoadedPolicy,
+) -> Claimed:
+    """Return what shows the claims to other tools: the properties of a verification result.
+
+    A test result is of no use to them. They would require of each of an image's test results, and
+    so of a preflight's, what only one of them can have.
+    """
+    fault = None
+    if required.hardware is not None:
+        where = loaded.where("attestations", "test_result", "hardware")
+        message = f"other tools cannot require a test on {required.hardware}"
+        fault = not_exported(message, where, "leave hardware out, and check with mealkit")
+    elif "WARNED" in required.results:
+        where = loaded.where("attestations", "test_result", "results")
+        message = "other tools cannot accept a claim that was not judged"
+        fault = not_exported(message, where, "name the claims that must have passed")
+    named = () if required.claims == "all" else required.claims or ()
+    properties = tuple(claim_property(name) for name in named) or (ALL_PASSED,)
+    kind, field = VERIFICATION_RESULT, ("properties",)
+    return Claimed(title, kind, signers, field, (), properties, fault)

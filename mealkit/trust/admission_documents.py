@@ -111,10 +111,14 @@ def _kyverno_attestation(claimed: Claimed) -> dict[str, Any]:
         "type": claimed.predicate_type,
         "attestors": [_kyverno_attestors(claimed.signers, 1)],
     }
+    if claimed.fault is not None:
+        raise claimed.fault
     if claimed.field:
-        key = "{{ " + ".".join(claimed.field) + " }}"
-        condition = {"key": key, "operator": "AnyIn", "value": list(claimed.values)}
-        form["conditions"] = [{"all": [condition]}]
+        field = "{{ " + ".".join(claimed.field) + " }}"
+        compared: list[tuple[str, Any]] = [(item, field) for item in claimed.contains]
+        compared = compared or [(field, list(claimed.values))]
+        conditions = [{"key": key, "operator": "AnyIn", "value": it} for key, it in compared]
+        form["conditions"] = [{"all": conditions}]
     return form
 
 
@@ -181,15 +185,23 @@ def _authority(signer: NamedSigner) -> dict[str, Any]:
 
 def _attesting(signer: NamedSigner, claimed: Claimed) -> dict[str, Any]:
     attestation: dict[str, Any] = {"name": claimed.title, "predicateType": claimed.predicate_type}
+    if claimed.fault is not None:
+        raise claimed.fault
     if claimed.field:
-        values = " | ".join(
-            f"=~{json.dumps(f'^{regular_expression(value)}$')}" for value in claimed.values
-        )
-        data = values
-        for step in reversed(claimed.field):
-            data = f"{step}: {data}" if data is values else f"{step}: {{{data}}}"
-        attestation["policy"] = {"type": "cue", "data": f"predicate: {{{data}}}"}
+        attestation["policy"] = {"type": "cue", "data": _cue(claimed)}
     return {**_authority(signer), "attestations": [attestation]}
+
+
+def _cue(claimed: Claimed) -> str:
+    """Return the constraint on a predicate's field in CUE (https://cuelang.org)."""
+    patterns = (f"^{regular_expression(value)}$" for value in claimed.values)
+    one = " | ".join(f"=~{json.dumps(pattern)}" for pattern in patterns)
+    every = " & ".join(f"list.Contains({json.dumps(item)})" for item in claimed.contains)
+    data = every or one
+    for step in reversed(claimed.field):
+        data = f"{step}: {data}" if step == claimed.field[-1] else f"{step}: {{{data}}}"
+    head = 'import "list"\n' if every else ""
+    return f"{head}predicate: {{{data}}}"
 
 
 def podman(places: Sequence[Place], where: str) -> Mapping[str, str]:

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
+from mealkit.recipe.lock import Lock
 from mealkit.trust.policy import (
     RequiredAttestation,
     RequiredProvenance,
@@ -15,10 +16,12 @@ from mealkit.trust.policy import (
 from mealkit.trust.policy_file import LoadedPolicy
 from mealkit.trust.rule_results import ImageFacts, RuleResult
 from mealkit.trust.signer_rules import doubt_about, reasons, required_signers, signed_day
+from mealkit.trust.test_result_rules import asked_of_tests, chosen_test, result_fault, tested_on
 from mealkit.trust.verified import PROVENANCE, SBOM, TEST_RESULT, Form, Verified
 from mealkit.trust.wildcards import matches, one_of
 
-_Fault = Callable[[RequiredAttestation, Mapping[str, Any]], str | None]
+# What refuses a predicate, and the field of the policy that says so.
+_Fault = Callable[[RequiredAttestation, Mapping[str, Any], Lock], tuple[str, str] | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,30 +59,22 @@ def _result(
 ) -> RuleResult:
     names = required.signed_by or required_signers(facts, loaded)[0]
     place = ("attestations", kind.field)
-    found = [item for item in facts.verified if _is_of(item, kind, facts)]
-    faults = list[tuple[str, str]]()
-    trusted = list[Verified]()
-    for item in found:
-        doubt = doubt_about(item, names, loaded, today, loaded.where(*place))
-        other = _other_image(item, facts)
-        if doubt:
-            faults.append((doubt.text, doubt.where))
-        elif other:
-            faults.append((f"an SBOM of another image, {other}", loaded.where(*place)))
-        else:
-            trusted.append(item)
+    trusted, faults = _trusted(kind, names, facts, loaded, today)
     # The newest one counts: a test that failed after one that passed is the image's result.
     # Of two of the same time, the one with a fault counts.
-    newest = max(trusted, key=partial(_age_order, kind, required), default=None)
+    trusted.sort(key=partial(_age_order, kind, required, facts.lock))
+    newest = trusted[-1] if trusted else None
+    if isinstance(required, RequiredTestResult):
+        newest, others = chosen_test(required, trusted, facts.lock)
+        faults += [(text, loaded.where(*place, field)) for text, field in others]
     text, fault = f"no {kind.title}", None
     if newest is not None:
-        text, fault = _checked(newest, kind, required, today)
+        text, fault = _checked(newest, kind, required, facts.lock, today)
         if fault:
             faults.insert(0, (text, loaded.where(*place, fault)))
     passed = newest is not None and fault is None
-    if not passed:
-        texts = [item for item, _ in faults]
-        text = f"{text} that counts ({reasons(texts)})" if newest is None and texts else text
+    if newest is None and faults:
+        text = f"{text} that counts ({reasons([item for item, _ in faults])})"
     where = loaded.where(*place) if passed or not faults else faults[0][1]
     asked = _required(kind, required, names)
     return RuleResult(
@@ -87,11 +82,41 @@ def _result(
     )
 
 
+def _trusted(
+    kind: _Kind,
+    names: Sequence[str] | None,
+    facts: ImageFacts,
+    loaded: LoadedPolicy,
+    today: dt.date,
+) -> tuple[list[Verified], list[tuple[str, str]]]:
+    """Return the statements of a kind that count by their signer, and why others do not."""
+    where = loaded.where("attestations", kind.field)
+    trusted, faults = list[Verified](), list[tuple[str, str]]()
+    for item in facts.verified:
+        if not _is_of(item, kind, facts):
+            continue
+        doubt = doubt_about(item, names, loaded, today, where)
+        other = _other_image(item, facts)
+        if doubt:
+            faults.append((doubt.text, doubt.where))
+        elif other:
+            faults.append((f"an SBOM of another image, {other}", where))
+        else:
+            trusted.append(item)
+    return trusted, faults
+
+
 def _age_order(
-    kind: _Kind, required: RequiredAttestation, item: Verified
-) -> tuple[dt.date, int, bool]:
-    day, seconds = _day(item, kind) or dt.date.min, item.signed_seconds or 0
-    return day, seconds, kind.fault(required, item.predicate) is not None
+    kind: _Kind, required: RequiredAttestation, lock: Lock, item: Verified
+) -> tuple[dt.date, float, bool]:
+    started = tested_on(item.predicate)
+    signed = item.signed_seconds or 0.0
+    seconds = min(signed, started.timestamp()) if started else signed
+    return (
+        _day(item, kind) or dt.date.min,
+        seconds,
+        kind.fault(required, item.predicate, lock) is not None,
+    )
 
 
 def _is_of(item: Verified, kind: _Kind, facts: ImageFacts) -> bool:
@@ -113,7 +138,7 @@ def _other_image(item: Verified, facts: ImageFacts) -> str | None:
 
 
 def _checked(
-    item: Verified, kind: _Kind, required: RequiredAttestation, today: dt.date
+    item: Verified, kind: _Kind, required: RequiredAttestation, lock: Lock, today: dt.date
 ) -> tuple[str, str | None]:
     """Return what was measured, and the field of the policy that refuses it, or None."""
     day = _day(item, kind)
@@ -125,15 +150,20 @@ def _checked(
             return f"{age} days old", "max_age_days"
         if age < -1:
             return f"dated {day}, which is in the future", "max_age_days"
-    fault = kind.fault(required, item.predicate)
+    fault = kind.fault(required, item.predicate, lock)
     if fault:
-        return fault, "builders" if isinstance(required, RequiredProvenance) else "results"
+        return fault
     return kind.one + (f" of {day}" if day else ""), None
 
 
 def _day(item: Verified, kind: _Kind) -> dt.date | None:
-    """Return the day that a statement states: when it was signed, else when it was made."""
-    signed = signed_day(item)
+    """Return the day that a statement states: when it was signed, else when it was made.
+
+    A test is as old as its measurements, also if they were signed later.
+    """
+    signed, started = signed_day(item), tested_on(item.predicate)
+    if started is not None:
+        return min(signed or dt.date.max, started.astimezone(dt.UTC).date())
     if signed is not None:
         return signed
     for path in kind.dates:
@@ -156,15 +186,17 @@ def _required(kind: _Kind, required: RequiredAttestation, names: Sequence[str] |
     if isinstance(required, RequiredProvenance) and required.builders:
         parts.append(f"by the builder {one_of(required.builders)}")
     if isinstance(required, RequiredTestResult):
-        parts.append(f"with the result {one_of(required.results)}")
+        parts += asked_of_tests(required)
     return ", ".join(parts)
 
 
-def _no_fault(_required: RequiredAttestation, _predicate: Mapping[str, Any]) -> str | None:
+def _no_fault(_required: RequiredAttestation, _predicate: Mapping[str, Any], _lock: Lock) -> None:
     return None
 
 
-def _builder_fault(required: RequiredAttestation, predicate: Mapping[str, Any]) -> str | None:
+def _builder_fault(
+    required: RequiredAttestation, predicate: Mapping[str, Any], _lock: Lock
+) -> tuple[str, str] | None:
     builders = required.builders if isinstance(required, RequiredProvenance) else None
     if builders is None:
         return None
@@ -173,13 +205,15 @@ def _builder_fault(required: RequiredAttestation, predicate: Mapping[str, Any]) 
     named = builder.get("id") if isinstance(builder, Mapping) else None
     if isinstance(named, str) and any(matches(item, named) for item in builders):
         return None
-    return f"the builder {named}" if isinstance(named, str) else "no builder"
+    return f"the builder {named}" if isinstance(named, str) else "no builder", "builders"
 
 
-def _result_fault(required: RequiredAttestation, predicate: Mapping[str, Any]) -> str | None:
-    allowed = required.results if isinstance(required, RequiredTestResult) else ()
-    result = predicate.get("result")
-    return None if result in allowed else f"the result {result}"
+def _test_fault(
+    required: RequiredAttestation, predicate: Mapping[str, Any], lock: Lock
+) -> tuple[str, str] | None:
+    if not isinstance(required, RequiredTestResult):
+        return None
+    return result_fault(required, predicate, lock)
 
 
 _KINDS = (
@@ -191,5 +225,5 @@ _KINDS = (
         (("runDetails", "metadata", "finishedOn"), ("runDetails", "metadata", "startedOn")),
         _builder_fault,
     ),
-    _Kind("test_result", "test result", TEST_RESULT, (), _result_fault),
+    _Kind("test_result", "test result", TEST_RESULT, (), _test_fault),
 )

@@ -132,7 +132,21 @@ class RequiredTestResult(RequiredAttestation):
     """A test result that an image must have."""
 
     results: Annotated[tuple[Literal["PASSED", "WARNED"], ...], Field(min_length=1)] = ("PASSED",)
-    """The results that are accepted."""
+    """The results that are accepted; with `claims`, `WARNED` also accepts a claim that the test
+    could not judge."""
+    claims: Annotated[tuple[Name, ...], Field(min_length=1)] | Literal["all"] | None = None
+    """The claims that `mealkit test` must have shown: their names, or `all` that have data, with
+    all cases. Without it, the result of any test counts, such as the preflight's."""
+    hardware: Line | None = None
+    """Where the claims were tested: cpu, gpu, or a part of a GPU's name, such as H200."""
+    stale: Literal["refuse", "accept"] = "refuse"
+    """Whether a test of another recipe, other data or other claims than the image's counts."""
+
+    @model_validator(mode="after")
+    def _is_about_claims(self) -> Self:
+        if self.claims is None and self.model_fields_set & {"hardware", "stale"}:
+            raise ValueError("hardware and stale belong to claims: write claims: all")
+        return self
 
 
 class Attestations(StrictModel):

@@ -23,6 +23,7 @@ SIGNED_AT = "dev.mealkit.signed-at"
 
 _MOST_TYPE_CHARACTERS = 512
 _TYPE = re.compile(r"[!-~]+")
+_TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,16 @@ def only_subject(form: Mapping[str, Any]) -> dict[str, Any]:
 
 def rfc3339(seconds: float) -> str:
     """Return a time in seconds since 1970 as RFC 3339, in UTC and whole seconds."""
-    return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.fromtimestamp(int(seconds), UTC).strftime(_TIME)
+
+
+def read_rfc3339(text: str) -> datetime:
+    """Read a time as `rfc3339` writes it.
+
+    Raises:
+        ValueError: the text is anything else.
+    """
+    return datetime.strptime(text, _TIME).replace(tzinfo=UTC)
 
 
 def invalid(reason: str) -> MealkitError:
@@ -119,6 +129,6 @@ def _signed_seconds(subject: Mapping[str, Any]) -> int | None:
     if text is None:
         return None
     try:
-        return int(datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp())
+        return int(read_rfc3339(text).timestamp())
     except (ValueError, TypeError) as error:
         raise invalid(f"its time is {shown(str(text))}, not a time in UTC") from error

@@ -12,12 +12,14 @@ SIGNED = "https://sigstore.dev/cosign/sign/v1"
 SBOM = "https://cyclonedx.org/bom"
 PROVENANCE = "https://slsa.dev/provenance/v1"
 TEST_RESULT = "https://in-toto.io/attestation/test-result/v0.1"
+VERIFICATION_RESULT = "https://in-toto.io/attestation/svr/v0.2"
 
 _TITLES = {
     SIGNED: "signature",
     SBOM: "SBOM",
     PROVENANCE: "provenance",
     TEST_RESULT: "test result",
+    VERIFICATION_RESULT: "verification result",
 }
 
 

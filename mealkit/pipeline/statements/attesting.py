@@ -8,10 +8,11 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import zip_longest
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, assert_never
 
+from mealkit.acceptance.report import MAX_REPORT_BYTES, Report
 from mealkit.digest import Digest, canonical_json
 from mealkit.errors import failure
 from mealkit.kit.files import KIT_NAME
@@ -26,6 +27,7 @@ from mealkit.pipeline.signatures.signed_images import LOCAL
 from mealkit.pipeline.signatures.signing import to_sign
 from mealkit.pipeline.statements.describing import sbom_of_image
 from mealkit.progress import SILENT, Progress
+from mealkit.recipe.lock import Lock
 from mealkit.stores.attached import Attached
 from mealkit.stores.local import LocalStore
 from mealkit.stores.registry.referrers import RegistryReferrers, attach
@@ -35,7 +37,9 @@ from mealkit.trust.preflight_result import result_of
 from mealkit.trust.provenance import BUILDER, Build, provenance_of
 from mealkit.trust.signing_keys import SigningKey
 from mealkit.trust.statement import Statement
-from mealkit.trust.verified import PROVENANCE, SBOM, TEST_RESULT
+from mealkit.trust.svr import verification_of
+from mealkit.trust.test_result import acceptance_result, read_result, stale_reasons
+from mealkit.trust.verified import PROVENANCE, SBOM, TEST_RESULT, VERIFICATION_RESULT
 from mealkit.untrusted import UntrustedError, parse_json_object, read_file
 
 # A bundle has at most 16 MiB, and its payload is written in base64.
@@ -103,6 +107,38 @@ def predicate_file(kind: str, path: Path) -> Predicate:
     return Predicate(kind, content)
 
 
+def report_file(path: Path) -> Report:
+    """Read the report that `mealkit test` wrote.
+
+    Raises:
+        AcceptanceError: ``TEST_REPORT_INVALID``: the file is missing, too large or no report.
+    """
+    try:
+        return Report.read(read_file(path, MAX_REPORT_BYTES), str(path))
+    except (UntrustedError, OSError) as error:
+        message = f"{path} cannot be read: {error}"
+        raise failure("TEST_REPORT_INVALID", message, where=str(path)) from error
+
+
+def report_predicates(lock: Lock, report: Report) -> tuple[Predicate, ...]:
+    """Make the statements about a report: what was measured, and the properties that it shows.
+
+    Raises:
+        TrustError: ``TEST_REPORT_STALE``: the report is not of the kit in the lock.
+            ``PREDICATE_INVALID``: its notes are too long for a statement.
+    """
+    result = acceptance_result(lock, report)
+    if reasons := list(stale_reasons(read_result(result), lock)):
+        raise failure("TEST_REPORT_STALE", "; ".join(reasons), where=report.kit.name)
+    if len(canonical_json(result)) > _MAX_PREDICATE_BYTES:
+        message = f"the statement would have more than {_MAX_PREDICATE_BYTES} bytes"
+        raise failure("PREDICATE_INVALID", message, where=report.kit.name)
+    return (
+        Predicate(TEST_RESULT, result),
+        Predicate(VERIFICATION_RESULT, verification_of(lock, report)),
+    )
+
+
 def predicate_of(
     claim: Claim, target: str, options: ClaimOptions, home: Home, progress: Progress = SILENT
 ) -> Predicate:
@@ -144,12 +180,12 @@ def attest(
             return subject.digest, _attach_locally(subject, predicates, key, store)
         client = place.registries.client(place.reference)
         there = RepositoryReferrers(RegistryReferrers((client,), place.reference))
-        done, signed = [], {}
+        done, signed = [], []
         for predicate in predicates:
             made, is_new = _made(predicate, subject, key, there)
             if is_new:
                 attach(made, place.reference, place.registries)
-            signed[predicate.kind] = made
+            signed.append(made)
             done.append(Attested(predicate.kind, place.reference.name, is_new))
         if subject.digest in store.index().images():
             done += _attach_locally(subject, predicates, key, store, signed)
@@ -161,13 +197,16 @@ def _attach_locally(
     predicates: tuple[Predicate, ...],
     key: SigningKey,
     store: LocalStore,
-    signed: Mapping[str, Artifact] = MappingProxyType({}),
+    signed: Sequence[Artifact] = (),
 ) -> list[Attested]:
-    """Attach statements in the local store: those that are signed already, or new ones."""
+    """Attach statements in the local store: those that are signed already, or new ones.
+
+    Two of them may have one type, such as the results of two tests.
+    """
     local = Attached(store)
     done = []
-    for predicate in predicates:
-        made, is_new = _made(predicate, subject, key, local, signed.get(predicate.kind))
+    for predicate, artifact in zip_longest(predicates, signed):
+        made, is_new = _made(predicate, subject, key, local, artifact)
         if is_new:
             local.add(made)
         done.append(Attested(predicate.kind, LOCAL, is_new))

@@ -106,6 +106,17 @@ def test_attesting_again_changes_nothing_and_another_statement_is_added(built):
     assert kinds.count("https://a.invalid/v1") == 2
 
 
+def test_two_statements_of_one_type_are_both_kept_in_both_places(built):
+    """A preflight and a test of claims are two test results; neither takes the other's place."""
+    _, home, reference, _ = built
+    kind = "https://b.invalid/v1"
+    attest(reference, (Predicate(kind, {"n": 1}), Predicate(kind, {"n": 2})), KEY, home)
+    found, _ = in_registry(reference, LocalStore(home.store).resolve("little:1.0.0"))
+    for gathered in (found, in_store(home)):
+        numbers = [item.predicate["n"] for item in gathered.verified if item.predicate_type == kind]
+        assert sorted(numbers) == [1, 2]
+
+
 def test_the_provenance_of_a_kit_at_hand_also_states_its_kit_file(built, tmp_path):
     """The folder must be the one that the image was built from."""
     kit, home, _, _ = built

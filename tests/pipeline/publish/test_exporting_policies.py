@@ -108,6 +108,39 @@ def test_policy_controller_gets_a_policy_for_each_requirement(export):
     assert r'=~"^https://b\\.example\\.org/.*$"' in cue["data"]
 
 
+@pytest.mark.parametrize(
+    ("claims", "properties"),
+    [
+        ("all", ["MEALKIT_TEST_PASSED"]),
+        (["a", "b-2"], ["MEALKIT_CLAIM_PASSED_a", "MEALKIT_CLAIM_PASSED_b-2"]),
+    ],
+)
+def test_claims_are_properties_of_a_verification_result(export, claims, properties):
+    """Both tools require of each verification result that it has the property of every claim."""
+    attested = {"test_result": {"claims": claims}}
+    (form,) = documents(export(Tool.KYVERNO, attestations=attested))
+    (claim,) = form["spec"]["rules"][1]["verifyImages"][0]["attestations"]
+    assert claim["type"] == "https://in-toto.io/attestation/svr/v0.2"
+    assert claim["conditions"] == [
+        {
+            "all": [
+                {"key": item, "operator": "AnyIn", "value": "{{ properties }}"}
+                for item in properties
+            ]
+        }
+    ]
+    _, form = documents(export(Tool.POLICY_CONTROLLER, attestations=attested))
+    (claim,) = form["spec"]["authorities"][0]["attestations"]
+    assert claim["predicateType"] == "https://in-toto.io/attestation/svr/v0.2"
+    wanted = " & ".join(f'list.Contains("{item}")' for item in properties)
+    assert claim["policy"] == {
+        "type": "cue",
+        "data": f'import "list"\npredicate: {{properties: {wanted}}}',
+    }
+    # podman reads no attestations, whatever they require.
+    assert export(Tool.PODMAN, attestations={"test_result": {"claims": claims, "hardware": "gpu"}})
+
+
 def test_all_signers_are_a_policy_each(export):
     """Two of two keys are two ClusterImagePolicies, and two requirements of podman."""
     forms = documents(export(Tool.POLICY_CONTROLLER, signatures={"at_least": 2}))
@@ -172,6 +205,16 @@ def test_a_key_that_does_not_count_today_is_left_out(export):
             Tool.PODMAN,
             {"identities": {"ci": {"identity": "x", "issuer": "https://y", "trusted_root": "r"}}},
             "trusts an identity",
+        ),
+        (
+            Tool.KYVERNO,
+            {"attestations": {"test_result": {"claims": "all", "hardware": "H200"}}},
+            "cannot require a test on H200",
+        ),
+        (
+            Tool.POLICY_CONTROLLER,
+            {"attestations": {"test_result": {"claims": ["a"], "results": ["PASSED", "WARNED"]}}},
+            "cannot accept a claim that was not judged",
         ),
     ],
 )

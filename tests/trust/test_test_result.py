@@ -1,0 +1,147 @@
+"""A test's report as in-toto's test result and verification result, and such results read again."""
+
+from dataclasses import replace
+
+import pytest
+from fakes.tested import CPU, DATA, DATA_DIGEST, H200, claimed, report_of, with_claims
+
+from mealkit.acceptance.report import MachineFacts, Verdict
+from mealkit.digest import Digest
+from mealkit.preflight.finding import Finding, Severity
+from mealkit.recipe.lock import lock_bytes
+from mealkit.trust.preflight_result import result_of
+from mealkit.trust.svr import ALL_PASSED, claim_property, verification_of
+from mealkit.trust.test_result import acceptance_result, read_result, stale_reasons
+
+
+@pytest.fixture(scope="module")
+def kit(lock):
+    return with_claims(lock)
+
+
+def test_a_report_becomes_a_test_result_with_what_was_measured_and_where(kit):
+    """The tests are named by claim and case; the lock, the recipe and the data have digests."""
+    found = acceptance_result(kit, report_of(kit, H200))
+    assert found["result"] == "PASSED"
+    assert found["passedTests"] == ["cases/first", "claims/similarity", "claims/speed-h200"]
+    assert (found["warnedTests"], found["failedTests"]) == ([], [])
+    locked, recipe, data = found["configuration"]
+    assert locked["name"] == "kit.lock"
+    assert locked["digest"] == {"sha256": Digest.of(lock_bytes(kit)).hex}
+    assert recipe["digest"] == {"sha256": kit.recipe.hex}
+    assert data == {"name": f"datasets/{DATA}", "digest": {"sha256": DATA_DIGEST.hex}}
+    about = locked["annotations"]
+    assert about["test"] == "mealkit test"
+    assert about["machine"] == {
+        "processor": "Intel Xeon",
+        "gpus": ["NVIDIA H200"],
+        "driver": "580.1",
+    }
+    assert about["libraries"] == {"scipy": "1.16.0"}
+    assert about["started"] == "2026-11-28T21:06:40Z"
+    first = about["claims"][0]
+    assert (first["measured"], first["interval"], first["rows"]) == (0.8203, [0.81, 0.83], 200)
+    assert first["claim"]["value"] == 0.82
+    assert first["claim"]["tolerance"] == {"absolute": 0.01}
+    # Rows of data may be private, and so may the address.
+    assert "a private row" not in str(found)
+    assert "10.0.0.7" not in str(found)
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "result", "warned"),
+    [
+        ({"similarity": Verdict.FAILS}, "FAILED", []),
+        ({"first": Verdict.FAILS, "similarity": Verdict.NOT_JUDGED}, "FAILED", ["similarity"]),
+        ({"speed_h200": Verdict.NOT_JUDGED}, "WARNED", ["speed-h200"]),
+    ],
+)
+def test_one_failure_fails_the_test_and_what_was_not_judged_warns(kit, verdicts, result, warned):
+    """A claim without data is stated only, and does not change the result."""
+    found = acceptance_result(kit, report_of(kit, **verdicts))
+    assert found["result"] == result
+    assert found["warnedTests"] == [f"claims/{name}" for name in warned]
+    assert "claims/stated" not in str([found["passedTests"], found["failedTests"]])
+
+
+def test_a_test_of_a_part_of_the_claims_did_not_judge_the_others(kit):
+    """A claim that fails cannot be hidden by testing only the others."""
+    report = report_of(kit)
+    part = report.model_copy(update={"claims": report.claims[:1], "cases": ()})
+    found = acceptance_result(kit, part)
+    assert found["result"] == "WARNED"
+    assert found["warnedTests"] == ["cases/first", "claims/speed-h200"]
+    assert ALL_PASSED not in verification_of(kit, part)["properties"]
+
+
+def test_the_verification_result_lists_only_what_was_shown(kit):
+    """It names the verifier and, as its policy, the lock with the claims and tolerances."""
+    found = verification_of(kit, report_of(kit, similarity=Verdict.FAILS))
+    assert found["verifier"]["id"] == "https://mealkit.dev/test/v1"
+    (policy,) = found["verifier"]["policies"]
+    assert policy == {"name": "kit.lock", "digest": {"sha256": Digest.of(lock_bytes(kit)).hex}}
+    assert found["timeCreated"] == "2026-11-28T21:06:52Z"
+    assert found["properties"] == ["MEALKIT_CLAIM_PASSED_speed-h200", "MEALKIT_CASE_PASSED_first"]
+    whole = verification_of(kit, report_of(kit))["properties"]
+    assert whole[0] == ALL_PASSED
+    assert claim_property("similarity") in whole
+
+
+def test_a_preflights_result_is_not_one_of_claims(kit):
+    """Both have the same type, and a reader can tell which test a result is of."""
+    finding = Finding("HW_NO_GPU", Severity.PASSES, "1 GPU", "1 GPU", "a GPU")
+    preflight = read_result(result_of(kit, [finding], "node-1"))
+    assert (preflight.is_of_claims, preflight.machine) == (False, "node-1")
+    assert list(stale_reasons(preflight, kit)) == []
+    assert read_result(acceptance_result(kit, report_of(kit))).is_of_claims
+
+
+def test_a_result_is_stale_if_recipe_claims_or_data_changed(kit):
+    """A looser tolerance and other data have the same recipe, and another meaning."""
+    tested = read_result(acceptance_result(kit, report_of(kit)))
+    assert list(stale_reasons(tested, kit)) == []
+    recipe = replace(tested, recipe=str(Digest.of(b"old")))
+    assert [f"has {kit.recipe}" in item for item in stale_reasons(recipe, kit)] == [True]
+    looser = (claimed("similarity", value=0.7), *kit.claims[1:])
+    (reason,) = stale_reasons(tested, kit.model_copy(update={"claims": looser}))
+    assert reason.endswith("under similarity")
+    (reason,) = stale_reasons(tested, kit.model_copy(update={"datasets": {}}))
+    assert DATA in reason
+
+
+@pytest.mark.parametrize(
+    ("machine", "hardware", "fits"),
+    [
+        (H200, "H200", True),
+        (H200, "h200", True),
+        (H200, "gpu", True),
+        (H200, "cpu", False),
+        (H200, "B200", False),
+        (CPU, "cpu", True),
+        (CPU, "gpu", False),
+        (MachineFacts(), "cpu", False),
+        (MachineFacts(), "gpu", False),
+    ],
+)
+def test_the_class_of_a_machine(kit, machine, hardware, fits):
+    """A machine about which nothing is known is of no class."""
+    tested = read_result(acceptance_result(kit, report_of(kit, machine)))
+    assert tested.ran_on(hardware) is fits
+
+
+@pytest.mark.parametrize(
+    "predicate",
+    [
+        {},
+        {"result": 5, "configuration": [5], "passedTests": [{}, 5, "a"]},
+        {"configuration": [{"annotations": {"claims": [5, {"claim": []}], "machine": 5}}]},
+        {"configuration": [{"annotations": {"started": "9999-12-31T23:59:59-23:59"}}, {}]},
+        {"configuration": [{}, {"name": "datasets/x", "digest": []}], "failedTests": {"a": 1}},
+    ],
+)
+def test_odd_results_are_read_as_far_as_they_go(predicate):
+    """A signer may write anything; what cannot be read is missing."""
+    tested = read_result(predicate)
+    assert tested.result is None
+    assert tested.started is None
+    assert not tested.is_of_claims
