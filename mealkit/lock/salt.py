@@ -12,18 +12,19 @@ from typing import Any
 from pydantic import BaseModel, JsonValue, ValidationError
 
 from mealkit.acceptance.salt_report import ChangedValue, LeftValue
+from mealkit.digest import Digest
 from mealkit.engines.salting import Other, Pinned, salted
 from mealkit.errors import failure
 from mealkit.lock.resolve import KitParts, offline_lock
 from mealkit.recipe.claims import AskEmbedding, AskRetrieval, AskSimilarity, Claimed
 from mealkit.recipe.lock import Lock, LockedWheel
+from mealkit.recipe.variant import plain_lock
 
 MAX_CHANGES = 200
 """The most changes of one run."""
 HYPERPARAMETERS = "hyperparameters"
 SETTINGS = "runtime.settings"
 PROMPTS = "prompts"
-PACKAGE = "package"
 
 _MARK = "-salt"
 _VERSION_CHARACTERS = 128
@@ -91,25 +92,27 @@ def chosen(parts: KitParts, lock: Lock, field_name: str, value: JsonValue) -> Pi
     return found
 
 
-def changed_lock(parts: KitParts, lock: Lock, pinch: Pinch) -> Lock:
-    """Return the kit's lock with one changed value; the kit's version gets the ending ``-salt``.
-
-    So the changed kit takes no name from the kit itself.
-    """
+def changed_lock(parts: KitParts, lock: Lock, architecture: str, pinch: Pinch) -> Lock:
+    """Return the kit's plain lock for an architecture, with one changed value, and `apart`."""
     changed = replace(
         parts,
         hyperparameters={**parts.hyperparameters, **pinch.hyperparameters},
         settings={**parts.settings, **pinch.settings},
         prompts={**parts.prompts, **pinch.prompts},
     )
-    found = offline_lock(changed, lock)
-    version = found.about.version[: _VERSION_CHARACTERS - len(_MARK)] + _MARK
-    update: dict[str, Any] = {"about": found.about.model_copy(update={"version": version})}
+    found = plain_lock(offline_lock(changed, lock), architecture)
+    update: dict[str, Any] = {}
     if pinch.packages is not None:
         update["engine"] = found.engine.model_copy(update={"packages": pinch.packages})
     if pinch.request:
         update["claims"] = tuple(_asking(claim, pinch.request) for claim in found.claims)
-    return found.model_copy(update=update)
+    return apart(found.model_copy(update=update))
+
+
+def apart(lock: Lock) -> Lock:
+    """Return a lock with the ending ``-salt`` in its version: it takes no name from the kit."""
+    version = lock.about.version[: _VERSION_CHARACTERS - len(_MARK)] + _MARK
+    return lock.model_copy(update={"about": lock.about.model_copy(update={"version": version})})
 
 
 def _asking(claim: Claimed, request: Mapping[str, JsonValue]) -> Claimed:
@@ -188,8 +191,13 @@ def _prompts(parts: KitParts) -> Iterator[Pinch]:
 
 def _prompt(name: str, text: str, other: str) -> Pinch:
     change = ChangedValue(
-        field=f"{PROMPTS}.{name}",
-        pinned=text[:_SHOWN_CHARACTERS],
-        changed=other[:_SHOWN_CHARACTERS],
+        field=f"{PROMPTS}.{name}", pinned=_shortened(text), changed=_shortened(other)
     )
     return Pinch(change, prompts={name: other})
+
+
+def _shortened(text: str) -> str:
+    if len(text) <= _SHOWN_CHARACTERS:
+        return text
+    digest = Digest.of(text.encode()).short
+    return f"{text[:_SHOWN_CHARACTERS]}... ({len(text)} characters, {digest})"
